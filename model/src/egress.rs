@@ -1,0 +1,203 @@
+//! Where a webhook may go: an address in, a verdict out (`spec/engine.md` §5).
+//!
+//! Decided on the address that is dialled, after resolving. IPv4 inside IPv6 is unwrapped first, because a gateway
+//! or a dual-stack socket would do so too. Everything here is a pure table; the guarded client asks it.
+
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Which addresses may be called besides those that never may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    /// Private and public addresses.
+    #[default]
+    Internal,
+    /// Public addresses only.
+    Internet,
+    /// Only what is listed.
+    Listed,
+}
+
+impl Policy {
+    /// The word in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::Internet => "internet",
+            Self::Listed => "listed",
+        }
+    }
+}
+
+impl std::str::FromStr for Policy {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Internal, Self::Internet, Self::Listed]
+            .into_iter()
+            .find(|policy| policy.as_str() == text)
+            .ok_or_else(|| "the egress policies are internal, internet and listed".to_owned())
+    }
+}
+
+/// The configured rules of one process.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// The policy.
+    pub policy: Policy,
+    /// `--egress-allow`: what the policy would refuse and may be called all the same.
+    pub allowed: Vec<IpNet>,
+    /// The console's own listeners. An unspecified address stands for every address in `own_addresses`.
+    pub listeners: Vec<SocketAddr>,
+    /// Every address of this host, for wildcard listeners.
+    pub own_addresses: Vec<IpAddr>,
+}
+
+/// Why an address may not be called, as a clause for the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Addresses that only this link or this cloud's metadata service answers.
+    #[error("it is a link-local or metadata address, which is never called")]
+    LinkLocal,
+    /// `0.0.0.0` and `::`.
+    #[error("it is the unspecified address, which is never called")]
+    Unspecified,
+    /// Multicast and broadcast.
+    #[error("it is a multicast or broadcast address, which is never called")]
+    Multicast,
+    /// Reserved by IANA, for documentation or for the future.
+    #[error("it is in a reserved or documentation range; start with --egress-allow to permit it")]
+    Reserved,
+    /// The console itself.
+    #[error("it is this console's own listener")]
+    OwnListener,
+    /// This machine.
+    #[error("it is a loopback address; start with --egress-allow to permit it")]
+    Loopback,
+    /// Private, under the policy `internet`.
+    #[error("it is a private address and the egress policy is internet")]
+    Private,
+    /// Not listed, under the policy `listed`.
+    #[error("it is not in --egress-allow and the egress policy is listed")]
+    NotListed,
+}
+
+impl Rules {
+    /// Whether this address and port may be dialled.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, address: SocketAddr) -> Result<(), Refusal> {
+        let ip = unwrap_embedded(address.ip());
+        never(ip)?;
+        if self.is_own_listener(ip, address.port()) {
+            return Err(Refusal::OwnListener);
+        }
+        if self.allowed.iter().any(|network| network.contains(&ip)) {
+            return Ok(());
+        }
+        match self.policy {
+            _ if ip.is_loopback() => Err(Refusal::Loopback),
+            _ if is_reserved(ip) => Err(Refusal::Reserved),
+            Policy::Listed => Err(Refusal::NotListed),
+            Policy::Internet if is_private(ip) => Err(Refusal::Private),
+            Policy::Internal | Policy::Internet => Ok(()),
+        }
+    }
+
+    fn is_own_listener(&self, ip: IpAddr, port: u16) -> bool {
+        self.listeners.iter().filter(|listener| listener.port() == port).any(|listener| {
+            let listening = unwrap_embedded(listener.ip());
+            listening == ip
+                || (listener.ip().is_unspecified() && (ip.is_loopback() || self.own_addresses.contains(&ip)))
+        })
+    }
+}
+
+/// The IPv4 address inside an IPv6 one, if a gateway or socket would take it out; else the address itself.
+pub fn unwrap_embedded(ip: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = ip else { return ip };
+    let s = v6.segments();
+    let v4 = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+    };
+    match s {
+        // ::ffff:a.b.c.d (mapped) and ::ffff:0:a.b.c.d (SIIT, RFC 2765)
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => v4(high, low),
+        // ::a.b.c.d (compatible, RFC 4291), but not :: and ::1
+        [0, 0, 0, 0, 0, 0, high, low] if (high, low) != (0, 0) && (high, low) != (0, 1) => v4(high, low),
+        // 64:ff9b::/96 and 64:ff9b:1::/48 (NAT64, RFC 6052 and 8215)
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, _, _, _, high, low] => v4(high, low),
+        // 2002:AABB:CCDD::/48 (6to4)
+        [0x2002, high, low, ..] => v4(high, low),
+        // 2001:0::/32 (Teredo): the client's address, inverted
+        [0x2001, 0, _, _, _, _, high, low] => v4(!high, !low),
+        // …:0:5efe:a.b.c.d and …:200:5efe:a.b.c.d (ISATAP, RFC 5214)
+        [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => v4(high, low),
+        _ => ip,
+    }
+}
+
+/// Refused whatever is configured.
+fn never(ip: IpAddr) -> Result<(), Refusal> {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            match (a, b, c, d) {
+                (169, 254, ..) | (100, 100, 100, 200) | (192, 0, 0, 192) | (168, 63, 129, 16) => {
+                    Err(Refusal::LinkLocal)
+                }
+                (0, ..) => Err(Refusal::Unspecified),
+                (224..=239, ..) | (255, 255, 255, 255) => Err(Refusal::Multicast),
+                _ => Ok(()),
+            }
+        }
+        IpAddr::V6(v6) => {
+            let s = v6.segments();
+            if v6.is_unspecified() {
+                Err(Refusal::Unspecified)
+            } else if s[0] & 0xffc0 == 0xfe80 || is_metadata(v6) {
+                Err(Refusal::LinkLocal)
+            } else if s[0] & 0xff00 == 0xff00 {
+                Err(Refusal::Multicast)
+            } else {
+                Ok(())
+            }
+        }
+    }
+}
+
+fn is_metadata(v6: Ipv6Addr) -> bool {
+    v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254) || v6 == Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)
+}
+
+/// IANA special-purpose blocks that are neither globally reachable nor private, and IPv6 space never allocated: today's
+/// allocations are 2000::/3, fc00::/7 (private) and ::1.
+fn is_reserved(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            matches!((a, b, c), (240..=255, ..) | (192, 0, 0 | 2) | (198, 51, 100) | (203, 0, 113) | (192, 88, 99))
+        }
+        IpAddr::V6(v6) => match v6.segments() {
+            // 2001::/23 protocol assignments, 2001:db8::/32 and 3fff::/20 documentation
+            [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => true,
+            [first, ..] => !v6.is_loopback() && first & 0xe000 != 0x2000 && first & 0xfe00 != 0xfc00,
+        },
+    }
+}
+
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            // 100.64/10 is shared by carriers (RFC 6598), 198.18/15 is for benchmarks (RFC 2544): both are somebody's inside.
+            v4.is_private() || (a == 100 && b & 0xc0 == 64) || (a == 198 && b & 0xfe == 18)
+        }
+        IpAddr::V6(v6) => v6.segments()[0] & 0xfe00 == 0xfc00,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! The ordered header list of a webhook, and its text form.
+//!
+//! One `Name: Value` a line, the first colon splits, order and repeats are kept. The browser's grid, the plain text
+//! area, the server and the API all read it with [`HeaderList::parse`].
+
+use crate::field_error::FieldErrors;
+
+/// The most headers one webhook may have.
+pub const MAX_ROWS: usize = 64;
+/// The longest value, in bytes.
+pub const MAX_VALUE_BYTES: usize = 4096;
+
+/// Set by the protocol itself; a configured one would break the request or smuggle another.
+const REFUSED: &[(&str, &str)] = &[
+    ("host", "the host comes from the URL"),
+    ("content-length", "the length is counted when the message is sent"),
+    ("transfer-encoding", "the transfer is framed when the message is sent"),
+    ("connection", "connections are managed by the dispatcher"),
+    ("keep-alive", "connections are managed by the dispatcher"),
+    ("proxy-connection", "connections are managed by the dispatcher"),
+    ("upgrade", "a delivery never changes the protocol"),
+    ("te", "the transfer is framed when the message is sent"),
+    ("trailer", "a delivery has no trailers"),
+    ("expect", "a delivery is sent at once"),
+    ("webhook-id", "each delivery gets its own"),
+    ("webhook-timestamp", "each attempt gets its own"),
+    ("webhook-signature", "each attempt gets its own"),
+];
+
+/// One configured header.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct HeaderRow {
+    /// The name as typed; compared without case.
+    pub name: String,
+    /// The value, without surrounding blanks.
+    pub value: String,
+}
+
+/// The configured headers, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct HeaderList(pub Vec<HeaderRow>);
+
+impl HeaderList {
+    /// Reads the text form. Lines of blanks are skipped.
+    ///
+    /// # Errors
+    /// One error per wrong line, all for `field`, each naming its line.
+    pub fn parse(text: &str, field: &str) -> Result<Self, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let mut rows = Vec::new();
+        for (place, line) in text.split('\n').enumerate() {
+            let line = line.strip_suffix('\r').unwrap_or(line);
+            if line.trim().is_empty() {
+                continue;
+            }
+            match parse_line(line) {
+                Ok(row) => rows.push(row),
+                Err(message) => errors.add(field, format!("Line {}: {message}", place + 1)),
+            }
+        }
+        if rows.len() > MAX_ROWS {
+            errors.add(field, format!("There are {} headers; {MAX_ROWS} are the most.", rows.len()));
+        }
+        if errors.is_empty() { Ok(Self(rows)) } else { Err(errors) }
+    }
+
+    /// The text form: `Name: Value` lines.
+    pub fn to_text(&self) -> String {
+        self.0.iter().map(|row| format!("{}: {}", row.name, row.value)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The value of the first header with this name, compared without case.
+    pub fn find(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|row| row.name.eq_ignore_ascii_case(name)).map(|row| row.value.as_str())
+    }
+}
+
+fn parse_line(line: &str) -> Result<HeaderRow, String> {
+    let (name, value) = line.split_once(':').ok_or("there is no colon. Write it as Name: Value.")?;
+    check_name(name.trim())?;
+    let value = value.trim_matches([' ', '\t']);
+    if value.is_empty() {
+        return Err(format!("{} has no value.", name.trim()));
+    }
+    if value.len() > MAX_VALUE_BYTES {
+        return Err(format!("the value is too long; {MAX_VALUE_BYTES} bytes are the most."));
+    }
+    if value.chars().any(|c| c.is_control() && c != '\t') {
+        return Err("the value contains a control character.".to_owned());
+    }
+    Ok(HeaderRow { name: name.trim().to_owned(), value: value.to_owned() })
+}
+
+/// Checks a header name: an RFC 9110 token, at most 128 long, and not one the dispatcher sets itself.
+///
+/// # Errors
+/// A clause for the person who typed it.
+pub fn check_name(name: &str) -> Result<(), String> {
+    if name.is_empty() {
+        return Err("the name before the colon is missing.".to_owned());
+    }
+    if name.len() > 128 {
+        return Err("the name is too long; 128 characters are the most.".to_owned());
+    }
+    if !name.bytes().all(is_token_byte) {
+        return Err(
+            "the name has a character that is not allowed: use letters, digits and ! # $ % & ' * + - . ^ _ ` | ~"
+                .to_owned(),
+        );
+    }
+    match REFUSED.iter().find(|(refused, _)| refused.eq_ignore_ascii_case(name)) {
+        Some((_, reason)) => Err(format!("{name} cannot be set here: {reason}.")),
+        None => Ok(()),
+    }
+}
+
+/// RFC 9110 §5.6.2, `tchar`.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn messages(text: &str) -> Vec<String> {
+        match HeaderList::parse(text, "headers") {
+            Ok(list) => panic!("accepted {list:?}"),
+            Err(errors) => errors.0.into_iter().map(|error| error.message).collect(),
+        }
+    }
+
+    #[test]
+    fn keeps_order_and_repeats_and_splits_at_the_first_colon() {
+        let list = HeaderList::parse("X-B:2\r\n\n  \nX-A: a:b \nX-B: 3", "headers").expect("valid");
+        assert_eq!(list.to_text(), "X-B: 2\nX-A: a:b\nX-B: 3");
+    }
+
+    #[test]
+    fn names_the_line_of_each_mistake() {
+        let wrong = messages("X-A: 1\nno colon\nbad name: x\nX-C:\nX-D: a\u{7}b\nHost: x\n: v");
+        assert_eq!(wrong.len(), 6);
+        for (message, start) in wrong.iter().zip(["Line 2:", "Line 3:", "Line 4:", "Line 5:", "Line 6:", "Line 7:"]) {
+            assert!(message.starts_with(start), "{message}");
+        }
+        assert!(wrong[4].contains("the host comes from the URL"));
+    }
+
+    #[test]
+    fn a_carriage_return_inside_a_value_is_refused() {
+        assert_eq!(messages("X-A: a\rX-Evil: 1").len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(rows in proptest::collection::vec(("[A-Za-z][A-Za-z0-9-]{0,12}", "[!-~][ -~]{0,20}"), 0..12)) {
+            let list = HeaderList(
+                rows.into_iter()
+                    .map(|(name, value)| HeaderRow { name: format!("X-{name}"), value: value.trim().to_owned() })
+                    .collect(),
+            );
+            prop_assert_eq!(HeaderList::parse(&list.to_text(), "headers"), Ok(list));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused_without_a_panic(text in any::<String>()) {
+            let _ = HeaderList::parse(&text, "headers");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The words and rules of Hookwright, and nothing else.
+//!
+//! Everything here is pure: no I/O, no clock, no randomness, no web framework, no database. Time and entropy come in
+//! as arguments. The same code runs in the browser, behind the forms and behind the APIs, so that a rule has one home.
+//!
+//! A form or a request is a *draft* (strings as typed). `parse` is the only way from a draft to a checked value; it
+//! answers with [`field_error::FieldErrors`], which name each wrong field and what would be right.
+
+pub mod access;
+pub mod account;
+pub mod catalog;
+pub mod delivery;
+pub mod egress;
+pub mod event;
+pub mod field_error;
+pub mod header;
+pub mod id;
+pub mod message;
+pub mod occurrence;
+pub mod retry;
+pub mod task;
+pub mod text;
+pub mod time;
+pub mod url;
+pub mod webhook;

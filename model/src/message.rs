@@ -1,0 +1,265 @@
+//! Messages: the variables, and how their values are written into a body (`spec/engine.md` §3).
+//!
+//! Substitution only: no expressions, files, environment or recursion. One pass, linear in the size of template and
+//! values, and a value is never scanned again. Escaping follows the webhook's content type, so that no value can
+//! change the structure around it.
+
+use serde_json::Value;
+
+/// The most bytes a rendered message may have.
+pub const RENDERED_MAX_BYTES: usize = 1024 * 1024;
+
+/// How values are written, by the content type of the webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escape {
+    /// `application/json` and `+json`.
+    Json,
+    /// `application/xml`, `text/xml` and `+xml`.
+    Xml,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+    /// Everything else: as is.
+    Plain,
+}
+
+impl Escape {
+    /// The rule for a `Content-Type` value; parameters and case do not matter.
+    pub fn for_content_type(value: Option<&str>) -> Self {
+        let essence = value.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "application/json" | "text/json" => Self::Json,
+            "application/xml" | "text/xml" => Self::Xml,
+            "application/x-www-form-urlencoded" => Self::Form,
+            other if other.ends_with("+json") => Self::Json,
+            other if other.ends_with("+xml") => Self::Xml,
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// The values of one message.
+#[derive(Debug, Clone)]
+pub struct Variables<'a> {
+    /// `${DATE}`, written out in the system's time zone.
+    pub date: &'a str,
+    /// `${TIMESTAMP}`: the same instant in epoch seconds.
+    pub timestamp: i64,
+    /// `${NAME}`: the object that fired, or the task.
+    pub name: &'a str,
+    /// `${TYPE}`.
+    pub type_id: &'a str,
+    /// `${EVENT}`.
+    pub event_id: &'a str,
+    /// `${OBJECT_ID}`: the object's external id; empty without an object.
+    pub object_id: &'a str,
+    /// `${TASK}`.
+    pub task: &'a str,
+    /// `${ID}`: the delivery's UUID.
+    pub id: &'a str,
+    /// What `${data.PATH}` looks into.
+    pub data: Option<&'a Value>,
+}
+
+/// A rendered message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rendered {
+    /// What will be sent, byte for byte.
+    pub body: String,
+    /// Paths of `${data.…}` that the occurrence does not have.
+    pub absent: Vec<String>,
+}
+
+/// The message grew over [`RENDERED_MAX_BYTES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the rendered message is larger than {RENDERED_MAX_BYTES} bytes")]
+pub struct TooLarge;
+
+/// Fills in the variables. `random` yields one integer from 0 to 2147483647 for each `${RANDOM}`.
+///
+/// # Errors
+/// [`TooLarge`].
+pub fn render(
+    template: &str,
+    escape: Escape,
+    variables: &Variables<'_>,
+    random: &mut dyn FnMut() -> u32,
+) -> Result<Rendered, TooLarge> {
+    let mut out = Rendered { body: String::with_capacity(template.len() + 64), absent: Vec::new() };
+    let mut place = JsonPlace::default();
+    let mut rest = template;
+    while let Some(dollar) = rest.find('$') {
+        let (text, tail) = rest.split_at(dollar);
+        literal(text, &mut out.body, &mut place);
+        rest = if let Some(after) = tail.strip_prefix("$${") {
+            literal("${", &mut out.body, &mut place);
+            after
+        } else if let Some((name, after)) = variable_at(tail) {
+            match lookup(name, variables, random) {
+                Some(found) => {
+                    if let Found::Absent(path) = &found {
+                        out.absent.push((*path).to_owned());
+                    }
+                    substitute(&found, escape, place.in_string, &mut out.body);
+                }
+                None => literal(&tail[..tail.len() - after.len()], &mut out.body, &mut place),
+            }
+            after
+        } else {
+            literal("$", &mut out.body, &mut place);
+            &tail[1..]
+        };
+        if out.body.len() > RENDERED_MAX_BYTES {
+            return Err(TooLarge);
+        }
+    }
+    literal(rest, &mut out.body, &mut place);
+    if out.body.len() > RENDERED_MAX_BYTES { Err(TooLarge) } else { Ok(out) }
+}
+
+/// The `${…}` of a template that name no variable, in order, without repeats: pointed out in the form.
+pub fn unknown_variables(template: &str) -> Vec<&str> {
+    let mut unknown = Vec::new();
+    let mut rest = template;
+    while let Some(dollar) = rest.find('$') {
+        let tail = &rest[dollar..];
+        rest = if let Some(after) = tail.strip_prefix("$${") {
+            after
+        } else if let Some((name, after)) = variable_at(tail) {
+            if !is_known(name) && !unknown.contains(&name) {
+                unknown.push(name);
+            }
+            after
+        } else {
+            &tail[1..]
+        };
+    }
+    unknown
+}
+
+/// `${NAME}` at the start of `tail`: the name, and what follows. Names have no braces, blanks or quotes.
+fn variable_at(tail: &str) -> Option<(&str, &str)> {
+    let inner = tail.strip_prefix("${")?;
+    let end = inner.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '-')))?;
+    let after = inner[end..].strip_prefix('}')?;
+    (end > 0).then(|| (&inner[..end], after))
+}
+
+fn is_known(name: &str) -> bool {
+    matches!(name, "DATE" | "TIMESTAMP" | "RANDOM" | "NAME" | "TYPE" | "EVENT" | "OBJECT_ID" | "TASK" | "ID")
+        || name.strip_prefix("data.").is_some_and(|path| !path.is_empty())
+}
+
+enum Found<'a> {
+    Text(&'a str),
+    Number(i64),
+    Data(&'a Value),
+    Absent(&'a str),
+}
+
+fn lookup<'a>(name: &'a str, variables: &Variables<'a>, random: &mut dyn FnMut() -> u32) -> Option<Found<'a>> {
+    Some(match name {
+        "DATE" => Found::Text(variables.date),
+        "TIMESTAMP" => Found::Number(variables.timestamp),
+        "RANDOM" => Found::Number(i64::from(random() & 0x7fff_ffff)),
+        "NAME" => Found::Text(variables.name),
+        "TYPE" => Found::Text(variables.type_id),
+        "EVENT" => Found::Text(variables.event_id),
+        "OBJECT_ID" => Found::Text(variables.object_id),
+        "TASK" => Found::Text(variables.task),
+        "ID" => Found::Text(variables.id),
+        other => {
+            let path = other.strip_prefix("data.").filter(|path| !path.is_empty())?;
+            variables.data.and_then(|data| walk(data, path)).map_or(Found::Absent(path), Found::Data)
+        }
+    })
+}
+
+/// Follows `disk.0.free`: object keys and array places, separated by dots.
+fn walk<'a>(data: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(data, |value, step| match value {
+        Value::Object(map) => map.get(step),
+        Value::Array(items) => step.parse::<u32>().ok().and_then(|place| items.get(place as usize)),
+        _ => None,
+    })
+}
+
+/// Where in a JSON document the template stands.
+#[derive(Default)]
+struct JsonPlace {
+    in_string: bool,
+    after_backslash: bool,
+}
+
+fn literal(text: &str, body: &mut String, place: &mut JsonPlace) {
+    body.push_str(text);
+    for byte in text.bytes() {
+        match byte {
+            _ if place.after_backslash => place.after_backslash = false,
+            b'\\' if place.in_string => place.after_backslash = true,
+            b'"' => place.in_string = !place.in_string,
+            _ => {}
+        }
+    }
+}
+
+fn substitute(found: &Found<'_>, escape: Escape, in_string: bool, body: &mut String) {
+    match (found, escape) {
+        (Found::Number(number), _) => body.push_str(&number.to_string()),
+        // JSON has no empty value but null.
+        (Found::Absent(_), Escape::Json) if !in_string => body.push_str("null"),
+        (Found::Absent(_), _) => {}
+        (Found::Data(value), Escape::Json) if !in_string => body.push_str(&value.to_string()),
+        (Found::Data(Value::String(text)), _) => push_text(text, escape, in_string, body),
+        (Found::Data(value), _) => push_text(&value.to_string(), escape, in_string, body),
+        (Found::Text(text), _) => push_text(text, escape, in_string, body),
+    }
+}
+
+fn push_text(text: &str, escape: Escape, in_string: bool, body: &mut String) {
+    match escape {
+        Escape::Json => {
+            let quoted = Value::String(text.to_owned()).to_string();
+            body.push_str(if in_string { &quoted[1..quoted.len() - 1] } else { &quoted });
+        }
+        Escape::Xml => push_xml(text, body),
+        Escape::Form => push_form(text, body),
+        Escape::Plain => body.push_str(text),
+    }
+}
+
+fn push_xml(text: &str, body: &mut String) {
+    for c in text.chars() {
+        match c {
+            '&' => body.push_str("&amp;"),
+            '<' => body.push_str("&lt;"),
+            '>' => body.push_str("&gt;"),
+            '"' => body.push_str("&quot;"),
+            '\'' => body.push_str("&apos;"),
+            // XML 1.0 §2.11 turns a bare CR into LF and attributes turn blanks into spaces: references survive both.
+            '\t' => body.push_str("&#9;"),
+            '\n' => body.push_str("&#10;"),
+            '\r' => body.push_str("&#13;"),
+            // XML 1.0 §2.2 has no way to write these at all.
+            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => body.push('\u{fffd}'),
+            other => body.push(other),
+        }
+    }
+}
+
+fn push_form(text: &str, body: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => body.push(byte.into()),
+            b' ' => body.push('+'),
+            other => {
+                const HEX: &[u8; 16] = b"0123456789ABCDEF";
+                body.push('%');
+                body.push(HEX[usize::from(other >> 4)].into());
+                body.push(HEX[usize::from(other & 15)].into());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

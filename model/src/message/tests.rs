@@ -1,0 +1,137 @@
+use super::*;
+use proptest::prelude::*;
+use serde_json::json;
+
+fn rendered(template: &str, escape: Escape, name: &str, data: Option<&Value>) -> Rendered {
+    let variables = Variables {
+        date: "Thu, 16 Oct 2025 11:38:07 EDT",
+        timestamp: 1_760_629_087,
+        name,
+        type_id: "vms",
+        event_id: "poweron",
+        object_id: "vm-101",
+        task: "Tell \"ops\"",
+        id: "0199-id",
+        data,
+    };
+    let mut next = 0;
+    let mut random = || {
+        next += 1;
+        next
+    };
+    render(template, escape, &variables, &mut random).expect("small")
+}
+
+fn body(template: &str, escape: Escape, name: &str) -> String {
+    rendered(template, escape, name, None).body
+}
+
+#[test]
+fn fills_in_every_variable() {
+    assert_eq!(
+        body(
+            "${DATE}|${TIMESTAMP}|${RANDOM}|${RANDOM}|${NAME}|${TYPE}.${EVENT}|${OBJECT_ID}|${ID}",
+            Escape::Plain,
+            "web"
+        ),
+        "Thu, 16 Oct 2025 11:38:07 EDT|1760629087|1|2|web|vms.poweron|vm-101|0199-id"
+    );
+}
+
+#[test]
+fn leaves_what_is_not_a_variable_as_it_stands() {
+    for template in [
+        "${name}",
+        "${ NAME }",
+        "${NAME",
+        "$NAME",
+        "${}",
+        "$",
+        "${NAMES}",
+        "${data.}",
+        "${NAME}".strip_suffix('}').unwrap_or(""),
+    ] {
+        assert_eq!(body(template, Escape::Json, "x"), template);
+    }
+    assert_eq!(body("$${NAME} $$${NAME}", Escape::Plain, "x"), "${NAME} $${NAME}");
+    assert_eq!(unknown_variables("${name} $${NO} ${NAME} ${data.a.b} ${name} ${X}"), ["name", "X"]);
+}
+
+#[test]
+fn a_value_is_never_expanded_again() {
+    assert_eq!(body("${NAME}", Escape::Plain, "${DATE}"), "${DATE}");
+}
+
+#[test]
+fn hostile_names_never_change_the_structure_of_json() {
+    for name in
+        ["\",\"admin\":true,\"x\":\"", "1,\"admin\":true", "a\"b", "a\nb", "a\r\nX-Evil: 1", "\\", "\u{202e}x", "\0"]
+    {
+        let inside = body("{\"text\": \"VM ${NAME} is on\", \"q\": \"\\\"${NAME}\"}", Escape::Json, name);
+        let value: Value = serde_json::from_str(&inside).expect("valid JSON");
+        assert_eq!(value, json!({"text": format!("VM {name} is on"), "q": format!("\"{name}")}));
+        let outside = body("{\"name\": ${NAME}, \"at\": ${TIMESTAMP}}", Escape::Json, name);
+        let value: Value = serde_json::from_str(&outside).expect("valid JSON");
+        assert_eq!(value, json!({"name": name, "at": 1_760_629_087}));
+    }
+}
+
+#[test]
+fn data_is_looked_up_by_path_and_absence_is_noted() {
+    let data = json!({"disk": [{"free": 7, "label": "a\"b"}], "on": true, "none": null});
+    let out = rendered(
+        "{\"free\":${data.disk.0.free},\"all\":${data.disk},\"text\":\"${data.disk.0.label} ${data.on}\",\"no\":${data.disk.1.free},\"n\":\"${data.x}\"}",
+        Escape::Json,
+        "x",
+        Some(&data),
+    );
+    let value: Value = serde_json::from_str(&out.body).expect("valid JSON");
+    assert_eq!(value, json!({"free": 7, "all": data["disk"], "text": "a\"b true", "no": null, "n": ""}));
+    assert_eq!(out.absent, ["disk.1.free", "x"]);
+}
+
+#[test]
+fn escaping_follows_the_content_type() {
+    for (content_type, expected) in [
+        (Some("application/json; charset=utf-8"), "\"a<b&\\\"c\""),
+        (Some("application/vnd.api+json"), "\"a<b&\\\"c\""),
+        (Some("Application/XML"), "a&lt;b&amp;&quot;c"),
+        (Some("image/svg+xml"), "a&lt;b&amp;&quot;c"),
+        (Some("application/x-www-form-urlencoded"), "a%3Cb%26%22c"),
+        (Some("text/plain"), "a<b&\"c"),
+        (None, "a<b&\"c"),
+    ] {
+        assert_eq!(body("${NAME}", Escape::for_content_type(content_type), "a<b&\"c"), expected, "{content_type:?}");
+    }
+}
+
+#[test]
+fn a_message_over_the_limit_is_refused() {
+    let variables = Variables {
+        date: "",
+        timestamp: 0,
+        name: &"x".repeat(600_000),
+        type_id: "",
+        event_id: "",
+        object_id: "",
+        task: "",
+        id: "",
+        data: None,
+    };
+    assert_eq!(render("${NAME}${NAME}", Escape::Plain, &variables, &mut || 0), Err(TooLarge));
+}
+
+proptest! {
+    #[test]
+    fn any_template_renders_without_a_panic(template in any::<String>(), name in any::<String>()) {
+        for escape in [Escape::Json, Escape::Xml, Escape::Form, Escape::Plain] {
+            let _ = body(&template, escape, &name);
+        }
+    }
+
+    #[test]
+    fn any_name_survives_a_json_string(name in any::<String>()) {
+        let value: Value = serde_json::from_str(&body("{\"n\":\"${NAME}\"}", Escape::Json, &name)).expect("valid JSON");
+        prop_assert_eq!(&value["n"], &Value::String(name));
+    }
+}

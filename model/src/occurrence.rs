@@ -1,0 +1,179 @@
+//! Occurrences as other systems post them: our JSON, one or an array (`spec/engine.md` §1).
+//!
+//! Reading is strict: an unknown member is a mistake somebody should hear about, not something to drop in silence.
+
+use crate::field_error::FieldErrors;
+use crate::time::Timestamp;
+use serde_json::{Map, Value};
+
+/// The most items in one request.
+pub const ITEMS_MAX: usize = 1000;
+/// The most characters of a name, id or source.
+pub const TEXT_MAX: usize = 255;
+
+/// One thing that happened, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Occurrence {
+    /// The object type's id, `vms`.
+    pub type_id: String,
+    /// The event's id within the type, `poweron`.
+    pub event_id: String,
+    /// The object it happened to.
+    pub object: Option<ObjectReference>,
+    /// The sender's own id for it, by which repeats are recognised.
+    pub external_id: Option<String>,
+    /// Where it comes from; the key's name when absent.
+    pub source: Option<String>,
+    /// When it happened, by the sender's clock.
+    pub time: Option<Timestamp>,
+    /// Anything else, for `${data.PATH}`.
+    pub data: Option<Value>,
+}
+
+/// The object an occurrence names: by id, by name, or both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectReference {
+    /// The id in the system it comes from.
+    pub external_id: Option<String>,
+    /// The name people know it by.
+    pub name: Option<String>,
+}
+
+/// Reads one occurrence or an array of them; all or nothing.
+///
+/// # Errors
+/// Each wrong member by its path: `type`, or `[2].object.id` in an array.
+pub fn parse_json(document: &Value) -> Result<Vec<Occurrence>, FieldErrors> {
+    let mut errors = FieldErrors::default();
+    let found = match document {
+        Value::Array(items) if items.is_empty() => return Err(FieldErrors::one("", "The array is empty.")),
+        Value::Array(items) => {
+            let parse = |(place, item)| parse_item(item, &format!("[{place}]."), &mut errors);
+            items.iter().enumerate().map(parse).collect()
+        }
+        item => vec![parse_item(item, "", &mut errors)],
+    };
+    let found: Option<Vec<_>> = found.into_iter().collect();
+    found.filter(|_| errors.is_empty()).ok_or(errors)
+}
+
+fn parse_item(item: &Value, path: &str, errors: &mut FieldErrors) -> Option<Occurrence> {
+    let Value::Object(members) = item else {
+        errors.add(path.trim_end_matches('.'), "This is not a JSON object.");
+        return None;
+    };
+    refuse_unknown(members, &["type", "event", "object", "id", "source", "time", "data"], path, errors);
+    let type_id = read_word(members, "type", path, errors);
+    let event_id = read_word(members, "event", path, errors);
+    let object = match members.get("object") {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(object)) => parse_object(object, path, errors),
+        Some(_) => {
+            errors.add(format!("{path}object"), "This is not a JSON object with an id or a name.");
+            None
+        }
+    };
+    let external_id = read_text(members, "id", path, errors);
+    let source = read_text(members, "source", path, errors);
+    let time = read_text(members, "time", path, errors)
+        .and_then(|text| errors.check(&format!("{path}time"), Timestamp::parse_rfc3339(&text)));
+    let data = members.get("data").filter(|data| !data.is_null()).cloned();
+    Some(Occurrence { type_id: type_id?, event_id: event_id?, object, external_id, source, time, data })
+}
+
+fn parse_object(members: &Map<String, Value>, path: &str, errors: &mut FieldErrors) -> Option<ObjectReference> {
+    let path = format!("{path}object.");
+    refuse_unknown(members, &["id", "name"], &path, errors);
+    let external_id = read_text(members, "id", &path, errors);
+    let name = read_text(members, "name", &path, errors);
+    if external_id.is_none() && name.is_none() && !members.contains_key("id") && !members.contains_key("name") {
+        errors.add(path.trim_end_matches('.'), "An object needs an id or a name.");
+        return None;
+    }
+    Some(ObjectReference { external_id, name })
+}
+
+fn refuse_unknown(members: &Map<String, Value>, known: &[&str], path: &str, errors: &mut FieldErrors) {
+    for name in members.keys().filter(|name| !known.contains(&name.as_str())) {
+        let shown: String = name.chars().filter(|c| !crate::text::is_invisible(*c)).take(40).collect();
+        errors.add(format!("{path}{shown}"), format!("Unknown member. Known here: {}.", known.join(", ")));
+    }
+}
+
+/// An id of a type or event: 1 to 64 of `a-z 0-9 _ -`.
+fn read_word(members: &Map<String, Value>, name: &str, path: &str, errors: &mut FieldErrors) -> Option<String> {
+    let is_word = |text: &&str| {
+        (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+    };
+    let word = members.get(name).and_then(Value::as_str).filter(is_word).map(str::to_owned);
+    if word.is_none() {
+        errors.add(
+            format!("{path}{name}"),
+            format!("A {name} is required: 1 to 64 of a-z, 0-9, _ and -.").replace("A event", "An event"),
+        );
+    }
+    word
+}
+
+/// An optional text of 1 to [`TEXT_MAX`] characters.
+fn read_text(members: &Map<String, Value>, name: &str, path: &str, errors: &mut FieldErrors) -> Option<String> {
+    let text = match members.get(name)? {
+        Value::Null => return None,
+        Value::String(text) => text,
+        _ => {
+            errors.add(format!("{path}{name}"), "This is not a string.");
+            return None;
+        }
+    };
+    let count = text.chars().count();
+    if count == 0 || count > TEXT_MAX {
+        errors.add(format!("{path}{name}"), format!("This has {count} characters; 1 to {TEXT_MAX} are allowed."));
+        return None;
+    }
+    errors.check(&format!("{path}{name}"), crate::text::refuse_nul(text)).map(|()| text.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn wrong_fields(document: &Value) -> Vec<String> {
+        match parse_json(document) {
+            Ok(found) => panic!("accepted {found:?}"),
+            Err(errors) => errors.0.into_iter().map(|error| error.field).collect(),
+        }
+    }
+
+    #[test]
+    fn reads_one_and_many() {
+        let one = json!({"type": "vms", "event": "poweron", "object": {"id": "vm-1", "name": "web-01"},
+            "id": "e1", "source": "dc-1", "time": "2025-10-16T15:38:07Z", "data": {"a": 1}});
+        let found = parse_json(&one).expect("valid");
+        assert_eq!(found[0].time, Some(Timestamp(1_760_629_087_000)));
+        assert_eq!(parse_json(&json!([one, {"type": "logs", "event": "created"}])).map(|found| found.len()), Ok(2));
+    }
+
+    #[test]
+    fn every_rule_has_its_refusal() {
+        for (document, fields) in [
+            (json!(null), vec![""]),
+            (json!([]), vec![""]),
+            (json!({}), vec!["type", "event"]),
+            (json!([{"type": "vms", "event": "poweron"}, 7]), vec!["[1]"]),
+            (json!({"type": "VMs", "event": "power on"}), vec!["type", "event"]),
+            (json!({"type": "x".repeat(65), "event": 1}), vec!["type", "event"]),
+            (json!({"type": "vms", "event": "poweron", "objects": {}}), vec!["objects"]),
+            (json!({"type": "vms", "event": "poweron", "object": "web"}), vec!["object"]),
+            (json!({"type": "vms", "event": "poweron", "object": {}}), vec!["object"]),
+            (json!({"type": "vms", "event": "poweron", "object": {"id": 7}}), vec!["object.id"]),
+            (json!({"type": "vms", "event": "poweron", "object": {"id": "a", "name": ""}}), vec!["object.name"]),
+            (json!([{"type": "vms", "event": "poweron", "id": "x".repeat(256)}]), vec!["[0].id"]),
+            (json!({"type": "vms", "event": "poweron", "source": "a\0"}), vec!["source"]),
+            (json!({"type": "vms", "event": "poweron", "time": "yesterday"}), vec!["time"]),
+        ] {
+            assert_eq!(wrong_fields(&document), fields, "{document}");
+        }
+    }
+}

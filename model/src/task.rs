@@ -1,0 +1,144 @@
+//! Tasks: what to do. Today: send a message through a webhook.
+
+use crate::field_error::FieldErrors;
+use crate::id::WebhookId;
+use crate::text;
+use serde::{Deserialize, Serialize};
+
+/// The most characters a task's name may have.
+pub const NAME_MAX: usize = 64;
+/// The most characters a description may have.
+pub const DESCRIPTION_MAX: usize = 1000;
+/// The most bytes a message may have before its variables are filled in.
+pub const MESSAGE_MAX_BYTES: usize = 256 * 1024;
+
+/// A checked task, ready to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Unique, 1 to 64 characters.
+    pub name: String,
+    /// What it is for; may be empty.
+    pub description: String,
+    /// Whether events may start it.
+    pub is_enabled: bool,
+    /// Whether it goes after its first successful run.
+    pub deletes_after_running: bool,
+    /// The webhook it sends through.
+    pub webhook_id: WebhookId,
+    /// The message, with variables.
+    pub message: String,
+}
+
+/// A task as typed. Field names are those of the form and of the plain post.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each field is the form field of that name; the rules stand in `parse`")]
+pub struct TaskDraft {
+    pub name: String,
+    pub description: String,
+    pub enabled: String,
+    pub delete_after_running: String,
+    pub webhook: String,
+    pub message: String,
+    /// The revision the form was opened on; empty for a new task.
+    pub revision: String,
+}
+
+impl Default for TaskDraft {
+    /// What a plain post leaves out: unchecked boxes are absent.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            description: String::new(),
+            enabled: String::new(),
+            delete_after_running: String::new(),
+            webhook: String::new(),
+            message: String::new(),
+            revision: String::new(),
+        }
+    }
+}
+
+impl TaskDraft {
+    /// A new task, as the form shows it first.
+    pub fn new_form() -> Self {
+        Self { enabled: "true".into(), message: "{\"text\": \"Webhook\"}".into(), ..Self::default() }
+    }
+
+    /// Checks every field. Whether the webhook exists is the service's to say.
+    ///
+    /// # Errors
+    /// Every wrong field, in the order of the form.
+    pub fn parse(&self) -> Result<Task, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let name = errors.check("name", text::parse_name(&self.name, NAME_MAX));
+        let description = errors.check("description", parse_description(&self.description));
+        let webhook_id = errors.check("webhook", self.webhook.parse().map_err(|_| "Choose a webhook.".to_owned()));
+        let message = errors.check("message", parse_message(&self.message));
+        match (name, description, webhook_id, message) {
+            (Some(name), Some(description), Some(webhook_id), Some(message)) if errors.is_empty() => Ok(Task {
+                name,
+                description,
+                is_enabled: self.enabled == "true",
+                deletes_after_running: self.delete_after_running == "true",
+                webhook_id,
+                message,
+            }),
+            _ => Err(errors),
+        }
+    }
+}
+
+fn parse_description(typed: &str) -> Result<String, String> {
+    text::refuse_nul(typed)?;
+    let count = typed.chars().count();
+    if count > DESCRIPTION_MAX {
+        return Err(format!("This description has {count} characters; {DESCRIPTION_MAX} are the most."));
+    }
+    Ok(typed.trim().to_owned())
+}
+
+/// The message keeps every byte but for line ends: a form posts CRLF for what was typed as LF.
+fn parse_message(typed: &str) -> Result<String, String> {
+    text::refuse_nul(typed)?;
+    let message = typed.replace("\r\n", "\n");
+    if message.len() > MESSAGE_MAX_BYTES {
+        return Err(format!("This message has {} bytes; {MESSAGE_MAX_BYTES} are the most.", message.len()));
+    }
+    Ok(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong_fields(draft: &TaskDraft) -> Vec<String> {
+        match draft.parse() {
+            Ok(task) => panic!("accepted {task:?}"),
+            Err(errors) => errors.0.into_iter().map(|error| error.field).collect(),
+        }
+    }
+
+    #[test]
+    fn each_field_is_refused_by_its_own_rule() {
+        let valid = TaskDraft { name: "Tell".into(), webhook: "7".into(), ..TaskDraft::new_form() };
+        assert!(valid.parse().is_ok());
+        assert_eq!(wrong_fields(&TaskDraft { name: "x".repeat(65), ..valid.clone() }), ["name"]);
+        assert_eq!(wrong_fields(&TaskDraft { name: String::new(), ..valid.clone() }), ["name"]);
+        assert_eq!(wrong_fields(&TaskDraft { description: "x".repeat(1001), ..valid.clone() }), ["description"]);
+        assert_eq!(wrong_fields(&TaskDraft { webhook: String::new(), ..valid.clone() }), ["webhook"]);
+        assert_eq!(wrong_fields(&TaskDraft { webhook: "x".into(), ..valid.clone() }), ["webhook"]);
+        assert_eq!(
+            wrong_fields(&TaskDraft { message: "x".repeat(MESSAGE_MAX_BYTES + 1), ..valid.clone() }),
+            ["message"]
+        );
+        assert_eq!(wrong_fields(&TaskDraft { message: "a\0".into(), ..valid }), ["message"]);
+    }
+
+    #[test]
+    fn a_message_keeps_its_bytes_but_for_the_line_ends_of_a_form_post() {
+        let draft =
+            TaskDraft { name: "t".into(), webhook: "1".into(), message: " a\r\nb \n".into(), ..TaskDraft::default() };
+        assert_eq!(draft.parse().map(|task| task.message), Ok(" a\nb \n".to_owned()));
+    }
+}

@@ -1,0 +1,240 @@
+//! The URL of a webhook: a strict subset of what a browser would accept.
+//!
+//! Parsers that disagree about a URL are how address checks get bypassed, so this one accepts only what every parser
+//! reads alike: ASCII, `http` or `https`, a plain host name, a dotted IPv4 or a bracketed IPv6 address. The server's
+//! tests hold it against the HTTP client's own parser. It must stay small: it ships to the browser.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The longest URL accepted, in bytes.
+pub const MAX_BYTES: usize = 2048;
+
+/// A checked URL, with the parts that rules ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetUrl {
+    text: String,
+    host: Host,
+    port: u16,
+    is_https: bool,
+}
+
+/// Who the URL points at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// A name, in lower case.
+    Name(String),
+    /// An address written as such.
+    Address(IpAddr),
+}
+
+impl TargetUrl {
+    /// Reads a URL as typed. A missing path becomes `/` when it is sent, not here: the text stays as typed.
+    ///
+    /// # Errors
+    /// A sentence for the person who typed it.
+    pub fn parse(typed: &str) -> Result<Self, String> {
+        let text = typed.trim();
+        if text.is_empty() {
+            return Err("A URL is required, like https://example.com/hook.".to_owned());
+        }
+        if text.len() > MAX_BYTES {
+            return Err(format!("This URL is too long; {MAX_BYTES} bytes are the most."));
+        }
+        if let Some(c) = text.chars().find(|c| !c.is_ascii_graphic()) {
+            return Err(if c.is_ascii() || c.is_whitespace() {
+                "A URL has no spaces or control characters. Write a space as %20.".to_owned()
+            } else {
+                "A URL has only ASCII characters. Write the host in its xn-- form and the rest percent-encoded."
+                    .to_owned()
+            });
+        }
+        let (scheme, rest) =
+            text.split_once("://").ok_or("Start the URL with http:// or https://, like https://example.com/hook.")?;
+        let is_https = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
+            _ => return Err("Only http:// and https:// URLs can be called.".to_owned()),
+        };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        if path.contains('#') {
+            return Err("A URL to call has no #fragment; it would never be sent.".to_owned());
+        }
+        if path.contains(['\\', '"', '<', '>', '`', '{', '}', '|', '^']) {
+            return Err("This URL has a character that must be percent-encoded: one of \\ \" < > ` { } | ^".to_owned());
+        }
+        if authority.contains('@') {
+            return Err(
+                "Take the user name and password out of the URL and use the authorization fields instead.".to_owned()
+            );
+        }
+        let (host, port) = split_port(authority)?;
+        let host = parse_host(host)?;
+        let port = match port {
+            None => default_port(is_https),
+            Some(port) => port
+                .parse::<u16>()
+                .ok()
+                .filter(|number| *number > 0 && port.bytes().all(|byte| byte.is_ascii_digit()))
+                .ok_or("The port in this URL is not a number from 1 to 65535.")?,
+        };
+        Ok(Self { text: text.to_owned(), host, port, is_https })
+    }
+
+    /// The URL as typed.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The host.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The port, written or implied by the scheme.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether the connection is encrypted.
+    pub fn is_https(&self) -> bool {
+        self.is_https
+    }
+
+    /// Scheme, host and port: what a stored secret is bound to (`spec/engine.md` §4, *Secrets*).
+    pub fn origin(&self) -> String {
+        let scheme = if self.is_https { "https" } else { "http" };
+        match &self.host {
+            Host::Name(name) => format!("{scheme}://{name}:{}", self.port),
+            Host::Address(IpAddr::V4(address)) => format!("{scheme}://{address}:{}", self.port),
+            Host::Address(IpAddr::V6(address)) => format!("{scheme}://[{address}]:{}", self.port),
+        }
+    }
+}
+
+fn default_port(is_https: bool) -> u16 {
+    if is_https { 443 } else { 80 }
+}
+
+fn split_port(authority: &str) -> Result<(&str, Option<&str>), String> {
+    if let Some(rest) = authority.strip_prefix('[') {
+        let (_, after) = rest.split_once(']').ok_or("The IPv6 address in this URL has no closing bracket.")?;
+        let host = &authority[..authority.len() - after.len()];
+        return match after.strip_prefix(':') {
+            Some(port) => Ok((host, Some(port))),
+            None if after.is_empty() => Ok((host, None)),
+            None => Err("After the closing bracket of an IPv6 address only :port may follow.".to_owned()),
+        };
+    }
+    Ok(match authority.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    })
+}
+
+fn parse_host(host: &str) -> Result<Host, String> {
+    if host.is_empty() {
+        return Err("This URL has no host. Write one after the //, like https://example.com/hook.".to_owned());
+    }
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return address.parse::<Ipv6Addr>().map(|address| Host::Address(IpAddr::V6(address))).map_err(|_| {
+            "The address in brackets is not an IPv6 address (zones like %eth0 are not allowed).".to_owned()
+        });
+    }
+    let name = host.to_ascii_lowercase();
+    // WHATWG URL: a host whose last label is a number is an IPv4 address. Only the plain dotted form is read alike
+    // by everybody; 0x7f.1, 127.1 or 2130706433 are not.
+    let last = name.strip_suffix('.').unwrap_or(&name).rsplit('.').next().unwrap_or_default();
+    let hexadecimal = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    if hexadecimal || (!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit())) {
+        return name
+            .parse::<Ipv4Addr>()
+            .map(|address| Host::Address(IpAddr::V4(address)))
+            .map_err(|_| "Write an IPv4 address as four numbers, like 192.0.2.10.".to_owned());
+    }
+    let labels = name.strip_suffix('.').unwrap_or(&name);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if labels.len() > 253 || !labels.split('.').all(is_label) {
+        return Err(
+            "This host name is not valid: letters, digits, hyphens and dots, each part 1 to 63 long.".to_owned()
+        );
+    }
+    if labels.split('.').any(|label| label.starts_with("xn--") && !is_punycode(label)) {
+        return Err("This host name has an xn-- part that is not valid.".to_owned());
+    }
+    Ok(Host::Name(name))
+}
+
+/// The shape only; the server's parser decides whether it decodes.
+fn is_punycode(label: &str) -> bool {
+    label.len() > 4 && !label.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(url: &str) -> String {
+        TargetUrl::parse(url).map(|url| url.origin()).expect_err(url)
+    }
+
+    #[test]
+    fn accepts_plain_urls_and_knows_their_origin() {
+        for (url, origin) in [
+            ("https://example.com", "https://example.com:443"),
+            ("HTTP://Example.COM:8080/a?b=c%20d", "http://example.com:8080"),
+            ("http://10.0.0.7/x", "http://10.0.0.7:80"),
+            ("https://[2001:db8::1]:8443/", "https://[2001:db8::1]:8443"),
+            ("http://my_host.internal./", "http://my_host.internal.:80"),
+        ] {
+            assert_eq!(TargetUrl::parse(url).map(|url| url.origin()), Ok(origin.to_owned()), "{url}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_parsers_read_differently() {
+        for url in [
+            "",
+            "example.com",
+            "ftp://example.com/",
+            "javascript:alert(1)",
+            "http://",
+            "http:///x",
+            "http://user:pass@example.com/",
+            "http://example.com:0/",
+            "http://example.com:65536/",
+            "http://example.com:+80/",
+            "http://example.com:80:80/",
+            "http://0x7f.1/",
+            "http://0x7f000001/",
+            "http://0x/",
+            "http://127.1/",
+            "http://2130706433/",
+            "http://0177.0.0.1/",
+            "http://127.0.0.1./",
+            "http://[::1",
+            "http://[::1]x/",
+            "http://[fe80::1%25eth0]/",
+            "http://exa mple.com/",
+            "http://example.com/a\nb",
+            "http://bücher.example/",
+            "http://example.com\\@evil/",
+            "http://exam%70le.com/",
+            "http://-a.example/",
+            "http://a..b/",
+            "http://example.com/#part",
+        ] {
+            refused(url);
+        }
+    }
+
+    #[test]
+    fn says_what_to_do_with_credentials_in_the_url() {
+        assert!(refused("http://user:pass@example.com/").contains("authorization fields"));
+    }
+}

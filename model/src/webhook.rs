@@ -1,0 +1,402 @@
+//! Webhooks: where and how to send.
+
+use crate::field_error::FieldErrors;
+use crate::header::{self, HeaderList};
+use crate::text;
+use crate::url::TargetUrl;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The most characters a webhook's name may have.
+pub const NAME_MAX: usize = 128;
+/// The most bytes a secret may have.
+pub const SECRET_MAX_BYTES: usize = 4096;
+/// The header of a new API key webhook.
+pub const DEFAULT_KEY_HEADER: &str = "X-API-Key";
+
+/// The HTTP methods a webhook can use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// The default.
+    Post,
+    /// Replace.
+    Put,
+    /// Change.
+    Patch,
+    /// Remove.
+    Delete,
+    /// Carries no body.
+    Get,
+}
+
+impl Method {
+    /// All of them, in the order of the form.
+    pub const ALL: [Self; 5] = [Self::Post, Self::Put, Self::Patch, Self::Delete, Self::Get];
+
+    /// The method's name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Get => "GET",
+        }
+    }
+
+    /// The method with this name.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str() == name)
+    }
+}
+
+/// How a webhook proves who is calling, without the secret itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Authorization {
+    /// Nothing is added.
+    None,
+    /// `Authorization: Basic base64(username:password)` (RFC 7617).
+    Basic {
+        /// The part before the colon.
+        username: String,
+    },
+    /// `Authorization: Bearer TOKEN` (RFC 6750).
+    Bearer,
+    /// `HEADER: PREFIX KEY`, by default `X-API-Key: KEY`.
+    ApiKey {
+        /// The header's name.
+        header: String,
+        /// What stands before the key, with a space between; may be empty.
+        prefix: String,
+    },
+}
+
+impl Authorization {
+    /// The id used in forms, rows and the API.
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Basic { .. } => "basic",
+            Self::Bearer => "bearer",
+            Self::ApiKey { .. } => "api_key",
+        }
+    }
+
+    /// The header it generates, if any.
+    pub fn header_name(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::Basic { .. } | Self::Bearer => Some("Authorization"),
+            Self::ApiKey { header, .. } => Some(header),
+        }
+    }
+}
+
+/// What a save does with the stored secret.
+#[derive(Debug, Clone)]
+pub enum SecretChange {
+    /// The authorization has no secret.
+    Clear,
+    /// The stored one stays.
+    Keep,
+    /// A new one was typed.
+    Set(SecretString),
+}
+
+/// A checked webhook, ready to be stored.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// Unique, 1 to 128 characters.
+    pub name: String,
+    /// Where to send.
+    pub url: TargetUrl,
+    /// How to send.
+    pub method: Method,
+    /// How to prove who is calling.
+    pub authorization: Authorization,
+    /// What happens to the secret.
+    pub secret: SecretChange,
+    /// The configured headers, in order.
+    pub headers: HeaderList,
+    /// Whether a certificate that does not verify is accepted.
+    pub allows_insecure_tls: bool,
+    /// One deadline over the whole exchange, 3 to 120 s.
+    pub timeout: Duration,
+    /// Attempts after the first, 0 to 100.
+    pub retries: u32,
+}
+
+/// What the parser must know of the stored webhook when one is edited.
+#[derive(Debug, Clone)]
+pub struct StoredWebhook {
+    /// Its URL's scheme, host and port.
+    pub origin: String,
+    /// Whether it accepted certificates that do not verify.
+    pub allows_insecure_tls: bool,
+    /// Its authorization.
+    pub authorization: Authorization,
+}
+
+/// A webhook as typed. Field names are those of the form and of the plain post.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each field is the form field of that name; the rules stand in `parse`")]
+pub struct WebhookDraft {
+    pub name: String,
+    pub kind: String,
+    pub url: String,
+    pub auth_type: String,
+    pub token: String,
+    pub api_key: String,
+    pub api_key_header: String,
+    pub api_key_prefix: String,
+    pub username: String,
+    pub password: String,
+    pub headers: String,
+    pub allow_insecure: String,
+    pub timeout: String,
+    pub retries: String,
+    pub method: String,
+    /// The revision the form was opened on; empty for a new webhook.
+    pub revision: String,
+}
+
+impl Default for WebhookDraft {
+    /// A new webhook, as the form shows it first.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            kind: "custom".into(),
+            url: String::new(),
+            auth_type: "none".into(),
+            token: String::new(),
+            api_key: String::new(),
+            api_key_header: DEFAULT_KEY_HEADER.into(),
+            api_key_prefix: String::new(),
+            username: String::new(),
+            password: String::new(),
+            headers: "Content-Type: application/json".into(),
+            allow_insecure: String::new(),
+            timeout: "5".into(),
+            retries: "3".into(),
+            method: "POST".into(),
+            revision: String::new(),
+        }
+    }
+}
+
+impl WebhookDraft {
+    /// The draft without its secrets: what may travel back to the browser after a refused save.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        self.token.clear();
+        self.api_key.clear();
+        self.password.clear();
+        self
+    }
+
+    /// Checks every field. `stored` is the webhook being edited, `None` for a new one.
+    ///
+    /// # Errors
+    /// Every wrong field, in the order of the form.
+    pub fn parse(&self, stored: Option<&StoredWebhook>) -> Result<Webhook, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let name = errors.check("name", text::parse_name(&self.name, NAME_MAX));
+        if self.kind != "custom" {
+            errors.add("kind", "The only type is Custom.");
+        }
+        let url = errors.check("url", TargetUrl::parse(&self.url));
+        let allows_insecure_tls = self.allow_insecure == "true";
+        let authorization = self.parse_authorization(&mut errors);
+        let secret = match (&authorization, &url) {
+            (Some(authorization), Some(url)) => {
+                let kept = stored.map(|stored| keeps_secret(stored, url, authorization, allows_insecure_tls));
+                self.parse_secret(authorization, kept, &mut errors)
+            }
+            _ => None,
+        };
+        let headers = match HeaderList::parse(&self.headers, "headers") {
+            Ok(headers) => {
+                if let Some(authorization) = &authorization {
+                    refuse_generated(&headers, authorization, &mut errors);
+                }
+                Some(headers)
+            }
+            Err(wrong) => {
+                errors.0.extend(wrong.0);
+                None
+            }
+        };
+        let timeout = errors.check("timeout", text::parse_number(&self.timeout, 3..=120, "seconds"));
+        let retries = errors.check("retries", text::parse_number(&self.retries, 0..=100, ""));
+        let method =
+            errors.check("method", Method::find(&self.method).ok_or("Choose one of the listed methods.".to_owned()));
+        match (name, url, authorization, secret, headers, timeout, retries, method) {
+            (
+                Some(name),
+                Some(url),
+                Some(authorization),
+                Some(secret),
+                Some(headers),
+                Some(timeout),
+                Some(retries),
+                Some(method),
+            ) if errors.is_empty() => Ok(Webhook {
+                name,
+                url,
+                method,
+                authorization,
+                secret,
+                headers,
+                allows_insecure_tls,
+                timeout: Duration::from_secs(timeout.into()),
+                retries,
+            }),
+            _ => Err(errors),
+        }
+    }
+
+    fn parse_authorization(&self, errors: &mut FieldErrors) -> Option<Authorization> {
+        match self.auth_type.as_str() {
+            "none" => Some(Authorization::None),
+            "bearer" => Some(Authorization::Bearer),
+            "basic" => {
+                let username = errors.check("username", parse_username(&self.username))?;
+                Some(Authorization::Basic { username })
+            }
+            "api_key" => {
+                let header = self.api_key_header.trim();
+                let checked = header::check_name(header).map_err(|clause| sentence(&clause));
+                let prefix = errors.check("api_key_prefix", parse_prefix(&self.api_key_prefix));
+                errors.check("api_key_header", checked)?;
+                Some(Authorization::ApiKey { header: header.to_owned(), prefix: prefix? })
+            }
+            _ => {
+                errors.add("auth_type", "Choose one of the listed authorization types.");
+                None
+            }
+        }
+    }
+
+    /// `kept` is `None` for a new webhook, else whether the stored secret may stay, or why not.
+    fn parse_secret(
+        &self,
+        authorization: &Authorization,
+        kept: Option<Result<(), &'static str>>,
+        errors: &mut FieldErrors,
+    ) -> Option<SecretChange> {
+        let (field, typed, word) = match authorization {
+            Authorization::None => return Some(SecretChange::Clear),
+            Authorization::Bearer => ("token", &self.token, "token"),
+            Authorization::Basic { .. } => ("password", &self.password, "password"),
+            Authorization::ApiKey { .. } => ("api_key", &self.api_key, "API key"),
+        };
+        // A password may begin or end with a blank; a token or key that does was pasted badly.
+        let typed = if field == "password" { typed.as_str() } else { typed.trim() };
+        if typed.is_empty() {
+            return match kept {
+                Some(Ok(())) => Some(SecretChange::Keep),
+                Some(Err(reason)) => {
+                    errors.add(field, format!("Enter the {word} again: {reason}."));
+                    None
+                }
+                None => {
+                    errors.add(field, format!("A {word} is required.").replace("A API", "An API"));
+                    None
+                }
+            };
+        }
+        let secret = errors.check(field, check_secret(field, typed))?;
+        Some(SecretChange::Set(secret))
+    }
+}
+
+/// Whether the stored secret may be used with the edited target, or what changed.
+fn keeps_secret(
+    stored: &StoredWebhook,
+    url: &TargetUrl,
+    authorization: &Authorization,
+    allows_insecure_tls: bool,
+) -> Result<(), &'static str> {
+    if stored.authorization.id() != authorization.id() {
+        return Err("the authorization type has changed");
+    }
+    if let (Authorization::ApiKey { header: was, .. }, Authorization::ApiKey { header: is, .. }) =
+        (&stored.authorization, authorization)
+        && !was.eq_ignore_ascii_case(is)
+    {
+        return Err("the header that carries it has changed");
+    }
+    if stored.origin != url.origin() {
+        return Err("the scheme, host or port of the URL has changed, and a secret belongs to one target");
+    }
+    if stored.allows_insecure_tls != allows_insecure_tls {
+        return Err("Allow Insecure Certificates has changed");
+    }
+    Ok(())
+}
+
+fn refuse_generated(headers: &HeaderList, authorization: &Authorization, errors: &mut FieldErrors) {
+    if let Some(name) = authorization.header_name()
+        && headers.find(name).is_some()
+    {
+        errors.add(
+            "headers",
+            format!(
+                "{name} is already set by the authorization. Remove it here, or choose another authorization type."
+            ),
+        );
+    }
+}
+
+fn parse_username(typed: &str) -> Result<String, String> {
+    if typed.is_empty() {
+        return Err("A user name is required.".to_owned());
+    }
+    if typed.len() > 255 {
+        return Err("This user name is too long; 255 bytes are the most.".to_owned());
+    }
+    if typed.contains(':') {
+        return Err("A user name for Basic authorization cannot contain a colon (RFC 7617).".to_owned());
+    }
+    if typed.chars().any(char::is_control) {
+        return Err("This user name contains a control character.".to_owned());
+    }
+    Ok(typed.to_owned())
+}
+
+fn parse_prefix(typed: &str) -> Result<String, String> {
+    let prefix = typed.trim();
+    if prefix.len() > 64 || !prefix.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        return Err("A prefix has at most 64 visible ASCII characters.".to_owned());
+    }
+    Ok(prefix.to_owned())
+}
+
+fn check_secret(field: &str, typed: &str) -> Result<SecretString, String> {
+    if typed.len() > SECRET_MAX_BYTES {
+        return Err(format!("This is too long; {SECRET_MAX_BYTES} bytes are the most."));
+    }
+    let scheme = typed.split_whitespace().next().unwrap_or_default();
+    if field == "token" && scheme.eq_ignore_ascii_case("bearer") && scheme.len() < typed.len() {
+        return Err("Enter the token only, without the word Bearer; it is added when the request is sent.".to_owned());
+    }
+    if typed.chars().any(char::is_control) {
+        return Err("This contains a control character, for example a line break. Paste it again without.".to_owned());
+    }
+    if field != "password" && !typed.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("This contains a blank or a character outside ASCII, which cannot stand in a header.".to_owned());
+    }
+    Ok(SecretString::from(typed.to_owned()))
+}
+
+fn sentence(clause: &str) -> String {
+    let mut chars = clause.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

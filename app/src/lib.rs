@@ -1,1 +1,21 @@
-//! stub
+//! The console: pages, components and server functions, rendered by the server and hydrated in the browser.
+//!
+//! Names no database, HTTP client or runtime: what the server can do reaches it through the traits in [`backend`].
+//! Exactly one of the features `ssr` and `hydrate` is on.
+
+// Leptos components take their props by value.
+#![expect(clippy::needless_pass_by_value, reason = "the component macro owns its props")]
+#![expect(unreachable_pub, reason = "the component macro emits public props")]
+
+#[cfg(feature = "ssr")]
+pub mod backend;
+pub mod error;
+pub mod form;
+mod page;
+mod part;
+pub mod server_fn;
+pub mod session;
+pub mod shell;
+pub mod view;
+
+pub use shell::{App, shell};

@@ -115,14 +115,11 @@ impl Rules {
 }
 
 /// The IPv4 address inside an IPv6 one, if a gateway or socket would take it out; else the address itself.
+#[expect(clippy::match_same_arms, reason = "each arm is one RFC")]
 pub fn unwrap_embedded(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
-    let s = v6.segments();
-    let v4 = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
-    };
-    match s {
+    let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
+    match v6.segments() {
         // ::ffff:a.b.c.d (mapped) and ::ffff:0:a.b.c.d (SIIT, RFC 2765)
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => v4(high, low),
         // ::a.b.c.d (compatible, RFC 4291), but not :: and ::1
@@ -173,7 +170,7 @@ fn is_metadata(v6: Ipv6Addr) -> bool {
 }
 
 /// IANA special-purpose blocks that are neither globally reachable nor private, and IPv6 space never allocated: today's
-/// allocations are 2000::/3, fc00::/7 (private) and ::1.
+/// allocations are `2000::/3`, `fc00::/7` (private) and `::1`.
 fn is_reserved(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => {

@@ -1,0 +1,110 @@
+//! What can go wrong with a request of the console, as the browser may know it.
+//!
+//! Carries a code, a sentence that is safe to show, and the wrong fields. Never a payload, a secret or the text of
+//! an inner error: those are logged where they are handled.
+
+use leptos::server_fn::codec::JsonEncoding;
+use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
+use model::field_error::FieldErrors;
+use serde::{Deserialize, Serialize};
+
+/// The kind of a failure; each has one HTTP status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// The request could not be read: 400.
+    Malformed,
+    /// Nobody is signed in: 401.
+    SignedOut,
+    /// Known, but not allowed: 403.
+    Forbidden,
+    /// No such thing, or none that this person may know of: 404.
+    NotFound,
+    /// Somebody else changed it, or it is in use: 409.
+    Conflict,
+    /// Wrong fields: 422.
+    Invalid,
+    /// The database or the network is away: 503.
+    Unavailable,
+    /// A fault of ours: 500.
+    Internal,
+}
+
+impl Code {
+    /// The HTTP status of an answer with this code.
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::Malformed => 400,
+            Self::SignedOut => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::Conflict => 409,
+            Self::Invalid => 422,
+            Self::Internal => 500,
+            Self::Unavailable => 503,
+        }
+    }
+}
+
+/// A failure of a use case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppError {
+    /// What kind.
+    pub code: Code,
+    /// A sentence for the person.
+    pub message: String,
+    /// The wrong fields of a refused draft.
+    #[serde(default)]
+    pub fields: FieldErrors,
+}
+
+impl AppError {
+    /// A failure without wrong fields.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), fields: FieldErrors::default() }
+    }
+
+    /// No such thing: `what` is "webhook".
+    pub fn not_found(what: &str) -> Self {
+        Self::new(Code::NotFound, format!("There is no such {what}. It may have been deleted."))
+    }
+
+    /// Whoever asks may not do this.
+    pub fn forbidden() -> Self {
+        Self::new(Code::Forbidden, "Your role does not allow this. Ask an administrator.")
+    }
+}
+
+impl From<FieldErrors> for AppError {
+    fn from(fields: FieldErrors) -> Self {
+        let message = match fields.len() {
+            1 => "1 field needs attention.".to_owned(),
+            count => format!("{count} fields need attention."),
+        };
+        Self { code: Code::Invalid, message, fields }
+    }
+}
+
+impl std::fmt::Display for AppError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.message.fmt(f)
+    }
+}
+
+impl std::error::Error for AppError {}
+
+impl FromServerFnError for AppError {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(value: ServerFnErrorErr) -> Self {
+        match value {
+            ServerFnErrorErr::Request(_) => {
+                Self::new(Code::Unavailable, "The console could not be reached. Nothing was saved; try again.")
+            }
+            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) | ServerFnErrorErr::Deserialization(_) => {
+                Self::new(Code::Malformed, "This request could not be read. Reload the page and try again.")
+            }
+            _ => Self::new(Code::Internal, "Something went wrong inside the console. Nothing was saved."),
+        }
+    }
+}

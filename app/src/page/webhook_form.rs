@@ -1,0 +1,219 @@
+//! The webhook form: new, and edit.
+//!
+//! The fields of the authorization follow the type by style sheet alone (`:has(option:checked)`), so that they do so
+//! without WASM too.
+
+use crate::form::{Refused, use_refused};
+use crate::part::data::Data;
+use crate::part::field::{AreaField, SelectField, SwitchField, TextField};
+use crate::part::form::{Actions, FormState};
+use crate::part::frame::Head;
+use crate::part::icon::Icon;
+use crate::server_fn::webhook::{load_webhook_form, save_webhook};
+use crate::view::WebhookForm as Stored;
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+use model::id::WebhookId;
+use model::retry;
+use model::webhook::{Method, WebhookDraft};
+
+/// The page of a new webhook.
+#[component]
+pub(crate) fn NewWebhook() -> impl IntoView {
+    let refused = use_refused();
+    view! { <Form id=None stored=None refused=refused/> }
+}
+
+/// The page of a stored webhook.
+#[component]
+pub(crate) fn EditWebhook() -> impl IntoView {
+    let refused: Option<Refused<WebhookDraft>> = use_refused();
+    let params = use_params_map();
+    // An id that is no number leads nowhere, like one that does not exist.
+    let id = move || WebhookId(params.with(|params| params.get("id")?.parse().ok()).unwrap_or_default());
+    let stored = Resource::new(id, load_webhook_form);
+    view! {
+        <Data
+            resource=stored
+            show=move |stored| {
+                view! { <Form id=Some(id()) stored=Some(stored) refused=refused.clone()/> }
+            }
+        />
+    }
+}
+
+#[component]
+fn Form(id: Option<WebhookId>, stored: Option<Stored>, refused: Option<Refused<WebhookDraft>>) -> impl IntoView {
+    let title = stored.as_ref().map_or_else(|| "New Webhook".to_owned(), |stored| format!("Webhook: {}", stored.name));
+    let loaded = stored.as_ref().map(|stored| stored.draft.clone()).unwrap_or_default();
+    let known = stored.as_ref().map(Stored::stored);
+    let check = move |draft: &WebhookDraft| draft.parse(known.as_ref()).err().unwrap_or_default();
+    let form = FormState::new(loaded, refused, Box::new(check));
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        form.submit(move |draft| save_webhook(id, draft), |id: WebhookId| format!("/webhooks/{id}"));
+    };
+    let revision = form.draft().with_untracked(|draft| draft.revision.clone());
+    view! {
+        <form method="post" class="l-form" novalidate on:submit=submit aria-labelledby="webhook-title">
+            <div class="l-main__body">
+                <Head parents=vec![("/webhooks", "Webhooks")] title=title/>
+                <section class="c-card l-narrow">
+                    <header class="c-card__head">
+                        <h2 class="c-card__title" id="webhook-title">"Webhook"</h2>
+                        <span class="u-xs u-muted"><span class="u-danger" aria-hidden="true">"*"</span>" required"</span>
+                    </header>
+                    <div class="c-card__body l-stack l-stack--fields">
+                        <input type="hidden" name="revision" value=revision/>
+                        <TextField field=form.field("name", "Name", true, |d| &mut d.name)/>
+                        <SelectField
+                            field=form.field("kind", "Type", false, |d| &mut d.kind)
+                            options=choices(&[("custom", "Custom")])
+                        />
+                        <TextField
+                            field=form.field("url", "URL", true, |d| &mut d.url)
+                            kind="url"
+                            keys="url"
+                            placeholder="https://example.com/hook"
+                            hint="The target system usually has to be told to accept this console."
+                        />
+                        <Authorization form=form stored=stored/>
+                        <AreaField
+                            field=form.field("headers", "Headers", false, |d| &mut d.headers)
+                            rows=4
+                            is_code=true
+                            hint="One per line, as Name: Value. They are sent in this order."
+                        />
+                        <Insecure form=form/>
+                        <div class="l-fields">
+                            <TextField
+                                field=form.field("timeout", "Timeout", true, |d| &mut d.timeout)
+                                keys="numeric"
+                                unit="seconds"
+                            />
+                            <TextField field=form.field("retries", "Retries", true, |d| &mut d.retries) keys="numeric"/>
+                            <SelectField
+                                field=form.field("method", "Method", false, |d| &mut d.method)
+                                options=choices(&Method::ALL.map(|method| (method.as_str(), method.as_str())))
+                            />
+                        </div>
+                        <Offsets form=form/>
+                    </div>
+                </section>
+            </div>
+            <Actions form=form cancel="/webhooks"/>
+        </form>
+    }
+}
+
+fn choices(options: &[(&str, &str)]) -> Vec<(String, Vec<(String, String)>)> {
+    vec![(String::new(), options.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect())]
+}
+
+#[component]
+fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl IntoView {
+    let stored_type = stored.map(|stored| stored.authorization.id());
+    let hint = move |kind: &str, fresh: &str| {
+        if stored_type == Some(kind) { "Set. Leave empty to keep it.".to_owned() } else { fresh.to_owned() }
+    };
+    view! {
+        <div class="c-auth l-stack l-stack--fields">
+            <SelectField
+                field=form.field("auth_type", "Authorization Type", false, |d| &mut d.auth_type)
+                options=choices(&[("none", "None"), ("basic", "Basic"), ("bearer", "Bearer"), ("api_key", "API Key")])
+            />
+            <div class="c-auth__part c-auth__part--bearer">
+                <TextField
+                    field=form.field("token", "Authorization Token", true, |d| &mut d.token)
+                    kind="password"
+                    hint=hint("bearer", "The token only, without the word Bearer.")
+                />
+            </div>
+            <div class="c-auth__part c-auth__part--api-key l-stack l-stack--fields">
+                <TextField
+                    field=form.field("api_key", "API Key", true, |d| &mut d.api_key)
+                    kind="password"
+                    hint=hint("api_key", "The raw key, without prefix or keyword.")
+                />
+                <div class="l-fields">
+                    <TextField field=form.field("api_key_header", "Header name", true, |d| &mut d.api_key_header)/>
+                    <TextField field=form.field("api_key_prefix", "Prefix", false, |d| &mut d.api_key_prefix)/>
+                </div>
+                <KeyLine form=form/>
+            </div>
+            <div class="c-auth__part c-auth__part--basic l-stack l-stack--fields">
+                <TextField field=form.field("username", "Username", true, |d| &mut d.username)/>
+                <TextField
+                    field=form.field("password", "Password", true, |d| &mut d.password)
+                    kind="password"
+                    hint=hint("basic", "Sent with the user name, encoded but not encrypted by itself.")
+                />
+            </div>
+        </div>
+    }
+}
+
+/// What an API key will look like on the wire, the key itself masked.
+#[component]
+fn KeyLine(form: FormState<WebhookDraft>) -> impl IntoView {
+    let line = move || {
+        form.draft().with(|draft| {
+            let prefix = draft.api_key_prefix.trim();
+            let gap = if prefix.is_empty() { "" } else { " " };
+            format!("{}: {prefix}{gap}••••••••", draft.api_key_header.trim())
+        })
+    };
+    view! { <p class="c-hint">"Will be sent as "<code>{line}</code></p> }
+}
+
+#[component]
+fn Insecure(form: FormState<WebhookDraft>) -> impl IntoView {
+    view! {
+        <div class="c-insecure l-stack l-stack--tight">
+            <SwitchField field=form.field("allow_insecure", "Allow Insecure Certificates", false, |d| {
+                &mut d.allow_insecure
+            })/>
+            <div class="c-note c-note--warn c-insecure__warning">
+                <Icon name="warn"/>
+                <p>
+                    <strong>"Anyone between here and the target can read and change what is sent."</strong>
+                    " Meant for self-signed test systems; risky in production."
+                </p>
+            </div>
+        </div>
+    }
+}
+
+/// When the attempts happen, as clock offsets.
+#[component]
+fn Offsets(form: FormState<WebhookDraft>) -> impl IntoView {
+    const SHOWN: usize = 6;
+    let offsets = Memo::new(move |_| {
+        let retries: u32 = form.draft().with(|draft| draft.retries.trim().parse().unwrap_or_default());
+        let all: Vec<_> =
+            retry::attempt_offsets(retries.min(100)).map(|offset| offset_words(offset.as_secs())).collect();
+        all
+    });
+    let items = move || {
+        let all = offsets.get();
+        let more = all.len().saturating_sub(SHOWN);
+        let last = all.last().cloned().unwrap_or_default();
+        let shown = all.into_iter().take(SHOWN).map(|words| view! { <li><b>{words}</b></li> }).collect_view();
+        let rest = if more > 0 {
+            format!("and {more} more until {last}, then reported as an error")
+        } else {
+            "then reported as an error".to_owned()
+        };
+        view! { {shown} <li>{rest}</li> }
+    };
+    view! { <ol class="c-offsets" role="list" aria-label="Attempts">{items}</ol> }
+}
+
+fn offset_words(seconds: u64) -> String {
+    match seconds {
+        0 => "now".to_owned(),
+        1..=119 => format!("+{seconds} s"),
+        120..=7199 => format!("+{} min", seconds / 60),
+        _ => format!("+{} h", seconds / 3600),
+    }
+}

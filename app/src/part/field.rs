@@ -1,0 +1,281 @@
+//! Form fields. The label stands inside the box; hint and error stand under it and are tied to the control.
+//!
+//! Controls are uncontrolled: the browser owns what is typed, from before WASM has loaded, and the signal follows.
+//! Nothing here ever writes into a control, so nothing typed can be lost.
+
+use crate::part::icon::Icon;
+use leptos::ev::Targeted;
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+
+/// What every field is told: its name, what it starts with, whom to tell, and what is wrong.
+#[derive(Clone)]
+pub(crate) struct FieldOf {
+    /// The form name; also the id.
+    pub name: &'static str,
+    /// The label in the box.
+    pub label: &'static str,
+    /// Marks the label with an asterisk.
+    pub is_required: bool,
+    /// What the control starts with.
+    pub initial: String,
+    /// Called with each change, and once on hydration with what was typed before.
+    pub on_change: Callback<String>,
+    /// The message under the field, if something is wrong.
+    pub error: Signal<Option<String>>,
+    /// Called when the field is left.
+    pub on_leave: Callback<()>,
+}
+
+impl FieldOf {
+    fn described_by(&self, has_hint: bool) -> impl Fn() -> Option<String> + Clone + Send + Sync + use<> {
+        let (name, error) = (self.name, self.error);
+        move || match (error.get().is_some(), has_hint) {
+            (true, _) => Some(format!("{name}-error")),
+            (false, true) => Some(format!("{name}-hint")),
+            (false, false) => None,
+        }
+    }
+
+    fn invalid(&self) -> impl Fn() -> Option<&'static str> + Clone + Send + Sync + use<> {
+        let error = self.error;
+        move || error.get().is_some().then_some("true")
+    }
+
+    /// Tells the signal what stands in a control that was filled in before WASM ran.
+    fn adopt(&self, typed: String) {
+        if typed != self.initial {
+            self.on_change.run(typed);
+        }
+    }
+}
+
+#[component]
+fn Label(field: FieldOf) -> impl IntoView {
+    let star = field.is_required.then(|| view! { <span class="c-field__required" aria-hidden="true">"*"</span> });
+    view! { <label class="c-field__label" for=field.name>{field.label}{star}</label> }
+}
+
+#[component]
+fn Under(field: FieldOf, hint: Option<String>) -> impl IntoView {
+    let (name, error) = (field.name, field.error);
+    move || match (error.get(), hint.clone()) {
+        (Some(message), _) => view! {
+            <p class="c-hint c-hint--error" id=format!("{name}-error")>
+                <Icon name="error"/>
+                <span>{message}</span>
+            </p>
+        }
+        .into_any(),
+        (None, Some(hint)) => view! { <p class="c-hint" id=format!("{name}-hint")>{hint}</p> }.into_any(),
+        (None, None) => ().into_any(),
+    }
+}
+
+/// A line of text.
+#[component]
+pub(crate) fn TextField(
+    field: FieldOf,
+    #[prop(optional, into)] hint: Option<String>,
+    /// `text`, `password`, `url` …
+    #[prop(default = "text")]
+    kind: &'static str,
+    #[prop(default = "off")] autocomplete: &'static str,
+    #[prop(optional)] unit: Option<&'static str>,
+    /// `numeric`, `url` …: which keys a phone shows.
+    #[prop(optional)]
+    keys: Option<&'static str>,
+    #[prop(optional)] placeholder: Option<&'static str>,
+) -> impl IntoView {
+    let node = NodeRef::<leptos::html::Input>::new();
+    let this = field.clone();
+    node.on_load(move |input| this.adopt(input.value()));
+    let (on_change, on_leave) = (field.on_change, field.on_leave);
+    let is_secret = kind == "password";
+    let shown = RwSignal::new(false);
+    let class = if is_secret {
+        "c-field c-field--with-button"
+    } else if unit.is_some() {
+        "c-field c-field--with-unit"
+    } else {
+        "c-field"
+    };
+    let label = field.label;
+    let eye = is_secret.then(|| {
+        view! {
+            <button
+                class="c-field__button u-live"
+                type="button"
+                aria-label=format!("Show {label}")
+                aria-pressed=move || shown.get().to_string()
+                on:click=move |_| shown.update(|shown| *shown = !*shown)
+            >
+                <Icon name="eye"/>
+            </button>
+        }
+    });
+    view! {
+        <div>
+            <div class=class>
+                <Label field=field.clone()/>
+                <input
+                    class="c-field__control"
+                    id=field.name
+                    name=field.name
+                    type=move || if shown.get() { "text" } else { kind }
+                    required=field.is_required
+                    autocomplete=autocomplete
+                    inputmode=keys
+                    placeholder=placeholder
+                    spellcheck="false"
+                    value=field.initial.clone()
+                    aria-invalid=field.invalid()
+                    aria-describedby=field.described_by(hint.is_some())
+                    node_ref=node
+                    on:input:target=move |event| on_change.run(event.target().value())
+                    on:blur=move |_| on_leave.run(())
+                />
+                {unit.map(|unit| view! { <span class="c-field__unit" aria-hidden="true">{unit}</span> })}
+                {eye}
+            </div>
+            <Under field=field hint=hint/>
+        </div>
+    }
+}
+
+/// Several lines of text.
+#[component]
+pub(crate) fn AreaField(
+    field: FieldOf,
+    #[prop(optional, into)] hint: Option<String>,
+    #[prop(default = 3)] rows: u32,
+    /// Monospace, for what a machine reads.
+    #[prop(optional)]
+    is_code: bool,
+) -> impl IntoView {
+    let node = NodeRef::<leptos::html::Textarea>::new();
+    let this = field.clone();
+    node.on_load(move |area| this.adopt(area.value()));
+    let (on_change, on_leave) = (field.on_change, field.on_leave);
+    // HTML drops one line feed right after <textarea>: an extra one keeps a value that begins with it whole.
+    let text = if field.initial.starts_with('\n') { format!("\n{}", field.initial) } else { field.initial.clone() };
+    view! {
+        <div>
+            <div class="c-field c-field--area">
+                <Label field=field.clone()/>
+                <textarea
+                    class=if is_code { "u-mono" } else { "" }
+                    id=field.name
+                    name=field.name
+                    rows=rows.to_string()
+                    required=field.is_required
+                    spellcheck=if is_code { "false" } else { "true" }
+                    autocomplete="off"
+                    aria-invalid=field.invalid()
+                    aria-describedby=field.described_by(hint.is_some())
+                    node_ref=node
+                    on:input:target=move |event| on_change.run(event.target().value())
+                    on:blur=move |_| on_leave.run(())
+                >
+                    {text}
+                </textarea>
+            </div>
+            <Under field=field hint=hint/>
+        </div>
+    }
+}
+
+/// One of a few, possibly in groups.
+#[component]
+pub(crate) fn SelectField(
+    field: FieldOf,
+    /// Group label (empty: none), then value and label of each option.
+    options: Vec<(String, Vec<(String, String)>)>,
+    #[prop(optional, into)] hint: Option<String>,
+) -> impl IntoView {
+    let node = NodeRef::<leptos::html::Select>::new();
+    let this = field.clone();
+    node.on_load(move |select| this.adopt(select.value()));
+    let (on_change, on_leave) = (field.on_change, field.on_leave);
+    let initial = field.initial.clone();
+    let option = move |(value, label): (String, String)| {
+        let is_selected = value == initial;
+        view! { <option value=value selected=is_selected>{label}</option> }
+    };
+    let groups = options
+        .into_iter()
+        .map(|(group, options)| {
+            let options = options.into_iter().map(option.clone()).collect_view();
+            if group.is_empty() {
+                options.into_any()
+            } else {
+                view! { <optgroup label=group>{options}</optgroup> }.into_any()
+            }
+        })
+        .collect_view();
+    view! {
+        <div>
+            <div class="c-field">
+                <Label field=field.clone()/>
+                <select
+                    class="c-field__control"
+                    id=field.name
+                    name=field.name
+                    required=field.is_required
+                    aria-invalid=field.invalid()
+                    aria-describedby=field.described_by(hint.is_some())
+                    node_ref=node
+                    on:change:target=move |event| on_change.run(event.target().value())
+                    on:blur=move |_| on_leave.run(())
+                >
+                    {groups}
+                </select>
+                <svg class="c-icon c-field__chevron" aria-hidden="true">
+                    <use href="#i-chevron"></use>
+                </svg>
+            </div>
+            <Under field=field hint=hint/>
+        </div>
+    }
+}
+
+/// On or off. Posts `true` when on and nothing when off.
+#[component]
+pub(crate) fn SwitchField(field: FieldOf, #[prop(optional, into)] hint: Option<String>) -> impl IntoView {
+    let node = NodeRef::<leptos::html::Input>::new();
+    let this = field.clone();
+    let word = |is_on: bool| if is_on { "true".to_owned() } else { String::new() };
+    node.on_load(move |input| this.adopt(word(input.checked())));
+    let on_change = field.on_change;
+    let changed = move |event: Targeted<leptos::ev::Event, web_sys::HtmlInputElement>| {
+        on_change.run(word(event.target().checked()));
+    };
+    view! {
+        <div>
+            <label class="c-switch">
+                <input
+                    type="checkbox"
+                    role="switch"
+                    id=field.name
+                    name=field.name
+                    value="true"
+                    checked=field.initial == "true"
+                    aria-describedby=field.described_by(hint.is_some())
+                    node_ref=node
+                    on:change:target=changed
+                />
+                <span>{field.label}</span>
+            </label>
+            <Under field=field hint=hint/>
+        </div>
+    }
+}
+
+/// Puts the cursor into the control with this id.
+pub(crate) fn focus(id: &str) {
+    let control = document().get_element_by_id(id).and_then(|found| found.dyn_into::<web_sys::HtmlElement>().ok());
+    if let Some(control) = control {
+        // An element that cannot be focused changes nothing.
+        let _ = control.focus();
+    }
+}

@@ -1,0 +1,22 @@
+//! Icons: one sprite in the page, referred to by name. One icon per word of the glossary, the same everywhere.
+
+use leptos::prelude::*;
+
+/// Every symbol, once per page.
+#[component]
+pub(crate) fn Sprite() -> impl IntoView {
+    view! { <svg width="0" height="0" class="u-hidden" aria-hidden="true" inner_html=include_str!("icons.svg")></svg> }
+}
+
+/// A decorative icon: the words beside it, or the name of its button, say what it means.
+#[component]
+pub(crate) fn Icon(
+    /// The symbol's name without `i-`.
+    name: &'static str,
+) -> impl IntoView {
+    view! {
+        <svg class="c-icon" aria-hidden="true">
+            <use href=format!("#i-{name}")></use>
+        </svg>
+    }
+}

@@ -1,0 +1,45 @@
+//! Server functions: what the browser calls once WASM runs.
+//!
+//! Each is a public endpoint. It authorises, calls one method of the backend, and reports the status of an error;
+//! nothing else. [`PERMISSIONS`] declares them all, and a test of the server fails on one that is missing.
+
+pub mod delivery;
+pub mod event;
+pub mod task;
+pub mod webhook;
+
+use model::access::Permission;
+
+/// Every server function's path and what it takes to call it.
+pub const PERMISSIONS: &[(&str, Permission)] = &[
+    ("/api/webhooks/list", Permission::View),
+    ("/api/webhooks/form", Permission::View),
+    ("/api/webhooks/save", Permission::Edit),
+    ("/api/tasks/list", Permission::View),
+    ("/api/tasks/form", Permission::View),
+    ("/api/tasks/save", Permission::Edit),
+    ("/api/events/list", Permission::View),
+    ("/api/events/form", Permission::View),
+    ("/api/events/save", Permission::Edit),
+    ("/api/deliveries/list", Permission::View),
+];
+
+/// Hands the backend over, for whoever may do this.
+#[cfg(feature = "ssr")]
+fn authorised(permission: Permission) -> Result<crate::backend::Backend, crate::error::AppError> {
+    crate::session::require(permission)?;
+    leptos::prelude::use_context::<crate::backend::Backend>().ok_or_else(|| {
+        crate::error::AppError::new(crate::error::Code::Internal, "The console is not fully started. Try again.")
+    })
+}
+
+/// Gives the answer the status of its error.
+#[cfg(feature = "ssr")]
+fn with_status<T>(result: Result<T, crate::error::AppError>) -> Result<T, crate::error::AppError> {
+    if let (Err(error), Some(options)) = (&result, leptos::prelude::use_context::<leptos_axum::ResponseOptions>())
+        && let Ok(status) = http::StatusCode::from_u16(error.code.http_status())
+    {
+        options.set_status(status);
+    }
+    result
+}

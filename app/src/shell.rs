@@ -1,0 +1,99 @@
+//! The document around every page, and the routes.
+//!
+//! The only place that emits script tags; their names come by context as [`Assets`], because only the server knows
+//! the hashed files it carries. Pages stand in [`crate::page`].
+
+use crate::page;
+use crate::part::frame::Frame;
+use crate::part::icon::Sprite;
+use crate::session::Viewer;
+use leptos::prelude::*;
+use leptos_meta::{Title, provide_meta_context};
+use leptos_router::components::{Route, Router, Routes};
+use leptos_router::{SsrMode, path};
+
+/// The files of the browser half, by their hashed paths, with their integrity hashes.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "each field is the path, or the `integrity` value, of that file")]
+pub struct Assets {
+    pub css: String,
+    pub css_integrity: String,
+    pub js: String,
+    pub js_integrity: String,
+    pub wasm: String,
+}
+
+/// The theme a person chose, from their cookie: `light`, `dark`, or nothing to follow the system.
+#[derive(Debug, Clone, Default)]
+pub struct Theme(pub Option<&'static str>);
+
+/// The whole document.
+pub fn shell() -> impl IntoView {
+    let assets = use_context::<Assets>().unwrap_or_default();
+    let theme = use_context::<Theme>().unwrap_or_default();
+    let nonce = use_nonce();
+    let boot = format!(
+        "import init, {{ hydrate }} from \"{}\"; await init({{ module_or_path: \"{}\" }}); hydrate();",
+        assets.js, assets.wasm
+    );
+    // Without the browser half (a server built alone) the console is plain HTML, which is a supported way to use it.
+    let scripts = (!assets.js.is_empty()).then(|| {
+        view! {
+            <link rel="modulepreload" href=assets.js.clone() integrity=assets.js_integrity nonce=nonce.clone()/>
+            <link rel="preload" href=assets.wasm r#as="fetch" r#type="application/wasm" crossorigin="anonymous"/>
+            <script type="module" nonce=nonce>{boot}</script>
+        }
+    });
+    let styles = (!assets.css.is_empty())
+        .then(|| view! { <link rel="stylesheet" href=assets.css integrity=assets.css_integrity/> });
+    view! {
+        <!DOCTYPE html>
+        <html lang="en" data-theme=theme.0>
+            <head>
+                <meta charset="utf-8"/>
+                <meta name="viewport" content="width=device-width, initial-scale=1"/>
+                <meta name="color-scheme" content="light dark"/>
+                <link rel="icon" href="data:,"/>
+                {styles}
+                {scripts}
+                <leptos_meta::MetaTags/>
+            </head>
+            <body>
+                <App/>
+            </body>
+        </html>
+    }
+}
+
+/// What of the document is alive in the browser.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    #[cfg(feature = "ssr")]
+    let viewer = SharedValue::new(crate::session::current_viewer).into_inner();
+    #[cfg(not(feature = "ssr"))]
+    let viewer = SharedValue::<Option<Viewer>>::new(|| None).into_inner();
+    provide_context::<Option<Viewer>>(viewer);
+    view! {
+        <Title formatter=|title: String| format!("{title} · Hookwright")/>
+        <Sprite/>
+        <Router>
+            <Frame>
+                <Routes fallback=page::not_found::NotFound>
+                    <Route path=path!("/sign-in") view=page::sign_in::SignIn ssr=SsrMode::Async/>
+                    <Route path=path!("/setup") view=page::setup::Setup ssr=SsrMode::Async/>
+                    <Route path=path!("/webhooks") view=page::webhook_list::WebhookList ssr=SsrMode::Async/>
+                    <Route path=path!("/webhooks/new") view=page::webhook_form::NewWebhook ssr=SsrMode::Async/>
+                    <Route path=path!("/webhooks/:id") view=page::webhook_form::EditWebhook ssr=SsrMode::Async/>
+                    <Route path=path!("/tasks") view=page::task_list::TaskList ssr=SsrMode::Async/>
+                    <Route path=path!("/tasks/new") view=page::task_form::NewTask ssr=SsrMode::Async/>
+                    <Route path=path!("/tasks/:id") view=page::task_form::EditTask ssr=SsrMode::Async/>
+                    <Route path=path!("/events") view=page::event_list::EventList ssr=SsrMode::Async/>
+                    <Route path=path!("/events/new") view=page::event_form::NewEvent ssr=SsrMode::Async/>
+                    <Route path=path!("/events/:id") view=page::event_form::EditEvent ssr=SsrMode::Async/>
+                    <Route path=path!("/deliveries") view=page::delivery_list::DeliveryList ssr=SsrMode::Async/>
+                </Routes>
+            </Frame>
+        </Router>
+    }
+}

@@ -6,6 +6,8 @@
 // Leptos components take their props by value.
 #![expect(clippy::needless_pass_by_value, reason = "the component macro owns its props")]
 #![expect(unreachable_pub, reason = "the component macro emits public props")]
+// Views are deeply nested types.
+#![recursion_limit = "256"]
 
 #[cfg(feature = "ssr")]
 pub mod backend;

@@ -3,6 +3,8 @@
 //! Each is a public endpoint. It authorises, calls one method of the backend, and reports the status of an error;
 //! nothing else. [`PERMISSIONS`] declares them all, and a test of the server fails on one that is missing.
 
+#![expect(missing_docs, reason = "the macro makes a struct of the arguments, whose names say what they are")]
+
 pub mod delivery;
 pub mod event;
 pub mod task;

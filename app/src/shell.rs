@@ -32,6 +32,8 @@ pub fn shell() -> impl IntoView {
     let assets = use_context::<Assets>().unwrap_or_default();
     let theme = use_context::<Theme>().unwrap_or_default();
     let nonce = use_nonce();
+    #[cfg(feature = "ssr")]
+    set_policy(nonce.as_deref());
     let boot = format!(
         "import init, {{ hydrate }} from \"{}\"; await init({{ module_or_path: \"{}\" }}); hydrate();",
         assets.js, assets.wasm
@@ -62,6 +64,20 @@ pub fn shell() -> impl IntoView {
                 <App/>
             </body>
         </html>
+    }
+}
+
+/// The content security policy of a page: our own files, and scripts with this page's nonce.
+#[cfg(feature = "ssr")]
+fn set_policy(nonce: Option<&str>) {
+    let Some(options) = use_context::<leptos_axum::ResponseOptions>() else { return };
+    let nonce = nonce.unwrap_or_default();
+    let policy = format!(
+        "default-src 'none'; script-src 'strict-dynamic' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
+         img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    if let Ok(value) = http::HeaderValue::from_str(&policy) {
+        options.insert_header(http::header::CONTENT_SECURITY_POLICY, value);
     }
 }
 

@@ -279,5 +279,5 @@ async fn flow_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
         table.foreign_key(&mut references("attempt", "delivery_id", "delivery", ForeignKeyAction::Cascade))
     })
     .await?;
-    index(m, "attempt_delivery", "attempt", true, "(delivery_id, number)").await
+    index(m, "attempt_delivery", "attempt", false, "(delivery_id, number)").await
 }

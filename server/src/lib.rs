@@ -1,1 +1,22 @@
-//! stub
+//! The server of Hookwright: what the `hookwright` binary is made of.
+//!
+//! ```text
+//! http, dispatch, intake -> service -> store        auth, vault, clock: leaves
+//! ```
+//!
+//! Only [`store`] builds queries and knows that there are two databases; only [`dispatch::client`] builds an HTTP
+//! client; only [`vault`] sees a stored secret in clear.
+
+pub mod auth;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod dispatch;
+pub mod http;
+pub mod inbox;
+pub mod intake;
+pub mod render;
+pub mod serve;
+pub mod service;
+pub mod store;
+pub mod vault;

@@ -1,1 +1,43 @@
-fn main() {}
+//! `cargo xtask …`: everything that is done with this repository, on a fresh machine too.
+//!
+//! Each command checks for what it needs, says what it installs and why, and fails with the command to run by hand
+//! where it may not.
+
+#![expect(clippy::print_stdout, reason = "a command line tool talks")]
+
+mod dist;
+mod layers;
+mod postgres;
+mod run;
+mod shell;
+mod site;
+mod test;
+mod tool;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask run [OPTIONS OF SERVE]  build and start the console on http://127.0.0.1:8080
+cargo xtask test [STEP…]            every check and test; installs what is missing
+cargo xtask dist                    one self-contained release binary: target/dist/hookwright
+cargo xtask site                    build the browser half only
+cargo xtask layers                  check who imports whom
+";
+
+fn main() -> Result<()> {
+    let mut words = std::env::args().skip(1);
+    let command = words.next().unwrap_or_default();
+    let rest: Vec<_> = words.collect();
+    match command.as_str() {
+        "run" => run::run(&rest),
+        "test" => test::run(&rest),
+        "dist" => dist::run(),
+        "site" => site::build().map(drop),
+        "layers" => layers::check(),
+        "" | "help" | "--help" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => bail!("there is no command {other}\n{HELP}"),
+    }
+}

@@ -35,6 +35,7 @@ pub(crate) fn EditEvent() -> impl IntoView {
             show=move |loaded| view! { <Form id=Some(id()) loaded=loaded refused=refused.clone()/> }
         />
     }
+    .into_any()
 }
 
 fn event_options() -> Vec<(String, Vec<(String, String)>)> {
@@ -96,4 +97,5 @@ fn Form(id: Option<EventId>, loaded: Loaded, refused: Option<Refused<EventDraft>
             <Actions form=form cancel="/events"/>
         </form>
     }
+    .into_any()
 }

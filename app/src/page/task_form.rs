@@ -41,6 +41,7 @@ pub(crate) fn EditTask() -> impl IntoView {
             show=move |loaded| view! { <Form id=Some(id()) loaded=loaded refused=refused.clone()/> }
         />
     }
+    .into_any()
 }
 
 /// The options of a select that starts with nothing chosen.
@@ -109,4 +110,5 @@ fn Form(id: Option<TaskId>, loaded: Loaded, refused: Option<Refused<TaskDraft>>)
             <Actions form=form cancel="/tasks"/>
         </form>
     }
+    .into_any()
 }

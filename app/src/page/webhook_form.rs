@@ -40,6 +40,7 @@ pub(crate) fn EditWebhook() -> impl IntoView {
             }
         />
     }
+    .into_any()
 }
 
 #[component]
@@ -104,6 +105,7 @@ fn Form(id: Option<WebhookId>, stored: Option<Stored>, refused: Option<Refused<W
             <Actions form=form cancel="/webhooks"/>
         </form>
     }
+    .into_any()
 }
 
 fn choices(options: &[(&str, &str)]) -> Vec<(String, Vec<(String, String)>)> {
@@ -151,6 +153,7 @@ fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl 
             </div>
         </div>
     }
+    .into_any()
 }
 
 /// What an API key will look like on the wire, the key itself masked.
@@ -182,6 +185,7 @@ fn Insecure(form: FormState<WebhookDraft>) -> impl IntoView {
             </div>
         </div>
     }
+    .into_any()
 }
 
 /// When the attempts happen, as clock offsets.

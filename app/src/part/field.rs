@@ -141,6 +141,7 @@ pub(crate) fn TextField(
             <Under field=field hint=hint/>
         </div>
     }
+    .into_any()
 }
 
 /// Several lines of text.
@@ -183,6 +184,7 @@ pub(crate) fn AreaField(
             <Under field=field hint=hint/>
         </div>
     }
+    .into_any()
 }
 
 /// One of a few, possibly in groups.
@@ -237,6 +239,7 @@ pub(crate) fn SelectField(
             <Under field=field hint=hint/>
         </div>
     }
+    .into_any()
 }
 
 /// On or off. Posts `true` when on and nothing when off.
@@ -269,6 +272,7 @@ pub(crate) fn SwitchField(field: FieldOf, #[prop(optional, into)] hint: Option<S
             <Under field=field hint=hint/>
         </div>
     }
+    .into_any()
 }
 
 /// Puts the cursor into the control with this id.

@@ -194,4 +194,5 @@ where
             </button>
         </div>
     }
+    .into_any()
 }

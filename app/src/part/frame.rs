@@ -61,6 +61,7 @@ fn Bar(viewer: Viewer) -> impl IntoView {
             </form>
         </header>
     }
+    .into_any()
 }
 
 #[component]
@@ -103,6 +104,7 @@ fn Menu(viewer: Viewer) -> impl IntoView {
             </div>
         </nav>
     }
+    .into_any()
 }
 
 /// The head of a page: crumbs whose last is the title, and the button that opens the commands when narrow.
@@ -134,4 +136,5 @@ pub(crate) fn Head(
             </div>
         </div>
     }
+    .into_any()
 }

@@ -36,6 +36,7 @@ pub(crate) fn ThemeSwitch() -> impl IntoView {
             {option("dark", "moon", "Dark")}
         </form>
     }
+    .into_any()
 }
 
 fn submitter_value(event: &leptos::ev::SubmitEvent) -> Option<String> {

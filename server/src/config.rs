@@ -1,0 +1,312 @@
+//! The effective configuration: command line over environment over one TOML file over defaults, each with its source.
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
+use ipnet::IpNet;
+use jiff::tz::TimeZone;
+use model::egress::Policy;
+use secrecy::SecretString;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The environment variable that carries the master key itself.
+pub const KEY_VARIABLE: &str = "HOOKWRIGHT_KEY";
+
+/// Which database, and the key of its secrets: what every command takes.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct DatabaseOptions {
+    /// Directory of the embedded database and the generated keys [default: ./data]
+    #[arg(long, env = "HOOKWRIGHT_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// PostgreSQL instead of the embedded database: `postgres://…`
+    #[arg(long, env = "HOOKWRIGHT_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// File with the master key: 32 bytes in base64; or the key itself in `HOOKWRIGHT_KEY` [default: in the data directory]
+    #[arg(long, env = "HOOKWRIGHT_KEY_FILE", value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// TOML file with any of these options, without the dashes
+    #[arg(long, env = "HOOKWRIGHT_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+}
+
+/// What only `serve` takes.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct ServeOptions {
+    /// Where to listen: `http://ADDR:PORT` or `https://ADDR:PORT`, repeatable [default: `http://127.0.0.1:8080`]
+    #[arg(long, env = "HOOKWRIGHT_LISTEN", value_name = "URL", value_delimiter = ',')]
+    pub listen: Vec<String>,
+    /// Certificate chain for https, PEM [default: a self-signed one in the data directory]
+    #[arg(long, env = "HOOKWRIGHT_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, PEM
+    #[arg(long, env = "HOOKWRIGHT_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Time zone of `${DATE}` and the console, like `Europe/Berlin` [default: the system's]
+    #[arg(long, env = "HOOKWRIGHT_TIME_ZONE", value_name = "ZONE")]
+    pub time_zone: Option<String>,
+    /// Where webhooks may go: internal, internet or listed [default: internal]
+    #[arg(long, env = "HOOKWRIGHT_EGRESS_POLICY", value_name = "POLICY")]
+    pub egress_policy: Option<String>,
+    /// A network that webhooks may call beyond the policy, like `127.0.0.0/8`, repeatable
+    #[arg(long, env = "HOOKWRIGHT_EGRESS_ALLOW", value_name = "CIDR", value_delimiter = ',')]
+    pub egress_allow: Vec<String>,
+}
+
+/// The TOML file.
+#[derive(Debug, Default, Deserialize)]
+struct File {
+    #[serde(flatten)]
+    database: DatabaseOptions,
+    #[serde(flatten)]
+    serve: ServeOptions,
+}
+
+/// Every key the file may have: flattening turns serde's own check off.
+const FILE_KEYS: &[&str] = &[
+    "data-dir",
+    "database-url",
+    "key-file",
+    "listen",
+    "tls-cert",
+    "tls-key",
+    "time-zone",
+    "egress-policy",
+    "egress-allow",
+];
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}")]
+    Read {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be. The text of the parser is left out: it could repeat a password.
+    #[error("the configuration file {path} is not valid: {reason}")]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// One value is wrong.
+    #[error("{option}: {reason}")]
+    Value {
+        /// The option's name.
+        option: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The command line.
+    CommandLine,
+    /// A `HOOKWRIGHT_…` variable.
+    Environment,
+    /// The TOML file.
+    File,
+    /// Nothing was said.
+    Default,
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::CommandLine => "command line",
+            Self::Environment => "environment",
+            Self::File => "file",
+            Self::Default => "default",
+        })
+    }
+}
+
+/// Which database.
+#[derive(Debug, Clone)]
+pub struct DatabaseConfig {
+    /// Where files of ours lie.
+    pub data_dir: PathBuf,
+    /// PostgreSQL, if it is to be used. May carry a password.
+    pub database_url: Option<SecretString>,
+    /// The master key's file.
+    pub key_file: Option<PathBuf>,
+}
+
+/// A place to listen at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Whether connections are encrypted.
+    pub is_https: bool,
+}
+
+/// Everything `serve` needs.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the options above say it")]
+pub struct ServeConfig {
+    pub database: DatabaseConfig,
+    pub listen: Vec<Listen>,
+    pub tls: Option<(PathBuf, PathBuf)>,
+    pub zone: TimeZone,
+    pub policy: Policy,
+    pub allowed: Vec<IpNet>,
+}
+
+/// A line of `check-config`: option, value (secrets hidden), source.
+pub type Provenance = (&'static str, String, Source);
+
+/// Merges the options with the file they name.
+pub fn resolve(
+    database: &DatabaseOptions,
+    serve: &ServeOptions,
+    matches: &ArgMatches,
+) -> Result<(ServeConfig, Vec<Provenance>), Error> {
+    let file = database.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+    let mut lines = Vec::new();
+    let mut merge = Merge { matches, lines: &mut lines };
+    let data_dir = merge.path("data-dir", "data_dir", &database.data_dir, &file.database.data_dir, Some("./data"));
+    let url = merge.pick("database-url", "database_url", &database.database_url, &file.database.database_url, |_| {
+        "(set, hidden)".to_owned()
+    });
+    let key_file = merge.path("key-file", "key_file", &database.key_file, &file.database.key_file, None);
+    let listen = merge.list("listen", "listen", &serve.listen, &file.serve.listen, "http://127.0.0.1:8080");
+    let cert = merge.path("tls-cert", "tls_cert", &serve.tls_cert, &file.serve.tls_cert, None);
+    let key = merge.path("tls-key", "tls_key", &serve.tls_key, &file.serve.tls_key, None);
+    let zone = merge.pick("time-zone", "time_zone", &serve.time_zone, &file.serve.time_zone, Clone::clone);
+    let policy =
+        merge.pick("egress-policy", "egress_policy", &serve.egress_policy, &file.serve.egress_policy, Clone::clone);
+    let allowed = merge.list("egress-allow", "egress_allow", &serve.egress_allow, &file.serve.egress_allow, "");
+    let database =
+        DatabaseConfig { data_dir: data_dir.unwrap_or_default(), database_url: url.map(SecretString::from), key_file };
+    let wrong = |option, reason: String| Error::Value { option, reason };
+    let config = ServeConfig {
+        database,
+        listen: listen.iter().map(|url| parse_listen(url)).collect::<Result<_, _>>()?,
+        tls: match (cert, key) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            _ => return Err(wrong("tls-cert", "the certificate and its key go together".to_owned())),
+        },
+        zone: match zone {
+            None => TimeZone::system(),
+            Some(name) => TimeZone::get(&name)
+                .map_err(|_| wrong("time-zone", format!("{name} is not a time zone; write it like Europe/Berlin")))?,
+        },
+        policy: policy
+            .map_or(Ok(Policy::default()), |word| word.parse())
+            .map_err(|reason| wrong("egress-policy", reason))?,
+        allowed: allowed.iter().map(|net| parse_network(net)).collect::<Result<_, _>>()?,
+    };
+    Ok((config, lines))
+}
+
+/// Merges the options of a command that only needs the database.
+pub fn resolve_database(options: &DatabaseOptions) -> Result<DatabaseConfig, Error> {
+    let file = options.config.as_deref().map(read_file).transpose()?.unwrap_or_default().database;
+    Ok(DatabaseConfig {
+        data_dir: options.data_dir.clone().or(file.data_dir).unwrap_or_else(|| "./data".into()),
+        database_url: options.database_url.clone().or(file.database_url).map(SecretString::from),
+        key_file: options.key_file.clone().or(file.key_file),
+    })
+}
+
+fn read_file(path: &Path) -> Result<File, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let invalid = |reason: String| Error::File { path: path.to_owned(), reason };
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| invalid(error.message().lines().next().unwrap_or_default().to_owned()))?;
+    if let Some(key) = table.keys().find(|key| !FILE_KEYS.contains(&key.as_str())) {
+        return Err(invalid(format!("unknown option {key}; known are {}", FILE_KEYS.join(", "))));
+    }
+    table.try_into().map_err(|error: toml::de::Error| invalid(error.message().to_owned()))
+}
+
+/// Picks each value, and notes where it came from.
+struct Merge<'a> {
+    matches: &'a ArgMatches,
+    lines: &'a mut Vec<Provenance>,
+}
+
+impl Merge<'_> {
+    fn source(&self, id: &str, has_file: bool) -> Source {
+        match self.matches.value_source(id) {
+            Some(ValueSource::CommandLine) => Source::CommandLine,
+            Some(ValueSource::EnvVariable) => Source::Environment,
+            _ if has_file => Source::File,
+            _ => Source::Default,
+        }
+    }
+
+    fn pick(
+        &mut self,
+        name: &'static str,
+        id: &str,
+        given: &Option<String>,
+        file: &Option<String>,
+        show: impl Fn(&String) -> String,
+    ) -> Option<String> {
+        let source = self.source(id, file.is_some());
+        let value = given.clone().or_else(|| file.clone());
+        self.lines.push((name, value.as_ref().map(show).unwrap_or_default(), source));
+        value
+    }
+
+    fn path(
+        &mut self,
+        name: &'static str,
+        id: &str,
+        given: &Option<PathBuf>,
+        file: &Option<PathBuf>,
+        default: Option<&str>,
+    ) -> Option<PathBuf> {
+        let source = self.source(id, file.is_some());
+        let value = given.clone().or_else(|| file.clone()).or_else(|| default.map(PathBuf::from));
+        self.lines.push((name, value.as_ref().map(|path| path.display().to_string()).unwrap_or_default(), source));
+        value
+    }
+
+    fn list(&mut self, name: &'static str, id: &str, given: &[String], file: &[String], default: &str) -> Vec<String> {
+        let source = self.source(id, !file.is_empty());
+        let value = match (given, file) {
+            ([], []) => default.split_terminator(',').map(str::to_owned).collect(),
+            ([], file) => file.to_vec(),
+            (given, _) => given.to_vec(),
+        };
+        self.lines.push((name, value.join(","), source));
+        value
+    }
+}
+
+fn parse_listen(url: &str) -> Result<Listen, Error> {
+    let wrong = || Error::Value {
+        option: "listen",
+        reason: format!("{url} is not http://ADDRESS:PORT or https://ADDRESS:PORT with an IP address"),
+    };
+    let (scheme, address) = url.split_once("://").ok_or_else(wrong)?;
+    let is_https = match scheme {
+        "http" => false,
+        "https" => true,
+        _ => return Err(wrong()),
+    };
+    let address = address.trim_end_matches('/').parse().map_err(|_| wrong())?;
+    Ok(Listen { address, is_https })
+}
+
+fn parse_network(text: &str) -> Result<IpNet, Error> {
+    text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from)).map_err(|_| Error::Value {
+        option: "egress-allow",
+        reason: format!("{text} is not a network like 10.0.0.0/8"),
+    })
+}

@@ -1,0 +1,274 @@
+//! One HTTP exchange: the request in its configured order, the answer capped, the failure in words.
+//!
+//! Success is a 2xx status line received in time. What then happens to the body is noted and never fails the attempt:
+//! the receiver has acted.
+
+use super::client::{ClientError, Clients, Refused, Unresolved};
+use crate::service::Services;
+use crate::store::delivery::{Attempted, Claimed};
+use crate::store::webhook::Row;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use model::delivery::{ErrorCode, Outcome};
+use model::time::Timestamp;
+use model::webhook::{Authorization, Method};
+use reqwest::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use reqwest::{Response, Url};
+use secrecy::{ExposeSecret, SecretString};
+use std::error::Error as StdError;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How much of an answer is read and kept.
+const ANSWER_MAX_BYTES: usize = 64 * 1024;
+
+impl Attempted {
+    /// An attempt that failed without an answer.
+    pub(super) fn failed(started_at: Timestamp, duration: Duration, code: ErrorCode, words: String) -> Self {
+        Self {
+            outcome: Outcome::Failed { code, http_status: None, retry_after: None },
+            http_status: None,
+            error: Some(words),
+            started_at,
+            duration,
+            answer_headers: String::new(),
+            answer_body: Vec::new(),
+            answer_note: None,
+        }
+    }
+}
+
+/// Makes one attempt. Never longer than the webhook's timeout.
+pub(super) async fn send(
+    services: &Services,
+    clients: &Clients,
+    webhook: &Row,
+    secret: Option<&SecretString>,
+    claimed: &Claimed,
+) -> Attempted {
+    let started_at = services.clock.now();
+    let start = Instant::now();
+    let deadline = start + webhook.timeout;
+    let timeout_words = || format!("No answer within {} s.", webhook.timeout.as_secs());
+    let answered = tokio::time::timeout_at(deadline, exchange(clients, webhook, secret, claimed, started_at)).await;
+    let response = match answered {
+        Ok(Ok(response)) => response,
+        Ok(Err((code, words))) => return Attempted::failed(started_at, start.elapsed(), code, words),
+        Err(_) => return Attempted::failed(started_at, start.elapsed(), ErrorCode::Timeout, timeout_words()),
+    };
+    let status = response.status().as_u16();
+    let (outcome, error) = judge(&response, started_at);
+    let answer_headers = response
+        .headers()
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let (answer_body, answer_note) = read_capped(response, deadline).await;
+    Attempted {
+        outcome,
+        http_status: Some(status),
+        error,
+        started_at,
+        duration: start.elapsed(),
+        answer_headers,
+        answer_body,
+        answer_note,
+    }
+}
+
+type Failure = (ErrorCode, String);
+
+async fn exchange(
+    clients: &Clients,
+    webhook: &Row,
+    secret: Option<&SecretString>,
+    claimed: &Claimed,
+    now: Timestamp,
+) -> Result<Response, Failure> {
+    let client = clients.for_url(&webhook.url, webhook.allows_insecure_tls).map_err(|error| match error {
+        ClientError::Refused(refused) => (ErrorCode::RefusedAddress, words(&refused)),
+        ClientError::Build(_) => (ErrorCode::Internal, words(&error)),
+    })?;
+    let url = parse_url(webhook)?;
+    let headers = headers(webhook, secret, claimed, now, &url)?;
+    let method = match webhook.method {
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
+        Method::Patch => reqwest::Method::PATCH,
+        Method::Delete => reqwest::Method::DELETE,
+        Method::Get => reqwest::Method::GET,
+    };
+    let mut request = client.request(method, url).headers(headers);
+    if webhook.method != Method::Get {
+        request = request.body(claimed.body.clone());
+    }
+    request.send().await.map_err(|error| classify(&error))
+}
+
+/// The client's own reading of the URL must agree with the one that was checked.
+fn parse_url(webhook: &Row) -> Result<Url, Failure> {
+    let disagree =
+        || (ErrorCode::Internal, "The URL of this webhook is read in two ways and is not called.".to_owned());
+    let url = Url::parse(webhook.url.as_str()).map_err(|_| disagree())?;
+    let host = url.host_str().unwrap_or_default();
+    let expected = match webhook.url.host() {
+        model::url::Host::Name(name) => name.clone(),
+        model::url::Host::Address(std::net::IpAddr::V4(address)) => address.to_string(),
+        model::url::Host::Address(std::net::IpAddr::V6(address)) => format!("[{address}]"),
+    };
+    if host == expected && url.port_or_known_default() == Some(webhook.url.port()) { Ok(url) } else { Err(disagree()) }
+}
+
+/// `Host`, the configured rows, the authorization, ours: in this order on the wire.
+fn headers(
+    webhook: &Row,
+    secret: Option<&SecretString>,
+    claimed: &Claimed,
+    now: Timestamp,
+    url: &Url,
+) -> Result<HeaderMap, Failure> {
+    let unsendable = |name: &str| (ErrorCode::Header, format!("The header {name} cannot be sent. Edit the webhook."));
+    let value = |name: &str, text: &[u8]| HeaderValue::from_bytes(text).map_err(|_| unsendable(name));
+    let mut headers = HeaderMap::new();
+    let host = url.host_str().unwrap_or_default();
+    let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    headers.insert(HOST, value("Host", host.as_bytes())?);
+    for row in &webhook.headers.0 {
+        let name = HeaderName::from_bytes(row.name.as_bytes()).map_err(|_| unsendable(&row.name))?;
+        headers.append(name, value(&row.name, row.value.as_bytes())?);
+    }
+    let secret = secret.map(|secret| secret.expose_secret().to_owned()).unwrap_or_default();
+    let authorization = match &webhook.authorization {
+        Authorization::None => None,
+        Authorization::Basic { username } => {
+            Some((AUTHORIZATION, format!("Basic {}", STANDARD.encode(format!("{username}:{secret}")))))
+        }
+        Authorization::Bearer => Some((AUTHORIZATION, format!("Bearer {secret}"))),
+        Authorization::ApiKey { header, prefix } => {
+            let name = HeaderName::from_bytes(header.as_bytes()).map_err(|_| unsendable(header))?;
+            Some((name, if prefix.is_empty() { secret } else { format!("{prefix} {secret}") }))
+        }
+    };
+    if let Some((name, text)) = authorization {
+        let mut value = value(name.as_str(), text.as_bytes())?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    headers.insert("webhook-id", value("webhook-id", claimed.uuid.to_string().as_bytes())?);
+    headers.insert("webhook-timestamp", HeaderValue::from(now.as_seconds()));
+    if !headers.contains_key(USER_AGENT) {
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("Hookwright/", env!("CARGO_PKG_VERSION"))));
+    }
+    Ok(headers)
+}
+
+fn judge(response: &Response, now: Timestamp) -> (Outcome, Option<String>) {
+    let status = response.status();
+    if status.is_success() {
+        return (Outcome::Sent, None);
+    }
+    let (code, words) = if status.is_redirection() {
+        let target = response.headers().get("location").map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let target = target.map(|target| format!(" to {}", shown(&target))).unwrap_or_default();
+        (ErrorCode::Redirect, format!("Answered {status}{target}. Redirects are not followed; enter the final URL."))
+    } else {
+        (ErrorCode::Status, format!("Answered {status}."))
+    };
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value, now));
+    (Outcome::Failed { code, http_status: Some(status.as_u16()), retry_after }, Some(words))
+}
+
+/// Text from a receiver, shortened and with nothing invisible in it.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !model::text::is_invisible(*c)).take(200).collect()
+}
+
+/// `Retry-After` (RFC 9110 §10.2.3): seconds, or a date.
+fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(Timestamp(date.timestamp().as_millisecond()).since(now))
+}
+
+/// Reads up to [`ANSWER_MAX_BYTES`] until the deadline; the rest is dropped with the connection.
+async fn read_capped(mut response: Response, deadline: Instant) -> (Vec<u8>, Option<String>) {
+    let mut body = Vec::new();
+    loop {
+        match tokio::time::timeout_at(deadline, response.chunk()).await {
+            Ok(Ok(None)) => return (body, None),
+            Ok(Ok(Some(chunk))) => {
+                let room = ANSWER_MAX_BYTES - body.len();
+                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if chunk.len() > room {
+                    return (body, Some("truncated at 64 KiB".to_owned()));
+                }
+            }
+            Ok(Err(_)) => return (body, Some("answer incomplete: the connection broke".to_owned())),
+            Err(_) => return (body, Some("answer incomplete: the time was up".to_owned())),
+        }
+    }
+}
+
+fn words(error: &dyn StdError) -> String {
+    let text = error.to_string();
+    let mut chars = text.chars();
+    let upper: String = chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default();
+    format!("{upper}.")
+}
+
+/// Turns the client's error into a code and a sentence, without the URL or anything of the message.
+fn classify(error: &reqwest::Error) -> Failure {
+    if let Some(refused) = find::<Refused>(error) {
+        return (ErrorCode::RefusedAddress, words(refused));
+    }
+    if let Some(unresolved) = find::<Unresolved>(error) {
+        return (ErrorCode::Dns, words(unresolved));
+    }
+    if let Some(tls) = find::<rustls::Error>(error) {
+        let advice = match tls {
+            rustls::Error::InvalidCertificate(_) => {
+                " Have it issued for this name by an authority this system trusts; Allow Insecure Certificates is for test systems only."
+            }
+            _ => "",
+        };
+        return (ErrorCode::Tls, format!("No encrypted connection: {tls}.{advice}"));
+    }
+    let io = find::<std::io::Error>(error).map(std::io::Error::kind);
+    if error.is_connect() {
+        let reason = match io {
+            Some(std::io::ErrorKind::ConnectionRefused) => "nothing accepts connections on this port",
+            Some(std::io::ErrorKind::HostUnreachable) => "the host is unreachable",
+            Some(std::io::ErrorKind::NetworkUnreachable) => "the network is unreachable",
+            Some(std::io::ErrorKind::UnexpectedEof) => {
+                return (ErrorCode::Tls, "The connection was closed during the TLS handshake.".to_owned());
+            }
+            _ => "the connection failed",
+        };
+        return (ErrorCode::Connect, format!("Cannot connect: {reason}."));
+    }
+    if error.is_builder() {
+        return (ErrorCode::Header, "The request could not be built. Edit the webhook.".to_owned());
+    }
+    (ErrorCode::Reset, "The connection was closed before an answer arrived.".to_owned())
+}
+
+/// The first error of this type in the chain, also inside an I/O error.
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let mut current = Some(error);
+    while let Some(error) = current {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        if let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
+            && let Some(found) = find::<E>(inner)
+        {
+            return Some(found);
+        }
+        current = error.source();
+    }
+    None
+}

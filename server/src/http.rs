@@ -1,0 +1,115 @@
+//! The HTTP side: which path does what, who may, and what every answer carries.
+//!
+//! A page's path answers GET by rendering the console and POST by saving its form. Everything but the public paths
+//! needs somebody signed in; `/api/v1` needs a key instead.
+
+pub mod form;
+pub mod health;
+pub mod page;
+pub mod session;
+pub mod site;
+pub mod v1;
+
+use crate::auth::session::Sessions;
+use crate::intake::Intake;
+use crate::service::Services;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware;
+use axum::response::Redirect;
+use axum::routing::{get, post};
+use leptos::config::LeptosOptions;
+use leptos_axum::LeptosRoutes;
+use session::SignInLimit;
+use std::sync::Arc;
+use std::time::Duration;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::csrf::CsrfLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+use tower_sessions::cookie::SameSite;
+use tower_sessions::cookie::time::Duration as CookieDuration;
+use tower_sessions::{Expiry, SessionManagerLayer};
+
+/// How long somebody stays signed in.
+const SESSION_HOURS: i64 = 12;
+/// The largest form: a message of 256 KiB, percent-encoded, and the rest.
+const FORM_MAX_BYTES: usize = 2 * 1024 * 1024;
+/// How long a sender may pause within a body.
+const BODY_PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the handlers share.
+#[derive(Clone)]
+#[expect(missing_docs, reason = "the types say it")]
+pub struct Http {
+    pub services: Services,
+    pub intake: Intake,
+    pub assets: app::shell::Assets,
+    pub sign_in_limit: Arc<SignInLimit>,
+}
+
+/// The router of the pages asks for these; we serve the browser half ourselves, so their values do not matter.
+impl FromRef<Http> for LeptosOptions {
+    fn from_ref(_: &Http) -> Self {
+        Self::builder().output_name("hookwright").build()
+    }
+}
+
+/// Every route, for listeners of one scheme: the session cookie of `https` is bound to it.
+pub fn router(http: &Http, is_https: bool) -> Router {
+    let sessions = Sessions::new(http.services.store.clone(), http.services.clock.clone());
+    let cookie = if is_https { "__Host-hookwright" } else { "hookwright" };
+    let sessions = SessionManagerLayer::new(sessions)
+        .with_name(cookie)
+        .with_secure(is_https)
+        .with_same_site(SameSite::Lax)
+        .with_expiry(Expiry::OnInactivity(CookieDuration::hours(SESSION_HOURS)));
+    let console = console(http)
+        .layer(middleware::from_fn_with_state(http.clone(), session::identify))
+        .layer(sessions)
+        .layer(CsrfLayer::new())
+        .layer(CompressionLayer::new());
+    let api = Router::new().route("/api/v1/events", post(v1::post_events)).with_state(http.clone());
+    let open = Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/pkg/{file}", get(site::file))
+        .with_state(http.clone());
+    let every_answer = ServiceBuilder::new()
+        .layer(CatchPanicLayer::new())
+        .layer(default_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(default_header(header::REFERRER_POLICY, "same-origin"))
+        .layer(default_header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
+        .layer(default_header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
+        .layer(RequestBodyTimeoutLayer::new(BODY_PATIENCE));
+    console.merge(api).merge(open).layer(every_answer)
+}
+
+fn default_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}
+
+/// The pages, their forms, and the server functions.
+fn console(http: &Http) -> Router {
+    let routes = leptos_axum::generate_route_list(app::App);
+    let context = page::context(http);
+    Router::new()
+        .route("/", get(|| async { Redirect::to("/deliveries") }))
+        .route("/theme", post(session::choose_theme))
+        .route("/sign-in", post(session::sign_in))
+        .route("/sign-out", post(session::sign_out))
+        .route("/setup", post(session::set_up))
+        .route("/webhooks/new", post(form::new_webhook))
+        .route("/webhooks/{id}", post(form::edit_webhook))
+        .route("/tasks/new", post(form::new_task))
+        .route("/tasks/{id}", post(form::edit_task))
+        .route("/events/new", post(form::new_event))
+        .route("/events/{id}", post(form::edit_event))
+        .leptos_routes_with_context(http, routes, context.clone(), app::shell)
+        .fallback(page::not_found)
+        .layer(DefaultBodyLimit::max(FORM_MAX_BYTES))
+        .with_state(http.clone())
+}

@@ -1,0 +1,107 @@
+//! Forms posted without WASM: the same draft, the same use case, answered with 303 to the row, or with the page again.
+
+use super::{Http, page};
+use app::error::AppError;
+use app::session::Viewer;
+use axum::Form;
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Path, State};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Redirect, Response};
+use model::access::Permission;
+use model::event::EventDraft;
+use model::id::{EventId, TaskId, WebhookId};
+use model::task::TaskDraft;
+use model::webhook::WebhookDraft;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::future::Future;
+
+type Typed<D> = Result<Form<D>, FormRejection>;
+
+/// What every form does: authorise, save, go to the row or render the page again.
+async fn save<D, Id, F>(
+    http: Http,
+    parts: Parts,
+    typed: Typed<D>,
+    save: impl FnOnce(D) -> F,
+    path: &str,
+    without_secrets: impl FnOnce(D) -> D,
+) -> Response
+where
+    D: Clone + Send + Sync + Serialize + DeserializeOwned + 'static,
+    Id: std::fmt::Display,
+    F: Future<Output = Result<Id, AppError>>,
+{
+    let Form(draft) = match typed {
+        Ok(typed) => typed,
+        Err(rejection) => return rejection.into_response(),
+    };
+    let may_edit = parts.extensions.get::<Viewer>().is_some_and(|viewer| viewer.role.may(Permission::Edit));
+    let saved = if may_edit { save(draft.clone()).await } else { Err(AppError::forbidden()) };
+    match saved {
+        Ok(id) => Redirect::to(&format!("{path}/{id}")).into_response(),
+        Err(error) => page::render_refused(&http, parts, without_secrets(draft), error).await,
+    }
+}
+
+async fn save_webhook(http: Http, id: Option<WebhookId>, parts: Parts, typed: Typed<WebhookDraft>) -> Response {
+    let webhooks = http.services.backend().webhooks;
+    let work = async move |draft| webhooks.save(id, draft).await;
+    save(http, parts, typed, work, "/webhooks", WebhookDraft::without_secrets).await
+}
+
+async fn save_task(http: Http, id: Option<TaskId>, parts: Parts, typed: Typed<TaskDraft>) -> Response {
+    let tasks = http.services.backend().tasks;
+    save(http, parts, typed, async move |draft| tasks.save(id, draft).await, "/tasks", |draft| draft).await
+}
+
+async fn save_event(http: Http, id: Option<EventId>, parts: Parts, typed: Typed<EventDraft>) -> Response {
+    let events = http.services.backend().events;
+    save(http, parts, typed, async move |draft| events.save(id, draft).await, "/events", |draft| draft).await
+}
+
+/// `POST /webhooks/new`
+pub async fn new_webhook(State(http): State<Http>, parts: Parts, typed: Typed<WebhookDraft>) -> Response {
+    save_webhook(http, None, parts, typed).await
+}
+
+/// `POST /webhooks/{id}`
+pub async fn edit_webhook(
+    State(http): State<Http>,
+    Path(id): Path<i64>,
+    parts: Parts,
+    typed: Typed<WebhookDraft>,
+) -> Response {
+    save_webhook(http, Some(WebhookId(id)), parts, typed).await
+}
+
+/// `POST /tasks/new`
+pub async fn new_task(State(http): State<Http>, parts: Parts, typed: Typed<TaskDraft>) -> Response {
+    save_task(http, None, parts, typed).await
+}
+
+/// `POST /tasks/{id}`
+pub async fn edit_task(
+    State(http): State<Http>,
+    Path(id): Path<i64>,
+    parts: Parts,
+    typed: Typed<TaskDraft>,
+) -> Response {
+    save_task(http, Some(TaskId(id)), parts, typed).await
+}
+
+/// `POST /events/new`
+pub async fn new_event(State(http): State<Http>, parts: Parts, typed: Typed<EventDraft>) -> Response {
+    save_event(http, None, parts, typed).await
+}
+
+/// `POST /events/{id}`
+pub async fn edit_event(
+    State(http): State<Http>,
+    Path(id): Path<i64>,
+    parts: Parts,
+    typed: Typed<EventDraft>,
+) -> Response {
+    save_event(http, Some(EventId(id)), parts, typed).await
+}

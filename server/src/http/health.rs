@@ -1,0 +1,18 @@
+//! Whether the process lives, and whether it can work.
+
+use super::Http;
+use axum::extract::State;
+use axum::http::StatusCode;
+
+/// `GET /health/live`: the process answers.
+pub async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /health/ready`: the database answers too.
+pub async fn ready(State(http): State<Http>) -> (StatusCode, &'static str) {
+    match http.services.store.ping().await {
+        Ok(()) => (StatusCode::OK, "ok\n"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+    }
+}

@@ -1,0 +1,232 @@
+//! Signing in and out, the first administrator, and who is behind a request.
+
+use super::{Http, page};
+use crate::auth::session::ACCOUNT;
+use crate::service::{account, broken};
+use crate::store::access;
+use app::error::{AppError, Code};
+use app::session::Viewer;
+use axum::Form;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use model::account::{AccountDraft, SignInDraft};
+use model::id::UserId;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use tower_sessions::Session;
+
+/// Ten tries a minute for each account name and address together.
+pub struct SignInLimit(DefaultKeyedRateLimiter<(String, IpAddr)>);
+
+impl Default for SignInLimit {
+    fn default() -> Self {
+        const TRIES: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+        Self(RateLimiter::keyed(Quota::per_minute(TRIES)))
+    }
+}
+
+impl SignInLimit {
+    fn permits(&self, name: &str, address: IpAddr) -> bool {
+        // Long-gone keys are dropped now and then, so that invented names do not pile up.
+        if self.0.len() > 10_000 {
+            self.0.retain_recent();
+        }
+        self.0.check_key(&(name.chars().take(64).collect(), address)).is_ok()
+    }
+}
+
+/// Paths that need nobody signed in.
+const PUBLIC: &[&str] = &["/sign-in", "/setup", "/theme"];
+
+/// Puts the person behind the request into its extensions; turns others away from what is not public.
+pub async fn identify(State(http): State<Http>, session: Session, mut request: Request, next: Next) -> Response {
+    let account_id = match session.get::<i64>(ACCOUNT).await {
+        Ok(id) => id,
+        Err(error) => {
+            tracing::warn!(%error, "a session cannot be read");
+            return unavailable();
+        }
+    };
+    let viewer = match account_id {
+        None => None,
+        // Looked up for each request, so that a changed role or a removed account takes effect on the next one.
+        Some(id) => match access::find_account_by_id(http.services.store.read(), UserId(id)).await {
+            Ok(account) => account.map(|account| Viewer { id, name: account.name, role: account.role }),
+            Err(error) => {
+                broken(error);
+                return unavailable();
+            }
+        },
+    };
+    let path = request.uri().path();
+    match viewer {
+        Some(viewer) => {
+            request.extensions_mut().insert(viewer);
+            next.run(request).await
+        }
+        None if PUBLIC.contains(&path) => next.run(request).await,
+        None if path.starts_with("/api/") => {
+            let error = AppError::new(Code::SignedOut, "You are signed out. Sign in again; nothing was saved.");
+            (StatusCode::UNAUTHORIZED, axum::Json(error)).into_response()
+        }
+        None if matches!(*request.method(), Method::GET | Method::HEAD) => {
+            let wanted = request.uri().path_and_query().map_or("/", |path| path.as_str());
+            let next: String = url::form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
+            Redirect::to(&format!("/sign-in?next={next}")).into_response()
+        }
+        None => {
+            let words = "You are signed out, and nothing was saved. Sign in in another tab, then send this page again.";
+            (StatusCode::UNAUTHORIZED, words).into_response()
+        }
+    }
+}
+
+fn unavailable() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "The database is not available right now. Try again in a moment.").into_response()
+}
+
+/// Only a path of this console: never another site.
+fn safe_next(next: &str) -> &str {
+    let is_path = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
+    if is_path { next } else { "/" }
+}
+
+/// Starts a session under a new id, so that one planted before is worth nothing.
+async fn start(session: &Session, viewer: &Viewer, next: &str) -> Response {
+    let started = async {
+        session.cycle_id().await?;
+        session.insert(ACCOUNT, viewer.id).await
+    };
+    match started.await {
+        Ok(()) => Redirect::to(safe_next(next)).into_response(),
+        Err(error) => {
+            tracing::warn!(%error, "a session cannot be started");
+            unavailable()
+        }
+    }
+}
+
+/// `POST /sign-in`
+pub async fn sign_in(
+    State(http): State<Http>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    session: Session,
+    parts: Parts,
+    Form(draft): Form<SignInDraft>,
+) -> Response {
+    let shown = SignInDraft { password: String::new(), ..draft.clone() };
+    let name = draft.name.trim();
+    if !http.sign_in_limit.permits(name, address.ip()) {
+        let error = AppError::new(Code::Unavailable, "Too many tries for this name. Wait a minute.");
+        let mut response = page::render_refused(&http, parts, shown, error).await;
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        return response;
+    }
+    let found = account::sign_in(&http.services.store, name, draft.password.into()).await;
+    match found {
+        Ok(Some(viewer)) => {
+            tracing::info!(account = viewer.id, "signed in");
+            start(&session, &viewer, &draft.next).await
+        }
+        Ok(None) => {
+            tracing::info!("a sign-in failed");
+            let error = AppError::new(Code::Invalid, "This name and password do not belong together.");
+            page::render_refused(&http, parts, shown, error).await
+        }
+        Err(error) => page::render_refused(&http, parts, shown, account_error(error)).await,
+    }
+}
+
+/// `POST /sign-out`
+pub async fn sign_out(session: Session) -> Response {
+    match session.flush().await {
+        Ok(()) => Redirect::to("/sign-in").into_response(),
+        Err(error) => {
+            tracing::warn!(%error, "a session cannot be ended");
+            unavailable()
+        }
+    }
+}
+
+/// `POST /setup`
+pub async fn set_up(
+    State(http): State<Http>,
+    session: Session,
+    parts: Parts,
+    Form(draft): Form<AccountDraft>,
+) -> Response {
+    let shown = AccountDraft { password: String::new(), repeat: String::new(), ..draft.clone() };
+    let made = match draft.parse() {
+        Err(errors) => Err(errors.into()),
+        Ok(name) => {
+            let Http { services, .. } = &http;
+            account::set_up(&services.store, &services.clock, &draft.token, &name, draft.password.into())
+                .await
+                .map_err(account_error)
+        }
+    };
+    match made {
+        Ok(viewer) => start(&session, &viewer, "/").await,
+        Err(error) => page::render_refused(&http, parts, shown, error).await,
+    }
+}
+
+fn account_error(error: account::Error) -> AppError {
+    match error {
+        account::Error::StaleLink => AppError::new(
+            Code::Forbidden,
+            "This setup link is not valid any more. Start the server again for a new one, or sign in.",
+        ),
+        account::Error::NameTaken => {
+            model::field_error::FieldErrors::one("name", "There is already an account with this name.").into()
+        }
+        account::Error::Store(error) => broken(error),
+        account::Error::Password(error) => {
+            tracing::error!(%error, "hashing failed");
+            AppError::new(Code::Internal, "Something went wrong inside the console. Try again.")
+        }
+    }
+}
+
+/// What the theme form posts.
+#[derive(serde::Deserialize)]
+pub struct ThemeDraft {
+    #[serde(default)]
+    theme: String,
+}
+
+/// `POST /theme`: sets the cookie and goes back to where the form was.
+pub async fn choose_theme(parts: Parts, Form(draft): Form<ThemeDraft>) -> Response {
+    let cookie = match draft.theme.as_str() {
+        "light" => "theme=light; Path=/; Max-Age=31536000; SameSite=Lax",
+        "dark" => "theme=dark; Path=/; Max-Age=31536000; SameSite=Lax",
+        _ => "theme=; Path=/; Max-Age=0; SameSite=Lax",
+    };
+    let referer = parts.headers.get(header::REFERER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let back = url::Url::parse(referer).map(|url| url[url::Position::BeforePath..].to_owned()).unwrap_or_default();
+    let mut response = Redirect::to(safe_next(&back)).into_response();
+    response.headers_mut().append(header::SET_COOKIE, HeaderValue::from_static(cookie));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signing_in_never_leads_to_another_site() {
+        for (next, safe) in [
+            ("/webhooks?x=1", "/webhooks?x=1"),
+            ("//evil.example", "/"),
+            ("https://evil.example", "/"),
+            ("/\\evil.example", "/"),
+            ("", "/"),
+        ] {
+            assert_eq!(safe_next(next), safe);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Accounts and keys: made on the command line or by the setup link; people sign in with them.
+
+use crate::auth::{api_key, password};
+use crate::clock::Clock;
+use crate::store::{self, Store, access, setting};
+use app::session::Viewer;
+use model::access::{Role, Scope};
+use secrecy::SecretString;
+
+/// The setting that holds the setup token of an installation without accounts.
+const SETUP_TOKEN: &str = "setup_token";
+
+/// Why an account or a key was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The name is taken.
+    #[error("there is already one with this name")]
+    NameTaken,
+    /// The setup link was used or replaced.
+    #[error("this setup link is not valid any more")]
+    StaleLink,
+    /// Hashing failed.
+    #[error(transparent)]
+    Password(#[from] password::Error),
+    /// The database failed.
+    #[error(transparent)]
+    Store(store::Error),
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Conflict { .. } => Self::NameTaken,
+            other => Self::Store(other),
+        }
+    }
+}
+
+/// Makes an account; name and password have been checked.
+pub async fn add(store: &Store, clock: &Clock, name: &str, role: Role, password: SecretString) -> Result<(), Error> {
+    let hash = password::hash(password).await?;
+    access::insert_account(store.write(), name, role, hash, clock.now()).await?;
+    Ok(())
+}
+
+/// Makes a key and answers it: it cannot be shown again.
+pub async fn add_key(store: &Store, clock: &Clock, name: &str, scopes: &[Scope]) -> Result<String, Error> {
+    let key = api_key::generate();
+    access::insert_key(store.write(), name, api_key::hash(&key), scopes, clock.now()).await?;
+    Ok(key)
+}
+
+/// The token of the setup link, if there is no account yet. The same one until it is used.
+pub async fn setup_token(store: &Store) -> Result<Option<String>, Error> {
+    if access::count_accounts(store.read()).await? > 0 {
+        return Ok(None);
+    }
+    let fresh = api_key::generate();
+    Ok(Some(setting::insert_once(store.write(), SETUP_TOKEN, &fresh).await?))
+}
+
+/// Makes the first administrator with the token of the setup link, which is then used up.
+pub async fn set_up(
+    store: &Store,
+    clock: &Clock,
+    token: &str,
+    name: &str,
+    password: SecretString,
+) -> Result<Viewer, Error> {
+    let hash = password::hash(password).await?;
+    let txn = store.begin().await?;
+    if access::count_accounts(&txn).await? > 0 || !setting::take(&txn, SETUP_TOKEN, token).await? {
+        return Err(Error::StaleLink);
+    }
+    let id = access::insert_account(&txn, name, Role::Admin, hash, clock.now()).await?;
+    txn.commit().await.map_err(|error| Error::Store(error.into()))?;
+    Ok(Viewer { id: id.0, name: name.to_owned(), role: Role::Admin })
+}
+
+/// The account with this name and password, if both are right.
+pub async fn sign_in(store: &Store, name: &str, password: SecretString) -> Result<Option<Viewer>, Error> {
+    let account = access::find_account(store.read(), name).await?;
+    let hash = account.as_ref().map(|account| account.password_hash.clone());
+    let is_right = password::verify(password, hash).await?;
+    Ok(account.filter(|_| is_right).map(|account| Viewer { id: account.id.0, name: account.name, role: account.role }))
+}

@@ -1,0 +1,38 @@
+//! Use cases of deliveries.
+
+use super::{Services, broken};
+use crate::store::delivery;
+use app::backend::Deliveries;
+use app::error::AppError;
+use app::view::DeliveryRow;
+use async_trait::async_trait;
+use model::catalog;
+use model::delivery::Status;
+use model::time::Timestamp;
+
+/// How many the list shows.
+const LIST_ROWS: u64 = 100;
+
+#[async_trait]
+impl Deliveries for Services {
+    async fn list_newest(&self) -> Result<Vec<DeliveryRow>, AppError> {
+        let rows = delivery::list_newest(self.store.read(), LIST_ROWS).await.map_err(broken)?;
+        let row = |row: delivery::ListRow| DeliveryRow {
+            uuid: row.uuid.to_string(),
+            status: Status::find(&row.status).unwrap_or(Status::Error),
+            created: self.when(Timestamp(row.created_at)),
+            webhook_id: row.webhook_id,
+            webhook: row.webhook_name,
+            task: row.task_name,
+            event: catalog::event_label(&row.type_id, &row.event_id).to_owned(),
+            object: row.object_name.unwrap_or_default(),
+            attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
+            http_status: row.http_status.and_then(|status| u16::try_from(status).ok()),
+            duration_ms: row.duration_ms.map(|ms| u32::try_from(ms).unwrap_or(u32::MAX)),
+            // The first attempt is due at once: nobody waits for it by the clock.
+            next: row.next_attempt_at.filter(|_| row.attempts > 0).map(|at| self.when(Timestamp(at))),
+            error: row.error,
+        };
+        Ok(rows.into_iter().map(row).collect())
+    }
+}

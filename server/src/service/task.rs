@@ -1,0 +1,92 @@
+//! Use cases of tasks.
+
+use super::{Services, broken, revision, stale};
+use crate::store::{self, task, webhook};
+use app::backend::Tasks;
+use app::error::AppError;
+use app::view::{Choice, TaskForm, TaskRow};
+use async_trait::async_trait;
+use model::field_error::FieldErrors;
+use model::id::TaskId;
+use model::task::TaskDraft;
+use std::collections::HashMap;
+
+fn refused(error: store::Error) -> AppError {
+    match error {
+        store::Error::Conflict { .. } => {
+            FieldErrors::one("name", "There is already a task with this name. Choose another.").into()
+        }
+        store::Error::InUse => {
+            FieldErrors::one("webhook", "This webhook does not exist any more. Choose another.").into()
+        }
+        other => broken(other),
+    }
+}
+
+fn draft_of(row: &task::Row) -> TaskDraft {
+    let word = |is_on: bool| if is_on { "true".to_owned() } else { String::new() };
+    TaskDraft {
+        name: row.task.name.clone(),
+        description: row.task.description.clone(),
+        enabled: word(row.task.is_enabled),
+        delete_after_running: word(row.task.deletes_after_running),
+        webhook: row.task.webhook_id.to_string(),
+        message: row.task.message.clone(),
+        revision: row.revision.to_string(),
+    }
+}
+
+#[async_trait]
+impl Tasks for Services {
+    async fn list(&self) -> Result<Vec<TaskRow>, AppError> {
+        let db = self.store.read();
+        let webhooks = webhook::list(db).await.map_err(broken)?;
+        let names: HashMap<_, _> = webhooks.into_iter().map(|webhook| (webhook.id, webhook.name)).collect();
+        let events = task::count_events(db).await.map_err(broken)?;
+        let rows = task::list(db).await.map_err(broken)?;
+        let row = |row: task::Row| TaskRow {
+            id: row.id.0,
+            name: row.task.name,
+            description: row.task.description,
+            is_enabled: row.task.is_enabled,
+            webhook_id: row.task.webhook_id.0,
+            webhook_name: names.get(&row.task.webhook_id).cloned().unwrap_or_default(),
+            events: events.get(&row.id).copied().unwrap_or_default(),
+        };
+        Ok(rows.into_iter().map(row).collect())
+    }
+
+    async fn load_form(&self, id: Option<TaskId>) -> Result<TaskForm, AppError> {
+        let db = self.store.read();
+        let webhooks = webhook::list(db).await.map_err(broken)?;
+        let choice = |row: webhook::Row| Choice { value: row.id.to_string(), label: row.name };
+        let webhooks = webhooks.into_iter().map(choice).collect();
+        let Some(id) = id else {
+            return Ok(TaskForm { name: String::new(), draft: TaskDraft::new_form(), webhooks });
+        };
+        let row = task::find(db, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
+        Ok(TaskForm { name: row.task.name.clone(), draft: draft_of(&row), webhooks })
+    }
+
+    async fn save(&self, id: Option<TaskId>, draft: TaskDraft) -> Result<TaskId, AppError> {
+        let checked = draft.parse()?;
+        let txn = self.store.begin().await.map_err(broken)?;
+        if webhook::find(&txn, checked.webhook_id).await.map_err(broken)?.is_none() {
+            return Err(refused(store::Error::InUse));
+        }
+        let now = self.clock.now();
+        let saved = match id {
+            None => task::insert(&txn, &checked, now).await.map_err(refused)?,
+            Some(id) => {
+                task::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
+                let opened_on = revision(&draft.revision)?;
+                if !task::update(&txn, id, opened_on, &checked, now).await.map_err(refused)? {
+                    return Err(stale("task"));
+                }
+                id
+            }
+        };
+        txn.commit().await.map_err(|error| broken(error.into()))?;
+        Ok(saved)
+    }
+}

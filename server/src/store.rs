@@ -1,0 +1,110 @@
+//! The only code that builds queries, and the only code that knows there are two databases.
+//!
+//! One module per table (or few that belong together), each with functions over a connection or a transaction. On
+//! SQLite there is one writer connection beside a pool of readers, and every transaction that may write begins
+//! IMMEDIATE: a deferred one that upgrades fails at once when another writes. On PostgreSQL both are one pool.
+
+pub mod access;
+pub mod connect;
+pub mod delivery;
+pub mod entity;
+pub mod event;
+pub mod object;
+pub mod occurrence;
+pub mod setting;
+pub mod task;
+pub mod webhook;
+
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+
+/// What went wrong with the database.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A unique rule was broken: the constraint's name, or `table.column` where the database only says that.
+    #[error("the value is already taken ({constraint})")]
+    Conflict {
+        /// Which rule.
+        constraint: String,
+    },
+    /// Another row refers to this one.
+    #[error("the row is in use")]
+    InUse,
+    /// The database cannot be reached or is busy.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] DbErr),
+    /// Anything else: a fault of ours.
+    #[error("the database refused a statement")]
+    Other(#[source] DbErr),
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        if matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) {
+            return Self::Unavailable(error);
+        }
+        let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) = &error else {
+            return Self::Other(error);
+        };
+        let Some(database) = inner.as_database_error() else {
+            return Self::Unavailable(error);
+        };
+        if database.is_unique_violation() {
+            // SQLite names the columns ("UNIQUE constraint failed: webhook.name"), PostgreSQL the constraint.
+            let constraint =
+                database.constraint().or_else(|| database.message().rsplit(": ").next()).unwrap_or_default().to_owned();
+            return Self::Conflict { constraint };
+        }
+        if database.is_foreign_key_violation() {
+            return Self::InUse;
+        }
+        // SQLITE_BUSY and SQLITE_LOCKED.
+        if matches!(database.code().as_deref(), Some("5" | "6" | "261" | "517")) {
+            return Self::Unavailable(error);
+        }
+        Self::Other(error)
+    }
+}
+
+/// A result of the store.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The database of one process.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writer: DatabaseConnection,
+    reader: DatabaseConnection,
+}
+
+impl Store {
+    /// For queries that change nothing.
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.reader
+    }
+
+    /// For a single statement that changes something.
+    pub fn write(&self) -> &DatabaseConnection {
+        &self.writer
+    }
+
+    /// A transaction that may write. Never held while waiting for the network.
+    pub async fn begin(&self) -> Result<DatabaseTransaction> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        Ok(self.writer.begin_with_options(options).await?)
+    }
+
+    /// Which database it is.
+    pub fn is_postgres(&self) -> bool {
+        self.writer.get_database_backend() == DbBackend::Postgres
+    }
+
+    /// Asks the database for one row, to know that it answers.
+    pub async fn ping(&self) -> Result<()> {
+        Ok(self.reader.ping().await?)
+    }
+}

@@ -1,0 +1,79 @@
+//! Opening a database, and bringing its schema up to date.
+
+use super::{Result, Store};
+use migrations::Migrator;
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, TransactionTrait};
+use sea_orm_migration::MigratorTrait;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use std::path::Path;
+use std::time::Duration;
+
+/// The name of the database in the data directory.
+pub const SQLITE_FILE: &str = "hookwright.db";
+
+/// The advisory lock that keeps two processes from migrating one PostgreSQL at once: "hookwrig" in ASCII.
+const MIGRATION_LOCK: i64 = 0x686f_6f6b_7772_6967;
+
+/// Opens the SQLite file in `data_dir`, making it if there is none.
+pub async fn open_sqlite(data_dir: &Path) -> Result<Store> {
+    let file = data_dir.join(SQLITE_FILE);
+    let writer = connect_sqlite(&file, 1, true).await?;
+    let reader = connect_sqlite(&file, 4, false).await?;
+    Ok(Store { writer, reader })
+}
+
+async fn connect_sqlite(file: &Path, connections: u32, is_writer: bool) -> Result<DatabaseConnection> {
+    let file = file.to_owned();
+    let mut options = ConnectOptions::new("sqlite::memory:");
+    options
+        .min_connections(connections)
+        .max_connections(connections)
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .map_sqlx_sqlite_opts(move |_| {
+            SqliteConnectOptions::new()
+                .filename(&file)
+                .create_if_missing(is_writer)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(Duration::from_secs(10))
+                .pragma("query_only", if is_writer { "OFF" } else { "ON" })
+                .optimize_on_close(is_writer, None)
+        })
+        // The writer must live as long as the process: a closed one would lose nothing, but cost a start.
+        .map_sqlx_sqlite_pool_opts(|pool| pool.idle_timeout(None).max_lifetime(None));
+    Ok(Database::connect(options).await?)
+}
+
+/// Opens a PostgreSQL database by its URL.
+pub async fn open_postgres(url: &str) -> Result<Store> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(16)
+        .acquire_timeout(Duration::from_secs(10))
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .map_sqlx_postgres_opts(|options: PgConnectOptions| {
+            // A commit that was answered is on disk, whatever the server's default says.
+            options.application_name("hookwright").options([("synchronous_commit", "on")])
+        });
+    let pool = Database::connect(options).await?;
+    Ok(Store { writer: pool.clone(), reader: pool })
+}
+
+/// Runs every migration that is missing, one process at a time.
+pub async fn migrate(store: &Store) -> Result<()> {
+    let connection = store.write();
+    if connection.get_database_backend() == DbBackend::Postgres {
+        // Held by a transaction of its own: freed when it ends, also when this process dies.
+        let lock = connection.begin().await?;
+        lock.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
+        Migrator::up(connection, None).await?;
+        lock.commit().await?;
+    } else {
+        Migrator::up(connection, None).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,275 @@
+//! Deliveries and attempts: queueing, claiming, settling, listing.
+//!
+//! A worker claims with one conditional update that leases rows to it (`lease_owner`, `lease_until`). A lease that has
+//! run out is claimed again: a worker that died is noticed by the clock, and at-least-once is the contract. On
+//! PostgreSQL the rows are picked with `FOR UPDATE SKIP LOCKED`; SQLite has a single writer.
+
+use super::entity::{attempt, delivery};
+use super::{Result, Store};
+use model::delivery::{ErrorCode, Next, Outcome, Status};
+use model::id::{DeliveryId, RunId, WebhookId};
+use model::time::Timestamp;
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ConnectionTrait, EntityTrait, FromQueryResult, QueryOrder, QuerySelect, Statement, Value,
+};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A new delivery, due at once.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are the table's")]
+pub struct NewDelivery {
+    pub uuid: Uuid,
+    pub run_id: RunId,
+    pub webhook_id: WebhookId,
+    pub webhook_name: String,
+    pub task_name: String,
+    pub type_id: String,
+    pub event_id: String,
+    pub object_name: Option<String>,
+    pub body: Vec<u8>,
+    /// Set when the message could not be rendered: the delivery is an error from the start.
+    pub failed: Option<(ErrorCode, String)>,
+}
+
+/// A delivery leased to a worker.
+#[derive(Debug, Clone, FromQueryResult)]
+pub struct Claimed {
+    id: i64,
+    /// The public id.
+    pub uuid: Uuid,
+    run_id: i64,
+    webhook_id: i64,
+    /// What to send.
+    pub body: Vec<u8>,
+    attempts: i64,
+}
+
+impl Claimed {
+    /// Its id.
+    pub fn id(&self) -> DeliveryId {
+        DeliveryId(self.id)
+    }
+
+    /// Its run.
+    pub fn run_id(&self) -> RunId {
+        RunId(self.run_id)
+    }
+
+    /// Where it goes.
+    pub fn webhook_id(&self) -> WebhookId {
+        WebhookId(self.webhook_id)
+    }
+
+    /// Which attempt the worker is to make, from 1.
+    pub fn attempt(&self) -> u32 {
+        u32::try_from(self.attempts).unwrap_or(u32::MAX).saturating_add(1)
+    }
+}
+
+/// What one attempt came to.
+#[derive(Debug, Clone)]
+pub struct Attempted {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The status line's code, if one arrived.
+    pub http_status: Option<u16>,
+    /// A sentence for the operator, if it failed.
+    pub error: Option<String>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took.
+    pub duration: Duration,
+    /// The answer's headers, `name: value` lines.
+    pub answer_headers: String,
+    /// The first 64 KiB of the answer, as they came.
+    pub answer_body: Vec<u8>,
+    /// "truncated", "incomplete", …
+    pub answer_note: Option<String>,
+}
+
+/// A row of the list.
+#[derive(Debug, Clone, FromQueryResult)]
+#[expect(missing_docs, reason = "the fields are the table's")]
+pub struct ListRow {
+    pub uuid: Uuid,
+    pub status: String,
+    pub created_at: i64,
+    pub webhook_id: i64,
+    pub webhook_name: String,
+    pub task_name: String,
+    pub type_id: String,
+    pub event_id: String,
+    pub object_name: Option<String>,
+    pub attempts: i64,
+    pub http_status: Option<i64>,
+    pub duration_ms: Option<i64>,
+    pub next_attempt_at: Option<i64>,
+    pub error: Option<String>,
+}
+
+/// Queues deliveries.
+pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewDelivery>, now: Timestamp) -> Result<()> {
+    /// Below SQLite's 32,766 bind parameters with room to spare.
+    const GROUP: usize = 100;
+    let rows: Vec<_> = new.into_iter().map(|new| columns(new, now)).collect();
+    for group in rows.chunks(GROUP) {
+        delivery::Entity::insert_many(group.to_vec()).exec_without_returning(db).await?;
+    }
+    Ok(())
+}
+
+fn columns(new: NewDelivery, now: Timestamp) -> delivery::ActiveModel {
+    let is_failed = new.failed.is_some();
+    let (code, error) = new.failed.map(|(code, error)| (code.as_str().to_owned(), error)).unzip();
+    let status = if is_failed { Status::Error } else { Status::Queued };
+    delivery::ActiveModel {
+        id: NotSet,
+        uuid: Set(new.uuid),
+        run_id: Set(new.run_id.0),
+        webhook_id: Set(new.webhook_id.0),
+        webhook_name: Set(new.webhook_name),
+        task_name: Set(new.task_name),
+        type_id: Set(new.type_id),
+        event_id: Set(new.event_id),
+        object_name: Set(new.object_name),
+        status: Set(status.as_str().to_owned()),
+        body: Set(new.body),
+        attempts: Set(0),
+        next_attempt_at: Set((!is_failed).then_some(now.0)),
+        lease_owner: Set(None),
+        lease_until: Set(None),
+        http_status: Set(None),
+        error_code: Set(code),
+        error: Set(error),
+        duration_ms: Set(None),
+        created_at: Set(now.0),
+        settled_at: Set(is_failed.then_some(now.0)),
+    }
+}
+
+/// Leases up to `limit` due deliveries to `owner` until `lease_until`, oldest due first.
+pub async fn claim(
+    store: &Store,
+    owner: Uuid,
+    now: Timestamp,
+    lease_until: Timestamp,
+    limit: usize,
+) -> Result<Vec<Claimed>> {
+    let db = store.write();
+    let skip = if store.is_postgres() { "FOR UPDATE SKIP LOCKED" } else { "" };
+    let sql = format!(
+        "UPDATE delivery SET status = 'running', lease_owner = $1, lease_until = $2 WHERE id IN \
+         (SELECT id FROM delivery WHERE status = 'queued' AND next_attempt_at <= $3 \
+          ORDER BY next_attempt_at, id LIMIT $4 {skip}) \
+         RETURNING id, uuid, run_id, webhook_id, body, attempts"
+    );
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let values = [Value::from(owner), lease_until.0.into(), now.0.into(), limit.into()];
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+    Ok(Claimed::find_by_statement(statement).all(db).await?)
+}
+
+/// Puts deliveries whose lease has run out back into the queue; with `all`, every leased one (a starting server that
+/// is the only one). Answers how many.
+pub async fn release_expired(db: &impl ConnectionTrait, now: Timestamp, all: bool) -> Result<u64> {
+    let sql = "UPDATE delivery SET status = 'queued', next_attempt_at = $1, lease_owner = NULL, lease_until = NULL \
+               WHERE status = 'running' AND lease_until <= $2";
+    let until = if all { i64::MAX } else { now.0 };
+    let values = [Value::from(now.0), until.into()];
+    let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    Ok(done.rows_affected())
+}
+
+/// When the next waiting delivery is due.
+pub async fn next_due(db: &impl ConnectionTrait) -> Result<Option<Timestamp>> {
+    #[derive(FromQueryResult)]
+    struct Due {
+        due: Option<i64>,
+    }
+    let sql = "SELECT MIN(next_attempt_at) AS due FROM delivery WHERE status = 'queued'";
+    let row = Due::find_by_statement(Statement::from_string(db.get_database_backend(), sql)).one(db).await?;
+    Ok(row.and_then(|row| row.due).map(Timestamp))
+}
+
+/// Records an attempt, and moves the delivery on if it is still leased to `owner`. What somebody else has settled
+/// in the meantime keeps its state; the attempt is recorded all the same.
+pub async fn settle(
+    db: &impl ConnectionTrait,
+    owner: Uuid,
+    claimed: &Claimed,
+    attempted: Attempted,
+    next: Next,
+    now: Timestamp,
+) -> Result<()> {
+    let duration_ms = i64::try_from(attempted.duration.as_millis()).unwrap_or(i64::MAX);
+    let http_status = attempted.http_status.map(i64::from);
+    let error_code = match &attempted.outcome {
+        Outcome::Sent => None,
+        Outcome::Failed { code, .. } => Some(code.as_str().to_owned()),
+    };
+    let (status, next_attempt_at, settled_at) = match next {
+        Next::Settle(status) => (status, None, Some(now.0)),
+        Next::RetryAt(due) => (Status::Queued, Some(due.0), None),
+    };
+    let sql = "UPDATE delivery SET status = $1, attempts = $2, next_attempt_at = $3, settled_at = $4, \
+               http_status = $5, error_code = $6, error = $7, duration_ms = $8, lease_owner = NULL, lease_until = NULL \
+               WHERE id = $9 AND status = 'running' AND lease_owner = $10";
+    let values = [
+        Value::from(status.as_str()),
+        i64::from(claimed.attempt()).into(),
+        next_attempt_at.into(),
+        settled_at.into(),
+        http_status.into(),
+        error_code.clone().into(),
+        attempted.error.clone().into(),
+        duration_ms.into(),
+        claimed.id.into(),
+        owner.into(),
+    ];
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    let row = attempt::ActiveModel {
+        id: NotSet,
+        delivery_id: Set(claimed.id),
+        number: Set(claimed.attempt().into()),
+        started_at: Set(attempted.started_at.0),
+        duration_ms: Set(duration_ms),
+        http_status: Set(http_status),
+        error_code: Set(error_code),
+        error: Set(attempted.error),
+        answer_headers: Set(attempted.answer_headers),
+        answer_body: Set(attempted.answer_body),
+        answer_note: Set(attempted.answer_note),
+    };
+    attempt::Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// The newest deliveries, newest first.
+pub async fn list_newest(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ListRow>> {
+    use delivery::Column;
+    Ok(delivery::Entity::find()
+        .select_only()
+        .columns([
+            Column::Uuid,
+            Column::Status,
+            Column::CreatedAt,
+            Column::WebhookId,
+            Column::WebhookName,
+            Column::TaskName,
+            Column::TypeId,
+            Column::EventId,
+            Column::ObjectName,
+            Column::Attempts,
+            Column::HttpStatus,
+            Column::DurationMs,
+            Column::NextAttemptAt,
+            Column::Error,
+        ])
+        .order_by_desc(Column::Id)
+        .limit(limit)
+        .into_model()
+        .all(db)
+        .await?)
+}

@@ -1,0 +1,170 @@
+//! The tables as rows. Only the store sees them; the rest of the server sees the types of the modules beside this one.
+
+#![expect(missing_docs, reason = "each struct mirrors a table; the migrations say what the columns mean")]
+
+macro_rules! table {
+    ($module:ident, $name:literal, { $($(#[$meta:meta])* $field:ident: $type:ty),* $(,)? }) => {
+        pub mod $module {
+            use sea_orm::entity::prelude::*;
+
+            #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+            #[sea_orm(table_name = $name)]
+            pub struct Model {
+                $($(#[$meta])* pub $field: $type,)*
+            }
+
+            #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+            pub enum Relation {}
+
+            impl ActiveModelBehavior for ActiveModel {}
+        }
+    };
+}
+
+table!(setting, "setting", {
+    #[sea_orm(primary_key, auto_increment = false)] key: String,
+    value: String,
+});
+
+table!(account, "account", {
+    #[sea_orm(primary_key)] id: i64,
+    name: String,
+    role: String,
+    password_hash: String,
+    created_at: i64,
+});
+
+table!(session, "session", {
+    #[sea_orm(primary_key, auto_increment = false)] id_hash: Vec<u8>,
+    account_id: Option<i64>,
+    data: String,
+    created_at: i64,
+    expires_at: i64,
+});
+
+table!(api_key, "api_key", {
+    #[sea_orm(primary_key)] id: i64,
+    name: String,
+    key_hash: Vec<u8>,
+    scopes: String,
+    created_at: i64,
+});
+
+table!(webhook, "webhook", {
+    #[sea_orm(primary_key)] id: i64,
+    uuid: Uuid,
+    name: String,
+    url: String,
+    method: String,
+    authorization: String,
+    secret: Option<Vec<u8>>,
+    headers: String,
+    allows_insecure_tls: bool,
+    timeout_ms: i64,
+    retries: i64,
+    revision: i64,
+    created_at: i64,
+    updated_at: i64,
+    deleted_at: Option<i64>,
+});
+
+table!(task, "task", {
+    #[sea_orm(primary_key)] id: i64,
+    name: String,
+    description: String,
+    is_enabled: bool,
+    deletes_after_running: bool,
+    webhook_id: i64,
+    message: String,
+    revision: i64,
+    created_at: i64,
+    updated_at: i64,
+});
+
+table!(object, "object", {
+    #[sea_orm(primary_key)] id: i64,
+    type_id: String,
+    external_id: Option<String>,
+    name: String,
+    created_at: i64,
+    updated_at: i64,
+});
+
+table!(event, "event", {
+    #[sea_orm(primary_key)] id: i64,
+    type_id: String,
+    event_id: String,
+    scope: String,
+    object_id: Option<i64>,
+    task_id: i64,
+    is_enabled: bool,
+    revision: i64,
+    created_at: i64,
+    updated_at: i64,
+});
+
+table!(occurrence, "occurrence", {
+    #[sea_orm(primary_key)] id: i64,
+    uuid: Uuid,
+    type_id: String,
+    event_id: String,
+    object_id: Option<i64>,
+    object_external_id: Option<String>,
+    object_name: Option<String>,
+    external_id: Option<String>,
+    source: String,
+    occurred_at: Option<i64>,
+    received_at: i64,
+    data: Option<String>,
+    tasks_started: i64,
+});
+
+table!(run, "run", {
+    #[sea_orm(primary_key)] id: i64,
+    uuid: Uuid,
+    task_id: Option<i64>,
+    task_name: String,
+    occurrence_id: Option<i64>,
+    event_ids: String,
+    status: String,
+    started_at: i64,
+    ended_at: Option<i64>,
+});
+
+table!(delivery, "delivery", {
+    #[sea_orm(primary_key)] id: i64,
+    uuid: Uuid,
+    run_id: i64,
+    webhook_id: i64,
+    webhook_name: String,
+    task_name: String,
+    type_id: String,
+    event_id: String,
+    object_name: Option<String>,
+    status: String,
+    body: Vec<u8>,
+    attempts: i64,
+    next_attempt_at: Option<i64>,
+    lease_owner: Option<Uuid>,
+    lease_until: Option<i64>,
+    http_status: Option<i64>,
+    error_code: Option<String>,
+    error: Option<String>,
+    duration_ms: Option<i64>,
+    created_at: i64,
+    settled_at: Option<i64>,
+});
+
+table!(attempt, "attempt", {
+    #[sea_orm(primary_key)] id: i64,
+    delivery_id: i64,
+    number: i64,
+    started_at: i64,
+    duration_ms: i64,
+    http_status: Option<i64>,
+    error_code: Option<String>,
+    error: Option<String>,
+    answer_headers: String,
+    answer_body: Vec<u8>,
+    answer_note: Option<String>,
+});

@@ -1,0 +1,98 @@
+//! Occurrences, and the runs they start.
+
+use super::Result;
+use super::entity::{occurrence, run};
+use model::id::{EventId, ObjectId, OccurrenceId, RunId, TaskId};
+use model::time::Timestamp;
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ConnectionTrait, EntityTrait, FromQueryResult, Statement,
+};
+use uuid::Uuid;
+
+/// A new occurrence.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are those of `model::occurrence::Occurrence`")]
+pub struct NewOccurrence {
+    pub uuid: Uuid,
+    pub type_id: String,
+    pub event_id: String,
+    pub object_id: Option<ObjectId>,
+    /// The object as it was then.
+    pub object_external_id: Option<String>,
+    pub object_name: Option<String>,
+    pub external_id: Option<String>,
+    pub source: String,
+    pub occurred_at: Option<Timestamp>,
+    pub received_at: Timestamp,
+    pub data: Option<String>,
+    pub tasks_started: u32,
+}
+
+/// Stores an occurrence.
+pub async fn insert(db: &impl ConnectionTrait, new: NewOccurrence) -> Result<OccurrenceId> {
+    let row = occurrence::ActiveModel {
+        id: NotSet,
+        uuid: Set(new.uuid),
+        type_id: Set(new.type_id),
+        event_id: Set(new.event_id),
+        object_id: Set(new.object_id.map(|id| id.0)),
+        object_external_id: Set(new.object_external_id),
+        object_name: Set(new.object_name),
+        external_id: Set(new.external_id),
+        source: Set(new.source),
+        occurred_at: Set(new.occurred_at.map(|time| time.0)),
+        received_at: Set(new.received_at.0),
+        data: Set(new.data),
+        tasks_started: Set(new.tasks_started.into()),
+    };
+    Ok(OccurrenceId(occurrence::Entity::insert(row).exec(db).await?.last_insert_id))
+}
+
+/// Stores a run that starts now.
+pub async fn insert_run(
+    db: &impl ConnectionTrait,
+    uuid: Uuid,
+    task_id: TaskId,
+    task_name: &str,
+    occurrence_id: OccurrenceId,
+    event_ids: &[EventId],
+    now: Timestamp,
+) -> Result<RunId> {
+    let words: Vec<_> = event_ids.iter().map(ToString::to_string).collect();
+    let row = run::ActiveModel {
+        id: NotSet,
+        uuid: Set(uuid),
+        task_id: Set(Some(task_id.0)),
+        task_name: Set(task_name.to_owned()),
+        occurrence_id: Set(Some(occurrence_id.0)),
+        event_ids: Set(words.join(",")),
+        status: Set("running".to_owned()),
+        started_at: Set(now.0),
+        ended_at: Set(None),
+    };
+    Ok(RunId(run::Entity::insert(row).exec(db).await?.last_insert_id))
+}
+
+/// Ends those of these runs whose deliveries are all settled: `succeeded` if all were sent, else `failed`.
+pub async fn end_settled_runs(db: &impl ConnectionTrait, run_ids: &[RunId], now: Timestamp) -> Result<Vec<RunId>> {
+    #[derive(FromQueryResult)]
+    struct Ended {
+        id: i64,
+    }
+    if run_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let places: Vec<_> = (2..run_ids.len() + 2).map(|place| format!("${place}")).collect();
+    let sql = format!(
+        "UPDATE run SET ended_at = $1, status = CASE WHEN EXISTS \
+         (SELECT 1 FROM delivery d WHERE d.run_id = run.id AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END \
+         WHERE id IN ({}) AND status = 'running' AND NOT EXISTS \
+         (SELECT 1 FROM delivery d WHERE d.run_id = run.id AND d.status IN ('queued', 'running', 'held')) RETURNING id",
+        places.join(", ")
+    );
+    let values = std::iter::once(now.0).chain(run_ids.iter().map(|id| id.0));
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values.map(sea_orm::Value::from));
+    let rows = Ended::find_by_statement(statement).all(db).await?;
+    Ok(rows.into_iter().map(|row| RunId(row.id)).collect())
+}

@@ -1,0 +1,100 @@
+//! Tasks.
+
+use super::Result;
+use super::entity::{event, task};
+use model::id::{TaskId, WebhookId};
+use model::task::Task;
+use model::time::Timestamp;
+use sea_orm::{
+    ActiveValue::{NotSet, Set, Unchanged},
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+use std::collections::HashMap;
+
+/// A task as stored.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Its id.
+    pub id: TaskId,
+    /// What was saved.
+    pub task: Task,
+    /// Counts its changes.
+    pub revision: i64,
+}
+
+impl From<task::Model> for Row {
+    fn from(row: task::Model) -> Self {
+        Self {
+            id: TaskId(row.id),
+            task: Task {
+                name: row.name,
+                description: row.description,
+                is_enabled: row.is_enabled,
+                deletes_after_running: row.deletes_after_running,
+                webhook_id: WebhookId(row.webhook_id),
+                message: row.message,
+            },
+            revision: row.revision,
+        }
+    }
+}
+
+fn columns(task: &Task, now: Timestamp) -> task::ActiveModel {
+    task::ActiveModel {
+        name: Set(task.name.clone()),
+        description: Set(task.description.clone()),
+        is_enabled: Set(task.is_enabled),
+        deletes_after_running: Set(task.deletes_after_running),
+        webhook_id: Set(task.webhook_id.0),
+        message: Set(task.message.clone()),
+        updated_at: Set(now.0),
+        ..Default::default()
+    }
+}
+
+/// Makes a task. `Conflict` if the name is taken.
+pub async fn insert(db: &impl ConnectionTrait, task: &Task, now: Timestamp) -> Result<TaskId> {
+    let row = task::ActiveModel { id: NotSet, revision: Set(1), created_at: Set(now.0), ..columns(task, now) };
+    Ok(TaskId(task::Entity::insert(row).exec(db).await?.last_insert_id))
+}
+
+/// Changes a task that still has this revision; answers whether it had.
+pub async fn update(db: &impl ConnectionTrait, id: TaskId, revision: i64, task: &Task, now: Timestamp) -> Result<bool> {
+    let row = task::ActiveModel { id: Unchanged(id.0), revision: Set(revision + 1), ..columns(task, now) };
+    let done = task::Entity::update_many()
+        .set(row)
+        .filter(task::Column::Id.eq(id.0))
+        .filter(task::Column::Revision.eq(revision))
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// The task with this id.
+pub async fn find(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<Row>> {
+    Ok(task::Entity::find_by_id(id.0).one(db).await?.map(Row::from))
+}
+
+/// The tasks with these ids.
+pub async fn find_many(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<HashMap<TaskId, Row>> {
+    let rows = task::Entity::find().filter(task::Column::Id.is_in(ids)).all(db).await?;
+    Ok(rows.into_iter().map(|row| (TaskId(row.id), Row::from(row))).collect())
+}
+
+/// All tasks, by name.
+pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
+    Ok(task::Entity::find().order_by_asc(task::Column::Name).all(db).await?.into_iter().map(Row::from).collect())
+}
+
+/// How many events start each task.
+pub async fn count_events(db: &impl ConnectionTrait) -> Result<HashMap<TaskId, u32>> {
+    let rows: Vec<(i64, i64)> = event::Entity::find()
+        .select_only()
+        .column(event::Column::TaskId)
+        .column_as(event::Column::Id.count(), "events")
+        .group_by(event::Column::TaskId)
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(|(id, events)| (TaskId(id), u32::try_from(events).unwrap_or(u32::MAX))).collect())
+}

@@ -1,0 +1,24 @@
+//! `cargo xtask dist`: one release binary with the browser half inside.
+
+use crate::shell::{cargo, finish, root, say};
+use crate::site;
+use anyhow::Result;
+
+/// Builds `target/dist/hookwright`.
+pub fn run() -> Result<()> {
+    site::build()?;
+    say("building the release binary");
+    // The files are embedded by a macro that cargo does not see reading them.
+    let embeds = root().join("server/src/http/site.rs");
+    std::fs::File::options()
+        .append(true)
+        .open(&embeds)?
+        .set_modified(std::fs::metadata(site::folder())?.modified()?)?;
+    finish(&mut cargo(&["build", "--release", "--package", "server", "--bin", "hookwright"]))?;
+    let folder = root().join("target/dist");
+    std::fs::create_dir_all(&folder)?;
+    let binary = folder.join("hookwright");
+    let bytes = std::fs::copy(root().join("target/release/hookwright"), &binary)?;
+    println!("{bytes:>9}  {}", binary.display());
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! `cargo xtask run`: the console, built and started.
+
+use crate::shell::{cargo, command, finish, root, say};
+use crate::site;
+use anyhow::Result;
+
+/// Builds, starts, and stays until the server ends. More words go to `hookwright serve`.
+pub fn run(words: &[String]) -> Result<()> {
+    site::build()?;
+    say("building the server");
+    finish(&mut cargo(&["build", "--package", "server", "--bin", "hookwright"]))?;
+    say("starting the console; Ctrl-C stops it. Its data lies in ./data");
+    println!(
+        "    make an account:   target/debug/hookwright user add NAME --role admin --password-stdin\n    \
+         make an API key:   target/debug/hookwright key add NAME --scope ingest,inventory\n    \
+         a test receiver:   target/debug/hookwright inbox --listen 127.0.0.1:9000\n    \
+         Webhooks may call this machine (127.0.0.0/8), so that the receiver can be tried.\n"
+    );
+    finish(command(root().join("target/debug/hookwright")).args(["serve", "--egress-allow", "127.0.0.0/8"]).args(words))
+}

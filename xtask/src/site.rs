@@ -1,0 +1,192 @@
+//! The browser half: WebAssembly, its JavaScript glue and the style sheet; hashed, compressed, and weighed.
+//!
+//! The result lies in `target/site`, from where the server takes it: at run time in a debug build, into the binary in
+//! a release.
+
+use crate::shell::{cargo, command, finish, root, say};
+use crate::tool;
+use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256, Sha384};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The most bytes of a first load, compressed with brotli.
+const BUDGET: usize = 300 * 1024;
+/// wasm-opt must be told what rustc uses by default.
+const WASM_FEATURES: &[&str] = &[
+    "--enable-bulk-memory",
+    "--enable-nontrapping-float-to-int",
+    "--enable-sign-ext",
+    "--enable-mutable-globals",
+    "--enable-multivalue",
+    "--enable-reference-types",
+];
+
+/// Builds what has changed. Answers the bytes of a first load, compressed.
+pub fn build() -> Result<usize> {
+    tool::wasm_target()?;
+    let bindgen = tool::wasm_bindgen()?;
+    let optimiser = tool::wasm_opt()?;
+    say("building the browser half");
+    finish(&mut cargo(&[
+        "build",
+        "--package",
+        "frontend",
+        "--target",
+        "wasm32-unknown-unknown",
+        "--profile",
+        "wasm-release",
+    ]))?;
+    let target = root().join("target");
+    let module = fs::read(target.join("wasm32-unknown-unknown/wasm-release/frontend.wasm"))?;
+    let css = join_styles(&root().join("style/main.css"))?;
+    let inputs = hash(&[&module, css.as_bytes(), include_bytes!("site.rs")].concat());
+    let site = target.join("site");
+    if let Some(manifest) = read_manifest(&site).filter(|manifest| manifest["inputs"] == inputs.as_str()) {
+        return weigh(&site, &manifest);
+    }
+    let work = target.join("site-work");
+    fs::create_dir_all(&work)?;
+    fs::write(work.join("hookwright.wasm"), &module)?;
+    finish(
+        command(bindgen)
+            .args(["--target", "web", "--no-typescript", "--out-dir"])
+            .arg(&work)
+            .arg(work.join("hookwright.wasm")),
+    )?;
+    say("shrinking it");
+    let small = work.join("small.wasm");
+    finish(
+        command(optimiser).args(WASM_FEATURES).arg("-Oz").arg(work.join("hookwright_bg.wasm")).arg("-o").arg(&small),
+    )?;
+    let manifest =
+        write_site(&site, &inputs, &fs::read(small)?, &fs::read_to_string(work.join("hookwright.js"))?, &css)?;
+    weigh(&site, &manifest)
+}
+
+fn write_site(site: &Path, inputs: &str, wasm: &[u8], js: &str, css: &str) -> Result<Value> {
+    if site.exists() {
+        fs::remove_dir_all(site)?;
+    }
+    fs::create_dir_all(site)?;
+    let add = |stem: &str, ending: &str, content: &[u8]| -> Result<String> {
+        let name = format!("{stem}.{}.{ending}", &hash(content)[..12]);
+        fs::write(site.join(&name), content)?;
+        fs::write(site.join(format!("{name}.br")), brotli(content)?)?;
+        fs::write(site.join(format!("{name}.gz")), gzip(content)?)?;
+        Ok(name)
+    };
+    let js = without_comments(js);
+    let manifest = json!({
+        "inputs": inputs,
+        "wasm": add("hookwright", "wasm", wasm)?,
+        "js": add("hookwright", "js", js.as_bytes())?,
+        "js_integrity": integrity(js.as_bytes()),
+        "css": add("hookwright", "css", css.as_bytes())?,
+        "css_integrity": integrity(css.as_bytes()),
+    });
+    fs::write(site.join("site.json"), manifest.to_string())?;
+    Ok(manifest)
+}
+
+fn read_manifest(site: &Path) -> Option<Value> {
+    serde_json::from_slice(&fs::read(site.join("site.json")).ok()?).ok()
+}
+
+/// Prints the bytes of the first load by file, and fails over the budget.
+fn weigh(site: &Path, manifest: &Value) -> Result<usize> {
+    let mut total = 0;
+    say("first load, compressed with brotli");
+    for part in ["wasm", "js", "css"] {
+        let name = manifest[part].as_str().context("the manifest names no such file")?;
+        let bytes = usize::try_from(fs::metadata(site.join(format!("{name}.br")))?.len())?;
+        println!("{bytes:>9}  {name}");
+        total += bytes;
+    }
+    println!("{total:>9}  of {BUDGET} bytes");
+    if total > BUDGET {
+        bail!("the first load is over its budget");
+    }
+    Ok(total)
+}
+
+/// The style sheet with its `@import`s in place, without comments.
+fn join_styles(path: &Path) -> Result<String> {
+    let folder = path.parent().context("a style sheet lies in a folder")?;
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut joined = String::new();
+    for line in text.lines() {
+        match line.strip_prefix("@import \"").and_then(|rest| rest.strip_suffix("\";")) {
+            Some(name) => joined += &join_styles(&folder.join(name))?,
+            None => {
+                joined += line.trim();
+                joined.push('\n');
+            }
+        }
+    }
+    Ok(strip_css_comments(&joined))
+}
+
+fn strip_css_comments(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("/*") {
+        out += before;
+        rest = after.split_once("*/").map_or("", |(_, after)| after);
+    }
+    out += rest;
+    out.lines().filter(|line| !line.trim().is_empty()).fold(String::new(), |all, line| all + line + "\n")
+}
+
+/// The generated glue carries documentation nobody downloads it for. Only whole-line comments are dropped.
+fn without_comments(js: &str) -> String {
+    let is_comment = |line: &&str| {
+        let line = line.trim_start();
+        !(line.starts_with("//")
+            || line.starts_with("/**")
+            || line.starts_with("* ")
+            || line.starts_with("*/")
+            || line == "*")
+    };
+    js.lines().filter(is_comment).fold(String::new(), |all, line| all + line.trim_start() + "\n")
+}
+
+fn hash(content: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(content)).replace(['-', '_'], "0")
+}
+
+fn integrity(content: &[u8]) -> String {
+    format!("sha384-{}", STANDARD.encode(Sha384::digest(content)))
+}
+
+fn brotli(content: &[u8]) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let params = brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 22, ..Default::default() };
+    brotli::BrotliCompress(&mut &*content, &mut out, &params)?;
+    Ok(out)
+}
+
+fn gzip(content: &[u8]) -> Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(content)?;
+    Ok(encoder.finish()?)
+}
+
+/// Where the site lies.
+pub fn folder() -> PathBuf {
+    root().join("target/site")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_leave_the_style_sheet_and_nothing_else_does() {
+        assert_eq!(strip_css_comments("a { b: c; } /* x\ny */\n\nd {}\n/* z */"), "a { b: c; } \nd {}\n");
+    }
+}

@@ -1,0 +1,86 @@
+//! `cargo xtask test`: every check and test, cheapest first.
+
+use crate::postgres::Postgres;
+use crate::shell::{answers, cargo, command, finish, root, say};
+use crate::{layers, site, tool};
+use anyhow::{Result, bail};
+use std::time::Instant;
+
+/// A step's name, and what it does.
+type Step = (&'static str, fn() -> Result<()>);
+
+const STEPS: &[Step] = &[
+    ("fmt", fmt),
+    ("layers", layers::check),
+    ("deny", deny),
+    ("site", || site::build().map(drop)),
+    ("clippy", clippy),
+    ("rust", rust),
+    ("browser", browser),
+];
+
+/// Runs the named steps, or all of them.
+pub fn run(names: &[String]) -> Result<()> {
+    if let Some(unknown) = names.iter().find(|name| !STEPS.iter().any(|(step, _)| step == *name)) {
+        let known: Vec<_> = STEPS.iter().map(|(step, _)| *step).collect();
+        bail!("there is no step {unknown}; the steps are {}", known.join(", "));
+    }
+    let mut times = Vec::new();
+    for (name, step) in STEPS.iter().filter(|(step, _)| names.is_empty() || names.iter().any(|name| name == step)) {
+        let start = Instant::now();
+        say(name);
+        step()?;
+        times.push(format!("{name} {} s", start.elapsed().as_secs()));
+    }
+    say(&format!("all passed: {}", times.join(", ")));
+    Ok(())
+}
+
+fn fmt() -> Result<()> {
+    finish(&mut cargo(&["fmt", "--all", "--check"]))
+}
+
+fn deny() -> Result<()> {
+    if !answers("cargo", &["deny", "--version"]) {
+        println!("cargo-deny is not installed: licences, bans and sources are not checked here");
+        return Ok(());
+    }
+    // The advisory database is a clone from a code host, which a closed network does not have.
+    finish(&mut cargo(&["deny", "--all-features", "check", "bans", "licenses", "sources"]))
+}
+
+/// The halves are linted apart: together, the features `ssr` and `hydrate` would unify.
+fn clippy() -> Result<()> {
+    let deny = ["--", "-D", "warnings"];
+    let server = ["clippy", "-p", "model", "-p", "migrations", "-p", "server", "-p", "xtask", "--all-targets"];
+    finish(cargo(&server).args(deny))?;
+    finish(cargo(&["clippy", "-p", "app", "--features", "ssr", "--no-deps"]).args(deny))?;
+    let browser = ["clippy", "-p", "frontend", "--target", "wasm32-unknown-unknown", "--profile", "wasm-release"];
+    finish(cargo(&browser).args(deny))
+}
+
+fn rust() -> Result<()> {
+    let postgres = Postgres::start()?;
+    let packages = ["-p", "model", "-p", "migrations", "-p", "server", "-p", "xtask"];
+    let mut tests = if answers("cargo", &["nextest", "--version"]) {
+        cargo(&["nextest", "run"])
+    } else {
+        println!("cargo-nextest is not installed: using cargo test");
+        cargo(&["test"])
+    };
+    finish(tests.args(packages).env("HOOKWRIGHT_TEST_POSTGRES", postgres.url()))
+}
+
+fn browser() -> Result<()> {
+    let chromium = tool::chromium()?;
+    tool::npm_packages()?;
+    finish(&mut cargo(&["build", "--package", "server", "--bin", "hookwright"]))?;
+    let folder = root().join("end2end");
+    finish(
+        command(folder.join("node_modules/.bin/playwright"))
+            .arg("test")
+            .current_dir(&folder)
+            .env("HOOKWRIGHT_BIN", root().join("target/debug/hookwright"))
+            .env("HOOKWRIGHT_CHROMIUM", chromium),
+    )
+}

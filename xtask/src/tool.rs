@@ -1,0 +1,132 @@
+//! The tools a fresh machine lacks. What we install goes into a cache folder of our own, one folder for each name and
+//! version, never over the user's; Debian's packages are installed by apt where it may.
+
+use crate::shell::{answers, cargo, command, finish, output, root, say};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+
+/// Must equal the `wasm-bindgen` of `Cargo.lock`; checked when the browser half is built.
+const WASM_BINDGEN: &str = "0.2.130";
+const WASM_TARGET: &str = "wasm32-unknown-unknown";
+
+fn cache() -> Result<PathBuf> {
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
+        .context("neither XDG_CACHE_HOME nor HOME is set")?;
+    Ok(base.join("hookwright/tools"))
+}
+
+/// The standard library for the browser.
+pub fn wasm_target() -> Result<()> {
+    let sysroot = output(command("rustc").args(["--print", "sysroot"]))
+        .context("Rust is missing: install rustup, the toolchain installer of the Rust project")?;
+    if Path::new(&sysroot).join("lib/rustlib").join(WASM_TARGET).join("lib").is_dir() {
+        return Ok(());
+    }
+    say(&format!("installing the Rust target {WASM_TARGET} (the console's browser half is WebAssembly)"));
+    finish(command("rustup").args(["target", "add", WASM_TARGET]))
+        .with_context(|| format!("run by hand: rustup target add {WASM_TARGET}"))
+}
+
+/// The tool that makes JavaScript glue for the module, of exactly the locked version.
+pub fn wasm_bindgen() -> Result<PathBuf> {
+    let lock = std::fs::read_to_string(root().join("Cargo.lock"))?;
+    if !lock.contains(&format!("name = \"wasm-bindgen\"\nversion = \"{WASM_BINDGEN}\"")) {
+        bail!("Cargo.lock has another wasm-bindgen than {WASM_BINDGEN}: change xtask/src/tool.rs with it");
+    }
+    let home = cache()?.join(format!("wasm-bindgen-cli-{WASM_BINDGEN}"));
+    let program = home.join("bin/wasm-bindgen");
+    if answers(&program, &["--version"]) {
+        return Ok(program);
+    }
+    say(&format!("installing wasm-bindgen-cli {WASM_BINDGEN} into {} (about 2 minutes, once)", home.display()));
+    let version = format!("={WASM_BINDGEN}");
+    // Not --locked: the crate's own lock file may name versions the registry does not serve any more.
+    finish(cargo(&["install", "wasm-bindgen-cli", "--version", &version, "--root"]).arg(&home)).with_context(|| {
+        format!("run by hand: cargo install wasm-bindgen-cli --version {version} --root {}", home.display())
+    })?;
+    Ok(program)
+}
+
+/// The npm packages of `end2end`, by their lock file: wasm-opt, and the browser tests.
+pub fn npm_packages() -> Result<()> {
+    let node = output(command("node").arg("--version")).context("Node.js is missing: install version 20 or newer")?;
+    let major: u32 = node.trim_start_matches('v').split('.').next().unwrap_or_default().parse().unwrap_or_default();
+    if major < 20 {
+        bail!("Node.js {node} is too old: install version 20 or newer");
+    }
+    let folder = root().join("end2end");
+    let lock = std::fs::read(folder.join("package-lock.json"))?;
+    let mark = folder.join("node_modules/.installed-lock.json");
+    if std::fs::read(&mark).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    say("installing the npm packages of end2end (wasm-opt, Playwright, axe)");
+    finish(command("npm").current_dir(&folder).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1").args([
+        "ci",
+        "--no-audit",
+        "--no-fund",
+    ]))
+    .context("run by hand: cd end2end && npm ci")?;
+    Ok(std::fs::write(mark, lock)?)
+}
+
+/// The optimiser of the module, from npm.
+pub fn wasm_opt() -> Result<PathBuf> {
+    npm_packages()?;
+    Ok(root().join("end2end/node_modules/.bin/wasm-opt"))
+}
+
+/// Debian's Chromium, for the browser tests.
+pub fn chromium() -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os("HOOKWRIGHT_CHROMIUM") {
+        return Ok(given.into());
+    }
+    let program = PathBuf::from("/usr/bin/chromium");
+    if !program.exists() {
+        apt("chromium", "the browser tests run in it")?;
+    }
+    Ok(program)
+}
+
+/// The folder of PostgreSQL's programs, for the tests of the second database. Debian keeps it off the PATH.
+pub fn postgres_programs() -> Result<PathBuf> {
+    if let Some(found) = find_postgres() {
+        return Ok(found);
+    }
+    // Debian's package would start a cluster of its own on port 5432.
+    let config = Path::new("/etc/postgresql-common/createcluster.conf");
+    if is_root() && !config.exists() {
+        std::fs::create_dir_all("/etc/postgresql-common")?;
+        std::fs::write(config, "create_main_cluster = false\n")?;
+    }
+    apt("postgresql-15", "every store test runs on PostgreSQL too")?;
+    find_postgres().context("postgresql-15 is installed, but /usr/lib/postgresql has no initdb")
+}
+
+fn find_postgres() -> Option<PathBuf> {
+    let mut versions: Vec<_> =
+        std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|entry| entry.path()).collect();
+    versions.sort();
+    versions.into_iter().rev().map(|path| path.join("bin")).find(|bin| bin.join("initdb").exists())
+}
+
+/// Whether this process is root.
+pub fn is_root() -> bool {
+    output(command("id").arg("-u")).is_ok_and(|id| id == "0")
+}
+
+fn apt(package: &str, reason: &str) -> Result<()> {
+    let by_hand = format!("install it by hand: sudo apt-get update && sudo apt-get install {package}");
+    if !is_root() {
+        bail!("{package} is missing ({reason}); {by_hand}");
+    }
+    say(&format!("installing Debian's {package} ({reason})"));
+    let apt_get = |words: &[&str]| {
+        finish(command("apt-get").env("DEBIAN_FRONTEND", "noninteractive").arg("-q").args(words))
+            .with_context(|| by_hand.clone())
+    };
+    apt_get(&["update"])?;
+    apt_get(&["install", "-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold", package])
+}

@@ -211,13 +211,13 @@ impl WebhookDraft {
         let url = errors.check("url", TargetUrl::parse(&self.url));
         let allows_insecure_tls = self.allow_insecure == "true";
         let authorization = self.parse_authorization(&mut errors);
-        let secret = match (&authorization, &url) {
-            (Some(authorization), Some(url)) => {
-                let kept = stored.map(|stored| keeps_secret(stored, url, authorization, allows_insecure_tls));
-                self.parse_secret(authorization, kept, &mut errors)
-            }
-            _ => None,
-        };
+        let secret = authorization.as_ref().and_then(|authorization| {
+            // A URL that cannot be read is an error of its own, and says nothing about the secret.
+            let keeps = |stored| {
+                url.as_ref().map_or(Ok(()), |url| keeps_secret(stored, url, authorization, allows_insecure_tls))
+            };
+            self.parse_secret(authorization, stored.map(keeps), &mut errors)
+        });
         let headers = match HeaderList::parse(&self.headers, "headers") {
             Ok(headers) => {
                 if let Some(authorization) = &authorization {

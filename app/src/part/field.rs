@@ -100,13 +100,13 @@ pub(crate) fn TextField(
     } else {
         "c-field"
     };
-    let label = field.label;
     let eye = is_secret.then(|| {
         view! {
             <button
                 class="c-field__button u-live"
                 type="button"
-                aria-label=format!("Show {label}")
+                aria-label="Show what is typed"
+                title="Show what is typed"
                 aria-pressed=move || shown.get().to_string()
                 on:click=move |_| shown.update(|shown| *shown = !*shown)
             >

@@ -104,3 +104,9 @@ fn a_checked_webhook_never_prints_its_secret() {
     let draft = WebhookDraft { auth_type: "bearer".into(), token: "canary-7f3a".into(), ..draft() };
     assert!(!format!("{:?}", draft.parse(None)).contains("canary"));
 }
+
+#[test]
+fn a_wrong_url_does_not_hide_what_is_wrong_with_the_secret() {
+    let both = WebhookDraft { url: "ftp://x".into(), auth_type: "bearer".into(), token: "Bearer x".into(), ..draft() };
+    assert_eq!(wrong_fields(&both, None), ["url", "token"]);
+}

@@ -1,0 +1,26 @@
+import { defineConfig } from '@playwright/test';
+
+/** Debian's Chromium, found by `cargo xtask test`. A browser is never downloaded. */
+const executablePath = process.env.HOOKWRIGHT_CHROMIUM ?? '/usr/bin/chromium';
+const args = [
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-quic',
+  ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+];
+
+export default defineConfig({
+  testDir: 'tests',
+  outputDir: 'test-results',
+  retries: 0,
+  workers: 1,
+  forbidOnly: !!process.env.CI,
+  reporter: [['list']],
+  use: { launchOptions: { executablePath, args }, viewport: { width: 1280, height: 900 } },
+  projects: [
+    { name: 'wasm' },
+    // The console works the same before the browser half has loaded, and without it.
+    { name: 'plain', use: { javaScriptEnabled: false }, testMatch: ['journey.spec.ts', 'wrong_input.spec.ts'] },
+  ],
+});

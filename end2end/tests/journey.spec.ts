@@ -1,0 +1,107 @@
+import { alive, expect, open, signIn, submit, test } from './fixtures.js';
+
+test('an event comes in and a webhook goes out', async ({ page, hook }) => {
+  await signIn(page, hook);
+
+  await open(page, hook, '/webhooks/new');
+  await page.getByLabel('Name*', { exact: false }).first().fill('Zapier - VM workflow');
+  await page.getByLabel('URL').fill(`${hook.inbox}/hooks/vm`);
+  await page.getByLabel('Authorization Type').selectOption('Bearer');
+  await page.getByLabel('Authorization Token').fill('s3cr3t-token');
+  await page.getByLabel('Headers').fill('X-Env: production\nContent-Type: application/json\nX-Env: second\nX-Route: a');
+  await submit(page);
+  await expect(page.getByRole('heading', { level: 1, name: 'Webhook: Zapier - VM workflow' })).toBeVisible();
+  await expect(page.getByLabel('Authorization Token')).toHaveValue('');
+
+  await open(page, hook, '/tasks/new');
+  await page.getByLabel('Name').fill('Start workflow');
+  await page.getByLabel('Webhook').selectOption('Zapier - VM workflow');
+  await page.getByLabel('Message').fill('{"vm": "${NAME}", "at": ${TIMESTAMP}, "on": "${DATE}", "n": ${RANDOM}}');
+  await submit(page);
+  await expect(page.getByRole('heading', { level: 1, name: 'Task: Start workflow' })).toBeVisible();
+
+  await open(page, hook, '/events/new');
+  await page.getByLabel('Event*', { exact: false }).selectOption('Virtual Machines: Power On');
+  await page.getByLabel('Task*', { exact: false }).selectOption('Start workflow');
+  await submit(page);
+  await expect(page.getByRole('heading', { level: 1, name: 'Event: Power On' })).toBeVisible();
+
+  const answer = await hook.post({ type: 'vms', event: 'poweron', object: { id: 'vm-101', name: 'web "01"' } });
+  expect(answer.status).toBe(202);
+  expect(await answer.json()).toMatchObject({ occurrences: [{ tasks_started: 1 }] });
+  await expect.poll(() => hook.received().length).toBe(1);
+
+  const [request] = hook.received();
+  expect(request.method).toBe('POST');
+  expect(request.path).toBe('/hooks/vm');
+  const names = request.headers.map(([name]) => name);
+  expect(names.slice(0, 8)).toEqual([
+    'Host', 'X-Env', 'X-Env', 'Content-Type', 'X-Route', 'Authorization', 'Webhook-Id', 'Webhook-Timestamp',
+  ]);
+  expect(request.headers.find(([name]) => name === 'Authorization')?.[1]).toBe('Bearer s3cr3t-token');
+  const body = JSON.parse(request.body);
+  expect(body.vm).toBe('web "01"');
+  expect(Math.abs(body.at - Date.now() / 1000)).toBeLessThan(60);
+  expect(body.on).toMatch(/^\w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} UTC$/);
+  expect(body.n).toBeGreaterThanOrEqual(0);
+
+  await expect(async () => {
+    await open(page, hook, '/deliveries');
+    const row = page.getByRole('row').filter({ hasText: 'Zapier - VM workflow' });
+    await expect(row).toContainText('Sent', { timeout: 500 });
+    await expect(row).toContainText('web "01"');
+    await expect(row).toContainText('HTTP 200');
+  }).toPass();
+
+  await page.getByRole('button', { name: /maria, admin/ }).click();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await expect(page.getByRole('heading', { level: 1, name: 'Sign in' })).toBeVisible();
+  await page.goto(`${hook.url}/webhooks`);
+  await expect(page).toHaveURL(/sign-in\?next=%2Fwebhooks/);
+});
+
+test('an event about one object leaves the others alone', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await hook.post([
+    { type: 'vms', event: 'created', object: { id: 'vm-1', name: 'web-01' } },
+    { type: 'vms', event: 'created', object: { id: 'vm-2', name: 'web-02' } },
+  ]);
+  await open(page, hook, '/webhooks/new');
+  await page.getByLabel('Name*', { exact: false }).first().fill('w');
+  await page.getByLabel('URL').fill(hook.inbox);
+  await submit(page);
+  await expect(page.getByRole('heading', { level: 1, name: 'Webhook: w' })).toBeVisible();
+  await open(page, hook, '/tasks/new');
+  await page.getByLabel('Name').fill('t');
+  await page.getByLabel('Webhook').selectOption('w');
+  await page.getByLabel('Message').fill('${NAME}');
+  await submit(page);
+  await expect(page.getByRole('heading', { level: 1, name: 'Task: t' })).toBeVisible();
+  await open(page, hook, '/events/new');
+  await page.getByLabel('Event*', { exact: false }).selectOption('Virtual Machines: Power Off');
+  await page.getByLabel('Object').selectOption('web-02');
+  await page.getByLabel('Task*', { exact: false }).selectOption('t');
+  await submit(page);
+  await expect(page.getByRole('heading', { level: 1, name: 'Event: Power Off' })).toBeVisible();
+  await expect(page.getByLabel('Object')).toHaveValue('2');
+
+  const answer = await hook.post([
+    { type: 'vms', event: 'poweroff', object: { id: 'vm-1' } },
+    { type: 'vms', event: 'poweroff', object: { id: 'vm-2' } },
+  ]);
+  const { occurrences } = await answer.json() as { occurrences: { tasks_started: number }[] };
+  expect(occurrences.map((one) => one.tasks_started)).toEqual([0, 1]);
+  await expect.poll(() => hook.received().map((request) => request.body)).toEqual(['"web-02"']);
+});
+
+test('a viewer sees everything and saves nothing', async ({ page, hook }) => {
+  await signIn(page, hook, 'victor');
+  await expect(page.getByRole('link', { name: 'New Webhook' })).toHaveCount(0);
+  await open(page, hook, '/webhooks/new');
+  await alive(page);
+  await page.getByLabel('Name*', { exact: false }).first().fill('mine');
+  await page.getByLabel('URL').fill('https://example.com/');
+  await submit(page);
+  await expect(page.getByText('Your role does not allow this.')).toBeVisible();
+  await expect(page.getByLabel('Name*', { exact: false }).first()).toHaveValue('mine');
+});

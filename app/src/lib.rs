@@ -3,8 +3,6 @@
 //! Names no database, HTTP client or runtime: what the server can do reaches it through the traits in [`backend`].
 //! Exactly one of the features `ssr` and `hydrate` is on.
 
-// Leptos components take their props by value.
-#![expect(clippy::needless_pass_by_value, reason = "the component macro owns its props")]
 #![expect(unreachable_pub, reason = "the component macro emits public props")]
 // Views are deeply nested types.
 #![recursion_limit = "256"]

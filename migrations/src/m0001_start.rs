@@ -142,6 +142,8 @@ async fn configuration_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
         text(m, "description").not_null().take(),
         boolean("is_enabled"),
         boolean("deletes_after_running"),
+        // When its one run began; nothing else starts it until that has ended.
+        int("claimed_at"),
         int("webhook_id").not_null().take(),
         text(m, "message").not_null().take(),
         int("revision").not_null().take(),

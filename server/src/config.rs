@@ -175,17 +175,29 @@ pub fn resolve(
     let file = database.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
     let mut lines = Vec::new();
     let mut merge = Merge { matches, lines: &mut lines };
-    let data_dir = merge.path("data-dir", "data_dir", &database.data_dir, &file.database.data_dir, Some("./data"));
-    let url = merge.pick("database-url", "database_url", &database.database_url, &file.database.database_url, |_| {
-        "(set, hidden)".to_owned()
-    });
-    let key_file = merge.path("key-file", "key_file", &database.key_file, &file.database.key_file, None);
+    let data_dir =
+        merge.path("data-dir", "data_dir", database.data_dir.as_ref(), file.database.data_dir.as_ref(), Some("./data"));
+    let url = merge.pick(
+        "database-url",
+        "database_url",
+        database.database_url.as_ref(),
+        file.database.database_url.as_ref(),
+        |_| "(set, hidden)".to_owned(),
+    );
+    let key_file =
+        merge.path("key-file", "key_file", database.key_file.as_ref(), file.database.key_file.as_ref(), None);
     let listen = merge.list("listen", "listen", &serve.listen, &file.serve.listen, "http://127.0.0.1:8080");
-    let cert = merge.path("tls-cert", "tls_cert", &serve.tls_cert, &file.serve.tls_cert, None);
-    let key = merge.path("tls-key", "tls_key", &serve.tls_key, &file.serve.tls_key, None);
-    let zone = merge.pick("time-zone", "time_zone", &serve.time_zone, &file.serve.time_zone, Clone::clone);
-    let policy =
-        merge.pick("egress-policy", "egress_policy", &serve.egress_policy, &file.serve.egress_policy, Clone::clone);
+    let cert = merge.path("tls-cert", "tls_cert", serve.tls_cert.as_ref(), file.serve.tls_cert.as_ref(), None);
+    let key = merge.path("tls-key", "tls_key", serve.tls_key.as_ref(), file.serve.tls_key.as_ref(), None);
+    let zone =
+        merge.pick("time-zone", "time_zone", serve.time_zone.as_ref(), file.serve.time_zone.as_ref(), Clone::clone);
+    let policy = merge.pick(
+        "egress-policy",
+        "egress_policy",
+        serve.egress_policy.as_ref(),
+        file.serve.egress_policy.as_ref(),
+        Clone::clone,
+    );
     let allowed = merge.list("egress-allow", "egress_allow", &serve.egress_allow, &file.serve.egress_allow, "");
     let database =
         DatabaseConfig { data_dir: data_dir.unwrap_or_default(), database_url: url.map(SecretString::from), key_file };
@@ -253,12 +265,12 @@ impl Merge<'_> {
         &mut self,
         name: &'static str,
         id: &str,
-        given: &Option<String>,
-        file: &Option<String>,
+        given: Option<&String>,
+        file: Option<&String>,
         show: impl Fn(&String) -> String,
     ) -> Option<String> {
         let source = self.source(id, file.is_some());
-        let value = given.clone().or_else(|| file.clone());
+        let value = given.or(file).cloned();
         self.lines.push((name, value.as_ref().map(show).unwrap_or_default(), source));
         value
     }
@@ -267,12 +279,12 @@ impl Merge<'_> {
         &mut self,
         name: &'static str,
         id: &str,
-        given: &Option<PathBuf>,
-        file: &Option<PathBuf>,
+        given: Option<&PathBuf>,
+        file: Option<&PathBuf>,
         default: Option<&str>,
     ) -> Option<PathBuf> {
         let source = self.source(id, file.is_some());
-        let value = given.clone().or_else(|| file.clone()).or_else(|| default.map(PathBuf::from));
+        let value = given.or(file).cloned().or_else(|| default.map(PathBuf::from));
         self.lines.push((name, value.as_ref().map(|path| path.display().to_string()).unwrap_or_default(), source));
         value
     }

@@ -38,8 +38,8 @@ use tower_sessions::{Expiry, SessionManagerLayer};
 const SESSION_HOURS: i64 = 12;
 /// The largest form: a message of 256 KiB, percent-encoded, and the rest.
 const FORM_MAX_BYTES: usize = 2 * 1024 * 1024;
-/// How long a sender may pause within a body.
-const BODY_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a sender may pause within a body, in a real server.
+pub const BODY_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -49,6 +49,8 @@ pub struct Http {
     pub intake: Intake,
     pub assets: app::shell::Assets,
     pub sign_in_limit: Arc<SignInLimit>,
+    /// How long a sender may pause within a body.
+    pub body_patience: Duration,
 }
 
 /// The router of the pages asks for these; we serve the browser half ourselves, so their values do not matter.
@@ -84,7 +86,7 @@ pub fn router(http: &Http, is_https: bool) -> Router {
         .layer(default_header(header::REFERRER_POLICY, "same-origin"))
         .layer(default_header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
         .layer(default_header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
-        .layer(RequestBodyTimeoutLayer::new(BODY_PATIENCE));
+        .layer(RequestBodyTimeoutLayer::new(http.body_patience));
     console.merge(api).merge(open).layer(every_answer)
 }
 

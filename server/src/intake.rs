@@ -97,7 +97,8 @@ impl Intake {
             Some(reference) => Some(know(txn, &occurrence.type_id, reference, path, now).await?),
             None => None,
         };
-        let started = match_tasks(txn, &occurrence, subject.as_ref()).await?;
+        let mut started = match_tasks(txn, &occurrence, subject.as_ref()).await?;
+        claim_one_time(txn, &mut started, now).await?;
         let uuid = new_uuid(now);
         let new = NewOccurrence {
             uuid,
@@ -227,6 +228,21 @@ async fn by_name(
         return Err(FieldErrors::one(format!("{path}object.name"), message).into());
     }
     Ok(rows.pop())
+}
+
+/// Claims the tasks that are deleted after running; those that somebody has claimed before are not started.
+async fn claim_one_time(
+    txn: &DatabaseTransaction,
+    started: &mut BTreeMap<TaskId, (task::Row, Vec<EventId>)>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let one_time = started.iter().filter(|(_, (row, _))| row.task.deletes_after_running).map(|(id, _)| *id);
+    for id in one_time.collect::<Vec<_>>() {
+        if !task::claim(txn, id, now).await? {
+            started.remove(&id);
+        }
+    }
+    Ok(())
 }
 
 /// The enabled tasks this occurrence starts, each with the events that named it.

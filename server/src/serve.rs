@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::config::{DatabaseConfig, KEY_VARIABLE, Listen, ServeConfig};
 use crate::dispatch::Dispatcher;
 use crate::dispatch::client::{Guard, own_addresses};
-use crate::http::{Http, router, site};
+use crate::http::{BODY_PATIENCE, Http, router, site};
 use crate::intake::Intake;
 use crate::service::{Services, account};
 use crate::store::{Store, access, connect, delivery, setting};
@@ -147,7 +147,13 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     }
     let bell = Arc::new(Notify::new());
     let intake = Intake::new(store.clone(), clock.clone(), config.zone.clone(), bell.clone());
-    let http = Http { services: services.clone(), intake, assets: site::assets(), sign_in_limit: Arc::default() };
+    let http = Http {
+        services: services.clone(),
+        intake,
+        assets: site::assets(),
+        sign_in_limit: Arc::default(),
+        body_patience: BODY_PATIENCE,
+    };
     let tasks = TaskTracker::new();
     tasks.spawn(Dispatcher::new(services, bell).run(stop.clone()));
     tasks.spawn(sweep(store.clone(), clock, stop.clone()));

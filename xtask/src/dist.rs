@@ -5,7 +5,7 @@ use crate::site;
 use anyhow::Result;
 
 /// Builds `target/dist/hookwright`.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     site::build()?;
     say("building the release binary");
     // The files are embedded by a macro that cargo does not see reading them.

@@ -82,7 +82,7 @@ const RULES: &[Rule] = &[
 ];
 
 /// Fails on the first broken rules, with every place.
-pub fn check() -> Result<()> {
+pub(crate) fn check() -> Result<()> {
     let mut broken = Vec::new();
     for rule in RULES {
         for file in sources(&root().join(rule.within))? {

@@ -15,6 +15,7 @@ mod test;
 mod tool;
 
 use anyhow::{Result, bail};
+use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask run [OPTIONS OF SERVE]  build and start the console on http://127.0.0.1:8080
@@ -24,7 +25,17 @@ cargo xtask site                    build the browser half only
 cargo xtask layers                  check who imports whom
 ";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("\n{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let mut words = std::env::args().skip(1);
     let command = words.next().unwrap_or_default();
     let rest: Vec<_> = words.collect();

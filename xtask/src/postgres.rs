@@ -9,7 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// A running server; stops when dropped.
-pub struct Postgres {
+pub(crate) struct Postgres {
     server: Child,
     programs: PathBuf,
     folder: TempDir,
@@ -28,7 +28,7 @@ fn as_user(program: &Path) -> Command {
 
 impl Postgres {
     /// Makes a cluster and starts it.
-    pub fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         let programs = tool::postgres_programs()?;
         let folder = tempfile::Builder::new().prefix("hookwright-pg-").tempdir()?;
         if tool::is_root() {
@@ -62,7 +62,7 @@ impl Postgres {
     }
 
     /// The URL of its administrative database; tests make databases of their own beside it.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("postgres://postgres@localhost/postgres?host={}", self.socket())
     }
 }

@@ -5,7 +5,7 @@ use crate::site;
 use anyhow::Result;
 
 /// Builds, starts, and stays until the server ends. More words go to `hookwright serve`.
-pub fn run(words: &[String]) -> Result<()> {
+pub(crate) fn run(words: &[String]) -> Result<()> {
     site::build()?;
     say("building the server");
     finish(&mut cargo(&["build", "--package", "server", "--bin", "hookwright"]))?;

@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The repository's root.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 
 /// Says what happens now.
-pub fn say(what: &str) {
+pub(crate) fn say(what: &str) {
     println!("\n==> {what}");
 }
 
 /// A command in the repository's root. Cargo's own variables of this process do not leak into it.
-pub fn command(program: impl AsRef<OsStr>) -> Command {
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root());
     for (name, _) in std::env::vars_os() {
@@ -30,14 +30,14 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
 }
 
 /// `cargo` with these words.
-pub fn cargo(words: &[&str]) -> Command {
+pub(crate) fn cargo(words: &[&str]) -> Command {
     let mut command = command("cargo");
     command.args(words);
     command
 }
 
 /// Runs to the end; a failure names the program and its words.
-pub fn finish(command: &mut Command) -> Result<()> {
+pub(crate) fn finish(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start {}", shown(command)))?;
     if !status.success() {
         bail!("failed ({status}): {}", shown(command));
@@ -46,7 +46,7 @@ pub fn finish(command: &mut Command) -> Result<()> {
 }
 
 /// Runs to the end and answers what it printed.
-pub fn output(command: &mut Command) -> Result<String> {
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot start {}", shown(command)))?;
     if !output.status.success() {
         bail!("failed ({}): {}\n{}", output.status, shown(command), String::from_utf8_lossy(&output.stderr));
@@ -55,7 +55,7 @@ pub fn output(command: &mut Command) -> Result<String> {
 }
 
 /// Whether a program answers at all.
-pub fn answers(program: impl AsRef<OsStr>, words: &[&str]) -> bool {
+pub(crate) fn answers(program: impl AsRef<OsStr>, words: &[&str]) -> bool {
     command(program).args(words).output().is_ok_and(|output| output.status.success())
 }
 

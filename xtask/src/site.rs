@@ -27,7 +27,7 @@ const WASM_FEATURES: &[&str] = &[
 ];
 
 /// Builds what has changed. Answers the bytes of a first load, compressed.
-pub fn build() -> Result<usize> {
+pub(crate) fn build() -> Result<usize> {
     tool::wasm_target()?;
     let bindgen = tool::wasm_bindgen()?;
     let optimiser = tool::wasm_opt()?;
@@ -177,7 +177,7 @@ fn gzip(content: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Where the site lies.
-pub fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     root().join("target/site")
 }
 

@@ -20,7 +20,7 @@ const STEPS: &[Step] = &[
 ];
 
 /// Runs the named steps, or all of them.
-pub fn run(names: &[String]) -> Result<()> {
+pub(crate) fn run(names: &[String]) -> Result<()> {
     if let Some(unknown) = names.iter().find(|name| !STEPS.iter().any(|(step, _)| step == *name)) {
         let known: Vec<_> = STEPS.iter().map(|(step, _)| *step).collect();
         bail!("there is no step {unknown}; the steps are {}", known.join(", "));
@@ -63,10 +63,10 @@ fn rust() -> Result<()> {
     let postgres = Postgres::start()?;
     let packages = ["-p", "model", "-p", "migrations", "-p", "server", "-p", "xtask"];
     let mut tests = if answers("cargo", &["nextest", "--version"]) {
-        cargo(&["nextest", "run"])
+        cargo(&["nextest", "run", "--no-fail-fast", "--status-level", "slow"])
     } else {
         println!("cargo-nextest is not installed: using cargo test");
-        cargo(&["test"])
+        cargo(&["test", "--no-fail-fast"])
     };
     finish(tests.args(packages).env("HOOKWRIGHT_TEST_POSTGRES", postgres.url()))
 }

@@ -18,7 +18,7 @@ fn cache() -> Result<PathBuf> {
 }
 
 /// The standard library for the browser.
-pub fn wasm_target() -> Result<()> {
+pub(crate) fn wasm_target() -> Result<()> {
     let sysroot = output(command("rustc").args(["--print", "sysroot"]))
         .context("Rust is missing: install rustup, the toolchain installer of the Rust project")?;
     if Path::new(&sysroot).join("lib/rustlib").join(WASM_TARGET).join("lib").is_dir() {
@@ -30,7 +30,7 @@ pub fn wasm_target() -> Result<()> {
 }
 
 /// The tool that makes JavaScript glue for the module, of exactly the locked version.
-pub fn wasm_bindgen() -> Result<PathBuf> {
+pub(crate) fn wasm_bindgen() -> Result<PathBuf> {
     let lock = std::fs::read_to_string(root().join("Cargo.lock"))?;
     if !lock.contains(&format!("name = \"wasm-bindgen\"\nversion = \"{WASM_BINDGEN}\"")) {
         bail!("Cargo.lock has another wasm-bindgen than {WASM_BINDGEN}: change xtask/src/tool.rs with it");
@@ -50,7 +50,7 @@ pub fn wasm_bindgen() -> Result<PathBuf> {
 }
 
 /// The npm packages of `end2end`, by their lock file: wasm-opt, and the browser tests.
-pub fn npm_packages() -> Result<()> {
+pub(crate) fn npm_packages() -> Result<()> {
     let node = output(command("node").arg("--version")).context("Node.js is missing: install version 20 or newer")?;
     let major: u32 = node.trim_start_matches('v').split('.').next().unwrap_or_default().parse().unwrap_or_default();
     if major < 20 {
@@ -73,13 +73,13 @@ pub fn npm_packages() -> Result<()> {
 }
 
 /// The optimiser of the module, from npm.
-pub fn wasm_opt() -> Result<PathBuf> {
+pub(crate) fn wasm_opt() -> Result<PathBuf> {
     npm_packages()?;
     Ok(root().join("end2end/node_modules/.bin/wasm-opt"))
 }
 
 /// Debian's Chromium, for the browser tests.
-pub fn chromium() -> Result<PathBuf> {
+pub(crate) fn chromium() -> Result<PathBuf> {
     if let Some(given) = std::env::var_os("HOOKWRIGHT_CHROMIUM") {
         return Ok(given.into());
     }
@@ -91,7 +91,7 @@ pub fn chromium() -> Result<PathBuf> {
 }
 
 /// The folder of PostgreSQL's programs, for the tests of the second database. Debian keeps it off the PATH.
-pub fn postgres_programs() -> Result<PathBuf> {
+pub(crate) fn postgres_programs() -> Result<PathBuf> {
     if let Some(found) = find_postgres() {
         return Ok(found);
     }
@@ -113,7 +113,7 @@ fn find_postgres() -> Option<PathBuf> {
 }
 
 /// Whether this process is root.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     output(command("id").arg("-u")).is_ok_and(|id| id == "0")
 }
 

@@ -90,9 +90,9 @@ fn Rows(rows: Vec<DeliveryRow>) -> impl IntoView {
             <colgroup>
                 <col class="w-status"/>
                 <col class="w-time"/>
-                <col class="w-15"/>
-                <col class="w-15" data-minor=""/>
-                <col class="w-10"/>
+                <col class="w-13"/>
+                <col class="w-11" data-minor=""/>
+                <col class="w-8"/>
                 <col class="w-10"/>
                 <col class="w-short"/>
                 <col/>

@@ -19,6 +19,7 @@ use model::access::Scope;
 use model::occurrence::{self, ITEMS_MAX};
 use serde_json::{Value, json};
 use std::time::Duration;
+use tower_http::timeout::TimeoutError;
 
 /// The largest request.
 const BODY_MAX_BYTES: usize = 1024 * 1024;
@@ -88,12 +89,19 @@ async fn read_body(body: Body) -> Result<Vec<u8>, Refusal> {
             let message = "This request is too large; 1 MiB is the most. Send several smaller ones.";
             Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Code::Malformed, message))
         }
-        Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, Code::Malformed, "The request's body broke off.")),
-        Err(_) => {
-            let message = "The request's body did not arrive within 30 s.";
+        Ok(Err(error)) if !is_timeout(error.as_ref()) => {
+            Err(Refusal::new(StatusCode::BAD_REQUEST, Code::Malformed, "The request's body broke off."))
+        }
+        _ => {
+            let message = "The request's body did not arrive in time.";
             Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, Code::Malformed, message))
         }
     }
+}
+
+/// Whether the sender paused for too long: the layer above every route notices.
+fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(<dyn std::error::Error>::is::<TimeoutError>)
 }
 
 /// `POST /api/v1/events`, scope `ingest`.

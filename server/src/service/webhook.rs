@@ -2,7 +2,8 @@
 
 use super::{Services, broken, revision, stale};
 use crate::clock::new_uuid;
-use crate::store::{self, webhook};
+use crate::store;
+use crate::store::webhook::{self, SecretWrite};
 use app::backend::Webhooks;
 use app::error::{AppError, Code};
 use app::view::{WebhookForm, WebhookRow};
@@ -13,16 +14,16 @@ use model::webhook::{Authorization, SecretChange, Webhook, WebhookDraft};
 use uuid::Uuid;
 
 impl Services {
-    fn seal(&self, secret: &SecretChange, uuid: Uuid) -> Result<Option<Option<Vec<u8>>>, AppError> {
+    fn seal(&self, secret: &SecretChange, uuid: Uuid) -> Result<SecretWrite, AppError> {
         match secret {
-            SecretChange::Keep => Ok(None),
-            SecretChange::Clear => Ok(Some(None)),
+            SecretChange::Keep => Ok(SecretWrite::Keep),
+            SecretChange::Clear => Ok(SecretWrite::Replace(None)),
             SecretChange::Set(secret) => {
                 let sealed = self.vault.seal(secret, &webhook::secret_place(uuid)).map_err(|error| {
                     tracing::error!(%error, "cannot seal a secret");
                     AppError::new(Code::Internal, "The secret could not be sealed. Nothing was saved.")
                 })?;
-                Ok(Some(Some(sealed)))
+                Ok(SecretWrite::Replace(Some(sealed)))
             }
         }
     }
@@ -32,7 +33,10 @@ impl Services {
         self.check_target(&checked).await?;
         let now = self.clock.now();
         let uuid = new_uuid(now);
-        let secret = self.seal(&checked.secret, uuid)?.flatten();
+        let secret = match self.seal(&checked.secret, uuid)? {
+            SecretWrite::Replace(secret) => secret,
+            SecretWrite::Keep => None,
+        };
         webhook::insert(self.store.write(), &checked, uuid, secret, now).await.map_err(name_taken)
     }
 

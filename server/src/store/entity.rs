@@ -74,6 +74,7 @@ table!(task, "task", {
     description: String,
     is_enabled: bool,
     deletes_after_running: bool,
+    claimed_at: Option<i64>,
     webhook_id: i64,
     message: String,
     revision: i64,

@@ -74,11 +74,22 @@ pub async fn insert_run(
     Ok(RunId(run::Entity::insert(row).exec(db).await?.last_insert_id))
 }
 
-/// Ends those of these runs whose deliveries are all settled: `succeeded` if all were sent, else `failed`.
-pub async fn end_settled_runs(db: &impl ConnectionTrait, run_ids: &[RunId], now: Timestamp) -> Result<Vec<RunId>> {
+/// A run that has just ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedRun {
+    /// Its task, unless that is gone.
+    pub task_id: Option<TaskId>,
+    /// Whether every delivery was sent.
+    pub has_succeeded: bool,
+}
+
+/// Ends those of these runs whose deliveries are all settled: `succeeded` if all were sent, else `failed`. Tasks that
+/// are deleted after running are finished with them.
+pub async fn end_settled_runs(db: &impl ConnectionTrait, run_ids: &[RunId], now: Timestamp) -> Result<Vec<EndedRun>> {
     #[derive(FromQueryResult)]
     struct Ended {
-        id: i64,
+        task_id: Option<i64>,
+        status: String,
     }
     if run_ids.is_empty() {
         return Ok(Vec::new());
@@ -88,11 +99,21 @@ pub async fn end_settled_runs(db: &impl ConnectionTrait, run_ids: &[RunId], now:
         "UPDATE run SET ended_at = $1, status = CASE WHEN EXISTS \
          (SELECT 1 FROM delivery d WHERE d.run_id = run.id AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END \
          WHERE id IN ({}) AND status = 'running' AND NOT EXISTS \
-         (SELECT 1 FROM delivery d WHERE d.run_id = run.id AND d.status IN ('queued', 'running', 'held')) RETURNING id",
+         (SELECT 1 FROM delivery d WHERE d.run_id = run.id AND d.status IN ('queued', 'running', 'held')) \
+         RETURNING task_id, status",
         places.join(", ")
     );
     let values = std::iter::once(now.0).chain(run_ids.iter().map(|id| id.0));
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values.map(sea_orm::Value::from));
     let rows = Ended::find_by_statement(statement).all(db).await?;
-    Ok(rows.into_iter().map(|row| RunId(row.id)).collect())
+    let ended: Vec<_> = rows
+        .into_iter()
+        .map(|row| EndedRun { task_id: row.task_id.map(TaskId), has_succeeded: row.status == "succeeded" })
+        .collect();
+    for run in &ended {
+        if let Some(task_id) = run.task_id {
+            super::task::finish_claimed(db, task_id, run.has_succeeded, now).await?;
+        }
+    }
+    Ok(ended)
 }

@@ -8,6 +8,7 @@ use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::Expr,
 };
 use std::collections::HashMap;
 
@@ -84,6 +85,43 @@ pub async fn find_many(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<HashM
 /// All tasks, by name.
 pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
     Ok(task::Entity::find().order_by_asc(task::Column::Name).all(db).await?.into_iter().map(Row::from).collect())
+}
+
+/// Claims a task that is deleted after running for its one run; answers whether nobody had.
+pub async fn claim(db: &impl ConnectionTrait, id: TaskId, now: Timestamp) -> Result<bool> {
+    let done = task::Entity::update_many()
+        .col_expr(task::Column::ClaimedAt, Expr::value(now.0))
+        .filter(task::Column::Id.eq(id.0))
+        .filter(task::Column::ClaimedAt.is_null())
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// Ends the one run of tasks that are deleted after running: a success deletes task and events, a failure leaves the
+/// task, disabled. Tasks without a claim are left alone.
+pub async fn finish_claimed(db: &impl ConnectionTrait, id: TaskId, has_succeeded: bool, now: Timestamp) -> Result<()> {
+    let found = task::Entity::find_by_id(id.0)
+        .filter(task::Column::ClaimedAt.is_not_null())
+        .filter(task::Column::DeletesAfterRunning.eq(true))
+        .one(db)
+        .await?;
+    if found.is_none() {
+        return Ok(());
+    }
+    if has_succeeded {
+        event::Entity::delete_many().filter(event::Column::TaskId.eq(id.0)).exec(db).await?;
+        task::Entity::delete_by_id(id.0).exec(db).await?;
+    } else {
+        task::Entity::update_many()
+            .col_expr(task::Column::ClaimedAt, Expr::value(Option::<i64>::None))
+            .col_expr(task::Column::IsEnabled, Expr::value(false))
+            .col_expr(task::Column::UpdatedAt, Expr::value(now.0))
+            .filter(task::Column::Id.eq(id.0))
+            .exec(db)
+            .await?;
+    }
+    Ok(())
 }
 
 /// How many events start each task.

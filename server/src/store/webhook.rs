@@ -108,17 +108,26 @@ pub async fn insert(
     Ok(WebhookId(webhook::Entity::insert(row).exec(db).await?.last_insert_id))
 }
 
-/// Changes a webhook that still has this revision; answers whether it had. `secret: None` keeps the stored one.
+/// What an update does with the stored secret.
+#[derive(Debug, Clone)]
+pub enum SecretWrite {
+    /// It stays.
+    Keep,
+    /// It is replaced by this sealed one, or by none.
+    Replace(Option<Vec<u8>>),
+}
+
+/// Changes a webhook that still has this revision; answers whether it had.
 pub async fn update(
     db: &impl ConnectionTrait,
     id: WebhookId,
     revision: i64,
     webhook: &Webhook,
-    secret: Option<Option<Vec<u8>>>,
+    secret: SecretWrite,
     now: Timestamp,
 ) -> Result<bool> {
     let mut row = webhook::ActiveModel { id: Unchanged(id.0), revision: Set(revision + 1), ..columns(webhook, now)? };
-    if let Some(secret) = secret {
+    if let SecretWrite::Replace(secret) = secret {
         row.secret = Set(secret);
     }
     let done = webhook::Entity::update_many()

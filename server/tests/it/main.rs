@@ -1,1 +1,10 @@
-//! t
+//! The server through its real parts: real databases, real sockets, an injected clock.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
+
+mod delivery;
+mod form;
+mod harness;
+mod ingest;
+mod permission;
+mod store;

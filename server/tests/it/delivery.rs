@@ -1,0 +1,192 @@
+//! From the occurrence to the receiver: what arrives, what is tried again, what is said about failures.
+
+use crate::harness::{TestInbox, TestServer, TestStore};
+use crate::on_both;
+use app::view::DeliveryRow;
+use model::access::Scope;
+use model::delivery::Status;
+use serde_json::json;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+/// One webhook, task and event to `url`, and one occurrence.
+async fn fire(server: &TestServer, url: &str, retries: &str) {
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server.webhook("w", url, |draft| (draft.retries, draft.timeout) = (retries.into(), "3".into())).await;
+    server.event(server.task("t", webhook, "{\"n\": \"${NAME}\"}", false).await).await;
+    let (status, _) = server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"name": "web"}})).await;
+    assert_eq!(status, 202);
+}
+
+fn all_settled(rows: &[DeliveryRow]) -> bool {
+    !rows.is_empty() && rows.iter().all(|row| row.status.is_settled())
+}
+
+/// Fires at `url` without retries: the error's words and the HTTP status.
+async fn failure(server: &TestServer, url: &str) -> (String, Option<u16>) {
+    fire(server, url, "0").await;
+    let row = server.deliveries_until(all_settled).await.remove(0);
+    assert_eq!(row.status, Status::Error);
+    (row.error.expect("words"), row.http_status)
+}
+
+/// A receiver that says `answer` to whatever comes, then closes.
+async fn raw_receiver(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(answer).await;
+        }
+    });
+    url
+}
+
+on_both! {
+    async fn a_failed_attempt_is_tried_again_at_its_time_and_then_sent(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        fire(&server, &format!("{}/status/503", inbox.url), "2").await;
+        let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 1)).await;
+        assert_eq!((rows[0].status, rows[0].http_status), (Status::Queued, Some(503)));
+        assert!(rows[0].next.is_some());
+
+        server.advance(Duration::from_millis(4_999));
+        assert_eq!(inbox.received().len(), 1);
+        server.advance(Duration::from_millis(501));
+        server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 2)).await;
+        server.advance(Duration::from_secs(11));
+        let rows = server.deliveries_until(all_settled).await;
+        assert_eq!((rows[0].status, rows[0].attempts), (Status::Error, 3));
+        assert_eq!(rows[0].error.as_deref(), Some("Answered 503 Service Unavailable."));
+        let ids: Vec<_> = inbox.received().iter().map(|request| find(&request.headers, "Webhook-Id")).collect();
+        assert_eq!(ids.len(), 3);
+        assert!(ids.iter().all(|id| *id == ids[0]), "the id stays over the retries");
+        let stamps: Vec<_> = inbox.received().iter().map(|request| find(&request.headers, "Webhook-Timestamp")).collect();
+        assert_ne!(stamps[0], stamps[2], "each attempt has its own timestamp");
+    }
+
+    async fn a_sent_message_is_sent_once(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        fire(&server, &inbox.url, "3").await;
+        let rows = server.deliveries_until(all_settled).await;
+        assert_eq!((rows[0].status, rows[0].attempts, rows[0].http_status), (Status::Sent, 1, Some(200)));
+        server.advance(Duration::from_hours(1));
+        assert_eq!(inbox.received().len(), 1);
+        assert_eq!(inbox.received()[0].body, "{\"n\": \"web\"}");
+    }
+
+    async fn a_task_deleted_after_running_goes_with_its_success_only(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let bad = server.webhook("bad", &format!("{}/status/500", inbox.url), |draft| draft.retries = "0".into()).await;
+        let good = server.webhook("good", &inbox.url, |_| ()).await;
+        server.event(server.task("fails", bad, "", true).await).await;
+        server.event(server.task("works", good, "", true).await).await;
+        let occurrence = json!({"type": "vms", "event": "poweron"});
+        let (_, answer) = server.post(&key, &json!([occurrence, occurrence, occurrence])).await;
+        let started: Vec<_> = answer["occurrences"].as_array().expect("items").iter().map(|one| one["tasks_started"].clone()).collect();
+        assert_eq!(started, [json!(2), json!(0), json!(0)]);
+        server.deliveries_until(all_settled).await;
+        let tasks = server.services.backend().tasks.list().await.expect("tasks");
+        let left: Vec<_> = tasks.iter().map(|task| (task.name.as_str(), task.is_enabled)).collect();
+        assert_eq!(left, [("fails", false)]);
+        assert_eq!(server.services.backend().events.list().await.expect("events").len(), 1);
+    }
+}
+
+fn find(headers: &[(String, String)], name: &str) -> String {
+    headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone()).expect(name)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_failure_is_said_in_words() {
+    let inbox = TestInbox::start().await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+    let garbage = raw_receiver(b"SSH-2.0-not-http\r\n").await;
+    for (url, words, http_status) in [
+        (format!("{}/status/404", inbox.url), "Answered 404 Not Found.", Some(404)),
+        (
+            format!("{}/redirect?to=http://evil.example/", inbox.url),
+            "to http://evil.example/. Redirects are not followed",
+            Some(302),
+        ),
+        (format!("{}/reset", inbox.url), "closed before an answer arrived", None),
+        (format!("{}/delay/60000", inbox.url), "No answer within 3 s.", None),
+        (format!("http://{closed}/"), "nothing accepts connections", None),
+        (inbox.url.replace("http:", "https:"), "No encrypted connection", None),
+        (garbage.clone(), "closed before an answer arrived", None),
+        ("http://nobody.invalid/".to_owned(), "Nobody.invalid does not resolve", None),
+    ] {
+        let server = TestServer::start(TestStore::sqlite().await).await;
+        let (error, status) = failure(&server, &url).await;
+        assert!(error.contains(words), "{url}: {error}");
+        assert_eq!(status, http_status, "{url}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_success_whose_body_breaks_off_is_a_success() {
+    for answer in [
+        &b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart"[..],
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ] {
+        let server = TestServer::start(TestStore::sqlite().await).await;
+        fire(&server, &raw_receiver(answer).await, "3").await;
+        let rows = server.deliveries_until(all_settled).await;
+        assert_eq!((rows[0].status, rows[0].attempts), (Status::Sent, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_answer_ends_with_the_timeout_and_counts_as_sent() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let inbox = TestInbox::start().await;
+    fire(&server, &format!("{}/slow-body", inbox.url), "3").await;
+    let rows = server.deliveries_until(all_settled).await;
+    assert_eq!(rows[0].status, Status::Sent);
+    assert!(rows[0].duration_ms.is_some_and(|ms| (2_900..6_000).contains(&ms)), "{:?}", rows[0].duration_ms);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stored_secret_is_sealed_and_the_sent_one_is_right() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    for (name, expected, change) in [
+        ("basic", ("Authorization", "Basic bWFyaWE6Y2FuYXJ5LTRmN2E="), ("basic", "password")),
+        ("bearer", ("Authorization", "Bearer canary-4f7a"), ("bearer", "token")),
+        ("key", ("X-Api-Key", "Key canary-4f7a"), ("api_key", "api_key")),
+    ] {
+        let webhook = server
+            .webhook(name, &inbox.url, |draft| {
+                draft.auth_type = change.0.into();
+                draft.username = "maria".into();
+                draft.api_key_prefix = "Key".into();
+                match change.1 {
+                    "password" => draft.password = "canary-4f7a".into(),
+                    "token" => draft.token = "canary-4f7a".into(),
+                    _ => draft.api_key = "canary-4f7a".into(),
+                }
+            })
+            .await;
+        server.event(server.task(name, webhook, name, false).await).await;
+        let before = inbox.received().len();
+        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+        server.deliveries_until(all_settled).await;
+        let received = inbox.received();
+        let request = received[before..].iter().find(|request| request.body == name).expect("arrived");
+        assert_eq!(find(&request.headers, expected.0), expected.1);
+    }
+    for entry in std::fs::read_dir(server.dir.path()).expect("the directory") {
+        let path = entry.expect("an entry").path();
+        let content = std::fs::read(&path).expect("readable");
+        assert!(!content.windows(11).any(|window| window == b"canary-4f7a"), "{}", path.display());
+    }
+}

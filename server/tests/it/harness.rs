@@ -1,0 +1,275 @@
+//! What the tests stand on: a database of their own on either engine, a server on a free port, a receiver.
+
+use model::egress::Rules;
+use model::id::{EventId, TaskId, WebhookId};
+use model::time::Timestamp;
+use model::webhook::WebhookDraft;
+use sea_orm::ConnectionTrait;
+use secrecy::SecretString;
+use server::clock::{Clock, new_uuid};
+use server::dispatch::Dispatcher;
+use server::dispatch::client::Guard;
+use server::http::{Http, router};
+use server::inbox::{self, Received};
+use server::intake::Intake;
+use server::service::{Services, account};
+use server::store::Store;
+use server::store::connect;
+use server::vault::Vault;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// One test body, run on SQLite and on PostgreSQL.
+#[macro_export]
+macro_rules! on_both {
+    ($(async fn $name:ident($store:ident: TestStore) $body:block)*) => {$(
+        async fn $name($store: $crate::harness::TestStore) $body
+
+        mod $name {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                super::$name($crate::harness::TestStore::sqlite().await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                super::$name($crate::harness::TestStore::postgres().await).await;
+            }
+        }
+    )*};
+}
+
+/// The password of every account made by tests.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+/// The instant at which every test begins: 2025-10-16T15:38:07Z.
+const BEGINNING: i64 = 1_760_629_087_000;
+
+/// An empty, migrated database.
+pub(crate) struct TestStore {
+    pub(crate) store: Store,
+    pub(crate) dir: TempDir,
+}
+
+impl TestStore {
+    pub(crate) async fn sqlite() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = connect::open_sqlite(dir.path()).await.expect("opens");
+        connect::migrate(&store).await.expect("migrates");
+        Self { store, dir }
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        let url = std::env::var("HOOKWRIGHT_TEST_POSTGRES")
+            .expect("HOOKWRIGHT_TEST_POSTGRES is set by `cargo xtask test`, which starts a PostgreSQL");
+        let admin = sea_orm::Database::connect(&url).await.expect("connects");
+        let name = format!("t{}", new_uuid(Timestamp(0)).simple());
+        admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a database");
+        admin.close().await.expect("closes");
+        let store = connect::open_postgres(&url.replacen("/postgres?", &format!("/{name}?"), 1)).await.expect("opens");
+        connect::migrate(&store).await.expect("migrates");
+        Self { store, dir: tempfile::tempdir().expect("a directory") }
+    }
+}
+
+/// A clock that stands until it is moved.
+#[derive(Clone)]
+pub(crate) struct TestClock(Arc<AtomicI64>);
+
+impl TestClock {
+    fn clock(&self) -> Clock {
+        let now = self.0.clone();
+        Clock::from_fn(move || Timestamp(now.load(Ordering::SeqCst)))
+    }
+
+    fn advance(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_millis()).expect("small"), Ordering::SeqCst);
+    }
+}
+
+/// A console with its dispatcher, on a free port of this machine.
+pub(crate) struct TestServer {
+    pub(crate) url: String,
+    pub(crate) services: Services,
+    pub(crate) http: reqwest::Client,
+    pub(crate) dir: TempDir,
+    clock: TestClock,
+    bell: Arc<Notify>,
+    stop: CancellationToken,
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's client is not the product's")]
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client")
+}
+
+impl TestServer {
+    pub(crate) async fn start(test: TestStore) -> Self {
+        // The second of two tests in one process finds it installed.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let clock = TestClock(Arc::new(AtomicI64::new(BEGINNING)));
+        let rules = Rules {
+            allowed: vec!["127.0.0.0/8".parse().expect("a network")],
+            listeners: vec![address],
+            ..Rules::default()
+        };
+        let services = Services {
+            store: test.store,
+            vault: Arc::new(Vault::from_file_or_new(&test.dir.path().join("test.key")).expect("a key")),
+            clock: clock.clock(),
+            zone: jiff::tz::TimeZone::get("America/New_York").expect("a zone"),
+            guard: Arc::new(Guard::new(rules).expect("a guard")),
+        };
+        let bell = Arc::new(Notify::new());
+        let intake = Intake::new(services.store.clone(), services.clock.clone(), services.zone.clone(), bell.clone());
+        let http = Http {
+            services: services.clone(),
+            intake,
+            assets: app::shell::Assets::default(),
+            sign_in_limit: Arc::default(),
+            body_patience: Duration::from_millis(200),
+        };
+        let service = router(&http, false).into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        let stop = CancellationToken::new();
+        tokio::spawn(Dispatcher::new(services.clone(), bell.clone()).run(stop.clone()));
+        Self { url: format!("http://{address}"), services, http: client(), dir: test.dir, clock, bell, stop }
+    }
+
+    /// Moves the clock, and has the dispatcher look.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        self.bell.notify_one();
+    }
+
+    /// A key with these scopes.
+    pub(crate) async fn key(&self, name: &str, scopes: &[model::access::Scope]) -> String {
+        account::add_key(&self.services.store, &self.services.clock, name, scopes).await.expect("a key")
+    }
+
+    /// Posts occurrences with a key that may.
+    pub(crate) async fn post(&self, key: &str, document: &serde_json::Value) -> (u16, serde_json::Value) {
+        let answer = self
+            .http
+            .post(format!("{}/api/v1/events", self.url))
+            .bearer_auth(key)
+            .header("content-type", "application/json")
+            .body(document.to_string())
+            .send()
+            .await
+            .expect("an answer");
+        let status = answer.status().as_u16();
+        let text = answer.text().await.expect("a body");
+        (status, serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    /// Makes an account and signs in: the session's cookie.
+    pub(crate) async fn sign_in(&self, name: &str, role: model::access::Role) -> String {
+        let password: SecretString = PASSWORD.to_owned().into();
+        account::add(&self.services.store, &self.services.clock, name, role, password).await.expect("an account");
+        let form = [("name", name), ("password", PASSWORD)];
+        let answer = self.post_form("/sign-in", "", &form).await;
+        assert_eq!(answer.status(), 303);
+        let cookie = answer.headers()["set-cookie"].to_str().expect("text").to_owned();
+        cookie.split(';').next().expect("a pair").to_owned()
+    }
+
+    /// Posts a form as a browser without WASM does.
+    pub(crate) async fn post_form(&self, path: &str, cookie: &str, fields: &[(&str, &str)]) -> reqwest::Response {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.http
+            .post(format!("{}{path}", self.url))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("cookie", cookie)
+            .header("sec-fetch-site", "same-origin")
+            .body(body)
+            .send()
+            .await
+            .expect("an answer")
+    }
+
+    /// A webhook to this URL, with a change to its draft.
+    pub(crate) async fn webhook(&self, name: &str, url: &str, change: impl FnOnce(&mut WebhookDraft)) -> WebhookId {
+        let mut draft = WebhookDraft { name: name.into(), url: url.into(), ..WebhookDraft::default() };
+        change(&mut draft);
+        self.services.backend().webhooks.save(None, draft).await.expect("a webhook")
+    }
+
+    /// A task that sends `message` through the webhook.
+    pub(crate) async fn task(&self, name: &str, webhook: WebhookId, message: &str, is_one_time: bool) -> TaskId {
+        let draft = model::task::TaskDraft {
+            name: name.into(),
+            webhook: webhook.to_string(),
+            message: message.into(),
+            delete_after_running: if is_one_time { "true".into() } else { String::new() },
+            ..model::task::TaskDraft::new_form()
+        };
+        self.services.backend().tasks.save(None, draft).await.expect("a task")
+    }
+
+    /// An event for any VM that is powered on.
+    pub(crate) async fn event(&self, task: TaskId) -> EventId {
+        let draft = model::event::EventDraft {
+            event: "vms.poweron".into(),
+            task: task.to_string(),
+            ..model::event::EventDraft::new_form()
+        };
+        self.services.backend().events.save(None, draft).await.expect("an event")
+    }
+
+    /// Waits until the deliveries, newest first, satisfy the condition.
+    pub(crate) async fn deliveries_until(
+        &self,
+        is_enough: impl Fn(&[app::view::DeliveryRow]) -> bool,
+    ) -> Vec<app::view::DeliveryRow> {
+        let mut last = Vec::new();
+        for _ in 0..400 {
+            last = self.services.backend().deliveries.list_newest().await.expect("deliveries");
+            if is_enough(&last) {
+                return last;
+            }
+            pause().await;
+        }
+        panic!("the deliveries stayed {last:?}");
+    }
+}
+
+/// The one place where tests wait: between two looks at a condition.
+pub(crate) async fn pause() {
+    tokio::time::sleep(Duration::from_millis(25)).await;
+}
+
+/// A receiver, and what it has received.
+pub(crate) struct TestInbox {
+    pub(crate) url: String,
+    received: Arc<Mutex<Vec<Received>>>,
+}
+
+impl TestInbox {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let received = Arc::<Mutex<Vec<Received>>>::default();
+        let sink = received.clone();
+        let keep = Arc::new(move |one: &Received| sink.lock().expect("no panic").push(one.clone()));
+        tokio::spawn(inbox::serve(listener, Clock::system(), keep));
+        Self { url, received }
+    }
+
+    pub(crate) fn received(&self) -> Vec<Received> {
+        self.received.lock().expect("no panic").clone()
+    }
+}

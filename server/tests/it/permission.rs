@@ -1,0 +1,91 @@
+//! Who may call what. The lists are walked, so that a new route without a rule fails here.
+
+use crate::harness::{TestServer, TestStore};
+use app::server_fn::PERMISSIONS;
+use leptos::server_fn::axum::server_fn_paths;
+use model::access::{Permission, Role};
+use std::collections::BTreeSet;
+
+const PAGES: &[&str] = &[
+    "/",
+    "/deliveries",
+    "/webhooks",
+    "/webhooks/new",
+    "/webhooks/1",
+    "/tasks",
+    "/tasks/new",
+    "/tasks/1",
+    "/events",
+    "/events/new",
+    "/events/1",
+    "/nowhere",
+];
+const FORMS: &[&str] = &["/webhooks/new", "/webhooks/1", "/tasks/new", "/tasks/1", "/events/new", "/events/1"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_server_function_declares_its_permission_and_keeps_it() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let declared: BTreeSet<_> = PERMISSIONS.iter().map(|(path, _)| *path).collect();
+    let registered: BTreeSet<_> = server_fn_paths().map(|(path, _)| path).collect();
+    assert_eq!(declared, registered);
+    let viewer = server.sign_in("victor", Role::Viewer).await;
+    for (path, permission) in PERMISSIONS {
+        let call = |cookie: String| {
+            server
+                .http
+                .post(format!("{}{path}", server.url))
+                .header("cookie", cookie)
+                .header("sec-fetch-site", "same-origin")
+                .header("content-type", "application/json")
+                // Enough for every one of them: what is missing is read as absent, what is more is ignored.
+                .body(r#"{"id": null, "draft": {}}"#)
+                .send()
+        };
+        assert_eq!(call(String::new()).await.expect("an answer").status(), 401, "{path}");
+        let status = call(viewer.clone()).await.expect("an answer").status().as_u16();
+        assert_eq!(status == 403, *permission != Permission::View, "{path}: {status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_sees_a_page_without_signing_in_and_a_viewer_saves_nothing() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    for path in PAGES {
+        let answer = server.http.get(format!("{}{path}", server.url)).send().await.expect("an answer");
+        assert_eq!(answer.status(), 303, "{path}");
+        assert!(answer.headers()["location"].to_str().expect("text").starts_with("/sign-in?next="), "{path}");
+    }
+    for path in FORMS {
+        assert_eq!(server.post_form(path, "", &[("name", "x")]).await.status(), 401, "{path}");
+    }
+    let viewer = server.sign_in("victor", Role::Viewer).await;
+    for path in FORMS {
+        assert_eq!(server.post_form(path, &viewer, &[("name", "x")]).await.status(), 403, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signing_out_ends_the_session_at_once() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    let page = || server.http.get(format!("{}/webhooks", server.url)).header("cookie", &cookie).send();
+    assert_eq!(page().await.expect("an answer").status(), 200);
+    assert_eq!(server.post_form("/sign-out", &cookie, &[]).await.status(), 303);
+    assert_eq!(page().await.expect("an answer").status(), 303);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_carries_the_security_headers() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    for path in ["/webhooks/new", "/nowhere", "/health/live", "/pkg/none.js", "/api/v1/events"] {
+        let answer = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
+        let answer = answer.expect("an answer");
+        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(header("referrer-policy"), "same-origin", "{path}");
+        let policy = header("content-security-policy");
+        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+        assert!(!policy.contains("unsafe-inline"), "{path}");
+    }
+}

@@ -1,0 +1,167 @@
+//! The store on both databases: what it promises to the rest.
+
+use crate::harness::TestStore;
+use crate::on_both;
+use migrations::Migrator;
+use model::access::Role;
+use model::time::Timestamp;
+use model::webhook::WebhookDraft;
+use sea_orm::{ConnectionTrait, Statement};
+use sea_orm_migration::MigratorTrait;
+use server::clock::new_uuid;
+use server::store::delivery::NewDelivery;
+use server::store::occurrence::NewOccurrence;
+use server::store::{Error, access, delivery, occurrence, setting, task, webhook};
+use std::collections::HashSet;
+
+const NOW: Timestamp = Timestamp(1_000_000);
+
+async fn add_webhook(test: &TestStore) -> model::id::WebhookId {
+    let draft = WebhookDraft { name: "w".into(), url: "http://127.0.0.1:9/".into(), ..WebhookDraft::default() };
+    let checked = draft.parse(None).expect("valid");
+    webhook::insert(test.store.write(), &checked, new_uuid(NOW), None, NOW).await.expect("inserted")
+}
+
+/// Queues `count` deliveries of one run.
+async fn queue(test: &TestStore, count: usize) {
+    let webhook_id = add_webhook(test).await;
+    let db = test.store.write();
+    let new = model::task::Task {
+        name: "t".into(),
+        description: String::new(),
+        is_enabled: true,
+        deletes_after_running: false,
+        webhook_id,
+        message: String::new(),
+    };
+    let task_id = task::insert(db, &new, NOW).await.expect("a task");
+    let occurrence_id = occurrence::insert(
+        db,
+        NewOccurrence {
+            uuid: new_uuid(NOW),
+            type_id: "vms".into(),
+            event_id: "poweron".into(),
+            object_id: None,
+            object_external_id: None,
+            object_name: None,
+            external_id: None,
+            source: "test".into(),
+            occurred_at: None,
+            received_at: NOW,
+            data: None,
+            tasks_started: 1,
+        },
+    )
+    .await
+    .expect("an occurrence");
+    let run_id = occurrence::insert_run(db, new_uuid(NOW), task_id, "t", occurrence_id, &[], NOW).await.expect("a run");
+    let one = |_| NewDelivery {
+        uuid: new_uuid(NOW),
+        run_id,
+        webhook_id,
+        webhook_name: "w".into(),
+        task_name: "t".into(),
+        type_id: "vms".into(),
+        event_id: "poweron".into(),
+        object_name: None,
+        body: b"{}".to_vec(),
+        failed: None,
+    };
+    delivery::insert_many(db, (0..count).map(one).collect(), NOW).await.expect("queued");
+}
+
+on_both! {
+    async fn the_schema_goes_up_down_and_up_again(test: TestStore) {
+        let db = test.store.write();
+        Migrator::down(db, None).await.expect("down");
+        Migrator::up(db, None).await.expect("up");
+        add_webhook(&test).await;
+    }
+
+    async fn a_taken_name_is_a_conflict(test: TestStore) {
+        let add = || access::insert_account(test.store.write(), "maria", Role::Admin, "hash".into(), NOW);
+        add().await.expect("the first");
+        assert!(matches!(add().await, Err(Error::Conflict { .. })));
+    }
+
+    async fn a_setting_is_stored_once_and_taken_once(test: TestStore) {
+        let db = test.store.write();
+        assert_eq!(setting::insert_once(db, "k", "a").await.expect("stored"), "a");
+        assert_eq!(setting::insert_once(db, "k", "b").await.expect("kept"), "a");
+        assert!(!setting::take(db, "k", "b").await.expect("not this one"));
+        assert!(setting::take(db, "k", "a").await.expect("taken"));
+        assert!(!setting::take(db, "k", "a").await.expect("gone"));
+    }
+
+    async fn an_update_of_an_older_revision_changes_nothing(test: TestStore) {
+        let id = add_webhook(&test).await;
+        let draft = WebhookDraft { name: "new".into(), url: "http://127.0.0.1:9/".into(), ..WebhookDraft::default() };
+        let checked = draft.parse(None).expect("valid");
+        let update = |revision| webhook::update(test.store.write(), id, revision, &checked, webhook::SecretWrite::Keep, NOW);
+        assert!(update(1).await.expect("updated"));
+        assert!(!update(1).await.expect("stale"));
+        let row = webhook::find(test.store.read(), id).await.expect("read").expect("there");
+        assert_eq!((row.name.as_str(), row.revision), ("new", 2));
+    }
+
+    async fn eight_workers_claim_each_delivery_once(test: TestStore) {
+        queue(&test, 250).await;
+        let work = |_| {
+            let store = test.store.clone();
+            tokio::spawn(async move {
+                let mut mine = Vec::new();
+                loop {
+                    let owner = new_uuid(NOW);
+                    let claimed = delivery::claim(&store, owner, NOW, Timestamp(NOW.0 + 1), 7).await.expect("claims");
+                    if claimed.is_empty() {
+                        return mine;
+                    }
+                    mine.extend(claimed.into_iter().map(|claimed| claimed.uuid));
+                }
+            })
+        };
+        let mut all = Vec::new();
+        for worker in (0..8).map(work).collect::<Vec<_>>() {
+            all.extend(worker.await.expect("no panic"));
+        }
+        assert_eq!(all.len(), 250);
+        assert_eq!(all.into_iter().collect::<HashSet<_>>().len(), 250);
+    }
+
+    async fn a_lease_that_has_run_out_is_claimed_again(test: TestStore) {
+        queue(&test, 1).await;
+        let claim = |now: i64| delivery::claim(&test.store, uuid::Uuid::nil(), Timestamp(now), Timestamp(now + 100), 9);
+        assert_eq!(claim(NOW.0).await.expect("claims").len(), 1);
+        assert_eq!(delivery::release_expired(test.store.write(), Timestamp(NOW.0 + 99), false).await.expect("none"), 0);
+        assert_eq!(claim(NOW.0 + 99).await.expect("nothing").len(), 0);
+        assert_eq!(delivery::release_expired(test.store.write(), Timestamp(NOW.0 + 100), false).await.expect("one"), 1);
+        assert_eq!(claim(NOW.0 + 100).await.expect("claims").len(), 1);
+        assert_eq!(delivery::release_expired(test.store.write(), NOW, true).await.expect("a restart"), 1);
+    }
+
+    async fn commits_are_on_disk_before_they_are_answered(test: TestStore) {
+        let db = test.store.write();
+        let ask = async |sql: &str| {
+            let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await;
+            row.expect("asked").expect("a row")
+        };
+        if test.store.is_postgres() {
+            let row = ask("SHOW synchronous_commit").await;
+            assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "on");
+        } else {
+            let row = ask("PRAGMA journal_mode").await;
+            assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "wal");
+            let row = ask("PRAGMA synchronous").await;
+            assert_eq!(row.try_get_by_index::<i32>(0).expect("a number"), 2, "FULL");
+            let row = ask("PRAGMA foreign_keys").await;
+            assert_eq!(row.try_get_by_index::<i32>(0).expect("a number"), 1);
+        }
+    }
+
+    async fn the_database_refuses_a_scope_without_its_object(test: TestStore) {
+        queue(&test, 1).await;
+        let sql = "INSERT INTO event (type_id, event_id, scope, object_id, task_id, is_enabled, revision, created_at, \
+                   updated_at) VALUES ('vms', 'poweron', 'object', NULL, 1, TRUE, 1, 0, 0)";
+        assert!(test.store.write().execute_unprepared(sql).await.is_err());
+    }
+}

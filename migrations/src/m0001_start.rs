@@ -24,6 +24,7 @@ impl MigrationTrait for Migration {
             "attempt",
             "delivery",
             "run",
+            "receipt",
             "occurrence",
             "event",
             "object",
@@ -210,6 +211,23 @@ async fn flow_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     ];
     create(m, "occurrence", columns).await?;
 
+    let columns = vec![
+        key("id"),
+        int("key_id").not_null().take(),
+        text(m, "source").not_null().take(),
+        text(m, "external_id").not_null().take(),
+        bytes("content_hash").not_null().take(),
+        uuid("occurrence").not_null().take(),
+        int("tasks_started").not_null().take(),
+        int("created_at").not_null().take(),
+    ];
+    create_with(m, "receipt", columns, |table| {
+        table.foreign_key(&mut references("receipt", "key_id", "api_key", ForeignKeyAction::Cascade))
+    })
+    .await?;
+    index(m, "receipt_identity", "receipt", true, "(key_id, external_id, source)").await?;
+    index(m, "receipt_age", "receipt", false, "(created_at)").await?;
+
     // A run outlives its task: it keeps the name by value.
     let columns = vec![
         key("id"),
@@ -260,7 +278,8 @@ async fn flow_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
             .foreign_key(&mut references("delivery", "webhook_id", "webhook", ForeignKeyAction::Restrict))
     })
     .await?;
-    index(m, "delivery_due", "delivery", false, "(next_attempt_at) WHERE status = 'queued'").await?;
+    index(m, "delivery_due", "delivery", false, "(webhook_id, next_attempt_at, id) WHERE status = 'queued'").await?;
+    index(m, "delivery_next", "delivery", false, "(next_attempt_at) WHERE status = 'queued'").await?;
     index(m, "delivery_leased", "delivery", false, "(lease_until) WHERE status = 'running'").await?;
     index(m, "delivery_run", "delivery", false, "(run_id)").await?;
 

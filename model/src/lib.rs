@@ -9,6 +9,7 @@
 pub mod access;
 pub mod account;
 pub mod catalog;
+pub mod cloud_event;
 pub mod delivery;
 pub mod egress;
 pub mod event;

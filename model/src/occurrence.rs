@@ -12,7 +12,7 @@ pub const ITEMS_MAX: usize = 1000;
 pub const TEXT_MAX: usize = 255;
 
 /// One thing that happened, checked.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Occurrence {
     /// The object type's id, `vms`.
     pub type_id: String,
@@ -31,7 +31,7 @@ pub struct Occurrence {
 }
 
 /// The object an occurrence names: by id, by name, or both.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ObjectReference {
     /// The id in the system it comes from.
     pub external_id: Option<String>,
@@ -73,9 +73,9 @@ fn parse_item(item: &Value, path: &str, errors: &mut FieldErrors) -> Option<Occu
             None
         }
     };
-    let external_id = read_text(members, "id", path, errors);
-    let source = read_text(members, "source", path, errors);
-    let time = read_text(members, "time", path, errors)
+    let external_id = read_optional(members, "id", path, errors);
+    let source = read_optional(members, "source", path, errors);
+    let time = read_optional(members, "time", path, errors)
         .and_then(|text| errors.check(&format!("{path}time"), Timestamp::parse_rfc3339(&text)));
     let data = members.get("data").filter(|data| !data.is_null()).cloned();
     Some(Occurrence { type_id: type_id?, event_id: event_id?, object, external_id, source, time, data })
@@ -84,8 +84,8 @@ fn parse_item(item: &Value, path: &str, errors: &mut FieldErrors) -> Option<Occu
 fn parse_object(members: &Map<String, Value>, path: &str, errors: &mut FieldErrors) -> Option<ObjectReference> {
     let path = format!("{path}object.");
     refuse_unknown(members, &["id", "name"], &path, errors);
-    let external_id = read_text(members, "id", &path, errors);
-    let name = read_text(members, "name", &path, errors);
+    let external_id = read_optional(members, "id", &path, errors);
+    let name = read_optional(members, "name", &path, errors);
     if external_id.is_none() && name.is_none() && !members.contains_key("id") && !members.contains_key("name") {
         errors.add(path.trim_end_matches('.'), "An object needs an id or a name.");
         return None;
@@ -100,13 +100,15 @@ fn refuse_unknown(members: &Map<String, Value>, known: &[&str], path: &str, erro
     }
 }
 
-/// An id of a type or event: 1 to 64 of `a-z 0-9 _ -`.
+/// Whether this can be the id of a type or event: 1 to 64 of `a-z 0-9 _ -`.
+pub(crate) fn is_word(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+}
+
+/// The required id of a type or event.
 fn read_word(members: &Map<String, Value>, name: &str, path: &str, errors: &mut FieldErrors) -> Option<String> {
-    let is_word = |text: &&str| {
-        (1..=64).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
-    };
-    let word = members.get(name).and_then(Value::as_str).filter(is_word).map(str::to_owned);
+    let word = members.get(name).and_then(Value::as_str).filter(|text| is_word(text)).map(str::to_owned);
     if word.is_none() {
         errors.add(
             format!("{path}{name}"),
@@ -117,7 +119,12 @@ fn read_word(members: &Map<String, Value>, name: &str, path: &str, errors: &mut 
 }
 
 /// An optional text of 1 to [`TEXT_MAX`] characters.
-fn read_text(members: &Map<String, Value>, name: &str, path: &str, errors: &mut FieldErrors) -> Option<String> {
+pub(crate) fn read_optional(
+    members: &Map<String, Value>,
+    name: &str,
+    path: &str,
+    errors: &mut FieldErrors,
+) -> Option<String> {
     let text = match members.get(name)? {
         Value::Null => return None,
         Value::String(text) => text,

@@ -9,24 +9,31 @@
 
 pub mod client;
 mod send;
+mod settle;
 
 use crate::service::Services;
-use crate::store::delivery::{self, Attempted, Claimed};
+use crate::store;
+use crate::store::delivery::{self, Attempted, Claimed, Room, Settlement};
 use crate::store::webhook::{self, Row};
-use crate::store::{self, occurrence};
 use client::Clients;
 use model::delivery::{ErrorCode, Outcome, after_attempt};
 use model::id::WebhookId;
+use settle::Settler;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 /// How many deliveries are in flight at most.
 const SLOTS: usize = 512;
+/// How many of one webhook.
+const SLOTS_PER_WEBHOOK: usize = 8;
+/// How many of a webhook whose last attempt timed out: any number of hanging receivers leaves slots free.
+const SLOTS_HANGING: usize = 1;
 /// How many are claimed in one statement at most.
 const CLAIM_MAX: usize = 100;
 /// The longest a worker waits without looking.
@@ -35,6 +42,54 @@ const POLL: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(150);
 /// How long a stopping dispatcher waits for what is in flight.
 const DRAIN: Duration = Duration::from_secs(30);
+
+/// What is in flight at this worker.
+#[derive(Default)]
+struct Slots {
+    total: usize,
+    webhooks: HashMap<WebhookId, Lane>,
+}
+
+/// One webhook's share.
+#[derive(Default, Clone, Copy)]
+struct Lane {
+    in_flight: usize,
+    /// Its last attempt timed out.
+    is_hanging: bool,
+}
+
+impl Lane {
+    fn limit(self) -> usize {
+        if self.is_hanging { SLOTS_HANGING } else { SLOTS_PER_WEBHOOK }
+    }
+}
+
+impl Slots {
+    /// What may be claimed now.
+    fn room(&self) -> Room {
+        let left = |(id, lane): (&WebhookId, &Lane)| (*id, lane.limit().saturating_sub(lane.in_flight));
+        Room {
+            total: (SLOTS - self.total).min(CLAIM_MAX),
+            per_webhook: SLOTS_PER_WEBHOOK,
+            busy: self.webhooks.iter().map(left).collect(),
+        }
+    }
+
+    fn take(&mut self, webhook: WebhookId) {
+        self.total += 1;
+        self.webhooks.entry(webhook).or_default().in_flight += 1;
+    }
+
+    fn free(&mut self, webhook: WebhookId, has_timed_out: bool) {
+        self.total = self.total.saturating_sub(1);
+        let lane = self.webhooks.entry(webhook).or_default();
+        lane.in_flight = lane.in_flight.saturating_sub(1);
+        lane.is_hanging = has_timed_out;
+        if lane.in_flight == 0 && !lane.is_hanging {
+            self.webhooks.remove(&webhook);
+        }
+    }
+}
 
 /// Sends deliveries.
 #[derive(Clone)]
@@ -45,7 +100,7 @@ pub struct Dispatcher {
     bell: Arc<Notify>,
     /// Rung when a slot becomes free.
     freed: Arc<Notify>,
-    slots: Arc<Semaphore>,
+    slots: Arc<Mutex<Slots>>,
     /// This worker, in leases.
     owner: Uuid,
 }
@@ -55,17 +110,21 @@ impl Dispatcher {
     pub fn new(services: Services, bell: Arc<Notify>) -> Self {
         let clients = Arc::new(Clients::new(services.guard.clone()));
         let owner = crate::clock::new_uuid(services.clock.now());
-        let slots = Arc::new(Semaphore::new(SLOTS));
-        Self { services, clients, bell, freed: Arc::default(), slots, owner }
+        Self { services, clients, bell, freed: Arc::default(), slots: Arc::default(), owner }
     }
 
     /// Works until `stop` is cancelled, then lets what is in flight finish.
     pub async fn run(self, stop: CancellationToken) {
         let tasks = TaskTracker::new();
+        let (ended, waiting) = mpsc::channel(SLOTS);
+        let settler =
+            Settler { store: self.services.store.clone(), clock: self.services.clock.clone(), owner: self.owner };
+        let settling = tokio::spawn(settler.run(waiting));
+        let mut swept = None;
         while !stop.is_cancelled() {
             // Registered before looking: what is queued while we look is not missed.
             let (bell, freed) = (self.bell.notified(), self.freed.notified());
-            let idle = match self.round(&tasks).await {
+            let idle = match self.round(&tasks, &ended, &mut swept).await {
                 Ok(idle) => idle,
                 Err(error) => {
                     tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "the dispatcher cannot claim");
@@ -81,53 +140,75 @@ impl Dispatcher {
             }
         }
         tasks.close();
-        if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
+        drop(ended);
+        let drained = async {
+            tasks.wait().await;
+            settling.await
+        };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
             tracing::warn!(in_flight = tasks.len(), "stopped before every delivery in flight was answered");
         }
     }
 
     /// Claims and starts what is due. Answers how long nothing will be due, or `None` to look again at once.
-    async fn round(&self, tasks: &TaskTracker) -> Result<Option<Duration>, store::Error> {
-        let free = self.slots.available_permits().min(CLAIM_MAX);
-        let now = self.services.clock.now();
-        let db = &self.services.store;
-        if free == 0 {
+    async fn round(
+        &self,
+        tasks: &TaskTracker,
+        ended: &mpsc::Sender<Settlement>,
+        swept: &mut Option<Instant>,
+    ) -> Result<Option<Duration>, store::Error> {
+        let room = self.slots.lock().unwrap_or_else(PoisonError::into_inner).room();
+        if room.total == 0 {
             return Ok(Some(POLL));
         }
-        delivery::release_expired(db.write(), now, false).await?;
-        let claimed = delivery::claim(db, self.owner, now, now.after(LEASE), free).await?;
+        let now = self.services.clock.now();
+        let db = &self.services.store;
+        if swept.is_none_or(|swept| swept.elapsed() >= POLL) {
+            delivery::release_expired(db.write(), now, false).await?;
+            *swept = Some(Instant::now());
+        }
+        let claimed = delivery::claim(db, self.owner, now, now.after(LEASE), &room).await?;
         if claimed.is_empty() {
-            let due = delivery::next_due(db.read()).await?;
-            let wait = due.map_or(POLL, |due| due.since(now)).min(POLL);
+            let due = delivery::next_due(db.read()).await?.map(|due| due.since(now));
+            // What is due already waits for a slot, which rings by itself.
+            let wait = due.filter(|wait| !wait.is_zero()).unwrap_or(POLL).min(POLL);
             return Ok(Some(wait.max(Duration::from_millis(1))));
         }
         let ids = claimed.iter().map(|claimed| claimed.webhook_id().0).collect();
         let webhooks: HashMap<WebhookId, Arc<Row>> =
             webhook::find_many(db.read(), ids).await?.into_iter().map(|(id, row)| (id, Arc::new(row))).collect();
         for claimed in claimed {
-            let Ok(slot) = self.slots.clone().acquire_owned().await else { break };
+            self.slots.lock().unwrap_or_else(PoisonError::into_inner).take(claimed.webhook_id());
             let webhook = webhooks.get(&claimed.webhook_id()).cloned();
-            tasks.spawn(self.clone().deliver(claimed, webhook, slot));
+            tasks.spawn(self.clone().deliver(claimed, webhook, ended.clone()));
         }
         Ok(None)
     }
 
     /// One attempt, from the claim to its record.
-    async fn deliver(self, claimed: Claimed, webhook: Option<Arc<Row>>, slot: OwnedSemaphorePermit) {
+    async fn deliver(self, claimed: Claimed, webhook: Option<Arc<Row>>, ended: mpsc::Sender<Settlement>) {
         let retries = webhook.as_ref().map_or(0, |webhook| webhook.retries);
         let attempted = match &webhook {
             Some(webhook) => self.attempt(&claimed, webhook).await,
             None => self.failed(ErrorCode::Internal, "The webhook of this delivery does not exist any more."),
         };
-        drop(slot);
+        let has_timed_out = matches!(attempted.outcome, Outcome::Failed { code: ErrorCode::Timeout, .. });
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).free(claimed.webhook_id(), has_timed_out);
         self.freed.notify_one();
-        if let Err(error) = self.settle(&claimed, attempted, retries).await {
+        let now = self.services.clock.now();
+        let next = after_attempt(&attempted.outcome, claimed.attempt(), retries, now, rand::random());
+        tracing::info!(
+            delivery = %claimed.uuid,
+            webhook = %claimed.webhook_id(),
+            attempt = claimed.attempt(),
+            http_status = attempted.http_status,
+            failed = matches!(attempted.outcome, Outcome::Failed { .. }),
+            duration_ms = u64::try_from(attempted.duration.as_millis()).unwrap_or(u64::MAX),
+            "attempt"
+        );
+        if ended.send(Settlement { claimed, attempted, next }).await.is_err() {
             // The lease runs out and the delivery is tried again: a repeat, never a loss.
-            tracing::error!(
-                delivery = %claimed.uuid,
-                error = format!("{:#}", anyhow::Error::new(error)),
-                "an attempt could not be recorded"
-            );
+            tracing::error!("an attempt ended after the settler");
         }
     }
 
@@ -145,24 +226,5 @@ impl Dispatcher {
 
     fn failed(&self, code: ErrorCode, words: &str) -> Attempted {
         Attempted::failed(self.services.clock.now(), Duration::ZERO, code, words.to_owned())
-    }
-
-    async fn settle(&self, claimed: &Claimed, attempted: Attempted, retries: u32) -> Result<(), store::Error> {
-        let now = self.services.clock.now();
-        let next = after_attempt(&attempted.outcome, claimed.attempt(), retries, now, rand::random());
-        tracing::info!(
-            delivery = %claimed.uuid,
-            webhook = %claimed.webhook_id(),
-            attempt = claimed.attempt(),
-            http_status = attempted.http_status,
-            failed = matches!(attempted.outcome, Outcome::Failed { .. }),
-            duration_ms = u64::try_from(attempted.duration.as_millis()).unwrap_or(u64::MAX),
-            "attempt"
-        );
-        let txn = self.services.store.begin().await?;
-        delivery::settle(&txn, self.owner, claimed, attempted, next, now).await?;
-        occurrence::end_settled_runs(&txn, &[claimed.run_id()], now).await?;
-        txn.commit().await?;
-        Ok(())
     }
 }

@@ -1,36 +1,52 @@
-//! An occurrence in: matched, its runs started, its deliveries rendered and queued, all in one transaction.
+//! Occurrences in: matched, their runs started, their deliveries rendered and queued, in one transaction.
 //!
-//! What this answers is durable: the caller may say 202 once [`Intake::accept`] has returned.
+//! What [`Intake::accept`] answers is durable: the caller may say 202. Commits are shared without a timer: the one
+//! worker takes what is waiting, at most 100 occurrences, and writes it as a group; what arrives meanwhile shares the
+//! next. A group is staged in memory first, from a few reads, and then written with a statement per table.
+
+mod known;
+mod rules;
+mod write;
 
 use crate::clock::{Clock, new_uuid};
-use crate::render;
 use crate::store::access::ApiKey;
-use crate::store::delivery::NewDelivery;
-use crate::store::occurrence::NewOccurrence;
-use crate::store::{self, Store, event, object, task, webhook};
+use crate::store::receipt::{self, Identity, Receipt};
+use crate::store::{self, Store};
 use jiff::tz::TimeZone;
-use model::delivery::ErrorCode;
-use model::event::EventScope;
+use known::Known;
 use model::field_error::FieldErrors;
-use model::id::{EventId, ObjectId, TaskId};
-use model::message::Variables;
-use model::occurrence::{ObjectReference, Occurrence};
+use model::id::{EventId, TaskId};
+use model::occurrence::Occurrence;
 use model::time::Timestamp;
-use sea_orm::DatabaseTransaction;
-use std::collections::{BTreeMap, BTreeSet};
+use rules::Rules;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
-/// Why nothing was accepted.
+/// How many occurrences share one commit, unless a single batch has more.
+const GROUP_MAX: usize = 100;
+/// How many batches may wait before senders do.
+const WAITING_MAX: usize = 1000;
+/// How often a group is staged again when another node changed what it was staged from.
+const TRIES: usize = 5;
+
+/// Why nothing of a batch was accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Wrong items; nothing of the batch was stored.
+    /// Wrong items.
     #[error(transparent)]
-    Invalid(#[from] FieldErrors),
+    Invalid(FieldErrors),
+    /// An id that was used before for something else.
+    #[error(transparent)]
+    Reused(FieldErrors),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopped,
 }
 
 /// What became of one occurrence.
@@ -45,6 +61,36 @@ pub struct Accepted {
 /// The way in.
 #[derive(Clone)]
 pub struct Intake {
+    jobs: mpsc::Sender<Job>,
+}
+
+/// One batch that waits for its answer.
+struct Job {
+    key: ApiKey,
+    batch: Vec<Occurrence>,
+    answer: oneshot::Sender<Answer>,
+}
+
+type Answer = Result<Vec<Accepted>, Error>;
+
+impl Intake {
+    /// Starts the worker. It ends when the last handle is gone.
+    pub fn start(store: Store, clock: Clock, zone: TimeZone, bell: Arc<Notify>) -> Self {
+        let (jobs, waiting) = mpsc::channel(WAITING_MAX);
+        tokio::spawn(Worker { store, clock, zone, bell }.run(waiting));
+        Self { jobs }
+    }
+
+    /// Accepts a batch from the system with this key: all of it, or nothing.
+    pub async fn accept(&self, key: &ApiKey, batch: Vec<Occurrence>) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let job = Job { key: key.clone(), batch, answer };
+        self.jobs.send(job).await.map_err(|_| Error::Stopped)?;
+        answered.await.map_err(|_| Error::Stopped)?
+    }
+}
+
+struct Worker {
     store: Store,
     clock: Clock,
     zone: TimeZone,
@@ -52,221 +98,198 @@ pub struct Intake {
     bell: Arc<Notify>,
 }
 
-/// The object of an occurrence as it is known now.
-struct Subject {
-    id: ObjectId,
-    external_id: Option<String>,
-    name: String,
+/// An occurrence ready to be written.
+struct Staged {
+    uuid: Uuid,
+    occurrence: Occurrence,
+    source: String,
+    /// Its object, by its place among the known ones.
+    object: Option<usize>,
+    /// What it starts, each with the events that named it.
+    fired: Vec<(TaskId, Vec<EventId>)>,
+    /// What repeats are recognised by, and its content's hash.
+    identity: Option<(Identity, Vec<u8>)>,
 }
 
-impl Intake {
-    /// An intake into this store.
-    pub fn new(store: Store, clock: Clock, zone: TimeZone, bell: Arc<Notify>) -> Self {
-        Self { store, clock, zone, bell }
+/// The answer for one item: a repeat's first answer, or a place among the staged.
+enum Slot {
+    Repeat(Accepted),
+    New(usize),
+}
+
+/// What staging works on.
+struct Stage {
+    now: Timestamp,
+    known: Known,
+    rules: Rules,
+    receipts: HashMap<Identity, Receipt>,
+    staged: Vec<Staged>,
+    /// Where an identity first stands among the staged.
+    fresh: HashMap<Identity, usize>,
+}
+
+impl Worker {
+    async fn run(self, mut waiting: mpsc::Receiver<Job>) {
+        while let Some(first) = waiting.recv().await {
+            let mut size = first.batch.len();
+            let mut group = vec![first];
+            while size < GROUP_MAX
+                && let Ok(job) = waiting.try_recv()
+            {
+                size += job.batch.len();
+                group.push(job);
+            }
+            self.process(group).await;
+        }
     }
 
-    /// Accepts a batch from the system with this key: all of it, or nothing.
-    pub async fn accept(&self, key: &ApiKey, batch: Vec<Occurrence>) -> Result<Vec<Accepted>, Error> {
-        let is_batch = batch.len() > 1;
-        let txn = self.store.begin().await?;
-        let mut accepted = Vec::with_capacity(batch.len());
-        for (place, occurrence) in batch.into_iter().enumerate() {
-            let path = if is_batch { format!("[{place}].") } else { String::new() };
-            accepted.push(self.accept_one(&txn, key, occurrence, &path).await?);
+    async fn process(&self, group: Vec<Job>) {
+        match self.try_some_times(&group).await {
+            Ok(answers) => answer_all(group, answers),
+            // One of them may be at fault: each alone, so that the others are not.
+            Err(_) if group.len() > 1 => {
+                for job in group {
+                    let alone = vec![job];
+                    match self.try_some_times(&alone).await {
+                        Ok(answers) => answer_all(alone, answers),
+                        Err(error) => answer_all(alone, vec![Err(error.into())]),
+                    }
+                }
+            }
+            Err(error) => answer_all(group, vec![Err(error.into())]),
         }
-        txn.commit().await.map_err(store::Error::from)?;
-        if accepted.iter().any(|one| one.tasks_started > 0) {
+    }
+
+    async fn try_some_times(&self, group: &[Job]) -> Result<Vec<Answer>, store::Error> {
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            match Box::pin(self.transact(group)).await {
+                // Another node made the same object or took the same identity, or a person deleted what matched.
+                Err(store::Error::Conflict { .. } | store::Error::InUse) if tried < TRIES => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn transact(&self, group: &[Job]) -> Result<Vec<Answer>, store::Error> {
+        let now = self.clock.now();
+        let txn = self.store.begin().await?;
+        let all = || group.iter().flat_map(|job| &job.batch);
+        let identities: Vec<_> = group
+            .iter()
+            .flat_map(|job| job.batch.iter().filter_map(|occurrence| identity(&job.key, occurrence)))
+            .collect();
+        let mut stage = Stage {
+            now,
+            known: Known::load(&txn, all()).await?,
+            rules: Rules::load(&txn, all()).await?,
+            receipts: receipt::find_many(&txn, &identities, now).await?,
+            staged: Vec::new(),
+            fresh: HashMap::new(),
+        };
+        let slots: Vec<_> = group.iter().map(|job| stage.add_job(job)).collect();
+        let started = write::write(&txn, &mut stage, &self.zone).await?;
+        txn.commit().await?;
+        if started.iter().any(|tasks| *tasks > 0) {
             self.bell.notify_one();
         }
-        Ok(accepted)
+        let answer = |slot: Slot| match slot {
+            Slot::Repeat(first) => first,
+            Slot::New(place) => Accepted { id: stage.staged[place].uuid, tasks_started: started[place] },
+        };
+        Ok(slots.into_iter().map(|job| job.map(|slots| slots.into_iter().map(answer).collect())).collect())
+    }
+}
+
+fn answer_all(group: Vec<Job>, answers: Vec<Answer>) {
+    for (job, answer) in group.into_iter().zip(answers) {
+        // A sender that has gone away needs no answer; what it sent is stored all the same.
+        let _ = job.answer.send(answer);
+    }
+}
+
+/// What repeats of this occurrence are recognised by, if it carries an id.
+fn identity(key: &ApiKey, occurrence: &Occurrence) -> Option<Identity> {
+    let id = occurrence.external_id.clone()?;
+    Some((key.id, occurrence.source.clone().unwrap_or_else(|| key.name.clone()), id))
+}
+
+impl Stage {
+    /// Stages all of a batch, or leaves everything as it was.
+    fn add_job(&mut self, job: &Job) -> Result<Vec<Slot>, Error> {
+        let is_batch = job.batch.len() > 1;
+        // A single item is refused before it changes anything.
+        let before = is_batch.then(|| (self.staged.len(), self.fresh.clone(), self.known.clone()));
+        let mut slots = Vec::with_capacity(job.batch.len());
+        for (place, occurrence) in job.batch.iter().enumerate() {
+            let path = if is_batch { format!("[{place}].") } else { String::new() };
+            match self.add(&job.key, occurrence, &path) {
+                Ok(slot) => slots.push(slot),
+                Err(error) => {
+                    if let Some((count, fresh, known)) = before {
+                        self.staged.truncate(count);
+                        (self.fresh, self.known) = (fresh, known);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(slots)
     }
 
-    async fn accept_one(
-        &self,
-        txn: &DatabaseTransaction,
-        key: &ApiKey,
-        occurrence: Occurrence,
-        path: &str,
-    ) -> Result<Accepted, Error> {
-        let now = self.clock.now();
+    fn add(&mut self, key: &ApiKey, occurrence: &Occurrence, path: &str) -> Result<Slot, Error> {
         if occurrence.type_id == "users" {
             let message = "Occurrences about users come from the console itself, not from outside.";
-            return Err(FieldErrors::one(format!("{path}type"), message).into());
+            return Err(Error::Invalid(FieldErrors::one(format!("{path}type"), message)));
         }
-        let subject = match &occurrence.object {
-            Some(reference) => Some(know(txn, &occurrence.type_id, reference, path, now).await?),
-            None => None,
-        };
-        let mut started = match_tasks(txn, &occurrence, subject.as_ref()).await?;
-        claim_one_time(txn, &mut started, now).await?;
-        let uuid = new_uuid(now);
-        let new = NewOccurrence {
-            uuid,
-            type_id: occurrence.type_id.clone(),
-            event_id: occurrence.event_id.clone(),
-            object_id: subject.as_ref().map(|subject| subject.id),
-            object_external_id: subject.as_ref().and_then(|subject| subject.external_id.clone()),
-            object_name: subject.as_ref().map(|subject| subject.name.clone()),
-            external_id: occurrence.external_id.clone(),
+        let identity = identity(key, occurrence).map(|identity| (identity, content_hash(occurrence)));
+        if let Some((identity, hash)) = &identity
+            && let Some(slot) = self.find_repeat(identity, hash, path)?
+        {
+            return Ok(slot);
+        }
+        let reference = occurrence.object.as_ref();
+        let object = reference
+            .map(|reference| self.known.resolve(&occurrence.type_id, reference, path).map_err(Error::Invalid))
+            .transpose()?;
+        let object_id = object.and_then(|place| self.known.id(place));
+        let place = self.staged.len();
+        if let Some((identity, _)) = &identity {
+            self.fresh.insert(identity.clone(), place);
+        }
+        self.staged.push(Staged {
+            uuid: new_uuid(self.now),
+            occurrence: occurrence.clone(),
             source: occurrence.source.clone().unwrap_or_else(|| key.name.clone()),
-            occurred_at: occurrence.time,
-            received_at: now,
-            data: occurrence.data.as_ref().map(ToString::to_string),
-            tasks_started: u32::try_from(started.len()).unwrap_or(u32::MAX),
+            object,
+            fired: self.rules.fired(&occurrence.type_id, &occurrence.event_id, object_id),
+            identity,
+        });
+        Ok(Slot::New(place))
+    }
+
+    fn find_repeat(&self, identity: &Identity, hash: &[u8], path: &str) -> Result<Option<Slot>, Error> {
+        let (first_hash, slot) = if let Some(receipt) = self.receipts.get(identity) {
+            let first = Accepted { id: receipt.occurrence, tasks_started: receipt.tasks_started };
+            (&receipt.content_hash, Slot::Repeat(first))
+        } else if let Some(place) = self.fresh.get(identity)
+            && let Some((_, first_hash)) = &self.staged[*place].identity
+        {
+            (first_hash, Slot::New(*place))
+        } else {
+            return Ok(None);
         };
-        let tasks_started = new.tasks_started;
-        let occurrence_id = store::occurrence::insert(txn, new).await?;
-        let ids: Vec<_> = started.values().map(|(task, _)| task.task.webhook_id.0).collect();
-        let webhooks = webhook::find_many(txn, ids).await?;
-        let mut deliveries = Vec::with_capacity(started.len());
-        for (task_id, (task, event_ids)) in started {
-            let Some(webhook) = webhooks.get(&task.task.webhook_id) else { continue };
-            let run_uuid = new_uuid(now);
-            let run_id =
-                store::occurrence::insert_run(txn, run_uuid, task_id, &task.task.name, occurrence_id, &event_ids, now)
-                    .await?;
-            let delivery_uuid = new_uuid(now);
-            let (body, failed) =
-                match self.render(&task.task, webhook, &occurrence, subject.as_ref(), delivery_uuid, now) {
-                    Ok(body) => (body.into_bytes(), None),
-                    Err(error) => (Vec::new(), Some((ErrorCode::TooLarge, error.to_string()))),
-                };
-            deliveries.push(NewDelivery {
-                uuid: delivery_uuid,
-                run_id,
-                webhook_id: webhook.id,
-                webhook_name: webhook.name.clone(),
-                task_name: task.task.name.clone(),
-                type_id: occurrence.type_id.clone(),
-                event_id: occurrence.event_id.clone(),
-                object_name: subject.as_ref().map(|subject| subject.name.clone()),
-                body,
-                failed,
-            });
+        if first_hash == hash {
+            return Ok(Some(slot));
         }
-        let failed_runs: Vec<_> =
-            deliveries.iter().filter(|delivery| delivery.failed.is_some()).map(|delivery| delivery.run_id).collect();
-        store::delivery::insert_many(txn, deliveries, now).await?;
-        store::occurrence::end_settled_runs(txn, &failed_runs, now).await?;
-        Ok(Accepted { id: uuid, tasks_started })
-    }
-
-    fn render(
-        &self,
-        task: &model::task::Task,
-        webhook: &webhook::Row,
-        occurrence: &Occurrence,
-        subject: Option<&Subject>,
-        id: Uuid,
-        now: Timestamp,
-    ) -> Result<String, model::message::TooLarge> {
-        let variables = Variables {
-            date: &render::date(now, &self.zone),
-            timestamp: now.as_seconds(),
-            name: subject.map_or(task.name.as_str(), |subject| subject.name.as_str()),
-            type_id: &occurrence.type_id,
-            event_id: &occurrence.event_id,
-            object_id: subject.and_then(|subject| subject.external_id.as_deref()).unwrap_or_default(),
-            task: &task.name,
-            id: &id.to_string(),
-            data: occurrence.data.as_ref(),
-        };
-        let content_type = webhook.headers.find("content-type");
-        render::message(&task.message, content_type, &variables).map(|rendered| rendered.body)
+        let message = "This id was used before for an occurrence with another content.";
+        Err(Error::Reused(FieldErrors::one(format!("{path}id"), message)))
     }
 }
 
-/// Finds the object an occurrence names, by external id first, then by a unique name; makes or renames it.
-async fn know(
-    txn: &DatabaseTransaction,
-    type_id: &str,
-    reference: &ObjectReference,
-    path: &str,
-    now: Timestamp,
-) -> Result<Subject, Error> {
-    let by_id = match &reference.external_id {
-        Some(id) => object::find_by_external_id(txn, type_id, id).await?,
-        None => None,
-    };
-    let found = match (by_id, &reference.name) {
-        (Some(row), _) => Some(row),
-        (None, Some(name)) => by_name(txn, type_id, name, reference.external_id.is_some(), path).await?,
-        (None, None) => None,
-    };
-    let name = reference.name.as_ref().or(reference.external_id.as_ref()).cloned().unwrap_or_default();
-    let Some(mut row) = found else {
-        let id = object::insert(txn, type_id, reference.external_id.as_deref(), &name, now).await?;
-        return Ok(Subject { id, external_id: reference.external_id.clone(), name });
-    };
-    let before = row.clone();
-    if let Some(name) = &reference.name {
-        row.name.clone_from(name);
-    }
-    if row.external_id.is_none() {
-        row.external_id.clone_from(&reference.external_id);
-    }
-    if row != before {
-        object::update(txn, &row, now).await?;
-    }
-    Ok(Subject { id: row.id, external_id: row.external_id, name: row.name })
-}
-
-/// The one object with this name. A reference that also carries an id never takes over an object with another id.
-async fn by_name(
-    txn: &DatabaseTransaction,
-    type_id: &str,
-    name: &str,
-    has_id: bool,
-    path: &str,
-) -> Result<Option<object::Row>, Error> {
-    let mut rows = object::find_by_name(txn, type_id, name).await?;
-    if has_id {
-        rows.retain(|row| row.external_id.is_none());
-    }
-    if rows.len() > 1 {
-        let message = "Several objects have this name. Name the one that is meant by its id.";
-        return Err(FieldErrors::one(format!("{path}object.name"), message).into());
-    }
-    Ok(rows.pop())
-}
-
-/// Claims the tasks that are deleted after running; those that somebody has claimed before are not started.
-async fn claim_one_time(
-    txn: &DatabaseTransaction,
-    started: &mut BTreeMap<TaskId, (task::Row, Vec<EventId>)>,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let one_time = started.iter().filter(|(_, (row, _))| row.task.deletes_after_running).map(|(id, _)| *id);
-    for id in one_time.collect::<Vec<_>>() {
-        if !task::claim(txn, id, now).await? {
-            started.remove(&id);
-        }
-    }
-    Ok(())
-}
-
-/// The enabled tasks this occurrence starts, each with the events that named it.
-async fn match_tasks(
-    txn: &DatabaseTransaction,
-    occurrence: &Occurrence,
-    subject: Option<&Subject>,
-) -> Result<BTreeMap<TaskId, (task::Row, Vec<EventId>)>, Error> {
-    let events = event::list_enabled(txn, vec![occurrence.type_id.clone()]).await?;
-    let mut fired: BTreeMap<TaskId, Vec<EventId>> = BTreeMap::new();
-    for row in events {
-        let is_in_scope = match row.event.scope {
-            EventScope::Any => true,
-            EventScope::Object(id) => subject.is_some_and(|subject| subject.id == id),
-        };
-        if row.event.event_id == occurrence.event_id && is_in_scope {
-            fired.entry(row.event.task_id).or_default().push(row.id);
-        }
-    }
-    let ids: BTreeSet<_> = fired.keys().map(|id| id.0).collect();
-    let mut tasks = task::find_many(txn, ids.into_iter().collect()).await?;
-    let start = |(id, events): (TaskId, Vec<EventId>)| {
-        let task = tasks.remove(&id).filter(|row| row.task.is_enabled)?;
-        Some((id, (task, events)))
-    };
-    Ok(fired.into_iter().filter_map(start).collect())
+/// SHA-256 of what was read, so that blanks and the order of members do not matter; without what the identity holds.
+fn content_hash(occurrence: &Occurrence) -> Vec<u8> {
+    let content = Occurrence { source: None, external_id: None, ..occurrence.clone() };
+    Sha256::digest(serde_json::to_vec(&content).unwrap_or_default()).to_vec()
 }

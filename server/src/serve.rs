@@ -146,7 +146,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         delivery::release_expired(store.write(), clock.now(), true).await?;
     }
     let bell = Arc::new(Notify::new());
-    let intake = Intake::new(store.clone(), clock.clone(), config.zone.clone(), bell.clone());
+    let intake = Intake::start(store.clone(), clock.clone(), config.zone.clone(), bell.clone());
     let http = Http {
         services: services.clone(),
         intake,

@@ -5,7 +5,7 @@
 //! PostgreSQL the rows are picked with `FOR UPDATE SKIP LOCKED`; SQLite has a single writer.
 
 use super::entity::{attempt, delivery};
-use super::{Result, Store};
+use super::{Result, Store, group};
 use model::delivery::{ErrorCode, Next, Outcome, Status};
 use model::id::{DeliveryId, RunId, WebhookId};
 use model::time::Timestamp;
@@ -111,12 +111,7 @@ pub struct ListRow {
 
 /// Queues deliveries.
 pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewDelivery>, now: Timestamp) -> Result<()> {
-    /// Below SQLite's 32,766 bind parameters with room to spare.
-    const GROUP: usize = 100;
-    let rows: Vec<_> = new.into_iter().map(|new| columns(new, now)).collect();
-    for group in rows.chunks(GROUP) {
-        delivery::Entity::insert_many(group.to_vec()).exec_without_returning(db).await?;
-    }
+    group::insert(db, new.into_iter().map(|new| columns(new, now)).collect(), None).await?;
     Ok(())
 }
 
@@ -149,24 +144,52 @@ fn columns(new: NewDelivery, now: Timestamp) -> delivery::ActiveModel {
     }
 }
 
-/// Leases up to `limit` due deliveries to `owner` until `lease_until`, oldest due first.
+/// How many deliveries a worker may take: in all, and of each webhook.
+#[derive(Debug, Clone)]
+pub struct Room {
+    /// In all.
+    pub total: usize,
+    /// Of a webhook that is not among `busy`.
+    pub per_webhook: usize,
+    /// What is left of `per_webhook` for webhooks with deliveries in flight at this worker.
+    pub busy: Vec<(WebhookId, usize)>,
+}
+
+/// Leases due deliveries to `owner` until `lease_until`, oldest due first, within the room. A backlog of one webhook
+/// never costs or delays the others: each webhook's oldest are found by index.
 pub async fn claim(
     store: &Store,
     owner: Uuid,
     now: Timestamp,
     lease_until: Timestamp,
-    limit: usize,
+    room: &Room,
 ) -> Result<Vec<Claimed>> {
     let db = store.write();
     let skip = if store.is_postgres() { "FOR UPDATE SKIP LOCKED" } else { "" };
+    let oldest = |webhook: &str, limit: usize| {
+        format!(
+            "SELECT id FROM delivery WHERE webhook_id = {webhook} AND status = 'queued' AND next_attempt_at <= $3 \
+             ORDER BY next_attempt_at, id LIMIT {limit} {skip}"
+        )
+    };
+    let busy: Vec<_> = room.busy.iter().map(|(id, _)| id.to_string()).collect();
+    let idle = if busy.is_empty() { String::new() } else { format!("WHERE w.id NOT IN ({})", busy.join(", ")) };
+    let of_idle = oldest("w.id", room.per_webhook);
+    let mut parts = vec![if store.is_postgres() {
+        format!("SELECT o.id FROM webhook w CROSS JOIN LATERAL ({of_idle}) AS o {idle}")
+    } else {
+        format!("SELECT o.id FROM webhook w JOIN delivery o ON o.id IN ({of_idle}) {idle}")
+    }];
+    let left = room.busy.iter().filter(|(_, left)| *left > 0);
+    parts.extend(left.map(|(id, left)| format!("SELECT id FROM ({}) AS b{id}", oldest(&id.to_string(), *left))));
     let sql = format!(
-        "UPDATE delivery SET status = 'running', lease_owner = $1, lease_until = $2 WHERE id IN \
-         (SELECT id FROM delivery WHERE status = 'queued' AND next_attempt_at <= $3 \
-          ORDER BY next_attempt_at, id LIMIT $4 {skip}) \
-         RETURNING id, uuid, run_id, webhook_id, body, attempts"
+        "UPDATE delivery SET status = 'running', lease_owner = $1, lease_until = $2 \
+         WHERE id IN (SELECT id FROM ({}) AS due LIMIT $4) \
+         RETURNING id, uuid, run_id, webhook_id, body, attempts",
+        parts.join(" UNION ALL ")
     );
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let values = [Value::from(owner), lease_until.0.into(), now.0.into(), limit.into()];
+    let total = i64::try_from(room.total).unwrap_or(i64::MAX);
+    let values = [Value::from(owner), lease_until.0.into(), now.0.into(), total.into()];
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     Ok(Claimed::find_by_statement(statement).all(db).await?)
 }
@@ -193,57 +216,97 @@ pub async fn next_due(db: &impl ConnectionTrait) -> Result<Option<Timestamp>> {
     Ok(row.and_then(|row| row.due).map(Timestamp))
 }
 
-/// Records an attempt, and moves the delivery on if it is still leased to `owner`. What somebody else has settled
-/// in the meantime keeps its state; the attempt is recorded all the same.
-pub async fn settle(
+/// A delivery whose attempt has ended, and how it goes on.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// The delivery.
+    pub claimed: Claimed,
+    /// What the attempt came to.
+    pub attempted: Attempted,
+    /// What follows.
+    pub next: Next,
+}
+
+/// Records attempts, and moves those deliveries on that are still leased to `owner`. What somebody else has settled in
+/// the meantime keeps its state; its attempt is recorded all the same.
+pub async fn settle_many(
     db: &impl ConnectionTrait,
     owner: Uuid,
-    claimed: &Claimed,
-    attempted: Attempted,
-    next: Next,
+    settlements: Vec<Settlement>,
     now: Timestamp,
 ) -> Result<()> {
-    let duration_ms = i64::try_from(attempted.duration.as_millis()).unwrap_or(i64::MAX);
-    let http_status = attempted.http_status.map(i64::from);
-    let error_code = match &attempted.outcome {
+    for group in group::split(settlements) {
+        move_on(db, owner, &group, now).await?;
+        let attempts = group.into_iter().map(attempt_row).collect();
+        group::insert::<attempt::ActiveModel>(db, attempts, None).await?;
+    }
+    Ok(())
+}
+
+/// One statement for the whole group: both databases name the columns of `VALUES` column1, column2 …
+async fn move_on(db: &impl ConnectionTrait, owner: Uuid, group: &[Settlement], now: Timestamp) -> Result<()> {
+    const COLUMNS: usize = 9;
+    let rows: Vec<_> = (0..group.len())
+        .map(|row| {
+            let places: Vec<_> = (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column + 1)).collect();
+            format!("({})", places.join(", "))
+        })
+        .collect();
+    let sql = format!(
+        "UPDATE delivery SET status = v.column2, attempts = v.column3, next_attempt_at = v.column4, \
+         settled_at = v.column5, http_status = v.column6, error_code = v.column7, error = v.column8, \
+         duration_ms = v.column9, lease_owner = NULL, lease_until = NULL \
+         FROM (VALUES {}) AS v \
+         WHERE delivery.id = v.column1 AND delivery.status = 'running' AND delivery.lease_owner = $1",
+        rows.join(", ")
+    );
+    let mut values = vec![Value::from(owner)];
+    for one in group {
+        let (status, next_attempt_at, settled_at) = match one.next {
+            Next::Settle(status) => (status, None, Some(now.0)),
+            Next::RetryAt(due) => (Status::Queued, Some(due.0), None),
+        };
+        values.extend([
+            Value::from(one.claimed.id),
+            status.as_str().into(),
+            i64::from(one.claimed.attempt()).into(),
+            next_attempt_at.into(),
+            settled_at.into(),
+            one.attempted.http_status.map(i64::from).into(),
+            error_code(&one.attempted).into(),
+            one.attempted.error.clone().into(),
+            duration_ms(&one.attempted).into(),
+        ]);
+    }
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    Ok(())
+}
+
+fn error_code(attempted: &Attempted) -> Option<String> {
+    match &attempted.outcome {
         Outcome::Sent => None,
         Outcome::Failed { code, .. } => Some(code.as_str().to_owned()),
-    };
-    let (status, next_attempt_at, settled_at) = match next {
-        Next::Settle(status) => (status, None, Some(now.0)),
-        Next::RetryAt(due) => (Status::Queued, Some(due.0), None),
-    };
-    let sql = "UPDATE delivery SET status = $1, attempts = $2, next_attempt_at = $3, settled_at = $4, \
-               http_status = $5, error_code = $6, error = $7, duration_ms = $8, lease_owner = NULL, lease_until = NULL \
-               WHERE id = $9 AND status = 'running' AND lease_owner = $10";
-    let values = [
-        Value::from(status.as_str()),
-        i64::from(claimed.attempt()).into(),
-        next_attempt_at.into(),
-        settled_at.into(),
-        http_status.into(),
-        error_code.clone().into(),
-        attempted.error.clone().into(),
-        duration_ms.into(),
-        claimed.id.into(),
-        owner.into(),
-    ];
-    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
-    let row = attempt::ActiveModel {
+    }
+}
+
+fn duration_ms(attempted: &Attempted) -> i64 {
+    i64::try_from(attempted.duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn attempt_row(one: Settlement) -> attempt::ActiveModel {
+    attempt::ActiveModel {
         id: NotSet,
-        delivery_id: Set(claimed.id),
-        number: Set(claimed.attempt().into()),
-        started_at: Set(attempted.started_at.0),
-        duration_ms: Set(duration_ms),
-        http_status: Set(http_status),
-        error_code: Set(error_code),
-        error: Set(attempted.error),
-        answer_headers: Set(attempted.answer_headers),
-        answer_body: Set(attempted.answer_body),
-        answer_note: Set(attempted.answer_note),
-    };
-    attempt::Entity::insert(row).exec_without_returning(db).await?;
-    Ok(())
+        delivery_id: Set(one.claimed.id),
+        number: Set(one.claimed.attempt().into()),
+        started_at: Set(one.attempted.started_at.0),
+        duration_ms: Set(duration_ms(&one.attempted)),
+        http_status: Set(one.attempted.http_status.map(i64::from)),
+        error_code: Set(error_code(&one.attempted)),
+        error: Set(one.attempted.error),
+        answer_headers: Set(one.attempted.answer_headers),
+        answer_body: Set(one.attempted.answer_body),
+        answer_note: Set(one.attempted.answer_note),
+    }
 }
 
 /// The newest deliveries, newest first.

@@ -120,6 +120,17 @@ table!(occurrence, "occurrence", {
     tasks_started: i64,
 });
 
+table!(receipt, "receipt", {
+    #[sea_orm(primary_key)] id: i64,
+    key_id: i64,
+    source: String,
+    external_id: String,
+    content_hash: Vec<u8>,
+    occurrence: Uuid,
+    tasks_started: i64,
+    created_at: i64,
+});
+
 table!(run, "run", {
     #[sea_orm(primary_key)] id: i64,
     uuid: Uuid,

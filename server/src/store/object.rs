@@ -1,12 +1,12 @@
 //! Objects of the managed systems, as occurrences made them known.
 
-use super::Result;
 use super::entity::object;
+use super::{Result, group};
 use model::id::ObjectId;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 
 /// An object as stored.
@@ -28,45 +28,46 @@ impl From<object::Model> for Row {
     }
 }
 
-/// The object of this type with this external id.
-pub async fn find_by_external_id(db: &impl ConnectionTrait, type_id: &str, id: &str) -> Result<Option<Row>> {
-    let row = object::Entity::find()
-        .filter(object::Column::TypeId.eq(type_id))
-        .filter(object::Column::ExternalId.eq(id))
-        .one(db)
-        .await?;
-    Ok(row.map(Row::from))
-}
-
-/// The objects of this type with this name: at most two, which is enough to know that it is ambiguous.
-pub async fn find_by_name(db: &impl ConnectionTrait, type_id: &str, name: &str) -> Result<Vec<Row>> {
+/// The objects of a type with any of these external ids or names.
+pub async fn find_named(
+    db: &impl ConnectionTrait,
+    type_id: &str,
+    external_ids: Vec<String>,
+    names: Vec<String>,
+) -> Result<Vec<Row>> {
+    let is_named = object::Column::ExternalId.is_in(external_ids).or(object::Column::Name.is_in(names));
     let rows = object::Entity::find()
         .filter(object::Column::TypeId.eq(type_id))
-        .filter(object::Column::Name.eq(name))
+        .filter(is_named)
         .order_by_asc(object::Column::Id)
-        .limit(2)
         .all(db)
         .await?;
     Ok(rows.into_iter().map(Row::from).collect())
 }
 
-/// Makes an object.
-pub async fn insert(
-    db: &impl ConnectionTrait,
-    type_id: &str,
-    external_id: Option<&str>,
-    name: &str,
-    now: Timestamp,
-) -> Result<ObjectId> {
-    let row = object::ActiveModel {
+/// A new object.
+#[derive(Debug, Clone)]
+pub struct NewObject {
+    /// Its type's id.
+    pub type_id: String,
+    /// Its id in the system it comes from.
+    pub external_id: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+/// Makes objects and answers them. `Conflict` if another node has just made one with the same external id.
+pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewObject>, now: Timestamp) -> Result<Vec<Row>> {
+    let row = |new: NewObject| object::ActiveModel {
         id: NotSet,
-        type_id: Set(type_id.to_owned()),
-        external_id: Set(external_id.map(str::to_owned)),
-        name: Set(name.to_owned()),
+        type_id: Set(new.type_id),
+        external_id: Set(new.external_id),
+        name: Set(new.name),
         created_at: Set(now.0),
         updated_at: Set(now.0),
     };
-    Ok(ObjectId(object::Entity::insert(row).exec(db).await?.last_insert_id))
+    let stored = group::insert_returning(db, new.into_iter().map(row).collect()).await?;
+    Ok(stored.into_iter().map(Row::from).collect())
 }
 
 /// Gives an object another name or external id.

@@ -1,13 +1,14 @@
 //! Occurrences, and the runs they start.
 
-use super::Result;
 use super::entity::{occurrence, run};
+use super::{Result, group};
 use model::id::{EventId, ObjectId, OccurrenceId, RunId, TaskId};
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ConnectionTrait, EntityTrait, FromQueryResult, Statement,
+    ConnectionTrait, FromQueryResult, Statement,
 };
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// A new occurrence.
@@ -29,9 +30,9 @@ pub struct NewOccurrence {
     pub tasks_started: u32,
 }
 
-/// Stores an occurrence.
-pub async fn insert(db: &impl ConnectionTrait, new: NewOccurrence) -> Result<OccurrenceId> {
-    let row = occurrence::ActiveModel {
+/// Stores occurrences: the id of each by its public one.
+pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewOccurrence>) -> Result<HashMap<Uuid, OccurrenceId>> {
+    let row = |new: NewOccurrence| occurrence::ActiveModel {
         id: NotSet,
         uuid: Set(new.uuid),
         type_id: Set(new.type_id),
@@ -46,32 +47,40 @@ pub async fn insert(db: &impl ConnectionTrait, new: NewOccurrence) -> Result<Occ
         data: Set(new.data),
         tasks_started: Set(new.tasks_started.into()),
     };
-    Ok(OccurrenceId(occurrence::Entity::insert(row).exec(db).await?.last_insert_id))
+    let stored = group::insert_returning(db, new.into_iter().map(row).collect()).await?;
+    Ok(stored.into_iter().map(|row| (row.uuid, OccurrenceId(row.id))).collect())
 }
 
-/// Stores a run that starts now.
-pub async fn insert_run(
-    db: &impl ConnectionTrait,
-    uuid: Uuid,
-    task_id: TaskId,
-    task_name: &str,
-    occurrence_id: OccurrenceId,
-    event_ids: &[EventId],
-    now: Timestamp,
-) -> Result<RunId> {
-    let words: Vec<_> = event_ids.iter().map(ToString::to_string).collect();
-    let row = run::ActiveModel {
+/// A new run of a task.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// Its public id.
+    pub uuid: Uuid,
+    /// The task.
+    pub task_id: TaskId,
+    /// The task's name, kept by value.
+    pub task_name: String,
+    /// What caused it.
+    pub occurrence_id: OccurrenceId,
+    /// The events that named the task.
+    pub event_ids: Vec<EventId>,
+}
+
+/// Stores runs that start now: the id of each by its public one.
+pub async fn insert_runs(db: &impl ConnectionTrait, new: Vec<NewRun>, now: Timestamp) -> Result<HashMap<Uuid, RunId>> {
+    let row = |new: NewRun| run::ActiveModel {
         id: NotSet,
-        uuid: Set(uuid),
-        task_id: Set(Some(task_id.0)),
-        task_name: Set(task_name.to_owned()),
-        occurrence_id: Set(Some(occurrence_id.0)),
-        event_ids: Set(words.join(",")),
+        uuid: Set(new.uuid),
+        task_id: Set(Some(new.task_id.0)),
+        task_name: Set(new.task_name),
+        occurrence_id: Set(Some(new.occurrence_id.0)),
+        event_ids: Set(new.event_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
         status: Set("running".to_owned()),
         started_at: Set(now.0),
         ended_at: Set(None),
     };
-    Ok(RunId(run::Entity::insert(row).exec(db).await?.last_insert_id))
+    let stored = group::insert_returning(db, new.into_iter().map(row).collect()).await?;
+    Ok(stored.into_iter().map(|row| (row.uuid, RunId(row.id))).collect())
 }
 
 /// A run that has just ended.

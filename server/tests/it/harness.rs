@@ -134,7 +134,7 @@ impl TestServer {
             guard: Arc::new(Guard::new(rules).expect("a guard")),
         };
         let bell = Arc::new(Notify::new());
-        let intake = Intake::new(services.store.clone(), services.clock.clone(), services.zone.clone(), bell.clone());
+        let intake = Intake::start(services.store.clone(), services.clock.clone(), services.zone.clone(), bell.clone());
         let http = Http {
             services: services.clone(),
             intake,

@@ -76,6 +76,93 @@ on_both! {
     }
 }
 
+/// A webhook, task and event that fire at every VM that is powered on.
+async fn fires(server: &TestServer) -> String {
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server.webhook("w", "http://127.0.0.1:9/", |draft| draft.retries = "0".into()).await;
+    server.event(server.task("t", webhook, "${NAME} ${data.a}", false).await).await;
+    key
+}
+
+on_both! {
+    async fn fifty_posts_with_one_id_are_one_occurrence(test: TestStore) {
+        let server = std::sync::Arc::new(TestServer::start(test).await);
+        let key = fires(&server).await;
+        let post = |_| {
+            let (server, key) = (server.clone(), key.clone());
+            tokio::spawn(async move { server.post(&key, &json!({"type": "vms", "event": "poweron", "id": "e1"})).await })
+        };
+        let mut answers = Vec::new();
+        for answer in (0..50).map(post).collect::<Vec<_>>() {
+            answers.push(answer.await.expect("no panic"));
+        }
+        assert!(answers.iter().all(|answer| answer == &answers[0]), "{answers:?}");
+        assert_eq!((answers[0].0, &answers[0].1["occurrences"][0]["tasks_started"]), (202, &json!(1)));
+        assert_eq!(server.deliveries_until(|rows| !rows.is_empty()).await.len(), 1);
+    }
+
+    async fn a_repeat_is_recognised_by_key_source_and_id_for_a_day(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let key = fires(&server).await;
+        let other = server.key("other", &[Scope::Ingest]).await;
+        let one = json!({"type": "vms", "event": "poweron", "id": "e1", "data": {"a": 1, "b": 2}});
+        let id = async |key: &str, one: &Value| server.post(key, one).await.1["occurrences"][0]["id"].clone();
+        let first = id(&key, &one).await;
+        assert_eq!(id(&key, &one).await, first);
+        assert_ne!(id(&other, &one).await, first, "another key");
+        let mut elsewhere = one.clone();
+        elsewhere["source"] = json!("elsewhere");
+        assert_ne!(id(&key, &elsewhere).await, first, "another source");
+        let mut named = one.clone();
+        named["source"] = json!("dc");
+        assert_eq!(id(&key, &named).await, first, "the default source, written out");
+        let (status, answer) = server.post(&key, &json!([{"type": "logs", "event": "created"}, {"type": "vms", "event": "poweroff", "id": "e1"}])).await;
+        assert_eq!((status, &answer["error"]["fields"][0]["field"]), (409, &json!("[1].id")));
+        server.advance(std::time::Duration::from_hours(25));
+        assert_ne!(id(&key, &one).await, first, "a day later");
+    }
+
+    async fn twice_in_one_batch_is_one_occurrence(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let key = fires(&server).await;
+        let one = json!({"type": "vms", "event": "poweron", "id": "e1", "object": {"id": "vm-1"}});
+        let (status, answer) = server.post(&key, &json!([one, one])).await;
+        assert_eq!(status, 202);
+        assert_eq!(answer["occurrences"][0], answer["occurrences"][1]);
+        assert_eq!(server.deliveries_until(|rows| !rows.is_empty()).await.len(), 1);
+        let without_id = json!({"type": "vms", "event": "poweron"});
+        let (_, answer) = server.post(&key, &json!([without_id, without_id])).await;
+        assert_ne!(answer["occurrences"][0]["id"], answer["occurrences"][1]["id"]);
+    }
+
+    async fn cloud_events_are_read_in_all_three_modes(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let key = fires(&server).await;
+        let event = |id: &str| json!({"specversion": "1.0", "id": id, "source": "/dc", "type": "vms.poweron",
+            "subject": "vm 1", "data": {"a": "x"}});
+        let structured = "application/cloudevents+json; charset=utf-8";
+        let (code, answer) = status(&server, Some(&key), structured, event("1").to_string()).await;
+        assert_eq!((code, &answer["occurrences"][0]["tasks_started"]), (202, &json!(1)));
+        let batch = Value::from(vec![event("1"), event("2")]).to_string();
+        let (code, answer) = status(&server, Some(&key), "application/cloudevents-batch+json", batch).await;
+        assert_eq!((code, answer["occurrences"].as_array().map(Vec::len)), (202, Some(2)));
+        let binary = |content_type: &'static str, body: &'static str, id: &'static str| {
+            let headers = [("ce-specversion", "1.0"), ("ce-id", id), ("ce-source", "/dc"), ("ce-type", "vms.poweron")];
+            let request = server.http.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key).body(body);
+            let request = request.header("content-type", content_type).header("ce-subject", "vm%201");
+            headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)).send()
+        };
+        let same = binary("application/json", "{\"a\": \"x\"}", "1").await.expect("an answer");
+        assert_eq!(same.status(), 202, "the same event in another mode is a repeat, not a clash");
+        assert_eq!(binary("text/plain", "words", "3").await.expect("an answer").status(), 202);
+        assert_eq!(binary("image/png", "x", "4").await.expect("an answer").status(), 415);
+        let rows = server.deliveries_until(|rows| rows.len() == 3).await;
+        assert!(rows.iter().all(|row| row.object == "vm 1"));
+        let (code, answer) = status(&server, Some(&key), structured, json!({"id": "5"}).to_string()).await;
+        assert_eq!((code, &answer["error"]["fields"][0]["field"]), (422, &json!("specversion")));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_never_ends_is_cut_off() {
     let server = TestServer::start(TestStore::sqlite().await).await;

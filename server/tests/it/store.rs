@@ -9,8 +9,8 @@ use model::webhook::WebhookDraft;
 use sea_orm::{ConnectionTrait, Statement};
 use sea_orm_migration::MigratorTrait;
 use server::clock::new_uuid;
-use server::store::delivery::NewDelivery;
-use server::store::occurrence::NewOccurrence;
+use server::store::delivery::{NewDelivery, Room};
+use server::store::occurrence::{NewOccurrence, NewRun};
 use server::store::{Error, access, delivery, occurrence, setting, task, webhook};
 use std::collections::HashSet;
 
@@ -35,10 +35,11 @@ async fn queue(test: &TestStore, count: usize) {
         message: String::new(),
     };
     let task_id = task::insert(db, &new, NOW).await.expect("a task");
-    let occurrence_id = occurrence::insert(
+    let uuid = new_uuid(NOW);
+    let occurrences = occurrence::insert_many(
         db,
-        NewOccurrence {
-            uuid: new_uuid(NOW),
+        vec![NewOccurrence {
+            uuid,
             type_id: "vms".into(),
             event_id: "poweron".into(),
             object_id: None,
@@ -50,11 +51,19 @@ async fn queue(test: &TestStore, count: usize) {
             received_at: NOW,
             data: None,
             tasks_started: 1,
-        },
+        }],
     )
     .await
     .expect("an occurrence");
-    let run_id = occurrence::insert_run(db, new_uuid(NOW), task_id, "t", occurrence_id, &[], NOW).await.expect("a run");
+    let run_uuid = new_uuid(NOW);
+    let run = NewRun {
+        uuid: run_uuid,
+        task_id,
+        task_name: "t".into(),
+        occurrence_id: occurrences[&uuid],
+        event_ids: Vec::new(),
+    };
+    let run_id = occurrence::insert_runs(db, vec![run], NOW).await.expect("a run")[&run_uuid];
     let one = |_| NewDelivery {
         uuid: new_uuid(NOW),
         run_id,
@@ -70,7 +79,25 @@ async fn queue(test: &TestStore, count: usize) {
     delivery::insert_many(db, (0..count).map(one).collect(), NOW).await.expect("queued");
 }
 
+fn room(total: usize) -> Room {
+    Room { total, per_webhook: 100, busy: Vec::new() }
+}
+
 on_both! {
+    async fn a_claim_takes_no_more_of_a_webhook_than_it_has_room_for(test: TestStore) {
+        queue(&test, 20).await;
+        let claim = async |room: Room| {
+            let until = Timestamp(NOW.0 + 100);
+            delivery::claim(&test.store, uuid::Uuid::nil(), NOW, until, &room).await.expect("claims").len()
+        };
+        let webhook = model::id::WebhookId(1);
+        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: vec![(webhook, 0)] }).await, 0);
+        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: vec![(webhook, 3)] }).await, 3);
+        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: Vec::new() }).await, 8);
+        assert_eq!(claim(Room { total: 5, per_webhook: 8, busy: Vec::new() }).await, 5);
+        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: Vec::new() }).await, 4);
+    }
+
     async fn the_schema_goes_up_down_and_up_again(test: TestStore) {
         let db = test.store.write();
         Migrator::down(db, None).await.expect("down");
@@ -112,7 +139,7 @@ on_both! {
                 let mut mine = Vec::new();
                 loop {
                     let owner = new_uuid(NOW);
-                    let claimed = delivery::claim(&store, owner, NOW, Timestamp(NOW.0 + 1), 7).await.expect("claims");
+                    let claimed = delivery::claim(&store, owner, NOW, Timestamp(NOW.0 + 1), &room(7)).await.expect("claims");
                     if claimed.is_empty() {
                         return mine;
                     }
@@ -130,7 +157,8 @@ on_both! {
 
     async fn a_lease_that_has_run_out_is_claimed_again(test: TestStore) {
         queue(&test, 1).await;
-        let claim = |now: i64| delivery::claim(&test.store, uuid::Uuid::nil(), Timestamp(now), Timestamp(now + 100), 9);
+        let store = &test.store;
+        let claim = |now: i64| async move { delivery::claim(store, uuid::Uuid::nil(), Timestamp(now), Timestamp(now + 100), &room(9)).await };
         assert_eq!(claim(NOW.0).await.expect("claims").len(), 1);
         assert_eq!(delivery::release_expired(test.store.write(), Timestamp(NOW.0 + 99), false).await.expect("none"), 0);
         assert_eq!(claim(NOW.0 + 99).await.expect("nothing").len(), 0);

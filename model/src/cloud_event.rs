@@ -1,0 +1,139 @@
+//! CloudEvents 1.0 as occurrences: structured, batched, and in HTTP headers (`spec/engine.md` §1).
+//!
+//! `type` is `<object type>.<event>`, split at the last dot; `subject` is the object; `id` and `source` are what repeats
+//! are recognised by. Our own reading rather than a library's, because a refusal has to name the item and the attribute.
+
+use crate::field_error::FieldErrors;
+use crate::occurrence::{ObjectReference, Occurrence, is_word, read_optional};
+use crate::time::Timestamp;
+use serde_json::{Map, Value};
+
+/// Reads one event in the JSON format (`application/cloudevents+json`).
+///
+/// # Errors
+/// Each wrong attribute by its name.
+pub fn parse_structured(document: &Value) -> Result<Vec<Occurrence>, FieldErrors> {
+    parse_items(std::slice::from_ref(document), false)
+}
+
+/// Reads a batch in the JSON format (`application/cloudevents-batch+json`); all or nothing.
+///
+/// # Errors
+/// Each wrong attribute by its place, `[2].subject`.
+pub fn parse_batch(document: &Value) -> Result<Vec<Occurrence>, FieldErrors> {
+    match document {
+        Value::Array(items) => parse_items(items, true),
+        _ => Err(FieldErrors::one("", "A batch is a JSON array of events.")),
+    }
+}
+
+/// Reads an event whose attributes came as `ce-…` headers, percent-decoded, and whose data came as the body.
+///
+/// # Errors
+/// Each wrong attribute by its name.
+pub fn parse_binary(attributes: &[(String, String)], data: Option<Value>) -> Result<Vec<Occurrence>, FieldErrors> {
+    let mut members: Map<String, Value> =
+        attributes.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect();
+    members.remove("data");
+    members.remove("data_base64");
+    if let Some(data) = data {
+        members.insert("data".to_owned(), data);
+    }
+    parse_items(&[Value::Object(members)], false)
+}
+
+fn parse_items(items: &[Value], is_batch: bool) -> Result<Vec<Occurrence>, FieldErrors> {
+    let mut errors = FieldErrors::default();
+    let mut found = Vec::with_capacity(items.len());
+    for (place, item) in items.iter().enumerate() {
+        let path = if is_batch { format!("[{place}].") } else { String::new() };
+        found.extend(parse_item(item, &path, &mut errors));
+    }
+    if errors.is_empty() { Ok(found) } else { Err(errors) }
+}
+
+fn parse_item(item: &Value, path: &str, errors: &mut FieldErrors) -> Option<Occurrence> {
+    let Value::Object(members) = item else {
+        errors.add(path.trim_end_matches('.'), "This is not a JSON object.");
+        return None;
+    };
+    if members.get("specversion").and_then(Value::as_str) != Some("1.0") {
+        errors.add(format!("{path}specversion"), "This has to be \"1.0\".");
+    }
+    let mut required = |name: &str| {
+        let before = errors.len();
+        let found = read_optional(members, name, path, errors);
+        if found.is_none() && errors.len() == before {
+            errors.add(format!("{path}{name}"), "This attribute is required.");
+        }
+        found
+    };
+    let external_id = required("id");
+    let source = required("source");
+    let kind = required("type");
+    let kind = kind.as_deref().map(|kind| kind.rsplit_once('.').unwrap_or(("", kind)));
+    let kind = kind.and_then(|(type_id, event_id)| {
+        if is_word(type_id) && is_word(event_id) {
+            return Some((type_id.to_owned(), event_id.to_owned()));
+        }
+        errors.add(format!("{path}type"), "This has to be an object type, a dot and an event, like vms.poweron.");
+        None
+    });
+    let subject = read_optional(members, "subject", path, errors);
+    let time = read_optional(members, "time", path, errors)
+        .and_then(|text| errors.check(&format!("{path}time"), Timestamp::parse_rfc3339(&text)));
+    if members.contains_key("data") && members.contains_key("data_base64") {
+        errors.add(format!("{path}data_base64"), "An event has data or data_base64, not both.");
+    }
+    let data = members.get("data").or_else(|| members.get("data_base64")).filter(|data| !data.is_null()).cloned();
+    let (type_id, event_id) = kind?;
+    let object = subject.map(|subject| ObjectReference { external_id: Some(subject), name: None });
+    Some(Occurrence { type_id, event_id, object, external_id, source, time, data })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn valid() -> Value {
+        json!({"specversion": "1.0", "id": "e1", "source": "/dc-1", "type": "vms.poweron", "subject": "vm-101",
+            "time": "2025-10-16T15:38:07Z", "datacontenttype": "application/json", "data": {"a": 1}, "myextension": "x"})
+    }
+
+    fn wrong(change: impl FnOnce(&mut Map<String, Value>)) -> Vec<String> {
+        let mut document = valid();
+        change(document.as_object_mut().expect("an object"));
+        match parse_structured(&document) {
+            Ok(found) => panic!("accepted {found:?}"),
+            Err(errors) => errors.0.into_iter().map(|error| error.field).collect(),
+        }
+    }
+
+    #[test]
+    fn the_three_modes_read_alike() {
+        let structured = parse_structured(&valid()).expect("valid");
+        assert_eq!((structured[0].type_id.as_str(), structured[0].event_id.as_str()), ("vms", "poweron"));
+        assert_eq!(parse_batch(&json!([valid()])), Ok(structured.clone()));
+        let text = |name: &str| valid()[name].as_str().expect("text").to_owned();
+        let names = ["specversion", "id", "source", "type", "subject", "time"];
+        let headers: Vec<_> = names.iter().map(|name| ((*name).to_owned(), text(name))).collect();
+        assert_eq!(parse_binary(&headers, Some(json!({"a": 1}))), Ok(structured));
+    }
+
+    #[test]
+    fn every_rule_has_its_refusal() {
+        assert_eq!(wrong(|event| drop(event.remove("specversion"))), ["specversion"]);
+        assert_eq!(wrong(|event| drop(event.insert("specversion".into(), json!("0.3")))), ["specversion"]);
+        assert_eq!(wrong(|event| drop(event.remove("id"))), ["id"]);
+        assert_eq!(wrong(|event| drop(event.insert("id".into(), json!("")))), ["id"]);
+        assert_eq!(wrong(|event| drop(event.remove("source"))), ["source"]);
+        assert_eq!(wrong(|event| drop(event.insert("type".into(), json!("poweron")))), ["type"]);
+        assert_eq!(wrong(|event| drop(event.insert("type".into(), json!("com.Example.on")))), ["type"]);
+        assert_eq!(wrong(|event| drop(event.insert("subject".into(), json!(7)))), ["subject"]);
+        assert_eq!(wrong(|event| drop(event.insert("time".into(), json!("noon")))), ["time"]);
+        assert_eq!(wrong(|event| drop(event.insert("data_base64".into(), json!("eA==")))), ["data_base64"]);
+        assert!(parse_batch(&valid()).is_err());
+        assert!(parse_batch(&json!([valid(), 7])).is_err());
+    }
+}

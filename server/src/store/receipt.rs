@@ -1,0 +1,85 @@
+//! What was answered to whom: repeats of an occurrence get the first answer and start nothing.
+//!
+//! Kept for 24 h, whatever retention does with the occurrences.
+
+use super::entity::receipt;
+use super::{Result, group};
+use model::id::ApiKeyId;
+use model::time::Timestamp;
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
+    sea_query::OnConflict,
+};
+use std::collections::HashMap;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long a repeat is recognised.
+pub const KEPT: Duration = Duration::from_hours(24);
+
+/// What a repeat is recognised by: the key, the source, and the sender's id.
+pub type Identity = (ApiKeyId, String, String);
+
+/// The first answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// SHA-256 of the occurrence: the same id with another body is a mistake.
+    pub content_hash: Vec<u8>,
+    /// The occurrence's public id.
+    pub occurrence: Uuid,
+    /// How many tasks it started.
+    pub tasks_started: u32,
+}
+
+/// The receipts of these identities that are still kept.
+pub async fn find_many(
+    db: &impl ConnectionTrait,
+    wanted: &[Identity],
+    now: Timestamp,
+) -> Result<HashMap<Identity, Receipt>> {
+    let oldest = now.0.saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX));
+    let mut found = HashMap::new();
+    for group in group::split(wanted.to_vec()) {
+        // Wider than the identities themselves, by the index; what is not wanted is left out below.
+        let rows = receipt::Entity::find()
+            .filter(receipt::Column::ExternalId.is_in(group.iter().map(|(_, _, id)| id.clone())))
+            .filter(receipt::Column::KeyId.is_in(group.iter().map(|(key, _, _)| key.0)))
+            .filter(receipt::Column::CreatedAt.gt(oldest))
+            .all(db)
+            .await?;
+        found.extend(rows.into_iter().map(|row| {
+            let tasks_started = u32::try_from(row.tasks_started).unwrap_or(u32::MAX);
+            let receipt = Receipt { content_hash: row.content_hash, occurrence: row.occurrence, tasks_started };
+            ((ApiKeyId(row.key_id), row.source, row.external_id), receipt)
+        }));
+    }
+    Ok(found)
+}
+
+/// Stores receipts. Answers whether all of them were new: if not, another node was faster.
+pub async fn insert(db: &impl ConnectionTrait, new: Vec<(Identity, Receipt)>, now: Timestamp) -> Result<bool> {
+    delete_expired(db, now).await?;
+    let count = new.len() as u64;
+    let row = |((key, source, external_id), receipt): (Identity, Receipt)| receipt::ActiveModel {
+        id: NotSet,
+        key_id: Set(key.0),
+        source: Set(source),
+        external_id: Set(external_id),
+        content_hash: Set(receipt.content_hash),
+        occurrence: Set(receipt.occurrence),
+        tasks_started: Set(receipt.tasks_started.into()),
+        created_at: Set(now.0),
+    };
+    let keep = OnConflict::columns([receipt::Column::KeyId, receipt::Column::ExternalId, receipt::Column::Source])
+        .do_nothing()
+        .to_owned();
+    Ok(group::insert(db, new.into_iter().map(row).collect(), Some(keep)).await? == count)
+}
+
+/// Removes what is not kept any more.
+pub async fn delete_expired(db: &impl ConnectionTrait, now: Timestamp) -> Result<()> {
+    let oldest = now.0.saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX));
+    receipt::Entity::delete_many().filter(receipt::Column::CreatedAt.lte(oldest)).exec(db).await?;
+    Ok(())
+}

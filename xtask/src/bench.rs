@@ -1,0 +1,223 @@
+//! `cargo xtask bench`: how fast deliveries go, as a ratio against a ceiling taken in the same run.
+//!
+//! The ceiling is a bare keep-alive client posting the same body to the same receiver. Everything stays on this
+//! machine's loopback, is bounded in count, and ends by itself.
+
+use crate::shell::{command, output, root, say};
+use crate::dist;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Occurrences of one measurement, and bare posts of its ceiling.
+const COUNT: usize = 8_000;
+/// Clients that post at the same time.
+const SENDERS: usize = 16;
+/// Below this ratio the bench fails: deliveries per 1,000 bare posts.
+const FLOOR: f64 = 40.0;
+/// The longest one measurement may take.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// A program that is ended with this value.
+struct Running {
+    child: Child,
+    /// Where it listens.
+    address: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Measures, prints, and fails below the floor.
+pub(crate) fn run() -> Result<()> {
+    dist::run()?;
+    let binary = root().join("target/dist/hookwright");
+    let folder = tempfile::Builder::new().prefix("hookwright-bench-").tempdir()?;
+    let record = folder.path().join("inbox.jsonl");
+    let inbox = start(command(&binary).args(["inbox", "--listen", "127.0.0.1:0", "--record"]).arg(&record), "inbox on ")?;
+    let data = folder.path().join("data");
+    let began = Instant::now();
+    let mut serve = command(&binary);
+    serve.args(["serve", "--listen", "http://127.0.0.1:0", "--egress-allow", "127.0.0.0/8", "--data-dir"]).arg(&data);
+    let server = start(serve.env("HOOKWRIGHT_LOG", "warn"), "Hookwright is at ")?;
+    let startup = began.elapsed();
+    let idle_kib = memory_kib(server.child.id())?;
+    let key = prepare(&binary, &data, &server, &inbox)?;
+
+    say("the ceiling: a bare client");
+    let body = "{\"vm\": \"web-01\", \"at\": 1760629087}";
+    let bare = rate(&record, || post_all(&inbox.address, "POST /hello HTTP/1.1", "", body, 200))?;
+    say("deliveries: one webhook, synchronous=FULL");
+    let event = "{\"type\": \"vms\", \"event\": \"poweron\", \"object\": {\"id\": \"vm-101\", \"name\": \"web-01\"}}";
+    let header = format!("Authorization: Bearer {key}\r\n");
+    let cpu = cpu_seconds(server.child.id())?;
+    let deliveries = rate(&record, || post_all(&server.address, "POST /api/v1/events HTTP/1.1", &header, event, 202))?;
+    let cpu = cpu_seconds(server.child.id())? - cpu;
+    let ratio = deliveries / bare * 1000.0;
+    println!("{bare:>9.0}  bare posts/s, {SENDERS} senders");
+    println!("{deliveries:>9.0}  deliveries/s, {SENDERS} senders, SQLite, from the first post to the last receipt");
+    println!("{ratio:>9.0}  deliveries per 1,000 bare posts (floor {FLOOR})");
+    println!("{:>9.2}  CPU-seconds per 1,000 deliveries", cpu / COUNT as f64 * 1000.0);
+    println!("{:>9.1}  MiB of memory, idle", idle_kib as f64 / 1024.0);
+    println!("{:>9.0}  ms from start to listening, with an empty database", startup.as_secs_f64() * 1000.0);
+    if ratio < FLOOR {
+        bail!("the deliveries are below the floor");
+    }
+    Ok(())
+}
+
+/// Starts a program and waits for the line that says where it listens.
+fn start(command: &mut Command, says: &str) -> Result<Running> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let (out, err) = (child.stdout.take().context("no output")?, child.stderr.take().context("no output")?);
+    let (sender, lines) = std::sync::mpsc::channel();
+    for stream in [Box::new(out) as Box<dyn Read + Send>, Box::new(err)] {
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                // Nobody listens any more once the address is known.
+                let _ = sender.send(line);
+            }
+        });
+    }
+    loop {
+        let line = lines.recv_timeout(Duration::from_secs(30)).context("it did not say where it listens")?;
+        if let Some((_, url)) = line.split_once(says) {
+            let address = url.trim().trim_start_matches("http://").to_owned();
+            return Ok(Running { child, address });
+        }
+    }
+}
+
+/// Signs in as the setup link's administrator and makes a webhook, a task and an event, as a browser without WASM does.
+fn prepare(binary: &Path, data: &Path, server: &Running, inbox: &Running) -> Result<String> {
+    let add = |words: &[&str]| output(command(binary).args(words).arg("--data-dir").arg(data));
+    let key = add(&["key", "add", "bench", "--scope", "ingest"])?;
+    let mut user = command(binary);
+    user.args(["user", "add", "bench", "--role", "admin", "--password-stdin", "--data-dir"]).arg(data);
+    let mut child = user.stdin(Stdio::piped()).spawn()?;
+    child.stdin.take().context("no input")?.write_all(b"correct horse battery\n")?;
+    child.wait()?;
+    let cookie = form(server, "/sign-in", "", "name=bench&password=correct+horse+battery")?;
+    let cookie = cookie
+        .lines()
+        .find_map(|line| line.strip_prefix("set-cookie: "))
+        .and_then(|line| line.split(';').next())
+        .context("cannot sign in")?
+        .to_owned();
+    let url = format!("http%3A%2F%2F{}%2Fhello", inbox.address.replace(':', "%3A"));
+    let message = "%7B%22vm%22%3A+%22%24%7BNAME%7D%22%2C+%22at%22%3A+%24%7BTIMESTAMP%7D%7D";
+    for (path, fields) in [
+        ("/webhooks/new", format!("name=bench&url={url}")),
+        ("/tasks/new", format!("name=bench&webhook=1&enabled=true&message={message}")),
+        ("/events/new", "event=vms.poweron&task=1&enabled=true".to_owned()),
+    ] {
+        let answer = form(server, path, &cookie, &fields)?;
+        if !answer.starts_with("HTTP/1.1 303") {
+            bail!("cannot prepare {path}: {}", answer.lines().next().unwrap_or_default());
+        }
+    }
+    Ok(key)
+}
+
+/// Posts a form; answers the head of the answer.
+fn form(server: &Running, path: &str, cookie: &str, fields: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(&server.address)?;
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: {}\r\nCookie: {cookie}\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{fields}",
+        server.address,
+        fields.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Receipts per second, from the start of `work` until [`COUNT`] more have been recorded.
+fn rate(record: &Path, work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let before = lines(record)?;
+    let began = Instant::now();
+    work()?;
+    while lines(record)? < before + COUNT {
+        if began.elapsed() > PATIENCE {
+            bail!("only {} of {COUNT} arrived in time", lines(record)? - before);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(COUNT as f64 / began.elapsed().as_secs_f64())
+}
+
+fn lines(record: &Path) -> Result<usize> {
+    Ok(fs::read(record)?.iter().filter(|byte| **byte == b'\n').count())
+}
+
+/// Posts [`COUNT`] requests over [`SENDERS`] kept connections.
+fn post_all(address: &str, start: &str, header: &str, body: &str, expected: u16) -> Result<()> {
+    let request = format!(
+        "{start}\r\nHost: {address}\r\n{header}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let send = || -> Result<()> {
+        let mut stream = BufReader::new(TcpStream::connect(address)?);
+        stream.get_ref().set_nodelay(true)?;
+        for _ in 0..COUNT / SENDERS {
+            stream.get_mut().write_all(request.as_bytes())?;
+            let status = read_answer(&mut stream)?;
+            if status != expected {
+                bail!("answered {status}");
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..SENDERS).map(|_| scope.spawn(send)).collect();
+        senders.into_iter().try_for_each(|sender| match sender.join() {
+            Ok(result) => result,
+            Err(_) => bail!("a sender panicked"),
+        })
+    })
+}
+
+fn read_answer(stream: &mut BufReader<TcpStream>) -> Result<u16> {
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    let status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).context("no status line")?;
+    let mut length = 0;
+    loop {
+        line.clear();
+        stream.read_line(&mut line)?;
+        if line.trim().is_empty() {
+            break;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse()?;
+        }
+    }
+    stream.read_exact(&mut vec![0; length])?;
+    Ok(status)
+}
+
+/// User and system time of a process (proc(5), fields 14 and 15 of `stat`, in ticks of 10 ms).
+fn cpu_seconds(pid: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|word| word.parse::<u64>().ok()).sum();
+    Ok(ticks as f64 / 100.0)
+}
+
+fn memory_kib(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
+}

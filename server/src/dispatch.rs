@@ -38,8 +38,8 @@ const SLOTS_HANGING: usize = 1;
 const CLAIM_MAX: usize = 100;
 /// The longest a worker waits without looking.
 const POLL: Duration = Duration::from_secs(1);
-/// Longer than any attempt may take (120 s), so that only a dead worker's lease runs out.
-const LEASE: Duration = Duration::from_secs(150);
+/// How much longer than the webhook's timeout a lease is, so that only a dead worker's runs out.
+const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// How long a stopping dispatcher waits for what is in flight.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -167,7 +167,7 @@ impl Dispatcher {
             delivery::release_expired(db.write(), now, false).await?;
             *swept = Some(Instant::now());
         }
-        let claimed = delivery::claim(db, self.owner, now, now.after(LEASE), &room).await?;
+        let claimed = delivery::claim(db, self.owner, now, now.after(LEASE_MARGIN), &room).await?;
         if claimed.is_empty() {
             let due = delivery::next_due(db.read()).await?.map(|due| due.since(now));
             // What is due already waits for a slot, which rings by itself.

@@ -25,6 +25,8 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
+/// The type of console accounts, which nothing from outside may report about.
+pub const USERS: &str = "users";
 /// How many occurrences share one commit, unless a single batch has more.
 const GROUP_MAX: usize = 100;
 /// How many batches may wait before senders do.
@@ -64,9 +66,26 @@ pub struct Intake {
     jobs: mpsc::Sender<Job>,
 }
 
+/// Who reports an occurrence.
+enum Reporter {
+    /// Another system, by its key.
+    Key(ApiKey),
+    /// The console itself: the only one that may report about users.
+    Console,
+}
+
+impl Reporter {
+    fn name(&self) -> &str {
+        match self {
+            Self::Key(key) => &key.name,
+            Self::Console => "console",
+        }
+    }
+}
+
 /// One batch that waits for its answer.
 struct Job {
-    key: ApiKey,
+    reporter: Reporter,
     batch: Vec<Occurrence>,
     answer: oneshot::Sender<Answer>,
 }
@@ -83,8 +102,24 @@ impl Intake {
 
     /// Accepts a batch from the system with this key: all of it, or nothing.
     pub async fn accept(&self, key: &ApiKey, batch: Vec<Occurrence>) -> Answer {
+        self.send(Reporter::Key(key.clone()), batch).await
+    }
+
+    /// Reports what happened in the console itself. A failure is logged: what happened has happened all the same.
+    pub async fn report(&self, occurrence: Occurrence) {
+        let event_id = occurrence.event_id.clone();
+        if let Err(error) = self.send(Reporter::Console, vec![occurrence]).await {
+            tracing::warn!(
+                event_id,
+                error = format!("{:#}", anyhow::Error::new(error)),
+                "an occurrence was not stored"
+            );
+        }
+    }
+
+    async fn send(&self, reporter: Reporter, batch: Vec<Occurrence>) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let job = Job { key: key.clone(), batch, answer };
+        let job = Job { reporter, batch, answer };
         self.jobs.send(job).await.map_err(|_| Error::Stopped)?;
         answered.await.map_err(|_| Error::Stopped)?
     }
@@ -178,7 +213,7 @@ impl Worker {
         let all = || group.iter().flat_map(|job| &job.batch);
         let identities: Vec<_> = group
             .iter()
-            .flat_map(|job| job.batch.iter().filter_map(|occurrence| identity(&job.key, occurrence)))
+            .flat_map(|job| job.batch.iter().filter_map(|occurrence| identity(&job.reporter, occurrence)))
             .collect();
         let mut stage = Stage {
             now,
@@ -210,7 +245,8 @@ fn answer_all(group: Vec<Job>, answers: Vec<Answer>) {
 }
 
 /// What repeats of this occurrence are recognised by, if it carries an id.
-fn identity(key: &ApiKey, occurrence: &Occurrence) -> Option<Identity> {
+fn identity(reporter: &Reporter, occurrence: &Occurrence) -> Option<Identity> {
+    let Reporter::Key(key) = reporter else { return None };
     let id = occurrence.external_id.clone()?;
     Some((key.id, occurrence.source.clone().unwrap_or_else(|| key.name.clone()), id))
 }
@@ -224,7 +260,7 @@ impl Stage {
         let mut slots = Vec::with_capacity(job.batch.len());
         for (place, occurrence) in job.batch.iter().enumerate() {
             let path = if is_batch { format!("[{place}].") } else { String::new() };
-            match self.add(&job.key, occurrence, &path) {
+            match self.add(&job.reporter, occurrence, &path) {
                 Ok(slot) => slots.push(slot),
                 Err(error) => {
                     if let Some((count, fresh, known)) = before {
@@ -238,12 +274,12 @@ impl Stage {
         Ok(slots)
     }
 
-    fn add(&mut self, key: &ApiKey, occurrence: &Occurrence, path: &str) -> Result<Slot, Error> {
-        if occurrence.type_id == "users" {
+    fn add(&mut self, reporter: &Reporter, occurrence: &Occurrence, path: &str) -> Result<Slot, Error> {
+        if occurrence.type_id == USERS && matches!(reporter, Reporter::Key(_)) {
             let message = "Occurrences about users come from the console itself, not from outside.";
             return Err(Error::Invalid(FieldErrors::one(format!("{path}type"), message)));
         }
-        let identity = identity(key, occurrence).map(|identity| (identity, content_hash(occurrence)));
+        let identity = identity(reporter, occurrence).map(|identity| (identity, content_hash(occurrence)));
         if let Some((identity, hash)) = &identity
             && let Some(slot) = self.find_repeat(identity, hash, path)?
         {
@@ -261,7 +297,7 @@ impl Stage {
         self.staged.push(Staged {
             uuid: new_uuid(self.now),
             occurrence: occurrence.clone(),
-            source: occurrence.source.clone().unwrap_or_else(|| key.name.clone()),
+            source: occurrence.source.clone().unwrap_or_else(|| reporter.name().to_owned()),
             object,
             fired: self.rules.fired(&occurrence.type_id, &occurrence.event_id, object_id),
             identity,

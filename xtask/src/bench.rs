@@ -3,8 +3,8 @@
 //! The ceiling is a bare keep-alive client posting the same body to the same receiver. Everything stays on this
 //! machine's loopback, is bounded in count, and ends by itself.
 
-use crate::shell::{command, output, root, say};
 use crate::dist;
+use crate::shell::{command, output, root, say};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -19,6 +19,8 @@ const COUNT: usize = 8_000;
 const SENDERS: usize = 16;
 /// Below this ratio the bench fails: deliveries per 1,000 bare posts.
 const FLOOR: f64 = 40.0;
+/// Above this p99 in milliseconds, beside a hanging webhook, the bench fails.
+const LATENCY_CEILING: i64 = 100;
 /// The longest one measurement may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -43,7 +45,8 @@ pub(crate) fn run() -> Result<()> {
     let binary = root().join("target/dist/hookwright");
     let folder = tempfile::Builder::new().prefix("hookwright-bench-").tempdir()?;
     let record = folder.path().join("inbox.jsonl");
-    let inbox = start(command(&binary).args(["inbox", "--listen", "127.0.0.1:0", "--record"]).arg(&record), "inbox on ")?;
+    let inbox =
+        start(command(&binary).args(["inbox", "--listen", "127.0.0.1:0", "--record"]).arg(&record), "inbox on ")?;
     let data = folder.path().join("data");
     let began = Instant::now();
     let mut serve = command(&binary);
@@ -54,7 +57,7 @@ pub(crate) fn run() -> Result<()> {
     let key = prepare(&binary, &data, &server, &inbox)?;
 
     say("the ceiling: a bare client");
-    let body = "{\"vm\": \"web-01\", \"at\": 1760629087}";
+    let body = "{\"vm\": \"web-01\", \"at\": 1760629087, \"t\": null}";
     let bare = rate(&record, || post_all(&inbox.address, "POST /hello HTTP/1.1", "", body, 200))?;
     say("deliveries: one webhook, synchronous=FULL");
     let event = "{\"type\": \"vms\", \"event\": \"poweron\", \"object\": {\"id\": \"vm-101\", \"name\": \"web-01\"}}";
@@ -67,10 +70,15 @@ pub(crate) fn run() -> Result<()> {
     println!("{deliveries:>9.0}  deliveries/s, {SENDERS} senders, SQLite, from the first post to the last receipt");
     println!("{ratio:>9.0}  deliveries per 1,000 bare posts (floor {FLOOR})");
     println!("{:>9.2}  CPU-seconds per 1,000 deliveries", cpu / COUNT as f64 * 1000.0);
+    let p99 = latency_beside_a_hanging_webhook(&server, &key, &record)?;
+    println!("{p99:>9}  ms from post to receipt, p99, while another webhook hangs (ceiling {LATENCY_CEILING})");
     println!("{:>9.1}  MiB of memory, idle", idle_kib as f64 / 1024.0);
     println!("{:>9.0}  ms from start to listening, with an empty database", startup.as_secs_f64() * 1000.0);
     if ratio < FLOOR {
         bail!("the deliveries are below the floor");
+    }
+    if p99 > LATENCY_CEILING {
+        bail!("a hanging webhook delays another");
     }
     Ok(())
 }
@@ -115,11 +123,17 @@ fn prepare(binary: &Path, data: &Path, server: &Running, inbox: &Running) -> Res
         .context("cannot sign in")?
         .to_owned();
     let url = format!("http%3A%2F%2F{}%2Fhello", inbox.address.replace(':', "%3A"));
-    let message = "%7B%22vm%22%3A+%22%24%7BNAME%7D%22%2C+%22at%22%3A+%24%7BTIMESTAMP%7D%7D";
+    let hanging = url.replace("hello", "delay%2F600000");
+    // {"vm": "${NAME}", "at": ${TIMESTAMP}, "t": ${data.t}}
+    let message =
+        "%7B%22vm%22%3A+%22%24%7BNAME%7D%22%2C+%22at%22%3A+%24%7BTIMESTAMP%7D%2C+%22t%22%3A+%24%7Bdata.t%7D%7D";
     for (path, fields) in [
         ("/webhooks/new", format!("name=bench&url={url}")),
+        ("/webhooks/new", format!("name=hanging&url={hanging}&timeout=3&retries=0")),
         ("/tasks/new", format!("name=bench&webhook=1&enabled=true&message={message}")),
+        ("/tasks/new", format!("name=hanging&webhook=2&enabled=true&message={message}")),
         ("/events/new", "event=vms.poweron&task=1&enabled=true".to_owned()),
+        ("/events/new", "event=vms.poweroff&task=2&enabled=true".to_owned()),
     ] {
         let answer = form(server, path, &cookie, &fields)?;
         if !answer.starts_with("HTTP/1.1 303") {
@@ -142,6 +156,66 @@ fn form(server: &Running, path: &str, cookie: &str, fields: &str) -> Result<Stri
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
+}
+
+/// Keeps one webhook hanging with a backlog, and posts to the other one, one at a time.
+fn latency_beside_a_hanging_webhook(server: &Running, key: &str, record: &Path) -> Result<i64> {
+    const POSTS: usize = 300;
+    let mut stream = BufReader::new(TcpStream::connect(&server.address)?);
+    stream.get_ref().set_nodelay(true)?;
+    let mut post = |event: &str, id: &str| -> Result<()> {
+        let body = format!(
+            "{{\"type\": \"vms\", \"event\": \"{event}\", \"object\": {{\"id\": \"{id}\"}}, \"data\": {{\"t\": {}}}}}",
+            now_ms()
+        );
+        write!(
+            stream.get_mut(),
+            "POST /api/v1/events HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {key}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            server.address,
+            body.len()
+        )?;
+        match read_answer(&mut stream)? {
+            202 => Ok(()),
+            status => bail!("answered {status}"),
+        }
+    };
+    for _ in 0..100 {
+        post("poweroff", "hanging")?;
+    }
+    for _ in 0..POSTS {
+        post("poweron", "probe")?;
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    let text = fs::read_to_string(record)?;
+    let mut waits: Vec<i64> = text.lines().filter_map(wait_of_probe).collect();
+    if waits.len() < POSTS {
+        bail!("only {} of {POSTS} arrived beside the hanging webhook", waits.len());
+    }
+    waits.sort_unstable();
+    Ok(waits[waits.len() * 99 / 100])
+}
+
+/// Milliseconds from the post of a probe to its receipt.
+fn wait_of_probe(line: &str) -> Option<i64> {
+    let received: serde_json::Value = serde_json::from_str(line).ok()?;
+    let body: serde_json::Value = serde_json::from_str(received["body"].as_str()?).ok()?;
+    if body["vm"] != "probe" {
+        return None;
+    }
+    // `…T11:38:07.123Z`: the day never changes within one measurement.
+    let clock = received["time"].as_str()?.split_once('T')?.1.trim_end_matches('Z');
+    let parts: Vec<f64> = clock.split(':').filter_map(|part| part.parse().ok()).collect();
+    let [hours, minutes, seconds] = parts.as_slice() else { return None };
+    #[expect(clippy::cast_possible_truncation, reason = "milliseconds of a day")]
+    let arrived = ((hours * 3600.0 + minutes * 60.0 + seconds) * 1000.0).round() as i64;
+    Some(arrived - body["t"].as_i64()? % 86_400_000)
+}
+
+#[expect(clippy::disallowed_methods, reason = "both ends of the measurement read the system's clock")]
+fn now_ms() -> u128 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis()
 }
 
 /// Receipts per second, from the start of `work` until [`COUNT`] more have been recorded.

@@ -4,7 +4,9 @@
 //! where it may not.
 
 #![expect(clippy::print_stdout, reason = "a command line tool talks")]
+#![expect(clippy::cast_precision_loss, reason = "measurements are printed with two digits")]
 
+mod bench;
 mod dist;
 mod layers;
 mod postgres;
@@ -21,6 +23,7 @@ const HELP: &str = "\
 cargo xtask run [OPTIONS OF SERVE]  build and start the console on http://127.0.0.1:8080
 cargo xtask test [STEP…]            every check and test; installs what is missing
 cargo xtask dist                    one self-contained release binary: target/dist/hookwright
+cargo xtask bench                   deliveries per second beside a bare client
 cargo xtask site                    build the browser half only
 cargo xtask layers                  check who imports whom
 ";
@@ -43,6 +46,7 @@ fn run() -> Result<()> {
         "run" => run::run(&rest),
         "test" => test::run(&rest),
         "dist" => dist::run(),
+        "bench" => bench::run(),
         "site" => site::build().map(drop),
         "layers" => layers::check(),
         "" | "help" | "--help" => {

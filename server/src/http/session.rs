@@ -130,10 +130,13 @@ pub async fn sign_in(
     match found {
         Ok(Some(viewer)) => {
             tracing::info!(account = viewer.id, "signed in");
+            http.intake.report(account::occurrence("login", Some(&viewer), &viewer.name)).await;
             start(&session, &viewer, &draft.next).await
         }
         Ok(None) => {
             tracing::info!("a sign-in failed");
+            let known = account::find(&http.services.store, name).await.unwrap_or_default();
+            http.intake.report(account::occurrence("login_failed", known.as_ref(), name)).await;
             let error = AppError::new(Code::Invalid, "This name and password do not belong together.");
             page::render_refused(&http, parts, shown, error).await
         }
@@ -142,9 +145,14 @@ pub async fn sign_in(
 }
 
 /// `POST /sign-out`
-pub async fn sign_out(session: Session) -> Response {
+pub async fn sign_out(State(http): State<Http>, session: Session, parts: Parts) -> Response {
     match session.flush().await {
-        Ok(()) => Redirect::to("/sign-in").into_response(),
+        Ok(()) => {
+            if let Some(viewer) = parts.extensions.get::<Viewer>() {
+                http.intake.report(account::occurrence("logout", Some(viewer), &viewer.name)).await;
+            }
+            Redirect::to("/sign-in").into_response()
+        }
         Err(error) => {
             tracing::warn!(%error, "a session cannot be ended");
             unavailable()
@@ -170,7 +178,10 @@ pub async fn set_up(
         }
     };
     match made {
-        Ok(viewer) => start(&session, &viewer, "/").await,
+        Ok(viewer) => {
+            http.intake.report(account::occurrence("login", Some(&viewer), &viewer.name)).await;
+            start(&session, &viewer, "/").await
+        }
         Err(error) => page::render_refused(&http, parts, shown, error).await,
     }
 }

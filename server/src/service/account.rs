@@ -2,9 +2,15 @@
 
 use crate::auth::{api_key, password};
 use crate::clock::Clock;
+use crate::intake::USERS;
+use crate::store::object::{self, NewObject};
 use crate::store::{self, Store, access, setting};
 use app::session::Viewer;
 use model::access::{Role, Scope};
+use model::id::UserId;
+use model::occurrence::{ObjectReference, Occurrence};
+use model::time::Timestamp;
+use sea_orm::DatabaseTransaction;
 use secrecy::SecretString;
 
 /// The setting that holds the setup token of an installation without accounts.
@@ -39,8 +45,47 @@ impl From<store::Error> for Error {
 /// Makes an account; name and password have been checked.
 pub async fn add(store: &Store, clock: &Clock, name: &str, role: Role, password: SecretString) -> Result<(), Error> {
     let hash = password::hash(password).await?;
-    access::insert_account(store.write(), name, role, hash, clock.now()).await?;
-    Ok(())
+    let txn = store.begin().await?;
+    insert(&txn, name, role, hash, clock.now()).await?;
+    txn.commit().await.map_err(|error| Error::Store(error.into()))
+}
+
+/// An account is also an object of type `users`, so that events can be about it.
+async fn insert(
+    txn: &DatabaseTransaction,
+    name: &str,
+    role: Role,
+    hash: String,
+    now: Timestamp,
+) -> Result<UserId, Error> {
+    let id = access::insert_account(txn, name, role, hash, now).await?;
+    let object = NewObject { type_id: USERS.to_owned(), external_id: Some(id.to_string()), name: name.to_owned() };
+    object::insert_many(txn, vec![object], now).await?;
+    Ok(id)
+}
+
+/// What happened to an account, as an occurrence: `login`, `logout` or `login_failed`. Somebody nobody knows is no
+/// object; what they typed is in the data.
+pub fn occurrence(event_id: &str, account: Option<&Viewer>, typed: &str) -> Occurrence {
+    let reference = |account: &Viewer| ObjectReference {
+        external_id: Some(account.id.to_string()),
+        name: Some(account.name.clone()),
+    };
+    Occurrence {
+        type_id: USERS.to_owned(),
+        event_id: event_id.to_owned(),
+        object: account.map(reference),
+        external_id: None,
+        source: None,
+        time: None,
+        data: Some(serde_json::json!({ "name": typed.chars().take(64).collect::<String>() })),
+    }
+}
+
+/// The account with this name, whoever asks.
+pub async fn find(store: &Store, name: &str) -> Result<Option<Viewer>, Error> {
+    let account = access::find_account(store.read(), name).await?;
+    Ok(account.map(|account| Viewer { id: account.id.0, name: account.name, role: account.role }))
 }
 
 /// Makes a key and answers it: it cannot be shown again.
@@ -72,7 +117,7 @@ pub async fn set_up(
     if access::count_accounts(&txn).await? > 0 || !setting::take(&txn, SETUP_TOKEN, token).await? {
         return Err(Error::StaleLink);
     }
-    let id = access::insert_account(&txn, name, Role::Admin, hash, clock.now()).await?;
+    let id = insert(&txn, name, Role::Admin, hash, clock.now()).await?;
     txn.commit().await.map_err(|error| Error::Store(error.into()))?;
     Ok(Viewer { id: id.0, name: name.to_owned(), role: Role::Admin })
 }

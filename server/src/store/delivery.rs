@@ -155,13 +155,14 @@ pub struct Room {
     pub busy: Vec<(WebhookId, usize)>,
 }
 
-/// Leases due deliveries to `owner` until `lease_until`, oldest due first, within the room. A backlog of one webhook
+/// Leases due deliveries to `owner`, oldest due first, within the room, each for its webhook's timeout after
+/// `lease_from`. A backlog of one webhook
 /// never costs or delays the others: each webhook's oldest are found by index.
 pub async fn claim(
     store: &Store,
     owner: Uuid,
     now: Timestamp,
-    lease_until: Timestamp,
+    lease_from: Timestamp,
     room: &Room,
 ) -> Result<Vec<Claimed>> {
     let db = store.write();
@@ -183,13 +184,14 @@ pub async fn claim(
     let left = room.busy.iter().filter(|(_, left)| *left > 0);
     parts.extend(left.map(|(id, left)| format!("SELECT id FROM ({}) AS b{id}", oldest(&id.to_string(), *left))));
     let sql = format!(
-        "UPDATE delivery SET status = 'running', lease_owner = $1, lease_until = $2 \
+        "UPDATE delivery SET status = 'running', lease_owner = $1, \
+         lease_until = $2 + (SELECT timeout_ms FROM webhook WHERE webhook.id = delivery.webhook_id) \
          WHERE id IN (SELECT id FROM ({}) AS due LIMIT $4) \
          RETURNING id, uuid, run_id, webhook_id, body, attempts",
         parts.join(" UNION ALL ")
     );
     let total = i64::try_from(room.total).unwrap_or(i64::MAX);
-    let values = [Value::from(owner), lease_until.0.into(), now.0.into(), total.into()];
+    let values = [Value::from(owner), lease_from.0.into(), now.0.into(), total.into()];
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     Ok(Claimed::find_by_statement(statement).all(db).await?)
 }

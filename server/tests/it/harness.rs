@@ -54,6 +54,8 @@ const BEGINNING: i64 = 1_760_629_087_000;
 pub(crate) struct TestStore {
     pub(crate) store: Store,
     pub(crate) dir: TempDir,
+    /// How another process opens it; none for the SQLite file in `dir`.
+    pub(crate) url: Option<String>,
 }
 
 impl TestStore {
@@ -61,7 +63,7 @@ impl TestStore {
         let dir = tempfile::tempdir().expect("a directory");
         let store = connect::open_sqlite(dir.path()).await.expect("opens");
         connect::migrate(&store).await.expect("migrates");
-        Self { store, dir }
+        Self { store, dir, url: None }
     }
 
     pub(crate) async fn postgres() -> Self {
@@ -71,9 +73,10 @@ impl TestStore {
         let name = format!("t{}", new_uuid(Timestamp(0)).simple());
         admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a database");
         admin.close().await.expect("closes");
-        let store = connect::open_postgres(&url.replacen("/postgres?", &format!("/{name}?"), 1)).await.expect("opens");
+        let url = url.replacen("/postgres?", &format!("/{name}?"), 1);
+        let store = connect::open_postgres(&url).await.expect("opens");
         connect::migrate(&store).await.expect("migrates");
-        Self { store, dir: tempfile::tempdir().expect("a directory") }
+        Self { store, dir: tempfile::tempdir().expect("a directory"), url: Some(url) }
     }
 }
 
@@ -110,7 +113,7 @@ impl Drop for TestServer {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's client is not the product's")]
-fn client() -> reqwest::Client {
+pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client")
 }
 

@@ -76,6 +76,42 @@ on_both! {
     }
 }
 
+on_both! {
+    async fn signing_in_and_out_and_failing_to_are_occurrences(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+        let task = server.task("t", webhook, "${EVENT} ${NAME} ${data.name}", false).await;
+        for event in ["login", "logout", "login_failed"] {
+            let draft = model::event::EventDraft {
+                event: format!("users.{event}"),
+                task: task.to_string(),
+                ..model::event::EventDraft::new_form()
+            };
+            server.services.backend().events.save(None, draft).await.expect("an event");
+        }
+        let cookie = server.sign_in("maria", model::access::Role::Admin).await;
+        server.post_form("/sign-in", "", &[("name", "maria"), ("password", "wrong")]).await;
+        server.post_form("/sign-in", "", &[("name", "nobody"), ("password", "wrong")]).await;
+        server.post_form("/sign-out", &cookie, &[]).await;
+        server.deliveries_until(|rows| rows.len() == 4).await;
+        server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
+        let mut bodies: Vec<_> = inbox.received().into_iter().map(|request| request.body).collect();
+        bodies.sort_unstable();
+        let quoted = |event: &str, name: &str, typed: &str| format!("\"{event}\" \"{name}\" \"{typed}\"");
+        let expected = [
+            quoted("login", "maria", "maria"),
+            quoted("login_failed", "maria", "maria"),
+            quoted("login_failed", "t", "nobody"),
+            quoted("logout", "maria", "maria"),
+        ];
+        assert_eq!(bodies, expected);
+        let form = server.services.backend().events.load_form(None).await.expect("a form");
+        let users: Vec<_> = form.objects.iter().flat_map(|group| &group.objects).map(|object| object.label.as_str()).collect();
+        assert_eq!(users, ["maria"], "a failed sign-in makes no object");
+    }
+}
+
 /// A webhook, task and event that fire at every VM that is powered on.
 async fn fires(server: &TestServer) -> String {
     let key = server.key("dc", &[Scope::Ingest]).await;

@@ -158,7 +158,7 @@ on_both! {
     async fn a_lease_that_has_run_out_is_claimed_again(test: TestStore) {
         queue(&test, 1).await;
         let store = &test.store;
-        let claim = |now: i64| async move { delivery::claim(store, uuid::Uuid::nil(), Timestamp(now), Timestamp(now + 100), &room(9)).await };
+        let claim = |now: i64| async move { delivery::claim(store, uuid::Uuid::nil(), Timestamp(now), Timestamp(now + 100 - 5_000), &room(9)).await };
         assert_eq!(claim(NOW.0).await.expect("claims").len(), 1);
         assert_eq!(delivery::release_expired(test.store.write(), Timestamp(NOW.0 + 99), false).await.expect("none"), 0);
         assert_eq!(claim(NOW.0 + 99).await.expect("nothing").len(), 0);

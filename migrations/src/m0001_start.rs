@@ -16,7 +16,8 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         access_tables(manager).await?;
         configuration_tables(manager).await?;
-        flow_tables(manager).await
+        occurrence_tables(manager).await?;
+        delivery_tables(manager).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -193,7 +194,7 @@ async fn configuration_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     index(m, "event_task", "event", false, "(task_id)").await
 }
 
-async fn flow_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
+async fn occurrence_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     let columns = vec![
         key("id"),
         uuid("uuid").not_null().unique_key().take(),
@@ -226,8 +227,10 @@ async fn flow_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     })
     .await?;
     index(m, "receipt_identity", "receipt", true, "(key_id, external_id, source)").await?;
-    index(m, "receipt_age", "receipt", false, "(created_at)").await?;
+    index(m, "receipt_age", "receipt", false, "(created_at)").await
+}
 
+async fn delivery_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     // A run outlives its task: it keeps the name by value.
     let columns = vec![
         key("id"),

@@ -175,32 +175,25 @@ pub fn resolve(
     let file = database.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
     let mut lines = Vec::new();
     let mut merge = Merge { matches, lines: &mut lines };
-    let data_dir =
-        merge.path("data-dir", "data_dir", database.data_dir.as_ref(), file.database.data_dir.as_ref(), Some("./data"));
-    let url = merge.pick(
-        "database-url",
-        "database_url",
-        database.database_url.as_ref(),
-        file.database.database_url.as_ref(),
-        |_| "(set, hidden)".to_owned(),
+    let (from, file_from) = (database, file.database);
+    let data_dir = merge.path("data-dir", from.data_dir.as_ref(), file_from.data_dir.as_ref(), "./data");
+    let data_dir = data_dir.unwrap_or_else(|| "./data".into());
+    let url = merge.secret("database-url", from.database_url.as_ref(), file_from.database_url.as_ref());
+    let key_file = merge.path(
+        "key-file",
+        from.key_file.as_ref(),
+        file_from.key_file.as_ref(),
+        &data_dir.join("master.key").display().to_string(),
     );
-    let key_file =
-        merge.path("key-file", "key_file", database.key_file.as_ref(), file.database.key_file.as_ref(), None);
-    let listen = merge.list("listen", "listen", &serve.listen, &file.serve.listen, "http://127.0.0.1:8080");
-    let cert = merge.path("tls-cert", "tls_cert", serve.tls_cert.as_ref(), file.serve.tls_cert.as_ref(), None);
-    let key = merge.path("tls-key", "tls_key", serve.tls_key.as_ref(), file.serve.tls_key.as_ref(), None);
-    let zone =
-        merge.pick("time-zone", "time_zone", serve.time_zone.as_ref(), file.serve.time_zone.as_ref(), Clone::clone);
-    let policy = merge.pick(
-        "egress-policy",
-        "egress_policy",
-        serve.egress_policy.as_ref(),
-        file.serve.egress_policy.as_ref(),
-        Clone::clone,
-    );
-    let allowed = merge.list("egress-allow", "egress_allow", &serve.egress_allow, &file.serve.egress_allow, "");
-    let database =
-        DatabaseConfig { data_dir: data_dir.unwrap_or_default(), database_url: url.map(SecretString::from), key_file };
+    let (from, file_from) = (serve, file.serve);
+    let listen = merge.list("listen", &from.listen, &file_from.listen, "http://127.0.0.1:8080");
+    let cert = merge.path("tls-cert", from.tls_cert.as_ref(), file_from.tls_cert.as_ref(), "(self-signed for https)");
+    let key = merge.path("tls-key", from.tls_key.as_ref(), file_from.tls_key.as_ref(), "(self-signed for https)");
+    let zone = merge.text("time-zone", from.time_zone.as_ref(), file_from.time_zone.as_ref(), "(the system's)");
+    let policy = Policy::default().as_str();
+    let policy = merge.text("egress-policy", from.egress_policy.as_ref(), file_from.egress_policy.as_ref(), policy);
+    let allowed = merge.list("egress-allow", &from.egress_allow, &file_from.egress_allow, "");
+    let database = DatabaseConfig { data_dir, database_url: url.map(SecretString::from), key_file };
     let wrong = |option, reason: String| Error::Value { option, reason };
     let config = ServeConfig {
         database,
@@ -252,51 +245,57 @@ struct Merge<'a> {
 }
 
 impl Merge<'_> {
-    fn source(&self, id: &str, has_file: bool) -> Source {
-        match self.matches.value_source(id) {
+    fn note(&mut self, name: &'static str, has_file: bool, shown: String) {
+        // clap's id of an option is its name with underscores.
+        let source = match self.matches.value_source(&name.replace('-', "_")) {
             Some(ValueSource::CommandLine) => Source::CommandLine,
             Some(ValueSource::EnvVariable) => Source::Environment,
             _ if has_file => Source::File,
             _ => Source::Default,
-        }
+        };
+        self.lines.push((name, shown, source));
     }
 
-    fn pick(
+    /// `default` is what is shown when nothing was said.
+    fn text(
         &mut self,
         name: &'static str,
-        id: &str,
         given: Option<&String>,
         file: Option<&String>,
-        show: impl Fn(&String) -> String,
+        default: &str,
     ) -> Option<String> {
-        let source = self.source(id, file.is_some());
         let value = given.or(file).cloned();
-        self.lines.push((name, value.as_ref().map(show).unwrap_or_default(), source));
+        self.note(name, file.is_some(), value.clone().unwrap_or_else(|| default.to_owned()));
+        value
+    }
+
+    fn secret(&mut self, name: &'static str, given: Option<&String>, file: Option<&String>) -> Option<String> {
+        let value = given.or(file).cloned();
+        let shown = if value.is_some() { "(set, hidden)" } else { "(not set: the embedded database)" };
+        self.note(name, file.is_some(), shown.to_owned());
         value
     }
 
     fn path(
         &mut self,
         name: &'static str,
-        id: &str,
         given: Option<&PathBuf>,
         file: Option<&PathBuf>,
-        default: Option<&str>,
+        default: &str,
     ) -> Option<PathBuf> {
-        let source = self.source(id, file.is_some());
-        let value = given.or(file).cloned().or_else(|| default.map(PathBuf::from));
-        self.lines.push((name, value.as_ref().map(|path| path.display().to_string()).unwrap_or_default(), source));
+        let value = given.or(file).cloned();
+        let shown = value.as_ref().map_or_else(|| default.to_owned(), |path| path.display().to_string());
+        self.note(name, file.is_some(), shown);
         value
     }
 
-    fn list(&mut self, name: &'static str, id: &str, given: &[String], file: &[String], default: &str) -> Vec<String> {
-        let source = self.source(id, !file.is_empty());
+    fn list(&mut self, name: &'static str, given: &[String], file: &[String], default: &str) -> Vec<String> {
         let value = match (given, file) {
             ([], []) => default.split_terminator(',').map(str::to_owned).collect(),
             ([], file) => file.to_vec(),
             (given, _) => given.to_vec(),
         };
-        self.lines.push((name, value.join(","), source));
+        self.note(name, !file.is_empty(), value.join(","));
         value
     }
 }

@@ -40,7 +40,7 @@ pub async fn find_many(
 ) -> Result<HashMap<Identity, Receipt>> {
     let oldest = now.0.saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX));
     let mut found = HashMap::new();
-    for group in group::split(wanted.to_vec()) {
+    for group in wanted.chunks(100) {
         // Wider than the identities themselves, by the index; what is not wanted is left out below.
         let rows = receipt::Entity::find()
             .filter(receipt::Column::ExternalId.is_in(group.iter().map(|(_, _, id)| id.clone())))

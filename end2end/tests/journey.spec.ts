@@ -83,7 +83,7 @@ test('an event about one object leaves the others alone', async ({ page, hook })
   await page.getByLabel('Task*', { exact: false }).selectOption('t');
   await submit(page);
   await expect(page.getByRole('heading', { level: 1, name: 'Event: Power Off' })).toBeVisible();
-  await expect(page.getByLabel('Object')).toHaveValue('2');
+  await expect(page.getByLabel('Object').locator('option:checked')).toHaveText('web-02');
 
   const answer = await hook.post([
     { type: 'vms', event: 'poweroff', object: { id: 'vm-1' } },

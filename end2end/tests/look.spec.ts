@@ -55,6 +55,21 @@ test('every page is accessible in both themes, and narrow ones do not scroll sid
   }
 });
 
+test('the page to sign in is accessible in both themes and narrow', async ({ page, hook }) => {
+  for (const scheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme: scheme });
+    for (const path of ['/sign-in', '/setup?token=x']) {
+      for (const width of [1280, 360]) {
+        await page.setViewportSize({ width, height: 700 });
+        await open(page, hook, path);
+        expect(await findings(page), `${path} ${scheme} ${width}`).toEqual([]);
+        const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        expect(sideways, `${path} at ${width}`).toBeLessThanOrEqual(0);
+      }
+    }
+  }
+});
+
 test('a chosen theme is kept, and changing it loses nothing typed', async ({ page, hook }) => {
   await signIn(page, hook);
   await open(page, hook, '/webhooks/new');

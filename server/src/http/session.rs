@@ -64,6 +64,8 @@ pub async fn identify(State(http): State<Http>, session: Session, mut request: R
     };
     let path = request.uri().path();
     match viewer {
+        // Nothing to do there for somebody who is signed in.
+        Some(_) if path == "/sign-in" && request.method() == Method::GET => Redirect::to("/").into_response(),
         Some(viewer) => {
             request.extensions_mut().insert(viewer);
             next.run(request).await

@@ -100,6 +100,46 @@ on_both! {
     }
 }
 
+on_both! {
+    async fn hostile_names_stay_inside_their_string(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let cookie = server.sign_in("maria", model::access::Role::Admin).await;
+        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+        server.event(server.task("t", webhook, "{\"in\": \"<${NAME}>\", \"out\": ${NAME}}", false).await).await;
+        let names = [
+            "\",\"admin\":true,\"x\":\"",
+            "1,\"admin\":true",
+            "a\r\nX-Evil: 1",
+            "\u{202e}txt.exe",
+            "<img src=x onerror=alert(1)>",
+            "${DATE}${RANDOM}",
+            "\\",
+        ];
+        let batch: Vec<_> = names.iter().map(|name| json!({"type": "vms", "event": "poweron", "object": {"name": name}})).collect();
+        assert_eq!(server.post(&key, &json!(batch)).await.0, 202);
+        server.deliveries_until(|rows| rows.len() == names.len() && all_settled(rows)).await;
+        let mut arrived: Vec<_> = inbox.received().into_iter().map(|request| request.body).collect();
+        arrived.sort_unstable();
+        let mut expected: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let (inside, outside) = (json!(format!("<{name}>")).to_string(), json!(name).to_string());
+                format!("{{\"in\": {inside}, \"out\": {outside}}}")
+            })
+            .collect();
+        expected.sort_unstable();
+        assert_eq!(arrived, expected);
+        assert!(inbox.received().iter().all(|request| !request.headers.iter().any(|(name, _)| name == "X-Evil")));
+        let page = server.http.get(format!("{}/deliveries", server.url)).header("cookie", cookie).send().await;
+        let page = page.expect("an answer").text().await.expect("a page");
+        assert!(!page.contains("<img"), "names are text");
+        let huge = json!({"type": "vms", "event": "poweron", "object": {"name": "x".repeat(10_000)}});
+        assert_eq!(server.post(&key, &huge).await.0, 422);
+    }
+}
+
 fn find(headers: &[(String, String)], name: &str) -> String {
     headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone()).expect(name)
 }

@@ -118,17 +118,19 @@ pub(crate) fn client() -> reqwest::Client {
 }
 
 impl TestServer {
+    /// A server that may call this machine, where the receivers are.
     pub(crate) async fn start(test: TestStore) -> Self {
+        Self::start_with(test, vec!["127.0.0.0/8".parse().expect("a network")]).await
+    }
+
+    /// A server that may call what is allowed by default and these networks.
+    pub(crate) async fn start_with(test: TestStore, allowed: Vec<ipnet::IpNet>) -> Self {
         // The second of two tests in one process finds it installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let clock = TestClock(Arc::new(AtomicI64::new(BEGINNING)));
-        let rules = Rules {
-            allowed: vec!["127.0.0.0/8".parse().expect("a network")],
-            listeners: vec![address],
-            ..Rules::default()
-        };
+        let rules = Rules { allowed, listeners: vec![address], ..Rules::default() };
         let services = Services {
             store: test.store,
             vault: Arc::new(Vault::from_file_or_new(&test.dir.path().join("test.key")).expect("a key")),

@@ -4,6 +4,7 @@
 
 mod crash;
 mod delivery;
+mod egress;
 mod form;
 mod harness;
 mod ingest;

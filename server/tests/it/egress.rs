@@ -1,0 +1,72 @@
+//! Where a webhook may go, decided at the socket: each of these would reach a receiver if the guard were taken out.
+
+use crate::harness::{TestInbox, TestServer, TestStore};
+use model::access::Scope;
+use model::delivery::Status;
+use model::time::Timestamp;
+use model::webhook::WebhookDraft;
+use serde_json::json;
+use server::clock::new_uuid;
+use server::store::webhook;
+
+/// Stores a webhook past the check at save, as if the rules had changed since, and fires it: status and words.
+async fn send_unchecked(server: &TestServer, url: &str) -> (Status, String) {
+    let draft = WebhookDraft { name: "w".into(), url: url.into(), retries: "0".into(), ..WebhookDraft::default() };
+    let checked = draft.parse(None).expect("valid");
+    let now = Timestamp(0);
+    let db = server.services.store.write();
+    let id = webhook::insert(db, &checked, new_uuid(now), None, now).await.expect("a webhook");
+    server.event(server.task("t", id, "x", false).await).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+    let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.status.is_settled())).await;
+    (rows[0].status, rows[0].error.clone().unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn loopback_is_not_called_unless_listed_however_it_is_written() {
+    let inbox = TestInbox::start().await;
+    let port = inbox.url.rsplit(':').next().expect("a port");
+    for host in ["127.0.0.1", "localhost", "localhost.", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]"] {
+        let server = TestServer::start_with(TestStore::sqlite().await, Vec::new()).await;
+        let (status, words) = send_unchecked(&server, &format!("http://{host}:{port}/")).await;
+        assert_eq!(status, Status::Error, "{host}");
+        assert!(words.contains("may not be called: it is a loopback address"), "{host}: {words}");
+    }
+    assert!(inbox.received().is_empty());
+    let listed = vec!["127.0.0.0/8".parse().expect("a network")];
+    let server = TestServer::start_with(TestStore::sqlite().await, listed).await;
+    assert_eq!(send_unchecked(&server, &format!("http://127.0.0.1:{port}/")).await.0, Status::Sent);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_console_never_calls_itself() {
+    for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
+        let server = TestServer::start(TestStore::sqlite().await).await;
+        let port = server.url.rsplit(':').next().expect("a port").to_owned();
+        let (status, words) = send_unchecked(&server, &format!("http://{host}:{port}/health/live")).await;
+        assert_eq!(status, Status::Error, "{host}");
+        assert!(words.contains("this console's own listener"), "{host}: {words}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn saving_refuses_with_the_words_of_sending() {
+    let server = TestServer::start_with(TestStore::sqlite().await, Vec::new()).await;
+    let save = async |url: &str| {
+        let draft = WebhookDraft { name: url.into(), url: url.into(), ..WebhookDraft::default() };
+        server.services.backend().webhooks.save(None, draft).await.map_err(|error| error.fields.0[0].message.clone())
+    };
+    for (url, words) in [
+        ("http://127.0.0.1/", "127.0.0.1 may not be called: it is a loopback address"),
+        ("http://localhost/", "Localhost may not be called: it is a loopback address"),
+        ("http://169.254.169.254/", "it is a link-local or metadata address"),
+        ("http://[fd00:ec2::254]/", "it is a link-local or metadata address"),
+        ("http://0.0.0.0/", "it is the unspecified address"),
+    ] {
+        let message = save(url).await.expect_err(url);
+        assert!(message.contains(words), "{url}: {message}");
+    }
+    save("http://10.1.2.3/").await.expect("private addresses are allowed by default");
+    save("http://nobody.invalid/").await.expect("a name that does not resolve now may do so later");
+}

@@ -227,6 +227,7 @@ async fn occurrence_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     })
     .await?;
     index(m, "receipt_identity", "receipt", true, "(key_id, external_id, source)").await?;
+    index(m, "occurrence_age", "occurrence", false, "(received_at)").await?;
     index(m, "receipt_age", "receipt", false, "(created_at)").await
 }
 
@@ -284,6 +285,8 @@ async fn delivery_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     index(m, "delivery_due", "delivery", false, "(webhook_id, next_attempt_at, id) WHERE status = 'queued'").await?;
     index(m, "delivery_next", "delivery", false, "(next_attempt_at) WHERE status = 'queued'").await?;
     index(m, "delivery_leased", "delivery", false, "(lease_until) WHERE status = 'running'").await?;
+    index(m, "delivery_settled", "delivery", false, "(settled_at) WHERE settled_at IS NOT NULL").await?;
+    index(m, "delivery_webhook", "delivery", false, "(webhook_id, id) WHERE settled_at IS NOT NULL").await?;
     index(m, "delivery_run", "delivery", false, "(run_id)").await?;
 
     let columns = vec![

@@ -16,6 +16,7 @@ pub mod http;
 pub mod inbox;
 pub mod intake;
 pub mod render;
+pub mod retention;
 pub mod serve;
 pub mod service;
 pub mod store;

@@ -6,8 +6,9 @@ use crate::dispatch::Dispatcher;
 use crate::dispatch::client::{Guard, own_addresses};
 use crate::http::{BODY_PATIENCE, Http, router, site};
 use crate::intake::Intake;
+use crate::retention::Retention;
 use crate::service::{Services, account};
-use crate::store::{Store, access, connect, delivery, setting};
+use crate::store::{Store, connect, delivery, setting};
 use crate::vault::{Vault, create_private};
 use anyhow::{Context, bail};
 use axum_server::Handle;
@@ -24,8 +25,6 @@ use tokio_util::task::TaskTracker;
 
 /// How long requests under way may take once the server stops.
 const GRACE: Duration = Duration::from_secs(10);
-/// How often expired sessions are removed.
-const SWEEP: Duration = Duration::from_hours(1);
 
 /// Opens the database and brings its schema up to date.
 pub async fn open_store(config: &DatabaseConfig) -> anyhow::Result<Store> {
@@ -156,7 +155,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     };
     let tasks = TaskTracker::new();
     tasks.spawn(Dispatcher::new(services, bell).run(stop.clone()));
-    tasks.spawn(sweep(store.clone(), clock, stop.clone()));
+    tasks.spawn(Retention::new(store.clone(), clock).run(stop.clone()));
     let handle = Handle::new();
     let first = bound.first().map(|bound| (bound.address, bound.is_https));
     for bound in bound {
@@ -209,18 +208,6 @@ async fn announce(store: &Store, first: Option<(SocketAddr, bool)>) -> anyhow::R
     let mut out = std::io::stdout().lock();
     out.write_all(lines.as_bytes())?;
     Ok(out.flush()?)
-}
-
-async fn sweep(store: Store, clock: Clock, stop: CancellationToken) {
-    loop {
-        if let Err(error) = access::delete_expired_sessions(store.write(), clock.now()).await {
-            tracing::warn!(%error, "expired sessions could not be removed");
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(SWEEP) => {}
-        }
-    }
 }
 
 async fn wait_for_signal() -> anyhow::Result<()> {

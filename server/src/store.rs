@@ -13,6 +13,7 @@ mod group;
 pub mod object;
 pub mod occurrence;
 pub mod receipt;
+pub mod retention;
 pub mod setting;
 pub mod task;
 pub mod webhook;

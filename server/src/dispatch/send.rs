@@ -103,7 +103,7 @@ async fn exchange(
     if webhook.method != Method::Get {
         request = request.body(claimed.body.clone());
     }
-    request.send().await.map_err(|error| classify(&error))
+    request.send().await.map_err(|error| classify(&error, webhook.url.is_https()))
 }
 
 /// The client's own reading of the URL must agree with the one that was checked.
@@ -221,7 +221,7 @@ fn words(error: &dyn StdError) -> String {
 }
 
 /// Turns the client's error into a code and a sentence, without the URL or anything of the message.
-fn classify(error: &reqwest::Error) -> Failure {
+fn classify(error: &reqwest::Error, is_https: bool) -> Failure {
     if let Some(refused) = find::<Refused>(error) {
         return (ErrorCode::RefusedAddress, words(refused));
     }
@@ -237,14 +237,21 @@ fn classify(error: &reqwest::Error) -> Failure {
         };
         return (ErrorCode::Tls, format!("No encrypted connection: {tls}.{advice}"));
     }
-    let io = find::<std::io::Error>(error).map(std::io::Error::kind);
+    let io = io_kind(error);
     if error.is_connect() {
         let reason = match io {
             Some(std::io::ErrorKind::ConnectionRefused) => "nothing accepts connections on this port",
             Some(std::io::ErrorKind::HostUnreachable) => "the host is unreachable",
             Some(std::io::ErrorKind::NetworkUnreachable) => "the network is unreachable",
-            Some(std::io::ErrorKind::UnexpectedEof) => {
-                return (ErrorCode::Tls, "The connection was closed during the TLS handshake.".to_owned());
+            // A receiver that does not speak TLS hangs up in the handshake, politely or not.
+            Some(
+                std::io::ErrorKind::UnexpectedEof
+                | std::io::ErrorKind::ConnectionReset
+                | std::io::ErrorKind::BrokenPipe,
+            ) if is_https => {
+                let words =
+                    "No encrypted connection: the receiver hung up in the handshake. Does it speak https on this port?";
+                return (ErrorCode::Tls, words.to_owned());
             }
             _ => "the connection failed",
         };
@@ -254,6 +261,14 @@ fn classify(error: &reqwest::Error) -> Failure {
         return (ErrorCode::Header, "The request could not be built. Edit the webhook.".to_owned());
     }
     (ErrorCode::Reset, "The connection was closed before an answer arrived.".to_owned())
+}
+
+/// What the operating system said: the innermost kind in the chain. I/O errors wrap each other as `Other`.
+fn io_kind(error: &(dyn StdError + 'static)) -> Option<std::io::ErrorKind> {
+    let here = error.downcast_ref::<std::io::Error>();
+    let inner = here.and_then(std::io::Error::get_ref).map(|inner| inner as &(dyn StdError + 'static));
+    let below = inner.and_then(io_kind).or_else(|| error.source().and_then(io_kind));
+    below.or_else(|| here.map(std::io::Error::kind))
 }
 
 /// The first error of this type in the chain, also inside an I/O error.

@@ -17,6 +17,14 @@ pub async fn insert_once(db: &impl ConnectionTrait, key: &str, value: &str) -> R
     Ok(find(db, key).await?.unwrap_or_else(|| value.to_owned()))
 }
 
+/// Stores the value, over the one there may be.
+pub async fn put(db: &impl ConnectionTrait, key: &str, value: &str) -> Result<()> {
+    let row = setting::ActiveModel { key: Set(key.to_owned()), value: Set(value.to_owned()) };
+    let replace = OnConflict::column(setting::Column::Key).update_column(setting::Column::Value).to_owned();
+    setting::Entity::insert(row).on_conflict(replace).exec_without_returning(db).await?;
+    Ok(())
+}
+
 /// Removes the value, if it is this one. Answers whether it was.
 pub async fn take(db: &impl ConnectionTrait, key: &str, value: &str) -> Result<bool> {
     use sea_orm::{ColumnTrait, QueryFilter};

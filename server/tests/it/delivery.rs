@@ -171,6 +171,22 @@ async fn each_failure_is_said_in_words() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn https_to_a_receiver_that_resets_the_handshake_is_a_tls_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("https://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 16]).await;
+            // Closing with a lingering time of zero, and unread bytes, sends RST.
+            let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        }
+    });
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let (error, _) = failure(&server, &url).await;
+    assert!(error.contains("No encrypted connection: the receiver hung up"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_success_whose_body_breaks_off_is_a_success() {
     for answer in [
         &b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart"[..],

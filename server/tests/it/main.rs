@@ -9,4 +9,5 @@ mod form;
 mod harness;
 mod ingest;
 mod permission;
+mod retention;
 mod store;

@@ -101,6 +101,61 @@ on_both! {
 }
 
 on_both! {
+    async fn many_events_tasks_and_webhooks_make_exactly_the_requests_expected(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let occurrence = json!({"type": "vms", "event": "poweron", "object": {"id": "vm-1", "name": "web"}});
+        server.post(&key, &occurrence).await;
+        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+        // Two tasks on one webhook; the first is named by two events, which both fire.
+        let (first, second) =
+            (server.task("first", webhook, "${TASK}", false).await, server.task("second", webhook, "${TASK}", false).await);
+        server.event(first).await;
+        server.event(second).await;
+        let about_it = model::event::EventDraft {
+            event: "vms.poweron".into(),
+            object: "1".into(),
+            task: first.to_string(),
+            ..model::event::EventDraft::new_form()
+        };
+        server.services.backend().events.save(None, about_it).await.expect("an event");
+        let (_, answer) = server.post(&key, &occurrence).await;
+        assert_eq!(answer["occurrences"][0]["tasks_started"], 2);
+        server.deliveries_until(all_settled).await;
+        let mut bodies: Vec<_> = inbox.received().into_iter().map(|request| request.body).collect();
+        bodies.sort_unstable();
+        assert_eq!(bodies, ["\"first\"", "\"second\""]);
+    }
+
+    async fn a_receiver_that_asks_for_time_gets_it(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let busy = raw_receiver(b"HTTP/1.1 503 Busy\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n").await;
+        fire(&server, &busy, "1").await;
+        let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 1)).await;
+        let next = rows[0].next.clone().expect("a next attempt");
+        assert_eq!(next.machine, "2025-10-16T15:39:07.000Z", "a minute after the beginning");
+    }
+
+    async fn a_large_answer_is_capped_and_its_end_marked(test: TestStore) {
+        use sea_orm::{ConnectionTrait, Statement};
+        static ANSWER: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+            [&b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"[..], &[b'x'; 1_000_000]].concat()
+        });
+        let server = TestServer::start(test).await;
+        fire(&server, &raw_receiver(&ANSWER).await, "3").await;
+        let rows = server.deliveries_until(all_settled).await;
+        assert_eq!((rows[0].status, rows[0].attempts), (Status::Sent, 1));
+        let db = server.services.store.read();
+        let sql = "SELECT length(answer_body) AS bytes, answer_note FROM attempt";
+        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await;
+        let row = row.expect("asked").expect("an attempt");
+        // PostgreSQL's length is a 32-bit integer, SQLite's is not.
+        let bytes = row.try_get::<i32>("", "bytes").expect("a number");
+        assert_eq!(bytes, 64 * 1024);
+        assert_eq!(row.try_get::<String>("", "answer_note").expect("a note"), "truncated at 64 KiB");
+    }
+
     async fn hostile_names_stay_inside_their_string(test: TestStore) {
         let server = TestServer::start(test).await;
         let inbox = TestInbox::start().await;

@@ -83,6 +83,21 @@ test('moving a webhook to another target demands its secret again', async ({ pag
   await expect(page.getByLabel('URL')).toHaveValue('http://127.0.0.1:10/b');
 });
 
+test('a form that was saved can be saved again', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await open(page, hook, '/webhooks/new');
+  await page.getByLabel('Name*', { exact: false }).first().fill('first');
+  await page.getByLabel('URL').fill(hook.inbox);
+  await submit(page);
+  await expect(page.getByRole('heading', { level: 1, name: 'Webhook: first' })).toBeVisible();
+  for (const name of ['second', 'third']) {
+    await alive(page);
+    await page.getByLabel('Name*', { exact: false }).first().fill(name);
+    await submit(page);
+    await expect(page.getByRole('heading', { level: 1, name: `Webhook: ${name}` })).toBeVisible();
+  }
+});
+
 test('wrong tasks and events are explained', async ({ page, hook }) => {
   await signIn(page, hook);
   await open(page, hook, '/tasks/new');

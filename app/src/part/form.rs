@@ -139,7 +139,7 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
             let result = save(self.draft.get_untracked()).await;
             self.is_busy.set(false);
             match result {
-                Ok(saved) => navigate(&path_of(saved), leptos_router::NavigateOptions::default()),
+                Ok(saved) => go_to(&path_of(saved), &navigate),
                 Err(error) => {
                     let first = error.fields.0.first().map(|field| field.field.clone());
                     self.server.set(Some(error));
@@ -149,6 +149,17 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
                 }
             }
         });
+    }
+}
+
+/// Opens the saved row. Where the form is that row's own page, it is loaded anew: it has another revision now.
+fn go_to(path: &str, navigate: &impl Fn(&str, leptos_router::NavigateOptions)) {
+    let location = window().location();
+    if location.pathname().is_ok_and(|here| here == path) {
+        // A reload that the browser refuses leaves the form as it was, saved.
+        let _ = location.reload();
+    } else {
+        navigate(path, leptos_router::NavigateOptions::default());
     }
 }
 

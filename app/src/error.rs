@@ -77,7 +77,7 @@ impl AppError {
 
 impl From<FieldErrors> for AppError {
     fn from(fields: FieldErrors) -> Self {
-        let message = match fields.len() {
+        let message = match fields.count_fields() {
             1 => "1 field needs attention.".to_owned(),
             count => format!("{count} fields need attention."),
         };

@@ -28,7 +28,8 @@ test('a wrong webhook is explained field by field and nothing typed is lost', as
   await expect(await message(page, 'Headers')).toContainText('Line 2');
   await expect(await message(page, 'Timeout')).toContainText('from 3 to 120 seconds');
   await expect(await message(page, 'Retries')).toContainText('from 0 to 100');
-  await expect(page.getByText('need attention')).toBeVisible();
+  // Six fields: the two wrong lines are in one.
+  await expect(page.getByText('6 fields need attention')).toBeVisible();
   await expect(page.getByText('Anyone between here and the target')).toBeVisible();
 
   await expect(page.getByLabel('Name*', { exact: false }).first()).toHaveValue('x'.repeat(129));

@@ -42,6 +42,11 @@ impl FieldErrors {
         self.0.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
 
+    /// How many fields are wrong; several lines of one may be.
+    pub fn count_fields(&self) -> usize {
+        self.0.iter().map(|error| &error.field).collect::<std::collections::BTreeSet<_>>().len()
+    }
+
     /// Nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -186,7 +186,7 @@ where
     let note = move || {
         let problems = form.problems();
         let first = problems.0.first()?.field.clone();
-        let count = problems.len();
+        let count = problems.count_fields();
         let words = if count == 1 { "1 field".to_owned() } else { format!("{count} fields") };
         let verb = if count == 1 { " needs attention" } else { " need attention" };
         Some(view! { "Not saved: " <a href=format!("#{first}") rel="external">{words}</a> {verb} })

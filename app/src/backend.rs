@@ -1,12 +1,19 @@
 //! What the console asks of the server: one small trait per resource, implemented there, handed over by context.
 //!
-//! Callers have already checked the permission. Every method answers with words a person may read.
+//! Callers have already checked the permission. Every method answers with words a person may read. `by` is the name of
+//! the account that acts.
 
 use crate::error::AppError;
-use crate::view::{DeliveryRow, EventForm, EventRow, TaskForm, TaskRow, WebhookForm, WebhookRow};
+use crate::view::{
+    DeliveryRow, EventForm, EventRow, PreviewRequest, ReleaseChoice, TaskForm, TaskRow, WebhookForm, WebhookRow, Why,
+};
 use async_trait::async_trait;
+use model::catalog::{Catalog, EventKindDraft, TypeDraft};
 use model::event::EventDraft;
-use model::id::{EventId, TaskId, WebhookId};
+use model::id::{CategoryId, EventId, ObjectId, TagId, TaskId, WebhookId};
+use model::object::ObjectDraft;
+use model::preview::Preview;
+use model::tag::{CategoryDraft, TagDraft};
 use model::task::TaskDraft;
 use model::webhook::WebhookDraft;
 use std::sync::Arc;
@@ -19,6 +26,9 @@ pub struct Backend {
     pub tasks: Arc<dyn Tasks>,
     pub events: Arc<dyn Events>,
     pub deliveries: Arc<dyn Deliveries>,
+    pub occurrences: Arc<dyn Occurrences>,
+    pub inventory: Arc<dyn Inventory>,
+    pub catalog: Arc<dyn Catalogue>,
 }
 
 /// Webhooks.
@@ -30,6 +40,14 @@ pub trait Webhooks: Send + Sync {
     async fn load_form(&self, id: WebhookId) -> Result<WebhookForm, AppError>;
     /// Creates or changes one.
     async fn save(&self, id: Option<WebhookId>, draft: WebhookDraft) -> Result<WebhookId, AppError>;
+    /// Deletes them all, or none: refused with the list while tasks use one.
+    async fn delete(&self, ids: Vec<WebhookId>) -> Result<(), AppError>;
+    /// Holds everything that waits or comes for it.
+    async fn pause(&self, id: WebhookId) -> Result<(), AppError>;
+    /// Ends a pause, and lets go what was held as chosen.
+    async fn resume(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError>;
+    /// Lets go, or gives up, what waits since the target has changed.
+    async fn confirm_target(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError>;
 }
 
 /// Tasks.
@@ -41,6 +59,12 @@ pub trait Tasks: Send + Sync {
     async fn load_form(&self, id: Option<TaskId>) -> Result<TaskForm, AppError>;
     /// Creates or changes one.
     async fn save(&self, id: Option<TaskId>, draft: TaskDraft) -> Result<TaskId, AppError>;
+    /// Deletes them all, or none: refused with the list while events start one.
+    async fn delete(&self, ids: Vec<TaskId>) -> Result<(), AppError>;
+    /// Starts one by hand, also a disabled one. Answers its delivery's public id.
+    async fn execute(&self, id: TaskId, by: String) -> Result<String, AppError>;
+    /// What its message would look like, byte for byte.
+    async fn preview(&self, request: PreviewRequest) -> Result<Preview, AppError>;
 }
 
 /// Events.
@@ -52,6 +76,8 @@ pub trait Events: Send + Sync {
     async fn load_form(&self, id: Option<EventId>) -> Result<EventForm, AppError>;
     /// Creates or changes one.
     async fn save(&self, id: Option<EventId>, draft: EventDraft) -> Result<EventId, AppError>;
+    /// Deletes them all.
+    async fn delete(&self, ids: Vec<EventId>) -> Result<(), AppError>;
 }
 
 /// Deliveries.
@@ -59,4 +85,47 @@ pub trait Events: Send + Sync {
 pub trait Deliveries: Send + Sync {
     /// The newest, newest first; at most 100.
     async fn list_newest(&self) -> Result<Vec<DeliveryRow>, AppError>;
+    /// Sends one again, with the webhook of now or as it was. Answers the new delivery's public id.
+    async fn replay(&self, uuid: String, as_it_was: bool, by: String) -> Result<String, AppError>;
+    /// Gives one up that waits.
+    async fn discard(&self, uuid: String, by: String) -> Result<(), AppError>;
+}
+
+/// Occurrences.
+#[async_trait]
+pub trait Occurrences: Send + Sync {
+    /// What became of one, and why.
+    async fn why(&self, uuid: String) -> Result<Why, AppError>;
+}
+
+/// Objects and tags.
+#[async_trait]
+pub trait Inventory: Send + Sync {
+    /// Creates or changes an object by hand.
+    async fn save_object(&self, id: Option<ObjectId>, draft: ObjectDraft) -> Result<ObjectId, AppError>;
+    /// Deletes objects, or none: refused with the list while events name one.
+    async fn delete_objects(&self, ids: Vec<ObjectId>) -> Result<(), AppError>;
+    /// Creates or changes a category.
+    async fn save_category(&self, id: Option<CategoryId>, draft: CategoryDraft) -> Result<CategoryId, AppError>;
+    /// Deletes a category with its tags: refused with the list while events name one of them.
+    async fn delete_category(&self, id: CategoryId) -> Result<(), AppError>;
+    /// Makes a tag.
+    async fn add_tag(&self, draft: TagDraft) -> Result<TagId, AppError>;
+    /// Deletes a tag: refused with the list while events name it.
+    async fn delete_tag(&self, id: TagId) -> Result<(), AppError>;
+}
+
+/// Object types and what can happen to them.
+#[async_trait]
+pub trait Catalogue: Send + Sync {
+    /// The built-in types and those of the admins.
+    async fn load(&self) -> Result<Catalog, AppError>;
+    /// Adds a type.
+    async fn add_type(&self, draft: TypeDraft) -> Result<(), AppError>;
+    /// Adds an event to a type.
+    async fn add_event(&self, type_id: String, draft: EventKindDraft) -> Result<(), AppError>;
+    /// Deletes a type of an admin: refused with the list while events name it.
+    async fn delete_type(&self, type_id: String) -> Result<(), AppError>;
+    /// Deletes an event of an admin: refused with the list while events name it.
+    async fn delete_event(&self, type_id: String, event_id: String) -> Result<(), AppError>;
 }

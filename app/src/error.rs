@@ -56,17 +56,38 @@ pub struct AppError {
     /// The wrong fields of a refused draft.
     #[serde(default)]
     pub fields: FieldErrors,
+    /// What stands in the way, each with where it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
+}
+
+/// A thing of the console, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// What it is called.
+    pub label: String,
+    /// The path of its page.
+    pub href: String,
 }
 
 impl AppError {
     /// A failure without wrong fields.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), fields: FieldErrors::default() }
+        Self { code, message: message.into(), fields: FieldErrors::default(), links: Vec::new() }
     }
 
     /// No such thing: `what` is "webhook".
     pub fn not_found(what: &str) -> Self {
         Self::new(Code::NotFound, format!("There is no such {what}. It may have been deleted."))
+    }
+
+    /// `what` ("The webhook Chat") cannot be deleted: others use it.
+    pub fn in_use(what: &str, links: Vec<Link>) -> Self {
+        let names: Vec<_> = links.iter().take(5).map(|link| link.label.as_str()).collect();
+        let more = links.len().saturating_sub(names.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let message = format!("{what} is used by {}{more}. Nothing was deleted.", names.join(", "));
+        Self { links, ..Self::new(Code::Conflict, message) }
     }
 
     /// Whoever asks may not do this.
@@ -81,7 +102,7 @@ impl From<FieldErrors> for AppError {
             1 => "1 field needs attention.".to_owned(),
             count => format!("{count} fields need attention."),
         };
-        Self { code: Code::Invalid, message, fields }
+        Self { code: Code::Invalid, message, fields, links: Vec::new() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What pages show: rows and forms as the server hands them to the browser. Times are already written out.
 
+use model::catalog::Catalog;
 use model::event::EventDraft;
 use model::task::TaskDraft;
 use model::webhook::{Authorization, StoredWebhook, WebhookDraft};
@@ -55,6 +56,8 @@ pub struct WebhookForm {
     pub allows_insecure_tls: bool,
     /// Its authorization.
     pub authorization: Authorization,
+    /// Whether it signs what it sends.
+    pub is_signing: bool,
 }
 
 impl WebhookForm {
@@ -64,8 +67,108 @@ impl WebhookForm {
             origin: self.origin.clone(),
             allows_insecure_tls: self.allows_insecure_tls,
             authorization: self.authorization.clone(),
+            is_signing: self.is_signing,
         }
     }
+}
+
+/// What happens to held deliveries when a webhook is resumed or its target confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Held {
+    /// All go on.
+    All,
+    /// Of each object the newest goes on, the others are given up.
+    Newest,
+    /// None goes on.
+    None,
+}
+
+/// How a hold is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseChoice {
+    /// Which go on.
+    pub held: Held,
+    /// How many a second; `None`: as fast as it goes.
+    pub per_second: Option<u32>,
+}
+
+/// A message to be previewed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewRequest {
+    /// The task's name as typed.
+    pub task: String,
+    /// The webhook's id as chosen; its content type decides how values are escaped.
+    pub webhook: String,
+    /// The message as typed.
+    pub message: String,
+    /// The public id of a past occurrence; empty: a sample.
+    pub occurrence: String,
+}
+
+/// What became of an occurrence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    /// Its public id.
+    pub id: String,
+    /// Its type's id.
+    pub type_id: String,
+    /// "Virtual Machines".
+    pub type_label: String,
+    /// Its event's id.
+    pub event_id: String,
+    /// "Power On".
+    pub event_label: String,
+    /// Whether the catalogue knows the kind.
+    pub is_known: bool,
+    /// The object's name as it was.
+    pub object: Option<String>,
+    /// The object's external id as it was.
+    pub object_id: Option<String>,
+    /// The tags it carried, `Environment/production`.
+    pub tags: Vec<String>,
+    /// Where it came from.
+    pub source: String,
+    /// When it was received.
+    pub received: When,
+    /// When it happened, by the sender's clock.
+    pub occurred: Option<When>,
+    /// Its data, as JSON.
+    pub data: Option<String>,
+    /// How often it was repeated; repeats start nothing.
+    pub repeats: u32,
+    /// Every event of its type and event, and what came of it.
+    pub considered: Vec<Considered>,
+}
+
+/// An event that was considered for an occurrence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Considered {
+    /// The event's id.
+    pub event_id: i64,
+    /// "Any", "web-01", "tag Environment/production".
+    pub scope: String,
+    /// The task's id.
+    pub task_id: i64,
+    /// The task's name as it was.
+    pub task: String,
+    /// Why it did not fire; `None`: it fired.
+    pub reason: Option<model::matching::Reason>,
+    /// The same in words.
+    pub words: String,
+    /// What was sent because of it.
+    pub deliveries: Vec<SentBecause>,
+}
+
+/// A delivery that an event caused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentBecause {
+    /// Its public id.
+    pub id: String,
+    /// Where it stands.
+    pub status: model::delivery::Status,
+    /// Through which webhook.
+    pub webhook: String,
 }
 
 /// A row of the task list.
@@ -139,6 +242,21 @@ pub struct EventForm {
     pub tasks: Vec<Choice>,
     /// The known objects, by type.
     pub objects: Vec<ObjectGroup>,
+    /// The tags, as `Category - Tag`.
+    pub tags: Vec<TagChoice>,
+    /// The types and their events.
+    pub catalog: Catalog,
+}
+
+/// A tag to choose, and which types carry it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagChoice {
+    /// Its id.
+    pub value: String,
+    /// `Environment - production`.
+    pub label: String,
+    /// The types that may carry it.
+    pub type_ids: Vec<String>,
 }
 
 /// A row of the delivery list.

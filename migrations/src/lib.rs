@@ -8,6 +8,8 @@ use sea_orm_migration::prelude::*;
 
 mod column;
 mod m0001_start;
+mod m0002_engine;
+mod table;
 
 /// Every migration, in order.
 #[derive(Debug)]
@@ -16,6 +18,6 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_start::Migration)]
+        vec![Box::new(m0001_start::Migration), Box::new(m0002_engine::Migration)]
     }
 }

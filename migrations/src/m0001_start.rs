@@ -1,6 +1,7 @@
 //! The first schema: people and keys, webhooks, tasks and events, and what comes of them.
 
 use crate::column::{boolean, bytes, int, key, text, uuid};
+use crate::table::{create, create_with, index, references};
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
@@ -41,45 +42,6 @@ impl MigrationTrait for Migration {
         }
         Ok(())
     }
-}
-
-async fn create(manager: &SchemaManager<'_>, name: &'static str, columns: Vec<ColumnDef>) -> Result<(), DbErr> {
-    create_with(manager, name, columns, |table| table).await
-}
-
-async fn create_with(
-    manager: &SchemaManager<'_>,
-    name: &'static str,
-    columns: Vec<ColumnDef>,
-    more: impl FnOnce(&mut TableCreateStatement) -> &mut TableCreateStatement,
-) -> Result<(), DbErr> {
-    let mut table = Table::create();
-    table.table(Alias::new(name));
-    for mut column in columns {
-        table.col(&mut column);
-    }
-    manager.create_table(more(&mut table).to_owned()).await
-}
-
-fn references(
-    from: &'static str,
-    column: &'static str,
-    to: &'static str,
-    on_delete: ForeignKeyAction,
-) -> ForeignKeyCreateStatement {
-    ForeignKey::create()
-        .name(format!("{from}_{column}_fk"))
-        .from(Alias::new(from), Alias::new(column))
-        .to(Alias::new(to), Alias::new("id"))
-        .on_delete(on_delete)
-        .to_owned()
-}
-
-/// An index in SQL that both databases read alike; `rest` is the column list and, for a partial one, its condition.
-async fn index(manager: &SchemaManager<'_>, name: &str, table: &str, is_unique: bool, rest: &str) -> Result<(), DbErr> {
-    let unique = if is_unique { "UNIQUE " } else { "" };
-    let sql = format!("CREATE {unique}INDEX {name} ON {table} {rest}");
-    manager.get_connection().execute_unprepared(&sql).await.map(drop)
 }
 
 async fn access_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {

@@ -36,6 +36,8 @@ pub enum Scope {
     Ingest,
     /// Write objects and their tags.
     Inventory,
+    /// Read occurrences and why they fired or did not.
+    Read,
 }
 
 impl Role {
@@ -74,6 +76,7 @@ impl Scope {
         match self {
             Self::Ingest => "ingest",
             Self::Inventory => "inventory",
+            Self::Read => "read",
         }
     }
 }
@@ -81,9 +84,9 @@ impl Scope {
 impl std::str::FromStr for Scope {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Ingest, Self::Inventory]
+        [Self::Ingest, Self::Inventory, Self::Read]
             .into_iter()
             .find(|scope| scope.as_str() == text)
-            .ok_or_else(|| "the scopes are ingest and inventory".to_owned())
+            .ok_or_else(|| "the scopes are ingest, inventory and read".to_owned())
     }
 }

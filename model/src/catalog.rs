@@ -1,123 +1,315 @@
-//! The built-in object types and their events (`spec/engine.md` §1, *Catalogue*).
+//! Object types and their events (`spec/engine.md` §1, *Catalogue*): the built-in ones, and those that admins add.
 //!
-//! Ids are the original's table names, so that its clients understand us.
+//! Ids are the original's table names, so that its clients understand us. A [`Catalog`] is a value: the built-in table
+//! here, extended by the server with what its database holds.
+
+use crate::occurrence::is_word;
+use crate::{field_error::FieldErrors, text};
+use serde::{Deserialize, Serialize};
+
+/// The type of console accounts, which the console alone reports about.
+pub const USERS: &str = "users";
+/// The type of webhooks as objects: what the dispatcher itself reports about.
+pub const WEBHOOKS: &str = "webhooks";
+
+/// Whether only the console may report about objects of this type, and write them.
+pub fn is_own(type_id: &str) -> bool {
+    type_id == USERS || type_id == WEBHOOKS
+}
+
+/// How grave a log line or an alarm is, as `data.level` carries it.
+pub const LEVELS: &[&str] = &["audit", "message", "warning", "error", "critical", "summary", "debug"];
 
 /// One event of a type: `poweron`, "Power On".
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventKind {
     /// The id in occurrences and rows.
-    pub id: &'static str,
+    pub id: String,
     /// The label in the console.
-    pub label: &'static str,
+    pub label: String,
 }
 
 /// One area of the managed system.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact of the catalogue's table")]
 pub struct ObjectType {
     /// The id in occurrences and rows.
-    pub id: &'static str,
+    pub id: String,
     /// "Virtual Machine": labels the object field.
-    pub singular: &'static str,
+    pub singular: String,
     /// "Virtual Machines": labels the type in selects.
-    pub plural: &'static str,
+    pub plural: String,
     /// Whether occurrences name an object.
     pub has_objects: bool,
     /// Whether its objects carry tags.
     pub has_tags: bool,
+    /// Whether its events can be narrowed by level.
+    pub has_level: bool,
+    /// Whether its events can be narrowed by source.
+    pub has_source: bool,
     /// What can happen.
-    pub events: &'static [EventKind],
+    pub events: Vec<EventKind>,
 }
 
-macro_rules! events {
-    ($($id:literal $label:literal),*) => { &[$(EventKind { id: $id, label: $label }),*] };
-}
+/// A row of the built-in table: id, plural, singular, properties, events as `id=label`.
+type Row = (&'static str, &'static str, &'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-/// Every built-in type that has events, in the order of the form.
-pub const OBJECT_TYPES: &[ObjectType] = &[
-    ObjectType {
-        id: "vms",
-        singular: "Virtual Machine",
-        plural: "Virtual Machines",
-        has_objects: true,
-        has_tags: true,
-        events: events!["poweron" "Power On", "poweroff" "Power Off", "created" "New VM Created"],
-    },
-    ObjectType {
-        id: "users",
-        singular: "User",
-        plural: "Users",
-        has_objects: true,
-        has_tags: true,
-        events: events!["login" "Logged In", "logout" "Logged Out", "login_failed" "Login Failed"],
-    },
-    ObjectType {
-        id: "tenants",
-        singular: "Tenant",
-        plural: "Tenants",
-        has_objects: true,
-        has_tags: true,
-        events: events!["online" "Online", "offline" "Offline", "error" "Error"],
-    },
-    ObjectType {
-        id: "site_syncs_outgoing",
-        singular: "Outgoing Sync",
-        plural: "Outgoing Syncs",
-        has_objects: true,
-        has_tags: false,
-        events: events!["error" "Error", "completed" "Completed"],
-    },
-    ObjectType {
-        id: "alarms",
-        singular: "Alarm",
-        plural: "Alarms",
-        has_objects: false,
-        has_tags: false,
-        events: events!["raised" "Raised", "lowered" "Lowered"],
-    },
-    ObjectType {
-        id: "logs",
-        singular: "Log",
-        plural: "Logs",
-        has_objects: false,
-        has_tags: false,
-        events: events!["created" "Log Created"],
-    },
-    ObjectType {
-        id: "certificates",
-        singular: "Certificate",
-        plural: "Certificates",
-        has_objects: true,
-        has_tags: false,
-        events: events!["before_renewal" "Before Renewal", "after_renewal" "After Renewal"],
-    },
-    ObjectType {
-        id: "update_settings",
-        singular: "System Update",
-        plural: "System Update",
-        has_objects: false,
-        has_tags: false,
-        events: events!["completed" "Update Completed"],
-    },
+const BUILT_IN: &[Row] = &[
+    (
+        "vms",
+        "Virtual Machines",
+        "Virtual Machine",
+        "objects tags",
+        &[("poweron", "Power On"), ("poweroff", "Power Off"), ("created", "New VM Created")],
+    ),
+    (
+        USERS,
+        "Users",
+        "User",
+        "objects tags",
+        &[("login", "Logged In"), ("logout", "Logged Out"), ("login_failed", "Login Failed")],
+    ),
+    (
+        "tenants",
+        "Tenants",
+        "Tenant",
+        "objects tags",
+        &[("online", "Online"), ("offline", "Offline"), ("error", "Error")],
+    ),
+    (
+        "site_syncs_outgoing",
+        "Outgoing Syncs",
+        "Outgoing Sync",
+        "objects",
+        &[("error", "Error"), ("completed", "Completed")],
+    ),
+    ("alarms", "Alarms", "Alarm", "level", &[("raised", "Raised"), ("lowered", "Lowered")]),
+    ("logs", "Logs", "Log", "level source", &[("created", "Log Created")]),
+    (
+        "certificates",
+        "Certificates",
+        "Certificate",
+        "objects",
+        &[("before_renewal", "Before Renewal"), ("after_renewal", "After Renewal")],
+    ),
+    ("update_settings", "System Update", "System Update", "", &[("completed", "Update Completed")]),
+    (WEBHOOKS, "Webhooks", "Webhook", "objects", &[("failing", "Failing"), ("recovered", "Recovered")]),
+    ("clusters", "Clusters", "Cluster", "objects tags", &[]),
+    ("groups", "Groups", "Group", "objects tags", &[]),
+    ("vnets", "Networks", "Network", "objects tags", &[]),
+    ("vnet_rules", "Network Rules", "Network Rule", "objects tags", &[]),
+    ("nodes", "Nodes", "Node", "objects tags", &[]),
+    ("sites", "Sites", "Site", "objects tags", &[]),
+    ("tenant_nodes", "Tenant Nodes", "Tenant Node", "objects tags", &[]),
+    ("vmware_containers", "VMware Containers", "VMware Container", "objects tags", &[]),
+    ("volumes", "Volumes", "Volume", "objects tags", &[]),
 ];
 
-/// The built-in type with this id.
-pub fn find_type(id: &str) -> Option<&'static ObjectType> {
-    OBJECT_TYPES.iter().find(|object_type| object_type.id == id)
+/// Every type that is known, in the order of the form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Catalog(pub Vec<ObjectType>);
+
+impl Default for Catalog {
+    /// The built-in types.
+    fn default() -> Self {
+        let read = |(id, plural, singular, properties, events): &Row| {
+            let has = |word: &str| properties.split(' ').any(|property| property == word);
+            ObjectType {
+                id: (*id).to_owned(),
+                singular: (*singular).to_owned(),
+                plural: (*plural).to_owned(),
+                has_objects: has("objects"),
+                has_tags: has("tags"),
+                has_level: has("level"),
+                has_source: has("source"),
+                events: events
+                    .iter()
+                    .map(|(id, label)| EventKind { id: (*id).to_owned(), label: (*label).to_owned() })
+                    .collect(),
+            }
+        };
+        Self(BUILT_IN.iter().map(read).collect())
+    }
+}
+
+impl Catalog {
+    /// The type with this id.
+    pub fn find(&self, id: &str) -> Option<&ObjectType> {
+        self.0.iter().find(|object_type| object_type.id == id)
+    }
+
+    /// "Power On" for `vms.poweron`; the bare id of what the catalogue does not know.
+    pub fn event_label<'a>(&'a self, type_id: &str, event_id: &'a str) -> &'a str {
+        let found = self.find(type_id).and_then(|object_type| object_type.find_event(event_id));
+        found.map_or(event_id, |event| event.label.as_str())
+    }
+
+    /// "Virtual Machines" for `vms`; the bare id of what the catalogue does not know.
+    pub fn type_label<'a>(&'a self, type_id: &'a str) -> &'a str {
+        self.find(type_id).map_or(type_id, |object_type| object_type.plural.as_str())
+    }
+
+    /// Adds a type of an admin, after the built-in ones.
+    pub fn add_type(&mut self, added: &TypeDefinition) {
+        if self.find(&added.id).is_none() {
+            self.0.push(ObjectType {
+                id: added.id.clone(),
+                singular: added.singular.clone(),
+                plural: added.plural.clone(),
+                has_objects: added.has_objects,
+                has_tags: added.has_tags,
+                has_level: false,
+                has_source: false,
+                events: Vec::new(),
+            });
+        }
+    }
+
+    /// Adds an event of an admin to its type, after the built-in ones.
+    pub fn add_event(&mut self, type_id: &str, event: EventKind) {
+        let found = self.0.iter_mut().find(|object_type| object_type.id == type_id);
+        if let Some(object_type) = found.filter(|object_type| object_type.find_event(&event.id).is_none()) {
+            object_type.events.push(event);
+        }
+    }
 }
 
 impl ObjectType {
     /// The event of this type with this id.
-    pub fn find_event(&self, id: &str) -> Option<&'static EventKind> {
+    pub fn find_event(&self, id: &str) -> Option<&EventKind> {
         self.events.iter().find(|event| event.id == id)
     }
 }
 
-/// "Power On" for `vms.poweron`; the bare id of what the catalogue does not know.
-pub fn event_label<'a>(type_id: &str, event_id: &'a str) -> &'a str {
-    find_type(type_id).and_then(|object_type| object_type.find_event(event_id)).map_or(event_id, |event| event.label)
+/// Whether the type is one of ours, which nobody changes or removes.
+pub fn is_built_in(type_id: &str) -> bool {
+    BUILT_IN.iter().any(|(id, ..)| *id == type_id)
 }
 
-/// "Virtual Machines" for `vms`; the bare id of what the catalogue does not know.
-pub fn type_label(type_id: &str) -> &str {
-    find_type(type_id).map_or(type_id, |object_type| object_type.plural)
+/// Whether the event is one of ours.
+pub fn is_built_in_event(type_id: &str, event_id: &str) -> bool {
+    BUILT_IN.iter().any(|(id, .., events)| *id == type_id && events.iter().any(|(event, _)| *event == event_id))
+}
+
+/// A checked type of an admin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of `ObjectType`")]
+pub struct TypeDefinition {
+    pub id: String,
+    pub singular: String,
+    pub plural: String,
+    pub has_objects: bool,
+    pub has_tags: bool,
+}
+
+/// A type as typed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each field is the form field of that name; the rules stand in `parse`")]
+pub struct TypeDraft {
+    pub id: String,
+    pub singular: String,
+    pub plural: String,
+    pub has_objects: String,
+    pub has_tags: String,
+}
+
+impl TypeDraft {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// Every wrong field, in the order of the form.
+    pub fn parse(&self) -> Result<TypeDefinition, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let id = errors.check("id", parse_word(&self.id));
+        if is_built_in(self.id.trim()) {
+            errors.add("id", "This type is built in. Choose another id.");
+        }
+        let singular = errors.check("singular", text::parse_name(&self.singular, 64));
+        let plural = errors.check("plural", text::parse_name(&self.plural, 64));
+        let has_objects = self.has_objects == "true";
+        let has_tags = self.has_tags == "true";
+        if has_tags && !has_objects {
+            errors.add("has_tags", "Tags stand on objects: a type with tags has objects too.");
+        }
+        match (id, singular, plural) {
+            (Some(id), Some(singular), Some(plural)) if errors.is_empty() => {
+                Ok(TypeDefinition { id, singular, plural, has_objects, has_tags })
+            }
+            _ => Err(errors),
+        }
+    }
+}
+
+/// An event of a type as typed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each field is the form field of that name; the rules stand in `parse`")]
+pub struct EventKindDraft {
+    pub id: String,
+    pub label: String,
+}
+
+impl EventKindDraft {
+    /// Checks both fields, for the type with this id.
+    ///
+    /// # Errors
+    /// Every wrong field, in the order of the form.
+    pub fn parse(&self, type_id: &str) -> Result<EventKind, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let id = errors.check("id", parse_word(&self.id));
+        if is_built_in_event(type_id, self.id.trim()) {
+            errors.add("id", "This event is built in. Choose another id.");
+        }
+        let label = errors.check("label", text::parse_name(&self.label, 64));
+        match (id, label) {
+            (Some(id), Some(label)) if errors.is_empty() => Ok(EventKind { id, label }),
+            _ => Err(errors),
+        }
+    }
+}
+
+fn parse_word(typed: &str) -> Result<String, String> {
+    let id = typed.trim();
+    if is_word(id) { Ok(id.to_owned()) } else { Err("An id has 1 to 64 of a-z, 0-9, _ and -.".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalogue_is_that_of_the_specification() {
+        let catalog = Catalog::default();
+        let vms = catalog.find("vms").expect("built in");
+        assert!(vms.has_objects && vms.has_tags && !vms.has_level);
+        assert_eq!(catalog.event_label("site_syncs_outgoing", "completed"), "Completed");
+        assert_eq!(catalog.event_label("vms", "exploded"), "exploded");
+        let taggable = catalog.0.iter().filter(|object_type| object_type.has_tags).count();
+        assert_eq!(taggable, 12, "the twelve taggable types of the original");
+        let logs = catalog.find("logs").expect("built in");
+        assert!(logs.has_level && logs.has_source && !logs.has_objects);
+    }
+
+    #[test]
+    fn what_admins_add_comes_after_and_never_replaces_what_is_built_in() {
+        let mut catalog = Catalog::default();
+        let draft = TypeDraft {
+            id: "backups".into(),
+            singular: "Backup".into(),
+            plural: "Backups".into(),
+            ..TypeDraft::default()
+        };
+        catalog.add_type(&draft.parse().expect("valid"));
+        catalog.add_event("backups", EventKind { id: "failed".into(), label: "Failed".into() });
+        catalog.add_event("vms", EventKind { id: "poweron".into(), label: "Other".into() });
+        assert_eq!(catalog.event_label("backups", "failed"), "Failed");
+        assert_eq!(catalog.event_label("vms", "poweron"), "Power On");
+        assert!(TypeDraft { id: "vms".into(), ..draft.clone() }.parse().is_err());
+        assert!(TypeDraft { id: "My Type".into(), ..draft.clone() }.parse().is_err());
+        assert!(TypeDraft { has_tags: "true".into(), ..draft }.parse().is_err());
+        let event = EventKindDraft { id: "poweron".into(), label: "Again".into() };
+        assert!(event.parse("vms").is_err() && event.parse("backups").is_ok());
+    }
 }

@@ -53,6 +53,47 @@ impl Status {
     }
 }
 
+/// Why a delivery is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldReason {
+    /// A person paused the webhook.
+    Paused,
+    /// The webhook's breaker is open.
+    Breaker,
+    /// The webhook's target has changed since, and nobody has confirmed that the message may go there.
+    Target,
+    /// Resumed, and let go at a chosen rate.
+    Releasing,
+}
+
+impl HoldReason {
+    /// The word in rows and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Breaker => "breaker",
+            Self::Target => "target",
+            Self::Releasing => "releasing",
+        }
+    }
+
+    /// The reason with this word.
+    pub fn find(word: &str) -> Option<Self> {
+        [Self::Paused, Self::Breaker, Self::Target, Self::Releasing].into_iter().find(|reason| reason.as_str() == word)
+    }
+
+    /// The reason as a sentence for the operator.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Paused => "The webhook is paused.",
+            Self::Breaker => "The webhook keeps failing; a single delivery is tried now and then.",
+            Self::Target => "The webhook's target has changed. Confirm that this may be sent there.",
+            Self::Releasing => "Resumed; let go at the chosen rate.",
+        }
+    }
+}
+
 /// Why an attempt failed. Stable ids: scripts and lists rely on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -151,7 +192,25 @@ pub enum Next {
     Settle(Status),
     /// Another attempt at this instant.
     RetryAt(Timestamp),
+    /// Another attempt, not before this instant, once nothing holds it any more.
+    Hold(HoldReason, Timestamp),
 }
+
+impl Next {
+    /// The same, while the webhook holds its deliveries.
+    #[must_use]
+    pub fn held(self, hold: Option<HoldReason>) -> Self {
+        match (self, hold) {
+            (Self::RetryAt(due), Some(reason)) => Self::Hold(reason, due),
+            (next, _) => next,
+        }
+    }
+}
+
+/// The most deliveries that are held for one webhook.
+pub const HELD_MAX: u64 = 100_000;
+/// How far ahead a due time may lie before the clock is taken to have been set back.
+pub const DUE_MAX: Duration = Duration::from_mins(61);
 
 /// The longest wait a receiver can ask for with `Retry-After`.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
@@ -215,7 +274,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_keeps_its_time_and_what_is_settled_stays_settled() {
+        let retry = Next::RetryAt(NOW);
+        assert_eq!(retry.held(Some(HoldReason::Paused)), Next::Hold(HoldReason::Paused, NOW));
+        assert_eq!(retry.held(None), retry);
+        let sent = Next::Settle(Status::Sent);
+        assert_eq!(sent.held(Some(HoldReason::Breaker)), sent);
+    }
+
+    #[test]
     fn words_are_read_back() {
+        for reason in [HoldReason::Paused, HoldReason::Breaker, HoldReason::Target, HoldReason::Releasing] {
+            assert_eq!(HoldReason::find(reason.as_str()), Some(reason));
+        }
         for status in Status::ALL {
             assert_eq!(Status::find(status.as_str()), Some(status));
         }

@@ -1,21 +1,34 @@
 //! Events: when to start a task.
 
-use crate::catalog;
+use crate::catalog::{Catalog, LEVELS, ObjectType};
 use crate::field_error::FieldErrors;
-use crate::id::{ObjectId, TaskId};
+use crate::id::{ObjectId, TagId, TaskId};
+use crate::text;
 use serde::{Deserialize, Serialize};
 
 /// Which objects an event is about. The kind is explicit: nothing ever turns one into another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "id", rename_all = "snake_case")]
 pub enum EventScope {
     /// Any object of the type, or a type without objects.
     Any,
     /// This object only.
     Object(ObjectId),
+    /// Objects that carry this tag at the time of the occurrence.
+    Tag(TagId),
+}
+
+/// What narrows events of types without objects. An absent one lets everything through.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventFilters {
+    /// The occurrence's `data.level` has to be this one of [`LEVELS`].
+    pub level: Option<String>,
+    /// The occurrence's `data.source` (or else its own source) has to be this.
+    pub source: Option<String>,
 }
 
 /// A checked event, ready to be stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// The object type's id.
     pub type_id: String,
@@ -23,6 +36,8 @@ pub struct Event {
     pub event_id: String,
     /// Which objects it is about.
     pub scope: EventScope,
+    /// What else has to hold.
+    pub filters: EventFilters,
     /// What it starts.
     pub task_id: TaskId,
     /// Whether it fires.
@@ -36,56 +51,100 @@ pub struct Event {
 pub struct EventDraft {
     /// `vms.poweron`: type and event in one value, so that one grouped select works without WASM.
     pub event: String,
-    /// Empty for any object.
+    /// `true`: the tag decides, else the object.
+    pub use_tag: String,
+    /// [`ANY`], or an object's id. Never empty: what was lost on the way must not become "any".
     pub object: String,
+    pub tag: String,
+    /// Empty for every level.
+    pub level: String,
+    /// Empty for every source.
+    pub source: String,
     pub task: String,
     pub enabled: String,
     /// The revision the form was opened on; empty for a new event.
     pub revision: String,
 }
 
+/// The value of `object` that stands for any.
+pub const ANY: &str = "any";
+
 impl EventDraft {
     /// A new event, as the form shows it first.
     pub fn new_form() -> Self {
-        Self { enabled: "true".into(), ..Self::default() }
+        Self { enabled: "true".into(), object: ANY.into(), ..Self::default() }
     }
 
-    /// Checks every field. Whether the task and the object exist is the service's to say.
+    /// The type that is chosen, if the catalogue knows it.
+    pub fn object_type<'a>(&self, catalog: &'a Catalog) -> Option<&'a ObjectType> {
+        catalog.find(self.event.rsplit_once('.')?.0)
+    }
+
+    /// Checks every field. Whether the task, the object and the tag exist is the service's to say.
     ///
     /// # Errors
     /// Every wrong field, in the order of the form.
-    pub fn parse(&self) -> Result<Event, FieldErrors> {
+    pub fn parse(&self, catalog: &Catalog) -> Result<Event, FieldErrors> {
         let mut errors = FieldErrors::default();
-        let kind = self.event.rsplit_once('.').and_then(|(type_id, event_id)| {
-            let object_type = catalog::find_type(type_id)?;
-            object_type.find_event(event_id).map(|event| (object_type, event))
-        });
-        if kind.is_none() {
+        let object_type = self.object_type(catalog);
+        let event_id = self.event.rsplit_once('.').map(|(_, event_id)| event_id);
+        let event = object_type.zip(event_id).and_then(|(object_type, id)| object_type.find_event(id));
+        if event.is_none() {
             errors.add("event", "Choose what should start the task.");
         }
-        let scope = errors.check("object", parse_scope(&self.object, kind.map(|(object_type, _)| object_type)));
+        let scope = self.parse_scope(object_type, &mut errors);
+        let filters = self.parse_filters(object_type, &mut errors);
         let task_id = errors.check("task", self.task.parse().map_err(|_| "Choose a task.".to_owned()));
-        match (kind, scope, task_id) {
-            (Some((object_type, event)), Some(scope), Some(task_id)) if errors.is_empty() => Ok(Event {
-                type_id: object_type.id.to_owned(),
-                event_id: event.id.to_owned(),
+        match (object_type, event, scope, task_id) {
+            (Some(object_type), Some(event), Some(scope), Some(task_id)) if errors.is_empty() => Ok(Event {
+                type_id: object_type.id.clone(),
+                event_id: event.id.clone(),
                 scope,
+                filters,
                 task_id,
                 is_enabled: self.enabled == "true",
             }),
             _ => Err(errors),
         }
     }
-}
 
-fn parse_scope(typed: &str, object_type: Option<&catalog::ObjectType>) -> Result<EventScope, String> {
-    if typed.is_empty() {
-        return Ok(EventScope::Any);
+    fn parse_scope(&self, object_type: Option<&ObjectType>, errors: &mut FieldErrors) -> Option<EventScope> {
+        if self.use_tag == "true" {
+            if let Some(object_type) = object_type.filter(|object_type| !object_type.has_tags) {
+                errors.add("use_tag", format!("{} carry no tags. Turn Use Tag off.", object_type.plural));
+                return None;
+            }
+            return errors.check("tag", self.tag.parse().map(EventScope::Tag).map_err(|_| "Choose a tag.".to_owned()));
+        }
+        if self.object == ANY {
+            return Some(EventScope::Any);
+        }
+        if let Some(object_type) = object_type.filter(|object_type| !object_type.has_objects) {
+            errors.add("object", format!("{} have no objects to choose from. Choose Any.", object_type.plural));
+            return None;
+        }
+        let chosen = self.object.parse().map(EventScope::Object);
+        errors.check("object", chosen.map_err(|_| "Choose one of the listed objects, or Any.".to_owned()))
     }
-    if let Some(object_type) = object_type.filter(|object_type| !object_type.has_objects) {
-        return Err(format!("{} have no objects to choose from. Choose Any.", object_type.plural));
+
+    fn parse_filters(&self, object_type: Option<&ObjectType>, errors: &mut FieldErrors) -> EventFilters {
+        let mut filters = EventFilters::default();
+        if !self.level.is_empty() {
+            if !LEVELS.contains(&self.level.as_str()) {
+                errors.add("level", "Choose one of the listed levels, or every level.");
+            } else if object_type.is_some_and(|object_type| !object_type.has_level) {
+                errors.add("level", "This type has no levels. Choose every level.");
+            }
+            filters.level = Some(self.level.clone());
+        }
+        if !self.source.trim().is_empty() {
+            if object_type.is_some_and(|object_type| !object_type.has_source) {
+                errors.add("source", "This type has no sources. Leave it empty.");
+            }
+            filters.source = errors.check("source", text::parse_name(&self.source, 255));
+        }
+        filters
     }
-    typed.parse().map(EventScope::Object).map_err(|_| "Choose one of the listed objects, or Any.".to_owned())
 }
 
 #[cfg(test)]
@@ -93,7 +152,7 @@ mod tests {
     use super::*;
 
     fn wrong_fields(draft: &EventDraft) -> Vec<String> {
-        match draft.parse() {
+        match draft.parse(&Catalog::default()) {
             Ok(event) => panic!("accepted {event:?}"),
             Err(errors) => errors.0.into_iter().map(|error| error.field).collect(),
         }
@@ -102,15 +161,52 @@ mod tests {
     #[test]
     fn each_field_is_refused_by_its_own_rule() {
         let valid = EventDraft { event: "vms.poweron".into(), task: "3".into(), ..EventDraft::new_form() };
-        assert_eq!(valid.parse().map(|event| event.scope), Ok(EventScope::Any));
-        assert_eq!(wrong_fields(&EventDraft::default()), ["event", "task"]);
-        assert_eq!(wrong_fields(&EventDraft { event: "vms.explode".into(), ..valid.clone() }), ["event"]);
-        assert_eq!(wrong_fields(&EventDraft { event: "vms".into(), ..valid.clone() }), ["event"]);
-        assert_eq!(wrong_fields(&EventDraft { object: "web-01".into(), ..valid.clone() }), ["object"]);
-        assert_eq!(
-            wrong_fields(&EventDraft { event: "logs.created".into(), object: "1".into(), ..valid.clone() }),
-            ["object"]
-        );
-        assert_eq!(wrong_fields(&EventDraft { task: "-".into(), ..valid }), ["task"]);
+        assert_eq!(valid.parse(&Catalog::default()).map(|event| event.scope), Ok(EventScope::Any));
+        assert_eq!(wrong_fields(&EventDraft::default()), ["event", "object", "task"]);
+        let change = |change: fn(&mut EventDraft)| {
+            let mut draft = valid.clone();
+            change(&mut draft);
+            draft
+        };
+        for (draft, field) in [
+            (change(|draft| draft.event = "vms.explode".into()), "event"),
+            (change(|draft| draft.event = "vms".into()), "event"),
+            (change(|draft| draft.object = "web-01".into()), "object"),
+            (change(|draft| draft.object = String::new()), "object"),
+            (change(|draft| (draft.event, draft.object) = ("logs.created".into(), "1".into())), "object"),
+            (change(|draft| draft.use_tag = "true".into()), "tag"),
+            (change(|draft| (draft.event, draft.use_tag) = ("alarms.raised".into(), "true".into())), "use_tag"),
+            (change(|draft| draft.level = "error".into()), "level"),
+            (change(|draft| (draft.event, draft.level) = ("alarms.raised".into(), "loud".into())), "level"),
+            (change(|draft| draft.source = "kernel".into()), "source"),
+            (change(|draft| draft.task = "-".into()), "task"),
+        ] {
+            assert_eq!(wrong_fields(&draft), [field], "{draft:?}");
+        }
+    }
+
+    #[test]
+    fn a_tag_is_never_widened_to_any() {
+        let draft = EventDraft {
+            event: "vms.poweron".into(),
+            use_tag: "true".into(),
+            tag: "4".into(),
+            task: "3".into(),
+            ..EventDraft::new_form()
+        };
+        assert_eq!(draft.parse(&Catalog::default()).map(|event| event.scope), Ok(EventScope::Tag(TagId(4))));
+    }
+
+    #[test]
+    fn logs_are_narrowed_by_level_and_source() {
+        let draft = EventDraft {
+            event: "logs.created".into(),
+            level: "error".into(),
+            source: " kernel ".into(),
+            task: "3".into(),
+            ..EventDraft::new_form()
+        };
+        let filters = draft.parse(&Catalog::default()).map(|event| event.filters);
+        assert_eq!(filters, Ok(EventFilters { level: Some("error".into()), source: Some("kernel".into()) }));
     }
 }

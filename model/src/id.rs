@@ -40,6 +40,10 @@ ids! {
     EventId;
     /// One thing of the managed system.
     ObjectId;
+    /// A label on objects.
+    TagId;
+    /// What tags have in common: which types may carry them, and whether only one.
+    CategoryId;
     /// One thing that happened.
     OccurrenceId;
     /// One execution of a task.

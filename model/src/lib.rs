@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod account;
+pub mod breaker;
 pub mod catalog;
 pub mod cloud_event;
 pub mod delivery;
@@ -15,10 +16,16 @@ pub mod egress;
 pub mod event;
 pub mod field_error;
 pub mod header;
+pub mod header_editor;
 pub mod id;
+pub mod matching;
 pub mod message;
+pub mod object;
 pub mod occurrence;
+pub mod preview;
 pub mod retry;
+pub mod signature;
+pub mod tag;
 pub mod task;
 pub mod text;
 pub mod time;

@@ -5,6 +5,7 @@
 //! change the structure around it.
 
 use serde_json::Value;
+use std::ops::Range;
 
 /// The most bytes a rendered message may have.
 pub const RENDERED_MAX_BYTES: usize = 1024 * 1024;
@@ -65,8 +66,19 @@ pub struct Variables<'a> {
 pub struct Rendered {
     /// What will be sent, byte for byte.
     pub body: String,
-    /// Paths of `${data.…}` that the occurrence does not have.
-    pub absent: Vec<String>,
+    /// Paths of `${data.…}` that the occurrence does not have, each with its offset in the template.
+    pub absent: Vec<(usize, String)>,
+    /// Where values were filled in.
+    pub spans: Vec<Span>,
+}
+
+/// A value that was filled in, by the bytes of its variable and of the value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// Where the variable stands.
+    pub template: Range<usize>,
+    /// Where its value stands.
+    pub body: Range<usize>,
 }
 
 /// The message grew over [`RENDERED_MAX_BYTES`].
@@ -84,7 +96,7 @@ pub fn render(
     variables: &Variables<'_>,
     random: &mut dyn FnMut() -> u32,
 ) -> Result<Rendered, TooLarge> {
-    let mut out = Rendered { body: String::with_capacity(template.len() + 64), absent: Vec::new() };
+    let mut out = Rendered { body: String::with_capacity(template.len() + 64), ..Rendered::default() };
     let mut place = JsonPlace::default();
     let mut rest = template;
     while let Some(dollar) = rest.find('$') {
@@ -96,10 +108,13 @@ pub fn render(
         } else if let Some((name, after)) = variable_at(tail) {
             match lookup(name, variables, random) {
                 Some(found) => {
+                    let at = template.len() - tail.len();
                     if let Found::Absent(path) = &found {
-                        out.absent.push((*path).to_owned());
+                        out.absent.push((at, (*path).to_owned()));
                     }
+                    let start = out.body.len();
                     substitute(&found, escape, place.in_string, &mut out.body);
+                    out.spans.push(Span { template: at..template.len() - after.len(), body: start..out.body.len() });
                 }
                 None => literal(&tail[..tail.len() - after.len()], &mut out.body, &mut place),
             }
@@ -116,17 +131,18 @@ pub fn render(
     if out.body.len() > RENDERED_MAX_BYTES { Err(TooLarge) } else { Ok(out) }
 }
 
-/// The `${…}` of a template that name no variable, in order, without repeats: pointed out in the form.
-pub fn unknown_variables(template: &str) -> Vec<&str> {
-    let mut unknown = Vec::new();
+/// The `${…}` of a template that name no variable, each by its offset, in order, without repeats: pointed out in the
+/// form.
+pub fn unknown_variables(template: &str) -> Vec<(usize, &str)> {
+    let mut unknown: Vec<(usize, &str)> = Vec::new();
     let mut rest = template;
     while let Some(dollar) = rest.find('$') {
         let tail = &rest[dollar..];
         rest = if let Some(after) = tail.strip_prefix("$${") {
             after
         } else if let Some((name, after)) = variable_at(tail) {
-            if !is_known(name) && !unknown.contains(&name) {
-                unknown.push(name);
+            if !is_known(name) && !unknown.iter().any(|(_, other)| *other == name) {
+                unknown.push((template.len() - tail.len(), name));
             }
             after
         } else {

@@ -3,6 +3,7 @@
 //! Reading is strict: an unknown member is a mistake somebody should hear about, not something to drop in silence.
 
 use crate::field_error::FieldErrors;
+use crate::tag::PER_OBJECT_MAX;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 
@@ -12,7 +13,7 @@ pub const ITEMS_MAX: usize = 1000;
 pub const TEXT_MAX: usize = 255;
 
 /// One thing that happened, checked.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Occurrence {
     /// The object type's id, `vms`.
     pub type_id: String,
@@ -31,12 +32,27 @@ pub struct Occurrence {
 }
 
 /// The object an occurrence names: by id, by name, or both.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ObjectReference {
     /// The id in the system it comes from.
     pub external_id: Option<String>,
     /// The name people know it by.
     pub name: Option<String>,
+    /// The tags it carries from now on, as `Category/tag`; absent changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+}
+
+impl Occurrence {
+    /// Its `data.level`, which alarms and logs are narrowed by.
+    pub fn level(&self) -> Option<&str> {
+        self.data.as_ref()?.get("level")?.as_str()
+    }
+
+    /// Its `data.source`, which logs are narrowed by.
+    pub fn data_source(&self) -> Option<&str> {
+        self.data.as_ref()?.get("source")?.as_str()
+    }
 }
 
 /// Reads one occurrence or an array of them; all or nothing.
@@ -83,17 +99,42 @@ fn parse_item(item: &Value, path: &str, errors: &mut FieldErrors) -> Option<Occu
 
 fn parse_object(members: &Map<String, Value>, path: &str, errors: &mut FieldErrors) -> Option<ObjectReference> {
     let path = format!("{path}object.");
-    refuse_unknown(members, &["id", "name"], &path, errors);
-    let external_id = read_optional(members, "id", &path, errors);
-    let name = read_optional(members, "name", &path, errors);
+    refuse_unknown(members, &["id", "name", "tags"], &path, errors);
+    parse_object_members(members, &path, errors)
+}
+
+/// `id`, `name` and `tags` of an object; `path` ends with a dot.
+pub(crate) fn parse_object_members(
+    members: &Map<String, Value>,
+    path: &str,
+    errors: &mut FieldErrors,
+) -> Option<ObjectReference> {
+    let external_id = read_optional(members, "id", path, errors);
+    let name = read_optional(members, "name", path, errors);
+    let tags = read_tags(members, path, errors);
     if external_id.is_none() && name.is_none() && !members.contains_key("id") && !members.contains_key("name") {
         errors.add(path.trim_end_matches('.'), "An object needs an id or a name.");
         return None;
     }
-    Some(ObjectReference { external_id, name })
+    Some(ObjectReference { external_id, name, tags })
 }
 
-fn refuse_unknown(members: &Map<String, Value>, known: &[&str], path: &str, errors: &mut FieldErrors) {
+fn read_tags(members: &Map<String, Value>, path: &str, errors: &mut FieldErrors) -> Option<Vec<String>> {
+    let value = members.get("tags").filter(|value| !value.is_null())?;
+    let read = |value: &Value| {
+        let text = value.as_str().filter(|text| text.len() <= 2 * TEXT_MAX && !text.contains('\0'))?;
+        text.split_once('/').map(|_| text.to_owned())
+    };
+    let tags: Option<Vec<_>> = value.as_array().and_then(|items| items.iter().map(read).collect());
+    let tags = tags.filter(|tags| tags.len() <= PER_OBJECT_MAX);
+    if tags.is_none() {
+        let message = format!("Write tags as an array of at most {PER_OBJECT_MAX} \"Category/tag\".");
+        errors.add(format!("{path}tags"), message);
+    }
+    tags
+}
+
+pub(crate) fn refuse_unknown(members: &Map<String, Value>, known: &[&str], path: &str, errors: &mut FieldErrors) {
     for name in members.keys().filter(|name| !known.contains(&name.as_str())) {
         let shown: String = name.chars().filter(|c| !crate::text::is_invisible(*c)).take(40).collect();
         errors.add(format!("{path}{shown}"), format!("Unknown member. Known here: {}.", known.join(", ")));
@@ -174,6 +215,8 @@ mod tests {
             (json!({"type": "vms", "event": "poweron", "objects": {}}), vec!["objects"]),
             (json!({"type": "vms", "event": "poweron", "object": "web"}), vec!["object"]),
             (json!({"type": "vms", "event": "poweron", "object": {}}), vec!["object"]),
+            (json!({"type": "vms", "event": "poweron", "object": {"id": "a", "tags": "x"}}), vec!["object.tags"]),
+            (json!({"type": "vms", "event": "poweron", "object": {"id": "a", "tags": ["x"]}}), vec!["object.tags"]),
             (json!({"type": "vms", "event": "poweron", "object": {"id": 7}}), vec!["object.id"]),
             (json!({"type": "vms", "event": "poweron", "object": {"id": "a", "name": ""}}), vec!["object.name"]),
             (json!([{"type": "vms", "event": "poweron", "id": "x".repeat(256)}]), vec!["[0].id"]),

@@ -13,7 +13,7 @@ pub const DESCRIPTION_MAX: usize = 1000;
 pub const MESSAGE_MAX_BYTES: usize = 256 * 1024;
 
 /// A checked task, ready to be stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
     /// Unique, 1 to 64 characters.
     pub name: String,

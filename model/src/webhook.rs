@@ -2,8 +2,8 @@
 
 use crate::field_error::FieldErrors;
 use crate::header::{self, HeaderList};
-use crate::text;
 use crate::url::TargetUrl;
+use crate::{signature, text};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -119,6 +119,8 @@ pub struct Webhook {
     pub authorization: Authorization,
     /// What happens to the secret.
     pub secret: SecretChange,
+    /// What happens to the signing secret.
+    pub signing: SecretChange,
     /// The configured headers, in order.
     pub headers: HeaderList,
     /// Whether a certificate that does not verify is accepted.
@@ -138,6 +140,30 @@ pub struct StoredWebhook {
     pub allows_insecure_tls: bool,
     /// Its authorization.
     pub authorization: Authorization,
+    /// Whether it signs what it sends.
+    pub is_signing: bool,
+}
+
+impl StoredWebhook {
+    /// Whether secrets and waiting deliveries would go somewhere else than they were meant for: another scheme, host or
+    /// port, another TLS setting, another header for the key. Says what changed, as a clause.
+    pub fn target_change(
+        &self,
+        url: &TargetUrl,
+        authorization: &Authorization,
+        allows_insecure_tls: bool,
+    ) -> Option<&'static str> {
+        if let (Authorization::ApiKey { header: was, .. }, Authorization::ApiKey { header: is, .. }) =
+            (&self.authorization, authorization)
+            && !was.eq_ignore_ascii_case(is)
+        {
+            return Some("the header that carries it has changed");
+        }
+        if self.origin != url.origin() {
+            return Some("the scheme, host or port of the URL has changed, and a secret belongs to one target");
+        }
+        (self.allows_insecure_tls != allows_insecure_tls).then_some("Allow Insecure Certificates has changed")
+    }
 }
 
 /// A webhook as typed. Field names are those of the form and of the plain post.
@@ -155,6 +181,9 @@ pub struct WebhookDraft {
     pub api_key_prefix: String,
     pub username: String,
     pub password: String,
+    /// `true`: every attempt is signed (Standard Webhooks).
+    pub sign: String,
+    pub signing_secret: String,
     pub headers: String,
     pub allow_insecure: String,
     pub timeout: String,
@@ -178,6 +207,8 @@ impl Default for WebhookDraft {
             api_key_prefix: String::new(),
             username: String::new(),
             password: String::new(),
+            sign: String::new(),
+            signing_secret: String::new(),
             headers: "Content-Type: application/json".into(),
             allow_insecure: String::new(),
             timeout: "5".into(),
@@ -195,6 +226,7 @@ impl WebhookDraft {
         self.token.clear();
         self.api_key.clear();
         self.password.clear();
+        self.signing_secret.clear();
         self
     }
 
@@ -218,6 +250,11 @@ impl WebhookDraft {
             };
             self.parse_secret(authorization, stored.map(keeps), &mut errors)
         });
+        let changed = stored
+            .zip(url.as_ref())
+            .zip(authorization.as_ref())
+            .and_then(|((stored, url), authorization)| stored.target_change(url, authorization, allows_insecure_tls));
+        let signing = self.parse_signing(stored.is_some_and(|stored| stored.is_signing), changed, &mut errors);
         let headers = match HeaderList::parse(&self.headers, "headers") {
             Ok(headers) => {
                 if let Some(authorization) = &authorization {
@@ -234,12 +271,12 @@ impl WebhookDraft {
         let retries = errors.check("retries", text::parse_number(&self.retries, 0..=100, ""));
         let method =
             errors.check("method", Method::find(&self.method).ok_or("Choose one of the listed methods.".to_owned()));
-        match (name, url, authorization, secret, headers, timeout, retries, method) {
+        match (name, url, authorization, secret.zip(signing), headers, timeout, retries, method) {
             (
                 Some(name),
                 Some(url),
                 Some(authorization),
-                Some(secret),
+                Some((secret, signing)),
                 Some(headers),
                 Some(timeout),
                 Some(retries),
@@ -250,6 +287,7 @@ impl WebhookDraft {
                 method,
                 authorization,
                 secret,
+                signing,
                 headers,
                 allows_insecure_tls,
                 timeout: Duration::from_secs(timeout.into()),
@@ -279,6 +317,29 @@ impl WebhookDraft {
                 None
             }
         }
+    }
+
+    fn parse_signing(
+        &self,
+        is_stored: bool,
+        changed: Option<&'static str>,
+        errors: &mut FieldErrors,
+    ) -> Option<SecretChange> {
+        if self.sign != "true" {
+            return Some(SecretChange::Clear);
+        }
+        if self.signing_secret.trim().is_empty() {
+            match changed {
+                None if is_stored => return Some(SecretChange::Keep),
+                Some(reason) if is_stored => {
+                    errors.add("signing_secret", format!("Enter the signing secret again: {reason}."));
+                }
+                _ => errors.add("signing_secret", "A signing secret is required to sign."),
+            }
+            return None;
+        }
+        let secret = errors.check("signing_secret", signature::parse_secret(&self.signing_secret))?;
+        Some(SecretChange::Set(SecretString::from(secret)))
     }
 
     /// `kept` is `None` for a new webhook, else whether the stored secret may stay, or why not.
@@ -324,19 +385,7 @@ fn keeps_secret(
     if stored.authorization.id() != authorization.id() {
         return Err("the authorization type has changed");
     }
-    if let (Authorization::ApiKey { header: was, .. }, Authorization::ApiKey { header: is, .. }) =
-        (&stored.authorization, authorization)
-        && !was.eq_ignore_ascii_case(is)
-    {
-        return Err("the header that carries it has changed");
-    }
-    if stored.origin != url.origin() {
-        return Err("the scheme, host or port of the URL has changed, and a secret belongs to one target");
-    }
-    if stored.allows_insecure_tls != allows_insecure_tls {
-        return Err("Allow Insecure Certificates has changed");
-    }
-    Ok(())
+    stored.target_change(url, authorization, allows_insecure_tls).map_or(Ok(()), Err)
 }
 
 fn refuse_generated(headers: &HeaderList, authorization: &Authorization, errors: &mut FieldErrors) {

@@ -1,7 +1,11 @@
 //! Time and chance, handed in: tests replace both.
 
+use crate::store::{self, Store};
 use model::time::Timestamp;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Where "now" comes from.
 #[derive(Clone)]
@@ -17,6 +21,11 @@ impl Clock {
         })
     }
 
+    /// The database's clock, as `follower` knows it: equal on all nodes.
+    pub fn of_database(follower: Arc<Follower>) -> Self {
+        Self::from_fn(move || follower.now())
+    }
+
     /// A clock of one's own.
     pub fn from_fn(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
@@ -25,6 +34,56 @@ impl Clock {
     /// The instant it is.
     pub fn now(&self) -> Timestamp {
         (self.0)()
+    }
+}
+
+/// Follows the database's clock: what it last said, and how long ago that was. Between two looks this machine's own
+/// clock may be set as it likes.
+#[derive(Debug)]
+pub struct Follower {
+    /// What the database said, and when by the monotonic clock.
+    anchor: Mutex<(Timestamp, Instant)>,
+}
+
+impl Follower {
+    /// How often the database is asked again.
+    const EVERY: Duration = Duration::from_secs(10);
+
+    /// Starts with what the database says now.
+    pub async fn start(store: &Store) -> store::Result<Arc<Self>> {
+        let follower = Self { anchor: Mutex::new((Timestamp(0), Instant::now())) };
+        follower.look(store).await?;
+        Ok(Arc::new(follower))
+    }
+
+    /// Asks again and again, until `stop` is cancelled. While the database is away, time goes on from its last word.
+    pub async fn run(self: Arc<Self>, store: Store, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(Self::EVERY) => {}
+            }
+            if let Err(error) = self.look(&store).await {
+                tracing::warn!(
+                    error = format!("{:#}", anyhow::Error::new(error)),
+                    "the database's clock cannot be read"
+                );
+            }
+        }
+    }
+
+    /// Asks once. The answer is taken to be half a round trip old.
+    pub async fn look(&self, store: &Store) -> store::Result<()> {
+        let asked = Instant::now();
+        let said = store.now().await?;
+        let trip = asked.elapsed();
+        *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = (said, asked + trip / 2);
+        Ok(())
+    }
+
+    fn now(&self) -> Timestamp {
+        let (said, at) = *self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
+        said.after(at.elapsed())
     }
 }
 

@@ -8,16 +8,20 @@
 //! A worker that dies leaves a lease; whoever sweeps next puts the delivery back. At-least-once is the contract.
 
 pub mod client;
-mod send;
+pub mod send;
 mod settle;
 
 use crate::service::Services;
 use crate::store;
 use crate::store::delivery::{self, Attempted, Claimed, Room, Settlement};
-use crate::store::webhook::{self, Row};
+use crate::store::revision::{self, Kind};
+use crate::store::webhook::{self, Row, Target};
+use crate::store::{hold, occurrence};
 use client::Clients;
 use model::delivery::{ErrorCode, Outcome, after_attempt};
 use model::id::WebhookId;
+use model::time::Timestamp;
+use send::Outgoing;
 use settle::Settler;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +36,9 @@ use uuid::Uuid;
 const SLOTS: usize = 512;
 /// How many of one webhook.
 const SLOTS_PER_WEBHOOK: usize = 8;
+/// How many attempts of one webhook may be unrecorded at most, in flight or waiting for the commit that records them:
+/// what a kill, or a database that is away, can make arrive twice.
+const UNRECORDED_PER_WEBHOOK: usize = 2 * SLOTS_PER_WEBHOOK;
 /// How many of a webhook whose last attempt timed out: any number of hanging receivers leaves slots free.
 const SLOTS_HANGING: usize = 1;
 /// How many are claimed in one statement at most.
@@ -54,20 +61,23 @@ struct Slots {
 #[derive(Default, Clone, Copy)]
 struct Lane {
     in_flight: usize,
+    /// In flight, or ended and not recorded yet.
+    unrecorded: usize,
     /// Its last attempt timed out.
     is_hanging: bool,
 }
 
 impl Lane {
-    fn limit(self) -> usize {
-        if self.is_hanging { SLOTS_HANGING } else { SLOTS_PER_WEBHOOK }
+    fn room(self) -> usize {
+        let slots = if self.is_hanging { SLOTS_HANGING } else { SLOTS_PER_WEBHOOK };
+        slots.saturating_sub(self.in_flight).min(UNRECORDED_PER_WEBHOOK.saturating_sub(self.unrecorded))
     }
 }
 
 impl Slots {
     /// What may be claimed now.
     fn room(&self) -> Room {
-        let left = |(id, lane): (&WebhookId, &Lane)| (*id, lane.limit().saturating_sub(lane.in_flight));
+        let left = |(id, lane): (&WebhookId, &Lane)| (*id, lane.room());
         Room {
             total: (SLOTS - self.total).min(CLAIM_MAX),
             per_webhook: SLOTS_PER_WEBHOOK,
@@ -77,7 +87,9 @@ impl Slots {
 
     fn take(&mut self, webhook: WebhookId) {
         self.total += 1;
-        self.webhooks.entry(webhook).or_default().in_flight += 1;
+        let lane = self.webhooks.entry(webhook).or_default();
+        lane.in_flight += 1;
+        lane.unrecorded += 1;
     }
 
     fn free(&mut self, webhook: WebhookId, has_timed_out: bool) {
@@ -85,7 +97,13 @@ impl Slots {
         let lane = self.webhooks.entry(webhook).or_default();
         lane.in_flight = lane.in_flight.saturating_sub(1);
         lane.is_hanging = has_timed_out;
-        if lane.in_flight == 0 && !lane.is_hanging {
+    }
+
+    /// An attempt that has ended is recorded, or given up on.
+    fn record(&mut self, webhook: WebhookId) {
+        let Some(lane) = self.webhooks.get_mut(&webhook) else { return };
+        lane.unrecorded = lane.unrecorded.saturating_sub(1);
+        if lane.unrecorded == 0 && !lane.is_hanging {
             self.webhooks.remove(&webhook);
         }
     }
@@ -96,7 +114,7 @@ impl Slots {
 pub struct Dispatcher {
     services: Services,
     clients: Arc<Clients>,
-    /// Rung by the intake.
+    /// Rung when something may be due.
     bell: Arc<Notify>,
     /// Rung when a slot becomes free.
     freed: Arc<Notify>,
@@ -106,8 +124,9 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// A dispatcher that looks whenever `bell` rings.
-    pub fn new(services: Services, bell: Arc<Notify>) -> Self {
+    /// A dispatcher that looks whenever the services' bell rings.
+    pub fn new(services: Services) -> Self {
+        let bell = services.bell.clone();
         let clients = Arc::new(Clients::new(services.guard.clone()));
         let owner = crate::clock::new_uuid(services.clock.now());
         Self { services, clients, bell, freed: Arc::default(), slots: Arc::default(), owner }
@@ -117,8 +136,14 @@ impl Dispatcher {
     pub async fn run(self, stop: CancellationToken) {
         let tasks = TaskTracker::new();
         let (ended, waiting) = mpsc::channel(SLOTS);
-        let settler =
-            Settler { store: self.services.store.clone(), clock: self.services.clock.clone(), owner: self.owner };
+        let settler = Settler {
+            store: self.services.store.clone(),
+            clock: self.services.clock.clone(),
+            bell: self.bell.clone(),
+            freed: self.freed.clone(),
+            slots: self.slots.clone(),
+            owner: self.owner,
+        };
         let settling = tokio::spawn(settler.run(waiting));
         let mut swept = None;
         while !stop.is_cancelled() {
@@ -165,6 +190,7 @@ impl Dispatcher {
         let db = &self.services.store;
         if swept.is_none_or(|swept| swept.elapsed() >= POLL) {
             delivery::release_expired(db.write(), now, false).await?;
+            self.sweep(now).await?;
             *swept = Some(Instant::now());
         }
         let claimed = delivery::claim(db, self.owner, now, now.after(LEASE_MARGIN), &room).await?;
@@ -185,9 +211,25 @@ impl Dispatcher {
         Ok(None)
     }
 
+    /// Looks after what is held, and ends the runs of what was given up.
+    async fn sweep(&self, now: Timestamp) -> Result<(), store::Error> {
+        let mut swept = hold::sweep(&self.services.store, now, LEASE_MARGIN).await?;
+        if !swept.runs.is_empty() {
+            swept.runs.sort_unstable();
+            swept.runs.dedup();
+            let txn = self.services.store.begin().await?;
+            for runs in swept.runs.chunks(500) {
+                occurrence::end_settled_runs(&txn, runs, now).await?;
+            }
+            txn.commit().await?;
+        }
+        Ok(())
+    }
+
     /// One attempt, from the claim to its record.
     async fn deliver(self, claimed: Claimed, webhook: Option<Arc<Row>>, ended: mpsc::Sender<Settlement>) {
         let retries = webhook.as_ref().map_or(0, |webhook| webhook.retries);
+        let webhook_revision = webhook.as_ref().map_or(0, |webhook| webhook.revision);
         let attempted = match &webhook {
             Some(webhook) => self.attempt(&claimed, webhook).await,
             None => self.failed(ErrorCode::Internal, "The webhook of this delivery does not exist any more."),
@@ -196,6 +238,7 @@ impl Dispatcher {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).free(claimed.webhook_id(), has_timed_out);
         self.freed.notify_one();
         let now = self.services.clock.now();
+        let webhook_id = claimed.webhook_id();
         let next = after_attempt(&attempted.outcome, claimed.attempt(), retries, now, rand::random());
         tracing::info!(
             delivery = %claimed.uuid,
@@ -206,22 +249,39 @@ impl Dispatcher {
             duration_ms = u64::try_from(attempted.duration.as_millis()).unwrap_or(u64::MAX),
             "attempt"
         );
-        if ended.send(Settlement { claimed, attempted, next }).await.is_err() {
+        if ended.send(Settlement { claimed, attempted, next, webhook_revision }).await.is_err() {
             // The lease runs out and the delivery is tried again: a repeat, never a loss.
+            self.slots.lock().unwrap_or_else(PoisonError::into_inner).record(webhook_id);
             tracing::error!("an attempt ended after the settler");
         }
     }
 
     async fn attempt(&self, claimed: &Claimed, webhook: &Row) -> Attempted {
-        let place = webhook::secret_place(webhook.uuid);
-        let secret = webhook.secret.as_deref().map(|sealed| self.services.vault.open(sealed, &place)).transpose();
-        match secret {
-            Ok(secret) => send::send(&self.services, &self.clients, webhook, secret.as_ref(), claimed).await,
+        let as_it_was = match claimed.replay_revision {
+            None => None,
+            Some(number) => match self.find_target(webhook, number).await {
+                Some(row) => Some(row),
+                None => return self.failed(ErrorCode::Internal, "What this webhook was then is not known any more."),
+            },
+        };
+        let webhook = as_it_was.as_ref().unwrap_or(webhook);
+        match self.services.open_secrets(webhook) {
+            Ok(secrets) => {
+                let outgoing = Outgoing { id: claimed.uuid, body: &claimed.body };
+                send::send(&self.services, &self.clients, webhook, &secrets, outgoing).await
+            }
             Err(error) => {
                 tracing::error!(webhook = %webhook.id, %error, "a secret does not open");
                 self.failed(ErrorCode::Internal, "The secret of this webhook cannot be opened. Enter it again.")
             }
         }
+    }
+
+    /// The webhook as it was at that revision.
+    async fn find_target(&self, webhook: &Row, number: i64) -> Option<Row> {
+        let db = self.services.store.read();
+        let then: Option<Target> = revision::find(db, Kind::Webhook, webhook.id.0, number).await.ok()?;
+        webhook.as_it_was(then?)
     }
 
     fn failed(&self, code: ErrorCode, words: &str) -> Attempted {

@@ -18,7 +18,7 @@ use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware;
 use axum::response::Redirect;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use leptos::config::LeptosOptions;
 use leptos_axum::LeptosRoutes;
 use session::SignInLimit;
@@ -74,7 +74,11 @@ pub fn router(http: &Http, is_https: bool) -> Router {
         .layer(sessions)
         .layer(CsrfLayer::new())
         .layer(CompressionLayer::new());
-    let api = Router::new().route("/api/v1/events", post(v1::post_events)).with_state(http.clone());
+    let api = Router::new()
+        .route("/api/v1/events", post(v1::events::post))
+        .route("/api/v1/inventory/{type}", put(v1::inventory::put).patch(v1::inventory::patch))
+        .route("/api/v1/occurrences/{id}/why", get(v1::occurrences::why))
+        .with_state(http.clone());
     let open = Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

@@ -1,7 +1,13 @@
 //! From a task's message to the bytes of a delivery: the instant written out in the system's zone, and chance.
 
+use crate::clock::new_uuid;
+use crate::store::delivery::{NewDelivery, Replay};
+use crate::store::webhook;
 use jiff::tz::TimeZone;
+use model::delivery::ErrorCode;
+use model::id::{ObjectId, RunId};
 use model::message::{Escape, Rendered, TooLarge, Variables, render};
+use model::task::Task;
 use model::time::Timestamp;
 
 /// `Thu, 16 Oct 2025 11:38:07 EDT`.
@@ -12,6 +18,85 @@ pub fn date(now: Timestamp, zone: &TimeZone) -> String {
 /// The instant in the zone; out of range it is 1970.
 pub fn zoned(at: Timestamp, zone: &TimeZone) -> jiff::Zoned {
     jiff::Timestamp::from_millisecond(at.0).unwrap_or_default().to_zoned(zone.clone())
+}
+
+/// What a message is about.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the fields are those of the occurrence")]
+pub struct Subject<'a> {
+    pub type_id: &'a str,
+    pub event_id: &'a str,
+    pub object_id: Option<ObjectId>,
+    /// `None`: the task's own name stands for it.
+    pub object_name: Option<&'a str>,
+    pub object_external_id: Option<&'a str>,
+    pub data: Option<&'a serde_json::Value>,
+    pub depth: u32,
+}
+
+impl Subject<'_> {
+    /// Nothing happened: a person executes the task.
+    pub const NOTHING: Subject<'static> = Subject {
+        type_id: "",
+        event_id: "",
+        object_id: None,
+        object_name: None,
+        object_external_id: None,
+        data: None,
+        depth: 0,
+    };
+
+    /// The values of a message of this task about it.
+    pub fn variables<'a>(&'a self, now: Timestamp, date: &'a str, task: &'a Task, id: &'a str) -> Variables<'a> {
+        Variables {
+            date,
+            timestamp: now.as_seconds(),
+            name: self.object_name.unwrap_or(&task.name),
+            type_id: self.type_id,
+            event_id: self.event_id,
+            object_id: self.object_external_id.unwrap_or_default(),
+            task: &task.name,
+            id,
+            data: self.data,
+        }
+    }
+}
+
+/// A new delivery of a run, with its message rendered once and for all.
+pub fn delivery(
+    now: Timestamp,
+    date: &str,
+    run_id: RunId,
+    task: &Task,
+    webhook: &webhook::Row,
+    subject: &Subject<'_>,
+) -> NewDelivery {
+    let uuid = new_uuid(now);
+    let id = uuid.to_string();
+    let rendered =
+        message(&task.message, webhook.headers.find("content-type"), &subject.variables(now, date, task, &id));
+    let (rendered, failed) = match rendered {
+        Ok(rendered) => (rendered, None),
+        Err(error) => (Rendered::default(), Some((ErrorCode::TooLarge, error.to_string()))),
+    };
+    NewDelivery {
+        uuid,
+        run_id,
+        webhook_id: webhook.id,
+        webhook_name: webhook.name.clone(),
+        task_name: task.name.clone(),
+        type_id: subject.type_id.to_owned(),
+        event_id: subject.event_id.to_owned(),
+        object_id: subject.object_id,
+        object_name: subject.object_name.map(str::to_owned),
+        body: rendered.body.into_bytes(),
+        absent: rendered.absent.into_iter().map(|(_, path)| path).collect(),
+        failed,
+        hold: webhook.hold.reason(),
+        depth: subject.depth,
+        webhook_revision: webhook.revision,
+        replay: Replay::default(),
+    }
 }
 
 /// Renders with real chance for `${RANDOM}`.

@@ -1,6 +1,6 @@
 //! `hookwright serve`: opens everything in order, runs until told to stop, and lets what is under way finish.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Follower};
 use crate::config::{DatabaseConfig, KEY_VARIABLE, Listen, ServeConfig};
 use crate::dispatch::Dispatcher;
 use crate::dispatch::client::{Guard, own_addresses};
@@ -8,7 +8,7 @@ use crate::http::{BODY_PATIENCE, Http, router, site};
 use crate::intake::Intake;
 use crate::retention::Retention;
 use crate::service::{Services, account};
-use crate::store::{Store, connect, delivery, setting};
+use crate::store::{Store, connect, delivery, listen, setting};
 use crate::vault::{Vault, create_private};
 use anyhow::{Context, bail};
 use axum_server::Handle;
@@ -19,7 +19,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -126,7 +125,9 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let _lock = is_embedded.then(|| lock_directory(&config.database.data_dir)).transpose()?;
     let vault = open_vault(&config.database, &store).await?;
     let bound = config.listen.iter().map(bind).collect::<anyhow::Result<Vec<_>>>()?;
-    let clock = Clock::system();
+    // "Now" of due times and leases is the database's clock where several nodes share one.
+    let follower = if is_embedded { None } else { Some(Follower::start(&store).await?) };
+    let clock = follower.clone().map_or_else(Clock::system, Clock::of_database);
     let rules = Rules {
         policy: config.policy,
         allowed: config.allowed.clone(),
@@ -139,27 +140,33 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         clock: clock.clone(),
         zone: config.zone.clone(),
         guard: Arc::new(Guard::new(rules)?),
+        bell: Arc::default(),
     };
     if is_embedded {
         // The only server of this database has just started: every lease belongs to one that is gone.
         delivery::release_expired(store.write(), clock.now(), true).await?;
     }
-    let bell = Arc::new(Notify::new());
+    let bell = services.bell.clone();
     let intake = Intake::start(store.clone(), clock.clone(), config.zone.clone(), bell.clone());
     let http = Http {
         services: services.clone(),
-        intake,
+        intake: intake.clone(),
         assets: site::assets(),
         sign_in_limit: Arc::default(),
         body_patience: BODY_PATIENCE,
     };
     let tasks = TaskTracker::new();
-    tasks.spawn(Dispatcher::new(services, bell).run(stop.clone()));
+    tasks.spawn(Dispatcher::new(services).run(stop.clone()));
+    tasks.spawn(intake.run_inside(store.clone(), stop.clone()));
+    tasks.spawn(listen::run(store.clone(), bell, stop.clone()));
+    if let Some(follower) = follower {
+        tasks.spawn(follower.run(store.clone(), stop.clone()));
+    }
     tasks.spawn(Retention::new(store.clone(), clock).run(stop.clone()));
     let handle = Handle::new();
     let first = bound.first().map(|bound| (bound.address, bound.is_https));
     for bound in bound {
-        listen(bound, &http, &config, &handle, &tasks).await?;
+        serve(bound, &http, &config, &handle, &tasks).await?;
     }
     announce(&store, first).await?;
     wait_for_signal().await?;
@@ -171,7 +178,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn listen(
+async fn serve(
     bound: Bound,
     http: &Http,
     config: &ServeConfig,

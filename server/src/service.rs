@@ -1,21 +1,28 @@
 //! Use cases of the console. Transactions begin and end here; each answers in words a person may read.
 
 pub mod account;
+pub mod catalog;
 pub mod delivery;
 pub mod event;
+pub mod inventory;
+pub mod occurrence;
+pub mod run;
 pub mod task;
 pub mod webhook;
 
 use crate::clock::Clock;
 use crate::dispatch::client::Guard;
+use crate::dispatch::send::Opened;
 use crate::store::{self, Store};
-use crate::vault::Vault;
+use crate::vault::{self, Vault};
 use app::backend::Backend;
 use app::error::{AppError, Code};
 use app::view::When;
 use jiff::tz::TimeZone;
 use model::time::Timestamp;
+use sea_orm::DatabaseTransaction;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// What every use case works with.
 #[derive(Clone)]
@@ -26,13 +33,45 @@ pub struct Services {
     pub clock: Clock,
     pub zone: TimeZone,
     pub guard: Arc<Guard>,
+    /// Rung when something may be due.
+    pub bell: Arc<Notify>,
 }
 
 impl Services {
     /// The console's view of them.
     pub fn backend(&self) -> Backend {
         let all = Arc::new(self.clone());
-        Backend { webhooks: all.clone(), tasks: all.clone(), events: all.clone(), deliveries: all }
+        Backend {
+            webhooks: all.clone(),
+            tasks: all.clone(),
+            events: all.clone(),
+            deliveries: all.clone(),
+            occurrences: all.clone(),
+            inventory: all.clone(),
+            catalog: all,
+        }
+    }
+
+    /// A webhook's secrets in clear, for one attempt.
+    ///
+    /// # Errors
+    /// One does not open with this master key.
+    pub fn open_secrets(&self, webhook: &store::webhook::Row) -> Result<Opened, vault::Error> {
+        let open = |sealed: &Option<Vec<u8>>, place: String| {
+            sealed.as_deref().map(|sealed| self.vault.open(sealed, &place)).transpose()
+        };
+        Ok(Opened {
+            authorization: open(&webhook.secret, store::webhook::secret_place(webhook.uuid))?,
+            signing: open(&webhook.signing_secret, store::webhook::signing_place(webhook.uuid))?,
+        })
+    }
+
+    /// Commits, and wakes the dispatchers of all nodes.
+    pub(crate) async fn commit_due(&self, txn: DatabaseTransaction) -> Result<(), AppError> {
+        store::listen::notify(&txn).await.map_err(broken)?;
+        commit(txn).await?;
+        self.bell.notify_one();
+        Ok(())
     }
 
     /// An instant as the console shows it: the time, with the date when it is another day.
@@ -46,6 +85,10 @@ impl Services {
             machine: at.to_rfc3339(),
         }
     }
+}
+
+pub(crate) async fn commit(txn: DatabaseTransaction) -> Result<(), AppError> {
+    txn.commit().await.map_err(|error| broken(error.into()))
 }
 
 /// A failure of the store that is nobody's mistake. The chain is logged here, once.

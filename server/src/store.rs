@@ -5,22 +5,29 @@
 //! IMMEDIATE: a deferred one that upgrades fails at once when another writes. On PostgreSQL both are one pool.
 
 pub mod access;
+pub mod catalog;
 pub mod connect;
 pub mod delivery;
 pub mod entity;
 pub mod event;
 mod group;
+pub mod hold;
+pub mod internal;
+pub mod listen;
 pub mod object;
 pub mod occurrence;
 pub mod receipt;
 pub mod retention;
+pub mod revision;
 pub mod setting;
+pub mod tag;
 pub mod task;
 pub mod webhook;
 
+use model::time::Timestamp;
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, RuntimeErr, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait,
 };
 
 /// What went wrong with the database.
@@ -63,8 +70,8 @@ impl From<DbErr> for Error {
         if database.is_foreign_key_violation() {
             return Self::InUse;
         }
-        // SQLITE_BUSY and SQLITE_LOCKED.
-        if matches!(database.code().as_deref(), Some("5" | "6" | "261" | "517")) {
+        // SQLITE_BUSY and SQLITE_LOCKED; PostgreSQL's serialization failure and deadlock.
+        if matches!(database.code().as_deref(), Some("5" | "6" | "261" | "517" | "40001" | "40P01")) {
             return Self::Unavailable(error);
         }
         Self::Other(error)
@@ -104,6 +111,20 @@ impl Store {
     /// Which database it is.
     pub fn is_postgres(&self) -> bool {
         self.writer.get_database_backend() == DbBackend::Postgres
+    }
+
+    /// What time it is by PostgreSQL's clock.
+    ///
+    /// # Errors
+    /// On SQLite, which has no clock of its own.
+    pub async fn now(&self) -> Result<Timestamp> {
+        #[derive(FromQueryResult)]
+        struct Now {
+            now: i64,
+        }
+        let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS now";
+        let row = Now::find_by_statement(Statement::from_string(DbBackend::Postgres, sql)).one(&self.reader).await?;
+        row.map(|row| Timestamp(row.now)).ok_or_else(|| Error::Other(DbErr::Custom("no time was answered".to_owned())))
     }
 
     /// Asks the database for one row, to know that it answers.

@@ -60,6 +60,7 @@ fn clippy() -> Result<()> {
 }
 
 fn rust() -> Result<()> {
+    tool::network_programs()?;
     let postgres = Postgres::start()?;
     let packages = ["-p", "model", "-p", "migrations", "-p", "server", "-p", "xtask"];
     let mut tests = if answers("cargo", &["nextest", "--version"]) {

@@ -112,6 +112,17 @@ fn find_postgres() -> Option<PathBuf> {
     versions.into_iter().rev().map(|path| path.join("bin")).find(|bin| bin.join("initdb").exists())
 }
 
+/// What the tests make network namespaces with, for the egress table.
+pub(crate) fn network_programs() -> Result<()> {
+    if !answers("ip", &["-V"]) && !answers("/usr/sbin/ip", &["-V"]) {
+        apt("iproute2", "the egress table is tested in a network namespace")?;
+    }
+    if !answers("unshare", &["--version"]) {
+        apt("util-linux", "the egress table is tested in a network namespace")?;
+    }
+    Ok(())
+}
+
 /// Whether this process is root.
 pub(crate) fn is_root() -> bool {
     output(command("id").arg("-u")).is_ok_and(|id| id == "0")

@@ -6,6 +6,7 @@ fn draft() -> WebhookDraft {
 
 fn stored() -> StoredWebhook {
     StoredWebhook {
+        is_signing: false,
         origin: "https://chat.example:443".into(),
         allows_insecure_tls: false,
         authorization: Authorization::Bearer,

@@ -4,6 +4,8 @@
 //! the connection uses exactly those: an answer that changes between check and connection changes nothing. The
 //! client's resolver is not asked for IP literals, so those are checked before the request is made.
 
+pub mod timing;
+
 use hickory_resolver::TokioResolver;
 use model::egress::{Refusal, Rules};
 use model::url::{Host, TargetUrl};
@@ -179,6 +181,7 @@ impl Clients {
             .pool_idle_timeout(Duration::from_secs(30))
             .pool_max_idle_per_host(16)
             .tls_danger_accept_invalid_certs(allows_insecure_tls)
+            .connector_layer(timing::ConnectTimer)
             .build()
     }
 }

@@ -3,21 +3,25 @@
 //! Success is a 2xx status line received in time. What then happens to the body is noted and never fails the attempt:
 //! the receiver has acted.
 
-use super::client::{ClientError, Clients, Refused, Unresolved};
+use super::client::{ClientError, Clients, Refused, Unresolved, timing};
 use crate::service::Services;
-use crate::store::delivery::{Attempted, Claimed};
+use crate::store::delivery::Attempted;
 use crate::store::webhook::Row;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
 use model::delivery::{ErrorCode, Outcome};
+use model::signature;
 use model::time::Timestamp;
 use model::webhook::{Authorization, Method};
 use reqwest::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use reqwest::{Response, Url};
 use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
 use std::error::Error as StdError;
 use std::time::Duration;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 /// How much of an answer is read and kept.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;
@@ -31,6 +35,8 @@ impl Attempted {
             error: Some(words),
             started_at,
             duration,
+            connect: None,
+            first_byte: None,
             answer_headers: String::new(),
             answer_body: Vec::new(),
             answer_note: None,
@@ -38,23 +44,44 @@ impl Attempted {
     }
 }
 
+/// What is sent: a message and its public id.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// `webhook-id`, the same over all attempts.
+    pub id: Uuid,
+    /// The message, byte for byte.
+    pub body: &'a [u8],
+}
+
+/// A webhook's secrets, opened.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// What proves who is calling.
+    pub authorization: Option<SecretString>,
+    /// What signs the message.
+    pub signing: Option<SecretString>,
+}
+
 /// Makes one attempt. Never longer than the webhook's timeout.
-pub(super) async fn send(
+pub async fn send(
     services: &Services,
     clients: &Clients,
     webhook: &Row,
-    secret: Option<&SecretString>,
-    claimed: &Claimed,
+    secrets: &Opened,
+    outgoing: Outgoing<'_>,
 ) -> Attempted {
     let started_at = services.clock.now();
     let start = Instant::now();
     let deadline = start + webhook.timeout;
     let timeout_words = || format!("No answer within {} s.", webhook.timeout.as_secs());
-    let answered = tokio::time::timeout_at(deadline, exchange(clients, webhook, secret, claimed, started_at)).await;
+    let exchange = tokio::time::timeout_at(deadline, exchange(clients, webhook, secrets, outgoing, started_at));
+    let (answered, connect) = timing::timed(exchange).await;
+    let first_byte = start.elapsed();
+    let failed = |code, words| Attempted { connect, ..Attempted::failed(started_at, start.elapsed(), code, words) };
     let response = match answered {
         Ok(Ok(response)) => response,
-        Ok(Err((code, words))) => return Attempted::failed(started_at, start.elapsed(), code, words),
-        Err(_) => return Attempted::failed(started_at, start.elapsed(), ErrorCode::Timeout, timeout_words()),
+        Ok(Err((code, words))) => return failed(code, words),
+        Err(_) => return failed(ErrorCode::Timeout, timeout_words()),
     };
     let status = response.status().as_u16();
     let (outcome, error) = judge(&response, started_at);
@@ -71,19 +98,22 @@ pub(super) async fn send(
         error,
         started_at,
         duration: start.elapsed(),
+        connect,
+        first_byte: Some(first_byte),
         answer_headers,
         answer_body,
         answer_note,
     }
 }
 
-type Failure = (ErrorCode, String);
+/// A code, and a sentence for the operator.
+pub type Failure = (ErrorCode, String);
 
 async fn exchange(
     clients: &Clients,
     webhook: &Row,
-    secret: Option<&SecretString>,
-    claimed: &Claimed,
+    secrets: &Opened,
+    outgoing: Outgoing<'_>,
     now: Timestamp,
 ) -> Result<Response, Failure> {
     let client = clients.for_url(&webhook.url, webhook.allows_insecure_tls).map_err(|error| match error {
@@ -91,7 +121,7 @@ async fn exchange(
         ClientError::Build(_) => (ErrorCode::Internal, words(&error)),
     })?;
     let url = parse_url(webhook)?;
-    let headers = headers(webhook, secret, claimed, now, &url)?;
+    let headers = headers(webhook, secrets, outgoing, now, &url)?;
     let method = match webhook.method {
         Method::Post => reqwest::Method::POST,
         Method::Put => reqwest::Method::PUT,
@@ -101,13 +131,13 @@ async fn exchange(
     };
     let mut request = client.request(method, url).headers(headers);
     if webhook.method != Method::Get {
-        request = request.body(claimed.body.clone());
+        request = request.body(outgoing.body.to_vec());
     }
     request.send().await.map_err(|error| classify(&error, webhook.url.is_https()))
 }
 
 /// The client's own reading of the URL must agree with the one that was checked.
-fn parse_url(webhook: &Row) -> Result<Url, Failure> {
+pub fn parse_url(webhook: &Row) -> Result<Url, Failure> {
     let disagree =
         || (ErrorCode::Internal, "The URL of this webhook is read in two ways and is not called.".to_owned());
     let url = Url::parse(webhook.url.as_str()).map_err(|_| disagree())?;
@@ -120,11 +150,12 @@ fn parse_url(webhook: &Row) -> Result<Url, Failure> {
     if host == expected && url.port_or_known_default() == Some(webhook.url.port()) { Ok(url) } else { Err(disagree()) }
 }
 
-/// `Host`, the configured rows, the authorization, ours: in this order on the wire.
-fn headers(
+/// `Host`, the configured rows, the authorization, ours: in this order on the wire. Values made of secrets are marked
+/// sensitive, so that whoever shows the request masks them.
+pub fn headers(
     webhook: &Row,
-    secret: Option<&SecretString>,
-    claimed: &Claimed,
+    secrets: &Opened,
+    outgoing: Outgoing<'_>,
     now: Timestamp,
     url: &Url,
 ) -> Result<HeaderMap, Failure> {
@@ -138,7 +169,7 @@ fn headers(
         let name = HeaderName::from_bytes(row.name.as_bytes()).map_err(|_| unsendable(&row.name))?;
         headers.append(name, value(&row.name, row.value.as_bytes())?);
     }
-    let secret = secret.map(|secret| secret.expose_secret().to_owned()).unwrap_or_default();
+    let secret = secrets.authorization.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
     let authorization = match &webhook.authorization {
         Authorization::None => None,
         Authorization::Basic { username } => {
@@ -147,7 +178,7 @@ fn headers(
         Authorization::Bearer => Some((AUTHORIZATION, format!("Bearer {secret}"))),
         Authorization::ApiKey { header, prefix } => {
             let name = HeaderName::from_bytes(header.as_bytes()).map_err(|_| unsendable(header))?;
-            Some((name, if prefix.is_empty() { secret } else { format!("{prefix} {secret}") }))
+            Some((name, if prefix.is_empty() { secret.to_owned() } else { format!("{prefix} {secret}") }))
         }
     };
     if let Some((name, text)) = authorization {
@@ -155,12 +186,28 @@ fn headers(
         value.set_sensitive(true);
         headers.insert(name, value);
     }
-    headers.insert("webhook-id", value("webhook-id", claimed.uuid.to_string().as_bytes())?);
+    let id = outgoing.id.to_string();
+    headers.insert("webhook-id", value("webhook-id", id.as_bytes())?);
     headers.insert("webhook-timestamp", HeaderValue::from(now.as_seconds()));
+    if let Some(secret) = &secrets.signing {
+        let body = if webhook.method == Method::Get { &[] } else { outgoing.body };
+        let signature = sign(secret, &id, now.as_seconds(), body).ok_or_else(|| {
+            (ErrorCode::Internal, "The signing secret of this webhook cannot be used. Enter it again.".to_owned())
+        })?;
+        headers.insert("webhook-signature", value("webhook-signature", signature.as_bytes())?);
+    }
     if !headers.contains_key(USER_AGENT) {
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("Hookwright/", env!("CARGO_PKG_VERSION"))));
     }
     Ok(headers)
+}
+
+/// `webhook-signature` (Standard Webhooks 1.0): HMAC-SHA256 over id, timestamp and body.
+fn sign(secret: &SecretString, id: &str, timestamp: i64, body: &[u8]) -> Option<String> {
+    let key = signature::secret_bytes(secret.expose_secret())?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
+    mac.update(&signature::signed_content(id, timestamp, body));
+    Some(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
 }
 
 fn judge(response: &Response, now: Timestamp) -> (Outcome, Option<String>) {
@@ -286,4 +333,17 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
         current = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Computed once with another implementation (Python's `hmac`).
+    #[test]
+    fn a_signature_is_that_of_the_standard() {
+        let secret = SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned());
+        let signed = sign(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
+        assert_eq!(signed.as_deref(), Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
+    }
 }

@@ -1,10 +1,11 @@
-//! The objects that a group of occurrences names: found, made or renamed, in memory until the group is written.
+//! The objects that a group names: found, made, renamed or tagged, in memory until the group is written.
 
 use crate::store::object::{self, NewObject, Row};
+use crate::store::tag::{self, TagRow};
 use crate::store::{self};
 use model::field_error::FieldErrors;
-use model::id::ObjectId;
-use model::occurrence::{ObjectReference, Occurrence};
+use model::id::{CategoryId, ObjectId, TagId};
+use model::occurrence::ObjectReference;
 use model::time::Timestamp;
 use sea_orm::DatabaseTransaction;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,38 +19,63 @@ struct Object {
     external_id: Option<String>,
     name: String,
     is_changed: bool,
+    tags: Vec<TagId>,
+    has_new_tags: bool,
 }
 
 /// Type and external id, or type and name.
 type Index = HashMap<(String, String), Vec<usize>>;
 
-/// The objects that were named, by id and by name.
+/// The objects that were named, by id and by name, and the tags there are.
 #[derive(Clone, Default)]
-pub(super) struct Known {
+pub struct Known {
     objects: Vec<Object>,
     by_external_id: Index,
     by_name: Index,
+    tags: std::sync::Arc<Vec<TagRow>>,
 }
 
 impl Known {
-    /// Loads whatever these occurrences may mean, with one query for each type.
+    /// Loads whatever these references (each with its type) may mean, with one query for each type.
     pub(super) async fn load(
         txn: &DatabaseTransaction,
-        occurrences: impl Iterator<Item = &Occurrence>,
+        references: impl Iterator<Item = (&str, &ObjectReference)>,
     ) -> Result<Self, store::Error> {
         let mut wanted: BTreeMap<&str, (BTreeSet<String>, BTreeSet<String>)> = BTreeMap::new();
-        for occurrence in occurrences {
-            let Some(reference) = &occurrence.object else { continue };
-            let (ids, names) = wanted.entry(&occurrence.type_id).or_default();
+        let mut names_tags = false;
+        for (type_id, reference) in references {
+            let (ids, names) = wanted.entry(type_id).or_default();
             ids.extend(reference.external_id.clone());
             names.extend(reference.name.clone().or_else(|| reference.external_id.clone()));
+            names_tags |= reference.tags.is_some();
         }
-        let mut known = Self::default();
+        let mut rows = Vec::new();
         for (type_id, (ids, names)) in wanted {
-            let rows = object::find_named(txn, type_id, ids.into_iter().collect(), names.into_iter().collect()).await?;
-            for Row { id, type_id, external_id, name } in rows {
-                known.add(Object { id: Some(id), type_id, external_id, name, is_changed: false });
-            }
+            rows.extend(
+                object::find_named(txn, type_id, ids.into_iter().collect(), names.into_iter().collect()).await?,
+            );
+        }
+        Self::from_rows(txn, rows, names_tags).await
+    }
+
+    /// Loads every object of a type, for an inventory.
+    pub async fn load_type(txn: &DatabaseTransaction, type_id: &str) -> Result<Self, store::Error> {
+        Self::from_rows(txn, object::list_of(txn, type_id).await?, true).await
+    }
+
+    async fn from_rows(txn: &DatabaseTransaction, rows: Vec<Row>, names_tags: bool) -> Result<Self, store::Error> {
+        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        let mut tags = if ids.is_empty() { HashMap::new() } else { tag::of_objects(txn, &ids).await? };
+        let mut known = Self::default();
+        if names_tags {
+            known.tags = tag::list(txn).await?.into();
+        }
+        for Row { id, type_id, external_id, name, is_gone } in rows {
+            let tags = tags.remove(&id).unwrap_or_default();
+            // Whoever names an object that was gone has seen it again.
+            let object =
+                Object { id: Some(id), type_id, external_id, name, is_changed: is_gone, tags, has_new_tags: false };
+            known.add(object);
         }
         Ok(known)
     }
@@ -64,45 +90,81 @@ impl Known {
         place
     }
 
-    /// Finds the object that is meant, by external id first, then by a unique name; makes or renames it.
-    pub(super) fn resolve(
+    /// Finds the object that is meant, by external id first, then by a unique name; makes or renames it, and has it
+    /// carry the given tags if `may_tag`. `path` leads to the object's members.
+    ///
+    /// # Errors
+    /// The member that is ambiguous, or names a tag there is not.
+    pub fn resolve(
         &mut self,
         type_id: &str,
         reference: &ObjectReference,
+        may_tag: bool,
         path: &str,
     ) -> Result<usize, FieldErrors> {
+        let tags = match &reference.tags {
+            Some(tags) if may_tag => Some(self.find_tags(type_id, tags, path)?),
+            _ => None,
+        };
+        let place = self.find_or_add(type_id, reference, path)?;
+        self.update(place, reference);
+        if let Some(tags) = tags.filter(|tags| *tags != self.objects[place].tags) {
+            self.objects[place].tags = tags;
+            self.objects[place].has_new_tags = true;
+        }
+        Ok(place)
+    }
+
+    fn find_or_add(&mut self, type_id: &str, reference: &ObjectReference, path: &str) -> Result<usize, FieldErrors> {
         let find =
             |index: &Index, text: &str| index.get(&(type_id.to_owned(), text.to_owned())).cloned().unwrap_or_default();
         let by_id = reference.external_id.as_deref().and_then(|id| find(&self.by_external_id, id).first().copied());
+        if let Some(place) = by_id {
+            return Ok(place);
+        }
         let name = reference.name.as_deref().or(reference.external_id.as_deref()).unwrap_or_default();
-        let place = match by_id {
-            Some(place) => place,
-            None => {
-                let mut found = find(&self.by_name, name);
-                if reference.external_id.is_some() {
-                    // A reference with an id never takes over an object that has another one.
-                    found.retain(|place| self.objects[*place].external_id.is_none());
-                }
-                match found.as_slice() {
-                    [] => {
-                        return Ok(self.add(Object {
-                            id: None,
-                            type_id: type_id.to_owned(),
-                            external_id: reference.external_id.clone(),
-                            name: name.to_owned(),
-                            is_changed: false,
-                        }));
-                    }
-                    [place] => *place,
-                    _ => {
-                        let message = "Several objects have this name. Name the one that is meant by its id.";
-                        return Err(FieldErrors::one(format!("{path}object.name"), message));
-                    }
-                }
+        let mut found = find(&self.by_name, name);
+        if reference.external_id.is_some() {
+            // A reference with an id never takes over an object that has another one.
+            found.retain(|place| self.objects[*place].external_id.is_none());
+        }
+        match found.as_slice() {
+            [] => Ok(self.add(Object {
+                id: None,
+                type_id: type_id.to_owned(),
+                external_id: reference.external_id.clone(),
+                name: name.to_owned(),
+                is_changed: false,
+                tags: Vec::new(),
+                has_new_tags: false,
+            })),
+            [place] => Ok(*place),
+            _ => {
+                let message = "Several objects have this name. Name the one that is meant by its id.";
+                Err(FieldErrors::one(format!("{path}name"), message))
             }
-        };
-        self.update(place, reference);
-        Ok(place)
+        }
+    }
+
+    /// The ids of tags written as `Category/tag`, in order, if objects of this type may carry them together.
+    fn find_tags(&self, type_id: &str, paths: &[String], path: &str) -> Result<Vec<TagId>, FieldErrors> {
+        let refuse = |message: String| Err(FieldErrors::one(format!("{path}tags"), message));
+        let mut found = BTreeSet::new();
+        let mut singles: BTreeMap<CategoryId, TagId> = BTreeMap::new();
+        for wanted in paths {
+            let shown: String = wanted.chars().filter(|c| !model::text::is_invisible(*c)).take(80).collect();
+            let Some(tag) = self.tags.iter().find(|tag| tag.path() == *wanted) else {
+                return refuse(format!("There is no tag {shown}. Make it first, or leave it out."));
+            };
+            if !tag.suits(type_id) {
+                return refuse(format!("The tag {shown} is not for this type."));
+            }
+            if tag.category.is_single && singles.insert(tag.category_id, tag.id).is_some_and(|other| other != tag.id) {
+                return refuse(format!("Only one tag of {} can stand on an object.", tag.category.name));
+            }
+            found.insert(tag.id);
+        }
+        Ok(found.into_iter().collect())
     }
 
     fn update(&mut self, place: usize, reference: &ObjectReference) {
@@ -124,8 +186,13 @@ impl Known {
     }
 
     /// The id of an object that is stored already. A new one cannot be named by any event yet.
-    pub(super) fn id(&self, place: usize) -> Option<ObjectId> {
+    pub fn id(&self, place: usize) -> Option<ObjectId> {
         self.objects[place].id
+    }
+
+    /// The tags it carries, as they stand after what was staged before.
+    pub(super) fn tags(&self, place: usize) -> &[TagId] {
+        &self.objects[place].tags
     }
 
     /// Name and external id, as they stand after the group.
@@ -135,7 +202,7 @@ impl Known {
     }
 
     /// Writes what is new or changed; afterwards every object has its id.
-    pub(super) async fn write(&mut self, txn: &DatabaseTransaction, now: Timestamp) -> Result<(), store::Error> {
+    pub async fn write(&mut self, txn: &DatabaseTransaction, now: Timestamp) -> Result<(), store::Error> {
         let new: Vec<_> = self.objects.iter().filter(|object| object.id.is_none()).collect();
         let new = new.into_iter().map(|object| NewObject {
             type_id: object.type_id.clone(),
@@ -153,9 +220,13 @@ impl Known {
                 }
                 Some(id) if object.is_changed => {
                     let (external_id, name) = (object.external_id.clone(), object.name.clone());
-                    object::update(txn, &Row { id, type_id: object.type_id.clone(), external_id, name }, now).await?;
+                    let row = Row { id, type_id: object.type_id.clone(), external_id, name, is_gone: false };
+                    object::update(txn, &row, now).await?;
                 }
                 Some(_) => {}
+            }
+            if let Some(id) = object.id.filter(|_| object.has_new_tags) {
+                tag::assign(txn, id, &object.tags).await?;
             }
         }
         Ok(())

@@ -2,35 +2,45 @@
 
 use super::{Stage, Staged};
 use crate::clock::new_uuid;
-use crate::render;
-use crate::store::delivery::{self, NewDelivery};
-use crate::store::occurrence::{self, NewOccurrence, NewRun};
+use crate::render::{self, Subject};
+use crate::store::delivery;
+use crate::store::occurrence::{self, Cause, NewOccurrence, NewRun};
 use crate::store::receipt::{self, Receipt};
-use crate::store::{self, task, webhook};
+use crate::store::{self, revision, task};
 use jiff::tz::TimeZone;
 use model::delivery::ErrorCode;
-use model::id::TaskId;
-use model::message::{TooLarge, Variables};
+use model::id::{OccurrenceId, TaskId, WebhookId};
+use model::matching::Reason;
 use sea_orm::DatabaseTransaction;
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Writes everything. Answers how many tasks each staged occurrence started.
+/// What was written.
+#[derive(Default)]
+pub(super) struct Written {
+    /// How many tasks each staged occurrence started.
+    pub(super) started: Vec<u32>,
+    /// The webhooks that could hold no more, by name, with the depth of what was refused.
+    pub(super) full: Vec<(WebhookId, String, u32)>,
+}
+
+/// Writes everything.
 pub(super) async fn write(
     txn: &DatabaseTransaction,
     stage: &mut Stage,
     zone: &TimeZone,
-) -> Result<Vec<u32>, store::Error> {
+) -> Result<Written, store::Error> {
     if stage.staged.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Written::default());
     }
     claim_one_time(txn, stage).await?;
     stage.known.write(txn, stage.now).await?;
     let started: Vec<_> =
-        stage.staged.iter().map(|staged| u32::try_from(staged.fired.len()).unwrap_or(u32::MAX)).collect();
-    let rows = stage.staged.iter().zip(&started).map(|(staged, started)| occurrence_row(stage, staged, *started));
+        stage.staged.iter().map(|staged| u32::try_from(staged.matched.fired.len()).unwrap_or(u32::MAX)).collect();
+    let mark = revision::newest(txn).await?;
+    let rows = stage.staged.iter().zip(&started).map(|(staged, started)| occurrence_row(stage, staged, *started, mark));
     let occurrences = occurrence::insert_many(txn, rows.collect()).await?;
-    start_runs(txn, stage, &occurrences, zone).await?;
+    let full = start_runs(txn, stage, &occurrences, zone).await?;
     let receipts: Vec<_> = stage
         .staged
         .iter()
@@ -43,26 +53,30 @@ pub(super) async fn write(
     if !receipts.is_empty() && !receipt::insert(txn, receipts, stage.now).await? {
         return Err(store::Error::Conflict { constraint: "receipt_identity".to_owned() });
     }
-    Ok(started)
+    Ok(Written { started, full })
 }
 
 /// Claims tasks that are deleted after running for the first occurrence that fires them; the others start nothing.
 async fn claim_one_time(txn: &DatabaseTransaction, stage: &mut Stage) -> Result<(), store::Error> {
     for staged in &mut stage.staged {
-        let mut kept = Vec::with_capacity(staged.fired.len());
-        for (id, events) in std::mem::take(&mut staged.fired) {
+        let mut kept = Vec::with_capacity(staged.matched.fired.len());
+        for (id, events) in std::mem::take(&mut staged.matched.fired) {
             let is_one_time = stage.rules.task(id).is_some_and(|(row, _)| row.task.deletes_after_running);
             if !is_one_time || task::claim(txn, id, stage.now).await? {
                 kept.push((id, events));
+            } else {
+                let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
+                *staged.matched.reasons.entry(Reason::AlreadyRun).or_default() += count;
             }
         }
-        staged.fired = kept;
+        staged.matched.fired = kept;
     }
     Ok(())
 }
 
-fn occurrence_row(stage: &Stage, staged: &Staged, started: u32) -> NewOccurrence {
+fn occurrence_row(stage: &Stage, staged: &Staged, started: u32, revision_mark: i64) -> NewOccurrence {
     let words = staged.object.map(|place| stage.known.words(place));
+    let tags = (!staged.tags.is_empty()).then(|| serde_json::to_string(&staged.tags).unwrap_or_default());
     NewOccurrence {
         uuid: staged.uuid,
         type_id: staged.occurrence.type_id.clone(),
@@ -76,91 +90,85 @@ fn occurrence_row(stage: &Stage, staged: &Staged, started: u32) -> NewOccurrence
         received_at: stage.now,
         data: staged.occurrence.data.as_ref().map(ToString::to_string),
         tasks_started: started,
+        object_tags: tags,
+        reasons: serde_json::to_string(&staged.matched.reasons).unwrap_or_default(),
+        depth: staged.depth,
+        revision_mark,
+        about_webhook: staged.about_webhook,
     }
 }
 
 /// A run, and the staged occurrence and task it is of.
-struct Planned<'a> {
+struct Planned {
     run: NewRun,
-    staged: &'a Staged,
+    staged: usize,
     task_id: TaskId,
 }
 
+/// Starts the runs with their deliveries. Answers the webhooks that could hold no more.
 async fn start_runs(
     txn: &DatabaseTransaction,
-    stage: &Stage,
-    occurrences: &HashMap<Uuid, model::id::OccurrenceId>,
+    stage: &mut Stage,
+    occurrences: &HashMap<Uuid, OccurrenceId>,
     zone: &TimeZone,
-) -> Result<(), store::Error> {
-    let mut planned = Vec::new();
-    for staged in &stage.staged {
-        let Some(occurrence_id) = occurrences.get(&staged.uuid) else { continue };
-        for (task_id, event_ids) in &staged.fired {
-            let Some((row, _)) = stage.rules.task(*task_id) else { continue };
-            let run = NewRun {
-                uuid: new_uuid(stage.now),
-                task_id: *task_id,
-                task_name: row.task.name.clone(),
-                occurrence_id: *occurrence_id,
-                event_ids: event_ids.clone(),
-            };
-            planned.push(Planned { run, staged, task_id: *task_id });
-        }
-    }
+) -> Result<Vec<(WebhookId, String, u32)>, store::Error> {
+    let planned = plan(stage, occurrences);
     if planned.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let runs = occurrence::insert_runs(txn, planned.iter().map(|one| one.run.clone()).collect(), stage.now).await?;
     let date = render::date(stage.now, zone);
     let mut deliveries = Vec::with_capacity(planned.len());
+    let mut full = Vec::new();
     for one in planned {
-        let (Some(run_id), Some((task, webhook))) = (runs.get(&one.run.uuid), stage.rules.task(one.task_id)) else {
-            continue;
+        let Some(run_id) = runs.get(&one.run.uuid) else { continue };
+        let Some(webhook_id) = stage.rules.task(one.task_id).map(|(_, webhook)| webhook.id) else { continue };
+        let hold = stage.rules.hold(webhook_id);
+        let Some((task, webhook)) = stage.rules.task(one.task_id) else { continue };
+        let staged = &stage.staged[one.staged];
+        let words = staged.object.map(|place| stage.known.words(place));
+        let subject = Subject {
+            type_id: &staged.occurrence.type_id,
+            event_id: &staged.occurrence.event_id,
+            object_id: staged.object.and_then(|place| stage.known.id(place)),
+            object_name: words.map(|(name, _)| name),
+            object_external_id: words.and_then(|(_, id)| id),
+            data: staged.occurrence.data.as_ref(),
+            depth: staged.depth,
         };
-        let uuid = new_uuid(stage.now);
-        let (body, failed) = match rendered(stage, one.staged, &task.task, webhook, uuid, &date) {
-            Ok(body) => (body.into_bytes(), None),
-            Err(error) => (Vec::new(), Some((ErrorCode::TooLarge, error.to_string()))),
-        };
-        deliveries.push(NewDelivery {
-            uuid,
-            run_id: *run_id,
-            webhook_id: webhook.id,
-            webhook_name: webhook.name.clone(),
-            task_name: task.task.name.clone(),
-            type_id: one.staged.occurrence.type_id.clone(),
-            event_id: one.staged.occurrence.event_id.clone(),
-            object_name: one.staged.object.map(|place| stage.known.words(place).0.to_owned()),
-            body,
-            failed,
-        });
+        let mut delivery = render::delivery(stage.now, &date, *run_id, &task.task, webhook, &subject);
+        match hold {
+            Ok(reason) => delivery.hold = reason,
+            Err(_) => {
+                let words = "Too many deliveries are held for this webhook already. Resume it, or give them up.";
+                delivery.failed = Some((ErrorCode::HoldFull, words.to_owned()));
+                full.push((webhook.id, webhook.name.clone(), staged.depth));
+            }
+        }
+        deliveries.push(delivery);
     }
     let failed_runs: Vec<_> =
         deliveries.iter().filter(|delivery| delivery.failed.is_some()).map(|delivery| delivery.run_id).collect();
     delivery::insert_many(txn, deliveries, stage.now).await?;
     occurrence::end_settled_runs(txn, &failed_runs, stage.now).await?;
-    Ok(())
+    Ok(full)
 }
 
-fn rendered(
-    stage: &Stage,
-    staged: &Staged,
-    task: &model::task::Task,
-    webhook: &webhook::Row,
-    id: Uuid,
-    date: &str,
-) -> Result<String, TooLarge> {
-    let words = staged.object.map(|place| stage.known.words(place));
-    let variables = Variables {
-        date,
-        timestamp: stage.now.as_seconds(),
-        name: words.map_or(task.name.as_str(), |(name, _)| name),
-        type_id: &staged.occurrence.type_id,
-        event_id: &staged.occurrence.event_id,
-        object_id: words.and_then(|(_, id)| id).unwrap_or_default(),
-        task: &task.name,
-        id: &id.to_string(),
-        data: staged.occurrence.data.as_ref(),
-    };
-    render::message(&task.message, webhook.headers.find("content-type"), &variables).map(|rendered| rendered.body)
+fn plan(stage: &Stage, occurrences: &HashMap<Uuid, OccurrenceId>) -> Vec<Planned> {
+    let mut planned = Vec::new();
+    for (place, staged) in stage.staged.iter().enumerate() {
+        let Some(occurrence_id) = occurrences.get(&staged.uuid) else { continue };
+        for (task_id, event_ids) in &staged.matched.fired {
+            let Some((row, _)) = stage.rules.task(*task_id) else { continue };
+            let run = NewRun {
+                uuid: new_uuid(stage.now),
+                task_id: Some(*task_id),
+                task_name: row.task.name.clone(),
+                cause: Cause::Occurrence(*occurrence_id),
+                event_ids: event_ids.clone(),
+            };
+            planned.push(Planned { run, staged: place, task_id: *task_id });
+        }
+    }
+    planned
 }

@@ -2,11 +2,11 @@
 
 use crate::auth::{api_key, password};
 use crate::clock::Clock;
-use crate::intake::USERS;
 use crate::store::object::{self, NewObject};
 use crate::store::{self, Store, access, setting};
 use app::session::Viewer;
 use model::access::{Role, Scope};
+use model::catalog::USERS;
 use model::id::UserId;
 use model::occurrence::{ObjectReference, Occurrence};
 use model::time::Timestamp;
@@ -70,6 +70,7 @@ pub fn occurrence(event_id: &str, account: Option<&Viewer>, typed: &str) -> Occu
     let reference = |account: &Viewer| ObjectReference {
         external_id: Some(account.id.to_string()),
         name: Some(account.name.clone()),
+        tags: None,
     };
     Occurrence {
         type_id: USERS.to_owned(),

@@ -1,12 +1,11 @@
 //! Use cases of deliveries.
 
 use super::{Services, broken};
-use crate::store::delivery;
+use crate::store::{catalog, delivery};
 use app::backend::Deliveries;
 use app::error::AppError;
 use app::view::DeliveryRow;
 use async_trait::async_trait;
-use model::catalog;
 use model::delivery::Status;
 use model::time::Timestamp;
 
@@ -16,7 +15,9 @@ const LIST_ROWS: u64 = 100;
 #[async_trait]
 impl Deliveries for Services {
     async fn list_newest(&self) -> Result<Vec<DeliveryRow>, AppError> {
-        let rows = delivery::list_newest(self.store.read(), LIST_ROWS).await.map_err(broken)?;
+        let db = self.store.read();
+        let rows = delivery::list_newest(db, LIST_ROWS).await.map_err(broken)?;
+        let catalog = catalog::load(db).await.map_err(broken)?;
         let row = |row: delivery::ListRow| DeliveryRow {
             uuid: row.uuid.to_string(),
             status: Status::find(&row.status).unwrap_or(Status::Error),
@@ -24,7 +25,7 @@ impl Deliveries for Services {
             webhook_id: row.webhook_id,
             webhook: row.webhook_name,
             task: row.task_name,
-            event: catalog::event_label(&row.type_id, &row.event_id).to_owned(),
+            event: catalog.event_label(&row.type_id, &row.event_id).to_owned(),
             object: row.object_name.unwrap_or_default(),
             attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
             http_status: row.http_status.and_then(|status| u16::try_from(status).ok()),
@@ -34,5 +35,13 @@ impl Deliveries for Services {
             error: row.error,
         };
         Ok(rows.into_iter().map(row).collect())
+    }
+
+    async fn replay(&self, uuid: String, as_it_was: bool, by: String) -> Result<String, AppError> {
+        self.replay_delivery(&uuid, as_it_was, by).await
+    }
+
+    async fn discard(&self, uuid: String, by: String) -> Result<(), AppError> {
+        self.discard_delivery(&uuid, &by).await
     }
 }

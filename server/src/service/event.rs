@@ -1,42 +1,51 @@
 //! Use cases of events.
 
-use super::{Services, broken, revision, stale};
-use crate::store::{event, object, task};
+use super::{Services, broken, commit, revision, stale};
+use crate::store::tag::TagRow;
+use crate::store::{catalog, event, object, tag, task};
 use app::backend::Events;
-use app::error::AppError;
-use app::view::{Choice, EventForm, EventRow, ObjectGroup};
+use app::error::{AppError, Link};
+use app::view::{Choice, EventForm, EventRow, ObjectGroup, TagChoice};
 use async_trait::async_trait;
-use model::catalog;
-use model::event::{Event, EventDraft, EventScope};
+use model::catalog::Catalog;
+use model::event::{ANY, Event, EventDraft, EventScope};
 use model::field_error::FieldErrors;
 use model::id::EventId;
-use sea_orm::DatabaseTransaction;
+use sea_orm::ConnectionTrait;
 use std::collections::HashMap;
 
 /// How many objects the form's select offers.
 const OBJECTS_SHOWN: u64 = 1000;
 
 fn draft_of(row: &event::Row) -> EventDraft {
+    let word = |is_on: bool| if is_on { "true".to_owned() } else { String::new() };
+    let (object, tag) = match row.event.scope {
+        EventScope::Any => (ANY.to_owned(), String::new()),
+        EventScope::Object(id) => (id.to_string(), String::new()),
+        EventScope::Tag(id) => (ANY.to_owned(), id.to_string()),
+    };
     EventDraft {
         event: format!("{}.{}", row.event.type_id, row.event.event_id),
-        object: match row.event.scope {
-            EventScope::Any => String::new(),
-            EventScope::Object(id) => id.to_string(),
-        },
+        use_tag: word(!tag.is_empty()),
+        object,
+        tag,
+        level: row.event.filters.level.clone().unwrap_or_default(),
+        source: row.event.filters.source.clone().unwrap_or_default(),
         task: row.event.task_id.to_string(),
-        enabled: if row.event.is_enabled { "true".to_owned() } else { String::new() },
+        enabled: word(row.event.is_enabled),
         revision: row.revision.to_string(),
     }
 }
 
-fn group(objects: Vec<object::Row>) -> Vec<ObjectGroup> {
+fn group(objects: Vec<object::Row>, catalog: &Catalog) -> Vec<ObjectGroup> {
     let mut groups: Vec<ObjectGroup> = Vec::new();
     for object in objects {
-        let choice = Choice { value: object.id.to_string(), label: object.name };
+        let gone = if object.is_gone { " (gone)" } else { "" };
+        let choice = Choice { value: object.id.to_string(), label: format!("{}{gone}", object.name) };
         match groups.last_mut().filter(|group| group.type_id == object.type_id) {
             Some(group) => group.objects.push(choice),
             None => groups.push(ObjectGroup {
-                label: catalog::type_label(&object.type_id).to_owned(),
+                label: catalog.type_label(&object.type_id).to_owned(),
                 type_id: object.type_id,
                 objects: vec![choice],
             }),
@@ -46,23 +55,90 @@ fn group(objects: Vec<object::Row>) -> Vec<ObjectGroup> {
 }
 
 /// What the event refers to must be there, and fit.
-async fn check_references(txn: &DatabaseTransaction, checked: &Event) -> Result<(), AppError> {
+async fn check_references(db: &impl ConnectionTrait, checked: &Event, catalog: &Catalog) -> Result<(), AppError> {
     let mut errors = FieldErrors::default();
-    if let EventScope::Object(id) = checked.scope {
-        match object::find(txn, id).await.map_err(broken)? {
+    let wanted = catalog.type_label(&checked.type_id);
+    match checked.scope {
+        EventScope::Any => {}
+        EventScope::Object(id) => match object::find(db, id).await.map_err(broken)? {
             None => errors.add("object", "This object does not exist any more. Choose another."),
             Some(object) if object.type_id != checked.type_id => {
-                let is = catalog::type_label(&object.type_id);
-                let wanted = catalog::type_label(&checked.type_id);
+                let is = catalog.type_label(&object.type_id);
                 errors.add("object", format!("This object is one of {is}; the event is about {wanted}."));
             }
             Some(_) => {}
-        }
+        },
+        EventScope::Tag(id) => match tag::list(db).await.map_err(broken)?.into_iter().find(|tag| tag.id == id) {
+            None => errors.add("tag", "This tag does not exist any more. Choose another."),
+            Some(tag) if !tag.suits(&checked.type_id) => {
+                errors.add("tag", format!("{wanted} cannot carry this tag. Choose another, or change its category."));
+            }
+            Some(_) => {}
+        },
     }
-    if task::find(txn, checked.task_id).await.map_err(broken)?.is_none() {
+    if task::find(db, checked.task_id).await.map_err(broken)?.is_none() {
         errors.add("task", "This task does not exist any more. Choose another.");
     }
     if errors.is_empty() { Ok(()) } else { Err(errors.into()) }
+}
+
+/// Scopes in words: what the ids of an event mean now.
+pub(super) struct Scopes {
+    objects: HashMap<i64, object::Row>,
+    tags: Vec<TagRow>,
+}
+
+impl Scopes {
+    /// Loads what these scopes name.
+    pub(super) async fn load(
+        db: &impl ConnectionTrait,
+        scopes: impl Iterator<Item = EventScope>,
+    ) -> Result<Self, AppError> {
+        let ids: Vec<_> =
+            scopes.filter_map(|scope| if let EventScope::Object(id) = scope { Some(id.0) } else { None }).collect();
+        let mut objects = HashMap::new();
+        for ids in ids.chunks(1000) {
+            let rows = object::find_many(db, ids.to_vec()).await.map_err(broken)?;
+            objects.extend(rows.into_iter().map(|row| (row.id.0, row)));
+        }
+        Ok(Self { objects, tags: tag::list(db).await.map_err(broken)? })
+    }
+
+    /// "Any", "web-01", "Environment - production".
+    pub(super) fn words(&self, scope: EventScope) -> String {
+        match scope {
+            EventScope::Any => "Any".to_owned(),
+            EventScope::Object(id) => match self.objects.get(&id.0) {
+                Some(row) if row.is_gone => format!("{} (gone: matches nothing)", row.name),
+                Some(row) => row.name.clone(),
+                None => "an object that was deleted".to_owned(),
+            },
+            EventScope::Tag(id) => {
+                let found = self.tags.iter().find(|tag| tag.id == id);
+                found.map_or_else(
+                    || "a tag that was deleted".to_owned(),
+                    |tag| format!("{} - {}", tag.category.name, tag.name),
+                )
+            }
+        }
+    }
+}
+
+/// Events as what stands in the way of something.
+pub(super) async fn links(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<Vec<Link>, AppError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let catalog = catalog::load(db).await.map_err(broken)?;
+    let rows = event::find_many(db, ids).await.map_err(broken)?;
+    let link = |row: event::Row| {
+        let (type_label, event_label) = (
+            catalog.type_label(&row.event.type_id).to_owned(),
+            catalog.event_label(&row.event.type_id, &row.event.event_id).to_owned(),
+        );
+        Link { label: format!("the event {type_label}: {event_label}"), href: format!("/events/{}", row.id) }
+    };
+    Ok(rows.into_iter().map(link).collect())
 }
 
 #[async_trait]
@@ -71,44 +147,47 @@ impl Events for Services {
         let db = self.store.read();
         let tasks: HashMap<_, _> =
             task::list(db).await.map_err(broken)?.into_iter().map(|row| (row.id, row.task.name)).collect();
-        let mut rows = Vec::new();
-        for row in event::list(db).await.map_err(broken)? {
-            let scope = match row.event.scope {
-                EventScope::Any => "Any".to_owned(),
-                EventScope::Object(id) => {
-                    object::find(db, id).await.map_err(broken)?.map(|object| object.name).unwrap_or_default()
-                }
-            };
-            rows.push(EventRow {
-                id: row.id.0,
-                type_label: catalog::type_label(&row.event.type_id).to_owned(),
-                event_label: catalog::event_label(&row.event.type_id, &row.event.event_id).to_owned(),
-                scope,
-                task_id: row.event.task_id.0,
-                task_name: tasks.get(&row.event.task_id).cloned().unwrap_or_default(),
-                is_enabled: row.event.is_enabled,
-            });
-        }
-        Ok(rows)
+        let catalog = catalog::load(db).await.map_err(broken)?;
+        let rows = event::list(db).await.map_err(broken)?;
+        let scopes = Scopes::load(db, rows.iter().map(|row| row.event.scope)).await?;
+        let row = |row: event::Row| EventRow {
+            id: row.id.0,
+            type_label: catalog.type_label(&row.event.type_id).to_owned(),
+            event_label: catalog.event_label(&row.event.type_id, &row.event.event_id).to_owned(),
+            scope: scopes.words(row.event.scope),
+            task_id: row.event.task_id.0,
+            task_name: tasks.get(&row.event.task_id).cloned().unwrap_or_default(),
+            is_enabled: row.event.is_enabled,
+        };
+        Ok(rows.into_iter().map(row).collect())
     }
 
     async fn load_form(&self, id: Option<EventId>) -> Result<EventForm, AppError> {
         let db = self.store.read();
         let choice = |row: task::Row| Choice { value: row.id.to_string(), label: row.task.name };
         let tasks = task::list(db).await.map_err(broken)?.into_iter().map(choice).collect();
-        let objects = group(object::list(db, OBJECTS_SHOWN).await.map_err(broken)?);
-        let Some(id) = id else {
-            return Ok(EventForm { name: String::new(), draft: EventDraft::new_form(), tasks, objects });
+        let catalog = catalog::load(db).await.map_err(broken)?;
+        let objects = group(object::list(db, OBJECTS_SHOWN).await.map_err(broken)?, &catalog);
+        let choice = |tag: TagRow| TagChoice {
+            value: tag.id.to_string(),
+            label: format!("{} - {}", tag.category.name, tag.name),
+            type_ids: tag.category.type_ids,
         };
-        let row = event::find(db, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("event"))?;
-        let name = catalog::event_label(&row.event.type_id, &row.event.event_id).to_owned();
-        Ok(EventForm { name, draft: draft_of(&row), tasks, objects })
+        let tags = tag::list(db).await.map_err(broken)?.into_iter().map(choice).collect();
+        let mut form = EventForm { name: String::new(), draft: EventDraft::new_form(), tasks, objects, tags, catalog };
+        if let Some(id) = id {
+            let row = event::find(db, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("event"))?;
+            form.catalog.event_label(&row.event.type_id, &row.event.event_id).clone_into(&mut form.name);
+            form.draft = draft_of(&row);
+        }
+        Ok(form)
     }
 
     async fn save(&self, id: Option<EventId>, draft: EventDraft) -> Result<EventId, AppError> {
-        let checked = draft.parse()?;
         let txn = self.store.begin().await.map_err(broken)?;
-        check_references(&txn, &checked).await?;
+        let catalog = catalog::load(&txn).await.map_err(broken)?;
+        let checked = draft.parse(&catalog)?;
+        check_references(&txn, &checked, &catalog).await?;
         let now = self.clock.now();
         let saved = match id {
             None => event::insert(&txn, &checked, now).await.map_err(broken)?,
@@ -121,7 +200,17 @@ impl Events for Services {
                 id
             }
         };
-        txn.commit().await.map_err(|error| broken(error.into()))?;
+        commit(txn).await?;
         Ok(saved)
+    }
+
+    async fn delete(&self, ids: Vec<EventId>) -> Result<(), AppError> {
+        let txn = self.store.begin().await.map_err(broken)?;
+        for id in ids {
+            if !event::delete(&txn, id, self.clock.now()).await.map_err(broken)? {
+                return Err(AppError::not_found("event"));
+            }
+        }
+        commit(txn).await
     }
 }

@@ -1,13 +1,14 @@
 //! Use cases of tasks.
 
-use super::{Services, broken, revision, stale};
-use crate::store::{self, task, webhook};
+use super::{Services, broken, commit, revision, stale};
+use crate::store::{self, event, task, webhook};
 use app::backend::Tasks;
-use app::error::AppError;
-use app::view::{Choice, TaskForm, TaskRow};
+use app::error::{AppError, Link};
+use app::view::{Choice, PreviewRequest, TaskForm, TaskRow};
 use async_trait::async_trait;
 use model::field_error::FieldErrors;
 use model::id::TaskId;
+use model::preview::Preview;
 use model::task::TaskDraft;
 use std::collections::HashMap;
 
@@ -86,7 +87,34 @@ impl Tasks for Services {
                 id
             }
         };
-        txn.commit().await.map_err(|error| broken(error.into()))?;
+        commit(txn).await?;
         Ok(saved)
     }
+
+    async fn delete(&self, ids: Vec<TaskId>) -> Result<(), AppError> {
+        let txn = self.store.begin().await.map_err(broken)?;
+        for id in ids {
+            let row = task::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
+            let events = event::list_starting(&txn, id).await.map_err(broken)?;
+            if !events.is_empty() {
+                let links = super::event::links(&txn, events.into_iter().map(|row| row.id.0).collect()).await?;
+                return Err(AppError::in_use(&format!("The task {}", row.task.name), links));
+            }
+            task::delete(&txn, id, self.clock.now()).await.map_err(broken)?;
+        }
+        commit(txn).await
+    }
+
+    async fn execute(&self, id: TaskId, by: String) -> Result<String, AppError> {
+        self.execute_task(id, by).await
+    }
+
+    async fn preview(&self, request: PreviewRequest) -> Result<Preview, AppError> {
+        self.preview_message(request).await
+    }
+}
+
+/// A task as what stands in the way of something.
+pub(super) fn link(row: &task::Row) -> Link {
+    Link { label: format!("the task {}", row.task.name), href: format!("/tasks/{}", row.id) }
 }

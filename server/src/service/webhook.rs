@@ -1,25 +1,31 @@
 //! Use cases of webhooks.
 
-use super::{Services, broken, revision, stale};
+use super::run::end_runs;
+use super::{Services, broken, commit, revision, stale};
 use crate::clock::new_uuid;
-use crate::store;
-use crate::store::webhook::{self, SecretWrite};
+use crate::store::hold::{self, Release};
+use crate::store::object::{self, NewObject};
+use crate::store::webhook::{self, SecretWrite, Secrets, Write};
+use crate::store::{self, event, task};
 use app::backend::Webhooks;
 use app::error::{AppError, Code};
-use app::view::{WebhookForm, WebhookRow};
+use app::view::{Held, ReleaseChoice, WebhookForm, WebhookRow};
 use async_trait::async_trait;
+use model::catalog::WEBHOOKS;
+use model::delivery::HoldReason;
 use model::field_error::FieldErrors;
 use model::id::WebhookId;
+use model::time::Timestamp;
 use model::webhook::{Authorization, SecretChange, Webhook, WebhookDraft};
-use uuid::Uuid;
+use sea_orm::DatabaseTransaction;
 
 impl Services {
-    fn seal(&self, secret: &SecretChange, uuid: Uuid) -> Result<SecretWrite, AppError> {
+    fn seal(&self, secret: &SecretChange, place: &str) -> Result<SecretWrite, AppError> {
         match secret {
             SecretChange::Keep => Ok(SecretWrite::Keep),
             SecretChange::Clear => Ok(SecretWrite::Replace(None)),
             SecretChange::Set(secret) => {
-                let sealed = self.vault.seal(secret, &webhook::secret_place(uuid)).map_err(|error| {
+                let sealed = self.vault.seal(secret, place).map_err(|error| {
                     tracing::error!(%error, "cannot seal a secret");
                     AppError::new(Code::Internal, "The secret could not be sealed. Nothing was saved.")
                 })?;
@@ -33,11 +39,19 @@ impl Services {
         self.check_target(&checked).await?;
         let now = self.clock.now();
         let uuid = new_uuid(now);
-        let secret = match self.seal(&checked.secret, uuid)? {
+        let sealed = |write: SecretWrite| match write {
             SecretWrite::Replace(secret) => secret,
             SecretWrite::Keep => None,
         };
-        webhook::insert(self.store.write(), &checked, uuid, secret, now).await.map_err(name_taken)
+        let secrets = Secrets {
+            authorization: sealed(self.seal(&checked.secret, &webhook::secret_place(uuid))?),
+            signing: sealed(self.seal(&checked.signing, &webhook::signing_place(uuid))?),
+        };
+        let txn = self.store.begin().await.map_err(broken)?;
+        let id = webhook::insert(&txn, &checked, uuid, secrets, now).await.map_err(name_taken)?;
+        name_object(&txn, id, &checked.name, now).await?;
+        commit(txn).await?;
+        Ok(id)
     }
 
     async fn change(&self, id: WebhookId, draft: &WebhookDraft) -> Result<WebhookId, AppError> {
@@ -48,11 +62,44 @@ impl Services {
         }
         let checked = draft.parse(Some(&stored.stored()))?;
         self.check_target(&checked).await?;
-        let secret = self.seal(&checked.secret, stored.uuid)?;
+        let has_moved =
+            stored.stored().target_change(&checked.url, &checked.authorization, checked.allows_insecure_tls).is_some();
+        let write = Write {
+            secret: self.seal(&checked.secret, &webhook::secret_place(stored.uuid))?,
+            signing: self.seal(&checked.signing, &webhook::signing_place(stored.uuid))?,
+            has_moved,
+        };
         let now = self.clock.now();
-        let is_done =
-            webhook::update(self.store.write(), id, opened_on, &checked, secret, now).await.map_err(name_taken)?;
-        if is_done { Ok(id) } else { Err(stale("webhook")) }
+        let txn = self.store.begin().await.map_err(broken)?;
+        if !webhook::update(&txn, id, opened_on, &checked, write, now).await.map_err(name_taken)? {
+            return Err(stale("webhook"));
+        }
+        if has_moved {
+            hold::hold_for_target(&txn, id).await.map_err(broken)?;
+        }
+        name_object(&txn, id, &checked.name, now).await?;
+        commit(txn).await?;
+        Ok(id)
+    }
+
+    /// Lets go of what is held for `reason`, in the transaction that ended the reason.
+    async fn let_go(
+        &self,
+        txn: DatabaseTransaction,
+        id: WebhookId,
+        reason: HoldReason,
+        choice: ReleaseChoice,
+    ) -> Result<(), AppError> {
+        let which = match choice.held {
+            Held::All => Release::All,
+            Held::Newest => Release::NewestPerObject,
+            Held::None => Release::None,
+        };
+        let per_second = choice.per_second.map(|rate| rate.clamp(1, 10_000));
+        let now = self.clock.now();
+        let given_up = hold::release(&txn, id, reason, which, per_second, now).await.map_err(broken)?;
+        end_runs(&txn, given_up, now).await?;
+        self.commit_due(txn).await
     }
 
     /// Refuses at save, with the same words, what would be refused at every attempt.
@@ -93,6 +140,7 @@ fn draft_of(row: &webhook::Row) -> WebhookDraft {
         timeout: row.timeout.as_secs().to_string(),
         retries: row.retries.to_string(),
         method: row.method.as_str().to_owned(),
+        sign: if row.signing_secret.is_some() { "true".to_owned() } else { String::new() },
         revision: row.revision.to_string(),
         ..WebhookDraft::default()
     };
@@ -105,6 +153,44 @@ fn draft_of(row: &webhook::Row) -> WebhookDraft {
         Authorization::None | Authorization::Bearer => {}
     }
     draft
+}
+
+/// A webhook is also an object, so that events can be about it.
+async fn name_object(txn: &DatabaseTransaction, id: WebhookId, name: &str, now: Timestamp) -> Result<(), AppError> {
+    match find_object(txn, id).await? {
+        Some(row) if row.name == name => Ok(()),
+        Some(row) => object::update(txn, &object::Row { name: name.to_owned(), ..row }, now).await.map_err(broken),
+        None => {
+            let new =
+                NewObject { type_id: WEBHOOKS.to_owned(), external_id: Some(id.to_string()), name: name.to_owned() };
+            object::insert_many(txn, vec![new], now).await.map_err(broken)?;
+            Ok(())
+        }
+    }
+}
+
+async fn find_object(txn: &DatabaseTransaction, id: WebhookId) -> Result<Option<object::Row>, AppError> {
+    let found = object::find_named(txn, WEBHOOKS, vec![id.to_string()], Vec::new()).await.map_err(broken)?;
+    Ok(found.into_iter().next())
+}
+
+/// Deletes one, unless something uses it; what waits for it is given up.
+async fn delete_one(txn: &DatabaseTransaction, id: WebhookId, now: Timestamp) -> Result<(), AppError> {
+    let row = webhook::find(txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("webhook"))?;
+    let tasks = task::list_using(txn, id).await.map_err(broken)?;
+    let mut links: Vec<_> = tasks.into_iter().map(|row| super::task::link(&row)).collect();
+    if let Some(object) = find_object(txn, id).await? {
+        links.extend(super::event::links(txn, event::naming_object(txn, object.id).await.map_err(broken)?).await?);
+        if links.is_empty() {
+            object::delete(txn, object.id).await.map_err(broken)?;
+        }
+    }
+    if !links.is_empty() {
+        return Err(AppError::in_use(&format!("The webhook {}", row.name), links));
+    }
+    webhook::delete(txn, id, now).await.map_err(broken)?;
+    let given_up = hold::discard_waiting(txn, id, hold::WEBHOOK_DELETED, now).await.map_err(broken)?;
+    end_runs(txn, given_up, now).await
 }
 
 #[async_trait]
@@ -132,6 +218,7 @@ impl Webhooks for Services {
             origin: stored.origin,
             allows_insecure_tls: stored.allows_insecure_tls,
             authorization: stored.authorization,
+            is_signing: stored.is_signing,
         })
     }
 
@@ -140,5 +227,38 @@ impl Webhooks for Services {
             None => self.create(&draft).await,
             Some(id) => self.change(id, &draft).await,
         }
+    }
+
+    async fn delete(&self, ids: Vec<WebhookId>) -> Result<(), AppError> {
+        let txn = self.store.begin().await.map_err(broken)?;
+        let now = self.clock.now();
+        for id in ids {
+            delete_one(&txn, id, now).await?;
+        }
+        commit(txn).await
+    }
+
+    async fn pause(&self, id: WebhookId) -> Result<(), AppError> {
+        self.find_webhook(id).await?;
+        let txn = self.store.begin().await.map_err(broken)?;
+        if !hold::pause(&txn, id, self.clock.now()).await.map_err(broken)? {
+            return Err(AppError::new(Code::Conflict, "This webhook is paused already."));
+        }
+        commit(txn).await
+    }
+
+    async fn resume(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError> {
+        self.find_webhook(id).await?;
+        let txn = self.store.begin().await.map_err(broken)?;
+        if !hold::resume(&txn, id).await.map_err(broken)? {
+            return Err(AppError::new(Code::Conflict, "This webhook is not paused."));
+        }
+        self.let_go(txn, id, HoldReason::Paused, choice).await
+    }
+
+    async fn confirm_target(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError> {
+        self.find_webhook(id).await?;
+        let txn = self.store.begin().await.map_err(broken)?;
+        self.let_go(txn, id, HoldReason::Target, choice).await
     }
 }

@@ -65,6 +65,13 @@ pub async fn open_postgres(url: &str) -> Result<Store> {
 
 /// Runs every migration that is missing, one process at a time.
 pub async fn migrate(store: &Store) -> Result<()> {
+    run_missing(store).await?;
+    let txn = store.begin().await?;
+    super::revision::backfill(&txn).await?;
+    Ok(txn.commit().await?)
+}
+
+async fn run_missing(store: &Store) -> Result<()> {
     let connection = store.write();
     if connection.get_database_backend() == DbBackend::Postgres {
         // Held by a transaction of its own: freed when it ends, also when this process dies.

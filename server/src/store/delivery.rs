@@ -6,12 +6,12 @@
 
 use super::entity::{attempt, delivery};
 use super::{Result, Store, group};
-use model::delivery::{ErrorCode, Next, Outcome, Status};
-use model::id::{DeliveryId, RunId, WebhookId};
+use model::delivery::{ErrorCode, HoldReason, Next, Outcome, Status};
+use model::id::{DeliveryId, ObjectId, RunId, WebhookId};
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ConnectionTrait, EntityTrait, FromQueryResult, QueryOrder, QuerySelect, Statement, Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -27,10 +27,28 @@ pub struct NewDelivery {
     pub task_name: String,
     pub type_id: String,
     pub event_id: String,
+    pub object_id: Option<ObjectId>,
     pub object_name: Option<String>,
     pub body: Vec<u8>,
-    /// Set when the message could not be rendered: the delivery is an error from the start.
+    /// Paths of `${data.…}` that the occurrence did not have.
+    pub absent: Vec<String>,
+    /// Set when it cannot be sent: the delivery is an error from the start.
     pub failed: Option<(ErrorCode, String)>,
+    /// Set when its webhook holds what is queued.
+    pub hold: Option<HoldReason>,
+    /// How many deliveries led to it.
+    pub depth: u32,
+    pub webhook_revision: i64,
+    pub replay: Replay,
+}
+
+/// Whether a delivery repeats an earlier one, and how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Replay {
+    /// The one it repeats.
+    pub of: Option<DeliveryId>,
+    /// The webhook's revision whose target it is sent to; `None`: the one of now.
+    pub revision: Option<i64>,
 }
 
 /// A delivery leased to a worker.
@@ -44,9 +62,17 @@ pub struct Claimed {
     /// What to send.
     pub body: Vec<u8>,
     attempts: i64,
+    depth: i64,
+    /// The webhook's revision whose target it is sent to; `None`: the one of now.
+    pub replay_revision: Option<i64>,
 }
 
 impl Claimed {
+    /// How many deliveries led to it.
+    pub fn depth(&self) -> u32 {
+        u32::try_from(self.depth).unwrap_or(u32::MAX)
+    }
+
     /// Its id.
     pub fn id(&self) -> DeliveryId {
         DeliveryId(self.id)
@@ -81,6 +107,10 @@ pub struct Attempted {
     pub started_at: Timestamp,
     /// How long it took.
     pub duration: Duration,
+    /// How long connecting took, TLS included; `None` when a kept connection was used, or none was made.
+    pub connect: Option<Duration>,
+    /// From the beginning to the status line.
+    pub first_byte: Option<Duration>,
     /// The answer's headers, `name: value` lines.
     pub answer_headers: String,
     /// The first 64 KiB of the answer, as they came.
@@ -118,7 +148,13 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewDelivery>, now: 
 fn columns(new: NewDelivery, now: Timestamp) -> delivery::ActiveModel {
     let is_failed = new.failed.is_some();
     let (code, error) = new.failed.map(|(code, error)| (code.as_str().to_owned(), error)).unzip();
-    let status = if is_failed { Status::Error } else { Status::Queued };
+    let hold = new.hold.filter(|_| !is_failed);
+    let status = match hold {
+        _ if is_failed => Status::Error,
+        Some(_) => Status::Held,
+        None => Status::Queued,
+    };
+    let absent = (!new.absent.is_empty()).then(|| new.absent.join("\n"));
     delivery::ActiveModel {
         id: NotSet,
         uuid: Set(new.uuid),
@@ -141,6 +177,13 @@ fn columns(new: NewDelivery, now: Timestamp) -> delivery::ActiveModel {
         duration_ms: Set(None),
         created_at: Set(now.0),
         settled_at: Set(is_failed.then_some(now.0)),
+        object_id: Set(new.object_id.map(|id| id.0)),
+        hold_reason: Set(hold.map(|reason| reason.as_str().to_owned())),
+        absent: Set(absent),
+        depth: Set(new.depth.into()),
+        webhook_revision: Set(new.webhook_revision),
+        replay_of: Set(new.replay.of.map(|id| id.0)),
+        replay_revision: Set(new.replay.revision),
     }
 }
 
@@ -174,20 +217,27 @@ pub async fn claim(
         )
     };
     let busy: Vec<_> = room.busy.iter().map(|(id, _)| id.to_string()).collect();
-    let idle = if busy.is_empty() { String::new() } else { format!("WHERE w.id NOT IN ({})", busy.join(", ")) };
+    let idle = if busy.is_empty() { String::new() } else { format!("AND w.id NOT IN ({})", busy.join(", ")) };
+    // What was queued while its webhook was paused or deleted waits for the sweep that holds or discards it.
+    let is_open = "w.paused_at IS NULL AND w.deleted_at IS NULL";
     let of_idle = oldest("w.id", room.per_webhook);
     let mut parts = vec![if store.is_postgres() {
-        format!("SELECT o.id FROM webhook w CROSS JOIN LATERAL ({of_idle}) AS o {idle}")
+        format!("SELECT o.id FROM webhook w CROSS JOIN LATERAL ({of_idle}) AS o WHERE {is_open} {idle}")
     } else {
-        format!("SELECT o.id FROM webhook w JOIN delivery o ON o.id IN ({of_idle}) {idle}")
+        format!("SELECT o.id FROM webhook w JOIN delivery o ON o.id IN ({of_idle}) WHERE {is_open} {idle}")
     }];
     let left = room.busy.iter().filter(|(_, left)| *left > 0);
-    parts.extend(left.map(|(id, left)| format!("SELECT id FROM ({}) AS b{id}", oldest(&id.to_string(), *left))));
+    parts.extend(left.map(|(id, left)| {
+        let oldest = oldest(&id.to_string(), *left);
+        format!(
+            "SELECT id FROM ({oldest}) AS b{id} WHERE EXISTS (SELECT 1 FROM webhook w WHERE w.id = {id} AND {is_open})"
+        )
+    }));
     let sql = format!(
         "UPDATE delivery SET status = 'running', lease_owner = $1, \
          lease_until = $2 + (SELECT timeout_ms FROM webhook WHERE webhook.id = delivery.webhook_id) \
          WHERE id IN (SELECT id FROM ({}) AS due LIMIT $4) \
-         RETURNING id, uuid, run_id, webhook_id, body, attempts",
+         RETURNING id, uuid, run_id, webhook_id, body, attempts, depth, replay_revision",
         parts.join(" UNION ALL ")
     );
     let total = i64::try_from(room.total).unwrap_or(i64::MAX);
@@ -227,6 +277,8 @@ pub struct Settlement {
     pub attempted: Attempted,
     /// What follows.
     pub next: Next,
+    /// The webhook's revision the attempt was made by.
+    pub webhook_revision: i64,
 }
 
 /// Records attempts, and moves those deliveries on that are still leased to `owner`. What somebody else has settled in
@@ -247,7 +299,7 @@ pub async fn settle_many(
 
 /// One statement for the whole group: both databases name the columns of `VALUES` column1, column2 …
 async fn move_on(db: &impl ConnectionTrait, owner: Uuid, group: &[Settlement], now: Timestamp) -> Result<()> {
-    const COLUMNS: usize = 9;
+    const COLUMNS: usize = 10;
     let rows: Vec<_> = (0..group.len())
         .map(|row| {
             let places: Vec<_> = (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column + 1)).collect();
@@ -257,16 +309,17 @@ async fn move_on(db: &impl ConnectionTrait, owner: Uuid, group: &[Settlement], n
     let sql = format!(
         "UPDATE delivery SET status = v.column2, attempts = v.column3, next_attempt_at = v.column4, \
          settled_at = v.column5, http_status = v.column6, error_code = v.column7, error = v.column8, \
-         duration_ms = v.column9, lease_owner = NULL, lease_until = NULL \
+         duration_ms = v.column9, hold_reason = v.column10, lease_owner = NULL, lease_until = NULL \
          FROM (VALUES {}) AS v \
          WHERE delivery.id = v.column1 AND delivery.status = 'running' AND delivery.lease_owner = $1",
         rows.join(", ")
     );
     let mut values = vec![Value::from(owner)];
     for one in group {
-        let (status, next_attempt_at, settled_at) = match one.next {
-            Next::Settle(status) => (status, None, Some(now.0)),
-            Next::RetryAt(due) => (Status::Queued, Some(due.0), None),
+        let (status, next_attempt_at, settled_at, hold) = match one.next {
+            Next::Settle(status) => (status, None, Some(now.0), None),
+            Next::RetryAt(due) => (Status::Queued, Some(due.0), None, None),
+            Next::Hold(reason, due) => (Status::Held, Some(due.0), None, Some(reason.as_str())),
         };
         values.extend([
             Value::from(one.claimed.id),
@@ -278,6 +331,7 @@ async fn move_on(db: &impl ConnectionTrait, owner: Uuid, group: &[Settlement], n
             error_code(&one.attempted).into(),
             one.attempted.error.clone().into(),
             duration_ms(&one.attempted).into(),
+            hold.into(),
         ]);
     }
     db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
@@ -292,7 +346,11 @@ fn error_code(attempted: &Attempted) -> Option<String> {
 }
 
 fn duration_ms(attempted: &Attempted) -> i64 {
-    i64::try_from(attempted.duration.as_millis()).unwrap_or(i64::MAX)
+    millis(attempted.duration)
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn attempt_row(one: Settlement) -> attempt::ActiveModel {
@@ -308,6 +366,9 @@ fn attempt_row(one: Settlement) -> attempt::ActiveModel {
         answer_headers: Set(one.attempted.answer_headers),
         answer_body: Set(one.attempted.answer_body),
         answer_note: Set(one.attempted.answer_note),
+        webhook_revision: Set(one.webhook_revision),
+        connect_ms: Set(one.attempted.connect.map(millis)),
+        first_byte_ms: Set(one.attempted.first_byte.map(millis)),
     }
 }
 
@@ -335,6 +396,30 @@ pub async fn list_newest(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Li
         .order_by_desc(Column::Id)
         .limit(limit)
         .into_model()
+        .all(db)
+        .await?)
+}
+
+/// A delivery whole, as stored.
+pub async fn find(db: &impl ConnectionTrait, uuid: Uuid) -> Result<Option<delivery::Model>> {
+    Ok(delivery::Entity::find().filter(delivery::Column::Uuid.eq(uuid)).one(db).await?)
+}
+
+/// Its attempts, in order.
+pub async fn list_attempts(db: &impl ConnectionTrait, id: DeliveryId) -> Result<Vec<attempt::Model>> {
+    Ok(attempt::Entity::find()
+        .filter(attempt::Column::DeliveryId.eq(id.0))
+        .order_by_asc(attempt::Column::Number)
+        .order_by_asc(attempt::Column::Id)
+        .all(db)
+        .await?)
+}
+
+/// The deliveries of a run.
+pub async fn list_of_runs(db: &impl ConnectionTrait, run_ids: &[RunId]) -> Result<Vec<delivery::Model>> {
+    Ok(delivery::Entity::find()
+        .filter(delivery::Column::RunId.is_in(run_ids.iter().map(|id| id.0)))
+        .order_by_asc(delivery::Column::Id)
         .all(db)
         .await?)
 }

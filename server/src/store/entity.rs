@@ -66,6 +66,16 @@ table!(webhook, "webhook", {
     created_at: i64,
     updated_at: i64,
     deleted_at: Option<i64>,
+    signing_secret: Option<Vec<u8>>,
+    paused_at: Option<i64>,
+    release_per_second: Option<i64>,
+    released_at: Option<i64>,
+    target_revision: i64,
+    breaker_failures: i64,
+    breaker_opened_at: Option<i64>,
+    breaker_wait_ms: Option<i64>,
+    breaker_probe_at: Option<i64>,
+    breaker_is_probing: bool,
 });
 
 table!(task, "task", {
@@ -89,6 +99,7 @@ table!(object, "object", {
     name: String,
     created_at: i64,
     updated_at: i64,
+    gone_at: Option<i64>,
 });
 
 table!(event, "event", {
@@ -102,6 +113,9 @@ table!(event, "event", {
     revision: i64,
     created_at: i64,
     updated_at: i64,
+    tag_id: Option<i64>,
+    level: Option<String>,
+    source: Option<String>,
 });
 
 table!(occurrence, "occurrence", {
@@ -118,6 +132,11 @@ table!(occurrence, "occurrence", {
     received_at: i64,
     data: Option<String>,
     tasks_started: i64,
+    object_tags: Option<String>,
+    reasons: String,
+    depth: i64,
+    revision_mark: i64,
+    about_webhook: Option<i64>,
 });
 
 table!(receipt, "receipt", {
@@ -129,6 +148,7 @@ table!(receipt, "receipt", {
     occurrence: Uuid,
     tasks_started: i64,
     created_at: i64,
+    repeats: i64,
 });
 
 table!(run, "run", {
@@ -141,6 +161,8 @@ table!(run, "run", {
     status: String,
     started_at: i64,
     ended_at: Option<i64>,
+    cause: String,
+    caused_by: Option<String>,
 });
 
 table!(delivery, "delivery", {
@@ -165,6 +187,13 @@ table!(delivery, "delivery", {
     duration_ms: Option<i64>,
     created_at: i64,
     settled_at: Option<i64>,
+    object_id: Option<i64>,
+    hold_reason: Option<String>,
+    absent: Option<String>,
+    depth: i64,
+    webhook_revision: i64,
+    replay_of: Option<i64>,
+    replay_revision: Option<i64>,
 });
 
 table!(attempt, "attempt", {
@@ -179,4 +208,69 @@ table!(attempt, "attempt", {
     answer_headers: String,
     answer_body: Vec<u8>,
     answer_note: Option<String>,
+    webhook_revision: i64,
+    connect_ms: Option<i64>,
+    first_byte_ms: Option<i64>,
+});
+
+table!(tag_category, "tag_category", {
+    #[sea_orm(primary_key)] id: i64,
+    name: String,
+    description: String,
+    is_single: bool,
+    type_ids: String,
+    revision: i64,
+    created_at: i64,
+    updated_at: i64,
+});
+
+table!(tag, "tag", {
+    #[sea_orm(primary_key)] id: i64,
+    category_id: i64,
+    name: String,
+    created_at: i64,
+});
+
+table!(object_tag, "object_tag", {
+    #[sea_orm(primary_key, auto_increment = false)] object_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)] tag_id: i64,
+});
+
+table!(object_type, "object_type", {
+    #[sea_orm(primary_key, auto_increment = false)] id: String,
+    singular: String,
+    plural: String,
+    has_objects: bool,
+    has_tags: bool,
+    created_at: i64,
+});
+
+table!(object_event, "object_event", {
+    #[sea_orm(primary_key, auto_increment = false)] type_id: String,
+    #[sea_orm(primary_key, auto_increment = false)] event_id: String,
+    label: String,
+    created_at: i64,
+});
+
+table!(unknown_kind, "unknown_kind", {
+    #[sea_orm(primary_key, auto_increment = false)] type_id: String,
+    #[sea_orm(primary_key, auto_increment = false)] event_id: String,
+    seen: i64,
+    first_at: i64,
+    last_at: i64,
+});
+
+table!(revision, "revision", {
+    #[sea_orm(primary_key)] id: i64,
+    kind: String,
+    row_id: i64,
+    number: i64,
+    document: Option<String>,
+    changed_at: i64,
+});
+
+table!(internal_event, "internal_event", {
+    #[sea_orm(primary_key)] id: i64,
+    document: String,
+    created_at: i64,
 });

@@ -1,13 +1,14 @@
 //! Events.
 
 use super::entity::event;
+use super::revision::{self, Kind};
 use super::{Error, Result};
-use model::event::{Event, EventScope};
-use model::id::{EventId, ObjectId, TaskId};
+use model::event::{Event, EventFilters, EventScope};
+use model::id::{EventId, ObjectId, TagId, TaskId};
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
 
 /// An event as stored.
@@ -25,9 +26,10 @@ impl TryFrom<event::Model> for Row {
     type Error = Error;
 
     fn try_from(row: event::Model) -> Result<Self> {
-        let scope = match (row.scope.as_str(), row.object_id) {
-            ("any", None) => EventScope::Any,
-            ("object", Some(id)) => EventScope::Object(ObjectId(id)),
+        let scope = match (row.scope.as_str(), row.object_id, row.tag_id) {
+            ("any", None, None) => EventScope::Any,
+            ("object", Some(id), None) => EventScope::Object(ObjectId(id)),
+            ("tag", None, Some(id)) => EventScope::Tag(TagId(id)),
             // Never read as something wider.
             _ => return Err(Error::Other(DbErr::Custom(format!("event {}: its scope cannot be read", row.id)))),
         };
@@ -37,6 +39,7 @@ impl TryFrom<event::Model> for Row {
                 type_id: row.type_id,
                 event_id: row.event_id,
                 scope,
+                filters: EventFilters { level: row.level, source: row.source },
                 task_id: TaskId(row.task_id),
                 is_enabled: row.is_enabled,
             },
@@ -46,15 +49,19 @@ impl TryFrom<event::Model> for Row {
 }
 
 fn columns(event: &Event, now: Timestamp) -> event::ActiveModel {
-    let (scope, object_id) = match event.scope {
-        EventScope::Any => ("any", None),
-        EventScope::Object(id) => ("object", Some(id.0)),
+    let (scope, object_id, tag_id) = match event.scope {
+        EventScope::Any => ("any", None, None),
+        EventScope::Object(id) => ("object", Some(id.0), None),
+        EventScope::Tag(id) => ("tag", None, Some(id.0)),
     };
     event::ActiveModel {
         type_id: Set(event.type_id.clone()),
         event_id: Set(event.event_id.clone()),
         scope: Set(scope.to_owned()),
         object_id: Set(object_id),
+        tag_id: Set(tag_id),
+        level: Set(event.filters.level.clone()),
+        source: Set(event.filters.source.clone()),
         task_id: Set(event.task_id.0),
         is_enabled: Set(event.is_enabled),
         updated_at: Set(now.0),
@@ -65,7 +72,9 @@ fn columns(event: &Event, now: Timestamp) -> event::ActiveModel {
 /// Makes an event.
 pub async fn insert(db: &impl ConnectionTrait, event: &Event, now: Timestamp) -> Result<EventId> {
     let row = event::ActiveModel { id: NotSet, revision: Set(1), created_at: Set(now.0), ..columns(event, now) };
-    Ok(EventId(event::Entity::insert(row).exec(db).await?.last_insert_id))
+    let id = event::Entity::insert(row).exec(db).await?.last_insert_id;
+    revision::note(db, Kind::Event, id, 1, Some(event), now).await?;
+    Ok(EventId(id))
 }
 
 /// Changes an event that still has this revision; answers whether it had.
@@ -83,6 +92,9 @@ pub async fn update(
         .filter(event::Column::Revision.eq(revision))
         .exec(db)
         .await?;
+    if done.rows_affected == 1 {
+        revision::note(db, Kind::Event, id.0, revision + 1, Some(event), now).await?;
+    }
     Ok(done.rows_affected == 1)
 }
 
@@ -102,13 +114,49 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
     rows.into_iter().map(Row::try_from).collect()
 }
 
-/// The enabled events about any of these type and event ids.
-pub async fn list_enabled(db: &impl ConnectionTrait, type_ids: Vec<String>) -> Result<Vec<Row>> {
+/// The events about any of these types, also those that are switched off: why they do not fire is counted.
+pub async fn list_about(db: &impl ConnectionTrait, type_ids: Vec<String>) -> Result<Vec<Row>> {
     let rows = event::Entity::find()
         .filter(event::Column::TypeId.is_in(type_ids))
-        .filter(event::Column::IsEnabled.eq(true))
         .order_by_asc(event::Column::Id)
         .all(db)
         .await?;
     rows.into_iter().map(Row::try_from).collect()
+}
+
+/// The events with these ids.
+pub async fn find_many(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<Vec<Row>> {
+    let rows =
+        event::Entity::find().filter(event::Column::Id.is_in(ids)).order_by_asc(event::Column::Id).all(db).await?;
+    rows.into_iter().map(Row::try_from).collect()
+}
+
+/// The events that start this task.
+pub async fn list_starting(db: &impl ConnectionTrait, id: TaskId) -> Result<Vec<Row>> {
+    let rows =
+        event::Entity::find().filter(event::Column::TaskId.eq(id.0)).order_by_asc(event::Column::Id).all(db).await?;
+    rows.into_iter().map(Row::try_from).collect()
+}
+
+/// The ids of the events that name this object.
+pub async fn naming_object(db: &impl ConnectionTrait, id: ObjectId) -> Result<Vec<i64>> {
+    Ok(ids().filter(event::Column::ObjectId.eq(id.0)).into_tuple().all(db).await?)
+}
+
+/// The ids of the events that name any of these tags.
+pub async fn naming_tags(db: &impl ConnectionTrait, tags: &[TagId]) -> Result<Vec<i64>> {
+    Ok(ids().filter(event::Column::TagId.is_in(tags.iter().map(|id| id.0))).into_tuple().all(db).await?)
+}
+
+fn ids() -> Select<event::Entity> {
+    event::Entity::find().select_only().column(event::Column::Id).order_by_asc(event::Column::Id)
+}
+
+/// Removes an event; answers whether it was there.
+pub async fn delete(db: &impl ConnectionTrait, id: EventId, now: Timestamp) -> Result<bool> {
+    let is_done = event::Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1;
+    if is_done {
+        revision::note(db, Kind::Event, id.0, 0, None::<&Event>, now).await?;
+    }
+    Ok(is_done)
 }

@@ -1,12 +1,13 @@
 //! Objects of the managed systems, as occurrences made them known.
 
-use super::entity::object;
+use super::entity::{event, object};
 use super::{Result, group};
 use model::id::ObjectId;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::Expr,
 };
 
 /// An object as stored.
@@ -20,11 +21,19 @@ pub struct Row {
     pub external_id: Option<String>,
     /// Its name.
     pub name: String,
+    /// No longer in its inventory, and kept because an event names it.
+    pub is_gone: bool,
 }
 
 impl From<object::Model> for Row {
     fn from(row: object::Model) -> Self {
-        Self { id: ObjectId(row.id), type_id: row.type_id, external_id: row.external_id, name: row.name }
+        Self {
+            id: ObjectId(row.id),
+            type_id: row.type_id,
+            external_id: row.external_id,
+            name: row.name,
+            is_gone: row.gone_at.is_some(),
+        }
     }
 }
 
@@ -65,18 +74,20 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewObject>, now: Ti
         name: Set(new.name),
         created_at: Set(now.0),
         updated_at: Set(now.0),
+        gone_at: Set(None),
     };
     let stored = group::insert_returning(db, new.into_iter().map(row).collect()).await?;
     Ok(stored.into_iter().map(Row::from).collect())
 }
 
-/// Gives an object another name or external id.
+/// Gives an object another name or external id, and marks it gone or back.
 pub async fn update(db: &impl ConnectionTrait, row: &Row, now: Timestamp) -> Result<()> {
     let change = object::ActiveModel {
         id: Unchanged(row.id.0),
         external_id: Set(row.external_id.clone()),
         name: Set(row.name.clone()),
         updated_at: Set(now.0),
+        gone_at: Set(row.is_gone.then_some(now.0)),
         ..Default::default()
     };
     object::Entity::update(change).exec(db).await?;
@@ -98,4 +109,76 @@ pub async fn list(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Row>> {
         .all(db)
         .await?;
     Ok(rows.into_iter().map(Row::from).collect())
+}
+
+/// Every object of a type, by name, also those that are gone.
+pub async fn list_of(db: &impl ConnectionTrait, type_id: &str) -> Result<Vec<Row>> {
+    let rows = object::Entity::find()
+        .filter(object::Column::TypeId.eq(type_id))
+        .order_by_asc(object::Column::Name)
+        .order_by_asc(object::Column::Id)
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(Row::from).collect())
+}
+
+/// The objects with these ids.
+pub async fn find_many(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<Vec<Row>> {
+    let rows = object::Entity::find().filter(object::Column::Id.is_in(ids)).all(db).await?;
+    Ok(rows.into_iter().map(Row::from).collect())
+}
+
+/// Removes an object; answers whether it was there. `InUse` if an event names it.
+pub async fn delete(db: &impl ConnectionTrait, id: ObjectId) -> Result<bool> {
+    Ok(object::Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1)
+}
+
+/// Removes what is no longer in the inventory of its type; what an event names is marked gone instead, so that the
+/// event never means another object.
+pub async fn remove_others(
+    db: &impl ConnectionTrait,
+    type_id: &str,
+    kept: &[ObjectId],
+    now: Timestamp,
+) -> Result<Removed> {
+    let kept: std::collections::HashSet<_> = kept.iter().copied().collect();
+    let named: std::collections::HashSet<i64> = event::Entity::find()
+        .select_only()
+        .column(event::Column::ObjectId)
+        .filter(event::Column::TypeId.eq(type_id))
+        .filter(event::Column::ObjectId.is_not_null())
+        .into_tuple::<Option<i64>>()
+        .all(db)
+        .await?
+        .into_iter()
+        .flatten()
+        .collect();
+    let (mut gone, mut deleted) = (Vec::new(), Vec::new());
+    for row in list_of(db, type_id).await?.into_iter().filter(|row| !kept.contains(&row.id)) {
+        match named.contains(&row.id.0) {
+            true if row.is_gone => {}
+            true => gone.push(row.id.0),
+            false => deleted.push(row.id.0),
+        }
+    }
+    for ids in gone.chunks(1000) {
+        object::Entity::update_many()
+            .col_expr(object::Column::GoneAt, Expr::value(now.0))
+            .filter(object::Column::Id.is_in(ids.iter().copied()))
+            .exec(db)
+            .await?;
+    }
+    for ids in deleted.chunks(1000) {
+        object::Entity::delete_many().filter(object::Column::Id.is_in(ids.iter().copied())).exec(db).await?;
+    }
+    Ok(Removed { deleted: deleted.len(), gone: gone.len() })
+}
+
+/// What an inventory removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Objects that are no more.
+    pub deleted: usize,
+    /// Objects that are gone, and kept for the events that name them.
+    pub gone: usize,
 }

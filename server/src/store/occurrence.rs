@@ -2,11 +2,11 @@
 
 use super::entity::{occurrence, run};
 use super::{Result, group};
-use model::id::{EventId, ObjectId, OccurrenceId, RunId, TaskId};
+use model::id::{EventId, ObjectId, OccurrenceId, RunId, TaskId, WebhookId};
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ConnectionTrait, FromQueryResult, Statement,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement,
 };
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -28,6 +28,15 @@ pub struct NewOccurrence {
     pub received_at: Timestamp,
     pub data: Option<String>,
     pub tasks_started: u32,
+    /// The tags the object carried, as JSON.
+    pub object_tags: Option<String>,
+    /// How many events did not fire, by reason, as JSON.
+    pub reasons: String,
+    /// How many deliveries led to it.
+    pub depth: u32,
+    /// The newest revision that was in force.
+    pub revision_mark: i64,
+    pub about_webhook: Option<WebhookId>,
 }
 
 /// Stores occurrences: the id of each by its public one.
@@ -46,6 +55,11 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewOccurrence>) -> 
         received_at: Set(new.received_at.0),
         data: Set(new.data),
         tasks_started: Set(new.tasks_started.into()),
+        object_tags: Set(new.object_tags),
+        reasons: Set(new.reasons),
+        depth: Set(new.depth.into()),
+        revision_mark: Set(new.revision_mark),
+        about_webhook: Set(new.about_webhook.map(|id| id.0)),
     };
     let stored = group::insert_returning(db, new.into_iter().map(row).collect()).await?;
     Ok(stored.into_iter().map(|row| (row.uuid, OccurrenceId(row.id))).collect())
@@ -56,28 +70,54 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewOccurrence>) -> 
 pub struct NewRun {
     /// Its public id.
     pub uuid: Uuid,
-    /// The task.
-    pub task_id: TaskId,
+    /// The task; `None` for a replay, whose outcome is not the task's any more.
+    pub task_id: Option<TaskId>,
     /// The task's name, kept by value.
     pub task_name: String,
     /// What caused it.
-    pub occurrence_id: OccurrenceId,
+    pub cause: Cause,
     /// The events that named the task.
     pub event_ids: Vec<EventId>,
 }
 
+/// What starts a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// Something that happened.
+    Occurrence(OccurrenceId),
+    /// A person, by the account's name, who executes the task.
+    Person(String),
+    /// A person who has an earlier delivery sent again.
+    Replay(String),
+}
+
+impl Cause {
+    fn columns(&self) -> (&'static str, Option<String>, Option<i64>) {
+        match self {
+            Self::Occurrence(id) => ("occurrence", None, Some(id.0)),
+            Self::Person(name) => ("person", Some(name.clone()), None),
+            Self::Replay(name) => ("replay", Some(name.clone()), None),
+        }
+    }
+}
+
 /// Stores runs that start now: the id of each by its public one.
 pub async fn insert_runs(db: &impl ConnectionTrait, new: Vec<NewRun>, now: Timestamp) -> Result<HashMap<Uuid, RunId>> {
-    let row = |new: NewRun| run::ActiveModel {
-        id: NotSet,
-        uuid: Set(new.uuid),
-        task_id: Set(Some(new.task_id.0)),
-        task_name: Set(new.task_name),
-        occurrence_id: Set(Some(new.occurrence_id.0)),
-        event_ids: Set(new.event_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
-        status: Set("running".to_owned()),
-        started_at: Set(now.0),
-        ended_at: Set(None),
+    let row = |new: NewRun| {
+        let (cause, caused_by, occurrence_id) = new.cause.columns();
+        run::ActiveModel {
+            id: NotSet,
+            uuid: Set(new.uuid),
+            task_id: Set(new.task_id.map(|id| id.0)),
+            task_name: Set(new.task_name),
+            occurrence_id: Set(occurrence_id),
+            cause: Set(cause.to_owned()),
+            caused_by: Set(caused_by),
+            event_ids: Set(new.event_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
+            status: Set("running".to_owned()),
+            started_at: Set(now.0),
+            ended_at: Set(None),
+        }
     };
     let stored = group::insert_returning(db, new.into_iter().map(row).collect()).await?;
     Ok(stored.into_iter().map(|row| (row.uuid, RunId(row.id))).collect())
@@ -125,4 +165,51 @@ pub async fn end_settled_runs(db: &impl ConnectionTrait, run_ids: &[RunId], now:
         }
     }
     Ok(ended)
+}
+
+/// The occurrence with this public id.
+pub async fn find(db: &impl ConnectionTrait, uuid: Uuid) -> Result<Option<occurrence::Model>> {
+    Ok(occurrence::Entity::find().filter(occurrence::Column::Uuid.eq(uuid)).one(db).await?)
+}
+
+/// The occurrence with this id.
+pub async fn find_by_id(db: &impl ConnectionTrait, id: OccurrenceId) -> Result<Option<occurrence::Model>> {
+    Ok(occurrence::Entity::find_by_id(id.0).one(db).await?)
+}
+
+/// The runs that an occurrence started.
+pub async fn list_runs(db: &impl ConnectionTrait, id: OccurrenceId) -> Result<Vec<run::Model>> {
+    Ok(run::Entity::find().filter(run::Column::OccurrenceId.eq(id.0)).order_by_asc(run::Column::Id).all(db).await?)
+}
+
+/// The run with this id.
+pub async fn find_run(db: &impl ConnectionTrait, id: RunId) -> Result<Option<run::Model>> {
+    Ok(run::Entity::find_by_id(id.0).one(db).await?)
+}
+
+/// The newest runs of a task, newest first.
+pub async fn list_runs_of(db: &impl ConnectionTrait, id: TaskId, limit: u64) -> Result<Vec<run::Model>> {
+    Ok(run::Entity::find()
+        .filter(run::Column::TaskId.eq(id.0))
+        .order_by_desc(run::Column::Id)
+        .limit(limit)
+        .all(db)
+        .await?)
+}
+
+/// The newest occurrences of a kind since an instant, newest first.
+pub async fn list_since(
+    db: &impl ConnectionTrait,
+    kind: (&str, &str),
+    since: Timestamp,
+    limit: u64,
+) -> Result<Vec<occurrence::Model>> {
+    Ok(occurrence::Entity::find()
+        .filter(occurrence::Column::TypeId.eq(kind.0))
+        .filter(occurrence::Column::EventId.eq(kind.1))
+        .filter(occurrence::Column::ReceivedAt.gte(since.0))
+        .order_by_desc(occurrence::Column::Id)
+        .limit(limit)
+        .all(db)
+        .await?)
 }

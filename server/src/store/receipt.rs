@@ -8,10 +8,10 @@ use model::id::ApiKeyId;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
-    sea_query::OnConflict,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter,
+    sea_query::{Expr, OnConflict},
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -70,6 +70,7 @@ pub async fn insert(db: &impl ConnectionTrait, new: Vec<(Identity, Receipt)>, no
         occurrence: Set(receipt.occurrence),
         tasks_started: Set(receipt.tasks_started.into()),
         created_at: Set(now.0),
+        repeats: Set(0),
     };
     let keep = OnConflict::columns([receipt::Column::KeyId, receipt::Column::ExternalId, receipt::Column::Source])
         .do_nothing()
@@ -82,4 +83,22 @@ pub async fn delete_expired(db: &impl ConnectionTrait, now: Timestamp) -> Result
     let oldest = now.0.saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX));
     receipt::Entity::delete_many().filter(receipt::Column::CreatedAt.lte(oldest)).exec(db).await?;
     Ok(())
+}
+
+/// Counts repeats that were recognised, by the occurrence they repeat.
+pub async fn count_repeats(db: &impl ConnectionTrait, repeats: &BTreeMap<Uuid, i64>) -> Result<()> {
+    for (occurrence, count) in repeats {
+        receipt::Entity::update_many()
+            .col_expr(receipt::Column::Repeats, Expr::col(receipt::Column::Repeats).add(*count))
+            .filter(receipt::Column::Occurrence.eq(*occurrence))
+            .exec(db)
+            .await?;
+    }
+    Ok(())
+}
+
+/// How often an occurrence was repeated, as long as that is known.
+pub async fn repeats_of(db: &impl ConnectionTrait, occurrence: Uuid) -> Result<i64> {
+    let row = receipt::Entity::find().filter(receipt::Column::Occurrence.eq(occurrence)).one(db).await?;
+    Ok(row.map(|row| row.repeats).unwrap_or_default())
 }

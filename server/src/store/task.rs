@@ -2,6 +2,7 @@
 
 use super::Result;
 use super::entity::{event, task};
+use super::revision::{self, Kind};
 use model::id::{TaskId, WebhookId};
 use model::task::Task;
 use model::time::Timestamp;
@@ -56,7 +57,9 @@ fn columns(task: &Task, now: Timestamp) -> task::ActiveModel {
 /// Makes a task. `Conflict` if the name is taken.
 pub async fn insert(db: &impl ConnectionTrait, task: &Task, now: Timestamp) -> Result<TaskId> {
     let row = task::ActiveModel { id: NotSet, revision: Set(1), created_at: Set(now.0), ..columns(task, now) };
-    Ok(TaskId(task::Entity::insert(row).exec(db).await?.last_insert_id))
+    let id = task::Entity::insert(row).exec(db).await?.last_insert_id;
+    revision::note(db, Kind::Task, id, 1, Some(task), now).await?;
+    Ok(TaskId(id))
 }
 
 /// Changes a task that still has this revision; answers whether it had.
@@ -68,7 +71,26 @@ pub async fn update(db: &impl ConnectionTrait, id: TaskId, revision: i64, task: 
         .filter(task::Column::Revision.eq(revision))
         .exec(db)
         .await?;
+    if done.rows_affected == 1 {
+        revision::note(db, Kind::Task, id.0, revision + 1, Some(task), now).await?;
+    }
     Ok(done.rows_affected == 1)
+}
+
+/// Removes a task; answers whether it was there. `InUse` if an event starts it. Its runs keep its name.
+pub async fn delete(db: &impl ConnectionTrait, id: TaskId, now: Timestamp) -> Result<bool> {
+    let is_done = task::Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1;
+    if is_done {
+        revision::note(db, Kind::Task, id.0, 0, None::<&Task>, now).await?;
+    }
+    Ok(is_done)
+}
+
+/// The tasks that send through this webhook, by name.
+pub async fn list_using(db: &impl ConnectionTrait, id: WebhookId) -> Result<Vec<Row>> {
+    let rows =
+        task::Entity::find().filter(task::Column::WebhookId.eq(id.0)).order_by_asc(task::Column::Name).all(db).await?;
+    Ok(rows.into_iter().map(Row::from).collect())
 }
 
 /// The task with this id.
@@ -101,25 +123,31 @@ pub async fn claim(db: &impl ConnectionTrait, id: TaskId, now: Timestamp) -> Res
 /// Ends the one run of tasks that are deleted after running: a success deletes task and events, a failure leaves the
 /// task, disabled. Tasks without a claim are left alone.
 pub async fn finish_claimed(db: &impl ConnectionTrait, id: TaskId, has_succeeded: bool, now: Timestamp) -> Result<()> {
-    let found = task::Entity::find_by_id(id.0)
+    let Some(found) = task::Entity::find_by_id(id.0)
         .filter(task::Column::ClaimedAt.is_not_null())
         .filter(task::Column::DeletesAfterRunning.eq(true))
         .one(db)
-        .await?;
-    if found.is_none() {
+        .await?
+    else {
         return Ok(());
-    }
+    };
     if has_succeeded {
-        event::Entity::delete_many().filter(event::Column::TaskId.eq(id.0)).exec(db).await?;
-        task::Entity::delete_by_id(id.0).exec(db).await?;
+        for row in super::event::list_starting(db, id).await? {
+            super::event::delete(db, row.id, now).await?;
+        }
+        delete(db, id, now).await?;
     } else {
         task::Entity::update_many()
             .col_expr(task::Column::ClaimedAt, Expr::value(Option::<i64>::None))
             .col_expr(task::Column::IsEnabled, Expr::value(false))
+            .col_expr(task::Column::Revision, Expr::value(found.revision + 1))
             .col_expr(task::Column::UpdatedAt, Expr::value(now.0))
             .filter(task::Column::Id.eq(id.0))
             .exec(db)
             .await?;
+        let mut row = Row::from(found);
+        row.task.is_enabled = false;
+        revision::note(db, Kind::Task, id.0, row.revision + 1, Some(&row.task), now).await?;
     }
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! Webhooks.
 
 use super::entity::{task, webhook};
+use super::revision::{self, Kind};
 use super::{Error, Result};
+use model::breaker::{Breaker, Open};
+use model::delivery::HoldReason;
 use model::header::HeaderList;
 use model::id::WebhookId;
 use model::time::Timestamp;
@@ -10,7 +13,9 @@ use model::webhook::{Authorization, Method, StoredWebhook, Webhook};
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::Expr,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -27,11 +32,55 @@ pub struct Row {
     pub authorization: Authorization,
     /// Sealed by the vault for [`secret_place`].
     pub secret: Option<Vec<u8>>,
+    /// Sealed by the vault for [`signing_place`].
+    pub signing_secret: Option<Vec<u8>>,
     pub headers: HeaderList,
     pub allows_insecure_tls: bool,
     pub timeout: Duration,
     pub retries: u32,
     pub revision: i64,
+    /// Its state besides what was configured.
+    pub hold: HoldState,
+    pub is_deleted: bool,
+}
+
+/// What holds a webhook's deliveries, and where its breaker stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HoldState {
+    /// When a person paused it.
+    pub paused_at: Option<Timestamp>,
+    /// How many resumed deliveries are let go each second, while some are.
+    pub release_per_second: Option<u32>,
+    /// The revision at which its target last changed; what was sent by an older one waits for a person's word.
+    pub target_revision: i64,
+    /// Its breaker.
+    pub breaker: Breaker,
+}
+
+impl HoldState {
+    /// Why new deliveries are held, if they are.
+    pub fn reason(&self) -> Option<HoldReason> {
+        if self.paused_at.is_some() { Some(HoldReason::Paused) } else { self.breaker.open.map(|_| HoldReason::Breaker) }
+    }
+
+    /// Why a delivery is held whose attempt was made by `revision` of the webhook.
+    pub fn reason_after(&self, revision: i64) -> Option<HoldReason> {
+        if revision < self.target_revision { Some(HoldReason::Target) } else { self.reason() }
+    }
+}
+
+/// A webhook as its revisions keep it: everything but the secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are those of `model::webhook::Webhook`")]
+pub struct Target {
+    pub name: String,
+    pub url: String,
+    pub method: Method,
+    pub authorization: Authorization,
+    pub headers: HeaderList,
+    pub allows_insecure_tls: bool,
+    pub timeout_ms: u64,
+    pub retries: u32,
 }
 
 impl Row {
@@ -41,8 +90,46 @@ impl Row {
             origin: self.url.origin(),
             allows_insecure_tls: self.allows_insecure_tls,
             authorization: self.authorization.clone(),
+            is_signing: self.signing_secret.is_some(),
         }
     }
+
+    /// What its revision keeps.
+    pub fn target(&self) -> Target {
+        Target {
+            name: self.name.clone(),
+            url: self.url.as_str().to_owned(),
+            method: self.method,
+            authorization: self.authorization.clone(),
+            headers: self.headers.clone(),
+            allows_insecure_tls: self.allows_insecure_tls,
+            timeout_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX),
+            retries: self.retries,
+        }
+    }
+
+    /// The webhook as it was: method, URL, headers and authorization of then. Without its secrets where those belong to
+    /// another target than they did then.
+    pub fn as_it_was(&self, then: Target) -> Option<Self> {
+        let url = TargetUrl::parse(&then.url).ok()?;
+        let has_moved = self.stored().target_change(&url, &then.authorization, then.allows_insecure_tls).is_some()
+            || self.authorization.id() != then.authorization.id();
+        Some(Self {
+            url,
+            method: then.method,
+            authorization: if has_moved { Authorization::None } else { then.authorization },
+            secret: self.secret.clone().filter(|_| !has_moved),
+            signing_secret: self.signing_secret.clone().filter(|_| !has_moved),
+            headers: then.headers,
+            allows_insecure_tls: then.allows_insecure_tls,
+            ..self.clone()
+        })
+    }
+}
+
+/// The associated data of a webhook's sealed signing secret.
+pub fn signing_place(uuid: Uuid) -> String {
+    format!("webhook|signing_secret|{uuid}")
 }
 
 /// The associated data of a webhook's sealed secret.
@@ -64,11 +151,29 @@ impl TryFrom<webhook::Model> for Row {
             headers: serde_json::from_str(&row.headers).map_err(|_| damaged("headers"))?,
             timeout: Duration::from_millis(u64::try_from(row.timeout_ms).unwrap_or_default()),
             retries: u32::try_from(row.retries).unwrap_or_default(),
+            hold: hold_state(&row),
             name: row.name,
             secret: row.secret,
+            signing_secret: row.signing_secret,
             allows_insecure_tls: row.allows_insecure_tls,
             revision: row.revision,
+            is_deleted: row.deleted_at.is_some(),
         })
+    }
+}
+
+pub(super) fn hold_state(row: &webhook::Model) -> HoldState {
+    let open = row.breaker_opened_at.map(|since| Open {
+        since: Timestamp(since),
+        wait: Duration::from_millis(u64::try_from(row.breaker_wait_ms.unwrap_or_default()).unwrap_or_default()),
+        probe_at: Timestamp(row.breaker_probe_at.unwrap_or(since)),
+        is_probing: row.breaker_is_probing,
+    });
+    HoldState {
+        paused_at: row.paused_at.map(Timestamp),
+        release_per_second: row.release_per_second.and_then(|rate| u32::try_from(rate).ok()),
+        target_revision: row.target_revision,
+        breaker: Breaker { failures: u32::try_from(row.breaker_failures).unwrap_or(u32::MAX), open },
     }
 }
 
@@ -93,19 +198,37 @@ pub async fn insert(
     db: &impl ConnectionTrait,
     webhook: &Webhook,
     uuid: Uuid,
-    secret: Option<Vec<u8>>,
+    secrets: Secrets,
     now: Timestamp,
 ) -> Result<WebhookId> {
     let row = webhook::ActiveModel {
         id: NotSet,
         uuid: Set(uuid),
-        secret: Set(secret),
+        secret: Set(secrets.authorization),
+        signing_secret: Set(secrets.signing),
         revision: Set(1),
         created_at: Set(now.0),
         deleted_at: Set(None),
         ..columns(webhook, now)?
     };
-    Ok(WebhookId(webhook::Entity::insert(row).exec(db).await?.last_insert_id))
+    let id = webhook::Entity::insert(row).exec(db).await?.last_insert_id;
+    note(db, id, 1, now).await?;
+    Ok(WebhookId(id))
+}
+
+/// The sealed secrets of a new webhook.
+#[derive(Debug, Clone, Default)]
+pub struct Secrets {
+    /// What proves who is calling.
+    pub authorization: Option<Vec<u8>>,
+    /// What signs the messages.
+    pub signing: Option<Vec<u8>>,
+}
+
+async fn note(db: &impl ConnectionTrait, id: i64, number: i64, now: Timestamp) -> Result<()> {
+    let row = webhook::Entity::find_by_id(id).one(db).await?.map(Row::try_from).transpose()?;
+    let target = row.map(|row| row.target());
+    revision::note(db, Kind::Webhook, id, number, target.as_ref(), now).await
 }
 
 /// What an update does with the stored secret.
@@ -117,18 +240,35 @@ pub enum SecretWrite {
     Replace(Option<Vec<u8>>),
 }
 
+/// What an update does besides the columns.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// The secret that proves who is calling.
+    pub secret: SecretWrite,
+    /// The secret that signs.
+    pub signing: SecretWrite,
+    /// The target has changed: what waits is not meant for it.
+    pub has_moved: bool,
+}
+
 /// Changes a webhook that still has this revision; answers whether it had.
 pub async fn update(
     db: &impl ConnectionTrait,
     id: WebhookId,
     revision: i64,
     webhook: &Webhook,
-    secret: SecretWrite,
+    write: Write,
     now: Timestamp,
 ) -> Result<bool> {
     let mut row = webhook::ActiveModel { id: Unchanged(id.0), revision: Set(revision + 1), ..columns(webhook, now)? };
-    if let SecretWrite::Replace(secret) = secret {
+    if let SecretWrite::Replace(secret) = write.secret {
         row.secret = Set(secret);
+    }
+    if let SecretWrite::Replace(secret) = write.signing {
+        row.signing_secret = Set(secret);
+    }
+    if write.has_moved {
+        row.target_revision = Set(revision + 1);
     }
     let done = webhook::Entity::update_many()
         .set(row)
@@ -137,6 +277,25 @@ pub async fn update(
         .filter(webhook::Column::DeletedAt.is_null())
         .exec(db)
         .await?;
+    if done.rows_affected == 1 {
+        note(db, id.0, revision + 1, now).await?;
+    }
+    Ok(done.rows_affected == 1)
+}
+
+/// Marks a webhook deleted; answers whether it was there. Its waiting deliveries are the caller's to discard.
+pub async fn delete(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
+    let done = webhook::Entity::update_many()
+        .col_expr(webhook::Column::DeletedAt, Expr::value(now.0))
+        .col_expr(webhook::Column::Secret, Expr::value(Option::<Vec<u8>>::None))
+        .col_expr(webhook::Column::SigningSecret, Expr::value(Option::<Vec<u8>>::None))
+        .filter(webhook::Column::Id.eq(id.0))
+        .filter(webhook::Column::DeletedAt.is_null())
+        .exec(db)
+        .await?;
+    if done.rows_affected == 1 {
+        revision::note(db, Kind::Webhook, id.0, 0, None::<&Target>, now).await?;
+    }
     Ok(done.rows_affected == 1)
 }
 

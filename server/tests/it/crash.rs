@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use server::clock::{Clock, new_uuid};
 use server::service::account;
+use server::store::webhook::Secrets;
 use server::store::{delivery, event, task, webhook};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -46,6 +47,16 @@ fn serve(test: &TestStore) -> Process {
 
 /// A webhook, a task and an event in the database, and a key.
 async fn prepare(test: &TestStore, url: &str) -> String {
+    fires(test, url).await;
+    let password: SecretString = crate::harness::PASSWORD.to_owned().into();
+    account::add(&test.store, &Clock::system(), "maria", model::access::Role::Admin, password)
+        .await
+        .expect("an account");
+    account::add_key(&test.store, &Clock::system(), "dc", &[Scope::Ingest]).await.expect("a key")
+}
+
+/// A webhook that is told of every VM that is powered on.
+async fn fires(test: &TestStore, url: &str) {
     let now = Timestamp(0);
     let db = test.store.write();
     let draft = model::webhook::WebhookDraft {
@@ -54,8 +65,9 @@ async fn prepare(test: &TestStore, url: &str) -> String {
         timeout: "3".into(),
         ..model::webhook::WebhookDraft::default()
     };
-    let webhook_id =
-        webhook::insert(db, &draft.parse(None).expect("valid"), new_uuid(now), None, now).await.expect("a webhook");
+    let webhook_id = webhook::insert(db, &draft.parse(None).expect("valid"), new_uuid(now), Secrets::default(), now)
+        .await
+        .expect("a webhook");
     let new = model::task::Task {
         name: "t".into(),
         description: String::new(),
@@ -69,15 +81,11 @@ async fn prepare(test: &TestStore, url: &str) -> String {
         type_id: "vms".into(),
         event_id: "poweron".into(),
         scope: model::event::EventScope::Any,
+        filters: model::event::EventFilters::default(),
         task_id,
         is_enabled: true,
     };
     event::insert(db, &new, now).await.expect("an event");
-    let password: SecretString = crate::harness::PASSWORD.to_owned().into();
-    account::add(&test.store, &Clock::system(), "maria", model::access::Role::Admin, password)
-        .await
-        .expect("an account");
-    account::add_key(&test.store, &Clock::system(), "dc", &[Scope::Ingest]).await.expect("a key")
 }
 
 on_both! {
@@ -113,8 +121,32 @@ on_both! {
         }
         assert_eq!(arrived(), accepted);
         let repeats = inbox.received().len() - accepted.len();
-        assert!(repeats <= 8, "only what was in flight may be repeated, not {repeats}");
+        assert!(repeats <= 16, "only what was not recorded yet may be repeated, not {repeats}");
         let rows = delivery::list_newest(test.store.read(), 1000).await.expect("deliveries");
         assert_eq!(rows.len(), accepted.len());
+    }
+
+    async fn a_wait_between_attempts_is_kept_over_a_kill(test: TestStore) {
+        let inbox = TestInbox::start().await;
+        let key = prepare(&test, &format!("{}/status/503", inbox.url)).await;
+        let first = serve(&test);
+        let client = crate::harness::client();
+        let post = client.post(format!("{}/api/v1/events", first.url)).bearer_auth(&key);
+        let post = post.header("content-type", "application/json").body(json!({"type": "vms", "event": "poweron"}).to_string());
+        assert_eq!(post.send().await.expect("an answer").status(), 202);
+        let row = async || delivery::list_newest(test.store.read(), 1).await.expect("deliveries").remove(0);
+        while row().await.attempts < 1 {
+            pause().await;
+        }
+        let due = row().await.next_attempt_at;
+        drop(first);
+        let _second = serve(&test);
+        while inbox.received().len() < 2 {
+            assert!(row().await.next_attempt_at == due || row().await.attempts > 1, "neither lost nor hastened");
+            pause().await;
+        }
+        let times: Vec<_> = inbox.received().iter().map(|one| Timestamp::parse_rfc3339(&one.time).expect("a time")).collect();
+        let waited = times[1].since(times[0]);
+        assert!(waited >= std::time::Duration::from_secs(5), "{waited:?}");
     }
 }

@@ -195,6 +195,72 @@ on_both! {
     }
 }
 
+on_both! {
+    async fn the_request_stands_on_the_wire_in_its_order(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let webhook = server.webhook("w", &format!("{}/hook?a=1", inbox.url), |draft| {
+            draft.headers = "x-b: 1\nContent-Type: text/plain\nX-A: 2\nX-B: 3".into();
+            (draft.auth_type, draft.api_key, draft.method) = ("api_key".into(), "canary".into(), "PUT".into());
+        }).await;
+        server.event(server.task("t", webhook, "${NAME}", false).await).await;
+        server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"name": "web"}})).await;
+        server.deliveries_until(all_settled).await;
+        let request = inbox.received().remove(0);
+        let names: Vec<_> = request.headers.iter().map(|(name, value)| format!("{name}={value}")).take(6).collect();
+        let host = inbox.url.trim_start_matches("http://");
+        let expected = ["x", "X-B=1", "X-B=3", "Content-Type=text/plain", "X-A=2", "X-Api-Key=canary"];
+        assert_eq!(names[1..], expected[1..]);
+        assert_eq!(names[0], format!("Host={host}"));
+        assert!(find(&request.headers, "User-Agent").starts_with("Hookwright/"));
+        assert!(!request.headers.iter().any(|(name, _)| name == "Referer" || name == "Cookie"));
+        assert_eq!((request.method.as_str(), request.path.as_str(), request.body.as_str()), ("PUT", "/hook?a=1", "web"));
+    }
+
+    async fn a_get_carries_no_body(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let webhook = server.webhook("w", &inbox.url, |draft| draft.method = "GET".into()).await;
+        server.event(server.task("t", webhook, "x", false).await).await;
+        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+        server.deliveries_until(all_settled).await;
+        assert_eq!((inbox.received()[0].method.as_str(), inbox.received()[0].body.as_str()), ("GET", ""));
+    }
+
+    async fn a_message_that_grows_too_large_is_an_error_at_once_and_nothing_is_sent(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+        server.event(server.task("t", webhook, &"${data.x}".repeat(20), false).await).await;
+        let data = json!({"x": "x".repeat(100_000)});
+        server.post(&key, &json!({"type": "vms", "event": "poweron", "data": data})).await;
+        let rows = server.deliveries_until(all_settled).await;
+        assert_eq!((rows[0].status, rows[0].attempts), (Status::Error, 0));
+        assert!(rows[0].error.as_deref().is_some_and(|words| words.contains("larger than")));
+        assert!(inbox.received().is_empty());
+    }
+
+    async fn a_header_that_cannot_be_sent_is_named_and_not_tried_again(test: TestStore) {
+        use sea_orm::ConnectionTrait;
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let webhook = server.webhook("w", &inbox.url, |draft| draft.headers = "X-A: plain".into()).await;
+        server.event(server.task("t", webhook, "x", false).await).await;
+        // Refused by every form: only a row written by something else can hold it.
+        let damage = "UPDATE webhook SET headers = replace(headers, 'plain', 'a\\r\\nX-Evil: 1')";
+        server.services.store.write().execute_unprepared(damage).await.expect("damaged");
+        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+        let rows = server.deliveries_until(all_settled).await;
+        assert_eq!((rows[0].status, rows[0].attempts), (Status::Error, 1));
+        assert_eq!(rows[0].error.as_deref(), Some("The header X-A cannot be sent. Edit the webhook."));
+        assert!(inbox.received().is_empty());
+    }
+}
+
 fn find(headers: &[(String, String)], name: &str) -> String {
     headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone()).expect(name)
 }

@@ -22,7 +22,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// One test body, run on SQLite and on PostgreSQL.
@@ -102,7 +101,6 @@ pub(crate) struct TestServer {
     pub(crate) http: reqwest::Client,
     pub(crate) dir: TempDir,
     clock: TestClock,
-    bell: Arc<Notify>,
     stop: CancellationToken,
 }
 
@@ -125,24 +123,30 @@ impl TestServer {
 
     /// A server that may call what is allowed by default and these networks.
     pub(crate) async fn start_with(test: TestStore, allowed: Vec<ipnet::IpNet>) -> Self {
+        Self::start_under(test, Rules { allowed, ..Rules::default() }).await
+    }
+
+    /// A server under these egress rules, and the one about its own listener.
+    pub(crate) async fn start_under(test: TestStore, rules: Rules) -> Self {
         // The second of two tests in one process finds it installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let clock = TestClock(Arc::new(AtomicI64::new(BEGINNING)));
-        let rules = Rules { allowed, listeners: vec![address], ..Rules::default() };
+        let rules = Rules { listeners: vec![address], ..rules };
         let services = Services {
             store: test.store,
             vault: Arc::new(Vault::from_file_or_new(&test.dir.path().join("test.key")).expect("a key")),
             clock: clock.clock(),
             zone: jiff::tz::TimeZone::get("America/New_York").expect("a zone"),
             guard: Arc::new(Guard::new(rules).expect("a guard")),
+            bell: Arc::default(),
         };
-        let bell = Arc::new(Notify::new());
+        let bell = services.bell.clone();
         let intake = Intake::start(services.store.clone(), services.clock.clone(), services.zone.clone(), bell.clone());
         let http = Http {
             services: services.clone(),
-            intake,
+            intake: intake.clone(),
             assets: app::shell::Assets::default(),
             sign_in_limit: Arc::default(),
             body_patience: Duration::from_millis(200),
@@ -150,14 +154,15 @@ impl TestServer {
         let service = router(&http, false).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
         let stop = CancellationToken::new();
-        tokio::spawn(Dispatcher::new(services.clone(), bell.clone()).run(stop.clone()));
-        Self { url: format!("http://{address}"), services, http: client(), dir: test.dir, clock, bell, stop }
+        tokio::spawn(Dispatcher::new(services.clone()).run(stop.clone()));
+        tokio::spawn(intake.run_inside(services.store.clone(), stop.clone()));
+        Self { url: format!("http://{address}"), services, http: client(), dir: test.dir, clock, stop }
     }
 
     /// Moves the clock, and has the dispatcher look.
     pub(crate) fn advance(&self, by: Duration) {
         self.clock.advance(by);
-        self.bell.notify_one();
+        self.services.bell.notify_one();
     }
 
     /// A key with these scopes.
@@ -227,12 +232,46 @@ impl TestServer {
 
     /// An event for any VM that is powered on.
     pub(crate) async fn event(&self, task: TaskId) -> EventId {
-        let draft = model::event::EventDraft {
+        self.event_of(task, |_| ()).await
+    }
+
+    /// An event about what `change` says.
+    pub(crate) async fn event_of(&self, task: TaskId, change: impl FnOnce(&mut model::event::EventDraft)) -> EventId {
+        let mut draft = model::event::EventDraft {
             event: "vms.poweron".into(),
             task: task.to_string(),
             ..model::event::EventDraft::new_form()
         };
+        change(&mut draft);
         self.services.backend().events.save(None, draft).await.expect("an event")
+    }
+
+    /// Asks the API, with a key.
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        key: &str,
+        body: Option<&serde_json::Value>,
+    ) -> (u16, serde_json::Value) {
+        let method = method.parse().expect("a method");
+        let mut request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(key);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let answer = request.send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        (status, serde_json::from_str(&answer.text().await.expect("a body")).unwrap_or_default())
+    }
+
+    /// A tag of a new category that virtual machines may carry.
+    pub(crate) async fn tag(&self, category: &str, name: &str) -> String {
+        let mut draft = model::tag::CategoryDraft { name: category.into(), ..model::tag::CategoryDraft::default() };
+        draft.types.insert("type.vms".into(), "true".into());
+        let inventory = self.services.backend().inventory;
+        let id = inventory.save_category(None, draft).await.expect("a category");
+        let draft = model::tag::TagDraft { name: name.into(), category: id.to_string() };
+        inventory.add_tag(draft).await.expect("a tag").to_string()
     }
 
     /// Waits until the deliveries, newest first, satisfy the condition.
@@ -265,7 +304,12 @@ pub(crate) struct TestInbox {
 
 impl TestInbox {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::start_on("127.0.0.1").await
+    }
+
+    /// A receiver on an address of this machine; `[::]` is all of them.
+    pub(crate) async fn start_on(host: &str) -> Self {
+        let listener = TcpListener::bind(format!("{host}:0")).await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let received = Arc::<Mutex<Vec<Received>>>::default();
         let sink = received.clone();
@@ -277,4 +321,51 @@ impl TestInbox {
     pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().expect("no panic").clone()
     }
+}
+
+/// A receiver that answers 200 or, while it is told to, 500.
+pub(crate) struct Switch {
+    pub(crate) url: String,
+    is_failing: Arc<std::sync::atomic::AtomicBool>,
+    bodies: Arc<Mutex<Vec<String>>>,
+}
+
+impl Switch {
+    /// A receiver that fails at first.
+    pub(crate) async fn failing() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let switch = Self { url, is_failing: Arc::new(true.into()), bodies: Arc::default() };
+        let (is_failing, bodies) = (switch.is_failing.clone(), switch.bodies.clone());
+        let answer = move |body: String| {
+            bodies.lock().expect("no panic").push(body);
+            let is_failing = is_failing.load(Ordering::SeqCst);
+            async move {
+                if is_failing { axum::http::StatusCode::INTERNAL_SERVER_ERROR } else { axum::http::StatusCode::OK }
+            }
+        };
+        let router = axum::Router::new().fallback(answer);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        switch
+    }
+
+    pub(crate) fn recover(&self) {
+        self.is_failing.store(false, Ordering::SeqCst);
+    }
+
+    /// What has arrived, in order.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        self.bodies.lock().expect("no panic").clone()
+    }
+}
+
+/// Waits for a condition.
+pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..400 {
+        if is_so().await {
+            return;
+        }
+        pause().await;
+    }
+    panic!("it never came to this: {what}");
 }

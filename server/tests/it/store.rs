@@ -9,9 +9,9 @@ use model::webhook::WebhookDraft;
 use sea_orm::{ConnectionTrait, Statement};
 use sea_orm_migration::MigratorTrait;
 use server::clock::new_uuid;
-use server::store::delivery::{NewDelivery, Room};
-use server::store::occurrence::{NewOccurrence, NewRun};
-use server::store::{Error, access, delivery, occurrence, setting, task, webhook};
+use server::store::delivery::{NewDelivery, Replay, Room};
+use server::store::occurrence::{Cause, NewOccurrence, NewRun};
+use server::store::{Error, access, delivery, listen, occurrence, revision, setting, task, webhook};
 use std::collections::HashSet;
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -19,7 +19,9 @@ const NOW: Timestamp = Timestamp(1_000_000);
 async fn add_webhook(test: &TestStore) -> model::id::WebhookId {
     let draft = WebhookDraft { name: "w".into(), url: "http://127.0.0.1:9/".into(), ..WebhookDraft::default() };
     let checked = draft.parse(None).expect("valid");
-    webhook::insert(test.store.write(), &checked, new_uuid(NOW), None, NOW).await.expect("inserted")
+    webhook::insert(test.store.write(), &checked, new_uuid(NOW), webhook::Secrets::default(), NOW)
+        .await
+        .expect("inserted")
 }
 
 /// Queues `count` deliveries of one run.
@@ -51,6 +53,11 @@ async fn queue(test: &TestStore, count: usize) {
             received_at: NOW,
             data: None,
             tasks_started: 1,
+            object_tags: None,
+            reasons: "{}".into(),
+            depth: 0,
+            revision_mark: 0,
+            about_webhook: None,
         }],
     )
     .await
@@ -58,9 +65,9 @@ async fn queue(test: &TestStore, count: usize) {
     let run_uuid = new_uuid(NOW);
     let run = NewRun {
         uuid: run_uuid,
-        task_id,
+        task_id: Some(task_id),
         task_name: "t".into(),
-        occurrence_id: occurrences[&uuid],
+        cause: Cause::Occurrence(occurrences[&uuid]),
         event_ids: Vec::new(),
     };
     let run_id = occurrence::insert_runs(db, vec![run], NOW).await.expect("a run")[&run_uuid];
@@ -72,9 +79,15 @@ async fn queue(test: &TestStore, count: usize) {
         task_name: "t".into(),
         type_id: "vms".into(),
         event_id: "poweron".into(),
+        object_id: None,
         object_name: None,
         body: b"{}".to_vec(),
+        absent: Vec::new(),
         failed: None,
+        hold: None,
+        depth: 0,
+        webhook_revision: 1,
+        replay: Replay::default(),
     };
     delivery::insert_many(db, (0..count).map(one).collect(), NOW).await.expect("queued");
 }
@@ -124,7 +137,8 @@ on_both! {
         let id = add_webhook(&test).await;
         let draft = WebhookDraft { name: "new".into(), url: "http://127.0.0.1:9/".into(), ..WebhookDraft::default() };
         let checked = draft.parse(None).expect("valid");
-        let update = |revision| webhook::update(test.store.write(), id, revision, &checked, webhook::SecretWrite::Keep, NOW);
+        let keep = webhook::Write { secret: webhook::SecretWrite::Keep, signing: webhook::SecretWrite::Keep, has_moved: false };
+        let update = |revision| webhook::update(test.store.write(), id, revision, &checked, keep.clone(), NOW);
         assert!(update(1).await.expect("updated"));
         assert!(!update(1).await.expect("stale"));
         let row = webhook::find(test.store.read(), id).await.expect("read").expect("there");
@@ -186,10 +200,64 @@ on_both! {
         }
     }
 
-    async fn the_database_refuses_a_scope_without_its_object(test: TestStore) {
+    async fn the_database_refuses_a_scope_without_its_object_or_tag(test: TestStore) {
         queue(&test, 1).await;
-        let sql = "INSERT INTO event (type_id, event_id, scope, object_id, task_id, is_enabled, revision, created_at, \
-                   updated_at) VALUES ('vms', 'poweron', 'object', NULL, 1, TRUE, 1, 0, 0)";
-        assert!(test.store.write().execute_unprepared(sql).await.is_err());
+        let insert = async |scope: &str| {
+            let sql = format!(
+                "INSERT INTO event (type_id, event_id, scope, object_id, task_id, is_enabled, revision, created_at, \
+                 updated_at) VALUES ('vms', 'poweron', '{scope}', NULL, 1, TRUE, 1, 0, 0)"
+            );
+            test.store.write().execute_unprepared(&sql).await
+        };
+        assert!(insert("object").await.is_err());
+        assert!(insert("tag").await.is_err());
+        assert!(insert("other").await.is_err());
+        assert!(insert("any").await.is_ok());
     }
+
+    async fn what_was_there_before_revisions_gets_its_first(test: TestStore) {
+        queue(&test, 1).await;
+        let db = test.store.write();
+        db.execute_unprepared("DELETE FROM revision").await.expect("an older database");
+        server::store::connect::migrate(&test.store).await.expect("migrates");
+        let mark = revision::newest(db).await.expect("asked");
+        let tasks: std::collections::HashMap<i64, model::task::Task> =
+            revision::list_at(db, revision::Kind::Task, mark).await.expect("read");
+        assert_eq!(tasks.values().map(|task| task.name.as_str()).collect::<Vec<_>>(), ["t"]);
+        let target: Option<webhook::Target> = revision::find(db, revision::Kind::Webhook, 1, 1).await.expect("read");
+        assert_eq!(target.map(|target| target.url), Some("http://127.0.0.1:9/".to_owned()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_node_queues_wakes_the_others() {
+    let test = TestStore::postgres().await;
+    let bell = std::sync::Arc::new(tokio::sync::Notify::new());
+    let stop = tokio_util::sync::CancellationToken::new();
+    let listening = tokio::spawn(listen::run(test.store.clone(), bell.clone(), stop.clone()));
+    // The listener may still be connecting: until it listens, what is said to nobody is said again.
+    let rings = async {
+        loop {
+            listen::notify(test.store.write()).await.expect("notified");
+            if tokio::time::timeout(std::time::Duration::from_millis(50), bell.notified()).await.is_ok() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), rings).await.expect("it rings");
+    stop.cancel();
+    listening.await.expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_clock_of_all_nodes_is_the_databases() {
+    let test = TestStore::postgres().await;
+    let follower = server::clock::Follower::start(&test.store).await.expect("asked");
+    let clock = server::clock::Clock::of_database(follower);
+    let before = test.store.now().await.expect("asked").0;
+    let ours = clock.now().0;
+    let after = test.store.now().await.expect("asked").0;
+    // Half a round trip of error in either direction.
+    assert!((before - 50..=after + 50).contains(&ours), "{before} {ours} {after}");
+    assert!(TestStore::sqlite().await.store.now().await.is_err(), "SQLite has no clock of its own");
 }

@@ -1,0 +1,55 @@
+//! Tables and indexes, in words that both databases read alike.
+
+use sea_orm_migration::prelude::*;
+
+/// Makes a table of these columns.
+pub(crate) async fn create(
+    manager: &SchemaManager<'_>,
+    name: &'static str,
+    columns: Vec<ColumnDef>,
+) -> Result<(), DbErr> {
+    create_with(manager, name, columns, |table| table).await
+}
+
+/// Makes a table of these columns with more to it: keys and checks.
+pub(crate) async fn create_with(
+    manager: &SchemaManager<'_>,
+    name: &'static str,
+    columns: Vec<ColumnDef>,
+    more: impl FnOnce(&mut TableCreateStatement) -> &mut TableCreateStatement,
+) -> Result<(), DbErr> {
+    let mut table = Table::create();
+    table.table(Alias::new(name));
+    for mut column in columns {
+        table.col(&mut column);
+    }
+    manager.create_table(more(&mut table).to_owned()).await
+}
+
+/// A foreign key to the `id` of another table.
+pub(crate) fn references(
+    from: &'static str,
+    column: &'static str,
+    to: &'static str,
+    on_delete: ForeignKeyAction,
+) -> ForeignKeyCreateStatement {
+    ForeignKey::create()
+        .name(format!("{from}_{column}_fk"))
+        .from(Alias::new(from), Alias::new(column))
+        .to(Alias::new(to), Alias::new("id"))
+        .on_delete(on_delete)
+        .to_owned()
+}
+
+/// An index in SQL that both databases read alike; `rest` is the column list and, for a partial one, its condition.
+pub(crate) async fn index(
+    manager: &SchemaManager<'_>,
+    name: &str,
+    table: &str,
+    is_unique: bool,
+    rest: &str,
+) -> Result<(), DbErr> {
+    let unique = if is_unique { "UNIQUE " } else { "" };
+    let sql = format!("CREATE {unique}INDEX {name} ON {table} {rest}");
+    manager.get_connection().execute_unprepared(&sql).await.map(drop)
+}

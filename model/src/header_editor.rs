@@ -1,0 +1,298 @@
+//! The header editor of the webhook form as plain data: a grid of rows, or the raw text in their place.
+//!
+//! The page renders [`HeaderEditor::rows`] keyed by [`EditorRow::id`] and calls one operation for each thing a person
+//! does; what is posted is always [`HeaderEditor::to_text`]. This module must not touch the browser and must not have
+//! a grammar of its own: text is read with [`HeaderList::parse`], as the server and the API do.
+//!
+//! Two invariants hold after every operation. Nothing typed is lost: text that does not parse stays raw text. And the
+//! last row is the waiting row: empty, unchecked, never moved and never deleted. In raw mode it is the only row, so
+//! the operations of the grid find nothing to work on.
+
+use crate::field_error::FieldErrors;
+use crate::header::HeaderList;
+
+/// The form field that the text is posted as, and that errors are reported for.
+const FIELD: &str = "headers";
+
+/// One row of the grid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EditorRow {
+    /// Identifies the row for as long as it lives, wherever it moves; never given to another row of the same editor.
+    pub id: u32,
+    /// The name as typed, right or wrong.
+    pub name: String,
+    /// The value as typed, right or wrong.
+    pub value: String,
+    /// Up, Down and Delete work on the checked rows.
+    pub is_checked: bool,
+}
+
+impl EditorRow {
+    /// Both cells hold at most blanks; such a row is not posted.
+    pub fn is_empty(&self) -> bool {
+        self.name.trim().is_empty() && self.value.trim().is_empty()
+    }
+
+    /// What announcements call the row.
+    fn title(&self) -> &str {
+        match self.name.trim() {
+            "" => "A header without a name",
+            name => name,
+        }
+    }
+}
+
+/// What the *select all* box of the grid shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AllChecked {
+    /// No row is checked, or there is none to check.
+    None,
+    /// At least one row is checked and at least one is not: the indeterminate box.
+    Some,
+    /// Every row but the waiting one is checked.
+    All,
+}
+
+/// The state of the editor. Each operation that screen readers should hear about returns the sentence to announce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderEditor {
+    rows: Vec<EditorRow>,
+    next_id: u32,
+    /// The text area's content while it stands in place of the grid.
+    raw: Option<String>,
+}
+
+impl HeaderEditor {
+    /// Opens the grid on `text`, or the raw text area when `text` has a line that does not parse.
+    pub fn from_text(text: &str) -> Self {
+        let mut editor = Self { rows: Vec::new(), next_id: 1, raw: None };
+        match HeaderList::parse(text, FIELD) {
+            Ok(list) => editor.show(list, None),
+            Err(_) => editor.show(HeaderList::default(), Some(text.to_owned())),
+        }
+        editor
+    }
+
+    /// What would be posted: the raw text exactly, or a `Name: Value` line for each row that is not empty.
+    ///
+    /// A row that lacks its name or its value is written all the same, so that the parser reports its line. The first
+    /// colon of a line splits it, also when it was typed into the name cell.
+    pub fn to_text(&self) -> String {
+        match &self.raw {
+            Some(text) => text.clone(),
+            None => {
+                let filled = self.rows.iter().filter(|row| !row.is_empty());
+                filled.map(|row| format!("{}: {}", row.name, row.value)).collect::<Vec<_>>().join("\n")
+            }
+        }
+    }
+
+    /// The rows of the grid in order, the waiting row last; in raw mode only the waiting row.
+    pub fn rows(&self) -> &[EditorRow] {
+        &self.rows
+    }
+
+    /// The text area stands in place of the grid.
+    pub fn is_raw(&self) -> bool {
+        self.raw.is_some()
+    }
+
+    /// Takes what was typed into the text area; does nothing while the grid is shown.
+    pub fn set_raw(&mut self, text: &str) {
+        if let Some(raw) = &mut self.raw {
+            text.clone_into(raw);
+        }
+    }
+
+    /// Changes between the grid and the text area. Checks do not survive, and rows come back with new ids.
+    ///
+    /// # Errors
+    /// On the way back to the grid, every line that [`HeaderList::parse`] refuses. The editor then stays as it was.
+    pub fn toggle_raw(&mut self) -> Result<(), FieldErrors> {
+        match &self.raw {
+            Some(text) => self.show(HeaderList::parse(text, FIELD)?, None),
+            None => self.show(HeaderList::default(), Some(self.to_text())),
+        }
+        Ok(())
+    }
+
+    /// Takes what was typed into the name cell of a row; a row no longer there is ignored.
+    pub fn set_name(&mut self, id: u32, text: &str) {
+        self.type_into(id, |row| row.name = one_line(text));
+    }
+
+    /// Takes what was typed into the value cell of a row; a row no longer there is ignored.
+    pub fn set_value(&mut self, id: u32, text: &str) {
+        self.type_into(id, |row| row.value = one_line(text));
+    }
+
+    /// Checks or unchecks a row; the waiting row has no check.
+    pub fn check(&mut self, id: u32, is_checked: bool) {
+        if let Some(row) = self.headers_mut().iter_mut().find(|row| row.id == id) {
+            row.is_checked = is_checked;
+        }
+    }
+
+    /// Checks or unchecks every row but the waiting one.
+    pub fn check_all(&mut self, is_checked: bool) {
+        for row in self.headers_mut() {
+            row.is_checked = is_checked;
+        }
+    }
+
+    /// What the *select all* box shows.
+    pub fn all_checked(&self) -> AllChecked {
+        let headers = self.headers();
+        match headers.iter().filter(|row| row.is_checked).count() {
+            0 => AllChecked::None,
+            checked if checked == headers.len() => AllChecked::All,
+            _ => AllChecked::Some,
+        }
+    }
+
+    /// Some checked row has an unchecked one above it.
+    pub fn can_move_up(&self) -> bool {
+        !self.headers().is_sorted_by_key(|row| !row.is_checked)
+    }
+
+    /// Some checked row has an unchecked one below it, the waiting row apart.
+    pub fn can_move_down(&self) -> bool {
+        !self.headers().is_sorted_by_key(|row| row.is_checked)
+    }
+
+    /// Some row is checked.
+    pub fn can_delete(&self) -> bool {
+        self.headers().iter().any(|row| row.is_checked)
+    }
+
+    /// Moves all checked rows one place up, in their order; a block at the top stays.
+    pub fn move_up(&mut self) -> Option<String> {
+        let headers = self.headers_mut();
+        let mut moved = Vec::new();
+        for place in 1..headers.len() {
+            if headers[place].is_checked && !headers[place - 1].is_checked {
+                headers.swap(place - 1, place);
+                moved.push(place - 1);
+            }
+        }
+        self.announce_move(&moved, "up")
+    }
+
+    /// Moves all checked rows one place down, in their order; a block at the bottom stays.
+    pub fn move_down(&mut self) -> Option<String> {
+        let headers = self.headers_mut();
+        let mut moved = Vec::new();
+        for place in (1..headers.len()).rev() {
+            if headers[place - 1].is_checked && !headers[place].is_checked {
+                headers.swap(place - 1, place);
+                moved.push(place);
+            }
+        }
+        self.announce_move(&moved, "down")
+    }
+
+    /// The id of the row whose name should get the focus: the waiting row, as there always is one.
+    ///
+    /// Focus speaks for itself; [`Self::announce_add`] says where the row stands.
+    pub fn add(&mut self) -> u32 {
+        self.wait_for_row()
+    }
+
+    /// The sentence to announce after [`Self::add`].
+    pub fn announce_add(&self) -> String {
+        format!("Row {} is ready for a new header", self.rows.len())
+    }
+
+    /// Deletes the checked rows.
+    pub fn delete(&mut self) -> Option<String> {
+        let before = self.rows.len();
+        let title = self.rows.iter().find(|row| row.is_checked)?.title().to_owned();
+        self.rows.retain(|row| !row.is_checked);
+        let left = self.headers().len();
+        Some(match before - self.rows.len() {
+            1 => format!("{title} deleted, {left} left"),
+            count => format!("{count} headers deleted, {left} left"),
+        })
+    }
+
+    /// The names, as first typed, that repeat with another header in between: they are sent together, at the place of
+    /// the first. Names are compared without case, and in raw mode they are read from whatever lines have a colon.
+    pub fn repeats_apart(&self) -> Vec<String> {
+        let text = self.to_text();
+        let names: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once(':')?.0.trim())).collect();
+        let mut apart: Vec<String> = Vec::new();
+        for (place, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+            let first = names[..place].iter().find(|earlier| earlier.eq_ignore_ascii_case(name));
+            let follows_its_like = place > 0 && names[place - 1].eq_ignore_ascii_case(name);
+            if let Some(first) = first
+                && !follows_its_like
+                && !apart.iter().any(|known| known.eq_ignore_ascii_case(name))
+            {
+                apart.push((*first).to_owned());
+            }
+        }
+        apart
+    }
+
+    /// Every row but the waiting one.
+    fn headers(&self) -> &[EditorRow] {
+        self.rows.split_last().map_or(&[], |(_, headers)| headers)
+    }
+
+    fn headers_mut(&mut self) -> &mut [EditorRow] {
+        self.rows.split_last_mut().map_or(&mut [], |(_, headers)| headers)
+    }
+
+    fn show(&mut self, list: HeaderList, raw: Option<String>) {
+        self.raw = raw;
+        self.rows.clear();
+        for header in list.0 {
+            self.push(header.name, header.value);
+        }
+        self.wait_for_row();
+    }
+
+    fn push(&mut self, name: String, value: String) -> u32 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.rows.push(EditorRow { id, name, value, is_checked: false });
+        id
+    }
+
+    /// Appends the waiting row unless it is there, and answers with its id.
+    fn wait_for_row(&mut self) -> u32 {
+        match self.rows.last() {
+            Some(row) if row.is_empty() && !row.is_checked => row.id,
+            _ => self.push(String::new(), String::new()),
+        }
+    }
+
+    /// A late event of a grid already replaced by the text area must not put a row behind it.
+    fn type_into(&mut self, id: u32, change: impl FnOnce(&mut EditorRow)) {
+        if self.raw.is_none()
+            && let Some(row) = self.rows.iter_mut().find(|row| row.id == id)
+        {
+            change(row);
+            self.wait_for_row();
+        }
+    }
+
+    fn announce_move(&self, moved: &[usize], direction: &str) -> Option<String> {
+        match moved {
+            [] => None,
+            [place] => {
+                let headers = self.headers();
+                Some(format!("{} moved to position {} of {}", headers[*place].title(), place + 1, headers.len()))
+            }
+            _ => Some(format!("{} headers moved {direction}", moved.len())),
+        }
+    }
+}
+
+/// Drops line breaks, as an `<input>` does (HTML, value sanitization): one left in a cell would start another header.
+fn one_line(text: &str) -> String {
+    text.replace(['\r', '\n'], "")
+}
+
+#[cfg(test)]
+mod tests;

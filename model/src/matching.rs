@@ -1,0 +1,174 @@
+//! Whether an event fires for an occurrence, and if not, why (`spec/engine.md` §2).
+//!
+//! The intake decides with it, and the explanation that is computed later from what was stored decides with the same
+//! function: what was done and what is said can never differ.
+
+use crate::event::{Event, EventScope};
+use crate::id::{ObjectId, TagId, WebhookId};
+use serde::{Deserialize, Serialize};
+
+/// How long a chain of occurrences of the console's own may be: the failure of a delivery about the failure of …
+pub const DEPTH_MAX: u32 = 3;
+
+/// What is known of an occurrence when it is matched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts<'a> {
+    /// Its type's id.
+    pub type_id: &'a str,
+    /// Its event's id.
+    pub event_id: &'a str,
+    /// The object it names, if that was known before.
+    pub object: Option<ObjectId>,
+    /// The tags that object carried at the time.
+    pub tags: &'a [TagId],
+    /// Its `data.level`.
+    pub level: Option<&'a str>,
+    /// Its `data.source`, or else where it comes from.
+    pub source: &'a str,
+    /// The webhook it is about, if the dispatcher reports it.
+    pub about_webhook: Option<WebhookId>,
+    /// How many deliveries led to it: 0 for everything that comes from outside.
+    pub depth: u32,
+}
+
+/// What is known of an event's task when an occurrence is matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskFacts {
+    /// Whether events may start it.
+    pub is_enabled: bool,
+    /// Where it sends.
+    pub webhook_id: WebhookId,
+}
+
+/// Why an event did not fire. Stable words: they are stored as counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The event is switched off.
+    EventDisabled,
+    /// Its task is switched off.
+    TaskDisabled,
+    /// It is about another object.
+    OtherObject,
+    /// The object did not carry the tag.
+    TagMissing,
+    /// The level is another one.
+    OtherLevel,
+    /// The source is another one.
+    OtherSource,
+    /// Its task sends to the webhook that the occurrence is about.
+    Loop,
+    /// The chain of the console's own occurrences is too long.
+    TooDeep,
+    /// Its task runs once, and has been started already.
+    AlreadyRun,
+}
+
+impl Reason {
+    /// The reason as a sentence for the operator.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::EventDisabled => "The event was disabled.",
+            Self::TaskDisabled => "The task was disabled.",
+            Self::OtherObject => "The event is about another object.",
+            Self::TagMissing => "The object did not carry the tag at that moment.",
+            Self::OtherLevel => "The level was another one.",
+            Self::OtherSource => "The source was another one.",
+            Self::Loop => "The task sends to the webhook that this is about.",
+            Self::TooDeep => "This is about a delivery about a delivery about a delivery: the chain stops here.",
+            Self::AlreadyRun => "The task is deleted after running, and had already been started.",
+        }
+    }
+}
+
+/// Decides whether `event`, of a type and event equal to the occurrence's, fires.
+///
+/// # Errors
+/// The first reason why not. [`Reason::AlreadyRun`] is decided where the task is claimed.
+pub fn judge(event: &Event, task: TaskFacts, facts: &Facts<'_>) -> Result<(), Reason> {
+    if !event.is_enabled {
+        return Err(Reason::EventDisabled);
+    }
+    match event.scope {
+        EventScope::Object(id) if facts.object != Some(id) => return Err(Reason::OtherObject),
+        EventScope::Tag(id) if !facts.tags.contains(&id) => return Err(Reason::TagMissing),
+        EventScope::Any | EventScope::Object(_) | EventScope::Tag(_) => {}
+    }
+    if event.filters.level.as_deref().is_some_and(|level| facts.level != Some(level)) {
+        return Err(Reason::OtherLevel);
+    }
+    if event.filters.source.as_deref().is_some_and(|source| facts.source != source) {
+        return Err(Reason::OtherSource);
+    }
+    if !task.is_enabled {
+        return Err(Reason::TaskDisabled);
+    }
+    if facts.about_webhook == Some(task.webhook_id) {
+        return Err(Reason::Loop);
+    }
+    if facts.depth > DEPTH_MAX {
+        return Err(Reason::TooDeep);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::EventFilters;
+    use crate::id::TaskId;
+
+    fn event(change: impl FnOnce(&mut Event)) -> Event {
+        let mut event = Event {
+            type_id: "vms".into(),
+            event_id: "poweron".into(),
+            scope: EventScope::Any,
+            filters: EventFilters::default(),
+            task_id: TaskId(1),
+            is_enabled: true,
+        };
+        change(&mut event);
+        event
+    }
+
+    #[test]
+    fn the_first_reason_is_given() {
+        let task = TaskFacts { is_enabled: true, webhook_id: WebhookId(1) };
+        let facts = Facts {
+            type_id: "vms",
+            event_id: "poweron",
+            object: Some(ObjectId(7)),
+            tags: &[TagId(3)],
+            level: Some("error"),
+            source: "dc",
+            about_webhook: None,
+            depth: 0,
+        };
+        let filter =
+            |level: &str, source: &str| EventFilters { level: Some(level.into()), source: Some(source.into()) };
+        for (event, expected) in [
+            (event(|_| ()), Ok(())),
+            (event(|event| event.is_enabled = false), Err(Reason::EventDisabled)),
+            (event(|event| event.scope = EventScope::Object(ObjectId(7))), Ok(())),
+            (event(|event| event.scope = EventScope::Object(ObjectId(8))), Err(Reason::OtherObject)),
+            (event(|event| event.scope = EventScope::Tag(TagId(3))), Ok(())),
+            (event(|event| event.scope = EventScope::Tag(TagId(4))), Err(Reason::TagMissing)),
+            (event(|event| event.filters = filter("error", "dc")), Ok(())),
+            (event(|event| event.filters = filter("debug", "dc")), Err(Reason::OtherLevel)),
+            (event(|event| event.filters = filter("error", "kernel")), Err(Reason::OtherSource)),
+        ] {
+            assert_eq!(judge(&event, task, &facts), expected, "{event:?}");
+        }
+        let off = TaskFacts { is_enabled: false, ..task };
+        assert_eq!(judge(&event(|_| ()), off, &facts), Err(Reason::TaskDisabled));
+        let about_itself = Facts { about_webhook: Some(WebhookId(1)), ..facts.clone() };
+        assert_eq!(judge(&event(|_| ()), task, &about_itself), Err(Reason::Loop));
+        let unknown = Facts { object: None, ..facts.clone() };
+        assert_eq!(
+            judge(&event(|event| event.scope = EventScope::Object(ObjectId(7))), task, &unknown),
+            Err(Reason::OtherObject)
+        );
+        let deep = Facts { depth: DEPTH_MAX + 1, ..facts };
+        assert_eq!(judge(&event(|_| ()), task, &deep), Err(Reason::TooDeep));
+    }
+}

@@ -1,0 +1,124 @@
+//! Objects of the managed systems as somebody writes them: by hand, or a whole inventory by the API.
+
+use crate::field_error::FieldErrors;
+use crate::occurrence::{ObjectReference, parse_object_members, refuse_unknown};
+use crate::{tag, text};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// The most objects of one inventory request.
+pub const INVENTORY_MAX: usize = 50_000;
+
+/// An object as typed in the console.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ObjectDraft {
+    /// Its type's id.
+    pub type_id: String,
+    /// The name people know it by.
+    pub name: String,
+    /// Its id in the system it comes from; may be empty.
+    pub external_id: String,
+    /// Its tags' ids, separated by blanks or commas.
+    pub tags: String,
+}
+
+/// A checked object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// 1 to 255 characters.
+    pub name: String,
+    /// Unique within the type.
+    pub external_id: Option<String>,
+    /// The tags it carries.
+    pub tag_ids: Vec<crate::id::TagId>,
+}
+
+impl ObjectDraft {
+    /// Checks every field. Whether the type and the tags exist is the service's to say.
+    ///
+    /// # Errors
+    /// Every wrong field, in the order of the form.
+    pub fn parse(&self) -> Result<Object, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let name = errors.check("name", text::parse_name(&self.name, 255));
+        let external_id = match self.external_id.trim() {
+            "" => None,
+            typed => errors.check("external_id", text::parse_name(typed, 255)),
+        };
+        let words = self.tags.split([' ', ',']).filter(|word| !word.is_empty());
+        let tag_ids: Result<Vec<_>, _> = words.map(str::parse).collect();
+        let tag_ids = errors.check("tags", tag_ids.map_err(|_| "Choose from the listed tags.".to_owned()));
+        match (name, tag_ids) {
+            (Some(name), Some(tag_ids)) if errors.is_empty() => {
+                if tag_ids.len() > tag::PER_OBJECT_MAX {
+                    return Err(FieldErrors::one("tags", format!("{} tags are the most.", tag::PER_OBJECT_MAX)));
+                }
+                Ok(Object { name, external_id, tag_ids })
+            }
+            _ => Err(errors),
+        }
+    }
+}
+
+/// Reads an inventory: an array of `{"id", "name", "tags"}`; all or nothing.
+///
+/// # Errors
+/// Each wrong member by its path, `[2].id`.
+pub fn parse_inventory(document: &Value) -> Result<Vec<ObjectReference>, FieldErrors> {
+    let Value::Array(items) = document else {
+        return Err(FieldErrors::one("", "An inventory is a JSON array of objects with id, name and tags."));
+    };
+    let mut errors = FieldErrors::default();
+    let mut found = Vec::with_capacity(items.len());
+    let mut seen = BTreeSet::new();
+    for (place, item) in items.iter().enumerate() {
+        let path = format!("[{place}].");
+        let Value::Object(members) = item else {
+            errors.add(path.trim_end_matches('.'), "This is not a JSON object.");
+            continue;
+        };
+        refuse_unknown(members, &["id", "name", "tags"], &path, &mut errors);
+        let Some(reference) = parse_object_members(members, &path, &mut errors) else { continue };
+        if let Some(id) = &reference.external_id
+            && !seen.insert(id.clone())
+        {
+            errors.add(format!("{path}id"), "This id stands twice in the inventory.");
+        }
+        found.push(reference);
+    }
+    if errors.is_empty() { Ok(found) } else { Err(errors) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_inventory_is_read_whole_or_refused_by_place() {
+        let found = parse_inventory(&json!([{"id": "a", "name": "web", "tags": ["E/p"]}, {"name": "db"}]));
+        assert_eq!(found.map(|found| found.len()), Ok(2));
+        for (document, field) in [
+            (json!({}), ""),
+            (json!([7]), "[0]"),
+            (json!([{"id": "a"}, {"id": "a"}]), "[1].id"),
+            (json!([{}]), "[0]"),
+            (json!([{"id": "a", "tag": "x"}]), "[0].tag"),
+            (json!([{"id": "a", "tags": "x"}]), "[0].tags"),
+            (json!([{"id": "a", "tags": ["production"]}]), "[0].tags"),
+        ] {
+            let errors = parse_inventory(&document).expect_err("refused");
+            assert_eq!(errors.0[0].field, field, "{document}");
+        }
+    }
+
+    #[test]
+    fn an_object_by_hand_needs_a_name() {
+        let draft = ObjectDraft { name: "web".into(), tags: "1, 2 3".into(), ..ObjectDraft::default() };
+        assert_eq!(draft.parse().map(|object| object.tag_ids.len()), Ok(3));
+        assert!(ObjectDraft::default().parse().is_err());
+        assert!(ObjectDraft { tags: "x".into(), ..draft }.parse().is_err());
+    }
+}

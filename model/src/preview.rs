@@ -1,0 +1,156 @@
+//! A message as it would be sent, with what is doubtful about it: for the form, while somebody types.
+//!
+//! Warnings never stop a save: what is sent is the author's to decide.
+
+use crate::message::{Escape, Rendered, TooLarge, Variables, render, unknown_variables};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// Something doubtful, by its place in the message as typed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// From 1.
+    pub line: u32,
+    /// In characters, from 1.
+    pub column: u32,
+    /// A sentence.
+    pub message: String,
+}
+
+/// A rendered message and what is doubtful about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// What would be sent, byte for byte.
+    pub body: String,
+    /// Where in the body a value was filled in.
+    pub filled: Vec<Range<usize>>,
+    /// What is doubtful, in the order of the message.
+    pub problems: Vec<Problem>,
+    /// Whether the body was checked as JSON.
+    pub is_json: bool,
+}
+
+/// Renders `template` and looks it over.
+///
+/// # Errors
+/// [`TooLarge`].
+pub fn preview(
+    template: &str,
+    escape: Escape,
+    variables: &Variables<'_>,
+    random: &mut dyn FnMut() -> u32,
+) -> Result<Preview, TooLarge> {
+    let rendered = render(template, escape, variables, random)?;
+    let mut found: Vec<(usize, String)> = Vec::new();
+    if escape == Escape::Json && !rendered.body.trim().is_empty() {
+        found.extend(json_problem(template, &rendered));
+    }
+    for (offset, name) in unknown_variables(template) {
+        found.push((offset, format!("${{{name}}} is not a variable and stays as text.")));
+    }
+    for (offset, path) in &rendered.absent {
+        found.push((*offset, format!("The occurrence has no {path}: nothing is filled in.")));
+    }
+    found.sort_by_key(|(offset, _)| *offset);
+    let place = |(offset, message)| {
+        let (line, column) = line_and_column(template, offset);
+        Problem { line, column, message }
+    };
+    Ok(Preview {
+        filled: rendered.spans.iter().map(|span| span.body.clone()).collect(),
+        problems: found.into_iter().map(place).collect(),
+        is_json: escape == Escape::Json,
+        body: rendered.body,
+    })
+}
+
+/// The first mistake of a body that should be JSON, by its offset in the template.
+fn json_problem(template: &str, rendered: &Rendered) -> Option<(usize, String)> {
+    let error = serde_json::from_str::<serde::de::IgnoredAny>(&rendered.body).err()?;
+    let line_start =
+        rendered.body.split('\n').take(error.line().saturating_sub(1)).map(|line| line.len() + 1).sum::<usize>();
+    let offset = (line_start + error.column().saturating_sub(1)).min(rendered.body.len());
+    let words = error.to_string();
+    let words = words.split(" at line ").next().unwrap_or_default();
+    let message = format!("This is not valid JSON: {words}. It would be sent as it stands.");
+    Some((template_offset(template, rendered, offset), message))
+}
+
+/// Where in the template a place of the body comes from; a place inside a value is where its variable stands.
+fn template_offset(template: &str, rendered: &Rendered, offset: usize) -> usize {
+    let mut shift: isize = 0;
+    for span in &rendered.spans {
+        if offset < span.body.start {
+            break;
+        }
+        if offset < span.body.end {
+            return span.template.start;
+        }
+        shift = signed(span.template.end) - signed(span.body.end);
+    }
+    usize::try_from(signed(offset) + shift).unwrap_or_default().min(template.len())
+}
+
+fn signed(offset: usize) -> isize {
+    isize::try_from(offset).unwrap_or(isize::MAX)
+}
+
+fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
+    let mut end = offset.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let before = &text[..end];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(template: &str, escape: Escape) -> Preview {
+        let variables = Variables {
+            date: "Thu, 16 Oct 2025 11:38:07 EDT",
+            timestamp: 1_760_629_087,
+            name: "web \"01\"\nlong",
+            type_id: "vms",
+            event_id: "poweron",
+            object_id: "vm-101",
+            task: "Tell",
+            id: "01890a5d-ac96-774b-bcce-b302099a8057",
+            data: None,
+        };
+        preview(template, escape, &variables, &mut || 7).expect("small")
+    }
+
+    fn places(preview: &Preview) -> Vec<(u32, u32)> {
+        preview.problems.iter().map(|problem| (problem.line, problem.column)).collect()
+    }
+
+    #[test]
+    fn a_mistake_is_placed_in_the_message_as_typed() {
+        let preview = look("{\n  \"a\": \"${NAME}\", \"n\": ${TIMESTAMP}\n  \"b\": 1\n}", Escape::Json);
+        assert_eq!(places(&preview), [(3, 3)], "{preview:?}");
+        assert!(preview.problems[0].message.contains("expected `,` or `}`"), "{preview:?}");
+        assert_eq!(
+            preview.filled.iter().map(|range| &preview.body[range.clone()]).collect::<Vec<_>>(),
+            ["web \\\"01\\\"\\nlong", "1760629087"]
+        );
+    }
+
+    #[test]
+    fn unknown_and_absent_variables_are_pointed_out_where_they_stand() {
+        let preview = look("{\"ä\": \"${HOST}\",\n \"b\": \"${data.x}\"}", Escape::Json);
+        assert_eq!(places(&preview), [(1, 8), (2, 8)]);
+        assert!(look("${HOST} ${name}", Escape::Plain).problems.len() == 2);
+    }
+
+    #[test]
+    fn what_is_no_json_is_not_checked_as_json() {
+        assert!(look("hello ${NAME}", Escape::Plain).problems.is_empty());
+        assert_eq!(look("hello", Escape::Json).problems.len(), 1);
+        assert!(look("", Escape::Json).problems.is_empty());
+    }
+}

@@ -1,0 +1,103 @@
+//! `/api/v1/events`: occurrences in.
+//!
+//! `POST` takes one occurrence or up to 1000, in our JSON or as CloudEvents 1.0 (structured, batched, or in headers),
+//! and answers 202 once everything they caused is durable.
+
+use super::{Refusal, parse_document, read_body, require_key};
+use crate::http::Http;
+use crate::intake;
+use crate::service::broken;
+use app::error::{AppError, Code};
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use model::access::Scope;
+use model::cloud_event;
+use model::occurrence::{self, ITEMS_MAX, Occurrence};
+use percent_encoding::percent_decode;
+use serde_json::{Value, json};
+
+/// The largest request.
+const BODY_MAX_BYTES: usize = 1024 * 1024;
+
+/// How the occurrences of a request are written.
+enum Format {
+    /// Our JSON, one or an array.
+    Ours,
+    /// One CloudEvent in JSON.
+    Structured,
+    /// CloudEvents in a JSON array.
+    Batch,
+    /// A CloudEvent in `ce-…` headers; the body is its data: JSON, or else text.
+    Binary { is_json: bool },
+}
+
+fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_json = essence == "application/json" || essence.ends_with("+json");
+    match essence.as_str() {
+        "application/cloudevents+json" => Ok(Format::Structured),
+        "application/cloudevents-batch+json" => Ok(Format::Batch),
+        _ if headers.contains_key("ce-specversion")
+            && (is_json || essence.is_empty() || essence.starts_with("text/")) =>
+        {
+            Ok(Format::Binary { is_json })
+        }
+        "application/json" => Ok(Format::Ours),
+        _ => {
+            let message = "Send the occurrences as application/json, application/cloudevents+json or \
+                           application/cloudevents-batch+json.";
+            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Malformed, message))
+        }
+    }
+}
+
+/// The attributes of a CloudEvent in headers, percent-decoded (HTTP protocol binding 1.0.2, §3.1.3.2).
+fn attributes(headers: &HeaderMap) -> Vec<(String, String)> {
+    let read = |(name, value): (&HeaderName, &HeaderValue)| {
+        let name = name.as_str().strip_prefix("ce-")?;
+        let value = percent_decode(value.as_bytes()).decode_utf8_lossy().into_owned();
+        Some((name.to_owned(), value))
+    };
+    headers.iter().filter_map(read).collect()
+}
+
+/// The occurrences of a request, checked.
+fn parse(format: &Format, headers: &HeaderMap, body: &[u8]) -> Result<Vec<Occurrence>, Refusal> {
+    let parsed = match format {
+        Format::Ours => occurrence::parse_json(&parse_document(body, ITEMS_MAX)?),
+        Format::Structured => cloud_event::parse_structured(&parse_document(body, ITEMS_MAX)?),
+        Format::Batch => cloud_event::parse_batch(&parse_document(body, ITEMS_MAX)?),
+        Format::Binary { .. } if body.is_empty() => cloud_event::parse_binary(&attributes(headers), None),
+        Format::Binary { is_json: true } => {
+            let data: Value = parse_document(body, ITEMS_MAX)?;
+            cloud_event::parse_binary(&attributes(headers), Some(data))
+        }
+        Format::Binary { is_json: false } => {
+            let data = Value::String(String::from_utf8_lossy(body).into_owned());
+            cloud_event::parse_binary(&attributes(headers), Some(data))
+        }
+    };
+    Ok(parsed.map_err(AppError::from)?)
+}
+
+/// `POST /api/v1/events`, scope `ingest`.
+pub async fn post(State(http): State<Http>, request: Request) -> Result<Response, Refusal> {
+    let (parts, body) = request.into_parts();
+    let key = require_key(&http, &parts.headers, Scope::Ingest).await?;
+    let format = format(&parts.headers)?;
+    let body = read_body(body, BODY_MAX_BYTES).await?;
+    let batch = parse(&format, &parts.headers, &body)?;
+    let accepted = http.intake.accept(&key, batch).await.map_err(|error| match error {
+        intake::Error::Invalid(fields) => AppError::from(fields),
+        intake::Error::Reused(fields) => {
+            let message = "An id was used before for another occurrence.".to_owned();
+            AppError { code: Code::Conflict, message, fields, links: Vec::new() }
+        }
+        intake::Error::Store(error) => broken(error),
+        intake::Error::Stopped => AppError::new(Code::Unavailable, "The server is stopping. Send it again."),
+    })?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "occurrences": accepted }))).into_response())
+}

@@ -1,0 +1,74 @@
+//! Use cases of the catalogue: types and events that admins add.
+
+use super::{Services, broken, commit};
+use crate::store::{self, catalog};
+use app::backend::Catalogue;
+use app::error::{AppError, Code};
+use async_trait::async_trait;
+use model::catalog::{Catalog, EventKindDraft, TypeDraft, is_built_in, is_built_in_event};
+use model::field_error::FieldErrors;
+
+fn taken(error: store::Error) -> AppError {
+    match error {
+        store::Error::Conflict { .. } => FieldErrors::one("id", "There is already one with this id.").into(),
+        other => broken(other),
+    }
+}
+
+fn built_in() -> AppError {
+    AppError::new(Code::Conflict, "This is built in and stays.")
+}
+
+#[async_trait]
+impl Catalogue for Services {
+    async fn load(&self) -> Result<Catalog, AppError> {
+        catalog::load(self.store.read()).await.map_err(broken)
+    }
+
+    async fn add_type(&self, draft: TypeDraft) -> Result<(), AppError> {
+        let checked = draft.parse()?;
+        catalog::insert_type(self.store.write(), &checked, self.clock.now()).await.map_err(taken)
+    }
+
+    async fn add_event(&self, type_id: String, draft: EventKindDraft) -> Result<(), AppError> {
+        let checked = draft.parse(&type_id)?;
+        let txn = self.store.begin().await.map_err(broken)?;
+        if catalog::load(&txn).await.map_err(broken)?.find(&type_id).is_none() {
+            return Err(AppError::not_found("object type"));
+        }
+        catalog::insert_event(&txn, &type_id, &checked, self.clock.now()).await.map_err(taken)?;
+        commit(txn).await
+    }
+
+    async fn delete_type(&self, type_id: String) -> Result<(), AppError> {
+        if is_built_in(&type_id) {
+            return Err(built_in());
+        }
+        let txn = self.store.begin().await.map_err(broken)?;
+        let named_by = catalog::named_by(&txn, &type_id, None).await.map_err(broken)?;
+        let links = super::event::links(&txn, named_by).await?;
+        if !links.is_empty() {
+            return Err(AppError::in_use(&format!("The type {type_id}"), links));
+        }
+        if !catalog::delete_type(&txn, &type_id).await.map_err(broken)? {
+            return Err(AppError::not_found("object type"));
+        }
+        commit(txn).await
+    }
+
+    async fn delete_event(&self, type_id: String, event_id: String) -> Result<(), AppError> {
+        if is_built_in_event(&type_id, &event_id) {
+            return Err(built_in());
+        }
+        let txn = self.store.begin().await.map_err(broken)?;
+        let named_by = catalog::named_by(&txn, &type_id, Some(&event_id)).await.map_err(broken)?;
+        let links = super::event::links(&txn, named_by).await?;
+        if !links.is_empty() {
+            return Err(AppError::in_use(&format!("The event {type_id}.{event_id}"), links));
+        }
+        if !catalog::delete_event(&txn, &type_id, &event_id).await.map_err(broken)? {
+            return Err(AppError::not_found("event"));
+        }
+        commit(txn).await
+    }
+}

@@ -1,0 +1,233 @@
+//! Use cases of objects and tags: a whole inventory by the API, single ones by hand.
+//!
+//! Accounts and webhooks are objects too, but only the console itself writes those.
+
+use super::{Services, broken, commit, revision, stale};
+use crate::intake::known::Known;
+use crate::store::object::{self, NewObject, Removed};
+use crate::store::{self, catalog, event, tag};
+use app::backend::Inventory;
+use app::error::{AppError, Code};
+use async_trait::async_trait;
+use model::catalog::{ObjectType, is_own};
+use model::field_error::FieldErrors;
+use model::id::{CategoryId, ObjectId, TagId};
+use model::object::{Object, ObjectDraft};
+use model::occurrence::ObjectReference;
+use model::tag::{CategoryDraft, TagDraft};
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use std::collections::BTreeMap;
+
+/// How often an inventory is staged again when another node changed what it was staged from.
+const TRIES: usize = 5;
+
+/// What an inventory changed.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct Written {
+    /// How many objects it named.
+    pub objects: usize,
+    /// How many are no more.
+    pub deleted: usize,
+    /// How many are gone, but named by an event, which now matches nothing.
+    pub gone: usize,
+}
+
+impl Services {
+    /// Writes the objects of a type; with `replaces`, the others go.
+    pub async fn write_inventory(
+        &self,
+        type_id: &str,
+        objects: &[ObjectReference],
+        replaces: bool,
+    ) -> Result<Written, AppError> {
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            let txn = self.store.begin().await.map_err(broken)?;
+            check_type(&find_type(&txn, type_id).await?)?;
+            let mut known = Known::load_type(&txn, type_id).await.map_err(broken)?;
+            let mut errors = FieldErrors::default();
+            let mut places = Vec::with_capacity(objects.len());
+            for (place, reference) in objects.iter().enumerate() {
+                match known.resolve(type_id, reference, true, &format!("[{place}].")) {
+                    Ok(object) => places.push(object),
+                    Err(wrong) => errors.0.extend(wrong.0),
+                }
+            }
+            if !errors.is_empty() {
+                return Err(errors.into());
+            }
+            let now = self.clock.now();
+            match known.write(&txn, now).await {
+                Err(store::Error::Conflict { .. }) if tried < TRIES => continue,
+                written => written.map_err(broken)?,
+            }
+            let mut removed = Removed::default();
+            if replaces {
+                let kept: Vec<_> = places.iter().filter_map(|place| known.id(*place)).collect();
+                removed = object::remove_others(&txn, type_id, &kept, now).await.map_err(broken)?;
+            }
+            commit(txn).await?;
+            return Ok(Written { objects: objects.len(), deleted: removed.deleted, gone: removed.gone });
+        }
+    }
+}
+
+async fn find_type(db: &impl ConnectionTrait, type_id: &str) -> Result<ObjectType, AppError> {
+    let catalog = catalog::load(db).await.map_err(broken)?;
+    catalog.find(type_id).cloned().ok_or_else(|| AppError::not_found("object type"))
+}
+
+fn check_type(object_type: &ObjectType) -> Result<(), AppError> {
+    if is_own(&object_type.id) {
+        let words = format!("{} belong to the console, which alone writes them.", object_type.plural);
+        return Err(AppError::new(Code::Forbidden, words));
+    }
+    if !object_type.has_objects {
+        return Err(FieldErrors::one("type_id", format!("{} have no objects.", object_type.plural)).into());
+    }
+    Ok(())
+}
+
+/// The tags must be there, suit the type, and be one of each single category.
+async fn check_tags(db: &impl ConnectionTrait, object_type: &ObjectType, ids: &[TagId]) -> Result<(), AppError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let tags = tag::list(db).await.map_err(broken)?;
+    let mut singles: BTreeMap<CategoryId, TagId> = BTreeMap::new();
+    for id in ids {
+        let refuse = |message: String| Err(FieldErrors::one("tags", message).into());
+        let Some(tag) = tags.iter().find(|tag| tag.id == *id) else {
+            return refuse("One of these tags does not exist any more. Choose again.".to_owned());
+        };
+        if !tag.suits(&object_type.id) {
+            return refuse(format!("{} cannot carry the tag {}.", object_type.plural, tag.path()));
+        }
+        if tag.category.is_single && singles.insert(tag.category_id, *id).is_some_and(|other| other != *id) {
+            return refuse(format!("Only one tag of {} can stand on an object.", tag.category.name));
+        }
+    }
+    Ok(())
+}
+
+async fn write_object(
+    txn: &DatabaseTransaction,
+    id: Option<ObjectId>,
+    type_id: &str,
+    checked: &Object,
+    now: model::time::Timestamp,
+) -> Result<ObjectId, AppError> {
+    let taken = |error: store::Error| match error {
+        store::Error::Conflict { .. } => {
+            FieldErrors::one("external_id", "Another object of this type has this id. Choose another.").into()
+        }
+        other => broken(other),
+    };
+    let (external_id, name) = (checked.external_id.clone(), checked.name.clone());
+    match id {
+        None => {
+            let new = NewObject { type_id: type_id.to_owned(), external_id, name };
+            let rows = object::insert_many(txn, vec![new], now).await.map_err(taken)?;
+            rows.first().map(|row| row.id).ok_or_else(|| AppError::new(Code::Internal, "The object was not stored."))
+        }
+        Some(id) => {
+            let row = object::Row { id, type_id: type_id.to_owned(), external_id, name, is_gone: false };
+            object::update(txn, &row, now).await.map_err(taken)?;
+            Ok(id)
+        }
+    }
+}
+
+fn category_taken(error: store::Error) -> AppError {
+    match error {
+        store::Error::Conflict { .. } => FieldErrors::one("name", "There is already one with this name.").into(),
+        store::Error::InUse => FieldErrors::one("category", "This category does not exist any more.").into(),
+        other => broken(other),
+    }
+}
+
+#[async_trait]
+impl Inventory for Services {
+    async fn save_object(&self, id: Option<ObjectId>, draft: ObjectDraft) -> Result<ObjectId, AppError> {
+        let checked = draft.parse()?;
+        let txn = self.store.begin().await.map_err(broken)?;
+        let type_id = match id {
+            None => draft.type_id,
+            // An object never changes its type: events that name it are about that type.
+            Some(id) => {
+                let row = object::find(&txn, id).await.map_err(broken)?;
+                row.ok_or_else(|| AppError::not_found("object"))?.type_id
+            }
+        };
+        let object_type = find_type(&txn, &type_id).await?;
+        check_type(&object_type)?;
+        check_tags(&txn, &object_type, &checked.tag_ids).await?;
+        let id = write_object(&txn, id, &type_id, &checked, self.clock.now()).await?;
+        tag::assign(&txn, id, &checked.tag_ids).await.map_err(broken)?;
+        commit(txn).await?;
+        Ok(id)
+    }
+
+    async fn delete_objects(&self, ids: Vec<ObjectId>) -> Result<(), AppError> {
+        let txn = self.store.begin().await.map_err(broken)?;
+        for id in ids {
+            let row = object::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("object"))?;
+            check_type(&find_type(&txn, &row.type_id).await?)?;
+            let links = super::event::links(&txn, event::naming_object(&txn, id).await.map_err(broken)?).await?;
+            if !links.is_empty() {
+                return Err(AppError::in_use(&format!("The object {}", row.name), links));
+            }
+            object::delete(&txn, id).await.map_err(broken)?;
+        }
+        commit(txn).await
+    }
+
+    async fn save_category(&self, id: Option<CategoryId>, draft: CategoryDraft) -> Result<CategoryId, AppError> {
+        let txn = self.store.begin().await.map_err(broken)?;
+        let checked = draft.parse(&catalog::load(&txn).await.map_err(broken)?)?;
+        let now = self.clock.now();
+        let saved = match id {
+            None => tag::insert_category(&txn, &checked, now).await.map_err(category_taken)?,
+            Some(id) => {
+                let opened_on = revision(&draft.revision)?;
+                if !tag::update_category(&txn, id, opened_on, &checked, now).await.map_err(category_taken)? {
+                    return Err(stale("category"));
+                }
+                id
+            }
+        };
+        commit(txn).await?;
+        Ok(saved)
+    }
+
+    async fn delete_category(&self, id: CategoryId) -> Result<(), AppError> {
+        let txn = self.store.begin().await.map_err(broken)?;
+        let row = tag::find_category(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("category"))?;
+        let tags = tag::list(&txn).await.map_err(broken)?;
+        let ids: Vec<_> = tags.iter().filter(|tag| tag.category_id == id).map(|tag| tag.id).collect();
+        let links = super::event::links(&txn, event::naming_tags(&txn, &ids).await.map_err(broken)?).await?;
+        if !links.is_empty() {
+            return Err(AppError::in_use(&format!("The category {}", row.category.name), links));
+        }
+        tag::delete_category(&txn, id).await.map_err(broken)?;
+        commit(txn).await
+    }
+
+    async fn add_tag(&self, draft: TagDraft) -> Result<TagId, AppError> {
+        let checked = draft.parse()?;
+        tag::insert(self.store.write(), &checked, self.clock.now()).await.map_err(category_taken)
+    }
+
+    async fn delete_tag(&self, id: TagId) -> Result<(), AppError> {
+        let txn = self.store.begin().await.map_err(broken)?;
+        let tags = tag::list(&txn).await.map_err(broken)?;
+        let tag = tags.iter().find(|tag| tag.id == id).ok_or_else(|| AppError::not_found("tag"))?;
+        let links = super::event::links(&txn, event::naming_tags(&txn, &[id]).await.map_err(broken)?).await?;
+        if !links.is_empty() {
+            return Err(AppError::in_use(&format!("The tag {}", tag.path()), links));
+        }
+        tag::delete(&txn, id).await.map_err(broken)?;
+        commit(txn).await
+    }
+}

@@ -1,0 +1,132 @@
+//! Use cases of occurrences: why one started what it did, and nothing else.
+//!
+//! Computed on demand, from the snapshot that the occurrence stored and from what webhooks, tasks and events were then,
+//! by the function that the intake decides with.
+
+use super::event::Scopes;
+use super::{Services, broken};
+use crate::store::revision::{self, Kind};
+use crate::store::{catalog, delivery, entity, occurrence, receipt, tag};
+use app::backend::Occurrences;
+use app::error::AppError;
+use app::view::{Considered, SentBecause, Why};
+use async_trait::async_trait;
+use model::delivery::Status;
+use model::event::Event;
+use model::id::{ObjectId, OccurrenceId, RunId, TagId, TaskId, WebhookId};
+use model::matching::{Facts, Reason, TaskFacts, judge};
+use model::task::Task;
+use model::time::Timestamp;
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// A run that an occurrence started, with its deliveries.
+struct Started {
+    event_ids: Vec<i64>,
+    deliveries: Vec<SentBecause>,
+}
+
+impl Services {
+    async fn started_by(&self, id: OccurrenceId) -> Result<Vec<Started>, AppError> {
+        let db = self.store.read();
+        let runs = occurrence::list_runs(db, id).await.map_err(broken)?;
+        let ids: Vec<_> = runs.iter().map(|run| RunId(run.id)).collect();
+        let mut deliveries: HashMap<i64, Vec<SentBecause>> = HashMap::new();
+        for row in delivery::list_of_runs(db, &ids).await.map_err(broken)? {
+            deliveries.entry(row.run_id).or_default().push(SentBecause {
+                id: row.uuid.to_string(),
+                status: Status::find(&row.status).unwrap_or(Status::Error),
+                webhook: row.webhook_name,
+            });
+        }
+        let started = |run: entity::run::Model| Started {
+            event_ids: run.event_ids.split(',').filter_map(|id| id.parse().ok()).collect(),
+            deliveries: deliveries.remove(&run.id).unwrap_or_default(),
+        };
+        Ok(runs.into_iter().map(started).collect())
+    }
+
+    /// Every event that the occurrence was held against, as they were then.
+    async fn considered(&self, row: &entity::occurrence::Model) -> Result<Vec<Considered>, AppError> {
+        let db = self.store.read();
+        let mut events: Vec<(i64, Event)> =
+            revision::list_at(db, Kind::Event, row.revision_mark).await.map_err(broken)?.into_iter().collect();
+        events.retain(|(_, event)| event.type_id == row.type_id && event.event_id == row.event_id);
+        events.sort_by_key(|(id, _)| *id);
+        let tasks: HashMap<i64, Task> = revision::list_at(db, Kind::Task, row.revision_mark).await.map_err(broken)?;
+        let started = self.started_by(OccurrenceId(row.id)).await?;
+        let scopes = Scopes::load(db, events.iter().map(|(_, event)| event.scope)).await?;
+        let tags: Vec<TagId> =
+            row.object_tags.as_deref().and_then(|tags| serde_json::from_str(tags).ok()).unwrap_or_default();
+        let data: Option<Value> = row.data.as_deref().and_then(|data| serde_json::from_str(data).ok());
+        let of_data = |name: &str| data.as_ref()?.get(name)?.as_str();
+        let facts = Facts {
+            type_id: &row.type_id,
+            event_id: &row.event_id,
+            object: row.object_id.map(ObjectId),
+            tags: &tags,
+            level: of_data("level"),
+            source: of_data("source").unwrap_or(&row.source),
+            about_webhook: row.about_webhook.map(WebhookId),
+            depth: u32::try_from(row.depth).unwrap_or(u32::MAX),
+        };
+        let mut considered = Vec::with_capacity(events.len());
+        for (id, event) in events {
+            let TaskId(task_id) = event.task_id;
+            let task = tasks.get(&task_id);
+            let of_task = TaskFacts {
+                is_enabled: task.is_some_and(|task| task.is_enabled),
+                webhook_id: task.map_or(WebhookId(0), |task| task.webhook_id),
+            };
+            let run = started.iter().find(|run| run.event_ids.contains(&id));
+            let reason = match judge(&event, of_task, &facts) {
+                Err(reason) => Some(reason),
+                Ok(()) if run.is_none() => Some(Reason::AlreadyRun),
+                Ok(()) => None,
+            };
+            considered.push(Considered {
+                event_id: id,
+                scope: scopes.words(event.scope),
+                task_id,
+                task: task.map(|task| task.name.clone()).unwrap_or_default(),
+                reason,
+                words: reason.map_or("Fired.", Reason::words).to_owned(),
+                deliveries: run.filter(|_| reason.is_none()).map(|run| run.deliveries.clone()).unwrap_or_default(),
+            });
+        }
+        Ok(considered)
+    }
+}
+
+#[async_trait]
+impl Occurrences for Services {
+    async fn why(&self, uuid: String) -> Result<Why, AppError> {
+        let not_there = || AppError::not_found("occurrence");
+        let db = self.store.read();
+        let uuid = uuid.parse().map_err(|_| not_there())?;
+        let row = occurrence::find(db, uuid).await.map_err(broken)?.ok_or_else(not_there)?;
+        let considered = self.considered(&row).await?;
+        let catalog = catalog::load(db).await.map_err(broken)?;
+        let ids: Vec<TagId> =
+            row.object_tags.as_deref().and_then(|tags| serde_json::from_str(tags).ok()).unwrap_or_default();
+        let tags = tag::list(db).await.map_err(broken)?;
+        let repeats = receipt::repeats_of(db, uuid).await.map_err(broken)?;
+        Ok(Why {
+            id: uuid.to_string(),
+            type_label: catalog.type_label(&row.type_id).to_owned(),
+            event_label: catalog.event_label(&row.type_id, &row.event_id).to_owned(),
+            is_known: catalog.find(&row.type_id).is_some_and(|known| known.find_event(&row.event_id).is_some()),
+            type_id: row.type_id,
+            event_id: row.event_id,
+            object: row.object_name,
+            object_id: row.object_external_id,
+            tags: tags.iter().filter(|tag| ids.contains(&tag.id)).map(tag::TagRow::path).collect(),
+            source: row.source,
+            received: self.when(Timestamp(row.received_at)),
+            occurred: row.occurred_at.map(|at| self.when(Timestamp(at))),
+            data: row.data,
+            repeats: u32::try_from(repeats).unwrap_or(u32::MAX),
+            considered,
+        })
+    }
+}

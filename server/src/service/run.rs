@@ -1,0 +1,186 @@
+//! Runs that a person causes: executing a task, sending a delivery again, giving one up; and previews of messages.
+
+use super::{Services, broken};
+use crate::clock::new_uuid;
+use crate::render::{self, Subject};
+use crate::store::delivery::{self, NewDelivery, Replay};
+use crate::store::occurrence::{self, Cause, NewRun};
+use crate::store::{hold, task, webhook};
+use app::error::{AppError, Code};
+use app::view::PreviewRequest;
+use model::delivery::Status;
+use model::id::{DeliveryId, ObjectId, RunId, TaskId, WebhookId};
+use model::message::Escape;
+use model::preview::{Preview, preview};
+use model::task::Task;
+use model::time::Timestamp;
+use sea_orm::DatabaseTransaction;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// Ends those of the runs that have nothing left to wait for.
+pub(super) async fn end_runs(txn: &DatabaseTransaction, mut runs: Vec<RunId>, now: Timestamp) -> Result<(), AppError> {
+    runs.sort_unstable();
+    runs.dedup();
+    for runs in runs.chunks(500) {
+        occurrence::end_settled_runs(txn, runs, now).await.map_err(broken)?;
+    }
+    Ok(())
+}
+
+fn not_there() -> AppError {
+    AppError::not_found("delivery")
+}
+
+fn parse_uuid(text: &str) -> Result<Uuid, AppError> {
+    text.parse().map_err(|_| not_there())
+}
+
+impl Services {
+    pub(super) async fn execute_task(&self, id: TaskId, by: String) -> Result<String, AppError> {
+        let now = self.clock.now();
+        let txn = self.store.begin().await.map_err(broken)?;
+        let row = task::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
+        if row.task.deletes_after_running && !task::claim(&txn, id, now).await.map_err(broken)? {
+            let words = "This task is deleted after running, and is running already.";
+            return Err(AppError::new(Code::Conflict, words));
+        }
+        let webhook = webhook::find(&txn, row.task.webhook_id).await.map_err(broken)?;
+        let webhook = webhook.ok_or_else(|| AppError::not_found("webhook"))?;
+        let run = NewRun {
+            uuid: new_uuid(now),
+            task_id: Some(id),
+            task_name: row.task.name.clone(),
+            cause: Cause::Person(by),
+            event_ids: Vec::new(),
+        };
+        let run_id = start_run(&txn, run, now).await?;
+        let date = render::date(now, &self.zone);
+        let new = render::delivery(now, &date, run_id, &row.task, &webhook, &Subject::NOTHING);
+        self.queue(txn, new, now).await
+    }
+
+    /// Queues one delivery of a new run. Answers its public id.
+    async fn queue(&self, txn: DatabaseTransaction, new: NewDelivery, now: Timestamp) -> Result<String, AppError> {
+        let (uuid, run_id, has_failed) = (new.uuid, new.run_id, new.failed.is_some());
+        delivery::insert_many(&txn, vec![new], now).await.map_err(broken)?;
+        if has_failed {
+            end_runs(&txn, vec![run_id], now).await?;
+        }
+        self.commit_due(txn).await?;
+        Ok(uuid.to_string())
+    }
+
+    pub(super) async fn replay_delivery(&self, uuid: &str, as_it_was: bool, by: String) -> Result<String, AppError> {
+        let uuid = parse_uuid(uuid)?;
+        let now = self.clock.now();
+        let txn = self.store.begin().await.map_err(broken)?;
+        let old = delivery::find(&txn, uuid).await.map_err(broken)?.ok_or_else(not_there)?;
+        if !Status::find(&old.status).is_some_and(Status::is_settled) {
+            return Err(AppError::new(Code::Conflict, "This delivery is still on its way. Wait until it is settled."));
+        }
+        let webhook = webhook::find(&txn, WebhookId(old.webhook_id)).await.map_err(broken)?;
+        let Some(webhook) = webhook else {
+            let words = "The webhook of this delivery was deleted: there is nowhere to send it.";
+            return Err(AppError::new(Code::Conflict, words));
+        };
+        let run = NewRun {
+            uuid: new_uuid(now),
+            // The outcome of a replay is not the task's any more: a success deletes nothing.
+            task_id: None,
+            task_name: old.task_name.clone(),
+            cause: Cause::Replay(by),
+            event_ids: Vec::new(),
+        };
+        let run_id = start_run(&txn, run, now).await?;
+        let new = NewDelivery {
+            uuid: new_uuid(now),
+            run_id,
+            webhook_id: webhook.id,
+            webhook_name: webhook.name.clone(),
+            task_name: old.task_name,
+            type_id: old.type_id,
+            event_id: old.event_id,
+            object_id: old.object_id.map(ObjectId),
+            object_name: old.object_name,
+            body: old.body,
+            absent: Vec::new(),
+            failed: None,
+            hold: webhook.hold.reason(),
+            depth: u32::try_from(old.depth).unwrap_or(u32::MAX),
+            webhook_revision: webhook.revision,
+            replay: Replay { of: Some(DeliveryId(old.id)), revision: as_it_was.then_some(old.webhook_revision) },
+        };
+        self.queue(txn, new, now).await
+    }
+
+    pub(super) async fn discard_delivery(&self, uuid: &str, by: &str) -> Result<(), AppError> {
+        let uuid = parse_uuid(uuid)?;
+        let now = self.clock.now();
+        let txn = self.store.begin().await.map_err(broken)?;
+        let row = delivery::find(&txn, uuid).await.map_err(broken)?.ok_or_else(not_there)?;
+        let runs = hold::discard_one(&txn, row.id, &format!("Given up by {by}."), now).await.map_err(broken)?;
+        if runs.is_empty() {
+            let words = "This delivery does not wait any more: it is being sent, or is settled.";
+            return Err(AppError::new(Code::Conflict, words));
+        }
+        end_runs(&txn, runs, now).await?;
+        super::commit(txn).await
+    }
+
+    pub(super) async fn preview_message(&self, request: PreviewRequest) -> Result<Preview, AppError> {
+        let db = self.store.read();
+        let now = self.clock.now();
+        let webhook = match request.webhook.parse() {
+            Ok(id) => webhook::find(db, WebhookId(id)).await.map_err(broken)?,
+            Err(_) => None,
+        };
+        let content_type = webhook.as_ref().and_then(|webhook| webhook.headers.find("content-type"));
+        // Without a webhook yet, what most of them expect.
+        let escape = Escape::for_content_type(webhook.as_ref().map_or(Some("application/json"), |_| content_type));
+        let past = match request.occurrence.parse() {
+            Ok(uuid) => occurrence::find(db, uuid).await.map_err(broken)?,
+            Err(_) => None,
+        };
+        let data: Option<Value> = past.as_ref().and_then(|row| serde_json::from_str(row.data.as_deref()?).ok());
+        let subject = match &past {
+            Some(row) => Subject {
+                type_id: &row.type_id,
+                event_id: &row.event_id,
+                object_id: row.object_id.map(ObjectId),
+                object_name: row.object_name.as_deref(),
+                object_external_id: row.object_external_id.as_deref(),
+                data: data.as_ref(),
+                depth: 0,
+            },
+            None => SAMPLE,
+        };
+        let task = Task {
+            name: request.task,
+            description: String::new(),
+            is_enabled: true,
+            deletes_after_running: false,
+            webhook_id: WebhookId(0),
+            message: String::new(),
+        };
+        let (written_out, id) = (render::date(now, &self.zone), new_uuid(now).to_string());
+        let variables = subject.variables(now, &written_out, &task, &id);
+        preview(&request.message, escape, &variables, &mut rand::random::<u32>)
+            .map_err(|error| AppError::new(Code::Invalid, format!("This message cannot be sent: {error}.")))
+    }
+}
+
+/// What a preview is about when nothing has happened yet.
+const SAMPLE: Subject<'static> = Subject {
+    type_id: "vms",
+    event_id: "poweron",
+    object_name: Some("web-01"),
+    object_external_id: Some("vm-101"),
+    ..Subject::NOTHING
+};
+
+async fn start_run(txn: &DatabaseTransaction, run: NewRun, now: Timestamp) -> Result<RunId, AppError> {
+    let uuid = run.uuid;
+    let runs = occurrence::insert_runs(txn, vec![run], now).await.map_err(broken)?;
+    runs.get(&uuid).copied().ok_or_else(|| AppError::new(Code::Internal, "The run was not stored. Try again."))
+}

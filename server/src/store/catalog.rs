@@ -1,0 +1,130 @@
+//! The catalogue as the database extends it, and what was reported without being in it.
+
+use super::Result;
+use super::entity::{event, object_event, object_type, unknown_kind};
+use model::catalog::{Catalog, EventKind, TypeDefinition, is_built_in};
+use model::time::Timestamp;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+};
+
+/// How many unknown kinds are remembered: what a mistaken sender invents must not fill the disk.
+const UNKNOWN_MAX: i64 = 1000;
+
+/// The built-in types and those of the admins.
+pub async fn load(db: &impl ConnectionTrait) -> Result<Catalog> {
+    let mut catalog = Catalog::default();
+    for row in object_type::Entity::find().order_by_asc(object_type::Column::Plural).all(db).await? {
+        catalog.add_type(&TypeDefinition {
+            id: row.id,
+            singular: row.singular,
+            plural: row.plural,
+            has_objects: row.has_objects,
+            has_tags: row.has_tags,
+        });
+    }
+    for row in object_event::Entity::find().order_by_asc(object_event::Column::CreatedAt).all(db).await? {
+        catalog.add_event(&row.type_id, EventKind { id: row.event_id, label: row.label });
+    }
+    Ok(catalog)
+}
+
+/// Adds a type. `Conflict` if there is one with this id.
+pub async fn insert_type(db: &impl ConnectionTrait, new: &TypeDefinition, now: Timestamp) -> Result<()> {
+    let row = object_type::ActiveModel {
+        id: Set(new.id.clone()),
+        singular: Set(new.singular.clone()),
+        plural: Set(new.plural.clone()),
+        has_objects: Set(new.has_objects),
+        has_tags: Set(new.has_tags),
+        created_at: Set(now.0),
+    };
+    object_type::Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// Adds an event to a type. `Conflict` if it has one with this id.
+pub async fn insert_event(db: &impl ConnectionTrait, type_id: &str, new: &EventKind, now: Timestamp) -> Result<()> {
+    let row = object_event::ActiveModel {
+        type_id: Set(type_id.to_owned()),
+        event_id: Set(new.id.clone()),
+        label: Set(new.label.clone()),
+        created_at: Set(now.0),
+    };
+    object_event::Entity::insert(row).exec_without_returning(db).await?;
+    unknown_kind::Entity::delete_many()
+        .filter(unknown_kind::Column::TypeId.eq(type_id))
+        .filter(unknown_kind::Column::EventId.eq(new.id.as_str()))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// Removes a type of an admin with its events; whether anything names it has been checked.
+pub async fn delete_type(db: &impl ConnectionTrait, id: &str) -> Result<bool> {
+    if is_built_in(id) {
+        return Ok(false);
+    }
+    object_event::Entity::delete_many().filter(object_event::Column::TypeId.eq(id)).exec(db).await?;
+    Ok(object_type::Entity::delete_by_id(id.to_owned()).exec(db).await?.rows_affected == 1)
+}
+
+/// Removes an event of an admin; whether anything names it has been checked.
+pub async fn delete_event(db: &impl ConnectionTrait, type_id: &str, event_id: &str) -> Result<bool> {
+    let key = (type_id.to_owned(), event_id.to_owned());
+    Ok(object_event::Entity::delete_by_id(key).exec(db).await?.rows_affected == 1)
+}
+
+/// The ids of the events (the rules) that name this type, or this event of it.
+pub async fn named_by(db: &impl ConnectionTrait, type_id: &str, event_id: Option<&str>) -> Result<Vec<i64>> {
+    let mut query =
+        event::Entity::find().select_only().column(event::Column::Id).filter(event::Column::TypeId.eq(type_id));
+    if let Some(event_id) = event_id {
+        query = query.filter(event::Column::EventId.eq(event_id));
+    }
+    Ok(query.order_by_asc(event::Column::Id).into_tuple().all(db).await?)
+}
+
+/// What was reported and is in no catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are the table's")]
+pub struct UnknownKind {
+    pub type_id: String,
+    pub event_id: String,
+    pub seen: u64,
+    pub last_at: Timestamp,
+}
+
+/// Notes that a kind was reported which is in no catalogue.
+pub async fn note_unknown(db: &impl ConnectionTrait, kind: (&str, &str), seen: i64, now: Timestamp) -> Result<()> {
+    let sql = "INSERT INTO unknown_kind (type_id, event_id, seen, first_at, last_at) \
+               SELECT $1, $2, $3, $4, $4 WHERE (SELECT COUNT(*) FROM unknown_kind) < $5 \
+               ON CONFLICT (type_id, event_id) DO UPDATE SET seen = unknown_kind.seen + excluded.seen, \
+               last_at = excluded.last_at";
+    let values = [Value::from(kind.0), kind.1.into(), seen.into(), now.0.into(), UNKNOWN_MAX.into()];
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    Ok(())
+}
+
+/// The unknown kinds, the last reported first.
+pub async fn list_unknown(db: &impl ConnectionTrait) -> Result<Vec<UnknownKind>> {
+    let rows = unknown_kind::Entity::find()
+        .order_by_desc(unknown_kind::Column::LastAt)
+        .order_by_asc(unknown_kind::Column::TypeId)
+        .order_by_asc(unknown_kind::Column::EventId)
+        .all(db)
+        .await?;
+    let read = |row: unknown_kind::Model| UnknownKind {
+        type_id: row.type_id,
+        event_id: row.event_id,
+        seen: u64::try_from(row.seen).unwrap_or_default(),
+        last_at: Timestamp(row.last_at),
+    };
+    Ok(rows.into_iter().map(read).collect())
+}
+
+/// Forgets a kind that was reported once and will not be added.
+pub async fn forget_unknown(db: &impl ConnectionTrait, type_id: &str, event_id: &str) -> Result<()> {
+    unknown_kind::Entity::delete_by_id((type_id.to_owned(), event_id.to_owned())).exec(db).await?;
+    Ok(())
+}

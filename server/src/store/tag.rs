@@ -1,0 +1,187 @@
+//! Tags, their categories, and which objects carry them.
+
+use super::entity::{object, object_tag, tag, tag_category};
+use super::{Result, group};
+use model::id::{CategoryId, ObjectId, TagId};
+use model::tag::{Category, Tag};
+use model::time::Timestamp;
+use sea_orm::{
+    ActiveValue::{NotSet, Set, Unchanged},
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::OnConflict,
+};
+use std::collections::HashMap;
+
+/// A category as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct CategoryRow {
+    pub id: CategoryId,
+    pub category: Category,
+    pub revision: i64,
+}
+
+impl From<tag_category::Model> for CategoryRow {
+    fn from(row: tag_category::Model) -> Self {
+        let category = Category {
+            name: row.name,
+            description: row.description,
+            is_single: row.is_single,
+            type_ids: row.type_ids.split(',').map(str::to_owned).collect(),
+        };
+        Self { id: CategoryId(row.id), category, revision: row.revision }
+    }
+}
+
+/// A tag with what its category says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct TagRow {
+    pub id: TagId,
+    pub name: String,
+    pub category_id: CategoryId,
+    pub category: Category,
+}
+
+impl TagRow {
+    /// `Environment/production`, as systems write it.
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.category.name, self.name)
+    }
+
+    /// Whether objects of this type may carry it.
+    pub fn suits(&self, type_id: &str) -> bool {
+        self.category.type_ids.iter().any(|id| id == type_id)
+    }
+}
+
+fn columns(category: &Category, now: Timestamp) -> tag_category::ActiveModel {
+    tag_category::ActiveModel {
+        name: Set(category.name.clone()),
+        description: Set(category.description.clone()),
+        is_single: Set(category.is_single),
+        type_ids: Set(category.type_ids.join(",")),
+        updated_at: Set(now.0),
+        ..Default::default()
+    }
+}
+
+/// Makes a category. `Conflict` if the name is taken.
+pub async fn insert_category(db: &impl ConnectionTrait, category: &Category, now: Timestamp) -> Result<CategoryId> {
+    let row =
+        tag_category::ActiveModel { id: NotSet, revision: Set(1), created_at: Set(now.0), ..columns(category, now) };
+    Ok(CategoryId(tag_category::Entity::insert(row).exec(db).await?.last_insert_id))
+}
+
+/// Changes a category that still has this revision; answers whether it had.
+pub async fn update_category(
+    db: &impl ConnectionTrait,
+    id: CategoryId,
+    revision: i64,
+    category: &Category,
+    now: Timestamp,
+) -> Result<bool> {
+    let row = tag_category::ActiveModel { id: Unchanged(id.0), revision: Set(revision + 1), ..columns(category, now) };
+    let done = tag_category::Entity::update_many()
+        .set(row)
+        .filter(tag_category::Column::Id.eq(id.0))
+        .filter(tag_category::Column::Revision.eq(revision))
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// The category with this id.
+pub async fn find_category(db: &impl ConnectionTrait, id: CategoryId) -> Result<Option<CategoryRow>> {
+    Ok(tag_category::Entity::find_by_id(id.0).one(db).await?.map(CategoryRow::from))
+}
+
+/// All categories, by name.
+pub async fn list_categories(db: &impl ConnectionTrait) -> Result<Vec<CategoryRow>> {
+    let rows = tag_category::Entity::find().order_by_asc(tag_category::Column::Name).all(db).await?;
+    Ok(rows.into_iter().map(CategoryRow::from).collect())
+}
+
+/// Removes a category with its tags. `InUse` if an event names one of them.
+pub async fn delete_category(db: &impl ConnectionTrait, id: CategoryId) -> Result<bool> {
+    tag::Entity::delete_many().filter(tag::Column::CategoryId.eq(id.0)).exec(db).await?;
+    Ok(tag_category::Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1)
+}
+
+/// Makes a tag. `Conflict` if the category has one of this name.
+pub async fn insert(db: &impl ConnectionTrait, new: &Tag, now: Timestamp) -> Result<TagId> {
+    let row = tag::ActiveModel {
+        id: NotSet,
+        category_id: Set(new.category_id.0),
+        name: Set(new.name.clone()),
+        created_at: Set(now.0),
+    };
+    Ok(TagId(tag::Entity::insert(row).exec(db).await?.last_insert_id))
+}
+
+/// Removes a tag from everything. `InUse` if an event names it.
+pub async fn delete(db: &impl ConnectionTrait, id: TagId) -> Result<bool> {
+    Ok(tag::Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1)
+}
+
+/// All tags, by category and name.
+pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<TagRow>> {
+    let categories: HashMap<_, _> = list_categories(db).await?.into_iter().map(|row| (row.id, row.category)).collect();
+    let rows = tag::Entity::find().order_by_asc(tag::Column::Name).order_by_asc(tag::Column::Id).all(db).await?;
+    let mut rows: Vec<_> = rows
+        .into_iter()
+        .filter_map(|row| {
+            let category_id = CategoryId(row.category_id);
+            let category = categories.get(&category_id)?.clone();
+            Some(TagRow { id: TagId(row.id), name: row.name, category_id, category })
+        })
+        .collect();
+    // Stable: the names within a category keep their order.
+    rows.sort_by(|a, b| a.category.name.cmp(&b.category.name));
+    Ok(rows)
+}
+
+/// The tags that these objects carry.
+pub async fn of_objects(db: &impl ConnectionTrait, ids: &[ObjectId]) -> Result<HashMap<ObjectId, Vec<TagId>>> {
+    let mut found: HashMap<ObjectId, Vec<TagId>> = HashMap::new();
+    for group in ids.chunks(1000) {
+        let rows = object_tag::Entity::find()
+            .filter(object_tag::Column::ObjectId.is_in(group.iter().map(|id| id.0)))
+            .order_by_asc(object_tag::Column::TagId)
+            .all(db)
+            .await?;
+        for row in rows {
+            found.entry(ObjectId(row.object_id)).or_default().push(TagId(row.tag_id));
+        }
+    }
+    Ok(found)
+}
+
+/// How many objects of a type carry a tag, without those that are gone.
+pub async fn count_objects(db: &impl ConnectionTrait, id: TagId, type_id: &str) -> Result<u64> {
+    use sea_orm::PaginatorTrait;
+    let tagged = object_tag::Entity::find()
+        .select_only()
+        .column(object_tag::Column::ObjectId)
+        .filter(object_tag::Column::TagId.eq(id.0))
+        .into_query();
+    Ok(object::Entity::find()
+        .filter(object::Column::TypeId.eq(type_id))
+        .filter(object::Column::GoneAt.is_null())
+        .filter(object::Column::Id.in_subquery(tagged))
+        .count(db)
+        .await?)
+}
+
+/// Has an object carry exactly these tags.
+pub async fn assign(db: &impl ConnectionTrait, id: ObjectId, tags: &[TagId]) -> Result<()> {
+    object_tag::Entity::delete_many()
+        .filter(object_tag::Column::ObjectId.eq(id.0))
+        .filter(object_tag::Column::TagId.is_not_in(tags.iter().map(|tag| tag.0)))
+        .exec(db)
+        .await?;
+    let row = |tag: &TagId| object_tag::ActiveModel { object_id: Set(id.0), tag_id: Set(tag.0) };
+    let keep = OnConflict::columns([object_tag::Column::ObjectId, object_tag::Column::TagId]).do_nothing().to_owned();
+    group::insert(db, tags.iter().map(row).collect(), Some(keep)).await?;
+    Ok(())
+}

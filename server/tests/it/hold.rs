@@ -1,0 +1,265 @@
+//! What makes deliveries wait: pausing, the breaker, a changed target, a full hold; and what lets them go.
+
+use crate::harness::{Switch, TestInbox, TestServer, eventually};
+use crate::on_both;
+use app::view::{DeliveryRow, Held, ReleaseChoice};
+use model::access::Scope;
+use model::delivery::Status;
+use model::id::WebhookId;
+use model::webhook::WebhookDraft;
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn power_on(id: &str) -> Value {
+    json!({"type": "vms", "event": "poweron", "object": {"id": id}})
+}
+
+/// A webhook that is told of every VM by `${NAME}`, and a key to report with.
+async fn prepare(server: &TestServer, url: &str, change: impl FnOnce(&mut WebhookDraft)) -> (WebhookId, String) {
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server.webhook("w", url, change).await;
+    server.event(server.task("t", webhook, "${NAME}", false).await).await;
+    (webhook, key)
+}
+
+async fn edit(server: &TestServer, id: WebhookId, change: impl FnOnce(&mut WebhookDraft)) {
+    let mut form = server.services.backend().webhooks.load_form(id).await.expect("a form");
+    change(&mut form.draft);
+    server.services.backend().webhooks.save(Some(id), form.draft).await.expect("saved");
+}
+
+fn count(rows: &[DeliveryRow], status: Status) -> usize {
+    rows.iter().filter(|row| row.status == status).count()
+}
+
+fn bodies(inbox: &TestInbox) -> Vec<String> {
+    let mut bodies: Vec<_> = inbox.received().into_iter().map(|one| one.body.trim_matches('"').to_owned()).collect();
+    bodies.sort_unstable();
+    bodies
+}
+
+const ALL: ReleaseChoice = ReleaseChoice { held: Held::All, per_second: None };
+
+on_both! {
+    async fn a_paused_webhook_drops_nothing_and_resumes_all_the_newest_or_none(test: TestStore) {
+        let server = TestServer::start(test).await;
+        for (held, expected) in [
+            (Held::All, vec!["a", "a", "b"]),
+            (Held::Newest, vec!["a", "b"]),
+            (Held::None, vec![]),
+        ] {
+            let inbox = TestInbox::start().await;
+            let webhook = server.webhook(&format!("{held:?}"), &inbox.url, |_| ()).await;
+            let task = server.task(&format!("{held:?}"), webhook, "${NAME}", false).await;
+            let event = server.event(task).await;
+            let key = server.key(&format!("{held:?}"), &[Scope::Ingest]).await;
+            let webhooks = server.services.backend().webhooks;
+            webhooks.pause(webhook).await.expect("paused");
+            assert!(webhooks.pause(webhook).await.is_err(), "paused already");
+            server.post(&key, &json!([power_on("a"), power_on("a"), power_on("b")])).await;
+            server.deliveries_until(|rows| count(rows, Status::Held) == 3).await;
+            server.advance(Duration::from_mins(10));
+            webhooks.resume(webhook, ReleaseChoice { held, per_second: None }).await.expect("resumed");
+            assert!(webhooks.resume(webhook, ALL).await.is_err(), "not paused");
+            let rows = server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
+            assert_eq!(bodies(&inbox), expected, "{held:?}");
+            let given_up = rows.iter().filter(|row| row.webhook == format!("{held:?}") && row.status == Status::Discarded);
+            assert_eq!(given_up.count(), 3 - expected.len(), "{held:?}");
+            server.services.backend().events.delete(vec![event]).await.expect("deleted");
+        }
+    }
+
+    async fn what_is_resumed_at_a_rate_goes_no_faster(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let (webhook, key) = prepare(&server, &inbox.url, |_| ()).await;
+        let webhooks = server.services.backend().webhooks;
+        webhooks.pause(webhook).await.expect("paused");
+        let batch: Vec<_> = (0..10).map(|vm| power_on(&format!("vm-{vm}"))).collect();
+        server.post(&key, &json!(batch)).await;
+        webhooks.resume(webhook, ReleaseChoice { held: Held::All, per_second: Some(4) }).await.expect("resumed");
+        server.deliveries_until(|rows| count(rows, Status::Held) == 10).await;
+        server.advance(Duration::from_secs(1));
+        server.deliveries_until(|rows| count(rows, Status::Sent) == 4 && count(rows, Status::Held) == 6).await;
+        server.advance(Duration::from_secs(1));
+        server.deliveries_until(|rows| count(rows, Status::Sent) == 8).await;
+        server.advance(Duration::from_mins(1));
+        server.deliveries_until(|rows| count(rows, Status::Sent) == 10).await;
+    }
+
+    async fn a_breaker_opens_at_the_tenth_failure_probes_and_closes(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let (receiver, inbox) = (Switch::failing().await, TestInbox::start().await);
+        let (webhook, key) = prepare(&server, &receiver.url, |draft| draft.retries = "0".into()).await;
+        // Somebody else is told when it fails and when it is back; the failing webhook itself never is.
+        let pager = server.webhook("pager", &inbox.url, |_| ()).await;
+        for (name, via) in [("tell the pager", pager), ("tell itself", webhook)] {
+            let task = server.task(name, via, "${EVENT} ${NAME}", false).await;
+            server.event_of(task, |draft| draft.event = "webhooks.failing".into()).await;
+            server.event_of(task, |draft| draft.event = "webhooks.recovered".into()).await;
+        }
+        for vm in 0..10 {
+            assert_eq!(count(&server.deliveries_until(|_| true).await, Status::Held), 0, "{vm}");
+            server.post(&key, &power_on(&format!("vm-{vm}"))).await;
+            server.deliveries_until(|rows| count(rows, Status::Error) == vm + 1).await;
+        }
+        server.post(&key, &json!([power_on("late-1"), power_on("late-2")])).await;
+        server.deliveries_until(|rows| count(rows, Status::Held) == 2).await;
+        eventually("the pager is told once", async || bodies(&inbox) == ["failing\" \"w"]).await;
+
+        // The first probe fails and uses up a delivery without retries; the second waits twice as long.
+        server.advance(Duration::from_secs(29));
+        assert_eq!(receiver.bodies().len(), 10);
+        server.advance(Duration::from_secs(2));
+        server.deliveries_until(|rows| count(rows, Status::Error) == 11).await;
+        assert_eq!(receiver.bodies().len(), 11);
+        receiver.recover();
+        server.post(&key, &power_on("late-3")).await;
+        server.deliveries_until(|rows| count(rows, Status::Held) == 2).await;
+        server.advance(Duration::from_secs(61));
+        server.deliveries_until(|rows| count(rows, Status::Held) == 0 && rows.iter().all(|row| row.status.is_settled())).await;
+        assert_eq!(receiver.bodies().len(), 13, "the probe, and what it let go");
+        eventually("the pager is told that it is back", async || bodies(&inbox).len() == 2).await;
+        assert!(bodies(&inbox).iter().any(|body| body.contains("recovered")));
+        assert!(receiver.bodies().iter().all(|body| !body.contains("failing") && !body.contains("recovered")));
+    }
+
+    async fn an_open_breaker_is_still_open_after_a_restart(test: TestStore) {
+        let (dir, url) = (test.dir.path().to_owned(), test.url.clone());
+        let server = TestServer::start(test).await;
+        let receiver = Switch::failing().await;
+        let (webhook, key) = prepare(&server, &receiver.url, |draft| draft.retries = "0".into()).await;
+        let batch: Vec<_> = (0..10).map(|vm| power_on(&format!("vm-{vm}"))).collect();
+        server.post(&key, &json!(batch)).await;
+        server.deliveries_until(|rows| count(rows, Status::Error) == 10).await;
+        let store = match url {
+            Some(url) => server::store::connect::open_postgres(&url).await.expect("opens"),
+            None => server::store::connect::open_sqlite(&dir).await.expect("opens"),
+        };
+        let row = server::store::webhook::find(store.read(), webhook).await.expect("read").expect("there");
+        let open = row.hold.breaker.open.expect("open");
+        assert_eq!((open.wait, open.is_probing), (Duration::from_secs(30), false));
+    }
+
+    async fn a_changed_target_has_to_be_confirmed(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let (old, new) = (Switch::failing().await, TestInbox::start().await);
+        let (webhook, key) = prepare(&server, &old.url, |_| ()).await;
+        server.post(&key, &power_on("before")).await;
+        server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 1 && row.status == Status::Queued)).await;
+        edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
+        server.post(&key, &power_on("after")).await;
+        server.deliveries_until(|rows| count(rows, Status::Sent) == 1 && count(rows, Status::Held) == 1).await;
+        server.advance(Duration::from_hours(1));
+        server.deliveries_until(|rows| count(rows, Status::Held) == 1).await;
+        assert_eq!(bodies(&new), ["after"]);
+        server.services.backend().webhooks.confirm_target(webhook, ALL).await.expect("confirmed");
+        server.deliveries_until(|rows| count(rows, Status::Sent) == 2).await;
+        assert_eq!(bodies(&new), ["after", "before"]);
+        assert_eq!(old.bodies().len(), 1);
+        // The path is part of the same target: nothing has to be confirmed.
+        edit(&server, webhook, |draft| draft.url = format!("{}/other", new.url)).await;
+        server.post(&key, &power_on("path")).await;
+        server.deliveries_until(|rows| count(rows, Status::Sent) == 3).await;
+    }
+
+    async fn a_full_hold_refuses_what_comes_with_an_alarm(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let (webhook, key) = prepare(&server, &inbox.url, |_| ()).await;
+        let pager = server.webhook("pager", &inbox.url, |_| ()).await;
+        let task = server.task("alarm", pager, "${data.text}", false).await;
+        server.event_of(task, |draft| (draft.event, draft.level) = ("alarms.raised".into(), "error".into())).await;
+        server.services.backend().webhooks.pause(webhook).await.expect("paused");
+        server.post(&key, &power_on("first")).await;
+        let db = server.services.store.write();
+        let uuid = if server.services.store.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+        let sql = format!(
+            "INSERT INTO delivery (uuid, run_id, webhook_id, webhook_name, task_name, type_id, event_id, status, body, \
+             attempts, next_attempt_at, created_at, hold_reason) SELECT {uuid}, run_id, webhook_id, webhook_name, \
+             task_name, type_id, event_id, status, body, attempts, next_attempt_at, created_at, hold_reason \
+             FROM delivery, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99998) \
+             SELECT i FROM n) AS numbers WHERE id = 1"
+        );
+        db.execute_unprepared(&sql).await.expect("100,000 but one are held");
+        server.post(&key, &json!([power_on("last"), power_on("full-1")])).await;
+        server.post(&key, &power_on("full-2")).await;
+        let rows = server.deliveries_until(|rows| count(rows, Status::Error) == 2).await;
+        let words = rows.iter().filter(|row| row.status == Status::Error).map(|row| row.error.clone().unwrap_or_default());
+        assert!(words.into_iter().all(|words| words.contains("Too many deliveries are held")));
+        assert!(rows.iter().any(|row| row.object == "last" && row.status == Status::Held));
+        eventually("one alarm", async || bodies(&inbox).len() == 1).await;
+        assert!(bodies(&inbox)[0].contains("The webhook w holds as many deliveries"));
+    }
+}
+
+on_both! {
+    async fn deleting_a_webhook_gives_up_what_waits_and_lets_what_is_in_flight_end(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let slow = format!("{}/delay/400", inbox.url);
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let webhook = server.webhook("w", &slow, |_| ()).await;
+        let task = server.task("t", webhook, "${NAME}", false).await;
+        let event = server.event(task).await;
+        let batch: Vec<_> = (0..12).map(|vm| power_on(&format!("vm-{vm:02}"))).collect();
+        server.post(&key, &json!(batch)).await;
+        server.deliveries_until(|rows| count(rows, Status::Running) == 8).await;
+        let backend = server.services.backend();
+        assert!(backend.webhooks.delete(vec![webhook]).await.is_err(), "a task uses it");
+        backend.events.delete(vec![event]).await.expect("deleted");
+        backend.tasks.delete(vec![task]).await.expect("deleted");
+        backend.webhooks.delete(vec![webhook]).await.expect("deleted");
+        let rows = server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
+        assert_eq!((count(&rows, Status::Sent), count(&rows, Status::Discarded)), (8, 4));
+        let discarded = rows.iter().find(|row| row.status == Status::Discarded).expect("one");
+        assert_eq!((discarded.error.as_deref(), discarded.webhook.as_str()), (Some("The webhook was deleted."), "w"));
+        assert_eq!(inbox.received().len(), 8);
+    }
+
+    async fn what_was_queued_past_a_pause_or_a_deletion_is_caught(test: TestStore) {
+        // As another node may do while a webhook is being paused or deleted.
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let (webhook, key) = prepare(&server, &inbox.url, |_| ()).await;
+        server.services.backend().webhooks.pause(webhook).await.expect("paused");
+        server.post(&key, &json!([power_on("a"), power_on("b")])).await;
+        let db = server.services.store.write();
+        db.execute_unprepared("UPDATE delivery SET status = 'queued', hold_reason = NULL").await.expect("slipped through");
+        server.deliveries_until(|rows| count(rows, Status::Held) == 2).await;
+        db.execute_unprepared("UPDATE webhook SET deleted_at = 1").await.expect("deleted");
+        let rows = server.deliveries_until(|rows| count(rows, Status::Discarded) == 2).await;
+        assert_eq!(rows[0].error.as_deref(), Some("The webhook was deleted."));
+        assert!(inbox.received().is_empty());
+        let ended = eventually_ended(&server).await;
+        assert_eq!(ended, 2, "their runs have failed");
+    }
+
+    async fn a_due_time_far_ahead_is_pulled_in(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let (_, key) = prepare(&server, &format!("{}/status/503", inbox.url), |_| ()).await;
+        server.post(&key, &power_on("a")).await;
+        server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 1)).await;
+        let db = server.services.store.write();
+        db.execute_unprepared("UPDATE delivery SET next_attempt_at = next_attempt_at + 864000000").await.expect("ten days");
+        let rows = server.deliveries_until(|rows| {
+            rows[0].next.as_ref().is_some_and(|next| next.machine.starts_with("2025-10-16T16:39"))
+        }).await;
+        assert_eq!(rows.len(), 1);
+    }
+}
+
+/// How many runs have failed, once none is running any more.
+async fn eventually_ended(server: &TestServer) -> i64 {
+    use sea_orm::Statement;
+    let db = server.services.store.read();
+    let ask = async |status: &str| {
+        let sql = format!("SELECT COUNT(*) AS runs FROM run WHERE status = '{status}'");
+        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await;
+        row.expect("asked").expect("a row").try_get::<i64>("", "runs").expect("a number")
+    };
+    eventually("no run is running", async || ask("running").await == 0).await;
+    ask("failed").await
+}

@@ -30,7 +30,9 @@ impl MigrationTrait for Migration {
             manager.drop_table(Table::drop().table(Alias::new(table)).to_owned()).await?;
         }
         event_table(manager, "event", false).await?;
-        manager.get_connection().execute_unprepared("DROP INDEX delivery_held").await?;
+        for index in ["delivery_held", "delivery_failed", "delivery_created"] {
+            manager.get_connection().execute_unprepared(&format!("DROP INDEX {index}")).await?;
+        }
         for (table, columns) in COLUMNS {
             for column in *columns {
                 let table = Alias::new(*table);
@@ -190,6 +192,8 @@ async fn add_columns(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     ];
     add(m, "delivery", columns).await?;
     index(m, "delivery_held", "delivery", false, "(webhook_id, id) WHERE status = 'held'").await?;
+    index(m, "delivery_failed", "delivery", false, "(id) WHERE status = 'error'").await?;
+    index(m, "delivery_created", "delivery", false, "(created_at)").await?;
     add(m, "attempt", vec![zero("webhook_revision"), int("connect_ms"), int("first_byte_ms")]).await?;
     add(m, "receipt", vec![zero("repeats")]).await
 }

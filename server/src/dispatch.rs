@@ -14,13 +14,12 @@ mod settle;
 use crate::service::Services;
 use crate::store;
 use crate::store::delivery::{self, Attempted, Claimed, Room, Settlement};
+use crate::store::hold;
 use crate::store::revision::{self, Kind};
 use crate::store::webhook::{self, Row, Target};
-use crate::store::{hold, occurrence};
 use client::Clients;
 use model::delivery::{ErrorCode, Outcome, after_attempt};
 use model::id::WebhookId;
-use model::time::Timestamp;
 use send::Outgoing;
 use settle::Settler;
 use std::collections::HashMap;
@@ -190,7 +189,7 @@ impl Dispatcher {
         let db = &self.services.store;
         if swept.is_none_or(|swept| swept.elapsed() >= POLL) {
             delivery::release_expired(db.write(), now, false).await?;
-            self.sweep(now).await?;
+            hold::sweep(db, now, LEASE_MARGIN).await?;
             *swept = Some(Instant::now());
         }
         let claimed = delivery::claim(db, self.owner, now, now.after(LEASE_MARGIN), &room).await?;
@@ -211,25 +210,14 @@ impl Dispatcher {
         Ok(None)
     }
 
-    /// Looks after what is held, and ends the runs of what was given up.
-    async fn sweep(&self, now: Timestamp) -> Result<(), store::Error> {
-        let mut swept = hold::sweep(&self.services.store, now, LEASE_MARGIN).await?;
-        if !swept.runs.is_empty() {
-            swept.runs.sort_unstable();
-            swept.runs.dedup();
-            let txn = self.services.store.begin().await?;
-            for runs in swept.runs.chunks(500) {
-                occurrence::end_settled_runs(&txn, runs, now).await?;
-            }
-            txn.commit().await?;
-        }
-        Ok(())
-    }
-
     /// One attempt, from the claim to its record.
     async fn deliver(self, claimed: Claimed, webhook: Option<Arc<Row>>, ended: mpsc::Sender<Settlement>) {
         let retries = webhook.as_ref().map_or(0, |webhook| webhook.retries);
         let webhook_revision = webhook.as_ref().map_or(0, |webhook| webhook.revision);
+        if webhook.as_ref().is_some_and(|webhook| claimed.is_outdated(webhook.hold.target_revision)) {
+            // The target has changed since the claim: back into the queue, where the sweep holds it.
+            return self.give_back(&claimed).await;
+        }
         let attempted = match &webhook {
             Some(webhook) => self.attempt(&claimed, webhook).await,
             None => self.failed(ErrorCode::Internal, "The webhook of this delivery does not exist any more."),
@@ -253,6 +241,18 @@ impl Dispatcher {
             // The lease runs out and the delivery is tried again: a repeat, never a loss.
             self.slots.lock().unwrap_or_else(PoisonError::into_inner).record(webhook_id);
             tracing::error!("an attempt ended after the settler");
+        }
+    }
+
+    async fn give_back(&self, claimed: &Claimed) {
+        {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.free(claimed.webhook_id(), false);
+            slots.record(claimed.webhook_id());
+        }
+        if let Err(error) = delivery::give_back(self.services.store.write(), self.owner, claimed.id()).await {
+            // Its lease runs out instead.
+            tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "a delivery could not be given back");
         }
     }
 

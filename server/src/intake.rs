@@ -210,7 +210,7 @@ struct Stage {
     receipts: HashMap<Identity, Receipt>,
     staged: Vec<Staged>,
     /// How often each occurrence was repeated by this group.
-    repeats: BTreeMap<Uuid, i64>,
+    repeats: BTreeMap<Identity, i64>,
     /// Where an identity first stands among the staged.
     fresh: HashMap<Identity, usize>,
 }
@@ -252,8 +252,10 @@ impl Worker {
         loop {
             tried += 1;
             match Box::pin(self.transact(group)).await {
-                // Another node made the same object or took the same identity, or a person deleted what matched.
-                Err(store::Error::Conflict { .. } | store::Error::InUse) if tried < TRIES => {}
+                // Another node made the same object or took the same identity, a person deleted what matched, or two
+                // nodes waited for each other.
+                Err(store::Error::Conflict { .. } | store::Error::InUse | store::Error::Unavailable(_))
+                    if tried < TRIES => {}
                 result => return result,
             }
         }
@@ -466,11 +468,7 @@ impl Stage {
             return Ok(None);
         };
         if first_hash == hash {
-            let first = match &slot {
-                Slot::Repeat(first) => first.id,
-                Slot::New(place, _) => self.staged[*place].uuid,
-            };
-            *self.repeats.entry(first).or_default() += 1;
+            *self.repeats.entry(identity.clone()).or_default() += 1;
             return Ok(Some(slot));
         }
         let message = "This id was used before for an occurrence with another content.";

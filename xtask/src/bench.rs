@@ -132,8 +132,8 @@ fn prepare(binary: &Path, data: &Path, server: &Running, inbox: &Running) -> Res
         ("/webhooks/new", format!("name=hanging&url={hanging}&timeout=3&retries=0")),
         ("/tasks/new", format!("name=bench&webhook=1&enabled=true&message={message}")),
         ("/tasks/new", format!("name=hanging&webhook=2&enabled=true&message={message}")),
-        ("/events/new", "event=vms.poweron&task=1&enabled=true".to_owned()),
-        ("/events/new", "event=vms.poweroff&task=2&enabled=true".to_owned()),
+        ("/events/new", "event=vms.poweron&object=any&task=1&enabled=true".to_owned()),
+        ("/events/new", "event=vms.poweroff&object=any&task=2&enabled=true".to_owned()),
     ] {
         let answer = form(server, path, &cookie, &fields)?;
         if !answer.starts_with("HTTP/1.1 303") {

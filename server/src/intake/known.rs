@@ -18,6 +18,7 @@ struct Object {
     type_id: String,
     external_id: Option<String>,
     name: String,
+    is_gone: bool,
     is_changed: bool,
     tags: Vec<TagId>,
     has_new_tags: bool,
@@ -32,7 +33,8 @@ pub struct Known {
     objects: Vec<Object>,
     by_external_id: Index,
     by_name: Index,
-    tags: std::sync::Arc<Vec<TagRow>>,
+    /// By `Category/tag`.
+    tags: std::sync::Arc<HashMap<String, TagRow>>,
 }
 
 impl Known {
@@ -43,12 +45,18 @@ impl Known {
     ) -> Result<Self, store::Error> {
         let mut wanted: BTreeMap<&str, (BTreeSet<String>, BTreeSet<String>)> = BTreeMap::new();
         let mut names_tags = false;
+        // Known by name alone: no rule of the database keeps two nodes from making them both.
+        let mut nameless = BTreeSet::new();
         for (type_id, reference) in references {
             let (ids, names) = wanted.entry(type_id).or_default();
             ids.extend(reference.external_id.clone());
             names.extend(reference.name.clone().or_else(|| reference.external_id.clone()));
             names_tags |= reference.tags.is_some();
+            if let (None, Some(name)) = (&reference.external_id, &reference.name) {
+                nameless.insert(format!("{type_id}/{name}"));
+            }
         }
+        object::lock_names(txn, &nameless).await?;
         let mut rows = Vec::new();
         for (type_id, (ids, names)) in wanted {
             rows.extend(
@@ -68,14 +76,21 @@ impl Known {
         let mut tags = if ids.is_empty() { HashMap::new() } else { tag::of_objects(txn, &ids).await? };
         let mut known = Self::default();
         if names_tags {
-            known.tags = tag::list(txn).await?.into();
+            let tags = tag::list(txn).await?;
+            known.tags = std::sync::Arc::new(tags.into_iter().map(|tag| (tag.path(), tag)).collect());
         }
         for Row { id, type_id, external_id, name, is_gone } in rows {
             let tags = tags.remove(&id).unwrap_or_default();
-            // Whoever names an object that was gone has seen it again.
-            let object =
-                Object { id: Some(id), type_id, external_id, name, is_changed: is_gone, tags, has_new_tags: false };
-            known.add(object);
+            known.add(Object {
+                id: Some(id),
+                type_id,
+                external_id,
+                name,
+                is_gone,
+                is_changed: false,
+                tags,
+                has_new_tags: false,
+            });
         }
         Ok(known)
     }
@@ -134,6 +149,7 @@ impl Known {
                 type_id: type_id.to_owned(),
                 external_id: reference.external_id.clone(),
                 name: name.to_owned(),
+                is_gone: false,
                 is_changed: false,
                 tags: Vec::new(),
                 has_new_tags: false,
@@ -153,7 +169,7 @@ impl Known {
         let mut singles: BTreeMap<CategoryId, TagId> = BTreeMap::new();
         for wanted in paths {
             let shown: String = wanted.chars().filter(|c| !model::text::is_invisible(*c)).take(80).collect();
-            let Some(tag) = self.tags.iter().find(|tag| tag.path() == *wanted) else {
+            let Some(tag) = self.tags.get(wanted) else {
                 return refuse(format!("There is no tag {shown}. Make it first, or leave it out."));
             };
             if !tag.suits(type_id) {
@@ -170,6 +186,8 @@ impl Known {
     fn update(&mut self, place: usize, reference: &ObjectReference) {
         let object = &mut self.objects[place];
         let type_id = object.type_id.clone();
+        // Whoever names an object that was gone has seen it again.
+        object.is_changed |= std::mem::take(&mut object.is_gone);
         if let Some(name) = reference.name.as_ref().filter(|name| **name != object.name) {
             let before = std::mem::replace(&mut object.name, name.clone());
             object.is_changed = true;
@@ -225,10 +243,9 @@ impl Known {
                 }
                 Some(_) => {}
             }
-            if let Some(id) = object.id.filter(|_| object.has_new_tags) {
-                tag::assign(txn, id, &object.tags).await?;
-            }
         }
-        Ok(())
+        let tagged = self.objects.iter().filter(|object| object.has_new_tags);
+        let tagged: Vec<_> = tagged.filter_map(|object| Some((object.id?, object.tags.as_slice()))).collect();
+        tag::assign(txn, &tagged).await
     }
 }

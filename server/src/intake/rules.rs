@@ -35,10 +35,11 @@ impl Rules {
     ) -> Result<Self, store::Error> {
         let kinds: BTreeSet<_> = occurrences.map(|one| (one.type_id.as_str(), one.event_id.as_str())).collect();
         let types: BTreeSet<_> = kinds.iter().map(|(type_id, _)| (*type_id).to_owned()).collect();
+        let events: BTreeSet<_> = kinds.iter().map(|(_, event_id)| (*event_id).to_owned()).collect();
         let mut rules =
             Self { events: HashMap::new(), tasks: HashMap::new(), webhooks: HashMap::new(), room: HashMap::new() };
         let mut ids = BTreeSet::new();
-        for row in event::list_about(txn, types.into_iter().collect()).await? {
+        for row in event::list_about(txn, types.into_iter().collect(), events.into_iter().collect()).await? {
             if kinds.contains(&(row.event.type_id.as_str(), row.event.event_id.as_str())) {
                 ids.insert(row.event.task_id.0);
                 let kind = (row.event.type_id.clone(), row.event.event_id.clone());
@@ -51,11 +52,24 @@ impl Rules {
         rules.tasks = task::find_many(txn, ids.into_iter().collect()).await?;
         let ids: BTreeSet<_> = rules.tasks.values().map(|row| row.task.webhook_id.0).collect();
         rules.webhooks = webhook::find_many(txn, ids.into_iter().collect()).await?;
-        for row in rules.webhooks.values().filter(|row| row.hold.reason().is_some()) {
-            let held = hold::count_held(txn, row.id).await?;
-            rules.room.insert(row.id, HELD_MAX.saturating_sub(held));
-        }
         Ok(rules)
+    }
+
+    /// Counts how many more deliveries of these tasks can be held, where their webhooks hold what is queued.
+    pub(super) async fn count_room(
+        &mut self,
+        txn: &DatabaseTransaction,
+        tasks: impl Iterator<Item = TaskId>,
+    ) -> Result<(), store::Error> {
+        let ids: BTreeSet<_> = tasks.filter_map(|id| self.task(id).map(|(_, webhook)| webhook.id)).collect();
+        for id in ids {
+            if self.is_holding(id) != Some(true) {
+                continue;
+            }
+            let held = hold::count_held(txn, id).await?;
+            self.room.insert(id, HELD_MAX.saturating_sub(held));
+        }
+        Ok(())
     }
 
     /// Judges every event of the occurrence's type and event.

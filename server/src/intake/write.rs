@@ -117,6 +117,7 @@ async fn start_runs(
         return Ok(Vec::new());
     }
     let runs = occurrence::insert_runs(txn, planned.iter().map(|one| one.run.clone()).collect(), stage.now).await?;
+    stage.rules.count_room(txn, planned.iter().map(|one| one.task_id)).await?;
     let date = render::date(stage.now, zone);
     let mut deliveries = Vec::with_capacity(planned.len());
     let mut full = Vec::new();

@@ -161,10 +161,17 @@ impl Inventory for Services {
             }
         };
         let object_type = find_type(&txn, &type_id).await?;
-        check_type(&object_type)?;
+        // Of what is the console's own, people may only choose the tags.
+        let own = id.filter(|_| is_own(&type_id));
+        if own.is_none() {
+            check_type(&object_type)?;
+        }
         check_tags(&txn, &object_type, &checked.tag_ids).await?;
-        let id = write_object(&txn, id, &type_id, &checked, self.clock.now()).await?;
-        tag::assign(&txn, id, &checked.tag_ids).await.map_err(broken)?;
+        let id = match own {
+            Some(id) => id,
+            None => write_object(&txn, id, &type_id, &checked, self.clock.now()).await?,
+        };
+        tag::assign(&txn, &[(id, checked.tag_ids.as_slice())]).await.map_err(broken)?;
         commit(txn).await?;
         Ok(id)
     }

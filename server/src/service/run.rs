@@ -8,7 +8,7 @@ use crate::store::occurrence::{self, Cause, NewRun};
 use crate::store::{hold, task, webhook};
 use app::error::{AppError, Code};
 use app::view::PreviewRequest;
-use model::delivery::Status;
+use model::delivery::{ErrorCode, Status};
 use model::id::{DeliveryId, ObjectId, RunId, TaskId, WebhookId};
 use model::message::Escape;
 use model::preview::{Preview, preview};
@@ -79,6 +79,10 @@ impl Services {
         if !Status::find(&old.status).is_some_and(Status::is_settled) {
             return Err(AppError::new(Code::Conflict, "This delivery is still on its way. Wait until it is settled."));
         }
+        if old.error_code.as_deref() == Some(ErrorCode::TooLarge.as_str()) {
+            let words = "This message was too large to be made: there is nothing to send again.";
+            return Err(AppError::new(Code::Conflict, words));
+        }
         let webhook = webhook::find(&txn, WebhookId(old.webhook_id)).await.map_err(broken)?;
         let Some(webhook) = webhook else {
             let words = "The webhook of this delivery was deleted: there is nowhere to send it.";
@@ -109,7 +113,10 @@ impl Services {
             hold: webhook.hold.reason(),
             depth: u32::try_from(old.depth).unwrap_or(u32::MAX),
             webhook_revision: webhook.revision,
-            replay: Replay { of: Some(DeliveryId(old.id)), revision: as_it_was.then_some(old.webhook_revision) },
+            replay: Replay {
+                of: Some(DeliveryId(old.id)),
+                revision: as_it_was.then_some(old.replay_revision.unwrap_or(old.webhook_revision)),
+            },
         };
         self.queue(txn, new, now).await
     }

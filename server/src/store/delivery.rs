@@ -63,6 +63,7 @@ pub struct Claimed {
     pub body: Vec<u8>,
     attempts: i64,
     depth: i64,
+    webhook_revision: i64,
     /// The webhook's revision whose target it is sent to; `None`: the one of now.
     pub replay_revision: Option<i64>,
 }
@@ -71,6 +72,11 @@ impl Claimed {
     /// How many deliveries led to it.
     pub fn depth(&self) -> u32 {
         u32::try_from(self.depth).unwrap_or(u32::MAX)
+    }
+
+    /// Whether it was queued for a target before the one that came with this revision.
+    pub fn is_outdated(&self, target_revision: i64) -> bool {
+        self.replay_revision.is_none() && self.webhook_revision < target_revision
     }
 
     /// Its id.
@@ -137,6 +143,7 @@ pub struct ListRow {
     pub duration_ms: Option<i64>,
     pub next_attempt_at: Option<i64>,
     pub error: Option<String>,
+    pub hold_reason: Option<String>,
 }
 
 /// Queues deliveries.
@@ -213,7 +220,8 @@ pub async fn claim(
     let oldest = |webhook: &str, limit: usize| {
         format!(
             "SELECT id FROM delivery WHERE webhook_id = {webhook} AND status = 'queued' AND next_attempt_at <= $3 \
-             ORDER BY next_attempt_at, id LIMIT {limit} {skip}"
+             AND (replay_revision IS NOT NULL OR webhook_revision >= \
+             (SELECT t.target_revision FROM webhook t WHERE t.id = {webhook})) ORDER BY next_attempt_at, id LIMIT {limit} {skip}"
         )
     };
     let busy: Vec<_> = room.busy.iter().map(|(id, _)| id.to_string()).collect();
@@ -237,7 +245,8 @@ pub async fn claim(
         "UPDATE delivery SET status = 'running', lease_owner = $1, \
          lease_until = $2 + (SELECT timeout_ms FROM webhook WHERE webhook.id = delivery.webhook_id) \
          WHERE id IN (SELECT id FROM ({}) AS due LIMIT $4) \
-         RETURNING id, uuid, run_id, webhook_id, body, attempts, depth, replay_revision",
+         RETURNING id, uuid, run_id, webhook_id, body, attempts, depth, webhook_revision, \
+         replay_revision",
         parts.join(" UNION ALL ")
     );
     let total = i64::try_from(room.total).unwrap_or(i64::MAX);
@@ -255,6 +264,15 @@ pub async fn release_expired(db: &impl ConnectionTrait, now: Timestamp, all: boo
     let values = [Value::from(now.0), until.into()];
     let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     Ok(done.rows_affected())
+}
+
+/// Puts a leased delivery back without an attempt.
+pub async fn give_back(db: &impl ConnectionTrait, owner: Uuid, id: DeliveryId) -> Result<()> {
+    let sql = "UPDATE delivery SET status = 'queued', lease_owner = NULL, lease_until = NULL \
+               WHERE id = $1 AND status = 'running' AND lease_owner = $2";
+    let values = [Value::from(id.0), owner.into()];
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    Ok(())
 }
 
 /// When the next waiting delivery is due.
@@ -392,6 +410,7 @@ pub async fn list_newest(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Li
             Column::DurationMs,
             Column::NextAttemptAt,
             Column::Error,
+            Column::HoldReason,
         ])
         .order_by_desc(Column::Id)
         .limit(limit)

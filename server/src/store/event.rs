@@ -114,10 +114,11 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
     rows.into_iter().map(Row::try_from).collect()
 }
 
-/// The events about any of these types, also those that are switched off: why they do not fire is counted.
-pub async fn list_about(db: &impl ConnectionTrait, type_ids: Vec<String>) -> Result<Vec<Row>> {
+/// The events about any of these types and events, also those that are switched off: why they do not fire is counted.
+pub async fn list_about(db: &impl ConnectionTrait, type_ids: Vec<String>, event_ids: Vec<String>) -> Result<Vec<Row>> {
     let rows = event::Entity::find()
         .filter(event::Column::TypeId.is_in(type_ids))
+        .filter(event::Column::EventId.is_in(event_ids))
         .order_by_asc(event::Column::Id)
         .all(db)
         .await?;

@@ -54,7 +54,7 @@ async fn discard(
 ) -> Result<Vec<RunId>> {
     let sql = format!(
         "UPDATE delivery SET status = 'discarded', hold_reason = NULL, next_attempt_at = NULL, settled_at = $1, \
-         error = $2 WHERE status IN ('queued', 'held') AND {condition} RETURNING run_id"
+         error = $2 WHERE (status = 'queued' OR status = 'held') AND {condition} RETURNING run_id"
     );
     let values = [Value::from(now.0), words.into()].into_iter().chain(more);
     let rows = RunOf::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values))
@@ -87,7 +87,7 @@ pub async fn hold_waiting(db: &impl ConnectionTrait, id: WebhookId, reason: Hold
 /// Holds everything that waits, also what was held for another reason: its target has changed.
 pub async fn hold_for_target(db: &impl ConnectionTrait, id: WebhookId) -> Result<u64> {
     let sql = "UPDATE delivery SET status = 'held', hold_reason = 'target' \
-               WHERE webhook_id = $1 AND status IN ('queued', 'held') AND replay_revision IS NULL";
+               WHERE webhook_id = $1 AND (status = 'queued' OR status = 'held') AND replay_revision IS NULL";
     execute(db, sql, [id.0.into()]).await
 }
 
@@ -138,6 +138,12 @@ pub async fn release(
     if next == Some(HoldReason::Releasing) {
         let sql = "UPDATE webhook SET release_per_second = $2, released_at = $3 WHERE id = $1";
         execute(db, sql, [id.0.into(), per_second.map(i64::from).into(), now.0.into()]).await?;
+    }
+    if reason == HoldReason::Target {
+        // Confirmed: what is left is meant for the target of now.
+        let sql = "UPDATE delivery SET webhook_revision = (SELECT revision FROM webhook WHERE webhook.id = $1) \
+                   WHERE webhook_id = $1 AND status = 'held' AND hold_reason = 'target'";
+        execute(db, sql, [id.0.into()]).await?;
     }
     move_held(db, id, reason, next).await?;
     Ok(given_up)
@@ -211,51 +217,76 @@ pub async fn release_breaker(db: &impl ConnectionTrait, id: WebhookId, state: &H
     move_held(db, id, HoldReason::Breaker, state.reason()).await
 }
 
-/// What a sweep did.
-#[derive(Debug, Default)]
-pub struct Swept {
-    /// The runs of deliveries that were given up.
-    pub runs: Vec<RunId>,
-    /// Whether anything may be due now that was not.
-    pub has_released: bool,
-}
-
 /// Once a second: starts due probes, lets go the next of what is released at a rate, and puts right what slipped
-/// through. `margin` is what a probe may take beyond its webhook's timeout before it is given up.
-pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> Result<Swept> {
-    let mut swept = Swept::default();
+/// through; the runs of what is given up end with it. `margin` is what a probe may take beyond its webhook's timeout before it is given up.
+pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> Result<()> {
+    let mut runs: Vec<RunId> = Vec::new();
     let txn = store.begin().await?;
     let mut query = webhook::Entity::find().filter(
         Condition::any()
             .add(webhook::Column::PausedAt.is_not_null())
             .add(webhook::Column::BreakerOpenedAt.is_not_null())
             .add(webhook::Column::ReleasePerSecond.is_not_null())
-            .add(webhook::Column::DeletedAt.is_not_null().and(has_waiting())),
+            .add(webhook::Column::DeletedAt.is_not_null().and(has_waiting()))
+            .add(Expr::cust(HAS_STRAYS))
+            .add(webhook::Column::TargetRevision.gt(0).and(Expr::cust(HAS_OUTDATED))),
     );
     query = query.order_by_asc(webhook::Column::Id).lock(LockType::NoKeyUpdate);
     for row in query.all(&txn).await? {
         let (id, mut state) = (WebhookId(row.id), hold_state(&row));
+        if row.target_revision > 0 {
+            hold_outdated(&txn, id).await?;
+        }
         if row.deleted_at.is_some() {
-            swept.runs.extend(discard_waiting(&txn, id, WEBHOOK_DELETED, now).await?);
+            runs.extend(discard_waiting(&txn, id, WEBHOOK_DELETED, now).await?);
         } else if state.paused_at.is_some() {
             hold_waiting(&txn, id, HoldReason::Paused).await?;
         } else if state.breaker.open.is_some() {
             let timeout = Duration::from_millis(u64::try_from(row.timeout_ms).unwrap_or_default());
             if state.breaker.start_probe(now, timeout + margin) && probe(&txn, id, now).await? {
                 save_breaker(&txn, id, &state.breaker).await?;
-                swept.has_released = true;
+            }
+            if state.release_per_second.is_some() {
+                // What the outage lasts is not made up for by a burst.
+                let sql = "UPDATE webhook SET released_at = $2 WHERE id = $1";
+                execute(&txn, sql, [id.0.into(), now.0.into()]).await?;
             }
         } else if let Some(rate) = state.release_per_second {
             let since = Timestamp(row.released_at.unwrap_or(now.0));
-            swept.has_released |= release_step(&txn, id, rate, since, now).await?;
+            release_step(&txn, id, rate, since, now).await?;
+        } else {
+            // Another node held it just as what held it ended.
+            let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL \
+                       WHERE webhook_id = $1 AND status = 'held' AND hold_reason <> 'target'";
+            execute(&txn, sql, [id.0.into()]).await?;
         }
+    }
+    runs.sort_unstable();
+    runs.dedup();
+    for runs in runs.chunks(500) {
+        super::occurrence::end_settled_runs(&txn, runs, now).await?;
     }
     // A clock that was set back must not put deliveries off for as long.
     let latest = now.after(DUE_MAX);
     let sql = "UPDATE delivery SET next_attempt_at = $1 WHERE status = 'queued' AND next_attempt_at > $1";
     execute(&txn, sql, [latest.0.into()]).await?;
-    txn.commit().await?;
-    Ok(swept)
+    Ok(txn.commit().await?)
+}
+
+/// Rows that are held though nothing holds their webhook.
+const HAS_STRAYS: &str = "webhook.deleted_at IS NULL AND EXISTS (SELECT 1 FROM delivery d \
+    WHERE d.webhook_id = webhook.id AND d.status = 'held' AND d.hold_reason <> 'target')";
+
+/// Rows that were queued for the target before the webhook's present one.
+const HAS_OUTDATED: &str = "EXISTS (SELECT 1 FROM delivery d WHERE d.webhook_id = webhook.id AND d.status = 'queued' \
+    AND d.replay_revision IS NULL AND d.webhook_revision < webhook.target_revision)";
+
+/// Holds what was queued for an earlier target: by another node, or by one that died with the attempt.
+async fn hold_outdated(db: &impl ConnectionTrait, id: WebhookId) -> Result<u64> {
+    let sql = "UPDATE delivery SET status = 'held', hold_reason = 'target' WHERE webhook_id = $1 AND status = 'queued' \
+               AND replay_revision IS NULL \
+               AND webhook_revision < (SELECT target_revision FROM webhook WHERE webhook.id = $1)";
+    execute(db, sql, [id.0.into()]).await
 }
 
 fn has_waiting() -> sea_orm::sea_query::SimpleExpr {
@@ -264,24 +295,25 @@ fn has_waiting() -> sea_orm::sea_query::SimpleExpr {
     )
 }
 
-/// Queues the oldest delivery that the breaker holds; answers whether there was one.
+/// Queues the oldest delivery that waits behind the breaker; answers whether there was one.
 async fn probe(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
     let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL, next_attempt_at = $2 WHERE id = \
-               (SELECT MIN(id) FROM delivery WHERE webhook_id = $1 AND status = 'held' AND hold_reason = 'breaker')";
+               (SELECT MIN(id) FROM delivery WHERE webhook_id = $1 AND status = 'held' \
+               AND (hold_reason = 'breaker' OR hold_reason = 'releasing'))";
     Ok(execute(db, sql, [id.0.into(), now.0.into()]).await? == 1)
 }
 
-/// Lets go as many as the rate allows since the last step. Answers whether any were.
+/// Lets go as many as the rate allows since the last step.
 async fn release_step(
     db: &impl ConnectionTrait,
     id: WebhookId,
     rate: u32,
     since: Timestamp,
     now: Timestamp,
-) -> Result<bool> {
+) -> Result<()> {
     let seconds = i64::try_from(now.since(since).as_secs()).unwrap_or(i64::MAX);
     if seconds == 0 {
-        return Ok(false);
+        return Ok(());
     }
     let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE id IN \
                (SELECT id FROM delivery WHERE webhook_id = $1 AND status = 'held' AND hold_reason = 'releasing' \
@@ -291,5 +323,5 @@ async fn release_step(
     let (rate, at) = if released == 0 { (None, None) } else { (Some(i64::from(rate)), Some(since.0 + seconds * 1000)) };
     let sql = "UPDATE webhook SET release_per_second = $2, released_at = $3 WHERE id = $1";
     execute(db, sql, [id.0.into(), rate.into(), at.into()]).await?;
-    Ok(released > 0)
+    Ok(())
 }

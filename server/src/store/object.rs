@@ -6,9 +6,10 @@ use model::id::ObjectId;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
     sea_query::Expr,
 };
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An object as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,14 +45,32 @@ pub async fn find_named(
     external_ids: Vec<String>,
     names: Vec<String>,
 ) -> Result<Vec<Row>> {
-    let is_named = object::Column::ExternalId.is_in(external_ids).or(object::Column::Name.is_in(names));
-    let rows = object::Entity::find()
-        .filter(object::Column::TypeId.eq(type_id))
-        .filter(is_named)
-        .order_by_asc(object::Column::Id)
-        .all(db)
-        .await?;
-    Ok(rows.into_iter().map(Row::from).collect())
+    // Two queries, an index each: one with OR reads every object of the type on SQLite.
+    let of_type = || object::Entity::find().filter(object::Column::TypeId.eq(type_id));
+    let mut rows = BTreeMap::new();
+    if !external_ids.is_empty() {
+        let found = of_type().filter(object::Column::ExternalId.is_in(external_ids)).all(db).await?;
+        rows.extend(found.into_iter().map(|row| (row.id, Row::from(row))));
+    }
+    if !names.is_empty() {
+        let found = of_type().filter(object::Column::Name.is_in(names)).all(db).await?;
+        rows.extend(found.into_iter().map(|row| (row.id, Row::from(row))));
+    }
+    Ok(rows.into_values().collect())
+}
+
+/// On PostgreSQL, keeps other nodes from making objects of these names (each with its type in front) until the
+/// transaction ends. SQLite has one writer.
+pub async fn lock_names(db: &impl ConnectionTrait, names: &BTreeSet<String>) -> Result<()> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    // In order, so that two nodes never wait for each other.
+    for name in names {
+        let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+        db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [name.as_str().into()])).await?;
+    }
+    Ok(())
 }
 
 /// A new object.

@@ -130,6 +130,8 @@ pub struct EndedRun {
     pub task_id: Option<TaskId>,
     /// Whether every delivery was sent.
     pub has_succeeded: bool,
+    /// When it began.
+    pub started_at: Timestamp,
 }
 
 /// Ends those of these runs whose deliveries are all settled: `succeeded` if all were sent, else `failed`. Tasks that
@@ -139,6 +141,7 @@ pub async fn end_settled_runs(db: &impl ConnectionTrait, run_ids: &[RunId], now:
     struct Ended {
         task_id: Option<i64>,
         status: String,
+        started_at: i64,
     }
     if run_ids.is_empty() {
         return Ok(Vec::new());
@@ -149,7 +152,7 @@ pub async fn end_settled_runs(db: &impl ConnectionTrait, run_ids: &[RunId], now:
          (SELECT 1 FROM delivery d WHERE d.run_id = run.id AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END \
          WHERE id IN ({}) AND status = 'running' AND NOT EXISTS \
          (SELECT 1 FROM delivery d WHERE d.run_id = run.id AND d.status IN ('queued', 'running', 'held')) \
-         RETURNING task_id, status",
+         RETURNING task_id, status, started_at",
         places.join(", ")
     );
     let values = std::iter::once(now.0).chain(run_ids.iter().map(|id| id.0));
@@ -157,11 +160,15 @@ pub async fn end_settled_runs(db: &impl ConnectionTrait, run_ids: &[RunId], now:
     let rows = Ended::find_by_statement(statement).all(db).await?;
     let ended: Vec<_> = rows
         .into_iter()
-        .map(|row| EndedRun { task_id: row.task_id.map(TaskId), has_succeeded: row.status == "succeeded" })
+        .map(|row| EndedRun {
+            task_id: row.task_id.map(TaskId),
+            has_succeeded: row.status == "succeeded",
+            started_at: Timestamp(row.started_at),
+        })
         .collect();
     for run in &ended {
         if let Some(task_id) = run.task_id {
-            super::task::finish_claimed(db, task_id, run.has_succeeded, now).await?;
+            super::task::finish_claimed(db, task_id, run.started_at, run.has_succeeded, now).await?;
         }
     }
     Ok(ended)

@@ -85,12 +85,14 @@ pub async fn delete_expired(db: &impl ConnectionTrait, now: Timestamp) -> Result
     Ok(())
 }
 
-/// Counts repeats that were recognised, by the occurrence they repeat.
-pub async fn count_repeats(db: &impl ConnectionTrait, repeats: &BTreeMap<Uuid, i64>) -> Result<()> {
-    for (occurrence, count) in repeats {
+/// Counts repeats that were recognised, by what they repeat.
+pub async fn count_repeats(db: &impl ConnectionTrait, repeats: &BTreeMap<Identity, i64>) -> Result<()> {
+    for ((key, source, external_id), count) in repeats {
         receipt::Entity::update_many()
             .col_expr(receipt::Column::Repeats, Expr::col(receipt::Column::Repeats).add(*count))
-            .filter(receipt::Column::Occurrence.eq(*occurrence))
+            .filter(receipt::Column::KeyId.eq(key.0))
+            .filter(receipt::Column::ExternalId.eq(external_id.as_str()))
+            .filter(receipt::Column::Source.eq(source.as_str()))
             .exec(db)
             .await?;
     }

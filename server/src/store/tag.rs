@@ -173,15 +173,17 @@ pub async fn count_objects(db: &impl ConnectionTrait, id: TagId, type_id: &str) 
         .await?)
 }
 
-/// Has an object carry exactly these tags.
-pub async fn assign(db: &impl ConnectionTrait, id: ObjectId, tags: &[TagId]) -> Result<()> {
-    object_tag::Entity::delete_many()
-        .filter(object_tag::Column::ObjectId.eq(id.0))
-        .filter(object_tag::Column::TagId.is_not_in(tags.iter().map(|tag| tag.0)))
-        .exec(db)
-        .await?;
-    let row = |tag: &TagId| object_tag::ActiveModel { object_id: Set(id.0), tag_id: Set(tag.0) };
+/// Has each object carry exactly these tags.
+pub async fn assign(db: &impl ConnectionTrait, tagged: &[(ObjectId, &[TagId])]) -> Result<()> {
+    for group in tagged.chunks(1000) {
+        object_tag::Entity::delete_many()
+            .filter(object_tag::Column::ObjectId.is_in(group.iter().map(|(id, _)| id.0)))
+            .exec(db)
+            .await?;
+    }
+    let row = |id: ObjectId, tag: TagId| object_tag::ActiveModel { object_id: Set(id.0), tag_id: Set(tag.0) };
+    let rows = tagged.iter().flat_map(|(id, tags)| tags.iter().map(move |tag| row(*id, *tag)));
     let keep = OnConflict::columns([object_tag::Column::ObjectId, object_tag::Column::TagId]).do_nothing().to_owned();
-    group::insert(db, tags.iter().map(row).collect(), Some(keep)).await?;
+    group::insert(db, rows.collect(), Some(keep)).await?;
     Ok(())
 }

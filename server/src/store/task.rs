@@ -64,7 +64,11 @@ pub async fn insert(db: &impl ConnectionTrait, task: &Task, now: Timestamp) -> R
 
 /// Changes a task that still has this revision; answers whether it had.
 pub async fn update(db: &impl ConnectionTrait, id: TaskId, revision: i64, task: &Task, now: Timestamp) -> Result<bool> {
-    let row = task::ActiveModel { id: Unchanged(id.0), revision: Set(revision + 1), ..columns(task, now) };
+    let mut row = task::ActiveModel { id: Unchanged(id.0), revision: Set(revision + 1), ..columns(task, now) };
+    if !task.deletes_after_running {
+        // Its run is one of many now.
+        row.claimed_at = Set(None);
+    }
     let done = task::Entity::update_many()
         .set(row)
         .filter(task::Column::Id.eq(id.0))
@@ -120,11 +124,17 @@ pub async fn claim(db: &impl ConnectionTrait, id: TaskId, now: Timestamp) -> Res
     Ok(done.rows_affected == 1)
 }
 
-/// Ends the one run of tasks that are deleted after running: a success deletes task and events, a failure leaves the
-/// task, disabled. Tasks without a claim are left alone.
-pub async fn finish_claimed(db: &impl ConnectionTrait, id: TaskId, has_succeeded: bool, now: Timestamp) -> Result<()> {
+/// Ends the one run of a task that is deleted after running, begun at `claimed_at`: a success deletes task and events, a
+/// failure leaves the task, disabled. Other runs of it change nothing.
+pub async fn finish_claimed(
+    db: &impl ConnectionTrait,
+    id: TaskId,
+    claimed_at: Timestamp,
+    has_succeeded: bool,
+    now: Timestamp,
+) -> Result<()> {
     let Some(found) = task::Entity::find_by_id(id.0)
-        .filter(task::Column::ClaimedAt.is_not_null())
+        .filter(task::Column::ClaimedAt.eq(claimed_at.0))
         .filter(task::Column::DeletesAfterRunning.eq(true))
         .one(db)
         .await?

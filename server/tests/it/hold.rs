@@ -236,6 +236,37 @@ on_both! {
         assert_eq!(ended, 2, "their runs have failed");
     }
 
+    async fn what_was_held_just_as_the_hold_ended_is_let_go(test: TestStore) {
+        // As another node may do while a webhook is being resumed, or its breaker closes.
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let (webhook, key) = prepare(&server, &inbox.url, |_| ()).await;
+        server.services.backend().webhooks.pause(webhook).await.expect("paused");
+        server.post(&key, &json!([power_on("a"), power_on("b")])).await;
+        server.deliveries_until(|rows| count(rows, Status::Held) == 2).await;
+        let db = server.services.store.write();
+        db.execute_unprepared("UPDATE webhook SET paused_at = NULL").await.expect("resumed elsewhere");
+        server.deliveries_until(|rows| count(rows, Status::Sent) == 2).await;
+    }
+
+    async fn an_attempt_that_died_is_not_sent_to_a_target_that_changed_meanwhile(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let (old, new) = (TestInbox::start().await, TestInbox::start().await);
+        let (webhook, key) = prepare(&server, &format!("{}/delay/600", old.url), |_| ()).await;
+        server.post(&key, &power_on("a")).await;
+        server.deliveries_until(|rows| count(rows, Status::Running) == 1).await;
+        edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
+        // What a sweep does to the lease of a worker that is gone.
+        let db = server.services.store.write();
+        let sql = "UPDATE delivery SET status = 'queued', lease_owner = NULL, lease_until = NULL";
+        db.execute_unprepared(sql).await.expect("released");
+        server.services.bell.notify_one();
+        server.deliveries_until(|rows| count(rows, Status::Held) == 1).await;
+        server.services.backend().webhooks.confirm_target(webhook, ALL).await.expect("confirmed");
+        server.deliveries_until(|rows| count(rows, Status::Sent) == 1).await;
+        assert_eq!(bodies(&new), ["a"]);
+    }
+
     async fn a_due_time_far_ahead_is_pulled_in(test: TestStore) {
         let server = TestServer::start(test).await;
         let inbox = TestInbox::start().await;

@@ -35,6 +35,8 @@ on_both! {
         let (_, answer) = put(json!([{"id": "b"}])).await;
         assert_eq!((&answer["deleted"], &answer["gone"]), (&json!(2), &json!(1)));
         assert_eq!(names().await, ["b", "web-01 (gone)"]);
+        patch(json!([{"id": "b"}])).await;
+        assert_eq!(names().await, ["b", "web-01 (gone)"], "naming another object does not bring it back");
         let row = server.services.backend().events.list().await.expect("events").remove(0);
         assert_eq!((row.id, row.scope.as_str()), (event.0, "web-01 (gone: matches nothing)"));
         let power = |id: &str| json!({"type": "vms", "event": "poweron", "object": {"id": id}});

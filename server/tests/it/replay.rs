@@ -94,6 +94,32 @@ on_both! {
         assert_eq!((left.len(), left[0].is_enabled), (1, false));
     }
 
+    async fn an_earlier_run_does_not_end_the_one_that_a_task_is_deleted_after(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let receiver = Switch::failing().await;
+        let webhook = server.webhook("w", &receiver.url, |draft| draft.retries = "0".into()).await;
+        let task = server.task("t", webhook, "x", false).await;
+        let tasks = server.services.backend().tasks;
+        let webhooks = server.services.backend().webhooks;
+        webhooks.pause(webhook).await.expect("paused");
+        tasks.execute(task, "maria".into()).await.expect("the earlier one");
+        server.advance(std::time::Duration::from_secs(1));
+        let mut form = tasks.load_form(Some(task)).await.expect("a form");
+        form.draft.delete_after_running = "true".into();
+        tasks.save(Some(task), form.draft).await.expect("saved");
+        let last = tasks.execute(task, "maria".into()).await.expect("the last one");
+        let deliveries = server.services.backend().deliveries;
+        let rows = server.deliveries_until(|rows| rows.len() == 2).await;
+        let first = rows.iter().find(|row| row.uuid != last).expect("there").uuid.clone();
+        deliveries.discard(first, "maria".into()).await.expect("the earlier one has failed");
+        assert!(tasks.execute(task, "maria".into()).await.is_err(), "it is still claimed");
+        receiver.recover();
+        let all = app::view::ReleaseChoice { held: app::view::Held::All, per_second: None };
+        webhooks.resume(webhook, all).await.expect("resumed");
+        server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
+        assert!(tasks.list().await.expect("tasks").is_empty(), "deleted by its own success");
+    }
+
     async fn a_waiting_delivery_is_given_up_once(test: TestStore) {
         let server = TestServer::start(test).await;
         let receiver = Switch::failing().await;

@@ -1,0 +1,98 @@
+//! Figures of the dashboards, and what tells a page that something has changed.
+
+use super::Result;
+use super::delivery::ListRow;
+use super::entity::delivery;
+use model::time::Timestamp;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+};
+
+/// How many deliveries of one status were queued in one hour.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct HourCount {
+    /// Hours since 1970.
+    pub hour: i64,
+    /// Where they stand now.
+    pub status: String,
+    /// How many.
+    pub deliveries: i64,
+}
+
+fn statement(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+    Statement::from_sql_and_values(db.get_database_backend(), sql, values)
+}
+
+/// The deliveries queued since an instant, by hour and status.
+pub async fn by_hour(db: &impl ConnectionTrait, since: Timestamp) -> Result<Vec<HourCount>> {
+    let sql = "SELECT created_at / 3600000 AS hour, status, COUNT(*) AS deliveries FROM delivery \
+               WHERE created_at >= $1 GROUP BY 1, 2 ORDER BY 1, 2";
+    Ok(HourCount::find_by_statement(statement(db, sql, [since.0.into()])).all(db).await?)
+}
+
+/// How long the newest sent deliveries since an instant took from being queued to their receipt, in ms, sorted.
+pub async fn receipt_times(db: &impl ConnectionTrait, since: Timestamp, limit: i64) -> Result<Vec<i64>> {
+    #[derive(FromQueryResult)]
+    struct Took {
+        took: i64,
+    }
+    let sql = "SELECT settled_at - created_at AS took FROM delivery \
+               WHERE created_at >= $1 AND status = 'sent' ORDER BY id DESC LIMIT $2";
+    let rows = Took::find_by_statement(statement(db, sql, [since.0.into(), limit.into()])).all(db).await?;
+    let mut took: Vec<_> = rows.into_iter().map(|row| row.took).collect();
+    took.sort_unstable();
+    Ok(took)
+}
+
+/// What is on its way.
+#[derive(Debug, Clone, Default, PartialEq, Eq, FromQueryResult)]
+pub struct Queue {
+    /// Waiting for an attempt.
+    pub queued: i64,
+    /// Being sent.
+    pub running: i64,
+    /// Held.
+    pub held: i64,
+    /// When the oldest of them was queued.
+    pub oldest: Option<i64>,
+}
+
+/// What is on its way now.
+pub async fn queue(db: &impl ConnectionTrait) -> Result<Queue> {
+    let sql = "SELECT (SELECT COUNT(*) FROM delivery WHERE status = 'queued') AS queued, \
+               (SELECT COUNT(*) FROM delivery WHERE status = 'running') AS running, \
+               (SELECT COUNT(*) FROM delivery WHERE status = 'held') AS held, \
+               (SELECT MIN(oldest) FROM (SELECT MIN(created_at) AS oldest FROM delivery WHERE status = 'queued' \
+               UNION ALL SELECT MIN(created_at) FROM delivery WHERE status = 'running' \
+               UNION ALL SELECT MIN(created_at) FROM delivery WHERE status = 'held') AS waiting) AS oldest";
+    Ok(Queue::find_by_statement(statement(db, sql, [])).one(db).await?.unwrap_or_default())
+}
+
+/// The newest failed deliveries.
+pub async fn failures(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ListRow>> {
+    Ok(delivery::Entity::find()
+        .filter(delivery::Column::Status.eq("error"))
+        .order_by_desc(delivery::Column::Id)
+        .limit(limit)
+        .into_model()
+        .all(db)
+        .await?)
+}
+
+/// Grows with whatever a page may show: the newest ids of what is only ever added.
+pub async fn pulse(db: &impl ConnectionTrait) -> Result<String> {
+    #[derive(FromQueryResult)]
+    struct Newest {
+        deliveries: Option<i64>,
+        attempts: Option<i64>,
+        revisions: Option<i64>,
+        occurrences: Option<i64>,
+    }
+    let sql = "SELECT (SELECT MAX(id) FROM delivery) AS deliveries, (SELECT MAX(id) FROM attempt) AS attempts, \
+               (SELECT MAX(id) FROM revision) AS revisions, (SELECT MAX(id) FROM occurrence) AS occurrences";
+    let newest = Newest::find_by_statement(statement(db, sql, [])).one(db).await?;
+    Ok(newest.map_or_else(String::new, |newest| {
+        let ids = [newest.deliveries, newest.attempts, newest.revisions, newest.occurrences];
+        ids.map(|id| id.unwrap_or_default().to_string()).join("-")
+    }))
+}

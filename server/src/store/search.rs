@@ -1,0 +1,141 @@
+//! Deliveries and runs as lists: filtered, sorted and paged by the database.
+//!
+//! Every value is bound, never pasted; columns to sort by come from a fixed table.
+
+use super::Result;
+use super::delivery::ListRow;
+use super::entity::{delivery, run};
+use model::delivery::Status;
+use model::id::{TaskId, WebhookId};
+use model::time::Timestamp;
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Order, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Select, sea_query::Expr,
+};
+
+/// Which deliveries are meant. Absent filters let everything through; texts are looked for within, by exact case.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "each field is a column of the list")]
+pub struct Filter {
+    pub status: Option<Status>,
+    pub since: Option<Timestamp>,
+    pub webhook: Option<String>,
+    pub webhook_id: Option<WebhookId>,
+    pub task: Option<String>,
+    pub event: Option<String>,
+    pub object: Option<String>,
+    pub error_code: Option<String>,
+    pub http_status: Option<i64>,
+}
+
+/// What a list is sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// When it was queued.
+    Time,
+    /// How many attempts were made.
+    Attempts,
+    /// How long the last attempt took.
+    Duration,
+}
+
+/// Case-sensitive on both: SQLite's LIKE ignores case.
+fn contains(backend: DbBackend, column: &str, text: &str) -> sea_orm::sea_query::SimpleExpr {
+    let function = if backend == DbBackend::Postgres { "strpos" } else { "instr" };
+    Expr::cust_with_values(format!("{function}({column}, $1) > 0"), [text])
+}
+
+fn filtered(backend: DbBackend, filter: &Filter) -> Select<delivery::Entity> {
+    use delivery::Column;
+    let text = |column: &str, wanted: &Option<String>| wanted.as_deref().map(|text| contains(backend, column, text));
+    let all = Condition::all()
+        .add_option(filter.status.map(|status| Column::Status.eq(status.as_str())))
+        .add_option(filter.since.map(|since| Column::CreatedAt.gte(since.0)))
+        .add_option(filter.webhook_id.map(|id| Column::WebhookId.eq(id.0)))
+        .add_option(filter.http_status.map(|status| Column::HttpStatus.eq(status)))
+        .add_option(filter.error_code.as_deref().map(|code| Column::ErrorCode.eq(code)))
+        .add_option(text("webhook_name", &filter.webhook))
+        .add_option(text("task_name", &filter.task))
+        .add_option(text("object_name", &filter.object))
+        .add_option(filter.event.as_deref().map(|kind| {
+            let (type_id, event_id) = kind.rsplit_once('.').unwrap_or((kind, ""));
+            let of_type = Condition::all().add(Column::TypeId.eq(type_id));
+            if event_id.is_empty() { of_type } else { of_type.add(Column::EventId.eq(event_id)) }
+        }));
+    delivery::Entity::find().filter(all)
+}
+
+/// A page of deliveries, and how many there are in all.
+pub async fn deliveries(
+    db: &impl ConnectionTrait,
+    filter: &Filter,
+    sort: (Sort, bool),
+    offset: u64,
+    limit: u64,
+) -> Result<(Vec<ListRow>, u64)> {
+    use delivery::Column;
+    let backend = db.get_database_backend();
+    let total = filtered(backend, filter).count(db).await?;
+    let order = if sort.1 { Order::Desc } else { Order::Asc };
+    let query = filtered(backend, filter).select_only().columns([
+        Column::Uuid,
+        Column::Status,
+        Column::CreatedAt,
+        Column::WebhookId,
+        Column::WebhookName,
+        Column::TaskName,
+        Column::TypeId,
+        Column::EventId,
+        Column::ObjectName,
+        Column::Attempts,
+        Column::HttpStatus,
+        Column::DurationMs,
+        Column::NextAttemptAt,
+        Column::Error,
+        Column::HoldReason,
+    ]);
+    let query = match sort.0 {
+        Sort::Time => query.order_by(Column::Id, order),
+        Sort::Attempts => query.order_by(Column::Attempts, order).order_by_desc(Column::Id),
+        // Never attempted: at the end, whichever way.
+        Sort::Duration => query
+            .order_by_asc(Expr::cust("CASE WHEN duration_ms IS NULL THEN 1 ELSE 0 END"))
+            .order_by(Column::DurationMs, order)
+            .order_by_desc(Column::Id),
+    };
+    Ok((query.offset(offset).limit(limit).into_model().all(db).await?, total))
+}
+
+/// A run of the list.
+#[derive(Debug, Clone, FromQueryResult)]
+#[expect(missing_docs, reason = "the fields are the table's")]
+pub struct RunRow {
+    pub id: i64,
+    pub task_id: Option<i64>,
+    pub task_name: String,
+    pub occurrence_id: Option<i64>,
+    pub status: String,
+    pub cause: String,
+    pub caused_by: Option<String>,
+    pub started_at: i64,
+    pub ended_at: Option<i64>,
+}
+
+/// A page of runs, newest first, and how many there are in all.
+pub async fn runs(
+    db: &impl ConnectionTrait,
+    task: Option<TaskId>,
+    name: Option<&str>,
+    status: Option<&str>,
+    offset: u64,
+    limit: u64,
+) -> Result<(Vec<RunRow>, u64)> {
+    let all = Condition::all()
+        .add_option(task.map(|id| run::Column::TaskId.eq(id.0)))
+        .add_option(status.map(|status| run::Column::Status.eq(status)))
+        .add_option(name.map(|name| contains(db.get_database_backend(), "task_name", name)));
+    let query = run::Entity::find().filter(all);
+    let total = query.clone().count(db).await?;
+    let rows = query.order_by_desc(run::Column::Id).offset(offset).limit(limit).into_model().all(db).await?;
+    Ok((rows, total))
+}

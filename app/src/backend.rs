@@ -4,8 +4,13 @@
 //! the account that acts.
 
 use crate::error::AppError;
+use crate::report::{
+    CategoryLine, Dashboard, DeliveryDetail, DeliveryLine, DeliveryQuery, Listed, ObjectLine, RunLine, TaskDetail,
+    UnknownLine, WebhookDetail,
+};
 use crate::view::{
-    DeliveryRow, EventForm, EventRow, PreviewRequest, ReleaseChoice, TaskForm, TaskRow, WebhookForm, WebhookRow, Why,
+    DeliveryRow, EventForm, EventMatches, EventRow, PreviewRequest, ReleaseChoice, TaskForm, TaskRow, TestAnswer,
+    TestRequest, WebhookForm, WebhookRow, Why,
 };
 use async_trait::async_trait;
 use model::catalog::{Catalog, EventKindDraft, TypeDraft};
@@ -44,6 +49,11 @@ pub trait Webhooks: Send + Sync {
     async fn delete(&self, ids: Vec<WebhookId>) -> Result<(), AppError>;
     /// Holds everything that waits or comes for it.
     async fn pause(&self, id: WebhookId) -> Result<(), AppError>;
+    /// One with its state, its tasks and its newest deliveries.
+    async fn detail(&self, id: WebhookId) -> Result<WebhookDetail, AppError>;
+    /// Sends a test message with the unsaved values, and answers the exact request and the whole answer. Secrets that
+    /// were not typed are the stored ones, unless the target has changed.
+    async fn send_test(&self, id: Option<WebhookId>, request: TestRequest) -> Result<TestAnswer, AppError>;
     /// Ends a pause, and lets go what was held as chosen.
     async fn resume(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError>;
     /// Lets go, or gives up, what waits since the target has changed.
@@ -61,6 +71,10 @@ pub trait Tasks: Send + Sync {
     async fn save(&self, id: Option<TaskId>, draft: TaskDraft) -> Result<TaskId, AppError>;
     /// Deletes them all, or none: refused with the list while events start one.
     async fn delete(&self, ids: Vec<TaskId>) -> Result<(), AppError>;
+    /// Lets events start them, or not.
+    async fn set_enabled(&self, ids: Vec<TaskId>, is_enabled: bool) -> Result<(), AppError>;
+    /// One with its triggers and its newest runs.
+    async fn detail(&self, id: TaskId) -> Result<TaskDetail, AppError>;
     /// Starts one by hand, also a disabled one. Answers its delivery's public id.
     async fn execute(&self, id: TaskId, by: String) -> Result<String, AppError>;
     /// What its message would look like, byte for byte.
@@ -78,6 +92,10 @@ pub trait Events: Send + Sync {
     async fn save(&self, id: Option<EventId>, draft: EventDraft) -> Result<EventId, AppError>;
     /// Deletes them all.
     async fn delete(&self, ids: Vec<EventId>) -> Result<(), AppError>;
+    /// Lets them fire, or not.
+    async fn set_enabled(&self, ids: Vec<EventId>, is_enabled: bool) -> Result<(), AppError>;
+    /// What an event as typed matches now, and would have fired for.
+    async fn matches(&self, draft: EventDraft) -> Result<EventMatches, AppError>;
 }
 
 /// Deliveries.
@@ -85,6 +103,14 @@ pub trait Events: Send + Sync {
 pub trait Deliveries: Send + Sync {
     /// The newest, newest first; at most 100.
     async fn list_newest(&self) -> Result<Vec<DeliveryRow>, AppError>;
+    /// A page of those that are asked for.
+    async fn search(&self, query: DeliveryQuery) -> Result<Listed<DeliveryLine>, AppError>;
+    /// One with its attempts.
+    async fn detail(&self, uuid: String) -> Result<DeliveryDetail, AppError>;
+    /// A page of the runs, newest first, by task name and status where those are given.
+    async fn runs(&self, task: String, status: String, page: u64) -> Result<Listed<RunLine>, AppError>;
+    /// What the Tasks Dashboard shows.
+    async fn dashboard(&self) -> Result<Dashboard, AppError>;
     /// Sends one again, with the webhook of now or as it was. Answers the new delivery's public id.
     async fn replay(&self, uuid: String, as_it_was: bool, by: String) -> Result<String, AppError>;
     /// Gives one up that waits.
@@ -101,6 +127,12 @@ pub trait Occurrences: Send + Sync {
 /// Objects and tags.
 #[async_trait]
 pub trait Inventory: Send + Sync {
+    /// All objects, by type and name; at most 10,000.
+    async fn list_objects(&self) -> Result<Vec<ObjectLine>, AppError>;
+    /// One object.
+    async fn load_object(&self, id: ObjectId) -> Result<ObjectLine, AppError>;
+    /// All categories with their tags, by name.
+    async fn list_categories(&self) -> Result<Vec<CategoryLine>, AppError>;
     /// Creates or changes an object by hand.
     async fn save_object(&self, id: Option<ObjectId>, draft: ObjectDraft) -> Result<ObjectId, AppError>;
     /// Deletes objects, or none: refused with the list while events name one.
@@ -120,6 +152,8 @@ pub trait Inventory: Send + Sync {
 pub trait Catalogue: Send + Sync {
     /// The built-in types and those of the admins.
     async fn load(&self) -> Result<Catalog, AppError>;
+    /// What was reported and is not in it.
+    async fn unknown(&self) -> Result<Vec<UnknownLine>, AppError>;
     /// Adds a type.
     async fn add_type(&self, draft: TypeDraft) -> Result<(), AppError>;
     /// Adds an event to a type.

@@ -13,7 +13,10 @@ pub mod error;
 pub mod form;
 mod page;
 mod part;
+#[cfg(feature = "ssr")]
+pub mod report;
 pub mod server_fn;
+pub mod server_page;
 pub mod session;
 pub mod shell;
 pub mod view;

@@ -5,8 +5,8 @@
 
 #![expect(missing_docs, reason = "the macro makes a struct of the arguments, whose names say what they are")]
 
-pub mod delivery;
 pub mod event;
+pub mod page;
 pub mod task;
 pub mod webhook;
 
@@ -14,16 +14,16 @@ use model::access::Permission;
 
 /// Every server function's path and what it takes to call it.
 pub const PERMISSIONS: &[(&str, Permission)] = &[
-    ("/api/webhooks/list", Permission::View),
+    ("/api/pages/load", Permission::View),
     ("/api/webhooks/form", Permission::View),
     ("/api/webhooks/save", Permission::Edit),
-    ("/api/tasks/list", Permission::View),
+    ("/api/webhooks/test", Permission::Administer),
     ("/api/tasks/form", Permission::View),
     ("/api/tasks/save", Permission::Edit),
-    ("/api/events/list", Permission::View),
+    ("/api/tasks/preview", Permission::View),
     ("/api/events/form", Permission::View),
     ("/api/events/save", Permission::Edit),
-    ("/api/deliveries/list", Permission::View),
+    ("/api/events/matches", Permission::View),
 ];
 
 /// Hands the backend over, for whoever may do this.

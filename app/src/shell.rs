@@ -4,8 +4,10 @@
 //! the hashed files it carries. Pages stand in [`crate::page`].
 
 use crate::page;
+use crate::part;
 use crate::part::frame::Frame;
 use crate::part::icon::Sprite;
+use crate::part::server_page::ServerPage;
 use crate::session::Viewer;
 use leptos::prelude::*;
 use leptos_meta::{Title, provide_meta_context};
@@ -38,8 +40,13 @@ pub fn shell() -> impl IntoView {
         "import init, {{ hydrate }} from \"{}\"; await init({{ module_or_path: \"{}\" }}); hydrate();",
         assets.js, assets.wasm
     );
-    // Without the browser half (a server built alone) the console is plain HTML, which is a supported way to use it.
-    let scripts = (!assets.js.is_empty()).then(|| {
+    // Signing in needs no script. Without the browser half (a server built alone) the console is plain HTML, which is a
+    // supported way to use it.
+    #[cfg(feature = "ssr")]
+    let is_signed_in = crate::session::current_viewer().is_some();
+    #[cfg(not(feature = "ssr"))]
+    let is_signed_in = true;
+    let scripts = (is_signed_in && !assets.js.is_empty()).then(|| {
         view! {
             <link rel="modulepreload" href=assets.js.clone() integrity=assets.js_integrity nonce=nonce.clone()/>
             <link rel="preload" href=assets.wasm r#as="fetch" r#type="application/wasm" crossorigin="anonymous"/>
@@ -90,24 +97,20 @@ pub fn App() -> impl IntoView {
     #[cfg(not(feature = "ssr"))]
     let viewer = SharedValue::<Option<Viewer>>::new(|| None).into_inner();
     provide_context::<Option<Viewer>>(viewer);
+    part::server_page::provide();
     view! {
         <Title formatter=|title: String| format!("{title} · Hookwright")/>
         <Sprite/>
         <Router>
             <Frame>
-                <Routes fallback=page::not_found::NotFound>
-                    <Route path=path!("/sign-in") view=page::sign_in::SignIn ssr=SsrMode::Async/>
-                    <Route path=path!("/setup") view=page::setup::Setup ssr=SsrMode::Async/>
-                    <Route path=path!("/webhooks") view=page::webhook_list::WebhookList ssr=SsrMode::Async/>
+                // Everything that is not a form is a page of the server's, also what is not there.
+                <Routes fallback=ServerPage>
                     <Route path=path!("/webhooks/new") view=page::webhook_form::NewWebhook ssr=SsrMode::Async/>
-                    <Route path=path!("/webhooks/:id") view=page::webhook_form::EditWebhook ssr=SsrMode::Async/>
-                    <Route path=path!("/tasks") view=page::task_list::TaskList ssr=SsrMode::Async/>
+                    <Route path=path!("/webhooks/:id/edit") view=page::webhook_form::EditWebhook ssr=SsrMode::Async/>
                     <Route path=path!("/tasks/new") view=page::task_form::NewTask ssr=SsrMode::Async/>
-                    <Route path=path!("/tasks/:id") view=page::task_form::EditTask ssr=SsrMode::Async/>
-                    <Route path=path!("/events") view=page::event_list::EventList ssr=SsrMode::Async/>
+                    <Route path=path!("/tasks/:id/edit") view=page::task_form::EditTask ssr=SsrMode::Async/>
                     <Route path=path!("/events/new") view=page::event_form::NewEvent ssr=SsrMode::Async/>
                     <Route path=path!("/events/:id") view=page::event_form::EditEvent ssr=SsrMode::Async/>
-                    <Route path=path!("/deliveries") view=page::delivery_list::DeliveryList ssr=SsrMode::Async/>
                 </Routes>
             </Frame>
         </Router>

@@ -41,6 +41,12 @@ pub struct WebhookRow {
     pub authorization: String,
     /// How many tasks use it.
     pub tasks: u32,
+    /// A person paused it.
+    pub is_paused: bool,
+    /// Its breaker is open.
+    pub is_failing: bool,
+    /// How many deliveries are held for it.
+    pub held: u64,
 }
 
 /// The webhook form of a stored webhook.
@@ -104,6 +110,49 @@ pub struct PreviewRequest {
     pub message: String,
     /// The public id of a past occurrence; empty: a sample.
     pub occurrence: String,
+}
+
+/// A test message for a webhook as typed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TestRequest {
+    /// The webhook as typed.
+    pub draft: WebhookDraft,
+    /// The message, as typed; its variables are filled in with a sample.
+    pub message: String,
+}
+
+/// What a test came to: the exact request, and the whole answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestAnswer {
+    /// Method and URL.
+    pub target: String,
+    /// Each header in its order: name, value, and whether the value is masked.
+    pub headers: Vec<(String, String, bool)>,
+    /// What was sent.
+    pub body: String,
+    /// The status line's code.
+    pub http_status: Option<u16>,
+    /// What went wrong, in words.
+    pub error: Option<String>,
+    /// The answer's headers, one a line.
+    pub answer_headers: String,
+    /// The answer as text.
+    pub answer_body: String,
+    /// How long it took.
+    pub duration_ms: u32,
+    /// How long connecting took, if a connection was made.
+    pub connect_ms: Option<u32>,
+}
+
+/// What an event as typed matches.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventMatches {
+    /// How many objects it is about now; `None` for types without objects.
+    pub objects: Option<u64>,
+    /// How many occurrences of the last 7 days would have fired it; counted up to 10,000.
+    pub occurrences: u32,
+    /// The newest of those: when, object, public id.
+    pub newest: Vec<(When, String, String)>,
 }
 
 /// What became of an occurrence.
@@ -199,6 +248,8 @@ pub struct TaskForm {
     pub draft: TaskDraft,
     /// The webhooks to choose from.
     pub webhooks: Vec<Choice>,
+    /// Past occurrences to preview with: their public ids and what happened.
+    pub occurrences: Vec<Choice>,
 }
 
 /// A row of the event list.

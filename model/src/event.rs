@@ -1,6 +1,7 @@
 //! Events: when to start a task.
 
 use crate::catalog::{Catalog, LEVELS, ObjectType};
+use crate::draft::{Texts, read_from_texts};
 use crate::field_error::FieldErrors;
 use crate::id::{ObjectId, TagId, TaskId};
 use crate::text;
@@ -46,7 +47,7 @@ pub struct Event {
 
 /// An event as typed. Field names are those of the form and of the plain post.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(from = "Texts")]
 #[expect(missing_docs, reason = "each field is the form field of that name; the rules stand in `parse`")]
 pub struct EventDraft {
     /// `vms.poweron`: type and event in one value, so that one grouped select works without WASM.
@@ -64,6 +65,10 @@ pub struct EventDraft {
     pub enabled: String,
     /// The revision the form was opened on; empty for a new event.
     pub revision: String,
+}
+
+read_from_texts! {
+    EventDraft: event use_tag object tag level source task enabled revision
 }
 
 /// The value of `object` that stands for any.

@@ -42,6 +42,13 @@ impl FieldErrors {
         self.0.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
 
+    /// Every message for `field`, one a line.
+    pub fn messages(&self, field: &str) -> Option<String> {
+        let found: Vec<_> =
+            self.0.iter().filter(|error| error.field == field).map(|error| error.message.as_str()).collect();
+        (!found.is_empty()).then(|| found.join("\n"))
+    }
+
     /// How many fields are wrong; several lines of one may be.
     pub fn count_fields(&self) -> usize {
         self.0.iter().map(|error| &error.field).collect::<std::collections::BTreeSet<_>>().len()

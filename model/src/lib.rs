@@ -12,6 +12,7 @@ pub mod breaker;
 pub mod catalog;
 pub mod cloud_event;
 pub mod delivery;
+mod draft;
 pub mod egress;
 pub mod event;
 pub mod field_error;

@@ -1,5 +1,6 @@
 //! Tasks: what to do. Today: send a message through a webhook.
 
+use crate::draft::{Texts, read_from_texts};
 use crate::field_error::FieldErrors;
 use crate::id::WebhookId;
 use crate::text;
@@ -31,7 +32,7 @@ pub struct Task {
 
 /// A task as typed. Field names are those of the form and of the plain post.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(from = "Texts")]
 #[expect(missing_docs, reason = "each field is the form field of that name; the rules stand in `parse`")]
 pub struct TaskDraft {
     pub name: String,
@@ -42,6 +43,10 @@ pub struct TaskDraft {
     pub message: String,
     /// The revision the form was opened on; empty for a new task.
     pub revision: String,
+}
+
+read_from_texts! {
+    TaskDraft: name description enabled delete_after_running webhook message revision
 }
 
 impl Default for TaskDraft {

@@ -1,5 +1,6 @@
 //! Webhooks: where and how to send.
 
+use crate::draft::{Texts, read_from_texts};
 use crate::field_error::FieldErrors;
 use crate::header::{self, HeaderList};
 use crate::url::TargetUrl;
@@ -168,7 +169,7 @@ impl StoredWebhook {
 
 /// A webhook as typed. Field names are those of the form and of the plain post.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(from = "Texts")]
 #[expect(missing_docs, reason = "each field is the form field of that name; the rules stand in `parse`")]
 pub struct WebhookDraft {
     pub name: String,
@@ -191,6 +192,11 @@ pub struct WebhookDraft {
     pub method: String,
     /// The revision the form was opened on; empty for a new webhook.
     pub revision: String,
+}
+
+read_from_texts! {
+    WebhookDraft: name kind url auth_type token api_key api_key_header api_key_prefix username password sign
+        signing_secret headers allow_insecure timeout retries method revision
 }
 
 impl Default for WebhookDraft {

@@ -54,6 +54,9 @@ pub struct ServeOptions {
     /// A network that webhooks may call beyond the policy, like `127.0.0.0/8`, repeatable
     #[arg(long, env = "HOOKWRIGHT_EGRESS_ALLOW", value_name = "CIDR", value_delimiter = ',')]
     pub egress_allow: Vec<String>,
+    /// Make example content in an empty installation, with a receiver at this address of this machine
+    #[arg(long, env = "HOOKWRIGHT_DEMO", value_name = "ADDR:PORT")]
+    pub demo: Option<String>,
 }
 
 /// The TOML file.
@@ -76,6 +79,7 @@ const FILE_KEYS: &[&str] = &[
     "time-zone",
     "egress-policy",
     "egress-allow",
+    "demo",
 ];
 
 /// A configuration that cannot be used.
@@ -161,6 +165,7 @@ pub struct ServeConfig {
     pub zone: TimeZone,
     pub policy: Policy,
     pub allowed: Vec<IpNet>,
+    pub demo: Option<SocketAddr>,
 }
 
 /// A line of `check-config`: option, value (secrets hidden), source.
@@ -193,9 +198,14 @@ pub fn resolve(
     let policy = Policy::default().as_str();
     let policy = merge.text("egress-policy", from.egress_policy.as_ref(), file_from.egress_policy.as_ref(), policy);
     let allowed = merge.list("egress-allow", &from.egress_allow, &file_from.egress_allow, "");
+    let demo = merge.text("demo", from.demo.as_ref(), file_from.demo.as_ref(), "(none)");
     let database = DatabaseConfig { data_dir, database_url: url.map(SecretString::from), key_file };
     let wrong = |option, reason: String| Error::Value { option, reason };
     let config = ServeConfig {
+        demo: match demo {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|_| wrong("demo", format!("{text} is not an address and port")))?),
+        },
         database,
         listen: listen.iter().map(|url| parse_listen(url)).collect::<Result<_, _>>()?,
         tls: match (cert, key) {

@@ -3,8 +3,10 @@
 //! A page's path answers GET by rendering the console and POST by saving its form. Everything but the public paths
 //! needs somebody signed in; `/api/v1` needs a key instead.
 
+pub mod command;
 pub mod form;
 pub mod health;
+pub mod live;
 pub mod page;
 pub mod session;
 pub mod site;
@@ -13,14 +15,16 @@ pub mod v1;
 use crate::auth::session::Sessions;
 use crate::intake::Intake;
 use crate::service::Services;
+use app::session::Viewer;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware;
-use axum::response::Redirect;
 use axum::routing::{get, post, put};
 use leptos::config::LeptosOptions;
+use leptos::prelude::provide_context;
 use leptos_axum::LeptosRoutes;
+use model::access::Role;
 use session::SignInLimit;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +53,7 @@ pub struct Http {
     pub intake: Intake,
     pub assets: app::shell::Assets,
     pub sign_in_limit: Arc<SignInLimit>,
+    pub pulse: live::Pulse,
     /// How long a sender may pause within a body.
     pub body_patience: Duration,
 }
@@ -98,24 +103,33 @@ fn default_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLay
     SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
+/// The pages are listed as somebody signed in sees them: without, there is only the one to sign in.
+fn as_somebody() {
+    let (mut parts, ()) = axum::http::Request::new(()).into_parts();
+    parts.extensions.insert(Viewer { id: 0, name: String::new(), role: Role::Viewer });
+    provide_context(parts);
+}
+
 /// The pages, their forms, and the server functions.
 fn console(http: &Http) -> Router {
-    let routes = leptos_axum::generate_route_list(app::App);
+    let (routes, _) = leptos_axum::generate_route_list_with_exclusions_and_ssg_and_context(app::App, None, as_somebody);
     let context = page::context(http);
     Router::new()
-        .route("/", get(|| async { Redirect::to("/deliveries") }))
+        .route("/", get(page::server_page))
         .route("/theme", post(session::choose_theme))
-        .route("/sign-in", post(session::sign_in))
+        .route("/sign-in", get(page::alone).post(session::sign_in))
         .route("/sign-out", post(session::sign_out))
-        .route("/setup", post(session::set_up))
+        .route("/setup", get(page::alone).post(session::set_up))
         .route("/webhooks/new", post(form::new_webhook))
-        .route("/webhooks/{id}", post(form::edit_webhook))
+        .route("/webhooks/{id}/edit", post(form::edit_webhook))
         .route("/tasks/new", post(form::new_task))
-        .route("/tasks/{id}", post(form::edit_task))
+        .route("/tasks/{id}/edit", post(form::edit_task))
         .route("/events/new", post(form::new_event))
         .route("/events/{id}", post(form::edit_event))
         .leptos_routes_with_context(http, routes, context.clone(), app::shell)
-        .fallback(page::not_found)
+        .route("/live", get(live::live))
+        .merge(command::routes())
+        .fallback(page::server_page)
         .layer(DefaultBodyLimit::max(FORM_MAX_BYTES))
         .with_state(http.clone())
 }

@@ -4,10 +4,12 @@ use crate::clock::{Clock, Follower};
 use crate::config::{DatabaseConfig, KEY_VARIABLE, Listen, ServeConfig};
 use crate::dispatch::Dispatcher;
 use crate::dispatch::client::{Guard, own_addresses};
+use crate::http::live::Pulse;
 use crate::http::{BODY_PATIENCE, Http, router, site};
+use crate::inbox;
 use crate::intake::Intake;
 use crate::retention::Retention;
-use crate::service::{Services, account};
+use crate::service::{Services, account, demo};
 use crate::store::{Store, connect, delivery, listen, setting};
 use crate::vault::{Vault, create_private};
 use anyhow::{Context, bail};
@@ -153,10 +155,11 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         intake: intake.clone(),
         assets: site::assets(),
         sign_in_limit: Arc::default(),
+        pulse: Pulse::start(services.clone(), stop.clone()),
         body_patience: BODY_PATIENCE,
     };
     let tasks = TaskTracker::new();
-    tasks.spawn(Dispatcher::new(services).run(stop.clone()));
+    tasks.spawn(Dispatcher::new(services.clone()).run(stop.clone()));
     tasks.spawn(intake.run_inside(store.clone(), stop.clone()));
     tasks.spawn(listen::run(store.clone(), bell, stop.clone()));
     if let Some(follower) = follower {
@@ -167,6 +170,9 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let first = bound.first().map(|bound| (bound.address, bound.is_https));
     for bound in bound {
         serve(bound, &http, &config, &handle, &tasks).await?;
+    }
+    if let Some(address) = config.demo {
+        start_demo(&services, address).await?;
     }
     announce(&store, first).await?;
     wait_for_signal().await?;
@@ -201,6 +207,20 @@ async fn serve(
         tasks.spawn(async move { report(server.serve(service).await) });
     }
     Ok(())
+}
+
+/// The receiver of the demo, and its content.
+async fn start_demo(services: &Services, address: SocketAddr) -> anyhow::Result<()> {
+    match tokio::net::TcpListener::bind(address).await {
+        Ok(listener) => {
+            let sink = inbox::printer(None).await.context("cannot print what the demo receives")?;
+            let clock = services.clock.clone();
+            tokio::spawn(async move { inbox::serve(listener, clock, sink).await });
+        }
+        // Somebody's own receiver may be there: its content is as good.
+        Err(error) => tracing::warn!(%error, %address, "the demo's receiver cannot listen"),
+    }
+    demo::make(services, &format!("http://{address}")).await.context("cannot make the demo's content")
 }
 
 /// Tells where the console is and, the first time, how to get in.

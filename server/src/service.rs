@@ -3,11 +3,14 @@
 pub mod account;
 pub mod catalog;
 pub mod delivery;
+pub mod demo;
 pub mod event;
 pub mod inventory;
 pub mod occurrence;
+pub mod report;
 pub mod run;
 pub mod task;
+pub mod trial;
 pub mod webhook;
 
 use crate::clock::Clock;

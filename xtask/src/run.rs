@@ -13,8 +13,12 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     println!(
         "    make an account:   target/debug/hookwright user add NAME --role admin --password-stdin\n    \
          make an API key:   target/debug/hookwright key add NAME --scope ingest,inventory\n    \
-         a test receiver:   target/debug/hookwright inbox --listen 127.0.0.1:9000\n    \
-         Webhooks may call this machine (127.0.0.0/8), so that the receiver can be tried.\n"
+         The first start makes example content with a receiver on 127.0.0.1:9000; what it gets is printed here.\n    \
+         Webhooks may call this machine (127.0.0.0/8) for that.\n"
     );
-    finish(command(root().join("target/debug/hookwright")).args(["serve", "--egress-allow", "127.0.0.0/8"]).args(words))
+    finish(
+        command(root().join("target/debug/hookwright"))
+            .args(["serve", "--egress-allow", "127.0.0.0/8", "--demo", "127.0.0.1:9000"])
+            .args(words),
+    )
 }

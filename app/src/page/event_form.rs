@@ -2,17 +2,19 @@
 
 use crate::form::{Refused, use_refused};
 use crate::page::task_form::options_of;
+use crate::part::alive::{use_alive, when_rested};
 use crate::part::data::Data;
 use crate::part::field::{SelectField, SwitchField, TextField};
 use crate::part::form::{Actions, FormState};
 use crate::part::frame::Head;
-use crate::server_fn::event::{load_event_form, save_event};
+use crate::server_fn::event::{load_event_form, load_matches, save_event};
 use crate::view::{EventForm as Loaded, ObjectGroup, TagChoice};
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
-use model::catalog::{Catalog, EventKind, LEVELS};
+use leptos_router::hooks::{use_params_map, use_query_map};
+use model::catalog::{Catalog, EventKind, LEVELS, ObjectType};
 use model::event::{ANY, EventDraft};
 use model::id::EventId;
+use std::time::Duration;
 
 /// The page of a new event.
 #[component]
@@ -73,55 +75,246 @@ fn level_options() -> Options {
 #[component]
 fn Form(id: Option<EventId>, loaded: Loaded, refused: Option<Refused<EventDraft>>) -> impl IntoView {
     let title = if id.is_some() { format!("Event: {}", loaded.name) } else { "New Event".to_owned() };
-    let options = event_options(&loaded.catalog);
-    let catalog = loaded.catalog;
-    let check = move |draft: &EventDraft| draft.parse(&catalog).err().unwrap_or_default();
-    let form = FormState::new(loaded.draft, refused, Box::new(check));
+    let known = loaded.catalog.clone();
+    let check = move |draft: &EventDraft| draft.parse(&known).err().unwrap_or_default();
+    // From a task's page the task is settled.
+    let of_task = use_query_map().with_untracked(|query| query.get("task")).filter(|_| id.is_none());
+    let of_task = of_task.and_then(|wanted| loaded.tasks.iter().find(|task| task.value == wanted).cloned());
+    let mut draft = loaded.draft;
+    if let Some(task) = &of_task {
+        draft.task.clone_from(&task.value);
+    }
+    let form = FormState::new(draft, refused, Box::new(check));
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         form.submit(move |draft| save_event(id, draft), |id: EventId| format!("/events/{id}"));
     };
     let revision = form.draft().with_untracked(|draft| draft.revision.clone());
+    let is_alive = use_alive();
+    let lists = StoredValue::new((loaded.catalog, loaded.objects, loaded.tags));
+    let task = match of_task {
+        Some(task) => view! {
+            <input type="hidden" name="task" value=task.value.clone()/>
+            <p class="u-small">"Starts the task "<a href=format!("/tasks/{}", task.value)>{task.label}</a>"."</p>
+        }
+        .into_any(),
+        None => view! {
+            <SelectField
+                field=form.field("task", "Task", true, |d| &mut d.task)
+                options=options_of("Choose a task", loaded.tasks)
+            />
+        }
+        .into_any(),
+    };
     view! {
         <form method="post" class="l-form" novalidate on:submit=submit aria-labelledby="event-title">
             <div class="l-main__body">
                 <Head parents=vec![("/events", "Events")] title=title/>
-                <section class="c-card l-narrow">
-                    <header class="c-card__head">
-                        <h2 class="c-card__title" id="event-title">"Task Event"</h2>
-                        <span class="u-xs u-muted"><span class="u-danger" aria-hidden="true">"*"</span>" required"</span>
-                    </header>
-                    <div class="c-card__body l-stack l-stack--fields">
-                        <input type="hidden" name="revision" value=revision/>
-                        <SelectField
-                            field=form.field("event", "Event", true, |d| &mut d.event)
-                            options=options
-                        />
-                        <SwitchField field=form.field("use_tag", "Use Tag", false, |d| &mut d.use_tag)/>
-                        <SelectField
-                            field=form.field("tag", "Tag", false, |d| &mut d.tag)
-                            options=tag_options(loaded.tags)
-                        />
-                        <SelectField
-                            field=form.field("object", "Object", false, |d| &mut d.object)
-                            options=object_options(loaded.objects)
-                            hint="An object appears here once something has been heard of it."
-                        />
-                        <SelectField
-                            field=form.field("level", "Level", false, |d| &mut d.level)
-                            options=level_options()
-                        />
-                        <TextField field=form.field("source", "Source", false, |d| &mut d.source)/>
-                        <SelectField
-                            field=form.field("task", "Task", true, |d| &mut d.task)
-                            options=options_of("Choose a task", loaded.tasks)
-                        />
-                        <SwitchField field=form.field("enabled", "Enabled", false, |d| &mut d.enabled)/>
-                    </div>
-                </section>
+                <div class="l-split l-split--form">
+                    <section class="c-card">
+                        <header class="c-card__head">
+                            <h2 class="c-card__title" id="event-title">"Task Event"</h2>
+                            <span class="u-xs u-muted"><span class="u-danger" aria-hidden="true">"*"</span>" required"</span>
+                        </header>
+                        <div class="c-card__body l-stack l-stack--fields">
+                            <input type="hidden" name="revision" value=revision/>
+                            {move || {
+                                lists.with_value(|(catalog, objects, tags)| {
+                                    if is_alive.get() {
+                                        view! { <Chosen form=form catalog=catalog.clone() objects=objects.clone() tags=tags.clone()/> }.into_any()
+                                    } else {
+                                        view! { <Grouped form=form catalog=catalog.clone() objects=objects.clone() tags=tags.clone()/> }.into_any()
+                                    }
+                                })
+                            }}
+                            {task}
+                            <SwitchField field=form.field("enabled", "Enabled", false, |d| &mut d.enabled)/>
+                        </div>
+                    </section>
+                    <div>{move || is_alive.get().then(|| view! { <Matches form=form/> })}</div>
+                </div>
             </div>
             <Actions form=form cancel="/events"/>
         </form>
+    }
+    .into_any()
+}
+
+/// Everything to choose from at once, in groups: what works without WASM.
+#[component]
+fn Grouped(
+    form: FormState<EventDraft>,
+    catalog: Catalog,
+    objects: Vec<ObjectGroup>,
+    tags: Vec<TagChoice>,
+) -> impl IntoView {
+    view! {
+        <SelectField field=form.field("event", "Event", true, |d| &mut d.event) options=event_options(&catalog)/>
+        <SwitchField field=form.field("use_tag", "Use Tag", false, |d| &mut d.use_tag)/>
+        <SelectField field=form.field("tag", "Tag", false, |d| &mut d.tag) options=tag_options(tags)/>
+        <SelectField
+            field=form.field("object", "Object", false, |d| &mut d.object)
+            options=object_options(objects)
+            hint="An object appears here once something has been heard of it."
+        />
+        <SelectField
+            field=form.field("level", "Level", false, |d| &mut d.level)
+            options=level_options()
+            hint="For alarms and logs."
+        />
+        <TextField field=form.field("source", "Source", false, |d| &mut d.source) hint="For logs."/>
+    }
+    .into_any()
+}
+
+/// The same, each select following from the one before.
+#[component]
+fn Chosen(
+    form: FormState<EventDraft>,
+    catalog: Catalog,
+    objects: Vec<ObjectGroup>,
+    tags: Vec<TagChoice>,
+) -> impl IntoView {
+    let draft = form.draft();
+    let type_of = |event: &str| event.rsplit_once('.').map(|(type_id, _)| type_id.to_owned()).unwrap_or_default();
+    let chosen = RwSignal::new(draft.with_untracked(|draft| type_of(&draft.event)));
+    let said = RwSignal::new(String::new());
+    let types = catalog
+        .0
+        .iter()
+        .filter(|object_type| !object_type.events.is_empty())
+        .map(|object_type| {
+            let is_selected = object_type.id == chosen.get_untracked();
+            view! { <option value=object_type.id.clone() selected=is_selected>{object_type.plural.clone()}</option> }
+        })
+        .collect_view();
+    let change = move |event: leptos::ev::Event| {
+        draft.update(|draft| {
+            let had_more =
+                draft.object != ANY || !draft.tag.is_empty() || !draft.level.is_empty() || !draft.source.is_empty();
+            *draft = EventDraft {
+                task: draft.task.clone(),
+                enabled: draft.enabled.clone(),
+                revision: draft.revision.clone(),
+                ..EventDraft::new_form()
+            };
+            said.set(if had_more {
+                "The event and what depended on the type were cleared.".to_owned()
+            } else {
+                String::new()
+            });
+        });
+        chosen.set(event_target_value(&event));
+    };
+    let lists = StoredValue::new((catalog, objects, tags));
+    let dependent = move || {
+        let type_id = chosen.get();
+        lists.with_value(|(catalog, objects, tags)| {
+            let Some(object_type) = catalog.find(&type_id).cloned() else { return ().into_any() };
+            let objects = objects.iter().filter(|group| group.type_id == type_id).cloned().collect::<Vec<_>>();
+            let tags = tags.iter().filter(|tag| tag.type_ids.contains(&type_id)).cloned().collect::<Vec<_>>();
+            view! { <Dependent form=form object_type=object_type objects=objects tags=tags/> }.into_any()
+        })
+    };
+    view! {
+        <div>
+            <div class="c-field">
+                <label class="c-field__label" for="type">"Type"</label>
+                <select class="c-field__control" id="type" on:change=change>
+                    <option value="">"Choose a type"</option>
+                    {types}
+                </select>
+                <svg class="c-icon c-field__chevron" aria-hidden="true"><use href="#i-chevron"></use></svg>
+            </div>
+            <p class="c-hint" role="status">{said}</p>
+        </div>
+        {dependent}
+    }
+    .into_any()
+}
+
+/// What depends on the type.
+#[component]
+fn Dependent(
+    form: FormState<EventDraft>,
+    object_type: ObjectType,
+    objects: Vec<ObjectGroup>,
+    tags: Vec<TagChoice>,
+) -> impl IntoView {
+    let first = std::iter::once((String::new(), "Choose what happens".to_owned()));
+    let option = |event: &EventKind| (format!("{}.{}", object_type.id, event.id), event.label.clone());
+    let events = vec![(String::new(), first.chain(object_type.events.iter().map(option)).collect())];
+    let uses_tag = Memo::new(move |_| form.draft().with(|draft| draft.use_tag == "true"));
+    let singular = object_type.singular.clone();
+    let lists = StoredValue::new((objects, tags));
+    let switch = object_type.has_tags.then(|| {
+        view! { <SwitchField field=form.field("use_tag", "Use Tag", false, |d| &mut d.use_tag)/> }
+    });
+    let has_objects = object_type.has_objects;
+    let scope = move || {
+        lists.with_value(|(objects, tags)| {
+            if uses_tag.get() {
+                let hint = if tags.is_empty() { "No tag is for this type yet. Make one under Inventory, Tags." } else { "" };
+                view! { <SelectField field=form.field("tag", "Tag", true, |d| &mut d.tag) options=tag_options(tags.clone()) hint=hint/> }
+                    .into_any()
+            } else if has_objects {
+                let plain = objects.iter().flat_map(|group| group.objects.clone());
+                let any = std::iter::once((ANY.to_owned(), "Any".to_owned()));
+                let options = vec![(String::new(), any.chain(plain.map(|choice| (choice.value, choice.label))).collect())];
+                view! { <SelectField field=form.field("object", &singular, false, |d| &mut d.object) options=options/> }.into_any()
+            } else {
+                ().into_any()
+            }
+        })
+    };
+    let level = object_type.has_level.then(|| {
+        view! { <SelectField field=form.field("level", "Level", false, |d| &mut d.level) options=level_options()/> }
+    });
+    let source = object_type.has_source.then(|| {
+        view! {
+            <TextField
+                field=form.field("source", "Source", false, |d| &mut d.source)
+                hint="Empty for every source."
+            />
+        }
+    });
+    view! {
+        <SelectField field=form.field("event", "Event", true, |d| &mut d.event) options=events/>
+        {switch}
+        {scope}
+        {level}
+        {source}
+    }
+    .into_any()
+}
+
+/// What the event as it stands matches now, and would have fired for.
+#[component]
+fn Matches(form: FormState<EventDraft>) -> impl IntoView {
+    let found = RwSignal::new(None::<String>);
+    let source = Memo::new(move |_| form.draft().with(|draft| EventDraft { task: String::new(), ..draft.clone() }));
+    when_rested(source, Duration::from_millis(250), move |draft| {
+        if draft.event.is_empty() {
+            found.set(None);
+            return;
+        }
+        leptos::task::spawn_local(async move {
+            let result = load_matches(draft.clone()).await;
+            if source.try_get_untracked().is_some_and(|newest| newest == draft) {
+                found.set(result.ok());
+            }
+        });
+    });
+    let words = move || match found.get() {
+        None => view! { <p class="c-card__body u-muted">"Choose a type and an event to see what they match."</p> }
+            .into_any(),
+        Some(html) => view! { <div role="status" inner_html=html></div> }.into_any(),
+    };
+    view! {
+        <section class="c-card" aria-labelledby="match">
+            <header class="c-card__head"><h2 class="c-card__title" id="match">"What it matches"</h2></header>
+            {words}
+        </section>
     }
     .into_any()
 }

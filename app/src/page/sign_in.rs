@@ -11,7 +11,15 @@ pub(crate) fn plain_field(name: &'static str, label: &'static str, initial: Stri
     let ignore_text = Callback::new(|_: String| ());
     let ignore = Callback::new(|()| ());
     let error = Signal::stored(error);
-    FieldOf { name, label, is_required: true, initial, on_change: ignore_text, error, on_leave: ignore }
+    FieldOf {
+        name,
+        label: label.to_owned(),
+        is_required: true,
+        initial,
+        on_change: ignore_text,
+        error,
+        on_leave: ignore,
+    }
 }
 
 /// The card of the pages that stand alone.

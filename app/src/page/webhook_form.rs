@@ -3,16 +3,22 @@
 //! The fields of the authorization follow the type by style sheet alone (`:has(option:checked)`), so that they do so
 //! without WASM too.
 
+use crate::error::{AppError, Code};
 use crate::form::{Refused, use_refused};
+use crate::part::alive::use_alive;
 use crate::part::data::Data;
-use crate::part::field::{AreaField, SelectField, SwitchField, TextField};
+use crate::part::field::{SelectField, SwitchField, TextField};
 use crate::part::form::{Actions, FormState};
 use crate::part::frame::Head;
+use crate::part::header_editor::HeaderEditor;
 use crate::part::icon::Icon;
-use crate::server_fn::webhook::{load_webhook_form, save_webhook};
+use crate::server_fn::webhook::{load_webhook_form, save_webhook, send_test};
+use crate::session::Viewer;
 use crate::view::WebhookForm as Stored;
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
+use leptos_router::hooks::{use_params_map, use_query_map};
+use model::access::Permission;
+use model::field_error::FieldErrors;
 use model::id::WebhookId;
 use model::retry;
 use model::webhook::{Method, WebhookDraft};
@@ -50,16 +56,26 @@ fn Form(id: Option<WebhookId>, stored: Option<Stored>, refused: Option<Refused<W
     let known = stored.as_ref().map(Stored::stored);
     let check = move |draft: &WebhookDraft| draft.parse(known.as_ref()).err().unwrap_or_default();
     let form = FormState::new(loaded, refused, Box::new(check));
+    // A task form that has sent somebody here gets them back, with the new webhook chosen.
+    let back = use_query_map().with_untracked(|query| query.get("for")).filter(|path| path.starts_with("/tasks/"));
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        form.submit(move |draft| save_webhook(id, draft), |id: WebhookId| format!("/webhooks/{id}"));
+        let back = back.clone();
+        form.submit(
+            move |draft| save_webhook(id, draft),
+            move |id: WebhookId| match back {
+                Some(path) => format!("{path}?webhook={id}"),
+                None => format!("/webhooks/{id}"),
+            },
+        );
     };
     let revision = form.draft().with_untracked(|draft| draft.revision.clone());
     view! {
         <form method="post" class="l-form" novalidate on:submit=submit aria-labelledby="webhook-title">
             <div class="l-main__body">
                 <Head parents=vec![("/webhooks", "Webhooks")] title=title/>
-                <section class="c-card l-narrow">
+                <div class="l-split l-split--form">
+                <section class="c-card">
                     <header class="c-card__head">
                         <h2 class="c-card__title" id="webhook-title">"Webhook"</h2>
                         <span class="u-xs u-muted"><span class="u-danger" aria-hidden="true">"*"</span>" required"</span>
@@ -79,12 +95,7 @@ fn Form(id: Option<WebhookId>, stored: Option<Stored>, refused: Option<Refused<W
                             hint="The target system usually has to be told to accept this console."
                         />
                         <Authorization form=form stored=stored/>
-                        <AreaField
-                            field=form.field("headers", "Headers", false, |d| &mut d.headers)
-                            rows=4
-                            is_code=true
-                            hint="One per line, as Name: Value. They are sent in this order."
-                        />
+                        <HeaderEditor field=form.field("headers", "Headers", false, |d| &mut d.headers)/>
                         <Insecure form=form/>
                         <div class="l-fields">
                             <TextField
@@ -101,6 +112,8 @@ fn Form(id: Option<WebhookId>, stored: Option<Stored>, refused: Option<Refused<W
                         <Offsets form=form/>
                     </div>
                 </section>
+                <SendTest form=form id=id/>
+                </div>
             </div>
             <Actions form=form cancel="/webhooks"/>
         </form>
@@ -114,6 +127,7 @@ fn choices(options: &[(&str, &str)]) -> Vec<(String, Vec<(String, String)>)> {
 
 #[component]
 fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl IntoView {
+    let is_signing = stored.as_ref().is_some_and(|stored| stored.is_signing);
     let stored_type = stored.map(|stored| stored.authorization.id());
     let hint = move |kind: &str, fresh: &str| {
         if stored_type == Some(kind) { "Set. Leave empty to keep it.".to_owned() } else { fresh.to_owned() }
@@ -151,6 +165,19 @@ fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl 
                     hint=hint("basic", "Sent with the user name, encoded but not encrypted by itself.")
                 />
             </div>
+            <div class="c-sign-part l-stack l-stack--fields">
+                <SwitchField
+                    field=form.field("sign", "Sign Messages", false, |d| &mut d.sign)
+                    hint="Adds webhook-signature (Standard Webhooks), so that the receiver can check who sent it."
+                />
+                <div class="c-sign-part__secret">
+                    <TextField
+                        field=form.field("signing_secret", "Signing Secret", true, |d| &mut d.signing_secret)
+                        kind="password"
+                        hint=if is_signing { "Set. Leave empty to keep it." } else { "As openssl rand -base64 32 makes it; the receiver needs the same." }
+                    />
+                </div>
+            </div>
         </div>
     }
     .into_any()
@@ -186,6 +213,79 @@ fn Insecure(form: FormState<WebhookDraft>) -> impl IntoView {
         </div>
     }
     .into_any()
+}
+
+/// Sends a message with the values as they stand, unsaved, and shows the exact request and the whole answer.
+#[component]
+fn SendTest(form: FormState<WebhookDraft>, id: Option<WebhookId>) -> impl IntoView {
+    let is_alive = use_alive();
+    let may = use_context::<Option<Viewer>>().flatten().is_some_and(|viewer| viewer.role.may(Permission::Administer));
+    let message = RwSignal::new("{\"text\": \"Webhook\"}".to_owned());
+    let answer = RwSignal::new(None::<Result<String, AppError>>);
+    let is_busy = RwSignal::new(false);
+    let send = move |_| {
+        if is_busy.get_untracked() {
+            return;
+        }
+        if !form.own_errors().with_untracked(FieldErrors::is_empty) {
+            form.show_all();
+            let words = "Mend the marked fields first: a test uses the same values.";
+            answer.set(Some(Err(AppError::new(Code::Invalid, words))));
+            return;
+        }
+        is_busy.set(true);
+        leptos::task::spawn_local(async move {
+            let result = send_test(id, form.draft().get_untracked(), message.get_untracked()).await;
+            is_busy.set(false);
+            answer.set(Some(result));
+        });
+    };
+    let shown = move || match answer.get() {
+        None => ().into_any(),
+        Some(Ok(html)) => view! { <div class="l-stack l-stack--fields" inner_html=html></div> }.into_any(),
+        Some(Err(error)) => {
+            let fields = error.fields.0.into_iter().map(|field| view! { <li>{field.message}</li> }).collect_view();
+            view! {
+                <div class="c-note c-note--danger">
+                    <Icon name="error"/>
+                    <div><p>{error.message}</p><ul>{fields}</ul></div>
+                </div>
+            }
+            .into_any()
+        }
+    };
+    let card = move || {
+        (is_alive.get() && may).then(|| {
+            view! {
+                <section class="c-card" aria-labelledby="test-title">
+                    <header class="c-card__head"><h2 class="c-card__title" id="test-title">"Send test"</h2></header>
+                    <div class="c-card__body l-stack l-stack--fields">
+                        <p class="u-small u-muted">"Sends at once, with the values as they stand. Nothing is saved."</p>
+                        <div class="c-field c-field--area">
+                            <label class="c-field__label" for="test-message">"Test message"</label>
+                            <textarea
+                                class="u-mono"
+                                id="test-message"
+                                rows="3"
+                                spellcheck="false"
+                                on:input=move |event| message.set(event_target_value(&event))
+                            >
+                                {message.get_untracked()}
+                            </textarea>
+                        </div>
+                        <div>
+                            <button class="c-button" type="button" aria-busy=move || is_busy.get().then_some("true") on:click=send>
+                                <Icon name="delivery"/>
+                                "Send test"
+                            </button>
+                        </div>
+                        <div role="status" class="l-stack l-stack--fields">{shown}</div>
+                    </div>
+                </section>
+            }
+        })
+    };
+    view! { <div>{card}</div> }.into_any()
 }
 
 /// When the attempts happen, as clock offsets.

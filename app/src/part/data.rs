@@ -43,6 +43,7 @@ pub(crate) fn Failure(error: AppError) -> impl IntoView {
 }
 
 /// What a list is for, while it is empty.
+#[cfg(feature = "ssr")]
 #[component]
 pub(crate) fn Empty(
     icon: &'static str,

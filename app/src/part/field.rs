@@ -14,7 +14,7 @@ pub(crate) struct FieldOf {
     /// The form name; also the id.
     pub name: &'static str,
     /// The label in the box.
-    pub label: &'static str,
+    pub label: String,
     /// Marks the label with an asterisk.
     pub is_required: bool,
     /// What the control starts with.
@@ -28,6 +28,19 @@ pub(crate) struct FieldOf {
 }
 
 impl FieldOf {
+    /// A control that has only one value yet, and is no part of a draft.
+    pub(crate) fn fixed(name: &'static str, label: &str) -> Self {
+        Self {
+            name,
+            label: label.to_owned(),
+            is_required: false,
+            initial: String::new(),
+            on_change: Callback::new(|_| ()),
+            error: Signal::stored(None),
+            on_leave: Callback::new(|()| ()),
+        }
+    }
+
     fn described_by(&self, has_hint: bool) -> impl Fn() -> Option<String> + Clone + Send + Sync + use<> {
         let (name, error) = (self.name, self.error);
         move || match (error.get().is_some(), has_hint) {
@@ -267,7 +280,7 @@ pub(crate) fn SwitchField(field: FieldOf, #[prop(optional, into)] hint: Option<S
                     node_ref=node
                     on:change:target=changed
                 />
-                <span>{field.label}</span>
+                <span>{field.label.clone()}</span>
             </label>
             <Under field=field hint=hint/>
         </div>

@@ -53,6 +53,16 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
         }
     }
 
+    /// What is wrong with it, by the browser's own check.
+    pub(crate) fn own_errors(self) -> Memo<FieldErrors> {
+        self.own
+    }
+
+    /// Shows every message, as after a submit.
+    pub(crate) fn show_all(self) {
+        self.was_submitted.set(true);
+    }
+
     /// The draft as it stands.
     pub(crate) fn draft(self) -> RwSignal<D> {
         self.draft
@@ -62,14 +72,14 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
     pub(crate) fn field(
         self,
         name: &'static str,
-        label: &'static str,
+        label: &str,
         is_required: bool,
         access: fn(&mut D) -> &mut String,
     ) -> FieldOf {
         let initial = self.draft.with_untracked(|draft| access(&mut draft.clone()).clone());
         FieldOf {
             name,
-            label,
+            label: label.to_owned(),
             is_required,
             initial,
             on_change: Callback::new(move |typed| {
@@ -99,9 +109,9 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
     }
 
     fn message(self, name: &'static str) -> Option<String> {
-        let from_server = self.server.with(|error| error.as_ref()?.fields.message(name).map(str::to_owned));
+        let from_server = self.server.with(|error| error.as_ref()?.fields.messages(name));
         let is_shown = self.was_submitted.get() || self.left.with(|left| left.contains(name));
-        from_server.or_else(|| is_shown.then(|| self.own.with(|own| own.message(name).map(str::to_owned)))?)
+        from_server.or_else(|| is_shown.then(|| self.own.with(|own| own.messages(name)))?)
     }
 
     /// Every message that shows after a submit, with its field.

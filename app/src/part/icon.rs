@@ -5,7 +5,13 @@ use leptos::prelude::*;
 /// Every symbol, once per page.
 #[component]
 pub(crate) fn Sprite() -> impl IntoView {
-    view! { <svg width="0" height="0" class="u-hidden" aria-hidden="true" inner_html=include_str!("icons.svg")></svg> }
+    // The browser finds them in the document, and carries no copy.
+    #[cfg(feature = "ssr")]
+    let symbols = include_str!("icons.svg");
+    #[cfg(feature = "ssr")]
+    return view! { <svg width="0" height="0" class="u-hidden" aria-hidden="true" inner_html=symbols></svg> };
+    #[cfg(not(feature = "ssr"))]
+    view! { <svg width="0" height="0" class="u-hidden" aria-hidden="true"></svg> }
 }
 
 /// A decorative icon: the words beside it, or the name of its button, say what it means.

@@ -1,18 +1,11 @@
 //! Server functions about events.
 
 use crate::error::AppError;
-use crate::view::{EventForm, EventRow};
+use crate::view::EventForm;
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 use model::event::EventDraft;
 use model::id::EventId;
-
-/// The event list.
-#[server(prefix = "/api", endpoint = "events/list", input = Json)]
-pub async fn list_events() -> Result<Vec<EventRow>, AppError> {
-    use super::{authorised, with_status};
-    with_status(async { authorised(model::access::Permission::View)?.events.list().await }.await)
-}
 
 /// The form of one event, or of a new one.
 #[server(prefix = "/api", endpoint = "events/form", input = Json)]
@@ -26,4 +19,15 @@ pub async fn load_event_form(id: Option<EventId>) -> Result<EventForm, AppError>
 pub async fn save_event(id: Option<EventId>, draft: EventDraft) -> Result<EventId, AppError> {
     use super::{authorised, with_status};
     with_status(async { authorised(model::access::Permission::Edit)?.events.save(id, draft).await }.await)
+}
+
+/// What an event as typed matches now, and would have fired for, as HTML.
+#[server(prefix = "/api", endpoint = "events/matches", input = Json)]
+pub async fn load_matches(draft: EventDraft) -> Result<String, AppError> {
+    use super::{authorised, with_status};
+    let work = async {
+        let backend = authorised(model::access::Permission::View)?;
+        backend.events.matches(draft).await.map(crate::server_page::fragment::matches)
+    };
+    with_status(work.await)
 }

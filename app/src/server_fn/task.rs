@@ -1,18 +1,11 @@
 //! Server functions about tasks.
 
 use crate::error::AppError;
-use crate::view::{TaskForm, TaskRow};
+use crate::view::TaskForm;
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 use model::id::TaskId;
 use model::task::TaskDraft;
-
-/// The task list.
-#[server(prefix = "/api", endpoint = "tasks/list", input = Json)]
-pub async fn list_tasks() -> Result<Vec<TaskRow>, AppError> {
-    use super::{authorised, with_status};
-    with_status(async { authorised(model::access::Permission::View)?.tasks.list().await }.await)
-}
 
 /// The form of one task, or of a new one.
 #[server(prefix = "/api", endpoint = "tasks/form", input = Json)]
@@ -26,4 +19,21 @@ pub async fn load_task_form(id: Option<TaskId>) -> Result<TaskForm, AppError> {
 pub async fn save_task(id: Option<TaskId>, draft: TaskDraft) -> Result<TaskId, AppError> {
     use super::{authorised, with_status};
     with_status(async { authorised(model::access::Permission::Edit)?.tasks.save(id, draft).await }.await)
+}
+
+/// What a message would look like, byte for byte, as HTML.
+#[server(prefix = "/api", endpoint = "tasks/preview", input = Json)]
+pub async fn preview_message(
+    task: String,
+    webhook: String,
+    message: String,
+    occurrence: String,
+) -> Result<String, AppError> {
+    use super::{authorised, with_status};
+    let work = async {
+        let backend = authorised(model::access::Permission::View)?;
+        let request = crate::view::PreviewRequest { task, webhook, message, occurrence };
+        backend.tasks.preview(request).await.map(crate::server_page::fragment::previewed)
+    };
+    with_status(work.await)
 }

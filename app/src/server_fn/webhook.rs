@@ -1,18 +1,11 @@
 //! Server functions about webhooks.
 
 use crate::error::AppError;
-use crate::view::{WebhookForm, WebhookRow};
+use crate::view::WebhookForm;
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 use model::id::WebhookId;
 use model::webhook::WebhookDraft;
-
-/// The webhook list.
-#[server(prefix = "/api", endpoint = "webhooks/list", input = Json)]
-pub async fn list_webhooks() -> Result<Vec<WebhookRow>, AppError> {
-    use super::{authorised, with_status};
-    with_status(async { authorised(model::access::Permission::View)?.webhooks.list().await }.await)
-}
 
 /// The form of one webhook.
 #[server(prefix = "/api", endpoint = "webhooks/form", input = Json)]
@@ -26,4 +19,16 @@ pub async fn load_webhook_form(id: WebhookId) -> Result<WebhookForm, AppError> {
 pub async fn save_webhook(id: Option<WebhookId>, draft: WebhookDraft) -> Result<WebhookId, AppError> {
     use super::{authorised, with_status};
     with_status(async { authorised(model::access::Permission::Edit)?.webhooks.save(id, draft).await }.await)
+}
+
+/// Sends a test with the unsaved values: what it came to, as HTML. Only administrators: it calls whatever was typed.
+#[server(prefix = "/api", endpoint = "webhooks/test", input = Json)]
+pub async fn send_test(id: Option<WebhookId>, draft: WebhookDraft, message: String) -> Result<String, AppError> {
+    use super::{authorised, with_status};
+    let work = async {
+        let backend = authorised(model::access::Permission::Administer)?;
+        let request = crate::view::TestRequest { draft, message };
+        backend.webhooks.send_test(id, request).await.map(crate::server_page::fragment::tested)
+    };
+    with_status(work.await)
 }

@@ -3,6 +3,8 @@
 use super::Http;
 use app::error::AppError;
 use app::form::Refused;
+use app::server_page;
+use app::session::Viewer;
 use app::shell::Theme;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -12,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use leptos::prelude::{provide_context, use_context};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 
 /// What every page and server function finds in its context.
 pub fn context(http: &Http) -> impl Fn() + Clone + Send + Sync + 'static + use<> {
@@ -56,10 +59,51 @@ where
     response.into_response()
 }
 
-/// The page of an address that leads nowhere.
-pub async fn not_found(State(http): State<Http>, request: Request) -> Response {
+/// The pages of who is not signed in.
+pub async fn alone(State(http): State<Http>, request: Request) -> Response {
+    leptos_axum::render_app_async_with_context(context(&http), app::shell)(request).await
+}
+
+/// The pages that the server renders alone: every address that no form has.
+pub async fn server_page(State(http): State<Http>, request: Request) -> Response {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return StatusCode::NOT_FOUND.into_response();
     }
-    leptos_axum::render_app_async_with_context(context(&http), app::shell)(request).await
+    let (parts, _) = request.into_parts();
+    let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default().to_owned());
+    render_server_page(&http, parts, path, query, None, BTreeMap::new()).await
+}
+
+/// Renders a server page, with what was refused if a command or form of it was.
+pub async fn render_server_page(
+    http: &Http,
+    mut parts: Parts,
+    path: String,
+    query: String,
+    problem: Option<AppError>,
+    typed: BTreeMap<String, String>,
+) -> Response {
+    let Some(viewer) = parts.extensions.get::<Viewer>().cloned() else {
+        return StatusCode::UNAUTHORIZED.into_response();
+    };
+    let backend = http.services.backend();
+    // The document is that of the page, whichever address was posted to.
+    let address = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
+    let page = server_page::render(server_page::Request { path, query, viewer, backend, problem, typed }).await;
+    let status = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let base = context(http);
+    let with_page = move || {
+        base();
+        provide_context(page.clone());
+    };
+    parts.method = Method::GET;
+    parts.headers.remove(header::CONTENT_TYPE);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    if let Ok(uri) = address.parse() {
+        parts.uri = uri;
+    }
+    let request = Request::from_parts(parts, Body::empty());
+    let mut response = leptos_axum::render_app_async_with_context(with_page, app::shell)(request).await;
+    *response.status_mut() = status;
+    response.into_response()
 }

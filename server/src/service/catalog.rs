@@ -4,6 +4,7 @@ use super::{Services, broken, commit};
 use crate::store::{self, catalog};
 use app::backend::Catalogue;
 use app::error::{AppError, Code};
+use app::report::UnknownLine;
 use async_trait::async_trait;
 use model::catalog::{Catalog, EventKindDraft, TypeDraft, is_built_in, is_built_in_event};
 use model::field_error::FieldErrors;
@@ -23,6 +24,19 @@ fn built_in() -> AppError {
 impl Catalogue for Services {
     async fn load(&self) -> Result<Catalog, AppError> {
         catalog::load(self.store.read()).await.map_err(broken)
+    }
+
+    async fn unknown(&self) -> Result<Vec<UnknownLine>, AppError> {
+        let db = self.store.read();
+        let known = catalog::load(db).await.map_err(broken)?;
+        let line = |kind: catalog::UnknownKind| UnknownLine {
+            is_type_known: known.find(&kind.type_id).is_some(),
+            type_id: kind.type_id,
+            event_id: kind.event_id,
+            seen: kind.seen,
+            last: self.when(kind.last_at),
+        };
+        Ok(catalog::list_unknown(db).await.map_err(broken)?.into_iter().map(line).collect())
     }
 
     async fn add_type(&self, draft: TypeDraft) -> Result<(), AppError> {

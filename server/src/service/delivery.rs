@@ -4,6 +4,7 @@ use super::{Services, broken};
 use crate::store::{catalog, delivery};
 use app::backend::Deliveries;
 use app::error::AppError;
+use app::report::{Dashboard, DeliveryDetail, DeliveryLine, DeliveryQuery, Listed, RunLine};
 use app::view::DeliveryRow;
 use async_trait::async_trait;
 use model::delivery::Status;
@@ -35,6 +36,22 @@ impl Deliveries for Services {
             error: row.error,
         };
         Ok(rows.into_iter().map(row).collect())
+    }
+
+    async fn search(&self, query: DeliveryQuery) -> Result<Listed<DeliveryLine>, AppError> {
+        self.search_deliveries(query).await
+    }
+
+    async fn detail(&self, uuid: String) -> Result<DeliveryDetail, AppError> {
+        self.delivery_detail(&uuid).await
+    }
+
+    async fn runs(&self, task: String, status: String, page: u64) -> Result<Listed<RunLine>, AppError> {
+        self.list_runs(&task, &status, page).await
+    }
+
+    async fn dashboard(&self) -> Result<Dashboard, AppError> {
+        self.load_dashboard().await
     }
 
     async fn replay(&self, uuid: String, as_it_was: bool, by: String) -> Result<String, AppError> {

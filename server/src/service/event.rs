@@ -5,7 +5,7 @@ use crate::store::tag::TagRow;
 use crate::store::{catalog, event, object, tag, task};
 use app::backend::Events;
 use app::error::{AppError, Link};
-use app::view::{Choice, EventForm, EventRow, ObjectGroup, TagChoice};
+use app::view::{Choice, EventForm, EventMatches, EventRow, ObjectGroup, TagChoice};
 use async_trait::async_trait;
 use model::catalog::Catalog;
 use model::event::{ANY, Event, EventDraft, EventScope};
@@ -202,6 +202,20 @@ impl Events for Services {
         };
         commit(txn).await?;
         Ok(saved)
+    }
+
+    async fn set_enabled(&self, ids: Vec<EventId>, is_enabled: bool) -> Result<(), AppError> {
+        let txn = self.store.begin().await.map_err(broken)?;
+        for id in ids {
+            if !event::set_enabled(&txn, id, is_enabled, self.clock.now()).await.map_err(broken)? {
+                return Err(AppError::not_found("event"));
+            }
+        }
+        commit(txn).await
+    }
+
+    async fn matches(&self, draft: EventDraft) -> Result<EventMatches, AppError> {
+        self.matched_by(&draft).await
     }
 
     async fn delete(&self, ids: Vec<EventId>) -> Result<(), AppError> {

@@ -8,6 +8,7 @@ use crate::store::object::{self, NewObject, Removed};
 use crate::store::{self, catalog, event, tag};
 use app::backend::Inventory;
 use app::error::{AppError, Code};
+use app::report::{CategoryLine, ObjectLine};
 use async_trait::async_trait;
 use model::catalog::{ObjectType, is_own};
 use model::field_error::FieldErrors;
@@ -18,6 +19,8 @@ use model::tag::{CategoryDraft, TagDraft};
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use std::collections::BTreeMap;
 
+/// How many objects the list shows.
+const OBJECTS_MAX: u64 = 10_000;
 /// How often an inventory is staged again when another node changed what it was staged from.
 const TRIES: usize = 5;
 
@@ -149,6 +152,22 @@ fn category_taken(error: store::Error) -> AppError {
 
 #[async_trait]
 impl Inventory for Services {
+    async fn list_objects(&self) -> Result<Vec<ObjectLine>, AppError> {
+        let rows = object::list(self.store.read(), OBJECTS_MAX).await.map_err(broken)?;
+        self.object_lines(rows).await
+    }
+
+    async fn load_object(&self, id: ObjectId) -> Result<ObjectLine, AppError> {
+        let row = object::find(self.store.read(), id).await.map_err(broken)?;
+        let row = row.ok_or_else(|| AppError::not_found("object"))?;
+        let lines = self.object_lines(vec![row]).await?;
+        lines.into_iter().next().ok_or_else(|| AppError::not_found("object"))
+    }
+
+    async fn list_categories(&self) -> Result<Vec<CategoryLine>, AppError> {
+        self.category_lines().await
+    }
+
     async fn save_object(&self, id: Option<ObjectId>, draft: ObjectDraft) -> Result<ObjectId, AppError> {
         let checked = draft.parse()?;
         let txn = self.store.begin().await.map_err(broken)?;

@@ -162,14 +162,7 @@ impl Services {
             },
             None => SAMPLE,
         };
-        let task = Task {
-            name: request.task,
-            description: String::new(),
-            is_enabled: true,
-            deletes_after_running: false,
-            webhook_id: WebhookId(0),
-            message: String::new(),
-        };
+        let task = sample_task(&request.task);
         let (written_out, id) = (render::date(now, &self.zone), new_uuid(now).to_string());
         let variables = subject.variables(now, &written_out, &task, &id);
         preview(&request.message, escape, &variables, &mut rand::random::<u32>)
@@ -177,8 +170,20 @@ impl Services {
     }
 }
 
+/// A task as far as a preview needs one.
+pub(super) fn sample_task(name: &str) -> Task {
+    Task {
+        name: name.to_owned(),
+        description: String::new(),
+        is_enabled: true,
+        deletes_after_running: false,
+        webhook_id: WebhookId(0),
+        message: String::new(),
+    }
+}
+
 /// What a preview is about when nothing has happened yet.
-const SAMPLE: Subject<'static> = Subject {
+pub(super) const SAMPLE: Subject<'static> = Subject {
     type_id: "vms",
     event_id: "poweron",
     object_name: Some("web-01"),

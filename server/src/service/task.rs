@@ -4,6 +4,7 @@ use super::{Services, broken, commit, revision, stale};
 use crate::store::{self, event, task, webhook};
 use app::backend::Tasks;
 use app::error::{AppError, Link};
+use app::report::TaskDetail;
 use app::view::{Choice, PreviewRequest, TaskForm, TaskRow};
 use async_trait::async_trait;
 use model::field_error::FieldErrors;
@@ -62,11 +63,12 @@ impl Tasks for Services {
         let webhooks = webhook::list(db).await.map_err(broken)?;
         let choice = |row: webhook::Row| Choice { value: row.id.to_string(), label: row.name };
         let webhooks = webhooks.into_iter().map(choice).collect();
+        let occurrences = self.past_occurrences().await?;
         let Some(id) = id else {
-            return Ok(TaskForm { name: String::new(), draft: TaskDraft::new_form(), webhooks });
+            return Ok(TaskForm { name: String::new(), draft: TaskDraft::new_form(), webhooks, occurrences });
         };
         let row = task::find(db, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
-        Ok(TaskForm { name: row.task.name.clone(), draft: draft_of(&row), webhooks })
+        Ok(TaskForm { name: row.task.name.clone(), draft: draft_of(&row), webhooks, occurrences })
     }
 
     async fn save(&self, id: Option<TaskId>, draft: TaskDraft) -> Result<TaskId, AppError> {
@@ -103,6 +105,20 @@ impl Tasks for Services {
             task::delete(&txn, id, self.clock.now()).await.map_err(broken)?;
         }
         commit(txn).await
+    }
+
+    async fn set_enabled(&self, ids: Vec<TaskId>, is_enabled: bool) -> Result<(), AppError> {
+        let txn = self.store.begin().await.map_err(broken)?;
+        for id in ids {
+            if !task::set_enabled(&txn, id, is_enabled, self.clock.now()).await.map_err(broken)? {
+                return Err(AppError::not_found("task"));
+            }
+        }
+        commit(txn).await
+    }
+
+    async fn detail(&self, id: TaskId) -> Result<TaskDetail, AppError> {
+        self.task_detail(id).await
     }
 
     async fn execute(&self, id: TaskId, by: String) -> Result<String, AppError> {

@@ -6,10 +6,11 @@ use crate::clock::new_uuid;
 use crate::store::hold::{self, Release};
 use crate::store::object::{self, NewObject};
 use crate::store::webhook::{self, SecretWrite, Secrets, Write};
-use crate::store::{self, event, task};
+use crate::store::{self, event, figures, task};
 use app::backend::Webhooks;
 use app::error::{AppError, Code};
-use app::view::{Held, ReleaseChoice, WebhookForm, WebhookRow};
+use app::report::WebhookDetail;
+use app::view::{Held, ReleaseChoice, TestAnswer, TestRequest, WebhookForm, WebhookRow};
 use async_trait::async_trait;
 use model::catalog::WEBHOOKS;
 use model::delivery::HoldReason;
@@ -103,11 +104,11 @@ impl Services {
     }
 
     /// Refuses at save, with the same words, what would be refused at every attempt.
-    async fn check_target(&self, checked: &Webhook) -> Result<(), AppError> {
+    pub(super) async fn check_target(&self, checked: &Webhook) -> Result<(), AppError> {
         self.guard.check_at_save(&checked.url).await.map_err(|reason| FieldErrors::one("url", reason).into())
     }
 
-    async fn find_webhook(&self, id: WebhookId) -> Result<webhook::Row, AppError> {
+    pub(super) async fn find_webhook(&self, id: WebhookId) -> Result<webhook::Row, AppError> {
         webhook::find(self.store.read(), id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("webhook"))
     }
 }
@@ -198,7 +199,11 @@ impl Webhooks for Services {
     async fn list(&self) -> Result<Vec<WebhookRow>, AppError> {
         let rows = webhook::list(self.store.read()).await.map_err(broken)?;
         let tasks = webhook::count_tasks(self.store.read()).await.map_err(broken)?;
+        let held = figures::held_by_webhook(self.store.read()).await.map_err(broken)?;
         let row = |row: webhook::Row| WebhookRow {
+            is_paused: row.hold.paused_at.is_some(),
+            is_failing: row.hold.breaker.open.is_some(),
+            held: held.get(&row.id).copied().unwrap_or_default(),
             tasks: tasks.get(&row.id).copied().unwrap_or_default(),
             id: row.id.0,
             method: row.method.as_str().to_owned(),
@@ -227,6 +232,14 @@ impl Webhooks for Services {
             None => self.create(&draft).await,
             Some(id) => self.change(id, &draft).await,
         }
+    }
+
+    async fn detail(&self, id: WebhookId) -> Result<WebhookDetail, AppError> {
+        self.webhook_detail(id).await
+    }
+
+    async fn send_test(&self, id: Option<WebhookId>, request: TestRequest) -> Result<TestAnswer, AppError> {
+        self.test_webhook(id, request).await
     }
 
     async fn delete(&self, ids: Vec<WebhookId>) -> Result<(), AppError> {

@@ -424,6 +424,11 @@ pub async fn find(db: &impl ConnectionTrait, uuid: Uuid) -> Result<Option<delive
     Ok(delivery::Entity::find().filter(delivery::Column::Uuid.eq(uuid)).one(db).await?)
 }
 
+/// A delivery by its row's id.
+pub async fn find_by_id(db: &impl ConnectionTrait, id: DeliveryId) -> Result<Option<delivery::Model>> {
+    Ok(delivery::Entity::find_by_id(id.0).one(db).await?)
+}
+
 /// Its attempts, in order.
 pub async fn list_attempts(db: &impl ConnectionTrait, id: DeliveryId) -> Result<Vec<attempt::Model>> {
     Ok(attempt::Entity::find()

@@ -153,6 +153,13 @@ fn ids() -> Select<event::Entity> {
     event::Entity::find().select_only().column(event::Column::Id).order_by_asc(event::Column::Id)
 }
 
+/// Lets an event fire, or not; answers whether it was there. Nothing else changes.
+pub async fn set_enabled(db: &impl ConnectionTrait, id: EventId, is_enabled: bool, now: Timestamp) -> Result<bool> {
+    let Some(mut row) = find(db, id).await? else { return Ok(false) };
+    row.event.is_enabled = is_enabled;
+    update(db, id, row.revision, &row.event, now).await
+}
+
 /// Removes an event; answers whether it was there.
 pub async fn delete(db: &impl ConnectionTrait, id: EventId, now: Timestamp) -> Result<bool> {
     let is_done = event::Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1;

@@ -3,10 +3,12 @@
 use super::Result;
 use super::delivery::ListRow;
 use super::entity::delivery;
+use model::id::WebhookId;
 use model::time::Timestamp;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
 };
+use std::collections::HashMap;
 
 /// How many deliveries of one status were queued in one hour.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
@@ -42,6 +44,44 @@ pub async fn receipt_times(db: &impl ConnectionTrait, since: Timestamp, limit: i
     let mut took: Vec<_> = rows.into_iter().map(|row| row.took).collect();
     took.sort_unstable();
     Ok(took)
+}
+
+/// How many deliveries of a webhook are held, by reason.
+pub async fn held_by_reason(db: &impl ConnectionTrait, id: WebhookId) -> Result<Vec<(String, u64)>> {
+    #[derive(FromQueryResult)]
+    struct Held {
+        reason: Option<String>,
+        deliveries: i64,
+    }
+    let sql = "SELECT hold_reason AS reason, COUNT(*) AS deliveries FROM delivery \
+               WHERE webhook_id = $1 AND status = 'held' GROUP BY hold_reason";
+    let rows = Held::find_by_statement(statement(db, sql, [id.0.into()])).all(db).await?;
+    let read = |row: Held| (row.reason.unwrap_or_default(), u64::try_from(row.deliveries).unwrap_or_default());
+    Ok(rows.into_iter().map(read).collect())
+}
+
+/// How many deliveries are held for each webhook that holds any.
+pub async fn held_by_webhook(db: &impl ConnectionTrait) -> Result<HashMap<WebhookId, u64>> {
+    #[derive(FromQueryResult)]
+    struct Held {
+        webhook_id: i64,
+        deliveries: i64,
+    }
+    let sql = "SELECT webhook_id, COUNT(*) AS deliveries FROM delivery WHERE status = 'held' GROUP BY webhook_id";
+    let rows = Held::find_by_statement(statement(db, sql, [])).all(db).await?;
+    let read = |row: Held| (WebhookId(row.webhook_id), u64::try_from(row.deliveries).unwrap_or_default());
+    Ok(rows.into_iter().map(read).collect())
+}
+
+/// How many tasks failed in their last run, among those that ran since an instant.
+pub async fn failed_tasks(db: &impl ConnectionTrait, since: Timestamp) -> Result<i64> {
+    #[derive(FromQueryResult)]
+    struct Count {
+        tasks: i64,
+    }
+    let sql = "SELECT COUNT(*) AS tasks FROM run WHERE status = 'failed' AND id IN \
+               (SELECT MAX(id) FROM run WHERE task_id IS NOT NULL AND started_at >= $1 GROUP BY task_id)";
+    Ok(Count::find_by_statement(statement(db, sql, [since.0.into()])).one(db).await?.map_or(0, |row| row.tasks))
 }
 
 /// What is on its way.

@@ -6,7 +6,8 @@ use model::id::ObjectId;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Statement,
     sea_query::Expr,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,6 +117,15 @@ pub async fn update(db: &impl ConnectionTrait, row: &Row, now: Timestamp) -> Res
 /// The object with this id.
 pub async fn find(db: &impl ConnectionTrait, id: ObjectId) -> Result<Option<Row>> {
     Ok(object::Entity::find_by_id(id.0).one(db).await?.map(Row::from))
+}
+
+/// How many objects of a type there are, without those that are gone.
+pub async fn count_of(db: &impl ConnectionTrait, type_id: &str) -> Result<u64> {
+    Ok(object::Entity::find()
+        .filter(object::Column::TypeId.eq(type_id))
+        .filter(object::Column::GoneAt.is_null())
+        .count(db)
+        .await?)
 }
 
 /// Up to `limit` objects, by type and name.

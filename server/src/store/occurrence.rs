@@ -204,6 +204,11 @@ pub async fn list_runs_of(db: &impl ConnectionTrait, id: TaskId, limit: u64) -> 
         .await?)
 }
 
+/// The newest occurrences, newest first.
+pub async fn list_newest(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<occurrence::Model>> {
+    Ok(occurrence::Entity::find().order_by_desc(occurrence::Column::Id).limit(limit).all(db).await?)
+}
+
 /// The newest occurrences of a kind since an instant, newest first.
 pub async fn list_since(
     db: &impl ConnectionTrait,

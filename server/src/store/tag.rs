@@ -157,6 +157,19 @@ pub async fn of_objects(db: &impl ConnectionTrait, ids: &[ObjectId]) -> Result<H
     Ok(found)
 }
 
+/// How many objects carry each tag.
+pub async fn counts(db: &impl ConnectionTrait) -> Result<HashMap<TagId, u64>> {
+    let rows: Vec<(i64, i64)> = object_tag::Entity::find()
+        .select_only()
+        .column(object_tag::Column::TagId)
+        .column_as(object_tag::Column::ObjectId.count(), "objects")
+        .group_by(object_tag::Column::TagId)
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(|(id, count)| (TagId(id), u64::try_from(count).unwrap_or_default())).collect())
+}
+
 /// How many objects of a type carry a tag, without those that are gone.
 pub async fn count_objects(db: &impl ConnectionTrait, id: TagId, type_id: &str) -> Result<u64> {
     use sea_orm::PaginatorTrait;

@@ -81,6 +81,13 @@ pub async fn update(db: &impl ConnectionTrait, id: TaskId, revision: i64, task: 
     Ok(done.rows_affected == 1)
 }
 
+/// Lets events start a task, or not; answers whether it was there. Nothing else changes.
+pub async fn set_enabled(db: &impl ConnectionTrait, id: TaskId, is_enabled: bool, now: Timestamp) -> Result<bool> {
+    let Some(mut row) = find(db, id).await? else { return Ok(false) };
+    row.task.is_enabled = is_enabled;
+    update(db, id, row.revision, &row.task, now).await
+}
+
 /// Removes a task; answers whether it was there. `InUse` if an event starts it. Its runs keep its name.
 pub async fn delete(db: &impl ConnectionTrait, id: TaskId, now: Timestamp) -> Result<bool> {
     let is_done = task::Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1;

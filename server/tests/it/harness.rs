@@ -143,17 +143,18 @@ impl TestServer {
             bell: Arc::default(),
         };
         let bell = services.bell.clone();
+        let stop = CancellationToken::new();
         let intake = Intake::start(services.store.clone(), services.clock.clone(), services.zone.clone(), bell.clone());
         let http = Http {
             services: services.clone(),
             intake: intake.clone(),
             assets: app::shell::Assets::default(),
             sign_in_limit: Arc::default(),
+            pulse: server::http::live::Pulse::start(services.clone(), stop.clone()),
             body_patience: Duration::from_millis(200),
         };
         let service = router(&http, false).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
-        let stop = CancellationToken::new();
         tokio::spawn(Dispatcher::new(services.clone()).run(stop.clone()));
         tokio::spawn(intake.run_inside(services.store.clone(), stop.clone()));
         Self { url: format!("http://{address}"), services, http: client(), dir: test.dir, clock, stop }

@@ -1,0 +1,150 @@
+//! The place of the pages that the server renders alone, and what makes them lively in the browser.
+//!
+//! The first one comes with the document and is left as it is. Afterwards a link fetches the next page and puts it in
+//! place. What its parts do is found by `data-` attributes on the document, once for all pages: checking all rows,
+//! counting the checked, opening a row, sending a filter, fetching again when something has changed.
+
+mod behaviour;
+mod live;
+
+use crate::server_fn::page::load_page;
+use crate::server_page::Page;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+#[cfg(not(feature = "ssr"))]
+use leptos_router::hooks::use_location;
+
+/// What has been fetched, for whoever shows it.
+#[derive(Clone, Copy)]
+pub(crate) struct Fetched {
+    page: RwSignal<Option<Page>>,
+    /// The address it was fetched for.
+    shown: RwSignal<String>,
+    /// Whether the server's page is the one on screen, and not one of ours.
+    is_open: RwSignal<bool>,
+}
+
+/// Sets up what server pages need. Called once, by the document.
+pub(crate) fn provide() {
+    let fetched =
+        Fetched { page: RwSignal::new(None), shown: RwSignal::new(String::new()), is_open: RwSignal::new(false) };
+    provide_context(fetched);
+    // Only in the browser: effects do not run on the server.
+    Effect::new(move || {
+        behaviour::listen();
+        live::listen(fetched);
+    });
+}
+
+impl Fetched {
+    /// Fetches a page and puts it in place.
+    fn fetch(self, address: String) {
+        spawn_local(async move {
+            let result = load_page(address.clone()).await;
+            // Somebody may have gone on meanwhile.
+            if self.shown.get_untracked() != address || !self.is_open.get_untracked() {
+                return;
+            }
+            match result {
+                Ok(page) => {
+                    document().set_title(&format!("{} · Hookwright", page.title));
+                    self.page.set(Some(page));
+                    behaviour::arrived();
+                }
+                // Signed out, or the server is away: the whole page says so.
+                Err(_) => {
+                    let _ = window().location().reload();
+                }
+            }
+        });
+    }
+}
+
+/// The page, as HTML from the server.
+#[component]
+pub(crate) fn ServerPage() -> impl IntoView {
+    #[cfg(feature = "ssr")]
+    {
+        let page = use_context::<Page>().unwrap_or_default();
+        if let Some(options) = use_context::<leptos_axum::ResponseOptions>()
+            && let Ok(status) = http::StatusCode::from_u16(page.status)
+        {
+            options.set_status(status);
+        }
+        view! {
+            <leptos_meta::Title text=page.title/>
+            <div class="l-server" data-live=page.is_live.then_some("") inner_html=page.main></div>
+        }
+        .into_any()
+    }
+    #[cfg(not(feature = "ssr"))]
+    {
+        let Some(fetched) = use_context::<Fetched>() else { return ().into_any() };
+        let place = NodeRef::<leptos::html::Div>::new();
+        let location = use_location();
+        fetched.is_open.set(true);
+        on_cleanup(move || fetched.is_open.set(false));
+        Effect::new(move || {
+            let (path, query) = (location.pathname.get(), location.search.get());
+            let address = if query.is_empty() { path } else { format!("{path}?{}", query.trim_start_matches('?')) };
+            let before = fetched.shown.get_untracked();
+            fetched.shown.set(address.clone());
+            // The first one is there already.
+            if before.is_empty() && document().body().is_some_and(|body| !body.has_attribute("data-moved")) {
+                return;
+            }
+            if before != address {
+                fetched.fetch(address);
+            }
+        });
+        Effect::new(move || {
+            let Some(place) = place.get() else { return };
+            fetched.page.with(|page| {
+                if let Some(page) = page {
+                    place.set_inner_html(&page.main);
+                    let _ = if page.is_live {
+                        place.set_attribute("data-live", "")
+                    } else {
+                        place.remove_attribute("data-live")
+                    };
+                }
+            });
+        });
+        view! {
+            <leptos_meta::Title text=""/>
+            <div class="l-server" node_ref=place></div>
+        }
+        .into_any()
+    }
+}
+
+/// The page's own commands, at the top of the menu.
+#[component]
+pub(crate) fn PageCommands() -> impl IntoView {
+    #[cfg(feature = "ssr")]
+    {
+        let menu = use_context::<Page>().map(|page| page.menu).unwrap_or_default();
+        view! { <div class="c-menu__group c-menu__group--page" inner_html=menu></div> }.into_any()
+    }
+    #[cfg(not(feature = "ssr"))]
+    {
+        let Some(fetched) = use_context::<Fetched>() else { return ().into_any() };
+        let place = NodeRef::<leptos::html::Div>::new();
+        let path = use_location().pathname;
+        Effect::new(move |before: Option<String>| {
+            let here = path.get();
+            let is_open = fetched.is_open.get();
+            if let Some(place) = place.get() {
+                let menu = fetched.page.with(|page| page.as_ref().map(|page| page.menu.clone()));
+                match menu {
+                    Some(menu) if is_open => place.set_inner_html(&menu),
+                    // What came with the document stays until somebody goes elsewhere.
+                    _ if !is_open && before.is_some() => place.set_inner_html(""),
+                    _ => {}
+                }
+            }
+            here
+        });
+        view! { <div class="c-menu__group c-menu__group--page" node_ref=place></div> }.into_any()
+    }
+}

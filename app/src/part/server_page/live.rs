@@ -1,0 +1,61 @@
+//! Pages that follow what happens: a stream of the server says that something has changed, and the page is fetched again,
+//! unless somebody is at work on it: then a button offers it.
+
+use super::Fetched;
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
+use web_sys::{EventSource, MessageEvent};
+
+/// Opens the stream while the document is visible, and closes it while it is not.
+pub(super) fn listen(fetched: Fetched) {
+    let stream = StoredValue::new_local(None::<EventSource>);
+    let connect = move || {
+        if stream.with_value(Option::is_some) || document().hidden() {
+            return;
+        }
+        let Ok(source) = EventSource::new("/live") else { return };
+        let changed = Closure::<dyn Fn(MessageEvent)>::new(move |_| changed(fetched));
+        source.set_onmessage(Some(changed.as_ref().unchecked_ref()));
+        // As long as the document lives.
+        changed.forget();
+        stream.set_value(Some(source));
+    };
+    connect();
+    let handle = window_event_listener_untyped("visibilitychange", move |_| {
+        if document().hidden() {
+            if let Some(source) = stream.try_update_value(Option::take).flatten() {
+                source.close();
+            }
+        } else {
+            connect();
+            changed(fetched);
+        }
+    });
+    std::mem::forget(handle);
+}
+
+fn changed(fetched: Fetched) {
+    let Ok(Some(place)) = document().query_selector(".l-server[data-live]") else { return };
+    if !fetched.is_open.get_untracked() {
+        return;
+    }
+    // Under the pointer or the focus nothing moves.
+    let is_busy = [
+        ":hover tbody tr:hover",
+        "input:checked[form=selection]",
+        "input:focus, select:focus, textarea:focus",
+        "[popover]:popover-open",
+        "tbody a:focus",
+    ]
+    .iter()
+    .any(|selector| place.query_selector(selector).is_ok_and(|found| found.is_some()));
+    if is_busy {
+        if let Ok(Some(sign)) = place.query_selector("[data-live]") {
+            sign.set_text_content(Some("Changed"));
+        }
+        return;
+    }
+    let address = fetched.shown.get_untracked();
+    fetched.fetch(address);
+}

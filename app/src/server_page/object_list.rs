@@ -1,0 +1,79 @@
+//! Objects of the managed systems, with their tags.
+
+use super::Page;
+use super::part::{confirmed, go, menu, page};
+use super::render::Request;
+use super::table::{Cell, Column, Filter, Narrow, Row, Table};
+use crate::error::AppError;
+use crate::part::data::Empty;
+use crate::report::ObjectLine;
+use leptos::prelude::*;
+use model::access::Permission;
+use std::collections::BTreeSet;
+
+pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
+    let rows = request.backend.inventory.list_objects().await?;
+    let query = request.query();
+    let may_edit = request.viewer.role.may(Permission::Edit);
+    let types: BTreeSet<_> = rows.iter().map(|row| row.type_label.clone()).collect();
+    let types = types.into_iter().map(|label| (label.clone(), label)).collect();
+    let table = Table {
+        label: "Objects",
+        noun: ("object", "objects"),
+        path: "/objects",
+        query: &query,
+        columns: vec![
+            Column::text("name", "Name", "w-30", Narrow::Start),
+            Column { filter: Filter::Choice(types), ..Column::text("type", "Type", "w-20", Narrow::End) },
+            Column::text("id", "Id", "w-20", Narrow::Label("Id")),
+            Column::text("tags", "Tags", "", Narrow::Wide),
+        ],
+        rows: rows.into_iter().map(row).collect(),
+        total: None,
+        default_sort: "name",
+        is_selectable: may_edit,
+        is_live: true,
+        empty: view! {
+            <Empty
+                icon="object"
+                text="An object appears here once something is heard of it, its inventory is sent, or somebody adds it."
+                new=("/objects/new", "New Object")
+            />
+        }
+        .into_any(),
+    };
+    let commands = may_edit.then(|| {
+        menu(vec![
+            go("plus", "New Object", "/objects/new".to_owned()),
+            confirmed(
+                "bin",
+                "Delete…",
+                "Delete the checked objects? What has happened to them stays on record.".to_owned(),
+                "Delete objects".to_owned(),
+                "/objects/delete".to_owned(),
+                true,
+            ),
+        ])
+    });
+    let mut page = page(request, "Objects", Vec::new(), commands, table.render());
+    page.is_live = true;
+    Ok(page)
+}
+
+fn row(line: ObjectLine) -> Row {
+    let gone = line.is_gone.then(|| view! { <span class="u-muted">" (gone)"</span> });
+    let tags = line.tags.iter().map(|(_, label)| label.as_str()).collect::<Vec<_>>().join(", ");
+    Row {
+        id: line.id.to_string(),
+        label: line.name.clone(),
+        cells: vec![
+            Cell::view(
+                line.name.clone(),
+                view! { <a class="c-table__open" href=format!("/objects/{}", line.id)>{line.name}</a>{gone} },
+            ),
+            Cell::text(line.type_label),
+            Cell::text(line.external_id),
+            Cell::text(tags),
+        ],
+    }
+}

@@ -1,0 +1,414 @@
+//! The one table of all lists: sorted by links, filtered by a form, paged; every state of it in the URL.
+//!
+//! A list gives its columns and its rows. Rows of a small list come whole and are sorted, filtered and paged here; those
+//! of a large one come as one page, already chosen by the database.
+
+use super::query::Query;
+use crate::part::icon::Icon;
+use crate::report::PAGE_ROWS;
+use leptos::prelude::*;
+
+/// How a column can be filtered.
+pub(super) enum Filter {
+    /// Not at all.
+    None,
+    /// By a text within.
+    Text,
+    /// By one of these: value and label.
+    Choice(Vec<(String, String)>),
+}
+
+/// Where a cell stands when rows are grids, on narrow screens.
+#[derive(Clone, Copy)]
+pub(super) enum Narrow {
+    /// In the first column.
+    Start,
+    /// At the right.
+    End,
+    /// Over the whole line.
+    Wide,
+    /// With this label before it.
+    Label(&'static str),
+    /// Nowhere.
+    Gone,
+}
+
+/// A column.
+pub(super) struct Column {
+    /// Its name in the URL.
+    pub(super) key: &'static str,
+    pub(super) label: &'static str,
+    /// A `w-…` class, or empty for what is left.
+    pub(super) width: &'static str,
+    pub(super) filter: Filter,
+    pub(super) is_sortable: bool,
+    pub(super) is_number: bool,
+    /// Goes first when the card is too narrow.
+    pub(super) is_minor: bool,
+    pub(super) narrow: Narrow,
+}
+
+impl Column {
+    /// A column that is sorted and filtered by its text.
+    pub(super) fn text(key: &'static str, label: &'static str, width: &'static str, narrow: Narrow) -> Self {
+        Self { key, label, width, filter: Filter::Text, is_sortable: true, is_number: false, is_minor: false, narrow }
+    }
+
+    /// A column of numbers, sorted and not filtered.
+    pub(super) fn number(key: &'static str, label: &'static str, width: &'static str, narrow: Narrow) -> Self {
+        let filter = Filter::None;
+        Self { key, label, width, filter, is_sortable: true, is_number: true, is_minor: false, narrow }
+    }
+}
+
+/// A cell: what it shows, and the text it is sorted, filtered and cut by.
+pub(super) struct Cell {
+    pub(super) text: String,
+    pub(super) number: i64,
+    pub(super) view: AnyView,
+}
+
+impl Cell {
+    /// Plain text.
+    pub(super) fn text(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { number: 0, view: text.clone().into_any(), text }
+    }
+
+    /// A number, shown with its unit.
+    pub(super) fn number(number: i64, shown: String) -> Self {
+        Self { number, view: shown.clone().into_any(), text: shown }
+    }
+
+    /// A text that leads somewhere.
+    pub(super) fn link(text: impl Into<String>, href: String) -> Self {
+        let text = text.into();
+        let label = text.clone();
+        Self { number: 0, view: view! { <a href=href>{label}</a> }.into_any(), text }
+    }
+
+    /// Anything, with the text that stands for it.
+    pub(super) fn view(text: impl Into<String>, view: impl IntoView + 'static) -> Self {
+        Self { text: text.into(), number: 0, view: view.into_any() }
+    }
+}
+
+/// A row. Its first cell's link is what opens it.
+pub(super) struct Row {
+    pub(super) id: String,
+    /// What a screen reader calls it.
+    pub(super) label: String,
+    pub(super) cells: Vec<Cell>,
+}
+
+/// A table ready to be rendered.
+pub(super) struct Table<'a> {
+    /// "Webhooks".
+    pub(super) label: &'static str,
+    /// "webhook", "webhooks".
+    pub(super) noun: (&'static str, &'static str),
+    pub(super) path: &'a str,
+    pub(super) query: &'a Query,
+    pub(super) columns: Vec<Column>,
+    pub(super) rows: Vec<Row>,
+    /// How many there are in all, when the rows are one page of them.
+    pub(super) total: Option<u64>,
+    pub(super) default_sort: &'static str,
+    /// Whether rows can be checked for commands.
+    pub(super) is_selectable: bool,
+    /// Whether it is fetched again by itself.
+    pub(super) is_live: bool,
+    /// Shown while there is nothing at all.
+    pub(super) empty: AnyView,
+}
+
+impl Table<'_> {
+    /// The card with the table.
+    pub(super) fn render(mut self) -> AnyView {
+        let has_filters = self.columns.iter().any(|column| !self.query.value(column.key).is_empty());
+        let total = match self.total {
+            Some(total) => total,
+            None => self.choose(),
+        };
+        if total == 0 && !has_filters {
+            let label = self.label;
+            return view! { <section class="c-card c-card--list" aria-label=label>{self.empty}</section> }.into_any();
+        }
+        let heading = self.heading(total);
+        let chips = self.chips();
+        let columns = &self.columns;
+        let cols = columns
+            .iter()
+            .map(|column| {
+                let minor = column.is_minor.then_some("");
+                view! { <col class=column.width data-minor=minor/> }
+            })
+            .collect_view();
+        let check_col = self.is_selectable.then(|| view! { <col class="w-check"/> });
+        let sort_heads = columns.iter().map(|column| sort_head(column, self.query, self.default_sort)).collect_view();
+        let filter_heads = columns.iter().map(|column| filter_head(column, self.query)).collect_view();
+        let check_all = self.is_selectable.then(|| {
+            view! {
+                <th role="columnheader" scope="col">
+                    <input type="checkbox" aria-label="Select all on this page" data-check-all=""/>
+                </th>
+            }
+        });
+        let no_check = self.is_selectable.then(|| view! { <td role="cell"></td> });
+        let is_selectable = self.is_selectable;
+        let rows = std::mem::take(&mut self.rows);
+        let count = rows.len();
+        let body = rows.into_iter().map(|row| body_row(row, columns, is_selectable)).collect_view();
+        let nothing = (count == 0).then(|| {
+            let clear = self.path.to_owned();
+            view! {
+                <div class="c-empty">
+                    <Icon name="filter"/>
+                    <p>"Nothing matches these filters. "<a href=clear>"Clear all"</a></p>
+                </div>
+            }
+        });
+        let class = if is_selectable {
+            "c-table c-table--fixed c-table--cards c-table--select c-table--quiet"
+        } else {
+            "c-table c-table--fixed c-table--cards c-table--quiet"
+        };
+        let foot = self.foot(total, count);
+        let sort = self.query.value("sort").to_owned();
+        let label = self.label;
+        let sort_input = (!sort.is_empty()).then(|| view! { <input type="hidden" name="sort" value=sort/> });
+        let selection = is_selectable.then(|| view! { <form id="selection" method="post"></form> });
+        view! {
+            {selection}
+            <section class="c-card c-card--list" aria-label=label>
+                {heading}
+                {chips}
+                <form method="get" id="filters" action=self.path.to_owned()>
+                    {sort_input}
+                    <table class=class role="table" aria-label=label>
+                        <colgroup>{check_col}{cols}</colgroup>
+                        <thead role="rowgroup">
+                            <tr role="row">{check_all}{sort_heads}</tr>
+                            <tr class="c-table__filters" role="row">{no_check}{filter_heads}</tr>
+                        </thead>
+                        <tbody role="rowgroup">{body}</tbody>
+                    </table>
+                </form>
+                {nothing}
+                {foot}
+            </section>
+        }
+        .into_any()
+    }
+
+    /// Filters, sorts and pages the rows of a small list. Answers how many are left before paging.
+    fn choose(&mut self) -> u64 {
+        for (place, column) in self.columns.iter().enumerate() {
+            let wanted = self.query.value(column.key).to_lowercase();
+            if wanted.is_empty() {
+                continue;
+            }
+            let is_choice = matches!(column.filter, Filter::Choice(_));
+            self.rows.retain(|row| {
+                let text = row.cells[place].text.to_lowercase();
+                if is_choice { text == wanted } else { text.contains(&wanted) }
+            });
+        }
+        let (key, is_descending) = self.query.sort(self.default_sort);
+        if let Some(place) = self.columns.iter().position(|column| column.key == key && column.is_sortable) {
+            self.rows.sort_by(|a, b| {
+                let (a, b) = (&a.cells[place], &b.cells[place]);
+                a.number.cmp(&b.number).then_with(|| a.text.to_lowercase().cmp(&b.text.to_lowercase()))
+            });
+            if is_descending {
+                self.rows.reverse();
+            }
+        }
+        let total = self.rows.len() as u64;
+        let start = usize::try_from((self.query.page() - 1) * PAGE_ROWS).unwrap_or(usize::MAX).min(self.rows.len());
+        self.rows.drain(..start);
+        self.rows.truncate(usize::try_from(PAGE_ROWS).unwrap_or(usize::MAX));
+        total
+    }
+
+    fn heading(&self, total: u64) -> AnyView {
+        let noun = if total == 1 { self.noun.0 } else { self.noun.1 };
+        let live = self.is_live.then(|| view! { <span class="c-live" role="status" data-live="">"Live"</span> });
+        view! {
+            <header class="c-card__head">
+                <p class="u-num"><span class="u-strong">{grouped(total)}</span>" "{noun}</p>
+                <span class="l-row">
+                    <label class="c-button c-button--plain c-button--s c-filter-button">
+                        <Icon name="filter"/>
+                        "Filter"
+                        <input class="u-hidden c-show-filters" type="checkbox"/>
+                    </label>
+                    <button class="c-button c-button--plain c-button--s" type="submit" form="filters">"Apply filters"</button>
+                    {live}
+                </span>
+            </header>
+        }
+        .into_any()
+    }
+
+    /// The filters in force, each with a way out.
+    fn chips(&self) -> Option<AnyView> {
+        let chip = |column: &Column| {
+            let value = self.query.value(column.key).to_owned();
+            if value.is_empty() {
+                return None;
+            }
+            let shown = match &column.filter {
+                Filter::Choice(choices) => {
+                    choices.iter().find(|(found, _)| *found == value).map(|(_, label)| label.clone())
+                }
+                _ => None,
+            };
+            let shown = shown.unwrap_or(value);
+            let remove = format!("Remove the filter {}", column.label);
+            let href = self.query.with(column.key, "");
+            Some(view! {
+                <li class="c-filters__chip">
+                    {column.label}" "<b class="u-strong">{shown}</b>
+                    <a href=href aria-label=remove.clone() title=remove><Icon name="cross"/></a>
+                </li>
+            })
+        };
+        let chips: Vec<_> = self.columns.iter().filter_map(chip).collect();
+        (!chips.is_empty()).then(|| {
+            let clear = self.path.to_owned();
+            view! {
+                <ul class="c-filters l-row" role="list" aria-label="Filters in force">
+                    {chips.into_iter().collect_view()}
+                    <li><a href=clear>"Clear all"</a></li>
+                </ul>
+            }
+            .into_any()
+        })
+    }
+
+    fn foot(&self, total: u64, shown: usize) -> AnyView {
+        let page = self.query.page();
+        let first = (page - 1) * PAGE_ROWS + 1;
+        let last = first + shown as u64 - u64::from(shown > 0);
+        let range = if shown == 0 { "0".to_owned() } else { format!("{}–{}", grouped(first), grouped(last)) };
+        let turn = |target: Option<u64>, icon: &'static str, label: &'static str| {
+            let href = target.map(|page| self.query.with("page", &page.to_string()));
+            let disabled = href.is_none().then_some("true");
+            view! {
+                <a class="c-button c-button--plain c-button--icon" href=href aria-disabled=disabled aria-label=label title=label>
+                    <Icon name=icon/>
+                </a>
+            }
+        };
+        let previous = turn((page > 1).then(|| page - 1), "left", "Previous page");
+        let next = turn((page * PAGE_ROWS < total).then_some(page + 1), "right", "Next page");
+        let selected = self.is_selectable.then(|| view! { <span role="status" data-selected=""></span> });
+        view! {
+            <div class="c-card__foot u-num">
+                {selected}
+                <nav class="c-pager" aria-label="Pages">
+                    <span>{range}" of "{grouped(total)}</span>
+                    {previous}
+                    {next}
+                </nav>
+            </div>
+        }
+        .into_any()
+    }
+}
+
+fn sort_head(column: &Column, query: &Query, default: &str) -> AnyView {
+    let (key, is_descending) = query.sort(default);
+    let is_sorted = key == column.key;
+    let aria = is_sorted.then_some(if is_descending { "descending" } else { "ascending" });
+    let class = column.is_number.then_some("u-num");
+    let minor = column.is_minor.then_some("");
+    let content = if column.is_sortable {
+        let next = if is_sorted && !is_descending { format!("-{}", column.key) } else { column.key.to_owned() };
+        view! { <a class="c-table__sort" href=query.with("sort", &next)>{column.label}</a> }.into_any()
+    } else {
+        column.label.into_any()
+    };
+    view! { <th role="columnheader" scope="col" class=class aria-sort=aria data-minor=minor>{content}</th> }.into_any()
+}
+
+fn filter_head(column: &Column, query: &Query) -> AnyView {
+    let value = query.value(column.key).to_owned();
+    let class = if value.is_empty() { "c-filter" } else { "c-filter c-filter--set" };
+    let label = format!("Filter by {}", column.label.to_lowercase());
+    let control = match &column.filter {
+        Filter::None => ().into_any(),
+        Filter::Text => view! { <input class=class name=column.key value=value aria-label=label autocomplete="off" spellcheck="false"/> }.into_any(),
+        Filter::Choice(choices) => {
+            let option = |(found, label): &(String, String)| {
+                let is_selected = *found == value;
+                view! { <option value=found.clone() selected=is_selected>{label.clone()}</option> }
+            };
+            let options = choices.iter().map(option).collect_view();
+            view! { <select class=class name=column.key aria-label=label><option value="">"All"</option>{options}</select> }
+                .into_any()
+        }
+    };
+    let minor = column.is_minor.then_some("");
+    view! { <td role="cell" data-label=column.label data-minor=minor>{control}</td> }.into_any()
+}
+
+fn body_row(row: Row, columns: &[Column], is_selectable: bool) -> AnyView {
+    let check = is_selectable.then(|| {
+        let (name, label) = (format!("row.{}", row.id), format!("Select {}", row.label));
+        view! { <td role="cell"><input type="checkbox" form="selection" name=name value="true" aria-label=label/></td> }
+    });
+    let cells = row.cells.into_iter().zip(columns).map(|(cell, column)| {
+        let (mut end, mut wide, mut gone, mut label) = (None, None, None, None);
+        match column.narrow {
+            Narrow::Start => {}
+            Narrow::End => end = Some(""),
+            Narrow::Wide => wide = Some(""),
+            Narrow::Gone => gone = Some(""),
+            Narrow::Label(text) => label = Some(text),
+        }
+        let class = column.is_number.then_some("u-num");
+        let minor = column.is_minor.then_some("");
+        let title = (!cell.text.is_empty()).then_some(cell.text);
+        view! {
+            <td
+                role="cell"
+                class=class
+                title=title
+                data-end=end
+                data-wide=wide
+                data-gone=gone
+                data-label=label
+                data-minor=minor
+            >
+                {cell.view}
+            </td>
+        }
+    });
+    view! { <tr role="row">{check}{cells.collect_view()}</tr> }.into_any()
+}
+
+/// 12345 as 12,345.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        let shown: Vec<_> = [0, 999, 1000, 1_234_567].map(grouped).into();
+        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+}

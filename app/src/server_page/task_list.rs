@@ -1,0 +1,87 @@
+//! All tasks.
+
+use super::Page;
+use super::part::{Enabled, confirmed, menu, page, post};
+use super::render::Request;
+use super::table::{Cell, Column, Filter, Narrow, Row, Table};
+use crate::error::AppError;
+use crate::part::data::Empty;
+use crate::view::TaskRow;
+use leptos::prelude::*;
+use model::access::Permission;
+
+pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
+    let rows = request.backend.tasks.list().await?;
+    let query = request.query();
+    let may_edit = request.viewer.role.may(Permission::Edit);
+    let table = Table {
+        label: "Tasks",
+        noun: ("task", "tasks"),
+        path: "/tasks",
+        query: &query,
+        columns: vec![
+            Column::text("name", "Name", "w-25", Narrow::Start),
+            Column { filter: states(), ..Column::text("state", "State", "w-status", Narrow::End) },
+            Column { is_minor: true, ..Column::text("description", "Description", "", Narrow::Wide) },
+            Column::text("webhook", "Webhook", "w-25", Narrow::Label("Webhook")),
+            Column::number("events", "Events", "w-10", Narrow::Label("Events")),
+        ],
+        rows: rows.into_iter().map(row).collect(),
+        total: None,
+        default_sort: "name",
+        is_selectable: may_edit,
+        is_live: true,
+        empty: view! {
+            <Empty
+                icon="task"
+                text="A task says what to do: which message to send through which webhook."
+                new=("/tasks/new", "New Task")
+            />
+        }
+        .into_any(),
+    };
+    let commands = may_edit.then(|| {
+        menu(vec![
+            post("play", "Enable", "/tasks/enable".to_owned(), true),
+            post("pause", "Disable", "/tasks/disable".to_owned(), true),
+            confirmed(
+                "bin",
+                "Delete…",
+                "Delete the checked tasks? Their runs and deliveries stay.".to_owned(),
+                "Delete tasks".to_owned(),
+                "/tasks/delete".to_owned(),
+                true,
+            ),
+        ])
+    });
+    let mut page = page(request, "Tasks", Vec::new(), commands, table.render());
+    page.is_live = true;
+    Ok(page)
+}
+
+/// The choices of a column that says enabled or disabled.
+pub(super) fn states() -> Filter {
+    Filter::Choice(["Enabled", "Disabled"].map(|word| (word.to_owned(), word.to_owned())).into())
+}
+
+/// A cell that says enabled or disabled.
+pub(super) fn state(is_enabled: bool) -> Cell {
+    Cell::view(if is_enabled { "Enabled" } else { "Disabled" }, view! { <Enabled is_enabled=is_enabled/> })
+}
+
+fn row(row: TaskRow) -> Row {
+    Row {
+        id: row.id.to_string(),
+        label: row.name.clone(),
+        cells: vec![
+            Cell::view(
+                row.name.clone(),
+                view! { <a class="c-table__open" href=format!("/tasks/{}", row.id)>{row.name}</a> },
+            ),
+            state(row.is_enabled),
+            Cell::text(row.description),
+            Cell::link(row.webhook_name, format!("/webhooks/{}", row.webhook_id)),
+            Cell::number(row.events.into(), row.events.to_string()),
+        ],
+    }
+}

@@ -1,0 +1,116 @@
+//! `/live`: a stream that says that something has changed. What has changed is then fetched as any page is.
+//!
+//! One look a second for all who listen. The stream ends when the session does, and when the server stops: a stream that
+//! outlived either would keep a stranger informed, or the server from stopping.
+
+use super::Http;
+use crate::store::figures;
+use app::session::Viewer;
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tower_sessions::{Session, SessionStore};
+
+/// How often is looked.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The newest state of everything, for all streams of this process.
+#[derive(Clone)]
+pub struct Pulse {
+    newest: watch::Sender<String>,
+    stop: CancellationToken,
+}
+
+impl Pulse {
+    /// Starts looking, until `stop` is cancelled; only while somebody listens.
+    pub fn start(services: crate::service::Services, stop: CancellationToken) -> Self {
+        let (newest, _) = watch::channel(String::new());
+        let pulse = Self { newest: newest.clone(), stop: stop.clone() };
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(EVERY) => {}
+                }
+                if newest.receiver_count() == 0 {
+                    continue;
+                }
+                match figures::pulse(services.store.read()).await {
+                    Ok(now) => {
+                        newest.send_if_modified(|before| {
+                            let has_changed = *before != now;
+                            *before = now;
+                            has_changed
+                        });
+                    }
+                    Err(error) => tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "no pulse"),
+                }
+            }
+        });
+        pulse
+    }
+}
+
+/// One listener.
+struct Listener {
+    pulse: watch::Receiver<String>,
+    stop: CancellationToken,
+    last: String,
+    session: Session,
+    sessions: crate::auth::session::Sessions,
+}
+
+impl Listener {
+    /// Whether whoever listens is still signed in.
+    async fn is_signed_in(&self) -> bool {
+        match self.session.id() {
+            Some(id) => self.sessions.load(&id).await.is_ok_and(|found| found.is_some()),
+            None => false,
+        }
+    }
+
+    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        loop {
+            let state = self.pulse.borrow_and_update().clone();
+            if !self.is_signed_in().await {
+                return None;
+            }
+            if !state.is_empty() && state != self.last {
+                let is_first = self.last.is_empty();
+                self.last.clone_from(&state);
+                if !is_first {
+                    return Some((Ok(Event::default().id(state).data("changed")), self));
+                }
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                changed = self.pulse.changed() => changed.ok()?,
+                // The session is looked at again, though nothing has happened.
+                () = tokio::time::sleep(5 * EVERY) => {}
+            }
+        }
+    }
+}
+
+/// `GET /live`: resumes by `Last-Event-ID`.
+pub async fn live(State(http): State<Http>, session: Session, headers: HeaderMap, parts: Parts) -> Response {
+    if parts.extensions.get::<Viewer>().is_none() {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let listener = Listener {
+        pulse: http.pulse.newest.subscribe(),
+        stop: http.pulse.stop.clone(),
+        last,
+        session,
+        sessions: crate::auth::session::Sessions::new(http.services.store.clone(), http.services.clock.clone()),
+    };
+    Sse::new(stream::unfold(listener, Listener::next)).keep_alive(KeepAlive::default()).into_response()
+}

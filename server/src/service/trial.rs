@@ -1,0 +1,181 @@
+//! Trying things out before they are saved: a test message through a webhook as typed, and what an event as typed would
+//! have fired for.
+
+use super::{Services, broken};
+use crate::clock::new_uuid;
+use crate::dispatch::client::Clients;
+use crate::dispatch::send::{self, Opened, Outgoing};
+use crate::render;
+use crate::store::{catalog, entity, object, occurrence, tag, webhook};
+use app::error::{AppError, Code};
+use app::view::{Choice, EventMatches, TestAnswer, TestRequest};
+use model::event::{Event, EventDraft, EventScope};
+use model::id::{ObjectId, TagId, WebhookId};
+use model::matching::{Facts, TaskFacts, judge};
+use model::time::Timestamp;
+use model::webhook::{SecretChange, Webhook};
+use serde_json::Value;
+use std::time::Duration;
+
+/// How far back matches are looked for.
+const WEEK: Duration = Duration::from_hours(7 * 24);
+/// How many occurrences are looked at.
+const LOOKED_AT: u64 = 10_000;
+/// How many are shown.
+const SHOWN: usize = 5;
+/// How many past occurrences a preview can be made with.
+const PAST: u64 = 10;
+
+impl Services {
+    /// The webhook as typed, with its secrets: those that were typed, or the stored ones where they may stay.
+    fn as_typed(&self, checked: &Webhook, stored: Option<&webhook::Row>) -> Result<(webhook::Row, Opened), AppError> {
+        let kept = match stored {
+            Some(row) => self.open_secrets(row).map_err(|error| {
+                tracing::error!(webhook = %row.id, %error, "a secret does not open");
+                AppError::new(Code::Internal, "The stored secret cannot be opened. Enter it again.")
+            })?,
+            None => Opened::default(),
+        };
+        let pick = |change: &SecretChange, kept: Option<secrecy::SecretString>| match change {
+            SecretChange::Set(secret) => Some(secret.clone()),
+            // The parser permits it only where the target is the stored one's.
+            SecretChange::Keep => kept,
+            SecretChange::Clear => None,
+        };
+        let secrets = Opened {
+            authorization: pick(&checked.secret, kept.authorization),
+            signing: pick(&checked.signing, kept.signing),
+        };
+        let present = |secret: &Option<secrecy::SecretString>| secret.as_ref().map(|_| Vec::new());
+        let row = webhook::Row {
+            id: stored.map_or(WebhookId(0), |row| row.id),
+            uuid: new_uuid(self.clock.now()),
+            name: checked.name.clone(),
+            url: checked.url.clone(),
+            method: checked.method,
+            authorization: checked.authorization.clone(),
+            secret: present(&secrets.authorization),
+            signing_secret: present(&secrets.signing),
+            headers: checked.headers.clone(),
+            allows_insecure_tls: checked.allows_insecure_tls,
+            timeout: checked.timeout,
+            retries: checked.retries,
+            revision: 0,
+            hold: webhook::HoldState::default(),
+            is_deleted: false,
+        };
+        Ok((row, secrets))
+    }
+
+    pub(super) async fn test_webhook(
+        &self,
+        id: Option<WebhookId>,
+        request: TestRequest,
+    ) -> Result<TestAnswer, AppError> {
+        let stored = match id {
+            Some(id) => Some(self.find_webhook(id).await?),
+            None => None,
+        };
+        let stored_rules = stored.as_ref().map(webhook::Row::stored);
+        let checked = request.draft.parse(stored_rules.as_ref())?;
+        self.check_target(&checked).await?;
+        let (row, secrets) = self.as_typed(&checked, stored.as_ref())?;
+        let escape_by = row.headers.find("content-type").map(str::to_owned);
+        let body = self.sample_message(&request.message, escape_by.as_deref())?;
+        let uuid = new_uuid(self.clock.now());
+        let outgoing = Outgoing { id: uuid, body: body.as_bytes() };
+        // Connections of a test are not kept for deliveries: its certificates may be another matter.
+        let clients = Clients::new(self.guard.clone());
+        let attempted = Box::pin(send::send(self, &clients, &row, &secrets, outgoing)).await;
+        let shown = self.shown_request(&row, outgoing);
+        let millis = |took: Duration| u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
+        Ok(TestAnswer {
+            target: format!("{} {}", shown.method, shown.url),
+            headers: shown.headers,
+            body: if row.method == model::webhook::Method::Get { String::new() } else { body },
+            http_status: attempted.http_status,
+            error: attempted.error,
+            answer_headers: super::report::visible(&attempted.answer_headers),
+            answer_body: super::report::visible(&String::from_utf8_lossy(&attempted.answer_body)),
+            duration_ms: millis(attempted.duration),
+            connect_ms: attempted.connect.map(millis),
+        })
+    }
+
+    fn sample_message(&self, message: &str, content_type: Option<&str>) -> Result<String, AppError> {
+        let now = self.clock.now();
+        let (date, id) = (render::date(now, &self.zone), new_uuid(now).to_string());
+        let task = super::run::sample_task("Test");
+        let variables = super::run::SAMPLE.variables(now, &date, &task, &id);
+        let rendered = render::message(message, content_type, &variables);
+        rendered
+            .map(|rendered| rendered.body)
+            .map_err(|error| AppError::new(Code::Invalid, format!("This message cannot be sent: {error}.")))
+    }
+
+    /// Past occurrences to make a preview with.
+    pub(super) async fn past_occurrences(&self) -> Result<Vec<Choice>, AppError> {
+        let db = self.store.read();
+        let catalog = catalog::load(db).await.map_err(broken)?;
+        let choice = |row: entity::occurrence::Model| {
+            let object = row.object_name.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
+            let kind = catalog.event_label(&row.type_id, &row.event_id);
+            let when = self.when(Timestamp(row.received_at)).short;
+            Choice { value: row.uuid.to_string(), label: format!("{when} {kind}{object}") }
+        };
+        Ok(occurrence::list_newest(db, PAST).await.map_err(broken)?.into_iter().map(choice).collect())
+    }
+
+    pub(super) async fn matched_by(&self, draft: &EventDraft) -> Result<EventMatches, AppError> {
+        let db = self.store.read();
+        let catalog = catalog::load(db).await.map_err(broken)?;
+        // Which task it starts does not matter here.
+        let checked = EventDraft { task: "0".into(), ..draft.clone() }.parse(&catalog)?;
+        let has_objects = catalog.find(&checked.type_id).is_some_and(|object_type| object_type.has_objects);
+        let objects = if has_objects { Some(self.count_in_scope(&checked).await?) } else { None };
+        let since = Timestamp(self.clock.now().0 - i64::try_from(WEEK.as_millis()).unwrap_or(i64::MAX));
+        let kind = (checked.type_id.as_str(), checked.event_id.as_str());
+        let rows = occurrence::list_since(db, kind, since, LOOKED_AT).await.map_err(broken)?;
+        let event = Event { is_enabled: true, ..checked };
+        let fired: Vec<_> = rows.into_iter().filter(|row| would_fire(&event, row)).collect();
+        let newest = fired.iter().take(SHOWN).map(|row| {
+            let object = row.object_name.clone().unwrap_or_default();
+            (self.when(Timestamp(row.received_at)), object, row.uuid.to_string())
+        });
+        Ok(EventMatches {
+            objects,
+            newest: newest.collect(),
+            occurrences: u32::try_from(fired.len()).unwrap_or(u32::MAX),
+        })
+    }
+
+    async fn count_in_scope(&self, event: &Event) -> Result<u64, AppError> {
+        let db = self.store.read();
+        match event.scope {
+            EventScope::Any => object::count_of(db, &event.type_id).await.map_err(broken),
+            EventScope::Tag(id) => tag::count_objects(db, id, &event.type_id).await.map_err(broken),
+            EventScope::Object(id) => {
+                let row = object::find(db, id).await.map_err(broken)?;
+                Ok(u64::from(row.is_some_and(|row| row.type_id == event.type_id && !row.is_gone)))
+            }
+        }
+    }
+}
+
+fn would_fire(event: &Event, row: &entity::occurrence::Model) -> bool {
+    let tags: Vec<TagId> =
+        row.object_tags.as_deref().and_then(|tags| serde_json::from_str(tags).ok()).unwrap_or_default();
+    let data: Option<Value> = row.data.as_deref().and_then(|data| serde_json::from_str(data).ok());
+    let of_data = |name: &str| data.as_ref()?.get(name)?.as_str();
+    let facts = Facts {
+        type_id: &row.type_id,
+        event_id: &row.event_id,
+        object: row.object_id.map(ObjectId),
+        tags: &tags,
+        level: of_data("level"),
+        source: of_data("source").unwrap_or(&row.source),
+        about_webhook: None,
+        depth: 0,
+    };
+    judge(event, TaskFacts { is_enabled: true, webhook_id: WebhookId(0) }, &facts).is_ok()
+}

@@ -17,7 +17,7 @@ pub(super) async fn render(request: &Request, id: &str) -> Result<Page, AppError
     let title = format!("Delivery of {}", detail.line.created.short);
     let parents = vec![("/deliveries".to_owned(), "Deliveries".to_owned())];
     let is_settled = detail.line.status.is_settled();
-    let mut page = page(request, title, parents, commands, content(detail));
+    let mut page = page(request, title, parents, commands, content(&detail));
     page.is_live = !is_settled;
     Ok(page)
 }
@@ -64,8 +64,8 @@ fn next_step(detail: &DeliveryDetail) -> &'static str {
     }
 }
 
-fn content(detail: DeliveryDetail) -> AnyView {
-    let step = next_step(&detail);
+fn content(detail: &DeliveryDetail) -> AnyView {
+    let step = next_step(detail);
     let line = detail.line.clone();
     let sentence = match (&line.error, line.hold, line.http_status) {
         (_, Some(reason), _) => reason.words().to_owned(),
@@ -74,14 +74,14 @@ fn content(detail: DeliveryDetail) -> AnyView {
         (None, _, None) => "Not attempted yet.".to_owned(),
     };
     let next = line.next.clone().map(|when| view! { " Next attempt at "<Time when=when/>"." });
-    let chain = chain(&detail);
+    let chain = chain(detail);
     let absent = (!detail.absent.is_empty()).then(|| {
         let paths = detail.absent.join(", ");
         view! { <div class="c-note c-note--warn"><Icon name="warn"/><p>"The occurrence had no "<code>{paths}</code>": nothing was filled in."</p></div> }
     });
-    let attempts = attempts(&detail);
+    let attempts = attempts(detail);
     let answer = answer(detail.attempts.last());
-    let request = request(&detail);
+    let request = request(detail);
     view! {
         <div class="l-stack">
             <section class="c-card c-outcome" aria-label="Outcome">

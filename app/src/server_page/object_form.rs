@@ -89,12 +89,11 @@ fn form(
                     <div class="l-stack">{groups}</div>
                     {group_message(request, "tags")}
                 </div>
+                <div class="c-card__foot c-card__foot--end">
+                    <a class="c-button" href="/objects">"Cancel"</a>
+                    <button class="c-button c-button--primary" type="submit">"Submit"</button>
+                </div>
             </section>
-            <div class="c-actions">
-                <p class="c-actions__note" role="status"></p>
-                <a class="c-button" href="/objects">"Cancel"</a>
-                <button class="c-button c-button--primary" type="submit">"Submit"</button>
-            </div>
         </form>
     }
     .into_any()

@@ -124,14 +124,13 @@ pub(super) fn StatusWord(status: Status, #[prop(optional_no_strip)] hold: Option
 }
 
 /// A run's status.
-#[component]
-pub(super) fn RunStatus(status: String) -> impl IntoView {
-    let (class, icon, word) = match status.as_str() {
+pub(super) fn run_status(status: &str) -> AnyView {
+    let (class, icon, word) = match status {
         "succeeded" => ("c-status c-status--sent", "sent", "Succeeded"),
         "failed" => ("c-status c-status--error", "error", "Failed"),
         _ => ("c-status c-status--running", "running", "Running"),
     };
-    view! { <span class=class><Icon name=icon/>{word}</span> }
+    view! { <span class=class><Icon name=icon/>{word}</span> }.into_any()
 }
 
 /// "Enabled" or "Disabled", with its sign.

@@ -1,7 +1,7 @@
 //! Task Logs: the runs, newest first.
 
 use super::Page;
-use super::part::{RunStatus, StatusWord, Time, page};
+use super::part::{StatusWord, Time, page, run_status};
 use super::render::Request;
 use super::table::{Cell, Column, Filter, Narrow, Row, Table};
 use crate::error::AppError;
@@ -55,7 +55,7 @@ fn row(line: RunLine) -> Row {
         id: line.id.to_string(),
         label: line.task.clone(),
         cells: vec![
-            Cell::view(line.status.clone(), view! { <RunStatus status=line.status.clone()/> }),
+            Cell::view(line.status.clone(), run_status(&line.status)),
             Cell::view(line.started.full.clone(), view! { <Time when=started/> }),
             task,
             cause(&line),
@@ -89,7 +89,7 @@ pub(super) fn short_table(label: &'static str, lines: Vec<RunLine>) -> AnyView {
         let deliveries = deliveries(line.deliveries).view;
         view! {
             <tr role="row">
-                <td role="cell"><RunStatus status=line.status/></td>
+                <td role="cell">{run_status(&line.status)}</td>
                 <td role="cell" data-end=""><Time when=line.started/></td>
                 <td role="cell" data-wide="" title=line.cause>{cause}</td>
                 <td role="cell" data-end="">{deliveries}</td>

@@ -56,7 +56,7 @@ fn card(category: &CategoryLine, catalog: &Catalog, may_edit: bool) -> AnyView {
         let label = format!("{} - {name}", category.name);
         view! {
             <li class="l-row l-row--apart">
-                <span><Icon name="tag"/>" "{name.clone()}</span>
+                <span class="l-row"><Icon name="tag"/>{name.clone()}</span>
                 <span class="l-row u-small u-muted">{objects}{may_edit.then(|| delete(format!("/tags/{id}/delete"), &label))}</span>
             </li>
         }
@@ -113,7 +113,7 @@ fn forms(request: &Request, categories: &[CategoryLine], catalog: &Catalog) -> A
                 {text(of_category, "category_name", "Name", true, "", "")}
                 {text(of_category, "description", "Description", false, "", "")}
                 {switch(of_category, "single".to_owned(), "Only one on an object".to_owned(), false)}
-                <fieldset class="l-stack l-stack--tight"><legend class="u-small u-strong">"Types that may carry its tags"</legend>{types}</fieldset>
+                <fieldset class="l-stack l-stack--tight"><legend class="u-small u-strong">"Types that may carry its tags"</legend><div class="l-fields">{types}</div></fieldset>
                 {group_message(of_category, "types")}
                 <div><button class="c-button" type="submit">"Add category"</button></div>
             </div>

@@ -1,7 +1,7 @@
 //! A task's dashboard: its triggers, what it sends, its runs.
 
 use super::Page;
-use super::part::{Enabled, RunStatus, Time, confirmed, go, menu, page, post};
+use super::part::{Enabled, Time, confirmed, go, menu, page, post, run_status};
 use super::render::Request;
 use super::run_list::short_table;
 use super::webhook::encoded;
@@ -51,7 +51,7 @@ fn content(detail: TaskDetail) -> AnyView {
     let new_event = format!("/events/new?task={}", detail.id);
     let last = detail.runs.first().cloned();
     let last = match last {
-        Some(run) => view! { <RunStatus status=run.status/>" "<Time when=run.started/> }.into_any(),
+        Some(run) => view! { {run_status(&run.status)}" "<Time when=run.started/> }.into_any(),
         None => "Never run".into_any(),
     };
     let lines = detail.events.into_iter().map(|event| {

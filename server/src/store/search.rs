@@ -41,8 +41,9 @@ pub enum Sort {
 
 /// Case-sensitive on both: SQLite's LIKE ignores case.
 fn contains(backend: DbBackend, column: &str, text: &str) -> sea_orm::sea_query::SimpleExpr {
-    let function = if backend == DbBackend::Postgres { "strpos" } else { "instr" };
-    Expr::cust_with_values(format!("{function}({column}, $1) > 0"), [text])
+    // The query builder numbers the places of custom expressions itself, in the database's own form.
+    let (function, place) = if backend == DbBackend::Postgres { ("strpos", "$1") } else { ("instr", "?") };
+    Expr::cust_with_values(format!("{function}({column}, {place}) > 0"), [text])
 }
 
 fn filtered(backend: DbBackend, filter: &Filter) -> Select<delivery::Entity> {

@@ -35,8 +35,8 @@ async fn a_form_opened_before_somebody_elses_change_is_refused() {
     let (server, cookie) = server().await;
     let fields = [("name", "w"), ("url", "https://example.com/"), ("revision", "1")];
     server.post_form("/webhooks/new", &cookie, &fields).await;
-    assert_eq!(server.post_form("/webhooks/1", &cookie, &fields).await.status(), 303);
-    let answer = server.post_form("/webhooks/1", &cookie, &fields).await;
+    assert_eq!(server.post_form("/webhooks/1/edit", &cookie, &fields).await.status(), 303);
+    let answer = server.post_form("/webhooks/1/edit", &cookie, &fields).await;
     assert_eq!(answer.status(), 409);
     assert!(answer.text().await.expect("a page").contains("Somebody else changed this webhook"));
 }

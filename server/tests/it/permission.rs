@@ -9,18 +9,65 @@ use std::collections::BTreeSet;
 const PAGES: &[&str] = &[
     "/",
     "/deliveries",
+    "/deliveries/0199f2c4-0000-7000-8000-000000000000",
+    "/occurrences/0199f2c4-0000-7000-8000-000000000000",
+    "/runs",
     "/webhooks",
     "/webhooks/new",
     "/webhooks/1",
+    "/webhooks/1/edit",
     "/tasks",
     "/tasks/new",
     "/tasks/1",
+    "/tasks/1/edit",
     "/events",
     "/events/new",
     "/events/1",
+    "/objects",
+    "/objects/new",
+    "/objects/1",
+    "/tags",
+    "/types",
+    "/live",
     "/nowhere",
 ];
-const FORMS: &[&str] = &["/webhooks/new", "/webhooks/1", "/tasks/new", "/tasks/1", "/events/new", "/events/1"];
+/// What needs at least an operator.
+const FORMS: &[&str] = &[
+    "/webhooks/new",
+    "/webhooks/1/edit",
+    "/webhooks/delete",
+    "/webhooks/1/pause",
+    "/webhooks/1/resume",
+    "/webhooks/1/confirm",
+    "/webhooks/1/delete",
+    "/tasks/new",
+    "/tasks/1/edit",
+    "/tasks/delete",
+    "/tasks/enable",
+    "/tasks/1/execute",
+    "/tasks/1/disable",
+    "/tasks/1/delete",
+    "/events/new",
+    "/events/1",
+    "/events/delete/all",
+    "/events/disable/all",
+    "/deliveries/replay",
+    "/deliveries/discard",
+    "/deliveries/0199f2c4-0000-7000-8000-000000000000/replay",
+    "/deliveries/0199f2c4-0000-7000-8000-000000000000/replay-as-it-was",
+    "/deliveries/0199f2c4-0000-7000-8000-000000000000/discard",
+    "/objects/new",
+    "/objects/1",
+    "/objects/delete",
+    "/tags/new",
+    "/tags/1/delete",
+    "/tags/categories/new",
+    "/tags/categories/1/delete",
+    "/demo",
+];
+/// What needs an administrator.
+const ADMINISTRATION: &[&str] =
+    &["/types/new", "/types/events/new", "/types/adopt", "/types/backups/delete", "/types/backups/failed/delete"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_server_function_declares_its_permission_and_keeps_it() {
@@ -38,7 +85,7 @@ async fn every_server_function_declares_its_permission_and_keeps_it() {
                 .header("sec-fetch-site", "same-origin")
                 .header("content-type", "application/json")
                 // Enough for every one of them: what is missing is read as absent, what is more is ignored.
-                .body(r#"{"id": null, "draft": {}}"#)
+                .body(r#"{"id": null, "draft": {}, "address": "/", "task": "", "webhook": "", "message": "", "occurrence": ""}"#)
                 .send()
         };
         assert_eq!(call(String::new()).await.expect("an answer").status(), 401, "{path}");
@@ -55,11 +102,15 @@ async fn nobody_sees_a_page_without_signing_in_and_a_viewer_saves_nothing() {
         assert_eq!(answer.status(), 303, "{path}");
         assert!(answer.headers()["location"].to_str().expect("text").starts_with("/sign-in?next="), "{path}");
     }
-    for path in FORMS {
+    for path in FORMS.iter().chain(ADMINISTRATION) {
         assert_eq!(server.post_form(path, "", &[("name", "x")]).await.status(), 401, "{path}");
     }
+    let operator = server.sign_in("olga", Role::Operator).await;
+    for path in ADMINISTRATION {
+        assert_eq!(server.post_form(path, &operator, &[("name", "x")]).await.status(), 403, "{path}");
+    }
     let viewer = server.sign_in("victor", Role::Viewer).await;
-    for path in FORMS {
+    for path in FORMS.iter().chain(ADMINISTRATION) {
         assert_eq!(server.post_form(path, &viewer, &[("name", "x")]).await.status(), 403, "{path}");
     }
 }

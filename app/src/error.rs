@@ -56,9 +56,23 @@ pub struct AppError {
     /// The wrong fields of a refused draft.
     #[serde(default)]
     pub fields: FieldErrors,
+    /// Where what was typed and what somebody else has saved meanwhile differ; the first is `revision`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<Versions>,
     /// What stands in the way, each with where it is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
+}
+
+/// One field in two versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// The form field.
+    pub field: String,
+    /// What was typed.
+    pub yours: String,
+    /// What is saved now.
+    pub saved: String,
 }
 
 /// A thing of the console, and where it is.
@@ -73,7 +87,14 @@ pub struct Link {
 impl AppError {
     /// A failure without wrong fields.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), fields: FieldErrors::default(), links: Vec::new() }
+        Self { code, message: message.into(), fields: FieldErrors::default(), versions: Vec::new(), links: Vec::new() }
+    }
+
+    /// After a conflict was shown, the next submit replaces the saved version: it carries that one's revision.
+    pub fn adopt_revision(&self, revision: &mut String) {
+        if let Some(saved) = self.versions.iter().find(|versions| versions.field == "revision") {
+            revision.clone_from(&saved.saved);
+        }
     }
 
     /// No such thing: `what` is "webhook".
@@ -102,7 +123,7 @@ impl From<FieldErrors> for AppError {
             1 => "1 field needs attention.".to_owned(),
             count => format!("{count} fields need attention."),
         };
-        Self { code: Code::Invalid, message, fields, links: Vec::new() }
+        Self { code: Code::Invalid, message, fields, versions: Vec::new(), links: Vec::new() }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::dispatch::send::Opened;
 use crate::store::{self, Store};
 use crate::vault::{self, Vault};
 use app::backend::Backend;
-use app::error::{AppError, Code};
+use app::error::{AppError, Code, Versions};
 use app::view::When;
 use jiff::tz::TimeZone;
 use model::time::Timestamp;
@@ -105,14 +105,28 @@ pub(crate) fn broken(error: store::Error) -> AppError {
     AppError::new(Code::Internal, "Something went wrong inside the console. Nothing was saved.")
 }
 
-/// Somebody else changed the row since the form was opened.
-pub(crate) fn stale(what: &str) -> AppError {
-    AppError::new(
-        Code::Conflict,
-        format!(
-            "Somebody else changed this {what} since you opened the form. Nothing was saved; open it again in another tab to compare."
-        ),
-    )
+/// Somebody else changed the row since the form was opened: both versions, where they differ.
+pub(crate) fn stale<D: serde::Serialize>(what: &str, typed: &D, saved: &D) -> AppError {
+    let texts = |draft: &D| match serde_json::to_value(draft) {
+        Ok(serde_json::Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let (typed, saved) = (texts(typed), texts(saved));
+    let text =
+        |value: Option<&serde_json::Value>| value.and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+    // A secret is never sent back.
+    let is_shown = |field: &str| !matches!(field, "token" | "api_key" | "password" | "signing_secret");
+    let differs = |(field, value): (&String, &serde_json::Value)| {
+        let (yours, saved) = (text(Some(value)), text(saved.get(field)));
+        (is_shown(field) && yours != saved).then(|| Versions { field: field.clone(), yours, saved })
+    };
+    let message = format!(
+        "Somebody else changed this {what} since you opened the form. Nothing was saved. Submit again to replace their \
+         version with yours, or reload the page to keep theirs."
+    );
+    let mut versions: Vec<Versions> = typed.iter().filter_map(differs).collect();
+    versions.sort_by_key(|versions| versions.field != "revision");
+    AppError { versions, ..AppError::new(Code::Conflict, message) }
 }
 
 /// The revision a form was opened on.

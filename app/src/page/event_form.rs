@@ -84,7 +84,7 @@ fn Form(id: Option<EventId>, loaded: Loaded, refused: Option<Refused<EventDraft>
     if let Some(task) = &of_task {
         draft.task.clone_from(&task.value);
     }
-    let form = FormState::new(draft, refused, Box::new(check));
+    let form = FormState::new(draft, refused, Box::new(check), |draft| &mut draft.revision);
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         form.submit(move |draft| save_event(id, draft), |id: EventId| format!("/events/{id}"));

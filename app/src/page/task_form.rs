@@ -96,7 +96,7 @@ fn Form(id: Option<TaskId>, loaded: Loaded, refused: Option<Refused<TaskDraft>>)
     if let Some(webhook) = use_query_map().with_untracked(|query| query.get("webhook")) {
         draft.webhook = webhook;
     }
-    let form = FormState::new(draft, refused, Box::new(check));
+    let form = FormState::new(draft, refused, Box::new(check), |draft| &mut draft.revision);
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         form.submit(move |draft| save_task(id, draft), |id: TaskId| format!("/tasks/{id}"));

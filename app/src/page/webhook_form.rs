@@ -55,7 +55,7 @@ fn Form(id: Option<WebhookId>, stored: Option<Stored>, refused: Option<Refused<W
     let loaded = stored.as_ref().map(|stored| stored.draft.clone()).unwrap_or_default();
     let known = stored.as_ref().map(Stored::stored);
     let check = move |draft: &WebhookDraft| draft.parse(known.as_ref()).err().unwrap_or_default();
-    let form = FormState::new(loaded, refused, Box::new(check));
+    let form = FormState::new(loaded, refused, Box::new(check), |draft| &mut draft.revision);
     // A task form that has sent somebody here gets them back, with the new webhook chosen.
     let back = use_query_map().with_untracked(|query| query.get("for")).filter(|path| path.starts_with("/tasks/"));
     let submit = move |event: leptos::ev::SubmitEvent| {

@@ -4,7 +4,7 @@
 //! browser's own check appear once a field was left or the form submitted; those of the server until the field
 //! changes. With WASM the submit is intercepted; without it the same form posts to its own page.
 
-use crate::error::{AppError, Code};
+use crate::error::{AppError, Code, Versions};
 use crate::form::Refused;
 use crate::part::field::{FieldOf, focus};
 use crate::part::icon::Icon;
@@ -24,6 +24,7 @@ pub(crate) struct FormState<D: 'static> {
     left: RwSignal<BTreeSet<&'static str>>,
     was_submitted: RwSignal<bool>,
     is_busy: RwSignal<bool>,
+    revision: fn(&mut D) -> &mut String,
 }
 
 impl<D> Clone for FormState<D> {
@@ -35,11 +36,20 @@ impl<D> Clone for FormState<D> {
 impl<D> Copy for FormState<D> {}
 
 impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
-    /// The state of a form that starts as `loaded`, or as the draft that was just refused.
-    pub(crate) fn new(loaded: D, refused: Option<Refused<D>>, check: Box<Check<D>>) -> Self {
+    /// The state of a form that starts as `loaded`, or as the draft that was just refused. `revision` leads to the
+    /// draft's revision.
+    pub(crate) fn new(
+        loaded: D,
+        refused: Option<Refused<D>>,
+        check: Box<Check<D>>,
+        revision: fn(&mut D) -> &mut String,
+    ) -> Self {
         let was_submitted = refused.is_some();
         let (draft, error) = match refused {
-            Some(refused) => (refused.draft, Some(refused.error)),
+            Some(mut refused) => {
+                refused.error.adopt_revision(revision(&mut refused.draft));
+                (refused.draft, Some(refused.error))
+            }
             None => (loaded, None),
         };
         let draft = RwSignal::new(draft);
@@ -50,6 +60,7 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
             left: RwSignal::new(BTreeSet::new()),
             was_submitted: RwSignal::new(was_submitted),
             is_busy: RwSignal::new(false),
+            revision,
         }
     }
 
@@ -152,6 +163,7 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
                 Ok(saved) => go_to(&path_of(saved), &navigate),
                 Err(error) => {
                     let first = error.fields.0.first().map(|field| field.field.clone());
+                    self.draft.update(|draft| error.adopt_revision((self.revision)(draft)));
                     self.server.set(Some(error));
                     if let Some(first) = first {
                         focus(&first);
@@ -173,6 +185,20 @@ fn go_to(path: &str, navigate: &impl Fn(&str, leptos_router::NavigateOptions)) {
     }
 }
 
+/// What was typed beside what somebody else has saved.
+fn versions_table(versions: Vec<Versions>) -> AnyView {
+    let row =
+        |row: Versions| view! { <tr><th scope="row">{row.field}</th><td>{row.yours}</td><td>{row.saved}</td></tr> };
+    let rows: Vec<_> = versions.into_iter().filter(|row| row.field != "revision").map(row).collect();
+    view! {
+        <table class="c-table c-table--versions">
+            <thead><tr><th scope="col">"Field"</th><th scope="col">"Yours"</th><th scope="col">"Theirs, saved"</th></tr></thead>
+            <tbody>{rows}</tbody>
+        </table>
+    }
+    .into_any()
+}
+
 /// The last line of a form: what is wrong, Cancel, Submit.
 #[component]
 pub(crate) fn Actions<D>(
@@ -188,7 +214,10 @@ where
             view! {
                 <div class="c-note c-note--danger" role="alert">
                     <Icon name="error"/>
-                    <p>{error.message}</p>
+                    <div class="l-stack l-stack--tight">
+                        <p>{error.message}</p>
+                        {(!error.versions.is_empty()).then(|| versions_table(error.versions))}
+                    </div>
                 </div>
             }
         })

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use model::catalog::Catalog;
 use model::event::{ANY, Event, EventDraft, EventScope};
 use model::field_error::FieldErrors;
-use model::id::EventId;
+use model::id::{EventId, ObjectId, TaskId};
 use sea_orm::ConnectionTrait;
 use std::collections::HashMap;
 
@@ -35,6 +35,28 @@ fn draft_of(row: &event::Row) -> EventDraft {
         enabled: word(row.event.is_enabled),
         revision: row.revision.to_string(),
     }
+}
+
+/// Somebody else changed the event: both versions, with what they refer to by name.
+async fn stale_event(db: &impl ConnectionTrait, typed: EventDraft, saved: &event::Row) -> Result<AppError, AppError> {
+    let mut drafts = [typed, draft_of(saved)];
+    let tags = tag::list(db).await.map_err(broken)?;
+    for draft in &mut drafts {
+        if let Ok(id) = draft.task.parse()
+            && let Some(row) = task::find(db, TaskId(id)).await.map_err(broken)?
+        {
+            draft.task = row.task.name;
+        }
+        if let Ok(id) = draft.object.parse()
+            && let Some(row) = object::find(db, ObjectId(id)).await.map_err(broken)?
+        {
+            draft.object = row.name;
+        }
+        if let Some(row) = tags.iter().find(|row| row.id.to_string() == draft.tag) {
+            draft.tag.clone_from(&row.name);
+        }
+    }
+    Ok(stale("event", &drafts[0], &drafts[1]))
 }
 
 fn group(objects: Vec<object::Row>, catalog: &Catalog) -> Vec<ObjectGroup> {
@@ -192,10 +214,10 @@ impl Events for Services {
         let saved = match id {
             None => event::insert(&txn, &checked, now).await.map_err(broken)?,
             Some(id) => {
-                event::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("event"))?;
+                let row = event::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("event"))?;
                 let opened_on = revision(&draft.revision)?;
                 if !event::update(&txn, id, opened_on, &checked, now).await.map_err(broken)? {
-                    return Err(stale("event"));
+                    return Err(stale_event(&txn, draft, &row).await?);
                 }
                 id
             }

@@ -218,7 +218,7 @@ impl Inventory for Services {
             Some(id) => {
                 let opened_on = revision(&draft.revision)?;
                 if !tag::update_category(&txn, id, opened_on, &checked, now).await.map_err(category_taken)? {
-                    return Err(stale("category"));
+                    return Err(stale("category", &draft, &draft));
                 }
                 id
             }

@@ -8,9 +8,10 @@ use app::report::TaskDetail;
 use app::view::{Choice, PreviewRequest, TaskForm, TaskRow};
 use async_trait::async_trait;
 use model::field_error::FieldErrors;
-use model::id::TaskId;
+use model::id::{TaskId, WebhookId};
 use model::preview::Preview;
 use model::task::TaskDraft;
+use sea_orm::ConnectionTrait;
 use std::collections::HashMap;
 
 fn refused(error: store::Error) -> AppError {
@@ -36,6 +37,20 @@ fn draft_of(row: &task::Row) -> TaskDraft {
         message: row.task.message.clone(),
         revision: row.revision.to_string(),
     }
+}
+
+/// Somebody else changed the task: both versions, with the webhooks by name.
+async fn stale_task(db: &impl ConnectionTrait, typed: TaskDraft, saved: &task::Row) -> Result<AppError, AppError> {
+    let mut drafts = [typed, draft_of(saved)];
+    let names = webhook::find_many(db, drafts.iter().filter_map(|draft| draft.webhook.parse().ok()).collect());
+    let names = names.await.map_err(broken)?;
+    for draft in &mut drafts {
+        let id = draft.webhook.parse().map(WebhookId);
+        if let Some(row) = id.ok().and_then(|id| names.get(&id)) {
+            draft.webhook.clone_from(&row.name);
+        }
+    }
+    Ok(stale("task", &drafts[0], &drafts[1]))
 }
 
 #[async_trait]
@@ -81,10 +96,10 @@ impl Tasks for Services {
         let saved = match id {
             None => task::insert(&txn, &checked, now).await.map_err(refused)?,
             Some(id) => {
-                task::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
+                let row = task::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
                 let opened_on = revision(&draft.revision)?;
                 if !task::update(&txn, id, opened_on, &checked, now).await.map_err(refused)? {
-                    return Err(stale("task"));
+                    return Err(stale_task(&txn, draft, &row).await?);
                 }
                 id
             }

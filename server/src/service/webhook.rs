@@ -59,7 +59,7 @@ impl Services {
         let opened_on = revision(&draft.revision)?;
         let stored = self.find_webhook(id).await?;
         if stored.revision != opened_on {
-            return Err(stale("webhook"));
+            return Err(stale("webhook", draft, &draft_of(&stored)));
         }
         let checked = draft.parse(Some(&stored.stored()))?;
         self.check_target(&checked).await?;
@@ -73,7 +73,8 @@ impl Services {
         let now = self.clock.now();
         let txn = self.store.begin().await.map_err(broken)?;
         if !webhook::update(&txn, id, opened_on, &checked, write, now).await.map_err(name_taken)? {
-            return Err(stale("webhook"));
+            drop(txn);
+            return Err(stale("webhook", draft, &draft_of(&self.find_webhook(id).await?)));
         }
         if has_moved {
             hold::hold_for_target(&txn, id).await.map_err(broken)?;

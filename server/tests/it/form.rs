@@ -31,14 +31,20 @@ async fn a_refused_form_comes_back_without_its_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_form_opened_before_somebody_elses_change_is_refused() {
+async fn a_form_opened_before_somebody_elses_change_shows_both_versions_and_loses_neither() {
     let (server, cookie) = server().await;
-    let fields = [("name", "w"), ("url", "https://example.com/"), ("revision", "1")];
-    server.post_form("/webhooks/new", &cookie, &fields).await;
-    assert_eq!(server.post_form("/webhooks/1/edit", &cookie, &fields).await.status(), 303);
-    let answer = server.post_form("/webhooks/1/edit", &cookie, &fields).await;
+    let typed = |name: &'static str, revision: &'static str| {
+        [("name", name), ("url", "https://example.com/"), ("revision", revision)]
+    };
+    server.post_form("/webhooks/new", &cookie, &typed("w", "")).await;
+    assert_eq!(server.post_form("/webhooks/1/edit", &cookie, &typed("theirs", "1")).await.status(), 303);
+    let answer = server.post_form("/webhooks/1/edit", &cookie, &typed("mine", "1")).await;
     assert_eq!(answer.status(), 409);
-    assert!(answer.text().await.expect("a page").contains("Somebody else changed this webhook"));
+    let page = answer.text().await.expect("a page");
+    assert!(page.contains("Somebody else changed this webhook"));
+    assert!(page.contains("<td>mine<!></td><td>theirs<!></td>"), "both versions");
+    assert!(page.contains("name=\"revision\" value=\"2\""), "the next submit replaces theirs");
+    assert_eq!(server.post_form("/webhooks/1/edit", &cookie, &typed("mine", "2")).await.status(), 303);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -94,7 +94,7 @@ pub async fn post(State(http): State<Http>, request: Request) -> Result<Response
         intake::Error::Invalid(fields) => AppError::from(fields),
         intake::Error::Reused(fields) => {
             let message = "An id was used before for another occurrence.".to_owned();
-            AppError { code: Code::Conflict, message, fields, links: Vec::new() }
+            AppError { code: Code::Conflict, message, fields, versions: Vec::new(), links: Vec::new() }
         }
         intake::Error::Store(error) => broken(error),
         intake::Error::Stopped => AppError::new(Code::Unavailable, "The server is stopping. Send it again."),

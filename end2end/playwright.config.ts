@@ -19,8 +19,8 @@ export default defineConfig({
   reporter: [['list']],
   use: { launchOptions: { executablePath, args }, viewport: { width: 1280, height: 900 } },
   projects: [
-    { name: 'wasm' },
+    { name: 'wasm', testIgnore: ['plain.spec.ts'] },
     // The console works the same before the browser half has loaded, and without it.
-    { name: 'plain', use: { javaScriptEnabled: false }, testMatch: ['journey.spec.ts', 'wrong_input.spec.ts'] },
+    { name: 'plain', use: { javaScriptEnabled: false }, testMatch: ['journey.spec.ts', 'plain.spec.ts', 'wrong_input.spec.ts'] },
   ],
 });

@@ -59,7 +59,8 @@ pub struct AppError {
     /// Where what was typed and what somebody else has saved meanwhile differ; the first is `revision`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<Versions>,
-    /// What stands in the way, each with where it is.
+    /// What stands in the way, each with where it is. Only pages made by the server show it.
+    #[cfg(feature = "ssr")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
 }
@@ -76,6 +77,7 @@ pub struct Versions {
 }
 
 /// A thing of the console, and where it is.
+#[cfg(feature = "ssr")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// What it is called.
@@ -87,7 +89,14 @@ pub struct Link {
 impl AppError {
     /// A failure without wrong fields.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), fields: FieldErrors::default(), versions: Vec::new(), links: Vec::new() }
+        Self {
+            code,
+            message: message.into(),
+            fields: FieldErrors::default(),
+            versions: Vec::new(),
+            #[cfg(feature = "ssr")]
+            links: Vec::new(),
+        }
     }
 
     /// After a conflict was shown, the next submit replaces the saved version: it carries that one's revision.
@@ -102,6 +111,7 @@ impl AppError {
         Self::new(Code::NotFound, format!("There is no such {what}. It may have been deleted."))
     }
 
+    #[cfg(feature = "ssr")]
     /// `what` ("The webhook Chat") cannot be deleted: others use it.
     pub fn in_use(what: &str, links: Vec<Link>) -> Self {
         let names: Vec<_> = links.iter().take(5).map(|link| link.label.as_str()).collect();
@@ -123,7 +133,7 @@ impl From<FieldErrors> for AppError {
             1 => "1 field needs attention.".to_owned(),
             count => format!("{count} fields need attention."),
         };
-        Self { code: Code::Invalid, message, fields, versions: Vec::new(), links: Vec::new() }
+        Self { fields, ..Self::new(Code::Invalid, message) }
     }
 }
 

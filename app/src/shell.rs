@@ -103,7 +103,6 @@ pub fn App() -> impl IntoView {
         <Sprite/>
         <Router>
             <Frame>
-                // Everything that is not a form is a page of the server's, also what is not there.
                 <Routes fallback=ServerPage>
                     <Route path=path!("/webhooks/new") view=page::webhook_form::NewWebhook ssr=SsrMode::Async/>
                     <Route path=path!("/webhooks/:id/edit") view=page::webhook_form::EditWebhook ssr=SsrMode::Async/>
@@ -111,6 +110,9 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/tasks/:id/edit") view=page::task_form::EditTask ssr=SsrMode::Async/>
                     <Route path=path!("/events/new") view=page::event_form::NewEvent ssr=SsrMode::Async/>
                     <Route path=path!("/events/:id") view=page::event_form::EditEvent ssr=SsrMode::Async/>
+                    // Everything that is not a form is a page of the server's, also what is not there. A route, and not
+                    // the fallback alone, which stays as it is when only the query changes.
+                    <Route path=path!("/*rest") view=ServerPage ssr=SsrMode::Async/>
                 </Routes>
             </Frame>
         </Router>

@@ -2,7 +2,7 @@
  * A console of its own for each test: real server, real database file, real receiver. No fixed ports, no shared
  * accounts. A test fails on any console error, page error or hydration warning.
  */
-import { test as base, expect, type Page } from '@playwright/test';
+import { test as base, expect, type Locator, type Page } from '@playwright/test';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,8 +23,10 @@ export type Console = {
   received: () => Received[];
   /** An API key with both scopes. */
   key: string;
-  /** Posts to the ingest API. */
-  post: (body: unknown) => Promise<Response>;
+  /** Posts to the ingest API: our JSON, or whatever `type` says it is. */
+  post: (body: unknown, type?: string) => Promise<Response>;
+  /** Replaces the objects of a type through the inventory API. */
+  inventory: (type: string, objects: unknown) => Promise<Response>;
 };
 
 /** Starts a program and waits for the line that says where it listens. */
@@ -51,7 +53,7 @@ function command(args: string[], input = ''): string {
 }
 
 export const test = base.extend<{ hook: Console; faults: string[] }>({
-  hook: async ({}, use) => {
+  hook: async ({ context }, use) => {
     const dir = mkdtempSync(join(tmpdir(), 'hookwright-'));
     const data = ['--data-dir', join(dir, 'data')];
     const record = join(dir, 'inbox.jsonl');
@@ -63,15 +65,19 @@ export const test = base.extend<{ hook: Console; faults: string[] }>({
     command(['user', 'add', 'maria', '--role', 'admin', '--password-stdin', ...data], password);
     command(['user', 'add', 'victor', '--role', 'viewer', '--password-stdin', ...data], password);
     const key = command(['key', 'add', 'dc-1', '--scope', 'ingest,inventory', ...data]);
-    const post = (body: unknown) =>
-      fetch(`${server.address}/api/v1/events`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    const send = (method: string, path: string, body: unknown, type = 'application/json') =>
+      fetch(`${server.address}/api/v1/${path}`, {
+        method,
+        headers: { authorization: `Bearer ${key}`, 'content-type': type },
         body: JSON.stringify(body),
       });
+    const post = (body: unknown, type?: string) => send('POST', 'events', body, type);
+    const inventory = (type: string, objects: unknown) => send('PUT', `inventory/${type}`, objects);
     const received = () =>
       readFileSync(record, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line) as Received);
-    await use({ url: server.address, inbox: inbox.address, received, key, post });
+    await use({ url: server.address, inbox: inbox.address, received, key, post, inventory });
+    // A page that still listens to the server would complain about its end.
+    await Promise.all(context.pages().map((page) => page.goto('about:blank')));
     const ended = new Promise((resolve) => server.child.on('exit', resolve));
     inbox.child.kill();
     server.child.kill('SIGTERM');
@@ -83,11 +89,11 @@ export const test = base.extend<{ hook: Console; faults: string[] }>({
       const faults: string[] = [];
       page.on('console', (message) => {
         if (!['error', 'warning'].includes(message.type())) return;
-        // A refused form is answered with 422, which Chromium notes as a failed load; a page nobody has, with 404.
-        const isRefusal = /the server responded with a status of (422|401|403|429)/.test(message.text());
+        // A refused form is answered with 422 or the like, which Chromium notes as a failed load; a page nobody has, with 404.
+        const isRefusal = /the server responded with a status of (401|403|409|422|429)/.test(message.text());
         const isNowhere = message.location().url.endsWith('/nowhere');
         // Without JavaScript nobody uses the module that the page asks for ahead of time.
-        const isUnused = test.info().project.use.javaScriptEnabled === false && message.text().includes('was preloaded');
+        const isUnused = isPlain() && message.text().includes('was preloaded');
         if (!isRefusal && !isNowhere && !isUnused) faults.push(message.text());
       });
       page.on('pageerror', (error) => faults.push(String(error)));
@@ -100,29 +106,99 @@ export const test = base.extend<{ hook: Console; faults: string[] }>({
 
 export { expect };
 
-/** Opens a page, and waits until it is alive where WASM runs. */
+/** Whether JavaScript is off in this project. */
+export const isPlain = () => test.info().project.use.javaScriptEnabled === false;
+
+/** Opens a page, and waits until it is alive where WASM runs: everywhere but where one signs in. */
 export async function open(page: Page, hook: Console, path: string) {
   await page.goto(hook.url + path);
-  await alive(page);
+  if (!/^\/(sign-in|setup)/.test(path)) await alive(page);
 }
 
 /** Waits until the browser half has taken over, where it runs. */
 export async function alive(page: Page) {
-  if (test.info().project.use.javaScriptEnabled === false) return;
+  if (isPlain()) return;
   await page.locator('html[data-hydrated]').waitFor({ state: 'attached' });
 }
 
-/** Signs in and ends at the deliveries. */
+/** Signs in and ends at the dashboard. */
 export async function signIn(page: Page, hook: Console, name = 'maria') {
   await open(page, hook, '/sign-in');
-  await page.getByLabel('Name').fill(name);
-  await page.getByLabel('Password', { exact: false }).first().fill(password);
+  await field(page, 'Name').fill(name);
+  await field(page, 'Password').fill(password);
   await page.getByRole('button', { name: 'Sign in' }).click();
-  await expect(page.getByRole('heading', { level: 1, name: 'Deliveries' })).toBeVisible();
+  await seeTitle(page, 'Tasks Dashboard');
   await alive(page);
+}
+
+/** The control with exactly this label, required or not. */
+export function field(page: Page | Locator, label: string): Locator {
+  return page.getByLabel(new RegExp(`^${label.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}\\*?$`));
+}
+
+/** Waits for the page with this title. */
+export async function seeTitle(page: Page, title: string) {
+  await expect(page.getByRole('heading', { level: 1, name: title, exact: true })).toBeVisible();
 }
 
 /** Sends the form of the page. */
 export async function submit(page: Page) {
   await page.getByRole('button', { name: 'Submit' }).click();
+}
+
+/** Opens the text of the headers: a grid has to be turned into it first. */
+export async function headersAsText(page: Page): Promise<Locator> {
+  if (!isPlain()) await page.getByRole('button', { name: 'Raw' }).click();
+  return field(page, 'Headers as text');
+}
+
+/** Makes a webhook through its form, and ends at its dashboard. */
+export async function makeWebhook(page: Page, hook: Console, name: string, url = hook.inbox, retries = '3') {
+  await open(page, hook, '/webhooks/new');
+  await field(page, 'Name').fill(name);
+  await field(page, 'URL').fill(url);
+  await field(page, 'Retries').fill(retries);
+  await submit(page);
+  await seeTitle(page, `Webhook: ${name}`);
+}
+
+/** Makes a task through its form, and ends at its dashboard. */
+export async function makeTask(page: Page, hook: Console, name: string, webhook: string, message = '${NAME}') {
+  await open(page, hook, '/tasks/new');
+  await field(page, 'Name').fill(name);
+  await field(page, 'Object').selectOption(webhook);
+  await field(page, 'Message').fill(message);
+  await submit(page);
+  await seeTitle(page, `Task: ${name}`);
+}
+
+/** Chooses what happens: by two selects, or by one with groups. */
+export async function chooseEvent(page: Page, type: string, event: string) {
+  if (isPlain()) {
+    await field(page, 'Event').selectOption(`${type}: ${event}`);
+  } else {
+    await field(page, 'Type').selectOption(type);
+    await field(page, 'Event').selectOption(event);
+  }
+}
+
+/** The select of the object, which carries the type's name where there is a type. */
+export const objectSelect = (page: Page, singular: string) => field(page, isPlain() ? 'Object' : singular);
+
+/** Makes an event through its form, and ends at its page. */
+export async function makeEvent(page: Page, hook: Console, event: string, task: string, object?: string) {
+  await open(page, hook, '/events/new');
+  await chooseEvent(page, 'Virtual Machines', event);
+  if (object) await objectSelect(page, 'Virtual Machine').selectOption(object);
+  await field(page, 'Task').selectOption(task);
+  await submit(page);
+  await seeTitle(page, `Event: ${event}`);
+}
+
+/** The message that the field points at. */
+export async function message(page: Page, label: string): Promise<Locator> {
+  const control = field(page, label);
+  await expect(control).toHaveAttribute('aria-invalid', 'true');
+  const id = await control.getAttribute('aria-describedby');
+  return page.locator(`#${id}`);
 }

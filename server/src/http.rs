@@ -112,7 +112,10 @@ fn as_somebody() {
 
 /// The pages, their forms, and the server functions.
 fn console(http: &Http) -> Router {
-    let (routes, _) = leptos_axum::generate_route_list_with_exclusions_and_ssg_and_context(app::App, None, as_somebody);
+    let (mut routes, _) =
+        leptos_axum::generate_route_list_with_exclusions_and_ssg_and_context(app::App, None, as_somebody);
+    // The server's own pages are routed below.
+    routes.retain(|route| !route.path().contains('*'));
     let context = page::context(http);
     Router::new()
         .route("/", get(page::server_page))

@@ -22,6 +22,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask run [OPTIONS OF SERVE]  build and start the console on http://127.0.0.1:8080
 cargo xtask test [STEP…]            every check and test; installs what is missing
+cargo xtask screenshots             a picture of every page: target/screenshots
 cargo xtask dist                    one self-contained release binary: target/dist/hookwright
 cargo xtask bench                   deliveries per second beside a bare client
 cargo xtask site                    build the browser half only
@@ -46,6 +47,7 @@ fn run() -> Result<()> {
         "run" => run::run(&rest),
         "test" => test::run(&rest),
         "dist" => dist::run(),
+        "screenshots" => test::screenshots(),
         "bench" => bench::run(),
         "site" => site::build().map(drop),
         "layers" => layers::check(),

@@ -4,6 +4,7 @@ use crate::postgres::Postgres;
 use crate::shell::{answers, cargo, command, finish, root, say};
 use crate::{layers, site, tool};
 use anyhow::{Result, bail};
+use std::process::Command;
 use std::time::Instant;
 
 /// A step's name, and what it does.
@@ -73,15 +74,31 @@ fn rust() -> Result<()> {
 }
 
 fn browser() -> Result<()> {
+    finish(&mut playwright()?)
+}
+
+/// A picture of every page, wide and narrow, in both themes, beside the checks that look at each.
+pub(crate) fn screenshots() -> Result<()> {
+    site::build()?;
+    let folder = root().join("target/screenshots");
+    finish(
+        playwright()?.args(["look.spec.ts", "--project=wasm", "--grep=every page"]).env("HOOKWRIGHT_SHOTS", &folder),
+    )?;
+    say(&format!("the pictures are in {}", folder.display()));
+    Ok(())
+}
+
+/// Playwright's `test`, on a server built now.
+fn playwright() -> Result<Command> {
     let chromium = tool::chromium()?;
     tool::npm_packages()?;
     finish(&mut cargo(&["build", "--package", "server", "--bin", "hookwright"]))?;
     let folder = root().join("end2end");
-    finish(
-        command(folder.join("node_modules/.bin/playwright"))
-            .arg("test")
-            .current_dir(&folder)
-            .env("HOOKWRIGHT_BIN", root().join("target/debug/hookwright"))
-            .env("HOOKWRIGHT_CHROMIUM", chromium),
-    )
+    let mut playwright = command(folder.join("node_modules/.bin/playwright"));
+    playwright
+        .arg("test")
+        .current_dir(&folder)
+        .env("HOOKWRIGHT_BIN", root().join("target/debug/hookwright"))
+        .env("HOOKWRIGHT_CHROMIUM", chromium);
+    Ok(playwright)
 }

@@ -206,6 +206,11 @@ fn Chosen(
         });
         chosen.set(event_target_value(&event));
     };
+    // Until there is a type, what is wrong with the event shows here.
+    let event = form.field("event", "Type", true, |d| &mut d.event);
+    let (wrong, on_leave) = (event.error, event.on_leave);
+    let name = move || if chosen.with(String::is_empty) { "event" } else { "type" };
+    let error = Memo::new(move |_| if chosen.with(String::is_empty) { wrong.get() } else { None });
     let lists = StoredValue::new((catalog, objects, tags));
     let dependent = move || {
         let type_id = chosen.get();
@@ -219,14 +224,24 @@ fn Chosen(
     view! {
         <div>
             <div class="c-field">
-                <label class="c-field__label" for="type">"Type"</label>
-                <select class="c-field__control" id="type" on:change=change>
+                <label class="c-field__label" for=name>"Type"<span class="c-field__required" aria-hidden="true">"*"</span></label>
+                <select
+                    class="c-field__control"
+                    id=name
+                    required
+                    aria-invalid=move || error.get().is_some().then_some("true")
+                    aria-describedby="type-note"
+                    on:change=change
+                    on:blur=move |_| on_leave.run(())
+                >
                     <option value="">"Choose a type"</option>
                     {types}
                 </select>
                 <svg class="c-icon c-field__chevron" aria-hidden="true"><use href="#i-chevron"></use></svg>
             </div>
-            <p class="c-hint" role="status">{said}</p>
+            <p class=move || if error.get().is_some() { "c-hint c-hint--error" } else { "c-hint" } id="type-note" role="status">
+                {move || error.get().unwrap_or_else(|| said.get())}
+            </p>
         </div>
         {dependent}
     }

@@ -110,7 +110,9 @@ fn Form(id: Option<TaskId>, loaded: Loaded, refused: Option<Refused<TaskDraft>>)
         if is_wanted {
             let draft = TaskDraft { webhook: String::new(), ..form.draft().get_untracked() };
             keep_draft(&draft);
-            navigate(&format!("/webhooks/new?for={}", path.get_untracked()), leptos_router::NavigateOptions::default());
+            let (navigate, address) = (navigate.clone(), format!("/webhooks/new?for={}", path.get_untracked()));
+            // Not before the other effects of this change: they belong to this page.
+            set_timeout(move || navigate(&address, leptos_router::NavigateOptions::default()), Duration::ZERO);
         }
     });
     let mut webhooks = options_of("Choose a webhook", loaded.webhooks);
@@ -186,10 +188,9 @@ fn Variables(form: FormState<TaskDraft>, is_alive: RwSignal<bool>) -> impl IntoV
             .get_element_by_id("message")
             .and_then(|found| found.dyn_into::<web_sys::HtmlTextAreaElement>().ok());
         let Some(area) = area else { return };
-        if area.set_range_text(name).is_ok() {
-            let end = area.selection_end().ok().flatten().unwrap_or_default();
-            // A cursor that stays where it was is no harm.
-            let _ = area.set_selection_range(end, end);
+        let (start, end) = (area.selection_start().ok().flatten(), area.selection_end().ok().flatten());
+        let (Some(start), Some(end)) = (start, end) else { return };
+        if area.set_range_text_with_start_and_end_and_mode(name, start, end, "end").is_ok() {
             let _ = area.focus();
             let text = area.value();
             form.draft().update(|draft| draft.message = text);

@@ -172,7 +172,8 @@ pub(crate) fn AreaField(
     node.on_load(move |area| this.adopt(area.value()));
     let (on_change, on_leave) = (field.on_change, field.on_leave);
     // HTML drops one line feed right after <textarea>: an extra one keeps a value that begins with it whole.
-    let text = if field.initial.starts_with('\n') { format!("\n{}", field.initial) } else { field.initial.clone() };
+    let text =
+        if field.initial.starts_with(['\n', '\r']) { format!("\n{}", field.initial) } else { field.initial.clone() };
     view! {
         <div>
             <div class="c-field c-field--area">

@@ -13,6 +13,7 @@ use leptos::task::spawn_local;
 use model::field_error::FieldErrors;
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::time::Duration;
 
 type Check<D> = dyn Fn(&D) -> FieldErrors + Send + Sync;
 
@@ -98,10 +99,12 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
                 self.forget(name);
             }),
             error: Signal::derive(move || self.message(name)),
+            // A message that moves the page under a pointer that is down would take its click away.
             on_leave: Callback::new(move |()| {
-                self.left.update(|left| {
-                    left.insert(name);
-                });
+                let leave = move || {
+                    self.left.try_update(|left| left.insert(name));
+                };
+                set_timeout(leave, Duration::from_millis(200));
             }),
         }
     }

@@ -71,7 +71,7 @@ pub(crate) fn HeaderEditor(field: FieldOf) -> impl IntoView {
         let shown = if own.is_empty() && is_grid.get() { error.get().into_iter().collect() } else { own };
         (!shown.is_empty()).then(|| {
             view! {
-                <p class="c-hint c-hint--error" id="headers-error"><Icon name="error"/><span>{shown.join("\n")}</span></p>
+                <p class="c-hint c-hint--error" role="alert"><Icon name="error"/><span>{shown.join("\n")}</span></p>
             }
         })
     };

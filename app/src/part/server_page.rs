@@ -49,7 +49,6 @@ impl Fetched {
                 Ok(page) => {
                     document().set_title(&format!("{} · Hookwright", page.title));
                     self.page.set(Some(page));
-                    behaviour::arrived();
                 }
                 // Signed out, or the server is away: the whole page says so.
                 Err(_) => {
@@ -83,17 +82,20 @@ pub(crate) fn ServerPage() -> impl IntoView {
         let place = NodeRef::<leptos::html::Div>::new();
         let location = use_location();
         fetched.is_open.set(true);
-        on_cleanup(move || fetched.is_open.set(false));
+        on_cleanup(move || {
+            fetched.is_open.set(false);
+            fetched.shown.set(String::new());
+            fetched.page.set(None);
+        });
         Effect::new(move || {
             let (path, query) = (location.pathname.get(), location.search.get());
             let address = if query.is_empty() { path } else { format!("{path}?{}", query.trim_start_matches('?')) };
+            let Some(place) = place.get() else { return };
             let before = fetched.shown.get_untracked();
             fetched.shown.set(address.clone());
-            // The first one is there already.
-            if before.is_empty() && document().body().is_some_and(|body| !body.has_attribute("data-moved")) {
-                return;
-            }
-            if before != address {
+            // The one that came with the document is there already.
+            let is_there = before.is_empty() && place.first_element_child().is_some();
+            if before != address && !is_there {
                 fetched.fetch(address);
             }
         });
@@ -107,6 +109,7 @@ pub(crate) fn ServerPage() -> impl IntoView {
                     } else {
                         place.remove_attribute("data-live")
                     };
+                    behaviour::arrived();
                 }
             });
         });
@@ -131,15 +134,25 @@ pub(crate) fn PageCommands() -> impl IntoView {
         let Some(fetched) = use_context::<Fetched>() else { return ().into_any() };
         let place = NodeRef::<leptos::html::Div>::new();
         let path = use_location().pathname;
+        let written = StoredValue::new(String::new());
         Effect::new(move |before: Option<String>| {
             let here = path.get();
             let is_open = fetched.is_open.get();
             if let Some(place) = place.get() {
                 let menu = fetched.page.with(|page| page.as_ref().map(|page| page.menu.clone()));
                 match menu {
-                    Some(menu) if is_open => place.set_inner_html(&menu),
+                    // Written only when it differs: a question that is open stays open.
+                    Some(menu) if is_open => {
+                        if written.get_value() != menu {
+                            place.set_inner_html(&menu);
+                            written.set_value(menu);
+                        }
+                    }
                     // What came with the document stays until somebody goes elsewhere.
-                    _ if !is_open && before.is_some() => place.set_inner_html(""),
+                    _ if !is_open && before.is_some() => {
+                        place.set_inner_html("");
+                        written.set_value(String::new());
+                    }
                     _ => {}
                 }
             }

@@ -295,8 +295,9 @@ impl Table<'_> {
         let turn = |target: Option<u64>, icon: &'static str, label: &'static str| {
             let href = target.map(|page| self.query.with("page", &page.to_string()));
             let disabled = href.is_none().then_some("true");
+            let role = href.is_none().then_some("link");
             view! {
-                <a class="c-button c-button--plain c-button--icon" href=href aria-disabled=disabled aria-label=label title=label>
+                <a class="c-button c-button--plain c-button--icon" href=href role=role aria-disabled=disabled aria-label=label title=label>
                     <Icon name=icon/>
                 </a>
             }

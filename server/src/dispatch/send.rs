@@ -14,7 +14,9 @@ use model::delivery::{ErrorCode, Outcome};
 use model::signature;
 use model::time::Timestamp;
 use model::webhook::{Authorization, Method};
-use reqwest::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+};
 use reqwest::{Response, Url};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
@@ -198,6 +200,13 @@ pub fn headers(
     }
     if !headers.contains_key(USER_AGENT) {
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("Hookwright/", env!("CARGO_PKG_VERSION"))));
+    }
+    // What the client would add is said here, so that a test and a record show all that is sent.
+    if !headers.contains_key(ACCEPT) {
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    }
+    if webhook.method != Method::Get {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(outgoing.body.len()));
     }
     Ok(headers)
 }

@@ -82,12 +82,10 @@ impl Listener {
             if !self.is_signed_in().await {
                 return None;
             }
+            // The first word comes at once: something may have changed between the page and this stream.
             if !state.is_empty() && state != self.last {
-                let is_first = self.last.is_empty();
                 self.last.clone_from(&state);
-                if !is_first {
-                    return Some((Ok(Event::default().id(state).data("changed")), self));
-                }
+                return Some((Ok(Event::default().id(state).data("changed")), self));
             }
             tokio::select! {
                 () = self.stop.cancelled() => return None,

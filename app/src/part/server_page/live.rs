@@ -29,7 +29,6 @@ pub(super) fn listen(fetched: Fetched) {
             }
         } else {
             connect();
-            changed(fetched);
         }
     });
     std::mem::forget(handle);
@@ -45,12 +44,13 @@ fn changed(fetched: Fetched) {
         ":hover tbody tr:hover",
         "input:checked[form=selection]",
         "input:focus, select:focus, textarea:focus",
-        "[popover]:popover-open",
         "tbody a:focus",
     ]
     .iter()
     .any(|selector| place.query_selector(selector).is_ok_and(|found| found.is_some()));
-    if is_busy {
+    // A question may be open in the menu too.
+    let is_asked = document().query_selector("[popover]:popover-open").is_ok_and(|found| found.is_some());
+    if is_busy || is_asked {
         if let Ok(Some(sign)) = place.query_selector("[data-live]") {
             sign.set_text_content(Some("Changed"));
         }

@@ -1,0 +1,211 @@
+/** What the browser half adds to lists and dashboards. */
+import { alive, expect, field, makeEvent, makeTask, makeWebhook, open, seeTitle, signIn, test } from './fixtures.js';
+import type { Page } from '@playwright/test';
+
+const row = (page: Page, text: string) => page.getByRole('row').filter({ hasText: text });
+const command = (page: Page, name: string) => page.getByRole('navigation', { name: 'Commands' }).getByRole('button', { name, exact: true });
+const names = (page: Page) => page.locator('tbody a.c-table__open');
+/** A sign that is lost when the page is loaded anew. */
+const mark = (page: Page) => page.evaluate(() => { (globalThis as any).was_here = true; });
+const isMarked = (page: Page) => page.evaluate(() => 'was_here' in globalThis);
+
+test('a list is sorted and filtered, and its address keeps that', async ({ page, hook }) => {
+  test.setTimeout(60_000);
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Chat');
+  for (const name of ['alpha', 'Beta', 'gamma']) await makeTask(page, hook, name, 'Chat');
+  await open(page, hook, '/tasks');
+  await mark(page);
+  await expect(names(page)).toHaveText(['alpha', 'Beta', 'gamma']);
+  await page.getByRole('link', { name: 'Name', exact: true }).click();
+  await expect(page).toHaveURL(/\?sort=-name$/);
+  await expect(names(page)).toHaveText(['gamma', 'Beta', 'alpha']);
+  await expect(page.getByRole('columnheader', { name: 'Name' })).toHaveAttribute('aria-sort', 'descending');
+
+  await page.getByLabel('Filter by name').fill('A');
+  await page.getByLabel('Filter by name').press('Enter');
+  await expect(page).toHaveURL(/[?&]name=A(&|$)/);
+  await page.getByLabel('Filter by name').fill('mm');
+  await page.getByLabel('Filter by name').press('Enter');
+  await expect(names(page)).toHaveText(['gamma']);
+  await expect(page.getByText('1 task')).toBeVisible();
+  await page.getByLabel('Filter by state').selectOption('Disabled');
+  await expect(page.getByText('Nothing matches these filters.')).toBeVisible();
+  await page.getByLabel('Filter by state').selectOption('Enabled');
+  await expect(names(page)).toHaveText(['gamma']);
+  expect(await isMarked(page)).toBe(true);
+
+  await page.reload();
+  await alive(page);
+  await expect(names(page)).toHaveText(['gamma']);
+  await expect(page.getByLabel('Filter by name')).toHaveValue('mm');
+  await expect(page.getByLabel('Filter by state')).toHaveValue('Enabled');
+  await page.getByRole('link', { name: 'Remove the filter Name' }).click();
+  await expect(names(page)).toHaveText(['gamma', 'Beta', 'alpha']);
+  await page.goBack();
+  await expect(names(page)).toHaveText(['gamma']);
+  await page.getByRole('link', { name: 'Clear all' }).click();
+  await expect(names(page)).toHaveText(['alpha', 'Beta', 'gamma']);
+  await row(page, 'Beta').getByText('Enabled').dblclick();
+  await seeTitle(page, 'Task: Beta');
+});
+
+test('commands act on the checked rows', async ({ page, hook }) => {
+  test.setTimeout(60_000);
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Chat');
+  await makeTask(page, hook, 'one', 'Chat');
+  await makeTask(page, hook, 'two', 'Chat');
+  await makeEvent(page, hook, 'Power On', 'two');
+  // By a link of the menu, so that nothing is loaded anew.
+  await page.getByRole('link', { name: 'Tasks', exact: true }).last().click();
+  await seeTitle(page, 'Tasks');
+  for (const name of ['Enable', 'Disable', 'Delete…']) await expect(command(page, name)).toBeDisabled();
+  await page.getByLabel('Select one').check();
+  await expect(page.getByText('1 selected')).toBeVisible();
+  await page.getByLabel('Select all on this page').check();
+  await expect(page.getByText('2 selected')).toBeVisible();
+  await expect(page.getByLabel('Select two')).toBeChecked();
+  await command(page, 'Disable').click();
+  await expect(page.getByText('It can still be executed by hand.')).toBeVisible();
+  await expect(page.locator('tbody').getByText('Disabled')).toHaveCount(2);
+  await alive(page);
+  await expect(command(page, 'Disable')).toBeDisabled();
+
+  await page.getByLabel('Select all on this page').check();
+  await command(page, 'Delete…').click();
+  const dialog = page.getByRole('dialog', { name: /^Delete the checked tasks/ });
+  await dialog.getByRole('button', { name: 'Delete tasks' }).click();
+  const alert = page.getByRole('alert');
+  await expect(alert).toContainText('The task two is used by');
+  await expect(alert).toContainText('Nothing was deleted.');
+  await alive(page);
+  await expect(names(page)).toHaveText(['one', 'two']);
+  await alert.getByRole('link').click();
+  await seeTitle(page, 'Event: Power On');
+
+  await open(page, hook, '/webhooks/1');
+  await command(page, 'Delete…').click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete webhook' }).click();
+  await expect(alert).toContainText('The webhook Chat is used by the task one, the task two. Nothing was deleted.');
+  await expect(alert.getByRole('link')).toHaveText(['the task one', 'the task two']);
+});
+
+test('a question stays open while something changes', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Chat');
+  await open(page, hook, '/webhooks/1');
+  const changed = page.waitForResponse((response) => response.url().endsWith('/api/pages/load'), { timeout: 4000 });
+  await command(page, 'Delete…').click();
+  await expect(page.getByRole('dialog')).toBeVisible();
+  await hook.post({ type: 'vms', event: 'poweron', object: { name: 'web-01' } });
+  await changed.then((response) => response.finished()).catch(() => undefined);
+  await expect(page.getByRole('dialog')).toBeVisible();
+  await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+  await expect(page.getByRole('dialog')).toBeHidden();
+});
+
+test('a task is executed by hand, and its log says so', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Chat');
+  await makeTask(page, hook, 'Tell', 'Chat', 'hello from ${NAME}');
+  await open(page, hook, '/tasks/1');
+  await expect(page.getByText('Never run')).toBeVisible();
+  await command(page, 'Execute').click();
+  await expect(page.getByText('Started. Its delivery is on its way.')).toBeVisible();
+  await alive(page);
+  await expect.poll(() => hook.received().map((request) => request.body)).toEqual(['hello from "Tell"']);
+  await expect(page.getByRole('main').getByText('Succeeded').first()).toBeVisible();
+  await page.getByRole('link', { name: 'Task Logs' }).click();
+  await seeTitle(page, 'Task Logs');
+  await expect(row(page, 'Tell')).toContainText('Succeeded');
+  await expect(row(page, 'Tell')).toContainText('maria');
+  await row(page, 'Tell').getByRole('link', { name: 'Sent' }).click();
+  await expect(page.getByText('Answered 200.')).toBeVisible();
+});
+
+test('a paused webhook holds, and lets go when resumed', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Chat');
+  await makeTask(page, hook, 'Tell', 'Chat');
+  await open(page, hook, '/webhooks/1');
+  await command(page, 'Pause').click();
+  await expect(page.getByText('Paused. What comes is held, nothing is dropped.')).toBeVisible();
+  await open(page, hook, '/tasks/1');
+  await command(page, 'Execute').click();
+  await open(page, hook, '/webhooks/1');
+  await expect(page.getByText(/since .* 1 deliver(y|ies)/)).toBeVisible();
+  await expect(page.getByRole('main').getByRole('link', { name: 'Held' })).toBeVisible();
+  expect(hook.received()).toEqual([]);
+  await page.getByLabel('Which held deliveries go on').selectOption('Send all of them');
+  await page.getByRole('button', { name: 'Resume' }).click();
+  await expect(page.getByText('Resumed.')).toBeVisible();
+  await expect.poll(() => hook.received().length).toBe(1);
+  await alive(page);
+  await expect(page.getByRole('main').getByRole('link', { name: 'Sent' })).toBeVisible();
+});
+
+test('a delivery shows what was sent and answered, without its secret, and is replayed', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await open(page, hook, '/webhooks/new');
+  await field(page, 'Name').fill('Chat');
+  await field(page, 'URL').fill(`${hook.inbox}/status/503`);
+  await field(page, 'Authorization Type').selectOption('Bearer');
+  await field(page, 'Authorization Token').fill('canary-77aa');
+  await field(page, 'Retries').fill('0');
+  await page.getByRole('button', { name: 'Submit' }).click();
+  await seeTitle(page, 'Webhook: Chat');
+  await makeTask(page, hook, 'Tell', 'Chat', '{"vm": "${NAME}"}');
+  await makeEvent(page, hook, 'Power On', 'Tell');
+  await hook.post({ type: 'vms', event: 'poweron', object: { name: 'web-01' } });
+  await open(page, hook, '/deliveries');
+  await row(page, 'web-01').getByRole('link', { name: 'Error' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('Delivery of');
+  const request = page.getByRole('region', { name: 'Request as text' });
+  await expect(request).toContainText(`POST ${hook.inbox}/status/503`);
+  await expect(request).toContainText('Content-Type: application/json');
+  await expect(request).toContainText(/Authorization: \S*•• \(masked\)/);
+  await expect(request).toContainText('{"vm": "web-01"}');
+  await expect(page.getByRole('region', { name: 'Answer as text' })).toContainText('503');
+  expect(await page.content()).not.toContain('canary-77aa');
+  expect(hook.received()[0].headers).toContainEqual(['Authorization', 'Bearer canary-77aa']);
+  const chain = page.getByRole('list', { name: 'Where it comes from and goes' });
+  await expect(chain.getByRole('link')).toHaveText(['Power On, web-01', /Power On/, 'Tell', 'Chat']);
+
+  const before = page.url();
+  await command(page, 'Replay').click();
+  await expect(page.getByText('Queued again. This is the new delivery.')).toBeVisible();
+  expect(page.url()).not.toBe(before);
+  await expect.poll(() => hook.received().length).toBe(2);
+  expect(hook.received()[1].body).toBe('{"vm": "web-01"}');
+  await alive(page);
+  await expect(page.getByRole('region', { name: 'Answer as text' })).toContainText('503');
+  await page.getByRole('link', { name: 'an earlier delivery' }).click();
+  await expect(page).toHaveURL(before);
+});
+
+test('the dashboard follows what happens', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Good');
+  await makeWebhook(page, hook, 'Bad', `${hook.inbox}/status/410`, '0');
+  await makeTask(page, hook, 'Tell good', 'Good');
+  await makeTask(page, hook, 'Tell bad', 'Bad');
+  await makeEvent(page, hook, 'Power On', 'Tell good');
+  await makeEvent(page, hook, 'Power Off', 'Tell bad');
+  await page.getByRole('link', { name: 'Dashboard' }).click();
+  await seeTitle(page, 'Tasks Dashboard');
+  await expect(page.getByText('Nothing has been sent yet.')).toBeVisible();
+  await mark(page);
+  await hook.post({ type: 'vms', event: 'poweron', object: { name: 'web-01' } });
+  const recent = page.getByRole('region', { name: 'Recent deliveries' });
+  await expect(recent.getByRole('row').filter({ hasText: 'web-01' })).toContainText('Sent');
+  await hook.post({ type: 'vms', event: 'poweroff', object: { name: 'web-02' } });
+  const failures = page.getByRole('region', { name: 'Recent failures' });
+  await expect(failures).toContainText('Bad, Tell bad');
+  await expect(page.getByRole('img', { name: /1 sent, 1 failed/ })).toBeVisible();
+  expect(await isMarked(page)).toBe(true);
+  await page.getByText('Show as table').click();
+  await expect(page.getByRole('table').filter({ hasText: 'Waiting' }).getByRole('row')).toHaveCount(25);
+  await failures.getByRole('link', { name: 'Bad, Tell bad' }).click();
+  await expect(page.getByRole('region', { name: 'Answer as text' })).toContainText('410');
+});

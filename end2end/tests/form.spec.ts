@@ -1,0 +1,145 @@
+/** What the browser half adds to forms: tests, previews, matches, and the way to another form and back. */
+import { expect, field, headersAsText, makeEvent, makeTask, makeWebhook, open, seeTitle, signIn, submit, test } from './fixtures.js';
+
+test('a test sends what is typed, unsaved, and shows both sides of it', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await open(page, hook, '/webhooks/new');
+  const send = page.getByRole('button', { name: 'Send test' });
+  await send.click();
+  await expect(page.getByText('Mend the marked fields first')).toBeVisible();
+  await expect(field(page, 'Name')).toHaveAttribute('aria-invalid', 'true');
+  await field(page, 'Name').fill('Chat');
+  await field(page, 'URL').fill(`${hook.inbox}/status/418`);
+  await field(page, 'Authorization Type').selectOption('API Key');
+  await field(page, 'API Key').fill('canary-55bb');
+  await field(page, 'Prefix').fill('Key');
+  await expect(page.getByText('X-API-Key: Key ••••••••')).toBeVisible();
+  await field(page, 'Header 1 name').fill('X-Env');
+  await field(page, 'Header 1 value').fill('test');
+  await field(page, 'Test message').fill('exactly this');
+  await send.click();
+  const request = page.getByRole('region', { name: 'Test request' });
+  await expect(request).toContainText(`POST ${hook.inbox}/status/418`);
+  await expect(request).toContainText('X-Env: test');
+  await expect(request).toContainText('exactly this');
+  await expect(request).not.toContainText('canary-55bb');
+  await expect(page.getByRole('region', { name: 'Test answer' })).toContainText('418');
+  const [received] = hook.received();
+  expect(received.headers).toContainEqual(['X-Api-Key', 'Key canary-55bb']);
+  expect(received.headers).toContainEqual(['X-Env', 'test']);
+  expect(received.body).toBe('exactly this');
+  // Every line that arrived is shown, in its order.
+  const shown = (await request.innerText()).split('\n').flatMap((line) => /^([\w-]+): /.exec(line)?.[1] ?? []);
+  const arrived = received.headers.map(([name]) => name.toLowerCase());
+  expect(shown.map((name) => name.toLowerCase())).toEqual(arrived);
+  await open(page, hook, '/webhooks');
+  await expect(page.getByText('A webhook says where')).toBeVisible();
+});
+
+test('headers that do not parse stay text until they are mended', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await open(page, hook, '/webhooks/new');
+  const text = await headersAsText(page);
+  const wrong = 'X-A: 1\nno colon here\nHost: x';
+  await text.fill(wrong);
+  const raw = page.getByRole('button', { name: 'Raw' });
+  await expect(raw).toHaveAttribute('aria-pressed', 'true');
+  await raw.click();
+  await expect(page.getByText(/Line 2: there is no colon/).first()).toBeVisible();
+  await expect(page.getByText(/Line 3: Host cannot be set here/).first()).toBeVisible();
+  await expect(text).toHaveValue(wrong);
+  expect(await page.locator('[id="headers-error"]').count(), 'one element with this id').toBe(1);
+  await text.fill('X-A: 1\nX-B:2\nx-a: 3');
+  await expect(page.getByText(/Line 2/)).toHaveCount(0);
+  await raw.click();
+  await expect(field(page, 'Header 3 value')).toHaveValue('3');
+  await expect(page.getByText('repeats apart')).toBeVisible();
+  await field(page, 'Check all headers').check();
+  await field(page, 'Check header 1').uncheck();
+  await page.getByRole('button', { name: 'Delete', exact: true }).click();
+  await expect(page.getByText('2 headers deleted, 1 left')).toBeVisible();
+  await expect(field(page, 'Header 1 name')).toHaveValue('X-A');
+  await expect(field(page, 'Header 2 name')).toHaveCount(0);
+});
+
+test('the preview follows what is typed and points at what is doubtful', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Chat');
+  await open(page, hook, '/tasks/new');
+  const preview = page.getByRole('region', { name: 'Preview' });
+  await expect(preview).toHaveText('{"text": "Webhook"}');
+  await field(page, 'Object').selectOption('Chat');
+  await field(page, 'Message').fill('{"vm": "${NAME}"}');
+  await expect(preview).toHaveText('{"vm": "web-01"}');
+  await field(page, 'Message').fill('{\n  "vm": "${HOST}"}');
+  await expect(page.getByText('${HOST} is not a variable and stays as text.')).toBeVisible();
+  await page.getByRole('button', { name: 'line 2, column 10' }).click();
+  await expect(field(page, 'Message')).toBeFocused();
+  await page.keyboard.type('here ');
+  await expect(field(page, 'Message')).toHaveValue('{\n  "vm": "here ${HOST}"}');
+  await field(page, 'Message').fill('{"vm": ${NAME}');
+  await expect(page.getByText('This is not valid JSON')).toBeVisible();
+
+  await hook.post({ type: 'vms', event: 'poweroff', object: { name: 'db-07' } });
+  await open(page, hook, '/tasks/new');
+  await field(page, 'Message').fill('${NAME} ${EVENT}');
+  await page.getByLabel('Preview with').selectOption({ index: 1 });
+  await expect(preview).toHaveText('"db-07" "poweroff"');
+});
+
+test('a webhook made from the task form comes back chosen, with what was typed', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await open(page, hook, '/tasks/new');
+  await field(page, 'Name').fill('Tell');
+  await field(page, 'Description').fill('kept');
+  await field(page, 'Message').fill('kept as well');
+  await field(page, 'Object').selectOption('New Webhook…');
+  await seeTitle(page, 'New Webhook');
+  await field(page, 'Name').fill('Chat');
+  await field(page, 'URL').fill(hook.inbox);
+  await submit(page);
+  await seeTitle(page, 'New Task');
+  await expect(field(page, 'Object').locator('option:checked')).toHaveText('Chat');
+  await expect(field(page, 'Name')).toHaveValue('Tell');
+  await expect(field(page, 'Description')).toHaveValue('kept');
+  await expect(field(page, 'Message')).toHaveValue('kept as well');
+  await submit(page);
+  await seeTitle(page, 'Task: Tell');
+  await expect(page.getByRole('region', { name: 'Message' })).toHaveText('kept as well');
+});
+
+test('an event says what it matches, and clears what depends on another type', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Chat');
+  await makeTask(page, hook, 'Tell', 'Chat');
+  await hook.post([
+    { type: 'vms', event: 'poweron', object: { id: 'vm-1', name: 'web-01' } },
+    { type: 'vms', event: 'poweron', object: { id: 'vm-1' } },
+    { type: 'vms', event: 'poweron', object: { id: 'vm-2', name: 'web-02' } },
+  ]);
+  await open(page, hook, '/events/new');
+  const card = page.getByRole('region', { name: 'What it matches' });
+  await expect(card).toContainText('Choose a type and an event');
+  await field(page, 'Type').selectOption('Virtual Machines');
+  await field(page, 'Event').selectOption('Power On');
+  await expect(card).toContainText('Matches 2 objects now; 3 occurrences in the last 7 days');
+  await field(page, 'Virtual Machine').selectOption('web-01');
+  await expect(card).toContainText('Matches 1 object now; 2 occurrences');
+  await expect(card.getByRole('link')).toHaveText(['web-01', 'web-01']);
+  await field(page, 'Task').selectOption('Tell');
+  await field(page, 'Type').selectOption('Logs');
+  await expect(page.getByText('The event and what depended on the type were cleared.')).toBeVisible();
+  await expect(field(page, 'Event')).toHaveValue('');
+  await expect(field(page, 'Use Tag')).toHaveCount(0);
+  await expect(field(page, 'Level')).toBeVisible();
+  await expect(field(page, 'Source')).toBeVisible();
+  await expect(field(page, 'Task').locator('option:checked')).toHaveText('Tell');
+
+  await makeEvent(page, hook, 'Power On', 'Tell', 'web-02');
+  await expect(field(page, 'Type').locator('option:checked')).toHaveText('Virtual Machines');
+  await expect(field(page, 'Virtual Machine').locator('option:checked')).toHaveText('web-02');
+  await open(page, hook, '/tasks/1');
+  await page.getByRole('link', { name: 'New Task Event' }).click();
+  await expect(page.getByText('Starts the task Tell.')).toBeVisible();
+  await expect(field(page, 'Task')).toHaveCount(0);
+});

@@ -1,0 +1,247 @@
+/** The journey the console is for, from an empty database to a message on the wire: by mouse, then by keyboard alone. */
+import {
+  alive, chooseEvent, type Console, expect, field, open, password, seeTitle, signIn, submit, test,
+} from './fixtures.js';
+import type { Locator, Page } from '@playwright/test';
+
+const template = '{"on": "${DATE}", "at": ${TIMESTAMP}, "n": ${RANDOM}, "vm": "${NAME}"}';
+const toolbar = (page: Page, name: string) => page.getByRole('toolbar', { name: 'Headers' }).getByRole('button', { name });
+
+/** Two VMs, one of which carries the tag. */
+async function bringInventory(hook: Console) {
+  const answer = await hook.inventory('vms', [
+    { id: 'vm-101', name: 'web "01"', tags: ['Environment/production'] },
+    { id: 'vm-102', name: 'web-02', tags: [] },
+  ]);
+  expect(answer.status).toBe(200);
+}
+
+/** Two CloudEvents, of which the first is about the tagged VM. Answers the occurrences' ids. */
+async function happen(hook: Console): Promise<string[]> {
+  const event = (id: string, subject: string) => ({
+    specversion: '1.0', id, source: '/dc-1', type: 'vms.poweron', subject, time: new Date().toISOString(),
+  });
+  const ids = [];
+  for (const [subject, started] of [['vm-101', 1], ['vm-102', 0]] as const) {
+    const answer = await hook.post(event(`e-${subject}`, subject), 'application/cloudevents+json');
+    expect(answer.status).toBe(202);
+    const { occurrences } = await answer.json() as { occurrences: { id: string; tasks_started: number }[] };
+    expect(occurrences).toMatchObject([{ tasks_started: started }]);
+    ids.push(occurrences[0].id);
+  }
+  return ids;
+}
+
+/** Exactly one request has come, exactly as it was set up. */
+async function seeRequest(hook: Console) {
+  await expect.poll(() => hook.received().length).toBe(1);
+  const [request] = hook.received();
+  expect([request.method, request.path]).toEqual(['POST', '/hooks/vm']);
+  expect(request.headers.slice(1, 7)).toEqual([
+    ['X-Route', 'a'],
+    ['X-Trace', '2'],
+    ['Content-Type', 'application/json'],
+    ['X-Env', 'production'],
+    ['X-Last', 'z'],
+    ['Authorization', 'Bearer s3cr3t-token'],
+  ]);
+  expect(request.headers[0][0]).toBe('Host');
+  const body = JSON.parse(request.body);
+  expect(Object.keys(body)).toEqual(['on', 'at', 'n', 'vm']);
+  expect(body.vm).toBe('web "01"');
+  expect(body.on).toMatch(/^\w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} UTC$/);
+  expect(Math.abs(body.at - Date.now() / 1000)).toBeLessThan(60);
+  expect(Number.isInteger(body.n)).toBe(true);
+}
+
+/** The open list of deliveries shows it by itself, and the page of the other occurrence says why nothing came of it. */
+async function seeOutcome(page: Page, hook: Console, other: string) {
+  const row = page.getByRole('row').filter({ hasText: 'Zapier' });
+  await expect(row).toContainText('Sent');
+  await expect(row).toContainText('HTTP 200');
+  await expect(row).toContainText('web "01"');
+  expect(await page.evaluate(() => 'was_here' in globalThis), 'the page was not loaded again').toBe(true);
+  expect(hook.received().length).toBe(1);
+  await open(page, hook, `/occurrences/${other}`);
+  await seeTitle(page, 'Power On: web-02');
+  await expect(page.getByText('0 of 1 events fired')).toBeVisible();
+  await expect(page.getByText('did not carry the tag')).toBeVisible();
+}
+
+const mark = (page: Page) => page.evaluate(() => { (globalThis as any).was_here = true; });
+
+test('from nothing to a message on the wire', async ({ page, hook }) => {
+  test.setTimeout(90_000);
+  await signIn(page, hook);
+  await open(page, hook, '/tags');
+  const category = page.getByRole('form', { name: 'New Tag Category' });
+  await field(category, 'Name').fill('Environment');
+  await category.getByLabel('Virtual Machines').check();
+  await category.getByRole('button', { name: 'Add category' }).click();
+  const tag = page.getByRole('form', { name: 'New Tag', exact: true });
+  await field(tag, 'Name').fill('production');
+  await tag.getByRole('button', { name: 'Add tag' }).click();
+  await expect(page.getByRole('region', { name: 'Environment' })).toContainText('production');
+  await bringInventory(hook);
+
+  await open(page, hook, '/webhooks/new');
+  await field(page, 'Name').fill('Zapier');
+  await field(page, 'URL').fill(`${hook.inbox}/hooks/vm`);
+  await field(page, 'Authorization Type').selectOption('Bearer');
+  await field(page, 'Authorization Token').fill('s3cr3t-token');
+  await expect(field(page, 'Header 1 name')).toHaveValue('Content-Type');
+  await expect(field(page, 'Header 1 value')).toHaveValue('application/json');
+  const added = [['X-Env', 'production'], ['X-Route', 'a'], ['X-Trace', '1']];
+  for (const [index, [name, value]] of added.entries()) {
+    await toolbar(page, 'Add').click();
+    await expect(field(page, 'New header name')).toBeFocused();
+    await field(page, 'New header name').fill(name);
+    await field(page, `Header ${index + 2} value`).fill(value);
+  }
+  await expect(toolbar(page, 'Up')).toHaveAttribute('aria-disabled', 'true');
+  await field(page, 'Check header 3').check();
+  await field(page, 'Check header 4').check();
+  for (const place of [2, 1]) {
+    await toolbar(page, 'Up').click();
+    await expect(field(page, `Header ${place} name`)).toHaveValue('X-Route');
+    await expect(field(page, `Header ${place + 1} name`)).toHaveValue('X-Trace');
+    await expect(field(page, `Check header ${place}`)).toBeChecked();
+    await expect(field(page, `Check header ${place + 1}`)).toBeChecked();
+    await expect(page.getByRole('checkbox', { checked: true, name: /^Check header/ })).toHaveCount(2);
+    await expect(toolbar(page, 'Up')).toBeFocused();
+  }
+  await expect(toolbar(page, 'Up')).toHaveAttribute('aria-disabled', 'true');
+  await toolbar(page, 'Raw').click();
+  const text = field(page, 'Headers as text');
+  await expect(text).toHaveValue('X-Route: a\nX-Trace: 1\nContent-Type: application/json\nX-Env: production');
+  await text.fill('X-Route: a\nX-Trace: 2\nContent-Type: application/json\nX-Env: production\nX-Last:z');
+  await toolbar(page, 'Raw').click();
+  await expect(field(page, 'Header 2 value')).toHaveValue('2');
+  await expect(field(page, 'Header 5 name')).toHaveValue('X-Last');
+  await submit(page);
+  await seeTitle(page, 'Webhook: Zapier');
+
+  await page.getByRole('link', { name: 'New Task', exact: true }).first().click();
+  await field(page, 'Name').fill('Start workflow');
+  await field(page, 'Object').selectOption('Zapier');
+  await field(page, 'Message').fill(template.replace('${NAME}"}', ''));
+  await page.getByRole('button', { name: '${NAME}' }).click();
+  await expect(field(page, 'Message')).toBeFocused();
+  await page.keyboard.type('"}');
+  await expect(field(page, 'Message')).toHaveValue(template);
+  await submit(page);
+  await seeTitle(page, 'Task: Start workflow');
+
+  await page.getByRole('link', { name: 'New Event', exact: true }).click();
+  await chooseEvent(page, 'Virtual Machines', 'Power On');
+  await expect(field(page, 'Virtual Machine').locator('option')).toHaveText(['Any', 'web "01"', 'web-02']);
+  await field(page, 'Use Tag').check();
+  await expect(field(page, 'Virtual Machine')).toHaveCount(0);
+  await field(page, 'Tag').selectOption('Environment - production');
+  await field(page, 'Task').selectOption('Start workflow');
+  await submit(page);
+  await seeTitle(page, 'Event: Power On');
+
+  await page.getByRole('link', { name: 'Deliveries', exact: true }).click();
+  await expect(page.getByText('Every message that a task sends')).toBeVisible();
+  await mark(page);
+  const [, other] = await happen(hook);
+  await seeRequest(hook);
+  await seeOutcome(page, hook, other);
+});
+
+/** Tabs until the control has the focus. */
+async function tabTo(page: Page, target: Locator, key = 'Tab') {
+  await expect(target).toBeVisible();
+  for (let presses = 0; presses < 150; presses += 1) {
+    if (await target.evaluate((element) => element === document.activeElement)) return;
+    await page.keyboard.press(key);
+  }
+  throw new Error(`${target} is not reached with ${key}`);
+}
+
+test('the same by keyboard alone', async ({ page, hook }) => {
+  test.setTimeout(180_000);
+  const keys = page.keyboard;
+  const type = async (label: string, text: string, within: Page | Locator = page) => {
+    await tabTo(page, field(within, label));
+    await keys.type(text);
+  };
+  const press = async (target: Locator, key = 'Enter', way = 'Tab') => {
+    await tabTo(page, target, way);
+    await keys.press(key);
+  };
+  const link = (name: string) => page.getByRole('link', { name, exact: true }).first();
+
+  await page.goto(`${hook.url}/sign-in`);
+  await type('Name', 'maria');
+  await type('Password', password);
+  await keys.press('Enter');
+  await seeTitle(page, 'Tasks Dashboard');
+  await alive(page);
+  await press(link('Inventory'));
+  await press(link('Tags'));
+  await seeTitle(page, 'Tags');
+  const category = page.getByRole('form', { name: 'New Tag Category' });
+  await type('Name', 'Environment', category);
+  await press(category.getByLabel('Virtual Machines'), 'Space');
+  await press(category.getByRole('button', { name: 'Add category' }));
+  await expect(page.getByText('Saved.')).toBeVisible();
+  await type('Name', 'production', page.getByRole('form', { name: 'New Tag', exact: true }));
+  await keys.press('Enter');
+  await expect(page.getByRole('region', { name: 'Environment' })).toContainText('production');
+  await alive(page);
+  await bringInventory(hook);
+
+  await press(link('New Webhook'));
+  await type('Name', 'Zapier');
+  await type('URL', `${hook.inbox}/hooks/vm`);
+  await type('Authorization Type', 'Bearer');
+  await type('Authorization Token', 's3cr3t-token');
+  for (const [place, name, value] of [[2, 'X-Env', 'production'], [3, 'X-Route', 'a'], [4, 'X-Trace', '2']] as const) {
+    await press(toolbar(page, 'Add'), 'Enter', place === 2 ? 'Tab' : 'Shift+Tab');
+    await expect(field(page, 'New header name')).toBeFocused();
+    await keys.type(name);
+    await type(`Header ${place} value`, value);
+  }
+  await press(field(page, 'Check header 4'), 'Space', 'Shift+Tab');
+  await press(field(page, 'Check header 3'), 'Space', 'Shift+Tab');
+  await press(toolbar(page, 'Up'), 'Enter', 'Shift+Tab');
+  await expect(field(page, 'Header 2 name')).toHaveValue('X-Route');
+  await keys.press('Space');
+  await expect(field(page, 'Header 1 name')).toHaveValue('X-Route');
+  await press(toolbar(page, 'Raw'), 'Space');
+  await tabTo(page, field(page, 'Headers as text'));
+  await keys.press('Control+End');
+  await keys.press('Enter');
+  await keys.type('X-Last: z');
+  await press(toolbar(page, 'Raw'), 'Enter', 'Shift+Tab');
+  await expect(field(page, 'Header 5 name')).toHaveValue('X-Last');
+  await press(page.getByRole('button', { name: 'Submit' }));
+  await seeTitle(page, 'Webhook: Zapier');
+
+  await press(link('New Task'));
+  await type('Name', 'Start workflow');
+  await type('Object', 'Zapier');
+  await tabTo(page, field(page, 'Message'));
+  await keys.press('Control+A');
+  await keys.type(template);
+  await press(page.getByRole('button', { name: 'Submit' }));
+  await seeTitle(page, 'Task: Start workflow');
+
+  await press(link('New Event'));
+  await type('Type', 'Virtual Machines');
+  await type('Event', 'Power On');
+  await press(field(page, 'Use Tag'), 'Space');
+  await type('Tag', 'Environment - production');
+  await type('Task', 'Start workflow');
+  await press(page.getByRole('button', { name: 'Submit' }));
+  await seeTitle(page, 'Event: Power On');
+
+  await press(link('Deliveries'));
+  await expect(page.getByText('Every message that a task sends')).toBeVisible();
+  await mark(page);
+  const [, other] = await happen(hook);
+  await seeRequest(hook);
+  await seeOutcome(page, hook, other);
+});

@@ -53,9 +53,19 @@ pub(crate) fn HeaderEditor(field: FieldOf) -> impl IntoView {
     let tell = field.on_change;
     let changed = move || tell.run(editor.with_untracked(Editor::to_text));
     let error = field.error;
+    let shown = Signal::derive(move || {
+        let own = refused.with(|errors| errors.messages("headers"));
+        own.or_else(|| error.get())
+    });
     let area = move || {
         let text = editor.with_untracked(Editor::to_text);
-        let field = FieldOf { initial: text, on_change: adopt, label: "Headers as text".to_owned(), ..field.clone() };
+        let field = FieldOf {
+            initial: text,
+            on_change: adopt,
+            label: "Headers as text".to_owned(),
+            error: shown,
+            ..field.clone()
+        };
         view! {
             <AreaField field=field rows=4 is_code=true hint="One per line, as Name: Value. They are sent in this order."/>
         }
@@ -66,13 +76,10 @@ pub(crate) fn HeaderEditor(field: FieldOf) -> impl IntoView {
         refused.set(result.err().unwrap_or_default());
         changed();
     };
+    // Under the text area the messages are that field's own.
     let messages = move || {
-        let own = refused.with(|errors| errors.0.iter().map(|error| error.message.clone()).collect::<Vec<_>>());
-        let shown = if own.is_empty() && is_grid.get() { error.get().into_iter().collect() } else { own };
-        (!shown.is_empty()).then(|| {
-            view! {
-                <p class="c-hint c-hint--error" role="alert"><Icon name="error"/><span>{shown.join("\n")}</span></p>
-            }
+        is_grid.get().then(|| shown.get())?.map(|message| {
+            view! { <p class="c-hint c-hint--error" id="headers-error"><Icon name="error"/><span>{message}</span></p> }
         })
     };
     let apart = move || {

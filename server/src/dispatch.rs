@@ -37,7 +37,7 @@ const SLOTS: usize = 512;
 const SLOTS_PER_WEBHOOK: usize = 8;
 /// How many attempts of one webhook may be unrecorded at most, in flight or waiting for the commit that records them:
 /// what a kill, or a database that is away, can make arrive twice.
-const UNRECORDED_PER_WEBHOOK: usize = 4 * SLOTS_PER_WEBHOOK;
+const UNRECORDED_PER_WEBHOOK: usize = 2 * SLOTS_PER_WEBHOOK;
 /// How many of a webhook whose last attempt timed out: any number of hanging receivers leaves slots free.
 const SLOTS_HANGING: usize = 1;
 /// How many are claimed in one statement at most.

@@ -142,11 +142,9 @@ pub(crate) fn PageCommands() -> impl IntoView {
                 let menu = fetched.page.with(|page| page.as_ref().map(|page| page.menu.clone()));
                 match menu {
                     // Written only when it differs: a question that is open stays open.
-                    Some(menu) if is_open => {
-                        if written.get_value() != menu {
-                            place.set_inner_html(&menu);
-                            written.set_value(menu);
-                        }
+                    Some(menu) if is_open && written.get_value() != menu => {
+                        place.set_inner_html(&menu);
+                        written.set_value(menu);
                     }
                     // What came with the document stays until somebody goes elsewhere.
                     _ if !is_open && before.is_some() => {

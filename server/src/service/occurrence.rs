@@ -56,20 +56,8 @@ impl Services {
         let tasks: HashMap<i64, Task> = revision::list_at(db, Kind::Task, row.revision_mark).await.map_err(broken)?;
         let started = self.started_by(OccurrenceId(row.id)).await?;
         let scopes = Scopes::load(db, events.iter().map(|(_, event)| event.scope)).await?;
-        let tags: Vec<TagId> =
-            row.object_tags.as_deref().and_then(|tags| serde_json::from_str(tags).ok()).unwrap_or_default();
-        let data: Option<Value> = row.data.as_deref().and_then(|data| serde_json::from_str(data).ok());
-        let of_data = |name: &str| data.as_ref()?.get(name)?.as_str();
-        let facts = Facts {
-            type_id: &row.type_id,
-            event_id: &row.event_id,
-            object: row.object_id.map(ObjectId),
-            tags: &tags,
-            level: of_data("level"),
-            source: of_data("source").unwrap_or(&row.source),
-            about_webhook: row.about_webhook.map(WebhookId),
-            depth: u32::try_from(row.depth).unwrap_or(u32::MAX),
-        };
+        let recalled = Recalled::of(row);
+        let facts = recalled.facts(row);
         let mut considered = Vec::with_capacity(events.len());
         for (id, event) in events {
             let TaskId(task_id) = event.task_id;
@@ -128,5 +116,36 @@ impl Occurrences for Services {
             repeats: u32::try_from(repeats).unwrap_or(u32::MAX),
             considered,
         })
+    }
+}
+
+/// What a stored occurrence holds as text, read once.
+pub(super) struct Recalled {
+    tags: Vec<TagId>,
+    data: Option<Value>,
+}
+
+impl Recalled {
+    /// Text that does not read counts as none: the intake has written it.
+    pub(super) fn of(row: &entity::occurrence::Model) -> Self {
+        Self {
+            tags: row.object_tags.as_deref().and_then(|tags| serde_json::from_str(tags).ok()).unwrap_or_default(),
+            data: row.data.as_deref().and_then(|data| serde_json::from_str(data).ok()),
+        }
+    }
+
+    /// The facts as they were judged.
+    pub(super) fn facts<'a>(&'a self, row: &'a entity::occurrence::Model) -> Facts<'a> {
+        let of_data = |name: &str| self.data.as_ref()?.get(name)?.as_str();
+        Facts {
+            type_id: &row.type_id,
+            event_id: &row.event_id,
+            object: row.object_id.map(ObjectId),
+            tags: &self.tags,
+            level: of_data("level"),
+            source: of_data("source").unwrap_or(&row.source),
+            about_webhook: row.about_webhook.map(WebhookId),
+            depth: u32::try_from(row.depth).unwrap_or(u32::MAX),
+        }
     }
 }

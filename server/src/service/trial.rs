@@ -1,6 +1,7 @@
 //! Trying things out before they are saved: a test message through a webhook as typed, and what an event as typed would
 //! have fired for.
 
+use super::occurrence::Recalled;
 use super::{Services, broken};
 use crate::clock::new_uuid;
 use crate::dispatch::client::Clients;
@@ -10,11 +11,10 @@ use crate::store::{catalog, entity, object, occurrence, tag, webhook};
 use app::error::{AppError, Code};
 use app::view::{Choice, EventMatches, TestAnswer, TestRequest};
 use model::event::{Event, EventDraft, EventScope};
-use model::id::{ObjectId, TagId, WebhookId};
+use model::id::WebhookId;
 use model::matching::{Facts, TaskFacts, judge};
 use model::time::Timestamp;
 use model::webhook::{SecretChange, Webhook};
-use serde_json::Value;
 use std::time::Duration;
 
 /// How far back matches are looked for.
@@ -163,19 +163,8 @@ impl Services {
 }
 
 fn would_fire(event: &Event, row: &entity::occurrence::Model) -> bool {
-    let tags: Vec<TagId> =
-        row.object_tags.as_deref().and_then(|tags| serde_json::from_str(tags).ok()).unwrap_or_default();
-    let data: Option<Value> = row.data.as_deref().and_then(|data| serde_json::from_str(data).ok());
-    let of_data = |name: &str| data.as_ref()?.get(name)?.as_str();
-    let facts = Facts {
-        type_id: &row.type_id,
-        event_id: &row.event_id,
-        object: row.object_id.map(ObjectId),
-        tags: &tags,
-        level: of_data("level"),
-        source: of_data("source").unwrap_or(&row.source),
-        about_webhook: None,
-        depth: 0,
-    };
+    let recalled = Recalled::of(row);
+    // The rules about loops are about a task's webhook, and there is none yet.
+    let facts = Facts { about_webhook: None, depth: 0, ..recalled.facts(row) };
     judge(event, TaskFacts { is_enabled: true, webhook_id: WebhookId(0) }, &facts).is_ok()
 }

@@ -390,28 +390,31 @@ fn attempt_row(one: Settlement) -> attempt::ActiveModel {
     }
 }
 
+/// What [`ListRow`] is read from.
+pub(super) const LIST_COLUMNS: [delivery::Column; 15] = [
+    delivery::Column::Uuid,
+    delivery::Column::Status,
+    delivery::Column::CreatedAt,
+    delivery::Column::WebhookId,
+    delivery::Column::WebhookName,
+    delivery::Column::TaskName,
+    delivery::Column::TypeId,
+    delivery::Column::EventId,
+    delivery::Column::ObjectName,
+    delivery::Column::Attempts,
+    delivery::Column::HttpStatus,
+    delivery::Column::DurationMs,
+    delivery::Column::NextAttemptAt,
+    delivery::Column::Error,
+    delivery::Column::HoldReason,
+];
+
 /// The newest deliveries, newest first.
 pub async fn list_newest(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ListRow>> {
     use delivery::Column;
     Ok(delivery::Entity::find()
         .select_only()
-        .columns([
-            Column::Uuid,
-            Column::Status,
-            Column::CreatedAt,
-            Column::WebhookId,
-            Column::WebhookName,
-            Column::TaskName,
-            Column::TypeId,
-            Column::EventId,
-            Column::ObjectName,
-            Column::Attempts,
-            Column::HttpStatus,
-            Column::DurationMs,
-            Column::NextAttemptAt,
-            Column::Error,
-            Column::HoldReason,
-        ])
+        .columns(LIST_COLUMNS)
         .order_by_desc(Column::Id)
         .limit(limit)
         .into_model()

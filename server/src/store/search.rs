@@ -3,7 +3,7 @@
 //! Every value is bound, never pasted; columns to sort by come from a fixed table.
 
 use super::Result;
-use super::delivery::ListRow;
+use super::delivery::{LIST_COLUMNS, ListRow};
 use super::entity::{delivery, run};
 use model::delivery::Status;
 use model::id::{TaskId, WebhookId};
@@ -78,23 +78,7 @@ pub async fn deliveries(
     let backend = db.get_database_backend();
     let total = filtered(backend, filter).count(db).await?;
     let order = if sort.1 { Order::Desc } else { Order::Asc };
-    let query = filtered(backend, filter).select_only().columns([
-        Column::Uuid,
-        Column::Status,
-        Column::CreatedAt,
-        Column::WebhookId,
-        Column::WebhookName,
-        Column::TaskName,
-        Column::TypeId,
-        Column::EventId,
-        Column::ObjectName,
-        Column::Attempts,
-        Column::HttpStatus,
-        Column::DurationMs,
-        Column::NextAttemptAt,
-        Column::Error,
-        Column::HoldReason,
-    ]);
+    let query = filtered(backend, filter).select_only().columns(LIST_COLUMNS);
     let query = match sort.0 {
         Sort::Time => query.order_by(Column::Id, order),
         Sort::Attempts => query.order_by(Column::Attempts, order).order_by_desc(Column::Id),

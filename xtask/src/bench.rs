@@ -4,7 +4,7 @@
 //! machine's loopback, is bounded in count, and ends by itself.
 
 use crate::dist;
-use crate::shell::{command, output, root, say};
+use crate::shell::{command, output, say};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -39,10 +39,12 @@ impl Drop for Running {
     }
 }
 
-/// Measures, prints, and fails below the floor.
-pub(crate) fn run() -> Result<()> {
-    dist::run()?;
-    let binary = root().join("target/dist/hookwright");
+/// Measures this binary, or else one built now; prints, and fails below the floor.
+pub(crate) fn run(binary: Option<&Path>) -> Result<()> {
+    let binary = match binary {
+        Some(binary) => binary.canonicalize().with_context(|| format!("there is no {}", binary.display()))?,
+        None => dist::run()?,
+    };
     let folder = tempfile::Builder::new().prefix("hookwright-bench-").tempdir()?;
     let record = folder.path().join("inbox.jsonl");
     let inbox =

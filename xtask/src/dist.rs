@@ -3,9 +3,10 @@
 use crate::shell::{cargo, finish, root, say};
 use crate::site;
 use anyhow::Result;
+use std::path::PathBuf;
 
-/// Builds `target/dist/hookwright`.
-pub(crate) fn run() -> Result<()> {
+/// Builds `target/dist/hookwright`, and answers where it is.
+pub(crate) fn run() -> Result<PathBuf> {
     site::build()?;
     say("building the release binary");
     // The files are embedded by a macro that cargo does not see reading them.
@@ -20,5 +21,5 @@ pub(crate) fn run() -> Result<()> {
     let binary = folder.join("hookwright");
     let bytes = std::fs::copy(root().join("target/release/hookwright"), &binary)?;
     println!("{bytes:>9}  {}", binary.display());
-    Ok(())
+    Ok(binary)
 }

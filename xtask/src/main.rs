@@ -17,6 +17,7 @@ mod test;
 mod tool;
 
 use anyhow::{Result, bail};
+use std::path::Path;
 use std::process::ExitCode;
 
 const HELP: &str = "\
@@ -24,7 +25,7 @@ cargo xtask run [OPTIONS OF SERVE]  build and start the console on http://127.0.
 cargo xtask test [STEP…]            every check and test; installs what is missing
 cargo xtask screenshots             a picture of every page: target/screenshots
 cargo xtask dist                    one self-contained release binary: target/dist/hookwright
-cargo xtask bench                   deliveries per second beside a bare client
+cargo xtask bench [BINARY]          deliveries per second beside a bare client; of a binary there is, or a new one
 cargo xtask site                    build the browser half only
 cargo xtask layers                  check who imports whom
 ";
@@ -46,9 +47,9 @@ fn run() -> Result<()> {
     match command.as_str() {
         "run" => run::run(&rest),
         "test" => test::run(&rest),
-        "dist" => dist::run(),
+        "dist" => dist::run().map(drop),
         "screenshots" => test::screenshots(),
-        "bench" => bench::run(),
+        "bench" => bench::run(rest.first().map(Path::new)),
         "site" => site::build().map(drop),
         "layers" => layers::check(),
         "" | "help" | "--help" => {

@@ -22,11 +22,11 @@ use model::id::{TagId, WebhookId};
 use model::matching::Facts;
 use model::occurrence::Occurrence;
 use model::time::Timestamp;
-use rules::{Matched, Rules};
+use rules::{Kept, Matched, Rules};
 use sea_orm::DatabaseTransaction;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -115,7 +115,7 @@ impl Intake {
     /// Starts the worker. It ends when the last handle is gone.
     pub fn start(store: Store, clock: Clock, zone: TimeZone, bell: Arc<Notify>) -> Self {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(Worker { store, clock, zone, bell, full: Mutex::default() }.run(waiting));
+        tokio::spawn(Worker { store, clock, zone, bell, full: HashSet::new(), kept: Kept::default() }.run(waiting));
         Self { jobs }
     }
 
@@ -176,7 +176,8 @@ struct Worker {
     /// Rung when something was queued.
     bell: Arc<Notify>,
     /// The webhooks whose hold was full when this worker last looked: their alarm has been raised.
-    full: Mutex<HashSet<WebhookId>>,
+    full: HashSet<WebhookId>,
+    kept: Kept,
 }
 
 /// An occurrence ready to be written.
@@ -216,7 +217,7 @@ struct Stage {
 }
 
 impl Worker {
-    async fn run(self, mut waiting: mpsc::Receiver<Job>) {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
         while let Some(first) = waiting.recv().await {
             let mut size = first.batch.len();
             let mut group = vec![first];
@@ -230,7 +231,7 @@ impl Worker {
         }
     }
 
-    async fn process(&self, group: Vec<Job>) {
+    async fn process(&mut self, group: Vec<Job>) {
         match self.try_some_times(&group).await {
             Ok(answers) => answer_all(group, answers),
             // One of them may be at fault: each alone, so that the others are not.
@@ -247,7 +248,7 @@ impl Worker {
         }
     }
 
-    async fn try_some_times(&self, group: &[Job]) -> Result<Vec<Answer>, store::Error> {
+    async fn try_some_times(&mut self, group: &[Job]) -> Result<Vec<Answer>, store::Error> {
         let mut tried = 0;
         loop {
             tried += 1;
@@ -261,7 +262,7 @@ impl Worker {
         }
     }
 
-    async fn transact(&self, group: &[Job]) -> Result<Vec<Answer>, store::Error> {
+    async fn transact(&mut self, group: &[Job]) -> Result<Vec<Answer>, store::Error> {
         let now = self.clock.now();
         let txn = self.store.begin().await?;
         let all = || group.iter().flat_map(|job| &job.batch);
@@ -281,7 +282,7 @@ impl Worker {
         let mut stage = Stage {
             now,
             known: Known::load(&txn, references).await?,
-            rules: Rules::load(&txn, all()).await?,
+            rules: Rules::load(&txn, &mut self.kept, all()).await?,
             receipts: receipt::find_many(&txn, &identities, now).await?,
             staged: Vec::new(),
             repeats: BTreeMap::new(),
@@ -314,17 +315,16 @@ impl Worker {
 
     /// Raises an alarm for each webhook that can hold no more, once until it can again.
     async fn raise_alarms(
-        &self,
+        &mut self,
         txn: &DatabaseTransaction,
         stage: &Stage,
         full: &[(WebhookId, String, u32)],
     ) -> Result<(), store::Error> {
-        let fresh: Vec<_> = {
-            let mut known = self.full.lock().unwrap_or_else(PoisonError::into_inner);
-            known.retain(|id| stage.rules.is_holding(*id) != Some(false));
-            full.iter().filter(|(id, ..)| known.insert(*id)).cloned().collect()
-        };
-        for (id, name, depth) in fresh {
+        self.full.retain(|id| stage.rules.is_holding(*id) != Some(false));
+        for (id, name, depth) in full {
+            if !self.full.insert(*id) {
+                continue;
+            }
             let text = format!("The webhook {name} holds as many deliveries as it may; further ones are errors.");
             let occurrence = Occurrence {
                 type_id: "alarms".to_owned(),
@@ -335,7 +335,7 @@ impl Worker {
                 time: None,
                 data: Some(serde_json::json!({ "level": "error", "text": text, "webhook": name })),
             };
-            let event = InternalEvent { occurrence, about_webhook: Some(id), depth: depth + 1 };
+            let event = InternalEvent { occurrence, about_webhook: Some(*id), depth: depth + 1 };
             internal::insert(txn, &event, stage.now).await?;
         }
         Ok(())

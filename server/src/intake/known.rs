@@ -68,19 +68,27 @@ impl Known {
 
     /// Loads every object of a type, for an inventory.
     pub async fn load_type(txn: &DatabaseTransaction, type_id: &str) -> Result<Self, store::Error> {
-        Self::from_rows(txn, object::list_of(txn, type_id).await?, true).await
+        let rows = object::list_of(txn, type_id).await?;
+        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        let mut tags = tag::of_objects(txn, &ids).await?;
+        let rows = rows.into_iter().map(|row| {
+            let tags = tags.remove(&row.id).unwrap_or_default();
+            (row, tags)
+        });
+        Self::from_rows(txn, rows.collect(), true).await
     }
 
-    async fn from_rows(txn: &DatabaseTransaction, rows: Vec<Row>, names_tags: bool) -> Result<Self, store::Error> {
-        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-        let mut tags = if ids.is_empty() { HashMap::new() } else { tag::of_objects(txn, &ids).await? };
+    async fn from_rows(
+        txn: &DatabaseTransaction,
+        rows: Vec<(Row, Vec<TagId>)>,
+        names_tags: bool,
+    ) -> Result<Self, store::Error> {
         let mut known = Self::default();
         if names_tags {
             let tags = tag::list(txn).await?;
             known.tags = std::sync::Arc::new(tags.into_iter().map(|tag| (tag.path(), tag)).collect());
         }
-        for Row { id, type_id, external_id, name, is_gone } in rows {
-            let tags = tags.remove(&id).unwrap_or_default();
+        for (Row { id, type_id, external_id, name, is_gone }, tags) in rows {
             known.add(Object {
                 id: Some(id),
                 type_id,
@@ -221,21 +229,15 @@ impl Known {
 
     /// Writes what is new or changed; afterwards every object has its id.
     pub async fn write(&mut self, txn: &DatabaseTransaction, now: Timestamp) -> Result<(), store::Error> {
-        let new: Vec<_> = self.objects.iter().filter(|object| object.id.is_none()).collect();
-        let new = new.into_iter().map(|object| NewObject {
+        let new = self.objects.iter().filter(|object| object.id.is_none()).map(|object| NewObject {
             type_id: object.type_id.clone(),
             external_id: object.external_id.clone(),
             name: object.name.clone(),
         });
-        let stored = object::insert_many(txn, new.collect(), now).await?;
-        let mut ids: HashMap<_, _> =
-            stored.into_iter().map(|row| ((row.type_id, row.external_id, row.name), row.id)).collect();
+        let mut ids = object::insert_many(txn, new.collect(), now).await?.into_iter();
         for object in &mut self.objects {
             match object.id {
-                None => {
-                    let key = (object.type_id.clone(), object.external_id.clone(), object.name.clone());
-                    object.id = ids.remove(&key);
-                }
+                None => object.id = ids.next(),
                 Some(id) if object.is_changed => {
                     let (external_id, name) = (object.external_id.clone(), object.name.clone());
                     let row = Row { id, type_id: object.type_id.clone(), external_id, name, is_gone: false };

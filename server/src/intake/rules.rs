@@ -1,18 +1,68 @@
 //! What may fire: the events of a group's types, their tasks, and the tasks' webhooks.
 
-use crate::store::{self, event, hold, task, webhook};
+use crate::store::{self, event, hold, revision, task, webhook};
 use model::delivery::{HELD_MAX, HoldReason};
 use model::id::{EventId, TaskId, WebhookId};
 use model::matching::{Facts, Reason, TaskFacts, judge};
 use model::occurrence::Occurrence;
 use sea_orm::DatabaseTransaction;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Type and event.
+type Kind = (String, String);
+
+/// How many kinds are kept: what is reported may be of any kind, in no catalogue too.
+const KINDS_KEPT: usize = 1000;
+
+/// The events and tasks that were loaded for earlier groups: they are what they were as long as no newer revision is.
+#[derive(Default)]
+pub(super) struct Kept {
+    mark: i64,
+    events: HashMap<Kind, Arc<[event::Row]>>,
+    tasks: HashMap<TaskId, Arc<task::Row>>,
+}
+
+impl Kept {
+    /// Has what these kinds may fire.
+    async fn load(&mut self, txn: &DatabaseTransaction, kinds: &BTreeSet<Kind>) -> Result<(), store::Error> {
+        let mark = revision::newest(txn).await?;
+        if mark != self.mark || self.events.len() > KINDS_KEPT {
+            *self = Self { mark, ..Self::default() };
+        }
+        let missing: BTreeSet<_> = kinds.iter().filter(|kind| !self.events.contains_key(*kind)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let types: BTreeSet<_> = missing.iter().map(|(type_id, _)| type_id.clone()).collect();
+        let events: BTreeSet<_> = missing.iter().map(|(_, event_id)| event_id.clone()).collect();
+        let mut found: HashMap<Kind, Vec<event::Row>> =
+            missing.iter().map(|kind| ((*kind).clone(), Vec::new())).collect();
+        let mut ids = BTreeSet::new();
+        for row in event::list_about(txn, types.into_iter().collect(), events.into_iter().collect()).await? {
+            let kind = (row.event.type_id.clone(), row.event.event_id.clone());
+            let Some(rows) = found.get_mut(&kind) else { continue };
+            if !self.tasks.contains_key(&row.event.task_id) {
+                ids.insert(row.event.task_id.0);
+            }
+            rows.push(row);
+        }
+        if !ids.is_empty() {
+            let tasks = task::find_many(txn, ids.into_iter().collect()).await?;
+            self.tasks.extend(tasks.into_iter().map(|(id, row)| (id, Arc::new(row))));
+        }
+        // Last: a kind is there with its tasks, or not at all.
+        self.events.extend(found.into_iter().map(|(kind, rows)| (kind, rows.into())));
+        Ok(())
+    }
+}
 
 /// Loaded once for a group.
 pub(super) struct Rules {
-    /// By type and event.
-    events: HashMap<(String, String), Vec<event::Row>>,
-    tasks: HashMap<TaskId, task::Row>,
+    /// The newest revision there was.
+    pub(super) mark: i64,
+    events: HashMap<Kind, Arc<[event::Row]>>,
+    tasks: HashMap<TaskId, Arc<task::Row>>,
     webhooks: HashMap<WebhookId, webhook::Row>,
     /// How many more deliveries each webhook may hold that holds what is queued.
     room: HashMap<WebhookId, u64>,
@@ -31,28 +81,21 @@ impl Rules {
     /// Loads what these occurrences may fire.
     pub(super) async fn load(
         txn: &DatabaseTransaction,
+        kept: &mut Kept,
         occurrences: impl Iterator<Item = &Occurrence>,
     ) -> Result<Self, store::Error> {
-        let kinds: BTreeSet<_> = occurrences.map(|one| (one.type_id.as_str(), one.event_id.as_str())).collect();
-        let types: BTreeSet<_> = kinds.iter().map(|(type_id, _)| (*type_id).to_owned()).collect();
-        let events: BTreeSet<_> = kinds.iter().map(|(_, event_id)| (*event_id).to_owned()).collect();
-        let mut rules =
-            Self { events: HashMap::new(), tasks: HashMap::new(), webhooks: HashMap::new(), room: HashMap::new() };
-        let mut ids = BTreeSet::new();
-        for row in event::list_about(txn, types.into_iter().collect(), events.into_iter().collect()).await? {
-            if kinds.contains(&(row.event.type_id.as_str(), row.event.event_id.as_str())) {
-                ids.insert(row.event.task_id.0);
-                let kind = (row.event.type_id.clone(), row.event.event_id.clone());
-                rules.events.entry(kind).or_default().push(row);
-            }
-        }
-        if ids.is_empty() {
-            return Ok(rules);
-        }
-        rules.tasks = task::find_many(txn, ids.into_iter().collect()).await?;
-        let ids: BTreeSet<_> = rules.tasks.values().map(|row| row.task.webhook_id.0).collect();
-        rules.webhooks = webhook::find_many(txn, ids.into_iter().collect()).await?;
-        Ok(rules)
+        let kinds: BTreeSet<_> = occurrences.map(|one| (one.type_id.clone(), one.event_id.clone())).collect();
+        kept.load(txn, &kinds).await?;
+        let events: HashMap<_, _> =
+            kinds.into_iter().filter_map(|kind| kept.events.get(&kind).cloned().map(|rows| (kind, rows))).collect();
+        let ids: BTreeSet<_> = events.values().flat_map(|rows| rows.iter().map(|row| row.event.task_id)).collect();
+        let tasks: HashMap<_, _> =
+            ids.into_iter().filter_map(|id| kept.tasks.get(&id).cloned().map(|row| (id, row))).collect();
+        let ids: BTreeSet<_> = tasks.values().map(|row| row.task.webhook_id.0).collect();
+        // Always anew: a webhook is paused and resumed, and its breaker moves, without a revision.
+        let webhooks =
+            if ids.is_empty() { HashMap::new() } else { webhook::find_many(txn, ids.into_iter().collect()).await? };
+        Ok(Self { mark: kept.mark, events, tasks, webhooks, room: HashMap::new() })
     }
 
     /// Counts how many more deliveries of these tasks can be held, where their webhooks hold what is queued.
@@ -77,7 +120,7 @@ impl Rules {
         let mut fired: BTreeMap<TaskId, Vec<EventId>> = BTreeMap::new();
         let mut reasons: BTreeMap<Reason, u32> = BTreeMap::new();
         let kind = (facts.type_id.to_owned(), facts.event_id.to_owned());
-        for row in self.events.get(&kind).into_iter().flatten() {
+        for row in self.events.get(&kind).map(AsRef::as_ref).unwrap_or_default() {
             let Some(task) = self.tasks.get(&row.event.task_id) else { continue };
             let task = TaskFacts { is_enabled: task.task.is_enabled, webhook_id: task.task.webhook_id };
             match judge(&row.event, task, facts) {
@@ -90,7 +133,7 @@ impl Rules {
 
     /// A task that fired, with its webhook.
     pub(super) fn task(&self, id: TaskId) -> Option<(&task::Row, &webhook::Row)> {
-        let row = self.tasks.get(&id)?;
+        let row = self.tasks.get(&id)?.as_ref();
         Some((row, self.webhooks.get(&row.task.webhook_id)?))
     }
 

@@ -6,14 +6,12 @@ use crate::render::{self, Subject};
 use crate::store::delivery;
 use crate::store::occurrence::{self, Cause, NewOccurrence, NewRun};
 use crate::store::receipt::{self, Receipt};
-use crate::store::{self, revision, task};
+use crate::store::{self, task};
 use jiff::tz::TimeZone;
 use model::delivery::ErrorCode;
 use model::id::{OccurrenceId, TaskId, WebhookId};
 use model::matching::Reason;
 use sea_orm::DatabaseTransaction;
-use std::collections::HashMap;
-use uuid::Uuid;
 
 /// What was written.
 #[derive(Default)]
@@ -37,7 +35,7 @@ pub(super) async fn write(
     stage.known.write(txn, stage.now).await?;
     let started: Vec<_> =
         stage.staged.iter().map(|staged| u32::try_from(staged.matched.fired.len()).unwrap_or(u32::MAX)).collect();
-    let mark = revision::newest(txn).await?;
+    let mark = stage.rules.mark;
     let rows = stage.staged.iter().zip(&started).map(|(staged, started)| occurrence_row(stage, staged, *started, mark));
     let occurrences = occurrence::insert_many(txn, rows.collect()).await?;
     let full = start_runs(txn, stage, &occurrences, zone).await?;
@@ -109,7 +107,7 @@ struct Planned {
 async fn start_runs(
     txn: &DatabaseTransaction,
     stage: &mut Stage,
-    occurrences: &HashMap<Uuid, OccurrenceId>,
+    occurrences: &[OccurrenceId],
     zone: &TimeZone,
 ) -> Result<Vec<(WebhookId, String, u32)>, store::Error> {
     let planned = plan(stage, occurrences);
@@ -121,8 +119,7 @@ async fn start_runs(
     let date = render::date(stage.now, zone);
     let mut deliveries = Vec::with_capacity(planned.len());
     let mut full = Vec::new();
-    for one in planned {
-        let Some(run_id) = runs.get(&one.run.uuid) else { continue };
+    for (one, run_id) in planned.iter().zip(runs) {
         let Some(webhook_id) = stage.rules.task(one.task_id).map(|(_, webhook)| webhook.id) else { continue };
         let hold = stage.rules.hold(webhook_id);
         let Some((task, webhook)) = stage.rules.task(one.task_id) else { continue };
@@ -137,7 +134,7 @@ async fn start_runs(
             data: staged.occurrence.data.as_ref(),
             depth: staged.depth,
         };
-        let mut delivery = render::delivery(stage.now, &date, *run_id, &task.task, webhook, &subject);
+        let mut delivery = render::delivery(stage.now, &date, run_id, &task.task, webhook, &subject);
         match hold {
             Ok(reason) => delivery.hold = reason,
             Err(_) => {
@@ -155,10 +152,9 @@ async fn start_runs(
     Ok(full)
 }
 
-fn plan(stage: &Stage, occurrences: &HashMap<Uuid, OccurrenceId>) -> Vec<Planned> {
+fn plan(stage: &Stage, occurrences: &[OccurrenceId]) -> Vec<Planned> {
     let mut planned = Vec::new();
-    for (place, staged) in stage.staged.iter().enumerate() {
-        let Some(occurrence_id) = occurrences.get(&staged.uuid) else { continue };
+    for (place, (staged, occurrence_id)) in stage.staged.iter().zip(occurrences).enumerate() {
         for (task_id, event_ids) in &staged.matched.fired {
             let Some((row, _)) = stage.rules.task(*task_id) else { continue };
             let run = NewRun {

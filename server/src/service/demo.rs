@@ -129,7 +129,7 @@ async fn make_example(services: &Services, receiver: &str, example: &Example) ->
     let mut draft = EventDraft { event: example.event.into(), task: task.to_string(), ..EventDraft::new_form() };
     if let Some(name) = example.object {
         let found = object::find_named(services.store.read(), "vms", Vec::new(), vec![name.to_owned()]).await;
-        if let Some(row) = found.map_err(failed)?.first() {
+        if let Some((row, _)) = found.map_err(failed)?.first() {
             draft.object = row.id.to_string();
         }
     }

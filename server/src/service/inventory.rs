@@ -131,8 +131,8 @@ async fn write_object(
     match id {
         None => {
             let new = NewObject { type_id: type_id.to_owned(), external_id, name };
-            let rows = object::insert_many(txn, vec![new], now).await.map_err(taken)?;
-            rows.first().map(|row| row.id).ok_or_else(|| AppError::new(Code::Internal, "The object was not stored."))
+            let ids = object::insert_many(txn, vec![new], now).await.map_err(taken)?;
+            ids.first().copied().ok_or_else(|| AppError::new(Code::Internal, "The object was not stored."))
         }
         Some(id) => {
             let row = object::Row { id, type_id: type_id.to_owned(), external_id, name, is_gone: false };

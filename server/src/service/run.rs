@@ -192,7 +192,6 @@ pub(super) const SAMPLE: Subject<'static> = Subject {
 };
 
 async fn start_run(txn: &DatabaseTransaction, run: NewRun, now: Timestamp) -> Result<RunId, AppError> {
-    let uuid = run.uuid;
-    let runs = occurrence::insert_runs(txn, vec![run], now).await.map_err(broken)?;
-    runs.get(&uuid).copied().ok_or_else(|| AppError::new(Code::Internal, "The run was not stored. Try again."))
+    let ids = occurrence::insert_runs(txn, vec![run], now).await.map_err(broken)?;
+    ids.first().copied().ok_or_else(|| AppError::new(Code::Internal, "The run was not stored. Try again."))
 }

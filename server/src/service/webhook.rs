@@ -173,7 +173,7 @@ async fn name_object(txn: &DatabaseTransaction, id: WebhookId, name: &str, now: 
 
 async fn find_object(txn: &DatabaseTransaction, id: WebhookId) -> Result<Option<object::Row>, AppError> {
     let found = object::find_named(txn, WEBHOOKS, vec![id.to_string()], Vec::new()).await.map_err(broken)?;
-    Ok(found.into_iter().next())
+    Ok(found.into_iter().next().map(|(row, _)| row))
 }
 
 /// Deletes one, unless something uses it; what waits for it is given up.

@@ -15,6 +15,9 @@ pub const SQLITE_FILE: &str = "hookwright.db";
 /// The advisory lock that keeps two processes from migrating one PostgreSQL at once: "hookwrig" in ASCII.
 const MIGRATION_LOCK: i64 = 0x686f_6f6b_7772_6967;
 
+/// How many prepared statements a connection keeps: groups of each size are statements of their own.
+const STATEMENTS_KEPT: usize = 400;
+
 /// Opens the SQLite file in `data_dir`, making it if there is none.
 pub async fn open_sqlite(data_dir: &Path) -> Result<Store> {
     let file = data_dir.join(SQLITE_FILE);
@@ -31,6 +34,8 @@ async fn connect_sqlite(file: &Path, connections: u32, is_writer: bool) -> Resul
         .max_connections(connections)
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
+        // There is no network that could have broken it, and each test would cost two switches of threads.
+        .test_before_acquire(false)
         .map_sqlx_sqlite_opts(move |_| {
             SqliteConnectOptions::new()
                 .filename(&file)
@@ -39,6 +44,7 @@ async fn connect_sqlite(file: &Path, connections: u32, is_writer: bool) -> Resul
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(Duration::from_secs(10))
+                .statement_cache_capacity(STATEMENTS_KEPT)
                 .pragma("query_only", if is_writer { "OFF" } else { "ON" })
                 .optimize_on_close(is_writer, None)
         })
@@ -57,7 +63,10 @@ pub async fn open_postgres(url: &str) -> Result<Store> {
         .record_stmt_in_spans(false)
         .map_sqlx_postgres_opts(|options: PgConnectOptions| {
             // A commit that was answered is on disk, whatever the server's default says.
-            options.application_name("hookwright").options([("synchronous_commit", "on")])
+            options
+                .application_name("hookwright")
+                .statement_cache_capacity(STATEMENTS_KEPT)
+                .options([("synchronous_commit", "on")])
         });
     let pool = Database::connect(options).await?;
     Ok(Store { writer: pool.clone(), reader: pool })

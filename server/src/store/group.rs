@@ -1,36 +1,72 @@
 //! Rows written in groups: the cost of a write is its statements, not its commit.
 //!
-//! Group sizes are fixed, because each size is another SQL text and the statement cache is small; the largest stays
-//! far below SQLite's 32,766 bind parameters.
+//! Each size is another SQL text, and the statement cache holds a few hundred: small groups, the usual ones, have a
+//! text each; larger ones are put together from a few sizes. The largest stays far below SQLite's 32,766 bind parameters.
 
 use super::Result;
-use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, Insert, IntoActiveModel, sea_query::OnConflict};
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, Insert, IntoActiveModel, PrimaryKeyTrait,
+    QueryTrait, sea_query::OnConflict,
+};
 
-const SIZES: [usize; 4] = [100, 32, 8, 1];
+/// Up to here a group is one statement.
+const SMALL: usize = 16;
+const LARGE: [usize; 4] = [100, 64, 32, SMALL];
 
-/// Splits into groups of the fixed sizes, keeping the order.
+/// Splits into groups that are written with a statement each, keeping the order.
 pub(super) fn split<T>(mut rows: Vec<T>) -> Vec<Vec<T>> {
     let mut groups = Vec::new();
-    for size in SIZES {
-        while rows.len() >= size {
-            let rest = rows.split_off(size);
-            groups.push(std::mem::replace(&mut rows, rest));
-        }
+    while rows.len() > SMALL {
+        let size = LARGE.into_iter().find(|size| *size <= rows.len()).unwrap_or(SMALL);
+        let rest = rows.split_off(size);
+        groups.push(std::mem::replace(&mut rows, rest));
+    }
+    if !rows.is_empty() {
+        groups.push(rows);
     }
     groups
 }
 
-/// Inserts the rows and answers them as stored, in no particular order.
-pub(super) async fn insert_returning<A>(db: &impl ConnectionTrait, rows: Vec<A>) -> Result<Vec<Stored<A>>>
+/// The values for an `IN`, the last one repeated up to a power of two: few sizes, so few SQL texts.
+pub(super) fn padded<T: Clone>(mut values: Vec<T>) -> Vec<T> {
+    if let Some(last) = values.last().cloned() {
+        values.resize(values.len().next_power_of_two(), last);
+    }
+    values
+}
+
+/// `$first, …`: the places of `count` values.
+pub(super) fn places(first: usize, count: usize) -> String {
+    let places: Vec<_> = (first..first + count).map(|place| format!("${place}")).collect();
+    places.join(", ")
+}
+
+/// Inserts the rows and answers their ids, in their order: both databases number the rows of a statement upwards.
+pub(super) async fn insert_for_ids<A>(db: &impl ConnectionTrait, rows: Vec<A>) -> Result<Vec<i64>>
 where
     A: ActiveModelTrait + Send,
-    Stored<A>: IntoActiveModel<A>,
+    <A::Entity as EntityTrait>::PrimaryKey: PrimaryKeyTrait<ValueType = i64>,
+    <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
 {
-    let mut stored = Vec::with_capacity(rows.len());
+    let mut ids = Vec::with_capacity(rows.len());
     for group in split(rows) {
-        stored.extend(Insert::many(group).exec_with_returning(db).await?);
+        let count = i64::try_from(group.len()).unwrap_or(i64::MAX);
+        let insert = Insert::many(group);
+        if db.get_database_backend() == DbBackend::Sqlite {
+            // One writer, so without gaps: the last id tells them all, where each row answered would wake this thread.
+            let done = db.execute(&insert.into_query()).await?;
+            let last = i64::try_from(done.last_insert_id()).unwrap_or_default();
+            if done.rows_affected() != count.unsigned_abs() {
+                return Err(DbErr::RecordNotInserted.into());
+            }
+            ids.extend(last - count + 1..=last);
+        } else {
+            let mut of_group = insert.exec_with_returning_keys(db).await?;
+            of_group.sort_unstable();
+            ids.extend(of_group);
+        }
     }
-    Ok(stored)
+    Ok(ids)
 }
 
 /// Inserts the rows; those that conflict as described are treated as it says. Answers how many were written.
@@ -49,16 +85,18 @@ where
     Ok(written)
 }
 
-/// The stored form of a row.
-pub(super) type Stored<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::Model;
-
 #[cfg(test)]
 mod tests {
     #[test]
-    fn groups_have_fixed_sizes_and_keep_the_order() {
-        let groups = super::split((0..243).collect());
-        let sizes: Vec<_> = groups.iter().map(Vec::len).collect();
-        assert_eq!(sizes, [100, 100, 32, 8, 1, 1, 1]);
-        assert_eq!(groups.concat(), (0..243).collect::<Vec<_>>());
+    fn groups_have_few_sizes_and_keep_the_order() {
+        for count in 0..1000 {
+            let groups = super::split((0..count).collect());
+            assert_eq!(groups.concat(), (0..count).collect::<Vec<_>>());
+        }
+        let sizes = |count: usize| super::split(vec![(); count]).iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(sizes(0), [0; 0]);
+        assert_eq!(sizes(15), [15]);
+        assert_eq!(sizes(17), [16, 1]);
+        assert_eq!(sizes(243), [100, 100, 32, 11]);
     }
 }

@@ -2,12 +2,12 @@
 
 use super::entity::{event, object};
 use super::{Result, group};
-use model::id::ObjectId;
+use model::id::{ObjectId, TagId};
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Statement, Value,
     sea_query::Expr,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,24 +39,51 @@ impl From<object::Model> for Row {
     }
 }
 
-/// The objects of a type with any of these external ids or names.
+/// The objects of a type with any of these external ids or names, each with the tags it carries.
 pub async fn find_named(
     db: &impl ConnectionTrait,
     type_id: &str,
     external_ids: Vec<String>,
     names: Vec<String>,
-) -> Result<Vec<Row>> {
-    // Two queries, an index each: one with OR reads every object of the type on SQLite.
-    let of_type = || object::Entity::find().filter(object::Column::TypeId.eq(type_id));
-    let mut rows = BTreeMap::new();
-    if !external_ids.is_empty() {
-        let found = of_type().filter(object::Column::ExternalId.is_in(external_ids)).all(db).await?;
-        rows.extend(found.into_iter().map(|row| (row.id, Row::from(row))));
+) -> Result<Vec<(Row, Vec<TagId>)>> {
+    #[derive(FromQueryResult)]
+    struct Found {
+        id: i64,
+        external_id: Option<String>,
+        name: String,
+        gone_at: Option<i64>,
+        tags: Option<String>,
     }
-    if !names.is_empty() {
-        let found = of_type().filter(object::Column::Name.is_in(names)).all(db).await?;
-        rows.extend(found.into_iter().map(|row| (row.id, Row::from(row))));
+    let mut values = vec![Value::from(type_id)];
+    // One statement of two halves, an index each: one with OR reads every object of the type on SQLite.
+    let mut halves = Vec::new();
+    for (column, wanted) in [("external_id", external_ids), ("name", names)] {
+        if wanted.is_empty() {
+            continue;
+        }
+        let wanted = group::padded(wanted);
+        let places = group::places(values.len() + 1, wanted.len());
+        halves.push(format!(
+            "SELECT id, external_id, name, gone_at, (SELECT string_agg(CAST(t.tag_id AS TEXT), ',') FROM object_tag t \
+             WHERE t.object_id = object.id) AS tags FROM object WHERE type_id = $1 AND {column} IN ({places})"
+        ));
+        values.extend(wanted.into_iter().map(Value::from));
     }
+    if halves.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = halves.join(" UNION ALL ");
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+    let read = |found: Found| {
+        let Found { id, external_id, name, gone_at, tags } = found;
+        let tags = tags.as_deref().unwrap_or_default().split(',').filter_map(|tag| tag.parse().ok());
+        let mut tags: Vec<_> = tags.map(TagId).collect();
+        tags.sort_unstable();
+        let row = Row { id: ObjectId(id), type_id: type_id.to_owned(), external_id, name, is_gone: gone_at.is_some() };
+        (id, (row, tags))
+    };
+    // By id: both halves may have found it.
+    let rows: BTreeMap<_, _> = Found::find_by_statement(statement).all(db).await?.into_iter().map(read).collect();
     Ok(rows.into_values().collect())
 }
 
@@ -85,8 +112,8 @@ pub struct NewObject {
     pub name: String,
 }
 
-/// Makes objects and answers them. `Conflict` if another node has just made one with the same external id.
-pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewObject>, now: Timestamp) -> Result<Vec<Row>> {
+/// Makes objects and answers their ids, in their order. `Conflict` if another node has just made one with the same external id.
+pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewObject>, now: Timestamp) -> Result<Vec<ObjectId>> {
     let row = |new: NewObject| object::ActiveModel {
         id: NotSet,
         type_id: Set(new.type_id),
@@ -96,8 +123,8 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewObject>, now: Ti
         updated_at: Set(now.0),
         gone_at: Set(None),
     };
-    let stored = group::insert_returning(db, new.into_iter().map(row).collect()).await?;
-    Ok(stored.into_iter().map(Row::from).collect())
+    let ids = group::insert_for_ids(db, new.into_iter().map(row).collect()).await?;
+    Ok(ids.into_iter().map(ObjectId).collect())
 }
 
 /// Gives an object another name or external id, and marks it gone or back.

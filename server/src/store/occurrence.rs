@@ -8,7 +8,6 @@ use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement,
 };
-use std::collections::HashMap;
 use uuid::Uuid;
 
 /// A new occurrence.
@@ -39,8 +38,8 @@ pub struct NewOccurrence {
     pub about_webhook: Option<WebhookId>,
 }
 
-/// Stores occurrences: the id of each by its public one.
-pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewOccurrence>) -> Result<HashMap<Uuid, OccurrenceId>> {
+/// Stores occurrences; answers their ids, in their order.
+pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewOccurrence>) -> Result<Vec<OccurrenceId>> {
     let row = |new: NewOccurrence| occurrence::ActiveModel {
         id: NotSet,
         uuid: Set(new.uuid),
@@ -61,8 +60,8 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewOccurrence>) -> 
         revision_mark: Set(new.revision_mark),
         about_webhook: Set(new.about_webhook.map(|id| id.0)),
     };
-    let stored = group::insert_returning(db, new.into_iter().map(row).collect()).await?;
-    Ok(stored.into_iter().map(|row| (row.uuid, OccurrenceId(row.id))).collect())
+    let ids = group::insert_for_ids(db, new.into_iter().map(row).collect()).await?;
+    Ok(ids.into_iter().map(OccurrenceId).collect())
 }
 
 /// A new run of a task.
@@ -101,8 +100,8 @@ impl Cause {
     }
 }
 
-/// Stores runs that start now: the id of each by its public one.
-pub async fn insert_runs(db: &impl ConnectionTrait, new: Vec<NewRun>, now: Timestamp) -> Result<HashMap<Uuid, RunId>> {
+/// Stores runs that start now; answers their ids, in their order.
+pub async fn insert_runs(db: &impl ConnectionTrait, new: Vec<NewRun>, now: Timestamp) -> Result<Vec<RunId>> {
     let row = |new: NewRun| {
         let (cause, caused_by, occurrence_id) = new.cause.columns();
         run::ActiveModel {
@@ -119,59 +118,45 @@ pub async fn insert_runs(db: &impl ConnectionTrait, new: Vec<NewRun>, now: Times
             ended_at: Set(None),
         }
     };
-    let stored = group::insert_returning(db, new.into_iter().map(row).collect()).await?;
-    Ok(stored.into_iter().map(|row| (row.uuid, RunId(row.id))).collect())
-}
-
-/// A run that has just ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndedRun {
-    /// Its task, unless that is gone.
-    pub task_id: Option<TaskId>,
-    /// Whether every delivery was sent.
-    pub has_succeeded: bool,
-    /// When it began.
-    pub started_at: Timestamp,
+    let ids = group::insert_for_ids(db, new.into_iter().map(row).collect()).await?;
+    Ok(ids.into_iter().map(RunId).collect())
 }
 
 /// Ends those of these runs whose deliveries are all settled: `succeeded` if all were sent, else `failed`. Tasks that
 /// are deleted after running are finished with them.
-pub async fn end_settled_runs(db: &impl ConnectionTrait, run_ids: &[RunId], now: Timestamp) -> Result<Vec<EndedRun>> {
+pub async fn end_settled_runs(db: &impl ConnectionTrait, run_ids: &[RunId], now: Timestamp) -> Result<()> {
     #[derive(FromQueryResult)]
     struct Ended {
         task_id: Option<i64>,
         status: String,
         started_at: i64,
+        claimed_at: Option<i64>,
     }
     if run_ids.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
-    let places: Vec<_> = (2..run_ids.len() + 2).map(|place| format!("${place}")).collect();
+    let run_ids = group::padded(run_ids.to_vec());
     let sql = format!(
         "UPDATE run SET ended_at = $1, status = CASE WHEN EXISTS \
          (SELECT 1 FROM delivery d WHERE d.run_id = run.id AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END \
          WHERE id IN ({}) AND status = 'running' AND NOT EXISTS \
          (SELECT 1 FROM delivery d WHERE d.run_id = run.id AND d.status IN ('queued', 'running', 'held')) \
-         RETURNING task_id, status, started_at",
-        places.join(", ")
+         RETURNING task_id, status, started_at, \
+         (SELECT t.claimed_at FROM task t WHERE t.id = run.task_id AND t.deletes_after_running) AS claimed_at",
+        group::places(2, run_ids.len())
     );
     let values = std::iter::once(now.0).chain(run_ids.iter().map(|id| id.0));
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values.map(sea_orm::Value::from));
-    let rows = Ended::find_by_statement(statement).all(db).await?;
-    let ended: Vec<_> = rows
-        .into_iter()
-        .map(|row| EndedRun {
-            task_id: row.task_id.map(TaskId),
-            has_succeeded: row.status == "succeeded",
-            started_at: Timestamp(row.started_at),
-        })
-        .collect();
-    for run in &ended {
-        if let Some(task_id) = run.task_id {
-            super::task::finish_claimed(db, task_id, run.started_at, run.has_succeeded, now).await?;
+    for row in Ended::find_by_statement(statement).all(db).await? {
+        // Seldom: a query for each run would cost more than all the rest.
+        if let Some(task_id) = row.task_id
+            && row.claimed_at == Some(row.started_at)
+        {
+            let has_succeeded = row.status == "succeeded";
+            super::task::finish_claimed(db, TaskId(task_id), Timestamp(row.started_at), has_succeeded, now).await?;
         }
     }
-    Ok(ended)
+    Ok(())
 }
 
 /// The occurrence with this public id.

@@ -8,7 +8,7 @@ use super::{Error, Result};
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait, Statement,
 };
 use serde::Serialize;
@@ -36,6 +36,9 @@ impl Kind {
     }
 }
 
+/// The advisory lock of who notes a revision: "revision" in ASCII.
+const ORDER_LOCK: i64 = 0x7265_7669_7369_6f6e;
+
 fn json(error: &serde_json::Error) -> Error {
     Error::Other(DbErr::Json(error.to_string()))
 }
@@ -50,6 +53,10 @@ pub(super) async fn note<T: Serialize + Sync>(
     now: Timestamp,
 ) -> Result<()> {
     let document = document.map(serde_json::to_string).transpose().map_err(|error| json(&error))?;
+    if db.get_database_backend() == DbBackend::Postgres {
+        // Numbered in the order of their commits: one that appears after a newer one would never be noticed.
+        db.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({ORDER_LOCK})")).await?;
+    }
     let row = revision::ActiveModel {
         id: NotSet,
         kind: Set(kind.as_str().to_owned()),
@@ -62,7 +69,8 @@ pub(super) async fn note<T: Serialize + Sync>(
     Ok(())
 }
 
-/// The newest revision there is: what is matched now is matched by this state.
+/// The newest revision there is: as long as it stays that, webhooks, tasks and events are what they were, but for what
+/// holds a webhook.
 pub async fn newest(db: &impl ConnectionTrait) -> Result<i64> {
     #[derive(FromQueryResult)]
     struct Newest {

@@ -117,9 +117,11 @@ on_both! {
         let tag = server.tag("Environment", "production").await;
         let webhook = server.webhook("w", &inbox.url, |_| ()).await;
         let task = server.task("fires", webhook, "", false).await;
-        let once = server.task("once", webhook, "", true).await;
         let off = server.task("off", webhook, "", false).await;
         server.post(&key, &vm("other")).await;
+        // Nobody answers there: its one run does not end, and so it stays.
+        let nowhere = server.webhook("nowhere", "http://127.0.0.1:9/", |draft| draft.retries = "5".into()).await;
+        let once = server.task("once", nowhere, "", true).await;
         let by = [
             ("fires", server.event(task).await),
             ("tag_missing", server.event_of(task, |draft| (draft.use_tag, draft.tag) = ("true".into(), tag.clone())).await),
@@ -134,7 +136,7 @@ on_both! {
         assert_eq!(started(&server, &key, &vm("web")).await, 2);
         let (_, answer) = server.post(&key, &vm("web")).await;
         let id = answer["occurrences"][0]["id"].as_str().expect("an id").to_owned();
-        server.deliveries_until(|rows| rows.len() == 3 && rows.iter().all(|row| row.status.is_settled())).await;
+        server.deliveries_until(|rows| rows.iter().filter(|row| row.status.is_settled()).count() == 2).await;
         // What changes afterwards changes nothing of the explanation.
         server.services.backend().events.delete(by.iter().map(|(_, id)| *id).take(3).collect()).await.expect("deleted");
         let (status, why) = server.call("GET", &format!("/api/v1/occurrences/{id}/why"), &reader, None).await;

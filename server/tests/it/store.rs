@@ -4,6 +4,7 @@ use crate::harness::TestStore;
 use crate::on_both;
 use migrations::Migrator;
 use model::access::Role;
+use model::id::{TaskId, WebhookId};
 use model::time::Timestamp;
 use model::webhook::WebhookDraft;
 use sea_orm::{ConnectionTrait, Statement};
@@ -16,12 +17,34 @@ use std::collections::HashSet;
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
-async fn add_webhook(test: &TestStore) -> model::id::WebhookId {
+async fn add_webhook(test: &TestStore) -> WebhookId {
     let draft = WebhookDraft { name: "w".into(), url: "http://127.0.0.1:9/".into(), ..WebhookDraft::default() };
     let checked = draft.parse(None).expect("valid");
     webhook::insert(test.store.write(), &checked, new_uuid(NOW), webhook::Secrets::default(), NOW)
         .await
         .expect("inserted")
+}
+
+fn happened() -> NewOccurrence {
+    NewOccurrence {
+        uuid: new_uuid(NOW),
+        type_id: "vms".into(),
+        event_id: "poweron".into(),
+        object_id: None,
+        object_external_id: None,
+        object_name: None,
+        external_id: None,
+        source: "test".into(),
+        occurred_at: None,
+        received_at: NOW,
+        data: None,
+        tasks_started: 1,
+        object_tags: None,
+        reasons: "{}".into(),
+        depth: 0,
+        revision_mark: 0,
+        about_webhook: None,
+    }
 }
 
 /// Queues `count` deliveries of one run.
@@ -37,40 +60,15 @@ async fn queue(test: &TestStore, count: usize) {
         message: String::new(),
     };
     let task_id = task::insert(db, &new, NOW).await.expect("a task");
-    let uuid = new_uuid(NOW);
-    let occurrences = occurrence::insert_many(
-        db,
-        vec![NewOccurrence {
-            uuid,
-            type_id: "vms".into(),
-            event_id: "poweron".into(),
-            object_id: None,
-            object_external_id: None,
-            object_name: None,
-            external_id: None,
-            source: "test".into(),
-            occurred_at: None,
-            received_at: NOW,
-            data: None,
-            tasks_started: 1,
-            object_tags: None,
-            reasons: "{}".into(),
-            depth: 0,
-            revision_mark: 0,
-            about_webhook: None,
-        }],
-    )
-    .await
-    .expect("an occurrence");
-    let run_uuid = new_uuid(NOW);
+    let occurrences = occurrence::insert_many(db, vec![happened()]).await.expect("an occurrence");
     let run = NewRun {
-        uuid: run_uuid,
+        uuid: new_uuid(NOW),
         task_id: Some(task_id),
         task_name: "t".into(),
-        cause: Cause::Occurrence(occurrences[&uuid]),
+        cause: Cause::Occurrence(occurrences[0]),
         event_ids: Vec::new(),
     };
-    let run_id = occurrence::insert_runs(db, vec![run], NOW).await.expect("a run")[&run_uuid];
+    let run_id = occurrence::insert_runs(db, vec![run], NOW).await.expect("a run")[0];
     let one = |_| NewDelivery {
         uuid: new_uuid(NOW),
         run_id,
@@ -101,9 +99,9 @@ on_both! {
         queue(&test, 20).await;
         let claim = async |room: Room| {
             let until = Timestamp(NOW.0 + 100);
-            delivery::claim(&test.store, uuid::Uuid::nil(), NOW, until, &room).await.expect("claims").len()
+            delivery::claim(test.store.write(), uuid::Uuid::nil(), NOW, until, &room).await.expect("claims").len()
         };
-        let webhook = model::id::WebhookId(1);
+        let webhook = WebhookId(1);
         assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: vec![(webhook, 0)] }).await, 0);
         assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: vec![(webhook, 3)] }).await, 3);
         assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: Vec::new() }).await, 8);
@@ -153,7 +151,7 @@ on_both! {
                 let mut mine = Vec::new();
                 loop {
                     let owner = new_uuid(NOW);
-                    let claimed = delivery::claim(&store, owner, NOW, Timestamp(NOW.0 + 1), &room(7)).await.expect("claims");
+                    let claimed = delivery::claim(store.write(), owner, NOW, Timestamp(NOW.0 + 1), &room(7)).await.expect("claims");
                     if claimed.is_empty() {
                         return mine;
                     }
@@ -172,7 +170,7 @@ on_both! {
     async fn a_lease_that_has_run_out_is_claimed_again(test: TestStore) {
         queue(&test, 1).await;
         let store = &test.store;
-        let claim = |now: i64| async move { delivery::claim(store, uuid::Uuid::nil(), Timestamp(now), Timestamp(now + 100 - 5_000), &room(9)).await };
+        let claim = |now: i64| async move { delivery::claim(store.write(), uuid::Uuid::nil(), Timestamp(now), Timestamp(now + 100 - 5_000), &room(9)).await };
         assert_eq!(claim(NOW.0).await.expect("claims").len(), 1);
         assert_eq!(delivery::release_expired(test.store.write(), Timestamp(NOW.0 + 99), false).await.expect("none"), 0);
         assert_eq!(claim(NOW.0 + 99).await.expect("nothing").len(), 0);
@@ -215,6 +213,20 @@ on_both! {
         assert!(insert("any").await.is_ok());
     }
 
+    async fn rows_written_together_answer_each_its_own_id(test: TestStore) {
+        let db = test.store.write();
+        for count in [1, 16, 17, 131] {
+            let rows: Vec<_> = (0..count).map(|_| happened()).collect();
+            let uuids: Vec<_> = rows.iter().map(|row| row.uuid).collect();
+            let ids = occurrence::insert_many(db, rows).await.expect("stored");
+            assert_eq!(ids.len(), count);
+            for (id, uuid) in ids.into_iter().zip(uuids) {
+                let row = occurrence::find_by_id(db, id).await.expect("asked").expect("is there");
+                assert_eq!(row.uuid, uuid);
+            }
+        }
+    }
+
     async fn what_was_there_before_revisions_gets_its_first(test: TestStore) {
         queue(&test, 1).await;
         let db = test.store.write();
@@ -227,6 +239,32 @@ on_both! {
         let target: Option<webhook::Target> = revision::find(db, revision::Kind::Webhook, 1, 1).await.expect("read");
         assert_eq!(target.map(|target| target.url), Some("http://127.0.0.1:9/".to_owned()));
     }
+}
+
+#[tokio::test]
+async fn a_revision_is_never_seen_after_a_newer_one() {
+    let test = TestStore::postgres().await;
+    queue(&test, 1).await;
+    let change = async |is_enabled: bool| {
+        let txn = test.store.begin().await.expect("a transaction");
+        task::set_enabled(&txn, TaskId(1), is_enabled, NOW).await.expect("noted");
+        txn
+    };
+    let first = change(false).await;
+    let seen = revision::newest(test.store.read()).await.expect("asked");
+    let delete = async {
+        let txn = test.store.begin().await.expect("a transaction");
+        webhook::delete(&txn, WebhookId(1), NOW).await.expect("noted");
+        txn.commit().await.expect("the second");
+    };
+    let mut delete = std::pin::pin!(delete);
+    // The second waits with its number until the first is there.
+    let waited = tokio::time::timeout(std::time::Duration::from_millis(200), &mut delete).await;
+    assert!(waited.is_err());
+    assert_eq!(revision::newest(test.store.read()).await.expect("asked"), seen);
+    first.commit().await.expect("the first");
+    delete.await;
+    assert_eq!(revision::newest(test.store.read()).await.expect("asked"), seen + 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,13 +1,16 @@
 //! The dispatcher: claims what is due, sends it, settles it; for ever, until told to stop.
 //!
 //! ```text
-//! claim (one update, a lease each) -> send (network, no transaction open) -> settle (attempt + next state)
+//! turn: settle what has ended (attempt + next state), claim what is due (a lease each)   one transaction
+//! send: one task for each delivery                                                        network, nothing open
 //! ```
 //!
-//! It wakes when something is queued, when something falls due, when a slot becomes free, and at least once a second.
-//! A worker that dies leaves a lease; whoever sweeps next puts the delivery back. At-least-once is the contract.
+//! One loop takes turns: when something has ended, is queued or falls due, and at least once a second. What ends while
+//! a turn is written shares the next. A worker that dies leaves a lease; whoever sweeps next puts the delivery back.
+//! At-least-once is the contract.
 
 pub mod client;
+mod lane;
 pub mod send;
 mod settle;
 
@@ -18,12 +21,13 @@ use crate::store::hold;
 use crate::store::revision::{self, Kind};
 use crate::store::webhook::{self, Row, Target};
 use client::Clients;
+use lane::Lanes;
 use model::delivery::{ErrorCode, Outcome, after_attempt};
 use model::id::WebhookId;
+use model::time::Timestamp;
 use send::Outgoing;
-use settle::Settler;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -31,80 +35,40 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-/// How many deliveries are in flight at most.
-const SLOTS: usize = 512;
-/// How many of one webhook.
-const SLOTS_PER_WEBHOOK: usize = 8;
-/// How many attempts of one webhook may be unrecorded at most, in flight or waiting for the commit that records them:
-/// what a kill, or a database that is away, can make arrive twice.
-const UNRECORDED_PER_WEBHOOK: usize = 2 * SLOTS_PER_WEBHOOK;
-/// How many of a webhook whose last attempt timed out: any number of hanging receivers leaves slots free.
-const SLOTS_HANGING: usize = 1;
-/// How many are claimed in one statement at most.
-const CLAIM_MAX: usize = 100;
+/// How many ended attempts share a turn.
+const GROUP_MAX: usize = 100;
+/// How often a turn is tried before the leases of what has ended are left to run out.
+const TRIES: u32 = 5;
 /// The longest a worker waits without looking.
 const POLL: Duration = Duration::from_secs(1);
 /// How much longer than the webhook's timeout a lease is, so that only a dead worker's runs out.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// How long a stopping dispatcher waits for what is in flight.
 const DRAIN: Duration = Duration::from_secs(30);
+/// How many webhooks are kept in memory.
+const WEBHOOKS_KEPT: usize = 1000;
 
-/// What is in flight at this worker.
-#[derive(Default)]
-struct Slots {
-    total: usize,
-    webhooks: HashMap<WebhookId, Lane>,
+/// How a delivery in flight ended.
+#[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "the smaller one is rare")]
+enum Ended {
+    /// With an attempt.
+    Attempted(Settlement),
+    /// Without: its target had changed.
+    Returned(Claimed),
 }
 
-/// One webhook's share.
-#[derive(Default, Clone, Copy)]
-struct Lane {
-    in_flight: usize,
-    /// In flight, or ended and not recorded yet.
-    unrecorded: usize,
-    /// Its last attempt timed out.
-    is_hanging: bool,
-}
-
-impl Lane {
-    fn room(self) -> usize {
-        let slots = if self.is_hanging { SLOTS_HANGING } else { SLOTS_PER_WEBHOOK };
-        slots.saturating_sub(self.in_flight).min(UNRECORDED_PER_WEBHOOK.saturating_sub(self.unrecorded))
-    }
-}
-
-impl Slots {
-    /// What may be claimed now.
-    fn room(&self) -> Room {
-        let left = |(id, lane): (&WebhookId, &Lane)| (*id, lane.room());
-        Room {
-            total: (SLOTS - self.total).min(CLAIM_MAX),
-            per_webhook: SLOTS_PER_WEBHOOK,
-            busy: self.webhooks.iter().map(left).collect(),
+impl Ended {
+    fn claimed(&self) -> &Claimed {
+        match self {
+            Self::Attempted(settlement) => &settlement.claimed,
+            Self::Returned(claimed) => claimed,
         }
     }
 
-    fn take(&mut self, webhook: WebhookId) {
-        self.total += 1;
-        let lane = self.webhooks.entry(webhook).or_default();
-        lane.in_flight += 1;
-        lane.unrecorded += 1;
-    }
-
-    fn free(&mut self, webhook: WebhookId, has_timed_out: bool) {
-        self.total = self.total.saturating_sub(1);
-        let lane = self.webhooks.entry(webhook).or_default();
-        lane.in_flight = lane.in_flight.saturating_sub(1);
-        lane.is_hanging = has_timed_out;
-    }
-
-    /// An attempt that has ended is recorded, or given up on.
-    fn record(&mut self, webhook: WebhookId) {
-        let Some(lane) = self.webhooks.get_mut(&webhook) else { return };
-        lane.unrecorded = lane.unrecorded.saturating_sub(1);
-        if lane.unrecorded == 0 && !lane.is_hanging {
-            self.webhooks.remove(&webhook);
-        }
+    fn has_timed_out(&self) -> bool {
+        let Self::Attempted(settlement) = self else { return false };
+        matches!(settlement.attempted.outcome, Outcome::Failed { code: ErrorCode::Timeout, .. })
     }
 }
 
@@ -115,11 +79,18 @@ pub struct Dispatcher {
     clients: Arc<Clients>,
     /// Rung when something may be due.
     bell: Arc<Notify>,
-    /// Rung when a slot becomes free.
-    freed: Arc<Notify>,
-    slots: Arc<Mutex<Slots>>,
     /// This worker, in leases.
     owner: Uuid,
+}
+
+/// What the loop owns.
+struct Work {
+    lanes: Lanes,
+    /// The webhooks as they were last read, by their revision.
+    webhooks: HashMap<WebhookId, Arc<Row>>,
+    tasks: TaskTracker,
+    ended: mpsc::Sender<Ended>,
+    swept: Option<Instant>,
 }
 
 impl Dispatcher {
@@ -128,105 +99,190 @@ impl Dispatcher {
         let bell = services.bell.clone();
         let clients = Arc::new(Clients::new(services.guard.clone()));
         let owner = crate::clock::new_uuid(services.clock.now());
-        Self { services, clients, bell, freed: Arc::default(), slots: Arc::default(), owner }
+        Self { services, clients, bell, owner }
     }
 
     /// Works until `stop` is cancelled, then lets what is in flight finish.
     pub async fn run(self, stop: CancellationToken) {
-        let tasks = TaskTracker::new();
-        let (ended, waiting) = mpsc::channel(SLOTS);
-        let settler = Settler {
-            store: self.services.store.clone(),
-            clock: self.services.clock.clone(),
-            bell: self.bell.clone(),
-            freed: self.freed.clone(),
-            slots: self.slots.clone(),
-            owner: self.owner,
-        };
-        let settling = tokio::spawn(settler.run(waiting));
-        let mut swept = None;
-        while !stop.is_cancelled() {
-            // Registered before looking: what is queued while we look is not missed.
-            let (bell, freed) = (self.bell.notified(), self.freed.notified());
-            let idle = match self.round(&tasks, &ended, &mut swept).await {
-                Ok(idle) => idle,
-                Err(error) => {
-                    tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "the dispatcher cannot claim");
-                    Some(POLL)
-                }
-            };
-            let Some(wait) = idle else { continue };
+        let (ended, mut waiting) = mpsc::channel(lane::SLOTS);
+        let mut work =
+            Work { lanes: Lanes::default(), webhooks: HashMap::new(), tasks: TaskTracker::new(), ended, swept: None };
+        let mut wait = Duration::ZERO;
+        loop {
+            let mut group = Vec::new();
             tokio::select! {
-                () = stop.cancelled() => {}
-                () = bell => {}
-                () = freed => {}
+                () = stop.cancelled() => break,
+                _ = waiting.recv_many(&mut group, GROUP_MAX) => {}
+                () = self.bell.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
+            while group.len() < GROUP_MAX
+                && let Ok(one) = waiting.try_recv()
+            {
+                group.push(one);
+            }
+            wait = self.turn(&mut work, group).await;
         }
-        tasks.close();
+        let Work { tasks, ended, .. } = work;
         drop(ended);
+        tasks.close();
         let drained = async {
-            tasks.wait().await;
-            settling.await
+            let mut group = Vec::new();
+            while waiting.recv_many(&mut group, GROUP_MAX).await > 0 {
+                self.record(std::mem::take(&mut group), None).await;
+            }
         };
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
             tracing::warn!(in_flight = tasks.len(), "stopped before every delivery in flight was answered");
         }
     }
 
-    /// Claims and starts what is due. Answers how long nothing will be due, or `None` to look again at once.
-    async fn round(
-        &self,
-        tasks: &TaskTracker,
-        ended: &mpsc::Sender<Settlement>,
-        swept: &mut Option<Instant>,
-    ) -> Result<Option<Duration>, store::Error> {
-        let room = self.slots.lock().unwrap_or_else(PoisonError::into_inner).room();
-        if room.total == 0 {
-            return Ok(Some(POLL));
+    /// Settles a group, then claims and starts what is due. Answers how long nothing will be due.
+    async fn turn(&self, work: &mut Work, group: Vec<Ended>) -> Duration {
+        for one in &group {
+            work.lanes.free(one.claimed().webhook_id(), one.has_timed_out());
         }
-        let now = self.services.clock.now();
-        let db = &self.services.store;
-        if swept.is_none_or(|swept| swept.elapsed() >= POLL) {
-            delivery::release_expired(db.write(), now, false).await?;
-            hold::sweep(db, now, LEASE_MARGIN).await?;
-            *swept = Some(Instant::now());
+        if work.swept.is_none_or(|swept| swept.elapsed() >= POLL) {
+            work.swept = Some(Instant::now());
+            let now = self.services.clock.now();
+            if let Err(error) = self.sweep(now).await {
+                tracing::warn!(error = chain(error), "the dispatcher cannot sweep");
+            }
         }
-        let claimed = delivery::claim(db, self.owner, now, now.after(LEASE_MARGIN), &room).await?;
-        if claimed.is_empty() {
-            let due = delivery::next_due(db.read()).await?.map(|due| due.since(now));
-            // What is due already waits for a slot, which rings by itself.
-            let wait = due.filter(|wait| !wait.is_zero()).unwrap_or(POLL).min(POLL);
-            return Ok(Some(wait.max(Duration::from_millis(1))));
+        let room = work.lanes.room();
+        let has_settled = !group.is_empty();
+        let within = (room.total > 0).then_some(&room);
+        let Some(claimed) = self.record(group, within).await else { return POLL };
+        let (count, most) = (claimed.len(), room.total);
+        if let Err(error) = self.start(work, claimed).await {
+            tracing::warn!(error = chain(error), "the dispatcher cannot read webhooks");
         }
-        let ids = claimed.iter().map(|claimed| claimed.webhook_id().0).collect();
-        let webhooks: HashMap<WebhookId, Arc<Row>> =
-            webhook::find_many(db.read(), ids).await?.into_iter().map(|(id, row)| (id, Arc::new(row))).collect();
-        for claimed in claimed {
-            self.slots.lock().unwrap_or_else(PoisonError::into_inner).take(claimed.webhook_id());
-            let webhook = webhooks.get(&claimed.webhook_id()).cloned();
-            tasks.spawn(self.clone().deliver(claimed, webhook, ended.clone()));
+        if count == most && work.lanes.room().total > 0 {
+            return Duration::ZERO;
         }
-        Ok(None)
+        if has_settled && count > 0 {
+            // What has just been started will end, or this turn's second will.
+            return POLL;
+        }
+        self.next_due().await
     }
 
-    /// One attempt, from the claim to its record.
-    async fn deliver(self, claimed: Claimed, webhook: Option<Arc<Row>>, ended: mpsc::Sender<Settlement>) {
-        let retries = webhook.as_ref().map_or(0, |webhook| webhook.retries);
-        let webhook_revision = webhook.as_ref().map_or(0, |webhook| webhook.revision);
-        if webhook.as_ref().is_some_and(|webhook| claimed.is_outdated(webhook.hold.target_revision)) {
-            // The target has changed since the claim: back into the queue, where the sweep holds it.
-            return self.give_back(&claimed).await;
+    /// Records how a group has ended, and claims within `room`, in one transaction. Answers what was claimed, or `None`
+    /// when the database does not do it: the leases run out, and what was sent is sent again.
+    async fn record(&self, group: Vec<Ended>, room: Option<&Room>) -> Option<Vec<Claimed>> {
+        for tried in 1..=TRIES {
+            let error = match self.transact(group.clone(), room).await {
+                Ok(claimed) => return Some(claimed),
+                Err(error) => chain(error),
+            };
+            if group.is_empty() {
+                tracing::warn!(error, "the dispatcher cannot claim");
+                return None;
+            }
+            // The receivers have acted: try hard to record it.
+            tracing::error!(error, tried, deliveries = group.len(), "attempts could not be recorded");
+            tokio::time::sleep(Duration::from_millis(200) * tried).await;
         }
-        let attempted = match &webhook {
+        None
+    }
+
+    async fn transact(&self, group: Vec<Ended>, room: Option<&Room>) -> Result<Vec<Claimed>, store::Error> {
+        let db = &self.services.store;
+        let now = self.services.clock.now();
+        let until = now.after(LEASE_MARGIN);
+        if group.is_empty() {
+            return match room {
+                Some(room) => delivery::claim(db.write(), self.owner, now, until, room).await,
+                None => Ok(Vec::new()),
+            };
+        }
+        let txn = db.begin().await?;
+        let mut settlements = Vec::with_capacity(group.len());
+        for one in group {
+            match one {
+                Ended::Attempted(settlement) => settlements.push(settlement),
+                Ended::Returned(claimed) => delivery::give_back(&txn, self.owner, claimed.id()).await?,
+            }
+        }
+        settle::settle(&txn, self.owner, settlements, now).await?;
+        let claimed = match room {
+            Some(room) => delivery::claim(&txn, self.owner, now, until, room).await?,
+            None => Vec::new(),
+        };
+        txn.commit().await?;
+        Ok(claimed)
+    }
+
+    /// Starts a task for each delivery.
+    async fn start(&self, work: &mut Work, claimed: Vec<Claimed>) -> Result<(), store::Error> {
+        for one in &claimed {
+            work.lanes.take(one.webhook_id());
+        }
+        let is_known = |one: &Claimed| {
+            work.webhooks.get(&one.webhook_id()).is_some_and(|row| row.revision == one.current_revision)
+        };
+        let mut missing: Vec<_> = claimed.iter().filter(|one| !is_known(one)).map(|one| one.webhook_id().0).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        let mut read = Ok(());
+        if !missing.is_empty() {
+            if work.webhooks.len() > WEBHOOKS_KEPT {
+                work.webhooks.clear();
+            }
+            match webhook::find_many(self.services.store.read(), missing).await {
+                Ok(rows) => work.webhooks.extend(rows.into_iter().map(|(id, row)| (id, Arc::new(row)))),
+                Err(error) => read = Err(error),
+            }
+        }
+        for one in claimed {
+            let webhook = work.webhooks.get(&one.webhook_id()).cloned();
+            work.tasks.spawn(self.clone().deliver(one, webhook, work.ended.clone()));
+        }
+        read
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<(), store::Error> {
+        let db = &self.services.store;
+        delivery::release_expired(db.write(), now, false).await?;
+        hold::sweep(db, now, LEASE_MARGIN).await
+    }
+
+    /// How long nothing will be due, a second at most. What is due already waits for a slot, which wakes by itself.
+    async fn next_due(&self) -> Duration {
+        let now = self.services.clock.now();
+        match delivery::next_due(self.services.store.read()).await {
+            Ok(due) => {
+                let wait = due.map(|due| due.since(now)).filter(|wait| !wait.is_zero());
+                wait.unwrap_or(POLL).clamp(Duration::from_millis(1), POLL)
+            }
+            Err(error) => {
+                tracing::warn!(error = chain(error), "the dispatcher cannot look ahead");
+                POLL
+            }
+        }
+    }
+
+    /// One delivery, from the claim to how it ended.
+    async fn deliver(self, claimed: Claimed, webhook: Option<Arc<Row>>, ended: mpsc::Sender<Ended>) {
+        let how = match &webhook {
+            // The target has changed since the claim: back into the queue, where the sweep holds it.
+            Some(webhook) if claimed.is_outdated(webhook.hold.target_revision) => Ended::Returned(claimed),
+            _ => Ended::Attempted(self.attempt_once(claimed, webhook.as_deref()).await),
+        };
+        if ended.send(how).await.is_err() {
+            // The lease runs out and the delivery is tried again: a repeat, never a loss.
+            tracing::error!("an attempt ended after the dispatcher");
+        }
+    }
+
+    async fn attempt_once(&self, claimed: Claimed, webhook: Option<&Row>) -> Settlement {
+        let attempted = match webhook {
             Some(webhook) => self.attempt(&claimed, webhook).await,
             None => self.failed(ErrorCode::Internal, "The webhook of this delivery does not exist any more."),
         };
-        let has_timed_out = matches!(attempted.outcome, Outcome::Failed { code: ErrorCode::Timeout, .. });
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner).free(claimed.webhook_id(), has_timed_out);
-        self.freed.notify_one();
+        let (retries, webhook_revision) =
+            webhook.map(|webhook| (webhook.retries, webhook.revision)).unwrap_or_default();
         let now = self.services.clock.now();
-        let webhook_id = claimed.webhook_id();
         let next = after_attempt(&attempted.outcome, claimed.attempt(), retries, now, rand::random());
         tracing::info!(
             delivery = %claimed.uuid,
@@ -237,23 +293,7 @@ impl Dispatcher {
             duration_ms = u64::try_from(attempted.duration.as_millis()).unwrap_or(u64::MAX),
             "attempt"
         );
-        if ended.send(Settlement { claimed, attempted, next, webhook_revision }).await.is_err() {
-            // The lease runs out and the delivery is tried again: a repeat, never a loss.
-            self.slots.lock().unwrap_or_else(PoisonError::into_inner).record(webhook_id);
-            tracing::error!("an attempt ended after the settler");
-        }
-    }
-
-    async fn give_back(&self, claimed: &Claimed) {
-        {
-            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            slots.free(claimed.webhook_id(), false);
-            slots.record(claimed.webhook_id());
-        }
-        if let Err(error) = delivery::give_back(self.services.store.write(), self.owner, claimed.id()).await {
-            // Its lease runs out instead.
-            tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "a delivery could not be given back");
-        }
+        Settlement { claimed, attempted, next, webhook_revision }
     }
 
     async fn attempt(&self, claimed: &Claimed, webhook: &Row) -> Attempted {
@@ -287,4 +327,9 @@ impl Dispatcher {
     fn failed(&self, code: ErrorCode, words: &str) -> Attempted {
         Attempted::failed(self.services.clock.now(), Duration::ZERO, code, words.to_owned())
     }
+}
+
+/// An error with its causes, for the log.
+fn chain(error: store::Error) -> String {
+    format!("{:#}", anyhow::Error::new(error))
 }

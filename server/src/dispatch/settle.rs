@@ -1,93 +1,36 @@
-//! Settling in groups: what has ended while a commit runs shares the next one.
+//! Settling a group of ended attempts: each recorded, its delivery moved on, breakers counted, runs ended.
 
-use super::Slots;
-use crate::clock::Clock;
 use crate::store::delivery::{self, Settlement};
 use crate::store::hold::{self, hold_waiting};
 use crate::store::internal::{self, InternalEvent};
 use crate::store::webhook::HoldState;
-use crate::store::{self, Store, occurrence};
+use crate::store::{self, occurrence};
 use model::breaker::{Change, counts};
 use model::catalog::WEBHOOKS;
 use model::delivery::{HoldReason, Outcome};
 use model::id::WebhookId;
 use model::occurrence::{ObjectReference, Occurrence};
 use model::time::Timestamp;
-use sea_orm::DatabaseTransaction;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
-/// How many share one commit.
-const GROUP_MAX: usize = 100;
-/// How often a group is tried before its leases are left to run out.
-const TRIES: u32 = 5;
-
-/// The one worker that settles for a dispatcher.
-pub(super) struct Settler {
-    pub(super) store: Store,
-    pub(super) clock: Clock,
-    /// Rung when a settlement has let something go.
-    pub(super) bell: Arc<Notify>,
-    /// Rung when an attempt has been recorded.
-    pub(super) freed: Arc<Notify>,
-    pub(super) slots: Arc<Mutex<Slots>>,
-    /// The dispatcher, in leases.
-    pub(super) owner: Uuid,
-}
-
-impl Settler {
-    /// Works until every sender is gone and everything is settled.
-    pub(super) async fn run(self, mut ended: mpsc::Receiver<Settlement>) {
-        let mut group = Vec::with_capacity(GROUP_MAX);
-        while ended.recv_many(&mut group, GROUP_MAX).await > 0 {
-            let group = std::mem::take(&mut group);
-            let webhooks: Vec<_> = group.iter().map(|one| one.claimed.webhook_id()).collect();
-            self.settle(group).await;
-            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            for webhook in webhooks {
-                slots.record(webhook);
-            }
-            drop(slots);
-            self.freed.notify_one();
-        }
+/// Settles a group of what `owner` has leased.
+pub(super) async fn settle(
+    txn: &DatabaseTransaction,
+    owner: Uuid,
+    mut group: Vec<Settlement>,
+    now: Timestamp,
+) -> Result<(), store::Error> {
+    let mut runs: Vec<_> = group.iter().map(|one| one.claimed.run_id()).collect();
+    runs.sort_unstable();
+    runs.dedup();
+    let breakers = judge_breakers(txn, &mut group, now).await?;
+    delivery::settle_many(txn, owner, group, now).await?;
+    for (id, moved) in &breakers {
+        move_breaker(txn, *id, moved, now).await?;
     }
-
-    async fn settle(&self, group: Vec<Settlement>) {
-        for tried in 1..=TRIES {
-            match self.transact(group.clone()).await {
-                Ok(()) => return,
-                Err(error) => {
-                    // The receivers have acted: try hard to record it, or it is sent again when the lease has run out.
-                    let error = format!("{:#}", anyhow::Error::new(error));
-                    tracing::error!(error, tried, deliveries = group.len(), "attempts could not be recorded");
-                    tokio::time::sleep(Duration::from_millis(200) * tried).await;
-                }
-            }
-        }
-    }
-
-    async fn transact(&self, mut group: Vec<Settlement>) -> Result<(), store::Error> {
-        let now = self.clock.now();
-        let mut runs: Vec<_> = group.iter().map(|one| one.claimed.run_id()).collect();
-        runs.sort_unstable();
-        runs.dedup();
-        let txn = self.store.begin().await?;
-        let breakers = judge_breakers(&txn, self.store.is_postgres(), &mut group, now).await?;
-        delivery::settle_many(&txn, self.owner, group, now).await?;
-        let mut has_released = false;
-        for (id, moved) in &breakers {
-            has_released |= move_breaker(&txn, *id, moved, now).await?;
-        }
-        occurrence::end_settled_runs(&txn, &runs, now).await?;
-        txn.commit().await?;
-        if has_released {
-            self.bell.notify_one();
-        }
-        Ok(())
-    }
+    occurrence::end_settled_runs(txn, &runs, now).await
 }
 
 /// A breaker that has to be stored.
@@ -103,7 +46,6 @@ struct Moved {
 /// Takes note of every attempt, in order, and has those that would be tried again wait while their webhook holds.
 async fn judge_breakers(
     txn: &DatabaseTransaction,
-    is_postgres: bool,
     group: &mut [Settlement],
     now: Timestamp,
 ) -> Result<BTreeMap<WebhookId, Moved>, store::Error> {
@@ -116,7 +58,7 @@ async fn judge_breakers(
         let is_at_rest = states.get(id).is_some_and(|(_, state)| state.breaker.is_at_rest());
         !is_at_rest || group.iter().any(|one| one.claimed.webhook_id() == *id && has_failed(one))
     });
-    if is_postgres && !ids.is_empty() {
+    if txn.get_database_backend() == DbBackend::Postgres && !ids.is_empty() {
         // Another node may count the same webhook's failures: again, under a lock.
         states.extend(hold::load_states(txn, &ids, true).await?);
     }
@@ -167,24 +109,25 @@ fn count_attempts(
     moved
 }
 
-/// Stores a breaker, and does what its opening or closing means. Answers whether anything was let go.
+/// Stores a breaker, and does what its opening or closing means.
 async fn move_breaker(
     txn: &DatabaseTransaction,
     id: WebhookId,
     moved: &Moved,
     now: Timestamp,
-) -> Result<bool, store::Error> {
+) -> Result<(), store::Error> {
     hold::save_breaker(txn, id, &moved.state.breaker).await?;
-    let (event_id, has_released) = match moved.change {
-        Change::None => return Ok(false),
+    let event_id = match moved.change {
+        Change::None => return Ok(()),
         Change::Opened => {
             hold_waiting(txn, id, HoldReason::Breaker).await?;
             tracing::warn!(webhook = %id, "a webhook keeps failing; its deliveries are held");
-            ("failing", false)
+            "failing"
         }
         Change::Closed => {
             tracing::info!(webhook = %id, "a webhook answers again");
-            ("recovered", hold::release_breaker(txn, id, &moved.state).await? > 0)
+            hold::release_breaker(txn, id, &moved.state).await?;
+            "recovered"
         }
     };
     let occurrence = Occurrence {
@@ -197,6 +140,5 @@ async fn move_breaker(
         data: moved.error.as_ref().map(|error| serde_json::json!({ "error": error })),
     };
     let event = InternalEvent { occurrence, about_webhook: Some(id), depth: moved.depth + 1 };
-    internal::insert(txn, &event, now).await?;
-    Ok(has_released)
+    internal::insert(txn, &event, now).await
 }

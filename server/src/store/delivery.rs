@@ -5,13 +5,14 @@
 //! PostgreSQL the rows are picked with `FOR UPDATE SKIP LOCKED`; SQLite has a single writer.
 
 use super::entity::{attempt, delivery};
-use super::{Result, Store, group};
+use super::{Result, group};
 use model::delivery::{ErrorCode, HoldReason, Next, Outcome, Status};
 use model::id::{DeliveryId, ObjectId, RunId, WebhookId};
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    Statement, Value,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -66,6 +67,8 @@ pub struct Claimed {
     webhook_revision: i64,
     /// The webhook's revision whose target it is sent to; `None`: the one of now.
     pub replay_revision: Option<i64>,
+    /// The webhook's revision when it was claimed.
+    pub current_revision: i64,
 }
 
 impl Claimed {
@@ -206,51 +209,59 @@ pub struct Room {
 }
 
 /// Leases due deliveries to `owner`, oldest due first, within the room, each for its webhook's timeout after
-/// `lease_from`. A backlog of one webhook
-/// never costs or delays the others: each webhook's oldest are found by index.
+/// `lease_from`. A backlog of one webhook never costs or delays the others: each webhook's oldest are found by index.
 pub async fn claim(
-    store: &Store,
+    db: &impl ConnectionTrait,
     owner: Uuid,
     now: Timestamp,
     lease_from: Timestamp,
     room: &Room,
 ) -> Result<Vec<Claimed>> {
-    let db = store.write();
-    let skip = if store.is_postgres() { "FOR UPDATE SKIP LOCKED" } else { "" };
-    let oldest = |webhook: &str, limit: usize| {
+    let is_postgres = db.get_database_backend() == DbBackend::Postgres;
+    let skip = if is_postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
+    // `+ 0`: SQLite compiles a statement anew for each value of a bare LIMIT.
+    let oldest = |webhook: &str, limit: &str| {
         format!(
             "SELECT id FROM delivery WHERE webhook_id = {webhook} AND status = 'queued' AND next_attempt_at <= $3 \
-             AND (replay_revision IS NOT NULL OR webhook_revision >= \
-             (SELECT t.target_revision FROM webhook t WHERE t.id = {webhook})) ORDER BY next_attempt_at, id LIMIT {limit} {skip}"
+             AND (replay_revision IS NOT NULL OR webhook_revision >= (SELECT t.target_revision FROM webhook t \
+             WHERE t.id = {webhook})) ORDER BY next_attempt_at, id LIMIT {limit} + 0 {skip}"
         )
     };
-    let busy: Vec<_> = room.busy.iter().map(|(id, _)| id.to_string()).collect();
-    let idle = if busy.is_empty() { String::new() } else { format!("AND w.id NOT IN ({})", busy.join(", ")) };
+    let number = |number: usize| Value::from(i64::try_from(number).unwrap_or(i64::MAX));
+    let mut values =
+        vec![Value::from(owner), lease_from.0.into(), now.0.into(), number(room.total), number(room.per_webhook)];
+    // Values, not text: a statement for each number of webhooks, not for each of them.
+    let busy = group::padded(room.busy.iter().map(|(id, _)| id.0).collect());
+    let idle = match busy.len() {
+        0 => String::new(),
+        count => format!("AND w.id NOT IN ({})", group::places(values.len() + 1, count)),
+    };
+    values.extend(busy.into_iter().map(Value::from));
     // What was queued while its webhook was paused or deleted waits for the sweep that holds or discards it.
     let is_open = "w.paused_at IS NULL AND w.deleted_at IS NULL";
-    let of_idle = oldest("w.id", room.per_webhook);
-    let mut parts = vec![if store.is_postgres() {
+    let of_idle = oldest("w.id", "$5");
+    let mut parts = vec![if is_postgres {
         format!("SELECT o.id FROM webhook w CROSS JOIN LATERAL ({of_idle}) AS o WHERE {is_open} {idle}")
     } else {
         format!("SELECT o.id FROM webhook w JOIN delivery o ON o.id IN ({of_idle}) WHERE {is_open} {idle}")
     }];
-    let left = room.busy.iter().filter(|(_, left)| *left > 0);
-    parts.extend(left.map(|(id, left)| {
-        let oldest = oldest(&id.to_string(), *left);
-        format!(
-            "SELECT id FROM ({oldest}) AS b{id} WHERE EXISTS (SELECT 1 FROM webhook w WHERE w.id = {id} AND {is_open})"
-        )
-    }));
+    for (id, left) in room.busy.iter().filter(|(_, left)| *left > 0) {
+        let place = values.len() + 1;
+        let oldest = oldest(&format!("${place}"), &format!("${}", place + 1));
+        parts.push(format!(
+            "SELECT id FROM ({oldest}) AS b{place} WHERE EXISTS \
+             (SELECT 1 FROM webhook w WHERE w.id = ${place} AND {is_open})"
+        ));
+        values.extend([Value::from(id.0), number(*left)]);
+    }
     let sql = format!(
         "UPDATE delivery SET status = 'running', lease_owner = $1, \
          lease_until = $2 + (SELECT timeout_ms FROM webhook WHERE webhook.id = delivery.webhook_id) \
-         WHERE id IN (SELECT id FROM ({}) AS due LIMIT $4) \
-         RETURNING id, uuid, run_id, webhook_id, body, attempts, depth, webhook_revision, \
-         replay_revision",
+         WHERE id IN (SELECT id FROM ({}) AS due LIMIT $4 + 0) \
+         RETURNING id, uuid, run_id, webhook_id, body, attempts, depth, webhook_revision, replay_revision, \
+         (SELECT revision FROM webhook WHERE webhook.id = delivery.webhook_id) AS current_revision",
         parts.join(" UNION ALL ")
     );
-    let total = i64::try_from(room.total).unwrap_or(i64::MAX);
-    let values = [Value::from(owner), lease_from.0.into(), now.0.into(), total.into()];
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     Ok(Claimed::find_by_statement(statement).all(db).await?)
 }

@@ -6,7 +6,7 @@
 
 use super::entity::webhook;
 use super::webhook::{HoldState, hold_state};
-use super::{Result, Store};
+use super::{Result, Store, group};
 use model::breaker::Breaker;
 use model::delivery::{DUE_MAX, HELD_MAX, HoldReason};
 use model::id::{RunId, WebhookId};
@@ -177,15 +177,14 @@ async fn load_state(db: &impl ConnectionTrait, id: WebhookId) -> Result<HoldStat
     Ok(webhook::Entity::find_by_id(id.0).one(db).await?.map(|row| hold_state(&row)).unwrap_or_default())
 }
 
-/// The states of these webhooks; with `lock`, nobody else changes them until the transaction ends.
+/// The states of these webhooks, each with its name; with `lock`, nobody else changes them until the transaction ends.
 pub async fn load_states(
     db: &impl ConnectionTrait,
     ids: &[WebhookId],
     lock: bool,
 ) -> Result<HashMap<WebhookId, (String, HoldState)>> {
-    let mut query = webhook::Entity::find()
-        .filter(webhook::Column::Id.is_in(ids.iter().map(|id| id.0)))
-        .order_by_asc(webhook::Column::Id);
+    let ids = group::padded(ids.iter().map(|id| id.0).collect());
+    let mut query = webhook::Entity::find().filter(webhook::Column::Id.is_in(ids)).order_by_asc(webhook::Column::Id);
     if lock {
         query = query.lock(LockType::NoKeyUpdate);
     }

@@ -25,6 +25,7 @@ use lane::Lanes;
 use model::delivery::{ErrorCode, Outcome, after_attempt};
 use model::id::WebhookId;
 use model::time::Timestamp;
+use sea_orm::DatabaseTransaction;
 use send::Outgoing;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -83,6 +84,8 @@ pub struct Dispatcher {
     owner: Uuid,
 }
 
+type Begun = Result<DatabaseTransaction, store::Error>;
+
 /// What the loop owns.
 struct Work {
     lanes: Lanes,
@@ -116,12 +119,7 @@ impl Dispatcher {
                 () = self.bell.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
-            while group.len() < GROUP_MAX
-                && let Ok(one) = waiting.try_recv()
-            {
-                group.push(one);
-            }
-            wait = self.turn(&mut work, group).await;
+            wait = self.turn(&mut work, group, &mut waiting).await;
         }
         let Work { tasks, ended, .. } = work;
         drop(ended);
@@ -129,7 +127,7 @@ impl Dispatcher {
         let drained = async {
             let mut group = Vec::new();
             while waiting.recv_many(&mut group, GROUP_MAX).await > 0 {
-                self.record(std::mem::take(&mut group), None).await;
+                self.record(self.services.store.begin().await, std::mem::take(&mut group), None).await;
             }
         };
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
@@ -138,10 +136,7 @@ impl Dispatcher {
     }
 
     /// Settles a group, then claims and starts what is due. Answers how long nothing will be due.
-    async fn turn(&self, work: &mut Work, group: Vec<Ended>) -> Duration {
-        for one in &group {
-            work.lanes.free(one.claimed().webhook_id(), one.has_timed_out());
-        }
+    async fn turn(&self, work: &mut Work, mut group: Vec<Ended>, waiting: &mut mpsc::Receiver<Ended>) -> Duration {
         if work.swept.is_none_or(|swept| swept.elapsed() >= POLL) {
             work.swept = Some(Instant::now());
             let now = self.services.clock.now();
@@ -149,10 +144,20 @@ impl Dispatcher {
                 tracing::warn!(error = chain(error), "the dispatcher cannot sweep");
             }
         }
+        // First the writer: what ends while others have it shares the commit.
+        let begun = self.services.store.begin().await;
+        while group.len() < GROUP_MAX
+            && let Ok(one) = waiting.try_recv()
+        {
+            group.push(one);
+        }
+        for one in &group {
+            work.lanes.free(one.claimed().webhook_id(), one.has_timed_out());
+        }
         let room = work.lanes.room();
         let has_settled = !group.is_empty();
         let within = (room.total > 0).then_some(&room);
-        let Some(claimed) = self.record(group, within).await else { return POLL };
+        let Some(claimed) = self.record(begun, group, within).await else { return POLL };
         let (count, most) = (claimed.len(), room.total);
         if let Err(error) = self.start(work, claimed).await {
             tracing::warn!(error = chain(error), "the dispatcher cannot read webhooks");
@@ -169,9 +174,13 @@ impl Dispatcher {
 
     /// Records how a group has ended, and claims within `room`, in one transaction. Answers what was claimed, or `None`
     /// when the database does not do it: the leases run out, and what was sent is sent again.
-    async fn record(&self, group: Vec<Ended>, room: Option<&Room>) -> Option<Vec<Claimed>> {
+    async fn record(&self, mut begun: Begun, group: Vec<Ended>, room: Option<&Room>) -> Option<Vec<Claimed>> {
         for tried in 1..=TRIES {
-            let error = match self.transact(group.clone(), room).await {
+            let done = match begun {
+                Ok(txn) => self.transact(txn, group.clone(), room).await,
+                Err(error) => Err(error),
+            };
+            let error = match done {
                 Ok(claimed) => return Some(claimed),
                 Err(error) => chain(error),
             };
@@ -182,21 +191,18 @@ impl Dispatcher {
             // The receivers have acted: try hard to record it.
             tracing::error!(error, tried, deliveries = group.len(), "attempts could not be recorded");
             tokio::time::sleep(Duration::from_millis(200) * tried).await;
+            begun = self.services.store.begin().await;
         }
         None
     }
 
-    async fn transact(&self, group: Vec<Ended>, room: Option<&Room>) -> Result<Vec<Claimed>, store::Error> {
-        let db = &self.services.store;
+    async fn transact(
+        &self,
+        txn: DatabaseTransaction,
+        group: Vec<Ended>,
+        room: Option<&Room>,
+    ) -> Result<Vec<Claimed>, store::Error> {
         let now = self.services.clock.now();
-        let until = now.after(LEASE_MARGIN);
-        if group.is_empty() {
-            return match room {
-                Some(room) => delivery::claim(db.write(), self.owner, now, until, room).await,
-                None => Ok(Vec::new()),
-            };
-        }
-        let txn = db.begin().await?;
         let mut settlements = Vec::with_capacity(group.len());
         for one in group {
             match one {
@@ -204,9 +210,11 @@ impl Dispatcher {
                 Ended::Returned(claimed) => delivery::give_back(&txn, self.owner, claimed.id()).await?,
             }
         }
-        settle::settle(&txn, self.owner, settlements, now).await?;
+        if !settlements.is_empty() {
+            settle::settle(&txn, self.owner, settlements, now).await?;
+        }
         let claimed = match room {
-            Some(room) => delivery::claim(&txn, self.owner, now, until, room).await?,
+            Some(room) => delivery::claim(&txn, self.owner, now, now.after(LEASE_MARGIN), room).await?,
             None => Vec::new(),
         };
         txn.commit().await?;

@@ -12,6 +12,7 @@ pub mod session;
 pub mod site;
 pub mod v1;
 
+use crate::auth::api_key::Keys;
 use crate::auth::session::Sessions;
 use crate::intake::Intake;
 use crate::service::Services;
@@ -51,6 +52,7 @@ pub const BODY_PATIENCE: Duration = Duration::from_secs(20);
 pub struct Http {
     pub services: Services,
     pub intake: Intake,
+    pub keys: Arc<Keys>,
     pub assets: app::shell::Assets,
     pub sign_in_limit: Arc<SignInLimit>,
     pub pulse: live::Pulse,

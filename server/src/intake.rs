@@ -82,7 +82,7 @@ pub struct Intake {
 /// Who reports an occurrence.
 enum Reporter {
     /// Another system, by its key.
-    Key(ApiKey),
+    Key(Arc<ApiKey>),
     /// The console itself: the only one that may report about users.
     Console,
     /// The dispatcher, by what it has left for the intake.
@@ -110,6 +110,7 @@ struct Job {
 }
 
 type Answer = Result<Vec<Accepted>, Error>;
+type Begun = Result<DatabaseTransaction, store::Error>;
 
 impl Intake {
     /// Starts the worker. It ends when the last handle is gone.
@@ -141,8 +142,8 @@ impl Intake {
     }
 
     /// Accepts a batch from the system with this key: all of it, or nothing.
-    pub async fn accept(&self, key: &ApiKey, batch: Vec<Occurrence>) -> Answer {
-        self.send(Reporter::Key(key.clone()), batch).await
+    pub async fn accept(&self, key: Arc<ApiKey>, batch: Vec<Occurrence>) -> Answer {
+        self.send(Reporter::Key(key), batch).await
     }
 
     /// Reports what happened in the console itself. A failure is logged: what happened has happened all the same.
@@ -219,6 +220,8 @@ struct Stage {
 impl Worker {
     async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
         while let Some(first) = waiting.recv().await {
+            // First the writer: what arrives while others have it shares the commit.
+            let begun = self.store.begin().await;
             let mut size = first.batch.len();
             let mut group = vec![first];
             while size < GROUP_MAX
@@ -227,18 +230,18 @@ impl Worker {
                 size += job.batch.len();
                 group.push(job);
             }
-            self.process(group).await;
+            self.process(group, begun).await;
         }
     }
 
-    async fn process(&mut self, group: Vec<Job>) {
-        match self.try_some_times(&group).await {
+    async fn process(&mut self, group: Vec<Job>, begun: Begun) {
+        match self.try_some_times(&group, Some(begun)).await {
             Ok(answers) => answer_all(group, answers),
             // One of them may be at fault: each alone, so that the others are not.
             Err(_) if group.len() > 1 => {
                 for job in group {
                     let alone = vec![job];
-                    match self.try_some_times(&alone).await {
+                    match self.try_some_times(&alone, None).await {
                         Ok(answers) => answer_all(alone, answers),
                         Err(error) => answer_all(alone, vec![Err(error.into())]),
                     }
@@ -248,11 +251,15 @@ impl Worker {
         }
     }
 
-    async fn try_some_times(&mut self, group: &[Job]) -> Result<Vec<Answer>, store::Error> {
+    async fn try_some_times(&mut self, group: &[Job], mut begun: Option<Begun>) -> Result<Vec<Answer>, store::Error> {
         let mut tried = 0;
         loop {
             tried += 1;
-            match Box::pin(self.transact(group)).await {
+            let txn = match begun.take() {
+                Some(begun) => begun?,
+                None => self.store.begin().await?,
+            };
+            match Box::pin(self.transact(txn, group)).await {
                 // Another node made the same object or took the same identity, a person deleted what matched, or two
                 // nodes waited for each other.
                 Err(store::Error::Conflict { .. } | store::Error::InUse | store::Error::Unavailable(_))
@@ -262,9 +269,8 @@ impl Worker {
         }
     }
 
-    async fn transact(&mut self, group: &[Job]) -> Result<Vec<Answer>, store::Error> {
+    async fn transact(&mut self, txn: DatabaseTransaction, group: &[Job]) -> Result<Vec<Answer>, store::Error> {
         let now = self.clock.now();
-        let txn = self.store.begin().await?;
         let all = || group.iter().flat_map(|job| &job.batch);
         let identities: Vec<_> = group
             .iter()

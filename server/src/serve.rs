@@ -153,6 +153,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let http = Http {
         services: services.clone(),
         intake: intake.clone(),
+        keys: Arc::default(),
         assets: site::assets(),
         sign_in_limit: Arc::default(),
         pulse: Pulse::start(services.clone(), stop.clone()),

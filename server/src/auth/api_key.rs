@@ -1,10 +1,17 @@
 //! Keys of other systems: `hwk_` and 32 random bytes. Only the SHA-256 is stored; 256 bits need no slow hash.
 
+use crate::store::access::{self, ApiKey};
+use crate::store::{self, Store};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use model::time::Timestamp;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const PREFIX: &str = "hwk_";
+/// How long a key that was found is not looked up again, in milliseconds: what is revoked ends a second later.
+const FRESH_MS: i64 = 1000;
 
 /// A new key, to be shown once.
 pub fn generate() -> String {
@@ -14,4 +21,35 @@ pub fn generate() -> String {
 /// What is stored of a key, and looked up: comparing hashes leaks nothing by its timing.
 pub fn hash(key: &str) -> Vec<u8> {
     Sha256::digest(key.as_bytes()).to_vec()
+}
+
+/// The keys in use, by their hash, each with when it was found: a sender that posts a thousand times a second is not
+/// looked up as often. Holds nothing that was not found, so it is never more than the keys there are.
+#[derive(Default)]
+pub struct Keys {
+    found: Mutex<Found>,
+}
+
+type Found = HashMap<Vec<u8>, (Arc<ApiKey>, Timestamp)>;
+
+impl Keys {
+    /// The key with this text, as it was at most a second ago.
+    pub async fn find(&self, store: &Store, text: &str, now: Timestamp) -> store::Result<Option<Arc<ApiKey>>> {
+        let hash = hash(text);
+        if let Some((key, at)) = self.lock().get(&hash)
+            && (0..FRESH_MS).contains(&now.0.saturating_sub(at.0))
+        {
+            return Ok(Some(key.clone()));
+        }
+        let found = access::find_key(store.read(), hash.clone()).await?.map(Arc::new);
+        match &found {
+            Some(key) => self.lock().insert(hash, (key.clone(), now)),
+            None => self.lock().remove(&hash),
+        };
+        Ok(found)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -8,9 +8,8 @@ pub mod inventory;
 pub mod occurrences;
 
 use super::Http;
-use crate::auth::api_key;
 use crate::service::broken;
-use crate::store::access::{self, ApiKey};
+use crate::store::access::ApiKey;
 use app::error::{AppError, Code};
 use axum::Json;
 use axum::body::Body;
@@ -19,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use model::access::Scope;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use tower_http::timeout::TimeoutError;
 
@@ -47,7 +47,7 @@ impl IntoResponse for Refusal {
 }
 
 /// The key behind a request, if it has this scope.
-async fn require_key(http: &Http, headers: &HeaderMap, scope: Scope) -> Result<ApiKey, Refusal> {
+async fn require_key(http: &Http, headers: &HeaderMap, scope: Scope) -> Result<Arc<ApiKey>, Refusal> {
     let unknown = || {
         Refusal::new(
             StatusCode::UNAUTHORIZED,
@@ -60,7 +60,8 @@ async fn require_key(http: &Http, headers: &HeaderMap, scope: Scope) -> Result<A
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(unknown());
     }
-    let found = access::find_key(http.services.store.read(), api_key::hash(key.trim())).await.map_err(broken)?;
+    let now = http.services.clock.now();
+    let found = http.keys.find(&http.services.store, key.trim(), now).await.map_err(broken)?;
     let key = found.ok_or_else(unknown)?;
     if key.scopes.contains(&scope) {
         return Ok(key);

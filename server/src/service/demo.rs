@@ -17,6 +17,7 @@ use model::tag::{CategoryDraft, TagDraft};
 use model::task::TaskDraft;
 use model::webhook::WebhookDraft;
 use serde_json::json;
+use std::sync::Arc;
 
 /// The name of the demo's key.
 const KEY: &str = "demo";
@@ -159,5 +160,5 @@ pub async fn make_something_happen(services: &Services, intake: &Intake) -> Resu
         data: Some(data),
     };
     let key = ApiKey { id: ApiKeyId(0), name: KEY.to_owned(), scopes: vec![Scope::Ingest] };
-    intake.accept(&key, vec![occurrence]).await.map(drop).map_err(failed)
+    intake.accept(Arc::new(key), vec![occurrence]).await.map(drop).map_err(failed)
 }

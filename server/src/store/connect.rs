@@ -45,6 +45,8 @@ async fn connect_sqlite(file: &Path, connections: u32, is_writer: bool) -> Resul
                 .foreign_keys(true)
                 .busy_timeout(Duration::from_secs(10))
                 .statement_cache_capacity(STATEMENTS_KEPT)
+                // In KiB: the writer touches the ends of a dozen indexes with each group.
+                .pragma("cache_size", if is_writer { "-16000" } else { "-2000" })
                 .pragma("query_only", if is_writer { "OFF" } else { "ON" })
                 .optimize_on_close(is_writer, None)
         })

@@ -148,6 +148,7 @@ impl TestServer {
         let http = Http {
             services: services.clone(),
             intake: intake.clone(),
+            keys: Arc::default(),
             assets: app::shell::Assets::default(),
             sign_in_limit: Arc::default(),
             pulse: server::http::live::Pulse::start(services.clone(), stop.clone()),

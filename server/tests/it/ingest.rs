@@ -3,6 +3,7 @@
 use crate::harness::{TestInbox, TestServer, TestStore};
 use crate::on_both;
 use model::access::Scope;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 
@@ -73,6 +74,20 @@ on_both! {
         let (status, answer) = server.post(&key, &about(json!({"name": "web"}))).await;
         assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("object.name")));
         assert_eq!(server.post(&key, &about(json!({"id": "a"}))).await.0, 202);
+    }
+}
+
+on_both! {
+    async fn a_key_that_is_gone_is_refused_within_a_second(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let one = json!({"type": "vms", "event": "poweron"});
+        assert_eq!(server.post(&key, &one).await.0, 202);
+        server.services.store.write().execute_unprepared("DELETE FROM api_key").await.expect("gone");
+        server.advance(std::time::Duration::from_secs(1));
+        for _ in 0..2 {
+            assert_eq!(server.post(&key, &one).await.0, 401);
+        }
     }
 }
 

@@ -90,7 +90,7 @@ pub async fn post(State(http): State<Http>, request: Request) -> Result<Response
     let format = format(&parts.headers)?;
     let body = read_body(body, BODY_MAX_BYTES).await?;
     let batch = parse(&format, &parts.headers, &body)?;
-    let accepted = http.intake.accept(&key, batch).await.map_err(|error| match error {
+    let accepted = http.intake.accept(key, batch).await.map_err(|error| match error {
         intake::Error::Invalid(fields) => AppError::from(fields),
         intake::Error::Reused(fields) => {
             let message = "An id was used before for another occurrence.".to_owned();

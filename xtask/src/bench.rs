@@ -13,12 +13,17 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Occurrences of one measurement, and bare posts of its ceiling.
+/// How often is measured: the median counts, since a shared machine is not the same from second to second.
+const ROUNDS: usize = 3;
+/// Bare posts of a round: the ceiling.
+const BARE: usize = 32_000;
+/// Occurrences of a round.
 const COUNT: usize = 8_000;
 /// Clients that post at the same time.
 const SENDERS: usize = 16;
-/// Below this ratio the bench fails: deliveries per 1,000 bare posts.
-const FLOOR: f64 = 40.0;
+/// Below this ratio the bench fails: deliveries per 1,000 bare posts. Well under what is reached, about 100, so that
+/// only a real loss shows.
+const FLOOR: f64 = 60.0;
 /// Above this p99 in milliseconds, beside a hanging webhook, the bench fails.
 const LATENCY_CEILING: i64 = 100;
 /// The longest one measurement may take.
@@ -58,16 +63,23 @@ pub(crate) fn run(binary: Option<&Path>) -> Result<()> {
     let idle_kib = memory_kib(server.child.id())?;
     let key = prepare(&binary, &data, &server, &inbox)?;
 
-    say("the ceiling: a bare client");
     let body = "{\"vm\": \"web-01\", \"at\": 1760629087, \"t\": null}";
-    let bare = rate(&record, || post_all(&inbox.address, "POST /hello HTTP/1.1", "", body, 200))?;
-    say("deliveries: one webhook, synchronous=FULL");
     let event = "{\"type\": \"vms\", \"event\": \"poweron\", \"object\": {\"id\": \"vm-101\", \"name\": \"web-01\"}}";
     let header = format!("Authorization: Bearer {key}\r\n");
-    let cpu = cpu_seconds(server.child.id())?;
-    let deliveries = rate(&record, || post_all(&server.address, "POST /api/v1/events HTTP/1.1", &header, event, 202))?;
-    let cpu = cpu_seconds(server.child.id())? - cpu;
-    let ratio = deliveries / bare * 1000.0;
+    let mut rounds = Vec::new();
+    for round in 1..=ROUNDS {
+        say(&format!("round {round}: a bare client, then deliveries through one webhook with synchronous=FULL"));
+        let post = || post_all(&inbox.address, "POST /hello HTTP/1.1", "", body, BARE, 200);
+        let bare = rate(&record, BARE, post)?;
+        let cpu = cpu_seconds(server.child.id())?;
+        let post = || post_all(&server.address, "POST /api/v1/events HTTP/1.1", &header, event, COUNT, 202);
+        let deliveries = rate(&record, COUNT, post)?;
+        rounds.push((deliveries / bare * 1000.0, bare, deliveries, cpu_seconds(server.child.id())? - cpu));
+        println!("{deliveries:>9.0}  beside {bare:.0}");
+    }
+    rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (ratio, bare, deliveries, cpu) = rounds[ROUNDS / 2];
+    println!();
     println!("{bare:>9.0}  bare posts/s, {SENDERS} senders");
     println!("{deliveries:>9.0}  deliveries/s, {SENDERS} senders, SQLite, from the first post to the last receipt");
     println!("{ratio:>9.0}  deliveries per 1,000 bare posts (floor {FLOOR})");
@@ -220,8 +232,8 @@ fn now_ms() -> u128 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis()
 }
 
-/// Receipts per second, from the start of `work` until [`COUNT`] more have been recorded.
-fn rate(record: &Path, work: impl FnOnce() -> Result<()>) -> Result<f64> {
+/// Receipts per second, from the start of `work` until `count` more have been recorded.
+fn rate(record: &Path, count: usize, work: impl FnOnce() -> Result<()>) -> Result<f64> {
     let mut record = fs::File::open(record)?;
     record.seek(SeekFrom::End(0))?;
     let mut arrived = 0;
@@ -233,18 +245,18 @@ fn rate(record: &Path, work: impl FnOnce() -> Result<()>) -> Result<f64> {
         new.clear();
         record.read_to_end(&mut new)?;
         arrived += new.split(|byte| *byte == b'\n').count().saturating_sub(1);
-        if arrived >= COUNT {
-            return Ok(COUNT as f64 / began.elapsed().as_secs_f64());
+        if arrived >= count {
+            return Ok(count as f64 / began.elapsed().as_secs_f64());
         }
         if began.elapsed() > PATIENCE {
-            bail!("only {arrived} of {COUNT} arrived in time");
+            bail!("only {arrived} of {count} arrived in time");
         }
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Posts [`COUNT`] requests over [`SENDERS`] kept connections.
-fn post_all(address: &str, start: &str, header: &str, body: &str, expected: u16) -> Result<()> {
+/// Posts `count` requests over [`SENDERS`] kept connections.
+fn post_all(address: &str, start: &str, header: &str, body: &str, count: usize, expected: u16) -> Result<()> {
     let request = format!(
         "{start}\r\nHost: {address}\r\n{header}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
@@ -252,7 +264,7 @@ fn post_all(address: &str, start: &str, header: &str, body: &str, expected: u16)
     let send = || -> Result<()> {
         let mut stream = BufReader::new(TcpStream::connect(address)?);
         stream.get_ref().set_nodelay(true)?;
-        for _ in 0..COUNT / SENDERS {
+        for _ in 0..count / SENDERS {
             stream.get_mut().write_all(request.as_bytes())?;
             let status = read_answer(&mut stream)?;
             if status != expected {

@@ -119,7 +119,8 @@ pub async fn failures(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ListR
         .await?)
 }
 
-/// Grows with whatever a page may show: the newest ids of what is only ever added.
+/// Changes with whatever a page may show: the newest ids of what is only ever added, the newest end of a delivery, and
+/// what holds webhooks, which lets deliveries go or not without a new row.
 pub async fn pulse(db: &impl ConnectionTrait) -> Result<String> {
     #[derive(FromQueryResult)]
     struct Newest {
@@ -127,12 +128,19 @@ pub async fn pulse(db: &impl ConnectionTrait) -> Result<String> {
         attempts: Option<i64>,
         revisions: Option<i64>,
         occurrences: Option<i64>,
+        settled: Option<i64>,
+        holds: Option<i64>,
     }
     let sql = "SELECT (SELECT MAX(id) FROM delivery) AS deliveries, (SELECT MAX(id) FROM attempt) AS attempts, \
-               (SELECT MAX(id) FROM revision) AS revisions, (SELECT MAX(id) FROM occurrence) AS occurrences";
+               (SELECT MAX(id) FROM revision) AS revisions, (SELECT MAX(id) FROM occurrence) AS occurrences, \
+               (SELECT MAX(settled_at) FROM delivery WHERE settled_at IS NOT NULL) AS settled, \
+               (SELECT CAST(SUM(COALESCE(paused_at, 0) + COALESCE(breaker_probe_at, 0) + COALESCE(released_at, 0)) \
+               AS BIGINT) FROM webhook) AS holds";
     let newest = Newest::find_by_statement(statement(db, sql, [])).one(db).await?;
     Ok(newest.map_or_else(String::new, |newest| {
-        let ids = [newest.deliveries, newest.attempts, newest.revisions, newest.occurrences];
-        ids.map(|id| id.unwrap_or_default().to_string()).join("-")
+        let Newest { deliveries, attempts, revisions, occurrences, settled, holds } = newest;
+        [deliveries, attempts, revisions, occurrences, settled, holds]
+            .map(|id| id.unwrap_or_default().to_string())
+            .join("-")
     }))
 }

@@ -9,6 +9,7 @@ use model::id::WebhookId;
 use model::webhook::WebhookDraft;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
+use server::store::figures;
 use std::time::Duration;
 
 fn power_on(id: &str) -> Value {
@@ -68,6 +69,23 @@ on_both! {
             assert_eq!(given_up.count(), 3 - expected.len(), "{held:?}");
             server.services.backend().events.delete(vec![event]).await.expect("deleted");
         }
+    }
+
+    async fn what_makes_no_new_row_reaches_an_open_page_all_the_same(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let (webhook, key) = prepare(&server, "http://127.0.0.1:9/", |_| ()).await;
+        let webhooks = server.services.backend().webhooks;
+        let pulse = async || figures::pulse(server.services.store.read()).await.expect("a pulse");
+        let before = pulse().await;
+        webhooks.pause(webhook).await.expect("paused");
+        assert_ne!(pulse().await, before, "a pause");
+        server.post(&key, &power_on("a")).await;
+        let held = pulse().await;
+        server.advance(Duration::from_secs(1));
+        webhooks.resume(webhook, ReleaseChoice { held: Held::None, per_second: None }).await.expect("resumed");
+        let given_up = pulse().await;
+        assert_ne!(given_up, held, "what was held is given up");
+        assert_eq!(pulse().await, given_up, "nothing happens");
     }
 
     async fn what_is_resumed_at_a_rate_goes_no_faster(test: TestStore) {

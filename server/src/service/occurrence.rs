@@ -98,7 +98,10 @@ impl Occurrences for Services {
         let ids: Vec<TagId> =
             row.object_tags.as_deref().and_then(|tags| serde_json::from_str(tags).ok()).unwrap_or_default();
         let tags = tag::list(db).await.map_err(broken)?;
-        let repeats = receipt::repeats_of(db, uuid).await.map_err(broken)?;
+        let repeats = match &row.external_id {
+            Some(id) => receipt::repeats_of(db, uuid, id, &row.source).await.map_err(broken)?,
+            None => 0,
+        };
         Ok(Why {
             id: uuid.to_string(),
             type_label: catalog.type_label(&row.type_id).to_owned(),

@@ -2,13 +2,13 @@
 //!
 //! Kept for 24 h, whatever retention does with the occurrences.
 
-use super::entity::receipt;
+use super::entity::{api_key, receipt};
 use super::{Result, group};
 use model::id::ApiKeyId;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{Expr, OnConflict},
 };
 use std::collections::{BTreeMap, HashMap};
@@ -99,8 +99,16 @@ pub async fn count_repeats(db: &impl ConnectionTrait, repeats: &BTreeMap<Identit
     Ok(())
 }
 
-/// How often an occurrence was repeated, as long as that is known.
-pub async fn repeats_of(db: &impl ConnectionTrait, occurrence: Uuid) -> Result<i64> {
-    let row = receipt::Entity::find().filter(receipt::Column::Occurrence.eq(occurrence)).one(db).await?;
+/// How often an occurrence with this id and source was repeated, as long as that is known.
+pub async fn repeats_of(db: &impl ConnectionTrait, occurrence: Uuid, external_id: &str, source: &str) -> Result<i64> {
+    // By the index of identities, which begins with the key: receipts of a day can be millions, keys are few.
+    let keys = api_key::Entity::find().select_only().column(api_key::Column::Id).into_query();
+    let row = receipt::Entity::find()
+        .filter(receipt::Column::KeyId.in_subquery(keys))
+        .filter(receipt::Column::ExternalId.eq(external_id))
+        .filter(receipt::Column::Source.eq(source))
+        .filter(receipt::Column::Occurrence.eq(occurrence))
+        .one(db)
+        .await?;
     Ok(row.map(|row| row.repeats).unwrap_or_default())
 }

@@ -1,9 +1,9 @@
 //! The deliveries: filtered, sorted and paged by the database.
 
 use super::Page;
-use super::part::{StatusWord, Time, confirmed, menu, page, post};
+use super::part::{StatusWord, confirmed, menu, post};
 use super::render::Request;
-use super::table::{Cell, Column, Filter, Narrow, Row, Table};
+use super::table::{Cell, Column, Filter, Narrow, Row, Table, short};
 use crate::error::AppError;
 use crate::part::data::Empty;
 use crate::report::{DeliveryLine, DeliveryQuery};
@@ -16,7 +16,6 @@ use model::delivery::Status;
 const SINCE: [(&str, &str); 3] = [("1h", "1 hour"), ("24h", "24 hours"), ("7d", "7 days")];
 
 fn columns(catalog: &Catalog) -> Vec<Column> {
-    let owned = |(value, label): (&str, &str)| (value.to_owned(), label.to_owned());
     let statuses = Status::ALL.map(|status| (status.as_str().to_owned(), word(status).to_owned()));
     let mut events = Vec::new();
     for object_type in &catalog.0 {
@@ -31,17 +30,14 @@ fn columns(catalog: &Catalog) -> Vec<Column> {
             filter: Filter::Choice(statuses.into()),
             ..Column::text("status", "Status", "w-status", Narrow::Start)
         }),
-        Column {
-            filter: Filter::Choice(SINCE.map(owned).into()),
-            ..Column::text("time", "Time", "w-time", Narrow::End)
-        },
+        Column { filter: Filter::choice(SINCE), ..Column::text("time", "Time", "w-time", Narrow::End) },
         fixed(Column::text("webhook", "Webhook", "w-15", Narrow::Start)),
         fixed(Column { is_minor: true, ..Column::text("task", "Task", "w-13", Narrow::Gone) }),
         fixed(Column { filter: Filter::Choice(events), ..Column::text("event", "Event", "w-10", Narrow::End) }),
         fixed(Column::text("object", "Object", "w-10", Narrow::Start)),
-        Column::number("attempts", "Tries", "w-short", Narrow::Label("Tries")),
+        Column::number("attempts", "Tries", "w-short", Narrow::Gone),
         fixed(Column::text("result", "Result", "", Narrow::Wide)),
-        Column::number("duration", "Duration", "w-time", Narrow::Label("Took")),
+        Column::number("duration", "Duration", "w-time", Narrow::End),
         fixed(Column { filter: Filter::None, is_minor: true, ..Column::text("next", "Next", "w-time", Narrow::End) }),
     ]
 }
@@ -84,7 +80,6 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
         total: Some(listed.total),
         default_sort: "-time",
         is_selectable: may_edit,
-        is_live: true,
         empty: view! {
             <Empty
                 icon="delivery"
@@ -106,38 +101,37 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
             ),
         ])
     });
-    let mut page = page(request, "Deliveries", Vec::new(), commands, table.render());
-    page.is_live = true;
-    Ok(page)
+    Ok(table.page(request, commands))
 }
 
 fn row(line: DeliveryLine) -> Row {
-    let result = result(&line);
-    let shown = result.clone();
-    let next = line.next.clone();
-    let (created, uuid) = (line.created.clone(), line.uuid.clone());
     let took = line.duration_ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms} ms"));
+    let task = Cell::text(line.task.clone());
+    let tries = Cell::number(line.attempts.into(), line.attempts.to_string());
+    let took = Cell::number(line.duration_ms.unwrap_or_default().into(), took);
+    let next = line.next.clone().map_or_else(|| Cell::text("–"), Cell::time);
+    let Row { id, label, mut cells } = short_row(line);
+    cells.insert(3, task);
+    cells.insert(6, tries);
+    cells.extend([took, next]);
+    Row { id, label, cells }
+}
+
+/// Status, time, webhook, event, object, result.
+fn short_row(line: DeliveryLine) -> Row {
+    let status = view! { <StatusWord status=line.status hold=line.hold/> };
+    let result = result(&line);
     Row {
         label: format!("{}, {}", line.webhook, line.created.short),
-        id: line.uuid.clone(),
         cells: vec![
-            Cell::view(
-                word(line.status),
-                view! { <a class="c-table__open" href=format!("/deliveries/{uuid}")><StatusWord status=line.status hold=line.hold/></a> },
-            ),
-            Cell::view(line.created.full.clone(), view! { <Time when=created/> }),
+            Cell::open(word(line.status), format!("/deliveries/{}", line.uuid), status),
+            Cell::time(line.created),
             Cell::link(line.webhook, format!("/webhooks/{}", line.webhook_id)),
-            Cell::text(line.task),
             Cell::text(line.event),
             Cell::text(line.object),
-            Cell::number(line.attempts.into(), line.attempts.to_string()),
-            Cell::view(result, shown),
-            Cell::number(line.duration_ms.unwrap_or_default().into(), took),
-            match next {
-                Some(when) => Cell::view(when.full.clone(), view! { <Time when=when/> }),
-                None => Cell::text("–"),
-            },
+            Cell::text(result),
         ],
+        id: line.uuid,
     }
 }
 
@@ -151,49 +145,15 @@ pub(super) fn result(line: &DeliveryLine) -> String {
     }
 }
 
-/// A short table of deliveries, without tools.
+/// A short table of deliveries.
 pub(super) fn short_table(label: &'static str, lines: Vec<DeliveryLine>) -> AnyView {
-    let rows = lines.into_iter().map(|line| {
-        let result = result(&line);
-        view! {
-            <tr role="row">
-                <td role="cell">
-                    <a class="c-table__open" href=format!("/deliveries/{}", line.uuid)>
-                        <StatusWord status=line.status hold=line.hold/>
-                    </a>
-                </td>
-                <td role="cell" data-end=""><Time when=line.created/></td>
-                <td role="cell" title=line.webhook.clone()>
-                    <a href=format!("/webhooks/{}", line.webhook_id)>{line.webhook.clone()}</a>
-                </td>
-                <td role="cell" data-end="">{line.event}</td>
-                <td role="cell" title=line.object.clone()>{line.object.clone()}</td>
-                <td role="cell" data-wide="" title=result.clone()>{result.clone()}</td>
-            </tr>
-        }
-    });
-    view! {
-        <table class="c-table c-table--fixed c-table--cards c-table--quiet" role="table" aria-label=label>
-            <colgroup>
-                <col class="w-status"/>
-                <col class="w-time"/>
-                <col class="w-20"/>
-                <col class="w-13"/>
-                <col class="w-15"/>
-                <col/>
-            </colgroup>
-            <thead role="rowgroup">
-                <tr role="row">
-                    <th role="columnheader" scope="col">"Status"</th>
-                    <th role="columnheader" scope="col">"Time"</th>
-                    <th role="columnheader" scope="col">"Webhook"</th>
-                    <th role="columnheader" scope="col">"Event"</th>
-                    <th role="columnheader" scope="col">"Object"</th>
-                    <th role="columnheader" scope="col">"Result"</th>
-                </tr>
-            </thead>
-            <tbody role="rowgroup">{rows.collect_view()}</tbody>
-        </table>
-    }
-    .into_any()
+    let columns = [
+        Column::text("status", "Status", "w-status", Narrow::Start),
+        Column::text("time", "Time", "w-time", Narrow::End),
+        Column::text("webhook", "Webhook", "w-20", Narrow::Start),
+        Column::text("event", "Event", "w-13", Narrow::End),
+        Column::text("object", "Object", "w-15", Narrow::Start),
+        Column::text("result", "Result", "", Narrow::Wide),
+    ];
+    short(label, &columns, lines.into_iter().map(short_row).collect())
 }

@@ -1,7 +1,7 @@
 //! All events.
 
 use super::Page;
-use super::part::{confirmed, menu, page, post};
+use super::part::{confirmed, menu, post};
 use super::render::Request;
 use super::table::{Cell, Column, Filter, Narrow, Row, Table};
 use super::task_list::{state, states};
@@ -17,7 +17,6 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
     let query = request.query();
     let may_edit = request.viewer.role.may(Permission::Edit);
     let types: BTreeSet<_> = rows.iter().map(|row| row.type_label.clone()).collect();
-    let types = types.into_iter().map(|label| (label.clone(), label)).collect();
     let table = Table {
         label: "Events",
         noun: ("event", "events"),
@@ -26,7 +25,7 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
         columns: vec![
             Column::text("event", "Event", "w-20", Narrow::Start),
             Column { filter: states(), ..Column::text("state", "State", "w-status", Narrow::End) },
-            Column { filter: Filter::Choice(types), ..Column::text("type", "Type", "w-20", Narrow::Start) },
+            Column { filter: Filter::words(types), ..Column::text("type", "Type", "w-20", Narrow::Start) },
             Column::text("scope", "Object or tag", "", Narrow::End),
             Column::text("task", "Task", "w-25", Narrow::Wide),
         ],
@@ -34,7 +33,6 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
         total: None,
         default_sort: "type",
         is_selectable: may_edit,
-        is_live: true,
         empty: view! {
             <Empty
                 icon="event"
@@ -58,9 +56,7 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
             ),
         ])
     });
-    let mut page = page(request, "Events", Vec::new(), commands, table.render());
-    page.is_live = true;
-    Ok(page)
+    Ok(table.page(request, commands))
 }
 
 fn row(row: EventRow) -> Row {
@@ -69,10 +65,7 @@ fn row(row: EventRow) -> Row {
         id: row.id.to_string(),
         label,
         cells: vec![
-            Cell::view(
-                row.event_label.clone(),
-                view! { <a class="c-table__open" href=format!("/events/{}", row.id)>{row.event_label}</a> },
-            ),
+            Cell::open(row.event_label.clone(), format!("/events/{}", row.id), row.event_label),
             state(row.is_enabled),
             Cell::text(row.type_label),
             Cell::text(row.scope),

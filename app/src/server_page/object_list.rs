@@ -1,7 +1,7 @@
 //! Objects of the managed systems, with their tags.
 
 use super::Page;
-use super::part::{confirmed, go, menu, page};
+use super::part::{confirmed, go, menu};
 use super::render::Request;
 use super::table::{Cell, Column, Filter, Narrow, Row, Table};
 use crate::error::AppError;
@@ -16,7 +16,6 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
     let query = request.query();
     let may_edit = request.viewer.role.may(Permission::Edit);
     let types: BTreeSet<_> = rows.iter().map(|row| row.type_label.clone()).collect();
-    let types = types.into_iter().map(|label| (label.clone(), label)).collect();
     let table = Table {
         label: "Objects",
         noun: ("object", "objects"),
@@ -24,7 +23,7 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
         query: &query,
         columns: vec![
             Column::text("name", "Name", "w-30", Narrow::Start),
-            Column { filter: Filter::Choice(types), ..Column::text("type", "Type", "w-20", Narrow::End) },
+            Column { filter: Filter::words(types), ..Column::text("type", "Type", "w-20", Narrow::End) },
             Column::text("id", "Id", "w-20", Narrow::Label("Id")),
             Column::text("tags", "Tags", "", Narrow::Wide),
         ],
@@ -32,7 +31,6 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
         total: None,
         default_sort: "name",
         is_selectable: may_edit,
-        is_live: true,
         empty: view! {
             <Empty
                 icon="object"
@@ -55,9 +53,7 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
             ),
         ])
     });
-    let mut page = page(request, "Objects", Vec::new(), commands, table.render());
-    page.is_live = true;
-    Ok(page)
+    Ok(table.page(request, commands))
 }
 
 fn row(line: ObjectLine) -> Row {
@@ -67,10 +63,7 @@ fn row(line: ObjectLine) -> Row {
         id: line.id.to_string(),
         label: line.name.clone(),
         cells: vec![
-            Cell::view(
-                line.name.clone(),
-                view! { <a class="c-table__open" href=format!("/objects/{}", line.id)>{line.name}</a>{gone} },
-            ),
+            Cell::open(line.name.clone(), format!("/objects/{}", line.id), view! { {line.name}{gone} }),
             Cell::text(line.type_label),
             Cell::text(line.external_id),
             Cell::text(tags),

@@ -3,103 +3,17 @@
 //! A list gives its columns and its rows. Rows of a small list come whole and are sorted, filtered and paged here; those
 //! of a large one come as one page, already chosen by the database.
 
+mod row;
+
+use super::Page;
+use super::part::page;
 use super::query::Query;
+use super::render::Request;
 use crate::part::icon::Icon;
 use crate::report::PAGE_ROWS;
 use leptos::prelude::*;
-
-/// How a column can be filtered.
-pub(super) enum Filter {
-    /// Not at all.
-    None,
-    /// By a text within.
-    Text,
-    /// By one of these: value and label.
-    Choice(Vec<(String, String)>),
-}
-
-/// Where a cell stands when rows are grids, on narrow screens.
-#[derive(Clone, Copy)]
-pub(super) enum Narrow {
-    /// In the first column.
-    Start,
-    /// At the right.
-    End,
-    /// Over the whole line.
-    Wide,
-    /// With this label before it.
-    Label(&'static str),
-    /// Nowhere.
-    Gone,
-}
-
-/// A column.
-pub(super) struct Column {
-    /// Its name in the URL.
-    pub(super) key: &'static str,
-    pub(super) label: &'static str,
-    /// A `w-…` class, or empty for what is left.
-    pub(super) width: &'static str,
-    pub(super) filter: Filter,
-    pub(super) is_sortable: bool,
-    pub(super) is_number: bool,
-    /// Goes first when the card is too narrow.
-    pub(super) is_minor: bool,
-    pub(super) narrow: Narrow,
-}
-
-impl Column {
-    /// A column that is sorted and filtered by its text.
-    pub(super) fn text(key: &'static str, label: &'static str, width: &'static str, narrow: Narrow) -> Self {
-        Self { key, label, width, filter: Filter::Text, is_sortable: true, is_number: false, is_minor: false, narrow }
-    }
-
-    /// A column of numbers, sorted and not filtered.
-    pub(super) fn number(key: &'static str, label: &'static str, width: &'static str, narrow: Narrow) -> Self {
-        let filter = Filter::None;
-        Self { key, label, width, filter, is_sortable: true, is_number: true, is_minor: false, narrow }
-    }
-}
-
-/// A cell: what it shows, and the text it is sorted, filtered and cut by.
-pub(super) struct Cell {
-    pub(super) text: String,
-    pub(super) number: i64,
-    pub(super) view: AnyView,
-}
-
-impl Cell {
-    /// Plain text.
-    pub(super) fn text(text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self { number: 0, view: text.clone().into_any(), text }
-    }
-
-    /// A number, shown with its unit.
-    pub(super) fn number(number: i64, shown: String) -> Self {
-        Self { number, view: shown.clone().into_any(), text: shown }
-    }
-
-    /// A text that leads somewhere.
-    pub(super) fn link(text: impl Into<String>, href: String) -> Self {
-        let text = text.into();
-        let label = text.clone();
-        Self { number: 0, view: view! { <a href=href>{label}</a> }.into_any(), text }
-    }
-
-    /// Anything, with the text that stands for it.
-    pub(super) fn view(text: impl Into<String>, view: impl IntoView + 'static) -> Self {
-        Self { text: text.into(), number: 0, view: view.into_any() }
-    }
-}
-
-/// A row. Its first cell's link is what opens it.
-pub(super) struct Row {
-    pub(super) id: String,
-    /// What a screen reader calls it.
-    pub(super) label: String,
-    pub(super) cells: Vec<Cell>,
-}
+pub(super) use row::{Cell, Column, Filter, Narrow, Row, short};
+use row::{body_row, filter_head, sort_head};
 
 /// A table ready to be rendered.
 pub(super) struct Table<'a> {
@@ -116,15 +30,21 @@ pub(super) struct Table<'a> {
     pub(super) default_sort: &'static str,
     /// Whether rows can be checked for commands.
     pub(super) is_selectable: bool,
-    /// Whether it is fetched again by itself.
-    pub(super) is_live: bool,
     /// Shown while there is nothing at all.
     pub(super) empty: AnyView,
 }
 
 impl Table<'_> {
+    /// The page that is this table, fetched again by itself.
+    pub(super) fn page(self, request: &Request, commands: Option<AnyView>) -> Page {
+        let title = self.label;
+        let mut page = page(request, title, Vec::new(), commands, self.render());
+        page.is_live = true;
+        page
+    }
+
     /// The card with the table.
-    pub(super) fn render(mut self) -> AnyView {
+    fn render(mut self) -> AnyView {
         let has_filters = self.columns.iter().any(|column| !self.query.value(column.key).is_empty());
         let total = match self.total {
             Some(total) => total,
@@ -233,7 +153,6 @@ impl Table<'_> {
 
     fn heading(&self, total: u64) -> AnyView {
         let noun = if total == 1 { self.noun.0 } else { self.noun.1 };
-        let live = self.is_live.then(|| view! { <span class="c-live" role="status" data-live="">"Live"</span> });
         view! {
             <header class="c-card__head">
                 <p class="u-num"><span class="u-strong">{grouped(total)}</span>" "{noun}</p>
@@ -244,7 +163,7 @@ impl Table<'_> {
                         <input class="u-hidden c-show-filters" type="checkbox"/>
                     </label>
                     <button class="c-button c-button--plain c-button--s" type="submit" form="filters">"Apply filters"</button>
-                    {live}
+                    <span class="c-live" role="status" data-live="">"Live"</span>
                 </span>
             </header>
         }
@@ -317,77 +236,6 @@ impl Table<'_> {
         }
         .into_any()
     }
-}
-
-fn sort_head(column: &Column, query: &Query, default: &str) -> AnyView {
-    let (key, is_descending) = query.sort(default);
-    let is_sorted = key == column.key;
-    let aria = is_sorted.then_some(if is_descending { "descending" } else { "ascending" });
-    let class = column.is_number.then_some("u-num");
-    let minor = column.is_minor.then_some("");
-    let content = if column.is_sortable {
-        let next = if is_sorted && !is_descending { format!("-{}", column.key) } else { column.key.to_owned() };
-        view! { <a class="c-table__sort" href=query.with("sort", &next)>{column.label}</a> }.into_any()
-    } else {
-        column.label.into_any()
-    };
-    view! { <th role="columnheader" scope="col" class=class aria-sort=aria data-minor=minor>{content}</th> }.into_any()
-}
-
-fn filter_head(column: &Column, query: &Query) -> AnyView {
-    let value = query.value(column.key).to_owned();
-    let class = if value.is_empty() { "c-filter" } else { "c-filter c-filter--set" };
-    let label = format!("Filter by {}", column.label.to_lowercase());
-    let control = match &column.filter {
-        Filter::None => ().into_any(),
-        Filter::Text => view! { <input class=class name=column.key value=value aria-label=label autocomplete="off" spellcheck="false"/> }.into_any(),
-        Filter::Choice(choices) => {
-            let option = |(found, label): &(String, String)| {
-                let is_selected = *found == value;
-                view! { <option value=found.clone() selected=is_selected>{label.clone()}</option> }
-            };
-            let options = choices.iter().map(option).collect_view();
-            view! { <select class=class name=column.key aria-label=label><option value="">"All"</option>{options}</select> }
-                .into_any()
-        }
-    };
-    let minor = column.is_minor.then_some("");
-    view! { <td role="cell" data-label=column.label data-minor=minor>{control}</td> }.into_any()
-}
-
-fn body_row(row: Row, columns: &[Column], is_selectable: bool) -> AnyView {
-    let check = is_selectable.then(|| {
-        let (name, label) = (format!("row.{}", row.id), format!("Select {}", row.label));
-        view! { <td role="cell"><input type="checkbox" form="selection" name=name value="true" aria-label=label/></td> }
-    });
-    let cells = row.cells.into_iter().zip(columns).map(|(cell, column)| {
-        let (mut end, mut wide, mut gone, mut label) = (None, None, None, None);
-        match column.narrow {
-            Narrow::Start => {}
-            Narrow::End => end = Some(""),
-            Narrow::Wide => wide = Some(""),
-            Narrow::Gone => gone = Some(""),
-            Narrow::Label(text) => label = Some(text),
-        }
-        let class = column.is_number.then_some("u-num");
-        let minor = column.is_minor.then_some("");
-        let title = (!cell.text.is_empty()).then_some(cell.text);
-        view! {
-            <td
-                role="cell"
-                class=class
-                title=title
-                data-end=end
-                data-wide=wide
-                data-gone=gone
-                data-label=label
-                data-minor=minor
-            >
-                {cell.view}
-            </td>
-        }
-    });
-    view! { <tr role="row">{check}{cells.collect_view()}</tr> }.into_any()
 }
 
 /// 12345 as 12,345.

@@ -1,7 +1,7 @@
 //! All tasks.
 
 use super::Page;
-use super::part::{Enabled, confirmed, menu, page, post};
+use super::part::{Enabled, confirmed, menu, post};
 use super::render::Request;
 use super::table::{Cell, Column, Filter, Narrow, Row, Table};
 use crate::error::AppError;
@@ -30,7 +30,6 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
         total: None,
         default_sort: "name",
         is_selectable: may_edit,
-        is_live: true,
         empty: view! {
             <Empty
                 icon="task"
@@ -54,14 +53,12 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
             ),
         ])
     });
-    let mut page = page(request, "Tasks", Vec::new(), commands, table.render());
-    page.is_live = true;
-    Ok(page)
+    Ok(table.page(request, commands))
 }
 
 /// The choices of a column that says enabled or disabled.
 pub(super) fn states() -> Filter {
-    Filter::Choice(["Enabled", "Disabled"].map(|word| (word.to_owned(), word.to_owned())).into())
+    Filter::words(["Enabled", "Disabled"])
 }
 
 /// A cell that says enabled or disabled.
@@ -74,10 +71,7 @@ fn row(row: TaskRow) -> Row {
         id: row.id.to_string(),
         label: row.name.clone(),
         cells: vec![
-            Cell::view(
-                row.name.clone(),
-                view! { <a class="c-table__open" href=format!("/tasks/{}", row.id)>{row.name}</a> },
-            ),
+            Cell::open(row.name.clone(), format!("/tasks/{}", row.id), row.name),
             state(row.is_enabled),
             Cell::text(row.description),
             Cell::link(row.webhook_name, format!("/webhooks/{}", row.webhook_id)),

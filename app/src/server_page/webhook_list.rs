@@ -1,7 +1,7 @@
 //! All webhooks.
 
 use super::Page;
-use super::part::{confirmed, menu, page};
+use super::part::{confirmed, menu};
 use super::render::Request;
 use super::table::{Cell, Column, Filter, Narrow, Row, Table, grouped};
 use crate::error::AppError;
@@ -15,8 +15,7 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
     let rows = request.backend.webhooks.list().await?;
     let query = request.query();
     let may_edit = request.viewer.role.may(Permission::Edit);
-    let choice = |word: &str| (word.to_owned(), word.to_owned());
-    let methods = model::webhook::Method::ALL.iter().map(|method| choice(method.as_str())).collect();
+    let methods = model::webhook::Method::ALL.iter().map(|method| method.as_str());
     let table = Table {
         label: "Webhooks",
         noun: ("webhook", "webhooks"),
@@ -25,14 +24,14 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
         columns: vec![
             Column::text("name", "Name", "w-25", Narrow::Start),
             Column {
-                filter: Filter::Choice(["Active", "Failing", "Paused"].map(choice).into()),
+                filter: Filter::words(["Active", "Failing", "Paused"]),
                 ..Column::text("state", "State", "w-status", Narrow::End)
             },
-            Column { filter: Filter::Choice(methods), ..Column::text("method", "Method", "w-10", Narrow::Gone) },
+            Column { filter: Filter::words(methods), ..Column::text("method", "Method", "w-10", Narrow::Gone) },
             Column::text("url", "URL", "", Narrow::Wide),
             Column {
                 is_minor: true,
-                filter: Filter::Choice(["API Key", "Basic", "Bearer", "None"].map(choice).into()),
+                filter: Filter::words(["API Key", "Basic", "Bearer", "None"]),
                 ..Column::text("authorization", "Authorization", "w-13", Narrow::Label("Authorization"))
             },
             Column::number("held", "Held", "w-8", Narrow::Label("Held")),
@@ -42,7 +41,6 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
         total: None,
         default_sort: "name",
         is_selectable: may_edit,
-        is_live: true,
         empty: view! {
             <Empty
                 icon="webhook"
@@ -62,9 +60,7 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
             true,
         )])
     });
-    let mut page = page(request, "Webhooks", Vec::new(), commands, table.render());
-    page.is_live = true;
-    Ok(page)
+    Ok(table.page(request, commands))
 }
 
 fn row(row: WebhookRow) -> Row {
@@ -80,10 +76,7 @@ fn row(row: WebhookRow) -> Row {
         id: row.id.to_string(),
         label: row.name.clone(),
         cells: vec![
-            Cell::view(
-                row.name.clone(),
-                view! { <a class="c-table__open" href=format!("/webhooks/{}", row.id)>{row.name}</a> },
-            ),
+            Cell::open(row.name.clone(), format!("/webhooks/{}", row.id), row.name),
             Cell::view(word, view! { <span class=class><Icon name=icon/>{word}</span> }),
             Cell::text(row.method),
             Cell::view(row.url, view! { <span class="u-mono">{url}</span> }),

@@ -9,6 +9,22 @@ const names = (page: Page) => page.locator('tbody a.c-table__open');
 const mark = (page: Page) => page.evaluate(() => { (globalThis as any).was_here = true; });
 const isMarked = (page: Page) => page.evaluate(() => 'was_here' in globalThis);
 
+test('filters of a narrow list stand in two columns, and only where there is something to filter', async ({ page, hook }) => {
+  await page.setViewportSize({ width: 360, height: 800 });
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Chat');
+  await open(page, hook, '/webhooks');
+  await page.locator('.c-filter-button').click();
+  const filters = page.locator('.c-table__filters');
+  const [all, name, state] = await Promise.all(
+    [filters, page.getByLabel('Filter by name'), page.getByLabel('Filter by state')].map((one) => one.boundingBox()),
+  );
+  expect(name!.x).toBeCloseTo(all!.x, 0);
+  expect(state!.y).toBeCloseTo(name!.y, 0);
+  expect(state!.x + state!.width).toBeCloseTo(all!.x + all!.width, 0);
+  await expect(filters.locator('td:visible')).toHaveCount(5);
+});
+
 test('a list is sorted and filtered, and its address keeps that', async ({ page, hook }) => {
   test.setTimeout(60_000);
   await signIn(page, hook);

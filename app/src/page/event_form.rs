@@ -7,6 +7,7 @@ use crate::part::data::Data;
 use crate::part::field::{SelectField, SwitchField, TextField};
 use crate::part::form::{Actions, FormState};
 use crate::part::frame::Head;
+use crate::part::icon::Icon;
 use crate::server_fn::event::{load_event_form, load_matches, save_event};
 use crate::view::{EventForm as Loaded, ObjectGroup, TagChoice};
 use leptos::prelude::*;
@@ -240,7 +241,8 @@ fn Chosen(
                 <svg class="c-icon c-field__chevron" aria-hidden="true"><use href="#i-chevron"></use></svg>
             </div>
             <p class=move || if error.get().is_some() { "c-hint c-hint--error" } else { "c-hint" } id="type-note" role="status">
-                {move || error.get().unwrap_or_else(|| said.get())}
+                {move || error.get().is_some().then(|| view! { <Icon name="error"/> })}
+                <span>{move || error.get().unwrap_or_else(|| said.get())}</span>
             </p>
         </div>
         {dependent}

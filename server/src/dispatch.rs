@@ -159,9 +159,7 @@ impl Dispatcher {
         let within = (room.total > 0).then_some(&room);
         let Some(claimed) = self.record(begun, group, within).await else { return POLL };
         let (count, most) = (claimed.len(), room.total);
-        if let Err(error) = self.start(work, claimed).await {
-            tracing::warn!(error = chain(error), "the dispatcher cannot read webhooks");
-        }
+        self.start(work, claimed).await;
         if count == most && work.lanes.room().total > 0 {
             return Duration::ZERO;
         }
@@ -222,9 +220,11 @@ impl Dispatcher {
     }
 
     /// Starts a task for each delivery.
-    async fn start(&self, work: &mut Work, claimed: Vec<Claimed>) -> Result<(), store::Error> {
-        for one in &claimed {
-            work.lanes.take(one.webhook_id());
+    async fn start(&self, work: &mut Work, claimed: Vec<Claimed>) {
+        work.lanes.take_all(claimed.iter().map(Claimed::webhook_id));
+        if work.webhooks.len() > WEBHOOKS_KEPT {
+            let Work { webhooks, lanes, .. } = work;
+            webhooks.retain(|id, _| lanes.is_busy(*id));
         }
         let is_known = |one: &Claimed| {
             work.webhooks.get(&one.webhook_id()).is_some_and(|row| row.revision == one.current_revision)
@@ -232,21 +232,23 @@ impl Dispatcher {
         let mut missing: Vec<_> = claimed.iter().filter(|one| !is_known(one)).map(|one| one.webhook_id().0).collect();
         missing.sort_unstable();
         missing.dedup();
-        let mut read = Ok(());
         if !missing.is_empty() {
-            if work.webhooks.len() > WEBHOOKS_KEPT {
-                work.webhooks.clear();
-            }
             match webhook::find_many(self.services.store.read(), missing).await {
                 Ok(rows) => work.webhooks.extend(rows.into_iter().map(|(id, row)| (id, Arc::new(row)))),
-                Err(error) => read = Err(error),
+                Err(error) => {
+                    // Nothing was sent. The leases run out, and they are claimed again.
+                    tracing::warn!(error = chain(error), deliveries = claimed.len(), "webhooks could not be read");
+                    for one in &claimed {
+                        work.lanes.free(one.webhook_id(), false);
+                    }
+                    return;
+                }
             }
         }
         for one in claimed {
             let webhook = work.webhooks.get(&one.webhook_id()).cloned();
             work.tasks.spawn(self.clone().deliver(one, webhook, work.ended.clone()));
         }
-        read
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<(), store::Error> {

@@ -5,7 +5,7 @@
 
 use crate::store::delivery::Room;
 use model::id::WebhookId;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// How many deliveries are in flight at most.
 pub(super) const SLOTS: usize = 512;
@@ -17,10 +17,11 @@ const SLOTS_HANGING: usize = 1;
 const CLAIM_MAX: usize = 100;
 
 /// The webhooks with deliveries in flight, and those that hang.
-#[derive(Default)]
 pub(super) struct Lanes {
     total: usize,
     webhooks: HashMap<WebhookId, Lane>,
+    /// The webhook whose turn was last, among those with nothing in flight.
+    last: WebhookId,
 }
 
 /// One webhook's share.
@@ -29,6 +30,12 @@ struct Lane {
     in_flight: usize,
     /// Its last attempt timed out.
     is_hanging: bool,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self { total: 0, webhooks: HashMap::new(), last: WebhookId(0) }
+    }
 }
 
 impl Lanes {
@@ -42,12 +49,31 @@ impl Lanes {
             total: (SLOTS - self.total.min(SLOTS)).min(CLAIM_MAX),
             per_webhook: SLOTS_PER_WEBHOOK,
             busy: self.webhooks.iter().map(left).collect(),
+            after: self.last,
         }
     }
 
-    pub(super) fn take(&mut self, webhook: WebhookId) {
-        self.total += 1;
-        self.webhooks.entry(webhook).or_default().in_flight += 1;
+    /// Notes what was claimed within [`Lanes::room`].
+    pub(super) fn take_all(&mut self, claimed: impl Iterator<Item = WebhookId>) {
+        let mut idle = BTreeSet::new();
+        for webhook in claimed {
+            self.total += 1;
+            let lane = self.webhooks.entry(webhook).or_default();
+            if lane.in_flight == 0 {
+                idle.insert(webhook);
+            }
+            lane.in_flight += 1;
+        }
+        // They were taken from the last one upwards, and then from the first one up to it.
+        let wrapped = idle.range(..=self.last).next_back();
+        if let Some(last) = wrapped.or(idle.last()) {
+            self.last = *last;
+        }
+    }
+
+    /// Whether something of this webhook is in flight, or it hangs.
+    pub(super) fn is_busy(&self, webhook: WebhookId) -> bool {
+        self.webhooks.contains_key(&webhook)
     }
 
     pub(super) fn free(&mut self, webhook: WebhookId, has_timed_out: bool) {

@@ -206,10 +206,12 @@ pub struct Room {
     pub per_webhook: usize,
     /// What is left of `per_webhook` for webhooks with deliveries in flight at this worker.
     pub busy: Vec<(WebhookId, usize)>,
+    /// The others take turns: the next one is the first after this.
+    pub after: WebhookId,
 }
 
-/// Leases due deliveries to `owner`, oldest due first, within the room, each for its webhook's timeout after
-/// `lease_from`. A backlog of one webhook never costs or delays the others: each webhook's oldest are found by index.
+/// Leases due deliveries to `owner` within the room, each for its webhook's timeout after `lease_from`. Webhooks take
+/// turns; of each its oldest go first, found by index: a backlog of one never costs or delays the others.
 pub async fn claim(
     db: &impl ConnectionTrait,
     owner: Uuid,
@@ -228,11 +230,17 @@ pub async fn claim(
         )
     };
     let number = |number: usize| Value::from(i64::try_from(number).unwrap_or(i64::MAX));
-    let mut values =
-        vec![Value::from(owner), lease_from.0.into(), now.0.into(), number(room.total), number(room.per_webhook)];
+    let mut values = vec![
+        Value::from(owner),
+        lease_from.0.into(),
+        now.0.into(),
+        number(room.total),
+        number(room.per_webhook),
+        room.after.0.into(),
+    ];
     // Values, not text: a statement for each number of webhooks, not for each of them.
     let busy = group::padded(room.busy.iter().map(|(id, _)| id.0).collect());
-    let idle = match busy.len() {
+    let not_busy = match busy.len() {
         0 => String::new(),
         count => format!("AND w.id NOT IN ({})", group::places(values.len() + 1, count)),
     };
@@ -240,11 +248,17 @@ pub async fn claim(
     // What was queued while its webhook was paused or deleted waits for the sweep that holds or discards it.
     let is_open = "w.paused_at IS NULL AND w.deleted_at IS NULL";
     let of_idle = oldest("w.id", "$5");
-    let mut parts = vec![if is_postgres {
-        format!("SELECT o.id FROM webhook w CROSS JOIN LATERAL ({of_idle}) AS o WHERE {is_open} {idle}")
-    } else {
-        format!("SELECT o.id FROM webhook w JOIN delivery o ON o.id IN ({of_idle}) WHERE {is_open} {idle}")
-    }];
+    let mut parts: Vec<_> = ["after_last", "up_to_last"]
+        .map(|turns| {
+            // CROSS JOIN: SQLite keeps this order, and stops when there are enough.
+            let due = if is_postgres {
+                format!("CROSS JOIN LATERAL ({of_idle}) AS o WHERE")
+            } else {
+                format!("CROSS JOIN delivery o WHERE o.id IN ({of_idle}) AND")
+            };
+            format!("SELECT o.id FROM {turns} n CROSS JOIN webhook w {due} w.id = n.id AND {is_open} {not_busy}")
+        })
+        .into();
     for (id, left) in room.busy.iter().filter(|(_, left)| *left > 0) {
         let place = values.len() + 1;
         let oldest = oldest(&format!("${place}"), &format!("${}", place + 1));
@@ -254,8 +268,9 @@ pub async fn claim(
         ));
         values.extend([Value::from(id.0), number(*left)]);
     }
+    let turns = [turns("after_last", "> $6", ""), turns("up_to_last", "> 0", "AND d.webhook_id <= $6")].join(", ");
     let sql = format!(
-        "UPDATE delivery SET status = 'running', lease_owner = $1, \
+        "WITH RECURSIVE {turns} UPDATE delivery SET status = 'running', lease_owner = $1, \
          lease_until = $2 + (SELECT timeout_ms FROM webhook WHERE webhook.id = delivery.webhook_id) \
          WHERE id IN (SELECT id FROM ({}) AS due LIMIT $4 + 0) \
          RETURNING id, uuid, run_id, webhook_id, body, attempts, depth, webhook_revision, replay_revision, \
@@ -264,6 +279,15 @@ pub async fn claim(
     );
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     Ok(Claimed::find_by_statement(statement).all(db).await?)
+}
+
+/// A table of the webhooks with queued deliveries, in order: a step of the index for each, not for each delivery.
+fn turns(name: &str, first: &str, bound: &str) -> String {
+    let next = |after: &str| {
+        format!("(SELECT MIN(d.webhook_id) FROM delivery d WHERE d.status = 'queued' AND d.webhook_id {after} {bound})")
+    };
+    let (first, next) = (next(first), next(&format!("> {name}.id")));
+    format!("{name}(id) AS (SELECT {first} UNION ALL SELECT {next} FROM {name} WHERE {name}.id IS NOT NULL)")
 }
 
 /// Puts deliveries whose lease has run out back into the queue; with `all`, every leased one (a starting server that

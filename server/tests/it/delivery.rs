@@ -1,11 +1,13 @@
 //! From the occurrence to the receiver: what arrives, what is tried again, what is said about failures.
 
-use crate::harness::{TestInbox, TestServer, TestStore};
-use crate::on_both;
+use crate::harness::{TestInbox, TestServer, TestStore, eventually};
+use crate::{on_both, rows};
 use app::view::DeliveryRow;
 use model::access::Scope;
 use model::delivery::Status;
+use model::time::Timestamp;
 use serde_json::json;
+use server::store::{delivery, figures};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -43,6 +45,33 @@ async fn raw_receiver(answer: &'static [u8]) -> String {
         }
     });
     url
+}
+
+on_both! {
+    async fn no_webhook_is_said_not_to_exist_because_there_are_many(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let txn = server.services.store.begin().await.expect("a transaction");
+        let mut webhooks = Vec::new();
+        for number in 0..1_002 {
+            webhooks.push(rows::webhook(&txn, &number.to_string(), &inbox.url).await);
+        }
+        txn.commit().await.expect("committed");
+        let run = rows::run(server.services.store.write()).await;
+        // All but one are kept in memory then; after that, one that is with the one that is not.
+        let last = webhooks.pop().expect("one");
+        for wanted in [webhooks.clone(), vec![webhooks[0], last]] {
+            let new = wanted.into_iter().map(|webhook| rows::delivery(webhook, run)).collect();
+            delivery::insert_many(server.services.store.write(), new, Timestamp(0)).await.expect("queued");
+            server.services.bell.notify_one();
+            eventually("all are settled", async || {
+                let queue = figures::queue(server.services.store.read()).await.expect("counted");
+                queue.queued + queue.running == 0
+            })
+            .await;
+        }
+        assert_eq!(inbox.received().len(), 1_003);
+    }
 }
 
 on_both! {

@@ -16,4 +16,5 @@ mod namespace;
 mod permission;
 mod replay;
 mod retention;
+mod rows;
 mod store;

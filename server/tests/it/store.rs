@@ -1,7 +1,7 @@
 //! The store on both databases: what it promises to the rest.
 
 use crate::harness::TestStore;
-use crate::on_both;
+use crate::{on_both, rows};
 use migrations::Migrator;
 use model::access::Role;
 use model::id::{TaskId, WebhookId};
@@ -10,47 +10,19 @@ use model::webhook::WebhookDraft;
 use sea_orm::{ConnectionTrait, Statement};
 use sea_orm_migration::MigratorTrait;
 use server::clock::new_uuid;
-use server::store::delivery::{NewDelivery, Replay, Room};
-use server::store::occurrence::{Cause, NewOccurrence, NewRun};
+use server::store::delivery::Room;
 use server::store::{Error, access, delivery, listen, occurrence, revision, setting, task, webhook};
 use std::collections::HashSet;
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
 async fn add_webhook(test: &TestStore) -> WebhookId {
-    let draft = WebhookDraft { name: "w".into(), url: "http://127.0.0.1:9/".into(), ..WebhookDraft::default() };
-    let checked = draft.parse(None).expect("valid");
-    webhook::insert(test.store.write(), &checked, new_uuid(NOW), webhook::Secrets::default(), NOW)
-        .await
-        .expect("inserted")
-}
-
-fn happened() -> NewOccurrence {
-    NewOccurrence {
-        uuid: new_uuid(NOW),
-        type_id: "vms".into(),
-        event_id: "poweron".into(),
-        object_id: None,
-        object_external_id: None,
-        object_name: None,
-        external_id: None,
-        source: "test".into(),
-        occurred_at: None,
-        received_at: NOW,
-        data: None,
-        tasks_started: 1,
-        object_tags: None,
-        reasons: "{}".into(),
-        depth: 0,
-        revision_mark: 0,
-        about_webhook: None,
-    }
+    rows::webhook(test.store.write(), "w", "http://127.0.0.1:9/").await
 }
 
 /// Queues `count` deliveries of one run.
 async fn queue(test: &TestStore, count: usize) {
-    let webhook_id = add_webhook(test).await;
-    let db = test.store.write();
+    let (db, webhook_id) = (test.store.write(), add_webhook(test).await);
     let new = model::task::Task {
         name: "t".into(),
         description: String::new(),
@@ -59,39 +31,15 @@ async fn queue(test: &TestStore, count: usize) {
         webhook_id,
         message: String::new(),
     };
-    let task_id = task::insert(db, &new, NOW).await.expect("a task");
-    let occurrences = occurrence::insert_many(db, vec![happened()]).await.expect("an occurrence");
-    let run = NewRun {
-        uuid: new_uuid(NOW),
-        task_id: Some(task_id),
-        task_name: "t".into(),
-        cause: Cause::Occurrence(occurrences[0]),
-        event_ids: Vec::new(),
-    };
-    let run_id = occurrence::insert_runs(db, vec![run], NOW).await.expect("a run")[0];
-    let one = |_| NewDelivery {
-        uuid: new_uuid(NOW),
-        run_id,
-        webhook_id,
-        webhook_name: "w".into(),
-        task_name: "t".into(),
-        type_id: "vms".into(),
-        event_id: "poweron".into(),
-        object_id: None,
-        object_name: None,
-        body: b"{}".to_vec(),
-        absent: Vec::new(),
-        failed: None,
-        hold: None,
-        depth: 0,
-        webhook_revision: 1,
-        replay: Replay::default(),
-    };
-    delivery::insert_many(db, (0..count).map(one).collect(), NOW).await.expect("queued");
+    task::insert(db, &new, NOW).await.expect("a task");
+    let run_id = rows::run(db).await;
+    delivery::insert_many(db, (0..count).map(|_| rows::delivery(webhook_id, run_id)).collect(), NOW)
+        .await
+        .expect("queued");
 }
 
 fn room(total: usize) -> Room {
-    Room { total, per_webhook: 100, busy: Vec::new() }
+    Room { total, per_webhook: 100, busy: Vec::new(), after: WebhookId(0) }
 }
 
 on_both! {
@@ -102,11 +50,11 @@ on_both! {
             delivery::claim(test.store.write(), uuid::Uuid::nil(), NOW, until, &room).await.expect("claims").len()
         };
         let webhook = WebhookId(1);
-        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: vec![(webhook, 0)] }).await, 0);
-        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: vec![(webhook, 3)] }).await, 3);
-        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: Vec::new() }).await, 8);
-        assert_eq!(claim(Room { total: 5, per_webhook: 8, busy: Vec::new() }).await, 5);
-        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: Vec::new() }).await, 4);
+        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: vec![(webhook, 0)], after: WebhookId(0) }).await, 0);
+        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: vec![(webhook, 3)], after: webhook }).await, 3);
+        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: Vec::new(), after: WebhookId(0) }).await, 8);
+        assert_eq!(claim(Room { total: 5, per_webhook: 8, busy: Vec::new(), after: WebhookId(0) }).await, 5);
+        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: Vec::new(), after: WebhookId(0) }).await, 4);
     }
 
     async fn the_schema_goes_up_down_and_up_again(test: TestStore) {
@@ -213,10 +161,37 @@ on_both! {
         assert!(insert("any").await.is_ok());
     }
 
+    async fn webhooks_with_a_backlog_take_turns(test: TestStore) {
+        let db = test.store.write();
+        let run_id = rows::run(db).await;
+        let mut webhooks = Vec::new();
+        for name in ["a", "b", "c"] {
+            let webhook = rows::webhook(db, name, "http://127.0.0.1:9/").await;
+            delivery::insert_many(db, (0..20).map(|_| rows::delivery(webhook, run_id)).collect(), NOW).await.expect("queued");
+            webhooks.push(webhook);
+        }
+        let [a, b, c] = webhooks[..] else { panic!("three") };
+        // Room for twelve, eight of each: the one whose turn was cut short is busy then, and goes on behind the others.
+        for (after, busy, expected) in [
+            (WebhookId(0), vec![], [(a, 8), (b, 4)]),
+            (b, vec![(b, 4)], [(c, 8), (a, 4)]),
+            (a, vec![(b, 0), (a, 0)], [(c, 8), (a, 0)]),
+            (c, vec![(a, 4), (c, 0)], [(b, 8), (a, 4)]),
+        ] {
+            let room = Room { total: 12, per_webhook: 8, busy, after };
+            let until = Timestamp(NOW.0 + 100);
+            let claimed = delivery::claim(db, uuid::Uuid::nil(), NOW, until, &room).await.expect("claims");
+            for (webhook, count) in expected {
+                let found = claimed.iter().filter(|one| one.webhook_id() == webhook).count();
+                assert_eq!(found, count, "{webhook} after {after}");
+            }
+        }
+    }
+
     async fn rows_written_together_answer_each_its_own_id(test: TestStore) {
         let db = test.store.write();
         for count in [1, 16, 17, 131] {
-            let rows: Vec<_> = (0..count).map(|_| happened()).collect();
+            let rows: Vec<_> = (0..count).map(|_| rows::occurrence()).collect();
             let uuids: Vec<_> = rows.iter().map(|row| row.uuid).collect();
             let ids = occurrence::insert_many(db, rows).await.expect("stored");
             assert_eq!(ids.len(), count);

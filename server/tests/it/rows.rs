@@ -1,0 +1,77 @@
+//! Rows for tests that need some without caring where they come from.
+
+use model::id::{RunId, WebhookId};
+use model::time::Timestamp;
+use model::webhook::WebhookDraft;
+use sea_orm::ConnectionTrait;
+use server::clock::new_uuid;
+use server::store::delivery::{NewDelivery, Replay};
+use server::store::occurrence::{self, Cause, NewOccurrence, NewRun};
+use server::store::webhook;
+
+const THEN: Timestamp = Timestamp(1_000_000);
+
+/// A webhook of default settings.
+pub(crate) async fn webhook(db: &impl ConnectionTrait, name: &str, url: &str) -> WebhookId {
+    let draft = WebhookDraft { name: name.into(), url: url.into(), ..WebhookDraft::default() };
+    let checked = draft.parse(None).expect("valid");
+    webhook::insert(db, &checked, new_uuid(THEN), webhook::Secrets::default(), THEN).await.expect("inserted")
+}
+
+/// A virtual machine was switched on.
+pub(crate) fn occurrence() -> NewOccurrence {
+    NewOccurrence {
+        uuid: new_uuid(THEN),
+        type_id: "vms".into(),
+        event_id: "poweron".into(),
+        object_id: None,
+        object_external_id: None,
+        object_name: None,
+        external_id: None,
+        source: "test".into(),
+        occurred_at: None,
+        received_at: THEN,
+        data: None,
+        tasks_started: 1,
+        object_tags: None,
+        reasons: "{}".into(),
+        depth: 0,
+        revision_mark: 0,
+        about_webhook: None,
+    }
+}
+
+/// A run of a task that is gone.
+pub(crate) async fn run(db: &impl ConnectionTrait) -> RunId {
+    let occurrences = occurrence::insert_many(db, vec![occurrence()]).await.expect("an occurrence");
+    let run = NewRun {
+        uuid: new_uuid(THEN),
+        task_id: None,
+        task_name: "t".into(),
+        cause: Cause::Occurrence(occurrences[0]),
+        event_ids: Vec::new(),
+    };
+    occurrence::insert_runs(db, vec![run], THEN).await.expect("a run")[0]
+}
+
+/// A delivery that is due.
+pub(crate) fn delivery(webhook_id: WebhookId, run_id: RunId) -> NewDelivery {
+    NewDelivery {
+        uuid: new_uuid(THEN),
+        run_id,
+        webhook_id,
+        webhook_name: "w".into(),
+        task_name: "t".into(),
+        type_id: "vms".into(),
+        event_id: "poweron".into(),
+        object_id: None,
+        object_name: None,
+        body: b"{}".to_vec(),
+        absent: Vec::new(),
+        failed: None,
+        hold: None,
+        depth: 0,
+        webhook_revision: 1,
+        replay: Replay::default(),
+    }
+}

@@ -110,7 +110,6 @@ struct Job {
 }
 
 type Answer = Result<Vec<Accepted>, Error>;
-type Begun = Result<DatabaseTransaction, store::Error>;
 
 impl Intake {
     /// Starts the worker. It ends when the last handle is gone.
@@ -230,20 +229,35 @@ impl Worker {
                 size += job.batch.len();
                 group.push(job);
             }
-            self.process(group, begun).await;
+            match begun {
+                Ok(txn) => self.process(group, txn).await,
+                // None of them is at fault, and each would wait as long.
+                Err(error) => {
+                    let answers = group.iter().map(|_| Err(error.clone().into())).collect();
+                    answer_all(group, answers);
+                }
+            }
         }
     }
 
-    async fn process(&mut self, group: Vec<Job>, begun: Begun) {
-        match self.try_some_times(&group, Some(begun)).await {
+    async fn process(&mut self, group: Vec<Job>, txn: DatabaseTransaction) {
+        match self.try_some_times(&group, Some(txn)).await {
             Ok(answers) => answer_all(group, answers),
             // One of them may be at fault: each alone, so that the others are not.
             Err(_) if group.len() > 1 => {
+                let mut away = None;
                 for job in group {
                     let alone = vec![job];
-                    match self.try_some_times(&alone, None).await {
+                    let done = match &away {
+                        None => self.try_some_times(&alone, None).await,
+                        Some(error) => Err(store::Error::clone(error)),
+                    };
+                    match done {
                         Ok(answers) => answer_all(alone, answers),
-                        Err(error) => answer_all(alone, vec![Err(error.into())]),
+                        Err(error) => {
+                            away = Some(error.clone()).filter(|error| matches!(error, store::Error::Unavailable(_)));
+                            answer_all(alone, vec![Err(error.into())]);
+                        }
                     }
                 }
             }
@@ -251,12 +265,16 @@ impl Worker {
         }
     }
 
-    async fn try_some_times(&mut self, group: &[Job], mut begun: Option<Begun>) -> Result<Vec<Answer>, store::Error> {
+    async fn try_some_times(
+        &mut self,
+        group: &[Job],
+        mut begun: Option<DatabaseTransaction>,
+    ) -> Result<Vec<Answer>, store::Error> {
         let mut tried = 0;
         loop {
             tried += 1;
             let txn = match begun.take() {
-                Some(begun) => begun?,
+                Some(begun) => begun,
                 None => self.store.begin().await?,
             };
             match Box::pin(self.transact(txn, group)).await {
@@ -301,12 +319,13 @@ impl Worker {
             .collect();
         let written = write::write(&txn, &mut stage, &self.zone).await?;
         receipt::count_repeats(&txn, &stage.repeats).await?;
-        self.raise_alarms(&txn, &stage, &written.full).await?;
+        let full = self.raise_alarms(&txn, &stage, &written.full).await?;
         note_unknown(&txn, &stage).await?;
         if written.started.iter().any(|tasks| *tasks > 0) {
             listen::notify(&txn).await?;
         }
         txn.commit().await?;
+        self.full = full;
         if written.started.iter().any(|tasks| *tasks > 0) {
             self.bell.notify_one();
         }
@@ -319,16 +338,17 @@ impl Worker {
         Ok(slots.into_iter().map(|job| job.map(|slots| slots.into_iter().map(answer).collect())).collect())
     }
 
-    /// Raises an alarm for each webhook that can hold no more, once until it can again.
+    /// Raises an alarm for each webhook that can hold no more, once until it holds nothing. Answers which have theirs.
     async fn raise_alarms(
-        &mut self,
+        &self,
         txn: &DatabaseTransaction,
         stage: &Stage,
         full: &[(WebhookId, String, u32)],
-    ) -> Result<(), store::Error> {
-        self.full.retain(|id| stage.rules.is_holding(*id) != Some(false));
+    ) -> Result<HashSet<WebhookId>, store::Error> {
+        let mut raised = self.full.clone();
+        raised.retain(|id| stage.rules.is_holding(*id) != Some(false));
         for (id, name, depth) in full {
-            if !self.full.insert(*id) {
+            if !raised.insert(*id) {
                 continue;
             }
             let text = format!("The webhook {name} holds as many deliveries as it may; further ones are errors.");
@@ -344,7 +364,7 @@ impl Worker {
             let event = InternalEvent { occurrence, about_webhook: Some(*id), depth: depth + 1 };
             internal::insert(txn, &event, stage.now).await?;
         }
-        Ok(())
+        Ok(raised)
     }
 }
 

@@ -146,7 +146,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     };
     if is_embedded {
         // The only server of this database has just started: every lease belongs to one that is gone.
-        delivery::release_expired(store.write(), clock.now(), true).await?;
+        delivery::release_all(store.write(), clock.now()).await?;
     }
     let bell = services.bell.clone();
     let intake = Intake::start(store.clone(), clock.clone(), config.zone.clone(), bell.clone());

@@ -33,7 +33,7 @@ use sea_orm::{
 };
 
 /// What went wrong with the database.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// A unique rule was broken: the constraint's name, or `table.column` where the database only says that.
     #[error("the value is already taken ({constraint})")]

@@ -206,6 +206,8 @@ pub struct Room {
     pub per_webhook: usize,
     /// What is left of `per_webhook` for webhooks with deliveries in flight at this worker.
     pub busy: Vec<(WebhookId, usize)>,
+    /// Whether the busy ones come before the others.
+    pub is_busy_first: bool,
     /// The others take turns: the next one is the first after this.
     pub after: WebhookId,
 }
@@ -220,16 +222,8 @@ pub async fn claim(
     room: &Room,
 ) -> Result<Vec<Claimed>> {
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
-    let skip = if is_postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
-    // `+ 0`: SQLite compiles a statement anew for each value of a bare LIMIT.
-    let oldest = |webhook: &str, limit: &str| {
-        format!(
-            "SELECT id FROM delivery WHERE webhook_id = {webhook} AND status = 'queued' AND next_attempt_at <= $3 \
-             AND (replay_revision IS NOT NULL OR webhook_revision >= (SELECT t.target_revision FROM webhook t \
-             WHERE t.id = {webhook})) ORDER BY next_attempt_at, id LIMIT {limit} + 0 {skip}"
-        )
-    };
     let number = |number: usize| Value::from(i64::try_from(number).unwrap_or(i64::MAX));
+    let of = |left: usize| group::json_ids(room.busy.iter().filter(|one| one.1 == left).map(|one| one.0.0));
     let mut values = vec![
         Value::from(owner),
         lease_from.0.into(),
@@ -237,37 +231,18 @@ pub async fn claim(
         number(room.total),
         number(room.per_webhook),
         room.after.0.into(),
+        group::json_ids(room.busy.iter().map(|one| one.0.0)),
     ];
-    // Values, not text: a statement for each number of webhooks, not for each of them.
-    let busy = group::padded(room.busy.iter().map(|(id, _)| id.0).collect());
-    let not_busy = match busy.len() {
-        0 => String::new(),
-        count => format!("AND w.id NOT IN ({})", group::places(values.len() + 1, count)),
-    };
-    values.extend(busy.into_iter().map(Value::from));
-    // What was queued while its webhook was paused or deleted waits for the sweep that holds or discards it.
-    let is_open = "w.paused_at IS NULL AND w.deleted_at IS NULL";
-    let of_idle = oldest("w.id", "$5");
-    let mut parts: Vec<_> = ["after_last", "up_to_last"]
-        .map(|turns| {
-            // CROSS JOIN: SQLite keeps this order, and stops when there are enough.
-            let due = if is_postgres {
-                format!("CROSS JOIN LATERAL ({of_idle}) AS o WHERE")
-            } else {
-                format!("CROSS JOIN delivery o WHERE o.id IN ({of_idle}) AND")
-            };
-            format!("SELECT o.id FROM {turns} n CROSS JOIN webhook w {due} w.id = n.id AND {is_open} {not_busy}")
-        })
-        .into();
-    for (id, left) in room.busy.iter().filter(|(_, left)| *left > 0) {
-        let place = values.len() + 1;
-        let oldest = oldest(&format!("${place}"), &format!("${}", place + 1));
-        parts.push(format!(
-            "SELECT id FROM ({oldest}) AS b{place} WHERE EXISTS \
-             (SELECT 1 FROM webhook w WHERE w.id = ${place} AND {is_open})"
-        ));
-        values.extend([Value::from(id.0), number(*left)]);
-    }
+    values.extend((1..room.per_webhook).map(of));
+    let not_busy = format!("AND n.id NOT IN (SELECT b.id FROM {} b)", group::ids_in("$7", is_postgres));
+    let idle = ["after_last", "up_to_last"].map(|turns| oldest_of(turns, &not_busy, "$5", is_postgres));
+    // By what is left, not one by one: the text stays the same, and SQLite joins 500 parts at most.
+    let busy = (1..room.per_webhook).map(|left| {
+        let webhooks = group::ids_in(&format!("${}", 7 + left), is_postgres);
+        oldest_of(&webhooks, "", &left.to_string(), is_postgres)
+    });
+    let parts: Vec<_> =
+        if room.is_busy_first { busy.chain(idle).collect() } else { idle.into_iter().chain(busy).collect() };
     let turns = [turns("after_last", "> $6", ""), turns("up_to_last", "> 0", "AND d.webhook_id <= $6")].join(", ");
     let sql = format!(
         "WITH RECURSIVE {turns} UPDATE delivery SET status = 'running', lease_owner = $1, \
@@ -281,6 +256,25 @@ pub async fn claim(
     Ok(Claimed::find_by_statement(statement).all(db).await?)
 }
 
+/// The oldest due deliveries of each of these webhooks, a table with an `id`, in its order. What was queued while its
+/// webhook was paused or deleted, or for an earlier target, waits for the sweep that holds or discards it.
+fn oldest_of(webhooks: &str, condition: &str, limit: &str, is_postgres: bool) -> String {
+    let skip = if is_postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
+    // `+ 0`: SQLite compiles a statement anew for each value of a bare LIMIT.
+    let oldest = format!(
+        "SELECT d.id FROM delivery d WHERE d.webhook_id = n.id AND d.status = 'queued' AND d.next_attempt_at <= $3 \
+         AND (d.replay_revision IS NOT NULL OR d.webhook_revision >= (SELECT t.target_revision FROM webhook t \
+         WHERE t.id = n.id)) AND EXISTS (SELECT 1 FROM webhook w WHERE w.id = n.id AND w.paused_at IS NULL \
+         AND w.deleted_at IS NULL) {condition} ORDER BY d.next_attempt_at, d.id LIMIT {limit} + 0 {skip}"
+    );
+    // CROSS JOIN: SQLite keeps this order, and stops when there are enough.
+    if is_postgres {
+        format!("SELECT o.id FROM {webhooks} n CROSS JOIN LATERAL ({oldest}) AS o")
+    } else {
+        format!("SELECT o.id FROM {webhooks} n CROSS JOIN delivery o WHERE o.id IN ({oldest})")
+    }
+}
+
 /// A table of the webhooks with queued deliveries, in order: a step of the index for each, not for each delivery.
 fn turns(name: &str, first: &str, bound: &str) -> String {
     let next = |after: &str| {
@@ -290,14 +284,30 @@ fn turns(name: &str, first: &str, bound: &str) -> String {
     format!("{name}(id) AS (SELECT {first} UNION ALL SELECT {next} FROM {name} WHERE {name}.id IS NOT NULL)")
 }
 
-/// Puts deliveries whose lease has run out back into the queue; with `all`, every leased one (a starting server that
-/// is the only one). Answers how many.
-pub async fn release_expired(db: &impl ConnectionTrait, now: Timestamp, all: bool) -> Result<u64> {
-    let sql = "UPDATE delivery SET status = 'queued', next_attempt_at = $1, lease_owner = NULL, lease_until = NULL \
-               WHERE status = 'running' AND lease_until <= $2";
-    let until = if all { i64::MAX } else { now.0 };
-    let values = [Value::from(now.0), until.into()];
+/// Puts deliveries whose lease has run out back into the queue, but for those that `owner` knows of. Answers how many.
+pub async fn release_expired(
+    db: &impl ConnectionTrait,
+    now: Timestamp,
+    owner: Uuid,
+    known: Vec<DeliveryId>,
+) -> Result<u64> {
+    let known = group::json_ids(known.into_iter().map(|id| id.0));
+    let ids = group::ids_in("$4", db.get_database_backend() == DbBackend::Postgres);
+    let sql = format!(
+        "UPDATE delivery SET status = 'queued', next_attempt_at = $1, lease_owner = NULL, lease_until = NULL \
+         WHERE status = 'running' AND lease_until <= $2 \
+         AND NOT (lease_owner = $3 AND id IN (SELECT k.id FROM {ids} k))"
+    );
+    let values = [Value::from(now.0), now.0.into(), owner.into(), known];
     let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    Ok(done.rows_affected())
+}
+
+/// Puts every leased delivery back into the queue: a server that is the only one has just started.
+pub async fn release_all(db: &impl ConnectionTrait, now: Timestamp) -> Result<u64> {
+    let sql = "UPDATE delivery SET status = 'queued', next_attempt_at = $1, lease_owner = NULL, lease_until = NULL \
+               WHERE status = 'running'";
+    let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, [now.0.into()])).await?;
     Ok(done.rows_affected())
 }
 
@@ -332,6 +342,20 @@ pub struct Settlement {
     pub next: Next,
     /// The webhook's revision the attempt was made by.
     pub webhook_revision: i64,
+}
+
+/// Leaves out the attempts that are recorded already.
+pub async fn without_recorded(db: &impl ConnectionTrait, settlements: Vec<Settlement>) -> Result<Vec<Settlement>> {
+    let rows: Vec<(i64, i64, i64)> = attempt::Entity::find()
+        .select_only()
+        .columns([attempt::Column::DeliveryId, attempt::Column::Number, attempt::Column::StartedAt])
+        .filter(attempt::Column::DeliveryId.is_in(settlements.iter().map(|one| one.claimed.id)))
+        .into_tuple()
+        .all(db)
+        .await?;
+    let is_new =
+        |one: &Settlement| !rows.contains(&(one.claimed.id, one.claimed.attempt().into(), one.attempted.started_at.0));
+    Ok(settlements.into_iter().filter(is_new).collect())
 }
 
 /// Records attempts, and moves those deliveries on that are still leased to `owner`. What somebody else has settled in

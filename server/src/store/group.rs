@@ -6,7 +6,7 @@
 use super::Result;
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, Insert, IntoActiveModel, PrimaryKeyTrait,
-    QueryTrait, sea_query::OnConflict,
+    QueryTrait, Value, sea_query::OnConflict,
 };
 
 /// Up to here a group is one statement.
@@ -33,6 +33,21 @@ pub(super) fn padded<T: Clone>(mut values: Vec<T>) -> Vec<T> {
         values.resize(values.len().next_power_of_two(), last);
     }
     values
+}
+
+/// Any number of ids as one value, for [`ids_in`].
+pub(super) fn json_ids(ids: impl Iterator<Item = i64>) -> Value {
+    let ids: Vec<_> = ids.map(|id| id.to_string()).collect();
+    format!("[{}]", ids.join(",")).into()
+}
+
+/// A table of one column, `id`, of the ids in the value at this place: one SQL text whatever their number.
+pub(super) fn ids_in(place: &str, is_postgres: bool) -> String {
+    if is_postgres {
+        format!("(SELECT CAST(v AS BIGINT) AS id FROM json_array_elements_text(CAST({place} AS JSON)) AS v)")
+    } else {
+        format!("(SELECT value AS id FROM json_each({place}))")
+    }
 }
 
 /// `$first, …`: the places of `count` values.

@@ -39,7 +39,7 @@ async fn queue(test: &TestStore, count: usize) {
 }
 
 fn room(total: usize) -> Room {
-    Room { total, per_webhook: 100, busy: Vec::new(), after: WebhookId(0) }
+    Room { total, per_webhook: 100, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }
 }
 
 on_both! {
@@ -50,11 +50,11 @@ on_both! {
             delivery::claim(test.store.write(), uuid::Uuid::nil(), NOW, until, &room).await.expect("claims").len()
         };
         let webhook = WebhookId(1);
-        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: vec![(webhook, 0)], after: WebhookId(0) }).await, 0);
-        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: vec![(webhook, 3)], after: webhook }).await, 3);
-        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: Vec::new(), after: WebhookId(0) }).await, 8);
-        assert_eq!(claim(Room { total: 5, per_webhook: 8, busy: Vec::new(), after: WebhookId(0) }).await, 5);
-        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: Vec::new(), after: WebhookId(0) }).await, 4);
+        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: vec![(webhook, 0)], is_busy_first: false, after: WebhookId(0) }).await, 0);
+        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: vec![(webhook, 3)], is_busy_first: false, after: webhook }).await, 3);
+        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }).await, 8);
+        assert_eq!(claim(Room { total: 5, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }).await, 5);
+        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }).await, 4);
     }
 
     async fn the_schema_goes_up_down_and_up_again(test: TestStore) {
@@ -118,13 +118,20 @@ on_both! {
     async fn a_lease_that_has_run_out_is_claimed_again(test: TestStore) {
         queue(&test, 1).await;
         let store = &test.store;
-        let claim = |now: i64| async move { delivery::claim(store.write(), uuid::Uuid::nil(), Timestamp(now), Timestamp(now + 100 - 5_000), &room(9)).await };
-        assert_eq!(claim(NOW.0).await.expect("claims").len(), 1);
-        assert_eq!(delivery::release_expired(test.store.write(), Timestamp(NOW.0 + 99), false).await.expect("none"), 0);
+        let (owner, other) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
+        let claim = |now: i64| async move { delivery::claim(store.write(), owner, Timestamp(now), Timestamp(now + 100 - 5_000), &room(9)).await };
+        let release = |now: i64, by, known| async move { delivery::release_expired(store.write(), Timestamp(now), by, known).await.expect("asked") };
+        let claimed = claim(NOW.0).await.expect("claims");
+        assert_eq!(claimed.len(), 1);
+        assert_eq!(release(NOW.0 + 99, other, Vec::new()).await, 0, "it has not run out");
         assert_eq!(claim(NOW.0 + 99).await.expect("nothing").len(), 0);
-        assert_eq!(delivery::release_expired(test.store.write(), Timestamp(NOW.0 + 100), false).await.expect("one"), 1);
+        let known = vec![claimed[0].id()];
+        assert_eq!(release(NOW.0 + 100, owner, known.clone()).await, 0, "it has ended here, and waits to be recorded");
+        assert_eq!(release(NOW.0 + 100, other, known).await, 1);
         assert_eq!(claim(NOW.0 + 100).await.expect("claims").len(), 1);
-        assert_eq!(delivery::release_expired(test.store.write(), NOW, true).await.expect("a restart"), 1);
+        assert_eq!(release(NOW.0 + 200, owner, Vec::new()).await, 1, "its owner has lost it");
+        assert_eq!(claim(NOW.0 + 200).await.expect("claims").len(), 1);
+        assert_eq!(delivery::release_all(store.write(), NOW).await.expect("a restart"), 1);
     }
 
     async fn commits_are_on_disk_before_they_are_answered(test: TestStore) {
@@ -161,6 +168,16 @@ on_both! {
         assert!(insert("any").await.is_ok());
     }
 
+    async fn a_claim_works_beside_any_number_of_busy_webhooks(test: TestStore) {
+        queue(&test, 3).await;
+        let busy = (1_000..1_600).map(|id| (WebhookId(id), 1)).chain([(WebhookId(1), 1)]).collect();
+        for (is_busy_first, after, expected) in [(false, WebhookId(0), 1), (true, WebhookId(9), 1), (true, WebhookId(9), 1), (true, WebhookId(9), 0)] {
+            let room = Room { total: 9, per_webhook: 8, busy: Vec::clone(&busy), is_busy_first, after };
+            let claimed = delivery::claim(test.store.write(), uuid::Uuid::nil(), NOW, NOW, &room).await.expect("claims");
+            assert_eq!(claimed.len(), expected);
+        }
+    }
+
     async fn webhooks_with_a_backlog_take_turns(test: TestStore) {
         let db = test.store.write();
         let run_id = rows::run(db).await;
@@ -178,7 +195,7 @@ on_both! {
             (a, vec![(b, 0), (a, 0)], [(c, 8), (a, 0)]),
             (c, vec![(a, 4), (c, 0)], [(b, 8), (a, 4)]),
         ] {
-            let room = Room { total: 12, per_webhook: 8, busy, after };
+            let room = Room { total: 12, per_webhook: 8, busy, is_busy_first: false, after };
             let until = Timestamp(NOW.0 + 100);
             let claimed = delivery::claim(db, uuid::Uuid::nil(), NOW, until, &room).await.expect("claims");
             for (webhook, count) in expected {

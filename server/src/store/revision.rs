@@ -43,6 +43,16 @@ fn json(error: &serde_json::Error) -> Error {
     Error::Other(DbErr::Json(error.to_string()))
 }
 
+/// On PostgreSQL, waits until nobody else's change is open: revisions are numbered in the order of their commits, or one
+/// could appear behind the newest and never be noticed. First of all in a change: who has locked rows already could
+/// wait for somebody who waits for those.
+pub(super) async fn take_turn(db: &impl ConnectionTrait) -> Result<()> {
+    if db.get_database_backend() == DbBackend::Postgres {
+        db.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({ORDER_LOCK})")).await?;
+    }
+    Ok(())
+}
+
 /// Notes what a row is from now on; `None`: it is deleted.
 pub(super) async fn note<T: Serialize + Sync>(
     db: &impl ConnectionTrait,
@@ -53,10 +63,7 @@ pub(super) async fn note<T: Serialize + Sync>(
     now: Timestamp,
 ) -> Result<()> {
     let document = document.map(serde_json::to_string).transpose().map_err(|error| json(&error))?;
-    if db.get_database_backend() == DbBackend::Postgres {
-        // Numbered in the order of their commits: one that appears after a newer one would never be noticed.
-        db.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({ORDER_LOCK})")).await?;
-    }
+    take_turn(db).await?;
     let row = revision::ActiveModel {
         id: NotSet,
         kind: Set(kind.as_str().to_owned()),

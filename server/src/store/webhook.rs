@@ -201,6 +201,7 @@ pub async fn insert(
     secrets: Secrets,
     now: Timestamp,
 ) -> Result<WebhookId> {
+    revision::take_turn(db).await?;
     let row = webhook::ActiveModel {
         id: NotSet,
         uuid: Set(uuid),
@@ -260,6 +261,7 @@ pub async fn update(
     write: Write,
     now: Timestamp,
 ) -> Result<bool> {
+    revision::take_turn(db).await?;
     let mut row = webhook::ActiveModel { id: Unchanged(id.0), revision: Set(revision + 1), ..columns(webhook, now)? };
     if let SecretWrite::Replace(secret) = write.secret {
         row.secret = Set(secret);
@@ -285,6 +287,7 @@ pub async fn update(
 
 /// Marks a webhook deleted; answers whether it was there. Its waiting deliveries are the caller's to discard.
 pub async fn delete(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
+    revision::take_turn(db).await?;
     let done = webhook::Entity::update_many()
         .col_expr(webhook::Column::DeletedAt, Expr::value(now.0))
         .col_expr(webhook::Column::Secret, Expr::value(Option::<Vec<u8>>::None))

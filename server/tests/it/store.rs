@@ -234,6 +234,25 @@ on_both! {
 }
 
 #[tokio::test]
+async fn two_who_change_the_same_rows_do_not_wait_for_each_other() {
+    let test = TestStore::postgres().await;
+    queue(&test, 1).await;
+    let (first, second) = (TaskId(1), WebhookId(1));
+    let both = test.store.begin().await.expect("a transaction");
+    task::set_enabled(&both, first, false, NOW).await.expect("changed");
+    let other = async {
+        let txn = test.store.begin().await.expect("a transaction");
+        webhook::delete(&txn, second, NOW).await.expect("changed");
+        txn.commit().await.expect("the other");
+    };
+    let mut other = std::pin::pin!(other);
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(200), &mut other).await.is_err(), "it waits");
+    webhook::delete(&both, second, NOW).await.expect("changed too");
+    both.commit().await.expect("both");
+    other.await;
+}
+
+#[tokio::test]
 async fn a_revision_is_never_seen_after_a_newer_one() {
     let test = TestStore::postgres().await;
     queue(&test, 1).await;

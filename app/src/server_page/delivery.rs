@@ -129,7 +129,7 @@ fn chain(detail: &DeliveryDetail) -> AnyView {
         view! { <li><Icon name="replay"/>"repeats "<a href=format!("/deliveries/{id}")>"an earlier delivery"</a></li> }
     });
     view! {
-        <ul class="c-inline c-chain" role="list" aria-label="Where it comes from and goes">
+        <ul class="c-chain" role="list" aria-label="Where it comes from and goes">
             {first} {events}
             <li><Icon name="task"/>{task}</li>
             <li><Icon name="webhook"/>{webhook}</li>

@@ -36,7 +36,6 @@ const GROUP_MAX: usize = 100;
 const DRAIN: Duration = Duration::from_secs(30);
 
 /// How a delivery in flight ended.
-#[derive(Clone)]
 #[expect(clippy::large_enum_variant, reason = "the smaller one is rare")]
 enum Ended {
     /// With an attempt.

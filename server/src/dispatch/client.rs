@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// How long a save waits for a name to resolve.
 const SAVE_PATIENCE: Duration = Duration::from_secs(1);
+/// How many header lines an answer may have.
+const ANSWER_HEADER_LINES: usize = 1000;
 /// How many kinds of client are kept: one for each port and TLS setting in use.
 const CLIENTS_MAX: usize = 256;
 
@@ -178,6 +180,11 @@ impl Clients {
             .referer(false)
             .http1_only()
             .http1_title_case_headers()
+            // Who answers 2xx has acted: a careless header must not have it act again.
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_max_headers(ANSWER_HEADER_LINES)
             .pool_idle_timeout(Duration::from_secs(30))
             .pool_max_idle_per_host(16)
             .tls_danger_accept_invalid_certs(allows_insecure_tls)

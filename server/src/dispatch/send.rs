@@ -25,8 +25,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// How much of an answer is read and kept.
+/// How much of an answer's body is read and kept.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;
+/// How much of its header is kept.
+const HEADERS_MAX_BYTES: usize = 16 * 1024;
 
 impl Attempted {
     /// An attempt that failed without an answer.
@@ -87,13 +89,11 @@ pub async fn send(
     };
     let status = response.status().as_u16();
     let (outcome, error) = judge(&response, started_at);
-    let answer_headers = response
-        .headers()
-        .iter()
-        .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
-        .collect::<Vec<_>>()
-        .join("\n");
-    let (answer_body, answer_note) = read_capped(response, deadline).await;
+    let (answer_headers, is_cut) = header_lines(&response);
+    let (answer_body, mut answer_note) = read_capped(response, deadline).await;
+    if is_cut {
+        answer_note = Some(answer_note.map_or_else(String::new, |note| note + "; ") + "headers truncated at 16 KiB");
+    }
     Attempted {
         outcome,
         http_status: Some(status),
@@ -248,6 +248,22 @@ fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
     }
     let date = jiff::fmt::rfc2822::parse(text).ok()?;
     Some(Timestamp(date.timestamp().as_millisecond()).since(now))
+}
+
+/// The answer's header as lines, as many as fit, and whether some do not.
+fn header_lines(response: &Response) -> (String, bool) {
+    let mut lines = String::new();
+    for (name, value) in response.headers() {
+        let line = format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));
+        if lines.len() + line.len() >= HEADERS_MAX_BYTES {
+            return (lines, true);
+        }
+        if !lines.is_empty() {
+            lines.push('\n');
+        }
+        lines += &line;
+    }
+    (lines, false)
 }
 
 /// Reads up to [`ANSWER_MAX_BYTES`] until the deadline; the rest is dropped with the connection.

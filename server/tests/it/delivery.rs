@@ -6,8 +6,9 @@ use app::view::DeliveryRow;
 use model::access::Scope;
 use model::delivery::Status;
 use model::time::Timestamp;
+use sea_orm::{EntityTrait, QueryOrder};
 use serde_json::json;
-use server::store::{delivery, figures};
+use server::store::{delivery, entity, figures};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -297,26 +298,92 @@ fn find(headers: &[(String, String)], name: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_failure_is_said_in_words() {
     let inbox = TestInbox::start().await;
-    let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+    // Bound and not listening: a port that was let go could be another test's by now.
+    let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    let any_port: std::net::SocketAddr = ([127, 0, 0, 1], 0).into();
+    bound.bind(&any_port.into()).expect("a port");
+    let closed = bound.local_addr().expect("an address").as_socket().expect("an address");
     let garbage = raw_receiver(b"SSH-2.0-not-http\r\n").await;
-    for (url, words, http_status) in [
-        (format!("{}/status/404", inbox.url), "Answered 404 Not Found.", Some(404)),
+    for (url, code, words, http_status) in [
+        (format!("{}/status/404", inbox.url), "status", "Answered 404 Not Found.", Some(404)),
         (
             format!("{}/redirect?to=http://evil.example/", inbox.url),
+            "redirect",
             "to http://evil.example/. Redirects are not followed",
             Some(302),
         ),
-        (format!("{}/reset", inbox.url), "closed before an answer arrived", None),
-        (format!("{}/delay/60000", inbox.url), "No answer within 3 s.", None),
-        (format!("http://{closed}/"), "nothing accepts connections", None),
-        (inbox.url.replace("http:", "https:"), "No encrypted connection", None),
-        (garbage.clone(), "closed before an answer arrived", None),
-        ("http://nobody.invalid/".to_owned(), "Nobody.invalid does not resolve", None),
+        (format!("{}/reset", inbox.url), "reset", "closed before an answer arrived", None),
+        (format!("{}/delay/60000", inbox.url), "timeout", "No answer within 3 s.", None),
+        (format!("http://{closed}/"), "connect", "nothing accepts connections", None),
+        (inbox.url.replace("http:", "https:"), "tls", "No encrypted connection", None),
+        (garbage.clone(), "reset", "closed before an answer arrived", None),
+        ("http://nobody.invalid/".to_owned(), "dns", "Nobody.invalid does not resolve", None),
     ] {
         let server = TestServer::start(TestStore::sqlite().await).await;
         let (error, status) = failure(&server, &url).await;
         assert!(error.contains(words), "{url}: {error}");
         assert_eq!(status, http_status, "{url}");
+        assert_eq!(stored(&server).await[0].error_code.as_deref(), Some(code), "{url}");
+    }
+}
+
+/// The deliveries as rows, in order.
+async fn stored(server: &TestServer) -> Vec<entity::delivery::Model> {
+    let by_id = entity::delivery::Entity::find().order_by_asc(entity::delivery::Column::Id);
+    by_id.all(server.services.store.read()).await.expect("rows")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_with_a_careless_header_is_an_answer_and_nothing_is_sent_again() {
+    let many = "X-Line: 1\r\n".repeat(300);
+    let large = format!("X-Large: {}\r\n", "a".repeat(1_000)).repeat(100);
+    for header in ["Bad Name: x\r\n", "X-Space : x\r\n", "X-Folded: a\r\n b\r\n", &many, &large] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{header}Content-Length: 0\r\n\r\n");
+        let url = raw_receiver(Box::leak(answer.into_boxed_str()).as_bytes()).await;
+        let server = TestServer::start(TestStore::sqlite().await).await;
+        fire(&server, &url, "3").await;
+        server.deliveries_until(all_settled).await;
+        let row = stored(&server).await.remove(0);
+        assert_eq!((row.status.as_str(), row.attempts), ("sent", 1), "{}", &header[..8]);
+        let attempts = delivery::list_attempts(server.services.store.read(), model::id::DeliveryId(row.id)).await;
+        let attempt = attempts.expect("read").remove(0);
+        assert!(attempt.answer_headers.len() <= 16 * 1024);
+        let is_cut = attempt.answer_note.as_deref() == Some("headers truncated at 16 KiB");
+        assert_eq!(is_cut, header == large, "{:?}", attempt.answer_note);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_nobody_trusts_is_accepted_by_the_webhook_that_says_so_and_by_no_other() {
+    // Another test may have been first.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let (cert, key) = (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes());
+    let config = axum_server::tls_rustls::RustlsConfig::from_pem(cert, key).await.expect("a configuration");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("non-blocking");
+    let url = format!("https://{}", listener.local_addr().expect("an address"));
+    let router = axum::Router::new().fallback(async || "ok");
+    let receiver = axum_server::from_tcp_rustls(listener, config).expect("a receiver");
+    tokio::spawn(receiver.serve(router.into_make_service()));
+
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    for (name, allow) in [("strict", ""), ("insecure", "true")] {
+        let change = |draft: &mut model::webhook::WebhookDraft| {
+            (draft.retries, draft.allow_insecure) = ("0".into(), allow.into());
+        };
+        let webhook = server.webhook(name, &url, change).await;
+        server.event(server.task(name, webhook, "", false).await).await;
+    }
+    // Twice: the connection that the insecure one has left open is not for the other.
+    for count in [2, 4] {
+        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+        server.deliveries_until(|rows| rows.len() == count && all_settled(rows)).await;
+    }
+    for row in stored(&server).await {
+        let expected = if row.webhook_name == "strict" { ("error", Some("tls")) } else { ("sent", None) };
+        assert_eq!((row.status.as_str(), row.error_code.as_deref()), expected);
     }
 }
 

@@ -432,9 +432,11 @@ impl Stage {
             let message = "Occurrences about users and webhooks come from the console itself, not from outside.";
             return Err(Error::Invalid(FieldErrors::one(format!("{path}type"), message)));
         }
+        let has_tags = occurrence.object.as_ref().is_some_and(|reference| reference.tags.is_some());
+        let notes = if has_tags && !reporter.may_tag() { vec![TAGS_IGNORED] } else { Vec::new() };
         let identity = identity(reporter, occurrence).map(|identity| (identity, content_hash(occurrence)));
         if let Some((identity, hash)) = &identity
-            && let Some(slot) = self.find_repeat(identity, hash, path)?
+            && let Some(slot) = self.find_repeat(identity, hash, &notes, path)?
         {
             return Ok(slot);
         }
@@ -446,8 +448,6 @@ impl Stage {
             }
             None => None,
         };
-        let has_tags = occurrence.object.as_ref().is_some_and(|reference| reference.tags.is_some());
-        let notes = if has_tags && !reporter.may_tag() { vec![TAGS_IGNORED] } else { Vec::new() };
         let (about_webhook, depth) = match reporter {
             Reporter::Inside { about_webhook, depth, .. } => (*about_webhook, *depth),
             _ => (None, 0),
@@ -482,14 +482,21 @@ impl Stage {
         Ok(Slot::New(place, notes))
     }
 
-    fn find_repeat(&mut self, identity: &Identity, hash: &[u8], path: &str) -> Result<Option<Slot>, Error> {
+    fn find_repeat(
+        &mut self,
+        identity: &Identity,
+        hash: &[u8],
+        notes: &[&'static str],
+        path: &str,
+    ) -> Result<Option<Slot>, Error> {
         let (first_hash, slot) = if let Some(receipt) = self.receipts.get(identity) {
-            let first = Accepted { id: receipt.occurrence, tasks_started: receipt.tasks_started, notes: Vec::new() };
+            let first =
+                Accepted { id: receipt.occurrence, tasks_started: receipt.tasks_started, notes: notes.to_vec() };
             (&receipt.content_hash, Slot::Repeat(first))
         } else if let Some(place) = self.fresh.get(identity)
             && let Some((_, first_hash)) = &self.staged[*place].identity
         {
-            (first_hash, Slot::New(*place, Vec::new()))
+            (first_hash, Slot::New(*place, notes.to_vec()))
         } else {
             return Ok(None);
         };

@@ -210,8 +210,38 @@ on_both! {
         assert_eq!(binary("image/png", "x", "4").await.expect("an answer").status(), 415);
         let rows = server.deliveries_until(|rows| rows.len() == 3).await;
         assert!(rows.iter().all(|row| row.object == "vm 1"));
+        let long = Box::leak(Value::from(vec![0; 1_001]).to_string().into_boxed_str());
+        assert_eq!(binary("application/json", long, "6").await.expect("an answer").status(), 202, "one event, however long its data");
         let (code, answer) = status(&server, Some(&key), structured, json!({"id": "5"}).to_string()).await;
         assert_eq!((code, &answer["error"]["fields"][0]["field"]), (422, &json!("specversion")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_utf_8_is_refused_and_never_becomes_another_name() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    for (subject, content_type, body, expected) in [
+        ("vm-%FF", "application/json", b"{}".as_slice(), 422),
+        ("vm-1", "text/plain", b"caf\xe9".as_slice(), 400),
+        ("vm-1", "application/json", b"{\"a\": \"caf\xe9\"}".as_slice(), 400),
+        ("vm-%C3%A9", "text/plain", "café".as_bytes(), 202),
+    ] {
+        let request = server.http.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key).body(body);
+        let headers = [
+            ("content-type", content_type),
+            ("ce-specversion", "1.0"),
+            ("ce-id", "1"),
+            ("ce-source", "/dc"),
+            ("ce-type", "vms.poweron"),
+            ("ce-subject", subject),
+        ];
+        let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), expected, "{subject} {content_type}");
+        if expected == 422 {
+            assert!(answer.text().await.expect("text").contains("\"subject\""));
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use model::access::Scope;
 use model::cloud_event;
+use model::field_error::FieldErrors;
 use model::occurrence::{self, ITEMS_MAX, Occurrence};
 use percent_encoding::percent_decode;
 use serde_json::{Value, json};
@@ -55,11 +56,16 @@ fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
 }
 
 /// The attributes of a CloudEvent in headers, percent-decoded (HTTP protocol binding 1.0.2, §3.1.3.2).
-fn attributes(headers: &HeaderMap) -> Vec<(String, String)> {
+///
+/// # Errors
+/// The attribute that is not UTF-8: two objects whose names differ there must not become one.
+fn attributes(headers: &HeaderMap) -> Result<Vec<(String, String)>, AppError> {
     let read = |(name, value): (&HeaderName, &HeaderValue)| {
-        let name = name.as_str().strip_prefix("ce-")?;
-        let value = percent_decode(value.as_bytes()).decode_utf8_lossy().into_owned();
-        Some((name.to_owned(), value))
+        let name = name.as_str().strip_prefix("ce-")?.to_owned();
+        Some(match percent_decode(value.as_bytes()).decode_utf8() {
+            Ok(value) => Ok((name, value.into_owned())),
+            Err(_) => Err(FieldErrors::one(name, "This is not UTF-8.").into()),
+        })
     };
     headers.iter().filter_map(read).collect()
 }
@@ -70,14 +76,16 @@ fn parse(format: &Format, headers: &HeaderMap, body: &[u8]) -> Result<Vec<Occurr
         Format::Ours => occurrence::parse_json(&parse_document(body, ITEMS_MAX)?),
         Format::Structured => cloud_event::parse_structured(&parse_document(body, ITEMS_MAX)?),
         Format::Batch => cloud_event::parse_batch(&parse_document(body, ITEMS_MAX)?),
-        Format::Binary { .. } if body.is_empty() => cloud_event::parse_binary(&attributes(headers), None),
+        Format::Binary { .. } if body.is_empty() => cloud_event::parse_binary(&attributes(headers)?, None),
         Format::Binary { is_json: true } => {
-            let data: Value = parse_document(body, ITEMS_MAX)?;
-            cloud_event::parse_binary(&attributes(headers), Some(data))
+            // One event: an array is its data, however long.
+            let data: Value = parse_document(body, usize::MAX)?;
+            cloud_event::parse_binary(&attributes(headers)?, Some(data))
         }
         Format::Binary { is_json: false } => {
-            let data = Value::String(String::from_utf8_lossy(body).into_owned());
-            cloud_event::parse_binary(&attributes(headers), Some(data))
+            let text = std::str::from_utf8(body)
+                .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, Code::Malformed, "This text is not UTF-8."))?;
+            cloud_event::parse_binary(&attributes(headers)?, Some(Value::String(text.to_owned())))
         }
     };
     Ok(parsed.map_err(AppError::from)?)

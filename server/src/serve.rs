@@ -71,6 +71,7 @@ async fn open_vault(config: &DatabaseConfig, store: &Store) -> anyhow::Result<Va
 
 /// Keeps a second server off the data directory for as long as it is open.
 fn lock_directory(data_dir: &Path) -> anyhow::Result<std::fs::File> {
+    std::fs::create_dir_all(data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
     let path = data_dir.join("serve.lock");
     let file = std::fs::File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     if file.try_lock().is_err() {
@@ -122,9 +123,10 @@ fn self_signed(data_dir: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
 /// Runs until SIGTERM or Ctrl-C.
 pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
-    let store = open_store(&config.database).await?;
     let is_embedded = config.database.database_url.is_none();
+    // Before the database is opened: a newer version must not change it under one that is running.
     let _lock = is_embedded.then(|| lock_directory(&config.database.data_dir)).transpose()?;
+    let store = open_store(&config.database).await?;
     let vault = open_vault(&config.database, &store).await?;
     let bound = config.listen.iter().map(bind).collect::<anyhow::Result<Vec<_>>>()?;
     // "Now" of due times and leases is the database's clock where several nodes share one.

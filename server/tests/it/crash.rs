@@ -88,6 +88,22 @@ async fn fires(test: &TestStore, url: &str) {
     event::insert(db, &new, now).await.expect("an event");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_server_on_one_directory_is_refused_before_it_opens_the_database() {
+    let test = TestStore::sqlite().await;
+    let _first = serve(&test);
+    let migrations = test.dir.path().join("hookwright.db");
+    let moved = test.dir.path().join("away.db");
+    std::fs::rename(&migrations, &moved).expect("moved");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookwright"));
+    command.args(["serve", "--listen", "http://127.0.0.1:0", "--data-dir"]).arg(test.dir.path());
+    let done = command.env("HOOKWRIGHT_KEY", KEY).output().expect("runs");
+    assert!(!done.status.success());
+    let said = String::from_utf8_lossy(&done.stderr).into_owned() + &String::from_utf8_lossy(&done.stdout);
+    assert!(said.contains("already serving"), "{said}");
+    assert!(!migrations.exists(), "it has made no database");
+}
+
 on_both! {
     async fn what_was_accepted_arrives_after_a_kill(test: TestStore) {
         let inbox = TestInbox::start().await;

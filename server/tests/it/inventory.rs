@@ -9,6 +9,22 @@ use serde_json::{Value, json};
 const VMS: &str = "/api/v1/inventory/vms";
 
 on_both! {
+    async fn an_object_of_a_type_without_objects_can_be_deleted(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        for (type_id, event) in [("logs", "created"), ("nobody_knows", "it")] {
+            server.post(&key, &json!({"type": type_id, "event": event, "object": {"name": "line 4711"}})).await;
+        }
+        let inventory = server.services.backend().inventory;
+        let named = async || {
+            let all = inventory.list_objects().await.expect("objects");
+            all.into_iter().filter(|object| object.name == "line 4711").map(|object| model::id::ObjectId(object.id)).collect::<Vec<_>>()
+        };
+        assert_eq!(named().await.len(), 2);
+        inventory.delete_objects(named().await).await.expect("deleted");
+        assert_eq!(named().await, []);
+    }
+
     async fn put_replaces_patch_merges_and_what_an_event_names_stays(test: TestStore) {
         let server = TestServer::start(test).await;
         let inbox = TestInbox::start().await;

@@ -4,6 +4,7 @@ use super::{Stage, Staged};
 use crate::clock::new_uuid;
 use crate::render::{self, Subject};
 use crate::store::delivery;
+use crate::store::hold::HOLD_FULL;
 use crate::store::occurrence::{self, Cause, NewOccurrence, NewRun};
 use crate::store::receipt::{self, Receipt};
 use crate::store::{self, task};
@@ -138,8 +139,7 @@ async fn start_runs(
         match hold {
             Ok(reason) => delivery.hold = reason,
             Err(_) => {
-                let words = "Too many deliveries are held for this webhook already. Resume it, or give them up.";
-                delivery.failed = Some((ErrorCode::HoldFull, words.to_owned()));
+                delivery.failed = Some((ErrorCode::HoldFull, HOLD_FULL.to_owned()));
                 full.push((webhook.id, webhook.name.clone(), staged.depth));
             }
         }

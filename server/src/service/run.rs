@@ -8,7 +8,7 @@ use crate::store::occurrence::{self, Cause, NewRun};
 use crate::store::{hold, task, webhook};
 use app::error::{AppError, Code};
 use app::view::PreviewRequest;
-use model::delivery::{ErrorCode, Status};
+use model::delivery::{ErrorCode, HELD_MAX, Status};
 use model::id::{DeliveryId, ObjectId, RunId, TaskId, WebhookId};
 use model::message::Escape;
 use model::preview::{Preview, preview};
@@ -61,7 +61,11 @@ impl Services {
     }
 
     /// Queues one delivery of a new run. Answers its public id.
-    async fn queue(&self, txn: DatabaseTransaction, new: NewDelivery, now: Timestamp) -> Result<String, AppError> {
+    async fn queue(&self, txn: DatabaseTransaction, mut new: NewDelivery, now: Timestamp) -> Result<String, AppError> {
+        let is_held = new.hold.is_some() && new.failed.is_none();
+        if is_held && hold::count_held(&txn, new.webhook_id).await.map_err(broken)? >= HELD_MAX {
+            new.failed = Some((ErrorCode::HoldFull, hold::HOLD_FULL.to_owned()));
+        }
         let (uuid, run_id, has_failed) = (new.uuid, new.run_id, new.failed.is_some());
         delivery::insert_many(&txn, vec![new], now).await.map_err(broken)?;
         if has_failed {

@@ -24,6 +24,9 @@ pub const WEBHOOK_DELETED: &str = "The webhook was deleted.";
 /// Why a delivery was given up when its webhook was resumed.
 pub const NOT_RELEASED: &str = "Given up when the webhook was resumed.";
 
+/// Why a delivery could not be held.
+pub const HOLD_FULL: &str = "Too many deliveries are held for this webhook already. Resume it, or give them up.";
+
 /// Which held deliveries go on; the others are given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Release {

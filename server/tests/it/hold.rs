@@ -209,6 +209,12 @@ on_both! {
         assert!(rows.iter().any(|row| row.object == "last" && row.status == Status::Held));
         eventually("one alarm", async || bodies(&inbox).len() == 1).await;
         assert!(bodies(&inbox)[0].contains("The webhook w holds as many deliveries"));
+        // A person's word does not go beyond it, either.
+        let backend = server.services.backend();
+        let delivery = backend.tasks.execute(model::id::TaskId(1), "maria".into()).await.expect("recorded");
+        let detail = backend.deliveries.detail(delivery).await.expect("a delivery");
+        assert_eq!(detail.line.status, Status::Error);
+        assert!(detail.line.error.expect("words").contains("Too many deliveries are held"));
     }
 }
 

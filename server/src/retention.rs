@@ -51,8 +51,6 @@ impl Retention {
     pub async fn sweep(&self) -> Result<u64, store::Error> {
         let now = self.clock.now();
         let db = self.store.write();
-        access::delete_expired_sessions(db, now).await?;
-        receipt::delete_expired(db, now).await?;
         let last = setting::find(db, LAST_SWEEP).await?.and_then(|text| text.parse().ok()).map(Timestamp);
         setting::put(db, LAST_SWEEP, &now.0.to_string()).await?;
         let moved = last.map_or(Duration::MAX, |last| now.since(last).max(last.since(now)));
@@ -60,6 +58,8 @@ impl Retention {
             tracing::info!("nothing old is removed: the last sweep was over a day ago by this clock");
             return Ok(0);
         }
+        access::delete_expired_sessions(db, now).await?;
+        receipt::delete_expired(db, now).await?;
         let before = |kept: Duration| Timestamp(now.0 - i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
         let (oldest, oldest_unmatched) = (before(KEPT), before(KEPT_UNMATCHED));
         let mut all = 0;

@@ -143,6 +143,15 @@ on_both! {
         if test.store.is_postgres() {
             let row = ask("SHOW synchronous_commit").await;
             assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "on");
+            // Also where the database's default is another.
+            let name = ask("SELECT current_database()").await.try_get_by_index::<String>(0).expect("text");
+            let sql = format!("ALTER DATABASE \"{name}\" SET synchronous_commit = off");
+            db.execute_unprepared(&sql).await.expect("a default");
+            let url = test.url.as_deref().expect("a url");
+            let again = server::store::connect::open_postgres(url).await.expect("opens");
+            let shown = Statement::from_string(db.get_database_backend(), "SHOW synchronous_commit");
+            let row = again.write().query_one_raw(shown).await.expect("asked").expect("a row");
+            assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "on");
         } else {
             let row = ask("PRAGMA journal_mode").await;
             assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "wal");

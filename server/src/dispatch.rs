@@ -17,7 +17,8 @@ mod turn;
 
 use crate::service::Services;
 use crate::store;
-use crate::store::delivery::{Attempted, Claimed, Settlement};
+use crate::store::claim::Claimed;
+use crate::store::delivery::{Attempted, Settlement};
 use crate::store::revision::{self, Kind};
 use crate::store::webhook::{Row, Target};
 use client::Clients;
@@ -40,7 +41,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 enum Ended {
     /// With an attempt.
     Attempted(Settlement),
-    /// Without: its target had changed.
+    /// Without: its target had changed, or could not be read.
     Returned(Claimed),
 }
 

@@ -6,25 +6,24 @@
 
 pub mod known;
 mod rules;
+mod stage;
 mod write;
 
-use crate::clock::{Clock, new_uuid};
+use crate::clock::Clock;
 use crate::store::access::ApiKey;
 use crate::store::internal::{self, InternalEvent};
-use crate::store::receipt::{self, Identity, Receipt};
+use crate::store::receipt;
 use crate::store::{self, Store, catalog, listen};
 use jiff::tz::TimeZone;
 use known::Known;
 use model::access::Scope;
-use model::catalog::{is_built_in_event, is_own};
+use model::catalog::is_built_in_event;
 use model::field_error::FieldErrors;
-use model::id::{TagId, WebhookId};
-use model::matching::Facts;
+use model::id::WebhookId;
 use model::occurrence::Occurrence;
-use model::time::Timestamp;
-use rules::{Kept, Matched, Rules};
+use rules::{Kept, Rules};
 use sea_orm::DatabaseTransaction;
-use sha2::{Digest, Sha256};
+use stage::{Slot, Stage, identity};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,9 +68,6 @@ pub struct Accepted {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<&'static str>,
 }
-
-/// Said where a key without the scope `inventory` sends tags.
-const TAGS_IGNORED: &str = "object.tags were ignored: this key does not have the scope inventory.";
 
 /// The way in.
 #[derive(Clone)]
@@ -178,42 +174,6 @@ struct Worker {
     /// The webhooks whose hold was full when this worker last looked: their alarm has been raised.
     full: HashSet<WebhookId>,
     kept: Kept,
-}
-
-/// An occurrence ready to be written.
-struct Staged {
-    uuid: Uuid,
-    occurrence: Occurrence,
-    source: String,
-    /// Its object, by its place among the known ones.
-    object: Option<usize>,
-    /// The tags that object carried when this happened.
-    tags: Vec<TagId>,
-    /// What it starts, and why the rest does not.
-    matched: Matched,
-    about_webhook: Option<WebhookId>,
-    depth: u32,
-    /// What repeats are recognised by, and its content's hash.
-    identity: Option<(Identity, Vec<u8>)>,
-}
-
-/// The answer for one item: a repeat's first answer, or a place among the staged.
-enum Slot {
-    Repeat(Accepted),
-    New(usize, Vec<&'static str>),
-}
-
-/// What staging works on.
-struct Stage {
-    now: Timestamp,
-    known: Known,
-    rules: Rules,
-    receipts: HashMap<Identity, Receipt>,
-    staged: Vec<Staged>,
-    /// How often each occurrence was repeated by this group.
-    repeats: BTreeMap<Identity, i64>,
-    /// Where an identity first stands among the staged.
-    fresh: HashMap<Identity, usize>,
 }
 
 impl Worker {
@@ -394,123 +354,4 @@ fn answer_all(group: Vec<Job>, answers: Vec<Answer>) {
         // A sender that has gone away needs no answer; what it sent is stored all the same.
         let _ = job.answer.send(answer);
     }
-}
-
-/// What repeats of this occurrence are recognised by, if it carries an id.
-fn identity(reporter: &Reporter, occurrence: &Occurrence) -> Option<Identity> {
-    let Reporter::Key(key) = reporter else { return None };
-    let id = occurrence.external_id.clone()?;
-    Some((key.id, occurrence.source.clone().unwrap_or_else(|| key.name.clone()), id))
-}
-
-impl Stage {
-    /// Stages all of a batch, or leaves everything as it was.
-    fn add_job(&mut self, job: &Job) -> Result<Vec<Slot>, Error> {
-        let is_batch = job.batch.len() > 1;
-        // A single item is refused before it changes anything.
-        let before =
-            is_batch.then(|| (self.staged.len(), self.fresh.clone(), self.known.clone(), self.repeats.clone()));
-        let mut slots = Vec::with_capacity(job.batch.len());
-        for (place, occurrence) in job.batch.iter().enumerate() {
-            let path = if is_batch { format!("[{place}].") } else { String::new() };
-            match self.add(&job.reporter, occurrence, &path) {
-                Ok(slot) => slots.push(slot),
-                Err(error) => {
-                    if let Some((count, fresh, known, repeats)) = before {
-                        self.staged.truncate(count);
-                        (self.fresh, self.known, self.repeats) = (fresh, known, repeats);
-                    }
-                    return Err(error);
-                }
-            }
-        }
-        Ok(slots)
-    }
-
-    fn add(&mut self, reporter: &Reporter, occurrence: &Occurrence, path: &str) -> Result<Slot, Error> {
-        if is_own(&occurrence.type_id) && matches!(reporter, Reporter::Key(_)) {
-            let message = "Occurrences about users and webhooks come from the console itself, not from outside.";
-            return Err(Error::Invalid(FieldErrors::one(format!("{path}type"), message)));
-        }
-        let has_tags = occurrence.object.as_ref().is_some_and(|reference| reference.tags.is_some());
-        let notes = if has_tags && !reporter.may_tag() { vec![TAGS_IGNORED] } else { Vec::new() };
-        let identity = identity(reporter, occurrence).map(|identity| (identity, content_hash(occurrence)));
-        if let Some((identity, hash)) = &identity
-            && let Some(slot) = self.find_repeat(identity, hash, &notes, path)?
-        {
-            return Ok(slot);
-        }
-        let object = match &occurrence.object {
-            Some(reference) => {
-                let path = format!("{path}object.");
-                let found = self.known.resolve(&occurrence.type_id, reference, reporter.may_tag(), &path);
-                Some(found.map_err(Error::Invalid)?)
-            }
-            None => None,
-        };
-        let (about_webhook, depth) = match reporter {
-            Reporter::Inside { about_webhook, depth, .. } => (*about_webhook, *depth),
-            _ => (None, 0),
-        };
-        let source = occurrence.source.clone().unwrap_or_else(|| reporter.name().to_owned());
-        let tags = object.map(|place| self.known.tags(place).to_vec()).unwrap_or_default();
-        let matched = self.rules.matched(&Facts {
-            type_id: &occurrence.type_id,
-            event_id: &occurrence.event_id,
-            object: object.and_then(|place| self.known.id(place)),
-            tags: &tags,
-            level: occurrence.level(),
-            source: occurrence.data_source().unwrap_or(&source),
-            about_webhook,
-            depth,
-        });
-        let place = self.staged.len();
-        if let Some((identity, _)) = &identity {
-            self.fresh.insert(identity.clone(), place);
-        }
-        self.staged.push(Staged {
-            uuid: new_uuid(self.now),
-            occurrence: occurrence.clone(),
-            source,
-            object,
-            tags,
-            matched,
-            about_webhook,
-            depth,
-            identity,
-        });
-        Ok(Slot::New(place, notes))
-    }
-
-    fn find_repeat(
-        &mut self,
-        identity: &Identity,
-        hash: &[u8],
-        notes: &[&'static str],
-        path: &str,
-    ) -> Result<Option<Slot>, Error> {
-        let (first_hash, slot) = if let Some(receipt) = self.receipts.get(identity) {
-            let first =
-                Accepted { id: receipt.occurrence, tasks_started: receipt.tasks_started, notes: notes.to_vec() };
-            (&receipt.content_hash, Slot::Repeat(first))
-        } else if let Some(place) = self.fresh.get(identity)
-            && let Some((_, first_hash)) = &self.staged[*place].identity
-        {
-            (first_hash, Slot::New(*place, notes.to_vec()))
-        } else {
-            return Ok(None);
-        };
-        if first_hash == hash {
-            *self.repeats.entry(identity.clone()).or_default() += 1;
-            return Ok(Some(slot));
-        }
-        let message = "This id was used before for an occurrence with another content.";
-        Err(Error::Reused(FieldErrors::one(format!("{path}id"), message)))
-    }
-}
-
-/// SHA-256 of what was read, so that blanks and the order of members do not matter; without what the identity holds.
-fn content_hash(occurrence: &Occurrence) -> Vec<u8> {
-    let content = Occurrence { source: None, external_id: None, ..occurrence.clone() };
-    Sha256::digest(serde_json::to_vec(&content).unwrap_or_default()).to_vec()
 }

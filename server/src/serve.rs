@@ -10,7 +10,7 @@ use crate::inbox;
 use crate::intake::Intake;
 use crate::retention::Retention;
 use crate::service::{Services, account, demo};
-use crate::store::{Store, connect, delivery, listen, setting};
+use crate::store::{Store, claim, connect, listen, setting};
 use crate::vault::{Vault, create_private};
 use anyhow::{Context, bail};
 use axum_server::Handle;
@@ -148,7 +148,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     };
     if is_embedded {
         // The only server of this database has just started: every lease belongs to one that is gone.
-        delivery::release_all(store.write(), clock.now()).await?;
+        claim::release_all(store.write(), clock.now()).await?;
     }
     let bell = services.bell.clone();
     let intake = Intake::start(store.clone(), clock.clone(), config.zone.clone(), bell.clone());

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod catalog;
+pub mod claim;
 pub mod connect;
 pub mod delivery;
 pub mod entity;

@@ -3,7 +3,7 @@
 //! A delivery has a slot from its claim until its end is about to be recorded. What ends while that is written waits
 //! with its slot, so what a kill can make arrive twice is never more than a webhook's slots.
 
-use crate::store::delivery::Room;
+use crate::store::claim::Room;
 use model::id::{DeliveryId, WebhookId};
 use std::collections::{BTreeSet, HashMap, HashSet};
 

@@ -3,9 +3,9 @@
 use super::lane::Lanes;
 use super::{Dispatcher, Ended, GROUP_MAX, chain, settle};
 use crate::store;
-use crate::store::delivery::{self, Claimed, Room};
-use crate::store::hold;
+use crate::store::claim::{self, Claimed, Room};
 use crate::store::webhook::{self, Row};
+use crate::store::{delivery, hold};
 use model::id::WebhookId;
 use model::time::Timestamp;
 use sea_orm::DatabaseTransaction;
@@ -162,7 +162,7 @@ impl Dispatcher {
         for one in group {
             match one {
                 Ended::Attempted(settlement) => settlements.push(settlement.clone()),
-                Ended::Returned(claimed) => delivery::give_back(&txn, self.owner, claimed.id()).await?,
+                Ended::Returned(claimed) => claim::give_back(&txn, self.owner, claimed.id()).await?,
             }
         }
         if is_again {
@@ -173,7 +173,7 @@ impl Dispatcher {
             settle::settle(&txn, self.owner, settlements, now).await?;
         }
         let claimed = match room.filter(|room| room.total > 0) {
-            Some(room) => delivery::claim(&txn, self.owner, now, now.after(LEASE_MARGIN), room).await?,
+            Some(room) => claim::claim(&txn, self.owner, now, now.after(LEASE_MARGIN), room).await?,
             None => Vec::new(),
         };
         let is_known = |one: &Claimed| {
@@ -184,7 +184,7 @@ impl Dispatcher {
         missing.dedup();
         let read = if missing.is_empty() { HashMap::new() } else { webhook::find_many(&txn, missing).await? };
         // Where something was claimed and something has ended, the next turn is near.
-        let due = if claimed.is_empty() || group.is_empty() { delivery::next_due(&txn).await? } else { None };
+        let due = if claimed.is_empty() || group.is_empty() { claim::next_due(&txn).await? } else { None };
         txn.commit().await?;
         Ok(Turned { claimed, read, due })
     }
@@ -206,7 +206,7 @@ impl Dispatcher {
     async fn sweep(&self, lanes: &Lanes) -> Result<(), store::Error> {
         let (db, now) = (&self.services.store, self.services.clock.now());
         // Not what ended here and waits to be recorded: the database may have been away for longer than a lease.
-        delivery::release_expired(db.write(), now, self.owner, lanes.leased()).await?;
+        claim::release_expired(db.write(), now, self.owner, lanes.leased()).await?;
         hold::sweep(db, now, LEASE_MARGIN).await
     }
 }

@@ -1,6 +1,6 @@
 //! Writing a staged group: a statement per table, in the order of what refers to what.
 
-use super::{Stage, Staged};
+use super::stage::{Stage, Staged};
 use crate::clock::new_uuid;
 use crate::render::{self, Subject};
 use crate::store::delivery;

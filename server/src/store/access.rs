@@ -97,9 +97,8 @@ pub async fn insert_key(
 
 /// The key with this hash.
 pub async fn find_key(db: &impl ConnectionTrait, key_hash: Vec<u8>) -> Result<Option<ApiKey>> {
-    // Not `one`: it binds a LIMIT, and SQLite compiles a statement anew for each value of one.
-    let rows = api_key::Entity::find().filter(api_key::Column::KeyHash.eq(key_hash)).all(db).await?;
-    Ok(rows.into_iter().next().map(|row| ApiKey {
+    let row = api_key::Entity::find().filter(api_key::Column::KeyHash.eq(key_hash)).one(db).await?;
+    Ok(row.map(|row| ApiKey {
         id: ApiKeyId(row.id),
         name: row.name,
         scopes: row.scopes.split(',').filter_map(|word| word.parse().ok()).collect(),

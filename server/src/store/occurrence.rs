@@ -6,7 +6,8 @@ use model::id::{EventId, ObjectId, OccurrenceId, RunId, TaskId, WebhookId};
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    Statement,
 };
 use uuid::Uuid;
 
@@ -135,18 +136,17 @@ pub async fn end_settled_runs(db: &impl ConnectionTrait, run_ids: &[RunId], now:
     if run_ids.is_empty() {
         return Ok(());
     }
-    let run_ids = group::padded(run_ids.to_vec());
     let sql = format!(
         "UPDATE run SET ended_at = $1, status = CASE WHEN EXISTS \
          (SELECT 1 FROM delivery d WHERE d.run_id = run.id AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END \
-         WHERE id IN ({}) AND status = 'running' AND NOT EXISTS \
+         WHERE id IN (SELECT r.id FROM {} r) AND status = 'running' AND NOT EXISTS \
          (SELECT 1 FROM delivery d WHERE d.run_id = run.id AND d.status IN ('queued', 'running', 'held')) \
          RETURNING task_id, status, started_at, \
          (SELECT t.claimed_at FROM task t WHERE t.id = run.task_id AND t.deletes_after_running) AS claimed_at",
-        group::places(2, run_ids.len())
+        group::ids_in("$2", db.get_database_backend() == DbBackend::Postgres)
     );
-    let values = std::iter::once(now.0).chain(run_ids.iter().map(|id| id.0));
-    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values.map(sea_orm::Value::from));
+    let values = [now.0.into(), group::json_ids(run_ids.iter().map(|id| id.0))];
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     for row in Ended::find_by_statement(statement).all(db).await? {
         // Seldom: a query for each run would cost more than all the rest.
         if let Some(task_id) = row.task_id

@@ -32,20 +32,24 @@ pub struct Receipt {
     pub tasks_started: u32,
 }
 
+/// What was made then or earlier is not kept any more.
+fn oldest(now: Timestamp) -> i64 {
+    now.0.saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX))
+}
+
 /// The receipts of these identities that are still kept.
 pub async fn find_many(
     db: &impl ConnectionTrait,
     wanted: &[Identity],
     now: Timestamp,
 ) -> Result<HashMap<Identity, Receipt>> {
-    let oldest = now.0.saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX));
     let mut found = HashMap::new();
     for group in wanted.chunks(100) {
         // Wider than the identities themselves, by the index; what is not wanted is left out below.
         let rows = receipt::Entity::find()
             .filter(receipt::Column::ExternalId.is_in(group.iter().map(|(_, _, id)| id.clone())))
             .filter(receipt::Column::KeyId.is_in(group.iter().map(|(key, _, _)| key.0)))
-            .filter(receipt::Column::CreatedAt.gt(oldest))
+            .filter(receipt::Column::CreatedAt.gt(oldest(now)))
             .all(db)
             .await?;
         found.extend(rows.into_iter().map(|row| {
@@ -59,7 +63,14 @@ pub async fn find_many(
 
 /// Stores receipts. Answers whether all of them were new: if not, another node was faster.
 pub async fn insert(db: &impl ConnectionTrait, new: Vec<(Identity, Receipt)>, now: Timestamp) -> Result<bool> {
-    delete_expired(db, now).await?;
+    // Only of these, so that each can be used again: a clock that leaps must not forget all of them.
+    let (keys, ids): (Vec<_>, Vec<_>) = new.iter().map(|((key, _, id), _)| (key.0, id.clone())).unzip();
+    receipt::Entity::delete_many()
+        .filter(receipt::Column::KeyId.is_in(group::padded(keys)))
+        .filter(receipt::Column::ExternalId.is_in(group::padded(ids)))
+        .filter(receipt::Column::CreatedAt.lte(oldest(now)))
+        .exec(db)
+        .await?;
     let count = new.len() as u64;
     let row = |((key, source, external_id), receipt): (Identity, Receipt)| receipt::ActiveModel {
         id: NotSet,
@@ -80,8 +91,7 @@ pub async fn insert(db: &impl ConnectionTrait, new: Vec<(Identity, Receipt)>, no
 
 /// Removes what is not kept any more.
 pub async fn delete_expired(db: &impl ConnectionTrait, now: Timestamp) -> Result<()> {
-    let oldest = now.0.saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX));
-    receipt::Entity::delete_many().filter(receipt::Column::CreatedAt.lte(oldest)).exec(db).await?;
+    receipt::Entity::delete_many().filter(receipt::Column::CreatedAt.lte(oldest(now))).exec(db).await?;
     Ok(())
 }
 

@@ -10,8 +10,9 @@ use model::webhook::WebhookDraft;
 use sea_orm::{ConnectionTrait, Statement};
 use sea_orm_migration::MigratorTrait;
 use server::clock::new_uuid;
-use server::store::delivery::Room;
-use server::store::{Error, access, delivery, listen, occurrence, revision, setting, task, webhook};
+use server::store::claim::{self, Room};
+use server::store::receipt::Receipt;
+use server::store::{Error, access, delivery, listen, occurrence, receipt, revision, setting, task, webhook};
 use std::collections::HashSet;
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -47,7 +48,7 @@ on_both! {
         queue(&test, 20).await;
         let claim = async |room: Room| {
             let until = Timestamp(NOW.0 + 100);
-            delivery::claim(test.store.write(), uuid::Uuid::nil(), NOW, until, &room).await.expect("claims").len()
+            claim::claim(test.store.write(), uuid::Uuid::nil(), NOW, until, &room).await.expect("claims").len()
         };
         let webhook = WebhookId(1);
         assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: vec![(webhook, 0)], is_busy_first: false, after: WebhookId(0) }).await, 0);
@@ -99,7 +100,7 @@ on_both! {
                 let mut mine = Vec::new();
                 loop {
                     let owner = new_uuid(NOW);
-                    let claimed = delivery::claim(store.write(), owner, NOW, Timestamp(NOW.0 + 1), &room(7)).await.expect("claims");
+                    let claimed = claim::claim(store.write(), owner, NOW, Timestamp(NOW.0 + 1), &room(7)).await.expect("claims");
                     if claimed.is_empty() {
                         return mine;
                     }
@@ -119,8 +120,8 @@ on_both! {
         queue(&test, 1).await;
         let store = &test.store;
         let (owner, other) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
-        let claim = |now: i64| async move { delivery::claim(store.write(), owner, Timestamp(now), Timestamp(now + 100 - 5_000), &room(9)).await };
-        let release = |now: i64, by, known| async move { delivery::release_expired(store.write(), Timestamp(now), by, known).await.expect("asked") };
+        let claim = |now: i64| async move { claim::claim(store.write(), owner, Timestamp(now), Timestamp(now + 100 - 5_000), &room(9)).await };
+        let release = |now: i64, by, known| async move { claim::release_expired(store.write(), Timestamp(now), by, known).await.expect("asked") };
         let claimed = claim(NOW.0).await.expect("claims");
         assert_eq!(claimed.len(), 1);
         assert_eq!(release(NOW.0 + 99, other, Vec::new()).await, 0, "it has not run out");
@@ -131,7 +132,7 @@ on_both! {
         assert_eq!(claim(NOW.0 + 100).await.expect("claims").len(), 1);
         assert_eq!(release(NOW.0 + 200, owner, Vec::new()).await, 1, "its owner has lost it");
         assert_eq!(claim(NOW.0 + 200).await.expect("claims").len(), 1);
-        assert_eq!(delivery::release_all(store.write(), NOW).await.expect("a restart"), 1);
+        assert_eq!(claim::release_all(store.write(), NOW).await.expect("a restart"), 1);
     }
 
     async fn commits_are_on_disk_before_they_are_answered(test: TestStore) {
@@ -182,7 +183,7 @@ on_both! {
         let busy = (1_000..1_600).map(|id| (WebhookId(id), 1)).chain([(WebhookId(1), 1)]).collect();
         for (is_busy_first, after, expected) in [(false, WebhookId(0), 1), (true, WebhookId(9), 1), (true, WebhookId(9), 1), (true, WebhookId(9), 0)] {
             let room = Room { total: 9, per_webhook: 8, busy: Vec::clone(&busy), is_busy_first, after };
-            let claimed = delivery::claim(test.store.write(), uuid::Uuid::nil(), NOW, NOW, &room).await.expect("claims");
+            let claimed = claim::claim(test.store.write(), uuid::Uuid::nil(), NOW, NOW, &room).await.expect("claims");
             assert_eq!(claimed.len(), expected);
         }
     }
@@ -206,12 +207,27 @@ on_both! {
         ] {
             let room = Room { total: 12, per_webhook: 8, busy, is_busy_first: false, after };
             let until = Timestamp(NOW.0 + 100);
-            let claimed = delivery::claim(db, uuid::Uuid::nil(), NOW, until, &room).await.expect("claims");
+            let claimed = claim::claim(db, uuid::Uuid::nil(), NOW, until, &room).await.expect("claims");
             for (webhook, count) in expected {
                 let found = claimed.iter().filter(|one| one.webhook_id() == webhook).count();
                 assert_eq!(found, count, "{webhook} after {after}");
             }
         }
+    }
+
+    async fn a_clock_that_leaps_forgets_no_identity_but_those_used_meanwhile(test: TestStore) {
+        let db = test.store.write();
+        let key = access::insert_key(db, "dc", vec![1], &[], NOW).await.expect("a key");
+        let identity = |id: &str| (key, "dc".to_owned(), id.to_owned());
+        let first = Receipt { content_hash: vec![1], occurrence: new_uuid(NOW), tasks_started: 1 };
+        let again = Receipt { content_hash: vec![2], ..first.clone() };
+        let both = vec![(identity("a"), first.clone()), (identity("b"), first.clone())];
+        assert!(receipt::insert(db, both, NOW).await.expect("stored"));
+        assert!(!receipt::insert(db, vec![(identity("a"), again.clone())], NOW).await.expect("asked"), "it is there");
+        let leapt = NOW.after(2 * receipt::KEPT);
+        assert!(receipt::insert(db, vec![(identity("a"), again.clone())], leapt).await.expect("stored"), "used again");
+        let found = receipt::find_many(db, &[identity("a"), identity("b")], NOW).await.expect("read");
+        assert_eq!(found, [(identity("a"), again), (identity("b"), first)].into());
     }
 
     async fn rows_written_together_answer_each_its_own_id(test: TestStore) {

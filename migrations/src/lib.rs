@@ -9,6 +9,7 @@ use sea_orm_migration::prelude::*;
 mod column;
 mod m0001_start;
 mod m0002_engine;
+mod m0003_limits;
 mod table;
 
 /// Every migration, in order.
@@ -18,6 +19,6 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_start::Migration), Box::new(m0002_engine::Migration)]
+        vec![Box::new(m0001_start::Migration), Box::new(m0002_engine::Migration), Box::new(m0003_limits::Migration)]
     }
 }

@@ -21,6 +21,8 @@ pub struct Breaker {
     pub failures: u32,
     /// Set while it is open.
     pub open: Option<Open>,
+    /// The last attempt timed out: until an answer comes, one delivery at a time is enough.
+    pub is_hanging: bool,
 }
 
 /// An open breaker.
@@ -58,13 +60,14 @@ impl Breaker {
         *self == Self::default()
     }
 
-    /// Takes note of an attempt that ended now.
-    pub fn after_attempt(&mut self, has_succeeded: bool, now: Timestamp) -> Change {
-        if has_succeeded {
+    /// Takes note of an attempt that ended now: with 2xx, or with a code that [`counts`].
+    pub fn after_attempt(&mut self, failed: Option<ErrorCode>, now: Timestamp) -> Change {
+        let Some(code) = failed else {
             let was_open = self.open.is_some();
             *self = Self::default();
             return if was_open { Change::Closed } else { Change::None };
-        }
+        };
+        self.is_hanging = code == ErrorCode::Timeout;
         self.failures = self.failures.saturating_add(1);
         match &mut self.open {
             None if self.failures >= FAILURES => {
@@ -101,10 +104,11 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_000_000);
+    const FAILED: Option<ErrorCode> = Some(ErrorCode::Status);
 
     fn opened() -> Breaker {
         let mut breaker = Breaker::default();
-        let changes: Vec<_> = (0..FAILURES).map(|_| breaker.after_attempt(false, NOW)).collect();
+        let changes: Vec<_> = (0..FAILURES).map(|_| breaker.after_attempt(FAILED, NOW)).collect();
         assert_eq!(changes.iter().filter(|change| **change == Change::Opened).count(), 1);
         assert_eq!(changes.last(), Some(&Change::Opened), "at exactly the tenth");
         breaker
@@ -115,11 +119,26 @@ mod tests {
         let mut breaker = Breaker::default();
         for _ in 0..3 {
             for _ in 0..FAILURES - 1 {
-                assert_eq!(breaker.after_attempt(false, NOW), Change::None);
+                assert_eq!(breaker.after_attempt(FAILED, NOW), Change::None);
             }
-            assert_eq!(breaker.after_attempt(true, NOW), Change::None);
+            assert_eq!(breaker.after_attempt(None, NOW), Change::None);
         }
         assert!(breaker.is_at_rest());
+    }
+
+    #[test]
+    fn it_hangs_from_a_timeout_until_any_answer() {
+        let mut breaker = Breaker::default();
+        for (failed, is_hanging) in [
+            (Some(ErrorCode::Timeout), true),
+            (FAILED, false),
+            (Some(ErrorCode::Timeout), true),
+            (Some(ErrorCode::Timeout), true),
+            (None, false),
+        ] {
+            breaker.after_attempt(failed, NOW);
+            assert_eq!(breaker.is_hanging, is_hanging, "{failed:?}");
+        }
     }
 
     #[test]
@@ -134,10 +153,10 @@ mod tests {
             now = open.probe_at;
             assert!(breaker.start_probe(now, Duration::from_mins(1)));
             assert!(!breaker.start_probe(now, Duration::from_mins(1)), "one at a time");
-            assert_eq!(breaker.after_attempt(false, now), Change::None);
+            assert_eq!(breaker.after_attempt(FAILED, now), Change::None);
         }
         assert_eq!(waits, [30, 60, 120, 240, 480, 900, 900, 900]);
-        assert_eq!(breaker.after_attempt(true, now), Change::Closed);
+        assert_eq!(breaker.after_attempt(None, now), Change::Closed);
         assert!(breaker.is_at_rest());
     }
 
@@ -145,7 +164,7 @@ mod tests {
     fn what_was_in_flight_when_it_opened_does_not_put_the_probe_off() {
         let mut breaker = opened();
         let before = breaker.open;
-        assert_eq!(breaker.after_attempt(false, NOW.after(Duration::from_secs(5))), Change::None);
+        assert_eq!(breaker.after_attempt(FAILED, NOW.after(Duration::from_secs(5))), Change::None);
         assert_eq!(breaker.open, before);
     }
 

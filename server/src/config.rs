@@ -1,5 +1,6 @@
 //! The effective configuration: command line over environment over one TOML file over defaults, each with its source.
 
+use crate::retention::Kept;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use ipnet::IpNet;
@@ -9,6 +10,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The environment variable that carries the master key itself.
 pub const KEY_VARIABLE: &str = "HOOKWRIGHT_KEY";
@@ -32,6 +34,11 @@ pub struct DatabaseOptions {
     pub config: Option<PathBuf>,
 }
 
+/// The most deliveries of one webhook that may be under way at once.
+const IN_FLIGHT_MAX: u32 = 64;
+/// The longest anything is kept, in days: a hundred years.
+const DAYS_MAX: u32 = 36_500;
+
 /// What only `serve` takes.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
@@ -54,6 +61,18 @@ pub struct ServeOptions {
     /// A network that webhooks may call beyond the policy, like `127.0.0.0/8`, repeatable
     #[arg(long, env = "HOOKWRIGHT_EGRESS_ALLOW", value_name = "CIDR", value_delimiter = ',')]
     pub egress_allow: Vec<String>,
+    /// How many deliveries of one webhook are under way at once, 1 to 64 [default: 8]
+    #[arg(long, env = "HOOKWRIGHT_IN_FLIGHT_PER_WEBHOOK", value_name = "COUNT")]
+    pub in_flight_per_webhook: Option<u32>,
+    /// How many days settled deliveries are kept, with their runs and occurrences [default: 70]
+    #[arg(long, env = "HOOKWRIGHT_KEEP_DAYS", value_name = "DAYS")]
+    pub keep_days: Option<u32>,
+    /// How many settled deliveries of one webhook are kept [default: 100000]
+    #[arg(long, env = "HOOKWRIGHT_KEEP_PER_WEBHOOK", value_name = "COUNT")]
+    pub keep_per_webhook: Option<u32>,
+    /// How many days occurrences are kept that started nothing [default: 14]
+    #[arg(long, env = "HOOKWRIGHT_KEEP_UNMATCHED_DAYS", value_name = "DAYS")]
+    pub keep_unmatched_days: Option<u32>,
     /// Make example content in an empty installation, with a receiver at this address of this machine
     #[arg(long, env = "HOOKWRIGHT_DEMO", value_name = "ADDR:PORT")]
     pub demo: Option<String>,
@@ -79,6 +98,10 @@ const FILE_KEYS: &[&str] = &[
     "time-zone",
     "egress-policy",
     "egress-allow",
+    "in-flight-per-webhook",
+    "keep-days",
+    "keep-per-webhook",
+    "keep-unmatched-days",
     "demo",
 ];
 
@@ -165,6 +188,8 @@ pub struct ServeConfig {
     pub zone: TimeZone,
     pub policy: Policy,
     pub allowed: Vec<IpNet>,
+    pub in_flight_per_webhook: usize,
+    pub kept: Kept,
     pub demo: Option<SocketAddr>,
 }
 
@@ -198,6 +223,25 @@ pub fn resolve(
     let policy = Policy::default().as_str();
     let policy = merge.text("egress-policy", from.egress_policy.as_ref(), file_from.egress_policy.as_ref(), policy);
     let allowed = merge.list("egress-allow", &from.egress_allow, &file_from.egress_allow, "");
+    let (given, in_file) = (from.in_flight_per_webhook, file_from.in_flight_per_webhook);
+    let in_flight_per_webhook = merge.number("in-flight-per-webhook", given, in_file, 8, IN_FLIGHT_MAX)?;
+    let kept = Kept {
+        settled: days(merge.number("keep-days", from.keep_days, file_from.keep_days, 70, DAYS_MAX)?),
+        per_webhook: merge.number(
+            "keep-per-webhook",
+            from.keep_per_webhook,
+            file_from.keep_per_webhook,
+            100_000,
+            u32::MAX,
+        )?,
+        unmatched: days(merge.number(
+            "keep-unmatched-days",
+            from.keep_unmatched_days,
+            file_from.keep_unmatched_days,
+            14,
+            DAYS_MAX,
+        )?),
+    };
     let demo = merge.text("demo", from.demo.as_ref(), file_from.demo.as_ref(), "(none)");
     let database = DatabaseConfig { data_dir, database_url: url.map(SecretString::from), key_file };
     let wrong = |option, reason: String| Error::Value { option, reason };
@@ -222,6 +266,8 @@ pub fn resolve(
             .map_or(Ok(Policy::default()), |word| word.parse())
             .map_err(|reason| wrong("egress-policy", reason))?,
         allowed: allowed.iter().map(|net| parse_network(net)).collect::<Result<_, _>>()?,
+        in_flight_per_webhook: in_flight_per_webhook as usize,
+        kept,
     };
     Ok((config, lines))
 }
@@ -279,6 +325,23 @@ impl Merge<'_> {
         value
     }
 
+    /// A count from 1 to `most`.
+    fn number(
+        &mut self,
+        name: &'static str,
+        given: Option<u32>,
+        file: Option<u32>,
+        default: u32,
+        most: u32,
+    ) -> Result<u32, Error> {
+        let value = given.or(file).unwrap_or(default);
+        self.note(name, file.is_some(), value.to_string());
+        if (1..=most).contains(&value) {
+            return Ok(value);
+        }
+        Err(Error::Value { option: name, reason: format!("{value} is not a count from 1 to {most}") })
+    }
+
     fn secret(&mut self, name: &'static str, given: Option<&String>, file: Option<&String>) -> Option<String> {
         let value = given.or(file).cloned();
         let shown = if value.is_some() { "(set, hidden)" } else { "(not set: the embedded database)" };
@@ -308,6 +371,10 @@ impl Merge<'_> {
         self.note(name, !file.is_empty(), value.join(","));
         value
     }
+}
+
+fn days(count: u32) -> Duration {
+    Duration::from_hours(24 * u64::from(count))
 }
 
 fn parse_listen(url: &str) -> Result<Listen, Error> {

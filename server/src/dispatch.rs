@@ -68,21 +68,24 @@ pub struct Dispatcher {
     bell: Arc<Notify>,
     /// This worker, in leases.
     owner: Uuid,
+    /// How many deliveries of one webhook are in flight at most.
+    per_webhook: usize,
 }
 
 impl Dispatcher {
-    /// A dispatcher that looks whenever the services' bell rings.
-    pub fn new(services: Services) -> Self {
+    /// A dispatcher that looks whenever the services' bell rings, and has at most `per_webhook` deliveries of a webhook
+    /// in flight, together with those of other nodes.
+    pub fn new(services: Services, per_webhook: usize) -> Self {
         let bell = services.bell.clone();
         let clients = Arc::new(Clients::new(services.guard.clone()));
         let owner = crate::clock::new_uuid(services.clock.now());
-        Self { services, clients, bell, owner }
+        Self { services, clients, bell, owner, per_webhook }
     }
 
     /// Works until `stop` is cancelled, then lets what is in flight finish.
     pub async fn run(self, stop: CancellationToken) {
         let (ended, mut waiting) = mpsc::channel(lane::SLOTS);
-        let mut work = Work::new(ended);
+        let mut work = Work::new(self.per_webhook, ended);
         let mut wait = Duration::ZERO;
         loop {
             let mut group = Vec::new();

@@ -1,19 +1,25 @@
-//! How long things are kept: settled deliveries 70 days and 100,000 for each webhook, occurrences that started nothing
-//! 14 days. Only what is settled is removed, in small steps, and nothing when the clock has moved by over a day since
+//! How long things are kept: settled deliveries for so many days and so many of each webhook, occurrences that started
+//! nothing for fewer days. Only what is settled is removed, in small steps, and nothing when the clock has moved by over a day since
 //! the last sweep: a clock that is set wrong must not empty the records.
 
 use crate::clock::Clock;
+use crate::store::retention::Step;
 use crate::store::{self, Store, access, receipt, retention, setting};
 use model::time::Timestamp;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How long settled deliveries are kept, with the runs and occurrences they came of.
-const KEPT: Duration = Duration::from_hours(70 * 24);
-/// How long occurrences are kept that started nothing.
-const KEPT_UNMATCHED: Duration = Duration::from_hours(14 * 24);
-/// How many settled deliveries of one webhook are kept.
-const KEPT_PER_WEBHOOK: i64 = 100_000;
+/// What is kept; the configuration says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// How long settled deliveries are kept, with the runs and occurrences they came of.
+    pub settled: Duration,
+    /// How many settled deliveries of one webhook are kept.
+    pub per_webhook: u32,
+    /// How long occurrences are kept that started nothing.
+    pub unmatched: Duration,
+}
+
 /// How often there is a sweep.
 const EVERY: Duration = Duration::from_hours(1);
 /// The longest time between two sweeps that is believed.
@@ -26,12 +32,13 @@ const LAST_SWEEP: &str = "last_sweep";
 pub struct Retention {
     store: Store,
     clock: Clock,
+    kept: Kept,
 }
 
 impl Retention {
     /// Retention in this store, by this clock.
-    pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock }
+    pub fn new(store: Store, clock: Clock, kept: Kept) -> Self {
+        Self { store, clock, kept }
     }
 
     /// Sweeps every hour until `stop` is cancelled.
@@ -61,19 +68,27 @@ impl Retention {
         access::delete_expired_sessions(db, now).await?;
         receipt::delete_expired(db, now).await?;
         let before = |kept: Duration| Timestamp(now.0 - i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
-        let (oldest, oldest_unmatched) = (before(KEPT), before(KEPT_UNMATCHED));
-        let mut all = 0;
-        loop {
-            let mut removed = retention::delete_settled(db, oldest).await?;
-            removed += retention::delete_excess(db, KEPT_PER_WEBHOOK).await?;
-            removed += retention::delete_empty_runs(db, oldest).await?;
-            removed += retention::delete_occurrences(db, oldest, oldest_unmatched).await?;
-            if removed == 0 {
-                return Ok(all);
-            }
-            all += removed;
-            // Between two steps whoever waits for the writer gets it.
-            tokio::task::yield_now().await;
+        let (oldest, oldest_unmatched) = (before(self.kept.settled), before(self.kept.unmatched));
+        let mut removed = in_steps(|| retention::delete_settled(&self.store, oldest)).await?;
+        for (webhook, newest) in retention::find_excess(self.store.read(), self.kept.per_webhook).await? {
+            removed += in_steps(|| retention::delete_up_to(&self.store, webhook, newest)).await?;
         }
+        removed += in_steps(|| retention::delete_empty_runs(db, oldest)).await?;
+        removed += in_steps(|| retention::delete_occurrences(db, oldest)).await?;
+        removed += in_steps(|| retention::delete_unmatched(db, oldest_unmatched)).await?;
+        Ok(removed)
+    }
+}
+
+/// Between two steps whoever waits for the writer gets it.
+async fn in_steps<F: Future<Output = Result<Step, store::Error>>>(step: impl Fn() -> F) -> Result<u64, store::Error> {
+    let mut all = 0;
+    loop {
+        let Step { removed, is_full } = step().await?;
+        all += removed;
+        if !is_full {
+            return Ok(all);
+        }
+        tokio::task::yield_now().await;
     }
 }

@@ -162,13 +162,13 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         body_patience: BODY_PATIENCE,
     };
     let tasks = TaskTracker::new();
-    tasks.spawn(Dispatcher::new(services.clone()).run(stop.clone()));
+    tasks.spawn(Dispatcher::new(services.clone(), config.in_flight_per_webhook).run(stop.clone()));
     tasks.spawn(intake.run_inside(store.clone(), stop.clone()));
     tasks.spawn(listen::run(store.clone(), bell, stop.clone()));
     if let Some(follower) = follower {
         tasks.spawn(follower.run(store.clone(), stop.clone()));
     }
-    tasks.spawn(Retention::new(store.clone(), clock).run(stop.clone()));
+    tasks.spawn(Retention::new(store.clone(), clock, config.kept).run(stop.clone()));
     let handle = Handle::new();
     let first = bound.first().map(|bound| (bound.address, bound.is_https));
     for bound in bound {

@@ -1,6 +1,7 @@
 //! What is in flight at this worker, and what may be claimed besides: so many in all, so many of each webhook.
 //!
-//! A delivery has a slot from its claim until its end is about to be recorded. What ends while that is written waits
+//! A webhook's share is one for all workers together; which webhooks hang is in the database, and is only looked up
+//! again once a second. A delivery has a slot from its claim until its end is about to be recorded. What ends while that is written waits
 //! with its slot, so what a kill can make arrive twice is never more than a webhook's slots.
 
 use crate::store::claim::Room;
@@ -9,8 +10,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// How many deliveries are in flight at most.
 pub(super) const SLOTS: usize = 512;
-/// How many of one webhook.
-const SLOTS_PER_WEBHOOK: usize = 8;
 /// How many of a webhook whose last attempt timed out, and of all such webhooks together: any number of hanging
 /// receivers leaves slots free.
 const SLOTS_HANGING: usize = 1;
@@ -20,6 +19,8 @@ const CLAIM_MAX: usize = 100;
 
 /// The webhooks with deliveries in flight, and those that hang.
 pub(super) struct Lanes {
+    /// How many deliveries of one webhook are in flight at most.
+    per_webhook: usize,
     total: usize,
     webhooks: HashMap<WebhookId, Lane>,
     /// What was claimed and is not recorded yet.
@@ -38,41 +39,62 @@ struct Lane {
     is_hanging: bool,
 }
 
-impl Default for Lanes {
-    fn default() -> Self {
-        Self { total: 0, webhooks: HashMap::new(), leased: HashSet::new(), last: WebhookId(0), is_busy_first: false }
-    }
-}
-
 impl Lanes {
-    /// What may be claimed now.
-    pub(super) fn room(&self) -> Room {
+    /// Nothing in flight, and `per_webhook` of each webhook at most.
+    pub(super) fn new(per_webhook: usize) -> Self {
+        Self {
+            per_webhook,
+            total: 0,
+            webhooks: HashMap::new(),
+            leased: HashSet::new(),
+            last: WebhookId(0),
+            is_busy_first: false,
+        }
+    }
+
+    /// What may be claimed now, while other workers have so many deliveries of a webhook in flight.
+    pub(super) fn room(&self, elsewhere: &HashMap<WebhookId, usize>) -> Room {
         let hanging: usize = self.webhooks.values().filter(|lane| lane.is_hanging).map(|lane| lane.in_flight).sum();
         let slots_hanging = if hanging < SLOTS_ALL_HANGING { SLOTS_HANGING } else { 0 };
         let left = |(id, lane): (&WebhookId, &Lane)| {
-            let slots = if lane.is_hanging { slots_hanging } else { SLOTS_PER_WEBHOOK };
-            (*id, slots.saturating_sub(lane.in_flight))
+            let slots = if lane.is_hanging { slots_hanging } else { self.per_webhook };
+            (*id, slots.saturating_sub(lane.in_flight + elsewhere.get(id).copied().unwrap_or_default()))
         };
+        let only_elsewhere = elsewhere.iter().filter(|(id, _)| !self.webhooks.contains_key(id));
+        let busy = self.webhooks.iter().map(left);
         Room {
             total: (SLOTS - self.total.min(SLOTS)).min(CLAIM_MAX),
-            per_webhook: SLOTS_PER_WEBHOOK,
-            busy: self.webhooks.iter().map(left).collect(),
+            per_webhook: self.per_webhook,
+            busy: busy
+                .chain(only_elsewhere.map(|(id, count)| (*id, self.per_webhook.saturating_sub(*count))))
+                .collect(),
             is_busy_first: self.is_busy_first,
             after: self.last,
         }
     }
 
-    /// Notes what was claimed within [`Lanes::room`].
-    pub(super) fn take_all(&mut self, claimed: impl Iterator<Item = (DeliveryId, WebhookId)>) {
+    /// Which webhooks hang is what the database says.
+    pub(super) fn set_hanging(&mut self, hanging: &HashSet<WebhookId>) {
+        for (id, lane) in &mut self.webhooks {
+            lane.is_hanging = hanging.contains(id);
+        }
+        self.webhooks.retain(|_, lane| lane.is_hanging || lane.in_flight > 0);
+        for id in hanging {
+            self.webhooks.entry(*id).or_default().is_hanging = true;
+        }
+    }
+
+    /// Notes what was claimed within `room`.
+    pub(super) fn take_all(&mut self, room: &Room, claimed: impl Iterator<Item = (DeliveryId, WebhookId)>) {
+        let busy: HashSet<_> = room.busy.iter().map(|(id, _)| *id).collect();
         let mut idle = BTreeSet::new();
         for (delivery, webhook) in claimed {
             self.total += 1;
             self.leased.insert(delivery);
-            let lane = self.webhooks.entry(webhook).or_insert_with(|| {
+            self.webhooks.entry(webhook).or_default().in_flight += 1;
+            if !busy.contains(&webhook) {
                 idle.insert(webhook);
-                Lane::default()
-            });
-            lane.in_flight += 1;
+            }
         }
         self.is_busy_first = !self.is_busy_first;
         // They were taken from the last one upwards, and then from the first one up to it.
@@ -105,6 +127,11 @@ impl Lanes {
         self.leased.iter().copied().collect()
     }
 
+    /// Whether nothing more may be claimed.
+    pub(super) fn is_full(&self) -> bool {
+        self.total >= SLOTS
+    }
+
     /// Whether something of this webhook is in flight, or it hangs.
     pub(super) fn is_busy(&self, webhook: WebhookId) -> bool {
         self.webhooks.contains_key(&webhook)
@@ -116,33 +143,59 @@ mod tests {
     use super::*;
 
     fn take(lanes: &mut Lanes, webhooks: impl Iterator<Item = i64>) {
-        lanes.take_all(webhooks.map(|id| (DeliveryId(id), WebhookId(id))));
+        let room = lanes.room(&HashMap::new());
+        lanes.take_all(&room, webhooks.map(|id| (DeliveryId(id), WebhookId(id))));
+    }
+
+    fn left(lanes: &Lanes) -> usize {
+        lanes.room(&HashMap::new()).busy.iter().map(|(_, left)| left).sum()
     }
 
     #[test]
     fn hanging_webhooks_leave_half_of_the_slots() {
-        let mut lanes = Lanes::default();
+        let mut lanes = Lanes::new(8);
         for id in 1..=600 {
             take(&mut lanes, [id].into_iter());
             lanes.free(WebhookId(id), true);
         }
-        let left = |lanes: &Lanes| lanes.room().busy.iter().map(|(_, left)| left).sum::<usize>();
         assert_eq!(left(&lanes), 600, "one for each");
         take(&mut lanes, 1..=256);
         assert_eq!(left(&lanes), 0, "enough of them");
-        assert_eq!(lanes.room().total, 100, "the rest is for others");
+        assert_eq!(lanes.room(&HashMap::new()).total, 100, "the rest is for others");
         lanes.free(WebhookId(7), false);
         assert_eq!(left(&lanes), 344, "one answers again and is no lane any more, so another may");
     }
 
     #[test]
     fn the_next_turn_is_after_the_last_and_busy_ones_are_first_every_other_time() {
-        let mut lanes = Lanes::default();
+        let mut lanes = Lanes::new(8);
         for (claimed, last) in [(vec![3, 5, 9], 9), (vec![11, 2], 2), (vec![4, 5], 4), (vec![7, 1], 1)] {
-            let before = lanes.room().is_busy_first;
+            let before = lanes.room(&HashMap::new()).is_busy_first;
             take(&mut lanes, claimed.into_iter());
-            assert_eq!(lanes.room().after, WebhookId(last));
-            assert_ne!(lanes.room().is_busy_first, before);
+            assert_eq!(lanes.room(&HashMap::new()).after, WebhookId(last));
+            assert_ne!(lanes.room(&HashMap::new()).is_busy_first, before);
         }
+    }
+
+    #[test]
+    fn what_other_workers_have_in_flight_counts() {
+        let mut lanes = Lanes::new(8);
+        take(&mut lanes, [1, 1, 1, 2].into_iter());
+        lanes.set_hanging(&[WebhookId(2), WebhookId(3), WebhookId(4)].into());
+        let elsewhere = [(1, 4), (3, 1), (5, 7), (6, 9)].map(|(id, count)| (WebhookId(id), count)).into();
+        let mut busy = lanes.room(&elsewhere).busy;
+        busy.sort_unstable();
+        assert_eq!(busy, [(1, 1), (2, 0), (3, 0), (4, 1), (5, 1), (6, 0)].map(|(id, left)| (WebhookId(id), left)));
+        lanes.set_hanging(&HashSet::new());
+        assert_eq!(left(&lanes), 5 + 7, "nothing hangs any more, and what is idle has no lane");
+    }
+
+    #[test]
+    fn a_webhook_that_another_worker_is_busy_with_moves_no_turn() {
+        let mut lanes = Lanes::new(8);
+        take(&mut lanes, 1..=100);
+        let room = lanes.room(&[(WebhookId(7), 1), (WebhookId(150), 1)].into());
+        lanes.take_all(&room, [101, 102, 7, 150].into_iter().map(|id| (DeliveryId(id), WebhookId(id))));
+        assert_eq!(lanes.room(&HashMap::new()).after, WebhookId(102));
     }
 }

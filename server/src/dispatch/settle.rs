@@ -85,12 +85,12 @@ fn count_attempts(
     for one in group.iter().filter(|one| ids.contains(&one.claimed.webhook_id())) {
         let id = one.claimed.webhook_id();
         let Some((name, state)) = states.get_mut(&id) else { continue };
-        let has_succeeded = match one.attempted.outcome {
-            Outcome::Sent => true,
-            Outcome::Failed { code, .. } if counts(code) => false,
+        let failed = match one.attempted.outcome {
+            Outcome::Sent => None,
+            Outcome::Failed { code, .. } if counts(code) => Some(code),
             Outcome::Failed { .. } => continue,
         };
-        let change = state.breaker.after_attempt(has_succeeded, now);
+        let change = state.breaker.after_attempt(failed, now);
         let entry = moved.entry(id).or_insert_with(|| Moved {
             name: name.clone(),
             state: *state,

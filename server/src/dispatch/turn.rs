@@ -37,9 +37,9 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Nothing in flight; what ends goes to `ended`.
-    pub(super) fn new(ended: mpsc::Sender<Ended>) -> Self {
-        Self { lanes: Lanes::default(), webhooks: HashMap::new(), tasks: TaskTracker::new(), ended, swept: None }
+    /// Nothing in flight, and `per_webhook` of each webhook at most; what ends goes to `ended`.
+    pub(super) fn new(per_webhook: usize, ended: mpsc::Sender<Ended>) -> Self {
+        Self { lanes: Lanes::new(per_webhook), webhooks: HashMap::new(), tasks: TaskTracker::new(), ended, swept: None }
     }
 
     /// No more work. Answers what is still in flight.
@@ -53,6 +53,8 @@ type Begun = Result<DatabaseTransaction, store::Error>;
 
 /// What a transaction came to.
 struct Turned {
+    /// What could be claimed, and what was.
+    room: Option<Room>,
     claimed: Vec<Claimed>,
     /// The webhooks of what was claimed that were not known, or not at their revision.
     read: HashMap<WebhookId, Row>,
@@ -71,7 +73,7 @@ impl Dispatcher {
     ) -> Duration {
         if work.swept.is_none_or(|swept| swept.elapsed() >= POLL) {
             work.swept = Some(Instant::now());
-            if let Err(error) = self.sweep(&work.lanes).await {
+            if let Err(error) = self.sweep(&mut work.lanes).await {
                 tracing::warn!(error = chain(error), "the dispatcher cannot sweep");
             }
         }
@@ -85,13 +87,13 @@ impl Dispatcher {
         for one in &group {
             work.lanes.free(one.claimed().webhook_id(), one.has_timed_out());
         }
-        let room = work.lanes.room();
-        let turned = self.record(begun, &group, Some(&room), &work.webhooks, stop).await;
+        let turned = self.record(begun, &group, Some(&work.lanes), &work.webhooks, stop).await;
         work.lanes.forget(group.iter().map(|one| one.claimed().id()));
         let Some(turned) = turned else { return POLL };
-        let (count, due) = (turned.claimed.len(), turned.due);
+        let due = turned.due;
+        let is_full = turned.room.as_ref().is_some_and(|room| turned.claimed.len() == room.total);
         self.start(work, turned);
-        if count == room.total && work.lanes.room().total > 0 {
+        if is_full && !work.lanes.is_full() {
             return Duration::ZERO;
         }
         // What is due already waits for a slot, which wakes by itself.
@@ -110,14 +112,14 @@ impl Dispatcher {
         }
     }
 
-    /// Records how a group has ended, and claims within `room`, in one transaction. The receivers have acted: while the
+    /// Records how a group has ended, and claims what `lanes` have room for, in one transaction. The receivers have acted: while the
     /// database is away this waits for it, and nothing else could be done meanwhile. `None` when nothing was claimed
     /// because the database is away, or when it refuses the group; its leases then run out, and it is sent again.
     async fn record(
         &self,
         mut begun: Begun,
         group: &[Ended],
-        mut room: Option<&Room>,
+        mut lanes: Option<&Lanes>,
         known: &HashMap<WebhookId, Arc<Row>>,
         stop: &CancellationToken,
     ) -> Option<Turned> {
@@ -125,7 +127,7 @@ impl Dispatcher {
         loop {
             tried += 1;
             let done = match begun {
-                Ok(txn) => self.transact(txn, group, room, known, tried > 1).await,
+                Ok(txn) => self.transact(txn, group, lanes, known, tried > 1).await,
                 Err(error) => Err(error),
             };
             let error = match done {
@@ -143,7 +145,7 @@ impl Dispatcher {
                 return None;
             }
             // A claim that fails must not cost what has ended.
-            room = None;
+            lanes = None;
             tokio::time::sleep((Duration::from_millis(200) * tried).min(5 * POLL)).await;
             begun = self.services.store.begin().await;
         }
@@ -153,7 +155,7 @@ impl Dispatcher {
         &self,
         txn: DatabaseTransaction,
         group: &[Ended],
-        room: Option<&Room>,
+        lanes: Option<&Lanes>,
         known: &HashMap<WebhookId, Arc<Row>>,
         is_again: bool,
     ) -> Result<Turned, store::Error> {
@@ -172,7 +174,11 @@ impl Dispatcher {
         if !settlements.is_empty() {
             settle::settle(&txn, self.owner, settlements, now).await?;
         }
-        let claimed = match room.filter(|room| room.total > 0) {
+        let room = match lanes.filter(|lanes| !lanes.is_full()) {
+            Some(lanes) => Some(lanes.room(&claim::take_turn(&txn, self.owner).await?)),
+            None => None,
+        };
+        let claimed = match &room {
             Some(room) => claim::claim(&txn, self.owner, now, now.after(LEASE_MARGIN), room).await?,
             None => Vec::new(),
         };
@@ -186,12 +192,14 @@ impl Dispatcher {
         // Where something was claimed and something has ended, the next turn is near.
         let due = if claimed.is_empty() || group.is_empty() { claim::next_due(&txn).await? } else { None };
         txn.commit().await?;
-        Ok(Turned { claimed, read, due })
+        Ok(Turned { room, claimed, read, due })
     }
 
     /// Starts a task for each delivery.
     fn start(&self, work: &mut Work, turned: Turned) {
-        work.lanes.take_all(turned.claimed.iter().map(|one| (one.id(), one.webhook_id())));
+        if let Some(room) = &turned.room {
+            work.lanes.take_all(room, turned.claimed.iter().map(|one| (one.id(), one.webhook_id())));
+        }
         if work.webhooks.len() > WEBHOOKS_KEPT {
             let Work { webhooks, lanes, .. } = work;
             webhooks.retain(|id, _| lanes.is_busy(*id));
@@ -203,10 +211,11 @@ impl Dispatcher {
         }
     }
 
-    async fn sweep(&self, lanes: &Lanes) -> Result<(), store::Error> {
+    async fn sweep(&self, lanes: &mut Lanes) -> Result<(), store::Error> {
         let (db, now) = (&self.services.store, self.services.clock.now());
         // Not what ended here and waits to be recorded: the database may have been away for longer than a lease.
         claim::release_expired(db.write(), now, self.owner, lanes.leased()).await?;
+        lanes.set_hanging(&webhook::list_hanging(db.read()).await?);
         hold::sweep(db, now, LEASE_MARGIN).await
     }
 }

@@ -8,6 +8,7 @@ use super::{Result, group};
 use model::id::{DeliveryId, RunId, WebhookId};
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// A delivery leased to a worker.
@@ -68,7 +69,7 @@ pub struct Room {
     pub total: usize,
     /// Of a webhook that is not among `busy`.
     pub per_webhook: usize,
-    /// What is left of `per_webhook` for webhooks with deliveries in flight at this worker.
+    /// What is left of `per_webhook` for webhooks with deliveries in flight, and for those that hang.
     pub busy: Vec<(WebhookId, usize)>,
     /// Whether the busy ones come before the others.
     pub is_busy_first: bool,
@@ -76,8 +77,34 @@ pub struct Room {
     pub after: WebhookId,
 }
 
+/// The advisory lock of who claims: "claiming" in ASCII.
+const TURN_LOCK: i64 = 0x636c_6169_6d69_6e67;
+
+/// Where several workers claim, waits until it is this one's turn, which lasts until the transaction ends, so that what
+/// is in flight of a webhook is counted over all of them. Answers how many deliveries the others have in flight.
+///
+/// The last lock of its transaction: who has it waits for nobody.
+pub async fn take_turn(db: &impl ConnectionTrait, owner: Uuid) -> Result<HashMap<WebhookId, usize>> {
+    #[derive(FromQueryResult)]
+    struct InFlight {
+        webhook_id: i64,
+        deliveries: i64,
+    }
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(HashMap::new());
+    }
+    db.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({TURN_LOCK})")).await?;
+    let sql = "SELECT webhook_id, COUNT(*) AS deliveries FROM delivery \
+               WHERE status = 'running' AND lease_owner <> $1 GROUP BY webhook_id";
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [owner.into()]);
+    let rows = InFlight::find_by_statement(statement).all(db).await?;
+    let count = |row: InFlight| (WebhookId(row.webhook_id), usize::try_from(row.deliveries).unwrap_or(usize::MAX));
+    Ok(rows.into_iter().map(count).collect())
+}
+
 /// Leases due deliveries to `owner` within the room, each for its webhook's timeout after `lease_from`. Webhooks take
-/// turns; of each its oldest go first, found by index: a backlog of one never costs or delays the others.
+/// turns; of each its oldest go first, found by index: a backlog of one never costs or delays the others. The room is
+/// that of after [`take_turn`].
 pub async fn claim(
     db: &impl ConnectionTrait,
     owner: Uuid,
@@ -121,7 +148,8 @@ pub async fn claim(
 }
 
 /// The oldest due deliveries of each of these webhooks, a table with an `id`, in its order. What was queued while its
-/// webhook was paused or deleted, or for an earlier target, waits for the sweep that holds or discards it.
+/// webhook was paused or deleted, its breaker opened, or for an earlier target, waits for the sweep that holds or
+/// discards it.
 fn oldest_of(webhooks: &str, condition: &str, limit: &str, is_postgres: bool) -> String {
     let skip = if is_postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
     // `+ 0`: SQLite compiles a statement anew for each value of a bare LIMIT.
@@ -129,7 +157,7 @@ fn oldest_of(webhooks: &str, condition: &str, limit: &str, is_postgres: bool) ->
         "SELECT d.id FROM delivery d WHERE d.webhook_id = n.id AND d.status = 'queued' AND d.next_attempt_at <= $3 \
          AND (d.replay_revision IS NOT NULL OR d.webhook_revision >= (SELECT t.target_revision FROM webhook t \
          WHERE t.id = n.id)) AND EXISTS (SELECT 1 FROM webhook w WHERE w.id = n.id AND w.paused_at IS NULL \
-         AND w.deleted_at IS NULL) {condition} ORDER BY d.next_attempt_at, d.id LIMIT {limit} + 0 {skip}"
+         AND w.deleted_at IS NULL AND (w.breaker_opened_at IS NULL OR w.breaker_is_probing)) {condition} ORDER BY d.next_attempt_at, d.id LIMIT {limit} + 0 {skip}"
     );
     // CROSS JOIN: SQLite keeps this order, and stops when there are enough.
     if is_postgres {

@@ -76,6 +76,7 @@ table!(webhook, "webhook", {
     breaker_wait_ms: Option<i64>,
     breaker_probe_at: Option<i64>,
     breaker_is_probing: bool,
+    is_hanging: bool,
 });
 
 table!(task, "task", {

@@ -204,6 +204,7 @@ pub async fn save_breaker(db: &impl ConnectionTrait, id: WebhookId, breaker: &Br
         .col_expr(webhook::Column::BreakerWaitMs, Expr::value(open.map(|open| millis(open.wait))))
         .col_expr(webhook::Column::BreakerProbeAt, Expr::value(open.map(|open| open.probe_at.0)))
         .col_expr(webhook::Column::BreakerIsProbing, Expr::value(open.is_some_and(|open| open.is_probing)))
+        .col_expr(webhook::Column::IsHanging, Expr::value(breaker.is_hanging))
         .filter(webhook::Column::Id.eq(id.0))
         .exec(db)
         .await?;
@@ -264,6 +265,7 @@ pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> Result<()
             execute(&txn, sql, [id.0.into()]).await?;
         }
     }
+    hold_strays(&txn).await?;
     runs.sort_unstable();
     runs.dedup();
     for runs in runs.chunks(500) {
@@ -292,6 +294,14 @@ async fn hold_outdated(db: &impl ConnectionTrait, id: WebhookId) -> Result<u64> 
                AND replay_revision IS NULL \
                AND webhook_revision < (SELECT target_revision FROM webhook WHERE webhook.id = $1)";
     execute(db, sql, [id.0.into()]).await
+}
+
+/// Holds what another node queued just as a breaker opened. While a probe is under way, what is queued may be the probe.
+async fn hold_strays(db: &impl ConnectionTrait) -> Result<u64> {
+    let sql = "UPDATE delivery SET status = 'held', hold_reason = 'breaker' WHERE status = 'queued' \
+               AND webhook_id IN (SELECT id FROM webhook WHERE breaker_opened_at IS NOT NULL \
+               AND NOT breaker_is_probing AND paused_at IS NULL AND deleted_at IS NULL)";
+    execute(db, sql, []).await
 }
 
 fn has_waiting() -> sea_orm::sea_query::SimpleExpr {

@@ -16,7 +16,7 @@ use sea_orm::{
     sea_query::Expr,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -173,7 +173,11 @@ pub(super) fn hold_state(row: &webhook::Model) -> HoldState {
         paused_at: row.paused_at.map(Timestamp),
         release_per_second: row.release_per_second.and_then(|rate| u32::try_from(rate).ok()),
         target_revision: row.target_revision,
-        breaker: Breaker { failures: u32::try_from(row.breaker_failures).unwrap_or(u32::MAX), open },
+        breaker: Breaker {
+            failures: u32::try_from(row.breaker_failures).unwrap_or(u32::MAX),
+            open,
+            is_hanging: row.is_hanging,
+        },
     }
 }
 
@@ -322,6 +326,19 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
         .all(db)
         .await?;
     rows.into_iter().map(Row::try_from).collect()
+}
+
+/// The webhooks whose last attempt timed out.
+pub async fn list_hanging(db: &impl ConnectionTrait) -> Result<HashSet<WebhookId>> {
+    let ids: Vec<i64> = webhook::Entity::find()
+        .select_only()
+        .column(webhook::Column::Id)
+        // As the index has it.
+        .filter(Expr::cust("is_hanging"))
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(ids.into_iter().map(WebhookId).collect())
 }
 
 /// How many tasks use each webhook.

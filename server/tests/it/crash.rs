@@ -2,91 +2,12 @@
 
 use crate::harness::{TestInbox, TestStore, pause};
 use crate::on_both;
-use model::access::Scope;
+use crate::process::{KEY, prepare, serve};
 use model::time::Timestamp;
-use secrecy::SecretString;
 use serde_json::json;
-use server::clock::{Clock, new_uuid};
-use server::service::account;
-use server::store::webhook::Secrets;
-use server::store::{delivery, event, task, webhook};
+use server::store::delivery;
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-
-/// A running server; killed when dropped.
-struct Process {
-    child: Child,
-    url: String,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // SIGKILL: no handler runs, nothing is flushed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Base64 of 32 bytes, shared by the nodes of a test.
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-
-fn serve(test: &TestStore) -> Process {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hookwright"));
-    command.args(["serve", "--listen", "http://127.0.0.1:0", "--egress-allow", "127.0.0.0/8", "--data-dir"]);
-    command.arg(test.dir.path()).env("HOOKWRIGHT_KEY", KEY).env("HOOKWRIGHT_LOG", "warn");
-    if let Some(url) = &test.url {
-        command.args(["--database-url", url]);
-    }
-    let mut child = command.stdout(Stdio::piped()).spawn().expect("starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("output")).lines();
-    let line = lines.next().expect("a line").expect("text");
-    let url = line.rsplit(' ').next().expect("a url").to_owned();
-    Process { child, url }
-}
-
-/// A webhook, a task and an event in the database, and a key.
-async fn prepare(test: &TestStore, url: &str) -> String {
-    fires(test, url).await;
-    let password: SecretString = crate::harness::PASSWORD.to_owned().into();
-    account::add(&test.store, &Clock::system(), "maria", model::access::Role::Admin, password)
-        .await
-        .expect("an account");
-    account::add_key(&test.store, &Clock::system(), "dc", &[Scope::Ingest]).await.expect("a key")
-}
-
-/// A webhook that is told of every VM that is powered on.
-async fn fires(test: &TestStore, url: &str) {
-    let now = Timestamp(0);
-    let db = test.store.write();
-    let draft = model::webhook::WebhookDraft {
-        name: "w".into(),
-        url: url.into(),
-        timeout: "3".into(),
-        ..model::webhook::WebhookDraft::default()
-    };
-    let webhook_id = webhook::insert(db, &draft.parse(None).expect("valid"), new_uuid(now), Secrets::default(), now)
-        .await
-        .expect("a webhook");
-    let new = model::task::Task {
-        name: "t".into(),
-        description: String::new(),
-        is_enabled: true,
-        deletes_after_running: false,
-        webhook_id,
-        message: "${NAME}".into(),
-    };
-    let task_id = task::insert(db, &new, now).await.expect("a task");
-    let new = model::event::Event {
-        type_id: "vms".into(),
-        event_id: "poweron".into(),
-        scope: model::event::EventScope::Any,
-        filters: model::event::EventFilters::default(),
-        task_id,
-        is_enabled: true,
-    };
-    event::insert(db, &new, now).await.expect("an event");
-}
+use std::process::Command;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_server_on_one_directory_is_refused_before_it_opens_the_database() {
@@ -107,7 +28,7 @@ async fn a_second_server_on_one_directory_is_refused_before_it_opens_the_databas
 on_both! {
     async fn what_was_accepted_arrives_after_a_kill(test: TestStore) {
         let inbox = TestInbox::start().await;
-        let key = prepare(&test, &format!("{}/delay/20", inbox.url)).await;
+        let key = prepare(&test, &format!("{}/delay/20", inbox.url), "3").await;
         let first = serve(&test);
         let client = crate::harness::client();
         let mut accepted = BTreeSet::new();
@@ -144,7 +65,7 @@ on_both! {
 
     async fn a_wait_between_attempts_is_kept_over_a_kill(test: TestStore) {
         let inbox = TestInbox::start().await;
-        let key = prepare(&test, &format!("{}/status/503", inbox.url)).await;
+        let key = prepare(&test, &format!("{}/status/503", inbox.url), "3").await;
         let first = serve(&test);
         let client = crate::harness::client();
         let post = client.post(format!("{}/api/v1/events", first.url)).bearer_auth(&key);

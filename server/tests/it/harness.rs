@@ -16,12 +16,14 @@ use server::service::{Services, account};
 use server::store::Store;
 use server::store::connect;
 use server::vault::Vault;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// One test body, run on SQLite and on PostgreSQL.
@@ -128,6 +130,11 @@ impl TestServer {
 
     /// A server under these egress rules, and the one about its own listener.
     pub(crate) async fn start_under(test: TestStore, rules: Rules) -> Self {
+        Self::start_limited(test, rules, 8).await
+    }
+
+    /// A server with so many deliveries of one webhook in flight at most.
+    pub(crate) async fn start_limited(test: TestStore, rules: Rules, per_webhook: usize) -> Self {
         // The second of two tests in one process finds it installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -156,9 +163,15 @@ impl TestServer {
         };
         let service = router(&http, false).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
-        tokio::spawn(Dispatcher::new(services.clone()).run(stop.clone()));
+        tokio::spawn(Dispatcher::new(services.clone(), per_webhook).run(stop.clone()));
         tokio::spawn(intake.run_inside(services.store.clone(), stop.clone()));
         Self { url: format!("http://{address}"), services, http: client(), dir: test.dir, clock, stop }
+    }
+
+    /// Another dispatcher on the same database, as another node has one.
+    pub(crate) fn start_second_dispatcher(&self, per_webhook: usize) {
+        let services = Services { bell: Arc::default(), ..self.services.clone() };
+        tokio::spawn(Dispatcher::new(services, per_webhook).run(self.stop.clone()));
     }
 
     /// Moves the clock, and has the dispatcher look.
@@ -358,6 +371,85 @@ impl Switch {
     /// What has arrived, in order.
     pub(crate) fn bodies(&self) -> Vec<String> {
         self.bodies.lock().expect("no panic").clone()
+    }
+}
+
+/// A receiver that answers nothing until it is told to, and counts what waits at each path.
+pub(crate) struct Gate {
+    pub(crate) url: String,
+    answers: Arc<Semaphore>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+#[derive(Default)]
+struct Seen {
+    waiting: BTreeMap<String, usize>,
+    most: BTreeMap<String, usize>,
+    bodies: Vec<String>,
+}
+
+/// One request that waits; also its end when the client hangs up.
+struct Waiting(Arc<Mutex<Seen>>, String);
+
+impl Waiting {
+    fn at(seen: Arc<Mutex<Seen>>, path: String, body: String) -> Self {
+        let mut counts = seen.lock().expect("no panic");
+        counts.bodies.push(body);
+        let waiting = counts.waiting.entry(path.clone()).or_default();
+        *waiting += 1;
+        let now = *waiting;
+        let most = counts.most.entry(path.clone()).or_default();
+        *most = now.max(*most);
+        drop(counts);
+        Self(seen, path)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        *self.0.lock().expect("no panic").waiting.entry(self.1.clone()).or_default() -= 1;
+    }
+}
+
+impl Gate {
+    /// A receiver that is closed at first, but for the path `/open`.
+    pub(crate) async fn closed() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let gate = Self { url, answers: Arc::new(Semaphore::new(0)), seen: Arc::default() };
+        let (answers, seen) = (gate.answers.clone(), gate.seen.clone());
+        let answer = move |uri: axum::http::Uri, body: String| {
+            let waiting = Waiting::at(seen.clone(), uri.path().to_owned(), body);
+            let answers = answers.clone();
+            async move {
+                if waiting.1 != "/open" {
+                    answers.acquire().await.expect("never closed").forget();
+                }
+                drop(waiting);
+            }
+        };
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+        gate
+    }
+
+    /// Has so many requests answered, of those that wait or come.
+    pub(crate) fn answer(&self, count: usize) {
+        self.answers.add_permits(count);
+    }
+
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.seen.lock().expect("no panic").waiting.values().sum()
+    }
+
+    /// The most that waited at one path at once.
+    pub(crate) fn most(&self) -> usize {
+        self.seen.lock().expect("no panic").most.values().copied().max().unwrap_or_default()
+    }
+
+    /// What has come, in order.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        self.seen.lock().expect("no panic").bodies.clone()
     }
 }
 

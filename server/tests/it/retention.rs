@@ -3,11 +3,26 @@
 use crate::harness::{TestInbox, TestServer};
 use crate::on_both;
 use model::access::Scope;
+use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::json;
-use server::retention::Retention;
+use server::retention::{Kept, Retention};
+use server::store::entity;
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_hours(24);
+
+fn retention(server: &TestServer, per_webhook: u32) -> Retention {
+    let kept = Kept { settled: DAY * 70, per_webhook, unmatched: DAY * 14 };
+    Retention::new(server.services.store.clone(), server.services.clock.clone(), kept)
+}
+
+/// How many deliveries, runs and occurrences there are.
+async fn count(server: &TestServer) -> (u64, u64, u64) {
+    let db = server.services.store.read();
+    let deliveries = entity::delivery::Entity::find().count(db).await.expect("counted");
+    let runs = entity::run::Entity::find().count(db).await.expect("counted");
+    (deliveries, runs, entity::occurrence::Entity::find().count(db).await.expect("counted"))
+}
 
 on_both! {
     async fn only_what_is_settled_and_old_is_removed(test: TestStore) {
@@ -19,7 +34,7 @@ on_both! {
         server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
         server.post(&key, &json!({"type": "logs", "event": "created"})).await;
         server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
-        let retention = Retention::new(server.services.store.clone(), server.services.clock.clone());
+        let retention = retention(&server, 100_000);
         assert_eq!(retention.sweep().await.expect("the first sweep"), 0);
 
         // A clock that jumps by months is not believed, once.
@@ -38,11 +53,41 @@ on_both! {
         assert_eq!(left, [("sent", "sent"), ("waits", "queued")]);
     }
 
+    async fn each_webhook_keeps_its_newest_with_all_that_belongs_to_them(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let (busy, idle) = (server.webhook("busy", &inbox.url, |_| ()).await, server.webhook("idle", &inbox.url, |_| ()).await);
+        server.event(server.task("often", busy, "", false).await).await;
+        let off = server.task("seldom", idle, "", false).await;
+        server.event_of(off, |draft| draft.event = "vms.poweroff".into()).await;
+        server.post(&key, &json!([{"type": "vms", "event": "poweroff"}, {"type": "logs", "event": "created"}])).await;
+        // More than one step.
+        let often = json!({"type": "vms", "event": "poweron"});
+        for _ in 0..6 {
+            server.post(&key, &json!(vec![often.clone(); 100])).await;
+        }
+        let paused = server.webhook("paused", &inbox.url, |_| ()).await;
+        server.services.backend().webhooks.pause(paused).await.expect("paused");
+        server.event(server.task("waits", paused, "", false).await).await;
+        server.post(&key, &json!(vec![often; 4])).await;
+        server.deliveries_until(|rows| rows.iter().filter(|row| row.task != "waits").all(|row| row.status.is_settled())).await;
+        let all = 604 + 1 + 4;
+        assert_eq!(count(&server).await, (all, all, 604 + 2));
+
+        assert_eq!(retention(&server, 3).sweep().await.expect("the first sweep"), 0, "it knows of no sweep before");
+        let removed = retention(&server, 3).sweep().await.expect("a sweep");
+        // The occurrences of the last four posted have a delivery that waits.
+        assert_eq!(count(&server).await, (3 + 1 + 4, 3 + 1 + 4, 4 + 2));
+        assert_eq!(removed, 601 + 601 + 600);
+        assert_eq!(retention(&server, 3).sweep().await.expect("another"), 0);
+    }
+
     async fn occurrences_that_started_nothing_go_after_two_weeks(test: TestStore) {
         let server = TestServer::start(test).await;
         let key = server.key("dc", &[Scope::Ingest]).await;
         server.post(&key, &json!({"type": "logs", "event": "created"})).await;
-        let retention = Retention::new(server.services.store.clone(), server.services.clock.clone());
+        let retention = retention(&server, 100_000);
         let mut removed = 0;
         for day in 0..=15 {
             assert_eq!(removed, 0, "day {day}");

@@ -1,0 +1,168 @@
+//! How much is under way at once: of one webhook, of one that hangs, of many nodes together.
+
+use crate::harness::{Gate, TestServer, TestStore, eventually};
+use crate::process::{prepare, serve, serve_with};
+use crate::{on_both, rows};
+use model::breaker::Breaker;
+use model::egress::Rules;
+use model::id::WebhookId;
+use model::time::Timestamp;
+use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
+use serde_json::json;
+use server::store::delivery::{self, NewDelivery};
+use server::store::{Store, entity, figures, hold};
+use std::collections::BTreeSet;
+
+fn local() -> Rules {
+    Rules { allowed: vec!["127.0.0.0/8".parse().expect("a network")], ..Rules::default() }
+}
+
+/// Queues `count` deliveries of each of these webhooks, each with a body of its own.
+async fn queue(store: &Store, webhooks: &[WebhookId], count: usize) {
+    let run = rows::run(store.write()).await;
+    let new = |place: usize, webhook: &WebhookId| NewDelivery {
+        body: format!("{webhook}-{place}").into_bytes(),
+        ..rows::delivery(*webhook, run)
+    };
+    let all = webhooks.iter().flat_map(|webhook| (0..count).map(move |place| new(place, webhook))).collect();
+    delivery::insert_many(store.write(), all, Timestamp(0)).await.expect("queued");
+}
+
+/// So many webhooks, each with a path of its own.
+async fn webhooks(store: &Store, url: &str, count: usize) -> Vec<WebhookId> {
+    let txn = store.begin().await.expect("a transaction");
+    let mut made = Vec::new();
+    for number in 0..count {
+        made.push(rows::webhook(&txn, &format!("w{number}"), &format!("{url}/{number}")).await);
+    }
+    txn.commit().await.expect("committed");
+    made
+}
+
+/// How many wait or are in flight.
+async fn waiting(store: &Store) -> i64 {
+    let queue = figures::queue(store.read()).await.expect("counted");
+    queue.queued + queue.running
+}
+
+async fn all_sent(store: &Store) {
+    eventually("all are settled", async || waiting(store).await == 0).await;
+}
+
+/// Each has come once.
+fn assert_each_once(gate: &Gate, count: usize) {
+    let bodies = gate.bodies();
+    assert_eq!(bodies.iter().collect::<BTreeSet<_>>().len(), count);
+    assert_eq!(bodies.len(), count, "nothing was sent twice");
+}
+
+on_both! {
+    async fn no_more_of_a_webhook_is_in_flight_than_was_configured(test: TestStore) {
+        let server = TestServer::start_limited(test, local(), 3).await;
+        let store = &server.services.store;
+        let gate = Gate::closed().await;
+        let webhooks = webhooks(store, &gate.url, 2).await;
+        queue(store, &webhooks, 10).await;
+        server.services.bell.notify_one();
+        eventually("three of each wait", async || gate.waiting() == 6).await;
+        for left in (0..20).rev() {
+            gate.answer(1);
+            eventually("one more is sent", async || waiting(store).await == left).await;
+        }
+        assert_eq!(gate.most(), 3);
+        assert_each_once(&gate, 20);
+    }
+
+    async fn any_number_of_hanging_webhooks_leaves_slots_free_after_a_start(test: TestStore) {
+        let gate = Gate::closed().await;
+        let hanging = webhooks(&test.store, &gate.url, 80).await;
+        for id in &hanging {
+            let breaker = Breaker { failures: 1, is_hanging: true, open: None };
+            hold::save_breaker(test.store.write(), *id, &breaker).await.expect("saved");
+        }
+        queue(&test.store, &hanging, 8).await;
+        let good = rows::webhook(test.store.write(), "good", &format!("{}/open", gate.url)).await;
+        let server = TestServer::start(test).await;
+        eventually("one of each is in flight", async || gate.waiting() == 80).await;
+        queue(&server.services.store, &[good], 1).await;
+        server.services.bell.notify_one();
+        eventually("the good one's arrives", async || gate.bodies().contains(&format!("{good}-0"))).await;
+        assert_eq!((gate.waiting(), gate.most()), (80, 1));
+    }
+
+    async fn a_webhook_whose_attempts_time_out_gets_one_slot_also_after_a_restart(test: TestStore) {
+        let gate = Gate::closed().await;
+        let webhook = webhooks(&test.store, &gate.url, 1).await[0];
+        // Shorter than may be configured: nothing else ends these attempts.
+        test.store.write().execute_unprepared("UPDATE webhook SET timeout_ms = 500").await.expect("changed");
+        queue(&test.store, &[webhook], 9).await;
+        let limit = ["--in-flight-per-webhook", "3"];
+        let attempts = async || {
+            let all = entity::attempt::Entity::find().order_by_asc(entity::attempt::Column::StartedAt);
+            all.all(test.store.read()).await.expect("attempts")
+        };
+        let first = serve_with(&test, &limit);
+        eventually("one is tried alone", async || attempts().await.len() >= 4).await;
+        first.stop();
+        let second = serve_with(&test, &limit);
+        let before = attempts().await.len();
+        eventually("two more are tried", async || attempts().await.len() >= before + 2).await;
+        second.stop();
+        let attempts = attempts().await;
+        assert_eq!(gate.most(), 3);
+        let first_end = attempts[0].started_at + attempts[0].duration_ms;
+        assert!(attempts[2].started_at < first_end, "before it was known, three at once");
+        for pair in attempts[2..].windows(2) {
+            assert!(pair[1].started_at >= pair[0].started_at + pair[0].duration_ms, "then one after the other");
+        }
+    }
+}
+
+/// A node has 512 slots: with more than that in flight, both have some.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_deliver_together_and_keep_each_webhooks_limit_together() {
+    let server = TestServer::start(TestStore::postgres().await).await;
+    server.start_second_dispatcher(8);
+    let store = &server.services.store;
+    let gate = Gate::closed().await;
+    let webhooks = webhooks(store, &gate.url, 70).await;
+    queue(store, &webhooks, 12).await;
+    server.services.bell.notify_one();
+    eventually("eight of each wait", async || gate.waiting() == 560).await;
+    gate.answer(840);
+    all_sent(store).await;
+    assert_eq!(gate.most(), 8);
+    assert_each_once(&gate, 840);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_starts_sends_nothing_again_that_another_has_in_flight() {
+    let test = TestStore::postgres().await;
+    let gate = Gate::closed().await;
+    let key = prepare(&test, &gate.url, "30").await;
+    let client = crate::harness::client();
+    let post = async |url: &str, id: &str| {
+        let document = json!({"type": "vms", "event": "poweron", "object": {"id": id}}).to_string();
+        let post = client.post(format!("{url}/api/v1/events")).bearer_auth(&key);
+        let answer = post.header("content-type", "application/json").body(document).send().await;
+        assert_eq!(answer.expect("an answer").status(), 202);
+    };
+    let first = serve(&test);
+    for item in ["a", "b", "c"] {
+        post(&first.url, item).await;
+    }
+    eventually("three are in flight", async || gate.waiting() == 3).await;
+    let second = serve(&test);
+    for item in ["d", "e"] {
+        post(&second.url, item).await;
+    }
+    // What was queued again would be claimed before these.
+    eventually("what came by the second is in flight", async || {
+        let bodies = gate.bodies();
+        ["\"d\"", "\"e\""].iter().all(|item| bodies.iter().any(|body| body == item))
+    })
+    .await;
+    gate.answer(100);
+    all_sent(&test.store).await;
+    assert_each_once(&gate, 5);
+}

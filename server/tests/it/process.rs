@@ -1,0 +1,100 @@
+//! The real binary as a process of its own, and a database prepared for it.
+
+use crate::harness::TestStore;
+use model::access::Scope;
+use model::time::Timestamp;
+use secrecy::SecretString;
+use server::clock::{Clock, new_uuid};
+use server::service::account;
+use server::store::webhook::Secrets;
+use server::store::{event, task, webhook};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+/// A running server; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // SIGKILL: no handler runs, nothing is flushed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Process {
+    /// Lets what is under way end, as an admin stops it.
+    pub(crate) fn stop(mut self) {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("asked");
+        assert!(asked.success());
+        self.child.wait().expect("ended");
+    }
+}
+
+/// Base64 of 32 bytes, shared by the nodes of a test.
+pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+pub(crate) fn serve(test: &TestStore) -> Process {
+    serve_with(test, &[])
+}
+
+/// With more arguments.
+pub(crate) fn serve_with(test: &TestStore, more: &[&str]) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookwright"));
+    command.args(["serve", "--listen", "http://127.0.0.1:0", "--egress-allow", "127.0.0.0/8", "--data-dir"]);
+    command.arg(test.dir.path()).args(more).env("HOOKWRIGHT_KEY", KEY).env("HOOKWRIGHT_LOG", "warn");
+    if let Some(url) = &test.url {
+        command.args(["--database-url", url]);
+    }
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("output")).lines();
+    let line = lines.next().expect("a line").expect("text");
+    let url = line.rsplit(' ').next().expect("a url").to_owned();
+    Process { child, url }
+}
+
+/// A webhook, number 1, a task and an event in the database, and a key.
+pub(crate) async fn prepare(test: &TestStore, url: &str, timeout: &str) -> String {
+    fires(test, url, timeout).await;
+    let password: SecretString = crate::harness::PASSWORD.to_owned().into();
+    account::add(&test.store, &Clock::system(), "maria", model::access::Role::Admin, password)
+        .await
+        .expect("an account");
+    account::add_key(&test.store, &Clock::system(), "dc", &[Scope::Ingest]).await.expect("a key")
+}
+
+/// A webhook that is told of every VM that is powered on.
+async fn fires(test: &TestStore, url: &str, timeout: &str) {
+    let now = Timestamp(0);
+    let db = test.store.write();
+    let draft = model::webhook::WebhookDraft {
+        name: "w".into(),
+        url: url.into(),
+        timeout: timeout.into(),
+        ..model::webhook::WebhookDraft::default()
+    };
+    let webhook_id = webhook::insert(db, &draft.parse(None).expect("valid"), new_uuid(now), Secrets::default(), now)
+        .await
+        .expect("a webhook");
+    let new = model::task::Task {
+        name: "t".into(),
+        description: String::new(),
+        is_enabled: true,
+        deletes_after_running: false,
+        webhook_id,
+        message: "${NAME}".into(),
+    };
+    let task_id = task::insert(db, &new, now).await.expect("a task");
+    let new = model::event::Event {
+        type_id: "vms".into(),
+        event_id: "poweron".into(),
+        scope: model::event::EventScope::Any,
+        filters: model::event::EventFilters::default(),
+        task_id,
+        is_enabled: true,
+    };
+    event::insert(db, &new, now).await.expect("an event");
+}

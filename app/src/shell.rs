@@ -99,7 +99,7 @@ pub fn App() -> impl IntoView {
     provide_context::<Option<Viewer>>(viewer);
     part::server_page::provide();
     view! {
-        <Title formatter=|title: String| format!("{title} · Hookwright")/>
+        <Title formatter=document_title/>
         <Sprite/>
         <Router>
             <Frame>
@@ -117,4 +117,11 @@ pub fn App() -> impl IntoView {
             </Frame>
         </Router>
     }
+}
+
+/// The document's title. The server's `Title` writes it between the tags as it is, so names in it are made text here.
+fn document_title(title: String) -> String {
+    #[cfg(feature = "ssr")]
+    let title = title.replace('&', "&amp;").replace('<', "&lt;");
+    format!("{title} · Hookwright")
 }

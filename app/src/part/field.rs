@@ -171,9 +171,6 @@ pub(crate) fn AreaField(
     let this = field.clone();
     node.on_load(move |area| this.adopt(area.value()));
     let (on_change, on_leave) = (field.on_change, field.on_leave);
-    // HTML drops one line feed right after <textarea>: an extra one keeps a value that begins with it whole.
-    let text =
-        if field.initial.starts_with(['\n', '\r']) { format!("\n{}", field.initial) } else { field.initial.clone() };
     view! {
         <div>
             <div class="c-field c-field--area">
@@ -191,9 +188,8 @@ pub(crate) fn AreaField(
                     node_ref=node
                     on:input:target=move |event| on_change.run(event.target().value())
                     on:blur=move |_| on_leave.run(())
-                >
-                    {text}
-                </textarea>
+                    inner_html=area_html(&field.initial)
+                ></textarea>
             </div>
             <Under field=field hint=hint/>
         </div>
@@ -296,4 +292,11 @@ pub(crate) fn focus(id: &str) {
         // An element that cannot be focused changes nothing.
         let _ = control.focus();
     }
+}
+
+/// A text as the inside of a `<textarea>`: as a child, leptos writes it there as it is, and cannot hydrate an empty one.
+pub(crate) fn area_html(text: &str) -> String {
+    // HTML drops one line feed right after the tag, so the server writes one that may go.
+    let first = if cfg!(feature = "ssr") { "\n" } else { "" };
+    format!("{first}{}", text.replace('&', "&amp;").replace('<', "&lt;"))
 }

@@ -9,8 +9,8 @@ use crate::report::{
     UnknownLine, WebhookDetail,
 };
 use crate::view::{
-    DeliveryRow, EventForm, EventMatches, EventRow, PreviewRequest, ReleaseChoice, TaskForm, TaskRow, TestAnswer,
-    TestRequest, WebhookForm, WebhookRow, Why,
+    DeliveryRow, EventForm, EventMatches, EventRow, PreviewRequest, ReleaseChoice, SavedWebhook, TaskForm, TaskRow,
+    TestAnswer, TestRequest, WebhookForm, WebhookRow, Why,
 };
 use async_trait::async_trait;
 use model::catalog::{Catalog, EventKindDraft, TypeDraft};
@@ -44,7 +44,7 @@ pub trait Webhooks: Send + Sync {
     /// The form of one.
     async fn load_form(&self, id: WebhookId) -> Result<WebhookForm, AppError>;
     /// Creates or changes one.
-    async fn save(&self, id: Option<WebhookId>, draft: WebhookDraft) -> Result<WebhookId, AppError>;
+    async fn save(&self, id: Option<WebhookId>, draft: WebhookDraft) -> Result<SavedWebhook, AppError>;
     /// Deletes them all, or none: refused with the list while tasks use one.
     async fn delete(&self, ids: Vec<WebhookId>) -> Result<(), AppError>;
     /// Holds everything that waits or comes for it.
@@ -54,6 +54,8 @@ pub trait Webhooks: Send + Sync {
     /// Sends a test message with the unsaved values, and answers the exact request and the whole answer. Secrets that
     /// were not typed are the stored ones, unless the target has changed.
     async fn send_test(&self, id: Option<WebhookId>, request: TestRequest) -> Result<TestAnswer, AppError>;
+    /// Sends a test message through one as it is stored.
+    async fn send_saved_test(&self, id: WebhookId, message: String) -> Result<TestAnswer, AppError>;
     /// Ends a pause, and lets go what was held as chosen.
     async fn resume(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError>;
     /// Lets go, or gives up, what waits since the target has changed.

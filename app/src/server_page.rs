@@ -46,6 +46,8 @@ mod type_list;
 mod webhook;
 #[cfg(feature = "ssr")]
 mod webhook_list;
+#[cfg(feature = "ssr")]
+mod webhook_test;
 
 #[cfg(feature = "ssr")]
 pub use render::{Request, render};

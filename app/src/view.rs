@@ -2,6 +2,7 @@
 
 use model::catalog::Catalog;
 use model::event::EventDraft;
+use model::id::WebhookId;
 use model::task::TaskDraft;
 use model::webhook::{Authorization, StoredWebhook, WebhookDraft};
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,22 @@ impl WebhookForm {
             authorization: self.authorization.clone(),
             is_signing: self.is_signing,
         }
+    }
+}
+
+/// A webhook that was saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedWebhook {
+    /// Its id.
+    pub id: WebhookId,
+    /// Its host's name does not resolve at the moment.
+    pub is_unresolved: bool,
+}
+
+impl SavedWebhook {
+    /// Where it is seen, with the warning if there is one.
+    pub fn path(self) -> String {
+        format!("/webhooks/{}{}", self.id, if self.is_unresolved { "?done=unresolved" } else { "" })
     }
 }
 

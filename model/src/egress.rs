@@ -47,10 +47,8 @@ pub struct Rules {
     pub policy: Policy,
     /// `--egress-allow`: what the policy would refuse and may be called all the same.
     pub allowed: Vec<IpNet>,
-    /// The console's own listeners. An unspecified address stands for every address in `own_addresses`.
+    /// The console's own listeners. An unspecified address stands for every address of this host.
     pub listeners: Vec<SocketAddr>,
-    /// Every address of this host, for wildcard listeners.
-    pub own_addresses: Vec<IpAddr>,
 }
 
 /// Why an address may not be called, as a clause for the operator.
@@ -83,14 +81,15 @@ pub enum Refusal {
 }
 
 impl Rules {
-    /// Whether this address and port may be dialled.
+    /// Whether this address and port may be dialled. Only where a wildcard listener has the same port it matters which
+    /// addresses this host has at the moment, which may be many and change.
     ///
     /// # Errors
     /// Why not.
-    pub fn check(&self, address: SocketAddr) -> Result<(), Refusal> {
+    pub fn check(&self, address: SocketAddr, own_addresses: impl Fn() -> Vec<IpAddr>) -> Result<(), Refusal> {
         let ip = unwrap_embedded(address.ip());
         never(ip)?;
-        if self.is_own_listener(ip, address.port()) {
+        if self.is_own_listener(ip, address.port(), own_addresses) {
             return Err(Refusal::OwnListener);
         }
         if self.allowed.iter().any(|network| network.contains(&ip)) {
@@ -105,11 +104,10 @@ impl Rules {
         }
     }
 
-    fn is_own_listener(&self, ip: IpAddr, port: u16) -> bool {
+    fn is_own_listener(&self, ip: IpAddr, port: u16, own_addresses: impl Fn() -> Vec<IpAddr>) -> bool {
         self.listeners.iter().filter(|listener| listener.port() == port).any(|listener| {
             let listening = unwrap_embedded(listener.ip());
-            listening == ip
-                || (listener.ip().is_unspecified() && (ip.is_loopback() || self.own_addresses.contains(&ip)))
+            listening == ip || (listener.ip().is_unspecified() && (ip.is_loopback() || own_addresses().contains(&ip)))
         })
     }
 }

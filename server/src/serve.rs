@@ -3,7 +3,7 @@
 use crate::clock::{Clock, Follower};
 use crate::config::{DatabaseConfig, KEY_VARIABLE, Listen, ServeConfig};
 use crate::dispatch::Dispatcher;
-use crate::dispatch::client::{Guard, own_addresses};
+use crate::dispatch::client::Guard;
 use crate::http::live::Pulse;
 use crate::http::{BODY_PATIENCE, Http, router, site};
 use crate::inbox;
@@ -136,7 +136,6 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         policy: config.policy,
         allowed: config.allowed.clone(),
         listeners: bound.iter().map(|bound| bound.address).collect(),
-        own_addresses: own_addresses(),
     };
     let services = Services {
         store: store.clone(),

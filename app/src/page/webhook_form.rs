@@ -14,7 +14,7 @@ use crate::part::header_editor::HeaderEditor;
 use crate::part::icon::Icon;
 use crate::server_fn::webhook::{load_webhook_form, save_webhook, send_test};
 use crate::session::Viewer;
-use crate::view::WebhookForm as Stored;
+use crate::view::{SavedWebhook, WebhookForm as Stored};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use model::access::Permission;
@@ -63,9 +63,9 @@ fn Form(id: Option<WebhookId>, stored: Option<Stored>, refused: Option<Refused<W
         let back = back.clone();
         form.submit(
             move |draft| save_webhook(id, draft),
-            move |id: WebhookId| match back {
-                Some(path) => format!("{path}?webhook={id}"),
-                None => format!("/webhooks/{id}"),
+            move |saved: SavedWebhook| match back {
+                Some(path) => format!("{path}?webhook={}", saved.id),
+                None => saved.path(),
             },
         );
     };

@@ -15,7 +15,7 @@ pub async fn load_page(address: String) -> Result<Page, AppError> {
         let (path, query) = address.split_once('?').unwrap_or((&address, ""));
         let (path, query) = (path.to_owned(), query.to_owned());
         let typed = std::collections::BTreeMap::default();
-        let request = crate::server_page::Request { path, query, viewer, backend, problem: None, typed };
+        let request = crate::server_page::Request { path, query, viewer, backend, problem: None, typed, tested: None };
         Ok(crate::server_page::render(request).await)
     };
     with_status(work.await)

@@ -1,7 +1,7 @@
 //! Server functions about webhooks.
 
 use crate::error::AppError;
-use crate::view::WebhookForm;
+use crate::view::{SavedWebhook, WebhookForm};
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 use model::id::WebhookId;
@@ -16,7 +16,7 @@ pub async fn load_webhook_form(id: WebhookId) -> Result<WebhookForm, AppError> {
 
 /// Creates (`None`) or changes a webhook.
 #[server(prefix = "/api", endpoint = "webhooks/save", input = Json)]
-pub async fn save_webhook(id: Option<WebhookId>, draft: WebhookDraft) -> Result<WebhookId, AppError> {
+pub async fn save_webhook(id: Option<WebhookId>, draft: WebhookDraft) -> Result<SavedWebhook, AppError> {
     use super::{authorised, with_status};
     with_status(async { authorised(model::access::Permission::Edit)?.webhooks.save(id, draft).await }.await)
 }

@@ -27,7 +27,7 @@ pub(super) fn page(
                 <div class="l-main__body">
                     <Crumbs parents=parents title=heading/>
                     {problem.map(|problem| view! { <Problem error=problem/> })}
-                    {done.map(|words| view! { <div class="c-note c-note--ok" role="status"><Icon name="sent"/><p>{words}</p></div> })}
+                    {done.map(|(icon, class, words)| view! { <div class=class role="status"><Icon name=icon/><p>{words}</p></div> })}
                     {main}
                 </div>
             }
@@ -40,9 +40,10 @@ pub(super) fn page(
     }
 }
 
-/// What a command has done, by the word the redirect carries. Only these: a link cannot put words into the page.
-fn done_words(word: &str) -> Option<&'static str> {
-    Some(match word {
+/// What a command has done, by the word the redirect carries: sign, class, words. Only these: a link cannot put words
+/// into the page.
+fn done_words(word: &str) -> Option<(&'static str, &'static str, &'static str)> {
+    let words = match word {
         "deleted" => "Deleted.",
         "saved" => "Saved.",
         "paused" => "Paused. What comes is held, nothing is dropped.",
@@ -54,8 +55,13 @@ fn done_words(word: &str) -> Option<&'static str> {
         "enabled" => "Enabled.",
         "disabled" => "Disabled. It can still be executed by hand.",
         "posted" => "Something has happened. See what came of it below.",
+        "unresolved" => {
+            let words = "Saved, but the name of its host does not resolve at the moment. Until it does, every attempt ends with the error dns.";
+            return Some(("warn", "c-note c-note--warn", words));
+        }
         _ => return None,
-    })
+    };
+    Some(("sent", "c-note c-note--ok", words))
 }
 
 /// What was refused, with what stands in the way.

@@ -4,11 +4,12 @@ use super::part::nowhere;
 use super::query::Query;
 use super::{
     Page, dashboard, delivery, delivery_list, event_list, object_form, object_list, occurrence, run_list, tag_list,
-    task, task_list, type_list, webhook, webhook_list,
+    task, task_list, type_list, webhook, webhook_list, webhook_test,
 };
 use crate::backend::Backend;
 use crate::error::AppError;
 use crate::session::Viewer;
+use crate::view::TestAnswer;
 use leptos::prelude::*;
 use std::collections::BTreeMap;
 
@@ -25,8 +26,10 @@ pub struct Request {
     pub backend: Backend,
     /// What was refused, when a command or a form of the page failed.
     pub problem: Option<AppError>,
-    /// What was typed into the refused form.
+    /// What was typed into the form that was posted.
     pub typed: BTreeMap<String, String>,
+    /// What a test came to that was just sent.
+    pub tested: Option<TestAnswer>,
 }
 
 impl Request {
@@ -52,6 +55,7 @@ pub async fn render(request: Request) -> Page {
         [] => dashboard::render(&request).await,
         ["webhooks"] => webhook_list::render(&request).await,
         ["webhooks", id] => webhook::render(&request, id).await,
+        ["webhooks", id, "test"] => webhook_test::render(&request, id).await,
         ["tasks"] => task_list::render(&request).await,
         ["tasks", id] => task::render(&request, id).await,
         ["events"] => event_list::render(&request).await,

@@ -32,7 +32,8 @@ fn commands(detail: &WebhookDetail) -> AnyView {
     if detail.state.paused.is_none() {
         items.push(post("pause", "Pause", format!("{path}/pause"), false));
     }
-    items.push(go("delivery", "Its deliveries", format!("/deliveries?webhook={}", encoded(&detail.name))));
+    items.push(go("delivery", "Send test", format!("{path}/test")));
+    items.push(go("log", "Its deliveries", format!("/deliveries?webhook={}", encoded(&detail.name))));
     items.push(confirmed(
         "bin",
         "Delete…",

@@ -5,7 +5,7 @@ fn rules(policy: Policy) -> Rules {
 }
 
 fn verdict(rules: &Rules, address: &str) -> Result<(), Refusal> {
-    rules.check(SocketAddr::new(address.parse().expect("an address"), 8443))
+    rules.check(SocketAddr::new(address.parse().expect("an address"), 8443), Vec::new)
 }
 
 /// Each row: the address, then the verdict under `internal` and under `internet`.
@@ -99,10 +99,10 @@ fn the_consoles_own_listeners_are_refused_by_address_and_port() {
     let rules = Rules {
         allowed: vec!["127.0.0.0/8".parse().expect("net")],
         listeners: vec!["127.0.0.1:8443".parse().expect("address"), "0.0.0.0:9000".parse().expect("address")],
-        own_addresses: vec!["10.0.0.5".parse().expect("address")],
         ..Rules::default()
     };
-    let check = |address: &str| rules.check(address.parse().expect("address"));
+    let own = || vec!["10.0.0.5".parse().expect("address")];
+    let check = |address: &str| rules.check(address.parse().expect("address"), own);
     assert_eq!(check("127.0.0.1:8443"), Err(Refusal::OwnListener));
     assert_eq!(check("[::ffff:127.0.0.1]:8443"), Err(Refusal::OwnListener));
     assert_eq!(check("127.0.0.1:8444"), Ok(()));

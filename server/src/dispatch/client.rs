@@ -63,7 +63,7 @@ impl Guard {
     }
 
     fn check(&self, host: &str, address: SocketAddr) -> Result<(), Refused> {
-        self.rules.check(address).map_err(|reason| Refused { host: host.to_owned(), reason })
+        self.rules.check(address, own_addresses).map_err(|reason| Refused { host: host.to_owned(), reason })
     }
 
     /// Refuses an address written in the URL.
@@ -94,16 +94,18 @@ impl Guard {
         }
     }
 
-    /// The same check at save. A name that does not resolve now is accepted: it may do so later.
+    /// The same check at save. A name that does not resolve now is accepted, as it may do so later; answers whether it
+    /// does.
     ///
     /// # Errors
     /// The sentence for the URL field.
-    pub async fn check_at_save(&self, url: &TargetUrl) -> Result<(), String> {
+    pub async fn check_at_save(&self, url: &TargetUrl) -> Result<bool, String> {
         let checked = match url.host() {
-            Host::Address(_) => self.check_literal(url),
+            Host::Address(_) => self.check_literal(url).map(|()| true),
             Host::Name(name) => match tokio::time::timeout(SAVE_PATIENCE, self.resolve(name, url.port())).await {
                 Ok(Err(ResolveError::Refused(refused))) => Err(refused),
-                _ => Ok(()),
+                Ok(Ok(_)) => Ok(true),
+                Ok(Err(ResolveError::Unresolved(_))) | Err(_) => Ok(false),
             },
         };
         checked.map_err(|refused| format!("{}.", upper(&refused.to_string())))
@@ -204,7 +206,7 @@ pub enum ClientError {
     Build(#[from] reqwest::Error),
 }
 
-/// Every address of this host, for listeners on all of them. Empty where the system does not tell.
-pub fn own_addresses() -> Vec<IpAddr> {
+/// Every address this host has now, for listeners on all of them. Empty where the system does not tell.
+fn own_addresses() -> Vec<IpAddr> {
     if_addrs::get_if_addrs().unwrap_or_default().into_iter().map(|interface| interface.ip()).collect()
 }

@@ -8,7 +8,7 @@ use crate::service::demo;
 use app::backend::Backend;
 use app::error::{AppError, Code};
 use app::session::Viewer;
-use app::view::{Held, ReleaseChoice};
+use app::view::{Held, ReleaseChoice, TestAnswer};
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, State};
 use axum::http::request::Parts;
@@ -31,6 +31,7 @@ pub fn routes() -> Router<Http> {
     Router::new()
         .route("/webhooks/{command}", get(page::server_page).post(webhooks))
         .route("/webhooks/{id}/{command}", post(webhook))
+        .route("/webhooks/{id}/test", get(page::server_page).post(test_webhook))
         .route("/tasks/{command}", get(page::server_page).post(tasks))
         .route("/tasks/{id}/{command}", post(task))
         .route("/events/{command}/all", post(events))
@@ -87,12 +88,16 @@ impl Command {
     async fn answer(self, done: Result<String, AppError>) -> Response {
         match done {
             Ok(path) => Redirect::to(&path).into_response(),
-            Err(error) => {
-                let (path, query) = self.origin.split_once('?').unwrap_or((&self.origin, ""));
-                let (path, query) = (path.to_owned(), query.to_owned());
-                page::render_server_page(&self.http, self.parts, path, query, Some(error), self.typed).await
-            }
+            Err(error) => self.show(Some(error), None).await,
         }
+    }
+
+    /// Shows the page again, with what was typed and what came of it.
+    async fn show(self, problem: Option<AppError>, tested: Option<TestAnswer>) -> Response {
+        let (path, query) = self.origin.split_once('?').unwrap_or((&self.origin, ""));
+        let (path, query) = (path.to_owned(), query.to_owned());
+        let posted = page::Posted { typed: self.typed, problem, tested };
+        page::render_server_page(&self.http, self.parts, path, query, posted).await
     }
 }
 
@@ -171,6 +176,24 @@ async fn webhook(
         word.map(|word| format!("{origin}?done={word}"))
     })
     .await
+}
+
+/// A test through a stored webhook: the page again, with what came of it.
+async fn test_webhook(State(http): State<Http>, Path(id): Path<String>, parts: Parts, posted: Posted) -> Response {
+    let Form(typed) = match posted {
+        Ok(typed) => typed,
+        Err(rejection) => return rejection.into_response(),
+    };
+    let command = Command { http, parts, typed, origin: format!("/webhooks/{id}/test") };
+    let test = async {
+        command.require(Permission::Edit)?;
+        let message = command.typed.get("message").cloned().unwrap_or_default();
+        command.backend().webhooks.send_saved_test(parse_id(&id, "webhook")?, message).await
+    };
+    match Box::pin(test).await {
+        Ok(answer) => command.show(None, Some(answer)).await,
+        Err(error) => command.show(Some(error), None).await,
+    }
 }
 
 async fn tasks(State(http): State<Http>, Path(command): Path<String>, parts: Parts, posted: Posted) -> Response {

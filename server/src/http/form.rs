@@ -3,6 +3,7 @@
 use super::{Http, page};
 use app::error::AppError;
 use app::session::Viewer;
+use app::view::SavedWebhook;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, State};
@@ -19,19 +20,17 @@ use std::future::Future;
 
 type Typed<D> = Result<Form<D>, FormRejection>;
 
-/// What every form does: authorise, save, go to the row or render the page again.
-async fn save<D, Id, F>(
+/// What every form does: authorise, save, go to where the row is seen or render the page again.
+async fn save<D, F>(
     http: Http,
     parts: Parts,
     typed: Typed<D>,
     save: impl FnOnce(D) -> F,
-    path: &str,
     without_secrets: impl FnOnce(D) -> D,
 ) -> Response
 where
     D: Clone + Send + Sync + Serialize + DeserializeOwned + 'static,
-    Id: std::fmt::Display,
-    F: Future<Output = Result<Id, AppError>>,
+    F: Future<Output = Result<String, AppError>>,
 {
     let Form(draft) = match typed {
         Ok(typed) => typed,
@@ -40,25 +39,27 @@ where
     let may_edit = parts.extensions.get::<Viewer>().is_some_and(|viewer| viewer.role.may(Permission::Edit));
     let saved = if may_edit { save(draft.clone()).await } else { Err(AppError::forbidden()) };
     match saved {
-        Ok(id) => Redirect::to(&format!("{path}/{id}")).into_response(),
+        Ok(path) => Redirect::to(&path).into_response(),
         Err(error) => page::render_refused(&http, parts, without_secrets(draft), error).await,
     }
 }
 
 async fn save_webhook(http: Http, id: Option<WebhookId>, parts: Parts, typed: Typed<WebhookDraft>) -> Response {
     let webhooks = http.services.backend().webhooks;
-    let work = async move |draft| webhooks.save(id, draft).await;
-    save(http, parts, typed, work, "/webhooks", WebhookDraft::without_secrets).await
+    let work = async move |draft| webhooks.save(id, draft).await.map(SavedWebhook::path);
+    save(http, parts, typed, work, WebhookDraft::without_secrets).await
 }
 
 async fn save_task(http: Http, id: Option<TaskId>, parts: Parts, typed: Typed<TaskDraft>) -> Response {
     let tasks = http.services.backend().tasks;
-    save(http, parts, typed, async move |draft| tasks.save(id, draft).await, "/tasks", |draft| draft).await
+    let work = async move |draft| tasks.save(id, draft).await.map(|id| format!("/tasks/{id}"));
+    save(http, parts, typed, work, |draft| draft).await
 }
 
 async fn save_event(http: Http, id: Option<EventId>, parts: Parts, typed: Typed<EventDraft>) -> Response {
     let events = http.services.backend().events;
-    save(http, parts, typed, async move |draft| events.save(id, draft).await, "/events", |draft| draft).await
+    let work = async move |draft| events.save(id, draft).await.map(|id| format!("/events/{id}"));
+    save(http, parts, typed, work, |draft| draft).await
 }
 
 /// `POST /webhooks/new`

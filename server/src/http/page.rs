@@ -6,6 +6,7 @@ use app::form::Refused;
 use app::server_page;
 use app::session::Viewer;
 use app::shell::Theme;
+use app::view::TestAnswer;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -71,17 +72,27 @@ pub async fn server_page(State(http): State<Http>, request: Request) -> Response
     }
     let (parts, _) = request.into_parts();
     let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default().to_owned());
-    render_server_page(&http, parts, path, query, None, BTreeMap::new()).await
+    render_server_page(&http, parts, path, query, Posted::default()).await
 }
 
-/// Renders a server page, with what was refused if a command or form of it was.
+/// What a page shows besides itself, once something was posted to it.
+#[derive(Default)]
+pub struct Posted {
+    /// What was typed.
+    pub typed: BTreeMap<String, String>,
+    /// Why it was refused.
+    pub problem: Option<AppError>,
+    /// What a test came to.
+    pub tested: Option<TestAnswer>,
+}
+
+/// Renders a server page, with what came of what was posted.
 pub async fn render_server_page(
     http: &Http,
     mut parts: Parts,
     path: String,
     query: String,
-    problem: Option<AppError>,
-    typed: BTreeMap<String, String>,
+    posted: Posted,
 ) -> Response {
     let Some(viewer) = parts.extensions.get::<Viewer>().cloned() else {
         return StatusCode::UNAUTHORIZED.into_response();
@@ -89,7 +100,8 @@ pub async fn render_server_page(
     let backend = http.services.backend();
     // The document is that of the page, whichever address was posted to.
     let address = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
-    let page = server_page::render(server_page::Request { path, query, viewer, backend, problem, typed }).await;
+    let Posted { typed, problem, tested } = posted;
+    let page = server_page::render(server_page::Request { path, query, viewer, backend, problem, typed, tested }).await;
     let status = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let base = context(http);
     let with_page = move || {

@@ -119,7 +119,7 @@ async fn make_example(services: &Services, receiver: &str, example: &Example) ->
         url: format!("{receiver}{}", example.path),
         ..WebhookDraft::default()
     };
-    let webhook = backend.webhooks.save(None, draft).await?;
+    let webhook = backend.webhooks.save(None, draft).await?.id;
     let draft = TaskDraft {
         name: example.task.into(),
         webhook: webhook.to_string(),

@@ -15,6 +15,7 @@ use app::report::{
 use model::catalog::Catalog;
 use model::delivery::{HoldReason, Status};
 use model::id::{DeliveryId, OccurrenceId, RunId, TaskId, WebhookId};
+use model::text::{shown, visible};
 use model::time::Timestamp;
 use reqwest::Url;
 use secrecy::SecretString;
@@ -43,7 +44,7 @@ impl Services {
             webhook: row.webhook_name,
             task: row.task_name,
             event: catalog.event_label(&row.type_id, &row.event_id).to_owned(),
-            object: row.object_name.unwrap_or_default(),
+            object: shown(&row.object_name.unwrap_or_default()),
             attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
             http_status: row.http_status.and_then(|status| u16::try_from(status).ok()),
             duration_ms: small(row.duration_ms),
@@ -239,7 +240,7 @@ impl Services {
             .map(|run| cause_words(&run.cause, run.caused_by.as_deref(), None, &catalog));
         Ok(DeliveryDetail {
             request,
-            body: String::from_utf8_lossy(&row.body).into_owned(),
+            body: visible(&String::from_utf8_lossy(&row.body)),
             absent: row.absent.iter().flat_map(|text| text.lines()).map(str::to_owned).collect(),
             attempts: attempts.into_iter().map(|attempt| self.attempt_line(attempt)).collect(),
             attempts_max: current.map_or(1, |webhook| webhook.retries + 1),
@@ -416,18 +417,12 @@ fn cause_words(cause: &str, by: Option<&str>, row: Option<&entity::occurrence::M
         ("person", _) => format!("Executed by {by}"),
         ("replay", _) => format!("Replayed by {by}"),
         (_, Some(row)) => {
-            let object = row.object_name.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
+            let object = row.object_name.as_ref().map(|name| format!(", {}", shown(name))).unwrap_or_default();
             let kind = catalog.event_label(&row.type_id, &row.event_id);
             format!("{}: {kind}{object}", catalog.type_label(&row.type_id))
         }
         _ => "An occurrence that is no longer kept".to_owned(),
     }
-}
-
-/// Text from a receiver with nothing invisible in it but line ends and tabs.
-pub(super) fn visible(text: &str) -> String {
-    let shown = |c: char| if model::text::is_invisible(c) && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c };
-    text.replace("\r\n", "\n").chars().map(shown).collect()
 }
 
 /// `content-type` as it goes out: `Content-Type`.

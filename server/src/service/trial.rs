@@ -13,6 +13,7 @@ use app::view::{Choice, EventMatches, TestAnswer, TestRequest};
 use model::event::{Event, EventDraft, EventScope};
 use model::id::WebhookId;
 use model::matching::{Facts, TaskFacts, judge};
+use model::text::{shown, visible};
 use model::time::Timestamp;
 use model::webhook::{SecretChange, Webhook};
 use std::time::Duration;
@@ -27,15 +28,16 @@ const SHOWN: usize = 5;
 const PAST: u64 = 10;
 
 impl Services {
+    fn open_for_test(&self, row: &webhook::Row) -> Result<Opened, AppError> {
+        self.open_secrets(row).map_err(|error| {
+            tracing::error!(webhook = %row.id, %error, "a secret does not open");
+            AppError::new(Code::Internal, "The stored secret cannot be opened. Enter it again.")
+        })
+    }
+
     /// The webhook as typed, with its secrets: those that were typed, or the stored ones where they may stay.
     fn as_typed(&self, checked: &Webhook, stored: Option<&webhook::Row>) -> Result<(webhook::Row, Opened), AppError> {
-        let kept = match stored {
-            Some(row) => self.open_secrets(row).map_err(|error| {
-                tracing::error!(webhook = %row.id, %error, "a secret does not open");
-                AppError::new(Code::Internal, "The stored secret cannot be opened. Enter it again.")
-            })?,
-            None => Opened::default(),
-        };
+        let kept = stored.map(|row| self.open_for_test(row)).transpose()?.unwrap_or_default();
         let pick = |change: &SecretChange, kept: Option<secrecy::SecretString>| match change {
             SecretChange::Set(secret) => Some(secret.clone()),
             // The parser permits it only where the target is the stored one's.
@@ -67,7 +69,8 @@ impl Services {
         Ok((row, secrets))
     }
 
-    pub(super) async fn test_webhook(
+    /// Sends a test with the values as typed, and the stored secrets only where the target is theirs.
+    pub(super) async fn test_as_typed(
         &self,
         id: Option<WebhookId>,
         request: TestRequest,
@@ -80,14 +83,25 @@ impl Services {
         let checked = request.draft.parse(stored_rules.as_ref())?;
         self.check_target(&checked).await?;
         let (row, secrets) = self.as_typed(&checked, stored.as_ref())?;
+        self.test(&row, &secrets, &request.message).await
+    }
+
+    /// Sends a test through a webhook as it is stored.
+    pub(super) async fn test_as_saved(&self, id: WebhookId, message: &str) -> Result<TestAnswer, AppError> {
+        let row = self.find_webhook(id).await?;
+        let secrets = self.open_for_test(&row)?;
+        self.test(&row, &secrets, message).await
+    }
+
+    async fn test(&self, row: &webhook::Row, secrets: &Opened, message: &str) -> Result<TestAnswer, AppError> {
         let escape_by = row.headers.find("content-type").map(str::to_owned);
-        let body = self.sample_message(&request.message, escape_by.as_deref())?;
+        let body = self.sample_message(message, escape_by.as_deref())?;
         let uuid = new_uuid(self.clock.now());
         let outgoing = Outgoing { id: uuid, body: body.as_bytes() };
         // Connections of a test are not kept for deliveries: its certificates may be another matter.
         let clients = Clients::new(self.guard.clone());
-        let attempted = Box::pin(send::send(self, &clients, &row, &secrets, outgoing)).await;
-        let shown = self.shown_request(&row, outgoing);
+        let attempted = Box::pin(send::send(self, &clients, row, secrets, outgoing)).await;
+        let shown = self.shown_request(row, outgoing);
         let millis = |took: Duration| u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
         Ok(TestAnswer {
             target: format!("{} {}", shown.method, shown.url),
@@ -95,8 +109,8 @@ impl Services {
             body: if row.method == model::webhook::Method::Get { String::new() } else { body },
             http_status: attempted.http_status,
             error: attempted.error,
-            answer_headers: super::report::visible(&attempted.answer_headers),
-            answer_body: super::report::visible(&String::from_utf8_lossy(&attempted.answer_body)),
+            answer_headers: visible(&attempted.answer_headers),
+            answer_body: visible(&String::from_utf8_lossy(&attempted.answer_body)),
             duration_ms: millis(attempted.duration),
             connect_ms: attempted.connect.map(millis),
         })
@@ -118,7 +132,7 @@ impl Services {
         let db = self.store.read();
         let catalog = catalog::load(db).await.map_err(broken)?;
         let choice = |row: entity::occurrence::Model| {
-            let object = row.object_name.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
+            let object = row.object_name.as_ref().map(|name| format!(", {}", shown(name))).unwrap_or_default();
             let kind = catalog.event_label(&row.type_id, &row.event_id);
             let when = self.when(Timestamp(row.received_at)).short;
             Choice { value: row.uuid.to_string(), label: format!("{when} {kind}{object}") }
@@ -139,7 +153,7 @@ impl Services {
         let event = Event { is_enabled: true, ..checked };
         let fired: Vec<_> = rows.into_iter().filter(|row| would_fire(&event, row)).collect();
         let newest = fired.iter().take(SHOWN).map(|row| {
-            let object = row.object_name.clone().unwrap_or_default();
+            let object = shown(row.object_name.as_deref().unwrap_or_default());
             (self.when(Timestamp(row.received_at)), object, row.uuid.to_string())
         });
         Ok(EventMatches {

@@ -10,7 +10,7 @@ use crate::store::{self, event, figures, task};
 use app::backend::Webhooks;
 use app::error::{AppError, Code};
 use app::report::WebhookDetail;
-use app::view::{Held, ReleaseChoice, TestAnswer, TestRequest, WebhookForm, WebhookRow};
+use app::view::{Held, ReleaseChoice, SavedWebhook, TestAnswer, TestRequest, WebhookForm, WebhookRow};
 use async_trait::async_trait;
 use model::catalog::WEBHOOKS;
 use model::delivery::HoldReason;
@@ -35,9 +35,9 @@ impl Services {
         }
     }
 
-    async fn create(&self, draft: &WebhookDraft) -> Result<WebhookId, AppError> {
+    async fn create(&self, draft: &WebhookDraft) -> Result<SavedWebhook, AppError> {
         let checked = draft.parse(None)?;
-        self.check_target(&checked).await?;
+        let is_unresolved = !self.check_target(&checked).await?;
         let now = self.clock.now();
         let uuid = new_uuid(now);
         let sealed = |write: SecretWrite| match write {
@@ -52,17 +52,17 @@ impl Services {
         let id = webhook::insert(&txn, &checked, uuid, secrets, now).await.map_err(name_taken)?;
         name_object(&txn, id, &checked.name, now).await?;
         commit(txn).await?;
-        Ok(id)
+        Ok(SavedWebhook { id, is_unresolved })
     }
 
-    async fn change(&self, id: WebhookId, draft: &WebhookDraft) -> Result<WebhookId, AppError> {
+    async fn change(&self, id: WebhookId, draft: &WebhookDraft) -> Result<SavedWebhook, AppError> {
         let opened_on = revision(&draft.revision)?;
         let stored = self.find_webhook(id).await?;
         if stored.revision != opened_on {
             return Err(stale("webhook", draft, &draft_of(&stored)));
         }
         let checked = draft.parse(Some(&stored.stored()))?;
-        self.check_target(&checked).await?;
+        let is_unresolved = !self.check_target(&checked).await?;
         let has_moved =
             stored.stored().target_change(&checked.url, &checked.authorization, checked.allows_insecure_tls).is_some();
         let write = Write {
@@ -81,7 +81,7 @@ impl Services {
         }
         name_object(&txn, id, &checked.name, now).await?;
         commit(txn).await?;
-        Ok(id)
+        Ok(SavedWebhook { id, is_unresolved })
     }
 
     /// Lets go of what is held for `reason`, in the transaction that ended the reason.
@@ -104,8 +104,9 @@ impl Services {
         self.commit_due(txn).await
     }
 
-    /// Refuses at save, with the same words, what would be refused at every attempt.
-    pub(super) async fn check_target(&self, checked: &Webhook) -> Result<(), AppError> {
+    /// Refuses at save, with the same words, what would be refused at every attempt. Answers whether the host's name
+    /// resolves.
+    pub(super) async fn check_target(&self, checked: &Webhook) -> Result<bool, AppError> {
         self.guard.check_at_save(&checked.url).await.map_err(|reason| FieldErrors::one("url", reason).into())
     }
 
@@ -228,7 +229,7 @@ impl Webhooks for Services {
         })
     }
 
-    async fn save(&self, id: Option<WebhookId>, draft: WebhookDraft) -> Result<WebhookId, AppError> {
+    async fn save(&self, id: Option<WebhookId>, draft: WebhookDraft) -> Result<SavedWebhook, AppError> {
         match id {
             None => self.create(&draft).await,
             Some(id) => self.change(id, &draft).await,
@@ -240,7 +241,11 @@ impl Webhooks for Services {
     }
 
     async fn send_test(&self, id: Option<WebhookId>, request: TestRequest) -> Result<TestAnswer, AppError> {
-        self.test_webhook(id, request).await
+        self.test_as_typed(id, request).await
+    }
+
+    async fn send_saved_test(&self, id: WebhookId, message: String) -> Result<TestAnswer, AppError> {
+        self.test_as_saved(id, &message).await
     }
 
     async fn delete(&self, ids: Vec<WebhookId>) -> Result<(), AppError> {

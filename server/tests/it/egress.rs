@@ -67,6 +67,7 @@ async fn saving_refuses_with_the_words_of_sending() {
         let message = save(url).await.expect_err(url);
         assert!(message.contains(words), "{url}: {message}");
     }
-    save("http://10.1.2.3/").await.expect("private addresses are allowed by default");
-    save("http://nobody.invalid/").await.expect("a name that does not resolve now may do so later");
+    assert!(!save("http://10.1.2.3/").await.expect("private addresses are allowed by default").is_unresolved);
+    let saved = save("http://nobody.invalid/").await.expect("a name that does not resolve now may do so later");
+    assert!(saved.is_unresolved);
 }

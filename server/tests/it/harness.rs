@@ -140,7 +140,8 @@ impl TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let clock = TestClock(Arc::new(AtomicI64::new(BEGINNING)));
-        let rules = Rules { listeners: vec![address], ..rules };
+        let listeners = rules.listeners.iter().copied().chain([address]).collect();
+        let rules = Rules { listeners, ..rules };
         let services = Services {
             store: test.store,
             vault: Arc::new(Vault::from_file_or_new(&test.dir.path().join("test.key")).expect("a key")),
@@ -230,7 +231,7 @@ impl TestServer {
     pub(crate) async fn webhook(&self, name: &str, url: &str, change: impl FnOnce(&mut WebhookDraft)) -> WebhookId {
         let mut draft = WebhookDraft { name: name.into(), url: url.into(), ..WebhookDraft::default() };
         change(&mut draft);
-        self.services.backend().webhooks.save(None, draft).await.expect("a webhook")
+        self.services.backend().webhooks.save(None, draft).await.expect("a webhook").id
     }
 
     /// A task that sends `message` through the webhook.

@@ -112,6 +112,20 @@ async fn inside() {
         assert_eq!(send(server, host, port).await, expected, "{host}");
     }
     names(&internal, &inbox, port).await;
+    own_addresses(&inbox, port).await;
+}
+
+/// Where a listener of ours is on all addresses, also one that this machine gets later is ours.
+async fn own_addresses(inbox: &TestInbox, port: u16) {
+    let wildcard = Rules { listeners: vec![(Ipv4Addr::UNSPECIFIED, port).into()], ..Rules::default() };
+    let server = TestServer::start_under(TestStore::sqlite().await, wildcard).await;
+    let before = inbox.received().len();
+    let add = Command::new("ip").args(["addr", "add", "10.99.0.1/32", "dev", "lo"]).status().expect("ip of iproute2");
+    assert!(add.success());
+    for host in ["10.1.2.3", "10.99.0.1", "[fd12::1]"] {
+        assert_eq!(send(&server, host, port).await, Status::Error, "{host}");
+    }
+    assert_eq!(inbox.received().len(), before);
 }
 
 /// Decided on the addresses behind a name, each time it is sent.
@@ -125,7 +139,7 @@ async fn names(server: &TestServer, inbox: &TestInbox, port: u16) {
     let refused = save("metadata.test").await.expect_err("refused at save");
     assert!(refused.fields.0[0].message.contains("link-local or metadata"), "{refused:?}");
     assert_eq!(send(server, "metadata.test", port).await, Status::Error);
-    let rebinding = save("rebind.test").await.expect("a private address, at this moment");
+    let rebinding = save("rebind.test").await.expect("a private address, at this moment").id;
     assert_eq!(execute(server, rebinding, "rebind").await, Status::Error, "another one when it is sent");
     assert_eq!(inbox.received().len(), before);
     // Of several addresses only those that are permitted are dialled.

@@ -1,9 +1,9 @@
 //! Who may call what. The lists are walked, so that a new route without a rule fails here.
 
-use crate::harness::{TestServer, TestStore};
+use crate::harness::{TestInbox, TestServer, TestStore};
 use app::server_fn::PERMISSIONS;
 use leptos::server_fn::axum::server_fn_paths;
-use model::access::{Permission, Role};
+use model::access::Role;
 use std::collections::BTreeSet;
 
 const PAGES: &[&str] = &[
@@ -16,6 +16,7 @@ const PAGES: &[&str] = &[
     "/webhooks/new",
     "/webhooks/1",
     "/webhooks/1/edit",
+    "/webhooks/1/test",
     "/tasks",
     "/tasks/new",
     "/tasks/1",
@@ -39,6 +40,7 @@ const FORMS: &[&str] = &[
     "/webhooks/1/pause",
     "/webhooks/1/resume",
     "/webhooks/1/confirm",
+    "/webhooks/1/test",
     "/webhooks/1/delete",
     "/tasks/new",
     "/tasks/1/edit",
@@ -76,6 +78,7 @@ async fn every_server_function_declares_its_permission_and_keeps_it() {
     let registered: BTreeSet<_> = server_fn_paths().map(|(path, _)| path).collect();
     assert_eq!(declared, registered);
     let viewer = server.sign_in("victor", Role::Viewer).await;
+    let operator = server.sign_in("olga", Role::Operator).await;
     for (path, permission) in PERMISSIONS {
         let call = |cookie: String| {
             server
@@ -89,8 +92,10 @@ async fn every_server_function_declares_its_permission_and_keeps_it() {
                 .send()
         };
         assert_eq!(call(String::new()).await.expect("an answer").status(), 401, "{path}");
-        let status = call(viewer.clone()).await.expect("an answer").status().as_u16();
-        assert_eq!(status == 403, *permission != Permission::View, "{path}: {status}");
+        for (role, cookie) in [(Role::Viewer, &viewer), (Role::Operator, &operator)] {
+            let status = call(cookie.clone()).await.expect("an answer").status().as_u16();
+            assert_eq!(status == 403, !role.may(*permission), "{path}: {status}");
+        }
     }
 }
 
@@ -113,6 +118,38 @@ async fn nobody_sees_a_page_without_signing_in_and_a_viewer_saves_nothing() {
     for path in FORMS.iter().chain(ADMINISTRATION) {
         assert_eq!(server.post_form(path, &viewer, &[("name", "x")]).await.status(), 403, "{path}");
     }
+}
+
+/// With what an admin has stored: what an operator types calls nobody but that target.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_tests_saved_webhooks_only_and_sees_no_secret() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let inbox = TestInbox::start().await;
+    let webhook = server.webhook("w", &inbox.url, |draft| {
+        (draft.auth_type, draft.token) = ("bearer".into(), "canary-4f7a".into());
+    });
+    let path = format!("/webhooks/{}/test", webhook.await);
+    let operator = server.sign_in("olga", Role::Operator).await;
+    let typed = [("message", "{\"n\": ${NAME}}"), ("url", "http://127.0.0.1:9/"), ("token", "other")];
+    let answer = server.post_form(&path, &operator, &typed).await;
+    assert_eq!(answer.status(), 200);
+    let page = answer.text().await.expect("a page");
+    assert!(page.contains("Received: HTTP 200") && !page.contains("canary-4f7a"), "{page}");
+    let request = inbox.received().remove(0);
+    assert_eq!(request.body, "{\"n\": \"web-01\"}");
+    assert!(request.headers.contains(&("Authorization".to_owned(), "Bearer canary-4f7a".to_owned())));
+    assert!(server.deliveries_until(|_| true).await.is_empty(), "a test is no delivery");
+
+    let viewer = server.sign_in("victor", Role::Viewer).await;
+    assert_eq!(server.post_form(&path, &viewer, &typed).await.status(), 403);
+    let page = server.http.get(format!("{}{path}", server.url)).header("cookie", &viewer).send().await;
+    assert_eq!(page.expect("an answer").status(), 403);
+    for (path, status) in [("/webhooks/99/test", 404), ("/webhooks/nonsense/test", 404)] {
+        assert_eq!(server.post_form(path, &operator, &typed).await.status(), status, "{path}");
+    }
+    let large = "${DATE}".repeat(70_000);
+    assert_eq!(server.post_form(&path, &operator, &[("message", &large)]).await.status(), 422, "{}", large.len());
+    assert_eq!(inbox.received().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,7 @@ use crate::part::icon::Icon;
 use crate::view::{EventMatches, TestAnswer};
 use leptos::prelude::*;
 use model::preview::Preview;
+use model::text::visible;
 
 /// The exact request of a test, and the whole answer.
 pub(crate) fn tested(answer: TestAnswer) -> String {
@@ -80,12 +81,12 @@ pub(crate) fn previewed(preview: Preview) -> String {
         let mut parts = Vec::new();
         let mut end = 0;
         for range in &preview.filled {
-            parts.push(preview.body.get(end..range.start).unwrap_or_default().to_owned().into_any());
-            let value = preview.body.get(range.clone()).unwrap_or_default().to_owned();
+            parts.push(visible(preview.body.get(end..range.start).unwrap_or_default()).into_any());
+            let value = visible(preview.body.get(range.clone()).unwrap_or_default());
             parts.push(view! { <mark>{value}</mark> }.into_any());
             end = range.end;
         }
-        parts.push(preview.body.get(end..).unwrap_or_default().to_owned().into_any());
+        parts.push(visible(preview.body.get(end..).unwrap_or_default()).into_any());
         let problems = preview
             .problems
             .into_iter()

@@ -9,6 +9,7 @@ use crate::report::{CategoryLine, ObjectLine};
 use leptos::prelude::*;
 use model::catalog::is_own;
 use model::id::ObjectId;
+use model::text::shown;
 
 pub(super) async fn render(request: &Request, id: &str) -> Result<Page, AppError> {
     let stored = match id {
@@ -26,7 +27,7 @@ pub(super) async fn render(request: &Request, id: &str) -> Result<Page, AppError
         .map(|object_type| (object_type.id.clone(), object_type.plural.clone()))
         .collect();
     let categories = request.backend.inventory.list_categories().await?;
-    let title = stored.as_ref().map_or_else(|| "New Object".to_owned(), |object| object.name.clone());
+    let title = stored.as_ref().map_or_else(|| "New Object".to_owned(), |object| shown(&object.name));
     let parents = vec![("/objects".to_owned(), "Objects".to_owned())];
     Ok(page(request, title, parents, None, form(request, stored.as_ref(), types, &categories)))
 }

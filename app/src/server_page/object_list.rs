@@ -9,6 +9,7 @@ use crate::part::data::Empty;
 use crate::report::ObjectLine;
 use leptos::prelude::*;
 use model::access::Permission;
+use model::text::shown;
 use std::collections::BTreeSet;
 
 pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
@@ -58,14 +59,15 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
 
 fn row(line: ObjectLine) -> Row {
     let gone = line.is_gone.then(|| view! { <span class="u-muted">" (gone)"</span> });
+    let name = shown(&line.name);
     let tags = line.tags.iter().map(|(_, label)| label.as_str()).collect::<Vec<_>>().join(", ");
     Row {
         id: line.id.to_string(),
-        label: line.name.clone(),
+        label: name.clone(),
         cells: vec![
-            Cell::open(line.name.clone(), format!("/objects/{}", line.id), view! { {line.name}{gone} }),
+            Cell::open(name.clone(), format!("/objects/{}", line.id), view! { {name}{gone} }),
             Cell::text(line.type_label),
-            Cell::text(line.external_id),
+            Cell::text(shown(&line.external_id)),
             Cell::text(tags),
         ],
     }

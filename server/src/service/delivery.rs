@@ -27,7 +27,7 @@ impl Deliveries for Services {
             webhook: row.webhook_name,
             task: row.task_name,
             event: catalog.event_label(&row.type_id, &row.event_id).to_owned(),
-            object: row.object_name.unwrap_or_default(),
+            object: model::text::shown(&row.object_name.unwrap_or_default()),
             attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
             http_status: row.http_status.and_then(|status| u16::try_from(status).ok()),
             duration_ms: row.duration_ms.map(|ms| u32::try_from(ms).unwrap_or(u32::MAX)),

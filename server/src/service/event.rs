@@ -11,6 +11,7 @@ use model::catalog::Catalog;
 use model::event::{ANY, Event, EventDraft, EventScope};
 use model::field_error::FieldErrors;
 use model::id::{EventId, ObjectId, TaskId};
+use model::text::shown;
 use sea_orm::ConnectionTrait;
 use std::collections::HashMap;
 
@@ -50,7 +51,7 @@ async fn stale_event(db: &impl ConnectionTrait, typed: EventDraft, saved: &event
         if let Ok(id) = draft.object.parse()
             && let Some(row) = object::find(db, ObjectId(id)).await.map_err(broken)?
         {
-            draft.object = row.name;
+            draft.object = shown(&row.name);
         }
         if let Some(row) = tags.iter().find(|row| row.id.to_string() == draft.tag) {
             draft.tag.clone_from(&row.name);
@@ -63,7 +64,7 @@ fn group(objects: Vec<object::Row>, catalog: &Catalog) -> Vec<ObjectGroup> {
     let mut groups: Vec<ObjectGroup> = Vec::new();
     for object in objects {
         let gone = if object.is_gone { " (gone)" } else { "" };
-        let choice = Choice { value: object.id.to_string(), label: format!("{}{gone}", object.name) };
+        let choice = Choice { value: object.id.to_string(), label: format!("{}{gone}", shown(&object.name)) };
         match groups.last_mut().filter(|group| group.type_id == object.type_id) {
             Some(group) => group.objects.push(choice),
             None => groups.push(ObjectGroup {
@@ -131,8 +132,8 @@ impl Scopes {
         match scope {
             EventScope::Any => "Any".to_owned(),
             EventScope::Object(id) => match self.objects.get(&id.0) {
-                Some(row) if row.is_gone => format!("{} (gone: matches nothing)", row.name),
-                Some(row) => row.name.clone(),
+                Some(row) if row.is_gone => format!("{} (gone: matches nothing)", shown(&row.name)),
+                Some(row) => shown(&row.name),
                 None => "an object that was deleted".to_owned(),
             },
             EventScope::Tag(id) => {

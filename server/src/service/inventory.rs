@@ -16,6 +16,7 @@ use model::id::{CategoryId, ObjectId, TagId};
 use model::object::{Object, ObjectDraft};
 use model::occurrence::ObjectReference;
 use model::tag::{CategoryDraft, TagDraft};
+use model::text::shown;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use std::collections::BTreeMap;
 
@@ -205,7 +206,7 @@ impl Inventory for Services {
             }
             let links = super::event::links(&txn, event::naming_object(&txn, id).await.map_err(broken)?).await?;
             if !links.is_empty() {
-                return Err(AppError::in_use(&format!("The object {}", row.name), links));
+                return Err(AppError::in_use(&format!("The object {}", shown(&row.name)), links));
             }
             object::delete(&txn, id).await.map_err(broken)?;
         }

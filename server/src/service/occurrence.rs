@@ -16,6 +16,7 @@ use model::event::Event;
 use model::id::{ObjectId, OccurrenceId, RunId, TagId, TaskId, WebhookId};
 use model::matching::{Facts, Reason, TaskFacts, judge};
 use model::task::Task;
+use model::text::{shown, visible};
 use model::time::Timestamp;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -109,13 +110,13 @@ impl Occurrences for Services {
             is_known: catalog.find(&row.type_id).is_some_and(|known| known.find_event(&row.event_id).is_some()),
             type_id: row.type_id,
             event_id: row.event_id,
-            object: row.object_name,
-            object_id: row.object_external_id,
+            object: row.object_name.as_deref().map(shown),
+            object_id: row.object_external_id.as_deref().map(shown),
             tags: tags.iter().filter(|tag| ids.contains(&tag.id)).map(tag::TagRow::path).collect(),
-            source: row.source,
+            source: shown(&row.source),
             received: self.when(Timestamp(row.received_at)),
             occurred: row.occurred_at.map(|at| self.when(Timestamp(at))),
-            data: row.data,
+            data: row.data.as_deref().map(visible),
             repeats: u32::try_from(repeats).unwrap_or(u32::MAX),
             considered,
         })

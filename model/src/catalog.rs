@@ -134,6 +134,12 @@ impl Default for Catalog {
 }
 
 impl Catalog {
+    /// The built-in types alone.
+    pub fn built_in() -> &'static Self {
+        static ONCE: std::sync::LazyLock<Catalog> = std::sync::LazyLock::new(Catalog::default);
+        &ONCE
+    }
+
     /// The type with this id.
     pub fn find(&self, id: &str) -> Option<&ObjectType> {
         self.0.iter().find(|object_type| object_type.id == id)

@@ -2,7 +2,7 @@
 
 use crate::store::object::{self, NewObject, Row};
 use crate::store::tag::{self, TagRow};
-use crate::store::{self};
+use crate::store::{self, catalog};
 use model::field_error::FieldErrors;
 use model::id::{CategoryId, ObjectId, TagId};
 use model::occurrence::ObjectReference;
@@ -22,6 +22,8 @@ struct Object {
     is_changed: bool,
     tags: Vec<TagId>,
     has_new_tags: bool,
+    /// Its type has no objects: only the words of who reported it, kept with the occurrence.
+    is_words: bool,
 }
 
 /// Type and external id, or type and name.
@@ -35,6 +37,8 @@ pub struct Known {
     by_name: Index,
     /// By `Category/tag`.
     tags: std::sync::Arc<HashMap<String, TagRow>>,
+    /// The types that have objects, of those that were asked for.
+    types: std::sync::Arc<BTreeSet<String>>,
 }
 
 impl Known {
@@ -56,14 +60,16 @@ impl Known {
                 nameless.insert(format!("{type_id}/{name}"));
             }
         }
+        let types = catalog::with_objects(txn, wanted.keys().copied()).await?;
         object::lock_names(txn, &nameless).await?;
         let mut rows = Vec::new();
-        for (type_id, (ids, names)) in wanted {
+        for (type_id, (ids, names)) in wanted.into_iter().filter(|(type_id, _)| types.contains(*type_id)) {
             rows.extend(
                 object::find_named(txn, type_id, ids.into_iter().collect(), names.into_iter().collect()).await?,
             );
         }
-        Self::from_rows(txn, rows, names_tags).await
+        let known = Self::from_rows(txn, rows, names_tags).await?;
+        Ok(Self { types: std::sync::Arc::new(types), ..known })
     }
 
     /// Loads every object of a type, for an inventory.
@@ -75,7 +81,8 @@ impl Known {
             let tags = tags.remove(&row.id).unwrap_or_default();
             (row, tags)
         });
-        Self::from_rows(txn, rows.collect(), true).await
+        let known = Self::from_rows(txn, rows.collect(), true).await?;
+        Ok(Self { types: std::sync::Arc::new([type_id.to_owned()].into()), ..known })
     }
 
     async fn from_rows(
@@ -98,6 +105,7 @@ impl Known {
                 is_changed: false,
                 tags,
                 has_new_tags: false,
+                is_words: false,
             });
         }
         Ok(known)
@@ -105,6 +113,10 @@ impl Known {
 
     fn add(&mut self, object: Object) -> usize {
         let place = self.objects.len();
+        if object.is_words {
+            self.objects.push(object);
+            return place;
+        }
         if let Some(id) = &object.external_id {
             self.by_external_id.entry((object.type_id.clone(), id.clone())).or_default().push(place);
         }
@@ -114,7 +126,8 @@ impl Known {
     }
 
     /// Finds the object that is meant, by external id first, then by a unique name; makes or renames it, and has it
-    /// carry the given tags if `may_tag`. `path` leads to the object's members.
+    /// carry the given tags if `may_tag`. Of a type without objects only the words are kept. `path` leads to the
+    /// object's members.
     ///
     /// # Errors
     /// The member that is ambiguous, or names a tag there is not.
@@ -146,7 +159,8 @@ impl Known {
             return Ok(place);
         }
         let name = reference.name.as_deref().or(reference.external_id.as_deref()).unwrap_or_default();
-        let mut found = find(&self.by_name, name);
+        let is_words = !self.types.contains(type_id);
+        let mut found = if is_words { Vec::new() } else { find(&self.by_name, name) };
         if reference.external_id.is_some() {
             // A reference with an id never takes over an object that has another one.
             found.retain(|place| self.objects[*place].external_id.is_none());
@@ -161,6 +175,7 @@ impl Known {
                 is_changed: false,
                 tags: Vec::new(),
                 has_new_tags: false,
+                is_words,
             })),
             [place] => Ok(*place),
             _ => {
@@ -193,6 +208,9 @@ impl Known {
 
     fn update(&mut self, place: usize, reference: &ObjectReference) {
         let object = &mut self.objects[place];
+        if object.is_words {
+            return;
+        }
         let type_id = object.type_id.clone();
         // Whoever names an object that was gone has seen it again.
         object.is_changed |= std::mem::take(&mut object.is_gone);
@@ -211,7 +229,7 @@ impl Known {
         }
     }
 
-    /// The id of an object that is stored already. A new one cannot be named by any event yet.
+    /// The id of an object that is stored. A new one cannot be named by any event yet, and mere words never are.
     pub fn id(&self, place: usize) -> Option<ObjectId> {
         self.objects[place].id
     }
@@ -227,15 +245,16 @@ impl Known {
         (&object.name, object.external_id.as_deref())
     }
 
-    /// Writes what is new or changed; afterwards every object has its id.
+    /// Writes what is new or changed; afterwards every object has its id, but for mere words.
     pub async fn write(&mut self, txn: &DatabaseTransaction, now: Timestamp) -> Result<(), store::Error> {
-        let new = self.objects.iter().filter(|object| object.id.is_none()).map(|object| NewObject {
-            type_id: object.type_id.clone(),
-            external_id: object.external_id.clone(),
-            name: object.name.clone(),
-        });
+        let new =
+            self.objects.iter().filter(|object| object.id.is_none() && !object.is_words).map(|object| NewObject {
+                type_id: object.type_id.clone(),
+                external_id: object.external_id.clone(),
+                name: object.name.clone(),
+            });
         let mut ids = object::insert_many(txn, new.collect(), now).await?.into_iter();
-        for object in &mut self.objects {
+        for object in self.objects.iter_mut().filter(|object| !object.is_words) {
             match object.id {
                 None => object.id = ids.next(),
                 Some(id) if object.is_changed => {

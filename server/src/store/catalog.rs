@@ -7,6 +7,7 @@ use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
 };
+use std::collections::BTreeSet;
 
 /// How many unknown kinds are remembered: what a mistaken sender invents must not fill the disk.
 const UNKNOWN_MAX: i64 = 1000;
@@ -27,6 +28,27 @@ pub async fn load(db: &impl ConnectionTrait) -> Result<Catalog> {
         catalog.add_event(&row.type_id, EventKind { id: row.event_id, label: row.label });
     }
     Ok(catalog)
+}
+
+/// Those of these types that have objects.
+pub async fn with_objects(db: &impl ConnectionTrait, types: impl Iterator<Item = &str>) -> Result<BTreeSet<String>> {
+    let built_in = Catalog::built_in();
+    let mut found = BTreeSet::new();
+    let mut others = Vec::new();
+    for id in types {
+        match built_in.find(id) {
+            Some(known) if known.has_objects => _ = found.insert(id.to_owned()),
+            Some(_) => {}
+            None => others.push(id.to_owned()),
+        }
+    }
+    if !others.is_empty() {
+        let of_admins = object_type::Entity::find()
+            .filter(object_type::Column::Id.is_in(others))
+            .filter(object_type::Column::HasObjects.eq(true));
+        found.extend(of_admins.all(db).await?.into_iter().map(|row| row.id));
+    }
+    Ok(found)
 }
 
 /// Adds a type. `Conflict` if there is one with this id.

@@ -73,12 +73,24 @@ impl From<DbErr> for Error {
         if database.is_foreign_key_violation() {
             return Self::InUse;
         }
-        // SQLITE_BUSY and SQLITE_LOCKED; PostgreSQL's serialization failure and deadlock.
-        if matches!(database.code().as_deref(), Some("5" | "6" | "261" | "517" | "40001" | "40P01")) {
-            return Self::Unavailable(error);
-        }
-        Self::Other(error)
+        let code = database.code().unwrap_or_default();
+        let is_away = match database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+            Some(_) => is_postgres_away(&code),
+            None => is_sqlite_away(&code),
+        };
+        if is_away { Self::Unavailable(error) } else { Self::Other(error) }
     }
+}
+
+/// Serialization failure, deadlock, read-only standby; connection lost, disk or memory or connections used up, shutting
+/// down or starting, I/O failed.
+fn is_postgres_away(code: &str) -> bool {
+    matches!(code, "40001" | "40P01" | "25006") || ["08", "53", "57P", "58"].iter().any(|class| code.starts_with(class))
+}
+
+/// BUSY, LOCKED, IOERR, FULL and CANTOPEN, each with what its extended codes add.
+fn is_sqlite_away(code: &str) -> bool {
+    code.parse::<i64>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14))
 }
 
 /// A result of the store.

@@ -1,7 +1,7 @@
 //! Objects of the managed systems, as occurrences made them known.
 
 use super::entity::{event, object};
-use super::{Result, group};
+use super::{Error, Result, group};
 use model::id::{ObjectId, TagId};
 use model::time::Timestamp;
 use sea_orm::{
@@ -127,7 +127,7 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewObject>, now: Ti
     Ok(ids.into_iter().map(ObjectId).collect())
 }
 
-/// Gives an object another name or external id, and marks it gone or back.
+/// Gives an object another name or external id, and marks it gone or back. `InUse` if another node has just deleted it.
 pub async fn update(db: &impl ConnectionTrait, row: &Row, now: Timestamp) -> Result<()> {
     let change = object::ActiveModel {
         id: Unchanged(row.id.0),
@@ -137,8 +137,8 @@ pub async fn update(db: &impl ConnectionTrait, row: &Row, now: Timestamp) -> Res
         gone_at: Set(row.is_gone.then_some(now.0)),
         ..Default::default()
     };
-    object::Entity::update(change).exec(db).await?;
-    Ok(())
+    let done = object::Entity::update_many().set(change).filter(object::Column::Id.eq(row.id.0)).exec(db).await?;
+    if done.rows_affected == 0 { Err(Error::InUse) } else { Ok(()) }
 }
 
 /// The object with this id.

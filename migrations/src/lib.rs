@@ -22,3 +22,15 @@ impl MigratorTrait for Migrator {
         vec![Box::new(m0001_start::Migration), Box::new(m0002_engine::Migration), Box::new(m0003_limits::Migration)]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_migration_is_all_or_nothing_on_both_databases() {
+        for migration in Migrator::migrations() {
+            assert_eq!(migration.use_transaction(), Some(true), "{}", migration.name());
+        }
+    }
+}

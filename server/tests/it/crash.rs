@@ -26,6 +26,20 @@ async fn a_second_server_on_one_directory_is_refused_before_it_opens_the_databas
 }
 
 on_both! {
+    async fn a_server_with_another_master_key_refuses_to_start(test: TestStore) {
+        serve(&test).stop();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookwright"));
+        command.args(["serve", "--listen", "http://127.0.0.1:0", "--data-dir"]).arg(test.dir.path());
+        if let Some(url) = &test.url {
+            command.args(["--database-url", url]);
+        }
+        let other = KEY.replace("AAEC", "BBEC");
+        let done = command.env("HOOKWRIGHT_KEY", other).output().expect("runs");
+        assert!(!done.status.success());
+        let said = String::from_utf8_lossy(&done.stderr).into_owned() + &String::from_utf8_lossy(&done.stdout);
+        assert!(said.contains("this master key is not the one"), "{said}");
+    }
+
     async fn what_was_accepted_arrives_after_a_kill(test: TestStore) {
         let inbox = TestInbox::start().await;
         let key = prepare(&test, &format!("{}/delay/20", inbox.url), "3").await;

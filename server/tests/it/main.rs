@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
 
+mod away;
 mod console;
 mod crash;
 mod delivery;
@@ -9,6 +10,7 @@ mod egress;
 mod form;
 mod harness;
 mod hold;
+mod hostile;
 mod ingest;
 mod inventory;
 mod matching;
@@ -16,6 +18,8 @@ mod namespace;
 mod node;
 mod permission;
 mod process;
+mod race;
+mod record;
 mod replay;
 mod retention;
 mod rows;

@@ -46,6 +46,10 @@ pub(crate) fn serve_with(test: &TestStore, more: &[&str]) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookwright"));
     command.args(["serve", "--listen", "http://127.0.0.1:0", "--egress-allow", "127.0.0.0/8", "--data-dir"]);
     command.arg(test.dir.path()).args(more).env("HOOKWRIGHT_KEY", KEY).env("HOOKWRIGHT_LOG", "warn");
+    // A proxy of the environment, where nobody listens, is for others.
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"] {
+        command.env(name, "http://127.0.0.1:9/");
+    }
     if let Some(url) = &test.url {
         command.args(["--database-url", url]);
     }

@@ -1,0 +1,184 @@
+//! What is kept of occurrences, runs and deliveries besides that they were: who asks later finds it.
+
+use crate::harness::{TestInbox, TestServer, eventually};
+use crate::on_both;
+use model::access::Scope;
+use model::delivery::Status;
+use sea_orm::{EntityTrait, QueryOrder};
+use serde_json::{Value, json};
+use server::store::{delivery, entity};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+/// A receiver that says this, and then keeps the connection open or closes it.
+async fn receiver(answer: &'static [u8], closes: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(answer).await;
+            if !closes {
+                open.push(stream);
+            }
+        }
+    });
+    url
+}
+
+async fn occurrences(server: &TestServer) -> Vec<entity::occurrence::Model> {
+    let by_id = entity::occurrence::Entity::find().order_by_asc(entity::occurrence::Column::Id);
+    by_id.all(server.services.store.read()).await.expect("rows")
+}
+
+async fn all_settled(server: &TestServer) {
+    server.deliveries_until(|rows| !rows.is_empty() && rows.iter().all(|row| row.status.is_settled())).await;
+}
+
+on_both! {
+    async fn a_run_names_every_event_that_started_it_and_an_occurrence_counts_the_others(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let occurrence = json!({"type": "vms", "event": "poweron", "object": {"id": "vm-1"}});
+        server.post(&key, &occurrence).await;
+        server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"id": "vm-2"}})).await;
+        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+        let (first, other) = (server.task("first", webhook, "", false).await, server.task("other", webhook, "", false).await);
+        let any = server.event(first).await;
+        let one = server.event_of(first, |draft| draft.object = "1".into()).await;
+        for (object, enabled) in [("2", "true"), ("1", ""), ("2", "true")] {
+            server.event_of(other, |draft| (draft.object, draft.enabled) = (object.into(), enabled.into())).await;
+        }
+        server.post(&key, &occurrence).await;
+        all_settled(&server).await;
+        let runs = entity::run::Entity::find().all(server.services.store.read()).await.expect("runs");
+        let named: Vec<_> = runs.iter().map(|run| run.event_ids.clone()).collect();
+        assert_eq!(named, [format!("{any},{one}")]);
+        let reasons: Vec<Value> = occurrences(&server).await.iter().map(|row| serde_json::from_str(&row.reasons).expect("JSON")).collect();
+        assert_eq!(reasons, [json!({}), json!({}), json!({"other_object": 2, "event_disabled": 1})]);
+    }
+
+    async fn numbers_are_sent_digit_by_digit_as_they_were_reported(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+        let message = "[${data.large}, ${data.price}, \"${data.price}\", ${data.all}]";
+        server.event(server.task("t", webhook, message, false).await).await;
+        let body = r#"{"type": "vms", "event": "poweron", "data": {"large": 123456789012345678901234567890,
+            "price": 12.10, "all": [1e+5, -0, 0.1000000000000000055511151231257827]}}"#;
+        let post = server.http.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
+        let answer = post.header("content-type", "application/json").body(body).send().await.expect("an answer");
+        assert_eq!(answer.status(), 202);
+        all_settled(&server).await;
+        let expected = "[123456789012345678901234567890, 12.10, \"12.10\", [1e+5,-0,0.1000000000000000055511151231257827]]";
+        assert_eq!(inbox.received()[0].body, expected);
+    }
+
+    async fn what_a_message_did_not_find_is_noted_on_the_delivery(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+        server.event(server.task("t", webhook, "\"${data.a} ${data.b.c} ${data.d}\"", false).await).await;
+        server.post(&key, &json!({"type": "vms", "event": "poweron", "data": {"a": 1}})).await;
+        all_settled(&server).await;
+        let uuid = server.deliveries_until(|_| true).await[0].uuid.clone();
+        let detail = server.services.backend().deliveries.detail(uuid).await.expect("there");
+        assert_eq!(detail.absent, ["b.c", "d"]);
+        assert_eq!(inbox.received()[0].body, "\"1  \"");
+    }
+
+    async fn an_answer_that_breaks_off_is_noted_and_the_message_not_sent_again(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this";
+        for (name, closes) in [("the connection broke", true), ("the time was up", false)] {
+            let url = receiver(cut, closes).await;
+            let webhook = server.webhook(name, &url, |draft| draft.timeout = "3".into()).await;
+            server.event(server.task(name, webhook, "", false).await).await;
+        }
+        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+        all_settled(&server).await;
+        let rows = entity::delivery::Entity::find().all(server.services.store.read()).await.expect("rows");
+        assert_eq!(rows.len(), 2);
+        for row in rows {
+            assert_eq!((row.status.as_str(), row.attempts, row.http_status), ("sent", 1, Some(200)));
+            let attempts = delivery::list_attempts(server.services.store.read(), model::id::DeliveryId(row.id)).await;
+            let attempt = attempts.expect("read").remove(0);
+            assert_eq!(attempt.answer_note, Some(format!("answer incomplete: {}", row.webhook_name)));
+            assert_eq!(attempt.answer_body, b"only this");
+        }
+    }
+
+    async fn a_receiver_that_names_the_time_is_not_asked_before(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        // The beginning of every test, and two minutes.
+        let busy = b"HTTP/1.1 429 Slow\r\nRetry-After: Thu, 16 Oct 2025 15:40:07 GMT\r\nContent-Length: 0\r\n\r\n";
+        let webhook = server.webhook("w", &receiver(busy, false).await, |_| ()).await;
+        server.event(server.task("t", webhook, "", false).await).await;
+        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+        let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 1)).await;
+        assert_eq!(rows[0].next.as_ref().map(|next| next.machine.as_str()), Some("2025-10-16T15:40:07.000Z"));
+    }
+
+    async fn an_object_of_a_type_without_objects_is_kept_as_words_only(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
+        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+        let task = server.task("t", webhook, "${NAME} ${OBJECT_ID}", false).await;
+        server.event_of(task, |draft| draft.event = "alarms.raised".into()).await;
+        let alarm = json!({"type": "alarms", "event": "raised", "object": {"id": "sda", "name": "Disk A"}});
+        let unknown = json!({"type": "nobody_knows", "event": "it", "object": {"name": "line 4711"}});
+        assert_eq!(server.post(&key, &json!([alarm, unknown, alarm])).await.0, 202);
+        server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
+        assert_eq!(inbox.received()[0].body, "\"Disk A\" \"sda\"");
+        let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+        assert!(objects.iter().all(|object| object.type_id == "webhooks"), "{objects:?}");
+        let words: Vec<_> = occurrences(&server).await.into_iter().map(|row| (row.object_name, row.object_id)).collect();
+        let named = |name: &str| (Some(name.to_owned()), None);
+        assert_eq!(words, [named("Disk A"), named("line 4711"), named("Disk A")]);
+        let tagged = json!({"type": "alarms", "event": "raised", "object": {"id": "sda", "tags": ["Environment/x"]}});
+        assert_eq!(server.post(&key, &tagged).await.0, 422);
+    }
+}
+
+on_both! {
+    async fn a_chain_of_failures_about_failures_stops_at_the_third_and_says_so(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let mut webhooks = Vec::new();
+        for name in ["a", "b", "c", "d", "e"] {
+            let id = server.webhook(name, &format!("{}/status/500", inbox.url), |draft| draft.retries = "0".into()).await;
+            // The next failure is the tenth.
+            let breaker = model::breaker::Breaker { failures: 9, ..model::breaker::Breaker::default() };
+            server::store::hold::save_breaker(server.services.store.write(), id, &breaker).await.expect("saved");
+            webhooks.push(id);
+        }
+        server.event(server.task("to a", webhooks[0], "", false).await).await;
+        let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+        for (about, to) in [("a", 1), ("b", 2), ("c", 3), ("d", 4)] {
+            let object = objects.iter().find(|object| object.name == about).expect("there").id.to_string();
+            let task = server.task(&format!("about {about}"), webhooks[to], "", false).await;
+            server.event_of(task, |draft| (draft.event, draft.object) = ("webhooks.failing".into(), object)).await;
+        }
+        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+        eventually("the fourth failure is an occurrence", async || occurrences(&server).await.len() == 5).await;
+        let all = occurrences(&server).await;
+        let told: Vec<_> = all.iter().map(|row| (row.depth, row.tasks_started, row.reasons.as_str())).collect();
+        let quiet = "{\"other_object\":3}";
+        let expected = [(0, 1, "{}"), (1, 1, quiet), (2, 1, quiet), (3, 1, quiet), (4, 0, "{\"other_object\":3,\"too_deep\":1}")];
+        assert_eq!(told, expected);
+        assert_eq!(inbox.received().len(), 4, "nothing was sent to the fifth");
+        let rows = server.deliveries_until(|_| true).await;
+        assert!(rows.iter().all(|row| row.status == Status::Error));
+        server.advance(Duration::from_hours(1));
+    }
+}

@@ -21,6 +21,6 @@ export default defineConfig({
   projects: [
     { name: 'wasm', testIgnore: ['plain.spec.ts'] },
     // The console works the same before the browser half has loaded, and without it.
-    { name: 'plain', use: { javaScriptEnabled: false }, testMatch: ['journey.spec.ts', 'plain.spec.ts', 'wrong_input.spec.ts'] },
+    { name: 'plain', use: { javaScriptEnabled: false }, testMatch: ['journey.spec.ts', 'plain.spec.ts', 'text.spec.ts', 'wrong_input.spec.ts'] },
   ],
 });

@@ -99,7 +99,7 @@ pub fn App() -> impl IntoView {
     provide_context::<Option<Viewer>>(viewer);
     part::server_page::provide();
     view! {
-        <Title formatter=document_title/>
+        <Title formatter=|title: String| document_title(&title)/>
         <Sprite/>
         <Router>
             <Frame>
@@ -120,7 +120,7 @@ pub fn App() -> impl IntoView {
 }
 
 /// The document's title. The server's `Title` writes it between the tags as it is, so names in it are made text here.
-fn document_title(title: String) -> String {
+fn document_title(title: &str) -> String {
     #[cfg(feature = "ssr")]
     let title = title.replace('&', "&amp;").replace('<', "&lt;");
     format!("{title} · Hookwright")

@@ -63,6 +63,7 @@ export const test = base.extend<{ hook: Console; faults: string[] }>({
     );
     const inbox = await start(['inbox', '--listen', '127.0.0.1:0', '--record', record], /inbox on (\S+)\s/);
     command(['user', 'add', 'maria', '--role', 'admin', '--password-stdin', ...data], password);
+    command(['user', 'add', 'olga', '--role', 'operator', '--password-stdin', ...data], password);
     command(['user', 'add', 'victor', '--role', 'viewer', '--password-stdin', ...data], password);
     const key = command(['key', 'add', 'dc-1', '--scope', 'ingest,inventory', ...data]);
     const send = (method: string, path: string, body: unknown, type = 'application/json') =>

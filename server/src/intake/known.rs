@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// An object as it is known now.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact")]
 struct Object {
     /// None until it is written.
     id: Option<ObjectId>,

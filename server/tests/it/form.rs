@@ -12,9 +12,13 @@ async fn server() -> (TestServer, String) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_saved_form_leads_to_its_row() {
     let (server, cookie) = server().await;
-    let fields = [("name", "w"), ("url", "https://example.com/")];
-    let answer = server.post_form("/webhooks/new", &cookie, &fields).await;
-    assert_eq!((answer.status().as_u16(), answer.headers()["location"].as_bytes()), (303, &b"/webhooks/1"[..]));
+    for (name, url, path) in [
+        ("address", "https://10.1.2.3/", "/webhooks/1"),
+        ("nobody", "https://nobody.invalid/", "/webhooks/2?done=unresolved"),
+    ] {
+        let answer = server.post_form("/webhooks/new", &cookie, &[("name", name), ("url", url)]).await;
+        assert_eq!((answer.status().as_u16(), answer.headers()["location"].as_bytes()), (303, path.as_bytes()));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

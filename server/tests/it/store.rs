@@ -4,6 +4,7 @@ use crate::harness::TestStore;
 use crate::{on_both, rows};
 use migrations::Migrator;
 use model::access::Role;
+use model::breaker::{Breaker, Open};
 use model::id::{TaskId, WebhookId};
 use model::time::Timestamp;
 use model::webhook::WebhookDraft;
@@ -12,8 +13,11 @@ use sea_orm_migration::MigratorTrait;
 use server::clock::new_uuid;
 use server::store::claim::{self, Room};
 use server::store::receipt::Receipt;
-use server::store::{Error, access, delivery, listen, occurrence, receipt, revision, setting, task, webhook};
+use server::store::{
+    Error, access, delivery, figures, hold, listen, occurrence, receipt, revision, setting, task, webhook,
+};
 use std::collections::HashSet;
+use std::time::Duration;
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
@@ -215,6 +219,32 @@ on_both! {
         }
     }
 
+    async fn what_is_queued_just_as_a_breaker_opens_waits_behind_it_and_its_probe_goes(test: TestStore) {
+        let db = test.store.write();
+        let run_id = rows::run(db).await;
+        let webhook = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
+        let opened = |is_probing: bool| {
+            let probe_at = NOW.after(Duration::from_secs(if is_probing { 90 } else { 30 }));
+            let open = Some(Open { since: NOW, wait: Duration::from_secs(30), probe_at, is_probing });
+            Breaker { failures: 10, open, is_hanging: false }
+        };
+        hold::save_breaker(db, webhook, &opened(false)).await.expect("opened");
+        // By another node, that had not seen it.
+        delivery::insert_many(db, (0..3).map(|_| rows::delivery(webhook, run_id)).collect(), NOW).await.expect("queued");
+        let claim = async |now: Timestamp| {
+            let room = Room { total: 9, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
+            claim::claim(db, uuid::Uuid::nil(), now, now, &room).await.expect("claims").len()
+        };
+        assert_eq!(claim(NOW).await, 0);
+        hold::sweep(&test.store, NOW, Duration::ZERO).await.expect("swept");
+        let held = figures::held_by_reason(test.store.read(), webhook).await.expect("counted");
+        assert_eq!(held, [("breaker".to_owned(), 3)]);
+        let due = NOW.after(Duration::from_secs(30));
+        hold::sweep(&test.store, due, Duration::ZERO).await.expect("swept");
+        hold::sweep(&test.store, due, Duration::ZERO).await.expect("swept");
+        assert_eq!(claim(due).await, 1, "the probe, and nothing besides");
+    }
+
     async fn a_clock_that_leaps_forgets_no_identity_but_those_used_meanwhile(test: TestStore) {
         let db = test.store.write();
         let key = access::insert_key(db, "dc", vec![1], &[], NOW).await.expect("a key");
@@ -271,7 +301,7 @@ async fn two_who_change_the_same_rows_do_not_wait_for_each_other() {
         txn.commit().await.expect("the other");
     };
     let mut other = std::pin::pin!(other);
-    assert!(tokio::time::timeout(std::time::Duration::from_millis(200), &mut other).await.is_err(), "it waits");
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut other).await.is_err(), "it waits");
     webhook::delete(&both, second, NOW).await.expect("changed too");
     both.commit().await.expect("both");
     other.await;
@@ -295,7 +325,7 @@ async fn a_revision_is_never_seen_after_a_newer_one() {
     };
     let mut delete = std::pin::pin!(delete);
     // The second waits with its number until the first is there.
-    let waited = tokio::time::timeout(std::time::Duration::from_millis(200), &mut delete).await;
+    let waited = tokio::time::timeout(Duration::from_millis(200), &mut delete).await;
     assert!(waited.is_err());
     assert_eq!(revision::newest(test.store.read()).await.expect("asked"), seen);
     first.commit().await.expect("the first");
@@ -313,12 +343,12 @@ async fn what_one_node_queues_wakes_the_others() {
     let rings = async {
         loop {
             listen::notify(test.store.write()).await.expect("notified");
-            if tokio::time::timeout(std::time::Duration::from_millis(50), bell.notified()).await.is_ok() {
+            if tokio::time::timeout(Duration::from_millis(50), bell.notified()).await.is_ok() {
                 return;
             }
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), rings).await.expect("it rings");
+    tokio::time::timeout(Duration::from_secs(10), rings).await.expect("it rings");
     stop.cancel();
     listening.await.expect("no panic");
 }

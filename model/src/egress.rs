@@ -1,7 +1,7 @@
 //! Where a webhook may go: an address in, a verdict out (`spec/engine.md` §5).
 //!
-//! Decided on the address that is dialled, after resolving. IPv4 inside IPv6 is unwrapped first, because a gateway
-//! or a dual-stack socket would do so too. Everything here is a pure table; the guarded client asks it.
+//! Decided on the address that is dialled, after resolving. IPv4 inside IPv6 is judged too, because a gateway or a
+//! dual-stack socket would take it out. Everything here is a pure table; the guarded client asks it.
 
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -87,51 +87,82 @@ impl Rules {
     /// # Errors
     /// Why not.
     pub fn check(&self, address: SocketAddr, own_addresses: impl Fn() -> Vec<IpAddr>) -> Result<(), Refusal> {
-        let ip = unwrap_embedded(address.ip());
-        never(ip)?;
-        if self.is_own_listener(ip, address.port(), own_addresses) {
-            return Err(Refusal::OwnListener);
+        let ip = address.ip();
+        let inside = embedded(ip);
+        // Whoever routes it: as it is written, and as each address that may be taken out of it.
+        for one in std::iter::once(ip).chain(inside.iter().copied()) {
+            never(one)?;
+            if self.is_own_listener(one, address.port(), &own_addresses) {
+                return Err(Refusal::OwnListener);
+            }
         }
-        if self.allowed.iter().any(|network| network.contains(&ip)) {
+        // A block that carries IPv4 is as reserved, and as public, as what it carries.
+        let judged = if inside.is_empty() { vec![ip] } else { inside };
+        let is_private_block = self.policy == Policy::Internet && is_private(ip) && !self.is_allowed(ip);
+        if is_private_block {
+            return Err(Refusal::Private);
+        }
+        judged.into_iter().try_for_each(|one| self.judge(one, ip))
+    }
+
+    fn is_allowed(&self, ip: IpAddr) -> bool {
+        self.allowed.iter().any(|network| network.contains(&ip))
+    }
+
+    fn judge(&self, ip: IpAddr, written: IpAddr) -> Result<(), Refusal> {
+        if self.is_allowed(ip) {
             return Ok(());
         }
         match self.policy {
             _ if ip.is_loopback() => Err(Refusal::Loopback),
             _ if is_reserved(ip) => Err(Refusal::Reserved),
-            Policy::Listed => Err(Refusal::NotListed),
+            Policy::Listed if !self.is_allowed(written) => Err(Refusal::NotListed),
             Policy::Internet if is_private(ip) => Err(Refusal::Private),
-            Policy::Internal | Policy::Internet => Ok(()),
+            Policy::Internal | Policy::Internet | Policy::Listed => Ok(()),
         }
     }
 
     fn is_own_listener(&self, ip: IpAddr, port: u16, own_addresses: impl Fn() -> Vec<IpAddr>) -> bool {
         self.listeners.iter().filter(|listener| listener.port() == port).any(|listener| {
-            let listening = unwrap_embedded(listener.ip());
-            listening == ip || (listener.ip().is_unspecified() && (ip.is_loopback() || own_addresses().contains(&ip)))
+            let listening = listener.ip().to_canonical();
+            listening == ip || (listening.is_unspecified() && (ip.is_loopback() || own_addresses().contains(&ip)))
         })
     }
 }
 
-/// The IPv4 address inside an IPv6 one, if a gateway or socket would take it out; else the address itself.
+/// The IPv4 addresses that a gateway or socket may take out of this one; none for most.
 #[expect(clippy::match_same_arms, reason = "each arm is one RFC")]
-pub fn unwrap_embedded(ip: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = ip else { return ip };
-    let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
+fn embedded(ip: IpAddr) -> Vec<IpAddr> {
+    let IpAddr::V6(v6) = ip else { return Vec::new() };
+    let v4 = |high: u16, low: u16| vec![IpAddr::V4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))];
     match v6.segments() {
         // ::ffff:a.b.c.d (mapped) and ::ffff:0:a.b.c.d (SIIT, RFC 2765)
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => v4(high, low),
         // ::a.b.c.d (compatible, RFC 4291), but not :: and ::1
         [0, 0, 0, 0, 0, 0, high, low] if (high, low) != (0, 0) && (high, low) != (0, 1) => v4(high, low),
-        // 64:ff9b::/96 and 64:ff9b:1::/48 (NAT64, RFC 6052 and 8215)
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, _, _, _, high, low] => v4(high, low),
+        // 64:ff9b::/96 (NAT64, RFC 6052)
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
+        // 64:ff9b:1::/48 (local NAT64, RFC 8215): whichever length of prefix the gateway has
+        [0x64, 0xff9b, 1, ..] => of_any_prefix(v6.octets()),
         // 2002:AABB:CCDD::/48 (6to4)
         [0x2002, high, low, ..] => v4(high, low),
         // 2001:0::/32 (Teredo): the client's address, inverted
         [0x2001, 0, _, _, _, _, high, low] => v4(!high, !low),
         // …:0:5efe:a.b.c.d and …:200:5efe:a.b.c.d (ISATAP, RFC 5214)
         [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => v4(high, low),
-        _ => ip,
+        _ => Vec::new(),
     }
+}
+
+/// RFC 6052 §2.2, for prefixes of 48, 56, 64 and 96 bits; without readings that begin with 0, which are the others' zeros.
+fn of_any_prefix(o: [u8; 16]) -> Vec<IpAddr> {
+    let readings = [
+        [o[6], o[7], o[9], o[10]],
+        [o[7], o[9], o[10], o[11]],
+        [o[9], o[10], o[11], o[12]],
+        [o[12], o[13], o[14], o[15]],
+    ];
+    readings.into_iter().filter(|reading| reading[0] != 0).map(|reading| IpAddr::V4(reading.into())).collect()
 }
 
 /// Refused whatever is configured.

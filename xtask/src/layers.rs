@@ -47,7 +47,14 @@ const RULES: &[Rule] = &[
         reason: "only dispatch::client builds an HTTP client",
         within: "server/src",
         home: &["server/src/dispatch/client.rs"],
-        words: &["Client::builder", "Client::new", "ClientBuilder"],
+        words: &[
+            "Client::builder",
+            "Client::new",
+            "Client::default",
+            "ClientBuilder",
+            "reqwest::get",
+            "TcpStream::connect",
+        ],
     },
     Rule {
         reason: "only vault opens a sealed secret",

@@ -73,6 +73,17 @@ fn every_special_purpose_range_has_its_verdict() {
         ("2001:0:1:2:3:4:80ff:fffe", Err(Loopback), Err(Loopback)),
         ("fd00::5efe:a9fe:a9fe", Err(LinkLocal), Err(LinkLocal)),
         ("2606::200:5efe:7f00:1", Err(Loopback), Err(Loopback)),
+        // A public one inside makes nothing public that is not.
+        ("fe80::5efe:808:808", Err(LinkLocal), Err(LinkLocal)),
+        ("fd12::5efe:808:808", Ok(()), Err(Private)),
+        ("2606::5efe:808:808", Ok(()), Ok(())),
+        // Prefixes of 48, 56, 64 and 96 bits.
+        ("64:ff9b:1:a9fe:a9:fe00:808:808", Err(LinkLocal), Err(LinkLocal)),
+        ("64:ff9b:1:a01:2:300:808:808", Ok(()), Err(Private)),
+        ("64:ff9b:1:a9:fe:a9fe::", Err(LinkLocal), Err(LinkLocal)),
+        ("64:ff9b:1:0:a9:fea9:fe00:0", Err(LinkLocal), Err(LinkLocal)),
+        ("64:ff9b:1::808:808", Ok(()), Ok(())),
+        ("64:ff9b:1::", Err(Reserved), Err(Reserved)),
     ] {
         assert_eq!(verdict(&rules(Policy::Internal), address), internal, "internal {address}");
         assert_eq!(verdict(&rules(Policy::Internet), address), internet, "internet {address}");
@@ -98,10 +109,12 @@ fn a_list_permits_what_the_policy_refuses_but_never_metadata() {
 fn the_consoles_own_listeners_are_refused_by_address_and_port() {
     let rules = Rules {
         allowed: vec!["127.0.0.0/8".parse().expect("net")],
-        listeners: vec!["127.0.0.1:8443".parse().expect("address"), "0.0.0.0:9000".parse().expect("address")],
+        listeners: ["127.0.0.1:8443", "0.0.0.0:9000", "[::ffff:0.0.0.0]:9001"]
+            .map(|text| text.parse().expect("address"))
+            .into(),
         ..Rules::default()
     };
-    let own = || vec!["10.0.0.5".parse().expect("address")];
+    let own = || vec!["10.0.0.5".parse().expect("address"), "2002:808:808::1".parse().expect("address")];
     let check = |address: &str| rules.check(address.parse().expect("address"), own);
     assert_eq!(check("127.0.0.1:8443"), Err(Refusal::OwnListener));
     assert_eq!(check("[::ffff:127.0.0.1]:8443"), Err(Refusal::OwnListener));
@@ -109,5 +122,7 @@ fn the_consoles_own_listeners_are_refused_by_address_and_port() {
     assert_eq!(check("10.0.0.5:8443"), Ok(()));
     assert_eq!(check("10.0.0.5:9000"), Err(Refusal::OwnListener));
     assert_eq!(check("127.0.0.2:9000"), Err(Refusal::OwnListener));
+    assert_eq!(check("10.0.0.5:9001"), Err(Refusal::OwnListener));
+    assert_eq!(check("[2002:808:808::1]:9000"), Err(Refusal::OwnListener));
     assert_eq!(check("10.0.0.6:9000"), Ok(()));
 }

@@ -13,6 +13,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use model::delivery::{ErrorCode, Outcome};
 use model::signature;
 use model::time::Timestamp;
+use model::url::{Host, TargetUrl};
 use model::webhook::{Authorization, Method};
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
@@ -21,6 +22,7 @@ use reqwest::{Response, Url};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use std::error::Error as StdError;
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -143,13 +145,18 @@ pub fn parse_url(webhook: &Row) -> Result<Url, Failure> {
     let disagree =
         || (ErrorCode::Internal, "The URL of this webhook is read in two ways and is not called.".to_owned());
     let url = Url::parse(webhook.url.as_str()).map_err(|_| disagree())?;
-    let host = url.host_str().unwrap_or_default();
-    let expected = match webhook.url.host() {
-        model::url::Host::Name(name) => name.clone(),
-        model::url::Host::Address(std::net::IpAddr::V4(address)) => address.to_string(),
-        model::url::Host::Address(std::net::IpAddr::V6(address)) => format!("[{address}]"),
+    if agrees(&webhook.url, &url) { Ok(url) } else { Err(disagree()) }
+}
+
+fn agrees(checked: &TargetUrl, url: &Url) -> bool {
+    let is_same_host = match (checked.host(), url.host()) {
+        (Host::Name(name), Some(url::Host::Domain(other))) => name == other,
+        (Host::Address(IpAddr::V4(address)), Some(url::Host::Ipv4(other))) => *address == other,
+        (Host::Address(IpAddr::V6(address)), Some(url::Host::Ipv6(other))) => *address == other,
+        _ => false,
     };
-    if host == expected && url.port_or_known_default() == Some(webhook.url.port()) { Ok(url) } else { Err(disagree()) }
+    let scheme = if checked.is_https() { "https" } else { "http" };
+    is_same_host && url.port_or_known_default() == Some(checked.port()) && url.scheme() == scheme
 }
 
 /// `Host`, the configured rows, the authorization, ours: in this order on the wire. Values made of secrets are marked
@@ -363,6 +370,35 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5_000))]
+        #[test]
+        fn whatever_is_accepted_the_client_reads_alike(
+            text in r"[hH][tT]{2}[pP][sS]?://[a-zA-Z0-9._\[\]:%x-]{0,24}(:[0-9]{0,6})?([/?][!-~]{0,12})?"
+        ) {
+            if let Ok(checked) = TargetUrl::parse(&text) {
+                let url = Url::parse(&text);
+                prop_assert!(url.as_ref().is_ok_and(|url| agrees(&checked, url)), "{url:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_are_the_same_however_they_are_written() {
+        for text in [
+            "http://[::ffff:10.1.2.3]/",
+            "http://[::FFFF:a01:203]:8080/x",
+            "https://[2001:DB8:0::0001]",
+            "http://10.1.2.3:80/",
+            "HTTP://Example.COM",
+            "http://a-b.example.:81/?q",
+        ] {
+            let checked = TargetUrl::parse(text).expect(text);
+            assert!(agrees(&checked, &Url::parse(text).expect(text)), "{text}");
+        }
+    }
 
     /// Computed once with another implementation (Python's `hmac`).
     #[test]

@@ -27,6 +27,17 @@ const REFUSED: &[(&str, &str)] = &[
     ("webhook-signature", "each attempt gets its own"),
 ];
 
+/// What is shown instead of a secret.
+pub const MASK: &str = "•••••••• (masked)";
+
+/// Whether the value of a header of this name is most likely a secret. The fields of the authorization are the place for
+/// those, but a receiver may want another.
+pub fn is_credential(name: &str) -> bool {
+    const WORDS: &[&str] = &["token", "secret", "password", "api-key", "apikey", "cookie", "authorization"];
+    let name = name.to_ascii_lowercase();
+    WORDS.iter().any(|word| name.contains(word))
+}
+
 /// One configured header.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HeaderRow {
@@ -68,6 +79,15 @@ impl HeaderList {
     /// The text form: `Name: Value` lines.
     pub fn to_text(&self) -> String {
         self.0.iter().map(|row| format!("{}: {}", row.name, row.value)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The same with the values of [credentials](is_credential) masked.
+    #[must_use]
+    pub fn masked(self) -> Self {
+        let mask = |row: HeaderRow| {
+            if is_credential(&row.name) { HeaderRow { value: MASK.to_owned(), ..row } } else { row }
+        };
+        Self(self.0.into_iter().map(mask).collect())
     }
 
     /// The value of the first header with this name, compared without case.

@@ -107,7 +107,7 @@ pub async fn run() -> anyhow::Result<()> {
             print(&lines)
         }
         Command::Migrate(options) => {
-            serve::open_store(&config::resolve_database(&options)?).await?;
+            serve::open_beside(&config::resolve_database(&options)?).await?;
             Ok(())
         }
         Command::User(UserCommand::Add { name, role, database, .. }) => add_user(&name, role, &database).await,
@@ -132,7 +132,7 @@ async fn add_user(name: &str, role: Role, options: &DatabaseOptions) -> anyhow::
     std::io::stdin().lock().read_line(&mut line).context("cannot read the password from standard input")?;
     let password = line.trim_end_matches(['\r', '\n']).to_owned();
     rules::check_password(&password).map_err(anyhow::Error::msg)?;
-    let store = serve::open_store(&config::resolve_database(options)?).await?;
+    let store = serve::open_beside(&config::resolve_database(options)?).await?;
     account::add(&store, &Clock::system(), &name, role, password.into())
         .await
         .with_context(|| format!("cannot make the account {name}"))
@@ -143,7 +143,7 @@ async fn add_key(name: &str, scopes: &[Scope], options: &DatabaseOptions) -> any
     if scopes.is_empty() {
         bail!("a key needs at least one scope");
     }
-    let store = serve::open_store(&config::resolve_database(options)?).await?;
+    let store = serve::open_beside(&config::resolve_database(options)?).await?;
     let key = account::add_key(&store, &Clock::system(), &name, scopes)
         .await
         .with_context(|| format!("cannot make the key {name}"))?;

@@ -33,6 +33,8 @@ use uuid::Uuid;
 
 /// How many ended attempts share a turn.
 const GROUP_MAX: usize = 100;
+/// How long a connection is used at most: then its host's name is resolved again, and checked again.
+const CLIENTS_LAST: Duration = Duration::from_mins(5);
 /// How long a stopping dispatcher waits for what is in flight.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -77,7 +79,7 @@ impl Dispatcher {
     /// in flight, together with those of other nodes.
     pub fn new(services: Services, per_webhook: usize) -> Self {
         let bell = services.bell.clone();
-        let clients = Arc::new(Clients::new(services.guard.clone()));
+        let clients = Arc::new(Clients::new(services.guard.clone(), CLIENTS_LAST));
         let owner = crate::clock::new_uuid(services.clock.now());
         Self { services, clients, bell, owner, per_webhook }
     }
@@ -123,9 +125,14 @@ impl Dispatcher {
         };
         let attempted = match attempted {
             Ok(attempted) => attempted,
-            Err(error) => {
+            Err(error @ store::Error::Unavailable(_)) => {
                 tracing::warn!(error = chain(error), "what a webhook was could not be read");
                 return Ended::Returned(claimed);
+            }
+            // It would be the same for ever.
+            Err(error) => {
+                tracing::error!(error = chain(error), "what a webhook was cannot be read");
+                self.failed(ErrorCode::Internal, "What this webhook was then cannot be read any more.")
             }
         };
         // Sent: nobody needs it any more, and it may be large.

@@ -13,7 +13,7 @@ pub mod site;
 pub mod v1;
 
 use crate::auth::api_key::Keys;
-use crate::auth::session::Sessions;
+use crate::auth::session::{LASTS, Sessions};
 use crate::intake::Intake;
 use crate::service::Services;
 use app::session::Viewer;
@@ -39,8 +39,6 @@ use tower_sessions::cookie::SameSite;
 use tower_sessions::cookie::time::Duration as CookieDuration;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
-/// How long somebody stays signed in.
-const SESSION_HOURS: i64 = 12;
 /// The largest form: a message of 256 KiB, percent-encoded, and the rest.
 const FORM_MAX_BYTES: usize = 2 * 1024 * 1024;
 /// How long a sender may pause within a body, in a real server.
@@ -75,7 +73,7 @@ pub fn router(http: &Http, is_https: bool) -> Router {
         .with_name(cookie)
         .with_secure(is_https)
         .with_same_site(SameSite::Lax)
-        .with_expiry(Expiry::OnInactivity(CookieDuration::hours(SESSION_HOURS)));
+        .with_expiry(Expiry::OnInactivity(CookieDuration::seconds(i64::try_from(LASTS.as_secs()).unwrap_or(i64::MAX))));
     let console = console(http)
         .layer(middleware::from_fn_with_state(http.clone(), session::identify))
         .layer(sessions)

@@ -178,15 +178,22 @@ struct Worker {
 
 impl Worker {
     async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
-        while let Some(first) = waiting.recv().await {
+        // What would have made the last group too large.
+        let mut left = None;
+        while let Some(first) = match left.take() {
+            Some(job) => Some(job),
+            None => waiting.recv().await,
+        } {
             // First the writer: what arrives while others have it shares the commit.
             let begun = self.store.begin().await;
             let mut size = first.batch.len();
             let mut group = vec![first];
-            while size < GROUP_MAX
-                && let Ok(job) = waiting.try_recv()
-            {
+            while let Ok(job) = waiting.try_recv() {
                 size += job.batch.len();
+                if size > GROUP_MAX {
+                    left = Some(job);
+                    break;
+                }
                 group.push(job);
             }
             match begun {

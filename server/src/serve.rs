@@ -27,8 +27,8 @@ use tokio_util::task::TaskTracker;
 /// How long requests under way may take once the server stops.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Opens the database and brings its schema up to date.
-pub async fn open_store(config: &DatabaseConfig) -> anyhow::Result<Store> {
+/// Opens the database as it is.
+async fn open_store(config: &DatabaseConfig) -> anyhow::Result<Store> {
     let store = match &config.database_url {
         Some(url) => {
             let url = url.expose_secret();
@@ -45,6 +45,30 @@ pub async fn open_store(config: &DatabaseConfig) -> anyhow::Result<Store> {
                 .with_context(|| format!("cannot open the database in {}", config.data_dir.display()))?
         }
     };
+    Ok(store)
+}
+
+/// The database with its schema up to date, for the commands beside `serve`: a server that is running on the embedded
+/// one keeps the schema it has been started with.
+pub async fn open_beside(config: &DatabaseConfig) -> anyhow::Result<Store> {
+    if config.database_url.is_some() {
+        return migrated(config).await;
+    }
+    if let Some(_lock) = try_lock_directory(&config.data_dir)? {
+        return migrated(config).await;
+    }
+    let store = open_store(config).await?;
+    if connect::is_outdated(&store).await.context("cannot read the schema of the database")? {
+        bail!(
+            "the server on {} is of an earlier version, and its database too; start it with this version first",
+            config.data_dir.display()
+        );
+    }
+    Ok(store)
+}
+
+async fn migrated(config: &DatabaseConfig) -> anyhow::Result<Store> {
+    let store = open_store(config).await?;
     connect::migrate(&store).await.context("cannot bring the database's schema up to date")?;
     Ok(store)
 }
@@ -71,13 +95,18 @@ async fn open_vault(config: &DatabaseConfig, store: &Store) -> anyhow::Result<Va
 
 /// Keeps a second server off the data directory for as long as it is open.
 fn lock_directory(data_dir: &Path) -> anyhow::Result<std::fs::File> {
+    let Some(lock) = try_lock_directory(data_dir)? else {
+        bail!("another hookwright is already serving {}; stop it first", data_dir.display());
+    };
+    Ok(lock)
+}
+
+/// The lock of the data directory, unless somebody has it.
+fn try_lock_directory(data_dir: &Path) -> anyhow::Result<Option<std::fs::File>> {
     std::fs::create_dir_all(data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
     let path = data_dir.join("serve.lock");
     let file = std::fs::File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
-    if file.try_lock().is_err() {
-        bail!("another hookwright is already serving {}; stop it first", data_dir.display());
-    }
-    Ok(file)
+    Ok(file.try_lock().is_ok().then_some(file))
 }
 
 /// A listener whose port is known, also when 0 was asked for.
@@ -126,7 +155,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let is_embedded = config.database.database_url.is_none();
     // Before the database is opened: a newer version must not change it under one that is running.
     let _lock = is_embedded.then(|| lock_directory(&config.database.data_dir)).transpose()?;
-    let store = open_store(&config.database).await?;
+    let store = migrated(&config.database).await?;
     let vault = open_vault(&config.database, &store).await?;
     let bound = config.listen.iter().map(bind).collect::<anyhow::Result<Vec<_>>>()?;
     // "Now" of due times and leases is the database's clock where several nodes share one.

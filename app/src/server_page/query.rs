@@ -10,8 +10,9 @@ impl Query {
     /// Reads `a=1&b=2`; of several with one name the last counts.
     pub fn parse(text: &str) -> Self {
         let text = text.trim_start_matches('?');
-        let pairs = form_urlencoded::parse(text.as_bytes()).into_owned().filter(|(_, value)| !value.trim().is_empty());
-        Self(pairs.collect())
+        let pairs = form_urlencoded::parse(text.as_bytes()).into_owned();
+        // Nothing that is stored has a NUL character, and PostgreSQL cannot be asked for one.
+        Self(pairs.filter(|(_, value)| !value.trim().is_empty() && !value.contains('\0')).collect())
     }
 
     /// The value under this name; empty if there is none.

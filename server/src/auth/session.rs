@@ -7,11 +7,14 @@ use crate::clock::Clock;
 use crate::store::{Store, access};
 use async_trait::async_trait;
 use model::id::UserId;
-use model::time::Timestamp;
 use sha2::{Digest, Sha256};
+use std::time::Duration;
 use time::OffsetDateTime;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result, SessionStore};
+
+/// How long a session lasts.
+pub const LASTS: Duration = Duration::from_hours(12);
 
 /// Where a session keeps whose it is.
 pub const ACCOUNT: &str = "account";
@@ -43,8 +46,9 @@ impl SessionStore for Sessions {
     async fn save(&self, record: &Record) -> Result<()> {
         let account = record.data.get(ACCOUNT).and_then(serde_json::Value::as_i64).map(UserId);
         let data = serde_json::to_string(&record.data).map_err(|error| Error::Encode(error.to_string()))?;
-        let expires_at = Timestamp(record.expiry_date.unix_timestamp().saturating_mul(1000));
-        access::save_session(self.store.write(), id_hash(record.id), account, data, self.clock.now(), expires_at)
+        // By our clock, with which it is looked up, and not by this machine's as the record has it.
+        let now = self.clock.now();
+        access::save_session(self.store.write(), id_hash(record.id), account, data, now, now.after(LASTS))
             .await
             .map_err(backend)
     }

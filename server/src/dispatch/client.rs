@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long a save waits for a name to resolve.
 const SAVE_PATIENCE: Duration = Duration::from_secs(1);
@@ -147,13 +148,15 @@ impl Resolve for PortResolver {
 /// Clients by port and TLS setting, each with its own kept connections.
 pub struct Clients {
     guard: Arc<Guard>,
-    made: Mutex<HashMap<(u16, bool), Client>>,
+    /// How long one is used: a connection that is never idle must not hold on to an address its name has left.
+    lasts: Duration,
+    made: Mutex<HashMap<(u16, bool), (Client, Instant)>>,
 }
 
 impl Clients {
-    /// No clients yet.
-    pub fn new(guard: Arc<Guard>) -> Self {
-        Self { guard, made: Mutex::default() }
+    /// No clients yet; each will be used for as long as `lasts`.
+    pub fn new(guard: Arc<Guard>, lasts: Duration) -> Self {
+        Self { guard, lasts, made: Mutex::default() }
     }
 
     /// The client for a URL, after checking an address written in it.
@@ -161,14 +164,16 @@ impl Clients {
         self.guard.check_literal(url)?;
         let key = (url.port(), allows_insecure_tls);
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = made.get(&key) {
+        if let Some((client, since)) = made.get(&key)
+            && since.elapsed() < self.lasts
+        {
             return Ok(client.clone());
         }
         if made.len() >= CLIENTS_MAX {
             made.clear();
         }
         let client = self.build(url.port(), allows_insecure_tls)?;
-        made.insert(key, client.clone());
+        made.insert(key, (client.clone(), Instant::now()));
         Ok(client)
     }
 

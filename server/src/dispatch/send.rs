@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use model::delivery::{ErrorCode, Outcome};
+use model::header::is_credential;
 use model::signature;
 use model::time::Timestamp;
 use model::url::{Host, TargetUrl};
@@ -176,7 +177,9 @@ pub fn headers(
     headers.insert(HOST, value("Host", host.as_bytes())?);
     for row in &webhook.headers.0 {
         let name = HeaderName::from_bytes(row.name.as_bytes()).map_err(|_| unsendable(&row.name))?;
-        headers.append(name, value(&row.name, row.value.as_bytes())?);
+        let mut value = value(&row.name, row.value.as_bytes())?;
+        value.set_sensitive(is_credential(&row.name));
+        headers.append(name, value);
     }
     let secret = secrets.authorization.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
     let authorization = match &webhook.authorization {

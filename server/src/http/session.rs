@@ -19,23 +19,41 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use tower_sessions::Session;
 
-/// Ten tries a minute for each account name and address together.
-pub struct SignInLimit(DefaultKeyedRateLimiter<(String, IpAddr)>);
+/// Ten tries a minute for each account name and address together, and sixty for each address: each try costs a core
+/// for a while, and leaves an occurrence, also with names that nobody has.
+pub struct SignInLimit {
+    by_name: DefaultKeyedRateLimiter<(String, IpAddr)>,
+    by_address: DefaultKeyedRateLimiter<IpAddr>,
+}
 
 impl Default for SignInLimit {
     fn default() -> Self {
-        const TRIES: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
-        Self(RateLimiter::keyed(Quota::per_minute(TRIES)))
+        const BY_NAME: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+        const BY_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
+        Self {
+            by_name: RateLimiter::keyed(Quota::per_minute(BY_NAME)),
+            by_address: RateLimiter::keyed(Quota::per_minute(BY_ADDRESS)),
+        }
     }
 }
 
 impl SignInLimit {
     fn permits(&self, name: &str, address: IpAddr) -> bool {
         // Long-gone keys are dropped now and then, so that invented names do not pile up.
-        if self.0.len() > 10_000 {
-            self.0.retain_recent();
+        if self.by_name.len() > 10_000 {
+            self.by_name.retain_recent();
+            self.by_address.retain_recent();
         }
-        self.0.check_key(&(name.chars().take(64).collect(), address)).is_ok()
+        self.by_address.check_key(&network(address)).is_ok()
+            && self.by_name.check_key(&(name.chars().take(64).collect(), address)).is_ok()
+    }
+}
+
+/// The address, or the /64 it is from: whoever has one IPv6 address has all of those.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
+        v4 => v4,
     }
 }
 
@@ -91,10 +109,10 @@ fn unavailable() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, "The database is not available right now. Try again in a moment.").into_response()
 }
 
-/// Only a path of this console: never another site.
+/// Only a path of this console: never another site. Browsers leave tabs and line ends out before they read a URL.
 fn safe_next(next: &str) -> &str {
-    let is_path = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
-    if is_path { next } else { "/" }
+    let is_plain = next.chars().all(|c| c.is_ascii_graphic() && c != '\\');
+    if is_plain && next.starts_with('/') && !next.starts_with("//") { next } else { "/" }
 }
 
 /// Starts a session under a new id, so that one planted before is worth nothing.
@@ -123,7 +141,7 @@ pub async fn sign_in(
     let shown = SignInDraft { password: String::new(), ..draft.clone() };
     let name = draft.name.trim();
     if !http.sign_in_limit.permits(name, address.ip()) {
-        let error = AppError::new(Code::Unavailable, "Too many tries for this name. Wait a minute.");
+        let error = AppError::new(Code::Unavailable, "Too many tries. Wait a minute.");
         let mut response = page::render_refused(&http, parts, shown, error).await;
         *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
         return response;
@@ -231,12 +249,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn many_names_from_one_address_are_as_limited_as_one_name_from_many() {
+        let limit = SignInLimit::default();
+        let from = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 7, 0, 0, 0, last]);
+        let permitted = (0..200).filter(|number| limit.permits(&format!("name {number}"), from(*number))).count();
+        assert_eq!(permitted, 60);
+        assert!(limit.permits("maria", IpAddr::from([10, 0, 0, 1])), "somebody else");
+        let permitted = (0..20).filter(|_| limit.permits("olga", IpAddr::from([10, 0, 0, 2]))).count();
+        assert_eq!(permitted, 10);
+    }
+
+    #[test]
     fn signing_in_never_leads_to_another_site() {
         for (next, safe) in [
             ("/webhooks?x=1", "/webhooks?x=1"),
             ("//evil.example", "/"),
             ("https://evil.example", "/"),
             ("/\\evil.example", "/"),
+            ("/\t/evil.example", "/"),
+            ("/\n/evil.example", "/"),
+            ("/\u{a0}/evil.example", "/"),
+            ("/webhooks/1?name=a%09b", "/webhooks/1?name=a%09b"),
             ("", "/"),
         ] {
             assert_eq!(safe_next(next), safe);

@@ -14,6 +14,7 @@ use app::report::{
 };
 use model::catalog::Catalog;
 use model::delivery::{HoldReason, Status};
+use model::header::MASK;
 use model::id::{DeliveryId, OccurrenceId, RunId, TaskId, WebhookId};
 use model::text::{shown, visible};
 use model::time::Timestamp;
@@ -115,7 +116,7 @@ impl Services {
             url: row.url.as_str().to_owned(),
             method: row.method.as_str().to_owned(),
             is_signing: row.signing_secret.is_some(),
-            headers: row.headers.0.into_iter().map(|header| (header.name, header.value)).collect(),
+            headers: row.headers.masked().0.into_iter().map(|header| (header.name, header.value)).collect(),
             name: row.name,
             authorization: row.authorization,
             allows_insecure_tls: row.allows_insecure_tls,
@@ -276,7 +277,7 @@ impl Services {
                 let is_masked =
                     value.is_sensitive() || matches!(name.as_str(), "Webhook-Timestamp" | "Webhook-Signature");
                 let shown = if value.is_sensitive() || name == "Webhook-Signature" {
-                    "•••••••• (masked)".to_owned()
+                    MASK.to_owned()
                 } else if name == "Webhook-Timestamp" {
                     "(new for each attempt)".to_owned()
                 } else {

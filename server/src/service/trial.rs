@@ -99,7 +99,7 @@ impl Services {
         let uuid = new_uuid(self.clock.now());
         let outgoing = Outgoing { id: uuid, body: body.as_bytes() };
         // Connections of a test are not kept for deliveries: its certificates may be another matter.
-        let clients = Clients::new(self.guard.clone());
+        let clients = Clients::new(self.guard.clone(), Duration::ZERO);
         let attempted = Box::pin(send::send(self, &clients, row, secrets, outgoing)).await;
         let shown = self.shown_request(row, outgoing);
         let millis = |took: Duration| u32::try_from(took.as_millis()).unwrap_or(u32::MAX);

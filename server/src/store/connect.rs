@@ -82,6 +82,12 @@ pub async fn migrate(store: &Store) -> Result<()> {
     Ok(txn.commit().await?)
 }
 
+/// Whether a migration is missing.
+pub async fn is_outdated(store: &Store) -> Result<bool> {
+    // Asked of the writer, as it makes its own table if there is none.
+    Ok(!Migrator::get_pending_migrations(store.write()).await?.is_empty())
+}
+
 async fn run_missing(store: &Store) -> Result<()> {
     let connection = store.write();
     if connection.get_database_backend() == DbBackend::Postgres {

@@ -2,47 +2,63 @@
 
 use crate::harness::{TestInbox, TestStore, pause};
 use crate::on_both;
-use crate::process::{KEY, prepare, serve};
+use crate::process::{KEY, prepare, run, serve};
 use model::time::Timestamp;
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 use server::store::delivery;
 use std::collections::BTreeSet;
-use std::process::Command;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_server_on_one_directory_is_refused_before_it_opens_the_database() {
     let test = TestStore::sqlite().await;
     let _first = serve(&test);
-    let migrations = test.dir.path().join("hookwright.db");
-    let moved = test.dir.path().join("away.db");
-    std::fs::rename(&migrations, &moved).expect("moved");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hookwright"));
-    command.args(["serve", "--listen", "http://127.0.0.1:0", "--data-dir"]).arg(test.dir.path());
-    let done = command.env("HOOKWRIGHT_KEY", KEY).output().expect("runs");
-    assert!(!done.status.success());
-    let said = String::from_utf8_lossy(&done.stderr).into_owned() + &String::from_utf8_lossy(&done.stdout);
-    assert!(said.contains("already serving"), "{said}");
-    assert!(!migrations.exists(), "it has made no database");
+    let database = test.dir.path().join("hookwright.db");
+    std::fs::rename(&database, test.dir.path().join("away.db")).expect("moved");
+    let (is_done, said) = run(&test, &["serve", "--listen", "http://127.0.0.1:0"], |_| ());
+    assert!(!is_done && said.contains("already serving"), "{said}");
+    assert!(!database.exists(), "it has made no database");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_command_leaves_the_schema_of_a_running_server_alone() {
+    let test = TestStore::sqlite().await;
+    let first = serve(&test);
+    // As if the newest step were one that the running server does not know.
+    let forget = "DELETE FROM seaql_migrations WHERE version = (SELECT MAX(version) FROM seaql_migrations)";
+    test.store.write().execute_unprepared(forget).await.expect("an older schema");
+    for words in [["key", "add", "x", "--scope=ingest"].as_slice(), &["migrate"]] {
+        let (is_done, said) = run(&test, words, |_| ());
+        assert!(!is_done && said.contains("is of an earlier version"), "{said}");
+    }
+    first.stop();
+    let (_, said) = run(&test, &["migrate"], |_| ());
+    assert!(!said.contains("earlier version"), "nobody serves it: {said}");
 }
 
 on_both! {
-    async fn a_server_with_another_master_key_refuses_to_start(test: TestStore) {
+    async fn a_server_with_another_master_key_or_none_refuses_to_start(test: TestStore) {
         serve(&test).stop();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hookwright"));
-        command.args(["serve", "--listen", "http://127.0.0.1:0", "--data-dir"]).arg(test.dir.path());
-        if let Some(url) = &test.url {
-            command.args(["--database-url", url]);
-        }
+        let serving = ["serve", "--listen", "http://127.0.0.1:0"];
         let other = KEY.replace("AAEC", "BBEC");
-        let done = command.env("HOOKWRIGHT_KEY", other).output().expect("runs");
-        assert!(!done.status.success());
-        let said = String::from_utf8_lossy(&done.stderr).into_owned() + &String::from_utf8_lossy(&done.stdout);
-        assert!(said.contains("this master key is not the one"), "{said}");
+        let (is_done, said) = run(&test, &serving, |command| _ = command.env("HOOKWRIGHT_KEY", &other));
+        assert!(!is_done && said.contains("this master key is not the one"), "{said}");
+        let file = test.dir.path().join("other.key");
+        std::fs::write(&file, &other).expect("written");
+        let (is_done, said) = run(&test, &serving, |command| _ = command.arg("--key-file").arg(&file));
+        assert!(!is_done && said.contains("this master key is not the one"), "the file comes before the variable: {said}");
+        if test.url.is_some() {
+            let (is_done, said) = run(&test, &serving, |command| _ = command.env_remove("HOOKWRIGHT_KEY"));
+            assert!(!is_done && said.contains("--key-file or HOOKWRIGHT_KEY"), "{said}");
+            assert!(!test.dir.path().join("master.key").exists());
+        }
     }
 
     async fn what_was_accepted_arrives_after_a_kill(test: TestStore) {
         let inbox = TestInbox::start().await;
-        let key = prepare(&test, &format!("{}/delay/20", inbox.url), "3").await;
+        // Longer than this test waits: where a starting server is alone, it need not wait for leases.
+        let timeout = if test.url.is_some() { "3" } else { "120" };
+        let key = prepare(&test, &format!("{}/delay/20", inbox.url), timeout).await;
         let first = serve(&test);
         let client = crate::harness::client();
         let mut accepted = BTreeSet::new();

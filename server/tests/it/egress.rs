@@ -7,7 +7,14 @@ use model::time::Timestamp;
 use model::webhook::WebhookDraft;
 use serde_json::json;
 use server::clock::new_uuid;
+use server::dispatch::client::Clients;
+use server::dispatch::send::{self, Opened, Outgoing};
 use server::store::webhook;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 /// Stores a webhook past the check at save, as if the rules had changed since, and fires it: status and words.
 async fn send_unchecked(server: &TestServer, url: &str) -> (Status, String) {
@@ -70,4 +77,37 @@ async fn saving_refuses_with_the_words_of_sending() {
     assert!(!save("http://10.1.2.3/").await.expect("private addresses are allowed by default").is_unresolved);
     let saved = save("http://nobody.invalid/").await.expect("a name that does not resolve now may do so later");
     assert!(saved.is_unresolved);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_is_kept_for_the_next_delivery_but_not_for_ever() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    for (lasts, is_kept) in [(Duration::from_mins(5), true), (Duration::ZERO, false)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = connections.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    let mut request = [0; 4096];
+                    while stream.read(&mut request).await.is_ok_and(|count| count > 0) {
+                        let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+                    }
+                });
+            }
+        });
+        let id = server.webhook(&format!("{lasts:?}"), &url, |draft| draft.method = "GET".into()).await;
+        let row = webhook::find(server.services.store.read(), id).await.expect("read").expect("there");
+        let clients = Clients::new(server.services.guard.clone(), lasts);
+        for _ in 0..20 {
+            let outgoing = Outgoing { id: new_uuid(Timestamp(0)), body: b"" };
+            let attempted = send::send(&server.services, &clients, &row, &Opened::default(), outgoing).await;
+            assert_eq!(attempted.http_status, Some(204));
+        }
+        // A connection is free again a moment after its answer: sometimes that is too late for the next.
+        let made = connections.load(Ordering::SeqCst);
+        assert_eq!(made < 10, is_kept, "{made} connections in {lasts:?}");
+    }
 }

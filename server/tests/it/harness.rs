@@ -68,6 +68,13 @@ impl TestStore {
     }
 
     pub(crate) async fn postgres() -> Self {
+        let test = Self::empty_postgres().await;
+        connect::migrate(&test.store).await.expect("migrates");
+        test
+    }
+
+    /// A database without a schema.
+    pub(crate) async fn empty_postgres() -> Self {
         let url = std::env::var("HOOKWRIGHT_TEST_POSTGRES")
             .expect("HOOKWRIGHT_TEST_POSTGRES is set by `cargo xtask test`, which starts a PostgreSQL");
         let admin = sea_orm::Database::connect(&url).await.expect("connects");
@@ -76,7 +83,6 @@ impl TestStore {
         admin.close().await.expect("closes");
         let url = url.replacen("/postgres?", &format!("/{name}?"), 1);
         let store = connect::open_postgres(&url).await.expect("opens");
-        connect::migrate(&store).await.expect("migrates");
         Self { store, dir: tempfile::tempdir().expect("a directory"), url: Some(url) }
     }
 }

@@ -1,8 +1,11 @@
 //! How much is under way at once: of one webhook, of one that hangs, of many nodes together.
 
 use crate::harness::{Gate, TestServer, TestStore, eventually};
-use crate::process::{prepare, serve, serve_with};
+use crate::process::{prepare, serve, serve_logging, serve_with};
 use crate::{on_both, rows};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use model::access::Scope;
 use model::breaker::Breaker;
 use model::egress::Rules;
 use model::id::WebhookId;
@@ -10,8 +13,12 @@ use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::json;
 use server::store::delivery::{self, NewDelivery};
-use server::store::{Store, entity, figures, hold};
+use server::store::{Store, entity, figures, hold, listen};
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 fn local() -> Rules {
     Rules { allowed: vec!["127.0.0.0/8".parse().expect("a network")], ..Rules::default() }
@@ -165,4 +172,106 @@ async fn a_node_that_starts_sends_nothing_again_that_another_has_in_flight() {
     gate.answer(100);
     all_sent(&test.store).await;
     assert_each_once(&gate, 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_start_at_once_on_an_empty_database_make_its_schema_once() {
+    let test = TestStore::empty_postgres().await;
+    let nodes = std::thread::scope(|scope| {
+        let starting: Vec<_> = (0..3).map(|_| scope.spawn(|| serve(&test))).collect();
+        starting.into_iter().map(|node| node.join().expect("it announces itself")).collect::<Vec<_>>()
+    });
+    let client = crate::harness::client();
+    for node in &nodes {
+        let ready =
+            client.get(format!("{}/health/ready", node.url.split("/setup").next().expect("a url"))).send().await;
+        assert_eq!(ready.expect("an answer").status(), 200);
+    }
+}
+
+/// Without this a delivery would wait for another node's next look, a second later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_queues_a_delivery_rings_the_bells_of_all_nodes() {
+    let server = TestServer::start(TestStore::postgres().await).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;
+    let task = server.task("t", webhook, "", false).await;
+    server.event(task).await;
+    let bell = Arc::new(Notify::new());
+    let stop = CancellationToken::new();
+    tokio::spawn(listen::run(server.services.store.clone(), bell.clone(), stop.clone()));
+    // It listens from some moment on: then each rings.
+    let rings = async |act: &mut dyn FnMut() -> BoxFuture<'static, ()>| {
+        for _ in 0..100 {
+            let rung = bell.notified();
+            act().await;
+            if tokio::time::timeout(Duration::from_millis(100), rung).await.is_ok() {
+                return true;
+            }
+        }
+        false
+    };
+    let server = Arc::new(server);
+    let mut post = || {
+        let (server, key) = (server.clone(), key.clone());
+        async move { _ = server.post(&key, &json!({"type": "vms", "event": "poweron"})).await }.boxed()
+    };
+    assert!(rings(&mut post).await, "what is reported");
+    let mut execute = || {
+        let server = server.clone();
+        async move { _ = server.services.backend().tasks.execute(task, "maria".into()).await.expect("started") }.boxed()
+    };
+    assert!(rings(&mut execute).await, "what a person starts");
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_egress_options_reach_the_guard() {
+    for (policy, is_permitted) in [("internal", true), ("internet", false), ("listed", false)] {
+        let test = TestStore::sqlite().await;
+        prepare(&test, "http://127.0.0.1:9/", "3").await;
+        let node = serve_with(&test, &["--egress-policy", policy]);
+        let client = crate::harness::client();
+        let post = |path: &str, cookie: &str, body: String| {
+            let post = client.post(format!("{}{path}", node.url)).header("cookie", cookie).body(body);
+            post.header("content-type", "application/x-www-form-urlencoded")
+                .header("sec-fetch-site", "same-origin")
+                .send()
+        };
+        let password = crate::harness::PASSWORD.replace(' ', "+");
+        let answer = post("/sign-in", "", format!("name=maria&password={password}")).await.expect("an answer");
+        let cookie = answer.headers()["set-cookie"].to_str().expect("text").split(';').next().expect("one").to_owned();
+        let saved = post("/webhooks/new", &cookie, "name=n&url=http%3A%2F%2F10.1.2.3%2F".into()).await;
+        assert_eq!(saved.expect("an answer").status() == 303, is_permitted, "{policy}");
+        let listed = post("/webhooks/new", &cookie, "name=l&url=http%3A%2F%2F127.0.0.2%2F".into()).await;
+        assert_eq!(listed.expect("an answer").status(), 303, "--egress-allow, {policy}");
+    }
+}
+
+/// Whatever is logged, at the most talkative level, holds no message, header or secret.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_log_line_holds_a_payload_a_header_or_a_secret() {
+    let test = TestStore::sqlite().await;
+    let gate = Gate::closed().await;
+    let key = prepare(&test, &format!("{}/open", gate.url), "3").await;
+    let change = "UPDATE webhook SET headers = '[{\"name\": \"X-Config\", \"value\": \"canary-header\"}]'";
+    test.store.write().execute_unprepared(change).await.expect("changed");
+    let log = test.dir.path().join("log");
+    let node = serve_logging(&test, "trace", &log);
+    let document =
+        json!({"type": "vms", "event": "poweron", "object": {"id": "canary-name"}, "data": {"x": "canary-data"}});
+    let client = crate::harness::client();
+    let post = client.post(format!("{}/api/v1/events", node.url)).bearer_auth(&key);
+    let answer = post.header("content-type", "application/json").body(document.to_string()).send().await;
+    assert_eq!(answer.expect("an answer").status(), 202);
+    let wrong = client.post(format!("{}/sign-in", node.url)).header("sec-fetch-site", "same-origin");
+    let wrong =
+        wrong.header("content-type", "application/x-www-form-urlencoded").body("name=maria&password=canary-password");
+    assert_eq!(wrong.send().await.expect("an answer").status(), 422);
+    all_sent(&test.store).await;
+    node.stop();
+    let said = std::fs::read_to_string(&log).expect("a log");
+    assert!(said.contains("attempt") && said.contains("TRACE"), "it has said something");
+    let leaks: Vec<_> = said.lines().filter(|line| line.contains("canary") || line.contains(&key)).collect();
+    assert!(leaks.is_empty(), "{leaks:#?}");
 }

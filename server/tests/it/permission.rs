@@ -1,10 +1,13 @@
 //! Who may call what. The lists are walked, so that a new route without a rule fails here.
 
-use crate::harness::{TestInbox, TestServer, TestStore};
+use crate::harness::{PASSWORD, TestInbox, TestServer, TestStore};
+use crate::on_both;
 use app::server_fn::PERMISSIONS;
 use leptos::server_fn::axum::server_fn_paths;
 use model::access::Role;
+use sea_orm::ConnectionTrait;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 const PAGES: &[&str] = &[
     "/",
@@ -176,4 +179,45 @@ async fn every_answer_carries_the_security_headers() {
         assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
         assert!(!policy.contains("unsafe-inline"), "{path}");
     }
+}
+
+on_both! {
+    async fn a_session_ends_after_twelve_hours_by_the_servers_clock(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let cookie = server.sign_in("maria", Role::Admin).await;
+        let page = async || server.http.get(format!("{}/webhooks", server.url)).header("cookie", &cookie).send().await;
+        server.advance(Duration::from_hours(12) - Duration::from_secs(1));
+        assert_eq!(page().await.expect("an answer").status(), 200);
+        server.advance(Duration::from_secs(1));
+        assert_eq!(page().await.expect("an answer").status(), 303);
+    }
+
+    async fn a_name_nobody_can_have_is_a_wrong_name(test: TestStore) {
+        let server = TestServer::start(test).await;
+        for name in ["nobody", "a\0b", "\0", "\u{202e}x", ""] {
+            let answer = server.post_form("/sign-in", "", &[("name", name), ("password", "x")]).await;
+            assert_eq!(answer.status(), 422, "{name:?}");
+        }
+        let cookie = server.sign_in("maria", Role::Admin).await;
+        for path in ["/deliveries?webhook=%00", "/runs?task=a%00b", "/objects?name=%00&page=%00", "/deliveries?sort=%00"] {
+            let answer = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
+            assert_eq!(answer.expect("an answer").status(), 200, "{path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_cookie_is_for_this_site_alone_and_a_changed_role_counts_at_once() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    let again = server.post_form("/sign-in", "", &[("name", "maria"), ("password", PASSWORD)]).await;
+    let set = again.headers()["set-cookie"].to_str().expect("text").to_owned();
+    for part in ["hookwright=", "HttpOnly", "SameSite=Lax", "Path=/"] {
+        assert!(set.contains(part), "{set}");
+    }
+    let db = server.services.store.write();
+    db.execute_unprepared("UPDATE account SET role = 'viewer'").await.expect("changed");
+    assert_eq!(server.post_form("/webhooks/delete", &cookie, &[("row.1", "on")]).await.status(), 403);
+    db.execute_unprepared("DELETE FROM account").await.expect("gone");
+    assert_eq!(server.post_form("/webhooks/delete", &cookie, &[("row.1", "on")]).await.status(), 401);
 }

@@ -9,7 +9,20 @@ use server::service::account;
 use server::store::webhook::Secrets;
 use server::store::{event, task, webhook};
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+
+/// A command of the binary, as its administrator enters it: whether it succeeded, and what it said.
+pub(crate) fn run(test: &TestStore, words: &[&str], change: impl FnOnce(&mut Command)) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookwright"));
+    command.args(words).arg("--data-dir").arg(test.dir.path()).env("HOOKWRIGHT_KEY", KEY).stdin(Stdio::null());
+    if let Some(url) = &test.url {
+        command.args(["--database-url", url]);
+    }
+    change(&mut command);
+    let done = command.output().expect("runs");
+    (done.status.success(), String::from_utf8_lossy(&done.stderr).into_owned() + &String::from_utf8_lossy(&done.stdout))
+}
 
 /// A running server; killed when dropped.
 pub(crate) struct Process {
@@ -43,6 +56,16 @@ pub(crate) fn serve(test: &TestStore) -> Process {
 
 /// With more arguments.
 pub(crate) fn serve_with(test: &TestStore, more: &[&str]) -> Process {
+    start(test, more, |_| ())
+}
+
+/// With a log of this level.
+pub(crate) fn serve_logging(test: &TestStore, level: &str, log: &Path) -> Process {
+    let file = std::fs::File::create(log).expect("a file");
+    start(test, &[], |command| _ = command.env("HOOKWRIGHT_LOG", level).stderr(file))
+}
+
+fn start(test: &TestStore, more: &[&str], change: impl FnOnce(&mut Command)) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookwright"));
     command.args(["serve", "--listen", "http://127.0.0.1:0", "--egress-allow", "127.0.0.0/8", "--data-dir"]);
     command.arg(test.dir.path()).args(more).env("HOOKWRIGHT_KEY", KEY).env("HOOKWRIGHT_LOG", "warn");
@@ -53,6 +76,7 @@ pub(crate) fn serve_with(test: &TestStore, more: &[&str]) -> Process {
     if let Some(url) = &test.url {
         command.args(["--database-url", url]);
     }
+    change(&mut command);
     let mut child = command.stdout(Stdio::piped()).spawn().expect("starts");
     let mut lines = BufReader::new(child.stdout.take().expect("output")).lines();
     let line = lines.next().expect("a line").expect("text");

@@ -4,7 +4,7 @@ use crate::harness::{TestInbox, TestServer, eventually};
 use crate::on_both;
 use model::access::Scope;
 use model::delivery::Status;
-use sea_orm::{EntityTrait, QueryOrder};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::{Value, json};
 use server::store::{delivery, entity};
 use std::time::Duration;
@@ -150,6 +150,43 @@ on_both! {
 }
 
 on_both! {
+    async fn a_replay_as_it_was_whose_webhook_cannot_be_read_any_more_is_an_error_and_no_loop(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let webhook = server.webhook("w", &inbox.url, |draft| draft.retries = "0".into()).await;
+        server.event(server.task("t", webhook, "", false).await).await;
+        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+        all_settled(&server).await;
+        let uuid = server.deliveries_until(|_| true).await[0].uuid.clone();
+        let damage = "UPDATE revision SET document = '{\"of\": \"a later version\"}' WHERE kind = 'webhook'";
+        server.services.store.write().execute_unprepared(damage).await.expect("damaged");
+        server.services.backend().deliveries.replay(uuid, true, "maria".into()).await.expect("queued");
+        let rows = server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
+        let replayed = rows.iter().find(|row| row.status == Status::Error).expect("the replay");
+        assert_eq!(replayed.error.as_deref(), Some("What this webhook was then cannot be read any more."));
+        assert_eq!(inbox.received().len(), 1);
+    }
+
+    async fn whatever_a_receiver_answers_can_be_recorded(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let odd = b"HTTP/1.1 200 OK\r\nX-Odd: \xff\xfe\x80\r\nContent-Encoding: gzip\r\nContent-Length: 6\r\n\r\n\0\xff\xc0\x80a\0";
+        let flood = [b"HTTP/1.1 102 Processing\r\n\r\n".repeat(2_000).as_slice(), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"].concat();
+        for (name, answer) in [("odd", odd.as_slice()), ("flood", Vec::leak(flood))] {
+            let webhook = server.webhook(name, &receiver(answer, false).await, |_| ()).await;
+            server.event(server.task(name, webhook, "", false).await).await;
+        }
+        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+        all_settled(&server).await;
+        for row in entity::delivery::Entity::find().all(server.services.store.read()).await.expect("rows") {
+            assert_eq!((row.status.as_str(), row.attempts), ("sent", 1), "{}", row.webhook_name);
+            let attempts = delivery::list_attempts(server.services.store.read(), model::id::DeliveryId(row.id)).await;
+            let body = attempts.expect("read").remove(0).answer_body;
+            assert_eq!(body, if row.webhook_name == "odd" { b"\0\xff\xc0\x80a\0".as_slice() } else { b"" });
+        }
+    }
+
     async fn a_chain_of_failures_about_failures_stops_at_the_third_and_says_so(test: TestStore) {
         let server = TestServer::start(test).await;
         let inbox = TestInbox::start().await;

@@ -147,3 +147,24 @@ impl Store {
         Ok(self.reader.ping().await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_passes_by_itself_is_away_and_what_never_will_is_not() {
+        for code in ["40001", "40P01", "25006", "08006", "53100", "53300", "57P01", "57P03", "58030"] {
+            assert!(super::is_postgres_away(code), "{code}");
+        }
+        for code in ["23505", "22021", "42P01", "57014", ""] {
+            assert!(!super::is_postgres_away(code), "{code}");
+        }
+        // SQLITE_BUSY, LOCKED, BUSY_SNAPSHOT, IOERR_FSYNC, FULL, CANTOPEN.
+        for code in ["5", "6", "517", "1034", "13", "14"] {
+            assert!(super::is_sqlite_away(code), "{code}");
+        }
+        // SQLITE_CONSTRAINT, CONSTRAINT_UNIQUE, ERROR.
+        for code in ["19", "2067", "1", ""] {
+            assert!(!super::is_sqlite_away(code), "{code}");
+        }
+    }
+}

@@ -4,7 +4,7 @@ use model::egress::Rules;
 use model::id::{EventId, TaskId, WebhookId};
 use model::time::Timestamp;
 use model::webhook::WebhookDraft;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use secrecy::SecretString;
 use server::clock::{Clock, new_uuid};
 use server::dispatch::Dispatcher;
@@ -469,4 +469,15 @@ pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool)
         pause().await;
     }
     panic!("it never came to this: {what}");
+}
+
+/// Waits until somebody waits for a lock in this PostgreSQL database.
+pub(crate) async fn somebody_waits(store: &Store) {
+    eventually("somebody waits for a lock", async || {
+        let sql = "SELECT COUNT(*) AS waiting FROM pg_stat_activity WHERE datname = current_database() \
+                   AND wait_event_type = 'Lock'";
+        let row = store.read().query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
+        row.expect("asked").expect("a row").try_get::<i64>("", "waiting").expect("a number") > 0
+    })
+    .await;
 }

@@ -12,6 +12,8 @@ use model::id::WebhookId;
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::json;
+use server::clock::new_uuid;
+use server::store::claim::{self, Room};
 use server::store::delivery::{self, NewDelivery};
 use server::store::{Store, entity, figures, hold, listen};
 use std::collections::BTreeSet;
@@ -140,6 +142,29 @@ async fn two_nodes_deliver_together_and_keep_each_webhooks_limit_together() {
     all_sent(store).await;
     assert_eq!(gate.most(), 8);
     assert_each_once(&gate, 840);
+}
+
+/// Or two that claim at the same moment would each see none of what the other takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_claims_waits_until_the_others_claim_is_committed_and_counts_it() {
+    let test = TestStore::postgres().await;
+    let webhook = webhooks(&test.store, "http://127.0.0.1:9", 1).await[0];
+    queue(&test.store, &[webhook], 9).await;
+    let (one, other) = (new_uuid(Timestamp(1)), new_uuid(Timestamp(2)));
+    let first = test.store.begin().await.expect("a transaction");
+    assert!(claim::take_turn(&first, one).await.expect("its turn").is_empty());
+    let room = Room { total: 100, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
+    let claimed = claim::claim(&first, one, Timestamp(1), Timestamp(1), &room).await.expect("claims");
+    let second = async {
+        let txn = test.store.begin().await.expect("a transaction");
+        claim::take_turn(&txn, other).await.expect("its turn")
+    };
+    let commit = async {
+        crate::harness::somebody_waits(&test.store).await;
+        first.commit().await.expect("committed");
+    };
+    let (in_flight, ()) = tokio::join!(second, commit);
+    assert_eq!((claimed.len(), in_flight), (8, [(webhook, 8)].into()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,9 +1,9 @@
 //! What is deleted at the moment it matches: on PostgreSQL a node may be between reading and writing. The deletion is
 //! held open until the other side waits for it.
 
-use crate::harness::{TestInbox, TestServer, TestStore, eventually};
+use crate::harness::{TestInbox, TestServer, TestStore, somebody_waits};
 use model::access::Scope;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde_json::{Value, json};
 
 /// Deletes with `sql` while `occurrence` is on its way: its answer.
@@ -14,14 +14,7 @@ async fn while_deleting(server: &TestServer, key: &str, sql: &[&str], occurrence
     }
     let answer = server.post(key, &occurrence);
     let commit = async {
-        eventually("somebody waits for the deletion", async || {
-            let sql = "SELECT COUNT(*) AS waiting FROM pg_stat_activity WHERE datname = current_database() \
-                       AND wait_event_type = 'Lock'";
-            let row =
-                server.services.store.read().query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
-            row.expect("asked").expect("a row").try_get::<i64>("", "waiting").expect("a number") > 0
-        })
-        .await;
+        somebody_waits(&server.services.store).await;
         open.commit().await.expect("committed");
     };
     tokio::join!(answer, commit).0

@@ -1,6 +1,6 @@
 //! The real binary, killed: what was answered with 202 arrives all the same.
 
-use crate::harness::{TestInbox, TestStore, pause};
+use crate::harness::{TestInbox, TestStore, eventually, pause};
 use crate::on_both;
 use crate::process::{KEY, prepare, run, serve};
 use model::time::Timestamp;
@@ -72,9 +72,7 @@ on_both! {
             accepted.extend(items);
         }
         // Some have arrived, some are in flight, some wait.
-        while inbox.received().len() < 20 {
-            pause().await;
-        }
+        eventually("some have arrived", async || inbox.received().len() >= 20).await;
         drop(first);
         assert!(inbox.received().len() < accepted.len(), "the kill came too late to prove anything");
         let _second = serve(&test);
@@ -102,16 +100,15 @@ on_both! {
         let post = post.header("content-type", "application/json").body(json!({"type": "vms", "event": "poweron"}).to_string());
         assert_eq!(post.send().await.expect("an answer").status(), 202);
         let row = async || delivery::list_newest(test.store.read(), 1).await.expect("deliveries").remove(0);
-        while row().await.attempts < 1 {
-            pause().await;
-        }
+        eventually("one attempt is made", async || row().await.attempts >= 1).await;
         let due = row().await.next_attempt_at;
         drop(first);
         let _second = serve(&test);
-        while inbox.received().len() < 2 {
+        eventually("another is made", async || {
             assert!(row().await.next_attempt_at == due || row().await.attempts > 1, "neither lost nor hastened");
-            pause().await;
-        }
+            inbox.received().len() >= 2
+        })
+        .await;
         let times: Vec<_> = inbox.received().iter().map(|one| Timestamp::parse_rfc3339(&one.time).expect("a time")).collect();
         let waited = times[1].since(times[0]);
         assert!(waited >= std::time::Duration::from_secs(5), "{waited:?}");

@@ -462,7 +462,7 @@ impl Gate {
 
 /// Waits for a condition.
 pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    for _ in 0..400 {
+    for _ in 0..1200 {
         if is_so().await {
             return;
         }

@@ -20,7 +20,16 @@ pub(crate) fn run(test: &TestStore, words: &[&str], change: impl FnOnce(&mut Com
         command.args(["--database-url", url]);
     }
     change(&mut command);
-    let done = command.output().expect("runs");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
+    for _ in 0..400 {
+        if child.try_wait().expect("asked").is_some() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    // One that should have refused to start, and serves.
+    let _ = child.kill();
+    let done = child.wait_with_output().expect("ended");
     (done.status.success(), String::from_utf8_lossy(&done.stderr).into_owned() + &String::from_utf8_lossy(&done.stdout))
 }
 

@@ -3,7 +3,7 @@
 use crate::harness::{Gate, TestServer, TestStore, eventually};
 use model::access::Scope;
 use model::delivery::Status;
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 
 /// So many deliveries in flight through one webhook each.
@@ -66,10 +66,9 @@ async fn a_full_disk_loses_nothing_and_repeats_nothing() {
     })
     .await;
     assert_eq!(post(&server, &key).await, 202);
-    let bodies = gate.bodies().len();
-    let count = server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
-    assert!(count.iter().all(|row| (row.status, row.attempts) == (Status::Sent, 1)), "{count:?}");
-    assert!(bodies >= 20);
+    // Some were accepted before it was full.
+    let accepted = server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await.len();
+    assert_all_sent_once(&server, &gate, accepted).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,9 +78,7 @@ async fn a_postgres_that_goes_away_loses_nothing_and_repeats_nothing() {
     let server = TestServer::start(test).await;
     let gate = Gate::closed().await;
     let key = in_flight(&server, &gate, 20).await;
-    let name = url.rsplit('/').find_map(|part| part.split_once('?')).map(|(name, _)| name.to_owned());
-    let name =
-        url.split('?').next().and_then(|url| url.rsplit('/').next()).map(str::to_owned).or(name).expect("a name");
+    let name = url.split('?').next().and_then(|url| url.rsplit('/').next()).expect("a name");
     let admin =
         sea_orm::Database::connect(std::env::var("HOOKWRIGHT_TEST_POSTGRES").expect("set")).await.expect("connects");
     let run = async |sql: String| admin.execute_unprepared(&sql).await.expect("done");

@@ -64,11 +64,12 @@ pub async fn open_postgres(url: &str) -> Result<Store> {
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
         .map_sqlx_postgres_opts(|options: PgConnectOptions| {
-            // A commit that was answered is on disk, whatever the server's default says.
+            // A commit that was answered is on disk, whatever the server's default says. A node that is frozen or cut
+            // off within a transaction must not keep its locks from the others.
             options
                 .application_name("hookwright")
                 .statement_cache_capacity(STATEMENTS_KEPT)
-                .options([("synchronous_commit", "on")])
+                .options([("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", "10s")])
         });
     let pool = Database::connect(options).await?;
     Ok(Store { writer: pool.clone(), reader: pool })
@@ -93,6 +94,8 @@ async fn run_missing(store: &Store) -> Result<()> {
     if connection.get_database_backend() == DbBackend::Postgres {
         // Held by a transaction of its own: freed when it ends, also when this process dies.
         let lock = connection.begin().await?;
+        // It is idle while the other connection works, however long that takes.
+        lock.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
         lock.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
         Migrator::up(connection, None).await?;
         lock.commit().await?;

@@ -335,6 +335,7 @@ pub async fn list_hanging(db: &impl ConnectionTrait) -> Result<HashSet<WebhookId
         .column(webhook::Column::Id)
         // As the index has it.
         .filter(Expr::cust("is_hanging"))
+        .filter(webhook::Column::DeletedAt.is_null())
         .into_tuple()
         .all(db)
         .await?;

@@ -157,6 +157,9 @@ on_both! {
             let shown = Statement::from_string(db.get_database_backend(), "SHOW synchronous_commit");
             let row = again.write().query_one_raw(shown).await.expect("asked").expect("a row");
             assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "on");
+            // A frozen node frees its locks, above all that of who claims.
+            let row = ask("SHOW idle_in_transaction_session_timeout").await;
+            assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "10s");
         } else {
             let row = ask("PRAGMA journal_mode").await;
             assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "wal");

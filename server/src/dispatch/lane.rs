@@ -1,8 +1,8 @@
 //! What is in flight at this worker, and what may be claimed besides: so many in all, so many of each webhook.
 //!
-//! A webhook's share is one for all workers together; which webhooks hang is in the database, and is only looked up
-//! again once a second. A delivery has a slot from its claim until its end is about to be recorded. What ends while that is written waits
-//! with its slot, so what a kill can make arrive twice is never more than a webhook's slots.
+//! A webhook's share is one for all workers together; which webhooks hang is in the database, and looked up once a
+//! second. A delivery has a slot from its claim until its end is about to be recorded. What ends while that is written
+//! waits with its slot, so what a kill can make arrive twice is never more than a webhook's slots.
 
 use crate::store::claim::Room;
 use model::id::{DeliveryId, WebhookId};

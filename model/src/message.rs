@@ -112,6 +112,10 @@ pub fn render(
                     if let Found::Absent(path) = &found {
                         out.absent.push((at, (*path).to_owned()));
                     }
+                    if escape == Escape::Json && std::mem::take(&mut place.after_backslash) {
+                        // It would take the value's first character for an escape, and the end of the string with it.
+                        out.body.push('\\');
+                    }
                     let start = out.body.len();
                     substitute(&found, escape, place.in_string, &mut out.body);
                     out.spans.push(Span { template: at..template.len() - after.len(), body: start..out.body.len() });

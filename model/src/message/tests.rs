@@ -77,6 +77,33 @@ fn hostile_names_never_change_the_structure_of_json() {
 }
 
 #[test]
+fn a_backslash_before_a_variable_stays_one_and_ends_no_string() {
+    for name in ["null,1", "\",\"admin\":true,\"x\":\"", "n", "u0022", "\\"] {
+        let text = body(r#"{"t":"\${NAME}","n":[${NAME}],"e":"\\${NAME}"}"#, Escape::Json, name);
+        let value: Value = serde_json::from_str(&text).expect("valid JSON");
+        assert_eq!(value, json!({"t": format!("\\{name}"), "n": [name], "e": format!("\\{name}")}), "{text}");
+    }
+}
+
+#[test]
+fn an_apostrophe_ends_no_attribute_and_a_random_number_is_no_negative_one() {
+    assert_eq!(body("<n a='${NAME}'/>", Escape::Xml, "x' b='y"), "<n a='x&apos; b=&apos;y'/>");
+    let variables = Variables {
+        date: "",
+        timestamp: 0,
+        name: "",
+        type_id: "",
+        event_id: "",
+        object_id: "",
+        task: "",
+        id: "",
+        data: None,
+    };
+    let most = render("${RANDOM}", Escape::Plain, &variables, &mut || u32::MAX).expect("small");
+    assert_eq!(most.body, "2147483647");
+}
+
+#[test]
 fn data_is_looked_up_by_path_and_absence_is_noted() {
     let data = json!({"disk": [{"free": 7, "label": "a\"b"}], "on": true, "none": null});
     let out = rendered(

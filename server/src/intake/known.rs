@@ -240,7 +240,7 @@ impl Known {
         &self.objects[place].tags
     }
 
-    /// Name and external id, as they stand after the group.
+    /// Name and external id, as they stand after what was staged before.
     pub(super) fn words(&self, place: usize) -> (&str, Option<&str>) {
         let object = &self.objects[place];
         (&object.name, object.external_id.as_deref())

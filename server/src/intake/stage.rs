@@ -26,6 +26,8 @@ pub(super) struct Staged {
     pub(super) source: String,
     /// Its object, by its place among the known ones.
     pub(super) object: Option<usize>,
+    /// Its name and external id when this happened: what comes later in the group may rename it.
+    pub(super) words: Option<(String, Option<String>)>,
     /// The tags that object carried when this happened.
     pub(super) tags: Vec<TagId>,
     /// What it starts, and why the rest does not.
@@ -113,6 +115,10 @@ impl Stage {
         };
         let source = occurrence.source.clone().unwrap_or_else(|| reporter.name().to_owned());
         let tags = object.map(|place| self.known.tags(place).to_vec()).unwrap_or_default();
+        let words = object.map(|place| {
+            let (name, id) = self.known.words(place);
+            (name.to_owned(), id.map(str::to_owned))
+        });
         let matched = self.rules.matched(&Facts {
             type_id: &occurrence.type_id,
             event_id: &occurrence.event_id,
@@ -132,6 +138,7 @@ impl Stage {
             occurrence: occurrence.clone(),
             source,
             object,
+            words,
             tags,
             matched,
             about_webhook,

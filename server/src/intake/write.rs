@@ -61,7 +61,7 @@ async fn claim_one_time(txn: &DatabaseTransaction, stage: &mut Stage) -> Result<
         let mut kept = Vec::with_capacity(staged.matched.fired.len());
         for (id, events) in std::mem::take(&mut staged.matched.fired) {
             let is_one_time = stage.rules.task(id).is_some_and(|(row, _)| row.task.deletes_after_running);
-            if !is_one_time || task::claim(txn, id, stage.now).await? {
+            if !is_one_time || task::claim(txn, id, true, stage.now).await? {
                 kept.push((id, events));
             } else {
                 let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
@@ -74,15 +74,15 @@ async fn claim_one_time(txn: &DatabaseTransaction, stage: &mut Stage) -> Result<
 }
 
 fn occurrence_row(stage: &Stage, staged: &Staged, started: u32, revision_mark: i64) -> NewOccurrence {
-    let words = staged.object.map(|place| stage.known.words(place));
+    let words = staged.words.as_ref();
     let tags = (!staged.tags.is_empty()).then(|| serde_json::to_string(&staged.tags).unwrap_or_default());
     NewOccurrence {
         uuid: staged.uuid,
         type_id: staged.occurrence.type_id.clone(),
         event_id: staged.occurrence.event_id.clone(),
         object_id: staged.object.and_then(|place| stage.known.id(place)),
-        object_external_id: words.and_then(|(_, id)| id.map(str::to_owned)),
-        object_name: words.map(|(name, _)| name.to_owned()),
+        object_external_id: words.and_then(|(_, id)| id.clone()),
+        object_name: words.map(|(name, _)| name.clone()),
         external_id: staged.occurrence.external_id.clone(),
         source: staged.source.clone(),
         occurred_at: staged.occurrence.time,
@@ -125,13 +125,13 @@ async fn start_runs(
         let hold = stage.rules.hold(webhook_id);
         let Some((task, webhook)) = stage.rules.task(one.task_id) else { continue };
         let staged = &stage.staged[one.staged];
-        let words = staged.object.map(|place| stage.known.words(place));
+        let words = staged.words.as_ref();
         let subject = Subject {
             type_id: &staged.occurrence.type_id,
             event_id: &staged.occurrence.event_id,
             object_id: staged.object.and_then(|place| stage.known.id(place)),
-            object_name: words.map(|(name, _)| name),
-            object_external_id: words.and_then(|(_, id)| id),
+            object_name: words.map(|(name, _)| name.as_str()),
+            object_external_id: words.and_then(|(_, id)| id.as_deref()),
             data: staged.occurrence.data.as_ref(),
             depth: staged.depth,
         };

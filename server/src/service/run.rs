@@ -41,7 +41,7 @@ impl Services {
         let now = self.clock.now();
         let txn = self.store.begin().await.map_err(broken)?;
         let row = task::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
-        if row.task.deletes_after_running && !task::claim(&txn, id, now).await.map_err(broken)? {
+        if row.task.deletes_after_running && !task::claim(&txn, id, false, now).await.map_err(broken)? {
             let words = "This task is deleted after running, and is running already.";
             return Err(AppError::new(Code::Conflict, words));
         }

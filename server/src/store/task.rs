@@ -123,15 +123,17 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
     Ok(task::Entity::find().order_by_asc(task::Column::Name).all(db).await?.into_iter().map(Row::from).collect())
 }
 
-/// Claims a task that is deleted after running for its one run; answers whether nobody had.
-pub async fn claim(db: &impl ConnectionTrait, id: TaskId, now: Timestamp) -> Result<bool> {
-    let done = task::Entity::update_many()
+/// Claims a task that is deleted after running for its one run; answers whether nobody had. An event claims it only while
+/// it is enabled, which a failed run may just have ended; a person also when it is not.
+pub async fn claim(db: &impl ConnectionTrait, id: TaskId, is_by_event: bool, now: Timestamp) -> Result<bool> {
+    let mut claim = task::Entity::update_many()
         .col_expr(task::Column::ClaimedAt, Expr::value(now.0))
         .filter(task::Column::Id.eq(id.0))
-        .filter(task::Column::ClaimedAt.is_null())
-        .exec(db)
-        .await?;
-    Ok(done.rows_affected == 1)
+        .filter(task::Column::ClaimedAt.is_null());
+    if is_by_event {
+        claim = claim.filter(task::Column::IsEnabled.eq(true));
+    }
+    Ok(claim.exec(db).await?.rows_affected == 1)
 }
 
 /// Ends the one run of a task that is deleted after running, begun at `claimed_at`: a success deletes task and events, a
@@ -143,6 +145,8 @@ pub async fn finish_claimed(
     has_succeeded: bool,
     now: Timestamp,
 ) -> Result<()> {
+    // Before it is read: somebody may be saving it as one that stays.
+    revision::take_turn(db).await?;
     let Some(found) = task::Entity::find_by_id(id.0)
         .filter(task::Column::ClaimedAt.eq(claimed_at.0))
         .filter(task::Column::DeletesAfterRunning.eq(true))
@@ -151,7 +155,6 @@ pub async fn finish_claimed(
     else {
         return Ok(());
     };
-    revision::take_turn(db).await?;
     if has_succeeded {
         for row in super::event::list_starting(db, id).await? {
             super::event::delete(db, row.id, now).await?;

@@ -62,6 +62,22 @@ on_both! {
         assert_eq!(reasons, [json!({}), json!({}), json!({"other_object": 2, "event_disabled": 1})]);
     }
 
+    async fn a_message_has_the_name_of_its_own_occurrence_whatever_the_next_one_says(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+        server.event(server.task("t", webhook, "${NAME}", false).await).await;
+        let named = |name: &str| json!({"type": "vms", "event": "poweron", "object": {"id": "a", "name": name}});
+        server.post(&key, &json!([named("web"), named("web-02")])).await;
+        server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
+        let mut bodies: Vec<_> = inbox.received().into_iter().map(|one| one.body).collect();
+        bodies.sort_unstable();
+        assert_eq!(bodies, ["\"web\"", "\"web-02\""]);
+        let names: Vec<_> = occurrences(&server).await.into_iter().filter_map(|row| row.object_name).collect();
+        assert_eq!(names, ["web", "web-02"]);
+    }
+
     async fn numbers_are_sent_digit_by_digit_as_they_were_reported(test: TestStore) {
         let server = TestServer::start(test).await;
         let inbox = TestInbox::start().await;

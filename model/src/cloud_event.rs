@@ -87,7 +87,8 @@ fn parse_item(item: &Value, path: &str, errors: &mut FieldErrors) -> Option<Occu
     }
     let data = members.get("data").or_else(|| members.get("data_base64")).filter(|data| !data.is_null()).cloned();
     let (type_id, event_id) = kind?;
-    let object = subject.map(|subject| ObjectReference { external_id: Some(subject), name: None, tags: None });
+    let object =
+        subject.map(|subject| ObjectReference { external_id: Some(subject), name: None, tags: None, is_subject: true });
     Some(Occurrence { type_id, event_id, object, external_id, source, time, data })
 }
 

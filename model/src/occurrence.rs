@@ -41,6 +41,9 @@ pub struct ObjectReference {
     /// The tags it carries from now on, as `Category/tag`; absent changes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    /// It is a CloudEvent's subject, which may as well be the name of an object that has an id.
+    #[serde(skip)]
+    pub is_subject: bool,
 }
 
 impl Occurrence {
@@ -116,7 +119,7 @@ pub(crate) fn parse_object_members(
         errors.add(path.trim_end_matches('.'), "An object needs an id or a name.");
         return None;
     }
-    Some(ObjectReference { external_id, name, tags })
+    Some(ObjectReference { external_id, name, tags, is_subject: false })
 }
 
 fn read_tags(members: &Map<String, Value>, path: &str, errors: &mut FieldErrors) -> Option<Vec<String>> {

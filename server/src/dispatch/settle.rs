@@ -133,7 +133,12 @@ async fn move_breaker(
     let occurrence = Occurrence {
         type_id: WEBHOOKS.to_owned(),
         event_id: event_id.to_owned(),
-        object: Some(ObjectReference { external_id: Some(id.to_string()), name: Some(moved.name.clone()), tags: None }),
+        object: Some(ObjectReference {
+            external_id: Some(id.to_string()),
+            name: Some(moved.name.clone()),
+            tags: None,
+            is_subject: false,
+        }),
         external_id: None,
         source: None,
         time: Some(now),

@@ -162,9 +162,13 @@ impl Known {
         let name = reference.name.as_deref().or(reference.external_id.as_deref()).unwrap_or_default();
         let is_words = !self.types.contains(type_id);
         let mut found = if is_words { Vec::new() } else { find(&self.by_name, name) };
-        if reference.external_id.is_some() {
+        if reference.external_id.is_some() && !reference.is_subject {
             // A reference with an id never takes over an object that has another one.
             found.retain(|place| self.objects[*place].external_id.is_none());
+        }
+        if found.len() > 1 {
+            // One that is there is meant, rather than one that is gone and had the name before.
+            found.retain(|place| !self.objects[*place].is_gone);
         }
         match found.as_slice() {
             [] => Ok(self.add(Object {

@@ -71,6 +71,7 @@ pub fn occurrence(event_id: &str, account: Option<&Viewer>, typed: &str) -> Occu
         external_id: Some(account.id.to_string()),
         name: Some(account.name.clone()),
         tags: None,
+        is_subject: false,
     };
     Occurrence {
         type_id: USERS.to_owned(),

@@ -101,6 +101,7 @@ pub async fn make(services: &Services, receiver: &str) -> Result<(), AppError> {
                 external_id: Some((*id).to_owned()),
                 name: Some((*name).to_owned()),
                 tags: Some(tags.iter().map(|tag| (*tag).to_owned()).collect()),
+                is_subject: false,
             })
             .collect();
         services.write_inventory(type_id, &objects, false).await?;
@@ -153,7 +154,7 @@ pub async fn make_something_happen(services: &Services, intake: &Intake) -> Resu
     let occurrence = Occurrence {
         type_id: type_id.to_owned(),
         event_id: event_id.to_owned(),
-        object: Some(ObjectReference { external_id: Some(id.to_owned()), name: None, tags: None }),
+        object: Some(ObjectReference { external_id: Some(id.to_owned()), name: None, tags: None, is_subject: false }),
         external_id: None,
         source: Some("demo".to_owned()),
         time: Some(services.clock.now()),

@@ -75,6 +75,29 @@ on_both! {
         assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("object.name")));
         assert_eq!(server.post(&key, &about(json!({"id": "a"}))).await.0, 202);
     }
+
+    async fn a_cloud_events_subject_is_an_id_or_else_a_unique_name(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
+        let put = json!([{"id": "vm-101", "name": "web-01"}, {"id": "vm-102", "name": "db"}, {"id": "vm-103", "name": "db"}]);
+        assert_eq!(server.call("PUT", "/api/v1/inventory/vms", &key, Some(&put)).await.0, 200);
+        let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;
+        let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+        let web = objects.iter().find(|object| object.name == "web-01").expect("there").id.to_string();
+        let task = server.task("t", webhook, "", false).await;
+        server.event_of(task, |draft| draft.object = web).await;
+        let about = async |subject: &str| {
+            let event = json!({"specversion": "1.0", "id": subject, "source": "/dc", "type": "vms.poweron", "subject": subject});
+            let (code, answer) = status(&server, Some(&key), "application/cloudevents+json", event.to_string()).await;
+            (code, answer["occurrences"][0]["tasks_started"].clone())
+        };
+        assert_eq!(about("web-01").await, (202, json!(1)));
+        assert_eq!(about("vm-101").await, (202, json!(1)));
+        assert_eq!(about("db").await.0, 422, "two have this name");
+        assert_eq!(about("new").await, (202, json!(0)));
+        let after = server.services.backend().inventory.list_objects().await.expect("objects");
+        assert_eq!(after.len(), objects.len() + 1);
+    }
 }
 
 on_both! {

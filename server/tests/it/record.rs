@@ -74,8 +74,8 @@ on_both! {
         let mut bodies: Vec<_> = inbox.received().into_iter().map(|one| one.body).collect();
         bodies.sort_unstable();
         assert_eq!(bodies, ["\"web\"", "\"web-02\""]);
-        let names: Vec<_> = occurrences(&server).await.into_iter().filter_map(|row| row.object_name).collect();
-        assert_eq!(names, ["web", "web-02"]);
+        let recorded: Vec<_> = occurrences(&server).await.into_iter().filter_map(|row| row.object_name).collect();
+        assert_eq!(recorded, ["web", "web-02"]);
     }
 
     async fn numbers_are_sent_digit_by_digit_as_they_were_reported(test: TestStore) {

@@ -124,11 +124,12 @@ pub async fn claim(
         room.after.0.into(),
         group::json_ids(room.busy.iter().map(|one| one.0.0)),
     ];
-    values.extend((1..room.per_webhook).map(of));
+    values.extend((1..=room.per_webhook).map(of));
     let not_busy = format!("AND n.id NOT IN (SELECT b.id FROM {} b)", group::ids_in("$7", is_postgres));
     let idle = ["after_last", "up_to_last"].map(|turns| oldest_of(turns, &not_busy, "$5", is_postgres));
     // By what is left, not one by one: the text stays the same, and SQLite joins 500 parts at most.
-    let busy = (1..room.per_webhook).map(|left| {
+    // Up to all of it: a webhook that hangs has nothing in flight, and is not among the others.
+    let busy = (1..=room.per_webhook).map(|left| {
         let webhooks = group::ids_in(&format!("${}", 7 + left), is_postgres);
         oldest_of(&webhooks, "", &left.to_string(), is_postgres)
     });

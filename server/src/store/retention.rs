@@ -88,10 +88,10 @@ pub async fn delete_empty_runs(db: &impl ConnectionTrait, oldest: Timestamp) -> 
     delete(db, sql, [oldest.0.into(), STEP.into()]).await
 }
 
-/// Removes occurrences that were received before `oldest` and have no runs.
+/// Removes occurrences that were received before `oldest`, have started something and have no runs any more.
 pub async fn delete_occurrences(db: &impl ConnectionTrait, oldest: Timestamp) -> Result<Step> {
     let sql = "DELETE FROM occurrence WHERE id IN (SELECT id FROM occurrence WHERE received_at < $1 \
-               AND NOT EXISTS (SELECT 1 FROM run WHERE run.occurrence_id = occurrence.id) LIMIT $2)";
+               AND tasks_started > 0 AND NOT EXISTS (SELECT 1 FROM run WHERE run.occurrence_id = occurrence.id) LIMIT $2)";
     delete(db, sql, [oldest.0.into(), STEP.into()]).await
 }
 

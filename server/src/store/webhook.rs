@@ -312,10 +312,18 @@ pub async fn find(db: &impl ConnectionTrait, id: WebhookId) -> Result<Option<Row
     row.map(Row::try_from).transpose()
 }
 
-/// The webhooks with these ids, also deleted ones: deliveries still refer to them.
+/// The webhooks with these ids, also deleted ones: deliveries still refer to them. One that cannot be read is left out:
+/// the others must not wait for it.
 pub async fn find_many(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<HashMap<WebhookId, Row>> {
     let rows = webhook::Entity::find().filter(webhook::Column::Id.is_in(ids)).all(db).await?;
-    rows.into_iter().map(|row| Row::try_from(row).map(|row| (row.id, row))).collect()
+    let read = |row| match Row::try_from(row) {
+        Ok(row) => Some((row.id, row)),
+        Err(error) => {
+            tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "a webhook cannot be read");
+            None
+        }
+    };
+    Ok(rows.into_iter().filter_map(read).collect())
 }
 
 /// All webhooks, by name.

@@ -82,6 +82,18 @@ on_both! {
         assert_each_once(&gate, 20);
     }
 
+    async fn a_webhook_that_hangs_gets_its_slot_where_each_has_only_one(test: TestStore) {
+        let gate = Gate::closed().await;
+        let id = webhooks(&test.store, &gate.url, 1).await[0];
+        let breaker = Breaker { failures: 1, is_hanging: true, open: None };
+        hold::save_breaker(test.store.write(), id, &breaker).await.expect("saved");
+        queue(&test.store, &[id], 2).await;
+        gate.answer(2);
+        let server = TestServer::start_limited(test, local(), 1).await;
+        all_sent(&server.services.store).await;
+        assert_eq!(gate.most(), 1);
+    }
+
     async fn any_number_of_hanging_webhooks_leaves_slots_free_after_a_start(test: TestStore) {
         let gate = Gate::closed().await;
         let hanging = webhooks(&test.store, &gate.url, 80).await;

@@ -188,7 +188,7 @@ impl Dispatcher {
         let mut missing: Vec<_> = claimed.iter().filter(|one| !is_known(one)).map(|one| one.webhook_id().0).collect();
         missing.sort_unstable();
         missing.dedup();
-        let read = if missing.is_empty() { HashMap::new() } else { webhook::find_many(&txn, missing).await? };
+        let read = if missing.is_empty() { HashMap::new() } else { webhook::find_readable(&txn, missing).await? };
         // Where something was claimed and something has ended, the next turn is near.
         let due = if claimed.is_empty() || group.is_empty() { claim::next_due(&txn).await? } else { None };
         txn.commit().await?;

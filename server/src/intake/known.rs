@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// An object as it is known now.
 #[derive(Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact")]
 struct Object {
     /// None until it is written.
     id: Option<ObjectId>,
@@ -23,8 +22,6 @@ struct Object {
     is_changed: bool,
     tags: Vec<TagId>,
     has_new_tags: bool,
-    /// Its type has no objects: only the words of who reported it, kept with the occurrence.
-    is_words: bool,
 }
 
 /// Type and external id, or type and name.
@@ -82,8 +79,7 @@ impl Known {
             let tags = tags.remove(&row.id).unwrap_or_default();
             (row, tags)
         });
-        let known = Self::from_rows(txn, rows.collect(), true).await?;
-        Ok(Self { types: std::sync::Arc::new([type_id.to_owned()].into()), ..known })
+        Self::from_rows(txn, rows.collect(), true).await
     }
 
     async fn from_rows(
@@ -106,7 +102,6 @@ impl Known {
                 is_changed: false,
                 tags,
                 has_new_tags: false,
-                is_words: false,
             });
         }
         Ok(known)
@@ -114,10 +109,6 @@ impl Known {
 
     fn add(&mut self, object: Object) -> usize {
         let place = self.objects.len();
-        if object.is_words {
-            self.objects.push(object);
-            return place;
-        }
         if let Some(id) = &object.external_id {
             self.by_external_id.entry((object.type_id.clone(), id.clone())).or_default().push(place);
         }
@@ -127,8 +118,7 @@ impl Known {
     }
 
     /// Finds the object that is meant, by external id first, then by a unique name; makes or renames it, and has it
-    /// carry the given tags if `may_tag`. Of a type without objects only the words are kept. `path` leads to the
-    /// object's members.
+    /// carry the given tags if `may_tag`. `path` leads to the object's members.
     ///
     /// # Errors
     /// The member that is ambiguous, or names a tag there is not.
@@ -139,10 +129,7 @@ impl Known {
         may_tag: bool,
         path: &str,
     ) -> Result<usize, FieldErrors> {
-        let tags = match &reference.tags {
-            Some(tags) if may_tag => Some(self.find_tags(type_id, tags, path)?),
-            _ => None,
-        };
+        let tags = self.tags_of(type_id, reference, may_tag, path)?;
         let place = self.find_or_add(type_id, reference, path)?;
         self.update(place, reference);
         if let Some(tags) = tags.filter(|tags| *tags != self.objects[place].tags) {
@@ -150,6 +137,26 @@ impl Known {
             self.objects[place].has_new_tags = true;
         }
         Ok(place)
+    }
+
+    /// Whether this type has objects, if it was asked for. Of one that has none only the words are kept.
+    pub(super) fn has_objects(&self, type_id: &str) -> bool {
+        self.types.contains(type_id)
+    }
+
+    /// The tags that a reference brings, if it may.
+    ///
+    /// # Errors
+    /// It names a tag there is not, or one for other types.
+    pub(super) fn tags_of(
+        &self,
+        type_id: &str,
+        reference: &ObjectReference,
+        may_tag: bool,
+        path: &str,
+    ) -> Result<Option<Vec<TagId>>, FieldErrors> {
+        let tags = reference.tags.as_ref().filter(|_| may_tag);
+        tags.map(|tags| self.find_tags(type_id, tags, path)).transpose()
     }
 
     fn find_or_add(&mut self, type_id: &str, reference: &ObjectReference, path: &str) -> Result<usize, FieldErrors> {
@@ -160,8 +167,7 @@ impl Known {
             return Ok(place);
         }
         let name = reference.name.as_deref().or(reference.external_id.as_deref()).unwrap_or_default();
-        let is_words = !self.types.contains(type_id);
-        let mut found = if is_words { Vec::new() } else { find(&self.by_name, name) };
+        let mut found = find(&self.by_name, name);
         if reference.external_id.is_some() && !reference.is_subject {
             // A reference with an id never takes over an object that has another one.
             found.retain(|place| self.objects[*place].external_id.is_none());
@@ -180,7 +186,6 @@ impl Known {
                 is_changed: false,
                 tags: Vec::new(),
                 has_new_tags: false,
-                is_words,
             })),
             [place] => Ok(*place),
             _ => {
@@ -213,9 +218,6 @@ impl Known {
 
     fn update(&mut self, place: usize, reference: &ObjectReference) {
         let object = &mut self.objects[place];
-        if object.is_words {
-            return;
-        }
         let type_id = object.type_id.clone();
         // Whoever names an object that was gone has seen it again.
         object.is_changed |= std::mem::take(&mut object.is_gone);
@@ -234,7 +236,7 @@ impl Known {
         }
     }
 
-    /// The id of an object that is stored. A new one cannot be named by any event yet, and mere words never are.
+    /// The id of an object that is stored already. A new one cannot be named by any event yet.
     pub fn id(&self, place: usize) -> Option<ObjectId> {
         self.objects[place].id
     }
@@ -250,16 +252,15 @@ impl Known {
         (&object.name, object.external_id.as_deref())
     }
 
-    /// Writes what is new or changed; afterwards every object has its id, but for mere words.
+    /// Writes what is new or changed; afterwards every object has its id.
     pub async fn write(&mut self, txn: &DatabaseTransaction, now: Timestamp) -> Result<(), store::Error> {
-        let new =
-            self.objects.iter().filter(|object| object.id.is_none() && !object.is_words).map(|object| NewObject {
-                type_id: object.type_id.clone(),
-                external_id: object.external_id.clone(),
-                name: object.name.clone(),
-            });
+        let new = self.objects.iter().filter(|object| object.id.is_none()).map(|object| NewObject {
+            type_id: object.type_id.clone(),
+            external_id: object.external_id.clone(),
+            name: object.name.clone(),
+        });
         let mut ids = object::insert_many(txn, new.collect(), now).await?.into_iter();
-        for object in self.objects.iter_mut().filter(|object| !object.is_words) {
+        for object in &mut self.objects {
             match object.id {
                 None => object.id = ids.next(),
                 Some(id) if object.is_changed => {

@@ -10,7 +10,7 @@ use model::catalog::is_own;
 use model::field_error::FieldErrors;
 use model::id::{TagId, WebhookId};
 use model::matching::Facts;
-use model::occurrence::Occurrence;
+use model::occurrence::{ObjectReference, Occurrence};
 use model::time::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +18,9 @@ use uuid::Uuid;
 
 /// Said where a key without the scope `inventory` sends tags.
 const TAGS_IGNORED: &str = "object.tags were ignored: this key does not have the scope inventory.";
+
+/// What an object is called, and its external id.
+type Words = (String, Option<String>);
 
 /// An occurrence ready to be written.
 pub(super) struct Staged {
@@ -27,7 +30,7 @@ pub(super) struct Staged {
     /// Its object, by its place among the known ones.
     pub(super) object: Option<usize>,
     /// Its name and external id when this happened: what comes later in the group may rename it.
-    pub(super) words: Option<(String, Option<String>)>,
+    pub(super) words: Option<Words>,
     /// The tags that object carried when this happened.
     pub(super) tags: Vec<TagId>,
     /// What it starts, and why the rest does not.
@@ -101,13 +104,9 @@ impl Stage {
         {
             return Ok(slot);
         }
-        let object = match &occurrence.object {
-            Some(reference) => {
-                let path = format!("{path}object.");
-                let found = self.known.resolve(&occurrence.type_id, reference, reporter.may_tag(), &path);
-                Some(found.map_err(Error::Invalid)?)
-            }
-            None => None,
+        let (object, words) = match &occurrence.object {
+            Some(reference) => self.find_object(&occurrence.type_id, reference, reporter.may_tag(), path)?,
+            None => (None, None),
         };
         let (about_webhook, depth) = match reporter {
             Reporter::Inside { about_webhook, depth, .. } => (*about_webhook, *depth),
@@ -115,10 +114,6 @@ impl Stage {
         };
         let source = occurrence.source.clone().unwrap_or_else(|| reporter.name().to_owned());
         let tags = object.map(|place| self.known.tags(place).to_vec()).unwrap_or_default();
-        let words = object.map(|place| {
-            let (name, id) = self.known.words(place);
-            (name.to_owned(), id.map(str::to_owned))
-        });
         let matched = self.rules.matched(&Facts {
             type_id: &occurrence.type_id,
             event_id: &occurrence.event_id,
@@ -146,6 +141,26 @@ impl Stage {
             identity,
         });
         Ok(Slot::New(place, notes))
+    }
+
+    /// The object that is meant, and its words; of a type without objects the words alone, as they were reported.
+    fn find_object(
+        &mut self,
+        type_id: &str,
+        reference: &ObjectReference,
+        may_tag: bool,
+        path: &str,
+    ) -> Result<(Option<usize>, Option<Words>), Error> {
+        let path = format!("{path}object.");
+        if !self.known.has_objects(type_id) {
+            self.known.tags_of(type_id, reference, may_tag, &path).map_err(Error::Invalid)?;
+            let id = reference.external_id.clone();
+            let name = reference.name.clone().or_else(|| id.clone()).unwrap_or_default();
+            return Ok((None, Some((name, id))));
+        }
+        let place = self.known.resolve(type_id, reference, may_tag, &path).map_err(Error::Invalid)?;
+        let (name, id) = self.known.words(place);
+        Ok((Some(place), Some((name.to_owned(), id.map(str::to_owned)))))
     }
 
     fn find_repeat(

@@ -98,8 +98,7 @@ impl Rules {
         }
         // A block that carries IPv4 is as reserved, and as public, as what it carries.
         let judged = if inside.is_empty() { vec![ip] } else { inside };
-        let is_private_block = self.policy == Policy::Internet && is_private(ip) && !self.is_allowed(ip);
-        if is_private_block {
+        if self.policy == Policy::Internet && is_private(ip) && !self.is_allowed(ip) {
             return Err(Refusal::Private);
         }
         judged.into_iter().try_for_each(|one| self.judge(one, ip))

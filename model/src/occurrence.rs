@@ -115,7 +115,8 @@ pub(crate) fn parse_object_members(
     let external_id = read_optional(members, "id", path, errors);
     let name = read_optional(members, "name", path, errors);
     let tags = read_tags(members, path, errors);
-    if external_id.is_none() && name.is_none() && !members.contains_key("id") && !members.contains_key("name") {
+    let is_absent = |member: &str| members.get(member).is_none_or(Value::is_null);
+    if is_absent("id") && is_absent("name") {
         errors.add(path.trim_end_matches('.'), "An object needs an id or a name.");
         return None;
     }
@@ -218,6 +219,7 @@ mod tests {
             (json!({"type": "vms", "event": "poweron", "objects": {}}), vec!["objects"]),
             (json!({"type": "vms", "event": "poweron", "object": "web"}), vec!["object"]),
             (json!({"type": "vms", "event": "poweron", "object": {}}), vec!["object"]),
+            (json!({"type": "vms", "event": "poweron", "object": {"id": null, "name": null}}), vec!["object"]),
             (json!({"type": "vms", "event": "poweron", "object": {"id": "a", "tags": "x"}}), vec!["object.tags"]),
             (json!({"type": "vms", "event": "poweron", "object": {"id": "a", "tags": ["x"]}}), vec!["object.tags"]),
             (json!({"type": "vms", "event": "poweron", "object": {"id": 7}}), vec!["object.id"]),

@@ -184,6 +184,31 @@ on_both! {
         assert_eq!(inbox.received().len(), 1);
     }
 
+    async fn a_webhook_that_cannot_be_read_stops_no_other_and_loses_nothing_unseen(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        for (name, event) in [("good", "poweron"), ("damaged", "poweroff")] {
+            let webhook = server.webhook(name, &inbox.url, |_| ()).await;
+            let task = server.task(name, webhook, "", false).await;
+            server.event_of(task, |draft| draft.event = format!("vms.{event}")).await;
+            server.services.backend().webhooks.pause(webhook).await.expect("paused");
+        }
+        let report = async |event: &str| server.post(&key, &json!({"type": "vms", "event": event})).await.0;
+        assert_eq!((report("poweroff").await, report("poweron").await), (202, 202));
+        // As an earlier or a later version might see it.
+        let damage = "UPDATE webhook SET method = 'BREW' WHERE name = 'damaged'";
+        let db = server.services.store.write();
+        db.execute_unprepared(damage).await.expect("damaged");
+        db.execute_unprepared("UPDATE webhook SET paused_at = NULL").await.expect("resumed");
+        server.services.bell.notify_one();
+        let rows = server.deliveries_until(|rows| rows.len() == 2 && rows.iter().any(|row| row.status == Status::Sent)).await;
+        assert_eq!(rows.iter().find(|row| row.status == Status::Sent).map(|row| row.task.as_str()), Some("good"));
+        // What cannot be queued is not accepted.
+        assert_eq!(report("poweroff").await, 500);
+        assert_eq!(report("poweron").await, 202);
+    }
+
     async fn whatever_a_receiver_answers_can_be_recorded(test: TestStore) {
         let server = TestServer::start(test).await;
         let key = server.key("dc", &[Scope::Ingest]).await;

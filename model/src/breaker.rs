@@ -21,7 +21,7 @@ pub struct Breaker {
     pub failures: u32,
     /// Set while it is open.
     pub open: Option<Open>,
-    /// The last attempt timed out: until an answer comes, one delivery at a time is enough.
+    /// The last attempt timed out: until an answer comes in time, one delivery at a time is enough.
     pub is_hanging: bool,
 }
 
@@ -49,6 +49,17 @@ pub enum Change {
     Closed,
 }
 
+/// How an attempt ended, as far as that says something about the receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// No 2xx.
+    pub has_failed: bool,
+    /// The time was up before the answer was there, or before it was whole.
+    pub has_timed_out: bool,
+    /// When it began.
+    pub started_at: Timestamp,
+}
+
 /// Whether a failure with this code says something about the receiver.
 pub fn counts(code: ErrorCode) -> bool {
     !matches!(code, ErrorCode::TooLarge | ErrorCode::Header | ErrorCode::HoldFull | ErrorCode::Internal)
@@ -60,14 +71,19 @@ impl Breaker {
         *self == Self::default()
     }
 
-    /// Takes note of an attempt that ended now: with 2xx, or with a code that [`counts`].
-    pub fn after_attempt(&mut self, failed: Option<ErrorCode>, now: Timestamp) -> Change {
-        let Some(code) = failed else {
+    /// Whether a probe is under way.
+    pub fn is_probing(&self) -> bool {
+        self.open.is_some_and(|open| open.is_probing)
+    }
+
+    /// Takes note of an attempt that ended now.
+    pub fn after_attempt(&mut self, ending: Ending, now: Timestamp) -> Change {
+        if !ending.has_failed {
             let was_open = self.open.is_some();
-            *self = Self::default();
+            *self = Self { is_hanging: ending.has_timed_out, ..Self::default() };
             return if was_open { Change::Closed } else { Change::None };
-        };
-        self.is_hanging = code == ErrorCode::Timeout;
+        }
+        self.is_hanging = ending.has_timed_out;
         self.failures = self.failures.saturating_add(1);
         match &mut self.open {
             None if self.failures >= FAILURES => {
@@ -76,13 +92,21 @@ impl Breaker {
                 Change::Opened
             }
             // What was in flight when it opened changes nothing; only a probe's failure makes the next one wait longer.
-            Some(open) if open.is_probing => {
+            Some(open) if open.is_probing && ending.started_at >= open.since => {
                 open.wait = (open.wait * 2).min(LONGEST_WAIT);
                 open.probe_at = now.after(open.wait);
                 open.is_probing = false;
                 Change::None
             }
             _ => Change::None,
+        }
+    }
+
+    /// Mends what a clock that was set back has left in the future. Nothing waits longer than it would have.
+    pub fn pull_in(&mut self, now: Timestamp) {
+        if let Some(open) = &mut self.open {
+            open.since = open.since.min(now);
+            open.probe_at = open.probe_at.min(now.after(LONGEST_WAIT));
         }
     }
 
@@ -104,7 +128,8 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_000_000);
-    const FAILED: Option<ErrorCode> = Some(ErrorCode::Status);
+    const SENT: Ending = Ending { has_failed: false, has_timed_out: false, started_at: NOW };
+    const FAILED: Ending = Ending { has_failed: true, ..SENT };
 
     fn opened() -> Breaker {
         let mut breaker = Breaker::default();
@@ -121,24 +146,20 @@ mod tests {
             for _ in 0..FAILURES - 1 {
                 assert_eq!(breaker.after_attempt(FAILED, NOW), Change::None);
             }
-            assert_eq!(breaker.after_attempt(None, NOW), Change::None);
+            assert_eq!(breaker.after_attempt(SENT, NOW), Change::None);
         }
         assert!(breaker.is_at_rest());
     }
 
     #[test]
-    fn it_hangs_from_a_timeout_until_any_answer() {
+    fn it_hangs_from_a_timeout_until_any_answer_in_time() {
         let mut breaker = Breaker::default();
-        for (failed, is_hanging) in [
-            (Some(ErrorCode::Timeout), true),
-            (FAILED, false),
-            (Some(ErrorCode::Timeout), true),
-            (Some(ErrorCode::Timeout), true),
-            (None, false),
-        ] {
-            breaker.after_attempt(failed, NOW);
-            assert_eq!(breaker.is_hanging, is_hanging, "{failed:?}");
+        for (has_failed, has_timed_out) in [(true, true), (true, false), (true, true), (false, true), (false, false)] {
+            breaker.after_attempt(Ending { has_failed, has_timed_out, ..SENT }, NOW);
+            assert_eq!(breaker.is_hanging, has_timed_out, "{has_failed}");
+            assert_eq!(breaker.failures == 0, !has_failed, "a slow answer is one");
         }
+        assert!(breaker.is_at_rest());
     }
 
     #[test]
@@ -156,16 +177,36 @@ mod tests {
             assert_eq!(breaker.after_attempt(FAILED, now), Change::None);
         }
         assert_eq!(waits, [30, 60, 120, 240, 480, 900, 900, 900]);
-        assert_eq!(breaker.after_attempt(None, now), Change::Closed);
+        assert_eq!(breaker.after_attempt(SENT, now), Change::Closed);
         assert!(breaker.is_at_rest());
     }
 
     #[test]
-    fn what_was_in_flight_when_it_opened_does_not_put_the_probe_off() {
+    fn what_was_in_flight_when_it_opened_neither_puts_the_probe_off_nor_counts_as_one() {
         let mut breaker = opened();
+        let straggler = Ending { started_at: Timestamp(NOW.0 - 1), ..FAILED };
         let before = breaker.open;
-        assert_eq!(breaker.after_attempt(FAILED, NOW.after(Duration::from_secs(5))), Change::None);
+        assert_eq!(breaker.after_attempt(straggler, NOW.after(Duration::from_secs(5))), Change::None);
         assert_eq!(breaker.open, before);
+        let due = NOW.after(FIRST_WAIT);
+        assert!(breaker.start_probe(due, Duration::from_mins(1)));
+        let before = breaker.open;
+        assert_eq!(breaker.after_attempt(straggler, due.after(Duration::from_secs(5))), Change::None);
+        assert_eq!(breaker.open, before, "the probe is still under way");
+        breaker.after_attempt(Ending { started_at: due, ..FAILED }, due);
+        assert_eq!(breaker.open.map(|open| open.wait), Some(FIRST_WAIT * 2));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_put_the_probe_off() {
+        let mut breaker = opened();
+        let yesterday = Timestamp(NOW.0 - 86_400_000);
+        breaker.pull_in(yesterday);
+        let open = breaker.open.expect("open");
+        assert_eq!((open.since, open.probe_at), (yesterday, yesterday.after(LONGEST_WAIT)));
+        let before = breaker;
+        breaker.pull_in(NOW);
+        assert_eq!(breaker, before);
     }
 
     #[test]

@@ -55,9 +55,10 @@ impl Ended {
         }
     }
 
-    fn has_timed_out(&self) -> bool {
-        let Self::Attempted(settlement) = self else { return false };
-        matches!(settlement.attempted.outcome, Outcome::Failed { code: ErrorCode::Timeout, .. })
+    /// Whether the receiver hangs, if this says so.
+    fn is_hanging(&self) -> Option<bool> {
+        let Self::Attempted(settlement) = self else { return None };
+        settlement.ending().map(|ending| ending.has_timed_out)
     }
 }
 

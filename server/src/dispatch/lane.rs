@@ -25,8 +25,9 @@ pub(super) struct Lanes {
     webhooks: HashMap<WebhookId, Lane>,
     /// What was claimed and is not recorded yet.
     leased: HashSet<DeliveryId>,
-    /// The webhook whose turn was last, among those with nothing in flight.
+    /// The webhook whose turn was last: among those with nothing in flight, and among the others.
     last: WebhookId,
+    last_busy: WebhookId,
     /// Whether those with something in flight come first this time: each time the others.
     is_busy_first: bool,
 }
@@ -48,6 +49,7 @@ impl Lanes {
             webhooks: HashMap::new(),
             leased: HashSet::new(),
             last: WebhookId(0),
+            last_busy: WebhookId(0),
             is_busy_first: false,
         }
     }
@@ -61,13 +63,15 @@ impl Lanes {
             (*id, slots.saturating_sub(lane.in_flight + elsewhere.get(id).copied().unwrap_or_default()))
         };
         let only_elsewhere = elsewhere.iter().filter(|(id, _)| !self.webhooks.contains_key(id));
-        let busy = self.webhooks.iter().map(left);
+        let only_elsewhere = only_elsewhere.map(|(id, count)| (*id, self.per_webhook.saturating_sub(*count)));
+        let mut busy: Vec<_> = self.webhooks.iter().map(left).chain(only_elsewhere).collect();
+        busy.sort_unstable();
+        let turn = busy.partition_point(|(id, _)| *id <= self.last_busy);
+        busy.rotate_left(turn);
         Room {
             total: (SLOTS - self.total.min(SLOTS)).min(CLAIM_MAX),
             per_webhook: self.per_webhook,
-            busy: busy
-                .chain(only_elsewhere.map(|(id, count)| (*id, self.per_webhook.saturating_sub(*count))))
-                .collect(),
+            busy,
             is_busy_first: self.is_busy_first,
             after: self.last,
         }
@@ -86,15 +90,20 @@ impl Lanes {
 
     /// Notes what was claimed within `room`.
     pub(super) fn take_all(&mut self, room: &Room, claimed: impl Iterator<Item = (DeliveryId, WebhookId)>) {
-        let busy: HashSet<_> = room.busy.iter().map(|(id, _)| *id).collect();
+        let places: HashMap<_, _> = room.busy.iter().enumerate().map(|(place, (id, _))| (*id, place)).collect();
+        let mut last_place = None;
         let mut idle = BTreeSet::new();
         for (delivery, webhook) in claimed {
             self.total += 1;
             self.leased.insert(delivery);
             self.webhooks.entry(webhook).or_default().in_flight += 1;
-            if !busy.contains(&webhook) {
-                idle.insert(webhook);
+            match places.get(&webhook) {
+                Some(place) => last_place = last_place.max(Some(*place)),
+                None => _ = idle.insert(webhook),
             }
+        }
+        if let Some((id, _)) = last_place.and_then(|place| room.busy.get(place)) {
+            self.last_busy = *id;
         }
         self.is_busy_first = !self.is_busy_first;
         // They were taken from the last one upwards, and then from the first one up to it.
@@ -104,13 +113,13 @@ impl Lanes {
         }
     }
 
-    /// A delivery has ended and is about to be recorded.
-    pub(super) fn free(&mut self, webhook: WebhookId, has_timed_out: bool) {
+    /// A delivery has ended and is about to be recorded; whether its webhook hangs, if that is known now.
+    pub(super) fn free(&mut self, webhook: WebhookId, is_hanging: Option<bool>) {
         self.total = self.total.saturating_sub(1);
         let Some(lane) = self.webhooks.get_mut(&webhook) else { return };
         lane.in_flight = lane.in_flight.saturating_sub(1);
-        lane.is_hanging = has_timed_out;
-        if lane.in_flight == 0 && !has_timed_out {
+        lane.is_hanging = is_hanging.unwrap_or(lane.is_hanging);
+        if lane.in_flight == 0 && !lane.is_hanging {
             self.webhooks.remove(&webhook);
         }
     }
@@ -156,14 +165,40 @@ mod tests {
         let mut lanes = Lanes::new(8);
         for id in 1..=600 {
             take(&mut lanes, [id].into_iter());
-            lanes.free(WebhookId(id), true);
+            lanes.free(WebhookId(id), Some(true));
         }
         assert_eq!(left(&lanes), 600, "one for each");
         take(&mut lanes, 1..=256);
         assert_eq!(left(&lanes), 0, "enough of them");
         assert_eq!(lanes.room(&HashMap::new()).total, 100, "the rest is for others");
-        lanes.free(WebhookId(7), false);
+        lanes.free(WebhookId(7), Some(false));
         assert_eq!(left(&lanes), 344, "one answers again and is no lane any more, so another may");
+    }
+
+    #[test]
+    fn hanging_webhooks_take_turns() {
+        let mut lanes = Lanes::new(8);
+        lanes.set_hanging(&(1..=600).map(WebhookId).collect());
+        for expected in [1..=256, 257..=512, 513..=600] {
+            // As the claim does: in the order of the room.
+            let room = lanes.room(&HashMap::new());
+            let next: Vec<_> = room.busy.iter().map(|(id, _)| id.0).take(expected.clone().count()).collect();
+            assert_eq!(next, expected.collect::<Vec<_>>());
+            take(&mut lanes, next.iter().copied());
+            for id in next {
+                lanes.free(WebhookId(id), Some(true));
+            }
+        }
+        assert_eq!(lanes.room(&HashMap::new()).busy[0].0, WebhookId(1));
+    }
+
+    #[test]
+    fn what_says_nothing_of_a_receiver_leaves_it_hanging() {
+        let mut lanes = Lanes::new(8);
+        lanes.set_hanging(&[WebhookId(1)].into());
+        take(&mut lanes, [1].into_iter());
+        lanes.free(WebhookId(1), None);
+        assert_eq!(left(&lanes), 1, "one slot still");
     }
 
     #[test]

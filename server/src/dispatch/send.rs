@@ -47,6 +47,7 @@ impl Attempted {
             answer_headers: String::new(),
             answer_body: Vec::new(),
             answer_note: None,
+            has_timed_out: code == ErrorCode::Timeout,
         }
     }
 }
@@ -93,7 +94,8 @@ pub async fn send(
     let status = response.status().as_u16();
     let (outcome, error) = judge(&response, started_at);
     let (answer_headers, is_cut) = header_lines(&response);
-    let (answer_body, mut answer_note) = read_capped(response, deadline).await;
+    let (answer_body, answer_end) = read_capped(response, deadline).await;
+    let mut answer_note = answer_end.words().map(str::to_owned);
     if is_cut {
         answer_note = Some(answer_note.map_or_else(String::new, |note| note + "; ") + "headers truncated at 16 KiB");
     }
@@ -108,6 +110,7 @@ pub async fn send(
         answer_headers,
         answer_body,
         answer_note,
+        has_timed_out: matches!(answer_end, AnswerEnd::Late),
     }
 }
 
@@ -276,21 +279,41 @@ fn header_lines(response: &Response) -> (String, bool) {
     (lines, false)
 }
 
+/// How an answer's body ended.
+#[derive(Clone, Copy)]
+enum AnswerEnd {
+    Whole,
+    TooLong,
+    Broken,
+    Late,
+}
+
+impl AnswerEnd {
+    fn words(self) -> Option<&'static str> {
+        match self {
+            Self::Whole => None,
+            Self::TooLong => Some("truncated at 64 KiB"),
+            Self::Broken => Some("answer incomplete: the connection broke"),
+            Self::Late => Some("answer incomplete: the time was up"),
+        }
+    }
+}
+
 /// Reads up to [`ANSWER_MAX_BYTES`] until the deadline; the rest is dropped with the connection.
-async fn read_capped(mut response: Response, deadline: Instant) -> (Vec<u8>, Option<String>) {
+async fn read_capped(mut response: Response, deadline: Instant) -> (Vec<u8>, AnswerEnd) {
     let mut body = Vec::new();
     loop {
         match tokio::time::timeout_at(deadline, response.chunk()).await {
-            Ok(Ok(None)) => return (body, None),
+            Ok(Ok(None)) => return (body, AnswerEnd::Whole),
             Ok(Ok(Some(chunk))) => {
                 let room = ANSWER_MAX_BYTES - body.len();
                 body.extend_from_slice(&chunk[..chunk.len().min(room)]);
                 if chunk.len() > room {
-                    return (body, Some("truncated at 64 KiB".to_owned()));
+                    return (body, AnswerEnd::TooLong);
                 }
             }
-            Ok(Err(_)) => return (body, Some("answer incomplete: the connection broke".to_owned())),
-            Err(_) => return (body, Some("answer incomplete: the time was up".to_owned())),
+            Ok(Err(_)) => return (body, AnswerEnd::Broken),
+            Err(_) => return (body, AnswerEnd::Late),
         }
     }
 }

@@ -5,9 +5,9 @@ use crate::store::hold::{self, hold_waiting};
 use crate::store::internal::{self, InternalEvent};
 use crate::store::webhook::HoldState;
 use crate::store::{self, occurrence};
-use model::breaker::{Change, counts};
+use model::breaker::Change;
 use model::catalog::WEBHOOKS;
-use model::delivery::{HoldReason, Outcome};
+use model::delivery::HoldReason;
 use model::id::WebhookId;
 use model::occurrence::{ObjectReference, Occurrence};
 use model::time::Timestamp;
@@ -53,10 +53,10 @@ async fn judge_breakers(
     ids.sort_unstable();
     ids.dedup();
     let mut states = hold::load_states(txn, &ids, false).await?;
-    let has_failed = |one: &Settlement| !matches!(one.attempted.outcome, Outcome::Sent);
+    let is_good = |one: &Settlement| one.ending().is_none_or(|ending| !ending.has_failed && !ending.has_timed_out);
     ids.retain(|id| {
         let is_at_rest = states.get(id).is_some_and(|(_, state)| state.breaker.is_at_rest());
-        !is_at_rest || group.iter().any(|one| one.claimed.webhook_id() == *id && has_failed(one))
+        !is_at_rest || group.iter().any(|one| one.claimed.webhook_id() == *id && !is_good(one))
     });
     if txn.get_database_backend() == DbBackend::Postgres && !ids.is_empty() {
         // Another node may count the same webhook's failures: again, under a lock.
@@ -66,8 +66,8 @@ async fn judge_breakers(
     for one in group {
         let state = states.get(&one.claimed.webhook_id()).map(|(_, state)| *state).unwrap_or_default();
         let hold = match one.claimed.replay_revision {
-            // Sent to the target of then, whatever the webhook's is now.
-            Some(_) => state.reason(),
+            // Sent to the target of then, whatever the webhook's is now and does.
+            Some(_) => state.reason_of_replay(),
             None => state.reason_after(one.webhook_revision),
         };
         one.next = one.next.held(hold);
@@ -85,12 +85,8 @@ fn count_attempts(
     for one in group.iter().filter(|one| ids.contains(&one.claimed.webhook_id())) {
         let id = one.claimed.webhook_id();
         let Some((name, state)) = states.get_mut(&id) else { continue };
-        let failed = match one.attempted.outcome {
-            Outcome::Sent => None,
-            Outcome::Failed { code, .. } if counts(code) => Some(code),
-            Outcome::Failed { .. } => continue,
-        };
-        let change = state.breaker.after_attempt(failed, now);
+        let Some(ending) = one.ending() else { continue };
+        let change = state.breaker.after_attempt(ending, now);
         let entry = moved.entry(id).or_insert_with(|| Moved {
             name: name.clone(),
             state: *state,

@@ -3,6 +3,7 @@
 use super::claim::Claimed;
 use super::entity::{attempt, delivery};
 use super::{Result, group};
+use model::breaker::{Ending, counts};
 use model::delivery::{ErrorCode, HoldReason, Next, Outcome, Status};
 use model::id::{DeliveryId, ObjectId, RunId, WebhookId};
 use model::time::Timestamp;
@@ -71,6 +72,8 @@ pub struct Attempted {
     pub answer_body: Vec<u8>,
     /// "truncated", "incomplete", …
     pub answer_note: Option<String>,
+    /// The time was up before the answer was there, or before it was whole.
+    pub has_timed_out: bool,
 }
 
 /// A row of the list.
@@ -153,6 +156,19 @@ pub struct Settlement {
     pub next: Next,
     /// The webhook's revision the attempt was made by.
     pub webhook_revision: i64,
+}
+
+impl Settlement {
+    /// What the attempt says about the webhook's receiver: nothing if it went to an earlier target, or not out at all.
+    pub fn ending(&self) -> Option<Ending> {
+        let has_failed = match self.attempted.outcome {
+            Outcome::Sent => false,
+            Outcome::Failed { code, .. } if counts(code) => true,
+            Outcome::Failed { .. } => return None,
+        };
+        let Attempted { has_timed_out, started_at, .. } = self.attempted;
+        self.claimed.replay_revision.is_none().then_some(Ending { has_failed, has_timed_out, started_at })
+    }
 }
 
 /// Leaves out the attempts that are recorded already.

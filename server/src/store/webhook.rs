@@ -63,6 +63,11 @@ impl HoldState {
         if self.paused_at.is_some() { Some(HoldReason::Paused) } else { self.breaker.open.map(|_| HoldReason::Breaker) }
     }
 
+    /// Why a delivery is held that goes to an earlier target: the breaker knows nothing of that one.
+    pub fn reason_of_replay(&self) -> Option<HoldReason> {
+        self.paused_at.map(|_| HoldReason::Paused)
+    }
+
     /// Why a delivery is held whose attempt was made by `revision` of the webhook.
     pub fn reason_after(&self, revision: i64) -> Option<HoldReason> {
         if revision < self.target_revision { Some(HoldReason::Target) } else { self.reason() }
@@ -289,13 +294,27 @@ pub async fn update(
     Ok(done.rows_affected == 1)
 }
 
-/// Marks a webhook deleted; answers whether it was there. Its waiting deliveries are the caller's to discard.
+/// Marks a webhook deleted, with neither secrets nor a state left; answers whether it was there. Its waiting deliveries
+/// are the caller's to discard.
 pub async fn delete(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
     revision::take_turn(db).await?;
+    let row = webhook::ActiveModel {
+        deleted_at: Set(Some(now.0)),
+        secret: Set(None),
+        signing_secret: Set(None),
+        paused_at: Set(None),
+        release_per_second: Set(None),
+        released_at: Set(None),
+        breaker_failures: Set(0),
+        breaker_opened_at: Set(None),
+        breaker_wait_ms: Set(None),
+        breaker_probe_at: Set(None),
+        breaker_is_probing: Set(false),
+        is_hanging: Set(false),
+        ..Default::default()
+    };
     let done = webhook::Entity::update_many()
-        .col_expr(webhook::Column::DeletedAt, Expr::value(now.0))
-        .col_expr(webhook::Column::Secret, Expr::value(Option::<Vec<u8>>::None))
-        .col_expr(webhook::Column::SigningSecret, Expr::value(Option::<Vec<u8>>::None))
+        .set(row)
         .filter(webhook::Column::Id.eq(id.0))
         .filter(webhook::Column::DeletedAt.is_null())
         .exec(db)

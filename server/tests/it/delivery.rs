@@ -388,6 +388,9 @@ async fn a_slow_answer_ends_with_the_timeout_and_counts_as_sent() {
     let rows = server.deliveries_until(all_settled).await;
     assert_eq!(rows[0].status, Status::Sent);
     assert!(rows[0].duration_ms.is_some_and(|ms| (2_900..6_000).contains(&ms)), "{:?}", rows[0].duration_ms);
+    // Until it answers in time, such a receiver gets one slot: any number of them leaves slots for others.
+    let hanging = server::store::webhook::list_hanging(server.services.store.read()).await.expect("read");
+    assert_eq!(hanging.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

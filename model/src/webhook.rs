@@ -13,6 +13,8 @@ use std::time::Duration;
 pub const NAME_MAX: usize = 128;
 /// The most bytes a secret may have.
 pub const SECRET_MAX_BYTES: usize = 4096;
+/// The longest timeout of a webhook.
+pub const TIMEOUT_MAX_SECONDS: u32 = 120;
 /// The header of a new API key webhook.
 pub const DEFAULT_KEY_HEADER: &str = "X-API-Key";
 
@@ -273,7 +275,7 @@ impl WebhookDraft {
                 None
             }
         };
-        let timeout = errors.check("timeout", text::parse_number(&self.timeout, 3..=120, "seconds"));
+        let timeout = errors.check("timeout", text::parse_number(&self.timeout, 3..=TIMEOUT_MAX_SECONDS, "seconds"));
         let retries = errors.check("retries", text::parse_number(&self.retries, 0..=100, ""));
         let method =
             errors.check("method", Method::find(&self.method).ok_or("Choose one of the listed methods.".to_owned()));

@@ -23,6 +23,7 @@ pub mod retention;
 pub mod revision;
 pub mod search;
 pub mod setting;
+pub mod sweep;
 pub mod tag;
 pub mod task;
 pub mod webhook;

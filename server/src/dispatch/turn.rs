@@ -5,7 +5,7 @@ use super::{Dispatcher, Ended, GROUP_MAX, chain, settle};
 use crate::store;
 use crate::store::claim::{self, Claimed, Room};
 use crate::store::webhook::{self, Row};
-use crate::store::{delivery, hold};
+use crate::store::{delivery, sweep};
 use model::id::WebhookId;
 use model::time::Timestamp;
 use sea_orm::DatabaseTransaction;
@@ -85,7 +85,7 @@ impl Dispatcher {
             group.push(one);
         }
         for one in &group {
-            work.lanes.free(one.claimed().webhook_id(), one.has_timed_out());
+            work.lanes.free(one.claimed().webhook_id(), one.is_hanging());
         }
         let turned = self.record(begun, &group, Some(&work.lanes), &work.webhooks, stop).await;
         work.lanes.forget(group.iter().map(|one| one.claimed().id()));
@@ -216,6 +216,6 @@ impl Dispatcher {
         // Not what ended here and waits to be recorded: the database may have been away for longer than a lease.
         claim::release_expired(db.write(), now, self.owner, lanes.leased()).await?;
         lanes.set_hanging(&webhook::list_hanging(db.read()).await?);
-        hold::sweep(db, now, LEASE_MARGIN).await
+        sweep::sweep(db, now, LEASE_MARGIN).await
     }
 }

@@ -5,7 +5,7 @@ use crate::clock::new_uuid;
 use crate::render::{self, Subject};
 use crate::store::delivery::{self, NewDelivery, Replay};
 use crate::store::occurrence::{self, Cause, NewRun};
-use crate::store::{hold, task, webhook};
+use crate::store::{entity, hold, task, webhook};
 use app::error::{AppError, Code};
 use app::view::PreviewRequest;
 use model::delivery::{ErrorCode, HELD_MAX, Status};
@@ -92,6 +92,11 @@ impl Services {
             let words = "The webhook of this delivery was deleted: there is nowhere to send it.";
             return Err(AppError::new(Code::Conflict, words));
         };
+        let (revision, hold) = if as_it_was {
+            (Some(revision_of(&txn, &old).await?), webhook.hold.reason_of_replay())
+        } else {
+            (None, webhook.hold.reason())
+        };
         let run = NewRun {
             uuid: new_uuid(now),
             // The outcome of a replay is not the task's any more: a success deletes nothing.
@@ -114,13 +119,10 @@ impl Services {
             body: old.body,
             absent: Vec::new(),
             failed: None,
-            hold: webhook.hold.reason(),
+            hold,
             depth: u32::try_from(old.depth).unwrap_or(u32::MAX),
             webhook_revision: webhook.revision,
-            replay: Replay {
-                of: Some(DeliveryId(old.id)),
-                revision: as_it_was.then_some(old.replay_revision.unwrap_or(old.webhook_revision)),
-            },
+            replay: Replay { of: Some(DeliveryId(old.id)), revision },
         };
         self.queue(txn, new, now).await
     }
@@ -194,6 +196,16 @@ pub(super) const SAMPLE: Subject<'static> = Subject {
     object_external_id: Some("vm-101"),
     ..Subject::NOTHING
 };
+
+/// The webhook's revision by which a delivery was last sent; if it never was, that by which it was queued.
+async fn revision_of(txn: &DatabaseTransaction, old: &entity::delivery::Model) -> Result<i64, AppError> {
+    if let Some(revision) = old.replay_revision {
+        return Ok(revision);
+    }
+    let attempts = delivery::list_attempts(txn, DeliveryId(old.id)).await.map_err(broken)?;
+    let last = attempts.last().map(|attempt| attempt.webhook_revision).filter(|revision| *revision > 0);
+    Ok(last.unwrap_or(old.webhook_revision))
+}
 
 async fn start_run(txn: &DatabaseTransaction, run: NewRun, now: Timestamp) -> Result<RunId, AppError> {
     let ids = occurrence::insert_runs(txn, vec![run], now).await.map_err(broken)?;

@@ -158,7 +158,7 @@ fn oldest_of(webhooks: &str, condition: &str, limit: &str, is_postgres: bool) ->
         "SELECT d.id FROM delivery d WHERE d.webhook_id = n.id AND d.status = 'queued' AND d.next_attempt_at <= $3 \
          AND (d.replay_revision IS NOT NULL OR d.webhook_revision >= (SELECT t.target_revision FROM webhook t \
          WHERE t.id = n.id)) AND EXISTS (SELECT 1 FROM webhook w WHERE w.id = n.id AND w.paused_at IS NULL \
-         AND w.deleted_at IS NULL AND (w.breaker_opened_at IS NULL OR w.breaker_is_probing)) {condition} ORDER BY d.next_attempt_at, d.id LIMIT {limit} + 0 {skip}"
+         AND w.deleted_at IS NULL AND (w.breaker_opened_at IS NULL OR w.breaker_is_probing OR d.replay_revision IS NOT NULL)) {condition} ORDER BY d.next_attempt_at, d.id LIMIT {limit} + 0 {skip}"
     );
     // CROSS JOIN: SQLite keeps this order, and stops when there are enough.
     if is_postgres {

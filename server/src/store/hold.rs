@@ -1,20 +1,18 @@
 //! Deliveries that wait for something else than their time: a paused webhook, an open breaker, a changed target.
 //!
-//! Held rows are never claimed. What lets them go is here, and nowhere else: a person's word, a breaker that closes, a
-//! step of a release at a rate, a probe. On PostgreSQL another node may queue a row while a webhook is being paused or
-//! deleted: [`sweep`] puts that right, and the claim leaves such rows alone meanwhile.
+//! Held rows are never claimed. What lets them go is here and in `sweep`, and nowhere else: a person's word, a breaker
+//! that closes, a step of a release at a rate, a probe.
 
 use super::entity::webhook;
 use super::webhook::{HoldState, hold_state};
-use super::{Result, Store, group};
+use super::{Result, group};
 use model::breaker::Breaker;
-use model::delivery::{DUE_MAX, HELD_MAX, HoldReason};
+use model::delivery::{HELD_MAX, HoldReason};
 use model::id::{RunId, WebhookId};
 use model::time::Timestamp;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect, Statement, Value,
-    sea_query::{Expr, LockBehavior, LockType},
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    sea_query::{Expr, LockType},
 };
 use std::collections::HashMap;
 use std::time::Duration;
@@ -38,7 +36,11 @@ pub enum Release {
     None,
 }
 
-async fn execute(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<u64> {
+pub(super) async fn execute(
+    db: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<u64> {
     Ok(db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?.rows_affected())
 }
 
@@ -81,9 +83,11 @@ pub async fn discard_one(db: &impl ConnectionTrait, id: i64, words: &str, now: T
     discard(db, words, "id = $3", [id.into()], now).await
 }
 
-/// Holds everything that waits for a webhook. What is held already keeps its reason.
+/// Holds everything that waits for a webhook, but behind its breaker not what goes to an earlier target. What is held
+/// already keeps its reason.
 pub async fn hold_waiting(db: &impl ConnectionTrait, id: WebhookId, reason: HoldReason) -> Result<u64> {
-    let sql = "UPDATE delivery SET status = 'held', hold_reason = $2 WHERE webhook_id = $1 AND status = 'queued'";
+    let sql = "UPDATE delivery SET status = 'held', hold_reason = $2 WHERE webhook_id = $1 AND status = 'queued' \
+               AND ($2 <> 'breaker' OR replay_revision IS NULL)";
     execute(db, sql, [id.0.into(), reason.as_str().into()]).await
 }
 
@@ -94,7 +98,8 @@ pub async fn hold_for_target(db: &impl ConnectionTrait, id: WebhookId) -> Result
     execute(db, sql, [id.0.into()]).await
 }
 
-/// Pauses a webhook; answers whether it was not.
+/// Pauses a webhook; answers whether it was not. What else held its deliveries, but for a changed target, is one with
+/// the pause: who resumes decides about all of them.
 pub async fn pause(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
     let sql = "UPDATE webhook SET paused_at = $2, release_per_second = NULL \
                WHERE id = $1 AND paused_at IS NULL AND deleted_at IS NULL";
@@ -103,7 +108,7 @@ pub async fn pause(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> 
     }
     hold_waiting(db, id, HoldReason::Paused).await?;
     let sql = "UPDATE delivery SET hold_reason = 'paused' \
-               WHERE webhook_id = $1 AND status = 'held' AND hold_reason = 'releasing'";
+               WHERE webhook_id = $1 AND status = 'held' AND hold_reason IN ('releasing', 'breaker')";
     execute(db, sql, [id.0.into()]).await?;
     Ok(true)
 }
@@ -137,7 +142,11 @@ pub async fn release(
         }
     };
     let state = load_state(db, id).await?;
-    let next = state.reason().or(per_second.map(|_| HoldReason::Releasing));
+    // An open breaker holds what goes at a rate, too, and the rate is still meant when it closes.
+    let next = match per_second {
+        Some(_) if state.paused_at.is_none() => Some(HoldReason::Releasing),
+        _ => state.reason(),
+    };
     if next == Some(HoldReason::Releasing) {
         let sql = "UPDATE webhook SET release_per_second = $2, released_at = $3 WHERE id = $1";
         execute(db, sql, [id.0.into(), per_second.map(i64::from).into(), now.0.into()]).await?;
@@ -153,12 +162,19 @@ pub async fn release(
 }
 
 /// Has what is held for one reason wait for another, or for its time alone.
-async fn move_held(db: &impl ConnectionTrait, id: WebhookId, from: HoldReason, to: Option<HoldReason>) -> Result<u64> {
+async fn move_held(db: &impl ConnectionTrait, id: WebhookId, from: HoldReason, to: Option<HoldReason>) -> Result<()> {
+    if to == Some(HoldReason::Breaker) {
+        // Which knows nothing of an earlier target.
+        let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL \
+                   WHERE webhook_id = $1 AND status = 'held' AND hold_reason = $2 AND replay_revision IS NOT NULL";
+        execute(db, sql, [id.0.into(), from.as_str().into()]).await?;
+    }
     let status = if to.is_some() { "held" } else { "queued" };
     let sql = "UPDATE delivery SET status = $3, hold_reason = $4 \
                WHERE webhook_id = $1 AND status = 'held' AND hold_reason = $2";
     let to = to.map(HoldReason::as_str);
-    execute(db, sql, [id.0.into(), from.as_str().into(), status.into(), to.into()]).await
+    execute(db, sql, [id.0.into(), from.as_str().into(), status.into(), to.into()]).await?;
+    Ok(())
 }
 
 /// How many deliveries of a webhook are held, counted up to [`HELD_MAX`].
@@ -180,14 +196,18 @@ async fn load_state(db: &impl ConnectionTrait, id: WebhookId) -> Result<HoldStat
     Ok(webhook::Entity::find_by_id(id.0).one(db).await?.map(|row| hold_state(&row)).unwrap_or_default())
 }
 
-/// The states of these webhooks, each with its name; with `lock`, nobody else changes them until the transaction ends.
+/// The states of those of these webhooks that were not deleted, each with its name; with `lock`, nobody else changes them
+/// until the transaction ends.
 pub async fn load_states(
     db: &impl ConnectionTrait,
     ids: &[WebhookId],
     lock: bool,
 ) -> Result<HashMap<WebhookId, (String, HoldState)>> {
     let ids = group::padded(ids.iter().map(|id| id.0).collect());
-    let mut query = webhook::Entity::find().filter(webhook::Column::Id.is_in(ids)).order_by_asc(webhook::Column::Id);
+    let mut query = webhook::Entity::find()
+        .filter(webhook::Column::Id.is_in(ids))
+        .filter(webhook::Column::DeletedAt.is_null())
+        .order_by_asc(webhook::Column::Id);
     if lock {
         query = query.lock(LockType::NoKeyUpdate);
     }
@@ -216,127 +236,6 @@ fn millis(duration: Duration) -> i64 {
 }
 
 /// Lets go what an open breaker held, unless a person has paused the webhook meanwhile.
-pub async fn release_breaker(db: &impl ConnectionTrait, id: WebhookId, state: &HoldState) -> Result<u64> {
+pub async fn release_breaker(db: &impl ConnectionTrait, id: WebhookId, state: &HoldState) -> Result<()> {
     move_held(db, id, HoldReason::Breaker, state.reason()).await
-}
-
-/// Once a second: starts due probes, lets go the next of what is released at a rate, and puts right what slipped
-/// through; the runs of what is given up end with it. `margin` is what a probe may take beyond its webhook's timeout before it is given up.
-pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> Result<()> {
-    let mut runs: Vec<RunId> = Vec::new();
-    let txn = store.begin().await?;
-    let mut query = webhook::Entity::find().filter(
-        Condition::any()
-            .add(webhook::Column::PausedAt.is_not_null())
-            .add(webhook::Column::BreakerOpenedAt.is_not_null())
-            .add(webhook::Column::ReleasePerSecond.is_not_null())
-            .add(webhook::Column::DeletedAt.is_not_null().and(has_waiting()))
-            .add(Expr::cust(HAS_STRAYS))
-            .add(webhook::Column::TargetRevision.gt(0).and(Expr::cust(HAS_OUTDATED))),
-    );
-    // Whoever is changing one, which may take long, puts its deliveries right by himself.
-    query = query.order_by_asc(webhook::Column::Id).lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
-    for row in query.all(&txn).await? {
-        let (id, mut state) = (WebhookId(row.id), hold_state(&row));
-        if row.target_revision > 0 {
-            hold_outdated(&txn, id).await?;
-        }
-        if row.deleted_at.is_some() {
-            runs.extend(discard_waiting(&txn, id, WEBHOOK_DELETED, now).await?);
-        } else if state.paused_at.is_some() {
-            hold_waiting(&txn, id, HoldReason::Paused).await?;
-        } else if state.breaker.open.is_some() {
-            let timeout = Duration::from_millis(u64::try_from(row.timeout_ms).unwrap_or_default());
-            if state.breaker.start_probe(now, timeout + margin) && probe(&txn, id, now).await? {
-                save_breaker(&txn, id, &state.breaker).await?;
-            }
-            if state.release_per_second.is_some() {
-                // What the outage lasts is not made up for by a burst.
-                let sql = "UPDATE webhook SET released_at = $2 WHERE id = $1";
-                execute(&txn, sql, [id.0.into(), now.0.into()]).await?;
-            }
-        } else if let Some(rate) = state.release_per_second {
-            let since = Timestamp(row.released_at.unwrap_or(now.0));
-            release_step(&txn, id, rate, since, now).await?;
-        } else {
-            // Another node held it just as what held it ended.
-            let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL \
-                       WHERE webhook_id = $1 AND status = 'held' AND hold_reason <> 'target'";
-            execute(&txn, sql, [id.0.into()]).await?;
-        }
-    }
-    hold_strays(&txn).await?;
-    runs.sort_unstable();
-    runs.dedup();
-    for runs in runs.chunks(500) {
-        super::occurrence::end_settled_runs(&txn, runs, now).await?;
-    }
-    // A clock that was set back must not put deliveries off for as long.
-    let latest = now.after(DUE_MAX);
-    let sql = "UPDATE delivery SET next_attempt_at = $1 WHERE status = 'queued' AND next_attempt_at > $1";
-    execute(&txn, sql, [latest.0.into()]).await?;
-    Ok(txn.commit().await?)
-}
-
-/// Rows that are held though nothing holds their webhook.
-const HAS_STRAYS: &str = "webhook.deleted_at IS NULL AND EXISTS (SELECT 1 FROM delivery d \
-    WHERE d.webhook_id = webhook.id AND d.status = 'held' AND d.hold_reason <> 'target')";
-
-/// Rows that were queued for the target before the webhook's present one. Nobody claims them, so they come to be the
-/// first that are due: looking at those keeps a large backlog from being read each second.
-const HAS_OUTDATED: &str = "EXISTS (SELECT 1 FROM (SELECT f.replay_revision, f.webhook_revision FROM delivery f \
-    WHERE f.webhook_id = webhook.id AND f.status = 'queued' ORDER BY f.next_attempt_at, f.id LIMIT 1000) AS d \
-    WHERE d.replay_revision IS NULL AND d.webhook_revision < webhook.target_revision)";
-
-/// Holds what was queued for an earlier target: by another node, or by one that died with the attempt.
-async fn hold_outdated(db: &impl ConnectionTrait, id: WebhookId) -> Result<u64> {
-    let sql = "UPDATE delivery SET status = 'held', hold_reason = 'target' WHERE webhook_id = $1 AND status = 'queued' \
-               AND replay_revision IS NULL \
-               AND webhook_revision < (SELECT target_revision FROM webhook WHERE webhook.id = $1)";
-    execute(db, sql, [id.0.into()]).await
-}
-
-/// Holds what another node queued just as a breaker opened. While a probe is under way, what is queued may be the probe.
-async fn hold_strays(db: &impl ConnectionTrait) -> Result<u64> {
-    let sql = "UPDATE delivery SET status = 'held', hold_reason = 'breaker' WHERE status = 'queued' \
-               AND webhook_id IN (SELECT id FROM webhook WHERE breaker_opened_at IS NOT NULL \
-               AND NOT breaker_is_probing AND paused_at IS NULL AND deleted_at IS NULL)";
-    execute(db, sql, []).await
-}
-
-fn has_waiting() -> sea_orm::sea_query::SimpleExpr {
-    Expr::cust(
-        "EXISTS (SELECT 1 FROM delivery d WHERE d.webhook_id = webhook.id AND (d.status = 'queued' OR d.status = 'held'))",
-    )
-}
-
-/// Queues the oldest delivery that waits behind the breaker; answers whether there was one.
-async fn probe(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
-    let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL, next_attempt_at = $2 WHERE id = \
-               (SELECT MIN(id) FROM delivery WHERE webhook_id = $1 AND status = 'held' \
-               AND (hold_reason = 'breaker' OR hold_reason = 'releasing'))";
-    Ok(execute(db, sql, [id.0.into(), now.0.into()]).await? == 1)
-}
-
-/// Lets go as many as the rate allows since the last step.
-async fn release_step(
-    db: &impl ConnectionTrait,
-    id: WebhookId,
-    rate: u32,
-    since: Timestamp,
-    now: Timestamp,
-) -> Result<()> {
-    let seconds = i64::try_from(now.since(since).as_secs()).unwrap_or(i64::MAX);
-    if seconds == 0 {
-        return Ok(());
-    }
-    let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE id IN \
-               (SELECT id FROM delivery WHERE webhook_id = $1 AND status = 'held' AND hold_reason = 'releasing' \
-               ORDER BY id LIMIT $2)";
-    let most = seconds.saturating_mul(rate.into());
-    let released = execute(db, sql, [id.0.into(), most.into()]).await?;
-    let (rate, at) = if released == 0 { (None, None) } else { (Some(i64::from(rate)), Some(since.0 + seconds * 1000)) };
-    let sql = "UPDATE webhook SET release_per_second = $2, released_at = $3 WHERE id = $1";
-    execute(db, sql, [id.0.into(), rate.into(), at.into()]).await?;
-    Ok(())
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
 
 mod away;
+mod breaker;
 mod console;
 mod crash;
 mod delivery;

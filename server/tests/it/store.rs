@@ -14,7 +14,7 @@ use server::clock::new_uuid;
 use server::store::claim::{self, Room};
 use server::store::receipt::Receipt;
 use server::store::{
-    Error, access, delivery, figures, hold, listen, occurrence, receipt, revision, setting, task, webhook,
+    Error, access, delivery, figures, hold, listen, occurrence, receipt, revision, setting, sweep, task, webhook,
 };
 use std::collections::HashSet;
 use std::time::Duration;
@@ -239,12 +239,12 @@ on_both! {
             claim::claim(db, uuid::Uuid::nil(), now, now, &room).await.expect("claims").len()
         };
         assert_eq!(claim(NOW).await, 0);
-        hold::sweep(&test.store, NOW, Duration::ZERO).await.expect("swept");
+        sweep::sweep(&test.store, NOW, Duration::ZERO).await.expect("swept");
         let held = figures::held_by_reason(test.store.read(), webhook).await.expect("counted");
         assert_eq!(held, [("breaker".to_owned(), 3)]);
         let due = NOW.after(Duration::from_secs(30));
-        hold::sweep(&test.store, due, Duration::ZERO).await.expect("swept");
-        hold::sweep(&test.store, due, Duration::ZERO).await.expect("swept");
+        sweep::sweep(&test.store, due, Duration::ZERO).await.expect("swept");
+        sweep::sweep(&test.store, due, Duration::ZERO).await.expect("swept");
         assert_eq!(claim(due).await, 1, "the probe, and nothing besides");
     }
 

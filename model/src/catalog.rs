@@ -3,7 +3,7 @@
 //! Ids are the original's table names, so that its clients understand us. A [`Catalog`] is a value: the built-in table
 //! here, extended by the server with what its database holds.
 
-use crate::occurrence::is_word;
+use crate::occurrence::{is_type_id, is_word};
 use crate::{field_error::FieldErrors, text};
 use serde::{Deserialize, Serialize};
 
@@ -228,7 +228,7 @@ impl TypeDraft {
     /// Every wrong field, in the order of the form.
     pub fn parse(&self) -> Result<TypeDefinition, FieldErrors> {
         let mut errors = FieldErrors::default();
-        let id = errors.check("id", parse_word(&self.id));
+        let id = errors.check("id", parse_type_id(&self.id));
         if is_built_in(self.id.trim()) {
             errors.add("id", "This type is built in. Choose another id.");
         }
@@ -278,7 +278,13 @@ impl EventKindDraft {
 
 fn parse_word(typed: &str) -> Result<String, String> {
     let id = typed.trim();
-    if is_word(id) { Ok(id.to_owned()) } else { Err("An id has 1 to 64 of a-z, 0-9, _ and -.".to_owned()) }
+    if is_word(id) { Ok(id.to_owned()) } else { Err("An id has 1 to 64 of A-Z, a-z, 0-9, _ and -.".to_owned()) }
+}
+
+fn parse_type_id(typed: &str) -> Result<String, String> {
+    let id = typed.trim();
+    let words = "An id has 1 to 64 of A-Z, a-z, 0-9, _ and -, with dots between.";
+    if is_type_id(id) { Ok(id.to_owned()) } else { Err(words.to_owned()) }
 }
 
 #[cfg(test)]

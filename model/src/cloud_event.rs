@@ -4,7 +4,7 @@
 //! are recognised by. Our own reading rather than a library's, because a refusal has to name the item and the attribute.
 
 use crate::field_error::FieldErrors;
-use crate::occurrence::{ObjectReference, Occurrence, is_word, read_optional};
+use crate::occurrence::{Batch, ObjectReference, Occurrence, is_type_id, is_word, read_optional};
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 ///
 /// # Errors
 /// Each wrong attribute by its name.
-pub fn parse_structured(document: &Value) -> Result<Vec<Occurrence>, FieldErrors> {
+pub fn parse_structured(document: &Value) -> Result<Batch, FieldErrors> {
     parse_items(std::slice::from_ref(document), false)
 }
 
@@ -20,7 +20,7 @@ pub fn parse_structured(document: &Value) -> Result<Vec<Occurrence>, FieldErrors
 ///
 /// # Errors
 /// Each wrong attribute by its place, `[2].subject`.
-pub fn parse_batch(document: &Value) -> Result<Vec<Occurrence>, FieldErrors> {
+pub fn parse_batch(document: &Value) -> Result<Batch, FieldErrors> {
     match document {
         Value::Array(items) => parse_items(items, true),
         _ => Err(FieldErrors::one("", "A batch is a JSON array of events.")),
@@ -31,7 +31,7 @@ pub fn parse_batch(document: &Value) -> Result<Vec<Occurrence>, FieldErrors> {
 ///
 /// # Errors
 /// Each wrong attribute by its name.
-pub fn parse_binary(attributes: &[(String, String)], data: Option<Value>) -> Result<Vec<Occurrence>, FieldErrors> {
+pub fn parse_binary(attributes: &[(String, String)], data: Option<Value>) -> Result<Batch, FieldErrors> {
     let mut members: Map<String, Value> =
         attributes.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect();
     members.remove("data");
@@ -42,14 +42,14 @@ pub fn parse_binary(attributes: &[(String, String)], data: Option<Value>) -> Res
     parse_items(&[Value::Object(members)], false)
 }
 
-fn parse_items(items: &[Value], is_batch: bool) -> Result<Vec<Occurrence>, FieldErrors> {
+fn parse_items(items: &[Value], is_array: bool) -> Result<Batch, FieldErrors> {
     let mut errors = FieldErrors::default();
     let mut found = Vec::with_capacity(items.len());
     for (place, item) in items.iter().enumerate() {
-        let path = if is_batch { format!("[{place}].") } else { String::new() };
+        let path = if is_array { format!("[{place}].") } else { String::new() };
         found.extend(parse_item(item, &path, &mut errors));
     }
-    if errors.is_empty() { Ok(found) } else { Err(errors) }
+    if errors.is_empty() { Ok(Batch { occurrences: found, is_array }) } else { Err(errors) }
 }
 
 fn parse_item(item: &Value, path: &str, errors: &mut FieldErrors) -> Option<Occurrence> {
@@ -73,7 +73,7 @@ fn parse_item(item: &Value, path: &str, errors: &mut FieldErrors) -> Option<Occu
     let kind = required("type");
     let kind = kind.as_deref().map(|kind| kind.rsplit_once('.').unwrap_or(("", kind)));
     let kind = kind.and_then(|(type_id, event_id)| {
-        if is_word(type_id) && is_word(event_id) {
+        if is_type_id(type_id) && is_word(event_id) {
             return Some((type_id.to_owned(), event_id.to_owned()));
         }
         errors.add(format!("{path}type"), "This has to be an object type, a dot and an event, like vms.poweron.");
@@ -114,12 +114,26 @@ mod tests {
     #[test]
     fn the_three_modes_read_alike() {
         let structured = parse_structured(&valid()).expect("valid");
-        assert_eq!((structured[0].type_id.as_str(), structured[0].event_id.as_str()), ("vms", "poweron"));
-        assert_eq!(parse_batch(&json!([valid()])), Ok(structured.clone()));
+        let first = &structured.occurrences[0];
+        assert_eq!((first.type_id.as_str(), first.event_id.as_str(), structured.is_array), ("vms", "poweron", false));
+        assert_eq!(parse_batch(&json!([valid()])), Ok(Batch { is_array: true, ..structured.clone() }));
         let text = |name: &str| valid()[name].as_str().expect("text").to_owned();
         let names = ["specversion", "id", "source", "type", "subject", "time"];
         let headers: Vec<_> = names.iter().map(|name| ((*name).to_owned(), text(name))).collect();
         assert_eq!(parse_binary(&headers, Some(json!({"a": 1}))), Ok(structured));
+    }
+
+    #[test]
+    fn a_type_is_split_at_its_last_dot() {
+        for (kind, type_id, event_id) in [
+            ("com.github.pull_request.opened", "com.github.pull_request", "opened"),
+            ("Vendor.Storage.BlobCreated", "Vendor.Storage", "BlobCreated"),
+        ] {
+            let mut document = valid();
+            document["type"] = json!(kind);
+            let found = parse_structured(&document).expect(kind).occurrences.remove(0);
+            assert_eq!((found.type_id.as_str(), found.event_id.as_str()), (type_id, event_id));
+        }
     }
 
     #[test]
@@ -130,7 +144,7 @@ mod tests {
         assert_eq!(wrong(|event| drop(event.insert("id".into(), json!("")))), ["id"]);
         assert_eq!(wrong(|event| drop(event.remove("source"))), ["source"]);
         assert_eq!(wrong(|event| drop(event.insert("type".into(), json!("poweron")))), ["type"]);
-        assert_eq!(wrong(|event| drop(event.insert("type".into(), json!("com.Example.on")))), ["type"]);
+        assert_eq!(wrong(|event| drop(event.insert("type".into(), json!("com..on")))), ["type"]);
         assert_eq!(wrong(|event| drop(event.insert("subject".into(), json!(7)))), ["subject"]);
         assert_eq!(wrong(|event| drop(event.insert("time".into(), json!("noon")))), ["time"]);
         assert_eq!(wrong(|event| drop(event.insert("data_base64".into(), json!("eA==")))), ["data_base64"]);

@@ -31,6 +31,22 @@ pub struct Occurrence {
     pub data: Option<Value>,
 }
 
+/// What one request brings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// In their order.
+    pub occurrences: Vec<Occurrence>,
+    /// Whether the sender wrote an array: errors then name the item, `[2].object.id`.
+    pub is_array: bool,
+}
+
+impl Batch {
+    /// One that was not written as an array.
+    pub fn single(occurrence: Occurrence) -> Self {
+        Self { occurrences: vec![occurrence], is_array: false }
+    }
+}
+
 /// The object an occurrence names: by id, by name, or both.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ObjectReference {
@@ -62,7 +78,7 @@ impl Occurrence {
 ///
 /// # Errors
 /// Each wrong member by its path: `type`, or `[2].object.id` in an array.
-pub fn parse_json(document: &Value) -> Result<Vec<Occurrence>, FieldErrors> {
+pub fn parse_json(document: &Value) -> Result<Batch, FieldErrors> {
     let mut errors = FieldErrors::default();
     let found = match document {
         Value::Array(items) if items.is_empty() => return Err(FieldErrors::one("", "The array is empty.")),
@@ -73,7 +89,8 @@ pub fn parse_json(document: &Value) -> Result<Vec<Occurrence>, FieldErrors> {
         item => vec![parse_item(item, "", &mut errors)],
     };
     let found: Option<Vec<_>> = found.into_iter().collect();
-    found.filter(|_| errors.is_empty()).ok_or(errors)
+    let batch = |occurrences| Batch { occurrences, is_array: document.is_array() };
+    found.filter(|_| errors.is_empty()).map(batch).ok_or(errors)
 }
 
 fn parse_item(item: &Value, path: &str, errors: &mut FieldErrors) -> Option<Occurrence> {
@@ -82,8 +99,8 @@ fn parse_item(item: &Value, path: &str, errors: &mut FieldErrors) -> Option<Occu
         return None;
     };
     refuse_unknown(members, &["type", "event", "object", "id", "source", "time", "data"], path, errors);
-    let type_id = read_word(members, "type", path, errors);
-    let event_id = read_word(members, "event", path, errors);
+    let type_id = read_id(members, "type", is_type_id, path, errors);
+    let event_id = read_id(members, "event", is_word, path, errors);
     let object = match members.get("object") {
         None | Some(Value::Null) => None,
         Some(Value::Object(object)) => parse_object(object, path, errors),
@@ -145,22 +162,33 @@ pub(crate) fn refuse_unknown(members: &Map<String, Value>, known: &[&str], path:
     }
 }
 
-/// Whether this can be the id of a type or event: 1 to 64 of `a-z 0-9 _ -`.
+/// Whether this can be the id of an event: 1 to 64 of `A-Z a-z 0-9 _ -`.
 pub(crate) fn is_word(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// Whether this can be the id of a type: words with dots between them, 64 characters in all.
+pub(crate) fn is_type_id(text: &str) -> bool {
+    text.len() <= 64 && text.split('.').all(is_word)
 }
 
 /// The required id of a type or event.
-fn read_word(members: &Map<String, Value>, name: &str, path: &str, errors: &mut FieldErrors) -> Option<String> {
-    let word = members.get(name).and_then(Value::as_str).filter(|text| is_word(text)).map(str::to_owned);
-    if word.is_none() {
+fn read_id(
+    members: &Map<String, Value>,
+    name: &str,
+    is_id: impl Fn(&str) -> bool,
+    path: &str,
+    errors: &mut FieldErrors,
+) -> Option<String> {
+    let id = members.get(name).and_then(Value::as_str).filter(|text| is_id(text)).map(str::to_owned);
+    if id.is_none() {
+        let (article, dots) = if name == "event" { ("An", "") } else { ("A", ", with dots between") };
         errors.add(
             format!("{path}{name}"),
-            format!("A {name} is required: 1 to 64 of a-z, 0-9, _ and -.").replace("A event", "An event"),
+            format!("{article} {name} is required: 1 to 64 of A-Z, a-z, 0-9, _ and -{dots}."),
         );
     }
-    word
+    id
 }
 
 /// An optional text of 1 to [`TEXT_MAX`] characters.
@@ -203,8 +231,12 @@ mod tests {
         let one = json!({"type": "vms", "event": "poweron", "object": {"id": "vm-1", "name": "web-01"},
             "id": "e1", "source": "dc-1", "time": "2025-10-16T15:38:07Z", "data": {"a": 1}});
         let found = parse_json(&one).expect("valid");
-        assert_eq!(found[0].time, Some(Timestamp(1_760_629_087_000)));
-        assert_eq!(parse_json(&json!([one, {"type": "logs", "event": "created"}])).map(|found| found.len()), Ok(2));
+        assert_eq!((found.occurrences[0].time, found.is_array), (Some(Timestamp(1_760_629_087_000)), false));
+        let found = parse_json(&json!([one, {"type": "logs", "event": "created"}])).expect("valid");
+        assert_eq!((found.occurrences.len(), found.is_array), (2, true));
+        assert!(parse_json(&json!([one])).expect("valid").is_array);
+        let dotted = parse_json(&json!({"type": "Vendor.Storage", "event": "BlobCreated"})).expect("valid");
+        assert_eq!(dotted.occurrences[0].type_id, "Vendor.Storage");
     }
 
     #[test]
@@ -214,7 +246,9 @@ mod tests {
             (json!([]), vec![""]),
             (json!({}), vec!["type", "event"]),
             (json!([{"type": "vms", "event": "poweron"}, 7]), vec!["[1]"]),
-            (json!({"type": "VMs", "event": "power on"}), vec!["type", "event"]),
+            (json!({"type": "v ms", "event": "power on"}), vec!["type", "event"]),
+            (json!({"type": "com..vms", "event": "vms.on"}), vec!["type", "event"]),
+            (json!({"type": ".vms", "event": ""}), vec!["type", "event"]),
             (json!({"type": "x".repeat(65), "event": 1}), vec!["type", "event"]),
             (json!({"type": "vms", "event": "poweron", "objects": {}}), vec!["objects"]),
             (json!({"type": "vms", "event": "poweron", "object": "web"}), vec!["object"]),

@@ -13,15 +13,22 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// An object as it is known now.
 #[derive(Clone)]
 struct Object {
-    /// None until it is written.
-    id: Option<ObjectId>,
+    /// As it is stored. None until it is written.
+    stored: Option<Row>,
     type_id: String,
     external_id: Option<String>,
     name: String,
     is_gone: bool,
-    is_changed: bool,
     tags: Vec<TagId>,
     has_new_tags: bool,
+}
+
+impl Object {
+    /// What is to be stored of one that is.
+    fn row(&self, id: ObjectId) -> Row {
+        let (external_id, name) = (self.external_id.clone(), self.name.clone());
+        Row { id, type_id: self.type_id.clone(), external_id, name, is_gone: self.is_gone }
+    }
 }
 
 /// Type and external id, or type and name.
@@ -39,39 +46,71 @@ pub struct Known {
     types: std::sync::Arc<BTreeSet<String>>,
 }
 
+fn find<'a>(index: &'a Index, type_id: &str, text: &str) -> &'a [usize] {
+    index.get(&(type_id.to_owned(), text.to_owned())).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// What an object is called that has no other name than its id.
+fn name_of(reference: &ObjectReference) -> &str {
+    reference.name.as_deref().or(reference.external_id.as_deref()).unwrap_or_default()
+}
+
 impl Known {
     /// Loads whatever these references (each with its type) may mean, with one query for each type.
-    pub(super) async fn load(
+    pub(super) async fn load<'a>(
         txn: &DatabaseTransaction,
-        references: impl Iterator<Item = (&str, &ObjectReference)>,
+        references: impl Iterator<Item = (&'a str, &'a ObjectReference)> + Clone,
+    ) -> Result<Self, store::Error> {
+        let types = catalog::with_objects(txn, references.clone().map(|(type_id, _)| type_id)).await?;
+        let references = references.filter(|(type_id, _)| types.contains(*type_id));
+        let mut known = Self::load_now(txn, references.clone()).await?;
+        // No rule of the database keeps two nodes from making objects of one name, or from giving one two ids.
+        let mut made: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for (type_id, reference) in references.clone().filter(|(type_id, one)| known.is_news(type_id, one)) {
+            made.entry(type_id).or_default().insert(name_of(reference).to_owned());
+        }
+        let mut is_old = false;
+        for (type_id, names) in &made {
+            is_old |= object::lock_names(txn, type_id, Some(names)).await?;
+        }
+        if is_old {
+            known = Self::load_now(txn, references.clone()).await?;
+        }
+        Ok(Self { types: std::sync::Arc::new(types), ..known })
+    }
+
+    async fn load_now<'a>(
+        txn: &DatabaseTransaction,
+        references: impl Iterator<Item = (&'a str, &'a ObjectReference)>,
     ) -> Result<Self, store::Error> {
         let mut wanted: BTreeMap<&str, (BTreeSet<String>, BTreeSet<String>)> = BTreeMap::new();
         let mut names_tags = false;
-        // Known by name alone: no rule of the database keeps two nodes from making them both.
-        let mut nameless = BTreeSet::new();
         for (type_id, reference) in references {
             let (ids, names) = wanted.entry(type_id).or_default();
             ids.extend(reference.external_id.clone());
-            names.extend(reference.name.clone().or_else(|| reference.external_id.clone()));
+            names.insert(name_of(reference).to_owned());
             names_tags |= reference.tags.is_some();
-            if let (None, Some(name)) = (&reference.external_id, &reference.name) {
-                nameless.insert(format!("{type_id}/{name}"));
-            }
         }
-        let types = catalog::with_objects(txn, wanted.keys().copied()).await?;
-        object::lock_names(txn, &nameless).await?;
         let mut rows = Vec::new();
-        for (type_id, (ids, names)) in wanted.into_iter().filter(|(type_id, _)| types.contains(*type_id)) {
+        for (type_id, (ids, names)) in wanted {
             rows.extend(
                 object::find_named(txn, type_id, ids.into_iter().collect(), names.into_iter().collect()).await?,
             );
         }
-        let known = Self::from_rows(txn, rows, names_tags).await?;
-        Ok(Self { types: std::sync::Arc::new(types), ..known })
+        Self::from_rows(txn, rows, names_tags).await
+    }
+
+    /// Whether nothing that is known has this id, or, without one, this name.
+    fn is_news(&self, type_id: &str, reference: &ObjectReference) -> bool {
+        match &reference.external_id {
+            Some(id) => find(&self.by_external_id, type_id, id).is_empty(),
+            None => find(&self.by_name, type_id, name_of(reference)).is_empty(),
+        }
     }
 
     /// Loads every object of a type, for an inventory.
     pub async fn load_type(txn: &DatabaseTransaction, type_id: &str) -> Result<Self, store::Error> {
+        object::lock_names(txn, type_id, None).await?;
         let rows = object::list_of(txn, type_id).await?;
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         let mut tags = tag::of_objects(txn, &ids).await?;
@@ -92,17 +131,9 @@ impl Known {
             let tags = tag::list(txn).await?;
             known.tags = std::sync::Arc::new(tags.into_iter().map(|tag| (tag.path(), tag)).collect());
         }
-        for (Row { id, type_id, external_id, name, is_gone }, tags) in rows {
-            known.add(Object {
-                id: Some(id),
-                type_id,
-                external_id,
-                name,
-                is_gone,
-                is_changed: false,
-                tags,
-                has_new_tags: false,
-            });
+        for (row, tags) in rows {
+            let Row { type_id, external_id, name, is_gone, .. } = row.clone();
+            known.add(Object { stored: Some(row), type_id, external_id, name, is_gone, tags, has_new_tags: false });
         }
         Ok(known)
     }
@@ -160,14 +191,12 @@ impl Known {
     }
 
     fn find_or_add(&mut self, type_id: &str, reference: &ObjectReference, path: &str) -> Result<usize, FieldErrors> {
-        let find =
-            |index: &Index, text: &str| index.get(&(type_id.to_owned(), text.to_owned())).cloned().unwrap_or_default();
-        let by_id = reference.external_id.as_deref().and_then(|id| find(&self.by_external_id, id).first().copied());
+        let by_id = reference.external_id.as_deref().and_then(|id| find(&self.by_external_id, type_id, id).first());
         if let Some(place) = by_id {
-            return Ok(place);
+            return Ok(*place);
         }
-        let name = reference.name.as_deref().or(reference.external_id.as_deref()).unwrap_or_default();
-        let mut found = find(&self.by_name, name);
+        let name = name_of(reference);
+        let mut found = find(&self.by_name, type_id, name).to_vec();
         if reference.external_id.is_some() && !reference.is_subject {
             // A reference with an id never takes over an object that has another one.
             found.retain(|place| self.objects[*place].external_id.is_none());
@@ -178,12 +207,11 @@ impl Known {
         }
         match found.as_slice() {
             [] => Ok(self.add(Object {
-                id: None,
+                stored: None,
                 type_id: type_id.to_owned(),
                 external_id: reference.external_id.clone(),
                 name: name.to_owned(),
                 is_gone: false,
-                is_changed: false,
                 tags: Vec::new(),
                 has_new_tags: false,
             })),
@@ -220,10 +248,9 @@ impl Known {
         let object = &mut self.objects[place];
         let type_id = object.type_id.clone();
         // Whoever names an object that was gone has seen it again.
-        object.is_changed |= std::mem::take(&mut object.is_gone);
+        object.is_gone = false;
         if let Some(name) = reference.name.as_ref().filter(|name| **name != object.name) {
             let before = std::mem::replace(&mut object.name, name.clone());
-            object.is_changed = true;
             if let Some(places) = self.by_name.get_mut(&(type_id.clone(), before)) {
                 places.retain(|other| *other != place);
             }
@@ -231,14 +258,13 @@ impl Known {
         }
         if let (None, Some(id)) = (&object.external_id, &reference.external_id) {
             object.external_id = Some(id.clone());
-            object.is_changed = true;
             self.by_external_id.entry((type_id, id.clone())).or_default().push(place);
         }
     }
 
     /// The id of an object that is stored already. A new one cannot be named by any event yet.
     pub fn id(&self, place: usize) -> Option<ObjectId> {
-        self.objects[place].id
+        self.objects[place].stored.as_ref().map(|row| row.id)
     }
 
     /// The tags it carries, as they stand after what was staged before.
@@ -254,25 +280,28 @@ impl Known {
 
     /// Writes what is new or changed; afterwards every object has its id.
     pub async fn write(&mut self, txn: &DatabaseTransaction, now: Timestamp) -> Result<(), store::Error> {
-        let new = self.objects.iter().filter(|object| object.id.is_none()).map(|object| NewObject {
+        let new = self.objects.iter().filter(|object| object.stored.is_none()).map(|object| NewObject {
             type_id: object.type_id.clone(),
             external_id: object.external_id.clone(),
             name: object.name.clone(),
         });
         let mut ids = object::insert_many(txn, new.collect(), now).await?.into_iter();
         for object in &mut self.objects {
-            match object.id {
-                None => object.id = ids.next(),
-                Some(id) if object.is_changed => {
-                    let (external_id, name) = (object.external_id.clone(), object.name.clone());
-                    let row = Row { id, type_id: object.type_id.clone(), external_id, name, is_gone: false };
-                    object::update(txn, &row, now).await?;
+            let row = match &object.stored {
+                None => ids.next().map(|id| object.row(id)),
+                Some(before) => {
+                    let row = object.row(before.id);
+                    if row != *before {
+                        object::update(txn, before, &row, now).await?;
+                    }
+                    Some(row)
                 }
-                Some(_) => {}
-            }
+            };
+            object.stored = row;
         }
         let tagged = self.objects.iter().filter(|object| object.has_new_tags);
-        let tagged: Vec<_> = tagged.filter_map(|object| Some((object.id?, object.tags.as_slice()))).collect();
+        let tagged: Vec<_> =
+            tagged.filter_map(|object| Some((object.stored.as_ref()?.id, object.tags.as_slice()))).collect();
         tag::assign(txn, &tagged).await
     }
 }

@@ -17,6 +17,7 @@ use model::object::{Object, ObjectDraft};
 use model::occurrence::ObjectReference;
 use model::tag::{CategoryDraft, TagDraft};
 use model::text::shown;
+use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use std::collections::BTreeMap;
 
@@ -47,34 +48,49 @@ impl Services {
         let mut tried = 0;
         loop {
             tried += 1;
-            let txn = self.store.begin().await.map_err(broken)?;
+            let txn = self.store.begin_change().await.map_err(broken)?;
             check_type(&find_type(&txn, type_id).await?)?;
-            let mut known = Known::load_type(&txn, type_id).await.map_err(broken)?;
-            let mut errors = FieldErrors::default();
-            let mut places = Vec::with_capacity(objects.len());
-            for (place, reference) in objects.iter().enumerate() {
-                match known.resolve(type_id, reference, true, &format!("[{place}].")) {
-                    Ok(object) => places.push(object),
-                    Err(wrong) => errors.0.extend(wrong.0),
-                }
-            }
-            if !errors.is_empty() {
-                return Err(errors.into());
-            }
             let now = self.clock.now();
-            match known.write(&txn, now).await {
-                Err(store::Error::Conflict { .. }) if tried < TRIES => continue,
-                written => written.map_err(broken)?,
+            match write_all(&txn, type_id, objects, replaces, now).await {
+                Ok(Ok(written)) => {
+                    commit(txn).await?;
+                    return Ok(written);
+                }
+                Ok(Err(wrong)) => return Err(wrong.into()),
+                Err(error) if error.is_passing() && tried < TRIES => {}
+                Err(error) => return Err(broken(error)),
             }
-            let mut removed = Removed::default();
-            if replaces {
-                let kept: Vec<_> = places.iter().filter_map(|place| known.id(*place)).collect();
-                removed = object::remove_others(&txn, type_id, &kept, now).await.map_err(broken)?;
-            }
-            commit(txn).await?;
-            return Ok(Written { objects: objects.len(), deleted: removed.deleted, gone: removed.gone });
         }
     }
+}
+
+/// The outer result is the store's, the inner one the sender's.
+async fn write_all(
+    txn: &DatabaseTransaction,
+    type_id: &str,
+    objects: &[ObjectReference],
+    replaces: bool,
+    now: Timestamp,
+) -> Result<Result<Written, FieldErrors>, store::Error> {
+    let mut known = Known::load_type(txn, type_id).await?;
+    let mut errors = FieldErrors::default();
+    let mut places = Vec::with_capacity(objects.len());
+    for (place, reference) in objects.iter().enumerate() {
+        match known.resolve(type_id, reference, true, &format!("[{place}].")) {
+            Ok(object) => places.push(object),
+            Err(wrong) => errors.0.extend(wrong.0),
+        }
+    }
+    if !errors.is_empty() {
+        return Ok(Err(errors));
+    }
+    known.write(txn, now).await?;
+    let mut removed = Removed::default();
+    if replaces {
+        let kept: Vec<_> = places.iter().filter_map(|place| known.id(*place)).collect();
+        removed = object::remove_others(txn, type_id, &kept, now).await?;
+    }
+    Ok(Ok(Written { objects: objects.len(), deleted: removed.deleted, gone: removed.gone }))
 }
 
 async fn find_type(db: &impl ConnectionTrait, type_id: &str) -> Result<ObjectType, AppError> {
@@ -117,28 +133,31 @@ async fn check_tags(db: &impl ConnectionTrait, object_type: &ObjectType, ids: &[
 
 async fn write_object(
     txn: &DatabaseTransaction,
-    id: Option<ObjectId>,
+    before: Option<&object::Row>,
     type_id: &str,
     checked: &Object,
-    now: model::time::Timestamp,
+    now: Timestamp,
 ) -> Result<ObjectId, AppError> {
     let taken = |error: store::Error| match error {
         store::Error::Conflict { .. } => {
             FieldErrors::one("external_id", "Another object of this type has this id. Choose another.").into()
         }
+        store::Error::InUse => {
+            AppError::new(Code::Conflict, "An occurrence has just changed this object. Look at it and submit again.")
+        }
         other => broken(other),
     };
     let (external_id, name) = (checked.external_id.clone(), checked.name.clone());
-    match id {
+    match before {
         None => {
             let new = NewObject { type_id: type_id.to_owned(), external_id, name };
             let ids = object::insert_many(txn, vec![new], now).await.map_err(taken)?;
             ids.first().copied().ok_or_else(|| AppError::new(Code::Internal, "The object was not stored."))
         }
-        Some(id) => {
-            let row = object::Row { id, type_id: type_id.to_owned(), external_id, name, is_gone: false };
-            object::update(txn, &row, now).await.map_err(taken)?;
-            Ok(id)
+        Some(before) => {
+            let row = object::Row { external_id, name, is_gone: false, ..before.clone() };
+            object::update(txn, before, &row, now).await.map_err(taken)?;
+            Ok(row.id)
         }
     }
 }
@@ -171,15 +190,16 @@ impl Inventory for Services {
 
     async fn save_object(&self, id: Option<ObjectId>, draft: ObjectDraft) -> Result<ObjectId, AppError> {
         let checked = draft.parse()?;
-        let txn = self.store.begin().await.map_err(broken)?;
-        let type_id = match id {
-            None => draft.type_id,
-            // An object never changes its type: events that name it are about that type.
+        let txn = self.store.begin_change().await.map_err(broken)?;
+        let before = match id {
+            None => None,
             Some(id) => {
                 let row = object::find(&txn, id).await.map_err(broken)?;
-                row.ok_or_else(|| AppError::not_found("object"))?.type_id
+                Some(row.ok_or_else(|| AppError::not_found("object"))?)
             }
         };
+        // An object never changes its type: events that name it are about that type.
+        let type_id = before.as_ref().map_or(draft.type_id, |row| row.type_id.clone());
         let object_type = find_type(&txn, &type_id).await?;
         // Of what is the console's own, people may only choose the tags.
         let own = id.filter(|_| is_own(&type_id));
@@ -189,7 +209,7 @@ impl Inventory for Services {
         check_tags(&txn, &object_type, &checked.tag_ids).await?;
         let id = match own {
             Some(id) => id,
-            None => write_object(&txn, id, &type_id, &checked, self.clock.now()).await?,
+            None => write_object(&txn, before.as_ref(), &type_id, &checked, self.clock.now()).await?,
         };
         tag::assign(&txn, &[(id, checked.tag_ids.as_slice())]).await.map_err(broken)?;
         commit(txn).await?;
@@ -197,7 +217,7 @@ impl Inventory for Services {
     }
 
     async fn delete_objects(&self, ids: Vec<ObjectId>) -> Result<(), AppError> {
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         for id in ids {
             let row = object::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("object"))?;
             // Of any other type, also of one that has no objects or that nobody knows: what was reported can go.
@@ -214,7 +234,7 @@ impl Inventory for Services {
     }
 
     async fn save_category(&self, id: Option<CategoryId>, draft: CategoryDraft) -> Result<CategoryId, AppError> {
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         let checked = draft.parse(&catalog::load(&txn).await.map_err(broken)?)?;
         let now = self.clock.now();
         let saved = match id {
@@ -232,7 +252,7 @@ impl Inventory for Services {
     }
 
     async fn delete_category(&self, id: CategoryId) -> Result<(), AppError> {
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         let row = tag::find_category(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("category"))?;
         let tags = tag::list(&txn).await.map_err(broken)?;
         let ids: Vec<_> = tags.iter().filter(|tag| tag.category_id == id).map(|tag| tag.id).collect();
@@ -250,7 +270,7 @@ impl Inventory for Services {
     }
 
     async fn delete_tag(&self, id: TagId) -> Result<(), AppError> {
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         let tags = tag::list(&txn).await.map_err(broken)?;
         let tag = tags.iter().find(|tag| tag.id == id).ok_or_else(|| AppError::not_found("tag"))?;
         let links = super::event::links(&txn, event::naming_tags(&txn, &[id]).await.map_err(broken)?).await?;

@@ -48,7 +48,7 @@ impl Services {
             authorization: sealed(self.seal(&checked.secret, &webhook::secret_place(uuid))?),
             signing: sealed(self.seal(&checked.signing, &webhook::signing_place(uuid))?),
         };
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         let id = webhook::insert(&txn, &checked, uuid, secrets, now).await.map_err(name_taken)?;
         name_object(&txn, id, &checked.name, now).await?;
         commit(txn).await?;
@@ -71,7 +71,7 @@ impl Services {
             has_moved,
         };
         let now = self.clock.now();
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         if !webhook::update(&txn, id, opened_on, &checked, write, now).await.map_err(name_taken)? {
             drop(txn);
             return Err(stale("webhook", draft, &draft_of(&self.find_webhook(id).await?)));
@@ -162,7 +162,10 @@ fn draft_of(row: &webhook::Row) -> WebhookDraft {
 async fn name_object(txn: &DatabaseTransaction, id: WebhookId, name: &str, now: Timestamp) -> Result<(), AppError> {
     match find_object(txn, id).await? {
         Some(row) if row.name == name => Ok(()),
-        Some(row) => object::update(txn, &object::Row { name: name.to_owned(), ..row }, now).await.map_err(broken),
+        Some(row) => {
+            let renamed = object::Row { name: name.to_owned(), ..row.clone() };
+            object::update(txn, &row, &renamed, now).await.map_err(broken)
+        }
         None => {
             let new =
                 NewObject { type_id: WEBHOOKS.to_owned(), external_id: Some(id.to_string()), name: name.to_owned() };
@@ -249,7 +252,7 @@ impl Webhooks for Services {
     }
 
     async fn delete(&self, ids: Vec<WebhookId>) -> Result<(), AppError> {
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         let now = self.clock.now();
         for id in ids {
             delete_one(&txn, id, now).await?;
@@ -259,7 +262,7 @@ impl Webhooks for Services {
 
     async fn pause(&self, id: WebhookId) -> Result<(), AppError> {
         self.find_webhook(id).await?;
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         if !hold::pause(&txn, id, self.clock.now()).await.map_err(broken)? {
             return Err(AppError::new(Code::Conflict, "This webhook is paused already."));
         }
@@ -268,7 +271,7 @@ impl Webhooks for Services {
 
     async fn resume(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError> {
         self.find_webhook(id).await?;
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         if !hold::resume(&txn, id).await.map_err(broken)? {
             return Err(AppError::new(Code::Conflict, "This webhook is not paused."));
         }
@@ -277,7 +280,7 @@ impl Webhooks for Services {
 
     async fn confirm_target(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError> {
         self.find_webhook(id).await?;
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         self.let_go(txn, id, HoldReason::Target, choice).await
     }
 }

@@ -87,18 +87,28 @@ pub async fn find_named(
     Ok(rows.into_values().collect())
 }
 
-/// On PostgreSQL, keeps other nodes from making objects of these names (each with its type in front) until the
-/// transaction ends. SQLite has one writer.
-pub async fn lock_names(db: &impl ConnectionTrait, names: &BTreeSet<String>) -> Result<()> {
+/// On PostgreSQL, keeps other nodes from making objects of a type with these names, or with any, until the transaction
+/// ends; answers whether that took a lock, so that what was read before may be old. SQLite has one writer.
+///
+/// Names share 64 locks for each type: PostgreSQL's table of locks has its limits.
+pub async fn lock_names(db: &impl ConnectionTrait, type_id: &str, names: Option<&BTreeSet<String>>) -> Result<bool> {
     if db.get_database_backend() != DbBackend::Postgres {
-        return Ok(());
+        return Ok(false);
     }
+    let (numbers, values) = match names {
+        None => ("SELECT n FROM generate_series(0, 63) AS n", vec![Value::from(type_id)]),
+        Some(names) => (
+            "SELECT hashtextextended(name, 0) & 63 AS n FROM json_array_elements_text(CAST($2 AS JSON)) AS name",
+            vec![Value::from(type_id), serde_json::json!(names).to_string().into()],
+        ),
+    };
     // In order, so that two nodes never wait for each other.
-    for name in names {
-        let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
-        db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [name.as_str().into()])).await?;
-    }
-    Ok(())
+    let sql = format!(
+        "SELECT pg_advisory_xact_lock(lock) FROM \
+         (SELECT DISTINCT hashtextextended($1, 0) # numbers.n AS lock FROM ({numbers}) AS numbers ORDER BY lock) AS locks"
+    );
+    db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+    Ok(true)
 }
 
 /// A new object.
@@ -127,8 +137,9 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewObject>, now: Ti
     Ok(ids.into_iter().map(ObjectId).collect())
 }
 
-/// Gives an object another name or external id, and marks it gone or back. `InUse` if another node has just deleted it.
-pub async fn update(db: &impl ConnectionTrait, row: &Row, now: Timestamp) -> Result<()> {
+/// Gives an object another name or external id, and marks it gone or back. `InUse` if it is not what it was any more:
+/// another node has just changed or deleted it.
+pub async fn update(db: &impl ConnectionTrait, before: &Row, row: &Row, now: Timestamp) -> Result<()> {
     let change = object::ActiveModel {
         id: Unchanged(row.id.0),
         external_id: Set(row.external_id.clone()),
@@ -137,7 +148,17 @@ pub async fn update(db: &impl ConnectionTrait, row: &Row, now: Timestamp) -> Res
         gone_at: Set(row.is_gone.then_some(now.0)),
         ..Default::default()
     };
-    let done = object::Entity::update_many().set(change).filter(object::Column::Id.eq(row.id.0)).exec(db).await?;
+    let is_external_id = match &before.external_id {
+        Some(id) => object::Column::ExternalId.eq(id.as_str()),
+        None => object::Column::ExternalId.is_null(),
+    };
+    let done = object::Entity::update_many()
+        .set(change)
+        .filter(object::Column::Id.eq(before.id.0))
+        .filter(object::Column::Name.eq(before.name.as_str()))
+        .filter(is_external_id)
+        .exec(db)
+        .await?;
     if done.rows_affected == 0 { Err(Error::InUse) } else { Ok(()) }
 }
 

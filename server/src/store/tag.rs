@@ -8,7 +8,7 @@ use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::OnConflict,
+    sea_query::{LockType, OnConflict},
 };
 use std::collections::HashMap;
 
@@ -186,9 +186,19 @@ pub async fn count_objects(db: &impl ConnectionTrait, id: TagId, type_id: &str) 
         .await?)
 }
 
-/// Has each object carry exactly these tags.
+/// Has each object carry exactly these tags. On PostgreSQL nobody else does the same until the transaction ends: the tags
+/// of both would stay.
 pub async fn assign(db: &impl ConnectionTrait, tagged: &[(ObjectId, &[TagId])]) -> Result<()> {
     for group in tagged.chunks(1000) {
+        object::Entity::find()
+            .select_only()
+            .column(object::Column::Id)
+            .filter(object::Column::Id.is_in(group.iter().map(|(id, _)| id.0)))
+            .order_by_asc(object::Column::Id)
+            .lock(LockType::NoKeyUpdate)
+            .into_tuple::<i64>()
+            .all(db)
+            .await?;
         object_tag::Entity::delete_many()
             .filter(object_tag::Column::ObjectId.is_in(group.iter().map(|(id, _)| id.0)))
             .exec(db)

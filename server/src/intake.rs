@@ -9,18 +9,17 @@ mod rules;
 mod stage;
 mod write;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, new_uuid};
 use crate::store::access::ApiKey;
 use crate::store::internal::{self, InternalEvent};
-use crate::store::receipt;
-use crate::store::{self, Store, catalog, listen};
+use crate::store::{self, Store, catalog, listen, occurrence, receipt, webhook};
 use jiff::tz::TimeZone;
 use known::Known;
 use model::access::Scope;
 use model::catalog::is_built_in_event;
 use model::field_error::FieldErrors;
 use model::id::WebhookId;
-use model::occurrence::Occurrence;
+use model::occurrence::{Batch, Occurrence};
 use rules::{Kept, Rules};
 use sea_orm::DatabaseTransaction;
 use stage::{Slot, Stage, identity};
@@ -73,6 +72,7 @@ pub struct Accepted {
 #[derive(Clone)]
 pub struct Intake {
     jobs: mpsc::Sender<Job>,
+    clock: Clock,
 }
 
 /// Who reports an occurrence.
@@ -101,18 +101,39 @@ impl Reporter {
 /// One batch that waits for its answer.
 struct Job {
     reporter: Reporter,
-    batch: Vec<Occurrence>,
+    batch: Batch,
+    /// The public id of each, however often it is staged.
+    uuids: Vec<Uuid>,
     answer: oneshot::Sender<Answer>,
 }
 
 type Answer = Result<Vec<Accepted>, Error>;
 
+/// What a group came to.
+struct Done {
+    answers: Vec<Answer>,
+    /// The first occurrence that was written: if it is there, all are.
+    first: Option<Uuid>,
+    full: HashSet<WebhookId>,
+    has_started: bool,
+}
+
+/// Why a group was not written, or may not have been: then with what it came to if it was.
+struct Failed(store::Error, Option<Done>);
+
+impl<E: Into<store::Error>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self(error.into(), None)
+    }
+}
+
 impl Intake {
     /// Starts the worker. It ends when the last handle is gone.
     pub fn start(store: Store, clock: Clock, zone: TimeZone, bell: Arc<Notify>) -> Self {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(Worker { store, clock, zone, bell, full: HashSet::new(), kept: Kept::default() }.run(waiting));
-        Self { jobs }
+        let worker = Worker { store, clock: clock.clone(), zone, bell, full: HashSet::new(), kept: Kept::default() };
+        tokio::spawn(worker.run(waiting));
+        Self { jobs, clock }
     }
 
     /// Takes in what happened inside and waits in the store, until `stop` is cancelled.
@@ -137,7 +158,7 @@ impl Intake {
     }
 
     /// Accepts a batch from the system with this key: all of it, or nothing.
-    pub async fn accept(&self, key: Arc<ApiKey>, batch: Vec<Occurrence>) -> Answer {
+    pub async fn accept(&self, key: Arc<ApiKey>, batch: Batch) -> Answer {
         self.send(Reporter::Key(key), batch).await
     }
 
@@ -148,7 +169,7 @@ impl Intake {
 
     async fn report_as(&self, reporter: Reporter, occurrence: Occurrence) {
         let event_id = occurrence.event_id.clone();
-        if let Err(error) = self.send(reporter, vec![occurrence]).await {
+        if let Err(error) = self.send(reporter, Batch::single(occurrence)).await {
             tracing::warn!(
                 event_id,
                 error = format!("{:#}", anyhow::Error::new(error)),
@@ -157,9 +178,11 @@ impl Intake {
         }
     }
 
-    async fn send(&self, reporter: Reporter, batch: Vec<Occurrence>) -> Answer {
+    async fn send(&self, reporter: Reporter, batch: Batch) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let job = Job { reporter, batch, answer };
+        let now = self.clock.now();
+        let uuids = batch.occurrences.iter().map(|_| new_uuid(now)).collect();
+        let job = Job { reporter, batch, uuids, answer };
         self.jobs.send(job).await.map_err(|_| Error::Stopped)?;
         answered.await.map_err(|_| Error::Stopped)?
     }
@@ -186,10 +209,10 @@ impl Worker {
         } {
             // First the writer: what arrives while others have it shares the commit.
             let begun = self.store.begin().await;
-            let mut size = first.batch.len();
+            let mut size = first.batch.occurrences.len();
             let mut group = vec![first];
             while let Ok(job) = waiting.try_recv() {
-                size += job.batch.len();
+                size += job.batch.occurrences.len();
                 if size > GROUP_MAX {
                     left = Some(job);
                     break;
@@ -238,34 +261,56 @@ impl Worker {
         mut begun: Option<DatabaseTransaction>,
     ) -> Result<Vec<Answer>, store::Error> {
         let mut tried = 0;
+        let mut unsure: Option<Done> = None;
         loop {
             tried += 1;
             let txn = match begun.take() {
                 Some(begun) => begun,
                 None => self.store.begin().await?,
             };
+            // The last try may have been committed, and only its answer lost.
+            if let Some(first) = unsure.as_ref().and_then(|done| done.first)
+                && occurrence::find(&txn, first).await?.is_some()
+                && let Some(done) = unsure.take()
+            {
+                return Ok(self.finish(done));
+            }
             match Box::pin(self.transact(txn, group)).await {
+                Ok(done) => return Ok(self.finish(done)),
                 // Another node made the same object or took the same identity, a person deleted what matched, or two
                 // nodes waited for each other.
-                Err(store::Error::Conflict { .. } | store::Error::InUse | store::Error::Unavailable(_))
-                    if tried < TRIES => {}
-                result => return result,
+                Err(Failed(error, done)) if error.is_passing() && tried < TRIES => unsure = done.or(unsure),
+                Err(Failed(error, _)) => return Err(error),
             }
         }
     }
 
-    async fn transact(&mut self, txn: DatabaseTransaction, group: &[Job]) -> Result<Vec<Answer>, store::Error> {
+    fn finish(&mut self, done: Done) -> Vec<Answer> {
+        self.full = done.full;
+        if done.has_started {
+            self.bell.notify_one();
+        }
+        done.answers
+    }
+
+    async fn transact(&mut self, txn: DatabaseTransaction, group: &[Job]) -> Result<Done, Failed> {
         let now = self.clock.now();
-        let all = || group.iter().flat_map(|job| &job.batch);
+        let all = || group.iter().flat_map(|job| &job.batch.occurrences);
         let identities: Vec<_> = group
             .iter()
-            .flat_map(|job| job.batch.iter().filter_map(|occurrence| identity(&job.reporter, occurrence)))
+            .flat_map(|job| job.batch.occurrences.iter().filter_map(|occurrence| identity(&job.reporter, occurrence)))
             .collect();
         let mut group_is_there = Vec::with_capacity(group.len());
         for job in group {
             group_is_there.push(match &job.reporter {
-                // Another node may have taken it in.
-                Reporter::Inside { id, .. } => internal::take(&txn, *id).await?,
+                // Another node may have taken it in; of a webhook that was deleted since nothing is told.
+                Reporter::Inside { id, about_webhook, .. } => {
+                    internal::take(&txn, *id).await?
+                        && match about_webhook {
+                            Some(webhook) => webhook::is_there(&txn, *webhook).await?,
+                            None => true,
+                        }
+                }
                 _ => true,
             });
         }
@@ -288,13 +333,9 @@ impl Worker {
         receipt::count_repeats(&txn, &stage.repeats).await?;
         let full = self.raise_alarms(&txn, &stage, &written.full).await?;
         note_unknown(&txn, &stage).await?;
-        if written.started.iter().any(|tasks| *tasks > 0) {
+        let has_started = written.started.iter().any(|tasks| *tasks > 0);
+        if has_started {
             listen::notify(&txn).await?;
-        }
-        txn.commit().await?;
-        self.full = full;
-        if written.started.iter().any(|tasks| *tasks > 0) {
-            self.bell.notify_one();
         }
         let answer = |slot: Slot| match slot {
             Slot::Repeat(first) => first,
@@ -302,7 +343,12 @@ impl Worker {
                 Accepted { id: stage.staged[place].uuid, tasks_started: written.started[place], notes }
             }
         };
-        Ok(slots.into_iter().map(|job| job.map(|slots| slots.into_iter().map(answer).collect())).collect())
+        let answers = slots.into_iter().map(|job| job.map(|slots| slots.into_iter().map(answer).collect())).collect();
+        let done = Done { answers, first: stage.staged.first().map(|staged| staged.uuid), full, has_started };
+        match txn.commit().await {
+            Ok(()) => Ok(done),
+            Err(error) => Err(Failed(error.into(), Some(done))),
+        }
     }
 
     /// Raises an alarm for each webhook that can hold no more, once until it holds nothing. Answers which have theirs.

@@ -4,7 +4,6 @@
 use super::known::Known;
 use super::rules::{Matched, Rules};
 use super::{Accepted, Error, Job, Reporter};
-use crate::clock::new_uuid;
 use crate::store::receipt::{Identity, Receipt};
 use model::catalog::is_own;
 use model::field_error::FieldErrors;
@@ -70,14 +69,13 @@ pub(super) fn identity(reporter: &Reporter, occurrence: &Occurrence) -> Option<I
 impl Stage {
     /// Stages all of a batch, or leaves everything as it was.
     pub(super) fn add_job(&mut self, job: &Job) -> Result<Vec<Slot>, Error> {
-        let is_batch = job.batch.len() > 1;
         // A single item is refused before it changes anything.
-        let before =
-            is_batch.then(|| (self.staged.len(), self.fresh.clone(), self.known.clone(), self.repeats.clone()));
-        let mut slots = Vec::with_capacity(job.batch.len());
-        for (place, occurrence) in job.batch.iter().enumerate() {
-            let path = if is_batch { format!("[{place}].") } else { String::new() };
-            match self.add(&job.reporter, occurrence, &path) {
+        let before = (job.batch.occurrences.len() > 1)
+            .then(|| (self.staged.len(), self.fresh.clone(), self.known.clone(), self.repeats.clone()));
+        let mut slots = Vec::with_capacity(job.batch.occurrences.len());
+        for (place, (occurrence, uuid)) in job.batch.occurrences.iter().zip(&job.uuids).enumerate() {
+            let path = if job.batch.is_array { format!("[{place}].") } else { String::new() };
+            match self.add(&job.reporter, occurrence, *uuid, &path) {
                 Ok(slot) => slots.push(slot),
                 Err(error) => {
                     if let Some((count, fresh, known, repeats)) = before {
@@ -91,7 +89,7 @@ impl Stage {
         Ok(slots)
     }
 
-    fn add(&mut self, reporter: &Reporter, occurrence: &Occurrence, path: &str) -> Result<Slot, Error> {
+    fn add(&mut self, reporter: &Reporter, occurrence: &Occurrence, uuid: Uuid, path: &str) -> Result<Slot, Error> {
         if is_own(&occurrence.type_id) && matches!(reporter, Reporter::Key(_)) {
             let message = "Occurrences about users and webhooks come from the console itself, not from outside.";
             return Err(Error::Invalid(FieldErrors::one(format!("{path}type"), message)));
@@ -129,7 +127,7 @@ impl Stage {
             self.fresh.insert(identity.clone(), place);
         }
         self.staged.push(Staged {
-            uuid: new_uuid(self.now),
+            uuid,
             occurrence: occurrence.clone(),
             source,
             object,

@@ -12,7 +12,7 @@ use app::error::{AppError, Code};
 use model::access::Scope;
 use model::event::EventDraft;
 use model::id::{ApiKeyId, TagId};
-use model::occurrence::{ObjectReference, Occurrence};
+use model::occurrence::{Batch, ObjectReference, Occurrence};
 use model::tag::{CategoryDraft, TagDraft};
 use model::task::TaskDraft;
 use model::webhook::WebhookDraft;
@@ -161,5 +161,5 @@ pub async fn make_something_happen(services: &Services, intake: &Intake) -> Resu
         data: Some(data),
     };
     let key = ApiKey { id: ApiKeyId(0), name: KEY.to_owned(), scopes: vec![Scope::Ingest] };
-    intake.accept(Arc::new(key), vec![occurrence]).await.map(drop).map_err(failed)
+    intake.accept(Arc::new(key), Batch::single(occurrence)).await.map(drop).map_err(failed)
 }

@@ -3,8 +3,19 @@
 use crate::harness::{Gate, TestServer, TestStore, eventually};
 use model::access::Scope;
 use model::delivery::Status;
+use model::id::ApiKeyId;
+use model::occurrence::parse_json;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
+use server::clock::Clock;
+use server::intake::Intake;
+use server::store::access::ApiKey;
+use server::store::connect;
+use server::store::occurrence;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 /// So many deliveries in flight through one webhook each.
 async fn in_flight(server: &TestServer, gate: &Gate, count: usize) -> String {
@@ -97,4 +108,59 @@ async fn a_postgres_that_goes_away_loses_nothing_and_repeats_nothing() {
     assert_all_sent_once(&server, &gate, 20).await;
     assert_eq!(post(&server, &key).await, 202);
     assert_all_sent_once(&server, &gate, 40).await;
+}
+
+/// Passes on what both sides say. When told to, it hangs up after the next commit, before the answer is passed on.
+async fn relay(mut client: TcpStream, socket: String, hangs_up: Arc<AtomicBool>) -> std::io::Result<()> {
+    let mut server = UnixStream::connect(socket).await?;
+    let (mut from_client, mut from_server) = (vec![0; 65_536], vec![0; 65_536]);
+    loop {
+        tokio::select! {
+            read = client.read(&mut from_client) => {
+                let said = &from_client[..read?];
+                server.write_all(said).await?;
+                let is_commit = said.windows(6).any(|word| word == b"COMMIT");
+                if said.is_empty() || (is_commit && hangs_up.swap(false, Ordering::SeqCst)) {
+                    // Until it is committed.
+                    return server.read(&mut from_server).await.map(drop);
+                }
+            }
+            read = server.read(&mut from_server) => match read? {
+                0 => return Ok(()),
+                count => client.write_all(&from_server[..count]).await?,
+            },
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_answer_is_lost_is_not_made_again() {
+    let test = TestStore::postgres().await;
+    let url = test.url.clone().expect("a URL");
+    let (start, directory) = url.split_once("?host=").expect("a socket's directory");
+    let socket = format!("{}/.s.PGSQL.5432", percent_encoding::percent_decode_str(directory).decode_utf8_lossy());
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let hangs_up = Arc::new(AtomicBool::new(false));
+    let is_told = hangs_up.clone();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(relay(client, socket.clone(), is_told.clone()));
+        }
+    });
+    let url = start.replacen("@localhost/", &format!("@{address}/"), 1);
+    let store = connect::open_postgres(&url).await.expect("connects");
+    let intake = Intake::start(store, Clock::system(), jiff::tz::TimeZone::UTC, Arc::default());
+    let key = Arc::new(ApiKey { id: ApiKeyId(0), name: "dc".into(), scopes: vec![Scope::Ingest] });
+    // Without an id of the sender's nothing else would recognise it.
+    let batch = parse_json(&json!([{"type": "vms", "event": "poweron"}, {"type": "vms", "event": "poweroff"}]));
+    let batch = batch.expect("valid");
+    for all in [2, 4] {
+        hangs_up.store(all == 4, Ordering::SeqCst);
+        let accepted = intake.accept(key.clone(), batch.clone()).await.expect("accepted");
+        let stored = occurrence::list_newest(test.store.read(), 9).await.expect("read");
+        assert_eq!(stored.len(), all);
+        assert!(accepted.iter().all(|one| stored.iter().any(|row| row.uuid == one.id)), "what was answered is there");
+    }
+    assert!(!hangs_up.load(Ordering::SeqCst), "it did hang up");
 }

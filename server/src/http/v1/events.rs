@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use model::access::Scope;
 use model::cloud_event;
 use model::field_error::FieldErrors;
-use model::occurrence::{self, ITEMS_MAX, Occurrence};
+use model::occurrence::{self, Batch, ITEMS_MAX};
 use percent_encoding::percent_decode;
 use serde_json::{Value, json};
 
@@ -71,7 +71,7 @@ fn attributes(headers: &HeaderMap) -> Result<Vec<(String, String)>, AppError> {
 }
 
 /// The occurrences of a request, checked.
-fn parse(format: &Format, headers: &HeaderMap, body: &[u8]) -> Result<Vec<Occurrence>, Refusal> {
+fn parse(format: &Format, headers: &HeaderMap, body: &[u8]) -> Result<Batch, Refusal> {
     let parsed = match format {
         Format::Ours => occurrence::parse_json(&parse_document(body, ITEMS_MAX)?),
         Format::Structured => cloud_event::parse_structured(&parse_document(body, ITEMS_MAX)?),

@@ -54,6 +54,14 @@ pub enum Error {
     Other(#[source] DbErr),
 }
 
+impl Error {
+    /// Whether somebody else's change may be why, or two who waited for each other: what was done may succeed if it is
+    /// done again from the start.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Conflict { .. } | Self::InUse | Self::Unavailable(_))
+    }
+}
+
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         if matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) {
@@ -122,6 +130,14 @@ impl Store {
             ..TransactionOptions::default()
         };
         Ok(self.writer.begin_with_options(options).await?)
+    }
+
+    /// A transaction that changes what people configure: webhooks, tasks, events, types, tags, objects by hand. One after
+    /// the other over all nodes, so that what one has checked no other changes before it has ended.
+    pub async fn begin_change(&self) -> Result<DatabaseTransaction> {
+        let txn = self.begin().await?;
+        revision::take_turn(&txn).await?;
+        Ok(txn)
     }
 
     /// Which database it is.

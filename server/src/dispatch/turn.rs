@@ -179,7 +179,11 @@ impl Dispatcher {
             None => None,
         };
         let claimed = match &room {
-            Some(room) => claim::claim(&txn, self.owner, now, now.after(LEASE_MARGIN), room).await?,
+            // Others may have been waited for: a lease begins now.
+            Some(room) => {
+                let now = self.services.clock.now();
+                claim::claim(&txn, self.owner, now, now.after(LEASE_MARGIN), room).await?
+            }
             None => Vec::new(),
         };
         let is_known = |one: &Claimed| {

@@ -26,14 +26,21 @@ pub(super) struct Kept {
 impl Kept {
     /// Has what these kinds may fire.
     async fn load(&mut self, txn: &DatabaseTransaction, kinds: &BTreeSet<Kind>) -> Result<(), store::Error> {
-        let mark = revision::newest(txn).await?;
-        if mark != self.mark || self.events.len() > KINDS_KEPT {
-            *self = Self { mark, ..Self::default() };
+        loop {
+            let mark = revision::newest(txn).await?;
+            if mark != self.mark || self.events.len() > KINDS_KEPT {
+                *self = Self { mark, ..Self::default() };
+            }
+            if kinds.iter().all(|kind| self.events.contains_key(kind)) {
+                return Ok(());
+            }
+            // On PostgreSQL somebody's change may be committed meanwhile: then again, so that the mark is theirs.
+            self.load_missing(txn, kinds).await?;
         }
+    }
+
+    async fn load_missing(&mut self, txn: &DatabaseTransaction, kinds: &BTreeSet<Kind>) -> Result<(), store::Error> {
         let missing: BTreeSet<_> = kinds.iter().filter(|kind| !self.events.contains_key(*kind)).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
         let types: BTreeSet<_> = missing.iter().map(|(type_id, _)| type_id.clone()).collect();
         let events: BTreeSet<_> = missing.iter().map(|(_, event_id)| event_id.clone()).collect();
         let mut found: HashMap<Kind, Vec<event::Row>> =

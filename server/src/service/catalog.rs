@@ -46,7 +46,7 @@ impl Catalogue for Services {
 
     async fn add_event(&self, type_id: String, draft: EventKindDraft) -> Result<(), AppError> {
         let checked = draft.parse(&type_id)?;
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         if catalog::load(&txn).await.map_err(broken)?.find(&type_id).is_none() {
             return Err(AppError::not_found("object type"));
         }
@@ -58,7 +58,7 @@ impl Catalogue for Services {
         if is_built_in(&type_id) {
             return Err(built_in());
         }
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         let named_by = catalog::named_by(&txn, &type_id, None).await.map_err(broken)?;
         let links = super::event::links(&txn, named_by).await?;
         if !links.is_empty() {
@@ -74,7 +74,7 @@ impl Catalogue for Services {
         if is_built_in_event(&type_id, &event_id) {
             return Err(built_in());
         }
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         let named_by = catalog::named_by(&txn, &type_id, Some(&event_id)).await.map_err(broken)?;
         let links = super::event::links(&txn, named_by).await?;
         if !links.is_empty() {

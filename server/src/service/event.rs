@@ -207,7 +207,7 @@ impl Events for Services {
     }
 
     async fn save(&self, id: Option<EventId>, draft: EventDraft) -> Result<EventId, AppError> {
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         let catalog = catalog::load(&txn).await.map_err(broken)?;
         let checked = draft.parse(&catalog)?;
         check_references(&txn, &checked, &catalog).await?;
@@ -228,7 +228,7 @@ impl Events for Services {
     }
 
     async fn set_enabled(&self, ids: Vec<EventId>, is_enabled: bool) -> Result<(), AppError> {
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         for id in ids {
             if !event::set_enabled(&txn, id, is_enabled, self.clock.now()).await.map_err(broken)? {
                 return Err(AppError::not_found("event"));
@@ -242,7 +242,7 @@ impl Events for Services {
     }
 
     async fn delete(&self, ids: Vec<EventId>) -> Result<(), AppError> {
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         for id in ids {
             if !event::delete(&txn, id, self.clock.now()).await.map_err(broken)? {
                 return Err(AppError::not_found("event"));

@@ -39,7 +39,7 @@ fn parse_uuid(text: &str) -> Result<Uuid, AppError> {
 impl Services {
     pub(super) async fn execute_task(&self, id: TaskId, by: String) -> Result<String, AppError> {
         let now = self.clock.now();
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         let row = task::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
         if row.task.deletes_after_running && !task::claim(&txn, id, false, now).await.map_err(broken)? {
             let words = "This task is deleted after running, and is running already.";
@@ -78,7 +78,7 @@ impl Services {
     pub(super) async fn replay_delivery(&self, uuid: &str, as_it_was: bool, by: String) -> Result<String, AppError> {
         let uuid = parse_uuid(uuid)?;
         let now = self.clock.now();
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         let old = delivery::find(&txn, uuid).await.map_err(broken)?.ok_or_else(not_there)?;
         if !Status::find(&old.status).is_some_and(Status::is_settled) {
             return Err(AppError::new(Code::Conflict, "This delivery is still on its way. Wait until it is settled."));
@@ -130,7 +130,7 @@ impl Services {
     pub(super) async fn discard_delivery(&self, uuid: &str, by: &str) -> Result<(), AppError> {
         let uuid = parse_uuid(uuid)?;
         let now = self.clock.now();
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         let row = delivery::find(&txn, uuid).await.map_err(broken)?.ok_or_else(not_there)?;
         let runs = hold::discard_one(&txn, row.id, &format!("Given up by {by}."), now).await.map_err(broken)?;
         if runs.is_empty() {

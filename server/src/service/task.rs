@@ -88,7 +88,7 @@ impl Tasks for Services {
 
     async fn save(&self, id: Option<TaskId>, draft: TaskDraft) -> Result<TaskId, AppError> {
         let checked = draft.parse()?;
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         if webhook::find(&txn, checked.webhook_id).await.map_err(broken)?.is_none() {
             return Err(refused(store::Error::InUse));
         }
@@ -109,7 +109,7 @@ impl Tasks for Services {
     }
 
     async fn delete(&self, ids: Vec<TaskId>) -> Result<(), AppError> {
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         for id in ids {
             let row = task::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
             let events = event::list_starting(&txn, id).await.map_err(broken)?;
@@ -123,7 +123,7 @@ impl Tasks for Services {
     }
 
     async fn set_enabled(&self, ids: Vec<TaskId>, is_enabled: bool) -> Result<(), AppError> {
-        let txn = self.store.begin().await.map_err(broken)?;
+        let txn = self.store.begin_change().await.map_err(broken)?;
         for id in ids {
             if !task::set_enabled(&txn, id, is_enabled, self.clock.now()).await.map_err(broken)? {
                 return Err(AppError::not_found("task"));

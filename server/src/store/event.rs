@@ -71,7 +71,6 @@ fn columns(event: &Event, now: Timestamp) -> event::ActiveModel {
 
 /// Makes an event.
 pub async fn insert(db: &impl ConnectionTrait, event: &Event, now: Timestamp) -> Result<EventId> {
-    revision::take_turn(db).await?;
     let row = event::ActiveModel { id: NotSet, revision: Set(1), created_at: Set(now.0), ..columns(event, now) };
     let id = event::Entity::insert(row).exec(db).await?.last_insert_id;
     revision::note(db, Kind::Event, id, 1, Some(event), now).await?;
@@ -86,7 +85,6 @@ pub async fn update(
     event: &Event,
     now: Timestamp,
 ) -> Result<bool> {
-    revision::take_turn(db).await?;
     let row = event::ActiveModel { id: Unchanged(id.0), revision: Set(revision + 1), ..columns(event, now) };
     let done = event::Entity::update_many()
         .set(row)
@@ -164,7 +162,6 @@ pub async fn set_enabled(db: &impl ConnectionTrait, id: EventId, is_enabled: boo
 
 /// Removes an event; answers whether it was there.
 pub async fn delete(db: &impl ConnectionTrait, id: EventId, now: Timestamp) -> Result<bool> {
-    revision::take_turn(db).await?;
     let is_done = event::Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1;
     if is_done {
         revision::note(db, Kind::Event, id.0, 0, None::<&Event>, now).await?;

@@ -56,7 +56,6 @@ fn columns(task: &Task, now: Timestamp) -> task::ActiveModel {
 
 /// Makes a task. `Conflict` if the name is taken.
 pub async fn insert(db: &impl ConnectionTrait, task: &Task, now: Timestamp) -> Result<TaskId> {
-    revision::take_turn(db).await?;
     let row = task::ActiveModel { id: NotSet, revision: Set(1), created_at: Set(now.0), ..columns(task, now) };
     let id = task::Entity::insert(row).exec(db).await?.last_insert_id;
     revision::note(db, Kind::Task, id, 1, Some(task), now).await?;
@@ -65,7 +64,6 @@ pub async fn insert(db: &impl ConnectionTrait, task: &Task, now: Timestamp) -> R
 
 /// Changes a task that still has this revision; answers whether it had.
 pub async fn update(db: &impl ConnectionTrait, id: TaskId, revision: i64, task: &Task, now: Timestamp) -> Result<bool> {
-    revision::take_turn(db).await?;
     let mut row = task::ActiveModel { id: Unchanged(id.0), revision: Set(revision + 1), ..columns(task, now) };
     if !task.deletes_after_running {
         // Its run is one of many now.
@@ -92,7 +90,6 @@ pub async fn set_enabled(db: &impl ConnectionTrait, id: TaskId, is_enabled: bool
 
 /// Removes a task; answers whether it was there. `InUse` if an event starts it. Its runs keep its name.
 pub async fn delete(db: &impl ConnectionTrait, id: TaskId, now: Timestamp) -> Result<bool> {
-    revision::take_turn(db).await?;
     let is_done = task::Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1;
     if is_done {
         revision::note(db, Kind::Task, id.0, 0, None::<&Task>, now).await?;

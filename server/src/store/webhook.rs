@@ -12,7 +12,7 @@ use model::url::TargetUrl;
 use model::webhook::{Authorization, Method, StoredWebhook, Webhook};
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::Expr,
 };
 use serde::{Deserialize, Serialize};
@@ -210,7 +210,6 @@ pub async fn insert(
     secrets: Secrets,
     now: Timestamp,
 ) -> Result<WebhookId> {
-    revision::take_turn(db).await?;
     let row = webhook::ActiveModel {
         id: NotSet,
         uuid: Set(uuid),
@@ -270,7 +269,6 @@ pub async fn update(
     write: Write,
     now: Timestamp,
 ) -> Result<bool> {
-    revision::take_turn(db).await?;
     let mut row = webhook::ActiveModel { id: Unchanged(id.0), revision: Set(revision + 1), ..columns(webhook, now)? };
     if let SecretWrite::Replace(secret) = write.secret {
         row.secret = Set(secret);
@@ -297,7 +295,6 @@ pub async fn update(
 /// Marks a webhook deleted, with neither secrets nor a state left; answers whether it was there. Its waiting deliveries
 /// are the caller's to discard.
 pub async fn delete(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
-    revision::take_turn(db).await?;
     let row = webhook::ActiveModel {
         deleted_at: Set(Some(now.0)),
         secret: Set(None),
@@ -329,6 +326,12 @@ pub async fn delete(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) ->
 pub async fn find(db: &impl ConnectionTrait, id: WebhookId) -> Result<Option<Row>> {
     let row = webhook::Entity::find_by_id(id.0).filter(webhook::Column::DeletedAt.is_null()).one(db).await?;
     row.map(Row::try_from).transpose()
+}
+
+/// Whether this webhook is there, and not deleted.
+pub async fn is_there(db: &impl ConnectionTrait, id: WebhookId) -> Result<bool> {
+    let query = webhook::Entity::find_by_id(id.0).filter(webhook::Column::DeletedAt.is_null());
+    Ok(query.count(db).await? > 0)
 }
 
 /// The webhooks with these ids, also deleted ones: deliveries still refer to them.

@@ -1,10 +1,20 @@
-//! What is deleted at the moment it matches: on PostgreSQL a node may be between reading and writing. The deletion is
-//! held open until the other side waits for it.
+//! What changes at the moment something else depends on it: on PostgreSQL another node may be between reading and
+//! writing. The change is held open until the other side waits for it.
 
-use crate::harness::{TestInbox, TestServer, TestStore, somebody_waits};
+use crate::harness::{TestInbox, TestServer, TestStore, eventually, somebody_waits};
 use model::access::Scope;
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use model::catalog::{EventKindDraft, TypeDraft, WEBHOOKS};
+use model::event::EventDraft;
+use model::id::{ObjectId, TagId, WebhookId};
+use model::occurrence::{ObjectReference, Occurrence};
+use model::task::TaskDraft;
+use model::time::Timestamp;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait};
 use serde_json::{Value, json};
+use server::store::internal::{self, InternalEvent};
+use server::store::object::{self, NewObject};
+use server::store::{catalog, entity, tag, webhook};
+use std::collections::BTreeSet;
 
 /// Deletes with `sql` while `occurrence` is on its way: its answer.
 async fn while_deleting(server: &TestServer, key: &str, sql: &[&str], occurrence: Value) -> (u16, Value) {
@@ -18,6 +28,23 @@ async fn while_deleting(server: &TestServer, key: &str, sql: &[&str], occurrence
         open.commit().await.expect("committed");
     };
     tokio::join!(answer, commit).0
+}
+
+/// Commits `open` once somebody waits for it, while `other` goes on.
+async fn while_open<T>(server: &TestServer, open: DatabaseTransaction, other: impl Future<Output = T>) -> T {
+    let commit = async {
+        somebody_waits(&server.services.store).await;
+        open.commit().await.expect("committed");
+    };
+    tokio::join!(other, commit).0
+}
+
+/// The virtual machines: name, external id, tags.
+async fn machines(server: &TestServer) -> Vec<(String, String, Vec<String>)> {
+    let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+    let tags = |one: &app::report::ObjectLine| one.tags.iter().map(|(_, tag)| tag.clone()).collect();
+    let machine = |one: app::report::ObjectLine| (one.name.clone(), one.external_id.clone(), tags(&one));
+    objects.into_iter().filter(|one| one.type_id == "vms").map(machine).collect()
 }
 
 fn vm(id: &str) -> Value {
@@ -60,4 +87,165 @@ async fn what_is_deleted_while_it_matches_starts_nothing_and_loses_nothing() {
     let delete = format!("DELETE FROM tag WHERE id = {tag}");
     let refused = while_deleting(&server, &key, &[&delete], tagged).await;
     assert_eq!((refused.0, &refused.1["error"]["fields"][0]["field"]), (422, &json!("object.tags")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_that_name_one_object_make_it_once_and_give_it_one_id() {
+    let server = TestServer::start(TestStore::postgres().await).await;
+    let store = &server.services.store;
+    let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
+    let named = |id: Option<&str>| json!({"type": "vms", "event": "poweron", "object": {"id": id, "name": "web"}});
+    let names = BTreeSet::from(["web".to_owned()]);
+    let locked = async || {
+        let open = store.begin().await.expect("a transaction");
+        assert!(object::lock_names(&open, "vms", Some(&names)).await.expect("locked"));
+        open
+    };
+
+    // Another node makes it without an id, while this one has an id for it, or none either.
+    for id in [Some("a"), None] {
+        let open = locked().await;
+        let new = NewObject { type_id: "vms".into(), external_id: None, name: "web".into() };
+        object::insert_many(&open, vec![new], Timestamp(0)).await.expect("made");
+        assert_eq!(while_open(&server, open, server.post(&key, &named(id))).await.0, 202);
+        let id = id.unwrap_or_default().to_owned();
+        assert_eq!(machines(&server).await, [("web".to_owned(), id, vec![])]);
+        store.write().execute_unprepared("DELETE FROM object").await.expect("deleted");
+    }
+
+    // Another node gives it an id: the other id is another object's.
+    server.post(&key, &named(None)).await;
+    let open = locked().await;
+    open.execute_unprepared("UPDATE object SET external_id = 'b'").await.expect("adopted");
+    assert_eq!(while_open(&server, open, server.post(&key, &named(Some("a")))).await.0, 202);
+    let web = |id: &str| ("web".to_owned(), id.to_owned(), vec![]);
+    assert_eq!(BTreeSet::from_iter(machines(&server).await), [web("a"), web("b")].into());
+
+    // A whole inventory waits for all names of its type.
+    let open = locked().await;
+    let inventory = json!([{"id": "c", "name": "web"}]);
+    let put = server.call("PATCH", "/api/v1/inventory/vms", &key, Some(&inventory));
+    assert_eq!(while_open(&server, open, put).await.0, 200);
+    assert_eq!(machines(&server).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_read_an_object_before_it_changed_reads_it_again() {
+    let server = TestServer::start(TestStore::postgres().await).await;
+    let store = &server.services.store;
+    let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
+    let tags = [server.tag("Environment", "production").await, server.tag("Team", "blue").await];
+    server.post(&key, &vm("a")).await;
+    let change = async |sql: &str| {
+        let open = store.begin().await.expect("a transaction");
+        open.execute_unprepared(sql).await.expect("changed");
+        open
+    };
+
+    // Its id changes while it is renamed: what was read of it is not written back.
+    let open = change("UPDATE object SET external_id = 'b'").await;
+    let renamed = json!({"type": "vms", "event": "poweron", "object": {"id": "a", "name": "web"}});
+    assert_eq!(while_open(&server, open, server.post(&key, &renamed)).await.0, 202);
+    let expected = [("a", "b"), ("web", "a")].map(|(name, id)| (name.to_owned(), id.to_owned(), vec![]));
+    assert_eq!(machines(&server).await, expected);
+
+    // It is deleted while an inventory renames it.
+    let open = change("DELETE FROM object WHERE external_id = 'a'").await;
+    let put = json!([{"id": "a", "name": "renamed"}]);
+    let answer = while_open(&server, open, server.call("PUT", "/api/v1/inventory/vms", &key, Some(&put))).await;
+    assert_eq!((answer.0, &answer.1["deleted"]), (200, &json!(1)));
+    assert_eq!(machines(&server).await, [("renamed".to_owned(), "a".to_owned(), vec![])]);
+
+    // Another node tags it at the same time: the last one's tags stay, and no other's.
+    let found = object::find_named(store.read(), "vms", vec!["a".into()], vec![]).await.expect("found");
+    let id: ObjectId = found[0].0.id;
+    let open = store.begin().await.expect("a transaction");
+    let other: TagId = TagId(tags[0].parse().expect("a number"));
+    tag::assign(&open, &[(id, &[other])]).await.expect("tagged");
+    let mut tagged = vm("a");
+    tagged["object"]["tags"] = json!(["Team/blue"]);
+    assert_eq!(while_open(&server, open, server.post(&key, &tagged)).await.0, 202);
+    assert_eq!(machines(&server).await[0].2, ["Team - blue"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_change_has_checked_another_does_not_take_away() {
+    let server = TestServer::start(TestStore::postgres().await).await;
+    let backend = server.services.backend();
+    let store = &server.services.store;
+    let now = Timestamp(0);
+    let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;
+
+    // A task on a webhook that is being deleted.
+    let open = store.begin_change().await.expect("a transaction");
+    webhook::delete(&open, webhook, now).await.expect("deleted");
+    let draft = TaskDraft { name: "t".into(), webhook: webhook.to_string(), ..TaskDraft::new_form() };
+    let refused = while_open(&server, open, backend.tasks.save(None, draft)).await.expect_err("no such webhook");
+    assert_eq!(refused.fields.0[0].field, "webhook");
+
+    // An event about a type that is being deleted, and one on a tag that is.
+    let webhook = server.webhook("other", "http://127.0.0.1:9/", |_| ()).await;
+    let task = server.task("t", webhook, "x", false).await;
+    let id = "backups".to_owned();
+    let draft = TypeDraft { id: id.clone(), singular: "B".into(), plural: "Bs".into(), ..TypeDraft::default() };
+    backend.catalog.add_type(draft).await.expect("a type");
+    let draft = EventKindDraft { id: "failed".into(), label: "Failed".into() };
+    backend.catalog.add_event(id.clone(), draft).await.expect("an event");
+    let tag = server.tag("Environment", "production").await;
+    let draft = EventDraft { task: task.to_string(), ..EventDraft::new_form() };
+    let of_type = EventDraft { event: "backups.failed".into(), ..draft.clone() };
+    let of_tag = EventDraft { event: "vms.poweron".into(), use_tag: "true".into(), tag: tag.clone(), ..draft };
+    let open = store.begin_change().await.expect("a transaction");
+    catalog::delete_type(&open, &id).await.expect("deleted");
+    tag::delete(&open, TagId(tag.parse().expect("a number"))).await.expect("deleted");
+    let saved = async { (backend.events.save(None, of_type).await, backend.events.save(None, of_tag).await) };
+    let (of_type, of_tag) = while_open(&server, open, saved).await;
+    assert_eq!(of_type.expect_err("no such type").fields.0[0].field, "event");
+    assert_eq!(of_tag.expect_err("no such tag").fields.0[0].field, "tag");
+
+    // Somebody saves a task while somebody else switches it off: both are done.
+    let mut form = backend.tasks.load_form(Some(task)).await.expect("a form");
+    form.draft.message = "y".into();
+    let (saved, switched) =
+        tokio::join!(backend.tasks.save(Some(task), form.draft), backend.tasks.set_enabled(vec![task], false));
+    assert!(switched.is_ok(), "{switched:?}");
+    let form = backend.tasks.load_form(Some(task)).await.expect("a form");
+    assert_eq!((form.draft.enabled.as_str(), saved.is_ok()), ("", form.draft.message == "y"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_told_of_a_webhook_that_was_deleted_since() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let store = &server.services.store;
+    let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;
+    server.services.backend().webhooks.delete(vec![webhook]).await.expect("deleted");
+    let failing = |id: WebhookId| InternalEvent {
+        occurrence: Occurrence {
+            type_id: WEBHOOKS.into(),
+            event_id: "failing".into(),
+            object: Some(ObjectReference {
+                external_id: Some(id.to_string()),
+                name: Some("w".into()),
+                tags: None,
+                is_subject: false,
+            }),
+            external_id: None,
+            source: None,
+            time: None,
+            data: None,
+        },
+        about_webhook: Some(id),
+        depth: 1,
+    };
+    let other = server.webhook("other", "http://127.0.0.1:9/", |_| ()).await;
+    for id in [webhook, other] {
+        internal::insert(store.write(), &failing(id), Timestamp(0)).await.expect("left");
+    }
+    eventually("both are taken in", async || internal::list_waiting(store.read(), 9).await.expect("read").is_empty())
+        .await;
+    let occurrences = entity::occurrence::Entity::find().all(store.read()).await.expect("read");
+    let about: Vec<_> = occurrences.iter().map(|one| one.about_webhook).collect();
+    assert_eq!(about, [Some(other.0)]);
+    let objects = object::list_of(store.read(), WEBHOOKS).await.expect("read");
+    assert_eq!(objects.len(), 1, "it does not come back as an object that nobody can delete");
 }

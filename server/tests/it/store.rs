@@ -296,10 +296,10 @@ async fn two_who_change_the_same_rows_do_not_wait_for_each_other() {
     let test = TestStore::postgres().await;
     queue(&test, 1).await;
     let (first, second) = (TaskId(1), WebhookId(1));
-    let both = test.store.begin().await.expect("a transaction");
+    let both = test.store.begin_change().await.expect("a transaction");
     task::set_enabled(&both, first, false, NOW).await.expect("changed");
     let other = async {
-        let txn = test.store.begin().await.expect("a transaction");
+        let txn = test.store.begin_change().await.expect("a transaction");
         webhook::delete(&txn, second, NOW).await.expect("changed");
         txn.commit().await.expect("the other");
     };

@@ -136,10 +136,12 @@ pub async fn claim(
     let parts: Vec<_> =
         if room.is_busy_first { busy.chain(idle).collect() } else { idle.into_iter().chain(busy).collect() };
     let turns = [turns("after_last", "> $6", ""), turns("up_to_last", "> 0", "AND d.webhook_id <= $6")].join(", ");
+    // Materialized: picked once, however the database joins it, or more could be claimed than there is room for.
     let sql = format!(
-        "WITH RECURSIVE {turns} UPDATE delivery SET status = 'running', lease_owner = $1, \
+        "WITH RECURSIVE {turns}, due AS MATERIALIZED (SELECT id FROM ({}) AS all_due LIMIT $4 + 0) \
+         UPDATE delivery SET status = 'running', lease_owner = $1, \
          lease_until = $2 + (SELECT timeout_ms FROM webhook WHERE webhook.id = delivery.webhook_id) \
-         WHERE id IN (SELECT id FROM ({}) AS due LIMIT $4 + 0) \
+         WHERE id IN (SELECT id FROM due) \
          RETURNING id, uuid, run_id, webhook_id, body, attempts, depth, webhook_revision, replay_revision, \
          (SELECT revision FROM webhook WHERE webhook.id = delivery.webhook_id) AS current_revision",
         parts.join(" UNION ALL ")

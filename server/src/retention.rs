@@ -1,6 +1,7 @@
 //! How long things are kept: settled deliveries for so many days and so many of each webhook, occurrences that started
-//! nothing for fewer days. Only what is settled is removed, in small steps, and nothing when the clock has moved by over a day since
-//! the last sweep: a clock that is set wrong must not empty the records.
+//! nothing for fewer days. Only what is settled is removed, in small steps. When the clock has moved by over a day since
+//! the last sweep nothing is removed for a day more: a clock that is set wrong must not empty the records, and a person
+//! needs time to notice.
 
 use crate::clock::Clock;
 use crate::store::retention::Step;
@@ -22,10 +23,12 @@ pub struct Kept {
 
 /// How often there is a sweep.
 const EVERY: Duration = Duration::from_hours(1);
-/// The longest time between two sweeps that is believed.
+/// The longest time between two sweeps that is believed at once, and how long it takes until a longer one is.
 const BELIEVED: Duration = Duration::from_hours(24);
 /// Where the instant of the last sweep is kept.
 const LAST_SWEEP: &str = "last_sweep";
+/// Where the instant is kept from which on a clock that moved by more is believed.
+const BELIEVED_FROM: &str = "retention_from";
 
 /// Removes what is old and over.
 #[derive(Clone)]
@@ -58,11 +61,8 @@ impl Retention {
     pub async fn sweep(&self) -> Result<u64, store::Error> {
         let now = self.clock.now();
         let db = self.store.write();
-        let last = setting::find(db, LAST_SWEEP).await?.and_then(|text| text.parse().ok()).map(Timestamp);
-        setting::put(db, LAST_SWEEP, &now.0.to_string()).await?;
-        let moved = last.map_or(Duration::MAX, |last| now.since(last).max(last.since(now)));
-        if moved > BELIEVED {
-            tracing::info!("nothing old is removed: the last sweep was over a day ago by this clock");
+        if !self.is_believed(now).await? {
+            tracing::info!("nothing old is removed until tomorrow: the last sweep was over a day ago by this clock");
             return Ok(0);
         }
         access::delete_expired_sessions(db, now).await?;
@@ -77,6 +77,25 @@ impl Retention {
         removed += in_steps(|| retention::delete_occurrences(db, oldest)).await?;
         removed += in_steps(|| retention::delete_unmatched(db, oldest_unmatched)).await?;
         Ok(removed)
+    }
+}
+
+impl Retention {
+    /// Whether the clock has gone on as it should for a day.
+    async fn is_believed(&self, now: Timestamp) -> Result<bool, store::Error> {
+        let db = self.store.write();
+        let instant = async |key| {
+            let text = setting::find(db, key).await?;
+            Ok::<_, store::Error>(text.and_then(|text| text.parse().ok()).map(Timestamp))
+        };
+        let last = instant(LAST_SWEEP).await?;
+        let moved = last.map_or(Duration::ZERO, |last| now.since(last).max(last.since(now)));
+        // First: a kill in between must not make the next sweep believe it.
+        if moved > BELIEVED {
+            setting::put(db, BELIEVED_FROM, &now.after(BELIEVED).0.to_string()).await?;
+        }
+        setting::put(db, LAST_SWEEP, &now.0.to_string()).await?;
+        Ok(instant(BELIEVED_FROM).await?.is_none_or(|from| from <= now))
     }
 }
 

@@ -37,9 +37,12 @@ on_both! {
         let retention = retention(&server, 100_000);
         assert_eq!(retention.sweep().await.expect("the first sweep"), 0);
 
-        // A clock that jumps by months is not believed, once.
+        // A clock that jumps by months is not believed for a day.
         server.advance(DAY * 71);
-        assert_eq!(retention.sweep().await.expect("a jump"), 0);
+        for _ in 0..24 {
+            assert_eq!(retention.sweep().await.expect("a jump"), 0);
+            server.advance(DAY / 24);
+        }
         // A young one, and one that waits for its retry.
         let bad = server.webhook("bad", &format!("{}/status/503", inbox.url), |_| ()).await;
         server.event(server.task("waits", bad, "", false).await).await;
@@ -75,7 +78,6 @@ on_both! {
         let all = 604 + 1 + 4;
         assert_eq!(count(&server).await, (all, all, 604 + 2));
 
-        assert_eq!(retention(&server, 3).sweep().await.expect("the first sweep"), 0, "it knows of no sweep before");
         let removed = retention(&server, 3).sweep().await.expect("a sweep");
         // The occurrences of the last four posted have a delivery that waits.
         assert_eq!(count(&server).await, (3 + 1 + 4, 3 + 1 + 4, 4 + 2));

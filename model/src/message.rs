@@ -144,7 +144,7 @@ pub fn unknown_variables(template: &str) -> Vec<(usize, &str)> {
         let tail = &rest[dollar..];
         rest = if let Some(after) = tail.strip_prefix("$${") {
             after
-        } else if let Some((name, after)) = variable_at(tail) {
+        } else if let Some((name, after)) = variable_at(tail).or_else(|| meant_at(tail)) {
             if !is_known(name) && !unknown.iter().any(|(_, other)| *other == name) {
                 unknown.push((template.len() - tail.len(), name));
             }
@@ -162,6 +162,14 @@ fn variable_at(tail: &str) -> Option<(&str, &str)> {
     let end = inner.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '-')))?;
     let after = inner[end..].strip_prefix('}')?;
     (end > 0).then(|| (&inner[..end], after))
+}
+
+/// What looks meant for a variable at the start of `tail` and cannot be one, `${VM NAME}`: its text, and what follows.
+fn meant_at(tail: &str) -> Option<(&str, &str)> {
+    let inner = tail.strip_prefix("${")?;
+    let end = inner.find(|c| matches!(c, '$' | '{' | '}' | '"' | '\n'))?;
+    let after = inner[end..].strip_prefix('}')?;
+    Some((&inner[..end], after))
 }
 
 fn is_known(name: &str) -> bool {

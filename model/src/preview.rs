@@ -3,6 +3,7 @@
 //! Warnings never stop a save: what is sent is the author's to decide.
 
 use crate::message::{Escape, Rendered, TooLarge, Variables, render, unknown_variables};
+use crate::text::shown;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -46,7 +47,7 @@ pub fn preview(
         found.extend(json_problem(template, &rendered));
     }
     for (offset, name) in unknown_variables(template) {
-        found.push((offset, format!("${{{name}}} is not a variable and stays as text.")));
+        found.push((offset, format!("${{{}}} is not a variable and stays as text.", shown(name))));
     }
     for (offset, path) in &rendered.absent {
         found.push((*offset, format!("The occurrence has no {path}: nothing is filled in.")));

@@ -55,6 +55,8 @@ fn leaves_what_is_not_a_variable_as_it_stands() {
     }
     assert_eq!(body("$${NAME} $$${NAME}", Escape::Plain, "x"), "${NAME} $${NAME}");
     assert_eq!(unknown_variables("${name} $${NO} ${NAME} ${data.a.b} ${name} ${X}"), [(0, "name"), (43, "X")]);
+    assert_eq!(unknown_variables("${VM NAME}${env:HOME} ${} ${{NAME}}"), [(0, "VM NAME"), (10, "env:HOME"), (22, "")]);
+    assert_eq!(unknown_variables("${ \"a\" } ${ a\n} ${a${X}"), [(19, "X")]);
 }
 
 #[test]

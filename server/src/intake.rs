@@ -394,12 +394,14 @@ async fn note_unknown(txn: &DatabaseTransaction, stage: &Stage) -> Result<(), st
         return Ok(());
     }
     let catalog = catalog::load(txn).await?;
-    for ((type_id, event_id), seen) in unknown {
-        if catalog.find(type_id).is_none_or(|known| known.find_event(event_id).is_none()) {
-            catalog::note_unknown(txn, (type_id, event_id), seen, stage.now).await?;
-        }
+    unknown.retain(|(type_id, event_id), _| catalog.find(type_id).is_none_or(|of| of.find_event(event_id).is_none()));
+    if unknown.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    for (kind, seen) in unknown {
+        catalog::note_unknown(txn, kind, seen, stage.now).await?;
+    }
+    catalog::forget_oldest_unknown(txn).await
 }
 
 fn answer_all(group: Vec<Job>, answers: Vec<Answer>) {

@@ -19,7 +19,7 @@ use model::task::Task;
 use model::text::{shown, visible};
 use model::time::Timestamp;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A run that an occurrence started, with its deliveries.
 struct Started {
@@ -57,6 +57,7 @@ impl Services {
         let tasks: HashMap<i64, Task> = revision::list_at(db, Kind::Task, row.revision_mark).await.map_err(broken)?;
         let started = self.started_by(OccurrenceId(row.id)).await?;
         let scopes = Scopes::load(db, events.iter().map(|(_, event)| event.scope)).await?;
+        let reasons: BTreeMap<Reason, u32> = serde_json::from_str(&row.reasons).unwrap_or_default();
         let recalled = Recalled::of(row);
         let facts = recalled.facts(row);
         let mut considered = Vec::with_capacity(events.len());
@@ -68,18 +69,22 @@ impl Services {
                 webhook_id: task.map_or(WebhookId(0), |task| task.webhook_id),
             };
             let run = started.iter().find(|run| run.event_ids.contains(&id));
+            // What fired has a run, unless the task runs once and did, or the run is older than what is kept.
+            let may_have_run =
+                reasons.contains_key(&Reason::AlreadyRun) && task.is_some_and(|task| task.deletes_after_running);
             let reason = match judge(&event, of_task, &facts) {
                 Err(reason) => Some(reason),
-                Ok(()) if run.is_none() => Some(Reason::AlreadyRun),
+                Ok(()) if run.is_none() && may_have_run => Some(Reason::AlreadyRun),
                 Ok(()) => None,
             };
+            let fired = if run.is_some() { "Fired." } else { "Fired. Its run is older than what is kept." };
             considered.push(Considered {
                 event_id: id,
                 scope: scopes.words(event.scope),
                 task_id,
                 task: task.map(|task| task.name.clone()).unwrap_or_default(),
                 reason,
-                words: reason.map_or("Fired.", Reason::words).to_owned(),
+                words: reason.map_or(fired, Reason::words).to_owned(),
                 deliveries: run.filter(|_| reason.is_none()).map(|run| run.deliveries.clone()).unwrap_or_default(),
             });
         }

@@ -119,12 +119,19 @@ pub struct UnknownKind {
 
 /// Notes that a kind was reported which is in no catalogue.
 pub async fn note_unknown(db: &impl ConnectionTrait, kind: (&str, &str), seen: i64, now: Timestamp) -> Result<()> {
-    let sql = "INSERT INTO unknown_kind (type_id, event_id, seen, first_at, last_at) \
-               SELECT $1, $2, $3, $4, $4 WHERE (SELECT COUNT(*) FROM unknown_kind) < $5 \
+    let sql = "INSERT INTO unknown_kind (type_id, event_id, seen, first_at, last_at) VALUES ($1, $2, $3, $4, $4) \
                ON CONFLICT (type_id, event_id) DO UPDATE SET seen = unknown_kind.seen + excluded.seen, \
                last_at = excluded.last_at";
-    let values = [Value::from(kind.0), kind.1.into(), seen.into(), now.0.into(), UNKNOWN_MAX.into()];
+    let values = [Value::from(kind.0), kind.1.into(), seen.into(), now.0.into()];
     db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    Ok(())
+}
+
+/// Forgets the kinds that were reported longest ago, of more than are remembered.
+pub async fn forget_oldest_unknown(db: &impl ConnectionTrait) -> Result<()> {
+    let sql = "DELETE FROM unknown_kind WHERE (type_id, event_id) IN (SELECT type_id, event_id FROM unknown_kind \
+               ORDER BY last_at DESC, first_at DESC, type_id, event_id LIMIT 1000000 OFFSET $1)";
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, [UNKNOWN_MAX.into()])).await?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use crate::harness::{TestInbox, TestServer};
 use crate::on_both;
 use model::access::Scope;
 use model::catalog::{EventKindDraft, TypeDraft};
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 fn vm(id: &str) -> Value {
@@ -174,6 +175,53 @@ on_both! {
         server.deliveries_until(|rows| rows.len() == 1 && rows[0].status.is_settled()).await;
         assert!(server.services.backend().tasks.list().await.expect("tasks").is_empty());
         assert_eq!(inbox.received().len(), 1);
+    }
+
+    async fn a_run_that_is_kept_no_longer_is_not_said_to_have_run_already(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest, Scope::Read]).await;
+        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+        for (name, is_one_time) in [("often", false), ("once", true)] {
+            server.event(server.task(name, webhook, "", is_one_time).await).await;
+        }
+        let mut asked = Vec::new();
+        for _ in 0..2 {
+            let (_, answer) = server.post(&key, &vm("web")).await;
+            asked.push(answer["occurrences"][0]["id"].as_str().expect("an id").to_owned());
+            server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
+            if asked.len() == 1 {
+                // It stays as it was when the second came: claimed, and not gone yet.
+                server.event(server.task("once again", webhook, "", true).await).await;
+                let claimed = "UPDATE task SET claimed_at = 1 WHERE name = 'once again'";
+                server.services.store.write().execute_unprepared(claimed).await.expect("claimed");
+            }
+        }
+        let db = server.services.store.write();
+        db.execute_unprepared("DELETE FROM attempt; DELETE FROM delivery; DELETE FROM run").await.expect("removed");
+        let words = async |id: &str| {
+            let (_, why) = server.call("GET", &format!("/api/v1/occurrences/{id}/why"), &key, None).await;
+            let considered = why["considered"].as_array().expect("a list").clone();
+            considered.iter().map(|one| one["words"].as_str().expect("words").to_owned()).collect::<Vec<_>>()
+        };
+        let gone = "Fired. Its run is older than what is kept.";
+        assert_eq!(words(&asked[0]).await, [gone, gone]);
+        assert_eq!(words(&asked[1]).await, [gone, "The task is deleted after running, and had already been started."]);
+    }
+
+    async fn a_mistaken_sender_hides_no_kind_that_is_new(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let of = |number: usize| json!({"type": "made-up", "event": format!("n{number}")});
+        for batch in [0..1000, 1000..1200] {
+            server.post(&key, &json!(batch.map(of).collect::<Vec<_>>())).await;
+            server.advance(std::time::Duration::from_secs(1));
+        }
+        server.post(&key, &of(7)).await;
+        server.post(&key, &json!({"type": "backups", "event": "failed"})).await;
+        let known = server::store::catalog::list_unknown(server.services.store.read()).await.expect("listed");
+        assert_eq!((known.len(), known[0].type_id.as_str()), (1000, "backups"));
+        assert!(known.iter().any(|kind| kind.event_id == "n1199"));
     }
 
     async fn repeats_are_counted_where_it_is_asked_why(test: TestStore) {

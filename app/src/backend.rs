@@ -59,7 +59,7 @@ pub trait Webhooks: Send + Sync {
     /// Ends a pause, and lets go what was held as chosen.
     async fn resume(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError>;
     /// Lets go, or gives up, what waits since the target has changed.
-    async fn confirm_target(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError>;
+    async fn confirm_target(&self, id: WebhookId, revision: i64, choice: ReleaseChoice) -> Result<(), AppError>;
 }
 
 /// Tasks.

@@ -9,6 +9,7 @@ use model::webhook::Authorization;
 #[expect(missing_docs, reason = "the fields say it")]
 pub struct WebhookDetail {
     pub id: i64,
+    pub revision: i64,
     pub name: String,
     pub url: String,
     pub method: String,
@@ -168,6 +169,14 @@ pub struct TaskDetail {
     pub run_count: u64,
 }
 
+impl TaskDetail {
+    /// What went wrong with the newest run, if it failed.
+    pub fn failure(&self) -> Option<&RunDelivery> {
+        let newest = self.runs.first().filter(|run| run.status == "failed")?;
+        newest.deliveries.iter().find(|delivery| delivery.error.is_some())
+    }
+}
+
 /// An event as a line of a list.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields say it")]
@@ -193,8 +202,16 @@ pub struct RunLine {
     /// "Virtual Machines: Power On, web-01", "executed by maria".
     pub cause: String,
     pub occurrence: Option<String>,
-    /// Its deliveries: id and status.
-    pub deliveries: Vec<(String, Status)>,
+    pub deliveries: Vec<RunDelivery>,
+}
+
+/// A delivery of a run.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct RunDelivery {
+    pub uuid: String,
+    pub status: Status,
+    pub error: Option<String>,
 }
 
 /// What the Tasks Dashboard shows.

@@ -6,7 +6,7 @@ use super::render::Request;
 use super::table::{Cell, Column, Filter, Narrow, Row, Table, short};
 use crate::error::AppError;
 use crate::part::data::Empty;
-use crate::report::RunLine;
+use crate::report::{RunDelivery, RunLine};
 use leptos::prelude::*;
 
 pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
@@ -66,11 +66,10 @@ fn short_row(line: RunLine) -> Row {
     }
 }
 
-fn deliveries(deliveries: Vec<(String, model::delivery::Status)>) -> Cell {
-    let links = deliveries
-        .into_iter()
-        .map(|(id, status)| view! { <a href=format!("/deliveries/{id}")><StatusWord status=status/></a> })
-        .collect_view();
+fn deliveries(deliveries: Vec<RunDelivery>) -> Cell {
+    let link =
+        |one: RunDelivery| view! { <a href=format!("/deliveries/{}", one.uuid)><StatusWord status=one.status/></a> };
+    let links = deliveries.into_iter().map(link).collect_view();
     Cell::view("", links)
 }
 

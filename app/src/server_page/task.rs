@@ -47,6 +47,18 @@ fn commands(detail: &TaskDetail) -> AnyView {
 }
 
 fn content(detail: TaskDetail) -> AnyView {
+    let failure = detail.failure().cloned().map(|delivery| {
+        let off = if detail.deletes_after_running && !detail.is_enabled { " It was disabled." } else { "" };
+        view! {
+            <div class="c-note c-note--danger">
+                <Icon name="error"/>
+                <p>
+                    <strong>"The last run failed: "</strong>{delivery.error}{off}" "
+                    <a href=format!("/deliveries/{}", delivery.uuid)>"The delivery"</a>
+                </p>
+            </div>
+        }
+    });
     let events = detail.events.len();
     let new_event = format!("/events/new?task={}", detail.id);
     let last = detail.runs.first().cloned();
@@ -87,6 +99,7 @@ fn content(detail: TaskDetail) -> AnyView {
     view! {
         <div class="l-stack">
             {description}
+            {failure}
             {once}
             <section class="l-counts" aria-label="Counts">
                 <article class="c-card c-count">

@@ -51,7 +51,7 @@ pub(super) fn encoded(text: &str) -> String {
 }
 
 fn content(detail: WebhookDetail, may_edit: bool) -> AnyView {
-    let holds = holds(detail.id, &detail.state, may_edit);
+    let holds = holds(detail.id, detail.revision, &detail.state, may_edit);
     let authorization = match &detail.authorization {
         Authorization::None => "None".to_owned(),
         Authorization::Basic { username } => format!("Basic, as {username}"),
@@ -118,7 +118,7 @@ fn content(detail: WebhookDetail, may_edit: bool) -> AnyView {
 }
 
 /// What holds it, and how that is ended.
-fn holds(id: i64, state: &WebhookState, may_edit: bool) -> AnyView {
+fn holds(id: i64, revision: i64, state: &WebhookState, may_edit: bool) -> AnyView {
     let note = |class: &'static str, icon: &'static str, words: AnyView, form: Option<AnyView>| {
         view! {
             <div class=class role="status">
@@ -131,23 +131,26 @@ fn holds(id: i64, state: &WebhookState, may_edit: bool) -> AnyView {
     let count = |reason: HoldReason| grouped(state.count(reason));
     let paused = state.paused.clone().map(|since| {
         let held = count(HoldReason::Paused);
-        let form = may_edit.then(|| release_form(format!("/webhooks/{id}/resume"), "Resume"));
+        let form = may_edit.then(|| release_form(format!("/webhooks/{id}/resume"), None, "Resume"));
         let words =
             view! { <strong>"Paused"</strong>" since "<Time when=since/>". "{held}" deliveries are held." }.into_any();
         note("c-note c-note--held", "held", words, form)
     });
     let failing = state.failing.clone().map(|(since, probe)| {
         let held = count(HoldReason::Breaker);
+        // While it is paused nothing is tried.
+        let probe = state.paused.is_none().then(|| {
+            view! { " "{held}" deliveries are held; the next is tried at "<Time when=probe/>"." }
+        });
         let words = view! {
-            <strong>"Failing"</strong>" since "<Time when=since/>": ten attempts in a row failed. "{held}
-            " deliveries are held; the next is tried at "<Time when=probe/>"."
+            <strong>"Failing"</strong>" since "<Time when=since/>": ten attempts in a row failed."{probe}
         }
         .into_any();
         note("c-note c-note--danger", "error", words, None)
     });
     let target = (state.count(HoldReason::Target) > 0).then(|| {
         let held = count(HoldReason::Target);
-        let form = may_edit.then(|| release_form(format!("/webhooks/{id}/confirm"), "Confirm"));
+        let form = may_edit.then(|| release_form(format!("/webhooks/{id}/confirm"), Some(revision), "Confirm"));
         let words = view! {
             <strong>"The target has changed. "</strong>{held}" deliveries were meant for the one before. May they go to the new one?"
         }
@@ -162,9 +165,12 @@ fn holds(id: i64, state: &WebhookState, may_edit: bool) -> AnyView {
     view! { {paused} {failing} {target} {releasing} }.into_any()
 }
 
-fn release_form(action: String, button: &'static str) -> AnyView {
+/// With `revision`, for what was seen of the webhook at that one only.
+fn release_form(action: String, revision: Option<i64>, button: &'static str) -> AnyView {
+    let revision = revision.map(|revision| view! { <input type="hidden" name="revision" value=revision/> });
     view! {
         <form class="l-row" method="post" action=action>
+            {revision}
             <select class="c-filter c-filter--inline" name="held" aria-label="Which held deliveries go on">
                 <option value="all">"Send all of them"</option>
                 <option value="newest">"Send the newest of each object"</option>

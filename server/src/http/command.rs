@@ -169,7 +169,11 @@ async fn webhook(
         let word = match command.as_str() {
             "pause" => webhooks.pause(id).await.map(|()| "paused"),
             "resume" => webhooks.resume(id, release_choice(&this.typed)?).await.map(|()| "resumed"),
-            "confirm" => webhooks.confirm_target(id, release_choice(&this.typed)?).await.map(|()| "confirmed"),
+            "confirm" => {
+                let seen = this.typed.get("revision").and_then(|text| text.parse().ok());
+                let seen = seen.ok_or_else(|| AppError::new(Code::Malformed, "The form has lost its revision."))?;
+                webhooks.confirm_target(id, seen, release_choice(&this.typed)?).await.map(|()| "confirmed")
+            }
             "delete" => return webhooks.delete(vec![id]).await.map(|()| "/webhooks?done=deleted".to_owned()),
             _ => Err(unknown()),
         };

@@ -10,7 +10,7 @@ use crate::store::{
 use app::error::AppError;
 use app::report::{
     AttemptLine, CategoryLine, Dashboard, DeliveryDetail, DeliveryLine, DeliveryQuery, EventLine, Listed, ObjectLine,
-    PAGE_ROWS, Request, RunLine, TaskDetail, WebhookDetail, WebhookState,
+    PAGE_ROWS, Request, RunDelivery, RunLine, TaskDetail, WebhookDetail, WebhookState,
 };
 use model::catalog::Catalog;
 use model::delivery::{HoldReason, Status};
@@ -105,6 +105,7 @@ impl Services {
         let open = row.hold.breaker.open;
         Ok(WebhookDetail {
             id: id.0,
+            revision: row.revision,
             state: WebhookState {
                 paused: row.hold.paused_at.map(|at| self.when(at)),
                 failing: open.map(|open| (self.when(open.since), self.when(open.probe_at))),
@@ -170,10 +171,11 @@ impl Services {
     async fn run_lines(&self, rows: Vec<RunRow>, catalog: &Catalog) -> Result<Vec<RunLine>, AppError> {
         let db = self.store.read();
         let ids: Vec<_> = rows.iter().map(|run| RunId(run.id)).collect();
-        let mut deliveries: HashMap<i64, Vec<(String, Status)>> = HashMap::new();
+        let mut deliveries: HashMap<i64, Vec<RunDelivery>> = HashMap::new();
         for row in delivery::list_of_runs(db, &ids).await.map_err(broken)? {
             let status = Status::find(&row.status).unwrap_or(Status::Error);
-            deliveries.entry(row.run_id).or_default().push((row.uuid.to_string(), status));
+            let delivery = RunDelivery { uuid: row.uuid.to_string(), status, error: row.error };
+            deliveries.entry(row.run_id).or_default().push(delivery);
         }
         let mut lines = Vec::with_capacity(rows.len());
         for run in rows {

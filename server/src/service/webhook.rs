@@ -278,9 +278,14 @@ impl Webhooks for Services {
         self.let_go(txn, id, HoldReason::Paused, choice).await
     }
 
-    async fn confirm_target(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError> {
-        self.find_webhook(id).await?;
+    async fn confirm_target(&self, id: WebhookId, revision: i64, choice: ReleaseChoice) -> Result<(), AppError> {
         let txn = self.store.begin_change().await.map_err(broken)?;
+        let row = webhook::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("webhook"))?;
+        if row.revision != revision {
+            let words = "Somebody has changed this webhook since you looked at it. Nothing was sent. Look at where it \
+                         goes now, and confirm again.";
+            return Err(AppError::new(Code::Conflict, words));
+        }
         self.let_go(txn, id, HoldReason::Target, choice).await
     }
 }

@@ -34,6 +34,13 @@ pub(crate) async fn edit(server: &TestServer, id: WebhookId, change: impl FnOnce
     server.services.backend().webhooks.save(Some(id), form.draft).await.expect("saved");
 }
 
+/// Confirms the target of now.
+async fn confirm(server: &TestServer, id: WebhookId) {
+    let webhooks = server.services.backend().webhooks;
+    let seen = webhooks.detail(id).await.expect("a webhook").revision;
+    webhooks.confirm_target(id, seen, ALL).await.expect("confirmed");
+}
+
 pub(crate) fn count(rows: &[DeliveryRow], status: Status) -> usize {
     rows.iter().filter(|row| row.status == status).count()
 }
@@ -144,7 +151,11 @@ on_both! {
         server.advance(Duration::from_hours(1));
         server.deliveries_until(|rows| count(rows, Status::Held) == 1).await;
         assert_eq!(bodies(&new), ["after"]);
-        server.services.backend().webhooks.confirm_target(webhook, ALL).await.expect("confirmed");
+        // Who looked at another target has not confirmed this one.
+        let refused = server.services.backend().webhooks.confirm_target(webhook, 1, ALL).await.expect_err("changed since");
+        assert!(refused.message.contains("Somebody has changed this webhook"), "{refused:?}");
+        assert_eq!(bodies(&new), ["after"]);
+        confirm(&server, webhook).await;
         server.deliveries_until(|rows| count(rows, Status::Sent) == 2).await;
         assert_eq!(bodies(&new), ["after", "before"]);
         assert_eq!(old.bodies().len(), 1);
@@ -258,7 +269,7 @@ on_both! {
         db.execute_unprepared(sql).await.expect("released");
         server.services.bell.notify_one();
         server.deliveries_until(|rows| count(rows, Status::Held) == 1).await;
-        server.services.backend().webhooks.confirm_target(webhook, ALL).await.expect("confirmed");
+        confirm(&server, webhook).await;
         server.deliveries_until(|rows| count(rows, Status::Sent) == 1).await;
         assert_eq!(bodies(&new), ["a"]);
     }

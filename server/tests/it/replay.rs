@@ -87,6 +87,12 @@ on_both! {
         server.event(task).await;
         server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
         let failed = server.deliveries_until(|rows| rows.len() == 1 && rows[0].status == Status::Error).await.remove(0);
+        // The task says what went wrong, and nothing more is posted.
+        let detail = server.services.backend().tasks.detail(task).await.expect("a task");
+        let failure = detail.failure().expect("it failed");
+        assert_eq!((failure.uuid.as_str(), failure.error.as_deref()), (failed.uuid.as_str(), failed.error.as_deref()));
+        let (_, answer) = server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+        assert_eq!(answer["occurrences"][0]["tasks_started"], 0, "it is disabled");
         receiver.recover();
         server.services.backend().deliveries.replay(failed.uuid, false, "maria".into()).await.expect("replayed");
         server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;

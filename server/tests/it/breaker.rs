@@ -157,6 +157,17 @@ on_both! {
         assert_eq!(queued(&store).await, [1]);
     }
 
+    async fn a_run_whose_delivery_waits_behind_the_breaker_has_not_ended(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let receiver = Switch::failing().await;
+        let (_, key) = prepare(&server, &receiver.url, |_| ()).await;
+        let batch: Vec<_> = (0..10).map(|vm| power_on(&format!("vm-{vm}"))).collect();
+        server.post(&key, &json!(batch)).await;
+        server.deliveries_until(|rows| count(rows, Status::Held) == 10).await;
+        let runs = entity::run::Entity::find().all(server.services.store.read()).await.expect("read");
+        assert!(runs.iter().all(|run| run.status == "running" && run.ended_at.is_none()), "{runs:?}");
+    }
+
     async fn a_release_at_a_rate_outlasts_an_open_breaker(test: TestStore) {
         let server = TestServer::start(test).await;
         let receiver = Switch::failing().await;

@@ -1,12 +1,13 @@
 //! From the occurrence to the receiver: what arrives, what is tried again, what is said about failures.
 
-use crate::harness::{TestInbox, TestServer, TestStore, eventually};
+use crate::harness::{Gate, TestInbox, TestServer, TestStore, eventually};
+use crate::wire::find;
 use crate::{on_both, rows};
 use app::view::DeliveryRow;
 use model::access::Scope;
 use model::delivery::Status;
 use model::time::Timestamp;
-use sea_orm::{EntityTrait, QueryOrder};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::json;
 use server::store::{delivery, entity, figures};
 use std::time::Duration;
@@ -22,7 +23,7 @@ async fn fire(server: &TestServer, url: &str, retries: &str) {
     assert_eq!(status, 202);
 }
 
-fn all_settled(rows: &[DeliveryRow]) -> bool {
+pub(crate) fn all_settled(rows: &[DeliveryRow]) -> bool {
     !rows.is_empty() && rows.iter().all(|row| row.status.is_settled())
 }
 
@@ -158,6 +159,45 @@ on_both! {
         assert_eq!(bodies, ["\"first\"", "\"second\""]);
     }
 
+    async fn those_that_fail_together_are_not_tried_again_together(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let webhook = server.webhook("w", &format!("{}/status/503", inbox.url), |_| ()).await;
+        server.event(server.task("t", webhook, "x", false).await).await;
+        server.post(&key, &json!(vec![json!({"type": "vms", "event": "poweron"}); 9])).await;
+        server.deliveries_until(|rows| rows.iter().all(|row| row.attempts == 1)).await;
+        let due: Vec<_> = stored(&server).await.into_iter().filter_map(|row| row.next_attempt_at).collect();
+        let waits: std::collections::BTreeSet<_> = due.iter().map(|due| due - server.now().0).collect();
+        assert!(waits.iter().all(|wait| (5_000..=5_500).contains(wait)), "{waits:?}");
+        assert!(waits.len() > 1, "{waits:?}");
+    }
+
+    async fn what_was_given_up_in_flight_records_its_attempt_and_stays_given_up(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let gate = Gate::closed().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let webhook = server.webhook("w", &gate.url, |_| ()).await;
+        server.event(server.task("t", webhook, "x", false).await).await;
+        server.post(&key, &json!([{"type": "vms", "event": "poweron"}, {"type": "vms", "event": "poweron"}])).await;
+        eventually("both are in flight", async || gate.waiting() == 2).await;
+        let db = server.services.store.write();
+        // One is discarded, the other's lease is somebody else's by now.
+        let other = uuid::Uuid::nil();
+        let sql = format!(
+            "UPDATE delivery SET status = 'discarded' WHERE id = 1; UPDATE delivery SET lease_owner = {} WHERE id = 2",
+            if server.services.store.is_postgres() { format!("'{other}'") } else { "zeroblob(16)".to_owned() }
+        );
+        db.execute_unprepared(&sql).await.expect("changed");
+        gate.answer(2);
+        eventually("both attempts are recorded", async || {
+            entity::attempt::Entity::find().all(db).await.expect("read").len() == 2
+        }).await;
+        let rows: Vec<_> = stored(&server).await.into_iter().map(|row| (row.status, row.lease_owner)).collect();
+        assert_eq!(rows[0].0, "discarded");
+        assert_eq!(rows[1], ("running".to_owned(), Some(other)));
+    }
+
     async fn a_receiver_that_asks_for_time_gets_it(test: TestStore) {
         let server = TestServer::start(test).await;
         let busy = raw_receiver(b"HTTP/1.1 503 Busy\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n").await;
@@ -188,40 +228,6 @@ on_both! {
 }
 
 on_both! {
-    async fn the_request_stands_on_the_wire_in_its_order(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let webhook = server.webhook("w", &format!("{}/hook?a=1", inbox.url), |draft| {
-            draft.headers = "x-b: 1\nContent-Type: text/plain\nX-A: 2\nX-B: 3".into();
-            (draft.auth_type, draft.api_key, draft.method) = ("api_key".into(), "canary".into(), "PUT".into());
-        }).await;
-        server.event(server.task("t", webhook, "${NAME}", false).await).await;
-        server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"name": "web"}})).await;
-        server.deliveries_until(all_settled).await;
-        let request = inbox.received().remove(0);
-        let names: Vec<_> = request.headers.iter().map(|(name, value)| format!("{name}={value}")).take(6).collect();
-        let host = format!("Host={}", inbox.url.trim_start_matches("http://"));
-        let expected = [host.as_str(), "X-B=1", "X-B=3", "Content-Type=text/plain", "X-A=2", "X-Api-Key=canary"];
-        assert_eq!(names, expected);
-        // Ours after what was configured, then what the client must add; nothing besides.
-        let ours: Vec<_> = request.headers[6..].iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(ours, ["Webhook-Id", "Webhook-Timestamp", "User-Agent", "Accept", "Content-Length"]);
-        assert!(find(&request.headers, "User-Agent").starts_with("Hookwright/"));
-        assert_eq!((request.method.as_str(), request.path.as_str(), request.body.as_str()), ("PUT", "/hook?a=1", "web"));
-    }
-
-    async fn a_get_carries_no_body(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let webhook = server.webhook("w", &inbox.url, |draft| draft.method = "GET".into()).await;
-        server.event(server.task("t", webhook, "x", false).await).await;
-        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-        server.deliveries_until(all_settled).await;
-        assert_eq!((inbox.received()[0].method.as_str(), inbox.received()[0].body.as_str()), ("GET", ""));
-    }
-
     async fn a_message_that_grows_too_large_is_an_error_at_once_and_nothing_is_sent(test: TestStore) {
         let server = TestServer::start(test).await;
         let inbox = TestInbox::start().await;
@@ -235,27 +241,6 @@ on_both! {
         assert!(rows[0].error.as_deref().is_some_and(|words| words.contains("larger than")));
         assert!(inbox.received().is_empty());
     }
-
-    async fn a_header_that_cannot_be_sent_is_named_and_not_tried_again(test: TestStore) {
-        use sea_orm::ConnectionTrait;
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let webhook = server.webhook("w", &inbox.url, |draft| draft.headers = "X-A: plain".into()).await;
-        server.event(server.task("t", webhook, "x", false).await).await;
-        // Refused by every form: only a row written by something else can hold it.
-        let damage = "UPDATE webhook SET headers = replace(headers, 'plain', 'a\\r\\nX-Evil: 1')";
-        server.services.store.write().execute_unprepared(damage).await.expect("damaged");
-        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-        let rows = server.deliveries_until(all_settled).await;
-        assert_eq!((rows[0].status, rows[0].attempts), (Status::Error, 1));
-        assert_eq!(rows[0].error.as_deref(), Some("The header X-A cannot be sent. Edit the webhook."));
-        assert!(inbox.received().is_empty());
-    }
-}
-
-fn find(headers: &[(String, String)], name: &str) -> String {
-    headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone()).expect(name)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

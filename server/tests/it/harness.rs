@@ -73,6 +73,11 @@ impl TestStore {
         test
     }
 
+    /// The same database again, for another node.
+    pub(crate) fn again(&self) -> Self {
+        Self { store: self.store.clone(), dir: tempfile::tempdir().expect("a directory"), url: self.url.clone() }
+    }
+
     /// A database without a schema.
     pub(crate) async fn empty_postgres() -> Self {
         let url = std::env::var("HOOKWRIGHT_TEST_POSTGRES")
@@ -179,6 +184,11 @@ impl TestServer {
     pub(crate) fn start_second_dispatcher(&self, per_webhook: usize) {
         let services = Services { bell: Arc::default(), ..self.services.clone() };
         tokio::spawn(Dispatcher::new(services, per_webhook).run(self.stop.clone()));
+    }
+
+    /// What time it is.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.services.clock.now()
     }
 
     /// Moves the clock, and has the dispatcher look.

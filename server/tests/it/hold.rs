@@ -57,27 +57,28 @@ on_both! {
     async fn a_paused_webhook_drops_nothing_and_resumes_all_the_newest_or_none(test: TestStore) {
         let server = TestServer::start(test).await;
         for (held, expected) in [
-            (Held::All, vec!["a", "a", "b"]),
-            (Held::Newest, vec!["a", "b"]),
+            (Held::All, vec!["", "", "a", "a", "b"]),
+            (Held::Newest, vec!["", "", "a", "b"]),
             (Held::None, vec![]),
         ] {
             let inbox = TestInbox::start().await;
             let webhook = server.webhook(&format!("{held:?}"), &inbox.url, |_| ()).await;
-            let task = server.task(&format!("{held:?}"), webhook, "${NAME}", false).await;
+            let task = server.task(&format!("{held:?}"), webhook, "\"${data.none}${OBJECT_ID}\"", false).await;
             let event = server.event(task).await;
             let key = server.key(&format!("{held:?}"), &[Scope::Ingest]).await;
             let webhooks = server.services.backend().webhooks;
             webhooks.pause(webhook).await.expect("paused");
             assert!(webhooks.pause(webhook).await.is_err(), "paused already");
-            server.post(&key, &json!([power_on("a"), power_on("a"), power_on("b")])).await;
-            server.deliveries_until(|rows| count(rows, Status::Held) == 3).await;
+            let nobody = json!({"type": "vms", "event": "poweron"});
+            server.post(&key, &json!([power_on("a"), nobody, power_on("a"), power_on("b"), nobody])).await;
+            server.deliveries_until(|rows| count(rows, Status::Held) == 5).await;
             server.advance(Duration::from_mins(10));
             webhooks.resume(webhook, ReleaseChoice { held, per_second: None }).await.expect("resumed");
             assert!(webhooks.resume(webhook, ALL).await.is_err(), "not paused");
             let rows = server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
             assert_eq!(bodies(&inbox), expected, "{held:?}");
             let given_up = rows.iter().filter(|row| row.webhook == format!("{held:?}") && row.status == Status::Discarded);
-            assert_eq!(given_up.count(), 3 - expected.len(), "{held:?}");
+            assert_eq!(given_up.count(), 5 - expected.len(), "{held:?}");
             server.services.backend().events.delete(vec![event]).await.expect("deleted");
         }
     }
@@ -159,6 +160,20 @@ on_both! {
         server.deliveries_until(|rows| count(rows, Status::Sent) == 2).await;
         assert_eq!(bodies(&new), ["after", "before"]);
         assert_eq!(old.bodies().len(), 1);
+        // Whoever resumes decides about what the pause held, not about what waits for a confirmation.
+        let unsent = json!({"type": "vms", "event": "poweron", "object": {"id": "unsent"}});
+        let webhooks = server.services.backend().webhooks;
+        webhooks.pause(webhook).await.expect("paused");
+        server.post(&key, &unsent).await;
+        edit(&server, webhook, |draft| draft.url.clone_from(&old.url)).await;
+        server.post(&key, &unsent).await;
+        let none = ReleaseChoice { held: Held::None, per_second: None };
+        webhooks.resume(webhook, none).await.expect("resumed");
+        server.deliveries_until(|rows| count(rows, Status::Discarded) == 1 && count(rows, Status::Held) == 1).await;
+        let seen = webhooks.detail(webhook).await.expect("a webhook").revision;
+        webhooks.confirm_target(webhook, seen, none).await.expect("confirmed");
+        server.deliveries_until(|rows| count(rows, Status::Discarded) == 2).await;
+        edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
         // The path is part of the same target: nothing has to be confirmed.
         edit(&server, webhook, |draft| draft.url = format!("{}/other", new.url)).await;
         server.post(&key, &power_on("path")).await;

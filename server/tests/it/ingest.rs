@@ -5,7 +5,9 @@ use crate::on_both;
 use model::access::Scope;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
+use server::retention::{Kept, Retention};
 use std::io::{Read, Write};
+use std::time::Duration;
 
 async fn status(server: &TestServer, key: Option<&str>, content_type: &str, body: String) -> (u16, Value) {
     let mut request =
@@ -58,10 +60,42 @@ on_both! {
         let users = json!({"type": "users", "event": "login", "object": {"name": "maria"}});
         let (status, answer) = server.post(&key, &json!([good, users])).await;
         assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("[1].type")));
+        let (status, answer) = server.post(&key, &json!([users])).await;
+        assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("[0].type")), "an array of one");
         assert!(server.deliveries_until(|_| true).await.is_empty());
         let (status, answer) = server.post(&key, &json!([good, good])).await;
         assert_eq!((status, &answer["occurrences"][1]["tasks_started"]), (202, &json!(1)));
         assert_eq!(server.deliveries_until(|rows| rows.len() == 2).await.len(), 2);
+    }
+
+    async fn a_refused_batch_leaves_nothing_to_those_that_share_its_commit(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+        server.event(server.task("t", webhook, "${NAME}", false).await).await;
+        let vm = |name: &str| json!({"type": "vms", "event": "poweron", "id": "e1", "object": {"id": "a", "name": name}});
+        let users = json!({"type": "users", "event": "login"});
+        // What waits for the same writer shares a commit.
+        let open = server.services.store.begin().await.expect("a transaction");
+        if server.services.store.is_postgres() {
+            open.execute_unprepared("LOCK TABLE occurrence").await.expect("locked");
+        }
+        let batch = json!([vm("refused"), vm("refused"), users]);
+        let refused = server.post(&key, &batch);
+        let good = json!([vm("web"), vm("web")]);
+        let accepted = server.post(&key, &good);
+        let commit = async {
+            crate::harness::pause().await;
+            open.commit().await.expect("committed");
+        };
+        let (refused, accepted, ()) = tokio::join!(refused, accepted, commit);
+        assert_eq!((refused.0, &refused.1["error"]["fields"][0]["field"]), (422, &json!("[2].type")));
+        assert_eq!((accepted.0, &accepted.1["occurrences"][1]["tasks_started"]), (202, &json!(1)));
+        server.deliveries_until(|rows| rows.len() == 1 && rows[0].status.is_settled()).await;
+        assert_eq!(inbox.received()[0].body, "\"web\"");
+        let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+        assert_eq!(objects.iter().filter(|object| object.type_id == "vms").map(|one| one.name.as_str()).collect::<Vec<_>>(), ["web"]);
     }
 
     async fn an_ambiguous_name_is_refused_and_an_id_decides(test: TestStore) {
@@ -107,7 +141,7 @@ on_both! {
         let one = json!({"type": "vms", "event": "poweron"});
         assert_eq!(server.post(&key, &one).await.0, 202);
         server.services.store.write().execute_unprepared("DELETE FROM api_key").await.expect("gone");
-        server.advance(std::time::Duration::from_secs(1));
+        server.advance(Duration::from_secs(1));
         for _ in 0..2 {
             assert_eq!(server.post(&key, &one).await.0, 401);
         }
@@ -193,7 +227,20 @@ on_both! {
         assert_eq!(id(&key, &named).await, first, "the default source, written out");
         let (status, answer) = server.post(&key, &json!([{"type": "logs", "event": "created"}, {"type": "vms", "event": "poweroff", "id": "e1"}])).await;
         assert_eq!((status, &answer["error"]["fields"][0]["field"]), (409, &json!("[1].id")));
-        server.advance(std::time::Duration::from_hours(25));
+        for (member, value) in [("object", json!({"id": "x"})), ("time", json!("2025-10-16T15:38:07Z")), ("data", json!(1))] {
+            let mut other = one.clone();
+            other[member] = value;
+            assert_eq!(server.post(&key, &other).await.0, 409, "another {member}");
+        }
+        // Retention has nothing to do with it.
+        let kept = Kept { settled: Duration::ZERO, per_webhook: 1, unmatched: Duration::ZERO };
+        let retention = Retention::new(server.services.store.clone(), server.services.clock.clone(), kept);
+        for _ in 0..23 {
+            server.advance(Duration::from_hours(1));
+            retention.sweep().await.expect("a sweep");
+        }
+        assert_eq!(id(&key, &one).await, first);
+        server.advance(Duration::from_hours(2));
         assert_ne!(id(&key, &one).await, first, "a day later");
     }
 
@@ -235,9 +282,48 @@ on_both! {
         assert!(rows.iter().all(|row| row.object == "vm 1"));
         let long = Box::leak(Value::from(vec![0; 1_001]).to_string().into_boxed_str());
         assert_eq!(binary("application/json", long, "6").await.expect("an answer").status(), 202, "one event, however long its data");
+        let batch = json!([event("7"), {"specversion": "1.0", "source": "/dc", "type": "users.login", "id": "8"}]).to_string();
+        let (code, answer) = status(&server, Some(&key), "application/cloudevents-batch+json", batch).await;
+        assert_eq!((code, &answer["error"]["fields"][0]["field"]), (422, &json!("[1].type")));
         let (code, answer) = status(&server, Some(&key), structured, json!({"id": "5"}).to_string()).await;
         assert_eq!((code, &answer["error"]["fields"][0]["field"]), (422, &json!("specversion")));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_take_in_what_comes_at_once_as_one_would() {
+    let test = TestStore::postgres().await;
+    let other = std::sync::Arc::new(TestServer::start(test.again()).await);
+    let server = std::sync::Arc::new(TestServer::start(test).await);
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+    server.event(server.task("once", webhook, "once", true).await).await;
+    let often = server.task("often", webhook, "often", false).await;
+    server.event_of(often, |draft| draft.event = "vms.poweroff".into()).await;
+    let post = |number: usize| {
+        let (node, key) = (if number % 2 == 0 { server.clone() } else { other.clone() }, key.clone());
+        tokio::spawn(async move {
+            let once = json!({"type": "vms", "event": "poweron", "object": {"name": format!("vm-{number}")}});
+            let same = json!({"type": "vms", "event": "poweroff", "id": "e1", "object": {"name": "web"}});
+            (node.post(&key, &once).await, node.post(&key, &same).await)
+        })
+    };
+    let (mut started, mut answers) = (0, Vec::new());
+    for answers_of in (0..50).map(post).collect::<Vec<_>>() {
+        let (once, same) = answers_of.await.expect("no panic");
+        assert_eq!((once.0, same.0), (202, 202));
+        started += once.1["occurrences"][0]["tasks_started"].as_u64().expect("a number");
+        answers.push(same.1);
+    }
+    assert_eq!(started, 1, "a task that is deleted after running");
+    assert!(answers.iter().all(|answer| answer == &answers[0]), "one occurrence: {answers:?}");
+    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
+    let mut bodies: Vec<_> = inbox.received().into_iter().map(|one| one.body).collect();
+    bodies.sort_unstable();
+    assert_eq!(bodies, ["often", "once"]);
+    let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+    assert_eq!(objects.iter().filter(|object| object.name == "web").count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

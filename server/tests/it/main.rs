@@ -25,3 +25,4 @@ mod replay;
 mod retention;
 mod rows;
 mod store;
+mod wire;

@@ -111,6 +111,25 @@ on_both! {
         assert_eq!((gate.waiting(), gate.most()), (80, 1));
     }
 
+    async fn no_more_than_512_are_in_flight_in_all(test: TestStore) {
+        let gate = Gate::closed().await;
+        let webhooks = webhooks(&test.store, &gate.url, 65).await;
+        queue(&test.store, &webhooks, 8).await;
+        let server = TestServer::start(test).await;
+        let store = &server.services.store;
+        let in_flight = async || figures::queue(store.read()).await.expect("counted").running;
+        eventually("512 wait", async || gate.waiting() == 512).await;
+        for left in (513..=519).rev() {
+            gate.answer(1);
+            eventually("one more goes for each that ends", async || {
+                gate.waiting() == 512 && in_flight().await == 512 && waiting(store).await == left
+            }).await;
+        }
+        gate.answer(10_000);
+        all_sent(store).await;
+        assert_each_once(&gate, 520);
+    }
+
     async fn a_webhook_whose_attempts_time_out_gets_one_slot_also_after_a_restart(test: TestStore) {
         let gate = Gate::closed().await;
         let webhook = webhooks(&test.store, &gate.url, 1).await[0];

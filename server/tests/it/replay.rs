@@ -68,10 +68,22 @@ on_both! {
         ]);
         assert!(received.iter().all(|one| one.body == received[0].body), "the body is the one of then");
         assert_ne!(header(&received[0], "Webhook-Id"), header(&received[1], "Webhook-Id"));
+        // Another kind of authorization: a token is no password.
+        let mut form = webhooks.load_form(webhook).await.expect("a form");
+        (form.draft.auth_type, form.draft.username, form.draft.password) = ("basic".into(), "u".into(), "canary-4".into());
+        (form.draft.sign, form.draft.signing_secret) = ("true".into(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into());
+        webhooks.save(Some(webhook), form.draft).await.expect("saved");
+        deliveries.replay(old.clone(), true, "maria".into()).await.expect("replayed");
+        sent(4).await;
+        let last = first.received().pop().expect("arrived");
+        assert_eq!((header(&last, "Authorization"), header(&last, "Webhook-Signature")), (None, None));
+        let mut form = webhooks.load_form(webhook).await.expect("a form");
+        (form.draft.auth_type, form.draft.token, form.draft.sign) = ("bearer".into(), "canary-5".into(), String::new());
+        webhooks.save(Some(webhook), form.draft).await.expect("saved");
         // Another target: the secret of now belongs there, and goes nowhere else.
         edit(second.url.clone(), "canary-3", "X-Env: moved").await;
         deliveries.replay(old.clone(), true, "maria".into()).await.expect("replayed");
-        sent(4).await;
+        sent(5).await;
         let last = first.received().pop().expect("arrived");
         assert_eq!((header(&last, "Authorization"), header(&last, "X-Env")), (None, some("old")));
         assert!(second.received().is_empty());

@@ -248,6 +248,20 @@ on_both! {
         assert_eq!(claim(due).await, 1, "the probe, and nothing besides");
     }
 
+    async fn a_scope_of_one_kind_with_the_id_of_another_is_refused_by_the_database(test: TestStore) {
+        queue(&test, 1).await;
+        let db = test.store.write();
+        db.execute_unprepared("INSERT INTO object (type_id, name, created_at, updated_at) VALUES ('vms', 'web', 0, 0)").await.expect("made");
+        for (scope, object, tag) in [("any", "1", "NULL"), ("object", "NULL", "NULL"), ("tag", "1", "NULL"), ("else", "NULL", "NULL")] {
+            let sql = format!(
+                "INSERT INTO event (type_id, event_id, scope, object_id, tag_id, task_id, is_enabled, revision, created_at, \
+                 updated_at) VALUES ('vms', 'poweron', '{scope}', {object}, {tag}, 1, TRUE, 1, 0, 0)"
+            );
+            let error = db.execute_unprepared(&sql).await.expect_err(scope).to_string();
+            assert!(error.to_lowercase().contains("check constraint"), "{scope}: {error}");
+        }
+    }
+
     async fn a_clock_that_leaps_forgets_no_identity_but_those_used_meanwhile(test: TestStore) {
         let db = test.store.write();
         let key = access::insert_key(db, "dc", vec![1], &[], NOW).await.expect("a key");

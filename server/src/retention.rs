@@ -83,19 +83,22 @@ impl Retention {
 impl Retention {
     /// Whether the clock has gone on as it should for a day.
     async fn is_believed(&self, now: Timestamp) -> Result<bool, store::Error> {
-        let db = self.store.write();
+        let txn = self.store.begin().await?;
         let instant = async |key| {
-            let text = setting::find(db, key).await?;
+            let text = setting::find(&txn, key).await?;
             Ok::<_, store::Error>(text.and_then(|text| text.parse().ok()).map(Timestamp))
         };
         let last = instant(LAST_SWEEP).await?;
         let moved = last.map_or(Duration::ZERO, |last| now.since(last).max(last.since(now)));
-        // First: a kill in between must not make the next sweep believe it.
-        if moved > BELIEVED {
-            setting::put(db, BELIEVED_FROM, &now.after(BELIEVED).0.to_string()).await?;
+        let mut from = instant(BELIEVED_FROM).await?;
+        let latest = now.after(BELIEVED);
+        if moved > BELIEVED || from.is_some_and(|from| from > latest) {
+            from = Some(latest);
+            setting::put(&txn, BELIEVED_FROM, &latest.0.to_string()).await?;
         }
-        setting::put(db, LAST_SWEEP, &now.0.to_string()).await?;
-        Ok(instant(BELIEVED_FROM).await?.is_none_or(|from| from <= now))
+        setting::put(&txn, LAST_SWEEP, &now.0.to_string()).await?;
+        txn.commit().await?;
+        Ok(from.is_none_or(|from| from <= now))
     }
 }
 

@@ -6,7 +6,7 @@ use model::access::Scope;
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::json;
 use server::retention::{Kept, Retention};
-use server::store::entity;
+use server::store::{entity, setting};
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -37,6 +37,11 @@ on_both! {
         let retention = retention(&server, 100_000);
         assert_eq!(retention.sweep().await.expect("the first sweep"), 0);
 
+        // A clock that was ahead when it was last looked at stops nothing for longer than a day.
+        let ahead = server.now().after(DAY * 3650).0.to_string();
+        setting::put(server.services.store.write(), "retention_from", &ahead).await.expect("put");
+        assert_eq!(retention.sweep().await.expect("a sweep"), 0);
+        server.advance(DAY);
         // A clock that jumps by months is not believed for a day.
         server.advance(DAY * 71);
         for _ in 0..24 {

@@ -54,8 +54,8 @@ pub enum Change {
 pub struct Ending {
     /// No 2xx.
     pub has_failed: bool,
-    /// The time was up before the answer was there, or before it was whole.
-    pub has_timed_out: bool,
+    /// Whether the receiver hangs, if this says so: the time was up before the answer was whole, or it answered in time.
+    pub is_hanging: Option<bool>,
     /// When it began.
     pub started_at: Timestamp,
 }
@@ -80,10 +80,10 @@ impl Breaker {
     pub fn after_attempt(&mut self, ending: Ending, now: Timestamp) -> Change {
         if !ending.has_failed {
             let was_open = self.open.is_some();
-            *self = Self { is_hanging: ending.has_timed_out, ..Self::default() };
+            *self = Self { is_hanging: ending.is_hanging.unwrap_or_default(), ..Self::default() };
             return if was_open { Change::Closed } else { Change::None };
         }
-        self.is_hanging = ending.has_timed_out;
+        self.is_hanging = ending.is_hanging.unwrap_or(self.is_hanging);
         self.failures = self.failures.saturating_add(1);
         match &mut self.open {
             None if self.failures >= FAILURES => {
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_000_000);
-    const SENT: Ending = Ending { has_failed: false, has_timed_out: false, started_at: NOW };
+    const SENT: Ending = Ending { has_failed: false, is_hanging: Some(false), started_at: NOW };
     const FAILED: Ending = Ending { has_failed: true, ..SENT };
 
     fn opened() -> Breaker {
@@ -154,9 +154,17 @@ mod tests {
     #[test]
     fn it_hangs_from_a_timeout_until_any_answer_in_time() {
         let mut breaker = Breaker::default();
-        for (has_failed, has_timed_out) in [(true, true), (true, false), (true, true), (false, true), (false, false)] {
-            breaker.after_attempt(Ending { has_failed, has_timed_out, ..SENT }, NOW);
-            assert_eq!(breaker.is_hanging, has_timed_out, "{has_failed}");
+        for (has_failed, says, expected) in [
+            (true, Some(true), true),
+            (true, None, true),
+            (true, Some(false), false),
+            (true, None, false),
+            (true, Some(true), true),
+            (false, Some(true), true),
+            (false, Some(false), false),
+        ] {
+            breaker.after_attempt(Ending { has_failed, is_hanging: says, ..SENT }, NOW);
+            assert_eq!(breaker.is_hanging, expected, "{has_failed} {says:?}");
             assert_eq!(breaker.failures == 0, !has_failed, "a slow answer is one");
         }
         assert!(breaker.is_at_rest());

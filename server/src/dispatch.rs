@@ -58,7 +58,8 @@ impl Ended {
     /// Whether the receiver hangs, if this says so.
     fn is_hanging(&self) -> Option<bool> {
         let Self::Attempted(settlement) = self else { return None };
-        settlement.ending().map(|ending| ending.has_timed_out)
+        // A target that has changed meanwhile is looked up with the next sweep.
+        settlement.ending(0).and_then(|ending| ending.is_hanging)
     }
 }
 

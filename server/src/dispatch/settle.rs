@@ -4,7 +4,7 @@ use crate::store::delivery::{self, Settlement};
 use crate::store::hold::{self, hold_waiting};
 use crate::store::internal::{self, InternalEvent};
 use crate::store::webhook::HoldState;
-use crate::store::{self, occurrence};
+use crate::store::{self, occurrence, revision};
 use model::breaker::Change;
 use model::catalog::WEBHOOKS;
 use model::delivery::HoldReason;
@@ -25,6 +25,10 @@ pub(super) async fn settle(
     let mut runs: Vec<_> = group.iter().map(|one| one.claimed.run_id()).collect();
     runs.sort_unstable();
     runs.dedup();
+    if occurrence::ends_one_time_task(txn, &runs).await? {
+        // First of all: who changes a task or a webhook has it before their rows.
+        revision::take_turn(txn).await?;
+    }
     let breakers = judge_breakers(txn, &mut group, now).await?;
     delivery::settle_many(txn, owner, group, now).await?;
     for (id, moved) in &breakers {
@@ -35,7 +39,6 @@ pub(super) async fn settle(
 
 /// A breaker that has to be stored.
 struct Moved {
-    name: String,
     state: HoldState,
     change: Change,
     /// What the attempt said that changed it, and how many deliveries led to it.
@@ -53,18 +56,20 @@ async fn judge_breakers(
     ids.sort_unstable();
     ids.dedup();
     let mut states = hold::load_states(txn, &ids, false).await?;
-    let is_good = |one: &Settlement| one.ending().is_none_or(|ending| !ending.has_failed && !ending.has_timed_out);
+    let is_good =
+        |one: &Settlement| one.ending(0).is_none_or(|ending| !ending.has_failed && ending.is_hanging != Some(true));
     ids.retain(|id| {
-        let is_at_rest = states.get(id).is_some_and(|(_, state)| state.breaker.is_at_rest());
+        let is_at_rest = states.get(id).is_some_and(|state| state.breaker.is_at_rest());
         !is_at_rest || group.iter().any(|one| one.claimed.webhook_id() == *id && !is_good(one))
     });
     if txn.get_database_backend() == DbBackend::Postgres && !ids.is_empty() {
-        // Another node may count the same webhook's failures: again, under a lock.
+        // Another node may count the same webhook's failures, and somebody may have deleted it: again, under a lock.
+        states.retain(|id, _| !ids.contains(id));
         states.extend(hold::load_states(txn, &ids, true).await?);
     }
     let moved = count_attempts(group, &mut states, &ids, now);
     for one in group {
-        let state = states.get(&one.claimed.webhook_id()).map(|(_, state)| *state).unwrap_or_default();
+        let state = states.get(&one.claimed.webhook_id()).copied().unwrap_or_default();
         let hold = match one.claimed.replay_revision {
             // Sent to the target of then, whatever the webhook's is now and does.
             Some(_) => state.reason_of_replay(),
@@ -77,23 +82,18 @@ async fn judge_breakers(
 
 fn count_attempts(
     group: &[Settlement],
-    states: &mut HashMap<WebhookId, (String, HoldState)>,
+    states: &mut HashMap<WebhookId, HoldState>,
     ids: &[WebhookId],
     now: Timestamp,
 ) -> BTreeMap<WebhookId, Moved> {
     let mut moved: BTreeMap<WebhookId, Moved> = BTreeMap::new();
     for one in group.iter().filter(|one| ids.contains(&one.claimed.webhook_id())) {
         let id = one.claimed.webhook_id();
-        let Some((name, state)) = states.get_mut(&id) else { continue };
-        let Some(ending) = one.ending() else { continue };
+        let Some(state) = states.get_mut(&id) else { continue };
+        let Some(ending) = one.ending(state.target_revision) else { continue };
         let change = state.breaker.after_attempt(ending, now);
-        let entry = moved.entry(id).or_insert_with(|| Moved {
-            name: name.clone(),
-            state: *state,
-            change: Change::None,
-            error: None,
-            depth: 0,
-        });
+        let entry =
+            moved.entry(id).or_insert_with(|| Moved { state: *state, change: Change::None, error: None, depth: 0 });
         entry.state = *state;
         if change != Change::None {
             // Opened and closed again within one group: nothing has to be told.
@@ -131,7 +131,8 @@ async fn move_breaker(
         event_id: event_id.to_owned(),
         object: Some(ObjectReference {
             external_id: Some(id.to_string()),
-            name: Some(moved.name.clone()),
+            // As it is called when this is taken in.
+            name: None,
             tags: None,
             is_subject: false,
         }),

@@ -210,7 +210,9 @@ impl Dispatcher {
         }
         work.webhooks.extend(turned.read.into_iter().map(|(id, row)| (id, Arc::new(row))));
         for one in turned.claimed {
-            let webhook = work.webhooks.get(&one.webhook_id()).cloned();
+            // Never an older one, whose place a newer one that cannot be read has taken.
+            let kept = work.webhooks.get(&one.webhook_id()).filter(|row| row.revision >= one.current_revision);
+            let webhook = kept.cloned();
             work.tasks.spawn(self.clone().deliver(one, webhook, work.ended.clone()));
         }
     }

@@ -159,15 +159,18 @@ pub struct Settlement {
 }
 
 impl Settlement {
-    /// What the attempt says about the webhook's receiver: nothing if it went to an earlier target, or not out at all.
-    pub fn ending(&self) -> Option<Ending> {
+    /// What the attempt says about the webhook's receiver, whose target is that of `target_revision`: nothing if it went
+    /// to an earlier one, or not out at all.
+    pub fn ending(&self, target_revision: i64) -> Option<Ending> {
         let has_failed = match self.attempted.outcome {
             Outcome::Sent => false,
             Outcome::Failed { code, .. } if counts(code) => true,
             Outcome::Failed { .. } => return None,
         };
-        let Attempted { has_timed_out, started_at, .. } = self.attempted;
-        self.claimed.replay_revision.is_none().then_some(Ending { has_failed, has_timed_out, started_at })
+        let Attempted { has_timed_out, http_status, started_at, .. } = self.attempted;
+        let is_hanging = if has_timed_out { Some(true) } else { http_status.map(|_| false) };
+        let is_to_this = self.claimed.replay_revision.is_none() && self.webhook_revision >= target_revision;
+        is_to_this.then_some(Ending { has_failed, is_hanging, started_at })
     }
 }
 

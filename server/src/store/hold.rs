@@ -30,7 +30,7 @@ pub const HOLD_FULL: &str = "Too many deliveries are held for this webhook alrea
 pub enum Release {
     /// All of them.
     All,
-    /// Of each object the newest; those without an object all.
+    /// Of each object the newest; those without an object all, and what a person has sent again.
     NewestPerObject,
     /// None.
     None,
@@ -136,8 +136,9 @@ pub async fn release(
         }
         Release::NewestPerObject => {
             let condition = "webhook_id = $3 AND status = 'held' AND hold_reason = $4 AND object_id IS NOT NULL \
-                             AND id NOT IN (SELECT MAX(id) FROM delivery WHERE webhook_id = $3 AND status = 'held' \
-                             AND hold_reason = $4 AND object_id IS NOT NULL GROUP BY object_id)";
+                             AND replay_of IS NULL AND id NOT IN (SELECT MAX(id) FROM delivery WHERE webhook_id = $3 \
+                             AND status = 'held' AND hold_reason = $4 AND object_id IS NOT NULL AND replay_of IS NULL \
+                             GROUP BY object_id)";
             discard(db, NOT_RELEASED, condition, [id.0.into(), reason.as_str().into()], now).await?
         }
     };
@@ -196,13 +197,13 @@ async fn load_state(db: &impl ConnectionTrait, id: WebhookId) -> Result<HoldStat
     Ok(webhook::Entity::find_by_id(id.0).one(db).await?.map(|row| hold_state(&row)).unwrap_or_default())
 }
 
-/// The states of those of these webhooks that were not deleted, each with its name; with `lock`, nobody else changes them
+/// The states of those of these webhooks that were not deleted; with `lock`, nobody else changes them
 /// until the transaction ends.
 pub async fn load_states(
     db: &impl ConnectionTrait,
     ids: &[WebhookId],
     lock: bool,
-) -> Result<HashMap<WebhookId, (String, HoldState)>> {
+) -> Result<HashMap<WebhookId, HoldState>> {
     let ids = group::padded(ids.iter().map(|id| id.0).collect());
     let mut query = webhook::Entity::find()
         .filter(webhook::Column::Id.is_in(ids))
@@ -212,7 +213,7 @@ pub async fn load_states(
         query = query.lock(LockType::NoKeyUpdate);
     }
     let rows = query.all(db).await?;
-    Ok(rows.into_iter().map(|row| (WebhookId(row.id), (row.name.clone(), hold_state(&row)))).collect())
+    Ok(rows.into_iter().map(|row| (WebhookId(row.id), hold_state(&row))).collect())
 }
 
 /// Stores where a breaker stands.

@@ -123,6 +123,21 @@ pub async fn insert_runs(db: &impl ConnectionTrait, new: Vec<NewRun>, now: Times
     Ok(ids.into_iter().map(RunId).collect())
 }
 
+/// Whether the end of one of these runs may change a task: one that is deleted after running. On SQLite, where nobody is
+/// waited for, it is not asked.
+pub async fn ends_one_time_task(db: &impl ConnectionTrait, run_ids: &[RunId]) -> Result<bool> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(false);
+    }
+    let sql = format!(
+        "SELECT 1 AS n FROM run JOIN task t ON t.id = run.task_id \
+         WHERE run.id IN (SELECT r.id FROM {} r) AND t.deletes_after_running AND t.claimed_at IS NOT NULL LIMIT 1",
+        group::ids_in("$1", true)
+    );
+    let values = [group::json_ids(run_ids.iter().map(|id| id.0))];
+    Ok(db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?.is_some())
+}
+
 /// Ends those of these runs whose deliveries are all settled: `succeeded` if all were sent, else `failed`. Tasks that
 /// are deleted after running are finished with them.
 pub async fn end_settled_runs(db: &impl ConnectionTrait, run_ids: &[RunId], now: Timestamp) -> Result<()> {

@@ -46,7 +46,7 @@ fn json(error: &serde_json::Error) -> Error {
 /// On PostgreSQL, waits until nobody else's change is open. So what a change has checked stays true until it ends, and
 /// revisions are numbered in the order of their commits: else one could appear behind the newest and never be noticed.
 /// First of all in a change: who has locked rows already could wait for somebody who waits for those.
-pub(super) async fn take_turn(db: &impl ConnectionTrait) -> Result<()> {
+pub async fn take_turn(db: &impl ConnectionTrait) -> Result<()> {
     if db.get_database_backend() == DbBackend::Postgres {
         db.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({ORDER_LOCK})")).await?;
     }

@@ -21,6 +21,8 @@ use std::time::Duration;
 
 /// How many seconds of a release at a rate are made up for: an outage is not followed by a burst.
 const CATCH_UP: i64 = 2;
+/// From here on an instant in the future is one that a clock which was set back has left.
+const SET_BACK: Duration = Duration::from_mins(1);
 
 /// Once a second: starts due probes, lets go the next of what is released at a rate, and puts right what slipped
 /// through; the runs of what is given up end with it. `margin` is what a probe may take beyond its webhook's timeout before it is given up.
@@ -49,6 +51,13 @@ pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> Result<()
             hold_waiting(&txn, id, HoldReason::Paused).await?;
         } else if state.breaker.open.is_some() {
             let timeout = Duration::from_millis(u64::try_from(row.timeout_ms).unwrap_or_default());
+            release_replays(&txn, id).await?;
+            gather_strays(
+                &txn,
+                id,
+                if state.release_per_second.is_some() { HoldReason::Releasing } else { HoldReason::Breaker },
+            )
+            .await?;
             let breaker = next_probe(&txn, id, state.breaker, now, timeout + margin).await?;
             if breaker != state.breaker {
                 save_breaker(&txn, id, &breaker).await?;
@@ -59,6 +68,7 @@ pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> Result<()
                 execute(&txn, sql, [id.0.into(), now.0.into()]).await?;
             }
         } else if let Some(rate) = state.release_per_second {
+            gather_strays(&txn, id, HoldReason::Releasing).await?;
             let since = Timestamp(row.released_at.unwrap_or(now.0));
             release_step(&txn, id, rate, since, now).await?;
         } else {
@@ -115,6 +125,20 @@ fn has_waiting() -> sea_orm::sea_query::SimpleExpr {
     )
 }
 
+/// Lets go what goes to an earlier target, of which an open breaker knows nothing.
+async fn release_replays(db: &impl ConnectionTrait, id: WebhookId) -> Result<u64> {
+    let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE webhook_id = $1 AND status = 'held' \
+               AND hold_reason <> 'target' AND replay_revision IS NOT NULL";
+    execute(db, sql, [id.0.into()]).await
+}
+
+/// Has what another node held just as a pause or an open breaker ended wait for what holds the webhook now.
+async fn gather_strays(db: &impl ConnectionTrait, id: WebhookId, reason: HoldReason) -> Result<u64> {
+    let sql = "UPDATE delivery SET hold_reason = $2 WHERE webhook_id = $1 AND status = 'held' \
+               AND (hold_reason = 'paused' OR (hold_reason = 'breaker' AND $2 = 'releasing'))";
+    execute(db, sql, [id.0.into(), reason.as_str().into()]).await
+}
+
 /// Starts a probe if one is due and nothing of the last one is left. Answers where the breaker stands now.
 async fn next_probe(
     db: &impl ConnectionTrait,
@@ -145,10 +169,12 @@ async fn is_under_way(db: &impl ConnectionTrait, id: WebhookId) -> Result<bool> 
 /// Queues the oldest delivery that waits behind the breaker and whose time has come: what the receiver asked for and the
 /// schedule hold for a probe, too. Answers whether there was one.
 async fn probe(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
+    // A due time that a clock which was set back left further ahead than any is pulled in with the queued ones.
     let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE id = \
-               (SELECT MIN(id) FROM delivery WHERE webhook_id = $1 AND status = 'held' AND next_attempt_at <= $2 \
+               (SELECT MIN(id) FROM delivery WHERE webhook_id = $1 AND status = 'held' \
+               AND (next_attempt_at <= $2 OR next_attempt_at > $3) \
                AND replay_revision IS NULL AND (hold_reason = 'breaker' OR hold_reason = 'releasing'))";
-    Ok(execute(db, sql, [id.0.into(), now.0.into()]).await? == 1)
+    Ok(execute(db, sql, [id.0.into(), now.0.into(), now.after(DUE_MAX).0.into()]).await? == 1)
 }
 
 /// Lets go as many as the rate allows since the last step.
@@ -160,14 +186,16 @@ async fn release_step(
     now: Timestamp,
 ) -> Result<()> {
     let seconds = i64::try_from(now.since(since).as_secs()).unwrap_or(i64::MAX);
-    if seconds == 0 && since <= now {
+    // Another node may have looked at the clock a moment later.
+    let is_set_back = since.since(now) > SET_BACK;
+    if seconds == 0 && !is_set_back {
         return Ok(());
     }
     let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE id IN \
                (SELECT id FROM delivery WHERE webhook_id = $1 AND status = 'held' AND hold_reason = 'releasing' \
                ORDER BY id LIMIT $2)";
     // A clock that was set back begins again.
-    let (seconds, at) = if seconds > CATCH_UP || since > now {
+    let (seconds, at) = if seconds > CATCH_UP || is_set_back {
         (Ord::min(seconds, CATCH_UP), now)
     } else {
         (seconds, Timestamp(since.0 + seconds * 1000))

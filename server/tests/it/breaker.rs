@@ -1,6 +1,6 @@
 //! The breaker: when it opens, which probes go and when, what it holds, and what lets that go.
 
-use crate::harness::{Switch, TestInbox, TestServer, eventually};
+use crate::harness::{Gate, Switch, TestInbox, TestServer, eventually};
 use crate::hold::{ALL, bodies, count, edit, power_on, prepare};
 use crate::{on_both, rows};
 use app::view::{Held, ReleaseChoice};
@@ -148,6 +148,11 @@ on_both! {
         assert_eq!((open.since, open.probe_at), (yesterday, yesterday.after(Duration::from_mins(15))));
         let leased = entity::delivery::Entity::find_by_id(2).one(store.read()).await.expect("read").expect("there");
         assert_eq!(leased.lease_until, Some(yesterday.0 + 130_000), "the longest timeout, and the margin");
+        // The probe goes, though what it is was put off by as much.
+        store.write().execute_unprepared("UPDATE delivery SET next_attempt_at = 99999999999 WHERE id = 1").await.expect("far ahead");
+        sweep_at(&store, yesterday.after(Duration::from_mins(15))).await;
+        assert_eq!(queued(&store).await, [1]);
+        store.write().execute_unprepared("UPDATE delivery SET status = 'held' WHERE id = 1").await.expect("held again");
         // Once it is closed, what goes at a rate goes on.
         let sql = format!("UPDATE webhook SET breaker_opened_at = NULL, released_at = {}; UPDATE delivery SET hold_reason = 'releasing' WHERE id = 1", NOW.0);
         store.write().execute_unprepared(&sql).await.expect("closed");
@@ -234,6 +239,39 @@ on_both! {
         server.deliveries_until(|rows| count(rows, Status::Sent) == 2).await;
         assert_eq!(state(store, webhook).await.breaker, open, "of the target of now");
         assert_eq!(new.bodies().len(), 9);
+    }
+
+    async fn what_was_held_for_what_has_ended_waits_for_what_holds_it_now(test: TestStore) {
+        let store = test.store;
+        let id = opened(&store, &[NOW.after(Duration::from_hours(1)), NOW, NOW]).await;
+        // As another node holds a row just as a person resumes; and a replay as it was, resumed at a rate.
+        let sql = "UPDATE webhook SET breaker_probe_at = 9999999; UPDATE delivery SET hold_reason = 'paused' WHERE id = 2; \
+                   UPDATE delivery SET hold_reason = 'releasing', replay_revision = 1 WHERE id = 3";
+        store.write().execute_unprepared(sql).await.expect("changed");
+        sweep_at(&store, NOW).await;
+        assert_eq!(queued(&store).await, [3], "the replay does not wait for the breaker");
+        let reasons = async || server::store::figures::held_by_reason(store.read(), id).await.expect("counted");
+        assert_eq!(reasons().await, [("breaker".to_owned(), 2)]);
+        let sql = "UPDATE webhook SET breaker_opened_at = NULL, release_per_second = 1, released_at = 1000000; \
+                   UPDATE delivery SET hold_reason = 'paused' WHERE id = 2";
+        store.write().execute_unprepared(sql).await.expect("changed");
+        sweep_at(&store, NOW).await;
+        assert_eq!(reasons().await, [("releasing".to_owned(), 2)]);
+    }
+
+    async fn attempts_at_the_target_before_say_nothing_of_the_new_one(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let (gate, new) = (Gate::closed().await, TestInbox::start().await);
+        let (webhook, key) = prepare(&server, &gate.url, |draft| draft.retries = "0".into()).await;
+        let store = &server.services.store;
+        let failures = "UPDATE webhook SET breaker_failures = 9";
+        store.write().execute_unprepared(failures).await.expect("nine have failed");
+        server.post(&key, &power_on("late")).await;
+        eventually("it is in flight", async || gate.waiting() == 1).await;
+        edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
+        gate.answer(1);
+        server.deliveries_until(|rows| rows[0].status.is_settled()).await;
+        assert_eq!(state(store, webhook).await.breaker.failures, 9, "a success there is none here");
     }
 
     async fn a_replay_as_it_was_goes_by_the_revision_of_the_last_attempt(test: TestStore) {

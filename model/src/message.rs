@@ -5,6 +5,7 @@
 //! change the structure around it.
 
 use serde_json::Value;
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// The most bytes a rendered message may have.
@@ -139,13 +140,14 @@ pub fn render(
 /// form.
 pub fn unknown_variables(template: &str) -> Vec<(usize, &str)> {
     let mut unknown: Vec<(usize, &str)> = Vec::new();
+    let mut seen = HashSet::new();
     let mut rest = template;
     while let Some(dollar) = rest.find('$') {
         let tail = &rest[dollar..];
         rest = if let Some(after) = tail.strip_prefix("$${") {
             after
         } else if let Some((name, after)) = variable_at(tail).or_else(|| meant_at(tail)) {
-            if !is_known(name) && !unknown.iter().any(|(_, other)| *other == name) {
+            if !is_known(name) && seen.insert(name) {
                 unknown.push((template.len() - tail.len(), name));
             }
             after

@@ -266,14 +266,25 @@ impl Worker {
             tried += 1;
             let txn = match begun.take() {
                 Some(begun) => begun,
-                None => self.store.begin().await?,
+                None => match self.store.begin().await {
+                    Ok(txn) => txn,
+                    // Who is unsure keeps asking: the senders would be told that nothing was stored.
+                    Err(_) if unsure.is_some() && tried < TRIES => continue,
+                    Err(error) => return Err(error),
+                },
             };
             // The last try may have been committed, and only its answer lost.
-            if let Some(first) = unsure.as_ref().and_then(|done| done.first)
-                && occurrence::find(&txn, first).await?.is_some()
-                && let Some(done) = unsure.take()
-            {
-                return Ok(self.finish(done));
+            if let Some(first) = unsure.as_ref().and_then(|done| done.first) {
+                match occurrence::find(&txn, first).await {
+                    Ok(None) => {}
+                    Ok(Some(_)) => {
+                        if let Some(done) = unsure.take() {
+                            return Ok(self.finish(done));
+                        }
+                    }
+                    Err(_) if tried < TRIES => continue,
+                    Err(error) => return Err(error),
+                }
             }
             match Box::pin(self.transact(txn, group)).await {
                 Ok(done) => return Ok(self.finish(done)),
@@ -294,7 +305,6 @@ impl Worker {
     }
 
     async fn transact(&mut self, txn: DatabaseTransaction, group: &[Job]) -> Result<Done, Failed> {
-        let now = self.clock.now();
         let all = || group.iter().flat_map(|job| &job.batch.occurrences);
         let identities: Vec<_> = group
             .iter()
@@ -315,9 +325,12 @@ impl Worker {
             });
         }
         let references = all().filter_map(|one| Some((one.type_id.as_str(), one.object.as_ref()?)));
+        let known = Known::load(&txn, references).await?;
+        // Others may have been waited for.
+        let now = self.clock.now();
         let mut stage = Stage {
             now,
-            known: Known::load(&txn, references).await?,
+            known,
             rules: Rules::load(&txn, &mut self.kept, all()).await?,
             receipts: receipt::find_many(&txn, &identities, now).await?,
             staged: Vec::new(),

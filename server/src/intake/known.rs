@@ -62,8 +62,10 @@ impl Known {
         references: impl Iterator<Item = (&'a str, &'a ObjectReference)> + Clone,
     ) -> Result<Self, store::Error> {
         let types = catalog::with_objects(txn, references.clone().map(|(type_id, _)| type_id)).await?;
+        // Also of types without objects: a wrong tag is said to be wrong.
+        let names_tags = references.clone().any(|(_, reference)| reference.tags.is_some());
         let references = references.filter(|(type_id, _)| types.contains(*type_id));
-        let mut known = Self::load_now(txn, references.clone()).await?;
+        let mut known = Self::load_now(txn, references.clone(), names_tags).await?;
         // No rule of the database keeps two nodes from making objects of one name, or from giving one two ids.
         let mut made: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         for (type_id, reference) in references.clone().filter(|(type_id, one)| known.is_news(type_id, one)) {
@@ -74,7 +76,7 @@ impl Known {
             is_old |= object::lock_names(txn, type_id, Some(names)).await?;
         }
         if is_old {
-            known = Self::load_now(txn, references.clone()).await?;
+            known = Self::load_now(txn, references.clone(), names_tags).await?;
         }
         Ok(Self { types: std::sync::Arc::new(types), ..known })
     }
@@ -82,14 +84,13 @@ impl Known {
     async fn load_now<'a>(
         txn: &DatabaseTransaction,
         references: impl Iterator<Item = (&'a str, &'a ObjectReference)>,
+        names_tags: bool,
     ) -> Result<Self, store::Error> {
         let mut wanted: BTreeMap<&str, (BTreeSet<String>, BTreeSet<String>)> = BTreeMap::new();
-        let mut names_tags = false;
         for (type_id, reference) in references {
             let (ids, names) = wanted.entry(type_id).or_default();
             ids.extend(reference.external_id.clone());
             names.insert(name_of(reference).to_owned());
-            names_tags |= reference.tags.is_some();
         }
         let mut rows = Vec::new();
         for (type_id, (ids, names)) in wanted {
@@ -108,9 +109,21 @@ impl Known {
         }
     }
 
-    /// Loads every object of a type, for an inventory.
-    pub async fn load_type(txn: &DatabaseTransaction, type_id: &str) -> Result<Self, store::Error> {
-        object::lock_names(txn, type_id, None).await?;
+    /// Loads every object of a type, for an inventory of these objects.
+    pub async fn load_type(
+        txn: &DatabaseTransaction,
+        type_id: &str,
+        references: &[ObjectReference],
+    ) -> Result<Self, store::Error> {
+        let known = Self::load_all(txn, type_id).await?;
+        let has_news = references.iter().any(|reference| known.is_news(type_id, reference));
+        if has_news && object::lock_names(txn, type_id, None).await? {
+            return Self::load_all(txn, type_id).await;
+        }
+        Ok(known)
+    }
+
+    async fn load_all(txn: &DatabaseTransaction, type_id: &str) -> Result<Self, store::Error> {
         let rows = object::list_of(txn, type_id).await?;
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         let mut tags = tag::of_objects(txn, &ids).await?;
@@ -201,7 +214,7 @@ impl Known {
             // A reference with an id never takes over an object that has another one.
             found.retain(|place| self.objects[*place].external_id.is_none());
         }
-        if found.len() > 1 {
+        if found.iter().any(|place| !self.objects[*place].is_gone) {
             // One that is there is meant, rather than one that is gone and had the name before.
             found.retain(|place| !self.objects[*place].is_gone);
         }

@@ -48,7 +48,8 @@ impl Services {
         let mut tried = 0;
         loop {
             tried += 1;
-            let txn = self.store.begin_change().await.map_err(broken)?;
+            // No change of what people configure: it may take long, and must not keep deliveries waiting.
+            let txn = self.store.begin().await.map_err(broken)?;
             check_type(&find_type(&txn, type_id).await?)?;
             let now = self.clock.now();
             match write_all(&txn, type_id, objects, replaces, now).await {
@@ -72,7 +73,7 @@ async fn write_all(
     replaces: bool,
     now: Timestamp,
 ) -> Result<Result<Written, FieldErrors>, store::Error> {
-    let mut known = Known::load_type(txn, type_id).await?;
+    let mut known = Known::load_type(txn, type_id, objects).await?;
     let mut errors = FieldErrors::default();
     let mut places = Vec::with_capacity(objects.len());
     for (place, reference) in objects.iter().enumerate() {
@@ -266,7 +267,10 @@ impl Inventory for Services {
 
     async fn add_tag(&self, draft: TagDraft) -> Result<TagId, AppError> {
         let checked = draft.parse()?;
-        tag::insert(self.store.write(), &checked, self.clock.now()).await.map_err(category_taken)
+        let txn = self.store.begin_change().await.map_err(broken)?;
+        let id = tag::insert(&txn, &checked, self.clock.now()).await.map_err(category_taken)?;
+        commit(txn).await?;
+        Ok(id)
     }
 
     async fn delete_tag(&self, id: TagId) -> Result<(), AppError> {

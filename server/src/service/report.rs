@@ -227,7 +227,8 @@ impl Services {
             None => None,
         };
         let target = match (current, then) {
-            (Some(current), Some(then)) => current.as_it_was(then),
+            (Some(current), Some(then)) if row.replay_revision.is_some() => current.as_it_was(then),
+            (Some(current), Some(then)) => current.shown_as_it_was(then),
             (Some(current), None) => Some(current.clone()),
             (None, _) => None,
         };

@@ -12,7 +12,7 @@ use model::delivery::{ErrorCode, HELD_MAX, Status};
 use model::id::{DeliveryId, ObjectId, RunId, TaskId, WebhookId};
 use model::message::Escape;
 use model::preview::{Preview, preview};
-use model::task::Task;
+use model::task::{MESSAGE_MAX_BYTES, Task};
 use model::time::Timestamp;
 use sea_orm::DatabaseTransaction;
 use serde_json::Value;
@@ -38,8 +38,8 @@ fn parse_uuid(text: &str) -> Result<Uuid, AppError> {
 
 impl Services {
     pub(super) async fn execute_task(&self, id: TaskId, by: String) -> Result<String, AppError> {
-        let now = self.clock.now();
         let txn = self.store.begin_change().await.map_err(broken)?;
+        let now = self.clock.now();
         let row = task::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
         if row.task.deletes_after_running && !task::claim(&txn, id, false, now).await.map_err(broken)? {
             let words = "This task is deleted after running, and is running already.";
@@ -77,8 +77,8 @@ impl Services {
 
     pub(super) async fn replay_delivery(&self, uuid: &str, as_it_was: bool, by: String) -> Result<String, AppError> {
         let uuid = parse_uuid(uuid)?;
-        let now = self.clock.now();
         let txn = self.store.begin_change().await.map_err(broken)?;
+        let now = self.clock.now();
         let old = delivery::find(&txn, uuid).await.map_err(broken)?.ok_or_else(not_there)?;
         if !Status::find(&old.status).is_some_and(Status::is_settled) {
             return Err(AppError::new(Code::Conflict, "This delivery is still on its way. Wait until it is settled."));
@@ -129,8 +129,8 @@ impl Services {
 
     pub(super) async fn discard_delivery(&self, uuid: &str, by: &str) -> Result<(), AppError> {
         let uuid = parse_uuid(uuid)?;
-        let now = self.clock.now();
         let txn = self.store.begin_change().await.map_err(broken)?;
+        let now = self.clock.now();
         let row = delivery::find(&txn, uuid).await.map_err(broken)?.ok_or_else(not_there)?;
         let runs = hold::discard_one(&txn, row.id, &format!("Given up by {by}."), now).await.map_err(broken)?;
         if runs.is_empty() {
@@ -142,6 +142,10 @@ impl Services {
     }
 
     pub(super) async fn preview_message(&self, request: PreviewRequest) -> Result<Preview, AppError> {
+        if request.message.len() > MESSAGE_MAX_BYTES {
+            let words = format!("A message has at most {MESSAGE_MAX_BYTES} bytes.");
+            return Err(AppError::new(Code::Invalid, words));
+        }
         let db = self.store.read();
         let now = self.clock.now();
         let webhook = match request.webhook.parse() {

@@ -19,6 +19,7 @@ use model::id::WebhookId;
 use model::time::Timestamp;
 use model::webhook::{Authorization, SecretChange, Webhook, WebhookDraft};
 use sea_orm::DatabaseTransaction;
+use std::collections::BTreeSet;
 
 impl Services {
     fn seal(&self, secret: &SecretChange, place: &str) -> Result<SecretWrite, AppError> {
@@ -164,7 +165,10 @@ async fn name_object(txn: &DatabaseTransaction, id: WebhookId, name: &str, now: 
         Some(row) if row.name == name => Ok(()),
         Some(row) => {
             let renamed = object::Row { name: name.to_owned(), ..row.clone() };
-            object::update(txn, &row, &renamed, now).await.map_err(broken)
+            object::update(txn, &row, &renamed, now).await.map_err(|error| match error {
+                store::Error::InUse => AppError::new(Code::Conflict, "This webhook has just changed. Submit again."),
+                other => broken(other),
+            })
         }
         None => {
             let new =
@@ -254,6 +258,8 @@ impl Webhooks for Services {
     async fn delete(&self, ids: Vec<WebhookId>) -> Result<(), AppError> {
         let txn = self.store.begin_change().await.map_err(broken)?;
         let now = self.clock.now();
+        // In the order in which the dispatcher locks them.
+        let ids = BTreeSet::from_iter(ids);
         for id in ids {
             delete_one(&txn, id, now).await?;
         }

@@ -69,6 +69,13 @@ pub async fn update(db: &impl ConnectionTrait, id: TaskId, revision: i64, task: 
         // Its run is one of many now.
         row.claimed_at = Set(None);
     }
+    // A node that knew it as one that is deleted may have claimed it since.
+    task::Entity::update_many()
+        .col_expr(task::Column::ClaimedAt, Expr::value(Option::<i64>::None))
+        .filter(task::Column::Id.eq(id.0))
+        .filter(task::Column::DeletesAfterRunning.eq(false))
+        .exec(db)
+        .await?;
     let done = task::Entity::update_many()
         .set(row)
         .filter(task::Column::Id.eq(id.0))

@@ -117,18 +117,28 @@ impl Row {
     /// another target than they did then.
     pub fn as_it_was(&self, then: Target) -> Option<Self> {
         let url = TargetUrl::parse(&then.url).ok()?;
-        let has_moved = self.stored().target_change(&url, &then.authorization, then.allows_insecure_tls).is_some()
-            || self.authorization.id() != then.authorization.id();
+        let has_moved = self.stored().target_change(&url, &then.authorization, then.allows_insecure_tls).is_some();
+        let is_ours = !has_moved && self.authorization.id() == then.authorization.id();
         Some(Self {
             url,
             method: then.method,
-            authorization: if has_moved { Authorization::None } else { then.authorization },
-            secret: self.secret.clone().filter(|_| !has_moved),
+            authorization: if is_ours { then.authorization } else { Authorization::None },
+            secret: self.secret.clone().filter(|_| is_ours),
             signing_secret: self.signing_secret.clone().filter(|_| !has_moved),
             headers: then.headers,
             allows_insecure_tls: then.allows_insecure_tls,
             ..self.clone()
         })
+    }
+}
+
+impl Row {
+    /// The webhook as it was, to be shown and never sent: with a secret where there was one, though not that one.
+    pub fn shown_as_it_was(&self, then: Target) -> Option<Self> {
+        let url = TargetUrl::parse(&then.url).ok()?;
+        let secret = (then.authorization != Authorization::None).then(Vec::new);
+        let Target { method, authorization, headers, allows_insecure_tls, .. } = then;
+        Some(Self { url, method, authorization, secret, headers, allows_insecure_tls, ..self.clone() })
     }
 }
 

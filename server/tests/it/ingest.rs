@@ -3,10 +3,16 @@
 use crate::harness::{TestInbox, TestServer, TestStore};
 use crate::on_both;
 use model::access::Scope;
+use model::id::ApiKeyId;
+use model::occurrence::parse_json;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
+use server::intake::{self, Intake};
 use server::retention::{Kept, Retention};
+use server::service::Services;
+use server::store::access::ApiKey;
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 async fn status(server: &TestServer, key: Option<&str>, content_type: &str, body: String) -> (u16, Value) {
@@ -71,7 +77,10 @@ on_both! {
     async fn a_refused_batch_leaves_nothing_to_those_that_share_its_commit(test: TestStore) {
         let server = TestServer::start(test).await;
         let inbox = TestInbox::start().await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
+        server.key("dc", &[Scope::Ingest]).await;
+        let Services { store, clock, zone, bell, .. } = server.services.clone();
+        let intake = Intake::start(store, clock, zone, bell);
+        let key = Arc::new(ApiKey { id: ApiKeyId(1), name: "dc".into(), scopes: vec![Scope::Ingest] });
         let webhook = server.webhook("w", &inbox.url, |_| ()).await;
         server.event(server.task("t", webhook, "${NAME}", false).await).await;
         let vm = |name: &str| json!({"type": "vms", "event": "poweron", "id": "e1", "object": {"id": "a", "name": name}});
@@ -81,17 +90,17 @@ on_both! {
         if server.services.store.is_postgres() {
             open.execute_unprepared("LOCK TABLE occurrence").await.expect("locked");
         }
-        let batch = json!([vm("refused"), vm("refused"), users]);
-        let refused = server.post(&key, &batch);
-        let good = json!([vm("web"), vm("web")]);
-        let accepted = server.post(&key, &good);
+        let parsed = |document: Value| parse_json(&document).expect("valid");
+        let refused = intake.accept(key.clone(), parsed(json!([vm("refused"), vm("refused"), users])));
+        let accepted = intake.accept(key, parsed(json!([vm("web"), vm("web")])));
         let commit = async {
             crate::harness::pause().await;
             open.commit().await.expect("committed");
         };
         let (refused, accepted, ()) = tokio::join!(refused, accepted, commit);
-        assert_eq!((refused.0, &refused.1["error"]["fields"][0]["field"]), (422, &json!("[2].type")));
-        assert_eq!((accepted.0, &accepted.1["occurrences"][1]["tasks_started"]), (202, &json!(1)));
+        let Err(intake::Error::Invalid(fields)) = refused else { panic!("{refused:?}") };
+        assert_eq!(fields.0[0].field, "[2].type");
+        assert_eq!(accepted.expect("accepted")[1].tasks_started, 1);
         server.deliveries_until(|rows| rows.len() == 1 && rows[0].status.is_settled()).await;
         assert_eq!(inbox.received()[0].body, "\"web\"");
         let objects = server.services.backend().inventory.list_objects().await.expect("objects");
@@ -195,7 +204,7 @@ async fn fires(server: &TestServer) -> String {
 
 on_both! {
     async fn fifty_posts_with_one_id_are_one_occurrence(test: TestStore) {
-        let server = std::sync::Arc::new(TestServer::start(test).await);
+        let server = Arc::new(TestServer::start(test).await);
         let key = fires(&server).await;
         let post = |_| {
             let (server, key) = (server.clone(), key.clone());
@@ -293,8 +302,8 @@ on_both! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_take_in_what_comes_at_once_as_one_would() {
     let test = TestStore::postgres().await;
-    let other = std::sync::Arc::new(TestServer::start(test.again()).await);
-    let server = std::sync::Arc::new(TestServer::start(test).await);
+    let other = Arc::new(TestServer::start(test.again()).await);
+    let server = Arc::new(TestServer::start(test).await);
     let inbox = TestInbox::start().await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let webhook = server.webhook("w", &inbox.url, |_| ()).await;

@@ -169,7 +169,7 @@ fn variable_at(tail: &str) -> Option<(&str, &str)> {
 /// What looks meant for a variable at the start of `tail` and cannot be one, `${VM NAME}`: its text, and what follows.
 fn meant_at(tail: &str) -> Option<(&str, &str)> {
     let inner = tail.strip_prefix("${")?;
-    let end = inner.find(|c| matches!(c, '$' | '{' | '}' | '"' | '\n'))?;
+    let end = inner.find(['$', '{', '}', '"', '\n'])?;
     let after = inner[end..].strip_prefix('}')?;
     Some((&inner[..end], after))
 }

@@ -15,7 +15,9 @@ use server::store::{Store, delivery, entity, hold, sweep, webhook};
 use std::time::Duration;
 
 const NOW: Timestamp = Timestamp(1_000_000);
+/// How long after it is due a probe is given up: the webhook's own timeout, and the margin.
 const LOST_AFTER: Duration = Duration::from_secs(15);
+const MARGIN: Duration = Duration::from_secs(10);
 
 /// A webhook with an open breaker whose first probe is due at once, and deliveries behind it that are due then.
 async fn opened(store: &Store, due: &[Timestamp]) -> WebhookId {
@@ -39,8 +41,7 @@ async fn queued(store: &Store) -> Vec<i64> {
 }
 
 async fn sweep_at(store: &Store, now: Timestamp) {
-    // The webhook's own timeout is 5 s.
-    sweep::sweep(store, now, LOST_AFTER - Duration::from_secs(5)).await.expect("swept");
+    sweep::sweep(store, now, MARGIN).await.expect("swept");
 }
 
 async fn state(store: &Store, id: WebhookId) -> webhook::HoldState {

@@ -311,7 +311,7 @@ async fn two_nodes_take_in_what_comes_at_once_as_one_would() {
     let often = server.task("often", webhook, "often", false).await;
     server.event_of(often, |draft| draft.event = "vms.poweroff".into()).await;
     let post = |number: usize| {
-        let (node, key) = (if number % 2 == 0 { server.clone() } else { other.clone() }, key.clone());
+        let (node, key) = (if number.is_multiple_of(2) { server.clone() } else { other.clone() }, key.clone());
         tokio::spawn(async move {
             let once = json!({"type": "vms", "event": "poweron", "object": {"name": format!("vm-{number}")}});
             let same = json!({"type": "vms", "event": "poweroff", "id": "e1", "object": {"name": "web"}});

@@ -95,10 +95,10 @@ async fn two_nodes_that_name_one_object_make_it_once_and_give_it_one_id() {
     let store = &server.services.store;
     let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
     let named = |id: Option<&str>| json!({"type": "vms", "event": "poweron", "object": {"id": id, "name": "web"}});
-    let names = BTreeSet::from(["web".to_owned()]);
+    let web = BTreeSet::from(["web".to_owned()]);
     let locked = async || {
         let open = store.begin().await.expect("a transaction");
-        assert!(object::lock_names(&open, "vms", Some(&names)).await.expect("locked"));
+        assert!(object::lock_names(&open, "vms", Some(&web)).await.expect("locked"));
         open
     };
 
@@ -118,8 +118,8 @@ async fn two_nodes_that_name_one_object_make_it_once_and_give_it_one_id() {
     let open = locked().await;
     open.execute_unprepared("UPDATE object SET external_id = 'b'").await.expect("adopted");
     assert_eq!(while_open(&server, open, server.post(&key, &named(Some("a")))).await.0, 202);
-    let web = |id: &str| ("web".to_owned(), id.to_owned(), vec![]);
-    assert_eq!(BTreeSet::from_iter(machines(&server).await), [web("a"), web("b")].into());
+    let object = |id: &str| ("web".to_owned(), id.to_owned(), vec![]);
+    assert_eq!(BTreeSet::from_iter(machines(&server).await), [object("a"), object("b")].into());
 
     // A whole inventory waits for all names of its type.
     let open = locked().await;

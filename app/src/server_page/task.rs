@@ -48,7 +48,7 @@ fn commands(detail: &TaskDetail) -> AnyView {
 
 fn content(detail: TaskDetail) -> AnyView {
     let failure = detail.failure().cloned().map(|delivery| {
-        let off = if detail.deletes_after_running && !detail.is_enabled { " It was disabled." } else { "" };
+        let off = if detail.deletes_after_running && !detail.is_enabled { " The task was disabled." } else { "" };
         view! {
             <div class="c-note c-note--danger">
                 <Icon name="error"/>

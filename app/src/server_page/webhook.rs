@@ -157,7 +157,7 @@ fn holds(id: i64, revision: i64, state: &WebhookState, may_edit: bool) -> AnyVie
         .into_any();
         note("c-note c-note--warn", "warn", words, form)
     });
-    let releasing = state.releasing_per_second.map(|rate| {
+    let releasing = state.releasing_per_second.filter(|_| state.count(HoldReason::Releasing) > 0).map(|rate| {
         let held = count(HoldReason::Releasing);
         let words = view! { {held}" deliveries are let go, "{rate}" a second." }.into_any();
         note("c-note", "running", words, None)

@@ -270,7 +270,20 @@ pub struct Write {
     pub has_moved: bool,
 }
 
-/// Changes a webhook that still has this revision; answers whether it had.
+fn with_breaker_at_rest(row: webhook::ActiveModel) -> webhook::ActiveModel {
+    webhook::ActiveModel {
+        breaker_failures: Set(0),
+        breaker_opened_at: Set(None),
+        breaker_wait_ms: Set(None),
+        breaker_probe_at: Set(None),
+        breaker_is_probing: Set(false),
+        is_hanging: Set(false),
+        ..row
+    }
+}
+
+/// Changes a webhook that still has this revision; answers whether it had. Where its target has changed, its breaker knows
+/// nothing of the new one and is closed.
 pub async fn update(
     db: &impl ConnectionTrait,
     id: WebhookId,
@@ -288,6 +301,8 @@ pub async fn update(
     }
     if write.has_moved {
         row.target_revision = Set(revision + 1);
+        // What was learned of the receiver was about another one.
+        row = with_breaker_at_rest(row);
     }
     let done = webhook::Entity::update_many()
         .set(row)
@@ -312,16 +327,10 @@ pub async fn delete(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) ->
         paused_at: Set(None),
         release_per_second: Set(None),
         released_at: Set(None),
-        breaker_failures: Set(0),
-        breaker_opened_at: Set(None),
-        breaker_wait_ms: Set(None),
-        breaker_probe_at: Set(None),
-        breaker_is_probing: Set(false),
-        is_hanging: Set(false),
         ..Default::default()
     };
     let done = webhook::Entity::update_many()
-        .set(row)
+        .set(with_breaker_at_rest(row))
         .filter(webhook::Column::Id.eq(id.0))
         .filter(webhook::Column::DeletedAt.is_null())
         .exec(db)

@@ -218,10 +218,9 @@ on_both! {
             deliveries.replay(first.clone(), true, "maria".into()).await.expect("replayed");
             server.deliveries_until(|rows| count(rows, Status::Error) == 1 + replays).await;
         }
-        // The first failure was the old target's, too; nine more of the new one's open the breaker.
         let store = &server.services.store;
-        assert_eq!(state(store, webhook).await.breaker.failures, 1);
-        for vm in 0..9 {
+        assert_eq!(state(store, webhook).await.breaker, Breaker::default(), "of the new target");
+        for vm in 0..10 {
             assert_eq!(state(store, webhook).await.breaker.open, None);
             server.post(&key, &power_on(&format!("vm-{vm}"))).await;
             server.deliveries_until(|rows| count(rows, Status::Error) == 12 + vm).await;
@@ -239,7 +238,7 @@ on_both! {
         webhooks.resume(webhook, ALL).await.expect("resumed");
         server.deliveries_until(|rows| count(rows, Status::Sent) == 2).await;
         assert_eq!(state(store, webhook).await.breaker, open, "of the target of now");
-        assert_eq!(new.bodies().len(), 9);
+        assert_eq!(new.bodies().len(), 10);
     }
 
     async fn what_was_held_for_what_has_ended_waits_for_what_holds_it_now(test: TestStore) {
@@ -265,14 +264,20 @@ on_both! {
         let (gate, new) = (Gate::closed().await, TestInbox::start().await);
         let (webhook, key) = prepare(&server, &gate.url, |draft| draft.retries = "0".into()).await;
         let store = &server.services.store;
-        let failures = "UPDATE webhook SET breaker_failures = 9";
-        store.write().execute_unprepared(failures).await.expect("nine have failed");
+        let open = "UPDATE webhook SET breaker_failures = 10, breaker_opened_at = 1, breaker_probe_at = 1, breaker_is_probing = TRUE, is_hanging = TRUE";
         server.post(&key, &power_on("late")).await;
         eventually("it is in flight", async || gate.waiting() == 1).await;
+        store.write().execute_unprepared(open).await.expect("opened");
+        // A person corrects the address: what comes from now on goes there at once.
         edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
-        gate.answer(1);
-        server.deliveries_until(|rows| rows[0].status.is_settled()).await;
-        assert_eq!(state(store, webhook).await.breaker.failures, 9, "a success there is none here");
+        assert_eq!(state(store, webhook).await.breaker, Breaker::default());
+        server.post(&key, &power_on("new")).await;
+        server.deliveries_until(|rows| count(rows, Status::Sent) == 1).await;
+        store.write().execute_unprepared("UPDATE webhook SET breaker_failures = 9").await.expect("nine of the new one's failed");
+        gate.hang_up();
+        server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
+        assert_eq!(count(&server.deliveries_until(|_| true).await, Status::Error), 1, "the late one has failed");
+        assert_eq!(state(store, webhook).await.breaker, Breaker { failures: 9, ..Breaker::default() });
     }
 
     async fn a_replay_as_it_was_goes_by_the_revision_of_the_last_attempt(test: TestStore) {

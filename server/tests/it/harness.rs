@@ -439,10 +439,9 @@ impl Gate {
             let waiting = Waiting::at(seen.clone(), uri.path().to_owned(), body);
             let answers = answers.clone();
             async move {
-                if waiting.1 != "/open" {
-                    answers.acquire().await.expect("never closed").forget();
-                }
+                let is_closed = waiting.1 != "/open" && answers.acquire().await.map(|permit| permit.forget()).is_err();
                 drop(waiting);
+                if is_closed { axum::http::StatusCode::INTERNAL_SERVER_ERROR } else { axum::http::StatusCode::OK }
             }
         };
         tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
@@ -452,6 +451,11 @@ impl Gate {
     /// Has so many requests answered, of those that wait or come.
     pub(crate) fn answer(&self, count: usize) {
         self.answers.add_permits(count);
+    }
+
+    /// Closes for good: what waits or comes is answered 500.
+    pub(crate) fn hang_up(&self) {
+        self.answers.close();
     }
 
     /// How many wait.

@@ -79,7 +79,7 @@ fn unknown_card(unknown: Vec<UnknownLine>, may_administer: bool) -> Option<AnyVi
                 </form>
             }
         });
-        let words = format!("seen {} times, last ", line.seen);
+        let words = if line.seen == 1 { "seen once, ".to_owned() } else { format!("seen {} times, last ", line.seen) };
         view! {
             <li class="l-row l-row--apart">
                 <code>{format!("{}.{}", line.type_id, line.event_id)}</code>
@@ -108,7 +108,7 @@ fn forms(request: &Request, catalog: &Catalog) -> AnyView {
             <header class="c-card__head"><h2 class="c-card__title" id="new-event">"New event of a type"</h2></header>
             <div class="c-card__body l-stack l-stack--fields">
                 {select(of_event, "of_type", "Type", "vms", choices)}
-                {text(of_event, "event_id", "Id", true, "", "As other systems report it: a-z, 0-9, _ and -.")}
+                {text(of_event, "event_id", "Id", true, "", "As other systems report it: letters, digits, _ and -.")}
                 {text(of_event, "label", "Label", true, "", "")}
                 <div><button class="c-button" type="submit">"Add event"</button></div>
             </div>
@@ -116,7 +116,7 @@ fn forms(request: &Request, catalog: &Catalog) -> AnyView {
         <form class="c-card" method="post" action="/types/new" aria-labelledby="new-type" novalidate>
             <header class="c-card__head"><h2 class="c-card__title" id="new-type">"New object type"</h2></header>
             <div class="c-card__body l-stack l-stack--fields">
-                {text(of_type, "id", "Id", true, "", "As other systems report it: a-z, 0-9, _ and -.")}
+                {text(of_type, "id", "Id", true, "", "As other systems report it: letters, digits, _, - and dots.")}
                 {text(of_type, "singular", "Singular", true, "", "")} {text(of_type, "plural", "Plural", true, "", "")}
                 {switch(of_type, "has_objects".to_owned(), "Has objects".to_owned(), true)}
                 {switch(of_type, "has_tags".to_owned(), "Its objects carry tags".to_owned(), false)}

@@ -25,7 +25,8 @@ const CATCH_UP: i64 = 2;
 const SET_BACK: Duration = Duration::from_mins(1);
 
 /// Once a second: starts due probes, lets go the next of what is released at a rate, and puts right what slipped
-/// through; the runs of what is given up end with it. `margin` is what a probe may take beyond its webhook's timeout before it is given up.
+/// through; the runs of what is given up end with it. `margin` is what a probe may take beyond its webhook's timeout
+/// before it is given up.
 pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> Result<()> {
     let mut runs: Vec<RunId> = Vec::new();
     let txn = store.begin().await?;
@@ -51,18 +52,14 @@ pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> Result<()
             hold_waiting(&txn, id, HoldReason::Paused).await?;
         } else if state.breaker.open.is_some() {
             let timeout = Duration::from_millis(u64::try_from(row.timeout_ms).unwrap_or_default());
-            release_replays(&txn, id).await?;
-            gather_strays(
-                &txn,
-                id,
-                if state.release_per_second.is_some() { HoldReason::Releasing } else { HoldReason::Breaker },
-            )
-            .await?;
+            let is_releasing = state.release_per_second.is_some();
+            let reason = if is_releasing { HoldReason::Releasing } else { HoldReason::Breaker };
+            gather_strays(&txn, id, reason).await?;
             let breaker = next_probe(&txn, id, state.breaker, now, timeout + margin).await?;
             if breaker != state.breaker {
                 save_breaker(&txn, id, &breaker).await?;
             }
-            if state.release_per_second.is_some() {
+            if is_releasing {
                 // What the outage lasts is not made up for by a burst.
                 let sql = "UPDATE webhook SET released_at = $2 WHERE id = $1";
                 execute(&txn, sql, [id.0.into(), now.0.into()]).await?;
@@ -125,17 +122,13 @@ fn has_waiting() -> sea_orm::sea_query::SimpleExpr {
     )
 }
 
-/// Lets go what goes to an earlier target, of which an open breaker knows nothing.
-async fn release_replays(db: &impl ConnectionTrait, id: WebhookId) -> Result<u64> {
-    let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE webhook_id = $1 AND status = 'held' \
-               AND hold_reason <> 'target' AND replay_revision IS NOT NULL";
-    execute(db, sql, [id.0.into()]).await
-}
-
-/// Has what another node held just as a pause or an open breaker ended wait for what holds the webhook now.
+/// Has what another node held just as a pause or an open breaker ended wait for what holds the webhook now, and lets go
+/// what goes to an earlier target. In one pass: there may be 100,000.
 async fn gather_strays(db: &impl ConnectionTrait, id: WebhookId, reason: HoldReason) -> Result<u64> {
-    let sql = "UPDATE delivery SET hold_reason = $2 WHERE webhook_id = $1 AND status = 'held' \
-               AND (hold_reason = 'paused' OR (hold_reason = 'breaker' AND $2 = 'releasing'))";
+    let sql = "UPDATE delivery SET status = CASE WHEN replay_revision IS NULL THEN 'held' ELSE 'queued' END, \
+               hold_reason = CASE WHEN replay_revision IS NULL THEN $2 END WHERE webhook_id = $1 AND status = 'held' \
+               AND (hold_reason = 'paused' OR (hold_reason = 'breaker' AND $2 = 'releasing') \
+               OR (hold_reason <> 'target' AND replay_revision IS NOT NULL))";
     execute(db, sql, [id.0.into(), reason.as_str().into()]).await
 }
 

@@ -130,9 +130,7 @@ impl Row {
             ..self.clone()
         })
     }
-}
 
-impl Row {
     /// The webhook as it was, to be shown and never sent: with a secret where there was one, though not that one.
     pub fn shown_as_it_was(&self, then: Target) -> Option<Self> {
         let url = TargetUrl::parse(&then.url).ok()?;

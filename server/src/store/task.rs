@@ -64,12 +64,8 @@ pub async fn insert(db: &impl ConnectionTrait, task: &Task, now: Timestamp) -> R
 
 /// Changes a task that still has this revision; answers whether it had.
 pub async fn update(db: &impl ConnectionTrait, id: TaskId, revision: i64, task: &Task, now: Timestamp) -> Result<bool> {
-    let mut row = task::ActiveModel { id: Unchanged(id.0), revision: Set(revision + 1), ..columns(task, now) };
-    if !task.deletes_after_running {
-        // Its run is one of many now.
-        row.claimed_at = Set(None);
-    }
-    // A node that knew it as one that is deleted may have claimed it since.
+    let row = task::ActiveModel { id: Unchanged(id.0), revision: Set(revision + 1), ..columns(task, now) };
+    // A claim from when it was deleted after running, or by a node that still knew it so: its run is one of many now.
     task::Entity::update_many()
         .col_expr(task::Column::ClaimedAt, Expr::value(Option::<i64>::None))
         .filter(task::Column::Id.eq(id.0))

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
+    /// Done for some of what was chosen, and not for the rest: 200.
+    Partial,
     /// The request could not be read: 400.
     Malformed,
     /// Nobody is signed in: 401.
@@ -34,6 +36,7 @@ impl Code {
     /// The HTTP status of an answer with this code.
     pub fn http_status(self) -> u16 {
         match self {
+            Self::Partial => 200,
             Self::Malformed => 400,
             Self::SignedOut => 401,
             Self::Forbidden => 403,

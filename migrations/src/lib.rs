@@ -10,6 +10,7 @@ mod column;
 mod m0001_start;
 mod m0002_engine;
 mod m0003_limits;
+mod m0004_claims;
 mod table;
 
 /// Every migration, in order.
@@ -19,7 +20,12 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_start::Migration), Box::new(m0002_engine::Migration), Box::new(m0003_limits::Migration)]
+        vec![
+            Box::new(m0001_start::Migration),
+            Box::new(m0002_engine::Migration),
+            Box::new(m0003_limits::Migration),
+            Box::new(m0004_claims::Migration),
+        ]
     }
 }
 

@@ -28,6 +28,12 @@ pub enum Host {
 }
 
 impl TargetUrl {
+    /// Stands for a stored URL that cannot be read. Names under `invalid` never resolve (RFC 6761 §6.4).
+    pub fn unreadable() -> Self {
+        let host = "unreadable.invalid";
+        Self { text: format!("http://{host}/"), host: Host::Name(host.to_owned()), port: 80, is_https: false }
+    }
+
     /// Reads a URL as typed. A missing path becomes `/` when it is sent, not here: the text stays as typed.
     ///
     /// # Errors

@@ -107,7 +107,7 @@ pub async fn run() -> anyhow::Result<()> {
             print(&lines)
         }
         Command::Migrate(options) => {
-            serve::open_beside(&config::resolve_database(&options)?).await?;
+            serve::open_beside(&config::resolve_database(&options)?).await?.close().await;
             Ok(())
         }
         Command::User(UserCommand::Add { name, role, database, .. }) => add_user(&name, role, &database).await,
@@ -133,9 +133,9 @@ async fn add_user(name: &str, role: Role, options: &DatabaseOptions) -> anyhow::
     let password = line.trim_end_matches(['\r', '\n']).to_owned();
     rules::check_password(&password).map_err(anyhow::Error::msg)?;
     let store = serve::open_beside(&config::resolve_database(options)?).await?;
-    account::add(&store, &Clock::system(), &name, role, password.into())
-        .await
-        .with_context(|| format!("cannot make the account {name}"))
+    let made = account::add(&store, &Clock::system(), &name, role, password.into()).await;
+    store.close().await;
+    made.with_context(|| format!("cannot make the account {name}"))
 }
 
 async fn add_key(name: &str, scopes: &[Scope], options: &DatabaseOptions) -> anyhow::Result<()> {
@@ -144,9 +144,9 @@ async fn add_key(name: &str, scopes: &[Scope], options: &DatabaseOptions) -> any
         bail!("a key needs at least one scope");
     }
     let store = serve::open_beside(&config::resolve_database(options)?).await?;
-    let key = account::add_key(&store, &Clock::system(), &name, scopes)
-        .await
-        .with_context(|| format!("cannot make the key {name}"))?;
+    let key = account::add_key(&store, &Clock::system(), &name, scopes).await;
+    store.close().await;
+    let key = key.with_context(|| format!("cannot make the key {name}"))?;
     print(&format!("{key}\n"))
 }
 

@@ -12,6 +12,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dispatch;
+pub mod fault;
+pub mod file;
 pub mod http;
 pub mod inbox;
 pub mod intake;

@@ -73,12 +73,16 @@ pub fn delivery(
 ) -> NewDelivery {
     let uuid = new_uuid(now);
     let id = uuid.to_string();
-    let rendered =
-        message(&task.message, webhook.headers.find("content-type"), &subject.variables(now, date, task, &id));
+    // Of headers that cannot be read nothing is known: what most receivers expect.
+    let content_type =
+        if webhook.is_readable { webhook.headers.find("content-type") } else { Some("application/json") };
+    let rendered = message(&task.message, content_type, &subject.variables(now, date, task, &id));
     let (rendered, failed) = match rendered {
         Ok(rendered) => (rendered, None),
         Err(error) => (Rendered::default(), Some((ErrorCode::TooLarge, error.to_string()))),
     };
+    let unreadable = || (ErrorCode::Internal, webhook::UNREADABLE.to_owned());
+    let failed = failed.or_else(|| (!webhook.is_readable).then(unreadable));
     NewDelivery {
         uuid,
         run_id,

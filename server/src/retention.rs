@@ -47,7 +47,7 @@ impl Retention {
     /// Sweeps every hour until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            if let Err(error) = self.sweep().await {
+            if let Err(error) = self.sweep_until(&stop).await {
                 tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "what is old could not be removed");
             }
             tokio::select! {
@@ -59,6 +59,11 @@ impl Retention {
 
     /// Sweeps once. Answers how many rows went, not counting sessions and receipts.
     pub async fn sweep(&self) -> Result<u64, store::Error> {
+        self.sweep_until(&CancellationToken::new()).await
+    }
+
+    /// Sweeps once, or until `stop` is cancelled: the next start goes on.
+    async fn sweep_until(&self, stop: &CancellationToken) -> Result<u64, store::Error> {
         let now = self.clock.now();
         let db = self.store.write();
         if !self.is_believed(now).await? {
@@ -69,13 +74,13 @@ impl Retention {
         receipt::delete_expired(db, now).await?;
         let before = |kept: Duration| Timestamp(now.0 - i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
         let (oldest, oldest_unmatched) = (before(self.kept.settled), before(self.kept.unmatched));
-        let mut removed = in_steps(|| retention::delete_settled(&self.store, oldest)).await?;
+        let mut removed = in_steps(stop, || retention::delete_settled(&self.store, oldest)).await?;
         for (webhook, newest) in retention::find_excess(self.store.read(), self.kept.per_webhook).await? {
-            removed += in_steps(|| retention::delete_up_to(&self.store, webhook, newest)).await?;
+            removed += in_steps(stop, || retention::delete_up_to(&self.store, webhook, newest)).await?;
         }
-        removed += in_steps(|| retention::delete_empty_runs(db, oldest)).await?;
-        removed += in_steps(|| retention::delete_occurrences(db, oldest)).await?;
-        removed += in_steps(|| retention::delete_unmatched(db, oldest_unmatched)).await?;
+        removed += in_steps(stop, || retention::delete_empty_runs(db, oldest)).await?;
+        removed += in_steps(stop, || retention::delete_occurrences(db, oldest)).await?;
+        removed += in_steps(stop, || retention::delete_unmatched(db, oldest_unmatched)).await?;
         Ok(removed)
     }
 }
@@ -97,20 +102,25 @@ impl Retention {
             setting::put(&txn, BELIEVED_FROM, &latest.0.to_string()).await?;
         }
         setting::put(&txn, LAST_SWEEP, &now.0.to_string()).await?;
-        txn.commit().await?;
+        self.store.commit(txn).await?;
         Ok(from.is_none_or(|from| from <= now))
     }
 }
 
 /// Between two steps whoever waits for the writer gets it.
-async fn in_steps<F: Future<Output = Result<Step, store::Error>>>(step: impl Fn() -> F) -> Result<u64, store::Error> {
+async fn in_steps<F: Future<Output = Result<Step, store::Error>>>(
+    stop: &CancellationToken,
+    remove: impl Fn() -> F,
+) -> Result<u64, store::Error> {
     let mut all = 0;
-    loop {
-        let Step { removed, is_full } = step().await?;
+    while !stop.is_cancelled() {
+        let Step { removed, is_full } = remove().await?;
         all += removed;
         if !is_full {
-            return Ok(all);
+            break;
         }
+        crate::fault::point("retention.between-steps");
         tokio::task::yield_now().await;
     }
+    Ok(all)
 }

@@ -4,14 +4,15 @@ use crate::clock::{Clock, Follower};
 use crate::config::{DatabaseConfig, KEY_VARIABLE, Listen, ServeConfig};
 use crate::dispatch::Dispatcher;
 use crate::dispatch::client::Guard;
+use crate::file::{remove, write_private};
 use crate::http::live::Pulse;
 use crate::http::{BODY_PATIENCE, Http, router, site};
 use crate::inbox;
 use crate::intake::Intake;
 use crate::retention::Retention;
 use crate::service::{Services, account, demo};
-use crate::store::{Store, claim, connect, listen, setting};
-use crate::vault::{Vault, create_private};
+use crate::store::{Store, claim, connect, listen, log, setting};
+use crate::vault::Vault;
 use anyhow::{Context, bail};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
@@ -21,11 +22,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+/// The setting by which another master key than the database's is recognised.
+const KEY_FINGERPRINT: &str = "key_fingerprint";
 /// How long requests under way may take once the server stops.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(4);
+/// How long everything under way may take then. Service managers kill after ten seconds.
+const PATIENCE: Duration = Duration::from_millis(5500);
 
 /// Opens the database as it is.
 async fn open_store(config: &DatabaseConfig) -> anyhow::Result<Store> {
@@ -75,18 +80,28 @@ async fn migrated(config: &DatabaseConfig) -> anyhow::Result<Store> {
 
 /// Finds the master key, and refuses one that is not this database's.
 async fn open_vault(config: &DatabaseConfig, store: &Store) -> anyhow::Result<Vault> {
+    let known = setting::find(store.read(), KEY_FINGERPRINT).await?;
     let vault = match (&config.key_file, std::env::var(KEY_VARIABLE)) {
         (Some(path), _) => Vault::from_file(path)?,
         (None, Ok(key)) => Vault::from_base64(&SecretString::from(key), KEY_VARIABLE)?,
         (None, Err(_)) if config.database_url.is_none() => {
-            Vault::from_file_or_new(&config.data_dir.join("master.key"))?
+            let path = config.data_dir.join("master.key");
+            // Another key would open none of the secrets, and look as if all was well until the first is needed.
+            if known.is_some() && !path.try_exists()? {
+                bail!(
+                    "the master key {} is missing, and the secrets in this database open with no other; put it back \
+                     from a backup",
+                    path.display()
+                );
+            }
+            Vault::from_file_or_new(&path)?
         }
         (None, Err(_)) => bail!(
             "with PostgreSQL the master key comes from --key-file or {KEY_VARIABLE}, the same on every node: \
              32 random bytes in base64, as `openssl rand -base64 32` makes them"
         ),
     };
-    let known = setting::insert_once(store.write(), "key_fingerprint", vault.fingerprint()).await?;
+    let known = setting::insert_once(store.write(), KEY_FINGERPRINT, vault.fingerprint()).await?;
     if known != vault.fingerprint() {
         bail!("this master key is not the one the database's secrets are sealed with; use the key it was started with");
     }
@@ -144,13 +159,12 @@ fn self_signed(data_dir: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
     std::fs::create_dir_all(data_dir)?;
     let (cert, key) = (data_dir.join("self-signed.crt"), data_dir.join("self-signed.key"));
     if !cert.exists() || !key.exists() {
+        // First the old certificate: with another key it would be refused at every later start.
+        remove(&cert)?;
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).context("cannot make a self-signed certificate")?;
-        if key.exists() {
-            std::fs::remove_file(&key)?;
-        }
-        create_private(&key, made.signing_key.serialize_pem().as_bytes())?;
-        std::fs::write(&cert, made.cert.pem())?;
+        write_private(&key, made.signing_key.serialize_pem().as_bytes())?;
+        write_private(&cert, made.cert.pem().as_bytes())?;
     }
     Ok((cert, key))
 }
@@ -192,56 +206,98 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         keys: Arc::default(),
         assets: site::assets(),
         sign_in_limit: Arc::default(),
-        pulse: Pulse::start(services.clone(), stop.clone()),
+        pulse: Pulse::new(stop.clone()),
         body_patience: BODY_PATIENCE,
     };
-    let tasks = TaskTracker::new();
-    tasks.spawn(Dispatcher::new(services.clone(), config.in_flight_per_webhook).run(stop.clone()));
-    tasks.spawn(intake.run_inside(store.clone(), stop.clone()));
-    tasks.spawn(listen::run(store.clone(), bell, stop.clone()));
-    if let Some(follower) = follower {
-        tasks.spawn(follower.run(store.clone(), stop.clone()));
+    let mut workers = Workers::default();
+    workers.start("dispatcher", Dispatcher::new(services.clone(), config.in_flight_per_webhook).run(stop.clone()));
+    workers.start("intake of what happens inside", intake.clone().run_inside(store.clone(), stop.clone()));
+    workers.start("watch for changes", http.pulse.clone().run(services.clone()));
+    workers.start("retention", Retention::new(store.clone(), clock, config.kept).run(stop.clone()));
+    match follower {
+        Some(follower) => {
+            workers.start("listener for other nodes", listen::run(store.clone(), bell, stop.clone()));
+            workers.start("follower of the database's clock", follower.run(store.clone(), stop.clone()));
+        }
+        None => workers.start("keeper of the database's log", log::run(store.clone(), stop.clone())),
     }
-    tasks.spawn(Retention::new(store.clone(), clock, config.kept).run(stop.clone()));
     let handle = Handle::new();
     let first = bound.first().map(|bound| (bound.address, bound.is_https));
     for bound in bound {
-        serve(bound, &http, &config, &handle, &tasks).await?;
+        listen_on(bound, &http, &config, &handle, &mut workers).await?;
     }
     if let Some(address) = config.demo {
         start_demo(&services, address).await?;
     }
     announce(&store, first).await?;
-    wait_for_signal().await?;
+    let ended = tokio::select! {
+        signal = wait_for_signal() => signal.map(|()| None)?,
+        ended = workers.first_end() => Some(ended),
+        () = intake.ended() => Some("the intake has failed".to_owned()),
+    };
     tracing::info!("stopping");
     stop.cancel();
     handle.graceful_shutdown(Some(GRACE));
-    tasks.close();
-    tasks.wait().await;
-    Ok(())
+    if tokio::time::timeout(PATIENCE, workers.all_ended()).await.is_err() {
+        tracing::warn!("stopped before everything under way had ended; what was acknowledged is stored");
+    }
+    store.close().await;
+    match ended {
+        None => Ok(()),
+        // Half a server would take in what it does not send, or say that it is well: the service manager starts a whole one.
+        Some(ended) => bail!("{ended}; the log says why. Nothing acknowledged is lost; start the server again"),
+    }
 }
 
-async fn serve(
+/// What runs as long as the server does.
+#[derive(Default)]
+struct Workers(JoinSet<String>);
+
+impl Workers {
+    fn start(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let task = tokio::spawn(work);
+        self.0.spawn(async move {
+            match task.await {
+                Ok(()) => format!("the {name} has ended"),
+                Err(_) => format!("the {name} has failed"),
+            }
+        });
+    }
+
+    /// Waits until one of them ends, and tells which.
+    async fn first_end(&mut self) -> String {
+        match self.0.join_next().await {
+            Some(Ok(ended)) => ended,
+            _ => "a worker has failed".to_owned(),
+        }
+    }
+
+    async fn all_ended(&mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
+}
+
+async fn listen_on(
     bound: Bound,
     http: &Http,
     config: &ServeConfig,
     handle: &Handle<SocketAddr>,
-    tasks: &TaskTracker,
+    workers: &mut Workers,
 ) -> anyhow::Result<()> {
     let service = router(http, bound.is_https).into_make_service_with_connect_info::<SocketAddr>();
     let scheme = if bound.is_https { "https" } else { "http" };
     tracing::info!(url = format!("{scheme}://{}", bound.address), "listening");
     let report = |result: std::io::Result<()>| {
         if let Err(error) = result {
-            tracing::error!(%error, "a listener has stopped");
+            tracing::error!(%error, "a listener has failed");
         }
     };
     if bound.is_https {
         let server = axum_server::from_tcp_rustls(bound.listener, tls_config(config).await?)?.handle(handle.clone());
-        tasks.spawn(async move { report(server.serve(service).await) });
+        workers.start("listener", async move { report(server.serve(service).await) });
     } else {
         let server = axum_server::from_tcp(bound.listener)?.handle(handle.clone());
-        tasks.spawn(async move { report(server.serve(service).await) });
+        workers.start("listener", async move { report(server.serve(service).await) });
     }
     Ok(())
 }

@@ -69,10 +69,23 @@ impl Services {
         })
     }
 
+    /// Commits what a person has changed.
+    pub(crate) async fn commit(&self, txn: DatabaseTransaction) -> Result<(), AppError> {
+        self.store.commit(txn).await.map_err(|error| {
+            let is_unknown = matches!(error, store::Error::Unavailable(_));
+            let error = broken(error);
+            if !is_unknown {
+                return error;
+            }
+            let message = "The database went away while this was being saved. Reload the page to see whether it was.";
+            AppError { message: message.to_owned(), ..error }
+        })
+    }
+
     /// Commits, and wakes the dispatchers of all nodes.
     pub(crate) async fn commit_due(&self, txn: DatabaseTransaction) -> Result<(), AppError> {
         store::listen::notify(&txn).await.map_err(broken)?;
-        commit(txn).await?;
+        self.commit(txn).await?;
         self.bell.notify_one();
         Ok(())
     }
@@ -88,10 +101,6 @@ impl Services {
             machine: at.to_rfc3339(),
         }
     }
-}
-
-pub(crate) async fn commit(txn: DatabaseTransaction) -> Result<(), AppError> {
-    txn.commit().await.map_err(|error| broken(error.into()))
 }
 
 /// A failure of the store that is nobody's mistake. The chain is logged here, once.

@@ -16,8 +16,10 @@ mod group;
 pub mod hold;
 pub mod internal;
 pub mod listen;
+pub mod log;
 pub mod object;
 pub mod occurrence;
+pub mod ready;
 pub mod receipt;
 pub mod retention;
 pub mod revision;
@@ -29,10 +31,14 @@ pub mod task;
 pub mod webhook;
 
 use model::time::Timestamp;
+use ready::LastCommit;
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, RuntimeErr, SqliteTransactionMode,
     Statement, TransactionOptions, TransactionTrait,
 };
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// What went wrong with the database.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -91,15 +97,16 @@ impl From<DbErr> for Error {
     }
 }
 
-/// Serialization failure, deadlock, read-only standby; connection lost, disk or memory or connections used up, shutting
-/// down or starting, I/O failed.
+/// Serialization failure, deadlock, read-only standby or database, a lock or a statement that took too long or was
+/// cancelled; connection lost, disk or memory or connections used up, shutting down or starting, I/O failed.
 fn is_postgres_away(code: &str) -> bool {
-    matches!(code, "40001" | "40P01" | "25006") || ["08", "53", "57P", "58"].iter().any(|class| code.starts_with(class))
+    matches!(code, "40001" | "40P01" | "25006" | "55P03" | "57014" | "25P02" | "25P03" | "25P04")
+        || ["08", "53", "57P", "58"].iter().any(|class| code.starts_with(class))
 }
 
-/// BUSY, LOCKED, IOERR, FULL and CANTOPEN, each with what its extended codes add.
+/// BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN and PROTOCOL, each with what its extended codes add.
 fn is_sqlite_away(code: &str) -> bool {
-    code.parse::<i64>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14))
+    code.parse::<i64>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14 | 15))
 }
 
 /// A result of the store.
@@ -110,6 +117,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Store {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    /// The write-ahead log of the embedded database.
+    log: Option<PathBuf>,
+    last_commit: Arc<LastCommit>,
 }
 
 impl Store {
@@ -123,7 +133,7 @@ impl Store {
         &self.writer
     }
 
-    /// A transaction that may write. Never held while waiting for the network.
+    /// A transaction that may write. Never held while waiting for the network. Ends with [`Store::commit`].
     pub async fn begin(&self) -> Result<DatabaseTransaction> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -138,6 +148,17 @@ impl Store {
         let txn = self.begin().await?;
         revision::take_turn(&txn).await?;
         Ok(txn)
+    }
+
+    /// Commits, and notes for the readiness probe how that went.
+    ///
+    /// # Errors
+    /// The outcome is unknown when the database went away: the commit may have succeeded and only its answer be lost.
+    #[expect(clippy::disallowed_methods, reason = "the one home of commits")]
+    pub async fn commit(&self, txn: DatabaseTransaction) -> Result<()> {
+        let done = txn.commit().await.map_err(Error::from);
+        self.last_commit.note(&done);
+        done
     }
 
     /// Which database it is.
@@ -159,9 +180,24 @@ impl Store {
         row.map(|row| Timestamp(row.now)).ok_or_else(|| Error::Other(DbErr::Custom("no time was answered".to_owned())))
     }
 
-    /// Asks the database for one row, to know that it answers.
-    pub async fn ping(&self) -> Result<()> {
-        Ok(self.reader.ping().await?)
+    /// Closes every connection, so that the embedded database is one file again. Waits for what is under way, but not
+    /// for long: what a killed process leaves is as safe.
+    pub async fn close(self) {
+        let close = async {
+            // The writer last: the last connection moves the log into the database and removes it.
+            self.reader.close_by_ref().await?;
+            if self.log.is_some()
+                && let Err(error) = log::truncate(&self.writer).await
+            {
+                tracing::warn!(%error, "the database's log could not be emptied; nothing is lost");
+            }
+            self.writer.close_by_ref().await
+        };
+        match tokio::time::timeout(Duration::from_secs(2), close).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the database could not be closed; nothing is lost"),
+            Err(_) => tracing::warn!("the database was still in use when the program ended; nothing is lost"),
+        }
     }
 }
 
@@ -169,14 +205,15 @@ impl Store {
 mod tests {
     #[test]
     fn what_passes_by_itself_is_away_and_what_never_will_is_not() {
-        for code in ["40001", "40P01", "25006", "08006", "53100", "53300", "57P01", "57P03", "58030"] {
+        for code in ["40001", "40P01", "25006", "55P03", "57014", "08006", "53100", "53300", "57P01", "57P03", "58030"]
+        {
             assert!(super::is_postgres_away(code), "{code}");
         }
-        for code in ["23505", "22021", "42P01", "57014", ""] {
+        for code in ["23505", "22021", "42P01", ""] {
             assert!(!super::is_postgres_away(code), "{code}");
         }
-        // SQLITE_BUSY, LOCKED, BUSY_SNAPSHOT, IOERR_FSYNC, FULL, CANTOPEN.
-        for code in ["5", "6", "517", "1034", "13", "14"] {
+        // SQLITE_BUSY, LOCKED, BUSY_SNAPSHOT, NOMEM, READONLY, IOERR_FSYNC, IOERR_NOMEM, FULL, CANTOPEN.
+        for code in ["5", "6", "517", "7", "8", "1034", "3082", "13", "14"] {
             assert!(super::is_sqlite_away(code), "{code}");
         }
         // SQLITE_CONSTRAINT, CONSTRAINT_UNIQUE, ERROR.

@@ -3,13 +3,13 @@
 //! A sealed value is `version (1) || nonce (24) || ciphertext`. The associated data names the row it belongs to, so
 //! that a value copied to another row does not open. Only this module sees a stored secret in clear.
 
+use crate::file::write_private;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use sha2::{Digest, Sha256};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const VERSION: u8 = 1;
@@ -64,13 +64,12 @@ impl Vault {
 
     /// Reads the key from a file, making it first if there is none: readable by its owner only.
     pub fn from_file_or_new(path: &Path) -> Result<Self, Error> {
-        let key: SecretString = STANDARD.encode(rand::random::<[u8; 32]>()).into();
-        match create_private(path, key.expose_secret().as_bytes()) {
-            Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => {
-                Err(Error::File { path: path.to_owned(), source })
-            }
-            _ => Self::from_file(path),
+        let failed = |source| Error::File { path: path.to_owned(), source };
+        if !path.try_exists().map_err(failed)? {
+            let key: SecretString = STANDARD.encode(rand::random::<[u8; 32]>()).into();
+            write_private(path, key.expose_secret().as_bytes()).map_err(failed)?;
         }
+        Self::from_file(path)
     }
 
     /// Identifies the key without revealing it; kept in the database.
@@ -98,17 +97,6 @@ impl Vault {
         let clear = self.cipher.decrypt(&nonce, payload).map_err(|_| Error::Sealed)?;
         String::from_utf8(clear).map(SecretString::from).map_err(|_| Error::Sealed)
     }
-}
-
-/// Writes a new file that only its owner can read. Fails if there is one.
-pub fn create_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::Page;
 use super::render::{Request, html};
-use crate::error::AppError;
+use crate::error::{AppError, Code};
 use crate::part::frame::Crumbs;
 use crate::part::icon::Icon;
 use crate::view::When;
@@ -71,9 +71,13 @@ pub(super) fn Problem(error: AppError) -> impl IntoView {
         let links = error.links.into_iter().map(|link| view! { <li><a href=link.href>{link.label}</a></li> });
         view! { <ul class="c-inline">{links.collect_view()}</ul> }
     });
+    let (class, icon) = match error.code {
+        Code::Partial => ("c-note c-note--warn", "warn"),
+        _ => ("c-note c-note--danger", "error"),
+    };
     view! {
-        <div class="c-note c-note--danger" role="alert">
-            <Icon name="error"/>
+        <div class=class role="alert">
+            <Icon name=icon/>
             <div>
                 <p>{error.message}</p>
                 {links}

@@ -26,6 +26,7 @@ use std::error::Error as StdError;
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// How much of an answer's body is read and kept.
@@ -70,36 +71,50 @@ pub struct Opened {
     pub signing: Option<SecretString>,
 }
 
-/// Makes one attempt. Never longer than the webhook's timeout.
+/// Why there was no attempt that says anything about the receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotSent {
+    /// The server stops, and no status line has arrived. The receiver may have acted.
+    Stopped,
+    /// Something of this machine's is used up; nothing was sent.
+    Shortage(&'static str),
+}
+
+/// Makes one attempt. Never longer than the webhook's timeout, nor than until `cut`: what has arrived by then counts.
 pub async fn send(
     services: &Services,
     clients: &Clients,
     webhook: &Row,
     secrets: &Opened,
     outgoing: Outgoing<'_>,
-) -> Attempted {
+    cut: &CancellationToken,
+) -> Result<Attempted, NotSent> {
     let started_at = services.clock.now();
     let start = Instant::now();
     let deadline = start + webhook.timeout;
     let timeout_words = || format!("No answer within {} s.", webhook.timeout.as_secs());
     let exchange = tokio::time::timeout_at(deadline, exchange(clients, webhook, secrets, outgoing, started_at));
-    let (answered, connect) = timing::timed(exchange).await;
+    let (answered, connect) = tokio::select! {
+        timed = timing::timed(exchange) => timed,
+        () = cut.cancelled() => return Err(NotSent::Stopped),
+    };
     let first_byte = start.elapsed();
     let failed = |code, words| Attempted { connect, ..Attempted::failed(started_at, start.elapsed(), code, words) };
     let response = match answered {
         Ok(Ok(response)) => response,
-        Ok(Err((code, words))) => return failed(code, words),
-        Err(_) => return failed(ErrorCode::Timeout, timeout_words()),
+        Ok(Err(Unsent::Shortage(what))) => return Err(NotSent::Shortage(what)),
+        Ok(Err(Unsent::Failed((code, words)))) => return Ok(failed(code, words)),
+        Err(_) => return Ok(failed(ErrorCode::Timeout, timeout_words())),
     };
     let status = response.status().as_u16();
     let (outcome, error) = judge(&response, started_at);
     let (answer_headers, is_cut) = header_lines(&response);
-    let (answer_body, answer_end) = read_capped(response, deadline).await;
+    let (answer_body, answer_end) = read_capped(response, deadline, cut).await;
     let mut answer_note = answer_end.words().map(str::to_owned);
     if is_cut {
         answer_note = Some(answer_note.map_or_else(String::new, |note| note + "; ") + "headers truncated at 16 KiB");
     }
-    Attempted {
+    Ok(Attempted {
         outcome,
         http_status: Some(status),
         error,
@@ -111,11 +126,23 @@ pub async fn send(
         answer_body,
         answer_note,
         has_timed_out: matches!(answer_end, AnswerEnd::Late),
-    }
+    })
 }
 
 /// A code, and a sentence for the operator.
 pub type Failure = (ErrorCode, String);
+
+/// Why no response came.
+enum Unsent {
+    Failed(Failure),
+    Shortage(&'static str),
+}
+
+impl From<Failure> for Unsent {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
 
 async fn exchange(
     clients: &Clients,
@@ -123,7 +150,7 @@ async fn exchange(
     secrets: &Opened,
     outgoing: Outgoing<'_>,
     now: Timestamp,
-) -> Result<Response, Failure> {
+) -> Result<Response, Unsent> {
     let client = clients.for_url(&webhook.url, webhook.allows_insecure_tls).map_err(|error| match error {
         ClientError::Refused(refused) => (ErrorCode::RefusedAddress, words(&refused)),
         ClientError::Build(_) => (ErrorCode::Internal, words(&error)),
@@ -141,7 +168,10 @@ async fn exchange(
     if webhook.method != Method::Get {
         request = request.body(outgoing.body.to_vec());
     }
-    request.send().await.map_err(|error| classify(&error, webhook.url.is_https()))
+    request.send().await.map_err(|error| match shortage(&error) {
+        Some(what) => Unsent::Shortage(what),
+        None => classify(&error, webhook.url.is_https()).into(),
+    })
 }
 
 /// The client's own reading of the URL must agree with the one that was checked.
@@ -286,6 +316,7 @@ enum AnswerEnd {
     TooLong,
     Broken,
     Late,
+    Stopped,
 }
 
 impl AnswerEnd {
@@ -295,15 +326,20 @@ impl AnswerEnd {
             Self::TooLong => Some("truncated at 64 KiB"),
             Self::Broken => Some("answer incomplete: the connection broke"),
             Self::Late => Some("answer incomplete: the time was up"),
+            Self::Stopped => Some("answer incomplete: the server was stopped"),
         }
     }
 }
 
 /// Reads up to [`ANSWER_MAX_BYTES`] until the deadline; the rest is dropped with the connection.
-async fn read_capped(mut response: Response, deadline: Instant) -> (Vec<u8>, AnswerEnd) {
+async fn read_capped(mut response: Response, deadline: Instant, cut: &CancellationToken) -> (Vec<u8>, AnswerEnd) {
     let mut body = Vec::new();
     loop {
-        match tokio::time::timeout_at(deadline, response.chunk()).await {
+        let next = tokio::select! {
+            next = tokio::time::timeout_at(deadline, response.chunk()) => next,
+            () = cut.cancelled() => return (body, AnswerEnd::Stopped),
+        };
+        match next {
             Ok(Ok(None)) => return (body, AnswerEnd::Whole),
             Ok(Ok(Some(chunk))) => {
                 let room = ANSWER_MAX_BYTES - body.len();
@@ -366,6 +402,24 @@ fn classify(error: &reqwest::Error, is_https: bool) -> Failure {
         return (ErrorCode::Header, "The request could not be built. Edit the webhook.".to_owned());
     }
     (ErrorCode::Reset, "The connection was closed before an answer arrived.".to_owned())
+}
+
+/// What of this machine's is used up, if that is why nothing was sent: the receiver has no part in it.
+fn shortage(error: &reqwest::Error) -> Option<&'static str> {
+    // Linux: ENFILE, EMFILE; ENOMEM, ENOBUFS.
+    match os_error(error)? {
+        23 | 24 => Some("open files"),
+        12 | 105 => Some("memory"),
+        _ => None,
+    }
+}
+
+/// The operating system's number for what went wrong: the innermost in the chain.
+fn os_error(error: &(dyn StdError + 'static)) -> Option<i32> {
+    let here = error.downcast_ref::<std::io::Error>();
+    let inner = here.and_then(std::io::Error::get_ref).map(|inner| inner as &(dyn StdError + 'static));
+    let below = inner.and_then(os_error).or_else(|| error.source().and_then(os_error));
+    below.or_else(|| here.and_then(std::io::Error::raw_os_error))
 }
 
 /// What the operating system said: the innermost kind in the chain. I/O errors wrap each other as `Other`.

@@ -1,14 +1,14 @@
-//! A turn of the dispatcher: one transaction that records what has ended and claims what is due.
+//! A turn of the dispatcher: what has ended is recorded and what is due is claimed, in one transaction (`record`); then
+//! what was claimed is sent.
 
 use super::lane::Lanes;
-use super::{Dispatcher, Ended, GROUP_MAX, chain, settle};
+use super::{Dispatcher, Ended, GROUP_MAX, chain};
 use crate::store;
 use crate::store::claim::{self, Claimed, Room};
+use crate::store::sweep;
 use crate::store::webhook::{self, Row};
-use crate::store::{delivery, sweep};
 use model::id::WebhookId;
 use model::time::Timestamp;
-use sea_orm::DatabaseTransaction;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +17,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How often a group is tried that the database refuses, or that is to be recorded while the server stops.
-const TRIES: u32 = 5;
 /// The longest a worker waits without looking.
-const POLL: Duration = Duration::from_secs(1);
+pub(super) const POLL: Duration = Duration::from_secs(1);
 /// How much longer than the webhook's timeout a lease is, so that only a dead worker's runs out.
-const LEASE_MARGIN: Duration = Duration::from_secs(10);
+pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// How many webhooks are kept in memory, besides those that are sent to.
 const WEBHOOKS_KEPT: usize = 1000;
 
@@ -49,17 +47,24 @@ impl Work {
     }
 }
 
-type Begun = Result<DatabaseTransaction, store::Error>;
-
 /// What a transaction came to.
-struct Turned {
+pub(super) struct Turned {
     /// What could be claimed, and what was.
-    room: Option<Room>,
-    claimed: Vec<Claimed>,
+    pub(super) room: Option<Room>,
+    pub(super) claimed: Vec<Claimed>,
     /// The webhooks of what was claimed that were not known, or not at their revision.
-    read: HashMap<WebhookId, Row>,
+    pub(super) read: HashMap<WebhookId, Row>,
     /// When the next delivery is due, if that was asked.
-    due: Option<Timestamp>,
+    pub(super) due: Option<Timestamp>,
+}
+
+/// What a turn claims besides.
+#[derive(Clone, Copy)]
+pub(super) enum Claiming<'a> {
+    /// Nothing.
+    Nothing,
+    /// What these lanes have room for. Webhooks that are known at their revision are not read again.
+    Within { lanes: &'a Lanes, known: &'a HashMap<WebhookId, Arc<Row>> },
 }
 
 impl Dispatcher {
@@ -87,7 +92,8 @@ impl Dispatcher {
         for one in &group {
             work.lanes.free(one.claimed().webhook_id(), one.is_hanging());
         }
-        let turned = self.record(begun, &group, Some(&work.lanes), &work.webhooks, stop).await;
+        let claiming = Claiming::Within { lanes: &work.lanes, known: &work.webhooks };
+        let turned = self.record(begun, &group, claiming, stop).await;
         work.lanes.forget(group.iter().map(|one| one.claimed().id()));
         let Some(turned) = turned else { return POLL };
         let due = turned.due;
@@ -107,96 +113,9 @@ impl Dispatcher {
         let mut group = Vec::new();
         while waiting.recv_many(&mut group, GROUP_MAX).await > 0 {
             let begun = self.services.store.begin().await;
-            self.record(begun, &group, None, &HashMap::new(), stop).await;
+            self.record(begun, &group, Claiming::Nothing, stop).await;
             group.clear();
         }
-    }
-
-    /// Records how a group has ended, and claims what `lanes` have room for, in one transaction. The receivers have acted: while the
-    /// database is away this waits for it, and nothing else could be done meanwhile. `None` when nothing was claimed
-    /// because the database is away, or when it refuses the group; its leases then run out, and it is sent again.
-    async fn record(
-        &self,
-        mut begun: Begun,
-        group: &[Ended],
-        mut lanes: Option<&Lanes>,
-        known: &HashMap<WebhookId, Arc<Row>>,
-        stop: &CancellationToken,
-    ) -> Option<Turned> {
-        let mut tried = 0;
-        loop {
-            tried += 1;
-            let done = match begun {
-                Ok(txn) => self.transact(txn, group, lanes, known, tried > 1).await,
-                Err(error) => Err(error),
-            };
-            let error = match done {
-                Ok(turned) => return Some(turned),
-                Err(error) => error,
-            };
-            let is_away = matches!(error, store::Error::Unavailable(_));
-            let error = chain(error);
-            if group.is_empty() {
-                tracing::warn!(error, "the dispatcher cannot claim");
-                return None;
-            }
-            tracing::error!(error, tried, deliveries = group.len(), "attempts could not be recorded");
-            if tried >= TRIES && (!is_away || stop.is_cancelled()) {
-                return None;
-            }
-            // A claim that fails must not cost what has ended.
-            lanes = None;
-            tokio::time::sleep((Duration::from_millis(200) * tried).min(5 * POLL)).await;
-            begun = self.services.store.begin().await;
-        }
-    }
-
-    async fn transact(
-        &self,
-        txn: DatabaseTransaction,
-        group: &[Ended],
-        lanes: Option<&Lanes>,
-        known: &HashMap<WebhookId, Arc<Row>>,
-        is_again: bool,
-    ) -> Result<Turned, store::Error> {
-        let now = self.services.clock.now();
-        let mut settlements = Vec::with_capacity(group.len());
-        for one in group {
-            match one {
-                Ended::Attempted(settlement) => settlements.push(settlement.clone()),
-                Ended::Returned(claimed) => claim::give_back(&txn, self.owner, claimed.id()).await?,
-            }
-        }
-        if is_again {
-            // The last try may have been committed, and only its answer lost.
-            settlements = delivery::without_recorded(&txn, settlements).await?;
-        }
-        if !settlements.is_empty() {
-            settle::settle(&txn, self.owner, settlements, now).await?;
-        }
-        let room = match lanes.filter(|lanes| !lanes.is_full()) {
-            Some(lanes) => Some(lanes.room(&claim::take_turn(&txn, self.owner).await?)),
-            None => None,
-        };
-        let claimed = match &room {
-            // Others may have been waited for: a lease begins now.
-            Some(room) => {
-                let now = self.services.clock.now();
-                claim::claim(&txn, self.owner, now, now.after(LEASE_MARGIN), room).await?
-            }
-            None => Vec::new(),
-        };
-        let is_known = |one: &Claimed| {
-            known.get(&one.webhook_id()).is_some_and(|webhook| webhook.revision == one.current_revision)
-        };
-        let mut missing: Vec<_> = claimed.iter().filter(|one| !is_known(one)).map(|one| one.webhook_id().0).collect();
-        missing.sort_unstable();
-        missing.dedup();
-        let read = if missing.is_empty() { HashMap::new() } else { webhook::find_readable(&txn, missing).await? };
-        // Where something was claimed and something has ended, the next turn is near.
-        let due = if claimed.is_empty() || group.is_empty() { claim::next_due(&txn).await? } else { None };
-        txn.commit().await?;
-        Ok(Turned { room, claimed, read, due })
     }
 
     /// Starts a task for each delivery.

@@ -6,7 +6,7 @@
 use super::{Http, page};
 use crate::service::demo;
 use app::backend::Backend;
-use app::error::{AppError, Code};
+use app::error::{AppError, Code, Link};
 use app::session::Viewer;
 use app::view::{Held, ReleaseChoice, TestAnswer};
 use axum::extract::rejection::FormRejection;
@@ -122,6 +122,62 @@ async fn run(
     command.answer(done).await
 }
 
+/// What came of a command on the checked rows: done for one after the other, each in a step of its own, so that a refusal
+/// of one stops no other and a long selection keeps nobody waiting.
+#[derive(Default)]
+struct Selection {
+    done: usize,
+    refused: Vec<(Link, AppError)>,
+    /// The database went away: the rest was not tried.
+    is_cut: bool,
+}
+
+impl Selection {
+    /// Notes what came of one row. Answers whether the next is worth a try.
+    fn note(&mut self, label: String, href: String, done: Result<(), AppError>) -> bool {
+        match done {
+            Ok(()) => self.done += 1,
+            Err(error) => {
+                self.is_cut = error.code == Code::Unavailable;
+                self.refused.push((Link { label, href }, error));
+            }
+        }
+        !self.is_cut
+    }
+
+    /// Where the result is; or for which rows nothing was done, and why.
+    fn finish(mut self, path: &str) -> Result<String, AppError> {
+        /// So many refusals are told in words.
+        const TOLD: usize = 5;
+        match (self.done, self.refused.len()) {
+            (_, 0) => return Ok(path.to_owned()),
+            (0, 1) if !self.is_cut => return Err(self.refused.remove(0).1),
+            _ => {}
+        }
+        let code = if self.done > 0 { Code::Partial } else { self.refused[0].1.code };
+        let mut message = match self.done {
+            0 => "Nothing was done.".to_owned(),
+            done => format!("Done for {done}, and not for {}.", self.refused.len()),
+        };
+        for (row, error) in self.refused.iter().take(TOLD) {
+            let why = error.message.trim_end_matches("Nothing was deleted.").trim_end();
+            message += &format!(" {}: {why}", row.label);
+        }
+        if self.refused.len() > TOLD {
+            message += &format!(" And {} more.", self.refused.len() - TOLD);
+        }
+        if self.is_cut {
+            message += " The rest was not tried.";
+        }
+        let links = self.refused.into_iter().flat_map(
+            |(row, error)| {
+                if error.links.is_empty() { vec![row] } else { error.links }
+            },
+        );
+        Err(AppError { links: links.collect(), ..AppError::new(code, message) })
+    }
+}
+
 fn parse_id<Id: FromStr>(text: &str, what: &str) -> Result<Id, AppError> {
     text.parse().map_err(|_| AppError::not_found(what))
 }
@@ -133,8 +189,14 @@ fn unknown() -> AppError {
 async fn webhooks(State(http): State<Http>, Path(command): Path<String>, parts: Parts, posted: Posted) -> Response {
     run(http, parts, posted, "/webhooks", Permission::Edit, async |this: &Command| match command.as_str() {
         "delete" => {
-            let ids = this.selected::<WebhookId>()?;
-            this.backend().webhooks.delete(ids).await.map(|()| "/webhooks?done=deleted".to_owned())
+            let mut selection = Selection::default();
+            for id in this.selected::<WebhookId>()? {
+                let done = this.backend().webhooks.delete(vec![id]).await;
+                if !selection.note(format!("Webhook {id}"), format!("/webhooks/{id}"), done) {
+                    break;
+                }
+            }
+            selection.finish("/webhooks?done=deleted")
         }
         _ => Err(unknown()),
     })
@@ -202,15 +264,20 @@ async fn test_webhook(State(http): State<Http>, Path(id): Path<String>, parts: P
 
 async fn tasks(State(http): State<Http>, Path(command): Path<String>, parts: Parts, posted: Posted) -> Response {
     run(http, parts, posted, "/tasks", Permission::Edit, async |this: &Command| {
-        let ids = this.selected::<TaskId>()?;
         let tasks = this.backend().tasks;
-        let word = match command.as_str() {
-            "delete" => tasks.delete(ids).await.map(|()| "deleted"),
-            "enable" => tasks.set_enabled(ids, true).await.map(|()| "enabled"),
-            "disable" => tasks.set_enabled(ids, false).await.map(|()| "disabled"),
-            _ => Err(unknown()),
-        };
-        word.map(|word| format!("/tasks?done={word}"))
+        let mut selection = Selection::default();
+        for id in this.selected::<TaskId>()? {
+            let done = match command.as_str() {
+                "delete" => tasks.delete(vec![id]).await,
+                "enable" => tasks.set_enabled(vec![id], true).await,
+                "disable" => tasks.set_enabled(vec![id], false).await,
+                _ => return Err(unknown()),
+            };
+            if !selection.note(format!("Task {id}"), format!("/tasks/{id}"), done) {
+                break;
+            }
+        }
+        selection.finish(&format!("/tasks?done={command}d"))
     })
     .await
 }
@@ -239,15 +306,20 @@ async fn task(
 
 async fn events(State(http): State<Http>, Path(command): Path<String>, parts: Parts, posted: Posted) -> Response {
     run(http, parts, posted, "/events", Permission::Edit, async |this: &Command| {
-        let ids = this.selected::<EventId>()?;
         let events = this.backend().events;
-        let word = match command.as_str() {
-            "delete" => events.delete(ids).await.map(|()| "deleted"),
-            "enable" => events.set_enabled(ids, true).await.map(|()| "enabled"),
-            "disable" => events.set_enabled(ids, false).await.map(|()| "disabled"),
-            _ => Err(unknown()),
-        };
-        word.map(|word| format!("/events?done={word}"))
+        let mut selection = Selection::default();
+        for id in this.selected::<EventId>()? {
+            let done = match command.as_str() {
+                "delete" => events.delete(vec![id]).await,
+                "enable" => events.set_enabled(vec![id], true).await,
+                "disable" => events.set_enabled(vec![id], false).await,
+                _ => return Err(unknown()),
+            };
+            if !selection.note(format!("Event {id}"), format!("/events/{id}"), done) {
+                break;
+            }
+        }
+        selection.finish(&format!("/events?done={command}d"))
     })
     .await
 }
@@ -255,15 +327,19 @@ async fn events(State(http): State<Http>, Path(command): Path<String>, parts: Pa
 async fn deliveries(State(http): State<Http>, Path(command): Path<String>, parts: Parts, posted: Posted) -> Response {
     run(http, parts, posted, "/deliveries", Permission::Edit, async |this: &Command| {
         let deliveries = this.backend().deliveries;
+        let mut selection = Selection::default();
         for id in this.selected::<String>()? {
-            match command.as_str() {
-                "replay" => deliveries.replay(id, false, this.by()).await.map(drop)?,
-                "discard" => deliveries.discard(id, this.by()).await?,
+            let row = (format!("Delivery {id}"), format!("/deliveries/{id}"));
+            let done = match command.as_str() {
+                "replay" => deliveries.replay(id, false, this.by()).await.map(drop),
+                "discard" => deliveries.discard(id, this.by()).await,
                 _ => return Err(unknown()),
+            };
+            if !selection.note(row.0, row.1, done) {
+                break;
             }
         }
-        let word = if command == "replay" { "replayed" } else { "discarded" };
-        Ok(format!("/deliveries?done={word}"))
+        selection.finish(if command == "replay" { "/deliveries?done=replayed" } else { "/deliveries?done=discarded" })
     })
     .await
 }
@@ -293,8 +369,14 @@ async fn object(State(http): State<Http>, Path(id): Path<String>, parts: Parts, 
     run(http, parts, posted, origin, Permission::Edit, async |this: &Command| {
         let inventory = this.backend().inventory;
         if id == "delete" {
-            let ids = this.selected::<ObjectId>()?;
-            return inventory.delete_objects(ids).await.map(|()| "/objects?done=deleted".to_owned());
+            let mut selection = Selection::default();
+            for id in this.selected::<ObjectId>()? {
+                let done = inventory.delete_objects(vec![id]).await;
+                if !selection.note(format!("Object {id}"), format!("/objects/{id}"), done) {
+                    break;
+                }
+            }
+            return selection.finish("/objects?done=deleted");
         }
         let value = |name: &str| this.typed.get(name).cloned().unwrap_or_default();
         let tags: Vec<_> = this.typed.keys().filter_map(|key| key.strip_prefix("tag.")).map(str::to_owned).collect();

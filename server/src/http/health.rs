@@ -9,10 +9,10 @@ pub async fn live() -> &'static str {
     "ok\n"
 }
 
-/// `GET /health/ready`: the database answers too.
+/// `GET /health/ready`: the database takes commits too.
 pub async fn ready(State(http): State<Http>) -> (StatusCode, &'static str) {
-    match http.services.store.ping().await {
+    match http.services.store.check_commits().await {
         Ok(()) => (StatusCode::OK, "ok\n"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not take commits\n"),
     }
 }

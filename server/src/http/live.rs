@@ -29,32 +29,32 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Starts looking, until `stop` is cancelled; only while somebody listens.
-    pub fn start(services: crate::service::Services, stop: CancellationToken) -> Self {
-        let (newest, _) = watch::channel(String::new());
-        let pulse = Self { newest: newest.clone(), stop: stop.clone() };
-        tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(EVERY) => {}
-                }
-                if newest.receiver_count() == 0 {
-                    continue;
-                }
-                match figures::pulse(services.store.read()).await {
-                    Ok(now) => {
-                        newest.send_if_modified(|before| {
-                            let has_changed = *before != now;
-                            *before = now;
-                            has_changed
-                        });
-                    }
-                    Err(error) => tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "no pulse"),
-                }
+    /// Nothing is known yet. Streams end when `stop` is cancelled.
+    pub fn new(stop: CancellationToken) -> Self {
+        Self { newest: watch::channel(String::new()).0, stop }
+    }
+
+    /// Looks until the server stops; only while somebody listens.
+    pub async fn run(self, services: crate::service::Services) {
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => {}
             }
-        });
-        pulse
+            if self.newest.receiver_count() == 0 {
+                continue;
+            }
+            match figures::pulse(services.store.read()).await {
+                Ok(now) => {
+                    self.newest.send_if_modified(|before| {
+                        let has_changed = *before != now;
+                        *before = now;
+                        has_changed
+                    });
+                }
+                Err(error) => tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "no pulse"),
+            }
+        }
     }
 }
 

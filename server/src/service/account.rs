@@ -47,7 +47,7 @@ pub async fn add(store: &Store, clock: &Clock, name: &str, role: Role, password:
     let hash = password::hash(password).await?;
     let txn = store.begin().await?;
     insert(&txn, name, role, hash, clock.now()).await?;
-    txn.commit().await.map_err(|error| Error::Store(error.into()))
+    Ok(store.commit(txn).await?)
 }
 
 /// An account is also an object of type `users`, so that events can be about it.
@@ -129,7 +129,7 @@ pub async fn set_up(
         return Err(Error::StaleLink);
     }
     let id = insert(&txn, name, Role::Admin, hash, clock.now()).await?;
-    txn.commit().await.map_err(|error| Error::Store(error.into()))?;
+    store.commit(txn).await?;
     Ok(Viewer { id: id.0, name: name.to_owned(), role: Role::Admin })
 }
 

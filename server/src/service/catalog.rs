@@ -1,6 +1,6 @@
 //! Use cases of the catalogue: types and events that admins add.
 
-use super::{Services, broken, commit};
+use super::{Services, broken};
 use crate::store::{self, catalog};
 use app::backend::Catalogue;
 use app::error::{AppError, Code};
@@ -51,7 +51,7 @@ impl Catalogue for Services {
             return Err(AppError::not_found("object type"));
         }
         catalog::insert_event(&txn, &type_id, &checked, self.clock.now()).await.map_err(taken)?;
-        commit(txn).await
+        self.commit(txn).await
     }
 
     async fn delete_type(&self, type_id: String) -> Result<(), AppError> {
@@ -67,7 +67,7 @@ impl Catalogue for Services {
         if !catalog::delete_type(&txn, &type_id).await.map_err(broken)? {
             return Err(AppError::not_found("object type"));
         }
-        commit(txn).await
+        self.commit(txn).await
     }
 
     async fn delete_event(&self, type_id: String, event_id: String) -> Result<(), AppError> {
@@ -83,6 +83,6 @@ impl Catalogue for Services {
         if !catalog::delete_event(&txn, &type_id, &event_id).await.map_err(broken)? {
             return Err(AppError::not_found("event"));
         }
-        commit(txn).await
+        self.commit(txn).await
     }
 }

@@ -1,6 +1,6 @@
 //! Use cases of events.
 
-use super::{Services, broken, commit, revision, stale};
+use super::{Services, broken, revision, stale};
 use crate::store::tag::TagRow;
 use crate::store::{catalog, event, object, tag, task};
 use app::backend::Events;
@@ -223,7 +223,7 @@ impl Events for Services {
                 id
             }
         };
-        commit(txn).await?;
+        self.commit(txn).await?;
         Ok(saved)
     }
 
@@ -234,7 +234,7 @@ impl Events for Services {
                 return Err(AppError::not_found("event"));
             }
         }
-        commit(txn).await
+        self.commit(txn).await
     }
 
     async fn matches(&self, draft: EventDraft) -> Result<EventMatches, AppError> {
@@ -248,6 +248,6 @@ impl Events for Services {
                 return Err(AppError::not_found("event"));
             }
         }
-        commit(txn).await
+        self.commit(txn).await
     }
 }

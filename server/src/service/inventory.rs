@@ -2,7 +2,7 @@
 //!
 //! Accounts and webhooks are objects too, but only the console itself writes those.
 
-use super::{Services, broken, commit, revision, stale};
+use super::{Services, broken, revision, stale};
 use crate::intake::known::Known;
 use crate::store::object::{self, NewObject, Removed};
 use crate::store::{self, catalog, event, tag};
@@ -54,7 +54,7 @@ impl Services {
             let now = self.clock.now();
             match write_all(&txn, type_id, objects, replaces, now).await {
                 Ok(Ok(written)) => {
-                    commit(txn).await?;
+                    self.commit(txn).await?;
                     return Ok(written);
                 }
                 Ok(Err(wrong)) => return Err(wrong.into()),
@@ -213,7 +213,7 @@ impl Inventory for Services {
             None => write_object(&txn, before.as_ref(), &type_id, &checked, self.clock.now()).await?,
         };
         tag::assign(&txn, &[(id, checked.tag_ids.as_slice())]).await.map_err(broken)?;
-        commit(txn).await?;
+        self.commit(txn).await?;
         Ok(id)
     }
 
@@ -231,7 +231,7 @@ impl Inventory for Services {
             }
             object::delete(&txn, id).await.map_err(broken)?;
         }
-        commit(txn).await
+        self.commit(txn).await
     }
 
     async fn save_category(&self, id: Option<CategoryId>, draft: CategoryDraft) -> Result<CategoryId, AppError> {
@@ -248,7 +248,7 @@ impl Inventory for Services {
                 id
             }
         };
-        commit(txn).await?;
+        self.commit(txn).await?;
         Ok(saved)
     }
 
@@ -262,14 +262,14 @@ impl Inventory for Services {
             return Err(AppError::in_use(&format!("The category {}", row.category.name), links));
         }
         tag::delete_category(&txn, id).await.map_err(broken)?;
-        commit(txn).await
+        self.commit(txn).await
     }
 
     async fn add_tag(&self, draft: TagDraft) -> Result<TagId, AppError> {
         let checked = draft.parse()?;
         let txn = self.store.begin_change().await.map_err(broken)?;
         let id = tag::insert(&txn, &checked, self.clock.now()).await.map_err(category_taken)?;
-        commit(txn).await?;
+        self.commit(txn).await?;
         Ok(id)
     }
 
@@ -282,6 +282,6 @@ impl Inventory for Services {
             return Err(AppError::in_use(&format!("The tag {}", tag.path()), links));
         }
         tag::delete(&txn, id).await.map_err(broken)?;
-        commit(txn).await
+        self.commit(txn).await
     }
 }

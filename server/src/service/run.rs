@@ -138,7 +138,7 @@ impl Services {
             return Err(AppError::new(Code::Conflict, words));
         }
         end_runs(&txn, runs, now).await?;
-        super::commit(txn).await
+        self.commit(txn).await
     }
 
     pub(super) async fn preview_message(&self, request: PreviewRequest) -> Result<Preview, AppError> {

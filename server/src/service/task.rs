@@ -1,6 +1,6 @@
 //! Use cases of tasks.
 
-use super::{Services, broken, commit, revision, stale};
+use super::{Services, broken, revision, stale};
 use crate::store::{self, event, task, webhook};
 use app::backend::Tasks;
 use app::error::{AppError, Link};
@@ -104,7 +104,7 @@ impl Tasks for Services {
                 id
             }
         };
-        commit(txn).await?;
+        self.commit(txn).await?;
         Ok(saved)
     }
 
@@ -119,7 +119,7 @@ impl Tasks for Services {
             }
             task::delete(&txn, id, self.clock.now()).await.map_err(broken)?;
         }
-        commit(txn).await
+        self.commit(txn).await
     }
 
     async fn set_enabled(&self, ids: Vec<TaskId>, is_enabled: bool) -> Result<(), AppError> {
@@ -129,7 +129,7 @@ impl Tasks for Services {
                 return Err(AppError::not_found("task"));
             }
         }
-        commit(txn).await
+        self.commit(txn).await
     }
 
     async fn detail(&self, id: TaskId) -> Result<TaskDetail, AppError> {

@@ -17,6 +17,7 @@ use model::text::{shown, visible};
 use model::time::Timestamp;
 use model::webhook::{SecretChange, Webhook};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// How far back matches are looked for.
 const WEEK: Duration = Duration::from_hours(7 * 24);
@@ -65,6 +66,7 @@ impl Services {
             revision: 0,
             hold: webhook::HoldState::default(),
             is_deleted: false,
+            is_readable: true,
         };
         Ok((row, secrets))
     }
@@ -100,7 +102,11 @@ impl Services {
         let outgoing = Outgoing { id: uuid, body: body.as_bytes() };
         // Connections of a test are not kept for deliveries: its certificates may be another matter.
         let clients = Clients::new(self.guard.clone(), Duration::ZERO);
-        let attempted = Box::pin(send::send(self, &clients, row, secrets, outgoing)).await;
+        let never = CancellationToken::new();
+        let attempted = Box::pin(send::send(self, &clients, row, secrets, outgoing, &never)).await;
+        let attempted = attempted.map_err(|_| {
+            AppError::new(Code::Unavailable, "This machine has no open files or memory left. Try again soon.")
+        })?;
         let shown = self.shown_request(row, outgoing);
         let millis = |took: Duration| u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
         Ok(TestAnswer {

@@ -1,7 +1,7 @@
 //! Use cases of webhooks.
 
 use super::run::end_runs;
-use super::{Services, broken, commit, revision, stale};
+use super::{Services, broken, revision, stale};
 use crate::clock::new_uuid;
 use crate::store::hold::{self, Release};
 use crate::store::object::{self, NewObject};
@@ -52,7 +52,7 @@ impl Services {
         let txn = self.store.begin_change().await.map_err(broken)?;
         let id = webhook::insert(&txn, &checked, uuid, secrets, now).await.map_err(name_taken)?;
         name_object(&txn, id, &checked.name, now).await?;
-        commit(txn).await?;
+        self.commit(txn).await?;
         Ok(SavedWebhook { id, is_unresolved })
     }
 
@@ -81,7 +81,7 @@ impl Services {
             hold::hold_for_target(&txn, id).await.map_err(broken)?;
         }
         name_object(&txn, id, &checked.name, now).await?;
-        commit(txn).await?;
+        self.commit(txn).await?;
         Ok(SavedWebhook { id, is_unresolved })
     }
 
@@ -263,7 +263,7 @@ impl Webhooks for Services {
         for id in ids {
             delete_one(&txn, id, now).await?;
         }
-        commit(txn).await
+        self.commit(txn).await
     }
 
     async fn pause(&self, id: WebhookId) -> Result<(), AppError> {
@@ -272,7 +272,7 @@ impl Webhooks for Services {
         if !hold::pause(&txn, id, self.clock.now()).await.map_err(broken)? {
             return Err(AppError::new(Code::Conflict, "This webhook is paused already."));
         }
-        commit(txn).await
+        self.commit(txn).await
     }
 
     async fn resume(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError> {

@@ -22,6 +22,7 @@ pub struct Claimed {
     /// What to send.
     pub body: Vec<u8>,
     attempts: i64,
+    claims: i64,
     depth: i64,
     webhook_revision: i64,
     /// The webhook's revision whose target it is sent to; `None`: the one of now.
@@ -54,6 +55,12 @@ impl Claimed {
     /// Where it goes.
     pub fn webhook_id(&self) -> WebhookId {
         WebhookId(self.webhook_id)
+    }
+
+    /// How often it was claimed before without an attempt on record: a worker died, or the record was refused. The
+    /// receiver may have been called each time.
+    pub fn unrecorded(&self) -> u32 {
+        u32::try_from(self.claims - self.attempts - 1).unwrap_or_default()
     }
 
     /// Which attempt the worker is to make, from 1.
@@ -139,10 +146,10 @@ pub async fn claim(
     // Materialized: picked once, however the database joins it, or more could be claimed than there is room for.
     let sql = format!(
         "WITH RECURSIVE {turns}, due AS MATERIALIZED (SELECT id FROM ({}) AS all_due LIMIT $4 + 0) \
-         UPDATE delivery SET status = 'running', lease_owner = $1, \
+         UPDATE delivery SET status = 'running', claims = claims + 1, lease_owner = $1, \
          lease_until = $2 + (SELECT timeout_ms FROM webhook WHERE webhook.id = delivery.webhook_id) \
          WHERE id IN (SELECT id FROM due) \
-         RETURNING id, uuid, run_id, webhook_id, body, attempts, depth, webhook_revision, replay_revision, \
+         RETURNING id, uuid, run_id, webhook_id, body, attempts, claims, depth, webhook_revision, replay_revision, \
          (SELECT revision FROM webhook WHERE webhook.id = delivery.webhook_id) AS current_revision",
         parts.join(" UNION ALL ")
     );
@@ -206,11 +213,12 @@ pub async fn release_all(db: &impl ConnectionTrait, now: Timestamp) -> Result<u6
     Ok(done.rows_affected())
 }
 
-/// Puts a leased delivery back without an attempt.
-pub async fn give_back(db: &impl ConnectionTrait, owner: Uuid, id: DeliveryId) -> Result<()> {
-    let sql = "UPDATE delivery SET status = 'queued', lease_owner = NULL, lease_until = NULL \
-               WHERE id = $1 AND status = 'running' AND lease_owner = $2";
-    let values = [Value::from(id.0), owner.into()];
+/// Puts a leased delivery back as if it had not been claimed, due at `due`: nothing was sent, or nobody can tell what
+/// came of it because this server is stopping.
+pub async fn give_back(db: &impl ConnectionTrait, owner: Uuid, id: DeliveryId, due: Timestamp) -> Result<()> {
+    let sql = "UPDATE delivery SET status = 'queued', claims = claims - 1, next_attempt_at = $3, lease_owner = NULL, \
+               lease_until = NULL WHERE id = $1 AND status = 'running' AND lease_owner = $2";
+    let values = [Value::from(id.0), owner.into(), due.0.into()];
     db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     Ok(())
 }

@@ -2,11 +2,16 @@
 
 use super::{Result, Store};
 use migrations::Migrator;
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, TransactionTrait};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, RuntimeErr, SqlxPostgresConnector,
+    TransactionTrait,
+};
 use sea_orm_migration::MigratorTrait;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The name of the database in the data directory.
@@ -18,12 +23,28 @@ const MIGRATION_LOCK: i64 = 0x686f_6f6b_7772_6967;
 /// How many prepared statements a connection keeps: groups of each size are statements of their own.
 const STATEMENTS_KEPT: usize = 400;
 
+/// How many connections read the embedded database.
+pub(super) const READERS: u32 = 4;
+
+/// Settings of each PostgreSQL session, whatever the server's or the role's defaults are. A commit that was answered is
+/// on disk. Limits on statements and locks end what nobody waits for any more; the engine then tries again. A node that
+/// is frozen or cut off within a transaction must not keep its locks from the others.
+const POSTGRES_SETTINGS: [(&str, &str); 6] = [
+    ("synchronous_commit", "on"),
+    ("statement_timeout", "30s"),
+    ("lock_timeout", "20s"),
+    ("idle_in_transaction_session_timeout", "10s"),
+    ("default_transaction_read_only", "off"),
+    ("default_transaction_isolation", "read committed"),
+];
+
 /// Opens the SQLite file in `data_dir`, making it if there is none.
 pub async fn open_sqlite(data_dir: &Path) -> Result<Store> {
     let file = data_dir.join(SQLITE_FILE);
     let writer = connect_sqlite(&file, 1, true).await?;
-    let reader = connect_sqlite(&file, 4, false).await?;
-    Ok(Store { writer, reader })
+    let reader = connect_sqlite(&file, READERS, false).await?;
+    let log = Some(data_dir.join(format!("{SQLITE_FILE}-wal")));
+    Ok(Store { writer, reader, log, last_commit: Arc::default() })
 }
 
 async fn connect_sqlite(file: &Path, connections: u32, is_writer: bool) -> Result<DatabaseConnection> {
@@ -51,7 +72,15 @@ async fn connect_sqlite(file: &Path, connections: u32, is_writer: bool) -> Resul
                 .optimize_on_close(is_writer, None)
         })
         // The writer must live as long as the process: a closed one would lose nothing, but cost a start.
-        .map_sqlx_sqlite_pool_opts(|pool| pool.idle_timeout(None).max_lifetime(None));
+        .map_sqlx_sqlite_pool_opts(|pool| {
+            // After an error such as a full disk SQLite rolls back by itself. The library's own ROLLBACK then fails, and
+            // the library counts a transaction that is not there: the next one would be a savepoint in it, and every
+            // later commit would write nothing. Such a connection is closed and replaced.
+            pool.idle_timeout(None).max_lifetime(None).before_acquire(|connection, _| {
+                let is_usable = !connection.is_in_transaction();
+                Box::pin(std::future::ready(Ok(is_usable)))
+            })
+        });
     Ok(Database::connect(options).await?)
 }
 
@@ -64,15 +93,10 @@ pub async fn open_postgres(url: &str) -> Result<Store> {
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
         .map_sqlx_postgres_opts(|options: PgConnectOptions| {
-            // A commit that was answered is on disk, whatever the server's default says. A node that is frozen or cut
-            // off within a transaction must not keep its locks from the others.
-            options
-                .application_name("hookwright")
-                .statement_cache_capacity(STATEMENTS_KEPT)
-                .options([("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", "10s")])
+            options.application_name("hookwright").statement_cache_capacity(STATEMENTS_KEPT).options(POSTGRES_SETTINGS)
         });
     let pool = Database::connect(options).await?;
-    Ok(Store { writer: pool.clone(), reader: pool })
+    Ok(Store { writer: pool.clone(), reader: pool, log: None, last_commit: Arc::default() })
 }
 
 /// Runs every migration that is missing, one process at a time.
@@ -80,7 +104,7 @@ pub async fn migrate(store: &Store) -> Result<()> {
     run_missing(store).await?;
     let txn = store.begin().await?;
     super::revision::backfill(&txn).await?;
-    Ok(txn.commit().await?)
+    store.commit(txn).await
 }
 
 /// Whether a migration is missing.
@@ -89,18 +113,22 @@ pub async fn is_outdated(store: &Store) -> Result<bool> {
     Ok(!Migrator::get_pending_migrations(store.write()).await?.is_empty())
 }
 
+#[expect(clippy::disallowed_methods, reason = "the lock's transaction writes nothing")]
 async fn run_missing(store: &Store) -> Result<()> {
-    let connection = store.write();
-    if connection.get_database_backend() == DbBackend::Postgres {
-        // Held by a transaction of its own: freed when it ends, also when this process dies.
-        let lock = connection.begin().await?;
-        // It is idle while the other connection works, however long that takes.
-        lock.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
-        lock.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
-        Migrator::up(connection, None).await?;
-        lock.commit().await?;
-    } else {
-        Migrator::up(connection, None).await?;
+    if !store.is_postgres() {
+        return Ok(Migrator::up(store.write(), None).await?);
     }
-    Ok(())
+    // Connections of their own: a step over a large table takes as long as it takes.
+    let options = store.write().get_postgres_connection_pool().connect_options();
+    let unlimited =
+        ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"].map(|name| (name, "0"));
+    let pool = PgPoolOptions::new().max_connections(2).connect_with((*options).clone().options(unlimited)).await;
+    let pool = pool.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))?;
+    let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+    // Held by a transaction of its own: freed when it ends, also when this process dies.
+    let lock = connection.begin().await?;
+    lock.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
+    Migrator::up(&connection, None).await?;
+    lock.commit().await?;
+    Ok(connection.close().await?)
 }

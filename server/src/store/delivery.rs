@@ -126,6 +126,7 @@ fn columns(new: NewDelivery, now: Timestamp) -> delivery::ActiveModel {
         status: Set(status.as_str().to_owned()),
         body: Set(new.body),
         attempts: Set(0),
+        claims: Set(0),
         next_attempt_at: Set((!is_failed).then_some(now.0)),
         lease_owner: Set(None),
         lease_until: Set(None),
@@ -241,6 +242,22 @@ async fn move_on(db: &impl ConnectionTrait, owner: Uuid, group: &[Settlement], n
             hold.into(),
         ]);
     }
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    Ok(())
+}
+
+/// Ends a delivery that is leased to `owner` by a fault of ours, without an attempt on record.
+pub async fn settle_as_internal(
+    db: &impl ConnectionTrait,
+    owner: Uuid,
+    claimed: &Claimed,
+    words: &str,
+    now: Timestamp,
+) -> Result<()> {
+    let sql = "UPDATE delivery SET status = 'error', error_code = 'internal', error = $3, settled_at = $4, \
+               next_attempt_at = NULL, hold_reason = NULL, lease_owner = NULL, lease_until = NULL \
+               WHERE id = $1 AND status = 'running' AND lease_owner = $2";
+    let values = [Value::from(claimed.id), owner.into(), words.into(), now.0.into()];
     db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     Ok(())
 }

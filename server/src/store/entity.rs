@@ -179,6 +179,7 @@ table!(delivery, "delivery", {
     status: String,
     body: Vec<u8>,
     attempts: i64,
+    claims: i64,
     next_attempt_at: Option<i64>,
     lease_owner: Option<Uuid>,
     lease_until: Option<i64>,

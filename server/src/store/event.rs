@@ -103,6 +103,21 @@ pub async fn find(db: &impl ConnectionTrait, id: EventId) -> Result<Option<Row>>
     event::Entity::find_by_id(id.0).one(db).await?.map(Row::try_from).transpose()
 }
 
+/// Those that can be read: one that a newer version or a hand has written must not keep the others from firing.
+fn readable(rows: Vec<event::Model>) -> Vec<Row> {
+    let read = |row| match Row::try_from(row) {
+        Ok(row) => Some(row),
+        Err(error) => {
+            tracing::error!(
+                error = format!("{:#}", anyhow::Error::new(error)),
+                "an event cannot be read and never fires"
+            );
+            None
+        }
+    };
+    rows.into_iter().filter_map(read).collect()
+}
+
 /// All events, by type and event.
 pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
     let rows = event::Entity::find()
@@ -111,7 +126,7 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
         .order_by_asc(event::Column::Id)
         .all(db)
         .await?;
-    rows.into_iter().map(Row::try_from).collect()
+    Ok(readable(rows))
 }
 
 /// The events about any of these types and events, also those that are switched off: why they do not fire is counted.
@@ -122,21 +137,21 @@ pub async fn list_about(db: &impl ConnectionTrait, type_ids: Vec<String>, event_
         .order_by_asc(event::Column::Id)
         .all(db)
         .await?;
-    rows.into_iter().map(Row::try_from).collect()
+    Ok(readable(rows))
 }
 
 /// The events with these ids.
 pub async fn find_many(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<Vec<Row>> {
     let rows =
         event::Entity::find().filter(event::Column::Id.is_in(ids)).order_by_asc(event::Column::Id).all(db).await?;
-    rows.into_iter().map(Row::try_from).collect()
+    Ok(readable(rows))
 }
 
 /// The events that start this task.
 pub async fn list_starting(db: &impl ConnectionTrait, id: TaskId) -> Result<Vec<Row>> {
     let rows =
         event::Entity::find().filter(event::Column::TaskId.eq(id.0)).order_by_asc(event::Column::Id).all(db).await?;
-    rows.into_iter().map(Row::try_from).collect()
+    Ok(readable(rows))
 }
 
 /// The ids of the events that name this object.

@@ -8,9 +8,10 @@ use model::occurrence::Occurrence;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ConnectionTrait, DbErr, EntityTrait, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,14 +32,28 @@ pub async fn insert(db: &impl ConnectionTrait, event: &InternalEvent, now: Times
     Ok(())
 }
 
-/// The oldest that wait.
-pub async fn list_waiting(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<(i64, InternalEvent)>> {
-    let rows = internal_event::Entity::find().order_by_asc(internal_event::Column::Id).limit(limit).all(db).await?;
-    let read = |row: internal_event::Model| {
-        let event = serde_json::from_str(&row.document);
-        event.map(|event| (row.id, event)).map_err(|error| Error::Other(DbErr::Json(error.to_string())))
+/// The oldest that wait, but for those `aside`. One that cannot be read, since a newer version or a hand has written it,
+/// is put there: it stays in the table for a version that can.
+pub async fn list_waiting(
+    db: &impl ConnectionTrait,
+    limit: u64,
+    aside: &mut BTreeSet<i64>,
+) -> Result<Vec<(i64, InternalEvent)>> {
+    let rows = internal_event::Entity::find()
+        .filter(internal_event::Column::Id.is_not_in(aside.iter().copied()))
+        .order_by_asc(internal_event::Column::Id)
+        .limit(limit)
+        .all(db)
+        .await?;
+    let read = |row: internal_event::Model| match serde_json::from_str(&row.document) {
+        Ok(event) => Some((row.id, event)),
+        Err(_) => {
+            tracing::error!(internal_event = row.id, "what happened inside cannot be read and is set aside");
+            aside.insert(row.id);
+            None
+        }
     };
-    rows.into_iter().map(read).collect()
+    Ok(rows.into_iter().filter_map(read).collect())
 }
 
 /// Takes one out; answers whether it was still there.

@@ -77,7 +77,7 @@ async fn delete_deliveries(store: &Store, which: &str, values: impl IntoIterator
          AND NOT EXISTS (SELECT 1 FROM run WHERE run.occurrence_id = occurrence.id)"
     );
     removed += delete(&txn, &sql, [group::json_ids(occurrences.into_iter())]).await?.removed;
-    txn.commit().await?;
+    store.commit(txn).await?;
     Ok(Step { removed, is_full: count >= STEP.unsigned_abs() })
 }
 

@@ -98,11 +98,14 @@ pub async fn list_at<T: DeserializeOwned>(db: &impl ConnectionTrait, kind: Kind,
         .group_by(revision::Column::RowId)
         .into_query();
     let rows = revision::Entity::find().filter(revision::Column::Id.in_subquery(latest)).all(db).await?;
-    let read = |row: revision::Model| {
-        let document = row.document?;
-        Some(serde_json::from_str(&document).map(|document| (row.row_id, document)).map_err(|error| json(&error)))
+    let read = |row: revision::Model| match serde_json::from_str(&row.document?) {
+        Ok(document) => Some((row.row_id, document)),
+        Err(_) => {
+            tracing::error!(revision = row.id, "a revision cannot be read; what it says is left out");
+            None
+        }
     };
-    rows.into_iter().filter_map(read).collect()
+    Ok(rows.into_iter().filter_map(read).collect())
 }
 
 /// One row as it was at this revision of its own, if that is still known.
@@ -132,7 +135,7 @@ pub(super) async fn backfill(db: &impl ConnectionTrait) -> Result<()> {
     }
     for row in webhook::Entity::find().filter(webhook::Column::DeletedAt.is_null()).all(db).await? {
         let (id, number, now) = (row.id, row.revision, Timestamp(row.updated_at));
-        note(db, Kind::Webhook, id, number, Some(&super::webhook::Row::try_from(row)?.target()), now).await?;
+        note(db, Kind::Webhook, id, number, Some(&super::webhook::Row::from(row).target()), now).await?;
     }
     for row in task::Entity::find().all(db).await? {
         let now = Timestamp(row.updated_at);
@@ -141,7 +144,7 @@ pub(super) async fn backfill(db: &impl ConnectionTrait) -> Result<()> {
     }
     for row in event::Entity::find().all(db).await? {
         let now = Timestamp(row.updated_at);
-        let row = super::event::Row::try_from(row)?;
+        let Ok(row) = super::event::Row::try_from(row) else { continue };
         note(db, Kind::Event, row.id.0, row.revision, Some(&row.event), now).await?;
     }
     Ok(())

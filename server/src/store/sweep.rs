@@ -87,7 +87,8 @@ pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> Result<()
     let latest_lease = now.after(Duration::from_secs(TIMEOUT_MAX_SECONDS.into()) + margin);
     let sql = "UPDATE delivery SET lease_until = $1 WHERE status = 'running' AND lease_until > $1";
     execute(&txn, sql, [latest_lease.0.into()]).await?;
-    Ok(txn.commit().await?)
+    crate::fault::point("sweep.before-commit");
+    store.commit(txn).await
 }
 
 /// Rows that are held though nothing holds their webhook.

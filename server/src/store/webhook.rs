@@ -42,7 +42,13 @@ pub struct Row {
     /// Its state besides what was configured.
     pub hold: HoldState,
     pub is_deleted: bool,
+    /// Whether all of it could be read.
+    pub is_readable: bool,
 }
+
+/// Why nothing is sent to a webhook that cannot be read.
+pub const UNREADABLE: &str = "This webhook cannot be read: a newer version or a change by hand has written it. Save it \
+                              again, then replay.";
 
 /// What holds a webhook's deliveries, and where its breaker stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -150,18 +156,29 @@ pub fn secret_place(uuid: Uuid) -> String {
     format!("webhook|secret|{uuid}")
 }
 
-impl TryFrom<webhook::Model> for Row {
-    type Error = Error;
-
-    fn try_from(row: webhook::Model) -> Result<Self> {
-        let damaged = |what: &str| Error::Other(DbErr::Custom(format!("webhook {}: {what} cannot be read", row.id)));
-        Ok(Self {
+impl From<webhook::Model> for Row {
+    /// What cannot be read, since a newer version or a hand has written it, is left out and said: the row is then shown
+    /// and never sent, and no other waits for it.
+    fn from(row: webhook::Model) -> Self {
+        let url = TargetUrl::parse(&row.url).ok();
+        let method = Method::find(&row.method);
+        let authorization = serde_json::from_str(&row.authorization).ok();
+        let headers = serde_json::from_str(&row.headers).ok();
+        let is_readable = url.is_some() && method.is_some() && authorization.is_some() && headers.is_some();
+        if !is_readable {
+            tracing::error!(
+                webhook = row.id,
+                "a webhook cannot be read; nothing is sent to it until it is saved again"
+            );
+        }
+        Self {
             id: WebhookId(row.id),
             uuid: row.uuid,
-            url: TargetUrl::parse(&row.url).map_err(|_| damaged("url"))?,
-            method: Method::find(&row.method).ok_or_else(|| damaged("method"))?,
-            authorization: serde_json::from_str(&row.authorization).map_err(|_| damaged("authorization"))?,
-            headers: serde_json::from_str(&row.headers).map_err(|_| damaged("headers"))?,
+            url: url.unwrap_or_else(TargetUrl::unreadable),
+            method: method.unwrap_or(Method::Post),
+            authorization: authorization.unwrap_or(Authorization::None),
+            headers: headers.unwrap_or_default(),
+            is_readable,
             timeout: Duration::from_millis(u64::try_from(row.timeout_ms).unwrap_or_default()),
             retries: u32::try_from(row.retries).unwrap_or_default(),
             hold: hold_state(&row),
@@ -171,7 +188,7 @@ impl TryFrom<webhook::Model> for Row {
             allows_insecure_tls: row.allows_insecure_tls,
             revision: row.revision,
             is_deleted: row.deleted_at.is_some(),
-        })
+        }
     }
 }
 
@@ -243,8 +260,8 @@ pub struct Secrets {
 }
 
 async fn note(db: &impl ConnectionTrait, id: i64, number: i64, now: Timestamp) -> Result<()> {
-    let row = webhook::Entity::find_by_id(id).one(db).await?.map(Row::try_from).transpose()?;
-    let target = row.map(|row| row.target());
+    let row = webhook::Entity::find_by_id(id).one(db).await?;
+    let target = row.map(|row| Row::from(row).target());
     revision::note(db, Kind::Webhook, id, number, target.as_ref(), now).await
 }
 
@@ -342,7 +359,7 @@ pub async fn delete(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) ->
 /// The webhook with this id, unless it was deleted.
 pub async fn find(db: &impl ConnectionTrait, id: WebhookId) -> Result<Option<Row>> {
     let row = webhook::Entity::find_by_id(id.0).filter(webhook::Column::DeletedAt.is_null()).one(db).await?;
-    row.map(Row::try_from).transpose()
+    Ok(row.map(Row::from))
 }
 
 /// Whether this webhook is there, and not deleted.
@@ -354,20 +371,7 @@ pub async fn is_there(db: &impl ConnectionTrait, id: WebhookId) -> Result<bool> 
 /// The webhooks with these ids, also deleted ones: deliveries still refer to them.
 pub async fn find_many(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<HashMap<WebhookId, Row>> {
     let rows = webhook::Entity::find().filter(webhook::Column::Id.is_in(ids)).all(db).await?;
-    rows.into_iter().map(|row| Row::try_from(row).map(|row| (row.id, row))).collect()
-}
-
-/// Those of these webhooks that can be read: what goes to the others must not wait for one that is damaged.
-pub async fn find_readable(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<HashMap<WebhookId, Row>> {
-    let rows = webhook::Entity::find().filter(webhook::Column::Id.is_in(ids)).all(db).await?;
-    let read = |row| match Row::try_from(row) {
-        Ok(row) => Some((row.id, row)),
-        Err(error) => {
-            tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "a webhook cannot be read");
-            None
-        }
-    };
-    Ok(rows.into_iter().filter_map(read).collect())
+    Ok(rows.into_iter().map(|row| (WebhookId(row.id), Row::from(row))).collect())
 }
 
 /// All webhooks, by name.
@@ -377,7 +381,7 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
         .order_by_asc(webhook::Column::Name)
         .all(db)
         .await?;
-    rows.into_iter().map(Row::try_from).collect()
+    Ok(rows.into_iter().map(Row::from).collect())
 }
 
 /// The webhooks whose last attempt timed out.

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// Stores a webhook past the check at save, as if the rules had changed since, and fires it: status and words.
 async fn send_unchecked(server: &TestServer, url: &str) -> (Status, String) {
@@ -100,11 +101,11 @@ async fn a_connection_is_kept_for_the_next_delivery_but_not_for_ever() {
         });
         let id = server.webhook(&format!("{lasts:?}"), &url, |draft| draft.method = "GET".into()).await;
         let row = webhook::find(server.services.store.read(), id).await.expect("read").expect("there");
-        let clients = Clients::new(server.services.guard.clone(), lasts);
+        let (clients, never) = (Clients::new(server.services.guard.clone(), lasts), CancellationToken::new());
         for _ in 0..20 {
             let outgoing = Outgoing { id: new_uuid(Timestamp(0)), body: b"" };
-            let attempted = send::send(&server.services, &clients, &row, &Opened::default(), outgoing).await;
-            assert_eq!(attempted.http_status, Some(204));
+            let attempted = send::send(&server.services, &clients, &row, &Opened::default(), outgoing, &never).await;
+            assert_eq!(attempted.expect("sent").http_status, Some(204));
         }
         // A connection is free again a moment after its answer: sometimes that is too late for the next.
         let made = connections.load(Ordering::SeqCst);

@@ -170,10 +170,11 @@ impl TestServer {
             keys: Arc::default(),
             assets: app::shell::Assets::default(),
             sign_in_limit: Arc::default(),
-            pulse: server::http::live::Pulse::start(services.clone(), stop.clone()),
+            pulse: server::http::live::Pulse::new(stop.clone()),
             body_patience: Duration::from_millis(200),
         };
         let service = router(&http, false).into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(http.pulse.clone().run(services.clone()));
         tokio::spawn(async move { axum::serve(listener, service).await });
         tokio::spawn(Dispatcher::new(services.clone(), per_webhook).run(stop.clone()));
         tokio::spawn(intake.run_inside(services.store.clone(), stop.clone()));

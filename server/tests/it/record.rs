@@ -6,6 +6,7 @@ use model::access::Scope;
 use model::delivery::Status;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::{Value, json};
+use server::store::webhook::UNREADABLE;
 use server::store::{delivery, entity};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -204,9 +205,12 @@ on_both! {
         server.services.bell.notify_one();
         let rows = server.deliveries_until(|rows| rows.len() == 2 && rows.iter().any(|row| row.status == Status::Sent)).await;
         assert_eq!(rows.iter().find(|row| row.status == Status::Sent).map(|row| row.task.as_str()), Some("good"));
-        // What cannot be queued is not accepted.
-        assert_eq!(report("poweroff").await, 500);
-        assert_eq!(report("poweron").await, 202);
+        // What waited for it and what comes for it are errors that can be replayed.
+        assert_eq!((report("poweroff").await, report("poweron").await), (202, 202));
+        let rows = server.deliveries_until(|rows| rows.len() == 4 && rows.iter().all(|row| row.status.is_settled())).await;
+        let unsent: Vec<_> = rows.iter().filter(|row| row.status == Status::Error).collect();
+        assert_eq!(unsent.len(), 2);
+        assert!(unsent.iter().all(|row| row.task == "damaged" && row.error.as_deref() == Some(UNREADABLE)), "{unsent:?}");
     }
 
     async fn whatever_a_receiver_answers_can_be_recorded(test: TestStore) {

@@ -105,6 +105,11 @@ pub async fn post(State(http): State<Http>, request: Request) -> Result<Response
             AppError { code: Code::Conflict, message, fields, versions: Vec::new(), links: Vec::new() }
         }
         intake::Error::Store(error) => broken(error),
+        intake::Error::Unknown(error) => {
+            let message = "The database went away while this was being stored, and it is not known whether it was. Send \
+                           it again; with the same id it is taken in once.";
+            AppError { message: message.to_owned(), ..broken(error) }
+        }
         intake::Error::Stopped => AppError::new(Code::Unavailable, "The server is stopping. Send it again."),
     })?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "occurrences": accepted }))).into_response())

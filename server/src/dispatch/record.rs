@@ -1,0 +1,222 @@
+//! Recording how deliveries have ended. The receivers have acted: whatever the database says, no record may be dropped
+//! silently, and none may keep the others from theirs.
+//!
+//! * The database is away: the group waits for it, and nothing is claimed meanwhile.
+//! * A commit went unanswered: the next try first looks for what it would have written.
+//! * The group is refused: it is split until the culprit stands alone. That one ends as `internal`, without what the
+//!   receiver said if that is what is refused.
+//!
+//! What is refused even then keeps its lease until it runs out; the claims without a record bound how often it is sent.
+
+use super::turn::{Claiming, LEASE_MARGIN, POLL, Turned};
+use super::{Dispatcher, Ended, chain, settle};
+use crate::store::claim::{self, Claimed};
+use crate::store::delivery::{self, Attempted, Settlement};
+use crate::store::webhook::{self, Row};
+use crate::store::{self, occurrence};
+use model::delivery::{ErrorCode, Next, Outcome, Status};
+use model::id::WebhookId;
+use sea_orm::DatabaseTransaction;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often a group is tried that somebody else's change stands in the way of, or that is to be recorded while the
+/// server stops.
+const TRIES: u32 = 5;
+/// What a record says instead of what could not be stored.
+const REFUSED: &str = "What came of this attempt could not be stored.";
+
+type Begun = Result<DatabaseTransaction, store::Error>;
+
+impl Dispatcher {
+    /// Records how a group has ended and claims, in one transaction. `None` when nothing was claimed, because the
+    /// database was away or refused the group.
+    pub(super) async fn record(
+        &self,
+        begun: Begun,
+        group: &[Ended],
+        claiming: Claiming<'_>,
+        stop: &CancellationToken,
+    ) -> Option<Turned> {
+        let done = match begun {
+            Ok(txn) => self.transact(txn, group, claiming, false).await,
+            Err(error) => Err(error),
+        };
+        match done {
+            Ok(turned) => return Some(turned),
+            Err(error) if group.is_empty() => tracing::warn!(error = chain(error), "the dispatcher cannot claim"),
+            Err(error) => self.record_again(group, error, stop).await,
+        }
+        None
+    }
+
+    /// Records a group that has failed once. A claim that fails must not cost what has ended: none is made.
+    async fn record_again(&self, group: &[Ended], error: store::Error, stop: &CancellationToken) {
+        let mut refused = match self.until_decided(Record::Part(group), Some(error), stop).await {
+            Decision::Done | Decision::GivenUp => return,
+            Decision::Refused => vec![group],
+        };
+        while let Some(part) = refused.pop() {
+            if let [one] = part {
+                self.record_as_internal(one, stop).await;
+                continue;
+            }
+            for half in [&part[..part.len() / 2], &part[part.len() / 2..]] {
+                if let Decision::Refused = self.until_decided(Record::Part(half), None, stop).await {
+                    refused.push(half);
+                }
+            }
+        }
+    }
+
+    /// Records a delivery whose record the database refuses: first without what the receiver said, then without an
+    /// attempt at all.
+    async fn record_as_internal(&self, one: &Ended, stop: &CancellationToken) {
+        let Ended::Attempted(settlement) = one else {
+            tracing::error!(delivery = %one.claimed().uuid, "a delivery could not be put back; its lease runs out");
+            return;
+        };
+        tracing::error!(delivery = %settlement.claimed.uuid, "the database refuses the record of an attempt");
+        let plain = [Ended::Attempted(without_response(settlement.clone()))];
+        let mut decision = self.until_decided(Record::Part(&plain), None, stop).await;
+        if let Decision::Refused = decision {
+            decision = self.until_decided(Record::End(&settlement.claimed), None, stop).await;
+        }
+        if !matches!(decision, Decision::Done) {
+            tracing::error!(delivery = %settlement.claimed.uuid, "an attempt has no record; its lease runs out");
+        }
+    }
+
+    async fn try_record(&self, record: Record<'_>) -> Result<(), store::Error> {
+        let txn = self.services.store.begin().await?;
+        match record {
+            Record::Part(part) => self.transact(txn, part, Claiming::Nothing, true).await.map(drop),
+            Record::End(claimed) => {
+                let now = self.services.clock.now();
+                delivery::settle_as_internal(&txn, self.owner, claimed, REFUSED, now).await?;
+                occurrence::end_settled_runs(&txn, &[claimed.run_id()], now).await?;
+                self.services.store.commit(txn).await
+            }
+        }
+    }
+
+    /// Records until it is done or refused: for as long as the database is away, unless the server stops. `failed`: it
+    /// was tried once.
+    async fn until_decided(
+        &self,
+        record: Record<'_>,
+        mut failed: Option<store::Error>,
+        stop: &CancellationToken,
+    ) -> Decision {
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            let done = match failed.take() {
+                Some(error) => Err(error),
+                None => self.try_record(record).await,
+            };
+            let Err(error) = done else { return Decision::Done };
+            let is_away = matches!(error, store::Error::Unavailable(_));
+            let is_passing = error.is_passing();
+            tracing::error!(error = chain(error), tried, "attempts could not be recorded");
+            if !is_passing || (!is_away && tried >= TRIES) {
+                return Decision::Refused;
+            }
+            if tried >= TRIES && stop.is_cancelled() {
+                return Decision::GivenUp;
+            }
+            tokio::time::sleep((Duration::from_millis(200) * tried).min(5 * POLL)).await;
+        }
+    }
+
+    async fn transact(
+        &self,
+        txn: DatabaseTransaction,
+        group: &[Ended],
+        claiming: Claiming<'_>,
+        is_again: bool,
+    ) -> Result<Turned, store::Error> {
+        let now = self.services.clock.now();
+        let mut settlements = Vec::with_capacity(group.len());
+        for one in group {
+            match one {
+                Ended::Attempted(settlement) => settlements.push(settlement.clone()),
+                Ended::Returned(claimed, due) => claim::give_back(&txn, self.owner, claimed.id(), *due).await?,
+            }
+        }
+        if is_again {
+            // The last try may have been committed, and only its answer lost.
+            settlements = delivery::without_recorded(&txn, settlements).await?;
+        }
+        if !settlements.is_empty() {
+            settle::settle(&txn, self.owner, settlements, now).await?;
+        }
+        let mut turned = Turned { room: None, claimed: Vec::new(), read: HashMap::new(), due: None };
+        if let Claiming::Within { lanes, known } = claiming {
+            if !lanes.is_full() {
+                let room = lanes.room(&claim::take_turn(&txn, self.owner).await?);
+                // Others may have been waited for: a lease begins now.
+                let now = self.services.clock.now();
+                turned.claimed = claim::claim(&txn, self.owner, now, now.after(LEASE_MARGIN), &room).await?;
+                turned.read = read_missing(&txn, &turned.claimed, known).await?;
+                turned.room = Some(room);
+            }
+            // Where something was claimed and something has ended, the next turn is near.
+            if turned.claimed.is_empty() || group.is_empty() {
+                turned.due = claim::next_due(&txn).await?;
+            }
+        }
+        crate::fault::point("settle.before-commit");
+        self.services.store.commit(txn).await?;
+        crate::fault::point("settle.after-commit");
+        Ok(turned)
+    }
+}
+
+/// What is to be recorded.
+#[derive(Clone, Copy)]
+enum Record<'a> {
+    /// How these deliveries ended.
+    Part(&'a [Ended]),
+    /// That this delivery is an error, and nothing else.
+    End(&'a Claimed),
+}
+
+/// What trying again came to.
+enum Decision {
+    Done,
+    /// It would be refused for ever.
+    Refused,
+    /// The server stops, and the database is away.
+    GivenUp,
+}
+
+/// The webhooks of these deliveries that are not known at their revision.
+async fn read_missing(
+    txn: &DatabaseTransaction,
+    claimed: &[Claimed],
+    known: &HashMap<WebhookId, Arc<Row>>,
+) -> Result<HashMap<WebhookId, Row>, store::Error> {
+    let is_known =
+        |one: &Claimed| known.get(&one.webhook_id()).is_some_and(|webhook| webhook.revision == one.current_revision);
+    let mut missing: Vec<_> = claimed.iter().filter(|one| !is_known(one)).map(|one| one.webhook_id().0).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    if missing.is_empty() { Ok(HashMap::new()) } else { webhook::find_many(txn, missing).await }
+}
+
+/// The same without anything that came from outside. What was received stays received.
+fn without_response(mut settlement: Settlement) -> Settlement {
+    let Attempted { started_at, duration, http_status, .. } = settlement.attempted;
+    let plain = Attempted::failed(started_at, duration, ErrorCode::Internal, REFUSED.to_owned());
+    settlement.attempted = if settlement.attempted.outcome == Outcome::Sent {
+        let answer_note = Some("the answer could not be stored".to_owned());
+        Attempted { outcome: Outcome::Sent, error: None, http_status, answer_note, ..plain }
+    } else {
+        settlement.next = Next::Settle(Status::Error);
+        plain
+    };
+    settlement
+}

@@ -1,0 +1,64 @@
+//! Small files that must be whole or not there at all: keys and certificates.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+
+/// Writes a file that only its owner can read, over the one there may be. After a kill or a power cut there is the old
+/// file or the new one, whole.
+///
+/// # Errors
+/// Its folder cannot be written to.
+pub fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let new = path.with_extension("new");
+    // What a killed process has left.
+    remove(&new)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&new)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    crate::fault::point("key.before-rename");
+    std::fs::rename(&new, path)?;
+    sync_folder(path)
+}
+
+/// Removes a file, if it is there.
+///
+/// # Errors
+/// It is there and cannot be removed.
+pub fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => sync_folder(path),
+    }
+}
+
+/// The names in a folder are data of their own, which a power cut may take.
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_half_written_file_is_replaced_by_a_whole_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("master.key");
+        std::fs::write(folder.path().join("master.new"), "ha").expect("written");
+        write_private(&path, b"first").expect("written");
+        write_private(&path, b"second").expect("written");
+        assert_eq!(std::fs::read(&path).expect("read"), b"second");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("read").count(), 1, "nothing is left beside it");
+        #[cfg(unix)]
+        {
+            let mode = std::os::unix::fs::PermissionsExt::mode(&path.metadata().expect("there").permissions());
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Committing a group: staged, written, and certain to be stored or not, as far as the database can be asked.
 //!
-//! A commit that fails because the database went away may have succeeded. So the next try first looks for what it would
-//! have written; and while that cannot be asked, nobody is told that nothing was stored.
+//! A commit that fails because the database went away may have succeeded. So what it would have written is looked for
+//! before anything else; and while that cannot be asked, nobody is told that nothing was stored.
 
 use super::known::Known;
 use super::rules::{Kept, Rules};
@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 /// How often a group is tried that another node's change stands in the way of, or whose commit is not certain.
 const TRIES: u32 = 5;
-/// How long the first wait is for a database that went away during a commit; each further one is as much longer.
+/// How long the first wait is for a database that cannot be asked what became of a commit; each further one is longer.
 const WAIT: Duration = Duration::from_millis(100);
 
 /// How the commit of a group went.
@@ -44,6 +44,15 @@ struct Done {
     first: Option<Uuid>,
     full: HashSet<WebhookId>,
     has_started: bool,
+}
+
+/// A failed try; with what it came to if its commit failed, whose outcome is unknown.
+struct Failed(store::Error, Option<Done>);
+
+impl From<store::Error> for Failed {
+    fn from(error: store::Error) -> Self {
+        Self(error, None)
+    }
 }
 
 /// Commits groups, one after the other.
@@ -66,60 +75,56 @@ impl Committer {
 
     /// Commits a group, in a transaction that has begun already or in one of its own.
     pub(super) async fn commit(&mut self, group: &[Job], mut begun: Option<DatabaseTransaction>) -> Commit {
-        let mut unsure = None;
         let mut tried = 0;
         loop {
             tried += 1;
-            let error = match Box::pin(self.try_once(group, begun.take(), &mut unsure)).await {
-                Ok(done) => {
-                    self.full = done.full;
-                    if done.has_started {
-                        self.bell.notify_one();
-                    }
-                    return Commit::Done(done.answers);
-                }
-                Err(error) => error,
+            let error = match Box::pin(self.try_once(group, begun.take())).await {
+                Ok(done) => return self.finish(done),
+                Err(Failed(error, None)) => error,
+                Err(Failed(error, Some(unsure))) => match self.look_for(&unsure).await {
+                    Some(true) => return self.finish(unsure),
+                    Some(false) => error,
+                    None => return Commit::Unknown(error),
+                },
             };
-            // A database that is away keeps nobody waiting, unless it has to be asked what became of a commit.
-            let is_away = matches!(error, store::Error::Unavailable(_));
-            let limit = if is_away && unsure.is_none() { 2 } else { TRIES };
+            // A database that is away keeps nobody waiting; a connection that it closed is worth a second try.
+            let limit = if matches!(error, store::Error::Unavailable(_)) { 2 } else { TRIES };
             if !error.is_passing() || tried >= limit {
-                return if unsure.is_some() { Commit::Unknown(error) } else { Commit::Refused(error) };
-            }
-            if is_away && unsure.is_some() {
-                tokio::time::sleep(WAIT * tried).await;
+                return Commit::Refused(error);
             }
         }
     }
 
-    async fn try_once(
-        &mut self,
-        group: &[Job],
-        begun: Option<DatabaseTransaction>,
-        unsure: &mut Option<Done>,
-    ) -> Result<Done, store::Error> {
+    fn finish(&mut self, done: Done) -> Commit {
+        self.full = done.full;
+        if done.has_started {
+            self.bell.notify_one();
+        }
+        Commit::Done(done.answers)
+    }
+
+    /// Whether what a commit would have written is there; `None` while the database cannot be asked.
+    async fn look_for(&self, unsure: &Done) -> Option<bool> {
+        // Only repeats of what is there already: nothing to look for, and nothing is lost by another try.
+        let Some(first) = unsure.first else { return Some(false) };
+        for tried in 1..=TRIES {
+            match occurrence::find(self.store.read(), first).await {
+                Ok(found) => return Some(found.is_some()),
+                Err(_) => tokio::time::sleep(WAIT * tried).await,
+            }
+        }
+        None
+    }
+
+    async fn try_once(&mut self, group: &[Job], begun: Option<DatabaseTransaction>) -> Result<Done, Failed> {
         let txn = match begun {
             Some(begun) => begun,
             None => self.store.begin().await?,
         };
-        if let Some(first) = unsure.as_ref().and_then(|done| done.first)
-            && occurrence::find(&txn, first).await?.is_some()
-            && let Some(done) = unsure.take()
-        {
-            return Ok(done);
-        }
-        // The database has been asked: nothing of an earlier try is there.
-        *unsure = None;
-        self.transact(txn, group, unsure).await
+        self.transact(txn, group).await
     }
 
-    /// One transaction. What is not certain afterwards is left in `unsure`.
-    async fn transact(
-        &mut self,
-        txn: DatabaseTransaction,
-        group: &[Job],
-        unsure: &mut Option<Done>,
-    ) -> Result<Done, store::Error> {
+    async fn transact(&mut self, txn: DatabaseTransaction, group: &[Job]) -> Result<Done, Failed> {
         let all = || group.iter().flat_map(|job| &job.batch.occurrences);
         let identities: Vec<_> = group
             .iter()
@@ -175,8 +180,7 @@ impl Committer {
         let done = Done { answers, first: stage.staged.first().map(|staged| staged.uuid), full, has_started };
         fault::point("intake.before-commit");
         if let Err(error) = self.store.commit(txn).await {
-            *unsure = Some(done);
-            return Err(error);
+            return Err(Failed(error, Some(done)));
         }
         fault::point("intake.after-commit");
         Ok(done)

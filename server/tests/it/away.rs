@@ -8,7 +8,8 @@ use model::occurrence::parse_json;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use server::clock::Clock;
-use server::intake::Intake;
+use server::intake::{self, Intake};
+use server::store::Store;
 use server::store::access::ApiKey;
 use server::store::connect;
 use server::store::occurrence;
@@ -110,57 +111,103 @@ async fn a_postgres_that_goes_away_loses_nothing_and_repeats_nothing() {
     assert_all_sent_once(&server, &gate, 40).await;
 }
 
-/// Passes on what both sides say. When told to, it hangs up after the next commit, before the answer is passed on.
-async fn relay(mut client: TcpStream, socket: String, hangs_up: Arc<AtomicBool>) -> std::io::Result<()> {
-    let mut server = UnixStream::connect(socket).await?;
-    let (mut from_client, mut from_server) = (vec![0; 65_536], vec![0; 65_536]);
-    loop {
-        tokio::select! {
-            read = client.read(&mut from_client) => {
-                let said = &from_client[..read?];
-                server.write_all(said).await?;
-                let is_commit = said.windows(6).any(|word| word == b"COMMIT");
-                if said.is_empty() || (is_commit && hangs_up.swap(false, Ordering::SeqCst)) {
-                    // Until it is committed.
-                    return server.read(&mut from_server).await.map(drop);
+/// A way to this test's PostgreSQL that can lose the answer of a commit, and then stay closed.
+#[derive(Clone)]
+struct Relay {
+    socket: String,
+    hangs_up: Arc<AtomicBool>,
+    /// From the moment it has hung up.
+    stays_closed: Arc<AtomicBool>,
+}
+
+impl Relay {
+    /// Starts one; answers the URL that leads through it.
+    async fn start(test: &TestStore) -> (Self, String) {
+        let url = test.url.clone().expect("a URL");
+        let (start, directory) = url.split_once("?host=").expect("a socket's directory");
+        let socket = format!("{}/.s.PGSQL.5432", percent_encoding::percent_decode_str(directory).decode_utf8_lossy());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let relay = Self { socket, hangs_up: Arc::default(), stays_closed: Arc::default() };
+        let of_clients = relay.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let is_closed = of_clients.stays_closed.load(Ordering::SeqCst) && of_clients.has_hung_up();
+                if !is_closed {
+                    tokio::spawn(of_clients.clone().pass_on(client));
                 }
             }
-            read = server.read(&mut from_server) => match read? {
-                0 => return Ok(()),
-                count => client.write_all(&from_server[..count]).await?,
-            },
+        });
+        (relay, start.replacen("@localhost/", &format!("@{address}/"), 1))
+    }
+
+    fn has_hung_up(&self) -> bool {
+        !self.hangs_up.load(Ordering::SeqCst)
+    }
+
+    /// Passes on what both sides say. When told to, it hangs up after the next commit, before the answer is passed on.
+    async fn pass_on(self, mut client: TcpStream) -> std::io::Result<()> {
+        let mut server = UnixStream::connect(&self.socket).await?;
+        let (mut from_client, mut from_server) = (vec![0; 65_536], vec![0; 65_536]);
+        loop {
+            tokio::select! {
+                read = client.read(&mut from_client) => {
+                    let said = &from_client[..read?];
+                    server.write_all(said).await?;
+                    let is_commit = said.windows(6).any(|word| word == b"COMMIT");
+                    if said.is_empty() || (is_commit && self.hangs_up.swap(false, Ordering::SeqCst)) {
+                        // Until it is committed.
+                        return server.read(&mut from_server).await.map(drop);
+                    }
+                }
+                read = server.read(&mut from_server) => match read? {
+                    0 => return Ok(()),
+                    count => client.write_all(&from_server[..count]).await?,
+                },
+            }
         }
     }
+}
+
+fn intake_through(store: Store) -> (Intake, Arc<ApiKey>) {
+    let intake = Intake::start(store, Clock::system(), jiff::tz::TimeZone::UTC, Arc::default());
+    (intake, Arc::new(ApiKey { id: ApiKeyId(0), name: "dc".into(), scopes: vec![Scope::Ingest] }))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_answer_is_lost_is_not_made_again() {
     let test = TestStore::postgres().await;
-    let url = test.url.clone().expect("a URL");
-    let (start, directory) = url.split_once("?host=").expect("a socket's directory");
-    let socket = format!("{}/.s.PGSQL.5432", percent_encoding::percent_decode_str(directory).decode_utf8_lossy());
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address").to_string();
-    let hangs_up = Arc::new(AtomicBool::new(false));
-    let is_told = hangs_up.clone();
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            tokio::spawn(relay(client, socket.clone(), is_told.clone()));
-        }
-    });
-    let url = start.replacen("@localhost/", &format!("@{address}/"), 1);
-    let store = connect::open_postgres(&url).await.expect("connects");
-    let intake = Intake::start(store, Clock::system(), jiff::tz::TimeZone::UTC, Arc::default());
-    let key = Arc::new(ApiKey { id: ApiKeyId(0), name: "dc".into(), scopes: vec![Scope::Ingest] });
+    let (relay, url) = Relay::start(&test).await;
+    let (intake, key) = intake_through(connect::open_postgres(&url).await.expect("connects"));
     // Without an id of the sender's nothing else would recognise it.
     let batch = parse_json(&json!([{"type": "vms", "event": "poweron"}, {"type": "vms", "event": "poweroff"}]));
     let batch = batch.expect("valid");
     for all in [2, 4] {
-        hangs_up.store(all == 4, Ordering::SeqCst);
+        relay.hangs_up.store(all == 4, Ordering::SeqCst);
         let accepted = intake.accept(key.clone(), batch.clone()).await.expect("accepted");
         let stored = occurrence::list_newest(test.store.read(), 9).await.expect("read");
         assert_eq!(stored.len(), all);
         assert!(accepted.iter().all(|one| stored.iter().any(|row| row.uuid == one.id)), "what was answered is there");
     }
-    assert!(!hangs_up.load(Ordering::SeqCst), "it did hang up");
+    assert!(relay.has_hung_up(), "it did hang up");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_told_that_nothing_was_stored_while_the_outcome_of_a_commit_is_unknown() {
+    let test = TestStore::postgres().await;
+    let (relay, url) = Relay::start(&test).await;
+    let (intake, key) = intake_through(connect::open_postgres(&url).await.expect("connects"));
+    let batch = parse_json(&json!({"type": "vms", "event": "poweron"})).expect("valid");
+    // While the first has the writer, the others wait: they are one group.
+    let accept = async || intake.accept(key.clone(), batch.clone()).await;
+    assert!(accept().await.is_ok());
+    relay.stays_closed.store(true, Ordering::SeqCst);
+    relay.hangs_up.store(true, Ordering::SeqCst);
+    let (one, other) = tokio::join!(accept(), accept());
+    let unknown = [one, other].into_iter().filter(|answer| matches!(answer, Err(intake::Error::Unknown(_)))).count();
+    let stored = occurrence::list_newest(test.store.read(), 9).await.expect("read").len();
+    assert_eq!(stored, 1 + unknown, "what is stored is either accepted or unknown");
+    assert!(unknown >= 1, "the lost commit's group");
+    relay.stays_closed.store(false, Ordering::SeqCst);
+    eventually("it goes on by itself", async || accept().await.is_ok()).await;
 }

@@ -1,6 +1,6 @@
 //! The console's pages as the server renders them: what they show, what they never show, and what their commands do.
 
-use crate::harness::{TestInbox, TestServer, eventually, pause};
+use crate::harness::{Gate, TestInbox, TestServer, eventually, pause};
 use crate::on_both;
 use app::report::DeliveryQuery;
 use app::view::TestRequest;
@@ -188,6 +188,37 @@ on_both! {
         assert_eq!(post("/objects/new", &[("type_id", "vms"), ("name", "web"), ("tag.1", "true")]).await.0, 303);
         let (_, text) = page(&server, &cookie, "/objects").await;
         assert!(text.contains("Environment - production"));
+    }
+
+    async fn a_replay_of_a_selection_is_done_for_those_it_can_be_done_for_and_names_the_others(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let cookie = server.sign_in("maria", Role::Admin).await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let gate = Gate::closed().await;
+        let open = server.webhook("open", &format!("{}/open", gate.url), |_| ()).await;
+        let closed = server.webhook("closed", &format!("{}/closed", gate.url), |_| ()).await;
+        server.event(server.task("to open", open, "x", false).await).await;
+        for _ in 0..3 {
+            server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+        }
+        let settled = |rows: &[app::view::DeliveryRow]| rows.iter().filter(|row| row.status.is_settled()).count();
+        server.deliveries_until(|rows| settled(rows) == 3).await;
+        server.services.backend().tasks.execute(server.task("to closed", closed, "x", false).await, "maria".into()).await.expect("started");
+        let rows = server.deliveries_until(|_| gate.waiting() == 1).await;
+        let on_its_way = rows.iter().find(|row| !row.status.is_settled()).expect("one").uuid.clone();
+        let fields: Vec<_> = rows.iter().map(|row| (format!("row.{}", row.uuid), "true")).collect();
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let answer = server.post_form("/deliveries/replay", &cookie, &fields).await;
+        let (status, text) = (answer.status(), answer.text().await.expect("a page"));
+        assert!(status == 200 && text.contains("Done for 3, and not for 1."), "{status} {text}");
+        assert!(text.contains(&format!("Delivery {on_its_way}: This delivery is still on its way.")), "{text}");
+        server.deliveries_until(|rows| rows.len() == 7 && settled(rows) == 6).await;
+        // The one alone is refused as before, and nothing is sent again.
+        let alone = format!("row.{on_its_way}");
+        let answer = server.post_form("/deliveries/replay", &cookie, &[(&alone, "true")]).await;
+        assert_eq!(answer.status(), 409);
+        assert_eq!(server.deliveries_until(|_| true).await.len(), 7);
+        gate.answer(1);
     }
 
     async fn the_stream_says_that_something_has_changed_and_ends_with_the_session(test: TestStore) {

@@ -11,6 +11,7 @@ use server::store::{event, task, webhook};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A command of the binary, as its administrator enters it: whether it succeeded, and what it said.
 pub(crate) fn run(test: &TestStore, words: &[&str], change: impl FnOnce(&mut Command)) -> (bool, String) {
@@ -25,7 +26,7 @@ pub(crate) fn run(test: &TestStore, words: &[&str], change: impl FnOnce(&mut Com
         if child.try_wait().expect("asked").is_some() {
             break;
         }
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
     }
     // One that should have refused to start, and serves.
     let _ = child.kill();
@@ -48,11 +49,18 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// Lets what is under way end, as an admin stops it.
-    pub(crate) fn stop(mut self) {
+    /// Lets what is under way end, as an admin stops it. Answers how long that took.
+    pub(crate) fn stop(mut self) -> Duration {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("asked");
         assert!(asked.success());
+        let since = Instant::now();
         self.child.wait().expect("ended");
+        since.elapsed()
+    }
+
+    /// How it has ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().expect("asked")
     }
 }
 
@@ -65,16 +73,17 @@ pub(crate) fn serve(test: &TestStore) -> Process {
 
 /// With more arguments.
 pub(crate) fn serve_with(test: &TestStore, more: &[&str]) -> Process {
-    start(test, more, |_| ())
+    serve_changed(test, more, |_| ())
 }
 
 /// With a log of this level.
 pub(crate) fn serve_logging(test: &TestStore, level: &str, log: &Path) -> Process {
     let file = std::fs::File::create(log).expect("a file");
-    start(test, &[], |command| _ = command.env("HOOKWRIGHT_LOG", level).stderr(file))
+    serve_changed(test, &[], |command| _ = command.env("HOOKWRIGHT_LOG", level).stderr(file))
 }
 
-fn start(test: &TestStore, more: &[&str], change: impl FnOnce(&mut Command)) -> Process {
+/// With a change to its environment or its streams.
+pub(crate) fn serve_changed(test: &TestStore, more: &[&str], change: impl FnOnce(&mut Command)) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookwright"));
     command.args(["serve", "--listen", "http://127.0.0.1:0", "--egress-allow", "127.0.0.0/8", "--data-dir"]);
     command.arg(test.dir.path()).args(more).env("HOOKWRIGHT_KEY", KEY).env("HOOKWRIGHT_LOG", "warn");

@@ -213,6 +213,42 @@ on_both! {
         assert!(unsent.iter().all(|row| row.task == "damaged" && row.error.as_deref() == Some(UNREADABLE)), "{unsent:?}");
     }
 
+    async fn an_event_and_a_report_that_cannot_be_read_stop_no_other(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+        let task = server.task("t", webhook, "x", false).await;
+        let damaged = server.event(task).await;
+        server.event(task).await;
+        let db = server.services.store.write();
+        // As a later version might write them, whose schema allows it.
+        let allow = if server.services.store.is_postgres() {
+            "ALTER TABLE event DROP CONSTRAINT event_new_check"
+        } else {
+            "PRAGMA ignore_check_constraints = ON"
+        };
+        db.execute_unprepared(allow).await.expect("allowed");
+        db.execute_unprepared(&format!("UPDATE event SET scope = 'folder' WHERE id = {damaged}")).await.expect("damaged");
+        db.execute_unprepared("INSERT INTO internal_event (document, created_at) VALUES ('{\"of\": \"later\"}', 0)").await.expect("damaged");
+        assert_eq!(server.post(&key, &json!({"type": "vms", "event": "poweron"})).await.0, 202);
+        all_settled(&server).await;
+        assert_eq!(inbox.received().len(), 1, "by the other event");
+        assert_eq!(server.services.backend().events.list().await.expect("a list").len(), 1);
+        // What happens inside is still taken in.
+        let breaker = model::breaker::Breaker { failures: 9, ..model::breaker::Breaker::default() };
+        let failing = server.webhook("failing", &format!("{}/status/500", inbox.url), |draft| draft.retries = "0".into()).await;
+        server::store::hold::save_breaker(db, failing, &breaker).await.expect("saved");
+        let task = server.task("to failing", failing, "x", false).await;
+        server.services.backend().tasks.execute(task, "maria".into()).await.expect("started");
+        eventually("its failure is an occurrence", async || {
+            occurrences(&server).await.iter().any(|row| row.event_id == "failing")
+        })
+        .await;
+        let kept = entity::internal_event::Entity::find().all(server.services.store.read()).await.expect("rows");
+        assert_eq!(kept.len(), 1, "it stays for a version that can read it");
+    }
+
     async fn whatever_a_receiver_answers_can_be_recorded(test: TestStore) {
         let server = TestServer::start(test).await;
         let key = server.key("dc", &[Scope::Ingest]).await;

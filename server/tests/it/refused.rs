@@ -1,0 +1,218 @@
+//! Records that the database refuses, claims that leave none, and faults of ours: each ends visibly, once, and alone.
+
+use crate::harness::{Gate, TestInbox, TestServer, TestStore, eventually, pause, somebody_waits};
+use crate::on_both;
+use crate::process::{prepare, serve, serve_changed};
+use model::access::Scope;
+use model::delivery::Status;
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryOrder, Statement};
+use serde_json::json;
+use server::store::{Store, connect, entity};
+use std::process::Stdio;
+
+/// Has the database refuse an attempt's record for deliveries whose webhook is called `culprit`.
+async fn refuse(store: &Store, event: &str, condition: &str) {
+    let table = event.rsplit(' ').next().expect("a table");
+    let sql = if store.is_postgres() {
+        format!(
+            "CREATE FUNCTION refuse_{table}() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN IF {condition} THEN RAISE EXCEPTION 'refused'; END IF; RETURN NEW; END $$; \
+             CREATE TRIGGER refuse_{table} BEFORE {event} FOR EACH ROW EXECUTE FUNCTION refuse_{table}()"
+        )
+    } else {
+        format!(
+            "CREATE TRIGGER refuse_{table} BEFORE {event} FOR EACH ROW WHEN {condition} \
+             BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        )
+    };
+    store.write().execute_unprepared(&sql).await.expect("a trigger");
+}
+
+/// Three tasks with a webhook each, the second called `culprit`, all started by one occurrence.
+async fn three(server: &TestServer, inbox: &TestInbox) -> String {
+    for name in ["one", "culprit", "two"] {
+        let webhook = server.webhook(name, &format!("{}/{name}", inbox.url), |draft| draft.retries = "0".into()).await;
+        server.event(server.task(name, webhook, "x", false).await).await;
+    }
+    server.key("dc", &[Scope::Ingest]).await
+}
+
+async fn statuses(server: &TestServer) -> Vec<(String, Status)> {
+    let rows = server.deliveries_until(|rows| rows.len() == 3 && rows.iter().all(|row| row.status.is_settled())).await;
+    let mut all: Vec<_> = rows.into_iter().map(|row| (row.webhook, row.status)).collect();
+    all.sort_by(|one, other| one.0.cmp(&other.0));
+    all
+}
+
+const OF_CULPRIT: &str = "(SELECT webhook_name FROM delivery WHERE delivery.id = NEW.delivery_id) = 'culprit'";
+
+on_both! {
+    async fn an_attempt_whose_response_is_refused_is_recorded_without_it_and_keeps_no_other_waiting(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = three(&server, &inbox).await;
+        refuse(&server.services.store, "INSERT ON attempt", &format!("NEW.answer_headers <> '' AND {OF_CULPRIT}")).await;
+        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+        let expected = [("culprit", Status::Sent), ("one", Status::Sent), ("two", Status::Sent)];
+        assert_eq!(statuses(&server).await, expected.map(|(name, status)| (name.to_owned(), status)));
+        assert_eq!(inbox.received().len(), 3, "each was sent once");
+    }
+
+    async fn an_attempt_that_is_refused_whatever_it_says_ends_as_internal_and_is_not_sent_again(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = three(&server, &inbox).await;
+        refuse(&server.services.store, "INSERT ON attempt", OF_CULPRIT).await;
+        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+        let expected = [("culprit", Status::Error), ("one", Status::Sent), ("two", Status::Sent)];
+        assert_eq!(statuses(&server).await, expected.map(|(name, status)| (name.to_owned(), status)));
+        let rows = entity::delivery::Entity::find().all(server.services.store.read()).await.expect("rows");
+        let culprit = rows.iter().find(|row| row.webhook_name == "culprit").expect("there");
+        assert_eq!(culprit.error_code.as_deref(), Some("internal"));
+        let runs = entity::run::Entity::find().all(server.services.store.read()).await.expect("runs");
+        assert!(runs.iter().all(|run| run.status != "running"), "its run has ended too");
+        assert_eq!(inbox.received().len(), 3, "each was sent once");
+    }
+
+    async fn a_delivery_that_kills_its_server_each_time_is_sent_four_times_and_ends_as_internal(test: TestStore) {
+        let gate = Gate::closed().await;
+        let key = prepare(&test, &gate.url, "120").await;
+        test.store.write().execute_unprepared("UPDATE webhook SET retries = 0").await.expect("changed");
+        // A dead node's lease has to run out; the database is told that it has.
+        let expire = "UPDATE delivery SET lease_until = 0 WHERE status = 'running'";
+        let mut server = serve(&test);
+        let post = crate::harness::client().post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
+        let post = post.header("content-type", "application/json");
+        let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
+        assert_eq!(answer.expect("an answer").status(), 202);
+        for sent in 1..=4 {
+            eventually("it is sent", async || gate.bodies().len() == sent).await;
+            drop(server);
+            test.store.write().execute_unprepared(expire).await.expect("changed");
+            server = serve(&test);
+        }
+        let row = async || {
+            let mut rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
+            rows.remove(0)
+        };
+        eventually("it ends", async || row().await.status == "error").await;
+        let row = row().await;
+        assert_eq!((row.error_code.as_deref(), gate.bodies().len()), (Some("internal"), 4));
+        let said = row.error.expect("a sentence");
+        assert!(said.contains("Sent up to 4 times") && said.contains("could not be recorded"), "{said}");
+    }
+
+    async fn a_panic_in_one_delivery_ends_it_as_internal_and_no_other(test: TestStore) {
+        let inbox = TestInbox::start().await;
+        let key = prepare(&test, &inbox.url, "3").await;
+        let mut server = serve_changed(&test, &[], |command| {
+            command.env("HOOKWRIGHT_FAULT", "send.before=panic@1").stderr(Stdio::null());
+        });
+        let client = crate::harness::client();
+        for _ in 0..2 {
+            let post = client.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
+            let post = post.header("content-type", "application/json");
+            let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
+            assert_eq!(answer.expect("an answer").status(), 202);
+            eventually("it is settled", async || {
+                let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
+                rows.iter().all(|row| row.settled_at.is_some())
+            })
+            .await;
+        }
+        let query = entity::delivery::Entity::find().order_by_asc(entity::delivery::Column::Id);
+        let rows = query.all(test.store.read()).await.expect("rows");
+        let states: Vec<_> = rows.iter().map(|row| (row.status.as_str(), row.error_code.as_deref())).collect();
+        assert_eq!(states, [("error", Some("internal")), ("sent", None)]);
+        assert!(server.ended().is_none(), "the server lives");
+    }
+
+    async fn a_worker_that_panics_ends_the_process_and_the_next_start_goes_on(test: TestStore) {
+        let inbox = TestInbox::start().await;
+        let key = prepare(&test, &inbox.url, "3").await;
+        for (fault, is_stored) in [("intake.before-commit", false), ("settle.before-commit", true)] {
+            let log = test.dir.path().join(fault);
+            let file = std::fs::File::create(&log).expect("a file");
+            let mut server = serve_changed(&test, &[], |command| {
+                // The first turn that settles something, not the first turn.
+                command.env("HOOKWRIGHT_FAULT", format!("{fault}=panic@2")).stderr(file);
+            });
+            let client = crate::harness::client();
+            let mut accepted = 0;
+            eventually("the server ends", async || {
+                let post = client.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
+                let post = post.header("content-type", "application/json");
+                let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
+                accepted += usize::from(answer.is_ok_and(|answer| answer.status() == 202));
+                server.ended().is_some()
+            })
+            .await;
+            let status = server.ended().expect("ended");
+            assert_eq!(status.code(), Some(1), "{fault}");
+            let said = std::fs::read_to_string(&log).expect("a log");
+            assert!(said.contains("has failed; the log says why"), "{said}");
+            assert!(accepted > 0 || !is_stored, "{fault}");
+        }
+        let before = entity::occurrence::Entity::find().all(test.store.read()).await.expect("rows").len();
+        let _server = serve(&test);
+        eventually("all that was accepted is sent", async || {
+            let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
+            rows.len() == before && rows.iter().all(|row| row.status == "sent")
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_settlement_that_waits_too_long_for_a_lock_is_tried_until_it_succeeds_and_never_sent_again() {
+    let server = TestServer::start(TestStore::postgres().await).await;
+    let inbox = TestInbox::start().await;
+    let key = three(&server, &inbox).await;
+    let store = &server.services.store;
+    let lock = store.begin().await.expect("a transaction");
+    lock.execute_unprepared("LOCK TABLE attempt IN EXCLUSIVE MODE").await.expect("locked");
+    server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+    // As a statement that took too long ends: more often than anything is tried that is refused.
+    let cancel = "SELECT COUNT(pg_cancel_backend(pid)) AS cancelled FROM pg_stat_activity \
+                  WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    for _ in 0..7 {
+        somebody_waits(store).await;
+        store.read().query_one_raw(Statement::from_string(DbBackend::Postgres, cancel)).await.expect("cancelled");
+        eventually("nobody waits", async || {
+            let sql = "SELECT COUNT(*) AS waiting FROM pg_stat_activity WHERE datname = current_database() \
+                       AND wait_event_type = 'Lock'";
+            let row = store.read().query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
+            row.expect("asked").expect("a row").try_get::<i64>("", "waiting").expect("a number") == 0
+        })
+        .await;
+        pause().await;
+    }
+    lock.commit().await.expect("freed");
+    assert!(statuses(&server).await.iter().all(|(_, status)| *status == Status::Sent));
+    assert_eq!(inbox.received().len(), 3, "each was sent once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_settings_of_a_session_are_ours_whatever_the_database_sets() {
+    let test = TestStore::postgres().await;
+    let url = test.url.clone().expect("a URL");
+    let name = url.split('?').next().and_then(|url| url.rsplit('/').next()).expect("a name");
+    for setting in
+        ["statement_timeout = 1", "lock_timeout = 1", "synchronous_commit = off", "default_transaction_read_only = on"]
+    {
+        let sql = format!("ALTER DATABASE {name} SET {setting}");
+        test.store.write().execute_unprepared(&sql).await.expect("set");
+    }
+    let store = connect::open_postgres(&url).await.expect("opens");
+    for (setting, expected) in [
+        ("statement_timeout", "30s"),
+        ("lock_timeout", "20s"),
+        ("synchronous_commit", "on"),
+        ("default_transaction_read_only", "off"),
+        ("default_transaction_isolation", "read committed"),
+    ] {
+        let row = store.read().query_one_raw(Statement::from_string(DbBackend::Postgres, format!("SHOW {setting}"))).await;
+        let value: String = row.expect("asked").expect("a row").try_get("", setting).expect("text");
+        assert_eq!(value, expected, "{setting}");
+    }
+}

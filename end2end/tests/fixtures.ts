@@ -4,7 +4,7 @@
  */
 import { test as base, expect, type Locator, type Page } from '@playwright/test';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -19,7 +19,7 @@ export type Console = {
   url: string;
   /** The inbox's address. */
   inbox: string;
-  /** What has arrived there so far. */
+  /** What it has recorded so far, which may be a little after it has answered. */
   received: () => Received[];
   /** An API key with both scopes. */
   key: string;
@@ -29,9 +29,12 @@ export type Console = {
   inventory: (type: string, objects: unknown) => Promise<Response>;
 };
 
+type Started = { child: ChildProcess; address: string; ended: Promise<unknown> };
+
 /** Starts a program and waits for the line that says where it listens. */
-async function start(args: string[], says: RegExp): Promise<{ child: ChildProcess; address: string }> {
+async function start(args: string[], says: RegExp): Promise<Started> {
   const child = spawn(bin, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = new Promise((resolve) => child.on('exit', resolve));
   let text = '';
   const address = await new Promise<string>((resolve, reject) => {
     const read = (chunk: Buffer) => {
@@ -43,7 +46,7 @@ async function start(args: string[], says: RegExp): Promise<{ child: ChildProces
     child.stderr.on('data', read);
     child.on('exit', () => reject(new Error(`${args[0]} ended: ${text}`)));
   });
-  return { child, address };
+  return { child, address, ended };
 }
 
 function command(args: string[], input = ''): string {
@@ -74,15 +77,17 @@ export const test = base.extend<{ hook: Console; faults: string[] }>({
       });
     const post = (body: unknown, type?: string) => send('POST', 'events', body, type);
     const inventory = (type: string, objects: unknown) => send('PUT', `inventory/${type}`, objects);
-    const received = () =>
-      readFileSync(record, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line) as Received);
+    // It is read while it is written, and begins after the inbox has said where it is: only whole lines count.
+    const received = () => {
+      const lines = existsSync(record) ? readFileSync(record, 'utf8').split('\n').slice(0, -1) : [];
+      return lines.map((line) => JSON.parse(line) as Received);
+    };
     await use({ url: server.address, inbox: inbox.address, received, key, post, inventory });
     // A page that still listens to the server would complain about its end.
     await Promise.all(context.pages().map((page) => page.goto('about:blank')));
-    const ended = new Promise((resolve) => server.child.on('exit', resolve));
     inbox.child.kill();
     server.child.kill('SIGTERM');
-    await ended;
+    await Promise.all([inbox.ended, server.ended]);
     rmSync(dir, { recursive: true, force: true });
   },
   faults: [
@@ -142,9 +147,24 @@ export async function seeTitle(page: Page, title: string) {
   await expect(page.getByRole('heading', { level: 1, name: title, exact: true })).toBeVisible();
 }
 
+const submitButton = (page: Page) => page.getByRole('button', { name: 'Submit' });
+
 /** Sends the form of the page. */
 export async function submit(page: Page) {
-  await page.getByRole('button', { name: 'Submit' }).click();
+  await submitButton(page).click();
+}
+
+/** Saves the form, and ends at the dashboard of its row, whose title may be the form's too: only the form has the button. */
+export async function save(page: Page, title: string) {
+  await submit(page);
+  await expect(submitButton(page)).toHaveCount(0);
+  await seeTitle(page, title);
+}
+
+/** Follows the dashboard's link to the form, whose title may be the dashboard's too: only the form has the button. */
+export async function edit(page: Page) {
+  await page.getByRole('link', { name: 'Edit', exact: true }).click();
+  await expect(submitButton(page)).toBeVisible();
 }
 
 /** Opens the text of the headers: a grid has to be turned into it first. */
@@ -159,8 +179,7 @@ export async function makeWebhook(page: Page, hook: Console, name: string, url =
   await field(page, 'Name').fill(name);
   await field(page, 'URL').fill(url);
   await field(page, 'Retries').fill(retries);
-  await submit(page);
-  await seeTitle(page, `Webhook: ${name}`);
+  await save(page, `Webhook: ${name}`);
 }
 
 /** Makes a task through its form, and ends at its dashboard. */
@@ -169,8 +188,7 @@ export async function makeTask(page: Page, hook: Console, name: string, webhook:
   await field(page, 'Name').fill(name);
   await field(page, 'Object').selectOption(webhook);
   await field(page, 'Message').fill(message);
-  await submit(page);
-  await seeTitle(page, `Task: ${name}`);
+  await save(page, `Task: ${name}`);
 }
 
 /** Chooses what happens: by two selects, or by one with groups. */
@@ -200,6 +218,7 @@ export async function makeEvent(page: Page, hook: Console, event: string, task: 
 export async function message(page: Page, label: string): Promise<Locator> {
   const control = field(page, label);
   await expect(control).toHaveAttribute('aria-invalid', 'true');
+  await expect(control).toHaveAttribute('aria-describedby', /-(error|note)$/);
   const id = await control.getAttribute('aria-describedby');
   return page.locator(`#${id}`);
 }

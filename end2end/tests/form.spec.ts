@@ -1,5 +1,5 @@
 /** What the browser half adds to forms: tests, previews, matches, and the way to another form and back. */
-import { expect, field, headersAsText, makeEvent, makeTask, makeWebhook, open, seeTitle, signIn, submit, test } from './fixtures.js';
+import { expect, field, headersAsText, makeEvent, makeTask, makeWebhook, open, save, seeTitle, signIn, submit, test } from './fixtures.js';
 
 test('a test sends what is typed, unsaved, and shows both sides of it', async ({ page, hook }) => {
   await signIn(page, hook);
@@ -24,6 +24,7 @@ test('a test sends what is typed, unsaved, and shows both sides of it', async ({
   await expect(request).toContainText('exactly this');
   await expect(request).not.toContainText('canary-55bb');
   await expect(page.getByRole('region', { name: 'Test answer' })).toContainText('418');
+  await expect.poll(() => hook.received().length).toBe(1);
   const [received] = hook.received();
   expect(received.headers).toContainEqual(['X-Api-Key', 'Key canary-55bb']);
   expect(received.headers).toContainEqual(['X-Env', 'test']);
@@ -48,7 +49,7 @@ test('headers that do not parse stay text until they are mended', async ({ page,
   await expect(page.getByText(/Line 2: there is no colon/).first()).toBeVisible();
   await expect(page.getByText(/Line 3: Host cannot be set here/).first()).toBeVisible();
   await expect(text).toHaveValue(wrong);
-  expect(await page.locator('[id="headers-error"]').count(), 'one element with this id').toBe(1);
+  await expect(page.locator('[id="headers-error"]'), 'one element with this id').toHaveCount(1);
   await text.fill('X-A: 1\nX-B:2\nx-a: 3');
   await expect(page.getByText(/Line 2/)).toHaveCount(0);
   await raw.click();
@@ -103,8 +104,7 @@ test('a webhook made from the task form comes back chosen, with what was typed',
   await expect(field(page, 'Name')).toHaveValue('Tell');
   await expect(field(page, 'Description')).toHaveValue('kept');
   await expect(field(page, 'Message')).toHaveValue('kept as well');
-  await submit(page);
-  await seeTitle(page, 'Task: Tell');
+  await save(page, 'Task: Tell');
   await expect(page.getByRole('region', { name: 'Message' })).toHaveText('kept as well');
 });
 

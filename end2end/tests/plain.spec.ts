@@ -1,6 +1,6 @@
 /** Without JavaScript: everything can be made, changed and deleted, and nothing typed is lost. */
 import {
-  expect, field, headersAsText, makeEvent, makeTask, makeWebhook, message, open, seeTitle, signIn, submit, test,
+  edit, expect, field, headersAsText, makeEvent, makeTask, makeWebhook, message, open, save, seeTitle, signIn, submit, test,
 } from './fixtures.js';
 import type { Page } from '@playwright/test';
 
@@ -25,11 +25,10 @@ test('a webhook is made, changed and deleted', async ({ page, hook }) => {
   await field(page, 'Name').fill('Chat');
   await field(page, 'URL').fill(hook.inbox);
   await field(page, 'Headers as text').fill('X-B: 2\n\nX-A:1\r\nX-B: 3');
-  await submit(page);
-  await seeTitle(page, 'Webhook: Chat');
+  await save(page, 'Webhook: Chat');
   await expect(page.getByRole('region', { name: 'Headers' })).toHaveText('X-B: 2\nX-A: 1\nX-B: 3');
 
-  await page.getByRole('link', { name: 'Edit' }).click();
+  await edit(page);
   await expect(field(page, 'Headers as text')).toHaveValue('X-B: 2\nX-A: 1\nX-B: 3');
   await field(page, 'Name').fill('Chat, new');
   await field(page, 'Headers as text').fill('X-A: 1\nX-B: 3');
@@ -37,8 +36,7 @@ test('a webhook is made, changed and deleted', async ({ page, hook }) => {
   await field(page, 'Username').fill('maria');
   await field(page, 'Password').fill('canary-81c2');
   await field(page, 'Method').selectOption('PUT');
-  await submit(page);
-  await seeTitle(page, 'Webhook: Chat, new');
+  await save(page, 'Webhook: Chat, new');
   await expect(page.getByText('Basic, as maria')).toBeVisible();
   await expect(page.getByRole('region', { name: 'Headers' })).toHaveText('X-A: 1\nX-B: 3');
   expect(await page.content()).not.toContain('canary-81c2');
@@ -56,19 +54,17 @@ test('a task is made, changed and deleted', async ({ page, hook }) => {
   await field(page, 'Description').fill('first\nsecond');
   await field(page, 'Object').selectOption('one');
   await field(page, 'Message').fill('\n  kept: ${NAME}\n');
-  await submit(page);
-  await seeTitle(page, 'Task: Tell');
+  await save(page, 'Task: Tell');
   await expect(page.getByRole('link', { name: 'one' })).toBeVisible();
 
-  await page.getByRole('link', { name: 'Edit' }).click();
+  await edit(page);
   await expect(field(page, 'Description')).toHaveValue('first\nsecond');
   await expect(field(page, 'Message')).toHaveValue('\n  kept: ${NAME}\n');
   await expect(field(page, 'Object').locator('option:checked')).toHaveText('one');
   await field(page, 'Name').fill('Tell two');
   await field(page, 'Object').selectOption('two');
   await field(page, 'Enabled').uncheck();
-  await submit(page);
-  await seeTitle(page, 'Task: Tell two');
+  await save(page, 'Task: Tell two');
   await expect(page.getByRole('main').getByText('Disabled')).toBeVisible();
   await expect(page.getByRole('link', { name: 'two', exact: true })).toBeVisible();
 

@@ -1,4 +1,6 @@
-import { expect, field, headersAsText, isPlain, makeWebhook, message, open, seeTitle, signIn, submit, test } from './fixtures.js';
+import {
+  edit, expect, field, headersAsText, isPlain, makeWebhook, message, open, save, seeTitle, signIn, submit, test,
+} from './fixtures.js';
 
 test('a wrong webhook is explained field by field and nothing typed is lost', async ({ page, hook }) => {
   await signIn(page, hook);
@@ -59,16 +61,14 @@ test('moving a webhook to another target demands its secret again', async ({ pag
   await field(page, 'URL').fill('http://127.0.0.1:9/a');
   await field(page, 'Authorization Type').selectOption('Bearer');
   await field(page, 'Authorization Token').fill('canary-4f7a');
-  await submit(page);
-  await seeTitle(page, 'Webhook: sealed');
+  await save(page, 'Webhook: sealed');
   expect(await page.content()).not.toContain('canary-4f7a');
   await open(page, hook, '/webhooks/1/edit');
   expect(await page.content()).not.toContain('canary-4f7a');
   await expect(field(page, 'Authorization Token')).toHaveValue('');
 
   await field(page, 'URL').fill('http://127.0.0.1:9/b');
-  await submit(page);
-  await seeTitle(page, 'Webhook: sealed');
+  await save(page, 'Webhook: sealed');
   await open(page, hook, '/webhooks/1/edit');
   await expect(field(page, 'URL')).toHaveValue('http://127.0.0.1:9/b');
   await field(page, 'URL').fill('http://127.0.0.1:10/b');
@@ -81,10 +81,9 @@ test('a form that was saved can be saved again', async ({ page, hook }) => {
   await signIn(page, hook);
   await makeWebhook(page, hook, 'first');
   for (const name of ['second', 'third']) {
-    await page.getByRole('link', { name: 'Edit' }).click();
+    await edit(page);
     await field(page, 'Name').fill(name);
-    await submit(page);
-    await seeTitle(page, `Webhook: ${name}`);
+    await save(page, `Webhook: ${name}`);
   }
 });
 

@@ -157,7 +157,7 @@ impl Store {
     #[expect(clippy::disallowed_methods, reason = "the one home of commits")]
     pub async fn commit(&self, txn: DatabaseTransaction) -> Result<()> {
         let done = txn.commit().await.map_err(Error::from);
-        self.last_commit.note(&done);
+        self.last_commit.note_failure(&done);
         done
     }
 

@@ -52,10 +52,7 @@ static atomic_bool is_matching[FILES];
 
 /* Everything here goes to the kernel by `syscall`, so that nothing of this file is entered twice. */
 
-static int exists(const char *path)
-{
-    return syscall(SYS_faccessat, AT_FDCWD, path, F_OK) == 0;
-}
+static int exists(const char *path) { return syscall(SYS_faccessat, AT_FDCWD, path, F_OK) == 0; }
 
 static int append_to(const char *path)
 {
@@ -76,11 +73,8 @@ __attribute__((constructor)) static void read_environment(void)
     trace_fd = append_to(getenv("FAULTY_IO_TRACE"));
 }
 
-static const char *last_part(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
+/* SQLite names its files by their whole path. */
+static const char *last_part(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }
 
 /* Counts a call, and decides its fate: the error it fails with, or 0. Needs the lock. */
 static int judge(const char *call, const char *name, int is_sync)
@@ -159,14 +153,14 @@ static long on_socket(const struct iovec *parts, size_t count, long number, int 
         || memcmp(parts[0].iov_base, accepted, strlen(accepted)))
         return syscall(number, fd, second, third, fourth, fifth, sixth);
     for (size_t part = 0; part < count; part++) {
-        size_t room = sizeof start - used, size = parts[part].iov_len < room ? parts[part].iov_len : room;
+        size_t room = sizeof start - 1 - used, size = parts[part].iov_len < room ? parts[part].iov_len : room;
         memcpy(start + used, parts[part].iov_base, size);
         used += size;
     }
-    const char *found = memmem(start, used, id, strlen(id));
-    found = found && found + strlen(id) + 36 <= start + used ? found + strlen(id) : NULL;
+    start[used] = 0;
+    const char *found = strstr(start, id);
     pthread_mutex_lock(&lock);
-    syscall(SYS_write, trace_fd, line, snprintf(line, sizeof line, "202 %.36s\n", found ? found : "-"));
+    syscall(SYS_write, trace_fd, line, snprintf(line, sizeof line, "202 %.36s\n", found ? found + strlen(id) : "-"));
     long result = syscall(number, fd, second, third, fourth, fifth, sixth);
     int error = errno;
     pthread_mutex_unlock(&lock);
@@ -226,18 +220,14 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t at)
 }
 
 int fsync(int fd) { return (int)on_file("fsync", SYS_fsync, fd, 0, 0, 0); }
-
 int fdatasync(int fd) { return (int)on_file("fdatasync", SYS_fdatasync, fd, 0, 0, 0); }
-
 int ftruncate(int fd, off_t size) { return (int)on_file("ftruncate", SYS_ftruncate, fd, size, 0, 0); }
 
-int fallocate(int fd, int mode, off_t at, off_t size)
-{
-    return (int)on_file("fallocate", SYS_fallocate, fd, mode, at, size);
-}
-
 /* Answers the error itself. */
-int posix_fallocate(int fd, off_t at, off_t size) { return fallocate(fd, 0, at, size) ? errno : 0; }
+int posix_fallocate(int fd, off_t at, off_t size)
+{
+    return on_file("fallocate", SYS_fallocate, fd, 0, at, size) ? errno : 0;
+}
 
 ssize_t writev(int fd, const struct iovec *parts, int count)
 {
@@ -261,5 +251,4 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 int open64(const char *path, int flags, ...) __attribute__((alias("open")));
 ssize_t pwrite64(int fd, const void *data, size_t size, off_t at) __attribute__((alias("pwrite")));
 int ftruncate64(int fd, off_t size) __attribute__((alias("ftruncate")));
-int fallocate64(int fd, int mode, off_t at, off_t size) __attribute__((alias("fallocate")));
 int posix_fallocate64(int fd, off_t at, off_t size) __attribute__((alias("posix_fallocate")));

@@ -1,7 +1,7 @@
 //! Whether the database takes commits: what the readiness probe is answered with.
 //!
 //! A database that reads may yet refuse to write: a full disk, a failing one, a standby. So the probe goes by commits:
-//! the last one that was made, or else one of its own. It must not write more often than once a second.
+//! the last one that failed, or else one of its own. It must not write more often than once a second.
 
 use super::{Error, Result, Store, setting};
 use sea_orm::DbErr;
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The setting that a probe writes.
 const PROBE: &str = "readiness_probe";
 
-/// How the last commit of this process went, and when.
+/// How the last commit went that says something about the database, and when: a probe, or a failure.
 #[derive(Debug, Default)]
 pub(super) struct LastCommit {
     known: Mutex<Option<(Instant, Result<()>)>>,
@@ -24,11 +24,16 @@ pub(super) struct LastCommit {
 }
 
 impl LastCommit {
-    /// Notes how a commit went. A broken rule is the commit's own fault and says nothing about the database.
-    pub(super) fn note(&self, done: &Result<()>) {
-        if matches!(done, Ok(()) | Err(Error::Unavailable(_))) {
-            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), done.clone()));
+    /// Notes that a commit failed. A broken rule is the commit's own fault and says nothing about the database; nor does a
+    /// success, since a transaction that has changed nothing writes nothing.
+    pub(super) fn note_failure(&self, done: &Result<()>) {
+        if matches!(done, Err(Error::Unavailable(_))) {
+            self.note(done);
         }
+    }
+
+    fn note(&self, done: &Result<()>) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), done.clone()));
     }
 
     fn fresh(&self) -> Option<Result<()>> {
@@ -54,9 +59,7 @@ impl Store {
             Ok(done) => done,
             Err(_) => Err(Error::Unavailable(DbErr::Custom("no commit within five seconds".to_owned()))),
         };
-        if done.is_err() {
-            self.last_commit.note(&done);
-        }
+        self.last_commit.note(&done);
         done
     }
 

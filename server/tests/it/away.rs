@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio_util::sync::CancellationToken;
 
 /// So many deliveries in flight through one webhook each.
 async fn in_flight(server: &TestServer, gate: &Gate, count: usize) -> String {
@@ -116,8 +117,9 @@ async fn a_postgres_that_goes_away_loses_nothing_and_repeats_nothing() {
 struct Relay {
     socket: String,
     hangs_up: Arc<AtomicBool>,
-    /// From the moment it has hung up.
+    /// From the moment it hangs up: no connection that there is goes on, and none is made.
     stays_closed: Arc<AtomicBool>,
+    all: CancellationToken,
 }
 
 impl Relay {
@@ -128,13 +130,16 @@ impl Relay {
         let socket = format!("{}/.s.PGSQL.5432", percent_encoding::percent_decode_str(directory).decode_utf8_lossy());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
-        let relay = Self { socket, hangs_up: Arc::default(), stays_closed: Arc::default() };
+        let relay =
+            Self { socket, hangs_up: Arc::default(), stays_closed: Arc::default(), all: CancellationToken::new() };
         let of_clients = relay.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let is_closed = of_clients.stays_closed.load(Ordering::SeqCst) && of_clients.has_hung_up();
                 if !is_closed {
-                    tokio::spawn(of_clients.clone().pass_on(client));
+                    let relay = Self { all: CancellationToken::new(), ..of_clients.clone() };
+                    let relay = if of_clients.all.is_cancelled() { relay } else { of_clients.clone() };
+                    tokio::spawn(relay.pass_on(client));
                 }
             }
         });
@@ -157,9 +162,14 @@ impl Relay {
                     let is_commit = said.windows(6).any(|word| word == b"COMMIT");
                     if said.is_empty() || (is_commit && self.hangs_up.swap(false, Ordering::SeqCst)) {
                         // Until it is committed.
-                        return server.read(&mut from_server).await.map(drop);
+                        server.read(&mut from_server).await?;
+                        if self.stays_closed.load(Ordering::SeqCst) {
+                            self.all.cancel();
+                        }
+                        return Ok(());
                     }
                 }
+                () = self.all.cancelled() => return Ok(()),
                 read = server.read(&mut from_server) => match read? {
                     0 => return Ok(()),
                     count => client.write_all(&from_server[..count]).await?,

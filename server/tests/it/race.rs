@@ -241,8 +241,10 @@ async fn nothing_is_told_of_a_webhook_that_was_deleted_since() {
     for id in [webhook, other] {
         internal::insert(store.write(), &failing(id), Timestamp(0)).await.expect("left");
     }
-    eventually("both are taken in", async || internal::list_waiting(store.read(), 9, &mut BTreeSet::new()).await.expect("read").is_empty())
-        .await;
+    eventually("both are taken in", async || {
+        internal::list_waiting(store.read(), 9, &mut BTreeSet::new()).await.expect("read").is_empty()
+    })
+    .await;
     let occurrences = entity::occurrence::Entity::find().all(store.read()).await.expect("read");
     let about: Vec<_> = occurrences.iter().map(|one| one.about_webhook).collect();
     assert_eq!(about, [Some(other.0)]);

@@ -211,7 +211,8 @@ async fn the_settings_of_a_session_are_ours_whatever_the_database_sets() {
         ("default_transaction_read_only", "off"),
         ("default_transaction_isolation", "read committed"),
     ] {
-        let row = store.read().query_one_raw(Statement::from_string(DbBackend::Postgres, format!("SHOW {setting}"))).await;
+        let row =
+            store.read().query_one_raw(Statement::from_string(DbBackend::Postgres, format!("SHOW {setting}"))).await;
         let value: String = row.expect("asked").expect("a row").try_get("", setting).expect("text");
         assert_eq!(value, expected, "{setting}");
     }

@@ -11,7 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 async fn post(url: &str, key: &str) {
-    let post = client().post(format!("{url}/api/v1/events")).bearer_auth(key).header("content-type", "application/json");
+    let post =
+        client().post(format!("{url}/api/v1/events")).bearer_auth(key).header("content-type", "application/json");
     let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
     assert_eq!(answer.expect("an answer").status(), 202);
 }

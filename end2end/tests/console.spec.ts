@@ -263,3 +263,57 @@ test('the dashboard follows what happens', async ({ page, hook }) => {
   await failures.getByRole('link', { name: 'Bad, Tell bad' }).click();
   await expect(page.getByRole('region', { name: 'Answer as text' })).toContainText('410');
 });
+
+/** Holds the page that the first word of the stream makes the browser fetch, until released. */
+async function hold(page: Page) {
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  await page.route('**/api/pages/load', async (route) => { await held; await route.continue(); });
+  return release;
+}
+async function arrive(page: Page, release: () => void) {
+  const answer = page.waitForResponse('**/api/pages/load');
+  release();
+  await (await answer).finished();
+  // What the browser half does with it, it does before the next frames.
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))));
+}
+
+test('an opened filter stays open when a page arrives that was asked for before', async ({ page, hook }) => {
+  await page.setViewportSize({ width: 360, height: 800 });
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Chat');
+  const release = await hold(page);
+  const asked = page.waitForRequest('**/api/pages/load');
+  await open(page, hook, '/webhooks');
+  await asked;
+  await page.locator('.c-filter-button').click();
+  await expect(page.getByLabel('Filter by name')).toBeVisible();
+  await arrive(page, release);
+  await expect(page.getByLabel('Filter by name')).toBeVisible();
+});
+
+test('a checked row stays checked when a page arrives that was asked for before', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Chat');
+  const release = await hold(page);
+  const asked = page.waitForRequest('**/api/pages/load');
+  await open(page, hook, '/webhooks');
+  await asked;
+  await page.getByLabel('Select Chat').check();
+  await arrive(page, release);
+  await expect(page.getByLabel('Select Chat')).toBeChecked();
+});
+
+test('a question stays open when a page arrives that was asked for before', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Chat');
+  const release = await hold(page);
+  const asked = page.waitForRequest('**/api/pages/load');
+  await open(page, hook, '/webhooks/1');
+  await asked;
+  await page.getByRole('button', { name: 'Delete…' }).click();
+  await expect(page.getByRole('dialog')).toBeVisible();
+  await arrive(page, release);
+  await expect(page.getByRole('dialog')).toBeVisible();
+});

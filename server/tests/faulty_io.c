@@ -40,8 +40,7 @@
 
 static const char *match, *arm_file, *sync_file, *mark;
 static int count_fd = -1, trace_fd = -1;
-static long fail_from, fail_many = 1;
-static int fail_errno = EIO;
+static long fail_from, fail_many = 1, fail_errno = EIO;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* Under the lock: how many calls were counted, and the last part of each matching file's path. */
@@ -86,7 +85,7 @@ static int judge(const char *call, const char *name, int is_sync)
         if (count_fd >= 0)
             syscall(SYS_write, count_fd, line, snprintf(line, sizeof line, "%ld %s %s\n", counted, call, name));
         if (fail_from && counted >= fail_from && counted < fail_from + fail_many)
-            error = fail_errno;
+            error = (int)fail_errno;
     }
     return is_sync && sync_file && exists(sync_file) ? EIO : error;
 }
@@ -100,6 +99,7 @@ static void trace(const char *call, const char *name, int is_ok, const char *dat
     const char *at = data, *end = data + size;
     while (mark && data && (at = memmem(at, end - at, mark, strlen(mark)))) {
         const char *from = at;
+        at += strlen(mark);
         while (at < end && (isalnum((unsigned char)*at) || *at == '-'))
             at++;
         if (used + (at - from) + 2 > sizeof line)
@@ -112,10 +112,7 @@ static void trace(const char *call, const char *name, int is_ok, const char *dat
     syscall(SYS_write, trace_fd, line, used);
 }
 
-/*
- * Makes a call on a file, or fails it. With a trace the lock is held meanwhile, so that the lines are in the order in
- * which things happened.
- */
+/* Makes a call on a file, or fails it. With a trace the lock is held meanwhile: its lines are in the order of the calls. */
 static long on_file(const char *call, long number, int fd, long second, long third, long fourth)
 {
     int is_sync = number == SYS_fsync || number == SYS_fdatasync;
@@ -172,7 +169,7 @@ int open(const char *path, int flags, ...)
 {
     va_list rest;
     va_start(rest, flags);
-    int mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, int) : 0;
+    int mode = flags & O_CREAT ? va_arg(rest, int) : 0;
     va_end(rest);
     int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
     if (fd >= 0 && fd < FILES && match && strstr(path, match)) {
@@ -224,10 +221,7 @@ int fdatasync(int fd) { return (int)on_file("fdatasync", SYS_fdatasync, fd, 0, 0
 int ftruncate(int fd, off_t size) { return (int)on_file("ftruncate", SYS_ftruncate, fd, size, 0, 0); }
 
 /* Answers the error itself. */
-int posix_fallocate(int fd, off_t at, off_t size)
-{
-    return on_file("fallocate", SYS_fallocate, fd, 0, at, size) ? errno : 0;
-}
+int posix_fallocate(int fd, off_t at, off_t size) { return on_file("fallocate", SYS_fallocate, fd, 0, at, size) ? errno : 0; }
 
 ssize_t writev(int fd, const struct iovec *parts, int count)
 {

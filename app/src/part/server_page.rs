@@ -37,12 +37,12 @@ pub(crate) fn provide() {
 }
 
 impl Fetched {
-    /// Fetches a page and puts it in place.
-    fn fetch(self, address: String) {
+    /// Fetches a page and puts it in place, if it is still `wanted` when it has come.
+    fn fetch(self, address: String, wanted: fn() -> bool) {
         spawn_local(async move {
             let result = load_page(address.clone()).await;
             // Somebody may have gone on meanwhile.
-            if self.shown.get_untracked() != address || !self.is_open.get_untracked() {
+            if self.shown.get_untracked() != address || !self.is_open.get_untracked() || !wanted() {
                 return;
             }
             match result {
@@ -96,7 +96,7 @@ pub(crate) fn ServerPage() -> impl IntoView {
             // The one that came with the document is there already.
             let is_there = before.is_empty() && place.first_element_child().is_some();
             if before != address && !is_there {
-                fetched.fetch(address);
+                fetched.fetch(address, || true);
             }
         });
         Effect::new(move || {

@@ -162,7 +162,7 @@ impl Relay {
                     let is_commit = said.windows(6).any(|word| word == b"COMMIT");
                     if said.is_empty() || (is_commit && self.hangs_up.swap(false, Ordering::SeqCst)) {
                         // Until it is committed.
-                        server.read(&mut from_server).await?;
+                        let _ = server.read(&mut from_server).await?;
                         if self.stays_closed.load(Ordering::SeqCst) {
                             self.all.cancel();
                         }

@@ -49,17 +49,17 @@ fn fill(file: &Path) {
     }
 }
 
-async fn post(server: &Process, key: &str, object: &str) -> (u16, String) {
+async fn post(client: &reqwest::Client, server: &Process, key: &str, object: &str) -> (u16, String) {
     let body = json!({"type": "vms", "event": "poweron", "object": {"id": object}}).to_string();
-    let post = client().post(format!("{}/api/v1/events", server.url)).bearer_auth(key);
+    let post = client.post(format!("{}/api/v1/events", server.url)).bearer_auth(key);
     let answer = post.header("content-type", "application/json").body(body).send().await.expect("the server lives");
     let status = answer.status().as_u16();
     let body: Value = serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON");
     (status, body["occurrences"][0]["id"].as_str().unwrap_or_default().to_owned())
 }
 
-async fn ready(server: &Process) -> u16 {
-    client().get(format!("{}/health/ready", server.url)).send().await.expect("the server lives").status().as_u16()
+async fn ready(client: &reqwest::Client, server: &Process) -> u16 {
+    client.get(format!("{}/health/ready", server.url)).send().await.expect("the server lives").status().as_u16()
 }
 
 async fn inside(disk: &Path) {
@@ -69,39 +69,39 @@ async fn inside(disk: &Path) {
     let key = prepare(&test, &gate.url, "60").await;
     // Only the server has it open, as in life.
     test.store.clone().close().await;
-    let first = serve(&test);
-    let (status, id) = post(&first, &key, "before").await;
+    let (client, first) = (client(), serve(&test));
+    let (status, id) = post(&client, &first, &key, "before").await;
     assert_eq!(status, 202);
     let mut accepted = vec![(id, "before".to_owned())];
-    assert_eq!(ready(&first).await, 200);
+    assert_eq!(ready(&client, &first).await, 200);
     eventually("it is in flight", async || gate.waiting() == 1).await;
     let ballast = disk.join("ballast");
     fill(&ballast);
     for number in 0..5 {
-        assert_eq!(post(&first, &key, &format!("while-{number}")).await.0, 503);
-        assert_eq!(ready(&first).await, 503);
+        assert_eq!(post(&client, &first, &key, &format!("while-{number}")).await.0, 503);
+        assert_eq!(ready(&client, &first).await, 503);
     }
     // Longer than a commit speaks for the database: nor is it ready by the word of those that wrote nothing.
     for _ in 0..60 {
-        assert_eq!(ready(&first).await, 503);
+        assert_eq!(ready(&client, &first).await, 503);
         pause().await;
     }
     // The receiver has acted, and that cannot be recorded yet.
     gate.answer(1000);
     eventually("it is answered", async || gate.waiting() == 0).await;
-    assert_eq!(post(&first, &key, "while").await.0, 503);
+    assert_eq!(post(&client, &first, &key, "while").await.0, 503);
     std::fs::remove_file(ballast).expect("freed");
-    eventually("it is ready by itself", async || ready(&first).await == 200).await;
+    eventually("it is ready by itself", async || ready(&client, &first).await == 200).await;
     for number in 0..10 {
         let object = format!("after-{number}");
-        let (status, id) = post(&first, &key, &object).await;
+        let (status, id) = post(&client, &first, &key, &object).await;
         assert_eq!(status, 202, "{object}");
         accepted.push((id, object));
     }
     eventually("all have arrived", async || gate.bodies().len() >= accepted.len()).await;
     first.stop();
     let second = serve(&test);
-    let (status, id) = post(&second, &key, "last").await;
+    let (status, id) = post(&client, &second, &key, "last").await;
     assert_eq!(status, 202);
     accepted.push((id, "last".to_owned()));
     eventually("the last has arrived", async || gate.bodies().iter().any(|body| body.contains("last"))).await;

@@ -35,27 +35,32 @@ pub(super) fn listen(fetched: Fetched) {
 }
 
 fn changed(fetched: Fetched) {
-    let Ok(Some(place)) = document().query_selector(".l-server[data-live]") else { return };
-    if !fetched.is_open.get_untracked() {
-        return;
+    if fetched.is_open.get_untracked() && may_move() {
+        // Asked again when it has come: somebody may have begun meanwhile.
+        fetched.fetch(fetched.shown.get_untracked(), may_move);
     }
-    // Under the pointer or the focus nothing moves.
+}
+
+/// Whether the page may be replaced: it follows, and nobody is at work on it. Else a sign says that something has changed.
+fn may_move() -> bool {
+    let Ok(Some(place)) = document().query_selector(".l-server[data-live]") else { return false };
+    // Under the pointer or the focus nothing moves, and what is open stays open.
     let is_busy = [
         ":hover tbody tr:hover",
         "input:checked[form=selection]",
         "input:focus, select:focus, textarea:focus",
         "tbody a:focus",
+        ".c-show-filters:checked, details[open]",
     ]
     .iter()
     .any(|selector| place.query_selector(selector).is_ok_and(|found| found.is_some()));
     // A question may be open in the menu too.
     let is_asked = document().query_selector("[popover]:popover-open").is_ok_and(|found| found.is_some());
-    if is_busy || is_asked {
-        if let Ok(Some(sign)) = place.query_selector("[data-live]") {
-            sign.set_text_content(Some("Changed"));
-        }
-        return;
+    if !is_busy && !is_asked {
+        return true;
     }
-    let address = fetched.shown.get_untracked();
-    fetched.fetch(address);
+    if let Ok(Some(sign)) = place.query_selector("[data-live]") {
+        sign.set_text_content(Some("Changed"));
+    }
+    false
 }

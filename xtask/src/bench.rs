@@ -4,13 +4,13 @@
 //! machine's loopback, is bounded in count, and ends by itself.
 
 use crate::dist;
-use crate::shell::{command, output, say};
+use crate::server::{Chain, Program, Running, millis_of_day, prepare, read_response, request};
+use crate::shell::say;
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How often is measured: the median counts, since a shared machine is not the same from second to second.
@@ -29,21 +29,6 @@ const LATENCY_CEILING: i64 = 100;
 /// The longest one measurement may take.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// A program that is ended with this value.
-struct Running {
-    child: Child,
-    /// Where it listens.
-    address: String,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// Measures this binary, or else one built now; prints, and fails below the floor.
 pub(crate) fn run(binary: Option<&Path>) -> Result<()> {
     let binary = match binary {
@@ -52,16 +37,18 @@ pub(crate) fn run(binary: Option<&Path>) -> Result<()> {
     };
     let folder = tempfile::Builder::new().prefix("hookwright-bench-").tempdir()?;
     let record = folder.path().join("inbox.jsonl");
-    let inbox =
-        start(command(&binary).args(["inbox", "--listen", "127.0.0.1:0", "--record"]).arg(&record), "inbox on ")?;
-    let data = folder.path().join("data");
+    let program = Program::new(&binary, &folder.path().join("data"));
+    let inbox = program.inbox(&record)?;
     let began = Instant::now();
-    let mut serve = command(&binary);
-    serve.args(["serve", "--listen", "http://127.0.0.1:0", "--egress-allow", "127.0.0.0/8", "--data-dir"]).arg(&data);
-    let server = start(serve.env("HOOKWRIGHT_LOG", "warn"), "Hookwright is at ")?;
+    let server = program.serve("http://127.0.0.1:0", |_| ())?;
     let startup = began.elapsed();
-    let idle_kib = memory_kib(server.child.id())?;
-    let key = prepare(&binary, &data, &server, &inbox)?;
+    let idle_kib = memory_kib(server.id())?;
+    let url = |path: &str| format!("http://{}/{path}", inbox.address);
+    let chains = [
+        Chain { name: "bench", event: "poweron", url: url("hello"), fields: "" },
+        Chain { name: "hanging", event: "poweroff", url: url("delay/600000"), fields: "&timeout=3&retries=0" },
+    ];
+    let key = prepare(&program, &server, "ingest", &chains)?;
 
     let body = "{\"vm\": \"web-01\", \"at\": 1760629087, \"t\": null}";
     let event = "{\"type\": \"vms\", \"event\": \"poweron\", \"object\": {\"id\": \"vm-101\", \"name\": \"web-01\"}}";
@@ -69,12 +56,12 @@ pub(crate) fn run(binary: Option<&Path>) -> Result<()> {
     let mut rounds = Vec::new();
     for round in 1..=ROUNDS {
         say(&format!("round {round}: a bare client, then deliveries through one webhook with synchronous=FULL"));
-        let post = || post_all(&inbox.address, "POST /hello HTTP/1.1", "", body, BARE, 200);
+        let post = || post_all(&inbox.address, "POST /hello", "", body, BARE, 200);
         let bare = rate(&record, BARE, post)?;
-        let cpu = cpu_seconds(server.child.id())?;
-        let post = || post_all(&server.address, "POST /api/v1/events HTTP/1.1", &header, event, COUNT, 202);
+        let cpu = cpu_seconds(server.id())?;
+        let post = || post_all(&server.address, "POST /api/v1/events", &header, event, COUNT, 202);
         let deliveries = rate(&record, COUNT, post)?;
-        rounds.push((deliveries / bare * 1000.0, bare, deliveries, cpu_seconds(server.child.id())? - cpu));
+        rounds.push((deliveries / bare * 1000.0, bare, deliveries, cpu_seconds(server.id())? - cpu));
         println!("{deliveries:>9.0}  beside {bare:.0}");
     }
     rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -97,101 +84,22 @@ pub(crate) fn run(binary: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-/// Starts a program and waits for the line that says where it listens.
-fn start(command: &mut Command, says: &str) -> Result<Running> {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let (out, err) = (child.stdout.take().context("no output")?, child.stderr.take().context("no output")?);
-    let (sender, lines) = std::sync::mpsc::channel();
-    for stream in [Box::new(out) as Box<dyn Read + Send>, Box::new(err)] {
-        let sender = sender.clone();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                // Nobody listens any more once the address is known.
-                let _ = sender.send(line);
-            }
-        });
-    }
-    loop {
-        let line = lines.recv_timeout(Duration::from_secs(30)).context("it did not say where it listens")?;
-        if let Some((_, url)) = line.split_once(says) {
-            let address = url.trim().trim_start_matches("http://").to_owned();
-            return Ok(Running { child, address });
-        }
-    }
-}
-
-/// Signs in as the setup link's administrator and makes a webhook, a task and an event, as a browser without WASM does.
-fn prepare(binary: &Path, data: &Path, server: &Running, inbox: &Running) -> Result<String> {
-    let add = |words: &[&str]| output(command(binary).args(words).arg("--data-dir").arg(data));
-    let key = add(&["key", "add", "bench", "--scope", "ingest"])?;
-    let mut user = command(binary);
-    user.args(["user", "add", "bench", "--role", "admin", "--password-stdin", "--data-dir"]).arg(data);
-    let mut child = user.stdin(Stdio::piped()).spawn()?;
-    child.stdin.take().context("no input")?.write_all(b"correct horse battery\n")?;
-    child.wait()?;
-    let cookie = form(server, "/sign-in", "", "name=bench&password=correct+horse+battery")?;
-    let cookie = cookie
-        .lines()
-        .find_map(|line| line.strip_prefix("set-cookie: "))
-        .and_then(|line| line.split(';').next())
-        .context("cannot sign in")?
-        .to_owned();
-    let url = format!("http%3A%2F%2F{}%2Fhello", inbox.address.replace(':', "%3A"));
-    let hanging = url.replace("hello", "delay%2F600000");
-    // {"vm": "${NAME}", "at": ${TIMESTAMP}, "t": ${data.t}}
-    let message =
-        "%7B%22vm%22%3A+%22%24%7BNAME%7D%22%2C+%22at%22%3A+%24%7BTIMESTAMP%7D%2C+%22t%22%3A+%24%7Bdata.t%7D%7D";
-    for (path, fields) in [
-        ("/webhooks/new", format!("name=bench&url={url}")),
-        ("/webhooks/new", format!("name=hanging&url={hanging}&timeout=3&retries=0")),
-        ("/tasks/new", format!("name=bench&webhook=1&enabled=true&message={message}")),
-        ("/tasks/new", format!("name=hanging&webhook=2&enabled=true&message={message}")),
-        ("/events/new", "event=vms.poweron&object=any&task=1&enabled=true".to_owned()),
-        ("/events/new", "event=vms.poweroff&object=any&task=2&enabled=true".to_owned()),
-    ] {
-        let answer = form(server, path, &cookie, &fields)?;
-        if !answer.starts_with("HTTP/1.1 303") {
-            bail!("cannot prepare {path}: {}", answer.lines().next().unwrap_or_default());
-        }
-    }
-    Ok(key)
-}
-
-/// Posts a form; answers the head of the answer.
-fn form(server: &Running, path: &str, cookie: &str, fields: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(&server.address)?;
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nHost: {}\r\nCookie: {cookie}\r\nConnection: close\r\n\
-         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{fields}",
-        server.address,
-        fields.len()
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
-}
-
 /// Keeps one webhook hanging with a backlog, and posts to the other one, one at a time.
 fn latency_beside_a_hanging_webhook(server: &Running, key: &str, record: &Path) -> Result<i64> {
     const POSTS: usize = 300;
     let mut stream = BufReader::new(TcpStream::connect(&server.address)?);
     stream.get_ref().set_nodelay(true)?;
+    let header = format!("Authorization: Bearer {key}\r\n");
     let mut post = |event: &str, id: &str| -> Result<()> {
         let body = format!(
             "{{\"type\": \"vms\", \"event\": \"{event}\", \"object\": {{\"id\": \"{id}\"}}, \"data\": {{\"t\": {}}}}}",
             now_ms()
         );
-        write!(
-            stream.get_mut(),
-            "POST /api/v1/events HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {key}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            server.address,
-            body.len()
-        )?;
-        match read_answer(&mut stream)? {
-            202 => Ok(()),
-            status => bail!("answered {status}"),
+        let post = request("POST /api/v1/events", &server.address, &header, &body);
+        stream.get_mut().write_all(post.as_bytes())?;
+        match read_response(&mut stream)? {
+            (202, _) => Ok(()),
+            (status, _) => bail!("answered {status}"),
         }
     };
     for _ in 0..100 {
@@ -218,12 +126,8 @@ fn wait_of_probe(line: &str) -> Option<i64> {
     if body["vm"] != "probe" {
         return None;
     }
-    // `…T11:38:07.123Z`: the day never changes within one measurement.
-    let clock = received["time"].as_str()?.split_once('T')?.1.trim_end_matches('Z');
-    let parts: Vec<f64> = clock.split(':').filter_map(|part| part.parse().ok()).collect();
-    let [hours, minutes, seconds] = parts.as_slice() else { return None };
-    #[expect(clippy::cast_possible_truncation, reason = "milliseconds of a day")]
-    let arrived = ((hours * 3600.0 + minutes * 60.0 + seconds) * 1000.0).round() as i64;
+    // The day never changes within one measurement.
+    let arrived = millis_of_day(received["time"].as_str()?)?;
     Some(arrived - body["t"].as_i64()? % 86_400_000)
 }
 
@@ -257,16 +161,13 @@ fn rate(record: &Path, count: usize, work: impl FnOnce() -> Result<()>) -> Resul
 
 /// Posts `count` requests over [`SENDERS`] kept connections.
 fn post_all(address: &str, start: &str, header: &str, body: &str, count: usize, expected: u16) -> Result<()> {
-    let request = format!(
-        "{start}\r\nHost: {address}\r\n{header}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let request = request(start, address, header, body);
     let send = || -> Result<()> {
         let mut stream = BufReader::new(TcpStream::connect(address)?);
         stream.get_ref().set_nodelay(true)?;
         for _ in 0..count / SENDERS {
             stream.get_mut().write_all(request.as_bytes())?;
-            let status = read_answer(&mut stream)?;
+            let (status, _) = read_response(&mut stream)?;
             if status != expected {
                 bail!("answered {status}");
             }
@@ -280,25 +181,6 @@ fn post_all(address: &str, start: &str, header: &str, body: &str, count: usize, 
             Err(_) => bail!("a sender panicked"),
         })
     })
-}
-
-fn read_answer(stream: &mut BufReader<TcpStream>) -> Result<u16> {
-    let mut line = String::new();
-    stream.read_line(&mut line)?;
-    let status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).context("no status line")?;
-    let mut length = 0;
-    loop {
-        line.clear();
-        stream.read_line(&mut line)?;
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse()?;
-        }
-    }
-    stream.read_exact(&mut vec![0; length])?;
-    Ok(status)
 }
 
 /// User and system time of a process (proc(5), fields 14 and 15 of `stat`, in ticks of 10 ms).

@@ -7,10 +7,13 @@
 #![expect(clippy::cast_precision_loss, reason = "measurements are printed with two digits")]
 
 mod bench;
+mod chaos;
 mod dist;
+mod fill;
 mod layers;
 mod postgres;
 mod run;
+mod server;
 mod shell;
 mod site;
 mod test;
@@ -26,6 +29,10 @@ cargo xtask test [STEP…]            every check and test; installs what is mis
 cargo xtask screenshots             a picture of every page: target/screenshots
 cargo xtask dist                    one self-contained release binary: target/dist/hookwright
 cargo xtask bench [BINARY]          deliveries per second beside a bare client; of a binary there is, or a new one
+cargo xtask chaos [--short] [--binary PATH] [--rounds N] [--seed N] [SCENARIO…]
+                                    what is lost, repeated and stalled while disk, database, node or program fails
+cargo xtask fill N [--database-url URL] …
+                                    fill ./data, or a PostgreSQL database, with N made-up deliveries; --help says more
 cargo xtask site                    build the browser half only
 cargo xtask layers                  check who imports whom
 ";
@@ -50,6 +57,8 @@ fn run() -> Result<()> {
         "dist" => dist::run().map(drop),
         "screenshots" => test::screenshots(),
         "bench" => bench::run(rest.first().map(Path::new)),
+        "chaos" => chaos::run(&rest),
+        "fill" => fill::run(&rest),
         "site" => site::build().map(drop),
         "layers" => layers::check(),
         "" | "help" | "--help" => {

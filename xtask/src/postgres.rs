@@ -1,5 +1,6 @@
 //! A PostgreSQL of its own for the tests: data and socket in a temporary directory, no port, gone afterwards.
 
+use crate::server::signal;
 use crate::shell::{answers, command, finish, output, say};
 use crate::tool;
 use anyhow::{Context, Result, bail};
@@ -26,6 +27,15 @@ fn as_user(program: &Path) -> Command {
     }
 }
 
+/// Starts the server on the data in this folder. Commits are as durable as PostgreSQL makes them by default.
+fn launch(programs: &Path, folder: &Path) -> Result<Child> {
+    let mut start = as_user(&programs.join("postgres"));
+    start.current_dir(folder).arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
+    start.args(["-c", "listen_addresses=", "-c", "max_connections=400", "-c", "shared_buffers=64MB"]);
+    let log = std::fs::File::options().create(true).append(true).open(folder.join("log"))?;
+    start.stdout(Stdio::null()).stderr(log).spawn().context("cannot start PostgreSQL")
+}
+
 impl Postgres {
     /// Makes a cluster and starts it.
     pub(crate) fn start() -> Result<Self> {
@@ -42,19 +52,45 @@ impl Postgres {
                 .args(["-U", "postgres", "-A", "trust", "-D"])
                 .arg(&data),
         )?;
-        let mut start = as_user(&programs.join("postgres"));
-        start.current_dir(folder.path()).arg("-D").arg(&data).arg("-k").arg(folder.path());
-        start.args(["-c", "listen_addresses=", "-c", "max_connections=400", "-c", "shared_buffers=64MB"]);
-        let log = std::fs::File::create(folder.path().join("log"))?;
-        let server = start.stdout(Stdio::null()).stderr(log).spawn().context("cannot start PostgreSQL")?;
+        let server = launch(&programs, folder.path())?;
         let started = Self { server, programs, folder };
+        started.wait()?;
+        Ok(started)
+    }
+
+    fn wait(&self) -> Result<()> {
         for _ in 0..200 {
-            if answers(started.programs.join("pg_isready"), &["-q", "-h", &started.socket()]) {
-                return Ok(started);
+            if answers(self.programs.join("pg_isready"), &["-q", "-h", &self.socket()]) {
+                return Ok(());
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        bail!("PostgreSQL did not start: {}", std::fs::read_to_string(started.folder.path().join("log"))?)
+        bail!("PostgreSQL did not start: {}", std::fs::read_to_string(self.folder.path().join("log"))?)
+    }
+
+    /// Ends one session as a fault of PostgreSQL's own would: PostgreSQL then ends all, recovers, and goes on by itself.
+    pub(crate) fn kill_session(&self) -> Result<()> {
+        let sql = "SELECT pid FROM pg_stat_activity \
+                   WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1";
+        let mut ask = as_user(&self.programs.join("psql"));
+        let id =
+            output(ask.current_dir(self.folder.path()).args(["-U", "postgres", "-h", &self.socket(), "-Atc", sql]))?;
+        signal(id.parse().context("PostgreSQL has no session")?, "KILL")
+    }
+
+    /// Ends all of PostgreSQL without a checkpoint, as a power cut does. What was committed is in its log, and there.
+    pub(crate) fn stop_at_once(&mut self) {
+        // Failing to stop it leaves a process for the machine to end.
+        let data = self.folder.path().join("data");
+        let mut stop = as_user(&self.programs.join("pg_ctl"));
+        let _ = stop.current_dir(self.folder.path()).args(["stop", "-m", "immediate", "-D"]).arg(data).output();
+        let _ = self.server.wait();
+    }
+
+    /// Starts it again on the same data.
+    pub(crate) fn start_again(&mut self) -> Result<()> {
+        self.server = launch(&self.programs, self.folder.path())?;
+        self.wait()
     }
 
     fn socket(&self) -> String {
@@ -69,10 +105,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // "Immediate": nobody needs this data again. Failing to stop it leaves a process for the machine to end.
-        let data = self.folder.path().join("data");
-        let mut stop = as_user(&self.programs.join("pg_ctl"));
-        let _ = stop.current_dir(self.folder.path()).args(["stop", "-m", "immediate", "-D"]).arg(data).output();
-        let _ = self.server.wait();
+        // Nobody needs this data again.
+        self.stop_at_once();
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::postgres::Postgres;
 use crate::shell::{answers, cargo, command, finish, root, say};
-use crate::{layers, site, tool};
+use crate::{chaos, layers, site, tool};
 use anyhow::{Result, bail};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
@@ -17,6 +18,7 @@ const STEPS: &[Step] = &[
     ("site", || site::build().map(drop)),
     ("clippy", clippy),
     ("rust", rust),
+    ("chaos", chaos),
     ("browser", browser),
 ];
 
@@ -73,6 +75,10 @@ fn rust() -> Result<()> {
     finish(tests.args(packages).env("HOOKWRIGHT_TEST_POSTGRES", postgres.url()))
 }
 
+fn chaos() -> Result<()> {
+    chaos::run(&["--short".to_owned(), "--binary".to_owned(), debug_binary()?.display().to_string()])
+}
+
 fn browser() -> Result<()> {
     finish(&mut playwright()?)
 }
@@ -92,13 +98,15 @@ pub(crate) fn screenshots() -> Result<()> {
 fn playwright() -> Result<Command> {
     let chromium = tool::chromium()?;
     tool::npm_packages()?;
-    finish(&mut cargo(&["build", "--package", "server", "--bin", "hookwright"]))?;
+    let binary = debug_binary()?;
     let folder = root().join("end2end");
     let mut playwright = command(folder.join("node_modules/.bin/playwright"));
-    playwright
-        .arg("test")
-        .current_dir(&folder)
-        .env("HOOKWRIGHT_BIN", root().join("target/debug/hookwright"))
-        .env("HOOKWRIGHT_CHROMIUM", chromium);
+    playwright.arg("test").current_dir(&folder).env("HOOKWRIGHT_BIN", binary).env("HOOKWRIGHT_CHROMIUM", chromium);
     Ok(playwright)
+}
+
+/// The server built now, as it is tested.
+fn debug_binary() -> Result<PathBuf> {
+    finish(&mut cargo(&["build", "--package", "server", "--bin", "hookwright"]))?;
+    Ok(root().join("target/debug/hookwright"))
 }

@@ -69,7 +69,7 @@ fn done_words(word: &str) -> Option<(&'static str, &'static str, &'static str)> 
 pub(super) fn Problem(error: AppError) -> impl IntoView {
     let links = (!error.links.is_empty()).then(|| {
         let links = error.links.into_iter().map(|link| view! { <li><a href=link.href>{link.label}</a></li> });
-        view! { <ul class="c-inline">{links.collect_view()}</ul> }
+        view! { <ul class="c-inline" role="list">{links.collect_view()}</ul> }
     });
     let (class, icon) = match error.code {
         Code::Partial => ("c-note c-note--warn", "warn"),

@@ -161,7 +161,8 @@ impl Selection {
         };
         for (row, error) in self.refused.iter().take(TOLD) {
             let why = error.message.trim_end_matches("Nothing was deleted.").trim_end();
-            message += &format!(" {}: {why}", row.label);
+            // What is in use is named by the refusal itself.
+            message += &if error.links.is_empty() { format!(" {}: {why}", row.label) } else { format!(" {why}") };
         }
         if self.refused.len() > TOLD {
             message += &format!(" And {} more.", self.refused.len() - TOLD);

@@ -150,7 +150,7 @@ async fn assert_all_stored(server: Process, test: &TestStore, accepted: &BTreeMa
 const EVENTS: usize = 6;
 const SERVERS: usize = 4;
 /// How many of the calls are failed: a server each.
-const CALLS: usize = 36;
+const CALLS: usize = 24;
 
 /// A database whose log is as long as it gets before SQLite itself empties it: the first events do that, so that the calls
 /// of a checkpoint and of the log's new beginning are among those that fail.

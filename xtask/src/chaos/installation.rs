@@ -1,0 +1,226 @@
+//! The installation of one scenario: a database, the nodes on it, and a receiver. Nothing of it outlives the value.
+
+use super::random::Random;
+use super::scenario::Scenario;
+use crate::postgres::Postgres;
+use crate::server::{Chain, Program, Running, prepare};
+use crate::shell::{command, finish};
+use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::ffi::OsString;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A stopping server may take so long.
+const STOP_MAX: Duration = Duration::from_secs(8);
+/// How many attempts of the one webhook may be unrecorded at once (ARCHITECTURE.md).
+const UNRECORDED_MAX: usize = 8;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Database {
+    Sqlite,
+    Postgres,
+}
+
+impl Database {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
+}
+
+/// Fields are dropped in this order, so that a database outlives its nodes.
+pub(crate) struct Installation {
+    nodes: Vec<Node>,
+    _inbox: Running,
+    pub(crate) postgres: Option<Postgres>,
+    program: Program,
+    pub(crate) record: PathBuf,
+    /// How often attempts in flight were cut off.
+    cuts: usize,
+    /// When a node was last killed: on PostgreSQL its leases outlive it.
+    pub(crate) last_kill: Option<Instant>,
+    /// The lines of servers that have ended.
+    printed: Vec<String>,
+    /// Whether the data is on a file system of its own.
+    is_mounted: bool,
+    folder: TempDir,
+}
+
+struct Node {
+    listen: String,
+    running: Option<Running>,
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        self.nodes.clear();
+        if self.is_mounted {
+            // Failing to, the mount goes with its namespace, and an empty folder stays.
+            let _ = finish(command("umount").arg(self.folder.path().join("data")));
+        }
+    }
+}
+
+/// Variables of a server beyond those that name its database.
+pub(crate) type Variables = Vec<(&'static str, OsString)>;
+
+impl Installation {
+    /// Makes the database and starts the nodes on it, with a webhook to the receiver and one that hangs. Also returns a
+    /// key to post with.
+    pub(crate) fn start(
+        binary: &Path,
+        database: Database,
+        scenario: &Scenario,
+        random: &mut Random,
+    ) -> Result<(Self, String)> {
+        let folder = tempfile::Builder::new().prefix("hookwright-chaos-").tempdir()?;
+        let record = folder.path().join("inbox.jsonl");
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data)?;
+        let variables = scenario.setup.map(|setup| setup(folder.path())).transpose()?.unwrap_or_default();
+        let mut program = Program::new(binary, &data);
+        let postgres = match database {
+            Database::Sqlite => None,
+            Database::Postgres => Some(Postgres::start()?),
+        };
+        if let Some(postgres) = &postgres {
+            let key: Vec<u8> = (0..4).flat_map(|_| random.next().to_le_bytes()).collect();
+            program = program.with("HOOKWRIGHT_DATABASE_URL", postgres.url());
+            program = program.with("HOOKWRIGHT_KEY", STANDARD.encode(key));
+        }
+        let inbox = program.inbox(&record)?;
+        let url = |path: &str| format!("http://{}/{path}", inbox.address);
+        let chains = [
+            Chain { name: "chaos", event: "poweron", url: url("hello"), fields: "&timeout=3" },
+            Chain { name: "hanging", event: "poweroff", url: url("delay/600000"), fields: "&timeout=60&retries=0" },
+        ];
+        let mut installation = Self {
+            nodes: Vec::new(),
+            _inbox: inbox,
+            postgres,
+            program,
+            record,
+            cuts: 0,
+            last_kill: None,
+            printed: Vec::new(),
+            is_mounted: scenario.mounts,
+            folder,
+        };
+        for number in 0..scenario.nodes {
+            let listen = format!("http://127.0.0.1:{}", free_port(random)?);
+            installation.nodes.push(Node { listen, running: None });
+            installation.start_node(number, &variables)?;
+        }
+        let first = installation.node(0)?;
+        let key = prepare(&installation.program, first, "ingest,read", &chains)?;
+        Ok((installation, key))
+    }
+
+    /// Starts a node that does not run, at its port of before.
+    pub(crate) fn start_node(&mut self, number: usize, variables: &Variables) -> Result<()> {
+        let change = |serve: &mut std::process::Command| {
+            serve.envs(variables.iter().map(|(name, value)| (name, value)));
+        };
+        let running = self.program.serve(&self.nodes[number].listen, change);
+        self.nodes[number].running = Some(running.context("the server did not come back")?);
+        Ok(())
+    }
+
+    fn node(&self, number: usize) -> Result<&Running> {
+        self.nodes[number].running.as_ref().context("this node does not run")
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| node.listen.trim_start_matches("http://").to_owned()).collect()
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Counts that attempts in flight were cut off: up to eight may come again.
+    pub(crate) fn note_cut(&mut self) {
+        self.cuts += 1;
+    }
+
+    /// Counts that a node was killed.
+    pub(crate) fn note_kill(&mut self) {
+        self.note_cut();
+        self.last_kill = Some(Instant::now());
+    }
+
+    /// How many repeats may be.
+    pub(crate) fn repeats_max(&self) -> usize {
+        self.cuts * UNRECORDED_MAX
+    }
+
+    /// Ends a node as a power cut does.
+    pub(crate) fn kill(&mut self, number: usize) -> Result<()> {
+        let mut running = self.nodes[number].running.take().context("this node does not run")?;
+        if running.wait(Duration::ZERO)?.is_some() {
+            self.printed.extend(running.printed());
+            bail!("the server had ended by itself");
+        }
+        running.signal("KILL")?;
+        running.wait(Duration::from_secs(5))?;
+        self.printed.extend(running.printed());
+        self.note_kill();
+        Ok(())
+    }
+
+    /// Stops a node as a service manager does. Returns how long that took.
+    pub(crate) fn stop(&mut self, number: usize) -> Result<Duration> {
+        let mut running = self.nodes[number].running.take().context("this node does not run")?;
+        let began = Instant::now();
+        running.signal("TERM").context("the server had ended by itself")?;
+        let ended = running.wait(STOP_MAX)?;
+        let took = began.elapsed();
+        self.printed.extend(running.printed());
+        match ended {
+            Some(status) if status.success() => Ok(took),
+            Some(status) => bail!("stopped by SIGTERM, the server ended with {status}"),
+            None => bail!("the server did not stop within {} s of SIGTERM", STOP_MAX.as_secs()),
+        }
+    }
+
+    /// Waits for a node to end by itself. Returns whether it did; then attempts were cut off.
+    pub(crate) fn wait_for_end(&mut self, number: usize, bound: Duration) -> Result<bool> {
+        let mut running = self.nodes[number].running.take().context("this node does not run")?;
+        if running.wait(bound)?.is_none() {
+            self.nodes[number].running = Some(running);
+            return Ok(false);
+        }
+        self.printed.extend(running.printed());
+        self.note_kill();
+        Ok(true)
+    }
+
+    pub(crate) fn signal(&self, number: usize, name: &str) -> Result<()> {
+        self.node(number)?.signal(name)
+    }
+
+    /// The last few lines of the servers, which tell more of a fault.
+    pub(crate) fn last_lines(&mut self) -> Vec<String> {
+        for running in self.nodes.iter().filter_map(|node| node.running.as_ref()) {
+            self.printed.extend(running.printed());
+        }
+        self.printed.split_off(self.printed.len().saturating_sub(8))
+    }
+}
+
+/// A port that nobody has, below those that the system gives to clients: a server that is away for a moment gets it back.
+fn free_port(random: &mut Random) -> Result<u16> {
+    for _ in 0..100 {
+        let port = u16::try_from(random.between(20_000, 32_000))?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("there is no free port on 127.0.0.1 from 20000 to 32000")
+}

@@ -1,0 +1,120 @@
+//! One scenario from its start to its row of the table.
+
+use super::Plan;
+use super::installation::{Database, Installation};
+use super::load::Load;
+use super::random::Random;
+use super::receipts::Receipts;
+use super::scenario::{Scenario, Scene};
+use anyhow::Result;
+use std::time::{Duration, Instant};
+
+/// How long nothing may arrive while acknowledged events have not, and how long all of them may take.
+const STALL_MAX: Duration = Duration::from_secs(30);
+const ARRIVE_MAX: Duration = Duration::from_mins(5);
+/// A lease of the webhook, 3 s and 10 s, and a moment for the sweep. By then the deliveries of a killed node are sent again.
+const LEASES_LAST: Duration = Duration::from_millis(14_500);
+/// How long nothing arrives before no more is expected.
+const QUIET: Duration = Duration::from_millis(700);
+/// A server with nothing under way stops within this time.
+const IDLE_STOP_MAX: Duration = Duration::from_secs(1);
+
+/// A row of the table, its faults, and notes.
+pub(crate) type Row = (Vec<String>, Vec<String>, Vec<String>);
+
+/// Runs a scenario, waits until everything acknowledged has arrived, and counts.
+pub(crate) fn measure(plan: &Plan, scenario: &Scenario, database: Database) -> Row {
+    count(plan, scenario, database).unwrap_or_else(|error| failed(scenario, database, &error))
+}
+
+/// The row of a scenario that could not be counted.
+pub(crate) fn failed(scenario: &Scenario, database: Database, error: &anyhow::Error) -> Row {
+    let cells = [scenario.name, database.name()].into_iter().chain(["?"; 6]).map(str::to_owned).collect();
+    (cells, vec![format!("{error:#}")], Vec::new())
+}
+
+fn count(plan: &Plan, scenario: &Scenario, database: Database) -> Result<Row> {
+    let name = scenario.name.bytes().chain(database.name().bytes());
+    let seed = name.fold(plan.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+    let mut random = Random::new(seed);
+    let (mut installation, key) = Installation::start(&plan.binary, database, scenario, &mut random)?;
+    let load = Load::new(installation.addresses(), &key);
+    let mut scene = Scene {
+        binary: &plan.binary,
+        database,
+        installation: &mut installation,
+        load: &load,
+        random,
+        plan,
+        notes: Vec::new(),
+        gone: None,
+    };
+    let done = load.during(|| (scenario.run)(&mut scene));
+    let (mut notes, gone) = (scene.notes, scene.gone);
+    let mut faults: Vec<_> = done.err().map(|error| format!("{error:#}")).into_iter().collect();
+    let mut receipts = Receipts::open(&installation.record)?;
+    let stall_max = if faults.is_empty() { STALL_MAX } else { LEASES_LAST };
+    let missing = wait_for_receipts(&mut receipts, &load, &installation, stall_max)?;
+    let gone = gone.map_or_else(|| load.count_gone(), Ok).unwrap_or_else(|error| {
+        faults.push(format!("{error:#}"));
+        0
+    });
+    if faults.is_empty() && !scenario.hangs {
+        let mut took = Duration::ZERO;
+        for number in 0..scenario.nodes {
+            took = took.max(installation.stop(number)?);
+        }
+        notes.push(format!("stopped {} ms after SIGTERM, idle", took.as_millis()));
+        if took > IDLE_STOP_MAX {
+            faults.push(format!("a server with nothing under way took {} ms to stop", took.as_millis()));
+        }
+    }
+    let tally = load.tally();
+    let (repeated, doubled, most) = (receipts.repeated(), receipts.doubled(), installation.repeats_max());
+    let mut check = |is_fault: bool, text: String| faults.extend(is_fault.then_some(text));
+    check(missing > 0, format!("{missing} acknowledged events never arrived"));
+    check(gone > 0, format!("{gone} acknowledged occurrences are not in the database"));
+    check(repeated > most, format!("{repeated} repeats, where {most} may be"));
+    check(doubled > 0, format!("{doubled} events posted again with the same id were taken in twice"));
+    check(tally.idle > 0, format!("{} acknowledged events did not start their one task", tally.idle));
+    for (status, count) in &tally.refused {
+        // 503 alone tells a sender to try again.
+        check(*status != 503, format!("{count} responses {status}"));
+    }
+    let unavailable = tally.refused.get(&503).copied().unwrap_or_default();
+    notes.push(format!(
+        "{unavailable} responses 503, {} connections broken, {} events abandoned",
+        tally.broken, tally.abandoned
+    ));
+    if !faults.is_empty() {
+        notes.extend(installation.last_lines());
+    }
+    let numbers = [tally.acknowledged.len(), missing.max(gone), repeated, most].map(|number| number.to_string());
+    let stalls = [tally.stall.as_millis().to_string(), receipts.stall.to_string()];
+    let names = [scenario.name.to_owned(), database.name().to_owned()];
+    Ok((names.into_iter().chain(numbers).chain(stalls).collect(), faults, notes))
+}
+
+/// Waits until everything acknowledged has arrived, and the repeats too. Returns how many events have not arrived.
+fn wait_for_receipts(
+    receipts: &mut Receipts,
+    load: &Load,
+    installation: &Installation,
+    stall_max: Duration,
+) -> Result<usize> {
+    let (began, mut last) = (Instant::now(), Instant::now());
+    loop {
+        if receipts.read()? > 0 {
+            last = Instant::now();
+        }
+        let tally = load.tally();
+        let missing = tally.acknowledged.iter().filter(|(object, _)| !receipts.has(object)).count();
+        drop(tally);
+        let has_leases = installation.last_kill.is_some_and(|kill| kill.elapsed() < LEASES_LAST);
+        let is_over = missing == 0 && last.elapsed() > QUIET && !(installation.postgres.is_some() && has_leases);
+        if is_over || last.elapsed() > stall_max || began.elapsed() > ARRIVE_MAX {
+            return Ok(missing);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

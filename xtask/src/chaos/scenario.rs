@@ -1,0 +1,272 @@
+//! The scenarios: how an installation is made to fail under load.
+
+use super::Plan;
+use super::installation::{Database, Installation, Variables};
+use super::load::Load;
+use super::random::Random;
+use super::receipts::Receipts;
+use crate::server::Program;
+use crate::shell::{command, finish, root};
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// A server acknowledges again within this time once nothing fails any more.
+const BACK_MAX: Duration = Duration::from_secs(20);
+/// How long a scenario waits until a named point is passed. On PostgreSQL a killed node's leases, 13 s, come first.
+const POINT_MAX: Duration = Duration::from_secs(20);
+/// How many rows one step of retention removes.
+const RETENTION_STEP: usize = 500;
+/// The file whose existence tells the shim to fail syncs.
+const SYNC_SWITCH: &str = "syncs-fail";
+
+type Setup = fn(&Path) -> Result<Variables>;
+
+/// A scenario by its name.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) databases: &'static [Database],
+    pub(crate) nodes: usize,
+    /// Whether it mounts a file system: then it runs in a mount namespace of its own.
+    pub(crate) mounts: bool,
+    /// Whether a webhook is left hanging.
+    pub(crate) hangs: bool,
+    /// Prepares the folder of the installation, which has the folder `data`. Returns variables for the server.
+    pub(crate) setup: Option<Setup>,
+    pub(crate) run: fn(&mut Scene<'_>) -> Result<()>,
+}
+
+/// Everything that a scenario works with.
+pub(crate) struct Scene<'a> {
+    pub(crate) binary: &'a Path,
+    pub(crate) database: Database,
+    pub(crate) installation: &'a mut Installation,
+    pub(crate) load: &'a Load,
+    pub(crate) random: Random,
+    pub(crate) plan: &'a Plan,
+    pub(crate) notes: Vec<String>,
+    /// How many acknowledged occurrences were gone, where that was to be counted before the end.
+    pub(crate) gone: Option<usize>,
+}
+
+const BOTH: &[Database] = &[Database::Postgres, Database::Sqlite];
+
+const PLAIN: Scenario =
+    Scenario { name: "", databases: BOTH, nodes: 1, mounts: false, hangs: false, setup: None, run: kill };
+const SQLITE: &[Database] = &[Database::Sqlite];
+const POSTGRES: &[Database] = &[Database::Postgres];
+
+/// The longest first: in the short form they run side by side.
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario { name: "kill", run: kill, ..PLAIN },
+    Scenario { name: "sigterm", hangs: true, run: sigterm, ..PLAIN },
+    Scenario { name: "postgres-killed", databases: POSTGRES, run: postgres_killed, ..PLAIN },
+    Scenario { name: "disk-full", databases: SQLITE, mounts: true, setup: Some(small_disk), run: disk_full, ..PLAIN },
+    Scenario { name: "failing-syncs", databases: SQLITE, setup: Some(faulty_io), run: failing_syncs, ..PLAIN },
+    Scenario { name: "fail-points", run: fail_points, ..PLAIN },
+    Scenario { name: "freeze", databases: POSTGRES, nodes: 2, run: freeze, ..PLAIN },
+];
+
+/// SIGKILL at random moments, each time started again on the same data and port.
+fn kill(scene: &mut Scene<'_>) -> Result<()> {
+    let mut receipts = Receipts::open(&scene.installation.record)?;
+    for _ in 0..scene.plan.kills {
+        receipts.read()?;
+        let began = Instant::now();
+        while scene.plan.waits_for_receipts && receipts.read()? == 0 && began.elapsed() < POINT_MAX {
+            sleep(Duration::from_millis(20));
+        }
+        sleep(scene.random.millis(300, scene.plan.between_kills));
+        scene.installation.kill(0)?;
+        scene.installation.start_node(0, &Vec::new())?;
+        scene.load.wait_for_acknowledgement(BACK_MAX)?;
+    }
+    sleep(Duration::from_millis(500));
+    Ok(())
+}
+
+/// SIGTERM, idle at first, then under load with a webhook that hangs.
+fn sigterm(scene: &mut Scene<'_>) -> Result<()> {
+    sleep(Duration::from_secs(1));
+    for number in 0..4 {
+        scene.load.post("poweroff", &format!("hanging-{number}"));
+    }
+    sleep(Duration::from_secs(1));
+    let took = scene.installation.stop(0)?;
+    // The attempts that hang are begun again after the restart.
+    scene.installation.note_cut();
+    scene.notes.push(format!("stopped {} ms after SIGTERM, under load beside a hanging webhook", took.as_millis()));
+    scene.installation.start_node(0, &Vec::new())?;
+    scene.load.wait_for_acknowledgement(BACK_MAX)?;
+    sleep(Duration::from_millis(500));
+    Ok(())
+}
+
+/// A session of PostgreSQL killed, then all of it, away for two seconds.
+fn postgres_killed(scene: &mut Scene<'_>) -> Result<()> {
+    sleep(Duration::from_secs(1));
+    let (installation, load) = (&mut *scene.installation, scene.load);
+    let postgres = installation.postgres.as_mut().context("this scenario needs PostgreSQL")?;
+    postgres.kill_session()?;
+    load.wait_for_acknowledgement(BACK_MAX)?;
+    sleep(Duration::from_secs(1));
+    postgres.stop_at_once();
+    sleep(Duration::from_secs(2));
+    postgres.start_again()?;
+    installation.note_cut();
+    installation.note_cut();
+    load.wait_for_acknowledgement(BACK_MAX)?;
+    sleep(Duration::from_millis(500));
+    Ok(())
+}
+
+fn small_disk(folder: &Path) -> Result<Variables> {
+    finish(command("mount").args(["-t", "tmpfs", "-o", "size=64m", "chaos"]).arg(folder.join("data")))?;
+    Ok(Vec::new())
+}
+
+/// A full disk, freed after three seconds; then a restart.
+fn disk_full(scene: &mut Scene<'_>) -> Result<()> {
+    sleep(Duration::from_secs(1));
+    let filler = scene.installation.folder().join("data/filler");
+    let mut file = File::create(&filler)?;
+    // Ever smaller pieces, until not one byte fits.
+    for size in [1 << 20, 4096, 1] {
+        while file.write_all(&vec![0; size]).is_ok() {}
+    }
+    let before = scene.load.tally().acknowledged.len();
+    sleep(Duration::from_secs(3));
+    let during = scene.load.tally().acknowledged.len() - before;
+    // A file that is open keeps its blocks.
+    drop(file);
+    fs::remove_file(&filler)?;
+    scene.load.wait_for_acknowledgement(BACK_MAX)?;
+    sleep(Duration::from_millis(500));
+    scene.notes.push(format!("{during} acknowledged while the disk was full"));
+    restart(scene, &Vec::new())
+}
+
+/// Builds the shim that makes syncs of the database fail.
+fn faulty_io(folder: &Path) -> Result<Variables> {
+    let (source, shim) = (root().join("server/tests/faulty_io.c"), folder.join("faulty_io.so"));
+    finish(command("cc").args(["-shared", "-fPIC", "-O2", "-o"]).arg(&shim).arg(source).arg("-ldl"))?;
+    Ok(vec![
+        ("LD_PRELOAD", shim.into()),
+        ("FAULTY_IO_MATCH", "hookwright.db".into()),
+        ("FAULTY_IO_SYNC", folder.join(SYNC_SWITCH).into()),
+    ])
+}
+
+/// Three seconds in which no sync succeeds, each by itself; then a restart on syncs that do.
+fn failing_syncs(scene: &mut Scene<'_>) -> Result<()> {
+    let switch = scene.installation.folder().join(SYNC_SWITCH);
+    let mut during = 0;
+    for _ in 0..3 {
+        sleep(Duration::from_secs(1));
+        File::create(&switch)?;
+        // The 202 of a commit that was synced just before may still be on its way.
+        sleep(Duration::from_millis(100));
+        let before = scene.load.tally().acknowledged.len();
+        sleep(Duration::from_secs(1));
+        during += scene.load.tally().acknowledged.len() - before;
+        fs::remove_file(&switch)?;
+        scene.load.wait_for_acknowledgement(BACK_MAX)?;
+    }
+    sleep(Duration::from_millis(500));
+    if during > 0 {
+        bail!("{during} events were acknowledged while no sync succeeded");
+    }
+    restart(scene, &Vec::new())
+}
+
+fn restart(scene: &mut Scene<'_>, variables: &Variables) -> Result<()> {
+    scene.installation.stop(0)?;
+    scene.installation.start_node(0, variables)?;
+    scene.load.wait_for_acknowledgement(BACK_MAX)
+}
+
+/// The server kills itself at each named point once.
+fn fail_points(scene: &mut Scene<'_>) -> Result<()> {
+    /// The points that are passed under load, and at most how often until then.
+    const POINTS: &[(&str, u64)] = &[
+        ("intake.before-commit", 60),
+        ("intake.after-commit", 60),
+        ("settle.before-commit", 60),
+        ("settle.after-commit", 60),
+        ("send.before", 200),
+        ("send.after", 200),
+        ("sweep.before-commit", 3),
+    ];
+    sleep(Duration::from_secs(1));
+    scene.installation.kill(0)?;
+    for (point, most) in POINTS {
+        let pass = scene.random.between(1, most + 1);
+        die_at(scene, point, pass, Vec::new())?;
+    }
+    scene.installation.start_node(0, &Vec::new())?;
+    scene.load.wait_for_acknowledgement(BACK_MAX)?;
+    die_in_retention(scene)?;
+    sleep(Duration::from_millis(500));
+    if scene.database == Database::Sqlite {
+        die_while_writing_the_key(scene)?;
+    }
+    Ok(())
+}
+
+/// A kill between two steps of retention, with so little kept that there are two.
+fn die_in_retention(scene: &mut Scene<'_>) -> Result<()> {
+    let (began, mut receipts) = (Instant::now(), Receipts::open(&scene.installation.record)?);
+    let mut arrived = 0;
+    while arrived < RETENTION_STEP + 100 && began.elapsed() < POINT_MAX {
+        arrived += receipts.read()?;
+        sleep(Duration::from_millis(50));
+    }
+    // Retention takes the occurrences with their deliveries: afterwards they cannot be counted.
+    scene.gone = Some(scene.load.count_gone()?);
+    scene.installation.stop(0)?;
+    die_at(scene, "retention.between-steps", 1, vec![("HOOKWRIGHT_KEEP_PER_WEBHOOK", "1".into())])?;
+    scene.installation.start_node(0, &Vec::new())?;
+    scene.load.wait_for_acknowledgement(BACK_MAX)
+}
+
+/// Starts the server, which is down, with one fault, and waits until it has happened.
+fn die_at(scene: &mut Scene<'_>, point: &str, pass: u64, mut variables: Variables) -> Result<()> {
+    variables.push(("HOOKWRIGHT_FAULT", format!("{point}=kill@{pass}").into()));
+    let began = Instant::now();
+    // Retention sweeps as soon as the server starts: maybe before it says where it listens.
+    if scene.installation.start_node(0, &variables).is_err() && began.elapsed() < POINT_MAX {
+        scene.installation.note_kill();
+        return Ok(());
+    }
+    if !scene.installation.wait_for_end(0, POINT_MAX)? {
+        scene.notes.push(format!("{point} was not reached"));
+        scene.installation.kill(0)?;
+    }
+    Ok(())
+}
+
+/// A first start that is killed while it writes the master key, then one that has to work.
+fn die_while_writing_the_key(scene: &Scene<'_>) -> Result<()> {
+    let program = Program::new(scene.binary, &scene.installation.folder().join("new"));
+    let listen = "http://127.0.0.1:0";
+    if program.serve(listen, |serve| _ = serve.env("HOOKWRIGHT_FAULT", "key.before-rename=kill@1")).is_ok() {
+        bail!("key.before-rename was not reached at a first start");
+    }
+    program.serve(listen, |_| ()).map(drop).context("after a kill while the key was written the server cannot start")
+}
+
+/// One of two nodes frozen for longer than its leases last.
+fn freeze(scene: &mut Scene<'_>) -> Result<()> {
+    sleep(Duration::from_secs(1));
+    scene.installation.signal(1, "STOP")?;
+    scene.load.wait_for_acknowledgement(BACK_MAX)?;
+    sleep(Duration::from_secs(15));
+    scene.installation.signal(1, "CONT")?;
+    scene.installation.note_cut();
+    scene.load.wait_for_acknowledgement(BACK_MAX)?;
+    sleep(Duration::from_secs(1));
+    Ok(())
+}

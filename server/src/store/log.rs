@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How often is looked.
 const EVERY: Duration = Duration::from_secs(1);
+/// How long the writer is waited for; then the next look tries again.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// A log of this size in bytes is emptied if nobody reads from it right now.
 const LONG: u64 = 16 << 20;
 /// From this size on, new readers wait until it is empty.
@@ -64,7 +66,10 @@ fn unavailable(error: sqlx::Error) -> Error {
 
 /// Moves the log into the database and empties it; gives up soon where somebody reads an older state from it.
 pub(super) async fn truncate(writer: &DatabaseConnection) -> std::result::Result<(), sqlx::Error> {
-    let mut connection = writer.get_sqlite_connection_pool().acquire().await?;
+    // The holder of the writer may wait for a reader, and this may hold all of them: not for long.
+    let acquired = tokio::time::timeout(PATIENCE, writer.get_sqlite_connection_pool().acquire()).await;
+    let Ok(connection) = acquired else { return Ok(()) };
+    let mut connection = connection?;
     connection.execute("PRAGMA busy_timeout = 15").await?;
     let done = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await;
     // As `connect` has set it.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 const SENDERS: usize = 8;
 /// A sender's pause between two events.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(40);
 /// The most events of one sender, whatever happens.
 const EVENTS_MAX: usize = 10_000;
 /// A sender's pause before it posts the same event again, and for how long it does.

@@ -275,7 +275,7 @@ async function arrive(page: Page, release: () => void) {
   const answer = page.waitForResponse('**/api/pages/load');
   release();
   await (await answer).finished();
-  // What the browser half does with it, it does before the next frames.
+  // The browser half puts the page in place before the next frames.
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))));
 }
 

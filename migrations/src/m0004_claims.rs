@@ -16,7 +16,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let mut column = int("claims").not_null().default(0).take();
         manager.alter_table(Table::alter().table(Alias::new("delivery")).add_column(&mut column).to_owned()).await?;
-        // What was tried before this step was claimed as often.
+        // Each attempt before this step was a claim.
         manager
             .get_connection()
             .execute_unprepared("UPDATE delivery SET claims = attempts WHERE settled_at IS NULL")

@@ -1,4 +1,4 @@
-//! What people configure: few rows, made by the store.
+//! The configuration: few rows, made by the store.
 
 use super::{
     Category, Cycle, DAY, DAYS, Event, EventFilters, EventId, EventScope, Filling, HELD_KIND, Ids, KINDS,

@@ -6,7 +6,8 @@
 //! * The group is refused: it is split until the culprit stands alone. That one ends as `internal`, without what the
 //!   receiver said if that is what is refused.
 //!
-//! What is refused even then keeps its lease until it runs out; the claims without a record bound how often it is sent.
+//! A delivery whose every record is refused keeps its lease until it runs out. The count of claims without a record bounds
+//! how often it is sent.
 
 use super::turn::{Claiming, LEASE_MARGIN, POLL, Turned};
 use super::{Dispatcher, Ended, chain, settle};
@@ -25,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 /// How often a group is tried that somebody else's change stands in the way of, or that is to be recorded while the
 /// server stops.
 const TRIES: u32 = 5;
-/// What a record says instead of what could not be stored.
+/// Stands in a record for a response that could not be stored.
 const REFUSED: &str = "What came of this attempt could not be stored.";
 
 type Begun = Result<DatabaseTransaction, store::Error>;

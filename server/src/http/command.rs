@@ -3,10 +3,12 @@
 //! Each authorises, calls one use case, and answers 303 to where the result is seen; a refusal renders the page it came
 //! from, with what was typed and what stands in the way.
 
+mod selection;
+
 use super::{Http, page};
 use crate::service::demo;
 use app::backend::Backend;
-use app::error::{AppError, Code, Link};
+use app::error::{AppError, Code};
 use app::session::Viewer;
 use app::view::{Held, ReleaseChoice, TestAnswer};
 use axum::extract::rejection::FormRejection;
@@ -20,6 +22,7 @@ use model::catalog::{EventKindDraft, TypeDraft};
 use model::id::{CategoryId, EventId, ObjectId, TagId, TaskId, WebhookId};
 use model::object::ObjectDraft;
 use model::tag::{CategoryDraft, TagDraft};
+use selection::Selection;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
@@ -120,63 +123,6 @@ async fn run(
         Err(error) => Err(error),
     };
     command.answer(done).await
-}
-
-/// What came of a command on the checked rows: done for one after the other, each in a step of its own, so that a refusal
-/// of one stops no other and a long selection keeps nobody waiting.
-#[derive(Default)]
-struct Selection {
-    done: usize,
-    refused: Vec<(Link, AppError)>,
-    /// The database went away: the rest was not tried.
-    is_cut: bool,
-}
-
-impl Selection {
-    /// Notes what came of one row. Answers whether the next is worth a try.
-    fn note(&mut self, label: String, href: String, done: Result<(), AppError>) -> bool {
-        match done {
-            Ok(()) => self.done += 1,
-            Err(error) => {
-                self.is_cut = error.code == Code::Unavailable;
-                self.refused.push((Link { label, href }, error));
-            }
-        }
-        !self.is_cut
-    }
-
-    /// Where the result is; or for which rows nothing was done, and why.
-    fn finish(mut self, path: &str) -> Result<String, AppError> {
-        /// So many refusals are told in words.
-        const TOLD: usize = 5;
-        match (self.done, self.refused.len()) {
-            (_, 0) => return Ok(path.to_owned()),
-            (0, 1) if !self.is_cut => return Err(self.refused.remove(0).1),
-            _ => {}
-        }
-        let code = if self.done > 0 { Code::Partial } else { self.refused[0].1.code };
-        let mut message = match self.done {
-            0 => "Nothing was done.".to_owned(),
-            done => format!("Done for {done}, and not for {}.", self.refused.len()),
-        };
-        for (row, error) in self.refused.iter().take(TOLD) {
-            let why = error.message.trim_end_matches("Nothing was deleted.").trim_end();
-            // What is in use is named by the refusal itself.
-            message += &if error.links.is_empty() { format!(" {}: {why}", row.label) } else { format!(" {why}") };
-        }
-        if self.refused.len() > TOLD {
-            message += &format!(" And {} more.", self.refused.len() - TOLD);
-        }
-        if self.is_cut {
-            message += " The rest was not tried.";
-        }
-        let links = self.refused.into_iter().flat_map(
-            |(row, error)| {
-                if error.links.is_empty() { vec![row] } else { error.links }
-            },
-        );
-        Err(AppError { links: links.collect(), ..AppError::new(code, message) })
-    }
 }
 
 fn parse_id<Id: FromStr>(text: &str, what: &str) -> Result<Id, AppError> {

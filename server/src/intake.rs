@@ -20,6 +20,7 @@ use model::access::Scope;
 use model::field_error::FieldErrors;
 use model::id::WebhookId;
 use model::occurrence::{Batch, Occurrence};
+use sea_orm::DbErr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,6 +171,8 @@ impl Intake {
         let uuids = batch.occurrences.iter().map(|_| new_uuid(now)).collect();
         let job = Job { reporter, batch, uuids, answer };
         self.jobs.send(job).await.map_err(|_| Error::Stopped)?;
-        answered.await.map_err(|_| Error::Stopped)?
+        // The worker had it and failed: nobody can tell how far it came.
+        let lost = || store::Error::Unavailable(DbErr::Custom("the intake has failed".to_owned()));
+        answered.await.map_err(|_| Error::Unknown(lost()))?
     }
 }

@@ -77,7 +77,7 @@ impl From<DbErr> for Error {
             return Self::Other(error);
         };
         let Some(database) = inner.as_database_error() else {
-            return Self::Unavailable(error);
+            return if is_lost(inner) { Self::Unavailable(error) } else { Self::Other(error) };
         };
         if database.is_unique_violation() {
             // SQLite names the columns ("UNIQUE constraint failed: webhook.name"), PostgreSQL the constraint.
@@ -95,6 +95,13 @@ impl From<DbErr> for Error {
         };
         if is_away { Self::Unavailable(error) } else { Self::Other(error) }
     }
+}
+
+/// Whether the connection was lost or could not be had. A value that cannot be decoded stays what it is however often it is
+/// read.
+fn is_lost(error: &sqlx::Error) -> bool {
+    use sqlx::Error::{BeginFailed, Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+    matches!(error, Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed | BeginFailed)
 }
 
 /// Serialization failure, deadlock, read-only standby or database, a lock or a statement that took too long or was

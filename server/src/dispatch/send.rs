@@ -94,7 +94,9 @@ pub async fn send(
     let deadline = start + webhook.timeout;
     let timeout_words = || format!("No answer within {} s.", webhook.timeout.as_secs());
     let exchange = tokio::time::timeout_at(deadline, exchange(clients, webhook, secrets, outgoing, started_at));
+    // A response that is there counts, also if it came together with the cut.
     let (answered, connect) = tokio::select! {
+        biased;
         timed = timing::timed(exchange) => timed,
         () = cut.cancelled() => return Err(NotSent::Stopped),
     };

@@ -76,22 +76,32 @@ impl Committer {
     /// Commits a group, in a transaction that has begun already or in one of its own.
     pub(super) async fn commit(&mut self, group: &[Job], mut begun: Option<DatabaseTransaction>) -> Commit {
         let mut tried = 0;
+        let mut unsure: Option<Done> = None;
         loop {
             tried += 1;
             let error = match Box::pin(self.try_once(group, begun.take())).await {
                 Ok(done) => return self.finish(done),
                 Err(Failed(error, None)) => error,
-                Err(Failed(error, Some(unsure))) => match self.look_for(&unsure).await {
-                    Some(true) => return self.finish(unsure),
-                    Some(false) => error,
+                Err(Failed(error, Some(done))) => match self.look_for(&done).await {
+                    Some(true) => return self.finish(done),
+                    Some(false) => {
+                        unsure = Some(done);
+                        error
+                    }
                     None => return Commit::Unknown(error),
                 },
             };
             // A database that is away keeps nobody waiting; a connection that it closed is worth a second try.
             let limit = if matches!(error, store::Error::Unavailable(_)) { 2 } else { TRIES };
-            if !error.is_passing() || tried >= limit {
-                return Commit::Refused(error);
+            if error.is_passing() && tried < limit {
+                continue;
             }
+            // PostgreSQL may still have been committing when an earlier try was looked for.
+            let Some(done) = unsure.take_if(|_| self.store.is_postgres()) else { return Commit::Refused(error) };
+            return match self.look_for(&done).await {
+                Some(true) => self.finish(done),
+                _ => Commit::Unknown(error),
+            };
         }
     }
 

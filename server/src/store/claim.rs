@@ -154,7 +154,26 @@ pub async fn claim(
         parts.join(" UNION ALL ")
     );
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-    Ok(Claimed::find_by_statement(statement).all(db).await?)
+    let mut claimed = Vec::new();
+    for row in db.query_all_raw(statement).await? {
+        match Claimed::from_query_result(&row, "") {
+            Ok(one) => claimed.push(one),
+            // A hand has written it: it must not keep the others from being sent.
+            Err(_) => end_unreadable(db, row.try_get("", "id")?, now).await?,
+        }
+    }
+    Ok(claimed)
+}
+
+/// Ends a delivery that cannot be read.
+async fn end_unreadable(db: &impl ConnectionTrait, id: i64, now: Timestamp) -> Result<()> {
+    tracing::error!(delivery = id, "a delivery cannot be read and ends as an error");
+    let sql = "UPDATE delivery SET status = 'error', error_code = 'internal', error = $2, settled_at = $3, \
+               next_attempt_at = NULL, lease_owner = NULL, lease_until = NULL WHERE id = $1";
+    let words = "This delivery cannot be read: a change by hand has written it.";
+    let values = [Value::from(id), words.into(), now.0.into()];
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    Ok(())
 }
 
 /// The oldest due deliveries of each of these webhooks, a table with an `id`, in its order. What was queued while its

@@ -1,6 +1,6 @@
 //! What is kept of occurrences, runs and deliveries besides that they were: who asks later finds it.
 
-use crate::harness::{TestInbox, TestServer, eventually};
+use crate::harness::{TestInbox, TestServer, TestStore, eventually};
 use crate::on_both;
 use model::access::Scope;
 use model::delivery::Status;
@@ -299,4 +299,31 @@ on_both! {
         assert!(rows.iter().all(|row| row.status == Status::Error));
         server.advance(Duration::from_hours(1));
     }
+}
+
+/// SQLite stores any value in any column.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_that_cannot_be_read_ends_as_an_error_and_the_others_are_sent() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let inbox = TestInbox::start().await;
+    let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+    let backend = server.services.backend();
+    backend.webhooks.pause(webhook).await.expect("paused");
+    let task = server.task("t", webhook, "x", false).await;
+    for _ in 0..3 {
+        backend.tasks.execute(task, "maria".into()).await.expect("started");
+    }
+    let db = server.services.store.write();
+    db.execute_unprepared("UPDATE delivery SET depth = 'deep' WHERE id = 2").await.expect("damaged");
+    db.execute_unprepared("UPDATE webhook SET paused_at = NULL").await.expect("resumed");
+    eventually("all are settled", async || {
+        let sql = "SELECT COUNT(*) AS left_over FROM delivery WHERE settled_at IS NULL";
+        let row = db.query_one_raw(sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, sql)).await;
+        row.expect("asked").expect("a row").try_get::<i64>("", "left_over").expect("a number") == 0
+    })
+    .await;
+    let rows = server.deliveries_until(|rows| rows.len() == 3).await;
+    let states: Vec<_> = rows.iter().map(|row| row.status).collect();
+    assert_eq!(states, [Status::Sent, Status::Error, Status::Sent]);
+    assert_eq!(inbox.received().len(), 2);
 }

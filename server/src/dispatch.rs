@@ -157,7 +157,7 @@ impl Dispatcher {
         }
         if claimed.unrecorded() > webhook.retries + UNRECORDED_MAX {
             let times = claimed.unrecorded();
-            let words = format!("Sent up to {times} times, and what came of it could not be recorded. Not sent again.");
+            let words = format!("Sent up to {times} times, and the result could not be recorded. Not sent again.");
             return self.end(claimed, &words, webhook.revision);
         }
         crate::fault::point("send.before");

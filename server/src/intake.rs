@@ -48,7 +48,7 @@ pub enum Error {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The database went away during the commit: it may have succeeded.
+    /// The database or the worker failed meanwhile: it may be stored.
     #[error("it is not known whether this was stored")]
     Unknown(#[source] store::Error),
     /// The server is stopping.

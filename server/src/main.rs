@@ -1,17 +1,29 @@
 //! The `hookwright` binary: logging, the TLS provider, and the command line.
 
 use std::process::ExitCode;
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// How long the end of the process waits for a thread that nothing can cancel, such as one that asks a name server.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
     let filter =
         EnvFilter::try_from_env("HOOKWRIGHT_LOG").unwrap_or_else(|_| EnvFilter::new("info,sea_orm_migration=warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::error!("the TLS provider was installed twice");
     }
-    match Box::pin(server::cli::run()).await {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start: the system gives no threads");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(Box::pin(server::cli::run()));
+    runtime.shutdown_timeout(PATIENCE);
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");

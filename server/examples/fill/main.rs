@@ -38,7 +38,7 @@ const MINUTE: i64 = 60_000;
 const DAY: i64 = 1440 * MINUTE;
 /// How many days the settled deliveries reach back.
 const DAYS: i64 = 28;
-/// What a paused webhook holds at most (`model::delivery::HELD_MAX`), and what `serve` keeps of each by default.
+/// The most that a paused webhook holds (`model::delivery::HELD_MAX`), and that `serve` keeps of each by default.
 const PER_WEBHOOK: i64 = 100_000;
 
 #[derive(Parser)]
@@ -138,7 +138,7 @@ fn waits(number: &str) -> String {
     format!("5000 * ((1 << ({number} - 1)) - 1)")
 }
 
-/// What repeats: a row of SQL for each delivery, and for each occurrence that starts nothing.
+/// The part that repeats: a row of SQL for each delivery, and for each occurrence that starts nothing.
 #[derive(Default)]
 struct Cycle {
     rows: Vec<String>,
@@ -213,7 +213,7 @@ struct Filling {
     suffix: String,
 }
 
-/// What the two databases have different words for.
+/// The SQL in which the two databases differ.
 impl Filling {
     fn sql<'a>(&self, postgres: &'a str, sqlite: &'a str) -> &'a str {
         if self.store.is_postgres() { postgres } else { sqlite }

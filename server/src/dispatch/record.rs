@@ -1,5 +1,5 @@
 //! Recording how deliveries have ended. The receivers have acted: whatever the database says, no record may be dropped
-//! silently, and none may keep the others from theirs.
+//! silently, and a record that is refused may not keep the others from being made.
 //!
 //! * The database is away: the group waits for it, and nothing is claimed meanwhile.
 //! * A commit went unanswered: the next try first looks for what it would have written.
@@ -11,10 +11,10 @@
 
 use super::turn::{Claiming, LEASE_MARGIN, POLL, Turned};
 use super::{Dispatcher, Ended, chain, settle};
+use crate::store;
 use crate::store::claim::{self, Claimed};
 use crate::store::delivery::{self, Attempted, Settlement};
 use crate::store::webhook::{self, Row};
-use crate::store::{self, occurrence};
 use model::delivery::{ErrorCode, Next, Outcome, Status};
 use model::id::WebhookId;
 use sea_orm::DatabaseTransaction;
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 /// server stops.
 const TRIES: u32 = 5;
 /// Stands in a record for a response that could not be stored.
-const REFUSED: &str = "What came of this attempt could not be stored.";
+const REFUSED: &str = "The result of this attempt could not be stored.";
 
 type Begun = Result<DatabaseTransaction, store::Error>;
 
@@ -96,8 +96,7 @@ impl Dispatcher {
             Record::Part(part) => self.transact(txn, part, Claiming::Nothing, true).await.map(drop),
             Record::End(claimed) => {
                 let now = self.services.clock.now();
-                delivery::settle_as_internal(&txn, self.owner, claimed, REFUSED, now).await?;
-                occurrence::end_settled_runs(&txn, &[claimed.run_id()], now).await?;
+                claim::end_as_internal(&txn, self.owner, claimed.id(), REFUSED, now).await?;
                 self.services.store.commit(txn).await
             }
         }
@@ -176,7 +175,7 @@ impl Dispatcher {
     }
 }
 
-/// What is to be recorded.
+/// A record to be made.
 #[derive(Clone, Copy)]
 enum Record<'a> {
     /// How these deliveries ended.
@@ -185,7 +184,7 @@ enum Record<'a> {
     End(&'a Claimed),
 }
 
-/// What trying again came to.
+/// The result of trying until it was certain.
 enum Decision {
     Done,
     /// It would be refused for ever.

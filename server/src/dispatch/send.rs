@@ -406,7 +406,7 @@ fn classify(error: &reqwest::Error, is_https: bool) -> Failure {
     (ErrorCode::Reset, "The connection was closed before an answer arrived.".to_owned())
 }
 
-/// What of this machine's is used up, if that is why nothing was sent: the receiver has no part in it.
+/// The resource of this machine that is used up, if that is why nothing was sent. The receiver has no part in it.
 fn shortage(error: &reqwest::Error) -> Option<&'static str> {
     // Linux: ENFILE, EMFILE; ENOMEM, ENOBUFS.
     match os_error(error)? {

@@ -58,12 +58,12 @@ pub(super) struct Turned {
     pub(super) due: Option<Timestamp>,
 }
 
-/// What a turn claims besides.
+/// The claim that a turn makes besides.
 #[derive(Clone, Copy)]
 pub(super) enum Claiming<'a> {
     /// Nothing.
     Nothing,
-    /// What these lanes have room for. Webhooks that are known at their revision are not read again.
+    /// As much as these lanes have room for. Webhooks that are known at their revision are not read again.
     Within { lanes: &'a Lanes, known: &'a HashMap<WebhookId, Arc<Row>> },
 }
 

@@ -4,7 +4,7 @@
 //! out is claimed again: a worker that died is noticed by the clock, and at-least-once is the contract. On PostgreSQL
 //! the rows are picked with `FOR UPDATE SKIP LOCKED`; SQLite has a single writer.
 
-use super::{Result, group};
+use super::{Result, group, occurrence};
 use model::id::{DeliveryId, RunId, WebhookId};
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
@@ -84,6 +84,9 @@ pub struct Room {
     pub after: WebhookId,
 }
 
+/// Why a delivery that cannot be read is not sent.
+const UNREADABLE: &str = "This delivery cannot be read: a change by hand has written it.";
+
 /// The advisory lock of who claims: "claiming" in ASCII.
 const TURN_LOCK: i64 = 0x636c_6169_6d69_6e67;
 
@@ -158,22 +161,33 @@ pub async fn claim(
     for row in db.query_all_raw(statement).await? {
         match Claimed::from_query_result(&row, "") {
             Ok(one) => claimed.push(one),
-            // A hand has written it: it must not keep the others from being sent.
-            Err(_) => end_unreadable(db, row.try_get("", "id")?, now).await?,
+            // A change by hand must not keep the other deliveries from being sent.
+            Err(_) => {
+                let id = DeliveryId(row.try_get("", "id")?);
+                tracing::error!(delivery = %id, "a delivery cannot be read and ends as an error");
+                end_as_internal(db, owner, id, UNREADABLE, now).await?;
+            }
         }
     }
     Ok(claimed)
 }
 
-/// Ends a delivery that cannot be read.
-async fn end_unreadable(db: &impl ConnectionTrait, id: i64, now: Timestamp) -> Result<()> {
-    tracing::error!(delivery = id, "a delivery cannot be read and ends as an error");
-    let sql = "UPDATE delivery SET status = 'error', error_code = 'internal', error = $2, settled_at = $3, \
-               next_attempt_at = NULL, lease_owner = NULL, lease_until = NULL WHERE id = $1";
-    let words = "This delivery cannot be read: a change by hand has written it.";
-    let values = [Value::from(id), words.into(), now.0.into()];
-    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
-    Ok(())
+/// Ends a delivery that is leased to `owner` by a fault of ours, without an attempt on record; its run ends with it.
+pub async fn end_as_internal(
+    db: &impl ConnectionTrait,
+    owner: Uuid,
+    id: DeliveryId,
+    words: &str,
+    now: Timestamp,
+) -> Result<()> {
+    let sql = "UPDATE delivery SET status = 'error', error_code = 'internal', error = $3, settled_at = $4, \
+               next_attempt_at = NULL, hold_reason = NULL, lease_owner = NULL, lease_until = NULL \
+               WHERE id = $1 AND status = 'running' AND lease_owner = $2 RETURNING run_id";
+    let values = [Value::from(id.0), owner.into(), words.into(), now.0.into()];
+    let ended = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    // The run of a damaged row may be what cannot be read.
+    let runs: Vec<_> = ended.iter().filter_map(|row| row.try_get("", "run_id").ok()).map(RunId).collect();
+    occurrence::end_settled_runs(db, &runs, now).await
 }
 
 /// The oldest due deliveries of each of these webhooks, a table with an `id`, in its order. What was queued while its

@@ -246,22 +246,6 @@ async fn move_on(db: &impl ConnectionTrait, owner: Uuid, group: &[Settlement], n
     Ok(())
 }
 
-/// Ends a delivery that is leased to `owner` by a fault of ours, without an attempt on record.
-pub async fn settle_as_internal(
-    db: &impl ConnectionTrait,
-    owner: Uuid,
-    claimed: &Claimed,
-    words: &str,
-    now: Timestamp,
-) -> Result<()> {
-    let sql = "UPDATE delivery SET status = 'error', error_code = 'internal', error = $3, settled_at = $4, \
-               next_attempt_at = NULL, hold_reason = NULL, lease_owner = NULL, lease_until = NULL \
-               WHERE id = $1 AND status = 'running' AND lease_owner = $2";
-    let values = [Value::from(claimed.id), owner.into(), words.into(), now.0.into()];
-    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
-    Ok(())
-}
-
 fn error_code(attempted: &Attempted) -> Option<String> {
     match &attempted.outcome {
         Outcome::Sent => None,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How often is looked.
+/// The time between two looks at the size.
 const EVERY: Duration = Duration::from_secs(1);
 /// How long the writer is waited for; then the next look tries again.
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -1,4 +1,4 @@
-//! Whether the database takes commits: what the readiness probe is answered with.
+//! Whether the database takes commits. The readiness probe asks this.
 //!
 //! A database that reads may yet refuse to write: a full disk, a failing one, a standby. So the probe goes by commits:
 //! the last one that failed, or else one of its own. It must not write more often than once a second.

@@ -326,4 +326,7 @@ async fn a_delivery_that_cannot_be_read_ends_as_an_error_and_the_others_are_sent
     let states: Vec<_> = rows.iter().map(|row| row.status).collect();
     assert_eq!(states, [Status::Sent, Status::Error, Status::Sent]);
     assert_eq!(inbox.received().len(), 2);
+    let runs = entity::run::Entity::find().all(server.services.store.read()).await.expect("runs");
+    let states: Vec<_> = runs.iter().map(|run| run.status.as_str()).collect();
+    assert_eq!(states, ["succeeded", "failed", "succeeded"], "its run ends with it");
 }

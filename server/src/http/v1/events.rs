@@ -106,8 +106,8 @@ pub async fn post(State(http): State<Http>, request: Request) -> Result<Response
         }
         intake::Error::Store(error) => broken(error),
         intake::Error::Unknown(error) => {
-            let message = "The database went away while this was being stored, and it is not known whether it was. Send \
-                           it again; with the same id it is taken in once.";
+            let message = "It is not known whether this was stored: the database or the server failed meanwhile. Send it \
+                           again; with the same id it is taken in once.";
             AppError { message: message.to_owned(), ..broken(error) }
         }
         intake::Error::Stopped => AppError::new(Code::Unavailable, "The server is stopping. Send it again."),

@@ -33,8 +33,9 @@ pub mod webhook;
 use model::time::Timestamp;
 use ready::LastCommit;
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, RuntimeErr, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait, FromQueryResult,
+    QueryResult, QueryTrait, RuntimeErr, Select, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -66,6 +67,26 @@ impl Error {
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Conflict { .. } | Self::InUse | Self::Unavailable(_))
     }
+
+    /// Whether the database is there, and a statement waited too long for a lock or took too long: what the statement is
+    /// about may be why, and a part of the rows may be free.
+    pub fn is_blocked(&self) -> bool {
+        let Self::Unavailable(error) = self else { return false };
+        database_error(error).and_then(|error| error.code()).is_some_and(|code| matches!(&*code, "55P03" | "57014"))
+    }
+
+    /// The database has not answered in time, as when its host has vanished.
+    fn out_of_time() -> Self {
+        Self::Unavailable(DbErr::Custom("the database has not answered in time".to_owned()))
+    }
+}
+
+/// What the database itself said, if that is what went wrong.
+fn database_error(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) = error else {
+        return None;
+    };
+    inner.as_database_error()
 }
 
 impl From<DbErr> for Error {
@@ -95,6 +116,21 @@ impl From<DbErr> for Error {
         };
         if is_away { Self::Unavailable(error) } else { Self::Other(error) }
     }
+}
+
+/// The rows of a query. One with a value of another type than its column's, which only a hand can have written, is left
+/// out and said: it must not keep the others from being read.
+async fn readable<E: EntityTrait>(db: &impl ConnectionTrait, query: Select<E>) -> Result<Vec<E::Model>> {
+    let rows = db.query_all_raw(query.build(db.get_database_backend())).await?;
+    let read = |row: QueryResult| match E::Model::from_query_result(&row, "") {
+        Ok(model) => Some(model),
+        Err(_) => {
+            let id: Option<i64> = row.try_get("", "id").ok();
+            tracing::error!(table = E::default().table_name(), id, "a row cannot be read and is left out");
+            None
+        }
+    };
+    Ok(rows.into_iter().filter_map(read).collect())
 }
 
 /// Whether the connection was lost or could not be had. A value that cannot be decoded stays what it is however often it is
@@ -127,6 +163,8 @@ pub struct Store {
     /// The write-ahead log of the embedded database.
     log: Option<PathBuf>,
     last_commit: Arc<LastCommit>,
+    /// How long a transaction may take before the database counts as gone.
+    pub patience: Duration,
 }
 
 impl Store {
@@ -146,7 +184,26 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        Ok(self.writer.begin_with_options(options).await?)
+        self.in_time(async { Ok(self.writer.begin_with_options(options).await?) }).await
+    }
+
+    /// The same for a part of something that was blocked before: it does not wait for locks for long.
+    pub async fn begin_impatient(&self) -> Result<DatabaseTransaction> {
+        let txn = self.begin().await?;
+        if self.is_postgres() {
+            txn.execute_unprepared("SET LOCAL lock_timeout = '1s'").await?;
+        }
+        Ok(txn)
+    }
+
+    /// Has a transaction end with an error when the database does not answer any more, as when its host has vanished:
+    /// the connection itself would notice after a quarter of an hour. Where the work contains a commit, its outcome is
+    /// unknown then.
+    pub async fn in_time<T, E: From<Error>>(
+        &self,
+        work: impl Future<Output = std::result::Result<T, E>>,
+    ) -> std::result::Result<T, E> {
+        tokio::time::timeout(self.patience, work).await.unwrap_or_else(|_| Err(Error::out_of_time().into()))
     }
 
     /// A transaction that changes what people configure: webhooks, tasks, events, types, tags, objects by hand. One after
@@ -163,7 +220,7 @@ impl Store {
     /// The outcome is unknown when the database went away: the commit may have succeeded and only its answer be lost.
     #[expect(clippy::disallowed_methods, reason = "the one home of commits")]
     pub async fn commit(&self, txn: DatabaseTransaction) -> Result<()> {
-        let done = txn.commit().await.map_err(Error::from);
+        let done = self.in_time(async { Ok(txn.commit().await?) }).await;
         self.last_commit.note_failure(&done);
         done
     }
@@ -191,6 +248,10 @@ impl Store {
     /// for long: what a killed process leaves is as safe.
     pub async fn close(self) {
         let close = async {
+            // Most of it, whatever is still reading.
+            if self.log.is_some() {
+                let _ = log::truncate(&self.writer).await;
+            }
             // The writer last: the last connection moves the log into the database and removes it.
             self.reader.close_by_ref().await?;
             if self.log.is_some()

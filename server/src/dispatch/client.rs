@@ -7,12 +7,13 @@
 pub mod timing;
 
 use hickory_resolver::TokioResolver;
+use hickory_resolver::net::NetError;
 use model::egress::{Refusal, Rules};
 use model::url::{Host, TargetUrl};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, redirect, retry};
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -40,6 +41,8 @@ pub struct Refused {
 pub struct Unresolved {
     /// The host as written.
     pub host: String,
+    /// The operating system's number for why nobody could be asked, if that is why.
+    pub os_error: Option<i32>,
 }
 
 /// The egress rules, and the resolver they are applied to.
@@ -77,8 +80,16 @@ impl Guard {
 
     /// The permitted addresses of a name.
     async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
+        let unresolved = |os_error| Unresolved { host: host.to_owned(), os_error };
         // A trailing dot keeps the search list of resolv.conf out only if somebody wrote it.
-        let found = self.resolver.lookup_ip(host).await.map_err(|_| Unresolved { host: host.to_owned() })?;
+        let found = self.resolver.lookup_ip(host).await.map_err(|error| match error {
+            NetError::Io(error) => unresolved(error.raw_os_error()),
+            // The library does not say why; another socket would not open either.
+            NetError::NoConnections => {
+                unresolved(UdpSocket::bind("0.0.0.0:0").err().and_then(|error| error.raw_os_error()))
+            }
+            _ => unresolved(None),
+        })?;
         let mut refused = None;
         let mut permitted = Vec::new();
         for ip in found.iter() {
@@ -90,7 +101,7 @@ impl Guard {
         }
         match refused {
             Some(error) if permitted.is_empty() => Err(error.into()),
-            _ if permitted.is_empty() => Err(Unresolved { host: host.to_owned() }.into()),
+            _ if permitted.is_empty() => Err(unresolved(None).into()),
             _ => Ok(permitted),
         }
     }
@@ -111,6 +122,11 @@ impl Guard {
         };
         checked.map_err(|refused| format!("{}.", upper(&refused.to_string())))
     }
+}
+
+/// The operating system's number for why no more sockets can be opened now. Libraries do not hand it on.
+pub(super) fn socket_error() -> Option<i32> {
+    UdpSocket::bind("0.0.0.0:0").err().and_then(|error| error.raw_os_error())
 }
 
 fn upper(clause: &str) -> String {

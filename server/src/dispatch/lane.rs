@@ -124,6 +124,12 @@ impl Lanes {
         }
     }
 
+    /// A delivery that was freed has its slot again: it could not be recorded.
+    pub(super) fn take_again(&mut self, webhook: WebhookId) {
+        self.total += 1;
+        self.webhooks.entry(webhook).or_default().in_flight += 1;
+    }
+
     /// What has ended is recorded, or given up on.
     pub(super) fn forget(&mut self, recorded: impl Iterator<Item = DeliveryId>) {
         for delivery in recorded {

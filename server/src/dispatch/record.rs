@@ -5,6 +5,7 @@
 //! * A commit went unanswered: the next try first looks for what it would have written.
 //! * The group is refused: it is split until the culprit stands alone. That one ends as `internal`, without what the
 //!   receiver said if that is what is refused.
+//! * Somebody holds a row for long: the group is split as well. The one that is blocked comes back later, with its slot.
 //!
 //! A delivery whose every record is refused keeps its lease until it runs out. The count of claims without a record bounds
 //! how often it is sent.
@@ -16,9 +17,9 @@ use crate::store::claim::{self, Claimed};
 use crate::store::delivery::{self, Attempted, Settlement};
 use crate::store::webhook::{self, Row};
 use model::delivery::{ErrorCode, Next, Outcome, Status};
-use model::id::WebhookId;
+use model::id::{DeliveryId, WebhookId};
 use sea_orm::DatabaseTransaction;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -32,44 +33,50 @@ const REFUSED: &str = "The result of this attempt could not be stored.";
 type Begun = Result<DatabaseTransaction, store::Error>;
 
 impl Dispatcher {
-    /// Records how a group has ended and claims, in one transaction. `None` when nothing was claimed, because the
-    /// database was away or refused the group.
+    /// Records how a group has ended and claims, in one transaction.
     pub(super) async fn record(
         &self,
         begun: Begun,
         group: &[Ended],
         claiming: Claiming<'_>,
         stop: &CancellationToken,
-    ) -> Option<Turned> {
+    ) -> Recorded {
         let done = match begun {
-            Ok(txn) => self.transact(txn, group, claiming, false).await,
+            Ok(txn) => self.services.store.in_time(self.transact(txn, group, claiming, false)).await,
             Err(error) => Err(error),
         };
         match done {
-            Ok(turned) => return Some(turned),
+            Ok(turned) => return Recorded::All(turned),
             Err(error) if group.is_empty() => tracing::warn!(error = chain(error), "the dispatcher cannot claim"),
-            Err(error) => self.record_again(group, error, stop).await,
+            Err(error) => return Recorded::But(self.record_again(group, error, stop).await),
         }
-        None
+        Recorded::But(HashSet::new())
     }
 
-    /// Records a group that has failed once. A claim that fails must not cost what has ended: none is made.
-    async fn record_again(&self, group: &[Ended], error: store::Error, stop: &CancellationToken) {
-        let mut refused = match self.until_decided(Record::Part(group), Some(error), stop).await {
-            Decision::Done | Decision::GivenUp => return,
-            Decision::Refused => vec![group],
-        };
-        while let Some(part) = refused.pop() {
-            if let [one] = part {
-                self.record_as_internal(one, stop).await;
-                continue;
-            }
-            for half in [&part[..part.len() / 2], &part[part.len() / 2..]] {
-                if let Decision::Refused = self.until_decided(Record::Part(half), None, stop).await {
-                    refused.push(half);
+    /// Records a group that has failed once, and answers which of it are blocked. A claim that fails must not cost what
+    /// has ended: none is made.
+    async fn record_again(
+        &self,
+        group: &[Ended],
+        error: store::Error,
+        stop: &CancellationToken,
+    ) -> HashSet<DeliveryId> {
+        let mut blocked = HashSet::new();
+        let mut parts = vec![(group, self.until_decided(Record::Part(group), Some(error), stop).await)];
+        while let Some((part, decision)) = parts.pop() {
+            match (decision, part) {
+                (Decision::Done | Decision::GivenUp, _) => {}
+                (Decision::Refused, [one]) => self.record_as_internal(one, stop).await,
+                (Decision::Blocked, [one]) => _ = blocked.insert(one.claimed().id()),
+                (Decision::Refused | Decision::Blocked, _) => {
+                    let (one, other) = part.split_at(part.len() / 2);
+                    for half in [one, other] {
+                        parts.push((half, self.until_decided(Record::Part(half), None, stop).await));
+                    }
                 }
             }
         }
+        blocked
     }
 
     /// Records a delivery whose record the database refuses: first without what the receiver said, then without an
@@ -91,7 +98,7 @@ impl Dispatcher {
     }
 
     async fn try_record(&self, record: Record<'_>) -> Result<(), store::Error> {
-        let txn = self.services.store.begin().await?;
+        let txn = self.services.store.begin_impatient().await?;
         match record {
             Record::Part(part) => self.transact(txn, part, Claiming::Nothing, true).await.map(drop),
             Record::End(claimed) => {
@@ -115,14 +122,17 @@ impl Dispatcher {
             tried += 1;
             let done = match failed.take() {
                 Some(error) => Err(error),
-                None => self.try_record(record).await,
+                None => self.services.store.in_time(self.try_record(record)).await,
             };
             let Err(error) = done else { return Decision::Done };
             let is_away = matches!(error, store::Error::Unavailable(_));
-            let is_passing = error.is_passing();
+            let (is_passing, is_blocked) = (error.is_passing(), error.is_blocked());
             tracing::error!(error = chain(error), tried, "attempts could not be recorded");
             if !is_passing || (!is_away && tried >= TRIES) {
                 return Decision::Refused;
+            }
+            if is_blocked && !stop.is_cancelled() {
+                return Decision::Blocked;
             }
             if tried >= TRIES && stop.is_cancelled() {
                 return Decision::GivenUp;
@@ -175,6 +185,15 @@ impl Dispatcher {
     }
 }
 
+/// What recording a group came to.
+pub(super) enum Recorded {
+    /// All of it is recorded, and what is due was claimed.
+    All(Turned),
+    /// Nothing was claimed, because the database was away, or refused or blocked the group. These are still to be
+    /// recorded.
+    But(HashSet<DeliveryId>),
+}
+
 /// A record to be made.
 #[derive(Clone, Copy)]
 enum Record<'a> {
@@ -189,6 +208,8 @@ enum Decision {
     Done,
     /// It would be refused for ever.
     Refused,
+    /// Somebody holds a row of it, and may do so for long.
+    Blocked,
     /// The server stops, and the database is away.
     GivenUp,
 }

@@ -3,7 +3,7 @@
 //! Success is a 2xx status line received in time. What then happens to the body is noted and never fails the attempt:
 //! the receiver has acted.
 
-use super::client::{ClientError, Clients, Refused, Unresolved, timing};
+use super::client::{ClientError, Clients, Refused, Unresolved, socket_error, timing};
 use crate::service::Services;
 use crate::store::delivery::Attempted;
 use crate::store::webhook::Row;
@@ -154,8 +154,12 @@ async fn exchange(
     now: Timestamp,
 ) -> Result<Response, Unsent> {
     let client = clients.for_url(&webhook.url, webhook.allows_insecure_tls).map_err(|error| match error {
-        ClientError::Refused(refused) => (ErrorCode::RefusedAddress, words(&refused)),
-        ClientError::Build(_) => (ErrorCode::Internal, words(&error)),
+        ClientError::Refused(refused) => Unsent::Failed((ErrorCode::RefusedAddress, words(&refused))),
+        // It reads the system's certificates.
+        ClientError::Build(_) => match socket_error().and_then(used_up) {
+            Some(what) => Unsent::Shortage(what),
+            None => Unsent::Failed((ErrorCode::Internal, words(&error))),
+        },
     })?;
     let url = parse_url(webhook)?;
     let headers = headers(webhook, secrets, outgoing, now, &url)?;
@@ -408,8 +412,14 @@ fn classify(error: &reqwest::Error, is_https: bool) -> Failure {
 
 /// The resource of this machine that is used up, if that is why nothing was sent. The receiver has no part in it.
 fn shortage(error: &reqwest::Error) -> Option<&'static str> {
+    let number = find::<Unresolved>(error).and_then(|unresolved| unresolved.os_error).or_else(|| os_error(error));
+    used_up(number?)
+}
+
+/// What is used up, by the operating system's number for an error.
+fn used_up(number: i32) -> Option<&'static str> {
     // Linux: ENFILE, EMFILE; ENOMEM, ENOBUFS.
-    match os_error(error)? {
+    match number {
         23 | 24 => Some("open files"),
         12 | 105 => Some("memory"),
         _ => None,

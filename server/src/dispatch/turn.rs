@@ -2,12 +2,13 @@
 //! what was claimed is sent.
 
 use super::lane::Lanes;
+use super::record::Recorded;
 use super::{Dispatcher, Ended, GROUP_MAX, chain};
 use crate::store;
 use crate::store::claim::{self, Claimed, Room};
 use crate::store::sweep;
 use crate::store::webhook::{self, Row};
-use model::id::WebhookId;
+use model::id::{DeliveryId, WebhookId};
 use model::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,12 +33,25 @@ pub(super) struct Work {
     tasks: TaskTracker,
     ended: mpsc::Sender<Ended>,
     swept: Option<Instant>,
+    /// A commit that was to claim has failed. If only its answer was lost, deliveries are leased that nobody here knows.
+    may_have_claimed: bool,
+}
+
+fn ids(group: &[Ended]) -> impl Iterator<Item = DeliveryId> {
+    group.iter().map(|one| one.claimed().id())
 }
 
 impl Work {
     /// Nothing in flight, and `per_webhook` of each webhook at most; what ends goes to `ended`.
     pub(super) fn new(per_webhook: usize, ended: mpsc::Sender<Ended>) -> Self {
-        Self { lanes: Lanes::new(per_webhook), webhooks: HashMap::new(), tasks: TaskTracker::new(), ended, swept: None }
+        Self {
+            lanes: Lanes::new(per_webhook),
+            webhooks: HashMap::new(),
+            tasks: TaskTracker::new(),
+            ended,
+            swept: None,
+            may_have_claimed: false,
+        }
     }
 
     /// No more work. Answers what is still in flight.
@@ -78,7 +92,7 @@ impl Dispatcher {
     ) -> Duration {
         if work.swept.is_none_or(|swept| swept.elapsed() >= POLL) {
             work.swept = Some(Instant::now());
-            if let Err(error) = self.sweep(&mut work.lanes).await {
+            if let Err(error) = self.services.store.in_time(self.sweep(work)).await {
                 tracing::warn!(error = chain(error), "the dispatcher cannot sweep");
             }
         }
@@ -93,9 +107,19 @@ impl Dispatcher {
             work.lanes.free(one.claimed().webhook_id(), one.is_hanging());
         }
         let claiming = Claiming::Within { lanes: &work.lanes, known: &work.webhooks };
-        let turned = self.record(begun, &group, claiming, stop).await;
-        work.lanes.forget(group.iter().map(|one| one.claimed().id()));
-        let Some(turned) = turned else { return POLL };
+        let recorded = self.record(begun, &group, claiming, stop).await;
+        let turned = match recorded {
+            Recorded::All(turned) => turned,
+            Recorded::But(blocked) => {
+                work.may_have_claimed = true;
+                let (left, recorded): (Vec<_>, Vec<_>) =
+                    group.into_iter().partition(|one| blocked.contains(&one.claimed().id()));
+                work.lanes.forget(ids(&recorded));
+                Self::try_later(work, left);
+                return POLL;
+            }
+        };
+        work.lanes.forget(ids(&group));
         let due = turned.due;
         let is_full = turned.room.as_ref().is_some_and(|room| turned.claimed.len() == room.total);
         self.start(work, turned);
@@ -106,6 +130,25 @@ impl Dispatcher {
         let now = self.services.clock.now();
         let wait = due.map(|due| due.since(now)).filter(|wait| !wait.is_zero());
         wait.unwrap_or(POLL).clamp(Duration::from_millis(1), POLL)
+    }
+
+    /// Brings back what has ended and cannot be recorded now. Until then each keeps its slot.
+    fn try_later(work: &mut Work, blocked: Vec<Ended>) {
+        if blocked.is_empty() {
+            return;
+        }
+        for one in &blocked {
+            work.lanes.take_again(one.claimed().webhook_id());
+        }
+        let ended = work.ended.clone();
+        work.tasks.spawn(async move {
+            tokio::time::sleep(POLL).await;
+            for one in blocked {
+                if ended.send(one).await.is_err() {
+                    tracing::error!("an attempt could not be recorded before the dispatcher ended");
+                }
+            }
+        });
     }
 
     /// Records what still ends, until nothing is in flight any more.
@@ -136,8 +179,13 @@ impl Dispatcher {
         }
     }
 
-    async fn sweep(&self, lanes: &mut Lanes) -> Result<(), store::Error> {
+    async fn sweep(&self, work: &mut Work) -> Result<(), store::Error> {
         let (db, now) = (&self.services.store, self.services.clock.now());
+        let lanes = &mut work.lanes;
+        if work.may_have_claimed {
+            claim::give_back_unknown(db.write(), now, self.owner, lanes.leased()).await?;
+            work.may_have_claimed = false;
+        }
         // Not what ended here and waits to be recorded: the database may have been away for longer than a lease.
         claim::release_expired(db.write(), now, self.owner, lanes.leased()).await?;
         lanes.set_hanging(&webhook::list_hanging(db.read()).await?);

@@ -91,8 +91,13 @@ impl Committer {
                     None => return Commit::Unknown(error),
                 },
             };
-            // A database that is away keeps nobody waiting; a connection that it closed is worth a second try.
-            let limit = if matches!(error, store::Error::Unavailable(_)) { 2 } else { TRIES };
+            // A database that is away keeps nobody waiting; a connection that it closed is worth a second try. What is
+            // blocked has waited already.
+            let limit = match error {
+                _ if error.is_blocked() => 1,
+                store::Error::Unavailable(_) => 2,
+                _ => TRIES,
+            };
             if error.is_passing() && tried < limit {
                 continue;
             }
@@ -129,12 +134,20 @@ impl Committer {
     async fn try_once(&mut self, group: &[Job], begun: Option<DatabaseTransaction>) -> Result<Done, Failed> {
         let txn = match begun {
             Some(begun) => begun,
-            None => self.store.begin().await?,
+            None => self.store.begin_impatient().await?,
         };
-        self.transact(txn, group).await
+        let store = self.store.clone();
+        let done = store.in_time(self.write(&txn, group)).await?;
+        fault::point("intake.before-commit");
+        if let Err(error) = store.commit(txn).await {
+            return Err(Failed(error, Some(done)));
+        }
+        fault::point("intake.after-commit");
+        Ok(done)
     }
 
-    async fn transact(&mut self, txn: DatabaseTransaction, group: &[Job]) -> Result<Done, Failed> {
+    /// Writes a group into a transaction.
+    async fn write(&mut self, txn: &DatabaseTransaction, group: &[Job]) -> Result<Done, store::Error> {
         let all = || group.iter().flat_map(|job| &job.batch.occurrences);
         let identities: Vec<_> = group
             .iter()
@@ -145,9 +158,9 @@ impl Committer {
             group_is_there.push(match &job.reporter {
                 // Another node may have taken it in; of a webhook that was deleted since nothing is told.
                 Reporter::Inside { id, about_webhook, .. } => {
-                    internal::take(&txn, *id).await?
+                    internal::take(txn, *id).await?
                         && match about_webhook {
-                            Some(webhook) => webhook::is_there(&txn, *webhook).await?,
+                            Some(webhook) => webhook::is_there(txn, *webhook).await?,
                             None => true,
                         }
                 }
@@ -155,14 +168,14 @@ impl Committer {
             });
         }
         let references = all().filter_map(|one| Some((one.type_id.as_str(), one.object.as_ref()?)));
-        let known = Known::load(&txn, references).await?;
+        let known = Known::load(txn, references).await?;
         // Others may have been waited for.
         let now = self.clock.now();
         let mut stage = Stage {
             now,
             known,
-            rules: Rules::load(&txn, &mut self.kept, all()).await?,
-            receipts: receipt::find_many(&txn, &identities, now).await?,
+            rules: Rules::load(txn, &mut self.kept, all()).await?,
+            receipts: receipt::find_many(txn, &identities, now).await?,
             staged: Vec::new(),
             repeats: BTreeMap::new(),
             fresh: HashMap::new(),
@@ -172,13 +185,13 @@ impl Committer {
             .zip(group_is_there)
             .map(|(job, is_there)| if is_there { stage.add_job(job) } else { Ok(Vec::new()) })
             .collect();
-        let written = write::write(&txn, &mut stage, &self.zone).await?;
-        receipt::count_repeats(&txn, &stage.repeats).await?;
-        let full = self.raise_alarms(&txn, &stage, &written.full).await?;
-        note_unknown(&txn, &stage).await?;
+        let written = write::write(txn, &mut stage, &self.zone).await?;
+        receipt::count_repeats(txn, &stage.repeats).await?;
+        let full = self.raise_alarms(txn, &stage, &written.full).await?;
+        note_unknown(txn, &stage).await?;
         let has_started = written.started.iter().any(|tasks| *tasks > 0);
         if has_started {
-            listen::notify(&txn).await?;
+            listen::notify(txn).await?;
         }
         let answer = |slot: Slot| match slot {
             Slot::Repeat(first) => first,
@@ -187,13 +200,7 @@ impl Committer {
             }
         };
         let answers = slots.into_iter().map(|job| job.map(|slots| slots.into_iter().map(answer).collect())).collect();
-        let done = Done { answers, first: stage.staged.first().map(|staged| staged.uuid), full, has_started };
-        fault::point("intake.before-commit");
-        if let Err(error) = self.store.commit(txn).await {
-            return Err(Failed(error, Some(done)));
-        }
-        fault::point("intake.after-commit");
-        Ok(done)
+        Ok(Done { answers, first: stage.staged.first().map(|staged| staged.uuid), full, has_started })
     }
 
     /// Raises an alarm for each webhook that can hold no more, once until it holds nothing. Answers which have theirs.

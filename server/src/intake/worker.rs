@@ -52,7 +52,9 @@ impl Worker {
     async fn process(&mut self, group: Vec<Job>, txn: DatabaseTransaction) {
         match self.committer.commit(&group, Some(txn)).await {
             // One of them may be at fault: each alone, so that the others are not.
-            Commit::Refused(error) if group.len() > 1 && !matches!(error, store::Error::Unavailable(_)) => {
+            Commit::Refused(error)
+                if group.len() > 1 && (error.is_blocked() || !matches!(error, store::Error::Unavailable(_))) =>
+            {
                 for job in group {
                     let alone = vec![job];
                     let commit = self.committer.commit(&alone, None).await;

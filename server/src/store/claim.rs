@@ -238,6 +238,25 @@ pub async fn release_expired(
     Ok(done.rows_affected())
 }
 
+/// Puts back what is leased to `owner` and not among those that `owner` knows of, as if it had not been claimed: the
+/// answer to the claim was lost, and nobody sends it.
+pub async fn give_back_unknown(
+    db: &impl ConnectionTrait,
+    now: Timestamp,
+    owner: Uuid,
+    known: Vec<DeliveryId>,
+) -> Result<u64> {
+    let known = group::json_ids(known.into_iter().map(|id| id.0));
+    let ids = group::ids_in("$3", db.get_database_backend() == DbBackend::Postgres);
+    let sql = format!(
+        "UPDATE delivery SET status = 'queued', claims = claims - 1, next_attempt_at = $1, lease_owner = NULL, \
+         lease_until = NULL WHERE status = 'running' AND lease_owner = $2 AND id NOT IN (SELECT k.id FROM {ids} k)"
+    );
+    let values = [Value::from(now.0), owner.into(), known];
+    let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    Ok(done.rows_affected())
+}
+
 /// Puts every leased delivery back into the queue: a server that is the only one has just started.
 pub async fn release_all(db: &impl ConnectionTrait, now: Timestamp) -> Result<u64> {
     let sql = "UPDATE delivery SET status = 'queued', next_attempt_at = $1, lease_owner = NULL, lease_until = NULL \

@@ -7,9 +7,9 @@ use sea_orm::{
     TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
-use sqlx::Connection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,11 +32,17 @@ pub(super) const READERS: u32 = 4;
 const POSTGRES_SETTINGS: [(&str, &str); 6] = [
     ("synchronous_commit", "on"),
     ("statement_timeout", "30s"),
-    ("lock_timeout", "20s"),
+    ("lock_timeout", "5s"),
     ("idle_in_transaction_session_timeout", "10s"),
     ("default_transaction_read_only", "off"),
     ("default_transaction_isolation", "read committed"),
 ];
+
+/// How long a transaction may take: longer than its longest statement.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// How long a connection may take to answer that it is there.
+const PING_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Opens the SQLite file in `data_dir`, making it if there is none.
 pub async fn open_sqlite(data_dir: &Path) -> Result<Store> {
@@ -44,7 +50,7 @@ pub async fn open_sqlite(data_dir: &Path) -> Result<Store> {
     let writer = connect_sqlite(&file, 1, true).await?;
     let reader = connect_sqlite(&file, READERS, false).await?;
     let log = Some(data_dir.join(format!("{SQLITE_FILE}-wal")));
-    Ok(Store { writer, reader, log, last_commit: Arc::default() })
+    Ok(Store { writer, reader, log, last_commit: Arc::default(), patience: PATIENCE })
 }
 
 async fn connect_sqlite(file: &Path, connections: u32, is_writer: bool) -> Result<DatabaseConnection> {
@@ -64,6 +70,8 @@ async fn connect_sqlite(file: &Path, connections: u32, is_writer: bool) -> Resul
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
+                // A slow one would be logged with its text.
+                .disable_statement_logging()
                 .busy_timeout(Duration::from_secs(10))
                 .statement_cache_capacity(STATEMENTS_KEPT)
                 // In KiB: the writer touches the ends of a dozen indexes with each group.
@@ -93,10 +101,29 @@ pub async fn open_postgres(url: &str) -> Result<Store> {
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
         .map_sqlx_postgres_opts(|options: PgConnectOptions| {
-            options.application_name("hookwright").statement_cache_capacity(STATEMENTS_KEPT).options(POSTGRES_SETTINGS)
+            options
+                .application_name("hookwright")
+                .statement_cache_capacity(STATEMENTS_KEPT)
+                .options(POSTGRES_SETTINGS)
+                .disable_statement_logging()
+        })
+        // The library waits for as long as the system does for a host that has vanished.
+        .test_before_acquire(false)
+        .map_sqlx_postgres_pool_opts(|pool| {
+            pool.before_acquire(|connection, _| Box::pin(is_there(connection)))
+                .after_release(|connection, _| Box::pin(is_there(connection)))
         });
     let pool = Database::connect(options).await?;
-    Ok(Store { writer: pool.clone(), reader: pool, log: None, last_commit: Arc::default() })
+    Ok(Store { writer: pool.clone(), reader: pool, log: None, last_commit: Arc::default(), patience: PATIENCE })
+}
+
+/// Whether the other end of a connection answers.
+async fn is_there(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    match tokio::time::timeout(PING_PATIENCE, connection.ping()).await {
+        Ok(done) => done.map(|()| true),
+        // An error, so that nobody tries to close it in good order.
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
 }
 
 /// Runs every migration that is missing, one process at a time.

@@ -104,7 +104,7 @@ pub async fn find(db: &impl ConnectionTrait, id: EventId) -> Result<Option<Row>>
 }
 
 /// Those that can be read: one that a newer version or a hand has written must not keep the others from firing.
-fn readable(rows: Vec<event::Model>) -> Vec<Row> {
+async fn readable(db: &impl ConnectionTrait, query: Select<event::Entity>) -> Result<Vec<Row>> {
     let read = |row| match Row::try_from(row) {
         Ok(row) => Some(row),
         Err(error) => {
@@ -115,43 +115,37 @@ fn readable(rows: Vec<event::Model>) -> Vec<Row> {
             None
         }
     };
-    rows.into_iter().filter_map(read).collect()
+    Ok(super::readable(db, query).await?.into_iter().filter_map(read).collect())
 }
 
 /// All events, by type and event.
 pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
-    let rows = event::Entity::find()
+    let query = event::Entity::find()
         .order_by_asc(event::Column::TypeId)
         .order_by_asc(event::Column::EventId)
-        .order_by_asc(event::Column::Id)
-        .all(db)
-        .await?;
-    Ok(readable(rows))
+        .order_by_asc(event::Column::Id);
+    readable(db, query).await
 }
 
 /// The events about any of these types and events, also those that are switched off: why they do not fire is counted.
 pub async fn list_about(db: &impl ConnectionTrait, type_ids: Vec<String>, event_ids: Vec<String>) -> Result<Vec<Row>> {
-    let rows = event::Entity::find()
+    let query = event::Entity::find()
         .filter(event::Column::TypeId.is_in(type_ids))
         .filter(event::Column::EventId.is_in(event_ids))
-        .order_by_asc(event::Column::Id)
-        .all(db)
-        .await?;
-    Ok(readable(rows))
+        .order_by_asc(event::Column::Id);
+    readable(db, query).await
 }
 
 /// The events with these ids.
 pub async fn find_many(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<Vec<Row>> {
-    let rows =
-        event::Entity::find().filter(event::Column::Id.is_in(ids)).order_by_asc(event::Column::Id).all(db).await?;
-    Ok(readable(rows))
+    let query = event::Entity::find().filter(event::Column::Id.is_in(ids)).order_by_asc(event::Column::Id);
+    readable(db, query).await
 }
 
 /// The events that start this task.
 pub async fn list_starting(db: &impl ConnectionTrait, id: TaskId) -> Result<Vec<Row>> {
-    let rows =
-        event::Entity::find().filter(event::Column::TaskId.eq(id.0)).order_by_asc(event::Column::Id).all(db).await?;
-    Ok(readable(rows))
+    let query = event::Entity::find().filter(event::Column::TaskId.eq(id.0)).order_by_asc(event::Column::Id);
+    readable(db, query).await
 }
 
 /// The ids of the events that name this object.

@@ -212,7 +212,7 @@ pub async fn load_states(
     if lock {
         query = query.lock(LockType::NoKeyUpdate);
     }
-    let rows = query.all(db).await?;
+    let rows = super::readable(db, query).await?;
     Ok(rows.into_iter().map(|row| (WebhookId(row.id), hold_state(&row))).collect())
 }
 

@@ -41,7 +41,7 @@ pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> Result<()
     );
     // Whoever is changing one, which may take long, puts its deliveries right by himself.
     query = query.order_by_asc(webhook::Column::Id).lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
-    for row in query.all(&txn).await? {
+    for row in super::readable(&txn, query).await? {
         let (id, state) = (WebhookId(row.id), hold_state(&row));
         if row.target_revision > 0 {
             hold_outdated(&txn, id).await?;

@@ -370,17 +370,15 @@ pub async fn is_there(db: &impl ConnectionTrait, id: WebhookId) -> Result<bool> 
 
 /// The webhooks with these ids, also deleted ones: deliveries still refer to them.
 pub async fn find_many(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<HashMap<WebhookId, Row>> {
-    let rows = webhook::Entity::find().filter(webhook::Column::Id.is_in(ids)).all(db).await?;
+    let rows = super::readable(db, webhook::Entity::find().filter(webhook::Column::Id.is_in(ids))).await?;
     Ok(rows.into_iter().map(|row| (WebhookId(row.id), Row::from(row))).collect())
 }
 
 /// All webhooks, by name.
 pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
-    let rows = webhook::Entity::find()
-        .filter(webhook::Column::DeletedAt.is_null())
-        .order_by_asc(webhook::Column::Name)
-        .all(db)
-        .await?;
+    let query =
+        webhook::Entity::find().filter(webhook::Column::DeletedAt.is_null()).order_by_asc(webhook::Column::Name);
+    let rows = super::readable(db, query).await?;
     Ok(rows.into_iter().map(Row::from).collect())
 }
 

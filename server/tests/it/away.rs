@@ -120,6 +120,8 @@ struct Relay {
     /// From the moment it hangs up: no connection that there is goes on, and none is made.
     stays_closed: Arc<AtomicBool>,
     all: CancellationToken,
+    /// Nothing is passed on, and nobody hangs up: as when the host has vanished.
+    is_silent: Arc<AtomicBool>,
 }
 
 impl Relay {
@@ -130,8 +132,13 @@ impl Relay {
         let socket = format!("{}/.s.PGSQL.5432", percent_encoding::percent_decode_str(directory).decode_utf8_lossy());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
-        let relay =
-            Self { socket, hangs_up: Arc::default(), stays_closed: Arc::default(), all: CancellationToken::new() };
+        let relay = Self {
+            socket,
+            hangs_up: Arc::default(),
+            stays_closed: Arc::default(),
+            all: CancellationToken::new(),
+            is_silent: Arc::default(),
+        };
         let of_clients = relay.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -158,6 +165,10 @@ impl Relay {
             tokio::select! {
                 read = client.read(&mut from_client) => {
                     let said = &from_client[..read?];
+                    if self.is_silent.load(Ordering::SeqCst) {
+                        // For good: a host that comes back knows nothing of its connections.
+                        return std::future::pending().await;
+                    }
                     server.write_all(said).await?;
                     let is_commit = said.windows(6).any(|word| word == b"COMMIT");
                     if said.is_empty() || (is_commit && self.hangs_up.swap(false, Ordering::SeqCst)) {
@@ -220,4 +231,23 @@ async fn nobody_is_told_that_nothing_was_stored_while_the_outcome_of_a_commit_is
     assert!(unknown >= 1, "the lost commit's group");
     relay.stays_closed.store(false, Ordering::SeqCst);
     eventually("it goes on by itself", async || accept().await.is_ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgres_whose_host_vanishes_is_away_and_back_again() {
+    let mut test = TestStore::postgres().await;
+    let (relay, url) = Relay::start(&test).await;
+    test.store = connect::open_postgres(&url).await.expect("connects");
+    test.store.patience = std::time::Duration::from_secs(2);
+    let server = TestServer::start(test).await;
+    let gate = Gate::closed().await;
+    let key = in_flight(&server, &gate, 20).await;
+    relay.is_silent.store(true, Ordering::SeqCst);
+    gate.answer(10_000);
+    eventually("all are answered", async || gate.waiting() == 0).await;
+    assert_eq!(post(&server, &key).await, 503);
+    relay.is_silent.store(false, Ordering::SeqCst);
+    assert_all_sent_once(&server, &gate, 20).await;
+    assert_eq!(post(&server, &key).await, 202);
+    assert_all_sent_once(&server, &gate, 40).await;
 }

@@ -58,6 +58,18 @@ impl Process {
         since.elapsed()
     }
 
+    /// Lets it have this many open files at most; the ones it has stay open.
+    pub(crate) fn limit_files(&self, limit: &str) {
+        let arguments = ["--pid", &self.child.id().to_string(), &format!("--nofile={limit}:4096")];
+        assert!(Command::new("prlimit").args(arguments).status().expect("asked").success());
+    }
+
+    /// The lowest number that no open file of it has.
+    pub(crate) fn lowest_free_file(&self) -> usize {
+        let open = format!("/proc/{}/fd", self.child.id());
+        (0..).find(|number| !Path::new(&open).join(number.to_string()).exists()).expect("a number")
+    }
+
     /// How it has ended, if it has.
     pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
         self.child.try_wait().expect("asked")

@@ -2,7 +2,7 @@
 
 use crate::harness::{Gate, TestInbox, TestServer, TestStore, eventually, pause, somebody_waits};
 use crate::on_both;
-use crate::process::{prepare, serve, serve_changed};
+use crate::process::{prepare, serve, serve_changed, serve_logging};
 use model::access::Scope;
 use model::delivery::Status;
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryOrder, Statement};
@@ -206,7 +206,7 @@ async fn the_settings_of_a_session_are_ours_whatever_the_database_sets() {
     let store = connect::open_postgres(&url).await.expect("opens");
     for (setting, expected) in [
         ("statement_timeout", "30s"),
-        ("lock_timeout", "20s"),
+        ("lock_timeout", "5s"),
         ("synchronous_commit", "on"),
         ("default_transaction_read_only", "off"),
         ("default_transaction_isolation", "read committed"),
@@ -216,4 +216,119 @@ async fn the_settings_of_a_session_are_ours_whatever_the_database_sets() {
         let value: String = row.expect("asked").expect("a row").try_get("", setting).expect("text");
         assert_eq!(value, expected, "{setting}");
     }
+}
+
+/// A transaction of somebody else's that has locked what this selects.
+async fn lock(store: &Store, select: &str) -> sea_orm::DatabaseTransaction {
+    let txn = store.begin().await.expect("begins");
+    txn.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await.expect("set");
+    txn.execute_unprepared(&format!("{select} FOR UPDATE")).await.expect("locked");
+    txn
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_somebody_holds_keeps_no_other_delivery_from_being_recorded() {
+    let server = TestServer::start(TestStore::postgres().await).await;
+    let gate = Gate::closed().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    for number in 0..10 {
+        let webhook = server.webhook(&format!("w{number}"), &format!("{}/{number}", gate.url), |_| ()).await;
+        server.event(server.task(&format!("t{number}"), webhook, "1", false).await).await;
+    }
+    let statuses = async || {
+        let rows = server.services.backend().deliveries.list_newest().await.expect("deliveries");
+        rows.into_iter().map(|row| row.status).collect::<Vec<_>>()
+    };
+    server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+    eventually("all are in flight", async || gate.waiting() == 10).await;
+    let held = lock(&server.services.store, "SELECT id FROM delivery WHERE webhook_name = 'w3'").await;
+    gate.answer(1000);
+    let sent = async || statuses().await.iter().filter(|status| **status == Status::Sent).count();
+    eventually("the others are recorded", async || sent().await == 9).await;
+    server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+    eventually("what comes meanwhile is sent", async || sent().await == 19).await;
+    held.rollback().await.expect("let go");
+    eventually("the last is recorded", async || sent().await == 20).await;
+    assert_eq!(gate.bodies().len(), 20, "each was sent once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_that_somebody_holds_keeps_no_other_occurrence_out() {
+    let server = TestServer::start(TestStore::postgres().await).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let post = async |name: &str| {
+        let object = json!({"id": name, "name": name, "tags": []});
+        server.post(&key, &json!({"type": "vms", "event": "poweron", "object": object})).await.0
+    };
+    assert_eq!((post("one").await, post("two").await), (202, 202));
+    let held = lock(&server.services.store, "SELECT id FROM object WHERE external_id = 'one'").await;
+    let renamed = json!({"type": "vms", "event": "poweron", "object": {"id": "one", "name": "another", "tags": []}});
+    let batch = json!([renamed, {"type": "vms", "event": "poweron"}]);
+    let (blocked, ()) = tokio::join!(server.post(&key, &batch), async {
+        somebody_waits(&server.services.store).await;
+        // These two wait for the first, and are a group.
+        let (other, same) = tokio::join!(post("two"), server.post(&key, &renamed));
+        assert_eq!((other, same.0), (202, 503));
+    });
+    assert_eq!(blocked.0, 503);
+    held.rollback().await.expect("let go");
+    assert_eq!(server.post(&key, &batch).await.0, 202);
+}
+
+on_both! {
+    async fn a_delivery_waits_while_no_more_files_can_be_opened_and_no_attempt_is_counted(test: TestStore) {
+        let inbox = TestInbox::start().await;
+        let key = prepare(&test, "http://first.hookwright.test/", "3").await;
+        let other = inbox.url.clone();
+        test.store.write().execute_unprepared("UPDATE webhook SET retries = 0").await.expect("changed");
+        let log = test.dir.path().join("log");
+        let server = serve_logging(&test, "warn", &log);
+        let client = crate::harness::client();
+        let post = async || {
+            let post = client.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
+            let post = post.header("content-type", "application/json");
+            let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
+            answer.expect("an answer").status()
+        };
+        let rows = async || entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
+        // The connection stays open, and everything is where it will be.
+        assert_eq!(post().await, 202);
+        eventually("it is settled", async || rows().await.iter().all(|row| row.settled_at.is_some())).await;
+        for url in ["http://second.hookwright.test/", &other] {
+            test.store.write().execute_unprepared(&format!("UPDATE webhook SET url = '{url}', revision = revision + 1")).await.expect("changed");
+            let before = std::fs::read_to_string(&log).expect("a log").len();
+            server.limit_files(&server.lowest_free_file().to_string());
+            assert_eq!(post().await, 202);
+            eventually("it waits", async || {
+                std::fs::read_to_string(&log).expect("a log")[before..].contains("something of our own is short")
+            })
+            .await;
+            let row = rows().await.pop().expect("a row");
+            assert_eq!((row.attempts, row.settled_at), (0, None));
+            server.limit_files("1024");
+            eventually("it is settled", async || rows().await.iter().all(|row| row.settled_at.is_some())).await;
+        }
+        let ends: Vec<_> = rows().await.into_iter().map(|row| (row.status, row.attempts)).collect();
+        assert_eq!(ends, [("error".to_owned(), 1), ("error".to_owned(), 1), ("sent".to_owned(), 1)]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_whose_column_has_another_type_keeps_no_other_waiting() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let inbox = TestInbox::start().await;
+    let key = three(&server, &inbox).await;
+    let sql = "UPDATE webhook SET retries = 'many', paused_at = 1 WHERE name = 'culprit'";
+    server.services.store.write().execute_unprepared(sql).await.expect("changed");
+    let sql = "UPDATE webhook SET paused_at = 1, release_per_second = NULL WHERE name = 'two'";
+    server.services.store.write().execute_unprepared(sql).await.expect("changed");
+    server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+    let status = async |name: &str| {
+        let rows = entity::delivery::Entity::find().all(server.services.store.read()).await.expect("rows");
+        rows.into_iter().find(|row| row.webhook_name == name).map(|row| row.status)
+    };
+    eventually("one is sent", async || status("one").await.as_deref() == Some("sent")).await;
+    let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE webhook_name = 'two'";
+    server.services.store.write().execute_unprepared(sql).await.expect("changed");
+    eventually("the sweep goes on", async || status("two").await.as_deref() == Some("held")).await;
 }

@@ -11,6 +11,7 @@ mod m0001_start;
 mod m0002_engine;
 mod m0003_limits;
 mod m0004_claims;
+mod m0005_steps;
 mod table;
 
 /// Every migration, in order.
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_engine::Migration),
             Box::new(m0003_limits::Migration),
             Box::new(m0004_claims::Migration),
+            Box::new(m0005_steps::Migration),
         ]
     }
 }

@@ -97,6 +97,11 @@ impl Dispatcher {
 
     /// Works until `stop` is cancelled, then lets what is in flight finish.
     pub async fn run(self, stop: CancellationToken) {
+        // In one task: a fault of either ends both, and with them the process.
+        tokio::join!(self.take_turns(&stop), self.keep_sweeping(&stop));
+    }
+
+    async fn take_turns(&self, stop: &CancellationToken) {
         let (ended, mut waiting) = mpsc::channel(lane::SLOTS);
         let mut work = Work::new(self.per_webhook, ended);
         let mut wait = Duration::ZERO;
@@ -108,7 +113,7 @@ impl Dispatcher {
                 () = self.bell.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
-            wait = self.turn(&mut work, group, &mut waiting, &stop).await;
+            wait = self.turn(&mut work, group, &mut waiting, stop).await;
         }
         let tasks = work.close();
         let cut = self.cut.clone();
@@ -118,7 +123,7 @@ impl Dispatcher {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = self.drain(&mut waiting, &stop) => {}
+            () = self.drain(&mut waiting, stop) => {}
             () = cut_later => {}
         }
         if !tasks.is_empty() {

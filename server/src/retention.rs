@@ -4,8 +4,9 @@
 //! needs time to notice.
 
 use crate::clock::Clock;
-use crate::store::retention::Step;
-use crate::store::{self, Store, access, receipt, retention, setting};
+use crate::store::retention::Old;
+use crate::store::steps::Steps;
+use crate::store::{self, Store, retention, setting};
 use model::time::Timestamp;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,9 @@ pub struct Kept {
 
 /// How often there is a sweep.
 const EVERY: Duration = Duration::from_hours(1);
+/// How many occurrences are kept that started nothing, and how many revisions of one webhook, task or event.
+const UNMATCHED_MAX: u32 = 1_000_000;
+const REVISIONS_MAX: u32 = 1000;
 /// The longest time between two sweeps that is believed at once, and how long it takes until a longer one is.
 const BELIEVED: Duration = Duration::from_hours(24);
 /// Where the instant of the last sweep is kept.
@@ -65,23 +69,52 @@ impl Retention {
     /// Sweeps once, or until `stop` is cancelled: the next start goes on.
     async fn sweep_until(&self, stop: &CancellationToken) -> Result<u64, store::Error> {
         let now = self.clock.now();
-        let db = self.store.write();
         if !self.is_believed(now).await? {
             tracing::info!("nothing old is removed until tomorrow: the last sweep was over a day ago by this clock");
             return Ok(0);
         }
-        access::delete_expired_sessions(db, now).await?;
-        receipt::delete_expired(db, now).await?;
         let before = |kept: Duration| Timestamp(now.0 - i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
         let (oldest, oldest_unmatched) = (before(self.kept.settled), before(self.kept.unmatched));
-        let mut removed = in_steps(stop, || retention::delete_settled(&self.store, oldest)).await?;
-        for (webhook, newest) in retention::find_excess(self.store.read(), self.kept.per_webhook).await? {
-            removed += in_steps(stop, || retention::delete_up_to(&self.store, webhook, newest)).await?;
+        let of_nobody = [Old::Sessions(now), Old::Receipts(now)];
+        for old in of_nobody {
+            self.remove(old, stop).await?;
         }
-        removed += in_steps(stop, || retention::delete_empty_runs(db, oldest)).await?;
-        removed += in_steps(stop, || retention::delete_occurrences(db, oldest)).await?;
-        removed += in_steps(stop, || retention::delete_unmatched(db, oldest_unmatched)).await?;
+        let mut removed = self.remove(Old::Settled(oldest), stop).await?;
+        let db = self.store.read();
+        for (webhook, newest) in retention::find_excess(db, self.kept.per_webhook).await? {
+            removed += self.remove(Old::OfWebhook(webhook, newest), stop).await?;
+        }
+        for old in [Old::EmptyRuns(oldest), Old::Occurrences(oldest), Old::Unmatched(oldest_unmatched)] {
+            removed += self.remove(old, stop).await?;
+        }
+        if let Some(newest) = retention::find_unmatched_excess(db, UNMATCHED_MAX).await? {
+            tracing::warn!(most = UNMATCHED_MAX, "the oldest of too many occurrences that started nothing are removed");
+            removed += self.remove(Old::UnmatchedUpTo(newest), stop).await?;
+        }
+        // What an explanation or a replay of what is kept may need stays.
+        removed += self.remove(Old::Revisions(oldest.min(oldest_unmatched)), stop).await?;
+        for old in retention::find_revision_excess(db, REVISIONS_MAX).await? {
+            tracing::warn!(most = REVISIONS_MAX, ?old, "the oldest of too many revisions of one row are removed");
+            removed += self.remove(old, stop).await?;
+        }
         Ok(removed)
+    }
+
+    /// Removes all of it in steps, or until `stop` is cancelled.
+    async fn remove(&self, old: Old, stop: &CancellationToken) -> Result<u64, store::Error> {
+        let (mut steps, mut all) = (Steps::new(), 0);
+        while !stop.is_cancelled()
+            && let Some(size) = steps.next().await
+        {
+            let txn = self.store.begin().await?;
+            steps.begin();
+            let step = old.remove(&txn, size).await?;
+            self.store.commit(txn).await?;
+            steps.end(step.counted);
+            all += step.removed;
+            crate::fault::point("retention.between-steps");
+        }
+        Ok(all)
     }
 }
 
@@ -105,22 +138,4 @@ impl Retention {
         self.store.commit(txn).await?;
         Ok(from.is_none_or(|from| from <= now))
     }
-}
-
-/// Between two steps whoever waits for the writer gets it.
-async fn in_steps<F: Future<Output = Result<Step, store::Error>>>(
-    stop: &CancellationToken,
-    remove: impl Fn() -> F,
-) -> Result<u64, store::Error> {
-    let mut all = 0;
-    while !stop.is_cancelled() {
-        let Step { removed, is_full } = remove().await?;
-        all += removed;
-        if !is_full {
-            break;
-        }
-        crate::fault::point("retention.between-steps");
-        tokio::task::yield_now().await;
-    }
-    Ok(all)
 }

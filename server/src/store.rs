@@ -5,6 +5,7 @@
 //! IMMEDIATE: a deferred one that upgrades fails at once when another writes. On PostgreSQL both are one pool.
 
 pub mod access;
+pub mod arrange;
 pub mod catalog;
 pub mod claim;
 pub mod connect;
@@ -25,6 +26,7 @@ pub mod retention;
 pub mod revision;
 pub mod search;
 pub mod setting;
+pub mod steps;
 pub mod sweep;
 pub mod tag;
 pub mod task;

@@ -1,13 +1,12 @@
 //! Settling a group of ended attempts: each recorded, its delivery moved on, breakers counted, runs ended.
 
 use crate::store::delivery::{self, Settlement};
-use crate::store::hold::{self, hold_waiting};
+use crate::store::hold;
 use crate::store::internal::{self, InternalEvent};
 use crate::store::webhook::HoldState;
-use crate::store::{self, occurrence, revision};
+use crate::store::{self, arrange, occurrence, revision};
 use model::breaker::Change;
 use model::catalog::WEBHOOKS;
-use model::delivery::HoldReason;
 use model::id::WebhookId;
 use model::occurrence::{ObjectReference, Occurrence};
 use model::time::Timestamp;
@@ -116,13 +115,14 @@ async fn move_breaker(
     let event_id = match moved.change {
         Change::None => return Ok(()),
         Change::Opened => {
-            hold_waiting(txn, id, HoldReason::Breaker).await?;
+            arrange::begin(txn, id, now).await?;
             tracing::warn!(webhook = %id, "a webhook keeps failing; its deliveries are held");
             "failing"
         }
         Change::Closed => {
             tracing::info!(webhook = %id, "a webhook answers again");
-            hold::release_breaker(txn, id, &moved.state).await?;
+            hold::start_rate_anew(txn, id, now).await?;
+            arrange::begin(txn, id, now).await?;
             "recovered"
         }
     };

@@ -32,7 +32,7 @@ pub(super) struct Work {
     webhooks: HashMap<WebhookId, Arc<Row>>,
     tasks: TaskTracker,
     ended: mpsc::Sender<Ended>,
-    swept: Option<Instant>,
+    looked: Option<Instant>,
     /// A commit that was to claim has failed. If only its answer was lost, deliveries are leased that nobody here knows.
     may_have_claimed: bool,
 }
@@ -49,7 +49,7 @@ impl Work {
             webhooks: HashMap::new(),
             tasks: TaskTracker::new(),
             ended,
-            swept: None,
+            looked: None,
             may_have_claimed: false,
         }
     }
@@ -90,10 +90,10 @@ impl Dispatcher {
         waiting: &mut mpsc::Receiver<Ended>,
         stop: &CancellationToken,
     ) -> Duration {
-        if work.swept.is_none_or(|swept| swept.elapsed() >= POLL) {
-            work.swept = Some(Instant::now());
-            if let Err(error) = self.services.store.in_time(self.sweep(work)).await {
-                tracing::warn!(error = chain(error), "the dispatcher cannot sweep");
+        if work.looked.is_none_or(|looked| looked.elapsed() >= POLL) {
+            work.looked = Some(Instant::now());
+            if let Err(error) = self.services.store.in_time(self.look_around(work)).await {
+                tracing::warn!(error = chain(error), "the dispatcher cannot look for leases that have run out");
             }
         }
         // First the writer: what ends while others have it shares the commit.
@@ -179,7 +179,8 @@ impl Dispatcher {
         }
     }
 
-    async fn sweep(&self, work: &mut Work) -> Result<(), store::Error> {
+    /// Takes back leases that have run out, and looks which webhooks hang.
+    async fn look_around(&self, work: &mut Work) -> Result<(), store::Error> {
         let (db, now) = (&self.services.store, self.services.clock.now());
         let lanes = &mut work.lanes;
         if work.may_have_claimed {
@@ -189,6 +190,25 @@ impl Dispatcher {
         // Not what ended here and waits to be recorded: the database may have been away for longer than a lease.
         claim::release_expired(db.write(), now, self.owner, lanes.leased()).await?;
         lanes.set_hanging(&webhook::list_hanging(db.read()).await?);
-        sweep::sweep(db, now, LEASE_MARGIN).await
+        Ok(())
+    }
+
+    /// Sweeps once a second until `stop` is cancelled, beside the turns: a large backlog that is arranged takes its time.
+    pub(super) async fn keep_sweeping(&self, stop: &CancellationToken) {
+        let db = &self.services.store;
+        while !stop.is_cancelled() {
+            let swept = tokio::select! {
+                () = stop.cancelled() => return,
+                swept = sweep::sweep(db, self.services.clock.now(), LEASE_MARGIN) => swept,
+            };
+            match swept {
+                Ok(()) => self.bell.notify_one(),
+                Err(error) => tracing::warn!(error = chain(error), "the dispatcher cannot sweep"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
     }
 }

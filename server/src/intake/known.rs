@@ -7,7 +7,7 @@ use model::field_error::FieldErrors;
 use model::id::{CategoryId, ObjectId, TagId};
 use model::occurrence::ObjectReference;
 use model::time::Timestamp;
-use sea_orm::DatabaseTransaction;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// An object as it is known now.
@@ -57,7 +57,7 @@ fn name_of(reference: &ObjectReference) -> &str {
 
 impl Known {
     /// Loads whatever these references (each with its type) may mean, with one query for each type.
-    pub(super) async fn load<'a>(
+    pub async fn load<'a>(
         txn: &DatabaseTransaction,
         references: impl Iterator<Item = (&'a str, &'a ObjectReference)> + Clone,
     ) -> Result<Self, store::Error> {
@@ -109,21 +109,8 @@ impl Known {
         }
     }
 
-    /// Loads every object of a type, for an inventory of these objects.
-    pub async fn load_type(
-        txn: &DatabaseTransaction,
-        type_id: &str,
-        references: &[ObjectReference],
-    ) -> Result<Self, store::Error> {
-        let known = Self::load_all(txn, type_id).await?;
-        let has_news = references.iter().any(|reference| known.is_news(type_id, reference));
-        if has_news && object::lock_names(txn, type_id, None).await? {
-            return Self::load_all(txn, type_id).await;
-        }
-        Ok(known)
-    }
-
-    async fn load_all(txn: &DatabaseTransaction, type_id: &str) -> Result<Self, store::Error> {
+    /// Loads every object of a type.
+    pub async fn load_type(txn: &impl ConnectionTrait, type_id: &str) -> Result<Self, store::Error> {
         let rows = object::list_of(txn, type_id).await?;
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         let mut tags = tag::of_objects(txn, &ids).await?;
@@ -135,7 +122,7 @@ impl Known {
     }
 
     async fn from_rows(
-        txn: &DatabaseTransaction,
+        txn: &impl ConnectionTrait,
         rows: Vec<(Row, Vec<TagId>)>,
         names_tags: bool,
     ) -> Result<Self, store::Error> {

@@ -7,7 +7,9 @@ use model::matching::{Facts, Reason, TaskFacts, judge};
 use model::occurrence::Occurrence;
 use sea_orm::DatabaseTransaction;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Type and event.
 type Kind = (String, String);
@@ -21,6 +23,36 @@ pub(super) struct Kept {
     mark: i64,
     events: HashMap<Kind, Arc<[event::Row]>>,
     tasks: HashMap<TaskId, Arc<task::Row>>,
+    held: Arc<Mutex<HeldCounts>>,
+}
+
+/// How many deliveries webhooks held when they were last counted, with what was held since. A hundred thousand are not
+/// counted for each group.
+#[derive(Default)]
+struct HeldCounts(HashMap<WebhookId, (u64, Instant)>);
+
+impl HeldCounts {
+    /// The last count, if it is good enough still: few are counted again at once, many seldom, and those near the limit
+    /// each second. A full one is counted again now and then: other nodes and people make room.
+    fn recent(&self, id: WebhookId) -> Option<u64> {
+        let (held, at) = *self.0.get(&id)?;
+        let lasts = match held {
+            _ if held >= HELD_MAX => Duration::from_secs(2),
+            _ if held > HELD_MAX / 10 * 9 => Duration::from_secs(1),
+            _ => Duration::from_millis(held / 10),
+        };
+        (at.elapsed() < lasts).then_some(held)
+    }
+
+    fn counted(&mut self, id: WebhookId, held: u64) {
+        self.0.insert(id, (held, Instant::now()));
+    }
+
+    fn add_one(&mut self, id: WebhookId) {
+        if let Some((held, _)) = self.0.get_mut(&id) {
+            *held += 1;
+        }
+    }
 }
 
 impl Kept {
@@ -29,7 +61,7 @@ impl Kept {
         loop {
             let mark = revision::newest(txn).await?;
             if mark != self.mark || self.events.len() > KINDS_KEPT {
-                *self = Self { mark, ..Self::default() };
+                *self = Self { mark, held: self.held.clone(), ..Self::default() };
             }
             if kinds.iter().all(|kind| self.events.contains_key(kind)) {
                 return Ok(());
@@ -73,6 +105,7 @@ pub(super) struct Rules {
     webhooks: HashMap<WebhookId, webhook::Row>,
     /// How many more deliveries each webhook may hold that holds what is queued.
     room: HashMap<WebhookId, u64>,
+    held: Arc<Mutex<HeldCounts>>,
 }
 
 /// What matching an occurrence came to.
@@ -102,7 +135,7 @@ impl Rules {
         // Always anew: a webhook is paused and resumed, and its breaker moves, without a revision.
         let webhooks =
             if ids.is_empty() { HashMap::new() } else { webhook::find_many(txn, ids.into_iter().collect()).await? };
-        Ok(Self { mark: kept.mark, events, tasks, webhooks, room: HashMap::new() })
+        Ok(Self { mark: kept.mark, events, tasks, webhooks, room: HashMap::new(), held: kept.held.clone() })
     }
 
     /// Counts how many more deliveries of these tasks can be held, where their webhooks hold what is queued.
@@ -116,10 +149,21 @@ impl Rules {
             if self.is_holding(id) != Some(true) {
                 continue;
             }
-            let held = hold::count_held(txn, id).await?;
+            let recent = self.counts().recent(id);
+            let held = match recent {
+                Some(held) => held,
+                None => hold::count_held(txn, id).await?,
+            };
+            if recent.is_none() {
+                self.counts().counted(id, held);
+            }
             self.room.insert(id, HELD_MAX.saturating_sub(held));
         }
         Ok(())
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HeldCounts> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Judges every event of the occurrence's type and event.
@@ -155,6 +199,7 @@ impl Rules {
         match self.room.get_mut(&id) {
             Some(room) if *room > 0 => {
                 *room -= 1;
+                self.counts().add_one(id);
                 Ok(Some(reason))
             }
             _ => Err(HoldFull),

@@ -14,6 +14,10 @@ use model::id::{OccurrenceId, TaskId, WebhookId};
 use model::matching::Reason;
 use sea_orm::DatabaseTransaction;
 
+/// How much of messages is in memory before it is written: in number, the size of one statement, and in bytes.
+const RENDERED_MAX: usize = 100;
+const RENDERED_MAX_BYTES: usize = 4 << 20;
+
 /// What was written.
 #[derive(Default)]
 pub(super) struct Written {
@@ -118,7 +122,9 @@ async fn start_runs(
     let runs = occurrence::insert_runs(txn, planned.iter().map(|one| one.run.clone()).collect(), stage.now).await?;
     stage.rules.count_room(txn, planned.iter().map(|one| one.task_id)).await?;
     let date = render::date(stage.now, zone);
-    let mut deliveries = Vec::with_capacity(planned.len());
+    // Messages are rendered and written a few at a time: one occurrence may start a thousand tasks.
+    let (mut deliveries, mut bytes) = (Vec::new(), 0);
+    let mut failed_runs = Vec::new();
     let mut full = Vec::new();
     for (one, run_id) in planned.iter().zip(runs) {
         let Some(webhook_id) = stage.rules.task(one.task_id).map(|(_, webhook)| webhook.id) else { continue };
@@ -143,10 +149,16 @@ async fn start_runs(
                 full.push((webhook.id, webhook.name.clone(), staged.depth));
             }
         }
+        if delivery.failed.is_some() {
+            failed_runs.push(delivery.run_id);
+        }
+        bytes += delivery.body.len();
         deliveries.push(delivery);
+        if bytes > RENDERED_MAX_BYTES || deliveries.len() >= RENDERED_MAX {
+            delivery::insert_many(txn, std::mem::take(&mut deliveries), stage.now).await?;
+            bytes = 0;
+        }
     }
-    let failed_runs: Vec<_> =
-        deliveries.iter().filter(|delivery| delivery.failed.is_some()).map(|delivery| delivery.run_id).collect();
     delivery::insert_many(txn, deliveries, stage.now).await?;
     occurrence::end_settled_runs(txn, &failed_runs, stage.now).await?;
     Ok(full)

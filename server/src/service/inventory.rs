@@ -5,6 +5,7 @@
 use super::{Services, broken, revision, stale};
 use crate::intake::known::Known;
 use crate::store::object::{self, NewObject, Removed};
+use crate::store::steps::Steps;
 use crate::store::{self, catalog, event, tag};
 use app::backend::Inventory;
 use app::error::{AppError, Code};
@@ -19,7 +20,7 @@ use model::tag::{CategoryDraft, TagDraft};
 use model::text::shown;
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// How many objects the list shows.
 const OBJECTS_MAX: u64 = 10_000;
@@ -38,24 +39,51 @@ pub struct Written {
 }
 
 impl Services {
-    /// Writes the objects of a type; with `replaces`, the others go.
+    /// Writes the objects of a type; with `replaces`, the others go. Nothing is written if one of them is wrong. Written in
+    /// steps: whoever is interrupted submits the same again.
+    ///
+    /// No change of what people configure: it may take long, and must not keep deliveries waiting.
     pub async fn write_inventory(
         &self,
         type_id: &str,
         objects: &[ObjectReference],
         replaces: bool,
     ) -> Result<Written, AppError> {
+        let db = self.store.read();
+        check_type(&find_type(db, type_id).await?)?;
+        check_all(db, type_id, objects).await?;
+        let mut kept = HashSet::with_capacity(if replaces { objects.len() } else { 0 });
+        let (mut left, mut steps) = (objects, Steps::new());
+        while !left.is_empty()
+            && let Some(size) = steps.next().await
+        {
+            let (part, rest) = left.split_at(usize::try_from(size).unwrap_or(1).min(left.len()));
+            let ids = self.write_part(type_id, part, &mut steps).await?;
+            if replaces {
+                kept.extend(ids);
+            }
+            steps.end(size.unsigned_abs());
+            left = rest;
+        }
+        let removed = if replaces { self.remove_others(type_id, &kept).await? } else { Removed::default() };
+        Ok(Written { objects: objects.len(), deleted: removed.deleted, gone: removed.gone })
+    }
+
+    async fn write_part(
+        &self,
+        type_id: &str,
+        part: &[ObjectReference],
+        steps: &mut Steps,
+    ) -> Result<Vec<ObjectId>, AppError> {
         let mut tried = 0;
         loop {
             tried += 1;
-            // No change of what people configure: it may take long, and must not keep deliveries waiting.
             let txn = self.store.begin().await.map_err(broken)?;
-            check_type(&find_type(&txn, type_id).await?)?;
-            let now = self.clock.now();
-            match write_all(&txn, type_id, objects, replaces, now).await {
-                Ok(Ok(written)) => {
+            steps.begin();
+            match write_all(&txn, type_id, part, self.clock.now()).await {
+                Ok(Ok(ids)) => {
                     self.commit(txn).await?;
-                    return Ok(written);
+                    return Ok(ids);
                 }
                 Ok(Err(wrong)) => return Err(wrong.into()),
                 Err(error) if error.is_passing() && tried < TRIES => {}
@@ -63,6 +91,38 @@ impl Services {
             }
         }
     }
+
+    /// Removes the objects of a type but for these.
+    async fn remove_others(&self, type_id: &str, kept: &HashSet<ObjectId>) -> Result<Removed, AppError> {
+        let mut others = object::list_others(self.store.read(), type_id, kept).await.map_err(broken)?;
+        let (mut all, mut steps) = (Removed::default(), Steps::new());
+        while !others.is_empty()
+            && let Some(size) = steps.next().await
+        {
+            let rest = others.len().saturating_sub(usize::try_from(size).unwrap_or(1));
+            let part = others.split_off(rest);
+            let txn = self.store.begin().await.map_err(broken)?;
+            steps.begin();
+            let removed = object::remove(&txn, type_id, &part, self.clock.now()).await.map_err(broken)?;
+            self.commit(txn).await?;
+            steps.end(size.unsigned_abs());
+            all.deleted += removed.deleted;
+            all.gone += removed.gone;
+        }
+        Ok(all)
+    }
+}
+
+/// Refuses an inventory of which one object is wrong.
+async fn check_all(db: &impl ConnectionTrait, type_id: &str, objects: &[ObjectReference]) -> Result<(), AppError> {
+    let mut known = Known::load_type(db, type_id).await.map_err(broken)?;
+    let mut errors = FieldErrors::default();
+    for (place, reference) in objects.iter().enumerate() {
+        if let Err(wrong) = known.resolve(type_id, reference, true, &format!("[{place}].")) {
+            errors.0.extend(wrong.0);
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors.into()) }
 }
 
 /// The outer result is the store's, the inner one the sender's.
@@ -70,28 +130,18 @@ async fn write_all(
     txn: &DatabaseTransaction,
     type_id: &str,
     objects: &[ObjectReference],
-    replaces: bool,
     now: Timestamp,
-) -> Result<Result<Written, FieldErrors>, store::Error> {
-    let mut known = Known::load_type(txn, type_id, objects).await?;
-    let mut errors = FieldErrors::default();
+) -> Result<Result<Vec<ObjectId>, FieldErrors>, store::Error> {
+    let mut known = Known::load(txn, objects.iter().map(|object| (type_id, object))).await?;
     let mut places = Vec::with_capacity(objects.len());
-    for (place, reference) in objects.iter().enumerate() {
-        match known.resolve(type_id, reference, true, &format!("[{place}].")) {
-            Ok(object) => places.push(object),
-            Err(wrong) => errors.0.extend(wrong.0),
+    for reference in objects {
+        match known.resolve(type_id, reference, true, "") {
+            Ok(place) => places.push(place),
+            Err(wrong) => return Ok(Err(wrong)),
         }
     }
-    if !errors.is_empty() {
-        return Ok(Err(errors));
-    }
     known.write(txn, now).await?;
-    let mut removed = Removed::default();
-    if replaces {
-        let kept: Vec<_> = places.iter().filter_map(|place| known.id(*place)).collect();
-        removed = object::remove_others(txn, type_id, &kept, now).await?;
-    }
-    Ok(Ok(Written { objects: objects.len(), deleted: removed.deleted, gone: removed.gone }))
+    Ok(Ok(places.into_iter().filter_map(|place| known.id(place)).collect()))
 }
 
 async fn find_type(db: &impl ConnectionTrait, type_id: &str) -> Result<ObjectType, AppError> {

@@ -3,10 +3,11 @@
 use super::run::end_runs;
 use super::{Services, broken, revision, stale};
 use crate::clock::new_uuid;
-use crate::store::hold::{self, Release};
+use crate::store::hold;
 use crate::store::object::{self, NewObject};
+use crate::store::steps::Steps;
 use crate::store::webhook::{self, SecretWrite, Secrets, Write};
-use crate::store::{self, event, figures, task};
+use crate::store::{self, arrange, event, figures, task};
 use app::backend::Webhooks;
 use app::error::{AppError, Code};
 use app::report::WebhookDetail;
@@ -20,6 +21,10 @@ use model::time::Timestamp;
 use model::webhook::{Authorization, SecretChange, Webhook, WebhookDraft};
 use sea_orm::DatabaseTransaction;
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long a command waits for a large backlog to follow.
+const ARRANGED_AT_ONCE: Duration = Duration::from_secs(1);
 
 impl Services {
     fn seal(&self, secret: &SecretChange, place: &str) -> Result<SecretWrite, AppError> {
@@ -78,31 +83,49 @@ impl Services {
             return Err(stale("webhook", draft, &draft_of(&self.find_webhook(id).await?)));
         }
         if has_moved {
-            hold::hold_for_target(&txn, id).await.map_err(broken)?;
+            arrange::begin(&txn, id, now).await.map_err(broken)?;
         }
         name_object(&txn, id, &checked.name, now).await?;
         self.commit(txn).await?;
+        if has_moved {
+            self.arrange(id).await?;
+        }
         Ok(SavedWebhook { id, is_unresolved })
     }
 
-    /// Lets go of what is held for `reason`, in the transaction that ended the reason.
-    async fn let_go(
-        &self,
-        txn: DatabaseTransaction,
-        id: WebhookId,
-        reason: HoldReason,
-        choice: ReleaseChoice,
-    ) -> Result<(), AppError> {
-        let which = match choice.held {
-            Held::All => Release::All,
-            Held::Newest => Release::NewestPerObject,
-            Held::None => Release::None,
+    /// Arranges a webhook's waiting deliveries for a moment, so that what was changed is seen at once; the sweep arranges
+    /// the rest of a large backlog.
+    async fn arrange(&self, id: WebhookId) -> Result<(), AppError> {
+        arrange::finish(&self.store, id, self.clock.now(), ARRANGED_AT_ONCE).await.map_err(broken)
+    }
+
+    /// Gives up what is not to go on of what is held for a reason, in steps, before the reason ends. A failure in between
+    /// leaves the rest held: whoever submits again gives up that, too.
+    async fn give_up(&self, id: WebhookId, held: (HoldReason, i64), which: Held) -> Result<(), AppError> {
+        let mut superseded = match which {
+            Held::All => return Ok(()),
+            Held::Newest => hold::superseded(self.store.read(), id, held).await.map_err(broken)?,
+            Held::None => Vec::new(),
         };
-        let per_second = choice.per_second.map(|rate| rate.clamp(1, 10_000));
-        let now = self.clock.now();
-        let given_up = hold::release(&txn, id, reason, which, per_second, now).await.map_err(broken)?;
-        end_runs(&txn, given_up, now).await?;
-        self.commit_due(txn).await
+        let (now, mut steps) = (self.clock.now(), Steps::new());
+        while let Some(size) = steps.next().await {
+            let txn = self.store.begin_change().await.map_err(broken)?;
+            steps.begin();
+            let (given_up, counted) = if which == Held::None {
+                let runs = hold::give_up_some(&txn, id, held, size, now).await.map_err(broken)?;
+                let counted = runs.len();
+                (runs, counted)
+            } else {
+                let rest = superseded.len().saturating_sub(usize::try_from(size).unwrap_or_default());
+                let part = superseded.split_off(rest);
+                let counted = part.len();
+                (hold::give_up(&txn, part, held.0, now).await.map_err(broken)?, counted)
+            };
+            end_runs(&txn, given_up, now).await?;
+            self.commit(txn).await?;
+            steps.end(counted as u64);
+        }
+        Ok(())
     }
 
     /// Refuses at save, with the same words, what would be refused at every attempt. Answers whether the host's name
@@ -199,8 +222,7 @@ async fn delete_one(txn: &DatabaseTransaction, id: WebhookId, now: Timestamp) ->
         return Err(AppError::in_use(&format!("The webhook {}", row.name), links));
     }
     webhook::delete(txn, id, now).await.map_err(broken)?;
-    let given_up = hold::discard_waiting(txn, id, hold::WEBHOOK_DELETED, now).await.map_err(broken)?;
-    end_runs(txn, given_up, now).await
+    arrange::begin(txn, id, now).await.map_err(broken)
 }
 
 #[async_trait]
@@ -260,38 +282,77 @@ impl Webhooks for Services {
         let now = self.clock.now();
         // In the order in which the dispatcher locks them.
         let ids = BTreeSet::from_iter(ids);
-        for id in ids {
-            delete_one(&txn, id, now).await?;
+        for id in &ids {
+            delete_one(&txn, *id, now).await?;
         }
-        self.commit(txn).await
+        self.commit(txn).await?;
+        for id in ids {
+            self.arrange(id).await?;
+        }
+        Ok(())
     }
 
     async fn pause(&self, id: WebhookId) -> Result<(), AppError> {
         self.find_webhook(id).await?;
         let txn = self.store.begin_change().await.map_err(broken)?;
-        if !hold::pause(&txn, id, self.clock.now()).await.map_err(broken)? {
+        let now = self.clock.now();
+        if !hold::pause(&txn, id, now).await.map_err(broken)? {
             return Err(AppError::new(Code::Conflict, "This webhook is paused already."));
         }
-        self.commit(txn).await
+        arrange::begin(&txn, id, now).await.map_err(broken)?;
+        self.commit(txn).await?;
+        self.arrange(id).await
     }
 
     async fn resume(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError> {
-        self.find_webhook(id).await?;
-        let txn = self.store.begin_change().await.map_err(broken)?;
-        if !hold::resume(&txn, id).await.map_err(broken)? {
-            return Err(AppError::new(Code::Conflict, "This webhook is not paused."));
+        let row = self.find_webhook(id).await?;
+        let not_paused = || AppError::new(Code::Conflict, "This webhook is not paused.");
+        if row.hold.paused_at.is_none() {
+            return Err(not_paused());
         }
-        self.let_go(txn, id, HoldReason::Paused, choice).await
+        let newest = hold::newest_held(self.store.read(), id, HoldReason::Paused).await.map_err(broken)?;
+        if let Some(newest) = newest {
+            self.give_up(id, (HoldReason::Paused, newest), choice.held).await?;
+        }
+        let txn = self.store.begin_change().await.map_err(broken)?;
+        let now = self.clock.now();
+        if !hold::resume(&txn, id, rate(&choice), now).await.map_err(broken)? {
+            return Err(not_paused());
+        }
+        arrange::begin(&txn, id, now).await.map_err(broken)?;
+        self.commit_due(txn).await?;
+        self.arrange(id).await?;
+        self.bell.notify_one();
+        Ok(())
     }
 
     async fn confirm_target(&self, id: WebhookId, revision: i64, choice: ReleaseChoice) -> Result<(), AppError> {
-        let txn = self.store.begin_change().await.map_err(broken)?;
-        let row = webhook::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("webhook"))?;
-        if row.revision != revision {
-            let words = "Somebody has changed this webhook since you looked at it. Nothing was sent. Look at where it \
-                         goes now, and confirm again.";
-            return Err(AppError::new(Code::Conflict, words));
+        let is_still_meant = |row: Option<webhook::Row>| {
+            let row = row.ok_or_else(|| AppError::not_found("webhook"))?;
+            let words = "Somebody has changed this webhook since you looked at it. The deliveries that were not confirmed \
+                         before wait on. Look at where it goes now, and confirm again.";
+            if row.revision == revision { Ok(()) } else { Err(AppError::new(Code::Conflict, words)) }
+        };
+        is_still_meant(webhook::find(self.store.read(), id).await.map_err(broken)?)?;
+        let newest = hold::newest_held(self.store.read(), id, HoldReason::Target).await.map_err(broken)?;
+        let Some(newest) = newest else { return Ok(()) };
+        self.give_up(id, (HoldReason::Target, newest), choice.held).await?;
+        let mut steps = Steps::new();
+        while let Some(size) = steps.next().await {
+            let txn = self.store.begin_change().await.map_err(broken)?;
+            steps.begin();
+            is_still_meant(webhook::find(&txn, id).await.map_err(broken)?)?;
+            let reason = hold::set_rate(&txn, id, rate(&choice), self.clock.now()).await.map_err(broken)?;
+            let confirmed = hold::confirm(&txn, id, (revision, newest), reason, size).await.map_err(broken)?;
+            self.commit_due(txn).await?;
+            steps.end(confirmed);
         }
-        self.let_go(txn, id, HoldReason::Target, choice).await
+        // An open breaker knows nothing of an earlier target.
+        self.arrange(id).await
     }
+}
+
+/// How many a second are let go, if not all at once.
+fn rate(choice: &ReleaseChoice) -> Option<u32> {
+    choice.per_second.map(|rate| rate.clamp(1, 10_000))
 }

@@ -143,9 +143,3 @@ pub async fn delete_session(db: &impl ConnectionTrait, id_hash: Vec<u8>) -> Resu
     session::Entity::delete_by_id(id_hash).exec(db).await?;
     Ok(())
 }
-
-/// Removes what has expired.
-pub async fn delete_expired_sessions(db: &impl ConnectionTrait, now: Timestamp) -> Result<()> {
-    session::Entity::delete_many().filter(session::Column::ExpiresAt.lte(now.0)).exec(db).await?;
-    Ok(())
-}

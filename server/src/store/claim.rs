@@ -191,22 +191,28 @@ pub async fn end_as_internal(
 }
 
 /// The oldest due deliveries of each of these webhooks, a table with an `id`, in its order. What was queued while its
-/// webhook was paused or deleted, its breaker opened, or for an earlier target, waits for the sweep that holds or
-/// discards it.
+/// webhook was paused or deleted, its breaker opened, or for an earlier target, waits until it is arranged: a webhook with
+/// a backlog of such is left out as a whole, so that nobody reads the backlog.
 fn oldest_of(webhooks: &str, condition: &str, limit: &str, is_postgres: bool) -> String {
+    const OPEN: &str = "w.paused_at IS NULL AND w.deleted_at IS NULL AND NOT w.is_arranging";
     let skip = if is_postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
     // `+ 0`: SQLite compiles a statement anew for each value of a bare LIMIT.
     let oldest = format!(
-        "SELECT d.id FROM delivery d WHERE d.webhook_id = n.id AND d.status = 'queued' AND d.next_attempt_at <= $3 \
-         AND (d.replay_revision IS NOT NULL OR d.webhook_revision >= (SELECT t.target_revision FROM webhook t \
-         WHERE t.id = n.id)) AND EXISTS (SELECT 1 FROM webhook w WHERE w.id = n.id AND w.paused_at IS NULL \
-         AND w.deleted_at IS NULL AND (w.breaker_opened_at IS NULL OR w.breaker_is_probing OR d.replay_revision IS NOT NULL)) {condition} ORDER BY d.next_attempt_at, d.id LIMIT {limit} + 0 {skip}"
+        "SELECT d.id FROM delivery d WHERE d.webhook_id = w.id AND d.status = 'queued' AND d.next_attempt_at <= $3 \
+         AND (d.replay_revision IS NOT NULL OR (d.webhook_revision >= w.target_revision \
+         AND (w.breaker_opened_at IS NULL OR w.breaker_is_probing))) ORDER BY d.next_attempt_at, d.id LIMIT {limit} + 0 {skip}"
     );
     // CROSS JOIN: SQLite keeps this order, and stops when there are enough.
     if is_postgres {
-        format!("SELECT o.id FROM {webhooks} n CROSS JOIN LATERAL ({oldest}) AS o")
+        format!(
+            "SELECT o.id FROM {webhooks} n JOIN webhook w ON w.id = n.id AND {OPEN} {condition} \
+             CROSS JOIN LATERAL ({oldest}) AS o"
+        )
     } else {
-        format!("SELECT o.id FROM {webhooks} n CROSS JOIN delivery o WHERE o.id IN ({oldest})")
+        format!(
+            "SELECT o.id FROM {webhooks} n CROSS JOIN webhook w CROSS JOIN delivery o \
+             WHERE w.id = n.id AND {OPEN} {condition} AND o.id IN ({oldest})"
+        )
     }
 }
 

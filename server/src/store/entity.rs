@@ -77,6 +77,7 @@ table!(webhook, "webhook", {
     breaker_probe_at: Option<i64>,
     breaker_is_probing: bool,
     is_hanging: bool,
+    is_arranging: bool,
 });
 
 table!(task, "task", {

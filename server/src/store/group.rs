@@ -14,17 +14,15 @@ const SMALL: usize = 16;
 const LARGE: [usize; 4] = [100, 64, 32, SMALL];
 
 /// Splits into groups that are written with a statement each, keeping the order.
-pub(super) fn split<T>(mut rows: Vec<T>) -> Vec<Vec<T>> {
-    let mut groups = Vec::new();
-    while rows.len() > SMALL {
-        let size = LARGE.into_iter().find(|size| *size <= rows.len()).unwrap_or(SMALL);
-        let rest = rows.split_off(size);
-        groups.push(std::mem::replace(&mut rows, rest));
-    }
-    if !rows.is_empty() {
-        groups.push(rows);
-    }
-    groups
+pub(super) fn split<T>(rows: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    let mut rows = rows.into_iter();
+    std::iter::from_fn(move || {
+        let left = rows.len();
+        let size = if left <= SMALL { left } else { LARGE.into_iter().find(|size| *size <= left).unwrap_or(SMALL) };
+        // A group at a time: what was handed on is freed before the next one is made.
+        let group: Vec<_> = rows.by_ref().take(size).collect();
+        (!group.is_empty()).then_some(group)
+    })
 }
 
 /// The values for an `IN`, the last one repeated up to a power of two: few sizes, so few SQL texts.
@@ -105,10 +103,10 @@ mod tests {
     #[test]
     fn groups_have_few_sizes_and_keep_the_order() {
         for count in 0..1000 {
-            let groups = super::split((0..count).collect());
+            let groups: Vec<_> = super::split((0..count).collect()).collect();
             assert_eq!(groups.concat(), (0..count).collect::<Vec<_>>());
         }
-        let sizes = |count: usize| super::split(vec![(); count]).iter().map(Vec::len).collect::<Vec<_>>();
+        let sizes = |count: usize| super::split(vec![(); count]).map(|group| group.len()).collect::<Vec<_>>();
         assert_eq!(sizes(0), [0; 0]);
         assert_eq!(sizes(15), [15]);
         assert_eq!(sizes(17), [16, 1]);

@@ -1,7 +1,7 @@
 //! Deliveries that wait for something else than their time: a paused webhook, an open breaker, a changed target.
 //!
-//! Held rows are never claimed. What lets them go is here and in `sweep`, and nowhere else: a person's word, a breaker
-//! that closes, a step of a release at a rate, a probe.
+//! Held rows are never claimed. What lets them go is here, in `arrange` and in `sweep`, and nowhere else: a person's word,
+//! a breaker that closes, a step of a release at a rate, a probe.
 
 use super::entity::webhook;
 use super::webhook::{HoldState, hold_state};
@@ -11,7 +11,8 @@ use model::delivery::{HELD_MAX, HoldReason};
 use model::id::{RunId, WebhookId};
 use model::time::Timestamp;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    Statement, Value,
     sea_query::{Expr, LockType},
 };
 use std::collections::HashMap;
@@ -24,17 +25,6 @@ pub const NOT_RELEASED: &str = "Given up when the webhook was resumed.";
 
 /// Why a delivery could not be held.
 pub const HOLD_FULL: &str = "Too many deliveries are held for this webhook already. Resume it, or give them up.";
-
-/// Which held deliveries go on; the others are given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Release {
-    /// All of them.
-    All,
-    /// Of each object the newest; those without an object all, and what a person has sent again.
-    NewestPerObject,
-    /// None.
-    None,
-}
 
 pub(super) async fn execute(
     db: &impl ConnectionTrait,
@@ -50,7 +40,7 @@ struct RunOf {
 }
 
 /// Gives deliveries up by a condition on `delivery`. Answers their runs, which may have ended with them.
-async fn discard(
+pub(super) async fn discard(
     db: &impl ConnectionTrait,
     words: &str,
     condition: &str,
@@ -68,113 +58,125 @@ async fn discard(
     Ok(rows.into_iter().map(|row| RunId(row.run_id)).collect())
 }
 
-/// Gives up everything that waits for a webhook.
-pub async fn discard_waiting(
-    db: &impl ConnectionTrait,
-    id: WebhookId,
-    words: &str,
-    now: Timestamp,
-) -> Result<Vec<RunId>> {
-    discard(db, words, "webhook_id = $3", [id.0.into()], now).await
-}
-
 /// Gives up one delivery that waits.
 pub async fn discard_one(db: &impl ConnectionTrait, id: i64, words: &str, now: Timestamp) -> Result<Vec<RunId>> {
     discard(db, words, "id = $3", [id.into()], now).await
 }
 
-/// Holds everything that waits for a webhook, but behind its breaker not what goes to an earlier target. What is held
-/// already keeps its reason.
-pub async fn hold_waiting(db: &impl ConnectionTrait, id: WebhookId, reason: HoldReason) -> Result<u64> {
-    let sql = "UPDATE delivery SET status = 'held', hold_reason = $2 WHERE webhook_id = $1 AND status = 'queued' \
-               AND ($2 <> 'breaker' OR replay_revision IS NULL)";
-    execute(db, sql, [id.0.into(), reason.as_str().into()]).await
-}
-
-/// Holds everything that waits, also what was held for another reason: its target has changed.
-pub async fn hold_for_target(db: &impl ConnectionTrait, id: WebhookId) -> Result<u64> {
-    let sql = "UPDATE delivery SET status = 'held', hold_reason = 'target' \
-               WHERE webhook_id = $1 AND (status = 'queued' OR status = 'held') AND replay_revision IS NULL";
-    execute(db, sql, [id.0.into()]).await
-}
-
-/// Pauses a webhook; answers whether it was not. What else held its deliveries, but for a changed target, is one with
-/// the pause: who resumes decides about all of them.
+/// Pauses a webhook; answers whether it was not.
 pub async fn pause(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
     let sql = "UPDATE webhook SET paused_at = $2, release_per_second = NULL \
                WHERE id = $1 AND paused_at IS NULL AND deleted_at IS NULL";
-    if execute(db, sql, [id.0.into(), now.0.into()]).await? == 0 {
-        return Ok(false);
+    Ok(execute(db, sql, [id.0.into(), now.0.into()]).await? == 1)
+}
+
+/// Ends a pause; answers whether there was one. With a rate, what was held goes on so many a second: an open breaker holds
+/// it, too, and the rate is still meant when it closes.
+pub async fn resume(db: &impl ConnectionTrait, id: WebhookId, per_second: Option<u32>, now: Timestamp) -> Result<bool> {
+    let sql = "UPDATE webhook SET paused_at = NULL, release_per_second = $2, released_at = $3 \
+               WHERE id = $1 AND paused_at IS NOT NULL AND deleted_at IS NULL";
+    let rate = per_second.map(i64::from);
+    Ok(execute(db, sql, [id.0.into(), rate.into(), rate.map(|_| now.0).into()]).await? == 1)
+}
+
+/// The newest delivery that is held for a reason, if any is.
+pub async fn newest_held(db: &impl ConnectionTrait, id: WebhookId, reason: HoldReason) -> Result<Option<i64>> {
+    #[derive(FromQueryResult)]
+    struct Newest {
+        id: Option<i64>,
     }
-    hold_waiting(db, id, HoldReason::Paused).await?;
-    let sql = "UPDATE delivery SET hold_reason = 'paused' \
-               WHERE webhook_id = $1 AND status = 'held' AND hold_reason IN ('releasing', 'breaker')";
-    execute(db, sql, [id.0.into()]).await?;
-    Ok(true)
+    let sql = "SELECT MAX(id) AS id FROM delivery WHERE webhook_id = $1 AND status = 'held' AND hold_reason = $2";
+    let values = [id.0.into(), reason.as_str().into()];
+    let row = Newest::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
+    Ok(row.one(db).await?.and_then(|row| row.id))
 }
 
-/// Ends a pause; answers whether there was one. What was held goes on as [`release`] is told.
-pub async fn resume(db: &impl ConnectionTrait, id: WebhookId) -> Result<bool> {
-    let sql = "UPDATE webhook SET paused_at = NULL WHERE id = $1 AND paused_at IS NOT NULL";
-    Ok(execute(db, sql, [id.0.into()]).await? == 1)
-}
-
-/// Lets go what was held for `reason`, all at once or `per_second`. Answers the runs of what was given up.
-pub async fn release(
+/// Of what is held for a reason, up to this delivery, what a newer one of the same object stands for. What has no object,
+/// and what a person has sent again, stands for itself.
+pub async fn superseded(
     db: &impl ConnectionTrait,
     id: WebhookId,
-    reason: HoldReason,
-    which: Release,
-    per_second: Option<u32>,
-    now: Timestamp,
-) -> Result<Vec<RunId>> {
-    let given_up = match which {
-        Release::All => Vec::new(),
-        Release::None => {
-            let condition = "webhook_id = $3 AND status = 'held' AND hold_reason = $4";
-            discard(db, NOT_RELEASED, condition, [id.0.into(), reason.as_str().into()], now).await?
-        }
-        Release::NewestPerObject => {
-            let condition = "webhook_id = $3 AND status = 'held' AND hold_reason = $4 AND object_id IS NOT NULL \
-                             AND replay_of IS NULL AND id NOT IN (SELECT MAX(id) FROM delivery WHERE webhook_id = $3 \
-                             AND status = 'held' AND hold_reason = $4 AND object_id IS NOT NULL AND replay_of IS NULL \
-                             GROUP BY object_id)";
-            discard(db, NOT_RELEASED, condition, [id.0.into(), reason.as_str().into()], now).await?
-        }
-    };
-    let state = load_state(db, id).await?;
-    // An open breaker holds what goes at a rate, too, and the rate is still meant when it closes.
-    let next = match per_second {
-        Some(_) if state.paused_at.is_none() => Some(HoldReason::Releasing),
-        _ => state.reason(),
-    };
-    if next == Some(HoldReason::Releasing) {
-        let sql = "UPDATE webhook SET release_per_second = $2, released_at = $3 WHERE id = $1";
-        execute(db, sql, [id.0.into(), per_second.map(i64::from).into(), now.0.into()]).await?;
+    (reason, newest): (HoldReason, i64),
+) -> Result<Vec<i64>> {
+    #[derive(FromQueryResult)]
+    struct Id {
+        id: i64,
     }
-    if reason == HoldReason::Target {
-        // Confirmed: what is left is meant for the target of now.
-        let sql = "UPDATE delivery SET webhook_revision = (SELECT revision FROM webhook WHERE webhook.id = $1) \
-                   WHERE webhook_id = $1 AND status = 'held' AND hold_reason = 'target'";
-        execute(db, sql, [id.0.into()]).await?;
-    }
-    move_held(db, id, reason, next).await?;
-    Ok(given_up)
+    const HELD: &str = "webhook_id = $1 AND status = 'held' AND hold_reason = $2 AND id <= $3 \
+                        AND object_id IS NOT NULL AND replay_of IS NULL";
+    let sql = format!(
+        "SELECT id FROM delivery WHERE {HELD} \
+         AND id NOT IN (SELECT MAX(id) FROM delivery WHERE {HELD} GROUP BY object_id)"
+    );
+    let values = [id.0.into(), reason.as_str().into(), newest.into()];
+    let rows = Id::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
+    Ok(rows.all(db).await?.into_iter().map(|row| row.id).collect())
 }
 
-/// Has what is held for one reason wait for another, or for its time alone.
-async fn move_held(db: &impl ConnectionTrait, id: WebhookId, from: HoldReason, to: Option<HoldReason>) -> Result<()> {
-    if to == Some(HoldReason::Breaker) {
-        // Which knows nothing of an earlier target.
-        let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL \
-                   WHERE webhook_id = $1 AND status = 'held' AND hold_reason = $2 AND replay_revision IS NOT NULL";
-        execute(db, sql, [id.0.into(), from.as_str().into()]).await?;
-    }
-    let status = if to.is_some() { "held" } else { "queued" };
-    let sql = "UPDATE delivery SET status = $3, hold_reason = $4 \
-               WHERE webhook_id = $1 AND status = 'held' AND hold_reason = $2";
-    let to = to.map(HoldReason::as_str);
-    execute(db, sql, [id.0.into(), from.as_str().into(), status.into(), to.into()]).await?;
+/// Gives up these, as far as they are still held for the reason. Answers their runs, which may have ended with them.
+pub async fn give_up(
+    db: &impl ConnectionTrait,
+    ids: Vec<i64>,
+    reason: HoldReason,
+    now: Timestamp,
+) -> Result<Vec<RunId>> {
+    let table = group::ids_in("$4", db.get_database_backend() == DbBackend::Postgres);
+    let which = format!("hold_reason = $3 AND id IN (SELECT g.id FROM {table} g)");
+    let values = [reason.as_str().into(), group::json_ids(ids.into_iter())];
+    discard(db, NOT_RELEASED, &which, values, now).await
+}
+
+/// Gives up `size` of what is held for a reason, up to this delivery. Answers their runs.
+pub async fn give_up_some(
+    db: &impl ConnectionTrait,
+    id: WebhookId,
+    (reason, newest): (HoldReason, i64),
+    size: i64,
+    now: Timestamp,
+) -> Result<Vec<RunId>> {
+    let which = "hold_reason = $4 AND id IN (SELECT id FROM delivery WHERE webhook_id = $3 AND status = 'held' \
+                 AND hold_reason = $4 AND id <= $5 LIMIT $6 + 0)";
+    discard(db, NOT_RELEASED, which, [id.0.into(), reason.as_str().into(), newest.into(), size.into()], now).await
+}
+
+/// Confirms `size` of what is held for a changed target, up to this delivery: it is meant for the target of `revision`,
+/// and waits for what else holds the webhook. Answers how many.
+pub async fn confirm(
+    db: &impl ConnectionTrait,
+    id: WebhookId,
+    (revision, newest): (i64, i64),
+    reason: Option<HoldReason>,
+    size: i64,
+) -> Result<u64> {
+    const HELD: &str = "webhook_id = $1 AND status = 'held' AND hold_reason = 'target' AND id <= $2";
+    let sql = format!(
+        "UPDATE delivery SET webhook_revision = $3, status = $4, hold_reason = $5 \
+         WHERE id IN (SELECT id FROM delivery WHERE {HELD} LIMIT $6 + 0) AND {HELD}"
+    );
+    let status = if reason.is_some() { "held" } else { "queued" };
+    let reason = reason.map(HoldReason::as_str);
+    let values = [id.0.into(), newest.into(), revision.into(), status.into(), reason.into(), size.into()];
+    execute(db, &sql, values).await
+}
+
+/// Has what is confirmed go on so many a second, unless the webhook is paused. Answers for what it waits from now on.
+pub async fn set_rate(
+    db: &impl ConnectionTrait,
+    id: WebhookId,
+    per_second: Option<u32>,
+    now: Timestamp,
+) -> Result<Option<HoldReason>> {
+    let state = load_state(db, id).await?;
+    let Some(rate) = per_second.filter(|_| state.paused_at.is_none()) else { return Ok(state.reason()) };
+    let sql = "UPDATE webhook SET release_per_second = $2, released_at = $3 WHERE id = $1";
+    execute(db, sql, [id.0.into(), i64::from(rate).into(), now.0.into()]).await?;
+    Ok(Some(HoldReason::Releasing))
+}
+
+/// Has a release at a rate begin now: what an outage has lasted is not made up for by a burst.
+pub async fn start_rate_anew(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<()> {
+    let sql = "UPDATE webhook SET released_at = $2 WHERE id = $1 AND release_per_second IS NOT NULL";
+    execute(db, sql, [id.0.into(), now.0.into()]).await?;
     Ok(())
 }
 
@@ -234,9 +236,4 @@ pub async fn save_breaker(db: &impl ConnectionTrait, id: WebhookId, breaker: &Br
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Lets go what an open breaker held, unless a person has paused the webhook meanwhile.
-pub async fn release_breaker(db: &impl ConnectionTrait, id: WebhookId, state: &HoldState) -> Result<()> {
-    move_held(db, id, HoldReason::Breaker, state.reason()).await
 }

@@ -1,6 +1,6 @@
 //! Objects of the managed systems, as occurrences made them known.
 
-use super::entity::{event, object};
+use super::entity::object;
 use super::{Error, Result, group};
 use model::id::{ObjectId, TagId};
 use model::time::Timestamp;
@@ -8,9 +8,8 @@ use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect, Statement, Value,
-    sea_query::Expr,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// An object as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,45 +209,32 @@ pub async fn delete(db: &impl ConnectionTrait, id: ObjectId) -> Result<bool> {
     Ok(object::Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1)
 }
 
-/// Removes what is no longer in the inventory of its type; what an event names is marked gone instead, so that the
-/// event never means another object.
-pub async fn remove_others(
-    db: &impl ConnectionTrait,
-    type_id: &str,
-    kept: &[ObjectId],
-    now: Timestamp,
-) -> Result<Removed> {
-    let kept: std::collections::HashSet<_> = kept.iter().copied().collect();
-    let named: std::collections::HashSet<i64> = event::Entity::find()
-        .select_only()
-        .column(event::Column::ObjectId)
-        .filter(event::Column::TypeId.eq(type_id))
-        .filter(event::Column::ObjectId.is_not_null())
-        .into_tuple::<Option<i64>>()
-        .all(db)
-        .await?
-        .into_iter()
-        .flatten()
-        .collect();
-    let (mut gone, mut deleted) = (Vec::new(), Vec::new());
-    for row in list_of(db, type_id).await?.into_iter().filter(|row| !kept.contains(&row.id)) {
-        match named.contains(&row.id.0) {
-            true if row.is_gone => {}
-            true => gone.push(row.id.0),
-            false => deleted.push(row.id.0),
-        }
-    }
-    for ids in gone.chunks(1000) {
-        object::Entity::update_many()
-            .col_expr(object::Column::GoneAt, Expr::value(now.0))
-            .filter(object::Column::Id.is_in(ids.iter().copied()))
-            .exec(db)
-            .await?;
-    }
-    for ids in deleted.chunks(1000) {
-        object::Entity::delete_many().filter(object::Column::Id.is_in(ids.iter().copied())).exec(db).await?;
-    }
-    Ok(Removed { deleted: deleted.len(), gone: gone.len() })
+/// The ids of a type's objects but for these.
+pub async fn list_others(db: &impl ConnectionTrait, type_id: &str, kept: &HashSet<ObjectId>) -> Result<Vec<ObjectId>> {
+    let query = object::Entity::find().select_only().column(object::Column::Id);
+    let ids: Vec<i64> = query.filter(object::Column::TypeId.eq(type_id)).into_tuple().all(db).await?;
+    Ok(ids.into_iter().map(ObjectId).filter(|id| !kept.contains(id)).collect())
+}
+
+/// Removes objects of a type; those that an event names are marked gone instead, so that the event never means another
+/// object.
+pub async fn remove(db: &impl ConnectionTrait, type_id: &str, ids: &[ObjectId], now: Timestamp) -> Result<Removed> {
+    let is_postgres = db.get_database_backend() == DbBackend::Postgres;
+    let run = async |sql: &str, values: Vec<Value>| {
+        let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+        Ok::<_, Error>(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+    };
+    let these = |place| format!("id IN (SELECT o.id FROM {} o)", group::ids_in(place, is_postgres));
+    const NAMED: &str = "EXISTS (SELECT 1 FROM event e WHERE e.object_id = object.id)";
+    let ids = group::json_ids(ids.iter().map(|id| id.0));
+    let sql = format!(
+        "UPDATE object SET gone_at = $1 WHERE type_id = $2 AND gone_at IS NULL AND {} AND {NAMED}",
+        these("$3")
+    );
+    let gone = run(&sql, vec![now.0.into(), type_id.into(), ids.clone()]).await?;
+    let sql = format!("DELETE FROM object WHERE type_id = $1 AND {} AND NOT {NAMED}", these("$2"));
+    let deleted = run(&sql, vec![type_id.into(), ids]).await?;
+    Ok(Removed { deleted, gone })
 }
 
 /// What an inventory removed.

@@ -33,7 +33,7 @@ pub struct Receipt {
 }
 
 /// What was made then or earlier is not kept any more.
-fn oldest(now: Timestamp) -> i64 {
+pub(super) fn oldest(now: Timestamp) -> i64 {
     now.0.saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX))
 }
 
@@ -87,12 +87,6 @@ pub async fn insert(db: &impl ConnectionTrait, new: Vec<(Identity, Receipt)>, no
         .do_nothing()
         .to_owned();
     Ok(group::insert(db, new.into_iter().map(row).collect(), Some(keep)).await? == count)
-}
-
-/// Removes what is not kept any more.
-pub async fn delete_expired(db: &impl ConnectionTrait, now: Timestamp) -> Result<()> {
-    receipt::Entity::delete_many().filter(receipt::Column::CreatedAt.lte(oldest(now))).exec(db).await?;
-    Ok(())
 }
 
 /// Counts repeats that were recognised, by what they repeat.

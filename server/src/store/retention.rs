@@ -1,20 +1,44 @@
-//! Removing what is old and over, in small steps: a step never holds the writer for long, and looks at nothing that stays.
+//! Removing what is old and over, in small steps that look at nothing that stays.
 
-use super::{Result, Store, group};
+use super::revision::Kind;
+use super::{Result, group, receipt};
 use model::id::WebhookId;
 use model::time::Timestamp;
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, Statement, Value};
 
-/// How many deliveries, or else rows, one step removes at most.
-pub const STEP: i64 = 500;
+/// What is not kept any more.
+#[derive(Debug, Clone, Copy)]
+pub enum Old {
+    /// Deliveries that were settled before an instant, with their attempts; with them the runs and occurrences that have
+    /// none left.
+    Settled(Timestamp),
+    /// The same of one webhook, up to a delivery's id.
+    OfWebhook(WebhookId, i64),
+    /// Runs that ended before an instant and have no deliveries.
+    EmptyRuns(Timestamp),
+    /// Occurrences that were received before an instant, have started something and have no runs any more.
+    Occurrences(Timestamp),
+    /// Occurrences that were received before an instant and started nothing.
+    Unmatched(Timestamp),
+    /// The same, up to an occurrence's id.
+    UnmatchedUpTo(i64),
+    /// What webhooks, tasks and events were before an instant: superseded before it, or deleted before it.
+    Revisions(Timestamp),
+    /// Revisions of one row up to an id.
+    RevisionsOf(Kind, i64, i64),
+    /// Receipts that are over by an instant.
+    Receipts(Timestamp),
+    /// Sessions that are over by an instant.
+    Sessions(Timestamp),
+}
 
 /// What one step came to.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Step {
-    /// How many rows went.
+    /// How many rows went, in all tables.
     pub removed: u64,
-    /// Whether there may be more.
-    pub is_full: bool,
+    /// How many of them count for the size of the step.
+    pub counted: u64,
 }
 
 #[derive(FromQueryResult)]
@@ -31,14 +55,67 @@ async fn ids(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Ite
 async fn delete(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<Step> {
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     let removed = db.execute_raw(statement).await?.rows_affected();
-    Ok(Step { removed, is_full: removed >= STEP.unsigned_abs() })
+    Ok(Step { removed, counted: removed })
 }
 
-/// Removes deliveries, with their attempts, that were settled before `oldest`; with them the runs and occurrences that
-/// have none left.
-pub async fn delete_settled(store: &Store, oldest: Timestamp) -> Result<Step> {
-    let which = "settled_at < $1 ORDER BY settled_at LIMIT $2";
-    delete_deliveries(store, which, [oldest.0.into(), STEP.into()]).await
+impl Old {
+    /// Removes at most `size` of it.
+    pub async fn remove(self, txn: &DatabaseTransaction, size: i64) -> Result<Step> {
+        let size = Value::from(size);
+        match self {
+            Self::Settled(oldest) => {
+                let which = "settled_at < $1 ORDER BY settled_at LIMIT $2";
+                delete_deliveries(txn, which, [oldest.0.into(), size]).await
+            }
+            Self::OfWebhook(webhook, newest) => {
+                let which = "webhook_id = $1 AND settled_at IS NOT NULL AND id <= $2 ORDER BY id LIMIT $3";
+                delete_deliveries(txn, which, [webhook.0.into(), newest.into(), size]).await
+            }
+            Self::EmptyRuns(oldest) => {
+                let sql = "DELETE FROM run WHERE id IN (SELECT id FROM run WHERE ended_at < $1 \
+                           AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.run_id = run.id) LIMIT $2)";
+                delete(txn, sql, [oldest.0.into(), size]).await
+            }
+            Self::Occurrences(oldest) => {
+                let sql = "DELETE FROM occurrence WHERE id IN (SELECT id FROM occurrence WHERE received_at < $1 \
+                           AND tasks_started > 0 AND NOT EXISTS (SELECT 1 FROM run WHERE run.occurrence_id = occurrence.id) \
+                           LIMIT $2)";
+                delete(txn, sql, [oldest.0.into(), size]).await
+            }
+            Self::Unmatched(oldest) => {
+                let sql = "DELETE FROM occurrence WHERE id IN (SELECT id FROM occurrence WHERE received_at < $1 \
+                           AND tasks_started = 0 ORDER BY received_at LIMIT $2)";
+                delete(txn, sql, [oldest.0.into(), size]).await
+            }
+            Self::UnmatchedUpTo(newest) => {
+                let sql = "DELETE FROM occurrence WHERE id IN (SELECT id FROM occurrence WHERE id <= $1 \
+                           AND tasks_started = 0 ORDER BY received_at LIMIT $2)";
+                delete(txn, sql, [newest.into(), size]).await
+            }
+            Self::Revisions(oldest) => {
+                // Never the newest of all: whoever knows its id takes everything to be as it was then.
+                let sql = "DELETE FROM revision WHERE id IN (SELECT r.id FROM revision r WHERE r.changed_at < $1 \
+                           AND r.id < (SELECT MAX(id) FROM revision) AND (r.document IS NULL OR EXISTS (SELECT 1 \
+                           FROM revision n WHERE n.kind = r.kind AND n.row_id = r.row_id AND n.id > r.id \
+                           AND n.changed_at < $1)) ORDER BY r.changed_at, r.id LIMIT $2)";
+                delete(txn, sql, [oldest.0.into(), size]).await
+            }
+            Self::RevisionsOf(kind, row_id, newest) => {
+                let sql = "DELETE FROM revision WHERE id IN (SELECT id FROM revision WHERE kind = $1 AND row_id = $2 \
+                           AND id <= $3 ORDER BY id LIMIT $4)";
+                delete(txn, sql, [kind.as_str().into(), row_id.into(), newest.into(), size]).await
+            }
+            Self::Receipts(now) => {
+                let sql = "DELETE FROM receipt WHERE id IN (SELECT id FROM receipt WHERE created_at <= $1 \
+                           ORDER BY created_at LIMIT $2)";
+                delete(txn, sql, [receipt::oldest(now).into(), size]).await
+            }
+            Self::Sessions(now) => {
+                let sql = "DELETE FROM session WHERE id_hash IN (SELECT id_hash FROM session WHERE expires_at <= $1 LIMIT $2)";
+                delete(txn, sql, [now.0.into(), size]).await
+            }
+        }
+    }
 }
 
 /// The webhooks with more than `most` settled deliveries, each with the newest id of what is too much.
@@ -53,51 +130,51 @@ pub async fn find_excess(db: &impl ConnectionTrait, most: u32) -> Result<Vec<(We
     Ok(found)
 }
 
-/// Removes settled deliveries of a webhook up to this id, as [`delete_settled`] does.
-pub async fn delete_up_to(store: &Store, webhook: WebhookId, newest: i64) -> Result<Step> {
-    let which = "webhook_id = $1 AND settled_at IS NOT NULL AND id <= $2 ORDER BY id LIMIT $3";
-    delete_deliveries(store, which, [webhook.0.into(), newest.into(), STEP.into()]).await
+/// The rows with more than `most` revisions, each with the newest id of what is too much.
+pub async fn find_revision_excess(db: &impl ConnectionTrait, most: u32) -> Result<Vec<Old>> {
+    #[derive(FromQueryResult)]
+    struct Revised {
+        kind: String,
+        row_id: i64,
+    }
+    let sql = "SELECT kind, row_id FROM revision GROUP BY kind, row_id HAVING COUNT(*) > $1";
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [i64::from(most).into()]);
+    let mut found = Vec::new();
+    for Revised { kind, row_id } in Revised::find_by_statement(statement).all(db).await? {
+        let Some(kind) = Kind::find(&kind) else { continue };
+        let sql = "SELECT id FROM revision WHERE kind = $1 AND row_id = $2 ORDER BY id DESC LIMIT 1 OFFSET $3";
+        let newest = ids(db, sql, [kind.as_str().into(), row_id.into(), i64::from(most).into()]).await?;
+        found.extend(newest.first().map(|newest| Old::RevisionsOf(kind, row_id, *newest)));
+    }
+    Ok(found)
 }
 
-async fn delete_deliveries(store: &Store, which: &str, values: impl IntoIterator<Item = Value>) -> Result<Step> {
-    let txn = store.begin().await?;
+/// Of the occurrences that started nothing, the newest id of those that are more than `most`.
+pub async fn find_unmatched_excess(db: &impl ConnectionTrait, most: u32) -> Result<Option<i64>> {
+    let sql = "SELECT id FROM occurrence WHERE tasks_started = 0 ORDER BY received_at DESC LIMIT 1 OFFSET $1";
+    Ok(ids(db, sql, [i64::from(most).into()]).await?.first().copied())
+}
+
+async fn delete_deliveries(
+    txn: &DatabaseTransaction,
+    which: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Step> {
     let table = group::ids_in("$1", txn.get_database_backend() == DbBackend::Postgres);
     let sql =
         format!("DELETE FROM delivery WHERE id IN (SELECT id FROM delivery WHERE {which}) RETURNING run_id AS id");
-    let runs = ids(&txn, &sql, values).await?;
-    let count = runs.len() as u64;
+    let runs = ids(txn, &sql, values).await?;
+    let counted = runs.len() as u64;
     let sql = format!(
         "DELETE FROM run WHERE id IN (SELECT r.id FROM {table} r) AND ended_at IS NOT NULL \
          AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.run_id = run.id) RETURNING COALESCE(occurrence_id, 0) AS id"
     );
-    let occurrences = ids(&txn, &sql, [group::json_ids(runs.into_iter())]).await?;
-    let mut removed = count + occurrences.len() as u64;
+    let occurrences = ids(txn, &sql, [group::json_ids(runs.into_iter())]).await?;
+    let mut removed = counted + occurrences.len() as u64;
     let sql = format!(
         "DELETE FROM occurrence WHERE id IN (SELECT o.id FROM {table} o) \
          AND NOT EXISTS (SELECT 1 FROM run WHERE run.occurrence_id = occurrence.id)"
     );
-    removed += delete(&txn, &sql, [group::json_ids(occurrences.into_iter())]).await?.removed;
-    store.commit(txn).await?;
-    Ok(Step { removed, is_full: count >= STEP.unsigned_abs() })
-}
-
-/// Removes runs that ended before `oldest` and have no deliveries.
-pub async fn delete_empty_runs(db: &impl ConnectionTrait, oldest: Timestamp) -> Result<Step> {
-    let sql = "DELETE FROM run WHERE id IN (SELECT id FROM run WHERE ended_at < $1 \
-               AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.run_id = run.id) LIMIT $2)";
-    delete(db, sql, [oldest.0.into(), STEP.into()]).await
-}
-
-/// Removes occurrences that were received before `oldest`, have started something and have no runs any more.
-pub async fn delete_occurrences(db: &impl ConnectionTrait, oldest: Timestamp) -> Result<Step> {
-    let sql = "DELETE FROM occurrence WHERE id IN (SELECT id FROM occurrence WHERE received_at < $1 \
-               AND tasks_started > 0 AND NOT EXISTS (SELECT 1 FROM run WHERE run.occurrence_id = occurrence.id) LIMIT $2)";
-    delete(db, sql, [oldest.0.into(), STEP.into()]).await
-}
-
-/// Removes occurrences that were received before `oldest` and started nothing.
-pub async fn delete_unmatched(db: &impl ConnectionTrait, oldest: Timestamp) -> Result<Step> {
-    let sql = "DELETE FROM occurrence WHERE id IN (SELECT id FROM occurrence WHERE received_at < $1 \
-               AND tasks_started = 0 LIMIT $2)";
-    delete(db, sql, [oldest.0.into(), STEP.into()]).await
+    removed += delete(txn, &sql, [group::json_ids(occurrences.into_iter())]).await?.removed;
+    Ok(Step { removed, counted })
 }

@@ -27,7 +27,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn as_str(self) -> &'static str {
+    /// By its name in the table.
+    pub(super) fn find(name: &str) -> Option<Self> {
+        [Self::Webhook, Self::Task, Self::Event].into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// Its name in the table.
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Webhook => "webhook",
             Self::Task => "task",

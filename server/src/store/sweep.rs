@@ -1,136 +1,131 @@
 //! What is looked at once a second: due probes, the next of what is released at a rate, and what slipped through.
 //!
-//! On PostgreSQL another node may queue a row while a webhook is being paused or deleted, or its breaker opens: that is
-//! put right here, and the claim leaves such rows alone meanwhile. So is what a clock that was set back leaves in the
-//! future.
+//! What slips through is a large backlog whose webhook was paused, moved or deleted or whose breaker has opened, and on
+//! PostgreSQL a row that another node queues meanwhile: `arrange` puts it right, and the claim leaves such rows alone
+//! until then. So is what a clock that was set back leaves in the future.
 
 use super::entity::webhook;
-use super::hold::{WEBHOOK_DELETED, discard_waiting, execute, hold_waiting, save_breaker};
+use super::hold::{execute, save_breaker};
+use super::steps::Steps;
 use super::webhook::hold_state;
-use super::{Result, Store, occurrence};
-use model::breaker::Breaker;
-use model::delivery::{DUE_MAX, HoldReason};
-use model::id::{RunId, WebhookId};
+use super::{Result, Store, arrange};
+use model::breaker::{Breaker, LONGEST_WAIT};
+use model::delivery::DUE_MAX;
+use model::id::WebhookId;
 use model::time::Timestamp;
 use model::webhook::TIMEOUT_MAX_SECONDS;
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
-    sea_query::{Expr, LockBehavior, LockType},
-};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, Statement};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How many seconds of a release at a rate are made up for: an outage is not followed by a burst.
 const CATCH_UP: i64 = 2;
+/// How many rows of a step it takes to look at a webhook.
+const WEBHOOK_COST: i64 = 5;
 /// From here on an instant in the future is one that a clock which was set back has left.
 const SET_BACK: Duration = Duration::from_mins(1);
 
-/// Once a second: starts due probes, lets go the next of what is released at a rate, and puts right what slipped
-/// through; the runs of what is given up end with it. `margin` is what a probe may take beyond its webhook's timeout
-/// before it is given up.
+/// Once a second: starts due probes, lets go the next of what is released at a rate, and arranges what does not wait for
+/// what holds its webhook. In steps; nobody waits for the sweep as a whole. `margin` is what a probe may take beyond its
+/// webhook's timeout before it is given up.
 pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> Result<()> {
-    let mut runs: Vec<RunId> = Vec::new();
-    let txn = store.begin().await?;
-    let mut query = webhook::Entity::find().filter(
-        Condition::any()
-            .add(webhook::Column::PausedAt.is_not_null())
-            .add(webhook::Column::BreakerOpenedAt.is_not_null())
-            .add(webhook::Column::ReleasePerSecond.is_not_null())
-            .add(webhook::Column::DeletedAt.is_not_null().and(has_waiting()))
-            .add(Expr::cust(HAS_STRAYS))
-            .add(webhook::Column::TargetRevision.gt(0).and(Expr::cust(HAS_OUTDATED))),
+    let mut todo = VecDeque::from(list_due(store.read(), now).await?);
+    let mut steps = Steps::new();
+    while !todo.is_empty()
+        && let Some(size) = steps.next().await
+    {
+        let txn = store.begin().await?;
+        steps.begin();
+        store.in_time(step(&txn, &mut todo, size, now, margin)).await?;
+        crate::fault::point("sweep.before-commit");
+        store.commit(txn).await?;
+        // There is more as long as a webhook is left.
+        steps.end(if todo.is_empty() { 0 } else { size.unsigned_abs() });
+    }
+    set_back(store, now, margin).await
+}
+
+/// Does what is to be done about the first of these webhooks, and takes out those that are done.
+async fn step(
+    txn: &DatabaseTransaction,
+    todo: &mut VecDeque<(WebhookId, bool)>,
+    size: i64,
+    now: Timestamp,
+    margin: Duration,
+) -> Result<()> {
+    let may_give_up = todo.iter().any(|(_, is_deleted)| *is_deleted);
+    let mut left = size;
+    while left > 0
+        && let Some((id, _)) = todo.front().copied()
+    {
+        // Whoever is changing one, which may take long, arranges it.
+        if let Some(row) = arrange::lock(txn, id, may_give_up && left == size).await? {
+            left -= i64::try_from(arrange::step(txn, &row, left, now).await?).unwrap_or(left).min(left);
+            if left == 0 {
+                break;
+            }
+            move_on(txn, &row, now, margin).await?;
+        }
+        todo.pop_front();
+        // A thousand with nothing to move are some work, too.
+        left -= WEBHOOK_COST.min(left);
+    }
+    Ok(())
+}
+
+/// The webhooks that something is to be done about, and whether each is deleted.
+async fn list_due(db: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<(WebhookId, bool)>> {
+    #[derive(FromQueryResult)]
+    struct Due {
+        id: i64,
+        is_deleted: bool,
+    }
+    let sql = format!(
+        "SELECT id, deleted_at IS NOT NULL AS is_deleted FROM webhook \
+         WHERE {} OR (deleted_at IS NULL AND paused_at IS NULL AND breaker_opened_at IS NULL AND release_per_second IS NOT NULL) \
+         OR (deleted_at IS NULL AND paused_at IS NULL AND (breaker_probe_at <= $1 OR breaker_probe_at > $2 OR breaker_opened_at > $1)) ORDER BY id",
+        arrange::is_needed()
     );
-    // Whoever is changing one, which may take long, puts its deliveries right by himself.
-    query = query.order_by_asc(webhook::Column::Id).lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
-    for row in super::readable(&txn, query).await? {
-        let (id, state) = (WebhookId(row.id), hold_state(&row));
-        if row.target_revision > 0 {
-            hold_outdated(&txn, id).await?;
-        }
-        if row.deleted_at.is_some() {
-            runs.extend(discard_waiting(&txn, id, WEBHOOK_DELETED, now).await?);
-        } else if state.paused_at.is_some() {
-            hold_waiting(&txn, id, HoldReason::Paused).await?;
-        } else if state.breaker.open.is_some() {
-            let timeout = Duration::from_millis(u64::try_from(row.timeout_ms).unwrap_or_default());
-            let is_releasing = state.release_per_second.is_some();
-            let reason = if is_releasing { HoldReason::Releasing } else { HoldReason::Breaker };
-            gather_strays(&txn, id, reason).await?;
-            let breaker = next_probe(&txn, id, state.breaker, now, timeout + margin).await?;
-            if breaker != state.breaker {
-                save_breaker(&txn, id, &breaker).await?;
-            }
-            if is_releasing {
-                // What the outage lasts is not made up for by a burst.
-                let sql = "UPDATE webhook SET released_at = $2 WHERE id = $1";
-                execute(&txn, sql, [id.0.into(), now.0.into()]).await?;
-            }
-        } else if let Some(rate) = state.release_per_second {
-            gather_strays(&txn, id, HoldReason::Releasing).await?;
-            let since = Timestamp(row.released_at.unwrap_or(now.0));
-            release_step(&txn, id, rate, since, now).await?;
-        } else {
-            // Another node held it just as what held it ended.
-            let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL \
-                       WHERE webhook_id = $1 AND status = 'held' AND hold_reason <> 'target'";
-            execute(&txn, sql, [id.0.into()]).await?;
-        }
+    let values = [now.0.into(), now.after(LONGEST_WAIT).0.into()];
+    let rows = Due::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
+    Ok(rows.all(db).await?.into_iter().map(|row| (WebhookId(row.id), row.is_deleted)).collect())
+}
+
+/// What is due by the clock for a webhook that is arranged: a probe, or the next of a release at a rate.
+async fn move_on(txn: &DatabaseTransaction, row: &webhook::Model, now: Timestamp, margin: Duration) -> Result<()> {
+    let (id, state) = (WebhookId(row.id), hold_state(row));
+    if row.deleted_at.is_some() || state.paused_at.is_some() {
+        return Ok(());
     }
-    hold_strays(&txn).await?;
-    runs.sort_unstable();
-    runs.dedup();
-    for runs in runs.chunks(500) {
-        occurrence::end_settled_runs(&txn, runs, now).await?;
+    if state.breaker.open.is_some() {
+        let timeout = Duration::from_millis(u64::try_from(row.timeout_ms).unwrap_or_default());
+        let breaker = next_probe(txn, id, state.breaker, now, timeout + margin).await?;
+        if breaker != state.breaker {
+            save_breaker(txn, id, &breaker).await?;
+        }
+    } else if let Some(rate) = state.release_per_second {
+        let since = Timestamp(row.released_at.unwrap_or(now.0));
+        release_step(txn, id, rate, since, now).await?;
     }
-    // A clock that was set back must not put deliveries off for as long, nor keep them with a worker that died.
-    let sql = "UPDATE delivery SET next_attempt_at = $1 WHERE status = 'queued' AND next_attempt_at > $1";
-    execute(&txn, sql, [now.after(DUE_MAX).0.into()]).await?;
-    let latest_lease = now.after(Duration::from_secs(TIMEOUT_MAX_SECONDS.into()) + margin);
-    let sql = "UPDATE delivery SET lease_until = $1 WHERE status = 'running' AND lease_until > $1";
-    execute(&txn, sql, [latest_lease.0.into()]).await?;
-    crate::fault::point("sweep.before-commit");
-    store.commit(txn).await
+    Ok(())
 }
 
-/// Rows that are held though nothing holds their webhook.
-const HAS_STRAYS: &str = "webhook.deleted_at IS NULL AND EXISTS (SELECT 1 FROM delivery d \
-    WHERE d.webhook_id = webhook.id AND d.status = 'held' AND d.hold_reason <> 'target')";
-
-/// Rows that were queued for the target before the webhook's present one. Nobody claims them, so they come to be the
-/// first that are due: looking at those keeps a large backlog from being read each second.
-const HAS_OUTDATED: &str = "EXISTS (SELECT 1 FROM (SELECT f.replay_revision, f.webhook_revision FROM delivery f \
-    WHERE f.webhook_id = webhook.id AND f.status = 'queued' ORDER BY f.next_attempt_at, f.id LIMIT 1000) AS d \
-    WHERE d.replay_revision IS NULL AND d.webhook_revision < webhook.target_revision)";
-
-/// Holds what was queued for an earlier target: by another node, or by one that died with the attempt.
-async fn hold_outdated(db: &impl ConnectionTrait, id: WebhookId) -> Result<u64> {
-    let sql = "UPDATE delivery SET status = 'held', hold_reason = 'target' WHERE webhook_id = $1 AND status = 'queued' \
-               AND replay_revision IS NULL \
-               AND webhook_revision < (SELECT target_revision FROM webhook WHERE webhook.id = $1)";
-    execute(db, sql, [id.0.into()]).await
-}
-
-/// Holds what another node queued just as a breaker opened. While a probe is under way, what is queued may be the probe.
-async fn hold_strays(db: &impl ConnectionTrait) -> Result<u64> {
-    let sql = "UPDATE delivery SET status = 'held', hold_reason = 'breaker' WHERE status = 'queued' \
-               AND webhook_id IN (SELECT id FROM webhook WHERE breaker_opened_at IS NOT NULL \
-               AND NOT breaker_is_probing AND paused_at IS NULL AND deleted_at IS NULL) AND replay_revision IS NULL";
-    execute(db, sql, []).await
-}
-
-fn has_waiting() -> sea_orm::sea_query::SimpleExpr {
-    Expr::cust(
-        "EXISTS (SELECT 1 FROM delivery d WHERE d.webhook_id = webhook.id AND (d.status = 'queued' OR d.status = 'held'))",
-    )
-}
-
-/// Has what another node held just as a pause or an open breaker ended wait for what holds the webhook now, and lets go
-/// what goes to an earlier target. In one pass: there may be 100,000.
-async fn gather_strays(db: &impl ConnectionTrait, id: WebhookId, reason: HoldReason) -> Result<u64> {
-    let sql = "UPDATE delivery SET status = CASE WHEN replay_revision IS NULL THEN 'held' ELSE 'queued' END, \
-               hold_reason = CASE WHEN replay_revision IS NULL THEN $2 END WHERE webhook_id = $1 AND status = 'held' \
-               AND (hold_reason = 'paused' OR (hold_reason = 'breaker' AND $2 = 'releasing') \
-               OR (hold_reason <> 'target' AND replay_revision IS NOT NULL))";
-    execute(db, sql, [id.0.into(), reason.as_str().into()]).await
+/// A clock that was set back must not put deliveries off for as long, nor keep them with a worker that died.
+async fn set_back(store: &Store, now: Timestamp, margin: Duration) -> Result<()> {
+    let mut steps = Steps::new();
+    while let Some(size) = steps.next().await {
+        let txn = store.begin().await?;
+        steps.begin();
+        let sql = "UPDATE delivery SET next_attempt_at = $1 WHERE id IN (SELECT id FROM delivery WHERE status = 'queued' \
+                   AND next_attempt_at > $1 LIMIT $2 + 0) AND status = 'queued'";
+        let moved = execute(&txn, sql, [now.after(DUE_MAX).0.into(), size.into()]).await?;
+        let latest_lease = now.after(Duration::from_secs(TIMEOUT_MAX_SECONDS.into()) + margin);
+        let sql = "UPDATE delivery SET lease_until = $1 WHERE status = 'running' AND lease_until > $1";
+        execute(&txn, sql, [latest_lease.0.into()]).await?;
+        store.commit(txn).await?;
+        steps.end(moved);
+    }
+    Ok(())
 }
 
 /// Starts a probe if one is due and nothing of the last one is left. Answers where the breaker stands now.
@@ -164,11 +159,18 @@ async fn is_under_way(db: &impl ConnectionTrait, id: WebhookId) -> Result<bool> 
 /// schedule hold for a probe, too. Answers whether there was one.
 async fn probe(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
     // A due time that a clock which was set back left further ahead than any is pulled in with the queued ones.
-    let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE id = \
-               (SELECT MIN(id) FROM delivery WHERE webhook_id = $1 AND status = 'held' \
-               AND (next_attempt_at <= $2 OR next_attempt_at > $3) \
-               AND replay_revision IS NULL AND (hold_reason = 'breaker' OR hold_reason = 'releasing'))";
-    Ok(execute(db, sql, [id.0.into(), now.0.into(), now.after(DUE_MAX).0.into()]).await? == 1)
+    let first = |reason: &str, due: &str| {
+        format!(
+            "SELECT id FROM (SELECT id FROM delivery WHERE webhook_id = $1 AND status = 'held' AND hold_reason = '{reason}' \
+             AND replay_revision IS NULL AND next_attempt_at {due} ORDER BY next_attempt_at, id LIMIT 1) AS first"
+        )
+    };
+    let due = ["breaker", "releasing"].into_iter().flat_map(|reason| ["<= $2", "> $3"].map(|due| first(reason, due)));
+    let sql = format!(
+        "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE id = (SELECT MIN(id) FROM ({}) AS due)",
+        due.collect::<Vec<_>>().join(" UNION ALL ")
+    );
+    Ok(execute(db, &sql, [id.0.into(), now.0.into(), now.after(DUE_MAX).0.into()]).await? == 1)
 }
 
 /// Lets go as many as the rate allows since the last step.
@@ -187,7 +189,7 @@ async fn release_step(
     }
     let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE id IN \
                (SELECT id FROM delivery WHERE webhook_id = $1 AND status = 'held' AND hold_reason = 'releasing' \
-               ORDER BY id LIMIT $2)";
+               ORDER BY next_attempt_at, id LIMIT $2 + 0)";
     // A clock that was set back begins again.
     let (seconds, at) = if seconds > CATCH_UP || is_set_back {
         (Ord::min(seconds, CATCH_UP), now)

@@ -1,0 +1,40 @@
+//! What holds a webhook's deliveries is said by the webhook at once, and carried out on its rows in steps: the indexes
+//! that find what is still to do; and indexes for figures and for what is not kept.
+
+use crate::column::boolean;
+use crate::table::index;
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+/// By webhook and reason, the earliest due first.
+const HELD: &str = "(webhook_id, hold_reason, next_attempt_at, id) WHERE status = 'held'";
+
+#[async_trait::async_trait]
+#[expect(elided_lifetimes_in_paths, reason = "the trait declares its methods so")]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, m: &SchemaManager) -> Result<(), DbErr> {
+        // Its waiting deliveries are being held, and none is claimed meanwhile.
+        let mut column = boolean("is_arranging").default(false).take();
+        m.alter_table(Table::alter().table(Alias::new("webhook")).add_column(&mut column).to_owned()).await?;
+        m.get_connection().execute_unprepared("DROP INDEX delivery_held").await?;
+        index(m, "delivery_held", "delivery", false, HELD).await?;
+        let again = "(webhook_id, status, next_attempt_at, id) WHERE replay_revision IS NOT NULL AND settled_at IS NULL";
+        index(m, "delivery_as_it_was", "delivery", false, again).await?;
+        index(m, "revision_age", "revision", false, "(changed_at, id)").await
+    }
+
+    async fn down(&self, m: &SchemaManager) -> Result<(), DbErr> {
+        for index in ["revision_age", "delivery_as_it_was", "delivery_held"] {
+            m.get_connection().execute_unprepared(&format!("DROP INDEX {index}")).await?;
+        }
+        index(m, "delivery_held", "delivery", false, "(webhook_id, id) WHERE status = 'held'").await?;
+        let table = Table::alter().table(Alias::new("webhook")).drop_column(Alias::new("is_arranging")).to_owned();
+        m.alter_table(table).await
+    }
+}

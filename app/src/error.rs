@@ -115,6 +115,14 @@ impl AppError {
     }
 
     #[cfg(feature = "ssr")]
+    /// A page was given up, so that deliveries are not kept waiting.
+    pub fn late() -> Self {
+        let words =
+            "This took longer than a page may take from deliveries. Narrow the filters, or try again in a moment.";
+        Self::new(Code::Unavailable, words)
+    }
+
+    #[cfg(feature = "ssr")]
     /// `what` ("The webhook Chat") cannot be deleted: others use it.
     pub fn in_use(what: &str, links: Vec<Link>) -> Self {
         let names: Vec<_> = links.iter().take(5).map(|link| link.label.as_str()).collect();

@@ -88,9 +88,12 @@ pub struct DeliveryQuery {
 pub struct Listed<T> {
     /// The rows of the page.
     pub rows: Vec<T>,
-    /// How many there are in all.
+    /// How many there are in all; more than [`COUNTED`] are not counted.
     pub total: u64,
 }
+
+/// Up to here what a list finds is counted and shown. Whoever has more narrows the filters.
+pub const COUNTED: u64 = 10_000;
 
 /// How many rows a page of a list has.
 pub const PAGE_ROWS: u64 = 50;

@@ -24,16 +24,34 @@ impl MigrationTrait for Migration {
         m.alter_table(Table::alter().table(Alias::new("webhook")).add_column(&mut column).to_owned()).await?;
         m.get_connection().execute_unprepared("DROP INDEX delivery_held").await?;
         index(m, "delivery_held", "delivery", false, HELD).await?;
-        let again = "(webhook_id, status, next_attempt_at, id) WHERE replay_revision IS NOT NULL AND settled_at IS NULL";
+        let again =
+            "(webhook_id, status, next_attempt_at, id) WHERE replay_revision IS NOT NULL AND settled_at IS NULL";
         index(m, "delivery_as_it_was", "delivery", false, again).await?;
-        index(m, "revision_age", "revision", false, "(changed_at, id)").await
+        index(m, "revision_age", "revision", false, "(changed_at, id)").await?;
+        // What is on its way: how much, and since when.
+        index(m, "delivery_waiting", "delivery", false, "(created_at, id) WHERE settled_at IS NULL").await?;
+        m.get_connection().execute_unprepared("DROP INDEX delivery_settled").await?;
+        let settled = "(settled_at, status) WHERE settled_at IS NOT NULL";
+        index(m, "delivery_settled", "delivery", false, settled).await?;
+        m.get_connection().execute_unprepared("DROP INDEX delivery_webhook").await?;
+        index(m, "delivery_webhook", "delivery", false, "(webhook_id, id)").await
     }
 
     async fn down(&self, m: &SchemaManager) -> Result<(), DbErr> {
-        for index in ["revision_age", "delivery_as_it_was", "delivery_held"] {
+        let new = [
+            "delivery_webhook",
+            "delivery_settled",
+            "delivery_waiting",
+            "revision_age",
+            "delivery_as_it_was",
+            "delivery_held",
+        ];
+        for index in new {
             m.get_connection().execute_unprepared(&format!("DROP INDEX {index}")).await?;
         }
         index(m, "delivery_held", "delivery", false, "(webhook_id, id) WHERE status = 'held'").await?;
+        index(m, "delivery_settled", "delivery", false, "(settled_at) WHERE settled_at IS NOT NULL").await?;
+        index(m, "delivery_webhook", "delivery", false, "(webhook_id, id) WHERE settled_at IS NOT NULL").await?;
         let table = Table::alter().table(Alias::new("webhook")).drop_column(Alias::new("is_arranging")).to_owned();
         m.alter_table(table).await
     }

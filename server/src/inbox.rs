@@ -1,9 +1,11 @@
 //! `hookwright inbox`: a receiver for demos and tests that shows requests exactly as they arrived.
 //!
 //! It reads the socket itself: an HTTP library's header map has already regrouped and lower-cased what arrived.
-//! It speaks just enough HTTP/1.1 for our own dispatcher and for curl; it is never part of the product's service.
+//! It speaks just enough HTTP/1.1 for our own dispatcher and for curl; it is never part of the product's service. Anybody
+//! may connect to it: what a connection may send, how long it may take and how many there may be is bounded.
 
 use crate::clock::Clock;
+use model::text::visible;
 use serde::Serialize;
 use std::io;
 use std::path::PathBuf;
@@ -11,11 +13,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
-/// The longest line of a request's head, and the largest body.
-const LINE_MAX: u64 = 64 * 1024;
-const BODY_MAX: u64 = 16 * 1024 * 1024;
+/// The largest head of a request, and the largest body: a message has at most half of it.
+const HEAD_MAX_BYTES: u64 = 64 * 1024;
+const BODY_MAX_BYTES: u64 = 2 * 1024 * 1024;
+/// How many connections there may be; the next one waits.
+const CONNECTIONS_MAX: usize = 256;
+/// How many requests are read, or wait to be shown, at a time.
+const AT_ONCE: usize = 32;
+/// How long a request may take to arrive, and an answer to be sent that is slow by intent.
+const PATIENCE: Duration = Duration::from_mins(1);
+const SLOW_MAX: Duration = Duration::from_mins(10);
 
 /// A request as it arrived.
 #[derive(Debug, Clone, Serialize, serde::Deserialize)]
@@ -37,12 +46,20 @@ pub type Sink = Arc<dyn Fn(&Received) + Send + Sync>;
 
 /// Answers on `listener` for ever, giving each request to `sink`.
 pub async fn serve(listener: TcpListener, clock: Clock, sink: Sink) -> io::Result<()> {
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let reading = Arc::new(Semaphore::new(AT_ONCE));
     loop {
-        let (stream, _) = listener.accept().await?;
-        let (clock, sink) = (clock.clone(), sink.clone());
+        let Ok(place) = connections.clone().acquire_owned().await else { return Ok(()) };
+        // Out of open files, or the sender is gone already: the next one may be lucky.
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let (clock, sink, reading) = (clock.clone(), sink.clone(), reading.clone());
         tokio::spawn(async move {
             // A receiver that shows what arrives has nothing to do about a sender that hangs up.
-            let _ = converse(stream, &clock, &sink).await;
+            let _ = converse(stream, &clock, &sink, &reading).await;
+            drop(place);
         });
     }
 }
@@ -53,7 +70,7 @@ pub async fn printer(record: Option<PathBuf>) -> io::Result<Sink> {
         None => None,
         Some(path) => Some(tokio::fs::OpenOptions::new().create(true).append(true).open(path).await?),
     };
-    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel::<Received>();
+    let (sender, mut receiver) = tokio::sync::mpsc::channel::<Received>(AT_ONCE);
     let file = file.map(Mutex::new);
     tokio::spawn(async move {
         while let Some(received) = receiver.recv().await {
@@ -80,8 +97,9 @@ pub async fn printer(record: Option<PathBuf>) -> io::Result<Sink> {
         }
     });
     Ok(Arc::new(move |received| {
-        // Sending fails only when the process ends.
-        let _ = sender.send(received.clone());
+        if sender.try_send(received.clone()).is_err() {
+            tracing::warn!("more arrives than can be shown; a request is left out");
+        }
     }))
 }
 
@@ -89,38 +107,69 @@ fn json_line(received: &Received) -> String {
     serde_json::to_string(received).map(|line| line + "\n").unwrap_or_default()
 }
 
+/// What arrived may contain anything: nothing of it moves a terminal's cursor.
 fn plain(received: &Received) -> String {
-    let head: String = received.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
-    format!("--- {}\n{} {}\n{head}\n{}\n\n", received.time, received.method, received.path, received.body)
+    let head: String =
+        received.headers.iter().map(|(name, value)| format!("{}: {}\n", visible(name), visible(value))).collect();
+    let (method, path, body) = (visible(&received.method), visible(&received.path), visible(&received.body));
+    format!("--- {}\n{method} {path}\n{head}\n{body}\n\n", received.time)
 }
 
-async fn converse(stream: TcpStream, clock: &Clock, sink: &Sink) -> io::Result<()> {
+async fn converse(stream: TcpStream, clock: &Clock, sink: &Sink, reading: &Semaphore) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufStream::new(stream);
-    while let Some(received) = read_request(&mut stream, clock).await? {
-        sink(&received);
-        if !answer(&mut stream, &received.path).await? {
-            break;
+    loop {
+        // The next request of a connection may take a while to begin; then it is read at once.
+        let begun = tokio::time::timeout(PATIENCE, stream.fill_buf()).await.map_err(late)??;
+        if begun.is_empty() {
+            return Ok(());
+        }
+        let place = reading.acquire().await.map_err(io::Error::other)?;
+        let path = match tokio::time::timeout(PATIENCE, read_request(&mut stream, clock)).await.map_err(late)? {
+            Ok(received) => {
+                sink(&received);
+                received.path
+            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return simple(&mut stream, "413", "Connection: close\r\n").await;
+            }
+            Err(error) => return Err(error),
+        };
+        drop(place);
+        if !answer(&mut stream, &path).await? {
+            return Ok(());
         }
     }
-    Ok(())
 }
 
-async fn read_line(stream: &mut BufStream<TcpStream>) -> io::Result<String> {
+fn late(_: tokio::time::error::Elapsed) -> io::Error {
+    io::ErrorKind::TimedOut.into()
+}
+
+/// Reads a line, of at most what is left of `room`.
+async fn read_line(stream: &mut BufStream<TcpStream>, room: &mut u64) -> io::Result<String> {
     let mut line = Vec::new();
-    (&mut *stream).take(LINE_MAX).read_until(b'\n', &mut line).await?;
-    let text = String::from_utf8_lossy(&line);
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    let read = (&mut *stream).take(*room).read_until(b'\n', &mut line).await? as u64;
+    *room -= read;
+    match line.last() {
+        Some(b'\n') => Ok(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()),
+        _ if *room == 0 => Err(io::ErrorKind::InvalidData.into()),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
 }
 
-async fn read_request(stream: &mut BufStream<TcpStream>, clock: &Clock) -> io::Result<Option<Received>> {
-    let start = read_line(stream).await?;
+/// Reads a request. `InvalidData` if it is too large.
+async fn read_request(stream: &mut BufStream<TcpStream>, clock: &Clock) -> io::Result<Received> {
+    let mut room = HEAD_MAX_BYTES;
+    let start = read_line(stream, &mut room).await?;
     let mut words = start.split(' ');
-    let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(None) };
+    let (Some(method), Some(path)) = (words.next(), words.next()) else {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    };
     let (method, path) = (method.to_owned(), path.to_owned());
     let mut headers = Vec::new();
     loop {
-        let line = read_line(stream).await?;
+        let line = read_line(stream, &mut room).await?;
         let Some((name, value)) = line.split_once(':') else { break };
         headers.push((name.to_owned(), value.trim_start().to_owned()));
     }
@@ -130,22 +179,32 @@ async fn read_request(stream: &mut BufStream<TcpStream>, clock: &Clock) -> io::R
     if find("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
         read_chunks(stream, &mut body).await?;
     } else if let Some(length) = find("content-length").and_then(|value| value.parse::<u64>().ok()) {
-        (&mut *stream).take(length.min(BODY_MAX)).read_to_end(&mut body).await?;
+        read_more(stream, length, &mut body).await?;
     }
     let body = String::from_utf8_lossy(&body).into_owned();
-    Ok(Some(Received { time: clock.now().to_rfc3339(), method, path, headers, body }))
+    Ok(Received { time: clock.now().to_rfc3339(), method, path, headers, body })
 }
 
 async fn read_chunks(stream: &mut BufStream<TcpStream>, body: &mut Vec<u8>) -> io::Result<()> {
+    // The lines between the chunks, which may be as small as a byte.
+    let mut room = BODY_MAX_BYTES;
     loop {
-        let line = read_line(stream).await?;
+        let line = read_line(stream, &mut room).await?;
         let size = u64::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16).unwrap_or_default();
-        (&mut *stream).take(size.min(BODY_MAX)).read_to_end(body).await?;
-        read_line(stream).await?;
+        read_more(stream, size, body).await?;
+        read_line(stream, &mut room).await?;
         if size == 0 {
             return Ok(());
         }
     }
+}
+
+async fn read_more(stream: &mut BufStream<TcpStream>, size: u64, body: &mut Vec<u8>) -> io::Result<()> {
+    if size > BODY_MAX_BYTES - (body.len() as u64).min(BODY_MAX_BYTES) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    (&mut *stream).take(size).read_to_end(body).await?;
+    Ok(())
 }
 
 /// Answers as the path asks. Answers whether the connection goes on.
@@ -159,7 +218,7 @@ async fn answer(stream: &mut BufStream<TcpStream>, path: &str) -> io::Result<boo
             simple(stream, &code.to_string(), "").await?;
         }
         ("delay", millis) => {
-            tokio::time::sleep(Duration::from_millis(number(millis).unwrap_or(1000).min(600_000))).await;
+            tokio::time::sleep(Duration::from_millis(number(millis).unwrap_or(1000)).min(SLOW_MAX)).await;
             simple(stream, "200", "").await?;
         }
         ("redirect", _) => {
@@ -174,11 +233,13 @@ async fn answer(stream: &mut BufStream<TcpStream>, path: &str) -> io::Result<boo
         }
         ("slow-body", _) => {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n").await?;
-            loop {
+            let since = tokio::time::Instant::now();
+            while since.elapsed() < SLOW_MAX {
                 stream.write_all(b".").await?;
                 stream.flush().await?;
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
+            return Ok(false);
         }
         _ => simple(stream, "200", "").await?,
     }
@@ -190,4 +251,70 @@ async fn simple(stream: &mut BufStream<TcpStream>, status: &str, more: &str) -> 
     let tail = if matches!(status, "204" | "304") { "\r\n" } else { "Content-Length: 3\r\n\r\nok\n" };
     stream.write_all(format!("HTTP/1.1 {status} Inbox\r\n{more}{tail}").as_bytes()).await?;
     stream.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An inbox, and a connection to it that has said this.
+    async fn said(words: &[u8]) -> (TcpStream, Arc<std::sync::Mutex<Vec<Received>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let received = Arc::<std::sync::Mutex<Vec<Received>>>::default();
+        let kept = received.clone();
+        let sink = Arc::new(move |one: &Received| kept.lock().expect("no panic").push(one.clone()));
+        tokio::spawn(serve(listener, Clock::system(), sink));
+        let mut stream = TcpStream::connect(address).await.expect("connects");
+        // It may hang up before all is said.
+        let _ = stream.write_all(words).await;
+        (stream, received)
+    }
+
+    async fn answer_to(words: &[u8]) -> (String, usize) {
+        let (mut stream, received) = said(words).await;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        let count = received.lock().expect("no panic").len();
+        (String::from_utf8_lossy(&answer).into_owned(), count)
+    }
+
+    #[tokio::test]
+    async fn a_head_or_a_body_without_end_costs_no_memory() {
+        let head = [b"POST / HTTP/1.1\r\n".as_slice(), "X: y\r\n".repeat(20_000).as_bytes()].concat();
+        let line = [b"POST /".as_slice(), &vec![b'x'; 100_000]].concat();
+        let long = b"POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n".to_vec();
+        let chunk = format!("{:x}\r\n{}\r\n", 100_000, "x".repeat(100_000));
+        let chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let chunks = [chunked.as_slice(), chunk.repeat(22).as_bytes()].concat();
+        let tiny = [chunked.as_slice(), "1\r\nx\r\n".repeat(400_000).as_bytes()].concat();
+        for words in [head, line, long, chunks, tiny] {
+            let (mut stream, received) = said(&words).await;
+            let mut answer = Vec::new();
+            // Either it says so, or the rest that was said resets the connection first.
+            let _ = stream.read_to_end(&mut answer).await;
+            assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 413"), "{}", String::from_utf8_lossy(&answer));
+            assert!(received.lock().expect("no panic").is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_with_a_body_in_chunks_arrives_whole() {
+        let words = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n";
+        assert_eq!(answer_to(words).await, ("HTTP/1.1 200".to_owned(), 1));
+    }
+
+    #[test]
+    fn what_arrives_does_not_move_the_cursor_of_a_terminal() {
+        let received = Received {
+            time: "2025-10-16T15:38:07.000Z".into(),
+            method: "POST".into(),
+            path: "/\u{1b}[2J".into(),
+            headers: vec![("X\u{7}".into(), "\u{1b}]0;title\u{7}".into())],
+            body: "a\u{1b}[1A\nb".into(),
+        };
+        let shown = plain(&received);
+        assert!(!shown.contains(['\u{1b}', '\u{7}']), "{shown:?}");
+        assert!(shown.contains("a\u{fffd}[1A\nb"), "{shown:?}");
+    }
 }

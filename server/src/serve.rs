@@ -193,6 +193,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         zone: config.zone.clone(),
         guard: Arc::new(Guard::new(rules)?),
         bell: Arc::default(),
+        figures: Arc::default(),
     };
     if is_embedded {
         // The only server of this database has just started: every lease belongs to one that is gone.

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod catalog;
+pub mod dashboard;
 pub mod delivery;
 pub mod demo;
 pub mod event;
@@ -9,6 +10,7 @@ pub mod inventory;
 pub mod occurrence;
 pub mod report;
 pub mod run;
+mod shared;
 pub mod task;
 pub mod trial;
 pub mod webhook;
@@ -38,6 +40,8 @@ pub struct Services {
     pub guard: Arc<Guard>,
     /// Rung when something may be due.
     pub bell: Arc<Notify>,
+    /// The dashboard's figures, for all who look.
+    pub figures: Arc<dashboard::Figures>,
 }
 
 impl Services {
@@ -105,7 +109,12 @@ impl Services {
 
 /// A failure of the store that is nobody's mistake. The chain is logged here, once.
 pub(crate) fn broken(error: store::Error) -> AppError {
+    let is_late = error.is_late();
     let error = anyhow::Error::new(error);
+    if is_late {
+        tracing::warn!(error = format!("{error:#}"), "a page was given up");
+        return AppError::late();
+    }
     if matches!(error.downcast_ref(), Some(store::Error::Unavailable(_))) {
         tracing::warn!(error = format!("{error:#}"), "the database is unavailable");
         return AppError::new(Code::Unavailable, "The database is not available right now. Try again in a moment.");

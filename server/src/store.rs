@@ -77,6 +77,14 @@ impl Error {
         database_error(error).and_then(|error| error.code()).is_some_and(|code| matches!(&*code, "55P03" | "57014"))
     }
 
+    /// Whether a query was given up because it took too long, or waited too long for a connection.
+    pub fn is_late(&self) -> bool {
+        let Self::Unavailable(error) = self else { return false };
+        // SQLITE_INTERRUPT.
+        let is_interrupted = database_error(error).and_then(|error| error.code()).is_some_and(|code| code == "9");
+        is_interrupted || self.is_blocked() || matches!(error, DbErr::ConnectionAcquire(_))
+    }
+
     /// The database has not answered in time, as when its host has vanished.
     fn out_of_time() -> Self {
         Self::Unavailable(DbErr::Custom("the database has not answered in time".to_owned()))
@@ -149,9 +157,9 @@ fn is_postgres_away(code: &str) -> bool {
         || ["08", "53", "57P", "58"].iter().any(|class| code.starts_with(class))
 }
 
-/// BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN and PROTOCOL, each with what its extended codes add.
+/// BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN and PROTOCOL, each with what its extended codes add.
 fn is_sqlite_away(code: &str) -> bool {
-    code.parse::<i64>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14 | 15))
+    code.parse::<i64>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 9 | 10 | 13 | 14 | 15))
 }
 
 /// A result of the store.
@@ -162,6 +170,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Store {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    /// Connections of their own: whatever pages ask for, the engine does not wait for it.
+    pages: DatabaseConnection,
     /// The write-ahead log of the embedded database.
     log: Option<PathBuf>,
     last_commit: Arc<LastCommit>,
@@ -170,9 +180,14 @@ pub struct Store {
 }
 
 impl Store {
-    /// For queries that change nothing.
+    /// For queries of the engine and the API, and of who is signed in. They are short, each by index.
     pub fn read(&self) -> &DatabaseConnection {
         &self.reader
+    }
+
+    /// For what people look at: few connections, and each query is given up after some seconds ([`Error::is_late`]).
+    pub fn pages(&self) -> &DatabaseConnection {
+        &self.pages
     }
 
     /// For a single statement that changes something.
@@ -255,6 +270,7 @@ impl Store {
                 let _ = log::truncate(&self.writer).await;
             }
             // The writer last: the last connection moves the log into the database and removes it.
+            self.pages.close_by_ref().await?;
             self.reader.close_by_ref().await?;
             if self.log.is_some()
                 && let Err(error) = log::truncate(&self.writer).await

@@ -22,12 +22,25 @@ pub(crate) struct Fetched {
     shown: RwSignal<String>,
     /// Whether the server's page is the one on screen, and not one of ours.
     is_open: RwSignal<bool>,
+    /// Whether it is being fetched again since something has changed, and whether something has changed since.
+    again: StoredValue<Again>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    No,
+    UnderWay,
+    UnderWayAndChanged,
 }
 
 /// Sets up what server pages need. Called once, by the document.
 pub(crate) fn provide() {
-    let fetched =
-        Fetched { page: RwSignal::new(None), shown: RwSignal::new(String::new()), is_open: RwSignal::new(false) };
+    let fetched = Fetched {
+        page: RwSignal::new(None),
+        shown: RwSignal::new(String::new()),
+        is_open: RwSignal::new(false),
+        again: StoredValue::new(Again::No),
+    };
     provide_context(fetched);
     // Only in the browser: effects do not run on the server.
     Effect::new(move || {
@@ -38,21 +51,38 @@ pub(crate) fn provide() {
 
 impl Fetched {
     /// Fetches a page and puts it in place, if it is still `wanted` when it has come.
-    fn fetch(self, address: String, wanted: fn() -> bool) {
-        spawn_local(async move {
-            let result = load_page(address.clone()).await;
-            // Somebody may have gone on meanwhile.
-            if self.shown.get_untracked() != address || !self.is_open.get_untracked() || !wanted() {
-                return;
+    async fn fetch(self, address: String, wanted: fn(&Page) -> bool) {
+        let result = load_page(address.clone()).await;
+        // Somebody may have gone on meanwhile.
+        if self.shown.get_untracked() != address || !self.is_open.get_untracked() {
+            return;
+        }
+        match result {
+            Ok(page) if wanted(&page) => {
+                document().set_title(&format!("{} · Hookwright", page.title));
+                self.page.set(Some(page));
             }
-            match result {
-                Ok(page) => {
-                    document().set_title(&format!("{} · Hookwright", page.title));
-                    self.page.set(Some(page));
-                }
-                // Signed out, or the server is away: the whole page says so.
-                Err(_) => {
-                    let _ = window().location().reload();
+            Ok(_) => {}
+            // Signed out, or the server is away: the whole page says so.
+            Err(_) => {
+                let _ = window().location().reload();
+            }
+        }
+    }
+
+    /// Fetches the page on screen again, once at a time: what changes meanwhile is fetched after that.
+    fn fetch_again(self, wanted: fn(&Page) -> bool) {
+        if self.again.get_value() != Again::No {
+            self.again.set_value(Again::UnderWayAndChanged);
+            return;
+        }
+        spawn_local(async move {
+            loop {
+                self.again.set_value(Again::UnderWay);
+                self.fetch(self.shown.get_untracked(), wanted).await;
+                if self.again.get_value() == Again::UnderWay || !self.is_open.get_untracked() {
+                    self.again.set_value(Again::No);
+                    return;
                 }
             }
         });
@@ -96,7 +126,7 @@ pub(crate) fn ServerPage() -> impl IntoView {
             // The one that came with the document is there already.
             let is_there = before.is_empty() && place.first_element_child().is_some();
             if before != address && !is_there {
-                fetched.fetch(address, || true);
+                spawn_local(fetched.fetch(address, |_| true));
             }
         });
         Effect::new(move || {

@@ -10,7 +10,7 @@ use super::part::page;
 use super::query::Query;
 use super::render::Request;
 use crate::part::icon::Icon;
-use crate::report::PAGE_ROWS;
+use crate::report::{COUNTED, PAGE_ROWS};
 use leptos::prelude::*;
 pub(super) use row::{Cell, Column, Filter, Narrow, Row, short};
 use row::{body_row, filter_head, sort_head};
@@ -155,7 +155,7 @@ impl Table<'_> {
         let noun = if total == 1 { self.noun.0 } else { self.noun.1 };
         view! {
             <header class="c-card__head">
-                <p class="u-num"><span class="u-strong">{grouped(total)}</span>" "{noun}</p>
+                <p class="u-num"><span class="u-strong">{counted(total)}</span>" "{noun}</p>
                 <span class="l-row">
                     <label class="c-button c-button--plain c-button--s c-filter-button">
                         <Icon name="filter"/>
@@ -222,13 +222,13 @@ impl Table<'_> {
             }
         };
         let previous = turn((page > 1).then(|| page - 1), "left", "Previous page");
-        let next = turn((page * PAGE_ROWS < total).then_some(page + 1), "right", "Next page");
+        let next = turn((page * PAGE_ROWS < total.min(COUNTED)).then_some(page + 1), "right", "Next page");
         let selected = self.is_selectable.then(|| view! { <span role="status" data-selected=""></span> });
         view! {
             <div class="c-card__foot u-num">
                 {selected}
                 <nav class="c-pager" aria-label="Pages">
-                    <span>{range}" of "{grouped(total)}</span>
+                    <span>{range}" of "{counted(total)}</span>
                     {previous}
                     {next}
                 </nav>
@@ -236,6 +236,11 @@ impl Table<'_> {
         }
         .into_any()
     }
+}
+
+/// How many there are, as far as that was counted.
+fn counted(total: u64) -> String {
+    if total > COUNTED { format!("over {}", grouped(COUNTED)) } else { grouped(total) }
 }
 
 /// 12345 as 12,345.

@@ -36,6 +36,7 @@ impl Pulse {
 
     /// Looks until the server stops; only while somebody listens.
     pub async fn run(self, services: crate::service::Services) {
+        let mut last = String::new();
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -44,11 +45,14 @@ impl Pulse {
             if self.newest.receiver_count() == 0 {
                 continue;
             }
-            match figures::pulse(services.store.read()).await {
+            match figures::pulse(services.store.pages()).await {
                 Ok(now) => {
+                    // Once more a second after the last change: what viewers share may have been computed just before it.
+                    let told = if now == last { format!("{now}+") } else { now.clone() };
+                    last = now;
                     self.newest.send_if_modified(|before| {
-                        let has_changed = *before != now;
-                        *before = now;
+                        let has_changed = *before != told;
+                        *before = told;
                         has_changed
                     });
                 }

@@ -23,11 +23,11 @@ fn built_in() -> AppError {
 #[async_trait]
 impl Catalogue for Services {
     async fn load(&self) -> Result<Catalog, AppError> {
-        catalog::load(self.store.read()).await.map_err(broken)
+        catalog::load(self.store.pages()).await.map_err(broken)
     }
 
     async fn unknown(&self) -> Result<Vec<UnknownLine>, AppError> {
-        let db = self.store.read();
+        let db = self.store.pages();
         let known = catalog::load(db).await.map_err(broken)?;
         let line = |kind: catalog::UnknownKind| UnknownLine {
             is_type_known: known.find(&kind.type_id).is_some(),

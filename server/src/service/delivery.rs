@@ -16,8 +16,8 @@ const LIST_ROWS: u64 = 100;
 #[async_trait]
 impl Deliveries for Services {
     async fn list_newest(&self) -> Result<Vec<DeliveryRow>, AppError> {
-        let db = self.store.read();
-        let rows = delivery::list_newest(db, LIST_ROWS).await.map_err(broken)?;
+        let db = self.store.pages();
+        let rows = delivery::list_newest(db, None, LIST_ROWS).await.map_err(broken)?;
         let catalog = catalog::load(db).await.map_err(broken)?;
         let row = |row: delivery::ListRow| DeliveryRow {
             uuid: row.uuid.to_string(),

@@ -167,7 +167,7 @@ pub(super) async fn links(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<Ve
 #[async_trait]
 impl Events for Services {
     async fn list(&self) -> Result<Vec<EventRow>, AppError> {
-        let db = self.store.read();
+        let db = self.store.pages();
         let tasks: HashMap<_, _> =
             task::list(db).await.map_err(broken)?.into_iter().map(|row| (row.id, row.task.name)).collect();
         let catalog = catalog::load(db).await.map_err(broken)?;
@@ -186,7 +186,7 @@ impl Events for Services {
     }
 
     async fn load_form(&self, id: Option<EventId>) -> Result<EventForm, AppError> {
-        let db = self.store.read();
+        let db = self.store.pages();
         let choice = |row: task::Row| Choice { value: row.id.to_string(), label: row.task.name };
         let tasks = task::list(db).await.map_err(broken)?.into_iter().map(choice).collect();
         let catalog = catalog::load(db).await.map_err(broken)?;

@@ -224,12 +224,12 @@ fn category_taken(error: store::Error) -> AppError {
 #[async_trait]
 impl Inventory for Services {
     async fn list_objects(&self) -> Result<Vec<ObjectLine>, AppError> {
-        let rows = object::list(self.store.read(), OBJECTS_MAX).await.map_err(broken)?;
+        let rows = object::list(self.store.pages(), OBJECTS_MAX).await.map_err(broken)?;
         self.object_lines(rows).await
     }
 
     async fn load_object(&self, id: ObjectId) -> Result<ObjectLine, AppError> {
-        let row = object::find(self.store.read(), id).await.map_err(broken)?;
+        let row = object::find(self.store.pages(), id).await.map_err(broken)?;
         let row = row.ok_or_else(|| AppError::not_found("object"))?;
         let lines = self.object_lines(vec![row]).await?;
         lines.into_iter().next().ok_or_else(|| AppError::not_found("object"))

@@ -29,7 +29,7 @@ struct Started {
 
 impl Services {
     async fn started_by(&self, id: OccurrenceId) -> Result<Vec<Started>, AppError> {
-        let db = self.store.read();
+        let db = self.store.pages();
         let runs = occurrence::list_runs(db, id).await.map_err(broken)?;
         let ids: Vec<_> = runs.iter().map(|run| RunId(run.id)).collect();
         let mut deliveries: HashMap<i64, Vec<SentBecause>> = HashMap::new();
@@ -49,7 +49,7 @@ impl Services {
 
     /// Every event that the occurrence was held against, as they were then.
     async fn considered(&self, row: &entity::occurrence::Model) -> Result<Vec<Considered>, AppError> {
-        let db = self.store.read();
+        let db = self.store.pages();
         let mut events: Vec<(i64, Event)> =
             revision::list_at(db, Kind::Event, row.revision_mark).await.map_err(broken)?.into_iter().collect();
         events.retain(|(_, event)| event.type_id == row.type_id && event.event_id == row.event_id);
@@ -96,7 +96,7 @@ impl Services {
 impl Occurrences for Services {
     async fn why(&self, uuid: String) -> Result<Why, AppError> {
         let not_there = || AppError::not_found("occurrence");
-        let db = self.store.read();
+        let db = self.store.pages();
         let uuid = uuid.parse().map_err(|_| not_there())?;
         let row = occurrence::find(db, uuid).await.map_err(broken)?.ok_or_else(not_there)?;
         let considered = self.considered(&row).await?;

@@ -5,12 +5,12 @@ use crate::dispatch::send::{self, Opened, Outgoing};
 use crate::store::delivery::ListRow;
 use crate::store::search::{Filter, RunRow, Sort};
 use crate::store::{
-    catalog, delivery, entity, event, figures, object, occurrence, revision, search, setting, tag, task, webhook,
+    catalog, delivery, entity, event, figures, object, occurrence, revision, search, tag, task, webhook,
 };
 use app::error::AppError;
 use app::report::{
-    AttemptLine, CategoryLine, Dashboard, DeliveryDetail, DeliveryLine, DeliveryQuery, EventLine, Listed, ObjectLine,
-    PAGE_ROWS, Request, RunDelivery, RunLine, TaskDetail, WebhookDetail, WebhookState,
+    AttemptLine, CategoryLine, DeliveryDetail, DeliveryLine, DeliveryQuery, EventLine, Listed, ObjectLine, PAGE_ROWS,
+    Request, RunDelivery, RunLine, TaskDetail, WebhookDetail, WebhookState,
 };
 use model::catalog::Catalog;
 use model::delivery::{HoldReason, Status};
@@ -21,12 +21,11 @@ use model::time::Timestamp;
 use reqwest::Url;
 use secrecy::SecretString;
 use std::collections::HashMap;
-use std::time::Duration;
 use uuid::Uuid;
 
-const HOUR_MS: i64 = 3_600_000;
+pub(super) const HOUR_MS: i64 = 3_600_000;
 /// How many lines a dashboard shows of something.
-const SHORT: u64 = 10;
+pub(super) const SHORT: u64 = 10;
 /// The setting that says the demo's content was made.
 pub(crate) const DEMO: &str = "demo";
 
@@ -56,7 +55,7 @@ impl Services {
     }
 
     pub(super) async fn search_deliveries(&self, query: DeliveryQuery) -> Result<Listed<DeliveryLine>, AppError> {
-        let db = self.store.read();
+        let db = self.store.pages();
         let given = |text: &String| (!text.is_empty()).then(|| text.clone());
         let hours = match query.since.as_str() {
             "1h" => Some(1),
@@ -69,7 +68,6 @@ impl Services {
             status: Status::find(&query.status),
             since: hours.map(|hours| Timestamp(self.clock.now().0 - hours * HOUR_MS)),
             webhook: given(&query.webhook),
-            webhook_id: None,
             task: given(&query.task),
             event: given(&query.event),
             object: given(&query.object),
@@ -90,15 +88,14 @@ impl Services {
     }
 
     pub(super) async fn newest_of(&self, webhook_id: WebhookId) -> Result<Vec<DeliveryLine>, AppError> {
-        let db = self.store.read();
-        let filter = Filter { webhook_id: Some(webhook_id), ..Filter::default() };
-        let (rows, _) = search::deliveries(db, &filter, (Sort::Time, true), 0, SHORT).await.map_err(broken)?;
+        let db = self.store.pages();
+        let rows = delivery::list_newest(db, Some(webhook_id), SHORT).await.map_err(broken)?;
         let catalog = catalog::load(db).await.map_err(broken)?;
         Ok(rows.into_iter().map(|row| self.line(row, &catalog)).collect())
     }
 
     pub(super) async fn webhook_detail(&self, id: WebhookId) -> Result<WebhookDetail, AppError> {
-        let db = self.store.read();
+        let db = self.store.pages();
         let row = webhook::find(db, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("webhook"))?;
         let tasks = task::list_using(db, id).await.map_err(broken)?;
         let held = figures::held_by_reason(db, id).await.map_err(broken)?;
@@ -127,7 +124,7 @@ impl Services {
     }
 
     pub(super) async fn task_detail(&self, id: TaskId) -> Result<TaskDetail, AppError> {
-        let db = self.store.read();
+        let db = self.store.pages();
         let row = task::find(db, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
         let webhook = webhook::find(db, row.task.webhook_id).await.map_err(broken)?;
         let catalog = catalog::load(db).await.map_err(broken)?;
@@ -158,7 +155,7 @@ impl Services {
     }
 
     pub(super) async fn list_runs(&self, name: &str, status: &str, page: u64) -> Result<Listed<RunLine>, AppError> {
-        let db = self.store.read();
+        let db = self.store.pages();
         let given = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
         let offset = page.saturating_sub(1) * PAGE_ROWS;
         let (name, status) = (given(name), given(status));
@@ -169,7 +166,7 @@ impl Services {
     }
 
     async fn run_lines(&self, rows: Vec<RunRow>, catalog: &Catalog) -> Result<Vec<RunLine>, AppError> {
-        let db = self.store.read();
+        let db = self.store.pages();
         let ids: Vec<_> = rows.iter().map(|run| RunId(run.id)).collect();
         let mut deliveries: HashMap<i64, Vec<RunDelivery>> = HashMap::new();
         for row in delivery::list_of_runs(db, &ids).await.map_err(broken)? {
@@ -200,7 +197,7 @@ impl Services {
 
     pub(super) async fn delivery_detail(&self, uuid: &str) -> Result<DeliveryDetail, AppError> {
         let not_there = || AppError::not_found("delivery");
-        let db = self.store.read();
+        let db = self.store.pages();
         let uuid: Uuid = uuid.parse().map_err(|_| not_there())?;
         let row = delivery::find(db, uuid).await.map_err(broken)?.ok_or_else(not_there)?;
         let attempts = delivery::list_attempts(db, DeliveryId(row.id)).await.map_err(broken)?;
@@ -309,65 +306,8 @@ impl Services {
         }
     }
 
-    pub(super) async fn load_dashboard(&self) -> Result<Dashboard, AppError> {
-        let db = self.store.read();
-        let now = self.clock.now();
-        let catalog = catalog::load(db).await.map_err(broken)?;
-        let tasks = task::list(db).await.map_err(broken)?;
-        let events = event::list(db).await.map_err(broken)?;
-        let webhooks = webhook::list(db).await.map_err(broken)?;
-        let queue = figures::queue(db).await.map_err(broken)?;
-        let took = figures::receipt_times(db, Timestamp(now.0 - HOUR_MS), 5000).await.map_err(broken)?;
-        let part = |per_cent: usize| took.get((took.len() * per_cent / 100).min(took.len().saturating_sub(1))).copied();
-        let failures = figures::failures(db, 5).await.map_err(broken)?;
-        let (recent, _) =
-            search::deliveries(db, &Filter::default(), (Sort::Time, true), 0, SHORT).await.map_err(broken)?;
-        let failed_tasks = figures::failed_tasks(db, Timestamp(now.0 - 24 * HOUR_MS)).await.map_err(broken)?;
-        Ok(Dashboard {
-            tasks: (tasks.len(), tasks.iter().filter(|row| row.task.is_enabled).count()),
-            events: (events.len(), events.iter().filter(|row| row.event.is_enabled).count()),
-            webhooks: webhooks.len(),
-            paused: webhooks.iter().filter(|row| row.hold.paused_at.is_some()).count(),
-            failing: webhooks.iter().filter(|row| row.hold.breaker.open.is_some()).count(),
-            failed_tasks: usize::try_from(failed_tasks).unwrap_or_default(),
-            hours: self.hours(now).await?,
-            p50_ms: part(50),
-            p95_ms: part(95),
-            queued: queue.queued,
-            running: queue.running,
-            held: queue.held,
-            oldest: queue.oldest.map(|at| age(now.since(Timestamp(at)))),
-            failures: failures.into_iter().map(|row| self.line(row, &catalog)).collect(),
-            recent: recent.into_iter().map(|row| self.line(row, &catalog)).collect(),
-            is_demo: setting::find(db, DEMO).await.map_err(broken)?.is_some(),
-        })
-    }
-
-    async fn hours(&self, now: Timestamp) -> Result<Vec<(String, u64, u64, u64)>, AppError> {
-        let this = now.0.div_euclid(HOUR_MS);
-        let first = this - 23;
-        let counts = figures::by_hour(self.store.read(), Timestamp(first * HOUR_MS)).await.map_err(broken)?;
-        let mut hours: Vec<_> = (first..=this)
-            .map(|hour| {
-                let label = crate::render::zoned(Timestamp(hour * HOUR_MS), &self.zone).strftime("%H:%M").to_string();
-                (label, 0, 0, 0)
-            })
-            .collect();
-        for count in counts {
-            let place = usize::try_from(count.hour - first).ok();
-            let Some(hour) = place.and_then(|place| hours.get_mut(place)) else { continue };
-            let number = u64::try_from(count.deliveries).unwrap_or_default();
-            match Status::find(&count.status) {
-                Some(Status::Sent) => hour.1 += number,
-                Some(Status::Error | Status::Discarded) => hour.2 += number,
-                _ => hour.3 += number,
-            }
-        }
-        Ok(hours)
-    }
-
     pub(super) async fn object_lines(&self, rows: Vec<object::Row>) -> Result<Vec<ObjectLine>, AppError> {
-        let db = self.store.read();
+        let db = self.store.pages();
         let catalog = catalog::load(db).await.map_err(broken)?;
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         let mut carried = tag::of_objects(db, &ids).await.map_err(broken)?;
@@ -395,7 +335,7 @@ impl Services {
     }
 
     pub(super) async fn category_lines(&self) -> Result<Vec<CategoryLine>, AppError> {
-        let db = self.store.read();
+        let db = self.store.pages();
         let counts = tag::counts(db).await.map_err(broken)?;
         let tags = tag::list(db).await.map_err(broken)?;
         let line = |row: tag::CategoryRow| CategoryLine {
@@ -439,15 +379,6 @@ fn title_case(name: &str) -> String {
             shown
         })
         .collect()
-}
-
-fn age(age: Duration) -> String {
-    match age.as_secs() {
-        0..=119 => format!("{} s", age.as_secs()),
-        120..=7199 => format!("{} min", age.as_secs() / 60),
-        7200..=172_799 => format!("{} h", age.as_secs() / 3600),
-        _ => format!("{} days", age.as_secs() / 86_400),
-    }
 }
 
 fn list_row(row: entity::delivery::Model) -> ListRow {

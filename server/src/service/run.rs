@@ -146,7 +146,7 @@ impl Services {
             let words = format!("A message has at most {MESSAGE_MAX_BYTES} bytes.");
             return Err(AppError::new(Code::Invalid, words));
         }
-        let db = self.store.read();
+        let db = self.store.pages();
         let now = self.clock.now();
         let webhook = match request.webhook.parse() {
             Ok(id) => webhook::find(db, WebhookId(id)).await.map_err(broken)?,

@@ -56,7 +56,7 @@ async fn stale_task(db: &impl ConnectionTrait, typed: TaskDraft, saved: &task::R
 #[async_trait]
 impl Tasks for Services {
     async fn list(&self) -> Result<Vec<TaskRow>, AppError> {
-        let db = self.store.read();
+        let db = self.store.pages();
         let webhooks = webhook::list(db).await.map_err(broken)?;
         let names: HashMap<_, _> = webhooks.into_iter().map(|webhook| (webhook.id, webhook.name)).collect();
         let events = task::count_events(db).await.map_err(broken)?;
@@ -74,7 +74,7 @@ impl Tasks for Services {
     }
 
     async fn load_form(&self, id: Option<TaskId>) -> Result<TaskForm, AppError> {
-        let db = self.store.read();
+        let db = self.store.pages();
         let webhooks = webhook::list(db).await.map_err(broken)?;
         let choice = |row: webhook::Row| Choice { value: row.id.to_string(), label: row.name };
         let webhooks = webhooks.into_iter().map(choice).collect();

@@ -135,7 +135,7 @@ impl Services {
 
     /// Past occurrences to make a preview with.
     pub(super) async fn past_occurrences(&self) -> Result<Vec<Choice>, AppError> {
-        let db = self.store.read();
+        let db = self.store.pages();
         let catalog = catalog::load(db).await.map_err(broken)?;
         let choice = |row: entity::occurrence::Model| {
             let object = row.object_name.as_ref().map(|name| format!(", {}", shown(name))).unwrap_or_default();
@@ -147,7 +147,7 @@ impl Services {
     }
 
     pub(super) async fn matched_by(&self, draft: &EventDraft) -> Result<EventMatches, AppError> {
-        let db = self.store.read();
+        let db = self.store.pages();
         let catalog = catalog::load(db).await.map_err(broken)?;
         // Which task it starts does not matter here.
         let checked = EventDraft { task: "0".into(), ..draft.clone() }.parse(&catalog)?;
@@ -170,7 +170,7 @@ impl Services {
     }
 
     async fn count_in_scope(&self, event: &Event) -> Result<u64, AppError> {
-        let db = self.store.read();
+        let db = self.store.pages();
         match event.scope {
             EventScope::Any => object::count_of(db, &event.type_id).await.map_err(broken),
             EventScope::Tag(id) => tag::count_objects(db, id, &event.type_id).await.map_err(broken),

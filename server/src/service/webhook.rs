@@ -104,7 +104,7 @@ impl Services {
     async fn give_up(&self, id: WebhookId, held: (HoldReason, i64), which: Held) -> Result<(), AppError> {
         let mut superseded = match which {
             Held::All => return Ok(()),
-            Held::Newest => hold::superseded(self.store.read(), id, held).await.map_err(broken)?,
+            Held::Newest => hold::superseded(self.store.pages(), id, held).await.map_err(broken)?,
             Held::None => Vec::new(),
         };
         let (now, mut steps) = (self.clock.now(), Steps::new());
@@ -135,7 +135,7 @@ impl Services {
     }
 
     pub(super) async fn find_webhook(&self, id: WebhookId) -> Result<webhook::Row, AppError> {
-        webhook::find(self.store.read(), id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("webhook"))
+        webhook::find(self.store.pages(), id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("webhook"))
     }
 }
 
@@ -228,9 +228,9 @@ async fn delete_one(txn: &DatabaseTransaction, id: WebhookId, now: Timestamp) ->
 #[async_trait]
 impl Webhooks for Services {
     async fn list(&self) -> Result<Vec<WebhookRow>, AppError> {
-        let rows = webhook::list(self.store.read()).await.map_err(broken)?;
-        let tasks = webhook::count_tasks(self.store.read()).await.map_err(broken)?;
-        let held = figures::held_by_webhook(self.store.read()).await.map_err(broken)?;
+        let rows = webhook::list(self.store.pages()).await.map_err(broken)?;
+        let tasks = webhook::count_tasks(self.store.pages()).await.map_err(broken)?;
+        let held = figures::held_by_webhook(self.store.pages()).await.map_err(broken)?;
         let row = |row: webhook::Row| WebhookRow {
             is_paused: row.hold.paused_at.is_some(),
             is_failing: row.hold.breaker.open.is_some(),
@@ -310,7 +310,7 @@ impl Webhooks for Services {
         if row.hold.paused_at.is_none() {
             return Err(not_paused());
         }
-        let newest = hold::newest_held(self.store.read(), id, HoldReason::Paused).await.map_err(broken)?;
+        let newest = hold::newest_held(self.store.pages(), id, HoldReason::Paused).await.map_err(broken)?;
         if let Some(newest) = newest {
             self.give_up(id, (HoldReason::Paused, newest), choice.held).await?;
         }
@@ -333,8 +333,8 @@ impl Webhooks for Services {
                          before wait on. Look at where it goes now, and confirm again.";
             if row.revision == revision { Ok(()) } else { Err(AppError::new(Code::Conflict, words)) }
         };
-        is_still_meant(webhook::find(self.store.read(), id).await.map_err(broken)?)?;
-        let newest = hold::newest_held(self.store.read(), id, HoldReason::Target).await.map_err(broken)?;
+        is_still_meant(webhook::find(self.store.pages(), id).await.map_err(broken)?)?;
+        let newest = hold::newest_held(self.store.pages(), id, HoldReason::Target).await.map_err(broken)?;
         let Some(newest) = newest else { return Ok(()) };
         self.give_up(id, (HoldReason::Target, newest), choice.held).await?;
         let mut steps = Steps::new();

@@ -8,11 +8,11 @@ use sea_orm::{
 };
 use sea_orm_migration::MigratorTrait;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The name of the database in the data directory.
 pub const SQLITE_FILE: &str = "hookwright.db";
@@ -23,8 +23,15 @@ const MIGRATION_LOCK: i64 = 0x686f_6f6b_7772_6967;
 /// How many prepared statements a connection keeps: groups of each size are statements of their own.
 const STATEMENTS_KEPT: usize = 400;
 
-/// How many connections read the embedded database.
-pub(super) const READERS: u32 = 4;
+/// How many connections read the embedded database for the engine and the API, and how many for pages: however many
+/// people look, a core is left for deliveries.
+const READERS: u32 = 3;
+pub(super) const PAGE_READERS: u32 = 2;
+
+/// How long a query of a page may take, and wait for a connection.
+const PAGE_PATIENCE: Duration = Duration::from_secs(5);
+/// After how many of its instructions SQLite looks at the clock: some ten microseconds of work.
+const PAGE_INSTRUCTIONS: i32 = 1000;
 
 /// Settings of each PostgreSQL session, whatever the server's or the role's defaults are. A commit that was answered is
 /// on disk. Limits on statements and locks end what nobody waits for any more; the engine then tries again. A node that
@@ -47,14 +54,24 @@ const PING_PATIENCE: Duration = Duration::from_secs(2);
 /// Opens the SQLite file in `data_dir`, making it if there is none.
 pub async fn open_sqlite(data_dir: &Path) -> Result<Store> {
     let file = data_dir.join(SQLITE_FILE);
-    let writer = connect_sqlite(&file, 1, true).await?;
-    let reader = connect_sqlite(&file, READERS, false).await?;
+    let writer = connect_sqlite(&file, 1, Use::Writing).await?;
+    let reader = connect_sqlite(&file, READERS, Use::Reading).await?;
+    let pages = connect_sqlite(&file, PAGE_READERS, Use::Pages).await?;
     let log = Some(data_dir.join(format!("{SQLITE_FILE}-wal")));
-    Ok(Store { writer, reader, log, last_commit: Arc::default(), patience: PATIENCE })
+    Ok(Store { writer, reader, pages, log, last_commit: Arc::default(), patience: PATIENCE })
 }
 
-async fn connect_sqlite(file: &Path, connections: u32, is_writer: bool) -> Result<DatabaseConnection> {
+/// What a pool of the embedded database is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Writing,
+    Reading,
+    Pages,
+}
+
+async fn connect_sqlite(file: &Path, connections: u32, what_for: Use) -> Result<DatabaseConnection> {
     let file = file.to_owned();
+    let is_writer = what_for == Use::Writing;
     let mut options = ConnectOptions::new("sqlite::memory:");
     options
         .min_connections(connections)
@@ -80,31 +97,71 @@ async fn connect_sqlite(file: &Path, connections: u32, is_writer: bool) -> Resul
                 .optimize_on_close(is_writer, None)
         })
         // The writer must live as long as the process: a closed one would lose nothing, but cost a start.
-        .map_sqlx_sqlite_pool_opts(|pool| {
+        .map_sqlx_sqlite_pool_opts(move |pool| {
             // After an error such as a full disk SQLite rolls back by itself. The library's own ROLLBACK then fails, and
             // the library counts a transaction that is not there: the next one would be a savepoint in it, and every
             // later commit would write nothing. Such a connection is closed and replaced.
-            pool.idle_timeout(None).max_lifetime(None).before_acquire(|connection, _| {
-                let is_usable = !connection.is_in_transaction();
-                Box::pin(std::future::ready(Ok(is_usable)))
+            pool.idle_timeout(None).max_lifetime(None).before_acquire(move |connection, _| {
+                Box::pin(async move {
+                    if what_for == Use::Pages {
+                        limit(connection).await?;
+                    }
+                    Ok(!connection.is_in_transaction())
+                })
             })
         });
+    if what_for == Use::Pages {
+        options.acquire_timeout(PAGE_PATIENCE);
+    }
     Ok(Database::connect(options).await?)
+}
+
+/// Has what a connection is asked next end after some seconds with SQLITE_INTERRUPT. The thread that reads would go on
+/// when nobody waits for the answer any more.
+async fn limit(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    let since = Instant::now();
+    let mut handle = connection.lock_handle().await?;
+    handle.set_progress_handler(PAGE_INSTRUCTIONS, move || since.elapsed() < PAGE_PATIENCE);
+    Ok(())
 }
 
 /// Opens a PostgreSQL database by its URL.
 pub async fn open_postgres(url: &str) -> Result<Store> {
+    let engine = connect_postgres(url, 12, Duration::from_secs(10), &[]).await?;
+    let limit = format!("{}ms", PAGE_PATIENCE.as_millis());
+    let pages = connect_postgres(url, 4, PAGE_PATIENCE, &[("statement_timeout", &limit)]).await?;
+    Ok(Store {
+        writer: engine.clone(),
+        reader: engine,
+        pages,
+        log: None,
+        last_commit: Arc::default(),
+        patience: PATIENCE,
+    })
+}
+
+async fn connect_postgres(
+    url: &str,
+    connections: u32,
+    patience: Duration,
+    more: &[(&'static str, &str)],
+) -> Result<DatabaseConnection> {
+    let settings: Vec<_> = POSTGRES_SETTINGS
+        .into_iter()
+        .map(|(name, value)| (name, value.to_owned()))
+        .chain(more.iter().map(|(name, value)| (*name, (*value).to_owned())))
+        .collect();
     let mut options = ConnectOptions::new(url);
     options
-        .max_connections(16)
-        .acquire_timeout(Duration::from_secs(10))
+        .max_connections(connections)
+        .acquire_timeout(patience)
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
-        .map_sqlx_postgres_opts(|options: PgConnectOptions| {
+        .map_sqlx_postgres_opts(move |options: PgConnectOptions| {
             options
                 .application_name("hookwright")
                 .statement_cache_capacity(STATEMENTS_KEPT)
-                .options(POSTGRES_SETTINGS)
+                .options(settings.clone())
                 .disable_statement_logging()
         })
         // The library waits for as long as the system does for a host that has vanished.
@@ -113,8 +170,7 @@ pub async fn open_postgres(url: &str) -> Result<Store> {
             pool.before_acquire(|connection, _| Box::pin(is_there(connection)))
                 .after_release(|connection, _| Box::pin(is_there(connection)))
         });
-    let pool = Database::connect(options).await?;
-    Ok(Store { writer: pool.clone(), reader: pool, log: None, last_commit: Arc::default(), patience: PATIENCE })
+    Ok(Database::connect(options).await?)
 }
 
 /// Whether the other end of a connection answers.

@@ -9,7 +9,9 @@ use model::id::{DeliveryId, ObjectId, RunId, WebhookId};
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    Statement, Value,
+    sea_query::Expr,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -146,6 +148,11 @@ fn columns(new: NewDelivery, now: Timestamp) -> delivery::ActiveModel {
     }
 }
 
+/// Of how many of a delivery's last attempts the response is kept.
+const RESPONSES_KEPT: u32 = 10;
+/// Stands where a response was that is not kept.
+const RESPONSE_FORGOTTEN: &str = "the response is not kept any more: only those of the last 10 attempts are";
+
 /// A delivery whose attempt has ended, and how it goes on.
 #[derive(Debug, Clone)]
 pub struct Settlement {
@@ -199,8 +206,25 @@ pub async fn settle_many(
 ) -> Result<()> {
     for group in group::split(settlements) {
         move_on(db, owner, &group, now).await?;
+        forget_responses(db, &group).await?;
         let attempts = group.into_iter().map(attempt_row).collect();
         group::insert::<attempt::ActiveModel>(db, attempts, None).await?;
+    }
+    Ok(())
+}
+
+/// Leaves out what was received by the attempts of a delivery before its last ones: a delivery that is tried a hundred
+/// times must not keep a hundred long responses.
+async fn forget_responses(db: &impl ConnectionTrait, group: &[Settlement]) -> Result<()> {
+    for one in group.iter().filter(|one| one.claimed.attempt() > RESPONSES_KEPT) {
+        attempt::Entity::update_many()
+            .col_expr(attempt::Column::AnswerHeaders, Expr::value(""))
+            .col_expr(attempt::Column::AnswerBody, Expr::value(Vec::<u8>::new()))
+            .col_expr(attempt::Column::AnswerNote, Expr::value(RESPONSE_FORGOTTEN))
+            .filter(attempt::Column::DeliveryId.eq(one.claimed.id))
+            .filter(attempt::Column::Number.eq(i64::from(one.claimed.attempt() - RESPONSES_KEPT)))
+            .exec(db)
+            .await?;
     }
     Ok(())
 }
@@ -299,12 +323,14 @@ pub(super) const LIST_COLUMNS: [delivery::Column; 15] = [
     delivery::Column::HoldReason,
 ];
 
-/// The newest deliveries, newest first.
-pub async fn list_newest(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ListRow>> {
+/// The newest deliveries, of one webhook or of all, newest first.
+pub async fn list_newest(db: &impl ConnectionTrait, webhook: Option<WebhookId>, limit: u64) -> Result<Vec<ListRow>> {
     use delivery::Column;
+    let of = Condition::all().add_option(webhook.map(|id| Column::WebhookId.eq(id.0)));
     Ok(delivery::Entity::find()
         .select_only()
         .columns(LIST_COLUMNS)
+        .filter(of)
         .order_by_desc(Column::Id)
         .limit(limit)
         .into_model()

@@ -1,7 +1,7 @@
 //! Figures of the dashboards, and what tells a page that something has changed.
 
 use super::Result;
-use super::delivery::ListRow;
+use super::delivery::{LIST_COLUMNS, ListRow};
 use super::entity::delivery;
 use model::id::WebhookId;
 use model::time::Timestamp;
@@ -10,12 +10,12 @@ use sea_orm::{
 };
 use std::collections::HashMap;
 
-/// How many deliveries of one status were queued in one hour.
+/// How many deliveries of one status there were in one hour.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
 pub struct HourCount {
     /// Hours since 1970.
     pub hour: i64,
-    /// Where they stand now.
+    /// How they were settled, or `queued` for all that wait.
     pub status: String,
     /// How many.
     pub deliveries: i64,
@@ -25,10 +25,13 @@ fn statement(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Ite
     Statement::from_sql_and_values(db.get_database_backend(), sql, values)
 }
 
-/// The deliveries queued since an instant, by hour and status.
+/// The deliveries settled since an instant, by the hour in which they were, and those that wait, by the hour in which they
+/// were queued.
 pub async fn by_hour(db: &impl ConnectionTrait, since: Timestamp) -> Result<Vec<HourCount>> {
-    let sql = "SELECT created_at / 3600000 AS hour, status, COUNT(*) AS deliveries FROM delivery \
-               WHERE created_at >= $1 GROUP BY 1, 2 ORDER BY 1, 2";
+    let sql = "SELECT settled_at / 3600000 AS hour, status, COUNT(*) AS deliveries FROM delivery \
+               WHERE settled_at IS NOT NULL AND settled_at >= $1 GROUP BY 1, 2 \
+               UNION ALL SELECT created_at / 3600000 AS hour, 'queued' AS status, COUNT(*) AS deliveries FROM delivery \
+               WHERE settled_at IS NULL AND created_at >= $1 GROUP BY 1";
     Ok(HourCount::find_by_statement(statement(db, sql, [since.0.into()])).all(db).await?)
 }
 
@@ -39,7 +42,7 @@ pub async fn receipt_times(db: &impl ConnectionTrait, since: Timestamp, limit: i
         took: i64,
     }
     let sql = "SELECT settled_at - created_at AS took FROM delivery \
-               WHERE created_at >= $1 AND status = 'sent' ORDER BY id DESC LIMIT $2";
+               WHERE settled_at IS NOT NULL AND settled_at >= $1 AND status = 'sent' ORDER BY settled_at DESC LIMIT $2";
     let rows = Took::find_by_statement(statement(db, sql, [since.0.into(), limit.into()])).all(db).await?;
     let mut took: Vec<_> = rows.into_iter().map(|row| row.took).collect();
     took.sort_unstable();
@@ -79,8 +82,8 @@ pub async fn failed_tasks(db: &impl ConnectionTrait, since: Timestamp) -> Result
     struct Count {
         tasks: i64,
     }
-    let sql = "SELECT COUNT(*) AS tasks FROM run WHERE status = 'failed' AND id IN \
-               (SELECT MAX(id) FROM run WHERE task_id IS NOT NULL AND started_at >= $1 GROUP BY task_id)";
+    let sql = "SELECT COUNT(*) AS tasks FROM task t JOIN run r ON r.id = (SELECT MAX(l.id) FROM run l WHERE l.task_id = t.id) \
+               WHERE r.status = 'failed' AND r.started_at >= $1";
     Ok(Count::find_by_statement(statement(db, sql, [since.0.into()])).one(db).await?.map_or(0, |row| row.tasks))
 }
 
@@ -102,15 +105,15 @@ pub async fn queue(db: &impl ConnectionTrait) -> Result<Queue> {
     let sql = "SELECT (SELECT COUNT(*) FROM delivery WHERE status = 'queued') AS queued, \
                (SELECT COUNT(*) FROM delivery WHERE status = 'running') AS running, \
                (SELECT COUNT(*) FROM delivery WHERE status = 'held') AS held, \
-               (SELECT MIN(oldest) FROM (SELECT MIN(created_at) AS oldest FROM delivery WHERE status = 'queued' \
-               UNION ALL SELECT MIN(created_at) FROM delivery WHERE status = 'running' \
-               UNION ALL SELECT MIN(created_at) FROM delivery WHERE status = 'held') AS waiting) AS oldest";
+               (SELECT MIN(created_at) FROM delivery WHERE settled_at IS NULL) AS oldest";
     Ok(Queue::find_by_statement(statement(db, sql, [])).one(db).await?.unwrap_or_default())
 }
 
 /// The newest failed deliveries.
 pub async fn failures(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ListRow>> {
     Ok(delivery::Entity::find()
+        .select_only()
+        .columns(LIST_COLUMNS)
         .filter(delivery::Column::Status.eq("error"))
         .order_by_desc(delivery::Column::Id)
         .limit(limit)

@@ -3,9 +3,9 @@
 //! SQLite starts its log anew only at a moment when nobody reads from it, and under steady reading that moment never
 //! comes by itself. So the log is emptied from time to time by the writer's own connection, which nobody else uses
 //! meanwhile; a checkpoint from elsewhere would have writers sleep and try again. It must not wait long for readers: only
-//! when the log is very long are new ones kept waiting until it is empty.
+//! when the log is very long are pages kept waiting until it is empty, and never the engine.
 
-use super::connect::READERS;
+use super::connect::PAGE_READERS;
 use super::{Error, Result, Store};
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 use sqlx::Executor;
@@ -19,7 +19,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_millis(500);
 /// A log of this size in bytes is emptied if nobody reads from it right now.
 const LONG: u64 = 16 << 20;
-/// From this size on, new readers wait until it is empty.
+/// From this size on, new queries of pages wait until it is empty.
 const TOO_LONG: u64 = 48 << 20;
 
 /// Keeps the log short, until `stop` is cancelled. Returns at once on PostgreSQL.
@@ -50,11 +50,12 @@ impl Store {
         if size < TOO_LONG {
             return truncate(&self.writer).await.map_err(unavailable);
         }
-        // With every connection of theirs taken, nobody reads. Those who wait are served in order.
-        let pool = self.reader.get_sqlite_connection_pool();
-        let mut readers = Vec::new();
-        for _ in 0..READERS {
-            readers.push(pool.acquire().await.map_err(unavailable)?);
+        // Pages wait meanwhile, since theirs are the queries that last; those of the engine are short. What is under way
+        // ends within some seconds.
+        let pool = self.pages.get_sqlite_connection_pool();
+        let mut pages = Vec::new();
+        for _ in 0..PAGE_READERS {
+            pages.push(pool.acquire().await.map_err(unavailable)?);
         }
         truncate(&self.writer).await.map_err(unavailable)
     }

@@ -118,12 +118,11 @@ impl Old {
     }
 }
 
-/// The webhooks with more than `most` settled deliveries, each with the newest id of what is too much.
+/// The webhooks with more than `most` deliveries, each with the newest id of what is too much.
 pub async fn find_excess(db: &impl ConnectionTrait, most: u32) -> Result<Vec<(WebhookId, i64)>> {
     let mut found = Vec::new();
     for webhook in ids(db, "SELECT id FROM webhook ORDER BY id", []).await? {
-        let sql = "SELECT id FROM delivery WHERE webhook_id = $1 AND settled_at IS NOT NULL \
-                   ORDER BY id DESC LIMIT 1 OFFSET $2";
+        let sql = "SELECT id FROM delivery WHERE webhook_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2";
         let newest = ids(db, sql, [webhook.into(), i64::from(most).into()]).await?;
         found.extend(newest.first().map(|newest| (WebhookId(webhook), *newest)));
     }

@@ -5,8 +5,9 @@
 use super::Result;
 use super::delivery::{LIST_COLUMNS, ListRow};
 use super::entity::{delivery, run};
+use app::report::COUNTED;
 use model::delivery::Status;
-use model::id::{TaskId, WebhookId};
+use model::id::TaskId;
 use model::time::Timestamp;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Order, PaginatorTrait,
@@ -20,7 +21,6 @@ pub struct Filter {
     pub status: Option<Status>,
     pub since: Option<Timestamp>,
     pub webhook: Option<String>,
-    pub webhook_id: Option<WebhookId>,
     pub task: Option<String>,
     pub event: Option<String>,
     pub object: Option<String>,
@@ -52,7 +52,6 @@ fn filtered(backend: DbBackend, filter: &Filter) -> Select<delivery::Entity> {
     let all = Condition::all()
         .add_option(filter.status.map(|status| Column::Status.eq(status.as_str())))
         .add_option(filter.since.map(|since| Column::CreatedAt.gte(since.0)))
-        .add_option(filter.webhook_id.map(|id| Column::WebhookId.eq(id.0)))
         .add_option(filter.http_status.map(|status| Column::HttpStatus.eq(status)))
         .add_option(filter.error_code.as_deref().map(|code| Column::ErrorCode.eq(code)))
         .add_option(text("webhook_name", &filter.webhook))
@@ -66,7 +65,12 @@ fn filtered(backend: DbBackend, filter: &Filter) -> Select<delivery::Entity> {
     delivery::Entity::find().filter(all)
 }
 
-/// A page of deliveries, and how many there are in all.
+/// As many of what a query finds as are counted and shown, and one more.
+fn counted<E: EntityTrait>(query: Select<E>) -> Select<E> {
+    query.limit(COUNTED + 1)
+}
+
+/// A page of deliveries, and how many there are in all, counted up to [`COUNTED`].
 pub async fn deliveries(
     db: &impl ConnectionTrait,
     filter: &Filter,
@@ -76,7 +80,7 @@ pub async fn deliveries(
 ) -> Result<(Vec<ListRow>, u64)> {
     use delivery::Column;
     let backend = db.get_database_backend();
-    let total = filtered(backend, filter).count(db).await?;
+    let total = counted(filtered(backend, filter)).count(db).await?;
     let order = if sort.1 { Order::Desc } else { Order::Asc };
     let query = filtered(backend, filter).select_only().columns(LIST_COLUMNS);
     let query = match sort.0 {
@@ -88,7 +92,7 @@ pub async fn deliveries(
             .order_by(Column::DurationMs, order)
             .order_by_desc(Column::Id),
     };
-    Ok((query.offset(offset).limit(limit).into_model().all(db).await?, total))
+    Ok((query.offset(offset.min(COUNTED)).limit(limit).into_model().all(db).await?, total))
 }
 
 /// A run of the list.
@@ -106,7 +110,7 @@ pub struct RunRow {
     pub ended_at: Option<i64>,
 }
 
-/// A page of runs, newest first, and how many there are in all.
+/// A page of runs, newest first, and how many there are in all, counted up to [`COUNTED`].
 pub async fn runs(
     db: &impl ConnectionTrait,
     task: Option<TaskId>,
@@ -120,7 +124,8 @@ pub async fn runs(
         .add_option(status.map(|status| run::Column::Status.eq(status)))
         .add_option(name.map(|name| contains(db.get_database_backend(), "task_name", name)));
     let query = run::Entity::find().filter(all);
-    let total = query.clone().count(db).await?;
-    let rows = query.order_by_desc(run::Column::Id).offset(offset).limit(limit).into_model().all(db).await?;
+    let total = counted(query.clone()).count(db).await?;
+    let rows =
+        query.order_by_desc(run::Column::Id).offset(offset.min(COUNTED)).limit(limit).into_model().all(db).await?;
     Ok((rows, total))
 }

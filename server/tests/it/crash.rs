@@ -87,7 +87,7 @@ on_both! {
         assert_eq!(arrived(), accepted);
         let repeats = inbox.received().len() - accepted.len();
         assert!(repeats <= 32, "only what was not recorded yet may be repeated, not {repeats}");
-        let rows = delivery::list_newest(test.store.read(), 1000).await.expect("deliveries");
+        let rows = delivery::list_newest(test.store.read(), None, 1000).await.expect("deliveries");
         assert_eq!(rows.len(), accepted.len());
     }
 
@@ -99,7 +99,7 @@ on_both! {
         let post = client.post(format!("{}/api/v1/events", first.url)).bearer_auth(&key);
         let post = post.header("content-type", "application/json").body(json!({"type": "vms", "event": "poweron"}).to_string());
         assert_eq!(post.send().await.expect("an answer").status(), 202);
-        let row = async || delivery::list_newest(test.store.read(), 1).await.expect("deliveries").remove(0);
+        let row = async || delivery::list_newest(test.store.read(), None, 1).await.expect("deliveries").remove(0);
         eventually("one attempt is made", async || row().await.attempts >= 1).await;
         let due = row().await.next_attempt_at;
         drop(first);

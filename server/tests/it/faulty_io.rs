@@ -126,7 +126,7 @@ async fn assert_all_stored(server: Process, test: &TestStore, accepted: &BTreeMa
     let store = connect::open_sqlite(test.dir.path()).await.expect("opens");
     let mut rows = Vec::new();
     for _ in 0..1200 {
-        rows = delivery::list_newest(store.read(), 1000).await.expect("deliveries");
+        rows = delivery::list_newest(store.read(), None, 1000).await.expect("deliveries");
         if rows.iter().all(|row| row.status == "sent") {
             break;
         }

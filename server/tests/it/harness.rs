@@ -160,6 +160,7 @@ impl TestServer {
             zone: jiff::tz::TimeZone::get("America/New_York").expect("a zone"),
             guard: Arc::new(Guard::new(rules).expect("a guard")),
             bell: Arc::default(),
+            figures: Arc::default(),
         };
         let bell = services.bell.clone();
         let stop = CancellationToken::new();

@@ -134,7 +134,7 @@ on_both! {
             let log = test.dir.path().join(fault);
             let file = std::fs::File::create(&log).expect("a file");
             let mut server = serve_changed(&test, &[], |command| {
-                // The first turn that settles something, not the first turn.
+                // The second time, so that something was stored or recorded before.
                 command.env("HOOKWRIGHT_FAULT", format!("{fault}=panic@2")).stderr(file);
             });
             let client = crate::harness::client();

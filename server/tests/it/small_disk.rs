@@ -116,7 +116,7 @@ async fn inside(disk: &Path) {
     stored.sort_unstable();
     accepted.sort_unstable();
     assert_eq!(stored, accepted, "what was refused is not there, and what was accepted is");
-    let rows = delivery::list_newest(store.read(), 1000).await.expect("deliveries");
+    let rows = delivery::list_newest(store.read(), None, 1000).await.expect("deliveries");
     assert!(rows.iter().all(|row| (row.status.as_str(), row.attempts) == ("sent", 1)), "{rows:?}");
     let mut arrived: Vec<_> = gate.bodies().iter().map(|body| body.trim_matches('"').to_owned()).collect();
     arrived.sort_unstable();

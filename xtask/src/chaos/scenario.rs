@@ -194,8 +194,8 @@ fn fail_points(scene: &mut Scene<'_>) -> Result<()> {
     const POINTS: &[(&str, u64)] = &[
         ("intake.before-commit", 60),
         ("intake.after-commit", 60),
-        ("settle.before-commit", 60),
-        ("settle.after-commit", 60),
+        ("settle.before-commit", 30),
+        ("settle.after-commit", 30),
         ("send.before", 200),
         ("send.after", 200),
         ("sweep.before-commit", 3),

@@ -36,8 +36,8 @@ pub(super) fn listen(fetched: Fetched) {
 
 fn changed(fetched: Fetched) {
     if fetched.is_open.get_untracked() && may_move() {
-        // Asked again when it has come: somebody may have begun meanwhile.
-        fetched.fetch(fetched.shown.get_untracked(), may_move);
+        // Asked again when it has come: somebody may have begun meanwhile. One that was given up replaces nothing.
+        fetched.fetch_again(|page| page.status != 503 && may_move());
     }
 }
 

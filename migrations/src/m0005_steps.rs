@@ -1,15 +1,15 @@
 //! What holds a webhook's deliveries is said by the webhook at once, and carried out on its rows in steps: the indexes
 //! that find what is still to do; and indexes for figures and for what is not kept.
 
-use crate::column::boolean;
+use crate::column::int;
 use crate::table::index;
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// By webhook and reason, the earliest due first.
-const HELD: &str = "(webhook_id, hold_reason, next_attempt_at, id) WHERE status = 'held'";
+/// By reason and webhook, the earliest due first: the webhooks that hold for a reason are found in a step each.
+const HELD: &str = "(hold_reason, webhook_id, next_attempt_at, id) WHERE status = 'held'";
 
 #[async_trait::async_trait]
 #[expect(elided_lifetimes_in_paths, reason = "the trait declares its methods so")]
@@ -19,8 +19,8 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, m: &SchemaManager) -> Result<(), DbErr> {
-        // Its waiting deliveries are being held, and none is claimed meanwhile.
-        let mut column = boolean("is_arranging").default(false).take();
+        // Its waiting deliveries are made to follow its state, and none is claimed meanwhile: 1, or 2 if its target changed.
+        let mut column = int("arranging").not_null().default(0).take();
         m.alter_table(Table::alter().table(Alias::new("webhook")).add_column(&mut column).to_owned()).await?;
         m.get_connection().execute_unprepared("DROP INDEX delivery_held").await?;
         index(m, "delivery_held", "delivery", false, HELD).await?;
@@ -52,7 +52,7 @@ impl MigrationTrait for Migration {
         index(m, "delivery_held", "delivery", false, "(webhook_id, id) WHERE status = 'held'").await?;
         index(m, "delivery_settled", "delivery", false, "(settled_at) WHERE settled_at IS NOT NULL").await?;
         index(m, "delivery_webhook", "delivery", false, "(webhook_id, id) WHERE settled_at IS NOT NULL").await?;
-        let table = Table::alter().table(Alias::new("webhook")).drop_column(Alias::new("is_arranging")).to_owned();
+        let table = Table::alter().table(Alias::new("webhook")).drop_column(Alias::new("arranging")).to_owned();
         m.alter_table(table).await
     }
 }

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// How many objects of a type there may be for an occurrence to make another one. An inventory may make more.
+pub const MADE_BY_OCCURRENCES_MAX: u64 = 100_000;
+
 /// The most objects of one inventory request.
 pub const INVENTORY_MAX: usize = 50_000;
 

@@ -5,6 +5,7 @@
 //! may connect to it: what a connection may send, how long it may take and how many there may be is bounded.
 
 use crate::clock::Clock;
+use futures_util::future::BoxFuture;
 use model::text::visible;
 use serde::Serialize;
 use std::io;
@@ -41,8 +42,8 @@ pub struct Received {
     pub body: String,
 }
 
-/// What to do with a request.
-pub type Sink = Arc<dyn Fn(&Received) + Send + Sync>;
+/// What to do with a request. Its sender waits for that.
+pub type Sink = Arc<dyn Fn(Received) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Answers on `listener` for ever, giving each request to `sink`.
 pub async fn serve(listener: TcpListener, clock: Clock, sink: Sink) -> io::Result<()> {
@@ -97,9 +98,11 @@ pub async fn printer(record: Option<PathBuf>) -> io::Result<Sink> {
         }
     });
     Ok(Arc::new(move |received| {
-        if sender.try_send(received.clone()).is_err() {
-            tracing::warn!("more arrives than can be shown; a request is left out");
-        }
+        let sender = sender.clone();
+        Box::pin(async move {
+            // Sending fails only when the process ends.
+            let _ = sender.send(received).await;
+        })
     }))
 }
 
@@ -127,8 +130,9 @@ async fn converse(stream: TcpStream, clock: &Clock, sink: &Sink, reading: &Semap
         let place = reading.acquire().await.map_err(io::Error::other)?;
         let path = match tokio::time::timeout(PATIENCE, read_request(&mut stream, clock)).await.map_err(late)? {
             Ok(received) => {
-                sink(&received);
-                received.path
+                let path = received.path.clone();
+                sink(received).await;
+                path
             }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 return simple(&mut stream, "413", "Connection: close\r\n").await;
@@ -263,7 +267,10 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let received = Arc::<std::sync::Mutex<Vec<Received>>>::default();
         let kept = received.clone();
-        let sink = Arc::new(move |one: &Received| kept.lock().expect("no panic").push(one.clone()));
+        let sink: Sink = Arc::new(move |one| {
+            kept.lock().expect("no panic").push(one);
+            Box::pin(std::future::ready(()))
+        });
         tokio::spawn(serve(listener, Clock::system(), sink));
         let mut stream = TcpStream::connect(address).await.expect("connects");
         // It may hang up before all is said.

@@ -20,7 +20,6 @@ mod test;
 mod tool;
 
 use anyhow::{Result, bail};
-use std::path::Path;
 use std::process::ExitCode;
 
 const HELP: &str = "\
@@ -28,7 +27,9 @@ cargo xtask run [OPTIONS OF SERVE]  build and start the console on http://127.0.
 cargo xtask test [STEP…]            every check and test; installs what is missing
 cargo xtask screenshots             a picture of every page: target/screenshots
 cargo xtask dist                    one self-contained release binary: target/dist/hookwright
-cargo xtask bench [BINARY]          deliveries per second beside a bare client; of a binary there is, or a new one
+cargo xtask bench [speed|memory|viewers] [BINARY]
+                                    deliveries per second beside a bare client; the memory of large requests; what many
+                                    viewers cost at a million deliveries; of a binary there is, or a new one
 cargo xtask chaos [--short] [--binary PATH] [--rounds N] [--seed N] [SCENARIO…]
                                     what is lost, repeated and stalled while disk, database, node or program fails
 cargo xtask fill N [--database-url URL] …
@@ -56,7 +57,7 @@ fn run() -> Result<()> {
         "test" => test::run(&rest),
         "dist" => dist::run().map(drop),
         "screenshots" => test::screenshots(),
-        "bench" => bench::run(rest.first().map(Path::new)),
+        "bench" => bench::run(&rest),
         "chaos" => chaos::run(&rest),
         "fill" => fill::run(&rest),
         "site" => site::build().map(drop),

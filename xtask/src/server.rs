@@ -142,7 +142,7 @@ fn start(command: &mut Command, says: &str) -> Result<Running> {
 
 /// A webhook with a task and an event of its own.
 pub(crate) struct Chain {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// The event of a VM that starts the task, like `poweron`.
     pub(crate) event: &'static str,
     /// The target of the webhook.
@@ -151,8 +151,16 @@ pub(crate) struct Chain {
     pub(crate) fields: &'static str,
 }
 
-/// Makes an administrator, signs in, and makes the chains in an empty database. Returns a key with these scopes.
-pub(crate) fn prepare(program: &Program, server: &Running, scopes: &str, chains: &[Chain]) -> Result<String> {
+/// Who may do what in a prepared database.
+pub(crate) struct Prepared {
+    /// A key with the scopes that were asked for.
+    pub(crate) key: String,
+    /// The cookie of an administrator's session.
+    pub(crate) cookie: String,
+}
+
+/// Makes an administrator, signs in, and makes the chains in an empty database.
+pub(crate) fn prepare(program: &Program, server: &Running, scopes: &str, chains: &[Chain]) -> Result<Prepared> {
     let key = output(&mut program.command(&["key", "add", NAME, "--scope", scopes]))?;
     let mut user = program.command(&["user", "add", NAME, "--role", "admin", "--password-stdin"]);
     let mut child = user.stdin(Stdio::piped()).spawn()?;
@@ -179,11 +187,11 @@ pub(crate) fn prepare(program: &Program, server: &Running, scopes: &str, chains:
             }
         }
     }
-    Ok(key)
+    Ok(Prepared { key, cookie })
 }
 
 /// Posts a form. Returns the response as text.
-fn form(server: &Running, path: &str, cookie: &str, fields: &str) -> Result<String> {
+pub(crate) fn form(server: &Running, path: &str, cookie: &str, fields: &str) -> Result<String> {
     let mut stream = TcpStream::connect(&server.address)?;
     write!(
         stream,

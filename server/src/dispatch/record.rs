@@ -179,7 +179,11 @@ impl Dispatcher {
             }
         }
         // Only where something has ended: how often nothing has depends on the clock.
-        let point = |name| if !group.is_empty() { crate::fault::point(name) };
+        let point = |name| {
+            if !group.is_empty() {
+                crate::fault::point(name)
+            }
+        };
         point("settle.before-commit");
         self.services.store.commit(txn).await?;
         point("settle.after-commit");

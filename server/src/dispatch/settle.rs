@@ -115,14 +115,14 @@ async fn move_breaker(
     let event_id = match moved.change {
         Change::None => return Ok(()),
         Change::Opened => {
-            arrange::begin(txn, id, now).await?;
+            arrange::begin(txn, id, false, now).await?;
             tracing::warn!(webhook = %id, "a webhook keeps failing; its deliveries are held");
             "failing"
         }
         Change::Closed => {
             tracing::info!(webhook = %id, "a webhook answers again");
             hold::start_rate_anew(txn, id, now).await?;
-            arrange::begin(txn, id, now).await?;
+            arrange::begin(txn, id, false, now).await?;
             "recovered"
         }
     };

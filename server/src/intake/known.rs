@@ -5,6 +5,7 @@ use crate::store::tag::{self, TagRow};
 use crate::store::{self, catalog};
 use model::field_error::FieldErrors;
 use model::id::{CategoryId, ObjectId, TagId};
+use model::object::MADE_BY_OCCURRENCES_MAX;
 use model::occurrence::ObjectReference;
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
@@ -44,6 +45,8 @@ pub struct Known {
     tags: std::sync::Arc<HashMap<String, TagRow>>,
     /// The types that have objects, of those that were asked for.
     types: std::sync::Arc<BTreeSet<String>>,
+    /// Those of them that have as many objects as occurrences may make.
+    full: std::sync::Arc<BTreeSet<String>>,
 }
 
 fn find<'a>(index: &'a Index, type_id: &str, text: &str) -> &'a [usize] {
@@ -71,6 +74,12 @@ impl Known {
         for (type_id, reference) in references.clone().filter(|(type_id, one)| known.is_news(type_id, one)) {
             made.entry(type_id).or_default().insert(name_of(reference).to_owned());
         }
+        let mut full = BTreeSet::new();
+        for type_id in made.keys() {
+            if object::is_more(txn, type_id, MADE_BY_OCCURRENCES_MAX).await? {
+                full.insert((*type_id).to_owned());
+            }
+        }
         let mut is_old = false;
         for (type_id, names) in &made {
             is_old |= object::lock_names(txn, type_id, Some(names)).await?;
@@ -78,7 +87,7 @@ impl Known {
         if is_old {
             known = Self::load_now(txn, references.clone(), names_tags).await?;
         }
-        Ok(Self { types: std::sync::Arc::new(types), ..known })
+        Ok(Self { types: std::sync::Arc::new(types), full: std::sync::Arc::new(full), ..known })
     }
 
     async fn load_now<'a>(
@@ -173,6 +182,11 @@ impl Known {
     /// Whether this type has objects, if it was asked for. Of one that has none only the words are kept.
     pub(super) fn has_objects(&self, type_id: &str) -> bool {
         self.types.contains(type_id)
+    }
+
+    /// Whether an occurrence may make no object for this: there are too many of the type already.
+    pub(super) fn may_not_be_made(&self, type_id: &str, reference: &ObjectReference) -> bool {
+        self.full.contains(type_id) && self.is_news(type_id, reference)
     }
 
     /// The tags that a reference brings, if it may.

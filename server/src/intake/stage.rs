@@ -18,6 +18,9 @@ use uuid::Uuid;
 /// Said where a key without the scope `inventory` sends tags.
 const TAGS_IGNORED: &str = "object.tags were ignored: this key does not have the scope inventory.";
 
+/// Said where a type has too many objects for another one.
+const NOT_KEPT: &str = "The object was not kept: there are 100,000 of its type already. Only an inventory adds more.";
+
 /// What an object is called, and its external id.
 type Words = (String, Option<String>);
 
@@ -95,12 +98,15 @@ impl Stage {
             return Err(Error::Invalid(FieldErrors::one(format!("{path}type"), message)));
         }
         let has_tags = occurrence.object.as_ref().is_some_and(|reference| reference.tags.is_some());
-        let notes = if has_tags && !reporter.may_tag() { vec![TAGS_IGNORED] } else { Vec::new() };
+        let mut notes = if has_tags && !reporter.may_tag() { vec![TAGS_IGNORED] } else { Vec::new() };
         let identity = identity(reporter, occurrence).map(|identity| (identity, content_hash(occurrence)));
         if let Some((identity, hash)) = &identity
             && let Some(slot) = self.find_repeat(identity, hash, &notes, path)?
         {
             return Ok(slot);
+        }
+        if occurrence.object.as_ref().is_some_and(|object| self.known.may_not_be_made(&occurrence.type_id, object)) {
+            notes.push(NOT_KEPT);
         }
         let (object, words) = match &occurrence.object {
             Some(reference) => self.find_object(&occurrence.type_id, reference, reporter.may_tag(), path)?,
@@ -150,7 +156,7 @@ impl Stage {
         path: &str,
     ) -> Result<(Option<usize>, Option<Words>), Error> {
         let path = format!("{path}object.");
-        if !self.known.has_objects(type_id) {
+        if !self.known.has_objects(type_id) || self.known.may_not_be_made(type_id, reference) {
             self.known.tags_of(type_id, reference, may_tag, &path).map_err(Error::Invalid)?;
             let id = reference.external_id.clone();
             let name = reference.name.clone().or_else(|| id.clone()).unwrap_or_default();

@@ -83,7 +83,7 @@ impl Services {
             return Err(stale("webhook", draft, &draft_of(&self.find_webhook(id).await?)));
         }
         if has_moved {
-            arrange::begin(&txn, id, now).await.map_err(broken)?;
+            arrange::begin(&txn, id, true, now).await.map_err(broken)?;
         }
         name_object(&txn, id, &checked.name, now).await?;
         self.commit(txn).await?;
@@ -222,7 +222,7 @@ async fn delete_one(txn: &DatabaseTransaction, id: WebhookId, now: Timestamp) ->
         return Err(AppError::in_use(&format!("The webhook {}", row.name), links));
     }
     webhook::delete(txn, id, now).await.map_err(broken)?;
-    arrange::begin(txn, id, now).await.map_err(broken)
+    arrange::begin(txn, id, false, now).await.map_err(broken)
 }
 
 #[async_trait]
@@ -299,7 +299,7 @@ impl Webhooks for Services {
         if !hold::pause(&txn, id, now).await.map_err(broken)? {
             return Err(AppError::new(Code::Conflict, "This webhook is paused already."));
         }
-        arrange::begin(&txn, id, now).await.map_err(broken)?;
+        arrange::begin(&txn, id, false, now).await.map_err(broken)?;
         self.commit(txn).await?;
         self.arrange(id).await
     }
@@ -319,7 +319,7 @@ impl Webhooks for Services {
         if !hold::resume(&txn, id, rate(&choice), now).await.map_err(broken)? {
             return Err(not_paused());
         }
-        arrange::begin(&txn, id, now).await.map_err(broken)?;
+        arrange::begin(&txn, id, false, now).await.map_err(broken)?;
         self.commit_due(txn).await?;
         self.arrange(id).await?;
         self.bell.notify_one();

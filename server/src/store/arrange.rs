@@ -8,12 +8,12 @@
 use super::hold::{self, WEBHOOK_DELETED};
 use super::steps::Steps;
 use super::webhook::hold_state;
-use super::{Result, Store, entity, occurrence, revision};
+use super::{Result, Store, entity, group, occurrence, revision};
 use model::delivery::HoldReason;
 use model::id::WebhookId;
 use model::time::Timestamp;
 use sea_orm::{
-    DatabaseTransaction, EntityTrait, QuerySelect, Value,
+    ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QuerySelect, Value,
     sea_query::{LockBehavior, LockType},
 };
 use std::time::{Duration, Instant};
@@ -21,9 +21,16 @@ use std::time::{Duration, Instant};
 /// How many rows the transaction moves that changes what holds the webhook.
 const AT_ONCE: i64 = 100;
 
+/// What is being arranged of a webhook, as its row says: nothing; what follows its state; also what was made for an earlier
+/// target, which may be anywhere among the rest.
+const NOTHING: i64 = 0;
+const STATE: i64 = 1;
+const TARGET: i64 = 2;
+
 /// A webhook's waiting deliveries, and how many of them may still be moved.
 struct Moving<'a> {
     txn: &'a DatabaseTransaction,
+    is_postgres: bool,
     id: WebhookId,
     left: i64,
     moved: u64,
@@ -46,10 +53,11 @@ impl Moving<'_> {
         }
         let status = if reason.is_some() { "held" } else { "queued" };
         // Twice: on PostgreSQL one that was picked may have been claimed meanwhile.
-        let sql = format!(
-            "UPDATE delivery SET status = '{status}', hold_reason = $2 WHERE id IN (SELECT id FROM delivery \
-             WHERE webhook_id = $1 AND {which} LIMIT $3 + 0) AND {which}"
+        let some = group::among(
+            &format!("SELECT id FROM delivery WHERE webhook_id = $1 AND {which} LIMIT $3 + 0"),
+            self.is_postgres,
         );
+        let sql = format!("UPDATE delivery SET status = '{status}', hold_reason = $2 WHERE {some} AND {which}");
         let reason = reason.map(HoldReason::as_str);
         let moved = hold::execute(self.txn, &sql, [self.id.0.into(), reason.into(), self.left.into()]).await?;
         self.count(moved);
@@ -65,10 +73,8 @@ impl Moving<'_> {
     async fn discard(&mut self, now: Timestamp) -> Result<()> {
         let mut runs = Vec::new();
         for status in ["queued", "held"] {
-            let which = format!(
-                "id IN (SELECT id FROM delivery WHERE webhook_id = $3 AND status = '{status}' LIMIT $4 + 0) \
-                 AND status = '{status}'"
-            );
+            let some = format!("SELECT id FROM delivery WHERE webhook_id = $3 AND status = '{status}' LIMIT $4 + 0");
+            let which = format!("{} AND status = '{status}'", group::among(&some, self.is_postgres));
             let values = [Value::from(self.id.0), self.left.into()];
             let given_up = hold::discard(self.txn, WEBHOOK_DELETED, &which, values, now).await?;
             self.count(given_up.len() as u64);
@@ -104,13 +110,14 @@ pub(super) async fn step(
     now: Timestamp,
 ) -> Result<u64> {
     let state = hold_state(row);
-    let mut moving = Moving { txn, id: WebhookId(row.id), left: size, moved: 0 };
+    let is_postgres = txn.get_database_backend() == DbBackend::Postgres;
+    let mut moving = Moving { txn, is_postgres, id: WebhookId(row.id), left: size, moved: 0 };
     if row.deleted_at.is_some() {
         moving.discard(now).await?;
         return Ok(moving.moved);
     }
     if state.target_revision > 0 {
-        moving.hold_outdated(state.target_revision, row.is_arranging).await?;
+        moving.hold_outdated(state.target_revision, row.arranging == TARGET).await?;
     }
     if state.paused_at.is_some() {
         moving.move_to("status = 'queued'", Some(HoldReason::Paused)).await?;
@@ -136,21 +143,27 @@ pub(super) async fn step(
             }
         }
     }
-    if moving.left > 0 && row.is_arranging {
-        hold::execute(txn, "UPDATE webhook SET is_arranging = FALSE WHERE id = $1", [row.id.into()]).await?;
+    if moving.left > 0 && row.arranging != NOTHING {
+        set_arranging(txn, moving.id, NOTHING).await?;
     }
     Ok(moving.moved)
 }
 
-/// Takes the first step of what a transaction has just changed about a webhook, which nobody else changes meanwhile. What
-/// is left is not claimed until the sweep has arranged it.
-pub async fn begin(txn: &DatabaseTransaction, id: WebhookId, now: Timestamp) -> Result<()> {
+async fn set_arranging(txn: &DatabaseTransaction, id: WebhookId, what: i64) -> Result<()> {
+    hold::execute(txn, "UPDATE webhook SET arranging = $2 WHERE id = $1", [id.0.into(), what.into()]).await?;
+    Ok(())
+}
+
+/// Takes the first step of what a transaction has just changed about a webhook, which nobody else changes meanwhile; also
+/// whether its target has changed. What is left is not claimed until the sweep has arranged it.
+pub async fn begin(txn: &DatabaseTransaction, id: WebhookId, has_moved: bool, now: Timestamp) -> Result<()> {
     let Some(row) = entity::webhook::Entity::find_by_id(id.0).one(txn).await? else { return Ok(()) };
-    // As if there were much to do: what was made for an earlier target may be anywhere among the rest.
-    let row = entity::webhook::Model { is_arranging: true, ..row };
-    let is_done = step(txn, &row, AT_ONCE, now).await? < AT_ONCE.unsigned_abs();
-    let sql = "UPDATE webhook SET is_arranging = $2 WHERE id = $1";
-    hold::execute(txn, sql, [id.0.into(), (!is_done).into()]).await?;
+    // What an earlier change has left to do is still to be done.
+    let what = row.arranging.max(if has_moved { TARGET } else { STATE });
+    let row = entity::webhook::Model { arranging: what, ..row };
+    if step(txn, &row, AT_ONCE, now).await? >= AT_ONCE.unsigned_abs() {
+        set_arranging(txn, id, what).await?;
+    }
     Ok(())
 }
 
@@ -185,28 +198,45 @@ pub(super) async fn lock(
     Ok(super::readable(txn, query).await?.pop())
 }
 
-/// Whether a webhook has rows that do not wait for what holds it: of the table `webhook`, by index.
-pub(super) fn is_needed() -> String {
-    let waits =
-        |condition: &str| format!("EXISTS (SELECT 1 FROM delivery d WHERE d.webhook_id = webhook.id AND {condition})");
-    let queued = waits("d.status = 'queued'");
-    let queued_here = waits("d.status = 'queued' AND d.replay_revision IS NULL");
-    let held = |reason: &str| waits(&format!("d.status = 'held' AND d.hold_reason = '{reason}'"));
-    let (paused, breaker, releasing) = (held("paused"), held("breaker"), held("releasing"));
+/// The webhooks with rows that do not wait for what holds them: tables for a `WITH RECURSIVE`, and a condition on `webhook`
+/// that uses them. Those with waiting rows are found by index, a step for each, whatever the length of their backlogs.
+pub(super) fn needed() -> (String, String) {
+    let table = |name: &str, which: &str| {
+        let next = |after: &str| {
+            format!("(SELECT MIN(d.webhook_id) FROM delivery d WHERE {which} AND d.webhook_id > {after})")
+        };
+        let (first, next) = (next("0"), next(&format!("{name}.id")));
+        format!("{name}(id) AS (SELECT {first} UNION ALL SELECT {next} FROM {name} WHERE {name}.id IS NOT NULL)")
+    };
+    let held = |reason: &str| table(reason, &format!("d.status = 'held' AND d.hold_reason = '{reason}'"));
+    let tables =
+        [table("queued", "d.status = 'queued'"), held("paused"), held("breaker"), held("releasing"), held("target")];
+    let has = |names: &[&str]| {
+        let one = |name: &&str| format!("webhook.id IN (SELECT {name}.id FROM {name})");
+        names.iter().map(one).collect::<Vec<_>>().join(" OR ")
+    };
     // Nobody claims outdated ones, so they come to be the first that are due: looking at those keeps a large backlog from
     // being read each second.
     let outdated = "EXISTS (SELECT 1 FROM (SELECT f.replay_revision, f.webhook_revision FROM delivery f \
-                    WHERE f.webhook_id = webhook.id AND f.status = 'queued' ORDER BY f.next_attempt_at, f.id LIMIT 1000) AS d \
-                    WHERE d.replay_revision IS NULL AND d.webhook_revision < webhook.target_revision)";
-    format!(
-        "(is_arranging \
-         OR (deleted_at IS NOT NULL AND ({queued} OR {paused} OR {breaker} OR {releasing} OR {})) \
-         OR (deleted_at IS NULL AND paused_at IS NOT NULL AND ({queued} OR {breaker} OR {releasing})) \
-         OR (deleted_at IS NULL AND paused_at IS NULL AND breaker_opened_at IS NOT NULL AND ({paused} \
-             OR (release_per_second IS NOT NULL AND {breaker}) OR (NOT breaker_is_probing AND {queued_here}))) \
-         OR (deleted_at IS NULL AND paused_at IS NULL AND breaker_opened_at IS NULL AND ({paused} OR {breaker} \
-             OR (release_per_second IS NULL AND {releasing}))) \
-         OR (deleted_at IS NULL AND target_revision > 0 AND {outdated}))",
-        held("target"),
-    )
+                    WHERE f.webhook_id = webhook.id AND f.status = 'queued' ORDER BY f.next_attempt_at, f.id LIMIT 1000) AS first \
+                    WHERE first.replay_revision IS NULL AND first.webhook_revision < webhook.target_revision)";
+    let condition = format!(
+        "(arranging > 0 \
+         OR (deleted_at IS NOT NULL AND ({})) \
+         OR (deleted_at IS NULL AND paused_at IS NOT NULL AND ({})) \
+         OR (deleted_at IS NULL AND paused_at IS NULL AND breaker_opened_at IS NOT NULL AND ({} \
+             OR (release_per_second IS NOT NULL AND ({})) OR (NOT breaker_is_probing AND ({})))) \
+         OR (deleted_at IS NULL AND paused_at IS NULL AND breaker_opened_at IS NULL AND ({} \
+             OR (release_per_second IS NULL AND ({})))) \
+         OR (deleted_at IS NULL AND target_revision > 0 AND ({}) AND {outdated}))",
+        has(&["queued", "paused", "breaker", "releasing", "target"]),
+        has(&["queued", "breaker", "releasing"]),
+        has(&["paused"]),
+        has(&["breaker"]),
+        has(&["queued"]),
+        has(&["paused", "breaker"]),
+        has(&["releasing"]),
+        has(&["queued"]),
+    );
+    (tables.join(", "), condition)
 }

@@ -194,7 +194,7 @@ pub async fn end_as_internal(
 /// webhook was paused or deleted, its breaker opened, or for an earlier target, waits until it is arranged: a webhook with
 /// a backlog of such is left out as a whole, so that nobody reads the backlog.
 fn oldest_of(webhooks: &str, condition: &str, limit: &str, is_postgres: bool) -> String {
-    const OPEN: &str = "w.paused_at IS NULL AND w.deleted_at IS NULL AND NOT w.is_arranging";
+    const OPEN: &str = "w.paused_at IS NULL AND w.deleted_at IS NULL AND w.arranging = 0";
     let skip = if is_postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
     // `+ 0`: SQLite compiles a statement anew for each value of a bare LIMIT.
     let oldest = format!(

@@ -1,6 +1,7 @@
 //! Opening a database, and bringing its schema up to date.
 
 use super::{Result, Store};
+use log::LevelFilter;
 use migrations::Migrator;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, RuntimeErr, SqlxPostgresConnector,
@@ -36,14 +37,19 @@ const PAGE_INSTRUCTIONS: i32 = 1000;
 /// Settings of each PostgreSQL session, whatever the server's or the role's defaults are. A commit that was answered is
 /// on disk. Limits on statements and locks end what nobody waits for any more; the engine then tries again. A node that
 /// is frozen or cut off within a transaction must not keep its locks from the others.
-const POSTGRES_SETTINGS: [(&str, &str); 6] = [
+const POSTGRES_SETTINGS: [(&str, &str); 7] = [
     ("synchronous_commit", "on"),
     ("statement_timeout", "30s"),
     ("lock_timeout", "5s"),
     ("idle_in_transaction_session_timeout", "10s"),
     ("default_transaction_read_only", "off"),
     ("default_transaction_isolation", "read committed"),
+    // Compiling a statement takes longer than any of ours.
+    ("jit", "off"),
 ];
+
+/// The engine finds its rows by index: old statistics must not have it read a large table as a whole.
+const BY_INDEX: (&str, &str) = ("enable_seqscan", "off");
 
 /// How long a transaction may take: longer than its longest statement.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -53,10 +59,15 @@ const PING_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Opens the SQLite file in `data_dir`, making it if there is none.
 pub async fn open_sqlite(data_dir: &Path) -> Result<Store> {
+    open_sqlite_logging(data_dir, LevelFilter::Off).await
+}
+
+/// The same with each statement's text in the log, for the test that looks at all of them. Else no text belongs there.
+pub async fn open_sqlite_logging(data_dir: &Path, statements: LevelFilter) -> Result<Store> {
     let file = data_dir.join(SQLITE_FILE);
-    let writer = connect_sqlite(&file, 1, Use::Writing).await?;
-    let reader = connect_sqlite(&file, READERS, Use::Reading).await?;
-    let pages = connect_sqlite(&file, PAGE_READERS, Use::Pages).await?;
+    let writer = connect_sqlite(&file, 1, Use::Writing, statements).await?;
+    let reader = connect_sqlite(&file, READERS, Use::Reading, statements).await?;
+    let pages = connect_sqlite(&file, PAGE_READERS, Use::Pages, statements).await?;
     let log = Some(data_dir.join(format!("{SQLITE_FILE}-wal")));
     Ok(Store { writer, reader, pages, log, last_commit: Arc::default(), patience: PATIENCE })
 }
@@ -69,7 +80,12 @@ enum Use {
     Pages,
 }
 
-async fn connect_sqlite(file: &Path, connections: u32, what_for: Use) -> Result<DatabaseConnection> {
+async fn connect_sqlite(
+    file: &Path,
+    connections: u32,
+    what_for: Use,
+    statements: LevelFilter,
+) -> Result<DatabaseConnection> {
     let file = file.to_owned();
     let is_writer = what_for == Use::Writing;
     let mut options = ConnectOptions::new("sqlite::memory:");
@@ -88,7 +104,8 @@ async fn connect_sqlite(file: &Path, connections: u32, what_for: Use) -> Result<
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 // A slow one would be logged with its text.
-                .disable_statement_logging()
+                .log_slow_statements(LevelFilter::Off, Duration::MAX)
+                .log_statements(statements)
                 .busy_timeout(Duration::from_secs(10))
                 .statement_cache_capacity(STATEMENTS_KEPT)
                 // In KiB: the writer touches the ends of a dozen indexes with each group.
@@ -127,9 +144,14 @@ async fn limit(connection: &mut SqliteConnection) -> sqlx::Result<()> {
 
 /// Opens a PostgreSQL database by its URL.
 pub async fn open_postgres(url: &str) -> Result<Store> {
-    let engine = connect_postgres(url, 12, Duration::from_secs(10), &[]).await?;
+    open_postgres_logging(url, LevelFilter::Off).await
+}
+
+/// The same with each statement's text in the log, for the test that looks at all of them.
+pub async fn open_postgres_logging(url: &str, statements: LevelFilter) -> Result<Store> {
+    let engine = connect_postgres(url, 12, Duration::from_secs(10), &[BY_INDEX], statements).await?;
     let limit = format!("{}ms", PAGE_PATIENCE.as_millis());
-    let pages = connect_postgres(url, 4, PAGE_PATIENCE, &[("statement_timeout", &limit)]).await?;
+    let pages = connect_postgres(url, 4, PAGE_PATIENCE, &[("statement_timeout", &limit)], statements).await?;
     Ok(Store {
         writer: engine.clone(),
         reader: engine,
@@ -145,6 +167,7 @@ async fn connect_postgres(
     connections: u32,
     patience: Duration,
     more: &[(&'static str, &str)],
+    statements: LevelFilter,
 ) -> Result<DatabaseConnection> {
     let settings: Vec<_> = POSTGRES_SETTINGS
         .into_iter()
@@ -162,7 +185,8 @@ async fn connect_postgres(
                 .application_name("hookwright")
                 .statement_cache_capacity(STATEMENTS_KEPT)
                 .options(settings.clone())
-                .disable_statement_logging()
+                .log_slow_statements(LevelFilter::Off, Duration::MAX)
+                .log_statements(statements)
         })
         // The library waits for as long as the system does for a host that has vanished.
         .test_before_acquire(false)

@@ -360,6 +360,9 @@ pub async fn list_attempts(db: &impl ConnectionTrait, id: DeliveryId) -> Result<
 
 /// The deliveries of a run.
 pub async fn list_of_runs(db: &impl ConnectionTrait, run_ids: &[RunId]) -> Result<Vec<delivery::Model>> {
+    if run_ids.is_empty() {
+        return Ok(Vec::new());
+    }
     Ok(delivery::Entity::find()
         .filter(delivery::Column::RunId.is_in(run_ids.iter().map(|id| id.0)))
         .order_by_asc(delivery::Column::Id)

@@ -77,7 +77,7 @@ table!(webhook, "webhook", {
     breaker_probe_at: Option<i64>,
     breaker_is_probing: bool,
     is_hanging: bool,
-    is_arranging: bool,
+    arranging: i64,
 });
 
 table!(task, "task", {

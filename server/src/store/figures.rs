@@ -6,7 +6,8 @@ use super::entity::delivery;
 use model::id::WebhookId;
 use model::time::Timestamp;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    sea_query::Expr,
 };
 use std::collections::HashMap;
 
@@ -57,7 +58,8 @@ pub async fn held_by_reason(db: &impl ConnectionTrait, id: WebhookId) -> Result<
         deliveries: i64,
     }
     let sql = "SELECT hold_reason AS reason, COUNT(*) AS deliveries FROM delivery \
-               WHERE webhook_id = $1 AND status = 'held' GROUP BY hold_reason";
+               WHERE webhook_id = $1 AND status = 'held' \
+               AND hold_reason IN ('paused', 'breaker', 'releasing', 'target') GROUP BY hold_reason";
     let rows = Held::find_by_statement(statement(db, sql, [id.0.into()])).all(db).await?;
     let read = |row: Held| (row.reason.unwrap_or_default(), u64::try_from(row.deliveries).unwrap_or_default());
     Ok(rows.into_iter().map(read).collect())
@@ -114,7 +116,8 @@ pub async fn failures(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ListR
     Ok(delivery::Entity::find()
         .select_only()
         .columns(LIST_COLUMNS)
-        .filter(delivery::Column::Status.eq("error"))
+        // As the index has it: a bound value would not use it.
+        .filter(Expr::cust("status = 'error'"))
         .order_by_desc(delivery::Column::Id)
         .limit(limit)
         .into_model()

@@ -134,9 +134,10 @@ pub async fn give_up_some(
     size: i64,
     now: Timestamp,
 ) -> Result<Vec<RunId>> {
-    let which = "hold_reason = $4 AND id IN (SELECT id FROM delivery WHERE webhook_id = $3 AND status = 'held' \
-                 AND hold_reason = $4 AND id <= $5 LIMIT $6 + 0)";
-    discard(db, NOT_RELEASED, which, [id.0.into(), reason.as_str().into(), newest.into(), size.into()], now).await
+    let some = "SELECT id FROM delivery WHERE webhook_id = $3 AND status = 'held' AND hold_reason = $4 AND id <= $5 LIMIT $6 + 0";
+    let which =
+        format!("hold_reason = $4 AND {}", group::among(some, db.get_database_backend() == DbBackend::Postgres));
+    discard(db, NOT_RELEASED, &which, [id.0.into(), reason.as_str().into(), newest.into(), size.into()], now).await
 }
 
 /// Confirms `size` of what is held for a changed target, up to this delivery: it is meant for the target of `revision`,
@@ -149,10 +150,10 @@ pub async fn confirm(
     size: i64,
 ) -> Result<u64> {
     const HELD: &str = "webhook_id = $1 AND status = 'held' AND hold_reason = 'target' AND id <= $2";
-    let sql = format!(
-        "UPDATE delivery SET webhook_revision = $3, status = $4, hold_reason = $5 \
-         WHERE id IN (SELECT id FROM delivery WHERE {HELD} LIMIT $6 + 0) AND {HELD}"
-    );
+    let some = format!("SELECT id FROM delivery WHERE {HELD} LIMIT $6 + 0");
+    let some = group::among(&some, db.get_database_backend() == DbBackend::Postgres);
+    let sql =
+        format!("UPDATE delivery SET webhook_revision = $3, status = $4, hold_reason = $5 WHERE {some} AND {HELD}");
     let status = if reason.is_some() { "held" } else { "queued" };
     let reason = reason.map(HoldReason::as_str);
     let values = [id.0.into(), newest.into(), revision.into(), status.into(), reason.into(), size.into()];
@@ -186,8 +187,8 @@ pub async fn count_held(db: &impl ConnectionTrait, id: WebhookId) -> Result<u64>
     struct Count {
         held: i64,
     }
-    let sql = "SELECT COUNT(*) AS held FROM \
-               (SELECT 1 FROM delivery WHERE webhook_id = $1 AND status = 'held' LIMIT $2) AS held_rows";
+    let sql = "SELECT COUNT(*) AS held FROM (SELECT 1 FROM delivery WHERE webhook_id = $1 AND status = 'held' \
+               AND hold_reason IN ('paused', 'breaker', 'releasing', 'target') LIMIT $2) AS held_rows";
     let values = [Value::from(id.0), i64::try_from(HELD_MAX).unwrap_or(i64::MAX).into()];
     let row = Count::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values))
         .one(db)

@@ -175,6 +175,14 @@ pub async fn count_of(db: &impl ConnectionTrait, type_id: &str) -> Result<u64> {
         .await?)
 }
 
+/// Whether a type has so many objects, or more.
+pub async fn is_more(db: &impl ConnectionTrait, type_id: &str, count: u64) -> Result<bool> {
+    let sql = "SELECT 1 AS n FROM object WHERE type_id = $1 LIMIT 1 OFFSET $2";
+    let count = i64::try_from(count.saturating_sub(1)).unwrap_or(i64::MAX);
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [type_id.into(), count.into()]);
+    Ok(db.query_one_raw(statement).await?.is_some())
+}
+
 /// Up to `limit` objects, by type and name.
 pub async fn list(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Row>> {
     let rows = object::Entity::find()

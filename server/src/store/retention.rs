@@ -62,6 +62,9 @@ impl Old {
     /// Removes at most `size` of it.
     pub async fn remove(self, txn: &DatabaseTransaction, size: i64) -> Result<Step> {
         let size = Value::from(size);
+        let is_postgres = txn.get_database_backend() == DbBackend::Postgres;
+        let some =
+            |table: &str, select: &str| format!("DELETE FROM {table} WHERE {}", group::among(select, is_postgres));
         match self {
             Self::Settled(oldest) => {
                 let which = "settled_at < $1 ORDER BY settled_at LIMIT $2";
@@ -72,43 +75,64 @@ impl Old {
                 delete_deliveries(txn, which, [webhook.0.into(), newest.into(), size]).await
             }
             Self::EmptyRuns(oldest) => {
-                let sql = "DELETE FROM run WHERE id IN (SELECT id FROM run WHERE ended_at < $1 \
-                           AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.run_id = run.id) LIMIT $2)";
-                delete(txn, sql, [oldest.0.into(), size]).await
+                let sql = some(
+                    "run",
+                    "SELECT id FROM run WHERE ended_at < $1 \
+                           AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.run_id = run.id) LIMIT $2",
+                );
+                delete(txn, &sql, [oldest.0.into(), size]).await
             }
             Self::Occurrences(oldest) => {
-                let sql = "DELETE FROM occurrence WHERE id IN (SELECT id FROM occurrence WHERE received_at < $1 \
+                let sql = some(
+                    "occurrence",
+                    "SELECT id FROM occurrence WHERE received_at < $1 \
                            AND tasks_started > 0 AND NOT EXISTS (SELECT 1 FROM run WHERE run.occurrence_id = occurrence.id) \
-                           LIMIT $2)";
-                delete(txn, sql, [oldest.0.into(), size]).await
+                           LIMIT $2",
+                );
+                delete(txn, &sql, [oldest.0.into(), size]).await
             }
             Self::Unmatched(oldest) => {
-                let sql = "DELETE FROM occurrence WHERE id IN (SELECT id FROM occurrence WHERE received_at < $1 \
-                           AND tasks_started = 0 ORDER BY received_at LIMIT $2)";
-                delete(txn, sql, [oldest.0.into(), size]).await
+                let sql = some(
+                    "occurrence",
+                    "SELECT id FROM occurrence WHERE received_at < $1 \
+                           AND tasks_started = 0 ORDER BY received_at LIMIT $2",
+                );
+                delete(txn, &sql, [oldest.0.into(), size]).await
             }
             Self::UnmatchedUpTo(newest) => {
-                let sql = "DELETE FROM occurrence WHERE id IN (SELECT id FROM occurrence WHERE id <= $1 \
-                           AND tasks_started = 0 ORDER BY received_at LIMIT $2)";
-                delete(txn, sql, [newest.into(), size]).await
+                let sql = some(
+                    "occurrence",
+                    "SELECT id FROM occurrence WHERE id <= $1 \
+                           AND tasks_started = 0 ORDER BY received_at LIMIT $2",
+                );
+                delete(txn, &sql, [newest.into(), size]).await
             }
             Self::Revisions(oldest) => {
                 // Never the newest of all: whoever knows its id takes everything to be as it was then.
-                let sql = "DELETE FROM revision WHERE id IN (SELECT r.id FROM revision r WHERE r.changed_at < $1 \
+                let sql = some(
+                    "revision",
+                    "SELECT r.id FROM revision r WHERE r.changed_at < $1 \
                            AND r.id < (SELECT MAX(id) FROM revision) AND (r.document IS NULL OR EXISTS (SELECT 1 \
                            FROM revision n WHERE n.kind = r.kind AND n.row_id = r.row_id AND n.id > r.id \
-                           AND n.changed_at < $1)) ORDER BY r.changed_at, r.id LIMIT $2)";
-                delete(txn, sql, [oldest.0.into(), size]).await
+                           AND n.changed_at < $1)) ORDER BY r.changed_at, r.id LIMIT $2",
+                );
+                delete(txn, &sql, [oldest.0.into(), size]).await
             }
             Self::RevisionsOf(kind, row_id, newest) => {
-                let sql = "DELETE FROM revision WHERE id IN (SELECT id FROM revision WHERE kind = $1 AND row_id = $2 \
-                           AND id <= $3 ORDER BY id LIMIT $4)";
-                delete(txn, sql, [kind.as_str().into(), row_id.into(), newest.into(), size]).await
+                let sql = some(
+                    "revision",
+                    "SELECT id FROM revision WHERE kind = $1 AND row_id = $2 \
+                           AND id <= $3 ORDER BY id LIMIT $4",
+                );
+                delete(txn, &sql, [kind.as_str().into(), row_id.into(), newest.into(), size]).await
             }
             Self::Receipts(now) => {
-                let sql = "DELETE FROM receipt WHERE id IN (SELECT id FROM receipt WHERE created_at <= $1 \
-                           ORDER BY created_at LIMIT $2)";
-                delete(txn, sql, [receipt::oldest(now).into(), size]).await
+                let sql = some(
+                    "receipt",
+                    "SELECT id FROM receipt WHERE created_at <= $1 \
+                           ORDER BY created_at LIMIT $2",
+                );
+                delete(txn, &sql, [receipt::oldest(now).into(), size]).await
             }
             Self::Sessions(now) => {
                 let sql = "DELETE FROM session WHERE id_hash IN (SELECT id_hash FROM session WHERE expires_at <= $1 LIMIT $2)";
@@ -160,8 +184,11 @@ async fn delete_deliveries(
     values: impl IntoIterator<Item = Value>,
 ) -> Result<Step> {
     let table = group::ids_in("$1", txn.get_database_backend() == DbBackend::Postgres);
-    let sql =
-        format!("DELETE FROM delivery WHERE id IN (SELECT id FROM delivery WHERE {which}) RETURNING run_id AS id");
+    let some = group::among(
+        &format!("SELECT id FROM delivery WHERE {which}"),
+        txn.get_database_backend() == DbBackend::Postgres,
+    );
+    let sql = format!("DELETE FROM delivery WHERE {some} RETURNING run_id AS id");
     let runs = ids(txn, &sql, values).await?;
     let counted = runs.len() as u64;
     let sql = format!(

@@ -50,7 +50,8 @@ fn filtered(backend: DbBackend, filter: &Filter) -> Select<delivery::Entity> {
     use delivery::Column;
     let text = |column: &str, wanted: &Option<String>| wanted.as_deref().map(|text| contains(backend, column, text));
     let all = Condition::all()
-        .add_option(filter.status.map(|status| Column::Status.eq(status.as_str())))
+        // By its text, so that the indexes of one status are used.
+        .add_option(filter.status.map(|status| Expr::cust(format!("status = '{}'", status.as_str()))))
         .add_option(filter.since.map(|since| Column::CreatedAt.gte(since.0)))
         .add_option(filter.http_status.map(|status| Column::HttpStatus.eq(status)))
         .add_option(filter.error_code.as_deref().map(|code| Column::ErrorCode.eq(code)))
@@ -84,6 +85,10 @@ pub async fn deliveries(
     let order = if sort.1 { Order::Desc } else { Order::Asc };
     let query = filtered(backend, filter).select_only().columns(LIST_COLUMNS);
     let query = match sort.0 {
+        // What waits is little beside what is settled: its index is read and sorted (`+`), not all there is by id.
+        Sort::Time if filter.status.is_some_and(|status| !status.is_settled()) => {
+            query.order_by(Expr::cust("+id"), order)
+        }
         Sort::Time => query.order_by(Column::Id, order),
         Sort::Attempts => query.order_by(Column::Attempts, order).order_by_desc(Column::Id),
         // Never attempted: at the end, whichever way.

@@ -8,13 +8,13 @@ use super::entity::webhook;
 use super::hold::{execute, save_breaker};
 use super::steps::Steps;
 use super::webhook::hold_state;
-use super::{Result, Store, arrange};
+use super::{Result, Store, arrange, group};
 use model::breaker::{Breaker, LONGEST_WAIT};
 use model::delivery::DUE_MAX;
 use model::id::WebhookId;
 use model::time::Timestamp;
 use model::webhook::TIMEOUT_MAX_SECONDS;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, Statement};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, Statement};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -80,11 +80,10 @@ async fn list_due(db: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<(Webh
         id: i64,
         is_deleted: bool,
     }
+    let (tables, is_needed) = arrange::needed();
     let sql = format!(
-        "SELECT id, deleted_at IS NOT NULL AS is_deleted FROM webhook \
-         WHERE {} OR (deleted_at IS NULL AND paused_at IS NULL AND breaker_opened_at IS NULL AND release_per_second IS NOT NULL) \
-         OR (deleted_at IS NULL AND paused_at IS NULL AND (breaker_probe_at <= $1 OR breaker_probe_at > $2 OR breaker_opened_at > $1)) ORDER BY id",
-        arrange::is_needed()
+        "WITH RECURSIVE {tables} SELECT id, deleted_at IS NOT NULL AS is_deleted FROM webhook WHERE {is_needed} OR (deleted_at IS NULL AND paused_at IS NULL AND breaker_opened_at IS NULL AND release_per_second IS NOT NULL) \
+         OR (deleted_at IS NULL AND paused_at IS NULL AND (breaker_probe_at <= $1 OR breaker_probe_at > $2 OR breaker_opened_at > $1)) ORDER BY id"
     );
     let values = [now.0.into(), now.after(LONGEST_WAIT).0.into()];
     let rows = Due::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
@@ -116,9 +115,12 @@ async fn set_back(store: &Store, now: Timestamp, margin: Duration) -> Result<()>
     while let Some(size) = steps.next().await {
         let txn = store.begin().await?;
         steps.begin();
-        let sql = "UPDATE delivery SET next_attempt_at = $1 WHERE id IN (SELECT id FROM delivery WHERE status = 'queued' \
-                   AND next_attempt_at > $1 LIMIT $2 + 0) AND status = 'queued'";
-        let moved = execute(&txn, sql, [now.after(DUE_MAX).0.into(), size.into()]).await?;
+        let some = group::among(
+            "SELECT id FROM delivery WHERE status = 'queued' AND next_attempt_at > $1 LIMIT $2 + 0",
+            store.is_postgres(),
+        );
+        let sql = format!("UPDATE delivery SET next_attempt_at = $1 WHERE {some} AND status = 'queued'");
+        let moved = execute(&txn, &sql, [now.after(DUE_MAX).0.into(), size.into()]).await?;
         let latest_lease = now.after(Duration::from_secs(TIMEOUT_MAX_SECONDS.into()) + margin);
         let sql = "UPDATE delivery SET lease_until = $1 WHERE status = 'running' AND lease_until > $1";
         execute(&txn, sql, [latest_lease.0.into()]).await?;
@@ -187,16 +189,19 @@ async fn release_step(
     if seconds == 0 && !is_set_back {
         return Ok(());
     }
-    let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE id IN \
-               (SELECT id FROM delivery WHERE webhook_id = $1 AND status = 'held' AND hold_reason = 'releasing' \
-               ORDER BY next_attempt_at, id LIMIT $2 + 0)";
+    let some = group::among(
+        "SELECT id FROM delivery WHERE webhook_id = $1 AND status = 'held' AND hold_reason = 'releasing' \
+         ORDER BY next_attempt_at, id LIMIT $2 + 0",
+        db.get_database_backend() == DbBackend::Postgres,
+    );
+    let sql = format!("UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE {some} AND status = 'held'");
     // A clock that was set back begins again.
     let (seconds, at) = if seconds > CATCH_UP || is_set_back {
         (Ord::min(seconds, CATCH_UP), now)
     } else {
         (seconds, Timestamp(since.0 + seconds * 1000))
     };
-    let released = execute(db, sql, [id.0.into(), (seconds * i64::from(rate)).into()]).await?;
+    let released = execute(db, &sql, [id.0.into(), (seconds * i64::from(rate)).into()]).await?;
     let is_over = released == 0 && seconds > 0;
     let (rate, at) = if is_over { (None, None) } else { (Some(i64::from(rate)), Some(at.0)) };
     let sql = "UPDATE webhook SET release_per_second = $2, released_at = $3 WHERE id = $1";

@@ -347,7 +347,10 @@ impl TestInbox {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let received = Arc::<Mutex<Vec<Received>>>::default();
         let sink = received.clone();
-        let keep = Arc::new(move |one: &Received| sink.lock().expect("no panic").push(one.clone()));
+        let keep: inbox::Sink = Arc::new(move |one| {
+            sink.lock().expect("no panic").push(one);
+            Box::pin(std::future::ready(()))
+        });
         tokio::spawn(inbox::serve(listener, Clock::system(), keep));
         Self { url, received }
     }

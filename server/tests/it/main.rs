@@ -20,6 +20,7 @@ mod matching;
 mod namespace;
 mod node;
 mod permission;
+mod plan;
 mod process;
 mod race;
 mod record;

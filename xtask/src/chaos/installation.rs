@@ -97,8 +97,13 @@ impl Installation {
         let inbox = program.inbox(&record)?;
         let url = |path: &str| format!("http://{}/{path}", inbox.address);
         let chains = [
-            Chain { name: "chaos", event: "poweron", url: url("hello"), fields: "&timeout=3" },
-            Chain { name: "hanging", event: "poweroff", url: url("delay/600000"), fields: "&timeout=60&retries=0" },
+            Chain { name: "chaos".into(), event: "poweron", url: url("hello"), fields: "&timeout=3" },
+            Chain {
+                name: "hanging".into(),
+                event: "poweroff",
+                url: url("delay/600000"),
+                fields: "&timeout=60&retries=0",
+            },
         ];
         let mut installation = Self {
             nodes: Vec::new(),
@@ -118,7 +123,7 @@ impl Installation {
             installation.start_node(number, &variables)?;
         }
         let first = installation.node(0)?;
-        let key = prepare(&installation.program, first, "ingest,read", &chains)?;
+        let key = prepare(&installation.program, first, "ingest,read", &chains)?.key;
         Ok((installation, key))
     }
 

@@ -1,0 +1,379 @@
+//! How each statement of the server finds its rows: by index, whatever the size of the history. Every text that a busy
+//! server sends is collected on a filled database, and its plan is read. What scans a table that grows must say why it may.
+
+use crate::harness::{PASSWORD, TestInbox, TestServer, TestStore, eventually};
+use app::report::DeliveryQuery;
+use app::view::{Held, ReleaseChoice};
+use log::LevelFilter;
+use model::access::{Role, Scope};
+use model::id::{TaskId, WebhookId};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
+use serde_json::json;
+use server::retention::{Kept, Retention};
+use server::store::{Store, connect};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::{Layer, Registry};
+
+/// The tables that grow with what is reported and sent.
+const GROWING: [&str; 8] = ["delivery", "attempt", "run", "occurrence", "receipt", "revision", "object", "object_tag"];
+
+/// What may scan, by a part of its text, and why.
+const MAY_SCAN: &[(&str, &str)] = &[
+    (
+        "COUNT(*) FROM delivery WHERE status = 'queued'",
+        "the queue's length, shared by all viewers: an index of what waits",
+    ),
+    ("SELECT webhook_id, COUNT(*) AS deliveries FROM delivery WHERE status = 'held'", "what waits, of a page"),
+    ("FROM delivery WHERE status = 'running' AND lease_owner", "what is in flight: at most 512 a node"),
+    ("status = 'running' AND lease_owner", "what is in flight: at most 512 a node"),
+    ("WHERE TRUE ORDER BY", "a page of a list without a filter: it ends with its limit"),
+    ("WHERE TRUE LIMIT", "counted up to 10,000"),
+    ("FROM \"occurrence\" ORDER BY \"occurrence\".\"id\" DESC LIMIT", "the newest: it ends with its limit"),
+    ("tasks_started = 0 ORDER BY received_at DESC LIMIT 1 OFFSET", "once an hour, by index"),
+    ("\"error_code\" =", "a list filtered by what has no index: given up after five seconds"),
+    ("\"http_status\" =", "a list filtered by what has no index: given up after five seconds"),
+    ("FROM \"delivery\" WHERE status = 'error'", "by the index of failures; it ends with its limit"),
+    ("FROM \"delivery\" WHERE status = 'held' LIMIT", "by the index of what is held, counted up to 10,000"),
+    (
+        "FROM \"delivery\" WHERE status = 'held' ORDER BY +id",
+        "by the index of what is held: at most 100,000 of a webhook",
+    ),
+    ("WHERE status = 'sent'", "a list of most of what there is: it ends with its limit"),
+    ("GROUP BY kind, row_id HAVING COUNT(*)", "once an hour, by index; revisions of a row are bounded"),
+    ("MAX(\"revision\".\"id\")", "an explanation, by index; revisions of a row are bounded"),
+    ("strpos(", "a list filtered by a part of a text: given up after five seconds"),
+    ("instr(", "a list filtered by a part of a text: given up after five seconds"),
+    ("ORDER BY CASE WHEN duration_ms IS NULL", "a list sorted by what has no index: given up after five seconds"),
+    ("ORDER BY \"delivery\".\"attempts\"", "a list sorted by what has no index: given up after five seconds"),
+    ("FROM \"object\" ORDER BY \"object\".\"type_id\"", "the first 10,000 objects, of a page"),
+    ("SELECT \"object_tag\".\"tag_id\", COUNT", "how many carry a tag, of a page: given up after five seconds"),
+];
+
+/// Collects the texts of statements.
+#[derive(Clone, Default)]
+struct Texts(Arc<Mutex<BTreeSet<String>>>);
+
+#[derive(Default)]
+struct Text {
+    summary: String,
+    statement: String,
+}
+
+impl tracing::field::Visit for Text {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "summary" {
+            self.summary = format!("{value:?}");
+        }
+    }
+
+    fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+        match field.name() {
+            "summary" => value.clone_into(&mut self.summary),
+            "db.statement" => value.trim().clone_into(&mut self.statement),
+            _ => {}
+        }
+    }
+}
+
+impl Layer<Registry> for Texts {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, Registry>) {
+        if event.metadata().target() != "sqlx::query" {
+            return;
+        }
+        let mut text = Text::default();
+        event.record(&mut text);
+        // A text of four words or fewer is its own summary.
+        let text = if text.statement.is_empty() { text.summary } else { text.statement };
+        self.0.lock().expect("no panic").insert(text);
+    }
+}
+
+/// Makes many of everything there is one of.
+async fn fill(store: &Store) {
+    let postgres = store.is_postgres();
+    let db = store.write();
+    let uuid = if postgres { "gen_random_uuid()" } else { "randomblob(16)" };
+    let numbers = |count: u32| {
+        format!(
+            "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT i FROM n) AS numbers"
+        )
+    };
+    let copy = async |table: &str, columns: &str, values: &str, count: u32| {
+        let sql = format!(
+            "INSERT INTO {table} ({columns}) SELECT {values} FROM {table}, {} WHERE {table}.id = (SELECT MIN(id) FROM {table})",
+            numbers(count)
+        );
+        db.execute_unprepared(&sql).await.unwrap_or_else(|error| panic!("{table}: {error}"));
+    };
+    let occurrence = "type_id, event_id, source, occurred_at, tasks_started, reasons, depth, revision_mark";
+    copy(
+        "occurrence",
+        &format!("uuid, received_at, {occurrence}"),
+        &format!("{uuid}, received_at - i * 1000, {}", occurrence.replace("tasks_started", "i % 2")),
+        20_000,
+    )
+    .await;
+    copy(
+        "run",
+        "uuid, task_id, task_name, cause, occurrence_id, event_ids, status, started_at, ended_at",
+        &format!("{uuid}, task_id, task_name, cause, occurrence_id + i, event_ids, status, started_at - i * 1000, ended_at - i * 1000"),
+        20_000,
+    )
+    .await;
+    let delivery = "webhook_name, task_name, type_id, event_id, status, body, attempts, http_status, duration_ms, webhook_revision";
+    copy(
+        "delivery",
+        &format!("uuid, run_id, webhook_id, created_at, settled_at, {delivery}"),
+        &format!(
+            "{uuid}, run_id + i, 1 + i % 3, created_at - i * 1000, settled_at - i * 1000, {}",
+            delivery.replace("status, body", "CASE WHEN i % 10 = 0 THEN 'error' ELSE 'sent' END, body")
+        ),
+        20_000,
+    )
+    .await;
+    let attempt = "number, started_at, duration_ms, answer_headers, answer_body, webhook_revision";
+    copy("attempt", &format!("delivery_id, {attempt}"), &format!("delivery_id + i, {attempt}"), 20_000).await;
+    copy(
+        "receipt",
+        "key_id, source, external_id, content_hash, occurrence, tasks_started, created_at, repeats",
+        &format!("key_id, source, CAST(i AS TEXT), content_hash, {uuid}, tasks_started, created_at - i, 0"),
+        20_000,
+    )
+    .await;
+    copy(
+        "object",
+        "type_id, external_id, name, created_at, updated_at",
+        "'vms', 'filled-' || CAST(i AS TEXT), 'filled-' || CAST(i AS TEXT), created_at, updated_at",
+        20_000,
+    )
+    .await;
+    copy(
+        "revision",
+        "kind, row_id, number, document, changed_at",
+        "kind, 1000 + i % 2000, i, document, changed_at + i",
+        20_000,
+    )
+    .await;
+    // Behind a pause, an open breaker and a changed target; and due.
+    let waiting = "webhook_name, task_name, type_id, event_id, body, attempts, webhook_revision";
+    copy(
+        "delivery",
+        &format!("uuid, run_id, webhook_id, created_at, status, hold_reason, next_attempt_at, object_id, {waiting}"),
+        &format!("{uuid}, run_id + i, 2, created_at, 'held', 'paused', created_at + i, i % 100, {waiting}"),
+        5000,
+    )
+    .await;
+    db.execute_unprepared("ANALYZE").await.expect("analysed");
+}
+
+/// Does once what people, senders and the clock have a server do.
+async fn use_everything(server: &TestServer, key: &str, cookie: &str) {
+    let backend = server.services.backend();
+    let sent = DeliveryQuery { status: "sent".into(), ..DeliveryQuery::default() };
+    let uuid = backend.deliveries.search(sent).await.expect("found").rows.remove(0).uuid;
+    let why = server.post(key, &json!({"type": "vms", "event": "poweron", "id": "again", "object": {"id": "vm-1", "name": "web", "tags": []}})).await;
+    server.post(key, &json!({"type": "vms", "event": "poweron", "id": "again", "object": {"id": "vm-1", "name": "web", "tags": []}})).await;
+    server.post(key, &json!([{"type": "logs", "event": "created"}, {"type": "made", "event": "up"}])).await;
+    let occurrence = why.1["occurrences"][0]["id"].as_str().unwrap_or_else(|| panic!("{why:?}")).to_owned();
+    for path in [
+        "/",
+        "/webhooks",
+        "/webhooks/1",
+        "/tasks",
+        "/tasks/1",
+        "/events",
+        "/runs",
+        "/runs?task=t&status=failed",
+        "/objects",
+        "/objects/1",
+        "/tags",
+        "/types",
+        "/deliveries",
+        "/deliveries?page=3",
+        "/deliveries?status=error",
+        "/deliveries?status=held",
+        "/deliveries?since=1h",
+        "/deliveries?webhook=w&task=t&object=web",
+        "/deliveries?result=404",
+        "/deliveries?result=timeout",
+        "/deliveries?sort=attempts",
+        "/deliveries?sort=-duration",
+        "/deliveries?sort=time",
+        "/webhooks/1/edit",
+        "/tasks/1/edit",
+        "/events/1",
+        &format!("/deliveries/{uuid}"),
+        &format!("/occurrences/{occurrence}"),
+    ] {
+        let answer =
+            server.http.get(format!("{}{path}", server.url)).header("cookie", cookie).send().await.expect("answers");
+        assert_eq!(answer.status(), 200, "{path}");
+    }
+    let (status, _) = server.call("GET", &format!("/api/v1/occurrences/{occurrence}/why"), key, None).await;
+    assert_eq!(status, 200);
+    let objects = json!(
+        (0..20).map(|id| json!({"id": format!("i-{id}"), "name": format!("i-{id}"), "tags": []})).collect::<Vec<_>>()
+    );
+    server.call("PATCH", "/api/v1/inventory/nodes", key, Some(&objects)).await;
+    server.call("PUT", "/api/v1/inventory/nodes", key, Some(&json!([{"id": "i-1", "name": "i-1"}]))).await;
+    let webhooks = &backend.webhooks;
+    let filled = WebhookId(2);
+    webhooks.pause(WebhookId(1)).await.expect("paused");
+    backend.tasks.execute(TaskId(1), "maria".into()).await.expect("executed");
+    for held in [Held::Newest, Held::None, Held::All] {
+        webhooks.resume(WebhookId(1), ReleaseChoice { held, per_second: None }).await.expect("resumed");
+        webhooks.pause(WebhookId(1)).await.expect("paused");
+        backend.tasks.execute(TaskId(1), "maria".into()).await.expect("executed");
+    }
+    let mut draft = webhooks.load_form(filled).await.expect("a form").draft;
+    draft.url = draft.url.replace("127.0.0.1", "127.0.0.2");
+    let saved = webhooks.save(Some(filled), draft).await.expect("saved");
+    let revision = webhooks.detail(saved.id).await.expect("there").revision;
+    webhooks
+        .confirm_target(filled, revision, ReleaseChoice { held: Held::Newest, per_second: Some(5) })
+        .await
+        .expect("confirmed");
+    backend.deliveries.replay(uuid, false, "maria".into()).await.expect("replayed");
+    backend.deliveries.search(DeliveryQuery::default()).await.expect("found");
+    let held = backend
+        .deliveries
+        .search(DeliveryQuery { status: "held".into(), ..DeliveryQuery::default() })
+        .await
+        .expect("found");
+    backend.deliveries.discard(held.rows[0].uuid.clone(), "maria".into()).await.expect("given up");
+    webhooks.delete(vec![WebhookId(3)]).await.expect("deleted");
+    let kept = Kept {
+        settled: Duration::from_secs(19_900_000),
+        per_webhook: 6500,
+        unmatched: Duration::from_secs(19_900_000),
+    };
+    Retention::new(server.services.store.clone(), server.services.clock.clone(), kept).sweep().await.expect("swept");
+}
+
+/// The plan of a text, a line a step.
+async fn explain(db: &DatabaseConnection, sql: &str) -> Result<Vec<String>, String> {
+    let rows = if db.get_database_backend() == DbBackend::Sqlite {
+        let text = format!("EXPLAIN QUERY PLAN {sql}");
+        db.query_all_raw(Statement::from_string(DbBackend::Sqlite, text)).await
+    } else {
+        db.execute_unprepared(&format!("PREPARE one AS {sql}")).await.map_err(|error| error.to_string())?;
+        let count = (1..).take_while(|place| sql.contains(&format!("${place}"))).count();
+        let nothing = if count == 0 { String::new() } else { format!("({})", vec!["NULL"; count].join(", ")) };
+        let rows = db
+            .query_all_raw(Statement::from_string(DbBackend::Postgres, format!("EXPLAIN EXECUTE one{nothing}")))
+            .await;
+        db.execute_unprepared("DEALLOCATE one").await.map_err(|error| error.to_string())?;
+        rows
+    };
+    let column = if db.get_database_backend() == DbBackend::Sqlite { "detail" } else { "QUERY PLAN" };
+    let rows = rows.map_err(|error| error.to_string())?;
+    Ok(rows.iter().map(|row| row.try_get::<String>("", column).expect("text")).collect())
+}
+
+/// The tables that this step of a plan reads as a whole.
+fn scanned(sql: &str, step: &str) -> Option<String> {
+    let words: Vec<_> = step.split_whitespace().collect();
+    let (is_postgres, name) = match words.as_slice() {
+        ["SCAN", name, ..] => (false, *name),
+        _ => {
+            let place =
+                words.windows(3).position(|three| three[0] == "Seq" && three[1] == "Scan" && three[2] == "on")?;
+            (true, *words.get(place + 3)?)
+        }
+    };
+    if GROWING.contains(&name) {
+        return Some(name.to_owned());
+    }
+    // SQLite names the alias: `FROM delivery d`.
+    let words: Vec<_> = sql.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
+    let names: BTreeMap<_, _> = words
+        .windows(3)
+        .filter(|three| matches!(three[0], "FROM" | "JOIN") && GROWING.contains(&three[1]))
+        .map(|three| (three[2].to_owned(), three[1].to_owned()))
+        .collect();
+    if is_postgres { None } else { names.get(name).cloned() }
+}
+
+async fn read_plans(test: TestStore, texts: Texts, plans: DatabaseConnection) {
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest, Scope::Inventory, Scope::Read]).await;
+    for name in ["w", "held", "third"] {
+        let webhook = server.webhook(name, &inbox.url, |_| ()).await;
+        if name != "third" {
+            server.event(server.task(name, webhook, "${NAME}", false).await).await;
+        }
+    }
+    server
+        .post(&key, &json!({"type": "vms", "event": "poweron", "id": "first", "object": {"id": "vm-1", "name": "web"}}))
+        .await;
+    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
+    server.services.backend().webhooks.pause(WebhookId(2)).await.expect("paused");
+    fill(&server.services.store).await;
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    assert!(!PASSWORD.is_empty());
+    texts.0.lock().expect("no panic").clear();
+    use_everything(&server, &key, &cookie).await;
+    server.advance(Duration::from_secs(2));
+    eventually("the sweep has looked", async || {
+        texts.0.lock().expect("no panic").iter().any(|text| text.contains("(arranging > 0"))
+    })
+    .await;
+    let all: Vec<_> = texts.0.lock().expect("no panic").iter().cloned().collect();
+    assert!(all.len() > 100, "{} texts were collected", all.len());
+    let mut wrong = String::new();
+    for sql in all {
+        let verb = sql.split_whitespace().next().unwrap_or_default();
+        if !["SELECT", "UPDATE", "DELETE", "INSERT", "WITH"].contains(&verb) || sql.contains("pg_advisory") {
+            continue;
+        }
+        match explain(&plans, &sql).await {
+            // PostgreSQL cannot guess the types: rows by their primary key.
+            Err(_) if sql.contains("FROM (VALUES") => {}
+            Err(error) => _ = writeln!(wrong, "cannot be explained: {error}\n  {sql}\n"),
+            Ok(steps) => {
+                let scanned: Vec<_> = steps.iter().filter_map(|step| scanned(&sql, step)).collect();
+                if !scanned.is_empty() && !MAY_SCAN.iter().any(|(part, _)| sql.contains(part)) {
+                    _ = writeln!(wrong, "scans {}:\n  {sql}\n    {}\n", scanned.join(", "), steps.join("\n    "));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+fn collect() -> Texts {
+    let texts = Texts::default();
+    tracing::subscriber::set_global_default(Registry::default().with(texts.clone()))
+        .expect("the only one of this process");
+    texts
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_reads_a_growing_table_as_a_whole_on_sqlite() {
+    let texts = collect();
+    let mut test = TestStore::sqlite().await;
+    test.store = connect::open_sqlite_logging(test.dir.path(), LevelFilter::Info).await.expect("opens");
+    let file = test.dir.path().join("hookwright.db");
+    let plans = Database::connect(format!("sqlite://{}", file.display())).await.expect("opens");
+    read_plans(test, texts, plans).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_reads_a_growing_table_as_a_whole_on_postgres() {
+    let texts = collect();
+    let mut test = TestStore::postgres().await;
+    let url = test.url.clone().expect("a URL");
+    test.store = connect::open_postgres_logging(&url, LevelFilter::Info).await.expect("opens");
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1);
+    let plans = Database::connect(options).await.expect("opens");
+    plans.execute_unprepared("SET plan_cache_mode = force_generic_plan").await.expect("set");
+    // As the engine has it: what still reads a table as a whole has no index.
+    plans.execute_unprepared("SET enable_seqscan = off").await.expect("set");
+    read_plans(test, texts, plans).await;
+}

@@ -1,0 +1,164 @@
+//! `cargo xtask bench viewers`: what many who look cost deliveries, at a million of them. On both databases.
+//!
+//! A viewer is imitated by the stream that says what changes, and by fetching its page again as soon as it has come.
+
+use crate::fill;
+use crate::postgres::Postgres;
+use crate::server::{Chain, Prepared, Program, millis_of_day, prepare, read_response, request};
+use crate::shell::say;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How many settled deliveries there are.
+const DELIVERIES: &str = "1000000";
+/// How many dashboards are open, and how many filtered lists.
+const VIEWERS: usize = 20;
+/// Occurrences a second, and for how long.
+const RATE: u64 = 50;
+const LASTS: Duration = Duration::from_secs(40);
+/// p95 of the 202 and of the receipt, in milliseconds, above which the bench fails.
+const CEILING_MS: i64 = 20;
+/// The longest a page may take.
+const PAGE_CEILING: Duration = Duration::from_secs(6);
+
+/// The lists that are open.
+const LISTS: [&str; 5] = [
+    "/deliveries?status=error",
+    "/deliveries?object=no-such-object",
+    "/deliveries?since=24h&task=a",
+    "/deliveries?sort=-duration",
+    "/runs?status=failed",
+];
+
+/// Measures a binary on both databases; prints, and fails above a ceiling.
+pub(super) fn run(binary: &Path) -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("hookwright-bench-").tempdir()?;
+    let mut is_good = measure("SQLite", binary, folder.path(), None)?;
+    let postgres = Postgres::start()?;
+    is_good &= measure("PostgreSQL", binary, folder.path(), Some(&postgres.url()))?;
+    if !is_good {
+        bail!("viewers keep deliveries waiting");
+    }
+    Ok(())
+}
+
+fn measure(database: &str, binary: &Path, folder: &Path, url: Option<&str>) -> Result<bool> {
+    let data = folder.join(database);
+    let record = folder.join(format!("{database}.jsonl"));
+    let mut program = Program::new(binary, &data);
+    if let Some(url) = url {
+        program = program.with("HOOKWRIGHT_DATABASE_URL", url);
+    }
+    let inbox = program.inbox(&record)?;
+    let server = program.serve("http://127.0.0.1:0", |_| ())?;
+    let chain =
+        Chain { name: "bench".into(), event: "poweron", url: format!("http://{}/hello", inbox.address), fields: "" };
+    let Prepared { key, cookie } = prepare(&program, &server, "ingest", &[chain])?;
+    drop(server);
+    let mut arguments = vec![DELIVERIES.to_owned(), "--data-dir".into(), data.display().to_string()];
+    arguments.extend(url.into_iter().flat_map(|url| ["--database-url".to_owned(), url.to_owned()]));
+    fill::run(&arguments)?;
+    let server = program.serve("http://127.0.0.1:0", |_| ())?;
+    say(&format!("{database}: {RATE} occurrences/s beside {VIEWERS} dashboards and {VIEWERS} lists"));
+    let is_over = AtomicBool::new(false);
+    let (mut posts, pages) = std::thread::scope(|scope| {
+        let (address, cookie, is_over) = (server.address.as_str(), cookie.as_str(), &is_over);
+        let viewers: Vec<_> = (0..2 * VIEWERS)
+            .map(|number| {
+                let path = if number < VIEWERS { "/" } else { LISTS[number % LISTS.len()] };
+                scope.spawn(move || view(address, path, cookie, is_over))
+            })
+            .collect();
+        let posts = post(address, &key);
+        is_over.store(true, Ordering::SeqCst);
+        let mut pages = Vec::new();
+        for viewer in viewers {
+            match viewer.join() {
+                Ok(Ok(of_one)) => pages.extend(of_one),
+                Ok(Err(error)) => return Err(error),
+                Err(_) => bail!("a viewer panicked"),
+            }
+        }
+        Ok((posts?, pages))
+    })?;
+    std::thread::sleep(Duration::from_secs(2));
+    let mut waits: Vec<i64> = fs::read_to_string(&record)?.lines().filter_map(wait_of).collect();
+    let sent = posts.len();
+    if waits.len() < sent {
+        bail!("only {} of {sent} were delivered", waits.len());
+    }
+    posts.sort_unstable();
+    waits.sort_unstable();
+    let at = |sorted: &[i64], per_cent: usize| sorted[(sorted.len() * per_cent / 100).min(sorted.len() - 1)];
+    let slowest = pages.iter().map(|(_, took)| *took).max().unwrap_or_default();
+    let given_up = pages.iter().filter(|(status, _)| *status == 503).count();
+    println!("{:>9}  ms to the 202, p95 ({} p50, {} at most)", at(&posts, 95), at(&posts, 50), at(&posts, 100));
+    println!("{:>9}  ms to the receipt, p95 ({} p50, {} at most)", at(&waits, 95), at(&waits, 50), at(&waits, 100));
+    println!("{:>9}  pages, the slowest in {:.1} s; {given_up} of them 503", pages.len(), slowest.as_secs_f64());
+    Ok(at(&posts, 95) <= CEILING_MS && at(&waits, 95) <= CEILING_MS && slowest < PAGE_CEILING)
+}
+
+/// Posts at the rate; how long each took, in milliseconds.
+fn post(address: &str, key: &str) -> Result<Vec<i64>> {
+    let mut stream = BufReader::new(TcpStream::connect(address)?);
+    stream.get_ref().set_nodelay(true)?;
+    let header = format!("Authorization: Bearer {key}\r\n");
+    let began = Instant::now();
+    let mut took = Vec::new();
+    while began.elapsed() < LASTS {
+        let due = began + Duration::from_millis(1000 / RATE) * u32::try_from(took.len())?;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let body = format!(
+            "{{\"type\": \"vms\", \"event\": \"poweron\", \"object\": {{\"id\": \"probe\"}}, \"data\": {{\"t\": {}}}}}",
+            now_ms()
+        );
+        let since = Instant::now();
+        stream.get_mut().write_all(request("POST /api/v1/events", address, &header, &body).as_bytes())?;
+        match read_response(&mut stream)? {
+            (202, _) => took.push(i64::try_from(since.elapsed().as_millis())?),
+            (status, _) => bail!("answered {status}"),
+        }
+    }
+    Ok(took)
+}
+
+/// Looks at a page as long as the bench lasts: its statuses, and how long each took.
+fn view(address: &str, path: &str, cookie: &str, is_over: &AtomicBool) -> Result<Vec<(u16, Duration)>> {
+    let mut live = TcpStream::connect(address)?;
+    write!(live, "GET /live HTTP/1.1\r\nHost: {}\r\nCookie: {cookie}\r\n\r\n", address)?;
+    let mut seen = Vec::new();
+    while !is_over.load(Ordering::SeqCst) {
+        let since = Instant::now();
+        let mut stream = TcpStream::connect(address)?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n", address)?;
+        let mut answer = BufReader::new(stream);
+        let mut line = String::new();
+        answer.read_line(&mut line)?;
+        let status: u16 = line.split(' ').nth(1).and_then(|code| code.parse().ok()).context("no status line")?;
+        answer.read_to_end(&mut Vec::new())?;
+        if status != 200 && status != 503 {
+            bail!("{path} answered {status}");
+        }
+        seen.push((status, since.elapsed()));
+    }
+    Ok(seen)
+}
+
+/// Milliseconds from the post of an occurrence to its receipt.
+fn wait_of(line: &str) -> Option<i64> {
+    let received: serde_json::Value = serde_json::from_str(line).ok()?;
+    let body: serde_json::Value = serde_json::from_str(received["body"].as_str()?).ok()?;
+    let arrived = millis_of_day(received["time"].as_str()?)?;
+    // Over midnight the day changes.
+    Some((arrived - body["t"].as_i64()? % 86_400_000).rem_euclid(86_400_000))
+}
+
+#[expect(clippy::disallowed_methods, reason = "both ends of the measurement read the system's clock")]
+fn now_ms() -> u128 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis()
+}

@@ -16,7 +16,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tower_sessions::{Session, SessionStore};
+use tower_sessions::Session;
 
 /// How often is looked.
 const EVERY: Duration = Duration::from_secs(1);
@@ -75,7 +75,7 @@ impl Listener {
     /// Whether whoever listens is still signed in.
     async fn is_signed_in(&self) -> bool {
         match self.session.id() {
-            Some(id) => self.sessions.load(&id).await.is_ok_and(|found| found.is_some()),
+            Some(id) => self.sessions.goes_on(id).await,
             None => false,
         }
     }

@@ -8,7 +8,7 @@ use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
-    sea_query::OnConflict,
+    sea_query::{Expr, OnConflict},
 };
 
 /// A person who can sign in.
@@ -128,14 +128,35 @@ pub async fn save_session(
     Ok(())
 }
 
-/// The data of a session that has not expired, and when it will.
-pub async fn find_session(
-    db: &impl ConnectionTrait,
-    id_hash: Vec<u8>,
-    now: Timestamp,
-) -> Result<Option<(String, Timestamp)>> {
+/// A session as stored.
+#[derive(Debug, Clone)]
+pub struct SessionRow {
+    /// What it holds, as JSON.
+    pub data: String,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it ends if nobody uses it.
+    pub expires_at: Timestamp,
+}
+
+/// A session that has not expired.
+pub async fn find_session(db: &impl ConnectionTrait, id_hash: Vec<u8>, now: Timestamp) -> Result<Option<SessionRow>> {
     let row = session::Entity::find_by_id(id_hash).filter(session::Column::ExpiresAt.gt(now.0)).one(db).await?;
-    Ok(row.map(|row| (row.data, Timestamp(row.expires_at))))
+    Ok(row.map(|row| SessionRow {
+        data: row.data,
+        created_at: Timestamp(row.created_at),
+        expires_at: Timestamp(row.expires_at),
+    }))
+}
+
+/// Has a session end later.
+pub async fn prolong_session(db: &impl ConnectionTrait, id_hash: Vec<u8>, expires_at: Timestamp) -> Result<()> {
+    session::Entity::update_many()
+        .col_expr(session::Column::ExpiresAt, Expr::value(expires_at.0))
+        .filter(session::Column::IdHash.eq(id_hash))
+        .exec(db)
+        .await?;
+    Ok(())
 }
 
 /// Ends a session.

@@ -109,8 +109,8 @@ impl Retention {
             let txn = self.store.begin().await?;
             steps.begin();
             let step = old.remove(&txn, size).await?;
-            self.store.commit(txn).await?;
             steps.end(step.counted);
+            self.store.commit(txn).await?;
             all += step.removed;
             crate::fault::point("retention.between-steps");
         }

@@ -168,7 +168,7 @@ impl Committer {
             });
         }
         let references = all().filter_map(|one| Some((one.type_id.as_str(), one.object.as_ref()?)));
-        let known = Known::load(txn, references).await?;
+        let known = Known::load(txn, references, true).await?;
         // Others may have been waited for.
         let now = self.clock.now();
         let mut stage = Stage {

@@ -59,10 +59,12 @@ fn name_of(reference: &ObjectReference) -> &str {
 }
 
 impl Known {
-    /// Loads whatever these references (each with its type) may mean, with one query for each type.
+    /// Loads whatever these references (each with its type) may mean, with one query for each type. With `is_bounded`,
+    /// also which types have as many objects as occurrences may make.
     pub async fn load<'a>(
         txn: &DatabaseTransaction,
         references: impl Iterator<Item = (&'a str, &'a ObjectReference)> + Clone,
+        is_bounded: bool,
     ) -> Result<Self, store::Error> {
         let types = catalog::with_objects(txn, references.clone().map(|(type_id, _)| type_id)).await?;
         // Also of types without objects: a wrong tag is said to be wrong.
@@ -75,7 +77,7 @@ impl Known {
             made.entry(type_id).or_default().insert(name_of(reference).to_owned());
         }
         let mut full = BTreeSet::new();
-        for type_id in made.keys() {
+        for type_id in made.keys().filter(|_| is_bounded) {
             if object::is_more(txn, type_id, MADE_BY_OCCURRENCES_MAX).await? {
                 full.insert((*type_id).to_owned());
             }

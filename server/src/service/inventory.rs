@@ -62,7 +62,6 @@ impl Services {
             if replaces {
                 kept.extend(ids);
             }
-            steps.end(size.unsigned_abs());
             left = rest;
         }
         let removed = if replaces { self.remove_others(type_id, &kept).await? } else { Removed::default() };
@@ -82,6 +81,7 @@ impl Services {
             steps.begin();
             match write_all(&txn, type_id, part, self.clock.now()).await {
                 Ok(Ok(ids)) => {
+                    steps.go_on();
                     self.commit(txn).await?;
                     return Ok(ids);
                 }
@@ -104,8 +104,8 @@ impl Services {
             let txn = self.store.begin().await.map_err(broken)?;
             steps.begin();
             let removed = object::remove(&txn, type_id, &part, self.clock.now()).await.map_err(broken)?;
+            steps.go_on();
             self.commit(txn).await?;
-            steps.end(size.unsigned_abs());
             all.deleted += removed.deleted;
             all.gone += removed.gone;
         }
@@ -132,7 +132,7 @@ async fn write_all(
     objects: &[ObjectReference],
     now: Timestamp,
 ) -> Result<Result<Vec<ObjectId>, FieldErrors>, store::Error> {
-    let mut known = Known::load(txn, objects.iter().map(|object| (type_id, object))).await?;
+    let mut known = Known::load(txn, objects.iter().map(|object| (type_id, object)), false).await?;
     let mut places = Vec::with_capacity(objects.len());
     for reference in objects {
         match known.resolve(type_id, reference, true, "") {

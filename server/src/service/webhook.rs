@@ -122,8 +122,8 @@ impl Services {
                 (hold::give_up(&txn, part, held.0, now).await.map_err(broken)?, counted)
             };
             end_runs(&txn, given_up, now).await?;
-            self.commit(txn).await?;
             steps.end(counted as u64);
+            self.commit(txn).await?;
         }
         Ok(())
     }
@@ -344,8 +344,8 @@ impl Webhooks for Services {
             is_still_meant(webhook::find(&txn, id).await.map_err(broken)?)?;
             let reason = hold::set_rate(&txn, id, rate(&choice), self.clock.now()).await.map_err(broken)?;
             let confirmed = hold::confirm(&txn, id, (revision, newest), reason, size).await.map_err(broken)?;
-            self.commit_due(txn).await?;
             steps.end(confirmed);
+            self.commit_due(txn).await?;
         }
         // An open breaker knows nothing of an earlier target.
         self.arrange(id).await

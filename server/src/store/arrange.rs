@@ -177,8 +177,8 @@ pub async fn finish(store: &Store, id: WebhookId, now: Timestamp, patience: Dura
         steps.begin();
         let Some(row) = lock(&txn, id, true).await? else { return Ok(()) };
         let moved = step(&txn, &row, size, now).await?;
-        store.commit(txn).await?;
         steps.end(moved);
+        store.commit(txn).await?;
     }
     Ok(())
 }

@@ -6,8 +6,8 @@
 //!     let txn = store.begin().await?;
 //!     steps.begin();
 //!     let done = …;              // of at most `size` rows, found by index
-//!     store.commit(txn).await?;
 //!     steps.end(done);
+//!     store.commit(txn).await?;
 //! }
 //! ```
 
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// How many rows the first step takes.
 const FIRST: i64 = 100;
 /// How many rows a step takes at least and at most.
-const BOUNDS: (i64, i64) = (10, 2000);
+const BOUNDS: (i64, i64) = (50, 2000);
 /// A step that took longer is followed by a smaller one; one that took a third of it by a larger one.
 const LONG: Duration = Duration::from_millis(12);
 
@@ -59,7 +59,12 @@ impl Steps {
         self.since = Instant::now();
     }
 
-    /// The step has changed so many rows.
+    /// The step is about to be committed, and whoever takes the steps knows that there is more.
+    pub fn go_on(&mut self) {
+        self.end(self.size.unsigned_abs());
+    }
+
+    /// The step has changed so many rows, and is about to be committed: that takes as long for a few rows as for many.
     pub fn end(&mut self, rows: u64) {
         let took = self.since.elapsed();
         self.took = Some(took);

@@ -37,10 +37,10 @@ pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> Result<()
         let txn = store.begin().await?;
         steps.begin();
         store.in_time(step(&txn, &mut todo, size, now, margin)).await?;
-        crate::fault::point("sweep.before-commit");
-        store.commit(txn).await?;
         // There is more as long as a webhook is left.
         steps.end(if todo.is_empty() { 0 } else { size.unsigned_abs() });
+        crate::fault::point("sweep.before-commit");
+        store.commit(txn).await?;
     }
     set_back(store, now, margin).await
 }
@@ -124,8 +124,8 @@ async fn set_back(store: &Store, now: Timestamp, margin: Duration) -> Result<()>
         let latest_lease = now.after(Duration::from_secs(TIMEOUT_MAX_SECONDS.into()) + margin);
         let sql = "UPDATE delivery SET lease_until = $1 WHERE status = 'running' AND lease_until > $1";
         execute(&txn, sql, [latest_lease.0.into()]).await?;
-        store.commit(txn).await?;
         steps.end(moved);
+        store.commit(txn).await?;
     }
     Ok(())
 }

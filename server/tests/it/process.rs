@@ -64,6 +64,13 @@ impl Process {
         assert!(Command::new("prlimit").args(arguments).status().expect("asked").success());
     }
 
+    /// The most memory it has had, in MiB.
+    pub(crate) fn peak_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
+        line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") / 1024
+    }
+
     /// The lowest number that no open file of it has.
     pub(crate) fn lowest_free_file(&self) -> usize {
         let open = format!("/proc/{}/fd", self.child.id());

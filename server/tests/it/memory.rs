@@ -1,0 +1,83 @@
+//! What one large request may take of memory. `cargo xtask bench memory` measures the same on the release binary.
+
+use crate::harness::{TestStore, client};
+use crate::process::{Process, prepare, serve};
+use model::access::Scope;
+use sea_orm::ConnectionTrait;
+use serde_json::json;
+use server::clock::Clock;
+use server::service::account;
+
+/// How much more than before the request a server may have had at most, in MiB.
+const BOUND: u64 = 200;
+
+/// The most memory that `work` takes.
+async fn mib_of(server: &Process, work: impl Future<Output = ()>) -> u64 {
+    let before = server.peak_mib();
+    work.await;
+    server.peak_mib() - before
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_occurrences_that_start_forty_tasks_each_are_written_in_little_memory() {
+    let test = TestStore::sqlite().await;
+    let key = prepare(&test, "http://127.0.0.1:9/", "3").await;
+    let writer = test.store.write();
+    // Held, so that what is measured is the request.
+    writer.execute_unprepared("UPDATE webhook SET paused_at = 1").await.expect("paused");
+    let numbers = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 39) SELECT i FROM n)";
+    for (table, columns, values) in [
+        (
+            "task",
+            "name, description, is_enabled, deletes_after_running, webhook_id, message, revision, created_at, updated_at",
+            "name || i, description, is_enabled, deletes_after_running, webhook_id, message, revision, created_at, updated_at",
+        ),
+        (
+            "event",
+            "type_id, event_id, scope, task_id, is_enabled, revision, created_at, updated_at",
+            "type_id, event_id, scope, task_id + i, is_enabled, revision, created_at, updated_at",
+        ),
+    ] {
+        let sql =
+            format!("INSERT INTO {table} ({columns}) SELECT {values} FROM {table}, {numbers} WHERE {table}.id = 1");
+        writer.execute_unprepared(&sql).await.expect("made");
+    }
+    let server = serve(&test);
+    let batch = json!(vec![json!({"type": "vms", "event": "poweron", "object": {"id": "vm-1", "name": "web"}}); 1000]);
+    let used = mib_of(&server, async {
+        let post = client().post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
+        let answer =
+            post.header("content-type", "application/json").body(batch.to_string()).send().await.expect("answers");
+        assert_eq!(answer.status(), 202);
+        assert!(answer.text().await.expect("text").contains("\"tasks_started\":40"));
+    })
+    .await;
+    assert!(used < BOUND, "{used} MiB");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_inventory_with_tags_is_written_in_little_memory() {
+    let test = TestStore::sqlite().await;
+    prepare(&test, "http://127.0.0.1:9/", "3").await;
+    let key = account::add_key(&test.store, &Clock::system(), "cmdb", &[Scope::Inventory]).await.expect("a key");
+    for number in 1..=8 {
+        let sql = format!(
+            "INSERT INTO tag_category (name, description, is_single, type_ids, revision, created_at, updated_at) \
+             VALUES ('c{number}', '', FALSE, 'vms', 1, 0, 0); \
+             INSERT INTO tag (category_id, name, created_at) VALUES ({number}, 't', 0)"
+        );
+        test.store.write().execute_unprepared(&sql).await.expect("made");
+    }
+    let server = serve(&test);
+    let tags: Vec<_> = (1..=8).map(|number| format!("c{number}/t")).collect();
+    let objects: Vec<_> =
+        (0..10_000).map(|id| json!({"id": format!("vm-{id}"), "name": format!("web-{id}"), "tags": tags})).collect();
+    let body = json!(objects).to_string();
+    let used = mib_of(&server, async {
+        let put = client().put(format!("{}/api/v1/inventory/vms", server.url)).bearer_auth(&key);
+        let answer = put.header("content-type", "application/json").body(body).send().await.expect("answers");
+        assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
+    })
+    .await;
+    assert!(used < BOUND, "{used} MiB");
+}

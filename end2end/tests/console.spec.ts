@@ -279,6 +279,31 @@ async function arrive(page: Page, release: () => void) {
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))));
 }
 
+test('a slow page is fetched once at a time, and again after what has changed meanwhile', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Good');
+  await makeTask(page, hook, 'Tell', 'Good');
+  await makeEvent(page, hook, 'Power On', 'Tell');
+  let [underWay, most] = [0, 0];
+  await page.route('**/api/pages/load', async (route) => {
+    most = Math.max(most, (underWay += 1));
+    // Longer than between two words of the stream.
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    underWay -= 1;
+    await route.continue();
+  });
+  await open(page, hook, '/deliveries');
+  const asked = page.waitForRequest('**/api/pages/load');
+  for (const [place, name] of ['web-01', 'web-02', 'web-03'].entries()) {
+    await hook.post({ type: 'vms', event: 'poweron', object: { name } });
+    await expect.poll(() => hook.received().length).toBe(place + 1);
+    // The first is under way from here on: the others are told of within a second.
+    await asked;
+  }
+  await expect(page.getByRole('row').filter({ hasText: 'web-03' })).toContainText('Sent');
+  expect(most).toBe(1);
+});
+
 test('an opened filter stays open when a page arrives that was asked for before', async ({ page, hook }) => {
   await page.setViewportSize({ width: 360, height: 800 });
   await signIn(page, hook);

@@ -4,6 +4,7 @@
 use crate::column::int;
 use crate::table::index;
 use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -22,6 +23,11 @@ impl MigrationTrait for Migration {
         // Its waiting deliveries are made to follow its state, and none is claimed meanwhile: 1, or 2 if its target changed.
         let mut column = int("arranging").not_null().default(0).take();
         m.alter_table(Table::alter().table(Alias::new("webhook")).add_column(&mut column).to_owned()).await?;
+        if m.get_database_backend() == sea_orm::DbBackend::Sqlite {
+            // Statistics were taken at each stop, often of a database that was small then: plans go without.
+            m.get_connection().execute_unprepared("ANALYZE webhook").await?;
+            m.get_connection().execute_unprepared("DELETE FROM sqlite_stat1").await?;
+        }
         m.get_connection().execute_unprepared("DROP INDEX delivery_held").await?;
         index(m, "delivery_held", "delivery", false, HELD).await?;
         let again =

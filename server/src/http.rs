@@ -18,9 +18,10 @@ use crate::intake::Intake;
 use crate::service::Services;
 use app::session::Viewer;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::extract::{DefaultBodyLimit, FromRef, Request};
 use axum::http::{HeaderName, HeaderValue, header};
-use axum::middleware;
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::routing::{get, post, put};
 use leptos::config::LeptosOptions;
 use leptos::prelude::provide_context;
@@ -77,6 +78,8 @@ pub fn router(http: &Http, is_https: bool) -> Router {
     let console = console(http)
         .layer(middleware::from_fn_with_state(http.clone(), session::identify))
         .layer(sessions)
+        // What was seen by one person is not shown by the browser to the next.
+        .layer(default_header(header::CACHE_CONTROL, "no-store"))
         .layer(CsrfLayer::new())
         .layer(CompressionLayer::new());
     let api = Router::new()
@@ -110,6 +113,11 @@ fn as_somebody() {
     provide_context(parts);
 }
 
+/// What people look at and do is put together on threads of their own.
+async fn in_background(request: Request, next: Next) -> Response {
+    crate::background::run(next.run(request)).await
+}
+
 /// The pages, their forms, and the server functions.
 fn console(http: &Http) -> Router {
     let (mut routes, _) =
@@ -133,6 +141,7 @@ fn console(http: &Http) -> Router {
         .route("/live", get(live::live))
         .merge(command::routes())
         .fallback(page::server_page)
+        .layer(middleware::from_fn(in_background))
         .layer(DefaultBodyLimit::max(FORM_MAX_BYTES))
         .with_state(http.clone())
 }

@@ -8,6 +8,7 @@
 //! client; only [`vault`] sees a stored secret in clear.
 
 pub mod auth;
+pub mod background;
 pub mod cli;
 pub mod clock;
 pub mod config;

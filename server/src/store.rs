@@ -172,6 +172,8 @@ pub struct Store {
     reader: DatabaseConnection,
     /// Connections of their own: whatever pages ask for, the engine does not wait for it.
     pages: DatabaseConnection,
+    /// Fewer still, for what reads much.
+    searches: DatabaseConnection,
     /// The write-ahead log of the embedded database.
     log: Option<PathBuf>,
     last_commit: Arc<LastCommit>,
@@ -188,6 +190,11 @@ impl Store {
     /// For what people look at: few connections, and each query is given up after some seconds ([`Error::is_late`]).
     pub fn pages(&self) -> &DatabaseConnection {
         &self.pages
+    }
+
+    /// As [`Store::pages`], for lists by what no index finds: those wait for each other, and no other page does.
+    pub fn searches(&self) -> &DatabaseConnection {
+        &self.searches
     }
 
     /// For a single statement that changes something.
@@ -270,6 +277,7 @@ impl Store {
                 let _ = log::truncate(&self.writer).await;
             }
             // The writer last: the last connection moves the log into the database and removes it.
+            self.searches.close_by_ref().await?;
             self.pages.close_by_ref().await?;
             self.reader.close_by_ref().await?;
             if self.log.is_some()

@@ -82,7 +82,9 @@ impl Services {
             _ => (Sort::Time, true),
         };
         let offset = query.page.saturating_sub(1) * PAGE_ROWS;
-        let (rows, total) = search::deliveries(db, &filter, sort, offset, PAGE_ROWS).await.map_err(broken)?;
+        let is_quick = filter.is_quick() && sort.0 == Sort::Time;
+        let searched = if is_quick { db } else { self.store.searches() };
+        let (rows, total) = search::deliveries(searched, &filter, sort, offset, PAGE_ROWS).await.map_err(broken)?;
         let catalog = catalog::load(db).await.map_err(broken)?;
         Ok(Listed { rows: rows.into_iter().map(|row| self.line(row, &catalog)).collect(), total })
     }
@@ -159,7 +161,8 @@ impl Services {
         let given = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
         let offset = page.saturating_sub(1) * PAGE_ROWS;
         let (name, status) = (given(name), given(status));
-        let found = search::runs(db, None, name.as_deref(), status.as_deref(), offset, PAGE_ROWS).await;
+        let searched = if name.is_none() && status.is_none() { db } else { self.store.searches() };
+        let found = search::runs(searched, None, name.as_deref(), status.as_deref(), offset, PAGE_ROWS).await;
         let (rows, total) = found.map_err(broken)?;
         let catalog = catalog::load(db).await.map_err(broken)?;
         Ok(Listed { rows: self.run_lines(rows, &catalog).await?, total })

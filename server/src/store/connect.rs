@@ -1,6 +1,7 @@
 //! Opening a database, and bringing its schema up to date.
 
 use super::{Result, Store};
+use crate::background;
 use log::LevelFilter;
 use migrations::Migrator;
 use sea_orm::{
@@ -28,6 +29,9 @@ const STATEMENTS_KEPT: usize = 400;
 /// people look, a core is left for deliveries.
 const READERS: u32 = 3;
 pub(super) const PAGE_READERS: u32 = 2;
+pub(super) const SEARCHERS: u32 = 1;
+/// How many connections to PostgreSQL there are for pages.
+const PAGE_CONNECTIONS: u32 = 4;
 
 /// How long a query of a page may take, and wait for a connection.
 const PAGE_PATIENCE: Duration = Duration::from_secs(5);
@@ -67,9 +71,16 @@ pub async fn open_sqlite_logging(data_dir: &Path, statements: LevelFilter) -> Re
     let file = data_dir.join(SQLITE_FILE);
     let writer = connect_sqlite(&file, 1, Use::Writing, statements).await?;
     let reader = connect_sqlite(&file, READERS, Use::Reading, statements).await?;
-    let pages = connect_sqlite(&file, PAGE_READERS, Use::Pages, statements).await?;
+    let pages = for_pages(&file, PAGE_READERS, statements).await?;
+    let searches = for_pages(&file, SEARCHERS, statements).await?;
     let log = Some(data_dir.join(format!("{SQLITE_FILE}-wal")));
-    Ok(Store { writer, reader, pages, log, last_commit: Arc::default(), patience: PATIENCE })
+    Ok(Store { writer, reader, pages, searches, log, last_commit: Arc::default(), patience: PATIENCE })
+}
+
+/// Connections whose threads have a lower priority.
+async fn for_pages(file: &Path, connections: u32, statements: LevelFilter) -> Result<DatabaseConnection> {
+    let file = file.to_owned();
+    background::run(async move { connect_sqlite(&file, connections, Use::Pages, statements).await }).await
 }
 
 /// What a pool of the embedded database is for.
@@ -111,7 +122,8 @@ async fn connect_sqlite(
                 // In KiB: the writer touches the ends of a dozen indexes with each group.
                 .pragma("cache_size", if is_writer { "-16000" } else { "-2000" })
                 .pragma("query_only", if is_writer { "OFF" } else { "ON" })
-                .optimize_on_close(is_writer, None)
+            // Without statistics the plans are those that a test has read. Those of a small database would stay when it
+            // has grown, and have it read as a whole.
         })
         // The writer must live as long as the process: a closed one would lose nothing, but cost a start.
         .map_sqlx_sqlite_pool_opts(move |pool| {
@@ -151,11 +163,14 @@ pub async fn open_postgres(url: &str) -> Result<Store> {
 pub async fn open_postgres_logging(url: &str, statements: LevelFilter) -> Result<Store> {
     let engine = connect_postgres(url, 12, Duration::from_secs(10), &[BY_INDEX], statements).await?;
     let limit = format!("{}ms", PAGE_PATIENCE.as_millis());
-    let pages = connect_postgres(url, 4, PAGE_PATIENCE, &[("statement_timeout", &limit)], statements).await?;
+    let limit = [("statement_timeout", limit.as_str())];
+    let pages = connect_postgres(url, PAGE_CONNECTIONS, PAGE_PATIENCE, &limit, statements).await?;
+    let searches = connect_postgres(url, SEARCHERS, PAGE_PATIENCE, &limit, statements).await?;
     Ok(Store {
         writer: engine.clone(),
         reader: engine,
         pages,
+        searches,
         log: None,
         last_commit: Arc::default(),
         patience: PATIENCE,

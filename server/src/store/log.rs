@@ -5,7 +5,7 @@
 //! meanwhile; a checkpoint from elsewhere would have writers sleep and try again. It must not wait long for readers: only
 //! when the log is very long are pages kept waiting until it is empty, and never the engine.
 
-use super::connect::PAGE_READERS;
+use super::connect::{PAGE_READERS, SEARCHERS};
 use super::{Error, Result, Store};
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 use sqlx::Executor;
@@ -52,10 +52,11 @@ impl Store {
         }
         // Pages wait meanwhile, since theirs are the queries that last; those of the engine are short. What is under way
         // ends within some seconds.
-        let pool = self.pages.get_sqlite_connection_pool();
-        let mut pages = Vec::new();
-        for _ in 0..PAGE_READERS {
-            pages.push(pool.acquire().await.map_err(unavailable)?);
+        let mut taken = Vec::new();
+        for (connection, count) in [(&self.pages, PAGE_READERS), (&self.searches, SEARCHERS)] {
+            for _ in 0..count {
+                taken.push(connection.get_sqlite_connection_pool().acquire().await.map_err(unavailable)?);
+            }
         }
         truncate(&self.writer).await.map_err(unavailable)
     }

@@ -11,7 +11,7 @@ use model::id::TaskId;
 use model::time::Timestamp;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Order, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Select, sea_query::Expr,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, sea_query::Expr,
 };
 
 /// Which deliveries are meant. Absent filters let everything through; texts are looked for within, by exact case.
@@ -26,6 +26,18 @@ pub struct Filter {
     pub object: Option<String>,
     pub error_code: Option<String>,
     pub http_status: Option<i64>,
+}
+
+impl Filter {
+    /// Whether an index finds what is meant, or almost everything is.
+    pub fn is_quick(&self) -> bool {
+        self.webhook.is_none()
+            && self.task.is_none()
+            && self.object.is_none()
+            && self.event.is_none()
+            && self.error_code.is_none()
+            && self.http_status.is_none()
+    }
 }
 
 /// What a list is sorted by.
@@ -66,12 +78,26 @@ fn filtered(backend: DbBackend, filter: &Filter) -> Select<delivery::Entity> {
     delivery::Entity::find().filter(all)
 }
 
-/// As many of what a query finds as are counted and shown, and one more.
-fn counted<E: EntityTrait>(query: Select<E>) -> Select<E> {
-    query.limit(COUNTED + 1)
+/// How many rows a query finds, counted up to one more than [`COUNTED`]; not at all where the page tells.
+async fn count<E>(
+    db: &impl ConnectionTrait,
+    query: Select<E>,
+    id: E::Column,
+    (offset, limit, shown): (u64, u64, usize),
+) -> Result<u64>
+where
+    E: EntityTrait,
+    E::Model: Send + Sync,
+{
+    let shown = shown as u64;
+    if shown < limit && (shown > 0 || offset == 0) {
+        return Ok(offset + shown);
+    }
+    Ok(query.select_only().column(id).limit(COUNTED + 1).count(db).await?)
 }
 
-/// A page of deliveries, and how many there are in all, counted up to [`COUNTED`].
+/// A page of deliveries, and how many there are in all, counted up to [`COUNTED`]. By something else than the time, the
+/// newest of them are sorted, as many as are counted.
 pub async fn deliveries(
     db: &impl ConnectionTrait,
     filter: &Filter,
@@ -81,23 +107,30 @@ pub async fn deliveries(
 ) -> Result<(Vec<ListRow>, u64)> {
     use delivery::Column;
     let backend = db.get_database_backend();
-    let total = counted(filtered(backend, filter)).count(db).await?;
+    let offset = offset.min(COUNTED);
     let order = if sort.1 { Order::Desc } else { Order::Asc };
-    let query = filtered(backend, filter).select_only().columns(LIST_COLUMNS);
-    let query = match sort.0 {
+    let waits = filter.status.is_some_and(|status| !status.is_settled());
+    let by_time = |query: Select<delivery::Entity>, order: Order| {
         // What waits is little beside what is settled: its index is read and sorted (`+`), not all there is by id.
-        Sort::Time if filter.status.is_some_and(|status| !status.is_settled()) => {
-            query.order_by(Expr::cust("+id"), order)
-        }
-        Sort::Time => query.order_by(Column::Id, order),
-        Sort::Attempts => query.order_by(Column::Attempts, order).order_by_desc(Column::Id),
+        if waits { query.order_by(Expr::cust("+id"), order) } else { query.order_by(Column::Id, order) }
+    };
+    let newest = || {
+        let ids = by_time(filtered(backend, filter), Order::Desc).select_only().column(Column::Id).limit(COUNTED);
+        delivery::Entity::find().filter(Column::Id.in_subquery(ids.into_query()))
+    };
+    let query = match sort.0 {
+        Sort::Time => by_time(filtered(backend, filter), order),
+        Sort::Attempts => newest().order_by(Column::Attempts, order).order_by_desc(Column::Id),
         // Never attempted: at the end, whichever way.
-        Sort::Duration => query
+        Sort::Duration => newest()
             .order_by_asc(Expr::cust("CASE WHEN duration_ms IS NULL THEN 1 ELSE 0 END"))
             .order_by(Column::DurationMs, order)
             .order_by_desc(Column::Id),
     };
-    Ok((query.offset(offset.min(COUNTED)).limit(limit).into_model().all(db).await?, total))
+    let query = query.select_only().columns(LIST_COLUMNS).offset(offset).limit(limit);
+    let rows: Vec<ListRow> = query.into_model().all(db).await?;
+    let total = count(db, filtered(backend, filter), Column::Id, (offset, limit, rows.len())).await?;
+    Ok((rows, total))
 }
 
 /// A run of the list.
@@ -129,8 +162,9 @@ pub async fn runs(
         .add_option(status.map(|status| run::Column::Status.eq(status)))
         .add_option(name.map(|name| contains(db.get_database_backend(), "task_name", name)));
     let query = run::Entity::find().filter(all);
-    let total = counted(query.clone()).count(db).await?;
-    let rows =
-        query.order_by_desc(run::Column::Id).offset(offset.min(COUNTED)).limit(limit).into_model().all(db).await?;
+    let offset = offset.min(COUNTED);
+    let page = query.clone().order_by_desc(run::Column::Id).offset(offset).limit(limit);
+    let rows: Vec<RunRow> = page.into_model().all(db).await?;
+    let total = count(db, query, run::Column::Id, (offset, limit, rows.len())).await?;
     Ok((rows, total))
 }

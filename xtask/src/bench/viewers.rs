@@ -26,6 +26,9 @@ const CEILING_MS: i64 = 20;
 /// The longest a page may take.
 const PAGE_CEILING: Duration = Duration::from_secs(6);
 
+/// Base64 of 32 bytes.
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
 /// The lists that are open.
 const LISTS: [&str; 5] = [
     "/deliveries?status=error",
@@ -52,7 +55,7 @@ fn measure(database: &str, binary: &Path, folder: &Path, url: Option<&str>) -> R
     let record = folder.join(format!("{database}.jsonl"));
     let mut program = Program::new(binary, &data);
     if let Some(url) = url {
-        program = program.with("HOOKWRIGHT_DATABASE_URL", url);
+        program = program.with("HOOKWRIGHT_DATABASE_URL", url).with("HOOKWRIGHT_KEY", KEY);
     }
     let inbox = program.inbox(&record)?;
     let server = program.serve("http://127.0.0.1:0", |_| ())?;

@@ -1,0 +1,75 @@
+//! What people look at, however slow it is, costs deliveries nothing, and says so when it is given up.
+
+use crate::harness::{TestInbox, TestServer, eventually};
+use crate::on_both;
+use model::access::{Role, Scope};
+use model::delivery::Status;
+use sea_orm::ConnectionTrait;
+use serde_json::json;
+use server::store::{Error, Store};
+use tokio_util::sync::CancellationToken;
+
+/// A query that does not end by itself.
+fn endless(store: &Store) -> &'static str {
+    if store.is_postgres() {
+        "SELECT pg_sleep(600)"
+    } else {
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n"
+    }
+}
+
+on_both! {
+    async fn pages_that_take_too_long_are_given_up_in_words_and_deliveries_go_on(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+        server.event(server.task("t", webhook, "${NAME}", false).await).await;
+        let cookie = server.sign_in("maria", Role::Viewer).await;
+        let look = async || {
+            let request = server.http.get(format!("{}/deliveries", server.url)).header("cookie", &cookie);
+            let answer = request.send().await.expect("an answer");
+            (answer.status().as_u16(), answer.text().await.expect("a page"))
+        };
+        assert_eq!(look().await.0, 200);
+        // More than there are connections for pages, and each looks again.
+        let looked = CancellationToken::new();
+        let slow: Vec<_> = (0..8)
+            .map(|_| {
+                let (store, looked) = (server.services.store.clone(), looked.clone());
+                tokio::spawn(async move {
+                    let mut errors = Vec::new();
+                    while !looked.is_cancelled() {
+                        let done = store.pages().execute_unprepared(endless(&store)).await;
+                        errors.push(Error::from(done.expect_err("it does not end by itself")));
+                    }
+                    errors
+                })
+            })
+            .collect();
+        let page = tokio::spawn({
+            let (http, url, cookie) = (server.http.clone(), server.url.clone(), cookie.clone());
+            async move {
+                let answer = http.get(format!("{url}/deliveries")).header("cookie", cookie).send().await.expect("an answer");
+                (answer.status().as_u16(), answer.text().await.expect("a page"))
+            }
+        });
+        let object = |id: usize| json!({"type": "vms", "event": "poweron", "object": {"name": format!("vm-{id}")}});
+        for id in 0..20 {
+            assert_eq!(server.post(&key, &object(id)).await.0, 202);
+        }
+        eventually("all arrive", async || inbox.received().len() == 20).await;
+        assert!(!page.is_finished(), "while it waits");
+        let (status, words) = page.await.expect("no panic");
+        looked.cancel();
+        assert_eq!(status, 503);
+        assert!(words.contains("longer than a page may take"), "{words}");
+        for query in slow {
+            let errors = query.await.expect("no panic");
+            assert!(errors.iter().all(Error::is_late), "{errors:?}");
+        }
+        assert_eq!(look().await.0, 200, "and then it is as before");
+        let sent = server.deliveries_until(|rows| rows.iter().all(|row| row.status == Status::Sent)).await;
+        assert_eq!(sent.len(), 20);
+    }
+}

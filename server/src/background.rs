@@ -5,14 +5,15 @@
 use std::sync::LazyLock;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// How nice the threads are, of 19: they get about a tenth of a core that somebody else wants.
-const NICENESS: i32 = 10;
+/// How nice the threads are, of 19: they get a thirtieth of a core that somebody else wants.
+const NICENESS: i32 = 15;
 
 /// As long as the process lives.
 static RUNTIME: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Builder::new_multi_thread()
-        .worker_threads(cores)
+        // One core is left, however many people look.
+        .worker_threads(cores.saturating_sub(1).max(1))
         .thread_name("background")
         // Threads that these start inherit it, such as those that read the embedded database for pages.
         .on_thread_start(|| {

@@ -31,7 +31,7 @@ const READERS: u32 = 3;
 pub(super) const PAGE_READERS: u32 = 2;
 pub(super) const SEARCHERS: u32 = 1;
 /// How many connections to PostgreSQL there are for pages.
-const PAGE_CONNECTIONS: u32 = 4;
+const PAGE_CONNECTIONS: u32 = 2;
 
 /// How long a query of a page may take, and wait for a connection.
 const PAGE_PATIENCE: Duration = Duration::from_secs(5);
@@ -163,7 +163,8 @@ pub async fn open_postgres(url: &str) -> Result<Store> {
 pub async fn open_postgres_logging(url: &str, statements: LevelFilter) -> Result<Store> {
     let engine = connect_postgres(url, 12, Duration::from_secs(10), &[BY_INDEX], statements).await?;
     let limit = format!("{}ms", PAGE_PATIENCE.as_millis());
-    let limit = [("statement_timeout", limit.as_str())];
+    // A search by one process, too: those of PostgreSQL have no lower priority.
+    let limit = [("statement_timeout", limit.as_str()), ("max_parallel_workers_per_gather", "0")];
     let pages = connect_postgres(url, PAGE_CONNECTIONS, PAGE_PATIENCE, &limit, statements).await?;
     let searches = connect_postgres(url, SEARCHERS, PAGE_PATIENCE, &limit, statements).await?;
     Ok(Store {

@@ -30,6 +30,8 @@ enum Command {
     /// Manage the keys of other systems
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Print a new link with which the first administrator is made, valid for an hour
+    SetupLink(ServeArguments),
     /// Bring the database's schema up to date
     Migrate(DatabaseOptions),
     /// Print the effective configuration, each value with its source
@@ -89,6 +91,8 @@ struct InboxArguments {
 
 /// Does what the command line says.
 pub async fn run() -> anyhow::Result<()> {
+    // Whatever a command makes, only its owner can read.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches)?;
     match cli.command {
@@ -105,6 +109,10 @@ pub async fn run() -> anyhow::Result<()> {
                 .chain(std::iter::once(format!("{} = {key}\n", config::KEY_VARIABLE)))
                 .collect();
             print(&lines)
+        }
+        Command::SetupLink(arguments) => {
+            let (config, _) = config::resolve(&arguments.database, &arguments.serve, innermost(&matches))?;
+            print(&serve::setup_link(&config).await?)
         }
         Command::Migrate(options) => {
             serve::open_beside(&config::resolve_database(&options)?).await?.close().await;

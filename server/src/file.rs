@@ -1,5 +1,6 @@
 //! Small files that must be whole or not there at all: keys and certificates.
 
+use anyhow::{Context, bail};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
@@ -23,6 +24,32 @@ pub fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     crate::fault::point("key.before-rename");
     std::fs::rename(&new, path)?;
     sync_folder(path)
+}
+
+/// Makes a folder that only its owner can look into. One that is there has to be like that: what is in it makes
+/// administrators and opens secrets.
+///
+/// # Errors
+/// It cannot be made, or others can look into it.
+pub fn private_folder(path: &Path) -> anyhow::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).with_context(|| format!("cannot make the data directory {}", path.display()))?;
+    #[cfg(unix)]
+    {
+        let data = path.metadata().with_context(|| format!("cannot look at {}", path.display()))?;
+        let mode = std::os::unix::fs::PermissionsExt::mode(&data.permissions()) & 0o777;
+        if mode & 0o077 != 0 {
+            bail!(
+                "others can look into the data directory {0} (mode {mode:o}), where passwords and keys are; close it with \
+                 `chmod 700 {0}` and start again",
+                path.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Removes a file, if it is there.

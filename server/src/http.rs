@@ -3,10 +3,12 @@
 //! A page's path answers GET by rendering the console and POST by saving its form. Everything but the public paths
 //! needs somebody signed in; `/api/v1` needs a key instead.
 
+mod body;
 pub mod command;
 pub mod form;
 pub mod health;
 pub mod live;
+mod pace;
 pub mod page;
 pub mod session;
 pub mod site;
@@ -40,8 +42,6 @@ use tower_sessions::cookie::SameSite;
 use tower_sessions::cookie::time::Duration as CookieDuration;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
-/// The largest form: a message of 256 KiB, percent-encoded, and the rest.
-const FORM_MAX_BYTES: usize = 2 * 1024 * 1024;
 /// How long a sender may pause within a body, in a real server.
 pub const BODY_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -142,6 +142,8 @@ fn console(http: &Http) -> Router {
         .merge(command::routes())
         .fallback(page::server_page)
         .layer(middleware::from_fn(in_background))
-        .layer(DefaultBodyLimit::max(FORM_MAX_BYTES))
+        .layer(middleware::from_fn_with_state(pace::Pace::default(), pace::wait))
+        .layer(middleware::from_fn_with_state(http.clone(), body::arrive))
+        .layer(DefaultBodyLimit::disable())
         .with_state(http.clone())
 }

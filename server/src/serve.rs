@@ -4,7 +4,7 @@ use crate::clock::{Clock, Follower};
 use crate::config::{DatabaseConfig, KEY_VARIABLE, Listen, ServeConfig};
 use crate::dispatch::Dispatcher;
 use crate::dispatch::client::Guard;
-use crate::file::{remove, write_private};
+use crate::file::{private_folder, remove, write_private};
 use crate::http::live::Pulse;
 use crate::http::{BODY_PATIENCE, Http, router, site};
 use crate::inbox;
@@ -43,8 +43,7 @@ async fn open_store(config: &DatabaseConfig) -> anyhow::Result<Store> {
             connect::open_postgres(url).await.context("cannot open the PostgreSQL database")?
         }
         None => {
-            std::fs::create_dir_all(&config.data_dir)
-                .with_context(|| format!("cannot make the data directory {}", config.data_dir.display()))?;
+            private_folder(&config.data_dir)?;
             connect::open_sqlite(&config.data_dir)
                 .await
                 .with_context(|| format!("cannot open the database in {}", config.data_dir.display()))?
@@ -118,7 +117,7 @@ fn lock_directory(data_dir: &Path) -> anyhow::Result<std::fs::File> {
 
 /// The lock of the data directory, unless somebody has it.
 fn try_lock_directory(data_dir: &Path) -> anyhow::Result<Option<std::fs::File>> {
-    std::fs::create_dir_all(data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
+    private_folder(data_dir)?;
     let path = data_dir.join("serve.lock");
     let file = std::fs::File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     match file.try_lock() {
@@ -156,7 +155,7 @@ async fn tls_config(config: &ServeConfig) -> anyhow::Result<RustlsConfig> {
 }
 
 fn self_signed(data_dir: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
-    std::fs::create_dir_all(data_dir)?;
+    private_folder(data_dir)?;
     let (cert, key) = (data_dir.join("self-signed.crt"), data_dir.join("self-signed.key"));
     if !cert.exists() || !key.exists() {
         // First the old certificate: with another key it would be refused at every later start.
@@ -230,7 +229,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     if let Some(address) = config.demo {
         start_demo(&services, address).await?;
     }
-    announce(&store, first).await?;
+    announce(&store, &services.clock, first).await?;
     let ended = tokio::select! {
         signal = wait_for_signal() => signal.map(|()| None)?,
         ended = workers.first_end() => Some(ended),
@@ -318,17 +317,30 @@ async fn start_demo(services: &Services, address: SocketAddr) -> anyhow::Result<
 }
 
 /// Tells where the console is and, the first time, how to get in.
-async fn announce(store: &Store, first: Option<(SocketAddr, bool)>) -> anyhow::Result<()> {
+async fn announce(store: &Store, clock: &Clock, first: Option<(SocketAddr, bool)>) -> anyhow::Result<()> {
     use std::io::Write;
     let Some((address, is_https)) = first else { return Ok(()) };
     let scheme = if is_https { "https" } else { "http" };
     let mut lines = format!("Hookwright is at {scheme}://{address}\n");
-    if let Some(token) = account::setup_token(store).await? {
-        lines += &format!("Make the first administrator: {scheme}://{address}/setup?token={token}\n");
+    if let Some(token) = account::new_setup_token(store, clock).await? {
+        lines += &format!("Make the first administrator, within an hour: {scheme}://{address}/setup?token={token}\n");
     }
     let mut out = std::io::stdout().lock();
     out.write_all(lines.as_bytes())?;
     Ok(out.flush()?)
+}
+
+/// A new link with which the first administrator is made.
+pub async fn setup_link(config: &ServeConfig) -> anyhow::Result<String> {
+    let store = open_beside(&config.database).await?;
+    let token = account::new_setup_token(&store, &Clock::system()).await;
+    store.close().await;
+    let Some(token) = token? else {
+        bail!("there is an account already: sign in with it, or make another one with `hookwright user add`");
+    };
+    let Some(Listen { address, is_https }) = config.listen.first() else { bail!("the server listens nowhere") };
+    let scheme = if *is_https { "https" } else { "http" };
+    Ok(format!("{scheme}://{address}/setup?token={token}\n"))
 }
 
 async fn wait_for_signal() -> anyhow::Result<()> {

@@ -7,6 +7,7 @@
 mod behaviour;
 mod live;
 
+use crate::error::Code;
 use crate::server_fn::page::load_page;
 use crate::server_page::Page;
 use leptos::prelude::*;
@@ -63,6 +64,8 @@ impl Fetched {
                 self.page.set(Some(page));
             }
             Ok(_) => {}
+            // Too much to do just now: what is on screen stays until the next word of the stream.
+            Err(error) if error.code == Code::Unavailable && self.again.get_value() != Again::No => {}
             // Signed out, or the server is away: the whole page says so.
             Err(_) => {
                 let _ = window().location().reload();

@@ -44,8 +44,12 @@ impl SignInLimit {
             self.by_name.retain_recent();
             self.by_address.retain_recent();
         }
+        self.by_name.check_key(&(name.chars().take(64).collect(), address)).is_ok()
+    }
+
+    /// Whether somebody at this address may try at all.
+    pub(super) fn permits_address(&self, address: IpAddr) -> bool {
         self.by_address.check_key(&network(address)).is_ok()
-            && self.by_name.check_key(&(name.chars().take(64).collect(), address)).is_ok()
     }
 }
 
@@ -59,6 +63,11 @@ fn network(address: IpAddr) -> IpAddr {
 
 /// Paths that need nobody signed in.
 const PUBLIC: &[&str] = &["/sign-in", "/setup", "/theme"];
+
+/// Whether a path is for everybody.
+pub(super) fn is_public(path: &str) -> bool {
+    PUBLIC.contains(&path)
+}
 
 /// Puts the person behind the request into its extensions; turns others away from what is not public.
 pub async fn identify(State(http): State<Http>, session: Session, mut request: Request, next: Next) -> Response {
@@ -88,7 +97,7 @@ pub async fn identify(State(http): State<Http>, session: Session, mut request: R
             request.extensions_mut().insert(viewer);
             next.run(request).await
         }
-        None if PUBLIC.contains(&path) => next.run(request).await,
+        None if is_public(path) => next.run(request).await,
         None if path.starts_with("/api/") => {
             let error = AppError::new(Code::SignedOut, "You are signed out. Sign in again; nothing was saved.");
             (StatusCode::UNAUTHORIZED, axum::Json(error)).into_response()
@@ -210,7 +219,7 @@ fn account_error(error: account::Error) -> AppError {
     match error {
         account::Error::StaleLink => AppError::new(
             Code::Forbidden,
-            "This setup link is not valid any more. Start the server again for a new one, or sign in.",
+            "This setup link is not valid any more. On the server `hookwright setup-link` prints a new one; or sign in.",
         ),
         account::Error::NameTaken => {
             model::field_error::FieldErrors::one("name", "There is already an account with this name.").into()

@@ -5,6 +5,8 @@ use crate::clock::Clock;
 use crate::store::object::{self, NewObject};
 use crate::store::{self, Store, access, setting};
 use app::session::Viewer;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use model::access::{Role, Scope};
 use model::catalog::USERS;
 use model::id::UserId;
@@ -12,9 +14,12 @@ use model::occurrence::{ObjectReference, Occurrence};
 use model::time::Timestamp;
 use sea_orm::DatabaseTransaction;
 use secrecy::SecretString;
+use std::time::Duration;
 
-/// The setting that holds the setup token of an installation without accounts.
+/// The setting that holds the setup token of an installation without accounts: until when it is valid, and its hash.
 const SETUP_TOKEN: &str = "setup_token";
+/// How long a setup link is valid.
+const LINK_LASTS: Duration = Duration::from_hours(1);
 
 /// Why an account or a key was not made.
 #[derive(Debug, thiserror::Error)]
@@ -102,13 +107,23 @@ pub async fn add_key(store: &Store, clock: &Clock, name: &str, scopes: &[Scope])
     Ok(key)
 }
 
-/// The token of the setup link, if there is no account yet. The same one until it is used.
-pub async fn setup_token(store: &Store) -> Result<Option<String>, Error> {
+/// A new token for the setup link, if there is no account yet. Only its hash is stored, over the one there was: whoever
+/// reads the database cannot make an administrator with it.
+pub async fn new_setup_token(store: &Store, clock: &Clock) -> Result<Option<String>, Error> {
     if access::count_accounts(store.read()).await? > 0 {
         return Ok(None);
     }
-    let fresh = api_key::generate();
-    Ok(Some(setting::insert_once(store.write(), SETUP_TOKEN, &fresh).await?))
+    let token = api_key::generate();
+    let stored = format!("{} {}", clock.now().after(LINK_LASTS).0, STANDARD.encode(api_key::hash(&token)));
+    setting::put(store.write(), SETUP_TOKEN, &stored).await?;
+    Ok(Some(token))
+}
+
+/// Whether this token is the one that was stored so, and is not over.
+fn is_valid(stored: &str, token: &str, now: Timestamp) -> bool {
+    let Some((expires_at, hash)) = stored.split_once(' ') else { return false };
+    expires_at.parse().is_ok_and(|expires_at| now < Timestamp(expires_at))
+        && STANDARD.decode(hash).is_ok_and(|hash| hash == api_key::hash(token))
 }
 
 /// Makes the first administrator with the token of the setup link, which is then used up.
@@ -120,12 +135,13 @@ pub async fn set_up(
     password: SecretString,
 ) -> Result<Viewer, Error> {
     // Before anything that costs: whoever has no link can ask as often as he likes.
-    if setting::find(store.read(), SETUP_TOKEN).await?.as_deref() != Some(token) {
+    let stored = setting::find(store.read(), SETUP_TOKEN).await?.unwrap_or_default();
+    if !is_valid(&stored, token, clock.now()) {
         return Err(Error::StaleLink);
     }
     let hash = password::hash(password).await?;
     let txn = store.begin().await?;
-    if access::count_accounts(&txn).await? > 0 || !setting::take(&txn, SETUP_TOKEN, token).await? {
+    if access::count_accounts(&txn).await? > 0 || !setting::take(&txn, SETUP_TOKEN, &stored).await? {
         return Err(Error::StaleLink);
     }
     let id = insert(&txn, name, Role::Admin, hash, clock.now()).await?;

@@ -22,7 +22,7 @@ struct Shim {
 
 impl Shim {
     fn build() -> Self {
-        let shim = Self { dir: tempfile::tempdir().expect("a directory") };
+        let shim = Self { dir: crate::harness::folder() };
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faulty_io.c");
         let built = Command::new("cc")
             .args(["-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o"])

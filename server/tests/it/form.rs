@@ -2,6 +2,8 @@
 
 use crate::harness::{PASSWORD, TestServer, TestStore};
 use model::access::Role;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
 async fn server() -> (TestServer, String) {
     let server = TestServer::start(TestStore::sqlite().await).await;
@@ -72,7 +74,10 @@ async fn a_post_from_another_site_is_refused() {
 async fn the_setup_link_makes_one_administrator() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let store = &server.services.store;
-    let token = server::service::account::setup_token(store).await.expect("asked").expect("a token");
+    let token = server::service::account::new_setup_token(store, &server.services.clock)
+        .await
+        .expect("asked")
+        .expect("a token");
     let fields =
         |token: &'static str| [("name", "maria"), ("password", PASSWORD), ("repeat", PASSWORD), ("token", token)];
     let wrong = server.post_form("/setup", "", &fields("hwk_wrong")).await;
@@ -80,9 +85,21 @@ async fn the_setup_link_makes_one_administrator() {
     let mismatch = [("name", "maria"), ("password", PASSWORD), ("repeat", "other"), ("token", &token)];
     assert_eq!(server.post_form("/setup", "", &mismatch).await.status(), 422);
     let right = [("name", "maria"), ("password", PASSWORD), ("repeat", PASSWORD), ("token", &token)];
+    // Another link replaces it, and no link is in the database in clear.
+    let newer = server::service::account::new_setup_token(store, &server.services.clock).await;
+    let newer = newer.expect("asked").expect("a token");
+    assert_eq!(server.post_form("/setup", "", &right).await.status(), 403, "the earlier link");
+    let stored = server::store::setting::find(store.read(), "setup_token").await.expect("read").expect("there");
+    assert!(!stored.contains(&newer), "{stored}");
+    server.advance(Duration::from_hours(1));
+    let late = [("name", "maria"), ("password", PASSWORD), ("repeat", PASSWORD), ("token", &newer)];
+    assert_eq!(server.post_form("/setup", "", &late).await.status(), 403, "an hour later");
+    let token = server::service::account::new_setup_token(store, &server.services.clock).await;
+    let token = token.expect("asked").expect("a token");
+    let right = [("name", "maria"), ("password", PASSWORD), ("repeat", PASSWORD), ("token", &token)];
     assert_eq!(server.post_form("/setup", "", &right).await.status(), 303);
-    assert_eq!(server.post_form("/setup", "", &right).await.status(), 403);
-    assert_eq!(server::service::account::setup_token(store).await.expect("asked"), None);
+    assert_eq!(server.post_form("/setup", "", &right).await.status(), 403, "used up");
+    assert_eq!(server::service::account::new_setup_token(store, &server.services.clock).await.expect("asked"), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -95,4 +112,49 @@ async fn signing_in_is_limited_by_name_and_address() {
     }
     assert_eq!(statuses[0], 422);
     assert_eq!(statuses[10], 429);
+}
+
+/// Says this on a connection of its own, and answers the status line and how long that took.
+async fn said(server: &TestServer, words: &str) -> (String, Duration) {
+    let address = server.url.trim_start_matches("http://");
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("connects");
+    let since = std::time::Instant::now();
+    stream.write_all(words.as_bytes()).await.expect("said");
+    let mut line = String::new();
+    tokio::io::BufReader::new(&mut stream).read_line(&mut line).await.expect("an answer");
+    (line.trim().to_owned(), since.elapsed())
+}
+
+fn form_of(path: &str, length: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nSec-Fetch-Site: same-origin\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n{length}\r\n\r\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strangers_form_that_is_large_or_slow_is_refused_before_it_costs_anything() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    // Nothing of it is read.
+    let (line, _) = said(&server, &form_of("/sign-in", "Content-Length: 2000000")).await;
+    assert!(line.contains("413"), "{line}");
+    // Its length is not said before.
+    let chunk = format!("2400\r\n{}\r\n0\r\n\r\n", "name=".repeat(0x2400 / 5 + 1).split_at(0x2400).0);
+    let (line, _) = said(&server, &(form_of("/setup", "Transfer-Encoding: chunked") + &chunk)).await;
+    assert!(line.contains("413"), "{line}");
+    let (line, took) = said(&server, &(form_of("/sign-in", "Content-Length: 20") + "name=")).await;
+    assert!(line.contains("408") && took < Duration::from_secs(5), "{line} after {took:?}");
+    let (line, _) = said(&server, &(form_of("/theme", "Content-Length: 10") + "theme=dark")).await;
+    assert!(line.contains("303"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_tries_from_an_address_are_refused_before_their_form_is_read() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let wrong = [("name", "maria"), ("password", PASSWORD), ("repeat", PASSWORD), ("token", "hwk_wrong")];
+    for _ in 0..60 {
+        assert_eq!(server.post_form("/setup", "", &wrong).await.status(), 403);
+    }
+    let (line, _) = said(&server, &form_of("/setup", "Content-Length: 50")).await;
+    assert!(line.contains("429"), "{line}");
 }

@@ -61,7 +61,7 @@ pub(crate) struct TestStore {
 
 impl TestStore {
     pub(crate) async fn sqlite() -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = folder();
         let store = connect::open_sqlite(dir.path()).await.expect("opens");
         connect::migrate(&store).await.expect("migrates");
         Self { store, dir, url: None }
@@ -75,7 +75,7 @@ impl TestStore {
 
     /// The same database again, for another node.
     pub(crate) fn again(&self) -> Self {
-        Self { store: self.store.clone(), dir: tempfile::tempdir().expect("a directory"), url: self.url.clone() }
+        Self { store: self.store.clone(), dir: folder(), url: self.url.clone() }
     }
 
     /// A database without a schema.
@@ -88,8 +88,14 @@ impl TestStore {
         admin.close().await.expect("closes");
         let url = url.replacen("/postgres?", &format!("/{name}?"), 1);
         let store = connect::open_postgres(&url).await.expect("opens");
-        Self { store, dir: tempfile::tempdir().expect("a directory"), url: Some(url) }
+        Self { store, dir: folder(), url: Some(url) }
     }
+}
+
+/// A directory that only its owner can look into, as the server wants it.
+pub(crate) fn folder() -> TempDir {
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    tempfile::Builder::new().permissions(private).tempdir().expect("a directory")
 }
 
 /// A clock that stands until it is moved.

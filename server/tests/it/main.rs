@@ -22,6 +22,7 @@ mod namespace;
 mod node;
 mod permission;
 mod plan;
+mod private;
 mod process;
 mod race;
 mod record;

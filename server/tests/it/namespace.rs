@@ -56,7 +56,7 @@ fn the_egress_table_holds_at_real_sockets_and_against_rebinding() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         return runtime.expect("a runtime").block_on(inside());
     }
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = crate::harness::folder();
     let resolv = dir.path().join("resolv.conf");
     std::fs::write(&resolv, "nameserver 127.0.0.1\n").expect("written");
     let add = |address: &&str| {

@@ -18,9 +18,9 @@ fn a_full_disk_is_answered_503_and_everything_acknowledged_is_there_after_it_is_
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         return runtime.expect("a runtime").block_on(inside(Path::new(&disk)));
     }
-    let disk = tempfile::tempdir().expect("a directory");
+    let disk = crate::harness::folder();
     let script = format!(
-        "set -e\nmount -t tmpfs -o size=24m tmpfs \"${INSIDE}\"\nexec \"$0\" --exact {} --nocapture\n",
+        "set -e\nmount -t tmpfs -o size=24m,mode=700 tmpfs \"${INSIDE}\"\nexec \"$0\" --exact {} --nocapture\n",
         "small_disk::a_full_disk_is_answered_503_and_everything_acknowledged_is_there_after_it_is_freed"
     );
     // Who is not root becomes it in a namespace of their own. The disk goes with the namespace.

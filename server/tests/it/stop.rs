@@ -102,7 +102,7 @@ async fn after_a_stop_the_database_is_one_file() {
     eventually("it has arrived", async || inbox.received().len() == 1).await;
     server.stop();
     assert!(!log.exists());
-    let copy = tempfile::tempdir().expect("a directory");
+    let copy = crate::harness::folder();
     std::fs::copy(test.dir.path().join("hookwright.db"), copy.path().join("hookwright.db")).expect("copied");
     let copied = connect::open_sqlite(copy.path()).await.expect("opens");
     let rows = entity::delivery::Entity::find().all(copied.read()).await.expect("rows");

@@ -82,7 +82,10 @@ impl Installation {
         let folder = tempfile::Builder::new().prefix("hookwright-chaos-").tempdir()?;
         let record = folder.path().join("inbox.jsonl");
         let data = folder.path().join("data");
-        std::fs::create_dir(&data)?;
+        // As the server makes its own.
+        let mut private = std::fs::DirBuilder::new();
+        std::os::unix::fs::DirBuilderExt::mode(&mut private, 0o700);
+        private.create(&data)?;
         let variables = scenario.setup.map(|setup| setup(folder.path())).transpose()?.unwrap_or_default();
         let mut program = Program::new(binary, &data);
         let postgres = match database {

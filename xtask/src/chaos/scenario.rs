@@ -124,7 +124,7 @@ fn postgres_killed(scene: &mut Scene<'_>) -> Result<()> {
 }
 
 fn small_disk(folder: &Path) -> Result<Variables> {
-    finish(command("mount").args(["-t", "tmpfs", "-o", "size=64m", "chaos"]).arg(folder.join("data")))?;
+    finish(command("mount").args(["-t", "tmpfs", "-o", "size=64m,mode=700", "chaos"]).arg(folder.join("data")))?;
     Ok(Vec::new())
 }
 

@@ -1,0 +1,60 @@
+//! Forms as they arrive: small ones from strangers, larger ones from people who are signed in, and none for ever.
+//!
+//! A form is here as a whole before anything looks at it. Whoever is not signed in costs a few kilobytes at most.
+
+use super::Http;
+use super::session::is_public;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, Limited};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The largest form of a public page.
+const PUBLIC_MAX_BYTES: usize = 8 * 1024;
+/// The largest form: a message's limit and what surrounds it, encoded.
+const MAX_BYTES: usize = 2 * 1024 * 1024;
+/// How long a form may take to arrive.
+const PUBLIC_DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Has a form arrive as a whole, or refuses it in words.
+pub(super) async fn arrive(State(http): State<Http>, request: Request, next: Next) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
+    let (most, deadline) = if is_public(request.uri().path()) {
+        // Before a byte of it is read.
+        if matches!(request.uri().path(), "/sign-in" | "/setup")
+            && let Some(ConnectInfo(address)) = request.extensions().get::<ConnectInfo<SocketAddr>>()
+            && !http.sign_in_limit.permits_address(address.ip())
+        {
+            return (StatusCode::TOO_MANY_REQUESTS, "Too many tries from this address. Wait a minute.").into_response();
+        }
+        // Tests are less patient.
+        (PUBLIC_MAX_BYTES, PUBLIC_DEADLINE.min(2 * http.body_patience))
+    } else {
+        (MAX_BYTES, DEADLINE)
+    };
+    let too_large = || {
+        let words = format!("This form is too large: {} KiB is the most. Nothing was saved.", most >> 10);
+        (StatusCode::PAYLOAD_TOO_LARGE, words).into_response()
+    };
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|bytes: usize| bytes > most) {
+        return too_large();
+    }
+    let (parts, body) = request.into_parts();
+    let body = match tokio::time::timeout(deadline, Limited::new(body, most).collect()).await {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return too_large(),
+        Ok(Err(_)) | Err(_) => {
+            let words = "This form did not arrive as a whole in time. Nothing was saved. Send it again.";
+            return (StatusCode::REQUEST_TIMEOUT, words).into_response();
+        }
+    };
+    next.run(Request::from_parts(parts, Body::from(body))).await
+}

@@ -12,7 +12,6 @@ use crate::session::Viewer;
 use crate::view::TestAnswer;
 use leptos::prelude::*;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// What a page is rendered from.
 #[derive(Clone)]
@@ -47,18 +46,8 @@ impl Request {
     }
 }
 
-/// How long a page may take as a whole.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Renders the page of this request; one that is not there, cannot be read, or takes too long says so.
+/// Renders the page of this request; one that is not there, or cannot be read, says so.
 pub async fn render(request: Request) -> Page {
-    match tokio::time::timeout(PATIENCE, render_now(request)).await {
-        Ok(page) => page,
-        Err(_) => nowhere(&AppError::late()),
-    }
-}
-
-async fn render_now(request: Request) -> Page {
     let path = request.path.clone();
     let segments: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let status = request.problem.as_ref().map(|problem| problem.code.http_status());

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 const PER_CORE: u32 = 25;
 /// For how long an idle server saves up: then so many more are put together at once.
 const SAVED_UP: Duration = Duration::from_secs(1);
-/// How long a page waits for its turn at most.
+/// How long a page waits for its turn at most, and how long it may take then.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// When the next page may be put together.
@@ -45,21 +45,25 @@ impl Pace {
     }
 }
 
-/// Has a page wait for its turn. What is posted does not wait.
+/// Has a page wait for its turn, and be given up when it takes too long. What is posted does neither.
 pub(super) async fn wait(State(pace): State<Pace>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let is_page = (request.method().is_safe() && path != "/live") || path == "/api/pages/load";
-    if is_page {
-        match pace.turn(Instant::now()) {
-            Some(turn) => tokio::time::sleep_until(turn).await,
-            // A page that follows stays as it is.
-            None if path.starts_with("/api/") => {
-                return (StatusCode::SERVICE_UNAVAILABLE, axum::Json(AppError::late())).into_response();
-            }
-            None => return (StatusCode::SERVICE_UNAVAILABLE, AppError::late().message).into_response(),
+    let is_fetched = path == "/api/pages/load";
+    if !is_fetched && (!request.method().is_safe() || path == "/live") {
+        return next.run(request).await;
+    }
+    if let Some(turn) = pace.turn(Instant::now()) {
+        tokio::time::sleep_until(turn).await;
+        if let Ok(response) = tokio::time::timeout(PATIENCE, next.run(request)).await {
+            return response;
         }
     }
-    next.run(request).await
+    let late = AppError::late();
+    // A page that is fetched since something has changed stays as it is.
+    if is_fetched {
+        return (StatusCode::SERVICE_UNAVAILABLE, axum::Json(late)).into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, late.message).into_response()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod form;
 mod harness;
 mod hold;
 mod hostile;
+mod inbox;
 mod ingest;
 mod inventory;
 mod matching;

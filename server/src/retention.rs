@@ -4,7 +4,7 @@
 //! needs time to notice.
 
 use crate::clock::Clock;
-use crate::store::retention::Old;
+use crate::store::retention::{Old, Step};
 use crate::store::steps::Steps;
 use crate::store::{self, Store, retention, setting};
 use model::time::Timestamp;
@@ -108,10 +108,10 @@ impl Retention {
         {
             let txn = self.store.begin().await?;
             steps.begin();
-            let step = old.remove(&txn, size).await?;
-            steps.end(step.counted);
+            let Step { removed, counted } = old.remove(&txn, size).await?;
+            steps.end(counted);
             self.store.commit(txn).await?;
-            all += step.removed;
+            all += removed;
             crate::fault::point("retention.between-steps");
         }
         Ok(all)

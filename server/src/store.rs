@@ -74,14 +74,17 @@ impl Error {
     /// about may be why, and a part of the rows may be free.
     pub fn is_blocked(&self) -> bool {
         let Self::Unavailable(error) = self else { return false };
-        database_error(error).and_then(|error| error.code()).is_some_and(|code| matches!(&*code, "55P03" | "57014"))
+        database_error(error)
+            .and_then(sqlx::error::DatabaseError::code)
+            .is_some_and(|code| matches!(&*code, "55P03" | "57014"))
     }
 
     /// Whether a query was given up because it took too long, or waited too long for a connection.
     pub fn is_late(&self) -> bool {
         let Self::Unavailable(error) = self else { return false };
         // SQLITE_INTERRUPT.
-        let is_interrupted = database_error(error).and_then(|error| error.code()).is_some_and(|code| code == "9");
+        let is_interrupted =
+            database_error(error).and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "9");
         is_interrupted || self.is_blocked() || matches!(error, DbErr::ConnectionAcquire(_))
     }
 

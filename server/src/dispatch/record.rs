@@ -181,7 +181,7 @@ impl Dispatcher {
         // Only where something has ended: how often nothing has depends on the clock.
         let point = |name| {
             if !group.is_empty() {
-                crate::fault::point(name)
+                crate::fault::point(name);
             }
         };
         point("settle.before-commit");

@@ -19,7 +19,7 @@ const PUBLIC_MAX_BYTES: usize = 8 * 1024;
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 /// How long a form may take to arrive.
 const PUBLIC_DEADLINE: Duration = Duration::from_secs(10);
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Has a form arrive as a whole, or refuses it in words.
 pub(super) async fn arrive(State(http): State<Http>, request: Request, next: Next) -> Response {

@@ -20,7 +20,7 @@ use model::tag::{CategoryDraft, TagDraft};
 use model::text::shown;
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many objects the list shows.
 const OBJECTS_MAX: u64 = 10_000;
@@ -52,7 +52,7 @@ impl Services {
         let db = self.store.read();
         check_type(&find_type(db, type_id).await?)?;
         check_all(db, type_id, objects).await?;
-        let mut kept = HashSet::with_capacity(if replaces { objects.len() } else { 0 });
+        let mut kept = BTreeSet::new();
         let (mut left, mut steps) = (objects, Steps::new());
         while !left.is_empty()
             && let Some(size) = steps.next().await
@@ -93,7 +93,7 @@ impl Services {
     }
 
     /// Removes the objects of a type but for these.
-    async fn remove_others(&self, type_id: &str, kept: &HashSet<ObjectId>) -> Result<Removed, AppError> {
+    async fn remove_others(&self, type_id: &str, kept: &BTreeSet<ObjectId>) -> Result<Removed, AppError> {
         let mut others = object::list_others(self.store.read(), type_id, kept).await.map_err(broken)?;
         let (mut all, mut steps) = (Removed::default(), Steps::new());
         while !others.is_empty()

@@ -145,7 +145,7 @@ async fn connect_sqlite(
     Ok(Database::connect(options).await?)
 }
 
-/// Has what a connection is asked next end after some seconds with SQLITE_INTERRUPT. The thread that reads would go on
+/// Has what a connection is asked next end after some seconds with `SQLITE_INTERRUPT`. The thread that reads would go on
 /// when nobody waits for the answer any more.
 async fn limit(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     let since = Instant::now();

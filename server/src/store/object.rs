@@ -9,7 +9,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect, Statement, Value,
 };
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An object as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,7 +218,7 @@ pub async fn delete(db: &impl ConnectionTrait, id: ObjectId) -> Result<bool> {
 }
 
 /// The ids of a type's objects but for these.
-pub async fn list_others(db: &impl ConnectionTrait, type_id: &str, kept: &HashSet<ObjectId>) -> Result<Vec<ObjectId>> {
+pub async fn list_others(db: &impl ConnectionTrait, type_id: &str, kept: &BTreeSet<ObjectId>) -> Result<Vec<ObjectId>> {
     let query = object::Entity::find().select_only().column(object::Column::Id);
     let ids: Vec<i64> = query.filter(object::Column::TypeId.eq(type_id)).into_tuple().all(db).await?;
     Ok(ids.into_iter().map(ObjectId).filter(|id| !kept.contains(id)).collect())
@@ -227,13 +227,13 @@ pub async fn list_others(db: &impl ConnectionTrait, type_id: &str, kept: &HashSe
 /// Removes objects of a type; those that an event names are marked gone instead, so that the event never means another
 /// object.
 pub async fn remove(db: &impl ConnectionTrait, type_id: &str, ids: &[ObjectId], now: Timestamp) -> Result<Removed> {
+    const NAMED: &str = "EXISTS (SELECT 1 FROM event e WHERE e.object_id = object.id)";
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
     let run = async |sql: &str, values: Vec<Value>| {
         let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
         Ok::<_, Error>(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
     };
     let these = |place| format!("id IN (SELECT o.id FROM {} o)", group::ids_in(place, is_postgres));
-    const NAMED: &str = "EXISTS (SELECT 1 FROM event e WHERE e.object_id = object.id)";
     let ids = group::json_ids(ids.iter().map(|id| id.0));
     let sql = format!(
         "UPDATE object SET gone_at = $1 WHERE type_id = $2 AND gone_at IS NULL AND {} AND {NAMED}",

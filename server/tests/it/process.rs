@@ -74,7 +74,7 @@ impl Process {
     /// The lowest number that no open file of it has.
     pub(crate) fn lowest_free_file(&self) -> usize {
         let open = format!("/proc/{}/fd", self.child.id());
-        (0..).find(|number| !Path::new(&open).join(number.to_string()).exists()).expect("a number")
+        (0..100_000).find(|number| !Path::new(&open).join(number.to_string()).exists()).expect("a number")
     }
 
     /// How it has ended, if it has.

@@ -26,15 +26,11 @@ pub(super) fn run(binary: &Path) -> Result<()> {
         ("POST /api/v1/events", format!("[{}]", vec![one; 1000].join(",")), 202)
     };
     let inventory = |count: usize, tags: usize| {
-        let tags: Vec<_> = (0..tags).map(|number| format!("\"c{number}/t\"")).collect();
+        let tags = (0..tags).map(|number| format!("\"c{number}/t\"")).collect::<Vec<_>>().join(",");
         let mut body = String::from("[");
         for number in 0..count {
             let comma = if number == 0 { "" } else { "," };
-            let _ = write!(
-                body,
-                "{comma}{{\"id\":\"vm-{number}\",\"name\":\"web-{number}\",\"tags\":[{}]}}",
-                tags.join(",")
-            );
+            let _ = write!(body, "{comma}{{\"id\":\"vm-{number}\",\"name\":\"web-{number}\",\"tags\":[{tags}]}}");
         }
         ("PUT /api/v1/inventory/vms", body + "]", 200)
     };

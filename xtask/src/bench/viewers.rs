@@ -132,14 +132,14 @@ fn post(address: &str, key: &str) -> Result<Vec<i64>> {
 
 /// Looks at a page as long as the bench lasts: its statuses, and how long each took.
 fn view(address: &str, path: &str, cookie: &str, is_over: &AtomicBool) -> Result<Vec<(u16, Duration)>> {
-    let mut live = TcpStream::connect(address)?;
-    write!(live, "GET /live HTTP/1.1\r\nHost: {}\r\nCookie: {cookie}\r\n\r\n", address)?;
+    let mut stream = TcpStream::connect(address)?;
+    write!(stream, "GET /live HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\n\r\n")?;
     let mut seen = Vec::new();
     while !is_over.load(Ordering::SeqCst) {
         let since = Instant::now();
-        let mut stream = TcpStream::connect(address)?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n", address)?;
-        let mut answer = BufReader::new(stream);
+        let mut connection = TcpStream::connect(address)?;
+        write!(connection, "GET {path} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n")?;
+        let mut answer = BufReader::new(connection);
         let mut line = String::new();
         answer.read_line(&mut line)?;
         let status: u16 = line.split(' ').nth(1).and_then(|code| code.parse().ok()).context("no status line")?;

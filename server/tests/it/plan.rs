@@ -263,7 +263,7 @@ async fn explain(db: &DatabaseConnection, sql: &str) -> Result<Vec<String>, Stri
         db.query_all_raw(Statement::from_string(DbBackend::Sqlite, text)).await
     } else {
         db.execute_unprepared(&format!("PREPARE one AS {sql}")).await.map_err(|error| error.to_string())?;
-        let count = (1..1000).take_while(|place| sql.contains(&format!("${place}"))).count();
+        let count = (1..70_000).take_while(|place| sql.contains(&format!("${place}"))).count();
         let nothing = if count == 0 { String::new() } else { format!("({})", vec!["NULL"; count].join(", ")) };
         let rows = db
             .query_all_raw(Statement::from_string(DbBackend::Postgres, format!("EXPLAIN EXECUTE one{nothing}")))

@@ -74,8 +74,11 @@ pub async fn printer(record: Option<PathBuf>) -> io::Result<Sink> {
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Received>(AT_ONCE);
     let file = file.map(Mutex::new);
     tokio::spawn(async move {
-        while let Some(received) = receiver.recv().await {
-            let text = if file.is_some() { json_line(&received) } else { plain(&received) };
+        let mut waiting = Vec::new();
+        // What arrives while a few are written is written together.
+        while receiver.recv_many(&mut waiting, AT_ONCE).await > 0 {
+            let shown = if file.is_some() { json_line } else { plain };
+            let text: String = waiting.drain(..).map(|received| shown(&received)).collect();
             let written = match &file {
                 Some(file) => {
                     let mut file = file.lock().await;

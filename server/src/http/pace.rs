@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Pages a second for each core. Whoever looks all day needs one a second.
-const PER_CORE: u32 = 25;
+const PER_CORE: u32 = 20;
 /// For how long an idle server saves up: then so many more are put together at once.
 const SAVED_UP: Duration = Duration::from_secs(1);
 /// How long a page waits for its turn at most, and how long it may take then.

@@ -77,7 +77,7 @@ fn measure(binary: &Path, start: &str, body: &str, expected: u16) -> Result<(u64
         }
     }
     for number in 0..TAGS {
-        form(&server, "/tags/categories/new", &cookie, &format!("name=c{number}&type.vms=true"))?;
+        form(&server, "/tags/categories/new", &cookie, &format!("category_name=c{number}&type.vms=true"))?;
         form(&server, "/tags/new", &cookie, &format!("name=t&category={}", number + 1))?;
     }
     let header = format!("Authorization: Bearer {key}\r\n");

@@ -28,6 +28,7 @@ use server::clock::{Clock, new_uuid};
 use server::config::{DatabaseOptions, resolve_database};
 use server::serve::open_beside;
 use server::store::{Store, access, event, hold, revision, tag, task, webhook};
+use sqlx::Executor as _;
 use std::time::{Duration, Instant};
 
 /// Deliveries of a transaction: a second of writing, so that a running console does not wait for long.
@@ -278,8 +279,14 @@ async fn main() -> Result<()> {
     };
     let made = filling.run(&options).await?;
     if store.is_postgres() {
-        let tables = "occurrence, run, delivery, attempt, receipt, object, object_tag";
-        store.write().execute_unprepared(&format!("ANALYZE {tables}")).await?;
+        // As after weeks of use, and not as after minutes of it, when the database itself is still at work on all of it.
+        let mut connection = store.write().get_postgres_connection_pool().acquire().await?;
+        connection.execute("SET statement_timeout = 0").await?;
+        connection.execute("VACUUM (ANALYZE) occurrence, run, delivery, attempt, receipt, object, object_tag").await?;
+        // Not every account may; what is filled is as good without.
+        let _ = connection.execute("CHECKPOINT").await;
+        // Not given back with what was set.
+        connection.close().await?;
     }
     drop(filling);
     store.close().await;

@@ -12,6 +12,7 @@ mod m0002_engine;
 mod m0003_limits;
 mod m0004_claims;
 mod m0005_steps;
+mod m0006_access;
 mod table;
 
 /// Every migration, in order.
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_limits::Migration),
             Box::new(m0004_claims::Migration),
             Box::new(m0005_steps::Migration),
+            Box::new(m0006_access::Migration),
         ]
     }
 }

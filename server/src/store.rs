@@ -25,6 +25,7 @@ pub mod receipt;
 pub mod retention;
 pub mod revision;
 pub mod search;
+mod searching;
 pub mod setting;
 pub mod steps;
 pub mod sweep;
@@ -177,6 +178,7 @@ pub struct Store {
     pages: DatabaseConnection,
     /// Fewer still, for what reads much.
     searches: DatabaseConnection,
+    turns: searching::Turns,
     /// The write-ahead log of the embedded database.
     log: Option<PathBuf>,
     last_commit: Arc<LastCommit>,
@@ -195,7 +197,7 @@ impl Store {
         &self.pages
     }
 
-    /// As [`Store::pages`], for lists by what no index finds: those wait for each other, and no other page does.
+    /// As [`Store::pages`], within [`Store::search`].
     pub fn searches(&self) -> &DatabaseConnection {
         &self.searches
     }

@@ -1,6 +1,6 @@
 //! The objects that a group names: found, made, renamed or tagged, in memory until the group is written.
 
-use crate::store::object::{self, NewObject, Row};
+use crate::store::object::{self, NewObject, Row, Wanted};
 use crate::store::tag::{self, TagRow};
 use crate::store::{self, catalog};
 use model::field_error::FieldErrors;
@@ -59,7 +59,7 @@ fn name_of(reference: &ObjectReference) -> &str {
 }
 
 impl Known {
-    /// Loads whatever these references (each with its type) may mean, with one query for each type. With `is_bounded`,
+    /// Loads whatever these references (each with its type) may mean, with two queries at most for each type. With `is_bounded`,
     /// also which types have as many objects as occurrences may make.
     pub async fn load<'a>(
         txn: &DatabaseTransaction,
@@ -97,17 +97,27 @@ impl Known {
         references: impl Iterator<Item = (&'a str, &'a ObjectReference)>,
         names_tags: bool,
     ) -> Result<Self, store::Error> {
-        let mut wanted: BTreeMap<&str, (BTreeSet<String>, BTreeSet<String>)> = BTreeMap::new();
+        let mut by_type: BTreeMap<&str, Vec<&ObjectReference>> = BTreeMap::new();
         for (type_id, reference) in references {
-            let (ids, names) = wanted.entry(type_id).or_default();
-            ids.extend(reference.external_id.clone());
-            names.insert(name_of(reference).to_owned());
+            by_type.entry(type_id).or_default().push(reference);
         }
         let mut rows = Vec::new();
-        for (type_id, (ids, names)) in wanted {
-            rows.extend(
-                object::find_named(txn, type_id, ids.into_iter().collect(), names.into_iter().collect()).await?,
-            );
+        for (type_id, references) in by_type {
+            let external_ids = references.iter().filter_map(|reference| reference.external_id.clone()).collect();
+            let mut found = object::find_wanted(txn, type_id, Wanted { external_ids, ..Wanted::default() }).await?;
+            let with_id: BTreeSet<_> = found.values().filter_map(|(row, _)| row.external_id.clone()).collect();
+            // By name only what its id does not tell: many thousands may have the same name.
+            let mut wanted = Wanted::default();
+            for reference in references {
+                let name = name_of(reference).to_owned();
+                match &reference.external_id {
+                    Some(id) if with_id.contains(id) => false,
+                    Some(_) if !reference.is_subject => wanted.names_without_id.insert(name),
+                    _ => wanted.names.insert(name),
+                };
+            }
+            found.extend(object::find_wanted(txn, type_id, wanted).await?);
+            rows.extend(found.into_values());
         }
         Self::from_rows(txn, rows, names_tags).await
     }

@@ -7,7 +7,8 @@ use super::Services;
 use super::report::DEMO;
 use crate::intake::Intake;
 use crate::store::access::ApiKey;
-use crate::store::{object, setting};
+use crate::store::object::{self, Wanted};
+use crate::store::setting;
 use app::error::{AppError, Code};
 use model::access::Scope;
 use model::event::EventDraft;
@@ -130,8 +131,9 @@ async fn make_example(services: &Services, receiver: &str, example: &Example) ->
     let task = backend.tasks.save(None, draft).await?;
     let mut draft = EventDraft { event: example.event.into(), task: task.to_string(), ..EventDraft::new_form() };
     if let Some(name) = example.object {
-        let found = object::find_named(services.store.read(), "vms", Vec::new(), vec![name.to_owned()]).await;
-        if let Some((row, _)) = found.map_err(failed)?.first() {
+        let named = Wanted { names: [name.to_owned()].into(), ..Wanted::default() };
+        let found = object::find_wanted(services.store.read(), "vms", named).await;
+        if let Some((row, _)) = found.map_err(failed)?.values().next() {
             draft.object = row.id.to_string();
         }
     }

@@ -83,8 +83,13 @@ impl Services {
         };
         let offset = query.page.saturating_sub(1) * PAGE_ROWS;
         let is_quick = filter.is_quick() && sort.0 == Sort::Time;
-        let searched = if is_quick { db } else { self.store.searches() };
-        let (rows, total) = search::deliveries(searched, &filter, sort, offset, PAGE_ROWS).await.map_err(broken)?;
+        let found = if is_quick {
+            search::deliveries(db, &filter, sort, offset, PAGE_ROWS).await
+        } else {
+            let search = search::deliveries(self.store.searches(), &filter, sort, offset, PAGE_ROWS);
+            self.store.search(search).await
+        };
+        let (rows, total) = found.map_err(broken)?;
         let catalog = catalog::load(db).await.map_err(broken)?;
         Ok(Listed { rows: rows.into_iter().map(|row| self.line(row, &catalog)).collect(), total })
     }
@@ -161,8 +166,13 @@ impl Services {
         let given = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
         let offset = page.saturating_sub(1) * PAGE_ROWS;
         let (name, status) = (given(name), given(status));
-        let searched = if name.is_none() && status.is_none() { db } else { self.store.searches() };
-        let found = search::runs(searched, None, name.as_deref(), status.as_deref(), offset, PAGE_ROWS).await;
+        let found = if name.is_none() && status.is_none() {
+            search::runs(db, None, None, None, offset, PAGE_ROWS).await
+        } else {
+            let searches = self.store.searches();
+            let search = search::runs(searches, None, name.as_deref(), status.as_deref(), offset, PAGE_ROWS);
+            self.store.search(search).await
+        };
         let (rows, total) = found.map_err(broken)?;
         let catalog = catalog::load(db).await.map_err(broken)?;
         Ok(Listed { rows: self.run_lines(rows, &catalog).await?, total })

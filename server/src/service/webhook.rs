@@ -4,7 +4,7 @@ use super::run::end_runs;
 use super::{Services, broken, revision, stale};
 use crate::clock::new_uuid;
 use crate::store::hold;
-use crate::store::object::{self, NewObject};
+use crate::store::object::{self, NewObject, Wanted};
 use crate::store::steps::Steps;
 use crate::store::webhook::{self, SecretWrite, Secrets, Write};
 use crate::store::{self, arrange, event, figures, task};
@@ -203,8 +203,9 @@ async fn name_object(txn: &DatabaseTransaction, id: WebhookId, name: &str, now: 
 }
 
 async fn find_object(txn: &DatabaseTransaction, id: WebhookId) -> Result<Option<object::Row>, AppError> {
-    let found = object::find_named(txn, WEBHOOKS, vec![id.to_string()], Vec::new()).await.map_err(broken)?;
-    Ok(found.into_iter().next().map(|(row, _)| row))
+    let wanted = Wanted { external_ids: [id.to_string()].into(), ..Wanted::default() };
+    let found = object::find_wanted(txn, WEBHOOKS, wanted).await.map_err(broken)?;
+    Ok(found.into_values().next().map(|(row, _)| row))
 }
 
 /// Deletes one, unless something uses it; what waits for it is given up.

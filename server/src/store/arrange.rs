@@ -203,7 +203,10 @@ pub(super) async fn lock(
 pub(super) fn needed() -> (String, String) {
     let table = |name: &str, which: &str| {
         let next = |after: &str| {
-            format!("(SELECT MIN(d.webhook_id) FROM delivery d WHERE {which} AND d.webhook_id > {after})")
+            // Not MIN: PostgreSQL reads all rows for one when it believes that they are few.
+            format!(
+                "(SELECT d.webhook_id FROM delivery d WHERE {which} AND d.webhook_id > {after} ORDER BY d.webhook_id LIMIT 1)"
+            )
         };
         let (first, next) = (next("0"), next(&format!("{name}.id")));
         format!("{name}(id) AS (SELECT {first} UNION ALL SELECT {next} FROM {name} WHERE {name}.id IS NOT NULL)")

@@ -219,7 +219,11 @@ fn oldest_of(webhooks: &str, condition: &str, limit: &str, is_postgres: bool) ->
 /// A table of the webhooks with queued deliveries, in order: a step of the index for each, not for each delivery.
 fn turns(name: &str, first: &str, bound: &str) -> String {
     let next = |after: &str| {
-        format!("(SELECT MIN(d.webhook_id) FROM delivery d WHERE d.status = 'queued' AND d.webhook_id {after} {bound})")
+        // Not MIN: PostgreSQL reads all rows for one when it believes that they are few.
+        format!(
+            "(SELECT d.webhook_id FROM delivery d WHERE d.status = 'queued' AND d.webhook_id {after} {bound} \
+             ORDER BY d.webhook_id LIMIT 1)"
+        )
     };
     let (first, next) = (next(first), next(&format!("> {name}.id")));
     format!("{name}(id) AS (SELECT {first} UNION ALL SELECT {next} FROM {name} WHERE {name}.id IS NOT NULL)")
@@ -287,7 +291,7 @@ pub async fn next_due(db: &impl ConnectionTrait) -> Result<Option<Timestamp>> {
     struct Due {
         due: Option<i64>,
     }
-    let sql = "SELECT MIN(next_attempt_at) AS due FROM delivery WHERE status = 'queued'";
+    let sql = "SELECT next_attempt_at AS due FROM delivery WHERE status = 'queued' ORDER BY next_attempt_at LIMIT 1";
     let row = Due::find_by_statement(Statement::from_string(db.get_database_backend(), sql)).one(db).await?;
     Ok(row.and_then(|row| row.due).map(Timestamp))
 }

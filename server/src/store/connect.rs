@@ -1,5 +1,6 @@
 //! Opening a database, and bringing its schema up to date.
 
+use super::searching::Turns;
 use super::{Result, Store};
 use crate::background;
 use log::LevelFilter;
@@ -34,7 +35,7 @@ pub(super) const SEARCHERS: u32 = 1;
 const PAGE_CONNECTIONS: u32 = 2;
 
 /// How long a query of a page may take, and wait for a connection.
-const PAGE_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PAGE_PATIENCE: Duration = Duration::from_secs(5);
 /// After how many of its instructions SQLite looks at the clock: some ten microseconds of work.
 const PAGE_INSTRUCTIONS: i32 = 1000;
 
@@ -74,7 +75,16 @@ pub async fn open_sqlite_logging(data_dir: &Path, statements: LevelFilter) -> Re
     let pages = for_pages(&file, PAGE_READERS, statements).await?;
     let searches = for_pages(&file, SEARCHERS, statements).await?;
     let log = Some(data_dir.join(format!("{SQLITE_FILE}-wal")));
-    Ok(Store { writer, reader, pages, searches, log, last_commit: Arc::default(), patience: PATIENCE })
+    Ok(Store {
+        writer,
+        reader,
+        pages,
+        searches,
+        turns: Turns::new(false),
+        log,
+        last_commit: Arc::default(),
+        patience: PATIENCE,
+    })
 }
 
 /// Connections whose threads have a lower priority.
@@ -172,6 +182,7 @@ pub async fn open_postgres_logging(url: &str, statements: LevelFilter) -> Result
         reader: engine,
         pages,
         searches,
+        turns: Turns::new(true),
         log: None,
         last_commit: Arc::default(),
         patience: PATIENCE,

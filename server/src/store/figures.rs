@@ -84,7 +84,8 @@ pub async fn failed_tasks(db: &impl ConnectionTrait, since: Timestamp) -> Result
     struct Count {
         tasks: i64,
     }
-    let sql = "SELECT COUNT(*) AS tasks FROM task t JOIN run r ON r.id = (SELECT MAX(l.id) FROM run l WHERE l.task_id = t.id) \
+    let sql = "SELECT COUNT(*) AS tasks FROM task t JOIN run r ON r.id = \
+               (SELECT l.id FROM run l WHERE l.task_id = t.id ORDER BY l.id DESC LIMIT 1) \
                WHERE r.status = 'failed' AND r.started_at >= $1";
     Ok(Count::find_by_statement(statement(db, sql, [since.0.into()])).one(db).await?.map_or(0, |row| row.tasks))
 }
@@ -107,7 +108,7 @@ pub async fn queue(db: &impl ConnectionTrait) -> Result<Queue> {
     let sql = "SELECT (SELECT COUNT(*) FROM delivery WHERE status = 'queued') AS queued, \
                (SELECT COUNT(*) FROM delivery WHERE status = 'running') AS running, \
                (SELECT COUNT(*) FROM delivery WHERE status = 'held') AS held, \
-               (SELECT MIN(created_at) FROM delivery WHERE settled_at IS NULL) AS oldest";
+               (SELECT created_at FROM delivery WHERE settled_at IS NULL ORDER BY created_at LIMIT 1) AS oldest";
     Ok(Queue::find_by_statement(statement(db, sql, [])).one(db).await?.unwrap_or_default())
 }
 
@@ -139,7 +140,7 @@ pub async fn pulse(db: &impl ConnectionTrait) -> Result<String> {
     }
     let sql = "SELECT (SELECT MAX(id) FROM delivery) AS deliveries, (SELECT MAX(id) FROM attempt) AS attempts, \
                (SELECT MAX(id) FROM revision) AS revisions, (SELECT MAX(id) FROM occurrence) AS occurrences, \
-               (SELECT MAX(settled_at) FROM delivery WHERE settled_at IS NOT NULL) AS settled, \
+               (SELECT settled_at FROM delivery WHERE settled_at IS NOT NULL ORDER BY settled_at DESC LIMIT 1) AS settled, \
                (SELECT CAST(SUM(COALESCE(paused_at, 0) + COALESCE(breaker_probe_at, 0) + COALESCE(released_at, 0)) \
                AS BIGINT) FROM webhook) AS holds";
     let newest = Newest::find_by_statement(statement(db, sql, [])).one(db).await?;

@@ -38,13 +38,23 @@ impl From<object::Model> for Row {
     }
 }
 
-/// The objects of a type with any of these external ids or names, each with the tags it carries.
-pub async fn find_named(
+/// Which objects of a type are looked for.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// Those with any of these external ids,
+    pub external_ids: BTreeSet<String>,
+    /// those with any of these names,
+    pub names: BTreeSet<String>,
+    /// and those with any of these names that have no external id.
+    pub names_without_id: BTreeSet<String>,
+}
+
+/// The objects of a type that are wanted, each with the tags it carries.
+pub async fn find_wanted(
     db: &impl ConnectionTrait,
     type_id: &str,
-    external_ids: Vec<String>,
-    names: Vec<String>,
-) -> Result<Vec<(Row, Vec<TagId>)>> {
+    wanted: Wanted,
+) -> Result<BTreeMap<ObjectId, (Row, Vec<TagId>)>> {
     #[derive(FromQueryResult)]
     struct Found {
         id: i64,
@@ -54,24 +64,28 @@ pub async fn find_named(
         tags: Option<String>,
     }
     let mut values = vec![Value::from(type_id)];
-    // One statement of two halves, an index each: one with OR reads every object of the type on SQLite.
-    let mut halves = Vec::new();
-    for (column, wanted) in [("external_id", external_ids), ("name", names)] {
+    // One statement of several parts, an index each: one with OR reads every object of the type on SQLite.
+    let mut parts = Vec::new();
+    for (column, condition, wanted) in [
+        ("external_id", "", wanted.external_ids),
+        ("name", "", wanted.names),
+        ("name", "AND external_id IS NULL", wanted.names_without_id),
+    ] {
         if wanted.is_empty() {
             continue;
         }
-        let wanted = group::padded(wanted);
+        let wanted = group::padded(wanted.into_iter().collect());
         let places = group::places(values.len() + 1, wanted.len());
-        halves.push(format!(
+        parts.push(format!(
             "SELECT id, external_id, name, gone_at, (SELECT string_agg(CAST(t.tag_id AS TEXT), ',') FROM object_tag t \
-             WHERE t.object_id = object.id) AS tags FROM object WHERE type_id = $1 AND {column} IN ({places})"
+             WHERE t.object_id = object.id) AS tags FROM object WHERE type_id = $1 AND {column} IN ({places}) {condition}"
         ));
         values.extend(wanted.into_iter().map(Value::from));
     }
-    if halves.is_empty() {
-        return Ok(Vec::new());
+    if parts.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    let sql = halves.join(" UNION ALL ");
+    let sql = parts.join(" UNION ALL ");
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     let read = |found: Found| {
         let Found { id, external_id, name, gone_at, tags } = found;
@@ -79,11 +93,9 @@ pub async fn find_named(
         let mut tags: Vec<_> = tags.map(TagId).collect();
         tags.sort_unstable();
         let row = Row { id: ObjectId(id), type_id: type_id.to_owned(), external_id, name, is_gone: gone_at.is_some() };
-        (id, (row, tags))
+        (row.id, (row, tags))
     };
-    // By id: both halves may have found it.
-    let rows: BTreeMap<_, _> = Found::find_by_statement(statement).all(db).await?.into_iter().map(read).collect();
-    Ok(rows.into_values().collect())
+    Ok(Found::find_by_statement(statement).all(db).await?.into_iter().map(read).collect())
 }
 
 /// On PostgreSQL, keeps other nodes from making objects of a type with these names, or with any, until the transaction

@@ -74,7 +74,7 @@ async fn step(
 }
 
 /// The webhooks that something is to be done about, and whether each is deleted.
-async fn list_due(db: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<(WebhookId, bool)>> {
+pub async fn list_due(db: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<(WebhookId, bool)>> {
     #[derive(FromQueryResult)]
     struct Due {
         id: i64,

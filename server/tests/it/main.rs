@@ -32,6 +32,7 @@ mod replay;
 mod retention;
 mod rows;
 mod small_disk;
+mod statistics;
 mod stop;
 mod store;
 mod viewer;

@@ -30,6 +30,7 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ("SELECT webhook_id, COUNT(*) AS deliveries FROM delivery WHERE status = 'held'", "what waits, of a page"),
     ("FROM delivery WHERE status = 'running' AND lease_owner", "what is in flight: at most 512 a node"),
     ("status = 'running' AND lease_owner", "what is in flight: at most 512 a node"),
+    ("AS due FROM delivery WHERE status = 'queued' ORDER BY next_attempt_at LIMIT 1", "the first of an index"),
     ("WHERE TRUE ORDER BY", "a page of a list without a filter: it ends with its limit"),
     ("WHERE TRUE LIMIT", "counted up to 10,000"),
     ("FROM \"occurrence\" ORDER BY \"occurrence\".\"id\" DESC LIMIT", "the newest: it ends with its limit"),

@@ -12,7 +12,7 @@ use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait};
 use serde_json::{Value, json};
 use server::store::internal::{self, InternalEvent};
-use server::store::object::{self, NewObject};
+use server::store::object::{self, NewObject, Wanted};
 use server::store::{catalog, entity, tag, webhook};
 use std::collections::BTreeSet;
 
@@ -157,8 +157,11 @@ async fn who_has_read_an_object_before_it_changed_reads_it_again() {
     assert_eq!(machines(&server).await, [("renamed".to_owned(), "a".to_owned(), vec![])]);
 
     // Another node tags it at the same time: the last one's tags stay, and no other's.
-    let found = object::find_named(store.read(), "vms", vec!["a".into()], vec![]).await.expect("found");
-    let id: ObjectId = found[0].0.id;
+    let found =
+        object::find_wanted(store.read(), "vms", Wanted { external_ids: ["a".into()].into(), ..Wanted::default() })
+            .await
+            .expect("found");
+    let id: ObjectId = *found.keys().next().expect("one");
     let open = store.begin().await.expect("a transaction");
     let other: TagId = TagId(tags[0].parse().expect("a number"));
     tag::assign(&open, &[(id, &[other])]).await.expect("tagged");

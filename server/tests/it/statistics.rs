@@ -1,0 +1,86 @@
+//! PostgreSQL plans by statistics that are minutes old: what has come since must not make the engine read all of it.
+
+use crate::harness::TestStore;
+use crate::on_both;
+use crate::rows;
+use model::id::{ObjectId, WebhookId};
+use model::time::Timestamp;
+use sea_orm::{ConnectionTrait, Statement};
+use server::store::claim::{self, Room};
+use server::store::object::{self, Wanted};
+use server::store::sweep;
+use std::time::Duration;
+
+const NOW: Timestamp = Timestamp(1_000_000);
+const MANY: i64 = 20_000;
+
+/// How many rows this transaction has read from a table by its indexes.
+async fn rows_read(db: &impl ConnectionTrait, table: &str) -> i64 {
+    let sql = format!(
+        "SELECT CAST(SUM(pg_stat_get_xact_tuples_returned(indexrelid)) AS BIGINT) AS read FROM pg_index \
+         WHERE indrelid = '{table}'::regclass"
+    );
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await.expect("counted");
+    row.expect("one row").try_get("", "read").expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backlog_that_the_statistics_do_not_know_is_not_read_by_each_claim_and_sweep() {
+    let test = TestStore::postgres().await;
+    let db = test.store.write();
+    let webhook = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
+    let run = rows::run(db).await;
+    let mut delivery = rows::delivery(webhook, run);
+    delivery.body = b"{}".to_vec();
+    server::store::delivery::insert_many(db, vec![delivery], NOW).await.expect("queued");
+    db.execute_unprepared("ALTER TABLE delivery SET (autovacuum_enabled = false)").await.expect("set");
+    let columns = "run_id, webhook_id, webhook_name, task_name, type_id, event_id, body, attempts, created_at";
+    let add = async |status: &str, reason: &str, due: &str, settled: &str| {
+        let sql = format!(
+            "INSERT INTO delivery (uuid, status, hold_reason, next_attempt_at, settled_at, {columns}) SELECT \
+             gen_random_uuid(), '{status}', {reason}, {due}, {settled}, {columns} \
+             FROM delivery, generate_series(1, {MANY}) AS i WHERE id = 1"
+        );
+        db.execute_unprepared(&sql).await.expect("filled");
+    };
+    add("sent", "NULL", "NULL", "i").await;
+    db.execute_unprepared("ANALYZE").await.expect("analysed");
+    let due = format!("{} + i", NOW.0);
+    add("queued", "NULL", &due, "NULL").await;
+    add("held", "'paused'", &due, "NULL").await;
+    add("held", "'target'", &due, "NULL").await;
+    let txn = test.store.begin().await.expect("a transaction");
+    // As after some claims.
+    txn.execute_unprepared("SET LOCAL plan_cache_mode = force_generic_plan").await.expect("set");
+    assert_eq!(claim::next_due(&txn).await.expect("looked up"), Some(NOW));
+    let due = sweep::list_due(&txn, NOW).await.expect("looked up");
+    assert_eq!(due.len(), 1, "its webhook is not paused");
+    let room = Room { total: 10, per_webhook: 10, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
+    let claimed = claim::claim(&txn, uuid::Uuid::nil(), NOW.after(Duration::from_mins(1)), NOW, &room).await;
+    assert_eq!(claimed.expect("claimed").len(), 10);
+    let read = rows_read(&txn, "delivery").await;
+    assert!(read < 2000, "{read} rows were read");
+}
+
+on_both! {
+    async fn an_object_is_found_by_its_id_however_many_have_its_name(test: TestStore) {
+        let db = test.store.write();
+        let new = |number: i64| object::NewObject {
+            type_id: "vms".into(),
+            external_id: (number > 0).then(|| format!("vm-{number}")),
+            name: "web".into(),
+        };
+        object::insert_many(db, (0..3000).map(new).collect(), NOW).await.expect("made");
+        let txn = test.store.begin().await.expect("a transaction");
+        let wanted = Wanted { names_without_id: ["web".into()].into(), ..Wanted::default() };
+        let found = object::find_wanted(&txn, "vms", wanted).await.expect("found");
+        assert_eq!(found.len(), 1);
+        let wanted = Wanted { external_ids: ["vm-7".into()].into(), ..Wanted::default() };
+        let found = object::find_wanted(&txn, "vms", wanted).await.expect("found");
+        assert_eq!(found.keys().collect::<Vec<_>>(), [&ObjectId(found.values().next().expect("one").0.id.0)]);
+        if test.store.is_postgres() {
+            let read = rows_read(&txn, "object").await;
+            assert!(read < 100, "{read} rows were read");
+        }
+    }
+}

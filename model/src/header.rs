@@ -38,6 +38,28 @@ pub fn is_credential(name: &str) -> bool {
     WORDS.iter().any(|word| name.contains(word))
 }
 
+/// Whether the value of a header of this name is never a secret: what is shown to people who only read. Names of others'
+/// making, like `X-Auth`, may mean anything.
+pub fn is_harmless(name: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "accept",
+        "accept-charset",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "content-encoding",
+        "content-language",
+        "content-length",
+        "content-type",
+        "date",
+        "host",
+        "user-agent",
+        "webhook-id",
+        "webhook-timestamp",
+    ];
+    NAMES.iter().any(|harmless| name.eq_ignore_ascii_case(harmless))
+}
+
 /// One configured header.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HeaderRow {
@@ -87,6 +109,14 @@ impl HeaderList {
         let mask = |row: HeaderRow| {
             if is_credential(&row.name) { HeaderRow { value: MASK.to_owned(), ..row } } else { row }
         };
+        Self(self.0.into_iter().map(mask).collect())
+    }
+
+    /// The same with the values of all masked but the [harmless](is_harmless) ones: for people who only read.
+    #[must_use]
+    pub fn discreet(self) -> Self {
+        let mask =
+            |row: HeaderRow| if is_harmless(&row.name) { row } else { HeaderRow { value: MASK.to_owned(), ..row } };
         Self(self.0.into_iter().map(mask).collect())
     }
 

@@ -1,14 +1,14 @@
 //! The words of the command line, which scripts rely on.
 
+mod access;
+
 use crate::clock::Clock;
 use crate::config::{self, DatabaseOptions, ServeOptions};
-use crate::service::account;
 use crate::{inbox, serve};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use model::access::{Role, Scope};
-use model::{account as rules, text};
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -63,6 +63,31 @@ enum UserCommand {
         #[command(flatten)]
         database: DatabaseOptions,
     },
+    /// Show the accounts: name, role, and whether each may sign in
+    List(DatabaseOptions),
+    /// Have an account sign in no more, and end its sessions
+    Disable(Named),
+    /// Have a disabled account sign in again
+    Enable(Named),
+    /// Give an account another password, and end its sessions
+    Password {
+        #[command(flatten)]
+        named: Named,
+        /// Read the password from standard input
+        #[arg(long, required = true)]
+        password_stdin: bool,
+    },
+    /// End the sessions of an account: whoever is signed in with it has to sign in again
+    Sessions(Named),
+}
+
+/// An account or a key that is there.
+#[derive(Debug, Args)]
+struct Named {
+    /// Its name
+    name: String,
+    #[command(flatten)]
+    database: DatabaseOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -77,6 +102,10 @@ enum KeyCommand {
         #[command(flatten)]
         database: DatabaseOptions,
     },
+    /// Show the keys: name, scopes, when each was made, and which are revoked
+    List(DatabaseOptions),
+    /// Have a key be worth nothing any more. One of the same name can be made afterwards
+    Revoke(Named),
 }
 
 #[derive(Debug, Args)]
@@ -118,8 +147,8 @@ pub async fn run() -> anyhow::Result<()> {
             serve::open_beside(&config::resolve_database(&options)?).await?.close().await;
             Ok(())
         }
-        Command::User(UserCommand::Add { name, role, database, .. }) => add_user(&name, role, &database).await,
-        Command::Key(KeyCommand::Add { name, scope, database }) => add_key(&name, &scope, &database).await,
+        Command::User(command) => Box::pin(access::manage_user(command)).await,
+        Command::Key(command) => Box::pin(access::manage_key(command)).await,
         Command::Inbox(arguments) => run_inbox(arguments).await,
     }
 }
@@ -132,30 +161,6 @@ fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
-}
-
-async fn add_user(name: &str, role: Role, options: &DatabaseOptions) -> anyhow::Result<()> {
-    let name = rules::parse_account_name(name).map_err(anyhow::Error::msg)?;
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).context("cannot read the password from standard input")?;
-    let password = line.trim_end_matches(['\r', '\n']).to_owned();
-    rules::check_password(&password).map_err(anyhow::Error::msg)?;
-    let store = serve::open_beside(&config::resolve_database(options)?).await?;
-    let made = account::add(&store, &Clock::system(), &name, role, password.into()).await;
-    store.close().await;
-    made.with_context(|| format!("cannot make the account {name}"))
-}
-
-async fn add_key(name: &str, scopes: &[Scope], options: &DatabaseOptions) -> anyhow::Result<()> {
-    let name = text::parse_name(name, 64).map_err(anyhow::Error::msg)?;
-    if scopes.is_empty() {
-        bail!("a key needs at least one scope");
-    }
-    let store = serve::open_beside(&config::resolve_database(options)?).await?;
-    let key = account::add_key(&store, &Clock::system(), &name, scopes).await;
-    store.close().await;
-    let key = key.with_context(|| format!("cannot make the key {name}"))?;
-    print(&format!("{key}\n"))
 }
 
 async fn run_inbox(arguments: InboxArguments) -> anyhow::Result<()> {

@@ -1,10 +1,12 @@
 //! The effective configuration: command line over environment over one TOML file over defaults, each with its source.
 
+mod merge;
+
 use crate::retention::Kept;
-use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
+use merge::Merge;
 use model::egress::Policy;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -55,6 +57,12 @@ pub struct ServeOptions {
     /// Time zone of `${DATE}` and the console, like `Europe/Berlin` [default: the system's]
     #[arg(long, env = "HOOKWRIGHT_TIME_ZONE", value_name = "ZONE")]
     pub time_zone: Option<String>,
+    /// The console's address for people, if it is another than where the server listens, like `https://hooks.example.com`
+    #[arg(long, env = "HOOKWRIGHT_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+    /// A reverse proxy, or a network of them, whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, repeatable
+    #[arg(long, env = "HOOKWRIGHT_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
+    pub trusted_proxy: Vec<String>,
     /// Where webhooks may go: internal, internet or listed [default: internal]
     #[arg(long, env = "HOOKWRIGHT_EGRESS_POLICY", value_name = "POLICY")]
     pub egress_policy: Option<String>,
@@ -96,6 +104,8 @@ const FILE_KEYS: &[&str] = &[
     "tls-cert",
     "tls-key",
     "time-zone",
+    "public-url",
+    "trusted-proxy",
     "egress-policy",
     "egress-allow",
     "in-flight-per-webhook",
@@ -178,6 +188,15 @@ pub struct Listen {
     pub is_https: bool,
 }
 
+/// The console's address for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// Scheme, host, and the port if it is not the scheme's own, as browsers send it in `Origin`.
+    pub origin: String,
+    /// Whether it is https, so that cookies are never sent without.
+    pub is_https: bool,
+}
+
 /// Everything `serve` needs.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the options above say it")]
@@ -186,11 +205,24 @@ pub struct ServeConfig {
     pub listen: Vec<Listen>,
     pub tls: Option<(PathBuf, PathBuf)>,
     pub zone: TimeZone,
+    pub public_url: Option<PublicUrl>,
+    pub trusted_proxies: Vec<IpNet>,
     pub policy: Policy,
     pub allowed: Vec<IpNet>,
     pub in_flight_per_webhook: usize,
     pub kept: Kept,
     pub demo: Option<SocketAddr>,
+}
+
+impl ServeConfig {
+    /// Where people find the console: at its public URL, or else at its first listener.
+    pub fn url_for_people(&self, first: Option<Listen>) -> Option<String> {
+        if let Some(url) = &self.public_url {
+            return Some(url.origin.clone());
+        }
+        let Listen { address, is_https } = first?;
+        Some(format!("{}://{address}", if is_https { "https" } else { "http" }))
+    }
 }
 
 /// A line of `check-config`: option, value (secrets hidden), source.
@@ -220,6 +252,8 @@ pub fn resolve(
     let cert = merge.path("tls-cert", from.tls_cert.as_ref(), file_from.tls_cert.as_ref(), "(self-signed for https)");
     let key = merge.path("tls-key", from.tls_key.as_ref(), file_from.tls_key.as_ref(), "(self-signed for https)");
     let zone = merge.text("time-zone", from.time_zone.as_ref(), file_from.time_zone.as_ref(), "(the system's)");
+    let public = merge.text("public-url", from.public_url.as_ref(), file_from.public_url.as_ref(), "(none)");
+    let proxies = merge.list("trusted-proxy", &from.trusted_proxy, &file_from.trusted_proxy, "");
     let policy = Policy::default().as_str();
     let policy = merge.text("egress-policy", from.egress_policy.as_ref(), file_from.egress_policy.as_ref(), policy);
     let allowed = merge.list("egress-allow", &from.egress_allow, &file_from.egress_allow, "");
@@ -262,10 +296,12 @@ pub fn resolve(
             Some(name) => TimeZone::get(&name)
                 .map_err(|_| wrong("time-zone", format!("{name} is not a time zone; write it like Europe/Berlin")))?,
         },
+        public_url: public.as_deref().map(parse_public_url).transpose()?,
+        trusted_proxies: proxies.iter().map(|net| parse_network("trusted-proxy", net)).collect::<Result<_, _>>()?,
         policy: policy
             .map_or(Ok(Policy::default()), |word| word.parse())
             .map_err(|reason| wrong("egress-policy", reason))?,
-        allowed: allowed.iter().map(|net| parse_network(net)).collect::<Result<_, _>>()?,
+        allowed: allowed.iter().map(|net| parse_network("egress-allow", net)).collect::<Result<_, _>>()?,
         in_flight_per_webhook: in_flight_per_webhook as usize,
         kept,
     };
@@ -294,85 +330,6 @@ fn read_file(path: &Path) -> Result<File, Error> {
     table.try_into().map_err(|error: toml::de::Error| invalid(error.message().to_owned()))
 }
 
-/// Picks each value, and notes where it came from.
-struct Merge<'a> {
-    matches: &'a ArgMatches,
-    lines: &'a mut Vec<Provenance>,
-}
-
-impl Merge<'_> {
-    fn note(&mut self, name: &'static str, has_file: bool, shown: String) {
-        // clap's id of an option is its name with underscores.
-        let source = match self.matches.value_source(&name.replace('-', "_")) {
-            Some(ValueSource::CommandLine) => Source::CommandLine,
-            Some(ValueSource::EnvVariable) => Source::Environment,
-            _ if has_file => Source::File,
-            _ => Source::Default,
-        };
-        self.lines.push((name, shown, source));
-    }
-
-    /// `default` is what is shown when nothing was said.
-    fn text(
-        &mut self,
-        name: &'static str,
-        given: Option<&String>,
-        file: Option<&String>,
-        default: &str,
-    ) -> Option<String> {
-        let value = given.or(file).cloned();
-        self.note(name, file.is_some(), value.clone().unwrap_or_else(|| default.to_owned()));
-        value
-    }
-
-    /// A count from 1 to `most`.
-    fn number(
-        &mut self,
-        name: &'static str,
-        given: Option<u32>,
-        file: Option<u32>,
-        default: u32,
-        most: u32,
-    ) -> Result<u32, Error> {
-        let value = given.or(file).unwrap_or(default);
-        self.note(name, file.is_some(), value.to_string());
-        if (1..=most).contains(&value) {
-            return Ok(value);
-        }
-        Err(Error::Value { option: name, reason: format!("{value} is not a count from 1 to {most}") })
-    }
-
-    fn secret(&mut self, name: &'static str, given: Option<&String>, file: Option<&String>) -> Option<String> {
-        let value = given.or(file).cloned();
-        let shown = if value.is_some() { "(set, hidden)" } else { "(not set: the embedded database)" };
-        self.note(name, file.is_some(), shown.to_owned());
-        value
-    }
-
-    fn path(
-        &mut self,
-        name: &'static str,
-        given: Option<&PathBuf>,
-        file: Option<&PathBuf>,
-        default: &str,
-    ) -> Option<PathBuf> {
-        let value = given.or(file).cloned();
-        let shown = value.as_ref().map_or_else(|| default.to_owned(), |path| path.display().to_string());
-        self.note(name, file.is_some(), shown);
-        value
-    }
-
-    fn list(&mut self, name: &'static str, given: &[String], file: &[String], default: &str) -> Vec<String> {
-        let value = match (given, file) {
-            ([], []) => default.split_terminator(',').map(str::to_owned).collect(),
-            ([], file) => file.to_vec(),
-            (given, _) => given.to_vec(),
-        };
-        self.note(name, !file.is_empty(), value.join(","));
-        value
-    }
-}
-
 fn days(count: u32) -> Duration {
     Duration::from_hours(24 * u64::from(count))
 }
@@ -392,9 +349,20 @@ fn parse_listen(url: &str) -> Result<Listen, Error> {
     Ok(Listen { address, is_https })
 }
 
-fn parse_network(text: &str) -> Result<IpNet, Error> {
-    text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from)).map_err(|_| Error::Value {
-        option: "egress-allow",
-        reason: format!("{text} is not a network like 10.0.0.0/8"),
-    })
+fn parse_public_url(text: &str) -> Result<PublicUrl, Error> {
+    let wrong = |reason: &str| Error::Value { option: "public-url", reason: format!("{text} {reason}") };
+    let url = url::Url::parse(text).map_err(|_| wrong("is not a URL like https://hooks.example.com"))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("is not a URL like https://hooks.example.com"));
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("has a path: the console can only be at the root of a host; give it a host name of its own"));
+    }
+    Ok(PublicUrl { origin: url.origin().ascii_serialization(), is_https: url.scheme() == "https" })
+}
+
+fn parse_network(option: &'static str, text: &str) -> Result<IpNet, Error> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+        .map_err(|_| Error::Value { option, reason: format!("{text} is not a network like 10.0.0.0/8") })
 }

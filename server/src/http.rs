@@ -4,12 +4,15 @@
 //! needs somebody signed in; `/api/v1` needs a key instead.
 
 mod body;
+mod client;
 pub mod command;
+pub mod door;
 pub mod form;
 pub mod health;
 pub mod live;
 mod pace;
 pub mod page;
+pub mod proxy;
 pub mod session;
 pub mod site;
 pub mod v1;
@@ -29,13 +32,13 @@ use leptos::config::LeptosOptions;
 use leptos::prelude::provide_context;
 use leptos_axum::LeptosRoutes;
 use model::access::Role;
+use proxy::Proxies;
 use session::SignInLimit;
 use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::csrf::CsrfLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_sessions::cookie::SameSite;
@@ -57,6 +60,9 @@ pub struct Http {
     pub pulse: live::Pulse,
     /// How long a sender may pause within a body.
     pub body_patience: Duration,
+    pub proxies: Arc<Proxies>,
+    /// Whether these listeners are for https.
+    pub is_https: bool,
 }
 
 /// The router of the pages asks for these; we serve the browser half ourselves, so their values do not matter.
@@ -67,7 +73,9 @@ impl FromRef<Http> for LeptosOptions {
 }
 
 /// Every route, for listeners of one scheme: the session cookie of `https` is bound to it.
-pub fn router(http: &Http, is_https: bool) -> Router {
+pub fn router(http: &Http) -> Router {
+    let is_public_https = http.proxies.public_url.as_ref().is_some_and(|url| url.is_https);
+    let is_https = http.is_https || is_public_https;
     let sessions = Sessions::new(http.services.store.clone(), http.services.clock.clone());
     let cookie = if is_https { "__Host-hookwright" } else { "hookwright" };
     let sessions = SessionManagerLayer::new(sessions)
@@ -80,7 +88,9 @@ pub fn router(http: &Http, is_https: bool) -> Router {
         .layer(sessions)
         // What was seen by one person is not shown by the browser to the next.
         .layer(default_header(header::CACHE_CONTROL, "no-store"))
-        .layer(CsrfLayer::new())
+        .layer(client::no_other_site(&http.proxies))
+        .layer(middleware::from_fn_with_state(http.clone(), client::name_other_site))
+        .layer(middleware::from_fn_with_state(http.clone(), client::by_public_url))
         .layer(CompressionLayer::new());
     let api = Router::new()
         .route("/api/v1/events", post(v1::events::post))
@@ -98,6 +108,8 @@ pub fn router(http: &Http, is_https: bool) -> Router {
         .layer(default_header(header::REFERRER_POLICY, "same-origin"))
         .layer(default_header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
         .layer(default_header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
+        .option_layer(is_public_https.then(|| default_header(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000")))
+        .layer(middleware::from_fn_with_state(http.clone(), client::see_through))
         .layer(RequestBodyTimeoutLayer::new(http.body_patience));
     console.merge(api).merge(open).layer(every_answer)
 }

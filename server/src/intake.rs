@@ -51,6 +51,9 @@ pub enum Error {
     /// The database or the worker failed meanwhile: it may be stored.
     #[error("it is not known whether this was stored")]
     Unknown(#[source] store::Error),
+    /// The key was revoked.
+    #[error("the key was revoked")]
+    Revoked,
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopped,

@@ -1,12 +1,16 @@
 //! `hookwright serve`: opens everything in order, runs until told to stop, and lets what is under way finish.
 
+mod listener;
+
 use crate::clock::{Clock, Follower};
 use crate::config::{DatabaseConfig, KEY_VARIABLE, Listen, ServeConfig};
 use crate::dispatch::Dispatcher;
 use crate::dispatch::client::Guard;
-use crate::file::{private_folder, remove, write_private};
+use crate::file::private_folder;
+use crate::http::door::{Door, Room};
 use crate::http::live::Pulse;
-use crate::http::{BODY_PATIENCE, Http, router, site};
+use crate::http::proxy::Proxies;
+use crate::http::{BODY_PATIENCE, Http, site};
 use crate::inbox;
 use crate::intake::Intake;
 use crate::retention::Retention;
@@ -15,11 +19,11 @@ use crate::store::{Store, claim, connect, listen, log, setting};
 use crate::vault::Vault;
 use anyhow::{Context, bail};
 use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
+use listener::{bind, listen_on, raise_file_limit};
 use model::egress::Rules;
 use secrecy::{ExposeSecret, SecretString};
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -129,48 +133,10 @@ fn try_lock_directory(data_dir: &Path) -> anyhow::Result<Option<std::fs::File>> 
     }
 }
 
-/// A listener whose port is known, also when 0 was asked for.
-struct Bound {
-    listener: TcpListener,
-    address: SocketAddr,
-    is_https: bool,
-}
-
-fn bind(listen: &Listen) -> anyhow::Result<Bound> {
-    let listener = TcpListener::bind(listen.address)
-        .with_context(|| format!("cannot listen on {}; is another program there?", listen.address))?;
-    listener.set_nonblocking(true)?;
-    Ok(Bound { address: listener.local_addr()?, listener, is_https: listen.is_https })
-}
-
-/// The certificate for https: the given one, or a self-signed one made at first start.
-async fn tls_config(config: &ServeConfig) -> anyhow::Result<RustlsConfig> {
-    let (cert, key) = match &config.tls {
-        Some(files) => files.clone(),
-        None => self_signed(&config.database.data_dir)?,
-    };
-    RustlsConfig::from_pem_file(&cert, &key)
-        .await
-        .with_context(|| format!("cannot use the certificate {} with its key", cert.display()))
-}
-
-fn self_signed(data_dir: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
-    private_folder(data_dir)?;
-    let (cert, key) = (data_dir.join("self-signed.crt"), data_dir.join("self-signed.key"));
-    if !cert.exists() || !key.exists() {
-        // First the old certificate: with another key it would be refused at every later start.
-        remove(&cert)?;
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-        let made = rcgen::generate_simple_self_signed(names).context("cannot make a self-signed certificate")?;
-        write_private(&key, made.signing_key.serialize_pem().as_bytes())?;
-        write_private(&cert, made.cert.pem().as_bytes())?;
-    }
-    Ok((cert, key))
-}
-
 /// Runs until SIGTERM or Ctrl-C.
 pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
+    let room = Room::of_files(raise_file_limit());
     let is_embedded = config.database.database_url.is_none();
     // Before the database is opened: a newer version must not change it under one that is running.
     let _lock = is_embedded.then(|| lock_directory(&config.database.data_dir)).transpose()?;
@@ -193,6 +159,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         guard: Arc::new(Guard::new(rules)?),
         bell: Arc::default(),
         figures: Arc::default(),
+        is_discreet: false,
     };
     if is_embedded {
         // The only server of this database has just started: every lease belongs to one that is gone.
@@ -200,6 +167,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     }
     let bell = services.bell.clone();
     let intake = Intake::start(store.clone(), clock.clone(), config.zone.clone(), bell.clone());
+    let proxies = Arc::new(Proxies::new(config.public_url.clone(), config.trusted_proxies.clone()));
     let http = Http {
         services: services.clone(),
         intake: intake.clone(),
@@ -208,6 +176,8 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         sign_in_limit: Arc::default(),
         pulse: Pulse::new(stop.clone()),
         body_patience: BODY_PATIENCE,
+        proxies: proxies.clone(),
+        is_https: false,
     };
     let mut workers = Workers::default();
     workers.start("dispatcher", Dispatcher::new(services.clone(), config.in_flight_per_webhook).run(stop.clone()));
@@ -222,14 +192,15 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         None => workers.start("keeper of the database's log", log::run(store.clone(), stop.clone())),
     }
     let handle = Handle::new();
-    let first = bound.first().map(|bound| (bound.address, bound.is_https));
+    let first = bound.first().map(|bound| Listen { address: bound.address, is_https: bound.is_https });
+    let door = Door::new(room, proxies);
     for bound in bound {
-        listen_on(bound, &http, &config, &handle, &mut workers).await?;
+        listen_on(bound, door.clone(), &http, &config, &handle, &mut workers).await?;
     }
     if let Some(address) = config.demo {
         start_demo(&services, address).await?;
     }
-    announce(&store, &services.clock, first).await?;
+    announce(&store, &services.clock, config.url_for_people(first)).await?;
     let ended = tokio::select! {
         signal = wait_for_signal() => signal.map(|()| None)?,
         ended = workers.first_end() => Some(ended),
@@ -277,31 +248,6 @@ impl Workers {
     }
 }
 
-async fn listen_on(
-    bound: Bound,
-    http: &Http,
-    config: &ServeConfig,
-    handle: &Handle<SocketAddr>,
-    workers: &mut Workers,
-) -> anyhow::Result<()> {
-    let service = router(http, bound.is_https).into_make_service_with_connect_info::<SocketAddr>();
-    let scheme = if bound.is_https { "https" } else { "http" };
-    tracing::info!(url = format!("{scheme}://{}", bound.address), "listening");
-    let report = |result: std::io::Result<()>| {
-        if let Err(error) = result {
-            tracing::error!(%error, "a listener has failed");
-        }
-    };
-    if bound.is_https {
-        let server = axum_server::from_tcp_rustls(bound.listener, tls_config(config).await?)?.handle(handle.clone());
-        workers.start("listener", async move { report(server.serve(service).await) });
-    } else {
-        let server = axum_server::from_tcp(bound.listener)?.handle(handle.clone());
-        workers.start("listener", async move { report(server.serve(service).await) });
-    }
-    Ok(())
-}
-
 /// The receiver of the demo, and its content.
 async fn start_demo(services: &Services, address: SocketAddr) -> anyhow::Result<()> {
     match tokio::net::TcpListener::bind(address).await {
@@ -317,13 +263,12 @@ async fn start_demo(services: &Services, address: SocketAddr) -> anyhow::Result<
 }
 
 /// Tells where the console is and, the first time, how to get in.
-async fn announce(store: &Store, clock: &Clock, first: Option<(SocketAddr, bool)>) -> anyhow::Result<()> {
+async fn announce(store: &Store, clock: &Clock, url: Option<String>) -> anyhow::Result<()> {
     use std::io::Write;
-    let Some((address, is_https)) = first else { return Ok(()) };
-    let scheme = if is_https { "https" } else { "http" };
-    let mut lines = format!("Hookwright is at {scheme}://{address}\n");
+    let Some(url) = url else { return Ok(()) };
+    let mut lines = format!("Hookwright is at {url}\n");
     if let Some(token) = account::new_setup_token(store, clock).await? {
-        lines += &format!("Make the first administrator, within an hour: {scheme}://{address}/setup?token={token}\n");
+        lines += &format!("Make the first administrator, within an hour: {url}/setup?token={token}\n");
     }
     let mut out = std::io::stdout().lock();
     out.write_all(lines.as_bytes())?;
@@ -338,9 +283,8 @@ pub async fn setup_link(config: &ServeConfig) -> anyhow::Result<String> {
     let Some(token) = token? else {
         bail!("there is an account already: sign in with it, or make another one with `hookwright user add`");
     };
-    let Some(Listen { address, is_https }) = config.listen.first() else { bail!("the server listens nowhere") };
-    let scheme = if *is_https { "https" } else { "http" };
-    Ok(format!("{scheme}://{address}/setup?token={token}\n"))
+    let Some(url) = config.url_for_people(config.listen.first().copied()) else { bail!("the server listens nowhere") };
+    Ok(format!("{url}/setup?token={token}\n"))
 }
 
 async fn wait_for_signal() -> anyhow::Result<()> {

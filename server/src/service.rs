@@ -24,10 +24,13 @@ use app::backend::Backend;
 use app::error::{AppError, Code, Versions};
 use app::view::When;
 use jiff::tz::TimeZone;
+use model::access::{Permission, Role};
+use model::header::HeaderList;
 use model::time::Timestamp;
 use sea_orm::DatabaseTransaction;
 use std::sync::Arc;
 use tokio::sync::Notify;
+use url::Url;
 
 /// What every use case works with.
 #[derive(Clone)]
@@ -42,6 +45,8 @@ pub struct Services {
     pub bell: Arc<Notify>,
     /// The dashboard's figures, for all who look.
     pub figures: Arc<dashboard::Figures>,
+    /// Whether what may be a secret is kept from who looks.
+    pub is_discreet: bool,
 }
 
 impl Services {
@@ -57,6 +62,27 @@ impl Services {
             inventory: all.clone(),
             catalog: all,
         }
+    }
+
+    /// The console's view of them for people of this role: who may not change webhooks needs not know where exactly they
+    /// go, nor with which words.
+    pub fn backend_for(&self, role: Role) -> Backend {
+        Self { is_discreet: !role.may(Permission::Edit), ..self.clone() }.backend()
+    }
+
+    /// A webhook's URL as it is shown. Path and query may be the secret themselves.
+    pub(crate) fn shown_url(&self, url: &str) -> String {
+        if !self.is_discreet {
+            return url.to_owned();
+        }
+        let Ok(url) = Url::parse(url) else { return "…".to_owned() };
+        let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        format!("{}{}", url.origin().ascii_serialization(), if is_bare { "/" } else { "/…" })
+    }
+
+    /// A webhook's headers as they are shown.
+    pub(crate) fn shown_headers(&self, headers: HeaderList) -> HeaderList {
+        if self.is_discreet { headers.discreet() } else { headers.masked() }
     }
 
     /// A webhook's secrets in clear, for one attempt.

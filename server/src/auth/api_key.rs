@@ -41,12 +41,17 @@ impl Keys {
         {
             return Ok(Some(key.clone()));
         }
-        let found = access::find_key(store.read(), hash.clone()).await?.map(Arc::new);
+        let found = Self::look_up(store, text).await?;
         match &found {
             Some(key) => self.lock().insert(hash, (key.clone(), now)),
             None => self.lock().remove(&hash),
         };
         Ok(found)
+    }
+
+    /// The key with this text, as it is now.
+    pub async fn look_up(store: &Store, text: &str) -> store::Result<Option<Arc<ApiKey>>> {
+        Ok(access::find_key(store.read(), hash(text)).await?.map(Arc::new))
     }
 
     fn lock(&self) -> MutexGuard<'_, Found> {

@@ -3,6 +3,7 @@
 //! A form is here as a whole before anything looks at it. Whoever is not signed in costs a few kilobytes at most.
 
 use super::Http;
+use super::client::Untrusted;
 use super::session::is_public;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
@@ -32,7 +33,9 @@ pub(super) async fn arrive(State(http): State<Http>, request: Request, next: Nex
             && let Some(ConnectInfo(address)) = request.extensions().get::<ConnectInfo<SocketAddr>>()
             && !http.sign_in_limit.permits_address(address.ip())
         {
-            return (StatusCode::TOO_MANY_REQUESTS, "Too many tries from this address. Wait a minute.").into_response();
+            let remedy = Untrusted::remedy(request.extensions().get());
+            let words = format!("Too many tries from {}. Wait a minute.{remedy}", address.ip().to_canonical());
+            return (StatusCode::TOO_MANY_REQUESTS, words).into_response();
         }
         // Tests are less patient.
         (PUBLIC_MAX_BYTES, PUBLIC_DEADLINE.min(2 * http.body_patience))

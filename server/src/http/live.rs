@@ -114,5 +114,7 @@ pub async fn live(State(http): State<Http>, session: Session, headers: HeaderMap
         session,
         sessions: crate::auth::session::Sessions::new(http.services.store.clone(), http.services.clock.clone()),
     };
-    Sse::new(stream::unfold(listener, Listener::next)).keep_alive(KeepAlive::default()).into_response()
+    let stream = Sse::new(stream::unfold(listener, Listener::next)).keep_alive(KeepAlive::default());
+    // A proxy that collects what it passes on would keep back each word.
+    ([("x-accel-buffering", "no")], stream).into_response()
 }

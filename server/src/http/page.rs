@@ -13,15 +13,18 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use leptos::prelude::{provide_context, use_context};
+use model::access::Role;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
 /// What every page and server function finds in its context.
 pub fn context(http: &Http) -> impl Fn() + Clone + Send + Sync + 'static + use<> {
-    let (backend, assets) = (http.services.backend(), http.assets.clone());
+    let (services, assets) = (http.services.clone(), http.assets.clone());
     move || {
-        provide_context(backend.clone());
+        let viewer = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Viewer>().cloned());
+        // Somebody who is not signed in is shown nothing, and would be shown the least.
+        provide_context(services.backend_for(viewer.map_or(Role::Viewer, |viewer| viewer.role)));
         provide_context(assets.clone());
         let theme = use_context::<Parts>().map(|parts| theme(&parts)).unwrap_or_default();
         provide_context(theme);
@@ -97,7 +100,7 @@ pub async fn render_server_page(
     let Some(viewer) = parts.extensions.get::<Viewer>().cloned() else {
         return StatusCode::UNAUTHORIZED.into_response();
     };
-    let backend = http.services.backend();
+    let backend = http.services.backend_for(viewer.role);
     // The document is that of the page, whichever address was posted to.
     let address = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
     let Posted { typed, problem, tested } = posted;

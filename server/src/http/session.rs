@@ -1,5 +1,7 @@
 //! Signing in and out, the first administrator, and who is behind a request.
 
+use super::client::{Untrusted, network};
+use super::door::Caller;
 use super::{Http, page};
 use crate::auth::session::ACCOUNT;
 use crate::service::{account, broken};
@@ -17,22 +19,30 @@ use model::account::{AccountDraft, SignInDraft};
 use model::id::UserId;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
 use tower_sessions::Session;
 
+/// How long a try waits whose name was tried too often from wherever.
+const SLOWED_DOWN: Duration = Duration::from_secs(2);
+
 /// Ten tries a minute for each account name and address together, and sixty for each address: each try costs a core
-/// for a while, and leaves an occurrence, also with names that nobody has.
+/// for a while, and leaves an occurrence, also with names that nobody has. More than ten a minute for a name from many
+/// addresses are slowed down, and not refused: strangers lock nobody out.
 pub struct SignInLimit {
-    by_name: DefaultKeyedRateLimiter<(String, IpAddr)>,
-    by_address: DefaultKeyedRateLimiter<IpAddr>,
+    names: DefaultKeyedRateLimiter<String>,
+    tries: DefaultKeyedRateLimiter<(String, IpAddr)>,
+    addresses: DefaultKeyedRateLimiter<IpAddr>,
 }
 
 impl Default for SignInLimit {
     fn default() -> Self {
-        const BY_NAME: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
-        const BY_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
+        const FOR_NAME: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+        const FOR_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
         Self {
-            by_name: RateLimiter::keyed(Quota::per_minute(BY_NAME)),
-            by_address: RateLimiter::keyed(Quota::per_minute(BY_ADDRESS)),
+            names: RateLimiter::keyed(Quota::per_minute(FOR_NAME)),
+            tries: RateLimiter::keyed(Quota::per_minute(FOR_NAME)),
+            addresses: RateLimiter::keyed(Quota::per_minute(FOR_ADDRESS)),
         }
     }
 }
@@ -40,24 +50,22 @@ impl Default for SignInLimit {
 impl SignInLimit {
     fn permits(&self, name: &str, address: IpAddr) -> bool {
         // Long-gone keys are dropped now and then, so that invented names do not pile up.
-        if self.by_name.len() > 10_000 {
-            self.by_name.retain_recent();
-            self.by_address.retain_recent();
+        if self.tries.len() > 10_000 {
+            self.names.retain_recent();
+            self.tries.retain_recent();
+            self.addresses.retain_recent();
         }
-        self.by_name.check_key(&(name.chars().take(64).collect(), address)).is_ok()
+        self.tries.check_key(&(name.chars().take(64).collect(), network(address))).is_ok()
+    }
+
+    /// Whether a try for this name waits: there were many, from wherever.
+    fn slows_down(&self, name: &str) -> bool {
+        self.names.check_key(&name.chars().take(64).collect()).is_err()
     }
 
     /// Whether somebody at this address may try at all.
     pub(super) fn permits_address(&self, address: IpAddr) -> bool {
-        self.by_address.check_key(&network(address)).is_ok()
-    }
-}
-
-/// The address, or the /64 it is from: whoever has one IPv6 address has all of those.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
-        v4 @ IpAddr::V4(_) => v4,
+        self.addresses.check_key(&network(address)).is_ok()
     }
 }
 
@@ -82,7 +90,11 @@ pub async fn identify(State(http): State<Http>, session: Session, mut request: R
         None => None,
         // Looked up for each request, so that a changed role or a removed account takes effect on the next one.
         Some(id) => match access::find_account_by_id(http.services.store.read(), UserId(id)).await {
-            Ok(account) => account.map(|account| Viewer { id, name: account.name, role: account.role }),
+            Ok(account) => account.filter(|account| !account.is_disabled).map(|account| Viewer {
+                id,
+                name: account.name,
+                role: account.role,
+            }),
             Err(error) => {
                 broken(error);
                 return unavailable();
@@ -94,6 +106,9 @@ pub async fn identify(State(http): State<Http>, session: Session, mut request: R
         // Nothing to do there for somebody who is signed in.
         Some(_) if path == "/sign-in" && request.method() == Method::GET => Redirect::to("/").into_response(),
         Some(viewer) => {
+            if let Some(caller) = request.extensions().get::<Arc<Caller>>() {
+                caller.is_known();
+            }
             request.extensions_mut().insert(viewer);
             next.run(request).await
         }
@@ -150,10 +165,15 @@ pub async fn sign_in(
     let shown = SignInDraft { password: String::new(), ..draft.clone() };
     let name = draft.name.trim();
     if !http.sign_in_limit.permits(name, address.ip()) {
-        let error = AppError::new(Code::Unavailable, "Too many tries. Wait a minute.");
+        let remedy = Untrusted::remedy(parts.extensions.get());
+        let words = format!("Too many tries from {}. Wait a minute.{remedy}", address.ip().to_canonical());
+        let error = AppError::new(Code::Unavailable, words);
         let mut response = page::render_refused(&http, parts, shown, error).await;
         *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
         return response;
+    }
+    if http.sign_in_limit.slows_down(name) {
+        tokio::time::sleep(SLOWED_DOWN).await;
     }
     let found = account::sign_in(&http.services.store, name, draft.password.into()).await;
     match found {
@@ -221,6 +241,11 @@ fn account_error(error: account::Error) -> AppError {
             Code::Forbidden,
             "This setup link is not valid any more. On the server `hookwright setup-link` prints a new one; or sign in.",
         ),
+        account::Error::Disabled => AppError::new(
+            Code::Forbidden,
+            "This account may not sign in for now. Somebody who administers this console can enable it again.",
+        ),
+        account::Error::NotFound => AppError::not_found("account"),
         account::Error::NameTaken => {
             model::field_error::FieldErrors::one("name", "There is already an account with this name.").into()
         }
@@ -266,6 +291,8 @@ mod tests {
         assert!(limit.permits_address(IpAddr::from([10, 0, 0, 1])), "somebody else");
         let permitted = (0..20).filter(|_| limit.permits("olga", IpAddr::from([10, 0, 0, 2]))).count();
         assert_eq!(permitted, 10);
+        let at_once = (0..20).filter(|_| !limit.slows_down("olga")).count();
+        assert_eq!(at_once, 10, "from wherever");
     }
 
     #[test]

@@ -8,12 +8,15 @@ pub mod inventory;
 pub mod occurrences;
 
 use super::Http;
+use super::door::Caller;
+use crate::auth::api_key::Keys;
 use crate::service::broken;
 use crate::store::access::ApiKey;
 use app::error::{AppError, Code};
 use axum::Json;
 use axum::body::Body;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use model::access::Scope;
@@ -46,23 +49,29 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The key behind a request, if it has this scope.
-async fn require_key(http: &Http, headers: &HeaderMap, scope: Scope) -> Result<Arc<ApiKey>, Refusal> {
-    let unknown = || {
-        Refusal::new(
-            StatusCode::UNAUTHORIZED,
-            Code::SignedOut,
-            "This needs an API key, sent as Authorization: Bearer KEY. Make one with: hookwright key add",
-        )
-    };
-    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(unknown)?;
-    let (scheme, key) = value.split_once(' ').ok_or_else(unknown)?;
+/// What is said to somebody without a key that is worth something.
+fn no_key() -> Refusal {
+    let message = "This needs an API key, sent as Authorization: Bearer KEY. Make one with: hookwright key add";
+    Refusal::new(StatusCode::UNAUTHORIZED, Code::SignedOut, message)
+}
+
+/// The key behind a request, if it has this scope. One for [`Scope::Ingest`] may have been revoked a moment ago: the
+/// intake looks again.
+async fn require_key(http: &Http, parts: &Parts, scope: Scope) -> Result<Arc<ApiKey>, Refusal> {
+    let value = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(no_key)?;
+    let (scheme, key) = value.split_once(' ').ok_or_else(no_key)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(unknown());
+        return Err(no_key());
     }
-    let now = http.services.clock.now();
-    let found = http.keys.find(&http.services.store, key.trim(), now).await.map_err(broken)?;
-    let key = found.ok_or_else(unknown)?;
+    let Http { services, keys, .. } = http;
+    let found = match scope {
+        Scope::Ingest => keys.find(&services.store, key.trim(), services.clock.now()).await,
+        _ => Keys::look_up(&services.store, key.trim()).await,
+    };
+    let key = found.map_err(broken)?.ok_or_else(no_key)?;
+    if let Some(caller) = parts.extensions.get::<Arc<Caller>>() {
+        caller.is_known();
+    }
     if key.scopes.contains(&scope) {
         return Ok(key);
     }

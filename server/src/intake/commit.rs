@@ -10,10 +10,10 @@ use super::{Accepted, Answer, Job, Reporter, write};
 use crate::clock::Clock;
 use crate::fault;
 use crate::store::internal::{self, InternalEvent};
-use crate::store::{self, Store, catalog, listen, occurrence, receipt, webhook};
+use crate::store::{self, Store, access, catalog, listen, occurrence, receipt, webhook};
 use jiff::tz::TimeZone;
 use model::catalog::is_built_in_event;
-use model::id::WebhookId;
+use model::id::{ApiKeyId, WebhookId};
 use model::occurrence::Occurrence;
 use sea_orm::DatabaseTransaction;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -167,6 +167,7 @@ impl Committer {
                 _ => true,
             });
         }
+        let worthless = worthless(txn, group).await?;
         let references = all().filter_map(|one| Some((one.type_id.as_str(), one.object.as_ref()?)));
         let known = Known::load(txn, references, true).await?;
         // Others may have been waited for.
@@ -183,7 +184,11 @@ impl Committer {
         let slots: Vec<_> = group
             .iter()
             .zip(group_is_there)
-            .map(|(job, is_there)| if is_there { stage.add_job(job) } else { Ok(Vec::new()) })
+            .map(|(job, is_there)| match &job.reporter {
+                Reporter::Key(key) if worthless.contains(&key.id) => Err(super::Error::Revoked),
+                _ if is_there => stage.add_job(job),
+                _ => Ok(Vec::new()),
+            })
             .collect();
         let written = write::write(txn, &mut stage, &self.zone).await?;
         receipt::count_repeats(txn, &stage.repeats).await?;
@@ -231,6 +236,16 @@ impl Committer {
         }
         Ok(raised)
     }
+}
+
+/// The keys of this group that were revoked since they were looked up.
+async fn worthless(txn: &DatabaseTransaction, group: &[Job]) -> Result<Vec<ApiKeyId>, store::Error> {
+    let key = |job: &Job| match &job.reporter {
+        Reporter::Key(key) => Some((key.id, key.created_at)),
+        Reporter::Console | Reporter::Inside { .. } => None,
+    };
+    let keys: Vec<_> = group.iter().filter_map(key).collect::<HashSet<_>>().into_iter().collect();
+    if keys.is_empty() { Ok(Vec::new()) } else { access::worthless_keys(txn, &keys).await }
 }
 
 /// Notes kinds that are in no catalogue, so that an admin can add them.

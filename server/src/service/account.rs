@@ -27,6 +27,12 @@ pub enum Error {
     /// The name is taken.
     #[error("there is already one with this name")]
     NameTaken,
+    /// Nobody has this name.
+    #[error("there is none with this name")]
+    NotFound,
+    /// The account may not sign in.
+    #[error("this account is disabled")]
+    Disabled,
     /// The setup link was used or replaced.
     #[error("this setup link is not valid any more")]
     StaleLink,
@@ -100,11 +106,50 @@ pub async fn find(store: &Store, name: &str) -> Result<Option<Viewer>, Error> {
     Ok(account.map(|account| Viewer { id: account.id.0, name: account.name, role: account.role }))
 }
 
+/// What is done to an account that is there.
+#[derive(Debug)]
+pub enum Change {
+    /// It may not sign in any more, and whoever is signed in with it is signed out.
+    Disable,
+    /// It may sign in again.
+    Enable,
+    /// It gets another password, and whoever is signed in with it is signed out.
+    Password(SecretString),
+    /// Whoever is signed in with it is signed out.
+    EndSessions,
+}
+
+/// Changes the account with this name, with effect on the next request on every node. Answers how many sessions ended.
+pub async fn change(store: &Store, clock: &Clock, name: &str, change: Change) -> Result<u64, Error> {
+    let hash = match &change {
+        Change::Password(password) => Some(password::hash(password.clone()).await?),
+        Change::Disable | Change::Enable | Change::EndSessions => None,
+    };
+    let id = find_row(store, name).await?.ok_or(Error::NotFound)?.id;
+    let txn = store.begin().await?;
+    match change {
+        Change::Disable => access::set_disabled(&txn, id, Some(clock.now())).await?,
+        Change::Enable => access::set_disabled(&txn, id, None).await?,
+        Change::Password(_) | Change::EndSessions => {}
+    }
+    if let Some(hash) = hash {
+        access::set_password(&txn, id, hash).await?;
+    }
+    let ended = if matches!(change, Change::Enable) { 0 } else { access::delete_sessions_of(&txn, id).await? };
+    store.commit(txn).await?;
+    Ok(ended)
+}
+
 /// Makes a key and answers it: it cannot be shown again.
 pub async fn add_key(store: &Store, clock: &Clock, name: &str, scopes: &[Scope]) -> Result<String, Error> {
     let key = api_key::generate();
     access::insert_key(store.write(), name, api_key::hash(&key), scopes, clock.now()).await?;
     Ok(key)
+}
+
+/// Has a key be worth nothing any more, with effect on the next request on every node.
+pub async fn revoke_key(store: &Store, clock: &Clock, name: &str) -> Result<(), Error> {
+    if access::revoke_key(store.write(), name, clock.now()).await? { Ok(()) } else { Err(Error::NotFound) }
 }
 
 /// A new token for the setup link, if there is no account yet. Only its hash is stored, over the one there was: whoever
@@ -149,10 +194,13 @@ pub async fn set_up(
     Ok(Viewer { id: id.0, name: name.to_owned(), role: Role::Admin })
 }
 
-/// The account with this name and password, if both are right.
+/// The account with this name and password, if both are right. [`Error::Disabled`] only then.
 pub async fn sign_in(store: &Store, name: &str, password: SecretString) -> Result<Option<Viewer>, Error> {
     let account = find_row(store, name).await?;
     let hash = account.as_ref().map(|account| account.password_hash.clone());
     let is_right = password::verify(password, hash).await?;
-    Ok(account.filter(|_| is_right).map(|account| Viewer { id: account.id.0, name: account.name, role: account.role }))
+    match account.filter(|_| is_right) {
+        Some(account) if account.is_disabled => Err(Error::Disabled),
+        found => Ok(found.map(|account| Viewer { id: account.id.0, name: account.name, role: account.role })),
+    }
 }

@@ -162,6 +162,8 @@ pub async fn make_something_happen(services: &Services, intake: &Intake) -> Resu
         time: Some(services.clock.now()),
         data: Some(data),
     };
-    let key = ApiKey { id: ApiKeyId(0), name: KEY.to_owned(), scopes: vec![Scope::Ingest] };
+    let scopes = vec![Scope::Ingest];
+    let key =
+        ApiKey { id: ApiKeyId(0), name: KEY.to_owned(), scopes, created_at: services.clock.now(), revoked_at: None };
     intake.accept(Arc::new(key), Batch::single(occurrence)).await.map(drop).map_err(failed)
 }

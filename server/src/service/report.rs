@@ -118,10 +118,10 @@ impl Services {
             },
             tasks: tasks.into_iter().map(|row| (row.id.0, row.task.name, row.task.is_enabled)).collect(),
             deliveries: self.newest_of(id).await?,
-            url: row.url.as_str().to_owned(),
+            url: self.shown_url(row.url.as_str()),
             method: row.method.as_str().to_owned(),
             is_signing: row.signing_secret.is_some(),
-            headers: row.headers.masked().0.into_iter().map(|header| (header.name, header.value)).collect(),
+            headers: self.shown_headers(row.headers).0.into_iter().map(|header| (header.name, header.value)).collect(),
             name: row.name,
             authorization: row.authorization,
             allows_insecure_tls: row.allows_insecure_tls,
@@ -280,16 +280,18 @@ impl Services {
         };
         let mut request = Request {
             method: target.method.as_str().to_owned(),
-            url: target.url.as_str().to_owned(),
+            url: self.shown_url(target.url.as_str()),
             headers: Vec::new(),
         };
         let Ok(url) = Url::parse(target.url.as_str()) else { return request };
         if let Ok(headers) = send::headers(target, &secrets, outgoing, self.clock.now(), &url) {
             for (name, value) in &headers {
                 let name = title_case(name.as_str());
-                let is_masked =
-                    value.is_sensitive() || matches!(name.as_str(), "Webhook-Timestamp" | "Webhook-Signature");
-                let shown = if value.is_sensitive() || name == "Webhook-Signature" {
+                let is_secret = value.is_sensitive()
+                    || name == "Webhook-Signature"
+                    || (self.is_discreet && !model::header::is_harmless(&name));
+                let is_masked = is_secret || name == "Webhook-Timestamp";
+                let shown = if is_secret {
                     MASK.to_owned()
                 } else if name == "Webhook-Timestamp" {
                     "(new for each attempt)".to_owned()

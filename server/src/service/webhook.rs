@@ -239,7 +239,7 @@ impl Webhooks for Services {
             tasks: tasks.get(&row.id).copied().unwrap_or_default(),
             id: row.id.0,
             method: row.method.as_str().to_owned(),
-            url: row.url.as_str().to_owned(),
+            url: self.shown_url(row.url.as_str()),
             authorization: label(&row.authorization).to_owned(),
             name: row.name,
         };
@@ -249,8 +249,13 @@ impl Webhooks for Services {
     async fn load_form(&self, id: WebhookId) -> Result<WebhookForm, AppError> {
         let row = self.find_webhook(id).await?;
         let stored = row.stored();
+        let mut draft = draft_of(&row);
+        if self.is_discreet {
+            draft.url = self.shown_url(&draft.url);
+            draft.headers = row.headers.clone().discreet().to_text();
+        }
         Ok(WebhookForm {
-            draft: draft_of(&row),
+            draft,
             name: row.name,
             origin: stored.origin,
             allows_insecure_tls: stored.allows_insecure_tls,

@@ -7,7 +7,7 @@ use model::id::{ApiKeyId, UserId};
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
     sea_query::{Expr, OnConflict},
 };
 
@@ -22,13 +22,16 @@ pub struct Account {
     pub role: Role,
     /// The password's hash, in PHC form.
     pub password_hash: String,
+    /// Whether it may not sign in for now, and nothing that it had open goes on.
+    pub is_disabled: bool,
 }
 
 impl From<account::Model> for Account {
     fn from(row: account::Model) -> Self {
         // A role this version does not know gets the least.
         let role = row.role.parse().unwrap_or(Role::Viewer);
-        Self { id: UserId(row.id), name: row.name, role, password_hash: row.password_hash }
+        let is_disabled = row.disabled_at.is_some();
+        Self { id: UserId(row.id), name: row.name, role, password_hash: row.password_hash, is_disabled }
     }
 }
 
@@ -41,6 +44,22 @@ pub struct ApiKey {
     pub name: String,
     /// What it may do.
     pub scopes: Vec<Scope>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was revoked, if it was: it may do nothing then.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl From<api_key::Model> for ApiKey {
+    fn from(row: api_key::Model) -> Self {
+        Self {
+            id: ApiKeyId(row.id),
+            name: row.name,
+            scopes: row.scopes.split(',').filter_map(|word| word.parse().ok()).collect(),
+            created_at: Timestamp(row.created_at),
+            revoked_at: row.revoked_at.map(Timestamp),
+        }
+    }
 }
 
 /// How many accounts there are.
@@ -72,11 +91,38 @@ pub async fn insert_account(
         role: Set(role.as_str().to_owned()),
         password_hash: Set(password_hash),
         created_at: Set(now.0),
+        disabled_at: Set(None),
     };
     Ok(UserId(account::Entity::insert(row).exec(db).await?.last_insert_id))
 }
 
-/// Makes a key. `Conflict` if the name is taken.
+/// All accounts, by name.
+pub async fn list_accounts(db: &impl ConnectionTrait) -> Result<Vec<Account>> {
+    let rows = account::Entity::find().order_by_asc(account::Column::Name).all(db).await?;
+    Ok(rows.into_iter().map(Account::from).collect())
+}
+
+/// Has an account sign in no more, or again.
+pub async fn set_disabled(db: &impl ConnectionTrait, id: UserId, at: Option<Timestamp>) -> Result<()> {
+    account::Entity::update_many()
+        .col_expr(account::Column::DisabledAt, Expr::value(at.map(|at| at.0)))
+        .filter(account::Column::Id.eq(id.0))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// Gives an account another password.
+pub async fn set_password(db: &impl ConnectionTrait, id: UserId, password_hash: String) -> Result<()> {
+    account::Entity::update_many()
+        .col_expr(account::Column::PasswordHash, Expr::value(password_hash))
+        .filter(account::Column::Id.eq(id.0))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// Makes a key, or makes a revoked one of this name anew. `Conflict` if the name is taken.
 pub async fn insert_key(
     db: &impl ConnectionTrait,
     name: &str,
@@ -91,18 +137,48 @@ pub async fn insert_key(
         key_hash: Set(key_hash),
         scopes: Set(words.join(",")),
         created_at: Set(now.0),
+        revoked_at: Set(None),
     };
+    let revoked =
+        api_key::Entity::find().filter(api_key::Column::Name.eq(name)).filter(api_key::Column::RevokedAt.is_not_null());
+    if let Some(api_key::Model { id, .. }) = revoked.one(db).await? {
+        api_key::Entity::update(api_key::ActiveModel { id: Set(id), ..row }).exec(db).await?;
+        return Ok(ApiKeyId(id));
+    }
     Ok(ApiKeyId(api_key::Entity::insert(row).exec(db).await?.last_insert_id))
 }
 
-/// The key with this hash.
+/// The key with this hash, unless it was revoked.
 pub async fn find_key(db: &impl ConnectionTrait, key_hash: Vec<u8>) -> Result<Option<ApiKey>> {
-    let row = api_key::Entity::find().filter(api_key::Column::KeyHash.eq(key_hash)).one(db).await?;
-    Ok(row.map(|row| ApiKey {
-        id: ApiKeyId(row.id),
-        name: row.name,
-        scopes: row.scopes.split(',').filter_map(|word| word.parse().ok()).collect(),
-    }))
+    let query = api_key::Entity::find()
+        .filter(api_key::Column::KeyHash.eq(key_hash))
+        .filter(api_key::Column::RevokedAt.is_null());
+    Ok(query.one(db).await?.map(ApiKey::from))
+}
+
+/// All keys, by name.
+pub async fn list_keys(db: &impl ConnectionTrait) -> Result<Vec<ApiKey>> {
+    let rows = api_key::Entity::find().order_by_asc(api_key::Column::Name).all(db).await?;
+    Ok(rows.into_iter().map(ApiKey::from).collect())
+}
+
+/// Has a key be worth nothing any more. Answers whether there was one of this name that was worth something.
+pub async fn revoke_key(db: &impl ConnectionTrait, name: &str, now: Timestamp) -> Result<bool> {
+    let done = api_key::Entity::update_many()
+        .col_expr(api_key::Column::RevokedAt, Expr::value(now.0))
+        .filter(api_key::Column::Name.eq(name))
+        .filter(api_key::Column::RevokedAt.is_null())
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected > 0)
+}
+
+/// Which of these keys may do nothing any more: they were revoked, or made anew with another text.
+pub async fn worthless_keys(db: &impl ConnectionTrait, keys: &[(ApiKeyId, Timestamp)]) -> Result<Vec<ApiKeyId>> {
+    let ids = keys.iter().map(|(id, _)| id.0);
+    let rows = api_key::Entity::find().filter(api_key::Column::Id.is_in(ids)).all(db).await?;
+    let is_worthless = |key: &ApiKey| key.revoked_at.is_some() || !keys.contains(&(key.id, key.created_at));
+    Ok(rows.into_iter().map(ApiKey::from).filter(is_worthless).map(|key| key.id).collect())
 }
 
 /// Stores a session under the hash of its id.
@@ -157,6 +233,12 @@ pub async fn prolong_session(db: &impl ConnectionTrait, id_hash: Vec<u8>, expire
         .exec(db)
         .await?;
     Ok(())
+}
+
+/// Ends all sessions of an account. Answers how many there were.
+pub async fn delete_sessions_of(db: &impl ConnectionTrait, id: UserId) -> Result<u64> {
+    let done = session::Entity::delete_many().filter(session::Column::AccountId.eq(id.0)).exec(db).await?;
+    Ok(done.rows_affected)
 }
 
 /// Ends a session.

@@ -32,6 +32,7 @@ table!(account, "account", {
     role: String,
     password_hash: String,
     created_at: i64,
+    disabled_at: Option<i64>,
 });
 
 table!(session, "session", {
@@ -48,6 +49,7 @@ table!(api_key, "api_key", {
     key_hash: Vec<u8>,
     scopes: String,
     created_at: i64,
+    revoked_at: Option<i64>,
 });
 
 table!(webhook, "webhook", {

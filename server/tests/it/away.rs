@@ -5,6 +5,7 @@ use model::access::Scope;
 use model::delivery::Status;
 use model::id::ApiKeyId;
 use model::occurrence::parse_json;
+use model::time::Timestamp;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use server::clock::Clock;
@@ -192,7 +193,9 @@ impl Relay {
 
 fn intake_through(store: Store) -> (Intake, Arc<ApiKey>) {
     let intake = Intake::start(store, Clock::system(), jiff::tz::TimeZone::UTC, Arc::default());
-    (intake, Arc::new(ApiKey { id: ApiKeyId(0), name: "dc".into(), scopes: vec![Scope::Ingest] }))
+    let scopes = vec![Scope::Ingest];
+    let key = ApiKey { id: ApiKeyId(0), name: "dc".into(), scopes, created_at: Timestamp(0), revoked_at: None };
+    (intake, Arc::new(key))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

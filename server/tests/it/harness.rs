@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use server::clock::{Clock, new_uuid};
 use server::dispatch::Dispatcher;
 use server::dispatch::client::Guard;
+use server::http::proxy::Proxies;
 use server::http::{Http, router};
 use server::inbox::{self, Received};
 use server::intake::Intake;
@@ -152,6 +153,15 @@ impl TestServer {
 
     /// A server with so many deliveries of one webhook in flight at most.
     pub(crate) async fn start_limited(test: TestStore, rules: Rules, per_webhook: usize) -> Self {
+        Self::start_all(test, rules, per_webhook, Proxies::default()).await
+    }
+
+    /// A server behind proxies.
+    pub(crate) async fn start_behind(test: TestStore, proxies: Proxies) -> Self {
+        Self::start_all(test, Rules::default(), 8, proxies).await
+    }
+
+    async fn start_all(test: TestStore, rules: Rules, per_webhook: usize, proxies: Proxies) -> Self {
         // The second of two tests in one process finds it installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -167,6 +177,7 @@ impl TestServer {
             guard: Arc::new(Guard::new(rules).expect("a guard")),
             bell: Arc::default(),
             figures: Arc::default(),
+            is_discreet: false,
         };
         let bell = services.bell.clone();
         let stop = CancellationToken::new();
@@ -179,8 +190,10 @@ impl TestServer {
             sign_in_limit: Arc::default(),
             pulse: server::http::live::Pulse::new(stop.clone()),
             body_patience: Duration::from_millis(200),
+            proxies: Arc::new(proxies),
+            is_https: false,
         };
-        let service = router(&http, false).into_make_service_with_connect_info::<SocketAddr>();
+        let service = router(&http).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(http.pulse.clone().run(services.clone()));
         tokio::spawn(async move { axum::serve(listener, service).await });
         tokio::spawn(Dispatcher::new(services.clone(), per_webhook).run(stop.clone()));

@@ -3,14 +3,13 @@
 use crate::harness::{TestInbox, TestServer, TestStore};
 use crate::on_both;
 use model::access::Scope;
-use model::id::ApiKeyId;
 use model::occurrence::parse_json;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
+use server::auth::api_key::Keys;
 use server::intake::{self, Intake};
 use server::retention::{Kept, Retention};
 use server::service::Services;
-use server::store::access::ApiKey;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,10 +76,10 @@ on_both! {
     async fn a_refused_batch_leaves_nothing_to_those_that_share_its_commit(test: TestStore) {
         let server = TestServer::start(test).await;
         let inbox = TestInbox::start().await;
-        server.key("dc", &[Scope::Ingest]).await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        let key = Keys::look_up(&server.services.store, &key).await.expect("looked up").expect("a key");
         let Services { store, clock, zone, bell, .. } = server.services.clone();
         let intake = Intake::start(store, clock, zone, bell);
-        let key = Arc::new(ApiKey { id: ApiKeyId(1), name: "dc".into(), scopes: vec![Scope::Ingest] });
         let webhook = server.webhook("w", &inbox.url, |_| ()).await;
         server.event(server.task("t", webhook, "${NAME}", false).await).await;
         let vm = |name: &str| json!({"type": "vms", "event": "poweron", "id": "e1", "object": {"id": "a", "name": name}});

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
 #![expect(clippy::disallowed_methods, reason = "a test commits what the product is to find")]
 
+mod access;
 mod away;
 mod breaker;
 mod console;
@@ -25,6 +26,7 @@ mod permission;
 mod plan;
 mod private;
 mod process;
+mod proxy;
 mod race;
 mod record;
 mod refused;
@@ -35,5 +37,6 @@ mod small_disk;
 mod statistics;
 mod stop;
 mod store;
+mod stranger;
 mod viewer;
 mod wire;

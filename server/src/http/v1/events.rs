@@ -3,7 +3,7 @@
 //! `POST` takes one occurrence or up to 1000, in our JSON or as CloudEvents 1.0 (structured, batched, or in headers),
 //! and answers 202 once everything they caused is durable.
 
-use super::{Refusal, parse_document, read_body, require_key};
+use super::{Refusal, no_key, parse_document, read_body, require_key};
 use crate::http::Http;
 use crate::intake;
 use crate::service::broken;
@@ -94,11 +94,17 @@ fn parse(format: &Format, headers: &HeaderMap, body: &[u8]) -> Result<Batch, Ref
 /// `POST /api/v1/events`, scope `ingest`.
 pub async fn post(State(http): State<Http>, request: Request) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
-    let key = require_key(&http, &parts.headers, Scope::Ingest).await?;
+    let key = require_key(&http, &parts, Scope::Ingest).await?;
     let format = format(&parts.headers)?;
     let body = read_body(body, BODY_MAX_BYTES).await?;
     let batch = parse(&format, &parts.headers, &body)?;
-    let accepted = http.intake.accept(key, batch).await.map_err(|error| match error {
+    let accepted = http.intake.accept(key, batch).await.map_err(refuse)?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "occurrences": accepted }))).into_response())
+}
+
+fn refuse(error: intake::Error) -> Refusal {
+    let error = match error {
+        intake::Error::Revoked => return no_key(),
         intake::Error::Invalid(fields) => AppError::from(fields),
         intake::Error::Reused(fields) => {
             let message = "An id was used before for another occurrence.".to_owned();
@@ -111,6 +117,6 @@ pub async fn post(State(http): State<Http>, request: Request) -> Result<Response
             AppError { message: message.to_owned(), ..broken(error) }
         }
         intake::Error::Stopped => AppError::new(Code::Unavailable, "The server is stopping. Send it again."),
-    })?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "occurrences": accepted }))).into_response())
+    };
+    error.into()
 }

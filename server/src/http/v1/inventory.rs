@@ -19,7 +19,7 @@ const BODY_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 async fn write(http: &Http, type_id: &str, request: Request, replaces: bool) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
-    require_key(http, &parts.headers, Scope::Inventory).await?;
+    require_key(http, &parts, Scope::Inventory).await?;
     let value = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
         let message = "Send the inventory as application/json.";

@@ -1,0 +1,90 @@
+//! Merging: each option from where it was said first, and a note of where that was.
+
+use super::{Error, Provenance, Source};
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+use std::path::PathBuf;
+
+/// Picks each value, and notes where it came from.
+pub(super) struct Merge<'a> {
+    pub(super) matches: &'a ArgMatches,
+    pub(super) lines: &'a mut Vec<Provenance>,
+}
+
+impl Merge<'_> {
+    fn note(&mut self, name: &'static str, has_file: bool, shown: String) {
+        // clap's id of an option is its name with underscores.
+        let source = match self.matches.value_source(&name.replace('-', "_")) {
+            Some(ValueSource::CommandLine) => Source::CommandLine,
+            Some(ValueSource::EnvVariable) => Source::Environment,
+            _ if has_file => Source::File,
+            _ => Source::Default,
+        };
+        self.lines.push((name, shown, source));
+    }
+
+    /// `default` is what is shown when nothing was said.
+    pub(super) fn text(
+        &mut self,
+        name: &'static str,
+        given: Option<&String>,
+        file: Option<&String>,
+        default: &str,
+    ) -> Option<String> {
+        let value = given.or(file).cloned();
+        self.note(name, file.is_some(), value.clone().unwrap_or_else(|| default.to_owned()));
+        value
+    }
+
+    /// A count from 1 to `most`.
+    pub(super) fn number(
+        &mut self,
+        name: &'static str,
+        given: Option<u32>,
+        file: Option<u32>,
+        default: u32,
+        most: u32,
+    ) -> Result<u32, Error> {
+        let value = given.or(file).unwrap_or(default);
+        self.note(name, file.is_some(), value.to_string());
+        if (1..=most).contains(&value) {
+            return Ok(value);
+        }
+        Err(Error::Value { option: name, reason: format!("{value} is not a count from 1 to {most}") })
+    }
+
+    pub(super) fn secret(
+        &mut self,
+        name: &'static str,
+        given: Option<&String>,
+        file: Option<&String>,
+    ) -> Option<String> {
+        let value = given.or(file).cloned();
+        let shown = if value.is_some() { "(set, hidden)" } else { "(not set: the embedded database)" };
+        self.note(name, file.is_some(), shown.to_owned());
+        value
+    }
+
+    pub(super) fn path(
+        &mut self,
+        name: &'static str,
+        given: Option<&PathBuf>,
+        file: Option<&PathBuf>,
+        default: &str,
+    ) -> Option<PathBuf> {
+        let value = given.or(file).cloned();
+        let shown = value.as_ref().map_or_else(|| default.to_owned(), |path| path.display().to_string());
+        self.note(name, file.is_some(), shown);
+        value
+    }
+
+    pub(super) fn list(&mut self, name: &'static str, given: &[String], file: &[String], default: &str) -> Vec<String> {
+        let value = match (given, file) {
+            ([], []) => default.split_terminator(',').map(str::to_owned).collect(),
+            ([], file) => file.to_vec(),
+            (given, _) => given.to_vec(),
+        };
+        self.note(name, !file.is_empty(), value.join(","));
+        value
+    }
+}

@@ -1,0 +1,121 @@
+//! Who asks, and by which address of the console: seen through trusted proxies, and refused in words where people would
+//! come no further.
+
+use super::Http;
+use super::proxy::Proxies;
+use crate::config::PublicUrl;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use std::net::{IpAddr, SocketAddr};
+use tower_http::csrf::{CsrfLayer, ProtectionError};
+
+/// The address, or the /64 it is from: whoever has one IPv6 address has all of those.
+pub(super) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+/// That a request came with `X-Forwarded-For` from somebody who is no trusted proxy: an extension of it.
+#[derive(Clone, Copy)]
+pub(super) struct Untrusted(IpAddr);
+
+impl Untrusted {
+    /// What to do about it, to be added to a refusal.
+    pub(super) fn remedy(untrusted: Option<&Self>) -> String {
+        match untrusted {
+            Some(Self(peer)) => {
+                format!(" If that is the address of your proxy, start the server with --trusted-proxy {peer}.")
+            }
+            None => String::new(),
+        }
+    }
+}
+
+/// That a request came through a trusted proxy: an extension of it.
+#[derive(Clone, Copy)]
+struct Forwarded;
+
+/// Has handlers see the client's address instead of the proxy's.
+pub(super) async fn see_through(State(http): State<Http>, mut request: Request, next: Next) -> Response {
+    let connected = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+    if let Some(peer) = connected {
+        if http.proxies.is_trusted(peer.ip()) {
+            let client = http.proxies.client(peer.ip(), request.headers());
+            request.extensions_mut().insert(ConnectInfo(SocketAddr::new(client, 0)));
+            request.extensions_mut().insert(Forwarded);
+        } else if request.headers().contains_key("x-forwarded-for") {
+            request.extensions_mut().insert(Untrusted(peer.ip().to_canonical()));
+        }
+    }
+    next.run(request).await
+}
+
+/// Turns people away who would come no further: a browser keeps no cookie for https that it got by http.
+pub(super) async fn by_public_url(State(http): State<Http>, request: Request, next: Next) -> Response {
+    let Some(url) = http.proxies.public_url.as_ref().filter(|url| url.is_https) else { return next.run(request).await };
+    let said = request.headers().get("x-forwarded-proto").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_forwarded = request.extensions().get::<Forwarded>().is_some();
+    if is_forwarded && said.eq_ignore_ascii_case("http") && request.method() == Method::GET {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        return Redirect::temporary(&format!("{}{path}", url.origin)).into_response();
+    }
+    if is_forwarded || http.is_https {
+        return next.run(request).await;
+    }
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+    let seen = peer.map(|peer| {
+        format!(
+            " This request came from {peer} by http. If that is the address of your proxy, start the server with \
+             --trusted-proxy {peer}."
+        )
+    });
+    let words = format!("This console is at {}.{}", url.origin, seen.unwrap_or_default());
+    (StatusCode::MISDIRECTED_REQUEST, words).into_response()
+}
+
+/// Marks a refusal of `CsrfLayer`, which does not see the request.
+#[derive(Clone, Copy)]
+struct OtherSite;
+
+/// The layer that refuses forms of other sites.
+pub(super) fn no_other_site(proxies: &Proxies) -> CsrfLayer<fn(ProtectionError) -> Response> {
+    let refuse: fn(ProtectionError) -> Response = |_| {
+        let mut response = StatusCode::FORBIDDEN.into_response();
+        response.extensions_mut().insert(OtherSite);
+        response
+    };
+    let layer = CsrfLayer::new();
+    let trusted = proxies.public_url.as_ref().map(|url| layer.clone().add_trusted_origin(&url.origin));
+    // The origin has been checked when the configuration was read.
+    trusted.and_then(Result::ok).unwrap_or(layer).with_rejection_response(refuse)
+}
+
+/// Puts into words why a form was refused.
+pub(super) async fn name_other_site(State(http): State<Http>, request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let words = other_site(request.headers(), http.proxies.public_url.as_ref());
+    let response = next.run(request).await;
+    if response.extensions().get::<OtherSite>().is_none() {
+        return response;
+    }
+    (StatusCode::FORBIDDEN, words).into_response()
+}
+
+fn other_site(headers: &HeaderMap, public_url: Option<&PublicUrl>) -> String {
+    let shown = |name: header::HeaderName| {
+        let text = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("an unnamed site");
+        text.chars().take(200).collect::<String>()
+    };
+    let (origin, host) = (shown(header::ORIGIN), shown(header::HOST));
+    let known = public_url.map_or(host, |url| url.origin.clone());
+    format!(
+        "Nothing was saved: this form came from {origin}, and this console is at {known}. If both are this console, start \
+         the server with --public-url {origin}, or have the proxy pass the Host header on with its port."
+    )
+}

@@ -1,0 +1,78 @@
+//! Reverse proxies in front of the server, and the address under which people see it.
+//!
+//! Only what a trusted proxy says about a request is believed: anybody can send `X-Forwarded-For`.
+
+use crate::config::PublicUrl;
+use axum::http::HeaderMap;
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+/// What an operator has said about proxies.
+#[derive(Debug, Default)]
+pub struct Proxies {
+    /// The console's address for people, if it is another than the listener's.
+    pub public_url: Option<PublicUrl>,
+    trusted: Vec<IpNet>,
+}
+
+impl Proxies {
+    /// Trusts what comes from these networks.
+    pub fn new(public_url: Option<PublicUrl>, trusted: Vec<IpNet>) -> Self {
+        Self { public_url, trusted }
+    }
+
+    /// Whether a proxy that is trusted has this address.
+    pub fn is_trusted(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.trusted.iter().any(|network| network.contains(&peer))
+    }
+
+    /// Where a request comes from: the rightmost hop that is no trusted proxy.
+    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer;
+        let hops = headers.get_all("x-forwarded-for").iter().rev().filter_map(|value| value.to_str().ok());
+        for hop in hops.flat_map(|value| value.rsplit(',')) {
+            if !self.is_trusted(client) {
+                break;
+            }
+            // What is before a word that is no address could be anybody's.
+            let Some(address) = parse_hop(hop.trim()) else { break };
+            client = address;
+        }
+        client
+    }
+}
+
+/// An address, with or without a port, in brackets or not.
+fn parse_hop(hop: &str) -> Option<IpAddr> {
+    let bare = hop.strip_prefix('[').and_then(|rest| rest.split(']').next()).unwrap_or(hop);
+    bare.parse().ok().or_else(|| bare.parse::<std::net::SocketAddr>().ok().map(|address| address.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_is_the_rightmost_hop_that_is_no_trusted_proxy() {
+        let proxies = Proxies::new(None, vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
+        for (peer, hops, client) in [
+            ("192.0.2.1", &["203.0.113.9"][..], "192.0.2.1"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["203.0.113.9"], "203.0.113.9"),
+            ("10.0.0.1", &["6.6.6.6, 203.0.113.9"], "203.0.113.9"),
+            ("10.0.0.1", &["6.6.6.6", "203.0.113.9, 10.0.0.2"], "203.0.113.9"),
+            ("10.0.0.1", &["6.6.6.6, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["203.0.113.9:4711"], "203.0.113.9"),
+            ("fd00::1", &["[2001:db8::1]:4711"], "2001:db8::1"),
+            ("::ffff:10.0.0.1", &["2001:db8::1"], "2001:db8::1"),
+            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for hop in hops {
+                headers.append("x-forwarded-for", hop.parse().unwrap());
+            }
+            assert_eq!(proxies.client(peer.parse().unwrap(), &headers), client.parse::<IpAddr>().unwrap(), "{hops:?}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Listening: addresses, certificates, and how long somebody who connects may say nothing.
+
+use super::Workers;
+use crate::config::{Listen, ServeConfig};
+use crate::file::{private_folder, remove, write_private};
+use crate::http::door::Door;
+use crate::http::{Http, router};
+use anyhow::Context;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use axum_server::{Handle, Server};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the head of the first request may take.
+const HEAD_DEADLINE: Duration = Duration::from_secs(15);
+/// How long a connection stays open without a request, and the head of a further one may take.
+const IDLE_MAX: Duration = Duration::from_mins(1);
+
+/// A listener whose port is known, also when 0 was asked for.
+pub(super) struct Bound {
+    pub(super) listener: TcpListener,
+    pub(super) address: SocketAddr,
+    pub(super) is_https: bool,
+}
+
+pub(super) fn bind(listen: &Listen) -> anyhow::Result<Bound> {
+    let listener = TcpListener::bind(listen.address)
+        .with_context(|| format!("cannot listen on {}; is another program there?", listen.address))?;
+    listener.set_nonblocking(true)?;
+    Ok(Bound { address: listener.local_addr()?, listener, is_https: listen.is_https })
+}
+
+/// The certificate for https: the given one, or a self-signed one made at first start.
+async fn tls_config(config: &ServeConfig) -> anyhow::Result<RustlsConfig> {
+    let (cert, key) = match &config.tls {
+        Some(files) => files.clone(),
+        None => self_signed(&config.database.data_dir)?,
+    };
+    RustlsConfig::from_pem_file(&cert, &key)
+        .await
+        .with_context(|| format!("cannot use the certificate {} with its key", cert.display()))
+}
+
+fn self_signed(data_dir: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+    private_folder(data_dir)?;
+    let (cert, key) = (data_dir.join("self-signed.crt"), data_dir.join("self-signed.key"));
+    if !cert.exists() || !key.exists() {
+        // First the old certificate: with another key it would be refused at every later start.
+        remove(&cert)?;
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).context("cannot make a self-signed certificate")?;
+        write_private(&key, made.signing_key.serialize_pem().as_bytes())?;
+        write_private(&cert, made.cert.pem().as_bytes())?;
+    }
+    Ok((cert, key))
+}
+
+pub(super) async fn listen_on(
+    bound: Bound,
+    door: Door,
+    http: &Http,
+    config: &ServeConfig,
+    handle: &Handle<SocketAddr>,
+    workers: &mut Workers,
+) -> anyhow::Result<()> {
+    let http = Http { is_https: bound.is_https, ..http.clone() };
+    let service = router(&http).into_make_service_with_connect_info::<SocketAddr>();
+    let scheme = if bound.is_https { "https" } else { "http" };
+    tracing::info!(url = format!("{scheme}://{}", bound.address), "listening");
+    let report = |result: std::io::Result<()>| {
+        if let Err(error) = result {
+            tracing::error!(%error, "a listener has failed");
+        }
+    };
+    if bound.is_https {
+        let tls = RustlsAcceptor::new(tls_config(config).await?).handshake_timeout(HANDSHAKE_DEADLINE).acceptor(door);
+        let server = patient(axum_server::from_tcp(bound.listener)?.acceptor(tls).handle(handle.clone()));
+        workers.start("listener", async move { report(server.serve(service).await) });
+    } else {
+        let server = patient(axum_server::from_tcp(bound.listener)?.acceptor(door).handle(handle.clone()));
+        workers.start("listener", async move { report(server.serve(service).await) });
+    }
+    Ok(())
+}
+
+/// Gives a server the deadlines of whoever connects and says nothing, or not enough.
+fn patient<A>(server: Server<SocketAddr, A>) -> Server<SocketAddr, A> {
+    let mut server = server.first_request_timeout(HEAD_DEADLINE);
+    server.http_builder().http1().header_read_timeout(IDLE_MAX);
+    server.http_builder().http2().keep_alive_interval(IDLE_MAX).keep_alive_timeout(HEAD_DEADLINE);
+    server
+}
+
+/// Raises the limit of open files as far as the system allows; answers the limit.
+pub(super) fn raise_file_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+        return limit.current.unwrap_or(u64::MAX);
+    }
+    limit.maximum.unwrap_or(u64::MAX)
+}

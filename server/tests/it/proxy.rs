@@ -1,0 +1,133 @@
+//! Behind a reverse proxy: who asks, from where, and which address of the console is the right one.
+
+use crate::harness::{PASSWORD, TestServer, TestStore};
+use model::access::Role;
+use reqwest::Response;
+use reqwest::header::HeaderMap;
+use server::config::PublicUrl;
+use server::http::proxy::Proxies;
+
+fn proxies(public: Option<&str>) -> Proxies {
+    let public = public.map(|origin| PublicUrl { origin: origin.into(), is_https: origin.starts_with("https") });
+    Proxies::new(public, vec!["127.0.0.1/32".parse().expect("a network")])
+}
+
+/// Sends a sign-in with these headers, as a proxy passes it on.
+async fn sign_in(server: &TestServer, password: &str, headers: &[(&str, &str)]) -> Response {
+    let headers: HeaderMap =
+        headers.iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value"))).collect();
+    server
+        .http
+        .post(format!("{}/sign-in", server.url))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .headers(headers)
+        .body(format!("name=maria&password={}", password.replace(' ', "+")))
+        .send()
+        .await
+        .expect("an answer")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_wrong_sign_ins_of_a_stranger_behind_the_same_proxy_lock_nobody_out() {
+    let server = TestServer::start_behind(TestStore::sqlite().await, proxies(None)).await;
+    server.sign_in("maria", Role::Admin).await;
+    let stranger = [("x-forwarded-for", "203.0.113.9")];
+    let mut last = 0;
+    for _ in 0..12 {
+        last = sign_in(&server, "wrong password", &stranger).await.status().as_u16();
+    }
+    assert_eq!(last, 429);
+    let words = sign_in(&server, "wrong password", &stranger).await.text().await.expect("words");
+    assert!(words.contains("Too many tries from 203.0.113.9") && !words.contains("--trusted-proxy"), "{words}");
+    // What a stranger says about others in front of the proxy's own word counts for nothing.
+    let spoofed = [("x-forwarded-for", "198.51.100.7, 203.0.113.9")];
+    assert_eq!(sign_in(&server, PASSWORD, &spoofed).await.status(), 429);
+    assert_eq!(sign_in(&server, PASSWORD, &[("x-forwarded-for", "198.51.100.7")]).await.status(), 303);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_behind_a_proxy_that_nobody_trusts_is_told_the_remedy() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let mut last = String::new();
+    for number in 0..12 {
+        let hop = format!("203.0.113.{number}");
+        last = sign_in(&server, "wrong password", &[("x-forwarded-for", &hop)]).await.text().await.expect("words");
+    }
+    assert!(last.contains("Too many tries from 127.0.0.1"), "{last}");
+    assert!(last.contains("start the server with --trusted-proxy 127.0.0.1"), "{last}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_form_by_a_proxy_that_drops_the_port_is_taken_or_refused_with_the_remedy() {
+    let dropped = [("origin", "http://nas:8088"), ("host", "nas"), ("x-forwarded-for", "198.51.100.7")];
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    server.sign_in("maria", Role::Admin).await;
+    let refused = sign_in(&server, PASSWORD, &dropped).await;
+    assert_eq!(refused.status(), 403);
+    let words = refused.text().await.expect("words");
+    assert!(words.contains("from http://nas:8088") && words.contains("is at nas"), "{words}");
+    assert!(words.contains("--public-url http://nas:8088"), "{words}");
+
+    let server = TestServer::start_behind(TestStore::sqlite().await, proxies(Some("http://nas:8088"))).await;
+    server.sign_in("maria", Role::Admin).await;
+    let taken = sign_in(&server, PASSWORD, &dropped).await;
+    assert_eq!(taken.status(), 303);
+    let cookie = taken.headers()["set-cookie"].to_str().expect("text");
+    assert!(!cookie.contains("Secure"), "a browser would not send it back by http: {cookie}");
+    let other = [("origin", "https://evil.example"), ("host", "nas"), ("sec-fetch-site", "cross-site")];
+    assert_eq!(sign_in(&server, PASSWORD, &other).await.status(), 403, "another site");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_proxy_with_https_the_cookie_is_for_https_alone() {
+    let public = "https://hooks.example.com";
+    let server = TestServer::start_behind(TestStore::sqlite().await, proxies(Some(public))).await;
+    server.services.backend();
+    let password: secrecy::SecretString = PASSWORD.to_owned().into();
+    let Ok(()) =
+        server::service::account::add(&server.services.store, &server.services.clock, "maria", Role::Admin, password)
+            .await
+    else {
+        panic!("no account");
+    };
+    let forwarded = [
+        ("origin", public),
+        ("host", "hooks.example.com"),
+        ("x-forwarded-for", "198.51.100.7"),
+        ("x-forwarded-proto", "https"),
+    ];
+    let taken = sign_in(&server, PASSWORD, &forwarded).await;
+    assert_eq!(taken.status(), 303);
+    let cookie = taken.headers()["set-cookie"].to_str().expect("text");
+    assert!(cookie.starts_with("__Host-hookwright=") && cookie.contains("Secure"), "{cookie}");
+    assert_eq!(taken.headers()["strict-transport-security"], "max-age=31536000");
+
+    let get = async |proto: &str| {
+        let request = server.http.get(format!("{}/sign-in?next=%2F", server.url));
+        request.header("x-forwarded-proto", proto).send().await.expect("an answer")
+    };
+    let sent_on = get("http").await;
+    assert_eq!(sent_on.status(), 307);
+    assert_eq!(sent_on.headers()["location"], "https://hooks.example.com/sign-in?next=%2F");
+    assert_eq!(get("https").await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_by_http_past_the_proxy_is_told_where_the_console_is() {
+    let public = PublicUrl { origin: "https://hooks.example.com".into(), is_https: true };
+    let server = TestServer::start_behind(TestStore::sqlite().await, Proxies::new(Some(public), Vec::new())).await;
+    let answer = server.http.get(format!("{}/sign-in", server.url)).send().await.expect("an answer");
+    assert_eq!(answer.status(), 421);
+    let words = answer.text().await.expect("words");
+    assert!(words.contains("https://hooks.example.com") && words.contains("--trusted-proxy 127.0.0.1"), "{words}");
+    let answer = server.http.get(format!("{}/health/live", server.url)).send().await.expect("an answer");
+    assert_eq!(answer.status(), 200, "what looks after the server comes directly");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_collects_what_it_passes_on_is_told_not_to_for_live_pages() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    let answer = server.http.get(format!("{}/live", server.url)).header("cookie", cookie).send().await;
+    assert_eq!(answer.expect("an answer").headers()["x-accel-buffering"], "no");
+}

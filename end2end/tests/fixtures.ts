@@ -2,7 +2,7 @@
  * A console of its own for each test: real server, real database file, real receiver. No fixed ports, no shared
  * accounts. A test fails on any console error, page error or hydration warning.
  */
-import { test as base, expect, type Locator, type Page } from '@playwright/test';
+import { test as base, expect, type BrowserContext, type Locator, type Page } from '@playwright/test';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -55,41 +55,44 @@ function command(args: string[], input = ''): string {
   return done.stdout.trim();
 }
 
+/** Runs a console and an inbox with these options of `serve` while they are used. */
+export async function serving(context: BrowserContext, options: string[], use: (hook: Console) => Promise<void>) {
+  const dir = mkdtempSync(join(tmpdir(), 'hookwright-'));
+  const data = ['--data-dir', join(dir, 'data')];
+  const record = join(dir, 'inbox.jsonl');
+  const server = await start(
+    ['serve', ...data, '--egress-allow', '127.0.0.0/8', '--time-zone', 'UTC', ...options],
+    /Hookwright is at (\S+)\s/,
+  );
+  const inbox = await start(['inbox', '--listen', '127.0.0.1:0', '--record', record], /inbox on (\S+)\s/);
+  command(['user', 'add', 'maria', '--role', 'admin', '--password-stdin', ...data], password);
+  command(['user', 'add', 'olga', '--role', 'operator', '--password-stdin', ...data], password);
+  command(['user', 'add', 'victor', '--role', 'viewer', '--password-stdin', ...data], password);
+  const key = command(['key', 'add', 'dc-1', '--scope', 'ingest,inventory', ...data]);
+  const send = (method: string, path: string, body: unknown, type = 'application/json') =>
+    fetch(`${server.address}/api/v1/${path}`, {
+      method,
+      headers: { authorization: `Bearer ${key}`, 'content-type': type },
+      body: JSON.stringify(body),
+    });
+  const post = (body: unknown, type?: string) => send('POST', 'events', body, type);
+  const inventory = (type: string, objects: unknown) => send('PUT', `inventory/${type}`, objects);
+  // It is read while it is written, and begins after the inbox has said where it is: only whole lines count.
+  const received = () => {
+    const lines = existsSync(record) ? readFileSync(record, 'utf8').split('\n').slice(0, -1) : [];
+    return lines.map((line) => JSON.parse(line) as Received);
+  };
+  await use({ url: server.address, inbox: inbox.address, received, key, post, inventory });
+  // A page that still listens to the server would complain about its end.
+  await Promise.all(context.pages().map((page) => page.goto('about:blank')));
+  inbox.child.kill();
+  server.child.kill('SIGTERM');
+  await Promise.all([inbox.ended, server.ended]);
+  rmSync(dir, { recursive: true, force: true });
+}
+
 export const test = base.extend<{ hook: Console; faults: string[] }>({
-  hook: async ({ context }, use) => {
-    const dir = mkdtempSync(join(tmpdir(), 'hookwright-'));
-    const data = ['--data-dir', join(dir, 'data')];
-    const record = join(dir, 'inbox.jsonl');
-    const server = await start(
-      ['serve', ...data, '--listen', 'http://127.0.0.1:0', '--egress-allow', '127.0.0.0/8', '--time-zone', 'UTC'],
-      /Hookwright is at (\S+)\s/,
-    );
-    const inbox = await start(['inbox', '--listen', '127.0.0.1:0', '--record', record], /inbox on (\S+)\s/);
-    command(['user', 'add', 'maria', '--role', 'admin', '--password-stdin', ...data], password);
-    command(['user', 'add', 'olga', '--role', 'operator', '--password-stdin', ...data], password);
-    command(['user', 'add', 'victor', '--role', 'viewer', '--password-stdin', ...data], password);
-    const key = command(['key', 'add', 'dc-1', '--scope', 'ingest,inventory', ...data]);
-    const send = (method: string, path: string, body: unknown, type = 'application/json') =>
-      fetch(`${server.address}/api/v1/${path}`, {
-        method,
-        headers: { authorization: `Bearer ${key}`, 'content-type': type },
-        body: JSON.stringify(body),
-      });
-    const post = (body: unknown, type?: string) => send('POST', 'events', body, type);
-    const inventory = (type: string, objects: unknown) => send('PUT', `inventory/${type}`, objects);
-    // It is read while it is written, and begins after the inbox has said where it is: only whole lines count.
-    const received = () => {
-      const lines = existsSync(record) ? readFileSync(record, 'utf8').split('\n').slice(0, -1) : [];
-      return lines.map((line) => JSON.parse(line) as Received);
-    };
-    await use({ url: server.address, inbox: inbox.address, received, key, post, inventory });
-    // A page that still listens to the server would complain about its end.
-    await Promise.all(context.pages().map((page) => page.goto('about:blank')));
-    inbox.child.kill();
-    server.child.kill('SIGTERM');
-    await Promise.all([inbox.ended, server.ended]);
-    rmSync(dir, { recursive: true, force: true });
-  },
+  hook: ({ context }, use) => serving(context, ['--listen', 'http://127.0.0.1:0'], use),
   faults: [
     async ({ page }, use) => {
       const faults: string[] = [];

@@ -97,11 +97,13 @@ pub(crate) fn screenshots() -> Result<()> {
 /// Playwright's `test`, on a server built now.
 fn playwright() -> Result<Command> {
     let chromium = tool::chromium()?;
+    let nginx = tool::nginx()?;
     tool::npm_packages()?;
     let binary = debug_binary()?;
     let folder = root().join("end2end");
     let mut playwright = command(folder.join("node_modules/.bin/playwright"));
     playwright.arg("test").current_dir(&folder).env("HOOKWRIGHT_BIN", binary).env("HOOKWRIGHT_CHROMIUM", chromium);
+    playwright.env("HOOKWRIGHT_NGINX", nginx);
     Ok(playwright)
 }
 

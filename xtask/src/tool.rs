@@ -90,6 +90,33 @@ pub(crate) fn chromium() -> Result<PathBuf> {
     Ok(program)
 }
 
+/// Debian's nginx, for the test of a console behind it. Its package would start a web server on port 80, so that only the
+/// program is taken out of it.
+pub(crate) fn nginx() -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os("HOOKWRIGHT_NGINX") {
+        return Ok(given.into());
+    }
+    if !answers("openssl", &["version"]) {
+        apt("openssl", "a certificate authority of the tests is made with it")?;
+    }
+    let folder = root().join("target/tools/nginx");
+    let places = [PathBuf::from("/usr/sbin/nginx"), folder.join("usr/sbin/nginx")];
+    if let Some(found) = places.iter().find(|place| place.exists()) {
+        return Ok(found.clone());
+    }
+    say("fetching Debian's nginx (the console is tested behind it)");
+    std::fs::create_dir_all(&folder)?;
+    if is_root() {
+        finish(command("apt-get").args(["-q", "update"]))?;
+    }
+    finish(command("apt-get").args(["-q", "download", "nginx"]).current_dir(&folder))
+        .context("install it by hand: sudo apt-get update && sudo apt-get install nginx")?;
+    let packages = std::fs::read_dir(&folder)?.flatten().map(|entry| entry.path());
+    let package = packages.into_iter().find(|path| path.extension().is_some_and(|end| end == "deb"));
+    finish(command("dpkg").arg("-x").arg(package.context("nothing was fetched")?).arg(&folder))?;
+    Ok(places[1].clone())
+}
+
 /// The folder of PostgreSQL's programs, for the tests of the second database. Debian keeps it off the PATH.
 pub(crate) fn postgres_programs() -> Result<PathBuf> {
     if let Some(found) = find_postgres() {

@@ -60,6 +60,43 @@ on_both! {
         }
     }
 
+    async fn what_a_viewer_sees_of_a_target_and_its_headers_is_no_way_in(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let secrets = ["canary-path", "canary-query", "canary-auth", "canary-subscription"];
+        let webhook = server
+            .webhook("w", &format!("{}/services/canary-path?key=canary-query", inbox.url), |draft| {
+                draft.headers = "X-Auth: canary-auth\nOcp-Apim-Subscription-Key: canary-subscription\nAccept: text/plain".into();
+            })
+            .await;
+        server.event(server.task("t", webhook, "${NAME}", false).await).await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"id": "a", "name": "a"}})).await;
+        let rows = server.deliveries_until(|rows| rows.len() == 1 && rows[0].status.is_settled()).await;
+        let cookies = [server.sign_in("victor", Role::Viewer).await, server.sign_in("olga", Role::Operator).await];
+        let mut seen = [String::new(), String::new()];
+        for (cookie, seen) in cookies.iter().zip(&mut seen) {
+            let delivery = format!("/deliveries/{}", rows[0].uuid);
+            for path in ["/", "/webhooks", "/webhooks/1", "/webhooks/1/edit", "/webhooks/1/test", "/tasks/1", "/events/1", &delivery] {
+                *seen += &page(&server, cookie, path).await.1;
+                let body = json!({ "address": path }).to_string();
+                let loaded = server.http.post(format!("{}/api/pages/load", server.url)).header("cookie", cookie);
+                let loaded = loaded.header("content-type", "application/json").header("sec-fetch-site", "same-origin");
+                *seen += &loaded.body(body).send().await.expect("an answer").text().await.expect("text");
+            }
+            let form = server.http.post(format!("{}/api/webhooks/form", server.url)).header("cookie", cookie);
+            let form = form.header("content-type", "application/json").header("sec-fetch-site", "same-origin");
+            let form = form.body(json!({ "id": 1 }).to_string()).send().await.expect("an answer");
+            assert_eq!(form.status(), 200);
+            *seen += &form.text().await.expect("text");
+        }
+        for secret in secrets {
+            assert!(!seen[0].contains(secret), "{secret}");
+            assert!(seen[1].contains(secret), "an operator sees {secret}");
+        }
+        assert!(seen[0].contains(&format!("{}/…", inbox.url)) && seen[0].contains("text/plain"), "what is no secret");
+    }
+
     async fn deliveries_are_filtered_sorted_and_paged_alike_on_both(test: TestStore) {
         let server = TestServer::start(test).await;
         let inbox = TestInbox::start().await;

@@ -22,7 +22,8 @@ const VIEWERS: usize = 20;
 const RATE: u64 = 50;
 const LASTS: Duration = Duration::from_secs(40);
 const ALONE: Duration = Duration::from_secs(15);
-/// p95 of the 202 and of the receipt, in milliseconds, above which the bench fails.
+/// p95 of the 202 and of the receipt, in milliseconds, above which the bench fails; or a quarter above what each takes
+/// without viewers in the same run, if that is more: a slow disk is not the viewers'.
 const CEILING_MS: i64 = 20;
 /// The longest a page may take.
 const PAGE_CEILING: Duration = Duration::from_secs(6);
@@ -72,7 +73,7 @@ fn measure(database: &str, binary: &Path, folder: &Path, url: Option<&str>) -> R
     let server = program.serve("http://127.0.0.1:0", |_| ())?;
     say(&format!("{database}: {RATE} occurrences/s, and nobody who looks"));
     let alone = post(&server.address, &key, ALONE)?;
-    let before = report(alone, &record, 0)?.2;
+    let (posted_alone, received_alone, before) = report(alone, &record, 0)?;
     say(&format!("{database}: {RATE} occurrences/s beside {VIEWERS} dashboards and {VIEWERS} lists"));
     let is_over = AtomicBool::new(false);
     let (posts, pages) = std::thread::scope(|scope| {
@@ -99,7 +100,8 @@ fn measure(database: &str, binary: &Path, folder: &Path, url: Option<&str>) -> R
     let slowest = pages.iter().map(|(_, took)| *took).max().unwrap_or_default();
     let given_up = pages.iter().filter(|(status, _)| *status == 503).count();
     println!("{:>9}  pages, the slowest in {:.1} s; {given_up} of them 503", pages.len(), slowest.as_secs_f64());
-    Ok(posted <= CEILING_MS && received <= CEILING_MS && slowest < PAGE_CEILING)
+    let is_good = |took: i64, alone: i64| took <= CEILING_MS.max(alone * 5 / 4);
+    Ok(is_good(posted, posted_alone) && is_good(received, received_alone) && slowest < PAGE_CEILING)
 }
 
 /// Prints how long posts and receipts took, but for the receipts before; answers both p95, and how many receipts there

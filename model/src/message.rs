@@ -14,9 +14,9 @@ pub const RENDERED_MAX_BYTES: usize = 1024 * 1024;
 /// How values are written, by the content type of the webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escape {
-    /// `application/json` and `+json`.
+    /// Whatever has `json` in its subtype: `application/json`, `+json`, `x-ndjson`, `json-seq`.
     Json,
-    /// `application/xml`, `text/xml` and `+xml`.
+    /// `application/xml`, `text/xml`, `+xml`, and HTML.
     Xml,
     /// `application/x-www-form-urlencoded`.
     Form,
@@ -28,12 +28,12 @@ impl Escape {
     /// The rule for a `Content-Type` value; parameters and case do not matter.
     pub fn for_content_type(value: Option<&str>) -> Self {
         let essence = value.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match essence.as_str() {
-            "application/json" | "text/json" => Self::Json,
-            "application/xml" | "text/xml" => Self::Xml,
-            "application/x-www-form-urlencoded" => Self::Form,
-            other if other.ends_with("+json") => Self::Json,
-            other if other.ends_with("+xml") => Self::Xml,
+        let subtype = essence.split_once('/').map_or("", |(_, subtype)| subtype);
+        match subtype {
+            "x-www-form-urlencoded" => Self::Form,
+            "xml" | "html" => Self::Xml,
+            _ if subtype.contains("json") => Self::Json,
+            _ if subtype.ends_with("+xml") || subtype.starts_with("xml-") => Self::Xml,
             _ => Self::Plain,
         }
     }
@@ -158,12 +158,32 @@ pub fn unknown_variables(template: &str) -> Vec<(usize, &str)> {
     unknown
 }
 
-/// `${NAME}` at the start of `tail`: the name, and what follows. Names have no braces, blanks or quotes.
+/// `${NAME}` at the start of `tail`: the name, and what follows. Names have no braces, blanks or quotes but in brackets:
+/// `${data.labels["app.kubernetes.io/name"]}`.
 fn variable_at(tail: &str) -> Option<(&str, &str)> {
     let inner = tail.strip_prefix("${")?;
-    let end = inner.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '-')))?;
+    let mut end = 0;
+    loop {
+        end += inner[end..].find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '-')))?;
+        let Some((_, after)) = bracket_at(&inner[end..]) else { break };
+        end = inner.len() - after.len();
+    }
     let after = inner[end..].strip_prefix('}')?;
     (end > 0).then(|| (&inner[..end], after))
+}
+
+/// `["KEY"]`, `['KEY']` or `[0]` at the start of a text: the key, and what follows. A key with one kind of quotes in it
+/// stands in the other.
+fn bracket_at(text: &str) -> Option<(&str, &str)> {
+    let inner = text.strip_prefix('[')?;
+    for quote in ['"', '\''] {
+        if let Some(quoted) = inner.strip_prefix(quote) {
+            let (key, after) = quoted.split_once(quote)?;
+            return after.strip_prefix(']').filter(|_| !key.contains('\n')).map(|after| (key, after));
+        }
+    }
+    let (place, after) = inner.split_once(']')?;
+    (!place.is_empty() && place.bytes().all(|byte| byte.is_ascii_digit())).then_some((place, after))
 }
 
 /// What looks meant for a variable at the start of `tail` and cannot be one, `${VM NAME}`: its text, and what follows.
@@ -176,7 +196,16 @@ fn meant_at(tail: &str) -> Option<(&str, &str)> {
 
 fn is_known(name: &str) -> bool {
     matches!(name, "DATE" | "TIMESTAMP" | "RANDOM" | "NAME" | "TYPE" | "EVENT" | "OBJECT_ID" | "TASK" | "ID")
-        || name.strip_prefix("data.").is_some_and(|path| !path.is_empty())
+        || data_path(name).is_some()
+}
+
+/// The path of `data.PATH` or `data["KEY"]…`, as it is written.
+fn data_path(name: &str) -> Option<&str> {
+    let path = name.strip_prefix("data")?;
+    match path.strip_prefix('.') {
+        Some(path) => (!path.is_empty()).then_some(path),
+        None => path.starts_with('[').then_some(path),
+    }
 }
 
 enum Found<'a> {
@@ -198,19 +227,31 @@ fn lookup<'a>(name: &'a str, variables: &Variables<'a>, random: &mut dyn FnMut()
         "TASK" => Found::Text(variables.task),
         "ID" => Found::Text(variables.id),
         other => {
-            let path = other.strip_prefix("data.").filter(|path| !path.is_empty())?;
+            let path = data_path(other)?;
             variables.data.and_then(|data| walk(data, path)).map_or(Found::Absent(path), Found::Data)
         }
     })
 }
 
-/// Follows `disk.0.free`: object keys and array places, separated by dots.
+/// Follows `disk.0.free` or `labels["a.b/c"]`: object keys and array places, separated by dots or in brackets.
 fn walk<'a>(data: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.').try_fold(data, |value, step| match value {
-        Value::Object(map) => map.get(step),
-        Value::Array(items) => step.parse::<u32>().ok().and_then(|place| items.get(place as usize)),
-        _ => None,
-    })
+    let mut value = data;
+    let mut rest = path;
+    loop {
+        let (step, after) = match bracket_at(rest) {
+            Some(found) => found,
+            None => rest.split_at(rest.find(['.', '[']).unwrap_or(rest.len())),
+        };
+        value = match value {
+            Value::Object(map) => map.get(step)?,
+            Value::Array(items) => items.get(step.parse::<u32>().ok()? as usize)?,
+            _ => return None,
+        };
+        if after.is_empty() {
+            return Some(value);
+        }
+        rest = if after.starts_with('[') { after } else { after.strip_prefix('.')? };
+    }
 }
 
 /// Where in a JSON document the template stands.

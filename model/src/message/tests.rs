@@ -121,6 +121,56 @@ fn data_is_looked_up_by_path_and_absence_is_noted() {
 }
 
 #[test]
+fn a_key_with_dots_slashes_and_blanks_is_written_in_brackets() {
+    let data = serde_json::json!({
+        "labels": { "app.kubernetes.io/name": "web", "two words": { "it's": 1 }, "say \"hi\"": 2 },
+        "disks": [{ "free": 7 }],
+    });
+    for (template, expected) in [
+        (r#"${data.labels["app.kubernetes.io/name"]}"#, "web"),
+        ("${data.labels['app.kubernetes.io/name']}", "web"),
+        (r#"${data["labels"]["two words"]["it's"]}"#, "1"),
+        (r#"${data.labels['say "hi"']}"#, "2"),
+        ("${data.disks[0].free}${data.disks.0.free}", "77"),
+        (r#"${data.labels["nothing"]}"#, ""),
+        // None of these is a variable.
+        ("${data[}", "${data[}"),
+        (r#"${data["a}"#, r#"${data["a}"#),
+        (r#"${data["a"}"#, r#"${data["a"}"#),
+        ("${data[x]}", "${data[x]}"),
+        ("${data}", "${data}"),
+    ] {
+        assert_eq!(rendered(template, Escape::Plain, "", Some(&data)).body, expected, "{template}");
+    }
+    let in_json = r#"{"app": "${data.labels["app.kubernetes.io/name"]}", "n": ${data.labels["none"]}}"#;
+    let out = rendered(in_json, Escape::Json, "", Some(&data));
+    assert_eq!(out.body, r#"{"app": "web", "n": null}"#);
+    assert_eq!(out.absent[0].1, r#"labels["none"]"#);
+}
+
+#[test]
+fn whatever_is_like_json_is_escaped_as_json() {
+    for content_type in [
+        "application/x-ndjson",
+        "application/json-seq",
+        "application/jsonl",
+        "text/x-json",
+        "application/geo+json; charset=utf-8",
+        "APPLICATION/JSON5",
+    ] {
+        assert_eq!(Escape::for_content_type(Some(content_type)), Escape::Json, "{content_type}");
+    }
+    for (content_type, expected) in [
+        ("text/html", Escape::Xml),
+        ("application/soap+xml", Escape::Xml),
+        ("text/plain", Escape::Plain),
+        ("json", Escape::Plain),
+    ] {
+        assert_eq!(Escape::for_content_type(Some(content_type)), expected, "{content_type}");
+    }
+}
+
+#[test]
 fn escaping_follows_the_content_type() {
     for (content_type, expected) in [
         (Some("application/json; charset=utf-8"), "\"a<b&\\\"c\""),

@@ -256,7 +256,8 @@ impl WebhookDraft {
             let keeps = |stored| {
                 url.as_ref().map_or(Ok(()), |url| keeps_secret(stored, url, authorization, allows_insecure_tls))
             };
-            self.parse_secret(authorization, stored.map(keeps), &mut errors)
+            let is_other = |stored: &StoredWebhook| stored.authorization.id() != authorization.id();
+            self.parse_secret(authorization, (stored.map(keeps), stored.is_none_or(is_other)), &mut errors)
         });
         let changed = stored
             .zip(url.as_ref())
@@ -350,11 +351,12 @@ impl WebhookDraft {
         Some(SecretChange::Set(SecretString::from(secret)))
     }
 
-    /// `kept` is `None` for a new webhook, else whether the stored secret may stay, or why not.
+    /// `kept` is `None` for a new webhook, else whether the stored secret may stay, or why not. `is_new`: this type of
+    /// authorization had no secret before.
     fn parse_secret(
         &self,
         authorization: &Authorization,
-        kept: Option<Result<(), &'static str>>,
+        (kept, is_new): (Option<Result<(), &'static str>>, bool),
         errors: &mut FieldErrors,
     ) -> Option<SecretChange> {
         let (field, typed, word) = match authorization {
@@ -366,6 +368,10 @@ impl WebhookDraft {
         // A password may begin or end with a blank; a token or key that does was pasted badly.
         let typed = if field == "password" { typed.as_str() } else { typed.trim() };
         if typed.is_empty() {
+            // Either half may be empty (RFC 7617): some receivers take a token as the name.
+            if is_new && matches!(authorization, Authorization::Basic { username } if !username.is_empty()) {
+                return Some(SecretChange::Set(SecretString::from(String::new())));
+            }
             return match kept {
                 Some(Ok(())) => Some(SecretChange::Keep),
                 Some(Err(reason)) => {
@@ -410,9 +416,6 @@ fn refuse_generated(headers: &HeaderList, authorization: &Authorization, errors:
 }
 
 fn parse_username(typed: &str) -> Result<String, String> {
-    if typed.is_empty() {
-        return Err("A user name is required.".to_owned());
-    }
     if typed.len() > 255 {
         return Err("This user name is too long; 255 bytes are the most.".to_owned());
     }

@@ -158,9 +158,9 @@ fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl 
                 <KeyLine form=form/>
             </div>
             <div class="c-auth__part c-auth__part--basic l-stack l-stack--fields">
-                <TextField field=form.field("username", "Username", true, |d| &mut d.username)/>
+                <TextField field=form.field("username", "Username", false, |d| &mut d.username)/>
                 <TextField
-                    field=form.field("password", "Password", true, |d| &mut d.password)
+                    field=form.field("password", "Password", false, |d| &mut d.password)
                     kind="password"
                     hint=hint("basic", "Sent with the user name, encoded but not encrypted by itself.")
                 />

@@ -84,10 +84,10 @@ async fn migrated(config: &DatabaseConfig) -> anyhow::Result<Store> {
 /// Finds the master key, and refuses one that is not this database's.
 async fn open_vault(config: &DatabaseConfig, store: &Store) -> anyhow::Result<Vault> {
     let known = setting::find(store.read(), KEY_FINGERPRINT).await?;
-    let vault = match (&config.key_file, std::env::var(KEY_VARIABLE)) {
+    let vault = match (&config.key_file, std::env::var(KEY_VARIABLE).ok().filter(|key| !key.is_empty())) {
         (Some(path), _) => Vault::from_file(path)?,
-        (None, Ok(key)) => Vault::from_base64(&SecretString::from(key), KEY_VARIABLE)?,
-        (None, Err(_)) if config.database_url.is_none() => {
+        (None, Some(key)) => Vault::from_base64(&SecretString::from(key), KEY_VARIABLE)?,
+        (None, None) if config.database_url.is_none() => {
             let path = config.data_dir.join("master.key");
             // Another key would open none of the secrets, and look as if all was well until the first is needed.
             if known.is_some() && !path.try_exists()? {
@@ -99,7 +99,7 @@ async fn open_vault(config: &DatabaseConfig, store: &Store) -> anyhow::Result<Va
             }
             Vault::from_file_or_new(&path)?
         }
-        (None, Err(_)) => bail!(
+        (None, None) => bail!(
             "with PostgreSQL the master key comes from --key-file or {KEY_VARIABLE}, the same on every node: \
              32 random bytes in base64, as `openssl rand -base64 32` makes them"
         ),
@@ -156,7 +156,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         vault: Arc::new(vault),
         clock: clock.clone(),
         zone: config.zone.clone(),
-        guard: Arc::new(Guard::new(rules)?),
+        guard: Arc::new(Guard::new(rules)),
         bell: Arc::default(),
         figures: Arc::default(),
         is_discreet: false,

@@ -4,12 +4,12 @@
 //! the connection uses exactly those: an answer that changes between check and connection changes nothing. The
 //! client's resolver is not asked for IP literals, so those are checked before the request is made.
 
+pub mod names;
 pub mod timing;
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::net::NetError;
 use model::egress::{Refusal, Rules};
 use model::url::{Host, TargetUrl};
+use names::{Files, Names, Unresolved};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, redirect, retry};
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ const CLIENTS_MAX: usize = 256;
 
 /// Every address behind a name is refused.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{host} may not be called: {reason}")]
+#[error("the host {host} may not be called: {reason}")]
 pub struct Refused {
     /// The host as written.
     pub host: String,
@@ -35,20 +35,10 @@ pub struct Refused {
     pub reason: Refusal,
 }
 
-/// A name did not resolve.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{host} does not resolve to an address")]
-pub struct Unresolved {
-    /// The host as written.
-    pub host: String,
-    /// The operating system's number for why nobody could be asked, if that is why.
-    pub os_error: Option<i32>,
-}
-
 /// The egress rules, and the resolver they are applied to.
 pub struct Guard {
     rules: Rules,
-    resolver: TokioResolver,
+    names: Names,
 }
 
 impl std::fmt::Debug for Guard {
@@ -58,12 +48,9 @@ impl std::fmt::Debug for Guard {
 }
 
 impl Guard {
-    /// A guard with these rules and the system's name servers.
-    pub fn new(rules: Rules) -> anyhow::Result<Self> {
-        let resolver = TokioResolver::builder_tokio()
-            .and_then(hickory_resolver::ResolverBuilder::build)
-            .map_err(|error| anyhow::anyhow!("cannot read the name servers of this system: {error}"))?;
-        Ok(Self { rules, resolver })
+    /// A guard with these rules and the system's names.
+    pub fn new(rules: Rules) -> Self {
+        Self { rules, names: Names::new(Files::default()) }
     }
 
     fn check(&self, host: &str, address: SocketAddr) -> Result<(), Refused> {
@@ -80,19 +67,9 @@ impl Guard {
 
     /// The permitted addresses of a name.
     async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
-        let unresolved = |os_error| Unresolved { host: host.to_owned(), os_error };
-        // A trailing dot keeps the search list of resolv.conf out only if somebody wrote it.
-        let found = self.resolver.lookup_ip(host).await.map_err(|error| match error {
-            NetError::Io(error) => unresolved(error.raw_os_error()),
-            // The library does not say why; another socket would not open either.
-            NetError::NoConnections => {
-                unresolved(UdpSocket::bind("0.0.0.0:0").err().and_then(|error| error.raw_os_error()))
-            }
-            _ => unresolved(None),
-        })?;
         let mut refused = None;
         let mut permitted = Vec::new();
-        for ip in found.iter() {
+        for ip in self.names.resolve(host).await? {
             let address = SocketAddr::new(ip, port);
             match self.check(host, address) {
                 Ok(()) => permitted.push(address),
@@ -101,7 +78,6 @@ impl Guard {
         }
         match refused {
             Some(error) if permitted.is_empty() => Err(error.into()),
-            _ if permitted.is_empty() => Err(unresolved(None).into()),
             _ => Ok(permitted),
         }
     }

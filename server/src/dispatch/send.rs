@@ -3,7 +3,8 @@
 //! Success is a 2xx status line received in time. What then happens to the body is noted and never fails the attempt:
 //! the receiver has acted.
 
-use super::client::{ClientError, Clients, Refused, Unresolved, socket_error, timing};
+use super::client::names::Unresolved;
+use super::client::{ClientError, Clients, Refused, socket_error, timing};
 use crate::service::Services;
 use crate::store::delivery::Attempted;
 use crate::store::webhook::Row;
@@ -274,9 +275,14 @@ fn judge(response: &Response, now: Timestamp) -> (Outcome, Option<String>) {
         return (Outcome::Sent, None);
     }
     let (code, words) = if status.is_redirection() {
-        let target = response.headers().get("location").map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let target = target.map(|target| format!(" to {}", shown(&target))).unwrap_or_default();
-        (ErrorCode::Redirect, format!("Answered {status}{target}. Redirects are not followed; enter the final URL."))
+        let target = response.headers().get("location").and_then(|value| Url::parse(value.to_str().ok()?).ok());
+        // Only that much of it: a redirect repeats the path, which may be a secret that not everybody sees.
+        let target = target.map(|url| format!(" to {}", shown(&url.origin().ascii_serialization())));
+        let target = target.unwrap_or_default();
+        let words = format!(
+            "Answered {status}{target}. Redirects are not followed; enter the final URL, which the response's Location has."
+        );
+        (ErrorCode::Redirect, words)
     } else {
         (ErrorCode::Status, format!("Answered {status}."))
     };

@@ -66,8 +66,8 @@ async fn saving_refuses_with_the_words_of_sending() {
         server.services.backend().webhooks.save(None, draft).await.map_err(|error| error.fields.0[0].message.clone())
     };
     for (url, words) in [
-        ("http://127.0.0.1/", "127.0.0.1 may not be called: it is a loopback address"),
-        ("http://localhost/", "Localhost may not be called: it is a loopback address"),
+        ("http://127.0.0.1/", "The host 127.0.0.1 may not be called: it is a loopback address"),
+        ("http://localhost/", "The host localhost may not be called: it is a loopback address"),
         ("http://169.254.169.254/", "it is a link-local or metadata address"),
         ("http://[fd00:ec2::254]/", "it is a link-local or metadata address"),
         ("http://0.0.0.0/", "it is the unspecified address"),

@@ -174,7 +174,7 @@ impl TestServer {
             vault: Arc::new(Vault::from_file_or_new(&test.dir.path().join("test.key")).expect("a key")),
             clock: clock.clock(),
             zone: jiff::tz::TimeZone::get("America/New_York").expect("a zone"),
-            guard: Arc::new(Guard::new(rules).expect("a guard")),
+            guard: Arc::new(Guard::new(rules)),
             bell: Arc::default(),
             figures: Arc::default(),
             is_discreet: false,

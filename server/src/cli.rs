@@ -6,7 +6,8 @@ use crate::clock::Clock;
 use crate::config::{self, DatabaseOptions, ServeOptions};
 use crate::{inbox, serve};
 use anyhow::Context;
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use model::access::{Role, Scope};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -122,7 +123,7 @@ struct InboxArguments {
 pub async fn run() -> anyhow::Result<()> {
     // Whatever a command makes, only its owner can read.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let matches = Cli::command().get_matches();
+    let matches = without_empty(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches)?;
     match cli.command {
         Command::Serve(arguments) => {
@@ -151,6 +152,14 @@ pub async fn run() -> anyhow::Result<()> {
         Command::Key(command) => Box::pin(access::manage_key(command)).await,
         Command::Inbox(arguments) => run_inbox(arguments).await,
     }
+}
+
+/// The command with empty variables of the environment left out: compose files set them so.
+fn without_empty(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    let command = command.mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg });
+    let names: Vec<_> = command.get_subcommands().map(|inner| inner.get_name().to_owned()).collect();
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, without_empty))
 }
 
 fn innermost(matches: &ArgMatches) -> &ArgMatches {

@@ -77,7 +77,10 @@ pub fn router(http: &Http) -> Router {
     let is_public_https = http.proxies.public_url.as_ref().is_some_and(|url| url.is_https);
     let is_https = http.is_https || is_public_https;
     let sessions = Sessions::new(http.services.store.clone(), http.services.clock.clone());
-    let cookie = if is_https { "__Host-hookwright" } else { "hookwright" };
+    // Cookies are for all ports of a host: another installation there has another key, and another name.
+    let installation: String =
+        http.services.vault.fingerprint().chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+    let cookie = format!("{}hookwright-{installation}", if is_https { "__Host-" } else { "" });
     let sessions = SessionManagerLayer::new(sessions)
         .with_name(cookie)
         .with_secure(is_https)

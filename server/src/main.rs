@@ -8,8 +8,9 @@ use tracing_subscriber::EnvFilter;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_env("HOOKWRIGHT_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,sea_orm_migration=warn,sqlx=warn"));
+    let level = std::env::var("HOOKWRIGHT_LOG").unwrap_or_default();
+    let given = if level.is_empty() { None } else { EnvFilter::try_new(level).ok() };
+    let filter = given.unwrap_or_else(|| EnvFilter::new("info,sea_orm_migration=warn,sqlx=warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::error!("the TLS provider was installed twice");

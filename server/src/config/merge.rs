@@ -84,6 +84,7 @@ impl Merge<'_> {
             ([], file) => file.to_vec(),
             (given, _) => given.to_vec(),
         };
+        let value: Vec<_> = value.iter().map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect();
         self.note(name, !file.is_empty(), value.join(","));
         value
     }

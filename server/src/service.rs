@@ -25,7 +25,7 @@ use app::error::{AppError, Code, Versions};
 use app::view::When;
 use jiff::tz::TimeZone;
 use model::access::{Permission, Role};
-use model::header::HeaderList;
+use model::header::{self, HeaderList};
 use model::time::Timestamp;
 use sea_orm::DatabaseTransaction;
 use std::sync::Arc;
@@ -83,6 +83,18 @@ impl Services {
     /// A webhook's headers as they are shown.
     pub(crate) fn shown_headers(&self, headers: HeaderList) -> HeaderList {
         if self.is_discreet { headers.discreet() } else { headers.masked() }
+    }
+
+    /// The header lines of a response as they are shown: a redirect repeats the webhook's URL.
+    pub(crate) fn shown_answer(&self, lines: &str) -> String {
+        if !self.is_discreet {
+            return lines.to_owned();
+        }
+        let shown = |line: &str| match line.split_once(": ") {
+            Some((name, _)) if !header::is_harmless(name) => format!("{name}: {}", header::MASK),
+            _ => line.to_owned(),
+        };
+        lines.lines().map(shown).collect::<Vec<_>>().join("\n")
     }
 
     /// A webhook's secrets in clear, for one attempt.

@@ -314,7 +314,7 @@ impl Services {
             http_status: attempt.http_status.and_then(|status| u16::try_from(status).ok()),
             code: attempt.error_code,
             error: attempt.error,
-            answer_headers: visible(&attempt.answer_headers),
+            answer_headers: visible(&self.shown_answer(&attempt.answer_headers)),
             answer_bytes: attempt.answer_body.len(),
             answer_body: visible(&String::from_utf8_lossy(&attempt.answer_body)),
             note: attempt.answer_note,

@@ -6,13 +6,13 @@ use crate::process::run;
 use model::access::{Role, Scope};
 use serde_json::json;
 use server::service::account::{self, Change};
-use server::store::Store;
+use server::store::{Store, access};
 
 fn vm(name: &str) -> serde_json::Value {
     json!({"type": "vms", "event": "poweron", "object": {"id": name, "name": name}})
 }
 
-/// What another process sees: the same database, opened anew on PostgreSQL.
+/// What another process sees: the same database, and nothing that this one remembers.
 fn elsewhere(server: &TestServer) -> &Store {
     &server.services.store
 }
@@ -63,6 +63,13 @@ on_both! {
         account::change(elsewhere(&server), clock, "maria", Change::Enable).await.expect("changed");
         assert_eq!(see(&server, &cookie).await, 303, "the session is over all the same");
         assert_eq!(server.post_form("/sign-in", "", &form).await.status(), 303);
+
+        // A session that began at the same moment is worth nothing either.
+        let other = server.sign_in("olga", Role::Admin).await;
+        let db = elsewhere(&server).write();
+        let id = access::find_account(db, "olga").await.expect("asked").expect("there").id;
+        access::set_disabled(db, id, Some(clock.now())).await.expect("disabled");
+        assert_eq!(see(&server, &other).await, 303);
     }
 
     async fn another_password_ends_every_session(test: TestStore) {

@@ -63,21 +63,25 @@ on_both! {
     async fn what_a_viewer_sees_of_a_target_and_its_headers_is_no_way_in(test: TestStore) {
         let server = TestServer::start(test).await;
         let inbox = TestInbox::start().await;
-        let secrets = ["canary-path", "canary-query", "canary-auth", "canary-subscription"];
+        let secrets = ["canary-path", "canary-query", "canary-auth", "canary-subscription", "canary-location"];
         let webhook = server
             .webhook("w", &format!("{}/services/canary-path?key=canary-query", inbox.url), |draft| {
                 draft.headers = "X-Auth: canary-auth\nOcp-Apim-Subscription-Key: canary-subscription\nAccept: text/plain".into();
             })
             .await;
         server.event(server.task("t", webhook, "${NAME}", false).await).await;
+        // Its answer repeats what is asked for.
+        let to = format!("{}/redirect?to=http://other.example/canary-location", inbox.url);
+        let redirected = server.webhook("r", &to, |draft| draft.retries = "0".into()).await;
+        server.event(server.task("r", redirected, "${NAME}", false).await).await;
         let key = server.key("dc", &[Scope::Ingest]).await;
         server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"id": "a", "name": "a"}})).await;
-        let rows = server.deliveries_until(|rows| rows.len() == 1 && rows[0].status.is_settled()).await;
+        let rows = server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
         let cookies = [server.sign_in("victor", Role::Viewer).await, server.sign_in("olga", Role::Operator).await];
         let mut seen = [String::new(), String::new()];
         for (cookie, seen) in cookies.iter().zip(&mut seen) {
-            let delivery = format!("/deliveries/{}", rows[0].uuid);
-            for path in ["/", "/webhooks", "/webhooks/1", "/webhooks/1/edit", "/webhooks/1/test", "/tasks/1", "/events/1", &delivery] {
+            let [first, second] = [0, 1].map(|place: usize| format!("/deliveries/{}", rows[place].uuid));
+            for path in ["/", "/webhooks", "/webhooks/1", "/webhooks/1/edit", "/webhooks/1/test", "/tasks/1", "/events/1", "/deliveries", &first, &second] {
                 *seen += &page(&server, cookie, path).await.1;
                 let body = json!({ "address": path }).to_string();
                 let loaded = server.http.post(format!("{}/api/pages/load", server.url)).header("cookie", cookie);

@@ -14,6 +14,9 @@ export default defineConfig({
   testDir: 'tests',
   outputDir: 'test-results',
   retries: 0,
+  // A busy machine is slower, and nothing else. What passes does not wait.
+  timeout: 120_000,
+  expect: { timeout: 20_000 },
   workers: 1,
   forbidOnly: !!process.env.CI,
   reporter: [['list']],

@@ -259,7 +259,7 @@ test('the dashboard follows what happens', async ({ page, hook }) => {
   await expect(async () => {
     if (!(await hours.isVisible())) await page.getByText('Show as table').click();
     expect(await hours.getByRole('row').count()).toBe(25);
-  }).toPass({ timeout: 5000 });
+  }).toPass();
   await failures.getByRole('link', { name: 'Bad, Tell bad' }).click();
   await expect(page.getByRole('region', { name: 'Answer as text' })).toContainText('410');
 });

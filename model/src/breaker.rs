@@ -62,7 +62,10 @@ pub struct Ending {
 
 /// Whether a failure with this code says something about the receiver.
 pub fn counts(code: ErrorCode) -> bool {
-    !matches!(code, ErrorCode::TooLarge | ErrorCode::Header | ErrorCode::HoldFull | ErrorCode::Internal)
+    !matches!(
+        code,
+        ErrorCode::TooLarge | ErrorCode::Header | ErrorCode::HoldFull | ErrorCode::Internal | ErrorCode::Unreadable
+    )
 }
 
 impl Breaker {

@@ -114,6 +114,8 @@ pub enum ErrorCode {
     Status,
     /// The connection broke before a status line.
     Reset,
+    /// Something was answered whose head cannot be read. The receiver may well have acted.
+    Unreadable,
     /// The rendered message is over its limit.
     TooLarge,
     /// A configured header cannot be sent.
@@ -125,7 +127,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Dns,
         Self::Connect,
         Self::Tls,
@@ -134,6 +136,7 @@ impl ErrorCode {
         Self::Redirect,
         Self::Status,
         Self::Reset,
+        Self::Unreadable,
         Self::TooLarge,
         Self::Header,
         Self::HoldFull,
@@ -151,6 +154,7 @@ impl ErrorCode {
             Self::Redirect => "redirect",
             Self::Status => "status",
             Self::Reset => "reset",
+            Self::Unreadable => "unreadable",
             Self::TooLarge => "too_large",
             Self::Header => "header",
             Self::HoldFull => "hold_full",
@@ -222,6 +226,8 @@ pub fn after_attempt(outcome: &Outcome, attempt: u32, retries: u32, now: Timesta
         // 410: the receiver says this will never work again (RFC 9110 §15.5.11).
         Outcome::Failed { http_status: Some(410), .. } => Next::Settle(Status::Error),
         Outcome::Failed { code, .. } if code.is_final() || attempt > retries => Next::Settle(Status::Error),
+        // Each further one may make the receiver act once more.
+        Outcome::Failed { code: ErrorCode::Unreadable, .. } if attempt > 1 => Next::Settle(Status::Error),
         Outcome::Failed { http_status, retry_after, .. } => {
             let wait = retry::jittered_wait(attempt, jitter);
             let asked = retry_after.filter(|_| matches!(http_status, Some(429 | 503))).unwrap_or_default();
@@ -251,6 +257,14 @@ mod tests {
             assert_eq!(next(&outcome, attempt), Next::RetryAt(NOW.after(Duration::from_secs(seconds))));
         }
         assert_eq!(next(&outcome, 4), Next::Settle(Status::Error));
+    }
+
+    #[test]
+    fn a_response_that_cannot_be_read_is_asked_for_once_more_at_most() {
+        let unreadable = failed(ErrorCode::Unreadable, None, None);
+        assert_eq!(next(&unreadable, 1), Next::RetryAt(NOW.after(Duration::from_secs(5))));
+        assert_eq!(next(&unreadable, 2), Next::Settle(Status::Error));
+        assert!(!crate::breaker::counts(ErrorCode::Unreadable), "the receiver is there");
     }
 
     #[test]

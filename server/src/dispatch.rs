@@ -14,6 +14,7 @@ mod lane;
 mod record;
 pub mod send;
 mod settle;
+mod tls;
 mod turn;
 
 use crate::service::Services;

@@ -5,6 +5,7 @@
 
 use super::client::names::Unresolved;
 use super::client::{ClientError, Clients, Refused, socket_error, timing};
+use super::tls;
 use crate::service::Services;
 use crate::store::delivery::Attempted;
 use crate::store::webhook::Row;
@@ -381,14 +382,8 @@ fn classify(error: &reqwest::Error, is_https: bool) -> Failure {
     if let Some(unresolved) = find::<Unresolved>(error) {
         return (ErrorCode::Dns, words(unresolved));
     }
-    if let Some(tls) = find::<rustls::Error>(error) {
-        let advice = match tls {
-            rustls::Error::InvalidCertificate(_) => {
-                " Have it issued for this name by an authority this system trusts; Allow Insecure Certificates is for test systems only."
-            }
-            _ => "",
-        };
-        return (ErrorCode::Tls, format!("No encrypted connection: {tls}.{advice}"));
+    if let Some(wrong) = find::<rustls::Error>(error) {
+        return (ErrorCode::Tls, tls::words(wrong));
     }
     let io = io_kind(error);
     if error.is_connect() {
@@ -413,7 +408,23 @@ fn classify(error: &reqwest::Error, is_https: bool) -> Failure {
     if error.is_builder() {
         return (ErrorCode::Header, "The request could not be built. Edit the webhook.".to_owned());
     }
+    if let Some(unread) = find::<hyper::Error>(error).filter(|error| error.is_parse()) {
+        return (ErrorCode::Unreadable, unreadable(&unread.to_string()));
+    }
     (ErrorCode::Reset, "The connection was closed before an answer arrived.".to_owned())
+}
+
+/// What is wrong with the head of a response that the library refuses, by the library's own words for it.
+fn unreadable(library: &str) -> String {
+    let what = match library {
+        "unexpected transfer-encoding parsed" => "it is HTTP/1.0, or has a length, and says that it comes in chunks",
+        "invalid content-length parsed" => "its length is no number, or two different ones",
+        "message head is too large" => "it is too long",
+        "invalid HTTP status-code parsed" => "its status is not a number of three digits",
+        "invalid HTTP header parsed" => "one of its lines is no header",
+        _ => return "The response does not begin as HTTP does. Does the receiver speak http on this port?".to_owned(),
+    };
+    format!("The response's head could not be read: {what}. The receiver has probably acted.")
 }
 
 /// The resource of this machine that is used up, if that is why nothing was sent. The receiver has no part in it.

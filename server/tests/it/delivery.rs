@@ -264,7 +264,7 @@ async fn each_failure_is_said_in_words() {
         (format!("{}/delay/60000", inbox.url), "timeout", "No answer within 3 s.", None),
         (format!("http://{closed}/"), "connect", "nothing accepts connections", None),
         (inbox.url.replace("http:", "https:"), "tls", "No encrypted connection", None),
-        (garbage.clone(), "reset", "closed before an answer arrived", None),
+        (garbage.clone(), "unreadable", "Does the receiver speak http on this port?", None),
         ("http://nobody.invalid/".to_owned(), "dns", "The name nobody.invalid has no address", None),
     ] {
         let server = TestServer::start(TestStore::sqlite().await).await;

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test commits what the product is to find")]
 
 mod access;
+mod answers;
 mod away;
 mod breaker;
 mod console;

@@ -1,0 +1,231 @@
+//! Answers as receivers really give them, byte for byte: each shape, and what it comes to. A head that was read counts by
+//! its status; one that was not is `unreadable`; only a connection without an answer is a `reset`.
+
+use crate::harness::{TestServer, TestStore};
+use app::view::TestRequest;
+use model::webhook::WebhookDraft;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, TestRunner};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+/// What a shape comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Is {
+    /// This status was read.
+    Status(u16),
+    /// The head could not be read; the sentence says so with these words.
+    Unreadable(&'static str),
+    /// The connection ended without an answer.
+    Reset,
+}
+use Is::{Reset, Status, Unreadable};
+
+const NOT_HTTP: Is = Unreadable("does not begin as HTTP does");
+const LENGTH: Is = Unreadable("two different ones");
+const CHUNKS: Is = Unreadable("comes in chunks");
+
+/// What a receiver answers, after reading a request, before it closes.
+const SHAPES: &[(&str, Is)] = &[
+    // Statuses.
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Status(200)),
+    ("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", Status(201)),
+    ("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", Status(202)),
+    ("HTTP/1.1 204 No Content\r\n\r\n", Status(204)),
+    ("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello", Status(204)),
+    ("HTTP/1.1 205 Reset Content\r\n\r\n", Status(205)),
+    ("HTTP/1.1 206 Partial Content\r\nContent-Length: 1\r\n\r\nx", Status(206)),
+    ("HTTP/1.1 207 Multi-Status\r\nContent-Length: 1\r\n\r\nx", Status(207)),
+    ("HTTP/1.1 226 IM Used\r\nContent-Length: 0\r\n\r\n", Status(226)),
+    ("HTTP/1.1 299 Whatever\r\nContent-Length: 0\r\n\r\n", Status(299)),
+    ("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 200 Tout va bien \u{e9}\r\nContent-Length: 0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 300 Multiple Choices\r\nContent-Length: 0\r\n\r\n", Status(300)),
+    ("HTTP/1.1 301 Moved\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n", Status(301)),
+    ("HTTP/1.1 302 Found\r\nLocation: http://other.example/\r\nContent-Length: 0\r\n\r\n", Status(302)),
+    ("HTTP/1.1 304 Not Modified\r\n\r\n", Status(304)),
+    ("HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0\r\n\r\n", Status(307)),
+    ("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", Status(400)),
+    ("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n", Status(401)),
+    ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", Status(404)),
+    ("HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n", Status(410)),
+    ("HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\n\r\n", Status(418)),
+    ("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n", Status(429)),
+    ("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n", Status(500)),
+    ("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", Status(503)),
+    ("HTTP/1.1 599 Custom\r\nContent-Length: 0\r\n\r\n", Status(599)),
+    ("HTTP/1.1 999 Request denied\r\nContent-Length: 0\r\n\r\n", Status(999)),
+    ("HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
+    ("HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
+    ("HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
+    ("HTTP/1.1 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
+    ("HTTP/1.1 -20 OK\r\n\r\n", Unreadable("number of three digits")),
+    // What comes before the final head.
+    ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", Status(503)),
+    ("HTTP/1.1 100 Continue\r\n\r\n", Reset),
+    ("\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Status(200)),
+    // Versions.
+    ("HTTP/1.0 200 OK\r\n\r\nok", Status(200)),
+    ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", Status(200)),
+    ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok", Status(200)),
+    ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", CHUNKS),
+    ("HTTP/1.0 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", CHUNKS),
+    ("HTTP/0.9 200 OK\r\n\r\n", NOT_HTTP),
+    ("HTTP/1.2 200 OK\r\nContent-Length: 0\r\n\r\n", NOT_HTTP),
+    ("HTTP/2 200\r\n\r\n", NOT_HTTP),
+    ("HTTP/2.0 200 OK\r\n\r\n", NOT_HTTP),
+    ("http/1.1 200 OK\r\n\r\n", NOT_HTTP),
+    ("HTTPS/1.1 200 OK\r\n\r\n", NOT_HTTP),
+    ("ICY 200 OK\r\n\r\n", NOT_HTTP),
+    ("RTSP/1.0 200 OK\r\n\r\n", NOT_HTTP),
+    // Other protocols.
+    ("SSH-2.0-OpenSSH_9.6\r\n", NOT_HTTP),
+    ("220 mail.example ESMTP\r\n", NOT_HTTP),
+    ("+OK ready\r\n", NOT_HTTP),
+    ("* OK IMAP4rev1\r\n", NOT_HTTP),
+    ("\u{15}\u{3}\u{1}\0\u{2}\u{2}P", NOT_HTTP),
+    ("<html>no head</html>", NOT_HTTP),
+    ("{\"ok\":true}", NOT_HTTP),
+    ("OK\r\n", NOT_HTTP),
+    ("\0\0\0\0\0\0\0\0\0\0\0\0", NOT_HTTP),
+    // Nothing, or not all of a head.
+    ("", Reset),
+    ("H", Reset),
+    ("HTTP/1.1", Reset),
+    ("HTTP/1.1 200 OK", Reset),
+    ("HTTP/1.1 200 OK\r\n", Reset),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", Reset),
+    ("\r\n\r\n", Reset),
+    // Line ends.
+    ("HTTP/1.1 200 OK\nContent-Length: 2\n\nok", Status(200)),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2\n\r\nok", Status(200)),
+    ("HTTP/1.1 200 OK\n\n", Status(200)),
+    // Framings.
+    ("HTTP/1.1 200 OK\r\n\r\nuntil the end", Status(200)),
+    ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end", Status(200)),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nok\r\n0\r\nX-Trailer: 1\r\n\r\n", Status(200)),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nx", Status(200)),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n2\r\nok\r\n0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok", Status(200)),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nok", Status(200)),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort", Status(200)),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nlonger than said", Status(200)),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", Status(200)),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok", Status(200)),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok", LENGTH),
+    ("HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nok", LENGTH),
+    ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nok", LENGTH),
+    ("HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok", LENGTH),
+    ("HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\nok", LENGTH),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nok", LENGTH),
+    ("HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n", Status(304)),
+    // Header lines.
+    ("HTTP/1.1 200 OK\r\nX: \u{fc}ber\r\nContent-Length: 0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 200 OK\r\nX:\r\nContent-Length: 0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 200 OK\r\nX :1\r\nContent-Length: 0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 200 OK\r\nX: 1\r\n folded\r\nContent-Length: 0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 200 OK\r\nX: a\u{1}b\r\nContent-Length: 0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 200 OK\r\nno colon here\r\nContent-Length: 0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 200 OK\r\n: no name\r\nContent-Length: 0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 200 OK\r\nX-\u{e9}: 1\r\nContent-Length: 0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 200 OK\r\nX Y: 1\r\nContent-Length: 0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nContent-Length: 0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 200 OK\r\nUpgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 0\r\n\r\n", Status(200)),
+    ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", Status(101)),
+    // Charsets and encodings of the body, which is noted and no more.
+    ("HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Length: 1\r\n\r\n\u{7f}", Status(200)),
+    ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc", Status(200)),
+    ("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{\"broken\"", Status(200)),
+];
+
+/// Answers one request with these bytes, and counts how many came.
+pub(crate) async fn receiver(answer: Vec<u8>) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let asked = Arc::<AtomicUsize>::default();
+    let count = asked.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = vec![0; 4096];
+            if stream.read(&mut head).await.is_ok_and(|read| read > 0) {
+                count.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.write_all(&answer).await;
+                let _ = stream.shutdown().await;
+                // All of the request is read, so that the end is one and no reset.
+                while stream.read(&mut head).await.is_ok_and(|read| read > 0) {}
+            }
+        }
+    });
+    (url, asked)
+}
+
+/// What an answer comes to, and how often it was asked for.
+async fn ask(server: &TestServer, answer: Vec<u8>) -> (Option<u16>, String, usize) {
+    let (url, asked) = receiver(answer).await;
+    let draft = WebhookDraft { name: "w".into(), url, ..WebhookDraft::default() };
+    let request = TestRequest { draft, message: "{}".into() };
+    let tested = server.services.backend().webhooks.send_test(None, request).await.expect("tested");
+    (tested.http_status, tested.error.unwrap_or_default(), asked.load(Ordering::SeqCst))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_shape_of_an_answer_comes_to_what_it_is() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let mut wrong = String::new();
+    for (shape, expected) in SHAPES {
+        // As Latin-1, so that bytes outside ASCII stand as they are.
+        let bytes = shape.chars().map(|c| u8::try_from(u32::from(c)).expect("a byte")).collect();
+        let (status, error, asked) = ask(&server, bytes).await;
+        let found = match status {
+            Some(status) => Status(status),
+            None if error.contains("closed before an answer arrived") => Reset,
+            None => match expected {
+                Unreadable(words) if error.contains(words) => *expected,
+                _ => Unreadable("other words"),
+            },
+        };
+        if found != *expected || asked != 1 {
+            wrong += &format!("{shape:?}: {expected:?}, and is {found:?} ({error}), asked {asked} times\n");
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_a_head_holds_it_is_asked_for_once_and_never_a_reset_that_was_none() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let head = (
+        prop_oneof![
+            Just("HTTP/1.1 200 OK"),
+            Just("HTTP/1.0 204 x"),
+            Just("HTTP/1.1 500"),
+            Just("HTTP/1.1 2"),
+            Just("x")
+        ],
+        prop::collection::vec(("[A-Za-z-]{0,12}", "[ -~\u{80}-\u{ff}]{0,24}"), 0..6),
+        prop_oneof![Just("\r\n"), Just("\n")],
+        "[ -~]{0,40}",
+    );
+    let mut runner = TestRunner::new(Config::default());
+    for _ in 0..150 {
+        let (start, lines, end, body) = head.new_tree(&mut runner).expect("a head").current();
+        let lines: String = lines.iter().map(|(name, value)| format!("{name}: {value}{end}")).collect();
+        let text = format!("{start}{end}{lines}{end}{body}");
+        let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).expect("a byte")).collect();
+        let (status, error, asked) = ask(&server, bytes).await;
+        assert_eq!(asked, 1, "{text:?}");
+        assert!(!error.contains("closed before an answer"), "{text:?}: {error}");
+        if let Some(status) = status {
+            assert_eq!(error.is_empty(), (200..300).contains(&status), "{text:?}: {error}");
+        }
+    }
+}

@@ -4,8 +4,11 @@
 //! are recognised by. Our own reading rather than a library's, because a refusal has to name the item and the attribute.
 
 use crate::field_error::FieldErrors;
+use crate::message::Escape;
 use crate::occurrence::{Batch, ObjectReference, Occurrence, is_type_id, is_word, read_optional};
 use crate::time::Timestamp;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 /// Reads one event in the JSON format (`application/cloudevents+json`).
@@ -82,14 +85,36 @@ fn parse_item(item: &Value, path: &str, errors: &mut FieldErrors) -> Option<Occu
     let subject = read_optional(members, "subject", path, errors);
     let time = read_optional(members, "time", path, errors)
         .and_then(|text| errors.check(&format!("{path}time"), Timestamp::parse_rfc3339(&text)));
-    if members.contains_key("data") && members.contains_key("data_base64") {
-        errors.add(format!("{path}data_base64"), "An event has data or data_base64, not both.");
-    }
-    let data = members.get("data").or_else(|| members.get("data_base64")).filter(|data| !data.is_null()).cloned();
+    let data = read_data(members, path, errors);
     let (type_id, event_id) = kind?;
     let object =
         subject.map(|subject| ObjectReference { external_id: Some(subject), name: None, tags: None, is_subject: true });
     Some(Occurrence { type_id, event_id, object, external_id, source, time, data })
+}
+
+/// The data of an event (JSON format §3.1): as it stands, or bytes in base64. Bytes that are JSON by the content type, or
+/// text, count as what they are; others stay in base64, so that a message can pass them on.
+fn read_data(members: &Map<String, Value>, path: &str, errors: &mut FieldErrors) -> Option<Value> {
+    let plain = members.get("data").filter(|data| !data.is_null());
+    let encoded = members.get("data_base64").filter(|data| !data.is_null());
+    match (plain, encoded) {
+        (plain, None) => plain.cloned(),
+        (Some(_), Some(_)) => {
+            errors.add(format!("{path}data_base64"), "An event has data or data_base64, not both.");
+            None
+        }
+        (None, Some(encoded)) => {
+            let decoded = encoded.as_str().and_then(|text| Some((text, STANDARD.decode(text).ok()?)));
+            let Some((text, bytes)) = decoded else {
+                errors.add(format!("{path}data_base64"), "This is not a text in base64 (RFC 4648 §4).");
+                return None;
+            };
+            let kind = members.get("datacontenttype").and_then(Value::as_str);
+            let is_json = kind.is_none_or(|kind| Escape::for_content_type(Some(kind)) == Escape::Json);
+            let document = if is_json { serde_json::from_slice(&bytes).ok() } else { None };
+            Some(document.unwrap_or_else(|| String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned()).into()))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +146,34 @@ mod tests {
         let names = ["specversion", "id", "source", "type", "subject", "time"];
         let headers: Vec<_> = names.iter().map(|name| ((*name).to_owned(), text(name))).collect();
         assert_eq!(parse_binary(&headers, Some(json!({"a": 1}))), Ok(structured));
+    }
+
+    #[test]
+    fn data_in_base64_is_what_it_encodes() {
+        let read = |kind: Option<&str>, bytes: &[u8]| {
+            let mut document = valid();
+            let members = document.as_object_mut().expect("an object");
+            members.remove("data");
+            members.insert("data_base64".into(), json!(STANDARD.encode(bytes)));
+            match kind {
+                Some(kind) => members.insert("datacontenttype".into(), json!(kind)),
+                None => members.remove("datacontenttype"),
+            };
+            parse_structured(&document).expect("valid").occurrences.remove(0).data.expect("data")
+        };
+        assert_eq!(read(Some("application/json"), br#"{"a": 1}"#), json!({"a": 1}));
+        assert_eq!(read(Some("application/vnd.x+json; charset=utf-8"), b"[1]"), json!([1]));
+        assert_eq!(read(None, b"{\"a\": 1}"), json!({"a": 1}), "JSON is the default");
+        assert_eq!(read(Some("text/plain"), b"{}"), json!("{}"));
+        assert_eq!(read(Some("application/json"), b"no json"), json!("no json"));
+        assert_eq!(read(Some("application/octet-stream"), &[0xff, 0]), json!("/wA="));
+        for wrong_data in [json!("no base64!"), json!("eA"), json!(7)] {
+            let change = |event: &mut Map<String, Value>| {
+                event.remove("data");
+                event.insert("data_base64".into(), wrong_data.clone());
+            };
+            assert_eq!(wrong(change), ["data_base64"], "{wrong_data}");
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ use axum::extract::{DefaultBodyLimit, FromRef, Request};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{any, get, post, put};
 use leptos::config::LeptosOptions;
 use leptos::prelude::provide_context;
 use leptos_axum::LeptosRoutes;
@@ -96,9 +96,11 @@ pub fn router(http: &Http) -> Router {
         .layer(middleware::from_fn_with_state(http.clone(), client::by_public_url))
         .layer(CompressionLayer::new());
     let api = Router::new()
-        .route("/api/v1/events", post(v1::events::post))
+        .route("/api/v1/events", post(v1::events::post).options(v1::events::shake_hands))
         .route("/api/v1/inventory/{type}", put(v1::inventory::put).patch(v1::inventory::patch))
         .route("/api/v1/occurrences/{id}/why", get(v1::occurrences::why))
+        .method_not_allowed_fallback(v1::no_method)
+        .route("/api/{*path}", any(v1::nowhere))
         .with_state(http.clone());
     let open = Router::new()
         .route("/health/live", get(health::live))

@@ -16,7 +16,7 @@ use app::error::{AppError, Code};
 use axum::Json;
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use model::access::Scope;
@@ -45,7 +45,12 @@ impl From<AppError> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.0, Json(json!({ "error": self.1 }))).into_response()
+        let mut response = (self.0, Json(json!({ "error": self.1 }))).into_response();
+        if self.0 == StatusCode::UNAUTHORIZED {
+            // RFC 9110 §11.6.1.
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }
 
@@ -53,6 +58,29 @@ impl IntoResponse for Refusal {
 fn no_key() -> Refusal {
     let message = "This needs an API key, sent as Authorization: Bearer KEY. Make one with: hookwright key add";
     Refusal::new(StatusCode::UNAUTHORIZED, Code::SignedOut, message)
+}
+
+/// Every path of this API, as it is written in answers.
+const PATHS: [&str; 3] = ["/api/v1/events", "/api/v1/inventory/TYPE", "/api/v1/occurrences/ID/why"];
+
+/// What is said at a path that this API does not have.
+pub async fn nowhere(uri: Uri) -> Refusal {
+    let path = uri.path().trim_end_matches('/').to_ascii_lowercase();
+    let is_like = |known: &&&str| {
+        let start = known.trim_end_matches(char::is_uppercase).trim_end_matches("/ID/why").trim_end_matches('/');
+        path.starts_with(start) || start.starts_with(&path) && path.len() > "/api/v1".len()
+    };
+    let hint = match PATHS.iter().find(is_like) {
+        Some(known) => format!("Did you mean {known}?"),
+        None => format!("There are {}.", PATHS.join(", ")),
+    };
+    Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("There is nothing at {}. {hint}", uri.path()))
+}
+
+/// What is said to a method that a path does not take; the router adds which it does.
+pub async fn no_method(method: Method, uri: Uri) -> Refusal {
+    let message = format!("{method} is not for {}; the header Allow says what is.", uri.path());
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::Malformed, message)
 }
 
 /// The key behind a request, if it has this scope. One for [`Scope::Ingest`] may have been revoked a moment ago: the

@@ -380,3 +380,44 @@ async fn a_body_that_never_ends_is_cut_off() {
     });
     assert_eq!(answer.await.expect("no panic"), "HTTP/1.1 408");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_path_of_the_api_answers_in_its_envelope() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let document = json!({"type": "vms", "event": "poweron"});
+    for (method, path, status, words) in [
+        ("POST", "/api/v1/events/", 404, "Did you mean /api/v1/events?"),
+        ("POST", "/api/v1/event", 404, "Did you mean /api/v1/events?"),
+        ("PUT", "/api/v1/inventory", 404, "Did you mean /api/v1/inventory/TYPE?"),
+        ("GET", "/api/v1/occurrences/7", 404, "Did you mean /api/v1/occurrences/ID/why?"),
+        ("POST", "/api/v2/events", 404, "There are /api/v1/events"),
+        ("GET", "/api/v1/events", 405, "GET is not for /api/v1/events"),
+        ("POST", "/api/v1/inventory/vms", 405, "the header Allow says what is"),
+    ] {
+        let request = server.http.request(method.parse().expect("a method"), format!("{}{path}", server.url));
+        let request = request.bearer_auth(&key).header("content-type", "application/json").body(document.to_string());
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), status, "{method} {path}");
+        assert_eq!(answer.headers().contains_key("allow"), status == 405, "{method} {path}");
+        let envelope: Value = serde_json::from_str(&answer.text().await.expect("text")).expect("JSON");
+        let message = envelope["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(words), "{method} {path}: {envelope}");
+    }
+    let answer = server.http.post(format!("{}/api/v1/events", server.url)).send().await.expect("an answer");
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["www-authenticate"]),
+        (401, &"Bearer".parse().expect("a value"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_of_cloud_events_that_asks_first_is_told_yes() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let asked = server.http.request("OPTIONS".parse().expect("a method"), format!("{}/api/v1/events", server.url));
+    let answer = asked.header("webhook-request-origin", "eventemitter.example.com").send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["webhook-allowed-origin"], "eventemitter.example.com");
+    assert_eq!(answer.headers()["webhook-allowed-rate"], "*");
+    assert_eq!(answer.headers()["allow"], "POST, OPTIONS");
+}

@@ -91,6 +91,17 @@ fn parse(format: &Format, headers: &HeaderMap, body: &[u8]) -> Result<Batch, Ref
     Ok(parsed.map_err(AppError::from)?)
 }
 
+/// `OPTIONS /api/v1/events`: agrees to be sent CloudEvents (HTTP webhooks for CloudEvents 1.0 §4), whoever asks: without a
+/// key nothing is taken in.
+pub async fn shake_hands(headers: HeaderMap) -> Response {
+    let mut response = (StatusCode::OK, [(header::ALLOW, "POST, OPTIONS")]).into_response();
+    if let Some(origin) = headers.get("webhook-request-origin") {
+        response.headers_mut().insert("webhook-allowed-origin", origin.clone());
+        response.headers_mut().insert("webhook-allowed-rate", HeaderValue::from_static("*"));
+    }
+    response
+}
+
 /// `POST /api/v1/events`, scope `ingest`.
 pub async fn post(State(http): State<Http>, request: Request) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();

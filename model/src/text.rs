@@ -13,7 +13,7 @@ pub fn parse_name(typed: &str, limit: usize) -> Result<String, String> {
     if count > limit {
         return Err(format!("This name has {count} characters; {limit} are the most."));
     }
-    if name.chars().any(is_invisible) {
+    if seen(name).any(|(_, is_hidden)| is_hidden) {
         return Err("This name contains an invisible control character. Type it again without.".to_owned());
     }
     Ok(name.to_owned())
@@ -40,6 +40,20 @@ pub fn is_invisible(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
+/// The characters of a text, each with whether it reorders or hides something. A joiner between two characters that are
+/// joined, as in Persian and in emoji of families, does neither.
+fn seen(text: &str) -> impl Iterator<Item = (char, bool)> {
+    let is_joined = |c: Option<char>| c.is_some_and(|c| !c.is_ascii() && !is_invisible(c) && !c.is_whitespace());
+    let mut before = None;
+    let mut rest = text.chars();
+    std::iter::from_fn(move || {
+        let c = rest.next()?;
+        let joins = matches!(c, '\u{200c}' | '\u{200d}') && is_joined(before) && is_joined(rest.clone().next());
+        before = Some(c);
+        Some((c, is_invisible(c) && !joins))
+    })
+}
+
 /// A name from outside as a page may show it: what would reorder the text around it or break its line is seen as
 /// U+FFFD. The joiners and marks that scripts need stay.
 pub fn shown(name: &str) -> String {
@@ -49,8 +63,8 @@ pub fn shown(name: &str) -> String {
 
 /// A text from outside, a body or an answer, as a page may show it: nothing invisible in it but line ends and tabs.
 pub fn visible(text: &str) -> String {
-    let is_hidden = |c: char| is_invisible(c) && !matches!(c, '\n' | '\t');
-    text.replace("\r\n", "\n").chars().map(|c| if is_hidden(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    let shown = |(c, is_hidden)| if is_hidden && !matches!(c, '\n' | '\t') { char::REPLACEMENT_CHARACTER } else { c };
+    seen(&text.replace("\r\n", "\n")).map(shown).collect()
 }
 
 /// What PostgreSQL cannot store in a text column, whatever the field.
@@ -71,5 +85,25 @@ mod tests {
         let persian = "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}";
         assert_eq!(shown(persian), persian);
         assert_eq!(visible("a\r\n\tb\u{200c}\u{1b}"), "a\n\tb\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn names_that_people_have_are_taken_and_shown() {
+        let family = "\u{1f469}\u{200d}\u{1f469}\u{200d}\u{1f467}";
+        let persian = "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}";
+        for name in [family, persian, "\u{1f3f3}\u{fe0f}\u{200d}\u{1f308} web"] {
+            assert_eq!(parse_name(name, 64), Ok(name.to_owned()));
+            assert_eq!(visible(name), name);
+        }
+        for hidden in [
+            "we\u{200d}b",
+            "\u{200d}x",
+            "\u{645}\u{200c}",
+            "\u{645}\u{200c}\u{200c}\u{62e}",
+            "a\u{202e}b",
+            "a\u{200b}b",
+        ] {
+            assert!(parse_name(hidden, 64).is_err(), "{hidden:?}");
+        }
     }
 }

@@ -84,7 +84,7 @@ pub struct Span {
 
 /// The message grew over [`RENDERED_MAX_BYTES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the rendered message is larger than {RENDERED_MAX_BYTES} bytes")]
+#[error("The message is larger than 1 MiB once its values are filled in.")]
 pub struct TooLarge;
 
 /// Fills in the variables. `random` yields one integer from 0 to 2147483647 for each `${RANDOM}`.

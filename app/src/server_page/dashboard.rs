@@ -229,7 +229,8 @@ fn table(hours: &[(String, u64, u64, u64)]) -> AnyView {
 }
 
 fn flow(board: &Dashboard) -> AnyView {
-    let ms = |value: Option<i64>| value.map_or_else(|| "–".to_owned(), |ms| format!("{ms} ms"));
+    let number = |count: i64| grouped(count.unsigned_abs());
+    let ms = |value: Option<i64>| value.map_or_else(|| "–".to_owned(), |ms| format!("{} ms", number(ms)));
     let oldest = board.oldest.clone().unwrap_or_else(|| "none".to_owned());
     view! {
         <section class="c-card" aria-labelledby="flow">
@@ -238,8 +239,8 @@ fn flow(board: &Dashboard) -> AnyView {
                 <dl class="c-facts c-facts--figures">
                     <div><dt>"Event to receipt, p50"</dt><dd>{ms(board.p50_ms)}</dd></div>
                     <div><dt>"Event to receipt, p95"</dt><dd>{ms(board.p95_ms)}</dd></div>
-                    <div><dt>"Queue"</dt><dd>{format!("{} waiting, {} in flight", board.queued, board.running)}</dd></div>
-                    <div><dt>"Held"</dt><dd><a href="/deliveries?status=held">{board.held}</a></dd></div>
+                    <div><dt>"Queue"</dt><dd>{format!("{} waiting, {} in flight", number(board.queued), number(board.running))}</dd></div>
+                    <div><dt>"Held"</dt><dd><a href="/deliveries?status=held">{number(board.held)}</a></dd></div>
                     <div><dt>"Oldest undelivered"</dt><dd>{oldest}</dd></div>
                 </dl>
             </div>

@@ -56,6 +56,7 @@ fn next_step(detail: &DeliveryDetail) -> &'static str {
             "Correct the webhook's URL, or permit the address when the server is started."
         }
         (Status::Error, Some("too_large")) => "Shorten the task's message.",
+        (Status::Error, Some("unreadable")) => "Look whether the receiver has acted before you replay.",
         (Status::Error, Some("redirect")) => "Enter the final URL in the webhook, then replay.",
         (Status::Error, Some("tls" | "dns" | "connect" | "timeout" | "reset")) => {
             "Mend the way to the receiver, then replay."
@@ -211,6 +212,8 @@ fn attempt_line(attempt: &AttemptLine, scale: u32) -> AnyView {
 
 /// A request as text, with masked values marked.
 pub(crate) fn request_text(request: &crate::report::Request, body: &str) -> AnyView {
+    // A GET carries none.
+    let body = if request.method == "GET" { "" } else { body };
     let headers = request
         .headers
         .iter()

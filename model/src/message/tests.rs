@@ -215,3 +215,17 @@ proptest! {
         prop_assert_eq!(&value["n"], &Value::String(name));
     }
 }
+
+#[test]
+fn one_message_rendered_by_many_threads_is_the_same_in_each() {
+    let data = json!({"disk": [{"free": 7}], "label": "a\"b"});
+    let once = || {
+        rendered("{\"n\": \"${NAME}\", \"d\": ${data.disk}, \"l\": ${data.label}}", Escape::Json, "web", Some(&data))
+            .body
+    };
+    let expected = once();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..64).map(|_| scope.spawn(|| (0..100).all(|_| once() == expected))).collect();
+        assert!(threads.into_iter().all(|thread| thread.join().is_ok_and(|same| same)));
+    });
+}

@@ -1,4 +1,5 @@
 use super::*;
+use secrecy::ExposeSecret;
 
 fn draft() -> WebhookDraft {
     WebhookDraft { name: "Chat".into(), url: "https://chat.example/hook".into(), ..WebhookDraft::default() }
@@ -109,4 +110,20 @@ fn a_checked_webhook_never_prints_its_secret() {
 fn a_wrong_url_does_not_hide_what_is_wrong_with_the_secret() {
     let both = WebhookDraft { url: "ftp://x".into(), auth_type: "bearer".into(), token: "Bearer x".into(), ..draft() };
     assert_eq!(wrong_fields(&both, None), ["url", "token"]);
+}
+
+#[test]
+fn basic_takes_an_empty_half() {
+    let basic = |username: &str, password: &str| {
+        let (username, password) = (username.to_owned(), password.to_owned());
+        WebhookDraft { auth_type: "basic".into(), username, password, ..draft() }
+    };
+    for (username, password) in [("token", ""), ("", "token")] {
+        let checked = basic(username, password).parse(None).expect("valid");
+        assert!(matches!(&checked.secret, SecretChange::Set(secret) if secret.expose_secret() == password));
+        assert_eq!(checked.authorization, Authorization::Basic { username: username.into() });
+    }
+    // One that has a secret keeps it.
+    let stored = StoredWebhook { authorization: Authorization::Basic { username: "u".into() }, ..stored() };
+    assert!(matches!(basic("u", "").parse(Some(&stored)).expect("valid").secret, SecretChange::Keep));
 }

@@ -116,7 +116,7 @@ const FAILURE: &str = "failure (k, code, http, error) AS (VALUES
     (6, 'reset', NULL, 'The connection was closed before an answer arrived.'),
     (7, 'redirect', 302, 'Answered 302 Found to /sign-in. Redirects are not followed; enter the final URL.'),
     (8, 'status', 410, 'Answered 410 Gone.'),
-    (9, 'too_large', NULL, 'the rendered message is larger than 1048576 bytes'),
+    (9, 'too_large', NULL, 'The message is larger than 1 MiB once its values are filled in.'),
     (10, NULL, NULL, 'Given up by admin.'))";
 const SOURCE: &str = "CASE f.ro % 3 WHEN 0 THEN 'vcenter-1' WHEN 1 THEN 'vcenter-2' ELSE 'monitoring' END";
 const DATA: &str = r#"'{"host":"node-' || (f.ro % 40) || '","level":"' || CASE f.ro % 3 WHEN 0 THEN 'warning'

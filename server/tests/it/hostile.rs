@@ -121,3 +121,28 @@ on_both! {
 fn reorders(text: &str) -> bool {
     text.contains(['\u{202e}', '\u{2066}', '\u{2067}', '\u{2069}'])
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_receiver_answers_is_text_on_every_page_and_reorders_nothing() {
+    let answer = "HTTP/1.1 500 <evil/>\r\nX-A: <img src=x onerror=alert(1)>\r\nX-B: \u{202e}x\r\n\r\n</pre><evil/>\u{202e}txt.exe\u{2066}";
+    let (url, _) = crate::answers::receiver(answer.as_bytes().to_vec()).await;
+    let server = TestServer::start(crate::harness::TestStore::sqlite().await).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    let webhook = server.webhook("w", &url, |draft| draft.retries = "0".into()).await;
+    server.event(server.task("t", webhook, "x", false).await).await;
+    server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+    let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.status.is_settled())).await;
+    for path in ["/".to_owned(), "/deliveries".into(), "/webhooks/1".into(), format!("/deliveries/{}", rows[0].uuid)] {
+        let page = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
+        let page = page.expect("an answer").text().await.expect("a page");
+        assert!(!page.contains("<img") && !page.contains("<evil") && !reorders(&page), "{path}");
+        assert!(!path.starts_with("/deliveries/") || page.contains("txt.exe"), "it is shown: {path}");
+    }
+    let tested = server.post_form("/webhooks/1/test", &cookie, &[("message", "x")]).await;
+    let page = tested.text().await.expect("a page");
+    assert!(
+        page.contains("txt.exe") && !page.contains("<evil") && !page.contains("<img") && !reorders(&page),
+        "{page}"
+    );
+}

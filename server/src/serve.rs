@@ -1,5 +1,6 @@
 //! `hookwright serve`: opens everything in order, runs until told to stop, and lets what is under way finish.
 
+mod certificate;
 mod listener;
 
 use crate::clock::{Clock, Follower};
@@ -19,6 +20,7 @@ use crate::store::{Store, claim, connect, listen, log, setting};
 use crate::vault::Vault;
 use anyhow::{Context, bail};
 use axum_server::Handle;
+use certificate::Certificate;
 use listener::{bind, listen_on, raise_file_limit};
 use model::egress::Rules;
 use secrecy::{ExposeSecret, SecretString};
@@ -143,6 +145,8 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let store = migrated(&config.database).await?;
     let vault = open_vault(&config.database, &store).await?;
     let bound = config.listen.iter().map(bind).collect::<anyhow::Result<Vec<_>>>()?;
+    let is_https = bound.iter().any(|bound| bound.is_https);
+    let certificate = if is_https { Some(Certificate::load(&config).await?) } else { None };
     // "Now" of due times and leases is the database's clock where several nodes share one.
     let follower = if is_embedded { None } else { Some(Follower::start(&store).await?) };
     let clock = follower.clone().map_or_else(Clock::system, Clock::of_database);
@@ -195,8 +199,9 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let first = bound.first().map(|bound| Listen { address: bound.address, is_https: bound.is_https });
     let door = Door::new(room, proxies);
     for bound in bound {
-        listen_on(bound, door.clone(), &http, &config, &handle, &mut workers).await?;
+        listen_on(bound, door.clone(), &http, certificate.as_ref().map(|one| &one.tls), &handle, &mut workers)?;
     }
+    workers.start("follower of the certificate", certificate::follow(certificate, stop.clone()));
     if let Some(address) = config.demo {
         start_demo(&services, address).await?;
     }

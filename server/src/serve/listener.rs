@@ -1,8 +1,7 @@
-//! Listening: addresses, certificates, and how long somebody who connects may say nothing.
+//! Listening: addresses, and how long somebody who connects may say nothing.
 
 use super::Workers;
-use crate::config::{Listen, ServeConfig};
-use crate::file::{private_folder, remove, write_private};
+use crate::config::Listen;
 use crate::http::door::Door;
 use crate::http::{Http, router};
 use anyhow::Context;
@@ -10,7 +9,6 @@ use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a TLS handshake may take.
@@ -34,36 +32,12 @@ pub(super) fn bind(listen: &Listen) -> anyhow::Result<Bound> {
     Ok(Bound { address: listener.local_addr()?, listener, is_https: listen.is_https })
 }
 
-/// The certificate for https: the given one, or a self-signed one made at first start.
-async fn tls_config(config: &ServeConfig) -> anyhow::Result<RustlsConfig> {
-    let (cert, key) = match &config.tls {
-        Some(files) => files.clone(),
-        None => self_signed(&config.database.data_dir)?,
-    };
-    RustlsConfig::from_pem_file(&cert, &key)
-        .await
-        .with_context(|| format!("cannot use the certificate {} with its key", cert.display()))
-}
-
-fn self_signed(data_dir: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
-    private_folder(data_dir)?;
-    let (cert, key) = (data_dir.join("self-signed.crt"), data_dir.join("self-signed.key"));
-    if !cert.exists() || !key.exists() {
-        // First the old certificate: with another key it would be refused at every later start.
-        remove(&cert)?;
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-        let made = rcgen::generate_simple_self_signed(names).context("cannot make a self-signed certificate")?;
-        write_private(&key, made.signing_key.serialize_pem().as_bytes())?;
-        write_private(&cert, made.cert.pem().as_bytes())?;
-    }
-    Ok((cert, key))
-}
-
-pub(super) async fn listen_on(
+/// Serves at a listener; at one for https with this certificate.
+pub(super) fn listen_on(
     bound: Bound,
     door: Door,
     http: &Http,
-    config: &ServeConfig,
+    tls: Option<&RustlsConfig>,
     handle: &Handle<SocketAddr>,
     workers: &mut Workers,
 ) -> anyhow::Result<()> {
@@ -76,8 +50,8 @@ pub(super) async fn listen_on(
             tracing::error!(%error, "a listener has failed");
         }
     };
-    if bound.is_https {
-        let tls = RustlsAcceptor::new(tls_config(config).await?).handshake_timeout(HANDSHAKE_DEADLINE).acceptor(door);
+    if let Some(tls) = tls.filter(|_| bound.is_https) {
+        let tls = RustlsAcceptor::new(tls.clone()).handshake_timeout(HANDSHAKE_DEADLINE).acceptor(door);
         let server = patient(axum_server::from_tcp(bound.listener)?.acceptor(tls).handle(handle.clone()));
         workers.start("listener", async move { report(server.serve(service).await) });
     } else {

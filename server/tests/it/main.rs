@@ -31,6 +31,7 @@ mod proxy;
 mod race;
 mod record;
 mod refused;
+mod reload;
 mod replay;
 mod retention;
 mod rows;

@@ -51,11 +51,16 @@ impl Drop for Process {
 impl Process {
     /// Lets what is under way end, as an admin stops it. Answers how long that took.
     pub(crate) fn stop(mut self) -> Duration {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("asked");
-        assert!(asked.success());
+        self.signal("-TERM");
         let since = Instant::now();
         self.child.wait().expect("ended");
         since.elapsed()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().expect("asked");
+        assert!(sent.success());
     }
 
     /// Lets it have this many open files at most; the ones it has stay open.

@@ -1,0 +1,96 @@
+//! The certificate for https: given, or made at the first start; followed while the server runs.
+//!
+//! A renewed certificate is used without a restart: within a minute of its files' change, and at once on SIGHUP. Files that
+//! cannot be read, or do not belong together, change nothing.
+
+use crate::config::ServeConfig;
+use crate::file::{private_folder, remove, write_private};
+use anyhow::Context;
+use axum_server::tls_rustls::RustlsConfig;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use tokio_util::sync::CancellationToken;
+
+/// How often the files are looked at.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// A certificate with its key, and where both come from.
+#[derive(Clone)]
+pub(super) struct Certificate {
+    pub(super) tls: RustlsConfig,
+    cert: PathBuf,
+    key: PathBuf,
+}
+
+/// When a file was written, and how long it is; nothing if it is not there.
+type Stamp = Option<(SystemTime, u64)>;
+
+impl Certificate {
+    /// The configured one, or the self-signed one of the data directory.
+    pub(super) async fn load(config: &ServeConfig) -> anyhow::Result<Self> {
+        let (cert, key) = match &config.tls {
+            Some(files) => files.clone(),
+            None => self_signed(&config.database.data_dir)?,
+        };
+        let tls = RustlsConfig::from_pem_file(&cert, &key)
+            .await
+            .with_context(|| format!("cannot use the certificate {} with its key", cert.display()))?;
+        Ok(Self { tls, cert, key })
+    }
+
+    fn stamps(&self) -> [Stamp; 2] {
+        [&self.cert, &self.key].map(|path| {
+            let data = fs::metadata(path).ok()?;
+            Some((data.modified().ok()?, data.len()))
+        })
+    }
+
+    async fn reload(&self) {
+        match self.tls.reload_from_pem_file(&self.cert, &self.key).await {
+            Ok(()) => tracing::info!(certificate = %self.cert.display(), "the certificate is read anew"),
+            Err(error) => {
+                let certificate = self.cert.display();
+                tracing::error!(%error, %certificate, "the certificate cannot be read; the one before stays in use");
+            }
+        }
+    }
+}
+
+/// Follows the files of a certificate until `stop` is cancelled. Without one, SIGHUP still ends nothing.
+pub(super) async fn follow(certificate: Option<Certificate>, stop: CancellationToken) {
+    let mut hangups = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
+        Ok(hangups) => hangups,
+        Err(error) => {
+            tracing::warn!(%error, "SIGHUP cannot be listened for");
+            return stop.cancelled().await;
+        }
+    };
+    let mut seen = certificate.as_ref().map(Certificate::stamps);
+    loop {
+        let is_asked = tokio::select! {
+            () = stop.cancelled() => return,
+            _ = hangups.recv() => true,
+            () = tokio::time::sleep(EVERY) => false,
+        };
+        let now = certificate.as_ref().map(Certificate::stamps);
+        if let Some(certificate) = certificate.as_ref().filter(|_| is_asked || now != seen) {
+            certificate.reload().await;
+        }
+        seen = now;
+    }
+}
+
+fn self_signed(data_dir: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+    private_folder(data_dir)?;
+    let (cert, key) = (data_dir.join("self-signed.crt"), data_dir.join("self-signed.key"));
+    if !cert.exists() || !key.exists() {
+        // First the old certificate: with another key it would be refused at every later start.
+        remove(&cert)?;
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).context("cannot make a self-signed certificate")?;
+        write_private(&key, made.signing_key.serialize_pem().as_bytes())?;
+        write_private(&cert, made.cert.pem().as_bytes())?;
+    }
+    Ok((cert, key))
+}

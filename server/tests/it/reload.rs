@@ -1,0 +1,48 @@
+//! What changes while the server runs: certificates that are renewed, and SIGHUP.
+
+use crate::harness::{TestStore, eventually};
+use crate::process::{prepare, serve_changed};
+use std::fs;
+
+#[expect(clippy::disallowed_methods, reason = "a test's client is not the product's")]
+async fn shown(url: &str) -> Option<Vec<u8>> {
+    // A new client each time: a kept connection has its certificate already.
+    let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).tls_info(true).build().ok()?;
+    let answer = client.get(format!("{url}/health/live")).send().await.ok()?;
+    let info = answer.extensions().get::<reqwest::tls::TlsInfo>()?;
+    info.peer_certificate().map(<[u8]>::to_vec)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_changes_nothing() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let test = TestStore::sqlite().await;
+    prepare(&test, "http://127.0.0.1:9/", "3").await;
+    let (cert, key) = (test.dir.path().join("tls.crt"), test.dir.path().join("tls.key"));
+    let renew = || {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+        fs::write(&cert, made.cert.pem()).expect("written");
+        made.cert.der().to_vec()
+    };
+    let first = renew();
+    let log = test.dir.path().join("log");
+    let file = fs::File::create(&log).expect("a file");
+    let (cert_option, key_option) = (cert.display().to_string(), key.display().to_string());
+    let options = ["--listen", "https://127.0.0.1:0", "--tls-cert", &cert_option, "--tls-key", &key_option];
+    let server = serve_changed(&test, &options, |command| _ = command.env("HOOKWRIGHT_LOG", "info").stderr(file));
+    let said = fs::read_to_string(&log).expect("a log");
+    let port =
+        said.split("https://127.0.0.1:").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+    let url = format!("https://127.0.0.1:{}", port.expect("a listener for https"));
+    assert_eq!(shown(&url).await, Some(first.clone()));
+
+    fs::write(&cert, "no certificate").expect("written");
+    server.signal("-HUP");
+    eventually("it is said", async || fs::read_to_string(&log).is_ok_and(|log| log.contains("stays in use"))).await;
+    assert_eq!(shown(&url).await, Some(first));
+
+    let second = renew();
+    server.signal("-HUP");
+    eventually("the new one is shown", async || shown(&url).await.as_ref() == Some(&second)).await;
+}

@@ -296,14 +296,14 @@ fn shown(text: &str) -> String {
     text.chars().filter(|c| !model::text::is_invisible(*c)).take(200).collect()
 }
 
-/// `Retry-After` (RFC 9110 §10.2.3): seconds, or a date.
+/// `Retry-After` (RFC 9110 §10.2.3): seconds, however many, or a date in each of the three forms of §5.6.7.
 fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?;
-    Some(Timestamp(date.timestamp().as_millisecond()).since(now))
+    let date = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(Timestamp(i64::try_from(date.as_millis()).ok()?).since(now))
 }
 
 /// The answer's header as lines, as many as fit, and whether some do not.
@@ -507,6 +507,18 @@ mod tests {
             let checked = TargetUrl::parse(text).expect(text);
             assert!(agrees(&checked, &Url::parse(text).expect(text)), "{text}");
         }
+    }
+
+    #[test]
+    fn a_receiver_may_ask_for_patience_in_each_form() {
+        let now = Timestamp(784_111_767_000);
+        let ask = |text: &str| retry_after(&HeaderValue::from_str(text).unwrap(), now).map(|wait| wait.as_secs());
+        for date in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+            assert_eq!(ask(date), Some(10), "{date}");
+        }
+        assert_eq!((ask("7"), ask(" 0 "), ask("99999999999999999999")), (Some(7), Some(0), Some(u64::MAX)));
+        assert_eq!((ask("-1"), ask("soon"), ask(""), ask("1.5")), (None, None, None, None));
+        assert_eq!(ask("Sun, 06 Nov 1994 08:49:00 GMT"), Some(0), "a time that is over");
     }
 
     /// Computed once with another implementation (Python's `hmac`).

@@ -15,6 +15,8 @@ pub mod task;
 pub mod trial;
 pub mod webhook;
 
+pub(crate) use shared::LONGEST as SHARED_FOR;
+
 use crate::clock::Clock;
 use crate::dispatch::client::Guard;
 use crate::dispatch::send::Opened;

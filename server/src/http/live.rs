@@ -4,6 +4,7 @@
 //! outlived either would keep a stranger informed, or the server from stopping.
 
 use super::Http;
+use crate::service::SHARED_FOR;
 use crate::store::figures;
 use app::session::Viewer;
 use axum::extract::State;
@@ -13,7 +14,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower_sessions::Session;
@@ -36,7 +37,7 @@ impl Pulse {
 
     /// Looks until the server stops; only while somebody listens.
     pub async fn run(self, services: crate::service::Services) {
-        let mut last = String::new();
+        let mut seen = Seen { last: String::new(), since: Instant::now() };
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -47,9 +48,7 @@ impl Pulse {
             }
             match figures::pulse(services.store.pages()).await {
                 Ok(now) => {
-                    // Once more a second after the last change: what viewers share may have been computed just before it.
-                    let told = if now == last { format!("{now}+") } else { now.clone() };
-                    last = now;
+                    let told = seen.tell(now, Instant::now());
                     self.newest.send_if_modified(|before| {
                         let has_changed = *before != told;
                         *before = told;
@@ -59,6 +58,25 @@ impl Pulse {
                 Err(error) => tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "no pulse"),
             }
         }
+    }
+}
+
+/// The state that was seen last, and when it came.
+struct Seen {
+    last: String,
+    since: Instant,
+}
+
+impl Seen {
+    /// What is said of the state of now: something else when it has changed, and twice more after the last change. What
+    /// viewers share may have been computed just before it, and be good for some seconds.
+    fn tell(&mut self, now: String, at: Instant) -> String {
+        if now != self.last {
+            *self = Self { last: now.clone(), since: at };
+            return now;
+        }
+        let is_all_new = at.duration_since(self.since) > SHARED_FOR + EVERY;
+        format!("{now}{}", if is_all_new { "++" } else { "+" })
     }
 }
 
@@ -117,4 +135,22 @@ pub async fn live(State(http): State<Http>, session: Session, headers: HeaderMap
     let stream = Sse::new(stream::unfold(listener, Listener::next)).keep_alive(KeepAlive::default());
     // A proxy that collects what it passes on would keep back each word.
     ([("x-accel-buffering", "no")], stream).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_the_last_change_pages_hear_of_it_until_all_that_is_shared_is_new() {
+        let begin = Instant::now();
+        let mut seen = Seen { last: String::new(), since: begin };
+        let mut told = Vec::new();
+        for second in 0..20 {
+            let state = if second < 2 { "1" } else { "2" };
+            told.push(seen.tell(state.to_owned(), begin + Duration::from_secs(second)));
+        }
+        told.dedup();
+        assert_eq!(told, ["1", "1+", "2", "2+", "2++"]);
+    }
 }

@@ -1,5 +1,5 @@
-//! An answer that many viewers share: computed at most once a second, and never for more than a twentieth of the time,
-//! however many look and however large the history is.
+//! An answer that many viewers share: computed at most once a second, and for no more than a twentieth of the time as long
+//! as that makes it no older than ten seconds, however many look and however large the history is.
 
 use app::error::AppError;
 use std::time::{Duration, Instant};
@@ -9,6 +9,8 @@ use tokio::sync::Mutex;
 const LASTS: Duration = Duration::from_secs(1);
 /// For how many times as long as it took to compute an answer is good.
 const SHARE: u32 = 20;
+/// How long it is good at most: on a busy machine everything takes long.
+pub(crate) const LONGEST: Duration = Duration::from_secs(10);
 /// How long nobody asks again for an answer that could not be had.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -43,10 +45,15 @@ impl<T: Clone> Shared<T> {
         }
         let since = Instant::now();
         let answer = compute.await;
-        let lasts = if answer.is_ok() { LASTS.max(since.elapsed() * SHARE) } else { PAUSE };
+        let lasts = if answer.is_ok() { good_for(since.elapsed()) } else { PAUSE };
         *last = Some(Last { answer: answer.clone(), good_until: Instant::now() + lasts });
         answer
     }
+}
+
+/// How long an answer is good that took so long.
+fn good_for(took: Duration) -> Duration {
+    (took * SHARE).clamp(LASTS, LONGEST)
 }
 
 #[cfg(test)]
@@ -54,6 +61,13 @@ mod tests {
     use super::*;
     use app::error::Code;
     use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[test]
+    fn an_answer_is_good_for_longer_the_longer_it_took_and_not_for_ever() {
+        for (took, good) in [(1, 1000), (100, 2000), (600, 10_000), (60_000, 10_000)] {
+            assert_eq!(good_for(Duration::from_millis(took)).as_millis(), good, "{took} ms");
+        }
+    }
 
     #[tokio::test]
     async fn twenty_viewers_cost_as_much_as_one() {

@@ -8,7 +8,7 @@ use sea_orm_migration::prelude::*;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// What each table gets, in milliseconds since 1970.
+/// The columns added, each with its table; in milliseconds since 1970.
 const ADDED: [(&str, &str); 2] = [("account", "disabled_at"), ("api_key", "revoked_at")];
 
 #[async_trait::async_trait]

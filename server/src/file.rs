@@ -1,9 +1,19 @@
-//! Small files that must be whole or not there at all: keys and certificates.
+//! Small files: keys and certificates, which must be whole or not there at all; and whether a file has changed.
 
 use anyhow::{Context, bail};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
+use std::time::SystemTime;
+
+/// When a file was last written, and its length in bytes. `None` when the file cannot be looked at.
+pub type Stamp = Option<(SystemTime, u64)>;
+
+/// Returns the stamp of a file: another stamp means that the file has to be read anew.
+pub fn stamp(path: &Path) -> Stamp {
+    let data = path.metadata().ok()?;
+    Some((data.modified().ok()?, data.len()))
+}
 
 /// Writes a file that only its owner can read, over the one there may be. After a kill or a power cut there is the old
 /// file or the new one, whole.

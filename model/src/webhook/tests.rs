@@ -123,7 +123,7 @@ fn basic_takes_an_empty_half() {
         assert!(matches!(&checked.secret, SecretChange::Set(secret) if secret.expose_secret() == password));
         assert_eq!(checked.authorization, Authorization::Basic { username: username.into() });
     }
-    // One that has a secret keeps it.
+    // A webhook with a stored password keeps the password.
     let stored = StoredWebhook { authorization: Authorization::Basic { username: "u".into() }, ..stored() };
     assert!(matches!(basic("u", "").parse(Some(&stored)).expect("valid").secret, SecretChange::Keep));
 }

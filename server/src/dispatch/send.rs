@@ -414,7 +414,7 @@ fn classify(error: &reqwest::Error, is_https: bool) -> Failure {
     (ErrorCode::Reset, "The connection was closed before an answer arrived.".to_owned())
 }
 
-/// What is wrong with the head of a response that the library refuses, by the library's own words for it.
+/// Explains why the HTTP library refused the head of a response. `library` is the library's own text.
 fn unreadable(library: &str) -> String {
     let what = match library {
         "unexpected transfer-encoding parsed" => "it is HTTP/1.0, or has a length, and says that it comes in chunks",

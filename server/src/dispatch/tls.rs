@@ -65,7 +65,7 @@ fn certificate(wrong: &CertificateError) -> String {
     }
 }
 
-/// What the receiver said when it hung up (RFC 8446 §6.2).
+/// Explains the alert with which the receiver ended the handshake (RFC 8446 §6.2).
 fn alerted(alert: AlertDescription) -> String {
     match alert {
         AlertDescription::UnrecognisedName => {

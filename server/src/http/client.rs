@@ -1,11 +1,11 @@
-//! Who asks, and by which address of the console: seen through trusted proxies, and refused in words where people would
-//! come no further.
+//! The client's address as seen through trusted proxies, and the console's own address. Refuses with a message requests
+//! that a browser could not follow up.
 
 use super::Http;
 use super::proxy::Proxies;
 use crate::config::PublicUrl;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use std::net::{IpAddr, SocketAddr};
@@ -19,23 +19,22 @@ pub(super) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// That a request came with `X-Forwarded-For` from somebody who is no trusted proxy: an extension of it.
+/// Request extension: the request has `X-Forwarded-For`, and its peer, this address, is not a trusted proxy.
 #[derive(Clone, Copy)]
 pub(super) struct Untrusted(IpAddr);
 
 impl Untrusted {
-    /// What to do about it, to be added to a refusal.
+    /// Returns the remedy to append to a refusal, empty without such a peer.
     pub(super) fn remedy(untrusted: Option<&Self>) -> String {
-        match untrusted {
-            Some(Self(peer)) => {
-                format!(" If that is the address of your proxy, start the server with --trusted-proxy {peer}.")
-            }
-            None => String::new(),
-        }
+        untrusted.map(|Self(peer)| trust(*peer)).unwrap_or_default()
     }
 }
 
-/// That a request came through a trusted proxy: an extension of it.
+fn trust(peer: IpAddr) -> String {
+    format!(" If that is the address of your proxy, start the server with --trusted-proxy {peer}.")
+}
+
+/// Request extension: the request came through a trusted proxy.
 #[derive(Clone, Copy)]
 struct Forwarded;
 
@@ -54,12 +53,12 @@ pub(super) async fn see_through(State(http): State<Http>, mut request: Request, 
     next.run(request).await
 }
 
-/// Turns people away who would come no further: a browser keeps no cookie for https that it got by http.
+/// Refuses http where the public URL is https: a browser would drop the session's cookie.
 pub(super) async fn by_public_url(State(http): State<Http>, request: Request, next: Next) -> Response {
     let Some(url) = http.proxies.public_url.as_ref().filter(|url| url.is_https) else { return next.run(request).await };
     let said = request.headers().get("x-forwarded-proto").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_forwarded = request.extensions().get::<Forwarded>().is_some();
-    if is_forwarded && said.eq_ignore_ascii_case("http") && request.method() == Method::GET {
+    if is_forwarded && said.eq_ignore_ascii_case("http") && request.method().is_safe() {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         return Redirect::temporary(&format!("{}{path}", url.origin)).into_response();
     }
@@ -67,12 +66,7 @@ pub(super) async fn by_public_url(State(http): State<Http>, request: Request, ne
         return next.run(request).await;
     }
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
-    let seen = peer.map(|peer| {
-        format!(
-            " This request came from {peer} by http. If that is the address of your proxy, start the server with \
-             --trusted-proxy {peer}."
-        )
-    });
+    let seen = peer.map(|peer| format!(" This request came from {peer} by http.{}", trust(peer)));
     let words = format!("This console is at {}.{}", url.origin, seen.unwrap_or_default());
     (StatusCode::MISDIRECTED_REQUEST, words).into_response()
 }

@@ -131,7 +131,7 @@ impl Drop for Entry {
     }
 }
 
-/// Whose connection a request came by: an extension of each request.
+/// Request extension: the connection that carries the request.
 pub struct Caller {
     entry: Option<Entry>,
     closed: CancellationToken,

@@ -68,8 +68,8 @@ struct Seen {
 }
 
 impl Seen {
-    /// What is said of the state of now: something else when it has changed, and twice more after the last change. What
-    /// viewers share may have been computed just before it, and be good for some seconds.
+    /// Returns the id to send for a state. The id changes with the state, and twice more after the last change: figures
+    /// that viewers share may have been computed just before that change, and stay cached for some seconds.
     fn tell(&mut self, now: String, at: Instant) -> String {
         if now != self.last {
             *self = Self { last: now.clone(), since: at };

@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-/// What an operator has said about proxies.
+/// The configured public URL and trusted proxies.
 #[derive(Debug, Default)]
 pub struct Proxies {
     /// The console's address for people, if it is another than the listener's.
@@ -35,7 +35,7 @@ impl Proxies {
             if !self.is_trusted(client) {
                 break;
             }
-            // What is before a word that is no address could be anybody's.
+            // Hops to the left of an unreadable one could be forged.
             let Some(address) = parse_hop(hop.trim()) else { break };
             client = address;
         }

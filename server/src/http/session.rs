@@ -23,7 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tower_sessions::Session;
 
-/// How long a try waits whose name was tried too often from wherever.
+/// The number of keys from which on old ones are dropped.
+const LIMITS_KEPT: usize = 10_000;
+/// The delay of a try whose name was tried too often, over all addresses.
 const SLOWED_DOWN: Duration = Duration::from_secs(2);
 
 /// Ten tries a minute for each account name and address together, and sixty for each address: each try costs a core
@@ -49,11 +51,10 @@ impl Default for SignInLimit {
 
 impl SignInLimit {
     fn permits(&self, name: &str, address: IpAddr) -> bool {
-        // Long-gone keys are dropped now and then, so that invented names do not pile up.
-        if self.tries.len() > 10_000 {
+        // Old keys are dropped now and then, so that invented names do not pile up.
+        if self.tries.len() > LIMITS_KEPT {
             self.names.retain_recent();
             self.tries.retain_recent();
-            self.addresses.retain_recent();
         }
         self.tries.check_key(&(name.chars().take(64).collect(), network(address))).is_ok()
     }
@@ -65,6 +66,10 @@ impl SignInLimit {
 
     /// Whether somebody at this address may try at all.
     pub(super) fn permits_address(&self, address: IpAddr) -> bool {
+        // Also addresses that never get as far as a name.
+        if self.addresses.len() > LIMITS_KEPT {
+            self.addresses.retain_recent();
+        }
         self.addresses.check_key(&network(address)).is_ok()
     }
 }

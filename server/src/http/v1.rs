@@ -54,30 +54,30 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// What is said to somebody without a key that is worth something.
+/// Refuses a request without a valid key.
 fn no_key() -> Refusal {
     let message = "This needs an API key, sent as Authorization: Bearer KEY. Make one with: hookwright key add";
     Refusal::new(StatusCode::UNAUTHORIZED, Code::SignedOut, message)
 }
 
-/// Every path of this API, as it is written in answers.
-const PATHS: [&str; 3] = ["/api/v1/events", "/api/v1/inventory/TYPE", "/api/v1/occurrences/ID/why"];
+/// The paths of this API, each with the start by which a path that is almost right is recognised.
+const PATHS: [(&str, &str); 3] = [
+    ("/api/v1/event", "/api/v1/events"),
+    ("/api/v1/inventor", "/api/v1/inventory/TYPE"),
+    ("/api/v1/occurrence", "/api/v1/occurrences/ID/why"),
+];
 
-/// What is said at a path that this API does not have.
+/// Refuses a path that this API does not have, with the path that was probably meant.
 pub async fn nowhere(uri: Uri) -> Refusal {
-    let path = uri.path().trim_end_matches('/').to_ascii_lowercase();
-    let is_like = |known: &&&str| {
-        let start = known.trim_end_matches(char::is_uppercase).trim_end_matches("/ID/why").trim_end_matches('/');
-        path.starts_with(start) || start.starts_with(&path) && path.len() > "/api/v1".len()
-    };
-    let hint = match PATHS.iter().find(is_like) {
-        Some(known) => format!("Did you mean {known}?"),
-        None => format!("There are {}.", PATHS.join(", ")),
+    let asked = uri.path().to_ascii_lowercase();
+    let hint = match PATHS.iter().find(|(start, _)| asked.starts_with(start)) {
+        Some((_, path)) => format!("Did you mean {path}?"),
+        None => format!("There are {}.", PATHS.map(|(_, path)| path).join(", ")),
     };
     Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("There is nothing at {}. {hint}", uri.path()))
 }
 
-/// What is said to a method that a path does not take; the router adds which it does.
+/// Refuses a method that a path does not take. The router adds `Allow`.
 pub async fn no_method(method: Method, uri: Uri) -> Refusal {
     let message = format!("{method} is not for {}; the header Allow says what is.", uri.path());
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::Malformed, message)

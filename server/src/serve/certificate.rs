@@ -4,12 +4,11 @@
 //! cannot be read, or do not belong together, change nothing.
 
 use crate::config::ServeConfig;
-use crate::file::{private_folder, remove, write_private};
+use crate::file::{Stamp, private_folder, remove, stamp, write_private};
 use anyhow::Context;
 use axum_server::tls_rustls::RustlsConfig;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// How often the files are looked at.
@@ -22,9 +21,6 @@ pub(super) struct Certificate {
     cert: PathBuf,
     key: PathBuf,
 }
-
-/// When a file was written, and how long it is; nothing if it is not there.
-type Stamp = Option<(SystemTime, u64)>;
 
 impl Certificate {
     /// The configured one, or the self-signed one of the data directory.
@@ -40,10 +36,7 @@ impl Certificate {
     }
 
     fn stamps(&self) -> [Stamp; 2] {
-        [&self.cert, &self.key].map(|path| {
-            let data = fs::metadata(path).ok()?;
-            Some((data.modified().ok()?, data.len()))
-        })
+        [&self.cert, &self.key].map(|path| stamp(path))
     }
 
     async fn reload(&self) {

@@ -106,16 +106,16 @@ pub async fn find(store: &Store, name: &str) -> Result<Option<Viewer>, Error> {
     Ok(account.map(|account| Viewer { id: account.id.0, name: account.name, role: account.role }))
 }
 
-/// What is done to an account that is there.
+/// A change to an existing account.
 #[derive(Debug)]
 pub enum Change {
-    /// It may not sign in any more, and whoever is signed in with it is signed out.
+    /// Refuses further sign-ins, and ends the sessions.
     Disable,
-    /// It may sign in again.
+    /// Allows sign-ins again.
     Enable,
-    /// It gets another password, and whoever is signed in with it is signed out.
+    /// Sets another password, and ends the sessions.
     Password(SecretString),
-    /// Whoever is signed in with it is signed out.
+    /// Ends the sessions.
     EndSessions,
 }
 

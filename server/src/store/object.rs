@@ -38,14 +38,14 @@ impl From<object::Model> for Row {
     }
 }
 
-/// Which objects of a type are looked for.
+/// The objects of a type to look for: any that one of the lists names.
 #[derive(Debug, Default)]
 pub struct Wanted {
-    /// Those with any of these external ids,
+    /// External ids.
     pub external_ids: BTreeSet<String>,
-    /// those with any of these names,
+    /// Names, whatever the external id.
     pub names: BTreeSet<String>,
-    /// and those with any of these names that have no external id.
+    /// Names of objects without an external id.
     pub names_without_id: BTreeSet<String>,
 }
 

@@ -12,7 +12,7 @@ fn vm(name: &str) -> serde_json::Value {
     json!({"type": "vms", "event": "poweron", "object": {"id": name, "name": name}})
 }
 
-/// What another process sees: the same database, and nothing that this one remembers.
+/// The store as another process has it: the same database, without this server's caches.
 fn elsewhere(server: &TestServer) -> &Store {
     &server.services.store
 }
@@ -27,7 +27,7 @@ on_both! {
         let server = TestServer::start(test).await;
         let clock = &server.services.clock;
         let key = server.key("dc", &[Scope::Ingest, Scope::Inventory, Scope::Read]).await;
-        // It is remembered for a second, in which this test's clock stands still.
+        // The server caches the key for a second, in which this test's clock stands still.
         assert_eq!(server.post(&key, &vm("a")).await.0, 202);
         account::revoke_key(elsewhere(&server), clock, "dc").await.expect("revoked");
         let (status, answer) = server.post(&key, &vm("b")).await;
@@ -35,7 +35,7 @@ on_both! {
         assert_eq!(server.call("PATCH", "/api/v1/inventory/vms", &key, Some(&json!([]))).await.0, 401);
         assert!(account::revoke_key(elsewhere(&server), clock, "dc").await.is_err(), "there is none any more");
 
-        // The same name again is another key, also at the same time.
+        // A key made anew under the same name is another key.
         server.advance(std::time::Duration::from_millis(1));
         let new = server.key("dc", &[Scope::Ingest]).await;
         assert_eq!(server.post(&new, &vm("c")).await.0, 202);

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// What a shape comes to.
+/// The outcome of a shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Is {
     /// This status was read.
@@ -28,7 +28,7 @@ const NOT_HTTP: Is = Unreadable("does not begin as HTTP does");
 const LENGTH: Is = Unreadable("two different ones");
 const CHUNKS: Is = Unreadable("comes in chunks");
 
-/// What a receiver answers, after reading a request, before it closes.
+/// Responses of a receiver that reads a request, writes these bytes and closes; each with its outcome.
 const SHAPES: &[(&str, Is)] = &[
     // Statuses.
     ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Status(200)),
@@ -64,7 +64,7 @@ const SHAPES: &[(&str, Is)] = &[
     ("HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
     ("HTTP/1.1 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
     ("HTTP/1.1 -20 OK\r\n\r\n", Unreadable("number of three digits")),
-    // What comes before the final head.
+    // Interim responses before the final head.
     ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Status(200)),
     ("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Status(200)),
     ("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", Status(503)),
@@ -168,7 +168,7 @@ pub(crate) async fn receiver(answer: Vec<u8>) -> (String, Arc<AtomicUsize>) {
     (url, asked)
 }
 
-/// What an answer comes to, and how often it was asked for.
+/// Returns the status, the error and the number of requests that a response led to.
 async fn ask(server: &TestServer, answer: Vec<u8>) -> (Option<u16>, String, usize) {
     let (url, asked) = receiver(answer).await;
     let draft = WebhookDraft { name: "w".into(), url, ..WebhookDraft::default() };

@@ -6,6 +6,7 @@ use reqwest::Response;
 use reqwest::header::HeaderMap;
 use server::config::PublicUrl;
 use server::http::proxy::Proxies;
+use server::service::{Services, account};
 
 fn proxies(public: Option<&str>) -> Proxies {
     let public = public.map(|origin| PublicUrl { origin: origin.into(), is_https: origin.starts_with("https") });
@@ -39,7 +40,7 @@ async fn ten_wrong_sign_ins_of_a_stranger_behind_the_same_proxy_lock_nobody_out(
     assert_eq!(last, 429);
     let words = sign_in(&server, "wrong password", &stranger).await.text().await.expect("words");
     assert!(words.contains("Too many tries from 203.0.113.9") && !words.contains("--trusted-proxy"), "{words}");
-    // What a stranger says about others in front of the proxy's own word counts for nothing.
+    // Addresses that the stranger sends in the header are not believed.
     let spoofed = [("x-forwarded-for", "198.51.100.7, 203.0.113.9")];
     assert_eq!(sign_in(&server, PASSWORD, &spoofed).await.status(), 429);
     assert_eq!(sign_in(&server, PASSWORD, &[("x-forwarded-for", "198.51.100.7")]).await.status(), 303);
@@ -82,14 +83,9 @@ async fn a_form_by_a_proxy_that_drops_the_port_is_taken_or_refused_with_the_reme
 async fn behind_a_proxy_with_https_the_cookie_is_for_https_alone() {
     let public = "https://hooks.example.com";
     let server = TestServer::start_behind(TestStore::sqlite().await, proxies(Some(public))).await;
-    server.services.backend();
-    let password: secrecy::SecretString = PASSWORD.to_owned().into();
-    let Ok(()) =
-        server::service::account::add(&server.services.store, &server.services.clock, "maria", Role::Admin, password)
-            .await
-    else {
-        panic!("no account");
-    };
+    let password = PASSWORD.to_owned().into();
+    let Services { store, clock, .. } = &server.services;
+    account::add(store, clock, "maria", Role::Admin, password).await.expect("an account");
     let forwarded = [
         ("origin", public),
         ("host", "hooks.example.com"),

@@ -1,4 +1,4 @@
-//! What changes while the server runs: certificates that are renewed, and SIGHUP.
+//! Renewed certificates and SIGHUP, while the server runs.
 
 use crate::harness::{TestStore, eventually};
 use crate::process::{prepare, serve_changed};

@@ -56,7 +56,7 @@ async fn silent_slow_and_half_open_connections_keep_nobody_out_and_deliveries_go
     eventually("all is delivered", async || inbox.received().len() == 5).await;
     let grown = server.peak_mib() - before;
     assert!(grown < 100, "{grown} MiB more");
-    // Those that were too many have been hung up on.
+    // The oldest connections have been closed.
     let mut byte = [0];
     let first = tokio::time::timeout(Duration::from_secs(5), held[0].read(&mut byte)).await;
     assert!(matches!(first, Ok(Ok(0) | Err(_))), "{first:?}");

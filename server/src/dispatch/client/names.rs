@@ -3,6 +3,7 @@
 //! The files are looked at again while the server runs, so that a network that changes needs no restart. The start
 //! depends on neither: a server whose targets are addresses needs no name server.
 
+use crate::file::{Stamp, stamp};
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -12,10 +13,11 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::system_conf::parse_resolv_conf;
 use hickory_resolver::{Hosts, TokioResolver};
 use std::fs;
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// How often the files are looked at, while names are asked for.
@@ -41,7 +43,7 @@ pub struct Unresolved {
 pub enum Why {
     /// There is no such name, or it has no address.
     Unknown,
-    /// Such a name cannot be.
+    /// The text cannot be a host name.
     NoName,
     /// No name server answered, or none could tell.
     Silent,
@@ -75,15 +77,9 @@ impl Default for Files {
     }
 }
 
-/// When a file was written, and how long it is; nothing if it is not there.
-type Stamp = Option<(SystemTime, u64)>;
-
 impl Files {
     fn stamps(&self) -> [Stamp; 2] {
-        [&self.resolv_conf, &self.hosts].map(|path| {
-            let data = fs::metadata(path).ok()?;
-            Some((data.modified().ok()?, data.len()))
-        })
+        [&self.resolv_conf, &self.hosts].map(|path| stamp(path))
     }
 }
 
@@ -110,13 +106,12 @@ impl Names {
     /// # Errors
     /// Why there are none.
     pub async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Unresolved> {
-        let unresolved = |why, os_error| Unresolved { host: host.to_owned(), why, os_error };
-        // An underscore is no letter of a host name, and containers and home networks have it in theirs.
-        let name = Name::from_str_relaxed(host).map_err(|_| unresolved(Why::NoName, None))?;
-        let resolver = self.resolver().map_err(|error| why_not(&error)).map_err(|(why, os)| unresolved(why, os))?;
-        let found = resolver.lookup_ip(name).await.map_err(|error| why_not(&error));
-        let found: Vec<_> = found.map_err(|(why, os)| unresolved(why, os))?.iter().collect();
-        if found.is_empty() { Err(unresolved(Why::Unknown, None)) } else { Ok(found) }
+        let unresolved = |(why, os_error)| Unresolved { host: host.to_owned(), why, os_error };
+        let failed = |error: NetError| unresolved(why_not(&error));
+        // Container and home networks use underscores, which strict host names do not allow.
+        let name = Name::from_str_relaxed(host).map_err(|_| unresolved((Why::NoName, None)))?;
+        let found: Vec<_> = self.resolver().map_err(failed)?.lookup_ip(name).await.map_err(failed)?.iter().collect();
+        if found.is_empty() { Err(unresolved((Why::Unknown, None))) } else { Ok(found) }
     }
 
     /// The resolver of the files as they are.
@@ -141,10 +136,19 @@ impl Names {
     }
 }
 
+/// Reads a file, empty where there is none. Any other failure is one of this machine, and must not look like an absent
+/// file for as long as the file stays the same.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        read => read,
+    }
+}
+
 fn build(files: &Files) -> Result<TokioResolver, NetError> {
-    let read = fs::read(&files.resolv_conf).ok().and_then(|text| parse_resolv_conf(text).ok());
-    // Without a name server it is the one of this machine, as for every other program.
-    let (config, mut options) = read.unwrap_or_else(|| {
+    let (servers, hosts) = (read(&files.resolv_conf)?, read(&files.hosts)?);
+    // Without a configured name server, the one of this machine is asked (resolv.conf(5)).
+    let (config, mut options) = parse_resolv_conf(servers).unwrap_or_else(|_| {
         let local = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
         (ResolverConfig::from_parts(None, Vec::new(), vec![local]), ResolverOpts::default())
     });
@@ -153,7 +157,7 @@ fn build(files: &Files) -> Result<TokioResolver, NetError> {
     let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
     *builder.options_mut() = options;
     let mut resolver = builder.build()?;
-    resolver.set_hosts(Arc::new(read_hosts(&fs::read_to_string(&files.hosts).unwrap_or_default())));
+    resolver.set_hosts(Arc::new(read_hosts(&String::from_utf8_lossy(&hosts))));
     Ok(resolver)
 }
 
@@ -226,7 +230,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_any_file_the_names_servers_are_those_of_this_machine() {
+    async fn a_file_that_cannot_be_read_now_is_not_taken_for_one_that_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(&folder);
+        // A folder in its place: it is there, and reading it fails.
+        fs::create_dir(&files.hosts).unwrap();
+        let names = Names::new(files.clone());
+        let failed = names.resolve("nas_2").await.unwrap_err();
+        assert!(failed.why == Why::Silent && failed.os_error.is_some(), "{failed:?}");
+        fs::remove_dir(&files.hosts).unwrap();
+        fs::write(&files.hosts, "10.1.2.4 nas_2 # caf\u{e9}\n").unwrap();
+        assert_eq!(names.resolve("nas_2").await.unwrap().len(), 1, "nothing of the failure stays");
+    }
+
+    #[tokio::test]
+    async fn without_any_file_the_name_servers_are_those_of_this_machine() {
         let folder = tempfile::tempdir().unwrap();
         let nowhere = folder.path().join("nowhere");
         assert!(build(&Files { resolv_conf: nowhere.clone(), hosts: nowhere }).is_ok());

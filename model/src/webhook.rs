@@ -378,6 +378,10 @@ impl WebhookDraft {
                     errors.add(field, format!("Enter the {word} again: {reason}."));
                     None
                 }
+                None if field == "password" => {
+                    errors.add(field, "Enter a user name, a password, or both.");
+                    None
+                }
                 None => {
                     errors.add(field, format!("A {word} is required.").replace("A API", "An API"));
                     None

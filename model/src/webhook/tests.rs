@@ -123,6 +123,8 @@ fn basic_takes_an_empty_half() {
         assert!(matches!(&checked.secret, SecretChange::Set(secret) if secret.expose_secret() == password));
         assert_eq!(checked.authorization, Authorization::Basic { username: username.into() });
     }
+    let errors = basic("", "").parse(None).expect_err("nothing to send");
+    assert_eq!(errors.message("password"), Some("Enter a user name, a password, or both."));
     // A webhook with a stored password keeps the password.
     let stored = StoredWebhook { authorization: Authorization::Basic { username: "u".into() }, ..stored() };
     assert!(matches!(basic("u", "").parse(Some(&stored)).expect("valid").secret, SecretChange::Keep));

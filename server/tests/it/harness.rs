@@ -4,7 +4,7 @@ use model::egress::Rules;
 use model::id::{EventId, TaskId, WebhookId};
 use model::time::Timestamp;
 use model::webhook::WebhookDraft;
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement};
 use secrecy::SecretString;
 use server::clock::{Clock, new_uuid};
 use server::dispatch::Dispatcher;
@@ -508,6 +508,15 @@ pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool)
         pause().await;
     }
     panic!("it never came to this: {what}");
+}
+
+/// A transaction that a test holds for as long as it takes: the server's own end where nothing comes for ten seconds.
+pub(crate) async fn begin_holding(store: &Store) -> DatabaseTransaction {
+    let txn = store.begin().await.expect("a transaction");
+    if store.is_postgres() {
+        txn.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await.expect("set");
+    }
+    txn
 }
 
 /// Waits until somebody waits for a lock in this PostgreSQL database.

@@ -85,7 +85,7 @@ on_both! {
         let vm = |name: &str| json!({"type": "vms", "event": "poweron", "id": "e1", "object": {"id": "a", "name": name}});
         let users = json!({"type": "users", "event": "login"});
         // What waits for the same writer shares a commit.
-        let open = server.services.store.begin().await.expect("a transaction");
+        let open = crate::harness::begin_holding(&server.services.store).await;
         if server.services.store.is_postgres() {
             open.execute_unprepared("LOCK TABLE occurrence").await.expect("locked");
         }

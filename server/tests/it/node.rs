@@ -182,7 +182,7 @@ async fn who_claims_waits_until_the_others_claim_is_committed_and_counts_it() {
     let webhook = webhooks(&test.store, "http://127.0.0.1:9", 1).await[0];
     queue(&test.store, &[webhook], 9).await;
     let (one, other) = (new_uuid(Timestamp(1)), new_uuid(Timestamp(2)));
-    let first = test.store.begin().await.expect("a transaction");
+    let first = crate::harness::begin_holding(&test.store).await;
     assert!(claim::take_turn(&first, one).await.expect("its turn").is_empty());
     let room = Room { total: 100, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
     let claimed = claim::claim(&first, one, Timestamp(1), Timestamp(1), &room).await.expect("claims");

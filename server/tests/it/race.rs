@@ -1,7 +1,7 @@
 //! What changes at the moment something else depends on it: on PostgreSQL another node may be between reading and
 //! writing. The change is held open until the other side waits for it.
 
-use crate::harness::{TestInbox, TestServer, TestStore, eventually, somebody_waits};
+use crate::harness::{TestInbox, TestServer, TestStore, begin_holding, eventually, somebody_waits};
 use model::access::Scope;
 use model::catalog::{EventKindDraft, TypeDraft, WEBHOOKS};
 use model::event::EventDraft;
@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 
 /// Deletes with `sql` while `occurrence` is on its way: its answer.
 async fn while_deleting(server: &TestServer, key: &str, sql: &[&str], occurrence: Value) -> (u16, Value) {
-    let open: DatabaseTransaction = server.services.store.begin().await.expect("a transaction");
+    let open = begin_holding(&server.services.store).await;
     for statement in sql {
         open.execute_unprepared(statement).await.expect("deleted");
     }
@@ -97,7 +97,7 @@ async fn two_nodes_that_name_one_object_make_it_once_and_give_it_one_id() {
     let named = |id: Option<&str>| json!({"type": "vms", "event": "poweron", "object": {"id": id, "name": "web"}});
     let web = BTreeSet::from(["web".to_owned()]);
     let locked = async || {
-        let open = store.begin().await.expect("a transaction");
+        let open = begin_holding(store).await;
         assert!(object::lock_names(&open, "vms", Some(&web)).await.expect("locked"));
         open
     };
@@ -137,7 +137,7 @@ async fn who_has_read_an_object_before_it_changed_reads_it_again() {
     let tags = [server.tag("Environment", "production").await, server.tag("Team", "blue").await];
     server.post(&key, &vm("a")).await;
     let change = async |sql: &str| {
-        let open = store.begin().await.expect("a transaction");
+        let open = begin_holding(store).await;
         open.execute_unprepared(sql).await.expect("changed");
         open
     };
@@ -162,7 +162,7 @@ async fn who_has_read_an_object_before_it_changed_reads_it_again() {
             .await
             .expect("found");
     let id: ObjectId = *found.keys().next().expect("one");
-    let open = store.begin().await.expect("a transaction");
+    let open = begin_holding(store).await;
     let other: TagId = TagId(tags[0].parse().expect("a number"));
     tag::assign(&open, &[(id, &[other])]).await.expect("tagged");
     let mut tagged = vm("a");

@@ -1,11 +1,11 @@
 //! Records that the database refuses, claims that leave none, and faults of ours: each ends visibly, once, and alone.
 
-use crate::harness::{Gate, TestInbox, TestServer, TestStore, eventually, pause, somebody_waits};
+use crate::harness::{Gate, TestInbox, TestServer, TestStore, begin_holding, eventually, somebody_waits};
 use crate::on_both;
 use crate::process::{prepare, serve, serve_changed, serve_logging};
 use model::access::Scope;
 use model::delivery::Status;
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryOrder, Statement};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryOrder, Statement};
 use serde_json::json;
 use server::store::{Store, connect, entity};
 use std::process::Stdio;
@@ -169,24 +169,19 @@ async fn a_settlement_that_waits_too_long_for_a_lock_is_tried_until_it_succeeds_
     let inbox = TestInbox::start().await;
     let key = three(&server, &inbox).await;
     let store = &server.services.store;
-    let lock = store.begin().await.expect("a transaction");
+    let lock = begin_holding(store).await;
     lock.execute_unprepared("LOCK TABLE attempt IN EXCLUSIVE MODE").await.expect("locked");
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
     // As a statement that took too long ends: more often than anything is tried that is refused.
     let cancel = "SELECT COUNT(pg_cancel_backend(pid)) AS cancelled FROM pg_stat_activity \
                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    for _ in 0..7 {
-        somebody_waits(store).await;
-        store.read().query_one_raw(Statement::from_string(DbBackend::Postgres, cancel)).await.expect("cancelled");
-        eventually("nobody waits", async || {
-            let sql = "SELECT COUNT(*) AS waiting FROM pg_stat_activity WHERE datname = current_database() \
-                       AND wait_event_type = 'Lock'";
-            let row = store.read().query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
-            row.expect("asked").expect("a row").try_get::<i64>("", "waiting").expect("a number") == 0
-        })
-        .await;
-        pause().await;
-    }
+    let mut cancelled = 0;
+    eventually("twenty waits are cancelled", async || {
+        let row = store.read().query_one_raw(Statement::from_string(DbBackend::Postgres, cancel)).await;
+        cancelled += row.expect("asked").expect("a row").try_get::<i64>("", "cancelled").expect("a number");
+        cancelled >= 20
+    })
+    .await;
     lock.commit().await.expect("freed");
     assert!(statuses(&server).await.iter().all(|(_, status)| *status == Status::Sent));
     assert_eq!(inbox.received().len(), 3, "each was sent once");
@@ -219,9 +214,8 @@ async fn the_settings_of_a_session_are_ours_whatever_the_database_sets() {
 }
 
 /// A transaction of somebody else's that has locked what this selects.
-async fn lock(store: &Store, select: &str) -> sea_orm::DatabaseTransaction {
-    let txn = store.begin().await.expect("begins");
-    txn.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await.expect("set");
+async fn lock(store: &Store, select: &str) -> DatabaseTransaction {
+    let txn = begin_holding(store).await;
     txn.execute_unprepared(&format!("{select} FOR UPDATE")).await.expect("locked");
     txn
 }

@@ -106,8 +106,8 @@ pub struct DeliveryDetail {
     /// The request as it is sent: method, URL, headers with secrets masked.
     pub request: Request,
     pub body: String,
-    /// Paths of `${data.…}` that were not there.
-    pub absent: Vec<String>,
+    /// What the receiver may stumble over in the message, each a sentence.
+    pub notes: Vec<String>,
     pub attempts: Vec<AttemptLine>,
     /// How many attempts there are at most.
     pub attempts_max: u32,

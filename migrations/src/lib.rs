@@ -13,6 +13,7 @@ mod m0003_limits;
 mod m0004_claims;
 mod m0005_steps;
 mod m0006_access;
+mod m0007_receivers;
 mod table;
 
 /// Every migration, in order.
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_claims::Migration),
             Box::new(m0005_steps::Migration),
             Box::new(m0006_access::Migration),
+            Box::new(m0007_receivers::Migration),
         ]
     }
 }

@@ -20,8 +20,10 @@ pub enum Escape {
     Xml,
     /// `application/x-www-form-urlencoded`.
     Form,
-    /// Everything else: as is.
+    /// `text/plain`: as is.
     Plain,
+    /// Everything else, and no content type: as is too, but the place around the value may be broken by it.
+    Unknown,
 }
 
 impl Escape {
@@ -31,10 +33,42 @@ impl Escape {
         let subtype = essence.split_once('/').map_or("", |(_, subtype)| subtype);
         match subtype {
             "x-www-form-urlencoded" => Self::Form,
+            "plain" => Self::Plain,
             "xml" | "html" => Self::Xml,
             _ if subtype.contains("json") => Self::Json,
             _ if subtype.ends_with("+xml") || subtype.starts_with("xml-") => Self::Xml,
-            _ => Self::Plain,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Something about a message that its receiver may stumble over, and that did not stop it from being sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// The occurrence had nothing at this path of `${data.PATH}`: nothing was filled in.
+    Absent(String),
+    /// `${NAME}` is no variable, and stands in the message as it was typed.
+    NoVariable(String),
+    /// A value with quotes, line ends or markup stands as it is, since no rule is known for the content type.
+    AsItIs,
+}
+
+impl Note {
+    /// The note as a line of text, as it is stored.
+    pub fn to_line(&self) -> String {
+        match self {
+            Self::Absent(path) => format!("absent {path}"),
+            Self::NoVariable(name) => format!("no-variable {name}"),
+            Self::AsItIs => "as-it-is".to_owned(),
+        }
+    }
+
+    /// Reads what [`Note::to_line`] wrote.
+    pub fn from_line(line: &str) -> Option<Self> {
+        match line.split_once(' ') {
+            Some(("absent", path)) => Some(Self::Absent(path.to_owned())),
+            Some(("no-variable", name)) => Some(Self::NoVariable(name.to_owned())),
+            _ => (line == "as-it-is").then_some(Self::AsItIs),
         }
     }
 }
@@ -69,8 +103,28 @@ pub struct Rendered {
     pub body: String,
     /// Paths of `${data.…}` that the occurrence does not have, each with its offset in the template.
     pub absent: Vec<(usize, String)>,
+    /// The `${…}` that name no variable, each with its offset in the template.
+    pub unknown: Vec<(usize, String)>,
+    /// Whether a value stands as it is in a place that it may break: see [`Escape::Unknown`].
+    pub is_raw: bool,
     /// Where values were filled in.
     pub spans: Vec<Span>,
+}
+
+/// The most notes that are kept of one message.
+const NOTES_MAX: usize = 20;
+
+impl Rendered {
+    /// The notes for its record.
+    pub fn notes(&self) -> Vec<Note> {
+        let absent = self.absent.iter().map(|(_, path)| Note::Absent(path.clone()));
+        let unknown = self.unknown.iter().map(|(_, name)| Note::NoVariable(name.clone()));
+        let mut notes: Vec<_> = absent.chain(unknown).take(NOTES_MAX).collect();
+        if self.is_raw {
+            notes.push(Note::AsItIs);
+        }
+        notes
+    }
 }
 
 /// A value that was filled in, by the bytes of its variable and of the value.
@@ -97,7 +151,8 @@ pub fn render(
     variables: &Variables<'_>,
     random: &mut dyn FnMut() -> u32,
 ) -> Result<Rendered, TooLarge> {
-    let mut out = Rendered { body: String::with_capacity(template.len() + 64), ..Rendered::default() };
+    let unknown = unknown_variables(template).into_iter().map(|(at, name)| (at, name.to_owned())).collect();
+    let mut out = Rendered { body: String::with_capacity(template.len() + 64), unknown, ..Rendered::default() };
     let mut place = JsonPlace::default();
     let mut rest = template;
     while let Some(dollar) = rest.find('$') {
@@ -119,6 +174,7 @@ pub fn render(
                     }
                     let start = out.body.len();
                     substitute(&found, escape, place.in_string, &mut out.body);
+                    out.is_raw |= escape == Escape::Unknown && out.body[start..].contains(is_structure);
                     out.spans.push(Span { template: at..template.len() - after.len(), body: start..out.body.len() });
                 }
                 None => literal(&tail[..tail.len() - after.len()], &mut out.body, &mut place),
@@ -138,7 +194,7 @@ pub fn render(
 
 /// The `${…}` of a template that name no variable, each by its offset, in order, without repeats: pointed out in the
 /// form.
-pub fn unknown_variables(template: &str) -> Vec<(usize, &str)> {
+fn unknown_variables(template: &str) -> Vec<(usize, &str)> {
     let mut unknown: Vec<(usize, &str)> = Vec::new();
     let mut seen = HashSet::new();
     let mut rest = template;
@@ -294,8 +350,13 @@ fn push_text(text: &str, escape: Escape, in_string: bool, body: &mut String) {
         }
         Escape::Xml => push_xml(text, body),
         Escape::Form => push_form(text, body),
-        Escape::Plain => body.push_str(text),
+        Escape::Plain | Escape::Unknown => body.push_str(text),
     }
+}
+
+/// What most formats give a meaning to.
+fn is_structure(c: char) -> bool {
+    c.is_control() || matches!(c, '"' | '\'' | '\\' | '<' | '>' | '&' | ',' | ';' | ':' | '#' | '{' | '}')
 }
 
 fn push_xml(text: &str, body: &mut String) {

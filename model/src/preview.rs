@@ -2,7 +2,7 @@
 //!
 //! Warnings never stop a save: what is sent is the author's to decide.
 
-use crate::message::{Escape, Rendered, TooLarge, Variables, render, unknown_variables};
+use crate::message::{Escape, Rendered, TooLarge, Variables, render};
 use crate::text::shown;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -46,8 +46,15 @@ pub fn preview(
     if escape == Escape::Json && !rendered.body.trim().is_empty() {
         found.extend(json_problem(template, &rendered));
     }
-    for (offset, name) in unknown_variables(template) {
-        found.push((offset, format!("${{{}}} is not a variable and stays as text.", shown(name))));
+    for (offset, name) in &rendered.unknown {
+        found.push((*offset, format!("${{{}}} is not a variable and stays as text.", shown(name))));
+    }
+    if escape == Escape::Unknown
+        && let Some(first) = rendered.spans.first()
+    {
+        let words = "No rule is known for the webhook's content type: values are filled in as they are, also where they \
+                     have quotes or line ends.";
+        found.push((first.template.start, words.to_owned()));
     }
     for (offset, path) in &rendered.absent {
         found.push((*offset, format!("The occurrence has no {path}: nothing is filled in.")));

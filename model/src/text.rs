@@ -67,6 +67,15 @@ pub fn visible(text: &str) -> String {
     seen(&text.replace("\r\n", "\n")).map(shown).collect()
 }
 
+/// A text without its case, to look for another within it: in each alphabet, and whatever a letter's capital is written
+/// with (`ß` as `SS`, both small sigmas alike).
+pub fn folded(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+}
+
 /// What PostgreSQL cannot store in a text column, whatever the field.
 ///
 /// # Errors
@@ -78,6 +87,16 @@ pub fn refuse_nul(text: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_alphabet_keeps_its_case() {
+        for (one, other) in
+            [("WEB-01", "web-01"), ("ΟΔΟΣ", "οδος"), ("Straße", "STRASSE"), ("ЖУК", "жук"), ("ÉÀ", "éà")]
+        {
+            assert_eq!(folded(one), folded(other), "{one} {other}");
+        }
+        assert_eq!(folded("日本 a"), "日本 a");
+    }
 
     #[test]
     fn a_shown_name_keeps_its_letters_and_reorders_nothing() {

@@ -77,6 +77,7 @@ pub fn delivery(
     let content_type =
         if webhook.is_readable { webhook.headers.find("content-type") } else { Some("application/json") };
     let rendered = message(&task.message, content_type, &subject.variables(now, date, task, &id));
+    let notes = rendered.as_ref().map(Rendered::notes).unwrap_or_default();
     let (rendered, failed) = match rendered {
         Ok(rendered) => (rendered, None),
         Err(error) => (Rendered::default(), Some((ErrorCode::TooLarge, error.to_string()))),
@@ -94,7 +95,7 @@ pub fn delivery(
         object_id: subject.object_id,
         object_name: subject.object_name.map(str::to_owned),
         body: rendered.body.into_bytes(),
-        absent: rendered.absent.into_iter().map(|(_, path)| path).collect(),
+        notes,
         failed,
         hold: webhook.hold.reason(),
         depth: subject.depth,

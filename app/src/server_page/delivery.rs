@@ -76,9 +76,9 @@ fn content(detail: &DeliveryDetail) -> AnyView {
     };
     let next = line.next.clone().map(|when| view! { " Next attempt at "<Time when=when/>"." });
     let chain = chain(detail);
-    let absent = (!detail.absent.is_empty()).then(|| {
-        let paths = detail.absent.join(", ");
-        view! { <div class="c-note c-note--warn"><Icon name="warn"/><p>"The occurrence had no "<code>{paths}</code>": nothing was filled in."</p></div> }
+    let notes = (!detail.notes.is_empty()).then(|| {
+        let notes = detail.notes.iter().map(|note| view! { <li>{note.clone()}</li> }).collect_view();
+        view! { <div class="c-note c-note--warn"><Icon name="warn"/><ul>{notes}</ul></div> }
     });
     let attempts = attempts(detail);
     let answer = answer(detail.attempts.last());
@@ -92,7 +92,7 @@ fn content(detail: &DeliveryDetail) -> AnyView {
                     {chain}
                 </div>
             </section>
-            {absent}
+            {notes}
             {attempts}
             <div class="l-split l-split--even">{request} {answer}</div>
         </div>

@@ -12,6 +12,7 @@ use super::render::Request;
 use crate::part::icon::Icon;
 use crate::report::{COUNTED, PAGE_ROWS};
 use leptos::prelude::*;
+use model::text::folded;
 pub(super) use row::{Cell, Column, Filter, Narrow, Row, short};
 use row::{body_row, filter_head, sort_head};
 
@@ -124,13 +125,13 @@ impl Table<'_> {
     /// Filters, sorts and pages the rows of a small list. Answers how many are left before paging.
     fn choose(&mut self) -> u64 {
         for (place, column) in self.columns.iter().enumerate() {
-            let wanted = self.query.value(column.key).to_lowercase();
+            let wanted = folded(self.query.value(column.key));
             if wanted.is_empty() {
                 continue;
             }
             let is_choice = matches!(column.filter, Filter::Choice(_));
             self.rows.retain(|row| {
-                let text = row.cells[place].text.to_lowercase();
+                let text = folded(&row.cells[place].text);
                 if is_choice { text == wanted } else { text.contains(&wanted) }
             });
         }
@@ -138,7 +139,7 @@ impl Table<'_> {
         if let Some(place) = self.columns.iter().position(|column| column.key == key && column.is_sortable) {
             self.rows.sort_by(|a, b| {
                 let (a, b) = (&a.cells[place], &b.cells[place]);
-                a.number.cmp(&b.number).then_with(|| a.text.to_lowercase().cmp(&b.text.to_lowercase()))
+                a.number.cmp(&b.number).then_with(|| folded(&a.text).cmp(&folded(&b.text)))
             });
             if is_descending {
                 self.rows.reverse();

@@ -164,7 +164,7 @@ fn whatever_is_like_json_is_escaped_as_json() {
         ("text/html", Escape::Xml),
         ("application/soap+xml", Escape::Xml),
         ("text/plain", Escape::Plain),
-        ("json", Escape::Plain),
+        ("json", Escape::Unknown),
     ] {
         assert_eq!(Escape::for_content_type(Some(content_type)), expected, "{content_type}");
     }

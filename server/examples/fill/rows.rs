@@ -89,10 +89,11 @@ impl Filling {
              FROM fill f LEFT JOIN object o ON o.id = f.object_id WHERE f.n = 0 ORDER BY f.occurrence_id"
         );
         let run = format!(
-            "INSERT INTO run (id, uuid, task_id, task_name, occurrence_id, event_ids, status, started_at, ended_at, cause)
+            "INSERT INTO run (id, uuid, task_id, task_name, occurrence_id, event_ids, status, started_at, ended_at, cause,
+                task_folded)
              SELECT f.run_id, {uuid}, f.task_id, t.name, f.occurrence_id, CAST(f.event_row AS TEXT), CASE WHEN f.settled_at
                 IS NULL THEN 'running' WHEN f.status = 'sent' THEN 'succeeded' ELSE 'failed' END, f.at, f.settled_at,
-                'occurrence'
+                'occurrence', NULLIF(lower(t.name), t.name)
              FROM fill f LEFT JOIN task t ON t.id = f.task_id WHERE f.task_id IS NOT NULL ORDER BY f.run_id"
         );
         let message = VALUES
@@ -102,12 +103,13 @@ impl Filling {
         let delivery = format!(
             "WITH {FAILURE} INSERT INTO delivery (id, uuid, run_id, webhook_id, webhook_name, task_name, type_id, event_id,
                 object_id, object_name, status, body, attempts, next_attempt_at, http_status, error_code, error,
-                duration_ms, created_at, settled_at, hold_reason, webhook_revision)
+                duration_ms, created_at, settled_at, hold_reason, webhook_revision, webhook_folded, task_folded, object_folded)
              SELECT f.delivery_id, {uuid}, f.run_id, f.webhook_id, w.name, t.name, f.type_id, f.event_id, o.id, o.name,
                 f.status, {body}, f.attempts, CASE WHEN f.settled_at IS NULL THEN f.at END,
                 CASE WHEN f.status = 'sent' THEN {ACCEPTED} ELSE x.http END, x.code, x.error,
                 CASE WHEN f.attempts > 0 THEN f.last_ms END, f.at, f.settled_at,
-                CASE WHEN f.status = 'held' THEN 'paused' END, w.revision
+                CASE WHEN f.status = 'held' THEN 'paused' END, w.revision,
+                NULLIF(lower(w.name), w.name), NULLIF(lower(t.name), t.name), NULLIF(lower(o.name), o.name)
              FROM fill f LEFT JOIN webhook w ON w.id = f.webhook_id LEFT JOIN task t ON t.id = f.task_id
              LEFT JOIN object o ON o.id = f.object_id LEFT JOIN failure x ON x.k = f.failure AND f.status <> 'sent'
              WHERE f.task_id IS NOT NULL ORDER BY f.delivery_id"

@@ -10,7 +10,7 @@ use app::error::{AppError, Code};
 use app::view::PreviewRequest;
 use model::delivery::{ErrorCode, HELD_MAX, Status};
 use model::id::{DeliveryId, ObjectId, RunId, TaskId, WebhookId};
-use model::message::Escape;
+use model::message::{Escape, Note};
 use model::preview::{Preview, preview};
 use model::task::{MESSAGE_MAX_BYTES, Task};
 use model::time::Timestamp;
@@ -117,7 +117,7 @@ impl Services {
             object_id: old.object_id.map(ObjectId),
             object_name: old.object_name,
             body: old.body,
-            absent: Vec::new(),
+            notes: old.notes.iter().flat_map(|notes| notes.lines()).filter_map(Note::from_line).collect(),
             failed: None,
             hold,
             depth: u32::try_from(old.depth).unwrap_or(u32::MAX),

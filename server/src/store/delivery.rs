@@ -6,6 +6,8 @@ use super::{Result, group};
 use model::breaker::{Ending, counts};
 use model::delivery::{ErrorCode, HoldReason, Next, Outcome, Status};
 use model::id::{DeliveryId, ObjectId, RunId, WebhookId};
+use model::message::Note;
+use model::text;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
@@ -30,8 +32,8 @@ pub struct NewDelivery {
     pub object_id: Option<ObjectId>,
     pub object_name: Option<String>,
     pub body: Vec<u8>,
-    /// Paths of `${data.…}` that the occurrence did not have.
-    pub absent: Vec<String>,
+    /// What its receiver may stumble over.
+    pub notes: Vec<Note>,
     /// Set when it cannot be sent: the delivery is an error from the start.
     pub failed: Option<(ErrorCode, String)>,
     /// Set when its webhook holds what is queued.
@@ -105,6 +107,12 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewDelivery>, now: 
     Ok(())
 }
 
+/// A name without its case, to be looked for; nothing where the name is that itself, as most are.
+pub(super) fn fold(name: &str) -> Option<String> {
+    let folded = text::folded(name);
+    (folded != name).then_some(folded)
+}
+
 fn columns(new: NewDelivery, now: Timestamp) -> delivery::ActiveModel {
     let is_failed = new.failed.is_some();
     let (code, error) = new.failed.map(|(code, error)| (code.as_str().to_owned(), error)).unzip();
@@ -114,10 +122,13 @@ fn columns(new: NewDelivery, now: Timestamp) -> delivery::ActiveModel {
         Some(_) => Status::Held,
         None => Status::Queued,
     };
-    let absent = (!new.absent.is_empty()).then(|| new.absent.join("\n"));
+    let notes: Vec<_> = new.notes.iter().map(Note::to_line).collect();
     delivery::ActiveModel {
         id: NotSet,
         uuid: Set(new.uuid),
+        webhook_folded: Set(fold(&new.webhook_name)),
+        task_folded: Set(fold(&new.task_name)),
+        object_folded: Set(new.object_name.as_deref().and_then(fold)),
         run_id: Set(new.run_id.0),
         webhook_id: Set(new.webhook_id.0),
         webhook_name: Set(new.webhook_name),
@@ -140,7 +151,7 @@ fn columns(new: NewDelivery, now: Timestamp) -> delivery::ActiveModel {
         settled_at: Set(is_failed.then_some(now.0)),
         object_id: Set(new.object_id.map(|id| id.0)),
         hold_reason: Set(hold.map(|reason| reason.as_str().to_owned())),
-        absent: Set(absent),
+        notes: Set((!notes.is_empty()).then(|| notes.join("\n"))),
         depth: Set(new.depth.into()),
         webhook_revision: Set(new.webhook_revision),
         replay_of: Set(new.replay.of.map(|id| id.0)),

@@ -62,6 +62,7 @@ table!(webhook, "webhook", {
     secret: Option<Vec<u8>>,
     headers: String,
     allows_insecure_tls: bool,
+    is_direct: bool,
     timeout_ms: i64,
     retries: i64,
     revision: i64,
@@ -167,6 +168,7 @@ table!(run, "run", {
     ended_at: Option<i64>,
     cause: String,
     caused_by: Option<String>,
+    task_folded: Option<String>,
 });
 
 table!(delivery, "delivery", {
@@ -194,7 +196,10 @@ table!(delivery, "delivery", {
     settled_at: Option<i64>,
     object_id: Option<i64>,
     hold_reason: Option<String>,
-    absent: Option<String>,
+    notes: Option<String>,
+    webhook_folded: Option<String>,
+    task_folded: Option<String>,
+    object_folded: Option<String>,
     depth: i64,
     webhook_revision: i64,
     replay_of: Option<i64>,

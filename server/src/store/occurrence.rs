@@ -1,7 +1,7 @@
 //! Occurrences, and the runs they start.
 
 use super::entity::{occurrence, run};
-use super::{Result, group};
+use super::{Result, delivery, group};
 use model::id::{EventId, ObjectId, OccurrenceId, RunId, TaskId, WebhookId};
 use model::time::Timestamp;
 use sea_orm::{
@@ -109,6 +109,7 @@ pub async fn insert_runs(db: &impl ConnectionTrait, new: Vec<NewRun>, now: Times
             id: NotSet,
             uuid: Set(new.uuid),
             task_id: Set(new.task_id.map(|id| id.0)),
+            task_folded: Set(delivery::fold(&new.task_name)),
             task_name: Set(new.task_name),
             occurrence_id: Set(occurrence_id),
             cause: Set(cause.to_owned()),

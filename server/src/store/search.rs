@@ -8,13 +8,14 @@ use super::entity::{delivery, run};
 use app::report::COUNTED;
 use model::delivery::Status;
 use model::id::TaskId;
+use model::text::folded;
 use model::time::Timestamp;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Order, PaginatorTrait,
     QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, sea_query::Expr,
 };
 
-/// Which deliveries are meant. Absent filters let everything through; texts are looked for within, by exact case.
+/// Which deliveries are meant. Absent filters let everything through; texts are looked for within, whatever their case.
 #[derive(Debug, Clone, Default)]
 #[expect(missing_docs, reason = "each field is a column of the list")]
 pub struct Filter {
@@ -51,11 +52,13 @@ pub enum Sort {
     Duration,
 }
 
-/// Case-sensitive on both: SQLite's LIKE ignores case.
-fn contains(backend: DbBackend, column: &str, text: &str) -> sea_orm::sea_query::SimpleExpr {
+/// Within `webhook`, `task` or `object` names, without regard to case: neither database folds more than ASCII, so that
+/// folded names are stored where they differ.
+fn contains(backend: DbBackend, which: &str, text: &str) -> sea_orm::sea_query::SimpleExpr {
     // The query builder numbers the places of custom expressions itself, in the database's own form.
     let (function, place) = if backend == DbBackend::Postgres { ("strpos", "$1") } else { ("instr", "?") };
-    Expr::cust_with_values(format!("{function}({column}, {place}) > 0"), [text])
+    let name = format!("COALESCE({which}_folded, {which}_name)");
+    Expr::cust_with_values(format!("{function}({name}, {place}) > 0"), [folded(text)])
 }
 
 fn filtered(backend: DbBackend, filter: &Filter) -> Select<delivery::Entity> {
@@ -67,9 +70,9 @@ fn filtered(backend: DbBackend, filter: &Filter) -> Select<delivery::Entity> {
         .add_option(filter.since.map(|since| Column::CreatedAt.gte(since.0)))
         .add_option(filter.http_status.map(|status| Column::HttpStatus.eq(status)))
         .add_option(filter.error_code.as_deref().map(|code| Column::ErrorCode.eq(code)))
-        .add_option(text("webhook_name", &filter.webhook))
-        .add_option(text("task_name", &filter.task))
-        .add_option(text("object_name", &filter.object))
+        .add_option(text("webhook", &filter.webhook))
+        .add_option(text("task", &filter.task))
+        .add_option(text("object", &filter.object))
         .add_option(filter.event.as_deref().map(|kind| {
             let (type_id, event_id) = kind.rsplit_once('.').unwrap_or((kind, ""));
             let of_type = Condition::all().add(Column::TypeId.eq(type_id));
@@ -160,7 +163,7 @@ pub async fn runs(
     let all = Condition::all()
         .add_option(task.map(|id| run::Column::TaskId.eq(id.0)))
         .add_option(status.map(|status| run::Column::Status.eq(status)))
-        .add_option(name.map(|name| contains(db.get_database_backend(), "task_name", name)));
+        .add_option(name.map(|name| contains(db.get_database_backend(), "task", name)));
     let query = run::Entity::find().filter(all);
     let offset = offset.min(COUNTED);
     let page = query.clone().order_by_desc(run::Column::Id).offset(offset).limit(limit);

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 /// A webhook as stored.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting or a state of its own")]
 #[expect(missing_docs, reason = "the fields are those of `model::webhook::Webhook`")]
 pub struct Row {
     pub id: WebhookId,
@@ -36,6 +37,7 @@ pub struct Row {
     pub signing_secret: Option<Vec<u8>>,
     pub headers: HeaderList,
     pub allows_insecure_tls: bool,
+    pub is_direct: bool,
     pub timeout: Duration,
     pub retries: u32,
     pub revision: i64,
@@ -90,6 +92,8 @@ pub struct Target {
     pub authorization: Authorization,
     pub headers: HeaderList,
     pub allows_insecure_tls: bool,
+    #[serde(default)]
+    pub is_direct: bool,
     pub timeout_ms: u64,
     pub retries: u32,
 }
@@ -114,6 +118,7 @@ impl Row {
             authorization: self.authorization.clone(),
             headers: self.headers.clone(),
             allows_insecure_tls: self.allows_insecure_tls,
+            is_direct: self.is_direct,
             timeout_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX),
             retries: self.retries,
         }
@@ -186,6 +191,7 @@ impl From<webhook::Model> for Row {
             secret: row.secret,
             signing_secret: row.signing_secret,
             allows_insecure_tls: row.allows_insecure_tls,
+            is_direct: row.is_direct,
             revision: row.revision,
             is_deleted: row.deleted_at.is_some(),
         }
@@ -220,6 +226,7 @@ fn columns(webhook: &Webhook, now: Timestamp) -> Result<webhook::ActiveModel> {
         authorization: Set(serde_json::to_string(&webhook.authorization).map_err(json)?),
         headers: Set(serde_json::to_string(&webhook.headers).map_err(json)?),
         allows_insecure_tls: Set(webhook.allows_insecure_tls),
+        is_direct: Set(webhook.is_direct),
         timeout_ms: Set(i64::try_from(webhook.timeout.as_millis()).unwrap_or(i64::MAX)),
         retries: Set(webhook.retries.into()),
         updated_at: Set(now.0),

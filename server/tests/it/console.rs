@@ -105,7 +105,7 @@ on_both! {
         let server = TestServer::start(test).await;
         let inbox = TestInbox::start().await;
         let key = server.key("dc", &[Scope::Ingest]).await;
-        for (name, path) in [("Good one", ""), ("Bad one", "/status/503")] {
+        for (name, path) in [("Güte ΟΔΟΣ", ""), ("Bad one", "/status/503")] {
             let webhook = server.webhook(name, &format!("{}{path}", inbox.url), |draft| draft.retries = "0".into()).await;
             server.event(server.task(&format!("task of {name}"), webhook, "x", false).await).await;
         }
@@ -122,9 +122,11 @@ on_both! {
         assert_eq!(search(|query| query.page = 2).await.rows.len(), 10);
         assert_eq!(search(|query| query.status = "sent".into()).await.total, 30);
         assert_eq!(search(|query| query.webhook = "Bad".into()).await.total, 30);
-        assert_eq!(search(|query| query.webhook = "bad".into()).await.total, 0, "texts are found by exact case");
-        assert_eq!(search(|query| query.task = "of Good".into()).await.total, 30);
-        assert_eq!(search(|query| query.object = "vm-29".into()).await.total, 2);
+        assert_eq!(search(|query| query.webhook = "bAD ONE".into()).await.total, 30, "whatever the case");
+        assert_eq!(search(|query| query.task = "OF GÜTE οδος".into()).await.total, 30, "in each alphabet");
+        let runs = server.services.backend().deliveries.runs("oF gÜTE".into(), String::new(), 1).await.expect("runs");
+        assert_eq!(runs.total, 30);
+        assert_eq!(search(|query| query.object = "VM-29".into()).await.total, 2);
         assert_eq!(search(|query| query.object = "vm_29".into()).await.total, 0, "no character is a wildcard");
         assert_eq!(search(|query| query.event = "vms.poweron".into()).await.total, 60);
         assert_eq!(search(|query| query.event = "vms.poweroff".into()).await.total, 0);

@@ -101,13 +101,44 @@ on_both! {
         let inbox = TestInbox::start().await;
         let key = server.key("dc", &[Scope::Ingest]).await;
         let webhook = server.webhook("w", &inbox.url, |_| ()).await;
-        server.event(server.task("t", webhook, "\"${data.a} ${data.b.c} ${data.d}\"", false).await).await;
+        server.event(server.task("t", webhook, "\"${data.a} ${data.b.c} ${data.d}${VM}${VM NAME}\"", false).await).await;
         server.post(&key, &json!({"type": "vms", "event": "poweron", "data": {"a": 1}})).await;
         all_settled(&server).await;
         let uuid = server.deliveries_until(|_| true).await[0].uuid.clone();
         let detail = server.services.backend().deliveries.detail(uuid).await.expect("there");
-        assert_eq!(detail.absent, ["b.c", "d"]);
-        assert_eq!(inbox.received()[0].body, "\"1  \"");
+        let expected = [
+            "The occurrence had no b.c: nothing was filled in.",
+            "The occurrence had no d: nothing was filled in.",
+            "${VM} is no variable: it was sent as it stands in the task.",
+            "${VM NAME} is no variable: it was sent as it stands in the task.",
+        ];
+        assert_eq!(detail.notes, expected);
+        assert_eq!(inbox.received()[0].body, "\"1  ${VM}${VM NAME}\"");
+    }
+
+    async fn a_value_that_may_break_the_message_is_noted_where_no_rule_for_it_is_known(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let inbox = TestInbox::start().await;
+        let key = server.key("dc", &[Scope::Ingest]).await;
+        for (name, headers) in [("csv", "Content-Type: text/csv"), ("none", ""), ("plain", "Content-Type: text/plain")] {
+            let webhook = server.webhook(name, &inbox.url, |draft| draft.headers = headers.into()).await;
+            server.event(server.task(name, webhook, "x,${NAME},${TYPE}", false).await).await;
+        }
+        let mut noted = Vec::new();
+        for name in ["a \"b\"", "web01"] {
+            server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"name": name}})).await;
+            all_settled(&server).await;
+            for row in server.deliveries_until(|_| true).await {
+                let detail = server.services.backend().deliveries.detail(row.uuid).await.expect("there");
+                noted.push((row.webhook, detail.body, detail.notes.len()));
+            }
+        }
+        noted.sort();
+        noted.dedup();
+        let noted: Vec<_> = noted.iter().map(|(name, body, notes)| (name.as_str(), body.as_str(), *notes)).collect();
+        let (raw, calm) = ("x,a \"b\",vms", "x,web01,vms");
+        let expected = ["csv", "none", "plain"].map(|name| [(name, raw, usize::from(name != "plain")), (name, calm, 0)]);
+        assert_eq!(noted, expected.concat());
     }
 
     async fn an_answer_that_breaks_off_is_noted_and_the_message_not_sent_again(test: TestStore) {

@@ -67,7 +67,7 @@ pub(crate) fn delivery(webhook_id: WebhookId, run_id: RunId) -> NewDelivery {
         object_id: None,
         object_name: None,
         body: b"{}".to_vec(),
-        absent: Vec::new(),
+        notes: Vec::new(),
         failed: None,
         hold: None,
         depth: 0,

@@ -107,6 +107,13 @@ impl TargetUrl {
         self.is_https
     }
 
+    /// The path and the query, as typed; may be empty.
+    pub fn path_and_query(&self) -> &str {
+        let start = self.text.find("://").map_or(0, |at| at + 3);
+        let rest = &self.text[start..];
+        rest.find(['/', '?']).map_or("", |end| &rest[end..])
+    }
+
     /// Scheme, host and port: what a stored secret is bound to (`spec/engine.md` §4, *Secrets*).
     pub fn origin(&self) -> String {
         let scheme = if self.is_https { "https" } else { "http" };

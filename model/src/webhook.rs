@@ -128,6 +128,8 @@ pub struct Webhook {
     pub headers: HeaderList,
     /// Whether a certificate that does not verify is accepted.
     pub allows_insecure_tls: bool,
+    /// Whether it is called directly where the others go through the egress proxy.
+    pub is_direct: bool,
     /// One deadline over the whole exchange, 3 to 120 s.
     pub timeout: Duration,
     /// Attempts after the first, 0 to 100.
@@ -189,16 +191,23 @@ pub struct WebhookDraft {
     pub signing_secret: String,
     pub headers: String,
     pub allow_insecure: String,
+    /// `true`: not through the egress proxy.
+    pub direct: String,
     pub timeout: String,
     pub retries: String,
     pub method: String,
     /// The revision the form was opened on; empty for a new webhook.
     pub revision: String,
+    /// The secrets that were typed into a form that was refused, by field: no page carries them back, so that they are
+    /// empty now without being meant so.
+    pub retype: String,
+    /// `true`: what [`retype`](Self::retype) names is left as it was before, after all.
+    pub keep_secrets: String,
 }
 
 read_from_texts! {
     WebhookDraft: name kind url auth_type token api_key api_key_header api_key_prefix username password sign
-        signing_secret headers allow_insecure timeout retries method revision
+        signing_secret headers allow_insecure direct timeout retries method revision retype keep_secrets
 }
 
 impl Default for WebhookDraft {
@@ -219,23 +228,41 @@ impl Default for WebhookDraft {
             signing_secret: String::new(),
             headers: "Content-Type: application/json".into(),
             allow_insecure: String::new(),
+            direct: String::new(),
             timeout: "5".into(),
             retries: "3".into(),
             method: "POST".into(),
             revision: String::new(),
+            retype: String::new(),
+            keep_secrets: String::new(),
         }
     }
 }
 
 impl WebhookDraft {
-    /// The draft without its secrets: what may travel back to the browser after a refused save.
+    /// The draft without its secrets: what may travel back to the browser after a refused save. Remembers which there
+    /// were.
     #[must_use]
     pub fn without_secrets(mut self) -> Self {
-        self.token.clear();
-        self.api_key.clear();
-        self.password.clear();
-        self.signing_secret.clear();
+        let mut typed = Vec::new();
+        for (name, secret) in [
+            ("token", &mut self.token),
+            ("api_key", &mut self.api_key),
+            ("password", &mut self.password),
+            ("signing_secret", &mut self.signing_secret),
+        ] {
+            if !secret.is_empty() || self.retype.split(' ').any(|lost| lost == name) {
+                typed.push(name);
+            }
+            secret.clear();
+        }
+        self.retype = typed.join(" ");
         self
+    }
+
+    /// Whether this secret was typed before the form was refused, and has to be typed again.
+    pub fn is_lost(&self, field: &str) -> bool {
+        self.keep_secrets != "true" && self.retype.split(' ').any(|lost| lost == field)
     }
 
     /// Checks every field. `stored` is the webhook being edited, `None` for a new one.
@@ -299,6 +326,7 @@ impl WebhookDraft {
                 signing,
                 headers,
                 allows_insecure_tls,
+                is_direct: self.direct == "true",
                 timeout: Duration::from_secs(timeout.into()),
                 retries,
             }),
@@ -339,6 +367,7 @@ impl WebhookDraft {
         }
         if self.signing_secret.trim().is_empty() {
             match changed {
+                _ if self.is_lost("signing_secret") => errors.add("signing_secret", lost("signing secret")),
                 None if is_stored => return Some(SecretChange::Keep),
                 Some(reason) if is_stored => {
                     errors.add("signing_secret", format!("Enter the signing secret again: {reason}."));
@@ -367,6 +396,10 @@ impl WebhookDraft {
         };
         // A password may begin or end with a blank; a token or key that does was pasted badly.
         let typed = if field == "password" { typed.as_str() } else { typed.trim() };
+        if typed.is_empty() && self.is_lost(field) {
+            errors.add(field, lost(word));
+            return None;
+        }
         if typed.is_empty() {
             // Either half may be empty (RFC 7617): some receivers take a token as the name.
             if is_new && matches!(authorization, Authorization::Basic { username } if !username.is_empty()) {
@@ -391,6 +424,10 @@ impl WebhookDraft {
         let secret = errors.check(field, check_secret(field, typed))?;
         Some(SecretChange::Set(secret))
     }
+}
+
+fn lost(word: &str) -> String {
+    format!("Enter the new {word} again: the form was refused, and a page never carries a secret back.")
 }
 
 /// Whether the stored secret may be used with the edited target, or what changed.

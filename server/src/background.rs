@@ -5,8 +5,9 @@
 use std::sync::LazyLock;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// How nice the threads are, of 19: they get a thirtieth of a core that somebody else wants.
-const NICENESS: i32 = 15;
+/// How nice the threads are, of 19: they get a quarter of a core that a delivery or another program wants. With less, a
+/// busy neighbour makes the console unusable.
+const NICENESS: i32 = 5;
 
 /// As long as the process lives.
 static RUNTIME: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {

@@ -2,6 +2,7 @@
 
 mod merge;
 
+use crate::dispatch::client::proxy::EgressProxy;
 use crate::retention::Kept;
 use clap::{ArgMatches, Args};
 use ipnet::IpNet;
@@ -69,6 +70,9 @@ pub struct ServeOptions {
     /// A network that webhooks may call beyond the policy, like `127.0.0.0/8`, repeatable
     #[arg(long, env = "HOOKWRIGHT_EGRESS_ALLOW", value_name = "CIDR", value_delimiter = ',')]
     pub egress_allow: Vec<String>,
+    /// An HTTP proxy that webhooks are sent through, `http://[USER:PASSWORD@]HOST:PORT`
+    #[arg(long, env = "HOOKWRIGHT_EGRESS_PROXY", value_name = "URL", hide_env_values = true)]
+    pub egress_proxy: Option<String>,
     /// How many deliveries of one webhook are under way at once, 1 to 64 [default: 8]
     #[arg(long, env = "HOOKWRIGHT_IN_FLIGHT_PER_WEBHOOK", value_name = "COUNT")]
     pub in_flight_per_webhook: Option<u32>,
@@ -108,6 +112,7 @@ const FILE_KEYS: &[&str] = &[
     "trusted-proxy",
     "egress-policy",
     "egress-allow",
+    "egress-proxy",
     "in-flight-per-webhook",
     "keep-days",
     "keep-per-webhook",
@@ -209,6 +214,7 @@ pub struct ServeConfig {
     pub trusted_proxies: Vec<IpNet>,
     pub policy: Policy,
     pub allowed: Vec<IpNet>,
+    pub egress_proxy: Option<EgressProxy>,
     pub in_flight_per_webhook: usize,
     pub kept: Kept,
     pub demo: Option<SocketAddr>,
@@ -240,7 +246,12 @@ pub fn resolve(
     let (from, file_from) = (database, file.database);
     let data_dir = merge.path("data-dir", from.data_dir.as_ref(), file_from.data_dir.as_ref(), "./data");
     let data_dir = data_dir.unwrap_or_else(|| "./data".into());
-    let url = merge.secret("database-url", from.database_url.as_ref(), file_from.database_url.as_ref());
+    let url = merge.secret(
+        "database-url",
+        from.database_url.as_ref(),
+        file_from.database_url.as_ref(),
+        "(not set: the embedded database)",
+    );
     let key_file = merge.path(
         "key-file",
         from.key_file.as_ref(),
@@ -257,6 +268,8 @@ pub fn resolve(
     let policy = Policy::default().as_str();
     let policy = merge.text("egress-policy", from.egress_policy.as_ref(), file_from.egress_policy.as_ref(), policy);
     let allowed = merge.list("egress-allow", &from.egress_allow, &file_from.egress_allow, "");
+    let egress_proxy =
+        merge.secret("egress-proxy", from.egress_proxy.as_ref(), file_from.egress_proxy.as_ref(), "(none)");
     let (given, in_file) = (from.in_flight_per_webhook, file_from.in_flight_per_webhook);
     let in_flight_per_webhook = merge.number("in-flight-per-webhook", given, in_file, 8, IN_FLIGHT_MAX)?;
     let kept = Kept {
@@ -302,6 +315,10 @@ pub fn resolve(
             .map_or(Ok(Policy::default()), |word| word.parse())
             .map_err(|reason| wrong("egress-policy", reason))?,
         allowed: allowed.iter().map(|net| parse_network("egress-allow", net)).collect::<Result<_, _>>()?,
+        egress_proxy: egress_proxy
+            .map(|url| EgressProxy::parse(&url))
+            .transpose()
+            .map_err(|reason| wrong("egress-proxy", reason))?,
         in_flight_per_webhook: in_flight_per_webhook as usize,
         kept,
     };

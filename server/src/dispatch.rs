@@ -10,8 +10,10 @@
 //! At-least-once is the contract.
 
 pub mod client;
+mod failure;
 mod lane;
 mod record;
+pub mod request;
 pub mod send;
 mod settle;
 mod tls;

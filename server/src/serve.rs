@@ -6,7 +6,7 @@ mod listener;
 use crate::clock::{Clock, Follower};
 use crate::config::{DatabaseConfig, KEY_VARIABLE, Listen, ServeConfig};
 use crate::dispatch::Dispatcher;
-use crate::dispatch::client::Guard;
+use crate::dispatch::client::{Guard, proxy, trust};
 use crate::file::private_folder;
 use crate::http::door::{Door, Room};
 use crate::http::live::Pulse;
@@ -155,12 +155,21 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         allowed: config.allowed.clone(),
         listeners: bound.iter().map(|bound| bound.address).collect(),
     };
+    match &config.egress_proxy {
+        Some(proxy) => tracing::info!(
+            proxy = proxy.shown(),
+            "webhooks are sent through the egress proxy, which resolves their names: the egress policy holds for \
+             addresses in URLs and for direct webhooks"
+        ),
+        None => proxy::warn_of_variables(),
+    }
+    trust::warn_without_store();
     let services = Services {
         store: store.clone(),
         vault: Arc::new(vault),
         clock: clock.clone(),
         zone: config.zone.clone(),
-        guard: Arc::new(Guard::new(rules)),
+        guard: Arc::new(Guard::new(rules, config.egress_proxy.clone())),
         bell: Arc::default(),
         figures: Arc::default(),
         is_discreet: false,

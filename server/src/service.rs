@@ -1,7 +1,8 @@
 //! Use cases of the console. Transactions begin and end here; each answers in words a person may read.
 
 pub mod account;
-pub mod catalog;
+mod answer;
+mod catalog;
 pub mod dashboard;
 pub mod delivery;
 pub mod demo;

@@ -82,6 +82,7 @@ fn Form(id: Option<WebhookId>, stored: Option<Stored>, refused: Option<Refused<W
                     </header>
                     <div class="c-card__body l-stack l-stack--fields">
                         <input type="hidden" name="revision" value=revision/>
+                        <Retype form=form/>
                         <TextField field=form.field("name", "Name", true, |d| &mut d.name)/>
                         <SelectField
                             field=form.field("kind", "Type", false, |d| &mut d.kind)
@@ -97,6 +98,10 @@ fn Form(id: Option<WebhookId>, stored: Option<Stored>, refused: Option<Refused<W
                         <Authorization form=form stored=stored/>
                         <HeaderEditor field=form.field("headers", "Headers", false, |d| &mut d.headers)/>
                         <Insecure form=form/>
+                        <SwitchField
+                            field=form.field("direct", "Direct Connection", false, |d| &mut d.direct)
+                            hint="Not through the egress proxy, where this server is started with one."
+                        />
                         <div class="l-fields">
                             <TextField
                                 field=form.field("timeout", "Timeout", true, |d| &mut d.timeout)
@@ -129,8 +134,13 @@ fn choices(options: &[(&str, &str)]) -> Vec<(String, Vec<(String, String)>)> {
 fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl IntoView {
     let is_signing = stored.as_ref().is_some_and(|stored| stored.is_signing);
     let stored_type = stored.map(|stored| stored.authorization.id());
-    let hint = move |kind: &str, fresh: &str| {
-        if stored_type == Some(kind) { "Set. Leave empty to keep it.".to_owned() } else { fresh.to_owned() }
+    // Of a secret that was typed and lost the field's own error speaks.
+    let lost = form.draft().with_untracked(|draft| draft.retype.clone());
+    let is_lost = move |field: &str| lost.split(' ').any(|lost| lost == field);
+    let lost_signing = is_lost("signing_secret");
+    let hint = move |kind: &str, field: &str, fresh: &str| {
+        let is_kept = stored_type == Some(kind) && !is_lost(field);
+        if is_kept { "Set. Leave empty to keep it.".to_owned() } else { fresh.to_owned() }
     };
     view! {
         <div class="c-auth l-stack l-stack--fields">
@@ -142,14 +152,14 @@ fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl 
                 <TextField
                     field=form.field("token", "Authorization Token", true, |d| &mut d.token)
                     kind="password"
-                    hint=hint("bearer", "The token only, without the word Bearer.")
+                    hint=hint("bearer", "token", "The token only, without the word Bearer.")
                 />
             </div>
             <div class="c-auth__part c-auth__part--api-key l-stack l-stack--fields">
                 <TextField
                     field=form.field("api_key", "API Key", true, |d| &mut d.api_key)
                     kind="password"
-                    hint=hint("api_key", "The raw key, without prefix or keyword.")
+                    hint=hint("api_key", "api_key", "The raw key, without prefix or keyword.")
                 />
                 <div class="l-fields">
                     <TextField field=form.field("api_key_header", "Header name", true, |d| &mut d.api_key_header)/>
@@ -162,7 +172,7 @@ fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl 
                 <TextField
                     field=form.field("password", "Password", false, |d| &mut d.password)
                     kind="password"
-                    hint=hint("basic", "Sent with the user name, encoded but not encrypted by itself.")
+                    hint=hint("basic", "password", "Sent with the user name, encoded but not encrypted by itself.")
                 />
             </div>
             <div class="c-sign-part l-stack l-stack--fields">
@@ -174,11 +184,30 @@ fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl 
                     <TextField
                         field=form.field("signing_secret", "Signing Secret", true, |d| &mut d.signing_secret)
                         kind="password"
-                        hint=if is_signing { "Set. Leave empty to keep it." } else { "As openssl rand -base64 32 makes it; the receiver needs the same." }
+                        hint=if is_signing && !lost_signing { "Set. Leave empty to keep it." } else { "As openssl rand -base64 32 makes it; the receiver needs the same." }
                     />
                 </div>
             </div>
         </div>
+    }
+    .into_any()
+}
+
+/// Of a form that was refused before WASM was there: which secrets have to be typed again, or are left as they were.
+#[component]
+fn Retype(form: FormState<WebhookDraft>) -> impl IntoView {
+    let retype = form.draft().with_untracked(|draft| draft.retype.clone());
+    let keep = (!retype.is_empty()).then(|| {
+        view! {
+            <SwitchField
+                field=form.field("keep_secrets", "Leave the secrets as they were", false, |d| &mut d.keep_secrets)
+                hint="Instead of entering again what was just typed: a page never carries a secret back."
+            />
+        }
+    });
+    view! {
+        <input type="hidden" name="retype" value=retype/>
+        {keep}
     }
     .into_any()
 }

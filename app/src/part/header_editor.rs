@@ -67,7 +67,7 @@ pub(crate) fn HeaderEditor(field: FieldOf) -> impl IntoView {
             ..field.clone()
         };
         view! {
-            <AreaField field=field rows=4 is_code=true hint="One per line, as Name: Value. They are sent in this order."/>
+            <AreaField field=field rows=4 is_code=true hint="One per line, as Name: Value. They are sent in this order, those of one name together."/>
         }
     };
     let toggle = move || {

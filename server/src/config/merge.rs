@@ -58,9 +58,10 @@ impl Merge<'_> {
         name: &'static str,
         given: Option<&String>,
         file: Option<&String>,
+        unset: &str,
     ) -> Option<String> {
         let value = given.or(file).cloned();
-        let shown = if value.is_some() { "(set, hidden)" } else { "(not set: the embedded database)" };
+        let shown = if value.is_some() { "(set, hidden)" } else { unset };
         self.note(name, file.is_some(), shown.to_owned());
         value
     }

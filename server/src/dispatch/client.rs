@@ -5,13 +5,16 @@
 //! client's resolver is not asked for IP literals, so those are checked before the request is made.
 
 pub mod names;
+pub mod proxy;
 pub mod timing;
+pub mod trust;
 
 use model::egress::{Refusal, Rules};
 use model::url::{Host, TargetUrl};
 use names::{Files, Names, Unresolved};
+use proxy::EgressProxy;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Client, redirect, retry};
+use reqwest::{Client, Proxy, redirect, retry};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +25,7 @@ use tokio::time::Instant;
 const SAVE_PATIENCE: Duration = Duration::from_secs(1);
 /// How many header lines an answer may have.
 const ANSWER_HEADER_LINES: usize = 1000;
-/// How many kinds of client are kept: one for each port and TLS setting in use.
+/// How many kinds of client are kept: one for each port, TLS setting and way out in use.
 const CLIENTS_MAX: usize = 256;
 
 /// Every address behind a name is refused.
@@ -39,6 +42,7 @@ pub struct Refused {
 pub struct Guard {
     rules: Rules,
     names: Names,
+    proxy: Option<EgressProxy>,
 }
 
 impl std::fmt::Debug for Guard {
@@ -48,9 +52,14 @@ impl std::fmt::Debug for Guard {
 }
 
 impl Guard {
-    /// A guard with these rules and the system's names.
-    pub fn new(rules: Rules) -> Self {
-        Self { rules, names: Names::new(Files::default()) }
+    /// A guard with these rules and the system's names. What is not called directly goes through the proxy.
+    pub fn new(rules: Rules, proxy: Option<EgressProxy>) -> Self {
+        Self { rules, names: Names::new(Files::default()), proxy }
+    }
+
+    /// The guard of the proxy's own address.
+    fn of_proxy(&self) -> Self {
+        Self::new(EgressProxy::rules(&self.rules), None)
     }
 
     fn check(&self, host: &str, address: SocketAddr) -> Result<(), Refused> {
@@ -83,13 +92,14 @@ impl Guard {
     }
 
     /// The same check at save. A name that does not resolve now is accepted, as it may do so later; answers whether it
-    /// does.
+    /// does. What the proxy resolves is not asked for here.
     ///
     /// # Errors
     /// The sentence for the URL field.
-    pub async fn check_at_save(&self, url: &TargetUrl) -> Result<bool, String> {
+    pub async fn check_at_save(&self, url: &TargetUrl, is_direct: bool) -> Result<bool, String> {
         let checked = match url.host() {
             Host::Address(_) => self.check_literal(url).map(|()| true),
+            Host::Name(_) if self.proxy.is_some() && !is_direct => Ok(true),
             Host::Name(name) => match tokio::time::timeout(SAVE_PATIENCE, self.resolve(name, url.port())).await {
                 Ok(Err(ResolveError::Refused(refused))) => Err(refused),
                 Ok(Ok(_)) => Ok(true),
@@ -137,12 +147,40 @@ impl Resolve for PortResolver {
     }
 }
 
-/// Clients by port and TLS setting, each with its own kept connections.
+/// How connections of a client are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Kind {
+    port: u16,
+    tls: Tls,
+    is_direct: bool,
+}
+
+/// How the receiver is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Tls {
+    /// There is no encryption, and no certificate is needed.
+    Plain,
+    /// By its certificate.
+    Verified,
+    /// Not at all.
+    Insecure,
+}
+
+/// A client, and whether it goes through the egress proxy.
+#[derive(Debug)]
+pub struct WayOut {
+    /// The client.
+    pub client: Client,
+    /// Whether the proxy stands between it and the receiver.
+    pub is_proxied: bool,
+}
+
+/// Clients by port, TLS setting and way out, each with its own kept connections.
 pub struct Clients {
     guard: Arc<Guard>,
     /// How long one is used: a connection that is never idle must not hold on to an address its name has left.
     lasts: Duration,
-    made: Mutex<HashMap<(u16, bool), (Client, Instant)>>,
+    made: Mutex<HashMap<Kind, (Client, Instant)>>,
 }
 
 impl Clients {
@@ -152,11 +190,21 @@ impl Clients {
     }
 
     /// The client for a URL, after checking an address written in it.
-    pub fn for_url(&self, url: &TargetUrl, allows_insecure_tls: bool) -> Result<Client, ClientError> {
+    pub fn for_url(&self, url: &TargetUrl, allows_insecure_tls: bool, is_direct: bool) -> Result<WayOut, ClientError> {
         self.guard.check_literal(url)?;
-        let key = (url.port(), allows_insecure_tls);
+        let tls = match (url.is_https(), allows_insecure_tls) {
+            (false, _) => Tls::Plain,
+            (true, false) => Tls::Verified,
+            (true, true) => Tls::Insecure,
+        };
+        let is_proxied = self.guard.proxy.is_some() && !is_direct;
+        let client = self.find_or_build(Kind { port: url.port(), tls, is_direct: !is_proxied })?;
+        Ok(WayOut { client, is_proxied })
+    }
+
+    fn find_or_build(&self, kind: Kind) -> Result<Client, ClientError> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((client, since)) = made.get(&key)
+        if let Some((client, since)) = made.get(&kind)
             && since.elapsed() < self.lasts
         {
             return Ok(client.clone());
@@ -164,16 +212,30 @@ impl Clients {
         if made.len() >= CLIENTS_MAX {
             made.clear();
         }
-        let client = self.build(url.port(), allows_insecure_tls)?;
-        made.insert(key, (client.clone(), Instant::now()));
+        let client = self.build(kind)?;
+        made.insert(kind, (client.clone(), Instant::now()));
         Ok(client)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one home of outbound clients")]
-    fn build(&self, port: u16, allows_insecure_tls: bool) -> reqwest::Result<Client> {
-        Client::builder()
-            .dns_resolver(Arc::new(PortResolver { guard: self.guard.clone(), port }))
-            .no_proxy()
+    fn build(&self, kind: Kind) -> Result<Client, ClientError> {
+        let (guard, port, builder) = match &self.guard.proxy {
+            Some(proxy) if !kind.is_direct => {
+                let guard = self.guard.of_proxy();
+                if let Some(address) = proxy.address() {
+                    guard.check(&address.ip().to_string(), address)?;
+                }
+                (Arc::new(guard), proxy.port(), Client::builder().proxy(Proxy::all(proxy.url().clone())?))
+            }
+            _ => (self.guard.clone(), kind.port, Client::builder().no_proxy()),
+        };
+        let builder = match kind.tls {
+            Tls::Plain => builder.tls_certs_only([]),
+            Tls::Verified => builder.tls_backend_preconfigured(trust::client_config()?),
+            Tls::Insecure => builder.tls_danger_accept_invalid_certs(true),
+        };
+        let client = builder
+            .dns_resolver(Arc::new(PortResolver { guard, port }))
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .referer(false)
@@ -186,9 +248,9 @@ impl Clients {
             .http1_max_headers(ANSWER_HEADER_LINES)
             .pool_idle_timeout(Duration::from_secs(30))
             .pool_max_idle_per_host(16)
-            .tls_danger_accept_invalid_certs(allows_insecure_tls)
             .connector_layer(timing::ConnectTimer)
-            .build()
+            .build()?;
+        Ok(client)
     }
 }
 
@@ -198,6 +260,9 @@ pub enum ClientError {
     /// The address written in it is refused.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// The system's certificates cannot be read.
+    #[error(transparent)]
+    Unread(#[from] trust::Unread),
     /// The client could not be built.
     #[error("the HTTP client could not be built")]
     Build(#[from] reqwest::Error),

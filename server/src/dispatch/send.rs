@@ -3,29 +3,18 @@
 //! Success is a 2xx status line received in time. What then happens to the body is noted and never fails the attempt:
 //! the receiver has acted.
 
-use super::client::names::Unresolved;
-use super::client::{ClientError, Clients, Refused, socket_error, timing};
-use super::tls;
+use super::client::{ClientError, Clients, WayOut, socket_error, timing};
+use super::failure::{Failure, classify, shortage, used_up, words};
+use super::request::{headers, parse_url};
 use crate::service::Services;
 use crate::store::delivery::Attempted;
 use crate::store::webhook::Row;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
 use model::delivery::{ErrorCode, Outcome};
-use model::header::is_credential;
-use model::signature;
 use model::time::Timestamp;
-use model::url::{Host, TargetUrl};
-use model::webhook::{Authorization, Method};
-use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
-};
+use model::webhook::Method;
+use reqwest::header::{HeaderValue, RETRY_AFTER};
 use reqwest::{Response, Url};
-use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
-use std::error::Error as StdError;
-use std::net::IpAddr;
+use secrecy::SecretString;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -133,9 +122,6 @@ pub async fn send(
     })
 }
 
-/// A code, and a sentence for the operator.
-pub type Failure = (ErrorCode, String);
-
 /// Why no response came.
 enum Unsent {
     Failed(Failure),
@@ -155,15 +141,21 @@ async fn exchange(
     outgoing: Outgoing<'_>,
     now: Timestamp,
 ) -> Result<Response, Unsent> {
-    let client = clients.for_url(&webhook.url, webhook.allows_insecure_tls).map_err(|error| match error {
-        ClientError::Refused(refused) => Unsent::Failed((ErrorCode::RefusedAddress, words(&refused))),
-        // It reads the system's certificates.
-        ClientError::Build(_) => match socket_error().and_then(used_up) {
+    let way = clients.for_url(&webhook.url, webhook.allows_insecure_tls, webhook.is_direct);
+    let WayOut { client, is_proxied } = way.map_err(|error| {
+        let number = match &error {
+            ClientError::Refused(refused) => {
+                return Unsent::Failed((ErrorCode::RefusedAddress, words(refused)));
+            }
+            ClientError::Unread(unread) => unread.os_error,
+            ClientError::Build(_) => socket_error(),
+        };
+        match number.and_then(used_up) {
             Some(what) => Unsent::Shortage(what),
             None => Unsent::Failed((ErrorCode::Internal, words(&error))),
-        },
+        }
     })?;
-    let url = parse_url(webhook)?;
+    let url = parse_url(&webhook.url)?;
     let headers = headers(webhook, secrets, outgoing, now, &url)?;
     let method = match webhook.method {
         Method::Post => reqwest::Method::POST,
@@ -178,98 +170,9 @@ async fn exchange(
     }
     request.send().await.map_err(|error| match shortage(&error) {
         Some(what) => Unsent::Shortage(what),
-        None => classify(&error, webhook.url.is_https()).into(),
+        None => classify(&error, webhook.url.is_https(), is_proxied).into(),
     })
 }
-
-/// The client's own reading of the URL must agree with the one that was checked.
-pub fn parse_url(webhook: &Row) -> Result<Url, Failure> {
-    let disagree =
-        || (ErrorCode::Internal, "The URL of this webhook is read in two ways and is not called.".to_owned());
-    let url = Url::parse(webhook.url.as_str()).map_err(|_| disagree())?;
-    if agrees(&webhook.url, &url) { Ok(url) } else { Err(disagree()) }
-}
-
-fn agrees(checked: &TargetUrl, url: &Url) -> bool {
-    let is_same_host = match (checked.host(), url.host()) {
-        (Host::Name(name), Some(url::Host::Domain(other))) => name == other,
-        (Host::Address(IpAddr::V4(address)), Some(url::Host::Ipv4(other))) => *address == other,
-        (Host::Address(IpAddr::V6(address)), Some(url::Host::Ipv6(other))) => *address == other,
-        _ => false,
-    };
-    let scheme = if checked.is_https() { "https" } else { "http" };
-    is_same_host && url.port_or_known_default() == Some(checked.port()) && url.scheme() == scheme
-}
-
-/// `Host`, the configured rows, the authorization, ours: in this order on the wire. Values made of secrets are marked
-/// sensitive, so that whoever shows the request masks them.
-pub fn headers(
-    webhook: &Row,
-    secrets: &Opened,
-    outgoing: Outgoing<'_>,
-    now: Timestamp,
-    url: &Url,
-) -> Result<HeaderMap, Failure> {
-    let unsendable = |name: &str| (ErrorCode::Header, format!("The header {name} cannot be sent. Edit the webhook."));
-    let value = |name: &str, text: &[u8]| HeaderValue::from_bytes(text).map_err(|_| unsendable(name));
-    let mut headers = HeaderMap::new();
-    let host = url.host_str().unwrap_or_default();
-    let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    headers.insert(HOST, value("Host", host.as_bytes())?);
-    for row in &webhook.headers.0 {
-        let name = HeaderName::from_bytes(row.name.as_bytes()).map_err(|_| unsendable(&row.name))?;
-        let mut value = value(&row.name, row.value.as_bytes())?;
-        value.set_sensitive(is_credential(&row.name));
-        headers.append(name, value);
-    }
-    let secret = secrets.authorization.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
-    let authorization = match &webhook.authorization {
-        Authorization::None => None,
-        Authorization::Basic { username } => {
-            Some((AUTHORIZATION, format!("Basic {}", STANDARD.encode(format!("{username}:{secret}")))))
-        }
-        Authorization::Bearer => Some((AUTHORIZATION, format!("Bearer {secret}"))),
-        Authorization::ApiKey { header, prefix } => {
-            let name = HeaderName::from_bytes(header.as_bytes()).map_err(|_| unsendable(header))?;
-            Some((name, if prefix.is_empty() { secret.to_owned() } else { format!("{prefix} {secret}") }))
-        }
-    };
-    if let Some((name, text)) = authorization {
-        let mut value = value(name.as_str(), text.as_bytes())?;
-        value.set_sensitive(true);
-        headers.insert(name, value);
-    }
-    let id = outgoing.id.to_string();
-    headers.insert("webhook-id", value("webhook-id", id.as_bytes())?);
-    headers.insert("webhook-timestamp", HeaderValue::from(now.as_seconds()));
-    if let Some(secret) = &secrets.signing {
-        let body = if webhook.method == Method::Get { &[] } else { outgoing.body };
-        let signature = sign(secret, &id, now.as_seconds(), body).ok_or_else(|| {
-            (ErrorCode::Internal, "The signing secret of this webhook cannot be used. Enter it again.".to_owned())
-        })?;
-        headers.insert("webhook-signature", value("webhook-signature", signature.as_bytes())?);
-    }
-    if !headers.contains_key(USER_AGENT) {
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("Hookwright/", env!("CARGO_PKG_VERSION"))));
-    }
-    // What the client would add is said here, so that a test and a record show all that is sent.
-    if !headers.contains_key(ACCEPT) {
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-    }
-    if webhook.method != Method::Get {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(outgoing.body.len()));
-    }
-    Ok(headers)
-}
-
-/// `webhook-signature` (Standard Webhooks 1.0): HMAC-SHA256 over id, timestamp and body.
-fn sign(secret: &SecretString, id: &str, timestamp: i64, body: &[u8]) -> Option<String> {
-    let key = signature::secret_bytes(secret.expose_secret())?;
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
-    mac.update(&signature::signed_content(id, timestamp, body));
-    Some(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
-}
-
 fn judge(response: &Response, now: Timestamp) -> (Outcome, Option<String>) {
     let status = response.status();
     if status.is_success() {
@@ -284,6 +187,11 @@ fn judge(response: &Response, now: Timestamp) -> (Outcome, Option<String>) {
             "Answered {status}{target}. Redirects are not followed; enter the final URL, which the response's Location has."
         );
         (ErrorCode::Redirect, words)
+    } else if status == reqwest::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        let words = format!(
+            "Answered {status}: a proxy on the way wants credentials. Those of the egress proxy belong into --egress-proxy."
+        );
+        (ErrorCode::Status, words)
     } else {
         (ErrorCode::Status, format!("Answered {status}."))
     };
@@ -367,147 +275,9 @@ async fn read_capped(mut response: Response, deadline: Instant, cut: &Cancellati
     }
 }
 
-fn words(error: &dyn StdError) -> String {
-    let text = error.to_string();
-    let mut chars = text.chars();
-    let upper: String = chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default();
-    format!("{upper}.")
-}
-
-/// Turns the client's error into a code and a sentence, without the URL or anything of the message.
-fn classify(error: &reqwest::Error, is_https: bool) -> Failure {
-    if let Some(refused) = find::<Refused>(error) {
-        return (ErrorCode::RefusedAddress, words(refused));
-    }
-    if let Some(unresolved) = find::<Unresolved>(error) {
-        return (ErrorCode::Dns, words(unresolved));
-    }
-    if let Some(wrong) = find::<rustls::Error>(error) {
-        return (ErrorCode::Tls, tls::words(wrong));
-    }
-    let io = io_kind(error);
-    if error.is_connect() {
-        let reason = match io {
-            Some(std::io::ErrorKind::ConnectionRefused) => "nothing accepts connections on this port",
-            Some(std::io::ErrorKind::HostUnreachable) => "the host is unreachable",
-            Some(std::io::ErrorKind::NetworkUnreachable) => "the network is unreachable",
-            // A receiver that does not speak TLS hangs up in the handshake, politely or not.
-            Some(
-                std::io::ErrorKind::UnexpectedEof
-                | std::io::ErrorKind::ConnectionReset
-                | std::io::ErrorKind::BrokenPipe,
-            ) if is_https => {
-                let words =
-                    "No encrypted connection: the receiver hung up in the handshake. Does it speak https on this port?";
-                return (ErrorCode::Tls, words.to_owned());
-            }
-            _ => "the connection failed",
-        };
-        return (ErrorCode::Connect, format!("Cannot connect: {reason}."));
-    }
-    if error.is_builder() {
-        return (ErrorCode::Header, "The request could not be built. Edit the webhook.".to_owned());
-    }
-    if let Some(unread) = find::<hyper::Error>(error).filter(|error| error.is_parse()) {
-        return (ErrorCode::Unreadable, unreadable(&unread.to_string()));
-    }
-    (ErrorCode::Reset, "The connection was closed before an answer arrived.".to_owned())
-}
-
-/// Explains why the HTTP library refused the head of a response. `library` is the library's own text.
-fn unreadable(library: &str) -> String {
-    let what = match library {
-        "unexpected transfer-encoding parsed" => "it is HTTP/1.0, or has a length, and says that it comes in chunks",
-        "invalid content-length parsed" => "its length is no number, or two different ones",
-        "message head is too large" => "it is too long",
-        "invalid HTTP status-code parsed" => "its status is not a number of three digits",
-        "invalid HTTP header parsed" => "one of its lines is no header",
-        _ => return "The response does not begin as HTTP does. Does the receiver speak http on this port?".to_owned(),
-    };
-    format!("The response's head could not be read: {what}. The receiver has probably acted.")
-}
-
-/// The resource of this machine that is used up, if that is why nothing was sent. The receiver has no part in it.
-fn shortage(error: &reqwest::Error) -> Option<&'static str> {
-    let number = find::<Unresolved>(error).and_then(|unresolved| unresolved.os_error).or_else(|| os_error(error));
-    used_up(number?)
-}
-
-/// What is used up, by the operating system's number for an error.
-fn used_up(number: i32) -> Option<&'static str> {
-    // Linux: ENFILE, EMFILE; ENOMEM, ENOBUFS.
-    match number {
-        23 | 24 => Some("open files"),
-        12 | 105 => Some("memory"),
-        _ => None,
-    }
-}
-
-/// The operating system's number for what went wrong: the innermost in the chain.
-fn os_error(error: &(dyn StdError + 'static)) -> Option<i32> {
-    let here = error.downcast_ref::<std::io::Error>();
-    let inner = here.and_then(std::io::Error::get_ref).map(|inner| inner as &(dyn StdError + 'static));
-    let below = inner.and_then(os_error).or_else(|| error.source().and_then(os_error));
-    below.or_else(|| here.and_then(std::io::Error::raw_os_error))
-}
-
-/// What the operating system said: the innermost kind in the chain. I/O errors wrap each other as `Other`.
-fn io_kind(error: &(dyn StdError + 'static)) -> Option<std::io::ErrorKind> {
-    let here = error.downcast_ref::<std::io::Error>();
-    let inner = here.and_then(std::io::Error::get_ref).map(|inner| inner as &(dyn StdError + 'static));
-    let below = inner.and_then(io_kind).or_else(|| error.source().and_then(io_kind));
-    below.or_else(|| here.map(std::io::Error::kind))
-}
-
-/// The first error of this type in the chain, also inside an I/O error.
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    let mut current = Some(error);
-    while let Some(error) = current {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        if let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
-            && let Some(found) = find::<E>(inner)
-        {
-            return Some(found);
-        }
-        current = error.source();
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(5_000))]
-        #[test]
-        fn whatever_is_accepted_the_client_reads_alike(
-            text in r"[hH][tT]{2}[pP][sS]?://[a-zA-Z0-9._\[\]:%x-]{0,24}(:[0-9]{0,6})?([/?][!-~]{0,12})?"
-        ) {
-            if let Ok(checked) = TargetUrl::parse(&text) {
-                let url = Url::parse(&text);
-                prop_assert!(url.as_ref().is_ok_and(|url| agrees(&checked, url)), "{url:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn addresses_are_the_same_however_they_are_written() {
-        for text in [
-            "http://[::ffff:10.1.2.3]/",
-            "http://[::FFFF:a01:203]:8080/x",
-            "https://[2001:DB8:0::0001]",
-            "http://10.1.2.3:80/",
-            "HTTP://Example.COM",
-            "http://a-b.example.:81/?q",
-        ] {
-            let checked = TargetUrl::parse(text).expect(text);
-            assert!(agrees(&checked, &Url::parse(text).expect(text)), "{text}");
-        }
-    }
 
     #[test]
     fn a_receiver_may_ask_for_patience_in_each_form() {
@@ -519,13 +289,5 @@ mod tests {
         assert_eq!((ask("7"), ask(" 0 "), ask("99999999999999999999")), (Some(7), Some(0), Some(u64::MAX)));
         assert_eq!((ask("-1"), ask("soon"), ask(""), ask("1.5")), (None, None, None, None));
         assert_eq!(ask("Sun, 06 Nov 1994 08:49:00 GMT"), Some(0), "a time that is over");
-    }
-
-    /// Computed once with another implementation (Python's `hmac`).
-    #[test]
-    fn a_signature_is_that_of_the_standard() {
-        let secret = SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned());
-        let signed = sign(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
-        assert_eq!(signed.as_deref(), Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
     }
 }

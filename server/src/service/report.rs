@@ -1,7 +1,9 @@
 //! What pages show: rows of the store as lines a person may read.
 
+use super::answer::readable;
 use super::{Services, broken};
-use crate::dispatch::send::{self, Opened, Outgoing};
+use crate::dispatch::request;
+use crate::dispatch::send::{Opened, Outgoing};
 use crate::store::delivery::ListRow;
 use crate::store::search::{Filter, RunRow, Sort};
 use crate::store::{
@@ -16,6 +18,7 @@ use model::catalog::Catalog;
 use model::delivery::{HoldReason, Status};
 use model::header::MASK;
 use model::id::{DeliveryId, OccurrenceId, RunId, TaskId, WebhookId};
+use model::message::Note;
 use model::text::{shown, visible};
 use model::time::Timestamp;
 use reqwest::Url;
@@ -31,6 +34,21 @@ pub(crate) const DEMO: &str = "demo";
 
 fn small(number: Option<i64>) -> Option<u32> {
     number.map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+/// A stored note as a sentence.
+fn note_words(line: &str) -> Option<String> {
+    Some(match Note::from_line(line)? {
+        Note::Absent(path) => format!("The occurrence had no {}: nothing was filled in.", shown(&path)),
+        Note::NoVariable(name) => {
+            format!("${{{}}} is no variable: it was sent as it stands in the task.", shown(&name))
+        }
+        Note::AsItIs => {
+            "A value has quotes, line ends or the like, and no rule is known for the webhook's content type: it \
+                         was sent as it is."
+                .to_owned()
+        }
+    })
 }
 
 impl Services {
@@ -255,7 +273,7 @@ impl Services {
         Ok(DeliveryDetail {
             request,
             body: visible(&String::from_utf8_lossy(&row.body)),
-            absent: row.absent.iter().flat_map(|text| text.lines()).map(str::to_owned).collect(),
+            notes: row.notes.iter().flat_map(|notes| notes.lines()).filter_map(note_words).collect(),
             attempts: attempts.into_iter().map(|attempt| self.attempt_line(attempt)).collect(),
             attempts_max: current.map_or(1, |webhook| webhook.retries + 1),
             timeout_ms: current.map_or(5000, |webhook| u32::try_from(webhook.timeout.as_millis()).unwrap_or(u32::MAX)),
@@ -284,7 +302,7 @@ impl Services {
             headers: Vec::new(),
         };
         let Ok(url) = Url::parse(target.url.as_str()) else { return request };
-        if let Ok(headers) = send::headers(target, &secrets, outgoing, self.clock.now(), &url) {
+        if let Ok(headers) = request::headers(target, &secrets, outgoing, self.clock.now(), &url) {
             for (name, value) in &headers {
                 let name = title_case(name.as_str());
                 let is_secret = value.is_sensitive()
@@ -305,6 +323,7 @@ impl Services {
     }
 
     fn attempt_line(&self, attempt: entity::attempt::Model) -> AttemptLine {
+        let (answer, undecoded) = readable(&attempt.answer_headers, &attempt.answer_body);
         AttemptLine {
             number: u32::try_from(attempt.number).unwrap_or(u32::MAX),
             started: self.when(Timestamp(attempt.started_at)),
@@ -316,8 +335,8 @@ impl Services {
             error: attempt.error,
             answer_headers: visible(&self.shown_answer(&attempt.answer_headers)),
             answer_bytes: attempt.answer_body.len(),
-            answer_body: visible(&String::from_utf8_lossy(&attempt.answer_body)),
-            note: attempt.answer_note,
+            answer_body: visible(&answer),
+            note: [attempt.answer_note, undecoded].into_iter().flatten().reduce(|one, other| one + "; " + &other),
         }
     }
 

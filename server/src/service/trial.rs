@@ -1,6 +1,7 @@
 //! Trying things out before they are saved: a test message through a webhook as typed, and what an event as typed would
 //! have fired for.
 
+use super::answer::readable;
 use super::occurrence::Recalled;
 use super::{Services, broken};
 use crate::clock::new_uuid;
@@ -37,8 +38,14 @@ impl Services {
     }
 
     /// The webhook as typed, with its secrets: those that were typed, or the stored ones where they may stay.
-    fn as_typed(&self, checked: &Webhook, stored: Option<&webhook::Row>) -> Result<(webhook::Row, Opened), AppError> {
-        let kept = stored.map(|row| self.open_for_test(row)).transpose()?.unwrap_or_default();
+    pub(super) fn as_typed(
+        &self,
+        checked: &Webhook,
+        stored: Option<&webhook::Row>,
+    ) -> Result<(webhook::Row, Opened), AppError> {
+        let keeps = [&checked.secret, &checked.signing].into_iter().any(|one| matches!(one, SecretChange::Keep));
+        // One that does not open is entered again, and must not stand in the way of that.
+        let kept = stored.filter(|_| keeps).map(|row| self.open_for_test(row)).transpose()?.unwrap_or_default();
         let pick = |change: &SecretChange, kept: Option<secrecy::SecretString>| match change {
             SecretChange::Set(secret) => Some(secret.clone()),
             // The parser permits it only where the target is the stored one's.
@@ -61,6 +68,7 @@ impl Services {
             signing_secret: present(&secrets.signing),
             headers: checked.headers.clone(),
             allows_insecure_tls: checked.allows_insecure_tls,
+            is_direct: checked.is_direct,
             timeout: checked.timeout,
             retries: checked.retries,
             revision: 0,
@@ -83,7 +91,7 @@ impl Services {
         };
         let stored_rules = stored.as_ref().map(webhook::Row::stored);
         let checked = request.draft.parse(stored_rules.as_ref())?;
-        self.check_target(&checked).await?;
+        self.check_target(&checked, stored.as_ref()).await?;
         let (row, secrets) = self.as_typed(&checked, stored.as_ref())?;
         self.test(&row, &secrets, &request.message).await
     }
@@ -116,7 +124,7 @@ impl Services {
             http_status: attempted.http_status,
             error: attempted.error,
             answer_headers: visible(&attempted.answer_headers),
-            answer_body: visible(&String::from_utf8_lossy(&attempted.answer_body)),
+            answer_body: visible(&readable(&attempted.answer_headers, &attempted.answer_body).0),
             duration_ms: millis(attempted.duration),
             connect_ms: attempted.connect.map(millis),
         })

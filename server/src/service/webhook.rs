@@ -3,6 +3,7 @@
 use super::run::end_runs;
 use super::{Services, broken, revision, stale};
 use crate::clock::new_uuid;
+use crate::dispatch::request;
 use crate::store::hold;
 use crate::store::object::{self, NewObject, Wanted};
 use crate::store::steps::Steps;
@@ -43,7 +44,7 @@ impl Services {
 
     async fn create(&self, draft: &WebhookDraft) -> Result<SavedWebhook, AppError> {
         let checked = draft.parse(None)?;
-        let is_unresolved = !self.check_target(&checked).await?;
+        let is_unresolved = !self.check_target(&checked, None).await?;
         let now = self.clock.now();
         let uuid = new_uuid(now);
         let sealed = |write: SecretWrite| match write {
@@ -68,7 +69,7 @@ impl Services {
             return Err(stale("webhook", draft, &draft_of(&stored)));
         }
         let checked = draft.parse(Some(&stored.stored()))?;
-        let is_unresolved = !self.check_target(&checked).await?;
+        let is_unresolved = !self.check_target(&checked, Some(&stored)).await?;
         let has_moved =
             stored.stored().target_change(&checked.url, &checked.authorization, checked.allows_insecure_tls).is_some();
         let write = Write {
@@ -130,8 +131,17 @@ impl Services {
 
     /// Refuses at save, with the same words, what would be refused at every attempt. Answers whether the host's name
     /// resolves.
-    pub(super) async fn check_target(&self, checked: &Webhook) -> Result<bool, AppError> {
-        self.guard.check_at_save(&checked.url).await.map_err(|reason| FieldErrors::one("url", reason).into())
+    pub(super) async fn check_target(
+        &self,
+        checked: &Webhook,
+        stored: Option<&webhook::Row>,
+    ) -> Result<bool, AppError> {
+        let (row, secrets) = self.as_typed(checked, stored)?;
+        request::check(&row, &secrets, self.clock.now())?;
+        self.guard
+            .check_at_save(&checked.url, checked.is_direct)
+            .await
+            .map_err(|reason| FieldErrors::one("url", reason).into())
     }
 
     pub(super) async fn find_webhook(&self, id: WebhookId) -> Result<webhook::Row, AppError> {
@@ -164,6 +174,7 @@ fn draft_of(row: &webhook::Row) -> WebhookDraft {
         auth_type: row.authorization.id().to_owned(),
         headers: row.headers.to_text(),
         allow_insecure: if row.allows_insecure_tls { "true".to_owned() } else { String::new() },
+        direct: if row.is_direct { "true".to_owned() } else { String::new() },
         timeout: row.timeout.as_secs().to_string(),
         retries: row.retries.to_string(),
         method: row.method.as_str().to_owned(),

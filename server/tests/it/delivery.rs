@@ -301,20 +301,25 @@ async fn an_answer_with_a_careless_header_is_an_answer_and_nothing_is_sent_again
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_nobody_trusts_is_accepted_by_the_webhook_that_says_so_and_by_no_other() {
+/// A receiver with this certificate and key, in PEM, that answers 200: its URL.
+pub(crate) async fn tls_receiver(certificate: String, key: String) -> String {
     // Another test may have been first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
-    let (cert, key) = (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes());
-    let config = axum_server::tls_rustls::RustlsConfig::from_pem(cert, key).await.expect("a configuration");
+    let (certificate, key) = (certificate.into_bytes(), key.into_bytes());
+    let config = axum_server::tls_rustls::RustlsConfig::from_pem(certificate, key).await.expect("a configuration");
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.set_nonblocking(true).expect("non-blocking");
     let url = format!("https://{}", listener.local_addr().expect("an address"));
     let router = axum::Router::new().fallback(async || "ok");
     let receiver = axum_server::from_tcp_rustls(listener, config).expect("a receiver");
     tokio::spawn(receiver.serve(router.into_make_service()));
+    url
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_nobody_trusts_is_accepted_by_the_webhook_that_says_so_and_by_no_other() {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let url = tls_receiver(made.cert.pem(), made.signing_key.serialize_pem()).await;
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     for (name, allow) in [("strict", ""), ("insecure", "true")] {

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use server::clock::{Clock, new_uuid};
 use server::dispatch::Dispatcher;
 use server::dispatch::client::Guard;
+use server::dispatch::client::proxy::EgressProxy;
 use server::http::proxy::Proxies;
 use server::http::{Http, router};
 use server::inbox::{self, Received};
@@ -153,15 +154,26 @@ impl TestServer {
 
     /// A server with so many deliveries of one webhook in flight at most.
     pub(crate) async fn start_limited(test: TestStore, rules: Rules, per_webhook: usize) -> Self {
-        Self::start_all(test, rules, per_webhook, Proxies::default()).await
+        Self::start_all(test, rules, per_webhook, Proxies::default(), None).await
     }
 
     /// A server behind proxies.
     pub(crate) async fn start_behind(test: TestStore, proxies: Proxies) -> Self {
-        Self::start_all(test, Rules::default(), 8, proxies).await
+        Self::start_all(test, Rules::default(), 8, proxies, None).await
     }
 
-    async fn start_all(test: TestStore, rules: Rules, per_webhook: usize, proxies: Proxies) -> Self {
+    /// A server that sends through a proxy.
+    pub(crate) async fn start_through(test: TestStore, rules: Rules, egress: EgressProxy) -> Self {
+        Self::start_all(test, rules, 8, Proxies::default(), Some(egress)).await
+    }
+
+    async fn start_all(
+        test: TestStore,
+        rules: Rules,
+        per_webhook: usize,
+        proxies: Proxies,
+        egress: Option<EgressProxy>,
+    ) -> Self {
         // The second of two tests in one process finds it installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -174,7 +186,7 @@ impl TestServer {
             vault: Arc::new(Vault::from_file_or_new(&test.dir.path().join("test.key")).expect("a key")),
             clock: clock.clock(),
             zone: jiff::tz::TimeZone::get("America/New_York").expect("a zone"),
-            guard: Arc::new(Guard::new(rules)),
+            guard: Arc::new(Guard::new(rules, egress)),
             bell: Arc::default(),
             figures: Arc::default(),
             is_discreet: false,

@@ -32,7 +32,9 @@ on_both! {
         assert_eq!(names, expected);
         // Ours after what was configured, then what the client must add; nothing besides.
         let ours: Vec<_> = request.headers[6..].iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(ours, ["Webhook-Id", "Webhook-Timestamp", "User-Agent", "Accept", "Content-Length"]);
+        let expected = ["Webhook-Id", "Webhook-Timestamp", "User-Agent", "Accept", "Accept-Encoding", "Content-Length"];
+        assert_eq!(ours, expected);
+        assert_eq!(find(&request.headers, "Accept-Encoding"), "identity");
         assert!(find(&request.headers, "User-Agent").starts_with("Hookwright/"));
         assert_eq!((request.method.as_str(), request.path.as_str(), request.body.as_str()), ("PUT", "/hook?a=1", "web"));
     }
@@ -72,14 +74,16 @@ on_both! {
         let inbox = TestInbox::start().await;
         let key = server.key("dc", &[Scope::Ingest]).await;
         let webhook = server.webhook("w", &inbox.url, |draft| {
-            draft.headers = "User-Agent: mine/1\nAccept: text/plain".into();
+            draft.headers = "User-Agent: mine/1\nAccept: text/plain\naccept-encoding: gzip".into();
         }).await;
         server.event(server.task("t", webhook, "x", false).await).await;
         server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
         server.deliveries_until(all_settled).await;
         let headers = inbox.received().remove(0).headers;
         let names: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["Host", "User-Agent", "Accept", "Webhook-Id", "Webhook-Timestamp", "Content-Length"]);
+        let expected =
+            ["Host", "User-Agent", "Accept", "Accept-Encoding", "Webhook-Id", "Webhook-Timestamp", "Content-Length"];
+        assert_eq!(names, expected);
         assert_eq!((find(&headers, "User-Agent").as_str(), find(&headers, "Accept").as_str()), ("mine/1", "text/plain"));
     }
 

@@ -1,0 +1,189 @@
+//! Which certificates of receivers are believed: what the system's store vouches for, and exactly those that lie in it.
+//!
+//! The store is read with each new client, so that what an administrator puts there counts within minutes. It must not
+//! widen what the store says: name and dates are checked, whoever has signed.
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls_native_certs::{CertificateResult, ErrorKind};
+use std::sync::Arc;
+
+/// The system's store could not be read now.
+#[derive(Debug, thiserror::Error)]
+#[error("the system's certificates cannot be read")]
+pub struct Unread {
+    /// The operating system's number for why.
+    pub os_error: Option<i32>,
+}
+
+/// The TLS settings of clients that verify their receivers.
+///
+/// # Errors
+/// [`Unread`] where this machine is short of something: a store that is read in part must not be used for minutes.
+pub(super) fn client_config() -> Result<ClientConfig, Unread> {
+    let read = rustls_native_certs::load_native_certs();
+    if let Some(number) = shortage(&read) {
+        return Err(Unread { os_error: Some(number) });
+    }
+    let verifier = Verifier::new(read.certs).map_err(|_| Unread { os_error: None })?;
+    let mut config =
+        ClientConfig::builder().dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
+    config.alpn_protocols = vec!["http/1.1".into()];
+    Ok(config)
+}
+
+/// Says at the start where the system has no certificates of its own.
+pub fn warn_without_store() {
+    let read = rustls_native_certs::load_native_certs();
+    if read.certs.is_empty() && shortage(&read).is_none() {
+        tracing::warn!(
+            "this system has no certificates of authorities; those that came with this version are used. Install the \
+             package ca-certificates to have them kept up to date"
+        );
+    }
+}
+
+/// The operating system's number for what is used up, if that kept a part of the store from being read.
+fn shortage(read: &CertificateResult) -> Option<i32> {
+    let number = |kind: &ErrorKind| match kind {
+        ErrorKind::Io { inner, .. } => inner.raw_os_error(),
+        _ => None,
+    };
+    read.errors
+        .iter()
+        .filter_map(|error| number(&error.kind))
+        .find(|number| crate::dispatch::failure::used_up(*number).is_some())
+}
+
+/// Believes what an authority of the store has signed, and what lies in the store itself.
+#[derive(Debug)]
+struct Verifier {
+    authorities: Arc<WebPkiServerVerifier>,
+    installed: Vec<CertificateDer<'static>>,
+}
+
+impl Verifier {
+    fn new(installed: Vec<CertificateDer<'static>>) -> Result<Self, rustls::client::VerifierBuilderError> {
+        let mut roots = RootCertStore::empty();
+        // One that cannot be read is no reason to do without the others.
+        roots.add_parsable_certificates(installed.iter().cloned());
+        if roots.is_empty() {
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        Ok(Self { authorities: WebPkiServerVerifier::builder(Arc::new(roots)).build()?, installed })
+    }
+}
+
+/// Checks the name and the dates of a certificate that lies in the store. `openssl req -x509` makes one that is its own
+/// authority: a chain to it cannot be verified, and need not be.
+fn verify_installed(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
+    let unreadable = || Error::InvalidCertificate(CertificateError::BadEncoding);
+    verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|_| unreadable())?;
+    let at = |time: x509_parser::time::ASN1Time| {
+        UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or_default()))
+    };
+    let (not_before, not_after) = (at(parsed.validity().not_before), at(parsed.validity().not_after));
+    if now < not_before {
+        return Err(Error::InvalidCertificate(CertificateError::NotValidYetContext { time: now, not_before }));
+    }
+    if now > not_after {
+        return Err(Error::InvalidCertificate(CertificateError::ExpiredContext { time: now, not_after }));
+    }
+    Ok(())
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self.authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        if verified.is_err() && self.installed.iter().any(|installed| installed == end_entity) {
+            return verify_installed(end_entity, server_name, now).map(|()| ServerCertVerified::assertion());
+        }
+        verified
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+    use std::time::Duration;
+
+    const DAY: u64 = 86_400;
+    /// The day on which the certificates of these tests begin.
+    const BEGIN: i64 = 1_750_000_000;
+
+    /// A certificate for `a.example`, good for ten days; its own authority, as `openssl req -x509` makes it, or none.
+    fn certificate(is_ca: bool) -> CertificateDer<'static> {
+        let mut params = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+        params.is_ca = if is_ca { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };
+        params.not_before = time::OffsetDateTime::from_unix_timestamp(BEGIN).unwrap();
+        params.not_after = params.not_before + Duration::from_secs(10 * DAY);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
+    }
+
+    fn verify(verifier: &Verifier, shown: &CertificateDer<'_>, name: &str, day: i64) -> Result<(), CertificateError> {
+        let now = u64::try_from(BEGIN + day * 86_400).unwrap();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+        let name = ServerName::try_from(name).unwrap();
+        match verifier.verify_server_cert(shown, &[], &name, &[], now) {
+            Ok(_) => Ok(()),
+            Err(Error::InvalidCertificate(wrong)) => Err(wrong),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_lies_in_the_store_is_believed_for_its_name_and_its_days_alone() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        for is_ca in [true, false] {
+            let (ours, other) = (certificate(is_ca), certificate(is_ca));
+            let verifier = Verifier::new(vec![ours.clone()]).unwrap();
+            assert_eq!(verify(&verifier, &ours, "a.example", 1), Ok(()), "{is_ca}");
+            let wrong = |name, day| verify(&verifier, &ours, name, day).unwrap_err();
+            assert!(matches!(wrong("b.example", 1), CertificateError::NotValidForNameContext { .. }), "{is_ca}");
+            assert!(matches!(wrong("a.example", 11), CertificateError::ExpiredContext { .. }), "{is_ca}");
+            assert!(matches!(wrong("a.example", -1), CertificateError::NotValidYetContext { .. }), "{is_ca}");
+            assert!(verify(&verifier, &other, "a.example", 1).is_err(), "of the same name and another key: {is_ca}");
+        }
+    }
+
+    #[test]
+    fn without_a_store_the_authorities_that_came_along_are_used() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let verifier = Verifier::new(Vec::new()).unwrap();
+        assert_eq!(verify(&verifier, &certificate(false), "a.example", 1), Err(CertificateError::UnknownIssuer));
+    }
+}

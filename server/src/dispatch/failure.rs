@@ -1,0 +1,146 @@
+//! Why an attempt came to no answer: the client's errors as a code and a sentence, in our words alone.
+
+use super::client::Refused;
+use super::client::names::Unresolved;
+use super::tls;
+use model::delivery::ErrorCode;
+use std::error::Error as StdError;
+
+/// A code, and a sentence for the operator.
+pub(super) type Failure = (ErrorCode, String);
+
+pub(super) fn words(error: &dyn StdError) -> String {
+    let text = error.to_string();
+    let mut chars = text.chars();
+    let upper: String = chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default();
+    format!("{upper}.")
+}
+
+/// Turns the client's error into a code and a sentence, without the URL or anything of the message. `is_proxied`: what
+/// was called first is the egress proxy.
+pub(super) fn classify(error: &reqwest::Error, is_https: bool, is_proxied: bool) -> Failure {
+    if let Some(refused) = find::<Refused>(error) {
+        return (ErrorCode::RefusedAddress, words(refused));
+    }
+    if let Some(unresolved) = find::<Unresolved>(error) {
+        return (ErrorCode::Dns, words(unresolved));
+    }
+    if let Some(wrong) = find::<rustls::Error>(error) {
+        return (ErrorCode::Tls, tls::words(wrong));
+    }
+    let io = io_kind(error);
+    if is_proxied && let Some(words) = tunnel(error) {
+        return (ErrorCode::Connect, format!("The egress proxy made no connection: {words}."));
+    }
+    if error.is_connect() {
+        let reason = match io {
+            Some(std::io::ErrorKind::ConnectionRefused) => "nothing accepts connections on this port",
+            Some(std::io::ErrorKind::HostUnreachable) => "the host is unreachable",
+            Some(std::io::ErrorKind::NetworkUnreachable) => "the network is unreachable",
+            // A receiver that does not speak TLS hangs up in the handshake, politely or not.
+            Some(
+                std::io::ErrorKind::UnexpectedEof
+                | std::io::ErrorKind::ConnectionReset
+                | std::io::ErrorKind::BrokenPipe,
+            ) if is_https && !is_proxied => {
+                let words =
+                    "No encrypted connection: the receiver hung up in the handshake. Does it speak https on this port?";
+                return (ErrorCode::Tls, words.to_owned());
+            }
+            _ => "the connection failed",
+        };
+        let whom = if is_proxied { " to the egress proxy" } else { "" };
+        return (ErrorCode::Connect, format!("Cannot connect{whom}: {reason}."));
+    }
+    if error.is_builder() {
+        return (ErrorCode::Header, "The request could not be built. Edit the webhook.".to_owned());
+    }
+    if let Some(unread) = find::<hyper::Error>(error).filter(|error| error.is_parse()) {
+        return (ErrorCode::Unreadable, unreadable(&unread.to_string()));
+    }
+    (ErrorCode::Reset, "The connection was closed before an answer arrived.".to_owned())
+}
+
+/// Why the proxy did not open a way to the receiver, as a clause. The library has no type for it that can be seen.
+fn tunnel(error: &(dyn StdError + 'static)) -> Option<&'static str> {
+    let mut current = Some(error);
+    while let Some(error) = current {
+        match error.to_string().strip_prefix("tunnel error: ") {
+            Some("proxy authorization required") => {
+                return Some("it wants a user name and password, which belong into --egress-proxy");
+            }
+            Some("unsuccessful") => return Some("it refused, or could not reach the receiver; see its log"),
+            // Said with the error that lies below.
+            Some("failed to create underlying connection") => return None,
+            Some(_) => return Some("it broke off, or did not answer as a proxy does"),
+            None => current = error.source(),
+        }
+    }
+    None
+}
+
+/// Explains why the HTTP library refused the head of a response. `library` is the library's own text.
+fn unreadable(library: &str) -> String {
+    let what = match library {
+        "unexpected transfer-encoding parsed" => {
+            "it is HTTP/1.0, or has a length, and yet says that it comes in chunks or another coding"
+        }
+        "invalid content-length parsed" => "its length is no number, or two different ones",
+        "message head is too large" => "it is too long, or says that the body is",
+        "invalid HTTP status-code parsed" => {
+            "its first line has no status that is a number of three digits, or a character that may not be there"
+        }
+        "invalid HTTP header parsed" => "one of its lines is no header",
+        _ => return "The response does not begin as HTTP does. Does the receiver speak http on this port?".to_owned(),
+    };
+    format!("The response's head could not be read: {what}. The receiver has probably acted.")
+}
+
+/// The resource of this machine that is used up, if that is why nothing was sent. The receiver has no part in it.
+pub(super) fn shortage(error: &reqwest::Error) -> Option<&'static str> {
+    let number = find::<Unresolved>(error).and_then(|unresolved| unresolved.os_error).or_else(|| os_error(error));
+    used_up(number?)
+}
+
+/// What is used up, by the operating system's number for an error.
+pub(super) fn used_up(number: i32) -> Option<&'static str> {
+    // Linux: ENFILE, EMFILE; ENOMEM, ENOBUFS.
+    match number {
+        23 | 24 => Some("open files"),
+        12 | 105 => Some("memory"),
+        _ => None,
+    }
+}
+
+/// The operating system's number for what went wrong: the innermost in the chain.
+fn os_error(error: &(dyn StdError + 'static)) -> Option<i32> {
+    let here = error.downcast_ref::<std::io::Error>();
+    let inner = here.and_then(std::io::Error::get_ref).map(|inner| inner as &(dyn StdError + 'static));
+    let below = inner.and_then(os_error).or_else(|| error.source().and_then(os_error));
+    below.or_else(|| here.and_then(std::io::Error::raw_os_error))
+}
+
+/// What the operating system said: the innermost kind in the chain. I/O errors wrap each other as `Other`.
+fn io_kind(error: &(dyn StdError + 'static)) -> Option<std::io::ErrorKind> {
+    let here = error.downcast_ref::<std::io::Error>();
+    let inner = here.and_then(std::io::Error::get_ref).map(|inner| inner as &(dyn StdError + 'static));
+    let below = inner.and_then(io_kind).or_else(|| error.source().and_then(io_kind));
+    below.or_else(|| here.map(std::io::Error::kind))
+}
+
+/// The first error of this type in the chain, also inside an I/O error.
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let mut current = Some(error);
+    while let Some(error) = current {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        if let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
+            && let Some(found) = find::<E>(inner)
+        {
+            return Some(found);
+        }
+        current = error.source();
+    }
+    None
+}

@@ -1,0 +1,168 @@
+//! The way out through a proxy: names are resolved there, and nothing but the proxy and direct webhooks is connected to.
+
+use crate::delivery::tls_receiver;
+use crate::harness::{TestInbox, TestServer, TestStore};
+use app::view::TestRequest;
+use base64::Engine;
+use model::egress::{Policy, Rules};
+use model::webhook::WebhookDraft;
+use server::dispatch::client::proxy::EgressProxy;
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A proxy that wants `user:secret`, and knows one receiver, whatever its name.
+struct TestProxy {
+    address: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl TestProxy {
+    async fn start(receiver: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let sink = asked.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(pass(stream, receiver.clone(), sink.clone()));
+            }
+        });
+        Self { address, asked }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock().expect("no panic"))
+    }
+
+    fn at(&self, credentials: &str) -> EgressProxy {
+        EgressProxy::parse(&format!("http://{credentials}{}", self.address)).expect("a proxy")
+    }
+}
+
+/// One request: noted, checked, and passed on in origin form or through a tunnel.
+async fn pass(stream: TcpStream, receiver: String, asked: Arc<Mutex<Vec<String>>>) -> Option<()> {
+    let mut stream = BufReader::new(stream);
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.ok()?;
+        if line.trim().is_empty() {
+            break;
+        }
+        lines.push(line);
+    }
+    let first = lines.first()?.trim().to_owned();
+    asked.lock().expect("no panic").push(first.clone());
+    let expected = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode("user:secret"));
+    let is_known = lines.iter().any(|line| {
+        line.to_ascii_lowercase().starts_with("proxy-authorization:") && line.trim_end().ends_with(&expected)
+    });
+    if !is_known {
+        let answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        return stream.write_all(answer).await.ok();
+    }
+    let mut onward = TcpStream::connect(&receiver).await.ok()?;
+    if first.starts_with("CONNECT ") {
+        stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await.ok()?;
+    } else {
+        let mut words = first.split(' ');
+        let (method, target) = (words.next()?, words.next()?);
+        let path = target.splitn(4, '/').nth(3).unwrap_or_default();
+        onward.write_all(format!("{method} /{path} HTTP/1.1\r\n").as_bytes()).await.ok()?;
+        for line in lines.iter().skip(1).filter(|line| !line.to_ascii_lowercase().starts_with("proxy-")) {
+            onward.write_all(line.as_bytes()).await.ok()?;
+        }
+        onward.write_all(b"\r\n").await.ok()?;
+    }
+    tokio::io::copy_bidirectional(&mut stream, &mut onward).await.ok().map(drop)
+}
+
+/// The status and the error of a test message.
+async fn send(server: &TestServer, draft: WebhookDraft) -> (Option<u16>, String) {
+    let request = TestRequest { draft: WebhookDraft { name: "w".into(), ..draft }, message: "{}".into() };
+    match server.services.backend().webhooks.send_test(None, request).await {
+        Ok(tested) => (tested.http_status, tested.error.unwrap_or_default()),
+        Err(error) => (None, format!("{} {:?}", error.message, error.fields)),
+    }
+}
+
+fn to(url: &str) -> WebhookDraft {
+    WebhookDraft { url: url.to_owned(), ..WebhookDraft::default() }
+}
+
+/// Nothing of this machine may be called but by the proxy.
+fn strict() -> Rules {
+    Rules { policy: Policy::Internet, ..Rules::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_are_resolved_by_the_proxy_and_a_direct_webhook_goes_past_it() {
+    let inbox = TestInbox::start().await;
+    let proxy = TestProxy::start(inbox.url.trim_start_matches("http://").to_owned()).await;
+    let server = TestServer::start_through(TestStore::sqlite().await, strict(), proxy.at("user:secret@")).await;
+    // A name that only the proxy knows, and whose address nobody here asks for.
+    assert_eq!(send(&server, to("http://only-there.invalid/hook?a=1")).await, (Some(200), String::new()));
+    assert_eq!(proxy.asked(), ["POST http://only-there.invalid/hook?a=1 HTTP/1.1"]);
+    assert_eq!(inbox.received()[0].path, "/hook?a=1");
+    assert!(!inbox.received()[0].headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization")));
+    // An address in the URL is judged before.
+    let (status, words) = send(&server, to("http://127.0.0.1:9/")).await;
+    assert!(status.is_none() && words.contains("loopback"), "{words}");
+    let direct = WebhookDraft { direct: "true".into(), ..to("http://only-there.invalid/") };
+    let (status, words) = send(&server, direct).await;
+    assert!(status.is_none() && words.contains("only-there.invalid"), "{words}");
+    assert_eq!(proxy.asked(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn https_passes_through_a_tunnel_and_is_verified_at_its_end() {
+    let made = rcgen::generate_simple_self_signed(["receiver.invalid".to_owned()]).expect("a certificate");
+    let receiver = tls_receiver(made.cert.pem(), made.signing_key.serialize_pem()).await;
+    let proxy = TestProxy::start(receiver.trim_start_matches("https://").to_owned()).await;
+    let server = TestServer::start_through(TestStore::sqlite().await, strict(), proxy.at("user:secret@")).await;
+    let (status, words) = send(&server, to("https://receiver.invalid/")).await;
+    assert!(status.is_none() && words.contains("authority that this system does not trust"), "{words}");
+    let insecure = WebhookDraft { allow_insecure: "true".into(), ..to("https://receiver.invalid/") };
+    assert_eq!(send(&server, insecure).await, (Some(200), String::new()));
+    assert_eq!(proxy.asked(), ["CONNECT receiver.invalid:443 HTTP/1.1"; 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_proxy_is_named_and_never_the_receiver() {
+    let proxy = TestProxy::start("127.0.0.1:1".to_owned()).await;
+    let server = TestServer::start_through(TestStore::sqlite().await, strict(), proxy.at("user:wrong@")).await;
+    let (status, words) = send(&server, to("https://receiver.invalid/")).await;
+    assert!(status.is_none() && words.contains("egress proxy made no connection: it wants a user name"), "{words}");
+    let (status, words) = send(&server, to("http://receiver.invalid/")).await;
+    assert!(status == Some(407) && words.contains("--egress-proxy"), "{words}");
+    assert!(!words.contains("wrong"), "{words}");
+
+    let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+    let nowhere = EgressProxy::parse(&format!("http://{closed}")).expect("a proxy");
+    let server = TestServer::start_through(TestStore::sqlite().await, strict(), nowhere).await;
+    for url in ["http://receiver.invalid/", "https://receiver.invalid/"] {
+        let (status, words) = send(&server, to(url)).await;
+        let expected = "Cannot connect to the egress proxy: nothing accepts connections on this port.";
+        assert_eq!((status, words.as_str()), (None, expected), "{url}");
+    }
+    let metadata = EgressProxy::parse("http://169.254.169.254:3128").expect("a proxy");
+    let server = TestServer::start_through(TestStore::sqlite().await, strict(), metadata).await;
+    let (status, words) = send(&server, to("http://receiver.invalid/")).await;
+    assert!(status.is_none() && words.contains("metadata address"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_hangs_up_is_said_to() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 64]).await;
+        }
+    });
+    let proxy = EgressProxy::parse(&format!("http://{address}")).expect("a proxy");
+    let server = TestServer::start_through(TestStore::sqlite().await, strict(), proxy).await;
+    let (status, words) = send(&server, to("https://receiver.invalid/")).await;
+    assert!(status.is_none() && words.contains("The egress proxy made no connection: it broke off"), "{words}");
+}

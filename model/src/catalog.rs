@@ -278,12 +278,12 @@ impl EventKindDraft {
 
 fn parse_word(typed: &str) -> Result<String, String> {
     let id = typed.trim();
-    if is_word(id) { Ok(id.to_owned()) } else { Err("An id has 1 to 64 of A-Z, a-z, 0-9, _ and -.".to_owned()) }
+    if is_word(id) { Ok(id.to_owned()) } else { Err("An id has 1 to 64 of A-Z, a-z, 0-9, _, -, / and :.".to_owned()) }
 }
 
 fn parse_type_id(typed: &str) -> Result<String, String> {
     let id = typed.trim();
-    let words = "An id has 1 to 64 of A-Z, a-z, 0-9, _ and -, with dots between.";
+    let words = "An id has 1 to 64 of A-Z, a-z, 0-9, _, -, / and :, with dots between.";
     if is_type_id(id) { Ok(id.to_owned()) } else { Err(words.to_owned()) }
 }
 

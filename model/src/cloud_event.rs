@@ -1,10 +1,9 @@
 //! CloudEvents 1.0 as occurrences: structured, batched, and in HTTP headers (`spec/engine.md` §1).
 //!
-//! `type` is `<object type>.<event>`, split at the last dot; `subject` is the object; `id` and `source` are what repeats
+//! `type` is `<object type>.<event>`, split at the last dot, or both where it has none; `subject` is the object; `id` and `source` are what repeats
 //! are recognised by. Our own reading rather than a library's, because a refusal has to name the item and the attribute.
 
 use crate::field_error::FieldErrors;
-use crate::message::Escape;
 use crate::occurrence::{Batch, ObjectReference, Occurrence, is_type_id, is_word, read_optional};
 use crate::time::Timestamp;
 use base64::Engine;
@@ -52,7 +51,7 @@ fn parse_items(items: &[Value], is_array: bool) -> Result<Batch, FieldErrors> {
         let path = if is_array { format!("[{place}].") } else { String::new() };
         found.extend(parse_item(item, &path, &mut errors));
     }
-    if errors.is_empty() { Ok(Batch { occurrences: found, is_array }) } else { Err(errors) }
+    if errors.is_empty() { Ok(Batch { occurrences: found, is_array, is_lenient: false }) } else { Err(errors) }
 }
 
 fn parse_item(item: &Value, path: &str, errors: &mut FieldErrors) -> Option<Occurrence> {
@@ -74,12 +73,15 @@ fn parse_item(item: &Value, path: &str, errors: &mut FieldErrors) -> Option<Occu
     let external_id = required("id");
     let source = required("source");
     let kind = required("type");
-    let kind = kind.as_deref().map(|kind| kind.rsplit_once('.').unwrap_or(("", kind)));
+    let kind = kind.as_deref().map(|kind| kind.rsplit_once('.').unwrap_or((kind, kind)));
     let kind = kind.and_then(|(type_id, event_id)| {
         if is_type_id(type_id) && is_word(event_id) {
             return Some((type_id.to_owned(), event_id.to_owned()));
         }
-        errors.add(format!("{path}type"), "This has to be an object type, a dot and an event, like vms.poweron.");
+        errors.add(
+            format!("{path}type"),
+            "This has to be an object type, a dot and an event, like vms.poweron: A-Z, a-z, 0-9, _, -, / and :.",
+        );
         None
     });
     let subject = read_optional(members, "subject", path, errors);
@@ -95,26 +97,37 @@ fn parse_item(item: &Value, path: &str, errors: &mut FieldErrors) -> Option<Occu
 /// The data of an event (JSON format §3.1): as it stands, or bytes in base64. Bytes that are JSON by the content type, or
 /// text, count as what they are; others stay in base64, so that a message can pass them on.
 fn read_data(members: &Map<String, Value>, path: &str, errors: &mut FieldErrors) -> Option<Value> {
-    let plain = members.get("data").filter(|data| !data.is_null());
+    let plain = members.get("data");
     let encoded = members.get("data_base64").filter(|data| !data.is_null());
     match (plain, encoded) {
+        // `null` is data like any other.
         (plain, None) => plain.cloned(),
-        (Some(_), Some(_)) => {
+        (Some(plain), Some(_)) if !plain.is_null() => {
             errors.add(format!("{path}data_base64"), "An event has data or data_base64, not both.");
             None
         }
-        (None, Some(encoded)) => {
-            let decoded = encoded.as_str().and_then(|text| Some((text, STANDARD.decode(text).ok()?)));
-            let Some((text, bytes)) = decoded else {
+        (_, Some(encoded)) => {
+            let decoded = encoded.as_str().and_then(|text| STANDARD.decode(text).ok());
+            let Some(bytes) = decoded else {
                 errors.add(format!("{path}data_base64"), "This is not a text in base64 (RFC 4648 §4).");
                 return None;
             };
             let kind = members.get("datacontenttype").and_then(Value::as_str);
-            let is_json = kind.is_none_or(|kind| Escape::for_content_type(Some(kind)) == Escape::Json);
-            let document = if is_json { serde_json::from_slice(&bytes).ok() } else { None };
-            Some(document.unwrap_or_else(|| String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned()).into()))
+            let document = if kind.is_none_or(is_json) { serde_json::from_slice(&bytes).ok() } else { None };
+            Some(document.unwrap_or_else(|| text_of(bytes)))
         }
     }
+}
+
+/// Whether a content type says that data is JSON (JSON format §3.1.1).
+pub fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence.split_once('/').is_some_and(|(_, subtype)| subtype == "json" || subtype.ends_with("+json"))
+}
+
+/// Data that is no JSON: text as it is, other bytes in base64.
+pub fn text_of(bytes: Vec<u8>) -> Value {
+    String::from_utf8(bytes).unwrap_or_else(|error| STANDARD.encode(error.as_bytes())).into()
 }
 
 #[cfg(test)]
@@ -196,7 +209,7 @@ mod tests {
         assert_eq!(wrong(|event| drop(event.remove("id"))), ["id"]);
         assert_eq!(wrong(|event| drop(event.insert("id".into(), json!("")))), ["id"]);
         assert_eq!(wrong(|event| drop(event.remove("source"))), ["source"]);
-        assert_eq!(wrong(|event| drop(event.insert("type".into(), json!("poweron")))), ["type"]);
+        assert_eq!(wrong(|event| drop(event.insert("type".into(), json!("power on")))), ["type"]);
         assert_eq!(wrong(|event| drop(event.insert("type".into(), json!("com..on")))), ["type"]);
         assert_eq!(wrong(|event| drop(event.insert("subject".into(), json!(7)))), ["subject"]);
         assert_eq!(wrong(|event| drop(event.insert("time".into(), json!("noon")))), ["time"]);

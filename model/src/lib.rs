@@ -26,6 +26,7 @@ pub mod occurrence;
 pub mod preview;
 pub mod retry;
 pub mod signature;
+pub mod source;
 pub mod tag;
 pub mod task;
 pub mod text;

@@ -38,12 +38,14 @@ pub struct Batch {
     pub occurrences: Vec<Occurrence>,
     /// Whether the sender wrote an array: errors then name the item, `[2].object.id`.
     pub is_array: bool,
+    /// Whether an id that comes again is a repeat, whatever else has changed: some senders remind with newer values.
+    pub is_lenient: bool,
 }
 
 impl Batch {
     /// One that was not written as an array.
     pub fn single(occurrence: Occurrence) -> Self {
-        Self { occurrences: vec![occurrence], is_array: false }
+        Self { occurrences: vec![occurrence], is_array: false, is_lenient: false }
     }
 }
 
@@ -89,7 +91,7 @@ pub fn parse_json(document: &Value) -> Result<Batch, FieldErrors> {
         item => vec![parse_item(item, "", &mut errors)],
     };
     let found: Option<Vec<_>> = found.into_iter().collect();
-    let batch = |occurrences| Batch { occurrences, is_array: document.is_array() };
+    let batch = |occurrences| Batch { occurrences, is_array: document.is_array(), is_lenient: false };
     found.filter(|_| errors.is_empty()).map(batch).ok_or(errors)
 }
 
@@ -109,7 +111,7 @@ fn parse_item(item: &Value, path: &str, errors: &mut FieldErrors) -> Option<Occu
             None
         }
     };
-    let external_id = read_optional(members, "id", path, errors);
+    let external_id = read_id_or_number(members, "id", path, errors);
     let source = read_optional(members, "source", path, errors);
     let time = read_optional(members, "time", path, errors)
         .and_then(|text| errors.check(&format!("{path}time"), Timestamp::parse_rfc3339(&text)));
@@ -129,7 +131,7 @@ pub(crate) fn parse_object_members(
     path: &str,
     errors: &mut FieldErrors,
 ) -> Option<ObjectReference> {
-    let external_id = read_optional(members, "id", path, errors);
+    let external_id = read_id_or_number(members, "id", path, errors);
     let name = read_optional(members, "name", path, errors);
     let tags = read_tags(members, path, errors);
     let is_absent = |member: &str| members.get(member).is_none_or(Value::is_null);
@@ -162,9 +164,11 @@ pub(crate) fn refuse_unknown(members: &Map<String, Value>, known: &[&str], path:
     }
 }
 
-/// Whether this can be the id of an event: 1 to 64 of `A-Z a-z 0-9 _ -`.
+/// Whether this can be the id of an event: 1 to 64 of `A-Z a-z 0-9 _ - / :`. The last two are in the types of `CloudEvents`
+/// that are paths or URNs.
 pub(crate) fn is_word(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    let is_one = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/' | b':');
+    (1..=64).contains(&text.len()) && text.bytes().all(is_one)
 }
 
 /// Whether this can be the id of a type: words with dots between them, 64 characters in all.
@@ -185,10 +189,18 @@ fn read_id(
         let (article, dots) = if name == "event" { ("An", "") } else { ("A", ", with dots between") };
         errors.add(
             format!("{path}{name}"),
-            format!("{article} {name} is required: 1 to 64 of A-Z, a-z, 0-9, _ and -{dots}."),
+            format!("{article} {name} is required: 1 to 64 of A-Z, a-z, 0-9, _, -, / and :{dots}."),
         );
     }
     id
+}
+
+/// An optional id, which may as well be a number: many systems count theirs.
+fn read_id_or_number(members: &Map<String, Value>, name: &str, path: &str, errors: &mut FieldErrors) -> Option<String> {
+    match members.get(name) {
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => read_optional(members, name, path, errors),
+    }
 }
 
 /// An optional text of 1 to [`TEXT_MAX`] characters.
@@ -237,6 +249,9 @@ mod tests {
         assert!(parse_json(&json!([one])).expect("valid").is_array);
         let dotted = parse_json(&json!({"type": "Vendor.Storage", "event": "BlobCreated"})).expect("valid");
         assert_eq!(dotted.occurrences[0].type_id, "Vendor.Storage");
+        let counted = parse_json(&json!({"type": "vms", "event": "poweron", "id": 7, "object": {"id": 12.50}}));
+        let counted = counted.expect("valid").occurrences.remove(0);
+        assert_eq!(counted.external_id.as_deref(), Some("7"));
     }
 
     #[test]
@@ -256,7 +271,7 @@ mod tests {
             (json!({"type": "vms", "event": "poweron", "object": {"id": null, "name": null}}), vec!["object"]),
             (json!({"type": "vms", "event": "poweron", "object": {"id": "a", "tags": "x"}}), vec!["object.tags"]),
             (json!({"type": "vms", "event": "poweron", "object": {"id": "a", "tags": ["x"]}}), vec!["object.tags"]),
-            (json!({"type": "vms", "event": "poweron", "object": {"id": 7}}), vec!["object.id"]),
+            (json!({"type": "vms", "event": "poweron", "object": {"id": true}}), vec!["object.id"]),
             (json!({"type": "vms", "event": "poweron", "object": {"id": "a", "name": ""}}), vec!["object.name"]),
             (json!([{"type": "vms", "event": "poweron", "id": "x".repeat(256)}]), vec!["[0].id"]),
             (json!({"type": "vms", "event": "poweron", "source": "a\0"}), vec!["source"]),

@@ -97,6 +97,7 @@ pub fn router(http: &Http) -> Router {
         .layer(CompressionLayer::new());
     let api = Router::new()
         .route("/api/v1/events", post(v1::events::post).options(v1::events::shake_hands))
+        .route("/api/v1/sources/{kind}", post(v1::sources::post))
         .route("/api/v1/inventory/{type}", put(v1::inventory::put).patch(v1::inventory::patch))
         .route("/api/v1/occurrences/{id}/why", get(v1::occurrences::why))
         .method_not_allowed_fallback(v1::no_method)

@@ -4,6 +4,7 @@ use super::Page;
 use super::field::{select, switch, text};
 use super::part::{Time, page};
 use super::render::Request;
+use super::webhook::encoded;
 use crate::error::AppError;
 use crate::part::icon::Icon;
 use crate::report::UnknownLine;
@@ -39,10 +40,10 @@ fn content(request: &Request, catalog: &Catalog, unknown: Vec<UnknownLine>, may_
         .iter()
         .map(|object_type| {
             let bin = (may_administer && !is_built_in(&object_type.id))
-                .then(|| delete(format!("/types/{}/delete", object_type.id), &object_type.plural));
+                .then(|| delete(format!("/types/{}/delete", encoded(&object_type.id)), &object_type.plural));
             let events = object_type.events.iter().map(|event| {
                 let bin = (may_administer && !is_built_in_event(&object_type.id, &event.id))
-                    .then(|| delete(format!("/types/{}/{}/delete", object_type.id, event.id), &event.label));
+                    .then(|| delete(format!("/types/{}/{}/delete", encoded(&object_type.id), encoded(&event.id)), &event.label));
                 view! {
                     <li class="l-row l-row--apart">
                         <span>{event.label.clone()}</span>

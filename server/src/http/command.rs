@@ -443,7 +443,7 @@ async fn adopt_kind(State(http): State<Http>, parts: Parts, posted: Posted) -> R
 
 /// "Disk full" for `disk_full`.
 fn words_of(id: &str) -> String {
-    let text = id.replace(['_', '-', '.'], " ");
+    let text = id.replace(['_', '-', '.', '/', ':'], " ");
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

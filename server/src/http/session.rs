@@ -2,7 +2,7 @@
 
 use super::client::{Untrusted, network};
 use super::door::Caller;
-use super::{Http, page};
+use super::{Http, page, v1};
 use crate::auth::session::ACCOUNT;
 use crate::service::{account, broken};
 use crate::store::access;
@@ -107,6 +107,9 @@ pub async fn identify(State(http): State<Http>, session: Session, mut request: R
         },
     };
     let path = request.uri().path();
+    if v1::is_meant(path) {
+        return v1::nowhere(request.uri().clone()).await.into_response();
+    }
     match viewer {
         // Nothing to do there for somebody who is signed in.
         Some(_) if path == "/sign-in" && request.method() == Method::GET => Redirect::to("/").into_response(),

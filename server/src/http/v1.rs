@@ -6,6 +6,7 @@
 pub mod events;
 pub mod inventory;
 pub mod occurrences;
+pub mod sources;
 
 use super::Http;
 use super::door::Caller;
@@ -14,10 +15,14 @@ use crate::service::broken;
 use crate::store::access::ApiKey;
 use app::error::{AppError, Code};
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use model::access::Scope;
 use serde_json::{Value, json};
@@ -56,20 +61,28 @@ impl IntoResponse for Refusal {
 
 /// Refuses a request without a valid key.
 fn no_key() -> Refusal {
-    let message = "This needs an API key, sent as Authorization: Bearer KEY. Make one with: hookwright key add";
+    let message = "This needs an API key, sent as Authorization: Bearer KEY, or as the password of Basic; never in the URL, \
+                   which others log. Make one with: hookwright key add";
     Refusal::new(StatusCode::UNAUTHORIZED, Code::SignedOut, message)
 }
 
 /// The paths of this API, each with the start by which a path that is almost right is recognised.
-const PATHS: [(&str, &str); 3] = [
+const PATHS: [(&str, &str); 4] = [
     ("/api/v1/event", "/api/v1/events"),
+    ("/api/v1/source", "/api/v1/sources/alertmanager"),
     ("/api/v1/inventor", "/api/v1/inventory/TYPE"),
     ("/api/v1/occurrence", "/api/v1/occurrences/ID/why"),
 ];
 
+/// Whether a path that is not below `/api/` was meant to be: with another case, a slash too many, or nothing behind it.
+pub fn is_meant(path: &str) -> bool {
+    let bare = path.trim_start_matches('/').to_ascii_lowercase();
+    matches!(bare.as_str(), "api" | "api/") || (bare.starts_with("api/") && !path.starts_with("/api/"))
+}
+
 /// Refuses a path that this API does not have, with the path that was probably meant.
 pub async fn nowhere(uri: Uri) -> Refusal {
-    let asked = uri.path().to_ascii_lowercase();
+    let asked = format!("/{}", uri.path().trim_start_matches('/').to_ascii_lowercase());
     let hint = match PATHS.iter().find(|(start, _)| asked.starts_with(start)) {
         Some((_, path)) => format!("Did you mean {path}?"),
         None => format!("There are {}.", PATHS.map(|(_, path)| path).join(", ")),
@@ -86,15 +99,23 @@ pub async fn no_method(method: Method, uri: Uri) -> Refusal {
 /// The key behind a request, if it has this scope. One for [`Scope::Ingest`] may have been revoked a moment ago: the
 /// intake looks again.
 async fn require_key(http: &Http, parts: &Parts, scope: Scope) -> Result<Arc<ApiKey>, Refusal> {
-    let value = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(no_key)?;
-    let (scheme, key) = value.split_once(' ').ok_or_else(no_key)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(no_key());
+    let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().and_then(|value| value.to_str().ok()).ok_or_else(no_key)?;
+    if values.any(|other| other.as_bytes() != value.as_bytes()) {
+        let message = "This request has two headers Authorization. Send the key once.";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, Code::Malformed, message));
     }
+    let (scheme, credentials) = value.split_once(' ').ok_or_else(no_key)?;
+    let key = match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => credentials.trim().to_owned(),
+        // Of programs that know nothing else: the password is the key, whatever the user name.
+        "basic" => password(credentials.trim()).ok_or_else(no_key)?,
+        _ => return Err(no_key()),
+    };
     let Http { services, keys, .. } = http;
     let found = match scope {
-        Scope::Ingest => keys.find(&services.store, key.trim(), services.clock.now()).await,
-        _ => Keys::look_up(&services.store, key.trim()).await,
+        Scope::Ingest => keys.find(&services.store, &key, services.clock.now()).await,
+        _ => Keys::look_up(&services.store, &key).await,
     };
     let key = found.map_err(broken)?.ok_or_else(no_key)?;
     if let Some(caller) = parts.extensions.get::<Arc<Caller>>() {
@@ -107,8 +128,16 @@ async fn require_key(http: &Http, parts: &Parts, scope: Scope) -> Result<Arc<Api
     Err(Refusal::new(StatusCode::FORBIDDEN, Code::Forbidden, message))
 }
 
+/// The password of Basic credentials (RFC 7617).
+fn password(credentials: &str) -> Option<String> {
+    let decoded = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
+    decoded.split_once(':').map(|(_, password)| password.to_owned())
+}
+
 /// The JSON of a body, with at most `items_max` items if it is an array.
 fn parse_document(body: &[u8], items_max: usize) -> Result<Value, Refusal> {
+    // RFC 8259 §8.1: a byte order mark may be passed over.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let document: Value = serde_json::from_slice(body).map_err(|error| {
         let message = format!("This is not valid JSON: line {}, column {}.", error.line(), error.column());
         Refusal::new(StatusCode::BAD_REQUEST, Code::Malformed, message)
@@ -120,15 +149,61 @@ fn parse_document(body: &[u8], items_max: usize) -> Result<Value, Refusal> {
     Ok(document)
 }
 
+/// The last part of a path, which is text.
+fn last_part(path: Result<Path<String>, PathRejection>) -> Result<String, Refusal> {
+    let Ok(Path(part)) = path else {
+        let message = "The last part of this path is not UTF-8, percent-encoded.";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, Code::Malformed, message));
+    };
+    Ok(part)
+}
+
+/// Refuses a body that is compressed: it would be read as something else.
+fn refuse_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
+    let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    if encodings.map(HeaderValue::as_bytes).all(|encoding| encoding.eq_ignore_ascii_case(b"identity")) {
+        return Ok(());
+    }
+    let message = "Compressed requests are not read. Send this one without Content-Encoding.";
+    Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Malformed, message))
+}
+
+/// The `charset` of the content type, if it says one.
+fn charset(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    value.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    })
+}
+
+/// Refuses JSON in another character set than its own (RFC 8259 §8.1).
+fn refuse_charset(headers: &HeaderMap) -> Result<(), Refusal> {
+    match charset(headers) {
+        Some(charset) if !["utf-8", "utf8", "us-ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known)) => {
+            let message = "JSON is written in UTF-8. Send this request with charset=utf-8, or without a charset.";
+            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Malformed, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a body that is larger than this.
+fn too_large(most_bytes: usize) -> Refusal {
+    let message =
+        format!("This request is too large; {} MiB is the most. Send several smaller ones.", most_bytes >> 20);
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Code::Malformed, message)
+}
+
+/// Reads a body of at most so many bytes. One whose length says that it is larger is refused before it is sent.
 async fn read_body(body: Body, most_bytes: usize) -> Result<Vec<u8>, Refusal> {
+    if body.size_hint().lower() > most_bytes as u64 {
+        return Err(too_large(most_bytes));
+    }
     let read = tokio::time::timeout(BODY_DEADLINE, Limited::new(body, most_bytes).collect()).await;
     match read {
         Ok(Ok(collected)) => Ok(collected.to_bytes().to_vec()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let message =
-                format!("This request is too large; {} MiB is the most. Send several smaller ones.", most_bytes >> 20);
-            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Code::Malformed, message))
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(most_bytes)),
         Ok(Err(error)) if !is_timeout(error.as_ref()) => {
             Err(Refusal::new(StatusCode::BAD_REQUEST, Code::Malformed, "The request's body broke off."))
         }

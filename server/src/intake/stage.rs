@@ -78,7 +78,7 @@ impl Stage {
         let mut slots = Vec::with_capacity(job.batch.occurrences.len());
         for (place, (occurrence, uuid)) in job.batch.occurrences.iter().zip(&job.uuids).enumerate() {
             let path = if job.batch.is_array { format!("[{place}].") } else { String::new() };
-            match self.add(&job.reporter, occurrence, *uuid, &path) {
+            match self.add((&job.reporter, job.batch.is_lenient), occurrence, *uuid, &path) {
                 Ok(slot) => slots.push(slot),
                 Err(error) => {
                     if let Some((count, fresh, known, repeats)) = before {
@@ -92,14 +92,21 @@ impl Stage {
         Ok(slots)
     }
 
-    fn add(&mut self, reporter: &Reporter, occurrence: &Occurrence, uuid: Uuid, path: &str) -> Result<Slot, Error> {
+    fn add(
+        &mut self,
+        (reporter, is_lenient): (&Reporter, bool),
+        occurrence: &Occurrence,
+        uuid: Uuid,
+        path: &str,
+    ) -> Result<Slot, Error> {
         if is_own(&occurrence.type_id) && matches!(reporter, Reporter::Key(_)) {
             let message = "Occurrences about users and webhooks come from the console itself, not from outside.";
             return Err(Error::Invalid(FieldErrors::one(format!("{path}type"), message)));
         }
         let has_tags = occurrence.object.as_ref().is_some_and(|reference| reference.tags.is_some());
         let mut notes = if has_tags && !reporter.may_tag() { vec![TAGS_IGNORED] } else { Vec::new() };
-        let identity = identity(reporter, occurrence).map(|identity| (identity, content_hash(occurrence)));
+        let identity = identity(reporter, occurrence)
+            .map(|identity| (identity, if is_lenient { Vec::new() } else { content_hash(occurrence) }));
         if let Some((identity, hash)) = &identity
             && let Some(slot) = self.find_repeat(identity, hash, &notes, path)?
         {

@@ -64,7 +64,8 @@ pub(super) fn listen_on(
 /// Gives a server the deadlines of whoever connects and says nothing, or not enough.
 fn patient<A>(server: Server<SocketAddr, A>) -> Server<SocketAddr, A> {
     let mut server = server.first_request_timeout(HEAD_DEADLINE);
-    server.http_builder().http1().header_read_timeout(IDLE_MAX);
+    // Simple senders close their half once they have asked; the response is theirs all the same.
+    server.http_builder().http1().header_read_timeout(IDLE_MAX).half_close(true);
     server.http_builder().http2().keep_alive_interval(IDLE_MAX).keep_alive_timeout(HEAD_DEADLINE);
     server
 }

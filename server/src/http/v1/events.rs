@@ -3,21 +3,24 @@
 //! `POST` takes one occurrence or up to 1000, in our JSON or as CloudEvents 1.0 (structured, batched, or in headers),
 //! and answers 202 once everything they caused is durable.
 
-use super::{Refusal, no_key, parse_document, read_body, require_key};
+use super::{Refusal, charset, no_key, parse_document, read_body, refuse_charset, refuse_encoding, require_key};
 use crate::http::Http;
 use crate::intake;
 use crate::service::broken;
+use crate::store::access::ApiKey;
 use app::error::{AppError, Code};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use encoding_rs::Encoding;
 use model::access::Scope;
 use model::cloud_event;
 use model::field_error::FieldErrors;
 use model::occurrence::{self, Batch, ITEMS_MAX};
 use percent_encoding::percent_decode;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// The largest request.
 const BODY_MAX_BYTES: usize = 1024 * 1024;
@@ -30,21 +33,18 @@ enum Format {
     Structured,
     /// CloudEvents in a JSON array.
     Batch,
-    /// A CloudEvent in `ce-…` headers; the body is its data: JSON, or else text.
+    /// A CloudEvent in `ce-…` headers; the body is its data: JSON, or else text, or else bytes.
     Binary { is_json: bool },
 }
 
 fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_json = essence == "application/json" || essence.ends_with("+json");
     match essence.as_str() {
         "application/cloudevents+json" => Ok(Format::Structured),
         "application/cloudevents-batch+json" => Ok(Format::Batch),
-        _ if headers.contains_key("ce-specversion")
-            && (is_json || essence.is_empty() || essence.starts_with("text/")) =>
-        {
-            Ok(Format::Binary { is_json })
+        other if headers.contains_key("ce-specversion") && !other.starts_with("application/cloudevents") => {
+            Ok(Format::Binary { is_json: cloud_event::is_json(other) })
         }
         "application/json" => Ok(Format::Ours),
         _ => {
@@ -55,19 +55,43 @@ fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
     }
 }
 
-/// The attributes of a CloudEvent in headers, percent-decoded (HTTP protocol binding 1.0.2, §3.1.3.2).
+/// Whether the content type says that the body is text.
+fn is_text(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    value.is_some_and(|value| value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"text/")))
+}
+
+/// The attributes of a CloudEvent in headers, out of their quotes and percent-decoded (HTTP protocol binding 1.0.2,
+/// §3.1.3.2).
 ///
 /// # Errors
-/// The attribute that is not UTF-8: two objects whose names differ there must not become one.
+/// The attribute that is not UTF-8, or is there twice: two objects whose names differ there must not become one.
 fn attributes(headers: &HeaderMap) -> Result<Vec<(String, String)>, AppError> {
-    let read = |(name, value): (&HeaderName, &HeaderValue)| {
+    let read = |name: &HeaderName| {
+        let values: Vec<_> = headers.get_all(name).iter().collect();
         let name = name.as_str().strip_prefix("ce-")?.to_owned();
-        Some(match percent_decode(value.as_bytes()).decode_utf8() {
+        let [value] = values[..] else {
+            return Some(Err(FieldErrors::one(name, "This attribute is there more than once.").into()));
+        };
+        Some(match percent_decode(&unquoted(value.as_bytes())).decode_utf8() {
             Ok(value) => Ok((name, value.into_owned())),
             Err(_) => Err(FieldErrors::one(name, "This is not UTF-8.").into()),
         })
     };
-    headers.iter().filter_map(read).collect()
+    headers.keys().filter_map(read).collect()
+}
+
+/// A value without its double quotes, if it has them (RFC 9110 §5.6.4).
+fn unquoted(value: &[u8]) -> Vec<u8> {
+    let Some(inner) = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) else {
+        return value.to_vec();
+    };
+    let mut out = Vec::with_capacity(inner.len());
+    let mut bytes = inner.iter().copied();
+    while let Some(byte) = bytes.next() {
+        out.push(if byte == b'\\' { bytes.next().unwrap_or(byte) } else { byte });
+    }
+    out
 }
 
 /// The occurrences of a request, checked.
@@ -83,9 +107,16 @@ fn parse(format: &Format, headers: &HeaderMap, body: &[u8]) -> Result<Batch, Ref
             cloud_event::parse_binary(&attributes(headers)?, Some(data))
         }
         Format::Binary { is_json: false } => {
-            let text = std::str::from_utf8(body)
-                .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, Code::Malformed, "This text is not UTF-8."))?;
-            cloud_event::parse_binary(&attributes(headers)?, Some(Value::String(text.to_owned())))
+            let encoding = charset(headers).and_then(|label| Encoding::for_label(label.as_bytes()));
+            let data = match encoding {
+                Some(encoding) => encoding.decode(body).0.into_owned().into(),
+                None if is_text(headers) && std::str::from_utf8(body).is_err() => {
+                    let message = "This text is not UTF-8. Say its charset in the content type.";
+                    return Err(Refusal::new(StatusCode::BAD_REQUEST, Code::Malformed, message));
+                }
+                None => cloud_event::text_of(body.to_vec()),
+            };
+            cloud_event::parse_binary(&attributes(headers)?, Some(data))
         }
     };
     Ok(parsed.map_err(AppError::from)?)
@@ -107,8 +138,17 @@ pub async fn post(State(http): State<Http>, request: Request) -> Result<Response
     let (parts, body) = request.into_parts();
     let key = require_key(&http, &parts, Scope::Ingest).await?;
     let format = format(&parts.headers)?;
+    refuse_encoding(&parts.headers)?;
+    if !matches!(format, Format::Binary { is_json: false }) {
+        refuse_charset(&parts.headers)?;
+    }
     let body = read_body(body, BODY_MAX_BYTES).await?;
     let batch = parse(&format, &parts.headers, &body)?;
+    accept(&http, key, batch).await
+}
+
+/// Takes in a batch, and answers 202 with its occurrences.
+pub(super) async fn accept(http: &Http, key: Arc<ApiKey>, batch: Batch) -> Result<Response, Refusal> {
     let accepted = http.intake.accept(key, batch).await.map_err(refuse)?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "occurrences": accepted }))).into_response())
 }

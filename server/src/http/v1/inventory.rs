@@ -4,10 +4,11 @@
 //! them. Absent `tags` change nothing. An object that an event names is never deleted: it is marked gone, and its event
 //! matches nothing until it is back.
 
-use super::{Refusal, parse_document, read_body, require_key};
+use super::{Refusal, last_part, parse_document, read_body, refuse_charset, refuse_encoding, require_key};
 use crate::http::Http;
 use app::error::{AppError, Code};
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,9 +18,14 @@ use model::object::{INVENTORY_MAX, parse_inventory};
 /// The largest request: a whole inventory has to fit.
 const BODY_MAX_BYTES: usize = 16 * 1024 * 1024;
 
-async fn write(http: &Http, type_id: &str, request: Request, replaces: bool) -> Result<Response, Refusal> {
+type Type = Result<Path<String>, PathRejection>;
+
+async fn write(http: &Http, type_id: Type, request: Request, replaces: bool) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
     require_key(http, &parts, Scope::Inventory).await?;
+    let type_id = last_part(type_id)?;
+    refuse_encoding(&parts.headers)?;
+    refuse_charset(&parts.headers)?;
     let value = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
         let message = "Send the inventory as application/json.";
@@ -27,20 +33,16 @@ async fn write(http: &Http, type_id: &str, request: Request, replaces: bool) -> 
     }
     let document = parse_document(&read_body(body, BODY_MAX_BYTES).await?, INVENTORY_MAX)?;
     let objects = parse_inventory(&document).map_err(AppError::from)?;
-    let written = http.services.write_inventory(type_id, &objects, replaces).await?;
+    let written = http.services.write_inventory(&type_id, &objects, replaces).await?;
     Ok(Json(written).into_response())
 }
 
 /// `PUT /api/v1/inventory/{type}`, scope `inventory`.
-pub async fn put(State(http): State<Http>, Path(type_id): Path<String>, request: Request) -> Result<Response, Refusal> {
-    write(&http, &type_id, request, true).await
+pub async fn put(State(http): State<Http>, type_id: Type, request: Request) -> Result<Response, Refusal> {
+    write(&http, type_id, request, true).await
 }
 
 /// `PATCH /api/v1/inventory/{type}`, scope `inventory`.
-pub async fn patch(
-    State(http): State<Http>,
-    Path(type_id): Path<String>,
-    request: Request,
-) -> Result<Response, Refusal> {
-    write(&http, &type_id, request, false).await
+pub async fn patch(State(http): State<Http>, type_id: Type, request: Request) -> Result<Response, Refusal> {
+    write(&http, type_id, request, false).await
 }

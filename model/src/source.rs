@@ -1,0 +1,215 @@
+//! What monitoring systems send of their own accord, as occurrences: the webhook bodies of Prometheus Alertmanager
+//! (version 4) and of Grafana alerting, which has the same shape with more members.
+//!
+//! Each alert is an `alarms.raised` or `alarms.lowered`. What is read is kept whole as its data. These senders remind: the
+//! same alert comes again and again with newer values, and counts once.
+
+use crate::field_error::FieldErrors;
+use crate::occurrence::{Batch, ITEMS_MAX, ObjectReference, Occurrence, TEXT_MAX};
+use crate::text::shown;
+use crate::time::Timestamp;
+use serde_json::{Map, Value};
+
+/// Whose body it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Prometheus Alertmanager.
+    Alertmanager,
+    /// Grafana alerting.
+    Grafana,
+}
+
+/// The labels that name what an alert is about, the most particular one first.
+const OBJECT_LABELS: [&str; 8] = ["object", "vm", "pod", "hostname", "host", "node", "device", "instance"];
+/// The labels that say how grave an alert is.
+const LEVEL_LABELS: [&str; 3] = ["severity", "level", "priority"];
+/// What is kept of the group with each of its alerts.
+const OF_GROUP: [&str; 7] = ["receiver", "groupKey", "externalURL", "orgId", "title", "state", "message"];
+
+impl Source {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Alertmanager, Self::Grafana];
+
+    /// The word in the path.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Alertmanager => "alertmanager",
+            Self::Grafana => "grafana",
+        }
+    }
+
+    /// The source with this word.
+    pub fn find(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.as_str() == word)
+    }
+
+    /// Reads a body; all or nothing.
+    ///
+    /// # Errors
+    /// Each wrong member by its path, `alerts[2].startsAt`.
+    pub fn parse(self, document: &Value) -> Result<Batch, FieldErrors> {
+        let Some(alerts) = document.get("alerts").and_then(Value::as_array) else {
+            let words = format!("There is no list of alerts, as {} sends it.", self.as_str());
+            return Err(FieldErrors::one("alerts", words));
+        };
+        if alerts.len() > ITEMS_MAX {
+            let words = format!("There are {} alerts; {ITEMS_MAX} are the most. Set max_alerts.", alerts.len());
+            return Err(FieldErrors::one("alerts", words));
+        }
+        let mut errors = FieldErrors::default();
+        let read = |(place, alert)| read_alert(alert, document, &format!("alerts[{place}]"), &mut errors);
+        let found: Vec<_> = alerts.iter().enumerate().filter_map(read).collect();
+        let batch = Batch { occurrences: found, is_array: true, is_lenient: true };
+        if errors.is_empty() { Ok(batch) } else { Err(errors) }
+    }
+}
+
+fn read_alert(alert: &Value, group: &Value, path: &str, errors: &mut FieldErrors) -> Option<Occurrence> {
+    let Value::Object(members) = alert else {
+        errors.add(path, "This is not a JSON object.");
+        return None;
+    };
+    let text = |name: &str| members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let event_id = match text("status").or_else(|| group.get("status").and_then(Value::as_str)) {
+        Some("firing") => Some("raised"),
+        Some("resolved") => Some("lowered"),
+        _ => {
+            errors.add(format!("{path}.status"), "This is neither firing nor resolved.");
+            None
+        }
+    };
+    let start = text("startsAt").unwrap_or_default();
+    let started = errors.check(&format!("{path}.startsAt"), Timestamp::parse_rfc3339(start));
+    let fingerprint = text("fingerprint").filter(|text| text.len() <= 64 && !text.contains('\0'));
+    if fingerprint.is_none() {
+        errors.add(format!("{path}.fingerprint"), "Each alert has one; it tells repeats from other alerts.");
+    }
+    let (event_id, started, fingerprint) = (event_id?, started?, fingerprint?);
+    let ended = text("endsAt").and_then(|text| Timestamp::parse_rfc3339(text).ok()).filter(|_| event_id == "lowered");
+    let labels = members.get("labels").and_then(Value::as_object);
+    Some(Occurrence {
+        type_id: "alarms".to_owned(),
+        event_id: event_id.to_owned(),
+        object: labels.and_then(object_of),
+        // An alert that ends has the start it began with.
+        external_id: Some(format!("{fingerprint} {event_id} {}", started.to_rfc3339())),
+        source: None,
+        time: Some(ended.unwrap_or(started)),
+        data: Some(data_of(members, labels, group)),
+    })
+}
+
+/// What the alert is about, by the first label that names something. `host:port` is the host.
+fn object_of(labels: &Map<String, Value>) -> Option<ObjectReference> {
+    let name = OBJECT_LABELS.iter().find_map(|label| labels.get(*label)?.as_str().filter(|name| !name.is_empty()))?;
+    let host = name.rsplit_once(':').filter(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
+    let name = host.map_or(name, |(host, _)| host.trim_matches(['[', ']']));
+    let name: String = shown(name).chars().take(TEXT_MAX).collect();
+    (!name.is_empty()).then(|| ObjectReference { external_id: None, name: Some(name), tags: None, is_subject: false })
+}
+
+/// The alert as it came, what is common to its group, and its level in our words.
+fn data_of(members: &Map<String, Value>, labels: Option<&Map<String, Value>>, group: &Value) -> Value {
+    let mut data = members.clone();
+    for name in OF_GROUP {
+        if let (None, Some(value)) = (data.get(name), group.get(name)) {
+            data.insert(name.to_owned(), value.clone());
+        }
+    }
+    let said = labels.and_then(|labels| LEVEL_LABELS.iter().find_map(|label| labels.get(*label)?.as_str()));
+    let level = match said.unwrap_or_default().to_ascii_lowercase().as_str() {
+        "critical" | "crit" | "page" | "fatal" | "emergency" | "alert" | "p1" | "disaster" => "critical",
+        "warning" | "warn" | "minor" | "p3" | "average" => "warning",
+        "info" | "information" | "informational" | "notice" | "none" | "ok" | "low" | "p4" | "p5" => "message",
+        "debug" => "debug",
+        // What is not said, or not known, is never less than an error.
+        _ => "error",
+    };
+    data.insert("level".to_owned(), level.into());
+    Value::Object(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn body(alert: Value) -> Value {
+        json!({"version": "4", "groupKey": "{}:{alertname=\"Disk\"}", "status": "firing", "receiver": "hookwright",
+            "groupLabels": {"alertname": "Disk"}, "commonLabels": {}, "commonAnnotations": {},
+            "externalURL": "http://alertmanager.example", "alerts": [alert]})
+    }
+
+    fn alert() -> Value {
+        json!({"status": "firing", "labels": {"alertname": "Disk", "instance": "web-01:9100", "severity": "Critical"},
+            "annotations": {"summary": "Disk \"full\""}, "startsAt": "2025-10-16T15:38:07.123456789Z",
+            "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://prometheus.example/graph",
+            "fingerprint": "8c3d4ba18b2d5d2f"})
+    }
+
+    fn one(alert: Value) -> Occurrence {
+        Source::Alertmanager.parse(&body(alert)).expect("valid").occurrences.remove(0)
+    }
+
+    #[test]
+    fn an_alert_is_an_alarm_about_what_a_label_names() {
+        let raised = one(alert());
+        assert_eq!((raised.type_id.as_str(), raised.event_id.as_str()), ("alarms", "raised"));
+        assert_eq!(raised.object.expect("an object").name.as_deref(), Some("web-01"));
+        assert_eq!(raised.time, Some(Timestamp(1_760_629_087_123)));
+        let data = raised.data.expect("data");
+        assert_eq!((data["level"].as_str(), data["receiver"].as_str()), (Some("critical"), Some("hookwright")));
+        assert_eq!(data["annotations"]["summary"], "Disk \"full\"");
+        let mut resolved = alert();
+        (resolved["status"], resolved["endsAt"]) = ("resolved".into(), "2025-10-16T16:00:00Z".into());
+        let lowered = one(resolved);
+        assert_eq!((lowered.event_id.as_str(), lowered.time), ("lowered", Some(Timestamp(1_760_630_400_000))));
+        assert_ne!(lowered.external_id, raised.external_id);
+    }
+
+    #[test]
+    fn a_reminder_has_the_same_id_and_the_next_firing_another() {
+        let (first, mut again, mut next) = (one(alert()), alert(), alert());
+        again["annotations"]["summary"] = "fuller".into();
+        assert_eq!(one(again).external_id, first.external_id);
+        next["startsAt"] = "2025-10-17T15:38:07Z".into();
+        assert_ne!(one(next).external_id, first.external_id);
+    }
+
+    #[test]
+    fn the_level_and_the_object_come_from_the_labels_there_are() {
+        for (labels, level, object) in [
+            (json!({"severity": "warning", "vm": "db", "instance": "h:1"}), "warning", Some("db")),
+            (json!({"severity": "info", "instance": "[2001:db8::1]:9100"}), "message", Some("2001:db8::1")),
+            (json!({"level": "debug", "node": "n1"}), "debug", Some("n1")),
+            (json!({"severity": "strange", "host": ""}), "error", None),
+            (json!({"priority": "P1", "instance": "https://a.example/"}), "critical", Some("https://a.example/")),
+            (json!({}), "error", None),
+        ] {
+            let mut alert = alert();
+            alert["labels"] = labels.clone();
+            let found = one(alert);
+            assert_eq!(found.level(), Some(level), "{labels}");
+            assert_eq!(found.object.and_then(|object| object.name).as_deref(), object, "{labels}");
+        }
+    }
+
+    #[test]
+    fn each_mistake_is_named() {
+        for (name, value) in [
+            ("status", json!("sleeping")),
+            ("startsAt", json!("yesterday")),
+            ("startsAt", json!(null)),
+            ("fingerprint", json!("")),
+        ] {
+            let mut alert = alert();
+            alert[name] = value;
+            let wrong = Source::Grafana.parse(&body(alert)).expect_err(name);
+            assert_eq!(wrong.0[0].field, format!("alerts[0].{name}"));
+        }
+        for document in [json!({}), json!([]), json!({"alerts": {}}), json!(null)] {
+            assert_eq!(Source::Grafana.parse(&document).expect_err("refused").0[0].field, "alerts", "{document}");
+        }
+        assert_eq!(Source::Grafana.parse(&body(json!(7))).expect_err("refused").0[0].field, "alerts[0]");
+    }
+}

@@ -105,7 +105,7 @@ fn object_of(labels: &Map<String, Value>) -> Option<ObjectReference> {
     let host = name.rsplit_once(':').filter(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
     let name = host.map_or(name, |(host, _)| host.trim_matches(['[', ']']));
     let name: String = shown(name).chars().take(TEXT_MAX).collect();
-    (!name.is_empty()).then(|| ObjectReference { external_id: None, name: Some(name), tags: None, is_subject: false })
+    (!name.is_empty()).then_some(ObjectReference { external_id: None, name: Some(name), tags: None, is_subject: false })
 }
 
 /// The alert as it came, what is common to its group, and its level in our words.
@@ -134,10 +134,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn body(alert: Value) -> Value {
+    fn body(alert: &Value) -> Value {
         json!({"version": "4", "groupKey": "{}:{alertname=\"Disk\"}", "status": "firing", "receiver": "hookwright",
             "groupLabels": {"alertname": "Disk"}, "commonLabels": {}, "commonAnnotations": {},
-            "externalURL": "http://alertmanager.example", "alerts": [alert]})
+            "externalURL": "http://alertmanager.example", "alerts": [alert.clone()]})
     }
 
     fn alert() -> Value {
@@ -147,13 +147,13 @@ mod tests {
             "fingerprint": "8c3d4ba18b2d5d2f"})
     }
 
-    fn one(alert: Value) -> Occurrence {
+    fn one(alert: &Value) -> Occurrence {
         Source::Alertmanager.parse(&body(alert)).expect("valid").occurrences.remove(0)
     }
 
     #[test]
     fn an_alert_is_an_alarm_about_what_a_label_names() {
-        let raised = one(alert());
+        let raised = one(&alert());
         assert_eq!((raised.type_id.as_str(), raised.event_id.as_str()), ("alarms", "raised"));
         assert_eq!(raised.object.expect("an object").name.as_deref(), Some("web-01"));
         assert_eq!(raised.time, Some(Timestamp(1_760_629_087_123)));
@@ -162,18 +162,18 @@ mod tests {
         assert_eq!(data["annotations"]["summary"], "Disk \"full\"");
         let mut resolved = alert();
         (resolved["status"], resolved["endsAt"]) = ("resolved".into(), "2025-10-16T16:00:00Z".into());
-        let lowered = one(resolved);
+        let lowered = one(&resolved);
         assert_eq!((lowered.event_id.as_str(), lowered.time), ("lowered", Some(Timestamp(1_760_630_400_000))));
         assert_ne!(lowered.external_id, raised.external_id);
     }
 
     #[test]
     fn a_reminder_has_the_same_id_and_the_next_firing_another() {
-        let (first, mut again, mut next) = (one(alert()), alert(), alert());
+        let (first, mut again, mut next) = (one(&alert()), alert(), alert());
         again["annotations"]["summary"] = "fuller".into();
-        assert_eq!(one(again).external_id, first.external_id);
+        assert_eq!(one(&again).external_id, first.external_id);
         next["startsAt"] = "2025-10-17T15:38:07Z".into();
-        assert_ne!(one(next).external_id, first.external_id);
+        assert_ne!(one(&next).external_id, first.external_id);
     }
 
     #[test]
@@ -188,7 +188,7 @@ mod tests {
         ] {
             let mut alert = alert();
             alert["labels"] = labels.clone();
-            let found = one(alert);
+            let found = one(&alert);
             assert_eq!(found.level(), Some(level), "{labels}");
             assert_eq!(found.object.and_then(|object| object.name).as_deref(), object, "{labels}");
         }
@@ -204,12 +204,12 @@ mod tests {
         ] {
             let mut alert = alert();
             alert[name] = value;
-            let wrong = Source::Grafana.parse(&body(alert)).expect_err(name);
+            let wrong = Source::Grafana.parse(&body(&alert)).expect_err(name);
             assert_eq!(wrong.0[0].field, format!("alerts[0].{name}"));
         }
         for document in [json!({}), json!([]), json!({"alerts": {}}), json!(null)] {
             assert_eq!(Source::Grafana.parse(&document).expect_err("refused").0[0].field, "alerts", "{document}");
         }
-        assert_eq!(Source::Grafana.parse(&body(json!(7))).expect_err("refused").0[0].field, "alerts[0]");
+        assert_eq!(Source::Grafana.parse(&body(&json!(7))).expect_err("refused").0[0].field, "alerts[0]");
     }
 }

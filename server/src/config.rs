@@ -85,6 +85,9 @@ pub struct ServeOptions {
     /// How many days occurrences are kept that started nothing [default: 14]
     #[arg(long, env = "HOOKWRIGHT_KEEP_UNMATCHED_DAYS", value_name = "DAYS")]
     pub keep_unmatched_days: Option<u32>,
+    /// What is logged: off, error, warn, info, debug or trace, also for parts, `warn,server=debug` [default: info]
+    #[arg(long, env = "HOOKWRIGHT_LOG", value_name = "LEVEL")]
+    pub log: Option<String>,
     /// Make example content in an empty installation, with a receiver at this address of this machine
     #[arg(long, env = "HOOKWRIGHT_DEMO", value_name = "ADDR:PORT")]
     pub demo: Option<String>,
@@ -117,6 +120,7 @@ const FILE_KEYS: &[&str] = &[
     "keep-days",
     "keep-per-webhook",
     "keep-unmatched-days",
+    "log",
     "demo",
 ];
 
@@ -217,10 +221,24 @@ pub struct ServeConfig {
     pub egress_proxy: Option<EgressProxy>,
     pub in_flight_per_webhook: usize,
     pub kept: Kept,
+    pub log: Option<String>,
+    /// The file to read the level of the log anew from, where it was not said elsewhere.
+    pub log_file: Option<PathBuf>,
     pub demo: Option<SocketAddr>,
 }
 
 impl ServeConfig {
+    /// What is to be logged now, by the configuration file as it is.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn log_now(&self) -> Result<Option<String>, Error> {
+        match &self.log_file {
+            None => Ok(self.log.clone()),
+            Some(path) => Ok(read_file(path)?.serve.log),
+        }
+    }
+
     /// Where people find the console: at its public URL, or else at its first listener.
     pub fn url_for_people(&self, first: Option<Listen>) -> Option<String> {
         if let Some(url) = &self.public_url {
@@ -236,14 +254,14 @@ pub type Provenance = (&'static str, String, Source);
 
 /// Merges the options with the file they name.
 pub fn resolve(
-    database: &DatabaseOptions,
+    database_options: &DatabaseOptions,
     serve: &ServeOptions,
     matches: &ArgMatches,
 ) -> Result<(ServeConfig, Vec<Provenance>), Error> {
-    let file = database.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+    let file = database_options.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
     let mut lines = Vec::new();
     let mut merge = Merge { matches, lines: &mut lines };
-    let (from, file_from) = (database, file.database);
+    let (from, file_from) = (database_options, file.database);
     let data_dir = merge.path("data-dir", from.data_dir.as_ref(), file_from.data_dir.as_ref(), "./data");
     let data_dir = data_dir.unwrap_or_else(|| "./data".into());
     let url = merge.secret(
@@ -289,6 +307,7 @@ pub fn resolve(
             DAYS_MAX,
         )?),
     };
+    let log = merge.text("log", from.log.as_ref(), file_from.log.as_ref(), "info");
     let demo = merge.text("demo", from.demo.as_ref(), file_from.demo.as_ref(), "(none)");
     let database = DatabaseConfig { data_dir, database_url: url.map(SecretString::from), key_file };
     let wrong = |option, reason: String| Error::Value { option, reason };
@@ -319,6 +338,14 @@ pub fn resolve(
             .map(|url| EgressProxy::parse(&url))
             .transpose()
             .map_err(|reason| wrong("egress-proxy", reason))?,
+        log_file: database_options.config.clone().filter(|_| serve.log.is_none()),
+        log: match log {
+            Some(level) => {
+                crate::logging::parse(&level).map_err(|reason| wrong("log", reason))?;
+                Some(level)
+            }
+            None => None,
+        },
         in_flight_per_webhook: in_flight_per_webhook as usize,
         kept,
     };

@@ -18,6 +18,7 @@ pub mod file;
 pub mod http;
 pub mod inbox;
 pub mod intake;
+pub mod logging;
 pub mod render;
 pub mod retention;
 pub mod serve;

@@ -2,16 +2,12 @@
 
 use std::process::ExitCode;
 use std::time::Duration;
-use tracing_subscriber::EnvFilter;
 
 /// How long the end of the process waits for a thread that nothing can cancel, such as one that asks a name server.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
-    let level = std::env::var("HOOKWRIGHT_LOG").unwrap_or_default();
-    let given = if level.is_empty() { None } else { EnvFilter::try_new(level).ok() };
-    let filter = given.unwrap_or_else(|| EnvFilter::new("info,sea_orm_migration=warn,sqlx=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    server::logging::init();
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::error!("the TLS provider was installed twice");
     }

@@ -14,6 +14,7 @@ use crate::http::proxy::Proxies;
 use crate::http::{BODY_PATIENCE, Http, site};
 use crate::inbox;
 use crate::intake::Intake;
+use crate::logging;
 use crate::retention::Retention;
 use crate::service::{Services, account, demo};
 use crate::store::{Store, claim, connect, listen, log, setting};
@@ -137,6 +138,9 @@ fn try_lock_directory(data_dir: &Path) -> anyhow::Result<Option<std::fs::File>> 
 
 /// Runs until SIGTERM or Ctrl-C.
 pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
+    if let Err(reason) = logging::set(config.log.as_deref()) {
+        bail!("log: {reason}");
+    }
     let stop = CancellationToken::new();
     let room = Room::of_files(raise_file_limit());
     let is_embedded = config.database.database_url.is_none();
@@ -210,7 +214,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     for bound in bound {
         listen_on(bound, door.clone(), &http, certificate.as_ref().map(|one| &one.tls), &handle, &mut workers)?;
     }
-    workers.start("follower of the certificate", certificate::follow(certificate, stop.clone()));
+    workers.start("follower of the certificate", certificate::follow(certificate, config.clone(), stop.clone()));
     if let Some(address) = config.demo {
         start_demo(&services, address).await?;
     }

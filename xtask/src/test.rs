@@ -72,7 +72,7 @@ fn rust() -> Result<()> {
         println!("cargo-nextest is not installed: using cargo test");
         cargo(&["test", "--no-fail-fast"])
     };
-    finish(tests.args(packages).env("HOOKWRIGHT_TEST_POSTGRES", postgres.url()))
+    finish(tests.args(packages).env("HOOKWRIGHT_TEST_POSTGRES", postgres.url()).envs(tool::peers()?))
 }
 
 fn chaos() -> Result<()> {

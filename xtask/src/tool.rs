@@ -90,30 +90,63 @@ pub(crate) fn chromium() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Debian's nginx, for the test of a console behind it. Its package would start a web server on port 80, so that only the
-/// program is taken out of it.
+/// Debian's nginx, for the test of a console behind it.
 pub(crate) fn nginx() -> Result<PathBuf> {
-    if let Some(given) = std::env::var_os("HOOKWRIGHT_NGINX") {
-        return Ok(given.into());
-    }
     if !answers("openssl", &["version"]) {
         apt("openssl", "a certificate authority of the tests is made with it")?;
     }
-    let folder = root().join("target/tools/nginx");
-    let places = [PathBuf::from("/usr/sbin/nginx"), folder.join("usr/sbin/nginx")];
+    taken_out("HOOKWRIGHT_NGINX", "nginx", "usr/sbin/nginx", "the console is tested behind it")
+}
+
+/// Programs that the server is tested with, each with the variable in which the tests look for it.
+pub(crate) fn peers() -> Result<Vec<(&'static str, PathBuf)>> {
+    if !answers("python3", &["--version"]) {
+        apt("python3", "deliveries are sent to its HTTP server")?;
+    }
+    let alertmanager = ("HOOKWRIGHT_TEST_ALERTMANAGER", "prometheus-alertmanager", "usr/bin/prometheus-alertmanager");
+    let netcat = ("HOOKWRIGHT_TEST_NETCAT", "netcat-openbsd", "bin/nc.openbsd");
+    let fetch =
+        |(variable, package, path)| Ok((variable, taken_out(variable, package, path, "events are sent with it")?));
+    let found = [alertmanager, netcat].into_iter().map(fetch).collect();
+    alertmanager_templates()?;
+    found
+}
+
+/// Alertmanager reads its templates from one fixed place, whether it uses them or not.
+fn alertmanager_templates() -> Result<()> {
+    let name = "usr/share/prometheus/alertmanager/default.tmpl";
+    let (place, fetched) = (Path::new("/").join(name), root().join("target/tools/prometheus-alertmanager").join(name));
+    if place.exists() || !fetched.exists() {
+        return Ok(());
+    }
+    if !is_root() {
+        bail!("Alertmanager's templates are missing; install it by hand: sudo apt-get install prometheus-alertmanager");
+    }
+    std::fs::create_dir_all(place.parent().context("a folder")?)?;
+    std::fs::copy(fetched, place)?;
+    Ok(())
+}
+
+/// A program of a Debian package that would start a server of its own: only the program is taken out of it.
+fn taken_out(variable: &str, package: &str, path: &str, reason: &str) -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os(variable) {
+        return Ok(given.into());
+    }
+    let folder = root().join("target/tools").join(package);
+    let places = [Path::new("/").join(path), folder.join(path)];
     if let Some(found) = places.iter().find(|place| place.exists()) {
         return Ok(found.clone());
     }
-    say("fetching Debian's nginx (the console is tested behind it)");
+    say(&format!("fetching Debian's {package} ({reason})"));
     std::fs::create_dir_all(&folder)?;
     if is_root() {
         finish(command("apt-get").args(["-q", "update"]))?;
     }
-    finish(command("apt-get").args(["-q", "download", "nginx"]).current_dir(&folder))
-        .context("install it by hand: sudo apt-get update && sudo apt-get install nginx")?;
+    finish(command("apt-get").args(["-q", "download", package]).current_dir(&folder))
+        .with_context(|| format!("install it by hand: sudo apt-get update && sudo apt-get install {package}"))?;
     let packages = std::fs::read_dir(&folder)?.flatten().map(|entry| entry.path());
-    let package = packages.into_iter().find(|path| path.extension().is_some_and(|end| end == "deb"));
-    finish(command("dpkg").arg("-x").arg(package.context("nothing was fetched")?).arg(&folder))?;
+    let fetched = packages.into_iter().find(|path| path.extension().is_some_and(|end| end == "deb"));
+    finish(command("dpkg").arg("-x").arg(fetched.context("nothing was fetched")?).arg(&folder))?;
     Ok(places[1].clone())
 }
 

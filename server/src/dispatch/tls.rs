@@ -48,8 +48,8 @@ fn certificate(wrong: &CertificateError) -> String {
             "the receiver's certificate is for another name. Enter the name that it is for.".to_owned()
         }
         CertificateError::UnknownIssuer => {
-            "the receiver's certificate is from an authority that this system does not trust. Put the authority's \
-             certificate into the system's store."
+            "the receiver's certificate is from an authority that this system does not trust, or signed by itself. Put the \
+             authority's certificate, or this one, into the system's store."
                 .to_owned()
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
@@ -57,8 +57,8 @@ fn certificate(wrong: &CertificateError) -> String {
         }
         CertificateError::Revoked => "the receiver's certificate was revoked. Have a new one issued.".to_owned(),
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "the receiver's certificate is that of an authority (CA:TRUE), which cannot be a server's. Have one made with \
-             CA:FALSE."
+            "the receiver's certificate is that of an authority (CA:TRUE), and this system does not have it. Put exactly this \
+             certificate into the system's store, or have one made with CA:FALSE."
                 .to_owned()
         }
         _ => "the receiver's certificate cannot be read, or its signature is not right. Have a new one issued.".to_owned(),

@@ -1,10 +1,11 @@
 //! The certificate for https: given, or made at the first start; followed while the server runs.
 //!
-//! A renewed certificate is used without a restart: within a minute of its files' change, and at once on SIGHUP. Files that
-//! cannot be read, or do not belong together, change nothing.
+//! A renewed certificate is used without a restart: within a minute of its files' change, and at once on SIGHUP, which has
+//! the level of the log read anew too. Files that cannot be read, or do not belong together, change nothing.
 
 use crate::config::ServeConfig;
 use crate::file::{Stamp, private_folder, remove, stamp, write_private};
+use crate::logging;
 use anyhow::Context;
 use axum_server::tls_rustls::RustlsConfig;
 use std::path::{Path, PathBuf};
@@ -51,7 +52,7 @@ impl Certificate {
 }
 
 /// Follows the files of a certificate until `stop` is cancelled. Without one, SIGHUP still ends nothing.
-pub(super) async fn follow(certificate: Option<Certificate>, stop: CancellationToken) {
+pub(super) async fn follow(certificate: Option<Certificate>, config: ServeConfig, stop: CancellationToken) {
     let mut hangups = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
         Ok(hangups) => hangups,
         Err(error) => {
@@ -66,11 +67,23 @@ pub(super) async fn follow(certificate: Option<Certificate>, stop: CancellationT
             _ = hangups.recv() => true,
             () = tokio::time::sleep(EVERY) => false,
         };
+        if is_asked {
+            set_log(&config);
+        }
         let now = certificate.as_ref().map(Certificate::stamps);
         if let Some(certificate) = certificate.as_ref().filter(|_| is_asked || now != seen) {
             certificate.reload().await;
         }
         seen = now;
+    }
+}
+
+/// Logs by the configuration as it is now.
+fn set_log(config: &ServeConfig) {
+    let set = config.log_now().map_err(|error| error.to_string()).and_then(|level| logging::set(level.as_deref()));
+    match set {
+        Ok(()) => tracing::info!("the level of the log is read anew"),
+        Err(error) => tracing::error!(error, "the level of the log cannot be read; it stays as it was"),
     }
 }
 

@@ -37,6 +37,45 @@ async fn a_refused_form_comes_back_without_its_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_secret_that_a_refused_form_has_lost_is_entered_again_or_the_old_one_chosen() {
+    let (server, cookie) = server().await;
+    let typed =
+        |token: &'static str, url: &'static str, revision: &'static str, more: &[(&'static str, &'static str)]| {
+            let mut fields = vec![("name", "w"), ("auth_type", "bearer"), ("token", token), ("url", url)];
+            fields.push(("revision", revision));
+            fields.extend_from_slice(more);
+            fields
+        };
+    let url = "https://example.com/";
+    assert_eq!(server.post_form("/webhooks/new", &cookie, &typed("canary-1", url, "", &[])).await.status(), 303);
+    // A new token, and a mistake elsewhere.
+    let answer = server.post_form("/webhooks/1/edit", &cookie, &typed("canary-2", "nowhere", "1", &[])).await;
+    assert_eq!(answer.status(), 422);
+    let page = answer.text().await.expect("a page");
+    assert!(page.contains("name=\"retype\" value=\"token\"") && !page.contains("canary-2"), "{page}");
+    assert!(page.contains("Enter the new token again") && !page.contains("Leave empty to keep it"), "{page}");
+    // The mistake is mended, and the token was not entered again.
+    let lost = [("retype", "token")];
+    let answer = server.post_form("/webhooks/1/edit", &cookie, &typed("", url, "1", &lost)).await;
+    assert_eq!(answer.status(), 422, "the old one would go on being used");
+    let page = answer.text().await.expect("a page");
+    assert!(page.contains("name=\"retype\" value=\"token\"") && page.contains("name=\"keep_secrets\""), "{page}");
+    let kept = [("retype", "token"), ("keep_secrets", "true")];
+    assert_eq!(server.post_form("/webhooks/1/edit", &cookie, &typed("", url, "1", &kept)).await.status(), 303);
+    let again = typed("canary-2", url, "2", &lost);
+    assert_eq!(server.post_form("/webhooks/1/edit", &cookie, &again).await.status(), 303);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_url_that_can_never_be_called_is_refused_when_it_is_saved() {
+    let (server, cookie) = server().await;
+    for url in ["http://xn--a.example/", "http://a.example/b/../c", "http://a.example/?q='"] {
+        let answer = server.post_form("/webhooks/new", &cookie, &[("name", "w"), ("url", url)]).await;
+        assert_eq!(answer.status(), 422, "{url}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_form_opened_before_somebody_elses_change_shows_both_versions_and_loses_neither() {
     let (server, cookie) = server().await;
     let typed = |name: &'static str, revision: &'static str| {

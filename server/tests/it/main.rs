@@ -29,6 +29,7 @@ mod permission;
 mod plan;
 mod private;
 mod process;
+mod programs;
 mod proxy;
 mod race;
 mod record;

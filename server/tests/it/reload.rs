@@ -14,6 +14,26 @@ async fn shown(url: &str) -> Option<Vec<u8>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_level_of_the_log_is_read_anew_and_a_wrong_one_changes_nothing() {
+    let test = TestStore::sqlite().await;
+    prepare(&test, "http://127.0.0.1:9/", "3").await;
+    let (log, file) = (test.dir.path().join("log"), test.dir.path().join("hookwright.toml"));
+    let level = |level: &str| fs::write(&file, format!("log = \"{level}\"\n")).expect("written");
+    level("error");
+    let (out, option) = (fs::File::create(&log).expect("a file"), file.display().to_string());
+    let server = serve_changed(&test, &["--config", &option], |command| {
+        command.env_remove("HOOKWRIGHT_LOG").stderr(out);
+    });
+    let says = async |words: &str| fs::read_to_string(&log).is_ok_and(|log| log.contains(words));
+    level("info");
+    server.signal("-HUP");
+    eventually("more is said", async || says("the level of the log is read anew").await).await;
+    level("server=loud");
+    server.signal("-HUP");
+    eventually("it is refused", async || says("it stays as it was").await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_changes_nothing() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let test = TestStore::sqlite().await;

@@ -114,7 +114,7 @@ pub(crate) fn peers() -> Result<Vec<(&'static str, PathBuf)>> {
 
 /// Alertmanager reads its templates from one fixed place, whether it uses them or not.
 fn alertmanager_templates() -> Result<()> {
-    let name = "usr/share/prometheus/alertmanager/default.tmpl";
+    let name = "usr/share/prometheus/alertmanager/email.tmpl";
     let (place, fetched) = (Path::new("/").join(name), root().join("target/tools/prometheus-alertmanager").join(name));
     if place.exists() || !fetched.exists() {
         return Ok(());
@@ -122,9 +122,8 @@ fn alertmanager_templates() -> Result<()> {
     if !is_root() {
         bail!("Alertmanager's templates are missing; install it by hand: sudo apt-get install prometheus-alertmanager");
     }
-    std::fs::create_dir_all(place.parent().context("a folder")?)?;
-    std::fs::copy(fetched, place)?;
-    Ok(())
+    std::fs::create_dir_all("/usr/share/prometheus")?;
+    finish(command("cp").arg("-r").arg(fetched.parent().context("a folder")?).arg("/usr/share/prometheus"))
 }
 
 /// A program of a Debian package that would start a server of its own: only the program is taken out of it.

@@ -5,7 +5,7 @@
 //! change the structure around it.
 
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
 /// The most bytes a rendered message may have.
@@ -51,6 +51,8 @@ pub enum Note {
     NoVariable(String),
     /// A value with quotes, line ends or markup stands as it is, since no rule is known for the content type.
     AsItIs,
+    /// There are more than are kept.
+    More,
 }
 
 impl Note {
@@ -60,6 +62,7 @@ impl Note {
             Self::Absent(path) => format!("absent {path}"),
             Self::NoVariable(name) => format!("no-variable {name}"),
             Self::AsItIs => "as-it-is".to_owned(),
+            Self::More => "more".to_owned(),
         }
     }
 
@@ -68,7 +71,7 @@ impl Note {
         match line.split_once(' ') {
             Some(("absent", path)) => Some(Self::Absent(path.to_owned())),
             Some(("no-variable", name)) => Some(Self::NoVariable(name.to_owned())),
-            _ => (line == "as-it-is").then_some(Self::AsItIs),
+            _ => [Self::AsItIs, Self::More].into_iter().find(|note| note.to_line() == line),
         }
     }
 }
@@ -117,9 +120,13 @@ const NOTES_MAX: usize = 20;
 impl Rendered {
     /// The notes for its record.
     pub fn notes(&self) -> Vec<Note> {
-        let absent = self.absent.iter().map(|(_, path)| Note::Absent(path.clone()));
+        let paths: BTreeSet<_> = self.absent.iter().map(|(_, path)| path).collect();
+        let absent = paths.into_iter().map(|path| Note::Absent(path.clone()));
         let unknown = self.unknown.iter().map(|(_, name)| Note::NoVariable(name.clone()));
-        let mut notes: Vec<_> = absent.chain(unknown).take(NOTES_MAX).collect();
+        let mut notes: Vec<_> = absent.chain(unknown).take(NOTES_MAX + 1).collect();
+        if notes.len() > NOTES_MAX {
+            notes[NOTES_MAX] = Note::More;
+        }
         if self.is_raw {
             notes.push(Note::AsItIs);
         }
@@ -238,8 +245,9 @@ fn bracket_at(text: &str) -> Option<(&str, &str)> {
             return after.strip_prefix(']').filter(|_| !key.contains('\n')).map(|after| (key, after));
         }
     }
-    let (place, after) = inner.split_once(']')?;
-    (!place.is_empty() && place.bytes().all(|byte| byte.is_ascii_digit())).then_some((place, after))
+    let digits = inner.bytes().take_while(u8::is_ascii_digit).count();
+    let (place, after) = inner.split_at(digits);
+    after.strip_prefix(']').filter(|_| digits > 0).map(|after| (place, after))
 }
 
 /// What looks meant for a variable at the start of `tail` and cannot be one, `${VM NAME}`: its text, and what follows.

@@ -198,7 +198,10 @@ fn read_id(
 /// An optional id, which may as well be a number: many systems count theirs.
 fn read_id_or_number(members: &Map<String, Value>, name: &str, path: &str, errors: &mut FieldErrors) -> Option<String> {
     match members.get(name) {
-        Some(Value::Number(number)) => Some(number.to_string()),
+        Some(Value::Number(number)) => {
+            let member = (name.to_owned(), Value::String(number.to_string()));
+            read_optional(&Map::from_iter([member]), name, path, errors)
+        }
         _ => read_optional(members, name, path, errors),
     }
 }

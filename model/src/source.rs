@@ -23,8 +23,12 @@ pub enum Source {
 const OBJECT_LABELS: [&str; 8] = ["object", "vm", "pod", "hostname", "host", "node", "device", "instance"];
 /// The labels that say how grave an alert is.
 const LEVEL_LABELS: [&str; 3] = ["severity", "level", "priority"];
-/// What is kept of the group with each of its alerts.
+/// What is kept of the group with each of its alerts, if it is short: a message about all of them, with each of them, would
+/// grow with the square of their number.
 const OF_GROUP: [&str; 7] = ["receiver", "groupKey", "externalURL", "orgId", "title", "state", "message"];
+
+/// The most bytes of a text of the group that is kept with each alert.
+const OF_GROUP_MAX_BYTES: usize = 1024;
 
 impl Source {
     /// All of them.
@@ -99,20 +103,35 @@ fn read_alert(alert: &Value, group: &Value, path: &str, errors: &mut FieldErrors
     })
 }
 
-/// What the alert is about, by the first label that names something. `host:port` is the host.
+/// What the alert is about, by the first label that names something. The host of `host:port`.
 fn object_of(labels: &Map<String, Value>) -> Option<ObjectReference> {
-    let name = OBJECT_LABELS.iter().find_map(|label| labels.get(*label)?.as_str().filter(|name| !name.is_empty()))?;
-    let host = name.rsplit_once(':').filter(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
-    let name = host.map_or(name, |(host, _)| host.trim_matches(['[', ']']));
+    let named = |label: &&'static str| Some((*label, labels.get(*label)?.as_str().filter(|name| !name.is_empty())?));
+    let (label, name) = OBJECT_LABELS.iter().find_map(named)?;
+    let may_have_port = matches!(label, "instance" | "host" | "hostname" | "node");
+    let name = if may_have_port { host_of(name) } else { name };
     let name: String = shown(name).chars().take(TEXT_MAX).collect();
     (!name.is_empty()).then_some(ObjectReference { external_id: None, name: Some(name), tags: None, is_subject: false })
+}
+
+/// The host of `host:port` or `[address]:port`; another text as it is.
+fn host_of(text: &str) -> &str {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    match text.rsplit_once(':') {
+        Some((host, port)) if is_port(port) && !host.contains(':') => host,
+        Some((host, port)) if is_port(port) => {
+            host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(text)
+        }
+        _ => text,
+    }
 }
 
 /// The alert as it came, what is common to its group, and its level in our words.
 fn data_of(members: &Map<String, Value>, labels: Option<&Map<String, Value>>, group: &Value) -> Value {
     let mut data = members.clone();
     for name in OF_GROUP {
-        if let (None, Some(value)) = (data.get(name), group.get(name)) {
+        let is_short =
+            |value: &&Value| value.as_str().map_or(value.is_number(), |text| text.len() <= OF_GROUP_MAX_BYTES);
+        if let (None, Some(value)) = (data.get(name), group.get(name).filter(is_short)) {
             data.insert(name.to_owned(), value.clone());
         }
     }
@@ -182,6 +201,8 @@ mod tests {
             (json!({"severity": "warning", "vm": "db", "instance": "h:1"}), "warning", Some("db")),
             (json!({"severity": "info", "instance": "[2001:db8::1]:9100"}), "message", Some("2001:db8::1")),
             (json!({"level": "debug", "node": "n1"}), "debug", Some("n1")),
+            (json!({"node": "2001:db8::1"}), "error", Some("2001:db8::1")),
+            (json!({"device": "0000:03"}), "error", Some("0000:03")),
             (json!({"severity": "strange", "host": ""}), "error", None),
             (json!({"priority": "P1", "instance": "https://a.example/"}), "critical", Some("https://a.example/")),
             (json!({}), "error", None),
@@ -192,6 +213,15 @@ mod tests {
             assert_eq!(found.level(), Some(level), "{labels}");
             assert_eq!(found.object.and_then(|object| object.name).as_deref(), object, "{labels}");
         }
+    }
+
+    #[test]
+    fn what_a_group_says_at_length_is_not_kept_with_each_of_its_alerts() {
+        let mut document = body(&alert());
+        document["message"] = "x".repeat(100_000).into();
+        document["title"] = "[FIRING:1]".into();
+        let data = Source::Grafana.parse(&document).expect("valid").occurrences.remove(0).data.expect("data");
+        assert_eq!((data.get("message"), data["title"].as_str()), (None, Some("[FIRING:1]")));
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl Timestamp {
         let instant = match format!("{whole}{fraction}{offset}").parse::<jiff::Timestamp>() {
             Ok(instant) => instant,
             // The last day of the calendar, which stands for "never ends" where it comes from.
-            Err(_) if whole.starts_with("9999-12-3") => jiff::Timestamp::MAX,
+            Err(_) if whole.starts_with("9999-12-3") && is_time(whole, offset) => jiff::Timestamp::MAX,
             Err(_) => return Err(wrong()),
         };
         Ok(Self(instant.as_millisecond()))
@@ -47,6 +47,12 @@ impl Timestamp {
     pub fn to_rfc3339(self) -> String {
         jiff::Timestamp::from_millisecond(self.0).map_or_else(|_| self.0.to_string(), |instant| format!("{instant:.3}"))
     }
+}
+
+/// Whether there is such a day, such a time, and such an offset.
+fn is_time(whole: &str, offset: &str) -> bool {
+    let is_offset = offset.len() == 1 || (offset[1..3] <= *"23" && offset[4..6] <= *"59");
+    is_offset && whole.replace(' ', "T").to_ascii_uppercase().parse::<jiff::civil::DateTime>().is_ok()
 }
 
 /// Date and time, the fraction of a second with its dot, and the offset of an RFC 3339 time, by its shape alone (§5.6).

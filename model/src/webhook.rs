@@ -244,17 +244,22 @@ impl WebhookDraft {
     /// were.
     #[must_use]
     pub fn without_secrets(mut self) -> Self {
-        let mut typed = Vec::new();
+        let (mut typed, mut has_new) = (Vec::new(), false);
         for (name, secret) in [
             ("token", &mut self.token),
             ("api_key", &mut self.api_key),
             ("password", &mut self.password),
             ("signing_secret", &mut self.signing_secret),
         ] {
+            has_new |= !secret.is_empty();
             if !secret.is_empty() || self.retype.split(' ').any(|lost| lost == name) {
                 typed.push(name);
             }
             secret.clear();
+        }
+        if has_new {
+            // What was chosen was about the others.
+            self.keep_secrets.clear();
         }
         self.retype = typed.join(" ");
         self
@@ -402,7 +407,11 @@ impl WebhookDraft {
         }
         if typed.is_empty() {
             // Either half may be empty (RFC 7617): some receivers take a token as the name.
-            if is_new && matches!(authorization, Authorization::Basic { username } if !username.is_empty()) {
+            let was_typed = self.retype.split(' ').any(|typed| typed == field);
+            if is_new
+                && !was_typed
+                && matches!(authorization, Authorization::Basic { username } if !username.is_empty())
+            {
                 return Some(SecretChange::Set(SecretString::from(String::new())));
             }
             return match kept {

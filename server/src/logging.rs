@@ -1,6 +1,7 @@
 //! What is logged, on standard error: by `--log`, `HOOKWRIGHT_LOG` or the configuration file, and changed while running.
 
 use std::sync::OnceLock;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -35,8 +36,14 @@ pub fn set(level: Option<&str>) -> Result<(), String> {
 /// # Errors
 /// A clause that says how it is written.
 pub fn parse(level: &str) -> Result<EnvFilter, String> {
+    let wrong = || "write a level: off, error, warn, info, debug or trace".to_owned();
     let level = if level.is_empty() { DEFAULT } else { level };
-    EnvFilter::try_new(level).map_err(|_| "write a level: off, error, warn, info, debug or trace".to_owned())
+    // A word alone that is no level would be taken for a part of the program, and silence all the others.
+    let is_known = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    if !level.split(',').all(is_known) {
+        return Err(wrong());
+    }
+    EnvFilter::try_new(level).map_err(|_| wrong())
 }
 
 #[cfg(test)]
@@ -46,6 +53,8 @@ mod tests {
         for level in ["", "info", "OFF", "server=debug,warn", "warn,server::dispatch=trace"] {
             assert!(super::parse(level).is_ok(), "{level}");
         }
-        assert!(super::parse("server=loud").is_err());
+        for level in ["server=loud", "warning", "inof", "info,server"] {
+            assert!(super::parse(level).is_err(), "{level}");
+        }
     }
 }

@@ -9,6 +9,7 @@ use model::id::{ObjectId, RunId};
 use model::message::{Escape, Rendered, TooLarge, Variables, render};
 use model::task::Task;
 use model::time::Timestamp;
+use model::webhook::Method;
 
 /// `Thu, 16 Oct 2025 11:38:07 EDT`.
 pub fn date(now: Timestamp, zone: &TimeZone) -> String {
@@ -77,7 +78,9 @@ pub fn delivery(
     let content_type =
         if webhook.is_readable { webhook.headers.find("content-type") } else { Some("application/json") };
     let rendered = message(&task.message, content_type, &subject.variables(now, date, task, &id));
-    let notes = rendered.as_ref().map(Rendered::notes).unwrap_or_default();
+    // Of a message that is not sent nothing has to be noted.
+    let is_sent = webhook.method != Method::Get;
+    let notes = rendered.as_ref().ok().filter(|_| is_sent).map(Rendered::notes).unwrap_or_default();
     let (rendered, failed) = match rendered {
         Ok(rendered) => (rendered, None),
         Err(error) => (Rendered::default(), Some((ErrorCode::TooLarge, error.to_string()))),

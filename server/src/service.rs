@@ -174,7 +174,8 @@ pub(crate) fn stale<D: serde::Serialize>(what: &str, typed: &D, saved: &D) -> Ap
     let text =
         |value: Option<&serde_json::Value>| value.and_then(|value| value.as_str()).unwrap_or_default().to_owned();
     // A secret is never sent back.
-    let is_shown = |field: &str| !matches!(field, "token" | "api_key" | "password" | "signing_secret");
+    let is_shown =
+        |field: &str| !matches!(field, "token" | "api_key" | "password" | "signing_secret" | "retype" | "keep_secrets");
     let differs = |(field, value): (&String, &serde_json::Value)| {
         let (yours, saved) = (text(Some(value)), text(saved.get(field)));
         (is_shown(field) && yours != saved).then(|| Versions { field: field.clone(), yours, saved })

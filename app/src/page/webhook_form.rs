@@ -82,7 +82,6 @@ fn Form(id: Option<WebhookId>, stored: Option<Stored>, refused: Option<Refused<W
                     </header>
                     <div class="c-card__body l-stack l-stack--fields">
                         <input type="hidden" name="revision" value=revision/>
-                        <Retype form=form/>
                         <TextField field=form.field("name", "Name", true, |d| &mut d.name)/>
                         <SelectField
                             field=form.field("kind", "Type", false, |d| &mut d.kind)
@@ -96,11 +95,12 @@ fn Form(id: Option<WebhookId>, stored: Option<Stored>, refused: Option<Refused<W
                             hint="The target system usually has to be told to accept this console."
                         />
                         <Authorization form=form stored=stored/>
+                        <Retype form=form is_stored=id.is_some()/>
                         <HeaderEditor field=form.field("headers", "Headers", false, |d| &mut d.headers)/>
                         <Insecure form=form/>
                         <SwitchField
                             field=form.field("direct", "Direct Connection", false, |d| &mut d.direct)
-                            hint="Not through the egress proxy, where this server is started with one."
+                            hint="Not through the egress proxy, where this server is started with one. The proxy resolves names itself, so that the egress policy holds for direct webhooks and for addresses only."
                         />
                         <div class="l-fields">
                             <TextField
@@ -195,9 +195,9 @@ fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl 
 
 /// Of a form that was refused before WASM was there: which secrets have to be typed again, or are left as they were.
 #[component]
-fn Retype(form: FormState<WebhookDraft>) -> impl IntoView {
+fn Retype(form: FormState<WebhookDraft>, is_stored: bool) -> impl IntoView {
     let retype = form.draft().with_untracked(|draft| draft.retype.clone());
-    let keep = (!retype.is_empty()).then(|| {
+    let keep = (is_stored && !retype.is_empty()).then(|| {
         view! {
             <SwitchField
                 field=form.field("keep_secrets", "Leave the secrets as they were", false, |d| &mut d.keep_secrets)

@@ -29,9 +29,12 @@ pub(super) fn classify(error: &reqwest::Error, is_https: bool, is_proxied: bool)
         return (ErrorCode::Tls, tls::words(wrong));
     }
     let io = io_kind(error);
-    if is_proxied && let Some(words) = tunnel(error) {
+    let tunnel = if is_proxied { tunnel(error) } else { Tunnel::Open };
+    if let Tunnel::Refused(words) = tunnel {
         return (ErrorCode::Connect, format!("The egress proxy made no connection: {words}."));
     }
+    // What went wrong before there was a way to the receiver went wrong on the way to the proxy.
+    let is_proxied = is_proxied && !(is_https && matches!(tunnel, Tunnel::Open));
     if error.is_connect() {
         let reason = match io {
             Some(std::io::ErrorKind::ConnectionRefused) => "nothing accepts connections on this port",
@@ -61,22 +64,31 @@ pub(super) fn classify(error: &reqwest::Error, is_https: bool, is_proxied: bool)
     (ErrorCode::Reset, "The connection was closed before an answer arrived.".to_owned())
 }
 
-/// Why the proxy did not open a way to the receiver, as a clause. The library has no type for it that can be seen.
-fn tunnel(error: &(dyn StdError + 'static)) -> Option<&'static str> {
+/// What became of the way through the proxy.
+enum Tunnel {
+    /// It was there, or none was needed.
+    Open,
+    /// The proxy could not be reached.
+    Unreached,
+    /// The proxy did not open it; why, as a clause.
+    Refused(&'static str),
+}
+
+/// What an error says of the way through the proxy. The library has no type for it that can be seen.
+fn tunnel(error: &(dyn StdError + 'static)) -> Tunnel {
     let mut current = Some(error);
     while let Some(error) = current {
         match error.to_string().strip_prefix("tunnel error: ") {
             Some("proxy authorization required") => {
-                return Some("it wants a user name and password, which belong into --egress-proxy");
+                return Tunnel::Refused("it wants a user name and password, which belong into --egress-proxy");
             }
-            Some("unsuccessful") => return Some("it refused, or could not reach the receiver; see its log"),
-            // Said with the error that lies below.
-            Some("failed to create underlying connection") => return None,
-            Some(_) => return Some("it broke off, or did not answer as a proxy does"),
+            Some("unsuccessful") => return Tunnel::Refused("it refused, or could not reach the receiver; see its log"),
+            Some("failed to create underlying connection") => return Tunnel::Unreached,
+            Some(_) => return Tunnel::Refused("it broke off, or did not answer as a proxy does"),
             None => current = error.source(),
         }
     }
-    None
+    Tunnel::Open
 }
 
 /// Explains why the HTTP library refused the head of a response. `library` is the library's own text.
@@ -87,9 +99,7 @@ fn unreadable(library: &str) -> String {
         }
         "invalid content-length parsed" => "its length is no number, or two different ones",
         "message head is too large" => "it is too long, or says that the body is",
-        "invalid HTTP status-code parsed" => {
-            "its first line has no status that is a number of three digits, or a character that may not be there"
-        }
+        "invalid HTTP status-code parsed" => "its first line is not a version, a status of three digits and plain text",
         "invalid HTTP header parsed" => "one of its lines is no header",
         _ => return "The response does not begin as HTTP does. Does the receiver speak http on this port?".to_owned(),
     };

@@ -150,9 +150,10 @@ async fn exchange(
             ClientError::Unread(unread) => unread.os_error,
             ClientError::Build(_) => socket_error(),
         };
-        match number.and_then(used_up) {
-            Some(what) => Unsent::Shortage(what),
-            None => Unsent::Failed((ErrorCode::Internal, words(&error))),
+        match (number.and_then(used_up), &error) {
+            (Some(what), _) => Unsent::Shortage(what),
+            (None, ClientError::Unread(_)) => Unsent::Failed((ErrorCode::Tls, words(&error))),
+            (None, _) => Unsent::Failed((ErrorCode::Internal, words(&error))),
         }
     })?;
     let url = parse_url(&webhook.url)?;

@@ -191,7 +191,7 @@ impl Committer {
             })
             .collect();
         let written = write::write(txn, &mut stage, &self.zone).await?;
-        receipt::count_repeats(txn, &stage.repeats).await?;
+        receipt::count_repeats(txn, &stage.repeats, stage.now).await?;
         let full = self.raise_alarms(txn, &stage, &written.full).await?;
         note_unknown(txn, &stage).await?;
         let has_started = written.started.iter().any(|tasks| *tasks > 0);

@@ -60,16 +60,19 @@ pub(super) async fn follow(certificate: Option<Certificate>, config: ServeConfig
             return stop.cancelled().await;
         }
     };
-    let mut seen = certificate.as_ref().map(Certificate::stamps);
+    let log_stamp = || config.log_file.as_deref().map(stamp);
+    let (mut seen, mut seen_log) = (certificate.as_ref().map(Certificate::stamps), log_stamp());
     loop {
         let is_asked = tokio::select! {
             () = stop.cancelled() => return,
             _ = hangups.recv() => true,
             () = tokio::time::sleep(EVERY) => false,
         };
-        if is_asked {
+        let now_log = log_stamp();
+        if is_asked || now_log != seen_log {
             set_log(&config);
         }
+        seen_log = now_log;
         let now = certificate.as_ref().map(Certificate::stamps);
         if let Some(certificate) = certificate.as_ref().filter(|_| is_asked || now != seen) {
             certificate.reload().await;

@@ -6,6 +6,9 @@ use std::io::Read;
 /// How much of a response is decoded and shown.
 const SHOWN_MAX_BYTES: u64 = 256 * 1024;
 
+/// How often a response may be encoded to be shown.
+const ENCODINGS_MAX: usize = 4;
+
 /// The body as text, and what could not be done with it, as a clause. `headers` are the stored lines of its head.
 pub(super) fn readable(headers: &str, body: &[u8]) -> (String, Option<String>) {
     let (bytes, note) = match decoded(&value_of(headers, "content-encoding").unwrap_or_default(), body) {
@@ -39,23 +42,26 @@ fn charset(content_type: &str) -> Option<&str> {
 /// it goes.
 fn decoded(encodings: &str, body: &[u8]) -> Result<Vec<u8>, String> {
     let mut bytes = body.to_vec();
+    if encodings.split(',').count() > ENCODINGS_MAX {
+        return Err("encoded more often than is undone".to_owned());
+    }
     for encoding in encodings.split(',').rev().map(|encoding| encoding.trim().to_ascii_lowercase()) {
         let mut out = Vec::new();
         let read = match encoding.as_str() {
             "" | "identity" => continue,
             "gzip" | "x-gzip" => read_some(flate2::read::MultiGzDecoder::new(&bytes[..]), &mut out),
-            "deflate" => read_some(flate2::read::ZlibDecoder::new(&bytes[..]), &mut out).or_else(|error| {
+            "deflate" => match read_some(flate2::read::ZlibDecoder::new(&bytes[..]), &mut out) {
                 // Many send it without the frame that RFC 9110 §8.4.1.2 asks for.
-                out.clear();
-                read_some(flate2::read::DeflateDecoder::new(&bytes[..]), &mut out).map_err(|_| error)
-            }),
+                Err(_) if out.is_empty() => read_some(flate2::read::DeflateDecoder::new(&bytes[..]), &mut out),
+                read => read,
+            },
             "br" => read_some(brotli::Decompressor::new(&bytes[..], 4096), &mut out),
             other => {
                 let name: String = model::text::visible(other).chars().take(40).collect();
                 return Err(format!("encoded as {name}, which cannot be shown"));
             }
         };
-        if read.is_err() && out.is_empty() {
+        if read.is_err() && out.is_empty() && !bytes.is_empty() {
             return Err(format!("not {encoding}, though its head says so"));
         }
         bytes = out;
@@ -101,9 +107,14 @@ mod tests {
             let head = format!("Content-Type: application/json\ncontent-encoding: {encoding}");
             assert_eq!(readable(&head, &body), (text.clone(), None), "{encoding}");
         }
-        let whole = gzip(text.as_bytes());
-        let (part, note) = readable("Content-Encoding: gzip", &whole[..whole.len() - 9]);
-        assert!(text.starts_with(&part) && !part.is_empty() && note.is_none(), "{part} {note:?}");
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
+        zlib.write_all(text.as_bytes()).unwrap();
+        for (encoding, whole) in [("gzip", gzip(text.as_bytes())), ("deflate", zlib.finish().unwrap())] {
+            let head = format!("Content-Encoding: {encoding}");
+            let (part, note) = readable(&head, &whole[..whole.len() - 9]);
+            assert!(text.starts_with(&part) && !part.is_empty() && note.is_none(), "{encoding}: {part} {note:?}");
+            assert_eq!(readable(&head, b""), (String::new(), None));
+        }
     }
 
     #[test]

@@ -39,15 +39,19 @@ fn small(number: Option<i64>) -> Option<u32> {
 /// A stored note as a sentence.
 fn note_words(line: &str) -> Option<String> {
     Some(match Note::from_line(line)? {
-        Note::Absent(path) => format!("The occurrence had no {}: nothing was filled in.", shown(&path)),
+        Note::Absent(path) => {
+            let dot = if path.starts_with('[') { "" } else { "." };
+            format!("The occurrence has nothing at data{dot}{}: an empty value stands there.", shown(&path))
+        }
         Note::NoVariable(name) => {
-            format!("${{{}}} is no variable: it was sent as it stands in the task.", shown(&name))
+            format!("${{{}}} is no variable: it stands in the message as it was typed.", shown(&name))
         }
         Note::AsItIs => {
             "A value has quotes, line ends or the like, and no rule is known for the webhook's content type: it \
-                         was sent as it is."
+                         stands in the message as it is."
                 .to_owned()
         }
+        Note::More => "There are more such notes.".to_owned(),
     })
 }
 

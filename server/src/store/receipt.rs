@@ -8,7 +8,7 @@ use model::id::ApiKeyId;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{Expr, OnConflict},
 };
 use std::collections::{BTreeMap, HashMap};
@@ -24,7 +24,8 @@ pub type Identity = (ApiKeyId, String, String);
 /// The first answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// SHA-256 of the occurrence: the same id with another body is a mistake.
+    /// SHA-256 of the occurrence: the same id with another body is a mistake. Empty where the sender reminds with newer
+    /// values.
     pub content_hash: Vec<u8>,
     /// The occurrence's public id.
     pub occurrence: Uuid,
@@ -89,11 +90,16 @@ pub async fn insert(db: &impl ConnectionTrait, new: Vec<(Identity, Receipt)>, no
     Ok(group::insert(db, new.into_iter().map(row).collect(), Some(keep)).await? == count)
 }
 
-/// Counts repeats that were recognised, by what they repeat.
-pub async fn count_repeats(db: &impl ConnectionTrait, repeats: &BTreeMap<Identity, i64>) -> Result<()> {
+/// Counts repeats that were recognised, by what they repeat. One without a hash, of a sender that reminds, is kept anew with
+/// each.
+pub async fn count_repeats(db: &impl ConnectionTrait, repeats: &BTreeMap<Identity, i64>, now: Timestamp) -> Result<()> {
+    let renewed = "CASE WHEN length(content_hash) = 0 THEN $1 ELSE created_at END";
+    let renewed =
+        if db.get_database_backend() == DbBackend::Postgres { renewed.to_owned() } else { renewed.replace("$1", "?") };
     for ((key, source, external_id), count) in repeats {
         receipt::Entity::update_many()
             .col_expr(receipt::Column::Repeats, Expr::col(receipt::Column::Repeats).add(*count))
+            .col_expr(receipt::Column::CreatedAt, Expr::cust_with_values(renewed.clone(), [now.0]))
             .filter(receipt::Column::KeyId.eq(key.0))
             .filter(receipt::Column::ExternalId.eq(external_id.as_str()))
             .filter(receipt::Column::Source.eq(source.as_str()))

@@ -3,12 +3,15 @@
 
 use crate::harness::{TestServer, TestStore};
 use app::view::TestRequest;
+use model::access::Scope;
 use model::webhook::WebhookDraft;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
+use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -59,11 +62,11 @@ const SHAPES: &[(&str, Is)] = &[
     ("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", Status(503)),
     ("HTTP/1.1 599 Custom\r\nContent-Length: 0\r\n\r\n", Status(599)),
     ("HTTP/1.1 999 Request denied\r\nContent-Length: 0\r\n\r\n", Status(999)),
-    ("HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
-    ("HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
-    ("HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
-    ("HTTP/1.1 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
-    ("HTTP/1.1 -20 OK\r\n\r\n", Unreadable("number of three digits")),
+    ("HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("a status of three digits")),
+    ("HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("a status of three digits")),
+    ("HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n", Unreadable("a status of three digits")),
+    ("HTTP/1.1 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("a status of three digits")),
+    ("HTTP/1.1 -20 OK\r\n\r\n", Unreadable("a status of three digits")),
     ("HTTP/1.1 203 Non-Authoritative Information\r\nContent-Length: 0\r\n\r\n", Status(203)),
     ("HTTP/1.1 208\r\nContent-Length: 0\r\n\r\n", Status(208)),
     ("HTTP/1.1 218 This is fine\r\nContent-Length: 0\r\n\r\n", Status(218)),
@@ -93,16 +96,16 @@ const SHAPES: &[(&str, Is)] = &[
     ("HTTP/1.1 600 Not there\r\nContent-Length: 0\r\n\r\n", Status(600)),
     ("HTTP/1.1 200 O\tK \r\nContent-Length: 0\r\n\r\n", Status(200)),
     ("HTTP/1.1 200  OK\r\nContent-Length: 0\r\n\r\n", Status(200)),
-    ("HTTP/1.1 000 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
-    ("HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
-    ("HTTP/1.1  200 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
-    ("HTTP/1.1 200OK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
-    ("HTTP/1.1 200\tOK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
-    ("HTTP/1.1 200: OK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
-    ("HTTP/1.1 0x200 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
-    ("HTTP/1.1 \u{b2}00 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
-    ("HTTP/1.1 200 O\0K\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
-    ("HTTP/1.1 200 \u{1b}[32mOK\r\nContent-Length: 0\r\n\r\n", Unreadable("number of three digits")),
+    ("HTTP/1.1 000 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("a status of three digits")),
+    ("HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("a status of three digits")),
+    ("HTTP/1.1  200 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("a status of three digits")),
+    ("HTTP/1.1 200OK\r\nContent-Length: 0\r\n\r\n", Unreadable("a status of three digits")),
+    ("HTTP/1.1 200\tOK\r\nContent-Length: 0\r\n\r\n", Unreadable("a status of three digits")),
+    ("HTTP/1.1 200: OK\r\nContent-Length: 0\r\n\r\n", Unreadable("a status of three digits")),
+    ("HTTP/1.1 0x200 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("a status of three digits")),
+    ("HTTP/1.1 \u{b2}00 OK\r\nContent-Length: 0\r\n\r\n", Unreadable("a status of three digits")),
+    ("HTTP/1.1 200 O\0K\r\nContent-Length: 0\r\n\r\n", Unreadable("a status of three digits")),
+    ("HTTP/1.1 200 \u{1b}[32mOK\r\nContent-Length: 0\r\n\r\n", Unreadable("a status of three digits")),
     // Interim responses before the final head.
     ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Status(200)),
     ("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Status(200)),
@@ -118,7 +121,7 @@ const SHAPES: &[(&str, Is)] = &[
     ("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200", Reset),
     ("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n", Reset),
     ("HTTP/1.1 100 Continue\r\n\r\nnonsense", NOT_HTTP),
-    ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 abc\r\n\r\n", Unreadable("number of three digits")),
+    ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 abc\r\n\r\n", Unreadable("a status of three digits")),
     ("\n\n\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Status(200)),
     ("\r\n\n\r\nHTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", Status(202)),
     (" HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", NOT_HTTP),
@@ -193,8 +196,8 @@ const SHAPES: &[(&str, Is)] = &[
     ("HTTP/1.1 200 OK\n\n", Status(200)),
     ("HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\nok", Status(200)),
     ("HTTP/1.1 200 OK\r\nX: 1\r\n\nuntil the end", Status(200)),
-    ("HTTP/1.1 200 OK\rContent-Length: 0\r\r", Unreadable("number of three digits")),
-    ("HTTP/1.1 200 OK\r\r\nContent-Length: 0\r\r\n\r\r\n", Unreadable("number of three digits")),
+    ("HTTP/1.1 200 OK\rContent-Length: 0\r\r", Unreadable("a status of three digits")),
+    ("HTTP/1.1 200 OK\r\r\nContent-Length: 0\r\r\n\r\r\n", Unreadable("a status of three digits")),
     ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\rX", Unreadable("one of its lines is no header")),
     // Framings.
     ("HTTP/1.1 200 OK\r\n\r\nuntil the end", Status(200)),
@@ -400,6 +403,25 @@ async fn each_shape_of_an_answer_comes_to_what_it_is() {
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_whose_response_cannot_be_read_is_sent_twice_at_most_and_counts_for_no_breaker() {
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let head = b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    let (url, asked) = receiver(head.to_vec()).await;
+    let webhook = server.webhook("w", &url, |draft| draft.retries = "20".into()).await;
+    server.event(server.task("t", webhook, "", false).await).await;
+    for count in 1..=6 {
+        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+        server.deliveries_until(|rows| rows.len() == count && rows[0].attempts == 1).await;
+        server.advance(Duration::from_mins(1));
+        server.deliveries_until(|rows| rows.iter().all(|row| row.status == model::delivery::Status::Error)).await;
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 12, "ten failures in a row would have held the rest");
+    let rows = server.deliveries_until(|_| true).await;
+    assert!(rows.iter().all(|row| row.attempts == 2), "{rows:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

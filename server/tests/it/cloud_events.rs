@@ -154,7 +154,7 @@ const BINARY: &[Binary] = &[
     ("json 3.1: any subtype json", &[("content-type", "text/json")], b"[1]", Taken(r#"{"data": [1]}"#)),
     ("http 3.1: any other", &[("content-type", "application/xml")], b"<a/>", Taken(r#"{"data": "<a/>"}"#)),
     ("http 3.1: bytes", &[("content-type", "application/octet-stream")], b"\xff\0", Taken(r#"{"data": "/wA="}"#)),
-    ("http 3.1.1: nothing said", &[("content-type", "")], b"[1]", Taken(r#"{"data": "[1]"}"#)),
+    ("http 3.1.1: nothing said, and JSON", &[("content-type", "")], b"[1]", Taken(r#"{"data": [1]}"#)),
     ("http 3.1.1: binds senders", &[("ce-datacontenttype", "text/plain")], b"[1]", Taken(r#"{"data": [1]}"#)),
     // A whole event beside headers.
     ("http 3: an unknown format", &[("content-type", "application/cloudevents+avro")], b"", Refused(415, "")),

@@ -153,6 +153,21 @@ async fn a_failing_proxy_is_named_and_never_the_receiver() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_hangs_up_behind_the_proxy_is_not_taken_for_the_proxy() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let receiver = listener.local_addr().expect("an address").to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 64]).await;
+        }
+    });
+    let proxy = TestProxy::start(receiver).await;
+    let server = TestServer::start_through(TestStore::sqlite().await, strict(), proxy.at("user:secret@")).await;
+    let (status, words) = send(&server, to("https://receiver.invalid/")).await;
+    assert!(status.is_none() && words.contains("the receiver hung up in the handshake"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_that_hangs_up_is_said_to() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");

@@ -7,6 +7,7 @@ mod access;
 mod answers;
 mod away;
 mod breaker;
+mod certificates;
 mod cloud_events;
 mod console;
 mod crash;

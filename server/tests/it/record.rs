@@ -107,10 +107,10 @@ on_both! {
         let uuid = server.deliveries_until(|_| true).await[0].uuid.clone();
         let detail = server.services.backend().deliveries.detail(uuid).await.expect("there");
         let expected = [
-            "The occurrence had no b.c: nothing was filled in.",
-            "The occurrence had no d: nothing was filled in.",
-            "${VM} is no variable: it was sent as it stands in the task.",
-            "${VM NAME} is no variable: it was sent as it stands in the task.",
+            "The occurrence has nothing at data.b.c: an empty value stands there.",
+            "The occurrence has nothing at data.d: an empty value stands there.",
+            "${VM} is no variable: it stands in the message as it was typed.",
+            "${VM NAME} is no variable: it stands in the message as it was typed.",
         ];
         assert_eq!(detail.notes, expected);
         assert_eq!(inbox.received()[0].body, "\"1  ${VM}${VM NAME}\"");

@@ -572,6 +572,13 @@ const SHAPES: &[Shape] = &[
     ("a kind nobody knows", "{post}{json}{size}\r\n", r#"{"type":"com.example","event":"x"}"#, TAKEN, ""),
     ("a number as an id", "{post}{json}{size}\r\n", r#"{"type":"vms","event":"x","id":7}"#, TAKEN, ""),
     (
+        "an endless number as an id",
+        "{post}{json}{size}\r\n",
+        r#"{"type":"vms","event":"x","id":{digits}}"#,
+        INVALID,
+        "\"field\":\"id\"",
+    ),
+    (
         "a number as an object",
         "{post}{json}{size}\r\n",
         r#"{"type":"vms","event":"poweron","object":{"id":7}}"#,
@@ -830,6 +837,7 @@ fn marks(key: &str, other: &str) -> Vec<(&'static str, String)> {
         ("{size}", "Content-Length: {len}\r\n".into()),
         ("{chunked}", "Transfer-Encoding: chunked\r\n".into()),
         ("{lines}", "X-Line: 1\r\n".repeat(101)),
+        ("{digits}", "7".repeat(300)),
         ("{long}", "x".repeat(60_000)),
         ("{nested}", "[".repeat(100) + &"]".repeat(100)),
         ("{deep}", "[".repeat(200) + &"]".repeat(200)),

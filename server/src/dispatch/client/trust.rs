@@ -5,15 +5,17 @@
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_native_certs::{CertificateResult, ErrorKind};
 use std::sync::Arc;
+use x509_parser::x509::X509Version;
 
 /// The system's store could not be read now.
 #[derive(Debug, thiserror::Error)]
-#[error("the system's certificates cannot be read")]
+#[error("the certificates of this system cannot be read: look at SSL_CERT_FILE and SSL_CERT_DIR")]
 pub struct Unread {
     /// The operating system's number for why.
     pub os_error: Option<i32>,
@@ -28,6 +30,10 @@ pub(super) fn client_config() -> Result<ClientConfig, Unread> {
     if let Some(number) = shortage(&read) {
         return Err(Unread { os_error: Some(number) });
     }
+    if read.certs.is_empty() && !is_without_store(&read) {
+        // Whoever names a store must not be given all the authorities of the world instead.
+        return Err(Unread { os_error: None });
+    }
     let verifier = Verifier::new(read.certs).map_err(|_| Unread { os_error: None })?;
     let mut config =
         ClientConfig::builder().dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
@@ -38,12 +44,22 @@ pub(super) fn client_config() -> Result<ClientConfig, Unread> {
 /// Says at the start where the system has no certificates of its own.
 pub fn warn_without_store() {
     let read = rustls_native_certs::load_native_certs();
-    if read.certs.is_empty() && shortage(&read).is_none() {
+    if read.certs.is_empty() && !is_without_store(&read) {
+        tracing::error!("the certificates of this system cannot be read: nothing is sent by https until they can");
+    } else if read.certs.is_empty() {
         tracing::warn!(
             "this system has no certificates of authorities; those that came with this version are used. Install the \
              package ca-certificates to have them kept up to date"
         );
     }
+}
+
+/// Whether the system has no certificates, rather than some that cannot be read now.
+fn is_without_store(read: &CertificateResult) -> bool {
+    let is_absent =
+        |kind: &ErrorKind| matches!(kind, ErrorKind::Io { inner, .. } if inner.kind() == std::io::ErrorKind::NotFound);
+    let is_named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some());
+    !is_named && read.errors.iter().all(|error| is_absent(&error.kind))
 }
 
 /// The operating system's number for what is used up, if that kept a part of the store from being read.
@@ -61,20 +77,33 @@ fn shortage(read: &CertificateResult) -> Option<i32> {
 /// Believes what an authority of the store has signed, and what lies in the store itself.
 #[derive(Debug)]
 struct Verifier {
-    authorities: Arc<WebPkiServerVerifier>,
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    algorithms: WebPkiSupportedAlgorithms,
     installed: Vec<CertificateDer<'static>>,
 }
 
 impl Verifier {
     fn new(installed: Vec<CertificateDer<'static>>) -> Result<Self, rustls::client::VerifierBuilderError> {
         let mut roots = RootCertStore::empty();
-        // One that cannot be read is no reason to do without the others.
-        roots.add_parsable_certificates(installed.iter().cloned());
-        if roots.is_empty() {
+        // One that cannot be read is no reason to do without the others. A receiver's own certificate vouches for nobody
+        // else, though the library would let it.
+        roots.add_parsable_certificates(installed.iter().filter(|one| is_authority(one)).cloned());
+        if installed.is_empty() {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
-        Ok(Self { authorities: WebPkiServerVerifier::builder(Arc::new(roots)).build()?, installed })
+        // A store of receivers' own certificates alone has no authority.
+        let authorities =
+            if roots.is_empty() { None } else { Some(WebPkiServerVerifier::builder(Arc::new(roots)).build()?) };
+        let provider = CryptoProvider::get_default().cloned();
+        let provider = provider.unwrap_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+        Ok(Self { authorities, installed, algorithms: provider.signature_verification_algorithms })
     }
+}
+
+/// Whether a certificate may vouch for others (RFC 5280 §4.2.1.9). Those of version 1 cannot say so, and are roots.
+fn is_authority(certificate: &CertificateDer<'_>) -> bool {
+    let Ok((_, parsed)) = x509_parser::parse_x509_certificate(certificate) else { return false };
+    parsed.version() != X509Version::V3 || parsed.is_ca()
 }
 
 /// Checks the name and the dates of a certificate that lies in the store. `openssl req -x509` makes one that is its own
@@ -105,7 +134,12 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self.authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let verified = match &self.authorities {
+            Some(authorities) => {
+                authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            }
+            None => Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)),
+        };
         if verified.is_err() && self.installed.iter().any(|installed| installed == end_entity) {
             return verify_installed(end_entity, server_name, now).map(|()| ServerCertVerified::assertion());
         }
@@ -118,7 +152,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -127,18 +161,18 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.authorities.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
     use std::time::Duration;
 
     const DAY: u64 = 86_400;
@@ -177,6 +211,23 @@ mod tests {
             assert!(matches!(wrong("a.example", 11), CertificateError::ExpiredContext { .. }), "{is_ca}");
             assert!(matches!(wrong("a.example", -1), CertificateError::NotValidYetContext { .. }), "{is_ca}");
             assert!(verify(&verifier, &other, "a.example", 1).is_err(), "of the same name and another key: {is_ca}");
+        }
+    }
+
+    #[test]
+    fn a_receivers_certificate_in_the_store_vouches_for_no_other() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let mut params = CertificateParams::new(vec!["nas.example".to_owned()]).unwrap();
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.not_before = time::OffsetDateTime::from_unix_timestamp(BEGIN).unwrap();
+        params.not_after = params.not_before + Duration::from_secs(10 * DAY);
+        let nas = CertifiedIssuer::self_signed(params.clone(), KeyPair::generate().unwrap()).unwrap();
+        params.subject_alt_names = CertificateParams::new(vec!["bank.example".to_owned()]).unwrap().subject_alt_names;
+        let forged = params.signed_by(&KeyPair::generate().unwrap(), &nas).unwrap();
+        for others in [vec![], vec![certificate(true)]] {
+            let verifier = Verifier::new([vec![nas.der().clone()], others].concat()).unwrap();
+            assert_eq!(verify(&verifier, nas.der(), "nas.example", 1), Ok(()));
+            assert!(verify(&verifier, forged.der(), "bank.example", 1).is_err());
         }
     }
 

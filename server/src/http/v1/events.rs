@@ -43,6 +43,11 @@ fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
     match essence.as_str() {
         "application/cloudevents+json" => Ok(Format::Structured),
         "application/cloudevents-batch+json" => Ok(Format::Batch),
+        // What a tool says that was not told what it sends.
+        "application/x-www-form-urlencoded" if headers.contains_key("ce-specversion") => {
+            let message = "Say what the data of this event is, for example with Content-Type: application/json.";
+            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Malformed, message))
+        }
         other if headers.contains_key("ce-specversion") && !other.starts_with("application/cloudevents") => {
             Ok(Format::Binary { is_json: cloud_event::is_json(other) })
         }
@@ -53,6 +58,11 @@ fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
             Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Malformed, message))
         }
     }
+}
+
+fn not_in_its_charset() -> Refusal {
+    let message = "This text is not in the charset of its content type, or not UTF-8 where none is said.";
+    Refusal::new(StatusCode::BAD_REQUEST, Code::Malformed, message)
 }
 
 /// Whether the content type says that the body is text.
@@ -109,10 +119,15 @@ fn parse(format: &Format, headers: &HeaderMap, body: &[u8]) -> Result<Batch, Ref
         Format::Binary { is_json: false } => {
             let encoding = charset(headers).and_then(|label| Encoding::for_label(label.as_bytes()));
             let data = match encoding {
-                Some(encoding) => encoding.decode(body).0.into_owned().into(),
+                Some(encoding) => match encoding.decode(body) {
+                    (text, _, false) => text.into_owned().into(),
+                    _ => return Err(not_in_its_charset()),
+                },
+                None if !headers.contains_key(header::CONTENT_TYPE) => {
+                    serde_json::from_slice(body).unwrap_or_else(|_| cloud_event::text_of(body.to_vec()))
+                }
                 None if is_text(headers) && std::str::from_utf8(body).is_err() => {
-                    let message = "This text is not UTF-8. Say its charset in the content type.";
-                    return Err(Refusal::new(StatusCode::BAD_REQUEST, Code::Malformed, message));
+                    return Err(not_in_its_charset());
                 }
                 None => cloud_event::text_of(body.to_vec()),
             };

@@ -9,8 +9,8 @@ use crate::report::{
     UnknownLine, WebhookDetail,
 };
 use crate::view::{
-    DeliveryRow, EventForm, EventMatches, EventRow, PreviewRequest, ReleaseChoice, SavedWebhook, TaskForm, TaskRow,
-    TestAnswer, TestRequest, WebhookForm, WebhookRow, Why,
+    DeliveryRow, EventForm, EventMatches, EventRow, FoundObjects, PreviewRequest, ReleaseChoice, SavedWebhook,
+    TaskForm, TaskRow, TestAnswer, TestRequest, WebhookForm, WebhookRow, Why,
 };
 use async_trait::async_trait;
 use model::catalog::{Catalog, EventKindDraft, TypeDraft};
@@ -96,6 +96,8 @@ pub trait Events: Send + Sync {
     async fn delete(&self, ids: Vec<EventId>) -> Result<(), AppError>;
     /// Lets them fire, or not.
     async fn set_enabled(&self, ids: Vec<EventId>, is_enabled: bool) -> Result<(), AppError>;
+    /// The first objects of a type whose name or id holds a text.
+    async fn find_objects(&self, type_id: String, text: String) -> Result<FoundObjects, AppError>;
     /// What an event as typed matches now, and would have fired for.
     async fn matches(&self, draft: EventDraft) -> Result<EventMatches, AppError>;
 }

@@ -288,15 +288,13 @@ pub struct EventRow {
     pub is_enabled: bool,
 }
 
-/// The objects of one type to choose from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ObjectGroup {
-    /// The type's id.
-    pub type_id: String,
-    /// "Virtual Machines".
-    pub label: String,
-    /// Its objects.
-    pub objects: Vec<Choice>,
+/// The objects of a type that were found, as many as a select offers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundObjects {
+    /// By name.
+    pub choices: Vec<Choice>,
+    /// Whether there are others.
+    pub has_more: bool,
 }
 
 /// The event form: of a stored event, or of a new one.
@@ -308,8 +306,10 @@ pub struct EventForm {
     pub draft: EventDraft,
     /// The tasks to choose from.
     pub tasks: Vec<Choice>,
-    /// The known objects, by type.
-    pub objects: Vec<ObjectGroup>,
+    /// The object that is chosen.
+    pub object: Option<Choice>,
+    /// How that object is typed where there is nothing to choose from: its id, or its name.
+    pub object_named: String,
     /// The tags, as `Category - Tag`.
     pub tags: Vec<TagChoice>,
     /// The types and their events.

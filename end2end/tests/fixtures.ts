@@ -204,14 +204,23 @@ export async function chooseEvent(page: Page, type: string, event: string) {
   }
 }
 
-/** The select of the object, which carries the type's name where there is a type. */
-export const objectSelect = (page: Page, singular: string) => field(page, isPlain() ? 'Object' : singular);
+/** Chooses a virtual machine by its name: out of the list, or typed. */
+export async function chooseObject(page: Page, name: string) {
+  if (isPlain()) await field(page, 'Object').fill(name);
+  else await field(page, 'Virtual Machine').selectOption(name);
+}
+
+/** Expects a virtual machine to be chosen. */
+export async function expectObject(page: Page, name: string, id: string) {
+  if (isPlain()) await expect(field(page, 'Object')).toHaveValue(id);
+  else await expect(field(page, 'Virtual Machine').locator('option:checked')).toHaveText(name);
+}
 
 /** Makes an event through its form, and ends at its page. */
 export async function makeEvent(page: Page, hook: Console, event: string, task: string, object?: string) {
   await open(page, hook, '/events/new');
   await chooseEvent(page, 'Virtual Machines', event);
-  if (object) await objectSelect(page, 'Virtual Machine').selectOption(object);
+  if (object) await chooseObject(page, object);
   await field(page, 'Task').selectOption(task);
   await submit(page);
   await seeTitle(page, `Event: ${event}`);

@@ -1,5 +1,5 @@
 /** What the browser half adds to forms: tests, previews, matches, and the way to another form and back. */
-import { expect, field, headersAsText, makeEvent, makeTask, makeWebhook, open, save, seeTitle, signIn, submit, test } from './fixtures.js';
+import { expect, field, headersAsText, isPlain, makeEvent, makeTask, makeWebhook, open, save, seeTitle, signIn, submit, test } from './fixtures.js';
 
 test('a test sends what is typed, unsaved, and shows both sides of it', async ({ page, hook }) => {
   await signIn(page, hook);
@@ -61,6 +61,28 @@ test('headers that do not parse stay text until they are mended', async ({ page,
   await expect(page.getByText('2 headers deleted, 1 left')).toBeVisible();
   await expect(field(page, 'Header 1 name')).toHaveValue('X-A');
   await expect(field(page, 'Header 2 name')).toHaveCount(0);
+});
+
+test('a whole line typed or pasted into a name becomes a name and a value', async ({ page, hook }) => {
+  test.skip(isPlain(), 'without WASM there is the text alone');
+  await signIn(page, hook);
+  await open(page, hook, '/webhooks/new');
+  const name = field(page, 'New header name');
+  await name.click();
+  await page.keyboard.type('X-A: a:b');
+  await expect(field(page, 'Header 2 name')).toHaveValue('X-A');
+  await expect(field(page, 'Header 2 value')).toHaveValue(' a:b');
+  await field(page, 'New header name').fill('X-B: 2');
+  await expect(field(page, 'Header 3 name')).toHaveValue('X-B');
+  await expect(field(page, 'Header 3 value')).toHaveValue('2');
+  await field(page, 'New header name').evaluate((input) => {
+    const data = new DataTransfer();
+    data.setData('text', 'X-C: 3\nX-D: 4\n');
+    input.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
+  });
+  await expect(field(page, 'Header 5 name')).toHaveValue('X-D');
+  const text = await headersAsText(page);
+  await expect(text).toHaveValue('Content-Type: application/json\nX-A:  a:b\nX-B: 2\nX-C: 3\nX-D: 4');
 });
 
 test('the preview follows what is typed and points at what is doubtful', async ({ page, hook }) => {

@@ -1,5 +1,5 @@
 import {
-  expect, field, headersAsText, makeEvent, makeTask, makeWebhook, objectSelect, open, save, seeTitle, signIn, submit, test,
+  expect, field, headersAsText, makeEvent, makeTask, makeWebhook, expectObject, open, save, seeTitle, signIn, submit, test,
 } from './fixtures.js';
 
 test('an event comes in and a webhook goes out', async ({ page, hook }) => {
@@ -61,7 +61,7 @@ test('an event about one object leaves the others alone', async ({ page, hook })
   await makeWebhook(page, hook, 'w');
   await makeTask(page, hook, 't', 'w');
   await makeEvent(page, hook, 'Power Off', 't', 'web-02');
-  await expect(objectSelect(page, 'Virtual Machine').locator('option:checked')).toHaveText('web-02');
+  await expectObject(page, 'web-02', 'vm-2');
 
   const answer = await hook.post([
     { type: 'vms', event: 'poweroff', object: { id: 'vm-1' } },
@@ -75,10 +75,19 @@ test('an event about one object leaves the others alone', async ({ page, hook })
 test('a viewer sees everything and saves nothing', async ({ page, hook }) => {
   await signIn(page, hook, 'victor');
   await expect(page.getByRole('link', { name: 'New Webhook' })).toHaveCount(0);
-  await open(page, hook, '/webhooks/new');
-  await field(page, 'Name').fill('mine');
-  await field(page, 'URL').fill('https://example.com/');
-  await submit(page);
-  await expect(page.getByText('Your role does not allow this.')).toBeVisible();
-  await expect(field(page, 'Name')).toHaveValue('mine');
+  for (const kind of ['webhooks', 'tasks', 'events']) {
+    const answer = await page.goto(`${hook.url}/${kind}/new`);
+    expect(answer?.status()).toBe(403);
+    await expect(page.getByText('reads everything and changes nothing')).toBeVisible();
+  }
+  await page.context().clearCookies();
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'seen');
+  await page.context().clearCookies();
+  await signIn(page, hook, 'victor');
+  await open(page, hook, '/webhooks/1/edit');
+  await expect(field(page, 'Name')).toHaveValue('seen');
+  await expect(field(page, 'Name')).toBeDisabled();
+  await expect(page.getByRole('button', { name: 'Submit' })).toHaveCount(0);
+  await expect(page.getByText('reads everything and changes nothing')).toBeVisible();
 });

@@ -78,10 +78,13 @@ test('an event is made, changed and deleted', async ({ page, hook }) => {
   await makeWebhook(page, hook, 'w');
   await makeTask(page, hook, 't', 'w');
   await makeEvent(page, hook, 'Power On', 't', 'web-01');
-  await expect(field(page, 'Object').locator('option:checked')).toHaveText('web-01');
+  await expect(field(page, 'Object')).toHaveValue('vm-1');
 
   await field(page, 'Event').selectOption('Alarms: Raised');
-  await field(page, 'Object').selectOption('Any');
+  await field(page, 'Object').fill('web-99');
+  await submit(page);
+  await expect(page.getByText('Alarms have no objects')).toBeVisible();
+  await field(page, 'Object').fill('');
   await field(page, 'Level').selectOption('error');
   await field(page, 'Enabled').uncheck();
   await submit(page);

@@ -56,6 +56,8 @@ pub struct EventDraft {
     pub use_tag: String,
     /// [`ANY`], or an object's id. Never empty: what was lost on the way must not become "any".
     pub object: String,
+    /// The name or id of an object as typed, where there is nothing to choose from: without WASM. Goes before `object`.
+    pub object_named: String,
     pub tag: String,
     /// Empty for every level.
     pub level: String,
@@ -68,7 +70,7 @@ pub struct EventDraft {
 }
 
 read_from_texts! {
-    EventDraft: event use_tag object tag level source task enabled revision
+    EventDraft: event use_tag object object_named tag level source task enabled revision
 }
 
 /// The value of `object` that stands for any.
@@ -120,6 +122,10 @@ impl EventDraft {
                 return None;
             }
             return errors.check("tag", self.tag.parse().map(EventScope::Tag).map_err(|_| "Choose a tag.".to_owned()));
+        }
+        if !self.object_named.trim().is_empty() {
+            errors.add("object_named", "This object is not known yet. Submit to look for it.");
+            return None;
         }
         if self.object == ANY {
             return Some(EventScope::Any);

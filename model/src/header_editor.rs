@@ -75,8 +75,8 @@ impl HeaderEditor {
 
     /// What would be posted: the raw text exactly, or a `Name: Value` line for each row that is not empty.
     ///
-    /// A row that lacks its name or its value is written all the same, so that the parser reports its line. The first
-    /// colon of a line splits it, also when it was typed into the name cell.
+    /// A row that lacks its name or its value is written all the same, so that the parser reports its line. No name has a
+    /// colon in it, which would split the line elsewhere: see [`Self::set_name`].
     pub fn to_text(&self) -> String {
         match &self.raw {
             Some(text) => text.clone(),
@@ -116,9 +116,46 @@ impl HeaderEditor {
         Ok(())
     }
 
-    /// Takes what was typed into the name cell of a row; a row no longer there is ignored.
-    pub fn set_name(&mut self, id: u32, text: &str) {
-        self.type_into(id, |row| row.name = one_line(text));
+    /// Takes what was typed into the name cell of a row; a row no longer there is ignored. A colon ends the name, as it does
+    /// in the text: what follows it is the value, and the value as it was stays where nothing follows. Answers whether there
+    /// was one, so that typing goes on in the value.
+    pub fn set_name(&mut self, id: u32, text: &str) -> bool {
+        let text = one_line(text);
+        let split = text.split_once(':');
+        self.type_into(id, |row| match split {
+            None => row.name.clone_from(&text),
+            Some((name, value)) => {
+                name.trim().clone_into(&mut row.name);
+                if !value.trim().is_empty() {
+                    value.trim().clone_into(&mut row.value);
+                }
+            }
+        });
+        split.is_some()
+    }
+
+    /// Takes several pasted lines: the first into this row if it is empty, each other one into a row of its own after it.
+    /// Returns `false`, and changes nothing, where the text is a single line: that is typing.
+    pub fn paste(&mut self, id: u32, text: &str) -> bool {
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let Some(mut at) = self.rows.iter().position(|row| row.id == id) else { return false };
+        if lines.len() < 2 || self.raw.is_some() {
+            return false;
+        }
+        for line in lines {
+            let (name, value) = line.split_once(':').unwrap_or((line, ""));
+            let (name, value) = (one_line(name.trim()), one_line(value.trim()));
+            if self.rows[at].is_empty() {
+                (self.rows[at].name, self.rows[at].value) = (name, value);
+            } else {
+                at += 1;
+                let row = EditorRow { id: self.next_id, name, value, is_checked: false };
+                self.next_id += 1;
+                self.rows.insert(at, row);
+            }
+        }
+        self.wait_for_row();
+        true
     }
 
     /// Takes what was typed into the value cell of a row; a row no longer there is ignored.

@@ -4,12 +4,12 @@ use crate::form::{Refused, use_refused};
 use crate::page::task_form::options_of;
 use crate::part::alive::{use_alive, when_rested};
 use crate::part::data::Data;
-use crate::part::field::{SelectField, SwitchField, TextField};
-use crate::part::form::{Actions, FormState};
+use crate::part::field::{FieldOf, SelectField, SwitchField, TextField};
+use crate::part::form::{Actions, FormState, may_save, refused_page};
 use crate::part::frame::Head;
 use crate::part::icon::Icon;
-use crate::server_fn::event::{load_event_form, load_matches, save_event};
-use crate::view::{EventForm as Loaded, ObjectGroup, TagChoice};
+use crate::server_fn::event::{find_objects, load_event_form, load_matches, save_event};
+use crate::view::{Choice, EventForm as Loaded, FoundObjects, TagChoice};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use model::catalog::{Catalog, EventKind, LEVELS, ObjectType};
@@ -20,9 +20,13 @@ use std::time::Duration;
 /// The page of a new event.
 #[component]
 pub(crate) fn NewEvent() -> impl IntoView {
+    if !may_save() {
+        return refused_page(vec![("/events", "Events")], "New Event");
+    }
     let refused: Option<Refused<EventDraft>> = use_refused();
     let loaded = Resource::new(|| (), |()| load_event_form(None));
     view! { <Data resource=loaded show=move |loaded| view! { <Form id=None loaded=loaded refused=refused.clone()/> }/> }
+        .into_any()
 }
 
 /// The page of a stored event.
@@ -52,13 +56,6 @@ fn event_options(catalog: &Catalog) -> Options {
         };
         (object_type.plural.clone(), object_type.events.iter().map(option).collect())
     });
-    std::iter::once(first).chain(groups).collect()
-}
-
-fn object_options(groups: Vec<ObjectGroup>) -> Options {
-    let first = (String::new(), vec![(ANY.to_owned(), "Any".to_owned())]);
-    let option = |choice: crate::view::Choice| (choice.value, choice.label);
-    let groups = groups.into_iter().map(|group| (group.label, group.objects.into_iter().map(option).collect()));
     std::iter::once(first).chain(groups).collect()
 }
 
@@ -92,7 +89,15 @@ fn Form(id: Option<EventId>, loaded: Loaded, refused: Option<Refused<EventDraft>
     };
     let revision = form.draft().with_untracked(|draft| draft.revision.clone());
     let is_alive = use_alive();
-    let lists = StoredValue::new((loaded.catalog, loaded.objects, loaded.tags));
+    let named = form.draft().with_untracked(|draft| draft.object_named.clone());
+    let named = if named.is_empty() { loaded.object_named } else { named };
+    // What can be chosen need not be typed.
+    Effect::new(move |_| {
+        if is_alive.get() {
+            form.draft().update(|draft| draft.object_named.clear());
+        }
+    });
+    let lists = StoredValue::new((loaded.catalog, loaded.object, loaded.tags));
     let task = match of_task {
         Some(task) => view! {
             <input type="hidden" name="task" value=task.value.clone()/>
@@ -111,7 +116,8 @@ fn Form(id: Option<EventId>, loaded: Loaded, refused: Option<Refused<EventDraft>
         <form method="post" class="l-form" novalidate on:submit=submit aria-labelledby="event-title">
             <div class="l-main__body">
                 <Head parents=vec![("/events", "Events")] title=title/>
-                <div class="l-split l-split--form">
+                <fieldset class="c-locked" disabled=!may_save()>
+<div class="l-split l-split--form">
                     <section class="c-card">
                         <header class="c-card__head">
                             <h2 class="c-card__title" id="event-title">"Task Event"</h2>
@@ -120,11 +126,11 @@ fn Form(id: Option<EventId>, loaded: Loaded, refused: Option<Refused<EventDraft>
                         <div class="c-card__body l-stack l-stack--fields">
                             <input type="hidden" name="revision" value=revision/>
                             {move || {
-                                lists.with_value(|(catalog, objects, tags)| {
+                                lists.with_value(|(catalog, object, tags)| {
                                     if is_alive.get() {
-                                        view! { <Chosen form=form catalog=catalog.clone() objects=objects.clone() tags=tags.clone()/> }.into_any()
+                                        view! { <Chosen form=form catalog=catalog.clone() object=object.clone() tags=tags.clone()/> }.into_any()
                                     } else {
-                                        view! { <Grouped form=form catalog=catalog.clone() objects=objects.clone() tags=tags.clone()/> }.into_any()
+                                        view! { <Grouped form=form catalog=catalog.clone() named=named.clone() tags=tags.clone()/> }.into_any()
                                     }
                                 })
                             }}
@@ -134,6 +140,7 @@ fn Form(id: Option<EventId>, loaded: Loaded, refused: Option<Refused<EventDraft>
                     </section>
                     <div>{move || is_alive.get().then(|| view! { <Matches form=form/> })}</div>
                 </div>
+                </fieldset>
             </div>
             <Actions form=form cancel="/events"/>
         </form>
@@ -146,18 +153,17 @@ fn Form(id: Option<EventId>, loaded: Loaded, refused: Option<Refused<EventDraft>
 fn Grouped(
     form: FormState<EventDraft>,
     catalog: Catalog,
-    objects: Vec<ObjectGroup>,
+    /// The object as it is typed.
+    named: String,
     tags: Vec<TagChoice>,
 ) -> impl IntoView {
+    let object = form.field("object_named", "Object", false, |d| &mut d.object_named);
     view! {
         <SelectField field=form.field("event", "Event", true, |d| &mut d.event) options=event_options(&catalog)/>
         <SwitchField field=form.field("use_tag", "Use Tag", false, |d| &mut d.use_tag)/>
         <SelectField field=form.field("tag", "Tag", false, |d| &mut d.tag) options=tag_options(tags)/>
-        <SelectField
-            field=form.field("object", "Object", false, |d| &mut d.object)
-            options=object_options(objects)
-            hint="An object appears here once something has been heard of it."
-        />
+        <input type="hidden" name="object" value=ANY/>
+        <TextField field=FieldOf { initial: named, ..object } hint="Its name or id; empty for any."/>
         <SelectField
             field=form.field("level", "Level", false, |d| &mut d.level)
             options=level_options()
@@ -173,7 +179,7 @@ fn Grouped(
 fn Chosen(
     form: FormState<EventDraft>,
     catalog: Catalog,
-    objects: Vec<ObjectGroup>,
+    object: Option<Choice>,
     tags: Vec<TagChoice>,
 ) -> impl IntoView {
     let draft = form.draft();
@@ -212,14 +218,14 @@ fn Chosen(
     let (wrong, on_leave) = (event.error, event.on_leave);
     let name = move || if chosen.with(String::is_empty) { "event" } else { "type" };
     let error = Memo::new(move |_| if chosen.with(String::is_empty) { wrong.get() } else { None });
-    let lists = StoredValue::new((catalog, objects, tags));
+    let lists = StoredValue::new((catalog, object, tags));
     let dependent = move || {
         let type_id = chosen.get();
-        lists.with_value(|(catalog, objects, tags)| {
+        lists.with_value(|(catalog, object, tags)| {
             let Some(object_type) = catalog.find(&type_id).cloned() else { return ().into_any() };
-            let objects = objects.iter().filter(|group| group.type_id == type_id).cloned().collect::<Vec<_>>();
+            let object = object.clone().filter(|object| draft.with_untracked(|draft| draft.object == object.value));
             let tags = tags.iter().filter(|tag| tag.type_ids.contains(&type_id)).cloned().collect::<Vec<_>>();
-            view! { <Dependent form=form object_type=object_type objects=objects tags=tags/> }.into_any()
+            view! { <Dependent form=form object_type=object_type object=object tags=tags/> }.into_any()
         })
     };
     view! {
@@ -255,30 +261,27 @@ fn Chosen(
 fn Dependent(
     form: FormState<EventDraft>,
     object_type: ObjectType,
-    objects: Vec<ObjectGroup>,
+    object: Option<Choice>,
     tags: Vec<TagChoice>,
 ) -> impl IntoView {
     let first = std::iter::once((String::new(), "Choose what happens".to_owned()));
     let option = |event: &EventKind| (format!("{}.{}", object_type.id, event.id), event.label.clone());
     let events = vec![(String::new(), first.chain(object_type.events.iter().map(option)).collect())];
     let uses_tag = Memo::new(move |_| form.draft().with(|draft| draft.use_tag == "true"));
-    let singular = object_type.singular.clone();
-    let lists = StoredValue::new((objects, tags));
+    let of = (object_type.id.clone(), object_type.singular.clone());
+    let lists = StoredValue::new((object, tags));
     let switch = object_type.has_tags.then(|| {
         view! { <SwitchField field=form.field("use_tag", "Use Tag", false, |d| &mut d.use_tag)/> }
     });
     let has_objects = object_type.has_objects;
     let scope = move || {
-        lists.with_value(|(objects, tags)| {
+        lists.with_value(|(object, tags)| {
             if uses_tag.get() {
                 let hint = if tags.is_empty() { "No tag is for this type yet. Make one under Inventory, Tags." } else { "" };
                 view! { <SelectField field=form.field("tag", "Tag", true, |d| &mut d.tag) options=tag_options(tags.clone()) hint=hint/> }
                     .into_any()
             } else if has_objects {
-                let plain = objects.iter().flat_map(|group| group.objects.clone());
-                let any = std::iter::once((ANY.to_owned(), "Any".to_owned()));
-                let options = vec![(String::new(), any.chain(plain.map(|choice| (choice.value, choice.label))).collect())];
-                view! { <SelectField field=form.field("object", &singular, false, |d| &mut d.object) options=options/> }.into_any()
+                view! { <ObjectField form=form of=of.clone() chosen=object.clone()/> }.into_any()
             } else {
                 ().into_any()
             }
@@ -303,6 +306,71 @@ fn Dependent(
         {source}
     }
     .into_any()
+}
+
+/// The object, out of those of the type: the first of them, and by a text where there are more.
+#[component]
+fn ObjectField(
+    form: FormState<EventDraft>,
+    /// The type's id, and what one is called.
+    of: (String, String),
+    chosen: Option<Choice>,
+) -> impl IntoView {
+    let (type_id, singular) = of;
+    let found = RwSignal::new(FoundObjects::default());
+    let text = RwSignal::new(String::new());
+    // What is chosen stays among the options, whatever is looked for.
+    let chosen = StoredValue::new(chosen);
+    let keep_chosen = move || {
+        let id = form.draft().with_untracked(|draft| draft.object.clone());
+        let listed = found.with_untracked(|found| found.choices.iter().find(|choice| choice.value == id).cloned());
+        if listed.is_some() || id == ANY {
+            chosen.set_value(listed);
+        }
+    };
+    when_rested(Memo::new(move |_| text.get()), Duration::from_millis(200), move |wanted: String| {
+        let type_id = type_id.clone();
+        leptos::task::spawn_local(async move {
+            // Where the server cannot tell, the list stays as it is.
+            if let Ok(answer) = find_objects(type_id, wanted.clone()).await
+                && text.try_with_untracked(|text| *text == wanted).unwrap_or_default()
+            {
+                keep_chosen();
+                found.set(answer);
+            }
+        });
+    });
+    let label = StoredValue::new(singular);
+    let select = move || {
+        let FoundObjects { mut choices, has_more } = found.get();
+        if let Some(one) = chosen.get_value().filter(|one| choices.iter().all(|choice| choice.value != one.value)) {
+            choices.insert(0, one);
+        }
+        let any = std::iter::once((ANY.to_owned(), "Any".to_owned()));
+        let options = vec![(String::new(), any.chain(choices.into_iter().map(|one| (one.value, one.label))).collect())];
+        let hint = if has_more { "Some of them. Find another by its name or id." } else { "" };
+        let field = form.field("object", &label.get_value(), false, |d| &mut d.object);
+        view! { <SelectField field=field options=options hint=hint/> }
+    };
+    let is_long = Memo::new(move |_| found.with(|found| found.has_more) || text.with(|text| !text.is_empty()));
+    let find = move || {
+        is_long.get().then(|| {
+            view! {
+                <div class="c-field">
+                    <label class="c-field__label" for="object-find">{format!("Find a {}", label.get_value())}</label>
+                    <input
+                        class="c-field__control"
+                        id="object-find"
+                        type="search"
+                        autocomplete="off"
+                        spellcheck="false"
+                        on:input:target=move |event| text.set(event.target().value())
+                    />
+                </div>
+            }
+        })
+    };
+    view! { {find} {select} }.into_any()
 }
 
 /// What the event as it stands matches now, and would have fired for.

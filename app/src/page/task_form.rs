@@ -5,7 +5,7 @@ use crate::form::{Refused, use_refused};
 use crate::part::alive::{use_alive, when_rested};
 use crate::part::data::Data;
 use crate::part::field::{AreaField, FieldOf, SelectField, SwitchField, TextField, focus};
-use crate::part::form::{Actions, FormState};
+use crate::part::form::{Actions, FormState, may_save, refused_page};
 use crate::part::frame::Head;
 use crate::part::icon::Icon;
 use crate::server_fn::task::{load_task_form, preview_message, save_task};
@@ -37,9 +37,13 @@ const KEPT: &str = "task-draft";
 /// The page of a new task.
 #[component]
 pub(crate) fn NewTask() -> impl IntoView {
+    if !may_save() {
+        return refused_page(vec![("/tasks", "Tasks")], "New Task");
+    }
     let refused: Option<Refused<TaskDraft>> = use_refused();
     let loaded = Resource::new(|| (), |()| load_task_form(None));
     view! { <Data resource=loaded show=move |loaded| view! { <Form id=None loaded=loaded refused=refused.clone()/> }/> }
+        .into_any()
 }
 
 /// The page of a stored task.
@@ -125,7 +129,8 @@ fn Form(id: Option<TaskId>, loaded: Loaded, refused: Option<Refused<TaskDraft>>)
         <form method="post" class="l-form" novalidate on:submit=submit aria-labelledby="task-title">
             <div class="l-main__body">
                 <Head parents=vec![("/tasks", "Tasks")] title=title/>
-                <div class="l-split l-split--settings">
+                <fieldset class="c-locked" disabled=!may_save()>
+<div class="l-split l-split--settings">
                     <section class="c-card">
                         <header class="c-card__head">
                             <h2 class="c-card__title" id="task-title">"Task"</h2>
@@ -173,6 +178,7 @@ fn Form(id: Option<TaskId>, loaded: Loaded, refused: Option<Refused<TaskDraft>>)
                         </div>
                     </section>
                 </div>
+                </fieldset>
             </div>
             <Actions form=form cancel="/tasks"/>
         </form>

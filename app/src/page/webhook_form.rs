@@ -8,7 +8,7 @@ use crate::form::{Refused, use_refused};
 use crate::part::alive::use_alive;
 use crate::part::data::Data;
 use crate::part::field::{SelectField, SwitchField, TextField};
-use crate::part::form::{Actions, FormState};
+use crate::part::form::{Actions, FormState, may_save, refused_page};
 use crate::part::frame::Head;
 use crate::part::header_editor::HeaderEditor;
 use crate::part::icon::Icon;
@@ -26,8 +26,11 @@ use model::webhook::{Method, WebhookDraft};
 /// The page of a new webhook.
 #[component]
 pub(crate) fn NewWebhook() -> impl IntoView {
+    if !may_save() {
+        return refused_page(vec![("/webhooks", "Webhooks")], "New Webhook");
+    }
     let refused = use_refused();
-    view! { <Form id=None stored=None refused=refused/> }
+    view! { <Form id=None stored=None refused=refused/> }.into_any()
 }
 
 /// The page of a stored webhook.
@@ -74,7 +77,8 @@ fn Form(id: Option<WebhookId>, stored: Option<Stored>, refused: Option<Refused<W
         <form method="post" class="l-form" novalidate on:submit=submit aria-labelledby="webhook-title">
             <div class="l-main__body">
                 <Head parents=vec![("/webhooks", "Webhooks")] title=title/>
-                <div class="l-split l-split--form">
+                <fieldset class="c-locked" disabled=!may_save()>
+<div class="l-split l-split--form">
                 <section class="c-card">
                     <header class="c-card__head">
                         <h2 class="c-card__title" id="webhook-title">"Webhook"</h2>
@@ -119,6 +123,7 @@ fn Form(id: Option<WebhookId>, stored: Option<Stored>, refused: Option<Refused<W
                 </section>
                 <SendTest form=form id=id/>
                 </div>
+                </fieldset>
             </div>
             <Actions form=form cancel="/webhooks"/>
         </form>

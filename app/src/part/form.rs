@@ -7,9 +7,12 @@
 use crate::error::{AppError, Code, Versions};
 use crate::form::Refused;
 use crate::part::field::{FieldOf, focus};
+use crate::part::frame::Head;
 use crate::part::icon::Icon;
+use crate::session::Viewer;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use model::access::Permission;
 use model::field_error::FieldErrors;
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -202,6 +205,29 @@ fn versions_table(versions: Vec<Versions>) -> AnyView {
     .into_any()
 }
 
+/// Whether the viewer may save what a form shows. Others read it.
+pub(crate) fn may_save() -> bool {
+    use_context::<Option<Viewer>>().flatten().is_some_and(|viewer| viewer.role.may(Permission::Edit))
+}
+
+/// The page of a new webhook, task or event for somebody who may not make one.
+pub(crate) fn refused_page(parents: Vec<(&'static str, &'static str)>, title: &'static str) -> AnyView {
+    #[cfg(feature = "ssr")]
+    if let Some(options) = use_context::<leptos_axum::ResponseOptions>() {
+        options.set_status(http::StatusCode::FORBIDDEN);
+    }
+    view! {
+        <div class="l-main__body">
+            <Head parents=parents title=title/>
+            <section class="c-card"><div class="c-card__body"><p>{READ_ONLY}</p></div></section>
+        </div>
+    }
+    .into_any()
+}
+
+/// Why there is no Submit.
+const READ_ONLY: &str = "Your role, viewer, reads everything and changes nothing. An operator or an administrator can.";
+
 /// The last line of a form: what is wrong, Cancel, Submit.
 #[component]
 pub(crate) fn Actions<D>(
@@ -233,6 +259,15 @@ where
         let verb = if count == 1 { " needs attention" } else { " need attention" };
         Some(view! { "Not saved: " <a href=format!("#{first}") rel="external">{words}</a> {verb} })
     };
+    if !may_save() {
+        return view! {
+            <div class="c-actions">
+                <p class="c-actions__note">{READ_ONLY}</p>
+                <a class="c-button" href=cancel>"Back"</a>
+            </div>
+        }
+        .into_any();
+    }
     view! {
         {general}
         <div class="c-actions">

@@ -222,10 +222,33 @@ fn Row(editor: RwSignal<Editor>, row: EditorRow, on_change: Callback<()>) -> imp
         let is_checked = event_target_checked(&event);
         editor.update(|editor| editor.check(id, is_checked));
     };
-    let set = move |change: fn(&mut Editor, u32, &str), event: leptos::ev::Event| {
-        let text = event_target_value(&event);
-        editor.update(|editor| change(editor, id, &text));
+    let cells = Memo::new(move |_| {
+        editor.with(|editor| {
+            let row = editor.rows().iter().find(|row| row.id == id);
+            row.map(|row| (row.name.clone(), row.value.clone())).unwrap_or_default()
+        })
+    });
+    let set_name = move |event: leptos::ev::Event| {
+        let (text, mut ends) = (event_target_value(&event), false);
+        editor.update(|editor| ends = editor.set_name(id, &text));
         on_change.run(());
+        if ends {
+            focus(&format!("header-value-{id}"));
+        }
+    };
+    let set_value = move |event: leptos::ev::Event| {
+        let text = event_target_value(&event);
+        editor.update(|editor| editor.set_value(id, &text));
+        on_change.run(());
+    };
+    let paste = move |event: leptos::ev::ClipboardEvent| {
+        let text = event.clipboard_data().and_then(|data| data.get_data("text").ok()).unwrap_or_default();
+        let mut is_taken = false;
+        editor.update(|editor| is_taken = editor.paste(id, &text));
+        if is_taken {
+            event.prevent_default();
+            on_change.run(());
+        }
     };
     let label = move |part: &'static str| {
         let (place, _, is_waiting) = state.get();
@@ -258,16 +281,21 @@ fn Row(editor: RwSignal<Editor>, row: EditorRow, on_change: Callback<()>) -> imp
                     spellcheck="false"
                     placeholder=placeholder
                     value=row.name
-                    on:input=move |event| set(Editor::set_name, event)
+                    prop:value=move || cells.get().0
+                    on:input=set_name
+                    on:paste=paste
                 />
             </td>
             <td role="cell">
                 <input
+                    id=format!("header-value-{id}")
                     aria-label=move || label("value")
                     autocomplete="off"
                     spellcheck="false"
                     value=row.value
-                    on:input=move |event| set(Editor::set_value, event)
+                    prop:value=move || cells.get().1
+                    on:input=set_value
+                    on:paste=paste
                 />
             </td>
         </tr>

@@ -1,7 +1,7 @@
 //! Server functions about events.
 
 use crate::error::AppError;
-use crate::view::EventForm;
+use crate::view::{EventForm, FoundObjects};
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 use model::event::EventDraft;
@@ -19,6 +19,13 @@ pub async fn load_event_form(id: Option<EventId>) -> Result<EventForm, AppError>
 pub async fn save_event(id: Option<EventId>, draft: EventDraft) -> Result<EventId, AppError> {
     use super::{authorised, with_status};
     with_status(async { authorised(model::access::Permission::Edit)?.events.save(id, draft).await }.await)
+}
+
+/// The first objects of a type whose name or id holds a text.
+#[server(prefix = "/api", endpoint = "events/objects", input = Json)]
+pub async fn find_objects(type_id: String, text: String) -> Result<FoundObjects, AppError> {
+    use super::{authorised, with_status};
+    with_status(async { authorised(model::access::Permission::View)?.events.find_objects(type_id, text).await }.await)
 }
 
 /// What an event as typed matches now, and would have fired for, as HTML.

@@ -53,6 +53,35 @@ fn text_that_does_not_parse_opens_raw_and_is_kept_to_the_byte() {
 }
 
 #[test]
+fn a_whole_line_in_a_name_cell_is_split_as_the_text_would_be() {
+    let mut editor = HeaderEditor::from_text("X-B: 2");
+    let (first, waiting) = (id_at(&editor, 0), id_at(&editor, 1));
+    assert!(!editor.set_name(waiting, "X-A"));
+    assert!(editor.set_name(waiting, "X-A:"), "typing goes on in the value");
+    assert_eq!(editor.to_text(), "X-B: 2\nX-A: ");
+    assert!(editor.set_name(first, "X-C: a:b "));
+    assert_eq!(editor.to_text(), "X-C: a:b\nX-A: ");
+    assert!(editor.set_name(first, "X-D:"));
+    assert_eq!(editor.to_text(), "X-D: a:b\nX-A: ", "a colon alone changes no value");
+    assert_waiting(&editor);
+}
+
+#[test]
+fn several_pasted_lines_become_several_rows() {
+    let mut editor = HeaderEditor::from_text("X-Z: 0\nX-Y: 1");
+    let (first, waiting) = (id_at(&editor, 0), id_at(&editor, 2));
+    assert!(!editor.paste(first, "X-A: 1\n"), "one line is typing");
+    assert!(!editor.paste(9999, "a\nb"));
+    assert!(editor.paste(waiting, "X-A: 1\r\n\r\nX-B:2\nno colon\n"));
+    assert_eq!(editor.to_text(), "X-Z: 0\nX-Y: 1\nX-A: 1\nX-B: 2\nno colon: ");
+    assert!(editor.paste(first, "X-C: 3\nX-D: 4"));
+    assert_eq!(editor.to_text(), "X-Z: 0\nX-C: 3\nX-D: 4\nX-Y: 1\nX-A: 1\nX-B: 2\nno colon: ");
+    assert_waiting(&editor);
+    assert_eq!(editor.toggle_raw(), Ok(()));
+    assert!(!editor.paste(first, "a\nb"), "a late event changes no text");
+}
+
+#[test]
 fn typing_in_the_waiting_row_appends_the_next_one() {
     let mut editor = HeaderEditor::from_text("");
     let first = id_at(&editor, 0);
@@ -278,7 +307,7 @@ fn arb_act() -> impl Strategy<Value = Act> {
 fn apply(editor: &mut HeaderEditor, act: &Act) {
     let id_near = |place: usize| editor.rows[place % editor.rows.len()].id;
     match act {
-        Act::Name(place, text) => editor.set_name(id_near(*place), text),
+        Act::Name(place, text) => _ = editor.set_name(id_near(*place), text),
         Act::Value(place, text) => editor.set_value(id_near(*place), text),
         Act::Check(place, is_checked) => editor.check(id_near(*place), *is_checked),
         Act::CheckAll(is_checked) => editor.check_all(*is_checked),
@@ -338,7 +367,15 @@ impl Reference {
             (Act::Toggle, _) => self.toggle(),
             (Act::Raw(text), Some(raw)) => raw.clone_from(text),
             (Act::Raw(_) | Act::Add, None) | (_, Some(_)) => {}
-            (Act::Name(place, text), None) => self.type_at(*place, |cells| cells.0.clone_from(text)),
+            (Act::Name(place, text), None) => self.type_at(*place, |cells| match text.find(':') {
+                Some(colon) => {
+                    text[..colon].trim().clone_into(&mut cells.0);
+                    if text[colon + 1..].trim() != "" {
+                        text[colon + 1..].trim().clone_into(&mut cells.1);
+                    }
+                }
+                None => cells.0.clone_from(text),
+            }),
             (Act::Value(place, text), None) => self.type_at(*place, |cells| cells.1.clone_from(text)),
             (Act::Check(place, is_checked), None) => {
                 let place = place % (self.cells.len() + 1);

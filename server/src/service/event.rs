@@ -1,11 +1,12 @@
 //! Use cases of events.
 
 use super::{Services, broken, revision, stale};
+use crate::store::object::Wanted;
 use crate::store::tag::TagRow;
 use crate::store::{catalog, event, object, tag, task};
 use app::backend::Events;
 use app::error::{AppError, Link};
-use app::view::{Choice, EventForm, EventMatches, EventRow, ObjectGroup, TagChoice};
+use app::view::{Choice, EventForm, EventMatches, EventRow, FoundObjects, TagChoice};
 use async_trait::async_trait;
 use model::catalog::Catalog;
 use model::event::{ANY, Event, EventDraft, EventScope};
@@ -13,10 +14,10 @@ use model::field_error::FieldErrors;
 use model::id::{EventId, ObjectId, TaskId};
 use model::text::shown;
 use sea_orm::ConnectionTrait;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-/// How many objects the form's select offers.
-const OBJECTS_SHOWN: u64 = 1000;
+/// How many objects the form's select offers at once.
+const OBJECTS_SHOWN: usize = 50;
 
 fn draft_of(row: &event::Row) -> EventDraft {
     let word = |is_on: bool| if is_on { "true".to_owned() } else { String::new() };
@@ -29,6 +30,7 @@ fn draft_of(row: &event::Row) -> EventDraft {
         event: format!("{}.{}", row.event.type_id, row.event.event_id),
         use_tag: word(!tag.is_empty()),
         object,
+        object_named: String::new(),
         tag,
         level: row.event.filters.level.clone().unwrap_or_default(),
         source: row.event.filters.source.clone().unwrap_or_default(),
@@ -60,21 +62,35 @@ async fn stale_event(db: &impl ConnectionTrait, typed: EventDraft, saved: &event
     Ok(stale("event", &drafts[0], &drafts[1]))
 }
 
-fn group(objects: Vec<object::Row>, catalog: &Catalog) -> Vec<ObjectGroup> {
-    let mut groups: Vec<ObjectGroup> = Vec::new();
-    for object in objects {
-        let gone = if object.is_gone { " (gone)" } else { "" };
-        let choice = Choice { value: object.id.to_string(), label: format!("{}{gone}", shown(&object.name)) };
-        match groups.last_mut().filter(|group| group.type_id == object.type_id) {
-            Some(group) => group.objects.push(choice),
-            None => groups.push(ObjectGroup {
-                label: catalog.type_label(&object.type_id).to_owned(),
-                type_id: object.type_id,
-                objects: vec![choice],
-            }),
+fn object_choice(object: &object::Row) -> Choice {
+    let gone = if object.is_gone { " (gone)" } else { "" };
+    Choice { value: object.id.to_string(), label: format!("{}{gone}", shown(&object.name)) }
+}
+
+/// Puts the object that was typed, by its id or its name, in the place of one that was chosen.
+async fn resolve_object(db: &impl ConnectionTrait, draft: &mut EventDraft, catalog: &Catalog) -> Result<(), AppError> {
+    let typed = std::mem::take(&mut draft.object_named).trim().to_owned();
+    let Some(object_type) = draft.object_type(catalog).filter(|_| !typed.is_empty() && draft.use_tag != "true") else {
+        return Ok(());
+    };
+    let wrong = |words: String| Err(FieldErrors::one("object_named", words).into());
+    if !object_type.has_objects {
+        return wrong(format!("{} have no objects. Leave this empty.", object_type.plural));
+    }
+    let one = BTreeSet::from([typed.clone()]);
+    let wanted = Wanted { external_ids: one.clone(), names: one, ..Wanted::default() };
+    let found = object::find_wanted(db, &object_type.id, wanted).await.map_err(broken)?;
+    let by_id = found.values().find(|(row, _)| row.external_id.as_deref() == Some(&*typed));
+    match (by_id, found.len()) {
+        (Some((row, _)), _) => draft.object = row.id.to_string(),
+        (None, 1) => draft.object = found.keys().next().map(ToString::to_string).unwrap_or_default(),
+        (None, 0) => return wrong(format!("No object of {} has this name or id.", object_type.plural)),
+        (None, _) => {
+            let ids: Vec<_> = found.values().filter_map(|(row, _)| row.external_id.as_deref()).take(5).collect();
+            return wrong(format!("Several are called so. Enter the id instead: {}.", ids.join(", ")));
         }
     }
-    groups
+    Ok(())
 }
 
 /// What the event refers to must be there, and fit.
@@ -190,25 +206,41 @@ impl Events for Services {
         let choice = |row: task::Row| Choice { value: row.id.to_string(), label: row.task.name };
         let tasks = task::list(db).await.map_err(broken)?.into_iter().map(choice).collect();
         let catalog = catalog::load(db).await.map_err(broken)?;
-        let objects = group(object::list(db, OBJECTS_SHOWN).await.map_err(broken)?, &catalog);
         let choice = |tag: TagRow| TagChoice {
             value: tag.id.to_string(),
             label: format!("{} - {}", tag.category.name, tag.name),
             type_ids: tag.category.type_ids,
         };
         let tags = tag::list(db).await.map_err(broken)?.into_iter().map(choice).collect();
-        let mut form = EventForm { name: String::new(), draft: EventDraft::new_form(), tasks, objects, tags, catalog };
+        let draft = EventDraft::new_form();
+        let (name, object_named) = (String::new(), String::new());
+        let mut form = EventForm { name, draft, tasks, object: None, object_named, tags, catalog };
         if let Some(id) = id {
             let row = event::find(db, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("event"))?;
             form.catalog.event_label(&row.event.type_id, &row.event.event_id).clone_into(&mut form.name);
             form.draft = draft_of(&row);
+            if let EventScope::Object(id) = row.event.scope
+                && let Some(object) = object::find(db, id).await.map_err(broken)?
+            {
+                form.object = Some(object_choice(&object));
+                form.object_named = object.external_id.unwrap_or(object.name);
+            }
         }
         Ok(form)
     }
 
-    async fn save(&self, id: Option<EventId>, draft: EventDraft) -> Result<EventId, AppError> {
+    async fn find_objects(&self, type_id: String, text: String) -> Result<FoundObjects, AppError> {
+        let db = self.store.pages();
+        let mut rows = object::search(db, &type_id, &text, OBJECTS_SHOWN + 1).await.map_err(broken)?;
+        let has_more = rows.len() > OBJECTS_SHOWN;
+        rows.truncate(OBJECTS_SHOWN);
+        Ok(FoundObjects { choices: rows.iter().map(object_choice).collect(), has_more })
+    }
+
+    async fn save(&self, id: Option<EventId>, mut draft: EventDraft) -> Result<EventId, AppError> {
         let txn = self.store.begin_change().await.map_err(broken)?;
         let catalog = catalog::load(&txn).await.map_err(broken)?;
+        resolve_object(&txn, &mut draft, &catalog).await?;
         let checked = draft.parse(&catalog)?;
         check_references(&txn, &checked, &catalog).await?;
         let now = self.clock.now();

@@ -3,11 +3,13 @@
 use super::entity::object;
 use super::{Error, Result, group};
 use model::id::{ObjectId, TagId};
+use model::text::folded;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect, Statement, Value,
+    sea_query::Expr,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -202,6 +204,35 @@ pub async fn list(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Row>> {
         .order_by_asc(object::Column::Name)
         .order_by_asc(object::Column::Id)
         .limit(limit)
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(Row::from).collect())
+}
+
+/// Up to `limit` objects of a type whose name or id holds a text, whatever its case, by name.
+pub async fn search(db: &impl ConnectionTrait, type_id: &str, text: &str, limit: usize) -> Result<Vec<Row>> {
+    let wanted = folded(text.trim());
+    if !wanted.is_ascii() {
+        // Neither database folds more than ASCII.
+        let holds = |text: &str| folded(text).contains(&wanted);
+        let rows = list_of(db, type_id).await?;
+        let is_wanted = |row: &Row| holds(&row.name) || row.external_id.as_deref().is_some_and(holds);
+        return Ok(rows.into_iter().filter(is_wanted).take(limit).collect());
+    }
+    let query = object::Entity::find().filter(object::Column::TypeId.eq(type_id));
+    let query = if wanted.is_empty() {
+        query
+    } else {
+        let is_postgres = db.get_database_backend() == DbBackend::Postgres;
+        let (function, places) = if is_postgres { ("strpos", ["$1", "$2"]) } else { ("instr", ["?", "?"]) };
+        let within = |column: &str, place: &str| format!("{function}(lower({column}), {place}) > 0");
+        let either = format!("({} OR {})", within("name", places[0]), within("external_id", places[1]));
+        query.filter(Expr::cust_with_values(either, [wanted.clone(), wanted]))
+    };
+    let rows = query
+        .order_by_asc(object::Column::Name)
+        .order_by_asc(object::Column::ExternalId)
+        .limit(limit as u64)
         .all(db)
         .await?;
     Ok(rows.into_iter().map(Row::from).collect())

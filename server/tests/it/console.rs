@@ -143,6 +143,29 @@ on_both! {
         assert!(board.p50_ms.is_some() && board.failing == 1);
     }
 
+    async fn the_objects_of_a_type_are_found_however_many_there_are_of_others(test: TestStore) {
+        let server = TestServer::start(test).await;
+        let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
+        let tenants: Vec<_> = (0..1_200).map(|one| json!({"id": format!("t-{one}"), "name": format!("tenant {one:04}")})).collect();
+        assert_eq!(server.call("PUT", "/api/v1/inventory/tenants", &key, Some(&json!(tenants))).await.0, 200);
+        for (id, name) in [("vm-1", "web-01"), ("vm-2", "Büro ÄPFEL"), ("vm-3", "DB")] {
+            server.post(&key, &json!({"type": "vms", "event": "created", "object": {"id": id, "name": name}})).await;
+        }
+        let events = server.services.backend().events;
+        let find = async |type_id: &str, text: &str| {
+            let found = events.find_objects(type_id.into(), text.into()).await.expect("found");
+            (found.choices.into_iter().map(|choice| choice.label).collect::<Vec<_>>(), found.has_more)
+        };
+        assert_eq!(find("vms", "").await, (["Büro ÄPFEL", "DB", "web-01"].map(str::to_owned).to_vec(), false));
+        for (text, expected) in [("WEB", "web-01"), ("äpf", "Büro ÄPFEL"), ("VM-3", "DB"), (" db ", "DB"), ("_", ""), ("%", "")] {
+            let expected: Vec<_> = Some(expected.to_owned()).filter(|name| !name.is_empty()).into_iter().collect();
+            assert_eq!(find("vms", text).await, (expected, false), "{text}");
+        }
+        let (tenants, has_more) = find("tenants", "").await;
+        assert_eq!((tenants.len(), has_more), (50, true));
+        assert_eq!(find("tenants", "1199").await.0, ["tenant 1199"]);
+    }
+
     async fn a_test_uses_the_unsaved_values_and_never_a_secret_of_another_target(test: TestStore) {
         let server = TestServer::start(test).await;
         let (inbox, other) = (TestInbox::start().await, TestInbox::start().await);

@@ -1,7 +1,8 @@
 //! Forms as plain posts: saved with 303, refused with 422 and everything typed but secrets.
 
 use crate::harness::{PASSWORD, TestServer, TestStore};
-use model::access::Role;
+use model::access::{Role, Scope};
+use serde_json::json;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
@@ -64,6 +65,55 @@ async fn a_new_secret_that_a_refused_form_has_lost_is_entered_again_or_the_old_o
     assert_eq!(server.post_form("/webhooks/1/edit", &cookie, &typed("", url, "1", &kept)).await.status(), 303);
     let again = typed("canary-2", url, "2", &lost);
     assert_eq!(server.post_form("/webhooks/1/edit", &cookie, &again).await.status(), 303);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_is_typed_by_its_id_or_its_name_where_there_is_nothing_to_choose_from() {
+    let (server, cookie) = server().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    for (id, name) in [("vm-1", "web"), ("vm-2", "twin"), ("vm-3", "twin"), ("web", "another")] {
+        server.post(&key, &json!({"type": "vms", "event": "created", "object": {"id": id, "name": name}})).await;
+    }
+    let webhook = server.webhook("w", "https://example.com/", |_| ()).await;
+    let task = server.task("t", webhook, "x", false).await.to_string();
+    let post = async |event: &str, named: &str| {
+        let fields = [("event", event), ("object", "any"), ("object_named", named), ("task", &task), ("enabled", "true")];
+        let answer = server.post_form("/events/new", &cookie, &fields).await;
+        (answer.status().as_u16(), answer.text().await.expect("a page"))
+    };
+    for (named, words) in [("nobody", "No object of Virtual Machines"), ("twin", "Enter the id instead: vm-2, vm-3")] {
+        let (status, page) = post("vms.poweron", named).await;
+        assert!(status == 422 && page.contains(words) && page.contains(&format!("value=\"{named}\"")), "{page}");
+    }
+    let (status, page) = post("alarms.raised", "web").await;
+    assert!(status == 422 && page.contains("Alarms have no objects"), "{page}");
+    // An id goes before a name.
+    for (named, expected) in [("", "Any"), (" vm-3 ", "twin"), ("web", "another"), ("another", "another")] {
+        assert_eq!(post("vms.poweron", named).await.0, 303, "{named}");
+        let rows = server.services.backend().events.list().await.expect("events");
+        let newest = rows.iter().max_by_key(|row| row.id).expect("one");
+        assert_eq!(newest.scope, expected, "{named}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_who_may_not_save_reads_a_form_and_is_not_offered_to_submit_it() {
+    let (server, admin) = server().await;
+    let fields = [("name", "w"), ("url", "https://example.com/")];
+    assert_eq!(server.post_form("/webhooks/new", &admin, &fields).await.status(), 303);
+    let cookie = server.sign_in("victor", Role::Viewer).await;
+    let get = async |path: &str| {
+        let request = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie);
+        let answer = request.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a page"))
+    };
+    for path in ["/webhooks/new", "/tasks/new", "/events/new"] {
+        let (status, page) = get(path).await;
+        assert!(status == 403 && page.contains("reads everything and changes nothing"), "{path}: {status} {page}");
+    }
+    let (status, page) = get("/webhooks/1/edit").await;
+    assert!(status == 200 && page.contains("<fieldset class=\"c-locked\" disabled>"), "{page}");
+    assert!(page.contains("reads everything and changes nothing") && !page.contains("\"Submit\""), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,6 +22,7 @@ pub const PERMISSIONS: &[(&str, Permission)] = &[
     ("/api/tasks/save", Permission::Edit),
     ("/api/tasks/preview", Permission::View),
     ("/api/events/form", Permission::View),
+    ("/api/events/objects", Permission::View),
     ("/api/events/save", Permission::Edit),
     ("/api/events/matches", Permission::View),
 ];

@@ -77,7 +77,8 @@ async fn an_object_is_typed_by_its_id_or_its_name_where_there_is_nothing_to_choo
     let webhook = server.webhook("w", "https://example.com/", |_| ()).await;
     let task = server.task("t", webhook, "x", false).await.to_string();
     let post = async |event: &str, named: &str| {
-        let fields = [("event", event), ("object", "any"), ("object_named", named), ("task", &task), ("enabled", "true")];
+        let fields =
+            [("event", event), ("object", "any"), ("object_named", named), ("task", &task), ("enabled", "true")];
         let answer = server.post_form("/events/new", &cookie, &fields).await;
         (answer.status().as_u16(), answer.text().await.expect("a page"))
     };
@@ -112,8 +113,8 @@ async fn somebody_who_may_not_save_reads_a_form_and_is_not_offered_to_submit_it(
         assert!(status == 403 && page.contains("reads everything and changes nothing"), "{path}: {status} {page}");
     }
     let (status, page) = get("/webhooks/1/edit").await;
-    assert!(status == 200 && page.contains("<fieldset class=\"c-locked\" disabled>"), "{page}");
-    assert!(page.contains("reads everything and changes nothing") && !page.contains("\"Submit\""), "{page}");
+    assert!(status == 200 && page.contains("<fieldset disabled class=\"c-locked\">"), "{status}");
+    assert!(page.contains("reads everything and changes nothing") && !page.contains(">Submit<"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -186,9 +186,8 @@ on_both! {
             quoted("logout", "maria", "maria"),
         ];
         assert_eq!(bodies, expected);
-        let form = server.services.backend().events.load_form(None).await.expect("a form");
-        let of_users = form.objects.iter().filter(|group| group.type_id == "users");
-        let users: Vec<_> = of_users.flat_map(|group| &group.objects).map(|object| object.label.as_str()).collect();
+        let users = server.services.backend().events.find_objects("users".into(), String::new()).await.expect("found");
+        let users: Vec<_> = users.choices.iter().map(|object| object.label.as_str()).collect();
         assert_eq!(users, ["maria"], "a failed sign-in makes no object");
     }
 }

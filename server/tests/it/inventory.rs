@@ -28,9 +28,8 @@ on_both! {
         let patch = async |body: Value| server.call("PATCH", VMS, &key, Some(&body)).await;
         assert_eq!(put(json!([{"id": "a", "name": "web"}, {"id": "b"}, {"name": "by hand"}])).await.1["objects"], 3);
         let names = async || {
-            let form = server.services.backend().events.load_form(None).await.expect("a form");
-            let vms = form.objects.into_iter().filter(|group| group.type_id == "vms");
-            vms.flat_map(|group| group.objects).map(|object| object.label).collect::<Vec<_>>()
+            let vms = server.services.backend().events.find_objects("vms".into(), String::new()).await.expect("found");
+            vms.choices.into_iter().map(|object| object.label).collect::<Vec<_>>()
         };
         assert_eq!(names().await, ["b", "by hand", "web"]);
         patch(json!([{"id": "a", "name": "web-01"}, {"id": "c"}])).await;
@@ -39,9 +38,8 @@ on_both! {
         // A new list without the object that an event names.
         let webhook = server.webhook("w", &inbox.url, |_| ()).await;
         let task = server.task("t", webhook, "${NAME}", false).await;
-        let form = server.services.backend().events.load_form(None).await.expect("a form");
-        let object = form.objects.iter().flat_map(|group| &group.objects).find(|object| object.label == "web-01");
-        let object = object.expect("there").value.clone();
+        let found = server.services.backend().events.find_objects("vms".into(), "web-01".into()).await.expect("found");
+        let object = found.choices.first().expect("there").value.clone();
         let event = server.event_of(task, |draft| draft.object.clone_from(&object)).await;
         let (_, answer) = put(json!([{"id": "b"}])).await;
         assert_eq!((&answer["deleted"], &answer["gone"]), (&json!(2), &json!(1)));

@@ -50,3 +50,25 @@ test('an operator tests what is saved, and is warned of a host without address',
   await makeWebhook(page, hook, 'Now', hook.inbox);
   await expect(page.getByText('does not resolve')).toHaveCount(0);
 });
+
+test('the title of a page is right from the first byte to the last', async ({ page, hook }) => {
+  await page.addInitScript(() => {
+    const titles = new Set<string>();
+    (globalThis as any).titles = titles;
+    const note = () => { if (document.title) titles.add(document.title); };
+    new MutationObserver(note).observe(document, { subtree: true, childList: true, characterData: true });
+  });
+  await signIn(page, hook);
+  for (const path of ['/', '/webhooks', '/tasks', '/events', '/deliveries', '/runs', '/objects', '/tags', '/types', '/tasks/new']) {
+    await open(page, hook, path);
+    const heading = await page.getByRole('heading', { level: 1 }).textContent();
+    const expected = `${heading?.trim()} · Hookwright`;
+    await expect(page).toHaveTitle(expected);
+    if (!isPlain()) expect(await page.evaluate(() => [...(globalThis as any).titles])).toEqual([expected]);
+  }
+  await open(page, hook, '/tags');
+  const crumbs = page.getByRole('navigation', { name: 'Breadcrumb' });
+  await expect(crumbs.getByRole('link').first()).toHaveText('Inventory');
+  await page.goto(`${hook.url}/nowhere`);
+  await expect(page).toHaveTitle('Not found · Hookwright');
+});

@@ -168,18 +168,22 @@ fn Menu(viewer: Viewer) -> impl IntoView {
 /// The head of a page: crumbs whose last is the title, and the button that opens the commands when narrow.
 #[component]
 pub(crate) fn Crumbs(
-    /// Where the page lies: paths and labels under *System*.
+    /// The page's path, by which its module is known.
+    #[prop(optional)]
+    path: String,
+    /// Where the page lies: paths and labels under its module.
     #[prop(optional)]
     parents: Vec<(String, String)>,
     /// The page's title.
     title: String,
 ) -> impl IntoView {
+    let (home, module, _) = MODULES[module_of(&path)];
     let crumbs = parents.into_iter().map(|(href, label)| view! { <li><a href=href>{label}</a></li> }).collect_view();
     view! {
         <div class="c-head">
             <nav class="c-crumbs" aria-label="Breadcrumb">
                 <ol>
-                    <li><a href="/">"System"</a></li>
+                    <li><a href=home>{module}</a></li>
                     {crumbs}
                     <li aria-current="page"><h1>{title}</h1></li>
                 </ol>

@@ -60,7 +60,6 @@ impl Fetched {
         }
         match result {
             Ok(page) if wanted(&page) => {
-                document().set_title(&format!("{} · Hookwright", page.title));
                 self.page.set(Some(page));
             }
             Ok(_) => {}
@@ -146,8 +145,13 @@ pub(crate) fn ServerPage() -> impl IntoView {
                 }
             });
         });
+        // The title that came with the document, until another page has come.
+        let first = document().title();
+        let first = first.strip_suffix(" · Hookwright").unwrap_or(&first).to_owned();
+        let title =
+            move || fetched.page.with(|page| page.as_ref().map_or_else(|| first.clone(), |page| page.title.clone()));
         view! {
-            <leptos_meta::Title text=""/>
+            <leptos_meta::Title text=title/>
             <div class="l-server" node_ref=place></div>
         }
         .into_any()

@@ -20,12 +20,12 @@ pub(super) fn page(
     let title = title.into();
     let problem = request.problem.clone().filter(|problem| problem.fields.is_empty());
     let done = done_words(request.query().value("done"));
-    let heading = title.clone();
+    let (heading, path) = (title.clone(), request.path.clone());
     Page {
         main: html(move || {
             view! {
                 <div class="l-main__body">
-                    <Crumbs parents=parents title=heading/>
+                    <Crumbs path=path parents=parents title=heading/>
                     {problem.map(|problem| view! { <Problem error=problem/> })}
                     {done.map(|(icon, class, words)| view! { <div class=class role="status"><Icon name=icon/><p>{words}</p></div> })}
                     {main}

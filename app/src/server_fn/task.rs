@@ -33,7 +33,9 @@ pub async fn preview_message(
     let work = async {
         let backend = authorised(model::access::Permission::View)?;
         let request = crate::view::PreviewRequest { task, webhook, message, occurrence };
-        backend.tasks.preview(request).await.map(crate::server_page::fragment::previewed)
+        let has_webhook = !request.webhook.is_empty();
+        let preview = backend.tasks.preview(request).await?;
+        Ok(crate::server_page::fragment::previewed(preview, has_webhook))
     };
     with_status(work.await)
 }

@@ -74,7 +74,7 @@ pub(crate) fn matches(found: EventMatches) -> String {
 }
 
 /// How a message would look, and what is doubtful. The places of doubts are buttons with `data-line` and `data-column`.
-pub(crate) fn previewed(preview: Preview) -> String {
+pub(crate) fn previewed(preview: Preview, has_webhook: bool) -> String {
     html(move || {
         let bytes = preview.body.len();
         let count = preview.filled.len();
@@ -101,8 +101,8 @@ pub(crate) fn previewed(preview: Preview) -> String {
                 }
             })
             .collect_view();
-        let checked =
-            preview.is_json.then_some(" Checked as JSON, because the webhook sends JSON. Warnings do not stop Submit.");
+        let reason = if has_webhook { "because the webhook sends JSON" } else { "which most webhooks send" };
+        let checked = preview.is_json.then(|| format!(" Checked as JSON, {reason}. Warnings do not stop Submit."));
         view! {
             <pre class="c-code" tabindex="0" role="region" aria-labelledby="preview">{parts.into_iter().collect_view()}</pre>
             <p class="u-xs u-muted u-num">{format!("{bytes} bytes, {count} values filled in.")}{checked}</p>

@@ -29,8 +29,6 @@ const VARIABLES: &[(&str, &str)] = &[
     ("${TASK}", "this task's name"),
     ("${ID}", "the delivery's id"),
 ];
-/// The value of the object select that leads to the webhook form.
-const NEW_WEBHOOK: &str = "new";
 /// Where a draft waits while somebody makes a webhook for it.
 const KEPT: &str = "task-draft";
 
@@ -109,21 +107,17 @@ fn Form(id: Option<TaskId>, loaded: Loaded, refused: Option<Refused<TaskDraft>>)
     let is_alive = use_alive();
     let path = use_location().pathname;
     let navigate = use_navigate();
-    Effect::new(move || {
-        let is_wanted = form.draft().with(|draft| draft.webhook == NEW_WEBHOOK);
-        if is_wanted {
-            let draft = TaskDraft { webhook: String::new(), ..form.draft().get_untracked() };
-            keep_draft(&draft);
-            let (navigate, address) = (navigate.clone(), format!("/webhooks/new?for={}", path.get_untracked()));
-            // Not before the other effects of this change: they belong to this page.
-            set_timeout(move || navigate(&address, leptos_router::NavigateOptions::default()), Duration::ZERO);
+    let address = format!("/webhooks/new?for={}", path.get_untracked());
+    let make_webhook = {
+        let address = address.clone();
+        move |event: leptos::ev::MouseEvent| {
+            // What was typed waits until the webhook is made.
+            event.prevent_default();
+            keep_draft(&form.draft().get_untracked());
+            navigate(&address, leptos_router::NavigateOptions::default());
         }
-    });
-    let mut webhooks = options_of("Choose a webhook", loaded.webhooks);
-    // Without WASM there is a link below instead.
-    if let Some((_, options)) = webhooks.first_mut() {
-        options.push((NEW_WEBHOOK.to_owned(), "New Webhook…".to_owned()));
-    }
+    };
+    let webhooks = options_of("Choose a webhook", loaded.webhooks);
     let past = loaded.occurrences;
     view! {
         <form method="post" class="l-form" novalidate on:submit=submit aria-labelledby="task-title">
@@ -156,6 +150,7 @@ fn Form(id: Option<TaskId>, loaded: Loaded, refused: Option<Refused<TaskDraft>>)
                                 options=webhooks
                                 hint="The webhook that the message is sent through."
                             />
+                            <a class="c-button c-button--outline" href=address on:click=make_webhook>"New Webhook…"</a>
                             <SelectField field=FieldOf::fixed("action", "Action") options=single("send", "Send")/>
                         </div>
                     </section>

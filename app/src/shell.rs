@@ -98,8 +98,14 @@ pub fn App() -> impl IntoView {
     let viewer = SharedValue::<Option<Viewer>>::new(|| None).into_inner();
     provide_context::<Option<Viewer>>(viewer);
     part::server_page::provide();
+    // Until a page has named itself, the title that came with the document stays.
+    #[cfg(not(feature = "ssr"))]
+    let title =
+        view! { <Title text=part::server_page::first_title() formatter=|title: String| document_title(&title)/> };
+    #[cfg(feature = "ssr")]
+    let title = view! { <Title formatter=|title: String| document_title(&title)/> };
     view! {
-        <Title formatter=|title: String| document_title(&title)/>
+        {title}
         <Sprite/>
         <Router>
             <Frame>

@@ -91,6 +91,16 @@ impl Fetched {
     }
 }
 
+/// The title of the page that came with the document, without the product's name.
+#[cfg(not(feature = "ssr"))]
+pub(crate) fn first_title() -> String {
+    // Read once: what the browser half makes of it must not be taken for it.
+    std::thread_local! {
+        static FIRST: String = document().title().trim_end_matches(" · Hookwright").to_owned();
+    }
+    FIRST.with(Clone::clone)
+}
+
 /// The page, as HTML from the server.
 #[component]
 pub(crate) fn ServerPage() -> impl IntoView {
@@ -145,9 +155,7 @@ pub(crate) fn ServerPage() -> impl IntoView {
                 }
             });
         });
-        // The title that came with the document, until another page has come.
-        let first = document().title();
-        let first = first.strip_suffix(" · Hookwright").unwrap_or(&first).to_owned();
+        let first = first_title();
         let title =
             move || fetched.page.with(|page| page.as_ref().map_or_else(|| first.clone(), |page| page.title.clone()));
         view! {

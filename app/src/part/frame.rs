@@ -41,7 +41,7 @@ fn is_below(path: &str, place: &str) -> bool {
 }
 
 /// The module that a path lies in.
-fn module_of(path: &str) -> usize {
+pub(crate) fn module_of(path: &str) -> usize {
     let is_in = |module: &Module| module.2.iter().any(|(place, ..)| is_below(path, place) && *place != "/");
     MODULES.iter().position(is_in).unwrap_or_default()
 }
@@ -168,16 +168,16 @@ fn Menu(viewer: Viewer) -> impl IntoView {
 /// The head of a page: crumbs whose last is the title, and the button that opens the commands when narrow.
 #[component]
 pub(crate) fn Crumbs(
-    /// The page's path, by which its module is known.
+    /// The page's module: see [`module_of`].
     #[prop(optional)]
-    path: String,
+    module: usize,
     /// Where the page lies: paths and labels under its module.
     #[prop(optional)]
     parents: Vec<(String, String)>,
     /// The page's title.
     title: String,
 ) -> impl IntoView {
-    let (home, module, _) = MODULES[module_of(&path)];
+    let (home, module, _) = MODULES[module];
     let crumbs = parents.into_iter().map(|(href, label)| view! { <li><a href=href>{label}</a></li> }).collect_view();
     view! {
         <div class="c-head">

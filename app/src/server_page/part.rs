@@ -3,7 +3,7 @@
 use super::Page;
 use super::render::{Request, html};
 use crate::error::{AppError, Code};
-use crate::part::frame::Crumbs;
+use crate::part::frame::{Crumbs, module_of};
 use crate::part::icon::Icon;
 use crate::view::When;
 use leptos::prelude::*;
@@ -20,12 +20,12 @@ pub(super) fn page(
     let title = title.into();
     let problem = request.problem.clone().filter(|problem| problem.fields.is_empty());
     let done = done_words(request.query().value("done"));
-    let (heading, path) = (title.clone(), request.path.clone());
+    let (heading, module) = (title.clone(), module_of(&request.path));
     Page {
         main: html(move || {
             view! {
                 <div class="l-main__body">
-                    <Crumbs path=path parents=parents title=heading/>
+                    <Crumbs module=module parents=parents title=heading/>
                     {problem.map(|problem| view! { <Problem error=problem/> })}
                     {done.map(|(icon, class, words)| view! { <div class=class role="status"><Icon name=icon/><p>{words}</p></div> })}
                     {main}

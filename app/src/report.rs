@@ -106,7 +106,7 @@ pub struct DeliveryDetail {
     /// The request as it is sent: method, URL, headers with secrets masked.
     pub request: Request,
     pub body: String,
-    /// What the receiver may stumble over in the message, each a sentence.
+    /// Doubts about the message that its receiver may stumble over, each a sentence.
     pub notes: Vec<String>,
     pub attempts: Vec<AttemptLine>,
     /// How many attempts there are at most.

@@ -1,4 +1,4 @@
-//! What receivers and people need: notes on a message instead of absent values alone, names without their case to look for
+//! Notes on a message instead of absent values alone, names without their case to look for
 //! them, and webhooks that are called directly where the others go through a proxy.
 
 use crate::column::{boolean, text};
@@ -74,7 +74,7 @@ impl MigrationTrait for Migration {
         db.execute_unprepared("DROP TABLE folding").await.map(drop)
     }
 
-    /// What is noted is lost with it: an earlier version would read the notes as something else.
+    /// Notes are lost: an earlier version would read the notes as something else.
     async fn down(&self, m: &SchemaManager) -> Result<(), DbErr> {
         for (table, names) in FOLDED {
             for name in names {

@@ -3,6 +3,7 @@
 //! `type` is `<object type>.<event>`, split at the last dot, or both where it has none; `subject` is the object; `id` and `source` are what repeats
 //! are recognised by. Our own reading rather than a library's, because a refusal has to name the item and the attribute.
 
+use crate::content_type::is_json;
 use crate::field_error::FieldErrors;
 use crate::occurrence::{Batch, ObjectReference, Occurrence, is_type_id, is_word, read_optional};
 use crate::time::Timestamp;
@@ -117,12 +118,6 @@ fn read_data(members: &Map<String, Value>, path: &str, errors: &mut FieldErrors)
             Some(document.unwrap_or_else(|| text_of(bytes)))
         }
     }
-}
-
-/// Whether a content type says that data is JSON (JSON format §3.1.1).
-pub fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence.split_once('/').is_some_and(|(_, subtype)| subtype == "json" || subtype.ends_with("+json"))
 }
 
 /// Data that is no JSON: text as it is, other bytes in base64.

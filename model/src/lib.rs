@@ -11,6 +11,7 @@ pub mod account;
 pub mod breaker;
 pub mod catalog;
 pub mod cloud_event;
+pub mod content_type;
 pub mod delivery;
 mod draft;
 pub mod egress;

@@ -4,6 +4,7 @@
 //! values, and a value is never scanned again. Escaping follows the webhook's content type, so that no value can
 //! change the structure around it.
 
+use crate::content_type;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
@@ -29,7 +30,7 @@ pub enum Escape {
 impl Escape {
     /// The rule for a `Content-Type` value; parameters and case do not matter.
     pub fn for_content_type(value: Option<&str>) -> Self {
-        let essence = value.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let essence = content_type::essence(value.unwrap_or_default());
         let subtype = essence.split_once('/').map_or("", |(_, subtype)| subtype);
         match subtype {
             "x-www-form-urlencoded" => Self::Form,
@@ -362,7 +363,7 @@ fn push_text(text: &str, escape: Escape, in_string: bool, body: &mut String) {
     }
 }
 
-/// What most formats give a meaning to.
+/// Whether most formats give this character a meaning.
 fn is_structure(c: char) -> bool {
     c.is_control() || matches!(c, '"' | '\'' | '\\' | '<' | '>' | '&' | ',' | ';' | ':' | '#' | '{' | '}')
 }

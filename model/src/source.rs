@@ -1,4 +1,4 @@
-//! What monitoring systems send of their own accord, as occurrences: the webhook bodies of Prometheus Alertmanager
+//! Reads the webhook bodies of monitoring systems as occurrences: those of Prometheus Alertmanager
 //! (version 4) and of Grafana alerting, which has the same shape with more members.
 //!
 //! Each alert is an `alarms.raised` or `alarms.lowered`. What is read is kept whole as its data. These senders remind: the
@@ -10,7 +10,7 @@ use crate::text::shown;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 
-/// Whose body it is.
+/// The program that sends a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// Prometheus Alertmanager.
@@ -23,7 +23,7 @@ pub enum Source {
 const OBJECT_LABELS: [&str; 8] = ["object", "vm", "pod", "hostname", "host", "node", "device", "instance"];
 /// The labels that say how grave an alert is.
 const LEVEL_LABELS: [&str; 3] = ["severity", "level", "priority"];
-/// What is kept of the group with each of its alerts, if it is short: a message about all of them, with each of them, would
+/// Members of the group that are kept with each of its alerts, if they are short: a message about all of them, with each of them, would
 /// grow with the square of their number.
 const OF_GROUP: [&str; 7] = ["receiver", "groupKey", "externalURL", "orgId", "title", "state", "message"];
 
@@ -103,7 +103,7 @@ fn read_alert(alert: &Value, group: &Value, path: &str, errors: &mut FieldErrors
     })
 }
 
-/// What the alert is about, by the first label that names something. The host of `host:port`.
+/// The object of an alert, by the first label that names one. Of `host:port` it is the host.
 fn object_of(labels: &Map<String, Value>) -> Option<ObjectReference> {
     let named = |label: &&'static str| Some((*label, labels.get(*label)?.as_str().filter(|name| !name.is_empty())?));
     let (label, name) = OBJECT_LABELS.iter().find_map(named)?;
@@ -141,7 +141,7 @@ fn data_of(members: &Map<String, Value>, labels: Option<&Map<String, Value>>, gr
         "warning" | "warn" | "minor" | "p3" | "average" => "warning",
         "info" | "information" | "informational" | "notice" | "none" | "ok" | "low" | "p4" | "p5" => "message",
         "debug" => "debug",
-        // What is not said, or not known, is never less than an error.
+        // A level that is missing or unknown counts as an error.
         _ => "error",
     };
     data.insert("level".to_owned(), level.into());

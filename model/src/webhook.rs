@@ -258,7 +258,7 @@ impl WebhookDraft {
             secret.clear();
         }
         if has_new {
-            // What was chosen was about the others.
+            // The choice was made before this secret was typed.
             self.keep_secrets.clear();
         }
         self.retype = typed.join(" ");

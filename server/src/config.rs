@@ -85,7 +85,7 @@ pub struct ServeOptions {
     /// How many days occurrences are kept that started nothing [default: 14]
     #[arg(long, env = "HOOKWRIGHT_KEEP_UNMATCHED_DAYS", value_name = "DAYS")]
     pub keep_unmatched_days: Option<u32>,
-    /// What is logged: off, error, warn, info, debug or trace, also for parts, `warn,server=debug` [default: info]
+    /// Level of the log: off, error, warn, info, debug or trace, also for parts, `warn,server=debug` [default: info]
     #[arg(long, env = "HOOKWRIGHT_LOG", value_name = "LEVEL")]
     pub log: Option<String>,
     /// Make example content in an empty installation, with a receiver at this address of this machine
@@ -228,7 +228,7 @@ pub struct ServeConfig {
 }
 
 impl ServeConfig {
-    /// What is to be logged now, by the configuration file as it is.
+    /// Returns the level of the log by the configuration file as it is now.
     ///
     /// # Errors
     /// The file cannot be used.

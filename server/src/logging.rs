@@ -1,4 +1,4 @@
-//! What is logged, on standard error: by `--log`, `HOOKWRIGHT_LOG` or the configuration file, and changed while running.
+//! The log, on standard error: by `--log`, `HOOKWRIGHT_LOG` or the configuration file, and changed while running.
 
 use std::sync::OnceLock;
 use tracing_subscriber::filter::LevelFilter;
@@ -7,7 +7,7 @@ use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt};
 
-/// What is logged where nothing is said.
+/// The level where none is set.
 const DEFAULT: &str = "info,sea_orm_migration=warn,sqlx=warn";
 
 static FILTER: OnceLock<Handle<EnvFilter, Registry>> = OnceLock::new();
@@ -24,7 +24,7 @@ pub fn init() {
 /// Logs by this level from now on, or by the default one.
 ///
 /// # Errors
-/// What is wrong with the level; it stays as it was.
+/// Says how a level is written; the log stays as it was.
 pub fn set(level: Option<&str>) -> Result<(), String> {
     let filter = parse(level.unwrap_or_default())?;
     let Some(handle) = FILTER.get() else { return Ok(()) };

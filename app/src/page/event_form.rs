@@ -91,7 +91,7 @@ fn Form(id: Option<EventId>, loaded: Loaded, refused: Option<Refused<EventDraft>
     let is_alive = use_alive();
     let named = form.draft().with_untracked(|draft| draft.object_named.clone());
     let named = if named.is_empty() { loaded.object_named } else { named };
-    // What can be chosen need not be typed.
+    // With a list to choose from, nothing is typed.
     Effect::new(move |_| {
         if is_alive.get() {
             form.draft().update(|draft| draft.object_named.clear());
@@ -319,7 +319,7 @@ fn ObjectField(
     let (type_id, singular) = of;
     let found = RwSignal::new(FoundObjects::default());
     let text = RwSignal::new(String::new());
-    // What is chosen stays among the options, whatever is looked for.
+    // The chosen object stays among the options while others are looked for.
     let chosen = StoredValue::new(chosen);
     let keep_chosen = move || {
         let id = form.draft().with_untracked(|draft| draft.object.clone());

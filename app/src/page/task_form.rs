@@ -111,7 +111,7 @@ fn Form(id: Option<TaskId>, loaded: Loaded, refused: Option<Refused<TaskDraft>>)
     let make_webhook = {
         let address = address.clone();
         move |event: leptos::ev::MouseEvent| {
-            // What was typed waits until the webhook is made.
+            // The draft waits until the webhook is made.
             event.prevent_default();
             keep_draft(&form.draft().get_untracked());
             navigate(&address, leptos_router::NavigateOptions::default());

@@ -33,7 +33,7 @@ pub(super) fn classify(error: &reqwest::Error, is_https: bool, is_proxied: bool)
     if let Tunnel::Refused(words) = tunnel {
         return (ErrorCode::Connect, format!("The egress proxy made no connection: {words}."));
     }
-    // What went wrong before there was a way to the receiver went wrong on the way to the proxy.
+    // An error before the tunnel stood is one of the way to the proxy.
     let is_proxied = is_proxied && !(is_https && matches!(tunnel, Tunnel::Open));
     if error.is_connect() {
         let reason = match io {
@@ -64,9 +64,9 @@ pub(super) fn classify(error: &reqwest::Error, is_https: bool, is_proxied: bool)
     (ErrorCode::Reset, "The connection was closed before an answer arrived.".to_owned())
 }
 
-/// What became of the way through the proxy.
+/// The state of the way through the proxy when an attempt failed.
 enum Tunnel {
-    /// It was there, or none was needed.
+    /// The way was open, or there is no proxy.
     Open,
     /// The proxy could not be reached.
     Unreached,
@@ -74,7 +74,7 @@ enum Tunnel {
     Refused(&'static str),
 }
 
-/// What an error says of the way through the proxy. The library has no type for it that can be seen.
+/// Reads the state of the way through the proxy from an error. The library has no type for it that can be seen.
 fn tunnel(error: &(dyn StdError + 'static)) -> Tunnel {
     let mut current = Some(error);
     while let Some(error) = current {

@@ -1,6 +1,6 @@
 //! A request as it is put on the wire: its URL, and its headers in their order.
 //!
-//! Whatever cannot be put there is refused here, at save and at sending alike.
+//! A request that cannot be sent is refused here, at save and at sending alike.
 
 use super::failure::Failure;
 use super::send::{Opened, Outgoing};

@@ -25,6 +25,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use model::access::Scope;
+use model::content_type::charset;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,18 +169,14 @@ fn refuse_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Malformed, message))
 }
 
-/// The `charset` of the content type, if it says one.
-fn charset(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-    value.split(';').skip(1).find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
-    })
+/// The content type, empty where there is none.
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// Refuses JSON in another character set than its own (RFC 8259 §8.1).
 fn refuse_charset(headers: &HeaderMap) -> Result<(), Refusal> {
-    match charset(headers) {
+    match charset(content_type(headers)) {
         Some(charset) if !["utf-8", "utf8", "us-ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known)) => {
             let message = "JSON is written in UTF-8. Send this request with charset=utf-8, or without a charset.";
             Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Malformed, message))

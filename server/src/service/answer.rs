@@ -1,6 +1,7 @@
 //! A response as people read it: decoded and in its character set. It is stored as it came.
 
 use encoding_rs::{Encoding, UTF_8};
+use model::content_type::charset;
 use std::io::Read;
 
 /// How much of a response is decoded and shown.
@@ -28,14 +29,6 @@ fn value_of(headers: &str, name: &str) -> Option<String> {
     let values: Vec<_> =
         lines.filter(|(found, _)| found.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).collect();
     (!values.is_empty()).then(|| values.join(", "))
-}
-
-/// The `charset` of a content type, with or without quotes.
-fn charset(content_type: &str) -> Option<&str> {
-    content_type.split(';').skip(1).find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches(['"', '\'']))
-    })
 }
 
 /// Undoes the encodings, the last first. A body that ends too early, since only its beginning is kept, is shown as far as

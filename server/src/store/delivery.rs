@@ -32,7 +32,7 @@ pub struct NewDelivery {
     pub object_id: Option<ObjectId>,
     pub object_name: Option<String>,
     pub body: Vec<u8>,
-    /// What its receiver may stumble over.
+    /// Doubts about the message that its receiver may stumble over.
     pub notes: Vec<Note>,
     /// Set when it cannot be sent: the delivery is an error from the start.
     pub failed: Option<(ErrorCode, String)>,
@@ -109,6 +109,9 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewDelivery>, now: 
 
 /// A name without its case, to be looked for; nothing where the name is that itself, as most are.
 pub(super) fn fold(name: &str) -> Option<String> {
+    if name.is_ascii() && !name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return None;
+    }
     let folded = text::folded(name);
     (folded != name).then_some(folded)
 }

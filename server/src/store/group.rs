@@ -6,7 +6,8 @@
 use super::Result;
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, Insert, IntoActiveModel, PrimaryKeyTrait,
-    QueryTrait, Value, sea_query::OnConflict,
+    QueryTrait, Value,
+    sea_query::{Expr, OnConflict, SimpleExpr},
 };
 
 /// Up to here a group is one statement.
@@ -46,6 +47,17 @@ pub(super) fn ids_in(place: &str, is_postgres: bool) -> String {
     } else {
         format!("(SELECT value AS id FROM json_each({place}))")
     }
+}
+
+/// A condition: `text`, an expression of SQL, holds `wanted`. No character of it is a wildcard.
+pub(super) fn holds(backend: DbBackend, text: &str, wanted: String) -> SimpleExpr {
+    let function = if backend == DbBackend::Postgres { "strpos" } else { "instr" };
+    Expr::cust_with_values(format!("{function}({text}, {}) > 0", place(backend)), [wanted])
+}
+
+/// The place of the only value of a custom expression: the query builder numbers places itself, in the database's own form.
+pub(super) fn place(backend: DbBackend) -> &'static str {
+    if backend == DbBackend::Postgres { "$1" } else { "?" }
 }
 
 /// A condition on `id`: among those that a statement with a LIMIT answers. PostgreSQL takes an unknown limit for a tenth of

@@ -7,9 +7,8 @@ use model::text::folded;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Statement, Value,
-    sea_query::Expr,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, Statement, Value,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -223,11 +222,9 @@ pub async fn search(db: &impl ConnectionTrait, type_id: &str, text: &str, limit:
     let query = if wanted.is_empty() {
         query
     } else {
-        let is_postgres = db.get_database_backend() == DbBackend::Postgres;
-        let (function, places) = if is_postgres { ("strpos", ["$1", "$2"]) } else { ("instr", ["?", "?"]) };
-        let within = |column: &str, place: &str| format!("{function}(lower({column}), {place}) > 0");
-        let either = format!("({} OR {})", within("name", places[0]), within("external_id", places[1]));
-        query.filter(Expr::cust_with_values(either, [wanted.clone(), wanted]))
+        let within =
+            |column: &str| group::holds(db.get_database_backend(), &format!("lower({column})"), wanted.clone());
+        query.filter(Condition::any().add(within("name")).add(within("external_id")))
     };
     let rows = query
         .order_by_asc(object::Column::Name)

@@ -8,7 +8,7 @@ use model::id::ApiKeyId;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{Expr, OnConflict},
 };
 use std::collections::{BTreeMap, HashMap};
@@ -93,9 +93,8 @@ pub async fn insert(db: &impl ConnectionTrait, new: Vec<(Identity, Receipt)>, no
 /// Counts repeats that were recognised, by what they repeat. One without a hash, of a sender that reminds, is kept anew with
 /// each.
 pub async fn count_repeats(db: &impl ConnectionTrait, repeats: &BTreeMap<Identity, i64>, now: Timestamp) -> Result<()> {
-    let renewed = "CASE WHEN length(content_hash) = 0 THEN $1 ELSE created_at END";
-    let renewed =
-        if db.get_database_backend() == DbBackend::Postgres { renewed.to_owned() } else { renewed.replace("$1", "?") };
+    let place = group::place(db.get_database_backend());
+    let renewed = format!("CASE WHEN length(content_hash) = 0 THEN {place} ELSE created_at END");
     for ((key, source, external_id), count) in repeats {
         receipt::Entity::update_many()
             .col_expr(receipt::Column::Repeats, Expr::col(receipt::Column::Repeats).add(*count))

@@ -2,9 +2,9 @@
 //!
 //! Every value is bound, never pasted; columns to sort by come from a fixed table.
 
-use super::Result;
 use super::delivery::{LIST_COLUMNS, ListRow};
 use super::entity::{delivery, run};
+use super::{Result, group};
 use app::report::COUNTED;
 use model::delivery::Status;
 use model::id::TaskId;
@@ -12,7 +12,8 @@ use model::text::folded;
 use model::time::Timestamp;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Order, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, sea_query::Expr,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, SimpleExpr},
 };
 
 /// Which deliveries are meant. Absent filters let everything through; texts are looked for within, whatever their case.
@@ -54,11 +55,8 @@ pub enum Sort {
 
 /// Within `webhook`, `task` or `object` names, without regard to case: neither database folds more than ASCII, so that
 /// folded names are stored where they differ.
-fn contains(backend: DbBackend, which: &str, text: &str) -> sea_orm::sea_query::SimpleExpr {
-    // The query builder numbers the places of custom expressions itself, in the database's own form.
-    let (function, place) = if backend == DbBackend::Postgres { ("strpos", "$1") } else { ("instr", "?") };
-    let name = format!("COALESCE({which}_folded, {which}_name)");
-    Expr::cust_with_values(format!("{function}({name}, {place}) > 0"), [folded(text)])
+fn contains(backend: DbBackend, which: &str, text: &str) -> SimpleExpr {
+    group::holds(backend, &format!("COALESCE({which}_folded, {which}_name)"), folded(text))
 }
 
 fn filtered(backend: DbBackend, filter: &Filter) -> Select<delivery::Entity> {

@@ -17,7 +17,7 @@ impl EgressProxy {
     /// Reads `http://[USER:PASSWORD@]HOST[:PORT]`.
     ///
     /// # Errors
-    /// What is wrong, without the URL: it may carry a password.
+    /// Says how it is written, without the URL: that may carry a password.
     pub fn parse(text: &str) -> Result<Self, String> {
         let shape = || "write it as http://HOST:PORT, with USER:PASSWORD@ before the host if it wants them".to_owned();
         let url = Url::parse(text).map_err(|_| shape())?;
@@ -42,7 +42,7 @@ impl EgressProxy {
         self.url.port_or_known_default().unwrap_or(80)
     }
 
-    /// Its address, if that is how it is written.
+    /// The address of the proxy, if the URL has one instead of a name.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         let ip = match self.url.host()? {
             url::Host::Ipv4(ip) => IpAddr::V4(ip),
@@ -52,8 +52,8 @@ impl EgressProxy {
         Some(SocketAddr::new(ip, self.port()))
     }
 
-    /// What its own address is checked by: an administrator has named it, so that it may be anywhere but where nothing is
-    /// ever called.
+    /// Rules for the proxy's own address. An administrator has named the proxy: only addresses that are never called are
+    /// refused.
     pub(super) fn rules(rules: &Rules) -> Rules {
         let everywhere = ["0.0.0.0/0", "::/0"].iter().filter_map(|net| net.parse().ok()).collect();
         Rules { policy: Policy::Internal, allowed: everywhere, listeners: rules.listeners.clone() }

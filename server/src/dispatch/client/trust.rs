@@ -31,7 +31,7 @@ pub(super) fn client_config() -> Result<ClientConfig, Unread> {
         return Err(Unread { os_error: Some(number) });
     }
     if read.certs.is_empty() && !is_without_store(&read) {
-        // Whoever names a store must not be given all the authorities of the world instead.
+        // A store that was named must not be replaced by all the authorities of the world.
         return Err(Unread { os_error: None });
     }
     let verifier = Verifier::new(read.certs).map_err(|_| Unread { os_error: None })?;

@@ -3,7 +3,7 @@
 //! `POST` takes one occurrence or up to 1000, in our JSON or as CloudEvents 1.0 (structured, batched, or in headers),
 //! and answers 202 once everything they caused is durable.
 
-use super::{Refusal, charset, no_key, parse_document, read_body, refuse_charset, refuse_encoding, require_key};
+use super::{Refusal, content_type, no_key, parse_document, read_body, refuse_charset, refuse_encoding, require_key};
 use crate::http::Http;
 use crate::intake;
 use crate::service::broken;
@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use encoding_rs::Encoding;
 use model::access::Scope;
 use model::cloud_event;
+use model::content_type::{charset, essence, is_json};
 use model::field_error::FieldErrors;
 use model::occurrence::{self, Batch, ITEMS_MAX};
 use percent_encoding::percent_decode;
@@ -38,18 +39,16 @@ enum Format {
 }
 
 fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match essence.as_str() {
+    match essence(content_type(headers)).as_str() {
         "application/cloudevents+json" => Ok(Format::Structured),
         "application/cloudevents-batch+json" => Ok(Format::Batch),
-        // What a tool says that was not told what it sends.
+        // Tools say so that were not told otherwise.
         "application/x-www-form-urlencoded" if headers.contains_key("ce-specversion") => {
             let message = "Say what the data of this event is, for example with Content-Type: application/json.";
             Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Malformed, message))
         }
         other if headers.contains_key("ce-specversion") && !other.starts_with("application/cloudevents") => {
-            Ok(Format::Binary { is_json: cloud_event::is_json(other) })
+            Ok(Format::Binary { is_json: is_json(other) })
         }
         "application/json" => Ok(Format::Ours),
         _ => {
@@ -63,12 +62,6 @@ fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
 fn not_in_its_charset() -> Refusal {
     let message = "This text is not in the charset of its content type, or not UTF-8 where none is said.";
     Refusal::new(StatusCode::BAD_REQUEST, Code::Malformed, message)
-}
-
-/// Whether the content type says that the body is text.
-fn is_text(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    value.is_some_and(|value| value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"text/")))
 }
 
 /// The attributes of a CloudEvent in headers, out of their quotes and percent-decoded (HTTP protocol binding 1.0.2,
@@ -117,7 +110,7 @@ fn parse(format: &Format, headers: &HeaderMap, body: &[u8]) -> Result<Batch, Ref
             cloud_event::parse_binary(&attributes(headers)?, Some(data))
         }
         Format::Binary { is_json: false } => {
-            let encoding = charset(headers).and_then(|label| Encoding::for_label(label.as_bytes()));
+            let encoding = charset(content_type(headers)).and_then(|label| Encoding::for_label(label.as_bytes()));
             let data = match encoding {
                 Some(encoding) => match encoding.decode(body) {
                     (text, _, false) => text.into_owned().into(),
@@ -126,7 +119,7 @@ fn parse(format: &Format, headers: &HeaderMap, body: &[u8]) -> Result<Batch, Ref
                 None if !headers.contains_key(header::CONTENT_TYPE) => {
                     serde_json::from_slice(body).unwrap_or_else(|_| cloud_event::text_of(body.to_vec()))
                 }
-                None if is_text(headers) && std::str::from_utf8(body).is_err() => {
+                None if essence(content_type(headers)).starts_with("text/") && std::str::from_utf8(body).is_err() => {
                     return Err(not_in_its_charset());
                 }
                 None => cloud_event::text_of(body.to_vec()),

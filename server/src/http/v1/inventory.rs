@@ -4,15 +4,18 @@
 //! them. Absent `tags` change nothing. An object that an event names is never deleted: it is marked gone, and its event
 //! matches nothing until it is back.
 
-use super::{Refusal, last_part, parse_document, read_body, refuse_charset, refuse_encoding, require_key};
+use super::{
+    Refusal, content_type, last_part, parse_document, read_body, refuse_charset, refuse_encoding, require_key,
+};
 use crate::http::Http;
 use app::error::{AppError, Code};
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use model::access::Scope;
+use model::content_type::essence;
 use model::object::{INVENTORY_MAX, parse_inventory};
 
 /// The largest request: a whole inventory has to fit.
@@ -26,8 +29,7 @@ async fn write(http: &Http, type_id: Type, request: Request, replaces: bool) -> 
     let type_id = last_part(type_id)?;
     refuse_encoding(&parts.headers)?;
     refuse_charset(&parts.headers)?;
-    let value = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+    if essence(content_type(&parts.headers)) != "application/json" {
         let message = "Send the inventory as application/json.";
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Malformed, message));
     }

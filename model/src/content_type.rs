@@ -1,0 +1,36 @@
+//! The parts of a `Content-Type` value that decide how a body is read or written (RFC 9110 §8.3).
+
+/// The media type in lower case, without its parameters: `application/json`.
+pub fn essence(value: &str) -> String {
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// The parameter `charset`, with or without quotes.
+pub fn charset(value: &str) -> Option<&str> {
+    value.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches(['"', '\'']))
+    })
+}
+
+/// Whether the value stands for JSON: `*/json` and `*/*+json` (CloudEvents JSON format §3.1.1).
+pub fn is_json(value: &str) -> bool {
+    essence(value).split_once('/').is_some_and(|(_, subtype)| subtype == "json" || subtype.ends_with("+json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_and_case_are_told_apart_from_the_media_type() {
+        let value = "Text/Plain ; q=1;CHARSET = \"UTF-8\"";
+        assert_eq!((essence(value).as_str(), charset(value)), ("text/plain", Some("UTF-8")));
+        assert_eq!((essence("").as_str(), charset("text/plain"), charset("charset=a")), ("", None, None));
+        for (value, expected) in
+            [("application/json;x=y", true), ("a/B+JSON", true), ("a/x-ndjson", false), ("json", false), ("", false)]
+        {
+            assert_eq!(is_json(value), expected, "{value}");
+        }
+    }
+}

@@ -140,11 +140,12 @@ async fn connect_sqlite(
             // After an error such as a full disk SQLite rolls back by itself. The library's own ROLLBACK then fails, and
             // the library counts a transaction that is not there: the next one would be a savepoint in it, and every
             // later commit would write nothing. Such a connection is closed and replaced.
-            pool.idle_timeout(None).max_lifetime(None).before_acquire(move |connection, _| {
+            let pool = pool.idle_timeout(None).max_lifetime(None);
+            // The library asks the second only of a connection that was used before.
+            let pool = pool.after_connect(move |connection, _| Box::pin(limit(connection, what_for)));
+            pool.before_acquire(move |connection, _| {
                 Box::pin(async move {
-                    if what_for == Use::Pages {
-                        limit(connection).await?;
-                    }
+                    limit(connection, what_for).await?;
                     Ok(!connection.is_in_transaction())
                 })
             })
@@ -155,9 +156,12 @@ async fn connect_sqlite(
     Ok(Database::connect(options).await?)
 }
 
-/// Has what a connection is asked next end after some seconds with `SQLITE_INTERRUPT`. The thread that reads would go on
-/// when nobody waits for the answer any more.
-async fn limit(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+/// Has what a page's connection is asked next end after some seconds with `SQLITE_INTERRUPT`. The thread that reads
+/// would go on when nobody waits for the answer any more.
+async fn limit(connection: &mut SqliteConnection, what_for: Use) -> sqlx::Result<()> {
+    if what_for != Use::Pages {
+        return Ok(());
+    }
     let since = Instant::now();
     let mut handle = connection.lock_handle().await?;
     handle.set_progress_handler(PAGE_INSTRUCTIONS, move || since.elapsed() < PAGE_PATIENCE);

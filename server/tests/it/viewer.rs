@@ -7,6 +7,7 @@ use model::delivery::Status;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use server::store::{Error, Store};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// A query that does not end by itself.
@@ -71,5 +72,25 @@ on_both! {
         assert_eq!(look().await.0, 200, "and then it is as before");
         let sent = server.deliveries_until(|rows| rows.iter().all(|row| row.status == Status::Sent)).await;
         assert_eq!(sent.len(), 20);
+    }
+
+    async fn a_page_on_a_connection_that_has_just_been_opened_is_given_up_too(test: TestStore) {
+        let store = &test.store;
+        // Each connection that there is, so that the next query opens one.
+        if store.is_postgres() {
+            let pool = store.pages().get_postgres_connection_pool();
+            while let Some(connection) = pool.try_acquire() {
+                connection.close().await.expect("close");
+            }
+        } else {
+            let pool = store.pages().get_sqlite_connection_pool();
+            while let Some(connection) = pool.try_acquire() {
+                connection.close().await.expect("close");
+            }
+        }
+        let query = store.pages().execute_unprepared(endless(store));
+        let done = tokio::time::timeout(Duration::from_secs(30), query).await.expect("an end");
+        let error = Error::from(done.expect_err("it does not end by itself"));
+        assert!(error.is_late(), "{error:?}");
     }
 }

@@ -132,6 +132,15 @@ impl AppError {
         Self { links, ..Self::new(Code::Conflict, message) }
     }
 
+    /// The same with a field under another name, as a page with two forms has it.
+    #[cfg(feature = "ssr")]
+    pub fn with_field_renamed(mut self, from: &str, to: &str) -> Self {
+        for field in self.fields.0.iter_mut().filter(|field| field.field == from) {
+            to.clone_into(&mut field.field);
+        }
+        self
+    }
+
     /// Whoever asks may not do this.
     pub fn forbidden() -> Self {
         Self::new(Code::Forbidden, "Your role does not allow this. Ask an administrator.")

@@ -44,14 +44,14 @@ pub(super) async fn render(request: &Request) -> Result<Page, AppError> {
     };
     let commands = may_edit.then(|| {
         menu(vec![
-            post("play", "Enable", "/events/enable/all".to_owned(), true),
-            post("pause", "Disable", "/events/disable/all".to_owned(), true),
+            post("play", "Enable", "/events/enable".to_owned(), true),
+            post("pause", "Disable", "/events/disable".to_owned(), true),
             confirmed(
                 "bin",
                 "Delete…",
                 "Delete the checked events? Their tasks stay.".to_owned(),
                 "Delete events".to_owned(),
-                "/events/delete/all".to_owned(),
+                "/events/delete".to_owned(),
                 true,
             ),
         ])

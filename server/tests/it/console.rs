@@ -240,7 +240,7 @@ on_both! {
         assert_eq!(post("/tasks/disable", &[("row.1", "true"), ("row.3", "true")]).await.0, 303);
         assert!(server.services.backend().tasks.list().await.expect("tasks").iter().all(|task| !task.is_enabled));
         assert_eq!(post("/tasks/1/execute", &[]).await.0, 303);
-        assert_eq!(post("/events/delete/all", &[("row.1", "true")]).await.0, 303);
+        assert_eq!(post("/events/delete", &[("row.1", "true")]).await.0, 303);
         assert_eq!(post("/tasks/delete", &[("row.1", "true"), ("row.3", "true")]).await.0, 303);
         assert_eq!(post("/webhooks/1/delete", &[]).await.0, 303);
         assert!(server.services.backend().webhooks.list().await.expect("webhooks").is_empty());

@@ -3,34 +3,53 @@
 
 use app::error::{AppError, Code, Link};
 
-/// The result of a command on the checked rows.
-#[derive(Default)]
-pub(super) struct Selection {
+/// The checked rows, and what came of a command on those that were tried.
+pub(super) struct Selection<Id> {
+    /// "Webhook".
+    name: &'static str,
+    /// The path of their list; that of a row is below it.
+    list: &'static str,
+    waiting: std::vec::IntoIter<(String, Id)>,
+    /// The id of the row that is tried.
+    current: String,
     done: usize,
     refused: Vec<(Link, AppError)>,
     /// The database went away: the rest was not tried.
     is_cut: bool,
 }
 
-impl Selection {
-    /// Notes the result for one row. Returns whether the next is worth a try.
-    pub(super) fn note(&mut self, label: String, href: String, done: Result<(), AppError>) -> bool {
+impl<Id> Selection<Id> {
+    pub(super) fn new(name: &'static str, list: &'static str, ids: Vec<(String, Id)>) -> Self {
+        let (waiting, current) = (ids.into_iter(), String::new());
+        Self { name, list, waiting, current, done: 0, refused: Vec::new(), is_cut: false }
+    }
+
+    /// The next row to try, if there is one and it is worth a try.
+    pub(super) fn next(&mut self) -> Option<Id> {
+        let (text, id) = self.waiting.next().filter(|_| !self.is_cut)?;
+        self.current = text;
+        Some(id)
+    }
+
+    /// Notes the result for that row.
+    pub(super) fn note(&mut self, done: Result<(), AppError>) {
         match done {
             Ok(()) => self.done += 1,
             Err(error) => {
                 self.is_cut = error.code == Code::Unavailable;
+                let (label, href) =
+                    (format!("{} {}", self.name, self.current), format!("{}/{}", self.list, self.current));
                 self.refused.push((Link { label, href }, error));
             }
         }
-        !self.is_cut
     }
 
-    /// Where the result is; or for which rows nothing was done, and why.
-    pub(super) fn finish(mut self, path: &str) -> Result<String, AppError> {
+    /// Where the result is, with the word for it; or for which rows nothing was done, and why.
+    pub(super) fn finish(mut self, word: &str) -> Result<String, AppError> {
         /// So many refusals are told in words.
         const TOLD: usize = 5;
         match (self.done, self.refused.len()) {
-            (_, 0) => return Ok(path.to_owned()),
+            (_, 0) => return Ok(format!("{}?done={word}", self.list)),
             (0, 1) if !self.is_cut => return Err(self.refused.remove(0).1),
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! The console: pages, components and server functions, rendered by the server and hydrated in the browser.
+//! The console: pages made by the server, and islands that are hydrated in the browser.
 //!
 //! Names no database, HTTP client or runtime: what the server can do reaches it through the traits in [`backend`].
 //! Exactly one of the features `ssr` and `hydrate` is on.
@@ -9,16 +9,24 @@
 
 #[cfg(feature = "ssr")]
 pub mod backend;
+#[cfg(feature = "hydrate")]
+pub mod browser;
 pub mod error;
-pub mod form;
+mod island;
+#[cfg(feature = "ssr")]
 mod page;
 mod part;
 #[cfg(feature = "ssr")]
 pub mod report;
+#[cfg(feature = "ssr")]
+mod routes;
 pub mod server_fn;
-pub mod server_page;
 pub mod session;
+#[cfg(feature = "ssr")]
 pub mod shell;
 pub mod view;
 
-pub use shell::{App, shell};
+#[cfg(feature = "ssr")]
+pub use page::Posted;
+#[cfg(feature = "ssr")]
+pub use routes::App;

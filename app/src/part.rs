@@ -1,11 +1,20 @@
-//! Components that pages share.
+//! Components that pages share. Only fields and icons are part of the browser half too.
 
-pub(crate) mod alive;
-pub(crate) mod data;
 pub(crate) mod field;
-pub(crate) mod form;
+#[cfg(feature = "ssr")]
+pub(crate) mod fragment;
+#[cfg(feature = "ssr")]
 pub(crate) mod frame;
-pub(crate) mod header_editor;
 pub(crate) mod icon;
-pub(crate) mod server_page;
-pub(crate) mod theme;
+#[cfg(feature = "ssr")]
+pub(crate) mod menu;
+#[cfg(feature = "ssr")]
+pub(crate) mod notice;
+#[cfg(feature = "ssr")]
+pub(crate) mod query;
+#[cfg(feature = "ssr")]
+pub(crate) mod status;
+#[cfg(feature = "ssr")]
+pub(crate) mod table;
+#[cfg(feature = "ssr")]
+pub(crate) mod typed_field;

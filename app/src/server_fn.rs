@@ -6,7 +6,6 @@
 #![expect(missing_docs, reason = "the macro makes a struct of the arguments, whose names say what they are")]
 
 pub mod event;
-pub mod page;
 pub mod task;
 pub mod webhook;
 
@@ -14,14 +13,10 @@ use model::access::Permission;
 
 /// Every server function's path and what it takes to call it.
 pub const PERMISSIONS: &[(&str, Permission)] = &[
-    ("/api/pages/load", Permission::View),
-    ("/api/webhooks/form", Permission::View),
     ("/api/webhooks/save", Permission::Edit),
     ("/api/webhooks/test", Permission::Administer),
-    ("/api/tasks/form", Permission::View),
     ("/api/tasks/save", Permission::Edit),
     ("/api/tasks/preview", Permission::View),
-    ("/api/events/form", Permission::View),
     ("/api/events/objects", Permission::View),
     ("/api/events/save", Permission::Edit),
     ("/api/events/matches", Permission::View),

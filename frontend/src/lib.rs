@@ -1,14 +1,10 @@
-//! The browser entry: hydrates the console, and nothing else.
+//! The browser entry: starts the browser half, and nothing else. The islands' functions are exported by `app`.
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Called by the page once the module is loaded. Marks the document, so that tests know when to click.
+/// Called by the page once the module is loaded, before the islands.
 #[wasm_bindgen]
-pub fn hydrate() {
+pub fn start() {
     console_error_panic_hook::set_once();
-    leptos::mount::hydrate_body(app::App);
-    if let Some(root) = leptos::prelude::document().document_element() {
-        // Only tests read it: failing to set it must not stop the page.
-        let _ = root.set_attribute("data-hydrated", "");
-    }
+    app::browser::start();
 }

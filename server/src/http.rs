@@ -6,6 +6,7 @@
 mod body;
 mod client;
 pub mod command;
+mod compact;
 pub mod door;
 pub mod form;
 pub mod health;
@@ -21,7 +22,6 @@ use crate::auth::api_key::Keys;
 use crate::auth::session::{LASTS, Sessions};
 use crate::intake::Intake;
 use crate::service::Services;
-use app::session::Viewer;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef, Request};
 use axum::http::{HeaderName, HeaderValue, header};
@@ -29,9 +29,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get, post, put};
 use leptos::config::LeptosOptions;
-use leptos::prelude::provide_context;
-use leptos_axum::LeptosRoutes;
-use model::access::Role;
+use leptos_axum::{AxumRouteListing, LeptosRoutes};
 use proxy::Proxies;
 use session::SignInLimit;
 use std::sync::Arc;
@@ -124,44 +122,34 @@ fn default_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLay
     SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
-/// The pages are listed as somebody signed in sees them: without, there is only the one to sign in.
-fn as_somebody() {
-    let (mut parts, ()) = axum::http::Request::new(()).into_parts();
-    parts.extensions.insert(Viewer { id: 0, name: String::new(), role: Role::Viewer });
-    provide_context(parts);
-}
-
 /// What people look at and do is put together on threads of their own.
 async fn in_background(request: Request, next: Next) -> Response {
     crate::background::run(next.run(request)).await
 }
 
+/// Every page's route.
+pub fn pages() -> Vec<AxumRouteListing> {
+    leptos_axum::generate_route_list(app::App)
+}
+
 /// The pages, their forms, and the server functions.
 fn console(http: &Http) -> Router {
-    let (mut routes, _) =
-        leptos_axum::generate_route_list_with_exclusions_and_ssg_and_context(app::App, None, as_somebody);
-    // The server's own pages are routed below.
-    routes.retain(|route| !route.path().contains('*'));
-    let context = page::context(http);
     Router::new()
-        .route("/", get(page::server_page))
         .route("/theme", post(session::choose_theme))
-        .route("/sign-in", get(page::alone).post(session::sign_in))
+        .route("/sign-in", post(session::sign_in))
         .route("/sign-out", post(session::sign_out))
-        .route("/setup", get(page::alone).post(session::set_up))
+        .route("/setup", post(session::set_up))
         .route("/webhooks/new", post(form::new_webhook))
         .route("/webhooks/{id}/edit", post(form::edit_webhook))
         .route("/tasks/new", post(form::new_task))
         .route("/tasks/{id}/edit", post(form::edit_task))
         .route("/events/new", post(form::new_event))
         .route("/events/{id}", post(form::edit_event))
-        .leptos_routes_with_context(http, routes, context.clone(), app::shell)
+        .leptos_routes_with_context(http, pages(), page::context(http), app::App)
         .route("/live", get(live::live))
-        .route("/webhooks/{id}/test", get(page::server_page))
-        .route("/objects/new", get(page::server_page))
-        .route("/objects/{id}", get(page::server_page))
         .merge(command::routes())
-        .fallback(page::server_page)
+        .fallback(page::page)
+        .layer(middleware::map_response(compact::page))
         .layer(middleware::from_fn(in_background))
         .layer(middleware::from_fn_with_state(pace::Pace::default(), pace::wait))
         .layer(middleware::from_fn_with_state(http.clone(), body::arrive))

@@ -44,7 +44,10 @@ pub(crate) fn build() -> Result<usize> {
     let target = root().join("target");
     let module = fs::read(target.join("wasm32-unknown-unknown/wasm-release/frontend.wasm"))?;
     let css = join_styles(&root().join("style/main.css"))?;
-    let inputs = hash(&[&module, css.as_bytes(), include_bytes!("site.rs")].concat());
+    let morph = fs::read_to_string(root().join("frontend/vendor/idiomorph/idiomorph.min.js"))?;
+    // As it comes it is a script; the page imports it.
+    let morph = morph + "\nexport{Idiomorph};\n";
+    let inputs = hash(&[&module, css.as_bytes(), morph.as_bytes(), include_bytes!("site.rs")].concat());
     let site = target.join("site");
     if let Some(manifest) = read_manifest(&site).filter(|manifest| manifest["inputs"] == inputs.as_str()) {
         return weigh(&site, &manifest);
@@ -63,12 +66,12 @@ pub(crate) fn build() -> Result<usize> {
     finish(
         command(optimiser).args(WASM_FEATURES).arg("-Oz").arg(work.join("hookwright_bg.wasm")).arg("-o").arg(&small),
     )?;
-    let manifest =
-        write_site(&site, &inputs, &fs::read(small)?, &fs::read_to_string(work.join("hookwright.js"))?, &css)?;
+    let js = fs::read_to_string(work.join("hookwright.js"))?;
+    let manifest = write_site(&site, &inputs, &fs::read(small)?, &js, &css, &morph)?;
     weigh(&site, &manifest)
 }
 
-fn write_site(site: &Path, inputs: &str, wasm: &[u8], js: &str, css: &str) -> Result<Value> {
+fn write_site(site: &Path, inputs: &str, wasm: &[u8], js: &str, css: &str, morph: &str) -> Result<Value> {
     if site.exists() {
         fs::remove_dir_all(site)?;
     }
@@ -86,6 +89,7 @@ fn write_site(site: &Path, inputs: &str, wasm: &[u8], js: &str, css: &str) -> Re
         "wasm": add("hookwright", "wasm", wasm)?,
         "js": add("hookwright", "js", js.as_bytes())?,
         "js_integrity": integrity(js.as_bytes()),
+        "morph": add("idiomorph", "js", morph.as_bytes())?,
         "css": add("hookwright", "css", css.as_bytes())?,
         "css_integrity": integrity(css.as_bytes()),
     });
@@ -101,7 +105,7 @@ fn read_manifest(site: &Path) -> Option<Value> {
 fn weigh(site: &Path, manifest: &Value) -> Result<usize> {
     let mut total = 0;
     say("first load, compressed with brotli");
-    for part in ["wasm", "js", "css"] {
+    for part in ["wasm", "js", "css", "morph"] {
         let name = manifest[part].as_str().context("the manifest names no such file")?;
         let bytes = usize::try_from(fs::metadata(site.join(format!("{name}.br")))?.len())?;
         println!("{bytes:>9}  {name}");

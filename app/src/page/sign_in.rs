@@ -1,32 +1,17 @@
-//! Signing in: a plain form, with and without WASM.
+//! Signing in: a plain form, without script.
 
-use crate::form::{Refused, use_refused};
-use crate::part::field::{FieldOf, TextField};
+use super::{Asked, Page};
+use crate::error::AppError;
+use crate::island::form::Refused;
+use crate::part::field::{TextField, plain_field};
 use crate::part::icon::Icon;
 use leptos::prelude::*;
 use model::account::SignInDraft;
-
-/// A field of a form that is only checked by the server.
-pub(crate) fn plain_field(name: &'static str, label: &'static str, initial: String, error: Option<String>) -> FieldOf {
-    let ignore_text = Callback::new(|_: String| ());
-    let ignore = Callback::new(|()| ());
-    let error = Signal::stored(error);
-    FieldOf {
-        name,
-        label: label.to_owned(),
-        is_required: true,
-        initial,
-        on_change: ignore_text,
-        error,
-        on_leave: ignore,
-    }
-}
 
 /// The card of the pages that stand alone.
 #[component]
 pub(crate) fn AloneCard(title: &'static str, children: Children) -> impl IntoView {
     view! {
-        <leptos_meta::Title text=title/>
         <section class="c-card" aria-labelledby="title">
             <header class="c-card__head">
                 <h1 class="c-card__title" id="title">
@@ -53,15 +38,14 @@ pub(crate) fn Problem(message: Option<String>) -> impl IntoView {
 }
 
 /// The page.
-#[component]
-pub(crate) fn SignIn() -> impl IntoView {
-    let refused: Option<Refused<SignInDraft>> = use_refused();
+pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
+    let refused: Option<Refused<SignInDraft>> = asked.refused();
     let message = refused.as_ref().map(|refused| refused.error.message.clone());
     let draft = refused.map(|refused| refused.draft).unwrap_or_default();
-    let from_query = leptos_router::hooks::use_query_map().with_untracked(|query| query.get("next"));
-    let next = if draft.next.is_empty() { from_query.unwrap_or_default() } else { draft.next };
-    view! {
-        <AloneCard title="Sign in to Hookwright">
+    let next = if draft.next.is_empty() { asked.query.value("next").to_owned() } else { draft.next };
+    let title = "Sign in to Hookwright";
+    let main = view! {
+        <AloneCard title=title>
             <form class="l-stack l-stack--fields" method="post" action="/sign-in" novalidate>
                 <Problem message=message/>
                 <input type="hidden" name="next" value=next/>
@@ -74,5 +58,6 @@ pub(crate) fn SignIn() -> impl IntoView {
                 <button class="c-button c-button--primary" type="submit">"Sign in"</button>
             </form>
         </AloneCard>
-    }
+    };
+    Ok(Page::new(title, main))
 }

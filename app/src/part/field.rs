@@ -1,4 +1,4 @@
-//! Form fields. The label stands inside the box; hint and error stand under it and are tied to the control.
+//! Form fields, of islands and of plain forms. The label stands inside the box; hint and error stand under it and are tied to the control.
 //!
 //! Controls are uncontrolled: the browser owns what is typed, from before WASM has loaded, and the signal follows.
 //! Nothing here ever writes into a control, so nothing typed can be lost.
@@ -69,8 +69,9 @@ fn Label(field: FieldOf) -> impl IntoView {
     view! { <label class="c-field__label" for=field.name>{field.label}{star}</label> }
 }
 
+/// What stands under a control: its message, or else its hint.
 #[component]
-fn Under(field: FieldOf, hint: Option<String>) -> impl IntoView {
+pub(crate) fn Under(field: FieldOf, hint: Option<String>) -> impl IntoView {
     let (name, error) = (field.name, field.error);
     move || match (error.get(), hint.clone()) {
         (Some(message), _) => view! {
@@ -93,18 +94,22 @@ pub(crate) fn TextField(
     /// `text`, `password`, `url` …
     #[prop(default = "text")]
     kind: &'static str,
-    #[prop(default = "off")] autocomplete: &'static str,
+    /// What the browser may fill in; nothing into a secret, and what was typed before into all others.
+    #[prop(optional)]
+    autocomplete: Option<&'static str>,
     #[prop(optional)] unit: Option<&'static str>,
     /// `numeric`, `url` …: which keys a phone shows.
     #[prop(optional)]
     keys: Option<&'static str>,
     #[prop(optional)] placeholder: Option<&'static str>,
 ) -> impl IntoView {
+    let hint = hint.filter(|hint| !hint.is_empty());
     let node = NodeRef::<leptos::html::Input>::new();
     let this = field.clone();
     node.on_load(move |input| this.adopt(input.value()));
     let (on_change, on_leave) = (field.on_change, field.on_leave);
     let is_secret = kind == "password";
+    let autocomplete = autocomplete.or(is_secret.then_some("new-password"));
     let shown = RwSignal::new(false);
     let class = if is_secret {
         "c-field c-field--with-button"
@@ -167,6 +172,7 @@ pub(crate) fn AreaField(
     #[prop(optional)]
     is_code: bool,
 ) -> impl IntoView {
+    let hint = hint.filter(|hint| !hint.is_empty());
     let node = NodeRef::<leptos::html::Textarea>::new();
     let this = field.clone();
     node.on_load(move |area| this.adopt(area.value()));
@@ -182,7 +188,6 @@ pub(crate) fn AreaField(
                     rows=rows.to_string()
                     required=field.is_required
                     spellcheck=if is_code { "false" } else { "true" }
-                    autocomplete="off"
                     aria-invalid=field.invalid()
                     aria-describedby=field.described_by(hint.is_some())
                     node_ref=node
@@ -205,6 +210,7 @@ pub(crate) fn SelectField(
     options: Vec<(String, Vec<(String, String)>)>,
     #[prop(optional, into)] hint: Option<String>,
 ) -> impl IntoView {
+    let hint = hint.filter(|hint| !hint.is_empty());
     let node = NodeRef::<leptos::html::Select>::new();
     let this = field.clone();
     node.on_load(move |select| this.adopt(select.value()));
@@ -255,6 +261,7 @@ pub(crate) fn SelectField(
 /// On or off. Posts `true` when on and nothing when off.
 #[component]
 pub(crate) fn SwitchField(field: FieldOf, #[prop(optional, into)] hint: Option<String>) -> impl IntoView {
+    let hint = hint.filter(|hint| !hint.is_empty());
     let node = NodeRef::<leptos::html::Input>::new();
     let this = field.clone();
     let word = |is_on: bool| if is_on { "true".to_owned() } else { String::new() };
@@ -283,6 +290,12 @@ pub(crate) fn SwitchField(field: FieldOf, #[prop(optional, into)] hint: Option<S
         </div>
     }
     .into_any()
+}
+
+/// A field of a form that is only checked by the server.
+#[cfg(feature = "ssr")]
+pub(crate) fn plain_field(name: &'static str, label: &'static str, initial: String, error: Option<String>) -> FieldOf {
+    FieldOf { is_required: true, initial, error: Signal::stored(error), ..FieldOf::fixed(name, label) }
 }
 
 /// Puts the cursor into the control with this id.

@@ -1,11 +1,10 @@
-//! The frame of every page: top bar, command menu, content. Signed out, only the content.
+//! The frame of every page: top bar, command menu, head, content. Signed out, only the content.
 
+use crate::page::{Asked, Page};
 use crate::part::icon::Icon;
-use crate::part::server_page::PageCommands;
-use crate::part::theme::ThemeSwitch;
+use crate::part::notice::notices;
 use crate::session::Viewer;
 use leptos::prelude::*;
-use leptos_router::hooks::use_location;
 use model::access::Permission;
 
 /// A module: its first path, its name, and its places: path, icon, label.
@@ -41,53 +40,44 @@ fn is_below(path: &str, place: &str) -> bool {
 }
 
 /// The module that a path lies in.
-pub(crate) fn module_of(path: &str) -> usize {
+fn module_of(path: &str) -> usize {
     let is_in = |module: &Module| module.2.iter().any(|(place, ..)| is_below(path, place) && *place != "/");
     MODULES.iter().position(is_in).unwrap_or_default()
 }
 
-/// Bar, menu and main.
-#[component]
-pub(crate) fn Frame(children: Children) -> impl IntoView {
-    let Some(viewer) = use_context::<Option<Viewer>>().flatten() else {
-        return alone();
+/// A page with everything around it.
+pub(crate) fn framed(asked: &Asked, page: Page) -> AnyView {
+    let Some(viewer) = asked.viewer.clone() else {
+        return view! { <main class="l-alone" id="main">{page.main}</main> }.into_any();
     };
+    let module = module_of(&asked.path);
+    let head = head(module, page.parents, page.title);
+    // The form shows what was refused of it at its fields and below them.
+    let notices = (!page.is_form).then(|| notices(asked));
+    // What was refused stays until somebody goes on.
+    let live = (page.is_live && asked.posted.problem.is_none()).then_some("");
+    let content = view! { {head} {notices} {page.main} };
+    let content =
+        if page.is_form { content.into_any() } else { view! { <div class="l-main__body">{content}</div> }.into_any() };
     view! {
-        <a class="c-skip" href="#main" rel="external">"Skip to content"</a>
+        <a class="c-skip" href="#main">"Skip to content"</a>
         <div class="l-shell">
-            <Bar viewer=viewer.clone()/>
-            <Menu viewer=viewer/>
-            <main class="l-main" id="main" tabindex="-1">{children()}</main>
+            {bar(&viewer, module)}
+            {menu(&viewer, &asked.path, module, page.commands)}
+            <main class="l-main" id="main" tabindex="-1" data-live=live>{content}</main>
         </div>
     }
     .into_any()
 }
 
-/// The pages of who is not signed in: plain forms, without script.
-#[cfg(feature = "ssr")]
-fn alone() -> AnyView {
-    use crate::page::{setup::Setup, sign_in::SignIn};
-    let is_setup = use_location().pathname.with_untracked(|path| path == "/setup");
-    let page = if is_setup { view! { <Setup/> }.into_any() } else { view! { <SignIn/> }.into_any() };
-    view! { <main class="l-alone" id="main">{page}</main> }.into_any()
-}
-
-/// Nothing runs in the browser before somebody has signed in.
-#[cfg(not(feature = "ssr"))]
-fn alone() -> AnyView {
-    ().into_any()
-}
-
-#[component]
-fn Bar(viewer: Viewer) -> impl IntoView {
+fn bar(viewer: &Viewer, module: usize) -> AnyView {
     let initials = viewer.name.chars().take(2).collect::<String>().to_uppercase();
     let name = format!("{initials}: {}, {}", viewer.name, viewer.role.as_str());
-    let path = use_location().pathname;
     let modules = MODULES
         .iter()
         .enumerate()
-        .map(|(place, (href, label, _))| {
-            let current = move || (module_of(&path.get()) == place).then_some("true");
+        .map(|(number, (href, label, _))| {
+            let current = (number == module).then_some("true");
             view! { <a class="c-bar__module" href=*href aria-current=current>{*label}</a> }
         })
         .collect_view();
@@ -99,7 +89,7 @@ fn Bar(viewer: Viewer) -> impl IntoView {
             </a>
             <nav class="c-bar__modules" aria-label="Modules">{modules}</nav>
             <div class="c-bar__end">
-                <ThemeSwitch/>
+                {theme_switch()}
                 <button class="c-bar__user" type="button" popovertarget="user" aria-label=name.clone() title=name>
                     <span aria-hidden="true">{initials}</span>
                 </button>
@@ -113,52 +103,55 @@ fn Bar(viewer: Viewer) -> impl IntoView {
     .into_any()
 }
 
-#[component]
-fn Menu(viewer: Viewer) -> impl IntoView {
-    let path = use_location().pathname;
-    let module = Memo::new(move |_| module_of(&path.get()));
-    let current = move |href: &'static str| {
-        let path = path.get();
-        // What is being made is marked at its command.
-        if path == href || (is_below(&path, href) && !path.ends_with("/new")) { Some("page") } else { None }
+/// The theme's button and its popover: a plain form that sets a cookie. With script the page changes at once.
+fn theme_switch() -> AnyView {
+    let option = |value: &'static str, icon: &'static str, label: &'static str| {
+        view! {
+            <button class="c-popover__option" type="submit" name="theme" value=value>
+                <Icon name=icon/>
+                {label}
+            </button>
+        }
+    };
+    view! {
+        <button
+            class="c-button c-button--plain c-button--icon"
+            type="button"
+            popovertarget="theme"
+            aria-label="Theme"
+            title="Theme"
+        >
+            <Icon name="theme"/>
+        </button>
+        <form class="c-popover" id="theme" popover="auto" method="post" action="/theme">
+            {option("system", "theme", "Follow the system")}
+            {option("light", "sun", "Light")}
+            {option("dark", "moon", "Dark")}
+        </form>
+    }
+    .into_any()
+}
+
+fn menu(viewer: &Viewer, path: &str, module: usize, own: Option<AnyView>) -> AnyView {
+    let item = |href: &'static str, icon: &'static str, label: &'static str, is_current: bool| {
+        let current = is_current.then_some("page");
+        view! { <li><a class="c-menu__item" href=href aria-current=current><Icon name=icon/>{label}</a></li> }
     };
     let commands = viewer.role.may(Permission::Edit).then(|| {
-        let items = COMMANDS.iter().map(move |(href, label)| {
-            view! {
-                <li>
-                    <a class="c-menu__item" href=*href aria-current=move || (path.get() == *href).then_some("page")>
-                        <Icon name="plus"/>
-                        {*label}
-                    </a>
-                </li>
-            }
-        });
+        let items = COMMANDS.iter().map(|(href, label)| item(href, "plus", label, path == *href));
         view! { <div class="c-menu__group"><ul role="list">{items.collect_view()}</ul></div> }
     });
-    let groups = MODULES
-        .iter()
-        .enumerate()
-        .map(|(number, (_, _, places))| {
-            let places = places.iter().map(move |(href, icon, label)| {
-                view! {
-                    <li>
-                        <a class="c-menu__item" href=*href aria-current=move || current(href)>
-                            <Icon name=icon/>
-                            {*label}
-                        </a>
-                    </li>
-                }
-            });
-            let hidden = move || (module.get() != number).then_some("");
-            view! { <div class="c-menu__group" hidden=hidden><ul role="list">{places.collect_view()}</ul></div> }
-        })
-        .collect_view();
+    let places = MODULES[module].2.iter().map(|(href, icon, label)| {
+        // What is being made is marked at its command.
+        let is_current = path == *href || (is_below(path, href) && !path.ends_with("/new"));
+        item(href, icon, label, is_current)
+    });
     view! {
         <nav class="l-menu c-menu" id="commands" aria-label="Commands" popover="auto">
             <div class="c-menu__inner">
-                <PageCommands/>
+                <div class="c-menu__group c-menu__group--page" id="page-commands">{own}</div>
                 {commands}
-                {groups}
+                <div class="c-menu__group"><ul role="list">{places.collect_view()}</ul></div>
             </div>
         </nav>
     }
@@ -166,17 +159,7 @@ fn Menu(viewer: Viewer) -> impl IntoView {
 }
 
 /// The head of a page: crumbs whose last is the title, and the button that opens the commands when narrow.
-#[component]
-pub(crate) fn Crumbs(
-    /// The page's module: see [`module_of`].
-    #[prop(optional)]
-    module: usize,
-    /// Where the page lies: paths and labels under its module.
-    #[prop(optional)]
-    parents: Vec<(String, String)>,
-    /// The page's title.
-    title: String,
-) -> impl IntoView {
+fn head(module: usize, parents: Vec<(String, String)>, title: String) -> AnyView {
     let (home, module, _) = MODULES[module];
     let crumbs = parents.into_iter().map(|(href, label)| view! { <li><a href=href>{label}</a></li> }).collect_view();
     view! {
@@ -197,21 +180,4 @@ pub(crate) fn Crumbs(
         </div>
     }
     .into_any()
-}
-
-/// The same, which also names the document.
-#[component]
-pub(crate) fn Head(
-    /// Where the page lies: paths and labels under *System*.
-    #[prop(optional)]
-    parents: Vec<(&'static str, &'static str)>,
-    /// The page's title.
-    #[prop(into)]
-    title: String,
-) -> impl IntoView {
-    let parents = parents.into_iter().map(|(href, label)| (href.to_owned(), label.to_owned())).collect();
-    view! {
-        <leptos_meta::Title text=title.clone()/>
-        <Crumbs parents=parents title=title/>
-    }
 }

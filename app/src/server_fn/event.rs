@@ -1,18 +1,11 @@
 //! Server functions about events.
 
 use crate::error::AppError;
-use crate::view::{EventForm, FoundObjects};
+use crate::view::FoundObjects;
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 use model::event::EventDraft;
 use model::id::EventId;
-
-/// The form of one event, or of a new one.
-#[server(prefix = "/api", endpoint = "events/form", input = Json)]
-pub async fn load_event_form(id: Option<EventId>) -> Result<EventForm, AppError> {
-    use super::{authorised, with_status};
-    with_status(async { authorised(model::access::Permission::View)?.events.load_form(id).await }.await)
-}
 
 /// Creates (`None`) or changes a event.
 #[server(prefix = "/api", endpoint = "events/save", input = Json)]
@@ -34,7 +27,7 @@ pub async fn load_matches(draft: EventDraft) -> Result<String, AppError> {
     use super::{authorised, with_status};
     let work = async {
         let backend = authorised(model::access::Permission::View)?;
-        backend.events.matches(draft).await.map(crate::server_page::fragment::matches)
+        backend.events.matches(draft).await.map(crate::part::fragment::matches)
     };
     with_status(work.await)
 }

@@ -1,18 +1,10 @@
 //! Server functions about tasks.
 
 use crate::error::AppError;
-use crate::view::TaskForm;
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 use model::id::TaskId;
 use model::task::TaskDraft;
-
-/// The form of one task, or of a new one.
-#[server(prefix = "/api", endpoint = "tasks/form", input = Json)]
-pub async fn load_task_form(id: Option<TaskId>) -> Result<TaskForm, AppError> {
-    use super::{authorised, with_status};
-    with_status(async { authorised(model::access::Permission::View)?.tasks.load_form(id).await }.await)
-}
 
 /// Creates (`None`) or changes a task.
 #[server(prefix = "/api", endpoint = "tasks/save", input = Json)]
@@ -35,7 +27,7 @@ pub async fn preview_message(
         let request = crate::view::PreviewRequest { task, webhook, message, occurrence };
         let has_webhook = !request.webhook.is_empty();
         let preview = backend.tasks.preview(request).await?;
-        Ok(crate::server_page::fragment::previewed(preview, has_webhook))
+        Ok(crate::part::fragment::previewed(preview, has_webhook))
     };
     with_status(work.await)
 }

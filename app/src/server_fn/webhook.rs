@@ -1,18 +1,11 @@
 //! Server functions about webhooks.
 
 use crate::error::AppError;
-use crate::view::{SavedWebhook, WebhookForm};
+use crate::view::SavedWebhook;
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 use model::id::WebhookId;
 use model::webhook::WebhookDraft;
-
-/// The form of one webhook.
-#[server(prefix = "/api", endpoint = "webhooks/form", input = Json)]
-pub async fn load_webhook_form(id: WebhookId) -> Result<WebhookForm, AppError> {
-    use super::{authorised, with_status};
-    with_status(async { authorised(model::access::Permission::View)?.webhooks.load_form(id).await }.await)
-}
 
 /// Creates (`None`) or changes a webhook.
 #[server(prefix = "/api", endpoint = "webhooks/save", input = Json)]
@@ -28,7 +21,7 @@ pub async fn send_test(id: Option<WebhookId>, draft: WebhookDraft, message: Stri
     let work = async {
         let backend = authorised(model::access::Permission::Administer)?;
         let request = crate::view::TestRequest { draft, message };
-        backend.webhooks.send_test(id, request).await.map(crate::server_page::fragment::tested)
+        backend.webhooks.send_test(id, request).await.map(crate::part::fragment::tested)
     };
     with_status(work.await)
 }

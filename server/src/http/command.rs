@@ -14,6 +14,7 @@ mod webhook;
 
 use super::{Http, page};
 use crate::service::demo;
+use app::Posted;
 use app::backend::Backend;
 use app::error::{AppError, Code};
 use app::session::Viewer;
@@ -166,14 +167,14 @@ impl Command {
         };
         match done {
             Ok(path) => Redirect::to(&path).into_response(),
-            Err(error) => self.show(origin.into(), Some(error), None).await,
+            Err(error) => self.show(&origin.into(), Some(error), None).await,
         }
     }
 
     /// Shows a page again, with what was typed and what came of it.
-    async fn show(self, path: String, problem: Option<AppError>, tested: Option<TestAnswer>) -> Response {
-        let posted = page::Posted { typed: self.typed, problem, tested };
-        page::render_server_page(&self.http, self.parts, path, String::new(), posted).await
+    async fn show(self, path: &str, problem: Option<AppError>, tested: Option<TestAnswer>) -> Response {
+        let draft = serde_json::to_value(&self.typed).unwrap_or_default();
+        page::render_posted(&self.http, self.parts, path, Posted { draft, problem, tested }).await
     }
 }
 

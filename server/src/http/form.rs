@@ -15,7 +15,6 @@ use model::id::{EventId, TaskId, WebhookId};
 use model::task::TaskDraft;
 use model::webhook::WebhookDraft;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::future::Future;
 
 type Typed<D> = Result<Form<D>, FormRejection>;
@@ -29,7 +28,7 @@ async fn save<D, F>(
     without_secrets: impl FnOnce(D) -> D,
 ) -> Response
 where
-    D: Clone + Send + Sync + Serialize + DeserializeOwned + 'static,
+    D: Clone + Serialize,
     F: Future<Output = Result<String, AppError>>,
 {
     let Form(draft) = match typed {
@@ -40,7 +39,10 @@ where
     let saved = if may_edit { save(draft.clone()).await } else { Err(AppError::forbidden()) };
     match saved {
         Ok(path) => Redirect::to(&path).into_response(),
-        Err(error) => page::render_refused(&http, parts, without_secrets(draft), error).await,
+        Err(error) => {
+            let path = parts.uri.to_string();
+            page::render_posted(&http, parts, &path, page::refused(&without_secrets(draft), error)).await
+        }
     }
 }
 

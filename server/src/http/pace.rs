@@ -47,9 +47,7 @@ impl Pace {
 
 /// Has a page wait for its turn, and be given up when it takes too long. What is posted does neither.
 pub(super) async fn wait(State(pace): State<Pace>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let is_fetched = path == "/api/pages/load";
-    if !is_fetched && (!request.method().is_safe() || path == "/live") {
+    if !request.method().is_safe() || request.uri().path() == "/live" {
         return next.run(request).await;
     }
     if let Some(turn) = pace.turn(Instant::now()) {
@@ -58,12 +56,7 @@ pub(super) async fn wait(State(pace): State<Pace>, request: Request, next: Next)
             return response;
         }
     }
-    let late = AppError::late();
-    // A page that is fetched since something has changed stays as it is.
-    if is_fetched {
-        return (StatusCode::SERVICE_UNAVAILABLE, axum::Json(late)).into_response();
-    }
-    (StatusCode::SERVICE_UNAVAILABLE, late.message).into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, AppError::late().message).into_response()
 }
 
 #[cfg(test)]

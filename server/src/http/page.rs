@@ -2,11 +2,9 @@
 
 use super::Http;
 use app::error::AppError;
-use app::form::Refused;
-use app::server_page;
 use app::session::Viewer;
 use app::shell::Theme;
-use app::view::TestAnswer;
+use app::{App, Posted};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -15,8 +13,6 @@ use axum::response::{IntoResponse, Response};
 use leptos::prelude::{provide_context, use_context};
 use model::access::Role;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
 
 /// What every page and server function finds in its context.
 pub fn context(http: &Http) -> impl Fn() + Clone + Send + Sync + 'static + use<> {
@@ -42,83 +38,34 @@ fn theme(parts: &Parts) -> Theme {
     })
 }
 
-/// Renders the page of `parts` from the refused draft, with the status of its error.
-pub async fn render_refused<D>(http: &Http, mut parts: Parts, draft: D, error: AppError) -> Response
-where
-    D: Clone + Send + Sync + Serialize + DeserializeOwned + 'static,
-{
-    let status = StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let base = context(http);
-    let refused = Refused { draft, error };
-    let with_draft = move || {
-        base();
-        provide_context(refused.clone());
-    };
-    parts.method = Method::GET;
-    parts.headers.remove(header::CONTENT_TYPE);
-    parts.headers.remove(header::CONTENT_LENGTH);
-    let request = Request::from_parts(parts, Body::empty());
-    let mut response = leptos_axum::render_app_async_with_context(with_draft, app::shell)(request).await;
-    *response.status_mut() = status;
-    response.into_response()
-}
-
-/// The pages of who is not signed in.
-pub async fn alone(State(http): State<Http>, request: Request) -> Response {
-    leptos_axum::render_app_async_with_context(context(&http), app::shell)(request).await
-}
-
-/// The pages that the server renders alone: every address that no form has.
-pub async fn server_page(State(http): State<Http>, request: Request) -> Response {
+/// Renders the page of the request, at whatever path.
+pub async fn page(State(http): State<Http>, request: Request) -> Response {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let (parts, _) = request.into_parts();
-    let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default().to_owned());
-    render_server_page(&http, parts, path, query, Posted::default()).await
+    leptos_axum::render_app_async_with_context(context(&http), App)(request).await
 }
 
-/// What a page shows besides itself, once something was posted to it.
-#[derive(Default)]
-pub struct Posted {
-    /// What was typed.
-    pub typed: BTreeMap<String, String>,
-    /// Why it was refused.
-    pub problem: Option<AppError>,
-    /// What a test came to.
-    pub tested: Option<TestAnswer>,
-}
-
-/// Renders a server page, with what came of what was posted.
-pub async fn render_server_page(
-    http: &Http,
-    mut parts: Parts,
-    path: String,
-    query: String,
-    posted: Posted,
-) -> Response {
-    let Some(viewer) = parts.extensions.get::<Viewer>().cloned() else {
-        return StatusCode::UNAUTHORIZED.into_response();
-    };
-    let backend = http.services.backend_for(viewer.role);
-    // The document is that of the page, whichever address was posted to.
-    let address = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
-    let Posted { typed, problem, tested } = posted;
-    let page = server_page::render(server_page::Request { path, query, viewer, backend, problem, typed, tested }).await;
-    let status = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+/// Renders the page at `path` with what came of what was posted to it. Its status is that of the refusal.
+pub async fn render_posted(http: &Http, mut parts: Parts, path: &str, posted: Posted) -> Response {
     let base = context(http);
-    let with_page = move || {
+    let with_posted = move || {
         base();
-        provide_context(page.clone());
+        provide_context(posted.clone());
     };
     parts.method = Method::GET;
     parts.headers.remove(header::CONTENT_TYPE);
     parts.headers.remove(header::CONTENT_LENGTH);
-    if let Ok(uri) = address.parse() {
+    // The document is that of the page, whichever address was posted to.
+    if let Ok(uri) = path.parse() {
         parts.uri = uri;
     }
     let request = Request::from_parts(parts, Body::empty());
-    let mut response = leptos_axum::render_app_async_with_context(with_page, app::shell)(request).await;
-    *response.status_mut() = status;
-    response.into_response()
+    leptos_axum::render_app_async_with_context(with_posted, App)(request).await
+}
+
+/// What was posted, as a page shows it again.
+pub fn refused(draft: &impl Serialize, error: AppError) -> Posted {
+    // A draft is an object of texts: it can always be written.
+    Posted { draft: serde_json::to_value(draft).unwrap_or_default(), problem: Some(error), tested: None }
 }

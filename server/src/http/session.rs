@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use model::account::{AccountDraft, SignInDraft};
 use model::id::UserId;
+use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -162,6 +163,12 @@ async fn start(session: &Session, viewer: &Viewer, next: &str) -> Response {
     }
 }
 
+/// The form again, with why it was refused.
+async fn refuse(http: &Http, parts: Parts, draft: impl Serialize, error: AppError) -> Response {
+    let path = parts.uri.to_string();
+    page::render_posted(http, parts, &path, page::refused(&draft, error)).await
+}
+
 /// `POST /sign-in`
 pub async fn sign_in(
     State(http): State<Http>,
@@ -176,7 +183,7 @@ pub async fn sign_in(
         let remedy = Untrusted::remedy(parts.extensions.get());
         let words = format!("Too many tries from {}. Wait a minute.{remedy}", address.ip().to_canonical());
         let error = AppError::new(Code::Unavailable, words);
-        let mut response = page::render_refused(&http, parts, shown, error).await;
+        let mut response = refuse(&http, parts, shown, error).await;
         *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
         return response;
     }
@@ -195,9 +202,9 @@ pub async fn sign_in(
             let known = account::find(&http.services.store, name).await.unwrap_or_default();
             http.intake.report(account::occurrence("login_failed", known.as_ref(), name)).await;
             let error = AppError::new(Code::Invalid, "This name and password do not belong together.");
-            page::render_refused(&http, parts, shown, error).await
+            refuse(&http, parts, shown, error).await
         }
-        Err(error) => page::render_refused(&http, parts, shown, account_error(error)).await,
+        Err(error) => refuse(&http, parts, shown, account_error(error)).await,
     }
 }
 
@@ -239,7 +246,7 @@ pub async fn set_up(
             http.intake.report(account::occurrence("login", Some(&viewer), &viewer.name)).await;
             start(&session, &viewer, "/").await
         }
-        Err(error) => page::render_refused(&http, parts, shown, error).await,
+        Err(error) => refuse(&http, parts, shown, error).await,
     }
 }
 

@@ -22,6 +22,7 @@ pub fn assets() -> Assets {
         js: String,
         js_integrity: String,
         wasm: String,
+        morph: String,
     }
     let manifest = Site::get("site.json").and_then(|file| serde_json::from_slice::<Manifest>(&file.data).ok());
     let Some(manifest) = manifest else { return Assets::default() };
@@ -32,6 +33,7 @@ pub fn assets() -> Assets {
         js: path(&manifest.js),
         js_integrity: manifest.js_integrity,
         wasm: path(&manifest.wasm),
+        morph: path(&manifest.morph),
     }
 }
 

@@ -66,8 +66,8 @@ pub(super) async fn test(Path(id): Path<String>, command: Command) -> Response {
         command.backend().webhooks.send_saved_test(parse_id(&id, "webhook")?, command.value("message")).await
     };
     match Box::pin(test).await {
-        Ok(answer) => command.show(page, None, Some(answer)).await,
-        Err(error) => command.show(page, Some(error), None).await,
+        Ok(answer) => command.show(&page, None, Some(answer)).await,
+        Err(error) => command.show(&page, Some(error), None).await,
     }
 }
 

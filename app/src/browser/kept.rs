@@ -1,0 +1,83 @@
+//! A form that is left for a moment: its controls wait in the session's storage, and are filled again when somebody comes
+//! back to it. Before hydration, so that the islands find them as if they had just been typed.
+
+use super::{find, find_all};
+use leptos::prelude::*;
+use std::collections::BTreeMap;
+use wasm_bindgen::JsCast;
+use web_sys::{Element, HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement, Storage};
+
+/// Where the controls wait: path, then value by name.
+const KEPT: &str = "kept-form";
+
+type Kept = (String, BTreeMap<String, String>);
+
+fn storage() -> Option<Storage> {
+    window().session_storage().ok()?
+}
+
+fn controls() -> Vec<Element> {
+    find_all(&document(), "form.l-form [name]")
+}
+
+/// Keeps what stands in the page's form for the form at `path`.
+pub(crate) fn keep(path: &str) {
+    let values = controls().into_iter().filter_map(|control| Some((control.get_attribute("name")?, value(&control)?)));
+    let kept: Kept = (path.to_owned(), values.collect());
+    if let (Some(storage), Ok(text)) = (storage(), serde_json::to_string(&kept)) {
+        // A browser that keeps nothing leaves an empty form behind.
+        let _ = storage.set_item(KEPT, &text);
+    }
+}
+
+/// Fills the page's form with what was kept for it, once. A form of another revision stays as it is, and so does what
+/// the address sets.
+pub(super) fn restore() {
+    let Some(storage) = storage() else { return };
+    let Ok(Some(text)) = storage.get_item(KEPT) else { return };
+    let Ok((path, values)) = serde_json::from_str::<Kept>(&text) else { return };
+    let location = window().location();
+    if location.pathname().ok().as_ref() != Some(&path) {
+        return;
+    }
+    // Used once; that it cannot be removed changes nothing.
+    let _ = storage.remove_item(KEPT);
+    let revision = find("form.l-form [name=revision]").and_then(|control| value(&control));
+    if revision != values.get("revision").cloned() {
+        return;
+    }
+    let set = location.search().unwrap_or_default();
+    for control in controls() {
+        let name = control.get_attribute("name").unwrap_or_default();
+        if let Some(kept) = values.get(&name)
+            && !set.contains(&format!("{name}="))
+        {
+            fill(&control, kept);
+        }
+    }
+}
+
+fn value(control: &Element) -> Option<String> {
+    if let Some(input) = control.dyn_ref::<HtmlInputElement>() {
+        let is_switch = input.type_() == "checkbox";
+        return Some(if is_switch { input.checked().to_string() } else { input.value() });
+    }
+    if let Some(select) = control.dyn_ref::<HtmlSelectElement>() {
+        return Some(select.value());
+    }
+    control.dyn_ref::<HtmlTextAreaElement>().map(HtmlTextAreaElement::value)
+}
+
+fn fill(control: &Element, kept: &str) {
+    if let Some(input) = control.dyn_ref::<HtmlInputElement>() {
+        if input.type_() == "checkbox" {
+            input.set_checked(kept == "true");
+        } else if input.type_() != "password" {
+            input.set_value(kept);
+        }
+    } else if let Some(select) = control.dyn_ref::<HtmlSelectElement>() {
+        select.set_value(kept);
+    } else if let Some(area) = control.dyn_ref::<HtmlTextAreaElement>() {
+        area.set_value(kept);
+    }
+}

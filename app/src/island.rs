@@ -1,0 +1,11 @@
+//! What is alive on pages: the three forms. Rendered by the server, hydrated in the browser.
+//!
+//! The properties of an island are plain data; it has no context, no router and no resources. It asks the server by
+//! server functions.
+
+pub(crate) mod event_form;
+pub(crate) mod form;
+pub(crate) mod header_editor;
+pub(crate) mod hydrated;
+pub(crate) mod task_form;
+pub(crate) mod webhook_form;

@@ -1,0 +1,376 @@
+//! The event form: new, and edit.
+
+use crate::island::form::{Actions, FormState, Refused};
+use crate::island::hydrated::{use_hydrated, when_rested};
+use crate::island::task_form::options_of;
+use crate::part::field::{FieldOf, SelectField, SwitchField, TextField};
+use crate::part::icon::Icon;
+use crate::server_fn::event::{find_objects, load_matches, save_event};
+use crate::view::{Choice, EventForm as Loaded, FoundObjects, TagChoice};
+use leptos::prelude::*;
+use model::catalog::{Catalog, EventKind, LEVELS, ObjectType};
+use model::event::{ANY, EventDraft};
+use model::id::EventId;
+use std::time::Duration;
+
+/// Group label, then value and label of each option.
+type Options = Vec<(String, Vec<(String, String)>)>;
+
+fn event_options(catalog: &Catalog) -> Options {
+    let first = (String::new(), vec![(String::new(), "Choose what happens".to_owned())]);
+    let groups = catalog.0.iter().filter(|object_type| !object_type.events.is_empty()).map(|object_type| {
+        let option = |event: &EventKind| {
+            (format!("{}.{}", object_type.id, event.id), format!("{}: {}", object_type.plural, event.label))
+        };
+        (object_type.plural.clone(), object_type.events.iter().map(option).collect())
+    });
+    std::iter::once(first).chain(groups).collect()
+}
+
+fn tag_options(tags: Vec<TagChoice>) -> Options {
+    let first = (String::new(), "Choose a tag".to_owned());
+    vec![(String::new(), std::iter::once(first).chain(tags.into_iter().map(|tag| (tag.value, tag.label))).collect())]
+}
+
+fn level_options() -> Options {
+    let level = |level: &&str| ((*level).to_owned(), (*level).to_owned());
+    let first = (String::new(), "Every level".to_owned());
+    vec![(String::new(), std::iter::once(first).chain(LEVELS.iter().map(level)).collect())]
+}
+
+/// The form of a stored event, or of a new one.
+#[island]
+pub(crate) fn EventForm(
+    id: Option<EventId>,
+    loaded: Loaded,
+    refused: Option<Refused<EventDraft>>,
+    may_save: bool,
+    /// From a task's page the task is settled.
+    of_task: Option<Choice>,
+) -> impl IntoView {
+    let known = loaded.catalog.clone();
+    let check = move |draft: &EventDraft| draft.parse(&known).err().unwrap_or_default();
+    let mut draft = loaded.draft;
+    if let Some(task) = &of_task {
+        draft.task.clone_from(&task.value);
+    }
+    let form = FormState::new(draft, refused, Box::new(check), |draft| &mut draft.revision, may_save);
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        form.submit(move |draft| save_event(id, draft), |id: EventId| format!("/events/{id}"));
+    };
+    let revision = form.draft().with_untracked(|draft| draft.revision.clone());
+    let is_hydrated = use_hydrated();
+    let named = form.draft().with_untracked(|draft| draft.object_named.clone());
+    let named = if named.is_empty() { loaded.object_named } else { named };
+    // With a list to choose from, nothing is typed.
+    Effect::new(move |_| {
+        if is_hydrated.get() {
+            form.draft().update(|draft| draft.object_named.clear());
+        }
+    });
+    let lists = StoredValue::new((loaded.catalog, loaded.object, loaded.tags));
+    let task = match of_task {
+        Some(task) => view! {
+            <input type="hidden" name="task" value=task.value.clone()/>
+            <p class="u-small">"Starts the task "<a href=format!("/tasks/{}", task.value)>{task.label}</a>"."</p>
+        }
+        .into_any(),
+        None => view! {
+            <SelectField
+                field=form.field("task", "Task", true, |d| &mut d.task)
+                options=options_of("Choose a task", loaded.tasks)
+            />
+        }
+        .into_any(),
+    };
+    view! {
+        <form method="post" class="l-form" novalidate data-unsaved=move || form.unsaved() on:submit=submit aria-labelledby="event-title">
+            <div class="l-main__body">
+                <fieldset class="c-locked" disabled=!may_save>
+<div class="l-split l-split--form">
+                    <section class="c-card">
+                        <header class="c-card__head">
+                            <h2 class="c-card__title" id="event-title">"Task Event"</h2>
+                            <span class="u-xs u-muted"><span class="u-danger" aria-hidden="true">"*"</span>" required"</span>
+                        </header>
+                        <div class="c-card__body l-stack l-stack--fields">
+                            <input type="hidden" name="revision" value=revision/>
+                            {move || {
+                                lists.with_value(|(catalog, object, tags)| {
+                                    if is_hydrated.get() {
+                                        view! { <Chosen form=form catalog=catalog.clone() object=object.clone() tags=tags.clone()/> }.into_any()
+                                    } else {
+                                        view! { <Grouped form=form catalog=catalog.clone() named=named.clone() tags=tags.clone()/> }.into_any()
+                                    }
+                                })
+                            }}
+                            {task}
+                            <SwitchField field=form.field("enabled", "Enabled", false, |d| &mut d.enabled)/>
+                        </div>
+                    </section>
+                    <div>{move || is_hydrated.get().then(|| view! { <Matches form=form/> })}</div>
+                </div>
+                </fieldset>
+            </div>
+            <Actions form=form cancel="/events"/>
+        </form>
+    }
+    .into_any()
+}
+
+/// Everything to choose from at once, in groups: what works without WASM.
+#[component]
+fn Grouped(
+    form: FormState<EventDraft>,
+    catalog: Catalog,
+    /// The object as it is typed.
+    named: String,
+    tags: Vec<TagChoice>,
+) -> impl IntoView {
+    let object = form.field("object_named", "Object", false, |d| &mut d.object_named);
+    view! {
+        <SelectField field=form.field("event", "Event", true, |d| &mut d.event) options=event_options(&catalog)/>
+        <SwitchField field=form.field("use_tag", "Use Tag", false, |d| &mut d.use_tag)/>
+        <SelectField field=form.field("tag", "Tag", false, |d| &mut d.tag) options=tag_options(tags)/>
+        <input type="hidden" name="object" value=ANY/>
+        <TextField field=FieldOf { initial: named, ..object } hint="Its name or id; empty for any."/>
+        <SelectField
+            field=form.field("level", "Level", false, |d| &mut d.level)
+            options=level_options()
+            hint="For alarms and logs."
+        />
+        <TextField field=form.field("source", "Source", false, |d| &mut d.source) hint="For logs."/>
+    }
+    .into_any()
+}
+
+/// The same, each select following from the one before.
+#[component]
+fn Chosen(
+    form: FormState<EventDraft>,
+    catalog: Catalog,
+    object: Option<Choice>,
+    tags: Vec<TagChoice>,
+) -> impl IntoView {
+    let draft = form.draft();
+    let type_of = |event: &str| event.rsplit_once('.').map(|(type_id, _)| type_id.to_owned()).unwrap_or_default();
+    let chosen = RwSignal::new(draft.with_untracked(|draft| type_of(&draft.event)));
+    let said = RwSignal::new(String::new());
+    let types = catalog
+        .0
+        .iter()
+        .filter(|object_type| !object_type.events.is_empty())
+        .map(|object_type| {
+            let is_selected = object_type.id == chosen.get_untracked();
+            view! { <option value=object_type.id.clone() selected=is_selected>{object_type.plural.clone()}</option> }
+        })
+        .collect_view();
+    let change = move |event: leptos::ev::Event| {
+        draft.update(|draft| {
+            let had_more =
+                draft.object != ANY || !draft.tag.is_empty() || !draft.level.is_empty() || !draft.source.is_empty();
+            *draft = EventDraft {
+                task: draft.task.clone(),
+                enabled: draft.enabled.clone(),
+                revision: draft.revision.clone(),
+                ..EventDraft::new_form()
+            };
+            said.set(if had_more {
+                "The event and what depended on the type were cleared.".to_owned()
+            } else {
+                String::new()
+            });
+        });
+        chosen.set(event_target_value(&event));
+    };
+    // Until there is a type, what is wrong with the event shows here.
+    let event = form.field("event", "Type", true, |d| &mut d.event);
+    let (wrong, on_leave) = (event.error, event.on_leave);
+    let name = move || if chosen.with(String::is_empty) { "event" } else { "type" };
+    let error = Memo::new(move |_| if chosen.with(String::is_empty) { wrong.get() } else { None });
+    let lists = StoredValue::new((catalog, object, tags));
+    let dependent = move || {
+        let type_id = chosen.get();
+        lists.with_value(|(catalog, object, tags)| {
+            let Some(object_type) = catalog.find(&type_id).cloned() else { return ().into_any() };
+            let object = object.clone().filter(|object| draft.with_untracked(|draft| draft.object == object.value));
+            let tags = tags.iter().filter(|tag| tag.type_ids.contains(&type_id)).cloned().collect::<Vec<_>>();
+            view! { <Dependent form=form object_type=object_type object=object tags=tags/> }.into_any()
+        })
+    };
+    view! {
+        <div>
+            <div class="c-field">
+                <label class="c-field__label" for=name>"Type"<span class="c-field__required" aria-hidden="true">"*"</span></label>
+                <select
+                    class="c-field__control"
+                    id=name
+                    required
+                    aria-invalid=move || error.get().is_some().then_some("true")
+                    aria-describedby="type-note"
+                    on:change=change
+                    on:blur=move |_| on_leave.run(())
+                >
+                    <option value="">"Choose a type"</option>
+                    {types}
+                </select>
+                <svg class="c-icon c-field__chevron" aria-hidden="true"><use href="#i-chevron"></use></svg>
+            </div>
+            <p class=move || if error.get().is_some() { "c-hint c-hint--error" } else { "c-hint" } id="type-note" role="status">
+                {move || error.get().is_some().then(|| view! { <Icon name="error"/> })}
+                <span>{move || error.get().unwrap_or_else(|| said.get())}</span>
+            </p>
+        </div>
+        {dependent}
+    }
+    .into_any()
+}
+
+/// What depends on the type.
+#[component]
+fn Dependent(
+    form: FormState<EventDraft>,
+    object_type: ObjectType,
+    object: Option<Choice>,
+    tags: Vec<TagChoice>,
+) -> impl IntoView {
+    let first = std::iter::once((String::new(), "Choose what happens".to_owned()));
+    let option = |event: &EventKind| (format!("{}.{}", object_type.id, event.id), event.label.clone());
+    let events = vec![(String::new(), first.chain(object_type.events.iter().map(option)).collect())];
+    let uses_tag = Memo::new(move |_| form.draft().with(|draft| draft.use_tag == "true"));
+    let of = (object_type.id.clone(), object_type.singular.clone());
+    let lists = StoredValue::new((object, tags));
+    let switch = object_type.has_tags.then(|| {
+        view! { <SwitchField field=form.field("use_tag", "Use Tag", false, |d| &mut d.use_tag)/> }
+    });
+    let has_objects = object_type.has_objects;
+    let scope = move || {
+        lists.with_value(|(object, tags)| {
+            if uses_tag.get() {
+                let hint = if tags.is_empty() { "No tag is for this type yet. Make one under Inventory, Tags." } else { "" };
+                view! { <SelectField field=form.field("tag", "Tag", true, |d| &mut d.tag) options=tag_options(tags.clone()) hint=hint/> }
+                    .into_any()
+            } else if has_objects {
+                view! { <ObjectField form=form of=of.clone() chosen=object.clone()/> }.into_any()
+            } else {
+                ().into_any()
+            }
+        })
+    };
+    let level = object_type.has_level.then(|| {
+        view! { <SelectField field=form.field("level", "Level", false, |d| &mut d.level) options=level_options()/> }
+    });
+    let source = object_type.has_source.then(|| {
+        view! {
+            <TextField
+                field=form.field("source", "Source", false, |d| &mut d.source)
+                hint="Empty for every source."
+            />
+        }
+    });
+    view! {
+        <SelectField field=form.field("event", "Event", true, |d| &mut d.event) options=events/>
+        {switch}
+        {scope}
+        {level}
+        {source}
+    }
+    .into_any()
+}
+
+/// The object, out of those of the type: the first of them, and by a text where there are more.
+#[component]
+fn ObjectField(
+    form: FormState<EventDraft>,
+    /// The type's id, and what one is called.
+    of: (String, String),
+    chosen: Option<Choice>,
+) -> impl IntoView {
+    let (type_id, singular) = of;
+    let found = RwSignal::new(FoundObjects::default());
+    let text = RwSignal::new(String::new());
+    // The chosen object stays among the options while others are looked for.
+    let chosen = StoredValue::new(chosen);
+    let keep_chosen = move || {
+        let id = form.draft().with_untracked(|draft| draft.object.clone());
+        let listed = found.with_untracked(|found| found.choices.iter().find(|choice| choice.value == id).cloned());
+        if listed.is_some() || id == ANY {
+            chosen.set_value(listed);
+        }
+    };
+    when_rested(Memo::new(move |_| text.get()), Duration::from_millis(200), move |wanted: String| {
+        let type_id = type_id.clone();
+        leptos::task::spawn_local(async move {
+            // Where the server cannot tell, the list stays as it is.
+            if let Ok(answer) = find_objects(type_id, wanted.clone()).await
+                && text.try_with_untracked(|text| *text == wanted).unwrap_or_default()
+            {
+                keep_chosen();
+                found.set(answer);
+            }
+        });
+    });
+    let label = StoredValue::new(singular);
+    let select = move || {
+        let FoundObjects { mut choices, has_more } = found.get();
+        if let Some(one) = chosen.get_value().filter(|one| choices.iter().all(|choice| choice.value != one.value)) {
+            choices.insert(0, one);
+        }
+        let any = std::iter::once((ANY.to_owned(), "Any".to_owned()));
+        let options = vec![(String::new(), any.chain(choices.into_iter().map(|one| (one.value, one.label))).collect())];
+        let hint = if has_more { "Some of them. Find another by its name or id." } else { "" };
+        let field = form.field("object", &label.get_value(), false, |d| &mut d.object);
+        view! { <SelectField field=field options=options hint=hint/> }
+    };
+    let is_long = Memo::new(move |_| found.with(|found| found.has_more) || text.with(|text| !text.is_empty()));
+    let find = move || {
+        is_long.get().then(|| {
+            view! {
+                <div class="c-field">
+                    <label class="c-field__label" for="object-find">{format!("Find a {}", label.get_value())}</label>
+                    <input
+                        class="c-field__control"
+                        id="object-find"
+                        type="search"
+                        autocomplete="off"
+                        spellcheck="false"
+                        on:input:target=move |event| text.set(event.target().value())
+                    />
+                </div>
+            }
+        })
+    };
+    view! { {find} {select} }.into_any()
+}
+
+/// What the event as it stands matches now, and would have fired for.
+#[component]
+fn Matches(form: FormState<EventDraft>) -> impl IntoView {
+    let found = RwSignal::new(None::<String>);
+    let source = Memo::new(move |_| form.draft().with(|draft| EventDraft { task: String::new(), ..draft.clone() }));
+    when_rested(source, Duration::from_millis(250), move |draft| {
+        if draft.event.is_empty() {
+            found.set(None);
+            return;
+        }
+        leptos::task::spawn_local(async move {
+            let result = load_matches(draft.clone()).await;
+            if source.try_get_untracked().is_some_and(|newest| newest == draft) {
+                found.set(result.ok());
+            }
+        });
+    });
+    let words = move || match found.get() {
+        None => view! { <p class="c-card__body u-muted">"Choose a type and an event to see what they match."</p> }
+            .into_any(),
+        Some(html) => view! { <div role="status" inner_html=html></div> }.into_any(),
+    };
+    view! {
+        <section class="c-card" aria-labelledby="match">
+            <header class="c-card__head"><h2 class="c-card__title" id="match">"What it matches"</h2></header>
+            {words}
+        </section>
+    }
+    .into_any()
+}

@@ -1,0 +1,288 @@
+//! A form that is checked while typing, saved by a server function, and works the same as a plain post.
+//!
+//! [`FormState`] holds the draft, which fields were left or submitted, and what the server said. Messages of the
+//! browser's own check appear once a field was left or the form submitted; those of the server until the field
+//! changes. With WASM the submit is intercepted; without it the same form posts to its own page.
+
+use crate::error::{AppError, Code, Versions};
+use crate::part::field::{FieldOf, focus};
+use crate::part::icon::Icon;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use model::field_error::FieldErrors;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
+
+/// A draft that was posted without WASM and refused: as typed (without secrets), and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused<D> {
+    /// What was typed.
+    pub draft: D,
+    /// What is wrong.
+    pub error: AppError,
+}
+
+type Check<D> = dyn Fn(&D) -> FieldErrors + Send + Sync;
+
+/// The state of one form; copies share it.
+pub(crate) struct FormState<D: 'static> {
+    draft: RwSignal<D>,
+    own: Memo<FieldErrors>,
+    server: RwSignal<Option<AppError>>,
+    left: RwSignal<BTreeSet<&'static str>>,
+    was_submitted: RwSignal<bool>,
+    is_busy: RwSignal<bool>,
+    /// Whether what was typed would be lost with the page.
+    is_unsaved: Memo<bool>,
+    is_leaving: RwSignal<bool>,
+    revision: fn(&mut D) -> &mut String,
+    may_save: bool,
+}
+
+impl<D> Clone for FormState<D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<D> Copy for FormState<D> {}
+
+impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
+    /// The state of a form that starts as `loaded`, or as the draft that was just refused. `revision` leads to the
+    /// draft's revision. Without `may_save` it is only read.
+    pub(crate) fn new(
+        loaded: D,
+        refused: Option<Refused<D>>,
+        check: Box<Check<D>>,
+        revision: fn(&mut D) -> &mut String,
+        may_save: bool,
+    ) -> Self {
+        let was_submitted = refused.is_some();
+        let (draft, error) = match refused {
+            Some(mut refused) => {
+                refused.error.adopt_revision(revision(&mut refused.draft));
+                (refused.draft, Some(refused.error))
+            }
+            None => (loaded, None),
+        };
+        let first = draft.clone();
+        let draft = RwSignal::new(draft);
+        let is_leaving = RwSignal::new(false);
+        let is_unsaved =
+            Memo::new(move |_| !is_leaving.get() && (was_submitted || draft.with(|draft| *draft != first)));
+        Self {
+            draft,
+            is_unsaved,
+            is_leaving,
+            may_save,
+            own: Memo::new(move |_| draft.with(|draft| check(draft))),
+            server: RwSignal::new(error),
+            left: RwSignal::new(BTreeSet::new()),
+            was_submitted: RwSignal::new(was_submitted),
+            is_busy: RwSignal::new(false),
+            revision,
+        }
+    }
+
+    /// What is wrong with it, by the browser's own check.
+    pub(crate) fn own_errors(self) -> Memo<FieldErrors> {
+        self.own
+    }
+
+    /// Shows every message, as after a submit.
+    pub(crate) fn show_all(self) {
+        self.was_submitted.set(true);
+    }
+
+    /// The mark of a form that must not be left without a question.
+    pub(crate) fn unsaved(self) -> Option<&'static str> {
+        self.is_unsaved.get().then_some("")
+    }
+
+    /// Goes to another page; what was typed is saved, or kept.
+    pub(crate) fn leave(self, path: String) {
+        self.is_leaving.set(true);
+        spawn_local(async move {
+            // The form's mark has to go first.
+            leptos::task::tick().await;
+            // A page that the browser refuses to load leaves this one as it is.
+            let _ = window().location().assign(&path);
+        });
+    }
+
+    /// The draft as it stands.
+    pub(crate) fn draft(self) -> RwSignal<D> {
+        self.draft
+    }
+
+    /// One field of it, to hand to a component. `access` leads to the field.
+    pub(crate) fn field(
+        self,
+        name: &'static str,
+        label: &str,
+        is_required: bool,
+        access: fn(&mut D) -> &mut String,
+    ) -> FieldOf {
+        let initial = self.draft.with_untracked(|draft| access(&mut draft.clone()).clone());
+        FieldOf {
+            name,
+            label: label.to_owned(),
+            is_required,
+            initial,
+            on_change: Callback::new(move |typed| {
+                self.draft.update(|draft| *access(draft) = typed);
+                self.forget(name);
+            }),
+            error: Signal::derive(move || self.message(name)),
+            // A message that moves the page under a pointer that is down would take its click away.
+            on_leave: Callback::new(move |()| {
+                let leave = move || {
+                    self.left.try_update(|left| left.insert(name));
+                };
+                set_timeout(leave, Duration::from_millis(200));
+            }),
+        }
+    }
+
+    /// The server's word on a field holds until the field changes.
+    fn forget(self, name: &str) {
+        let is_named =
+            self.server.with_untracked(|error| error.as_ref().is_some_and(|e| e.fields.message(name).is_some()));
+        if is_named {
+            self.server.update(|error| {
+                if let Some(error) = error {
+                    error.fields.0.retain(|field| field.field != name);
+                }
+            });
+        }
+    }
+
+    fn message(self, name: &'static str) -> Option<String> {
+        let from_server = self.server.with(|error| error.as_ref()?.fields.messages(name));
+        let is_shown = self.was_submitted.get() || self.left.with(|left| left.contains(name));
+        from_server.or_else(|| is_shown.then(|| self.own.with(|own| own.messages(name)))?)
+    }
+
+    /// Every message that shows after a submit, with its field.
+    fn problems(self) -> FieldErrors {
+        if !self.was_submitted.get() {
+            return FieldErrors::default();
+        }
+        let mut all = self.own.get();
+        if let Some(error) = self.server.get() {
+            all.0.extend(
+                error.fields.0.into_iter().filter(|field| all.message(&field.field).is_none()).collect::<Vec<_>>(),
+            );
+        }
+        all
+    }
+
+    /// Saves with `save`, then goes to `path_of` the result; or shows what is wrong and puts the cursor there.
+    pub(crate) fn submit<T, F>(self, save: impl FnOnce(D) -> F + 'static, path_of: impl FnOnce(T) -> String + 'static)
+    where
+        F: Future<Output = Result<T, AppError>> + 'static,
+        T: 'static,
+    {
+        if self.is_busy.get_untracked() {
+            return;
+        }
+        self.was_submitted.set(true);
+        self.server.set(None);
+        if let Some(first) = self.own.get_untracked().0.first() {
+            focus(&first.field);
+            return;
+        }
+        self.is_busy.set(true);
+        spawn_local(async move {
+            let result = save(self.draft.get_untracked()).await;
+            match result {
+                Ok(saved) => self.leave(path_of(saved)),
+                Err(error) => {
+                    self.is_busy.set(false);
+                    let first = error.fields.0.first().map(|field| field.field.clone());
+                    self.draft.update(|draft| error.adopt_revision((self.revision)(draft)));
+                    self.server.set(Some(error));
+                    if let Some(first) = first {
+                        focus(&first);
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// What was typed beside what somebody else has saved.
+fn versions_table(versions: Vec<Versions>) -> AnyView {
+    let row =
+        |row: Versions| view! { <tr><th scope="row">{row.field}</th><td>{row.yours}</td><td>{row.saved}</td></tr> };
+    let rows: Vec<_> = versions.into_iter().filter(|row| row.field != "revision").map(row).collect();
+    view! {
+        <table class="c-table c-table--versions">
+            <thead><tr><th scope="col">"Field"</th><th scope="col">"Yours"</th><th scope="col">"Theirs, saved"</th></tr></thead>
+            <tbody>{rows}</tbody>
+        </table>
+    }
+    .into_any()
+}
+
+/// Why there is no Submit.
+pub(crate) const READ_ONLY: &str = "Your role, viewer, reads everything and changes nothing. An operator or an administrator can.";
+
+/// The last line of a form: what is wrong, Cancel, Submit.
+#[component]
+pub(crate) fn Actions<D>(
+    form: FormState<D>,
+    /// Where Cancel leads.
+    cancel: &'static str,
+) -> impl IntoView
+where
+    D: Clone + PartialEq + Send + Sync + 'static,
+{
+    let general = move || {
+        form.server.get().filter(|error| error.code != Code::Invalid || error.fields.is_empty()).map(|error| {
+            view! {
+                <div class="c-note c-note--danger" role="alert">
+                    <Icon name="error"/>
+                    <div class="l-stack l-stack--tight">
+                        <p>{error.message}</p>
+                        {(!error.versions.is_empty()).then(|| versions_table(error.versions))}
+                    </div>
+                </div>
+            }
+        })
+    };
+    let note = move || {
+        let problems = form.problems();
+        let first = problems.0.first()?.field.clone();
+        let count = problems.count_fields();
+        let words = if count == 1 { "1 field".to_owned() } else { format!("{count} fields") };
+        let verb = if count == 1 { " needs attention" } else { " need attention" };
+        Some(view! { "Not saved: " <a href=format!("#{first}")>{words}</a> {verb} })
+    };
+    if !form.may_save {
+        return view! {
+            <div class="c-actions">
+                <p class="c-actions__note">{READ_ONLY}</p>
+                <a class="c-button" href=cancel>"Back"</a>
+            </div>
+        }
+        .into_any();
+    }
+    view! {
+        {general}
+        <div class="c-actions">
+            <p class="c-actions__note" role="status">{note}</p>
+            <a class="c-button" href=cancel>"Cancel"</a>
+            <button
+                class="c-button c-button--primary"
+                type="submit"
+                aria-busy=move || form.is_busy.get().then_some("true")
+            >
+                "Submit"
+            </button>
+        </div>
+    }
+    .into_any()
+}

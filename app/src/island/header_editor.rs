@@ -1,0 +1,304 @@
+//! The header editor: a grid of rows with a toolbar, or the same as text.
+//!
+//! Its rules are those of `model::header_editor`. Without WASM, and before it runs, the text area is all there is, and
+//! posts under the same name.
+
+use crate::island::hydrated::use_hydrated;
+use crate::part::field::{AreaField, FieldOf, focus};
+use crate::part::icon::Icon;
+use leptos::prelude::*;
+use model::field_error::FieldErrors;
+use model::header_editor::{AllChecked, EditorRow, HeaderEditor as Editor};
+
+/// Names that are suggested while typing.
+const NAMES: &[&str] = &[
+    "Accept",
+    "Cache-Control",
+    "Content-Language",
+    "Content-Type",
+    "Idempotency-Key",
+    "Origin",
+    "Prefer",
+    "Priority",
+    "User-Agent",
+    "X-Correlation-Id",
+    "X-Environment",
+    "X-Request-Id",
+    "X-Route",
+];
+
+/// What a button of the toolbar does; it may answer what to say to a screen reader.
+type Act = fn(&mut Editor) -> Option<String>;
+
+/// The editor of the field `headers`.
+#[component]
+pub(crate) fn HeaderEditor(field: FieldOf) -> impl IntoView {
+    let is_hydrated = use_hydrated();
+    let editor = RwSignal::new(Editor::from_text(&field.initial));
+    let said = RwSignal::new(String::new());
+    let refused = RwSignal::new(FieldErrors::default());
+    let is_grid = Memo::new(move |_| is_hydrated.get() && !editor.with(Editor::is_raw));
+    let typed = field.clone();
+    // What was typed into the text area before WASM ran is what the grid begins with.
+    let adopt = Callback::new(move |text: String| {
+        editor.update(|editor| {
+            if editor.is_raw() || !is_hydrated.get_untracked() {
+                *editor =
+                    if editor.is_raw() && is_hydrated.get_untracked() { raw(&text) } else { Editor::from_text(&text) };
+            }
+        });
+        refused.set(FieldErrors::default());
+        typed.on_change.run(text);
+    });
+    let tell = field.on_change;
+    let changed = move || tell.run(editor.with_untracked(Editor::to_text));
+    let error = field.error;
+    let shown = Signal::derive(move || {
+        let own = refused.with(|errors| errors.messages("headers"));
+        own.or_else(|| error.get())
+    });
+    let area = move || {
+        let text = editor.with_untracked(Editor::to_text);
+        let field = FieldOf {
+            initial: text,
+            on_change: adopt,
+            label: "Headers as text".to_owned(),
+            error: shown,
+            ..field.clone()
+        };
+        view! {
+            <AreaField field=field rows=4 is_code=true hint="One per line, as Name: Value. They are sent in this order, those of one name together."/>
+        }
+    };
+    let toggle = move || {
+        let mut result = Ok(());
+        editor.update(|editor| result = editor.toggle_raw());
+        refused.set(result.err().unwrap_or_default());
+        changed();
+    };
+    // Under the text area the messages are that field's own.
+    let messages = move || {
+        is_grid.get().then(|| shown.get())?.map(|message| {
+            view! { <p class="c-hint c-hint--error" id="headers-error"><Icon name="error"/><span>{message}</span></p> }
+        })
+    };
+    let apart = move || {
+        let names = editor.with(Editor::repeats_apart);
+        (!names.is_empty()).then(|| {
+            let names = names.join(", ");
+            view! { <p class="c-hint">{format!("{names} repeats apart: its lines are sent together, at the place of the first.")}</p> }
+        })
+    };
+    view! {
+        <fieldset class="c-headers" aria-labelledby="headers-title">
+            <div class="c-headers__bar l-row l-row--apart">
+                <div>
+                    <h3 class="u-strong" id="headers-title">"Headers"</h3>
+                    <span class="u-xs u-muted u-num" role="status">{said}</span>
+                </div>
+                {move || is_hydrated.get().then(|| view! { <Toolbar editor=editor said=said on_change=Callback::new(move |()| changed()) on_toggle=Callback::new(move |()| toggle())/> })}
+            </div>
+            {move || if is_grid.get() { view! { <Grid editor=editor on_change=Callback::new(move |()| changed())/> }.into_any() } else { area().into_any() }}
+            {messages}
+            {apart}
+        </fieldset>
+    }
+    .into_any()
+}
+
+/// An editor that stays a text, whatever it says.
+fn raw(text: &str) -> Editor {
+    let mut editor = Editor::from_text("");
+    // From a grid there is always a way to the text.
+    let _ = editor.toggle_raw();
+    editor.set_raw(text);
+    editor
+}
+
+#[component]
+fn Toolbar(
+    editor: RwSignal<Editor>,
+    said: RwSignal<String>,
+    on_change: Callback<()>,
+    on_toggle: Callback<()>,
+) -> impl IntoView {
+    let button = move |icon: &'static str, label: &'static str, can: fn(&Editor) -> bool, act: Act| {
+        let is_off = move || (!editor.with(|editor| !editor.is_raw() && can(editor))).then_some("true");
+        let click = move |_| {
+            // It keeps the focus while it cannot act, and then does nothing.
+            if is_off().is_none() {
+                let mut words = None;
+                editor.update(|editor| words = act(editor));
+                said.set(words.unwrap_or_default());
+                on_change.run(());
+            }
+        };
+        view! {
+            <button type="button" title=label aria-label=label aria-disabled=is_off on:click=click><Icon name=icon/></button>
+        }
+    };
+    let add = move |_| {
+        if editor.with_untracked(Editor::is_raw) {
+            return;
+        }
+        let mut id = 0;
+        editor.update(|editor| id = editor.add());
+        said.set(editor.with_untracked(Editor::announce_add));
+        request_animation_frame(move || focus(&format!("header-name-{id}")));
+    };
+    let is_raw = move || editor.with(Editor::is_raw);
+    view! {
+        <div class="c-toolbar" role="toolbar" aria-label="Headers">
+            {button("up", "Up", Editor::can_move_up, Editor::move_up)}
+            {button("down", "Down", Editor::can_move_down, Editor::move_down)}
+            <button type="button" title="Add" aria-label="Add" aria-disabled=move || is_raw().then_some("true") on:click=add>
+                <Icon name="plus"/>
+            </button>
+            {button("bin", "Delete", Editor::can_delete, Editor::delete)}
+            <button
+                type="button"
+                title="Raw"
+                aria-label="Raw"
+                aria-pressed=move || is_raw().to_string()
+                on:click=move |_| on_toggle.run(())
+            >
+                <Icon name="pencil"/>
+            </button>
+        </div>
+    }
+    .into_any()
+}
+
+#[component]
+fn Grid(editor: RwSignal<Editor>, on_change: Callback<()>) -> impl IntoView {
+    let all = move || editor.with(Editor::all_checked);
+    let check_all = move |event: leptos::ev::Event| {
+        let is_checked = event_target_checked(&event);
+        editor.update(|editor| editor.check_all(is_checked));
+    };
+    let rows = move || editor.with(|editor| editor.rows().to_vec());
+    let names = NAMES.iter().map(|name| view! { <option value=*name></option> }).collect_view();
+    view! {
+        <datalist id="header-names">{names}</datalist>
+        <table class="c-headers__grid" role="table" aria-labelledby="headers-title">
+            <thead role="rowgroup">
+                <tr role="row">
+                    <th role="columnheader" scope="col">
+                        <label>
+                            <input
+                                type="checkbox"
+                                aria-label="Check all headers"
+                                prop:checked=move || all() == AllChecked::All
+                                prop:indeterminate=move || all() == AllChecked::Some
+                                on:change=check_all
+                            />
+                        </label>
+                    </th>
+                    <th role="columnheader" scope="col">"Header"<span class="c-field__required" aria-hidden="true">"*"</span></th>
+                    <th role="columnheader" scope="col">"Value"<span class="c-field__required" aria-hidden="true">"*"</span></th>
+                </tr>
+            </thead>
+            <tbody role="rowgroup">
+                <For each=rows key=|row| row.id children=move |row| view! { <Row editor=editor row=row on_change=on_change/> }/>
+            </tbody>
+        </table>
+    }
+    .into_any()
+}
+
+#[component]
+fn Row(editor: RwSignal<Editor>, row: EditorRow, on_change: Callback<()>) -> impl IntoView {
+    let id = row.id;
+    // Its place from 1, whether it is checked, and whether it is the waiting one.
+    let state = Memo::new(move |_| {
+        editor.with(|editor| {
+            let rows = editor.rows();
+            let place = rows.iter().position(|row| row.id == id).unwrap_or_default();
+            let is_checked = rows.get(place).is_some_and(|row| row.is_checked);
+            (place + 1, is_checked, place + 1 == rows.len())
+        })
+    });
+    let check = move |event: leptos::ev::Event| {
+        let is_checked = event_target_checked(&event);
+        editor.update(|editor| editor.check(id, is_checked));
+    };
+    let cells = Memo::new(move |_| {
+        editor.with(|editor| {
+            let row = editor.rows().iter().find(|row| row.id == id);
+            row.map(|row| (row.name.clone(), row.value.clone())).unwrap_or_default()
+        })
+    });
+    let set_name = move |event: leptos::ev::Event| {
+        let (text, mut ends) = (event_target_value(&event), false);
+        editor.update(|editor| ends = editor.set_name(id, &text));
+        on_change.run(());
+        if ends {
+            focus(&format!("header-value-{id}"));
+        }
+    };
+    let set_value = move |event: leptos::ev::Event| {
+        let text = event_target_value(&event);
+        editor.update(|editor| editor.set_value(id, &text));
+        on_change.run(());
+    };
+    let paste = move |event: leptos::ev::ClipboardEvent| {
+        let text = event.clipboard_data().and_then(|data| data.get_data("text").ok()).unwrap_or_default();
+        let mut is_taken = false;
+        editor.update(|editor| is_taken = editor.paste(id, &text));
+        if is_taken {
+            event.prevent_default();
+            on_change.run(());
+        }
+    };
+    let label = move |part: &'static str| {
+        let (place, _, is_waiting) = state.get();
+        if is_waiting { format!("New header {part}") } else { format!("Header {place} {part}") }
+    };
+    let checkbox = move || {
+        (!state.get().2).then(|| {
+            view! {
+                <label>
+                    <input
+                        type="checkbox"
+                        aria-label=move || format!("Check header {}", state.get().0)
+                        prop:checked=move || state.get().1
+                        on:change=check
+                    />
+                </label>
+            }
+        })
+    };
+    let placeholder = move || state.get().2.then_some("Add a header");
+    view! {
+        <tr role="row">
+            <td role="cell">{checkbox}</td>
+            <td role="cell">
+                <input
+                    id=format!("header-name-{id}")
+                    aria-label=move || label("name")
+                    list="header-names"
+                    autocomplete="off"
+                    spellcheck="false"
+                    placeholder=placeholder
+                    value=row.name
+                    prop:value=move || cells.get().0
+                    on:input=set_name
+                    on:paste=paste
+                />
+            </td>
+            <td role="cell">
+                <input
+                    id=format!("header-value-{id}")
+                    aria-label=move || label("value")
+                    autocomplete="off"
+                    spellcheck="false"
+                    value=row.value
+                    prop:value=move || cells.get().1
+                    on:input=set_value
+                    on:paste=paste
+                />
+            </td>
+        </tr>
+    }
+    .into_any()
+}

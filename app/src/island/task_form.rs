@@ -1,0 +1,240 @@
+//! The task form: new, and edit. The message has its variables, a live preview and its doubts beside it.
+
+use crate::error::AppError;
+use crate::island::form::{Actions, FormState, Refused};
+use crate::island::hydrated::{use_hydrated, when_rested};
+use crate::part::field::{AreaField, FieldOf, SelectField, SwitchField, TextField, focus};
+use crate::part::icon::Icon;
+use crate::server_fn::task::{preview_message, save_task};
+use crate::view::{Choice, TaskForm as Loaded};
+use leptos::prelude::*;
+use model::id::TaskId;
+use model::task::TaskDraft;
+use std::time::Duration;
+use wasm_bindgen::JsCast;
+
+/// The variables a message may use, and what each becomes.
+const VARIABLES: &[(&str, &str)] = &[
+    ("${DATE}", "Thu, 16 Oct 2025 11:38:07 EDT"),
+    ("${TIMESTAMP}", "1760629087"),
+    ("${RANDOM}", "a random integer"),
+    ("${NAME}", "the object's name, or the task's"),
+    ("${TYPE}", "the object type's id"),
+    ("${EVENT}", "the event's id"),
+    ("${OBJECT_ID}", "the object's id where it comes from"),
+    ("${TASK}", "this task's name"),
+    ("${ID}", "the delivery's id"),
+];
+/// The options of a select that starts with nothing chosen.
+pub(crate) fn options_of(first: &str, choices: Vec<Choice>) -> Vec<(String, Vec<(String, String)>)> {
+    let first = std::iter::once((String::new(), first.to_owned()));
+    vec![(String::new(), first.chain(choices.into_iter().map(|choice| (choice.value, choice.label))).collect())]
+}
+
+fn single(value: &str, label: &str) -> Vec<(String, Vec<(String, String)>)> {
+    vec![(String::new(), vec![(value.to_owned(), label.to_owned())])]
+}
+
+/// The form of a stored task, or of a new one.
+#[island]
+pub(crate) fn TaskForm(
+    id: Option<TaskId>,
+    loaded: Loaded,
+    refused: Option<Refused<TaskDraft>>,
+    may_save: bool,
+) -> impl IntoView {
+    let check = |draft: &TaskDraft| draft.parse().err().unwrap_or_default();
+    let form = FormState::new(loaded.draft, refused, Box::new(check), |draft| &mut draft.revision, may_save);
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        form.submit(move |draft| save_task(id, draft), |id: TaskId| format!("/tasks/{id}"));
+    };
+    let revision = form.draft().with_untracked(|draft| draft.revision.clone());
+    let is_hydrated = use_hydrated();
+    let path = id.map_or_else(|| "/tasks/new".to_owned(), |id| format!("/tasks/{id}/edit"));
+    let address = format!("/webhooks/new?for={path}");
+    let make_webhook = {
+        let address = address.clone();
+        move |event: leptos::ev::MouseEvent| {
+            event.prevent_default();
+            #[cfg(feature = "hydrate")]
+            crate::browser::kept::keep(&path);
+            form.leave(address.clone());
+        }
+    };
+    let webhooks = options_of("Choose a webhook", loaded.webhooks);
+    let past = loaded.occurrences;
+    view! {
+        <form method="post" class="l-form" novalidate data-unsaved=move || form.unsaved() on:submit=submit aria-labelledby="task-title">
+            <div class="l-main__body">
+                <fieldset class="c-locked" disabled=!may_save>
+<div class="l-split l-split--settings">
+                    <section class="c-card">
+                        <header class="c-card__head">
+                            <h2 class="c-card__title" id="task-title">"Task"</h2>
+                            <span class="u-xs u-muted">
+                                <span class="u-danger" aria-hidden="true">"*"</span>
+                                " required"
+                            </span>
+                        </header>
+                        <div class="c-card__body l-stack l-stack--fields">
+                            <input type="hidden" name="revision" value=revision/>
+                            <TextField field=form.field("name", "Name", true, |d| &mut d.name)/>
+                            <AreaField field=form.field("description", "Description", false, |d| &mut d.description)/>
+                            <SwitchField field=form.field("enabled", "Enabled", false, |d| &mut d.enabled)/>
+                            <SwitchField field=form.field("delete_after_running", "Delete Task After Running", false, |d| {
+                                &mut d.delete_after_running
+                            })/>
+                            <SelectField
+                                field=FieldOf::fixed("object_type", "Object Type")
+                                options=single("webhook", "Webhook")
+                            />
+                            <SelectField
+                                field=form.field("webhook", "Object", true, |d| &mut d.webhook)
+                                options=webhooks
+                                hint="The webhook that the message is sent through."
+                            />
+                            <a class="c-button c-button--outline" href=address on:click=make_webhook>"New Webhook…"</a>
+                            <SelectField field=FieldOf::fixed("action", "Action") options=single("send", "Send")/>
+                        </div>
+                    </section>
+                    <section class="c-card" aria-labelledby="settings-title">
+                        <header class="c-card__head">
+                            <h2 class="c-card__title" id="settings-title">"Settings"</h2>
+                        </header>
+                        <div class="c-card__body c-compose">
+                            <div class="c-compose__parts">
+                                <div class="l-stack l-stack--fields">
+                                    <Variables form=form is_hydrated=is_hydrated/>
+                                    <AreaField
+                                        field=form.field("message", "Message", false, |d| &mut d.message)
+                                        rows=12
+                                        is_code=true
+                                    />
+                                </div>
+                                {move || is_hydrated.get().then(|| view! { <Beside form=form past=past.clone()/> })}
+                            </div>
+                        </div>
+                    </section>
+                </div>
+                </fieldset>
+            </div>
+            <Actions form=form cancel="/tasks"/>
+        </form>
+    }
+    .into_any()
+}
+
+/// The variables: buttons that insert them, or their list where nothing can be inserted.
+#[component]
+fn Variables(form: FormState<TaskDraft>, is_hydrated: RwSignal<bool>) -> impl IntoView {
+    let insert = move |name: &'static str| {
+        let area = document()
+            .get_element_by_id("message")
+            .and_then(|found| found.dyn_into::<web_sys::HtmlTextAreaElement>().ok());
+        let Some(area) = area else { return };
+        let (start, end) = (area.selection_start().ok().flatten(), area.selection_end().ok().flatten());
+        let (Some(start), Some(end)) = (start, end) else { return };
+        if area.set_range_text_with_start_and_end_and_mode(name, start, end, "end").is_ok() {
+            let _ = area.focus();
+            let text = area.value();
+            form.draft().update(|draft| draft.message = text);
+        }
+    };
+    move || {
+        if is_hydrated.get() {
+            let chips = VARIABLES
+                .iter()
+                .map(|(name, meaning)| {
+                    view! { <button class="c-chip" type="button" title=*meaning on:click=move |_| insert(name)>{*name}</button> }
+                })
+                .collect_view();
+            view! { <div class="l-row" role="group" aria-label="Insert at the cursor">{chips}</div> }.into_any()
+        } else {
+            let list = VARIABLES
+                .iter()
+                .map(|(name, meaning)| view! { <span class="c-chip" title=*meaning>{*name}</span> })
+                .collect_view();
+            view! { <div class="l-row">{list}</div> }.into_any()
+        }
+    }
+}
+
+/// The preview, and what is doubtful.
+#[component]
+fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>) -> impl IntoView {
+    let occurrence = RwSignal::new(String::new());
+    let preview = RwSignal::new(None::<Result<String, AppError>>);
+    let source = Memo::new(move |_| {
+        let occurrence = occurrence.get();
+        form.draft().with(|draft| (draft.name.clone(), draft.webhook.clone(), draft.message.clone(), occurrence))
+    });
+    when_rested(source, Duration::from_millis(250), move |request| {
+        leptos::task::spawn_local(async move {
+            let (task, webhook, message, occurrence) = request.clone();
+            let result = preview_message(task, webhook, message, occurrence).await;
+            // Something newer may have been typed meanwhile.
+            if source.try_get_untracked().is_some_and(|newest| newest == request) {
+                preview.set(Some(result));
+            }
+        });
+    });
+    let options =
+        past.into_iter().map(|choice| view! { <option value=choice.value>{choice.label}</option> }).collect_view();
+    let shown = move || match preview.get() {
+        None => ().into_any(),
+        Some(Err(error)) => {
+            view! { <p class="c-hint c-hint--error"><Icon name="error"/><span>{error.message}</span></p> }.into_any()
+        }
+        Some(Ok(html)) => view! {
+            <div class="l-stack l-stack--fields" inner_html=html on:click=move |event| go_to_doubt(&event)></div>
+        }
+        .into_any(),
+    };
+    view! {
+        <div class="l-stack l-stack--fields">
+            <div class="l-row l-row--apart">
+                <h3 class="u-small u-strong" id="preview">"Preview"</h3>
+                <select
+                    class="c-filter c-filter--inline"
+                    aria-label="Preview with"
+                    on:change=move |event| occurrence.set(event_target_value(&event))
+                >
+                    <option value="">"A sample: Power On, web-01"</option>
+                    {options}
+                </select>
+            </div>
+            {shown}
+        </div>
+    }
+    .into_any()
+}
+
+/// Puts the cursor where a doubt stands: its button carries the place.
+fn go_to_doubt(event: &leptos::ev::MouseEvent) {
+    let button = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+    let Some(button) = button else { return };
+    let number = |name: &str| button.get_attribute(name).and_then(|text| text.parse::<u32>().ok());
+    let area =
+        document().get_element_by_id("message").and_then(|found| found.dyn_into::<web_sys::HtmlTextAreaElement>().ok());
+    if let (Some(line), Some(column), Some(area)) = (number("data-line"), number("data-column"), area) {
+        let place = utf16_offset(&area.value(), line, column);
+        focus("message");
+        // A cursor that stays where it was is no harm.
+        let _ = area.set_selection_range(place, place);
+    }
+}
+
+/// A place in a text as browsers count it.
+fn utf16_offset(text: &str, line: u32, column: u32) -> u32 {
+    let mut offset = 0;
+    for (number, content) in (1..).zip(text.split('\n')) {
+        if number == line {
+            let before = content.chars().take(column.saturating_sub(1) as usize);
+            offset += before.map(char::len_utf16).sum::<usize>();
+            break;
+        }
+        offset += content.encode_utf16().count() + 1;
+    }
+    u32::try_from(offset).unwrap_or(u32::MAX)
+}

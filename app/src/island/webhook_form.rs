@@ -1,0 +1,327 @@
+//! The webhook form: new, and edit.
+//!
+//! The fields of the authorization follow the type by style sheet alone (`:has(option:checked)`), so that they do so
+//! without WASM too.
+
+use crate::error::{AppError, Code};
+use crate::island::form::{Actions, FormState, Refused};
+use crate::island::header_editor::HeaderEditor;
+use crate::island::hydrated::use_hydrated;
+use crate::part::field::{SelectField, SwitchField, TextField};
+use crate::part::icon::Icon;
+use crate::server_fn::webhook::{save_webhook, send_test};
+use crate::view::{SavedWebhook, WebhookForm as Stored};
+use leptos::prelude::*;
+use model::field_error::FieldErrors;
+use model::id::WebhookId;
+use model::retry;
+use model::webhook::{Method, WebhookDraft};
+
+/// The form of a stored webhook, or of a new one.
+#[island]
+pub(crate) fn WebhookForm(
+    id: Option<WebhookId>,
+    stored: Option<Stored>,
+    refused: Option<Refused<WebhookDraft>>,
+    may_save: bool,
+    /// Whether the viewer may call what is typed.
+    may_test: bool,
+    /// The task form that has sent somebody here gets them back, with the new webhook chosen.
+    back: Option<String>,
+) -> impl IntoView {
+    let loaded = stored.as_ref().map(|stored| stored.draft.clone()).unwrap_or_default();
+    let known = stored.as_ref().map(Stored::stored);
+    let check = move |draft: &WebhookDraft| draft.parse(known.as_ref()).err().unwrap_or_default();
+    let form = FormState::new(loaded, refused, Box::new(check), |draft| &mut draft.revision, may_save);
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        let back = back.clone();
+        form.submit(
+            move |draft| save_webhook(id, draft),
+            move |saved: SavedWebhook| match back {
+                Some(path) => format!("{path}?webhook={}", saved.id),
+                None => saved.path(),
+            },
+        );
+    };
+    let revision = form.draft().with_untracked(|draft| draft.revision.clone());
+    view! {
+        <form method="post" class="l-form" novalidate data-unsaved=move || form.unsaved() on:submit=submit aria-labelledby="webhook-title">
+            <div class="l-main__body">
+                <fieldset class="c-locked" disabled=!may_save>
+<div class="l-split l-split--form">
+                <section class="c-card">
+                    <header class="c-card__head">
+                        <h2 class="c-card__title" id="webhook-title">"Webhook"</h2>
+                        <span class="u-xs u-muted"><span class="u-danger" aria-hidden="true">"*"</span>" required"</span>
+                    </header>
+                    <div class="c-card__body l-stack l-stack--fields">
+                        <input type="hidden" name="revision" value=revision/>
+                        <TextField field=form.field("name", "Name", true, |d| &mut d.name)/>
+                        <SelectField
+                            field=form.field("kind", "Type", false, |d| &mut d.kind)
+                            options=choices(&[("custom", "Custom")])
+                        />
+                        <TextField
+                            field=form.field("url", "URL", true, |d| &mut d.url)
+                            kind="url"
+                            keys="url"
+                            placeholder="https://example.com/hook"
+                            hint="The target system usually has to be told to accept this console."
+                        />
+                        <Authorization form=form stored=stored/>
+                        <Retype form=form is_stored=id.is_some()/>
+                        <HeaderEditor field=form.field("headers", "Headers", false, |d| &mut d.headers)/>
+                        <Insecure form=form/>
+                        <SwitchField
+                            field=form.field("direct", "Direct Connection", false, |d| &mut d.direct)
+                            hint="Not through the egress proxy, where this server is started with one. The proxy resolves names itself, so that the egress policy holds for direct webhooks and for addresses only."
+                        />
+                        <div class="l-fields">
+                            <TextField
+                                field=form.field("timeout", "Timeout", true, |d| &mut d.timeout)
+                                keys="numeric"
+                                unit="seconds"
+                            />
+                            <TextField field=form.field("retries", "Retries", true, |d| &mut d.retries) keys="numeric"/>
+                            <SelectField
+                                field=form.field("method", "Method", false, |d| &mut d.method)
+                                options=choices(&Method::ALL.map(|method| (method.as_str(), method.as_str())))
+                            />
+                        </div>
+                        <Offsets form=form/>
+                    </div>
+                </section>
+                <SendTest form=form id=id may_test=may_test/>
+                </div>
+                </fieldset>
+            </div>
+            <Actions form=form cancel="/webhooks"/>
+        </form>
+    }
+    .into_any()
+}
+
+fn choices(options: &[(&str, &str)]) -> Vec<(String, Vec<(String, String)>)> {
+    vec![(String::new(), options.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect())]
+}
+
+#[component]
+fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl IntoView {
+    let is_signing = stored.as_ref().is_some_and(|stored| stored.is_signing);
+    let stored_type = stored.map(|stored| stored.authorization.id());
+    // Of a secret that was typed and lost the field's own error speaks.
+    let lost = form.draft().with_untracked(|draft| draft.retype.clone());
+    let is_lost = move |field: &str| lost.split(' ').any(|lost| lost == field);
+    let lost_signing = is_lost("signing_secret");
+    let hint = move |kind: &str, field: &str, fresh: &str| {
+        let is_kept = stored_type == Some(kind) && !is_lost(field);
+        if is_kept { "Set. Leave empty to keep it.".to_owned() } else { fresh.to_owned() }
+    };
+    view! {
+        <div class="c-auth l-stack l-stack--fields">
+            <SelectField
+                field=form.field("auth_type", "Authorization Type", false, |d| &mut d.auth_type)
+                options=choices(&[("none", "None"), ("basic", "Basic"), ("bearer", "Bearer"), ("api_key", "API Key")])
+            />
+            <div class="c-auth__part c-auth__part--bearer">
+                <TextField
+                    field=form.field("token", "Authorization Token", true, |d| &mut d.token)
+                    kind="password"
+                    hint=hint("bearer", "token", "The token only, without the word Bearer.")
+                />
+            </div>
+            <div class="c-auth__part c-auth__part--api-key l-stack l-stack--fields">
+                <TextField
+                    field=form.field("api_key", "API Key", true, |d| &mut d.api_key)
+                    kind="password"
+                    hint=hint("api_key", "api_key", "The raw key, without prefix or keyword.")
+                />
+                <div class="l-fields">
+                    <TextField field=form.field("api_key_header", "Header name", true, |d| &mut d.api_key_header)/>
+                    <TextField field=form.field("api_key_prefix", "Prefix", false, |d| &mut d.api_key_prefix)/>
+                </div>
+                <KeyLine form=form/>
+            </div>
+            <div class="c-auth__part c-auth__part--basic l-stack l-stack--fields">
+                <TextField field=form.field("username", "Username", false, |d| &mut d.username)/>
+                <TextField
+                    field=form.field("password", "Password", false, |d| &mut d.password)
+                    kind="password"
+                    hint=hint("basic", "password", "Sent with the user name, encoded but not encrypted by itself.")
+                />
+            </div>
+            <div class="c-sign-part l-stack l-stack--fields">
+                <SwitchField
+                    field=form.field("sign", "Sign Messages", false, |d| &mut d.sign)
+                    hint="Adds webhook-signature (Standard Webhooks), so that the receiver can check who sent it."
+                />
+                <div class="c-sign-part__secret">
+                    <TextField
+                        field=form.field("signing_secret", "Signing Secret", true, |d| &mut d.signing_secret)
+                        kind="password"
+                        hint=if is_signing && !lost_signing { "Set. Leave empty to keep it." } else { "As openssl rand -base64 32 makes it; the receiver needs the same." }
+                    />
+                </div>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+/// Of a form that was refused before WASM was there: which secrets have to be typed again, or are left as they were.
+#[component]
+fn Retype(form: FormState<WebhookDraft>, is_stored: bool) -> impl IntoView {
+    let retype = form.draft().with_untracked(|draft| draft.retype.clone());
+    let keep = (is_stored && !retype.is_empty()).then(|| {
+        view! {
+            <SwitchField
+                field=form.field("keep_secrets", "Leave the secrets as they were", false, |d| &mut d.keep_secrets)
+                hint="Instead of entering again what was just typed: a page never carries a secret back."
+            />
+        }
+    });
+    view! {
+        <input type="hidden" name="retype" value=retype/>
+        {keep}
+    }
+    .into_any()
+}
+
+/// What an API key will look like on the wire, the key itself masked.
+#[component]
+fn KeyLine(form: FormState<WebhookDraft>) -> impl IntoView {
+    let line = move || {
+        form.draft().with(|draft| {
+            let prefix = draft.api_key_prefix.trim();
+            let gap = if prefix.is_empty() { "" } else { " " };
+            format!("{}: {prefix}{gap}••••••••", draft.api_key_header.trim())
+        })
+    };
+    view! { <p class="c-hint">"Will be sent as "<code>{line}</code></p> }
+}
+
+#[component]
+fn Insecure(form: FormState<WebhookDraft>) -> impl IntoView {
+    view! {
+        <div class="c-insecure l-stack l-stack--tight">
+            <SwitchField field=form.field("allow_insecure", "Allow Insecure Certificates", false, |d| {
+                &mut d.allow_insecure
+            })/>
+            <div class="c-note c-note--warn c-insecure__warning">
+                <Icon name="warn"/>
+                <p>
+                    <strong>"Anyone between here and the target can read and change what is sent."</strong>
+                    " Meant for self-signed test systems; risky in production."
+                </p>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+/// Sends a message with the values as they stand, unsaved, and shows the exact request and the whole answer.
+#[component]
+fn SendTest(form: FormState<WebhookDraft>, id: Option<WebhookId>, may_test: bool) -> impl IntoView {
+    let is_hydrated = use_hydrated();
+    let message = RwSignal::new("{\"text\": \"Webhook\"}".to_owned());
+    let answer = RwSignal::new(None::<Result<String, AppError>>);
+    let is_busy = RwSignal::new(false);
+    let send = move |_| {
+        if is_busy.get_untracked() {
+            return;
+        }
+        if !form.own_errors().with_untracked(FieldErrors::is_empty) {
+            form.show_all();
+            let words = "Mend the marked fields first: a test uses the same values.";
+            answer.set(Some(Err(AppError::new(Code::Invalid, words))));
+            return;
+        }
+        is_busy.set(true);
+        leptos::task::spawn_local(async move {
+            let result = send_test(id, form.draft().get_untracked(), message.get_untracked()).await;
+            is_busy.set(false);
+            answer.set(Some(result));
+        });
+    };
+    let shown = move || match answer.get() {
+        None => ().into_any(),
+        Some(Ok(html)) => view! { <div class="l-stack l-stack--fields" inner_html=html></div> }.into_any(),
+        Some(Err(error)) => {
+            let fields = error.fields.0.into_iter().map(|field| view! { <li>{field.message}</li> }).collect_view();
+            view! {
+                <div class="c-note c-note--danger">
+                    <Icon name="error"/>
+                    <div><p>{error.message}</p><ul>{fields}</ul></div>
+                </div>
+            }
+            .into_any()
+        }
+    };
+    let card = move || {
+        (is_hydrated.get() && may_test).then(|| {
+            view! {
+                <section class="c-card" aria-labelledby="test-title">
+                    <header class="c-card__head"><h2 class="c-card__title" id="test-title">"Send test"</h2></header>
+                    <div class="c-card__body l-stack l-stack--fields">
+                        <p class="u-small u-muted">"Sends at once, with the values as they stand. Nothing is saved."</p>
+                        <div class="c-field c-field--area">
+                            <label class="c-field__label" for="test-message">"Test message"</label>
+                            <textarea
+                                class="u-mono"
+                                id="test-message"
+                                rows="3"
+                                spellcheck="false"
+                                on:input=move |event| message.set(event_target_value(&event))
+                            >
+                                {message.get_untracked()}
+                            </textarea>
+                        </div>
+                        <div>
+                            <button class="c-button" type="button" aria-busy=move || is_busy.get().then_some("true") on:click=send>
+                                <Icon name="delivery"/>
+                                "Send test"
+                            </button>
+                        </div>
+                        <div role="status" class="l-stack l-stack--fields">{shown}</div>
+                    </div>
+                </section>
+            }
+        })
+    };
+    view! { <div>{card}</div> }.into_any()
+}
+
+/// When the attempts happen, as clock offsets.
+#[component]
+fn Offsets(form: FormState<WebhookDraft>) -> impl IntoView {
+    const SHOWN: usize = 6;
+    let offsets = Memo::new(move |_| {
+        let retries: u32 = form.draft().with(|draft| draft.retries.trim().parse().unwrap_or_default());
+        let all: Vec<_> =
+            retry::attempt_offsets(retries.min(100)).map(|offset| offset_words(offset.as_secs())).collect();
+        all
+    });
+    let items = move || {
+        let all = offsets.get();
+        let more = all.len().saturating_sub(SHOWN);
+        let last = all.last().cloned().unwrap_or_default();
+        let shown = all.into_iter().take(SHOWN).map(|words| view! { <li><b>{words}</b></li> }).collect_view();
+        let rest = if more > 0 {
+            format!("and {more} more until {last}, then reported as an error")
+        } else {
+            "then reported as an error".to_owned()
+        };
+        view! { {shown} <li>{rest}</li> }
+    };
+    view! { <ol class="c-offsets" role="list" aria-label="Attempts">{items}</ol> }
+}
+
+fn offset_words(seconds: u64) -> String {
+    match seconds {
+        0 => "now".to_owned(),
+        1..=119 => format!("+{seconds} s"),
+        120..=7199 => format!("+{} min", seconds / 60),
+        _ => format!("+{} h", seconds / 3600),
+    }
+}

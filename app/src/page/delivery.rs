@@ -1,0 +1,4 @@
+//! Pages about deliveries.
+
+pub(crate) mod list;
+pub(crate) mod show;

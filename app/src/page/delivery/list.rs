@@ -1,0 +1,159 @@
+//! The deliveries: filtered, sorted and paged by the database.
+
+use crate::part::menu::{confirmed, menu, post};
+use crate::part::status::StatusWord;
+use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, short};
+use crate::error::AppError;
+use crate::page::{Asked, Page};
+use crate::part::notice::Empty;
+use crate::report::{DeliveryLine, DeliveryQuery};
+use leptos::prelude::*;
+use model::access::Permission;
+use model::catalog::Catalog;
+use model::delivery::Status;
+
+/// The choices of the time filter.
+const SINCE: [(&str, &str); 3] = [("1h", "1 hour"), ("24h", "24 hours"), ("7d", "7 days")];
+
+fn columns(catalog: &Catalog) -> Vec<Column> {
+    let statuses = Status::ALL.map(|status| (status.as_str().to_owned(), word(status).to_owned()));
+    let mut events = Vec::new();
+    for object_type in &catalog.0 {
+        for event in &object_type.events {
+            events
+                .push((format!("{}.{}", object_type.id, event.id), format!("{}: {}", object_type.plural, event.label)));
+        }
+    }
+    let fixed = |column: Column| Column { is_sortable: false, ..column };
+    vec![
+        fixed(Column {
+            filter: Filter::Choice(statuses.into()),
+            ..Column::text("status", "Status", "w-status", Narrow::Start)
+        }),
+        Column { filter: Filter::choice(SINCE), ..Column::text("time", "Time", "w-time", Narrow::End) },
+        fixed(Column::text("webhook", "Webhook", "w-15", Narrow::Start)),
+        fixed(Column { is_minor: true, ..Column::text("task", "Task", "w-13", Narrow::Gone) }),
+        fixed(Column { filter: Filter::Choice(events), ..Column::text("event", "Event", "w-10", Narrow::End) }),
+        fixed(Column::text("object", "Object", "w-10", Narrow::Start)),
+        Column::number("attempts", "Tries", "w-short", Narrow::Gone),
+        fixed(Column::text("result", "Result", "", Narrow::Wide)),
+        Column::number("duration", "Duration", "w-time", Narrow::End),
+        fixed(Column { filter: Filter::None, is_minor: true, ..Column::text("next", "Next", "w-time", Narrow::End) }),
+    ]
+}
+
+fn word(status: Status) -> &'static str {
+    match status {
+        Status::Queued => "Queued",
+        Status::Running => "Running",
+        Status::Sent => "Sent",
+        Status::Error => "Error",
+        Status::Held => "Held",
+        Status::Discarded => "Discarded",
+    }
+}
+
+pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
+    let query = &asked.query;
+    let text = |name: &str| query.value(name).to_owned();
+    let wanted = DeliveryQuery {
+        status: text("status"),
+        since: text("time"),
+        webhook: text("webhook"),
+        task: text("task"),
+        event: text("event"),
+        object: text("object"),
+        result: text("result"),
+        sort: text("sort"),
+        page: query.page(),
+    };
+    let listed = asked.backend.deliveries.search(wanted).await?;
+    let catalog = asked.backend.catalog.load().await?;
+    let may_edit = asked.may(Permission::Edit);
+    let table = Table {
+        label: "Deliveries",
+        noun: ("delivery", "deliveries"),
+        path: "/deliveries",
+        query,
+        columns: columns(&catalog),
+        rows: listed.rows.into_iter().map(row).collect(),
+        total: Some(listed.total),
+        default_sort: "-time",
+        is_selectable: may_edit,
+        empty: view! {
+            <Empty
+                icon="delivery"
+                text="Every message that a task sends appears here, with each attempt and its outcome."
+            />
+        }
+        .into_any(),
+    };
+    let commands = may_edit.then(|| {
+        menu(vec![
+            post("replay", "Replay", "/deliveries/replay".to_owned(), true),
+            confirmed(
+                "discarded",
+                "Give up…",
+                "Give up the checked deliveries? Those that wait are never sent; their record stays.".to_owned(),
+                "Give up".to_owned(),
+                "/deliveries/discard".to_owned(),
+                true,
+            ),
+        ])
+    });
+    Ok(table.page(commands))
+}
+
+fn row(line: DeliveryLine) -> Row {
+    let took = line.duration_ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms} ms"));
+    let task = Cell::text(line.task.clone());
+    let tries = Cell::number(line.attempts.into(), line.attempts.to_string());
+    let took = Cell::number(line.duration_ms.unwrap_or_default().into(), took);
+    let next = line.next.clone().map_or_else(|| Cell::text("–"), Cell::time);
+    let Row { id, label, mut cells } = short_row(line);
+    cells.insert(3, task);
+    cells.insert(6, tries);
+    cells.extend([took, next]);
+    Row { id, label, cells }
+}
+
+/// Status, time, webhook, event, object, result.
+fn short_row(line: DeliveryLine) -> Row {
+    let status = view! { <StatusWord status=line.status hold=line.hold/> };
+    let result = result(&line);
+    Row {
+        label: format!("{}, {}", line.webhook, line.created.short),
+        cells: vec![
+            Cell::open(word(line.status), format!("/deliveries/{}", line.uuid), status),
+            Cell::time(line.created),
+            Cell::link(line.webhook, format!("/webhooks/{}", line.webhook_id)),
+            Cell::text(line.event),
+            Cell::text(line.object),
+            Cell::text(result),
+        ],
+        id: line.uuid,
+    }
+}
+
+/// What came of it so far, in words.
+pub(crate) fn result(line: &DeliveryLine) -> String {
+    match (&line.error, line.hold, line.http_status) {
+        (_, Some(reason), _) => reason.words().to_owned(),
+        (Some(error), ..) => error.clone(),
+        (None, _, Some(status)) => format!("HTTP {status}"),
+        (None, _, None) => "–".to_owned(),
+    }
+}
+
+/// A short table of deliveries.
+pub(crate) fn short_table(label: &'static str, lines: Vec<DeliveryLine>) -> AnyView {
+    let columns = [
+        Column::text("status", "Status", "w-status", Narrow::Start),
+        Column::text("time", "Time", "w-time", Narrow::End),
+        Column::text("webhook", "Webhook", "w-20", Narrow::Start),
+        Column::text("event", "Event", "w-13", Narrow::End),
+        Column::text("object", "Object", "w-15", Narrow::Start),
+        Column::text("result", "Result", "", Narrow::Wide),
+    ];
+    short(label, &columns, lines.into_iter().map(short_row).collect())
+}

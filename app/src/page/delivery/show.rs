@@ -1,0 +1,263 @@
+//! One delivery: its outcome first, then the attempts, then the request and the answer side by side.
+
+use crate::part::menu::{confirmed, go, menu, post};
+use crate::part::status::{StatusWord, Time};
+use crate::part::query::encoded;
+use crate::error::AppError;
+use crate::page::{Asked, Page};
+use crate::part::icon::Icon;
+use crate::report::{AttemptLine, DeliveryDetail};
+use leptos::prelude::*;
+use model::access::Permission;
+use model::delivery::Status;
+
+pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
+    let detail = asked.backend.deliveries.detail(asked.id("delivery")?).await?;
+    let commands = asked.may(Permission::Edit).then(|| commands(&detail));
+    let title = format!("Delivery of {}", detail.line.created.short);
+    let page = Page::new(title, content(&detail)).below("/deliveries", "Deliveries").with_commands(commands);
+    Ok(page.live_if(!detail.line.status.is_settled()))
+}
+
+fn commands(detail: &DeliveryDetail) -> AnyView {
+    let path = format!("/deliveries/{}", detail.line.uuid);
+    let mut items = Vec::new();
+    if detail.line.status.is_settled() {
+        if !detail.is_webhook_deleted {
+            items.push(post("replay", "Replay", format!("{path}/replay"), false));
+            items.push(post("replay", "Replay as it was", format!("{path}/replay-as-it-was"), false));
+        }
+    } else {
+        items.push(confirmed(
+            "discarded",
+            "Give up…",
+            "Give this delivery up? It is never sent; its record stays.".to_owned(),
+            "Give up".to_owned(),
+            format!("{path}/discard"),
+            false,
+        ));
+    }
+    items.push(go("delivery", "Same webhook", format!("/deliveries?webhook={}", encoded(&detail.line.webhook))));
+    menu(items)
+}
+
+/// What the operator may do about it.
+fn next_step(detail: &DeliveryDetail) -> &'static str {
+    match (detail.line.status, detail.code.as_deref()) {
+        (Status::Sent, _) => "The receiver has answered with success. Nothing is left to do.",
+        (Status::Queued, _) => "It is tried by itself at its time.",
+        (Status::Running, _) => "An attempt is under way.",
+        (Status::Held, _) => "It waits, and is not lost. See the webhook for what holds it.",
+        (Status::Discarded, _) => "It is not sent any more. Replay it to send it after all.",
+        (Status::Error, Some("refused_address")) => {
+            "Correct the webhook's URL, or permit the address when the server is started."
+        }
+        (Status::Error, Some("too_large")) => "Shorten the task's message.",
+        (Status::Error, Some("unreadable")) => "Look whether the receiver has acted before you replay.",
+        (Status::Error, Some("redirect")) => "Enter the final URL in the webhook, then replay.",
+        (Status::Error, Some("tls" | "dns" | "connect" | "timeout" | "reset")) => {
+            "Mend the way to the receiver, then replay."
+        }
+        (Status::Error, _) => "See what the receiver answered, mend it, then replay.",
+    }
+}
+
+fn content(detail: &DeliveryDetail) -> AnyView {
+    let step = next_step(detail);
+    let line = detail.line.clone();
+    let sentence = match (&line.error, line.hold, line.http_status) {
+        (_, Some(reason), _) => reason.words().to_owned(),
+        (Some(error), ..) => error.clone(),
+        (None, _, Some(status)) => format!("Answered {status}."),
+        (None, _, None) => "Not attempted yet.".to_owned(),
+    };
+    let next = line.next.clone().map(|when| view! { " Next attempt at "<Time when=when/>"." });
+    let chain = chain(detail);
+    let notes = (!detail.notes.is_empty()).then(|| {
+        let notes = detail.notes.iter().map(|note| view! { <li>{note.clone()}</li> }).collect_view();
+        view! { <div class="c-note c-note--warn"><Icon name="warn"/><ul>{notes}</ul></div> }
+    });
+    let attempts = attempts(detail);
+    let answer = answer(detail.attempts.last());
+    let request = request(detail);
+    view! {
+        <div class="l-stack">
+            <section class="c-card c-outcome" aria-label="Outcome">
+                <div class="c-card__body l-stack l-stack--tight">
+                    <p class="c-outcome__head l-row"><StatusWord status=line.status hold=line.hold/><strong>{sentence}</strong></p>
+                    <p class="u-muted">{step}{next}</p>
+                    {chain}
+                </div>
+            </section>
+            {notes}
+            {attempts}
+            <div class="l-split l-split--even">{request} {answer}</div>
+        </div>
+    }
+    .into_any()
+}
+
+/// occurrence -> event -> task -> webhook, as links.
+fn chain(detail: &DeliveryDetail) -> AnyView {
+    let line = &detail.line;
+    let first = match (&detail.occurrence, &detail.caused_by) {
+        (Some(id), _) => {
+            let label =
+                if line.object.is_empty() { line.event.clone() } else { format!("{}, {}", line.event, line.object) };
+            view! { <li><Icon name="occurrence"/><a href=format!("/occurrences/{id}")>{label}</a></li> }.into_any()
+        }
+        (None, Some(by)) => view! { <li><Icon name="user"/>{by.clone()}</li> }.into_any(),
+        (None, None) => ().into_any(),
+    };
+    let events = detail
+        .events
+        .iter()
+        .map(|(id, label)| view! { <li><Icon name="event"/><a href=format!("/events/{id}")>{label.clone()}</a></li> })
+        .collect_view();
+    let task = match detail.task_id {
+        Some(id) => view! { <a href=format!("/tasks/{id}")>{line.task.clone()}</a> }.into_any(),
+        None => line.task.clone().into_any(),
+    };
+    let webhook = if detail.is_webhook_deleted {
+        format!("{} (deleted)", line.webhook).into_any()
+    } else {
+        view! { <a href=format!("/webhooks/{}", line.webhook_id)>{line.webhook.clone()}</a> }.into_any()
+    };
+    let replay = detail.replay_of.clone().map(|id| {
+        view! { <li><Icon name="replay"/>"repeats "<a href=format!("/deliveries/{id}")>"an earlier delivery"</a></li> }
+    });
+    view! {
+        <ul class="c-chain" role="list" aria-label="Where it comes from and goes">
+            {first} {events}
+            <li><Icon name="task"/>{task}</li>
+            <li><Icon name="webhook"/>{webhook}</li>
+            {replay}
+        </ul>
+    }
+    .into_any()
+}
+
+fn attempts(detail: &DeliveryDetail) -> AnyView {
+    if detail.attempts.is_empty() {
+        return ().into_any();
+    }
+    let scale = detail.timeout_ms.max(1);
+    let count = format!("{} of at most {}", detail.attempts.len(), detail.attempts_max);
+    let lines = detail.attempts.iter().map(|attempt| attempt_line(attempt, scale)).collect_view();
+    view! {
+        <section class="c-card" aria-labelledby="attempts">
+            <header class="c-card__head">
+                <h2 class="c-card__title" id="attempts">"Attempts"</h2>
+                <span class="u-xs u-muted u-num">{count}</span>
+            </header>
+            <ol class="c-lines" role="list">{lines}</ol>
+        </section>
+    }
+    .into_any()
+}
+
+fn attempt_line(attempt: &AttemptLine, scale: u32) -> AnyView {
+    let is_sent = attempt.error.is_none();
+    let class = if is_sent { "c-sign c-sign--ok" } else { "c-sign c-sign--danger" };
+    let status = match (attempt.http_status, attempt.code.clone()) {
+        (Some(status), _) => status.to_string(),
+        (None, code) => code.unwrap_or_default(),
+    };
+    let status_class = if is_sent { "c-status c-status--sent" } else { "c-status c-status--error" };
+    let icon = if is_sent { "sent" } else { "error" };
+    let words = attempt.error.clone().unwrap_or_else(|| "Received.".to_owned());
+    let note = attempt.note.clone().map(|note| view! { <p class="u-small u-muted">{note}</p> });
+    let per_cent = |ms: u32| (f64::from(ms) * 100.0 / f64::from(scale)).min(100.0);
+    let (total, connect) = (per_cent(attempt.duration_ms), per_cent(attempt.connect_ms.unwrap_or_default()));
+    let first = attempt.first_byte_ms.map_or(total, per_cent);
+    let bar = |class: &'static str, from: f64, to: f64| {
+        (to > from).then(|| {
+            view! { <rect class=class x=format!("{from:.2}%") width=format!("{:.2}%", (to - from).max(0.6)) height="100%"/> }
+        })
+    };
+    let is_cut = attempt.code.as_deref() == Some("timeout");
+    let end = is_cut.then(|| view! { <rect class="c-phase--end" x="99%" width="1%" height="100%"/> });
+    let connect_words = attempt.connect_ms.map_or_else(
+        || if attempt.http_status.is_some() { "reused".to_owned() } else { "none".to_owned() },
+        |ms| format!("{ms} ms"),
+    );
+    let first_words = attempt.first_byte_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms"));
+    let label = format!("Attempt {}: {} ms", attempt.number, attempt.duration_ms);
+    view! {
+        <li>
+            <span class=class>{attempt.number}</span>
+            <div class="l-row l-row--apart">
+                <span class="l-row"><span class=status_class><Icon name=icon/>{status}</span>{words}</span>
+                <span class="u-small u-muted u-num"><Time when=attempt.started.clone()/></span>
+            </div>
+            {note}
+            <div class="c-timing">
+                <svg class="c-phases" role="img" aria-label=label>
+                    {bar("c-phase--connect", 0.0, connect)} {bar("c-phase--wait", connect, first)} {bar("c-phase--read", first, total)}
+                    {end}
+                </svg>
+                <ul class="c-inline" role="list">
+                    <li>"connect "<b>{connect_words}</b></li>
+                    <li>"first byte "<b>{first_words}</b></li>
+                    <li>"total "<b>{attempt.duration_ms}" ms"</b></li>
+                </ul>
+            </div>
+        </li>
+    }
+    .into_any()
+}
+
+/// A request as text, with masked values marked.
+pub(crate) fn request_text(request: &crate::report::Request, body: &str) -> AnyView {
+    // A GET carries none.
+    let body = if request.method == "GET" { "" } else { body };
+    let headers = request
+        .headers
+        .iter()
+        .map(|(name, value, is_masked)| {
+            let class = if *is_masked { "m" } else { "" };
+            view! { <span class="k">{name.clone()}</span>": "<span class=class>{value.clone()}</span>"\n" }
+        })
+        .collect_view();
+    view! { <b>{request.method.clone()}</b>" "{request.url.clone()}"\n\n"{headers}"\n"{body.to_owned()} }.into_any()
+}
+
+fn request(detail: &DeliveryDetail) -> AnyView {
+    let text = request_text(&detail.request, &detail.body);
+    view! {
+        <section class="c-card" aria-labelledby="request">
+            <header class="c-card__head">
+                <h2 class="c-card__title" id="request">"Request"</h2>
+                <span class="u-xs u-muted">"the same body in every attempt"</span>
+            </header>
+            <div class="c-card__body">
+                <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Request as text">{text}</pre>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+fn answer(attempt: Option<&AttemptLine>) -> AnyView {
+    let Some(attempt) = attempt else { return ().into_any() };
+    let note = format!("attempt {}, {} bytes", attempt.number, attempt.answer_bytes);
+    let text = match attempt.http_status {
+        Some(status) => {
+            let headers = attempt.answer_headers.clone();
+            view! { <b>{status}</b>"\n"{headers}"\n\n"{attempt.answer_body.clone()} }.into_any()
+        }
+        None => "No answer.".into_any(),
+    };
+    view! {
+        <section class="c-card" aria-labelledby="answer">
+            <header class="c-card__head">
+                <h2 class="c-card__title" id="answer">"Answer"</h2>
+                <span class="u-xs u-muted u-num">{note}</span>
+            </header>
+            <div class="c-card__body">
+                <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Answer as text">{text}</pre>
+            </div>
+        </section>
+    }
+    .into_any()
+}

@@ -1,0 +1,4 @@
+//! Pages about events.
+
+pub(crate) mod form;
+pub(crate) mod list;

@@ -1,0 +1,73 @@
+//! Objects of the managed systems, with their tags.
+
+use crate::part::menu::{confirmed, go, menu};
+use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table};
+use crate::error::AppError;
+use crate::page::{Asked, Page};
+use crate::part::notice::Empty;
+use crate::report::ObjectLine;
+use leptos::prelude::*;
+use model::access::Permission;
+use model::text::shown;
+use std::collections::BTreeSet;
+
+pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
+    let rows = asked.backend.inventory.list_objects().await?;
+    let query = &asked.query;
+    let may_edit = asked.may(Permission::Edit);
+    let types: BTreeSet<_> = rows.iter().map(|row| row.type_label.clone()).collect();
+    let table = Table {
+        label: "Objects",
+        noun: ("object", "objects"),
+        path: "/objects",
+        query,
+        columns: vec![
+            Column::text("name", "Name", "w-30", Narrow::Start),
+            Column { filter: Filter::words(types), ..Column::text("type", "Type", "w-20", Narrow::End) },
+            Column::text("id", "Id", "w-20", Narrow::Label("Id")),
+            Column::text("tags", "Tags", "", Narrow::Wide),
+        ],
+        rows: rows.into_iter().map(row).collect(),
+        total: None,
+        default_sort: "name",
+        is_selectable: may_edit,
+        empty: view! {
+            <Empty
+                icon="object"
+                text="An object appears here once something is heard of it, its inventory is sent, or somebody adds it."
+                new=("/objects/new", "New Object")
+            />
+        }
+        .into_any(),
+    };
+    let commands = may_edit.then(|| {
+        menu(vec![
+            go("plus", "New Object", "/objects/new".to_owned()),
+            confirmed(
+                "bin",
+                "Delete…",
+                "Delete the checked objects? What has happened to them stays on record.".to_owned(),
+                "Delete objects".to_owned(),
+                "/objects/delete".to_owned(),
+                true,
+            ),
+        ])
+    });
+    Ok(table.page(commands))
+}
+
+fn row(line: ObjectLine) -> Row {
+    let gone = line.is_gone.then(|| view! { <span class="u-muted">" (gone)"</span> });
+    let name = shown(&line.name);
+    let tags = line.tags.iter().map(|(_, label)| label.as_str()).collect::<Vec<_>>().join(", ");
+    Row {
+        id: line.id.to_string(),
+        label: name.clone(),
+        cells: vec![
+            Cell::open(name.clone(), format!("/objects/{}", line.id), view! { {name}{gone} }),
+            Cell::text(line.type_label),
+            Cell::text(shown(&line.external_id)),
+            Cell::text(tags),
+        ],
+    }
+}

@@ -1,0 +1,26 @@
+//! The pages of what is not there, cannot be read, or may not be done.
+
+use super::Page;
+use crate::error::AppError;
+use leptos::prelude::*;
+
+/// The page in place of one that failed.
+pub(crate) fn page(error: &AppError) -> Page {
+    let status = error.code.http_status();
+    let title = match status {
+        404 => "Not found",
+        403 => "Not allowed",
+        _ => "Not available",
+    };
+    let main = view! { <p>{error.message.clone()}" "<a href="/">"Go to the Tasks Dashboard"</a>"."</p> };
+    card(title, main).with_status(status)
+}
+
+/// The page of a new webhook, task or event for somebody who may not make one.
+pub(crate) fn read_only(title: &str) -> Page {
+    card(title, view! { <p>{crate::island::form::READ_ONLY}</p> }).with_status(403)
+}
+
+fn card(title: &str, content: impl IntoView + 'static) -> Page {
+    Page::new(title, view! { <section class="c-card"><div class="c-card__body">{content}</div></section> })
+}

@@ -1,0 +1,36 @@
+//! The pages of the task form.
+
+use crate::error::AppError;
+use crate::island::task_form::TaskForm;
+use crate::page::{Asked, Page, nowhere};
+use leptos::prelude::*;
+use model::access::Permission;
+use model::id::TaskId;
+
+/// A new task.
+pub(crate) async fn new(asked: Asked) -> Result<Page, AppError> {
+    let title = "New Task";
+    if !asked.may(Permission::Edit) {
+        return Ok(nowhere::read_only(title).below("/tasks", "Tasks"));
+    }
+    form_page(asked, None).await
+}
+
+/// A stored task.
+pub(crate) async fn edit(asked: Asked) -> Result<Page, AppError> {
+    let id = asked.id("task")?;
+    form_page(asked, Some(id)).await
+}
+
+async fn form_page(asked: Asked, id: Option<TaskId>) -> Result<Page, AppError> {
+    let mut loaded = asked.backend.tasks.load_form(id).await?;
+    let title = if id.is_some() { format!("Task: {}", loaded.name) } else { "New Task".to_owned() };
+    // A webhook that was just made for it.
+    let webhook = asked.query.value("webhook");
+    if !webhook.is_empty() {
+        webhook.clone_into(&mut loaded.draft.webhook);
+    }
+    let (refused, may_save) = (asked.refused(), asked.may(Permission::Edit));
+    let form = view! { <TaskForm id=id loaded=loaded refused=refused may_save=may_save/> };
+    Ok(Page::form(title, form).below("/tasks", "Tasks"))
+}

@@ -1,0 +1,137 @@
+//! A task's dashboard: its triggers, what it sends, its runs.
+
+use crate::part::menu::{confirmed, go, menu, post};
+use crate::part::status::{Enabled, Time, run_status};
+use crate::page::run::short_table;
+use crate::part::query::encoded;
+use crate::error::AppError;
+use crate::page::{Asked, Page};
+use crate::part::icon::Icon;
+use crate::report::TaskDetail;
+use leptos::prelude::*;
+use model::access::Permission;
+
+pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
+    let detail = asked.backend.tasks.detail(asked.id("task")?).await?;
+    let commands = asked.may(Permission::Edit).then(|| commands(&detail));
+    let title = format!("Task: {}", detail.name);
+    Ok(Page::new(title, content(detail)).below("/tasks", "Tasks").with_commands(commands).live_if(true))
+}
+
+fn commands(detail: &TaskDetail) -> AnyView {
+    let path = format!("/tasks/{}", detail.id);
+    let switch = if detail.is_enabled {
+        post("pause", "Disable", format!("{path}/disable"), false)
+    } else {
+        post("play", "Enable", format!("{path}/enable"), false)
+    };
+    menu(vec![
+        post("play", "Execute", format!("{path}/execute"), false),
+        go("pencil", "Edit", format!("{path}/edit")),
+        go("plus", "New Task Event", format!("/events/new?task={}", detail.id)),
+        switch,
+        confirmed(
+            "bin",
+            "Delete…",
+            format!("Delete the task {}? Its runs and deliveries stay.", detail.name),
+            "Delete task".to_owned(),
+            format!("{path}/delete"),
+            false,
+        ),
+    ])
+}
+
+fn content(detail: TaskDetail) -> AnyView {
+    let failure = detail.failure().cloned().map(|delivery| {
+        let off = if detail.deletes_after_running && !detail.is_enabled { " The task was disabled." } else { "" };
+        view! {
+            <div class="c-note c-note--danger">
+                <Icon name="error"/>
+                <p>
+                    <strong>"The last run failed: "</strong>{delivery.error}{off}" "
+                    <a href=format!("/deliveries/{}", delivery.uuid)>"The delivery"</a>
+                </p>
+            </div>
+        }
+    });
+    let events = detail.events.len();
+    let new_event = format!("/events/new?task={}", detail.id);
+    let last = detail.runs.first().cloned();
+    let last = match last {
+        Some(run) => view! { {run_status(&run.status)}" "<Time when=run.started/> }.into_any(),
+        None => "Never run".into_any(),
+    };
+    let lines = detail.events.into_iter().map(|event| {
+        view! {
+            <li class="l-row l-row--apart">
+                <a href=format!("/events/{}", event.id)>{event.type_label}": "{event.label}", "{event.scope}</a>
+                <Enabled is_enabled=event.is_enabled/>
+            </li>
+        }
+    });
+    let triggers = if events == 0 {
+        let new_event = new_event.clone();
+        view! { <p class="c-card__body u-muted">"Nothing starts it yet. "<a href=new_event>"New Task Event"</a></p> }
+            .into_any()
+    } else {
+        view! { <ul class="c-lines" role="list">{lines.collect_view()}</ul> }.into_any()
+    };
+    let runs = if detail.runs.is_empty() {
+        view! { <p class="c-card__body u-muted">"It has not run yet. Execute it from the menu, or let an event start it."</p> }.into_any()
+    } else {
+        short_table("Newest runs", detail.runs)
+    };
+    let once = detail.deletes_after_running.then(|| {
+        let words = if detail.is_running {
+            "It is running, and is deleted when that succeeds."
+        } else {
+            "It is deleted after its first successful run."
+        };
+        view! { <div class="c-note c-note--warn"><Icon name="warn"/><p>{words}</p></div> }
+    });
+    let description = (!detail.description.is_empty()).then(|| view! { <p class="u-muted">{detail.description}</p> });
+    let all_runs = format!("/runs?task={}", encoded(&detail.name));
+    view! {
+        <div class="l-stack">
+            {description}
+            {failure}
+            {once}
+            <section class="l-counts" aria-label="Counts">
+                <article class="c-card c-count">
+                    <h2 class="l-row l-row--apart"><span>"Event Triggers"</span><Icon name="event"/></h2>
+                    <p class="c-count__number">{events}</p>
+                    <p class="u-small"><a href=new_event>"New"</a></p>
+                </article>
+                <article class="c-card c-count">
+                    <h2 class="l-row l-row--apart"><a href=all_runs>"Runs"</a><Icon name="log"/></h2>
+                    <p class="c-count__number">{detail.run_count}</p>
+                    <p class="u-small">{last}</p>
+                </article>
+                <article class="c-card c-count">
+                    <h2 class="l-row l-row--apart"><span>"State"</span><Icon name="task"/></h2>
+                    <p class="c-count__number c-count__number--word"><Enabled is_enabled=detail.is_enabled/></p>
+                </article>
+            </section>
+            <div class="l-split l-split--even">
+                <section class="c-card" aria-labelledby="triggers">
+                    <header class="c-card__head"><h2 class="c-card__title" id="triggers">"Event Triggers"</h2></header>
+                    {triggers}
+                </section>
+                <section class="c-card" aria-labelledby="sends">
+                    <header class="c-card__head">
+                        <h2 class="c-card__title" id="sends">"Sends"</h2>
+                        <span class="u-small">"through "<a href=format!("/webhooks/{}", detail.webhook_id)>{detail.webhook}</a></span>
+                    </header>
+                    <div class="c-card__body">
+                        <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Message">{detail.message}</pre>
+                    </div>
+                </section>
+            </div>
+            <section class="c-card c-card--list" aria-labelledby="runs">
+                <header class="c-card__head"><h2 class="c-card__title" id="runs">"Newest runs"</h2></header>
+                {runs}
+            </section>
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,33 @@
+//! The pages of the webhook form.
+
+use crate::error::AppError;
+use crate::island::webhook_form::WebhookForm;
+use crate::page::{Asked, Page, nowhere};
+use leptos::prelude::*;
+use model::access::Permission;
+use model::id::WebhookId;
+
+/// A new webhook.
+pub(crate) async fn new(asked: Asked) -> Result<Page, AppError> {
+    let title = "New Webhook";
+    if !asked.may(Permission::Edit) {
+        return Ok(nowhere::read_only(title).below("/webhooks", "Webhooks"));
+    }
+    let back = Some(asked.query.value("for").to_owned()).filter(|path| path.starts_with("/tasks/"));
+    let (refused, may_test) = (asked.refused(), asked.may(Permission::Administer));
+    let form = view! { <WebhookForm id=None stored=None refused=refused may_save=true may_test=may_test back=back/> };
+    Ok(Page::form(title, form).below("/webhooks", "Webhooks"))
+}
+
+/// A stored webhook.
+pub(crate) async fn edit(asked: Asked) -> Result<Page, AppError> {
+    let id: WebhookId = asked.id("webhook")?;
+    let stored = asked.backend.webhooks.load_form(id).await?;
+    let title = format!("Webhook: {}", stored.name);
+    let (may_save, may_test) = (asked.may(Permission::Edit), asked.may(Permission::Administer));
+    let refused = asked.refused();
+    let form = view! {
+        <WebhookForm id=Some(id) stored=Some(stored) refused=refused may_save=may_save may_test=may_test back=None/>
+    };
+    Ok(Page::form(title, form).below("/webhooks", "Webhooks"))
+}

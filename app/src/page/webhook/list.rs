@@ -1,0 +1,87 @@
+//! All webhooks.
+
+use crate::part::menu::{confirmed, menu};
+use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, grouped};
+use crate::error::AppError;
+use crate::page::{Asked, Page};
+use crate::part::notice::Empty;
+use crate::part::icon::Icon;
+use crate::view::WebhookRow;
+use leptos::prelude::*;
+use model::access::Permission;
+
+pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
+    let rows = asked.backend.webhooks.list().await?;
+    let query = &asked.query;
+    let may_edit = asked.may(Permission::Edit);
+    let methods = model::webhook::Method::ALL.iter().map(|method| method.as_str());
+    let table = Table {
+        label: "Webhooks",
+        noun: ("webhook", "webhooks"),
+        path: "/webhooks",
+        query,
+        columns: vec![
+            Column::text("name", "Name", "w-25", Narrow::Start),
+            Column {
+                filter: Filter::words(["Active", "Failing", "Paused"]),
+                ..Column::text("state", "State", "w-status", Narrow::End)
+            },
+            Column { filter: Filter::words(methods), ..Column::text("method", "Method", "w-10", Narrow::Gone) },
+            Column::text("url", "URL", "", Narrow::Wide),
+            Column {
+                is_minor: true,
+                filter: Filter::words(["API Key", "Basic", "Bearer", "None"]),
+                ..Column::text("authorization", "Authorization", "w-13", Narrow::Label("Authorization"))
+            },
+            Column::number("held", "Held", "w-8", Narrow::Label("Held")),
+            Column::number("tasks", "Tasks", "w-8", Narrow::Label("Tasks")),
+        ],
+        rows: rows.into_iter().map(row).collect(),
+        total: None,
+        default_sort: "name",
+        is_selectable: may_edit,
+        empty: view! {
+            <Empty
+                icon="webhook"
+                text="A webhook says where a message goes and how: URL, authorization, headers, timeout and retries."
+                new=("/webhooks/new", "New Webhook")
+            />
+        }
+        .into_any(),
+    };
+    let commands = may_edit.then(|| {
+        menu(vec![confirmed(
+            "bin",
+            "Delete…",
+            "Delete the checked webhooks? What waits for them is given up; its record stays.".to_owned(),
+            "Delete webhooks".to_owned(),
+            "/webhooks/delete".to_owned(),
+            true,
+        )])
+    });
+    Ok(table.page(commands))
+}
+
+fn row(row: WebhookRow) -> Row {
+    let (class, icon, word) = if row.is_paused {
+        ("c-status c-status--held", "held", "Paused")
+    } else if row.is_failing {
+        ("c-status c-status--error", "error", "Failing")
+    } else {
+        ("c-status c-status--ok", "sent", "Active")
+    };
+    let url = row.url.clone();
+    Row {
+        id: row.id.to_string(),
+        label: row.name.clone(),
+        cells: vec![
+            Cell::open(row.name.clone(), format!("/webhooks/{}", row.id), row.name),
+            Cell::view(word, view! { <span class=class><Icon name=icon/>{word}</span> }),
+            Cell::text(row.method),
+            Cell::view(row.url, view! { <span class="u-mono">{url}</span> }),
+            Cell::text(row.authorization),
+            Cell::number(i64::try_from(row.held).unwrap_or(i64::MAX), grouped(row.held)),
+            Cell::number(row.tasks.into(), row.tasks.to_string()),
+        ],
+    }
+}

@@ -1,0 +1,181 @@
+//! A webhook's dashboard: what it is, what holds it, what it sent last.
+
+use crate::page::delivery::list::short_table;
+use crate::part::menu::{confirmed, go, menu, post};
+use crate::part::status::{Enabled, Time};
+use crate::part::table::grouped;
+use crate::error::AppError;
+use crate::page::{Asked, Page};
+use crate::part::query::encoded;
+use crate::part::icon::Icon;
+use crate::report::{WebhookDetail, WebhookState};
+use leptos::prelude::*;
+use model::access::Permission;
+use model::delivery::HoldReason;
+use model::webhook::Authorization;
+
+pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
+    let detail = asked.backend.webhooks.detail(asked.id("webhook")?).await?;
+    let may_edit = asked.may(Permission::Edit);
+    let commands = may_edit.then(|| commands(&detail));
+    let title = format!("Webhook: {}", detail.name);
+    let page = Page::new(title, content(detail, may_edit)).below("/webhooks", "Webhooks");
+    Ok(page.with_commands(commands).live_if(true))
+}
+
+fn commands(detail: &WebhookDetail) -> AnyView {
+    let path = format!("/webhooks/{}", detail.id);
+    let mut items = vec![go("pencil", "Edit", format!("{path}/edit"))];
+    if detail.state.paused.is_none() {
+        items.push(post("pause", "Pause", format!("{path}/pause"), false));
+    }
+    items.push(go("delivery", "Send test", format!("{path}/test")));
+    items.push(go("log", "Its deliveries", format!("/deliveries?webhook={}", encoded(&detail.name))));
+    items.push(confirmed(
+        "bin",
+        "Delete…",
+        format!("Delete the webhook {}? What waits for it is given up; its record stays.", detail.name),
+        "Delete webhook".to_owned(),
+        format!("{path}/delete"),
+        false,
+    ));
+    menu(items)
+}
+
+fn content(detail: WebhookDetail, may_edit: bool) -> AnyView {
+    let holds = holds(detail.id, detail.revision, &detail.state, may_edit);
+    let authorization = match &detail.authorization {
+        Authorization::None => "None".to_owned(),
+        Authorization::Basic { username } => format!("Basic, as {username}"),
+        Authorization::Bearer => "Bearer token, stored".to_owned(),
+        Authorization::ApiKey { header, prefix } if prefix.is_empty() => format!("API key in {header}, stored"),
+        Authorization::ApiKey { header, prefix } => format!("API key in {header} after {prefix}, stored"),
+    };
+    let headers = detail
+        .headers
+        .into_iter()
+        .map(|(name, value)| view! { <span class="k">{name}</span>": "{value}"\n" })
+        .collect_view();
+    let tasks = detail.tasks.into_iter().map(|(id, name, is_enabled)| {
+        view! {
+            <li class="l-row l-row--apart">
+                <a href=format!("/tasks/{id}")>{name}</a>
+                <Enabled is_enabled=is_enabled/>
+            </li>
+        }
+    });
+    let tasks = tasks.collect::<Vec<_>>();
+    let tasks = if tasks.is_empty() {
+        view! { <p class="c-card__body u-muted">"No task sends through it yet. "<a href="/tasks/new">"New Task"</a></p> }.into_any()
+    } else {
+        view! { <ul class="c-lines" role="list">{tasks.into_iter().collect_view()}</ul> }.into_any()
+    };
+    let deliveries = if detail.deliveries.is_empty() {
+        view! { <p class="c-card__body u-muted">"Nothing has been sent through it yet."</p> }.into_any()
+    } else {
+        short_table("Newest deliveries", detail.deliveries)
+    };
+    let fact = |name: &'static str, value: String| view! { <div><dt>{name}</dt><dd>{value}</dd></div> };
+    let word = |is_on: bool| if is_on { "On" } else { "Off" }.to_owned();
+    view! {
+        <div class="l-stack">
+            {holds}
+            <div class="l-split l-split--wide">
+                <section class="c-card" aria-labelledby="facts">
+                    <header class="c-card__head"><h2 class="c-card__title" id="facts">"Webhook"</h2></header>
+                    <div class="c-card__body">
+                        <dl class="c-facts">
+                            <div><dt>"URL"</dt><dd class="u-mono">{detail.method}" "{detail.url}</dd></div>
+                            {fact("Authorization", authorization)}
+                            {fact("Signature", if detail.is_signing { "Standard Webhooks, secret stored".to_owned() } else { "None".to_owned() })}
+                            {fact("Insecure certificates", word(detail.allows_insecure_tls))}
+                            {fact("Timeout", format!("{} s", detail.timeout_s))}
+                            {fact("Retries", detail.retries.to_string())}
+                            <div><dt>"Headers"</dt><dd><pre class="c-code" tabindex="0" role="region" aria-label="Headers">{headers}</pre></dd></div>
+                        </dl>
+                    </div>
+                </section>
+                <section class="c-card" aria-labelledby="tasks">
+                    <header class="c-card__head"><h2 class="c-card__title" id="tasks">"Tasks"</h2></header>
+                    {tasks}
+                </section>
+            </div>
+            <section class="c-card c-card--list" aria-labelledby="deliveries">
+                <header class="c-card__head"><h2 class="c-card__title" id="deliveries">"Newest deliveries"</h2></header>
+                {deliveries}
+            </section>
+        </div>
+    }
+    .into_any()
+}
+
+/// What holds it, and how that is ended.
+fn holds(id: i64, revision: i64, state: &WebhookState, may_edit: bool) -> AnyView {
+    let note = |class: &'static str, icon: &'static str, words: AnyView, form: Option<AnyView>| {
+        view! {
+            <div class=class role="status">
+                <Icon name=icon/>
+                <div class="l-stack l-stack--tight"><p>{words}</p>{form}</div>
+            </div>
+        }
+        .into_any()
+    };
+    let count = |reason: HoldReason| grouped(state.count(reason));
+    let paused = state.paused.clone().map(|since| {
+        let held = count(HoldReason::Paused);
+        let form = may_edit.then(|| release_form(format!("/webhooks/{id}/resume"), None, "Resume"));
+        let words =
+            view! { <strong>"Paused"</strong>" since "<Time when=since/>". "{held}" deliveries are held." }.into_any();
+        note("c-note c-note--held", "held", words, form)
+    });
+    let failing = state.failing.clone().map(|(since, probe)| {
+        let held = count(HoldReason::Breaker);
+        // While it is paused nothing is tried.
+        let probe = state.paused.is_none().then(|| {
+            view! { " "{held}" deliveries are held; the next is tried at "<Time when=probe/>"." }
+        });
+        let words = view! {
+            <strong>"Failing"</strong>" since "<Time when=since/>": ten attempts in a row failed."{probe}
+        }
+        .into_any();
+        note("c-note c-note--danger", "error", words, None)
+    });
+    let target = (state.count(HoldReason::Target) > 0).then(|| {
+        let held = count(HoldReason::Target);
+        let form = may_edit.then(|| release_form(format!("/webhooks/{id}/confirm"), Some(revision), "Confirm"));
+        let words = view! {
+            <strong>"The target has changed. "</strong>{held}" deliveries were meant for the one before. May they go to the new one?"
+        }
+        .into_any();
+        note("c-note c-note--warn", "warn", words, form)
+    });
+    let releasing = state.releasing_per_second.filter(|_| state.count(HoldReason::Releasing) > 0).map(|rate| {
+        let held = count(HoldReason::Releasing);
+        let words = view! { {held}" deliveries are let go, "{rate}" a second." }.into_any();
+        note("c-note", "running", words, None)
+    });
+    view! { {paused} {failing} {target} {releasing} }.into_any()
+}
+
+/// With `revision`, for what was seen of the webhook at that one only.
+fn release_form(action: String, revision: Option<i64>, button: &'static str) -> AnyView {
+    let revision = revision.map(|revision| view! { <input type="hidden" name="revision" value=revision/> });
+    view! {
+        <form class="l-row" method="post" action=action>
+            {revision}
+            <select class="c-filter c-filter--inline" name="held" aria-label="Which held deliveries go on">
+                <option value="all">"Send all of them"</option>
+                <option value="newest">"Send the newest of each object"</option>
+                <option value="none">"Send none, give them up"</option>
+            </select>
+            <select class="c-filter c-filter--inline" name="per_second" aria-label="How fast">
+                <option value="">"as fast as it goes"</option>
+                <option value="1">"1 a second"</option>
+                <option value="10">"10 a second"</option>
+                <option value="100">"100 a second"</option>
+            </select>
+            <button class="c-button c-button--s c-button--primary" type="submit">{button}</button>
+        </form>
+    }
+    .into_any()
+}

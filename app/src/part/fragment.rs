@@ -1,0 +1,118 @@
+//! Parts of forms that only show: what a test came to, what an event matches, how a message would look. Rendered by the
+//! server, so that the browser half has no code for them.
+
+use crate::part::icon::Icon;
+use crate::view::{EventMatches, TestAnswer};
+use leptos::prelude::*;
+use model::preview::Preview;
+use model::text::visible;
+
+/// A view as HTML.
+fn html(view: impl FnOnce() -> AnyView) -> String {
+    // Components look for an owner; nothing here outlives the call.
+    Owner::new().with(|| view().to_html())
+}
+
+/// The exact request of a test, and the whole answer.
+pub(crate) fn tested(answer: TestAnswer) -> String {
+    html(move || {
+        let is_good = answer.error.is_none();
+        let class = if is_good { "c-note c-note--ok" } else { "c-note c-note--danger" };
+        let words = match (&answer.error, answer.http_status) {
+            (Some(error), _) => error.clone(),
+            (None, status) => format!("Received: HTTP {}.", status.unwrap_or_default()),
+        };
+        let took = match answer.connect_ms {
+            Some(connect) => format!("{} ms, of which {connect} ms to connect", answer.duration_ms),
+            None => format!("{} ms", answer.duration_ms),
+        };
+        let headers = answer
+            .headers
+            .into_iter()
+            .map(|(name, value, is_masked)| {
+                let class = if is_masked { "m" } else { "" };
+                view! { <span class="k">{name}</span>": "<span class=class>{value}</span>"\n" }
+            })
+            .collect_view();
+        let status = answer.http_status.map_or_else(|| "No answer".to_owned(), |status| status.to_string());
+        view! {
+            <div class=class>
+                <Icon name=if is_good { "sent" } else { "error" }/>
+                <p>{words}" "<span class="u-muted">{took}</span></p>
+            </div>
+            <h3 class="c-card__subtitle">"Request"</h3>
+            <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Test request"><b>{answer.target}</b>"\n\n"{headers}"\n"{answer.body}</pre>
+            <h3 class="c-card__subtitle">"Answer"</h3>
+            <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Test answer"><b>{status}</b>"\n"{answer.answer_headers}"\n\n"{answer.answer_body}</pre>
+        }
+        .into_any()
+    })
+}
+
+/// What an event as typed matches.
+pub(crate) fn matches(found: EventMatches) -> String {
+    html(move || {
+        let plural = |count: u64, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
+        let objects = found.objects.map(|count| view! { "Matches "<strong>{plural(count, "object")}</strong>" now; " });
+        let newest = found
+            .newest
+            .into_iter()
+            .map(|(when, object, id)| {
+                let label = if object.is_empty() { "Occurrence".to_owned() } else { object };
+                view! {
+                    <li class="l-row l-row--apart">
+                        <a href=format!("/occurrences/{id}")>{label}</a>
+                        <time class="u-small u-muted" datetime=when.machine title=when.full>{when.short}</time>
+                    </li>
+                }
+            })
+            .collect_view();
+        view! {
+            <p class="c-card__body">
+                {objects}<strong>{plural(found.occurrences.into(), "occurrence")}</strong>
+                " in the last 7 days would have fired this."
+            </p>
+            <ul class="c-lines" role="list">{newest}</ul>
+        }
+        .into_any()
+    })
+}
+
+/// How a message would look, and what is doubtful. The places of doubts are buttons with `data-line` and `data-column`.
+pub(crate) fn previewed(preview: Preview, has_webhook: bool) -> String {
+    html(move || {
+        let bytes = preview.body.len();
+        let count = preview.filled.len();
+        let mut parts = Vec::new();
+        let mut end = 0;
+        for range in &preview.filled {
+            parts.push(visible(preview.body.get(end..range.start).unwrap_or_default()).into_any());
+            let value = visible(preview.body.get(range.clone()).unwrap_or_default());
+            parts.push(view! { <mark>{value}</mark> }.into_any());
+            end = range.end;
+        }
+        parts.push(visible(preview.body.get(end..).unwrap_or_default()).into_any());
+        let problems = preview
+            .problems
+            .into_iter()
+            .map(|problem| {
+                let place = format!("line {}, column {}", problem.line, problem.column);
+                view! {
+                    <li>
+                        <Icon name="warn"/>
+                        <button type="button" data-line=problem.line data-column=problem.column>{place}</button>
+                        <span>{problem.message}</span>
+                    </li>
+                }
+            })
+            .collect_view();
+        let reason = if has_webhook { "because the webhook sends JSON" } else { "which most webhooks send" };
+        let checked = preview.is_json.then(|| format!(" Checked as JSON, {reason}. Warnings do not stop Submit."));
+        view! {
+            <pre class="c-code" tabindex="0" role="region" aria-labelledby="preview">{parts.into_iter().collect_view()}</pre>
+            <p class="u-xs u-muted u-num">{format!("{bytes} bytes, {count} values filled in.")}{checked}</p>
+            <ul class="c-problems" role="list">{problems}</ul>
+        }
+        .into_any()
+    })
+}

@@ -1,0 +1,78 @@
+//! A page's own commands, at the top of the menu.
+
+use crate::part::icon::Icon;
+use leptos::prelude::*;
+
+/// A command of the menu that leads somewhere.
+pub(crate) fn go(icon: &'static str, label: &'static str, href: String) -> AnyView {
+    view! { <li><a class="c-menu__item" href=href><Icon name=icon/>{label}</a></li> }.into_any()
+}
+
+/// A command of the menu that posts, to `action`; with `of_selection` the rows that are checked go with it.
+pub(crate) fn post(icon: &'static str, label: &'static str, action: String, of_selection: bool) -> AnyView {
+    if of_selection {
+        return view! {
+            <li>
+                <button class="c-menu__item" type="submit" form="selection" formaction=action data-selection="">
+                    <Icon name=icon/>
+                    {label}
+                </button>
+            </li>
+        }
+        .into_any();
+    }
+    view! {
+        <li>
+            <form method="post" action=action>
+                <button class="c-menu__item" type="submit"><Icon name=icon/>{label}</button>
+            </form>
+        </li>
+    }
+    .into_any()
+}
+
+/// A command that asks first: a popover that names what goes, and works without script.
+pub(crate) fn confirmed(
+    icon: &'static str,
+    label: &'static str,
+    question: String,
+    button: String,
+    action: String,
+    of_selection: bool,
+) -> AnyView {
+    let confirm = if of_selection {
+        view! {
+            <button class="c-button c-button--danger" type="submit" form="selection" formaction=action>{button}</button>
+        }
+        .into_any()
+    } else {
+        view! {
+            <form method="post" action=action>
+                <button class="c-button c-button--danger" type="submit">{button}</button>
+            </form>
+        }
+        .into_any()
+    };
+    let selection = of_selection.then_some("");
+    view! {
+        <li>
+            <button class="c-menu__item" type="button" popovertarget="confirm" data-selection=selection>
+                <Icon name=icon/>
+                {label}
+            </button>
+            <div class="c-dialog" id="confirm" popover="auto" role="dialog" aria-labelledby="confirm-title">
+                <div class="c-dialog__body"><h2 id="confirm-title">{question}</h2></div>
+                <div class="c-dialog__foot">
+                    <button class="c-button" type="button" popovertarget="confirm" popovertargetaction="hide">"Cancel"</button>
+                    {confirm}
+                </div>
+            </div>
+        </li>
+    }
+    .into_any()
+}
+
+/// The menu's group of these commands.
+pub(crate) fn menu(items: Vec<AnyView>) -> AnyView {
+    view! { <ul role="list">{items.into_iter().collect_view()}</ul> }.into_any()
+}

@@ -1,0 +1,264 @@
+//! The one table of all lists: sorted by links, filtered by a form, paged; every state of it in the URL.
+//!
+//! A list gives its columns and its rows. Rows of a small list come whole and are sorted, filtered and paged here; those
+//! of a large one come as one page, already chosen by the database.
+
+mod row;
+
+use crate::page::Page;
+use crate::part::icon::Icon;
+use crate::part::query::Query;
+use crate::report::{COUNTED, PAGE_ROWS};
+use leptos::prelude::*;
+use model::text::folded;
+pub(crate) use row::{Cell, Column, Filter, Narrow, Row, short};
+use row::{body_row, filter_head, sort_head};
+
+/// A table ready to be rendered.
+pub(crate) struct Table<'a> {
+    /// "Webhooks".
+    pub(crate) label: &'static str,
+    /// "webhook", "webhooks".
+    pub(crate) noun: (&'static str, &'static str),
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a Query,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) rows: Vec<Row>,
+    /// How many there are in all, when the rows are one page of them.
+    pub(crate) total: Option<u64>,
+    pub(crate) default_sort: &'static str,
+    /// Whether rows can be checked for commands.
+    pub(crate) is_selectable: bool,
+    /// Shown while there is nothing at all.
+    pub(crate) empty: AnyView,
+}
+
+impl Table<'_> {
+    /// The page that is this table, fetched again by itself.
+    pub(crate) fn page(self, commands: Option<AnyView>) -> Page {
+        Page::new(self.label, self.render()).with_commands(commands).live_if(true)
+    }
+
+    /// The card with the table.
+    fn render(mut self) -> AnyView {
+        let has_filters = self.columns.iter().any(|column| !self.query.value(column.key).is_empty());
+        let total = match self.total {
+            Some(total) => total,
+            None => self.choose(),
+        };
+        if total == 0 && !has_filters {
+            let label = self.label;
+            return view! { <section class="c-card c-card--list" aria-label=label>{self.empty}</section> }.into_any();
+        }
+        let heading = self.heading(total);
+        let chips = self.chips();
+        let columns = &self.columns;
+        let cols = columns
+            .iter()
+            .map(|column| {
+                let minor = column.is_minor.then_some("");
+                view! { <col class=column.width data-minor=minor/> }
+            })
+            .collect_view();
+        let check_col = self.is_selectable.then(|| view! { <col class="w-check"/> });
+        let sort_heads = columns.iter().map(|column| sort_head(column, self.query, self.default_sort)).collect_view();
+        let filter_heads = columns.iter().map(|column| filter_head(column, self.query)).collect_view();
+        let check_all = self.is_selectable.then(|| {
+            view! {
+                <th role="columnheader" scope="col">
+                    <input type="checkbox" aria-label="Select all on this page" data-check-all=""/>
+                </th>
+            }
+        });
+        let no_check = self.is_selectable.then(|| view! { <td role="cell"></td> });
+        let is_selectable = self.is_selectable;
+        let rows = std::mem::take(&mut self.rows);
+        let count = rows.len();
+        let body = rows.into_iter().map(|row| body_row(row, columns, is_selectable)).collect_view();
+        let nothing = (count == 0).then(|| {
+            let clear = self.path.to_owned();
+            view! {
+                <div class="c-empty">
+                    <Icon name="filter"/>
+                    <p>"Nothing matches these filters. "<a href=clear>"Clear all"</a></p>
+                </div>
+            }
+        });
+        let class = if is_selectable {
+            "c-table c-table--fixed c-table--cards c-table--select c-table--quiet"
+        } else {
+            "c-table c-table--fixed c-table--cards c-table--quiet"
+        };
+        let foot = self.foot(total, count);
+        let sort = self.query.value("sort").to_owned();
+        let label = self.label;
+        let sort_input = (!sort.is_empty()).then(|| view! { <input type="hidden" name="sort" value=sort/> });
+        let selection = is_selectable.then(|| view! { <form id="selection" method="post"></form> });
+        view! {
+            {selection}
+            <section class="c-card c-card--list" aria-label=label>
+                {heading}
+                {chips}
+                <form method="get" id="filters" action=self.path.to_owned()>
+                    {sort_input}
+                    <table class=class role="table" aria-label=label>
+                        <colgroup>{check_col}{cols}</colgroup>
+                        <thead role="rowgroup">
+                            <tr role="row">{check_all}{sort_heads}</tr>
+                            <tr class="c-table__filters" role="row">{no_check}{filter_heads}</tr>
+                        </thead>
+                        <tbody role="rowgroup">{body}</tbody>
+                    </table>
+                </form>
+                {nothing}
+                {foot}
+            </section>
+        }
+        .into_any()
+    }
+
+    /// Filters, sorts and pages the rows of a small list. Answers how many are left before paging.
+    fn choose(&mut self) -> u64 {
+        for (place, column) in self.columns.iter().enumerate() {
+            let wanted = folded(self.query.value(column.key));
+            if wanted.is_empty() {
+                continue;
+            }
+            let is_choice = matches!(column.filter, Filter::Choice(_));
+            self.rows.retain(|row| {
+                let text = folded(&row.cells[place].text);
+                if is_choice { text == wanted } else { text.contains(&wanted) }
+            });
+        }
+        let (key, is_descending) = self.query.sort(self.default_sort);
+        if let Some(place) = self.columns.iter().position(|column| column.key == key && column.is_sortable) {
+            self.rows.sort_by(|a, b| {
+                let (a, b) = (&a.cells[place], &b.cells[place]);
+                a.number.cmp(&b.number).then_with(|| folded(&a.text).cmp(&folded(&b.text)))
+            });
+            if is_descending {
+                self.rows.reverse();
+            }
+        }
+        let total = self.rows.len() as u64;
+        let start = usize::try_from((self.query.page() - 1) * PAGE_ROWS).unwrap_or(usize::MAX).min(self.rows.len());
+        self.rows.drain(..start);
+        self.rows.truncate(usize::try_from(PAGE_ROWS).unwrap_or(usize::MAX));
+        total
+    }
+
+    fn heading(&self, total: u64) -> AnyView {
+        let noun = if total == 1 { self.noun.0 } else { self.noun.1 };
+        view! {
+            <header class="c-card__head">
+                <p class="u-num"><span class="u-strong">{counted(total)}</span>" "{noun}</p>
+                <span class="l-row">
+                    <label class="c-button c-button--plain c-button--s c-filter-button">
+                        <Icon name="filter"/>
+                        "Filter"
+                        <input class="u-hidden c-show-filters" type="checkbox"/>
+                    </label>
+                    <button class="c-button c-button--plain c-button--s" type="submit" form="filters">"Apply filters"</button>
+                    <span class="c-live" role="status" data-live="">"Live"</span>
+                </span>
+            </header>
+        }
+        .into_any()
+    }
+
+    /// The filters in force, each with a way out.
+    fn chips(&self) -> Option<AnyView> {
+        let chip = |column: &Column| {
+            let value = self.query.value(column.key).to_owned();
+            if value.is_empty() {
+                return None;
+            }
+            let shown = match &column.filter {
+                Filter::Choice(choices) => {
+                    choices.iter().find(|(found, _)| *found == value).map(|(_, label)| label.clone())
+                }
+                _ => None,
+            };
+            let shown = shown.unwrap_or(value);
+            let remove = format!("Remove the filter {}", column.label);
+            let href = self.query.with(column.key, "");
+            Some(view! {
+                <li class="c-filters__chip">
+                    {column.label}" "<b class="u-strong">{shown}</b>
+                    <a href=href aria-label=remove.clone() title=remove><Icon name="cross"/></a>
+                </li>
+            })
+        };
+        let chips: Vec<_> = self.columns.iter().filter_map(chip).collect();
+        (!chips.is_empty()).then(|| {
+            let clear = self.path.to_owned();
+            view! {
+                <ul class="c-filters l-row" role="list" aria-label="Filters in force">
+                    {chips.into_iter().collect_view()}
+                    <li><a href=clear>"Clear all"</a></li>
+                </ul>
+            }
+            .into_any()
+        })
+    }
+
+    fn foot(&self, total: u64, shown: usize) -> AnyView {
+        let page = self.query.page();
+        let first = (page - 1) * PAGE_ROWS + 1;
+        let last = first + shown as u64 - u64::from(shown > 0);
+        let range = if shown == 0 { "0".to_owned() } else { format!("{}–{}", grouped(first), grouped(last)) };
+        let turn = |target: Option<u64>, icon: &'static str, label: &'static str| {
+            let href = target.map(|page| self.query.with("page", &page.to_string()));
+            let disabled = href.is_none().then_some("true");
+            let role = href.is_none().then_some("link");
+            view! {
+                <a class="c-button c-button--plain c-button--icon" href=href role=role aria-disabled=disabled aria-label=label title=label>
+                    <Icon name=icon/>
+                </a>
+            }
+        };
+        let previous = turn((page > 1).then(|| page - 1), "left", "Previous page");
+        let next = turn((page * PAGE_ROWS < total.min(COUNTED)).then_some(page + 1), "right", "Next page");
+        let selected = self.is_selectable.then(|| view! { <span role="status" data-selected=""></span> });
+        view! {
+            <div class="c-card__foot u-num">
+                {selected}
+                <nav class="c-pager" aria-label="Pages">
+                    <span>{range}" of "{counted(total)}</span>
+                    {previous}
+                    {next}
+                </nav>
+            </div>
+        }
+        .into_any()
+    }
+}
+
+/// How many there are, as far as that was counted.
+fn counted(total: u64) -> String {
+    if total > COUNTED { format!("over {}", grouped(COUNTED)) } else { grouped(total) }
+}
+
+/// 12345 as 12,345.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        let shown: Vec<_> = [0, 999, 1000, 1_234_567].map(grouped).into();
+        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+}

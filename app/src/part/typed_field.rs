@@ -1,0 +1,54 @@
+//! Fields of the plain forms of pages: what was typed is kept, and what was refused stands under its field.
+
+use crate::page::Asked;
+use crate::part::field::{FieldOf, SelectField, TextField, Under};
+use leptos::prelude::*;
+
+/// A field as it was posted, with the message if it was refused.
+fn typed(asked: &Asked, name: &'static str, label: &str, is_required: bool, initial: &str) -> FieldOf {
+    let problem = asked.posted.problem.as_ref();
+    let message = problem.and_then(|problem| problem.fields.message(name)).map(str::to_owned);
+    let initial = asked.typed_or(name, initial);
+    FieldOf { is_required, initial, error: Signal::stored(message), ..FieldOf::fixed(name, label) }
+}
+
+/// A line of text.
+pub(crate) fn text(
+    asked: &Asked,
+    name: &'static str,
+    label: &'static str,
+    is_required: bool,
+    initial: &str,
+    hint: &'static str,
+) -> AnyView {
+    view! { <TextField field=typed(asked, name, label, is_required, initial) hint=hint/> }.into_any()
+}
+
+/// One of a few: value and label.
+pub(crate) fn select(
+    asked: &Asked,
+    name: &'static str,
+    label: &'static str,
+    initial: &str,
+    options: Vec<(String, String)>,
+) -> AnyView {
+    let options = vec![(String::new(), options)];
+    view! { <SelectField field=typed(asked, name, label, false, initial) options=options/> }.into_any()
+}
+
+/// On or off, one of several whose names carry ids.
+pub(crate) fn switch(asked: &Asked, name: String, label: String, initial: bool) -> AnyView {
+    let is_on = asked.typed_or(&name, if initial { "true" } else { "" }) == "true";
+    view! {
+        <label class="c-switch">
+            <input type="checkbox" role="switch" id=name.clone() name=name value="true" checked=is_on/>
+            <span>{label}</span>
+        </label>
+    }
+    .into_any()
+}
+
+/// The message of a group of controls that has no single field.
+pub(crate) fn group_message(asked: &Asked, name: &'static str) -> AnyView {
+    view! { <Under field=typed(asked, name, "", false, "") hint=None/> }.into_any()
+}

@@ -199,7 +199,8 @@ pub(super) fn body_row(row: Row, columns: &[Column], is_selectable: bool) -> Any
             </td>
         }
     });
-    view! { <tr role="row">{check}{cells.collect_view()}</tr> }.into_any()
+    // By its id a row is found again in a newer page.
+    view! { <tr role="row" id=format!("row-{}", row.id)>{check}{cells.collect_view()}</tr> }.into_any()
 }
 
 /// A short table: without filters, tools and pages, its columns in one order.

@@ -342,3 +342,88 @@ test('a question stays open when a page arrives that was asked for before', asyn
   await arrive(page, release);
   await expect(page.getByRole('dialog')).toBeVisible();
 });
+
+test('a live list under twenty changes a second keeps a checked row, a focused filter and its place', async ({ page, hook }) => {
+  await page.setViewportSize({ width: 1280, height: 500 });
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Chat');
+  await makeTask(page, hook, 'Tell', 'Chat');
+  await makeEvent(page, hook, 'Power On', 'Tell');
+  let count = 0;
+  const happen = () => hook.post({ type: 'vms', event: 'poweron', object: { name: `vm-${count += 1}` } });
+  for (let i = 0; i < 40; i += 1) await happen();
+  await expect.poll(() => hook.received().length).toBe(40);
+  await open(page, hook, '/deliveries');
+  await expect(row(page, 'vm-40')).toContainText('Sent');
+  await row(page, 'vm-30').getByRole('checkbox').check();
+  const filter = page.getByLabel('Filter by object');
+  await filter.fill('vm');
+  await page.evaluate(() => scrollTo(0, 300));
+  const place = await page.evaluate(() => scrollY);
+  expect(place).toBeGreaterThan(0);
+  const order = () => page.locator('tbody tr').evaluateAll((rows) => rows.map((one) => one.id));
+  const before = await order();
+  for (let i = 0; i < 40; i += 1) {
+    await Promise.all([happen(), new Promise((resolve) => setTimeout(resolve, 50))]);
+  }
+  const newer = page.getByRole('button', { name: '40 newer' });
+  await expect(newer).toBeVisible();
+  expect(await order()).toEqual(before);
+  await expect(row(page, 'vm-30').getByRole('checkbox')).toBeChecked();
+  await expect(filter).toBeFocused();
+  await expect(filter).toHaveValue('vm');
+  expect(await page.evaluate(() => scrollY)).toBe(place);
+  await expect(page.getByText('1 selected')).toBeVisible();
+
+  await newer.click();
+  await expect(row(page, 'vm-80')).toContainText('Sent');
+  await expect(row(page, 'vm-40').getByRole('checkbox')).not.toBeChecked();
+  await expect(filter).toHaveValue('vm');
+});
+
+test('a form with unsaved input asks before it is left, and Back brings what was typed', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Chat');
+  page.removeAllListeners('dialog');
+  const asked: string[] = [];
+  let stays = true;
+  page.on('dialog', async (dialog) => { asked.push(dialog.type()); await (stays ? dialog.dismiss() : dialog.accept()); });
+
+  await open(page, hook, '/tasks/new');
+  await page.getByRole('link', { name: 'Dashboard' }).click();
+  await seeTitle(page, 'Tasks Dashboard');
+  expect(asked, 'nothing was typed').toEqual([]);
+
+  await open(page, hook, '/tasks/new');
+  await field(page, 'Name').fill('half');
+  await field(page, 'Message').fill('typed ${NAME}');
+  await field(page, 'Object').selectOption('Chat');
+  await field(page, 'Delete Task After Running').check();
+  await page.getByRole('link', { name: 'Dashboard' }).click();
+  await expect.poll(() => asked).toEqual(['beforeunload']);
+  await seeTitle(page, 'New Task');
+  await expect(field(page, 'Name')).toHaveValue('half');
+
+  stays = false;
+  await page.getByRole('link', { name: 'Dashboard' }).click();
+  await seeTitle(page, 'Tasks Dashboard');
+  await page.goBack();
+  await seeTitle(page, 'New Task');
+  await alive(page);
+  await expect(field(page, 'Name')).toHaveValue('half');
+  await expect(field(page, 'Message')).toHaveValue('typed ${NAME}');
+  await expect(field(page, 'Object').locator('option:checked')).toHaveText('Chat');
+  await expect(field(page, 'Delete Task After Running')).toBeChecked();
+  await expect(page.getByRole('region', { name: 'Preview' }), 'and the form knows it').toContainText('typed web-01');
+
+  asked.length = 0;
+  await save(page, 'Task: half');
+  await open(page, hook, '/objects/new');
+  await field(page, 'Name').fill('web-01');
+  stays = true;
+  await page.getByRole('link', { name: 'Cancel' }).click();
+  await expect.poll(() => asked, 'a plain form asks too').toEqual(['beforeunload']);
+  await page.getByRole('button', { name: 'Submit' }).click();
+  await seeTitle(page, 'web-01');
+  expect(asked).toEqual(['beforeunload']);
+});

@@ -55,6 +55,9 @@ function command(args: string[], input = ''): string {
   return done.stdout.trim();
 }
 
+/** The path of every page, as the program lists them. */
+export const routes = () => command(['routes']).split('\n');
+
 /** Runs a console and an inbox with these options of `serve` while they are used. */
 export async function serving(context: BrowserContext, options: string[], use: (hook: Console) => Promise<void>) {
   const dir = mkdtempSync(join(tmpdir(), 'hookwright-'));

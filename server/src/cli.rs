@@ -4,7 +4,7 @@ mod access;
 
 use crate::clock::Clock;
 use crate::config::{self, DatabaseOptions, ServeOptions};
-use crate::{inbox, serve};
+use crate::{http, inbox, serve};
 use anyhow::Context;
 use clap::builder::Resettable;
 use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -39,6 +39,9 @@ enum Command {
     CheckConfig(ServeArguments),
     /// Receive requests and show them as they arrive: for demos and tests
     Inbox(InboxArguments),
+    /// Print the path of every page: for tests
+    #[command(hide = true)]
+    Routes,
 }
 
 #[derive(Debug, Args)]
@@ -151,6 +154,7 @@ pub async fn run() -> anyhow::Result<()> {
         Command::User(command) => Box::pin(access::manage_user(command)).await,
         Command::Key(command) => Box::pin(access::manage_key(command)).await,
         Command::Inbox(arguments) => run_inbox(arguments).await,
+        Command::Routes => print(&http::pages().iter().map(|page| format!("{}\n", page.path())).collect::<String>()),
     }
 }
 

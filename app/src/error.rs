@@ -134,6 +134,7 @@ impl AppError {
 
     /// The same with a field under another name, as a page with two forms has it.
     #[cfg(feature = "ssr")]
+    #[must_use]
     pub fn with_field_renamed(mut self, from: &str, to: &str) -> Self {
         for field in self.fields.0.iter_mut().filter(|field| field.field == from) {
             to.clone_into(&mut field.field);

@@ -1,8 +1,7 @@
 //! Every page's path. Posts and server functions have theirs in the server (`http`).
 
 use crate::page::{
-    dashboard,
-    delivery, event, inventory, occurrence, run, serve, serve_nowhere, setup, sign_in, task, webhook,
+    dashboard, delivery, event, inventory, occurrence, run, serve, serve_nowhere, setup, sign_in, task, webhook,
 };
 use leptos::prelude::*;
 use leptos_router::components::{Route, Router, Routes};

@@ -64,7 +64,8 @@ fn scripts(assets: &Assets, is_form: bool) -> AnyView {
     let run = "const run=async app=>{app.start();for(const place of document.querySelectorAll(\"leptos-island\"))\
                await app[place.dataset.component](place);document.documentElement.dataset.hydrated=\"\"};";
     if is_form {
-        let boot = format!("import init,*as app from\"{js}\";{run}await init({{module_or_path:\"{wasm}\"}});await run(app);");
+        let boot =
+            format!("import init,*as app from\"{js}\";{run}await init({{module_or_path:\"{wasm}\"}});await run(app);");
         return view! {
             <link rel="modulepreload" href=js.clone() integrity=assets.js_integrity.clone() nonce=nonce.clone()/>
             <link rel="preload" href=wasm.clone() r#as="fetch" r#type="application/wasm" crossorigin="anonymous"/>

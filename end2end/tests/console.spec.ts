@@ -414,7 +414,7 @@ test('a form with unsaved input asks before it is left, and Back brings what was
   await expect(field(page, 'Message')).toHaveValue('typed ${NAME}');
   await expect(field(page, 'Object').locator('option:checked')).toHaveText('Chat');
   await expect(field(page, 'Delete Task After Running')).toBeChecked();
-  await expect(page.getByRole('region', { name: 'Preview' }), 'and the form knows it').toContainText('typed web-01');
+  await expect(page.getByRole('region', { name: 'Preview' }), 'and the form knows it').toContainText('typed "web-01"');
 
   asked.length = 0;
   await save(page, 'Task: half');

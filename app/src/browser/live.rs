@@ -14,8 +14,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    Document, DomParser, Element, EventSource, HtmlInputElement, HtmlOptionElement, HtmlTextAreaElement,
-    MessageEvent, Response, SupportedType,
+    Document, DomParser, Element, EventSource, HtmlInputElement, HtmlOptionElement, HtmlTextAreaElement, MessageEvent,
+    Response, SupportedType,
 };
 
 #[wasm_bindgen]
@@ -169,9 +169,10 @@ fn change_cells(old: &Element, new: &Element) {
 
 /// Changes one element into its newer form.
 fn replace(old: &Element, new: &Element) {
-    let keeps = Closure::<dyn Fn(String, Element, String) -> bool>::new(|name: String, node: Element, _kind: String| {
-        !is_touched(&name, &node)
-    });
+    let keeps =
+        Closure::<dyn Fn(String, Element, String) -> bool>::new(|name: String, node: Element, _kind: String| {
+            !is_touched(&name, &node)
+        });
     let callbacks = js_sys::Object::new();
     let options = js_sys::Object::new();
     let set = |of: &js_sys::Object, name: &str, value: &JsValue| js_sys::Reflect::set(of, &name.into(), value);
@@ -187,12 +188,10 @@ fn replace(old: &Element, new: &Element) {
 fn is_touched(attribute: &str, node: &Element) -> bool {
     match attribute {
         "open" => node.tag_name() == "DETAILS",
-        "checked" => {
-            node.dyn_ref::<HtmlInputElement>().is_some_and(|input| input.checked() != input.default_checked())
+        "checked" => node.dyn_ref::<HtmlInputElement>().is_some_and(|input| input.checked() != input.default_checked()),
+        "selected" => {
+            node.dyn_ref::<HtmlOptionElement>().is_some_and(|option| option.selected() != option.default_selected())
         }
-        "selected" => node
-            .dyn_ref::<HtmlOptionElement>()
-            .is_some_and(|option| option.selected() != option.default_selected()),
         "value" => {
             node.dyn_ref::<HtmlInputElement>().is_some_and(|input| input.value() != input.default_value())
                 || node.dyn_ref::<HtmlTextAreaElement>().is_some_and(|area| Ok(area.value()) != area.default_value())

@@ -228,7 +228,8 @@ fn versions_table(versions: Vec<Versions>) -> AnyView {
 }
 
 /// Why there is no Submit.
-pub(crate) const READ_ONLY: &str = "Your role, viewer, reads everything and changes nothing. An operator or an administrator can.";
+pub(crate) const READ_ONLY: &str =
+    "Your role, viewer, reads everything and changes nothing. An operator or an administrator can.";
 
 /// The last line of a form: what is wrong, Cancel, Submit.
 #[component]

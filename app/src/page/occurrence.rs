@@ -1,9 +1,9 @@
 //! One occurrence: what became of it, and why the rest did not happen.
 
-use crate::part::status::{StatusWord, Time};
 use crate::error::AppError;
 use crate::page::{Asked, Page};
 use crate::part::icon::Icon;
+use crate::part::status::{StatusWord, Time};
 use crate::view::{Considered, Why};
 use leptos::prelude::*;
 

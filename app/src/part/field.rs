@@ -71,8 +71,12 @@ fn Label(field: FieldOf) -> impl IntoView {
 
 /// What stands under a control: its message, or else its hint.
 #[component]
-pub(crate) fn Under(field: FieldOf, hint: Option<String>) -> impl IntoView {
-    let (name, error) = (field.name, field.error);
+pub(crate) fn Under(
+    /// The field's name.
+    name: &'static str,
+    error: Signal<Option<String>>,
+    hint: Option<String>,
+) -> impl IntoView {
     move || match (error.get(), hint.clone()) {
         (Some(message), _) => view! {
             <p class="c-hint c-hint--error" id=format!("{name}-error")>
@@ -156,7 +160,7 @@ pub(crate) fn TextField(
                 {unit.map(|unit| view! { <span class="c-field__unit" aria-hidden="true">{unit}</span> })}
                 {eye}
             </div>
-            <Under field=field hint=hint/>
+            <Under name=field.name error=field.error hint=hint/>
         </div>
     }
     .into_any()
@@ -196,7 +200,7 @@ pub(crate) fn AreaField(
                     inner_html=area_html(&field.initial)
                 ></textarea>
             </div>
-            <Under field=field hint=hint/>
+            <Under name=field.name error=field.error hint=hint/>
         </div>
     }
     .into_any()
@@ -252,7 +256,7 @@ pub(crate) fn SelectField(
                     <use href="#i-chevron"></use>
                 </svg>
             </div>
-            <Under field=field hint=hint/>
+            <Under name=field.name error=field.error hint=hint/>
         </div>
     }
     .into_any()
@@ -286,7 +290,7 @@ pub(crate) fn SwitchField(field: FieldOf, #[prop(optional, into)] hint: Option<S
                 />
                 <span>{field.label.clone()}</span>
             </label>
-            <Under field=field hint=hint/>
+            <Under name=field.name error=field.error hint=hint/>
         </div>
     }
     .into_any()

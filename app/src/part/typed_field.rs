@@ -50,5 +50,6 @@ pub(crate) fn switch(asked: &Asked, name: String, label: String, initial: bool) 
 
 /// The message of a group of controls that has no single field.
 pub(crate) fn group_message(asked: &Asked, name: &'static str) -> AnyView {
-    view! { <Under field=typed(asked, name, "", false, "") hint=None/> }.into_any()
+    let field = typed(asked, name, "", false, "");
+    view! { <Under name=name error=field.error hint=None/> }.into_any()
 }

@@ -1,11 +1,11 @@
 //! One delivery: its outcome first, then the attempts, then the request and the answer side by side.
 
-use crate::part::menu::{confirmed, go, menu, post};
-use crate::part::status::{StatusWord, Time};
-use crate::part::query::encoded;
 use crate::error::AppError;
 use crate::page::{Asked, Page};
 use crate::part::icon::Icon;
+use crate::part::menu::{confirmed, go, menu, post};
+use crate::part::query::encoded;
+use crate::part::status::{StatusWord, Time};
 use crate::report::{AttemptLine, DeliveryDetail};
 use leptos::prelude::*;
 use model::access::Permission;

@@ -1,8 +1,8 @@
 //! One object: its name, id and tags, by hand.
 
-use crate::part::typed_field::{group_message, select, switch, text};
 use crate::error::AppError;
 use crate::page::{Asked, Page};
+use crate::part::typed_field::{group_message, select, switch, text};
 use crate::report::{CategoryLine, ObjectLine};
 use leptos::prelude::*;
 use model::catalog::is_own;

@@ -1,10 +1,10 @@
 //! Objects of the managed systems, with their tags.
 
-use crate::part::menu::{confirmed, go, menu};
-use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table};
 use crate::error::AppError;
 use crate::page::{Asked, Page};
+use crate::part::menu::{confirmed, go, menu};
 use crate::part::notice::Empty;
+use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table};
 use crate::report::ObjectLine;
 use leptos::prelude::*;
 use model::access::Permission;

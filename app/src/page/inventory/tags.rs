@@ -1,9 +1,9 @@
 //! Tags and their categories, on one page.
 
-use crate::part::typed_field::{group_message, select, switch, text};
 use crate::error::AppError;
 use crate::page::{Asked, Page};
 use crate::part::icon::Icon;
+use crate::part::typed_field::{group_message, select, switch, text};
 use crate::report::CategoryLine;
 use leptos::prelude::*;
 use model::access::Permission;

@@ -1,9 +1,9 @@
 //! *Send test* through a stored webhook: for operators too, who may not call what they have typed.
 
-use crate::part::fragment::tested;
 use crate::error::AppError;
 use crate::page::{Asked, Page};
 use crate::part::field::area_html;
+use crate::part::fragment::tested;
 use crate::part::icon::Icon;
 use leptos::prelude::*;
 use model::access::Permission;

@@ -60,22 +60,12 @@ pub(crate) struct Column {
 
 impl Column {
     /// A column that is sorted and filtered by its text.
-    pub(crate) fn text(
-        key: &'static str,
-        label: &'static str,
-        width: &'static str,
-        narrow: Narrow,
-    ) -> Self {
+    pub(crate) fn text(key: &'static str, label: &'static str, width: &'static str, narrow: Narrow) -> Self {
         Self { key, label, width, filter: Filter::Text, is_sortable: true, is_number: false, is_minor: false, narrow }
     }
 
     /// A column of numbers, sorted and not filtered.
-    pub(crate) fn number(
-        key: &'static str,
-        label: &'static str,
-        width: &'static str,
-        narrow: Narrow,
-    ) -> Self {
+    pub(crate) fn number(key: &'static str, label: &'static str, width: &'static str, narrow: Narrow) -> Self {
         let filter = Filter::None;
         Self { key, label, width, filter, is_sortable: true, is_number: true, is_minor: false, narrow }
     }

@@ -1,10 +1,10 @@
 //! One occurrence: what became of it, and why the rest did not happen.
 
-use crate::part::status::{StatusWord, Time};
 use crate::error::AppError;
 use crate::page::{Asked, Page};
 use crate::part::icon::Icon;
-use crate::view::{Considered, Why};
+use crate::part::status::{StatusWord, Time};
+use crate::view::occurrence::{Considered, Why};
 use leptos::prelude::*;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {

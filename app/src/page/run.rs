@@ -1,11 +1,11 @@
 //! Task Logs: the runs, newest first.
 
-use crate::part::status::{StatusWord, run_status};
-use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, short};
 use crate::error::AppError;
 use crate::page::{Asked, Page};
 use crate::part::notice::Empty;
-use crate::report::{RunDelivery, RunLine};
+use crate::part::status::{StatusWord, run_status};
+use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, short};
+use crate::view::run::{RunDelivery, RunLine};
 use leptos::prelude::*;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {

@@ -1,12 +1,12 @@
 //! The deliveries: filtered, sorted and paged by the database.
 
-use crate::part::menu::{confirmed, menu, post};
-use crate::part::status::StatusWord;
-use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, short};
 use crate::error::AppError;
 use crate::page::{Asked, Page};
+use crate::part::menu::{confirmed, menu, post};
 use crate::part::notice::Empty;
-use crate::report::{DeliveryLine, DeliveryQuery};
+use crate::part::status::StatusWord;
+use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, short};
+use crate::view::delivery::{DeliveryLine, DeliveryQuery};
 use leptos::prelude::*;
 use model::access::Permission;
 use model::catalog::Catalog;

@@ -1,12 +1,12 @@
 //! All events.
 
-use crate::part::menu::{confirmed, menu, post};
-use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table};
-use crate::page::task::list::{state, states};
 use crate::error::AppError;
+use crate::page::task::list::{state, states};
 use crate::page::{Asked, Page};
+use crate::part::menu::{confirmed, menu, post};
 use crate::part::notice::Empty;
-use crate::view::EventRow;
+use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table};
+use crate::view::event::EventRow;
 use leptos::prelude::*;
 use model::access::Permission;
 use std::collections::BTreeSet;

@@ -1,12 +1,12 @@
 //! Event types: what can happen, built in and added, and what was reported without being in the catalogue.
 
-use crate::part::typed_field::{select, switch, text};
-use crate::part::status::Time;
-use crate::part::query::encoded;
 use crate::error::AppError;
 use crate::page::{Asked, Page};
 use crate::part::icon::Icon;
-use crate::report::UnknownLine;
+use crate::part::query::encoded;
+use crate::part::status::Time;
+use crate::part::typed_field::{select, switch, text};
+use crate::view::inventory::UnknownLine;
 use leptos::prelude::*;
 use model::access::Permission;
 use model::catalog::{Catalog, is_built_in, is_built_in_event};

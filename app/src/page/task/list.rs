@@ -1,12 +1,12 @@
 //! All tasks.
 
-use crate::part::menu::{confirmed, menu, post};
-use crate::part::status::Enabled;
-use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table};
 use crate::error::AppError;
 use crate::page::{Asked, Page};
+use crate::part::menu::{confirmed, menu, post};
 use crate::part::notice::Empty;
-use crate::view::TaskRow;
+use crate::part::status::Enabled;
+use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table};
+use crate::view::task::TaskRow;
 use leptos::prelude::*;
 use model::access::Permission;
 

@@ -1,12 +1,12 @@
 //! All webhooks.
 
-use crate::part::menu::{confirmed, menu};
-use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, grouped};
 use crate::error::AppError;
 use crate::page::{Asked, Page};
-use crate::part::notice::Empty;
 use crate::part::icon::Icon;
-use crate::view::WebhookRow;
+use crate::part::menu::{confirmed, menu};
+use crate::part::notice::Empty;
+use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, grouped};
+use crate::view::webhook::WebhookRow;
 use leptos::prelude::*;
 use model::access::Permission;
 

@@ -4,13 +4,16 @@
 //! the account that acts.
 
 use crate::error::AppError;
-use crate::report::{
-    CategoryLine, Dashboard, DeliveryDetail, DeliveryLine, DeliveryQuery, Listed, ObjectLine, RunLine, TaskDetail,
-    UnknownLine, WebhookDetail,
-};
-use crate::view::{
-    DeliveryRow, EventForm, EventMatches, EventRow, FoundObjects, PreviewRequest, ReleaseChoice, SavedWebhook,
-    TaskForm, TaskRow, TestAnswer, TestRequest, WebhookForm, WebhookRow, Why,
+use crate::view::Listed;
+use crate::view::dashboard::Dashboard;
+use crate::view::delivery::{DeliveryDetail, DeliveryLine, DeliveryQuery, DeliveryRow};
+use crate::view::event::{EventForm, EventMatches, EventRow, FoundObjects};
+use crate::view::inventory::{CategoryLine, ObjectLine, UnknownLine};
+use crate::view::occurrence::Why;
+use crate::view::run::RunLine;
+use crate::view::task::{PreviewRequest, TaskDetail, TaskForm, TaskRow};
+use crate::view::webhook::{
+    ReleaseChoice, SavedWebhook, TestAnswer, TestRequest, WebhookDetail, WebhookForm, WebhookRow,
 };
 use async_trait::async_trait;
 use model::catalog::{Catalog, EventKindDraft, TypeDraft};

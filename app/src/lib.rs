@@ -17,8 +17,6 @@ mod island;
 mod page;
 mod part;
 #[cfg(feature = "ssr")]
-pub mod report;
-#[cfg(feature = "ssr")]
 mod routes;
 pub mod server_fn;
 pub mod session;

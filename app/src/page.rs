@@ -23,7 +23,7 @@ use crate::part::frame::framed;
 use crate::part::query::Query;
 use crate::session::{Viewer, current_viewer};
 use crate::shell::document;
-use crate::view::TestAnswer;
+use crate::view::webhook::TestAnswer;
 use leptos::prelude::*;
 use leptos::tachys::reactive_graph::OwnedView;
 use leptos_router::hooks::use_params_map;

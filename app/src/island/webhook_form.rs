@@ -10,7 +10,7 @@ use crate::island::hydrated::use_hydrated;
 use crate::part::field::{SelectField, SwitchField, TextField};
 use crate::part::icon::Icon;
 use crate::server_fn::webhook::{save_webhook, send_test};
-use crate::view::{SavedWebhook, WebhookForm as Stored};
+use crate::view::webhook::{SavedWebhook, WebhookForm as Stored};
 use leptos::prelude::*;
 use model::field_error::FieldErrors;
 use model::id::WebhookId;

@@ -7,7 +7,8 @@ use crate::part::icon::Icon;
 use crate::part::menu::{menu, post};
 use crate::part::status::Time;
 use crate::part::table::grouped;
-use crate::report::{Dashboard, DeliveryLine};
+use crate::view::dashboard::{Counts, Dashboard, Hour};
+use crate::view::delivery::DeliveryLine;
 use leptos::prelude::*;
 use model::access::Permission;
 
@@ -19,16 +20,16 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
 }
 
 fn content(board: &Dashboard) -> AnyView {
-    let (tasks, tasks_on) = board.tasks;
-    let (events, events_on) = board.events;
-    let on_off = |all: usize, on: usize| vec![format!("{on} enabled"), format!("{} disabled", all - on)];
+    let (tasks, events) = (board.tasks, board.events);
+    let on_off =
+        |Counts { all, enabled }: Counts| vec![format!("{enabled} enabled"), format!("{} disabled", all - enabled)];
     let failing = |count: usize, href: &'static str| {
         (count > 0).then(|| view! { <li><a class="u-danger u-strong" href=href>{format!("{count} failing")}</a></li> })
     };
     let counts = view! {
         <section class="l-counts" aria-label="Counts">
-            {count("Tasks", "/tasks", "task", tasks, on_off(tasks, tasks_on), failing(board.failed_tasks, "/runs?status=failed").into_any())}
-            {count("Events", "/events", "event", events, on_off(events, events_on), ().into_any())}
+            {count("Tasks", "/tasks", "task", tasks.all, on_off(tasks), failing(board.failed_tasks, "/runs?status=failed").into_any())}
+            {count("Events", "/events", "event", events.all, on_off(events), ().into_any())}
             {count(
                 "Webhooks",
                 "/webhooks",
@@ -101,13 +102,13 @@ fn axis(most: u64) -> u64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "per cent of a chart's height")]
-fn chart(hours: &[(String, u64, u64, u64)]) -> AnyView {
-    let total = |pick: fn(&(String, u64, u64, u64)) -> u64| hours.iter().map(pick).sum::<u64>();
-    let (sent, failed, waiting) = (total(|hour| hour.1), total(|hour| hour.2), total(|hour| hour.3));
-    let top = axis(hours.iter().map(|hour| hour.1 + hour.2 + hour.3).max().unwrap_or_default());
+fn chart(hours: &[Hour]) -> AnyView {
+    let total = |pick: fn(&Hour) -> u64| hours.iter().map(pick).sum::<u64>();
+    let (sent, failed, waiting) = (total(|hour| hour.sent), total(|hour| hour.failed), total(|hour| hour.waiting));
+    let top = axis(hours.iter().map(|hour| hour.sent + hour.failed + hour.waiting).max().unwrap_or_default());
     let slot = 100.0 / hours.len().max(1) as f64;
     let height = |count: u64| count as f64 * 100.0 / top as f64;
-    let bars = hours.iter().enumerate().map(|(place, (label, sent, failed, waiting))| {
+    let bars = hours.iter().enumerate().map(|(place, Hour { label, sent, failed, waiting })| {
         let x = place as f64 * slot;
         let mut ground = 100.0;
         let mut part = |count: u64, class: &'static str, fill: Option<&'static str>| {
@@ -140,7 +141,7 @@ fn chart(hours: &[(String, u64, u64, u64)]) -> AnyView {
             </g>
         }
     });
-    let at = |place: usize| hours.get(place).map(|hour| hour.0.clone()).unwrap_or_default();
+    let at = |place: usize| hours.get(place).map(|hour| hour.label.clone()).unwrap_or_default();
     let label = format!(
         "Deliveries per hour by outcome: {} sent, {} failed, {} waiting. The table below has every hour.",
         grouped(sent),
@@ -194,8 +195,8 @@ fn chart(hours: &[(String, u64, u64, u64)]) -> AnyView {
 }
 
 /// The chart's numbers, for who does not see it.
-fn table(hours: &[(String, u64, u64, u64)]) -> AnyView {
-    let rows = hours.iter().map(|(label, sent, failed, waiting)| {
+fn table(hours: &[Hour]) -> AnyView {
+    let rows = hours.iter().map(|Hour { label, sent, failed, waiting }| {
         view! {
             <tr>
                 <th scope="row">{label.clone()}</th>

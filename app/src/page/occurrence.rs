@@ -4,7 +4,7 @@ use crate::error::AppError;
 use crate::page::{Asked, Page};
 use crate::part::icon::Icon;
 use crate::part::status::{StatusWord, Time};
-use crate::view::{Considered, Why};
+use crate::view::occurrence::{Considered, Why};
 use leptos::prelude::*;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {

@@ -5,7 +5,7 @@ use crate::page::{Asked, Page};
 use crate::part::notice::Empty;
 use crate::part::status::{StatusWord, run_status};
 use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, short};
-use crate::report::{RunDelivery, RunLine};
+use crate::view::run::{RunDelivery, RunLine};
 use leptos::prelude::*;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {

@@ -2,7 +2,8 @@
 //! server, so that the browser half has no code for them.
 
 use crate::part::icon::Icon;
-use crate::view::{EventMatches, TestAnswer};
+use crate::view::event::{EventMatches, MatchedOccurrence};
+use crate::view::webhook::TestAnswer;
 use leptos::prelude::*;
 use model::preview::Preview;
 use model::text::visible;
@@ -29,9 +30,9 @@ pub(crate) fn tested(answer: TestAnswer) -> String {
         let headers = answer
             .headers
             .into_iter()
-            .map(|(name, value, is_masked)| {
-                let class = if is_masked { "m" } else { "" };
-                view! { <span class="k">{name}</span>": "<span class=class>{value}</span>"\n" }
+            .map(|header| {
+                let class = if header.is_masked { "m" } else { "" };
+                view! { <span class="k">{header.name}</span>": "<span class=class>{header.value}</span>"\n" }
             })
             .collect_view();
         let status = answer.http_status.map_or_else(|| "No answer".to_owned(), |status| status.to_string());
@@ -57,12 +58,12 @@ pub(crate) fn matches(found: EventMatches) -> String {
         let newest = found
             .newest
             .into_iter()
-            .map(|(when, object, id)| {
+            .map(|MatchedOccurrence { id, received, object }| {
                 let label = if object.is_empty() { "Occurrence".to_owned() } else { object };
                 view! {
                     <li class="l-row l-row--apart">
                         <a href=format!("/occurrences/{id}")>{label}</a>
-                        <time class="u-small u-muted" datetime=when.machine title=when.full>{when.short}</time>
+                        <time class="u-small u-muted" datetime=received.machine title=received.full>{received.short}</time>
                     </li>
                 }
             })

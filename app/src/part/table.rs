@@ -8,7 +8,7 @@ mod row;
 use crate::page::Page;
 use crate::part::icon::Icon;
 use crate::part::query::Query;
-use crate::report::{COUNTED, PAGE_ROWS};
+use crate::view::{COUNTED, PAGE_ROWS};
 use leptos::prelude::*;
 use model::text::folded;
 pub(crate) use row::{Cell, Column, Filter, Narrow, Row, short};

@@ -1,7 +1,7 @@
 //! Server functions about events.
 
 use crate::error::AppError;
-use crate::view::FoundObjects;
+use crate::view::event::FoundObjects;
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 use model::event::EventDraft;

@@ -24,7 +24,7 @@ pub async fn preview_message(
     use super::{authorised, with_status};
     let work = async {
         let backend = authorised(model::access::Permission::View)?;
-        let request = crate::view::PreviewRequest { task, webhook, message, occurrence };
+        let request = crate::view::task::PreviewRequest { task, webhook, message, occurrence };
         let has_webhook = !request.webhook.is_empty();
         let preview = backend.tasks.preview(request).await?;
         Ok(crate::part::fragment::previewed(preview, has_webhook))

@@ -1,7 +1,7 @@
 //! Server functions about webhooks.
 
 use crate::error::AppError;
-use crate::view::SavedWebhook;
+use crate::view::webhook::SavedWebhook;
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 use model::id::WebhookId;
@@ -20,7 +20,7 @@ pub async fn send_test(id: Option<WebhookId>, draft: WebhookDraft, message: Stri
     use super::{authorised, with_status};
     let work = async {
         let backend = authorised(model::access::Permission::Administer)?;
-        let request = crate::view::TestRequest { draft, message };
+        let request = crate::view::webhook::TestRequest { draft, message };
         backend.webhooks.send_test(id, request).await.map(crate::part::fragment::tested)
     };
     with_status(work.await)

@@ -18,7 +18,7 @@ use app::Posted;
 use app::backend::Backend;
 use app::error::{AppError, Code};
 use app::session::Viewer;
-use app::view::TestAnswer;
+use app::view::webhook::TestAnswer;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::request::Parts;

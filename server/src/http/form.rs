@@ -3,7 +3,7 @@
 use super::{Http, page};
 use app::error::AppError;
 use app::session::Viewer;
-use app::view::SavedWebhook;
+use app::view::webhook::SavedWebhook;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, State};

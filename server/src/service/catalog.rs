@@ -4,7 +4,7 @@ use super::{Services, broken};
 use crate::store::{self, catalog};
 use app::backend::Catalogue;
 use app::error::{AppError, Code};
-use app::report::UnknownLine;
+use app::view::inventory::UnknownLine;
 use async_trait::async_trait;
 use model::catalog::{Catalog, EventKindDraft, TypeDraft, is_built_in, is_built_in_event};
 use model::field_error::FieldErrors;

@@ -5,7 +5,7 @@ use super::shared::Shared;
 use super::{Services, broken};
 use crate::store::{catalog, delivery, event, figures, setting, task, webhook};
 use app::error::AppError;
-use app::report::Dashboard;
+use app::view::dashboard::{Counts, Dashboard, Hour};
 use model::delivery::Status;
 use model::time::Timestamp;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub struct Figures {
 /// What is taken from a day of history.
 #[derive(Debug, Clone)]
 struct History {
-    hours: Vec<(String, u64, u64, u64)>,
+    hours: Vec<Hour>,
     failed_tasks: usize,
     p50_ms: Option<i64>,
     p95_ms: Option<i64>,
@@ -50,8 +50,8 @@ impl Services {
         let failures = figures::failures(db, FAILURES).await.map_err(broken)?;
         let recent = delivery::list_newest(db, None, SHORT).await.map_err(broken)?;
         Ok(Dashboard {
-            tasks: (tasks.len(), tasks.iter().filter(|row| row.task.is_enabled).count()),
-            events: (events.len(), events.iter().filter(|row| row.event.is_enabled).count()),
+            tasks: Counts { all: tasks.len(), enabled: tasks.iter().filter(|row| row.task.is_enabled).count() },
+            events: Counts { all: events.len(), enabled: events.iter().filter(|row| row.event.is_enabled).count() },
             webhooks: webhooks.len(),
             paused: webhooks.iter().filter(|row| row.hold.paused_at.is_some()).count(),
             failing: webhooks.iter().filter(|row| row.hold.breaker.open.is_some()).count(),
@@ -80,14 +80,14 @@ impl Services {
         })
     }
 
-    async fn hours(&self, now: Timestamp) -> Result<Vec<(String, u64, u64, u64)>, AppError> {
+    async fn hours(&self, now: Timestamp) -> Result<Vec<Hour>, AppError> {
         let this = now.0.div_euclid(HOUR_MS);
         let first = this - 23;
         let counts = figures::by_hour(self.store.pages(), Timestamp(first * HOUR_MS)).await.map_err(broken)?;
         let mut hours: Vec<_> = (first..=this)
             .map(|hour| {
                 let label = crate::render::zoned(Timestamp(hour * HOUR_MS), &self.zone).strftime("%H:%M").to_string();
-                (label, 0, 0, 0)
+                Hour { label, ..Hour::default() }
             })
             .collect();
         for count in counts {
@@ -95,9 +95,9 @@ impl Services {
             let Some(hour) = place.and_then(|place| hours.get_mut(place)) else { continue };
             let number = u64::try_from(count.deliveries).unwrap_or_default();
             match Status::find(&count.status) {
-                Some(Status::Sent) => hour.1 += number,
-                Some(Status::Error | Status::Discarded) => hour.2 += number,
-                _ => hour.3 += number,
+                Some(Status::Sent) => hour.sent += number,
+                Some(Status::Error | Status::Discarded) => hour.failed += number,
+                _ => hour.waiting += number,
             }
         }
         Ok(hours)

@@ -4,10 +4,13 @@ use super::{Services, broken};
 use crate::store::{catalog, delivery};
 use app::backend::Deliveries;
 use app::error::AppError;
-use app::report::{Dashboard, DeliveryDetail, DeliveryLine, DeliveryQuery, Listed, RunLine};
-use app::view::DeliveryRow;
+use app::view::Listed;
+use app::view::dashboard::Dashboard;
+use app::view::delivery::{DeliveryDetail, DeliveryLine, DeliveryQuery, DeliveryRow};
+use app::view::run::RunLine;
 use async_trait::async_trait;
 use model::delivery::Status;
+use model::id::WebhookId;
 use model::time::Timestamp;
 
 /// How many the list shows.
@@ -23,7 +26,7 @@ impl Deliveries for Services {
             uuid: row.uuid.to_string(),
             status: Status::find(&row.status).unwrap_or(Status::Error),
             created: self.when(Timestamp(row.created_at)),
-            webhook_id: row.webhook_id,
+            webhook_id: WebhookId(row.webhook_id),
             webhook: row.webhook_name,
             task: row.task_name,
             event: catalog.event_label(&row.type_id, &row.event_id).to_owned(),

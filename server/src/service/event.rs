@@ -6,7 +6,8 @@ use crate::store::tag::TagRow;
 use crate::store::{catalog, event, object, tag, task};
 use app::backend::Events;
 use app::error::{AppError, Link};
-use app::view::{Choice, EventForm, EventMatches, EventRow, FoundObjects, TagChoice};
+use app::view::Choice;
+use app::view::event::{EventForm, EventMatches, EventRow, FoundObjects, TagChoice};
 use async_trait::async_trait;
 use model::catalog::Catalog;
 use model::event::{ANY, Event, EventDraft, EventScope};
@@ -190,11 +191,11 @@ impl Events for Services {
         let rows = event::list(db).await.map_err(broken)?;
         let scopes = Scopes::load(db, rows.iter().map(|row| row.event.scope)).await?;
         let row = |row: event::Row| EventRow {
-            id: row.id.0,
+            id: row.id,
             type_label: catalog.type_label(&row.event.type_id).to_owned(),
             event_label: catalog.event_label(&row.event.type_id, &row.event.event_id).to_owned(),
             scope: scopes.words(row.event.scope),
-            task_id: row.event.task_id.0,
+            task_id: row.event.task_id,
             task_name: tasks.get(&row.event.task_id).cloned().unwrap_or_default(),
             is_enabled: row.event.is_enabled,
         };

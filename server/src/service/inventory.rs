@@ -9,7 +9,7 @@ use crate::store::steps::Steps;
 use crate::store::{self, catalog, event, tag};
 use app::backend::Inventory;
 use app::error::{AppError, Code};
-use app::report::{CategoryLine, ObjectLine};
+use app::view::inventory::{CategoryLine, ObjectLine};
 use async_trait::async_trait;
 use model::catalog::{ObjectType, is_own};
 use model::field_error::FieldErrors;

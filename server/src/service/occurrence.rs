@@ -9,11 +9,11 @@ use crate::store::revision::{self, Kind};
 use crate::store::{catalog, delivery, entity, occurrence, receipt, tag};
 use app::backend::Occurrences;
 use app::error::AppError;
-use app::view::{Considered, SentBecause, Why};
+use app::view::occurrence::{Considered, SentBecause, Why};
 use async_trait::async_trait;
 use model::delivery::Status;
 use model::event::Event;
-use model::id::{ObjectId, OccurrenceId, RunId, TagId, TaskId, WebhookId};
+use model::id::{EventId, ObjectId, OccurrenceId, RunId, TagId, WebhookId};
 use model::matching::{Facts, Reason, TaskFacts, judge};
 use model::task::Task;
 use model::text::{shown, visible};
@@ -62,8 +62,7 @@ impl Services {
         let facts = recalled.facts(row);
         let mut considered = Vec::with_capacity(events.len());
         for (id, event) in events {
-            let TaskId(task_id) = event.task_id;
-            let task = tasks.get(&task_id);
+            let task = tasks.get(&event.task_id.0);
             let of_task = TaskFacts {
                 is_enabled: task.is_some_and(|task| task.is_enabled),
                 webhook_id: task.map_or(WebhookId(0), |task| task.webhook_id),
@@ -79,9 +78,9 @@ impl Services {
             };
             let fired = if run.is_some() { "Fired." } else { "Fired. Its run is older than what is kept." };
             considered.push(Considered {
-                event_id: id,
+                event_id: EventId(id),
                 scope: scopes.words(event.scope),
-                task_id,
+                task_id: event.task_id,
                 task: task.map(|task| task.name.clone()).unwrap_or_default(),
                 reason,
                 words: reason.map_or(fired, Reason::words).to_owned(),

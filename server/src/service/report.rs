@@ -10,13 +10,16 @@ use crate::store::{
     catalog, delivery, entity, event, figures, object, occurrence, revision, search, tag, task, webhook,
 };
 use app::error::AppError;
-use app::report::{
-    AttemptLine, CategoryLine, DeliveryDetail, DeliveryLine, DeliveryQuery, EventLine, Listed, ObjectLine, PAGE_ROWS,
-    Request, RunDelivery, RunLine, TaskDetail, WebhookDetail, WebhookState,
-};
+use app::view::delivery::{AttemptLine, DeliveryDetail, DeliveryLine, DeliveryQuery, Request};
+use app::view::event::{EventLine, EventLink};
+use app::view::inventory::{CarriedTag, CategoryLine, ObjectLine, TagLine};
+use app::view::run::{RunDelivery, RunLine};
+use app::view::task::{TaskDetail, TaskLink};
+use app::view::webhook::{Failing, HeldCount, ShownHeader, WebhookDetail, WebhookState};
+use app::view::{Listed, PAGE_ROWS};
 use model::catalog::Catalog;
 use model::delivery::{HoldReason, Status};
-use model::header::MASK;
+use model::header::{HeaderRow, MASK};
 use model::id::{DeliveryId, OccurrenceId, RunId, TaskId, WebhookId};
 use model::message::Note;
 use model::text::{shown, visible};
@@ -62,7 +65,7 @@ impl Services {
             status: Status::find(&row.status).unwrap_or(Status::Error),
             hold: row.hold_reason.as_deref().and_then(HoldReason::find),
             created: self.when(Timestamp(row.created_at)),
-            webhook_id: row.webhook_id,
+            webhook_id: WebhookId(row.webhook_id),
             webhook: row.webhook_name,
             task: row.task_name,
             event: catalog.event_label(&row.type_id, &row.event_id).to_owned(),
@@ -127,23 +130,25 @@ impl Services {
         let db = self.store.pages();
         let row = webhook::find(db, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("webhook"))?;
         let tasks = task::list_using(db, id).await.map_err(broken)?;
-        let held = figures::held_by_reason(db, id).await.map_err(broken)?;
+        let counts = figures::held_by_reason(db, id).await.map_err(broken)?;
         let open = row.hold.breaker.open;
+        let held = |(word, count): (String, u64)| Some(HeldCount { reason: HoldReason::find(&word)?, count });
+        let link = |row: task::Row| TaskLink { id: row.id, name: row.task.name, is_enabled: row.task.is_enabled };
         Ok(WebhookDetail {
-            id: id.0,
+            id,
             revision: row.revision,
             state: WebhookState {
                 paused: row.hold.paused_at.map(|at| self.when(at)),
-                failing: open.map(|open| (self.when(open.since), self.when(open.probe_at))),
+                failing: open.map(|open| Failing { since: self.when(open.since), probe: self.when(open.probe_at) }),
                 releasing_per_second: row.hold.release_per_second,
-                held: held.into_iter().filter_map(|(word, count)| Some((HoldReason::find(&word)?, count))).collect(),
+                held: counts.into_iter().filter_map(held).collect(),
             },
-            tasks: tasks.into_iter().map(|row| (row.id.0, row.task.name, row.task.is_enabled)).collect(),
+            tasks: tasks.into_iter().map(link).collect(),
             deliveries: self.newest_of(id).await?,
             url: self.shown_url(row.url.as_str()),
             method: row.method.as_str().to_owned(),
             is_signing: row.signing_secret.is_some(),
-            headers: self.shown_headers(row.headers).0.into_iter().map(|header| (header.name, header.value)).collect(),
+            headers: self.shown_headers(row.headers).0.into_iter().map(shown_header).collect(),
             name: row.name,
             authorization: row.authorization,
             allows_insecure_tls: row.allows_insecure_tls,
@@ -160,7 +165,7 @@ impl Services {
         let events = event::list_starting(db, id).await.map_err(broken)?;
         let scopes = super::event::Scopes::load(db, events.iter().map(|row| row.event.scope)).await?;
         let line = |row: event::Row| EventLine {
-            id: row.id.0,
+            id: row.id,
             label: catalog.event_label(&row.event.type_id, &row.event.event_id).to_owned(),
             type_label: catalog.type_label(&row.event.type_id).to_owned(),
             scope: scopes.words(row.event.scope),
@@ -168,11 +173,11 @@ impl Services {
         };
         let (runs, run_count) = search::runs(db, Some(id), None, None, 0, SHORT).await.map_err(broken)?;
         Ok(TaskDetail {
-            id: id.0,
+            id,
             is_enabled: row.task.is_enabled,
             deletes_after_running: row.task.deletes_after_running,
             is_running: runs.iter().any(|run| run.status == "running"),
-            webhook_id: row.task.webhook_id.0,
+            webhook_id: row.task.webhook_id,
             webhook: webhook.map(|webhook| webhook.name).unwrap_or_default(),
             events: events.into_iter().map(line).collect(),
             runs: self.run_lines(runs, &catalog).await?,
@@ -216,8 +221,8 @@ impl Services {
                 None => None,
             };
             lines.push(RunLine {
-                id: run.id,
-                task_id: run.task_id,
+                id: RunId(run.id),
+                task_id: run.task_id.map(TaskId),
                 cause: cause_words(&run.cause, run.caused_by.as_deref(), occurrence.as_ref(), catalog),
                 occurrence: occurrence.map(|row| row.uuid.to_string()),
                 started: self.when(Timestamp(run.started_at)),
@@ -244,9 +249,9 @@ impl Services {
         };
         let event_ids = run.as_ref().map(|run| run.event_ids.split(',').filter_map(|id| id.parse().ok()).collect());
         let events = event::find_many(db, event_ids.unwrap_or_default()).await.map_err(broken)?;
-        let event_label = |row: event::Row| {
-            let label = catalog.event_label(&row.event.type_id, &row.event.event_id).to_owned();
-            (row.id.0, label)
+        let link = |row: event::Row| EventLink {
+            id: row.id,
+            label: catalog.event_label(&row.event.type_id, &row.event.event_id).to_owned(),
         };
         let webhooks = webhook::find_many(db, vec![row.webhook_id]).await.map_err(broken)?;
         let current = webhooks.get(&WebhookId(row.webhook_id));
@@ -282,8 +287,8 @@ impl Services {
             attempts_max: current.map_or(1, |webhook| webhook.retries + 1),
             timeout_ms: current.map_or(5000, |webhook| u32::try_from(webhook.timeout.as_millis()).unwrap_or(u32::MAX)),
             occurrence: occurrence.map(|row| row.uuid.to_string()),
-            events: events.into_iter().map(event_label).collect(),
-            task_id: run.as_ref().and_then(|run| run.task_id),
+            events: events.into_iter().map(link).collect(),
+            task_id: run.as_ref().and_then(|run| run.task_id).map(TaskId),
             caused_by,
             replay_of,
             is_webhook_deleted: current.is_none_or(|webhook| webhook.is_deleted),
@@ -313,14 +318,14 @@ impl Services {
                     || name == "Webhook-Signature"
                     || (self.is_discreet && !model::header::is_harmless(&name));
                 let is_masked = is_secret || name == "Webhook-Timestamp";
-                let shown = if is_secret {
+                let value = if is_secret {
                     MASK.to_owned()
                 } else if name == "Webhook-Timestamp" {
                     "(new for each attempt)".to_owned()
                 } else {
                     String::from_utf8_lossy(value.as_bytes()).into_owned()
                 };
-                request.headers.push((name, shown, is_masked));
+                request.headers.push(ShownHeader { name, value, is_masked });
             }
         }
         request
@@ -356,7 +361,7 @@ impl Services {
             .map(|tag| (tag.id, format!("{} - {}", tag.category.name, tag.name)))
             .collect();
         let line = |row: object::Row| ObjectLine {
-            id: row.id.0,
+            id: row.id,
             type_label: catalog.type_label(&row.type_id).to_owned(),
             type_id: row.type_id,
             name: row.name,
@@ -365,7 +370,7 @@ impl Services {
                 .remove(&row.id)
                 .unwrap_or_default()
                 .into_iter()
-                .filter_map(|id| Some((id.0, labels.get(&id)?.clone())))
+                .filter_map(|id| Some(CarriedTag { id, label: labels.get(&id)?.clone() }))
                 .collect(),
             is_gone: row.is_gone,
         };
@@ -376,13 +381,14 @@ impl Services {
         let db = self.store.pages();
         let counts = tag::counts(db).await.map_err(broken)?;
         let tags = tag::list(db).await.map_err(broken)?;
+        let tag_line = |tag: &tag::TagRow| TagLine {
+            id: tag.id,
+            name: tag.name.clone(),
+            objects: counts.get(&tag.id).copied().unwrap_or_default(),
+        };
         let line = |row: tag::CategoryRow| CategoryLine {
-            id: row.id.0,
-            tags: tags
-                .iter()
-                .filter(|tag| tag.category_id == row.id)
-                .map(|tag| (tag.id.0, tag.name.clone(), counts.get(&tag.id).copied().unwrap_or_default()))
-                .collect(),
+            id: row.id,
+            tags: tags.iter().filter(|tag| tag.category_id == row.id).map(tag_line).collect(),
             name: row.category.name,
             description: row.category.description,
             is_single: row.category.is_single,
@@ -391,6 +397,11 @@ impl Services {
         };
         Ok(tag::list_categories(db).await.map_err(broken)?.into_iter().map(line).collect())
     }
+}
+
+/// A webhook's own header, after what is secret in it was masked.
+fn shown_header(header: HeaderRow) -> ShownHeader {
+    ShownHeader { is_masked: header.value == MASK, name: header.name, value: header.value }
 }
 
 fn cause_words(cause: &str, by: Option<&str>, row: Option<&entity::occurrence::Model>, catalog: &Catalog) -> String {

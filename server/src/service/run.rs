@@ -7,7 +7,7 @@ use crate::store::delivery::{self, NewDelivery, Replay};
 use crate::store::occurrence::{self, Cause, NewRun};
 use crate::store::{entity, hold, task, webhook};
 use app::error::{AppError, Code};
-use app::view::PreviewRequest;
+use app::view::task::PreviewRequest;
 use model::delivery::{ErrorCode, HELD_MAX, Status};
 use model::id::{DeliveryId, ObjectId, RunId, TaskId, WebhookId};
 use model::message::{Escape, Note};

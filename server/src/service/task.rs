@@ -4,8 +4,8 @@ use super::{Services, broken, revision, stale};
 use crate::store::{self, event, task, webhook};
 use app::backend::Tasks;
 use app::error::{AppError, Link};
-use app::report::TaskDetail;
-use app::view::{Choice, PreviewRequest, TaskForm, TaskRow};
+use app::view::Choice;
+use app::view::task::{PreviewRequest, TaskDetail, TaskForm, TaskRow};
 use async_trait::async_trait;
 use model::field_error::FieldErrors;
 use model::id::{TaskId, WebhookId};
@@ -62,11 +62,11 @@ impl Tasks for Services {
         let events = task::count_events(db).await.map_err(broken)?;
         let rows = task::list(db).await.map_err(broken)?;
         let row = |row: task::Row| TaskRow {
-            id: row.id.0,
+            id: row.id,
             name: row.task.name,
             description: row.task.description,
             is_enabled: row.task.is_enabled,
-            webhook_id: row.task.webhook_id.0,
+            webhook_id: row.task.webhook_id,
             webhook_name: names.get(&row.task.webhook_id).cloned().unwrap_or_default(),
             events: events.get(&row.id).copied().unwrap_or_default(),
         };

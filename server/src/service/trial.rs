@@ -10,7 +10,9 @@ use crate::dispatch::send::{self, Opened, Outgoing};
 use crate::render;
 use crate::store::{catalog, entity, object, occurrence, tag, webhook};
 use app::error::{AppError, Code};
-use app::view::{Choice, EventMatches, TestAnswer, TestRequest};
+use app::view::Choice;
+use app::view::event::{EventMatches, MatchedOccurrence};
+use app::view::webhook::{TestAnswer, TestRequest};
 use model::event::{Event, EventDraft, EventScope};
 use model::id::WebhookId;
 use model::matching::{Facts, TaskFacts, judge};
@@ -166,9 +168,10 @@ impl Services {
         let rows = occurrence::list_since(db, kind, since, LOOKED_AT).await.map_err(broken)?;
         let event = Event { is_enabled: true, ..checked };
         let fired: Vec<_> = rows.into_iter().filter(|row| would_fire(&event, row)).collect();
-        let newest = fired.iter().take(SHOWN).map(|row| {
-            let object = shown(row.object_name.as_deref().unwrap_or_default());
-            (self.when(Timestamp(row.received_at)), object, row.uuid.to_string())
+        let newest = fired.iter().take(SHOWN).map(|row| MatchedOccurrence {
+            id: row.uuid.to_string(),
+            received: self.when(Timestamp(row.received_at)),
+            object: shown(row.object_name.as_deref().unwrap_or_default()),
         });
         Ok(EventMatches {
             objects,

@@ -11,8 +11,9 @@ use crate::store::webhook::{self, SecretWrite, Secrets, Write};
 use crate::store::{self, arrange, event, figures, task};
 use app::backend::Webhooks;
 use app::error::{AppError, Code};
-use app::report::WebhookDetail;
-use app::view::{Held, ReleaseChoice, SavedWebhook, TestAnswer, TestRequest, WebhookForm, WebhookRow};
+use app::view::webhook::{
+    Held, ReleaseChoice, SavedWebhook, TestAnswer, TestRequest, WebhookDetail, WebhookForm, WebhookRow,
+};
 use async_trait::async_trait;
 use model::catalog::WEBHOOKS;
 use model::delivery::HoldReason;
@@ -248,7 +249,7 @@ impl Webhooks for Services {
             is_failing: row.hold.breaker.open.is_some(),
             held: held.get(&row.id).copied().unwrap_or_default(),
             tasks: tasks.get(&row.id).copied().unwrap_or_default(),
-            id: row.id.0,
+            id: row.id,
             method: row.method.as_str().to_owned(),
             url: self.shown_url(row.url.as_str()),
             authorization: label(&row.authorization).to_owned(),

@@ -5,7 +5,7 @@
 use super::delivery::{LIST_COLUMNS, ListRow};
 use super::entity::{delivery, run};
 use super::{Result, group};
-use app::report::COUNTED;
+use app::view::COUNTED;
 use model::delivery::Status;
 use model::id::TaskId;
 use model::text::folded;

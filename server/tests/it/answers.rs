@@ -2,7 +2,7 @@
 //! its status; one that was not is `unreadable`; only a connection without an answer is a `reset`.
 
 use crate::harness::{TestServer, TestStore};
-use app::view::TestRequest;
+use app::view::webhook::TestRequest;
 use model::access::Scope;
 use model::webhook::WebhookDraft;
 use proptest::prelude::*;

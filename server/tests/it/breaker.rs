@@ -3,7 +3,7 @@
 use crate::harness::{Gate, Switch, TestInbox, TestServer, eventually};
 use crate::hold::{ALL, bodies, count, edit, power_on, prepare};
 use crate::{on_both, rows};
-use app::view::{Held, ReleaseChoice};
+use app::view::webhook::{Held, ReleaseChoice};
 use model::breaker::{Breaker, Open};
 use model::delivery::{HoldReason, Status};
 use model::id::WebhookId;

@@ -2,7 +2,7 @@
 
 use crate::delivery::tls_receiver;
 use crate::harness::{TestInbox, TestServer, TestStore};
-use app::view::TestRequest;
+use app::view::webhook::TestRequest;
 use model::webhook::WebhookDraft;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

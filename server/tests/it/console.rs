@@ -2,8 +2,8 @@
 
 use crate::harness::{Gate, TestInbox, TestServer, eventually, pause};
 use crate::on_both;
-use app::report::DeliveryQuery;
-use app::view::TestRequest;
+use app::view::delivery::{DeliveryQuery, DeliveryRow};
+use app::view::webhook::TestRequest;
 use base64::Engine;
 use model::access::{Role, Scope};
 use model::event::EventDraft;
@@ -130,7 +130,7 @@ on_both! {
         let known = durations.iter().take_while(|ms| ms.is_some()).count();
         assert!(durations[..known].windows(2).all(|pair| pair[0] >= pair[1]) && durations[known..].iter().all(Option::is_none));
         let board = server.services.backend().deliveries.dashboard().await.expect("a dashboard");
-        assert_eq!((board.webhooks, board.hours.len(), board.hours[23].1), (2, 24, 30));
+        assert_eq!((board.webhooks, board.hours.len(), board.hours[23].sent), (2, 24, 30));
         assert!(board.p50_ms.is_some() && board.failing == 1);
     }
 
@@ -167,7 +167,7 @@ on_both! {
         let message = "{\"vm\": \"${NAME}\"}".to_owned();
         let answer = webhooks.send_test(Some(id), TestRequest { draft: draft.clone(), message: message.clone() }).await.expect("sent");
         assert_eq!((answer.http_status, answer.error), (Some(200), None));
-        assert!(answer.headers.iter().any(|(name, value, is_masked)| name == "Authorization" && *is_masked && !value.contains("canary")));
+        assert!(answer.headers.iter().any(|header| header.name == "Authorization" && header.is_masked && !header.value.contains("canary")));
         let received = inbox.received().remove(0);
         let header = |name: &str| received.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
         assert_eq!((header("X-New").as_deref(), header("Authorization").as_deref()), (Some("unsaved"), Some("Bearer canary-1")));
@@ -258,7 +258,7 @@ on_both! {
         for _ in 0..3 {
             server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
         }
-        let settled = |rows: &[app::view::DeliveryRow]| rows.iter().filter(|row| row.status.is_settled()).count();
+        let settled = |rows: &[DeliveryRow]| rows.iter().filter(|row| row.status.is_settled()).count();
         server.deliveries_until(|rows| settled(rows) == 3).await;
         server.services.backend().tasks.execute(server.task("to closed", closed, "x", false).await, "maria".into()).await.expect("started");
         let rows = server.deliveries_until(|_| gate.waiting() == 1).await;

@@ -3,7 +3,7 @@
 use crate::harness::{Gate, TestInbox, TestServer, TestStore, eventually};
 use crate::wire::find;
 use crate::{on_both, rows};
-use app::view::DeliveryRow;
+use app::view::delivery::DeliveryRow;
 use model::access::Scope;
 use model::delivery::Status;
 use model::time::Timestamp;

@@ -2,7 +2,7 @@
 
 use crate::delivery::tls_receiver;
 use crate::harness::{TestInbox, TestServer, TestStore};
-use app::view::TestRequest;
+use app::view::webhook::TestRequest;
 use base64::Engine;
 use model::egress::{Policy, Rules};
 use model::webhook::WebhookDraft;

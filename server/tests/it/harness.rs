@@ -1,5 +1,6 @@
 //! What the tests stand on: a database of their own on either engine, a server on a free port, a receiver.
 
+use app::view::delivery::DeliveryRow;
 use model::egress::Rules;
 use model::id::{EventId, TaskId, WebhookId};
 use model::time::Timestamp;
@@ -340,10 +341,7 @@ impl TestServer {
     }
 
     /// Waits until the deliveries, newest first, satisfy the condition.
-    pub(crate) async fn deliveries_until(
-        &self,
-        is_enough: impl Fn(&[app::view::DeliveryRow]) -> bool,
-    ) -> Vec<app::view::DeliveryRow> {
+    pub(crate) async fn deliveries_until(&self, is_enough: impl Fn(&[DeliveryRow]) -> bool) -> Vec<DeliveryRow> {
         let mut last = Vec::new();
         for _ in 0..400 {
             last = self.services.backend().deliveries.list_newest().await.expect("deliveries");

@@ -2,7 +2,8 @@
 
 use crate::harness::{Switch, TestInbox, TestServer, eventually};
 use crate::on_both;
-use app::view::{DeliveryRow, Held, ReleaseChoice};
+use app::view::delivery::DeliveryRow;
+use app::view::webhook::{Held, ReleaseChoice};
 use model::access::Scope;
 use model::delivery::Status;
 use model::id::WebhookId;

@@ -85,7 +85,7 @@ on_both! {
         for object in inventory.list_objects().await.expect("objects").iter().filter(|object| object.type_id == "vms") {
             let event = server.event_of(task, |draft| draft.object = object.id.to_string()).await;
             paths.extend([format!("/objects/{}", object.id), format!("/events/{event}")]);
-            let refused = inventory.delete_objects(vec![model::id::ObjectId(object.id)]).await.expect_err("in use");
+            let refused = inventory.delete_objects(vec![object.id]).await.expect_err("in use");
             assert!(!reorders(&refused.message), "{}", refused.message);
         }
         for row in rows {

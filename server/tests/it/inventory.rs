@@ -47,7 +47,7 @@ on_both! {
         patch(json!([{"id": "b"}])).await;
         assert_eq!(names().await, ["b", "web-01 (gone)"], "naming another object does not bring it back");
         let row = server.services.backend().events.list().await.expect("events").remove(0);
-        assert_eq!((row.id, row.scope.as_str()), (event.0, "web-01 (gone: matches nothing)"));
+        assert_eq!((row.id, row.scope.as_str()), (event, "web-01 (gone: matches nothing)"));
         let power = |id: &str| json!({"type": "vms", "event": "poweron", "object": {"id": id}});
         assert_eq!(server.post(&key, &power("b")).await.1["occurrences"][0]["tasks_started"], 0, "never any object");
         assert_eq!(server.post(&key, &power("a")).await.1["occurrences"][0]["tasks_started"], 1, "it is back");

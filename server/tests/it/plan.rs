@@ -2,8 +2,8 @@
 //! server sends is collected on a filled database, and its plan is read. What scans a table that grows must say why it may.
 
 use crate::harness::{PASSWORD, TestInbox, TestServer, TestStore, eventually};
-use app::report::DeliveryQuery;
-use app::view::{Held, ReleaseChoice};
+use app::view::delivery::DeliveryQuery;
+use app::view::webhook::{Held, ReleaseChoice};
 use log::LevelFilter;
 use model::access::{Role, Scope};
 use model::id::{TaskId, WebhookId};

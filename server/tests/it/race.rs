@@ -2,6 +2,7 @@
 //! writing. The change is held open until the other side waits for it.
 
 use crate::harness::{TestInbox, TestServer, TestStore, begin_holding, eventually, somebody_waits};
+use app::view::inventory::ObjectLine;
 use model::access::Scope;
 use model::catalog::{EventKindDraft, TypeDraft, WEBHOOKS};
 use model::event::EventDraft;
@@ -42,8 +43,8 @@ async fn while_open<T>(server: &TestServer, open: DatabaseTransaction, other: im
 /// The virtual machines: name, external id, tags.
 async fn machines(server: &TestServer) -> Vec<(String, String, Vec<String>)> {
     let objects = server.services.backend().inventory.list_objects().await.expect("objects");
-    let tags = |one: &app::report::ObjectLine| one.tags.iter().map(|(_, tag)| tag.clone()).collect();
-    let machine = |one: app::report::ObjectLine| (one.name.clone(), one.external_id.clone(), tags(&one));
+    let tags = |one: &ObjectLine| one.tags.iter().map(|tag| tag.label.clone()).collect();
+    let machine = |one: ObjectLine| (one.name.clone(), one.external_id.clone(), tags(&one));
     objects.into_iter().filter(|one| one.type_id == "vms").map(machine).collect()
 }
 

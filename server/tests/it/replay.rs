@@ -2,7 +2,8 @@
 
 use crate::harness::{Switch, TestInbox, TestServer};
 use crate::on_both;
-use app::view::PreviewRequest;
+use app::view::task::PreviewRequest;
+use app::view::webhook::{Held, ReleaseChoice};
 use model::access::Scope;
 use model::delivery::Status;
 use serde_json::json;
@@ -133,7 +134,7 @@ on_both! {
         deliveries.discard(first, "maria".into()).await.expect("the earlier one has failed");
         assert!(tasks.execute(task, "maria".into()).await.is_err(), "it is still claimed");
         receiver.recover();
-        let all = app::view::ReleaseChoice { held: app::view::Held::All, per_second: None };
+        let all = ReleaseChoice { held: Held::All, per_second: None };
         webhooks.resume(webhook, all).await.expect("resumed");
         server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
         assert!(tasks.list().await.expect("tasks").is_empty(), "deleted by its own success");

@@ -6,7 +6,7 @@ use crate::part::menu::{confirmed, menu, post};
 use crate::part::notice::Empty;
 use crate::part::status::StatusWord;
 use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, short};
-use crate::report::{DeliveryLine, DeliveryQuery};
+use crate::view::delivery::{DeliveryLine, DeliveryQuery};
 use leptos::prelude::*;
 use model::access::Permission;
 use model::catalog::Catalog;

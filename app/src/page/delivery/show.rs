@@ -6,7 +6,7 @@ use crate::part::icon::Icon;
 use crate::part::menu::{confirmed, go, menu, post};
 use crate::part::query::encoded;
 use crate::part::status::{StatusWord, Time};
-use crate::report::{AttemptLine, DeliveryDetail};
+use crate::view::delivery::{AttemptLine, DeliveryDetail, Request};
 use leptos::prelude::*;
 use model::access::Permission;
 use model::delivery::Status;
@@ -112,7 +112,9 @@ fn chain(detail: &DeliveryDetail) -> AnyView {
     let events = detail
         .events
         .iter()
-        .map(|(id, label)| view! { <li><Icon name="event"/><a href=format!("/events/{id}")>{label.clone()}</a></li> })
+        .map(|event| {
+            view! { <li><Icon name="event"/><a href=format!("/events/{}", event.id)>{event.label.clone()}</a></li> }
+        })
         .collect_view();
     let task = match detail.task_id {
         Some(id) => view! { <a href=format!("/tasks/{id}")>{line.task.clone()}</a> }.into_any(),
@@ -208,15 +210,15 @@ fn attempt_line(attempt: &AttemptLine, scale: u32) -> AnyView {
 }
 
 /// A request as text, with masked values marked.
-pub(crate) fn request_text(request: &crate::report::Request, body: &str) -> AnyView {
+pub(crate) fn request_text(request: &Request, body: &str) -> AnyView {
     // A GET carries none.
     let body = if request.method == "GET" { "" } else { body };
     let headers = request
         .headers
         .iter()
-        .map(|(name, value, is_masked)| {
-            let class = if *is_masked { "m" } else { "" };
-            view! { <span class="k">{name.clone()}</span>": "<span class=class>{value.clone()}</span>"\n" }
+        .map(|header| {
+            let class = if header.is_masked { "m" } else { "" };
+            view! { <span class="k">{header.name.clone()}</span>": "<span class=class>{header.value.clone()}</span>"\n" }
         })
         .collect_view();
     view! { <b>{request.method.clone()}</b>" "{request.url.clone()}"\n\n"{headers}"\n"{body.to_owned()} }.into_any()

@@ -6,7 +6,7 @@ use crate::page::{Asked, Page};
 use crate::part::menu::{confirmed, menu, post};
 use crate::part::notice::Empty;
 use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table};
-use crate::view::EventRow;
+use crate::view::event::EventRow;
 use leptos::prelude::*;
 use model::access::Permission;
 use std::collections::BTreeSet;

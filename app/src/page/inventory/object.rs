@@ -3,9 +3,10 @@
 use crate::error::AppError;
 use crate::page::{Asked, Page};
 use crate::part::typed_field::{group_message, select, switch, text};
-use crate::report::{CategoryLine, ObjectLine};
+use crate::view::inventory::{CategoryLine, ObjectLine};
 use leptos::prelude::*;
 use model::catalog::is_own;
+use model::id::TagId;
 use model::text::shown;
 
 /// A new object.
@@ -63,7 +64,7 @@ fn form(
         );
         view! { {name} {id} }.into_any()
     };
-    let chosen: Vec<i64> = stored.map(|object| object.tags.iter().map(|(id, _)| *id).collect()).unwrap_or_default();
+    let chosen: Vec<TagId> = stored.map(|object| object.tags.iter().map(|tag| tag.id).collect()).unwrap_or_default();
     let wanted = |category: &&CategoryLine| {
         stored.is_none_or(|object| category.type_ids.contains(&object.type_id)) && !category.tags.is_empty()
     };
@@ -74,7 +75,7 @@ fn form(
             let tags = category
                 .tags
                 .iter()
-                .map(|(id, name, _)| switch(asked, format!("tag.{id}"), name.clone(), chosen.contains(id)))
+                .map(|tag| switch(asked, format!("tag.{}", tag.id), tag.name.clone(), chosen.contains(&tag.id)))
                 .collect_view();
             let one = category.is_single.then_some(" (only one)");
             view! { <fieldset class="l-stack l-stack--tight"><legend class="u-small u-strong">{category.name.clone()}{one}</legend>{tags}</fieldset> }

@@ -5,7 +5,7 @@ use crate::page::{Asked, Page};
 use crate::part::menu::{confirmed, go, menu};
 use crate::part::notice::Empty;
 use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table};
-use crate::report::ObjectLine;
+use crate::view::inventory::ObjectLine;
 use leptos::prelude::*;
 use model::access::Permission;
 use model::text::shown;
@@ -59,7 +59,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
 fn row(line: ObjectLine) -> Row {
     let gone = line.is_gone.then(|| view! { <span class="u-muted">" (gone)"</span> });
     let name = shown(&line.name);
-    let tags = line.tags.iter().map(|(_, label)| label.as_str()).collect::<Vec<_>>().join(", ");
+    let tags = line.tags.iter().map(|tag| tag.label.as_str()).collect::<Vec<_>>().join(", ");
     Row {
         id: line.id.to_string(),
         label: name.clone(),

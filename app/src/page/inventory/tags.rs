@@ -4,7 +4,7 @@ use crate::error::AppError;
 use crate::page::{Asked, Page};
 use crate::part::icon::Icon;
 use crate::part::typed_field::{group_message, select, switch, text};
-use crate::report::CategoryLine;
+use crate::view::inventory::CategoryLine;
 use leptos::prelude::*;
 use model::access::Permission;
 use model::catalog::Catalog;
@@ -49,13 +49,13 @@ fn content(asked: &Asked, categories: &[CategoryLine], catalog: &Catalog, may_ed
 fn card(category: &CategoryLine, catalog: &Catalog, may_edit: bool) -> AnyView {
     let types: Vec<_> = category.type_ids.iter().map(|id| catalog.type_label(id)).collect();
     let about = format!("{}{}", types.join(", "), if category.is_single { "; only one on an object" } else { "" });
-    let tags = category.tags.iter().map(|(id, name, count)| {
-        let objects = if *count == 1 { "1 object".to_owned() } else { format!("{count} objects") };
-        let label = format!("{} - {name}", category.name);
+    let tags = category.tags.iter().map(|tag| {
+        let objects = if tag.objects == 1 { "1 object".to_owned() } else { format!("{} objects", tag.objects) };
+        let label = format!("{} - {}", category.name, tag.name);
         view! {
             <li class="l-row l-row--apart">
-                <span class="l-row"><Icon name="tag"/>{name.clone()}</span>
-                <span class="l-row u-small u-muted">{objects}{may_edit.then(|| delete(format!("/tags/{id}/delete"), &label))}</span>
+                <span class="l-row"><Icon name="tag"/>{tag.name.clone()}</span>
+                <span class="l-row u-small u-muted">{objects}{may_edit.then(|| delete(format!("/tags/{}/delete", tag.id), &label))}</span>
             </li>
         }
     });

@@ -6,7 +6,7 @@ use crate::part::icon::Icon;
 use crate::part::query::encoded;
 use crate::part::status::Time;
 use crate::part::typed_field::{select, switch, text};
-use crate::report::UnknownLine;
+use crate::view::inventory::UnknownLine;
 use leptos::prelude::*;
 use model::access::Permission;
 use model::catalog::{Catalog, is_built_in, is_built_in_event};

@@ -6,7 +6,7 @@ use crate::part::menu::{confirmed, menu, post};
 use crate::part::notice::Empty;
 use crate::part::status::Enabled;
 use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table};
-use crate::view::TaskRow;
+use crate::view::task::TaskRow;
 use leptos::prelude::*;
 use model::access::Permission;
 

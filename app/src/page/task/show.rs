@@ -7,7 +7,7 @@ use crate::part::icon::Icon;
 use crate::part::menu::{confirmed, go, menu, post};
 use crate::part::query::encoded;
 use crate::part::status::{Enabled, Time, run_status};
-use crate::report::TaskDetail;
+use crate::view::task::TaskDetail;
 use leptos::prelude::*;
 use model::access::Permission;
 

@@ -6,7 +6,7 @@ use crate::part::icon::Icon;
 use crate::part::menu::{confirmed, menu};
 use crate::part::notice::Empty;
 use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, grouped};
-use crate::view::WebhookRow;
+use crate::view::webhook::WebhookRow;
 use leptos::prelude::*;
 use model::access::Permission;
 

@@ -8,10 +8,11 @@ use crate::part::menu::{confirmed, go, menu, post};
 use crate::part::query::encoded;
 use crate::part::status::{Enabled, Time};
 use crate::part::table::grouped;
-use crate::report::{WebhookDetail, WebhookState};
+use crate::view::webhook::{Failing, WebhookDetail, WebhookState};
 use leptos::prelude::*;
 use model::access::Permission;
 use model::delivery::HoldReason;
+use model::id::WebhookId;
 use model::webhook::Authorization;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
@@ -54,13 +55,13 @@ fn content(detail: WebhookDetail, may_edit: bool) -> AnyView {
     let headers = detail
         .headers
         .into_iter()
-        .map(|(name, value)| view! { <span class="k">{name}</span>": "{value}"\n" })
+        .map(|header| view! { <span class="k">{header.name}</span>": "{header.value}"\n" })
         .collect_view();
-    let tasks = detail.tasks.into_iter().map(|(id, name, is_enabled)| {
+    let tasks = detail.tasks.into_iter().map(|task| {
         view! {
             <li class="l-row l-row--apart">
-                <a href=format!("/tasks/{id}")>{name}</a>
-                <Enabled is_enabled=is_enabled/>
+                <a href=format!("/tasks/{}", task.id)>{task.name}</a>
+                <Enabled is_enabled=task.is_enabled/>
             </li>
         }
     });
@@ -110,7 +111,7 @@ fn content(detail: WebhookDetail, may_edit: bool) -> AnyView {
 }
 
 /// What holds it, and how that is ended.
-fn holds(id: i64, revision: i64, state: &WebhookState, may_edit: bool) -> AnyView {
+fn holds(id: WebhookId, revision: i64, state: &WebhookState, may_edit: bool) -> AnyView {
     let note = |class: &'static str, icon: &'static str, words: AnyView, form: Option<AnyView>| {
         view! {
             <div class=class role="status">
@@ -128,7 +129,7 @@ fn holds(id: i64, revision: i64, state: &WebhookState, may_edit: bool) -> AnyVie
             view! { <strong>"Paused"</strong>" since "<Time when=since/>". "{held}" deliveries are held." }.into_any();
         note("c-note c-note--held", "held", words, form)
     });
-    let failing = state.failing.clone().map(|(since, probe)| {
+    let failing = state.failing.clone().map(|Failing { since, probe }| {
         let held = count(HoldReason::Breaker);
         // While it is paused nothing is tried.
         let probe = state.paused.is_none().then(|| {

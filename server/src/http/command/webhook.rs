@@ -2,7 +2,7 @@
 
 use super::{Command, parse_id};
 use app::error::{AppError, Code};
-use app::view::{Held, ReleaseChoice};
+use app::view::webhook::{Held, ReleaseChoice};
 use axum::extract::Path;
 use axum::response::Response;
 use model::access::Permission;

@@ -1,0 +1,134 @@
+//! Deliveries: their list with its filters, and one of them whole.
+
+use crate::view::When;
+use crate::view::event::EventLink;
+use crate::view::webhook::ShownHeader;
+use model::delivery::{HoldReason, Status};
+use model::id::{TaskId, WebhookId};
+
+/// A row of the newest deliveries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// The public id, `webhook-id` on the wire.
+    pub uuid: String,
+    /// `sent`, `error`, …
+    pub status: Status,
+    /// The instant at which the delivery was queued.
+    pub created: When,
+    /// The webhook's id.
+    pub webhook_id: WebhookId,
+    /// The webhook's name, as it was.
+    pub webhook: String,
+    /// The task's name, as it was.
+    pub task: String,
+    /// "Power On".
+    pub event: String,
+    /// The object's name.
+    pub object: String,
+    /// The number of attempts made.
+    pub attempts: u32,
+    /// The status code of the last answer.
+    pub http_status: Option<u16>,
+    /// The duration of the last attempt, in milliseconds.
+    pub duration_ms: Option<u32>,
+    /// The instant at which the next attempt is due.
+    pub next: Option<When>,
+    /// The last failure in words.
+    pub error: Option<String>,
+}
+
+/// A delivery as a line of a list.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct DeliveryLine {
+    pub uuid: String,
+    pub status: Status,
+    pub hold: Option<HoldReason>,
+    pub created: When,
+    pub webhook_id: WebhookId,
+    pub webhook: String,
+    pub task: String,
+    pub event: String,
+    pub object: String,
+    pub attempts: u32,
+    pub http_status: Option<u16>,
+    pub duration_ms: Option<u32>,
+    pub next: Option<When>,
+    pub error: Option<String>,
+}
+
+/// The filters of a delivery list, as typed.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "each field is the filter of that name")]
+pub struct DeliveryQuery {
+    pub status: String,
+    /// `1h`, `24h`, `7d`.
+    pub since: String,
+    pub webhook: String,
+    pub task: String,
+    pub event: String,
+    pub object: String,
+    /// A status code or an error code.
+    pub result: String,
+    /// `time`, `attempts` or `duration`, with `-` in front for descending.
+    pub sort: String,
+    /// The number of the page, from 1.
+    pub page: u64,
+}
+
+/// A delivery whole.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct DeliveryDetail {
+    pub line: DeliveryLine,
+    /// The request as it is sent, with secrets masked.
+    pub request: Request,
+    pub body: String,
+    /// Doubts about the message that its receiver may stumble over, each a sentence.
+    pub notes: Vec<String>,
+    pub attempts: Vec<AttemptLine>,
+    /// The largest number of attempts that there can be.
+    pub attempts_max: u32,
+    pub timeout_ms: u32,
+    /// The occurrence's public id.
+    pub occurrence: Option<String>,
+    /// The events that started the delivery's run.
+    pub events: Vec<EventLink>,
+    pub task_id: Option<TaskId>,
+    /// The person that caused the delivery, if one did: `Executed by maria`.
+    pub caused_by: Option<String>,
+    /// The public id of the delivery that this one repeats.
+    pub replay_of: Option<String>,
+    pub is_webhook_deleted: bool,
+    pub code: Option<String>,
+}
+
+/// A request as a person may see it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct Request {
+    pub method: String,
+    pub url: String,
+    /// The headers in the order in which they are sent.
+    pub headers: Vec<ShownHeader>,
+}
+
+/// One attempt.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct AttemptLine {
+    pub number: u32,
+    pub started: When,
+    pub duration_ms: u32,
+    /// `None`: a kept connection, or none was made.
+    pub connect_ms: Option<u32>,
+    pub first_byte_ms: Option<u32>,
+    pub http_status: Option<u16>,
+    pub code: Option<String>,
+    pub error: Option<String>,
+    pub answer_headers: String,
+    /// The answer as text; bytes that are not UTF-8 are replaced.
+    pub answer_body: String,
+    pub answer_bytes: usize,
+    pub note: Option<String>,
+}

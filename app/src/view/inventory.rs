@@ -1,0 +1,62 @@
+//! Objects, tags with their categories, and kinds of occurrences that no catalogue knows.
+
+use crate::view::When;
+use model::id::{CategoryId, ObjectId, TagId};
+
+/// An object as a line of a list.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct ObjectLine {
+    pub id: ObjectId,
+    pub type_id: String,
+    pub type_label: String,
+    pub name: String,
+    pub external_id: String,
+    /// The tags that the object carries.
+    pub tags: Vec<CarriedTag>,
+    pub is_gone: bool,
+}
+
+/// A tag that an object carries.
+#[derive(Debug, Clone)]
+pub struct CarriedTag {
+    /// The tag's id, for the form.
+    pub id: TagId,
+    /// `Environment - production`.
+    pub label: String,
+}
+
+/// A category with its tags.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct CategoryLine {
+    pub id: CategoryId,
+    pub name: String,
+    pub description: String,
+    pub is_single: bool,
+    pub type_ids: Vec<String>,
+    pub revision: i64,
+    pub tags: Vec<TagLine>,
+}
+
+/// A tag of a category.
+#[derive(Debug, Clone)]
+pub struct TagLine {
+    /// The tag's id.
+    pub id: TagId,
+    /// The tag's name, without its category's.
+    pub name: String,
+    /// The number of objects that carry the tag.
+    pub objects: u64,
+}
+
+/// A kind that was reported and is in no catalogue.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct UnknownLine {
+    pub type_id: String,
+    pub event_id: String,
+    pub seen: u64,
+    pub last: When,
+    pub is_type_known: bool,
+}

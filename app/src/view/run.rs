@@ -1,0 +1,32 @@
+//! Runs of tasks, with their deliveries.
+
+use crate::view::When;
+use model::delivery::Status;
+use model::id::{RunId, TaskId};
+
+/// A run as a line of a list.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct RunLine {
+    pub id: RunId,
+    pub task_id: Option<TaskId>,
+    pub task: String,
+    /// `running`, `succeeded` or `failed`.
+    pub status: String,
+    pub started: When,
+    pub ended: Option<When>,
+    /// "Virtual Machines: Power On, web-01", "Executed by maria".
+    pub cause: String,
+    /// The occurrence's public id.
+    pub occurrence: Option<String>,
+    pub deliveries: Vec<RunDelivery>,
+}
+
+/// A delivery of a run.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct RunDelivery {
+    pub uuid: String,
+    pub status: Status,
+    pub error: Option<String>,
+}

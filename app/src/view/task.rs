@@ -1,0 +1,98 @@
+//! Tasks: their list, their form, their dashboard, and previews of their messages.
+
+use crate::view::Choice;
+#[cfg(feature = "ssr")]
+use crate::view::event::EventLine;
+#[cfg(feature = "ssr")]
+use crate::view::run::{RunDelivery, RunLine};
+#[cfg(feature = "ssr")]
+use model::id::{TaskId, WebhookId};
+use model::task::TaskDraft;
+use serde::{Deserialize, Serialize};
+
+/// A row of the task list.
+#[cfg(feature = "ssr")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRow {
+    /// The task's id.
+    pub id: TaskId,
+    /// The task's name.
+    pub name: String,
+    /// The task's description.
+    pub description: String,
+    /// Whether events may start the task.
+    pub is_enabled: bool,
+    /// The webhook that the task sends through.
+    pub webhook_id: WebhookId,
+    /// That webhook's name.
+    pub webhook_name: String,
+    /// The number of events that start the task.
+    pub events: u32,
+}
+
+/// A task that another page leads to.
+#[cfg(feature = "ssr")]
+#[derive(Debug, Clone)]
+pub struct TaskLink {
+    /// The task's id.
+    pub id: TaskId,
+    /// The task's name.
+    pub name: String,
+    /// Whether events may start the task.
+    pub is_enabled: bool,
+}
+
+/// The task form: of a stored task, or of a new one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskForm {
+    /// The name as stored, for crumbs; empty for a new one.
+    pub name: String,
+    /// The fields.
+    pub draft: TaskDraft,
+    /// The webhooks to choose from.
+    pub webhooks: Vec<Choice>,
+    /// Past occurrences to preview with: their public ids, and words for them.
+    pub occurrences: Vec<Choice>,
+}
+
+/// A message to be previewed.
+#[cfg(feature = "ssr")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PreviewRequest {
+    /// The task's name as typed.
+    pub task: String,
+    /// The webhook's id as chosen; its content type decides how values are escaped.
+    pub webhook: String,
+    /// The message as typed.
+    pub message: String,
+    /// The public id of a past occurrence; empty: a sample.
+    pub occurrence: String,
+}
+
+/// A task with its triggers and history, for its dashboard.
+#[cfg(feature = "ssr")]
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct TaskDetail {
+    pub id: TaskId,
+    pub name: String,
+    pub description: String,
+    pub is_enabled: bool,
+    pub deletes_after_running: bool,
+    pub is_running: bool,
+    pub webhook_id: WebhookId,
+    pub webhook: String,
+    pub message: String,
+    pub events: Vec<EventLine>,
+    pub runs: Vec<RunLine>,
+    pub run_count: u64,
+}
+
+#[cfg(feature = "ssr")]
+impl TaskDetail {
+    /// Returns the delivery that went wrong in the newest run, if that run failed.
+    pub fn failure(&self) -> Option<&RunDelivery> {
+        let newest = self.runs.first().filter(|run| run.status == "failed")?;
+        newest.deliveries.iter().find(|delivery| delivery.error.is_some())
+    }
+}

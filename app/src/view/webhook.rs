@@ -1,0 +1,213 @@
+//! Webhooks: their list, their form, their dashboard, and test messages.
+
+#[cfg(feature = "ssr")]
+use crate::view::When;
+#[cfg(feature = "ssr")]
+use crate::view::delivery::DeliveryLine;
+#[cfg(feature = "ssr")]
+use crate::view::task::TaskLink;
+#[cfg(feature = "ssr")]
+use model::delivery::HoldReason;
+use model::id::WebhookId;
+use model::webhook::{Authorization, StoredWebhook, WebhookDraft};
+use serde::{Deserialize, Serialize};
+
+/// A row of the webhook list.
+#[cfg(feature = "ssr")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookRow {
+    /// The webhook's id.
+    pub id: WebhookId,
+    /// The webhook's name.
+    pub name: String,
+    /// The HTTP method.
+    pub method: String,
+    /// The URL.
+    pub url: String,
+    /// The kind of authorization, "Bearer".
+    pub authorization: String,
+    /// The number of tasks that use the webhook.
+    pub tasks: u32,
+    /// Whether a person has paused the webhook.
+    pub is_paused: bool,
+    /// Whether the webhook's breaker is open.
+    pub is_failing: bool,
+    /// The number of deliveries that are held for the webhook.
+    pub held: u64,
+}
+
+/// The form of a stored webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookForm {
+    /// The name as stored, for crumbs.
+    pub name: String,
+    /// The fields, without secrets.
+    pub draft: WebhookDraft,
+    /// Scheme, host and port that the stored secret belongs to.
+    pub origin: String,
+    /// Whether certificates that do not verify are accepted.
+    pub allows_insecure_tls: bool,
+    /// The stored authorization, without its secret.
+    pub authorization: Authorization,
+    /// Whether the webhook signs what it sends.
+    pub is_signing: bool,
+}
+
+impl WebhookForm {
+    /// Returns the stored facts by which the parser decides whether the stored secret may stay.
+    pub fn stored(&self) -> StoredWebhook {
+        StoredWebhook {
+            origin: self.origin.clone(),
+            allows_insecure_tls: self.allows_insecure_tls,
+            authorization: self.authorization.clone(),
+            is_signing: self.is_signing,
+        }
+    }
+}
+
+/// A webhook that was saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedWebhook {
+    /// The webhook's id.
+    pub id: WebhookId,
+    /// Whether the name of the webhook's host does not resolve at the moment.
+    pub is_unresolved: bool,
+}
+
+impl SavedWebhook {
+    /// Returns the path of the webhook's page, with the warning if there is one.
+    pub fn path(self) -> String {
+        format!("/webhooks/{}{}", self.id, if self.is_unresolved { "?done=unresolved" } else { "" })
+    }
+}
+
+/// The held deliveries that go on when a webhook is resumed or its target confirmed.
+#[cfg(feature = "ssr")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// All go on.
+    All,
+    /// Of each object the newest goes on, the others are given up.
+    Newest,
+    /// None goes on.
+    None,
+}
+
+/// How a hold is ended.
+#[cfg(feature = "ssr")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReleaseChoice {
+    /// The deliveries that go on.
+    pub held: Held,
+    /// Deliveries per second; `None`: as fast as it goes.
+    pub per_second: Option<u32>,
+}
+
+/// A test message for a webhook as typed.
+#[cfg(feature = "ssr")]
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TestRequest {
+    /// The webhook as typed.
+    pub draft: WebhookDraft,
+    /// The message as typed; its variables are filled in with a sample.
+    pub message: String,
+}
+
+/// The result of a test: the exact request, and the whole answer.
+#[cfg(feature = "ssr")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TestAnswer {
+    /// Method and URL.
+    pub target: String,
+    /// The request's headers, in the order in which they were sent.
+    pub headers: Vec<ShownHeader>,
+    /// The body that was sent.
+    pub body: String,
+    /// The answer's status code.
+    pub http_status: Option<u16>,
+    /// The failure in words, if the test failed.
+    pub error: Option<String>,
+    /// The answer's headers, one a line.
+    pub answer_headers: String,
+    /// The answer's body as text.
+    pub answer_body: String,
+    /// The duration of the whole test, in milliseconds.
+    pub duration_ms: u32,
+    /// The time that connecting took, in milliseconds, if a connection was made.
+    pub connect_ms: Option<u32>,
+}
+
+/// A header as a person may see it.
+#[cfg(feature = "ssr")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownHeader {
+    /// The header's name.
+    pub name: String,
+    /// The header's value, or the words that stand in its place.
+    pub value: String,
+    /// Whether words stand in the place of the value.
+    pub is_masked: bool,
+}
+
+/// A webhook with its state, for its dashboard.
+#[cfg(feature = "ssr")]
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct WebhookDetail {
+    pub id: WebhookId,
+    pub revision: i64,
+    pub name: String,
+    pub url: String,
+    pub method: String,
+    pub authorization: Authorization,
+    pub is_signing: bool,
+    pub headers: Vec<ShownHeader>,
+    pub allows_insecure_tls: bool,
+    pub timeout_s: u64,
+    pub retries: u32,
+    pub state: WebhookState,
+    /// The tasks that send through the webhook.
+    pub tasks: Vec<TaskLink>,
+    pub deliveries: Vec<DeliveryLine>,
+}
+
+/// The reasons that hold a webhook, if any do.
+#[cfg(feature = "ssr")]
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct WebhookState {
+    pub paused: Option<When>,
+    /// The open breaker, if it is open.
+    pub failing: Option<Failing>,
+    pub releasing_per_second: Option<u32>,
+    /// Held deliveries by reason.
+    pub held: Vec<HeldCount>,
+}
+
+#[cfg(feature = "ssr")]
+impl WebhookState {
+    /// Returns the number of deliveries that are held for this reason.
+    pub fn count(&self, reason: HoldReason) -> u64 {
+        self.held.iter().filter(|held| held.reason == reason).map(|held| held.count).sum()
+    }
+}
+
+/// An open breaker.
+#[cfg(feature = "ssr")]
+#[derive(Debug, Clone)]
+pub struct Failing {
+    /// The instant at which the breaker opened.
+    pub since: When,
+    /// The instant at which the next probe goes.
+    pub probe: When,
+}
+
+/// The deliveries that are held for one reason.
+#[cfg(feature = "ssr")]
+#[derive(Debug, Clone, Copy)]
+pub struct HeldCount {
+    /// The reason.
+    pub reason: HoldReason,
+    /// The number of deliveries.
+    pub count: u64,
+}

@@ -68,6 +68,15 @@ pub struct AppError {
     pub links: Vec<Link>,
 }
 
+/// A draft that was posted without WASM and refused: as typed (without secrets), and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused<D> {
+    /// What was typed.
+    pub draft: D,
+    /// What is wrong.
+    pub error: AppError,
+}
+
 /// One field in two versions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {

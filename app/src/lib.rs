@@ -8,6 +8,8 @@
 #![recursion_limit = "256"]
 
 #[cfg(feature = "ssr")]
+mod asked;
+#[cfg(feature = "ssr")]
 pub mod backend;
 #[cfg(feature = "hydrate")]
 pub mod browser;
@@ -17,6 +19,8 @@ mod island;
 mod page;
 mod part;
 #[cfg(feature = "ssr")]
+mod query;
+#[cfg(feature = "ssr")]
 mod routes;
 pub mod server_fn;
 pub mod session;
@@ -25,6 +29,6 @@ pub mod shell;
 pub mod view;
 
 #[cfg(feature = "ssr")]
-pub use page::Posted;
+pub use asked::Posted;
 #[cfg(feature = "ssr")]
 pub use routes::App;

@@ -11,8 +11,6 @@ pub(crate) mod menu;
 #[cfg(feature = "ssr")]
 pub(crate) mod notice;
 #[cfg(feature = "ssr")]
-pub(crate) mod query;
-#[cfg(feature = "ssr")]
 pub(crate) mod status;
 #[cfg(feature = "ssr")]
 pub(crate) mod table;

@@ -1,8 +1,8 @@
 //! Objects of the managed systems as somebody writes them: by hand, or a whole inventory by the API.
 
 use crate::field_error::FieldErrors;
-use crate::occurrence::{ObjectReference, parse_object_members, refuse_unknown};
-use crate::{tag, text};
+use crate::occurrence::{ObjectReference, TAGS_MAX, parse_object_members, refuse_unknown};
+use crate::text;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -55,8 +55,8 @@ impl ObjectDraft {
         let tag_ids = errors.check("tags", tag_ids.map_err(|_| "Choose from the listed tags.".to_owned()));
         match (name, tag_ids) {
             (Some(name), Some(tag_ids)) if errors.is_empty() => {
-                if tag_ids.len() > tag::PER_OBJECT_MAX {
-                    return Err(FieldErrors::one("tags", format!("{} tags are the most.", tag::PER_OBJECT_MAX)));
+                if tag_ids.len() > TAGS_MAX {
+                    return Err(FieldErrors::one("tags", format!("{TAGS_MAX} tags are the most.")));
                 }
                 Ok(Object { name, external_id, tag_ids })
             }

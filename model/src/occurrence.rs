@@ -3,9 +3,11 @@
 //! Reading is strict: an unknown member is a mistake somebody should hear about, not something to drop in silence.
 
 use crate::field_error::FieldErrors;
-use crate::tag::PER_OBJECT_MAX;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
+
+/// The most tags one object may carry.
+pub const TAGS_MAX: usize = 64;
 
 /// The most items in one request.
 pub const ITEMS_MAX: usize = 1000;
@@ -149,9 +151,9 @@ fn read_tags(members: &Map<String, Value>, path: &str, errors: &mut FieldErrors)
         text.split_once('/').map(|_| text.to_owned())
     };
     let tags: Option<Vec<_>> = value.as_array().and_then(|items| items.iter().map(read).collect());
-    let tags = tags.filter(|tags| tags.len() <= PER_OBJECT_MAX);
+    let tags = tags.filter(|tags| tags.len() <= TAGS_MAX);
     if tags.is_none() {
-        let message = format!("Write tags as an array of at most {PER_OBJECT_MAX} \"Category/tag\".");
+        let message = format!("Write tags as an array of at most {TAGS_MAX} \"Category/tag\".");
         errors.add(format!("{path}tags"), message);
     }
     tags

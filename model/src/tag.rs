@@ -9,8 +9,6 @@ use std::collections::BTreeMap;
 
 /// The most characters a tag's or a category's name may have.
 pub const NAME_MAX: usize = 64;
-/// The most tags one object may carry.
-pub const PER_OBJECT_MAX: usize = 64;
 
 /// A checked category.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -86,27 +86,19 @@ const IMPORT_RULES: &[ImportRule] = &[
     ImportRule {
         reason: "only routes and the crate's root import pages",
         within: &[
+            "app::asked",
             "app::backend",
             "app::browser",
             "app::error",
             "app::island",
             "app::part",
-            "app::report",
+            "app::query",
             "app::server_fn",
             "app::session",
             "app::shell",
             "app::view",
         ],
-        home: &[
-            // The frame takes the page that it is put around.
-            "app::part::frame",
-            // The notices are chosen by what was asked.
-            "app::part::notice",
-            // A table is put into a page that is live.
-            "app::part::table",
-            // A field shows what was typed before it was refused.
-            "app::part::typed_field",
-        ],
+        home: &[],
         imports: &["app::page"],
         but: &[],
     },
@@ -130,10 +122,6 @@ const IMPORT_RULES: &[ImportRule] = &[
 
 /// Imports between rooms that close a circle and are let through for now: who imports, and whom.
 const KNOWN: &[(&str, &str)] = &[
-    // Pages import the parts that they are made of, and the four parts of the rule above import `page`.
-    ("app::part", "app::page"),
-    // `occurrence` takes one number from `tag`, which imports `catalog`, which imports `occurrence`.
-    ("model::occurrence", "model::tag"),
     // Issue G1 removes it: services send and show requests, and the dispatcher takes what it needs out of `Services`.
     ("server::service", "server::dispatch"),
 ];

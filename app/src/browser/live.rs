@@ -127,6 +127,10 @@ fn show(newer: &Document, put: Put) {
     {
         replace(&old, &new);
     }
+    // A page has only the icons that it uses.
+    if let (Some(old), Some(new)) = (find("#icons"), newer.get_element_by_id("icons")) {
+        replace(&old, &new);
+    }
     let (Some(old), Some(new)) = (find("#main"), newer.get_element_by_id("main")) else { return };
     if put == Put::AsFits && is_at_work(&old) {
         change_cells(&old, &new);
@@ -139,7 +143,7 @@ fn show(newer: &Document, put: Put) {
 
 /// Whether somebody is at work in a table, so that no row may move.
 fn is_at_work(main: &Element) -> bool {
-    ["tbody:hover", "table :focus", "input[form=selection]:checked"]
+    ["tbody:hover", "table :focus", "#selection tbody input:checked"]
         .iter()
         .any(|selector| main.query_selector(selector).is_ok_and(|found| found.is_some()))
 }

@@ -3,12 +3,13 @@
 use super::{find, find_all, on, target};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{Element, Event, HtmlElement, HtmlFormElement, HtmlInputElement, HtmlSelectElement};
+use web_sys::{Element, Event, HtmlElement, HtmlInputElement, HtmlSelectElement};
 
 pub(super) fn listen() {
     on("change", changed);
     on("dblclick", opened);
     on("submit", submitted);
+    on("mouseover", hovered);
     // The browser brings back what was checked before somebody went away.
     on("pageshow", |_| count());
     count();
@@ -16,7 +17,7 @@ pub(super) fn listen() {
 
 /// Says how many rows are checked, and which commands can go.
 pub(super) fn count() {
-    let rows: Vec<HtmlInputElement> = find_all(&document(), "tbody input[form=selection]");
+    let rows: Vec<HtmlInputElement> = find_all(&document(), "#selection tbody input");
     let checked = rows.iter().filter(|row| row.checked()).count();
     if let Some(place) = find("[data-selected]") {
         let words = if checked == 0 { String::new() } else { format!("{checked} selected") };
@@ -32,18 +33,16 @@ fn changed(event: &Event) {
     let Some(control) = target(event) else { return };
     let checks_all = control.has_attribute("data-check-all");
     if checks_all && let Some(all) = control.dyn_ref::<HtmlInputElement>() {
-        for row in find_all::<HtmlInputElement>(&document(), "tbody input[form=selection]") {
+        for row in find_all::<HtmlInputElement>(&document(), "#selection tbody input") {
             row.set_checked(all.checked());
         }
     }
-    if checks_all || control.get_attribute("form").as_deref() == Some("selection") {
-        count();
-    } else if control.tag_name() == "SELECT"
-        && let Ok(Some(form)) = control.closest("#filters")
-        && let Some(form) = form.dyn_ref::<HtmlFormElement>()
-    {
+    let form = control.dyn_ref::<HtmlSelectElement>().and_then(HtmlSelectElement::form);
+    if let Some(form) = form.filter(|form| form.id() == "filters") {
         // A chosen filter goes at once; a typed one with Enter.
         let _ = form.request_submit();
+    } else if checks_all || control.closest("#selection tbody").is_ok_and(|rows| rows.is_some()) {
+        count();
     }
 }
 
@@ -61,10 +60,28 @@ fn opened(event: &Event) {
     }
 }
 
+/// A cell whose text is cut shows it whole as its title.
+fn hovered(event: &Event) {
+    let cell = target(event).and_then(|place| place.closest("td").ok()?);
+    if let Some(cell) = cell.and_then(|cell| cell.dyn_into::<HtmlElement>().ok())
+        && !cell.has_attribute("title")
+        && is_cut(&cell)
+    {
+        cell.set_title(&cell.text_content().unwrap_or_default());
+    }
+}
+
+fn is_cut(cell: &HtmlElement) -> bool {
+    let inner: Vec<HtmlElement> = find_all(cell, "a");
+    cell.scroll_width() > cell.client_width() || inner.iter().any(|link| link.scroll_width() > link.client_width())
+}
+
 /// A filter that is empty is left out of the address.
 fn submitted(event: &Event) {
-    let Some(form) = target(event).filter(|form| form.id() == "filters") else { return };
-    for control in find_all::<Element>(&form, "[name]:not([form])") {
+    if target(event).is_none_or(|form| form.id() != "filters") {
+        return;
+    }
+    for control in find_all::<Element>(&document(), "[form=filters][name]") {
         let value = match (control.dyn_ref::<HtmlInputElement>(), control.dyn_ref::<HtmlSelectElement>()) {
             (Some(input), _) => input.value(),
             (_, Some(select)) => select.value(),

@@ -1,6 +1,7 @@
 //! The event form: new, and edit.
 
-use crate::island::form::{Actions, FormState, Refused};
+use crate::error::Refused;
+use crate::island::form::{Actions, FormState};
 use crate::island::hydrated::{use_hydrated, when_rested};
 use crate::island::task_form::options_of;
 use crate::part::field::{FieldOf, SelectField, SwitchField, TextField};

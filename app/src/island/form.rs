@@ -4,25 +4,15 @@
 //! browser's own check appear once a field was left or the form submitted; those of the server until the field
 //! changes. With WASM the submit is intercepted; without it the same form posts to its own page.
 
-use crate::error::{AppError, Code, Versions};
+use crate::error::{AppError, Code, Refused, Versions};
 use crate::part::field::{FieldOf, focus};
 use crate::part::icon::Icon;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use model::field_error::FieldErrors;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
-
-/// A draft that was posted without WASM and refused: as typed (without secrets), and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refused<D> {
-    /// What was typed.
-    pub draft: D,
-    /// What is wrong.
-    pub error: AppError,
-}
 
 type Check<D> = dyn Fn(&D) -> FieldErrors + Send + Sync;
 

@@ -1,7 +1,8 @@
 //! The task form: new, and edit. The message has its variables, a live preview and its doubts beside it.
 
 use crate::error::AppError;
-use crate::island::form::{Actions, FormState, Refused};
+use crate::error::Refused;
+use crate::island::form::{Actions, FormState};
 use crate::island::hydrated::{use_hydrated, when_rested};
 use crate::part::field::{AreaField, FieldOf, SelectField, SwitchField, TextField, focus};
 use crate::part::icon::Icon;

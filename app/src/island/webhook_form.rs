@@ -3,8 +3,9 @@
 //! The fields of the authorization follow the type by style sheet alone (`:has(option:checked)`), so that they do so
 //! without WASM too.
 
+use crate::error::Refused;
 use crate::error::{AppError, Code};
-use crate::island::form::{Actions, FormState, Refused};
+use crate::island::form::{Actions, FormState};
 use crate::island::header_editor::HeaderEditor;
 use crate::island::hydrated::use_hydrated;
 use crate::part::field::{SelectField, SwitchField, TextField};

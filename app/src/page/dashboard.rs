@@ -1,8 +1,8 @@
 //! The Tasks Dashboard: is it flowing, what failed and why, and where to set it up.
 
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::page::delivery::list::short_table;
-use crate::page::{Asked, Page};
 use crate::part::icon::Icon;
 use crate::part::menu::{menu, post};
 use crate::part::status::Time;

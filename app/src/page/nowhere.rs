@@ -1,6 +1,6 @@
 //! The pages of what is not there, cannot be read, or may not be done.
 
-use super::Page;
+use crate::asked::Page;
 use crate::error::AppError;
 use leptos::prelude::*;
 

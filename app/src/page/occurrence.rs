@@ -1,7 +1,7 @@
 //! One occurrence: what became of it, and why the rest did not happen.
 
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::page::{Asked, Page};
 use crate::part::icon::Icon;
 use crate::part::status::{StatusWord, Time};
 use crate::view::occurrence::{Considered, Why};
@@ -104,9 +104,9 @@ fn content(why: Why) -> AnyView {
 }
 
 fn rule(one: Considered) -> AnyView {
-    let (class, icon, word) = match one.reason {
-        None => ("c-status c-status--ok", "sent", "Fired"),
-        Some(_) => ("c-status", "dash", "Did not fire"),
+    let (class, word) = match one.reason {
+        None => ("c-status c-status--ok", "Fired"),
+        Some(_) => ("c-status c-status--no", "Did not fire"),
     };
     let words = one.reason.map(|_| {
         view! { <ul class="c-inline" role="list"><li class="no"><Icon name="cross"/>{one.words}</li></ul> }
@@ -119,7 +119,7 @@ fn rule(one: Considered) -> AnyView {
                     " starts "
                     <a href=format!("/tasks/{}", one.task_id)>{one.task}</a>
                 </span>
-                <span class=class><Icon name=icon/>{word}</span>
+                <span class=class>{word}</span>
             </div>
             {words}
         </li>

@@ -1,7 +1,7 @@
 //! Task Logs: the runs, newest first.
 
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::page::{Asked, Page};
 use crate::part::notice::Empty;
 use crate::part::status::{StatusWord, run_status};
 use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, short};

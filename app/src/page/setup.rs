@@ -1,9 +1,9 @@
 //! The first administrator, made through the one-time link on the terminal.
 
 use super::sign_in::{AloneCard, Problem};
-use super::{Asked, Page};
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::island::form::Refused;
+use crate::error::Refused;
 use crate::part::field::{TextField, plain_field};
 use leptos::prelude::*;
 use model::account::AccountDraft;

@@ -1,8 +1,8 @@
 //! Signing in: a plain form, without script.
 
-use super::{Asked, Page};
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::island::form::Refused;
+use crate::error::Refused;
 use crate::part::field::{TextField, plain_field};
 use crate::part::icon::Icon;
 use leptos::prelude::*;

@@ -136,23 +136,27 @@ pub(crate) fn TextField(
             </button>
         }
     });
+    let (name, error, is_required) = (field.name, field.error, field.is_required);
+    let initial = field.initial.clone();
+    let (described, invalid) = (field.described_by(hint.is_some()), field.invalid());
+    let label = view! { <Label field=field/> };
     view! {
         <div>
             <div class=class>
-                <Label field=field.clone()/>
+                {label}
                 <input
                     class="c-field__control"
-                    id=field.name
-                    name=field.name
+                    id=name
+                    name=name
                     type=move || if shown.get() { "text" } else { kind }
-                    required=field.is_required
+                    required=is_required
                     autocomplete=autocomplete
                     inputmode=keys
                     placeholder=placeholder
                     spellcheck="false"
-                    value=field.initial.clone()
-                    aria-invalid=field.invalid()
-                    aria-describedby=field.described_by(hint.is_some())
+                    value=initial
+                    aria-invalid=invalid
+                    aria-describedby=described
                     node_ref=node
                     on:input:target=move |event| on_change.run(event.target().value())
                     on:blur=move |_| on_leave.run(())
@@ -160,7 +164,7 @@ pub(crate) fn TextField(
                 {unit.map(|unit| view! { <span class="c-field__unit" aria-hidden="true">{unit}</span> })}
                 {eye}
             </div>
-            <Under name=field.name error=field.error hint=hint/>
+            <Under name=name error=error hint=hint/>
         </div>
     }
     .into_any()
@@ -181,26 +185,30 @@ pub(crate) fn AreaField(
     let this = field.clone();
     node.on_load(move |area| this.adopt(area.value()));
     let (on_change, on_leave) = (field.on_change, field.on_leave);
+    let (name, error, is_required) = (field.name, field.error, field.is_required);
+    let initial = field.initial.clone();
+    let (described, invalid) = (field.described_by(hint.is_some()), field.invalid());
+    let label = view! { <Label field=field/> };
     view! {
         <div>
             <div class="c-field c-field--area">
-                <Label field=field.clone()/>
+                {label}
                 <textarea
                     class=if is_code { "u-mono" } else { "" }
-                    id=field.name
-                    name=field.name
+                    id=name
+                    name=name
                     rows=rows.to_string()
-                    required=field.is_required
+                    required=is_required
                     spellcheck=if is_code { "false" } else { "true" }
-                    aria-invalid=field.invalid()
-                    aria-describedby=field.described_by(hint.is_some())
+                    aria-invalid=invalid
+                    aria-describedby=described
                     node_ref=node
                     on:input:target=move |event| on_change.run(event.target().value())
                     on:blur=move |_| on_leave.run(())
-                    inner_html=area_html(&field.initial)
+                    inner_html=area_html(&initial)
                 ></textarea>
             </div>
-            <Under name=field.name error=field.error hint=hint/>
+            <Under name=name error=error hint=hint/>
         </div>
     }
     .into_any()
@@ -235,17 +243,20 @@ pub(crate) fn SelectField(
             }
         })
         .collect_view();
+    let (name, error, is_required) = (field.name, field.error, field.is_required);
+    let (described, invalid) = (field.described_by(hint.is_some()), field.invalid());
+    let label = view! { <Label field=field/> };
     view! {
         <div>
             <div class="c-field">
-                <Label field=field.clone()/>
+                {label}
                 <select
                     class="c-field__control"
-                    id=field.name
-                    name=field.name
-                    required=field.is_required
-                    aria-invalid=field.invalid()
-                    aria-describedby=field.described_by(hint.is_some())
+                    id=name
+                    name=name
+                    required=is_required
+                    aria-invalid=invalid
+                    aria-describedby=described
                     node_ref=node
                     on:change:target=move |event| on_change.run(event.target().value())
                     on:blur=move |_| on_leave.run(())
@@ -256,7 +267,7 @@ pub(crate) fn SelectField(
                     <use href="#i-chevron"></use>
                 </svg>
             </div>
-            <Under name=field.name error=field.error hint=hint/>
+            <Under name=name error=error hint=hint/>
         </div>
     }
     .into_any()
@@ -274,23 +285,26 @@ pub(crate) fn SwitchField(field: FieldOf, #[prop(optional, into)] hint: Option<S
     let changed = move |event: Targeted<leptos::ev::Event, web_sys::HtmlInputElement>| {
         on_change.run(word(event.target().checked()));
     };
+    let (name, error) = (field.name, field.error);
+    let is_on = field.initial == "true";
+    let described = field.described_by(hint.is_some());
     view! {
         <div>
             <label class="c-switch">
                 <input
                     type="checkbox"
                     role="switch"
-                    id=field.name
-                    name=field.name
+                    id=name
+                    name=name
                     value="true"
-                    checked=field.initial == "true"
-                    aria-describedby=field.described_by(hint.is_some())
+                    checked=is_on
+                    aria-describedby=described
                     node_ref=node
                     on:change:target=changed
                 />
-                <span>{field.label.clone()}</span>
+                <span>{field.label}</span>
             </label>
-            <Under name=field.name error=field.error hint=hint/>
+            <Under name=name error=error hint=hint/>
         </div>
     }
     .into_any()

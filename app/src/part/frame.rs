@@ -1,6 +1,6 @@
 //! The frame of every page: top bar, command menu, head, content. Signed out, only the content.
 
-use crate::page::{Asked, Page};
+use crate::asked::{Asked, Page};
 use crate::part::icon::Icon;
 use crate::part::notice::notices;
 use crate::session::Viewer;
@@ -61,6 +61,8 @@ pub(crate) fn framed(asked: &Asked, page: Page) -> AnyView {
         if page.is_form { content.into_any() } else { view! { <div class="l-main__body">{content}</div> }.into_any() };
     view! {
         <a class="c-skip" href="#main">"Skip to content"</a>
+        // Enter in a row's checkbox gives the first command of the selection: one that does nothing.
+        <button type="submit" form="selection" disabled hidden></button>
         <div class="l-shell">
             {bar(&viewer, module)}
             {menu(&viewer, &asked.path, module, page.commands)}

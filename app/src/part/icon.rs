@@ -9,7 +9,7 @@ pub(crate) fn Sprite() -> impl IntoView {
     #[cfg(feature = "ssr")]
     let symbols = include_str!("icons.svg");
     #[cfg(feature = "ssr")]
-    return view! { <svg width="0" height="0" class="u-hidden" aria-hidden="true" inner_html=symbols></svg> };
+    return view! { <svg width="0" height="0" class="u-hidden" id="icons" aria-hidden="true" inner_html=symbols></svg> };
     #[cfg(not(feature = "ssr"))]
     view! { <svg width="0" height="0" class="u-hidden" aria-hidden="true"></svg> }
 }

@@ -1,7 +1,7 @@
 //! Notes above a page's content: what a command has done, or why it was refused; and what a list is for while it is empty.
 
+use crate::asked::Asked;
 use crate::error::{AppError, Code};
-use crate::page::Asked;
 use crate::part::icon::Icon;
 use leptos::prelude::*;
 

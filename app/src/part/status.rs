@@ -1,6 +1,5 @@
 //! Words with a sign: states, and instants.
 
-use crate::part::icon::Icon;
 use crate::view::When;
 use leptos::prelude::*;
 use model::delivery::{HoldReason, Status};
@@ -11,35 +10,38 @@ pub(crate) fn Time(when: When) -> impl IntoView {
     view! { <time datetime=when.machine title=when.full>{when.short}</time> }
 }
 
+/// A delivery's status as a word.
+pub(crate) fn status_word(status: Status) -> &'static str {
+    match status {
+        Status::Queued => "Queued",
+        Status::Running => "Running",
+        Status::Sent => "Sent",
+        Status::Error => "Error",
+        Status::Held => "Held",
+        Status::Discarded => "Discarded",
+    }
+}
+
 /// A delivery's status: shape, word, colour.
 #[component]
 pub(crate) fn StatusWord(status: Status, #[prop(optional_no_strip)] hold: Option<HoldReason>) -> impl IntoView {
-    let (icon, word) = match status {
-        Status::Queued => ("queued", "Queued"),
-        Status::Running => ("running", "Running"),
-        Status::Sent => ("sent", "Sent"),
-        Status::Error => ("error", "Error"),
-        Status::Held => ("held", "Held"),
-        Status::Discarded => ("discarded", "Discarded"),
-    };
     let title = hold.map(HoldReason::words);
-    view! { <span class=format!("c-status c-status--{}", status.as_str()) title=title><Icon name=icon/>{word}</span> }
+    view! { <span class=format!("c-status c-status--{}", status.as_str()) title=title>{status_word(status)}</span> }
 }
 
 /// A run's status.
 pub(crate) fn run_status(status: &str) -> AnyView {
-    let (class, icon, word) = match status {
-        "succeeded" => ("c-status c-status--sent", "sent", "Succeeded"),
-        "failed" => ("c-status c-status--error", "error", "Failed"),
-        _ => ("c-status c-status--running", "running", "Running"),
+    let (class, word) = match status {
+        "succeeded" => ("c-status c-status--sent", "Succeeded"),
+        "failed" => ("c-status c-status--error", "Failed"),
+        _ => ("c-status c-status--running", "Running"),
     };
-    view! { <span class=class><Icon name=icon/>{word}</span> }.into_any()
+    view! { <span class=class>{word}</span> }.into_any()
 }
 
 /// "Enabled" or "Disabled", with its sign.
 #[component]
 pub(crate) fn Enabled(is_enabled: bool) -> impl IntoView {
-    let (class, icon, word) =
-        if is_enabled { ("c-status c-status--ok", "sent", "Enabled") } else { ("c-status", "discarded", "Disabled") };
-    view! { <span class=class><Icon name=icon/>{word}</span> }
+    let (class, word) = if is_enabled { ("c-status c-status--ok", "Enabled") } else { ("c-status", "Disabled") };
+    view! { <span class=class>{word}</span> }
 }

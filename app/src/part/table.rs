@@ -5,9 +5,9 @@
 
 mod row;
 
-use crate::page::Page;
+use crate::asked::Page;
 use crate::part::icon::Icon;
-use crate::part::query::Query;
+use crate::query::Query;
 use crate::view::{COUNTED, PAGE_ROWS};
 use leptos::prelude::*;
 use model::text::folded;
@@ -56,8 +56,8 @@ impl Table<'_> {
         let cols = columns
             .iter()
             .map(|column| {
-                let minor = column.is_minor.then_some("");
-                view! { <col class=column.width data-minor=minor/> }
+                let minor = if column.is_minor { " minor" } else { "" };
+                view! { <col class=format!("{}{minor}", column.width)/> }
             })
             .collect_view();
         let check_col = self.is_selectable.then(|| view! { <col class="w-check"/> });
@@ -65,12 +65,12 @@ impl Table<'_> {
         let filter_heads = columns.iter().map(|column| filter_head(column, self.query)).collect_view();
         let check_all = self.is_selectable.then(|| {
             view! {
-                <th role="columnheader" scope="col">
+                <th scope="col">
                     <input type="checkbox" aria-label="Select all on this page" data-check-all=""/>
                 </th>
             }
         });
-        let no_check = self.is_selectable.then(|| view! { <td role="cell"></td> });
+        let no_check = self.is_selectable.then(|| view! { <td></td> });
         let is_selectable = self.is_selectable;
         let rows = std::mem::take(&mut self.rows);
         let count = rows.len();
@@ -93,21 +93,19 @@ impl Table<'_> {
         let sort = self.query.value("sort").to_owned();
         let label = self.label;
         let sort_input = (!sort.is_empty()).then(|| view! { <input type="hidden" name="sort" value=sort/> });
-        let selection = is_selectable.then(|| view! { <form id="selection" method="post"></form> });
         view! {
-            {selection}
+            <form method="get" id="filters" action=self.path.to_owned()>{sort_input}</form>
             <section class="c-card c-card--list" aria-label=label>
                 {heading}
                 {chips}
-                <form method="get" id="filters" action=self.path.to_owned()>
-                    {sort_input}
+                <form method="post" id="selection">
                     <table class=class role="table" aria-label=label>
                         <colgroup>{check_col}{cols}</colgroup>
-                        <thead role="rowgroup">
-                            <tr role="row">{check_all}{sort_heads}</tr>
-                            <tr class="c-table__filters" role="row">{no_check}{filter_heads}</tr>
+                        <thead>
+                            <tr>{check_all}{sort_heads}</tr>
+                            <tr class="c-table__filters">{no_check}{filter_heads}</tr>
                         </thead>
-                        <tbody role="rowgroup">{body}</tbody>
+                        <tbody>{body}</tbody>
                     </table>
                 </form>
                 {nothing}

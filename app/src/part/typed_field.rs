@@ -1,6 +1,6 @@
 //! Fields of the plain forms of pages: what was typed is kept, and what was refused stands under its field.
 
-use crate::page::Asked;
+use crate::asked::Asked;
 use crate::part::field::{FieldOf, SelectField, TextField, Under};
 use leptos::prelude::*;
 

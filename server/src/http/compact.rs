@@ -1,5 +1,5 @@
-//! Pages without the marks for hydration: the renderer writes them everywhere, and only islands need them. A list is a
-//! third shorter without.
+//! Pages without what nothing on them uses: the marks for hydration, which the renderer writes everywhere and only islands
+//! need, and icons. A list is a third shorter.
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderValue, header};
@@ -15,12 +15,39 @@ pub(super) async fn page(response: Response) -> Response {
     // Rendered whole, in memory: it cannot fail, and has no end but its own.
     let Ok(html) = to_bytes(body, usize::MAX).await else { return Response::from_parts(parts, Body::empty()) };
     parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(without_marks(&html)))
+    let html = without_marks(&html);
+    // An island may show any icon later on.
+    let html = if find(&html, ISLAND).is_some() { html } else { with_used_icons(&html) };
+    Response::from_parts(parts, Body::from(html))
+}
+
+const ISLAND: &[u8] = b"<leptos-island";
+
+fn find(html: &[u8], text: &[u8]) -> Option<usize> {
+    html.windows(text.len()).position(|window| window == text)
+}
+
+/// Takes the symbols out that no `<use>` names.
+fn with_used_icons(html: &[u8]) -> Vec<u8> {
+    const SYMBOL: &[u8] = b"<symbol id=\"";
+    let mut out = Vec::with_capacity(html.len());
+    let mut place = 0;
+    while let Some(start) = find(&html[place..], SYMBOL).map(|found| place + found) {
+        let end = after(html, start, b"</symbol>");
+        let name = html[start + SYMBOL.len()..end].split(|byte| *byte == b'"').next().unwrap_or_default();
+        out.extend_from_slice(&html[place..start]);
+        if find(html, &[b"\"#", name, b"\""].concat()).is_some() {
+            out.extend_from_slice(&html[start..end]);
+        }
+        place = end;
+    }
+    out.extend_from_slice(&html[place..]);
+    out
 }
 
 /// The end of what begins at `start`: the position after the next `end`.
 fn after(html: &[u8], start: usize, end: &[u8]) -> usize {
-    let found = html[start..].windows(end.len()).position(|window| window == end);
+    let found = find(&html[start..], end);
     found.map_or(html.len(), |place| start + place + end.len())
 }
 
@@ -55,7 +82,7 @@ fn without_marks(html: &[u8]) -> Vec<u8> {
         } else {
             after_tag(html, place)
         };
-        if rest.starts_with(b"<leptos-island") {
+        if rest.starts_with(ISLAND) {
             is_island = true;
         } else if rest.starts_with(b"</leptos-island") {
             is_island = false;
@@ -79,5 +106,12 @@ mod tests {
         let kept = r#"<!DOCTYPE html><title>a</title><p title="<!> a > b">1 &lt;!> 2</p><script>if (1<!>2) "</b>"</script><leptos-island data-props="</leptos-island><!>"><p>x<!></p></leptos-island>"#;
         assert_eq!(String::from_utf8_lossy(&without_marks(html.as_bytes())), kept);
         assert_eq!(without_marks(b"<p"), b"<p", "and what is cut ends");
+    }
+
+    #[test]
+    fn icons_that_nothing_uses_go() {
+        let html = r##"<svg><symbol id="i-a">A</symbol> <symbol id="i-ab">B</symbol></svg><use href="#i-a"></use>"##;
+        let kept = r##"<svg><symbol id="i-a">A</symbol> </svg><use href="#i-a"></use>"##;
+        assert_eq!(String::from_utf8_lossy(&with_used_icons(html.as_bytes())), kept);
     }
 }

@@ -1,10 +1,10 @@
 //! The deliveries: filtered, sorted and paged by the database.
 
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::page::{Asked, Page};
 use crate::part::menu::{confirmed, menu, post};
 use crate::part::notice::Empty;
-use crate::part::status::StatusWord;
+use crate::part::status::status_word;
 use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, short};
 use crate::view::delivery::{DeliveryLine, DeliveryQuery};
 use leptos::prelude::*;
@@ -16,7 +16,7 @@ use model::delivery::Status;
 const SINCE: [(&str, &str); 3] = [("1h", "1 hour"), ("24h", "24 hours"), ("7d", "7 days")];
 
 fn columns(catalog: &Catalog) -> Vec<Column> {
-    let statuses = Status::ALL.map(|status| (status.as_str().to_owned(), word(status).to_owned()));
+    let statuses = Status::ALL.map(|status| (status.as_str().to_owned(), status_word(status).to_owned()));
     let mut events = Vec::new();
     for object_type in &catalog.0 {
         for event in &object_type.events {
@@ -40,17 +40,6 @@ fn columns(catalog: &Catalog) -> Vec<Column> {
         Column::number("duration", "Duration", "w-time", Narrow::End),
         fixed(Column { filter: Filter::None, is_minor: true, ..Column::text("next", "Next", "w-time", Narrow::End) }),
     ]
-}
-
-fn word(status: Status) -> &'static str {
-    match status {
-        Status::Queued => "Queued",
-        Status::Running => "Running",
-        Status::Sent => "Sent",
-        Status::Error => "Error",
-        Status::Held => "Held",
-        Status::Discarded => "Discarded",
-    }
 }
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
@@ -119,12 +108,11 @@ fn row(line: DeliveryLine) -> Row {
 
 /// Status, time, webhook, event, object, result.
 fn short_row(line: DeliveryLine) -> Row {
-    let status = view! { <StatusWord status=line.status hold=line.hold/> };
     let result = result(&line);
     Row {
         label: format!("{}, {}", line.webhook, line.created.short),
         cells: vec![
-            Cell::open(word(line.status), format!("/deliveries/{}", line.uuid), status),
+            Cell::open_status(line.status, line.hold, format!("/deliveries/{}", line.uuid)),
             Cell::time(line.created),
             Cell::link(line.webhook, format!("/webhooks/{}", line.webhook_id)),
             Cell::text(line.event),

@@ -1,11 +1,11 @@
 //! One delivery: its outcome first, then the attempts, then the request and the answer side by side.
 
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::page::{Asked, Page};
 use crate::part::icon::Icon;
 use crate::part::menu::{confirmed, go, menu, post};
-use crate::part::query::encoded;
 use crate::part::status::{StatusWord, Time};
+use crate::query::encoded;
 use crate::view::delivery::{AttemptLine, DeliveryDetail, Request};
 use leptos::prelude::*;
 use model::access::Permission;
@@ -166,7 +166,6 @@ fn attempt_line(attempt: &AttemptLine, scale: u32) -> AnyView {
         (None, code) => code.unwrap_or_default(),
     };
     let status_class = if is_sent { "c-status c-status--sent" } else { "c-status c-status--error" };
-    let icon = if is_sent { "sent" } else { "error" };
     let words = attempt.error.clone().unwrap_or_else(|| "Received.".to_owned());
     let note = attempt.note.clone().map(|note| view! { <p class="u-small u-muted">{note}</p> });
     let per_cent = |ms: u32| (f64::from(ms) * 100.0 / f64::from(scale)).min(100.0);
@@ -189,7 +188,7 @@ fn attempt_line(attempt: &AttemptLine, scale: u32) -> AnyView {
         <li>
             <span class=class>{attempt.number}</span>
             <div class="l-row l-row--apart">
-                <span class="l-row"><span class=status_class><Icon name=icon/>{status}</span>{words}</span>
+                <span class="l-row"><span class=status_class>{status}</span>{words}</span>
                 <span class="u-small u-muted u-num"><Time when=attempt.started.clone()/></span>
             </div>
             {note}

@@ -1,8 +1,9 @@
 //! The pages of the event form.
 
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::island::event_form::EventForm;
-use crate::page::{Asked, Page, nowhere};
+use crate::page::nowhere;
 use leptos::prelude::*;
 use model::access::Permission;
 use model::id::EventId;

@@ -1,8 +1,8 @@
 //! All events.
 
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::page::task::list::{state, states};
-use crate::page::{Asked, Page};
 use crate::part::menu::{confirmed, menu, post};
 use crate::part::notice::Empty;
 use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table};

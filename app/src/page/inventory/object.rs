@@ -1,7 +1,7 @@
 //! One object: its name, id and tags, by hand.
 
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::page::{Asked, Page};
 use crate::part::typed_field::{group_message, select, switch, text};
 use crate::view::inventory::{CategoryLine, ObjectLine};
 use leptos::prelude::*;

@@ -1,7 +1,7 @@
 //! Objects of the managed systems, with their tags.
 
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::page::{Asked, Page};
 use crate::part::menu::{confirmed, go, menu};
 use crate::part::notice::Empty;
 use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table};

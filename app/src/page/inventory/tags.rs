@@ -1,7 +1,7 @@
 //! Tags and their categories, on one page.
 
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::page::{Asked, Page};
 use crate::part::icon::Icon;
 use crate::part::typed_field::{group_message, select, switch, text};
 use crate::view::inventory::CategoryLine;

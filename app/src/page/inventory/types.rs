@@ -1,11 +1,11 @@
 //! Event types: what can happen, built in and added, and what was reported without being in the catalogue.
 
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::page::{Asked, Page};
 use crate::part::icon::Icon;
-use crate::part::query::encoded;
 use crate::part::status::Time;
 use crate::part::typed_field::{select, switch, text};
+use crate::query::encoded;
 use crate::view::inventory::UnknownLine;
 use leptos::prelude::*;
 use model::access::Permission;

@@ -1,7 +1,7 @@
 //! All tasks.
 
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::page::{Asked, Page};
 use crate::part::menu::{confirmed, menu, post};
 use crate::part::notice::Empty;
 use crate::part::status::Enabled;

@@ -1,12 +1,12 @@
 //! A task's dashboard: its triggers, what it sends, its runs.
 
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::page::run::short_table;
-use crate::page::{Asked, Page};
 use crate::part::icon::Icon;
 use crate::part::menu::{confirmed, go, menu, post};
-use crate::part::query::encoded;
 use crate::part::status::{Enabled, Time, run_status};
+use crate::query::encoded;
 use crate::view::task::TaskDetail;
 use leptos::prelude::*;
 use model::access::Permission;

@@ -1,8 +1,9 @@
 //! The pages of the webhook form.
 
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::island::webhook_form::WebhookForm;
-use crate::page::{Asked, Page, nowhere};
+use crate::page::nowhere;
 use leptos::prelude::*;
 use model::access::Permission;
 use model::id::WebhookId;

@@ -1,8 +1,7 @@
 //! All webhooks.
 
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::page::{Asked, Page};
-use crate::part::icon::Icon;
 use crate::part::menu::{confirmed, menu};
 use crate::part::notice::Empty;
 use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, grouped};
@@ -63,12 +62,12 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
 }
 
 fn row(row: WebhookRow) -> Row {
-    let (class, icon, word) = if row.is_paused {
-        ("c-status c-status--held", "held", "Paused")
+    let (class, word) = if row.is_paused {
+        ("c-status c-status--held", "Paused")
     } else if row.is_failing {
-        ("c-status c-status--error", "error", "Failing")
+        ("c-status c-status--error", "Failing")
     } else {
-        ("c-status c-status--ok", "sent", "Active")
+        ("c-status c-status--ok", "Active")
     };
     let url = row.url.clone();
     Row {
@@ -76,7 +75,7 @@ fn row(row: WebhookRow) -> Row {
         label: row.name.clone(),
         cells: vec![
             Cell::open(row.name.clone(), format!("/webhooks/{}", row.id), row.name),
-            Cell::view(word, view! { <span class=class><Icon name=icon/>{word}</span> }),
+            Cell::view(word, view! { <span class=class>{word}</span> }),
             Cell::text(row.method),
             Cell::view(row.url, view! { <span class="u-mono">{url}</span> }),
             Cell::text(row.authorization),

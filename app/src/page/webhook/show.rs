@@ -1,13 +1,13 @@
 //! A webhook's dashboard: what it is, what holds it, what it sent last.
 
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::page::delivery::list::short_table;
-use crate::page::{Asked, Page};
 use crate::part::icon::Icon;
 use crate::part::menu::{confirmed, go, menu, post};
-use crate::part::query::encoded;
 use crate::part::status::{Enabled, Time};
 use crate::part::table::grouped;
+use crate::query::encoded;
 use crate::view::webhook::{Failing, WebhookDetail, WebhookState};
 use leptos::prelude::*;
 use model::access::Permission;

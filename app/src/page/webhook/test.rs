@@ -1,7 +1,7 @@
 //! *Send test* through a stored webhook: for operators too, who may not call what they have typed.
 
+use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::page::{Asked, Page};
 use crate::part::field::area_html;
 use crate::part::fragment::tested;
 use crate::part::icon::Icon;

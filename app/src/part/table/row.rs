@@ -1,9 +1,10 @@
 //! What a table is made of: columns, rows and cells, and how they are drawn.
 
 use super::Query;
-use crate::part::status::Time;
+use crate::part::status::status_word;
 use crate::view::When;
 use leptos::prelude::*;
+use model::delivery::{HoldReason, Status};
 
 /// How a column can be filtered.
 pub(crate) enum Filter {
@@ -64,6 +65,18 @@ impl Column {
         Self { key, label, width, filter: Filter::Text, is_sortable: true, is_number: false, is_minor: false, narrow }
     }
 
+    /// How its cells stand: as a number, left out when the card is too narrow, and where a narrow row has them.
+    fn cell_class(&self) -> String {
+        let narrow = match self.narrow {
+            Narrow::Start | Narrow::Label(_) => None,
+            Narrow::End => Some("end"),
+            Narrow::Wide => Some("wide"),
+            Narrow::Gone => Some("gone"),
+        };
+        let words = [narrow, self.is_number.then_some("u-num"), self.is_minor.then_some("minor")];
+        words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
     /// A column of numbers, sorted and not filtered.
     pub(crate) fn number(key: &'static str, label: &'static str, width: &'static str, narrow: Narrow) -> Self {
         let filter = Filter::None;
@@ -75,6 +88,8 @@ impl Column {
 pub(crate) struct Cell {
     pub(crate) text: String,
     pub(crate) number: i64,
+    /// Shown with the cell, where it says more than the cell does.
+    title: Option<String>,
     pub(crate) view: AnyView,
 }
 
@@ -82,19 +97,19 @@ impl Cell {
     /// Plain text.
     pub(crate) fn text(text: impl Into<String>) -> Self {
         let text = text.into();
-        Self { number: 0, view: text.clone().into_any(), text }
+        Self { number: 0, title: None, view: text.clone().into_any(), text }
     }
 
     /// A number, shown with its unit.
     pub(crate) fn number(number: i64, shown: String) -> Self {
-        Self { number, view: shown.clone().into_any(), text: shown }
+        Self { number, title: None, view: shown.clone().into_any(), text: shown }
     }
 
     /// A text that leads somewhere.
     pub(crate) fn link(text: impl Into<String>, href: String) -> Self {
         let text = text.into();
         let label = text.clone();
-        Self { number: 0, view: view! { <a href=href>{label}</a> }.into_any(), text }
+        Self { number: 0, title: None, view: view! { <a href=href>{label}</a> }.into_any(), text }
     }
 
     /// What leads to the row's own page: a click anywhere on the row does, too.
@@ -102,14 +117,20 @@ impl Cell {
         Self::view(text, view! { <a class="c-table__open" href=href>{shown}</a> })
     }
 
+    /// What leads to the row's own page, as the word of a delivery's status.
+    pub(crate) fn open_status(status: Status, hold: Option<HoldReason>, href: String) -> Self {
+        let (word, class) = (status_word(status), format!("c-table__open c-status c-status--{}", status.as_str()));
+        Self::view(word, view! { <a class=class href=href title=hold.map(HoldReason::words)>{word}</a> })
+    }
+
     /// An instant.
     pub(crate) fn time(when: When) -> Self {
-        Self::view(when.full.clone(), view! { <Time when=when/> })
+        Self { title: Some(when.full.clone()), ..Self::view(when.full, when.short) }
     }
 
     /// Anything, with the text that stands for it.
     pub(crate) fn view(text: impl Into<String>, view: impl IntoView + 'static) -> Self {
-        Self { text: text.into(), number: 0, view: view.into_any() }
+        Self { text: text.into(), number: 0, title: None, view: view.into_any() }
     }
 }
 
@@ -125,87 +146,79 @@ pub(super) fn sort_head(column: &Column, query: &Query, default: &str) -> AnyVie
     let (key, is_descending) = query.sort(default);
     let is_sorted = key == column.key;
     let aria = is_sorted.then_some(if is_descending { "descending" } else { "ascending" });
-    let class = column.is_number.then_some("u-num");
-    let minor = column.is_minor.then_some("");
+    let class = match (column.is_number, column.is_minor) {
+        (true, true) => "u-num minor",
+        (true, false) => "u-num",
+        (false, true) => "minor",
+        (false, false) => "",
+    };
     let content = if column.is_sortable {
         let next = if is_sorted && !is_descending { format!("-{}", column.key) } else { column.key.to_owned() };
         view! { <a class="c-table__sort" href=query.with("sort", &next)>{column.label}</a> }.into_any()
     } else {
         column.label.into_any()
     };
-    view! { <th role="columnheader" scope="col" class=class aria-sort=aria data-minor=minor>{content}</th> }.into_any()
+    view! { <th scope="col" class=class aria-sort=aria>{content}</th> }.into_any()
 }
 
 pub(super) fn filter_head(column: &Column, query: &Query) -> AnyView {
     let value = query.value(column.key).to_owned();
     let class = if value.is_empty() { "c-filter" } else { "c-filter c-filter--set" };
     let label = format!("Filter by {}", column.label.to_lowercase());
+    // The form around the table is that of the selection, which has more controls.
     let control = match &column.filter {
         Filter::None => ().into_any(),
-        Filter::Text => view! { <input class=class name=column.key value=value aria-label=label autocomplete="off" spellcheck="false"/> }.into_any(),
+        Filter::Text => view! { <input class=class form="filters" name=column.key value=value aria-label=label spellcheck="false"/> }.into_any(),
         Filter::Choice(choices) => {
             let option = |(found, label): &(String, String)| {
                 let is_selected = *found == value;
                 view! { <option value=found.clone() selected=is_selected>{label.clone()}</option> }
             };
             let options = choices.iter().map(option).collect_view();
-            view! { <select class=class name=column.key aria-label=label><option value="">"All"</option>{options}</select> }
+            view! { <select class=class form="filters" name=column.key aria-label=label><option value="">"All"</option>{options}</select> }
                 .into_any()
         }
     };
-    let minor = column.is_minor.then_some("");
-    view! { <td role="cell" data-label=column.label data-minor=minor>{control}</td> }.into_any()
+    let class = if column.is_minor { "minor" } else { "" };
+    view! { <td class=class data-label=column.label>{control}</td> }.into_any()
 }
 
+/// A row. What each repeats is a large part of a list's page: no attribute is written that says nothing.
 pub(super) fn body_row(row: Row, columns: &[Column], is_selectable: bool) -> AnyView {
     let check = is_selectable.then(|| {
         let (name, label) = (format!("row.{}", row.id), format!("Select {}", row.label));
-        view! { <td role="cell"><input type="checkbox" form="selection" name=name value="true" aria-label=label/></td> }
+        view! { <td><input type="checkbox" name=name aria-label=label/></td> }
     });
     let cells = row.cells.into_iter().zip(columns).map(|(cell, column)| {
-        let (mut end, mut wide, mut gone, mut label) = (None, None, None, None);
+        let class = column.cell_class();
         match column.narrow {
-            Narrow::Start => {}
-            Narrow::End => end = Some(""),
-            Narrow::Wide => wide = Some(""),
-            Narrow::Gone => gone = Some(""),
-            Narrow::Label(text) => label = Some(text),
-        }
-        let class = column.is_number.then_some("u-num");
-        let minor = column.is_minor.then_some("");
-        let title = (!cell.text.is_empty()).then_some(cell.text);
-        view! {
-            <td
-                role="cell"
-                class=class
-                title=title
-                data-end=end
-                data-wide=wide
-                data-gone=gone
-                data-label=label
-                data-minor=minor
-            >
-                {cell.view}
-            </td>
+            Narrow::Label(label) => view! { <td class=class data-label=label>{cell.view}</td> }.into_any(),
+            _ if class.is_empty() && cell.title.is_none() => view! { <td>{cell.view}</td> }.into_any(),
+            _ => view! { <td class=class title=cell.title>{cell.view}</td> }.into_any(),
         }
     });
-    // By its id a row is found again in a newer page.
-    view! { <tr role="row" id=format!("row-{}", row.id)>{check}{cells.collect_view()}</tr> }.into_any()
+    view! { <tr id=row_id(&row.id)>{check}{cells.collect_view()}</tr> }.into_any()
+}
+
+/// The id by which a row is found again in a newer page: of a long id its end, which is random.
+fn row_id(id: &str) -> String {
+    const LONGEST: usize = 10;
+    let start = id.char_indices().rev().nth(LONGEST - 1).map_or(0, |(place, _)| place);
+    format!("r{}", &id[start..])
 }
 
 /// A short table: without filters, tools and pages, its columns in one order.
 pub(crate) fn short(label: &'static str, columns: &[Column], rows: Vec<Row>) -> AnyView {
     let cols = columns.iter().map(|column| view! { <col class=column.width/> }).collect_view();
-    let heads =
-        columns.iter().map(|column| view! { <th role="columnheader" scope="col">{column.label}</th> }).collect_view();
+    let heads = columns.iter().map(|column| view! { <th scope="col">{column.label}</th> }).collect_view();
     let body = rows.into_iter().map(|row| body_row(row, columns, false)).collect_view();
     view! {
         <table class="c-table c-table--fixed c-table--cards c-table--quiet" role="table" aria-label=label>
             <colgroup>{cols}</colgroup>
-            <thead role="rowgroup">
-                <tr role="row">{heads}</tr>
+            <thead>
+                <tr>{heads}</tr>
             </thead>
-            <tbody role="rowgroup">{body}</tbody>
+            <tbody>{body}</tbody>
         </table>
     }
     .into_any()

@@ -1,0 +1,142 @@
+//! What a page is rendered from, and what it is: a page is an async function from [`Asked`] to a [`Page`].
+
+use crate::backend::Backend;
+use crate::error::AppError;
+use crate::error::Refused;
+use crate::query::Query;
+use crate::session::{Viewer, current_viewer};
+use crate::view::webhook::TestAnswer;
+use leptos::prelude::*;
+use model::access::Permission;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// What came of what was posted to a page that is shown again. The server provides it by context.
+#[derive(Debug, Clone, Default)]
+pub struct Posted {
+    /// What was typed, without secrets: an object of texts by field name.
+    pub draft: Value,
+    /// Why it was refused.
+    pub problem: Option<AppError>,
+    /// What a test came to.
+    pub tested: Option<TestAnswer>,
+}
+
+/// What a page is rendered from.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    /// Who looks; nobody on the pages for signing in.
+    pub(crate) viewer: Option<Viewer>,
+    pub(crate) backend: Backend,
+    /// The path, `/webhooks/7`.
+    pub(crate) path: String,
+    pub(crate) query: Query,
+    /// The path's parameter `id`, if it has one.
+    id: String,
+    pub(crate) posted: Arc<Posted>,
+}
+
+impl Asked {
+    /// Reads the request from the context; nothing where the server has provided none.
+    pub(crate) fn from_context(id: String) -> Option<Self> {
+        let parts = use_context::<http::request::Parts>()?;
+        Some(Self {
+            viewer: current_viewer(),
+            backend: use_context()?,
+            path: parts.uri.path().to_owned(),
+            query: Query::parse(parts.uri.query().unwrap_or_default()),
+            id,
+            posted: Arc::new(use_context().unwrap_or_default()),
+        })
+    }
+
+    /// Whether the viewer may do this.
+    pub(crate) fn may(&self, permission: Permission) -> bool {
+        self.viewer.as_ref().is_some_and(|viewer| viewer.role.may(permission))
+    }
+
+    /// The id in the path. Fails with `NotFound` where it is none of a `what`, "webhook".
+    pub(crate) fn id<Id: FromStr>(&self, what: &str) -> Result<Id, AppError> {
+        self.id.parse().map_err(|_| AppError::not_found(what))
+    }
+
+    /// The typed value of a field, or its initial one while nothing was posted.
+    pub(crate) fn typed_or(&self, name: &str, initial: &str) -> String {
+        match &self.posted.draft {
+            Value::Object(typed) => typed.get(name).and_then(Value::as_str).unwrap_or_default().to_owned(),
+            _ => initial.to_owned(),
+        }
+    }
+
+    /// Whether a field of this name was posted.
+    pub(crate) fn was_typed(&self, name: &str) -> bool {
+        self.posted.draft.get(name).is_some()
+    }
+
+    /// The same as if nothing had been posted: for the other form of a page with two.
+    pub(crate) fn blank(&self) -> Self {
+        Self { posted: Arc::default(), ..self.clone() }
+    }
+
+    /// The refused draft of a form, if one was refused.
+    pub(crate) fn refused<D: DeserializeOwned>(&self) -> Option<Refused<D>> {
+        let error = self.posted.problem.clone()?;
+        Some(Refused { draft: serde_json::from_value(self.posted.draft.clone()).ok()?, error })
+    }
+}
+
+/// A page without its frame.
+pub(crate) struct Page {
+    /// The title, without the product's name.
+    pub(crate) title: String,
+    /// Where it lies: paths and labels under its module.
+    pub(crate) parents: Vec<(String, String)>,
+    /// Its own commands, for the menu.
+    pub(crate) commands: Option<AnyView>,
+    pub(crate) main: AnyView,
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// Whether it is fetched again when something changes.
+    pub(crate) is_live: bool,
+    /// Whether it is a form that needs the browser half at once.
+    pub(crate) is_form: bool,
+}
+
+impl Page {
+    pub(crate) fn new(title: impl Into<String>, main: impl IntoView + 'static) -> Self {
+        Self {
+            title: title.into(),
+            parents: Vec::new(),
+            commands: None,
+            main: main.into_any(),
+            status: 200,
+            is_live: false,
+            is_form: false,
+        }
+    }
+
+    /// A page below another: its path and label.
+    pub(crate) fn below(mut self, path: impl Into<String>, label: impl Into<String>) -> Self {
+        self.parents.push((path.into(), label.into()));
+        self
+    }
+
+    pub(crate) fn with_commands(self, commands: Option<AnyView>) -> Self {
+        Self { commands, ..self }
+    }
+
+    pub(crate) fn with_status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
+    pub(crate) fn live_if(self, is_live: bool) -> Self {
+        Self { is_live, ..self }
+    }
+
+    /// A page whose content is one island.
+    pub(crate) fn form(title: impl Into<String>, island: impl IntoView + 'static) -> Self {
+        Self { is_form: true, ..Self::new(title, island) }
+    }
+}

@@ -4,10 +4,9 @@
 //! the account that acts.
 
 use crate::error::AppError;
-use crate::view::Listed;
 use crate::view::dashboard::Dashboard;
 use crate::view::delivery::{DeliveryDetail, DeliveryLine, DeliveryQuery, DeliveryRow};
-use crate::view::event::{EventForm, EventMatches, EventRow, FoundObjects};
+use crate::view::event::{EventForm, EventMatches, EventRow};
 use crate::view::inventory::{CategoryLine, ObjectLine, UnknownLine};
 use crate::view::occurrence::Why;
 use crate::view::run::RunLine;
@@ -15,6 +14,7 @@ use crate::view::task::{PreviewRequest, TaskDetail, TaskForm, TaskRow};
 use crate::view::webhook::{
     ReleaseChoice, SavedWebhook, TestAnswer, TestRequest, WebhookDetail, WebhookForm, WebhookRow,
 };
+use crate::view::{Choice, FoundChoices, Listed};
 use async_trait::async_trait;
 use model::catalog::{Catalog, EventKindDraft, TypeDraft};
 use model::event::EventDraft;
@@ -70,8 +70,12 @@ pub trait Webhooks: Send + Sync {
 pub trait Tasks: Send + Sync {
     /// All of them, by name.
     async fn list(&self) -> Result<Vec<TaskRow>, AppError>;
-    /// The form of one, or of a new one.
-    async fn load_form(&self, id: Option<TaskId>) -> Result<TaskForm, AppError>;
+    /// The form of one, or of a new one; with `webhook` chosen instead of the stored one.
+    async fn load_form(&self, id: Option<TaskId>, webhook: Option<WebhookId>) -> Result<TaskForm, AppError>;
+    /// The first webhooks whose name or id holds a text.
+    async fn find_webhooks(&self, text: String) -> Result<FoundChoices, AppError>;
+    /// The variables that the data of a past occurrence offers, each with its value.
+    async fn variables(&self, occurrence: String) -> Result<Vec<Choice>, AppError>;
     /// Creates or changes one.
     async fn save(&self, id: Option<TaskId>, draft: TaskDraft) -> Result<TaskId, AppError>;
     /// Deletes them all, or none: refused with the list while events start one.
@@ -91,8 +95,10 @@ pub trait Tasks: Send + Sync {
 pub trait Events: Send + Sync {
     /// All of them, by type, event and task.
     async fn list(&self) -> Result<Vec<EventRow>, AppError>;
-    /// The form of one, or of a new one.
-    async fn load_form(&self, id: Option<EventId>) -> Result<EventForm, AppError>;
+    /// The form of one, or of a new one; with `task` chosen instead of the stored one.
+    async fn load_form(&self, id: Option<EventId>, task: Option<TaskId>) -> Result<EventForm, AppError>;
+    /// The first tasks whose name or id holds a text.
+    async fn find_tasks(&self, text: String) -> Result<FoundChoices, AppError>;
     /// Creates or changes one.
     async fn save(&self, id: Option<EventId>, draft: EventDraft) -> Result<EventId, AppError>;
     /// Deletes them all.
@@ -100,7 +106,7 @@ pub trait Events: Send + Sync {
     /// Lets them fire, or not.
     async fn set_enabled(&self, ids: Vec<EventId>, is_enabled: bool) -> Result<(), AppError>;
     /// The first objects of a type whose name or id holds a text.
-    async fn find_objects(&self, type_id: String, text: String) -> Result<FoundObjects, AppError>;
+    async fn find_objects(&self, type_id: String, text: String) -> Result<FoundChoices, AppError>;
     /// What an event as typed matches now, and would have fired for.
     async fn matches(&self, draft: EventDraft) -> Result<EventMatches, AppError>;
 }

@@ -17,7 +17,11 @@ pub const PERMISSIONS: &[(&str, Permission)] = &[
     ("/api/webhooks/test", Permission::Administer),
     ("/api/tasks/save", Permission::Edit),
     ("/api/tasks/preview", Permission::View),
+    ("/api/tasks/test", Permission::Edit),
+    ("/api/tasks/variables", Permission::View),
+    ("/api/tasks/webhooks", Permission::View),
     ("/api/events/objects", Permission::View),
+    ("/api/events/tasks", Permission::View),
     ("/api/events/save", Permission::Edit),
     ("/api/events/matches", Permission::View),
 ];

@@ -61,12 +61,17 @@ pub(crate) fn document(title: &str, is_form: bool, is_signed_in: bool, body: Any
 fn scripts(assets: &Assets, is_form: bool) -> AnyView {
     let nonce = use_nonce();
     let (js, wasm, morph) = (&assets.js, &assets.wasm, &assets.morph);
+    // A transition between pages that the browser skips is no fault.
+    let calm = "for(const name of[\"pagereveal\",\"pageswap\"])addEventListener(name,event=>{const change=event.viewTransition;\
+                if(change){change.ready.catch(()=>0);change.finished.catch(()=>0)}})";
+    let calm = view! { <script nonce=nonce.clone()>{calm}</script> };
     let run = "const run=async app=>{app.start();for(const place of document.querySelectorAll(\"leptos-island\"))\
                await app[place.dataset.component](place);document.documentElement.dataset.hydrated=\"\"};";
     if is_form {
         let boot =
             format!("import init,*as app from\"{js}\";{run}await init({{module_or_path:\"{wasm}\"}});await run(app);");
         return view! {
+            {calm}
             <link rel="modulepreload" href=js.clone() integrity=assets.js_integrity.clone() nonce=nonce.clone()/>
             <link rel="preload" href=wasm.clone() r#as="fetch" r#type="application/wasm" crossorigin="anonymous"/>
             <script type="module" nonce=nonce>{boot}</script>
@@ -78,7 +83,7 @@ fn scripts(assets: &Assets, is_form: bool) -> AnyView {
          globalThis.Idiomorph=morph.Idiomorph;await app.default({{module_or_path:\"{wasm}\"}});await run(app)}};\
          \"requestIdleCallback\"in window?requestIdleCallback(load,{{timeout:2000}}):setTimeout(load);"
     );
-    view! { <script type="module" nonce=nonce>{boot}</script> }.into_any()
+    view! { {calm} <script type="module" nonce=nonce>{boot}</script> }.into_any()
 }
 
 /// The content security policy of a page: our own files, and scripts with this page's nonce.

@@ -40,6 +40,15 @@ pub struct Choice {
     pub label: String,
 }
 
+/// The rows of a table that were found, as many as a select offers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundChoices {
+    /// The rows by name.
+    pub choices: Vec<Choice>,
+    /// Whether there are others.
+    pub has_more: bool,
+}
+
 /// A page of a list, and how many rows there are in all.
 #[cfg(feature = "ssr")]
 #[derive(Debug, Clone)]

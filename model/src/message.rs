@@ -4,6 +4,8 @@
 //! values, and a value is never scanned again. Escaping follows the webhook's content type, so that no value can
 //! change the structure around it.
 
+pub mod data;
+
 use crate::content_type;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};

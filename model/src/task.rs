@@ -13,6 +13,10 @@ pub const DESCRIPTION_MAX: usize = 1000;
 /// The most bytes a message may have before its variables are filled in.
 pub const MESSAGE_MAX_BYTES: usize = 256 * 1024;
 
+/// The type of the object that a task acts on, and the action.
+const OBJECT_TYPE: &str = "webhook";
+const ACTION: &str = "send";
+
 /// A checked task, ready to be stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
@@ -39,14 +43,16 @@ pub struct TaskDraft {
     pub description: String,
     pub enabled: String,
     pub delete_after_running: String,
+    pub object_type: String,
     pub webhook: String,
+    pub action: String,
     pub message: String,
     /// The revision the form was opened on; empty for a new task.
     pub revision: String,
 }
 
 read_from_texts! {
-    TaskDraft: name description enabled delete_after_running webhook message revision
+    TaskDraft: name description enabled delete_after_running object_type webhook action message revision
 }
 
 impl Default for TaskDraft {
@@ -57,7 +63,9 @@ impl Default for TaskDraft {
             description: String::new(),
             enabled: String::new(),
             delete_after_running: String::new(),
+            object_type: OBJECT_TYPE.to_owned(),
             webhook: String::new(),
+            action: ACTION.to_owned(),
             message: String::new(),
             revision: String::new(),
         }
@@ -78,7 +86,13 @@ impl TaskDraft {
         let mut errors = FieldErrors::default();
         let name = errors.check("name", text::parse_name(&self.name, NAME_MAX));
         let description = errors.check("description", parse_description(&self.description));
+        if self.object_type != OBJECT_TYPE {
+            errors.add("object_type", "Choose Webhook: a task acts on nothing else yet.");
+        }
         let webhook_id = errors.check("webhook", self.webhook.parse().map_err(|_| "Choose a webhook.".to_owned()));
+        if self.action != ACTION {
+            errors.add("action", "Choose Send: a webhook does nothing else.");
+        }
         let message = errors.check("message", parse_message(&self.message));
         match (name, description, webhook_id, message) {
             (Some(name), Some(description), Some(webhook_id), Some(message)) if errors.is_empty() => Ok(Task {
@@ -137,6 +151,8 @@ mod tests {
             wrong_fields(&TaskDraft { message: "x".repeat(MESSAGE_MAX_BYTES + 1), ..valid.clone() }),
             ["message"]
         );
+        assert_eq!(wrong_fields(&TaskDraft { object_type: "vm".into(), ..valid.clone() }), ["object_type"]);
+        assert_eq!(wrong_fields(&TaskDraft { action: "poweron".into(), ..valid.clone() }), ["action"]);
         assert_eq!(wrong_fields(&TaskDraft { message: "a\0".into(), ..valid }), ["message"]);
     }
 

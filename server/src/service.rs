@@ -3,6 +3,7 @@
 pub mod account;
 mod answer;
 mod catalog;
+mod choice;
 pub mod dashboard;
 pub mod delivery;
 pub mod demo;

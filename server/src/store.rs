@@ -7,6 +7,7 @@
 pub mod access;
 pub mod arrange;
 pub mod catalog;
+pub mod choice;
 pub mod claim;
 pub mod connect;
 pub mod delivery;

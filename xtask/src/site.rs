@@ -14,8 +14,8 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// The most bytes of a first load, compressed with brotli.
-const BUDGET: usize = 330_000;
+/// The most bytes of a first load of a page with a form, compressed with brotli.
+const BUDGET: usize = 256_000;
 /// wasm-opt must be told what rustc uses by default.
 const WASM_FEATURES: &[&str] = &[
     "--enable-bulk-memory",

@@ -17,7 +17,7 @@ fn storage() -> Option<Storage> {
 }
 
 fn controls() -> Vec<Element> {
-    find_all(&document(), "form.l-form [name]")
+    find_all(&document(), "leptos-island form [name]")
 }
 
 /// Keeps what stands in the page's form for the form at `path`.
@@ -42,7 +42,7 @@ pub(super) fn restore() {
     }
     // Used once; that it cannot be removed changes nothing.
     let _ = storage.remove_item(KEPT);
-    let revision = find("form.l-form [name=revision]").and_then(|control| value(&control));
+    let revision = find("leptos-island form [name=revision]").and_then(|control| value(&control));
     if revision != values.get("revision").cloned() {
         return;
     }

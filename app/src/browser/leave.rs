@@ -33,7 +33,7 @@ fn submitted(event: &Event) {
 
 fn is_unsaved() -> bool {
     // A search and a filter lose nothing.
-    const PLAIN: &str = "#main form[method=post]:not(.l-form, #selection)";
+    const PLAIN: &str = "#main form[method=post]:not(leptos-island form, #selection)";
     find("form[data-unsaved]").is_some()
         || find_all::<HtmlInputElement>(&document(), &format!("{PLAIN} input[name]:not([type=hidden])"))
             .iter()

@@ -3,7 +3,7 @@
 use super::{find, find_all, on, target};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{Element, Event, HtmlElement, HtmlInputElement, HtmlSelectElement};
+use web_sys::{Element, Event, HtmlElement, HtmlInputElement, HtmlOptionElement, HtmlSelectElement};
 
 pub(super) fn listen() {
     on("change", changed);
@@ -13,6 +13,19 @@ pub(super) fn listen() {
     // The browser brings back what was checked before somebody went away.
     on("pageshow", |_| count());
     count();
+    // A filter may have been chosen before anybody listened. No browser brings one back: the address says which hold.
+    let filters: Vec<HtmlSelectElement> = find_all(&document(), "select[form=filters]");
+    let chosen = filters.into_iter().find(|filter| filter.value() != initial(filter));
+    if let Some(form) = chosen.and_then(|filter| filter.form()) {
+        let _ = form.request_submit();
+    }
+}
+
+/// The value that a select came with: the marked option's, or the first one's.
+fn initial(select: &HtmlSelectElement) -> String {
+    let options: Vec<HtmlOptionElement> = find_all(select, "option");
+    let marked = options.iter().find(|option| option.default_selected());
+    marked.or(options.first()).map(HtmlOptionElement::value).unwrap_or_default()
 }
 
 /// Says how many rows are checked, and which commands can go.

@@ -3,12 +3,12 @@
 use crate::error::Refused;
 use crate::island::form::{Actions, FormState};
 use crate::island::hydrated::{use_hydrated, when_rested};
-use crate::island::task_form::options_of;
+use crate::island::lookup_field::LookupField;
 use crate::part::field::{FieldOf, SelectField, SwitchField, TextField};
 use crate::part::icon::Icon;
-use crate::server_fn::event::{find_objects, load_matches, save_event};
+use crate::server_fn::event::{find_objects, find_tasks, load_matches, save_event};
 use crate::view::Choice;
-use crate::view::event::{EventForm as Loaded, FoundObjects, TagChoice};
+use crate::view::event::{EventForm as Loaded, TagChoice};
 use leptos::prelude::*;
 use model::catalog::{Catalog, EventKind, LEVELS, ObjectType};
 use model::event::{ANY, EventDraft};
@@ -52,11 +52,7 @@ pub(crate) fn EventForm(
 ) -> impl IntoView {
     let known = loaded.catalog.clone();
     let check = move |draft: &EventDraft| draft.parse(&known).err().unwrap_or_default();
-    let mut draft = loaded.draft;
-    if let Some(task) = &of_task {
-        draft.task.clone_from(&task.value);
-    }
-    let form = FormState::new(draft, refused, Box::new(check), |draft| &mut draft.revision, may_save);
+    let form = FormState::new(loaded.draft, refused, Box::new(check), |draft| &mut draft.revision, may_save);
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         form.submit(move |draft| save_event(id, draft), |id: EventId| format!("/events/{id}"));
@@ -79,9 +75,14 @@ pub(crate) fn EventForm(
         }
         .into_any(),
         None => view! {
-            <SelectField
+            <LookupField
                 field=form.field("task", "Task", true, |d| &mut d.task)
-                options=options_of("Choose a task", loaded.tasks)
+                what="task".to_owned()
+                find=|_, text| Box::pin(find_tasks(text))
+                first=loaded.tasks
+                chosen=loaded.task
+                none=("", "Choose a task")
+                current=Signal::derive(move || form.draft().with(|draft| draft.task.clone()))
             />
         }
         .into_any(),
@@ -254,7 +255,19 @@ fn Dependent(
                 view! { <SelectField field=form.field("tag", "Tag", true, |d| &mut d.tag) options=tag_options(tags.clone()) hint=hint/> }
                     .into_any()
             } else if has_objects {
-                view! { <ObjectField form=form of=of.clone() chosen=object.clone()/> }.into_any()
+                let (scope, label) = of.clone();
+                view! {
+                    <LookupField
+                        field=form.field("object", &label, false, |d| &mut d.object)
+                        what=label
+                        find=|type_id, text| Box::pin(find_objects(type_id, text))
+                        scope=scope
+                        chosen=object.clone()
+                        none=(ANY, "Any")
+                        current=Signal::derive(move || form.draft().with(|draft| draft.object.clone()))
+                    />
+                }
+                .into_any()
             } else {
                 ().into_any()
             }
@@ -279,71 +292,6 @@ fn Dependent(
         {source}
     }
     .into_any()
-}
-
-/// The object, out of those of the type: the first of them, and by a text where there are more.
-#[component]
-fn ObjectField(
-    form: FormState<EventDraft>,
-    /// The type's id, and what one is called.
-    of: (String, String),
-    chosen: Option<Choice>,
-) -> impl IntoView {
-    let (type_id, singular) = of;
-    let found = RwSignal::new(FoundObjects::default());
-    let text = RwSignal::new(String::new());
-    // The chosen object stays among the options while others are looked for.
-    let chosen = StoredValue::new(chosen);
-    let keep_chosen = move || {
-        let id = form.draft().with_untracked(|draft| draft.object.clone());
-        let listed = found.with_untracked(|found| found.choices.iter().find(|choice| choice.value == id).cloned());
-        if listed.is_some() || id == ANY {
-            chosen.set_value(listed);
-        }
-    };
-    when_rested(Memo::new(move |_| text.get()), Duration::from_millis(200), move |wanted: String| {
-        let type_id = type_id.clone();
-        leptos::task::spawn_local(async move {
-            // Where the server cannot tell, the list stays as it is.
-            if let Ok(answer) = find_objects(type_id, wanted.clone()).await
-                && text.try_with_untracked(|text| *text == wanted).unwrap_or_default()
-            {
-                keep_chosen();
-                found.set(answer);
-            }
-        });
-    });
-    let label = StoredValue::new(singular);
-    let select = move || {
-        let FoundObjects { mut choices, has_more } = found.get();
-        if let Some(one) = chosen.get_value().filter(|one| choices.iter().all(|choice| choice.value != one.value)) {
-            choices.insert(0, one);
-        }
-        let any = std::iter::once((ANY.to_owned(), "Any".to_owned()));
-        let options = vec![(String::new(), any.chain(choices.into_iter().map(|one| (one.value, one.label))).collect())];
-        let hint = if has_more { "Some of them. Find another by its name or id." } else { "" };
-        let field = form.field("object", &label.get_value(), false, |d| &mut d.object);
-        view! { <SelectField field=field options=options hint=hint/> }
-    };
-    let is_long = Memo::new(move |_| found.with(|found| found.has_more) || text.with(|text| !text.is_empty()));
-    let find = move || {
-        is_long.get().then(|| {
-            view! {
-                <div class="c-field">
-                    <label class="c-field__label" for="object-find">{format!("Find a {}", label.get_value())}</label>
-                    <input
-                        class="c-field__control"
-                        id="object-find"
-                        type="search"
-                        autocomplete="off"
-                        spellcheck="false"
-                        on:input:target=move |event| text.set(event.target().value())
-                    />
-                </div>
-            }
-        })
-    };
-    view! { {find} {select} }.into_any()
 }
 
 /// What the event as it stands matches now, and would have fired for.

@@ -4,9 +4,10 @@ use crate::error::AppError;
 use crate::error::Refused;
 use crate::island::form::{Actions, FormState};
 use crate::island::hydrated::{use_hydrated, when_rested};
-use crate::part::field::{AreaField, FieldOf, SelectField, SwitchField, TextField, focus};
+use crate::island::lookup_field::LookupField;
+use crate::part::field::{AreaField, SelectField, SwitchField, TextField, focus};
 use crate::part::icon::Icon;
-use crate::server_fn::task::{preview_message, save_task};
+use crate::server_fn::task::{find_webhooks, list_variables, preview_message, save_task, test_message};
 use crate::view::Choice;
 use crate::view::task::TaskForm as Loaded;
 use leptos::prelude::*;
@@ -27,12 +28,6 @@ const VARIABLES: &[(&str, &str)] = &[
     ("${TASK}", "this task's name"),
     ("${ID}", "the delivery's id"),
 ];
-/// The options of a select that starts with nothing chosen.
-pub(crate) fn options_of(first: &str, choices: Vec<Choice>) -> Vec<(String, Vec<(String, String)>)> {
-    let first = std::iter::once((String::new(), first.to_owned()));
-    vec![(String::new(), first.chain(choices.into_iter().map(|choice| (choice.value, choice.label))).collect())]
-}
-
 fn single(value: &str, label: &str) -> Vec<(String, Vec<(String, String)>)> {
     vec![(String::new(), vec![(value.to_owned(), label.to_owned())])]
 }
@@ -64,7 +59,6 @@ pub(crate) fn TaskForm(
             form.leave(address.clone());
         }
     };
-    let webhooks = options_of("Choose a webhook", loaded.webhooks);
     let past = loaded.occurrences;
     view! {
         <form method="post" class="l-form" novalidate data-unsaved=move || form.unsaved() on:submit=submit aria-labelledby="task-title">
@@ -88,16 +82,29 @@ pub(crate) fn TaskForm(
                                 &mut d.delete_after_running
                             })/>
                             <SelectField
-                                field=FieldOf::fixed("object_type", "Object Type")
+                                field=form.field("object_type", "Object Type", true, |d| &mut d.object_type)
                                 options=single("webhook", "Webhook")
                             />
-                            <SelectField
+                            <label class="c-switch">
+                                <input type="checkbox" role="switch" disabled aria-describedby="use_tag-hint"/>
+                                <span>"Use Tag"</span>
+                            </label>
+                            <p class="c-hint" id="use_tag-hint">"Webhooks carry no tags: the task names one."</p>
+                            <LookupField
                                 field=form.field("webhook", "Object", true, |d| &mut d.webhook)
-                                options=webhooks
+                                what="webhook".to_owned()
+                                find=|_, text| Box::pin(find_webhooks(text))
+                                first=loaded.webhooks
+                                chosen=loaded.webhook
+                                none=("", "Choose a webhook")
+                                current=Signal::derive(move || form.draft().with(|draft| draft.webhook.clone()))
                                 hint="The webhook that the message is sent through."
                             />
                             <a class="c-button c-button--outline" href=address on:click=make_webhook>"New Webhook…"</a>
-                            <SelectField field=FieldOf::fixed("action", "Action") options=single("send", "Send")/>
+                            <SelectField
+                                field=form.field("action", "Action", true, |d| &mut d.action)
+                                options=single("send", "Send")
+                            />
                         </div>
                     </section>
                     <section class="c-card" aria-labelledby="settings-title">
@@ -114,7 +121,7 @@ pub(crate) fn TaskForm(
                                         is_code=true
                                     />
                                 </div>
-                                {move || is_hydrated.get().then(|| view! { <Beside form=form past=past.clone()/> })}
+                                {move || is_hydrated.get().then(|| view! { <Beside form=form past=past.clone() may_save=may_save/> })}
                             </div>
                         </div>
                     </section>
@@ -127,28 +134,28 @@ pub(crate) fn TaskForm(
     .into_any()
 }
 
+/// Puts a variable in place of what is selected in the message.
+fn insert(form: FormState<TaskDraft>, variable: &str) {
+    let area = document().get_element_by_id("message");
+    let Some(area) = area.and_then(|found| found.dyn_into::<web_sys::HtmlTextAreaElement>().ok()) else { return };
+    let (start, end) = (area.selection_start().ok().flatten(), area.selection_end().ok().flatten());
+    let (Some(start), Some(end)) = (start, end) else { return };
+    if area.set_range_text_with_start_and_end_and_mode(variable, start, end, "end").is_ok() {
+        // A message that cannot be focused has its variable all the same.
+        let _ = area.focus();
+        form.draft().update(|draft| draft.message = area.value());
+    }
+}
+
 /// The variables: buttons that insert them, or their list where nothing can be inserted.
 #[component]
 fn Variables(form: FormState<TaskDraft>, is_hydrated: RwSignal<bool>) -> impl IntoView {
-    let insert = move |name: &'static str| {
-        let area = document()
-            .get_element_by_id("message")
-            .and_then(|found| found.dyn_into::<web_sys::HtmlTextAreaElement>().ok());
-        let Some(area) = area else { return };
-        let (start, end) = (area.selection_start().ok().flatten(), area.selection_end().ok().flatten());
-        let (Some(start), Some(end)) = (start, end) else { return };
-        if area.set_range_text_with_start_and_end_and_mode(name, start, end, "end").is_ok() {
-            let _ = area.focus();
-            let text = area.value();
-            form.draft().update(|draft| draft.message = text);
-        }
-    };
     move || {
         if is_hydrated.get() {
             let chips = VARIABLES
                 .iter()
                 .map(|(name, meaning)| {
-                    view! { <button class="c-chip" type="button" title=*meaning on:click=move |_| insert(name)>{*name}</button> }
+                    view! { <button class="c-chip" type="button" title=*meaning on:click=move |_| insert(form, name)>{*name}</button> }
                 })
                 .collect_view();
             view! { <div class="l-row" role="group" aria-label="Insert at the cursor">{chips}</div> }.into_any()
@@ -164,7 +171,7 @@ fn Variables(form: FormState<TaskDraft>, is_hydrated: RwSignal<bool>) -> impl In
 
 /// The preview, and what is doubtful.
 #[component]
-fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>) -> impl IntoView {
+fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>, may_save: bool) -> impl IntoView {
     let occurrence = RwSignal::new(String::new());
     let preview = RwSignal::new(None::<Result<String, AppError>>);
     let source = Memo::new(move |_| {
@@ -181,6 +188,31 @@ fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>) -> impl IntoView {
             }
         });
     });
+    let data = RwSignal::new(Vec::<Choice>::new());
+    Effect::new(move |_| {
+        let wanted = occurrence.get();
+        if wanted.is_empty() {
+            data.set(Vec::new());
+            return;
+        }
+        leptos::task::spawn_local(async move {
+            // Data that cannot be read offers nothing.
+            let found = list_variables(wanted.clone()).await.unwrap_or_default();
+            if occurrence.try_get_untracked().is_some_and(|newest| newest == wanted) {
+                data.set(found);
+            }
+        });
+    });
+    let offered = move || {
+        let chips = data.get().into_iter().map(|Choice { value, label }| {
+            let name = value.clone();
+            view! { <button class="c-chip" type="button" title=label on:click=move |_| insert(form, &value)>{name}</button> }
+        });
+        let chips = chips.collect_view();
+        (!data.with(Vec::is_empty)).then(|| {
+            view! { <div class="l-row" role="group" aria-label="Insert from its data">{chips}</div> }
+        })
+    };
     let options =
         past.into_iter().map(|choice| view! { <option value=choice.value>{choice.label}</option> }).collect_view();
     let shown = move || match preview.get() {
@@ -206,8 +238,48 @@ fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>) -> impl IntoView {
                     {options}
                 </select>
             </div>
+            {offered}
             {shown}
+            {may_save.then(|| view! { <SendTest form=form/> })}
         </div>
+    }
+    .into_any()
+}
+
+/// Sends the message as it stands through the chosen webhook, and shows the exact request and the whole response.
+#[component]
+fn SendTest(form: FormState<TaskDraft>) -> impl IntoView {
+    let result = RwSignal::new(None::<Result<String, AppError>>);
+    let is_busy = RwSignal::new(false);
+    let send = move |_| {
+        if is_busy.get_untracked() {
+            return;
+        }
+        is_busy.set(true);
+        leptos::task::spawn_local(async move {
+            let (webhook, message) =
+                form.draft().with_untracked(|draft| (draft.webhook.clone(), draft.message.clone()));
+            let done = test_message(webhook, message).await;
+            is_busy.set(false);
+            result.set(Some(done));
+        });
+    };
+    let shown = move || match result.get() {
+        None => ().into_any(),
+        Some(Ok(html)) => view! { <div class="l-stack l-stack--fields" inner_html=html></div> }.into_any(),
+        Some(Err(error)) => {
+            let words = error.fields.0.first().map_or(error.message.clone(), |field| field.message.clone());
+            view! { <p class="c-hint c-hint--error"><Icon name="error"/><span>{words}</span></p> }.into_any()
+        }
+    };
+    view! {
+        <div>
+            <button class="c-button" type="button" aria-busy=move || is_busy.get().then_some("true") on:click=send>
+                <Icon name="delivery"/>
+                "Send test"
+            </button>
+        </div>
+        <div role="status" class="l-stack l-stack--fields">{shown}</div>
     }
     .into_any()
 }

@@ -28,7 +28,8 @@ pub(crate) struct FieldOf {
 }
 
 impl FieldOf {
-    /// A control that has only one value yet, and is no part of a draft.
+    /// A field that only the server checks.
+    #[cfg(feature = "ssr")]
     pub(crate) fn fixed(name: &'static str, label: &str) -> Self {
         Self {
             name,

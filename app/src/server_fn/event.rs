@@ -1,7 +1,7 @@
 //! Server functions about events.
 
 use crate::error::AppError;
-use crate::view::event::FoundObjects;
+use crate::view::FoundChoices;
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 use model::event::EventDraft;
@@ -16,9 +16,16 @@ pub async fn save_event(id: Option<EventId>, draft: EventDraft) -> Result<EventI
 
 /// The first objects of a type whose name or id holds a text.
 #[server(prefix = "/api", endpoint = "events/objects", input = Json)]
-pub async fn find_objects(type_id: String, text: String) -> Result<FoundObjects, AppError> {
+pub async fn find_objects(type_id: String, text: String) -> Result<FoundChoices, AppError> {
     use super::{authorised, with_status};
     with_status(async { authorised(model::access::Permission::View)?.events.find_objects(type_id, text).await }.await)
+}
+
+/// The first tasks whose name or id holds a text.
+#[server(prefix = "/api", endpoint = "events/tasks", input = Json)]
+pub async fn find_tasks(text: String) -> Result<FoundChoices, AppError> {
+    use super::{authorised, with_status};
+    with_status(async { authorised(model::access::Permission::View)?.events.find_tasks(text).await }.await)
 }
 
 /// What an event as typed matches now, and would have fired for, as HTML.

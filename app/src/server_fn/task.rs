@@ -1,8 +1,11 @@
 //! Server functions about tasks.
 
 use crate::error::AppError;
+use crate::view::{Choice, FoundChoices};
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
+#[cfg(feature = "ssr")]
+use model::field_error::FieldErrors;
 use model::id::TaskId;
 use model::task::TaskDraft;
 
@@ -11,6 +14,32 @@ use model::task::TaskDraft;
 pub async fn save_task(id: Option<TaskId>, draft: TaskDraft) -> Result<TaskId, AppError> {
     use super::{authorised, with_status};
     with_status(async { authorised(model::access::Permission::Edit)?.tasks.save(id, draft).await }.await)
+}
+
+/// The first webhooks whose name or id holds a text.
+#[server(prefix = "/api", endpoint = "tasks/webhooks", input = Json)]
+pub async fn find_webhooks(text: String) -> Result<FoundChoices, AppError> {
+    use super::{authorised, with_status};
+    with_status(async { authorised(model::access::Permission::View)?.tasks.find_webhooks(text).await }.await)
+}
+
+/// The variables that the data of a past occurrence offers, each with its value.
+#[server(prefix = "/api", endpoint = "tasks/variables", input = Json)]
+pub async fn list_variables(occurrence: String) -> Result<Vec<Choice>, AppError> {
+    use super::{authorised, with_status};
+    with_status(async { authorised(model::access::Permission::View)?.tasks.variables(occurrence).await }.await)
+}
+
+/// Sends a message as typed through a stored webhook: the result, as HTML.
+#[server(prefix = "/api", endpoint = "tasks/test", input = Json)]
+pub async fn test_message(webhook: String, message: String) -> Result<String, AppError> {
+    use super::{authorised, with_status};
+    let work = async {
+        let backend = authorised(model::access::Permission::Edit)?;
+        let id = webhook.parse().map_err(|_| AppError::from(FieldErrors::one("webhook", "Choose a webhook.")))?;
+        backend.webhooks.send_saved_test(id, message).await.map(crate::part::fragment::tested)
+    };
+    with_status(work.await)
 }
 
 /// What a message would look like, byte for byte, as HTML.

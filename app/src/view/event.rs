@@ -1,8 +1,8 @@
 //! Events: their list, their form, and the occurrences that an event as typed matches.
 
-use crate::view::Choice;
 #[cfg(feature = "ssr")]
 use crate::view::When;
+use crate::view::{Choice, FoundChoices};
 use model::catalog::Catalog;
 use model::event::EventDraft;
 #[cfg(feature = "ssr")]
@@ -51,15 +51,6 @@ pub struct EventLink {
     pub label: String,
 }
 
-/// The objects of a type that were found, as many as a select offers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FoundObjects {
-    /// The objects by name.
-    pub choices: Vec<Choice>,
-    /// Whether there are others.
-    pub has_more: bool,
-}
-
 /// The event form: of a stored event, or of a new one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventForm {
@@ -67,8 +58,10 @@ pub struct EventForm {
     pub name: String,
     /// The fields.
     pub draft: EventDraft,
-    /// The tasks to choose from.
-    pub tasks: Vec<Choice>,
+    /// The first tasks to choose from.
+    pub tasks: FoundChoices,
+    /// The task that is chosen.
+    pub task: Option<Choice>,
     /// The object that is chosen.
     pub object: Option<Choice>,
     /// The object that is chosen, by its id or its name, for a text field where there is nothing to choose from.

@@ -1,10 +1,10 @@
 //! Tasks: their list, their form, their dashboard, and previews of their messages.
 
-use crate::view::Choice;
 #[cfg(feature = "ssr")]
 use crate::view::event::EventLine;
 #[cfg(feature = "ssr")]
 use crate::view::run::{RunDelivery, RunLine};
+use crate::view::{Choice, FoundChoices};
 #[cfg(feature = "ssr")]
 use model::id::{TaskId, WebhookId};
 use model::task::TaskDraft;
@@ -49,8 +49,10 @@ pub struct TaskForm {
     pub name: String,
     /// The fields.
     pub draft: TaskDraft,
-    /// The webhooks to choose from.
-    pub webhooks: Vec<Choice>,
+    /// The first webhooks to choose from.
+    pub webhooks: FoundChoices,
+    /// The webhook that is chosen.
+    pub webhook: Option<Choice>,
     /// Past occurrences to preview with: their public ids, and words for them.
     pub occurrences: Vec<Choice>,
 }

@@ -1,13 +1,14 @@
 //! Use cases of events.
 
+use super::choice::{OFFERED, found, named};
 use super::{Services, broken, revision, stale};
 use crate::store::object::Wanted;
 use crate::store::tag::TagRow;
-use crate::store::{catalog, event, object, tag, task};
+use crate::store::{catalog, choice, event, object, tag, task};
 use app::backend::Events;
 use app::error::{AppError, Link};
-use app::view::Choice;
-use app::view::event::{EventForm, EventMatches, EventRow, FoundObjects, TagChoice};
+use app::view::event::{EventForm, EventMatches, EventRow, TagChoice};
+use app::view::{Choice, FoundChoices};
 use async_trait::async_trait;
 use model::catalog::Catalog;
 use model::event::{ANY, Event, EventDraft, EventScope};
@@ -16,9 +17,6 @@ use model::id::{EventId, ObjectId, TaskId};
 use model::text::shown;
 use sea_orm::ConnectionTrait;
 use std::collections::{BTreeSet, HashMap};
-
-/// How many objects the form's select offers at once.
-const OBJECTS_SHOWN: usize = 50;
 
 fn draft_of(row: &event::Row) -> EventDraft {
     let word = |is_on: bool| if is_on { "true".to_owned() } else { String::new() };
@@ -202,10 +200,9 @@ impl Events for Services {
         Ok(rows.into_iter().map(row).collect())
     }
 
-    async fn load_form(&self, id: Option<EventId>) -> Result<EventForm, AppError> {
+    async fn load_form(&self, id: Option<EventId>, task: Option<TaskId>) -> Result<EventForm, AppError> {
         let db = self.store.pages();
-        let choice = |row: task::Row| Choice { value: row.id.to_string(), label: row.task.name };
-        let tasks = task::list(db).await.map_err(broken)?.into_iter().map(choice).collect();
+        let tasks = self.find_tasks(String::new()).await?;
         let catalog = catalog::load(db).await.map_err(broken)?;
         let choice = |tag: TagRow| TagChoice {
             value: tag.id.to_string(),
@@ -215,7 +212,7 @@ impl Events for Services {
         let tags = tag::list(db).await.map_err(broken)?.into_iter().map(choice).collect();
         let draft = EventDraft::new_form();
         let (name, object_named) = (String::new(), String::new());
-        let mut form = EventForm { name, draft, tasks, object: None, object_named, tags, catalog };
+        let mut form = EventForm { name, draft, tasks, task: None, object: None, object_named, tags, catalog };
         if let Some(id) = id {
             let row = event::find(db, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("event"))?;
             form.catalog.event_label(&row.event.type_id, &row.event.event_id).clone_into(&mut form.name);
@@ -227,21 +224,36 @@ impl Events for Services {
                 form.object_named = object.external_id.unwrap_or(object.name);
             }
         }
+        if let Some(task) = task {
+            form.draft.task = task.to_string();
+        }
+        if let Ok(id) = form.draft.task.parse()
+            && let Some(row) = task::find(db, id).await.map_err(broken)?
+        {
+            form.task = Some(Choice { value: row.id.to_string(), label: row.task.name });
+        }
         Ok(form)
     }
 
-    async fn find_objects(&self, type_id: String, text: String) -> Result<FoundObjects, AppError> {
+    async fn find_tasks(&self, text: String) -> Result<FoundChoices, AppError> {
+        choice::tasks(self.store.pages(), &text, OFFERED + 1).await.map(found).map_err(broken)
+    }
+
+    async fn find_objects(&self, type_id: String, text: String) -> Result<FoundChoices, AppError> {
         let db = self.store.pages();
-        let mut rows = object::search(db, &type_id, &text, OBJECTS_SHOWN + 1).await.map_err(broken)?;
-        let has_more = rows.len() > OBJECTS_SHOWN;
-        rows.truncate(OBJECTS_SHOWN);
-        Ok(FoundObjects { choices: rows.iter().map(object_choice).collect(), has_more })
+        let mut rows = object::search(db, &type_id, &text, OFFERED + 1).await.map_err(broken)?;
+        let has_more = rows.len() > OFFERED;
+        rows.truncate(OFFERED);
+        Ok(FoundChoices { choices: rows.iter().map(object_choice).collect(), has_more })
     }
 
     async fn save(&self, id: Option<EventId>, mut draft: EventDraft) -> Result<EventId, AppError> {
         let txn = self.store.begin_change().await.map_err(broken)?;
         let catalog = catalog::load(&txn).await.map_err(broken)?;
         resolve_object(&txn, &mut draft, &catalog).await?;
+        if let Some(id) = named(&draft.task, async |name| choice::task_named(&txn, name).await).await? {
+            draft.task = id;
+        }
         let checked = draft.parse(&catalog)?;
         check_references(&txn, &checked, &catalog).await?;
         let now = self.clock.now();

@@ -1,11 +1,12 @@
 //! Use cases of tasks.
 
+use super::choice::{OFFERED, found, named};
 use super::{Services, broken, revision, stale};
-use crate::store::{self, event, task, webhook};
+use crate::store::{self, choice, event, task, webhook};
 use app::backend::Tasks;
 use app::error::{AppError, Link};
-use app::view::Choice;
 use app::view::task::{PreviewRequest, TaskDetail, TaskForm, TaskRow};
+use app::view::{Choice, FoundChoices};
 use async_trait::async_trait;
 use model::field_error::FieldErrors;
 use model::id::{TaskId, WebhookId};
@@ -36,6 +37,7 @@ fn draft_of(row: &task::Row) -> TaskDraft {
         webhook: row.task.webhook_id.to_string(),
         message: row.task.message.clone(),
         revision: row.revision.to_string(),
+        ..TaskDraft::default()
     }
 }
 
@@ -73,22 +75,42 @@ impl Tasks for Services {
         Ok(rows.into_iter().map(row).collect())
     }
 
-    async fn load_form(&self, id: Option<TaskId>) -> Result<TaskForm, AppError> {
+    async fn load_form(&self, id: Option<TaskId>, webhook: Option<WebhookId>) -> Result<TaskForm, AppError> {
         let db = self.store.pages();
-        let webhooks = webhook::list(db).await.map_err(broken)?;
-        let choice = |row: webhook::Row| Choice { value: row.id.to_string(), label: row.name };
-        let webhooks = webhooks.into_iter().map(choice).collect();
+        let webhooks = self.find_webhooks(String::new()).await?;
         let occurrences = self.past_occurrences().await?;
-        let Some(id) = id else {
-            return Ok(TaskForm { name: String::new(), draft: TaskDraft::new_form(), webhooks, occurrences });
-        };
-        let row = task::find(db, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
-        Ok(TaskForm { name: row.task.name.clone(), draft: draft_of(&row), webhooks, occurrences })
+        let mut form =
+            TaskForm { name: String::new(), draft: TaskDraft::new_form(), webhooks, webhook: None, occurrences };
+        if let Some(id) = id {
+            let row = task::find(db, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
+            (form.name, form.draft) = (row.task.name.clone(), draft_of(&row));
+        }
+        if let Some(webhook) = webhook {
+            form.draft.webhook = webhook.to_string();
+        }
+        if let Ok(id) = form.draft.webhook.parse()
+            && let Some(row) = webhook::find(db, id).await.map_err(broken)?
+        {
+            form.webhook = Some(Choice { value: row.id.to_string(), label: row.name });
+        }
+        Ok(form)
     }
 
-    async fn save(&self, id: Option<TaskId>, draft: TaskDraft) -> Result<TaskId, AppError> {
-        let checked = draft.parse()?;
+    async fn find_webhooks(&self, text: String) -> Result<FoundChoices, AppError> {
+        choice::webhooks(self.store.pages(), &text, OFFERED + 1).await.map(found).map_err(broken)
+    }
+
+    async fn variables(&self, occurrence: String) -> Result<Vec<Choice>, AppError> {
+        self.variables_of(&occurrence).await
+    }
+
+    async fn save(&self, id: Option<TaskId>, mut draft: TaskDraft) -> Result<TaskId, AppError> {
         let txn = self.store.begin_change().await.map_err(broken)?;
+        // Without WASM a long list is a text field for a name.
+        if let Some(id) = named(&draft.webhook, async |name| choice::webhook_named(&txn, name).await).await? {
+            draft.webhook = id;
+        }
+        let checked = draft.parse()?;
         if webhook::find(&txn, checked.webhook_id).await.map_err(broken)?.is_none() {
             return Err(refused(store::Error::InUse));
         }

@@ -16,6 +16,7 @@ use app::view::webhook::{TestAnswer, TestRequest};
 use model::event::{Event, EventDraft, EventScope};
 use model::id::WebhookId;
 use model::matching::{Facts, TaskFacts, judge};
+use model::message::data::list_variables;
 use model::text::{shown, visible};
 use model::time::Timestamp;
 use model::webhook::{SecretChange, Webhook};
@@ -154,6 +155,15 @@ impl Services {
             Choice { value: row.uuid.to_string(), label: format!("{when} {kind}{object}") }
         };
         Ok(occurrence::list_newest(db, PAST).await.map_err(broken)?.into_iter().map(choice).collect())
+    }
+
+    /// The variables that the data of a past occurrence offers, each with its value.
+    pub(super) async fn variables_of(&self, uuid: &str) -> Result<Vec<Choice>, AppError> {
+        let Ok(uuid) = uuid.parse() else { return Ok(Vec::new()) };
+        let row = occurrence::find(self.store.pages(), uuid).await.map_err(broken)?;
+        let data = row.and_then(|row| serde_json::from_str(row.data.as_deref()?).ok());
+        let variables = data.as_ref().map(list_variables).unwrap_or_default();
+        Ok(variables.into_iter().map(|(value, label)| Choice { value, label: visible(&label) }).collect())
     }
 
     pub(super) async fn matched_by(&self, draft: &EventDraft) -> Result<EventMatches, AppError> {

@@ -110,7 +110,7 @@ on_both! {
         let page = tested.text().await.expect("a page");
         assert!(page.contains("Received: HTTP 200") && !page.contains("<evil"), "{page}");
         // The newest first: the fourth of those posted.
-        let past = server.services.backend().tasks.load_form(None).await.expect("a form").occurrences;
+        let past = server.services.backend().tasks.load_form(None, None).await.expect("a form").occurrences;
         let occurrence = past[HOSTILE.len() - 4].value.clone();
         let body = json!({"task": "", "webhook": "1", "message": "${NAME}", "occurrence": occurrence});
         let answer = server.http.post(format!("{}/api/tasks/preview", server.url)).header("cookie", &cookie).header("sec-fetch-site", "same-origin");

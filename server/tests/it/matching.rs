@@ -131,7 +131,7 @@ on_both! {
             ("already_run", server.event(once).await),
             ("task_disabled", server.event(off).await),
         ];
-        let form = server.services.backend().tasks.load_form(Some(off)).await.expect("a form");
+        let form = server.services.backend().tasks.load_form(Some(off), None).await.expect("a form");
         let disabled = model::task::TaskDraft { enabled: String::new(), ..form.draft };
         server.services.backend().tasks.save(Some(off), disabled).await.expect("saved");
         assert_eq!(started(&server, &key, &vm("web")).await, 2);

@@ -208,12 +208,12 @@ async fn what_a_change_has_checked_another_does_not_take_away() {
     assert_eq!(of_tag.expect_err("no such tag").fields.0[0].field, "tag");
 
     // Somebody saves a task while somebody else switches it off: both are done.
-    let mut form = backend.tasks.load_form(Some(task)).await.expect("a form");
+    let mut form = backend.tasks.load_form(Some(task), None).await.expect("a form");
     form.draft.message = "y".into();
     let (saved, switched) =
         tokio::join!(backend.tasks.save(Some(task), form.draft), backend.tasks.set_enabled(vec![task], false));
     assert!(switched.is_ok(), "{switched:?}");
-    let form = backend.tasks.load_form(Some(task)).await.expect("a form");
+    let form = backend.tasks.load_form(Some(task), None).await.expect("a form");
     assert_eq!((form.draft.enabled.as_str(), saved.is_ok()), ("", form.draft.message == "y"));
 }
 

@@ -19,7 +19,7 @@ on_both! {
         let webhook = server.webhook("w", &inbox.url, |_| ()).await;
         let task = server.task("Nightly", webhook, "{\"n\": ${NAME}, \"t\": \"${TYPE}\"}", true).await;
         let tasks = server.services.backend().tasks;
-        let mut form = tasks.load_form(Some(task)).await.expect("a form");
+        let mut form = tasks.load_form(Some(task), None).await.expect("a form");
         form.draft.enabled = String::new();
         tasks.save(Some(task), form.draft).await.expect("saved");
         let id = tasks.execute(task, "maria".into()).await.expect("started");
@@ -124,7 +124,7 @@ on_both! {
         webhooks.pause(webhook).await.expect("paused");
         tasks.execute(task, "maria".into()).await.expect("the earlier one");
         server.advance(std::time::Duration::from_secs(1));
-        let mut form = tasks.load_form(Some(task)).await.expect("a form");
+        let mut form = tasks.load_form(Some(task), None).await.expect("a form");
         form.draft.delete_after_running = "true".into();
         tasks.save(Some(task), form.draft).await.expect("saved");
         let last = tasks.execute(task, "maria".into()).await.expect("the last one");

@@ -24,10 +24,12 @@ pub(crate) async fn edit(asked: Asked) -> Result<Page, AppError> {
 }
 
 async fn form_page(asked: Asked, id: Option<EventId>) -> Result<Page, AppError> {
-    let loaded = asked.backend.events.load_form(id).await?;
-    let title = if id.is_some() { format!("Event: {}", loaded.name) } else { "New Event".to_owned() };
+    // The task that the event is made for, or that was chosen before the form was refused.
     let wanted = asked.query.value("task");
-    let of_task = loaded.tasks.iter().find(|task| id.is_none() && task.value == wanted).cloned();
+    let task = asked.typed_or("task", wanted).parse().ok();
+    let loaded = asked.backend.events.load_form(id, task).await?;
+    let title = if id.is_some() { format!("Event: {}", loaded.name) } else { "New Event".to_owned() };
+    let of_task = loaded.task.clone().filter(|task| id.is_none() && task.value == wanted);
     let (refused, may_save) = (asked.refused(), asked.may(Permission::Edit));
     let form = view! { <EventForm id=id loaded=loaded refused=refused may_save=may_save of_task=of_task/> };
     Ok(Page::form(title, form).below("/events", "Events"))

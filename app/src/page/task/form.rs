@@ -24,13 +24,10 @@ pub(crate) async fn edit(asked: Asked) -> Result<Page, AppError> {
 }
 
 async fn form_page(asked: Asked, id: Option<TaskId>) -> Result<Page, AppError> {
-    let mut loaded = asked.backend.tasks.load_form(id).await?;
+    // A webhook that was just made for the task, or chosen before the form was refused.
+    let webhook = asked.typed_or("webhook", asked.query.value("webhook")).parse().ok();
+    let loaded = asked.backend.tasks.load_form(id, webhook).await?;
     let title = if id.is_some() { format!("Task: {}", loaded.name) } else { "New Task".to_owned() };
-    // A webhook that was just made for it.
-    let webhook = asked.query.value("webhook");
-    if !webhook.is_empty() {
-        webhook.clone_into(&mut loaded.draft.webhook);
-    }
     let (refused, may_save) = (asked.refused(), asked.may(Permission::Edit));
     let form = view! { <TaskForm id=id loaded=loaded refused=refused may_save=may_save/> };
     Ok(Page::form(title, form).below("/tasks", "Tasks"))

@@ -168,14 +168,14 @@ pub(super) fn filter_head(column: &Column, query: &Query) -> AnyView {
     // The form around the table is that of the selection, which has more controls.
     let control = match &column.filter {
         Filter::None => ().into_any(),
-        Filter::Text => view! { <input class=class form="filters" name=column.key value=value aria-label=label spellcheck="false"/> }.into_any(),
+        Filter::Text => view! { <input class=class form="filters" name=column.key value=value aria-label=label autocomplete="off" spellcheck="false"/> }.into_any(),
         Filter::Choice(choices) => {
             let option = |(found, label): &(String, String)| {
                 let is_selected = *found == value;
                 view! { <option value=found.clone() selected=is_selected>{label.clone()}</option> }
             };
             let options = choices.iter().map(option).collect_view();
-            view! { <select class=class form="filters" name=column.key aria-label=label><option value="">"All"</option>{options}</select> }
+            view! { <select class=class form="filters" name=column.key aria-label=label autocomplete="off"><option value="">"All"</option>{options}</select> }
                 .into_any()
         }
     };

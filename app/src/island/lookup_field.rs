@@ -1,0 +1,121 @@
+//! A select over a table that grows: the first rows of it, and others by a text where there are more.
+//!
+//! Without WASM a list that is not whole is a text field for a name or id.
+
+use crate::error::AppError;
+use crate::island::hydrated::{use_hydrated, when_rested};
+use crate::part::field::{FieldOf, SelectField, TextField};
+use crate::view::{Choice, FoundChoices};
+use leptos::prelude::*;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// Asks the server for the rows that a text finds. The first argument narrows the table: an object's type.
+pub(crate) type Find =
+    fn(String, String) -> Pin<Box<dyn Future<Output = Result<FoundChoices, AppError>> + Send + 'static>>;
+
+/// The field.
+#[component]
+pub(crate) fn LookupField(
+    field: FieldOf,
+    /// "webhook".
+    what: String,
+    find: Find,
+    /// The first argument of `find`.
+    #[prop(optional, into)]
+    scope: String,
+    /// The rows that came with the page; without them they are asked for.
+    #[prop(optional)]
+    first: Option<FoundChoices>,
+    /// The row that is chosen, wherever it stands in the table.
+    chosen: Option<Choice>,
+    /// The option of no row: value and label.
+    none: (&'static str, &'static str),
+    /// The field's value in the draft.
+    current: Signal<String>,
+    #[prop(optional)] hint: &'static str,
+) -> impl IntoView {
+    let is_hydrated = use_hydrated();
+    let has_first = first.is_some();
+    let found = RwSignal::new(first.unwrap_or_default());
+    let text = RwSignal::new(String::new());
+    // The chosen row stays among the options while others are looked for.
+    let chosen = StoredValue::new(chosen);
+    let keep_chosen = move || {
+        let value = current.get_untracked();
+        let listed = found.with_untracked(|found| found.choices.iter().find(|choice| choice.value == value).cloned());
+        if listed.is_some() || value == none.0 {
+            chosen.set_value(listed);
+        }
+    };
+    // Nothing is asked for at first where the page came with the rows.
+    let is_answered = StoredValue::new(has_first);
+    when_rested(Memo::new(move |_| text.get()), Duration::from_millis(200), move |wanted: String| {
+        if is_answered.get_value() {
+            is_answered.set_value(false);
+            return;
+        }
+        let scope = scope.clone();
+        leptos::task::spawn_local(async move {
+            // Where the server cannot tell, the list stays as it is.
+            if let Ok(answer) = find(scope, wanted.clone()).await
+                && text.try_with_untracked(|text| *text == wanted).unwrap_or_default()
+            {
+                keep_chosen();
+                found.set(answer);
+            }
+        });
+    });
+    let label = StoredValue::new(what);
+    let typed = field.clone();
+    let select = move || {
+        let FoundChoices { mut choices, has_more, .. } = found.get();
+        let field = field.clone();
+        if has_more && !is_hydrated.get() {
+            let named = chosen.get_value().map_or_else(|| field.initial.clone(), |choice| choice.label);
+            let hint = format!("{hint} Its name or id.");
+            return view! { <TextField field=FieldOf { initial: named, ..field } hint=hint.trim().to_owned()/> }
+                .into_any();
+        }
+        if let Some(one) = chosen.get_value().filter(|one| choices.iter().all(|choice| choice.value != one.value)) {
+            choices.insert(0, one);
+        }
+        let first = std::iter::once((none.0.to_owned(), none.1.to_owned()));
+        let options = first.chain(choices.into_iter().map(|one| (one.value, one.label))).collect();
+        let hint = if has_more { "Some of them. Find another by its name or id." } else { hint };
+        let field = FieldOf { initial: current.get_untracked(), ..field };
+        view! { <SelectField field=field options=vec![(String::new(), options)] hint=hint/> }.into_any()
+    };
+    // A name that was typed into the text field is no value of the select.
+    Effect::new(move |_| {
+        let value = current.get_untracked();
+        if is_hydrated.get() && value != none.0 && value.parse::<i64>().is_err() {
+            typed.on_change.run(none.0.to_owned());
+        }
+    });
+    let is_long = Memo::new(move |_| found.with(|found| found.has_more) || text.with(|text| !text.is_empty()));
+    let id = format!("{}-find", field_name(&label));
+    let search = move || {
+        let id = id.clone();
+        (is_hydrated.get() && is_long.get()).then(|| {
+            view! {
+                <div class="c-field">
+                    <label class="c-field__label" for=id.clone()>{format!("Find a {}", label.get_value())}</label>
+                    <input
+                        class="c-field__control"
+                        id=id
+                        type="search"
+                        spellcheck="false"
+                        on:input:target=move |event| text.set(event.target().value())
+                    />
+                </div>
+            }
+        })
+    };
+    view! { {search} {select} }.into_any()
+}
+
+fn field_name(label: &StoredValue<String>) -> String {
+    label.get_value().to_lowercase().replace(' ', "-")
+}

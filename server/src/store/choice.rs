@@ -1,0 +1,58 @@
+//! The rows that a select offers: the first by name, or those that a text finds.
+
+use super::Result;
+use super::entity::{task, webhook};
+use super::group;
+use model::text::folded;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::{Condition, Expr, ExprTrait},
+};
+
+/// Up to `limit` webhooks whose name holds a text, whatever its case, or whose id it is: id and name, by name.
+pub async fn webhooks(db: &impl ConnectionTrait, text: &str, limit: usize) -> Result<Vec<(i64, String)>> {
+    let query = webhook::Entity::find().filter(webhook::Column::DeletedAt.is_null());
+    let query = query.select_only().column(webhook::Column::Id).column(webhook::Column::Name);
+    find(db, query.order_by_asc(webhook::Column::Name), text, limit).await
+}
+
+/// The same of tasks.
+pub async fn tasks(db: &impl ConnectionTrait, text: &str, limit: usize) -> Result<Vec<(i64, String)>> {
+    let query = task::Entity::find().select_only().column(task::Column::Id).column(task::Column::Name);
+    find(db, query.order_by_asc(task::Column::Name), text, limit).await
+}
+
+/// The id of the webhook with exactly this name.
+pub async fn webhook_named(db: &impl ConnectionTrait, name: &str) -> Result<Option<i64>> {
+    let query = webhook::Entity::find().filter(webhook::Column::DeletedAt.is_null());
+    let query = query.filter(webhook::Column::Name.eq(name)).select_only().column(webhook::Column::Id);
+    Ok(query.into_tuple().one(db).await?)
+}
+
+/// The id of the task with exactly this name.
+pub async fn task_named(db: &impl ConnectionTrait, name: &str) -> Result<Option<i64>> {
+    let query = task::Entity::find().filter(task::Column::Name.eq(name));
+    Ok(query.select_only().column(task::Column::Id).into_tuple().one(db).await?)
+}
+
+async fn find<E: EntityTrait>(
+    db: &impl ConnectionTrait,
+    query: Select<E>,
+    text: &str,
+    limit: usize,
+) -> Result<Vec<(i64, String)>> {
+    let wanted = folded(text.trim());
+    if !wanted.is_ascii() {
+        // Neither database folds more than ASCII.
+        let rows: Vec<(i64, String)> = query.into_tuple().all(db).await?;
+        return Ok(rows.into_iter().filter(|(_, name)| folded(name).contains(&wanted)).take(limit).collect());
+    }
+    let query = if wanted.is_empty() {
+        query
+    } else {
+        let named = group::holds(db.get_database_backend(), "lower(name)", wanted.clone());
+        let has_id = wanted.parse::<i64>().ok().map(|id| Expr::col("id").eq(id));
+        query.filter(Condition::any().add(named).add_option(has_id))
+    };
+    Ok(query.limit(limit as u64).into_tuple().all(db).await?)
+}

@@ -3,7 +3,7 @@
 //! Carries a code, a sentence that is safe to show, and the wrong fields. Never a payload, a secret or the text of
 //! an inner error: those are logged where they are handled.
 
-use leptos::server_fn::codec::JsonEncoding;
+use crate::json::JsonText;
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
 use model::field_error::FieldErrors;
 use serde::{Deserialize, Serialize};
@@ -176,7 +176,7 @@ impl std::fmt::Display for AppError {
 impl std::error::Error for AppError {}
 
 impl FromServerFnError for AppError {
-    type Encoder = JsonEncoding;
+    type Encoder = JsonText;
 
     fn from_server_fn_error(value: ServerFnErrorErr) -> Self {
         match value {

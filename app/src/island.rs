@@ -8,5 +8,6 @@ pub(crate) mod form;
 pub(crate) mod header_editor;
 pub(crate) mod hydrated;
 pub(crate) mod lookup_field;
+pub(crate) mod send_test;
 pub(crate) mod task_form;
 pub(crate) mod webhook_form;

@@ -15,6 +15,7 @@ pub mod backend;
 pub mod browser;
 pub mod error;
 mod island;
+mod json;
 #[cfg(feature = "ssr")]
 mod page;
 mod part;

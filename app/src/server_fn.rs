@@ -5,6 +5,7 @@
 
 #![expect(missing_docs, reason = "the macro makes a struct of the arguments, whose names say what they are")]
 
+pub mod choice;
 pub mod event;
 pub mod task;
 pub mod webhook;
@@ -18,10 +19,7 @@ pub const PERMISSIONS: &[(&str, Permission)] = &[
     ("/api/tasks/save", Permission::Edit),
     ("/api/tasks/preview", Permission::View),
     ("/api/tasks/test", Permission::Edit),
-    ("/api/tasks/variables", Permission::View),
-    ("/api/tasks/webhooks", Permission::View),
-    ("/api/events/objects", Permission::View),
-    ("/api/events/tasks", Permission::View),
+    ("/api/choices/find", Permission::View),
     ("/api/events/save", Permission::Edit),
     ("/api/events/matches", Permission::View),
 ];

@@ -40,6 +40,18 @@ pub struct Choice {
     pub label: String,
 }
 
+/// A table whose rows a select offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChoiceOf {
+    /// The webhooks.
+    Webhooks,
+    /// The tasks.
+    Tasks,
+    /// The objects of a type, by the type's id.
+    Objects(String),
+}
+
 /// The rows of a table that were found, as many as a select offers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundChoices {

@@ -111,6 +111,7 @@ const IMPORT_RULES: &[ImportRule] = &[
             "app::browser",
             "app::error",
             "app::island",
+            "app::json",
             "app::part::field",
             "app::part::icon",
             "app::server_fn",
@@ -199,7 +200,7 @@ const WORD_RULES: &[WordRule] = &[
             // The server function answers the preview of a message as HTML, rendered by `part::fragment`.
             "app/src/island/task_form.rs",
             // The server function answers what a test came to as HTML, rendered by `part::fragment`.
-            "app/src/island/webhook_form.rs",
+            "app/src/island/send_test.rs",
             // A text area, escaped by `area_html`; and what a test came to, rendered by `part::fragment`.
             "app/src/page/webhook/test.rs",
             // A text area, escaped by `area_html`.

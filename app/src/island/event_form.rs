@@ -6,9 +6,9 @@ use crate::island::hydrated::{use_hydrated, when_rested};
 use crate::island::lookup_field::LookupField;
 use crate::part::field::{FieldOf, SelectField, SwitchField, TextField};
 use crate::part::icon::Icon;
-use crate::server_fn::event::{find_objects, find_tasks, load_matches, save_event};
-use crate::view::Choice;
+use crate::server_fn::event::{load_matches, save_event};
 use crate::view::event::{EventForm as Loaded, TagChoice};
+use crate::view::{Choice, ChoiceOf};
 use leptos::prelude::*;
 use model::catalog::{Catalog, EventKind, LEVELS, ObjectType};
 use model::event::{ANY, EventDraft};
@@ -78,7 +78,7 @@ pub(crate) fn EventForm(
             <LookupField
                 field=form.field("task", "Task", true, |d| &mut d.task)
                 what="task".to_owned()
-                find=|_, text| Box::pin(find_tasks(text))
+                of=ChoiceOf::Tasks
                 first=loaded.tasks
                 chosen=loaded.task
                 none=("", "Choose a task")
@@ -255,13 +255,12 @@ fn Dependent(
                 view! { <SelectField field=form.field("tag", "Tag", true, |d| &mut d.tag) options=tag_options(tags.clone()) hint=hint/> }
                     .into_any()
             } else if has_objects {
-                let (scope, label) = of.clone();
+                let (type_id, label) = of.clone();
                 view! {
                     <LookupField
                         field=form.field("object", &label, false, |d| &mut d.object)
                         what=label
-                        find=|type_id, text| Box::pin(find_objects(type_id, text))
-                        scope=scope
+                        of=ChoiceOf::Objects(type_id)
                         chosen=object.clone()
                         none=(ANY, "Any")
                         current=Signal::derive(move || form.draft().with(|draft| draft.object.clone()))

@@ -17,12 +17,12 @@ pub(crate) fn when_rested<T: PartialEq + Clone + Send + Sync + 'static>(
     rest: Duration,
     act: impl Fn(T) + Clone + 'static,
 ) {
-    Effect::new(move |waiting: Option<Option<TimeoutHandle>>| {
-        if let Some(Some(handle)) = waiting {
-            handle.clear();
-        }
+    Effect::new(move |_| {
         let value = source.get();
         let act = act.clone();
-        set_timeout_with_handle(move || act(value.clone()), rest).ok()
+        if let Ok(waiting) = set_timeout_with_handle(move || act(value.clone()), rest) {
+            // Before the next value, and when what shows it is gone.
+            on_cleanup(move || waiting.clear());
+        }
     });
 }

@@ -2,18 +2,12 @@
 //!
 //! Without WASM a list that is not whole is a text field for a name or id.
 
-use crate::error::AppError;
 use crate::island::hydrated::{use_hydrated, when_rested};
 use crate::part::field::{FieldOf, SelectField, TextField};
-use crate::view::{Choice, FoundChoices};
+use crate::server_fn::choice::find_choices;
+use crate::view::{Choice, ChoiceOf, FoundChoices};
 use leptos::prelude::*;
-use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
-
-/// Asks the server for the rows that a text finds. The first argument narrows the table: an object's type.
-pub(crate) type Find =
-    fn(String, String) -> Pin<Box<dyn Future<Output = Result<FoundChoices, AppError>> + Send + 'static>>;
 
 /// The field.
 #[component]
@@ -21,10 +15,8 @@ pub(crate) fn LookupField(
     field: FieldOf,
     /// "webhook".
     what: String,
-    find: Find,
-    /// The first argument of `find`.
-    #[prop(optional, into)]
-    scope: String,
+    /// The table.
+    of: ChoiceOf,
     /// The rows that came with the page; without them they are asked for.
     #[prop(optional)]
     first: Option<FoundChoices>,
@@ -56,10 +48,10 @@ pub(crate) fn LookupField(
             is_answered.set_value(false);
             return;
         }
-        let scope = scope.clone();
+        let of = of.clone();
         leptos::task::spawn_local(async move {
             // Where the server cannot tell, the list stays as it is.
-            if let Ok(answer) = find(scope, wanted.clone()).await
+            if let Ok(answer) = find_choices(of, wanted.clone()).await
                 && text.try_with_untracked(|text| *text == wanted).unwrap_or_default()
             {
                 keep_chosen();

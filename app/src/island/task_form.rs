@@ -5,11 +5,12 @@ use crate::error::Refused;
 use crate::island::form::{Actions, FormState};
 use crate::island::hydrated::{use_hydrated, when_rested};
 use crate::island::lookup_field::LookupField;
+use crate::island::send_test::{SendTest, Sending};
 use crate::part::field::{AreaField, SelectField, SwitchField, TextField, focus};
 use crate::part::icon::Icon;
-use crate::server_fn::task::{find_webhooks, list_variables, preview_message, save_task, test_message};
-use crate::view::Choice;
+use crate::server_fn::task::{preview_message, save_task, test_message};
 use crate::view::task::TaskForm as Loaded;
+use crate::view::{Choice, ChoiceOf};
 use leptos::prelude::*;
 use model::id::TaskId;
 use model::task::TaskDraft;
@@ -93,7 +94,7 @@ pub(crate) fn TaskForm(
                             <LookupField
                                 field=form.field("webhook", "Object", true, |d| &mut d.webhook)
                                 what="webhook".to_owned()
-                                find=|_, text| Box::pin(find_webhooks(text))
+                                of=ChoiceOf::Webhooks
                                 first=loaded.webhooks
                                 chosen=loaded.webhook
                                 none=("", "Choose a webhook")
@@ -188,31 +189,6 @@ fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>, may_save: bool) -> impl
             }
         });
     });
-    let data = RwSignal::new(Vec::<Choice>::new());
-    Effect::new(move |_| {
-        let wanted = occurrence.get();
-        if wanted.is_empty() {
-            data.set(Vec::new());
-            return;
-        }
-        leptos::task::spawn_local(async move {
-            // Data that cannot be read offers nothing.
-            let found = list_variables(wanted.clone()).await.unwrap_or_default();
-            if occurrence.try_get_untracked().is_some_and(|newest| newest == wanted) {
-                data.set(found);
-            }
-        });
-    });
-    let offered = move || {
-        let chips = data.get().into_iter().map(|Choice { value, label }| {
-            let name = value.clone();
-            view! { <button class="c-chip" type="button" title=label on:click=move |_| insert(form, &value)>{name}</button> }
-        });
-        let chips = chips.collect_view();
-        (!data.with(Vec::is_empty)).then(|| {
-            view! { <div class="l-row" role="group" aria-label="Insert from its data">{chips}</div> }
-        })
-    };
     let options =
         past.into_iter().map(|choice| view! { <option value=choice.value>{choice.label}</option> }).collect_view();
     let shown = move || match preview.get() {
@@ -221,7 +197,7 @@ fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>, may_save: bool) -> impl
             view! { <p class="c-hint c-hint--error"><Icon name="error"/><span>{error.message}</span></p> }.into_any()
         }
         Some(Ok(html)) => view! {
-            <div class="l-stack l-stack--fields" inner_html=html on:click=move |event| go_to_doubt(&event)></div>
+            <div class="l-stack l-stack--fields" inner_html=html on:click=move |event| clicked(form, &event)></div>
         }
         .into_any(),
     };
@@ -238,56 +214,27 @@ fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>, may_save: bool) -> impl
                     {options}
                 </select>
             </div>
-            {offered}
             {shown}
-            {may_save.then(|| view! { <SendTest form=form/> })}
+            {may_save.then(|| {
+                let send = move || {
+                    let draft = form.draft().get_untracked();
+                    Box::pin(test_message(draft.webhook, draft.message)) as Sending
+                };
+                view! { <SendTest send=send/> }
+            })}
         </div>
     }
     .into_any()
 }
 
-/// Sends the message as it stands through the chosen webhook, and shows the exact request and the whole response.
-#[component]
-fn SendTest(form: FormState<TaskDraft>) -> impl IntoView {
-    let result = RwSignal::new(None::<Result<String, AppError>>);
-    let is_busy = RwSignal::new(false);
-    let send = move |_| {
-        if is_busy.get_untracked() {
-            return;
-        }
-        is_busy.set(true);
-        leptos::task::spawn_local(async move {
-            let (webhook, message) =
-                form.draft().with_untracked(|draft| (draft.webhook.clone(), draft.message.clone()));
-            let done = test_message(webhook, message).await;
-            is_busy.set(false);
-            result.set(Some(done));
-        });
-    };
-    let shown = move || match result.get() {
-        None => ().into_any(),
-        Some(Ok(html)) => view! { <div class="l-stack l-stack--fields" inner_html=html></div> }.into_any(),
-        Some(Err(error)) => {
-            let words = error.fields.0.first().map_or(error.message.clone(), |field| field.message.clone());
-            view! { <p class="c-hint c-hint--error"><Icon name="error"/><span>{words}</span></p> }.into_any()
-        }
-    };
-    view! {
-        <div>
-            <button class="c-button" type="button" aria-busy=move || is_busy.get().then_some("true") on:click=send>
-                <Icon name="delivery"/>
-                "Send test"
-            </button>
-        </div>
-        <div role="status" class="l-stack l-stack--fields">{shown}</div>
-    }
-    .into_any()
-}
-
-/// Puts the cursor where a doubt stands: its button carries the place.
-fn go_to_doubt(event: &leptos::ev::MouseEvent) {
+/// Inserts the variable that a button of the preview carries, or puts the cursor where a doubt stands.
+fn clicked(form: FormState<TaskDraft>, event: &leptos::ev::MouseEvent) {
     let button = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
     let Some(button) = button else { return };
+    if let Some(variable) = button.get_attribute("data-insert") {
+        insert(form, &variable);
+        return;
+    }
     let number = |name: &str| button.get_attribute(name).and_then(|text| text.parse::<u32>().ok());
     let area =
         document().get_element_by_id("message").and_then(|found| found.dyn_into::<web_sys::HtmlTextAreaElement>().ok());

@@ -8,6 +8,7 @@ use crate::error::{AppError, Code};
 use crate::island::form::{Actions, FormState};
 use crate::island::header_editor::HeaderEditor;
 use crate::island::hydrated::use_hydrated;
+use crate::island::send_test::{SendTest, Sending};
 use crate::part::field::{SelectField, SwitchField, TextField};
 use crate::part::icon::Icon;
 use crate::server_fn::webhook::{save_webhook, send_test};
@@ -93,7 +94,7 @@ pub(crate) fn WebhookForm(
                         <Offsets form=form/>
                     </div>
                 </section>
-                <SendTest form=form id=id may_test=may_test/>
+                <TestCard form=form id=id may_test=may_test/>
                 </div>
                 </fieldset>
             </div>
@@ -223,41 +224,16 @@ fn Insecure(form: FormState<WebhookDraft>) -> impl IntoView {
 
 /// Sends a message with the values as they stand, unsaved, and shows the exact request and the whole answer.
 #[component]
-fn SendTest(form: FormState<WebhookDraft>, id: Option<WebhookId>, may_test: bool) -> impl IntoView {
+fn TestCard(form: FormState<WebhookDraft>, id: Option<WebhookId>, may_test: bool) -> impl IntoView {
     let is_hydrated = use_hydrated();
     let message = RwSignal::new("{\"text\": \"Webhook\"}".to_owned());
-    let answer = RwSignal::new(None::<Result<String, AppError>>);
-    let is_busy = RwSignal::new(false);
-    let send = move |_| {
-        if is_busy.get_untracked() {
-            return;
-        }
+    let send = move || {
         if !form.own_errors().with_untracked(FieldErrors::is_empty) {
             form.show_all();
             let words = "Mend the marked fields first: a test uses the same values.";
-            answer.set(Some(Err(AppError::new(Code::Invalid, words))));
-            return;
+            return Box::pin(async move { Err(AppError::new(Code::Invalid, words)) }) as Sending;
         }
-        is_busy.set(true);
-        leptos::task::spawn_local(async move {
-            let result = send_test(id, form.draft().get_untracked(), message.get_untracked()).await;
-            is_busy.set(false);
-            answer.set(Some(result));
-        });
-    };
-    let shown = move || match answer.get() {
-        None => ().into_any(),
-        Some(Ok(html)) => view! { <div class="l-stack l-stack--fields" inner_html=html></div> }.into_any(),
-        Some(Err(error)) => {
-            let fields = error.fields.0.into_iter().map(|field| view! { <li>{field.message}</li> }).collect_view();
-            view! {
-                <div class="c-note c-note--danger">
-                    <Icon name="error"/>
-                    <div><p>{error.message}</p><ul>{fields}</ul></div>
-                </div>
-            }
-            .into_any()
-        }
+        Box::pin(send_test(id, form.draft().get_untracked(), message.get_untracked()))
     };
     let card = move || {
         (is_hydrated.get() && may_test).then(|| {
@@ -278,13 +254,7 @@ fn SendTest(form: FormState<WebhookDraft>, id: Option<WebhookId>, may_test: bool
                                 {message.get_untracked()}
                             </textarea>
                         </div>
-                        <div>
-                            <button class="c-button" type="button" aria-busy=move || is_busy.get().then_some("true") on:click=send>
-                                <Icon name="delivery"/>
-                                "Send test"
-                            </button>
-                        </div>
-                        <div role="status" class="l-stack l-stack--fields">{shown}</div>
+                        <SendTest send=send/>
                     </div>
                 </section>
             }

@@ -2,6 +2,7 @@
 //! server, so that the browser half has no code for them.
 
 use crate::part::icon::Icon;
+use crate::view::Choice;
 use crate::view::event::{EventMatches, MatchedOccurrence};
 use crate::view::webhook::TestAnswer;
 use leptos::prelude::*;
@@ -79,9 +80,18 @@ pub(crate) fn matches(found: EventMatches) -> String {
     })
 }
 
-/// How a message would look, and what is doubtful. The places of doubts are buttons with `data-line` and `data-column`.
-pub(crate) fn previewed(preview: Preview, has_webhook: bool) -> String {
+/// How a message would look, and what is doubtful. The places of doubts are buttons with `data-line` and `data-column`, and
+/// the variables that the occurrence's data offers are buttons with `data-insert`.
+pub(crate) fn previewed(preview: Preview, has_webhook: bool, variables: Vec<Choice>) -> String {
     html(move || {
+        let offered = (!variables.is_empty()).then(|| {
+            let chip = |Choice { value, label }: Choice| {
+                let name = value.clone();
+                view! { <button class="c-chip" type="button" title=label data-insert=value>{name}</button> }
+            };
+            let chips = variables.into_iter().map(chip).collect_view();
+            view! { <div class="l-row" role="group" aria-label="Insert from its data">{chips}</div> }
+        });
         let bytes = preview.body.len();
         let count = preview.filled.len();
         let mut parts = Vec::new();
@@ -113,6 +123,7 @@ pub(crate) fn previewed(preview: Preview, has_webhook: bool) -> String {
             <pre class="c-code" tabindex="0" role="region" aria-labelledby="preview">{parts.into_iter().collect_view()}</pre>
             <p class="u-xs u-muted u-num">{format!("{bytes} bytes, {count} values filled in.")}{checked}</p>
             <ul class="c-problems" role="list">{problems}</ul>
+            {offered}
         }
         .into_any()
     })

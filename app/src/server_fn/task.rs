@@ -1,37 +1,22 @@
 //! Server functions about tasks.
 
 use crate::error::AppError;
-use crate::view::{Choice, FoundChoices};
+use crate::json::Json;
 use leptos::prelude::*;
-use leptos::server_fn::codec::Json;
 #[cfg(feature = "ssr")]
 use model::field_error::FieldErrors;
 use model::id::TaskId;
 use model::task::TaskDraft;
 
 /// Creates (`None`) or changes a task.
-#[server(prefix = "/api", endpoint = "tasks/save", input = Json)]
+#[server(prefix = "/api", endpoint = "tasks/save", input = Json, output = Json)]
 pub async fn save_task(id: Option<TaskId>, draft: TaskDraft) -> Result<TaskId, AppError> {
     use super::{authorised, with_status};
     with_status(async { authorised(model::access::Permission::Edit)?.tasks.save(id, draft).await }.await)
 }
 
-/// The first webhooks whose name or id holds a text.
-#[server(prefix = "/api", endpoint = "tasks/webhooks", input = Json)]
-pub async fn find_webhooks(text: String) -> Result<FoundChoices, AppError> {
-    use super::{authorised, with_status};
-    with_status(async { authorised(model::access::Permission::View)?.tasks.find_webhooks(text).await }.await)
-}
-
-/// The variables that the data of a past occurrence offers, each with its value.
-#[server(prefix = "/api", endpoint = "tasks/variables", input = Json)]
-pub async fn list_variables(occurrence: String) -> Result<Vec<Choice>, AppError> {
-    use super::{authorised, with_status};
-    with_status(async { authorised(model::access::Permission::View)?.tasks.variables(occurrence).await }.await)
-}
-
 /// Sends a message as typed through a stored webhook: the result, as HTML.
-#[server(prefix = "/api", endpoint = "tasks/test", input = Json)]
+#[server(prefix = "/api", endpoint = "tasks/test", input = Json, output = Json)]
 pub async fn test_message(webhook: String, message: String) -> Result<String, AppError> {
     use super::{authorised, with_status};
     let work = async {
@@ -43,7 +28,7 @@ pub async fn test_message(webhook: String, message: String) -> Result<String, Ap
 }
 
 /// What a message would look like, byte for byte, as HTML.
-#[server(prefix = "/api", endpoint = "tasks/preview", input = Json)]
+#[server(prefix = "/api", endpoint = "tasks/preview", input = Json, output = Json)]
 pub async fn preview_message(
     task: String,
     webhook: String,
@@ -55,8 +40,9 @@ pub async fn preview_message(
         let backend = authorised(model::access::Permission::View)?;
         let request = crate::view::task::PreviewRequest { task, webhook, message, occurrence };
         let has_webhook = !request.webhook.is_empty();
+        let variables = backend.tasks.variables(request.occurrence.clone()).await?;
         let preview = backend.tasks.preview(request).await?;
-        Ok(crate::part::fragment::previewed(preview, has_webhook))
+        Ok(crate::part::fragment::previewed(preview, has_webhook, variables))
     };
     with_status(work.await)
 }

@@ -1,21 +1,21 @@
 //! Server functions about webhooks.
 
 use crate::error::AppError;
+use crate::json::Json;
 use crate::view::webhook::SavedWebhook;
 use leptos::prelude::*;
-use leptos::server_fn::codec::Json;
 use model::id::WebhookId;
 use model::webhook::WebhookDraft;
 
 /// Creates (`None`) or changes a webhook.
-#[server(prefix = "/api", endpoint = "webhooks/save", input = Json)]
+#[server(prefix = "/api", endpoint = "webhooks/save", input = Json, output = Json)]
 pub async fn save_webhook(id: Option<WebhookId>, draft: WebhookDraft) -> Result<SavedWebhook, AppError> {
     use super::{authorised, with_status};
     with_status(async { authorised(model::access::Permission::Edit)?.webhooks.save(id, draft).await }.await)
 }
 
 /// Sends a test with the unsaved values: what it came to, as HTML. Only administrators: it calls whatever was typed.
-#[server(prefix = "/api", endpoint = "webhooks/test", input = Json)]
+#[server(prefix = "/api", endpoint = "webhooks/test", input = Json, output = Json)]
 pub async fn send_test(id: Option<WebhookId>, draft: WebhookDraft, message: String) -> Result<String, AppError> {
     use super::{authorised, with_status};
     let work = async {

@@ -1,0 +1,42 @@
+//! How server functions carry their arguments and results: JSON, read as text.
+//!
+//! The library's own codec reads bytes, and the properties of islands are read as text. With both, the browser half would
+//! have each reader twice.
+
+use bytes::Bytes;
+use leptos::server_fn::codec::Post;
+use leptos::server_fn::{ContentType, Decodes, Encodes, Format, FormatType};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, Error as _};
+
+/// A `POST` of JSON, answered by JSON.
+pub type Json = Post<JsonText>;
+
+/// JSON as text.
+#[derive(Debug)]
+pub struct JsonText;
+
+impl ContentType for JsonText {
+    const CONTENT_TYPE: &'static str = "application/json";
+}
+
+impl FormatType for JsonText {
+    const FORMAT_TYPE: Format = Format::Text;
+}
+
+impl<T: Serialize> Encodes<T> for JsonText {
+    type Error = serde_json::Error;
+
+    fn encode(output: &T) -> Result<Bytes, Self::Error> {
+        serde_json::to_string(output).map(Bytes::from)
+    }
+}
+
+impl<T: DeserializeOwned> Decodes<T> for JsonText {
+    type Error = serde_json::Error;
+
+    fn decode(bytes: Bytes) -> Result<T, Self::Error> {
+        let text = std::str::from_utf8(&bytes).map_err(|_| Self::Error::custom("not UTF-8"))?;
+        serde_json::from_str(text)
+    }
+}

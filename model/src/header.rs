@@ -226,7 +226,10 @@ mod tests {
         assert_eq!(list.secret_names(), ["X-A"]);
         for broken in [format!("{MASK}new"), format!("new {MASK}"), format!("{MASK} 2"), "••".into()] {
             let wrong = messages(&format!("X-B: 1\nX-A: {broken}"));
-            assert!(wrong.len() == 1 && wrong[0].starts_with("Line 2: the value of X-A is part of a mask."), "{wrong:?}");
+            assert!(
+                wrong.len() == 1 && wrong[0].starts_with("Line 2: the value of X-A is part of a mask."),
+                "{wrong:?}"
+            );
         }
     }
 

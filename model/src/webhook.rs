@@ -8,7 +8,9 @@ use std::time::Duration;
 
 mod draft;
 mod secret;
+mod secret_header;
 pub use draft::WebhookDraft;
+pub use secret_header::SecretHeader;
 
 /// The most characters a webhook's name may have.
 pub const NAME_MAX: usize = 128;
@@ -125,8 +127,10 @@ pub struct Webhook {
     pub secret: SecretChange,
     /// What happens to the signing secret.
     pub signing: SecretChange,
-    /// The configured headers, in order.
+    /// The configured headers, in order; a secret one has the mask as its value.
     pub headers: HeaderList,
+    /// What happens to the values of the secret headers: one for each mask, in order.
+    pub secret_values: Vec<SecretHeader>,
     /// Whether a certificate that does not verify is accepted.
     pub allows_insecure_tls: bool,
     /// Whether it is called directly where the others go through the egress proxy.
@@ -148,6 +152,8 @@ pub struct StoredWebhook {
     pub authorization: Authorization,
     /// Whether it signs what it sends.
     pub is_signing: bool,
+    /// The names of its secret headers, in order.
+    pub secret_headers: Vec<String>,
 }
 
 impl StoredWebhook {
@@ -165,6 +171,12 @@ impl StoredWebhook {
         {
             return Some("the header that carries it has changed");
         }
+        self.origin_change(url, allows_insecure_tls)
+    }
+
+    /// Whether secrets that are no key of the authorization, as secret headers, would go somewhere else. Says what changed,
+    /// as a clause.
+    pub fn origin_change(&self, url: &TargetUrl, allows_insecure_tls: bool) -> Option<&'static str> {
         if self.origin != url.origin() {
             return Some("the scheme, host or port of the URL has changed, and a secret belongs to one target");
         }

@@ -1,5 +1,6 @@
 //! A webhook as typed, and the way from there to a checked one.
 
+use super::secret_header::{self, Line};
 use super::{Authorization, DEFAULT_KEY_HEADER, Method, NAME_MAX, StoredWebhook, TIMEOUT_MAX_SECONDS, Webhook, secret};
 use crate::draft::{Texts, read_from_texts};
 use crate::field_error::FieldErrors;
@@ -27,7 +28,10 @@ pub struct WebhookDraft {
     /// `true`: every attempt is signed (Standard Webhooks).
     pub sign: String,
     pub signing_secret: String,
+    /// `Name: Value` lines; a secret header has the mask as its value.
     pub headers: String,
+    /// The values of secret headers, as `Name: Value` lines: see `webhook::secret_header`.
+    pub secret_headers: String,
     pub allow_insecure: String,
     /// `true`: not through the egress proxy.
     pub direct: String,
@@ -45,7 +49,7 @@ pub struct WebhookDraft {
 
 read_from_texts! {
     WebhookDraft: name kind url auth_type token api_key api_key_header api_key_prefix username password sign
-        signing_secret headers allow_insecure direct timeout retries method revision retype keep_secrets
+        signing_secret headers secret_headers allow_insecure direct timeout retries method revision retype keep_secrets
 }
 
 impl Default for WebhookDraft {
@@ -65,6 +69,7 @@ impl Default for WebhookDraft {
             sign: String::new(),
             signing_secret: String::new(),
             headers: "Content-Type: application/json".into(),
+            secret_headers: String::new(),
             allow_insecure: String::new(),
             direct: String::new(),
             timeout: "5".into(),
@@ -83,6 +88,7 @@ impl WebhookDraft {
     #[must_use]
     pub fn without_secrets(mut self) -> Self {
         let (mut typed, mut has_new) = (Vec::new(), false);
+        let retypes = |field: &str| self.retype.split(' ').any(|lost| lost == field);
         for (name, secret) in [
             ("token", &mut self.token),
             ("api_key", &mut self.api_key),
@@ -90,12 +96,17 @@ impl WebhookDraft {
             ("signing_secret", &mut self.signing_secret),
         ] {
             has_new |= !secret.is_empty();
-            if !secret.is_empty() || self.retype.split(' ').any(|lost| lost == name) {
+            if !secret.is_empty() || retypes(name) {
                 typed.push(name);
             }
             secret.clear();
         }
-        if has_new {
+        let (blanked, has_new_header) = secret_header::without_values(&self.secret_headers);
+        self.secret_headers = blanked;
+        if has_new_header || retypes(secret_header::FIELD) {
+            typed.push(secret_header::FIELD);
+        }
+        if has_new || has_new_header {
             // The choice was made before this secret was typed.
             self.keep_secrets.clear();
         }
@@ -134,18 +145,15 @@ impl WebhookDraft {
             .zip(authorization.as_ref())
             .and_then(|((stored, url), authorization)| stored.target_change(url, authorization, allows_insecure_tls));
         let signing = self.parse_signing(stored.is_some_and(|stored| stored.is_signing), changed, &mut errors);
-        let headers = match HeaderList::parse(&self.headers, "headers") {
-            Ok(headers) => {
-                if let Some(authorization) = &authorization {
-                    refuse_generated(&headers, authorization, &mut errors);
-                }
-                Some(headers)
-            }
-            Err(wrong) => {
-                errors.0.extend(wrong.0);
-                None
-            }
-        };
+        let headers = self.parse_headers(authorization.as_ref(), &mut errors);
+        let lines = self.parse_secret_lines(&mut errors);
+        if let (Some(authorization), Some(lines)) = (&authorization, &lines) {
+            refuse_generated(lines.iter().filter_map(Line::new_name), authorization, secret_header::FIELD, &mut errors);
+        }
+        let moved = stored.zip(url.as_ref()).and_then(|(stored, url)| stored.origin_change(url, allows_insecure_tls));
+        let headers = headers
+            .zip(lines)
+            .and_then(|(headers, lines)| secret_header::merge(headers, lines, (stored, moved), &mut errors));
         let timeout = errors.check("timeout", text::parse_number(&self.timeout, 3..=TIMEOUT_MAX_SECONDS, "seconds"));
         let retries = errors.check("retries", text::parse_number(&self.retries, 0..=100, ""));
         let method =
@@ -156,7 +164,7 @@ impl WebhookDraft {
                 Some(url),
                 Some(authorization),
                 Some((secret, signing)),
-                Some(headers),
+                Some((headers, secret_values)),
                 Some(timeout),
                 Some(retries),
                 Some(method),
@@ -168,6 +176,7 @@ impl WebhookDraft {
                 secret,
                 signing,
                 headers,
+                secret_values,
                 allows_insecure_tls,
                 is_direct: self.direct == "true",
                 timeout: Duration::from_secs(timeout.into()),
@@ -176,16 +185,36 @@ impl WebhookDraft {
             _ => Err(errors),
         }
     }
+
+    fn parse_headers(&self, authorization: Option<&Authorization>, errors: &mut FieldErrors) -> Option<HeaderList> {
+        match HeaderList::parse(&self.headers, "headers") {
+            Ok(headers) => {
+                if let Some(authorization) = authorization {
+                    refuse_generated(headers.0.iter().map(|row| row.name.as_str()), authorization, "headers", errors);
+                }
+                Some(headers)
+            }
+            Err(wrong) => {
+                errors.0.extend(wrong.0);
+                None
+            }
+        }
+    }
 }
 
-fn refuse_generated(headers: &HeaderList, authorization: &Authorization, errors: &mut FieldErrors) {
-    if let Some(name) = authorization.header_name()
-        && headers.find(name).is_some()
+fn refuse_generated<'a>(
+    mut names: impl Iterator<Item = &'a str>,
+    authorization: &Authorization,
+    field: &str,
+    errors: &mut FieldErrors,
+) {
+    if let Some(generated) = authorization.header_name()
+        && names.any(|name| name.eq_ignore_ascii_case(generated))
     {
         errors.add(
-            "headers",
+            field,
             format!(
-                "{name} is already set by the authorization. Remove it here, or choose another authorization type."
+                "{generated} is already set by the authorization. Remove it here, or choose another authorization type."
             ),
         );
     }

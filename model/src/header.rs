@@ -1,9 +1,13 @@
 //! The ordered header list of a webhook, and its text form.
 //!
 //! One `Name: Value` a line, the first colon splits, order and repeats are kept. The browser's grid, the plain text
-//! area, the server and the API all read it with [`HeaderList::parse`].
+//! area, the server and the API all read it with [`HeaderList::parse`]. The value of a secret header stands elsewhere;
+//! its row holds the [`MASK`].
 
 use crate::field_error::FieldErrors;
+
+pub(crate) mod secret;
+pub use secret::{MASK, MissingSecret, looks_secret};
 
 /// The most headers one webhook may have.
 pub const MAX_ROWS: usize = 64;
@@ -27,17 +31,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("webhook-timestamp", "each attempt gets its own"),
     ("webhook-signature", "each attempt gets its own"),
 ];
-
-/// What is shown instead of a secret.
-pub const MASK: &str = "•••••••• (masked)";
-
-/// Whether the value of a header of this name is most likely a secret. The fields of the authorization are the place for
-/// those, but a receiver may want another.
-pub fn is_credential(name: &str) -> bool {
-    const WORDS: &[&str] = &["token", "secret", "password", "api-key", "apikey", "cookie", "authorization"];
-    let name = name.to_ascii_lowercase();
-    WORDS.iter().any(|word| name.contains(word))
-}
 
 /// Whether the value of a header of this name is never a secret: what is shown to people who only read. Names of others'
 /// making, like `X-Auth`, may mean anything.
@@ -66,7 +59,7 @@ pub fn is_harmless(name: &str) -> bool {
 pub struct HeaderRow {
     /// The name as typed; compared without case.
     pub name: String,
-    /// The value, without surrounding blanks.
+    /// The value, without surrounding blanks; the [`MASK`] where it is secret.
     pub value: String,
 }
 
@@ -83,18 +76,14 @@ impl HeaderList {
     pub fn parse(text: &str, field: &str) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::default();
         let mut rows = Vec::new();
-        for (place, line) in text.split('\n').enumerate() {
-            let line = line.strip_suffix('\r').unwrap_or(line);
-            if line.trim().is_empty() {
-                continue;
-            }
+        for (number, line) in numbered_lines(text) {
             match parse_line(line) {
                 Ok(row) => rows.push(row),
-                Err(message) => errors.add(field, format!("Line {}: {message}", place + 1)),
+                Err(message) => errors.add(field, format!("Line {number}: {message}")),
             }
         }
         if rows.len() > MAX_ROWS {
-            errors.add(field, format!("There are {} headers; {MAX_ROWS} are the most.", rows.len()));
+            errors.add(field, too_many(rows.len()));
         }
         if errors.is_empty() { Ok(Self(rows)) } else { Err(errors) }
     }
@@ -104,11 +93,11 @@ impl HeaderList {
         self.0.iter().map(|row| format!("{}: {}", row.name, row.value)).collect::<Vec<_>>().join("\n")
     }
 
-    /// The same with the values of [credentials](is_credential) masked.
+    /// The same with the values of names that [look secret](looks_secret) masked.
     #[must_use]
     pub fn masked(self) -> Self {
         let mask = |row: HeaderRow| {
-            if is_credential(&row.name) { HeaderRow { value: MASK.to_owned(), ..row } } else { row }
+            if looks_secret(&row.name) { HeaderRow { value: MASK.to_owned(), ..row } } else { row }
         };
         Self(self.0.into_iter().map(mask).collect())
     }
@@ -127,12 +116,44 @@ impl HeaderList {
     }
 }
 
-fn parse_line(line: &str) -> Result<HeaderRow, String> {
+/// The lines of a text that hold more than blanks, each with its number from 1.
+pub(crate) fn numbered_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).enumerate();
+    lines.map(|(place, line)| (place + 1, line)).filter(|(_, line)| !line.trim().is_empty())
+}
+
+/// Splits a line at its first colon, without the blanks around name and value.
+///
+/// # Errors
+/// A clause for the person who typed it.
+pub(crate) fn split_line(line: &str) -> Result<(&str, &str), String> {
     let (name, value) = line.split_once(':').ok_or("there is no colon. Write it as Name: Value.")?;
-    check_name(name.trim())?;
-    let value = value.trim_matches([' ', '\t']);
+    Ok((name.trim(), value.trim_matches([' ', '\t'])))
+}
+
+/// The refusal of more headers than there may be.
+pub(crate) fn too_many(count: usize) -> String {
+    format!("There are {count} headers; {MAX_ROWS} are the most.")
+}
+
+fn parse_line(line: &str) -> Result<HeaderRow, String> {
+    let (name, value) = split_line(line)?;
+    check_name(name)?;
+    check_value(name, value)?;
+    // A secret typed behind half a mask would be stored in clear and shown to all.
+    if secret::is_broken_mask(value) {
+        return Err(format!("the value of {name} is part of a mask. Leave exactly {MASK}, or replace all of it."));
+    }
+    Ok(HeaderRow { name: name.to_owned(), value: value.to_owned() })
+}
+
+/// Checks the value of a header, which comes without the blanks around it.
+///
+/// # Errors
+/// A clause for the person who typed it. It never repeats the value.
+pub(crate) fn check_value(name: &str, value: &str) -> Result<(), String> {
     if value.is_empty() {
-        return Err(format!("{} has no value.", name.trim()));
+        return Err(format!("{name} has no value."));
     }
     if value.len() > MAX_VALUE_BYTES {
         return Err(format!("the value is too long; {MAX_VALUE_BYTES} bytes are the most."));
@@ -140,7 +161,7 @@ fn parse_line(line: &str) -> Result<HeaderRow, String> {
     if value.chars().any(|c| c.is_control() && c != '\t') {
         return Err("the value contains a control character.".to_owned());
     }
-    Ok(HeaderRow { name: name.trim().to_owned(), value: value.to_owned() })
+    Ok(())
 }
 
 /// Checks a header name: an RFC 9110 token, at most 128 long, and not one the dispatcher sets itself.
@@ -197,6 +218,19 @@ mod tests {
             assert!(message.starts_with(start), "{message}");
         }
         assert!(wrong[4].contains("the host comes from the URL"));
+    }
+
+    #[test]
+    fn only_the_exact_mask_stands_for_a_secret() {
+        let list = HeaderList::parse(&format!("X-A: {MASK}\nX-B: a • b"), "headers").expect("valid");
+        assert_eq!(list.secret_names(), ["X-A"]);
+        for broken in [format!("{MASK}new"), format!("new {MASK}"), format!("{MASK} 2"), "••".into()] {
+            let wrong = messages(&format!("X-B: 1\nX-A: {broken}"));
+            assert!(
+                wrong.len() == 1 && wrong[0].starts_with("Line 2: the value of X-A is part of a mask."),
+                "{wrong:?}"
+            );
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The header editor of the webhook form as plain data: a grid of rows, or the raw text in their place.
 //!
 //! The page renders [`HeaderEditor::rows`] keyed by [`EditorRow::id`] and calls one operation for each thing a person
-//! does; what is posted is always [`HeaderEditor::to_text`]. This module must not touch the browser and must not have
+//! does; what is posted is always [`HeaderEditor::posted`]. This module must not touch the browser and must not have
 //! a grammar of its own: text is read with [`HeaderList::parse`], as the server and the API do.
+//!
+//! A row whose switch is on is secret: every text has the mask for it, and its value is posted apart.
 //!
 //! Two invariants hold after every operation. Nothing typed is lost: text that does not parse stays raw text. And the
 //! last row is the waiting row: empty, unchecked, never moved and never deleted. In raw mode it is the only row, so
@@ -11,36 +13,12 @@
 use crate::field_error::FieldErrors;
 use crate::header::HeaderList;
 
+mod row;
+mod secret;
+pub use row::EditorRow;
+
 /// The form field that the text is posted as, and that errors are reported for.
 const FIELD: &str = "headers";
-
-/// One row of the grid.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EditorRow {
-    /// Identifies the row for as long as it lives, wherever it moves; never given to another row of the same editor.
-    pub id: u32,
-    /// The name as typed, right or wrong.
-    pub name: String,
-    /// The value as typed, right or wrong.
-    pub value: String,
-    /// Up, Down and Delete work on the checked rows.
-    pub is_checked: bool,
-}
-
-impl EditorRow {
-    /// Both cells hold at most blanks; such a row is not posted.
-    pub fn is_empty(&self) -> bool {
-        self.name.trim().is_empty() && self.value.trim().is_empty()
-    }
-
-    /// What announcements call the row.
-    fn title(&self) -> &str {
-        match self.name.trim() {
-            "" => "A header without a name",
-            name => name,
-        }
-    }
-}
 
 /// What the *select all* box of the grid shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,33 +38,11 @@ pub struct HeaderEditor {
     next_id: u32,
     /// The text area's content while it stands in place of the grid.
     raw: Option<String>,
+    /// The rows as they were when the text area took their place. Its masks stand for their values.
+    beside: Vec<EditorRow>,
 }
 
 impl HeaderEditor {
-    /// Opens the grid on `text`, or the raw text area when `text` has a line that does not parse.
-    pub fn from_text(text: &str) -> Self {
-        let mut editor = Self { rows: Vec::new(), next_id: 1, raw: None };
-        match HeaderList::parse(text, FIELD) {
-            Ok(list) => editor.show(list, None),
-            Err(_) => editor.show(HeaderList::default(), Some(text.to_owned())),
-        }
-        editor
-    }
-
-    /// What would be posted: the raw text exactly, or a `Name: Value` line for each row that is not empty.
-    ///
-    /// A row that lacks its name or its value is written all the same, so that the parser reports its line. No name has a
-    /// colon in it, which would split the line elsewhere: see [`Self::set_name`].
-    pub fn to_text(&self) -> String {
-        match &self.raw {
-            Some(text) => text.clone(),
-            None => {
-                let filled = self.rows.iter().filter(|row| !row.is_empty());
-                filled.map(|row| format!("{}: {}", row.name, row.value)).collect::<Vec<_>>().join("\n")
-            }
-        }
-    }
-
     /// The rows of the grid in order, the waiting row last; in raw mode only the waiting row.
     pub fn rows(&self) -> &[EditorRow] {
         &self.rows
@@ -104,14 +60,24 @@ impl HeaderEditor {
         }
     }
 
-    /// Changes between the grid and the text area. Checks do not survive, and rows come back with new ids.
+    /// Changes between the grid and the text area. Checks do not survive, and rows come back with new ids. Values of secret
+    /// rows come back to their masks, by name and order of repeats.
     ///
     /// # Errors
     /// On the way back to the grid, every line that [`HeaderList::parse`] refuses. The editor then stays as it was.
     pub fn toggle_raw(&mut self) -> Result<(), FieldErrors> {
         match &self.raw {
-            Some(text) => self.show(HeaderList::parse(text, FIELD)?, None),
-            None => self.show(HeaderList::default(), Some(self.to_text())),
+            Some(text) => {
+                let list = HeaderList::parse(text, FIELD)?;
+                let rows = secret::rows_of_raw(list, std::mem::take(&mut self.beside));
+                self.show(rows, None);
+            }
+            None => {
+                let text = self.to_text();
+                let beside = self.rows.iter().filter(|row| !row.is_empty()).cloned().collect();
+                self.show(Vec::new(), Some(text));
+                self.beside = beside;
+            }
         }
         Ok(())
     }
@@ -123,11 +89,11 @@ impl HeaderEditor {
         let text = one_line(text);
         let split = text.split_once(':');
         self.type_into(id, |row| match split {
-            None => row.name.clone_from(&text),
+            None => row.set_name(text.clone()),
             Some((name, value)) => {
-                name.trim().clone_into(&mut row.name);
+                row.set_name(name.trim().to_owned());
                 if !value.trim().is_empty() {
-                    value.trim().clone_into(&mut row.value);
+                    row.set_value(value.trim());
                 }
             }
         });
@@ -144,23 +110,22 @@ impl HeaderEditor {
         }
         for line in lines {
             let (name, value) = line.split_once(':').unwrap_or((line, ""));
-            let (name, value) = (one_line(name.trim()), one_line(value.trim()));
-            if self.rows[at].is_empty() {
-                (self.rows[at].name, self.rows[at].value) = (name, value);
-            } else {
+            if !self.rows[at].is_empty() {
                 at += 1;
-                let row = EditorRow { id: self.next_id, name, value, is_checked: false };
+                self.rows.insert(at, EditorRow { id: self.next_id, ..EditorRow::default() });
                 self.next_id += 1;
-                self.rows.insert(at, row);
             }
+            self.rows[at].set_name(one_line(name.trim()));
+            self.rows[at].set_value(&one_line(value.trim()));
         }
         self.wait_for_row();
         true
     }
 
-    /// Takes what was typed into the value cell of a row; a row no longer there is ignored.
+    /// Takes what was typed into the value cell of a row; a row no longer there is ignored. The exact mask keeps the stored
+    /// value, or keeps it again; any other text is a new value.
     pub fn set_value(&mut self, id: u32, text: &str) {
-        self.type_into(id, |row| row.value = one_line(text));
+        self.type_into(id, |row| row.set_value(&one_line(text)));
     }
 
     /// Checks or unchecks a row; the waiting row has no check.
@@ -280,19 +245,20 @@ impl HeaderEditor {
         self.rows.split_last_mut().map_or(&mut [], |(_, headers)| headers)
     }
 
-    fn show(&mut self, list: HeaderList, raw: Option<String>) {
+    fn show(&mut self, rows: Vec<EditorRow>, raw: Option<String>) {
         self.raw = raw;
         self.rows.clear();
-        for header in list.0 {
-            self.push(header.name, header.value);
+        self.beside.clear();
+        for row in rows {
+            self.push(row);
         }
         self.wait_for_row();
     }
 
-    fn push(&mut self, name: String, value: String) -> u32 {
+    fn push(&mut self, row: EditorRow) -> u32 {
         let id = self.next_id;
         self.next_id += 1;
-        self.rows.push(EditorRow { id, name, value, is_checked: false });
+        self.rows.push(EditorRow { id, ..row });
         id
     }
 
@@ -300,7 +266,7 @@ impl HeaderEditor {
     fn wait_for_row(&mut self) -> u32 {
         match self.rows.last() {
             Some(row) if row.is_empty() && !row.is_checked => row.id,
-            _ => self.push(String::new(), String::new()),
+            _ => self.push(EditorRow::default()),
         }
     }
 

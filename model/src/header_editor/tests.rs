@@ -1,10 +1,16 @@
 use super::*;
 use proptest::prelude::*;
 
+mod secret;
+
+fn open(text: &str) -> HeaderEditor {
+    HeaderEditor::from_texts(text, "")
+}
+
 /// A grid with one header a letter; the capital ones are checked. The value tells repeats apart.
 fn grid(letters: &str) -> HeaderEditor {
     let line = |(place, letter): (usize, char)| format!("{}: {place}", letter.to_ascii_lowercase());
-    let mut editor = HeaderEditor::from_text(&letters.chars().enumerate().map(line).collect::<Vec<_>>().join("\n"));
+    let mut editor = open(&letters.chars().enumerate().map(line).collect::<Vec<_>>().join("\n"));
     for (place, letter) in letters.chars().enumerate() {
         editor.check(editor.rows[place].id, letter.is_ascii_uppercase());
     }
@@ -31,7 +37,7 @@ fn id_at(editor: &HeaderEditor, place: usize) -> u32 {
 #[test]
 fn text_that_parses_opens_the_grid_and_is_written_back_in_one_form() {
     let check = |text: &str, written: &str| {
-        let editor = HeaderEditor::from_text(text);
+        let editor = open(text);
         assert!(!editor.is_raw());
         assert_eq!(editor.to_text(), written);
         assert_waiting(&editor);
@@ -45,7 +51,7 @@ fn text_that_parses_opens_the_grid_and_is_written_back_in_one_form() {
 #[test]
 fn text_that_does_not_parse_opens_raw_and_is_kept_to_the_byte() {
     for text in ["no colon", "X-A: 1\n bad name : x\r\n\n", "Host: a", "X-A:", ": v", "X-A: a\u{7}b", " \nX\t"] {
-        let editor = HeaderEditor::from_text(text);
+        let editor = open(text);
         assert!(editor.is_raw());
         assert_eq!(editor.to_text(), text);
         assert_waiting(&editor);
@@ -54,7 +60,7 @@ fn text_that_does_not_parse_opens_raw_and_is_kept_to_the_byte() {
 
 #[test]
 fn a_whole_line_in_a_name_cell_is_split_as_the_text_would_be() {
-    let mut editor = HeaderEditor::from_text("X-B: 2");
+    let mut editor = open("X-B: 2");
     let (first, waiting) = (id_at(&editor, 0), id_at(&editor, 1));
     assert!(!editor.set_name(waiting, "X-A"));
     assert!(editor.set_name(waiting, "X-A:"), "typing goes on in the value");
@@ -68,7 +74,7 @@ fn a_whole_line_in_a_name_cell_is_split_as_the_text_would_be() {
 
 #[test]
 fn several_pasted_lines_become_several_rows() {
-    let mut editor = HeaderEditor::from_text("X-Z: 0\nX-Y: 1");
+    let mut editor = open("X-Z: 0\nX-Y: 1");
     let (first, waiting) = (id_at(&editor, 0), id_at(&editor, 2));
     assert!(!editor.paste(first, "X-A: 1\n"), "one line is typing");
     assert!(!editor.paste(9999, "a\nb"));
@@ -83,7 +89,7 @@ fn several_pasted_lines_become_several_rows() {
 
 #[test]
 fn typing_in_the_waiting_row_appends_the_next_one() {
-    let mut editor = HeaderEditor::from_text("");
+    let mut editor = open("");
     let first = id_at(&editor, 0);
     editor.set_name(first, "X");
     editor.set_name(first, "X-Env");
@@ -112,7 +118,7 @@ fn rows_left_empty_stay_in_the_grid_and_are_not_posted() {
 
 #[test]
 fn a_line_break_in_a_cell_does_not_start_another_header() {
-    let mut editor = HeaderEditor::from_text("X-A: 1");
+    let mut editor = open("X-A: 1");
     editor.set_value(id_at(&editor, 0), "1\r\nX-Evil: 2");
     assert_eq!(editor.to_text(), "X-A: 1X-Evil: 2");
 }
@@ -210,7 +216,7 @@ fn add_leads_to_the_waiting_row_and_puts_no_second_one_below_it() {
 
 #[test]
 fn raw_text_returns_to_the_grid_only_when_every_line_parses() {
-    let mut editor = HeaderEditor::from_text("X-A: 1");
+    let mut editor = open("X-A: 1");
     let id = id_at(&editor, 0);
     assert_eq!(editor.toggle_raw(), Ok(()));
     assert_eq!(editor.to_text(), "X-A: 1");
@@ -250,7 +256,7 @@ fn the_grid_and_the_text_area_do_not_write_behind_each_other() {
 
 #[test]
 fn repeats_apart_are_named_once_as_first_typed() {
-    let check = |text: &str, names: &[&str]| assert_eq!(HeaderEditor::from_text(text).repeats_apart(), names, "{text}");
+    let check = |text: &str, names: &[&str]| assert_eq!(open(text).repeats_apart(), names, "{text}");
     check("", &[]);
     check("X-A: 1\nX-B: 2", &[]);
     check("X-A: 1\nx-a: 2\nX-B: 3", &[]);
@@ -421,7 +427,7 @@ fn one_up(cells: &[Cells]) -> Vec<Cells> {
 }
 
 fn run(text: &str, acts: &[Act]) -> HeaderEditor {
-    let mut editor = HeaderEditor::from_text(text);
+    let mut editor = open(text);
     for act in acts {
         apply(&mut editor, act);
     }
@@ -435,7 +441,7 @@ fn arb_acts() -> impl Strategy<Value = Vec<Act>> {
 proptest! {
     #[test]
     fn any_sequence_of_operations_agrees_with_the_reference(text in arb_text(), acts in arb_acts()) {
-        let mut editor = HeaderEditor::from_text(&text);
+        let mut editor = open(&text);
         let mut reference = Reference::from_text(&text);
         for act in &acts {
             apply(&mut editor, act);
@@ -452,7 +458,7 @@ proptest! {
 
     #[test]
     fn a_row_waits_at_the_end_and_ids_are_unique_after_every_operation(text in arb_text(), acts in arb_acts()) {
-        let mut editor = HeaderEditor::from_text(&text);
+        let mut editor = open(&text);
         assert_waiting(&editor);
         for act in &acts {
             apply(&mut editor, act);
@@ -502,7 +508,7 @@ proptest! {
     fn raw_and_back_keeps_valid_rows_as_they_are(
         rows in proptest::collection::vec(("X-[A-Da-d]", "[!-~]([ -~]{0,8}[!-~])?"), 0..12),
     ) {
-        let mut editor = HeaderEditor::from_text("");
+        let mut editor = open("");
         for (name, value) in &rows {
             let id = editor.add();
             editor.set_name(id, name);
@@ -518,7 +524,7 @@ proptest! {
 
     #[test]
     fn any_text_is_shown_in_the_grid_or_kept_to_the_byte(text in any::<String>()) {
-        let mut editor = HeaderEditor::from_text(&text);
+        let mut editor = open(&text);
         match HeaderList::parse(&text, "headers") {
             Ok(list) => prop_assert_eq!(editor.to_text(), list.to_text()),
             Err(errors) => {
@@ -531,7 +537,7 @@ proptest! {
     #[test]
     fn repeats_apart_are_the_names_whose_places_have_a_gap(names in proptest::collection::vec("[A-Ca-c]", 0..8)) {
         let lines: Vec<String> = names.iter().map(|name| format!("{name}: 1")).collect();
-        let apart = HeaderEditor::from_text(&lines.join("\n")).repeats_apart();
+        let apart = open(&lines.join("\n")).repeats_apart();
         for name in ["a", "b", "c"] {
             let is_it = |place: &usize| names[*place].eq_ignore_ascii_case(name);
             let places: Vec<usize> = (0..names.len()).filter(is_it).collect();

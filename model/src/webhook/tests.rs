@@ -8,6 +8,7 @@ fn draft() -> WebhookDraft {
 fn stored() -> StoredWebhook {
     StoredWebhook {
         is_signing: false,
+        secret_headers: Vec::new(),
         origin: "https://chat.example:443".into(),
         allows_insecure_tls: false,
         authorization: Authorization::Bearer,

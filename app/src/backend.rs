@@ -54,6 +54,8 @@ pub trait Webhooks: Send + Sync {
     async fn pause(&self, id: WebhookId) -> Result<(), AppError>;
     /// One with its state, its tasks and its newest deliveries.
     async fn detail(&self, id: WebhookId) -> Result<WebhookDetail, AppError>;
+    /// Seals the headers of one that are stored in clear and look like secrets, as seen at this revision.
+    async fn seal_headers(&self, id: WebhookId, revision: i64) -> Result<(), AppError>;
     /// Sends a test message with the unsaved values, and answers the exact request and the whole answer. Secrets that
     /// were not typed are the stored ones, unless the target has changed.
     async fn send_test(&self, id: Option<WebhookId>, request: TestRequest) -> Result<TestAnswer, AppError>;

@@ -14,6 +14,7 @@ mod m0004_claims;
 mod m0005_steps;
 mod m0006_access;
 mod m0007_receivers;
+mod m0008_secret_headers;
 mod table;
 
 /// Every migration, in order.
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_steps::Migration),
             Box::new(m0006_access::Migration),
             Box::new(m0007_receivers::Migration),
+            Box::new(m0008_secret_headers::Migration),
         ]
     }
 }

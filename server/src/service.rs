@@ -112,6 +112,7 @@ impl Services {
         Ok(Opened {
             authorization: open(&webhook.secret, store::webhook::secret_place(webhook.uuid))?,
             signing: open(&webhook.signing_secret, store::webhook::signing_place(webhook.uuid))?,
+            headers: open(&webhook.secret_headers, store::webhook::headers_place(webhook.uuid))?,
         })
     }
 
@@ -175,8 +176,12 @@ pub(crate) fn stale<D: serde::Serialize>(what: &str, typed: &D, saved: &D) -> Ap
     let text =
         |value: Option<&serde_json::Value>| value.and_then(|value| value.as_str()).unwrap_or_default().to_owned();
     // A secret is never sent back.
-    let is_shown =
-        |field: &str| !matches!(field, "token" | "api_key" | "password" | "signing_secret" | "retype" | "keep_secrets");
+    let is_shown = |field: &str| {
+        !matches!(
+            field,
+            "token" | "api_key" | "password" | "signing_secret" | "secret_headers" | "retype" | "keep_secrets"
+        )
+    };
     let differs = |(field, value): (&String, &serde_json::Value)| {
         let (yours, saved) = (text(Some(value)), text(saved.get(field)));
         (is_shown(field) && yours != saved).then(|| Versions { field: field.clone(), yours, saved })

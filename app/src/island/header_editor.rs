@@ -8,6 +8,7 @@ use crate::part::field::{AreaField, FieldOf, focus};
 use crate::part::icon::Icon;
 use leptos::prelude::*;
 use model::field_error::FieldErrors;
+use model::header::MASK;
 use model::header_editor::{AllChecked, EditorRow, HeaderEditor as Editor};
 
 /// Names that are suggested while typing.
@@ -30,33 +31,55 @@ const NAMES: &[&str] = &[
 /// What a button of the toolbar does; it may answer what to say to a screen reader.
 type Act = fn(&mut Editor) -> Option<String>;
 
-/// The editor of the field `headers`.
+/// The editor of the fields `headers` and `secret_headers`.
 #[component]
-pub(crate) fn HeaderEditor(field: FieldOf) -> impl IntoView {
+pub(crate) fn HeaderEditor(
+    field: FieldOf,
+    /// The values of the secret headers.
+    secrets: FieldOf,
+) -> impl IntoView {
     let is_hydrated = use_hydrated();
-    let editor = RwSignal::new(Editor::from_text(&field.initial));
+    let editor = RwSignal::new(Editor::from_texts(&field.initial, &secrets.initial));
+    // What stands in the two text areas while they are all there is.
+    let typed_texts = StoredValue::new((field.initial.clone(), secrets.initial.clone()));
     let said = RwSignal::new(String::new());
     let refused = RwSignal::new(FieldErrors::default());
     let is_grid = Memo::new(move |_| is_hydrated.get() && !editor.with(Editor::is_raw));
-    let typed = field.clone();
-    // What was typed into the text area before WASM ran is what the grid begins with.
+    let (tell, tell_secrets) = (field.on_change, secrets.on_change);
+    let changed = move || {
+        let (text, values) = editor.with_untracked(Editor::posted);
+        tell.run(text);
+        tell_secrets.run(values);
+    };
+    // What was typed into the text areas before WASM ran is what the grid begins with.
     let adopt = Callback::new(move |text: String| {
-        editor.update(|editor| {
-            if editor.is_raw() || !is_hydrated.get_untracked() {
-                *editor =
-                    if editor.is_raw() && is_hydrated.get_untracked() { raw(&text) } else { Editor::from_text(&text) };
-            }
-        });
+        if is_hydrated.get_untracked() {
+            editor.update(|editor| editor.set_raw(&text));
+        } else {
+            typed_texts.update_value(|texts| texts.0 = text);
+            editor.set(typed_texts.with_value(|(text, values)| Editor::from_texts(text, values)));
+        }
         refused.set(FieldErrors::default());
-        typed.on_change.run(text);
+        changed();
     });
-    let tell = field.on_change;
-    let changed = move || tell.run(editor.with_untracked(Editor::to_text));
-    let error = field.error;
+    let adopt_secrets = Callback::new(move |values: String| {
+        typed_texts.update_value(|texts| texts.1 = values);
+        editor.set(typed_texts.with_value(|(text, values)| Editor::from_texts(text, values)));
+        changed();
+    });
+    let (error, secret_error) = (field.error, secrets.error);
     let shown = Signal::derive(move || {
         let own = refused.with(|errors| errors.messages("headers"));
-        own.or_else(|| error.get())
+        own.or_else(|| error.get()).or_else(|| is_hydrated.get().then(|| secret_error.get())?)
     });
+    let plain_secrets = move || {
+        let field = FieldOf { on_change: adopt_secrets, ..secrets.clone() };
+        (!is_hydrated.get()).then(|| {
+            view! {
+                <AreaField field=field rows=2 is_code=true hint="One per line, as Name: Value. Sealed, and shown to nobody. A header of these stands above as Name: ••••••••; a value that is left out there stays as it is."/>
+            }
+        })
+    };
     let area = move || {
         let text = editor.with_untracked(Editor::to_text);
         let field = FieldOf {
@@ -98,21 +121,13 @@ pub(crate) fn HeaderEditor(field: FieldOf) -> impl IntoView {
                 </div>
                 {move || is_hydrated.get().then(|| view! { <Toolbar editor=editor said=said on_change=Callback::new(move |()| changed()) on_toggle=Callback::new(move |()| toggle())/> })}
             </div>
-            {move || if is_grid.get() { view! { <Grid editor=editor on_change=Callback::new(move |()| changed())/> }.into_any() } else { area().into_any() }}
+            {move || if is_grid.get() { view! { <Grid editor=editor said=said on_change=Callback::new(move |()| changed())/> }.into_any() } else { area().into_any() }}
+            {plain_secrets}
             {messages}
             {apart}
         </fieldset>
     }
     .into_any()
-}
-
-/// An editor that stays a text, whatever it says.
-fn raw(text: &str) -> Editor {
-    let mut editor = Editor::from_text("");
-    // From a grid there is always a way to the text.
-    let _ = editor.toggle_raw();
-    editor.set_raw(text);
-    editor
 }
 
 #[component]
@@ -170,7 +185,7 @@ fn Toolbar(
 }
 
 #[component]
-fn Grid(editor: RwSignal<Editor>, on_change: Callback<()>) -> impl IntoView {
+fn Grid(editor: RwSignal<Editor>, said: RwSignal<String>, on_change: Callback<()>) -> impl IntoView {
     let all = move || editor.with(Editor::all_checked);
     let check_all = move |event: leptos::ev::Event| {
         let is_checked = event_target_checked(&event);
@@ -196,10 +211,11 @@ fn Grid(editor: RwSignal<Editor>, on_change: Callback<()>) -> impl IntoView {
                     </th>
                     <th role="columnheader" scope="col">"Header"<span class="c-field__required" aria-hidden="true">"*"</span></th>
                     <th role="columnheader" scope="col">"Value"<span class="c-field__required" aria-hidden="true">"*"</span></th>
+                    <th role="columnheader" scope="col">"Secret"</th>
                 </tr>
             </thead>
             <tbody role="rowgroup">
-                <For each=rows key=|row| row.id children=move |row| view! { <Row editor=editor row=row on_change=on_change/> }/>
+                <For each=rows key=|row| row.id children=move |row| view! { <Row editor=editor row=row said=said on_change=on_change/> }/>
             </tbody>
         </table>
     }
@@ -207,7 +223,7 @@ fn Grid(editor: RwSignal<Editor>, on_change: Callback<()>) -> impl IntoView {
 }
 
 #[component]
-fn Row(editor: RwSignal<Editor>, row: EditorRow, on_change: Callback<()>) -> impl IntoView {
+fn Row(editor: RwSignal<Editor>, row: EditorRow, said: RwSignal<String>, on_change: Callback<()>) -> impl IntoView {
     let id = row.id;
     // Its place from 1, whether it is checked, and whether it is the waiting one.
     let state = Memo::new(move |_| {
@@ -225,9 +241,29 @@ fn Row(editor: RwSignal<Editor>, row: EditorRow, on_change: Callback<()>) -> imp
     let cells = Memo::new(move |_| {
         editor.with(|editor| {
             let row = editor.rows().iter().find(|row| row.id == id);
-            row.map(|row| (row.name.clone(), row.value.clone())).unwrap_or_default()
+            row.map(|row| (row.name.clone(), row.value.clone(), row.is_secret, row.is_kept())).unwrap_or_default()
         })
     });
+    let switch = move |event: leptos::ev::Event| {
+        let is_secret = event_target_checked(&event);
+        let mut words = None;
+        editor.update(|editor| words = editor.set_secret(id, is_secret));
+        said.set(words.unwrap_or_default());
+        on_change.run(());
+    };
+    // A mask is replaced as a whole.
+    let select_mask = move |event: leptos::ev::FocusEvent| {
+        if cells.with_untracked(|cells| cells.3) {
+            event_target::<web_sys::HtmlInputElement>(&event).select();
+        }
+    };
+    // A secret that was emptied without another one being typed is the stored one again.
+    let keep_again = move |_| {
+        if cells.with_untracked(|(_, value, is_secret, _)| *is_secret && value.is_empty()) {
+            editor.update(|editor| editor.set_value(id, MASK));
+            on_change.run(());
+        }
+    };
     let set_name = move |event: leptos::ev::Event| {
         let (text, mut ends) = (event_target_value(&event), false);
         editor.update(|editor| ends = editor.set_name(id, &text));
@@ -296,7 +332,19 @@ fn Row(editor: RwSignal<Editor>, row: EditorRow, on_change: Callback<()>) -> imp
                     prop:value=move || cells.get().1
                     on:input=set_value
                     on:paste=paste
+                    on:focus=select_mask
+                    on:blur=keep_again
                 />
+            </td>
+            <td role="cell">
+                <label>
+                    <input
+                        type="checkbox"
+                        aria-label=move || label("is secret")
+                        prop:checked=move || cells.get().2
+                        on:change=switch
+                    />
+                </label>
             </td>
         </tr>
     }

@@ -73,7 +73,12 @@ pub(crate) fn WebhookForm(
                         />
                         <Authorization form=form stored=stored/>
                         <Retype form=form is_stored=id.is_some()/>
-                        <HeaderEditor field=form.field("headers", "Headers", false, |d| &mut d.headers)/>
+                        <HeaderEditor
+                            field=form.field("headers", "Headers", false, |d| &mut d.headers)
+                            secrets=form.field("secret_headers", "Secret headers as text", false, |d| {
+                                &mut d.secret_headers
+                            })
+                        />
                         <Insecure form=form/>
                         <SwitchField
                             field=form.field("direct", "Direct Connection", false, |d| &mut d.direct)

@@ -24,6 +24,9 @@ fn done_words(word: &str) -> Option<(&'static str, &'static str, &'static str)> 
         "saved" => "Saved.",
         "paused" => "Paused. What comes is held, nothing is dropped.",
         "resumed" => "Resumed.",
+        "sealed" => {
+            "Sealed. The values are shown to nobody any more, and are gone from what was kept of earlier states."
+        }
         "confirmed" => "Confirmed.",
         "executed" => "Started. Its delivery is on its way.",
         "replayed" => "Queued again. This is the new delivery.",

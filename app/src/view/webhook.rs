@@ -49,6 +49,8 @@ pub struct WebhookForm {
     pub allows_insecure_tls: bool,
     /// The stored authorization, without its secret.
     pub authorization: Authorization,
+    /// The names of the secret headers, in order.
+    pub secret_headers: Vec<String>,
     /// Whether the webhook signs what it sends.
     pub is_signing: bool,
 }
@@ -61,6 +63,7 @@ impl WebhookForm {
             allows_insecure_tls: self.allows_insecure_tls,
             authorization: self.authorization.clone(),
             is_signing: self.is_signing,
+            secret_headers: self.secret_headers.clone(),
         }
     }
 }
@@ -162,6 +165,8 @@ pub struct WebhookDetail {
     pub authorization: Authorization,
     pub is_signing: bool,
     pub headers: Vec<ShownHeader>,
+    /// The names of headers that are stored in clear and look like secrets.
+    pub in_clear: Vec<String>,
     pub allows_insecure_tls: bool,
     pub timeout_s: u64,
     pub retries: u32,

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use model::delivery::ErrorCode;
 use model::field_error::FieldErrors;
-use model::header::is_credential;
+use model::header::looks_secret;
 use model::signature;
 use model::time::Timestamp;
 use model::url::{Host, TargetUrl};
@@ -86,10 +86,14 @@ pub fn headers(
     let host = url.host_str().unwrap_or_default();
     let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     headers.insert(HOST, value("Host", host.as_bytes())?);
-    for row in &webhook.headers.0 {
+    let filled = webhook.headers.with_secrets(&secrets.headers()).map_err(|missing| {
+        let words = format!("The value of the secret header {} is not stored. Enter it in the webhook.", missing.0);
+        (ErrorCode::Header, words)
+    })?;
+    for (row, stored) in filled.0.iter().zip(&webhook.headers.0) {
         let name = HeaderName::from_bytes(row.name.as_bytes()).map_err(|_| unsendable(&row.name))?;
         let mut value = value(&row.name, row.value.as_bytes())?;
-        value.set_sensitive(is_credential(&row.name));
+        value.set_sensitive(stored.is_secret() || looks_secret(&row.name));
         headers.append(name, value);
     }
     let secret = secrets.authorization.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();

@@ -10,11 +10,12 @@ use crate::service::Services;
 use crate::store::delivery::Attempted;
 use crate::store::webhook::Row;
 use model::delivery::{ErrorCode, Outcome};
+use model::header::HeaderList;
 use model::time::Timestamp;
 use model::webhook::Method;
 use reqwest::header::{HeaderValue, RETRY_AFTER};
 use reqwest::{Response, Url};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -60,6 +61,16 @@ pub struct Opened {
     pub authorization: Option<SecretString>,
     /// What signs the message.
     pub signing: Option<SecretString>,
+    /// The values of the secret headers: a `HeaderList` as JSON.
+    pub headers: Option<SecretString>,
+}
+
+impl Opened {
+    /// The secret headers with their values; none where they cannot be read.
+    pub fn headers(&self) -> HeaderList {
+        let text = self.headers.as_ref().map(ExposeSecret::expose_secret);
+        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
 }
 
 /// Why there was no attempt that says anything about the receiver.

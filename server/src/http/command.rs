@@ -36,6 +36,7 @@ pub const COMMANDS: &[(&str, Permission)] = &[
     ("/webhooks/{id}/pause", Permission::Edit),
     ("/webhooks/{id}/resume", Permission::Edit),
     ("/webhooks/{id}/confirm", Permission::Edit),
+    ("/webhooks/{id}/seal", Permission::Edit),
     ("/webhooks/{id}/delete", Permission::Edit),
     ("/webhooks/{id}/test", Permission::Edit),
     ("/tasks/delete", Permission::Edit),
@@ -75,6 +76,7 @@ pub fn routes() -> Router<Http> {
         .route("/webhooks/{id}/pause", post(webhook::pause))
         .route("/webhooks/{id}/resume", post(webhook::resume))
         .route("/webhooks/{id}/confirm", post(webhook::confirm))
+        .route("/webhooks/{id}/seal", post(webhook::seal))
         .route("/webhooks/{id}/delete", post(webhook::delete))
         .route("/webhooks/{id}/test", post(webhook::test))
         .route("/tasks/delete", post(task::delete_checked))

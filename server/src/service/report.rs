@@ -148,6 +148,7 @@ impl Services {
             url: self.shown_url(row.url.as_str()),
             method: row.method.as_str().to_owned(),
             is_signing: row.signing_secret.is_some(),
+            in_clear: super::webhook::plain_secrets(&row.headers).map(str::to_owned).collect(),
             headers: self.shown_headers(row.headers).0.into_iter().map(shown_header).collect(),
             name: row.name,
             authorization: row.authorization,
@@ -304,6 +305,7 @@ impl Services {
             authorization: target.secret.as_ref().map(|_| masked()),
             // Another key, so that nothing true is shown.
             signing: target.signing_secret.as_ref().map(|_| SecretString::from(format!("whsec_{}", "A".repeat(32)))),
+            headers: serde_json::to_string(&target.headers).ok().map(SecretString::from),
         };
         let mut request = Request {
             method: target.method.as_str().to_owned(),

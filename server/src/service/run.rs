@@ -5,6 +5,7 @@ use crate::clock::new_uuid;
 use crate::render::{self, Subject};
 use crate::store::delivery::{self, NewDelivery, Replay};
 use crate::store::occurrence::{self, Cause, NewRun};
+use crate::store::revision::{self, Kind};
 use crate::store::{entity, hold, task, webhook};
 use app::error::{AppError, Code};
 use app::view::task::PreviewRequest;
@@ -14,7 +15,7 @@ use model::message::{Escape, Note};
 use model::preview::{Preview, preview};
 use model::task::{MESSAGE_MAX_BYTES, Task};
 use model::time::Timestamp;
-use sea_orm::DatabaseTransaction;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -93,7 +94,9 @@ impl Services {
             return Err(AppError::new(Code::Conflict, words));
         };
         let (revision, hold) = if as_it_was {
-            (Some(revision_of(&txn, &old).await?), webhook.hold.reason_of_replay())
+            let number = revision_of(&txn, &old).await?;
+            self.check_secret_headers(&txn, &webhook, number).await?;
+            (Some(number), webhook.hold.reason_of_replay())
         } else {
             (None, webhook.hold.reason())
         };
@@ -125,6 +128,26 @@ impl Services {
             replay: Replay { of: Some(DeliveryId(old.id)), revision },
         };
         self.queue(txn, new, now).await
+    }
+
+    /// Refuses what would be sent with a header whose value is not stored any more.
+    async fn check_secret_headers(
+        &self,
+        db: &impl ConnectionTrait,
+        webhook: &webhook::Row,
+        number: i64,
+    ) -> Result<(), AppError> {
+        let then = revision::find(db, Kind::Webhook, webhook.id.0, number).await.map_err(broken)?;
+        let Some(then) = then.and_then(|then| webhook.as_it_was(then)) else { return Ok(()) };
+        let secrets = self.open_for_test(&then)?;
+        then.headers.with_secrets(&secrets.headers()).map(drop).map_err(|missing| {
+            let words = format!(
+                "It was sent with the secret header {}, whose value is not stored any more for that target. Replay it \
+                 with the webhook of now.",
+                missing.0
+            );
+            AppError::new(Code::Conflict, words)
+        })
     }
 
     pub(super) async fn discard_delivery(&self, uuid: &str, by: &str) -> Result<(), AppError> {

@@ -3,6 +3,7 @@
 
 use super::answer::readable;
 use super::occurrence::Recalled;
+use super::webhook::missing_header;
 use super::{Services, broken};
 use crate::clock::new_uuid;
 use crate::dispatch::client::Clients;
@@ -19,7 +20,7 @@ use model::matching::{Facts, TaskFacts, judge};
 use model::message::data::list_variables;
 use model::text::{shown, visible};
 use model::time::Timestamp;
-use model::webhook::{SecretChange, Webhook};
+use model::webhook::{SecretChange, SecretHeader, Webhook};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +34,7 @@ const SHOWN: usize = 5;
 const PAST: u64 = 10;
 
 impl Services {
-    fn open_for_test(&self, row: &webhook::Row) -> Result<Opened, AppError> {
+    pub(super) fn open_for_test(&self, row: &webhook::Row) -> Result<Opened, AppError> {
         self.open_secrets(row).map_err(|error| {
             tracing::error!(webhook = %row.id, %error, "a secret does not open");
             AppError::new(Code::Internal, "The stored secret cannot be opened. Enter it again.")
@@ -46,7 +47,8 @@ impl Services {
         checked: &Webhook,
         stored: Option<&webhook::Row>,
     ) -> Result<(webhook::Row, Opened), AppError> {
-        let keeps = [&checked.secret, &checked.signing].into_iter().any(|one| matches!(one, SecretChange::Keep));
+        let keeps = [&checked.secret, &checked.signing].into_iter().any(|one| matches!(one, SecretChange::Keep))
+            || checked.secret_values.iter().any(|one| matches!(one, SecretHeader::Keep(_)));
         // One that does not open is entered again, and must not stand in the way of that.
         let kept = stored.filter(|_| keeps).map(|row| self.open_for_test(row)).transpose()?.unwrap_or_default();
         let pick = |change: &SecretChange, kept: Option<secrecy::SecretString>| match change {
@@ -55,7 +57,9 @@ impl Services {
             SecretChange::Keep => kept,
             SecretChange::Clear => None,
         };
+        let headers = checked.secret_rows(&kept.headers()).map_err(|missing| missing_header(&missing))?;
         let secrets = Opened {
+            headers: serde_json::to_string(&headers).ok().map(secrecy::SecretString::from),
             authorization: pick(&checked.secret, kept.authorization),
             signing: pick(&checked.signing, kept.signing),
         };
@@ -70,6 +74,7 @@ impl Services {
             secret: present(&secrets.authorization),
             signing_secret: present(&secrets.signing),
             headers: checked.headers.clone(),
+            secret_headers: present(&secrets.headers),
             allows_insecure_tls: checked.allows_insecure_tls,
             is_direct: checked.is_direct,
             timeout: checked.timeout,

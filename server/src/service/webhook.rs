@@ -18,10 +18,12 @@ use async_trait::async_trait;
 use model::catalog::WEBHOOKS;
 use model::delivery::HoldReason;
 use model::field_error::FieldErrors;
+use model::header::{HeaderList, MASK, MissingSecret, looks_secret};
 use model::id::WebhookId;
 use model::time::Timestamp;
 use model::webhook::{Authorization, SecretChange, Webhook, WebhookDraft};
 use sea_orm::DatabaseTransaction;
+use secrecy::SecretString;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -43,6 +45,54 @@ impl Services {
         }
     }
 
+    /// The values of the secret headers, sealed; `stored` has those that may stay.
+    fn seal_typed_headers(
+        &self,
+        checked: &Webhook,
+        stored: Option<&webhook::Row>,
+        place: &str,
+    ) -> Result<Option<Vec<u8>>, AppError> {
+        if checked.secret_values.is_empty() {
+            return Ok(None);
+        }
+        let (_, secrets) = self.as_typed(checked, stored)?;
+        self.seal_opened(secrets.headers, place)
+    }
+
+    fn seal_opened(&self, headers: Option<SecretString>, place: &str) -> Result<Option<Vec<u8>>, AppError> {
+        let change = headers.map_or(SecretChange::Clear, SecretChange::Set);
+        match self.seal(&change, place)? {
+            SecretWrite::Replace(sealed) => Ok(sealed),
+            SecretWrite::Keep => Ok(None),
+        }
+    }
+
+    /// Seals the headers that are stored in clear and look like secrets.
+    async fn seal_plain_headers(&self, id: WebhookId, opened_on: i64) -> Result<(), AppError> {
+        let row = self.find_webhook(id).await?;
+        let names: Vec<String> = plain_secrets(&row.headers).map(str::to_owned).collect();
+        if row.revision != opened_on || names.is_empty() {
+            let words = "This webhook has changed since you looked at it. Look at its headers again.";
+            return Err(AppError::new(Code::Conflict, words));
+        }
+        let secrets = self.open_for_test(&row)?;
+        let filled = row.headers.with_secrets(&secrets.headers()).map_err(|missing| missing_header(&missing))?;
+        let mut masked = row.headers.clone();
+        for row in masked.0.iter_mut().filter(|row| looks_secret(&row.name)) {
+            MASK.clone_into(&mut row.value);
+        }
+        let values = filled.0.into_iter().zip(&masked.0).filter(|(_, row)| row.is_secret()).map(|(row, _)| row);
+        let values = serde_json::to_string(&HeaderList(values.collect())).map(SecretString::from);
+        let sealed = self.seal_opened(values.ok(), &webhook::headers_place(row.uuid))?;
+        let now = self.clock.now();
+        let txn = self.store.begin_change().await.map_err(broken)?;
+        if !webhook::set_headers(&txn, id, opened_on, &masked, sealed, now).await.map_err(broken)? {
+            return Err(AppError::new(Code::Conflict, "This webhook has just changed. Try again."));
+        }
+        webhook::mask_revisions(&txn, id, &names).await.map_err(broken)?;
+        self.commit(txn).await
+    }
+
     async fn create(&self, draft: &WebhookDraft) -> Result<SavedWebhook, AppError> {
         let checked = draft.parse(None)?;
         let is_unresolved = !self.check_target(&checked, None).await?;
@@ -55,6 +105,7 @@ impl Services {
         let secrets = Secrets {
             authorization: sealed(self.seal(&checked.secret, &webhook::secret_place(uuid))?),
             signing: sealed(self.seal(&checked.signing, &webhook::signing_place(uuid))?),
+            headers: self.seal_typed_headers(&checked, None, &webhook::headers_place(uuid))?,
         };
         let txn = self.store.begin_change().await.map_err(broken)?;
         let id = webhook::insert(&txn, &checked, uuid, secrets, now).await.map_err(name_taken)?;
@@ -76,13 +127,22 @@ impl Services {
         let write = Write {
             secret: self.seal(&checked.secret, &webhook::secret_place(stored.uuid))?,
             signing: self.seal(&checked.signing, &webhook::signing_place(stored.uuid))?,
+            headers: self.seal_typed_headers(&checked, Some(&stored), &webhook::headers_place(stored.uuid))?,
             has_moved,
         };
+        // Values that were stored in clear, and are secrets from now on.
+        let is_plain =
+            |name: &&str| stored.headers.0.iter().any(|row| !row.is_secret() && row.name.eq_ignore_ascii_case(name));
+        let newly_secret: Vec<String> =
+            checked.headers.secret_names().into_iter().filter(is_plain).map(str::to_owned).collect();
         let now = self.clock.now();
         let txn = self.store.begin_change().await.map_err(broken)?;
         if !webhook::update(&txn, id, opened_on, &checked, write, now).await.map_err(name_taken)? {
             drop(txn);
             return Err(stale("webhook", draft, &draft_of(&self.find_webhook(id).await?)));
+        }
+        if !newly_secret.is_empty() {
+            webhook::mask_revisions(&txn, id, &newly_secret).await.map_err(broken)?;
         }
         if has_moved {
             arrange::begin(&txn, id, true, now).await.map_err(broken)?;
@@ -157,6 +217,16 @@ fn name_taken(error: store::Error) -> AppError {
         }
         other => broken(other),
     }
+}
+
+/// A secret header whose value should stay, and is not stored.
+pub(super) fn missing_header(missing: &MissingSecret) -> AppError {
+    FieldErrors::one("secret_headers", format!("Enter the value of {}: none is stored for it.", missing.0)).into()
+}
+
+/// The names of headers that are stored in clear and look like secrets.
+pub(super) fn plain_secrets(headers: &HeaderList) -> impl Iterator<Item = &str> {
+    headers.0.iter().filter(|row| !row.is_secret() && looks_secret(&row.name)).map(|row| row.name.as_str())
 }
 
 fn label(authorization: &Authorization) -> &'static str {
@@ -273,7 +343,12 @@ impl Webhooks for Services {
             allows_insecure_tls: stored.allows_insecure_tls,
             authorization: stored.authorization,
             is_signing: stored.is_signing,
+            secret_headers: stored.secret_headers,
         })
+    }
+
+    async fn seal_headers(&self, id: WebhookId, revision: i64) -> Result<(), AppError> {
+        self.seal_plain_headers(id, revision).await
     }
 
     async fn save(&self, id: Option<WebhookId>, draft: WebhookDraft) -> Result<SavedWebhook, AppError> {

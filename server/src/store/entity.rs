@@ -70,6 +70,7 @@ table!(webhook, "webhook", {
     updated_at: i64,
     deleted_at: Option<i64>,
     signing_secret: Option<Vec<u8>>,
+    secret_headers: Option<Vec<u8>>,
     paused_at: Option<i64>,
     release_per_second: Option<i64>,
     released_at: Option<i64>,

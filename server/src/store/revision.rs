@@ -7,7 +7,7 @@ use super::entity::{event, revision, task, webhook};
 use super::{Error, Result};
 use model::time::Timestamp;
 use sea_orm::{
-    ActiveValue::{NotSet, Set},
+    ActiveValue::{NotSet, Set, Unchanged},
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait, Statement,
 };
@@ -132,6 +132,34 @@ pub async fn find<T: DeserializeOwned>(
     row.and_then(|row| row.document)
         .map(|document| serde_json::from_str(&document).map_err(|error| json(&error)))
         .transpose()
+}
+
+/// Changes what every revision of a row says. Only for taking out what must not be kept.
+pub(super) async fn rewrite<T: Serialize + DeserializeOwned + PartialEq + Clone>(
+    db: &impl ConnectionTrait,
+    kind: Kind,
+    row_id: i64,
+    change: impl Fn(T) -> T,
+) -> Result<()> {
+    let rows = revision::Entity::find()
+        .filter(revision::Column::Kind.eq(kind.as_str()))
+        .filter(revision::Column::RowId.eq(row_id))
+        .all(db)
+        .await?;
+    for row in rows {
+        // What cannot be read says nothing to anybody.
+        let Some(was) = row.document.as_deref().and_then(|document| serde_json::from_str::<T>(document).ok()) else {
+            continue;
+        };
+        let is = change(was.clone());
+        if is != was {
+            let document = serde_json::to_string(&is).map_err(|error| json(&error))?;
+            let row =
+                revision::ActiveModel { id: Unchanged(row.id), document: Set(Some(document)), ..Default::default() };
+            revision::Entity::update(row).exec(db).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Notes the state of rows that were made before revisions were kept. Does nothing the second time.

@@ -5,7 +5,7 @@ use super::revision::{self, Kind};
 use super::{Error, Result};
 use model::breaker::{Breaker, Open};
 use model::delivery::HoldReason;
-use model::header::HeaderList;
+use model::header::{HeaderList, MASK};
 use model::id::WebhookId;
 use model::time::Timestamp;
 use model::url::TargetUrl;
@@ -35,7 +35,10 @@ pub struct Row {
     pub secret: Option<Vec<u8>>,
     /// Sealed by the vault for [`signing_place`].
     pub signing_secret: Option<Vec<u8>>,
+    /// The secret ones masked.
     pub headers: HeaderList,
+    /// The values of the secret headers: a `HeaderList` as JSON, sealed by the vault for [`headers_place`].
+    pub secret_headers: Option<Vec<u8>>,
     pub allows_insecure_tls: bool,
     pub is_direct: bool,
     pub timeout: Duration,
@@ -106,6 +109,7 @@ impl Row {
             allows_insecure_tls: self.allows_insecure_tls,
             authorization: self.authorization.clone(),
             is_signing: self.signing_secret.is_some(),
+            secret_headers: self.headers.secret_names().into_iter().map(str::to_owned).collect(),
         }
     }
 
@@ -129,6 +133,8 @@ impl Row {
     pub fn as_it_was(&self, then: Target) -> Option<Self> {
         let url = TargetUrl::parse(&then.url).ok()?;
         let has_moved = self.stored().target_change(&url, &then.authorization, then.allows_insecure_tls).is_some();
+        // The name of an API key's header is no part of the target that headers belong to.
+        let keeps_headers = self.stored().origin_change(&url, then.allows_insecure_tls).is_none();
         let is_ours = !has_moved && self.authorization.id() == then.authorization.id();
         Some(Self {
             url,
@@ -136,6 +142,7 @@ impl Row {
             authorization: if is_ours { then.authorization } else { Authorization::None },
             secret: self.secret.clone().filter(|_| is_ours),
             signing_secret: self.signing_secret.clone().filter(|_| !has_moved),
+            secret_headers: self.secret_headers.clone().filter(|_| keeps_headers),
             headers: then.headers,
             allows_insecure_tls: then.allows_insecure_tls,
             ..self.clone()
@@ -154,6 +161,11 @@ impl Row {
 /// The associated data of a webhook's sealed signing secret.
 pub fn signing_place(uuid: Uuid) -> String {
     format!("webhook|signing_secret|{uuid}")
+}
+
+/// The associated data of a webhook's sealed headers.
+pub fn headers_place(uuid: Uuid) -> String {
+    format!("webhook|secret_headers|{uuid}")
 }
 
 /// The associated data of a webhook's sealed secret.
@@ -190,6 +202,7 @@ impl From<webhook::Model> for Row {
             name: row.name,
             secret: row.secret,
             signing_secret: row.signing_secret,
+            secret_headers: row.secret_headers,
             allows_insecure_tls: row.allows_insecure_tls,
             is_direct: row.is_direct,
             revision: row.revision,
@@ -247,6 +260,7 @@ pub async fn insert(
         uuid: Set(uuid),
         secret: Set(secrets.authorization),
         signing_secret: Set(secrets.signing),
+        secret_headers: Set(secrets.headers),
         revision: Set(1),
         created_at: Set(now.0),
         deleted_at: Set(None),
@@ -264,6 +278,8 @@ pub struct Secrets {
     pub authorization: Option<Vec<u8>>,
     /// What signs the messages.
     pub signing: Option<Vec<u8>>,
+    /// The values of the secret headers.
+    pub headers: Option<Vec<u8>>,
 }
 
 async fn note(db: &impl ConnectionTrait, id: i64, number: i64, now: Timestamp) -> Result<()> {
@@ -288,6 +304,8 @@ pub struct Write {
     pub secret: SecretWrite,
     /// The secret that signs.
     pub signing: SecretWrite,
+    /// The values of the secret headers.
+    pub headers: Option<Vec<u8>>,
     /// The target has changed: what waits is not meant for it.
     pub has_moved: bool,
 }
@@ -314,7 +332,12 @@ pub async fn update(
     write: Write,
     now: Timestamp,
 ) -> Result<bool> {
-    let mut row = webhook::ActiveModel { id: Unchanged(id.0), revision: Set(revision + 1), ..columns(webhook, now)? };
+    let mut row = webhook::ActiveModel {
+        id: Unchanged(id.0),
+        revision: Set(revision + 1),
+        secret_headers: Set(write.headers),
+        ..columns(webhook, now)?
+    };
     if let SecretWrite::Replace(secret) = write.secret {
         row.secret = Set(secret);
     }
@@ -339,6 +362,49 @@ pub async fn update(
     Ok(done.rows_affected == 1)
 }
 
+/// Changes nothing but the headers of a webhook that still has this revision; answers whether it had.
+pub async fn set_headers(
+    db: &impl ConnectionTrait,
+    id: WebhookId,
+    revision: i64,
+    headers: &HeaderList,
+    sealed: Option<Vec<u8>>,
+    now: Timestamp,
+) -> Result<bool> {
+    let json = |error: serde_json::Error| Error::Other(DbErr::Json(error.to_string()));
+    let row = webhook::ActiveModel {
+        headers: Set(serde_json::to_string(headers).map_err(json)?),
+        secret_headers: Set(sealed),
+        revision: Set(revision + 1),
+        updated_at: Set(now.0),
+        ..Default::default()
+    };
+    let done = webhook::Entity::update_many()
+        .set(row)
+        .filter(webhook::Column::Id.eq(id.0))
+        .filter(webhook::Column::Revision.eq(revision))
+        .filter(webhook::Column::DeletedAt.is_null())
+        .exec(db)
+        .await?;
+    if done.rows_affected == 1 {
+        note(db, id.0, revision + 1, now).await?;
+    }
+    Ok(done.rows_affected == 1)
+}
+
+/// Masks headers with these names in every revision of a webhook: their values have become secrets.
+pub async fn mask_revisions(db: &impl ConnectionTrait, id: WebhookId, names: &[String]) -> Result<()> {
+    revision::rewrite(db, Kind::Webhook, id.0, |mut target: Target| {
+        for row in &mut target.headers.0 {
+            if names.iter().any(|name| name.eq_ignore_ascii_case(&row.name)) {
+                MASK.clone_into(&mut row.value);
+            }
+        }
+        target
+    })
+    .await
+}
+
 /// Marks a webhook deleted, with neither secrets nor a state left; answers whether it was there. Its waiting deliveries
 /// are the caller's to discard.
 pub async fn delete(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
@@ -346,6 +412,7 @@ pub async fn delete(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) ->
         deleted_at: Set(Some(now.0)),
         secret: Set(None),
         signing_secret: Set(None),
+        secret_headers: Set(None),
         paused_at: Set(None),
         release_per_second: Set(None),
         released_at: Set(None),

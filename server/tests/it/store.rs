@@ -88,7 +88,7 @@ on_both! {
         let id = add_webhook(&test).await;
         let draft = WebhookDraft { name: "new".into(), url: "http://127.0.0.1:9/".into(), ..WebhookDraft::default() };
         let checked = draft.parse(None).expect("valid");
-        let keep = webhook::Write { secret: webhook::SecretWrite::Keep, signing: webhook::SecretWrite::Keep, has_moved: false };
+        let keep = webhook::Write { secret: webhook::SecretWrite::Keep, signing: webhook::SecretWrite::Keep, headers: None, has_moved: false };
         let update = |revision| webhook::update(test.store.write(), id, revision, &checked, keep.clone(), NOW);
         assert!(update(1).await.expect("updated"));
         assert!(!update(1).await.expect("stale"));

@@ -45,6 +45,7 @@ fn commands(detail: &WebhookDetail) -> AnyView {
 
 fn content(detail: WebhookDetail, may_edit: bool) -> AnyView {
     let holds = holds(detail.id, detail.revision, &detail.state, may_edit);
+    let in_clear = in_clear(&detail, may_edit);
     let authorization = match &detail.authorization {
         Authorization::None => "None".to_owned(),
         Authorization::Basic { username } => format!("Basic, as {username}"),
@@ -81,6 +82,7 @@ fn content(detail: WebhookDetail, may_edit: bool) -> AnyView {
     view! {
         <div class="l-stack">
             {holds}
+            {in_clear}
             <div class="l-split l-split--wide">
                 <section class="c-card" aria-labelledby="facts">
                     <header class="c-card__head"><h2 class="c-card__title" id="facts">"Webhook"</h2></header>
@@ -108,6 +110,30 @@ fn content(detail: WebhookDetail, may_edit: bool) -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// Headers that are stored in clear and look like secrets.
+fn in_clear(detail: &WebhookDetail, may_edit: bool) -> Option<AnyView> {
+    if detail.in_clear.is_empty() || !may_edit {
+        return None;
+    }
+    let words = format!("{}: stored in clear, and looks like a secret.", detail.in_clear.join(", "));
+    let (action, revision) = (format!("/webhooks/{}/seal", detail.id), detail.revision);
+    Some(
+        view! {
+            <div class="c-note c-note--warn">
+                <Icon name="warn"/>
+                <div class="l-stack l-stack--tight">
+                    <p>{words}</p>
+                    <form method="post" action=action>
+                        <input type="hidden" name="revision" value=revision/>
+                        <button class="c-button c-button--s" type="submit">"Seal"</button>
+                    </form>
+                </div>
+            </div>
+        }
+        .into_any(),
+    )
 }
 
 /// What holds it, and how that is ended.

@@ -42,11 +42,20 @@ pub(super) async fn resume(Path(id): Path<String>, command: Command) -> Response
 
 pub(super) async fn confirm(Path(id): Path<String>, command: Command) -> Response {
     let act = async |this: &Command, id| {
-        let seen = this.value("revision").parse();
-        let seen = seen.map_err(|_| AppError::new(Code::Malformed, "The form has lost its revision."))?;
-        this.backend().webhooks.confirm_target(id, seen, release_choice(this)?).await
+        this.backend().webhooks.confirm_target(id, seen_revision(this)?, release_choice(this)?).await
     };
     run(id, command, "confirmed", act).await
+}
+
+/// Seals the headers that are stored in clear and look like secrets.
+pub(super) async fn seal(Path(id): Path<String>, command: Command) -> Response {
+    let act = async |this: &Command, id| this.backend().webhooks.seal_headers(id, seen_revision(this)?).await;
+    run(id, command, "sealed", act).await
+}
+
+/// The revision of the webhook that the page showed.
+fn seen_revision(command: &Command) -> Result<i64, AppError> {
+    command.value("revision").parse().map_err(|_| AppError::new(Code::Malformed, "The form has lost its revision."))
 }
 
 pub(super) async fn delete(Path(id): Path<String>, command: Command) -> Response {

@@ -208,7 +208,7 @@ test('a delivery shows what was sent and answered, without its secret, and is re
   const request = page.getByRole('region', { name: 'Request as text' });
   await expect(request).toContainText(`POST ${hook.inbox}/status/503`);
   await expect(request).toContainText('Content-Type: application/json');
-  await expect(request).toContainText(/Authorization: \S*•• \(masked\)/);
+  await expect(request).toContainText("Authorization: ••••••••");
   await expect(request).toContainText('{"vm": "web-01"}');
   await expect(page.getByRole('region', { name: 'Answer as text' })).toContainText('503');
   expect(await page.content()).not.toContain('canary-77aa');

@@ -1,5 +1,5 @@
 /** What is typed comes back as it was typed, whatever it means to HTML; what is saved can be tried as it is saved. */
-import { edit, expect, field, isPlain, makeTask, makeWebhook, open, save, seeTitle, signIn, test } from './fixtures.js';
+import { edit, expect, field, headersAsText, isPlain, makeTask, makeWebhook, open, save, seeTitle, signIn, submit, test } from './fixtures.js';
 
 const HOSTILE = '</title><img src=x onerror=alert(1)>';
 const MESSAGE = '\n{"a": "&amp; &lt; </textarea><img src=x onerror=alert(1)>"}\n';
@@ -71,4 +71,56 @@ test('the title of a page is right from the first byte to the last', async ({ pa
   await expect(crumbs.getByRole('link').first()).toHaveText('Inventory');
   await page.goto(`${hook.url}/nowhere`);
   await expect(page).toHaveTitle('Not found · Hookwright');
+});
+
+test('a secret header is sealed, kept through edits, and shown to nobody', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await open(page, hook, '/webhooks/new');
+  await field(page, 'Name').fill('Sealed');
+  await field(page, 'URL').fill(hook.inbox);
+  if (isPlain()) {
+    await field(page, 'Secret headers as text').fill('X-Api-Key: canary-1');
+  } else {
+    await field(page, 'New header name').fill('X-Api-Key');
+    const secret = page.getByLabel('Header 2 is secret');
+    await expect(secret, 'by itself, for its name').toBeChecked();
+    await field(page, 'Header 2 value').fill('canary-1');
+  }
+  await save(page, 'Webhook: Sealed');
+  await expect(page.getByRole('region', { name: 'Headers' })).toContainText('X-Api-Key: ••••••••');
+  expect(await page.content()).not.toContain('canary-1');
+  await makeTask(page, hook, 'Tell', 'Sealed', 'x');
+  const execute = async (count: number) => {
+    await open(page, hook, '/tasks/1');
+    await page.getByRole('navigation', { name: 'Commands' }).getByRole('button', { name: 'Execute' }).click();
+    await expect.poll(() => hook.received().length).toBe(count);
+    return hook.received()[count - 1].headers.filter(([name]) => name.toLowerCase() === 'x-api-key').map(([, value]) => value);
+  };
+  expect(await execute(1)).toEqual(['canary-1']);
+
+  // Edited elsewhere, moved, and through the pencil and back: the value stays.
+  await open(page, hook, '/webhooks/1/edit');
+  if (!isPlain()) {
+    await expect(field(page, 'Header 2 value')).toHaveValue('••••••••');
+    await page.getByLabel('Check header 2').check();
+    await page.getByRole('button', { name: 'Up' }).click();
+    const text = await headersAsText(page);
+    await expect(text).toHaveValue('X-Api-Key: ••••••••\nContent-Type: application/json');
+    await page.getByRole('button', { name: 'Raw' }).click();
+    await expect(page.getByLabel('Header 1 is secret')).toBeChecked();
+  }
+  await field(page, 'Retries').fill('2');
+  await save(page, 'Webhook: Sealed');
+  expect(await execute(2)).toEqual(['canary-1']);
+
+  // Another value, and another target, which gets none of it.
+  await open(page, hook, '/webhooks/1/edit');
+  if (isPlain()) await field(page, 'Secret headers as text').fill('X-Api-Key: canary-2');
+  else await field(page, 'Header 1 value').fill('canary-2');
+  await save(page, 'Webhook: Sealed');
+  expect(await execute(3)).toEqual(['canary-2']);
+  await open(page, hook, '/webhooks/1/edit');
+  await field(page, 'URL').fill('http://127.0.0.1:9/');
+  await submit(page);
+  await expect(page.getByText('Enter the value of X-Api-Key again')).toBeVisible();
 });

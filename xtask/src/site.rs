@@ -103,14 +103,16 @@ fn read_manifest(site: &Path) -> Option<Value> {
 
 /// Prints the bytes of the first load by file, and fails over the budget.
 fn weigh(site: &Path, manifest: &Value) -> Result<usize> {
-    let mut total = 0;
-    say("first load, compressed with brotli");
-    for part in ["wasm", "js", "css", "morph"] {
+    let bytes = |part: &str| -> Result<usize> {
         let name = manifest[part].as_str().context("the manifest names no such file")?;
         let bytes = usize::try_from(fs::metadata(site.join(format!("{name}.br")))?.len())?;
         println!("{bytes:>9}  {name}");
-        total += bytes;
-    }
+        Ok(bytes)
+    };
+    say("compressed with brotli: for pages without a form, when the browser is idle");
+    bytes("morph")?;
+    say("first load of a page with a form, compressed with brotli");
+    let total = bytes("wasm")? + bytes("js")? + bytes("css")?;
     println!("{total:>9}  of {BUDGET} bytes");
     if total > BUDGET {
         bail!("the first load is over its budget");

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement, Storage};
 
-/// Where the controls wait: path, then value by name.
+/// Where the controls wait: value by name, and the form's path.
 const KEPT: &str = "kept-form";
-
-type Kept = (String, BTreeMap<String, String>);
+/// No control has the path's name.
+const PATH: &str = "/";
 
 fn storage() -> Option<Storage> {
     window().session_storage().ok()?
@@ -23,7 +23,8 @@ fn controls() -> Vec<Element> {
 /// Keeps what stands in the page's form for the form at `path`.
 pub(crate) fn keep(path: &str) {
     let values = controls().into_iter().filter_map(|control| Some((control.get_attribute("name")?, value(&control)?)));
-    let kept: Kept = (path.to_owned(), values.collect());
+    let path = (PATH.to_owned(), path.to_owned());
+    let kept: BTreeMap<String, String> = values.chain([path]).collect();
     if let (Some(storage), Ok(text)) = (storage(), serde_json::to_string(&kept)) {
         // A browser that keeps nothing leaves an empty form behind.
         let _ = storage.set_item(KEPT, &text);
@@ -35,9 +36,9 @@ pub(crate) fn keep(path: &str) {
 pub(super) fn restore() {
     let Some(storage) = storage() else { return };
     let Ok(Some(text)) = storage.get_item(KEPT) else { return };
-    let Ok((path, values)) = serde_json::from_str::<Kept>(&text) else { return };
+    let Ok(values) = serde_json::from_str::<BTreeMap<String, String>>(&text) else { return };
     let location = window().location();
-    if location.pathname().ok().as_ref() != Some(&path) {
+    if location.pathname().ok().as_ref() != values.get(PATH) {
         return;
     }
     // Used once; that it cannot be removed changes nothing.

@@ -88,7 +88,7 @@ pub(crate) fn EventForm(
         .into_any(),
     };
     view! {
-        <form method="post" class="l-form" novalidate data-unsaved=move || form.unsaved() on:submit=submit aria-labelledby="event-title">
+        <form method="post" class="l-form" novalidate data-unsaved=move || form.shared.unsaved() on:submit=submit aria-labelledby="event-title">
             <div class="l-main__body">
                 <fieldset class="c-locked" disabled=!may_save>
 <div class="l-split l-split--form">
@@ -116,7 +116,7 @@ pub(crate) fn EventForm(
                 </div>
                 </fieldset>
             </div>
-            <Actions form=form cancel="/events"/>
+            <Actions form=form.shared cancel="/events"/>
         </form>
     }
     .into_any()

@@ -12,23 +12,20 @@ use leptos::task::spawn_local;
 use model::field_error::FieldErrors;
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 type Check<D> = dyn Fn(&D) -> FieldErrors + Send + Sync;
 
+/// A save under way, and where the form leads when it is done.
+type Saving = Pin<Box<dyn Future<Output = Result<String, AppError>>>>;
+
 /// The state of one form; copies share it.
 pub(crate) struct FormState<D: 'static> {
+    /// All that does not depend on the draft's type, once for every form.
+    pub(crate) shared: Shared,
     draft: RwSignal<D>,
-    own: Memo<FieldErrors>,
-    server: RwSignal<Option<AppError>>,
-    left: RwSignal<BTreeSet<&'static str>>,
-    was_submitted: RwSignal<bool>,
-    is_busy: RwSignal<bool>,
-    /// Whether what was typed would be lost with the page.
-    is_unsaved: Memo<bool>,
-    is_leaving: RwSignal<bool>,
     revision: fn(&mut D) -> &mut String,
-    may_save: bool,
 }
 
 impl<D> Clone for FormState<D> {
@@ -38,6 +35,20 @@ impl<D> Clone for FormState<D> {
 }
 
 impl<D> Copy for FormState<D> {}
+
+/// What a form knows besides its draft: what is wrong, what was left, and how saving goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared {
+    own: Memo<FieldErrors>,
+    server: RwSignal<Option<AppError>>,
+    left: RwSignal<BTreeSet<&'static str>>,
+    was_submitted: RwSignal<bool>,
+    is_busy: RwSignal<bool>,
+    /// Whether what was typed would be lost with the page.
+    is_unsaved: Memo<bool>,
+    is_leaving: RwSignal<bool>,
+    may_save: bool,
+}
 
 impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
     /// The state of a form that starts as `loaded`, or as the draft that was just refused. `revision` leads to the
@@ -62,21 +73,59 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
         let is_leaving = RwSignal::new(false);
         let is_unsaved =
             Memo::new(move |_| !is_leaving.get() && (was_submitted || draft.with(|draft| *draft != first)));
-        Self {
-            draft,
-            is_unsaved,
-            is_leaving,
-            may_save,
+        let shared = Shared {
             own: Memo::new(move |_| draft.with(|draft| check(draft))),
             server: RwSignal::new(error),
             left: RwSignal::new(BTreeSet::new()),
             was_submitted: RwSignal::new(was_submitted),
             is_busy: RwSignal::new(false),
-            revision,
-        }
+            is_unsaved,
+            is_leaving,
+            may_save,
+        };
+        Self { shared, draft, revision }
     }
 
-    /// What is wrong with it, by the browser's own check.
+    /// The draft as it stands.
+    pub(crate) fn draft(self) -> RwSignal<D> {
+        self.draft
+    }
+
+    /// One field of it, to hand to a component. `access` leads to the field.
+    pub(crate) fn field(
+        self,
+        name: &'static str,
+        label: &str,
+        is_required: bool,
+        access: fn(&mut D) -> &mut String,
+    ) -> FieldOf {
+        let initial = self.draft.with_untracked(|draft| access(&mut draft.clone()).clone());
+        let on_change = Callback::new(move |typed| {
+            self.draft.update(|draft| *access(draft) = typed);
+            self.shared.forget(name);
+        });
+        self.shared.field(FieldOf { is_required, initial, on_change, ..FieldOf::fixed(name, label) })
+    }
+
+    /// Saves with `save`, then goes to `path_of` the result; or shows what is wrong and puts the cursor there.
+    pub(crate) fn submit<T, F>(self, save: impl FnOnce(D) -> F + 'static, path_of: impl FnOnce(T) -> String + 'static)
+    where
+        F: Future<Output = Result<T, AppError>> + 'static,
+        T: 'static,
+    {
+        if !self.shared.may_submit() {
+            return;
+        }
+        let saving = save(self.draft.get_untracked());
+        let adopt = Callback::new(move |error: AppError| {
+            self.draft.update(|draft| error.adopt_revision((self.revision)(draft)));
+        });
+        self.shared.save(Box::pin(async move { saving.await.map(path_of) }), adopt);
+    }
+}
+
+impl Shared {
+    /// What is wrong with the form, by the browser's own check.
     pub(crate) fn own_errors(self) -> Memo<FieldErrors> {
         self.own
     }
@@ -102,29 +151,10 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
         });
     }
 
-    /// The draft as it stands.
-    pub(crate) fn draft(self) -> RwSignal<D> {
-        self.draft
-    }
-
-    /// One field of it, to hand to a component. `access` leads to the field.
-    pub(crate) fn field(
-        self,
-        name: &'static str,
-        label: &str,
-        is_required: bool,
-        access: fn(&mut D) -> &mut String,
-    ) -> FieldOf {
-        let initial = self.draft.with_untracked(|draft| access(&mut draft.clone()).clone());
+    /// A field with its messages.
+    fn field(self, field: FieldOf) -> FieldOf {
+        let name = field.name;
         FieldOf {
-            name,
-            label: label.to_owned(),
-            is_required,
-            initial,
-            on_change: Callback::new(move |typed| {
-                self.draft.update(|draft| *access(draft) = typed);
-                self.forget(name);
-            }),
             error: Signal::derive(move || self.message(name)),
             // A message that moves the page under a pointer that is down would take its click away.
             on_leave: Callback::new(move |()| {
@@ -133,6 +163,7 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
                 };
                 set_timeout(leave, Duration::from_millis(200));
             }),
+            ..field
         }
     }
 
@@ -169,30 +200,30 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
         all
     }
 
-    /// Saves with `save`, then goes to `path_of` the result; or shows what is wrong and puts the cursor there.
-    pub(crate) fn submit<T, F>(self, save: impl FnOnce(D) -> F + 'static, path_of: impl FnOnce(T) -> String + 'static)
-    where
-        F: Future<Output = Result<T, AppError>> + 'static,
-        T: 'static,
-    {
+    /// Whether the draft can be sent: else the cursor stands where something is wrong.
+    fn may_submit(self) -> bool {
         if self.is_busy.get_untracked() {
-            return;
+            return false;
         }
         self.was_submitted.set(true);
         self.server.set(None);
-        if let Some(first) = self.own.get_untracked().0.first() {
-            focus(&first.field);
-            return;
+        let first = self.own.with_untracked(|own| own.0.first().map(|field| field.field.clone()));
+        if let Some(first) = &first {
+            focus(first);
         }
+        first.is_none()
+    }
+
+    /// Saves, and leaves; or shows why not. `adopt` takes the revision of what somebody else has saved.
+    fn save(self, saving: Saving, adopt: Callback<AppError>) {
         self.is_busy.set(true);
         spawn_local(async move {
-            let result = save(self.draft.get_untracked()).await;
-            match result {
-                Ok(saved) => self.leave(path_of(saved)),
+            match saving.await {
+                Ok(path) => self.leave(path),
                 Err(error) => {
                     self.is_busy.set(false);
                     let first = error.fields.0.first().map(|field| field.field.clone());
-                    self.draft.update(|draft| error.adopt_revision((self.revision)(draft)));
+                    adopt.run(error.clone());
                     self.server.set(Some(error));
                     if let Some(first) = first {
                         focus(&first);
@@ -223,14 +254,11 @@ pub(crate) const READ_ONLY: &str =
 
 /// The last line of a form: what is wrong, Cancel, Submit.
 #[component]
-pub(crate) fn Actions<D>(
-    form: FormState<D>,
+pub(crate) fn Actions(
+    form: Shared,
     /// Where Cancel leads.
     cancel: &'static str,
-) -> impl IntoView
-where
-    D: Clone + PartialEq + Send + Sync + 'static,
-{
+) -> impl IntoView {
     let general = move || {
         form.server.get().filter(|error| error.code != Code::Invalid || error.fields.is_empty()).map(|error| {
             view! {

@@ -60,7 +60,7 @@ pub(crate) fn LookupField(
         });
     });
     let label = StoredValue::new(what);
-    let typed = field.clone();
+    let (name, typed) = (field.name, field.clone());
     let select = move || {
         let FoundChoices { mut choices, has_more, .. } = found.get();
         let field = field.clone();
@@ -87,7 +87,7 @@ pub(crate) fn LookupField(
         }
     });
     let is_long = Memo::new(move |_| found.with(|found| found.has_more) || text.with(|text| !text.is_empty()));
-    let id = format!("{}-find", field_name(&label));
+    let id = format!("{name}-find");
     let search = move || {
         let id = id.clone();
         (is_hydrated.get() && is_long.get()).then(|| {
@@ -106,8 +106,4 @@ pub(crate) fn LookupField(
         })
     };
     view! { {search} {select} }.into_any()
-}
-
-fn field_name(label: &StoredValue<String>) -> String {
-    label.get_value().to_lowercase().replace(' ', "-")
 }

@@ -57,12 +57,12 @@ pub(crate) fn TaskForm(
             event.prevent_default();
             #[cfg(feature = "hydrate")]
             crate::browser::kept::keep(&path);
-            form.leave(address.clone());
+            form.shared.leave(address.clone());
         }
     };
     let past = loaded.occurrences;
     view! {
-        <form method="post" class="l-form" novalidate data-unsaved=move || form.unsaved() on:submit=submit aria-labelledby="task-title">
+        <form method="post" class="l-form" novalidate data-unsaved=move || form.shared.unsaved() on:submit=submit aria-labelledby="task-title">
             <div class="l-main__body">
                 <fieldset class="c-locked" disabled=!may_save>
 <div class="l-split l-split--settings">
@@ -90,7 +90,7 @@ pub(crate) fn TaskForm(
                                 <input type="checkbox" role="switch" disabled aria-describedby="use_tag-hint"/>
                                 <span>"Use Tag"</span>
                             </label>
-                            <p class="c-hint" id="use_tag-hint">"Webhooks carry no tags: the task names one."</p>
+                            <p class="c-hint" id="use_tag-hint">"For types whose objects carry tags: a webhook is chosen by its name."</p>
                             <LookupField
                                 field=form.field("webhook", "Object", true, |d| &mut d.webhook)
                                 what="webhook".to_owned()
@@ -129,7 +129,7 @@ pub(crate) fn TaskForm(
                 </div>
                 </fieldset>
             </div>
-            <Actions form=form cancel="/tasks"/>
+            <Actions form=form.shared cancel="/tasks"/>
         </form>
     }
     .into_any()

@@ -48,7 +48,7 @@ pub(crate) fn WebhookForm(
     };
     let revision = form.draft().with_untracked(|draft| draft.revision.clone());
     view! {
-        <form method="post" class="l-form" novalidate data-unsaved=move || form.unsaved() on:submit=submit aria-labelledby="webhook-title">
+        <form method="post" class="l-form" novalidate data-unsaved=move || form.shared.unsaved() on:submit=submit aria-labelledby="webhook-title">
             <div class="l-main__body">
                 <fieldset class="c-locked" disabled=!may_save>
 <div class="l-split l-split--form">
@@ -103,7 +103,7 @@ pub(crate) fn WebhookForm(
                 </div>
                 </fieldset>
             </div>
-            <Actions form=form cancel="/webhooks"/>
+            <Actions form=form.shared cancel="/webhooks"/>
         </form>
     }
     .into_any()
@@ -116,13 +116,13 @@ fn choices(options: &[(&str, &str)]) -> Vec<(String, Vec<(String, String)>)> {
 #[component]
 fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl IntoView {
     let is_signing = stored.as_ref().is_some_and(|stored| stored.is_signing);
-    let stored_type = stored.map(|stored| stored.authorization.id());
+    let stored_type = stored.map(|stored| stored.draft.auth_type);
     // Of a secret that was typed and lost the field's own error speaks.
     let lost = form.draft().with_untracked(|draft| draft.retype.clone());
     let is_lost = move |field: &str| lost.split(' ').any(|lost| lost == field);
     let lost_signing = is_lost("signing_secret");
     let hint = move |kind: &str, field: &str, fresh: &str| {
-        let is_kept = stored_type == Some(kind) && !is_lost(field);
+        let is_kept = stored_type.as_deref() == Some(kind) && !is_lost(field);
         if is_kept { "Set. Leave empty to keep it.".to_owned() } else { fresh.to_owned() }
     };
     view! {
@@ -233,8 +233,8 @@ fn TestCard(form: FormState<WebhookDraft>, id: Option<WebhookId>, may_test: bool
     let is_hydrated = use_hydrated();
     let message = RwSignal::new("{\"text\": \"Webhook\"}".to_owned());
     let send = move || {
-        if !form.own_errors().with_untracked(FieldErrors::is_empty) {
-            form.show_all();
+        if !form.shared.own_errors().with_untracked(FieldErrors::is_empty) {
+            form.shared.show_all();
             let words = "Mend the marked fields first: a test uses the same values.";
             return Box::pin(async move { Err(AppError::new(Code::Invalid, words)) }) as Sending;
         }

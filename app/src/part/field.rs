@@ -28,8 +28,7 @@ pub(crate) struct FieldOf {
 }
 
 impl FieldOf {
-    /// A field that only the server checks.
-    #[cfg(feature = "ssr")]
+    /// A field that nobody listens to yet.
     pub(crate) fn fixed(name: &'static str, label: &str) -> Self {
         Self {
             name,

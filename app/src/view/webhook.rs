@@ -47,8 +47,6 @@ pub struct WebhookForm {
     pub origin: String,
     /// Whether certificates that do not verify are accepted.
     pub allows_insecure_tls: bool,
-    /// The stored authorization, without its secret.
-    pub authorization: Authorization,
     /// The names of the secret headers, in order.
     pub secret_headers: Vec<String>,
     /// Whether the webhook signs what it sends.
@@ -56,12 +54,25 @@ pub struct WebhookForm {
 }
 
 impl WebhookForm {
+    /// The stored authorization, without its secret: the draft has it field by field.
+    fn authorization(&self) -> Authorization {
+        let draft = &self.draft;
+        match draft.auth_type.as_str() {
+            "basic" => Authorization::Basic { username: draft.username.clone() },
+            "bearer" => Authorization::Bearer,
+            "api_key" => {
+                Authorization::ApiKey { header: draft.api_key_header.clone(), prefix: draft.api_key_prefix.clone() }
+            }
+            _ => Authorization::None,
+        }
+    }
+
     /// Returns the stored facts by which the parser decides whether the stored secret may stay.
     pub fn stored(&self) -> StoredWebhook {
         StoredWebhook {
             origin: self.origin.clone(),
             allows_insecure_tls: self.allows_insecure_tls,
-            authorization: self.authorization.clone(),
+            authorization: self.authorization(),
             is_signing: self.is_signing,
             secret_headers: self.secret_headers.clone(),
         }

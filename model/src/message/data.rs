@@ -72,7 +72,8 @@ mod tests {
         });
         let found = list_variables(&data);
         let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
-        let unknown = crate::message::unknown_variables(&names.join(" "));
+        let message = names.join(" ");
+        let unknown = crate::message::unknown_variables(&message);
         assert_eq!(unknown, [], "{names:?}");
         for (name, value) in [
             ("${data.disk.free}", "7"),

@@ -341,7 +341,6 @@ impl Webhooks for Services {
             name: row.name,
             origin: stored.origin,
             allows_insecure_tls: stored.allows_insecure_tls,
-            authorization: stored.authorization,
             is_signing: stored.is_signing,
             secret_headers: stored.secret_headers,
         })

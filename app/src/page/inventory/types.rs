@@ -9,7 +9,7 @@ use crate::query::encoded;
 use crate::view::inventory::UnknownLine;
 use leptos::prelude::*;
 use model::access::Permission;
-use model::catalog::{Catalog, is_built_in, is_built_in_event};
+use model::catalog::{Catalog, ObjectType, is_built_in, is_built_in_event};
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let catalog = asked.backend.catalog.load().await?;
@@ -32,35 +32,53 @@ fn delete(action: String, what: &str) -> AnyView {
 }
 
 fn content(asked: &Asked, catalog: &Catalog, unknown: Vec<UnknownLine>, may_administer: bool) -> AnyView {
-    let cards = catalog
-        .0
-        .iter()
-        .map(|object_type| {
-            let bin = (may_administer && !is_built_in(&object_type.id))
-                .then(|| delete(format!("/types/{}/delete", encoded(&object_type.id)), &object_type.plural));
-            let events = object_type.events.iter().map(|event| {
-                let bin = (may_administer && !is_built_in_event(&object_type.id, &event.id))
-                    .then(|| delete(format!("/types/{}/{}/delete", encoded(&object_type.id), encoded(&event.id)), &event.label));
-                view! {
-                    <li class="l-row l-row--apart">
-                        <span>{event.label.clone()}</span>
-                        <span class="l-row"><code class="u-muted">{format!("{}.{}", object_type.id, event.id)}</code>{bin}</span>
-                    </li>
-                }
-            });
-            let events = events.collect_view();
-            let none = object_type.events.is_empty().then(|| view! { <li class="u-small u-muted">"No events."</li> });
+    let bin = |object_type: &ObjectType| {
+        (may_administer && !is_built_in(&object_type.id))
+            .then(|| delete(format!("/types/{}/delete", encoded(&object_type.id)), &object_type.plural))
+    };
+    let (with_events, without): (Vec<_>, Vec<_>) =
+        catalog.0.iter().partition(|object_type| !object_type.events.is_empty());
+    let cards = with_events.into_iter().map(|object_type| {
+        let events = object_type.events.iter().map(|event| {
+            let path = format!("/types/{}/{}/delete", encoded(&object_type.id), encoded(&event.id));
+            let bin = (may_administer && !is_built_in_event(&object_type.id, &event.id))
+                .then(|| delete(path, &event.label));
             view! {
-                <section class="c-card" aria-label=object_type.plural.clone()>
-                    <header class="c-card__head"><h2 class="c-card__title">{object_type.plural.clone()}</h2>{bin}</header>
-                    <ul class="c-lines" role="list">{events} {none}</ul>
-                </section>
+                <li class="l-row l-row--apart">
+                    <span>{event.label.clone()}</span>
+                    <span class="l-row"><code class="u-muted">{format!("{}.{}", object_type.id, event.id)}</code>{bin}</span>
+                </li>
             }
-        })
-        .collect_view();
+        });
+        let events = events.collect_view();
+        view! {
+            <section class="c-card" aria-label=object_type.plural.clone()>
+                <header class="c-card__head"><h2 class="c-card__title">{object_type.plural.clone()}</h2>{bin(object_type)}</header>
+                <ul class="c-lines" role="list">{events}</ul>
+            </section>
+        }
+    });
+    let cards = cards.collect_view();
+    let rest = (!without.is_empty()).then(|| {
+        let types = without.into_iter().map(|object_type| {
+            view! {
+                <li class="l-row l-row--apart">
+                    <span>{object_type.plural.clone()}</span>
+                    <span class="l-row"><code class="u-muted">{object_type.id.clone()}</code>{bin(object_type)}</span>
+                </li>
+            }
+        });
+        let types = types.collect_view();
+        view! {
+            <section class="c-card" aria-labelledby="no-events">
+                <header class="c-card__head"><h2 class="c-card__title" id="no-events">"Types without events"</h2></header>
+                <ul class="c-lines" role="list">{types}</ul>
+            </section>
+        }
+    });
     let unknown = unknown_card(unknown, may_administer);
     let forms = may_administer.then(|| forms(asked, catalog));
-    view! { <div class="l-split l-split--form"><div class="l-stack">{unknown} {cards}</div><div class="l-stack">{forms}</div></div> }.into_any()
+    view! { <div class="l-split l-split--form"><div class="l-stack">{unknown}<div class="l-columns">{cards} {rest}</div></div><div class="l-stack">{forms}</div></div> }.into_any()
 }
 
 fn unknown_card(unknown: Vec<UnknownLine>, may_administer: bool) -> Option<AnyView> {

@@ -57,6 +57,13 @@ test('every page is accessible in both themes, and narrow ones do not scroll sid
         await open(page, hook, path);
         await whole(page, path);
         expect.soft(await findings(page), `${path} ${scheme} ${width}`).toEqual([]);
+        const shift = await page.evaluate(() => new Promise<number>((done) => {
+          let sum = 0;
+          new PerformanceObserver((list) => { for (const one of list.getEntries()) sum += (one as any).value; })
+            .observe({ type: 'layout-shift', buffered: true });
+          requestAnimationFrame(() => requestAnimationFrame(() => done(sum)));
+        }));
+        expect.soft(shift, `${path} at ${width} moves`).toBeLessThan(0.005);
         const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         expect.soft(sideways, `${path} at ${width}`).toBeLessThanOrEqual(0);
         if (shots) await page.screenshot({ path: `${shots}/${path.slice(1).replaceAll('/', '-').slice(0, 24) || 'dashboard'}-${width}-${scheme}.png`, fullPage: true });
@@ -73,6 +80,13 @@ test('the page to sign in is accessible in both themes and narrow', async ({ pag
         await page.setViewportSize({ width, height: 700 });
         await open(page, hook, path);
         expect.soft(await findings(page), `${path} ${scheme} ${width}`).toEqual([]);
+        const shift = await page.evaluate(() => new Promise<number>((done) => {
+          let sum = 0;
+          new PerformanceObserver((list) => { for (const one of list.getEntries()) sum += (one as any).value; })
+            .observe({ type: 'layout-shift', buffered: true });
+          requestAnimationFrame(() => requestAnimationFrame(() => done(sum)));
+        }));
+        expect.soft(shift, `${path} at ${width} moves`).toBeLessThan(0.005);
         const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         expect.soft(sideways, `${path} at ${width}`).toBeLessThanOrEqual(0);
       }

@@ -8,7 +8,7 @@ use crate::part::field::{FieldOf, SelectField, SwitchField, TextField};
 use crate::part::icon::Icon;
 use crate::server_fn::event::{load_matches, save_event};
 use crate::view::event::{EventForm as Loaded, TagChoice};
-use crate::view::{Choice, ChoiceOf};
+use crate::view::{Choice, ChoiceOf, FoundChoices};
 use leptos::prelude::*;
 use model::catalog::{Catalog, EventKind, LEVELS, ObjectType};
 use model::event::{ANY, EventDraft};
@@ -49,6 +49,8 @@ pub(crate) fn EventForm(
     may_save: bool,
     /// From a task's page the task is settled.
     of_task: Option<Choice>,
+    /// What a stored event matches, as HTML.
+    matched: Option<String>,
 ) -> impl IntoView {
     let known = loaded.catalog.clone();
     let check = move |draft: &EventDraft| draft.parse(&known).err().unwrap_or_default();
@@ -67,7 +69,8 @@ pub(crate) fn EventForm(
             form.draft().update(|draft| draft.object_named.clear());
         }
     });
-    let lists = StoredValue::new((loaded.catalog, loaded.object, loaded.tags));
+    let height = form.draft().with_untracked(|draft| fields_height(draft, &loaded.catalog, loaded.objects.has_more));
+    let lists = StoredValue::new((loaded.catalog, (loaded.object, loaded.objects), loaded.tags));
     let task = match of_task {
         Some(task) => view! {
             <input type="hidden" name="task" value=task.value.clone()/>
@@ -79,7 +82,7 @@ pub(crate) fn EventForm(
                 field=form.field("task", "Task", true, |d| &mut d.task)
                 what="task".to_owned()
                 of=ChoiceOf::Tasks
-                first=loaded.tasks
+                first=Some(loaded.tasks)
                 chosen=loaded.task
                 none=("", "Choose a task")
                 current=Signal::derive(move || form.draft().with(|draft| draft.task.clone()))
@@ -99,20 +102,22 @@ pub(crate) fn EventForm(
                         </header>
                         <div class="c-card__body l-stack l-stack--fields">
                             <input type="hidden" name="revision" value=revision/>
+                            <div class="c-wait c-wait--fields" data-height=height>
                             {move || {
-                                lists.with_value(|(catalog, object, tags)| {
+                                lists.with_value(|(catalog, objects, tags)| {
                                     if is_hydrated.get() {
-                                        view! { <Chosen form=form catalog=catalog.clone() object=object.clone() tags=tags.clone()/> }.into_any()
+                                        view! { <Chosen form=form catalog=catalog.clone() objects=objects.clone() tags=tags.clone()/> }.into_any()
                                     } else {
                                         view! { <Grouped form=form catalog=catalog.clone() named=named.clone() tags=tags.clone()/> }.into_any()
                                     }
                                 })
                             }}
+                            </div>
                             {task}
                             <SwitchField field=form.field("enabled", "Enabled", false, |d| &mut d.enabled)/>
                         </div>
                     </section>
-                    <div>{move || is_hydrated.get().then(|| view! { <Matches form=form/> })}</div>
+                    <div class="u-live"><Matches form=form matched=matched/></div>
                 </div>
                 </fieldset>
             </div>
@@ -148,16 +153,41 @@ fn Grouped(
     .into_any()
 }
 
+fn type_of(event: &str) -> String {
+    event.rsplit_once('.').map(|(type_id, _)| type_id.to_owned()).unwrap_or_default()
+}
+
+/// The height of the fields that follow from the type, in pixels: their room is kept until they are there.
+fn fields_height(draft: &EventDraft, catalog: &Catalog, has_more_objects: bool) -> u32 {
+    let [type_field, field, hint, switch, gap] = [57, 52, 22, 28, 12];
+    let Some(object_type) = catalog.find(&type_of(&draft.event)) else { return type_field };
+    let uses_tag = draft.use_tag == "true";
+    let has_object = object_type.has_objects && !uses_tag;
+    let is_long = has_object && has_more_objects;
+    let fields = [
+        (true, field),
+        (object_type.has_tags, switch),
+        (uses_tag, field),
+        (is_long, field),
+        (has_object, if is_long { field + hint } else { field }),
+        (object_type.has_level, field),
+        (object_type.has_source, field + hint),
+    ];
+    let heights = fields.into_iter().filter_map(|(is_there, height)| is_there.then_some(gap + height));
+    type_field + heights.sum::<u32>()
+}
+
 /// The same, each select following from the one before.
 #[component]
 fn Chosen(
     form: FormState<EventDraft>,
     catalog: Catalog,
-    object: Option<Choice>,
+    /// The chosen object, and the first ones of its type.
+    objects: (Option<Choice>, FoundChoices),
     tags: Vec<TagChoice>,
 ) -> impl IntoView {
     let draft = form.draft();
-    let type_of = |event: &str| event.rsplit_once('.').map(|(type_id, _)| type_id.to_owned()).unwrap_or_default();
+    let first_type = draft.with_untracked(|draft| type_of(&draft.event));
     let chosen = RwSignal::new(draft.with_untracked(|draft| type_of(&draft.event)));
     let said = RwSignal::new(String::new());
     let types = catalog
@@ -192,14 +222,15 @@ fn Chosen(
     let (wrong, on_leave) = (event.error, event.on_leave);
     let name = move || if chosen.with(String::is_empty) { "event" } else { "type" };
     let error = Memo::new(move |_| if chosen.with(String::is_empty) { wrong.get() } else { None });
-    let lists = StoredValue::new((catalog, object, tags));
+    let lists = StoredValue::new((catalog, objects, tags));
     let dependent = move || {
         let type_id = chosen.get();
-        lists.with_value(|(catalog, object, tags)| {
+        lists.with_value(|(catalog, (object, first), tags)| {
             let Some(object_type) = catalog.find(&type_id).cloned() else { return ().into_any() };
             let object = object.clone().filter(|object| draft.with_untracked(|draft| draft.object == object.value));
             let tags = tags.iter().filter(|tag| tag.type_ids.contains(&type_id)).cloned().collect::<Vec<_>>();
-            view! { <Dependent form=form object_type=object_type object=object tags=tags/> }.into_any()
+            let first = (first_type == type_id).then(|| first.clone());
+            view! { <Dependent form=form object_type=object_type object=object first=first tags=tags/> }.into_any()
         })
     };
     view! {
@@ -236,20 +267,22 @@ fn Dependent(
     form: FormState<EventDraft>,
     object_type: ObjectType,
     object: Option<Choice>,
+    /// The first objects of the type, where the page came with them.
+    first: Option<FoundChoices>,
     tags: Vec<TagChoice>,
 ) -> impl IntoView {
-    let first = std::iter::once((String::new(), "Choose what happens".to_owned()));
+    let nothing = std::iter::once((String::new(), "Choose what happens".to_owned()));
     let option = |event: &EventKind| (format!("{}.{}", object_type.id, event.id), event.label.clone());
-    let events = vec![(String::new(), first.chain(object_type.events.iter().map(option)).collect())];
+    let events = vec![(String::new(), nothing.chain(object_type.events.iter().map(option)).collect())];
     let uses_tag = Memo::new(move |_| form.draft().with(|draft| draft.use_tag == "true"));
     let of = (object_type.id.clone(), object_type.singular.clone());
-    let lists = StoredValue::new((object, tags));
+    let lists = StoredValue::new((object, first, tags));
     let switch = object_type.has_tags.then(|| {
         view! { <SwitchField field=form.field("use_tag", "Use Tag", false, |d| &mut d.use_tag)/> }
     });
     let has_objects = object_type.has_objects;
     let scope = move || {
-        lists.with_value(|(object, tags)| {
+        lists.with_value(|(object, first, tags)| {
             if uses_tag.get() {
                 let hint = if tags.is_empty() { "No tag is for this type yet. Make one under Inventory, Tags." } else { "" };
                 view! { <SelectField field=form.field("tag", "Tag", true, |d| &mut d.tag) options=tag_options(tags.clone()) hint=hint/> }
@@ -261,6 +294,7 @@ fn Dependent(
                         field=form.field("object", &label, false, |d| &mut d.object)
                         what=label
                         of=ChoiceOf::Objects(type_id)
+                        first=first.clone()
                         chosen=object.clone()
                         none=(ANY, "Any")
                         current=Signal::derive(move || form.draft().with(|draft| draft.object.clone()))
@@ -295,10 +329,19 @@ fn Dependent(
 
 /// What the event as it stands matches now, and would have fired for.
 #[component]
-fn Matches(form: FormState<EventDraft>) -> impl IntoView {
-    let found = RwSignal::new(None::<String>);
+fn Matches(
+    form: FormState<EventDraft>,
+    /// The result that the page came with.
+    matched: Option<String>,
+) -> impl IntoView {
+    let is_answered = StoredValue::new(matched.is_some());
+    let found = RwSignal::new(matched);
     let source = Memo::new(move |_| form.draft().with(|draft| EventDraft { task: String::new(), ..draft.clone() }));
     when_rested(source, Duration::from_millis(250), move |draft| {
+        if is_answered.get_value() {
+            is_answered.set_value(false);
+            return;
+        }
         if draft.event.is_empty() {
             found.set(None);
             return;

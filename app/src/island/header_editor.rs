@@ -40,6 +40,8 @@ pub(crate) fn HeaderEditor(
 ) -> impl IntoView {
     let is_hydrated = use_hydrated();
     let editor = RwSignal::new(Editor::from_texts(&field.initial, &secrets.initial));
+    // Until it is there, the grid's room is kept.
+    let rows = editor.with_untracked(|editor| editor.rows().len());
     // What stands in the two text areas while they are all there is.
     let typed_texts = StoredValue::new((field.initial.clone(), secrets.initial.clone()));
     let said = RwSignal::new(String::new());
@@ -121,8 +123,10 @@ pub(crate) fn HeaderEditor(
                 </div>
                 {move || is_hydrated.get().then(|| view! { <Toolbar editor=editor said=said on_change=Callback::new(move |()| changed()) on_toggle=Callback::new(move |()| toggle())/> })}
             </div>
+            <div class="c-wait c-wait--grid" data-rows=rows>
             {move || if is_grid.get() { view! { <Grid editor=editor said=said on_change=Callback::new(move |()| changed())/> }.into_any() } else { area().into_any() }}
             {plain_secrets}
+            </div>
             {messages}
             {apart}
         </fieldset>

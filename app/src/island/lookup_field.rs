@@ -18,7 +18,6 @@ pub(crate) fn LookupField(
     /// The table.
     of: ChoiceOf,
     /// The rows that came with the page; without them they are asked for.
-    #[prop(optional)]
     first: Option<FoundChoices>,
     /// The row that is chosen, wherever it stands in the table.
     chosen: Option<Choice>,

@@ -95,7 +95,7 @@ pub(crate) fn TaskForm(
                                 field=form.field("webhook", "Object", true, |d| &mut d.webhook)
                                 what="webhook".to_owned()
                                 of=ChoiceOf::Webhooks
-                                first=loaded.webhooks
+                                first=Some(loaded.webhooks)
                                 chosen=loaded.webhook
                                 none=("", "Choose a webhook")
                                 current=Signal::derive(move || form.draft().with(|draft| draft.webhook.clone()))
@@ -215,7 +215,8 @@ fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>, may_save: bool) -> impl
                 </select>
             </div>
             {shown}
-            {may_save.then(|| {
+            // Below what comes, so that it does not move.
+            {move || (may_save && preview.with(Option::is_some)).then(|| {
                 let send = move || {
                     let draft = form.draft().get_untracked();
                     Box::pin(test_message(draft.webhook, draft.message)) as Sending

@@ -64,6 +64,8 @@ pub struct EventForm {
     pub task: Option<Choice>,
     /// The object that is chosen.
     pub object: Option<Choice>,
+    /// The first objects of the event's type.
+    pub objects: FoundChoices,
     /// The object that is chosen, by its id or its name, for a text field where there is nothing to choose from.
     pub object_named: String,
     /// The tags to choose from.

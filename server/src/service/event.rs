@@ -212,11 +212,13 @@ impl Events for Services {
         let tags = tag::list(db).await.map_err(broken)?.into_iter().map(choice).collect();
         let draft = EventDraft::new_form();
         let (name, object_named) = (String::new(), String::new());
-        let mut form = EventForm { name, draft, tasks, task: None, object: None, object_named, tags, catalog };
+        let objects = FoundChoices::default();
+        let mut form = EventForm { name, draft, tasks, task: None, object: None, objects, object_named, tags, catalog };
         if let Some(id) = id {
             let row = event::find(db, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("event"))?;
             form.catalog.event_label(&row.event.type_id, &row.event.event_id).clone_into(&mut form.name);
             form.draft = draft_of(&row);
+            form.objects = self.find_objects(row.event.type_id.clone(), String::new()).await?;
             if let EventScope::Object(id) = row.event.scope
                 && let Some(object) = object::find(db, id).await.map_err(broken)?
             {

@@ -56,7 +56,7 @@ on_both! {
                 }
             }
             let (_, detail) = page(&server, &cookie, &format!("/deliveries/{}", rows[0].uuid)).await;
-            assert!(detail.contains("(masked)") && detail.contains("Answered 503"), "{detail}");
+            assert!(detail.contains("••••••••") && detail.contains("Answered 503"), "{detail}");
         }
     }
 

@@ -427,3 +427,16 @@ test('a form with unsaved input asks before it is left, and Back brings what was
   await seeTitle(page, 'web-01');
   expect(asked).toEqual(['beforeunload']);
 });
+
+test('Enter on a checked row gives no command', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Chat');
+  await open(page, hook, '/webhooks');
+  const check = page.getByLabel('Select Chat');
+  await check.check();
+  await check.press('Enter');
+  await expect(check).toBeChecked();
+  await page.reload();
+  await expect(names(page)).toHaveText(['Chat']);
+  await expect(page).toHaveURL(/\/webhooks$/);
+});

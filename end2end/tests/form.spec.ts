@@ -85,6 +85,17 @@ test('a whole line typed or pasted into a name becomes a name and a value', asyn
   await expect(text).toHaveValue('Content-Type: application/json\nX-A:  a:b\nX-B: 2\nX-C: 3\nX-D: 4');
 });
 
+test('a header row is dragged to another place', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await open(page, hook, '/webhooks/new');
+  await field(page, 'New header name').fill('X-A: 1');
+  await field(page, 'New header name').fill('X-B: 2');
+  const cell = (number: number) => page.locator('.c-headers__grid tbody tr').nth(number - 1).locator('td').first();
+  await cell(3).dragTo(cell(1));
+  await expect(page.getByText('X-B moved to position 1 of 3')).toBeVisible();
+  await expect(await headersAsText(page)).toHaveValue('X-B: 2\nContent-Type: application/json\nX-A: 1');
+});
+
 test('the preview follows what is typed and points at what is doubtful', async ({ page, hook }) => {
   await signIn(page, hook);
   await makeWebhook(page, hook, 'Chat');

@@ -193,6 +193,20 @@ impl HeaderEditor {
         self.announce_move(&moved, "down")
     }
 
+    /// Moves a row to the place of another, which makes room; over the waiting row it goes to the end. Rows that are not
+    /// there change nothing.
+    pub fn drag(&mut self, id: u32, over: u32) -> Option<String> {
+        let headers = self.headers_mut();
+        let from = headers.iter().position(|row| row.id == id)?;
+        let to = headers.iter().position(|row| row.id == over).unwrap_or(headers.len() - 1);
+        if from < to {
+            headers[from..=to].rotate_left(1);
+        } else {
+            headers[to..=from].rotate_right(1);
+        }
+        self.announce_move(&[to], "")
+    }
+
     /// The id of the row whose name should get the focus: the waiting row, as there always is one.
     ///
     /// Focus speaks for itself; [`Self::announce_add`] says where the row stands.

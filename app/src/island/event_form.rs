@@ -49,8 +49,6 @@ pub(crate) fn EventForm(
     may_save: bool,
     /// From a task's page the task is settled.
     of_task: Option<Choice>,
-    /// What a stored event matches, as HTML.
-    matched: Option<String>,
 ) -> impl IntoView {
     let known = loaded.catalog.clone();
     let check = move |draft: &EventDraft| draft.parse(&known).err().unwrap_or_default();
@@ -117,7 +115,7 @@ pub(crate) fn EventForm(
                             <SwitchField field=form.field("enabled", "Enabled", false, |d| &mut d.enabled)/>
                         </div>
                     </section>
-                    <div class="u-live"><Matches form=form matched=matched/></div>
+                    <div class="u-live"><Matches form=form/></div>
                 </div>
                 </fieldset>
             </div>
@@ -329,19 +327,10 @@ fn Dependent(
 
 /// What the event as it stands matches now, and would have fired for.
 #[component]
-fn Matches(
-    form: FormState<EventDraft>,
-    /// The result that the page came with.
-    matched: Option<String>,
-) -> impl IntoView {
-    let is_answered = StoredValue::new(matched.is_some());
-    let found = RwSignal::new(matched);
+fn Matches(form: FormState<EventDraft>) -> impl IntoView {
+    let found = RwSignal::new(None::<String>);
     let source = Memo::new(move |_| form.draft().with(|draft| EventDraft { task: String::new(), ..draft.clone() }));
     when_rested(source, Duration::from_millis(250), move |draft| {
-        if is_answered.get_value() {
-            is_answered.set_value(false);
-            return;
-        }
         if draft.event.is_empty() {
             found.set(None);
             return;
@@ -359,7 +348,7 @@ fn Matches(
         Some(html) => view! { <div role="status" inner_html=html></div> }.into_any(),
     };
     view! {
-        <section class="c-card" aria-labelledby="match">
+        <section class="c-card c-match" aria-labelledby="match">
             <header class="c-card__head"><h2 class="c-card__title" id="match">"What it matches"</h2></header>
             {words}
         </section>

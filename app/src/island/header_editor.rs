@@ -196,6 +196,7 @@ fn Grid(editor: RwSignal<Editor>, said: RwSignal<String>, on_change: Callback<()
         editor.update(|editor| editor.check_all(is_checked));
     };
     let rows = move || editor.with(|editor| editor.rows().to_vec());
+    let dragged = RwSignal::new(None::<u32>);
     let names = NAMES.iter().map(|name| view! { <option value=*name></option> }).collect_view();
     view! {
         <datalist id="header-names">{names}</datalist>
@@ -219,7 +220,7 @@ fn Grid(editor: RwSignal<Editor>, said: RwSignal<String>, on_change: Callback<()
                 </tr>
             </thead>
             <tbody role="rowgroup">
-                <For each=rows key=|row| row.id children=move |row| view! { <Row editor=editor row=row said=said on_change=on_change/> }/>
+                <For each=rows key=|row| row.id children=move |row| view! { <Row editor=editor row=row said=said dragged=dragged on_change=on_change/> }/>
             </tbody>
         </table>
     }
@@ -227,7 +228,14 @@ fn Grid(editor: RwSignal<Editor>, said: RwSignal<String>, on_change: Callback<()
 }
 
 #[component]
-fn Row(editor: RwSignal<Editor>, row: EditorRow, said: RwSignal<String>, on_change: Callback<()>) -> impl IntoView {
+fn Row(
+    editor: RwSignal<Editor>,
+    row: EditorRow,
+    said: RwSignal<String>,
+    /// The row that is being dragged.
+    dragged: RwSignal<Option<u32>>,
+    on_change: Callback<()>,
+) -> impl IntoView {
     let id = row.id;
     // Its place from 1, whether it is checked, and whether it is the waiting one.
     let state = Memo::new(move |_| {
@@ -290,6 +298,26 @@ fn Row(editor: RwSignal<Editor>, row: EditorRow, said: RwSignal<String>, on_chan
             on_change.run(());
         }
     };
+    let drag = move |event: leptos::ev::DragEvent| {
+        if let Some(data) = event.data_transfer() {
+            // One browser drags nothing without data.
+            let _ = data.set_data("text/plain", "");
+        }
+        dragged.set(Some(id));
+    };
+    let drag_over = move |event: leptos::ev::DragEvent| {
+        let Some(other) = dragged.get_untracked() else { return };
+        event.prevent_default();
+        if other != id {
+            let mut words = None;
+            editor.update(|editor| words = editor.drag(other, id));
+            said.set(words.unwrap_or_default());
+        }
+    };
+    let drag_end = move |_| {
+        dragged.set(None);
+        on_change.run(());
+    };
     let label = move |part: &'static str| {
         let (place, _, is_waiting) = state.get();
         if is_waiting { format!("New header {part}") } else { format!("Header {place} {part}") }
@@ -310,8 +338,15 @@ fn Row(editor: RwSignal<Editor>, row: EditorRow, said: RwSignal<String>, on_chan
     };
     let placeholder = move || state.get().2.then_some("Add a header");
     view! {
-        <tr role="row">
-            <td role="cell">{checkbox}</td>
+        <tr role="row" on:dragover=drag_over on:drop=move |event| event.prevent_default()>
+            <td
+                role="cell"
+                draggable=move || if state.get().2 { "false" } else { "true" }
+                on:dragstart=drag
+                on:dragend=drag_end
+            >
+                {checkbox}
+            </td>
             <td role="cell">
                 <input
                     id=format!("header-name-{id}")

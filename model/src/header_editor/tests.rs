@@ -548,3 +548,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_dragged_row_takes_the_place_of_the_one_it_is_dropped_on() {
+    let mut editor = HeaderEditor::from_texts("A: 1\nB: 2\nC: 3", "");
+    let id = |editor: &HeaderEditor, name: &str| {
+        editor.rows().iter().find(|row| row.name == name).map(|row| row.id).expect("a row")
+    };
+    let (a, b, c) = (id(&editor, "A"), id(&editor, "B"), id(&editor, "C"));
+    assert_eq!(editor.drag(a, c).as_deref(), Some("A moved to position 3 of 3"));
+    assert_eq!(editor.to_text(), "B: 2\nC: 3\nA: 1");
+    editor.drag(a, b);
+    assert_eq!(editor.to_text(), "A: 1\nB: 2\nC: 3");
+    let waiting = editor.rows().last().map(|row| row.id).expect("the waiting row");
+    editor.drag(b, waiting);
+    assert_eq!(editor.to_text(), "A: 1\nC: 3\nB: 2", "to the end, and the waiting row stays last");
+    assert_eq!(editor.drag(waiting, a), None);
+    assert_eq!(editor.drag(99, a), None);
+}

@@ -221,6 +221,8 @@ pub async fn list_since(
         .filter(occurrence::Column::TypeId.eq(kind.0))
         .filter(occurrence::Column::EventId.eq(kind.1))
         .filter(occurrence::Column::ReceivedAt.gte(since.0))
+        // By the index of instants, so that nothing older is read.
+        .order_by_desc(occurrence::Column::ReceivedAt)
         .order_by_desc(occurrence::Column::Id)
         .limit(limit)
         .all(db)

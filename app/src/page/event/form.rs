@@ -4,7 +4,6 @@ use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::island::event_form::EventForm;
 use crate::page::nowhere;
-use crate::part::fragment;
 use leptos::prelude::*;
 use model::access::Permission;
 use model::id::EventId;
@@ -31,11 +30,7 @@ async fn form_page(asked: Asked, id: Option<EventId>) -> Result<Page, AppError> 
     let loaded = asked.backend.events.load_form(id, task).await?;
     let title = if id.is_some() { format!("Event: {}", loaded.name) } else { "New Event".to_owned() };
     let of_task = loaded.task.clone().filter(|task| id.is_none() && task.value == wanted);
-    // What is typed anew is looked up by the form itself.
-    let matched = if id.is_some() { asked.backend.events.matches(loaded.draft.clone()).await.ok() } else { None };
-    let matched = matched.map(fragment::matches);
     let (refused, may_save) = (asked.refused(), asked.may(Permission::Edit));
-    let form =
-        view! { <EventForm id=id loaded=loaded refused=refused may_save=may_save of_task=of_task matched=matched/> };
+    let form = view! { <EventForm id=id loaded=loaded refused=refused may_save=may_save of_task=of_task/> };
     Ok(Page::form(title, form).below("/events", "Events"))
 }

@@ -65,14 +65,18 @@ fn clippy() -> Result<()> {
 fn rust() -> Result<()> {
     tool::network_programs()?;
     let postgres = Postgres::start()?;
-    let packages = ["-p", "model", "-p", "migrations", "-p", "server", "-p", "xtask"];
+    // The server has `app` with `ssr` too, so that both are built once; `frontend`, which has `hydrate`, is not among them.
+    let packages =
+        ["-p", "model", "-p", "migrations", "-p", "app", "-p", "server", "-p", "xtask", "--features", "app/ssr"];
     let mut tests = if answers("cargo", &["nextest", "--version"]) {
         cargo(&["nextest", "run", "--no-fail-fast", "--status-level", "slow"])
     } else {
         println!("cargo-nextest is not installed: using cargo test");
         cargo(&["test", "--no-fail-fast"])
     };
-    finish(tests.args(packages).env("HOOKWRIGHT_TEST_POSTGRES", postgres.url()).envs(tool::peers()?))
+    // Snapshots are compared, never written.
+    tests.args(packages).env("INSTA_UPDATE", "no");
+    finish(tests.env("HOOKWRIGHT_TEST_POSTGRES", postgres.url()).envs(tool::peers()?))
 }
 
 fn chaos() -> Result<()> {

@@ -1,0 +1,724 @@
+//! A backend with nothing, one or many of everything, or whose database is away. Everything in it is fixed.
+
+use app::backend::{Backend, Catalogue, Deliveries, Events, Inventory, Occurrences, Tasks, Webhooks};
+use app::error::{AppError, Code};
+use app::view::dashboard::{Counts, Dashboard, Hour};
+use app::view::delivery::{AttemptLine, DeliveryDetail, DeliveryLine, DeliveryQuery, DeliveryRow, Request};
+use app::view::event::{EventForm, EventLine, EventLink, EventMatches, EventRow, MatchedOccurrence, TagChoice};
+use app::view::inventory::{CarriedTag, CategoryLine, ObjectLine, TagLine, UnknownLine};
+use app::view::occurrence::{Considered, SentBecause, Why};
+use app::view::run::{RunDelivery, RunLine};
+use app::view::task::{PreviewRequest, TaskDetail, TaskForm, TaskLink, TaskRow};
+use app::view::webhook::{
+    Failing, HeldCount, ReleaseChoice, SavedWebhook, ShownHeader, TestAnswer, TestRequest, WebhookDetail, WebhookForm,
+    WebhookRow, WebhookState,
+};
+use app::view::{Choice, FoundChoices, Listed, When};
+use async_trait::async_trait;
+use model::catalog::{Catalog, EventKind, EventKindDraft, TypeDefinition, TypeDraft};
+use model::delivery::{HoldReason, Status};
+use model::event::EventDraft;
+use model::header::MASK;
+use model::id::{CategoryId, EventId, ObjectId, RunId, TagId, TaskId, WebhookId};
+use model::matching::Reason;
+use model::object::ObjectDraft;
+use model::preview::Preview;
+use model::tag::{CategoryDraft, TagDraft};
+use model::task::TaskDraft;
+use model::webhook::{Authorization, WebhookDraft};
+use std::sync::Arc;
+
+/// The public id of every delivery and occurrence.
+pub(crate) const UUID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+/// How many rows there are where the page itself turns the pages, and where the database does: on the page, and in all.
+const MANY: i64 = 60;
+const PAGE: i64 = 50;
+const TOTAL: u64 = 12_345;
+
+/// What the backend has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// No rows; nothing is found.
+    Empty,
+    /// One row of everything, with every field filled.
+    One,
+    /// More than a page of everything.
+    Many,
+    /// The database does not answer.
+    Away,
+}
+
+/// The backend in this state.
+pub(crate) fn backend(state: State) -> Backend {
+    let fake = Arc::new(Fake { state });
+    Backend {
+        webhooks: fake.clone(),
+        tasks: fake.clone(),
+        events: fake.clone(),
+        deliveries: fake.clone(),
+        occurrences: fake.clone(),
+        inventory: fake.clone(),
+        catalog: fake,
+    }
+}
+
+struct Fake {
+    state: State,
+}
+
+impl Fake {
+    /// What there always is, and what a change answers.
+    fn always<T>(&self, value: T) -> Result<T, AppError> {
+        match self.state {
+            State::Away => {
+                let words = "The database is not available right now. Try again in a moment.";
+                Err(AppError::new(Code::Unavailable, words))
+            }
+            State::Empty | State::One | State::Many => Ok(value),
+        }
+    }
+
+    /// One thing of many.
+    fn found<T>(&self, what: &str, value: T) -> Result<T, AppError> {
+        if self.state == State::Empty { Err(AppError::not_found(what)) } else { self.always(value) }
+    }
+
+    /// All rows, each made from its number.
+    fn rows<T>(&self, make: impl Fn(i64) -> T) -> Result<Vec<T>, AppError> {
+        self.always((1..=self.count(MANY)).map(make).collect())
+    }
+
+    /// A page of rows.
+    fn page<T>(&self, make: impl Fn(i64) -> T) -> Result<Listed<T>, AppError> {
+        let rows: Vec<_> = (1..=self.count(PAGE)).map(make).collect();
+        let total = if self.state == State::Many { TOTAL } else { rows.len() as u64 };
+        self.always(Listed { rows, total })
+    }
+
+    fn count(&self, many: i64) -> i64 {
+        match self.state {
+            State::Empty | State::Away => 0,
+            State::One => 1,
+            State::Many => many,
+        }
+    }
+
+    fn choices(&self, name: &str) -> FoundChoices {
+        let make = |number: i64| choice(&number.to_string(), &format!("{name} {number}"));
+        FoundChoices { choices: (1..=self.count(20)).map(make).collect(), has_more: self.state == State::Many }
+    }
+}
+
+fn when() -> When {
+    When {
+        short: "11:38:07".to_owned(),
+        full: "2025-10-16 11:38:07 EDT".to_owned(),
+        machine: "2025-10-16T15:38:07Z".to_owned(),
+    }
+}
+
+fn choice(value: &str, label: &str) -> Choice {
+    Choice { value: value.to_owned(), label: label.to_owned() }
+}
+
+fn header(name: &str, value: &str, is_masked: bool) -> ShownHeader {
+    ShownHeader { name: name.to_owned(), value: value.to_owned(), is_masked }
+}
+
+fn headers() -> Vec<ShownHeader> {
+    vec![header("Content-Type", "application/json", false), header("X-Token", "stored, not shown", true)]
+}
+
+const URL: &str = "https://chat.example.com/hook?a=1&b=<2>";
+const MESSAGE: &str = "{\"text\": \"${NAME} <is> on\"}";
+const FAILURE: &str = "The receiver answered 503.";
+
+fn status_of(number: i64) -> Status {
+    match number % 6 {
+        1 => Status::Error,
+        2 => Status::Sent,
+        3 => Status::Held,
+        4 => Status::Queued,
+        5 => Status::Running,
+        _ => Status::Discarded,
+    }
+}
+
+fn delivery_line(number: i64) -> DeliveryLine {
+    let status = status_of(number);
+    let has_failed = status == Status::Error;
+    DeliveryLine {
+        uuid: UUID.to_owned(),
+        status,
+        hold: (status == Status::Held).then_some(HoldReason::Paused),
+        created: when(),
+        webhook_id: WebhookId(number),
+        webhook: format!("Chat {number}"),
+        task: format!("Tell {number}"),
+        event: "Power On".to_owned(),
+        object: format!("web-{number}"),
+        attempts: 3,
+        http_status: Some(if has_failed { 503 } else { 200 }),
+        duration_ms: Some(42),
+        next: Some(when()),
+        error: has_failed.then(|| FAILURE.to_owned()),
+    }
+}
+
+fn run_line(number: i64) -> RunLine {
+    let status = match number % 3 {
+        1 => "failed",
+        2 => "succeeded",
+        _ => "running",
+    };
+    RunLine {
+        id: RunId(number),
+        task_id: Some(TaskId(number)),
+        task: format!("Tell {number}"),
+        status: status.to_owned(),
+        started: when(),
+        ended: Some(when()),
+        cause: format!("Virtual Machines: Power On, web-{number}"),
+        occurrence: Some(UUID.to_owned()),
+        deliveries: vec![RunDelivery {
+            uuid: UUID.to_owned(),
+            status: status_of(number),
+            error: Some(FAILURE.to_owned()),
+        }],
+    }
+}
+
+fn object_line(number: i64) -> ObjectLine {
+    ObjectLine {
+        id: ObjectId(number),
+        type_id: "vms".to_owned(),
+        type_label: "Virtual Machines".to_owned(),
+        name: format!("web-{number}"),
+        external_id: format!("vm-{number}"),
+        tags: vec![CarriedTag { id: TagId(1), label: "Environment 1 - production".to_owned() }],
+        is_gone: number % 4 == 1,
+    }
+}
+
+/// The built-in types, and one of an admin.
+fn catalog() -> Catalog {
+    let mut catalog = Catalog::default();
+    catalog.add_type(&TypeDefinition {
+        id: "backups".to_owned(),
+        singular: "Backup".to_owned(),
+        plural: "Backups".to_owned(),
+        has_objects: true,
+        has_tags: true,
+    });
+    catalog.add_event("backups", EventKind { id: "failed".to_owned(), label: "Failed".to_owned() });
+    catalog
+}
+
+#[async_trait]
+impl Webhooks for Fake {
+    async fn list(&self) -> Result<Vec<WebhookRow>, AppError> {
+        self.rows(|number| WebhookRow {
+            id: WebhookId(number),
+            name: format!("Chat {number}"),
+            method: if number % 2 == 1 { "POST" } else { "PUT" }.to_owned(),
+            url: URL.to_owned(),
+            authorization: "Bearer".to_owned(),
+            tasks: 2,
+            is_paused: number % 3 == 1,
+            is_failing: number % 3 == 2,
+            held: 1234,
+        })
+    }
+
+    async fn load_form(&self, _: WebhookId) -> Result<WebhookForm, AppError> {
+        let draft = WebhookDraft {
+            name: "Chat 1".to_owned(),
+            url: URL.to_owned(),
+            auth_type: "api_key".to_owned(),
+            api_key_header: "X-Key".to_owned(),
+            api_key_prefix: "Key".to_owned(),
+            sign: "true".to_owned(),
+            headers: format!("Content-Type: application/json\nX-Token: {MASK}"),
+            allow_insecure: "true".to_owned(),
+            direct: "true".to_owned(),
+            timeout: "10".to_owned(),
+            retries: "3".to_owned(),
+            method: "PUT".to_owned(),
+            revision: "4".to_owned(),
+            ..WebhookDraft::default()
+        };
+        let form = WebhookForm {
+            name: draft.name.clone(),
+            draft,
+            origin: "https://chat.example.com:443".to_owned(),
+            allows_insecure_tls: true,
+            secret_headers: vec!["X-Token".to_owned()],
+            is_signing: true,
+        };
+        self.found("webhook", form)
+    }
+
+    async fn save(&self, _: Option<WebhookId>, _: WebhookDraft) -> Result<SavedWebhook, AppError> {
+        self.always(SavedWebhook { id: WebhookId(1), is_unresolved: false })
+    }
+
+    async fn delete(&self, _: Vec<WebhookId>) -> Result<(), AppError> {
+        self.always(())
+    }
+
+    async fn pause(&self, _: WebhookId) -> Result<(), AppError> {
+        self.always(())
+    }
+
+    async fn detail(&self, id: WebhookId) -> Result<WebhookDetail, AppError> {
+        let held = [HoldReason::Paused, HoldReason::Breaker, HoldReason::Target, HoldReason::Releasing];
+        let detail = WebhookDetail {
+            id,
+            revision: 4,
+            name: "Chat 1".to_owned(),
+            url: URL.to_owned(),
+            method: "PUT".to_owned(),
+            authorization: Authorization::ApiKey { header: "X-Key".to_owned(), prefix: "Key".to_owned() },
+            is_signing: true,
+            headers: headers(),
+            in_clear: vec!["X-Secret".to_owned()],
+            allows_insecure_tls: true,
+            timeout_s: 10,
+            retries: 3,
+            state: WebhookState {
+                paused: Some(when()),
+                failing: Some(Failing { since: when(), probe: when() }),
+                releasing_per_second: Some(10),
+                held: held.map(|reason| HeldCount { reason, count: 1234 }).into(),
+            },
+            tasks: vec![TaskLink { id: TaskId(1), name: "Tell 1".to_owned(), is_enabled: true }],
+            deliveries: vec![delivery_line(1)],
+        };
+        self.found("webhook", detail)
+    }
+
+    async fn seal_headers(&self, _: WebhookId, _: i64) -> Result<(), AppError> {
+        self.always(())
+    }
+
+    async fn send_test(&self, _: Option<WebhookId>, _: TestRequest) -> Result<TestAnswer, AppError> {
+        self.always(TestAnswer::default())
+    }
+
+    async fn send_saved_test(&self, _: WebhookId, _: String) -> Result<TestAnswer, AppError> {
+        self.always(TestAnswer::default())
+    }
+
+    async fn resume(&self, _: WebhookId, _: ReleaseChoice) -> Result<(), AppError> {
+        self.always(())
+    }
+
+    async fn confirm_target(&self, _: WebhookId, _: i64, _: ReleaseChoice) -> Result<(), AppError> {
+        self.always(())
+    }
+}
+
+#[async_trait]
+impl Tasks for Fake {
+    async fn list(&self) -> Result<Vec<TaskRow>, AppError> {
+        self.rows(|number| TaskRow {
+            id: TaskId(number),
+            name: format!("Tell {number}"),
+            description: "Tells the people on call".to_owned(),
+            is_enabled: number % 2 == 1,
+            webhook_id: WebhookId(number),
+            webhook_name: format!("Chat {number}"),
+            events: 3,
+        })
+    }
+
+    async fn load_form(&self, id: Option<TaskId>, webhook: Option<WebhookId>) -> Result<TaskForm, AppError> {
+        let webhooks = self.choices("Chat");
+        let chosen = |id: WebhookId| choice(&id.to_string(), &format!("Chat {id}"));
+        if id.is_none() {
+            return self.always(TaskForm {
+                name: String::new(),
+                draft: TaskDraft::new_form(),
+                webhooks,
+                webhook: webhook.map(chosen),
+                occurrences: Vec::new(),
+            });
+        }
+        let draft = TaskDraft {
+            name: "Tell 1".to_owned(),
+            description: "Tells the people on call".to_owned(),
+            enabled: "true".to_owned(),
+            delete_after_running: "true".to_owned(),
+            webhook: "1".to_owned(),
+            message: MESSAGE.to_owned(),
+            revision: "4".to_owned(),
+            ..TaskDraft::default()
+        };
+        let form = TaskForm {
+            name: draft.name.clone(),
+            draft,
+            webhooks,
+            webhook: Some(chosen(webhook.unwrap_or(WebhookId(1)))),
+            occurrences: vec![choice(UUID, "Power On, web-1, 11:38:07")],
+        };
+        self.found("task", form)
+    }
+
+    async fn find_webhooks(&self, _: String) -> Result<FoundChoices, AppError> {
+        self.always(self.choices("Chat"))
+    }
+
+    async fn variables(&self, _: String) -> Result<Vec<Choice>, AppError> {
+        self.always(vec![choice("data.level", "warning")])
+    }
+
+    async fn save(&self, _: Option<TaskId>, _: TaskDraft) -> Result<TaskId, AppError> {
+        self.always(TaskId(1))
+    }
+
+    async fn delete(&self, _: Vec<TaskId>) -> Result<(), AppError> {
+        self.always(())
+    }
+
+    async fn set_enabled(&self, _: Vec<TaskId>, _: bool) -> Result<(), AppError> {
+        self.always(())
+    }
+
+    async fn detail(&self, id: TaskId) -> Result<TaskDetail, AppError> {
+        let event = EventLine {
+            id: EventId(1),
+            label: "Power On".to_owned(),
+            type_label: "Virtual Machines".to_owned(),
+            scope: "web-1".to_owned(),
+            is_enabled: true,
+        };
+        let detail = TaskDetail {
+            id,
+            name: "Tell 1".to_owned(),
+            description: "Tells the people on call".to_owned(),
+            is_enabled: true,
+            deletes_after_running: true,
+            is_running: true,
+            webhook_id: WebhookId(1),
+            webhook: "Chat 1".to_owned(),
+            message: MESSAGE.to_owned(),
+            events: vec![event],
+            runs: vec![run_line(1)],
+            run_count: 1,
+        };
+        self.found("task", detail)
+    }
+
+    async fn execute(&self, _: TaskId, _: String) -> Result<String, AppError> {
+        self.always(UUID.to_owned())
+    }
+
+    async fn preview(&self, _: PreviewRequest) -> Result<Preview, AppError> {
+        self.always(Preview::default())
+    }
+}
+
+#[async_trait]
+impl Events for Fake {
+    async fn list(&self) -> Result<Vec<EventRow>, AppError> {
+        self.rows(|number| EventRow {
+            id: EventId(number),
+            type_label: "Virtual Machines".to_owned(),
+            event_label: "Power On".to_owned(),
+            scope: format!("web-{number}"),
+            task_id: TaskId(number),
+            task_name: format!("Tell {number}"),
+            is_enabled: number % 2 == 1,
+        })
+    }
+
+    async fn load_form(&self, id: Option<EventId>, task: Option<TaskId>) -> Result<EventForm, AppError> {
+        let chosen = |id: TaskId| choice(&id.to_string(), &format!("Tell {id}"));
+        let tag = TagChoice {
+            value: "1".to_owned(),
+            label: "Environment 1 - production".to_owned(),
+            type_ids: vec!["vms".to_owned()],
+        };
+        let form = EventForm {
+            name: String::new(),
+            draft: EventDraft::new_form(),
+            tasks: self.choices("Tell"),
+            task: task.map(chosen),
+            object: None,
+            objects: FoundChoices::default(),
+            object_named: String::new(),
+            tags: if self.state == State::Empty { Vec::new() } else { vec![tag] },
+            catalog: catalog(),
+        };
+        if id.is_none() {
+            return self.always(form);
+        }
+        let stored = EventForm {
+            name: "Power On".to_owned(),
+            draft: EventDraft {
+                event: "vms.poweron".to_owned(),
+                object: "1".to_owned(),
+                tag: "1".to_owned(),
+                task: "1".to_owned(),
+                revision: "4".to_owned(),
+                ..EventDraft::new_form()
+            },
+            task: Some(chosen(task.unwrap_or(TaskId(1)))),
+            object: Some(choice("1", "web-1")),
+            objects: self.choices("web"),
+            object_named: "vm-1".to_owned(),
+            ..form
+        };
+        self.found("event", stored)
+    }
+
+    async fn find_tasks(&self, _: String) -> Result<FoundChoices, AppError> {
+        self.always(self.choices("Tell"))
+    }
+
+    async fn save(&self, _: Option<EventId>, _: EventDraft) -> Result<EventId, AppError> {
+        self.always(EventId(1))
+    }
+
+    async fn delete(&self, _: Vec<EventId>) -> Result<(), AppError> {
+        self.always(())
+    }
+
+    async fn set_enabled(&self, _: Vec<EventId>, _: bool) -> Result<(), AppError> {
+        self.always(())
+    }
+
+    async fn find_objects(&self, _: String, _: String) -> Result<FoundChoices, AppError> {
+        self.always(self.choices("web"))
+    }
+
+    async fn matches(&self, _: EventDraft) -> Result<EventMatches, AppError> {
+        let newest = MatchedOccurrence { id: UUID.to_owned(), received: when(), object: "web-1".to_owned() };
+        self.always(EventMatches { objects: Some(1), occurrences: 1, newest: vec![newest] })
+    }
+}
+
+#[async_trait]
+impl Deliveries for Fake {
+    async fn list_newest(&self) -> Result<Vec<DeliveryRow>, AppError> {
+        self.rows(|number| {
+            let line = delivery_line(number);
+            DeliveryRow {
+                uuid: line.uuid,
+                status: line.status,
+                created: line.created,
+                webhook_id: line.webhook_id,
+                webhook: line.webhook,
+                task: line.task,
+                event: line.event,
+                object: line.object,
+                attempts: line.attempts,
+                http_status: line.http_status,
+                duration_ms: line.duration_ms,
+                next: line.next,
+                error: line.error,
+            }
+        })
+    }
+
+    async fn search(&self, _: DeliveryQuery) -> Result<Listed<DeliveryLine>, AppError> {
+        self.page(delivery_line)
+    }
+
+    async fn detail(&self, uuid: String) -> Result<DeliveryDetail, AppError> {
+        let attempt = AttemptLine {
+            number: 1,
+            started: when(),
+            duration_ms: 42,
+            connect_ms: Some(5),
+            first_byte_ms: Some(30),
+            http_status: Some(503),
+            code: Some("status".to_owned()),
+            error: Some(FAILURE.to_owned()),
+            answer_headers: "content-type: text/plain".to_owned(),
+            answer_body: "<busy>".to_owned(),
+            answer_bytes: 6,
+            note: Some("The receiver asked for a pause of 5 s.".to_owned()),
+        };
+        let detail = DeliveryDetail {
+            line: DeliveryLine { uuid, ..delivery_line(1) },
+            request: Request { method: "PUT".to_owned(), url: URL.to_owned(), headers: headers() },
+            body: "{\"text\": \"web-1 <is> on\"}".to_owned(),
+            notes: vec!["The occurrence has no data.level: nothing is filled in.".to_owned()],
+            attempts: vec![attempt],
+            attempts_max: 4,
+            timeout_ms: 10_000,
+            occurrence: Some(UUID.to_owned()),
+            events: vec![EventLink { id: EventId(1), label: "Power On".to_owned() }],
+            task_id: Some(TaskId(1)),
+            caused_by: Some("Executed by maria".to_owned()),
+            replay_of: Some(UUID.to_owned()),
+            is_webhook_deleted: false,
+            code: Some("status".to_owned()),
+        };
+        self.found("delivery", detail)
+    }
+
+    async fn runs(&self, _: String, _: String, _: u64) -> Result<Listed<RunLine>, AppError> {
+        self.page(run_line)
+    }
+
+    async fn dashboard(&self) -> Result<Dashboard, AppError> {
+        if self.state == State::Empty {
+            return self.always(Dashboard::default());
+        }
+        let many = self.count(MANY);
+        let count = usize::try_from(many).unwrap_or_default();
+        let each = many.unsigned_abs();
+        let hour = |hour: u64| Hour {
+            label: format!("{hour:02}:00"),
+            sent: hour * each,
+            failed: hour % 3 * each,
+            waiting: hour % 2 * each,
+        };
+        self.always(Dashboard {
+            tasks: Counts { all: count, enabled: count },
+            events: Counts { all: count, enabled: count },
+            webhooks: count,
+            paused: count,
+            failing: count,
+            failed_tasks: count,
+            hours: (0..24).map(hour).collect(),
+            p50_ms: Some(42 * many),
+            p95_ms: Some(420 * many),
+            queued: many,
+            running: many,
+            held: many,
+            oldest: Some("5 min".to_owned()),
+            failures: vec![delivery_line(1)],
+            recent: (1..=self.count(10)).map(delivery_line).collect(),
+            is_demo: true,
+        })
+    }
+
+    async fn replay(&self, _: String, _: bool, _: String) -> Result<String, AppError> {
+        self.always(UUID.to_owned())
+    }
+
+    async fn discard(&self, _: String, _: String) -> Result<(), AppError> {
+        self.always(())
+    }
+}
+
+#[async_trait]
+impl Occurrences for Fake {
+    async fn why(&self, uuid: String) -> Result<Why, AppError> {
+        let considered = |number: i64, reason: Option<Reason>| Considered {
+            event_id: EventId(number),
+            scope: format!("web-{number}"),
+            task_id: TaskId(number),
+            task: format!("Tell {number}"),
+            reason,
+            words: reason.map_or("It fired.", Reason::words).to_owned(),
+            deliveries: if reason.is_none() {
+                vec![SentBecause { id: UUID.to_owned(), status: Status::Sent, webhook: "Chat 1".to_owned() }]
+            } else {
+                Vec::new()
+            },
+        };
+        let why = Why {
+            id: uuid,
+            type_id: "vms".to_owned(),
+            type_label: "Virtual Machines".to_owned(),
+            event_id: "poweron".to_owned(),
+            event_label: "Power On".to_owned(),
+            is_known: true,
+            object: Some("web-1".to_owned()),
+            object_id: Some("vm-1".to_owned()),
+            tags: vec!["Environment 1/production".to_owned()],
+            source: "hypervisor".to_owned(),
+            received: when(),
+            occurred: Some(when()),
+            data: Some("{\n  \"level\": \"<warning>\"\n}".to_owned()),
+            repeats: 2,
+            considered: vec![considered(1, None), considered(2, Some(Reason::OtherObject))],
+        };
+        self.found("occurrence", why)
+    }
+}
+
+#[async_trait]
+impl Inventory for Fake {
+    async fn list_objects(&self) -> Result<Vec<ObjectLine>, AppError> {
+        self.rows(object_line)
+    }
+
+    async fn load_object(&self, id: ObjectId) -> Result<ObjectLine, AppError> {
+        self.found("object", object_line(id.0))
+    }
+
+    async fn list_categories(&self) -> Result<Vec<CategoryLine>, AppError> {
+        self.rows(|number| CategoryLine {
+            id: CategoryId(number),
+            name: format!("Environment {number}"),
+            description: "Where it runs".to_owned(),
+            is_single: true,
+            type_ids: vec!["vms".to_owned()],
+            revision: 4,
+            tags: vec![TagLine { id: TagId(number), name: "production".to_owned(), objects: 1 }],
+        })
+    }
+
+    async fn save_object(&self, _: Option<ObjectId>, _: ObjectDraft) -> Result<ObjectId, AppError> {
+        self.always(ObjectId(1))
+    }
+
+    async fn delete_objects(&self, _: Vec<ObjectId>) -> Result<(), AppError> {
+        self.always(())
+    }
+
+    async fn save_category(&self, _: Option<CategoryId>, _: CategoryDraft) -> Result<CategoryId, AppError> {
+        self.always(CategoryId(1))
+    }
+
+    async fn delete_category(&self, _: CategoryId) -> Result<(), AppError> {
+        self.always(())
+    }
+
+    async fn add_tag(&self, _: TagDraft) -> Result<TagId, AppError> {
+        self.always(TagId(1))
+    }
+
+    async fn delete_tag(&self, _: TagId) -> Result<(), AppError> {
+        self.always(())
+    }
+}
+
+#[async_trait]
+impl Catalogue for Fake {
+    async fn load(&self) -> Result<Catalog, AppError> {
+        self.always(if self.state == State::Empty { Catalog::default() } else { catalog() })
+    }
+
+    async fn unknown(&self) -> Result<Vec<UnknownLine>, AppError> {
+        self.rows(|number| UnknownLine {
+            type_id: "printers".to_owned(),
+            event_id: format!("jam-{number}"),
+            seen: number.unsigned_abs(),
+            last: when(),
+            is_type_known: false,
+        })
+    }
+
+    async fn add_type(&self, _: TypeDraft) -> Result<(), AppError> {
+        self.always(())
+    }
+
+    async fn add_event(&self, _: String, _: EventKindDraft) -> Result<(), AppError> {
+        self.always(())
+    }
+
+    async fn delete_type(&self, _: String) -> Result<(), AppError> {
+        self.always(())
+    }
+
+    async fn delete_event(&self, _: String, _: String) -> Result<(), AppError> {
+        self.always(())
+    }
+}

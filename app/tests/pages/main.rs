@@ -1,0 +1,298 @@
+//! Every page in its states, rendered from a fake backend and compared with snapshots.
+//!
+//! The paths are those of the routes, so that a new page fails here until it has its snapshots:
+//! `INSTA_UPDATE=always cargo test -p app --features ssr --test pages` writes them, and the diff is what is reviewed.
+
+#![expect(clippy::expect_used, reason = "a test says what it expects")]
+
+mod fake;
+
+use app::error::{AppError, Code};
+use app::session::Viewer;
+use app::shell::Assets;
+use app::{App, Posted};
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use fake::{State, UUID, backend};
+use leptos::prelude::provide_context;
+use model::access::Role;
+use model::catalog::Catalog;
+use model::tag::CategoryDraft;
+use model::webhook::WebhookDraft;
+use serde_json::json;
+use std::sync::LazyLock;
+
+/// The path of every page, `/webhooks/{id}`. Reading them also starts the executor that pages are rendered by.
+static PATHS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let mut paths: Vec<_> = leptos_axum::generate_route_list(App).iter().map(|route| route.path().to_owned()).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+});
+
+/// The groups of pages that have a test of their own, by the first words of their paths.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("webhooks", &["webhooks"]),
+    ("tasks", &["tasks"]),
+    ("events", &["events"]),
+    ("deliveries", &["deliveries", "occurrences", "runs"]),
+    ("inventory", &["objects", "tags", "types"]),
+];
+
+/// The group of the pages that are in no other.
+const OTHERS: &str = "others";
+
+/// The pages for signing in: whoever sees them is nobody yet.
+const ALONE: &[&str] = &["/sign-in", "/setup"];
+
+/// The pages that look different to somebody who may only look.
+const READ_ONLY: &[&str] = &[
+    "/webhooks/new",
+    "/webhooks/{id}",
+    "/webhooks/{id}/edit",
+    "/webhooks/{id}/test",
+    "/tasks/new",
+    "/tasks/{id}/edit",
+    "/events/new",
+    "/events/{id}",
+];
+
+fn group_of(path: &str) -> &'static str {
+    let word = path.split('/').nth(1).unwrap_or_default();
+    GROUPS.iter().find(|(_, words)| words.contains(&word)).map_or(OTHERS, |found| found.0)
+}
+
+/// Whether the page shows rows, so that their number matters.
+fn has_rows(path: &str) -> bool {
+    !path.contains('{') && !path.ends_with("/new") && !ALONE.contains(&path)
+}
+
+/// The address of a page of something.
+fn address(path: &str) -> String {
+    let has_uuid = path.starts_with("/deliveries/") || path.starts_with("/occurrences/");
+    path.replace("{id}", if has_uuid { UUID } else { "1" })
+}
+
+/// The name of a page's snapshots: `webhooks-id-edit`.
+fn name_of(path: &str) -> String {
+    match path.trim_matches('/') {
+        "" => "dashboard".to_owned(),
+        path => path.replace('/', "-").replace(['{', '}'], ""),
+    }
+}
+
+/// A page as it was rendered.
+struct Shown {
+    status: u16,
+    title: String,
+    body: String,
+}
+
+impl Shown {
+    fn snapshot(&self) -> String {
+        format!("{}\n{}\n{}", self.status, self.title, self.body)
+    }
+}
+
+async fn show(address: &str, state: State, role: Option<Role>, posted: Posted) -> Shown {
+    LazyLock::force(&PATHS);
+    let context = move || {
+        provide_context(backend(state));
+        provide_context(assets());
+        provide_context(posted.clone());
+    };
+    let mut request = Request::get(address).body(Body::empty()).expect("the address is one");
+    if let Some(role) = role {
+        request.extensions_mut().insert(Viewer { id: 1, name: "maria".to_owned(), role });
+    }
+    let response = leptos_axum::render_app_async_with_context(context, App)(request).await;
+    let status = response.status().as_u16();
+    let html = to_bytes(response.into_body(), usize::MAX).await.expect("a page is rendered whole");
+    let html = filtered(&without_marks(&String::from_utf8(html.to_vec()).expect("a page is UTF-8")));
+    let title = between(&html, "<title>", "</title>").to_owned();
+    let body = lines(&without_sprite(between(&html, "<body", "</body>")));
+    Shown { status, title, body: format!("<body{body}") }
+}
+
+fn assets() -> Assets {
+    let file = |name: &str| format!("/pkg/{name}");
+    Assets {
+        css: file("hookwright.css"),
+        js: file("hookwright.js"),
+        wasm: file("hookwright.wasm"),
+        morph: file("morph.js"),
+        ..Assets::default()
+    }
+}
+
+fn between<'a>(html: &'a str, start: &str, end: &str) -> &'a str {
+    let (_, rest) = html.split_once(start).expect("a page has a title and a body");
+    rest.split_once(end).expect("what begins ends").0
+}
+
+/// Takes the marks for hydration out, as the server does.
+fn without_marks(html: &str) -> String {
+    let mut parts = html.split("<!--");
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        kept.push_str(part.split_once("-->").map_or(part, |(_, rest)| rest));
+    }
+    kept.replace("<!>", "")
+}
+
+fn without_sprite(html: &str) -> String {
+    let id = html.find("id=\"icons\"").expect("a page has icons");
+    let start = html[..id].rfind("<svg").expect("the id stands in a tag");
+    let (_, rest) = html[start..].split_once("</svg>").expect("the icons end");
+    format!("{}{rest}", &html[..start])
+}
+
+/// Takes out what changes from build to build, or from one request to the next.
+fn filtered(html: &str) -> String {
+    let html = with_values(html, "nonce=\"", |_| "NONCE");
+    let html = with_values(&html, "\"/pkg/", |_| "FILE");
+    // An island's name ends with a number that depends on where its source stands.
+    with_values(&html, "data-component=\"", |name| name.rsplit_once('_').map_or(name, |(name, _)| name))
+}
+
+/// The text with each value changed that stands between `start` and the next quotation mark.
+fn with_values(html: &str, start: &str, change: impl Fn(&str) -> &str) -> String {
+    let mut parts = html.split(start);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (value, rest) = part.split_once('"').expect("a value ends");
+        out.push_str(&format!("{start}{}\"{rest}", change(value)));
+    }
+    out
+}
+
+/// Each element on a line of its own, so that a diff can be read.
+fn lines(html: &str) -> String {
+    html.replace('<', "\n<").replace("\n</", "</")
+}
+
+fn compare(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.set_snapshot_path("snapshots");
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+fn administrator(path: &str) -> Option<Role> {
+    (!ALONE.contains(&path)).then_some(Role::Admin)
+}
+
+async fn check_state(path: &str, state: State, word: &str) {
+    let shown = show(&address(path), state, administrator(path), Posted::default()).await;
+    compare(&format!("{}@{word}", name_of(path)), &shown.snapshot());
+}
+
+/// The pages of a group: each with one of everything, and those with rows also with none and with many.
+async fn check_group(group: &str) {
+    let paths: Vec<_> = PATHS.iter().filter(|path| group_of(path) == group).collect();
+    assert!(!paths.is_empty(), "no page is in the group {group}");
+    for path in paths {
+        check_state(path, State::One, "one").await;
+        if has_rows(path) {
+            check_state(path, State::Empty, "empty").await;
+            check_state(path, State::Many, "many").await;
+        }
+    }
+}
+
+/// Status and title of every page for which `is_wanted`, one a line.
+async fn statuses(state: State, is_wanted: impl Fn(&str) -> bool) -> String {
+    let mut text = String::new();
+    for path in PATHS.iter().filter(|path| is_wanted(path)) {
+        let shown = show(&address(path), state, administrator(path), Posted::default()).await;
+        text.push_str(&format!("{path}: {} {}\n", shown.status, shown.title));
+    }
+    text
+}
+
+async fn check_refused(path: &str, role: Option<Role>, draft: serde_json::Value, problem: AppError) {
+    let posted = Posted { draft, problem: Some(problem), tested: None };
+    let shown = show(path, State::One, role, posted).await;
+    compare(&format!("{}@refused", name_of(path)), &shown.snapshot());
+}
+
+#[tokio::test]
+async fn webhooks() {
+    check_group("webhooks").await;
+}
+
+#[tokio::test]
+async fn tasks() {
+    check_group("tasks").await;
+}
+
+#[tokio::test]
+async fn events() {
+    check_group("events").await;
+}
+
+#[tokio::test]
+async fn deliveries() {
+    check_group("deliveries").await;
+}
+
+#[tokio::test]
+async fn inventory() {
+    check_group("inventory").await;
+}
+
+#[tokio::test]
+async fn others() {
+    check_group(OTHERS).await;
+}
+
+#[tokio::test]
+async fn read_only() {
+    for path in READ_ONLY {
+        assert!(PATHS.iter().any(|known| known == path), "{path} is no page any more");
+        let shown = show(&address(path), State::One, Some(Role::Viewer), Posted::default()).await;
+        compare(&format!("{}@viewer", name_of(path)), &shown.snapshot());
+    }
+}
+
+#[tokio::test]
+async fn away() {
+    compare("away", &statuses(State::Away, |_| true).await);
+    check_state("/webhooks", State::Away, "away").await;
+}
+
+#[tokio::test]
+async fn not_found() {
+    compare("not-found", &statuses(State::Empty, |path| path.contains('{')).await);
+    check_state("/nowhere", State::One, "one").await;
+}
+
+#[tokio::test]
+async fn refused_webhook() {
+    let draft = WebhookDraft {
+        url: "ftp://example.com".to_owned(),
+        timeout: "1".to_owned(),
+        headers: "no header".to_owned(),
+        ..WebhookDraft::default()
+    };
+    let errors = draft.parse(None).expect_err("four fields are wrong");
+    let draft = serde_json::to_value(draft).expect("a draft is texts");
+    check_refused("/webhooks/new", Some(Role::Admin), draft, errors.into()).await;
+}
+
+#[tokio::test]
+async fn refused_category() {
+    let draft = CategoryDraft { name: "a/b".to_owned(), ..CategoryDraft::default() };
+    let errors = draft.parse(&Catalog::default()).expect_err("the name has a slash, and no type is chosen");
+    let problem = AppError::from(errors).with_field_renamed("name", "category_name");
+    let draft = json!({"category_name": "a/b", "description": "What for", "single": "true"});
+    check_refused("/tags", Some(Role::Admin), draft, problem).await;
+}
+
+#[tokio::test]
+async fn refused_sign_in() {
+    let draft = json!({"name": "maria", "password": "", "next": "/tasks"});
+    let problem = AppError::new(Code::Invalid, "This name and password do not belong together.");
+    check_refused("/sign-in", None, draft, problem).await;
+}

@@ -59,5 +59,5 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
             </form>
         </AloneCard>
     };
-    Ok(Page::new(title, main))
+    Ok(Page::new("Sign in", main))
 }

@@ -61,8 +61,8 @@ pub(crate) fn framed(asked: &Asked, page: Page) -> AnyView {
         if page.is_form { content.into_any() } else { view! { <div class="l-main__body">{content}</div> }.into_any() };
     view! {
         <a class="c-skip" href="#main">"Skip to content"</a>
-        // Enter in a row's checkbox gives the first command of the selection: one that does nothing.
-        <button type="submit" form="selection" disabled hidden></button>
+        // Enter in a row's checkbox presses the first button of the selection: this one, which does nothing outside a dialog.
+        <button type="submit" form="selection" formmethod="dialog" hidden></button>
         <div class="l-shell">
             {bar(&viewer, module)}
             {menu(&viewer, &asked.path, module, page.commands)}

@@ -108,7 +108,7 @@ async fn show(address: &str, state: State, role: Option<Role>, posted: Posted) -
     let response = leptos_axum::render_app_async_with_context(context, App)(request).await;
     let status = response.status().as_u16();
     let html = to_bytes(response.into_body(), usize::MAX).await.expect("a page is rendered whole");
-    let html = filtered(&without_marks(&String::from_utf8(html.to_vec()).expect("a page is UTF-8")));
+    let html = filtered(&without_marks(std::str::from_utf8(&html).expect("a page is UTF-8")));
     let title = between(&html, "<title>", "</title>").to_owned();
     let body = lines(&without_sprite(between(&html, "<body", "</body>")));
     Shown { status, title, body: format!("<body{body}") }

@@ -183,3 +183,17 @@ fn head(module: usize, parents: Vec<(String, String)>, title: String) -> AnyView
     }
     .into_any()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_of_the_menu_is_a_page() {
+        let pages = leptos_axum::generate_route_list(crate::App);
+        let places = MODULES.iter().flat_map(|module| module.2).map(|place| place.0);
+        for href in places.chain(COMMANDS.iter().map(|command| command.0)) {
+            assert!(pages.iter().any(|page| page.path() == href), "{href} leads nowhere");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! What a page is rendered from, and what it is: a page is an async function from [`Asked`] to a [`Page`].
+//! The request of a page, and the page: each page is an async function from [`Asked`] to a [`Page`].
 
 use crate::backend::Backend;
 use crate::error::AppError;
@@ -13,21 +13,21 @@ use serde_json::Value;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// What came of what was posted to a page that is shown again. The server provides it by context.
+/// The result of a post whose page is shown again. The server provides it by context.
 #[derive(Debug, Clone, Default)]
 pub struct Posted {
-    /// What was typed, without secrets: an object of texts by field name.
+    /// The typed fields, without secrets: an object of texts by field name.
     pub draft: Value,
     /// Why it was refused.
     pub problem: Option<AppError>,
-    /// What a test came to.
+    /// The result of a test.
     pub tested: Option<TestAnswer>,
 }
 
-/// What a page is rendered from.
+/// The request that a page is rendered for.
 #[derive(Clone)]
 pub(crate) struct Asked {
-    /// Who looks; nobody on the pages for signing in.
+    /// The person who is signed in; `None` on the pages for signing in.
     pub(crate) viewer: Option<Viewer>,
     pub(crate) backend: Backend,
     /// The path, `/webhooks/7`.

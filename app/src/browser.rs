@@ -1,4 +1,4 @@
-//! What pages do in the browser beside their islands, found by attributes on the document. Everything here is an extra:
+//! The behaviour of pages beside their islands, found by attributes on the document. All of it is an extra:
 //! without it the same pages work by links and forms.
 
 pub(crate) mod kept;

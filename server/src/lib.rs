@@ -1,7 +1,7 @@
 //! The server of Hookwright: what the `hookwright` binary is made of.
 //!
 //! ```text
-//! http, dispatch, intake -> service -> store        auth, vault, clock: leaves
+//! http -> dispatch, service -> intake -> store        auth, vault, clock: below the rest
 //! ```
 //!
 //! Only [`store`] builds queries and knows that there are two databases; only [`dispatch::client`] builds an HTTP

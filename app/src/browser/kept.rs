@@ -22,7 +22,11 @@ fn controls() -> Vec<Element> {
 
 /// Keeps what stands in the page's form for the form at `path`.
 pub(crate) fn keep(path: &str) {
-    let values = controls().into_iter().filter_map(|control| Some((control.get_attribute("name")?, value(&control)?)));
+    let is_secret = |control: &Element| control.get_attribute("name").is_some_and(|name| name == "secret_headers");
+    let values = controls()
+        .into_iter()
+        .filter(|control| !is_secret(control))
+        .filter_map(|control| Some((control.get_attribute("name")?, value(&control)?)));
     let path = (PATH.to_owned(), path.to_owned());
     let kept: BTreeMap<String, String> = values.chain([path]).collect();
     if let (Some(storage), Ok(text)) = (storage(), serde_json::to_string(&kept)) {
@@ -61,6 +65,10 @@ pub(super) fn restore() {
 fn value(control: &Element) -> Option<String> {
     if let Some(input) = control.dyn_ref::<HtmlInputElement>() {
         let is_switch = input.type_() == "checkbox";
+        // A secret is kept nowhere.
+        if input.type_() == "password" {
+            return None;
+        }
         return Some(if is_switch { input.checked().to_string() } else { input.value() });
     }
     if let Some(select) = control.dyn_ref::<HtmlSelectElement>() {
@@ -73,7 +81,7 @@ fn fill(control: &Element, kept: &str) {
     if let Some(input) = control.dyn_ref::<HtmlInputElement>() {
         if input.type_() == "checkbox" {
             input.set_checked(kept == "true");
-        } else if input.type_() != "password" {
+        } else {
             input.set_value(kept);
         }
     } else if let Some(select) = control.dyn_ref::<HtmlSelectElement>() {

@@ -1,7 +1,7 @@
 //! Pages that follow what happens: a stream of the server says that something has changed, and the page fetches its own
 //! address and puts the newer one in place.
 //!
-//! What a person has touched keeps its state. While somebody is at work in a table (pointer, focus or a checked row) no
+//! Controls that a person has touched keep their state. While somebody is at work in a table (pointer, focus or a checked row) no
 //! row comes, goes or moves: cells change in place, and the newer rows are offered.
 
 use super::{find, find_all, on, rows, target};

@@ -4,6 +4,7 @@
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
+use std::collections::BTreeSet;
 
 /// Takes the marks out of a page. Other responses stay as they are.
 pub(super) async fn page(response: Response) -> Response {
@@ -30,13 +31,20 @@ fn find(html: &[u8], text: &[u8]) -> Option<usize> {
 /// Takes the symbols out that no `<use>` names.
 fn with_used_icons(html: &[u8]) -> Vec<u8> {
     const SYMBOL: &[u8] = b"<symbol id=\"";
+    const USE: &[u8] = b"href=\"#";
+    let name_at = |start: usize| html[start..].split(|byte| *byte == b'"').next().unwrap_or_default();
+    let mut used = BTreeSet::new();
+    let mut place = 0;
+    while let Some(start) = find(&html[place..], USE).map(|found| place + found + USE.len()) {
+        used.insert(name_at(start));
+        place = start;
+    }
     let mut out = Vec::with_capacity(html.len());
     let mut place = 0;
     while let Some(start) = find(&html[place..], SYMBOL).map(|found| place + found) {
         let end = after(html, start, b"</symbol>");
-        let name = html[start + SYMBOL.len()..end].split(|byte| *byte == b'"').next().unwrap_or_default();
         out.extend_from_slice(&html[place..start]);
-        if find(html, &[b"\"#", name, b"\""].concat()).is_some() {
+        if used.contains(name_at(start + SYMBOL.len())) {
             out.extend_from_slice(&html[start..end]);
         }
         place = end;

@@ -349,6 +349,17 @@ pub async fn update(
         // What was learned of the receiver was about another one.
         row = with_breaker_at_rest(row);
     }
+    write_row(db, id, revision, row, now).await
+}
+
+/// Writes a row that still has this revision, with its new revision; answers whether it had.
+async fn write_row(
+    db: &impl ConnectionTrait,
+    id: WebhookId,
+    revision: i64,
+    row: webhook::ActiveModel,
+    now: Timestamp,
+) -> Result<bool> {
     let done = webhook::Entity::update_many()
         .set(row)
         .filter(webhook::Column::Id.eq(id.0))
@@ -379,17 +390,7 @@ pub async fn set_headers(
         updated_at: Set(now.0),
         ..Default::default()
     };
-    let done = webhook::Entity::update_many()
-        .set(row)
-        .filter(webhook::Column::Id.eq(id.0))
-        .filter(webhook::Column::Revision.eq(revision))
-        .filter(webhook::Column::DeletedAt.is_null())
-        .exec(db)
-        .await?;
-    if done.rows_affected == 1 {
-        note(db, id.0, revision + 1, now).await?;
-    }
-    Ok(done.rows_affected == 1)
+    write_row(db, id, revision, row, now).await
 }
 
 /// Masks headers with these names in every revision of a webhook: their values have become secrets.

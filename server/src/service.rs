@@ -120,7 +120,7 @@ impl Services {
     pub(crate) async fn commit(&self, txn: DatabaseTransaction) -> Result<(), AppError> {
         self.store.commit(txn).await.map_err(|error| {
             let is_unknown = matches!(error, store::Error::Unavailable(_));
-            let error = broken(error);
+            let error = AppError::from(error);
             if !is_unknown {
                 return error;
             }
@@ -131,7 +131,7 @@ impl Services {
 
     /// Commits, and wakes the dispatchers of all nodes.
     pub(crate) async fn commit_due(&self, txn: DatabaseTransaction) -> Result<(), AppError> {
-        store::listen::notify(&txn).await.map_err(broken)?;
+        store::listen::notify(&txn).await?;
         self.commit(txn).await?;
         self.bell.notify_one();
         Ok(())
@@ -150,20 +150,23 @@ impl Services {
     }
 }
 
-/// A failure of the store that is nobody's mistake. The chain is logged here, once.
-pub(crate) fn broken(error: store::Error) -> AppError {
-    let is_late = error.is_late();
-    let error = anyhow::Error::new(error);
-    if is_late {
-        tracing::warn!(error = format!("{error:#}"), "a page was given up");
-        return AppError::late();
+/// Reports a failure of the store as an error that a person may read. Logs the chain once, here.
+impl From<store::Error> for AppError {
+    fn from(error: store::Error) -> Self {
+        let is_late = error.is_late();
+        let is_unavailable = matches!(error, store::Error::Unavailable(_));
+        let error = format!("{:#}", anyhow::Error::new(error));
+        if is_late {
+            tracing::warn!(error, "a page was given up");
+            return Self::late();
+        }
+        if is_unavailable {
+            tracing::warn!(error, "the database is unavailable");
+            return Self::new(Code::Unavailable, "The database is not available right now. Try again in a moment.");
+        }
+        tracing::error!(error, "a use case failed");
+        Self::new(Code::Internal, "Something went wrong inside the console. Nothing was saved.")
     }
-    if matches!(error.downcast_ref(), Some(store::Error::Unavailable(_))) {
-        tracing::warn!(error = format!("{error:#}"), "the database is unavailable");
-        return AppError::new(Code::Unavailable, "The database is not available right now. Try again in a moment.");
-    }
-    tracing::error!(error = format!("{error:#}"), "a use case failed");
-    AppError::new(Code::Internal, "Something went wrong inside the console. Nothing was saved.")
 }
 
 /// Somebody else changed the row since the form was opened: both versions, where they differ.

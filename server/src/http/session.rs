@@ -4,7 +4,7 @@ use super::client::{Untrusted, network};
 use super::door::Caller;
 use super::{Http, page, v1};
 use crate::auth::session::ACCOUNT;
-use crate::service::{account, broken};
+use crate::service::account;
 use crate::store::access;
 use app::error::{AppError, Code};
 use app::session::Viewer;
@@ -102,7 +102,7 @@ pub async fn identify(State(http): State<Http>, session: Session, mut request: R
                 role: account.role,
             }),
             Err(error) => {
-                broken(error);
+                tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "the account could not be read");
                 return unavailable();
             }
         },
@@ -264,7 +264,7 @@ fn account_error(error: account::Error) -> AppError {
         account::Error::NameTaken => {
             model::field_error::FieldErrors::one("name", "There is already an account with this name.").into()
         }
-        account::Error::Store(error) => broken(error),
+        account::Error::Store(error) => error.into(),
         account::Error::Password(error) => {
             tracing::error!(%error, "hashing failed");
             AppError::new(Code::Internal, "Something went wrong inside the console. Try again.")

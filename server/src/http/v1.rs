@@ -11,7 +11,6 @@ pub mod sources;
 use super::Http;
 use super::door::Caller;
 use crate::auth::api_key::Keys;
-use crate::service::broken;
 use crate::store::access::ApiKey;
 use app::error::{AppError, Code};
 use axum::Json;
@@ -118,7 +117,7 @@ async fn require_key(http: &Http, parts: &Parts, scope: Scope) -> Result<Arc<Api
         Scope::Ingest => keys.find(&services.store, &key, services.clock.now()).await,
         _ => Keys::look_up(&services.store, &key).await,
     };
-    let key = found.map_err(broken)?.ok_or_else(no_key)?;
+    let key = found.map_err(AppError::from)?.ok_or_else(no_key)?;
     if let Some(caller) = parts.extensions.get::<Arc<Caller>>() {
         caller.is_known();
     }

@@ -1,6 +1,6 @@
 //! Use cases of the catalogue: types and events that admins add.
 
-use super::{Services, broken};
+use super::Services;
 use crate::store::{self, catalog};
 use app::backend::Catalogue;
 use app::error::{AppError, Code};
@@ -12,7 +12,7 @@ use model::field_error::FieldErrors;
 fn taken(error: store::Error) -> AppError {
     match error {
         store::Error::Conflict { .. } => FieldErrors::one("id", "There is already one with this id.").into(),
-        other => broken(other),
+        other => other.into(),
     }
 }
 
@@ -23,12 +23,12 @@ fn built_in() -> AppError {
 #[async_trait]
 impl Catalogue for Services {
     async fn load(&self) -> Result<Catalog, AppError> {
-        catalog::load(self.store.pages()).await.map_err(broken)
+        catalog::load(self.store.pages()).await.map_err(AppError::from)
     }
 
     async fn unknown(&self) -> Result<Vec<UnknownLine>, AppError> {
         let db = self.store.pages();
-        let known = catalog::load(db).await.map_err(broken)?;
+        let known = catalog::load(db).await?;
         let line = |kind: catalog::UnknownKind| UnknownLine {
             is_type_known: known.find(&kind.type_id).is_some(),
             type_id: kind.type_id,
@@ -36,7 +36,7 @@ impl Catalogue for Services {
             seen: kind.seen,
             last: self.when(kind.last_at),
         };
-        Ok(catalog::list_unknown(db).await.map_err(broken)?.into_iter().map(line).collect())
+        Ok(catalog::list_unknown(db).await?.into_iter().map(line).collect())
     }
 
     async fn add_type(&self, draft: TypeDraft) -> Result<(), AppError> {
@@ -46,8 +46,8 @@ impl Catalogue for Services {
 
     async fn add_event(&self, type_id: String, draft: EventKindDraft) -> Result<(), AppError> {
         let checked = draft.parse(&type_id)?;
-        let txn = self.store.begin_change().await.map_err(broken)?;
-        if catalog::load(&txn).await.map_err(broken)?.find(&type_id).is_none() {
+        let txn = self.store.begin_change().await?;
+        if catalog::load(&txn).await?.find(&type_id).is_none() {
             return Err(AppError::not_found("object type"));
         }
         catalog::insert_event(&txn, &type_id, &checked, self.clock.now()).await.map_err(taken)?;
@@ -58,13 +58,13 @@ impl Catalogue for Services {
         if is_built_in(&type_id) {
             return Err(built_in());
         }
-        let txn = self.store.begin_change().await.map_err(broken)?;
-        let named_by = catalog::named_by(&txn, &type_id, None).await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
+        let named_by = catalog::named_by(&txn, &type_id, None).await?;
         let links = super::event::links(&txn, named_by).await?;
         if !links.is_empty() {
             return Err(AppError::in_use(&format!("The type {type_id}"), links));
         }
-        if !catalog::delete_type(&txn, &type_id).await.map_err(broken)? {
+        if !catalog::delete_type(&txn, &type_id).await? {
             return Err(AppError::not_found("object type"));
         }
         self.commit(txn).await
@@ -74,13 +74,13 @@ impl Catalogue for Services {
         if is_built_in_event(&type_id, &event_id) {
             return Err(built_in());
         }
-        let txn = self.store.begin_change().await.map_err(broken)?;
-        let named_by = catalog::named_by(&txn, &type_id, Some(&event_id)).await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
+        let named_by = catalog::named_by(&txn, &type_id, Some(&event_id)).await?;
         let links = super::event::links(&txn, named_by).await?;
         if !links.is_empty() {
             return Err(AppError::in_use(&format!("The event {type_id}.{event_id}"), links));
         }
-        if !catalog::delete_event(&txn, &type_id, &event_id).await.map_err(broken)? {
+        if !catalog::delete_event(&txn, &type_id, &event_id).await? {
             return Err(AppError::not_found("event"));
         }
         self.commit(txn).await

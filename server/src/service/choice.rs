@@ -1,6 +1,5 @@
 //! The rows that a select offers.
 
-use super::broken;
 use crate::store;
 use app::error::AppError;
 use app::view::{Choice, FoundChoices};
@@ -26,5 +25,5 @@ pub(super) async fn named(
     if typed.is_empty() || typed.parse::<i64>().is_ok() {
         return Ok(None);
     }
-    Ok(find(typed).await.map_err(broken)?.map(|id| id.to_string()))
+    Ok(find(typed).await?.map(|id| id.to_string()))
 }

@@ -1,8 +1,8 @@
 //! The dashboard's figures: shared by all who look, so that no number of viewers costs more than one.
 
+use super::Services;
 use super::report::{DEMO, HOUR_MS, SHORT};
 use super::shared::Shared;
-use super::{Services, broken};
 use crate::store::{catalog, delivery, event, figures, setting, task, webhook};
 use app::error::AppError;
 use app::view::dashboard::{Counts, Dashboard, Hour};
@@ -42,13 +42,13 @@ impl Services {
     async fn load_now(&self) -> Result<Dashboard, AppError> {
         let db = self.store.pages();
         let now = self.clock.now();
-        let catalog = catalog::load(db).await.map_err(broken)?;
-        let tasks = task::list(db).await.map_err(broken)?;
-        let events = event::list(db).await.map_err(broken)?;
-        let webhooks = webhook::list(db).await.map_err(broken)?;
-        let queue = figures::queue(db).await.map_err(broken)?;
-        let failures = figures::failures(db, FAILURES).await.map_err(broken)?;
-        let recent = delivery::list_newest(db, None, SHORT).await.map_err(broken)?;
+        let catalog = catalog::load(db).await?;
+        let tasks = task::list(db).await?;
+        let events = event::list(db).await?;
+        let webhooks = webhook::list(db).await?;
+        let queue = figures::queue(db).await?;
+        let failures = figures::failures(db, FAILURES).await?;
+        let recent = delivery::list_newest(db, None, SHORT).await?;
         Ok(Dashboard {
             tasks: Counts { all: tasks.len(), enabled: tasks.iter().filter(|row| row.task.is_enabled).count() },
             events: Counts { all: events.len(), enabled: events.iter().filter(|row| row.event.is_enabled).count() },
@@ -61,7 +61,7 @@ impl Services {
             oldest: queue.oldest.map(|at| age(now.since(Timestamp(at)))),
             failures: failures.into_iter().map(|row| self.line(row, &catalog)).collect(),
             recent: recent.into_iter().map(|row| self.line(row, &catalog)).collect(),
-            is_demo: setting::find(db, DEMO).await.map_err(broken)?.is_some(),
+            is_demo: setting::find(db, DEMO).await?.is_some(),
             ..Dashboard::default()
         })
     }
@@ -69,9 +69,9 @@ impl Services {
     async fn load_history(&self) -> Result<History, AppError> {
         let db = self.store.pages();
         let now = self.clock.now();
-        let took = figures::receipt_times(db, Timestamp(now.0 - HOUR_MS), RECEIPTS).await.map_err(broken)?;
+        let took = figures::receipt_times(db, Timestamp(now.0 - HOUR_MS), RECEIPTS).await?;
         let part = |per_cent: usize| took.get((took.len() * per_cent / 100).min(took.len().saturating_sub(1))).copied();
-        let failed_tasks = figures::failed_tasks(db, Timestamp(now.0 - 24 * HOUR_MS)).await.map_err(broken)?;
+        let failed_tasks = figures::failed_tasks(db, Timestamp(now.0 - 24 * HOUR_MS)).await?;
         Ok(History {
             hours: self.hours(now).await?,
             failed_tasks: usize::try_from(failed_tasks).unwrap_or_default(),
@@ -83,7 +83,7 @@ impl Services {
     async fn hours(&self, now: Timestamp) -> Result<Vec<Hour>, AppError> {
         let this = now.0.div_euclid(HOUR_MS);
         let first = this - 23;
-        let counts = figures::by_hour(self.store.pages(), Timestamp(first * HOUR_MS)).await.map_err(broken)?;
+        let counts = figures::by_hour(self.store.pages(), Timestamp(first * HOUR_MS)).await?;
         let mut hours: Vec<_> = (first..=this)
             .map(|hour| {
                 let label = crate::render::zoned(Timestamp(hour * HOUR_MS), &self.zone).strftime("%H:%M").to_string();

@@ -1,6 +1,6 @@
 //! Use cases of deliveries.
 
-use super::{Services, broken};
+use super::Services;
 use crate::store::{catalog, delivery};
 use app::backend::Deliveries;
 use app::error::AppError;
@@ -20,8 +20,8 @@ const LIST_ROWS: u64 = 100;
 impl Deliveries for Services {
     async fn list_newest(&self) -> Result<Vec<DeliveryRow>, AppError> {
         let db = self.store.pages();
-        let rows = delivery::list_newest(db, None, LIST_ROWS).await.map_err(broken)?;
-        let catalog = catalog::load(db).await.map_err(broken)?;
+        let rows = delivery::list_newest(db, None, LIST_ROWS).await?;
+        let catalog = catalog::load(db).await?;
         let row = |row: delivery::ListRow| DeliveryRow {
             uuid: row.uuid.to_string(),
             status: Status::find(&row.status).unwrap_or(Status::Error),

@@ -1,7 +1,7 @@
 //! Use cases of events.
 
 use super::choice::{OFFERED, found, named};
-use super::{Services, broken, revision, stale};
+use super::{Services, revision, stale};
 use crate::store::object::Wanted;
 use crate::store::tag::TagRow;
 use crate::store::{catalog, choice, event, object, tag, task};
@@ -42,15 +42,15 @@ fn draft_of(row: &event::Row) -> EventDraft {
 /// Somebody else changed the event: both versions, with what they refer to by name.
 async fn stale_event(db: &impl ConnectionTrait, typed: EventDraft, saved: &event::Row) -> Result<AppError, AppError> {
     let mut drafts = [typed, draft_of(saved)];
-    let tags = tag::list(db).await.map_err(broken)?;
+    let tags = tag::list(db).await?;
     for draft in &mut drafts {
         if let Ok(id) = draft.task.parse()
-            && let Some(row) = task::find(db, TaskId(id)).await.map_err(broken)?
+            && let Some(row) = task::find(db, TaskId(id)).await?
         {
             draft.task = row.task.name;
         }
         if let Ok(id) = draft.object.parse()
-            && let Some(row) = object::find(db, ObjectId(id)).await.map_err(broken)?
+            && let Some(row) = object::find(db, ObjectId(id)).await?
         {
             draft.object = shown(&row.name);
         }
@@ -78,7 +78,7 @@ async fn resolve_object(db: &impl ConnectionTrait, draft: &mut EventDraft, catal
     }
     let one = BTreeSet::from([typed.clone()]);
     let wanted = Wanted { external_ids: one.clone(), names: one, ..Wanted::default() };
-    let found = object::find_wanted(db, &object_type.id, wanted).await.map_err(broken)?;
+    let found = object::find_wanted(db, &object_type.id, wanted).await?;
     let by_id = found.values().find(|(row, _)| row.external_id.as_deref() == Some(&*typed));
     match (by_id, found.len()) {
         (Some((row, _)), _) => draft.object = row.id.to_string(),
@@ -98,7 +98,7 @@ async fn check_references(db: &impl ConnectionTrait, checked: &Event, catalog: &
     let wanted = catalog.type_label(&checked.type_id);
     match checked.scope {
         EventScope::Any => {}
-        EventScope::Object(id) => match object::find(db, id).await.map_err(broken)? {
+        EventScope::Object(id) => match object::find(db, id).await? {
             None => errors.add("object", "This object does not exist any more. Choose another."),
             Some(object) if object.type_id != checked.type_id => {
                 let is = catalog.type_label(&object.type_id);
@@ -106,7 +106,7 @@ async fn check_references(db: &impl ConnectionTrait, checked: &Event, catalog: &
             }
             Some(_) => {}
         },
-        EventScope::Tag(id) => match tag::list(db).await.map_err(broken)?.into_iter().find(|tag| tag.id == id) {
+        EventScope::Tag(id) => match tag::list(db).await?.into_iter().find(|tag| tag.id == id) {
             None => errors.add("tag", "This tag does not exist any more. Choose another."),
             Some(tag) if !tag.suits(&checked.type_id) => {
                 errors.add("tag", format!("{wanted} cannot carry this tag. Choose another, or change its category."));
@@ -114,7 +114,7 @@ async fn check_references(db: &impl ConnectionTrait, checked: &Event, catalog: &
             Some(_) => {}
         },
     }
-    if task::find(db, checked.task_id).await.map_err(broken)?.is_none() {
+    if task::find(db, checked.task_id).await?.is_none() {
         errors.add("task", "This task does not exist any more. Choose another.");
     }
     if errors.is_empty() { Ok(()) } else { Err(errors.into()) }
@@ -136,10 +136,10 @@ impl Scopes {
             scopes.filter_map(|scope| if let EventScope::Object(id) = scope { Some(id.0) } else { None }).collect();
         let mut objects = HashMap::new();
         for ids in ids.chunks(1000) {
-            let rows = object::find_many(db, ids.to_vec()).await.map_err(broken)?;
+            let rows = object::find_many(db, ids.to_vec()).await?;
             objects.extend(rows.into_iter().map(|row| (row.id.0, row)));
         }
-        Ok(Self { objects, tags: tag::list(db).await.map_err(broken)? })
+        Ok(Self { objects, tags: tag::list(db).await? })
     }
 
     /// "Any", "web-01", "Environment - production".
@@ -167,8 +167,8 @@ pub(super) async fn links(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<Ve
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let catalog = catalog::load(db).await.map_err(broken)?;
-    let rows = event::find_many(db, ids).await.map_err(broken)?;
+    let catalog = catalog::load(db).await?;
+    let rows = event::find_many(db, ids).await?;
     let link = |row: event::Row| {
         let (type_label, event_label) = (
             catalog.type_label(&row.event.type_id).to_owned(),
@@ -183,10 +183,9 @@ pub(super) async fn links(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<Ve
 impl Events for Services {
     async fn list(&self) -> Result<Vec<EventRow>, AppError> {
         let db = self.store.pages();
-        let tasks: HashMap<_, _> =
-            task::list(db).await.map_err(broken)?.into_iter().map(|row| (row.id, row.task.name)).collect();
-        let catalog = catalog::load(db).await.map_err(broken)?;
-        let rows = event::list(db).await.map_err(broken)?;
+        let tasks: HashMap<_, _> = task::list(db).await?.into_iter().map(|row| (row.id, row.task.name)).collect();
+        let catalog = catalog::load(db).await?;
+        let rows = event::list(db).await?;
         let scopes = Scopes::load(db, rows.iter().map(|row| row.event.scope)).await?;
         let row = |row: event::Row| EventRow {
             id: row.id,
@@ -203,24 +202,24 @@ impl Events for Services {
     async fn load_form(&self, id: Option<EventId>, task: Option<TaskId>) -> Result<EventForm, AppError> {
         let db = self.store.pages();
         let tasks = self.find_tasks(String::new()).await?;
-        let catalog = catalog::load(db).await.map_err(broken)?;
+        let catalog = catalog::load(db).await?;
         let choice = |tag: TagRow| TagChoice {
             value: tag.id.to_string(),
             label: format!("{} - {}", tag.category.name, tag.name),
             type_ids: tag.category.type_ids,
         };
-        let tags = tag::list(db).await.map_err(broken)?.into_iter().map(choice).collect();
+        let tags = tag::list(db).await?.into_iter().map(choice).collect();
         let draft = EventDraft::new_form();
         let (name, object_named) = (String::new(), String::new());
         let objects = FoundChoices::default();
         let mut form = EventForm { name, draft, tasks, task: None, object: None, objects, object_named, tags, catalog };
         if let Some(id) = id {
-            let row = event::find(db, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("event"))?;
+            let row = event::find(db, id).await?.ok_or_else(|| AppError::not_found("event"))?;
             form.catalog.event_label(&row.event.type_id, &row.event.event_id).clone_into(&mut form.name);
             form.draft = draft_of(&row);
             form.objects = self.find_objects(row.event.type_id.clone(), String::new()).await?;
             if let EventScope::Object(id) = row.event.scope
-                && let Some(object) = object::find(db, id).await.map_err(broken)?
+                && let Some(object) = object::find(db, id).await?
             {
                 form.object = Some(object_choice(&object));
                 form.object_named = object.external_id.unwrap_or(object.name);
@@ -230,7 +229,7 @@ impl Events for Services {
             form.draft.task = task.to_string();
         }
         if let Ok(id) = form.draft.task.parse()
-            && let Some(row) = task::find(db, id).await.map_err(broken)?
+            && let Some(row) = task::find(db, id).await?
         {
             form.task = Some(Choice { value: row.id.to_string(), label: row.task.name });
         }
@@ -238,20 +237,20 @@ impl Events for Services {
     }
 
     async fn find_tasks(&self, text: String) -> Result<FoundChoices, AppError> {
-        choice::tasks(self.store.pages(), &text, OFFERED + 1).await.map(found).map_err(broken)
+        choice::tasks(self.store.pages(), &text, OFFERED + 1).await.map(found).map_err(AppError::from)
     }
 
     async fn find_objects(&self, type_id: String, text: String) -> Result<FoundChoices, AppError> {
         let db = self.store.pages();
-        let mut rows = object::search(db, &type_id, &text, OFFERED + 1).await.map_err(broken)?;
+        let mut rows = object::search(db, &type_id, &text, OFFERED + 1).await?;
         let has_more = rows.len() > OFFERED;
         rows.truncate(OFFERED);
         Ok(FoundChoices { choices: rows.iter().map(object_choice).collect(), has_more })
     }
 
     async fn save(&self, id: Option<EventId>, mut draft: EventDraft) -> Result<EventId, AppError> {
-        let txn = self.store.begin_change().await.map_err(broken)?;
-        let catalog = catalog::load(&txn).await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
+        let catalog = catalog::load(&txn).await?;
         resolve_object(&txn, &mut draft, &catalog).await?;
         if let Some(id) = named(&draft.task, async |name| choice::task_named(&txn, name).await).await? {
             draft.task = id;
@@ -260,11 +259,11 @@ impl Events for Services {
         check_references(&txn, &checked, &catalog).await?;
         let now = self.clock.now();
         let saved = match id {
-            None => event::insert(&txn, &checked, now).await.map_err(broken)?,
+            None => event::insert(&txn, &checked, now).await?,
             Some(id) => {
-                let row = event::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("event"))?;
+                let row = event::find(&txn, id).await?.ok_or_else(|| AppError::not_found("event"))?;
                 let opened_on = revision(&draft.revision)?;
-                if !event::update(&txn, id, opened_on, &checked, now).await.map_err(broken)? {
+                if !event::update(&txn, id, opened_on, &checked, now).await? {
                     return Err(stale_event(&txn, draft, &row).await?);
                 }
                 id
@@ -275,9 +274,9 @@ impl Events for Services {
     }
 
     async fn set_enabled(&self, ids: Vec<EventId>, is_enabled: bool) -> Result<(), AppError> {
-        let txn = self.store.begin_change().await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
         for id in ids {
-            if !event::set_enabled(&txn, id, is_enabled, self.clock.now()).await.map_err(broken)? {
+            if !event::set_enabled(&txn, id, is_enabled, self.clock.now()).await? {
                 return Err(AppError::not_found("event"));
             }
         }
@@ -289,9 +288,9 @@ impl Events for Services {
     }
 
     async fn delete(&self, ids: Vec<EventId>) -> Result<(), AppError> {
-        let txn = self.store.begin_change().await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
         for id in ids {
-            if !event::delete(&txn, id, self.clock.now()).await.map_err(broken)? {
+            if !event::delete(&txn, id, self.clock.now()).await? {
                 return Err(AppError::not_found("event"));
             }
         }

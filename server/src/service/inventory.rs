@@ -2,7 +2,7 @@
 //!
 //! Accounts and webhooks are objects too, but only the console itself writes those.
 
-use super::{Services, broken, revision, stale};
+use super::{Services, revision, stale};
 use crate::intake::known::Known;
 use crate::store::object::{self, NewObject, Removed};
 use crate::store::steps::Steps;
@@ -77,7 +77,7 @@ impl Services {
         let mut tried = 0;
         loop {
             tried += 1;
-            let txn = self.store.begin().await.map_err(broken)?;
+            let txn = self.store.begin().await?;
             steps.begin();
             match write_all(&txn, type_id, part, self.clock.now()).await {
                 Ok(Ok(ids)) => {
@@ -87,23 +87,23 @@ impl Services {
                 }
                 Ok(Err(wrong)) => return Err(wrong.into()),
                 Err(error) if error.is_passing() && tried < TRIES => {}
-                Err(error) => return Err(broken(error)),
+                Err(error) => return Err(error.into()),
             }
         }
     }
 
     /// Removes the objects of a type but for these.
     async fn remove_others(&self, type_id: &str, kept: &BTreeSet<ObjectId>) -> Result<Removed, AppError> {
-        let mut others = object::list_others(self.store.read(), type_id, kept).await.map_err(broken)?;
+        let mut others = object::list_others(self.store.read(), type_id, kept).await?;
         let (mut all, mut steps) = (Removed::default(), Steps::new());
         while !others.is_empty()
             && let Some(size) = steps.next().await
         {
             let rest = others.len().saturating_sub(usize::try_from(size).unwrap_or(1));
             let part = others.split_off(rest);
-            let txn = self.store.begin().await.map_err(broken)?;
+            let txn = self.store.begin().await?;
             steps.begin();
-            let removed = object::remove(&txn, type_id, &part, self.clock.now()).await.map_err(broken)?;
+            let removed = object::remove(&txn, type_id, &part, self.clock.now()).await?;
             steps.go_on();
             self.commit(txn).await?;
             all.deleted += removed.deleted;
@@ -115,7 +115,7 @@ impl Services {
 
 /// Refuses an inventory of which one object is wrong.
 async fn check_all(db: &impl ConnectionTrait, type_id: &str, objects: &[ObjectReference]) -> Result<(), AppError> {
-    let mut known = Known::load_type(db, type_id).await.map_err(broken)?;
+    let mut known = Known::load_type(db, type_id).await?;
     let mut errors = FieldErrors::default();
     for (place, reference) in objects.iter().enumerate() {
         if let Err(wrong) = known.resolve(type_id, reference, true, &format!("[{place}].")) {
@@ -145,7 +145,7 @@ async fn write_all(
 }
 
 async fn find_type(db: &impl ConnectionTrait, type_id: &str) -> Result<ObjectType, AppError> {
-    let catalog = catalog::load(db).await.map_err(broken)?;
+    let catalog = catalog::load(db).await?;
     catalog.find(type_id).cloned().ok_or_else(|| AppError::not_found("object type"))
 }
 
@@ -165,7 +165,7 @@ async fn check_tags(db: &impl ConnectionTrait, object_type: &ObjectType, ids: &[
     if ids.is_empty() {
         return Ok(());
     }
-    let tags = tag::list(db).await.map_err(broken)?;
+    let tags = tag::list(db).await?;
     let mut singles: BTreeMap<CategoryId, TagId> = BTreeMap::new();
     for id in ids {
         let refuse = |message: String| Err(FieldErrors::one("tags", message).into());
@@ -196,7 +196,7 @@ async fn write_object(
         store::Error::InUse => {
             AppError::new(Code::Conflict, "An occurrence has just changed this object. Look at it and submit again.")
         }
-        other => broken(other),
+        other => other.into(),
     };
     let (external_id, name) = (checked.external_id.clone(), checked.name.clone());
     match before {
@@ -217,19 +217,19 @@ fn category_taken(error: store::Error) -> AppError {
     match error {
         store::Error::Conflict { .. } => FieldErrors::one("name", "There is already one with this name.").into(),
         store::Error::InUse => FieldErrors::one("category", "This category does not exist any more.").into(),
-        other => broken(other),
+        other => other.into(),
     }
 }
 
 #[async_trait]
 impl Inventory for Services {
     async fn list_objects(&self) -> Result<Vec<ObjectLine>, AppError> {
-        let rows = object::list(self.store.pages(), OBJECTS_MAX).await.map_err(broken)?;
+        let rows = object::list(self.store.pages(), OBJECTS_MAX).await?;
         self.object_lines(rows).await
     }
 
     async fn load_object(&self, id: ObjectId) -> Result<ObjectLine, AppError> {
-        let row = object::find(self.store.pages(), id).await.map_err(broken)?;
+        let row = object::find(self.store.pages(), id).await?;
         let row = row.ok_or_else(|| AppError::not_found("object"))?;
         let lines = self.object_lines(vec![row]).await?;
         lines.into_iter().next().ok_or_else(|| AppError::not_found("object"))
@@ -241,11 +241,11 @@ impl Inventory for Services {
 
     async fn save_object(&self, id: Option<ObjectId>, draft: ObjectDraft) -> Result<ObjectId, AppError> {
         let checked = draft.parse()?;
-        let txn = self.store.begin_change().await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
         let before = match id {
             None => None,
             Some(id) => {
-                let row = object::find(&txn, id).await.map_err(broken)?;
+                let row = object::find(&txn, id).await?;
                 Some(row.ok_or_else(|| AppError::not_found("object"))?)
             }
         };
@@ -262,31 +262,31 @@ impl Inventory for Services {
             Some(id) => id,
             None => write_object(&txn, before.as_ref(), &type_id, &checked, self.clock.now()).await?,
         };
-        tag::assign(&txn, &[(id, checked.tag_ids.as_slice())]).await.map_err(broken)?;
+        tag::assign(&txn, &[(id, checked.tag_ids.as_slice())]).await?;
         self.commit(txn).await?;
         Ok(id)
     }
 
     async fn delete_objects(&self, ids: Vec<ObjectId>) -> Result<(), AppError> {
-        let txn = self.store.begin_change().await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
         for id in ids {
-            let row = object::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("object"))?;
+            let row = object::find(&txn, id).await?.ok_or_else(|| AppError::not_found("object"))?;
             // Of any other type, also of one that has no objects or that nobody knows: what was reported can go.
             if is_own(&row.type_id) {
                 check_type(&find_type(&txn, &row.type_id).await?)?;
             }
-            let links = super::event::links(&txn, event::naming_object(&txn, id).await.map_err(broken)?).await?;
+            let links = super::event::links(&txn, event::naming_object(&txn, id).await?).await?;
             if !links.is_empty() {
                 return Err(AppError::in_use(&format!("The object {}", shown(&row.name)), links));
             }
-            object::delete(&txn, id).await.map_err(broken)?;
+            object::delete(&txn, id).await?;
         }
         self.commit(txn).await
     }
 
     async fn save_category(&self, id: Option<CategoryId>, draft: CategoryDraft) -> Result<CategoryId, AppError> {
-        let txn = self.store.begin_change().await.map_err(broken)?;
-        let checked = draft.parse(&catalog::load(&txn).await.map_err(broken)?)?;
+        let txn = self.store.begin_change().await?;
+        let checked = draft.parse(&catalog::load(&txn).await?)?;
         let now = self.clock.now();
         let saved = match id {
             None => tag::insert_category(&txn, &checked, now).await.map_err(category_taken)?,
@@ -303,35 +303,35 @@ impl Inventory for Services {
     }
 
     async fn delete_category(&self, id: CategoryId) -> Result<(), AppError> {
-        let txn = self.store.begin_change().await.map_err(broken)?;
-        let row = tag::find_category(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("category"))?;
-        let tags = tag::list(&txn).await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
+        let row = tag::find_category(&txn, id).await?.ok_or_else(|| AppError::not_found("category"))?;
+        let tags = tag::list(&txn).await?;
         let ids: Vec<_> = tags.iter().filter(|tag| tag.category_id == id).map(|tag| tag.id).collect();
-        let links = super::event::links(&txn, event::naming_tags(&txn, &ids).await.map_err(broken)?).await?;
+        let links = super::event::links(&txn, event::naming_tags(&txn, &ids).await?).await?;
         if !links.is_empty() {
             return Err(AppError::in_use(&format!("The category {}", row.category.name), links));
         }
-        tag::delete_category(&txn, id).await.map_err(broken)?;
+        tag::delete_category(&txn, id).await?;
         self.commit(txn).await
     }
 
     async fn add_tag(&self, draft: TagDraft) -> Result<TagId, AppError> {
         let checked = draft.parse()?;
-        let txn = self.store.begin_change().await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
         let id = tag::insert(&txn, &checked, self.clock.now()).await.map_err(category_taken)?;
         self.commit(txn).await?;
         Ok(id)
     }
 
     async fn delete_tag(&self, id: TagId) -> Result<(), AppError> {
-        let txn = self.store.begin_change().await.map_err(broken)?;
-        let tags = tag::list(&txn).await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
+        let tags = tag::list(&txn).await?;
         let tag = tags.iter().find(|tag| tag.id == id).ok_or_else(|| AppError::not_found("tag"))?;
-        let links = super::event::links(&txn, event::naming_tags(&txn, &[id]).await.map_err(broken)?).await?;
+        let links = super::event::links(&txn, event::naming_tags(&txn, &[id]).await?).await?;
         if !links.is_empty() {
             return Err(AppError::in_use(&format!("The tag {}", tag.path()), links));
         }
-        tag::delete(&txn, id).await.map_err(broken)?;
+        tag::delete(&txn, id).await?;
         self.commit(txn).await
     }
 }

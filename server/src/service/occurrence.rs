@@ -3,8 +3,8 @@
 //! Computed on demand, from the snapshot that the occurrence stored and from what webhooks, tasks and events were then,
 //! by the function that the intake decides with.
 
+use super::Services;
 use super::event::Scopes;
-use super::{Services, broken};
 use crate::store::revision::{self, Kind};
 use crate::store::{catalog, delivery, entity, occurrence, receipt, tag};
 use app::backend::Occurrences;
@@ -30,10 +30,10 @@ struct Started {
 impl Services {
     async fn started_by(&self, id: OccurrenceId) -> Result<Vec<Started>, AppError> {
         let db = self.store.pages();
-        let runs = occurrence::list_runs(db, id).await.map_err(broken)?;
+        let runs = occurrence::list_runs(db, id).await?;
         let ids: Vec<_> = runs.iter().map(|run| RunId(run.id)).collect();
         let mut deliveries: HashMap<i64, Vec<SentBecause>> = HashMap::new();
-        for row in delivery::list_of_runs(db, &ids).await.map_err(broken)? {
+        for row in delivery::list_of_runs(db, &ids).await? {
             deliveries.entry(row.run_id).or_default().push(SentBecause {
                 id: row.uuid.to_string(),
                 status: Status::find(&row.status).unwrap_or(Status::Error),
@@ -51,10 +51,10 @@ impl Services {
     async fn considered(&self, row: &entity::occurrence::Model) -> Result<Vec<Considered>, AppError> {
         let db = self.store.pages();
         let mut events: Vec<(i64, Event)> =
-            revision::list_at(db, Kind::Event, row.revision_mark).await.map_err(broken)?.into_iter().collect();
+            revision::list_at(db, Kind::Event, row.revision_mark).await?.into_iter().collect();
         events.retain(|(_, event)| event.type_id == row.type_id && event.event_id == row.event_id);
         events.sort_by_key(|(id, _)| *id);
-        let tasks: HashMap<i64, Task> = revision::list_at(db, Kind::Task, row.revision_mark).await.map_err(broken)?;
+        let tasks: HashMap<i64, Task> = revision::list_at(db, Kind::Task, row.revision_mark).await?;
         let started = self.started_by(OccurrenceId(row.id)).await?;
         let scopes = Scopes::load(db, events.iter().map(|(_, event)| event.scope)).await?;
         let reasons: BTreeMap<Reason, u32> = serde_json::from_str(&row.reasons).unwrap_or_default();
@@ -97,14 +97,14 @@ impl Occurrences for Services {
         let not_there = || AppError::not_found("occurrence");
         let db = self.store.pages();
         let uuid = uuid.parse().map_err(|_| not_there())?;
-        let row = occurrence::find(db, uuid).await.map_err(broken)?.ok_or_else(not_there)?;
+        let row = occurrence::find(db, uuid).await?.ok_or_else(not_there)?;
         let considered = self.considered(&row).await?;
-        let catalog = catalog::load(db).await.map_err(broken)?;
+        let catalog = catalog::load(db).await?;
         let ids: Vec<TagId> =
             row.object_tags.as_deref().and_then(|tags| serde_json::from_str(tags).ok()).unwrap_or_default();
-        let tags = tag::list(db).await.map_err(broken)?;
+        let tags = tag::list(db).await?;
         let repeats = match &row.external_id {
-            Some(id) => receipt::repeats_of(db, uuid, id, &row.source).await.map_err(broken)?,
+            Some(id) => receipt::repeats_of(db, uuid, id, &row.source).await?,
             None => 0,
         };
         Ok(Why {

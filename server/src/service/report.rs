@@ -1,7 +1,7 @@
 //! What pages show: rows of the store as lines a person may read.
 
+use super::Services;
 use super::answer::readable;
-use super::{Services, broken};
 use crate::dispatch::request;
 use crate::dispatch::send::{Opened, Outgoing};
 use crate::store::delivery::ListRow;
@@ -114,23 +114,23 @@ impl Services {
             let search = search::deliveries(self.store.searches(), &filter, sort, offset, PAGE_ROWS);
             self.store.search(search).await
         };
-        let (rows, total) = found.map_err(broken)?;
-        let catalog = catalog::load(db).await.map_err(broken)?;
+        let (rows, total) = found?;
+        let catalog = catalog::load(db).await?;
         Ok(Listed { rows: rows.into_iter().map(|row| self.line(row, &catalog)).collect(), total })
     }
 
     pub(super) async fn newest_of(&self, webhook_id: WebhookId) -> Result<Vec<DeliveryLine>, AppError> {
         let db = self.store.pages();
-        let rows = delivery::list_newest(db, Some(webhook_id), SHORT).await.map_err(broken)?;
-        let catalog = catalog::load(db).await.map_err(broken)?;
+        let rows = delivery::list_newest(db, Some(webhook_id), SHORT).await?;
+        let catalog = catalog::load(db).await?;
         Ok(rows.into_iter().map(|row| self.line(row, &catalog)).collect())
     }
 
     pub(super) async fn webhook_detail(&self, id: WebhookId) -> Result<WebhookDetail, AppError> {
         let db = self.store.pages();
-        let row = webhook::find(db, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("webhook"))?;
-        let tasks = task::list_using(db, id).await.map_err(broken)?;
-        let counts = figures::held_by_reason(db, id).await.map_err(broken)?;
+        let row = webhook::find(db, id).await?.ok_or_else(|| AppError::not_found("webhook"))?;
+        let tasks = task::list_using(db, id).await?;
+        let counts = figures::held_by_reason(db, id).await?;
         let open = row.hold.breaker.open;
         let held = |(word, count): (String, u64)| Some(HeldCount { reason: HoldReason::find(&word)?, count });
         let link = |row: task::Row| TaskLink { id: row.id, name: row.task.name, is_enabled: row.task.is_enabled };
@@ -160,10 +160,10 @@ impl Services {
 
     pub(super) async fn task_detail(&self, id: TaskId) -> Result<TaskDetail, AppError> {
         let db = self.store.pages();
-        let row = task::find(db, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
-        let webhook = webhook::find(db, row.task.webhook_id).await.map_err(broken)?;
-        let catalog = catalog::load(db).await.map_err(broken)?;
-        let events = event::list_starting(db, id).await.map_err(broken)?;
+        let row = task::find(db, id).await?.ok_or_else(|| AppError::not_found("task"))?;
+        let webhook = webhook::find(db, row.task.webhook_id).await?;
+        let catalog = catalog::load(db).await?;
+        let events = event::list_starting(db, id).await?;
         let scopes = super::event::Scopes::load(db, events.iter().map(|row| row.event.scope)).await?;
         let line = |row: event::Row| EventLine {
             id: row.id,
@@ -172,7 +172,7 @@ impl Services {
             scope: scopes.words(row.event.scope),
             is_enabled: row.event.is_enabled,
         };
-        let (runs, run_count) = search::runs(db, Some(id), None, None, 0, SHORT).await.map_err(broken)?;
+        let (runs, run_count) = search::runs(db, Some(id), None, None, 0, SHORT).await?;
         Ok(TaskDetail {
             id,
             is_enabled: row.task.is_enabled,
@@ -201,8 +201,8 @@ impl Services {
             let search = search::runs(searches, None, name.as_deref(), status.as_deref(), offset, PAGE_ROWS);
             self.store.search(search).await
         };
-        let (rows, total) = found.map_err(broken)?;
-        let catalog = catalog::load(db).await.map_err(broken)?;
+        let (rows, total) = found?;
+        let catalog = catalog::load(db).await?;
         Ok(Listed { rows: self.run_lines(rows, &catalog).await?, total })
     }
 
@@ -210,7 +210,7 @@ impl Services {
         let db = self.store.pages();
         let ids: Vec<_> = rows.iter().map(|run| RunId(run.id)).collect();
         let mut deliveries: HashMap<i64, Vec<RunDelivery>> = HashMap::new();
-        for row in delivery::list_of_runs(db, &ids).await.map_err(broken)? {
+        for row in delivery::list_of_runs(db, &ids).await? {
             let status = Status::find(&row.status).unwrap_or(Status::Error);
             let delivery = RunDelivery { uuid: row.uuid.to_string(), status, error: row.error };
             deliveries.entry(row.run_id).or_default().push(delivery);
@@ -218,7 +218,7 @@ impl Services {
         let mut lines = Vec::with_capacity(rows.len());
         for run in rows {
             let occurrence = match run.occurrence_id {
-                Some(id) => occurrence::find_by_id(db, OccurrenceId(id)).await.map_err(broken)?,
+                Some(id) => occurrence::find_by_id(db, OccurrenceId(id)).await?,
                 None => None,
             };
             lines.push(RunLine {
@@ -240,28 +240,26 @@ impl Services {
         let not_there = || AppError::not_found("delivery");
         let db = self.store.pages();
         let uuid: Uuid = uuid.parse().map_err(|_| not_there())?;
-        let row = delivery::find(db, uuid).await.map_err(broken)?.ok_or_else(not_there)?;
-        let attempts = delivery::list_attempts(db, DeliveryId(row.id)).await.map_err(broken)?;
-        let catalog = catalog::load(db).await.map_err(broken)?;
-        let run = occurrence::find_run(db, RunId(row.run_id)).await.map_err(broken)?;
+        let row = delivery::find(db, uuid).await?.ok_or_else(not_there)?;
+        let attempts = delivery::list_attempts(db, DeliveryId(row.id)).await?;
+        let catalog = catalog::load(db).await?;
+        let run = occurrence::find_run(db, RunId(row.run_id)).await?;
         let occurrence = match run.as_ref().and_then(|run| run.occurrence_id) {
-            Some(id) => occurrence::find_by_id(db, OccurrenceId(id)).await.map_err(broken)?,
+            Some(id) => occurrence::find_by_id(db, OccurrenceId(id)).await?,
             None => None,
         };
         let event_ids = run.as_ref().map(|run| run.event_ids.split(',').filter_map(|id| id.parse().ok()).collect());
-        let events = event::find_many(db, event_ids.unwrap_or_default()).await.map_err(broken)?;
+        let events = event::find_many(db, event_ids.unwrap_or_default()).await?;
         let link = |row: event::Row| EventLink {
             id: row.id,
             label: catalog.event_label(&row.event.type_id, &row.event.event_id).to_owned(),
         };
-        let webhooks = webhook::find_many(db, vec![row.webhook_id]).await.map_err(broken)?;
+        let webhooks = webhook::find_many(db, vec![row.webhook_id]).await?;
         let current = webhooks.get(&WebhookId(row.webhook_id));
         let last_revision = attempts.last().map(|attempt| attempt.webhook_revision).filter(|revision| *revision > 0);
         let wanted = row.replay_revision.or(last_revision);
         let then = match wanted {
-            Some(number) => {
-                revision::find(db, revision::Kind::Webhook, row.webhook_id, number).await.map_err(broken)?
-            }
+            Some(number) => revision::find(db, revision::Kind::Webhook, row.webhook_id, number).await?,
             None => None,
         };
         let target = match (current, then) {
@@ -273,7 +271,7 @@ impl Services {
         let outgoing = Outgoing { id: uuid, body: &row.body };
         let request = target.map(|target| self.shown_request(&target, outgoing)).unwrap_or_default();
         let replay_of = match row.replay_of {
-            Some(id) => delivery::find_by_id(db, DeliveryId(id)).await.map_err(broken)?.map(|row| row.uuid.to_string()),
+            Some(id) => delivery::find_by_id(db, DeliveryId(id)).await?.map(|row| row.uuid.to_string()),
             None => None,
         };
         let caused_by = run
@@ -353,12 +351,11 @@ impl Services {
 
     pub(super) async fn object_lines(&self, rows: Vec<object::Row>) -> Result<Vec<ObjectLine>, AppError> {
         let db = self.store.pages();
-        let catalog = catalog::load(db).await.map_err(broken)?;
+        let catalog = catalog::load(db).await?;
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-        let mut carried = tag::of_objects(db, &ids).await.map_err(broken)?;
+        let mut carried = tag::of_objects(db, &ids).await?;
         let labels: HashMap<_, _> = tag::list(db)
-            .await
-            .map_err(broken)?
+            .await?
             .into_iter()
             .map(|tag| (tag.id, format!("{} - {}", tag.category.name, tag.name)))
             .collect();
@@ -381,8 +378,8 @@ impl Services {
 
     pub(super) async fn category_lines(&self) -> Result<Vec<CategoryLine>, AppError> {
         let db = self.store.pages();
-        let counts = tag::counts(db).await.map_err(broken)?;
-        let tags = tag::list(db).await.map_err(broken)?;
+        let counts = tag::counts(db).await?;
+        let tags = tag::list(db).await?;
         let tag_line = |tag: &tag::TagRow| TagLine {
             id: tag.id,
             name: tag.name.clone(),
@@ -397,7 +394,7 @@ impl Services {
             type_ids: row.category.type_ids,
             revision: row.revision,
         };
-        Ok(tag::list_categories(db).await.map_err(broken)?.into_iter().map(line).collect())
+        Ok(tag::list_categories(db).await?.into_iter().map(line).collect())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Runs that a person causes: executing a task, sending a delivery again, giving one up; and previews of messages.
 
-use super::{Services, broken};
+use super::Services;
 use crate::clock::new_uuid;
 use crate::render::{self, Subject};
 use crate::store::delivery::{self, NewDelivery, Replay};
@@ -24,7 +24,7 @@ pub(super) async fn end_runs(txn: &DatabaseTransaction, mut runs: Vec<RunId>, no
     runs.sort_unstable();
     runs.dedup();
     for runs in runs.chunks(500) {
-        occurrence::end_settled_runs(txn, runs, now).await.map_err(broken)?;
+        occurrence::end_settled_runs(txn, runs, now).await?;
     }
     Ok(())
 }
@@ -39,14 +39,14 @@ fn parse_uuid(text: &str) -> Result<Uuid, AppError> {
 
 impl Services {
     pub(super) async fn execute_task(&self, id: TaskId, by: String) -> Result<String, AppError> {
-        let txn = self.store.begin_change().await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
         let now = self.clock.now();
-        let row = task::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
-        if row.task.deletes_after_running && !task::claim(&txn, id, false, now).await.map_err(broken)? {
+        let row = task::find(&txn, id).await?.ok_or_else(|| AppError::not_found("task"))?;
+        if row.task.deletes_after_running && !task::claim(&txn, id, false, now).await? {
             let words = "This task is deleted after running, and is running already.";
             return Err(AppError::new(Code::Conflict, words));
         }
-        let webhook = webhook::find(&txn, row.task.webhook_id).await.map_err(broken)?;
+        let webhook = webhook::find(&txn, row.task.webhook_id).await?;
         let webhook = webhook.ok_or_else(|| AppError::not_found("webhook"))?;
         let run = NewRun {
             uuid: new_uuid(now),
@@ -64,11 +64,11 @@ impl Services {
     /// Queues one delivery of a new run. Answers its public id.
     async fn queue(&self, txn: DatabaseTransaction, mut new: NewDelivery, now: Timestamp) -> Result<String, AppError> {
         let is_held = new.hold.is_some() && new.failed.is_none();
-        if is_held && hold::count_held(&txn, new.webhook_id).await.map_err(broken)? >= HELD_MAX {
+        if is_held && hold::count_held(&txn, new.webhook_id).await? >= HELD_MAX {
             new.failed = Some((ErrorCode::HoldFull, hold::HOLD_FULL.to_owned()));
         }
         let (uuid, run_id, has_failed) = (new.uuid, new.run_id, new.failed.is_some());
-        delivery::insert_many(&txn, vec![new], now).await.map_err(broken)?;
+        delivery::insert_many(&txn, vec![new], now).await?;
         if has_failed {
             end_runs(&txn, vec![run_id], now).await?;
         }
@@ -78,9 +78,9 @@ impl Services {
 
     pub(super) async fn replay_delivery(&self, uuid: &str, as_it_was: bool, by: String) -> Result<String, AppError> {
         let uuid = parse_uuid(uuid)?;
-        let txn = self.store.begin_change().await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
         let now = self.clock.now();
-        let old = delivery::find(&txn, uuid).await.map_err(broken)?.ok_or_else(not_there)?;
+        let old = delivery::find(&txn, uuid).await?.ok_or_else(not_there)?;
         if !Status::find(&old.status).is_some_and(Status::is_settled) {
             return Err(AppError::new(Code::Conflict, "This delivery is still on its way. Wait until it is settled."));
         }
@@ -88,7 +88,7 @@ impl Services {
             let words = "This message was too large to be made: there is nothing to send again.";
             return Err(AppError::new(Code::Conflict, words));
         }
-        let webhook = webhook::find(&txn, WebhookId(old.webhook_id)).await.map_err(broken)?;
+        let webhook = webhook::find(&txn, WebhookId(old.webhook_id)).await?;
         let Some(webhook) = webhook else {
             let words = "The webhook of this delivery was deleted: there is nowhere to send it.";
             return Err(AppError::new(Code::Conflict, words));
@@ -153,10 +153,10 @@ impl Services {
 
     pub(super) async fn discard_delivery(&self, uuid: &str, by: &str) -> Result<(), AppError> {
         let uuid = parse_uuid(uuid)?;
-        let txn = self.store.begin_change().await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
         let now = self.clock.now();
-        let row = delivery::find(&txn, uuid).await.map_err(broken)?.ok_or_else(not_there)?;
-        let runs = hold::discard_one(&txn, row.id, &format!("Given up by {by}."), now).await.map_err(broken)?;
+        let row = delivery::find(&txn, uuid).await?.ok_or_else(not_there)?;
+        let runs = hold::discard_one(&txn, row.id, &format!("Given up by {by}."), now).await?;
         if runs.is_empty() {
             let words = "This delivery does not wait any more: it is being sent, or is settled.";
             return Err(AppError::new(Code::Conflict, words));
@@ -173,14 +173,14 @@ impl Services {
         let db = self.store.pages();
         let now = self.clock.now();
         let webhook = match request.webhook.parse() {
-            Ok(id) => webhook::find(db, WebhookId(id)).await.map_err(broken)?,
+            Ok(id) => webhook::find(db, WebhookId(id)).await?,
             Err(_) => None,
         };
         let content_type = webhook.as_ref().and_then(|webhook| webhook.headers.find("content-type"));
         // Without a webhook yet, what most of them expect.
         let escape = Escape::for_content_type(webhook.as_ref().map_or(Some("application/json"), |_| content_type));
         let past = match request.occurrence.parse() {
-            Ok(uuid) => occurrence::find(db, uuid).await.map_err(broken)?,
+            Ok(uuid) => occurrence::find(db, uuid).await?,
             Err(_) => None,
         };
         let data: Option<Value> = past.as_ref().and_then(|row| serde_json::from_str(row.data.as_deref()?).ok());
@@ -230,12 +230,12 @@ async fn revision_of(txn: &DatabaseTransaction, old: &entity::delivery::Model) -
     if let Some(revision) = old.replay_revision {
         return Ok(revision);
     }
-    let attempts = delivery::list_attempts(txn, DeliveryId(old.id)).await.map_err(broken)?;
+    let attempts = delivery::list_attempts(txn, DeliveryId(old.id)).await?;
     let last = attempts.last().map(|attempt| attempt.webhook_revision).filter(|revision| *revision > 0);
     Ok(last.unwrap_or(old.webhook_revision))
 }
 
 async fn start_run(txn: &DatabaseTransaction, run: NewRun, now: Timestamp) -> Result<RunId, AppError> {
-    let ids = occurrence::insert_runs(txn, vec![run], now).await.map_err(broken)?;
+    let ids = occurrence::insert_runs(txn, vec![run], now).await?;
     ids.first().copied().ok_or_else(|| AppError::new(Code::Internal, "The run was not stored. Try again."))
 }

@@ -1,7 +1,7 @@
 //! Use cases of tasks.
 
 use super::choice::{OFFERED, found, named};
-use super::{Services, broken, revision, stale};
+use super::{Services, revision, stale};
 use crate::store::{self, choice, event, task, webhook};
 use app::backend::Tasks;
 use app::error::{AppError, Link};
@@ -23,7 +23,7 @@ fn refused(error: store::Error) -> AppError {
         store::Error::InUse => {
             FieldErrors::one("webhook", "This webhook does not exist any more. Choose another.").into()
         }
-        other => broken(other),
+        other => other.into(),
     }
 }
 
@@ -45,7 +45,7 @@ fn draft_of(row: &task::Row) -> TaskDraft {
 async fn stale_task(db: &impl ConnectionTrait, typed: TaskDraft, saved: &task::Row) -> Result<AppError, AppError> {
     let mut drafts = [typed, draft_of(saved)];
     let names = webhook::find_many(db, drafts.iter().filter_map(|draft| draft.webhook.parse().ok()).collect());
-    let names = names.await.map_err(broken)?;
+    let names = names.await?;
     for draft in &mut drafts {
         let id = draft.webhook.parse().map(WebhookId);
         if let Some(row) = id.ok().and_then(|id| names.get(&id)) {
@@ -59,10 +59,10 @@ async fn stale_task(db: &impl ConnectionTrait, typed: TaskDraft, saved: &task::R
 impl Tasks for Services {
     async fn list(&self) -> Result<Vec<TaskRow>, AppError> {
         let db = self.store.pages();
-        let webhooks = webhook::list(db).await.map_err(broken)?;
+        let webhooks = webhook::list(db).await?;
         let names: HashMap<_, _> = webhooks.into_iter().map(|webhook| (webhook.id, webhook.name)).collect();
-        let events = task::count_events(db).await.map_err(broken)?;
-        let rows = task::list(db).await.map_err(broken)?;
+        let events = task::count_events(db).await?;
+        let rows = task::list(db).await?;
         let row = |row: task::Row| TaskRow {
             id: row.id,
             name: row.task.name,
@@ -82,14 +82,14 @@ impl Tasks for Services {
         let mut form =
             TaskForm { name: String::new(), draft: TaskDraft::new_form(), webhooks, webhook: None, occurrences };
         if let Some(id) = id {
-            let row = task::find(db, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
+            let row = task::find(db, id).await?.ok_or_else(|| AppError::not_found("task"))?;
             (form.name, form.draft) = (row.task.name.clone(), draft_of(&row));
         }
         if let Some(webhook) = webhook {
             form.draft.webhook = webhook.to_string();
         }
         if let Ok(id) = form.draft.webhook.parse()
-            && let Some(row) = webhook::find(db, id).await.map_err(broken)?
+            && let Some(row) = webhook::find(db, id).await?
         {
             form.webhook = Some(Choice { value: row.id.to_string(), label: row.name });
         }
@@ -97,7 +97,7 @@ impl Tasks for Services {
     }
 
     async fn find_webhooks(&self, text: String) -> Result<FoundChoices, AppError> {
-        choice::webhooks(self.store.pages(), &text, OFFERED + 1).await.map(found).map_err(broken)
+        choice::webhooks(self.store.pages(), &text, OFFERED + 1).await.map(found).map_err(AppError::from)
     }
 
     async fn variables(&self, occurrence: String) -> Result<Vec<Choice>, AppError> {
@@ -105,20 +105,20 @@ impl Tasks for Services {
     }
 
     async fn save(&self, id: Option<TaskId>, mut draft: TaskDraft) -> Result<TaskId, AppError> {
-        let txn = self.store.begin_change().await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
         // Without WASM a long list is a text field for a name.
         if let Some(id) = named(&draft.webhook, async |name| choice::webhook_named(&txn, name).await).await? {
             draft.webhook = id;
         }
         let checked = draft.parse()?;
-        if webhook::find(&txn, checked.webhook_id).await.map_err(broken)?.is_none() {
+        if webhook::find(&txn, checked.webhook_id).await?.is_none() {
             return Err(refused(store::Error::InUse));
         }
         let now = self.clock.now();
         let saved = match id {
             None => task::insert(&txn, &checked, now).await.map_err(refused)?,
             Some(id) => {
-                let row = task::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
+                let row = task::find(&txn, id).await?.ok_or_else(|| AppError::not_found("task"))?;
                 let opened_on = revision(&draft.revision)?;
                 if !task::update(&txn, id, opened_on, &checked, now).await.map_err(refused)? {
                     return Err(stale_task(&txn, draft, &row).await?);
@@ -131,23 +131,23 @@ impl Tasks for Services {
     }
 
     async fn delete(&self, ids: Vec<TaskId>) -> Result<(), AppError> {
-        let txn = self.store.begin_change().await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
         for id in ids {
-            let row = task::find(&txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("task"))?;
-            let events = event::list_starting(&txn, id).await.map_err(broken)?;
+            let row = task::find(&txn, id).await?.ok_or_else(|| AppError::not_found("task"))?;
+            let events = event::list_starting(&txn, id).await?;
             if !events.is_empty() {
                 let links = super::event::links(&txn, events.into_iter().map(|row| row.id.0).collect()).await?;
                 return Err(AppError::in_use(&format!("The task {}", row.task.name), links));
             }
-            task::delete(&txn, id, self.clock.now()).await.map_err(broken)?;
+            task::delete(&txn, id, self.clock.now()).await?;
         }
         self.commit(txn).await
     }
 
     async fn set_enabled(&self, ids: Vec<TaskId>, is_enabled: bool) -> Result<(), AppError> {
-        let txn = self.store.begin_change().await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
         for id in ids {
-            if !task::set_enabled(&txn, id, is_enabled, self.clock.now()).await.map_err(broken)? {
+            if !task::set_enabled(&txn, id, is_enabled, self.clock.now()).await? {
                 return Err(AppError::not_found("task"));
             }
         }

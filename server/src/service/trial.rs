@@ -1,10 +1,10 @@
 //! Trying things out before they are saved: a test message through a webhook as typed, and what an event as typed would
 //! have fired for.
 
+use super::Services;
 use super::answer::readable;
 use super::occurrence::Recalled;
 use super::webhook::missing_header;
-use super::{Services, broken};
 use crate::clock::new_uuid;
 use crate::dispatch::client::Clients;
 use crate::dispatch::send::{self, Opened, Outgoing};
@@ -152,20 +152,20 @@ impl Services {
     /// Past occurrences to make a preview with.
     pub(super) async fn past_occurrences(&self) -> Result<Vec<Choice>, AppError> {
         let db = self.store.pages();
-        let catalog = catalog::load(db).await.map_err(broken)?;
+        let catalog = catalog::load(db).await?;
         let choice = |row: entity::occurrence::Model| {
             let object = row.object_name.as_ref().map(|name| format!(", {}", shown(name))).unwrap_or_default();
             let kind = catalog.event_label(&row.type_id, &row.event_id);
             let when = self.when(Timestamp(row.received_at)).short;
             Choice { value: row.uuid.to_string(), label: format!("{when} {kind}{object}") }
         };
-        Ok(occurrence::list_newest(db, PAST).await.map_err(broken)?.into_iter().map(choice).collect())
+        Ok(occurrence::list_newest(db, PAST).await?.into_iter().map(choice).collect())
     }
 
     /// The variables that the data of a past occurrence offers, each with its value.
     pub(super) async fn variables_of(&self, uuid: &str) -> Result<Vec<Choice>, AppError> {
         let Ok(uuid) = uuid.parse() else { return Ok(Vec::new()) };
-        let row = occurrence::find(self.store.pages(), uuid).await.map_err(broken)?;
+        let row = occurrence::find(self.store.pages(), uuid).await?;
         let data = row.and_then(|row| serde_json::from_str(row.data.as_deref()?).ok());
         let variables = data.as_ref().map(list_variables).unwrap_or_default();
         Ok(variables.into_iter().map(|(value, label)| Choice { value, label: visible(&label) }).collect())
@@ -173,14 +173,14 @@ impl Services {
 
     pub(super) async fn matched_by(&self, draft: &EventDraft) -> Result<EventMatches, AppError> {
         let db = self.store.pages();
-        let catalog = catalog::load(db).await.map_err(broken)?;
+        let catalog = catalog::load(db).await?;
         // Which task it starts does not matter here.
         let checked = EventDraft { task: "0".into(), ..draft.clone() }.parse(&catalog)?;
         let has_objects = catalog.find(&checked.type_id).is_some_and(|object_type| object_type.has_objects);
         let objects = if has_objects { Some(self.count_in_scope(&checked).await?) } else { None };
         let since = Timestamp(self.clock.now().0 - i64::try_from(WEEK.as_millis()).unwrap_or(i64::MAX));
         let kind = (checked.type_id.as_str(), checked.event_id.as_str());
-        let rows = occurrence::list_since(db, kind, since, LOOKED_AT).await.map_err(broken)?;
+        let rows = occurrence::list_since(db, kind, since, LOOKED_AT).await?;
         let event = Event { is_enabled: true, ..checked };
         let fired: Vec<_> = rows.into_iter().filter(|row| would_fire(&event, row)).collect();
         let newest = fired.iter().take(SHOWN).map(|row| MatchedOccurrence {
@@ -198,10 +198,10 @@ impl Services {
     async fn count_in_scope(&self, event: &Event) -> Result<u64, AppError> {
         let db = self.store.pages();
         match event.scope {
-            EventScope::Any => object::count_of(db, &event.type_id).await.map_err(broken),
-            EventScope::Tag(id) => tag::count_objects(db, id, &event.type_id).await.map_err(broken),
+            EventScope::Any => object::count_of(db, &event.type_id).await.map_err(AppError::from),
+            EventScope::Tag(id) => tag::count_objects(db, id, &event.type_id).await.map_err(AppError::from),
             EventScope::Object(id) => {
-                let row = object::find(db, id).await.map_err(broken)?;
+                let row = object::find(db, id).await?;
                 Ok(u64::from(row.is_some_and(|row| row.type_id == event.type_id && !row.is_gone)))
             }
         }

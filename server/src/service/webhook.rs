@@ -1,7 +1,7 @@
 //! Use cases of webhooks.
 
 use super::run::end_runs;
-use super::{Services, broken, revision, stale};
+use super::{Services, revision, stale};
 use crate::clock::new_uuid;
 use crate::dispatch::request;
 use crate::store::hold;
@@ -85,11 +85,11 @@ impl Services {
         let values = serde_json::to_string(&HeaderList(values.collect())).map(SecretString::from);
         let sealed = self.seal_opened(values.ok(), &webhook::headers_place(row.uuid))?;
         let now = self.clock.now();
-        let txn = self.store.begin_change().await.map_err(broken)?;
-        if !webhook::set_headers(&txn, id, opened_on, &masked, sealed, now).await.map_err(broken)? {
+        let txn = self.store.begin_change().await?;
+        if !webhook::set_headers(&txn, id, opened_on, &masked, sealed, now).await? {
             return Err(AppError::new(Code::Conflict, "This webhook has just changed. Try again."));
         }
-        webhook::mask_revisions(&txn, id, &names).await.map_err(broken)?;
+        webhook::mask_revisions(&txn, id, &names).await?;
         self.commit(txn).await
     }
 
@@ -107,7 +107,7 @@ impl Services {
             signing: sealed(self.seal(&checked.signing, &webhook::signing_place(uuid))?),
             headers: self.seal_typed_headers(&checked, None, &webhook::headers_place(uuid))?,
         };
-        let txn = self.store.begin_change().await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
         let id = webhook::insert(&txn, &checked, uuid, secrets, now).await.map_err(name_taken)?;
         name_object(&txn, id, &checked.name, now).await?;
         self.commit(txn).await?;
@@ -136,16 +136,16 @@ impl Services {
         let newly_secret: Vec<String> =
             checked.headers.secret_names().into_iter().filter(is_plain).map(str::to_owned).collect();
         let now = self.clock.now();
-        let txn = self.store.begin_change().await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
         if !webhook::update(&txn, id, opened_on, &checked, write, now).await.map_err(name_taken)? {
             drop(txn);
             return Err(stale("webhook", draft, &draft_of(&self.find_webhook(id).await?)));
         }
         if !newly_secret.is_empty() {
-            webhook::mask_revisions(&txn, id, &newly_secret).await.map_err(broken)?;
+            webhook::mask_revisions(&txn, id, &newly_secret).await?;
         }
         if has_moved {
-            arrange::begin(&txn, id, true, now).await.map_err(broken)?;
+            arrange::begin(&txn, id, true, now).await?;
         }
         name_object(&txn, id, &checked.name, now).await?;
         self.commit(txn).await?;
@@ -158,7 +158,7 @@ impl Services {
     /// Arranges a webhook's waiting deliveries for a moment, so that what was changed is seen at once; the sweep arranges
     /// the rest of a large backlog.
     async fn arrange(&self, id: WebhookId) -> Result<(), AppError> {
-        arrange::finish(&self.store, id, self.clock.now(), ARRANGED_AT_ONCE).await.map_err(broken)
+        arrange::finish(&self.store, id, self.clock.now(), ARRANGED_AT_ONCE).await.map_err(AppError::from)
     }
 
     /// Gives up what is not to go on of what is held for a reason, in steps, before the reason ends. A failure in between
@@ -166,22 +166,22 @@ impl Services {
     async fn give_up(&self, id: WebhookId, held: (HoldReason, i64), which: Held) -> Result<(), AppError> {
         let mut superseded = match which {
             Held::All => return Ok(()),
-            Held::Newest => hold::superseded(self.store.pages(), id, held).await.map_err(broken)?,
+            Held::Newest => hold::superseded(self.store.pages(), id, held).await?,
             Held::None => Vec::new(),
         };
         let (now, mut steps) = (self.clock.now(), Steps::new());
         while let Some(size) = steps.next().await {
-            let txn = self.store.begin_change().await.map_err(broken)?;
+            let txn = self.store.begin_change().await?;
             steps.begin();
             let (given_up, counted) = if which == Held::None {
-                let runs = hold::give_up_some(&txn, id, held, size, now).await.map_err(broken)?;
+                let runs = hold::give_up_some(&txn, id, held, size, now).await?;
                 let counted = runs.len();
                 (runs, counted)
             } else {
                 let rest = superseded.len().saturating_sub(usize::try_from(size).unwrap_or_default());
                 let part = superseded.split_off(rest);
                 let counted = part.len();
-                (hold::give_up(&txn, part, held.0, now).await.map_err(broken)?, counted)
+                (hold::give_up(&txn, part, held.0, now).await?, counted)
             };
             end_runs(&txn, given_up, now).await?;
             steps.end(counted as u64);
@@ -206,7 +206,7 @@ impl Services {
     }
 
     pub(super) async fn find_webhook(&self, id: WebhookId) -> Result<webhook::Row, AppError> {
-        webhook::find(self.store.pages(), id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("webhook"))
+        webhook::find(self.store.pages(), id).await?.ok_or_else(|| AppError::not_found("webhook"))
     }
 }
 
@@ -215,7 +215,7 @@ fn name_taken(error: store::Error) -> AppError {
         store::Error::Conflict { .. } => {
             FieldErrors::one("name", "There is already a webhook with this name. Choose another.").into()
         }
-        other => broken(other),
+        other => other.into(),
     }
 }
 
@@ -272,13 +272,13 @@ async fn name_object(txn: &DatabaseTransaction, id: WebhookId, name: &str, now: 
             let renamed = object::Row { name: name.to_owned(), ..row.clone() };
             object::update(txn, &row, &renamed, now).await.map_err(|error| match error {
                 store::Error::InUse => AppError::new(Code::Conflict, "This webhook has just changed. Submit again."),
-                other => broken(other),
+                other => other.into(),
             })
         }
         None => {
             let new =
                 NewObject { type_id: WEBHOOKS.to_owned(), external_id: Some(id.to_string()), name: name.to_owned() };
-            object::insert_many(txn, vec![new], now).await.map_err(broken)?;
+            object::insert_many(txn, vec![new], now).await?;
             Ok(())
         }
     }
@@ -286,34 +286,34 @@ async fn name_object(txn: &DatabaseTransaction, id: WebhookId, name: &str, now: 
 
 async fn find_object(txn: &DatabaseTransaction, id: WebhookId) -> Result<Option<object::Row>, AppError> {
     let wanted = Wanted { external_ids: [id.to_string()].into(), ..Wanted::default() };
-    let found = object::find_wanted(txn, WEBHOOKS, wanted).await.map_err(broken)?;
+    let found = object::find_wanted(txn, WEBHOOKS, wanted).await?;
     Ok(found.into_values().next().map(|(row, _)| row))
 }
 
 /// Deletes one, unless something uses it; what waits for it is given up.
 async fn delete_one(txn: &DatabaseTransaction, id: WebhookId, now: Timestamp) -> Result<(), AppError> {
-    let row = webhook::find(txn, id).await.map_err(broken)?.ok_or_else(|| AppError::not_found("webhook"))?;
-    let tasks = task::list_using(txn, id).await.map_err(broken)?;
+    let row = webhook::find(txn, id).await?.ok_or_else(|| AppError::not_found("webhook"))?;
+    let tasks = task::list_using(txn, id).await?;
     let mut links: Vec<_> = tasks.into_iter().map(|row| super::task::link(&row)).collect();
     if let Some(object) = find_object(txn, id).await? {
-        links.extend(super::event::links(txn, event::naming_object(txn, object.id).await.map_err(broken)?).await?);
+        links.extend(super::event::links(txn, event::naming_object(txn, object.id).await?).await?);
         if links.is_empty() {
-            object::delete(txn, object.id).await.map_err(broken)?;
+            object::delete(txn, object.id).await?;
         }
     }
     if !links.is_empty() {
         return Err(AppError::in_use(&format!("The webhook {}", row.name), links));
     }
-    webhook::delete(txn, id, now).await.map_err(broken)?;
-    arrange::begin(txn, id, false, now).await.map_err(broken)
+    webhook::delete(txn, id, now).await?;
+    arrange::begin(txn, id, false, now).await.map_err(AppError::from)
 }
 
 #[async_trait]
 impl Webhooks for Services {
     async fn list(&self) -> Result<Vec<WebhookRow>, AppError> {
-        let rows = webhook::list(self.store.pages()).await.map_err(broken)?;
-        let tasks = webhook::count_tasks(self.store.pages()).await.map_err(broken)?;
-        let held = figures::held_by_webhook(self.store.pages()).await.map_err(broken)?;
+        let rows = webhook::list(self.store.pages()).await?;
+        let tasks = webhook::count_tasks(self.store.pages()).await?;
+        let held = figures::held_by_webhook(self.store.pages()).await?;
         let row = |row: webhook::Row| WebhookRow {
             is_paused: row.hold.paused_at.is_some(),
             is_failing: row.hold.breaker.open.is_some(),
@@ -370,7 +370,7 @@ impl Webhooks for Services {
     }
 
     async fn delete(&self, ids: Vec<WebhookId>) -> Result<(), AppError> {
-        let txn = self.store.begin_change().await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
         let now = self.clock.now();
         // In the order in which the dispatcher locks them.
         let ids = BTreeSet::from_iter(ids);
@@ -386,12 +386,12 @@ impl Webhooks for Services {
 
     async fn pause(&self, id: WebhookId) -> Result<(), AppError> {
         self.find_webhook(id).await?;
-        let txn = self.store.begin_change().await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
         let now = self.clock.now();
-        if !hold::pause(&txn, id, now).await.map_err(broken)? {
+        if !hold::pause(&txn, id, now).await? {
             return Err(AppError::new(Code::Conflict, "This webhook is paused already."));
         }
-        arrange::begin(&txn, id, false, now).await.map_err(broken)?;
+        arrange::begin(&txn, id, false, now).await?;
         self.commit(txn).await?;
         self.arrange(id).await
     }
@@ -402,16 +402,16 @@ impl Webhooks for Services {
         if row.hold.paused_at.is_none() {
             return Err(not_paused());
         }
-        let newest = hold::newest_held(self.store.pages(), id, HoldReason::Paused).await.map_err(broken)?;
+        let newest = hold::newest_held(self.store.pages(), id, HoldReason::Paused).await?;
         if let Some(newest) = newest {
             self.give_up(id, (HoldReason::Paused, newest), choice.held).await?;
         }
-        let txn = self.store.begin_change().await.map_err(broken)?;
+        let txn = self.store.begin_change().await?;
         let now = self.clock.now();
-        if !hold::resume(&txn, id, rate(&choice), now).await.map_err(broken)? {
+        if !hold::resume(&txn, id, rate(&choice), now).await? {
             return Err(not_paused());
         }
-        arrange::begin(&txn, id, false, now).await.map_err(broken)?;
+        arrange::begin(&txn, id, false, now).await?;
         self.commit_due(txn).await?;
         self.arrange(id).await?;
         self.bell.notify_one();
@@ -425,17 +425,17 @@ impl Webhooks for Services {
                          before wait on. Look at where it goes now, and confirm again.";
             if row.revision == revision { Ok(()) } else { Err(AppError::new(Code::Conflict, words)) }
         };
-        is_still_meant(webhook::find(self.store.pages(), id).await.map_err(broken)?)?;
-        let newest = hold::newest_held(self.store.pages(), id, HoldReason::Target).await.map_err(broken)?;
+        is_still_meant(webhook::find(self.store.pages(), id).await?)?;
+        let newest = hold::newest_held(self.store.pages(), id, HoldReason::Target).await?;
         let Some(newest) = newest else { return Ok(()) };
         self.give_up(id, (HoldReason::Target, newest), choice.held).await?;
         let mut steps = Steps::new();
         while let Some(size) = steps.next().await {
-            let txn = self.store.begin_change().await.map_err(broken)?;
+            let txn = self.store.begin_change().await?;
             steps.begin();
-            is_still_meant(webhook::find(&txn, id).await.map_err(broken)?)?;
-            let reason = hold::set_rate(&txn, id, rate(&choice), self.clock.now()).await.map_err(broken)?;
-            let confirmed = hold::confirm(&txn, id, (revision, newest), reason, size).await.map_err(broken)?;
+            is_still_meant(webhook::find(&txn, id).await?)?;
+            let reason = hold::set_rate(&txn, id, rate(&choice), self.clock.now()).await?;
+            let confirmed = hold::confirm(&txn, id, (revision, newest), reason, size).await?;
             steps.end(confirmed);
             self.commit_due(txn).await?;
         }

@@ -6,7 +6,6 @@
 use super::{Refusal, content_type, no_key, parse_document, read_body, refuse_charset, refuse_encoding, require_key};
 use crate::http::Http;
 use crate::intake;
-use crate::service::broken;
 use crate::store::access::ApiKey;
 use app::error::{AppError, Code};
 use axum::Json;
@@ -169,11 +168,11 @@ fn refuse(error: intake::Error) -> Refusal {
             let message = "An id was used before for another occurrence.".to_owned();
             AppError { code: Code::Conflict, message, fields, versions: Vec::new(), links: Vec::new() }
         }
-        intake::Error::Store(error) => broken(error),
+        intake::Error::Store(error) => error.into(),
         intake::Error::Unknown(error) => {
             let message = "It is not known whether this was stored: the database or the server failed meanwhile. Send it \
                            again; with the same id it is taken in once.";
-            AppError { message: message.to_owned(), ..broken(error) }
+            AppError { message: message.to_owned(), ..AppError::from(error) }
         }
         intake::Error::Stopped => AppError::new(Code::Unavailable, "The server is stopping. Send it again."),
     };

@@ -1,10 +1,11 @@
 //! The server of Hookwright: what the `hookwright` binary is made of.
 //!
 //! ```text
-//! http -> dispatch, service -> intake -> store        auth, vault, clock: below the rest
+//! http -> service -> outbound -> store      dispatch -> outbound, store
+//!      -> intake  -> store                 auth, vault, clock: below the rest
 //! ```
 //!
-//! Only [`store`] builds queries and knows that there are two databases; only [`dispatch::client`] builds an HTTP
+//! Only [`store`] builds queries and knows that there are two databases; only [`outbound::client`] builds an HTTP
 //! client; only [`vault`] sees a stored secret in clear.
 
 pub mod auth;
@@ -19,6 +20,7 @@ pub mod http;
 pub mod inbox;
 pub mod intake;
 pub mod logging;
+pub mod outbound;
 pub mod render;
 pub mod retention;
 pub mod serve;

@@ -6,7 +6,6 @@ mod listener;
 use crate::clock::{Clock, Follower};
 use crate::config::{DatabaseConfig, KEY_VARIABLE, Listen, ServeConfig};
 use crate::dispatch::Dispatcher;
-use crate::dispatch::client::{Guard, proxy, trust};
 use crate::file::private_folder;
 use crate::http::door::{Door, Room};
 use crate::http::live::Pulse;
@@ -15,6 +14,7 @@ use crate::http::{BODY_PATIENCE, Http, site};
 use crate::inbox;
 use crate::intake::Intake;
 use crate::logging;
+use crate::outbound::client::{Guard, proxy, trust};
 use crate::retention::Retention;
 use crate::service::{Services, account, demo};
 use crate::store::{Store, claim, connect, listen, log, setting};
@@ -197,7 +197,15 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         is_https: false,
     };
     let mut workers = Workers::default();
-    workers.start("dispatcher", Dispatcher::new(services.clone(), config.in_flight_per_webhook).run(stop.clone()));
+    let dispatcher = Dispatcher::new(
+        store.clone(),
+        services.vault.clone(),
+        clock.clone(),
+        services.guard.clone(),
+        bell.clone(),
+        config.in_flight_per_webhook,
+    );
+    workers.start("dispatcher", dispatcher.run(stop.clone()));
     workers.start("intake of what happens inside", intake.clone().run_inside(store.clone(), stop.clone()));
     workers.start("watch for changes", http.pulse.clone().run(services.clone()));
     workers.start("retention", Retention::new(store.clone(), clock, config.kept).run(stop.clone()));

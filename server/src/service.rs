@@ -20,10 +20,9 @@ pub mod webhook;
 pub(crate) use shared::LONGEST as SHARED_FOR;
 
 use crate::clock::Clock;
-use crate::dispatch::client::Guard;
-use crate::dispatch::send::Opened;
+use crate::outbound::client::Guard;
 use crate::store::{self, Store};
-use crate::vault::{self, Vault};
+use crate::vault::Vault;
 use app::backend::Backend;
 use app::error::{AppError, Code, Versions};
 use app::view::When;
@@ -99,21 +98,6 @@ impl Services {
             _ => line.to_owned(),
         };
         lines.lines().map(shown).collect::<Vec<_>>().join("\n")
-    }
-
-    /// A webhook's secrets in clear, for one attempt.
-    ///
-    /// # Errors
-    /// One does not open with this master key.
-    pub fn open_secrets(&self, webhook: &store::webhook::Row) -> Result<Opened, vault::Error> {
-        let open = |sealed: &Option<Vec<u8>>, place: String| {
-            sealed.as_deref().map(|sealed| self.vault.open(sealed, &place)).transpose()
-        };
-        Ok(Opened {
-            authorization: open(&webhook.secret, store::webhook::secret_place(webhook.uuid))?,
-            signing: open(&webhook.signing_secret, store::webhook::signing_place(webhook.uuid))?,
-            headers: open(&webhook.secret_headers, store::webhook::headers_place(webhook.uuid))?,
-        })
     }
 
     /// Commits what a person has changed.

@@ -10,7 +10,7 @@
 //! A delivery whose every record is refused keeps its lease until it runs out. The count of claims without a record bounds
 //! how often it is sent.
 
-use super::turn::{Claiming, LEASE_MARGIN, POLL, Turned};
+use super::cycle::{Claiming, Cycled, LEASE_MARGIN, POLL};
 use super::{Dispatcher, Ended, chain, settle};
 use crate::store;
 use crate::store::claim::{self, Claimed};
@@ -42,11 +42,11 @@ impl Dispatcher {
         stop: &CancellationToken,
     ) -> Recorded {
         let done = match begun {
-            Ok(txn) => self.services.store.in_time(self.transact(txn, group, claiming, false)).await,
+            Ok(txn) => self.store.in_time(self.transact(txn, group, claiming, false)).await,
             Err(error) => Err(error),
         };
         match done {
-            Ok(turned) => return Recorded::All(turned),
+            Ok(cycled) => return Recorded::All(cycled),
             Err(error) if group.is_empty() => tracing::warn!(error = chain(error), "the dispatcher cannot claim"),
             Err(error) => return Recorded::But(self.record_again(group, error, stop).await),
         }
@@ -98,13 +98,13 @@ impl Dispatcher {
     }
 
     async fn try_record(&self, record: Record<'_>) -> Result<(), store::Error> {
-        let txn = self.services.store.begin_impatient().await?;
+        let txn = self.store.begin_impatient().await?;
         match record {
             Record::Part(part) => self.transact(txn, part, Claiming::Nothing, true).await.map(drop),
             Record::End(claimed) => {
-                let now = self.services.clock.now();
+                let now = self.clock.now();
                 claim::end_as_internal(&txn, self.owner, claimed.id(), REFUSED, now).await?;
-                self.services.store.commit(txn).await
+                self.store.commit(txn).await
             }
         }
     }
@@ -122,7 +122,7 @@ impl Dispatcher {
             tried += 1;
             let done = match failed.take() {
                 Some(error) => Err(error),
-                None => self.services.store.in_time(self.try_record(record)).await,
+                None => self.store.in_time(self.try_record(record)).await,
             };
             let Err(error) = done else { return Decision::Done };
             let is_away = matches!(error, store::Error::Unavailable(_));
@@ -147,8 +147,8 @@ impl Dispatcher {
         group: &[Ended],
         claiming: Claiming<'_>,
         is_again: bool,
-    ) -> Result<Turned, store::Error> {
-        let now = self.services.clock.now();
+    ) -> Result<Cycled, store::Error> {
+        let now = self.clock.now();
         let mut settlements = Vec::with_capacity(group.len());
         for one in group {
             match one {
@@ -163,19 +163,19 @@ impl Dispatcher {
         if !settlements.is_empty() {
             settle::settle(&txn, self.owner, settlements, now).await?;
         }
-        let mut turned = Turned { room: None, claimed: Vec::new(), read: HashMap::new(), due: None };
+        let mut cycled = Cycled { room: None, claimed: Vec::new(), read: HashMap::new(), due: None };
         if let Claiming::Within { lanes, known } = claiming {
             if !lanes.is_full() {
                 let room = lanes.room(&claim::take_turn(&txn, self.owner).await?);
                 // Others may have been waited for: a lease begins now.
-                let now = self.services.clock.now();
-                turned.claimed = claim::claim(&txn, self.owner, now, now.after(LEASE_MARGIN), &room).await?;
-                turned.read = read_missing(&txn, &turned.claimed, known).await?;
-                turned.room = Some(room);
+                let now = self.clock.now();
+                cycled.claimed = claim::claim(&txn, self.owner, now, now.after(LEASE_MARGIN), &room).await?;
+                cycled.read = read_missing(&txn, &cycled.claimed, known).await?;
+                cycled.room = Some(room);
             }
             // Where something was claimed and something has ended, the next turn is near.
-            if turned.claimed.is_empty() || group.is_empty() {
-                turned.due = claim::next_due(&txn).await?;
+            if cycled.claimed.is_empty() || group.is_empty() {
+                cycled.due = claim::next_due(&txn).await?;
             }
         }
         // Only where something has ended: how often nothing has depends on the clock.
@@ -185,16 +185,16 @@ impl Dispatcher {
             }
         };
         point("settle.before-commit");
-        self.services.store.commit(txn).await?;
+        self.store.commit(txn).await?;
         point("settle.after-commit");
-        Ok(turned)
+        Ok(cycled)
     }
 }
 
 /// What recording a group came to.
 pub(super) enum Recorded {
     /// All of it is recorded, and what is due was claimed.
-    All(Turned),
+    All(Cycled),
     /// Nothing was claimed, because the database was away, or refused or blocked the group. These are still to be
     /// recorded.
     But(HashSet<DeliveryId>),

@@ -2,8 +2,9 @@
 
 use super::Services;
 use super::answer::readable;
-use crate::dispatch::request;
-use crate::dispatch::send::{Opened, Outgoing};
+use crate::outbound::request;
+use crate::outbound::secrets::Secrets;
+use crate::outbound::send::Outgoing;
 use crate::store::delivery::ListRow;
 use crate::store::search::{Filter, RunRow, Sort};
 use crate::store::{
@@ -299,7 +300,7 @@ impl Services {
     /// The request as it is put on the wire, with what is secret masked.
     pub(super) fn shown_request(&self, target: &webhook::Row, outgoing: Outgoing<'_>) -> Request {
         let masked = || SecretString::from("masked".to_owned());
-        let secrets = Opened {
+        let secrets = Secrets {
             authorization: target.secret.as_ref().map(|_| masked()),
             // Another key, so that nothing true is shown.
             signing: target.signing_secret.as_ref().map(|_| SecretString::from(format!("whsec_{}", "A".repeat(32)))),

@@ -6,8 +6,9 @@ use super::answer::readable;
 use super::occurrence::Recalled;
 use super::webhook::missing_header;
 use crate::clock::new_uuid;
-use crate::dispatch::client::Clients;
-use crate::dispatch::send::{self, Opened, Outgoing};
+use crate::outbound::client::Clients;
+use crate::outbound::secrets::{self, Secrets};
+use crate::outbound::send::{self, Outgoing};
 use crate::render;
 use crate::store::{catalog, entity, object, occurrence, tag, webhook};
 use app::error::{AppError, Code};
@@ -34,8 +35,8 @@ const SHOWN: usize = 5;
 const PAST: u64 = 10;
 
 impl Services {
-    pub(super) fn open_for_test(&self, row: &webhook::Row) -> Result<Opened, AppError> {
-        self.open_secrets(row).map_err(|error| {
+    pub(super) fn open_for_test(&self, row: &webhook::Row) -> Result<Secrets, AppError> {
+        secrets::open(&self.vault, row).map_err(|error| {
             tracing::error!(webhook = %row.id, %error, "a secret does not open");
             AppError::new(Code::Internal, "The stored secret cannot be opened. Enter it again.")
         })
@@ -46,7 +47,7 @@ impl Services {
         &self,
         checked: &Webhook,
         stored: Option<&webhook::Row>,
-    ) -> Result<(webhook::Row, Opened), AppError> {
+    ) -> Result<(webhook::Row, Secrets), AppError> {
         let keeps = [&checked.secret, &checked.signing].into_iter().any(|one| matches!(one, SecretChange::Keep))
             || checked.secret_values.iter().any(|one| matches!(one, SecretHeader::Keep(_)));
         // One that does not open is entered again, and must not stand in the way of that.
@@ -58,7 +59,7 @@ impl Services {
             SecretChange::Clear => None,
         };
         let headers = checked.secret_rows(&kept.headers()).map_err(|missing| missing_header(&missing))?;
-        let secrets = Opened {
+        let secrets = Secrets {
             headers: serde_json::to_string(&headers).ok().map(secrecy::SecretString::from),
             authorization: pick(&checked.secret, kept.authorization),
             signing: pick(&checked.signing, kept.signing),
@@ -111,7 +112,7 @@ impl Services {
         self.test(&row, &secrets, message).await
     }
 
-    async fn test(&self, row: &webhook::Row, secrets: &Opened, message: &str) -> Result<TestAnswer, AppError> {
+    async fn test(&self, row: &webhook::Row, secrets: &Secrets, message: &str) -> Result<TestAnswer, AppError> {
         let escape_by = row.headers.find("content-type").map(str::to_owned);
         let body = self.sample_message(message, escape_by.as_deref())?;
         let uuid = new_uuid(self.clock.now());
@@ -119,7 +120,7 @@ impl Services {
         // Connections of a test are not kept for deliveries: its certificates may be another matter.
         let clients = Clients::new(self.guard.clone(), Duration::ZERO);
         let never = CancellationToken::new();
-        let attempted = Box::pin(send::send(self, &clients, row, secrets, outgoing, &never)).await;
+        let attempted = Box::pin(send::send(&self.clock, &clients, row, secrets, outgoing, &never)).await;
         let attempted = attempted.map_err(|_| {
             AppError::new(Code::Unavailable, "This machine has no open files or memory left. Try again soon.")
         })?;

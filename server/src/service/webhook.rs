@@ -3,7 +3,7 @@
 use super::run::end_runs;
 use super::{Services, revision, stale};
 use crate::clock::new_uuid;
-use crate::dispatch::request;
+use crate::outbound::request;
 use crate::store::hold;
 use crate::store::object::{self, NewObject, Wanted};
 use crate::store::steps::Steps;

@@ -7,8 +7,9 @@ use model::time::Timestamp;
 use model::webhook::WebhookDraft;
 use serde_json::json;
 use server::clock::new_uuid;
-use server::dispatch::client::Clients;
-use server::dispatch::send::{self, Opened, Outgoing};
+use server::outbound::client::Clients;
+use server::outbound::secrets::Secrets;
+use server::outbound::send::{self, Outgoing};
 use server::store::webhook;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -104,7 +105,8 @@ async fn a_connection_is_kept_for_the_next_delivery_but_not_for_ever() {
         let (clients, never) = (Clients::new(server.services.guard.clone(), lasts), CancellationToken::new());
         for _ in 0..20 {
             let outgoing = Outgoing { id: new_uuid(Timestamp(0)), body: b"" };
-            let attempted = send::send(&server.services, &clients, &row, &Opened::default(), outgoing, &never).await;
+            let attempted =
+                send::send(&server.services.clock, &clients, &row, &Secrets::default(), outgoing, &never).await;
             assert_eq!(attempted.expect("sent").http_status, Some(204));
         }
         // A connection is free again a moment after its answer: sometimes that is too late for the next.

@@ -9,12 +9,12 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement};
 use secrecy::SecretString;
 use server::clock::{Clock, new_uuid};
 use server::dispatch::Dispatcher;
-use server::dispatch::client::Guard;
-use server::dispatch::client::proxy::EgressProxy;
 use server::http::proxy::Proxies;
 use server::http::{Http, router};
 use server::inbox::{self, Received};
 use server::intake::Intake;
+use server::outbound::client::Guard;
+use server::outbound::client::proxy::EgressProxy;
 use server::service::{Services, account};
 use server::store::Store;
 use server::store::connect;
@@ -209,7 +209,7 @@ impl TestServer {
         let service = router(&http).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(http.pulse.clone().run(services.clone()));
         tokio::spawn(async move { axum::serve(listener, service).await });
-        tokio::spawn(Dispatcher::new(services.clone(), per_webhook).run(stop.clone()));
+        tokio::spawn(dispatcher(&services, per_webhook).run(stop.clone()));
         tokio::spawn(intake.run_inside(services.store.clone(), stop.clone()));
         Self { url: format!("http://{address}"), services, http: client(), dir: test.dir, clock, stop }
     }
@@ -217,7 +217,7 @@ impl TestServer {
     /// Another dispatcher on the same database, as another node has one.
     pub(crate) fn start_second_dispatcher(&self, per_webhook: usize) {
         let services = Services { bell: Arc::default(), ..self.services.clone() };
-        tokio::spawn(Dispatcher::new(services, per_webhook).run(self.stop.clone()));
+        tokio::spawn(dispatcher(&services, per_webhook).run(self.stop.clone()));
     }
 
     /// What time it is.
@@ -352,6 +352,12 @@ impl TestServer {
         }
         panic!("the deliveries stayed {last:?}");
     }
+}
+
+/// A dispatcher of these services.
+fn dispatcher(services: &Services, per_webhook: usize) -> Dispatcher {
+    let Services { store, vault, clock, guard, bell, .. } = services.clone();
+    Dispatcher::new(store, vault, clock, guard, bell, per_webhook)
 }
 
 /// The one place where tests wait: between two looks at a condition.

@@ -6,16 +6,15 @@
 use super::client::{ClientError, Clients, WayOut, socket_error, timing};
 use super::failure::{Failure, classify, shortage, used_up, words};
 use super::request::{headers, parse_url};
-use crate::service::Services;
+use super::secrets::Secrets;
+use crate::clock::Clock;
 use crate::store::delivery::Attempted;
 use crate::store::webhook::Row;
 use model::delivery::{ErrorCode, Outcome};
-use model::header::HeaderList;
 use model::time::Timestamp;
 use model::webhook::Method;
 use reqwest::header::{HeaderValue, RETRY_AFTER};
 use reqwest::{Response, Url};
-use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +27,7 @@ const HEADERS_MAX_BYTES: usize = 16 * 1024;
 
 impl Attempted {
     /// An attempt that failed without an answer.
-    pub(super) fn failed(started_at: Timestamp, duration: Duration, code: ErrorCode, words: String) -> Self {
+    pub fn failed(started_at: Timestamp, duration: Duration, code: ErrorCode, words: String) -> Self {
         Self {
             outcome: Outcome::Failed { code, http_status: None, retry_after: None },
             http_status: None,
@@ -54,25 +53,6 @@ pub struct Outgoing<'a> {
     pub body: &'a [u8],
 }
 
-/// A webhook's secrets, opened.
-#[derive(Debug, Default)]
-pub struct Opened {
-    /// What proves who is calling.
-    pub authorization: Option<SecretString>,
-    /// What signs the message.
-    pub signing: Option<SecretString>,
-    /// The values of the secret headers: a `HeaderList` as JSON.
-    pub headers: Option<SecretString>,
-}
-
-impl Opened {
-    /// The secret headers with their values; none where they cannot be read.
-    pub fn headers(&self) -> HeaderList {
-        let text = self.headers.as_ref().map(ExposeSecret::expose_secret);
-        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-    }
-}
-
 /// Why there was no attempt that says anything about the receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotSent {
@@ -84,14 +64,14 @@ pub enum NotSent {
 
 /// Makes one attempt. Never longer than the webhook's timeout, nor than until `cut`: what has arrived by then counts.
 pub async fn send(
-    services: &Services,
+    clock: &Clock,
     clients: &Clients,
     webhook: &Row,
-    secrets: &Opened,
+    secrets: &Secrets,
     outgoing: Outgoing<'_>,
     cut: &CancellationToken,
 ) -> Result<Attempted, NotSent> {
-    let started_at = services.clock.now();
+    let started_at = clock.now();
     let start = Instant::now();
     let deadline = start + webhook.timeout;
     let timeout_words = || format!("No answer within {} s.", webhook.timeout.as_secs());
@@ -148,7 +128,7 @@ impl From<Failure> for Unsent {
 async fn exchange(
     clients: &Clients,
     webhook: &Row,
-    secrets: &Opened,
+    secrets: &Secrets,
     outgoing: Outgoing<'_>,
     now: Timestamp,
 ) -> Result<Response, Unsent> {
@@ -185,6 +165,7 @@ async fn exchange(
         None => classify(&error, webhook.url.is_https(), is_proxied).into(),
     })
 }
+
 fn judge(response: &Response, now: Timestamp) -> (Outcome, Option<String>) {
     let status = response.status();
     if status.is_success() {

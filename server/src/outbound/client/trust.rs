@@ -71,7 +71,7 @@ fn shortage(read: &CertificateResult) -> Option<i32> {
     read.errors
         .iter()
         .filter_map(|error| number(&error.kind))
-        .find(|number| crate::dispatch::failure::used_up(*number).is_some())
+        .find(|number| crate::outbound::failure::used_up(*number).is_some())
 }
 
 /// Believes what an authority of the store has signed, and what lies in the store itself.

@@ -3,7 +3,8 @@
 //! A request that cannot be sent is refused here, at save and at sending alike.
 
 use super::failure::Failure;
-use super::send::{Opened, Outgoing};
+use super::secrets::Secrets;
+use super::send::Outgoing;
 use crate::store::webhook::Row;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -41,7 +42,7 @@ pub fn parse_url(checked: &TargetUrl) -> Result<Url, Failure> {
 }
 
 /// Refuses at save what would be refused at every attempt: by the same code, with the field that is wrong.
-pub fn check(webhook: &Row, secrets: &Opened, now: Timestamp) -> Result<(), FieldErrors> {
+pub fn check(webhook: &Row, secrets: &Secrets, now: Timestamp) -> Result<(), FieldErrors> {
     let url = parse_url(&webhook.url).map_err(|(_, words)| FieldErrors::one("url", words))?;
     if let Some(sent) = rewritten(&webhook.url, &url) {
         let words =
@@ -75,7 +76,7 @@ fn agrees(checked: &TargetUrl, url: &Url) -> bool {
 /// sensitive, so that whoever shows the request masks them.
 pub fn headers(
     webhook: &Row,
-    secrets: &Opened,
+    secrets: &Secrets,
     outgoing: Outgoing<'_>,
     now: Timestamp,
     url: &Url,

@@ -1,4 +1,4 @@
-//! A turn of the dispatcher: what has ended is recorded and what is due is claimed, in one transaction (`record`); then
+//! A cycle of the dispatcher: what has ended is recorded and what is due is claimed, in one transaction (`record`); then
 //! what was claimed is sent.
 
 use super::lane::Lanes;
@@ -62,7 +62,7 @@ impl Work {
 }
 
 /// What a transaction came to.
-pub(super) struct Turned {
+pub(super) struct Cycled {
     /// What could be claimed, and what was.
     pub(super) room: Option<Room>,
     pub(super) claimed: Vec<Claimed>,
@@ -83,7 +83,7 @@ pub(super) enum Claiming<'a> {
 
 impl Dispatcher {
     /// Settles a group, then claims and starts what is due. Answers how long nothing will be due.
-    pub(super) async fn turn(
+    pub(super) async fn cycle(
         &self,
         work: &mut Work,
         mut group: Vec<Ended>,
@@ -92,12 +92,12 @@ impl Dispatcher {
     ) -> Duration {
         if work.looked.is_none_or(|looked| looked.elapsed() >= POLL) {
             work.looked = Some(Instant::now());
-            if let Err(error) = self.services.store.in_time(self.look_around(work)).await {
+            if let Err(error) = self.store.in_time(self.look_around(work)).await {
                 tracing::warn!(error = chain(error), "the dispatcher cannot look for leases that have run out");
             }
         }
         // First the writer: what ends while others have it shares the commit.
-        let begun = self.services.store.begin().await;
+        let begun = self.store.begin().await;
         while group.len() < GROUP_MAX
             && let Ok(one) = waiting.try_recv()
         {
@@ -108,8 +108,8 @@ impl Dispatcher {
         }
         let claiming = Claiming::Within { lanes: &work.lanes, known: &work.webhooks };
         let recorded = self.record(begun, &group, claiming, stop).await;
-        let turned = match recorded {
-            Recorded::All(turned) => turned,
+        let cycled = match recorded {
+            Recorded::All(cycled) => cycled,
             Recorded::But(blocked) => {
                 work.may_have_claimed = true;
                 let (left, recorded): (Vec<_>, Vec<_>) =
@@ -120,14 +120,14 @@ impl Dispatcher {
             }
         };
         work.lanes.forget(ids(&group));
-        let due = turned.due;
-        let is_full = turned.room.as_ref().is_some_and(|room| turned.claimed.len() == room.total);
-        self.start(work, turned);
+        let due = cycled.due;
+        let is_full = cycled.room.as_ref().is_some_and(|room| cycled.claimed.len() == room.total);
+        self.start(work, cycled);
         if is_full && !work.lanes.is_full() {
             return Duration::ZERO;
         }
         // What is due already waits for a slot, which wakes by itself.
-        let now = self.services.clock.now();
+        let now = self.clock.now();
         let wait = due.map(|due| due.since(now)).filter(|wait| !wait.is_zero());
         wait.unwrap_or(POLL).clamp(Duration::from_millis(1), POLL)
     }
@@ -155,23 +155,23 @@ impl Dispatcher {
     pub(super) async fn drain(&self, waiting: &mut mpsc::Receiver<Ended>, stop: &CancellationToken) {
         let mut group = Vec::new();
         while waiting.recv_many(&mut group, GROUP_MAX).await > 0 {
-            let begun = self.services.store.begin().await;
+            let begun = self.store.begin().await;
             self.record(begun, &group, Claiming::Nothing, stop).await;
             group.clear();
         }
     }
 
     /// Starts a task for each delivery.
-    fn start(&self, work: &mut Work, turned: Turned) {
-        if let Some(room) = &turned.room {
-            work.lanes.take_all(room, turned.claimed.iter().map(|one| (one.id(), one.webhook_id())));
+    fn start(&self, work: &mut Work, cycled: Cycled) {
+        if let Some(room) = &cycled.room {
+            work.lanes.take_all(room, cycled.claimed.iter().map(|one| (one.id(), one.webhook_id())));
         }
         if work.webhooks.len() > WEBHOOKS_KEPT {
             let Work { webhooks, lanes, .. } = work;
             webhooks.retain(|id, _| lanes.is_busy(*id));
         }
-        work.webhooks.extend(turned.read.into_iter().map(|(id, row)| (id, Arc::new(row))));
-        for one in turned.claimed {
+        work.webhooks.extend(cycled.read.into_iter().map(|(id, row)| (id, Arc::new(row))));
+        for one in cycled.claimed {
             // Never an older one, whose place a newer one that cannot be read has taken.
             let kept = work.webhooks.get(&one.webhook_id()).filter(|row| row.revision >= one.current_revision);
             let webhook = kept.cloned();
@@ -181,7 +181,7 @@ impl Dispatcher {
 
     /// Takes back leases that have run out, and looks which webhooks hang.
     async fn look_around(&self, work: &mut Work) -> Result<(), store::Error> {
-        let (db, now) = (&self.services.store, self.services.clock.now());
+        let (db, now) = (&self.store, self.clock.now());
         let lanes = &mut work.lanes;
         if work.may_have_claimed {
             claim::give_back_unknown(db.write(), now, self.owner, lanes.leased()).await?;
@@ -195,14 +195,14 @@ impl Dispatcher {
 
     /// Sweeps once a second until `stop` is cancelled, beside the turns: a large backlog that is arranged takes its time.
     pub(super) async fn keep_sweeping(&self, stop: &CancellationToken) {
-        let db = &self.services.store;
+        let db = &self.store;
         while !stop.is_cancelled() {
             let swept = tokio::select! {
                 () = stop.cancelled() => return,
-                swept = sweep::sweep(db, self.services.clock.now(), LEASE_MARGIN) => swept,
+                swept = sweep::sweep(db, self.clock.now(), LEASE_MARGIN) => swept,
             };
             match swept {
-                Ok(()) => self.bell.notify_one(),
+                Ok(()) => self.wake.notify_one(),
                 Err(error) => tracing::warn!(error = chain(error), "the dispatcher cannot sweep"),
             }
             tokio::select! {

@@ -29,17 +29,18 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How many ended attempts share a turn.
+/// The most ended attempts that one cycle records.
 const GROUP_MAX: usize = 100;
-/// How long a connection is used at most: then its host's name is resolved again, and checked again.
+/// The longest time for which a client is used. After that its hosts are resolved and checked again.
 const CLIENTS_LAST: Duration = Duration::from_mins(5);
-/// How long a stopping dispatcher lets attempts in flight go on. Service managers kill after ten seconds.
+/// The time that a stopping dispatcher gives to attempts in flight. Service managers kill after ten seconds.
 const DRAIN: Duration = Duration::from_secs(4);
-/// How a delivery in flight ended.
+/// The end of a delivery that was in flight.
 enum Ended {
-    /// With an attempt.
+    /// An attempt was made.
     Attempted(Settlement),
-    /// Without: its target had changed or could not be read, something of our own was short, or the server stops.
+    /// No attempt was made: the target has changed or cannot be read, a resource of this machine is used up, or the
+    /// server stops. The delivery returns to the queue, due at the instant.
     Returned(Claimed, Timestamp),
 }
 
@@ -51,15 +52,15 @@ impl Ended {
         }
     }
 
-    /// Whether the receiver hangs, if this says so.
+    /// Reports whether the receiver hangs, where the attempt tells.
     fn is_hanging(&self) -> Option<bool> {
         let Self::Attempted(settlement) = self else { return None };
-        // A target that has changed meanwhile is looked up with the next sweep.
+        // `0`: any target. The list of hanging webhooks is read again within a second.
         settlement.ending(0).and_then(|ending| ending.is_hanging)
     }
 }
 
-/// Sends deliveries.
+/// Sends the deliveries of one node.
 #[derive(Clone)]
 pub struct Dispatcher {
     store: Store,
@@ -92,9 +93,9 @@ impl Dispatcher {
         Self { store, vault, clock, clients, wake, owner, per_webhook, cut: CancellationToken::new() }
     }
 
-    /// Works until `stop` is cancelled, then lets what is in flight finish.
+    /// Works until `stop` is cancelled. Attempts in flight may then end, within [`DRAIN`].
     pub async fn run(self, stop: CancellationToken) {
-        // In one task: a fault of either ends both, and with them the process.
+        // One task for both: a panic of either ends both, and with them the process.
         tokio::join!(self.run_cycles(&stop), self.keep_sweeping(&stop));
     }
 
@@ -129,7 +130,7 @@ impl Dispatcher {
     }
 }
 
-/// An error with its causes, for the log.
+/// Returns an error with its causes, for the log.
 fn chain(error: store::Error) -> String {
     format!("{:#}", anyhow::Error::new(error))
 }

@@ -1,11 +1,13 @@
-//! A cycle of the dispatcher: what has ended is recorded and what is due is claimed, in one transaction (`record`); then
-//! what was claimed is sent.
+//! One cycle of the dispatcher, and the sweep beside the cycles.
+//!
+//! A cycle records the attempts that have ended and claims the deliveries that are due, both in one transaction
+//! (`record`). Then it starts a task for each claimed delivery (`deliver`).
 
 use super::lane::Lanes;
 use super::record::Recorded;
 use super::{Dispatcher, Ended, GROUP_MAX, chain};
 use crate::store;
-use crate::store::claim::{self, Claimed, Room};
+use crate::store::claim::{self, Capacity, Claimed};
 use crate::store::sweep;
 use crate::store::webhook::{self, Row};
 use model::id::{DeliveryId, WebhookId};
@@ -18,22 +20,23 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// The longest a worker waits without looking.
+/// The longest wait between two cycles.
 pub(super) const POLL: Duration = Duration::from_secs(1);
-/// How much longer than the webhook's timeout a lease is, so that only a dead worker's runs out.
+/// The time by which a lease outlasts the webhook's timeout, so that only the lease of a dead node runs out.
 pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(10);
-/// How many webhooks are kept in memory, besides those that are sent to.
-const WEBHOOKS_KEPT: usize = 1000;
+/// The number of webhooks that are cached besides those with deliveries in flight.
+const WEBHOOKS_CACHED: usize = 1000;
 
-/// What the loop owns.
+/// The state of the loop of cycles.
 pub(super) struct Work {
     lanes: Lanes,
-    /// The webhooks as they were last read, by their revision.
+    /// Cached webhooks, each at the revision at which it was last read.
     webhooks: HashMap<WebhookId, Arc<Row>>,
     tasks: TaskTracker,
     ended: mpsc::Sender<Ended>,
-    looked: Option<Instant>,
-    /// A commit that was to claim has failed. If only its answer was lost, deliveries are leased that nobody here knows.
+    looked_at: Option<Instant>,
+    /// True after a failed commit of a claim. If only its response was lost, deliveries are leased to this node that
+    /// are not in `lanes`.
     may_have_claimed: bool,
 }
 
@@ -42,47 +45,50 @@ fn ids(group: &[Ended]) -> impl Iterator<Item = DeliveryId> {
 }
 
 impl Work {
-    /// Nothing in flight, and `per_webhook` of each webhook at most; what ends goes to `ended`.
+    /// Returns the state of a loop with nothing in flight. `per_webhook` limits each webhook; deliveries report their
+    /// end to `ended`.
     pub(super) fn new(per_webhook: usize, ended: mpsc::Sender<Ended>) -> Self {
         Self {
             lanes: Lanes::new(per_webhook),
             webhooks: HashMap::new(),
             tasks: TaskTracker::new(),
             ended,
-            looked: None,
+            looked_at: None,
             may_have_claimed: false,
         }
     }
 
-    /// No more work. Answers what is still in flight.
+    /// Accepts no more deliveries. Returns the tasks that are still in flight.
     pub(super) fn close(self) -> TaskTracker {
         self.tasks.close();
         self.tasks
     }
 }
 
-/// What a transaction came to.
+/// The result of a cycle's transaction.
 pub(super) struct Cycled {
-    /// What could be claimed, and what was.
-    pub(super) room: Option<Room>,
+    /// The capacity within which was claimed; `None` when every slot is in use.
+    pub(super) capacity: Option<Capacity>,
+    /// The claimed deliveries.
     pub(super) claimed: Vec<Claimed>,
-    /// The webhooks of what was claimed that were not known, or not at their revision.
+    /// The webhooks of the claimed deliveries that were not cached at their current revision.
     pub(super) read: HashMap<WebhookId, Row>,
-    /// When the next delivery is due, if that was asked.
+    /// The instant at which the next delivery is due, where the transaction asked for it.
     pub(super) due: Option<Timestamp>,
 }
 
-/// The claim that a turn makes besides.
+/// The claim that shares a transaction with the records.
 #[derive(Clone, Copy)]
 pub(super) enum Claiming<'a> {
-    /// Nothing.
+    /// Claims nothing.
     Nothing,
-    /// As much as these lanes have room for. Webhooks that are known at their revision are not read again.
-    Within { lanes: &'a Lanes, known: &'a HashMap<WebhookId, Arc<Row>> },
+    /// Claims up to the capacity of the lanes. Webhooks that are cached at their revision are not read again.
+    Within { lanes: &'a Lanes, cached: &'a HashMap<WebhookId, Arc<Row>> },
 }
 
 impl Dispatcher {
-    /// Settles a group, then claims and starts what is due. Answers how long nothing will be due.
+    /// Records a group of ended deliveries, then claims and starts those that are due. Returns the time until the next
+    /// cycle.
     pub(super) async fn cycle(
         &self,
         work: &mut Work,
@@ -90,13 +96,13 @@ impl Dispatcher {
         waiting: &mut mpsc::Receiver<Ended>,
         stop: &CancellationToken,
     ) -> Duration {
-        if work.looked.is_none_or(|looked| looked.elapsed() >= POLL) {
-            work.looked = Some(Instant::now());
+        if work.looked_at.is_none_or(|at| at.elapsed() >= POLL) {
+            work.looked_at = Some(Instant::now());
             if let Err(error) = self.store.in_time(self.look_around(work)).await {
                 tracing::warn!(error = chain(error), "the dispatcher cannot look for leases that have run out");
             }
         }
-        // First the writer: what ends while others have it shares the commit.
+        // The writer first: deliveries that end while this waits for the writer share the commit.
         let begun = self.store.begin().await;
         while group.len() < GROUP_MAX
             && let Ok(one) = waiting.try_recv()
@@ -106,7 +112,7 @@ impl Dispatcher {
         for one in &group {
             work.lanes.free(one.claimed().webhook_id(), one.is_hanging());
         }
-        let claiming = Claiming::Within { lanes: &work.lanes, known: &work.webhooks };
+        let claiming = Claiming::Within { lanes: &work.lanes, cached: &work.webhooks };
         let recorded = self.record(begun, &group, claiming, stop).await;
         let cycled = match recorded {
             Recorded::All(cycled) => cycled,
@@ -121,18 +127,18 @@ impl Dispatcher {
         };
         work.lanes.forget(ids(&group));
         let due = cycled.due;
-        let is_full = cycled.room.as_ref().is_some_and(|room| cycled.claimed.len() == room.total);
+        let is_full = cycled.capacity.as_ref().is_some_and(|capacity| cycled.claimed.len() == capacity.total);
         self.start(work, cycled);
         if is_full && !work.lanes.is_full() {
             return Duration::ZERO;
         }
-        // What is due already waits for a slot, which wakes by itself.
+        // A delivery that is due already waits for a slot, and a slot that becomes free starts a cycle.
         let now = self.clock.now();
         let wait = due.map(|due| due.since(now)).filter(|wait| !wait.is_zero());
         wait.unwrap_or(POLL).clamp(Duration::from_millis(1), POLL)
     }
 
-    /// Brings back what has ended and cannot be recorded now. Until then each keeps its slot.
+    /// Brings blocked records back after a wait. Each delivery keeps its slot until then.
     fn try_later(work: &mut Work, blocked: Vec<Ended>) {
         if blocked.is_empty() {
             return;
@@ -151,7 +157,7 @@ impl Dispatcher {
         });
     }
 
-    /// Records what still ends, until nothing is in flight any more.
+    /// Records the deliveries that still end, until nothing is in flight.
     pub(super) async fn drain(&self, waiting: &mut mpsc::Receiver<Ended>, stop: &CancellationToken) {
         let mut group = Vec::new();
         while waiting.recv_many(&mut group, GROUP_MAX).await > 0 {
@@ -163,23 +169,23 @@ impl Dispatcher {
 
     /// Starts a task for each delivery.
     fn start(&self, work: &mut Work, cycled: Cycled) {
-        if let Some(room) = &cycled.room {
-            work.lanes.take_all(room, cycled.claimed.iter().map(|one| (one.id(), one.webhook_id())));
+        if let Some(capacity) = &cycled.capacity {
+            work.lanes.take_all(capacity, cycled.claimed.iter().map(|one| (one.id(), one.webhook_id())));
         }
-        if work.webhooks.len() > WEBHOOKS_KEPT {
+        if work.webhooks.len() > WEBHOOKS_CACHED {
             let Work { webhooks, lanes, .. } = work;
             webhooks.retain(|id, _| lanes.is_busy(*id));
         }
         work.webhooks.extend(cycled.read.into_iter().map(|(id, row)| (id, Arc::new(row))));
         for one in cycled.claimed {
-            // Never an older one, whose place a newer one that cannot be read has taken.
-            let kept = work.webhooks.get(&one.webhook_id()).filter(|row| row.revision >= one.current_revision);
-            let webhook = kept.cloned();
+            // Not an older one: the current revision exists and could not be read.
+            let cached = work.webhooks.get(&one.webhook_id()).filter(|row| row.revision >= one.current_revision);
+            let webhook = cached.cloned();
             work.tasks.spawn(self.clone().deliver(one, webhook, work.ended.clone()));
         }
     }
 
-    /// Takes back leases that have run out, and looks which webhooks hang.
+    /// Releases leases that have run out, and reads which webhooks hang.
     async fn look_around(&self, work: &mut Work) -> Result<(), store::Error> {
         let (db, now) = (&self.store, self.clock.now());
         let lanes = &mut work.lanes;
@@ -187,13 +193,14 @@ impl Dispatcher {
             claim::give_back_unknown(db.write(), now, self.owner, lanes.leased()).await?;
             work.may_have_claimed = false;
         }
-        // Not what ended here and waits to be recorded: the database may have been away for longer than a lease.
+        // Not those of `lanes`: a delivery may have ended here and wait for its record, while the database was away for
+        // longer than a lease lasts.
         claim::release_expired(db.write(), now, self.owner, lanes.leased()).await?;
         lanes.set_hanging(&webhook::list_hanging(db.read()).await?);
         Ok(())
     }
 
-    /// Sweeps once a second until `stop` is cancelled, beside the turns: a large backlog that is arranged takes its time.
+    /// Sweeps once a second until `stop` is cancelled. Runs beside the cycles, since arranging a large backlog takes long.
     pub(super) async fn keep_sweeping(&self, stop: &CancellationToken) {
         let db = &self.store;
         while !stop.is_cancelled() {

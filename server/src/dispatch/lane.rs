@@ -1,47 +1,48 @@
-//! What is in flight at this worker, and what may be claimed besides: so many in all, so many of each webhook.
+//! The deliveries in flight at this node, and the capacity for more: in all, and of each webhook.
 //!
-//! A webhook's share is one for all workers together; which webhooks hang is in the database, and looked up once a
-//! second. A delivery has a slot from its claim until its end is about to be recorded. What ends while that is written
-//! waits with its slot, so what a kill can make arrive twice is never more than a webhook's slots.
+//! A webhook's limit holds for all nodes together. The database says which webhooks hang; the node reads that once a
+//! second. A delivery occupies a slot from its claim until its record begins. A delivery that ends while another group is
+//! written keeps its slot, so that a kill repeats no more deliveries of a webhook than the webhook has slots.
 
-use crate::store::claim::Room;
+use crate::store::claim::Capacity;
 use model::id::{DeliveryId, WebhookId};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// How many deliveries are in flight at most.
+/// The most deliveries in flight at one node.
 pub(super) const SLOTS: usize = 512;
-/// How many of a webhook whose last attempt timed out, and of all such webhooks together: any number of hanging
-/// receivers leaves slots free.
+/// The slots of a webhook that hangs: its last attempt timed out.
 const SLOTS_HANGING: usize = 1;
+/// The slots of all hanging webhooks together, so that any number of them leaves slots free.
 const SLOTS_ALL_HANGING: usize = SLOTS / 2;
-/// How many are claimed in one statement at most.
+/// The most deliveries that one statement claims.
 const CLAIM_MAX: usize = 100;
 
-/// The webhooks with deliveries in flight, and those that hang.
+/// The webhooks with deliveries in flight, and the webhooks that hang.
 pub(super) struct Lanes {
-    /// How many deliveries of one webhook are in flight at most.
+    /// The most deliveries of one webhook in flight.
     per_webhook: usize,
     total: usize,
     webhooks: HashMap<WebhookId, Lane>,
-    /// What was claimed and is not recorded yet.
+    /// The claimed deliveries without a record of their end.
     leased: HashSet<DeliveryId>,
-    /// The webhook whose turn was last: among those with nothing in flight, and among the others.
+    /// The last webhook without deliveries in flight that was claimed from. Webhooks are claimed from in rotation.
     last: WebhookId,
+    /// The last webhook with deliveries in flight that was claimed from.
     last_busy: WebhookId,
-    /// Whether those with something in flight come first this time: each time the others.
+    /// True when webhooks with deliveries in flight come first in the next claim. Alternates.
     is_busy_first: bool,
 }
 
-/// One webhook's share.
+/// The slots of one webhook.
 #[derive(Default, Clone, Copy)]
 struct Lane {
     in_flight: usize,
-    /// Its last attempt timed out.
+    /// True when the last attempt timed out.
     is_hanging: bool,
 }
 
 impl Lanes {
-    /// Nothing in flight, and `per_webhook` of each webhook at most.
+    /// Returns lanes with nothing in flight, and at most `per_webhook` deliveries of each webhook.
     pub(super) fn new(per_webhook: usize) -> Self {
         Self {
             per_webhook,
@@ -54,8 +55,8 @@ impl Lanes {
         }
     }
 
-    /// What may be claimed now, while other workers have so many deliveries of a webhook in flight.
-    pub(super) fn room(&self, elsewhere: &HashMap<WebhookId, usize>) -> Room {
+    /// Returns the capacity for a claim. `elsewhere` is the number of deliveries that other nodes have in flight.
+    pub(super) fn capacity(&self, elsewhere: &HashMap<WebhookId, usize>) -> Capacity {
         let hanging: usize = self.webhooks.values().filter(|lane| lane.is_hanging).map(|lane| lane.in_flight).sum();
         let slots_hanging = if hanging < SLOTS_ALL_HANGING { SLOTS_HANGING } else { 0 };
         let left = |(id, lane): (&WebhookId, &Lane)| {
@@ -66,9 +67,9 @@ impl Lanes {
         let only_elsewhere = only_elsewhere.map(|(id, count)| (*id, self.per_webhook.saturating_sub(*count)));
         let mut busy: Vec<_> = self.webhooks.iter().map(left).chain(only_elsewhere).collect();
         busy.sort_unstable();
-        let turn = busy.partition_point(|(id, _)| *id <= self.last_busy);
-        busy.rotate_left(turn);
-        Room {
+        let next = busy.partition_point(|(id, _)| *id <= self.last_busy);
+        busy.rotate_left(next);
+        Capacity {
             total: (SLOTS - self.total.min(SLOTS)).min(CLAIM_MAX),
             per_webhook: self.per_webhook,
             busy,
@@ -77,7 +78,7 @@ impl Lanes {
         }
     }
 
-    /// Which webhooks hang is what the database says.
+    /// Takes over from the database which webhooks hang.
     pub(super) fn set_hanging(&mut self, hanging: &HashSet<WebhookId>) {
         for (id, lane) in &mut self.webhooks {
             lane.is_hanging = hanging.contains(id);
@@ -88,32 +89,33 @@ impl Lanes {
         }
     }
 
-    /// Notes what was claimed within `room`.
-    pub(super) fn take_all(&mut self, room: &Room, claimed: impl Iterator<Item = (DeliveryId, WebhookId)>) {
-        let places: HashMap<_, _> = room.busy.iter().enumerate().map(|(place, (id, _))| (*id, place)).collect();
-        let mut last_place = None;
+    /// Notes the deliveries that were claimed within `capacity`.
+    pub(super) fn take_all(&mut self, capacity: &Capacity, claimed: impl Iterator<Item = (DeliveryId, WebhookId)>) {
+        let indexes: HashMap<_, _> = capacity.busy.iter().enumerate().map(|(index, (id, _))| (*id, index)).collect();
+        let mut last_index = None;
         let mut idle = BTreeSet::new();
         for (delivery, webhook) in claimed {
             self.total += 1;
             self.leased.insert(delivery);
             self.webhooks.entry(webhook).or_default().in_flight += 1;
-            match places.get(&webhook) {
-                Some(place) => last_place = last_place.max(Some(*place)),
+            match indexes.get(&webhook) {
+                Some(index) => last_index = last_index.max(Some(*index)),
                 None => _ = idle.insert(webhook),
             }
         }
-        if let Some((id, _)) = last_place.and_then(|place| room.busy.get(place)) {
+        if let Some((id, _)) = last_index.and_then(|index| capacity.busy.get(index)) {
             self.last_busy = *id;
         }
         self.is_busy_first = !self.is_busy_first;
-        // They were taken from the last one upwards, and then from the first one up to it.
+        // The claim goes from the last webhook upwards, then from the first one up to the last.
         let wrapped = idle.range(..=self.last).next_back();
         if let Some(last) = wrapped.or(idle.last()) {
             self.last = *last;
         }
     }
 
-    /// A delivery has ended and is about to be recorded; whether its webhook hangs, if that is known now.
+    /// Frees the slot of a delivery whose record begins. `is_hanging` says whether the webhook hangs, where the attempt
+    /// tells.
     pub(super) fn free(&mut self, webhook: WebhookId, is_hanging: Option<bool>) {
         self.total = self.total.saturating_sub(1);
         let Some(lane) = self.webhooks.get_mut(&webhook) else { return };
@@ -124,30 +126,30 @@ impl Lanes {
         }
     }
 
-    /// A delivery that was freed has its slot again: it could not be recorded.
+    /// Occupies the slot of a delivery again whose record was blocked.
     pub(super) fn take_again(&mut self, webhook: WebhookId) {
         self.total += 1;
         self.webhooks.entry(webhook).or_default().in_flight += 1;
     }
 
-    /// What has ended is recorded, or given up on.
+    /// Forgets deliveries whose end is recorded, or will not be.
     pub(super) fn forget(&mut self, recorded: impl Iterator<Item = DeliveryId>) {
         for delivery in recorded {
             self.leased.remove(&delivery);
         }
     }
 
-    /// What is in flight, or has ended and is not recorded yet.
+    /// Returns the deliveries that are in flight, or whose end is not recorded yet.
     pub(super) fn leased(&self) -> Vec<DeliveryId> {
         self.leased.iter().copied().collect()
     }
 
-    /// Whether nothing more may be claimed.
+    /// Returns true when every slot is in use.
     pub(super) fn is_full(&self) -> bool {
         self.total >= SLOTS
     }
 
-    /// Whether something of this webhook is in flight, or it hangs.
+    /// Returns true when the webhook has deliveries in flight, or hangs.
     pub(super) fn is_busy(&self, webhook: WebhookId) -> bool {
         self.webhooks.contains_key(&webhook)
     }
@@ -158,12 +160,12 @@ mod tests {
     use super::*;
 
     fn take(lanes: &mut Lanes, webhooks: impl Iterator<Item = i64>) {
-        let room = lanes.room(&HashMap::new());
-        lanes.take_all(&room, webhooks.map(|id| (DeliveryId(id), WebhookId(id))));
+        let capacity = lanes.capacity(&HashMap::new());
+        lanes.take_all(&capacity, webhooks.map(|id| (DeliveryId(id), WebhookId(id))));
     }
 
     fn left(lanes: &Lanes) -> usize {
-        lanes.room(&HashMap::new()).busy.iter().map(|(_, left)| left).sum()
+        lanes.capacity(&HashMap::new()).busy.iter().map(|(_, left)| left).sum()
     }
 
     #[test]
@@ -176,30 +178,30 @@ mod tests {
         assert_eq!(left(&lanes), 600, "one for each");
         take(&mut lanes, 1..=256);
         assert_eq!(left(&lanes), 0, "enough of them");
-        assert_eq!(lanes.room(&HashMap::new()).total, 100, "the rest is for others");
+        assert_eq!(lanes.capacity(&HashMap::new()).total, 100, "the rest is for others");
         lanes.free(WebhookId(7), Some(false));
         assert_eq!(left(&lanes), 344, "one answers again and is no lane any more, so another may");
     }
 
     #[test]
-    fn hanging_webhooks_take_turns() {
+    fn hanging_webhooks_are_claimed_in_rotation() {
         let mut lanes = Lanes::new(8);
         lanes.set_hanging(&(1..=600).map(WebhookId).collect());
         for expected in [1..=256, 257..=512, 513..=600] {
-            // As the claim does: in the order of the room.
-            let room = lanes.room(&HashMap::new());
-            let next: Vec<_> = room.busy.iter().map(|(id, _)| id.0).take(expected.clone().count()).collect();
+            // As the claim does: in the order of the capacity.
+            let capacity = lanes.capacity(&HashMap::new());
+            let next: Vec<_> = capacity.busy.iter().map(|(id, _)| id.0).take(expected.clone().count()).collect();
             assert_eq!(next, expected.collect::<Vec<_>>());
             take(&mut lanes, next.iter().copied());
             for id in next {
                 lanes.free(WebhookId(id), Some(true));
             }
         }
-        assert_eq!(lanes.room(&HashMap::new()).busy[0].0, WebhookId(1));
+        assert_eq!(lanes.capacity(&HashMap::new()).busy[0].0, WebhookId(1));
     }
 
     #[test]
-    fn what_says_nothing_of_a_receiver_leaves_it_hanging() {
+    fn hanging_webhook_stays_so_after_an_attempt_that_tells_nothing() {
         let mut lanes = Lanes::new(8);
         lanes.set_hanging(&[WebhookId(1)].into());
         take(&mut lanes, [1].into_iter());
@@ -208,23 +210,23 @@ mod tests {
     }
 
     #[test]
-    fn the_next_turn_is_after_the_last_and_busy_ones_are_first_every_other_time() {
+    fn rotation_goes_on_after_the_last_webhook_and_busy_ones_are_first_every_other_time() {
         let mut lanes = Lanes::new(8);
         for (claimed, last) in [(vec![3, 5, 9], 9), (vec![11, 2], 2), (vec![4, 5], 4), (vec![7, 1], 1)] {
-            let before = lanes.room(&HashMap::new()).is_busy_first;
+            let before = lanes.capacity(&HashMap::new()).is_busy_first;
             take(&mut lanes, claimed.into_iter());
-            assert_eq!(lanes.room(&HashMap::new()).after, WebhookId(last));
-            assert_ne!(lanes.room(&HashMap::new()).is_busy_first, before);
+            assert_eq!(lanes.capacity(&HashMap::new()).after, WebhookId(last));
+            assert_ne!(lanes.capacity(&HashMap::new()).is_busy_first, before);
         }
     }
 
     #[test]
-    fn what_other_workers_have_in_flight_counts() {
+    fn capacity_counts_the_deliveries_of_other_nodes() {
         let mut lanes = Lanes::new(8);
         take(&mut lanes, [1, 1, 1, 2].into_iter());
         lanes.set_hanging(&[WebhookId(2), WebhookId(3), WebhookId(4)].into());
         let elsewhere = [(1, 4), (3, 1), (5, 7), (6, 9)].map(|(id, count)| (WebhookId(id), count)).into();
-        let mut busy = lanes.room(&elsewhere).busy;
+        let mut busy = lanes.capacity(&elsewhere).busy;
         busy.sort_unstable();
         assert_eq!(busy, [(1, 1), (2, 0), (3, 0), (4, 1), (5, 1), (6, 0)].map(|(id, left)| (WebhookId(id), left)));
         lanes.set_hanging(&HashSet::new());
@@ -232,11 +234,11 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_that_another_worker_is_busy_with_moves_no_turn() {
+    fn webhook_that_is_busy_on_another_node_moves_no_rotation() {
         let mut lanes = Lanes::new(8);
         take(&mut lanes, 1..=100);
-        let room = lanes.room(&[(WebhookId(7), 1), (WebhookId(150), 1)].into());
-        lanes.take_all(&room, [101, 102, 7, 150].into_iter().map(|id| (DeliveryId(id), WebhookId(id))));
-        assert_eq!(lanes.room(&HashMap::new()).after, WebhookId(102));
+        let capacity = lanes.capacity(&[(WebhookId(7), 1), (WebhookId(150), 1)].into());
+        lanes.take_all(&capacity, [101, 102, 7, 150].into_iter().map(|id| (DeliveryId(id), WebhookId(id))));
+        assert_eq!(lanes.capacity(&HashMap::new()).after, WebhookId(102));
     }
 }

@@ -1,14 +1,15 @@
-//! Recording how deliveries have ended. The receivers have acted: whatever the database says, no record may be dropped
-//! silently, and a record that is refused may not keep the others from being made.
+//! Recording the ends of deliveries. The receivers have acted. So no record is dropped silently, whatever the database
+//! says, and a refused record does not prevent the others.
 //!
-//! * The database is away: the group waits for it, and nothing is claimed meanwhile.
-//! * A commit went unanswered: the next try first looks for what it would have written.
-//! * The group is refused: it is split until the culprit stands alone. That one ends as `internal`, without what the
-//!   receiver said if that is what is refused.
-//! * Somebody holds a row for long: the group is split as well. The one that is blocked comes back later, with its slot.
+//! * The database is away: the group waits, and nothing is claimed meanwhile.
+//! * The response to a commit is lost: the next try first looks for the rows that the commit would have written.
+//! * The group is refused: halving it isolates the refused record. That delivery ends with the code `internal`, and
+//!   without the receiver's response where the response is refused.
+//! * A row of the group stays locked: halving isolates that row, too. Its record is tried again later; until then the
+//!   delivery keeps its slot.
 //!
-//! A delivery whose every record is refused keeps its lease until it runs out. The count of claims without a record bounds
-//! how often it is sent.
+//! A delivery whose every record is refused keeps its lease until the lease runs out. The count of claims without a record
+//! limits how often such a delivery is sent.
 
 use super::cycle::{Claiming, Cycled, LEASE_MARGIN, POLL};
 use super::{Dispatcher, Ended, chain, settle};
@@ -24,16 +25,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How often a group is tried that somebody else's change stands in the way of, or that is to be recorded while the
-/// server stops.
+/// The number of tries for a group that conflicts with another change, or that is recorded while the server stops.
 const TRIES: u32 = 5;
-/// Stands in a record for a response that could not be stored.
+/// The error of a record without the response, because the database refused the response.
 const REFUSED: &str = "The result of this attempt could not be stored.";
 
 type Begun = Result<DatabaseTransaction, store::Error>;
 
 impl Dispatcher {
-    /// Records how a group has ended and claims, in one transaction.
+    /// Records a group of ended deliveries and claims more, in one transaction.
     pub(super) async fn record(
         &self,
         begun: Begun,
@@ -53,8 +53,7 @@ impl Dispatcher {
         Recorded::But(HashSet::new())
     }
 
-    /// Records a group that has failed once, and answers which of it are blocked. A claim that fails must not cost what
-    /// has ended: none is made.
+    /// Records a group whose first try failed with `error`, without claiming. Returns the deliveries that are blocked.
     async fn record_again(
         &self,
         group: &[Ended],
@@ -65,7 +64,7 @@ impl Dispatcher {
         let mut parts = vec![(group, self.until_decided(Record::Part(group), Some(error), stop).await)];
         while let Some((part, decision)) = parts.pop() {
             match (decision, part) {
-                (Decision::Done | Decision::GivenUp, _) => {}
+                (Decision::Done | Decision::Abandoned, _) => {}
                 (Decision::Refused, [one]) => self.record_as_internal(one, stop).await,
                 (Decision::Blocked, [one]) => _ = blocked.insert(one.claimed().id()),
                 (Decision::Refused | Decision::Blocked, _) => {
@@ -79,8 +78,8 @@ impl Dispatcher {
         blocked
     }
 
-    /// Records a delivery whose record the database refuses: first without what the receiver said, then without an
-    /// attempt at all.
+    /// Records a delivery whose record the database refuses: first without the receiver's response, then without an
+    /// attempt.
     async fn record_as_internal(&self, one: &Ended, stop: &CancellationToken) {
         let Ended::Attempted(settlement) = one else {
             tracing::error!(delivery = %one.claimed().uuid, "a delivery could not be put back; its lease runs out");
@@ -109,8 +108,8 @@ impl Dispatcher {
         }
     }
 
-    /// Records until it is done or refused: for as long as the database is away, unless the server stops. `failed`: it
-    /// was tried once.
+    /// Tries until the record is made, refused or blocked: for as long as the database is away, unless the server stops.
+    /// `failed` is the error of a try before.
     async fn until_decided(
         &self,
         record: Record<'_>,
@@ -135,7 +134,7 @@ impl Dispatcher {
                 return Decision::Blocked;
             }
             if tried >= TRIES && stop.is_cancelled() {
-                return Decision::GivenUp;
+                return Decision::Abandoned;
             }
             tokio::time::sleep((Duration::from_millis(200) * tried).min(5 * POLL)).await;
         }
@@ -157,28 +156,28 @@ impl Dispatcher {
             }
         }
         if is_again {
-            // The last try may have been committed, and only its answer lost.
+            // The last try may have been committed, and only its response lost.
             settlements = delivery::without_recorded(&txn, settlements).await?;
         }
         if !settlements.is_empty() {
             settle::settle(&txn, self.owner, settlements, now).await?;
         }
-        let mut cycled = Cycled { room: None, claimed: Vec::new(), read: HashMap::new(), due: None };
-        if let Claiming::Within { lanes, known } = claiming {
+        let mut cycled = Cycled { capacity: None, claimed: Vec::new(), read: HashMap::new(), due: None };
+        if let Claiming::Within { lanes, cached } = claiming {
             if !lanes.is_full() {
-                let room = lanes.room(&claim::take_turn(&txn, self.owner).await?);
-                // Others may have been waited for: a lease begins now.
+                let capacity = lanes.capacity(&claim::lock_claims(&txn, self.owner).await?);
+                // The lock may have taken a while. A lease begins now.
                 let now = self.clock.now();
-                cycled.claimed = claim::claim(&txn, self.owner, now, now.after(LEASE_MARGIN), &room).await?;
-                cycled.read = read_missing(&txn, &cycled.claimed, known).await?;
-                cycled.room = Some(room);
+                cycled.claimed = claim::claim(&txn, self.owner, now, now.after(LEASE_MARGIN), &capacity).await?;
+                cycled.read = read_missing(&txn, &cycled.claimed, cached).await?;
+                cycled.capacity = Some(capacity);
             }
-            // Where something was claimed and something has ended, the next turn is near.
+            // Otherwise the next cycle is near, and needs no due time.
             if cycled.claimed.is_empty() || group.is_empty() {
                 cycled.due = claim::next_due(&txn).await?;
             }
         }
-        // Only where something has ended: how often nothing has depends on the clock.
+        // Only with a group: the number of cycles without one depends on the clock.
         let point = |name| {
             if !group.is_empty() {
                 crate::fault::point(name);
@@ -191,56 +190,57 @@ impl Dispatcher {
     }
 }
 
-/// What recording a group came to.
+/// The result of recording a group.
 pub(super) enum Recorded {
-    /// All of it is recorded, and what is due was claimed.
+    /// The whole group is recorded, and due deliveries are claimed.
     All(Cycled),
-    /// Nothing was claimed, because the database was away, or refused or blocked the group. These are still to be
-    /// recorded.
+    /// Nothing was claimed: the database was away, or refused or blocked the group. The deliveries named here still wait
+    /// for their records.
     But(HashSet<DeliveryId>),
 }
 
-/// A record to be made.
+/// A record to make.
 #[derive(Clone, Copy)]
 enum Record<'a> {
-    /// How these deliveries ended.
+    /// The ends of these deliveries.
     Part(&'a [Ended]),
-    /// That this delivery is an error, and nothing else.
+    /// Nothing but the status `error` of this delivery.
     End(&'a Claimed),
 }
 
-/// The result of trying until it was certain.
+/// The certain result of one or more tries.
 enum Decision {
+    /// The record is made.
     Done,
-    /// It would be refused for ever.
+    /// Every further try would be refused.
     Refused,
-    /// Somebody holds a row of it, and may do so for long.
+    /// Another transaction holds a lock on one of the rows, maybe for long.
     Blocked,
     /// The server stops, and the database is away.
-    GivenUp,
+    Abandoned,
 }
 
-/// The webhooks of these deliveries that are not known at their revision.
+/// Reads the webhooks of the claimed deliveries that are not cached at their current revision.
 async fn read_missing(
     txn: &DatabaseTransaction,
     claimed: &[Claimed],
-    known: &HashMap<WebhookId, Arc<Row>>,
+    cached: &HashMap<WebhookId, Arc<Row>>,
 ) -> Result<HashMap<WebhookId, Row>, store::Error> {
-    let is_known =
-        |one: &Claimed| known.get(&one.webhook_id()).is_some_and(|webhook| webhook.revision == one.current_revision);
-    let mut missing: Vec<_> = claimed.iter().filter(|one| !is_known(one)).map(|one| one.webhook_id().0).collect();
+    let is_cached =
+        |one: &Claimed| cached.get(&one.webhook_id()).is_some_and(|webhook| webhook.revision == one.current_revision);
+    let mut missing: Vec<_> = claimed.iter().filter(|one| !is_cached(one)).map(|one| one.webhook_id().0).collect();
     missing.sort_unstable();
     missing.dedup();
     if missing.is_empty() { Ok(HashMap::new()) } else { webhook::find_many(txn, missing).await }
 }
 
-/// The same without anything that came from outside. What was received stays received.
+/// Returns the settlement without any text from the receiver. A delivery that was sent stays sent.
 fn without_response(mut settlement: Settlement) -> Settlement {
     let Attempted { started_at, duration, http_status, .. } = settlement.attempted;
     let plain = Attempted::failed(started_at, duration, ErrorCode::Internal, REFUSED.to_owned());
     settlement.attempted = if settlement.attempted.outcome == Outcome::Sent {
-        let answer_note = Some("the answer could not be stored".to_owned());
-        Attempted { outcome: Outcome::Sent, error: None, http_status, answer_note, ..plain }
+        let response_note = Some("the answer could not be stored".to_owned());
+        Attempted { outcome: Outcome::Sent, error: None, http_status, response_note, ..plain }
     } else {
         settlement.next = Next::Settle(Status::Error);
         plain

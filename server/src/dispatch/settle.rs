@@ -1,4 +1,5 @@
-//! Settling a group of ended attempts: each recorded, its delivery moved on, breakers counted, runs ended.
+//! Settling a group of ended attempts within a transaction: the attempts are recorded, their deliveries move on, breakers
+//! count them, and runs end.
 
 use crate::store::delivery::{self, Settlement};
 use crate::store::hold;
@@ -14,7 +15,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend};
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
-/// Settles a group of what `owner` has leased.
+/// Settles a group of deliveries that `owner` has leased.
 pub(super) async fn settle(
     txn: &DatabaseTransaction,
     owner: Uuid,
@@ -25,7 +26,7 @@ pub(super) async fn settle(
     runs.sort_unstable();
     runs.dedup();
     if occurrence::ends_one_time_task(txn, &runs).await? {
-        // First of all: who changes a task or a webhook has it before their rows.
+        // Lock 1, before any row: a change of a task or webhook takes it before their rows, too.
         revision::take_turn(txn).await?;
     }
     let breakers = judge_breakers(txn, &mut group, now).await?;
@@ -36,16 +37,18 @@ pub(super) async fn settle(
     occurrence::end_settled_runs(txn, &runs, now).await
 }
 
-/// A breaker that has to be stored.
+/// A breaker whose state has changed.
 struct Moved {
     state: HoldState,
     change: Change,
-    /// What the attempt said that changed it, and how many deliveries led to it.
+    /// The error of the attempt that changed the breaker.
     error: Option<String>,
+    /// The number of deliveries that led to that attempt's delivery.
     depth: u32,
 }
 
-/// Takes note of every attempt, in order, and has those that would be tried again wait while their webhook holds.
+/// Counts every attempt, in order, and holds the deliveries to be tried again whose webhook holds deliveries. Returns the
+/// breakers that have changed.
 async fn judge_breakers(
     txn: &DatabaseTransaction,
     group: &mut [Settlement],
@@ -62,7 +65,8 @@ async fn judge_breakers(
         !is_at_rest || group.iter().any(|one| one.claimed.webhook_id() == *id && !is_good(one))
     });
     if txn.get_database_backend() == DbBackend::Postgres && !ids.is_empty() {
-        // Another node may count the same webhook's failures, and somebody may have deleted it: again, under a lock.
+        // Another node may count failures of the same webhook, or a person may have deleted the webhook. So the states are
+        // read again, under lock 3.
         states.retain(|id, _| !ids.contains(id));
         states.extend(hold::load_states(txn, &ids, true).await?);
     }
@@ -70,7 +74,7 @@ async fn judge_breakers(
     for one in group {
         let state = states.get(&one.claimed.webhook_id()).copied().unwrap_or_default();
         let hold = match one.claimed.replay_revision {
-            // Sent to the target of then, whatever the webhook's is now and does.
+            // A replay as of its revision goes to the target of that revision, whatever the present target does.
             Some(_) => state.reason_of_replay(),
             None => state.reason_after(one.webhook_revision),
         };
@@ -95,7 +99,7 @@ fn count_attempts(
             moved.entry(id).or_insert_with(|| Moved { state: *state, change: Change::None, error: None, depth: 0 });
         entry.state = *state;
         if change != Change::None {
-            // Opened and closed again within one group: nothing has to be told.
+            // A breaker that opened and closed again within one group reports nothing.
             entry.change = if entry.change == Change::None { change } else { Change::None };
             entry.error.clone_from(&one.attempted.error);
             entry.depth = one.claimed.depth();
@@ -104,7 +108,7 @@ fn count_attempts(
     moved
 }
 
-/// Stores a breaker, and does what its opening or closing means.
+/// Stores a breaker. Where it has opened or closed, arranges the webhook's waiting deliveries and reports an occurrence.
 async fn move_breaker(
     txn: &DatabaseTransaction,
     id: WebhookId,
@@ -131,7 +135,7 @@ async fn move_breaker(
         event_id: event_id.to_owned(),
         object: Some(ObjectReference {
             external_id: Some(id.to_string()),
-            // As it is called when this is taken in.
+            // The intake fills in the name of that moment.
             name: None,
             tags: None,
             is_subject: false,

@@ -36,9 +36,9 @@ impl Attempted {
             duration,
             connect: None,
             first_byte: None,
-            answer_headers: String::new(),
-            answer_body: Vec::new(),
-            answer_note: None,
+            response_headers: String::new(),
+            response_body: Vec::new(),
+            response_note: None,
             has_timed_out: code == ErrorCode::Timeout,
         }
     }
@@ -106,9 +106,9 @@ pub async fn send(
         duration: start.elapsed(),
         connect,
         first_byte: Some(first_byte),
-        answer_headers,
-        answer_body,
-        answer_note,
+        response_headers: answer_headers,
+        response_body: answer_body,
+        response_note: answer_note,
         has_timed_out: matches!(answer_end, AnswerEnd::Late),
     })
 }

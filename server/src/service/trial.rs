@@ -132,8 +132,8 @@ impl Services {
             body: if row.method == model::webhook::Method::Get { String::new() } else { body },
             http_status: attempted.http_status,
             error: attempted.error,
-            answer_headers: visible(&attempted.answer_headers),
-            answer_body: visible(&readable(&attempted.answer_headers, &attempted.answer_body).0),
+            answer_headers: visible(&attempted.response_headers),
+            answer_body: visible(&readable(&attempted.response_headers, &attempted.response_body).0),
             duration_ms: millis(attempted.duration),
             connect_ms: attempted.connect.map(millis),
         })

@@ -174,14 +174,14 @@ impl Services {
             let txn = self.store.begin_change().await?;
             steps.begin();
             let (given_up, counted) = if which == Held::None {
-                let runs = hold::give_up_some(&txn, id, held, size, now).await?;
+                let runs = hold::discard_some_held(&txn, id, held, size, now).await?;
                 let counted = runs.len();
                 (runs, counted)
             } else {
                 let rest = superseded.len().saturating_sub(usize::try_from(size).unwrap_or_default());
                 let part = superseded.split_off(rest);
                 let counted = part.len();
-                (hold::give_up(&txn, part, held.0, now).await?, counted)
+                (hold::discard_held(&txn, part, held.0, now).await?, counted)
             };
             end_runs(&txn, given_up, now).await?;
             steps.end(counted as u64);

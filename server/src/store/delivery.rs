@@ -1,4 +1,4 @@
-//! Deliveries and attempts: queueing, settling, listing. How a worker comes by them: `claim`.
+//! Deliveries and attempts: queueing, settling, listing. Claiming is in `claim`.
 
 use super::claim::Claimed;
 use super::entity::{attempt, delivery};
@@ -32,51 +32,51 @@ pub struct NewDelivery {
     pub object_id: Option<ObjectId>,
     pub object_name: Option<String>,
     pub body: Vec<u8>,
-    /// Doubts about the message that its receiver may stumble over.
+    /// Notes on the message that explain what a receiver may refuse.
     pub notes: Vec<Note>,
-    /// Set when it cannot be sent: the delivery is an error from the start.
+    /// Set for a delivery that cannot be sent: it is an error from the start.
     pub failed: Option<(ErrorCode, String)>,
-    /// Set when its webhook holds what is queued.
+    /// Set while the webhook holds deliveries.
     pub hold: Option<HoldReason>,
-    /// How many deliveries led to it.
+    /// The number of deliveries that led to this one.
     pub depth: u32,
     pub webhook_revision: i64,
     pub replay: Replay,
 }
 
-/// Whether a delivery repeats an earlier one, and how.
+/// The delivery that a replay repeats, if it is one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Replay {
-    /// The one it repeats.
+    /// The earlier delivery.
     pub of: Option<DeliveryId>,
-    /// The webhook's revision whose target it is sent to; `None`: the one of now.
+    /// The webhook's revision whose target the delivery is sent to; `None` for the current one.
     pub revision: Option<i64>,
 }
 
-/// What one attempt came to.
+/// The result of one attempt.
 #[derive(Debug, Clone)]
 pub struct Attempted {
-    /// How it ended.
+    /// The outcome, as far as it decides what follows.
     pub outcome: Outcome,
-    /// The status line's code, if one arrived.
+    /// The response's status, if a response arrived.
     pub http_status: Option<u16>,
-    /// A sentence for the operator, if it failed.
+    /// The error, as a sentence for the operator.
     pub error: Option<String>,
-    /// When it began.
+    /// The instant at which the attempt began.
     pub started_at: Timestamp,
-    /// How long it took.
+    /// The duration of the whole attempt.
     pub duration: Duration,
-    /// How long connecting took, TLS included; `None` when a kept connection was used, or none was made.
+    /// The time that connecting took, TLS included; `None` when a connection was reused, or none was made.
     pub connect: Option<Duration>,
-    /// From the beginning to the status line.
+    /// The time from the beginning to the status line.
     pub first_byte: Option<Duration>,
-    /// The answer's headers, `name: value` lines.
-    pub answer_headers: String,
-    /// The first 64 KiB of the answer, as they came.
-    pub answer_body: Vec<u8>,
+    /// The response's headers as lines, `name: value`.
+    pub response_headers: String,
+    /// The first 64 KiB of the response's body, byte for byte.
+    pub response_body: Vec<u8>,
     /// "truncated", "incomplete", …
-    pub answer_note: Option<String>,
-    /// The time was up before the answer was there, or before it was whole.
+    pub response_note: Option<String>,
+    /// True when the timeout came before the response was whole.
     pub has_timed_out: bool,
 }
 
@@ -107,7 +107,7 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewDelivery>, now: 
     Ok(())
 }
 
-/// A name without its case, to be looked for; nothing where the name is that itself, as most are.
+/// Returns a name without its case, for searches. `None` where that is the name itself, as for most names.
 pub(super) fn fold(name: &str) -> Option<String> {
     if name.is_ascii() && !name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return None;
@@ -162,21 +162,21 @@ fn columns(new: NewDelivery, now: Timestamp) -> delivery::ActiveModel {
     }
 }
 
-/// Of how many of a delivery's last attempts the response is kept.
-const RESPONSES_KEPT: u32 = 10;
-/// Stands where a response was that is not kept.
+/// The number of last attempts of a delivery whose responses are retained.
+const RESPONSES_RETAINED: u32 = 10;
+/// The note of an attempt whose response is not retained.
 const RESPONSE_FORGOTTEN: &str = "the response is not kept any more: only those of the last 10 attempts are";
 
-/// A delivery whose attempt has ended, and how it goes on.
+/// The end of an attempt, and the next state of its delivery.
 #[derive(Debug, Clone)]
 pub struct Settlement {
     /// The delivery.
     pub claimed: Claimed,
-    /// What the attempt came to.
+    /// The result of the attempt.
     pub attempted: Attempted,
-    /// What follows.
+    /// The next state.
     pub next: Next,
-    /// The webhook's revision the attempt was made by.
+    /// The webhook's revision that the attempt was made with.
     pub webhook_revision: i64,
 }
 
@@ -196,7 +196,7 @@ impl Settlement {
     }
 }
 
-/// Leaves out the attempts that are recorded already.
+/// Returns the settlements whose attempts are not recorded yet.
 pub async fn without_recorded(db: &impl ConnectionTrait, settlements: Vec<Settlement>) -> Result<Vec<Settlement>> {
     let rows: Vec<(i64, i64, i64)> = attempt::Entity::find()
         .select_only()
@@ -210,8 +210,8 @@ pub async fn without_recorded(db: &impl ConnectionTrait, settlements: Vec<Settle
     Ok(settlements.into_iter().filter(is_new).collect())
 }
 
-/// Records attempts, and moves those deliveries on that are still leased to `owner`. What somebody else has settled in
-/// the meantime keeps its state; its attempt is recorded all the same.
+/// Records attempts, and moves their deliveries on that are still leased to `owner`. A delivery that has been settled
+/// otherwise keeps its state; its attempt is recorded all the same.
 pub async fn settle_many(
     db: &impl ConnectionTrait,
     owner: Uuid,
@@ -227,29 +227,29 @@ pub async fn settle_many(
     Ok(())
 }
 
-/// Leaves out what was received by the attempts of a delivery before its last ones: a delivery that is tried a hundred
-/// times must not keep a hundred long responses.
+/// Removes the responses of all but a delivery's last attempts, so that a delivery that is tried a hundred times does not
+/// retain a hundred long responses.
 async fn forget_responses(db: &impl ConnectionTrait, group: &[Settlement]) -> Result<()> {
-    for one in group.iter().filter(|one| one.claimed.attempt() > RESPONSES_KEPT) {
+    for one in group.iter().filter(|one| one.claimed.attempt() > RESPONSES_RETAINED) {
         attempt::Entity::update_many()
             .col_expr(attempt::Column::AnswerHeaders, Expr::value(""))
             .col_expr(attempt::Column::AnswerBody, Expr::value(Vec::<u8>::new()))
             .col_expr(attempt::Column::AnswerNote, Expr::value(RESPONSE_FORGOTTEN))
             .filter(attempt::Column::DeliveryId.eq(one.claimed.id))
-            .filter(attempt::Column::Number.eq(i64::from(one.claimed.attempt() - RESPONSES_KEPT)))
+            .filter(attempt::Column::Number.eq(i64::from(one.claimed.attempt() - RESPONSES_RETAINED)))
             .exec(db)
             .await?;
     }
     Ok(())
 }
 
-/// One statement for the whole group: both databases name the columns of `VALUES` column1, column2 …
+/// Moves a group of deliveries on by one statement. Both databases name the columns of `VALUES` column1, column2 …
 async fn move_on(db: &impl ConnectionTrait, owner: Uuid, group: &[Settlement], now: Timestamp) -> Result<()> {
     const COLUMNS: usize = 10;
     let rows: Vec<_> = (0..group.len())
         .map(|row| {
-            let places: Vec<_> = (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column + 1)).collect();
-            format!("({})", places.join(", "))
+            let parameters: Vec<_> = (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column + 1)).collect();
+            format!("({})", parameters.join(", "))
         })
         .collect();
     let sql = format!(
@@ -309,16 +309,16 @@ fn attempt_row(one: Settlement) -> attempt::ActiveModel {
         http_status: Set(one.attempted.http_status.map(i64::from)),
         error_code: Set(error_code(&one.attempted)),
         error: Set(one.attempted.error),
-        answer_headers: Set(one.attempted.answer_headers),
-        answer_body: Set(one.attempted.answer_body),
-        answer_note: Set(one.attempted.answer_note),
+        answer_headers: Set(one.attempted.response_headers),
+        answer_body: Set(one.attempted.response_body),
+        answer_note: Set(one.attempted.response_note),
         webhook_revision: Set(one.webhook_revision),
         connect_ms: Set(one.attempted.connect.map(millis)),
         first_byte_ms: Set(one.attempted.first_byte.map(millis)),
     }
 }
 
-/// What [`ListRow`] is read from.
+/// The columns of [`ListRow`].
 pub(super) const LIST_COLUMNS: [delivery::Column; 15] = [
     delivery::Column::Uuid,
     delivery::Column::Status,
@@ -337,7 +337,7 @@ pub(super) const LIST_COLUMNS: [delivery::Column; 15] = [
     delivery::Column::HoldReason,
 ];
 
-/// The newest deliveries, of one webhook or of all, newest first.
+/// Returns the newest deliveries of one webhook or of all, newest first.
 pub async fn list_newest(db: &impl ConnectionTrait, webhook: Option<WebhookId>, limit: u64) -> Result<Vec<ListRow>> {
     use delivery::Column;
     let of = Condition::all().add_option(webhook.map(|id| Column::WebhookId.eq(id.0)));
@@ -352,17 +352,17 @@ pub async fn list_newest(db: &impl ConnectionTrait, webhook: Option<WebhookId>, 
         .await?)
 }
 
-/// A delivery whole, as stored.
+/// Returns a delivery by its public id.
 pub async fn find(db: &impl ConnectionTrait, uuid: Uuid) -> Result<Option<delivery::Model>> {
     Ok(delivery::Entity::find().filter(delivery::Column::Uuid.eq(uuid)).one(db).await?)
 }
 
-/// A delivery by its row's id.
+/// Returns a delivery by its id.
 pub async fn find_by_id(db: &impl ConnectionTrait, id: DeliveryId) -> Result<Option<delivery::Model>> {
     Ok(delivery::Entity::find_by_id(id.0).one(db).await?)
 }
 
-/// Its attempts, in order.
+/// Returns a delivery's attempts, in order.
 pub async fn list_attempts(db: &impl ConnectionTrait, id: DeliveryId) -> Result<Vec<attempt::Model>> {
     Ok(attempt::Entity::find()
         .filter(attempt::Column::DeliveryId.eq(id.0))
@@ -372,7 +372,7 @@ pub async fn list_attempts(db: &impl ConnectionTrait, id: DeliveryId) -> Result<
         .await?)
 }
 
-/// The deliveries of a run.
+/// Returns the deliveries of these runs.
 pub async fn list_of_runs(db: &impl ConnectionTrait, run_ids: &[RunId]) -> Result<Vec<delivery::Model>> {
     if run_ids.is_empty() {
         return Ok(Vec::new());

@@ -1,7 +1,7 @@
-//! Deliveries that wait for something else than their time: a paused webhook, an open breaker, a changed target.
+//! Held deliveries: they wait for a paused webhook, an open breaker or the confirmation of a changed target.
 //!
-//! Held rows are never claimed. What lets them go is here, in `arrange` and in `sweep`, and nowhere else: a person's word,
-//! a breaker that closes, a step of a release at a rate, a probe.
+//! A held row is never claimed. Only this module, `arrange` and `sweep` release held rows: on a person's command, when a
+//! breaker closes, by a step of a release at a rate, or as a probe.
 
 use super::entity::webhook;
 use super::webhook::{HoldState, hold_state};
@@ -18,12 +18,12 @@ use sea_orm::{
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Why a delivery of a deleted webhook was given up.
+/// The error of a delivery that was discarded with its webhook.
 pub const WEBHOOK_DELETED: &str = "The webhook was deleted.";
-/// Why a delivery was given up when its webhook was resumed.
+/// The error of a delivery that was discarded when its webhook was resumed.
 pub const NOT_RELEASED: &str = "Given up when the webhook was resumed.";
 
-/// Why a delivery could not be held.
+/// The error of a delivery beyond [`HELD_MAX`].
 pub const HOLD_FULL: &str = "Too many deliveries are held for this webhook already. Resume it, or give them up.";
 
 pub(super) async fn execute(
@@ -39,10 +39,10 @@ struct RunOf {
     run_id: i64,
 }
 
-/// Gives deliveries up by a condition on `delivery`. Answers their runs, which may have ended with them.
+/// Discards the waiting deliveries that satisfy `condition`. Returns their runs, which may have ended with them.
 pub(super) async fn discard(
     db: &impl ConnectionTrait,
-    words: &str,
+    error: &str,
     condition: &str,
     more: impl IntoIterator<Item = Value>,
     now: Timestamp,
@@ -51,27 +51,27 @@ pub(super) async fn discard(
         "UPDATE delivery SET status = 'discarded', hold_reason = NULL, next_attempt_at = NULL, settled_at = $1, \
          error = $2 WHERE (status = 'queued' OR status = 'held') AND {condition} RETURNING run_id"
     );
-    let values = [Value::from(now.0), words.into()].into_iter().chain(more);
+    let values = [Value::from(now.0), error.into()].into_iter().chain(more);
     let rows = RunOf::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values))
         .all(db)
         .await?;
     Ok(rows.into_iter().map(|row| RunId(row.run_id)).collect())
 }
 
-/// Gives up one delivery that waits.
-pub async fn discard_one(db: &impl ConnectionTrait, id: i64, words: &str, now: Timestamp) -> Result<Vec<RunId>> {
-    discard(db, words, "id = $3", [id.into()], now).await
+/// Discards one delivery, if it waits. Returns its run.
+pub async fn discard_one(db: &impl ConnectionTrait, id: i64, error: &str, now: Timestamp) -> Result<Vec<RunId>> {
+    discard(db, error, "id = $3", [id.into()], now).await
 }
 
-/// Pauses a webhook; answers whether it was not.
+/// Pauses a webhook. Returns false when it is paused already, or deleted.
 pub async fn pause(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
     let sql = "UPDATE webhook SET paused_at = $2, release_per_second = NULL \
                WHERE id = $1 AND paused_at IS NULL AND deleted_at IS NULL";
     Ok(execute(db, sql, [id.0.into(), now.0.into()]).await? == 1)
 }
 
-/// Ends a pause; answers whether there was one. With a rate, what was held goes on so many a second: an open breaker holds
-/// it, too, and the rate is still meant when it closes.
+/// Ends a pause. Returns false when there was none. With a rate, so many held deliveries a second are released. An open
+/// breaker holds them, too; the rate then applies when it closes.
 pub async fn resume(db: &impl ConnectionTrait, id: WebhookId, per_second: Option<u32>, now: Timestamp) -> Result<bool> {
     let sql = "UPDATE webhook SET paused_at = NULL, release_per_second = $2, released_at = $3 \
                WHERE id = $1 AND paused_at IS NOT NULL AND deleted_at IS NULL";
@@ -79,7 +79,7 @@ pub async fn resume(db: &impl ConnectionTrait, id: WebhookId, per_second: Option
     Ok(execute(db, sql, [id.0.into(), rate.into(), rate.map(|_| now.0).into()]).await? == 1)
 }
 
-/// The newest delivery that is held for a reason, if any is.
+/// Returns the id of the newest delivery that is held for a reason.
 pub async fn newest_held(db: &impl ConnectionTrait, id: WebhookId, reason: HoldReason) -> Result<Option<i64>> {
     #[derive(FromQueryResult)]
     struct Newest {
@@ -91,8 +91,8 @@ pub async fn newest_held(db: &impl ConnectionTrait, id: WebhookId, reason: HoldR
     Ok(row.one(db).await?.and_then(|row| row.id))
 }
 
-/// Of what is held for a reason, up to this delivery, what a newer one of the same object stands for. What has no object,
-/// and what a person has sent again, stands for itself.
+/// Returns the deliveries held for a reason, up to this delivery, that a newer one of the same object supersedes. Nothing
+/// supersedes a delivery without an object, or a replay.
 pub async fn superseded(
     db: &impl ConnectionTrait,
     id: WebhookId,
@@ -113,8 +113,8 @@ pub async fn superseded(
     Ok(rows.all(db).await?.into_iter().map(|row| row.id).collect())
 }
 
-/// Gives up these, as far as they are still held for the reason. Answers their runs, which may have ended with them.
-pub async fn give_up(
+/// Discards those of these deliveries that are still held for the reason. Returns their runs, which may have ended.
+pub async fn discard_held(
     db: &impl ConnectionTrait,
     ids: Vec<i64>,
     reason: HoldReason,
@@ -126,8 +126,8 @@ pub async fn give_up(
     discard(db, NOT_RELEASED, &which, values, now).await
 }
 
-/// Gives up `size` of what is held for a reason, up to this delivery. Answers their runs.
-pub async fn give_up_some(
+/// Discards `size` of the deliveries that are held for a reason, up to this delivery. Returns their runs.
+pub async fn discard_some_held(
     db: &impl ConnectionTrait,
     id: WebhookId,
     (reason, newest): (HoldReason, i64),
@@ -140,8 +140,8 @@ pub async fn give_up_some(
     discard(db, NOT_RELEASED, &which, [id.0.into(), reason.as_str().into(), newest.into(), size.into()], now).await
 }
 
-/// Confirms `size` of what is held for a changed target, up to this delivery: it is meant for the target of `revision`,
-/// and waits for what else holds the webhook. Answers how many.
+/// Confirms `size` of the deliveries that are held for a changed target, up to this delivery: they are meant for the target
+/// of `revision`, and wait for `reason` if that holds the webhook. Returns their number.
 pub async fn confirm(
     db: &impl ConnectionTrait,
     id: WebhookId,
@@ -160,7 +160,8 @@ pub async fn confirm(
     execute(db, &sql, values).await
 }
 
-/// Has what is confirmed go on so many a second, unless the webhook is paused. Answers for what it waits from now on.
+/// Sets the rate at which confirmed deliveries are released, unless the webhook is paused. Returns the reason for which
+/// they are held from now on.
 pub async fn set_rate(
     db: &impl ConnectionTrait,
     id: WebhookId,
@@ -174,14 +175,14 @@ pub async fn set_rate(
     Ok(Some(HoldReason::Releasing))
 }
 
-/// Has a release at a rate begin now: what an outage has lasted is not made up for by a burst.
+/// Starts a release at a rate now, so that no burst makes up for an outage.
 pub async fn start_rate_anew(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<()> {
     let sql = "UPDATE webhook SET released_at = $2 WHERE id = $1 AND release_per_second IS NOT NULL";
     execute(db, sql, [id.0.into(), now.0.into()]).await?;
     Ok(())
 }
 
-/// How many deliveries of a webhook are held, counted up to [`HELD_MAX`].
+/// Returns the number of held deliveries of a webhook, counted up to [`HELD_MAX`].
 pub async fn count_held(db: &impl ConnectionTrait, id: WebhookId) -> Result<u64> {
     #[derive(FromQueryResult)]
     struct Count {
@@ -200,8 +201,8 @@ async fn load_state(db: &impl ConnectionTrait, id: WebhookId) -> Result<HoldStat
     Ok(webhook::Entity::find_by_id(id.0).one(db).await?.map(|row| hold_state(&row)).unwrap_or_default())
 }
 
-/// The states of those of these webhooks that were not deleted; with `lock`, nobody else changes them
-/// until the transaction ends.
+/// Returns the states of the webhooks that are not deleted. With `lock`, takes lock 3 on their rows, by id, until the
+/// transaction ends.
 pub async fn load_states(
     db: &impl ConnectionTrait,
     ids: &[WebhookId],
@@ -219,7 +220,7 @@ pub async fn load_states(
     Ok(rows.into_iter().map(|row| (WebhookId(row.id), hold_state(&row))).collect())
 }
 
-/// Stores where a breaker stands.
+/// Stores the state of a breaker.
 pub async fn save_breaker(db: &impl ConnectionTrait, id: WebhookId, breaker: &Breaker) -> Result<()> {
     let open = breaker.open;
     webhook::Entity::update_many()

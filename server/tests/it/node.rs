@@ -13,7 +13,7 @@ use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::json;
 use server::clock::new_uuid;
-use server::store::claim::{self, Room};
+use server::store::claim::{self, Capacity};
 use server::store::delivery::{self, NewDelivery};
 use server::store::{Store, entity, figures, hold, listen};
 use std::collections::BTreeSet;
@@ -183,12 +183,12 @@ async fn who_claims_waits_until_the_others_claim_is_committed_and_counts_it() {
     queue(&test.store, &[webhook], 9).await;
     let (one, other) = (new_uuid(Timestamp(1)), new_uuid(Timestamp(2)));
     let first = crate::harness::begin_holding(&test.store).await;
-    assert!(claim::take_turn(&first, one).await.expect("its turn").is_empty());
-    let room = Room { total: 100, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
+    assert!(claim::lock_claims(&first, one).await.expect("its turn").is_empty());
+    let room = Capacity { total: 100, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
     let claimed = claim::claim(&first, one, Timestamp(1), Timestamp(1), &room).await.expect("claims");
     let second = async {
         let txn = test.store.begin().await.expect("a transaction");
-        claim::take_turn(&txn, other).await.expect("its turn")
+        claim::lock_claims(&txn, other).await.expect("its turn")
     };
     let commit = async {
         crate::harness::somebody_waits(&test.store).await;

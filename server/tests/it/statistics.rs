@@ -6,7 +6,7 @@ use crate::rows;
 use model::id::{ObjectId, WebhookId};
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, Statement};
-use server::store::claim::{self, Room};
+use server::store::claim::{self, Capacity};
 use server::store::object::{self, Wanted};
 use server::store::sweep;
 use std::time::Duration;
@@ -55,7 +55,7 @@ async fn a_backlog_that_the_statistics_do_not_know_is_not_read_by_each_claim_and
     assert_eq!(claim::next_due(&txn).await.expect("looked up"), Some(NOW));
     let due = sweep::list_due(&txn, NOW).await.expect("looked up");
     assert_eq!(due.len(), 1, "its webhook is not paused");
-    let room = Room { total: 10, per_webhook: 10, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
+    let room = Capacity { total: 10, per_webhook: 10, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
     let claimed = claim::claim(&txn, uuid::Uuid::nil(), NOW.after(Duration::from_mins(1)), NOW, &room).await;
     assert_eq!(claimed.expect("claimed").len(), 10);
     let read = rows_read(&txn, "delivery").await;

@@ -11,7 +11,7 @@ use model::webhook::WebhookDraft;
 use sea_orm::{ConnectionTrait, Statement};
 use sea_orm_migration::MigratorTrait;
 use server::clock::new_uuid;
-use server::store::claim::{self, Room};
+use server::store::claim::{self, Capacity};
 use server::store::receipt::Receipt;
 use server::store::{
     Error, access, delivery, figures, hold, listen, occurrence, receipt, revision, setting, sweep, task, webhook,
@@ -43,23 +43,23 @@ async fn queue(test: &TestStore, count: usize) {
         .expect("queued");
 }
 
-fn room(total: usize) -> Room {
-    Room { total, per_webhook: 100, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }
+fn room(total: usize) -> Capacity {
+    Capacity { total, per_webhook: 100, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }
 }
 
 on_both! {
     async fn a_claim_takes_no_more_of_a_webhook_than_it_has_room_for(test: TestStore) {
         queue(&test, 20).await;
-        let claim = async |room: Room| {
+        let claim = async |room: Capacity| {
             let until = Timestamp(NOW.0 + 100);
             claim::claim(test.store.write(), uuid::Uuid::nil(), NOW, until, &room).await.expect("claims").len()
         };
         let webhook = WebhookId(1);
-        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: vec![(webhook, 0)], is_busy_first: false, after: WebhookId(0) }).await, 0);
-        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: vec![(webhook, 3)], is_busy_first: false, after: webhook }).await, 3);
-        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }).await, 8);
-        assert_eq!(claim(Room { total: 5, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }).await, 5);
-        assert_eq!(claim(Room { total: 100, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }).await, 4);
+        assert_eq!(claim(Capacity { total: 100, per_webhook: 8, busy: vec![(webhook, 0)], is_busy_first: false, after: WebhookId(0) }).await, 0);
+        assert_eq!(claim(Capacity { total: 100, per_webhook: 8, busy: vec![(webhook, 3)], is_busy_first: false, after: webhook }).await, 3);
+        assert_eq!(claim(Capacity { total: 100, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }).await, 8);
+        assert_eq!(claim(Capacity { total: 5, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }).await, 5);
+        assert_eq!(claim(Capacity { total: 100, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }).await, 4);
     }
 
     async fn the_schema_goes_up_down_and_up_again(test: TestStore) {
@@ -189,7 +189,7 @@ on_both! {
         queue(&test, 3).await;
         let busy = (1_000..1_600).map(|id| (WebhookId(id), 1)).chain([(WebhookId(1), 1)]).collect();
         for (is_busy_first, after, expected) in [(false, WebhookId(0), 1), (true, WebhookId(9), 1), (true, WebhookId(9), 1), (true, WebhookId(9), 0)] {
-            let room = Room { total: 9, per_webhook: 8, busy: Vec::clone(&busy), is_busy_first, after };
+            let room = Capacity { total: 9, per_webhook: 8, busy: Vec::clone(&busy), is_busy_first, after };
             let claimed = claim::claim(test.store.write(), uuid::Uuid::nil(), NOW, NOW, &room).await.expect("claims");
             assert_eq!(claimed.len(), expected);
         }
@@ -212,7 +212,7 @@ on_both! {
             (a, vec![(b, 0), (a, 0)], [(c, 8), (a, 0)]),
             (c, vec![(a, 4), (c, 0)], [(b, 8), (a, 4)]),
         ] {
-            let room = Room { total: 12, per_webhook: 8, busy, is_busy_first: false, after };
+            let room = Capacity { total: 12, per_webhook: 8, busy, is_busy_first: false, after };
             let until = Timestamp(NOW.0 + 100);
             let claimed = claim::claim(db, uuid::Uuid::nil(), NOW, until, &room).await.expect("claims");
             for (webhook, count) in expected {
@@ -235,7 +235,7 @@ on_both! {
         // By another node, that had not seen it.
         delivery::insert_many(db, (0..3).map(|_| rows::delivery(webhook, run_id)).collect(), NOW).await.expect("queued");
         let claim = async |now: Timestamp| {
-            let room = Room { total: 9, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
+            let room = Capacity { total: 9, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
             claim::claim(db, uuid::Uuid::nil(), now, now, &room).await.expect("claims").len()
         };
         assert_eq!(claim(NOW).await, 0);

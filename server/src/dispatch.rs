@@ -93,7 +93,7 @@ impl Dispatcher {
         Self { store, vault, clock, clients, wake, owner, per_webhook, cut: CancellationToken::new() }
     }
 
-    /// Works until `stop` is cancelled. Attempts in flight may then end, within [`DRAIN`].
+    /// Works until `stop` is cancelled. Attempts in flight may then end, within `DRAIN`.
     pub async fn run(self, stop: CancellationToken) {
         // One task for both: a panic of either ends both, and with them the process.
         tokio::join!(self.run_cycles(&stop), self.keep_sweeping(&stop));

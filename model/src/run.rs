@@ -1,0 +1,57 @@
+//! Runs: the causes that start them, and their states.
+
+use crate::id::OccurrenceId;
+
+/// The cause of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// An occurrence for which an event fired.
+    Occurrence(OccurrenceId),
+    /// A person, by the account's name, who executes the task.
+    Person(String),
+    /// A person, by the account's name, who replays an earlier delivery.
+    Replay(String),
+}
+
+/// The state of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// At least one delivery is not settled.
+    Running,
+    /// Every delivery was sent.
+    Succeeded,
+    /// Every delivery is settled, and at least one was not sent.
+    Failed,
+}
+
+impl Status {
+    /// All of them, in the order in which a list offers them.
+    pub const ALL: [Self; 3] = [Self::Running, Self::Succeeded, Self::Failed];
+
+    /// Returns the word in rows and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Returns the status with this word.
+    pub fn find(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_is_found_by_its_word() {
+        for status in Status::ALL {
+            assert_eq!(Status::find(status.as_str()), Some(status));
+        }
+        assert_eq!(Status::find("lost"), None);
+    }
+}

@@ -1,4 +1,4 @@
-//! Pages about what events are about: objects, tags, and event types.
+//! Pages about the inventory: objects, tags, and event types.
 
 pub(crate) mod object;
 pub(crate) mod objects;

@@ -1,4 +1,4 @@
-//! Event types: what can happen, built in and added, and what was reported without being in the catalogue.
+//! The page of event types: built-in types, added types, and reported types that are not in the catalogue.
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
@@ -95,11 +95,11 @@ fn unknown_card(unknown: Vec<UnknownLine>, may_administer: bool) -> Option<AnyVi
                 </form>
             }
         });
-        let words = if line.seen == 1 { "seen once, ".to_owned() } else { format!("seen {} times, last ", line.seen) };
+        let seen = if line.seen == 1 { "seen once, ".to_owned() } else { format!("seen {} times, last ", line.seen) };
         view! {
             <li class="l-row l-row--apart">
                 <code>{format!("{}.{}", line.type_id, line.event_id)}</code>
-                <span class="l-row u-small u-muted">{words}<Time when=line.last/>{add}</span>
+                <span class="l-row u-small u-muted">{seen}<Time when=line.last/>{add}</span>
             </li>
         }
     });

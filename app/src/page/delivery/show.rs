@@ -209,7 +209,7 @@ fn attempt_line(attempt: &AttemptLine, scale: u32) -> AnyView {
 }
 
 /// Renders a request as text, with masked values marked.
-pub(crate) fn request_text(request: &Request, body: &str) -> AnyView {
+fn request_text(request: &Request, body: &str) -> AnyView {
     // A GET has no body.
     let body = if request.method == "GET" { "" } else { body };
     let headers = request

@@ -2,6 +2,7 @@
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
+use crate::page::inventory::delete;
 use crate::part::icon::Icon;
 use crate::part::typed_field::{group_message, select, switch, text};
 use crate::view::inventory::CategoryLine;
@@ -15,19 +16,6 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let may_edit = asked.may(Permission::Edit);
     let main = content(&asked, &categories, &catalog, may_edit);
     Ok(Page::new("Tags", main))
-}
-
-/// Renders a button that deletes at once. The server refuses to delete a thing in use.
-fn delete(action: String, what: &str) -> AnyView {
-    let label = format!("Delete {what}");
-    view! {
-        <form method="post" action=action>
-            <button class="c-button c-button--plain c-button--icon c-button--s" type="submit" aria-label=label.clone() title=label>
-                <Icon name="bin"/>
-            </button>
-        </form>
-    }
-    .into_any()
 }
 
 fn content(asked: &Asked, categories: &[CategoryLine], catalog: &Catalog, may_edit: bool) -> AnyView {

@@ -2,7 +2,7 @@
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::part::icon::Icon;
+use crate::page::inventory::delete;
 use crate::part::status::Time;
 use crate::part::typed_field::{select, switch, text};
 use crate::query::encoded;
@@ -17,18 +17,6 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let may_administer = asked.may(Permission::Administer);
     let main = content(&asked, &catalog, unknown, may_administer);
     Ok(Page::new("Event Types", main).live_if(!may_administer))
-}
-
-fn delete(action: String, what: &str) -> AnyView {
-    let label = format!("Delete {what}");
-    view! {
-        <form method="post" action=action>
-            <button class="c-button c-button--plain c-button--icon c-button--s" type="submit" aria-label=label.clone() title=label>
-                <Icon name="bin"/>
-            </button>
-        </form>
-    }
-    .into_any()
 }
 
 fn content(asked: &Asked, catalog: &Catalog, unknown: Vec<UnknownLine>, may_administer: bool) -> AnyView {

@@ -1,11 +1,11 @@
-//! The server of Hookwright: what the `hookwright` binary is made of.
+//! The server of Hookwright: the modules of the `hookwright` binary.
 //!
 //! ```text
 //! http -> dispatch, service -> intake -> store        auth, vault, clock: below the rest
 //! ```
 //!
-//! Only [`store`] builds queries and knows that there are two databases; only [`dispatch::client`] builds an HTTP
-//! client; only [`vault`] sees a stored secret in clear.
+//! Only [`store`] builds queries and knows that there are two databases. Only [`dispatch::client`] builds an HTTP
+//! client. Only [`vault`] sees a stored secret in clear.
 
 pub mod auth;
 pub mod background;

@@ -14,7 +14,7 @@ export default defineConfig({
   testDir: 'tests',
   outputDir: 'test-results',
   retries: 0,
-  // A busy machine is slower, and nothing else. What passes does not wait.
+  // A busy machine is slower. Passing tests do not wait for these limits.
   timeout: 120_000,
   expect: { timeout: 20_000 },
   workers: 1,
@@ -23,7 +23,7 @@ export default defineConfig({
   use: { launchOptions: { executablePath, args }, viewport: { width: 1280, height: 900 } },
   projects: [
     { name: 'wasm', testIgnore: ['plain.spec.ts'] },
-    // The console works the same before the browser half has loaded, and without it.
+    // The console works the same without JavaScript.
     { name: 'plain', use: { javaScriptEnabled: false }, testMatch: ['journey.spec.ts', 'plain.spec.ts', 'text.spec.ts', 'wrong_input.spec.ts'] },
   ],
 });

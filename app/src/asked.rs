@@ -1,4 +1,4 @@
-//! The request of a page, and the page: each page is an async function from [`Asked`] to a [`Page`].
+//! The input and the output of a page: each page is an async function from [`Asked`] to a [`Page`].
 
 use crate::backend::Backend;
 use crate::error::AppError;
@@ -13,33 +13,33 @@ use serde_json::Value;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The result of a post whose page is shown again. The server provides it by context.
+/// The result of a post whose page is rendered again. The server provides it by context.
 #[derive(Debug, Clone, Default)]
 pub struct Posted {
-    /// The typed fields, without secrets: an object of texts by field name.
+    /// The typed fields, without secrets: an object of strings by field name.
     pub draft: Value,
-    /// Why it was refused.
+    /// The reason for the refusal, if the post was refused.
     pub problem: Option<AppError>,
     /// The result of a test.
     pub tested: Option<TestAnswer>,
 }
 
-/// The request that a page is rendered for.
+/// The request for a page.
 #[derive(Clone)]
 pub(crate) struct Asked {
-    /// The person who is signed in; `None` on the pages for signing in.
+    /// The person signed in; `None` on the pages for signing in.
     pub(crate) viewer: Option<Viewer>,
     pub(crate) backend: Backend,
     /// The path, `/webhooks/7`.
     pub(crate) path: String,
     pub(crate) query: Query,
-    /// The path's parameter `id`, if it has one.
+    /// The path's parameter `id`, or empty.
     id: String,
     pub(crate) posted: Arc<Posted>,
 }
 
 impl Asked {
-    /// Reads the request from the context; nothing where the server has provided none.
+    /// Reads the request from the context. Returns `None` when the server provided none.
     pub(crate) fn from_context(id: String) -> Option<Self> {
         let parts = use_context::<http::request::Parts>()?;
         Some(Self {
@@ -52,17 +52,18 @@ impl Asked {
         })
     }
 
-    /// Whether the viewer may do this.
+    /// Returns true if the viewer has this permission.
     pub(crate) fn may(&self, permission: Permission) -> bool {
         self.viewer.as_ref().is_some_and(|viewer| viewer.role.may(permission))
     }
 
-    /// The id in the path. Fails with `NotFound` where it is none of a `what`, "webhook".
+    /// Returns the id in the path. Fails with `NotFound` when the id cannot be parsed; the message names the thing by
+    /// `what`, "webhook".
     pub(crate) fn id<Id: FromStr>(&self, what: &str) -> Result<Id, AppError> {
         self.id.parse().map_err(|_| AppError::not_found(what))
     }
 
-    /// The typed value of a field, or its initial one while nothing was posted.
+    /// Returns the typed value of a field, or `initial` when nothing was posted.
     pub(crate) fn typed_or(&self, name: &str, initial: &str) -> String {
         match &self.posted.draft {
             Value::Object(typed) => typed.get(name).and_then(Value::as_str).unwrap_or_default().to_owned(),
@@ -70,17 +71,17 @@ impl Asked {
         }
     }
 
-    /// Whether a field of this name was posted.
+    /// Returns true if a field of this name was posted.
     pub(crate) fn was_typed(&self, name: &str) -> bool {
         self.posted.draft.get(name).is_some()
     }
 
-    /// The same as if nothing had been posted: for the other form of a page with two.
+    /// Returns the request as if nothing had been posted, for the other form of a page with two forms.
     pub(crate) fn blank(&self) -> Self {
         Self { posted: Arc::default(), ..self.clone() }
     }
 
-    /// The refused draft of a form, if one was refused.
+    /// Returns the refused draft of a form, if a draft was refused.
     pub(crate) fn refused<D: DeserializeOwned>(&self) -> Option<Refused<D>> {
         let error = self.posted.problem.clone()?;
         Some(Refused { draft: serde_json::from_value(self.posted.draft.clone()).ok()?, error })
@@ -91,16 +92,16 @@ impl Asked {
 pub(crate) struct Page {
     /// The title, without the product's name.
     pub(crate) title: String,
-    /// Where it lies: paths and labels under its module.
+    /// The pages above this one: path and label of each crumb below the module's.
     pub(crate) parents: Vec<(String, String)>,
-    /// Its own commands, for the menu.
+    /// The page's own commands, for the menu.
     pub(crate) commands: Option<AnyView>,
     pub(crate) main: AnyView,
     /// The HTTP status.
     pub(crate) status: u16,
-    /// Whether it is fetched again when something changes.
+    /// True for a page that is fetched again when something changes.
     pub(crate) is_live: bool,
-    /// Whether it is a form that needs the browser half at once.
+    /// True for a form, which needs the browser half at once.
     pub(crate) is_form: bool,
 }
 
@@ -117,7 +118,7 @@ impl Page {
         }
     }
 
-    /// A page below another: its path and label.
+    /// Adds a page above this one: its path and label.
     pub(crate) fn below(mut self, path: impl Into<String>, label: impl Into<String>) -> Self {
         self.parents.push((path.into(), label.into()));
         self
@@ -135,7 +136,7 @@ impl Page {
         Self { is_live, ..self }
     }
 
-    /// A page whose content is one island.
+    /// Returns a page whose content is one island.
     pub(crate) fn form(title: impl Into<String>, island: impl IntoView + 'static) -> Self {
         Self { is_form: true, ..Self::new(title, island) }
     }

@@ -1,20 +1,20 @@
-//! The behaviour of pages beside their islands, found by attributes on the document. All of it is an extra:
-//! without it the same pages work by links and forms.
+//! The behaviour of pages outside their islands, attached to attributes of the document. It is optional: without it the
+//! same pages work by links and forms.
 
-pub(crate) mod kept;
 mod leave;
 mod live;
 mod rows;
+pub(crate) mod stored_form;
 mod theme;
 
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, Event, Node};
 
-/// Begins to listen. Called once, before the islands are hydrated.
+/// Registers all listeners. Called once, before the islands are hydrated.
 pub fn start() {
     hydrate_islands();
-    kept::restore();
+    stored_form::restore();
     leave::listen();
     live::listen();
     rows::listen();
@@ -26,17 +26,17 @@ fn on(name: &'static str, act: fn(&Event)) {
     std::mem::forget(window_event_listener_untyped(name, move |event| act(&event)));
 }
 
-/// The element an event happened to.
+/// Returns the element on which an event occurred.
 fn target(event: &Event) -> Option<Element> {
     event.target()?.dyn_into::<Node>().ok()?.dyn_into().ok()
 }
 
-/// The element that a selector finds first.
+/// Returns the first element that matches a selector.
 fn find(selector: &str) -> Option<Element> {
     document().query_selector(selector).ok()?
 }
 
-/// Every element that a selector finds, if it is a `T`.
+/// Returns every element within `within` that matches a selector and is a `T`.
 fn find_all<T: JsCast>(within: &Node, selector: &str) -> Vec<T> {
     let found = match (within.dyn_ref::<Element>(), within.dyn_ref::<web_sys::Document>()) {
         (Some(element), _) => element.query_selector_all(selector),

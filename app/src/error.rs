@@ -1,7 +1,7 @@
-//! What can go wrong with a request of the console, as the browser may know it.
+//! The failure of a request of the console, as sent to the browser.
 //!
-//! Carries a code, a sentence that is safe to show, and the wrong fields. Never a payload, a secret or the text of
-//! an inner error: those are logged where they are handled.
+//! It carries a code, a sentence that is safe to show, and the wrong fields. It never carries a payload, a secret or
+//! the text of an inner error: those are logged where they are handled.
 
 use crate::json::JsonText;
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
@@ -12,28 +12,28 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
-    /// Done for some of what was chosen, and not for the rest: 200.
+    /// The command was carried out for some of the chosen rows only: 200.
     Partial,
     /// The request could not be read: 400.
     Malformed,
     /// Nobody is signed in: 401.
     SignedOut,
-    /// Known, but not allowed: 403.
+    /// The person is signed in, but has no permission: 403.
     Forbidden,
-    /// No such thing, or none that this person may know of: 404.
+    /// The thing does not exist, or the person may not know of it: 404.
     NotFound,
-    /// Somebody else changed it, or it is in use: 409.
+    /// Somebody else has changed the thing, or it is in use: 409.
     Conflict,
-    /// Wrong fields: 422.
+    /// Some fields are wrong: 422.
     Invalid,
     /// The database or the network is away: 503.
     Unavailable,
-    /// A fault of ours: 500.
+    /// A bug: 500.
     Internal,
 }
 
 impl Code {
-    /// The HTTP status of an answer with this code.
+    /// Returns the HTTP status of a response with this code.
     pub fn http_status(self) -> u16 {
         match self {
             Self::Partial => 200,
@@ -52,54 +52,55 @@ impl Code {
 /// A failure of a use case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppError {
-    /// What kind.
+    /// The kind of the failure.
     pub code: Code,
     /// A sentence for the person.
     pub message: String,
     /// The wrong fields of a refused draft.
     #[serde(default)]
     pub fields: FieldErrors,
-    /// Where what was typed and what somebody else has saved meanwhile differ; the first is `revision`.
+    /// The fields that differ between the draft and the version that somebody else has saved meanwhile. The first is
+    /// `revision`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<Versions>,
-    /// What stands in the way, each with where it is. Only pages made by the server show it.
+    /// The things that prevent the command, as links. Only pages made by the server show them.
     #[cfg(feature = "ssr")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
 }
 
-/// A draft that was posted without WASM and refused: as typed (without secrets), and why.
+/// A refused draft of a post without WASM, without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused<D> {
-    /// What was typed.
+    /// The draft as typed.
     pub draft: D,
-    /// What is wrong.
+    /// The reason for the refusal.
     pub error: AppError,
 }
 
-/// One field in two versions.
+/// A field whose draft and saved version differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
-    /// The form field.
+    /// The name of the form field.
     pub field: String,
-    /// What was typed.
+    /// The value in the draft.
     pub yours: String,
-    /// What is saved now.
+    /// The value that is saved now.
     pub saved: String,
 }
 
-/// A thing of the console, and where it is.
+/// A link to a page of the console.
 #[cfg(feature = "ssr")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
-    /// What it is called.
+    /// The name of the thing.
     pub label: String,
     /// The path of its page.
     pub href: String,
 }
 
 impl AppError {
-    /// A failure without wrong fields.
+    /// Returns a failure without wrong fields.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -111,28 +112,29 @@ impl AppError {
         }
     }
 
-    /// After a conflict was shown, the next submit replaces the saved version: it carries that one's revision.
+    /// Adopts the revision of the saved version after a conflict was shown, so that the next submit replaces that
+    /// version.
     pub fn adopt_revision(&self, revision: &mut String) {
         if let Some(saved) = self.versions.iter().find(|versions| versions.field == "revision") {
             revision.clone_from(&saved.saved);
         }
     }
 
-    /// No such thing: `what` is "webhook".
+    /// The thing does not exist. `what` is its kind, "webhook".
     pub fn not_found(what: &str) -> Self {
         Self::new(Code::NotFound, format!("There is no such {what}. It may have been deleted."))
     }
 
     #[cfg(feature = "ssr")]
-    /// A page was given up, so that deliveries are not kept waiting.
+    /// A page timed out, so that it does not delay deliveries.
     pub fn late() -> Self {
-        let words =
+        let message =
             "This took longer than a page may take from deliveries. Narrow the filters, or try again in a moment.";
-        Self::new(Code::Unavailable, words)
+        Self::new(Code::Unavailable, message)
     }
 
     #[cfg(feature = "ssr")]
-    /// `what` ("The webhook Chat") cannot be deleted: others use it.
+    /// `what` ("The webhook Chat") cannot be deleted: the things in `links` use it.
     pub fn in_use(what: &str, links: Vec<Link>) -> Self {
         let names: Vec<_> = links.iter().take(5).map(|link| link.label.as_str()).collect();
         let more = links.len().saturating_sub(names.len());
@@ -141,7 +143,7 @@ impl AppError {
         Self { links, ..Self::new(Code::Conflict, message) }
     }
 
-    /// The same with a field under another name, as a page with two forms has it.
+    /// Returns the error with a field renamed. On a page with two forms the field has another name than in the draft.
     #[cfg(feature = "ssr")]
     #[must_use]
     pub fn with_field_renamed(mut self, from: &str, to: &str) -> Self {
@@ -151,7 +153,7 @@ impl AppError {
         self
     }
 
-    /// Whoever asks may not do this.
+    /// The person has no permission for this.
     pub fn forbidden() -> Self {
         Self::new(Code::Forbidden, "Your role does not allow this. Ask an administrator.")
     }

@@ -1,7 +1,7 @@
-//! What is alive on pages: the three forms. Rendered by the server, hydrated in the browser.
+//! The interactive parts of pages: the three forms, rendered by the server and hydrated in the browser.
 //!
-//! The properties of an island are plain data; it has no context, no router and no resources. It asks the server by
-//! server functions.
+//! The properties of an island are plain data. An island has no context, no router and no resources; it calls the
+//! server by server functions.
 
 pub(crate) mod event_form;
 pub(crate) mod form;

@@ -1,7 +1,7 @@
-//! How server functions carry their arguments and results: JSON, read as text.
+//! The encoding of arguments and results of server functions: JSON, read from a string.
 //!
-//! The library's own codec reads bytes, and the properties of islands are read as text. With both, the browser half would
-//! have each reader twice.
+//! The library's own codec reads bytes, but the properties of islands are read from strings. With both, the browser
+//! half would contain each deserializer twice.
 
 use bytes::Bytes;
 use leptos::server_fn::codec::Post;
@@ -9,10 +9,10 @@ use leptos::server_fn::{ContentType, Decodes, Encodes, Format, FormatType};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, Error as _};
 
-/// A `POST` of JSON, answered by JSON.
+/// A `POST` of JSON with a JSON response.
 pub type Json = Post<JsonText>;
 
-/// JSON as text.
+/// JSON in a string.
 #[derive(Debug)]
 pub struct JsonText;
 

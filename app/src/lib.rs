@@ -1,10 +1,10 @@
-//! The console: pages made by the server, and islands that are hydrated in the browser.
+//! The console: pages rendered by the server, and islands hydrated in the browser.
 //!
-//! Names no database, HTTP client or runtime: what the server can do reaches it through the traits in [`backend`].
-//! Exactly one of the features `ssr` and `hydrate` is on.
+//! The crate names no database, HTTP client or runtime. Pages reach the server's use cases through the traits in
+//! [`backend`]. Exactly one of the features `ssr` and `hydrate` is on.
 
 #![expect(unreachable_pub, reason = "the component macro emits public props")]
-// Views are deeply nested types.
+// The type of a deeply nested view exceeds the default limit.
 #![recursion_limit = "256"]
 
 #[cfg(feature = "ssr")]

@@ -1,7 +1,7 @@
 //! The pages, one file each, rendered by the server alone.
 //!
-//! A page is an async function from what is [`Asked`] to a [`Page`]: it asks the backend, and makes a view. It has no
-//! signals and no resources. What is alive on it is an island (`crate::island`), or found by its attributes
+//! A page is an async function from [`Asked`] to a [`Page`]: it calls the backend and builds a view. It has no signals
+//! and no resources. Its interactive parts are islands (`crate::island`), or are found by their attributes
 //! (`crate::browser`). Without script every page works by links and forms.
 
 pub(crate) mod dashboard;
@@ -25,21 +25,21 @@ use leptos::tachys::reactive_graph::OwnedView;
 use leptos_router::hooks::use_params_map;
 use std::future::Future;
 
-/// The document of a route's page; one that is not there, or cannot be read, says so.
+/// Renders the document of a route's page. A page that fails is replaced by one that says so.
 pub(crate) fn serve<F>(render: impl FnOnce(Asked) -> F) -> AnyView
 where
     F: Future<Output = Result<Page, AppError>> + Send + 'static,
 {
     let id = use_params_map().with_untracked(|params| params.get("id"));
-    answer(Asked::from_context(id.unwrap_or_default()), render)
+    render_document(Asked::from_context(id.unwrap_or_default()), render)
 }
 
-/// The document of an address that has no page.
+/// Renders the document of an address without a page.
 pub(crate) fn serve_nowhere() -> AnyView {
-    answer(Asked::from_context(String::new()), async |_| Err(AppError::not_found("page")))
+    render_document(Asked::from_context(String::new()), async |_| Err(AppError::not_found("page")))
 }
 
-fn answer<F>(asked: Option<Asked>, render: impl FnOnce(Asked) -> F) -> AnyView
+fn render_document<F>(asked: Option<Asked>, render: impl FnOnce(Asked) -> F) -> AnyView
 where
     F: Future<Output = Result<Page, AppError>> + Send + 'static,
 {
@@ -50,7 +50,7 @@ where
         let problem = asked.posted.problem.as_ref();
         set_status(problem.map_or(page.status, |problem| problem.code.http_status()));
         let (title, is_form) = (page.title.clone(), page.is_form);
-        // Views look for their owner when they are written out, which is after this future has ended.
+        // Views look for their owner when they are written out, after this future has ended.
         OwnedView::new(document(&title, is_form, asked.viewer.is_some(), framed(&asked, page)))
     })
     .into_any()

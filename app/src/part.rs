@@ -1,4 +1,4 @@
-//! Components that pages share. Only fields and icons are part of the browser half too.
+//! Components that pages share. The browser half contains only fields and icons.
 
 pub(crate) mod field;
 #[cfg(feature = "ssr")]

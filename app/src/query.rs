@@ -1,37 +1,38 @@
-//! The state of a page as its URL carries it: sort, filters, page.
+//! The state of a page in its URL: sort order, filters and page.
 
 use std::collections::BTreeMap;
 
-/// The pairs of a query string. Empty values are as good as absent.
+/// The pairs of a query string, without those whose value is empty.
 #[derive(Debug, Clone, Default)]
 pub struct Query(BTreeMap<String, String>);
 
 impl Query {
-    /// Reads `a=1&b=2`; of several with one name the last counts.
+    /// Reads `a=1&b=2`. The last pair counts when a name occurs twice.
     pub fn parse(text: &str) -> Self {
         let text = text.trim_start_matches('?');
         let pairs = form_urlencoded::parse(text.as_bytes()).into_owned();
-        // Nothing that is stored has a NUL character, and PostgreSQL cannot be asked for one.
+        // No stored text contains NUL, and PostgreSQL refuses NUL in a query.
         Self(pairs.filter(|(_, value)| !value.trim().is_empty() && !value.contains('\0')).collect())
     }
 
-    /// The value under this name; empty if there is none.
+    /// Returns the value of this name, or an empty string.
     pub fn value(&self, name: &str) -> &str {
         self.0.get(name).map(String::as_str).unwrap_or_default()
     }
 
-    /// The page, from 1.
+    /// Returns the page number, from 1.
     pub fn page(&self) -> u64 {
         self.value("page").parse().unwrap_or(1).clamp(1, 1_000_000)
     }
 
-    /// The key to sort by, and whether descending; `default` where the URL names none.
+    /// Returns the key to sort by, and true for descending order. `default` applies when the URL names no key.
     pub fn sort<'a>(&'a self, default: &'a str) -> (&'a str, bool) {
         let text = if self.value("sort").is_empty() { default } else { self.value("sort") };
         text.strip_prefix('-').map_or((text, false), |key| (key, true))
     }
 
-    /// The same with one value changed, as `?…`; an empty value takes it out. Another filter or order begins at page 1.
+    /// Returns the query with one value changed, as `?…`. An empty value removes the name. Another filter or order
+    /// begins at page 1.
     pub fn with(&self, name: &str, value: &str) -> String {
         let mut pairs = self.0.clone();
         if name != "page" {
@@ -47,7 +48,7 @@ impl Query {
     }
 }
 
-/// A text as a value in a URL's query.
+/// Returns a text encoded as a value of a URL's query.
 pub(crate) fn encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_changed_filter_begins_at_the_first_page_and_keeps_the_rest() {
+    fn changing_a_filter_resets_the_page_and_keeps_the_other_values() {
         let query = Query::parse("?sort=-name&page=3&name=a%26b&empty=");
         assert_eq!(query.sort("time"), ("name", true));
         assert_eq!((query.page(), query.value("name"), query.value("empty")), (3, "a&b", ""));

@@ -1,4 +1,4 @@
-//! Every page's path. Posts and server functions have theirs in the server (`http`).
+//! The paths of all pages. The paths of posts and server functions are in the server's `http` module.
 
 use crate::page::{
     dashboard, delivery, event, inventory, occurrence, run, serve, serve_nowhere, setup, sign_in, task, webhook,
@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use leptos_router::components::{Route, Router, Routes};
 use leptos_router::{SsrMode, path};
 
-/// The console. Each page makes its whole document, so that its title, status and scripts are its own.
+/// The console. Each page renders its whole document, with its own title, status and scripts.
 #[component]
 pub fn App() -> impl IntoView {
     // Only islands are hydrated.

@@ -1,7 +1,7 @@
-//! Server functions: what the browser calls once WASM runs.
+//! Server functions: the endpoints that the browser calls once WASM runs.
 //!
-//! Each is a public endpoint. It authorises, calls one method of the backend, and reports the status of an error;
-//! nothing else. [`PERMISSIONS`] declares them all, and a test of the server fails on one that is missing.
+//! Each is a public endpoint. It authorises, calls one method of the backend, and sets the status of an error; it does
+//! nothing else. [`PERMISSIONS`] declares them all. A test of the server fails when one is missing.
 
 #![expect(missing_docs, reason = "the macro makes a struct of the arguments, whose names say what they are")]
 
@@ -12,7 +12,7 @@ pub mod webhook;
 
 use model::access::Permission;
 
-/// Every server function's path and what it takes to call it.
+/// The path of every server function, and the permission to call it.
 pub const PERMISSIONS: &[(&str, Permission)] = &[
     ("/api/webhooks/save", Permission::Edit),
     ("/api/webhooks/test", Permission::Administer),
@@ -24,7 +24,7 @@ pub const PERMISSIONS: &[(&str, Permission)] = &[
     ("/api/events/matches", Permission::View),
 ];
 
-/// Hands the backend over, for whoever may do this.
+/// Returns the backend if the viewer has this permission.
 #[cfg(feature = "ssr")]
 fn authorised(permission: Permission) -> Result<crate::backend::Backend, crate::error::AppError> {
     crate::session::require(permission)?;
@@ -33,7 +33,7 @@ fn authorised(permission: Permission) -> Result<crate::backend::Backend, crate::
     })
 }
 
-/// Gives the answer the status of its error.
+/// Sets the status of the response when `result` is an error.
 #[cfg(feature = "ssr")]
 fn with_status<T>(result: Result<T, crate::error::AppError>) -> Result<T, crate::error::AppError> {
     if let (Err(error), Some(options)) = (&result, leptos::prelude::use_context::<leptos_axum::ResponseOptions>())

@@ -1,4 +1,4 @@
-//! Who is looking at the console.
+//! The person who uses the console.
 
 #[cfg(feature = "ssr")]
 use crate::error::{AppError, Code};
@@ -7,27 +7,28 @@ use model::access::Permission;
 use model::access::Role;
 use serde::{Deserialize, Serialize};
 
-/// The person signed in. The server puts it into each request's extensions; the browser gets it with the page.
+/// The person signed in. The server puts the viewer into each request's extensions; the browser receives it with the
+/// page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Viewer {
     /// The account's id.
     pub id: i64,
     /// The account's name.
     pub name: String,
-    /// What they may do.
+    /// The account's role.
     pub role: Role,
 }
 
-/// The person behind the current request, if anybody is signed in.
+/// Returns the person who makes the current request, or `None` when nobody is signed in.
 #[cfg(feature = "ssr")]
 pub fn current_viewer() -> Option<Viewer> {
     leptos::prelude::use_context::<http::request::Parts>()?.extensions.get::<Viewer>().cloned()
 }
 
-/// The person behind the current request, if they may do this: the first line of every server function.
+/// Returns the person who makes the current request: the first line of every server function.
 ///
 /// # Errors
-/// `SignedOut` or `Forbidden`.
+/// `SignedOut` without a session, `Forbidden` without the permission.
 #[cfg(feature = "ssr")]
 pub fn require(permission: Permission) -> Result<Viewer, AppError> {
     let viewer = current_viewer()

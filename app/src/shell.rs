@@ -1,12 +1,12 @@
 //! The document around every page: style, scripts, policy.
 //!
-//! The only place that emits script tags. The names of the browser half's files come by context as [`Assets`], because
-//! only the server knows the hashed files it carries.
+//! The only module that emits script tags. The server provides the paths of the browser half's files by context as
+//! [`Assets`], since only the server knows their hashed names.
 
 use crate::part::icon::Sprite;
 use leptos::prelude::*;
 
-/// The files of the browser half, by their hashed paths, with their integrity hashes.
+/// The files of the browser half: their hashed paths, and their integrity hashes.
 #[derive(Debug, Clone, Default)]
 #[expect(missing_docs, reason = "each field is the path, or the `integrity` value, of that file")]
 pub struct Assets {
@@ -15,15 +15,16 @@ pub struct Assets {
     pub js: String,
     pub js_integrity: String,
     pub wasm: String,
-    /// The library that puts a newer page in place.
+    /// The library that changes the page into a newer version of itself.
     pub morph: String,
 }
 
-/// The theme a person chose, from their cookie: `light`, `dark`, or nothing to follow the system.
+/// The theme in the person's cookie: `light`, `dark`, or `None` to follow the system.
 #[derive(Debug, Clone, Default)]
 pub struct Theme(pub Option<&'static str>);
 
-/// The whole document of a page. `is_form`: it waits for the browser half; other pages load it when the browser is idle.
+/// Returns the whole document of a page. With `is_form` the browser half loads at once; on other pages it loads when
+/// the browser is idle.
 pub(crate) fn document(title: &str, is_form: bool, is_signed_in: bool, body: AnyView) -> AnyView {
     let assets = use_context::<Assets>().unwrap_or_default();
     let theme = use_context::<Theme>().unwrap_or_default();
@@ -32,8 +33,8 @@ pub(crate) fn document(title: &str, is_form: bool, is_signed_in: bool, body: Any
     let title = format!("{title} · Hookwright");
     let styles = (!assets.css.is_empty())
         .then(|| view! { <link rel="stylesheet" href=assets.css.clone() integrity=assets.css_integrity.clone()/> });
-    // Signing in needs no script. Without the browser half (a server built alone) the console is plain HTML, which is a
-    // supported way to use it.
+    // Signing in needs no script. Without the browser half (a server built alone) the console is plain HTML, which is
+    // supported.
     let scripts = (is_signed_in && !assets.js.is_empty()).then(|| scripts(&assets, is_form));
     view! {
         <!DOCTYPE html>
@@ -56,17 +57,17 @@ pub(crate) fn document(title: &str, is_form: bool, is_signed_in: bool, body: Any
     .into_any()
 }
 
-/// Loads the browser half, starts it, and hydrates each island by the function that its element names. The mark on the
-/// document is for tests: they know when to click.
+/// Loads the browser half, starts it, and hydrates each island by the function that its element names. At the end it
+/// sets `data-hydrated` on the document, for which tests wait before they click.
 fn scripts(assets: &Assets, is_form: bool) -> AnyView {
     let nonce = use_nonce();
     let (js, wasm, morph) = (&assets.js, &assets.wasm, &assets.morph);
-    // A transition between pages that the browser skips is no fault.
+    // Browsers reject these promises when they skip a transition between pages. That is no error.
     let calm = "for(const name of[\"pagereveal\",\"pageswap\"])addEventListener(name,event=>{const change=event.viewTransition;\
                 if(change){change.ready.catch(()=>0);change.finished.catch(()=>0)}})";
     let calm = view! { <script nonce=nonce.clone()>{calm}</script> };
-    let run = "const run=async app=>{app.start();for(const place of document.querySelectorAll(\"leptos-island\"))\
-               await app[place.dataset.component](place);document.documentElement.dataset.hydrated=\"\"};";
+    let run = "const run=async app=>{app.start();for(const island of document.querySelectorAll(\"leptos-island\"))\
+               await app[island.dataset.component](island);document.documentElement.dataset.hydrated=\"\"};";
     if is_form {
         let boot =
             format!("import init,*as app from\"{js}\";{run}await init({{module_or_path:\"{wasm}\"}});await run(app);");
@@ -86,7 +87,7 @@ fn scripts(assets: &Assets, is_form: bool) -> AnyView {
     view! { {calm} <script type="module" nonce=nonce>{boot}</script> }.into_any()
 }
 
-/// The content security policy of a page: our own files, and scripts with this page's nonce.
+/// Sets the content security policy of a page: only our own files, and scripts with the nonce of this page.
 fn set_policy(nonce: Option<&str>) {
     let Some(options) = use_context::<leptos_axum::ResponseOptions>() else { return };
     let nonce = nonce.unwrap_or_default();

@@ -1,7 +1,7 @@
-/** The structure that a screen reader is given, of the pages that people work on all day. */
+/** The structure that screen readers get, of the pages that people use all day. */
 import { expect, makeEvent, makeTask, makeWebhook, open, signIn, test } from './fixtures.js';
 
-test('forms, dashboard, deliveries and why are given to screen readers as they were', async ({ page, hook }) => {
+test('dashboard, forms, deliveries and an occurrence match their aria snapshots', async ({ page, hook }) => {
   await page.addInitScript(() => { delete (globalThis as any).EventSource; });
   await signIn(page, hook);
   const main = page.getByRole('main');
@@ -17,8 +17,8 @@ test('forms, dashboard, deliveries and why are given to screen readers as they w
   await open(page, hook, '/events/1');
   await expect(page.getByRole('region', { name: 'What it matches' })).toContainText('Matches');
   await expect(main).toMatchAriaSnapshot({ name: 'event-form.aria.yml' });
-  const answer = await hook.post({ type: 'vms', event: 'poweron', object: { name: 'web-01' } });
-  const { occurrences } = await answer.json() as { occurrences: { id: string }[] };
+  const response = await hook.post({ type: 'vms', event: 'poweron', object: { name: 'web-01' } });
+  const { occurrences } = await response.json() as { occurrences: { id: string }[] };
   await expect.poll(() => hook.received().length).toBe(1);
   await open(page, hook, '/deliveries');
   await expect(main.getByRole('link', { name: 'Sent' })).toBeVisible();

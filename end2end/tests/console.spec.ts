@@ -1,34 +1,34 @@
-/** What the browser half adds to lists and dashboards. */
-import { alive, expect, field, makeEvent, makeTask, makeWebhook, open, save, seeTitle, signIn, test } from './fixtures.js';
+/** The behaviour that the browser half adds to lists and dashboards. */
+import { expect, field, makeEvent, makeTask, makeWebhook, open, save, seeTitle, signIn, test, waitForHydration } from './fixtures.js';
 import type { Page, Request } from '@playwright/test';
 
 const row = (page: Page, text: string) => page.getByRole('row').filter({ hasText: text });
 const command = (page: Page, name: string) => page.getByRole('navigation', { name: 'Commands' }).getByRole('button', { name, exact: true });
 const names = (page: Page) => page.locator('tbody a.c-table__open');
-/** A sign that is lost when the page is loaded anew. */
+/** Sets a mark that is lost when the page is loaded again. */
 const mark = (page: Page) => page.evaluate(() => { (globalThis as any).was_here = true; });
 const isMarked = (page: Page) => page.evaluate(() => 'was_here' in globalThis);
-/** A page that nothing moves but the test, as in a browser without streams: for what is not about following. */
+/** Removes the stream, so that only the test changes the page: for tests that are not about live pages. */
 const still = (page: Page) => page.addInitScript(() => { delete (globalThis as any).EventSource; });
-/** Counts the words of the stream, and marks what is shown when one comes, just before the page acts on it. */
+/** Counts the messages of the stream. Each marks the page just before the browser half handles the message. */
 const listen = (page: Page) => page.addInitScript(() => {
   const Stream = globalThis.EventSource;
-  (globalThis as any).words = 0;
+  (globalThis as any).messages = 0;
   globalThis.EventSource = class extends Stream {
     constructor(url: string) {
       super(url);
       this.addEventListener('message', () => {
-        (globalThis as any).words += 1;
-        document.querySelector('#main')?.firstElementChild?.setAttribute('data-before-word', '');
+        (globalThis as any).messages += 1;
+        document.querySelector('#main')?.firstElementChild?.setAttribute('data-before-message', '');
       });
     }
   };
 });
-/** Whether a page is fetched again by the browser half. */
+/** Returns true for a page that the browser half fetches again. */
 const isFetched = (request: Request) => request.resourceType() === 'fetch' && !/\/(pkg|api)\//.test(request.url());
-const words = (page: Page) => page.evaluate(() => (globalThis as any).words as number);
+const messages = (page: Page) => page.evaluate(() => (globalThis as any).messages as number);
 
-test('filters of a narrow list stand in two columns, and only where there is something to filter', async ({ page, hook }) => {
+test('filters of a narrow list stand in two columns, only for columns that can be filtered', async ({ page, hook }) => {
   await still(page);
   await page.setViewportSize({ width: 360, height: 800 });
   await signIn(page, hook);
@@ -45,7 +45,7 @@ test('filters of a narrow list stand in two columns, and only where there is som
   await expect(filters.locator('td:visible')).toHaveCount(5);
 });
 
-test('a list is sorted and filtered, and its address keeps that', async ({ page, hook }) => {
+test('sort order and filters of a list stay in its address', async ({ page, hook }) => {
   test.setTimeout(60_000);
   await still(page);
   await signIn(page, hook);
@@ -61,7 +61,7 @@ test('a list is sorted and filtered, and its address keeps that', async ({ page,
   await page.getByLabel('Filter by name').fill('A');
   await page.getByLabel('Filter by name').press('Enter');
   await expect(page).toHaveURL(/[?&]name=A(&|$)/);
-  // The address goes ahead of the page, and the field is another one there.
+  // The address changes before the page, and the new page has a new field.
   await expect(page.getByRole('link', { name: 'Remove the filter Name' })).toBeVisible();
   await page.getByLabel('Filter by name').fill('mm');
   await page.getByLabel('Filter by name').press('Enter');
@@ -73,7 +73,7 @@ test('a list is sorted and filtered, and its address keeps that', async ({ page,
   await expect(names(page)).toHaveText(['gamma']);
 
   await page.reload();
-  await alive(page);
+  await waitForHydration(page);
   await expect(names(page)).toHaveText(['gamma']);
   await expect(page.getByLabel('Filter by name')).toHaveValue('mm');
   await expect(page.getByLabel('Filter by state')).toHaveValue('Enabled');
@@ -87,7 +87,7 @@ test('a list is sorted and filtered, and its address keeps that', async ({ page,
   await seeTitle(page, 'Task: Beta');
 });
 
-test('commands act on the checked rows', async ({ page, hook }) => {
+test('commands change the checked rows, and report rows they could not change', async ({ page, hook }) => {
   test.setTimeout(60_000);
   await still(page);
   await signIn(page, hook);
@@ -95,7 +95,7 @@ test('commands act on the checked rows', async ({ page, hook }) => {
   await makeTask(page, hook, 'one', 'Chat');
   await makeTask(page, hook, 'two', 'Chat');
   await makeEvent(page, hook, 'Power On', 'two');
-  // By a link of the menu, so that nothing is loaded anew.
+  // The page is opened by a link of the menu.
   await page.getByRole('link', { name: 'Tasks', exact: true }).last().click();
   await seeTitle(page, 'Tasks');
   for (const name of ['Enable', 'Disable', 'Delete…']) await expect(command(page, name)).toBeDisabled();
@@ -107,7 +107,7 @@ test('commands act on the checked rows', async ({ page, hook }) => {
   await command(page, 'Disable').click();
   await expect(page.getByText('It can still be executed by hand.')).toBeVisible();
   await expect(page.locator('tbody').getByText('Disabled')).toHaveCount(2);
-  await alive(page);
+  await waitForHydration(page);
   await expect(command(page, 'Disable')).toBeDisabled();
 
   await page.getByLabel('Select all on this page').check();
@@ -117,7 +117,7 @@ test('commands act on the checked rows', async ({ page, hook }) => {
   const alert = page.getByRole('alert');
   await expect(alert).toContainText('The task two is used by');
   await expect(alert).toContainText('Done for 1, and not for 1.');
-  await alive(page);
+  await waitForHydration(page);
   await expect(names(page)).toHaveText(['two']);
   await alert.getByRole('link').click();
   await seeTitle(page, 'Event: Power On');
@@ -129,14 +129,14 @@ test('commands act on the checked rows', async ({ page, hook }) => {
   await expect(alert.getByRole('link')).toHaveText(['the task two']);
 });
 
-test('a question stays open while something changes', async ({ page, hook }) => {
+test('an open question stays open while the page updates', async ({ page, hook }) => {
   await listen(page);
   await signIn(page, hook);
   await makeWebhook(page, hook, 'Chat');
   await open(page, hook, '/webhooks/1');
-  // A stream begins with a word. What it makes the page fetch is in place before anything is asked.
-  await expect.poll(() => words(page)).toBeGreaterThan(0);
-  await expect(page.locator('#main > [data-before-word]')).toHaveCount(0);
+  // A stream begins with a message. Its fetch must be over before the question opens.
+  await expect.poll(() => messages(page)).toBeGreaterThan(0);
+  await expect(page.locator('#main > [data-before-message]')).toHaveCount(0);
   const dialog = page.getByRole('dialog');
   await command(page, 'Delete…').click();
   await expect(dialog).toBeVisible();
@@ -149,7 +149,7 @@ test('a question stays open while something changes', async ({ page, hook }) => 
   await expect(dialog).toBeHidden();
 });
 
-test('a task is executed by hand, and its log says so', async ({ page, hook }) => {
+test('executing a task by hand sends its message and adds a run to the log', async ({ page, hook }) => {
   await signIn(page, hook);
   await makeWebhook(page, hook, 'Chat');
   await makeTask(page, hook, 'Tell', 'Chat', 'hello from ${NAME}');
@@ -157,7 +157,7 @@ test('a task is executed by hand, and its log says so', async ({ page, hook }) =
   await expect(page.getByText('Never run')).toBeVisible();
   await command(page, 'Execute').click();
   await expect(page.getByText('Started. Its delivery is on its way.')).toBeVisible();
-  await alive(page);
+  await waitForHydration(page);
   await expect.poll(() => hook.received().map((request) => request.body)).toEqual(['hello from "Tell"']);
   await expect(page.getByRole('main').getByText('Succeeded').first()).toBeVisible();
   await page.getByRole('link', { name: 'Task Logs' }).click();
@@ -168,7 +168,7 @@ test('a task is executed by hand, and its log says so', async ({ page, hook }) =
   await expect(page.getByText('Answered 200.')).toBeVisible();
 });
 
-test('a paused webhook holds, and lets go when resumed', async ({ page, hook }) => {
+test('a paused webhook holds deliveries, and sends them when resumed', async ({ page, hook }) => {
   await signIn(page, hook);
   await makeWebhook(page, hook, 'Chat');
   await makeTask(page, hook, 'Tell', 'Chat');
@@ -186,11 +186,11 @@ test('a paused webhook holds, and lets go when resumed', async ({ page, hook }) 
   await page.getByRole('button', { name: 'Resume' }).click();
   await expect(page.getByText('Resumed.')).toBeVisible();
   await expect.poll(() => hook.received().length).toBe(1);
-  await alive(page);
+  await waitForHydration(page);
   await expect(page.getByRole('main').getByRole('link', { name: 'Sent' })).toBeVisible();
 });
 
-test('a delivery shows what was sent and answered, without its secret, and is replayed', async ({ page, hook }) => {
+test('a delivery shows request and response without the secret, and can be replayed', async ({ page, hook }) => {
   await signIn(page, hook);
   await open(page, hook, '/webhooks/new');
   await field(page, 'Name').fill('Chat');
@@ -224,13 +224,13 @@ test('a delivery shows what was sent and answered, without its secret, and is re
   await expect(page).not.toHaveURL(before);
   await expect.poll(() => hook.received().length).toBe(2);
   expect(hook.received()[1].body).toBe('{"vm": "web-01"}');
-  await alive(page);
+  await waitForHydration(page);
   await expect(page.getByRole('region', { name: 'Answer as text' })).toContainText('503');
   await page.getByRole('link', { name: 'an earlier delivery' }).click();
   await expect(page).toHaveURL(before);
 });
 
-test('the dashboard follows what happens', async ({ page, hook }) => {
+test('the dashboard updates by itself', async ({ page, hook }) => {
   await signIn(page, hook);
   await makeWebhook(page, hook, 'Good');
   await makeWebhook(page, hook, 'Bad', `${hook.inbox}/status/410`, '0');
@@ -250,7 +250,7 @@ test('the dashboard follows what happens', async ({ page, hook }) => {
   await expect(failures).toContainText('Bad, Tell bad');
   await expect(page.getByRole('img', { name: /1 sent, 1 failed/ })).toBeVisible();
   expect(await isMarked(page)).toBe(true);
-  // Whatever is fetched after it has been opened closes it.
+  // A fetch that was already running may close the table again.
   const hours = page.getByRole('table').filter({ hasText: 'Waiting' });
   await expect(async () => {
     if (!(await hours.isVisible())) await page.getByText('Show as table').click();
@@ -260,7 +260,7 @@ test('the dashboard follows what happens', async ({ page, hook }) => {
   await expect(page.getByRole('region', { name: 'Answer as text' })).toContainText('410');
 });
 
-/** Holds the page that the first word of the stream makes the browser fetch, until released. */
+/** Holds back the page that the first message of the stream makes the browser fetch, until released. */
 async function hold(page: Page) {
   let release = () => {};
   const held = new Promise<void>((resolve) => (release = resolve));
@@ -271,14 +271,14 @@ async function hold(page: Page) {
   return release;
 }
 async function arrive(page: Page, release: () => void) {
-  const answer = page.waitForResponse((response) => isFetched(response.request()));
+  const response = page.waitForResponse((response) => isFetched(response.request()));
   release();
-  await (await answer).finished();
-  // The browser half puts the page in place before the next frames.
+  await (await response).finished();
+  // The browser half changes the page before the next frames.
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))));
 }
 
-test('a slow page is fetched once at a time, and again after what has changed meanwhile', async ({ page, hook }) => {
+test('a slow page is fetched once at a time, and again after changes during a fetch', async ({ page, hook }) => {
   await signIn(page, hook);
   await makeWebhook(page, hook, 'Good');
   await makeTask(page, hook, 'Tell', 'Good');
@@ -287,63 +287,63 @@ test('a slow page is fetched once at a time, and again after what has changed me
   await page.route('**/*', async (route) => {
     if (!isFetched(route.request())) return route.continue();
     most = Math.max(most, (underWay += 1));
-    // Longer than between two words of the stream.
+    // Longer than the interval between two messages of the stream.
     await new Promise((resolve) => setTimeout(resolve, 2500));
     underWay -= 1;
     await route.continue();
   });
   await open(page, hook, '/deliveries');
-  const asked = page.waitForRequest(isFetched);
-  for (const [place, name] of ['web-01', 'web-02', 'web-03'].entries()) {
+  const requested = page.waitForRequest(isFetched);
+  for (const [index, name] of ['web-01', 'web-02', 'web-03'].entries()) {
     await hook.post({ type: 'vms', event: 'poweron', object: { name } });
-    await expect.poll(() => hook.received().length).toBe(place + 1);
-    // The first is under way from here on: the others are told of within a second.
-    await asked;
+    await expect.poll(() => hook.received().length).toBe(index + 1);
+    // The first fetch runs from here on. The other changes are announced within a second.
+    await requested;
   }
   await expect(page.getByRole('row').filter({ hasText: 'web-03' })).toContainText('Sent');
   expect(most).toBe(1);
 });
 
-test('an opened filter stays open when a page arrives that was asked for before', async ({ page, hook }) => {
+test('an opened filter stays open when an earlier fetch arrives', async ({ page, hook }) => {
   await page.setViewportSize({ width: 360, height: 800 });
   await signIn(page, hook);
   await makeWebhook(page, hook, 'Chat');
   const release = await hold(page);
-  const asked = page.waitForRequest(isFetched);
+  const requested = page.waitForRequest(isFetched);
   await open(page, hook, '/webhooks');
-  await asked;
+  await requested;
   await page.locator('.c-filter-button').click();
   await expect(page.getByLabel('Filter by name')).toBeVisible();
   await arrive(page, release);
   await expect(page.getByLabel('Filter by name')).toBeVisible();
 });
 
-test('a checked row stays checked when a page arrives that was asked for before', async ({ page, hook }) => {
+test('a checked row stays checked when an earlier fetch arrives', async ({ page, hook }) => {
   await signIn(page, hook);
   await makeWebhook(page, hook, 'Chat');
   const release = await hold(page);
-  const asked = page.waitForRequest(isFetched);
+  const requested = page.waitForRequest(isFetched);
   await open(page, hook, '/webhooks');
-  await asked;
+  await requested;
   await page.getByLabel('Select Chat').check();
   await arrive(page, release);
   await expect(page.getByLabel('Select Chat')).toBeChecked();
 });
 
-test('a question stays open when a page arrives that was asked for before', async ({ page, hook }) => {
+test('an open question stays open when an earlier fetch arrives', async ({ page, hook }) => {
   await signIn(page, hook);
   await makeWebhook(page, hook, 'Chat');
   const release = await hold(page);
-  const asked = page.waitForRequest(isFetched);
+  const requested = page.waitForRequest(isFetched);
   await open(page, hook, '/webhooks/1');
-  await asked;
+  await requested;
   await page.getByRole('button', { name: 'Delete…' }).click();
   await expect(page.getByRole('dialog')).toBeVisible();
   await arrive(page, release);
   await expect(page.getByRole('dialog')).toBeVisible();
 });
 
-test('a live list under twenty changes a second keeps a checked row, a focused filter and its place', async ({ page, hook }) => {
+test('a live list under twenty changes a second keeps checks, focus and scroll position', async ({ page, hook }) => {
   await page.setViewportSize({ width: 1280, height: 500 });
   await signIn(page, hook);
   await makeWebhook(page, hook, 'Chat');
@@ -359,8 +359,8 @@ test('a live list under twenty changes a second keeps a checked row, a focused f
   const filter = page.getByLabel('Filter by object');
   await filter.fill('vm');
   await page.evaluate(() => scrollTo(0, 300));
-  const place = await page.evaluate(() => scrollY);
-  expect(place).toBeGreaterThan(0);
+  const position = await page.evaluate(() => scrollY);
+  expect(position).toBeGreaterThan(0);
   const order = () => page.locator('tbody tr').evaluateAll((rows) => rows.map((one) => one.id));
   const before = await order();
   for (let i = 0; i < 40; i += 1) {
@@ -372,7 +372,7 @@ test('a live list under twenty changes a second keeps a checked row, a focused f
   await expect(row(page, 'vm-30').getByRole('checkbox')).toBeChecked();
   await expect(filter).toBeFocused();
   await expect(filter).toHaveValue('vm');
-  expect(await page.evaluate(() => scrollY)).toBe(place);
+  expect(await page.evaluate(() => scrollY)).toBe(position);
   await expect(page.getByText('1 selected')).toBeVisible();
 
   await newer.click();
@@ -381,7 +381,7 @@ test('a live list under twenty changes a second keeps a checked row, a focused f
   await expect(filter).toHaveValue('vm');
 });
 
-test('a form with unsaved input asks before it is left, and Back brings what was typed', async ({ page, hook }) => {
+test('leaving a form with unsaved input asks first, and Back restores the input', async ({ page, hook }) => {
   await signIn(page, hook);
   await makeWebhook(page, hook, 'Chat');
   page.removeAllListeners('dialog');
@@ -409,7 +409,7 @@ test('a form with unsaved input asks before it is left, and Back brings what was
   await seeTitle(page, 'Tasks Dashboard');
   await page.goBack();
   await seeTitle(page, 'New Task');
-  await alive(page);
+  await waitForHydration(page);
   await expect(field(page, 'Name')).toHaveValue('half');
   await expect(field(page, 'Message')).toHaveValue('typed ${NAME}');
   await expect(field(page, 'Object').locator('option:checked')).toHaveText('Chat');
@@ -428,7 +428,7 @@ test('a form with unsaved input asks before it is left, and Back brings what was
   expect(asked).toEqual(['beforeunload']);
 });
 
-test('Enter on a checked row gives no command', async ({ page, hook }) => {
+test('Enter in the checkbox of a row runs no command', async ({ page, hook }) => {
   await signIn(page, hook);
   await makeWebhook(page, hook, 'Chat');
   await open(page, hook, '/webhooks');

@@ -1,6 +1,6 @@
 /**
- * A console of its own for each test: real server, real database file, real receiver. No fixed ports, no shared
- * accounts. A test fails on any console error, page error or hydration warning.
+ * Starts a separate console for each test: a real server, database file and receiver. There are no fixed ports and no
+ * shared accounts. A test fails on any console error, page error or hydration warning.
  */
 import { test as base, expect, type BrowserContext, type Locator, type Page } from '@playwright/test';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
@@ -11,7 +11,7 @@ import { join } from 'node:path';
 const bin = process.env.HOOKWRIGHT_BIN ?? join(import.meta.dirname, '../../target/debug/hookwright');
 export const password = 'correct horse battery';
 
-/** A request as the inbox read it from its socket. */
+/** A request as the inbox received it. */
 export type Received = { method: string; path: string; headers: [string, string][]; body: string };
 
 export type Console = {
@@ -19,11 +19,11 @@ export type Console = {
   url: string;
   /** The inbox's address. */
   inbox: string;
-  /** What it has recorded so far, which may be a little after it has answered. */
+  /** The requests that the inbox has recorded so far, which may be shortly after its response. */
   received: () => Received[];
   /** An API key with both scopes. */
   key: string;
-  /** Posts to the ingest API: our JSON, or whatever `type` says it is. */
+  /** Posts to the ingest API: our JSON, or another content type. */
   post: (body: unknown, type?: string) => Promise<Response>;
   /** Replaces the objects of a type through the inventory API. */
   inventory: (type: string, objects: unknown) => Promise<Response>;
@@ -31,7 +31,7 @@ export type Console = {
 
 type Started = { child: ChildProcess; address: string; ended: Promise<unknown> };
 
-/** Starts a program and waits for the line that says where it listens. */
+/** Starts a program and waits for the line with its address. */
 async function start(args: string[], says: RegExp): Promise<Started> {
   const child = spawn(bin, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = new Promise((resolve) => child.on('exit', resolve));
@@ -55,10 +55,10 @@ function command(args: string[], input = ''): string {
   return done.stdout.trim();
 }
 
-/** The path of every page, as the program lists them. */
+/** Returns the path of every page, as the program lists them. */
 export const routes = () => command(['routes']).split('\n');
 
-/** Runs a console and an inbox with these options of `serve` while they are used. */
+/** Runs a console with these options of `serve`, and an inbox, for the duration of `use`. */
 export async function serving(context: BrowserContext, options: string[], use: (hook: Console) => Promise<void>) {
   const dir = mkdtempSync(join(tmpdir(), 'hookwright-'));
   const data = ['--data-dir', join(dir, 'data')];
@@ -80,13 +80,13 @@ export async function serving(context: BrowserContext, options: string[], use: (
     });
   const post = (body: unknown, type?: string) => send('POST', 'events', body, type);
   const inventory = (type: string, objects: unknown) => send('PUT', `inventory/${type}`, objects);
-  // It is read while it is written, and begins after the inbox has said where it is: only whole lines count.
+  // The inbox creates the file after printing its address, and may be writing: only whole lines count.
   const received = () => {
     const lines = existsSync(record) ? readFileSync(record, 'utf8').split('\n').slice(0, -1) : [];
     return lines.map((line) => JSON.parse(line) as Received);
   };
   await use({ url: server.address, inbox: inbox.address, received, key, post, inventory });
-  // A page that still listens to the server would complain about its end.
+  // A page with an open stream would report the end of the server as an error.
   await Promise.all(context.pages().map((page) => page.goto('about:blank')));
   inbox.child.kill();
   server.child.kill('SIGTERM');
@@ -101,15 +101,15 @@ export const test = base.extend<{ hook: Console; faults: string[] }>({
       const faults: string[] = [];
       page.on('console', (message) => {
         if (!['error', 'warning'].includes(message.type())) return;
-        // A refused form is answered with 422 or the like, which Chromium notes as a failed load; a page nobody has, with 404.
+        // Chromium reports the 422 of a refused form, and the 404 of an unknown page, as failed loads.
         const isRefusal = /the server responded with a status of (401|403|409|422|429)/.test(message.text());
         const isNowhere = message.location().url.endsWith('/nowhere');
-        // Without JavaScript nobody uses the module that the page asks for ahead of time.
+        // Without JavaScript the preloaded module is not used.
         const isUnused = isPlain() && message.text().includes('was preloaded');
         if (!isRefusal && !isNowhere && !isUnused) faults.push(message.text());
       });
       page.on('pageerror', (error) => faults.push(String(error)));
-      // A form that is left by its address asks; here somebody means it.
+      // A form with unsaved input asks before it is left. Tests leave it on purpose.
       page.on('dialog', (dialog) => dialog.accept());
       await use(faults);
       expect(faults).toEqual([]);
@@ -120,17 +120,17 @@ export const test = base.extend<{ hook: Console; faults: string[] }>({
 
 export { expect };
 
-/** Whether JavaScript is off in this project. */
+/** Returns true if JavaScript is off in this project. */
 export const isPlain = () => test.info().project.use.javaScriptEnabled === false;
 
-/** Opens a page, and waits until it is alive where WASM runs: everywhere but where one signs in. */
+/** Opens a page, and waits for hydration. The pages for signing in run no WASM. */
 export async function open(page: Page, hook: Console, path: string) {
   await page.goto(hook.url + path);
-  if (!/^\/(sign-in|setup)/.test(path)) await alive(page);
+  if (!/^\/(sign-in|setup)/.test(path)) await waitForHydration(page);
 }
 
-/** Waits until the browser half has taken over, where it runs. */
-export async function alive(page: Page) {
+/** Waits until the browser half runs, if JavaScript is on. */
+export async function waitForHydration(page: Page) {
   if (isPlain()) return;
   await page.locator('html[data-hydrated]').waitFor({ state: 'attached' });
 }
@@ -142,10 +142,10 @@ export async function signIn(page: Page, hook: Console, name = 'maria') {
   await field(page, 'Password').fill(password);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await seeTitle(page, 'Tasks Dashboard');
-  await alive(page);
+  await waitForHydration(page);
 }
 
-/** The control with exactly this label, required or not. */
+/** Returns the control with exactly this label, required or not. */
 export function field(page: Page | Locator, label: string): Locator {
   return page.getByLabel(new RegExp(`^${label.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}\\*?$`));
 }
@@ -157,31 +157,31 @@ export async function seeTitle(page: Page, title: string) {
 
 const submitButton = (page: Page) => page.getByRole('button', { name: 'Submit' });
 
-/** Sends the form of the page. */
+/** Submits the form of the page. */
 export async function submit(page: Page) {
   await submitButton(page).click();
 }
 
-/** Saves the form, and ends at the dashboard of its row, whose title may be the form's too: only the form has the button. */
+/** Saves the form, and ends at its row's dashboard. Both may have the same title, but only the form has the button. */
 export async function save(page: Page, title: string) {
   await submit(page);
   await expect(submitButton(page)).toHaveCount(0);
   await seeTitle(page, title);
 }
 
-/** Follows the dashboard's link to the form, whose title may be the dashboard's too: only the form has the button. */
+/** Follows the dashboard's link to the form. Both may have the same title, but only the form has the button. */
 export async function edit(page: Page) {
   await page.getByRole('link', { name: 'Edit', exact: true }).click();
   await expect(submitButton(page)).toBeVisible();
 }
 
-/** Opens the text of the headers: a grid has to be turned into it first. */
+/** Shows the headers as text, instead of the grid, and returns the text area. */
 export async function headersAsText(page: Page): Promise<Locator> {
   if (!isPlain()) await page.getByRole('button', { name: 'Raw' }).click();
   return field(page, 'Headers as text');
 }
 
-/** Makes a webhook through its form, and ends at its dashboard. */
+/** Creates a webhook through its form, and ends at its dashboard. */
 export async function makeWebhook(page: Page, hook: Console, name: string, url = hook.inbox, retries = '3') {
   await open(page, hook, '/webhooks/new');
   await field(page, 'Name').fill(name);
@@ -190,7 +190,7 @@ export async function makeWebhook(page: Page, hook: Console, name: string, url =
   await save(page, `Webhook: ${name}`);
 }
 
-/** Makes a task through its form, and ends at its dashboard. */
+/** Creates a task through its form, and ends at its dashboard. */
 export async function makeTask(page: Page, hook: Console, name: string, webhook: string, message = '${NAME}') {
   await open(page, hook, '/tasks/new');
   await field(page, 'Name').fill(name);
@@ -199,7 +199,7 @@ export async function makeTask(page: Page, hook: Console, name: string, webhook:
   await save(page, `Task: ${name}`);
 }
 
-/** Chooses what happens: by two selects, or by one with groups. */
+/** Chooses type and event: by two selects, or by one select with groups. */
 export async function chooseEvent(page: Page, type: string, event: string) {
   if (isPlain()) {
     await field(page, 'Event').selectOption(`${type}: ${event}`);
@@ -209,7 +209,7 @@ export async function chooseEvent(page: Page, type: string, event: string) {
   }
 }
 
-/** Chooses a virtual machine by its name: out of the list, or typed. */
+/** Chooses a virtual machine by its name: in the list, or typed. */
 export async function chooseObject(page: Page, name: string) {
   if (isPlain()) await field(page, 'Object').fill(name);
   else await field(page, 'Virtual Machine').selectOption(name);
@@ -221,7 +221,7 @@ export async function expectObject(page: Page, name: string, id: string) {
   else await expect(field(page, 'Virtual Machine').locator('option:checked')).toHaveText(name);
 }
 
-/** Makes an event through its form, and ends at its page. */
+/** Creates an event through its form, and ends at its page. */
 export async function makeEvent(page: Page, hook: Console, event: string, task: string, object?: string) {
   await open(page, hook, '/events/new');
   await chooseEvent(page, 'Virtual Machines', event);
@@ -231,7 +231,7 @@ export async function makeEvent(page: Page, hook: Console, event: string, task: 
   await seeTitle(page, `Event: ${event}`);
 }
 
-/** The message that the field points at. */
+/** Returns the message that the field refers to. */
 export async function message(page: Page, label: string): Promise<Locator> {
   const control = field(page, label);
   await expect(control).toHaveAttribute('aria-invalid', 'true');

@@ -1,7 +1,7 @@
-/** What the browser half adds to forms: tests, previews, matches, and the way to another form and back. */
+/** The behaviour that the browser half adds to forms: tests, previews, matches, and a webhook made for a task. */
 import { expect, field, headersAsText, isPlain, makeEvent, makeTask, makeWebhook, open, save, seeTitle, signIn, submit, test } from './fixtures.js';
 
-test('a test sends what is typed, unsaved, and shows both sides of it', async ({ page, hook }) => {
+test('Send test sends the unsaved values and shows request and response', async ({ page, hook }) => {
   await signIn(page, hook);
   await open(page, hook, '/webhooks/new');
   const send = page.getByRole('button', { name: 'Send test' });
@@ -29,7 +29,7 @@ test('a test sends what is typed, unsaved, and shows both sides of it', async ({
   expect(received.headers).toContainEqual(['X-Api-Key', 'Key canary-55bb']);
   expect(received.headers).toContainEqual(['X-Env', 'test']);
   expect(received.body).toBe('exactly this');
-  // Every line that arrived is shown, in its order.
+  // Every received header line is shown, in order.
   const shown = (await request.innerText()).split('\n').flatMap((line) => /^([\w-]+): /.exec(line)?.[1] ?? []);
   const arrived = received.headers.map(([name]) => name.toLowerCase());
   expect(shown.map((name) => name.toLowerCase())).toEqual(arrived);
@@ -37,7 +37,7 @@ test('a test sends what is typed, unsaved, and shows both sides of it', async ({
   await expect(page.getByText('A webhook says where')).toBeVisible();
 });
 
-test('headers that do not parse stay text until they are mended', async ({ page, hook }) => {
+test('headers that do not parse stay text until they are corrected', async ({ page, hook }) => {
   await signIn(page, hook);
   await open(page, hook, '/webhooks/new');
   const text = await headersAsText(page);
@@ -63,8 +63,8 @@ test('headers that do not parse stay text until they are mended', async ({ page,
   await expect(field(page, 'Header 2 name')).toHaveCount(0);
 });
 
-test('a whole line typed or pasted into a name becomes a name and a value', async ({ page, hook }) => {
-  test.skip(isPlain(), 'without WASM there is the text alone');
+test('a line typed or pasted into a header name is split into name and value', async ({ page, hook }) => {
+  test.skip(isPlain(), 'without WASM there is only the text area');
   await signIn(page, hook);
   await open(page, hook, '/webhooks/new');
   const name = field(page, 'New header name');
@@ -85,7 +85,7 @@ test('a whole line typed or pasted into a name becomes a name and a value', asyn
   await expect(text).toHaveValue('Content-Type: application/json\nX-A:  a:b\nX-B: 2\nX-C: 3\nX-D: 4');
 });
 
-test('a header row is dragged to another place', async ({ page, hook }) => {
+test('dragging a header row moves it', async ({ page, hook }) => {
   await signIn(page, hook);
   await open(page, hook, '/webhooks/new');
   await field(page, 'New header name').fill('X-A: 1');
@@ -96,7 +96,7 @@ test('a header row is dragged to another place', async ({ page, hook }) => {
   await expect(await headersAsText(page)).toHaveValue('X-B: 2\nContent-Type: application/json\nX-A: 1');
 });
 
-test('the preview follows what is typed and points at what is doubtful', async ({ page, hook }) => {
+test('the preview follows the message and points at warnings', async ({ page, hook }) => {
   await signIn(page, hook);
   await makeWebhook(page, hook, 'Chat');
   await open(page, hook, '/tasks/new');
@@ -121,13 +121,13 @@ test('the preview follows what is typed and points at what is doubtful', async (
   await expect(preview).toHaveText('"db-07" "poweroff"');
 });
 
-test('a webhook made from the task form comes back chosen, with what was typed', async ({ page, hook }) => {
+test('a webhook created from the task form comes back chosen, and typed values are restored', async ({ page, hook }) => {
   await signIn(page, hook);
   await open(page, hook, '/tasks/new');
   await field(page, 'Name').fill('Tell');
   await field(page, 'Description').fill('kept');
   await field(page, 'Message').fill('kept as well');
-  // With the keys of the select nothing is left.
+  // The arrow keys of the select do not leave the form.
   await field(page, 'Object').press('ArrowDown');
   await seeTitle(page, 'New Task');
   await page.getByRole('link', { name: 'New Webhook…' }).click();
@@ -144,7 +144,7 @@ test('a webhook made from the task form comes back chosen, with what was typed',
   await expect(page.getByRole('region', { name: 'Message' })).toHaveText('kept as well');
 });
 
-test('an event says what it matches, and clears what depends on another type', async ({ page, hook }) => {
+test('an event shows its matches, and changing the type clears dependent fields', async ({ page, hook }) => {
   await signIn(page, hook);
   await makeWebhook(page, hook, 'Chat');
   await makeTask(page, hook, 'Tell', 'Chat');

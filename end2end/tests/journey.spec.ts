@@ -2,7 +2,7 @@ import {
   expect, field, headersAsText, makeEvent, makeTask, makeWebhook, expectObject, open, save, seeTitle, signIn, submit, test,
 } from './fixtures.js';
 
-test('an event comes in and a webhook goes out', async ({ page, hook }) => {
+test('an accepted event sends the webhook exactly as configured', async ({ page, hook }) => {
   await signIn(page, hook);
 
   await open(page, hook, '/webhooks/new');
@@ -18,9 +18,9 @@ test('an event comes in and a webhook goes out', async ({ page, hook }) => {
   await makeTask(page, hook, 'Start workflow', 'Zapier - VM workflow', template);
   await makeEvent(page, hook, 'Power On', 'Start workflow');
 
-  const answer = await hook.post({ type: 'vms', event: 'poweron', object: { id: 'vm-101', name: 'web "01"' } });
-  expect(answer.status).toBe(202);
-  expect(await answer.json()).toMatchObject({ occurrences: [{ tasks_started: 1 }] });
+  const response = await hook.post({ type: 'vms', event: 'poweron', object: { id: 'vm-101', name: 'web "01"' } });
+  expect(response.status).toBe(202);
+  expect(await response.json()).toMatchObject({ occurrences: [{ tasks_started: 1 }] });
   await expect.poll(() => hook.received().length).toBe(1);
 
   const [request] = hook.received();
@@ -52,7 +52,7 @@ test('an event comes in and a webhook goes out', async ({ page, hook }) => {
   await expect(page).toHaveURL(/sign-in\?next=%2Fwebhooks/);
 });
 
-test('an event about one object leaves the others alone', async ({ page, hook }) => {
+test('an event about one object does not fire for others', async ({ page, hook }) => {
   await signIn(page, hook);
   await hook.post([
     { type: 'vms', event: 'created', object: { id: 'vm-1', name: 'web-01' } },
@@ -63,21 +63,21 @@ test('an event about one object leaves the others alone', async ({ page, hook })
   await makeEvent(page, hook, 'Power Off', 't', 'web-02');
   await expectObject(page, 'web-02', 'vm-2');
 
-  const answer = await hook.post([
+  const response = await hook.post([
     { type: 'vms', event: 'poweroff', object: { id: 'vm-1' } },
     { type: 'vms', event: 'poweroff', object: { id: 'vm-2' } },
   ]);
-  const { occurrences } = await answer.json() as { occurrences: { tasks_started: number }[] };
+  const { occurrences } = await response.json() as { occurrences: { tasks_started: number }[] };
   expect(occurrences.map((one) => one.tasks_started)).toEqual([0, 1]);
   await expect.poll(() => hook.received().map((request) => request.body)).toEqual(['"web-02"']);
 });
 
-test('a viewer sees everything and saves nothing', async ({ page, hook }) => {
+test('a viewer sees forms read-only and gets 403 for new ones', async ({ page, hook }) => {
   await signIn(page, hook, 'victor');
   await expect(page.getByRole('link', { name: 'New Webhook' })).toHaveCount(0);
   for (const kind of ['webhooks', 'tasks', 'events']) {
-    const answer = await page.goto(`${hook.url}/${kind}/new`);
-    expect(answer?.status()).toBe(403);
+    const response = await page.goto(`${hook.url}/${kind}/new`);
+    expect(response?.status()).toBe(403);
     await expect(page.getByText('reads everything and changes nothing')).toBeVisible();
   }
   await page.context().clearCookies();

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { alive, expect, field, makeEvent, makeTask, makeWebhook, open, routes, save, signIn, test } from './fixtures.js';
+import { expect, field, makeEvent, makeTask, makeWebhook, open, routes, save, signIn, test, waitForHydration } from './fixtures.js';
 import type { Page } from '@playwright/test';
 
 const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
@@ -12,8 +12,22 @@ async function findings(page: Page): Promise<string[]> {
   });
 }
 
-/** Waits for what a form fetches once it is alive, so that it is looked at as well. */
-async function whole(page: Page, path: string) {
+/** Expects an accessible page that neither shifts while loading nor scrolls sideways. */
+async function check(page: Page, path: string, scheme: string, width: number) {
+  expect.soft(await findings(page), `${path} ${scheme} ${width}`).toEqual([]);
+  const shift = await page.evaluate(() => new Promise<number>((done) => {
+    let sum = 0;
+    new PerformanceObserver((list) => { for (const one of list.getEntries()) sum += (one as any).value; })
+      .observe({ type: 'layout-shift', buffered: true });
+    requestAnimationFrame(() => requestAnimationFrame(() => done(sum)));
+  }));
+  expect.soft(shift, `${path} at ${width} moves`).toBeLessThan(0.005);
+  const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  expect.soft(sideways, `${path} at ${width}`).toBeLessThanOrEqual(0);
+}
+
+/** Waits for the parts that a form fetches after hydration, so that they are checked too. */
+async function fetched(page: Page, path: string) {
   if (/^\/tasks\/(new|\d+\/edit)$/.test(path)) await expect(page.getByRole('region', { name: 'Preview' })).toBeVisible();
   const card = page.getByRole('region', { name: 'What it matches' });
   if (/^\/events\/\d+$/.test(path)) await expect(card).toContainText(/Matches \d/);
@@ -21,7 +35,7 @@ async function whole(page: Page, path: string) {
 
 test.use({ bypassCSP: true });
 
-test('every page is accessible in both themes, and narrow ones do not scroll sideways', async ({ page, hook }) => {
+test('every page is accessible in both themes, does not shift, and does not scroll sideways', async ({ page, hook }) => {
   test.setTimeout(400_000);
   await signIn(page, hook);
   await open(page, hook, '/tags');
@@ -32,20 +46,20 @@ test('every page is accessible in both themes, and narrow ones do not scroll sid
   const tag = page.getByRole('form', { name: 'New Tag', exact: true });
   await field(tag, 'Name').fill('t'.repeat(40));
   await tag.getByRole('button', { name: 'Add tag' }).click();
-  // The word "Saved." is there since the category.
+  // "Saved." is shown since the category, so the tag itself is awaited.
   await expect(page.getByRole('region', { name: 'c'.repeat(40) })).toContainText('t'.repeat(40));
   await makeWebhook(page, hook, 'w'.repeat(128), `${hook.inbox}/status/503`, '0');
   await makeTask(page, hook, 't'.repeat(64), 'w'.repeat(128));
   await makeEvent(page, hook, 'Power On', 't'.repeat(64));
-  const answer = await hook.post({ type: 'vms', event: 'poweron', object: { name: 'a-very-long-object-name-'.repeat(8) } });
-  const { occurrences } = await answer.json() as { occurrences: { id: string }[] };
+  const response = await hook.post({ type: 'vms', event: 'poweron', object: { name: 'a-very-long-object-name-'.repeat(8) } });
+  const { occurrences } = await response.json() as { occurrences: { id: string }[] };
   await open(page, hook, '/deliveries');
   const failed = page.getByRole('link', { name: 'Error' });
   await expect(failed).toBeVisible();
   const delivery = await failed.getAttribute('href') ?? '';
   const filled = routes().map((path) => path.startsWith('/deliveries/') ? delivery
     : path.startsWith('/occurrences/') ? `/occurrences/${occurrences[0].id}` : path.replace('{id}', '1'));
-  // One that nobody has; those for signing in have a test of their own.
+  // Includes an unknown page. The pages for signing in have a separate test.
   const all = [...filled.filter((path) => !['/sign-in', '/setup'].includes(path)), '/nowhere'];
   expect(all).toContain('/webhooks/1/edit');
   const shots = process.env.HOOKWRIGHT_SHOTS;
@@ -55,46 +69,28 @@ test('every page is accessible in both themes, and narrow ones do not scroll sid
       for (const width of [1280, 360]) {
         await page.setViewportSize({ width, height: 900 });
         await open(page, hook, path);
-        await whole(page, path);
-        expect.soft(await findings(page), `${path} ${scheme} ${width}`).toEqual([]);
-        const shift = await page.evaluate(() => new Promise<number>((done) => {
-          let sum = 0;
-          new PerformanceObserver((list) => { for (const one of list.getEntries()) sum += (one as any).value; })
-            .observe({ type: 'layout-shift', buffered: true });
-          requestAnimationFrame(() => requestAnimationFrame(() => done(sum)));
-        }));
-        expect.soft(shift, `${path} at ${width} moves`).toBeLessThan(0.005);
-        const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        expect.soft(sideways, `${path} at ${width}`).toBeLessThanOrEqual(0);
+        await fetched(page, path);
+        await check(page, path, scheme, width);
         if (shots) await page.screenshot({ path: `${shots}/${path.slice(1).replaceAll('/', '-').slice(0, 24) || 'dashboard'}-${width}-${scheme}.png`, fullPage: true });
       }
     }
   }
 });
 
-test('the page to sign in is accessible in both themes and narrow', async ({ page, hook }) => {
+test('the pages for signing in are accessible in both themes and do not scroll sideways', async ({ page, hook }) => {
   for (const scheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme: scheme });
     for (const path of ['/sign-in', '/setup?token=x']) {
       for (const width of [1280, 360]) {
         await page.setViewportSize({ width, height: 700 });
         await open(page, hook, path);
-        expect.soft(await findings(page), `${path} ${scheme} ${width}`).toEqual([]);
-        const shift = await page.evaluate(() => new Promise<number>((done) => {
-          let sum = 0;
-          new PerformanceObserver((list) => { for (const one of list.getEntries()) sum += (one as any).value; })
-            .observe({ type: 'layout-shift', buffered: true });
-          requestAnimationFrame(() => requestAnimationFrame(() => done(sum)));
-        }));
-        expect.soft(shift, `${path} at ${width} moves`).toBeLessThan(0.005);
-        const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        expect.soft(sideways, `${path} at ${width}`).toBeLessThanOrEqual(0);
+        await check(page, path, scheme, width);
       }
     }
   }
 });
 
-test('a chosen theme is kept, and changing it loses nothing typed', async ({ page, hook }) => {
+test('a chosen theme lasts, and choosing it keeps typed values', async ({ page, hook }) => {
   await signIn(page, hook);
   await open(page, hook, '/webhooks/new');
   await field(page, 'Name').fill('typed');
@@ -106,7 +102,7 @@ test('a chosen theme is kept, and changing it loses nothing typed', async ({ pag
   await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');
 });
 
-test('what is typed before the browser half has loaded is kept', async ({ page, hook }) => {
+test('values typed before the browser half has loaded are kept', async ({ page, hook }) => {
   await signIn(page, hook);
   let release = () => {};
   const held = new Promise<void>((resolve) => (release = resolve));
@@ -119,7 +115,7 @@ test('what is typed before the browser half has loaded is kept', async ({ page, 
   await field(page, 'URL').fill(hook.inbox);
   await expect(page.locator('html[data-hydrated]')).toHaveCount(0);
   release();
-  await alive(page);
+  await waitForHydration(page);
   await expect(field(page, 'Name')).toHaveValue('early');
   await save(page, 'Webhook: early');
 });

@@ -1,38 +1,38 @@
-/** The journey the console is for, from an empty database to a message on the wire: by mouse, then by keyboard alone. */
+/** The main journey, from an empty database to a message on the wire: by mouse, then by keyboard alone. */
 import {
-  alive, chooseEvent, type Console, expect, field, open, password, save, seeTitle, signIn, submit, test,
+  chooseEvent, type Console, expect, field, open, password, save, seeTitle, signIn, submit, test, waitForHydration,
 } from './fixtures.js';
 import type { Locator, Page } from '@playwright/test';
 
 const template = '{"on": "${DATE}", "at": ${TIMESTAMP}, "n": ${RANDOM}, "vm": "${NAME}"}';
 const toolbar = (page: Page, name: string) => page.getByRole('toolbar', { name: 'Headers' }).getByRole('button', { name });
 
-/** Two VMs, one of which carries the tag. */
+/** Sends an inventory of two VMs, one of which carries the tag. */
 async function bringInventory(hook: Console) {
-  const answer = await hook.inventory('vms', [
+  const response = await hook.inventory('vms', [
     { id: 'vm-101', name: 'web "01"', tags: ['Environment/production'] },
     { id: 'vm-102', name: 'web-02', tags: [] },
   ]);
-  expect(answer.status).toBe(200);
+  expect(response.status).toBe(200);
 }
 
-/** Two CloudEvents, of which the first is about the tagged VM. Answers the occurrences' ids. */
+/** Posts two CloudEvents, the first about the tagged VM. Returns the ids of the occurrences. */
 async function happen(hook: Console): Promise<string[]> {
   const event = (id: string, subject: string) => ({
     specversion: '1.0', id, source: '/dc-1', type: 'vms.poweron', subject, time: new Date().toISOString(),
   });
   const ids = [];
   for (const [subject, started] of [['vm-101', 1], ['vm-102', 0]] as const) {
-    const answer = await hook.post(event(`e-${subject}`, subject), 'application/cloudevents+json');
-    expect(answer.status).toBe(202);
-    const { occurrences } = await answer.json() as { occurrences: { id: string; tasks_started: number }[] };
+    const response = await hook.post(event(`e-${subject}`, subject), 'application/cloudevents+json');
+    expect(response.status).toBe(202);
+    const { occurrences } = await response.json() as { occurrences: { id: string; tasks_started: number }[] };
     expect(occurrences).toMatchObject([{ tasks_started: started }]);
     ids.push(occurrences[0].id);
   }
   return ids;
 }
 
-/** Exactly one request has come, exactly as it was set up. */
+/** Expects exactly one request, exactly as configured. */
 async function seeRequest(hook: Console) {
   await expect.poll(() => hook.received().length).toBe(1);
   const [request] = hook.received();
@@ -54,7 +54,7 @@ async function seeRequest(hook: Console) {
   expect(Number.isInteger(body.n)).toBe(true);
 }
 
-/** The open list of deliveries shows it by itself, and the page of the other occurrence says why nothing came of it. */
+/** Expects the delivery in the open list without a reload, and the reason on the page of the other occurrence. */
 async function seeOutcome(page: Page, hook: Console, other: string) {
   const row = page.getByRole('row').filter({ hasText: 'Zapier' });
   await expect(row).toContainText('Sent');
@@ -70,7 +70,7 @@ async function seeOutcome(page: Page, hook: Console, other: string) {
 
 const mark = (page: Page) => page.evaluate(() => { (globalThis as any).was_here = true; });
 
-test('from nothing to a message on the wire', async ({ page, hook }) => {
+test('by mouse: inventory, webhook, task and event send one exact request', async ({ page, hook }) => {
   test.setTimeout(90_000);
   await signIn(page, hook);
   await open(page, hook, '/tags');
@@ -101,12 +101,12 @@ test('from nothing to a message on the wire', async ({ page, hook }) => {
   await expect(toolbar(page, 'Up')).toHaveAttribute('aria-disabled', 'true');
   await field(page, 'Check header 3').check();
   await field(page, 'Check header 4').check();
-  for (const place of [2, 1]) {
+  for (const position of [2, 1]) {
     await toolbar(page, 'Up').click();
-    await expect(field(page, `Header ${place} name`)).toHaveValue('X-Route');
-    await expect(field(page, `Header ${place + 1} name`)).toHaveValue('X-Trace');
-    await expect(field(page, `Check header ${place}`)).toBeChecked();
-    await expect(field(page, `Check header ${place + 1}`)).toBeChecked();
+    await expect(field(page, `Header ${position} name`)).toHaveValue('X-Route');
+    await expect(field(page, `Header ${position + 1} name`)).toHaveValue('X-Trace');
+    await expect(field(page, `Check header ${position}`)).toBeChecked();
+    await expect(field(page, `Check header ${position + 1}`)).toBeChecked();
     await expect(page.getByRole('checkbox', { checked: true, name: /^Check header/ })).toHaveCount(2);
     await expect(toolbar(page, 'Up')).toBeFocused();
   }
@@ -150,7 +150,7 @@ test('from nothing to a message on the wire', async ({ page, hook }) => {
   await seeOutcome(page, hook, other);
 });
 
-/** Tabs until the control has the focus. */
+/** Presses Tab until the control has the focus. */
 async function tabTo(page: Page, target: Locator, key = 'Tab') {
   await expect(target).toBeVisible();
   for (let presses = 0; presses < 150; presses += 1) {
@@ -160,23 +160,23 @@ async function tabTo(page: Page, target: Locator, key = 'Tab') {
   throw new Error(`${target} is not reached with ${key}`);
 }
 
-test('the same by keyboard alone', async ({ page, hook }) => {
+test('by keyboard: inventory, webhook, task and event send one exact request', async ({ page, hook }) => {
   test.setTimeout(180_000);
   const keys = page.keyboard;
   const type = async (label: string, text: string, within: Page | Locator = page) => {
     await tabTo(page, field(within, label));
     await keys.type(text);
   };
-  // By arrows: a select forgets within a second what was typed into it.
+  // Uses the arrow keys, since a select forgets typed letters within a second.
   const choose = async (label: string, option: string) => {
     const select = field(page, label);
     await tabTo(page, select);
     const options = await select.locator('option').allTextContents();
-    for (let place = options.indexOf(option); place > 0; place -= 1) await keys.press('ArrowDown');
+    for (let index = options.indexOf(option); index > 0; index -= 1) await keys.press('ArrowDown');
     await expect(select.locator('option:checked')).toHaveText(option);
   };
-  const press = async (target: Locator, key = 'Enter', way = 'Tab') => {
-    await tabTo(page, target, way);
+  const press = async (target: Locator, key = 'Enter', tab = 'Tab') => {
+    await tabTo(page, target, tab);
     await keys.press(key);
   };
   const link = (name: string) => page.getByRole('link', { name, exact: true }).first();
@@ -186,7 +186,7 @@ test('the same by keyboard alone', async ({ page, hook }) => {
   await type('Password', password);
   await keys.press('Enter');
   await seeTitle(page, 'Tasks Dashboard');
-  await alive(page);
+  await waitForHydration(page);
   await press(link('Inventory'));
   await seeTitle(page, 'Objects');
   await press(link('Tags'));
@@ -196,11 +196,11 @@ test('the same by keyboard alone', async ({ page, hook }) => {
   await press(category.getByLabel('Virtual Machines'), 'Space');
   await press(category.getByRole('button', { name: 'Add category' }));
   await expect(page.getByText('Saved.')).toBeVisible();
-  await alive(page);
+  await waitForHydration(page);
   await type('Name', 'production', page.getByRole('form', { name: 'New Tag', exact: true }));
   await keys.press('Enter');
   await expect(page.getByRole('region', { name: 'Environment' })).toContainText('production');
-  await alive(page);
+  await waitForHydration(page);
   await bringInventory(hook);
 
   await press(link('New Webhook'));
@@ -209,11 +209,11 @@ test('the same by keyboard alone', async ({ page, hook }) => {
   await type('URL', `${hook.inbox}/hooks/vm`);
   await choose('Authorization Type', 'Bearer');
   await type('Authorization Token', 's3cr3t-token');
-  for (const [place, name, value] of [[2, 'X-Env', 'production'], [3, 'X-Route', 'a'], [4, 'X-Trace', '2']] as const) {
-    await press(toolbar(page, 'Add'), 'Enter', place === 2 ? 'Tab' : 'Shift+Tab');
+  for (const [number, name, value] of [[2, 'X-Env', 'production'], [3, 'X-Route', 'a'], [4, 'X-Trace', '2']] as const) {
+    await press(toolbar(page, 'Add'), 'Enter', number === 2 ? 'Tab' : 'Shift+Tab');
     await expect(field(page, 'New header name')).toBeFocused();
     await keys.type(name);
-    await type(`Header ${place} value`, value);
+    await type(`Header ${number} value`, value);
   }
   await press(field(page, 'Check header 4'), 'Space', 'Shift+Tab');
   await press(field(page, 'Check header 3'), 'Space', 'Shift+Tab');

@@ -1,10 +1,10 @@
-/** Without JavaScript: everything can be made, changed and deleted, and nothing typed is lost. */
+/** Without JavaScript: webhooks, tasks and events can be created, changed and deleted, and typed values are kept. */
 import {
   edit, expect, field, headersAsText, makeEvent, makeTask, makeWebhook, message, open, save, seeTitle, signIn, submit, test,
 } from './fixtures.js';
 import type { Page } from '@playwright/test';
 
-/** Opens the popover that asks, and agrees. */
+/** Opens the question, cancels it, opens it again and confirms. */
 async function confirmDelete(page: Page, question: string, button: string) {
   const dialog = page.getByRole('dialog', { name: question });
   await expect(dialog).toBeHidden();
@@ -17,7 +17,7 @@ async function confirmDelete(page: Page, question: string, button: string) {
   await expect(page.getByRole('status').filter({ hasText: 'Deleted.' })).toBeVisible();
 }
 
-test('a webhook is made, changed and deleted', async ({ page, hook }) => {
+test('a webhook can be created, changed and deleted', async ({ page, hook }) => {
   await signIn(page, hook);
   await open(page, hook, '/webhooks/new');
   await expect(field(page, 'Headers as text')).toHaveValue('Content-Type: application/json');
@@ -45,7 +45,7 @@ test('a webhook is made, changed and deleted', async ({ page, hook }) => {
   await expect(page.getByText('A webhook says where')).toBeVisible();
 });
 
-test('a task is made, changed and deleted', async ({ page, hook }) => {
+test('a task can be created, changed and deleted', async ({ page, hook }) => {
   await signIn(page, hook);
   await makeWebhook(page, hook, 'one');
   await makeWebhook(page, hook, 'two');
@@ -72,7 +72,7 @@ test('a task is made, changed and deleted', async ({ page, hook }) => {
   await expect(page.getByText('A task says what to do')).toBeVisible();
 });
 
-test('an event is made, changed and deleted', async ({ page, hook }) => {
+test('an event can be created, changed and deleted', async ({ page, hook }) => {
   await signIn(page, hook);
   await hook.post({ type: 'vms', event: 'created', object: { id: 'vm-1', name: 'web-01' } });
   await makeWebhook(page, hook, 'w');
@@ -98,7 +98,7 @@ test('an event is made, changed and deleted', async ({ page, hook }) => {
   await expect(page.getByText('An event says when')).toBeVisible();
 });
 
-test('a wrong entry in each form loses nothing', async ({ page, hook }) => {
+test('a refused form keeps all values but secrets', async ({ page, hook }) => {
   await signIn(page, hook);
   await open(page, hook, '/webhooks/new');
   await field(page, 'Name').fill('Chat');
@@ -115,7 +115,7 @@ test('a wrong entry in each form loses nothing', async ({ page, hook }) => {
   await expect(field(page, 'Headers as text')).toHaveValue('X-A: 1\n\n  X-B 2');
   await expect(field(page, 'Method')).toHaveValue('PATCH');
   await expect(field(page, 'Sign Messages')).toBeChecked();
-  // Secrets alone are asked for again.
+  // Only secrets must be entered again.
   await expect(field(page, 'Signing Secret')).toHaveValue('');
 
   await makeWebhook(page, hook, 'w');

@@ -1,6 +1,6 @@
 /**
- * Behind Debian's nginx with the configuration of `docs/proxy.md`: TLS at the proxy, as a browser with a test authority
- * sees it, and none, on a port that the proxy drops.
+ * A console behind Debian's nginx with the configuration of `docs/proxy.md`: with TLS at the proxy and a test authority
+ * in the browser, then by http on a port that the proxy drops.
  */
 import { chromium } from '@playwright/test';
 import { spawn, spawnSync } from 'node:child_process';
@@ -10,11 +10,11 @@ import { request } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { alive, expect, field, makeTask, makeEvent, makeWebhook, password, seeTitle, serving, signIn, test } from './fixtures.js';
+import { expect, field, makeTask, makeEvent, makeWebhook, password, seeTitle, serving, signIn, test, waitForHydration } from './fixtures.js';
 
 const nginx = process.env.HOOKWRIGHT_NGINX ?? '/usr/sbin/nginx';
 
-/** A port that nobody has, for programs that do not say which one they took. */
+/** Returns a free port, for programs that do not print the port they listen on. */
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -28,7 +28,7 @@ function openssl(dir: string, args: string[]) {
   if (done.status !== 0) throw new Error(done.stderr);
 }
 
-/** A certificate for `nas` by an authority of its own. Returns the hash of the authority's key. */
+/** Makes a certificate for `nas`, signed by a new authority. Returns the hash of the authority's key. */
 function certify(dir: string): string {
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
   openssl(dir, ['req', '-x509', ...key, '-subj', '/CN=Test authority', '-keyout', 'ca.key', '-out', 'ca.crt']);
@@ -42,7 +42,7 @@ function certify(dir: string): string {
   return createHash('sha256').update(publicKey.export({ type: 'spki', format: 'der' })).digest('base64');
 }
 
-/** The configuration that the documentation gives, for these ports. */
+/** Returns the configuration in the documentation, with these ports. */
 function configuration(dir: string, port: number, upstream: number, isHttps: boolean): string {
   const page = readFileSync(join(import.meta.dirname, '../../docs/proxy.md'), 'utf8');
   let server = page.split('```nginx\n')[1].split('```')[0];
@@ -51,7 +51,7 @@ function configuration(dir: string, port: number, upstream: number, isHttps: boo
   server = server.replace('/etc/ssl/hooks.example.com.crt', join(dir, 'chain.crt'));
   server = server.replace('/etc/ssl/private/hooks.example.com.key', join(dir, 'nas.key'));
   if (!isHttps) {
-    // As many have copied it: the port is dropped.
+    // A common variant, which drops the port.
     server = server.replace('$http_host', '$host').replace(/ *ssl_certificate.*\n/g, '');
   }
   const temp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${dir}/${name};`);
@@ -59,19 +59,19 @@ function configuration(dir: string, port: number, upstream: number, isHttps: boo
   return `${user} pid ${dir}/pid; error_log stderr; events {} http { access_log off; ${temp.join(' ')}\n${server} }`;
 }
 
-/** Signs in from another address of this machine. Returns the status. */
-function tryFrom(localAddress: string, port: number, words: string): Promise<number> {
-  const body = `name=maria&password=${encodeURIComponent(words)}`;
+/** Tries to sign in from another address of this machine. Returns the status. */
+function tryFrom(localAddress: string, port: number, entered: string): Promise<number> {
+  const body = `name=maria&password=${encodeURIComponent(entered)}`;
   return new Promise((resolve, reject) => {
     const headers = { host: `nas:${port}`, 'content-type': 'application/x-www-form-urlencoded' };
     const asked = request({ host: '127.0.0.1', port, path: '/sign-in', method: 'POST', localAddress, headers });
-    asked.on('response', (answer) => resolve(answer.resume().statusCode ?? 0)).on('error', reject);
+    asked.on('response', (response) => resolve(response.resume().statusCode ?? 0)).on('error', reject);
     asked.end(body);
   });
 }
 
 for (const isHttps of [false, true]) {
-  test(`a console behind nginx is used by ${isHttps ? 'https' : 'http on a port that the proxy drops'}`, async () => {
+  test(`a console behind nginx works by ${isHttps ? 'https' : 'http on a port that the proxy drops'}`, async () => {
     const dir = mkdtempSync(join(tmpdir(), 'hookwright-proxy-'));
     mkdirSync(join(dir, 'client_body'));
     const [port, upstream] = [await freePort(), await freePort()];
@@ -79,8 +79,8 @@ for (const isHttps of [false, true]) {
     const authority = certify(dir);
     writeFileSync(join(dir, 'nginx.conf'), configuration(dir, port, upstream, isHttps));
     const proxy = spawn(nginx, ['-p', dir, '-c', join(dir, 'nginx.conf'), '-e', 'stderr', '-g', 'daemon off;']);
-    let said = '';
-    proxy.stderr.on('data', (chunk: Buffer) => (said += chunk));
+    let log = '';
+    proxy.stderr.on('data', (chunk: Buffer) => (log += chunk));
     const ended = new Promise((resolve) => proxy.on('exit', resolve));
     const { executablePath, args } = test.info().project.use.launchOptions ?? {};
     const browser = await chromium.launch({
@@ -92,7 +92,7 @@ for (const isHttps of [false, true]) {
     const context = await browser.newContext();
     const options = ['--listen', `http://127.0.0.1:${upstream}`, '--public-url', url, '--trusted-proxy', '127.0.0.1'];
     await serving(context, options, async (hook) => {
-      expect(hook.url, said).toBe(url);
+      expect(hook.url, log).toBe(url);
       const page = await context.newPage();
       await signIn(page, hook);
       const [cookie] = (await context.cookies()).filter((one) => one.name.includes('hookwright'));
@@ -102,9 +102,9 @@ for (const isHttps of [false, true]) {
       await makeTask(page, hook, 't', 'w');
       await makeEvent(page, hook, 'Power On', 't');
 
-      // The event stream comes through: the list follows by itself.
+      // The proxy passes the stream on: the list updates by itself.
       await page.goto(`${url}/deliveries`);
-      await alive(page);
+      await waitForHydration(page);
       const event = { type: 'vms', event: 'poweron', object: { id: 'vm-1', name: 'web-01' } };
       const posted = await fetch(`http://127.0.0.1:${upstream}/api/v1/events`, {
         method: 'POST',
@@ -118,7 +118,7 @@ for (const isHttps of [false, true]) {
       await page.getByRole('button', { name: 'Sign out' }).click();
       await seeTitle(page, 'Sign in to Hookwright');
       if (!isHttps) {
-        // A stranger at another address locks nobody out.
+        // Failed tries from one address do not lock out another.
         await expect(async () => expect(await tryFrom('127.0.0.2', port, 'wrong password')).toBe(429)).toPass();
         await field(page, 'Name').fill('maria');
         await field(page, 'Password').fill(password);

@@ -1,10 +1,10 @@
-/** What is typed comes back as it was typed, whatever it means to HTML; what is saved can be tried as it is saved. */
+/** Texts with HTML in them, tests of saved webhooks, titles, and secret headers. */
 import { edit, expect, field, headersAsText, isPlain, makeTask, makeWebhook, open, save, seeTitle, signIn, submit, test } from './fixtures.js';
 
 const HOSTILE = '</title><img src=x onerror=alert(1)>';
 const MESSAGE = '\n{"a": "&amp; &lt; </textarea><img src=x onerror=alert(1)>"}\n';
 
-test('texts survive an edit whatever they mean to HTML', async ({ page, hook }) => {
+test('texts that contain HTML are unchanged after an edit', async ({ page, hook }) => {
   await signIn(page, hook);
   await makeWebhook(page, hook, HOSTILE);
   await expect(page).toHaveTitle(`Webhook: ${HOSTILE} · Hookwright`);
@@ -14,7 +14,7 @@ test('texts survive an edit whatever they mean to HTML', async ({ page, hook }) 
   await makeTask(page, hook, 'empty', HOSTILE, '');
   for (const [id, name, message] of [[1, 'full', MESSAGE], [2, 'empty', '']] as const) {
     for (let round = 0; round < 2; round++) {
-      // With the document, and by a link.
+      // The form opened by its address, then by a link.
       await open(page, hook, round === 0 ? `/tasks/${id}/edit` : `/tasks/${id}`);
       if (round === 1) await edit(page);
       await expect(field(page, 'Message')).toHaveValue(message);
@@ -25,13 +25,13 @@ test('texts survive an edit whatever they mean to HTML', async ({ page, hook }) 
   await expect(page.locator('img')).toHaveCount(0);
 });
 
-test('an operator tests what is saved, and is warned of a host without address', async ({ page, hook }) => {
+test('an operator can test a saved webhook, and is warned of a host that does not resolve', async ({ page, hook }) => {
   await signIn(page, hook, 'olga');
   await makeWebhook(page, hook, 'Chat', `${hook.inbox}/status/418`);
   await edit(page);
   await seeTitle(page, 'Webhook: Chat');
   if (!isPlain()) {
-    // It would come with what else the browser half adds.
+    // The button would be rendered together with the toolbar.
     await expect(page.getByRole('toolbar', { name: 'Headers' })).toBeVisible();
     await expect(page.getByRole('button', { name: 'Send test' })).toHaveCount(0);
   }
@@ -51,7 +51,7 @@ test('an operator tests what is saved, and is warned of a host without address',
   await expect(page.getByText('does not resolve')).toHaveCount(0);
 });
 
-test('the title of a page is right from the first byte to the last', async ({ page, hook }) => {
+test('a page has one title, before and after hydration', async ({ page, hook }) => {
   await page.addInitScript(() => {
     const titles = new Set<string>();
     (globalThis as any).titles = titles;
@@ -73,7 +73,7 @@ test('the title of a page is right from the first byte to the last', async ({ pa
   await expect(page).toHaveTitle('Not found · Hookwright');
 });
 
-test('a secret header is sealed, kept through edits, and shown to nobody', async ({ page, hook }) => {
+test('a secret header is masked, and its value survives edits', async ({ page, hook }) => {
   await signIn(page, hook);
   await open(page, hook, '/webhooks/new');
   await field(page, 'Name').fill('Sealed');
@@ -98,7 +98,7 @@ test('a secret header is sealed, kept through edits, and shown to nobody', async
   };
   expect(await execute(1)).toEqual(['canary-1']);
 
-  // Edited elsewhere, moved, and through the pencil and back: the value stays.
+  // The value stays when the header is moved, shown as text and back, or another field is edited.
   await open(page, hook, '/webhooks/1/edit');
   if (!isPlain()) {
     await expect(field(page, 'Header 2 value')).toHaveValue('••••••••');
@@ -113,7 +113,7 @@ test('a secret header is sealed, kept through edits, and shown to nobody', async
   await save(page, 'Webhook: Sealed');
   expect(await execute(2)).toEqual(['canary-1']);
 
-  // Another value, and another target, which gets none of it.
+  // A new value replaces the old one. Another target demands the value again.
   await open(page, hook, '/webhooks/1/edit');
   if (isPlain()) await field(page, 'Secret headers as text').fill('X-Api-Key: canary-2');
   else await field(page, 'Header 1 value').fill('canary-2');

@@ -2,7 +2,7 @@ import {
   edit, expect, field, headersAsText, isPlain, makeWebhook, message, open, save, seeTitle, signIn, submit, test,
 } from './fixtures.js';
 
-test('a wrong webhook is explained field by field and nothing typed is lost', async ({ page, hook }) => {
+test('a refused webhook shows a message per wrong field and keeps typed values', async ({ page, hook }) => {
   await signIn(page, hook);
   await open(page, hook, '/webhooks/new');
   await field(page, 'Name').fill('x'.repeat(129));
@@ -21,7 +21,7 @@ test('a wrong webhook is explained field by field and nothing typed is lost', as
   await expect(await message(page, 'Headers as text')).toContainText('Line 2');
   await expect(await message(page, 'Timeout')).toContainText('from 3 to 120 seconds');
   await expect(await message(page, 'Retries')).toContainText('from 0 to 100');
-  // Six fields: the two wrong lines are in one.
+  // Six fields: the two wrong lines belong to one field.
   await expect(page.getByText('6 fields need attention')).toBeVisible();
   await expect(page.getByText('Anyone between here and the target')).toBeVisible();
 
@@ -36,7 +36,7 @@ test('a wrong webhook is explained field by field and nothing typed is lost', as
   await expect(page.getByText('A webhook says where')).toBeVisible();
 });
 
-test('what only the server can know is said under its field', async ({ page, hook }) => {
+test('an error that only the server can find is shown under its field', async ({ page, hook }) => {
   await signIn(page, hook);
   const make = async (name: string, url: string) => {
     await open(page, hook, '/webhooks/new');
@@ -54,7 +54,7 @@ test('what only the server can know is said under its field', async ({ page, hoo
   await expect(await message(page, 'URL')).toContainText("this console's own listener");
 });
 
-test('moving a webhook to another target demands its secret again', async ({ page, hook }) => {
+test('changing the target of a webhook demands its secret again', async ({ page, hook }) => {
   await signIn(page, hook);
   await open(page, hook, '/webhooks/new');
   await field(page, 'Name').fill('sealed');
@@ -77,7 +77,7 @@ test('moving a webhook to another target demands its secret again', async ({ pag
   await expect(field(page, 'URL')).toHaveValue('http://127.0.0.1:10/b');
 });
 
-test('a form that was saved can be saved again', async ({ page, hook }) => {
+test('a saved form can be edited and saved again', async ({ page, hook }) => {
   await signIn(page, hook);
   await makeWebhook(page, hook, 'first');
   for (const name of ['second', 'third']) {
@@ -87,7 +87,7 @@ test('a form that was saved can be saved again', async ({ page, hook }) => {
   }
 });
 
-test('wrong tasks and events are explained', async ({ page, hook }) => {
+test('refused tasks and events show a message per wrong field', async ({ page, hook }) => {
   await signIn(page, hook);
   await open(page, hook, '/tasks/new');
   await field(page, 'Name').fill('x'.repeat(65));
@@ -101,13 +101,13 @@ test('wrong tasks and events are explained', async ({ page, hook }) => {
   await open(page, hook, '/events/new');
   await field(page, 'Enabled').uncheck();
   await submit(page);
-  // Where one select follows from another, the first one asks.
+  // With dependent selects, the first one shows the message.
   await expect(await message(page, isPlain() ? 'Event' : 'Type')).toContainText('Choose what should start the task');
   await expect(await message(page, 'Task')).toContainText('Choose a task');
   await expect(field(page, 'Enabled')).not.toBeChecked();
 });
 
-test('a wrong password says no more than that', async ({ page, hook }) => {
+test('a wrong password shows one message and keeps the name', async ({ page, hook }) => {
   await open(page, hook, '/sign-in');
   await field(page, 'Name').fill('maria');
   await field(page, 'Password').fill('wrong');

@@ -1,4 +1,5 @@
-//! Who is calling: passwords, sessions of people, keys of other systems. A leaf: it decides nothing about pages.
+//! Authentication: passwords, sessions of people, keys of other systems. A leaf module, which knows nothing about
+//! pages.
 
 pub mod api_key;
 pub mod password;

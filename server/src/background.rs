@@ -1,33 +1,33 @@
-//! Threads of a lower priority, for what people look at: when the processor is short, deliveries go first.
+//! Threads of a lower priority, for the pages of the console. When the processor is short, deliveries go first.
 //!
-//! Nothing that a sender or a receiver waits for may run here.
+//! Work that a sender or a receiver waits for must not run here.
 
 use std::sync::LazyLock;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// How nice the threads are, of 19: they get a quarter of a core that a delivery or another program wants. With less, a
-/// busy neighbour makes the console unusable.
+/// The niceness of the threads, of 19. They get a quarter of a core that a delivery or another program wants as well.
+/// With less, a busy neighbour makes the console unusable.
 const NICENESS: i32 = 5;
 
-/// As long as the process lives.
+/// The runtime lives as long as the process.
 static RUNTIME: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Builder::new_multi_thread()
-        // One core is left, however many people look.
+        // Leaves one core free, however many people use the console.
         .worker_threads(cores.saturating_sub(1).max(1))
         .thread_name("background")
-        // Threads that these start inherit it, such as those that read the embedded database for pages.
+        // Threads started by these inherit the niceness, such as those that read the embedded database for pages.
         .on_thread_start(|| {
-            // Where the system does not allow it all have the same priority.
+            // If the system refuses, all threads have the same priority.
             let _ = rustix::process::setpriority_process(None, NICENESS);
         })
         .enable_all()
         .build()
 });
 
-/// Does this work on those threads.
+/// Runs `work` on the background threads.
 pub async fn run<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    // Without threads of their own, or when the work has panicked, here: a panic goes on to whoever waits.
+    // Runs the work here if the threads could not be started. A panic of the work continues in the caller.
     match RUNTIME.as_ref().map(Runtime::handle) {
         Ok(handle) => on(handle, work).await,
         Err(_) => work.await,
@@ -39,7 +39,7 @@ async fn on<T: Send + 'static>(handle: &Handle, work: impl Future<Output = T> + 
     task.await
 }
 
-/// Work that nobody waits for any more ends, as it would within the task that waited.
+/// A task that is aborted when the caller no longer waits for it.
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
 
 impl<T> Drop for AbortOnDrop<T> {

@@ -1,4 +1,4 @@
-//! The words of the command line, which scripts rely on.
+//! The command line. Scripts rely on its words.
 
 mod access;
 
@@ -85,7 +85,7 @@ enum UserCommand {
     Sessions(Named),
 }
 
-/// An account or a key that is there.
+/// The name of an existing account or key.
 #[derive(Debug, Args)]
 struct Named {
     /// Its name
@@ -100,7 +100,7 @@ enum KeyCommand {
     Add {
         /// The key's name: the source of what it sends
         name: String,
-        /// ingest, inventory or both with a comma
+        /// ingest, inventory, read: one or several, with a comma
         #[arg(long, required = true, value_delimiter = ',')]
         scope: Vec<Scope>,
         #[command(flatten)]
@@ -122,9 +122,9 @@ struct InboxArguments {
     record: Option<PathBuf>,
 }
 
-/// Does what the command line says.
+/// Runs the command of the command line.
 pub async fn run() -> anyhow::Result<()> {
-    // Whatever a command makes, only its owner can read.
+    // Files that a command creates are readable only by their owner.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let matches = without_empty(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches)?;
@@ -158,7 +158,7 @@ pub async fn run() -> anyhow::Result<()> {
     }
 }
 
-/// The command with empty variables of the environment left out: compose files set them so.
+/// Returns the command without empty environment variables, which compose files may set.
 fn without_empty(command: clap::Command) -> clap::Command {
     let is_empty = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
     let command = command.mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg });

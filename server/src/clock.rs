@@ -1,4 +1,4 @@
-//! Time and chance, handed in: tests replace both.
+//! Time and randomness, passed as arguments so that tests can replace them.
 
 use crate::store::{self, Store};
 use model::time::Timestamp;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Where "now" comes from.
+/// A source of the current time.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
@@ -21,42 +21,43 @@ impl Clock {
         })
     }
 
-    /// The database's clock, as `follower` knows it: equal on all nodes.
+    /// Returns the database's clock, as `follower` estimates it. It is the same on all nodes.
     pub fn of_database(follower: Arc<Follower>) -> Self {
         Self::from_fn(move || follower.now())
     }
 
-    /// A clock of one's own.
+    /// Returns a clock that calls `now`.
     pub fn from_fn(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }
 
-    /// The instant it is.
+    /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         (self.0)()
     }
 }
 
-/// Follows the database's clock: what it last said, and how long ago that was. Between two looks this machine's own
-/// clock may be set as it likes.
+/// Follows the database's clock: stores the last reading and its age. Between two readings, changes of this machine's
+/// clock have no effect.
 #[derive(Debug)]
 pub struct Follower {
-    /// What the database said, and when by the monotonic clock.
+    /// The last reading of the database's clock, and its time by the monotonic clock.
     anchor: Mutex<(Timestamp, Instant)>,
 }
 
 impl Follower {
-    /// How often the database is asked again.
+    /// Interval between two readings.
     const EVERY: Duration = Duration::from_secs(10);
 
-    /// Starts with what the database says now.
+    /// Starts with a reading.
     pub async fn start(store: &Store) -> store::Result<Arc<Self>> {
         let follower = Self { anchor: Mutex::new((Timestamp(0), Instant::now())) };
         follower.look(store).await?;
         Ok(Arc::new(follower))
     }
 
-    /// Asks again and again, until `stop` is cancelled. While the database is away, time goes on from its last word.
+    /// Reads the clock repeatedly until `stop` is cancelled. While the database is down, time advances from the last
+    /// reading.
     pub async fn run(self: Arc<Self>, store: Store, stop: CancellationToken) {
         loop {
             tokio::select! {
@@ -72,18 +73,18 @@ impl Follower {
         }
     }
 
-    /// Asks once. The answer is taken to be half a round trip old.
+    /// Reads the clock once. The reading is taken to be half a round trip old.
     pub async fn look(&self, store: &Store) -> store::Result<()> {
         let asked = Instant::now();
-        let said = store.now().await?;
+        let reading = store.now().await?;
         let trip = asked.elapsed();
-        *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = (said, asked + trip / 2);
+        *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = (reading, asked + trip / 2);
         Ok(())
     }
 
     fn now(&self) -> Timestamp {
-        let (said, at) = *self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
-        said.after(at.elapsed())
+        let (reading, at) = *self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.after(at.elapsed())
     }
 }
 
@@ -93,7 +94,7 @@ impl std::fmt::Debug for Clock {
     }
 }
 
-/// A UUID version 7 (RFC 9562) for this instant: sorts by time, unguessable in its last 74 bits.
+/// Returns a UUID version 7 (RFC 9562) for this instant. It sorts by time, and its last 74 bits cannot be guessed.
 pub fn new_uuid(now: Timestamp) -> uuid::Uuid {
     let millis = u64::try_from(now.0).unwrap_or_default();
     uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid()

@@ -1,4 +1,5 @@
-//! The effective configuration: command line over environment over one TOML file over defaults, each with its source.
+//! The effective configuration. The command line precedes the environment, one TOML file and the defaults; each value
+//! knows its source.
 
 mod merge;
 
@@ -15,10 +16,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The environment variable that carries the master key itself.
+/// The environment variable that contains the master key.
 pub const KEY_VARIABLE: &str = "HOOKWRIGHT_KEY";
 
-/// Which database, and the key of its secrets: what every command takes.
+/// The options of every command: the database, and the key of its secrets.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct DatabaseOptions {
@@ -37,12 +38,12 @@ pub struct DatabaseOptions {
     pub config: Option<PathBuf>,
 }
 
-/// The most deliveries of one webhook that may be under way at once.
+/// The highest number of concurrent deliveries of one webhook.
 const IN_FLIGHT_MAX: u32 = 64;
-/// The longest anything is kept, in days: a hundred years.
+/// The longest retention, in days: a hundred years.
 const DAYS_MAX: u32 = 36_500;
 
-/// What only `serve` takes.
+/// The options of `serve` alone.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct ServeOptions {
@@ -102,7 +103,7 @@ struct File {
     serve: ServeOptions,
 }
 
-/// Every key the file may have: flattening turns serde's own check off.
+/// Every key that the file may have. Flattening disables serde's own check.
 const FILE_KEYS: &[&str] = &[
     "data-dir",
     "database-url",
@@ -124,23 +125,23 @@ const FILE_KEYS: &[&str] = &[
     "demo",
 ];
 
-/// A configuration that cannot be used.
+/// An error in the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
     #[error("cannot read the configuration file {path}")]
     Read {
-        /// Which one.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The file is not what it should be. The text of the parser is left out: it could repeat a password.
+    /// The file is not valid. The parser's text is left out, since it could repeat a password.
     #[error("the configuration file {path} is not valid: {reason}")]
     File {
-        /// Which one.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// One value is wrong.
@@ -148,12 +149,12 @@ pub enum Error {
     Value {
         /// The option's name.
         option: &'static str,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
 }
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// The command line.
@@ -162,7 +163,7 @@ pub enum Source {
     Environment,
     /// The TOML file.
     File,
-    /// Nothing was said.
+    /// No source gives a value.
     Default,
 }
 
@@ -177,36 +178,36 @@ impl std::fmt::Display for Source {
     }
 }
 
-/// Which database.
+/// The configuration of the database.
 #[derive(Debug, Clone)]
 pub struct DatabaseConfig {
-    /// Where files of ours lie.
+    /// The directory of our files.
     pub data_dir: PathBuf,
-    /// PostgreSQL, if it is to be used. May carry a password.
+    /// The URL of PostgreSQL, if it is used. May contain a password.
     pub database_url: Option<SecretString>,
-    /// The master key's file.
+    /// The file with the master key.
     pub key_file: Option<PathBuf>,
 }
 
-/// A place to listen at.
+/// An address to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listen {
     /// Address and port.
     pub address: SocketAddr,
-    /// Whether connections are encrypted.
+    /// True for encrypted connections.
     pub is_https: bool,
 }
 
-/// The console's address for people.
+/// The console's URL for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl {
-    /// Scheme, host, and the port if it is not the scheme's own, as browsers send it in `Origin`.
+    /// Scheme, host, and the port unless it is the scheme's default, as browsers send the origin in `Origin`.
     pub origin: String,
-    /// Whether it is https, so that cookies are never sent without.
+    /// True for https, so that cookies are never sent without encryption.
     pub is_https: bool,
 }
 
-/// Everything `serve` needs.
+/// The configuration of `serve`.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the options above say it")]
 pub struct ServeConfig {
@@ -220,26 +221,26 @@ pub struct ServeConfig {
     pub allowed: Vec<IpNet>,
     pub egress_proxy: Option<EgressProxy>,
     pub in_flight_per_webhook: usize,
-    pub kept: Kept,
+    pub retention: Kept,
     pub log: Option<String>,
-    /// The file to read the level of the log anew from, where it was not said elsewhere.
+    /// The file from which the level of the log is read again, unless the level came from elsewhere.
     pub log_file: Option<PathBuf>,
     pub demo: Option<SocketAddr>,
 }
 
 impl ServeConfig {
-    /// Returns the level of the log by the configuration file as it is now.
+    /// Returns the level of the log, read again from the configuration file.
     ///
     /// # Errors
     /// The file cannot be used.
-    pub fn log_now(&self) -> Result<Option<String>, Error> {
+    pub fn read_log_level(&self) -> Result<Option<String>, Error> {
         match &self.log_file {
             None => Ok(self.log.clone()),
             Some(path) => Ok(read_file(path)?.serve.log),
         }
     }
 
-    /// Where people find the console: at its public URL, or else at its first listener.
+    /// Returns the console's URL for people: the public URL, or else that of the first listener.
     pub fn url_for_people(&self, first: Option<Listen>) -> Option<String> {
         if let Some(url) = &self.public_url {
             return Some(url.origin.clone());
@@ -249,10 +250,10 @@ impl ServeConfig {
     }
 }
 
-/// A line of `check-config`: option, value (secrets hidden), source.
+/// A line of `check-config`: option, value (secrets hidden), and source.
 pub type Provenance = (&'static str, String, Source);
 
-/// Merges the options with the file they name.
+/// Merges the options with the file that they name.
 pub fn resolve(
     database_options: &DatabaseOptions,
     serve: &ServeOptions,
@@ -290,7 +291,7 @@ pub fn resolve(
         merge.secret("egress-proxy", from.egress_proxy.as_ref(), file_from.egress_proxy.as_ref(), "(none)");
     let (given, in_file) = (from.in_flight_per_webhook, file_from.in_flight_per_webhook);
     let in_flight_per_webhook = merge.number("in-flight-per-webhook", given, in_file, 8, IN_FLIGHT_MAX)?;
-    let kept = Kept {
+    let retention = Kept {
         settled: days(merge.number("keep-days", from.keep_days, file_from.keep_days, 70, DAYS_MAX)?),
         per_webhook: merge.number(
             "keep-per-webhook",
@@ -331,7 +332,7 @@ pub fn resolve(
         public_url: public.as_deref().map(parse_public_url).transpose()?,
         trusted_proxies: proxies.iter().map(|net| parse_network("trusted-proxy", net)).collect::<Result<_, _>>()?,
         policy: policy
-            .map_or(Ok(Policy::default()), |word| word.parse())
+            .map_or(Ok(Policy::default()), |name| name.parse())
             .map_err(|reason| wrong("egress-policy", reason))?,
         allowed: allowed.iter().map(|net| parse_network("egress-allow", net)).collect::<Result<_, _>>()?,
         egress_proxy: egress_proxy
@@ -347,12 +348,12 @@ pub fn resolve(
             None => None,
         },
         in_flight_per_webhook: in_flight_per_webhook as usize,
-        kept,
+        retention,
     };
     Ok((config, lines))
 }
 
-/// Merges the options of a command that only needs the database.
+/// Merges the options of a command that needs only the database.
 pub fn resolve_database(options: &DatabaseOptions) -> Result<DatabaseConfig, Error> {
     let file = options.config.as_deref().map(read_file).transpose()?.unwrap_or_default().database;
     Ok(DatabaseConfig {

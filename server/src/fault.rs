@@ -1,8 +1,8 @@
 //! Named points at which a test stops this process, to prove that nothing acknowledged is lost there.
 //!
-//! `HOOKWRIGHT_FAULT=intake.after-commit=kill@3` ends the process at once when it passes that point for the third time:
-//! no handler runs and nothing is flushed, as with SIGKILL. `panic` instead of `kill` panics there. Faults are separated
-//! by commas. Without the variable a point costs one comparison. Nothing else may depend on a point.
+//! With `HOOKWRIGHT_FAULT=intake.after-commit=kill@3` the process ends the third time it passes that point: no handler
+//! runs and nothing is flushed, as with SIGKILL. `panic` instead of `kill` panics there. Faults are separated by
+//! commas. Without the variable a point costs one comparison. No other behaviour may depend on a point.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The variable that names the faults.
 const VARIABLE: &str = "HOOKWRIGHT_FAULT";
 
-/// One fault that is to happen.
+/// A fault to inject.
 struct Fault {
     point: String,
     is_kill: bool,
-    /// At which pass it happens, from 1; once, so that what comes after it is seen.
+    /// The pass at which the fault happens, from 1. It happens once, so that the following passes run.
     at: u32,
     passed: AtomicU32,
 }
@@ -29,10 +29,10 @@ fn parse(text: &str) -> Option<Fault> {
     Some(Fault { point: point.to_owned(), is_kill: action == "kill", at: at.parse().ok()?, passed: AtomicU32::new(0) })
 }
 
-/// Passes a point.
+/// Passes a point, and injects the fault that the variable names for it.
 ///
 /// # Panics
-/// When the variable says so.
+/// Panics when the variable asks for it.
 pub fn point(name: &str) {
     for fault in FAULTS.iter().filter(|fault| fault.point == name) {
         if fault.passed.fetch_add(1, Ordering::SeqCst) + 1 != fault.at {

@@ -1,4 +1,4 @@
-//! Small files: keys and certificates, which must be whole or not there at all; and whether a file has changed.
+//! Small files such as keys and certificates, written whole or not at all, and stamps that show changes of files.
 
 use anyhow::{Context, bail};
 use std::fs::{File, OpenOptions};
@@ -6,23 +6,23 @@ use std::io::Write;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// When a file was last written, and its length in bytes. `None` when the file cannot be looked at.
+/// The time of a file's last change, and its length in bytes. `None` when the file's metadata cannot be read.
 pub type Stamp = Option<(SystemTime, u64)>;
 
-/// Returns the stamp of a file: another stamp means that the file has to be read anew.
+/// Returns the stamp of a file. When the stamp differs, the file must be read again.
 pub fn stamp(path: &Path) -> Stamp {
     let data = path.metadata().ok()?;
     Some((data.modified().ok()?, data.len()))
 }
 
-/// Writes a file that only its owner can read, over the one there may be. After a kill or a power cut there is the old
-/// file or the new one, whole.
+/// Writes a file that only its owner can read, and replaces an existing one. After a kill or a power cut the old file
+/// or the new file is there, whole.
 ///
 /// # Errors
-/// Its folder cannot be written to.
+/// The folder cannot be written to.
 pub fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let new = path.with_extension("new");
-    // What a killed process has left.
+    // A killed process may have left this file.
     remove(&new)?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -36,11 +36,11 @@ pub fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     sync_folder(path)
 }
 
-/// Makes a folder that only its owner can look into. One that is there has to be like that: what is in it makes
-/// administrators and opens secrets.
+/// Creates a folder that only its owner can open. An existing folder must be as private, since its files create
+/// administrators and open secrets.
 ///
 /// # Errors
-/// It cannot be made, or others can look into it.
+/// The folder cannot be created, or others can open it.
 pub fn private_folder(path: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -62,10 +62,10 @@ pub fn private_folder(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes a file, if it is there.
+/// Removes a file, if it exists.
 ///
 /// # Errors
-/// It is there and cannot be removed.
+/// The file exists and cannot be removed.
 pub fn remove(path: &Path) -> std::io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -73,7 +73,7 @@ pub fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// The names in a folder are data of their own, which a power cut may take.
+/// Syncs the folder of a file. The names in a folder are separate data, which a power cut may lose.
 fn sync_folder(path: &Path) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_half_written_file_is_replaced_by_a_whole_one() {
+    fn write_private_replaces_a_half_written_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("master.key");
         std::fs::write(folder.path().join("master.new"), "ha").expect("written");

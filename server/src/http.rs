@@ -1,7 +1,7 @@
-//! The HTTP side: which path does what, who may, and what every answer carries.
+//! The HTTP side: the routes, their permissions, and the headers of every response.
 //!
-//! A page's path answers GET by rendering the console and POST by saving its form. Everything but the public paths
-//! needs somebody signed in; `/api/v1` needs a key instead.
+//! GET on the path of a page renders the page, POST saves its form. All paths except the public ones need a
+//! session; `/api/v1` needs a key instead.
 
 mod body;
 mod client;
@@ -43,10 +43,10 @@ use tower_sessions::cookie::SameSite;
 use tower_sessions::cookie::time::Duration as CookieDuration;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
-/// How long a sender may pause within a body, in a real server.
+/// Time that a sender may pause within a body, in a real server.
 pub const BODY_PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the handlers share.
+/// The state that all handlers share.
 #[derive(Clone)]
 #[expect(missing_docs, reason = "the types say it")]
 pub struct Http {
@@ -56,26 +56,27 @@ pub struct Http {
     pub assets: app::shell::Assets,
     pub sign_in_limit: Arc<SignInLimit>,
     pub pulse: live::Pulse,
-    /// How long a sender may pause within a body.
+    /// Time that a sender may pause within a body.
     pub body_patience: Duration,
     pub proxies: Arc<Proxies>,
-    /// Whether these listeners are for https.
+    /// True for the listeners of https.
     pub is_https: bool,
 }
 
-/// The router of the pages asks for these; we serve the browser half ourselves, so their values do not matter.
+/// The page router requires this conversion. The server serves the browser half itself, so the values do not matter.
 impl FromRef<Http> for LeptosOptions {
     fn from_ref(_: &Http) -> Self {
         Self::builder().output_name("hookwright").build()
     }
 }
 
-/// Every route, for listeners of one scheme: the session cookie of `https` is bound to it.
+/// Returns the router for listeners of one scheme. With https the session cookie is bound to https.
 pub fn router(http: &Http) -> Router {
     let is_public_https = http.proxies.public_url.as_ref().is_some_and(|url| url.is_https);
     let is_https = http.is_https || is_public_https;
     let sessions = Sessions::new(http.services.store.clone(), http.services.clock.clone());
-    // Cookies are for all ports of a host: another installation there has another key, and another name.
+    // Cookies apply to all ports of a host. Another installation on the host has another key, so its cookie has another
+    // name.
     let installation: String =
         http.services.vault.fingerprint().chars().filter(char::is_ascii_alphanumeric).take(8).collect();
     let cookie = format!("{}hookwright-{installation}", if is_https { "__Host-" } else { "" });
@@ -87,7 +88,7 @@ pub fn router(http: &Http) -> Router {
     let console = console(http)
         .layer(middleware::from_fn_with_state(http.clone(), session::identify))
         .layer(sessions)
-        // What was seen by one person is not shown by the browser to the next.
+        // The browser must not show one person's pages to the next.
         .layer(default_header(header::CACHE_CONTROL, "no-store"))
         .layer(client::no_other_site(&http.proxies))
         .layer(middleware::from_fn_with_state(http.clone(), client::name_other_site))
@@ -106,7 +107,7 @@ pub fn router(http: &Http) -> Router {
         .route("/health/ready", get(health::ready))
         .route("/pkg/{file}", get(site::file))
         .with_state(http.clone());
-    let every_answer = ServiceBuilder::new()
+    let every_response = ServiceBuilder::new()
         .layer(CatchPanicLayer::new())
         .layer(default_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(default_header(header::REFERRER_POLICY, "same-origin"))
@@ -115,24 +116,24 @@ pub fn router(http: &Http) -> Router {
         .option_layer(is_public_https.then(|| default_header(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000")))
         .layer(middleware::from_fn_with_state(http.clone(), client::see_through))
         .layer(RequestBodyTimeoutLayer::new(http.body_patience));
-    console.merge(api).merge(open).layer(every_answer)
+    console.merge(api).merge(open).layer(every_response)
 }
 
 fn default_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
-/// What people look at and do is put together on threads of their own.
+/// Renders pages and runs commands on the background threads.
 async fn in_background(request: Request, next: Next) -> Response {
     crate::background::run(next.run(request)).await
 }
 
-/// Every page's route.
+/// Returns the route of every page.
 pub fn pages() -> Vec<AxumRouteListing> {
     leptos_axum::generate_route_list(app::App)
 }
 
-/// The pages, their forms, and the server functions.
+/// Returns the router of pages, their forms, and server functions.
 fn console(http: &Http) -> Router {
     Router::new()
         .route("/theme", post(session::choose_theme))

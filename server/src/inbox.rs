@@ -1,8 +1,8 @@
-//! `hookwright inbox`: a receiver for demos and tests that shows requests exactly as they arrived.
+//! `hookwright inbox`: a receiver for demos and tests. It shows requests exactly as they arrived.
 //!
-//! It reads the socket itself: an HTTP library's header map has already regrouped and lower-cased what arrived.
-//! It speaks just enough HTTP/1.1 for our own dispatcher and for curl; it is never part of the product's service. Anybody
-//! may connect to it: what a connection may send, how long it may take and how many there may be is bounded.
+//! It reads the socket itself, since an HTTP library's header map regroups and lower-cases headers. It speaks just
+//! enough HTTP/1.1 for our dispatcher and for curl, and is never part of the product's service. Anybody may connect to
+//! it, so the size and duration of requests and the number of connections are limited.
 
 use crate::clock::Clock;
 use futures_util::future::BoxFuture;
@@ -16,14 +16,14 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, Semaphore};
 
-/// The largest head of a request, and the largest body: a message has at most half of it.
+/// Limits of a request's head and body. A message has at most half of the body's limit.
 const HEAD_MAX_BYTES: u64 = 64 * 1024;
 const BODY_MAX_BYTES: u64 = 2 * 1024 * 1024;
-/// How many connections there may be; the next one waits.
+/// Limit of connections. Further ones wait.
 const CONNECTIONS_MAX: usize = 256;
-/// How many requests are read, or wait to be shown, at a time.
+/// Limit of requests that are read, or wait to be shown, at the same time.
 const AT_ONCE: usize = 32;
-/// How long a request may take to arrive, and an answer to be sent that is slow by intent.
+/// Time in which a request must arrive, and the longest duration of a response that is slow by intent.
 const PATIENCE: Duration = Duration::from_mins(1);
 const SLOW_MAX: Duration = Duration::from_mins(10);
 
@@ -34,7 +34,7 @@ pub struct Received {
     pub time: String,
     /// `POST`.
     pub method: String,
-    /// Path and query.
+    /// The path with its query.
     pub path: String,
     /// Each header line, in order, as on the wire.
     pub headers: Vec<(String, String)>,
@@ -42,30 +42,30 @@ pub struct Received {
     pub body: String,
 }
 
-/// What to do with a request. Its sender waits for that.
+/// Receives each request. The sender gets its response afterwards.
 pub type Sink = Arc<dyn Fn(Received) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// Answers on `listener` for ever, giving each request to `sink`.
+/// Serves `listener` for ever, and passes each request to `sink`.
 pub async fn serve(listener: TcpListener, clock: Clock, sink: Sink) -> io::Result<()> {
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let reading = Arc::new(Semaphore::new(AT_ONCE));
     loop {
-        let Ok(place) = connections.clone().acquire_owned().await else { return Ok(()) };
-        // Out of open files, or the sender is gone already: the next one may be lucky.
+        let Ok(permit) = connections.clone().acquire_owned().await else { return Ok(()) };
+        // The limit of open files is reached, or the sender has gone. The next attempt may succeed.
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
         let (clock, sink, reading) = (clock.clone(), sink.clone(), reading.clone());
         tokio::spawn(async move {
-            // A receiver that shows what arrives has nothing to do about a sender that hangs up.
+            // A sender that hangs up is no error of the receiver.
             let _ = converse(stream, &clock, &sink, &reading).await;
-            drop(place);
+            drop(permit);
         });
     }
 }
 
-/// A sink that prints, or appends JSON lines to a file.
+/// Returns a sink that prints requests, or appends them to a file as JSON lines.
 pub async fn printer(record: Option<PathBuf>) -> io::Result<Sink> {
     let file = match record {
         None => None,
@@ -75,7 +75,7 @@ pub async fn printer(record: Option<PathBuf>) -> io::Result<Sink> {
     let file = file.map(Mutex::new);
     tokio::spawn(async move {
         let mut waiting = Vec::new();
-        // What arrives while a few are written is written together.
+        // Requests that arrive during a write are written together.
         while receiver.recv_many(&mut waiting, AT_ONCE).await > 0 {
             let shown = if file.is_some() { json_line } else { plain };
             let text: String = waiting.drain(..).map(|received| shown(&received)).collect();
@@ -113,7 +113,7 @@ fn json_line(received: &Received) -> String {
     serde_json::to_string(received).map(|line| line + "\n").unwrap_or_default()
 }
 
-/// What arrived may contain anything: nothing of it moves a terminal's cursor.
+/// Formats a request for a terminal. Control characters are replaced, since none may move the cursor.
 fn plain(received: &Received) -> String {
     let head: String =
         received.headers.iter().map(|(name, value)| format!("{}: {}\n", visible(name), visible(value))).collect();
@@ -125,12 +125,12 @@ async fn converse(stream: TcpStream, clock: &Clock, sink: &Sink, reading: &Semap
     stream.set_nodelay(true)?;
     let mut stream = BufStream::new(stream);
     loop {
-        // The next request of a connection may take a while to begin; then it is read at once.
+        // The next request of a connection may take a while to begin; then it must arrive in time.
         let begun = tokio::time::timeout(PATIENCE, stream.fill_buf()).await.map_err(late)??;
         if begun.is_empty() {
             return Ok(());
         }
-        let place = reading.acquire().await.map_err(io::Error::other)?;
+        let permit = reading.acquire().await.map_err(io::Error::other)?;
         let path = match tokio::time::timeout(PATIENCE, read_request(&mut stream, clock)).await.map_err(late)? {
             Ok(received) => {
                 let path = received.path.clone();
@@ -142,8 +142,8 @@ async fn converse(stream: TcpStream, clock: &Clock, sink: &Sink, reading: &Semap
             }
             Err(error) => return Err(error),
         };
-        drop(place);
-        if !answer(&mut stream, &path).await? {
+        drop(permit);
+        if !respond(&mut stream, &path).await? {
             return Ok(());
         }
     }
@@ -153,30 +153,30 @@ fn late(_: tokio::time::error::Elapsed) -> io::Error {
     io::ErrorKind::TimedOut.into()
 }
 
-/// Reads a line, of at most what is left of `room`.
-async fn read_line(stream: &mut BufStream<TcpStream>, room: &mut u64) -> io::Result<String> {
+/// Reads a line, of at most `capacity` bytes, and reduces `capacity` by its length.
+async fn read_line(stream: &mut BufStream<TcpStream>, capacity: &mut u64) -> io::Result<String> {
     let mut line = Vec::new();
-    let read = (&mut *stream).take(*room).read_until(b'\n', &mut line).await? as u64;
-    *room -= read;
+    let read = (&mut *stream).take(*capacity).read_until(b'\n', &mut line).await? as u64;
+    *capacity -= read;
     match line.last() {
         Some(b'\n') => Ok(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()),
-        _ if *room == 0 => Err(io::ErrorKind::InvalidData.into()),
+        _ if *capacity == 0 => Err(io::ErrorKind::InvalidData.into()),
         _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }
 
-/// Reads a request. `InvalidData` if it is too large.
+/// Reads a request. Fails with `InvalidData` if it is too large.
 async fn read_request(stream: &mut BufStream<TcpStream>, clock: &Clock) -> io::Result<Received> {
-    let mut room = HEAD_MAX_BYTES;
-    let start = read_line(stream, &mut room).await?;
-    let mut words = start.split(' ');
-    let (Some(method), Some(path)) = (words.next(), words.next()) else {
+    let mut capacity = HEAD_MAX_BYTES;
+    let start = read_line(stream, &mut capacity).await?;
+    let mut parts = start.split(' ');
+    let (Some(method), Some(path)) = (parts.next(), parts.next()) else {
         return Err(io::ErrorKind::UnexpectedEof.into());
     };
     let (method, path) = (method.to_owned(), path.to_owned());
     let mut headers = Vec::new();
     loop {
-        let line = read_line(stream, &mut room).await?;
+        let line = read_line(stream, &mut capacity).await?;
         let Some((name, value)) = line.split_once(':') else { break };
         headers.push((name.to_owned(), value.trim_start().to_owned()));
     }
@@ -193,13 +193,13 @@ async fn read_request(stream: &mut BufStream<TcpStream>, clock: &Clock) -> io::R
 }
 
 async fn read_chunks(stream: &mut BufStream<TcpStream>, body: &mut Vec<u8>) -> io::Result<()> {
-    // The lines between the chunks, which may be as small as a byte.
-    let mut room = BODY_MAX_BYTES;
+    // Limits the lines between the chunks, since a chunk may be as small as a byte.
+    let mut capacity = BODY_MAX_BYTES;
     loop {
-        let line = read_line(stream, &mut room).await?;
+        let line = read_line(stream, &mut capacity).await?;
         let size = u64::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16).unwrap_or_default();
         read_more(stream, size, body).await?;
-        read_line(stream, &mut room).await?;
+        read_line(stream, &mut capacity).await?;
         if size == 0 {
             return Ok(());
         }
@@ -214,8 +214,8 @@ async fn read_more(stream: &mut BufStream<TcpStream>, size: u64, body: &mut Vec<
     Ok(())
 }
 
-/// Answers as the path asks. Answers whether the connection goes on.
-async fn answer(stream: &mut BufStream<TcpStream>, path: &str) -> io::Result<bool> {
+/// Sends the response that the path asks for. Returns true if the connection stays open.
+async fn respond(stream: &mut BufStream<TcpStream>, path: &str) -> io::Result<bool> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let mut parts = path.trim_start_matches('/').splitn(2, '/');
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<u64>().ok());
@@ -265,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_arrives_does_not_move_the_cursor_of_a_terminal() {
+    fn plain_replaces_control_characters() {
         let received = Received {
             time: "2025-10-16T15:38:07.000Z".into(),
             method: "POST".into(),

@@ -1,12 +1,12 @@
-//! The server of Hookwright: what the `hookwright` binary is made of.
+//! The server of Hookwright: the modules of the `hookwright` binary.
 //!
 //! ```text
 //! http -> service -> outbound -> store      dispatch -> outbound, store
 //!      -> intake  -> store                 auth, vault, clock: below the rest
 //! ```
 //!
-//! Only [`store`] builds queries and knows that there are two databases; only [`outbound::client`] builds an HTTP
-//! client; only [`vault`] sees a stored secret in clear.
+//! Only [`store`] builds queries and knows that there are two databases. Only [`outbound::client`] builds an HTTP
+//! client. Only [`vault`] sees a stored secret in clear.
 
 pub mod auth;
 pub mod background;

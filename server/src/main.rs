@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// How long the end of the process waits for a thread that nothing can cancel, such as one that asks a name server.
+/// Time that the end of the process waits for threads that cannot be cancelled, such as one that asks a name server.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {

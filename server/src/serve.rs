@@ -1,4 +1,4 @@
-//! `hookwright serve`: opens everything in order, runs until told to stop, and lets what is under way finish.
+//! `hookwright serve`: opens everything in order, runs until told to stop, and lets running work finish.
 
 mod certificate;
 mod listener;
@@ -7,7 +7,7 @@ use crate::clock::{Clock, Follower};
 use crate::config::{DatabaseConfig, KEY_VARIABLE, Listen, ServeConfig};
 use crate::dispatch::Dispatcher;
 use crate::file::private_folder;
-use crate::http::door::{Door, Room};
+use crate::http::door::{Capacity, Door};
 use crate::http::live::Pulse;
 use crate::http::proxy::Proxies;
 use crate::http::{BODY_PATIENCE, Http, site};
@@ -32,14 +32,14 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// The setting by which another master key than the database's is recognised.
+/// The setting with the fingerprint of the master key. It shows when the key is not that of the database.
 const KEY_FINGERPRINT: &str = "key_fingerprint";
-/// How long requests under way may take once the server stops.
+/// Time in which requests must end once the server stops.
 const GRACE: Duration = Duration::from_secs(4);
-/// How long everything under way may take then. Service managers kill after ten seconds.
+/// Time in which all work must end after that. Service managers kill after ten seconds.
 const PATIENCE: Duration = Duration::from_millis(5500);
 
-/// Opens the database as it is.
+/// Opens the database without changing its schema.
 async fn open_store(config: &DatabaseConfig) -> anyhow::Result<Store> {
     let store = match &config.database_url {
         Some(url) => {
@@ -59,8 +59,8 @@ async fn open_store(config: &DatabaseConfig) -> anyhow::Result<Store> {
     Ok(store)
 }
 
-/// The database with its schema up to date, for the commands beside `serve`: a server that is running on the embedded
-/// one keeps the schema it has been started with.
+/// Opens the database for the commands other than `serve`, with its schema up to date. While a server runs on the
+/// embedded database, the schema is not changed.
 pub async fn open_beside(config: &DatabaseConfig) -> anyhow::Result<Store> {
     if config.database_url.is_some() {
         return migrated(config).await;
@@ -84,16 +84,16 @@ async fn migrated(config: &DatabaseConfig) -> anyhow::Result<Store> {
     Ok(store)
 }
 
-/// Finds the master key, and refuses one that is not this database's.
+/// Reads the master key. Fails when it is not the key of this database.
 async fn open_vault(config: &DatabaseConfig, store: &Store) -> anyhow::Result<Vault> {
-    let known = setting::find(store.read(), KEY_FINGERPRINT).await?;
+    let fingerprint = setting::find(store.read(), KEY_FINGERPRINT).await?;
     let vault = match (&config.key_file, std::env::var(KEY_VARIABLE).ok().filter(|key| !key.is_empty())) {
         (Some(path), _) => Vault::from_file(path)?,
         (None, Some(key)) => Vault::from_base64(&SecretString::from(key), KEY_VARIABLE)?,
         (None, None) if config.database_url.is_none() => {
             let path = config.data_dir.join("master.key");
-            // Another key would open none of the secrets, and look as if all was well until the first is needed.
-            if known.is_some() && !path.try_exists()? {
+            // Another key would open none of the secrets, and nothing would show it until a secret is needed.
+            if fingerprint.is_some() && !path.try_exists()? {
                 bail!(
                     "the master key {} is missing, and the secrets in this database open with no other; put it back \
                      from a backup",
@@ -107,14 +107,14 @@ async fn open_vault(config: &DatabaseConfig, store: &Store) -> anyhow::Result<Va
              32 random bytes in base64, as `openssl rand -base64 32` makes them"
         ),
     };
-    let known = setting::insert_once(store.write(), KEY_FINGERPRINT, vault.fingerprint()).await?;
-    if known != vault.fingerprint() {
+    let fingerprint = setting::insert_once(store.write(), KEY_FINGERPRINT, vault.fingerprint()).await?;
+    if fingerprint != vault.fingerprint() {
         bail!("this master key is not the one the database's secrets are sealed with; use the key it was started with");
     }
     Ok(vault)
 }
 
-/// Keeps a second server off the data directory for as long as it is open.
+/// Locks the data directory, so that no second server starts on it. The lock ends when the file is closed.
 fn lock_directory(data_dir: &Path) -> anyhow::Result<std::fs::File> {
     let Some(lock) = try_lock_directory(data_dir)? else {
         bail!("another hookwright is already serving {}; stop it first", data_dir.display());
@@ -122,7 +122,7 @@ fn lock_directory(data_dir: &Path) -> anyhow::Result<std::fs::File> {
     Ok(lock)
 }
 
-/// The lock of the data directory, unless somebody has it.
+/// Locks the data directory. Returns `None` when another process holds the lock.
 fn try_lock_directory(data_dir: &Path) -> anyhow::Result<Option<std::fs::File>> {
     private_folder(data_dir)?;
     let path = data_dir.join("serve.lock");
@@ -142,16 +142,16 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         bail!("log: {reason}");
     }
     let stop = CancellationToken::new();
-    let room = Room::of_files(raise_file_limit());
+    let capacity = Capacity::of_files(raise_file_limit());
     let is_embedded = config.database.database_url.is_none();
-    // Before the database is opened: a newer version must not change it under one that is running.
+    // The lock comes before the database is opened: a newer version must not migrate it under a running server.
     let _lock = is_embedded.then(|| lock_directory(&config.database.data_dir)).transpose()?;
     let store = migrated(&config.database).await?;
     let vault = open_vault(&config.database, &store).await?;
     let bound = config.listen.iter().map(bind).collect::<anyhow::Result<Vec<_>>>()?;
     let is_https = bound.iter().any(|bound| bound.is_https);
     let certificate = if is_https { Some(Certificate::load(&config).await?) } else { None };
-    // "Now" of due times and leases is the database's clock where several nodes share one.
+    // On PostgreSQL, due times and leases go by the database's clock, which several nodes share.
     let follower = if is_embedded { None } else { Some(Follower::start(&store).await?) };
     let clock = follower.clone().map_or_else(Clock::system, Clock::of_database);
     let rules = Rules {
@@ -179,7 +179,8 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         is_discreet: false,
     };
     if is_embedded {
-        // The only server of this database has just started: every lease belongs to one that is gone.
+        // This is the only server of the embedded database and has just started, so every lease belongs to a process
+        // that has ended.
         claim::release_all(store.write(), clock.now()).await?;
     }
     let bell = services.bell.clone();
@@ -208,7 +209,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     workers.start("dispatcher", dispatcher.run(stop.clone()));
     workers.start("intake of what happens inside", intake.clone().run_inside(store.clone(), stop.clone()));
     workers.start("watch for changes", http.pulse.clone().run(services.clone()));
-    workers.start("retention", Retention::new(store.clone(), clock, config.kept).run(stop.clone()));
+    workers.start("retention", Retention::new(store.clone(), clock, config.retention).run(stop.clone()));
     match follower {
         Some(follower) => {
             workers.start("listener for other nodes", listen::run(store.clone(), bell, stop.clone()));
@@ -218,7 +219,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     }
     let handle = Handle::new();
     let first = bound.first().map(|bound| Listen { address: bound.address, is_https: bound.is_https });
-    let door = Door::new(room, proxies);
+    let door = Door::new(capacity, proxies);
     for bound in bound {
         listen_on(bound, door.clone(), &http, certificate.as_ref().map(|one| &one.tls), &handle, &mut workers)?;
     }
@@ -241,12 +242,13 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     store.close().await;
     match ended {
         None => Ok(()),
-        // Half a server would take in what it does not send, or say that it is well: the service manager starts a whole one.
+        // A server without one of its workers would accept occurrences that it does not send, or report itself healthy.
+        // So the process ends, and the service manager starts it again.
         Some(ended) => bail!("{ended}; the log says why. Nothing acknowledged is lost; start the server again"),
     }
 }
 
-/// What runs as long as the server does.
+/// The tasks that run as long as the server.
 #[derive(Default)]
 struct Workers(JoinSet<String>);
 
@@ -261,7 +263,7 @@ impl Workers {
         });
     }
 
-    /// Waits until one of them ends, and tells which.
+    /// Waits until a worker ends, and returns a message with its name.
     async fn first_end(&mut self) -> String {
         match self.0.join_next().await {
             Some(Ok(ended)) => ended,
@@ -274,7 +276,7 @@ impl Workers {
     }
 }
 
-/// The receiver of the demo, and its content.
+/// Starts the receiver of the demo, and creates the demo's content.
 async fn start_demo(services: &Services, address: SocketAddr) -> anyhow::Result<()> {
     match tokio::net::TcpListener::bind(address).await {
         Ok(listener) => {
@@ -282,13 +284,13 @@ async fn start_demo(services: &Services, address: SocketAddr) -> anyhow::Result<
             let clock = services.clock.clone();
             tokio::spawn(async move { inbox::serve(listener, clock, sink).await });
         }
-        // Somebody's own receiver may be there: its content is as good.
+        // Another receiver may listen at this address; the content works with it.
         Err(error) => tracing::warn!(%error, %address, "the demo's receiver cannot listen"),
     }
     demo::make(services, &format!("http://{address}")).await.context("cannot make the demo's content")
 }
 
-/// Tells where the console is and, the first time, how to get in.
+/// Prints the console's URL, and the setup link while there is no account.
 async fn announce(store: &Store, clock: &Clock, url: Option<String>) -> anyhow::Result<()> {
     use std::io::Write;
     let Some(url) = url else { return Ok(()) };
@@ -301,7 +303,7 @@ async fn announce(store: &Store, clock: &Clock, url: Option<String>) -> anyhow::
     Ok(out.flush()?)
 }
 
-/// A new link with which the first administrator is made.
+/// Returns a new setup link, by which the first administrator is created.
 pub async fn setup_link(config: &ServeConfig) -> anyhow::Result<String> {
     let store = open_beside(&config.database).await?;
     let token = account::new_setup_token(&store, &Clock::system()).await;

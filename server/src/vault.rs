@@ -15,21 +15,21 @@ use std::path::{Path, PathBuf};
 const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 24;
 
-/// Why the vault cannot be used.
+/// An error of the vault.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The key file cannot be read or written.
     #[error("cannot use the key file {path}")]
     File {
-        /// Which one.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// The key is not 32 bytes in base64.
     #[error("the master key in {0} is not 32 bytes written in base64")]
     Key(String),
-    /// A value does not open: another key, another row, or damage.
+    /// A value does not open: another key, another row, or damaged data.
     #[error("a stored secret does not open with this master key")]
     Sealed,
 }
@@ -47,7 +47,7 @@ impl std::fmt::Debug for Vault {
 }
 
 impl Vault {
-    /// Reads a key written in base64, as the environment carries it; `origin` is for the error.
+    /// Reads a key in base64, as the environment contains it. `origin` names its source in errors.
     pub fn from_base64(text: &SecretString, origin: &str) -> Result<Self, Error> {
         let bytes = STANDARD.decode(text.expose_secret().trim()).map_err(|_| Error::Key(origin.to_owned()))?;
         let bytes: SecretSlice<u8> = bytes.into();
@@ -62,7 +62,7 @@ impl Vault {
         Self::from_base64(&text.into(), &path.display().to_string())
     }
 
-    /// Reads the key from a file, making it first if there is none: readable by its owner only.
+    /// Reads the key from a file. Creates the file first if there is none, readable only by its owner.
     pub fn from_file_or_new(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::File { path: path.to_owned(), source };
         if !path.try_exists().map_err(failed)? {
@@ -72,28 +72,28 @@ impl Vault {
         Self::from_file(path)
     }
 
-    /// Identifies the key without revealing it; kept in the database.
+    /// Returns the fingerprint of the key, which is stored in the database and does not reveal the key.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
-    /// Seals a secret for one row: `place` is `table|column|row uuid`.
-    pub fn seal(&self, secret: &SecretString, place: &str) -> Result<Vec<u8>, Error> {
+    /// Seals a secret for one row. `associated_data` is `table|column|row uuid`.
+    pub fn seal(&self, secret: &SecretString, associated_data: &str) -> Result<Vec<u8>, Error> {
         let nonce: [u8; NONCE_BYTES] = rand::random();
-        let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: place.as_bytes() };
+        let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: associated_data.as_bytes() };
         let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| Error::Sealed)?;
         Ok([&[VERSION], nonce.as_slice(), &sealed].concat())
     }
 
-    /// Opens what [`Vault::seal`] made for the same row.
-    pub fn open(&self, sealed: &[u8], place: &str) -> Result<SecretString, Error> {
+    /// Opens a value that [`Vault::seal`] sealed for the same row.
+    pub fn open(&self, sealed: &[u8], associated_data: &str) -> Result<SecretString, Error> {
         let (version, rest) = sealed.split_first().ok_or(Error::Sealed)?;
         let (nonce, text) = rest.split_at_checked(NONCE_BYTES).ok_or(Error::Sealed)?;
         let nonce = XNonce::try_from(nonce).map_err(|_| Error::Sealed)?;
         if *version != VERSION {
             return Err(Error::Sealed);
         }
-        let payload = Payload { msg: text, aad: place.as_bytes() };
+        let payload = Payload { msg: text, aad: associated_data.as_bytes() };
         let clear = self.cipher.decrypt(&nonce, payload).map_err(|_| Error::Sealed)?;
         String::from_utf8(clear).map(SecretString::from).map_err(|_| Error::Sealed)
     }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn opens_only_with_the_same_key_and_the_same_row() {
+    fn open_requires_the_key_and_the_row_of_the_seal() {
         let sealed = vault(1).seal(&"canary".to_owned().into(), "webhook|secret|a").expect("sealed");
         assert!(!sealed.windows(6).any(|window| window == b"canary"));
         let opened = vault(1).open(&sealed, "webhook|secret|a").expect("opens");
@@ -120,12 +120,12 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_another_length_is_refused() {
+    fn from_base64_refuses_a_key_of_another_length() {
         assert!(Vault::from_base64(&"c2hvcnQ=".to_owned().into(), "test").is_err());
     }
 
     #[test]
-    fn a_key_file_is_made_once_and_read_again() {
+    fn from_file_or_new_creates_the_key_once_and_reads_it_again() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("master.key");
         let first = Vault::from_file_or_new(&path).expect("made");

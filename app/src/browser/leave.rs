@@ -1,7 +1,7 @@
-//! Leaving a form with unsaved input asks first.
+//! Asks before a form with unsaved input is left.
 //!
-//! A form that is an island carries `data-unsaved` while its draft is not the saved one. Of the plain forms the controls
-//! tell: the document has what they came with.
+//! A form that is an island has the attribute `data-unsaved` while its draft differs from the saved one. In plain forms
+//! the controls are compared with the values that came with the document.
 
 use super::{find, find_all, on, target};
 use leptos::prelude::*;
@@ -9,7 +9,7 @@ use std::cell::Cell;
 use web_sys::{Event, HtmlInputElement, HtmlTextAreaElement};
 
 thread_local! {
-    /// A form has been submitted by the browser: what was typed goes with it.
+    /// True once the browser has submitted a form, since the typed values go with it.
     static IS_SUBMITTED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -20,19 +20,19 @@ pub(super) fn listen() {
             event.prevent_default();
         }
     });
-    // Shown again, as it was.
+    // The page is shown again, from the back/forward cache.
     on("pageshow", |_| IS_SUBMITTED.set(false));
 }
 
 fn submitted(event: &Event) {
-    let is_alive = target(event).is_some_and(|form| form.has_attribute("data-unsaved"));
-    if !event.default_prevented() && !is_alive {
+    let is_hydrated = target(event).is_some_and(|form| form.has_attribute("data-unsaved"));
+    if !event.default_prevented() && !is_hydrated {
         IS_SUBMITTED.set(true);
     }
 }
 
 fn is_unsaved() -> bool {
-    // A search and a filter lose nothing.
+    // Searches and filters lose nothing.
     const PLAIN: &str = "#main form[method=post]:not(leptos-island form, #selection)";
     find("form[data-unsaved]").is_some()
         || find_all::<HtmlInputElement>(&document(), &format!("{PLAIN} input[name]:not([type=hidden])"))

@@ -1,8 +1,8 @@
-//! Pages that follow what happens: a stream of the server says that something has changed, and the page fetches its own
-//! address and puts the newer one in place.
+//! Live pages. A stream from the server says that something changed; the page then fetches its own address and changes
+//! itself into the newer version.
 //!
-//! Controls that a person has touched keep their state. While somebody is at work in a table (pointer, focus or a checked row) no
-//! row comes, goes or moves: cells change in place, and the newer rows are offered.
+//! Controls that a person has changed keep their state. While a person works in a table (pointer, focus or a checked
+//! row), no row is added, removed or moved: cells change in place, and the newer rows are offered.
 
 use super::{find, find_all, on, rows, target};
 use leptos::prelude::*;
@@ -20,7 +20,7 @@ use web_sys::{
 
 #[wasm_bindgen]
 extern "C" {
-    /// The library's one function: changes `old` into `new`, keeping the elements that are in both.
+    /// The library's one function. Changes `old` into `new`, and may_update the elements that are in both.
     #[wasm_bindgen(catch, js_namespace = Idiomorph, js_name = morph)]
     fn morph(old: &Element, new: &Element, options: &JsValue) -> Result<JsValue, JsValue>;
 }
@@ -30,7 +30,7 @@ thread_local! {
     static FETCH: Cell<Fetch> = const { Cell::new(Fetch::No) };
 }
 
-/// Whether the page is being fetched, and whether something has changed since that began.
+/// The fetch of the page. `UnderWayAndChanged` says that something changed after the fetch began.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fetch {
     No,
@@ -38,7 +38,7 @@ enum Fetch {
     UnderWayAndChanged,
 }
 
-/// Opens the stream while a live page is visible, and closes it while it is not, and when it is left.
+/// Opens the stream while a live page is visible. Closes it while the page is hidden, and when it is left.
 pub(super) fn listen() {
     if find("main[data-live]").is_none() {
         return;
@@ -48,7 +48,7 @@ pub(super) fn listen() {
     on("pagehide", |_| disconnect());
     on("pageshow", |_| connect());
     on("click", |event| {
-        if target(event).is_some_and(|place| place.has_attribute("data-newer")) {
+        if target(event).is_some_and(|element| element.has_attribute("data-newer")) {
             event.prevent_default();
             spawn_local(refresh(Put::Whole));
         }
@@ -62,7 +62,7 @@ fn connect() {
     let Ok(source) = EventSource::new("/live") else { return };
     let changed = Closure::<dyn Fn(MessageEvent)>::new(|_| changed());
     source.set_onmessage(Some(changed.as_ref().unchecked_ref()));
-    // For as long as the document lives.
+    // The callback lives as long as the document.
     changed.forget();
     STREAM.set(Some(source));
 }
@@ -73,7 +73,7 @@ fn disconnect() {
     }
 }
 
-/// Fetches the page again, once at a time: what changes meanwhile is fetched after that.
+/// Fetches the page again, one fetch at a time. A change during a fetch causes one more fetch after it.
 fn changed() {
     if FETCH.get() != Fetch::No {
         FETCH.set(Fetch::UnderWayAndChanged);
@@ -90,23 +90,23 @@ fn changed() {
     });
 }
 
-/// How a newer page is put in place.
+/// The extent to which a newer version changes the page.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Put {
-    /// Rows only where nobody is at work on them.
+    /// Rows change only where no person works on them.
     AsFits,
-    /// Whole: somebody has asked for it.
+    /// The whole page changes, since the person asked for it.
     Whole,
 }
 
 async fn refresh(put: Put) {
     let location = window().location();
     let Ok(address) = location.href() else { return };
-    // Where the server is away, or has too much to do just now, what is on screen stays until the stream's next word.
+    // When the server is down or overloaded, the page stays as it is until the next message of the stream.
     let Ok(response) = JsFuture::from(window().fetch_with_str(&address)).await else { return };
     let Ok(response) = response.dyn_into::<Response>() else { return };
     if response.redirected() {
-        // Signed out: the whole page says so.
+        // The session has ended. A reload shows the sign-in page.
         let _ = location.reload();
         return;
     }
@@ -121,13 +121,13 @@ async fn refresh(put: Put) {
 }
 
 fn show(newer: &Document, put: Put) {
-    // A question that is open stays as it is.
+    // An open question is not replaced.
     if find("[popover]:popover-open").is_none()
         && let (Some(old), Some(new)) = (find("#page-commands"), newer.get_element_by_id("page-commands"))
     {
         replace(&old, &new);
     }
-    // A page has only the icons that it uses.
+    // A page contains only the icons that it uses.
     if let (Some(old), Some(new)) = (find("#icons"), newer.get_element_by_id("icons")) {
         replace(&old, &new);
     }
@@ -141,14 +141,14 @@ fn show(newer: &Document, put: Put) {
     rows::count();
 }
 
-/// Whether somebody is at work in a table, so that no row may move.
+/// Returns true while a person works in a table, so that no row may move.
 fn is_at_work(main: &Element) -> bool {
     ["tbody:hover", "table :focus", "#selection tbody input:checked"]
         .iter()
         .any(|selector| main.query_selector(selector).is_ok_and(|found| found.is_some()))
 }
 
-/// Changes the rows that are in both pages, and offers those that are new.
+/// Changes the rows that are in both versions, and offers the rows that are new.
 fn change_cells(old: &Element, new: &Element) {
     let mut shown = BTreeSet::new();
     for row in find_all::<Element>(old, "tbody tr[id]") {
@@ -159,36 +159,36 @@ fn change_cells(old: &Element, new: &Element) {
     }
     let count = find_all::<Element>(new, "tbody tr[id]").iter().filter(|row| !shown.contains(&row.id())).count();
     if count > 0
-        && let Ok(Some(sign)) = old.query_selector(".c-live")
+        && let Ok(Some(status)) = old.query_selector(".c-live")
     {
-        sign.set_text_content(None);
+        status.set_text_content(None);
         if let Ok(button) = document().create_element("button") {
             button.set_text_content(Some(&format!("{count} newer")));
-            // What cannot be offered is seen when the pointer leaves the table.
+            // If the button cannot be made, the new rows appear when the pointer leaves the table.
             let _ = button.set_attribute("type", "button").and_then(|()| button.set_attribute("data-newer", ""));
-            let _ = sign.append_child(&button);
+            let _ = status.append_child(&button);
         }
     }
 }
 
-/// Changes one element into its newer form.
+/// Changes an element into its newer version.
 fn replace(old: &Element, new: &Element) {
-    let keeps =
+    let may_update =
         Closure::<dyn Fn(String, Element, String) -> bool>::new(|name: String, node: Element, _kind: String| {
             !is_touched(&name, &node)
         });
     let callbacks = js_sys::Object::new();
     let options = js_sys::Object::new();
     let set = |of: &js_sys::Object, name: &str, value: &JsValue| js_sys::Reflect::set(of, &name.into(), value);
-    let is_set = set(&callbacks, "beforeAttributeUpdated", keeps.as_ref()).is_ok()
+    let is_set = set(&callbacks, "beforeAttributeUpdated", may_update.as_ref()).is_ok()
         && set(&options, "callbacks", &callbacks).is_ok();
     if is_set {
-        // A page that cannot be put in place stays as it is.
+        // If the library fails, the page stays as it is.
         let _ = morph(old, new, &options);
     }
 }
 
-/// Whether this attribute of an element is as a person has set it.
+/// Returns true if a person has changed this attribute of an element.
 fn is_touched(attribute: &str, node: &Element) -> bool {
     match attribute {
         "open" => node.tag_name() == "DETAILS",

@@ -1,4 +1,4 @@
-//! The rows of a list: checking all, counting the checked, opening one, sending a filter.
+//! The rows of a list: checks all, counts the checked rows, opens a row, and submits filters.
 
 use super::{find, find_all, on, target};
 use leptos::prelude::*;
@@ -10,10 +10,10 @@ pub(super) fn listen() {
     on("dblclick", opened);
     on("submit", submitted);
     on("mouseover", hovered);
-    // The browser brings back what was checked before somebody went away.
+    // The browser restores checked rows when the person returns to the page.
     on("pageshow", |_| count());
     count();
-    // A filter may have been chosen before anybody listened. No browser brings one back: the address says which hold.
+    // A filter may have been chosen before this listener. Browsers restore no filter; the address names those in force.
     let filters: Vec<HtmlSelectElement> = find_all(&document(), "select[form=filters]");
     let chosen = filters.into_iter().find(|filter| filter.value() != initial(filter));
     if let Some(form) = chosen.and_then(|filter| filter.form()) {
@@ -21,23 +21,23 @@ pub(super) fn listen() {
     }
 }
 
-/// The value that a select came with: the marked option's, or the first one's.
+/// Returns the value that a select came with: that of the marked option, or of the first.
 fn initial(select: &HtmlSelectElement) -> String {
     let options: Vec<HtmlOptionElement> = find_all(select, "option");
     let marked = options.iter().find(|option| option.default_selected());
     marked.or(options.first()).map(HtmlOptionElement::value).unwrap_or_default()
 }
 
-/// Says how many rows are checked, and which commands can go.
+/// Shows the number of checked rows, and enables the commands that need a selection.
 pub(super) fn count() {
     let rows: Vec<HtmlInputElement> = find_all(&document(), "#selection tbody input");
     let checked = rows.iter().filter(|row| row.checked()).count();
-    if let Some(place) = find("[data-selected]") {
-        let words = if checked == 0 { String::new() } else { format!("{checked} selected") };
-        place.set_text_content(Some(&words));
+    if let Some(counter) = find("[data-selected]") {
+        let text = if checked == 0 { String::new() } else { format!("{checked} selected") };
+        counter.set_text_content(Some(&text));
     }
     for command in find_all::<Element>(&document(), "[data-selection]") {
-        // An attribute that cannot be set leaves the command as it is: the server asks for a selection itself.
+        // If the attribute cannot be set, the command stays as it is: the server requires a selection itself.
         let _ = if checked == 0 { command.set_attribute("disabled", "") } else { command.remove_attribute("disabled") };
     }
 }
@@ -52,20 +52,20 @@ fn changed(event: &Event) {
     }
     let form = control.dyn_ref::<HtmlSelectElement>().and_then(HtmlSelectElement::form);
     if let Some(form) = form.filter(|form| form.id() == "filters") {
-        // A chosen filter goes at once; a typed one with Enter.
+        // A chosen filter is submitted at once, a typed filter with Enter.
         let _ = form.request_submit();
     } else if checks_all || control.closest("#selection tbody").is_ok_and(|rows| rows.is_some()) {
         count();
     }
 }
 
-/// A double click on a row opens it.
+/// Opens a row on a double click.
 fn opened(event: &Event) {
-    let Some(place) = target(event) else { return };
-    if place.closest("a, button, input, select, label").is_ok_and(|control| control.is_some()) {
+    let Some(element) = target(event) else { return };
+    if element.closest("a, button, input, select, label").is_ok_and(|control| control.is_some()) {
         return;
     }
-    if let Ok(Some(row)) = place.closest("tbody tr")
+    if let Ok(Some(row)) = element.closest("tbody tr")
         && let Ok(Some(link)) = row.query_selector("a.c-table__open")
         && let Some(link) = link.dyn_ref::<HtmlElement>()
     {
@@ -73,9 +73,9 @@ fn opened(event: &Event) {
     }
 }
 
-/// A cell whose text is cut shows it whole as its title.
+/// Shows the whole text of a cut cell as its title.
 fn hovered(event: &Event) {
-    let cell = target(event).and_then(|place| place.closest("td").ok()?);
+    let cell = target(event).and_then(|element| element.closest("td").ok()?);
     if let Some(cell) = cell.and_then(|cell| cell.dyn_into::<HtmlElement>().ok())
         && !cell.has_attribute("title")
         && is_cut(&cell)
@@ -89,7 +89,7 @@ fn is_cut(cell: &HtmlElement) -> bool {
     cell.scroll_width() > cell.client_width() || inner.iter().any(|link| link.scroll_width() > link.client_width())
 }
 
-/// A filter that is empty is left out of the address.
+/// Leaves empty filters out of the address.
 fn submitted(event: &Event) {
     if target(event).is_none_or(|form| form.id() != "filters") {
         return;
@@ -101,7 +101,7 @@ fn submitted(event: &Event) {
             _ => continue,
         };
         if value.trim().is_empty() && control.set_attribute("disabled", "").is_ok() {
-            // The browser has read the form by then; its answer may never come.
+            // By then the browser has read the form. The control is enabled again, since the response may never come.
             set_timeout(move || drop(control.remove_attribute("disabled")), std::time::Duration::ZERO);
         }
     }

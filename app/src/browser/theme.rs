@@ -1,4 +1,4 @@
-//! The theme switch: with script the page changes at once and keeps what was typed.
+//! The theme switch. With script the page changes at once, and typed values stay.
 
 use super::{on, target};
 use leptos::prelude::*;
@@ -20,11 +20,11 @@ fn chosen(event: &Event) -> Option<String> {
     Some(event.dyn_ref::<SubmitEvent>()?.submitter()?.dyn_into::<HtmlButtonElement>().ok()?.value())
 }
 
-/// Sets the attribute the style sheet reads, and the cookie the server reads at the next load.
+/// Sets the attribute that the style sheet reads, and the cookie that the server reads on the next load.
 fn apply(theme: &str) {
     let document = document();
     if let Some(root) = document.document_element() {
-        // Failing to set an attribute of the root element leaves the theme as it was; the cookie still holds.
+        // If the attribute cannot be set, the theme stays; the cookie still applies on the next load.
         let _ = if theme == "system" {
             root.remove_attribute("data-theme")
         } else {

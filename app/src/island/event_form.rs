@@ -15,7 +15,7 @@ use model::event::{ANY, EventDraft};
 use model::id::EventId;
 use std::time::Duration;
 
-/// Group label, then value and label of each option.
+/// Groups of options: the group's label, then value and label of each option.
 type Options = Vec<(String, Vec<(String, String)>)>;
 
 fn event_options(catalog: &Catalog) -> Options {
@@ -47,11 +47,11 @@ pub(crate) fn EventForm(
     loaded: Loaded,
     refused: Option<Refused<EventDraft>>,
     may_save: bool,
-    /// From a task's page the task is settled.
+    /// The task, when the form was opened from the task's page: it cannot be changed.
     of_task: Option<Choice>,
 ) -> impl IntoView {
-    let known = loaded.catalog.clone();
-    let check = move |draft: &EventDraft| draft.parse(&known).err().unwrap_or_default();
+    let catalog = loaded.catalog.clone();
+    let check = move |draft: &EventDraft| draft.parse(&catalog).err().unwrap_or_default();
     let form = FormState::new(loaded.draft, refused, Box::new(check), |draft| &mut draft.revision, may_save);
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
@@ -61,7 +61,7 @@ pub(crate) fn EventForm(
     let is_hydrated = use_hydrated();
     let named = form.draft().with_untracked(|draft| draft.object_named.clone());
     let named = if named.is_empty() { loaded.object_named } else { named };
-    // With a list to choose from, nothing is typed.
+    // With a list to choose from, the typed object is not used.
     Effect::new(move |_| {
         if is_hydrated.get() {
             form.draft().update(|draft| draft.object_named.clear());
@@ -125,12 +125,12 @@ pub(crate) fn EventForm(
     .into_any()
 }
 
-/// Everything to choose from at once, in groups: what works without WASM.
+/// All fields at once, with options in groups. This version works without WASM.
 #[component]
 fn Grouped(
     form: FormState<EventDraft>,
     catalog: Catalog,
-    /// The object as it is typed.
+    /// The typed name or id of the object.
     named: String,
     tags: Vec<TagChoice>,
 ) -> impl IntoView {
@@ -155,7 +155,7 @@ fn type_of(event: &str) -> String {
     event.rsplit_once('.').map(|(type_id, _)| type_id.to_owned()).unwrap_or_default()
 }
 
-/// The height of the fields that follow from the type, in pixels: their room is kept until they are there.
+/// Returns the height of the fields that depend on the type, in pixels. The page reserves it until they are rendered.
 fn fields_height(draft: &EventDraft, catalog: &Catalog, has_more_objects: bool) -> u32 {
     let [type_field, field, hint, switch, gap] = [57, 52, 22, 28, 12];
     let Some(object_type) = catalog.find(&type_of(&draft.event)) else { return type_field };
@@ -175,19 +175,19 @@ fn fields_height(draft: &EventDraft, catalog: &Catalog, has_more_objects: bool) 
     type_field + heights.sum::<u32>()
 }
 
-/// The same, each select following from the one before.
+/// The same fields, in which each select depends on the one before.
 #[component]
 fn Chosen(
     form: FormState<EventDraft>,
     catalog: Catalog,
-    /// The chosen object, and the first ones of its type.
+    /// The chosen object, and the first objects of its type.
     objects: (Option<Choice>, FoundChoices),
     tags: Vec<TagChoice>,
 ) -> impl IntoView {
     let draft = form.draft();
     let first_type = draft.with_untracked(|draft| type_of(&draft.event));
     let chosen = RwSignal::new(draft.with_untracked(|draft| type_of(&draft.event)));
-    let said = RwSignal::new(String::new());
+    let announcement = RwSignal::new(String::new());
     let types = catalog
         .0
         .iter()
@@ -207,7 +207,7 @@ fn Chosen(
                 revision: draft.revision.clone(),
                 ..EventDraft::new_form()
             };
-            said.set(if had_more {
+            announcement.set(if had_more {
                 "The event and what depended on the type were cleared.".to_owned()
             } else {
                 String::new()
@@ -215,7 +215,7 @@ fn Chosen(
         });
         chosen.set(event_target_value(&event));
     };
-    // Until there is a type, what is wrong with the event shows here.
+    // While no type is chosen, the error of the event shows at the type.
     let event = form.field("event", "Type", true, |d| &mut d.event);
     let (wrong, on_leave) = (event.error, event.on_leave);
     let name = move || if chosen.with(String::is_empty) { "event" } else { "type" };
@@ -251,7 +251,7 @@ fn Chosen(
             </div>
             <p class=move || if error.get().is_some() { "c-hint c-hint--error" } else { "c-hint" } id="type-note" role="status">
                 {move || error.get().is_some().then(|| view! { <Icon name="error"/> })}
-                <span>{move || error.get().unwrap_or_else(|| said.get())}</span>
+                <span>{move || error.get().unwrap_or_else(|| announcement.get())}</span>
             </p>
         </div>
         {dependent}
@@ -259,13 +259,13 @@ fn Chosen(
     .into_any()
 }
 
-/// What depends on the type.
+/// The fields that depend on the type.
 #[component]
 fn Dependent(
     form: FormState<EventDraft>,
     object_type: ObjectType,
     object: Option<Choice>,
-    /// The first objects of the type, where the page came with them.
+    /// The first objects of the type, if the page came with them.
     first: Option<FoundChoices>,
     tags: Vec<TagChoice>,
 ) -> impl IntoView {
@@ -325,7 +325,7 @@ fn Dependent(
     .into_any()
 }
 
-/// What the event as it stands matches now, and would have fired for.
+/// The matches of the unsaved event, now and in the past.
 #[component]
 fn Matches(form: FormState<EventDraft>) -> impl IntoView {
     let found = RwSignal::new(None::<String>);
@@ -342,7 +342,7 @@ fn Matches(form: FormState<EventDraft>) -> impl IntoView {
             }
         });
     });
-    let words = move || match found.get() {
+    let content = move || match found.get() {
         None => view! { <p class="c-card__body u-muted">"Choose a type and an event to see what they match."</p> }
             .into_any(),
         Some(html) => view! { <div role="status" inner_html=html></div> }.into_any(),
@@ -350,7 +350,7 @@ fn Matches(form: FormState<EventDraft>) -> impl IntoView {
     view! {
         <section class="c-card c-match" aria-labelledby="match">
             <header class="c-card__head"><h2 class="c-card__title" id="match">"What it matches"</h2></header>
-            {words}
+            {content}
         </section>
     }
     .into_any()

@@ -1,8 +1,8 @@
-//! A form that is checked while typing, saved by a server function, and works the same as a plain post.
+//! A form that is checked while typing and saved by a server function. Without WASM it works as a plain post.
 //!
-//! [`FormState`] holds the draft, which fields were left or submitted, and what the server said. Messages of the
-//! browser's own check appear once a field was left or the form submitted; those of the server until the field
-//! changes. With WASM the submit is intercepted; without it the same form posts to its own page.
+//! [`FormState`] holds the draft, the fields that were left, and the server's error. Messages of the browser's own
+//! check appear once a field was left or the form was submitted. Messages of the server stay until the field changes.
+//! With WASM the submit is intercepted; without it the form posts to its own page.
 
 use crate::error::{AppError, Code, Refused, Versions};
 use crate::part::field::{FieldOf, focus};
@@ -17,12 +17,12 @@ use std::time::Duration;
 
 type Check<D> = dyn Fn(&D) -> FieldErrors + Send + Sync;
 
-/// A save under way, and where the form leads when it is done.
+/// A running save. It returns the path to open afterwards.
 type Saving = Pin<Box<dyn Future<Output = Result<String, AppError>>>>;
 
-/// The state of one form; copies share it.
+/// The state of a form. Copies share it.
 pub(crate) struct FormState<D: 'static> {
-    /// All that does not depend on the draft's type, once for every form.
+    /// The part that does not depend on the draft's type, compiled once for all forms.
     pub(crate) shared: Shared,
     draft: RwSignal<D>,
     revision: fn(&mut D) -> &mut String,
@@ -36,23 +36,23 @@ impl<D> Clone for FormState<D> {
 
 impl<D> Copy for FormState<D> {}
 
-/// What a form knows besides its draft: what is wrong, what was left, and how saving goes.
+/// The state of a form besides its draft: errors, the fields that were left, and the progress of saving.
 #[derive(Clone, Copy)]
 pub(crate) struct Shared {
-    own: Memo<FieldErrors>,
+    local: Memo<FieldErrors>,
     server: RwSignal<Option<AppError>>,
     left: RwSignal<BTreeSet<&'static str>>,
     was_submitted: RwSignal<bool>,
     is_busy: RwSignal<bool>,
-    /// Whether what was typed would be lost with the page.
+    /// True while leaving the page would lose typed values.
     is_unsaved: Memo<bool>,
     is_leaving: RwSignal<bool>,
     may_save: bool,
 }
 
 impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
-    /// The state of a form that starts as `loaded`, or as the draft that was just refused. `revision` leads to the
-    /// draft's revision. Without `may_save` it is only read.
+    /// Returns the state of a form that starts with `loaded`, or with the refused draft. `revision` accesses the
+    /// draft's revision. With `may_save` false the form is read-only.
     pub(crate) fn new(
         loaded: D,
         refused: Option<Refused<D>>,
@@ -74,7 +74,7 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
         let is_unsaved =
             Memo::new(move |_| !is_leaving.get() && (was_submitted || draft.with(|draft| *draft != first)));
         let shared = Shared {
-            own: Memo::new(move |_| draft.with(|draft| check(draft))),
+            local: Memo::new(move |_| draft.with(|draft| check(draft))),
             server: RwSignal::new(error),
             left: RwSignal::new(BTreeSet::new()),
             was_submitted: RwSignal::new(was_submitted),
@@ -86,12 +86,12 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
         Self { shared, draft, revision }
     }
 
-    /// The draft as it stands.
+    /// Returns the draft's signal.
     pub(crate) fn draft(self) -> RwSignal<D> {
         self.draft
     }
 
-    /// One field of it, to hand to a component. `access` leads to the field.
+    /// Returns a field of the draft, to pass to a component. `access` accesses the field.
     pub(crate) fn field(
         self,
         name: &'static str,
@@ -102,12 +102,13 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
         let initial = self.draft.with_untracked(|draft| access(&mut draft.clone()).clone());
         let on_change = Callback::new(move |typed| {
             self.draft.update(|draft| *access(draft) = typed);
-            self.shared.forget(name);
+            self.shared.clear_server_error(name);
         });
         self.shared.field(FieldOf { is_required, initial, on_change, ..FieldOf::fixed(name, label) })
     }
 
-    /// Saves with `save`, then goes to `path_of` the result; or shows what is wrong and puts the cursor there.
+    /// Saves with `save`, then opens `path_of` the result. On failure shows the errors and focuses the first wrong
+    /// field.
     pub(crate) fn submit<T, F>(self, save: impl FnOnce(D) -> F + 'static, path_of: impl FnOnce(T) -> String + 'static)
     where
         F: Future<Output = Result<T, AppError>> + 'static,
@@ -125,9 +126,9 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
 }
 
 impl Shared {
-    /// What is wrong with the form, by the browser's own check.
+    /// Returns the errors that the browser's check finds.
     pub(crate) fn own_errors(self) -> Memo<FieldErrors> {
-        self.own
+        self.local
     }
 
     /// Shows every message, as after a submit.
@@ -135,28 +136,28 @@ impl Shared {
         self.was_submitted.set(true);
     }
 
-    /// The mark of a form that must not be left without a question.
+    /// Returns the value of `data-unsaved`: present while leaving must be confirmed.
     pub(crate) fn unsaved(self) -> Option<&'static str> {
         self.is_unsaved.get().then_some("")
     }
 
-    /// Goes to another page; what was typed is saved, or kept.
+    /// Opens another page without a question. The typed values are saved or stored.
     pub(crate) fn leave(self, path: String) {
         self.is_leaving.set(true);
         spawn_local(async move {
-            // The form's mark has to go first.
+            // The attribute `data-unsaved` must be removed first.
             leptos::task::tick().await;
-            // A page that the browser refuses to load leaves this one as it is.
+            // If the browser refuses to load the page, this page stays.
             let _ = window().location().assign(&path);
         });
     }
 
-    /// A field with its messages.
+    /// Adds its messages to a field.
     fn field(self, field: FieldOf) -> FieldOf {
         let name = field.name;
         FieldOf {
             error: Signal::derive(move || self.message(name)),
-            // A message that moves the page under a pointer that is down would take its click away.
+            // A message that appears at once would move the page under a pressed pointer, and the click would be lost.
             on_leave: Callback::new(move |()| {
                 let leave = move || {
                     self.left.try_update(|left| left.insert(name));
@@ -167,8 +168,8 @@ impl Shared {
         }
     }
 
-    /// The server's word on a field holds until the field changes.
-    fn forget(self, name: &str) {
+    /// Removes the server's message for a field that changes.
+    fn clear_server_error(self, name: &str) {
         let is_named =
             self.server.with_untracked(|error| error.as_ref().is_some_and(|e| e.fields.message(name).is_some()));
         if is_named {
@@ -183,15 +184,15 @@ impl Shared {
     fn message(self, name: &'static str) -> Option<String> {
         let from_server = self.server.with(|error| error.as_ref()?.fields.messages(name));
         let is_shown = self.was_submitted.get() || self.left.with(|left| left.contains(name));
-        from_server.or_else(|| is_shown.then(|| self.own.with(|own| own.messages(name)))?)
+        from_server.or_else(|| is_shown.then(|| self.local.with(|errors| errors.messages(name)))?)
     }
 
-    /// Every message that shows after a submit, with its field.
+    /// Returns every message that shows after a submit, with its field.
     fn problems(self) -> FieldErrors {
         if !self.was_submitted.get() {
             return FieldErrors::default();
         }
-        let mut all = self.own.get();
+        let mut all = self.local.get();
         if let Some(error) = self.server.get() {
             all.0.extend(
                 error.fields.0.into_iter().filter(|field| all.message(&field.field).is_none()).collect::<Vec<_>>(),
@@ -200,21 +201,21 @@ impl Shared {
         all
     }
 
-    /// Whether the draft can be sent: else the cursor stands where something is wrong.
+    /// Returns true if the draft can be sent. Otherwise focuses the first wrong field.
     fn may_submit(self) -> bool {
         if self.is_busy.get_untracked() {
             return false;
         }
         self.was_submitted.set(true);
         self.server.set(None);
-        let first = self.own.with_untracked(|own| own.0.first().map(|field| field.field.clone()));
+        let first = self.local.with_untracked(|errors| errors.0.first().map(|field| field.field.clone()));
         if let Some(first) = &first {
             focus(first);
         }
         first.is_none()
     }
 
-    /// Saves, and leaves; or shows why not. `adopt` takes the revision of what somebody else has saved.
+    /// Saves and leaves, or shows the error. `adopt` takes the revision of the version that somebody else has saved.
     fn save(self, saving: Saving, adopt: Callback<AppError>) {
         self.is_busy.set(true);
         spawn_local(async move {
@@ -234,7 +235,7 @@ impl Shared {
     }
 }
 
-/// What was typed beside what somebody else has saved.
+/// Shows the typed values beside those that somebody else has saved.
 fn versions_table(versions: Vec<Versions>) -> AnyView {
     let row =
         |row: Versions| view! { <tr><th scope="row">{row.field}</th><td>{row.yours}</td><td>{row.saved}</td></tr> };
@@ -248,15 +249,15 @@ fn versions_table(versions: Vec<Versions>) -> AnyView {
     .into_any()
 }
 
-/// Why there is no Submit.
+/// The reason for the missing Submit button.
 pub(crate) const READ_ONLY: &str =
     "Your role, viewer, reads everything and changes nothing. An operator or an administrator can.";
 
-/// The last line of a form: what is wrong, Cancel, Submit.
+/// The foot of a form: the errors, Cancel and Submit.
 #[component]
 pub(crate) fn Actions(
     form: Shared,
-    /// Where Cancel leads.
+    /// The path that Cancel opens.
     cancel: &'static str,
 ) -> impl IntoView {
     let general = move || {
@@ -276,9 +277,9 @@ pub(crate) fn Actions(
         let problems = form.problems();
         let first = problems.0.first()?.field.clone();
         let count = problems.count_fields();
-        let words = if count == 1 { "1 field".to_owned() } else { format!("{count} fields") };
+        let fields = if count == 1 { "1 field".to_owned() } else { format!("{count} fields") };
         let verb = if count == 1 { " needs attention" } else { " need attention" };
-        Some(view! { "Not saved: " <a href=format!("#{first}")>{words}</a> {verb} })
+        Some(view! { "Not saved: " <a href=format!("#{first}")>{fields}</a> {verb} })
     };
     if !form.may_save {
         return view! {

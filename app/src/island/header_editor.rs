@@ -1,7 +1,7 @@
-//! The header editor: a grid of rows with a toolbar, or the same as text.
+//! The header editor: a grid of rows with a toolbar, or the same headers as text.
 //!
-//! Its rules are those of `model::header_editor`. Without WASM, and before it runs, the text area is all there is, and
-//! posts under the same name.
+//! Its rules are in `model::header_editor`. Without WASM, and until it runs, only the text area exists; it posts under
+//! the same name.
 
 use crate::island::hydrated::use_hydrated;
 use crate::part::field::{AreaField, FieldOf, focus};
@@ -11,7 +11,7 @@ use model::field_error::FieldErrors;
 use model::header::MASK;
 use model::header_editor::{AllChecked, EditorRow, HeaderEditor as Editor};
 
-/// Names that are suggested while typing.
+/// Names suggested while typing.
 const NAMES: &[&str] = &[
     "Accept",
     "Cache-Control",
@@ -28,7 +28,7 @@ const NAMES: &[&str] = &[
     "X-Route",
 ];
 
-/// What a button of the toolbar does; it may answer what to say to a screen reader.
+/// The action of a toolbar button. It may return a text to announce to screen readers.
 type Act = fn(&mut Editor) -> Option<String>;
 
 /// The editor of the fields `headers` and `secret_headers`.
@@ -40,11 +40,11 @@ pub(crate) fn HeaderEditor(
 ) -> impl IntoView {
     let is_hydrated = use_hydrated();
     let editor = RwSignal::new(Editor::from_texts(&field.initial, &secrets.initial));
-    // Until it is there, the grid's room is kept.
+    // The page reserves the height of the grid until it is rendered.
     let rows = editor.with_untracked(|editor| editor.rows().len());
-    // What stands in the two text areas while they are all there is.
+    // The contents of the two text areas before hydration.
     let typed_texts = StoredValue::new((field.initial.clone(), secrets.initial.clone()));
-    let said = RwSignal::new(String::new());
+    let announcement = RwSignal::new(String::new());
     let refused = RwSignal::new(FieldErrors::default());
     let is_grid = Memo::new(move |_| is_hydrated.get() && !editor.with(Editor::is_raw));
     let (tell, tell_secrets) = (field.on_change, secrets.on_change);
@@ -53,7 +53,7 @@ pub(crate) fn HeaderEditor(
         tell.run(text);
         tell_secrets.run(values);
     };
-    // What was typed into the text areas before WASM ran is what the grid begins with.
+    // Text that was typed into the text areas before WASM ran is adopted by the grid.
     let adopt = Callback::new(move |text: String| {
         if is_hydrated.get_untracked() {
             editor.update(|editor| editor.set_raw(&text));
@@ -71,8 +71,8 @@ pub(crate) fn HeaderEditor(
     });
     let (error, secret_error) = (field.error, secrets.error);
     let shown = Signal::derive(move || {
-        let own = refused.with(|errors| errors.messages("headers"));
-        own.or_else(|| error.get()).or_else(|| is_hydrated.get().then(|| secret_error.get())?)
+        let local = refused.with(|errors| errors.messages("headers"));
+        local.or_else(|| error.get()).or_else(|| is_hydrated.get().then(|| secret_error.get())?)
     });
     let plain_secrets = move || {
         let field = FieldOf { on_change: adopt_secrets, ..secrets.clone() };
@@ -101,7 +101,7 @@ pub(crate) fn HeaderEditor(
         refused.set(result.err().unwrap_or_default());
         changed();
     };
-    // Under the text area the messages are that field's own.
+    // Below the text area its field shows the messages.
     let messages = move || {
         is_grid.get().then(|| shown.get())?.map(|message| {
             view! { <p class="c-hint c-hint--error" id="headers-error"><Icon name="error"/><span>{message}</span></p> }
@@ -119,12 +119,12 @@ pub(crate) fn HeaderEditor(
             <div class="c-headers__bar l-row l-row--apart">
                 <div>
                     <h3 class="u-strong" id="headers-title">"Headers"</h3>
-                    <span class="u-xs u-muted u-num" role="status">{said}</span>
+                    <span class="u-xs u-muted u-num" role="status">{announcement}</span>
                 </div>
-                {move || is_hydrated.get().then(|| view! { <Toolbar editor=editor said=said on_change=Callback::new(move |()| changed()) on_toggle=Callback::new(move |()| toggle())/> })}
+                {move || is_hydrated.get().then(|| view! { <Toolbar editor=editor announcement=announcement on_change=Callback::new(move |()| changed()) on_toggle=Callback::new(move |()| toggle())/> })}
             </div>
             <div class="c-wait c-wait--grid" data-rows=rows>
-            {move || if is_grid.get() { view! { <Grid editor=editor said=said on_change=Callback::new(move |()| changed())/> }.into_any() } else { area().into_any() }}
+            {move || if is_grid.get() { view! { <Grid editor=editor announcement=announcement on_change=Callback::new(move |()| changed())/> }.into_any() } else { area().into_any() }}
             {plain_secrets}
             </div>
             {messages}
@@ -137,18 +137,18 @@ pub(crate) fn HeaderEditor(
 #[component]
 fn Toolbar(
     editor: RwSignal<Editor>,
-    said: RwSignal<String>,
+    announcement: RwSignal<String>,
     on_change: Callback<()>,
     on_toggle: Callback<()>,
 ) -> impl IntoView {
     let button = move |icon: &'static str, label: &'static str, can: fn(&Editor) -> bool, act: Act| {
         let is_off = move || (!editor.with(|editor| !editor.is_raw() && can(editor))).then_some("true");
         let click = move |_| {
-            // It keeps the focus while it cannot act, and then does nothing.
+            // A disabled button keeps the focus and does nothing.
             if is_off().is_none() {
-                let mut words = None;
-                editor.update(|editor| words = act(editor));
-                said.set(words.unwrap_or_default());
+                let mut announced = None;
+                editor.update(|editor| announced = act(editor));
+                announcement.set(announced.unwrap_or_default());
                 on_change.run(());
             }
         };
@@ -162,7 +162,7 @@ fn Toolbar(
         }
         let mut id = 0;
         editor.update(|editor| id = editor.add());
-        said.set(editor.with_untracked(Editor::announce_add));
+        announcement.set(editor.with_untracked(Editor::announce_add));
         request_animation_frame(move || focus(&format!("header-name-{id}")));
     };
     let is_raw = move || editor.with(Editor::is_raw);
@@ -189,7 +189,7 @@ fn Toolbar(
 }
 
 #[component]
-fn Grid(editor: RwSignal<Editor>, said: RwSignal<String>, on_change: Callback<()>) -> impl IntoView {
+fn Grid(editor: RwSignal<Editor>, announcement: RwSignal<String>, on_change: Callback<()>) -> impl IntoView {
     let all = move || editor.with(Editor::all_checked);
     let check_all = move |event: leptos::ev::Event| {
         let is_checked = event_target_checked(&event);
@@ -220,7 +220,7 @@ fn Grid(editor: RwSignal<Editor>, said: RwSignal<String>, on_change: Callback<()
                 </tr>
             </thead>
             <tbody role="rowgroup">
-                <For each=rows key=|row| row.id children=move |row| view! { <Row editor=editor row=row said=said dragged=dragged on_change=on_change/> }/>
+                <For each=rows key=|row| row.id children=move |row| view! { <Row editor=editor row=row announcement=announcement dragged=dragged on_change=on_change/> }/>
             </tbody>
         </table>
     }
@@ -231,19 +231,19 @@ fn Grid(editor: RwSignal<Editor>, said: RwSignal<String>, on_change: Callback<()
 fn Row(
     editor: RwSignal<Editor>,
     row: EditorRow,
-    said: RwSignal<String>,
+    announcement: RwSignal<String>,
     /// The row that is being dragged.
     dragged: RwSignal<Option<u32>>,
     on_change: Callback<()>,
 ) -> impl IntoView {
     let id = row.id;
-    // Its place from 1, whether it is checked, and whether it is the waiting one.
+    // The row's number from 1, true if it is checked, and true if it is the empty row for a new header.
     let state = Memo::new(move |_| {
         editor.with(|editor| {
             let rows = editor.rows();
-            let place = rows.iter().position(|row| row.id == id).unwrap_or_default();
-            let is_checked = rows.get(place).is_some_and(|row| row.is_checked);
-            (place + 1, is_checked, place + 1 == rows.len())
+            let index = rows.iter().position(|row| row.id == id).unwrap_or_default();
+            let is_checked = rows.get(index).is_some_and(|row| row.is_checked);
+            (index + 1, is_checked, index + 1 == rows.len())
         })
     });
     let check = move |event: leptos::ev::Event| {
@@ -258,19 +258,19 @@ fn Row(
     });
     let switch = move |event: leptos::ev::Event| {
         let is_secret = event_target_checked(&event);
-        let mut words = None;
-        editor.update(|editor| words = editor.set_secret(id, is_secret));
-        said.set(words.unwrap_or_default());
+        let mut announced = None;
+        editor.update(|editor| announced = editor.set_secret(id, is_secret));
+        announcement.set(announced.unwrap_or_default());
         on_change.run(());
     };
-    // A mask is replaced as a whole.
+    // A mask can only be replaced as a whole.
     let select_mask = move |event: leptos::ev::FocusEvent| {
         if cells.with_untracked(|cells| cells.3) {
             event_target::<web_sys::HtmlInputElement>(&event).select();
         }
     };
-    // A secret that was emptied without another one being typed is the stored one again.
-    let keep_again = move |_| {
+    // A secret that was emptied, with no other value typed, becomes the stored secret again.
+    let restore_mask = move |_| {
         if cells.with_untracked(|(_, value, is_secret, _)| *is_secret && value.is_empty()) {
             editor.update(|editor| editor.set_value(id, MASK));
             on_change.run(());
@@ -300,7 +300,7 @@ fn Row(
     };
     let drag = move |event: leptos::ev::DragEvent| {
         if let Some(data) = event.data_transfer() {
-            // One browser drags nothing without data.
+            // Some browsers drag nothing without data.
             let _ = data.set_data("text/plain", "");
         }
         dragged.set(Some(id));
@@ -309,9 +309,9 @@ fn Row(
         let Some(other) = dragged.get_untracked() else { return };
         event.prevent_default();
         if other != id {
-            let mut words = None;
-            editor.update(|editor| words = editor.drag(other, id));
-            said.set(words.unwrap_or_default());
+            let mut announced = None;
+            editor.update(|editor| announced = editor.drag(other, id));
+            announcement.set(announced.unwrap_or_default());
         }
     };
     let drag_end = move |_| {
@@ -319,8 +319,8 @@ fn Row(
         on_change.run(());
     };
     let label = move |part: &'static str| {
-        let (place, _, is_waiting) = state.get();
-        if is_waiting { format!("New header {part}") } else { format!("Header {place} {part}") }
+        let (number, _, is_waiting) = state.get();
+        if is_waiting { format!("New header {part}") } else { format!("Header {number} {part}") }
     };
     let checkbox = move || {
         (!state.get().2).then(|| {
@@ -372,7 +372,7 @@ fn Row(
                     on:input=set_value
                     on:paste=paste
                     on:focus=select_mask
-                    on:blur=keep_again
+                    on:blur=restore_mask
                 />
             </td>
             <td role="cell">

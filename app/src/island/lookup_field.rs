@@ -1,6 +1,6 @@
-//! A select over a table that grows: the first rows of it, and others by a text where there are more.
+//! A select over a growing table: the first rows, and a search for others when there are more.
 //!
-//! Without WASM a list that is not whole is a text field for a name or id.
+//! Without WASM an incomplete list is replaced by a text field for a name or id.
 
 use crate::island::hydrated::{use_hydrated, when_rested};
 use crate::part::field::{FieldOf, SelectField, TextField};
@@ -13,15 +13,15 @@ use std::time::Duration;
 #[component]
 pub(crate) fn LookupField(
     field: FieldOf,
-    /// "webhook".
+    /// The noun for a row, "webhook".
     what: String,
     /// The table.
     of: ChoiceOf,
-    /// The rows that came with the page; without them they are asked for.
+    /// The rows that came with the page. If absent, the browser fetches them.
     first: Option<FoundChoices>,
-    /// The row that is chosen, wherever it stands in the table.
+    /// The chosen row, which may not be among the first ones.
     chosen: Option<Choice>,
-    /// The option of no row: value and label.
+    /// The option for no row: value and label.
     none: (&'static str, &'static str),
     /// The field's value in the draft.
     current: Signal<String>,
@@ -31,30 +31,30 @@ pub(crate) fn LookupField(
     let has_first = first.is_some();
     let found = RwSignal::new(first.unwrap_or_default());
     let text = RwSignal::new(String::new());
-    // The chosen row stays among the options while others are looked for.
+    // The chosen row stays among the options during a search.
     let chosen = StoredValue::new(chosen);
-    let keep_chosen = move || {
+    let retain_chosen = move || {
         let value = current.get_untracked();
         let listed = found.with_untracked(|found| found.choices.iter().find(|choice| choice.value == value).cloned());
         if listed.is_some() || value == none.0 {
             chosen.set_value(listed);
         }
     };
-    // Nothing is asked for at first where the page came with the rows.
-    let is_answered = StoredValue::new(has_first);
+    // The first fetch is skipped when the page came with rows.
+    let skips_fetch = StoredValue::new(has_first);
     when_rested(Memo::new(move |_| text.get()), Duration::from_millis(200), move |wanted: String| {
-        if is_answered.get_value() {
-            is_answered.set_value(false);
+        if skips_fetch.get_value() {
+            skips_fetch.set_value(false);
             return;
         }
         let of = of.clone();
         leptos::task::spawn_local(async move {
-            // Where the server cannot tell, the list stays as it is.
-            if let Ok(answer) = find_choices(of, wanted.clone()).await
+            // If the server fails, the list stays as it is.
+            if let Ok(rows) = find_choices(of, wanted.clone()).await
                 && text.try_with_untracked(|text| *text == wanted).unwrap_or_default()
             {
-                keep_chosen();
-                found.set(answer);
+                retain_chosen();
+                found.set(rows);
             }
         });
     });
@@ -78,7 +78,7 @@ pub(crate) fn LookupField(
         let field = FieldOf { initial: current.get_untracked(), ..field };
         view! { <SelectField field=field options=vec![(String::new(), options)] hint=hint/> }.into_any()
     };
-    // A name that was typed into the text field is no value of the select.
+    // A name typed into the text field is not a value of the select.
     Effect::new(move |_| {
         let value = current.get_untracked();
         if is_hydrated.get() && value != none.0 && value.parse::<i64>().is_err() {

@@ -1,4 +1,4 @@
-//! *Send test*: a button, and the exact request and the whole response that it came to.
+//! *Send test*: a button, and the exact request and the whole response of the test.
 
 use crate::error::AppError;
 use crate::part::icon::Icon;
@@ -6,13 +6,13 @@ use leptos::prelude::*;
 use std::future::Future;
 use std::pin::Pin;
 
-/// A test under way. Its result is HTML.
+/// A running test. It returns HTML.
 pub(crate) type Sending = Pin<Box<dyn Future<Output = Result<String, AppError>>>>;
 
 /// The button and its result.
 #[component]
 pub(crate) fn SendTest(
-    /// Sends what stands in the form.
+    /// Sends the unsaved values of the form.
     send: impl Fn() -> Sending + Clone + Send + Sync + 'static,
 ) -> impl IntoView {
     let result = RwSignal::new(None::<Result<String, AppError>>);

@@ -1,4 +1,4 @@
-//! The task form: new, and edit. The message has its variables, a live preview and its doubts beside it.
+//! The task form: new, and edit. Beside the message stand its variables, a live preview and warnings.
 
 use crate::error::AppError;
 use crate::error::Refused;
@@ -17,7 +17,7 @@ use model::task::TaskDraft;
 use std::time::Duration;
 use wasm_bindgen::JsCast;
 
-/// The variables a message may use, and what each becomes.
+/// The variables that a message may use, with an example or description of each value.
 const VARIABLES: &[(&str, &str)] = &[
     ("${DATE}", "Thu, 16 Oct 2025 11:38:07 EDT"),
     ("${TIMESTAMP}", "1760629087"),
@@ -56,7 +56,7 @@ pub(crate) fn TaskForm(
         move |event: leptos::ev::MouseEvent| {
             event.prevent_default();
             #[cfg(feature = "hydrate")]
-            crate::browser::kept::keep(&path);
+            crate::browser::stored_form::store(&path);
             form.shared.leave(address.clone());
         }
     };
@@ -135,20 +135,20 @@ pub(crate) fn TaskForm(
     .into_any()
 }
 
-/// Puts a variable in place of what is selected in the message.
+/// Replaces the selection of the message by a variable.
 fn insert(form: FormState<TaskDraft>, variable: &str) {
     let area = document().get_element_by_id("message");
     let Some(area) = area.and_then(|found| found.dyn_into::<web_sys::HtmlTextAreaElement>().ok()) else { return };
     let (start, end) = (area.selection_start().ok().flatten(), area.selection_end().ok().flatten());
     let (Some(start), Some(end)) = (start, end) else { return };
     if area.set_range_text_with_start_and_end_and_mode(variable, start, end, "end").is_ok() {
-        // A message that cannot be focused has its variable all the same.
+        // If the message cannot be focused, the variable is inserted all the same.
         let _ = area.focus();
         form.draft().update(|draft| draft.message = area.value());
     }
 }
 
-/// The variables: buttons that insert them, or their list where nothing can be inserted.
+/// The variables: buttons that insert them, or a plain list before hydration.
 #[component]
 fn Variables(form: FormState<TaskDraft>, is_hydrated: RwSignal<bool>) -> impl IntoView {
     move || {
@@ -170,7 +170,7 @@ fn Variables(form: FormState<TaskDraft>, is_hydrated: RwSignal<bool>) -> impl In
     }
 }
 
-/// The preview, and what is doubtful.
+/// The preview with its warnings.
 #[component]
 fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>, may_save: bool) -> impl IntoView {
     let occurrence = RwSignal::new(String::new());
@@ -183,7 +183,7 @@ fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>, may_save: bool) -> impl
         leptos::task::spawn_local(async move {
             let (task, webhook, message, occurrence) = request.clone();
             let result = preview_message(task, webhook, message, occurrence).await;
-            // Something newer may have been typed meanwhile.
+            // A newer message may have been typed meanwhile.
             if source.try_get_untracked().is_some_and(|newest| newest == request) {
                 preview.set(Some(result));
             }
@@ -215,7 +215,7 @@ fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>, may_save: bool) -> impl
                 </select>
             </div>
             {shown}
-            // Below what comes, so that it does not move.
+            // The button stands below the preview, so that it does not move.
             {move || (may_save && preview.with(Option::is_some)).then(|| {
                 let send = move || {
                     let draft = form.draft().get_untracked();
@@ -228,7 +228,7 @@ fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>, may_save: bool) -> impl
     .into_any()
 }
 
-/// Inserts the variable that a button of the preview carries, or puts the cursor where a doubt stands.
+/// Inserts the variable of a clicked button, or moves the cursor to the position of a warning.
 fn clicked(form: FormState<TaskDraft>, event: &leptos::ev::MouseEvent) {
     let button = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
     let Some(button) = button else { return };
@@ -240,14 +240,14 @@ fn clicked(form: FormState<TaskDraft>, event: &leptos::ev::MouseEvent) {
     let area =
         document().get_element_by_id("message").and_then(|found| found.dyn_into::<web_sys::HtmlTextAreaElement>().ok());
     if let (Some(line), Some(column), Some(area)) = (number("data-line"), number("data-column"), area) {
-        let place = utf16_offset(&area.value(), line, column);
+        let offset = utf16_offset(&area.value(), line, column);
         focus("message");
-        // A cursor that stays where it was is no harm.
-        let _ = area.set_selection_range(place, place);
+        // If the cursor cannot be moved, it stays where it is.
+        let _ = area.set_selection_range(offset, offset);
     }
 }
 
-/// A place in a text as browsers count it.
+/// Returns the offset of a position in a text, in UTF-16 code units as browsers count.
 fn utf16_offset(text: &str, line: u32, column: u32) -> u32 {
     let mut offset = 0;
     for (number, content) in (1..).zip(text.split('\n')) {

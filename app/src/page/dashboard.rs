@@ -1,4 +1,4 @@
-//! The Tasks Dashboard: is it flowing, what failed and why, and where to set it up.
+//! The Tasks Dashboard: the current flow, the failures with their reasons, and links to the setup.
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
@@ -88,7 +88,7 @@ fn count(
     .into_any()
 }
 
-/// Rounds an axis up to 1, 2 or 5 times a power of ten.
+/// Rounds the top of an axis up to 1, 2 or 5 times a power of ten, at least 2.
 fn axis(most: u64) -> u64 {
     let mut step = 1;
     loop {
@@ -108,8 +108,8 @@ fn chart(hours: &[Hour]) -> AnyView {
     let top = axis(hours.iter().map(|hour| hour.sent + hour.failed + hour.waiting).max().unwrap_or_default());
     let slot = 100.0 / hours.len().max(1) as f64;
     let height = |count: u64| count as f64 * 100.0 / top as f64;
-    let bars = hours.iter().enumerate().map(|(place, Hour { label, sent, failed, waiting })| {
-        let x = place as f64 * slot;
+    let bars = hours.iter().enumerate().map(|(index, Hour { label, sent, failed, waiting })| {
+        let x = index as f64 * slot;
         let mut ground = 100.0;
         let mut part = |count: u64, class: &'static str, fill: Option<&'static str>| {
             let tall = height(count);
@@ -141,7 +141,7 @@ fn chart(hours: &[Hour]) -> AnyView {
             </g>
         }
     });
-    let at = |place: usize| hours.get(place).map(|hour| hour.label.clone()).unwrap_or_default();
+    let at = |index: usize| hours.get(index).map(|hour| hour.label.clone()).unwrap_or_default();
     let label = format!(
         "Deliveries per hour by outcome: {} sent, {} failed, {} waiting. The table below has every hour.",
         grouped(sent),
@@ -194,7 +194,7 @@ fn chart(hours: &[Hour]) -> AnyView {
     .into_any()
 }
 
-/// The chart's numbers, for who does not see it.
+/// Renders the chart's numbers for people who cannot see it.
 fn table(hours: &[Hour]) -> AnyView {
     let rows = hours.iter().map(|Hour { label, sent, failed, waiting }| {
         view! {
@@ -281,7 +281,7 @@ fn failures(lines: Vec<DeliveryLine>) -> Option<AnyView> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn an_axis_ends_at_a_round_number() {
+    fn axis_rounds_up_to_a_round_number() {
         assert_eq!([0, 1, 3, 6, 19, 51, 1001].map(super::axis), [2, 2, 5, 10, 20, 100, 2000]);
     }
 }

@@ -1,10 +1,10 @@
-//! The pages of what is not there, cannot be read, or may not be done.
+//! The pages shown instead of a page that does not exist, cannot be read, or is not allowed.
 
 use crate::asked::Page;
 use crate::error::AppError;
 use leptos::prelude::*;
 
-/// The page in place of one that failed.
+/// Returns the page that replaces a failed one.
 pub(crate) fn page(error: &AppError) -> Page {
     let status = error.code.http_status();
     let title = match status {
@@ -16,7 +16,7 @@ pub(crate) fn page(error: &AppError) -> Page {
     card(title, main).with_status(status)
 }
 
-/// The page of a new webhook, task or event for somebody who may not make one.
+/// Returns the page that replaces the form of a new thing for a viewer who may not create one.
 pub(crate) fn read_only(title: &str) -> Page {
     card(title, view! { <p>{crate::island::form::READ_ONLY}</p> }).with_status(403)
 }

@@ -1,4 +1,4 @@
-//! One occurrence: what became of it, and why the rest did not happen.
+//! The page of an occurrence: its effects, and the reasons of the events that did not fire.
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
@@ -24,12 +24,12 @@ fn content(why: Why) -> AnyView {
         _ => format!("{fired} of {all} events fired"),
     };
     let nothing = (all == 0).then(|| {
-        let words = if why.is_known {
+        let text = if why.is_known {
             "No event with this type and event existed when it happened."
         } else {
             "Its type and event are in no catalogue. Add them under Event types, then make an event."
         };
-        view! { <p class="u-small u-muted">{words}</p> }
+        view! { <p class="u-small u-muted">{text}</p> }
     });
     let deliveries: Vec<_> = why.considered.iter().flat_map(|one| one.deliveries.clone()).collect();
     let sent = deliveries.iter().filter(|one| one.status == model::delivery::Status::Sent).count();
@@ -108,7 +108,7 @@ fn rule(one: Considered) -> AnyView {
         None => ("c-status c-status--ok", "Fired"),
         Some(_) => ("c-status c-status--no", "Did not fire"),
     };
-    let words = one.reason.map(|_| {
+    let reason = one.reason.map(|_| {
         view! { <ul class="c-inline" role="list"><li class="no"><Icon name="cross"/>{one.words}</li></ul> }
     });
     view! {
@@ -121,7 +121,7 @@ fn rule(one: Considered) -> AnyView {
                 </span>
                 <span class=class>{word}</span>
             </div>
-            {words}
+            {reason}
         </li>
     }
     .into_any()

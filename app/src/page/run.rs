@@ -1,4 +1,4 @@
-//! Task Logs: the runs, newest first.
+//! The Task Logs: the runs, newest first.
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
@@ -47,7 +47,7 @@ fn row(line: RunLine) -> Row {
     Row { id, label, cells }
 }
 
-/// Without the task.
+/// Returns a row without the task.
 fn short_row(line: RunLine) -> Row {
     let cause = match &line.occurrence {
         Some(id) => Cell::link(line.cause, format!("/occurrences/{id}")),
@@ -72,7 +72,7 @@ fn deliveries(deliveries: Vec<RunDelivery>) -> Cell {
     Cell::view("", links)
 }
 
-/// A short table of a task's runs.
+/// Renders a short table of a task's runs.
 pub(crate) fn short_table(label: &'static str, lines: Vec<RunLine>) -> AnyView {
     let columns = [
         Column::text("status", "Status", "w-status", Narrow::Start),

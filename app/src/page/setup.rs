@@ -1,4 +1,4 @@
-//! The first administrator, made through the one-time link on the terminal.
+//! The page that creates the first administrator. Its one-time link is printed on the terminal.
 
 use super::sign_in::{AloneCard, Problem};
 use crate::asked::{Asked, Page};
@@ -8,7 +8,6 @@ use crate::part::field::{TextField, plain_field};
 use leptos::prelude::*;
 use model::account::AccountDraft;
 
-/// The page.
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let refused: Option<Refused<AccountDraft>> = asked.refused();
     let (draft, error) = match refused {

@@ -1,4 +1,4 @@
-//! Signing in: a plain form, without script.
+//! The sign-in page: a plain form without script.
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
@@ -8,7 +8,7 @@ use crate::part::icon::Icon;
 use leptos::prelude::*;
 use model::account::SignInDraft;
 
-/// The card of the pages that stand alone.
+/// The card of the pages without a frame.
 #[component]
 pub(crate) fn AloneCard(title: &'static str, children: Children) -> impl IntoView {
     view! {
@@ -24,7 +24,7 @@ pub(crate) fn AloneCard(title: &'static str, children: Children) -> impl IntoVie
     }
 }
 
-/// What is wrong with the whole form.
+/// The error of the whole form.
 #[component]
 pub(crate) fn Problem(message: Option<String>) -> impl IntoView {
     message.map(|message| {
@@ -37,7 +37,6 @@ pub(crate) fn Problem(message: Option<String>) -> impl IntoView {
     })
 }
 
-/// The page.
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let refused: Option<Refused<SignInDraft>> = asked.refused();
     let message = refused.as_ref().map(|refused| refused.error.message.clone());

@@ -1,25 +1,26 @@
-//! Form fields, of islands and of plain forms. The label stands inside the box; hint and error stand under it and are tied to the control.
+//! Form fields of islands and of plain forms. The label stands inside the box. Hint and error stand below it and are
+//! tied to the control.
 //!
-//! Controls are uncontrolled: the browser owns what is typed, from before WASM has loaded, and the signal follows.
-//! Nothing here ever writes into a control, so nothing typed can be lost.
+//! Controls are uncontrolled: the browser owns the typed value, even before WASM has loaded, and the signal follows. No
+//! code here writes into a control, so no typed value is lost.
 
 use crate::part::icon::Icon;
 use leptos::ev::Targeted;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
-/// What every field is told: its name, what it starts with, whom to tell, and what is wrong.
+/// The properties that every field has.
 #[derive(Clone)]
 pub(crate) struct FieldOf {
-    /// The form name; also the id.
+    /// The form name, which is also the id.
     pub name: &'static str,
     /// The label in the box.
     pub label: String,
-    /// Marks the label with an asterisk.
+    /// True for a label marked with an asterisk.
     pub is_required: bool,
-    /// What the control starts with.
+    /// The value that the control starts with.
     pub initial: String,
-    /// Called with each change, and once on hydration with what was typed before.
+    /// Called with each change, and once on hydration if the value was changed before.
     pub on_change: Callback<String>,
     /// The message under the field, if something is wrong.
     pub error: Signal<Option<String>>,
@@ -28,7 +29,7 @@ pub(crate) struct FieldOf {
 }
 
 impl FieldOf {
-    /// A field that nobody listens to yet.
+    /// Returns a field without callbacks and error.
     pub(crate) fn fixed(name: &'static str, label: &str) -> Self {
         Self {
             name,
@@ -55,7 +56,7 @@ impl FieldOf {
         move || error.get().is_some().then_some("true")
     }
 
-    /// Tells the signal what stands in a control that was filled in before WASM ran.
+    /// Reports the value of a control that was filled in before WASM ran.
     fn adopt(&self, typed: String) {
         if typed != self.initial {
             self.on_change.run(typed);
@@ -69,7 +70,7 @@ fn Label(field: FieldOf) -> impl IntoView {
     view! { <label class="c-field__label" for=field.name>{field.label}{star}</label> }
 }
 
-/// What stands under a control: its message, or else its hint.
+/// The line under a control: its error, or else its hint.
 #[component]
 pub(crate) fn Under(
     /// The field's name.
@@ -98,11 +99,12 @@ pub(crate) fn TextField(
     /// `text`, `password`, `url` …
     #[prop(default = "text")]
     kind: &'static str,
-    /// What the browser may fill in; nothing into a secret, and what was typed before into all others.
+    /// The value of `autocomplete`. Without one, a secret gets `new-password`, and other fields leave the choice to the
+    /// browser.
     #[prop(optional)]
     autocomplete: Option<&'static str>,
     #[prop(optional)] unit: Option<&'static str>,
-    /// `numeric`, `url` …: which keys a phone shows.
+    /// The keyboard of a phone: `numeric`, `url` …
     #[prop(optional)]
     keys: Option<&'static str>,
     #[prop(optional)] placeholder: Option<&'static str>,
@@ -176,7 +178,7 @@ pub(crate) fn AreaField(
     field: FieldOf,
     #[prop(optional, into)] hint: Option<String>,
     #[prop(default = 3)] rows: u32,
-    /// Monospace, for what a machine reads.
+    /// Monospace, for text that a machine reads.
     #[prop(optional)]
     is_code: bool,
 ) -> impl IntoView {
@@ -214,7 +216,7 @@ pub(crate) fn AreaField(
     .into_any()
 }
 
-/// One of a few, possibly in groups.
+/// A select, with options in groups if wanted.
 #[component]
 pub(crate) fn SelectField(
     field: FieldOf,
@@ -273,17 +275,17 @@ pub(crate) fn SelectField(
     .into_any()
 }
 
-/// On or off. Posts `true` when on and nothing when off.
+/// A switch. Posts `true` when on and nothing when off.
 #[component]
 pub(crate) fn SwitchField(field: FieldOf, #[prop(optional, into)] hint: Option<String>) -> impl IntoView {
     let hint = hint.filter(|hint| !hint.is_empty());
     let node = NodeRef::<leptos::html::Input>::new();
     let this = field.clone();
-    let word = |is_on: bool| if is_on { "true".to_owned() } else { String::new() };
-    node.on_load(move |input| this.adopt(word(input.checked())));
+    let posted = |is_on: bool| if is_on { "true".to_owned() } else { String::new() };
+    node.on_load(move |input| this.adopt(posted(input.checked())));
     let on_change = field.on_change;
     let changed = move |event: Targeted<leptos::ev::Event, web_sys::HtmlInputElement>| {
-        on_change.run(word(event.target().checked()));
+        on_change.run(posted(event.target().checked()));
     };
     let (name, error) = (field.name, field.error);
     let is_on = field.initial == "true";
@@ -310,13 +312,13 @@ pub(crate) fn SwitchField(field: FieldOf, #[prop(optional, into)] hint: Option<S
     .into_any()
 }
 
-/// A field of a form that is only checked by the server.
+/// Returns a required field of a form that only the server checks.
 #[cfg(feature = "ssr")]
 pub(crate) fn plain_field(name: &'static str, label: &'static str, initial: String, error: Option<String>) -> FieldOf {
     FieldOf { is_required: true, initial, error: Signal::stored(error), ..FieldOf::fixed(name, label) }
 }
 
-/// Puts the cursor into the control with this id.
+/// Moves the cursor into the control with this id.
 pub(crate) fn focus(id: &str) {
     let control = document().get_element_by_id(id).and_then(|found| found.dyn_into::<web_sys::HtmlElement>().ok());
     if let Some(control) = control {
@@ -325,9 +327,11 @@ pub(crate) fn focus(id: &str) {
     }
 }
 
-/// A text as the inside of a `<textarea>`: as a child, leptos writes it there as it is, and cannot hydrate an empty one.
+/// Returns a text as the inner HTML of a `<textarea>`. As a child, leptos does not escape it, and cannot hydrate an
+/// empty one.
 pub(crate) fn area_html(text: &str) -> String {
-    // HTML drops one line feed right after the tag, so the server writes one that may go.
+    // HTML drops one line feed directly after the tag. The server writes one, so that the first line feed of the text
+    // stays.
     let first = if cfg!(feature = "ssr") { "\n" } else { "" };
     format!("{first}{}", text.replace('&', "&amp;").replace('<', "&lt;"))
 }

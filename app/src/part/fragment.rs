@@ -1,5 +1,5 @@
-//! Parts of forms that only show: what a test came to, what an event matches, how a message would look. Rendered by the
-//! server, so that the browser half has no code for them.
+//! Parts of forms that only show a result: of a test, of the matches of an event, of a preview. The server renders
+//! them, so that the browser half contains no code for them.
 
 use crate::part::icon::Icon;
 use crate::view::Choice;
@@ -9,26 +9,26 @@ use leptos::prelude::*;
 use model::preview::Preview;
 use model::text::visible;
 
-/// A view as HTML.
+/// Renders a view as HTML.
 fn html(view: impl FnOnce() -> AnyView) -> String {
-    // Components look for an owner; nothing here outlives the call.
+    // Components need an owner. Nothing here outlives the call.
     Owner::new().with(|| view().to_html())
 }
 
-/// The exact request of a test, and the whole answer.
-pub(crate) fn tested(answer: TestAnswer) -> String {
+/// Renders the exact request of a test, and the whole response.
+pub(crate) fn tested(result: TestAnswer) -> String {
     html(move || {
-        let is_good = answer.error.is_none();
+        let is_good = result.error.is_none();
         let class = if is_good { "c-note c-note--ok" } else { "c-note c-note--danger" };
-        let words = match (&answer.error, answer.http_status) {
+        let message = match (&result.error, result.http_status) {
             (Some(error), _) => error.clone(),
             (None, status) => format!("Received: HTTP {}.", status.unwrap_or_default()),
         };
-        let took = match answer.connect_ms {
-            Some(connect) => format!("{} ms, of which {connect} ms to connect", answer.duration_ms),
-            None => format!("{} ms", answer.duration_ms),
+        let took = match result.connect_ms {
+            Some(connect) => format!("{} ms, of which {connect} ms to connect", result.duration_ms),
+            None => format!("{} ms", result.duration_ms),
         };
-        let headers = answer
+        let headers = result
             .headers
             .into_iter()
             .map(|header| {
@@ -36,22 +36,22 @@ pub(crate) fn tested(answer: TestAnswer) -> String {
                 view! { <span class="k">{header.name}</span>": "<span class=class>{header.value}</span>"\n" }
             })
             .collect_view();
-        let status = answer.http_status.map_or_else(|| "No answer".to_owned(), |status| status.to_string());
+        let status = result.http_status.map_or_else(|| "No answer".to_owned(), |status| status.to_string());
         view! {
             <div class=class>
                 <Icon name=if is_good { "sent" } else { "error" }/>
-                <p>{words}" "<span class="u-muted">{took}</span></p>
+                <p>{message}" "<span class="u-muted">{took}</span></p>
             </div>
             <h3 class="c-card__subtitle">"Request"</h3>
-            <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Test request"><b>{answer.target}</b>"\n\n"{headers}"\n"{answer.body}</pre>
+            <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Test request"><b>{result.target}</b>"\n\n"{headers}"\n"{result.body}</pre>
             <h3 class="c-card__subtitle">"Answer"</h3>
-            <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Test answer"><b>{status}</b>"\n"{answer.answer_headers}"\n\n"{answer.answer_body}</pre>
+            <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Test answer"><b>{status}</b>"\n"{result.answer_headers}"\n\n"{result.answer_body}</pre>
         }
         .into_any()
     })
 }
 
-/// What an event as typed matches.
+/// Renders the matches of an unsaved event.
 pub(crate) fn matches(found: EventMatches) -> String {
     html(move || {
         let plural = |count: u64, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
@@ -80,8 +80,8 @@ pub(crate) fn matches(found: EventMatches) -> String {
     })
 }
 
-/// How a message would look, and what is doubtful. The places of doubts are buttons with `data-line` and `data-column`, and
-/// the variables that the occurrence's data offers are buttons with `data-insert`.
+/// Renders the preview of a message, with its warnings. The position of each warning is a button with `data-line` and
+/// `data-column`. The variables that the occurrence's data offers are buttons with `data-insert`.
 pub(crate) fn previewed(preview: Preview, has_webhook: bool, variables: Vec<Choice>) -> String {
     html(move || {
         let offered = (!variables.is_empty()).then(|| {
@@ -107,11 +107,11 @@ pub(crate) fn previewed(preview: Preview, has_webhook: bool, variables: Vec<Choi
             .problems
             .into_iter()
             .map(|problem| {
-                let place = format!("line {}, column {}", problem.line, problem.column);
+                let position = format!("line {}, column {}", problem.line, problem.column);
                 view! {
                     <li>
                         <Icon name="warn"/>
-                        <button type="button" data-line=problem.line data-column=problem.column>{place}</button>
+                        <button type="button" data-line=problem.line data-column=problem.column>{position}</button>
                         <span>{problem.message}</span>
                     </li>
                 }

@@ -1,4 +1,4 @@
-//! The frame of every page: top bar, command menu, head, content. Signed out, only the content.
+//! The frame of every page: top bar, command menu, head and content. Signed out, a page is only its content.
 
 use crate::asked::{Asked, Page};
 use crate::part::icon::Icon;
@@ -7,7 +7,7 @@ use crate::session::Viewer;
 use leptos::prelude::*;
 use model::access::Permission;
 
-/// A module: its first path, its name, and its places: path, icon, label.
+/// A module: its first path, its name, and its menu entries (path, icon, label).
 type Module = (&'static str, &'static str, &'static [(&'static str, &'static str, &'static str)]);
 
 const MODULES: &[Module] = &[
@@ -30,38 +30,39 @@ const MODULES: &[Module] = &[
     ),
 ];
 
-/// What can be made from everywhere: path, label.
+/// The commands that every page offers: path and label.
 const COMMANDS: &[(&str, &str)] =
     &[("/tasks/new", "New Task"), ("/events/new", "New Event"), ("/webhooks/new", "New Webhook")];
 
-/// Whether a path lies at or below another.
-fn is_below(path: &str, place: &str) -> bool {
-    path == place || (place != "/" && path.strip_prefix(place).is_some_and(|rest| rest.starts_with('/')))
+/// Returns true if a path equals another or lies below it. Nothing lies below `/`.
+fn is_below(path: &str, base: &str) -> bool {
+    path == base || (base != "/" && path.strip_prefix(base).is_some_and(|rest| rest.starts_with('/')))
 }
 
-/// The module that a path lies in.
+/// Returns the index of the module that a path lies in.
 fn module_of(path: &str) -> usize {
-    let is_in = |module: &Module| module.2.iter().any(|(place, ..)| is_below(path, place) && *place != "/");
+    let is_in = |module: &Module| module.2.iter().any(|(base, ..)| is_below(path, base) && *base != "/");
     MODULES.iter().position(is_in).unwrap_or_default()
 }
 
-/// A page with everything around it.
+/// Renders a page with its frame.
 pub(crate) fn framed(asked: &Asked, page: Page) -> AnyView {
     let Some(viewer) = asked.viewer.clone() else {
         return view! { <main class="l-alone" id="main">{page.main}</main> }.into_any();
     };
     let module = module_of(&asked.path);
     let head = head(module, page.parents, page.title);
-    // The form shows what was refused of it at its fields and below them.
+    // A form shows its errors itself, at its fields and below them.
     let notices = (!page.is_form).then(|| notices(asked));
-    // What was refused stays until somebody goes on.
+    // A refusal stays on the page until the person continues.
     let live = (page.is_live && asked.posted.problem.is_none()).then_some("");
     let content = view! { {head} {notices} {page.main} };
     let content =
         if page.is_form { content.into_any() } else { view! { <div class="l-main__body">{content}</div> }.into_any() };
     view! {
         <a class="c-skip" href="#main">"Skip to content"</a>
-        // Enter in a row's checkbox presses the first button of the selection: this one, which does nothing outside a dialog.
+        // Enter in a row's checkbox presses the first submit button of the selection. This one does nothing outside a
+        // dialog.
         <button type="submit" form="selection" formmethod="dialog" hidden></button>
         <div class="l-shell">
             {bar(&viewer, module)}
@@ -105,7 +106,7 @@ fn bar(viewer: &Viewer, module: usize) -> AnyView {
     .into_any()
 }
 
-/// The theme's button and its popover: a plain form that sets a cookie. With script the page changes at once.
+/// The theme's button with its popover, a plain form that sets a cookie. With script the page changes at once.
 fn theme_switch() -> AnyView {
     let option = |value: &'static str, icon: &'static str, label: &'static str| {
         view! {
@@ -134,7 +135,7 @@ fn theme_switch() -> AnyView {
     .into_any()
 }
 
-fn menu(viewer: &Viewer, path: &str, module: usize, own: Option<AnyView>) -> AnyView {
+fn menu(viewer: &Viewer, path: &str, module: usize, page_commands: Option<AnyView>) -> AnyView {
     let item = |href: &'static str, icon: &'static str, label: &'static str, is_current: bool| {
         let current = is_current.then_some("page");
         view! { <li><a class="c-menu__item" href=href aria-current=current><Icon name=icon/>{label}</a></li> }
@@ -143,24 +144,24 @@ fn menu(viewer: &Viewer, path: &str, module: usize, own: Option<AnyView>) -> Any
         let items = COMMANDS.iter().map(|(href, label)| item(href, "plus", label, path == *href));
         view! { <div class="c-menu__group"><ul role="list">{items.collect_view()}</ul></div> }
     });
-    let places = MODULES[module].2.iter().map(|(href, icon, label)| {
-        // What is being made is marked at its command.
+    let entries = MODULES[module].2.iter().map(|(href, icon, label)| {
+        // The page of a new thing is marked at its command instead.
         let is_current = path == *href || (is_below(path, href) && !path.ends_with("/new"));
         item(href, icon, label, is_current)
     });
     view! {
         <nav class="l-menu c-menu" id="commands" aria-label="Commands" popover="auto">
             <div class="c-menu__inner">
-                <div class="c-menu__group c-menu__group--page" id="page-commands">{own}</div>
+                <div class="c-menu__group c-menu__group--page" id="page-commands">{page_commands}</div>
                 {commands}
-                <div class="c-menu__group"><ul role="list">{places.collect_view()}</ul></div>
+                <div class="c-menu__group"><ul role="list">{entries.collect_view()}</ul></div>
             </div>
         </nav>
     }
     .into_any()
 }
 
-/// The head of a page: crumbs whose last is the title, and the button that opens the commands when narrow.
+/// The head of a page: breadcrumbs whose last is the title, and on narrow screens the button that opens the commands.
 fn head(module: usize, parents: Vec<(String, String)>, title: String) -> AnyView {
     let (home, module, _) = MODULES[module];
     let crumbs = parents.into_iter().map(|(href, label)| view! { <li><a href=href>{label}</a></li> }).collect_view();
@@ -189,10 +190,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_of_the_menu_is_a_page() {
+    fn every_menu_entry_leads_to_a_page() {
         let pages = leptos_axum::generate_route_list(crate::App);
-        let places = MODULES.iter().flat_map(|module| module.2).map(|place| place.0);
-        for href in places.chain(COMMANDS.iter().map(|command| command.0)) {
+        let entries = MODULES.iter().flat_map(|module| module.2).map(|entry| entry.0);
+        for href in entries.chain(COMMANDS.iter().map(|command| command.0)) {
             assert!(pages.iter().any(|page| page.path() == href), "{href} leads nowhere");
         }
     }

@@ -1,11 +1,12 @@
-//! Icons: one sprite in the page, referred to by name. One icon per word of the glossary, the same everywhere.
+//! Icons: one sprite in the page, whose symbols are referenced by name. Each term of the glossary has one icon
+//! everywhere.
 
 use leptos::prelude::*;
 
-/// Every symbol, once per page.
+/// The sprite with every symbol, once per page.
 #[component]
 pub(crate) fn Sprite() -> impl IntoView {
-    // The browser finds them in the document, and carries no copy.
+    // The browser half finds the symbols in the document and contains no copy.
     #[cfg(feature = "ssr")]
     let symbols = include_str!("icons.svg");
     #[cfg(feature = "ssr")]
@@ -14,7 +15,7 @@ pub(crate) fn Sprite() -> impl IntoView {
     view! { <svg width="0" height="0" class="u-hidden" aria-hidden="true"></svg> }
 }
 
-/// A decorative icon: the words beside it, or the name of its button, say what it means.
+/// A decorative icon. The text beside it, or its button's name, carries the meaning.
 #[component]
 pub(crate) fn Icon(
     /// The symbol's name without `i-`.

@@ -3,12 +3,12 @@
 use crate::part::icon::Icon;
 use leptos::prelude::*;
 
-/// A command of the menu that leads somewhere.
+/// Renders a command that is a link.
 pub(crate) fn go(icon: &'static str, label: &'static str, href: String) -> AnyView {
     view! { <li><a class="c-menu__item" href=href><Icon name=icon/>{label}</a></li> }.into_any()
 }
 
-/// A command of the menu that posts, to `action`; with `of_selection` the rows that are checked go with it.
+/// Renders a command that posts to `action`. With `of_selection` the checked rows are posted too.
 pub(crate) fn post(icon: &'static str, label: &'static str, action: String, of_selection: bool) -> AnyView {
     if of_selection {
         return view! {
@@ -31,7 +31,7 @@ pub(crate) fn post(icon: &'static str, label: &'static str, action: String, of_s
     .into_any()
 }
 
-/// A command that asks first: a popover that names what goes, and works without script.
+/// Renders a command that asks for confirmation in a popover, which names the things affected. It works without script.
 pub(crate) fn confirmed(
     icon: &'static str,
     label: &'static str,
@@ -72,7 +72,7 @@ pub(crate) fn confirmed(
     .into_any()
 }
 
-/// The menu's group of these commands.
+/// Renders the menu's group of these commands.
 pub(crate) fn menu(items: Vec<AnyView>) -> AnyView {
     view! { <ul role="list">{items.into_iter().collect_view()}</ul> }.into_any()
 }

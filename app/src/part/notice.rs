@@ -1,25 +1,26 @@
-//! Notes above a page's content: what a command has done, or why it was refused; and what a list is for while it is empty.
+//! Notices above a page's content: the result of a command, or the reason for its refusal. And the text of an empty
+//! list.
 
 use crate::asked::Asked;
 use crate::error::{AppError, Code};
 use crate::part::icon::Icon;
 use leptos::prelude::*;
 
-/// The notes of a page: a refusal that no field shows, and what a command has done.
+/// Renders the notices of a page: a refusal that no field shows, and the result of a command.
 pub(crate) fn notices(asked: &Asked) -> AnyView {
     let problem = asked.posted.problem.clone().filter(|problem| problem.fields.is_empty());
-    let done = done_words(asked.query.value("done"));
+    let done = done_message(asked.query.value("done"));
     view! {
         {problem.map(|problem| view! { <Problem error=problem/> })}
-        {done.map(|(icon, class, words)| view! { <div class=class role="status"><Icon name=icon/><p>{words}</p></div> })}
+        {done.map(|(icon, class, message)| view! { <div class=class role="status"><Icon name=icon/><p>{message}</p></div> })}
     }
     .into_any()
 }
 
-/// What a command has done, by the word the redirect carries: sign, class, words. Only these: a link cannot put words
-/// into the page.
-fn done_words(word: &str) -> Option<(&'static str, &'static str, &'static str)> {
-    let words = match word {
+/// Returns icon, class and message for the code of a result in the redirect's URL. Other codes show nothing, so that a
+/// link cannot put text into the page.
+fn done_message(code: &str) -> Option<(&'static str, &'static str, &'static str)> {
+    let message = match code {
         "deleted" => "Deleted.",
         "saved" => "Saved.",
         "paused" => "Paused. What comes is held, nothing is dropped.",
@@ -35,15 +36,15 @@ fn done_words(word: &str) -> Option<(&'static str, &'static str, &'static str)> 
         "disabled" => "Disabled. It can still be executed by hand.",
         "posted" => "Something has happened. See what came of it below.",
         "unresolved" => {
-            let words = "Saved, but the name of its host does not resolve at the moment. Until it does, every attempt ends with the error dns.";
-            return Some(("warn", "c-note c-note--warn", words));
+            let message = "Saved, but the name of its host does not resolve at the moment. Until it does, every attempt ends with the error dns.";
+            return Some(("warn", "c-note c-note--warn", message));
         }
         _ => return None,
     };
-    Some(("sent", "c-note c-note--ok", words))
+    Some(("sent", "c-note c-note--ok", message))
 }
 
-/// What was refused, with what stands in the way.
+/// A refusal, with links to the things that prevent the command.
 #[component]
 fn Problem(error: AppError) -> impl IntoView {
     let links = (!error.links.is_empty()).then(|| {
@@ -65,13 +66,13 @@ fn Problem(error: AppError) -> impl IntoView {
     }
 }
 
-/// What a list is for, while it is empty.
+/// The text of an empty list: its purpose.
 #[component]
 pub(crate) fn Empty(
     icon: &'static str,
-    /// One sentence: what stands here once there is something.
+    /// One sentence about the list's future rows.
     text: &'static str,
-    /// Where to make the first one, and the button's words.
+    /// The path of the form for the first row, and the button's label.
     #[prop(optional)]
     new: Option<(&'static str, &'static str)>,
 ) -> impl IntoView {

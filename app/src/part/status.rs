@@ -1,4 +1,4 @@
-//! Words with a sign: states, and instants.
+//! States and instants: text with a sign.
 
 use crate::view::When;
 use leptos::prelude::*;
@@ -10,7 +10,7 @@ pub(crate) fn Time(when: When) -> impl IntoView {
     view! { <time datetime=when.machine title=when.full>{when.short}</time> }
 }
 
-/// A delivery's status as a word.
+/// Returns a delivery's status as a label.
 pub(crate) fn status_word(status: Status) -> &'static str {
     match status {
         Status::Queued => "Queued",
@@ -22,14 +22,14 @@ pub(crate) fn status_word(status: Status) -> &'static str {
     }
 }
 
-/// A delivery's status: shape, word, colour.
+/// A delivery's status: shape, label and colour.
 #[component]
 pub(crate) fn StatusWord(status: Status, #[prop(optional_no_strip)] hold: Option<HoldReason>) -> impl IntoView {
     let title = hold.map(HoldReason::words);
     view! { <span class=format!("c-status c-status--{}", status.as_str()) title=title>{status_word(status)}</span> }
 }
 
-/// A run's status.
+/// Renders a run's status.
 pub(crate) fn run_status(status: &str) -> AnyView {
     let (class, word) = match status {
         "succeeded" => ("c-status c-status--sent", "Succeeded"),
@@ -39,7 +39,7 @@ pub(crate) fn run_status(status: &str) -> AnyView {
     view! { <span class=class>{word}</span> }.into_any()
 }
 
-/// "Enabled" or "Disabled", with its sign.
+/// "Enabled" or "Disabled", with a sign.
 #[component]
 pub(crate) fn Enabled(is_enabled: bool) -> impl IntoView {
     let (class, word) = if is_enabled { ("c-status c-status--ok", "Enabled") } else { ("c-status", "Disabled") };

@@ -1,7 +1,7 @@
-//! The one table of all lists: sorted by links, filtered by a form, paged; every state of it in the URL.
+//! The table of all lists: sorted by links, filtered by a form, and paged. Its whole state is in the URL.
 //!
-//! A list gives its columns and its rows. Rows of a small list come whole and are sorted, filtered and paged here; those
-//! of a large one come as one page, already chosen by the database.
+//! A list supplies columns and rows. Small lists supply all rows, which are sorted, filtered and paged here. Large
+//! lists supply one page, selected by the database.
 
 mod row;
 
@@ -24,22 +24,22 @@ pub(crate) struct Table<'a> {
     pub(crate) query: &'a Query,
     pub(crate) columns: Vec<Column>,
     pub(crate) rows: Vec<Row>,
-    /// How many there are in all, when the rows are one page of them.
+    /// The number of rows in all, if `rows` is one page of them.
     pub(crate) total: Option<u64>,
     pub(crate) default_sort: &'static str,
-    /// Whether rows can be checked for commands.
+    /// True if rows can be checked for commands.
     pub(crate) is_selectable: bool,
-    /// Shown while there is nothing at all.
+    /// Shown while there are no rows at all.
     pub(crate) empty: AnyView,
 }
 
 impl Table<'_> {
-    /// The page that is this table, fetched again by itself.
+    /// Returns the page of this table. It is live.
     pub(crate) fn page(self, commands: Option<AnyView>) -> Page {
         Page::new(self.label, self.render()).with_commands(commands).live_if(true)
     }
 
-    /// The card with the table.
+    /// Renders the card with the table.
     fn render(mut self) -> AnyView {
         let has_filters = self.columns.iter().any(|column| !self.query.value(column.key).is_empty());
         let total = match self.total {
@@ -115,23 +115,23 @@ impl Table<'_> {
         .into_any()
     }
 
-    /// Filters, sorts and pages the rows of a small list. Answers how many are left before paging.
+    /// Filters, sorts and pages the rows of a small list. Returns the number of rows before paging.
     fn choose(&mut self) -> u64 {
-        for (place, column) in self.columns.iter().enumerate() {
+        for (index, column) in self.columns.iter().enumerate() {
             let wanted = folded(self.query.value(column.key));
             if wanted.is_empty() {
                 continue;
             }
             let is_choice = matches!(column.filter, Filter::Choice(_));
             self.rows.retain(|row| {
-                let text = folded(&row.cells[place].text);
+                let text = folded(&row.cells[index].text);
                 if is_choice { text == wanted } else { text.contains(&wanted) }
             });
         }
         let (key, is_descending) = self.query.sort(self.default_sort);
-        if let Some(place) = self.columns.iter().position(|column| column.key == key && column.is_sortable) {
+        if let Some(index) = self.columns.iter().position(|column| column.key == key && column.is_sortable) {
             self.rows.sort_by(|a, b| {
-                let (a, b) = (&a.cells[place], &b.cells[place]);
+                let (a, b) = (&a.cells[index], &b.cells[index]);
                 a.number.cmp(&b.number).then_with(|| folded(&a.text).cmp(&folded(&b.text)))
             });
             if is_descending {
@@ -164,7 +164,7 @@ impl Table<'_> {
         .into_any()
     }
 
-    /// The filters in force, each with a way out.
+    /// Renders the filters in force, each with a link that removes it.
     fn chips(&self) -> Option<AnyView> {
         let chip = |column: &Column| {
             let value = self.query.value(column.key).to_owned();
@@ -205,7 +205,7 @@ impl Table<'_> {
         let first = (page - 1) * PAGE_ROWS + 1;
         let last = first + shown as u64 - u64::from(shown > 0);
         let range = if shown == 0 { "0".to_owned() } else { format!("{}–{}", grouped(first), grouped(last)) };
-        let turn = |target: Option<u64>, icon: &'static str, label: &'static str| {
+        let page_link = |target: Option<u64>, icon: &'static str, label: &'static str| {
             let href = target.map(|page| self.query.with("page", &page.to_string()));
             let disabled = href.is_none().then_some("true");
             let role = href.is_none().then_some("link");
@@ -215,8 +215,8 @@ impl Table<'_> {
                 </a>
             }
         };
-        let previous = turn((page > 1).then(|| page - 1), "left", "Previous page");
-        let next = turn((page * PAGE_ROWS < total.min(COUNTED)).then_some(page + 1), "right", "Next page");
+        let previous = page_link((page > 1).then(|| page - 1), "left", "Previous page");
+        let next = page_link((page * PAGE_ROWS < total.min(COUNTED)).then_some(page + 1), "right", "Next page");
         let selected = self.is_selectable.then(|| view! { <span role="status" data-selected=""></span> });
         view! {
             <div class="c-card__foot u-num">
@@ -232,17 +232,17 @@ impl Table<'_> {
     }
 }
 
-/// How many there are, as far as that was counted.
+/// Returns the total as text. Totals above [`COUNTED`] are not counted.
 fn counted(total: u64) -> String {
     if total > COUNTED { format!("over {}", grouped(COUNTED)) } else { grouped(total) }
 }
 
-/// 12345 as 12,345.
+/// Returns 12345 as `12,345`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_are_grouped() {
+    fn grouped_separates_thousands_by_commas() {
         let shown: Vec<_> = [0, 999, 1000, 1_234_567].map(grouped).into();
         assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
     }

@@ -1,10 +1,10 @@
-//! Fields of the plain forms of pages: what was typed is kept, and what was refused stands under its field.
+//! Fields of plain forms. They show the posted values again, with the error under its field.
 
 use crate::asked::Asked;
 use crate::part::field::{FieldOf, SelectField, TextField, Under};
 use leptos::prelude::*;
 
-/// A field as it was posted, with the message if it was refused.
+/// Returns a field with its posted value, and the error if the field was refused.
 fn typed(asked: &Asked, name: &'static str, label: &str, is_required: bool, initial: &str) -> FieldOf {
     let problem = asked.posted.problem.as_ref();
     let message = problem.and_then(|problem| problem.fields.message(name)).map(str::to_owned);
@@ -12,7 +12,7 @@ fn typed(asked: &Asked, name: &'static str, label: &str, is_required: bool, init
     FieldOf { is_required, initial, error: Signal::stored(message), ..FieldOf::fixed(name, label) }
 }
 
-/// A line of text.
+/// Renders a line of text.
 pub(crate) fn text(
     asked: &Asked,
     name: &'static str,
@@ -24,7 +24,7 @@ pub(crate) fn text(
     view! { <TextField field=typed(asked, name, label, is_required, initial) hint=hint/> }.into_any()
 }
 
-/// One of a few: value and label.
+/// Renders a select of a few values: value and label.
 pub(crate) fn select(
     asked: &Asked,
     name: &'static str,
@@ -36,7 +36,7 @@ pub(crate) fn select(
     view! { <SelectField field=typed(asked, name, label, false, initial) options=options/> }.into_any()
 }
 
-/// On or off, one of several whose names carry ids.
+/// Renders a switch, one of several whose names contain ids.
 pub(crate) fn switch(asked: &Asked, name: String, label: String, initial: bool) -> AnyView {
     let is_on = asked.typed_or(&name, if initial { "true" } else { "" }) == "true";
     view! {
@@ -48,7 +48,7 @@ pub(crate) fn switch(asked: &Asked, name: String, label: String, initial: bool) 
     .into_any()
 }
 
-/// The message of a group of controls that has no single field.
+/// Renders the error of a group of controls that has no single field.
 pub(crate) fn group_message(asked: &Asked, name: &'static str) -> AnyView {
     let field = typed(asked, name, "", false, "");
     view! { <Under name=name error=field.error hint=None/> }.into_any()

@@ -1,11 +1,11 @@
-//! The rows that a select over a long table offers.
+//! The server function that finds rows for a select over a long table.
 
 use crate::error::AppError;
 use crate::json::Json;
 use crate::view::{ChoiceOf, FoundChoices};
 use leptos::prelude::*;
 
-/// The first rows whose name or id holds a text.
+/// Returns the first rows whose name or id contains `text`.
 #[server(prefix = "/api", endpoint = "choices/find", input = Json, output = Json)]
 pub async fn find_choices(of: ChoiceOf, text: String) -> Result<FoundChoices, AppError> {
     use super::{authorised, with_status};

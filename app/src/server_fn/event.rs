@@ -6,14 +6,14 @@ use leptos::prelude::*;
 use model::event::EventDraft;
 use model::id::EventId;
 
-/// Creates (`None`) or changes a event.
+/// Creates (`None`) or changes an event.
 #[server(prefix = "/api", endpoint = "events/save", input = Json, output = Json)]
 pub async fn save_event(id: Option<EventId>, draft: EventDraft) -> Result<EventId, AppError> {
     use super::{authorised, with_status};
     with_status(async { authorised(model::access::Permission::Edit)?.events.save(id, draft).await }.await)
 }
 
-/// What an event as typed matches now, and would have fired for, as HTML.
+/// Returns the matches of an unsaved event, now and in the past, as HTML.
 #[server(prefix = "/api", endpoint = "events/matches", input = Json, output = Json)]
 pub async fn load_matches(draft: EventDraft) -> Result<String, AppError> {
     use super::{authorised, with_status};

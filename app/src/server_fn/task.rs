@@ -15,7 +15,7 @@ pub async fn save_task(id: Option<TaskId>, draft: TaskDraft) -> Result<TaskId, A
     with_status(async { authorised(model::access::Permission::Edit)?.tasks.save(id, draft).await }.await)
 }
 
-/// Sends a message as typed through a stored webhook: the result, as HTML.
+/// Sends an unsaved message through a stored webhook. Returns the result as HTML.
 #[server(prefix = "/api", endpoint = "tasks/test", input = Json, output = Json)]
 pub async fn test_message(webhook: String, message: String) -> Result<String, AppError> {
     use super::{authorised, with_status};
@@ -27,7 +27,7 @@ pub async fn test_message(webhook: String, message: String) -> Result<String, Ap
     with_status(work.await)
 }
 
-/// What a message would look like, byte for byte, as HTML.
+/// Returns an unsaved message as it would be sent, byte for byte, as HTML.
 #[server(prefix = "/api", endpoint = "tasks/preview", input = Json, output = Json)]
 pub async fn preview_message(
     task: String,

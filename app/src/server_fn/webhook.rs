@@ -14,7 +14,8 @@ pub async fn save_webhook(id: Option<WebhookId>, draft: WebhookDraft) -> Result<
     with_status(async { authorised(model::access::Permission::Edit)?.webhooks.save(id, draft).await }.await)
 }
 
-/// Sends a test with the unsaved values: what it came to, as HTML. Only administrators: it calls whatever was typed.
+/// Sends a test with the unsaved values. Returns the result as HTML. Only administrators may, since it calls any URL
+/// that is typed.
 #[server(prefix = "/api", endpoint = "webhooks/test", input = Json, output = Json)]
 pub async fn send_test(id: Option<WebhookId>, draft: WebhookDraft, message: String) -> Result<String, AppError> {
     use super::{authorised, with_status};

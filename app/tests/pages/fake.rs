@@ -1,4 +1,4 @@
-//! A backend with nothing, one or many of everything, or whose database is away. Everything in it is fixed.
+//! A fake backend with fixed data: none, one or many of everything, or a database that is down.
 
 use app::backend::{Backend, Catalogue, Deliveries, Events, Inventory, Occurrences, Tasks, Webhooks};
 use app::error::{AppError, Code};
@@ -31,25 +31,26 @@ use std::sync::Arc;
 /// The public id of every delivery and occurrence.
 pub(crate) const UUID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
-/// How many rows there are where the page itself turns the pages, and where the database does: on the page, and in all.
+/// The number of rows of a list that the page itself divides, then for a list that the database divides: on the page,
+/// and in all.
 const MANY: i64 = 51;
 const PAGE: i64 = 5;
 const TOTAL: u64 = 12_345;
 
-/// What the backend has.
+/// The contents of the backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// No rows; nothing is found.
+    /// No rows. Nothing is found.
     Empty,
-    /// One row of everything, with every field filled.
+    /// One row of everything, with every field set.
     One,
-    /// More than a page of everything.
+    /// More than one page of everything.
     Many,
-    /// The database does not answer.
+    /// The database is down.
     Away,
 }
 
-/// The backend in this state.
+/// Returns the backend in this state.
 pub(crate) fn backend(state: State) -> Backend {
     let fake = Arc::new(Fake { state });
     Backend {
@@ -68,28 +69,28 @@ struct Fake {
 }
 
 impl Fake {
-    /// What there always is, and what a change answers.
+    /// Returns a value that exists in every state, unless the database is down.
     fn always<T>(&self, value: T) -> Result<T, AppError> {
         match self.state {
             State::Away => {
-                let words = "The database is not available right now. Try again in a moment.";
-                Err(AppError::new(Code::Unavailable, words))
+                let message = "The database is not available right now. Try again in a moment.";
+                Err(AppError::new(Code::Unavailable, message))
             }
             State::Empty | State::One | State::Many => Ok(value),
         }
     }
 
-    /// One thing of many.
+    /// Returns a value that exists unless there are no rows.
     fn found<T>(&self, what: &str, value: T) -> Result<T, AppError> {
         if self.state == State::Empty { Err(AppError::not_found(what)) } else { self.always(value) }
     }
 
-    /// All rows, each made from its number.
+    /// Returns all rows, each made from its number.
     fn rows<T>(&self, make: impl Fn(i64) -> T) -> Result<Vec<T>, AppError> {
         self.always((1..=self.count(MANY)).map(make).collect())
     }
 
-    /// A page of rows.
+    /// Returns a page of rows.
     fn page<T>(&self, make: impl Fn(i64) -> T) -> Result<Listed<T>, AppError> {
         let rows: Vec<_> = (1..=self.count(PAGE)).map(make).collect();
         let total = if self.state == State::Many { TOTAL } else { rows.len() as u64 };
@@ -201,7 +202,7 @@ fn object_line(number: i64) -> ObjectLine {
     }
 }
 
-/// The built-in types, and one of an admin.
+/// Returns the built-in types, and one that an administrator has added.
 fn catalog() -> Catalog {
     let mut catalog = Catalog::default();
     catalog.add_type(&TypeDefinition {

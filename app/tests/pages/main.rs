@@ -1,7 +1,7 @@
-//! Every page in its states, rendered from a fake backend and compared with snapshots.
+//! Compares every page in its states with snapshots, rendered from a fake backend.
 //!
-//! The paths are those of the routes, so that a new page fails here until it has its snapshots:
-//! `INSTA_UPDATE=always cargo test -p app --features ssr --test pages` writes them, and the diff is what is reviewed.
+//! The paths come from the routes, so a new page fails here until it has its snapshots: `INSTA_UPDATE=always cargo test
+//! -p app --features ssr --test pages` writes them, and the diff is reviewed.
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
@@ -22,7 +22,7 @@ use model::webhook::WebhookDraft;
 use serde_json::json;
 use std::sync::LazyLock;
 
-/// The path of every page, `/webhooks/{id}`. Reading them also starts the executor that pages are rendered by.
+/// The path of every page, `/webhooks/{id}`. Reading the routes also starts the executor that renders pages.
 static PATHS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let mut paths: Vec<_> = leptos_axum::generate_route_list(App).iter().map(|route| route.path().to_owned()).collect();
     paths.sort();
@@ -30,7 +30,7 @@ static PATHS: LazyLock<Vec<String>> = LazyLock::new(|| {
     paths
 });
 
-/// The groups of pages that have a test of their own, by the first words of their paths.
+/// The groups of pages that have their own test, by the first segment of their paths.
 const GROUPS: &[(&str, &[&str])] = &[
     ("webhooks", &["webhooks"]),
     ("tasks", &["tasks"]),
@@ -42,10 +42,10 @@ const GROUPS: &[(&str, &[&str])] = &[
 /// The group of the pages that are in no other.
 const OTHERS: &str = "others";
 
-/// The pages for signing in: whoever sees them is nobody yet.
+/// The pages for signing in, which nobody sees signed in.
 const ALONE: &[&str] = &["/sign-in", "/setup"];
 
-/// The pages that look different to somebody who may only look.
+/// The pages that look different to a viewer without the permission to edit.
 const READ_ONLY: &[&str] = &[
     "/webhooks/new",
     "/webhooks/{id}",
@@ -58,22 +58,22 @@ const READ_ONLY: &[&str] = &[
 ];
 
 fn group_of(path: &str) -> &'static str {
-    let word = path.split('/').nth(1).unwrap_or_default();
-    GROUPS.iter().find(|(_, words)| words.contains(&word)).map_or(OTHERS, |found| found.0)
+    let segment = path.split('/').nth(1).unwrap_or_default();
+    GROUPS.iter().find(|(_, segments)| segments.contains(&segment)).map_or(OTHERS, |found| found.0)
 }
 
-/// Whether the page shows rows, so that their number matters.
+/// Returns true if the page shows rows, so that their number matters.
 fn has_rows(path: &str) -> bool {
     !path.contains('{') && !path.ends_with("/new") && !ALONE.contains(&path)
 }
 
-/// The address of a page of something.
+/// Returns a path with its parameter filled in.
 fn address(path: &str) -> String {
     let has_uuid = path.starts_with("/deliveries/") || path.starts_with("/occurrences/");
     path.replace("{id}", if has_uuid { UUID } else { "1" })
 }
 
-/// The name of a page's snapshots: `webhooks-id-edit`.
+/// Returns the name of a page's snapshots: `webhooks-id-edit`.
 fn name_of(path: &str) -> String {
     match path.trim_matches('/') {
         "" => "dashboard".to_owned(),
@@ -81,7 +81,7 @@ fn name_of(path: &str) -> String {
     }
 }
 
-/// A page as it was rendered.
+/// A rendered page.
 struct Shown {
     status: u16,
     title: String,
@@ -130,14 +130,14 @@ fn between<'a>(html: &'a str, start: &str, end: &str) -> &'a str {
     rest.split_once(end).expect("what begins ends").0
 }
 
-/// Takes the marks for hydration out, as the server does.
+/// Removes the marks for hydration, as the server does.
 fn without_marks(html: &str) -> String {
     let mut parts = html.split("<!--");
-    let mut kept = parts.next().unwrap_or_default().to_owned();
+    let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        kept.push_str(part.split_once("-->").map_or(part, |(_, rest)| rest));
+        out.push_str(part.split_once("-->").map_or(part, |(_, rest)| rest));
     }
-    kept.replace("<!>", "")
+    out.replace("<!>", "")
 }
 
 fn without_sprite(html: &str) -> String {
@@ -147,15 +147,15 @@ fn without_sprite(html: &str) -> String {
     format!("{}{rest}", &html[..start])
 }
 
-/// Takes out what changes from build to build, or from one request to the next.
+/// Replaces the values that change with each build or request.
 fn filtered(html: &str) -> String {
     let html = with_values(html, "nonce=\"", |_| "NONCE");
     let html = with_values(&html, "\"/pkg/", |_| "FILE");
-    // An island's name ends with a number that depends on where its source stands.
+    // The name of an island ends with a number that depends on its position in the source.
     with_values(&html, "data-component=\"", |name| name.rsplit_once('_').map_or(name, |(name, _)| name))
 }
 
-/// The text with each value changed that stands between `start` and the next quotation mark.
+/// Returns the text with each value changed that stands between `start` and the next quotation mark.
 fn with_values(html: &str, start: &str, change: impl Fn(&str) -> &str) -> String {
     let mut parts = html.split(start);
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -166,7 +166,7 @@ fn with_values(html: &str, start: &str, change: impl Fn(&str) -> &str) -> String
     out
 }
 
-/// Each element on a line of its own, so that a diff can be read.
+/// Puts each element on a line of its own, so that a diff is readable.
 fn lines(html: &str) -> String {
     html.replace('<', "\n<").replace("\n</", "</")
 }
@@ -188,7 +188,7 @@ async fn check_state(path: &str, state: State, word: &str) {
     compare(&format!("{}@{word}", name_of(path)), &shown.snapshot());
 }
 
-/// The pages of a group: each with one of everything, and those with rows also with none and with many.
+/// Checks the pages of a group: each with one row of everything, and pages with rows also with none and with many.
 async fn check_group(group: &str) {
     let paths: Vec<_> = PATHS.iter().filter(|path| group_of(path) == group).collect();
     assert!(!paths.is_empty(), "no page is in the group {group}");
@@ -201,7 +201,7 @@ async fn check_group(group: &str) {
     }
 }
 
-/// Status and title of every page for which `is_wanted`, one a line.
+/// Returns path, status and title of every page for which `is_wanted` holds, one a line.
 async fn statuses(state: State, is_wanted: impl Fn(&str) -> bool) -> String {
     let mut text = String::new();
     for path in PATHS.iter().filter(|path| is_wanted(path)) {
@@ -250,7 +250,7 @@ async fn others() {
 #[tokio::test]
 async fn read_only() {
     for path in READ_ONLY {
-        assert!(PATHS.iter().any(|known| known == path), "{path} is no page any more");
+        assert!(PATHS.iter().any(|found| found == path), "{path} is no page any more");
         let shown = show(&address(path), State::One, Some(Role::Viewer), Posted::default()).await;
         compare(&format!("{}@viewer", name_of(path)), &shown.snapshot());
     }

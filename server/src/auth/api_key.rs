@@ -1,4 +1,5 @@
-//! Keys of other systems: `hwk_` and 32 random bytes. Only the SHA-256 is stored; 256 bits need no slow hash.
+//! API keys of other systems: `hwk_` and 32 random bytes. Only the SHA-256 is stored; 256 random bits need no slow
+//! hash.
 
 use crate::store::access::{self, ApiKey};
 use crate::store::{self, Store};
@@ -10,21 +11,21 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const PREFIX: &str = "hwk_";
-/// How long a key that was found is not looked up again, in milliseconds: what is revoked ends a second later.
+/// Time for which a found key is not looked up again, in milliseconds. A revoked key may be accepted for that long.
 const FRESH_MS: i64 = 1000;
 
-/// A new key, to be shown once.
+/// Returns a new key. It is shown once.
 pub fn generate() -> String {
     format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
 }
 
-/// What is stored of a key, and looked up: comparing hashes leaks nothing by its timing.
+/// Returns the hash of a key, which is stored and looked up. Comparing hashes leaks nothing by its timing.
 pub fn hash(key: &str) -> Vec<u8> {
     Sha256::digest(key.as_bytes()).to_vec()
 }
 
-/// The keys in use, by their hash, each with when it was found: a sender that posts a thousand times a second is not
-/// looked up as often. Holds nothing that was not found, so it is never more than the keys there are.
+/// A cache of the keys in use, by hash, with the time of the look-up. A sender that posts a thousand times a second
+/// costs one look-up a second. Only found keys are cached, so there are never more entries than keys.
 #[derive(Default)]
 pub struct Keys {
     found: Mutex<Found>,
@@ -33,7 +34,7 @@ pub struct Keys {
 type Found = HashMap<Vec<u8>, (Arc<ApiKey>, Timestamp)>;
 
 impl Keys {
-    /// The key with this text, as it was at most a second ago.
+    /// Returns the key with this text. The result may be one second old.
     pub async fn find(&self, store: &Store, text: &str, now: Timestamp) -> store::Result<Option<Arc<ApiKey>>> {
         let hash = hash(text);
         if let Some((key, at)) = self.lock().get(&hash)
@@ -49,7 +50,7 @@ impl Keys {
         Ok(found)
     }
 
-    /// The key with this text, as it is now.
+    /// Returns the key with this text, read from the database.
     pub async fn look_up(store: &Store, text: &str) -> store::Result<Option<Arc<ApiKey>>> {
         Ok(access::find_key(store.read(), hash(text)).await?.map(Arc::new))
     }

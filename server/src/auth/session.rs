@@ -1,7 +1,7 @@
-//! Sessions of people, kept in our database behind tower-sessions.
+//! Sessions of people, stored in our database through tower-sessions.
 //!
-//! The cookie carries a random 128-bit id; the database only its SHA-256, so that a copy of the database signs nobody
-//! in. The account's id stands in a column of its own, for listing and revoking.
+//! The cookie carries a random 128-bit id. The database stores only its SHA-256, so that a copy of the database lets
+//! nobody sign in. The account's id has a column of its own, for listing and revoking.
 
 use crate::clock::Clock;
 use crate::store::{Store, access};
@@ -13,17 +13,17 @@ use time::OffsetDateTime;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result, SessionStore};
 
-/// How long a session lasts that nobody uses.
+/// Lifetime of a session that is not used.
 pub const IDLE_MAX: Duration = Duration::from_hours(12);
-/// How long a session lasts, however much it is used.
+/// Lifetime of a session, however much it is used.
 pub const LASTS: Duration = Duration::from_hours(24 * 30);
-/// From how much idle time on a use prolongs a session: not each request writes.
+/// A use prolongs a session by at least this time, so that not every request writes.
 const PROLONGED_AFTER: Duration = Duration::from_mins(10);
 
-/// Where a session keeps whose it is.
+/// The key of the account's id in a session's data.
 pub const ACCOUNT: &str = "account";
 
-/// The database behind the sessions.
+/// The session store.
 #[derive(Debug, Clone)]
 pub struct Sessions {
     store: Store,
@@ -31,13 +31,13 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Sessions in this store, by this clock.
+    /// Returns the sessions of this store, by this clock.
     pub fn new(store: Store, clock: Clock) -> Self {
         Self { store, clock }
     }
 
-    /// Whether a session goes on. Asking is no use of it.
-    pub async fn goes_on(&self, id: Id) -> bool {
+    /// Reports whether a session is still valid. The check does not prolong the session.
+    pub async fn is_valid(&self, id: Id) -> bool {
         access::find_session(self.store.read(), id_hash(id), self.clock.now()).await.is_ok_and(|found| found.is_some())
     }
 }
@@ -53,7 +53,8 @@ fn backend(error: impl std::fmt::Display) -> Error {
 #[async_trait]
 impl SessionStore for Sessions {
     async fn create(&self, record: &mut Record) -> Result<()> {
-        // 128 random bits: one that is there already is a fault of the random numbers, and must not be taken over.
+        // An id of 128 random bits that exists already is a fault of the random numbers. The existing session must not
+        // be taken over.
         while self.load(&record.id).await?.is_some() {
             record.id = Id::default();
         }
@@ -63,7 +64,7 @@ impl SessionStore for Sessions {
     async fn save(&self, record: &Record) -> Result<()> {
         let account = record.data.get(ACCOUNT).and_then(serde_json::Value::as_i64).map(UserId);
         let data = serde_json::to_string(&record.data).map_err(|error| Error::Encode(error.to_string()))?;
-        // By our clock, with which it is looked up, and not by this machine's as the record has it.
+        // Uses our clock, by which the session is looked up, instead of the machine's clock in the record.
         let now = self.clock.now();
         access::save_session(self.store.write(), id_hash(record.id), account, data, now, now.after(IDLE_MAX))
             .await
@@ -76,7 +77,7 @@ impl SessionStore for Sessions {
         let Some(access::SessionRow { data, created_at, mut expires_at }) = found else { return Ok(None) };
         let prolonged = now.after(IDLE_MAX).min(created_at.after(LASTS));
         if prolonged.since(expires_at) >= PROLONGED_AFTER {
-            // It goes on as it is if that cannot be written now.
+            // If the write fails, the session keeps its expiry.
             match access::prolong_session(self.store.write(), id_hash(*id), prolonged).await {
                 Ok(()) => expires_at = prolonged,
                 Err(error) => tracing::warn!(%error, "a session could not be prolonged"),

@@ -1,6 +1,6 @@
-//! `hookwright user …` and `hookwright key …`: who may do what, from the server's own command line.
+//! `hookwright user …` and `hookwright key …`: accounts and keys, managed from the server's own command line.
 //!
-//! Each takes effect on the next request, also of servers that are running.
+//! Each change takes effect on the next request, also in servers that are running.
 
 use super::{KeyCommand, Named, UserCommand, print};
 use crate::clock::Clock;

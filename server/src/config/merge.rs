@@ -1,11 +1,11 @@
-//! Merging: each option from where it was said first, and a note of where that was.
+//! Merging: each option takes the value of its first source, and the source is recorded.
 
 use super::{Error, Provenance, Source};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use std::path::PathBuf;
 
-/// Picks each value, and notes where it came from.
+/// Picks the values, and records the source of each.
 pub(super) struct Merge<'a> {
     pub(super) matches: &'a ArgMatches,
     pub(super) lines: &'a mut Vec<Provenance>,
@@ -23,7 +23,7 @@ impl Merge<'_> {
         self.lines.push((name, shown, source));
     }
 
-    /// `default` is what is shown when nothing was said.
+    /// Picks a text. `default` is shown when no source gives a value.
     pub(super) fn text(
         &mut self,
         name: &'static str,
@@ -36,7 +36,7 @@ impl Merge<'_> {
         value
     }
 
-    /// A count from 1 to `most`.
+    /// Picks a count from 1 to `most`.
     pub(super) fn number(
         &mut self,
         name: &'static str,

@@ -1,6 +1,6 @@
-//! Forms as they arrive: small ones from strangers, larger ones from people who are signed in, and none for ever.
+//! The bodies of forms: limited in size and time, with tighter limits on public pages.
 //!
-//! A form is here as a whole before anything looks at it. Whoever is not signed in costs a few kilobytes at most.
+//! Each body is read whole before any handler runs. A request without a session costs a few kilobytes at most.
 
 use super::Http;
 use super::client::Untrusted;
@@ -16,35 +16,35 @@ use std::time::Duration;
 
 /// The largest form of a public page.
 const PUBLIC_MAX_BYTES: usize = 8 * 1024;
-/// The largest form: a message's limit and what surrounds it, encoded.
+/// The largest form: the limit of a message, with room for encoding and other fields.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
-/// How long a form may take to arrive.
+/// Deadlines for a form's body.
 const PUBLIC_DEADLINE: Duration = Duration::from_secs(10);
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// Has a form arrive as a whole, or refuses it in words.
+/// Reads the body of a form whole, or refuses it with a message.
 pub(super) async fn arrive(State(http): State<Http>, request: Request, next: Next) -> Response {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
     }
     let (most, deadline) = if is_public(request.uri().path()) {
-        // Before a byte of it is read.
+        // The limit applies before the body is read.
         if matches!(request.uri().path(), "/sign-in" | "/setup")
             && let Some(ConnectInfo(address)) = request.extensions().get::<ConnectInfo<SocketAddr>>()
             && !http.sign_in_limit.permits_address(address.ip())
         {
             let remedy = Untrusted::remedy(request.extensions().get());
-            let words = format!("Too many tries from {}. Wait a minute.{remedy}", address.ip().to_canonical());
-            return (StatusCode::TOO_MANY_REQUESTS, words).into_response();
+            let message = format!("Too many tries from {}. Wait a minute.{remedy}", address.ip().to_canonical());
+            return (StatusCode::TOO_MANY_REQUESTS, message).into_response();
         }
-        // Tests are less patient.
+        // Tests use a shorter time.
         (PUBLIC_MAX_BYTES, PUBLIC_DEADLINE.min(2 * http.body_patience))
     } else {
         (MAX_BYTES, DEADLINE)
     };
     let too_large = || {
-        let words = format!("This form is too large: {} KiB is the most. Nothing was saved.", most >> 10);
-        (StatusCode::PAYLOAD_TOO_LARGE, words).into_response()
+        let message = format!("This form is too large: {} KiB is the most. Nothing was saved.", most >> 10);
+        (StatusCode::PAYLOAD_TOO_LARGE, message).into_response()
     };
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if announced.is_some_and(|bytes: usize| bytes > most) {
@@ -55,8 +55,8 @@ pub(super) async fn arrive(State(http): State<Http>, request: Request, next: Nex
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return too_large(),
         Ok(Err(_)) | Err(_) => {
-            let words = "This form did not arrive as a whole in time. Nothing was saved. Send it again.";
-            return (StatusCode::REQUEST_TIMEOUT, words).into_response();
+            let message = "This form did not arrive as a whole in time. Nothing was saved. Send it again.";
+            return (StatusCode::REQUEST_TIMEOUT, message).into_response();
         }
     };
     next.run(Request::from_parts(parts, Body::from(body))).await

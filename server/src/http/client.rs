@@ -1,5 +1,5 @@
-//! The client's address as seen through trusted proxies, and the console's own address. Refuses with a message requests
-//! that a browser could not follow up.
+//! The client's address as seen through trusted proxies, and the console's own URL. Requests that a browser could not
+//! follow up are refused with a message.
 
 use super::Http;
 use super::proxy::Proxies;
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use std::net::{IpAddr, SocketAddr};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
-/// The address, or the /64 it is from: whoever has one IPv6 address has all of those.
+/// Returns the address, or the /64 of an IPv6 address: a client with one address of a /64 has all of them.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
@@ -38,7 +38,7 @@ fn trust(peer: IpAddr) -> String {
 #[derive(Clone, Copy)]
 struct Forwarded;
 
-/// Has handlers see the client's address instead of the proxy's.
+/// Replaces the proxy's address by the client's, for all handlers.
 pub(super) async fn see_through(State(http): State<Http>, mut request: Request, next: Next) -> Response {
     let connected = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
     if let Some(peer) = connected {
@@ -53,12 +53,13 @@ pub(super) async fn see_through(State(http): State<Http>, mut request: Request, 
     next.run(request).await
 }
 
-/// Refuses http where the public URL is https: a browser would drop the session's cookie.
+/// Refuses http when the public URL is https, since a browser would drop the session's cookie.
 pub(super) async fn by_public_url(State(http): State<Http>, request: Request, next: Next) -> Response {
     let Some(url) = http.proxies.public_url.as_ref().filter(|url| url.is_https) else { return next.run(request).await };
-    let said = request.headers().get("x-forwarded-proto").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let forwarded_proto =
+        request.headers().get("x-forwarded-proto").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_forwarded = request.extensions().get::<Forwarded>().is_some();
-    if is_forwarded && said.eq_ignore_ascii_case("http") && request.method().is_safe() {
+    if is_forwarded && forwarded_proto.eq_ignore_ascii_case("http") && request.method().is_safe() {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         return Redirect::temporary(&format!("{}{path}", url.origin)).into_response();
     }
@@ -67,15 +68,15 @@ pub(super) async fn by_public_url(State(http): State<Http>, request: Request, ne
     }
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     let seen = peer.map(|peer| format!(" This request came from {peer} by http.{}", trust(peer)));
-    let words = format!("This console is at {}.{}", url.origin, seen.unwrap_or_default());
-    (StatusCode::MISDIRECTED_REQUEST, words).into_response()
+    let message = format!("This console is at {}.{}", url.origin, seen.unwrap_or_default());
+    (StatusCode::MISDIRECTED_REQUEST, message).into_response()
 }
 
-/// Marks a refusal of `CsrfLayer`, which does not see the request.
+/// Response extension: `CsrfLayer`, which does not see the request, has refused it.
 #[derive(Clone, Copy)]
 struct OtherSite;
 
-/// The layer that refuses forms of other sites.
+/// Returns the layer that refuses forms of other sites.
 pub(super) fn no_other_site(proxies: &Proxies) -> CsrfLayer<fn(ProtectionError) -> Response> {
     let refuse: fn(ProtectionError) -> Response = |_| {
         let mut response = StatusCode::FORBIDDEN.into_response();
@@ -84,21 +85,21 @@ pub(super) fn no_other_site(proxies: &Proxies) -> CsrfLayer<fn(ProtectionError) 
     };
     let layer = CsrfLayer::new();
     let trusted = proxies.public_url.as_ref().map(|url| layer.clone().add_trusted_origin(&url.origin));
-    // The origin has been checked when the configuration was read.
+    // The configuration has checked the origin.
     trusted.and_then(Result::ok).unwrap_or(layer).with_rejection_response(refuse)
 }
 
-/// Puts into words why a form was refused.
+/// Adds a message to a refused form of another site.
 pub(super) async fn name_other_site(State(http): State<Http>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
-    let words = other_site(request.headers(), http.proxies.public_url.as_ref());
+    let message = other_site(request.headers(), http.proxies.public_url.as_ref());
     let response = next.run(request).await;
     if response.extensions().get::<OtherSite>().is_none() {
         return response;
     }
-    (StatusCode::FORBIDDEN, words).into_response()
+    (StatusCode::FORBIDDEN, message).into_response()
 }
 
 fn other_site(headers: &HeaderMap, public_url: Option<&PublicUrl>) -> String {
@@ -107,9 +108,9 @@ fn other_site(headers: &HeaderMap, public_url: Option<&PublicUrl>) -> String {
         text.chars().take(200).collect::<String>()
     };
     let (origin, host) = (shown(header::ORIGIN), shown(header::HOST));
-    let known = public_url.map_or(host, |url| url.origin.clone());
+    let console = public_url.map_or(host, |url| url.origin.clone());
     format!(
-        "Nothing was saved: this form came from {origin}, and this console is at {known}. If both are this console, start \
+        "Nothing was saved: this form came from {origin}, and this console is at {console}. If both are this console, start \
          the server with --public-url {origin}, or have the proxy pass the Host header on with its port."
     )
 }

@@ -1,11 +1,12 @@
-//! The door: who may hold a connection open without being known.
+//! The door: limits the connections of callers who are not authenticated.
 //!
-//! A connection is a stranger's until it has carried a request of somebody who is signed in or has a key. Strangers have
-//! room for so many connections, in all and from each address; when it is full the oldest of them makes room for the
-//! newest, of the address that has the most. So whoever opens connections and says nothing keeps nobody else out, and
-//! takes no files from deliveries. Connections of trusted proxies carry everybody's requests: they are never closed so.
+//! A connection belongs to a stranger until it has carried a request with a session or a key. The number of strangers'
+//! connections is limited, in total and per address. At a limit the oldest connection is closed for the new one: that
+//! of the same address, or in total that of the address with the most connections. So a caller that opens idle
+//! connections keeps nobody else out, and takes no files from deliveries. Connections of trusted proxies carry
+//! everybody's requests and are never closed by the door.
 //!
-//! How long heads and handshakes may take is up to the HTTP library; how long bodies may take, to `body`.
+//! The HTTP library limits the time of heads and handshakes, the module `body` that of bodies.
 
 use super::client::network;
 use super::proxy::Proxies;
@@ -22,24 +23,24 @@ use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tower_http::add_extension::AddExtension;
 
-/// How many connections of strangers there may be at once, in all and from one address.
+/// Limits of strangers' connections.
 #[derive(Debug, Clone, Copy)]
-pub struct Room {
-    /// In all.
+pub struct Capacity {
+    /// The limit in total.
     pub total: usize,
-    /// From one address, or one IPv6 network of 64 bits.
+    /// The limit per address, or per IPv6 network of 64 bits.
     pub per_address: usize,
 }
 
-impl Room {
-    /// Far below the limit of open files: deliveries and the database need theirs.
+impl Capacity {
+    /// Returns limits far below the limit of open files, since deliveries and the database need files too.
     pub fn of_files(limit: u64) -> Self {
         let total = usize::try_from(limit / 8).unwrap_or(usize::MAX).clamp(16, 1000);
         Self { total, per_address: total.min(200) }
     }
 }
 
-/// The connections of strangers, by address; of each the oldest comes first.
+/// The connections of strangers by address, the oldest of each address first.
 #[derive(Default)]
 struct Strangers {
     of: HashMap<IpAddr, BTreeMap<u64, CancellationToken>>,
@@ -58,7 +59,7 @@ impl Strangers {
         Some(closed)
     }
 
-    /// Closes the oldest of an address.
+    /// Closes the oldest connection of an address.
     fn close_oldest(&mut self, from: IpAddr) {
         let oldest = self.of.get(&from).and_then(|of_one| of_one.keys().next().copied());
         if let Some(closed) = oldest.and_then(|oldest| self.remove(from, oldest)) {
@@ -66,26 +67,26 @@ impl Strangers {
         }
     }
 
-    fn crowded(&self) -> Option<IpAddr> {
+    fn most_connected(&self) -> Option<IpAddr> {
         self.of.iter().max_by_key(|(_, of_one)| of_one.len()).map(|(from, _)| *from)
     }
 }
 
-/// Where connections come in. Clones are the same door.
+/// Accepts connections. Clones share the limits.
 #[derive(Clone)]
 pub struct Door {
     strangers: Arc<Mutex<Strangers>>,
-    room: Room,
+    capacity: Capacity,
     proxies: Arc<Proxies>,
 }
 
 impl Door {
-    /// A door with so much room for strangers.
-    pub fn new(room: Room, proxies: Arc<Proxies>) -> Self {
-        Self { strangers: Arc::default(), room, proxies }
+    /// Returns a door with this capacity for strangers.
+    pub fn new(capacity: Capacity, proxies: Arc<Proxies>) -> Self {
+        Self { strangers: Arc::default(), capacity, proxies }
     }
 
-    /// Lets a connection in. Those of proxies have no number: they are nobody's.
+    /// Admits a connection. Connections of trusted proxies are not counted.
     fn enter(&self, peer: IpAddr) -> Caller {
         let closed = CancellationToken::new();
         if self.proxies.is_trusted(peer) {
@@ -93,10 +94,10 @@ impl Door {
         }
         let from = network(peer);
         let mut strangers = lock(&self.strangers);
-        if strangers.of.get(&from).is_some_and(|of_one| of_one.len() >= self.room.per_address) {
+        if strangers.of.get(&from).is_some_and(|of_one| of_one.len() >= self.capacity.per_address) {
             strangers.close_oldest(from);
-        } else if strangers.total >= self.room.total
-            && let Some(from) = strangers.crowded()
+        } else if strangers.total >= self.capacity.total
+            && let Some(from) = strangers.most_connected()
         {
             strangers.close_oldest(from);
         }
@@ -112,7 +113,7 @@ fn lock(strangers: &Mutex<Strangers>) -> MutexGuard<'_, Strangers> {
     strangers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A connection's place among the strangers', for as long as it has one.
+/// Counts a connection among those of strangers until it is dropped.
 struct Entry {
     strangers: Arc<Mutex<Strangers>>,
     from: IpAddr,
@@ -138,7 +139,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Has its connection be a stranger's no more: it has carried a request of somebody known.
+    /// Stops counting the connection as a stranger's: it has carried an authenticated request.
     pub fn is_known(&self) {
         if let Some(entry) = &self.entry {
             entry.leave();
@@ -218,11 +219,11 @@ mod tests {
 
     fn door(total: usize, per_address: usize) -> Door {
         let trusted = Proxies::new(None, vec!["10.9.0.0/16".parse().unwrap()]);
-        Door::new(Room { total, per_address }, Arc::new(trusted))
+        Door::new(Capacity { total, per_address }, Arc::new(trusted))
     }
 
     #[test]
-    fn whoever_says_nothing_makes_room_for_the_next_and_keeps_out_nobody() {
+    fn door_closes_the_oldest_connection_of_the_address_with_the_most() {
         let door = door(4, 3);
         let from = |last: u8| IpAddr::from([192, 0, 2, last]);
         let silent: Vec<_> = (0..4).map(|_| door.enter(from(1))).collect();
@@ -230,7 +231,7 @@ mod tests {
         let other = door.enter(from(2));
         assert!(!silent[1].closed.is_cancelled() && !other.closed.is_cancelled());
         let third = door.enter(from(3));
-        assert!(silent[1].closed.is_cancelled(), "there are too many: the oldest of who has the most");
+        assert!(silent[1].closed.is_cancelled(), "the total is too many: the oldest of the address that has the most");
         assert!(!other.closed.is_cancelled() && !third.closed.is_cancelled());
 
         other.is_known();
@@ -238,22 +239,22 @@ mod tests {
         for _ in 0..10 {
             door.enter(from(4));
         }
-        assert!(!other.closed.is_cancelled(), "whoever is known stays");
+        assert!(!other.closed.is_cancelled(), "an authenticated connection stays");
         drop((silent, other));
         let left = lock(&door.strangers);
         assert_eq!((left.total, left.of.len()), (0, 0));
     }
 
     #[test]
-    fn a_trusted_proxy_has_as_many_connections_as_it_likes() {
+    fn door_does_not_limit_trusted_proxies() {
         let door = door(4, 2);
         let all: Vec<_> = (0..100).map(|_| door.enter([10, 9, 0, 1].into())).collect();
         assert!(all.iter().all(|caller| !caller.closed.is_cancelled()));
     }
 
     #[test]
-    fn there_is_less_room_than_files() {
-        assert_eq!(Room::of_files(1024).total, 128);
-        assert_eq!(Room::of_files(1 << 20).total, 1000);
+    fn capacity_is_an_eighth_of_the_file_limit_and_at_most_1000() {
+        assert_eq!(Capacity::of_files(1024).total, 128);
+        assert_eq!(Capacity::of_files(1 << 20).total, 1000);
     }
 }

@@ -1,4 +1,5 @@
-//! Forms posted without WASM: the same draft, the same use case, answered with 303 to the row, or with the page again.
+//! Forms posted without WASM: the same draft and use case as the server function. The response is 303 to the row, or
+//! the page again.
 
 use super::{Http, page};
 use app::error::AppError;
@@ -19,7 +20,7 @@ use std::future::Future;
 
 type Typed<D> = Result<Form<D>, FormRejection>;
 
-/// What every form does: authorise, save, go to where the row is seen or render the page again.
+/// Authorises and saves a form. Redirects to the row, or renders the page again with the error.
 async fn save<D, F>(
     http: Http,
     parts: Parts,

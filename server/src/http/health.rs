@@ -1,10 +1,10 @@
-//! Whether the process lives, and whether it can work.
+//! Health checks: for a running process, and for a working one.
 
 use super::Http;
 use axum::extract::State;
 use axum::http::StatusCode;
 
-/// `GET /health/live`: the process answers.
+/// `GET /health/live`: the process runs.
 pub async fn live() -> &'static str {
     "ok\n"
 }

@@ -1,7 +1,7 @@
-//! `/live`: a stream that says that something has changed. What has changed is then fetched as any page is.
+//! `/live`: a stream that says that something has changed. The page then fetches its own address.
 //!
-//! One look a second for all who listen. The stream ends when the session does, and when the server stops: a stream that
-//! outlived either would keep a stranger informed, or the server from stopping.
+//! The database is read once a second for all streams. A stream ends with its session, and when the server stops.
+//! Otherwise it would inform a person who is signed out, or keep the server from stopping.
 
 use super::Http;
 use crate::service::SHARED_FOR;
@@ -19,10 +19,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower_sessions::Session;
 
-/// How often is looked.
+/// Interval between two reads.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// The newest state of everything, for all streams of this process.
+/// The change feed: the id of the newest state, for all streams of this process.
 #[derive(Clone)]
 pub struct Pulse {
     newest: watch::Sender<String>,
@@ -30,12 +30,12 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Nothing is known yet. Streams end when `stop` is cancelled.
+    /// Returns a feed without a state. Streams end when `stop` is cancelled.
     pub fn new(stop: CancellationToken) -> Self {
         Self { newest: watch::channel(String::new()).0, stop }
     }
 
-    /// Looks until the server stops; only while somebody listens.
+    /// Reads the state until the server stops, as long as there are streams.
     pub async fn run(self, services: crate::service::Services) {
         let mut seen = Seen { last: String::new(), since: Instant::now() };
         loop {
@@ -48,10 +48,10 @@ impl Pulse {
             }
             match figures::pulse(services.store.pages()).await {
                 Ok(now) => {
-                    let told = seen.tell(now, Instant::now());
+                    let id = seen.id_of(now, Instant::now());
                     self.newest.send_if_modified(|before| {
-                        let has_changed = *before != told;
-                        *before = told;
+                        let has_changed = *before != id;
+                        *before = id;
                         has_changed
                     });
                 }
@@ -61,7 +61,7 @@ impl Pulse {
     }
 }
 
-/// The state that was seen last, and when it came.
+/// The state that was read last, and the time of its change.
 struct Seen {
     last: String,
     since: Instant,
@@ -70,7 +70,7 @@ struct Seen {
 impl Seen {
     /// Returns the id to send for a state. The id changes with the state, and twice more after the last change: figures
     /// that viewers share may have been computed just before that change, and stay cached for some seconds.
-    fn tell(&mut self, now: String, at: Instant) -> String {
+    fn id_of(&mut self, now: String, at: Instant) -> String {
         if now != self.last {
             *self = Self { last: now.clone(), since: at };
             return now;
@@ -80,9 +80,9 @@ impl Seen {
     }
 }
 
-/// One listener.
+/// A stream.
 struct Listener {
-    pulse: watch::Receiver<String>,
+    feed: watch::Receiver<String>,
     stop: CancellationToken,
     last: String,
     session: Session,
@@ -90,50 +90,50 @@ struct Listener {
 }
 
 impl Listener {
-    /// Whether whoever listens is still signed in.
+    /// Reports whether the session of the stream is still valid.
     async fn is_signed_in(&self) -> bool {
         match self.session.id() {
-            Some(id) => self.sessions.goes_on(id).await,
+            Some(id) => self.sessions.is_valid(id).await,
             None => false,
         }
     }
 
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         loop {
-            let state = self.pulse.borrow_and_update().clone();
+            let state = self.feed.borrow_and_update().clone();
             if !self.is_signed_in().await {
                 return None;
             }
-            // The first word comes at once: something may have changed between the page and this stream.
+            // The first message is sent at once, since something may have changed between the page and this stream.
             if !state.is_empty() && state != self.last {
                 self.last.clone_from(&state);
                 return Some((Ok(Event::default().id(state).data("changed")), self));
             }
             tokio::select! {
                 () = self.stop.cancelled() => return None,
-                changed = self.pulse.changed() => changed.ok()?,
-                // The session is looked at again, though nothing has happened.
+                changed = self.feed.changed() => changed.ok()?,
+                // The session is checked again even if nothing has changed.
                 () = tokio::time::sleep(5 * EVERY) => {}
             }
         }
     }
 }
 
-/// `GET /live`: resumes by `Last-Event-ID`.
+/// `GET /live`: resumes after `Last-Event-ID`.
 pub async fn live(State(http): State<Http>, session: Session, headers: HeaderMap, parts: Parts) -> Response {
     if parts.extensions.get::<Viewer>().is_none() {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let listener = Listener {
-        pulse: http.pulse.newest.subscribe(),
+        feed: http.pulse.newest.subscribe(),
         stop: http.pulse.stop.clone(),
         last,
         session,
         sessions: crate::auth::session::Sessions::new(http.services.store.clone(), http.services.clock.clone()),
     };
     let stream = Sse::new(stream::unfold(listener, Listener::next)).keep_alive(KeepAlive::default());
-    // A proxy that collects what it passes on would keep back each word.
+    // A buffering proxy would hold back each message.
     ([("x-accel-buffering", "no")], stream).into_response()
 }
 
@@ -142,15 +142,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_the_last_change_pages_hear_of_it_until_all_that_is_shared_is_new() {
+    fn id_changes_twice_more_after_the_last_change() {
         let begin = Instant::now();
         let mut seen = Seen { last: String::new(), since: begin };
-        let mut told = Vec::new();
+        let mut ids = Vec::new();
         for second in 0..20 {
             let state = if second < 2 { "1" } else { "2" };
-            told.push(seen.tell(state.to_owned(), begin + Duration::from_secs(second)));
+            ids.push(seen.id_of(state.to_owned(), begin + Duration::from_secs(second)));
         }
-        told.dedup();
-        assert_eq!(told, ["1", "1+", "2", "2+", "2++"]);
+        ids.dedup();
+        assert_eq!(ids, ["1", "1+", "2", "2+", "2++"]);
     }
 }

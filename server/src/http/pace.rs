@@ -1,4 +1,4 @@
-//! How many pages are put together a second: any number of viewers wait for each other, and deliveries for none of them.
+//! Limits the pages rendered per second. Viewers wait for each other, and deliveries do not wait for pages.
 
 use app::error::AppError;
 use axum::extract::{Request, State};
@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Pages a second for each core. Whoever looks all day needs one a second.
+/// Pages per second and core. A live page needs one a second.
 const PER_CORE: u32 = 20;
-/// For how long an idle server saves up: then so many more are put together at once.
+/// Unused time that an idle server may make up for: as many pages more are rendered at once.
 const SAVED_UP: Duration = Duration::from_secs(1);
-/// How long a page waits for its turn at most, and how long it may take then.
+/// The longest wait for a slot, and the longest rendering after it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// When the next page may be put together.
+/// The time of the next free slot.
 #[derive(Debug, Clone)]
 pub(super) struct Pace {
     next: Arc<Mutex<Instant>>,
@@ -32,26 +32,26 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// When a page that is asked for now has its turn; nothing if that is too late.
-    fn turn(&self, now: Instant) -> Option<Instant> {
+    /// Takes the next slot. Returns its time, or `None` if it is too late.
+    fn take_slot(&self, now: Instant) -> Option<Instant> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let saved_up = now.checked_sub(SAVED_UP).unwrap_or(now);
-        let turn = (*next).max(saved_up);
-        if turn > now + PATIENCE {
+        let slot = (*next).max(saved_up);
+        if slot > now + PATIENCE {
             return None;
         }
-        *next = turn + self.gap;
-        Some(turn)
+        *next = slot + self.gap;
+        Some(slot)
     }
 }
 
-/// Has a page wait for its turn, and be given up when it takes too long. What is posted does neither.
+/// Delays a page until its slot, and responds with 503 when it takes too long. Posts are neither delayed nor limited.
 pub(super) async fn wait(State(pace): State<Pace>, request: Request, next: Next) -> Response {
     if !request.method().is_safe() || request.uri().path() == "/live" {
         return next.run(request).await;
     }
-    if let Some(turn) = pace.turn(Instant::now()) {
-        tokio::time::sleep_until(turn).await;
+    if let Some(slot) = pace.take_slot(Instant::now()) {
+        tokio::time::sleep_until(slot).await;
         if let Ok(response) = tokio::time::timeout(PATIENCE, next.run(request)).await {
             return response;
         }
@@ -64,16 +64,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn viewers_have_their_turns_one_after_the_other_and_are_told_when_it_would_be_too_late() {
+    async fn pace_spreads_pages_and_refuses_those_that_would_wait_too_long() {
         let gap = Duration::from_millis(20);
         let begin = Instant::now() + Duration::from_hours(1);
         let pace = Pace { next: Arc::new(Mutex::new(begin)), gap };
         let after_a_while = begin + Duration::from_mins(1);
-        let turns: Vec<_> = std::iter::from_fn(|| pace.turn(after_a_while)).collect();
-        let at_once = turns.iter().filter(|turn| **turn <= after_a_while).count();
+        let slots: Vec<_> = std::iter::from_fn(|| pace.take_slot(after_a_while)).collect();
+        let at_once = slots.iter().filter(|slot| **slot <= after_a_while).count();
         assert_eq!(at_once, 51, "what was saved up in a second, and the next");
-        assert_eq!(turns.len(), 51 + 250, "and five seconds of them wait");
-        assert!(turns.windows(2).all(|two| two[1] - two[0] == gap));
-        assert!(pace.turn(after_a_while + gap).is_some(), "a turn later there is one again");
+        assert_eq!(slots.len(), 51 + 250, "and five seconds of them wait");
+        assert!(slots.windows(2).all(|two| two[1] - two[0] == gap));
+        assert!(pace.take_slot(after_a_while + gap).is_some(), "a slot later one is free again");
     }
 }

@@ -1,6 +1,6 @@
-//! Reverse proxies in front of the server, and the address under which people see it.
+//! Reverse proxies in front of the server, and the console's public URL.
 //!
-//! Only what a trusted proxy says about a request is believed: anybody can send `X-Forwarded-For`.
+//! Only the headers of a trusted proxy are believed, since any client can send `X-Forwarded-For`.
 
 use crate::config::PublicUrl;
 use axum::http::HeaderMap;
@@ -10,24 +10,24 @@ use std::net::IpAddr;
 /// The configured public URL and trusted proxies.
 #[derive(Debug, Default)]
 pub struct Proxies {
-    /// The console's address for people, if it is another than the listener's.
+    /// The console's URL for people, if it differs from the listener's.
     pub public_url: Option<PublicUrl>,
     trusted: Vec<IpNet>,
 }
 
 impl Proxies {
-    /// Trusts what comes from these networks.
+    /// Returns proxies that trust these networks.
     pub fn new(public_url: Option<PublicUrl>, trusted: Vec<IpNet>) -> Self {
         Self { public_url, trusted }
     }
 
-    /// Whether a proxy that is trusted has this address.
+    /// Returns true if this is the address of a trusted proxy.
     pub fn is_trusted(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.trusted.iter().any(|network| network.contains(&peer))
     }
 
-    /// Where a request comes from: the rightmost hop that is no trusted proxy.
+    /// Returns the client's address: the rightmost hop that is not a trusted proxy.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer;
         let hops = headers.get_all("x-forwarded-for").iter().rev().filter_map(|value| value.to_str().ok());
@@ -35,7 +35,7 @@ impl Proxies {
             if !self.is_trusted(client) {
                 break;
             }
-            // Hops to the left of an unreadable one could be forged.
+            // Hops to the left of an unreadable hop could be forged.
             let Some(address) = parse_hop(hop.trim()) else { break };
             client = address;
         }
@@ -43,7 +43,7 @@ impl Proxies {
     }
 }
 
-/// An address, with or without a port, in brackets or not.
+/// Parses an address, with or without a port, in brackets or not.
 fn parse_hop(hop: &str) -> Option<IpAddr> {
     let bare = hop.strip_prefix('[').and_then(|rest| rest.split(']').next()).unwrap_or(hop);
     bare.parse().ok().or_else(|| bare.parse::<std::net::SocketAddr>().ok().map(|address| address.ip()))
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_client_is_the_rightmost_hop_that_is_no_trusted_proxy() {
+    fn client_is_the_rightmost_hop_outside_trusted_networks() {
         let proxies = Proxies::new(None, vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
         for (peer, hops, client) in [
             ("192.0.2.1", &["203.0.113.9"][..], "192.0.2.1"),

@@ -1,6 +1,6 @@
-//! The browser half, carried in the binary: hashed, pre-compressed files made by `cargo xtask`.
+//! The browser half, embedded in the binary: hashed, compressed files made by `cargo xtask`.
 //!
-//! A debug build reads them from the build folder instead. Without them the console is plain HTML and works.
+//! A debug build reads the files from the build folder. Without them the console is plain HTML, and works.
 
 use app::shell::Assets;
 use axum::extract::Path;
@@ -13,7 +13,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 #[allow_missing = true]
 struct Site;
 
-/// The names of the files, from the manifest beside them; none if the browser half was not built.
+/// Returns the paths of the files, from the manifest beside them. All are empty if the browser half was not built.
 pub fn assets() -> Assets {
     #[derive(serde::Deserialize)]
     struct Manifest {
@@ -37,7 +37,8 @@ pub fn assets() -> Assets {
     }
 }
 
-/// `GET /pkg/{file}`: the smallest form the browser takes. Names carry a hash, so they are kept for ever.
+/// `GET /pkg/{file}`: sends the smallest encoding that the browser accepts. Names contain a hash, so browsers may cache
+/// the files for ever.
 pub async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
     let content_type = match name.rsplit_once('.') {
         Some((_, "css")) => "text/css; charset=utf-8",
@@ -59,12 +60,12 @@ pub async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
         .or_else(|| Some((None, Site::get(&name)?)));
     let Some((coding, EmbeddedFile { data, .. })) = found else { return StatusCode::NOT_FOUND.into_response() };
     let mut response = data.into_owned().into_response();
-    let answer = response.headers_mut();
-    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
-    answer.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     if let Some(coding) = coding {
-        answer.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
     }
     response
 }

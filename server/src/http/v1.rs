@@ -1,7 +1,7 @@
-//! Our REST API for other systems: a key instead of a session, JSON in and out.
+//! The REST API for other systems: a key instead of a session, JSON in and out.
 //!
-//! One module a resource. Errors are `{"error": {"code", "message", "fields"}}`. This module holds what they share: the
-//! key behind a request, and reading its body.
+//! Each resource has a module. Errors are `{"error": {"code", "message", "fields"}}`. This module has the shared parts:
+//! authentication by key, and reading of bodies.
 
 pub mod events;
 pub mod inventory;
@@ -30,10 +30,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tower_http::timeout::TimeoutError;
 
-/// How long a whole body may take.
+/// Deadline of a whole body.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
-/// A refusal: status, code, words, and wrong fields where there are any.
+/// A refusal: status, code, message, and the wrong fields if there are any.
 pub struct Refusal(StatusCode, AppError);
 
 impl Refusal {
@@ -66,7 +66,7 @@ fn no_key() -> Refusal {
     Refusal::new(StatusCode::UNAUTHORIZED, Code::SignedOut, message)
 }
 
-/// The paths of this API, each with the start by which a path that is almost right is recognised.
+/// The paths of this API. Each has a prefix by which an almost correct path is recognised.
 const PATHS: [(&str, &str); 4] = [
     ("/api/v1/event", "/api/v1/events"),
     ("/api/v1/source", "/api/v1/sources/alertmanager"),
@@ -74,13 +74,14 @@ const PATHS: [(&str, &str); 4] = [
     ("/api/v1/occurrence", "/api/v1/occurrences/ID/why"),
 ];
 
-/// Whether a path that is not below `/api/` was meant to be: with another case, a slash too many, or nothing behind it.
+/// Returns true for a path outside `/api/` that was probably meant to be inside: with other letter case, an extra
+/// slash, or only `/api`.
 pub fn is_meant(path: &str) -> bool {
     let bare = path.trim_start_matches('/').to_ascii_lowercase();
     matches!(bare.as_str(), "api" | "api/") || (bare.starts_with("api/") && !path.starts_with("/api/"))
 }
 
-/// Refuses a path that this API does not have, with the path that was probably meant.
+/// Refuses a path that this API does not have, and suggests the path that was probably meant.
 pub async fn nowhere(uri: Uri) -> Refusal {
     let asked = format!("/{}", uri.path().trim_start_matches('/').to_ascii_lowercase());
     let hint = match PATHS.iter().find(|(start, _)| asked.starts_with(start)) {
@@ -90,14 +91,14 @@ pub async fn nowhere(uri: Uri) -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, format!("There is nothing at {}. {hint}", uri.path()))
 }
 
-/// Refuses a method that a path does not take. The router adds `Allow`.
+/// Refuses a method that a path does not support. The router adds `Allow`.
 pub async fn no_method(method: Method, uri: Uri) -> Refusal {
     let message = format!("{method} is not for {}; the header Allow says what is.", uri.path());
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::Malformed, message)
 }
 
-/// The key behind a request, if it has this scope. One for [`Scope::Ingest`] may have been revoked a moment ago: the
-/// intake looks again.
+/// Returns the key of a request, if it has this scope. A key for [`Scope::Ingest`] may have been revoked a second ago;
+/// the intake checks it again.
 async fn require_key(http: &Http, parts: &Parts, scope: Scope) -> Result<Arc<ApiKey>, Refusal> {
     let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().and_then(|value| value.to_str().ok()).ok_or_else(no_key)?;
@@ -108,7 +109,7 @@ async fn require_key(http: &Http, parts: &Parts, scope: Scope) -> Result<Arc<Api
     let (scheme, credentials) = value.split_once(' ').ok_or_else(no_key)?;
     let key = match scheme.to_ascii_lowercase().as_str() {
         "bearer" => credentials.trim().to_owned(),
-        // Of programs that know nothing else: the password is the key, whatever the user name.
+        // Some programs support only Basic. The password is the key; the user name is ignored.
         "basic" => password(credentials.trim()).ok_or_else(no_key)?,
         _ => return Err(no_key()),
     };
@@ -128,15 +129,15 @@ async fn require_key(http: &Http, parts: &Parts, scope: Scope) -> Result<Arc<Api
     Err(Refusal::new(StatusCode::FORBIDDEN, Code::Forbidden, message))
 }
 
-/// The password of Basic credentials (RFC 7617).
+/// Returns the password of Basic credentials (RFC 7617).
 fn password(credentials: &str) -> Option<String> {
     let decoded = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
     decoded.split_once(':').map(|(_, password)| password.to_owned())
 }
 
-/// The JSON of a body, with at most `items_max` items if it is an array.
+/// Parses the JSON of a body. An array may have at most `items_max` items.
 fn parse_document(body: &[u8], items_max: usize) -> Result<Value, Refusal> {
-    // RFC 8259 §8.1: a byte order mark may be passed over.
+    // RFC 8259 §8.1 allows a parser to ignore a byte order mark.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let document: Value = serde_json::from_slice(body).map_err(|error| {
         let message = format!("This is not valid JSON: line {}, column {}.", error.line(), error.column());
@@ -149,7 +150,7 @@ fn parse_document(body: &[u8], items_max: usize) -> Result<Value, Refusal> {
     Ok(document)
 }
 
-/// The last part of a path, which is text.
+/// Returns the last segment of a path, decoded.
 fn last_part(path: Result<Path<String>, PathRejection>) -> Result<String, Refusal> {
     let Ok(Path(part)) = path else {
         let message = "The last part of this path is not UTF-8, percent-encoded.";
@@ -158,7 +159,7 @@ fn last_part(path: Result<Path<String>, PathRejection>) -> Result<String, Refusa
     Ok(part)
 }
 
-/// Refuses a body that is compressed: it would be read as something else.
+/// Refuses a compressed body, which would be read as something else.
 fn refuse_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
     let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     if encodings.map(HeaderValue::as_bytes).all(|encoding| encoding.eq_ignore_ascii_case(b"identity")) {
@@ -168,15 +169,17 @@ fn refuse_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Malformed, message))
 }
 
-/// The content type, empty where there is none.
+/// Returns the content type, empty if there is none.
 fn content_type(headers: &HeaderMap) -> &str {
     headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// Refuses JSON in another character set than its own (RFC 8259 §8.1).
+/// Refuses JSON in a character set other than UTF-8 (RFC 8259 §8.1).
 fn refuse_charset(headers: &HeaderMap) -> Result<(), Refusal> {
     match charset(content_type(headers)) {
-        Some(charset) if !["utf-8", "utf8", "us-ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known)) => {
+        Some(charset)
+            if !["utf-8", "utf8", "us-ascii"].iter().any(|accepted| charset.eq_ignore_ascii_case(accepted)) =>
+        {
             let message = "JSON is written in UTF-8. Send this request with charset=utf-8, or without a charset.";
             Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Malformed, message))
         }
@@ -184,14 +187,14 @@ fn refuse_charset(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-/// Refuses a body that is larger than this.
+/// Refuses a body larger than `most_bytes`.
 fn too_large(most_bytes: usize) -> Refusal {
     let message =
         format!("This request is too large; {} MiB is the most. Send several smaller ones.", most_bytes >> 20);
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Code::Malformed, message)
 }
 
-/// Reads a body of at most so many bytes. One whose length says that it is larger is refused before it is sent.
+/// Reads a body of at most `most_bytes`. A body whose announced length exceeds that is refused before it is sent.
 async fn read_body(body: Body, most_bytes: usize) -> Result<Vec<u8>, Refusal> {
     if body.size_hint().lower() > most_bytes as u64 {
         return Err(too_large(most_bytes));
@@ -210,7 +213,7 @@ async fn read_body(body: Body, most_bytes: usize) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-/// Whether the sender paused for too long: the layer above every route notices.
+/// Returns true if the sender paused for too long, which the layer above all routes detects.
 fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source()).any(<dyn std::error::Error>::is::<TimeoutError>)
 }

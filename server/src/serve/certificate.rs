@@ -1,7 +1,7 @@
-//! The certificate for https: given, or made at the first start; followed while the server runs.
+//! The certificate for https: configured, or created at the first start; reloaded while the server runs.
 //!
-//! A renewed certificate is used without a restart: within a minute of its files' change, and at once on SIGHUP, which has
-//! the level of the log read anew too. Files that cannot be read, or do not belong together, change nothing.
+//! A renewed certificate is used without a restart: within a minute of a change of its files, and at once on SIGHUP.
+//! SIGHUP also reads the level of the log again. Files that cannot be read, or do not belong together, change nothing.
 
 use crate::config::ServeConfig;
 use crate::file::{Stamp, private_folder, remove, stamp, write_private};
@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How often the files are looked at.
+/// Interval between two looks at the files.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// A certificate with its key, and where both come from.
+/// A certificate with its key, and the paths of both.
 #[derive(Clone)]
 pub(super) struct Certificate {
     pub(super) tls: RustlsConfig,
@@ -24,7 +24,7 @@ pub(super) struct Certificate {
 }
 
 impl Certificate {
-    /// The configured one, or the self-signed one of the data directory.
+    /// Loads the configured certificate, or the self-signed one in the data directory.
     pub(super) async fn load(config: &ServeConfig) -> anyhow::Result<Self> {
         let (cert, key) = match &config.tls {
             Some(files) => files.clone(),
@@ -51,7 +51,8 @@ impl Certificate {
     }
 }
 
-/// Follows the files of a certificate until `stop` is cancelled. Without one, SIGHUP still ends nothing.
+/// Follows the files of a certificate, and the file with the level of the log, until `stop` is cancelled. It also runs
+/// without a certificate, since an unhandled SIGHUP would end the process.
 pub(super) async fn follow(certificate: Option<Certificate>, config: ServeConfig, stop: CancellationToken) {
     let mut hangups = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
         Ok(hangups) => hangups,
@@ -63,27 +64,28 @@ pub(super) async fn follow(certificate: Option<Certificate>, config: ServeConfig
     let log_stamp = || config.log_file.as_deref().map(stamp);
     let (mut seen, mut seen_log) = (certificate.as_ref().map(Certificate::stamps), log_stamp());
     loop {
-        let is_asked = tokio::select! {
+        let is_requested = tokio::select! {
             () = stop.cancelled() => return,
             _ = hangups.recv() => true,
             () = tokio::time::sleep(EVERY) => false,
         };
         let now_log = log_stamp();
-        if is_asked || now_log != seen_log {
+        if is_requested || now_log != seen_log {
             set_log(&config);
         }
         seen_log = now_log;
         let now = certificate.as_ref().map(Certificate::stamps);
-        if let Some(certificate) = certificate.as_ref().filter(|_| is_asked || now != seen) {
+        if let Some(certificate) = certificate.as_ref().filter(|_| is_requested || now != seen) {
             certificate.reload().await;
         }
         seen = now;
     }
 }
 
-/// Logs by the configuration as it is now.
+/// Sets the level of the log, read again from the configuration.
 fn set_log(config: &ServeConfig) {
-    let set = config.log_now().map_err(|error| error.to_string()).and_then(|level| logging::set(level.as_deref()));
+    let set =
+        config.read_log_level().map_err(|error| error.to_string()).and_then(|level| logging::set(level.as_deref()));
     match set {
         Ok(()) => tracing::info!("the level of the log is read anew"),
         Err(error) => tracing::error!(error, "the level of the log cannot be read; it stays as it was"),
@@ -94,7 +96,7 @@ fn self_signed(data_dir: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
     private_folder(data_dir)?;
     let (cert, key) = (data_dir.join("self-signed.crt"), data_dir.join("self-signed.key"));
     if !cert.exists() || !key.exists() {
-        // First the old certificate: with another key it would be refused at every later start.
+        // The old certificate is removed first. With another key it would be refused at every later start.
         remove(&cert)?;
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).context("cannot make a self-signed certificate")?;

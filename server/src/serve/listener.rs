@@ -1,4 +1,4 @@
-//! Listening: addresses, and how long somebody who connects may say nothing.
+//! Listeners: addresses, and deadlines for connections that send nothing.
 
 use super::Workers;
 use crate::config::Listen;
@@ -11,14 +11,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-/// How long a TLS handshake may take.
+/// Deadline of a TLS handshake.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
-/// How long the head of the first request may take.
+/// Deadline of the head of the first request.
 const HEAD_DEADLINE: Duration = Duration::from_secs(15);
-/// How long a connection stays open without a request, and the head of a further one may take.
+/// Time that a connection may stay open without a request, and deadline of the head of later requests.
 const IDLE_MAX: Duration = Duration::from_mins(1);
 
-/// A listener whose port is known, also when 0 was asked for.
+/// A bound listener. Its port is the real one, also when port 0 was asked for.
 pub(super) struct Bound {
     pub(super) listener: TcpListener,
     pub(super) address: SocketAddr,
@@ -32,7 +32,7 @@ pub(super) fn bind(listen: &Listen) -> anyhow::Result<Bound> {
     Ok(Bound { address: listener.local_addr()?, listener, is_https: listen.is_https })
 }
 
-/// Serves at a listener; at one for https with this certificate.
+/// Serves a listener. A listener for https uses the certificate.
 pub(super) fn listen_on(
     bound: Bound,
     door: Door,
@@ -52,25 +52,25 @@ pub(super) fn listen_on(
     };
     if let Some(tls) = tls.filter(|_| bound.is_https) {
         let tls = RustlsAcceptor::new(tls.clone()).handshake_timeout(HANDSHAKE_DEADLINE).acceptor(door);
-        let server = patient(axum_server::from_tcp(bound.listener)?.acceptor(tls).handle(handle.clone()));
+        let server = with_deadlines(axum_server::from_tcp(bound.listener)?.acceptor(tls).handle(handle.clone()));
         workers.start("listener", async move { report(server.serve(service).await) });
     } else {
-        let server = patient(axum_server::from_tcp(bound.listener)?.acceptor(door).handle(handle.clone()));
+        let server = with_deadlines(axum_server::from_tcp(bound.listener)?.acceptor(door).handle(handle.clone()));
         workers.start("listener", async move { report(server.serve(service).await) });
     }
     Ok(())
 }
 
-/// Gives a server the deadlines of whoever connects and says nothing, or not enough.
-fn patient<A>(server: Server<SocketAddr, A>) -> Server<SocketAddr, A> {
+/// Sets the deadlines for connections that send nothing, or not enough.
+fn with_deadlines<A>(server: Server<SocketAddr, A>) -> Server<SocketAddr, A> {
     let mut server = server.first_request_timeout(HEAD_DEADLINE);
-    // Simple senders close their half once they have asked; the response is theirs all the same.
+    // Simple senders close their half of the connection after the request, and still read the response.
     server.http_builder().http1().header_read_timeout(IDLE_MAX).half_close(true);
     server.http_builder().http2().keep_alive_interval(IDLE_MAX).keep_alive_timeout(HEAD_DEADLINE);
     server
 }
 
-/// Raises the limit of open files as far as the system allows; answers the limit.
+/// Raises the limit of open files as far as the system allows. Returns the limit.
 pub(super) fn raise_file_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let most = Rlimit { current: limit.maximum, maximum: limit.maximum };

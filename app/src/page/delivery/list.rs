@@ -1,4 +1,4 @@
-//! The deliveries: filtered, sorted and paged by the database.
+//! The list of deliveries: filtered, sorted and paged by the database.
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
@@ -106,7 +106,7 @@ fn row(line: DeliveryLine) -> Row {
     Row { id, label, cells }
 }
 
-/// Status, time, webhook, event, object, result.
+/// Returns a row with status, time, webhook, event, object and result.
 fn short_row(line: DeliveryLine) -> Row {
     let result = result(&line);
     Row {
@@ -123,7 +123,7 @@ fn short_row(line: DeliveryLine) -> Row {
     }
 }
 
-/// What came of it so far, in words.
+/// Returns the result so far as text.
 pub(crate) fn result(line: &DeliveryLine) -> String {
     match (&line.error, line.hold, line.http_status) {
         (_, Some(reason), _) => reason.words().to_owned(),
@@ -133,7 +133,7 @@ pub(crate) fn result(line: &DeliveryLine) -> String {
     }
 }
 
-/// A short table of deliveries.
+/// Renders a short table of deliveries.
 pub(crate) fn short_table(label: &'static str, lines: Vec<DeliveryLine>) -> AnyView {
     let columns = [
         Column::text("status", "Status", "w-status", Narrow::Start),

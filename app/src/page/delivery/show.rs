@@ -1,4 +1,4 @@
-//! One delivery: its outcome first, then the attempts, then the request and the answer side by side.
+//! The page of a delivery: its outcome, then the attempts, then the request and the response side by side.
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
@@ -41,7 +41,7 @@ fn commands(detail: &DeliveryDetail) -> AnyView {
     menu(items)
 }
 
-/// What the operator may do about it.
+/// Returns the next step for the operator.
 fn next_step(detail: &DeliveryDetail) -> &'static str {
     match (detail.line.status, detail.code.as_deref()) {
         (Status::Sent, _) => "The receiver has answered with success. Nothing is left to do.",
@@ -78,7 +78,7 @@ fn content(detail: &DeliveryDetail) -> AnyView {
         view! { <div class="c-note c-note--warn"><Icon name="warn"/><ul>{notes}</ul></div> }
     });
     let attempts = attempts(detail);
-    let answer = answer(detail.attempts.last());
+    let response = response(detail.attempts.last());
     let request = request(detail);
     view! {
         <div class="l-stack">
@@ -91,13 +91,13 @@ fn content(detail: &DeliveryDetail) -> AnyView {
             </section>
             {notes}
             {attempts}
-            <div class="l-split l-split--even">{request} {answer}</div>
+            <div class="l-split l-split--even">{request} {response}</div>
         </div>
     }
     .into_any()
 }
 
-/// occurrence -> event -> task -> webhook, as links.
+/// Renders the chain occurrence, event, task, webhook as links.
 fn chain(detail: &DeliveryDetail) -> AnyView {
     let line = &detail.line;
     let first = match (&detail.occurrence, &detail.caused_by) {
@@ -166,7 +166,7 @@ fn attempt_line(attempt: &AttemptLine, scale: u32) -> AnyView {
         (None, code) => code.unwrap_or_default(),
     };
     let status_class = if is_sent { "c-status c-status--sent" } else { "c-status c-status--error" };
-    let words = attempt.error.clone().unwrap_or_else(|| "Received.".to_owned());
+    let message = attempt.error.clone().unwrap_or_else(|| "Received.".to_owned());
     let note = attempt.note.clone().map(|note| view! { <p class="u-small u-muted">{note}</p> });
     let per_cent = |ms: u32| (f64::from(ms) * 100.0 / f64::from(scale)).min(100.0);
     let (total, connect) = (per_cent(attempt.duration_ms), per_cent(attempt.connect_ms.unwrap_or_default()));
@@ -178,17 +178,17 @@ fn attempt_line(attempt: &AttemptLine, scale: u32) -> AnyView {
     };
     let is_cut = attempt.code.as_deref() == Some("timeout");
     let end = is_cut.then(|| view! { <rect class="c-phase--end" x="99%" width="1%" height="100%"/> });
-    let connect_words = attempt.connect_ms.map_or_else(
+    let connect_text = attempt.connect_ms.map_or_else(
         || if attempt.http_status.is_some() { "reused".to_owned() } else { "none".to_owned() },
         |ms| format!("{ms} ms"),
     );
-    let first_words = attempt.first_byte_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms"));
+    let first_text = attempt.first_byte_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms"));
     let label = format!("Attempt {}: {} ms", attempt.number, attempt.duration_ms);
     view! {
         <li>
             <span class=class>{attempt.number}</span>
             <div class="l-row l-row--apart">
-                <span class="l-row"><span class=status_class>{status}</span>{words}</span>
+                <span class="l-row"><span class=status_class>{status}</span>{message}</span>
                 <span class="u-small u-muted u-num"><Time when=attempt.started.clone()/></span>
             </div>
             {note}
@@ -198,8 +198,8 @@ fn attempt_line(attempt: &AttemptLine, scale: u32) -> AnyView {
                     {end}
                 </svg>
                 <ul class="c-inline" role="list">
-                    <li>"connect "<b>{connect_words}</b></li>
-                    <li>"first byte "<b>{first_words}</b></li>
+                    <li>"connect "<b>{connect_text}</b></li>
+                    <li>"first byte "<b>{first_text}</b></li>
                     <li>"total "<b>{attempt.duration_ms}" ms"</b></li>
                 </ul>
             </div>
@@ -208,9 +208,9 @@ fn attempt_line(attempt: &AttemptLine, scale: u32) -> AnyView {
     .into_any()
 }
 
-/// A request as text, with masked values marked.
-pub(crate) fn request_text(request: &Request, body: &str) -> AnyView {
-    // A GET carries none.
+/// Renders a request as text, with masked values marked.
+fn request_text(request: &Request, body: &str) -> AnyView {
+    // A GET has no body.
     let body = if request.method == "GET" { "" } else { body };
     let headers = request
         .headers
@@ -239,7 +239,7 @@ fn request(detail: &DeliveryDetail) -> AnyView {
     .into_any()
 }
 
-fn answer(attempt: Option<&AttemptLine>) -> AnyView {
+fn response(attempt: Option<&AttemptLine>) -> AnyView {
     let Some(attempt) = attempt else { return ().into_any() };
     let note = format!("attempt {}, {} bytes", attempt.number, attempt.answer_bytes);
     let text = match attempt.http_status {

@@ -24,7 +24,7 @@ pub(crate) async fn edit(asked: Asked) -> Result<Page, AppError> {
 }
 
 async fn form_page(asked: Asked, id: Option<EventId>) -> Result<Page, AppError> {
-    // The task that the event is made for, or that was chosen before the form was refused.
+    // The task for which the event is created, or that was chosen before the form was refused.
     let wanted = asked.query.value("task");
     let task = asked.typed_or("task", wanted).parse().ok();
     let loaded = asked.backend.events.load_form(id, task).await?;

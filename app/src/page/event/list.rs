@@ -1,4 +1,4 @@
-//! All events.
+//! The list of events.
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;

@@ -1,4 +1,4 @@
-//! One object: its name, id and tags, by hand.
+//! The form of an object: its name, id and tags, entered by hand.
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;

@@ -1,4 +1,4 @@
-//! Objects of the managed systems, with their tags.
+//! The list of objects, with their tags.
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;

@@ -1,7 +1,8 @@
-//! Tags and their categories, on one page.
+//! The page of tags and their categories.
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
+use crate::page::inventory::delete;
 use crate::part::icon::Icon;
 use crate::part::typed_field::{group_message, select, switch, text};
 use crate::view::inventory::CategoryLine;
@@ -15,19 +16,6 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let may_edit = asked.may(Permission::Edit);
     let main = content(&asked, &categories, &catalog, may_edit);
     Ok(Page::new("Tags", main))
-}
-
-/// A button that posts at once: what it names is in use or not, and the server refuses what is.
-fn delete(action: String, what: &str) -> AnyView {
-    let label = format!("Delete {what}");
-    view! {
-        <form method="post" action=action>
-            <button class="c-button c-button--plain c-button--icon c-button--s" type="submit" aria-label=label.clone() title=label>
-                <Icon name="bin"/>
-            </button>
-        </form>
-    }
-    .into_any()
 }
 
 fn content(asked: &Asked, categories: &[CategoryLine], catalog: &Catalog, may_edit: bool) -> AnyView {
@@ -79,7 +67,7 @@ fn card(category: &CategoryLine, catalog: &Catalog, may_edit: bool) -> AnyView {
 }
 
 fn forms(asked: &Asked, categories: &[CategoryLine], catalog: &Catalog) -> AnyView {
-    // Two forms on one page: what was refused belongs to the one that carries its mark.
+    // The page has two forms. The field `category` tells which of them was posted.
     let is_tag = asked.was_typed("category");
     let blank = asked.blank();
     let (of_tag, of_category) = if is_tag { (asked, &blank) } else { (&blank, asked) };
@@ -102,7 +90,7 @@ fn forms(asked: &Asked, categories: &[CategoryLine], catalog: &Catalog) -> AnyVi
         .filter(|object_type| object_type.has_tags)
         .map(|object_type| switch(of_category, format!("type.{}", object_type.id), object_type.plural.clone(), false))
         .collect_view();
-    // Ids must be unique: the fields of this form that the other has too carry another name there.
+    // Ids must be unique on a page, so a field that both forms have carries another name in this one.
     view! {
         {tag_form}
         <form class="c-card" method="post" action="/tags/categories/new" aria-labelledby="new-category" novalidate>

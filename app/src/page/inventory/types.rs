@@ -1,8 +1,8 @@
-//! Event types: what can happen, built in and added, and what was reported without being in the catalogue.
+//! The page of event types: built-in types, added types, and reported types that are not in the catalogue.
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::part::icon::Icon;
+use crate::page::inventory::delete;
 use crate::part::status::Time;
 use crate::part::typed_field::{select, switch, text};
 use crate::query::encoded;
@@ -17,18 +17,6 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let may_administer = asked.may(Permission::Administer);
     let main = content(&asked, &catalog, unknown, may_administer);
     Ok(Page::new("Event Types", main).live_if(!may_administer))
-}
-
-fn delete(action: String, what: &str) -> AnyView {
-    let label = format!("Delete {what}");
-    view! {
-        <form method="post" action=action>
-            <button class="c-button c-button--plain c-button--icon c-button--s" type="submit" aria-label=label.clone() title=label>
-                <Icon name="bin"/>
-            </button>
-        </form>
-    }
-    .into_any()
 }
 
 fn content(asked: &Asked, catalog: &Catalog, unknown: Vec<UnknownLine>, may_administer: bool) -> AnyView {
@@ -95,11 +83,11 @@ fn unknown_card(unknown: Vec<UnknownLine>, may_administer: bool) -> Option<AnyVi
                 </form>
             }
         });
-        let words = if line.seen == 1 { "seen once, ".to_owned() } else { format!("seen {} times, last ", line.seen) };
+        let seen = if line.seen == 1 { "seen once, ".to_owned() } else { format!("seen {} times, last ", line.seen) };
         view! {
             <li class="l-row l-row--apart">
                 <code>{format!("{}.{}", line.type_id, line.event_id)}</code>
-                <span class="l-row u-small u-muted">{words}<Time when=line.last/>{add}</span>
+                <span class="l-row u-small u-muted">{seen}<Time when=line.last/>{add}</span>
             </li>
         }
     });

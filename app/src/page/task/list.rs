@@ -1,4 +1,4 @@
-//! All tasks.
+//! The list of tasks.
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
@@ -56,12 +56,12 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     Ok(table.page(commands))
 }
 
-/// The choices of a column that says enabled or disabled.
+/// Returns the filter of a column that shows Enabled or Disabled.
 pub(crate) fn states() -> Filter {
     Filter::words(["Enabled", "Disabled"])
 }
 
-/// A cell that says enabled or disabled.
+/// Returns a cell that shows Enabled or Disabled.
 pub(crate) fn state(is_enabled: bool) -> Cell {
     Cell::view(if is_enabled { "Enabled" } else { "Disabled" }, view! { <Enabled is_enabled=is_enabled/> })
 }

@@ -82,12 +82,12 @@ fn content(detail: TaskDetail) -> AnyView {
         short_table("Newest runs", detail.runs)
     };
     let once = detail.deletes_after_running.then(|| {
-        let words = if detail.is_running {
+        let text = if detail.is_running {
             "It is running, and is deleted when that succeeds."
         } else {
             "It is deleted after its first successful run."
         };
-        view! { <div class="c-note c-note--warn"><Icon name="warn"/><p>{words}</p></div> }
+        view! { <div class="c-note c-note--warn"><Icon name="warn"/><p>{text}</p></div> }
     });
     let description = (!detail.description.is_empty()).then(|| view! { <p class="u-muted">{detail.description}</p> });
     let all_runs = format!("/runs?task={}", encoded(&detail.name));

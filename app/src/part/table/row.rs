@@ -1,4 +1,4 @@
-//! What a table is made of: columns, rows and cells, and how they are drawn.
+//! The columns, rows and cells of a table, and their rendering.
 
 use super::Query;
 use crate::part::status::status_word;
@@ -6,66 +6,66 @@ use crate::view::When;
 use leptos::prelude::*;
 use model::delivery::{HoldReason, Status};
 
-/// How a column can be filtered.
+/// The filter of a column.
 pub(crate) enum Filter {
-    /// Not at all.
+    /// No filter.
     None,
-    /// By a text within.
+    /// A text that the cell contains.
     Text,
-    /// By one of these: value and label.
+    /// One of these choices: value and label.
     Choice(Vec<(String, String)>),
 }
 
 impl Filter {
-    /// By one of these words, which stand for themselves.
-    pub(crate) fn words(words: impl IntoIterator<Item = impl Into<String>>) -> Self {
+    /// Returns a filter by labels that are their own values.
+    pub(crate) fn words(labels: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let both = |word: String| (word.clone(), word);
-        Self::Choice(words.into_iter().map(Into::into).map(both).collect())
+        Self::Choice(labels.into_iter().map(Into::into).map(both).collect())
     }
 
-    /// By one of these: value and label.
+    /// Returns a filter by these choices: value and label.
     pub(crate) fn choice<const N: usize>(choices: [(&str, &str); N]) -> Self {
         Self::Choice(choices.map(|(value, label)| (value.to_owned(), label.to_owned())).into())
     }
 }
 
-/// Where a cell stands when rows are grids, on narrow screens.
+/// The position of a cell on narrow screens, where each row is a grid.
 #[derive(Clone, Copy)]
 pub(crate) enum Narrow {
     /// In the first column.
     Start,
     /// At the right.
     End,
-    /// Over the whole line.
+    /// Across the whole line.
     Wide,
-    /// With this label before it.
+    /// Behind this label.
     Label(&'static str),
-    /// Nowhere.
+    /// Not shown.
     Gone,
 }
 
 /// A column.
 pub(crate) struct Column {
-    /// Its name in the URL.
+    /// The column's name in the URL.
     pub(crate) key: &'static str,
     pub(crate) label: &'static str,
-    /// A `w-…` class, or empty for what is left.
+    /// A `w-…` class, or empty for the remaining width.
     pub(crate) width: &'static str,
     pub(crate) filter: Filter,
     pub(crate) is_sortable: bool,
     pub(crate) is_number: bool,
-    /// Goes first when the card is too narrow.
+    /// True for a column that is dropped first when the card is too narrow.
     pub(crate) is_minor: bool,
     pub(crate) narrow: Narrow,
 }
 
 impl Column {
-    /// A column that is sorted and filtered by its text.
+    /// Returns a column that is sorted and filtered by its text.
     pub(crate) fn text(key: &'static str, label: &'static str, width: &'static str, narrow: Narrow) -> Self {
         Self { key, label, width, filter: Filter::Text, is_sortable: true, is_number: false, is_minor: false, narrow }
     }
 
-    /// How its cells stand: as a number, left out when the card is too narrow, and where a narrow row has them.
+    /// Returns the class of the column's cells: narrow position, number, minor.
     fn cell_class(&self) -> String {
         let narrow = match self.narrow {
             Narrow::Start | Narrow::Label(_) => None,
@@ -73,71 +73,71 @@ impl Column {
             Narrow::Wide => Some("wide"),
             Narrow::Gone => Some("gone"),
         };
-        let words = [narrow, self.is_number.then_some("u-num"), self.is_minor.then_some("minor")];
-        words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+        let classes = [narrow, self.is_number.then_some("u-num"), self.is_minor.then_some("minor")];
+        classes.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
-    /// A column of numbers, sorted and not filtered.
+    /// Returns a column of numbers, sorted and not filtered.
     pub(crate) fn number(key: &'static str, label: &'static str, width: &'static str, narrow: Narrow) -> Self {
         let filter = Filter::None;
         Self { key, label, width, filter, is_sortable: true, is_number: true, is_minor: false, narrow }
     }
 }
 
-/// A cell: what it shows, and the text it is sorted, filtered and cut by.
+/// A cell: its view, and the text by which it is sorted and filtered.
 pub(crate) struct Cell {
     pub(crate) text: String,
     pub(crate) number: i64,
-    /// Shown with the cell, where it says more than the cell does.
+    /// The tooltip, if it says more than the cell.
     title: Option<String>,
     pub(crate) view: AnyView,
 }
 
 impl Cell {
-    /// Plain text.
+    /// Returns a cell of plain text.
     pub(crate) fn text(text: impl Into<String>) -> Self {
         let text = text.into();
         Self { number: 0, title: None, view: text.clone().into_any(), text }
     }
 
-    /// A number, shown with its unit.
+    /// Returns a cell with a number, shown with its unit.
     pub(crate) fn number(number: i64, shown: String) -> Self {
         Self { number, title: None, view: shown.clone().into_any(), text: shown }
     }
 
-    /// A text that leads somewhere.
+    /// Returns a cell with a link.
     pub(crate) fn link(text: impl Into<String>, href: String) -> Self {
         let text = text.into();
         let label = text.clone();
         Self { number: 0, title: None, view: view! { <a href=href>{label}</a> }.into_any(), text }
     }
 
-    /// What leads to the row's own page: a click anywhere on the row does, too.
+    /// Returns a cell with the link to the row's own page. A double click on the row follows it too.
     pub(crate) fn open(text: impl Into<String>, href: String, shown: impl IntoView + 'static) -> Self {
         Self::view(text, view! { <a class="c-table__open" href=href>{shown}</a> })
     }
 
-    /// What leads to the row's own page, as the word of a delivery's status.
+    /// Returns a cell with the link to the row's own page, labelled by a delivery's status.
     pub(crate) fn open_status(status: Status, hold: Option<HoldReason>, href: String) -> Self {
         let (word, class) = (status_word(status), format!("c-table__open c-status c-status--{}", status.as_str()));
         Self::view(word, view! { <a class=class href=href title=hold.map(HoldReason::words)>{word}</a> })
     }
 
-    /// An instant.
+    /// Returns a cell with an instant.
     pub(crate) fn time(when: When) -> Self {
         Self { title: Some(when.full.clone()), ..Self::view(when.full, when.short) }
     }
 
-    /// Anything, with the text that stands for it.
+    /// Returns a cell with any view. `text` stands for it when sorting and filtering.
     pub(crate) fn view(text: impl Into<String>, view: impl IntoView + 'static) -> Self {
         Self { text: text.into(), number: 0, title: None, view: view.into_any() }
     }
 }
 
-/// A row. Its first cell's link is what opens it.
+/// A row. The link in its first cell opens it.
 pub(crate) struct Row {
     pub(crate) id: String,
-    /// What a screen reader calls it.
+    /// The row's name for screen readers.
     pub(crate) label: String,
     pub(crate) cells: Vec<Cell>,
 }
@@ -165,7 +165,7 @@ pub(super) fn filter_head(column: &Column, query: &Query) -> AnyView {
     let value = query.value(column.key).to_owned();
     let class = if value.is_empty() { "c-filter" } else { "c-filter c-filter--set" };
     let label = format!("Filter by {}", column.label.to_lowercase());
-    // The form around the table is that of the selection, which has more controls.
+    // The control is outside its form: the form around the table is the selection's, which has other controls.
     let control = match &column.filter {
         Filter::None => ().into_any(),
         Filter::Text => view! { <input class=class form="filters" name=column.key value=value aria-label=label autocomplete="off" spellcheck="false"/> }.into_any(),
@@ -183,7 +183,7 @@ pub(super) fn filter_head(column: &Column, query: &Query) -> AnyView {
     view! { <td class=class data-label=column.label>{control}</td> }.into_any()
 }
 
-/// A row. What each repeats is a large part of a list's page: no attribute is written that says nothing.
+/// Renders a row. Rows make up most of a list's bytes, so attributes without a value are left out.
 pub(super) fn body_row(row: Row, columns: &[Column], is_selectable: bool) -> AnyView {
     let check = is_selectable.then(|| {
         let (name, label) = (format!("row.{}", row.id), format!("Select {}", row.label));
@@ -200,14 +200,14 @@ pub(super) fn body_row(row: Row, columns: &[Column], is_selectable: bool) -> Any
     view! { <tr id=row_id(&row.id)>{check}{cells.collect_view()}</tr> }.into_any()
 }
 
-/// The id by which a row is found again in a newer page: of a long id its end, which is random.
+/// Returns the id by which a row is found in a newer version of the page. For a long id it is the random end.
 fn row_id(id: &str) -> String {
     const LONGEST: usize = 10;
-    let start = id.char_indices().rev().nth(LONGEST - 1).map_or(0, |(place, _)| place);
+    let start = id.char_indices().rev().nth(LONGEST - 1).map_or(0, |(index, _)| index);
     format!("r{}", &id[start..])
 }
 
-/// A short table: without filters, tools and pages, its columns in one order.
+/// Renders a short table: without filters, tools, pages or sorting.
 pub(crate) fn short(label: &'static str, columns: &[Column], rows: Vec<Row>) -> AnyView {
     let cols = columns.iter().map(|column| view! { <col class=column.width/> }).collect_view();
     let heads = columns.iter().map(|column| view! { <th scope="col">{column.label}</th> }).collect_view();

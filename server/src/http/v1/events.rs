@@ -1,7 +1,7 @@
-//! `/api/v1/events`: occurrences in.
+//! `/api/v1/events`: accepts occurrences.
 //!
-//! `POST` takes one occurrence or up to 1000, in our JSON or as CloudEvents 1.0 (structured, batched, or in headers),
-//! and answers 202 once everything they caused is durable.
+//! `POST` takes one occurrence or up to 1000, in our JSON or as CloudEvents 1.0 (structured, batched, or in headers).
+//! It responds with 202 once everything that they caused is durable.
 
 use super::{Refusal, content_type, no_key, parse_document, read_body, refuse_charset, refuse_encoding, require_key};
 use crate::http::Http;
@@ -25,15 +25,15 @@ use std::sync::Arc;
 /// The largest request.
 const BODY_MAX_BYTES: usize = 1024 * 1024;
 
-/// How the occurrences of a request are written.
+/// The format of the occurrences in a request.
 enum Format {
-    /// Our JSON, one or an array.
+    /// Our JSON, one occurrence or an array.
     Ours,
     /// One CloudEvent in JSON.
     Structured,
     /// CloudEvents in a JSON array.
     Batch,
-    /// A CloudEvent in `ce-…` headers; the body is its data: JSON, or else text, or else bytes.
+    /// A CloudEvent in `ce-…` headers. The body is its data: JSON, text or bytes.
     Binary { is_json: bool },
 }
 
@@ -41,7 +41,7 @@ fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
     match essence(content_type(headers)).as_str() {
         "application/cloudevents+json" => Ok(Format::Structured),
         "application/cloudevents-batch+json" => Ok(Format::Batch),
-        // Tools say so that were not told otherwise.
+        // Some tools send this type unless told otherwise.
         "application/x-www-form-urlencoded" if headers.contains_key("ce-specversion") => {
             let message = "Say what the data of this event is, for example with Content-Type: application/json.";
             Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Malformed, message))
@@ -63,11 +63,11 @@ fn not_in_its_charset() -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, Code::Malformed, message)
 }
 
-/// The attributes of a CloudEvent in headers, out of their quotes and percent-decoded (HTTP protocol binding 1.0.2,
+/// Returns the attributes of a CloudEvent in headers, unquoted and percent-decoded (HTTP protocol binding 1.0.2,
 /// §3.1.3.2).
 ///
 /// # Errors
-/// The attribute that is not UTF-8, or is there twice: two objects whose names differ there must not become one.
+/// An attribute is not UTF-8, or occurs twice: two objects whose names differ only there must not become one.
 fn attributes(headers: &HeaderMap) -> Result<Vec<(String, String)>, AppError> {
     let read = |name: &HeaderName| {
         let values: Vec<_> = headers.get_all(name).iter().collect();
@@ -83,7 +83,7 @@ fn attributes(headers: &HeaderMap) -> Result<Vec<(String, String)>, AppError> {
     headers.keys().filter_map(read).collect()
 }
 
-/// A value without its double quotes, if it has them (RFC 9110 §5.6.4).
+/// Returns a value without its double quotes, if it has them (RFC 9110 §5.6.4).
 fn unquoted(value: &[u8]) -> Vec<u8> {
     let Some(inner) = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) else {
         return value.to_vec();
@@ -96,7 +96,7 @@ fn unquoted(value: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The occurrences of a request, checked.
+/// Parses and checks the occurrences of a request.
 fn parse(format: &Format, headers: &HeaderMap, body: &[u8]) -> Result<Batch, Refusal> {
     let parsed = match format {
         Format::Ours => occurrence::parse_json(&parse_document(body, ITEMS_MAX)?),
@@ -104,7 +104,7 @@ fn parse(format: &Format, headers: &HeaderMap, body: &[u8]) -> Result<Batch, Ref
         Format::Batch => cloud_event::parse_batch(&parse_document(body, ITEMS_MAX)?),
         Format::Binary { .. } if body.is_empty() => cloud_event::parse_binary(&attributes(headers)?, None),
         Format::Binary { is_json: true } => {
-            // One event: an array is its data, however long.
+            // A binary CloudEvent is one event. An array is its data, of any length.
             let data: Value = parse_document(body, usize::MAX)?;
             cloud_event::parse_binary(&attributes(headers)?, Some(data))
         }
@@ -129,8 +129,8 @@ fn parse(format: &Format, headers: &HeaderMap, body: &[u8]) -> Result<Batch, Ref
     Ok(parsed.map_err(AppError::from)?)
 }
 
-/// `OPTIONS /api/v1/events`: agrees to be sent CloudEvents (HTTP webhooks for CloudEvents 1.0 §4), whoever asks: without a
-/// key nothing is taken in.
+/// `OPTIONS /api/v1/events`: agrees to receive CloudEvents (HTTP webhooks for CloudEvents 1.0 §4). It needs no key,
+/// since the `POST` needs one.
 pub async fn shake_hands(headers: HeaderMap) -> Response {
     let mut response = (StatusCode::OK, [(header::ALLOW, "POST, OPTIONS")]).into_response();
     if let Some(origin) = headers.get("webhook-request-origin") {
@@ -154,7 +154,7 @@ pub async fn post(State(http): State<Http>, request: Request) -> Result<Response
     accept(&http, key, batch).await
 }
 
-/// Takes in a batch, and answers 202 with its occurrences.
+/// Passes a batch to the intake. Responds with 202 and its occurrences.
 pub(super) async fn accept(http: &Http, key: Arc<ApiKey>, batch: Batch) -> Result<Response, Refusal> {
     let accepted = http.intake.accept(key, batch).await.map_err(refuse)?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "occurrences": accepted }))).into_response())

@@ -1,8 +1,8 @@
 //! `/api/v1/inventory/{type}`: the objects of a type, with their tags.
 //!
-//! The body is an array of `{"id", "name", "tags"}`, all or nothing. `PUT` replaces the type's objects, `PATCH` adds to
-//! them. Absent `tags` change nothing. An object that an event names is never deleted: it is marked gone, and its event
-//! matches nothing until it is back.
+//! The body is an array of `{"id", "name", "tags"}`, accepted whole or not at all. `PUT` replaces the type's objects,
+//! `PATCH` adds to them. Absent `tags` change nothing. An object that an event names is never deleted: it is marked
+//! gone, and the event matches nothing until the object is back.
 
 use super::{
     Refusal, content_type, last_part, parse_document, read_body, refuse_charset, refuse_encoding, require_key,
@@ -18,7 +18,7 @@ use model::access::Scope;
 use model::content_type::essence;
 use model::object::{INVENTORY_MAX, parse_inventory};
 
-/// The largest request: a whole inventory has to fit.
+/// The largest request. A whole inventory must fit.
 const BODY_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 type Type = Result<Path<String>, PathRejection>;

@@ -1,4 +1,4 @@
-//! `/api/v1/occurrences/{id}`: what became of an occurrence.
+//! `/api/v1/occurrences/{id}`: the effects of an occurrence.
 
 use super::{Refusal, last_part, require_key};
 use crate::http::Http;
@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use model::access::Scope;
 
-/// `GET /api/v1/occurrences/{id}/why`, scope `read`: every event that was considered, and why it fired or did not.
+/// `GET /api/v1/occurrences/{id}/why`, scope `read`: every considered event, with the reason why it fired or did not.
 pub async fn why(
     State(http): State<Http>,
     id: Result<Path<String>, PathRejection>,

@@ -1,4 +1,4 @@
-//! `POST /api/v1/sources/{kind}`: what other programs send of their own accord, in their own shape.
+//! `POST /api/v1/sources/{kind}`: the messages of other programs, in their own formats.
 
 use super::{Refusal, last_part, parse_document, read_body, refuse_charset, refuse_encoding, require_key};
 use crate::http::Http;
@@ -11,10 +11,10 @@ use axum::response::Response;
 use model::access::Scope;
 use model::source::Source;
 
-/// The largest request: an alert carries its labels and annotations many times.
+/// The largest request. An alert repeats its labels and annotations many times.
 const BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// `POST /api/v1/sources/{kind}`, scope `ingest`. The content type does not matter: the path says what it is.
+/// `POST /api/v1/sources/{kind}`, scope `ingest`. The content type does not matter, since the path names the format.
 pub async fn post(
     State(http): State<Http>,
     kind: Result<Path<String>, PathRejection>,
@@ -23,8 +23,8 @@ pub async fn post(
     let (parts, body) = request.into_parts();
     let key = require_key(&http, &parts, Scope::Ingest).await?;
     let Some(source) = Source::find(&last_part(kind)?) else {
-        let known = Source::ALL.map(Source::as_str).join(" and ");
-        let message = format!("There is no such source. There are {known}; others post to /api/v1/events.");
+        let kinds = Source::ALL.map(Source::as_str).join(" and ");
+        let message = format!("There is no such source. There are {kinds}; others post to /api/v1/events.");
         return Err(Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, message));
     };
     refuse_encoding(&parts.headers)?;

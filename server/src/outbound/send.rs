@@ -3,8 +3,8 @@
 //! Success is a 2xx status line received in time. What then happens to the body is noted and never fails the attempt:
 //! the receiver has acted.
 
-use super::client::{ClientError, Clients, WayOut, socket_error, timing};
-use super::failure::{Failure, classify, shortage, used_up, words};
+use super::client::{ClientError, Clients, Route, timing};
+use super::failure::{Failure, classify, sentence, shortage, socket_error, used_up};
 use super::request::{headers, parse_url};
 use super::secrets::Secrets;
 use crate::clock::Clock;
@@ -133,18 +133,18 @@ async fn exchange(
     now: Timestamp,
 ) -> Result<Response, Unsent> {
     let way = clients.for_url(&webhook.url, webhook.allows_insecure_tls, webhook.is_direct);
-    let WayOut { client, is_proxied } = way.map_err(|error| {
+    let Route { client, is_proxied } = way.map_err(|error| {
         let number = match &error {
             ClientError::Refused(refused) => {
-                return Unsent::Failed((ErrorCode::RefusedAddress, words(refused)));
+                return Unsent::Failed((ErrorCode::RefusedAddress, sentence(refused)));
             }
             ClientError::Unread(unread) => unread.os_error,
             ClientError::Build(_) => socket_error(),
         };
         match (number.and_then(used_up), &error) {
             (Some(what), _) => Unsent::Shortage(what),
-            (None, ClientError::Unread(_)) => Unsent::Failed((ErrorCode::Tls, words(&error))),
-            (None, _) => Unsent::Failed((ErrorCode::Internal, words(&error))),
+            (None, ClientError::Unread(_)) => Unsent::Failed((ErrorCode::Tls, sentence(&error))),
+            (None, _) => Unsent::Failed((ErrorCode::Internal, sentence(&error))),
         }
     })?;
     let url = parse_url(&webhook.url)?;

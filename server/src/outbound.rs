@@ -6,7 +6,8 @@
 //! guard            resolves names, and passes on the addresses that the egress rules permit
 //! proxy            the egress proxy, where one is configured
 //! client           builds HTTP clients that connect through the guard
-//! send             makes one attempt, within the webhook's timeout, and reads the response up to its limits
+//! send             makes one attempt, within the webhook's timeout
+//! response         judges the status, reads headers and body up to their limits
 //! failure, tls     turn errors of the libraries into a code and a sentence
 //! ```
 //!
@@ -18,6 +19,7 @@ mod failure;
 pub mod guard;
 pub mod proxy;
 pub mod request;
+mod response;
 pub mod secrets;
 pub mod send;
 mod tls;

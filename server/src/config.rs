@@ -3,7 +3,7 @@
 
 mod merge;
 
-use crate::outbound::client::proxy::EgressProxy;
+use crate::outbound::proxy::EgressProxy;
 use crate::retention::Kept;
 use clap::{ArgMatches, Args};
 use ipnet::IpNet;

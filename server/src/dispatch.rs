@@ -16,7 +16,8 @@ mod record;
 mod settle;
 
 use crate::clock::{Clock, new_uuid};
-use crate::outbound::client::{Clients, Guard};
+use crate::outbound::client::Clients;
+use crate::outbound::guard::Guard;
 use crate::store::claim::Claimed;
 use crate::store::delivery::Settlement;
 use crate::store::{self, Store};

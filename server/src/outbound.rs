@@ -1,19 +1,25 @@
-//! One HTTP exchange with a receiver: the guarded client, the request, the response, the failure in plain sentences.
+//! One HTTP exchange with a receiver.
 //!
 //! ```text
-//! secrets::open    the webhook's secrets, for this attempt
-//! client           a client that connects to permitted addresses only
-//! request          method, URL, headers in their order, signature
-//! send             the exchange: at most the webhook's timeout, the response capped
-//! failure, tls     the library's errors as a code and a sentence
+//! secrets::open    opens the webhook's secrets for one attempt
+//! request          builds URL, headers in their order, and signature
+//! guard            resolves names, and passes on the addresses that the egress rules permit
+//! proxy            the egress proxy, where one is configured
+//! client           builds HTTP clients that connect through the guard
+//! send             makes one attempt, within the webhook's timeout
+//! response         judges the status, reads headers and body up to their limits
+//! failure, tls     turn errors of the libraries into a code and a sentence
 //! ```
 //!
-//! The dispatcher and *Send test* both send through here. This room knows neither of them: it takes a clock and a
-//! webhook, and opens no transaction. Only [`client`] builds an HTTP client.
+//! The dispatcher and *Send test* both send through this module. It imports neither: it takes a clock and a webhook,
+//! and opens no transaction. Only [`client`] builds an HTTP client.
 
 pub mod client;
 mod failure;
+pub mod guard;
+pub mod proxy;
 pub mod request;
+mod response;
 pub mod secrets;
 pub mod send;
 mod tls;

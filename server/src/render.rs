@@ -1,4 +1,4 @@
-//! From a task's message to the bytes of a delivery: the instant written out in the system's zone, and chance.
+//! Renders the message of a task into the bytes of a delivery, with the time in the system's zone and real randomness.
 
 use crate::clock::new_uuid;
 use crate::store::delivery::{NewDelivery, Replay};
@@ -11,24 +11,24 @@ use model::task::Task;
 use model::time::Timestamp;
 use model::webhook::Method;
 
-/// `Thu, 16 Oct 2025 11:38:07 EDT`.
+/// Formats an instant as `Thu, 16 Oct 2025 11:38:07 EDT`.
 pub fn date(now: Timestamp, zone: &TimeZone) -> String {
     zoned(now, zone).strftime("%a, %d %b %Y %H:%M:%S %Z").to_string()
 }
 
-/// The instant in the zone; out of range it is 1970.
+/// Returns the instant in the zone. An instant out of range becomes the beginning of 1970.
 pub fn zoned(at: Timestamp, zone: &TimeZone) -> jiff::Zoned {
     jiff::Timestamp::from_millisecond(at.0).unwrap_or_default().to_zoned(zone.clone())
 }
 
-/// What a message is about.
+/// The subject of a message: the occurrence that caused it, and its object.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields are those of the occurrence")]
 pub struct Subject<'a> {
     pub type_id: &'a str,
     pub event_id: &'a str,
     pub object_id: Option<ObjectId>,
-    /// `None`: the task's own name stands for it.
+    /// `None`: the name of the task is used.
     pub object_name: Option<&'a str>,
     pub object_external_id: Option<&'a str>,
     pub data: Option<&'a serde_json::Value>,
@@ -36,7 +36,7 @@ pub struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// Nothing happened: a person executes the task.
+    /// The subject of a run without an occurrence: a person executes the task.
     pub const NOTHING: Subject<'static> = Subject {
         type_id: "",
         event_id: "",
@@ -47,7 +47,7 @@ impl Subject<'_> {
         depth: 0,
     };
 
-    /// The values of a message of this task about it.
+    /// Returns the values of the variables in a task's message about this subject.
     pub fn variables<'a>(&'a self, now: Timestamp, date: &'a str, task: &'a Task, id: &'a str) -> Variables<'a> {
         Variables {
             date,
@@ -63,7 +63,7 @@ impl Subject<'_> {
     }
 }
 
-/// A new delivery of a run, with its message rendered once and for all.
+/// Returns a new delivery of a run. Its message is rendered once, and is the same over all attempts.
 pub fn delivery(
     now: Timestamp,
     date: &str,
@@ -74,11 +74,11 @@ pub fn delivery(
 ) -> NewDelivery {
     let uuid = new_uuid(now);
     let id = uuid.to_string();
-    // Of headers that cannot be read nothing is known: what most receivers expect.
+    // Headers that cannot be read may set a content type. JSON is what most receivers expect.
     let content_type =
         if webhook.is_readable { webhook.headers.find("content-type") } else { Some("application/json") };
     let rendered = message(&task.message, content_type, &subject.variables(now, date, task, &id));
-    // Of a message that is not sent nothing has to be noted.
+    // GET sends no message, so there is nothing to note about the message.
     let is_sent = webhook.method != Method::Get;
     let notes = rendered.as_ref().ok().filter(|_| is_sent).map(Rendered::notes).unwrap_or_default();
     let (rendered, failed) = match rendered {
@@ -107,7 +107,7 @@ pub fn delivery(
     }
 }
 
-/// Renders with real chance for `${RANDOM}`.
+/// Renders a message, with real randomness for `${RANDOM}`.
 pub fn message(template: &str, content_type: Option<&str>, variables: &Variables<'_>) -> Result<Rendered, TooLarge> {
     render(template, Escape::for_content_type(content_type), variables, &mut rand::random::<u32>)
 }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_date_is_that_of_the_specification() {
+    fn a_date_is_formatted_as_specified() {
         let zone = TimeZone::get("America/New_York").expect("a zone");
         assert_eq!(date(Timestamp(1_760_629_087_000), &zone), "Thu, 16 Oct 2025 11:38:07 EDT");
     }

@@ -14,7 +14,9 @@ use crate::http::{BODY_PATIENCE, Http, site};
 use crate::inbox;
 use crate::intake::Intake;
 use crate::logging;
-use crate::outbound::client::{Guard, proxy, trust};
+use crate::outbound::client::trust;
+use crate::outbound::guard::Guard;
+use crate::outbound::proxy;
 use crate::retention::Retention;
 use crate::service::{Services, account, demo};
 use crate::store::{Store, claim, connect, listen, log, setting};
@@ -198,15 +200,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         is_https: false,
     };
     let mut workers = Workers::default();
-    let dispatcher = Dispatcher::new(
-        store.clone(),
-        services.vault.clone(),
-        clock.clone(),
-        services.guard.clone(),
-        bell.clone(),
-        config.in_flight_per_webhook,
-    );
-    workers.start("dispatcher", dispatcher.run(stop.clone()));
+    workers.start("dispatcher", dispatcher(&services, config.in_flight_per_webhook).run(stop.clone()));
     workers.start("intake of what happens inside", intake.clone().run_inside(store.clone(), stop.clone()));
     workers.start("watch for changes", http.pulse.clone().run(services.clone()));
     workers.start("retention", Retention::new(store.clone(), clock, config.retention).run(stop.clone()));
@@ -274,6 +268,11 @@ impl Workers {
     async fn all_ended(&mut self) {
         while self.0.join_next().await.is_some() {}
     }
+}
+
+fn dispatcher(services: &Services, per_webhook: usize) -> Dispatcher {
+    let Services { store, vault, clock, guard, bell, .. } = services.clone();
+    Dispatcher::new(store, vault, clock, guard, bell, per_webhook)
 }
 
 /// Starts the receiver of the demo, and creates the demo's content.

@@ -20,7 +20,7 @@ pub mod webhook;
 pub(crate) use shared::LONGEST as SHARED_FOR;
 
 use crate::clock::Clock;
-use crate::outbound::client::Guard;
+use crate::outbound::guard::Guard;
 use crate::store::{self, Store};
 use crate::vault::Vault;
 use app::backend::Backend;

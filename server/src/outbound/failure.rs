@@ -1,80 +1,83 @@
-//! Why an attempt came to no answer: the client's errors as a code and a sentence, in our words alone.
+//! Turns the errors of an attempt without a response into a code and a sentence for the operator. No text of a library
+//! is shown.
 
-use super::client::Refused;
-use super::client::names::Unresolved;
+use super::guard::Refused;
+use super::guard::names::Unresolved;
 use super::tls;
 use model::delivery::ErrorCode;
 use std::error::Error as StdError;
+use std::net::UdpSocket;
 
 /// A code, and a sentence for the operator.
 pub(super) type Failure = (ErrorCode, String);
 
-pub(super) fn words(error: &dyn StdError) -> String {
+/// Returns the text of an error, a clause for the operator, as a sentence: capitalised, with a full stop.
+pub(super) fn sentence(error: &dyn StdError) -> String {
     let text = error.to_string();
     let mut chars = text.chars();
-    let upper: String = chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default();
-    format!("{upper}.")
+    let capitalised: String = chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default();
+    format!("{capitalised}.")
 }
 
-/// Turns the client's error into a code and a sentence, without the URL or anything of the message. `is_proxied`: what
-/// was called first is the egress proxy.
+/// Turns the client's error into a code and a sentence. The sentence contains neither the URL nor any part of the
+/// message. `is_proxied`: the client connected to the egress proxy.
 pub(super) fn classify(error: &reqwest::Error, is_https: bool, is_proxied: bool) -> Failure {
     if let Some(refused) = find::<Refused>(error) {
-        return (ErrorCode::RefusedAddress, words(refused));
+        return (ErrorCode::RefusedAddress, sentence(refused));
     }
     if let Some(unresolved) = find::<Unresolved>(error) {
-        return (ErrorCode::Dns, words(unresolved));
+        return (ErrorCode::Dns, sentence(unresolved));
     }
-    if let Some(wrong) = find::<rustls::Error>(error) {
-        return (ErrorCode::Tls, tls::words(wrong));
+    if let Some(handshake) = find::<rustls::Error>(error) {
+        return (ErrorCode::Tls, tls::sentence(handshake));
     }
     let io = io_kind(error);
     let tunnel = if is_proxied { tunnel(error) } else { Tunnel::Open };
-    if let Tunnel::Refused(words) = tunnel {
-        return (ErrorCode::Connect, format!("The egress proxy made no connection: {words}."));
+    if let Tunnel::Refused(reason) = tunnel {
+        return (ErrorCode::Connect, format!("The egress proxy made no connection: {reason}."));
     }
-    // An error before the tunnel stood is one of the way to the proxy.
+    // Once the tunnel is open, the error is the receiver's and not the proxy's.
     let is_proxied = is_proxied && !(is_https && matches!(tunnel, Tunnel::Open));
     if error.is_connect() {
         let reason = match io {
             Some(std::io::ErrorKind::ConnectionRefused) => "nothing accepts connections on this port",
             Some(std::io::ErrorKind::HostUnreachable) => "the host is unreachable",
             Some(std::io::ErrorKind::NetworkUnreachable) => "the network is unreachable",
-            // A receiver that does not speak TLS hangs up in the handshake, politely or not.
+            // A receiver that does not speak TLS closes or resets the connection in the handshake.
             Some(
                 std::io::ErrorKind::UnexpectedEof
                 | std::io::ErrorKind::ConnectionReset
                 | std::io::ErrorKind::BrokenPipe,
             ) if is_https && !is_proxied => {
-                let words =
+                let text =
                     "No encrypted connection: the receiver hung up in the handshake. Does it speak https on this port?";
-                return (ErrorCode::Tls, words.to_owned());
+                return (ErrorCode::Tls, text.to_owned());
             }
             _ => "the connection failed",
         };
-        let whom = if is_proxied { " to the egress proxy" } else { "" };
-        return (ErrorCode::Connect, format!("Cannot connect{whom}: {reason}."));
+        let target = if is_proxied { " to the egress proxy" } else { "" };
+        return (ErrorCode::Connect, format!("Cannot connect{target}: {reason}."));
     }
     if error.is_builder() {
         return (ErrorCode::Header, "The request could not be built. Edit the webhook.".to_owned());
     }
-    if let Some(unread) = find::<hyper::Error>(error).filter(|error| error.is_parse()) {
-        return (ErrorCode::Unreadable, unreadable(&unread.to_string()));
+    if let Some(parse_error) = find::<hyper::Error>(error).filter(|error| error.is_parse()) {
+        return (ErrorCode::Unreadable, unreadable(&parse_error.to_string()));
     }
     (ErrorCode::Reset, "The connection was closed before an answer arrived.".to_owned())
 }
 
-/// The state of the way through the proxy when an attempt failed.
+/// The state of the tunnel through the proxy when an attempt failed.
 enum Tunnel {
-    /// The way was open, or there is no proxy.
+    /// The tunnel was open, or none was needed.
     Open,
     /// The proxy could not be reached.
     Unreached,
-    /// The proxy did not open it; why, as a clause.
+    /// The proxy did not open the tunnel, for this reason (a clause).
     Refused(&'static str),
 }
 
-/// Reads the state of the way through the proxy from an error. The library has no type for it that can be seen.
+/// Reads the state of the tunnel from the texts of an error: the library's type for it is private.
 fn tunnel(error: &(dyn StdError + 'static)) -> Tunnel {
     let mut current = Some(error);
     while let Some(error) = current {
@@ -91,9 +94,9 @@ fn tunnel(error: &(dyn StdError + 'static)) -> Tunnel {
     Tunnel::Open
 }
 
-/// Explains why the HTTP library refused the head of a response. `library` is the library's own text.
+/// Explains why the HTTP library refused the head of a response. `library` is the library's text.
 fn unreadable(library: &str) -> String {
-    let what = match library {
+    let reason = match library {
         "unexpected transfer-encoding parsed" => {
             "it is HTTP/1.0, or has a length, and yet says that it comes in chunks or another coding"
         }
@@ -103,16 +106,16 @@ fn unreadable(library: &str) -> String {
         "invalid HTTP header parsed" => "one of its lines is no header",
         _ => return "The response does not begin as HTTP does. Does the receiver speak http on this port?".to_owned(),
     };
-    format!("The response's head could not be read: {what}. The receiver has probably acted.")
+    format!("The response's head could not be read: {reason}. The receiver has probably acted.")
 }
 
-/// The resource of this machine that is used up, if that is why nothing was sent. The receiver has no part in it.
+/// Returns the resource that this machine lacks, if nothing was sent for that reason. The receiver is not to blame.
 pub(super) fn shortage(error: &reqwest::Error) -> Option<&'static str> {
     let number = find::<Unresolved>(error).and_then(|unresolved| unresolved.os_error).or_else(|| os_error(error));
     used_up(number?)
 }
 
-/// What is used up, by the operating system's number for an error.
+/// Returns the resource that the machine lacks, by the operating system's number of an error.
 pub(super) fn used_up(number: i32) -> Option<&'static str> {
     // Linux: ENFILE, EMFILE; ENOMEM, ENOBUFS.
     match number {
@@ -122,7 +125,13 @@ pub(super) fn used_up(number: i32) -> Option<&'static str> {
     }
 }
 
-/// The operating system's number for what went wrong: the innermost in the chain.
+/// Opens a socket, and returns the operating system's number of the error if that fails. It stands in for the number
+/// that some libraries do not pass on.
+pub(super) fn socket_error() -> Option<i32> {
+    UdpSocket::bind("0.0.0.0:0").err().and_then(|error| error.raw_os_error())
+}
+
+/// Returns the operating system's number of the innermost I/O error in the chain that has one.
 fn os_error(error: &(dyn StdError + 'static)) -> Option<i32> {
     let here = error.downcast_ref::<std::io::Error>();
     let inner = here.and_then(std::io::Error::get_ref).map(|inner| inner as &(dyn StdError + 'static));
@@ -130,7 +139,7 @@ fn os_error(error: &(dyn StdError + 'static)) -> Option<i32> {
     below.or_else(|| here.and_then(std::io::Error::raw_os_error))
 }
 
-/// What the operating system said: the innermost kind in the chain. I/O errors wrap each other as `Other`.
+/// Returns the kind of the innermost I/O error in the chain. The outer ones wrap it as `Other`.
 fn io_kind(error: &(dyn StdError + 'static)) -> Option<std::io::ErrorKind> {
     let here = error.downcast_ref::<std::io::Error>();
     let inner = here.and_then(std::io::Error::get_ref).map(|inner| inner as &(dyn StdError + 'static));
@@ -138,7 +147,7 @@ fn io_kind(error: &(dyn StdError + 'static)) -> Option<std::io::ErrorKind> {
     below.or_else(|| here.map(std::io::Error::kind))
 }
 
-/// The first error of this type in the chain, also inside an I/O error.
+/// Returns the first error of this type in the chain, also one that an I/O error wraps.
 fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut current = Some(error);
     while let Some(error) = current {

@@ -1,6 +1,7 @@
-//! A request as it is put on the wire: its URL, and its headers in their order.
+//! A request as it is sent: its URL, and its headers in their order.
 //!
-//! A request that cannot be sent is refused here, at save and at sending alike.
+//! The same functions run when a webhook is saved and when it is sent, so that a request that can never be sent is
+//! refused at save.
 
 use super::failure::Failure;
 use super::secrets::Secrets;
@@ -24,9 +25,9 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use std::net::IpAddr;
 
-/// The URL as the client reads it, which must agree with the one that was checked.
+/// Returns the URL as the HTTP client reads it. Fails unless host, port and scheme agree with those that were checked.
 pub fn parse_url(checked: &TargetUrl) -> Result<Url, Failure> {
-    let refused = |words: &str| (ErrorCode::Internal, words.to_owned());
+    let refused = |text: &str| (ErrorCode::Internal, text.to_owned());
     let url = Url::parse(checked.as_str()).map_err(|error| {
         refused(match error {
             url::ParseError::IdnaError => {
@@ -41,21 +42,21 @@ pub fn parse_url(checked: &TargetUrl) -> Result<Url, Failure> {
     Ok(url)
 }
 
-/// Refuses at save what would be refused at every attempt: by the same code, with the field that is wrong.
+/// Refuses, when a webhook is saved, a request that every attempt would refuse. The error names the field.
 pub fn check(webhook: &Row, secrets: &Secrets, now: Timestamp) -> Result<(), FieldErrors> {
-    let url = parse_url(&webhook.url).map_err(|(_, words)| FieldErrors::one("url", words))?;
+    let url = parse_url(&webhook.url).map_err(|(_, text)| FieldErrors::one("url", text))?;
     if let Some(sent) = rewritten(&webhook.url, &url) {
-        let words =
+        let text =
             format!("This URL would be sent with the path {sent}. Enter that, or write what differs percent-encoded.");
-        return Err(FieldErrors::one("url", words));
+        return Err(FieldErrors::one("url", text));
     }
     let outgoing = Outgoing { id: uuid::Uuid::nil(), body: b"" };
-    headers(webhook, secrets, outgoing, now, &url).map(drop).map_err(|(code, words)| {
-        FieldErrors::one(if code == ErrorCode::Internal { "signing_secret" } else { "headers" }, words)
+    headers(webhook, secrets, outgoing, now, &url).map(drop).map_err(|(code, text)| {
+        FieldErrors::one(if code == ErrorCode::Internal { "signing_secret" } else { "headers" }, text)
     })
 }
 
-/// The path and query that would be sent, where they are others than those that were typed.
+/// Returns the path and query that the client would send, if they differ from the typed ones.
 fn rewritten<'a>(typed: &TargetUrl, url: &'a Url) -> Option<&'a str> {
     let (typed, sent) = (typed.path_and_query(), &url[url::Position::BeforePath..]);
     (typed != sent && format!("/{typed}") != sent).then_some(sent)
@@ -72,8 +73,8 @@ fn agrees(checked: &TargetUrl, url: &Url) -> bool {
     is_same_host && url.port_or_known_default() == Some(checked.port()) && url.scheme() == scheme
 }
 
-/// `Host`, the configured rows, the authorization, ours: in this order on the wire. Values made of secrets are marked
-/// sensitive, so that whoever shows the request masks them.
+/// Returns the headers in the order in which they are sent: `Host`, the configured headers, the authorization, and
+/// those that the server adds. Values that contain secrets are marked sensitive, so that views of the request mask them.
 pub fn headers(
     webhook: &Row,
     secrets: &Secrets,
@@ -88,8 +89,8 @@ pub fn headers(
     let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     headers.insert(HOST, value("Host", host.as_bytes())?);
     let filled = webhook.headers.with_secrets(&secrets.headers()).map_err(|missing| {
-        let words = format!("The value of the secret header {} is not stored. Enter it in the webhook.", missing.0);
-        (ErrorCode::Header, words)
+        let text = format!("The value of the secret header {} is not stored. Enter it in the webhook.", missing.0);
+        (ErrorCode::Header, text)
     })?;
     for (row, stored) in filled.0.iter().zip(&webhook.headers.0) {
         let name = HeaderName::from_bytes(row.name.as_bytes()).map_err(|_| unsendable(&row.name))?;
@@ -127,11 +128,11 @@ pub fn headers(
     if !headers.contains_key(USER_AGENT) {
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("Hookwright/", env!("CARGO_PKG_VERSION"))));
     }
-    // What the client would add is said here, so that a test and a record show all that is sent.
+    // The client would add these headers itself. They are set here so that tests and records show all that is sent.
     if !headers.contains_key(ACCEPT) {
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
     }
-    // An answer is stored as it comes: one that is compressed is read by nobody.
+    // A response is stored as it arrives, and nobody can read a compressed one.
     if !headers.contains_key(ACCEPT_ENCODING) {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
@@ -141,7 +142,7 @@ pub fn headers(
     Ok(headers)
 }
 
-/// `webhook-signature` (Standard Webhooks 1.0): HMAC-SHA256 over id, timestamp and body.
+/// Returns the value of `webhook-signature` (Standard Webhooks 1.0): HMAC-SHA256 over id, timestamp and body.
 fn sign(secret: &SecretString, id: &str, timestamp: i64, body: &[u8]) -> Option<String> {
     let key = signature::secret_bytes(secret.expose_secret())?;
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
@@ -157,7 +158,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(5_000))]
         #[test]
-        fn whatever_is_accepted_the_client_reads_alike(
+        fn the_client_reads_every_accepted_url_in_the_same_way(
             text in r"[hH][tT]{2}[pP][sS]?://[a-zA-Z0-9._\[\]:%x-]{0,24}(:[0-9]{0,6})?([/?][!-~]{0,12})?"
         ) {
             if let Ok(checked) = TargetUrl::parse(&text) {
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_sent_as_it_was_typed_or_refused_with_what_would_be_sent() {
+    fn a_url_that_the_client_would_rewrite_is_found() {
         let parse = |text: &str| {
             let checked = TargetUrl::parse(text).expect(text);
             let url = parse_url(&checked).expect(text);
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_the_same_however_they_are_written() {
+    fn all_notations_of_an_address_agree() {
         for text in [
             "http://[::ffff:10.1.2.3]/",
             "http://[::FFFF:a01:203]:8080/x",
@@ -216,9 +217,9 @@ mod tests {
         }
     }
 
-    /// Computed once with another implementation (Python's `hmac`).
+    /// The expected value was computed with Python's `hmac`.
     #[test]
-    fn a_signature_is_that_of_the_standard() {
+    fn a_signature_matches_another_implementation() {
         let secret = SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned());
         let signed = sign(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
         assert_eq!(signed.as_deref(), Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));

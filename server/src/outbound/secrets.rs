@@ -1,11 +1,11 @@
-//! A webhook's secrets in clear, for one attempt. They are never stored, logged or shown.
+//! The secrets of a webhook in clear text, for one attempt. They are never stored, logged or shown.
 
 use crate::store::webhook::{self, Row};
 use crate::vault::{Error, Vault};
 use model::header::HeaderList;
 use secrecy::{ExposeSecret, SecretString};
 
-/// A webhook's secrets, opened.
+/// The opened secrets of a webhook.
 #[derive(Debug, Default)]
 pub struct Secrets {
     /// The token, password or API key.

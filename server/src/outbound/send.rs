@@ -1,11 +1,12 @@
-//! One HTTP exchange: the request in its configured order, the answer capped, the failure in words.
+//! One attempt to deliver a message: the request, and the response up to its limits, within the webhook's timeout.
 //!
-//! Success is a 2xx status line received in time. What then happens to the body is noted and never fails the attempt:
-//! the receiver has acted.
+//! An attempt succeeds when a 2xx status line arrives in time. The body that follows never changes that: the receiver
+//! has acted.
 
-use super::client::{ClientError, Clients, WayOut, socket_error, timing};
-use super::failure::{Failure, classify, shortage, used_up, words};
+use super::client::{ClientError, Clients, Route, timing};
+use super::failure::{Failure, classify, sentence, shortage, socket_error, used_up};
 use super::request::{headers, parse_url};
+use super::response::{ResponseEnd, header_lines, judge, note, read_body};
 use super::secrets::Secrets;
 use crate::clock::Clock;
 use crate::store::delivery::Attempted;
@@ -13,25 +14,19 @@ use crate::store::webhook::Row;
 use model::delivery::{ErrorCode, Outcome};
 use model::time::Timestamp;
 use model::webhook::Method;
-use reqwest::header::{HeaderValue, RETRY_AFTER};
-use reqwest::{Response, Url};
+use reqwest::Response;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How much of an answer's body is read and kept.
-const ANSWER_MAX_BYTES: usize = 64 * 1024;
-/// How much of its header is kept.
-const HEADERS_MAX_BYTES: usize = 16 * 1024;
-
 impl Attempted {
-    /// An attempt that failed without an answer.
-    pub fn failed(started_at: Timestamp, duration: Duration, code: ErrorCode, words: String) -> Self {
+    /// Returns an attempt that failed without a response.
+    pub fn failed(started_at: Timestamp, duration: Duration, code: ErrorCode, sentence: String) -> Self {
         Self {
             outcome: Outcome::Failed { code, http_status: None, retry_after: None },
             http_status: None,
-            error: Some(words),
+            error: Some(sentence),
             started_at,
             duration,
             connect: None,
@@ -44,7 +39,7 @@ impl Attempted {
     }
 }
 
-/// What is sent: a message and its public id.
+/// A message to send, with its public id.
 #[derive(Debug, Clone, Copy)]
 pub struct Outgoing<'a> {
     /// `webhook-id`, the same over all attempts.
@@ -53,16 +48,17 @@ pub struct Outgoing<'a> {
     pub body: &'a [u8],
 }
 
-/// Why there was no attempt that says anything about the receiver.
+/// The reasons why [`send`] ends without an attempt: nothing was learnt about the receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotSent {
-    /// The server stops, and no status line has arrived. The receiver may have acted.
+    /// The server stopped before a status line arrived. The receiver may have acted.
     Stopped,
-    /// Something of this machine's is used up; nothing was sent.
+    /// This machine lacks the named resource; nothing was sent.
     Shortage(&'static str),
 }
 
-/// Makes one attempt. Never longer than the webhook's timeout, nor than until `cut`: what has arrived by then counts.
+/// Makes one attempt, which ends at the webhook's timeout at the latest, or when a stopping server cancels `cut`. A
+/// response whose head has arrived by then counts.
 pub async fn send(
     clock: &Clock,
     clients: &Clients,
@@ -74,79 +70,65 @@ pub async fn send(
     let started_at = clock.now();
     let start = Instant::now();
     let deadline = start + webhook.timeout;
-    let timeout_words = || format!("No answer within {} s.", webhook.timeout.as_secs());
     let exchange = tokio::time::timeout_at(deadline, exchange(clients, webhook, secrets, outgoing, started_at));
-    // A response that is there counts, also if it came together with the cut.
-    let (answered, connect) = tokio::select! {
+    // `biased`: a response that arrives together with the cut counts.
+    let (response, connect) = tokio::select! {
         biased;
         timed = timing::timed(exchange) => timed,
         () = cut.cancelled() => return Err(NotSent::Stopped),
     };
     let first_byte = start.elapsed();
-    let failed = |code, words| Attempted { connect, ..Attempted::failed(started_at, start.elapsed(), code, words) };
-    let response = match answered {
+    let failed = |code, text| Attempted { connect, ..Attempted::failed(started_at, start.elapsed(), code, text) };
+    let response = match response {
         Ok(Ok(response)) => response,
-        Ok(Err(Unsent::Shortage(what))) => return Err(NotSent::Shortage(what)),
-        Ok(Err(Unsent::Failed((code, words)))) => return Ok(failed(code, words)),
-        Err(_) => return Ok(failed(ErrorCode::Timeout, timeout_words())),
+        Ok(Err(NoResponse::Shortage(resource))) => return Err(NotSent::Shortage(resource)),
+        Ok(Err(NoResponse::Failed((code, text)))) => return Ok(failed(code, text)),
+        Err(_) => {
+            let text = format!("No answer within {} s.", webhook.timeout.as_secs());
+            return Ok(failed(ErrorCode::Timeout, text));
+        }
     };
-    let status = response.status().as_u16();
+    let http_status = Some(response.status().as_u16());
     let (outcome, error) = judge(&response, started_at);
-    let (answer_headers, is_cut) = header_lines(&response);
-    let (answer_body, answer_end) = read_capped(response, deadline, cut).await;
-    let mut answer_note = answer_end.words().map(str::to_owned);
-    if is_cut {
-        answer_note = Some(answer_note.map_or_else(String::new, |note| note + "; ") + "headers truncated at 16 KiB");
-    }
+    let (response_headers, are_headers_truncated) = header_lines(&response);
+    let (response_body, end) = read_body(response, deadline, cut).await;
     Ok(Attempted {
         outcome,
-        http_status: Some(status),
+        http_status,
         error,
         started_at,
         duration: start.elapsed(),
         connect,
         first_byte: Some(first_byte),
-        response_headers: answer_headers,
-        response_body: answer_body,
-        response_note: answer_note,
-        has_timed_out: matches!(answer_end, AnswerEnd::Late),
+        response_headers,
+        response_body,
+        response_note: note(end, are_headers_truncated),
+        has_timed_out: matches!(end, ResponseEnd::TimedOut),
     })
 }
 
-/// Why no response came.
-enum Unsent {
+/// The reasons why an exchange ends without a response.
+enum NoResponse {
     Failed(Failure),
     Shortage(&'static str),
 }
 
-impl From<Failure> for Unsent {
+impl From<Failure> for NoResponse {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
 }
 
+/// Sends the request, and returns the response once its head has arrived.
 async fn exchange(
     clients: &Clients,
     webhook: &Row,
     secrets: &Secrets,
     outgoing: Outgoing<'_>,
     now: Timestamp,
-) -> Result<Response, Unsent> {
-    let way = clients.for_url(&webhook.url, webhook.allows_insecure_tls, webhook.is_direct);
-    let WayOut { client, is_proxied } = way.map_err(|error| {
-        let number = match &error {
-            ClientError::Refused(refused) => {
-                return Unsent::Failed((ErrorCode::RefusedAddress, words(refused)));
-            }
-            ClientError::Unread(unread) => unread.os_error,
-            ClientError::Build(_) => socket_error(),
-        };
-        match (number.and_then(used_up), &error) {
-            (Some(what), _) => Unsent::Shortage(what),
-            (None, ClientError::Unread(_)) => Unsent::Failed((ErrorCode::Tls, words(&error))),
-            (None, _) => Unsent::Failed((ErrorCode::Internal, words(&error))),
-        }
-    })?;
+) -> Result<Response, NoResponse> {
+    let route = clients.for_url(&webhook.url, webhook.allows_insecure_tls, webhook.is_direct);
+    let Route { client, is_proxied } = route.map_err(|error| without_client(&error))?;
     let url = parse_url(&webhook.url)?;
     let headers = headers(webhook, secrets, outgoing, now, &url)?;
     let method = match webhook.method {
@@ -161,126 +143,20 @@ async fn exchange(
         request = request.body(outgoing.body.to_vec());
     }
     request.send().await.map_err(|error| match shortage(&error) {
-        Some(what) => Unsent::Shortage(what),
+        Some(resource) => NoResponse::Shortage(resource),
         None => classify(&error, webhook.url.is_https(), is_proxied).into(),
     })
 }
 
-fn judge(response: &Response, now: Timestamp) -> (Outcome, Option<String>) {
-    let status = response.status();
-    if status.is_success() {
-        return (Outcome::Sent, None);
-    }
-    let (code, words) = if status.is_redirection() {
-        let target = response.headers().get("location").and_then(|value| Url::parse(value.to_str().ok()?).ok());
-        // Only that much of it: a redirect repeats the path, which may be a secret that not everybody sees.
-        let target = target.map(|url| format!(" to {}", shown(&url.origin().ascii_serialization())));
-        let target = target.unwrap_or_default();
-        let words = format!(
-            "Answered {status}{target}. Redirects are not followed; enter the final URL, which the response's Location has."
-        );
-        (ErrorCode::Redirect, words)
-    } else if status == reqwest::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-        let words = format!(
-            "Answered {status}: a proxy on the way wants credentials. Those of the egress proxy belong into --egress-proxy."
-        );
-        (ErrorCode::Status, words)
-    } else {
-        (ErrorCode::Status, format!("Answered {status}."))
+/// Tells a shortage of this machine from a failure of the attempt, when there is no client.
+fn without_client(error: &ClientError) -> NoResponse {
+    let (code, os_error) = match error {
+        ClientError::Refused(_) => (ErrorCode::RefusedAddress, None),
+        ClientError::Unread(unread) => (ErrorCode::Tls, unread.os_error),
+        ClientError::Build(_) => (ErrorCode::Internal, socket_error()),
     };
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value, now));
-    (Outcome::Failed { code, http_status: Some(status.as_u16()), retry_after }, Some(words))
-}
-
-/// Text from a receiver, shortened and with nothing invisible in it.
-fn shown(text: &str) -> String {
-    text.chars().filter(|c| !model::text::is_invisible(*c)).take(200).collect()
-}
-
-/// `Retry-After` (RFC 9110 §10.2.3): seconds, however many, or a date in each of the three forms of §5.6.7.
-fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
-    let text = value.to_str().ok()?.trim();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
-    }
-    let date = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-    Some(Timestamp(i64::try_from(date.as_millis()).ok()?).since(now))
-}
-
-/// The answer's header as lines, as many as fit, and whether some do not.
-fn header_lines(response: &Response) -> (String, bool) {
-    let mut lines = String::new();
-    for (name, value) in response.headers() {
-        let line = format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));
-        if lines.len() + line.len() >= HEADERS_MAX_BYTES {
-            return (lines, true);
-        }
-        if !lines.is_empty() {
-            lines.push('\n');
-        }
-        lines += &line;
-    }
-    (lines, false)
-}
-
-/// How an answer's body ended.
-#[derive(Clone, Copy)]
-enum AnswerEnd {
-    Whole,
-    TooLong,
-    Broken,
-    Late,
-    Stopped,
-}
-
-impl AnswerEnd {
-    fn words(self) -> Option<&'static str> {
-        match self {
-            Self::Whole => None,
-            Self::TooLong => Some("truncated at 64 KiB"),
-            Self::Broken => Some("answer incomplete: the connection broke"),
-            Self::Late => Some("answer incomplete: the time was up"),
-            Self::Stopped => Some("answer incomplete: the server was stopped"),
-        }
-    }
-}
-
-/// Reads up to [`ANSWER_MAX_BYTES`] until the deadline; the rest is dropped with the connection.
-async fn read_capped(mut response: Response, deadline: Instant, cut: &CancellationToken) -> (Vec<u8>, AnswerEnd) {
-    let mut body = Vec::new();
-    loop {
-        let next = tokio::select! {
-            next = tokio::time::timeout_at(deadline, response.chunk()) => next,
-            () = cut.cancelled() => return (body, AnswerEnd::Stopped),
-        };
-        match next {
-            Ok(Ok(None)) => return (body, AnswerEnd::Whole),
-            Ok(Ok(Some(chunk))) => {
-                let room = ANSWER_MAX_BYTES - body.len();
-                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                if chunk.len() > room {
-                    return (body, AnswerEnd::TooLong);
-                }
-            }
-            Ok(Err(_)) => return (body, AnswerEnd::Broken),
-            Err(_) => return (body, AnswerEnd::Late),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_receiver_may_ask_for_patience_in_each_form() {
-        let now = Timestamp(784_111_767_000);
-        let ask = |text: &str| retry_after(&HeaderValue::from_str(text).unwrap(), now).map(|wait| wait.as_secs());
-        for date in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
-            assert_eq!(ask(date), Some(10), "{date}");
-        }
-        assert_eq!((ask("7"), ask(" 0 "), ask("99999999999999999999")), (Some(7), Some(0), Some(u64::MAX)));
-        assert_eq!((ask("-1"), ask("soon"), ask(""), ask("1.5")), (None, None, None, None));
-        assert_eq!(ask("Sun, 06 Nov 1994 08:49:00 GMT"), Some(0), "a time that is over");
+    match os_error.and_then(used_up) {
+        Some(resource) => NoResponse::Shortage(resource),
+        None => NoResponse::Failed((code, sentence(error))),
     }
 }

@@ -1,18 +1,18 @@
-//! Why there is no encrypted connection, in words: what is wrong, and what to do. No word of a library's.
+//! Explains failed TLS handshakes to the operator: the cause, and the remedy. No text of the TLS library is shown.
 
 use rustls::{AlertDescription, CertificateError, Error};
 
-/// Why the handshake failed, as a sentence.
-pub(super) fn words(error: &Error) -> String {
+/// Returns why the handshake failed, in sentences.
+pub(super) fn sentence(error: &Error) -> String {
     format!("No encrypted connection: {}", reason(error))
 }
 
 fn reason(error: &Error) -> String {
     match error {
-        Error::InvalidCertificate(wrong) => {
-            format!("{} Allow Insecure Certificates is for test systems only.", certificate(wrong))
+        Error::InvalidCertificate(error) => {
+            format!("{} Allow Insecure Certificates is for test systems only.", certificate(error))
         }
-        Error::AlertReceived(alert) => alerted(*alert),
+        Error::AlertReceived(alert) => alert_reason(*alert),
         Error::PeerIncompatible(_) => {
             "the receiver offers only kinds of encryption that are not safe any more. It needs TLS 1.2 or 1.3."
                 .to_owned()
@@ -25,8 +25,8 @@ fn reason(error: &Error) -> String {
     }
 }
 
-fn certificate(wrong: &CertificateError) -> String {
-    match wrong {
+fn certificate(error: &CertificateError) -> String {
+    match error {
         CertificateError::ExpiredContext { not_after, .. } => {
             format!("the receiver's certificate expired on {}. Have it renewed.", date(not_after.as_secs()))
         }
@@ -66,7 +66,7 @@ fn certificate(wrong: &CertificateError) -> String {
 }
 
 /// Explains the alert with which the receiver ended the handshake (RFC 8446 §6.2).
-fn alerted(alert: AlertDescription) -> String {
+fn alert_reason(alert: AlertDescription) -> String {
     match alert {
         AlertDescription::UnrecognisedName => {
             "the receiver knows no host of this name. Is the name in the URL right?".to_owned()
@@ -84,7 +84,7 @@ fn alerted(alert: AlertDescription) -> String {
 }
 
 fn names(presented: &[String]) -> String {
-    // The library writes them like DnsName("a.example").
+    // The library writes each name as `DnsName("a.example")`.
     let bare = |name: &String| name.split('"').nth(1).unwrap_or(name).to_owned();
     match presented {
         [] => "no name".to_owned(),
@@ -104,7 +104,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn each_refusal_says_what_is_wrong_and_what_to_do() {
+    fn sentences_name_cause_and_remedy_without_library_texts() {
         let day = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let expired = CertificateError::ExpiredContext { time: day(1_800_000_000), not_after: day(1_735_689_600) };
         assert!(certificate(&expired).contains("expired on 2025-01-01. Have it renewed."));
@@ -120,9 +120,9 @@ mod tests {
             Error::AlertReceived(AlertDescription::HandshakeFailure),
             Error::General("InternalName".into()),
         ] {
-            let words = words(&error);
-            assert!(words.starts_with("No encrypted connection: the ") && words.ends_with('.'), "{words}");
-            assert!(!words.contains("Issuer") && !words.contains("InternalName"), "{words}");
+            let text = sentence(&error);
+            assert!(text.starts_with("No encrypted connection: the ") && text.ends_with('.'), "{text}");
+            assert!(!text.contains("Issuer") && !text.contains("InternalName"), "{text}");
         }
     }
 }

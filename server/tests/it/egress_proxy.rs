@@ -6,7 +6,7 @@ use app::view::webhook::TestRequest;
 use base64::Engine;
 use model::egress::{Policy, Rules};
 use model::webhook::WebhookDraft;
-use server::outbound::client::proxy::EgressProxy;
+use server::outbound::proxy::EgressProxy;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};

@@ -1,6 +1,12 @@
-//! How long connecting took: a layer around the client's connector that tells the request which waits for it.
+//! Measures how long a request spends on connecting: DNS, TCP, and the TLS handshake.
 //!
-//! A request that gets a kept connection hears nothing, which is how "reused" is known.
+//! The connector of reqwest is private, but the client builder accepts a tower layer around it. [`ConnectTimer`] is
+//! that layer: it wraps the connector in a service that measures each call. [`timed`] runs a request with a task-local
+//! cell in scope. The client polls the connector within the future of the request, so the service finds the cell of the
+//! request that waits for the connection, and writes the time into it.
+//!
+//! A request that gets a connection from the pool calls no connector. Its cell stays empty, and the attempt is shown as
+//! one on a reused connection.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -11,35 +17,36 @@ use tokio::time::Instant;
 use tower::{Layer, Service};
 
 tokio::task_local! {
-    static TOOK: Cell<Option<Duration>>;
+    static CONNECT_TIME: Cell<Option<Duration>>;
 }
 
-/// Runs a request, and answers how long it spent connecting, if it did.
+/// Runs a request. Returns its output, and the time that connecting took, if the request had to connect.
 pub async fn timed<T>(request: impl Future<Output = T>) -> (T, Option<Duration>) {
-    TOOK.scope(Cell::new(None), async {
-        let answer = request.await;
-        (answer, TOOK.with(Cell::get))
-    })
-    .await
+    CONNECT_TIME
+        .scope(Cell::new(None), async {
+            let output = request.await;
+            (output, CONNECT_TIME.with(Cell::get))
+        })
+        .await
 }
 
-/// Times every connection that is made.
+/// The layer that wraps a connector in a [`TimedConnector`].
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectTimer;
 
 impl<S> Layer<S> for ConnectTimer {
-    type Service = Timed<S>;
+    type Service = TimedConnector<S>;
 
-    fn layer(&self, inner: S) -> Timed<S> {
-        Timed(inner)
+    fn layer(&self, inner: S) -> TimedConnector<S> {
+        TimedConnector(inner)
     }
 }
 
-/// A connector with a watch.
+/// A connector that reports the time of each call to the request that waits for it.
 #[derive(Debug, Clone)]
-pub struct Timed<S>(S);
+pub struct TimedConnector<S>(S);
 
-impl<S, R> Service<R> for Timed<S>
+impl<S, R> Service<R> for TimedConnector<S>
 where
     S: Service<R>,
     S::Future: Send + 'static,
@@ -53,12 +60,13 @@ where
     }
 
     fn call(&mut self, target: R) -> Self::Future {
-        let begun = Instant::now();
+        let start = Instant::now();
         let connecting = self.0.call(target);
         Box::pin(async move {
             let connection = connecting.await;
-            // Outside a request (a connection made ahead) nobody is told.
-            let _ = TOOK.try_with(|took| took.set(Some(begun.elapsed())));
+            // There is no cell when the request got a connection from the pool meanwhile: the client then completes
+            // this connection in a separate task, for a later request.
+            let _ = CONNECT_TIME.try_with(|time| time.set(Some(start.elapsed())));
             connection
         })
     }

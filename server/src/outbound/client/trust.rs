@@ -1,7 +1,8 @@
-//! Which certificates of receivers are believed: what the system's store vouches for, and exactly those that lie in it.
+//! Verifies the certificates of receivers against the system's certificate store.
 //!
-//! The store is read with each new client, so that what an administrator puts there counts within minutes. It must not
-//! widen what the store says: name and dates are checked, whoever has signed.
+//! Two kinds of certificates are accepted: those that an authority in the store has signed, and those that are in the
+//! store themselves. Name and dates are checked for both. Each new client reads the store again, so that a certificate
+//! that an administrator installs is accepted within minutes.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
@@ -13,25 +14,26 @@ use rustls_native_certs::{CertificateResult, ErrorKind};
 use std::sync::Arc;
 use x509_parser::x509::X509Version;
 
-/// The system's store could not be read now.
+/// The system's store could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificates of this system cannot be read: look at SSL_CERT_FILE and SSL_CERT_DIR")]
 pub struct Unread {
-    /// The operating system's number for why.
+    /// The operating system's number of the error.
     pub os_error: Option<i32>,
 }
 
-/// The TLS settings of clients that verify their receivers.
+/// Returns the TLS settings of clients that verify their receivers.
 ///
 /// # Errors
-/// [`Unread`] where this machine is short of something: a store that is read in part must not be used for minutes.
+/// Fails with [`Unread`] when the store cannot be read, or only in part because this machine lacks a resource: a client
+/// would use the incomplete store for minutes.
 pub(super) fn client_config() -> Result<ClientConfig, Unread> {
     let read = rustls_native_certs::load_native_certs();
     if let Some(number) = shortage(&read) {
         return Err(Unread { os_error: Some(number) });
     }
     if read.certs.is_empty() && !is_without_store(&read) {
-        // A store that was named must not be replaced by all the authorities of the world.
+        // A store that exists or is configured restricts trust. The built-in authorities must not replace it.
         return Err(Unread { os_error: None });
     }
     let verifier = Verifier::new(read.certs).map_err(|_| Unread { os_error: None })?;
@@ -41,7 +43,7 @@ pub(super) fn client_config() -> Result<ClientConfig, Unread> {
     Ok(config)
 }
 
-/// Says at the start where the system has no certificates of its own.
+/// Logs at startup when the system has no certificates, or they cannot be read.
 pub fn warn_without_store() {
     let read = rustls_native_certs::load_native_certs();
     if read.certs.is_empty() && !is_without_store(&read) {
@@ -54,7 +56,7 @@ pub fn warn_without_store() {
     }
 }
 
-/// Whether the system has no certificates, rather than some that cannot be read now.
+/// Reports whether the system has no store at all, as opposed to one that cannot be read.
 fn is_without_store(read: &CertificateResult) -> bool {
     let is_absent =
         |kind: &ErrorKind| matches!(kind, ErrorKind::Io { inner, .. } if inner.kind() == std::io::ErrorKind::NotFound);
@@ -62,7 +64,8 @@ fn is_without_store(read: &CertificateResult) -> bool {
     !is_named && read.errors.iter().all(|error| is_absent(&error.kind))
 }
 
-/// The operating system's number for what is used up, if that kept a part of the store from being read.
+/// Returns the operating system's number of the error, if a part of the store was not read because this machine lacks a
+/// resource.
 fn shortage(read: &CertificateResult) -> Option<i32> {
     let number = |kind: &ErrorKind| match kind {
         ErrorKind::Io { inner, .. } => inner.raw_os_error(),
@@ -74,7 +77,7 @@ fn shortage(read: &CertificateResult) -> Option<i32> {
         .find(|number| crate::outbound::failure::used_up(*number).is_some())
 }
 
-/// Believes what an authority of the store has signed, and what lies in the store itself.
+/// Accepts certificates that an authority in the store has signed, and certificates that are in the store.
 #[derive(Debug)]
 struct Verifier {
     authorities: Option<Arc<WebPkiServerVerifier>>,
@@ -85,13 +88,13 @@ struct Verifier {
 impl Verifier {
     fn new(installed: Vec<CertificateDer<'static>>) -> Result<Self, rustls::client::VerifierBuilderError> {
         let mut roots = RootCertStore::empty();
-        // One that cannot be read is no reason to do without the others. A receiver's own certificate vouches for nobody
-        // else, though the library would let it.
-        roots.add_parsable_certificates(installed.iter().filter(|one| is_authority(one)).cloned());
+        // Certificates that cannot be parsed are skipped. A receiver's certificate in the store is no authority, though
+        // the library would accept it as one.
+        roots.add_parsable_certificates(installed.iter().filter(|certificate| is_authority(certificate)).cloned());
         if installed.is_empty() {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
-        // A store of receivers' own certificates alone has no authority.
+        // A store may contain only receivers' certificates.
         let authorities =
             if roots.is_empty() { None } else { Some(WebPkiServerVerifier::builder(Arc::new(roots)).build()?) };
         let provider = CryptoProvider::get_default().cloned();
@@ -100,14 +103,15 @@ impl Verifier {
     }
 }
 
-/// Whether a certificate may vouch for others (RFC 5280 §4.2.1.9). Those of version 1 cannot say so, and are roots.
+/// Reports whether a certificate may sign others (RFC 5280 §4.2.1.9). Certificates before version 3 have no field for
+/// that, and count as roots.
 fn is_authority(certificate: &CertificateDer<'_>) -> bool {
     let Ok((_, parsed)) = x509_parser::parse_x509_certificate(certificate) else { return false };
     parsed.version() != X509Version::V3 || parsed.is_ca()
 }
 
-/// Checks the name and the dates of a certificate that lies in the store. `openssl req -x509` makes one that is its own
-/// authority: a chain to it cannot be verified, and need not be.
+/// Checks the name and the dates of a certificate that is in the store. Its chain is not verified: the store vouches
+/// for the certificate, and the chain of a self-signed one (`openssl req -x509`) cannot be verified.
 fn verify_installed(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
     let unreadable = || Error::InvalidCertificate(CertificateError::BadEncoding);
     verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
@@ -176,10 +180,11 @@ mod tests {
     use std::time::Duration;
 
     const DAY: u64 = 86_400;
-    /// The day on which the certificates of these tests begin.
+    /// The time from which the certificates of these tests are valid, in Unix seconds.
     const BEGIN: i64 = 1_750_000_000;
 
-    /// A certificate for `a.example`, good for ten days; its own authority, as `openssl req -x509` makes it, or none.
+    /// Returns a self-signed certificate for `a.example`, valid for ten days. With `is_ca` it is an authority too, as
+    /// `openssl req -x509` makes it.
     fn certificate(is_ca: bool) -> CertificateDer<'static> {
         let mut params = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
         params.is_ca = if is_ca { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };
@@ -194,28 +199,28 @@ mod tests {
         let name = ServerName::try_from(name).unwrap();
         match verifier.verify_server_cert(shown, &[], &name, &[], now) {
             Ok(_) => Ok(()),
-            Err(Error::InvalidCertificate(wrong)) => Err(wrong),
+            Err(Error::InvalidCertificate(error)) => Err(error),
             Err(other) => panic!("{other}"),
         }
     }
 
     #[test]
-    fn a_certificate_that_lies_in_the_store_is_believed_for_its_name_and_its_days_alone() {
+    fn an_installed_certificate_is_accepted_for_its_name_and_dates_only() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         for is_ca in [true, false] {
-            let (ours, other) = (certificate(is_ca), certificate(is_ca));
-            let verifier = Verifier::new(vec![ours.clone()]).unwrap();
-            assert_eq!(verify(&verifier, &ours, "a.example", 1), Ok(()), "{is_ca}");
-            let wrong = |name, day| verify(&verifier, &ours, name, day).unwrap_err();
-            assert!(matches!(wrong("b.example", 1), CertificateError::NotValidForNameContext { .. }), "{is_ca}");
-            assert!(matches!(wrong("a.example", 11), CertificateError::ExpiredContext { .. }), "{is_ca}");
-            assert!(matches!(wrong("a.example", -1), CertificateError::NotValidYetContext { .. }), "{is_ca}");
+            let (installed, other) = (certificate(is_ca), certificate(is_ca));
+            let verifier = Verifier::new(vec![installed.clone()]).unwrap();
+            assert_eq!(verify(&verifier, &installed, "a.example", 1), Ok(()), "{is_ca}");
+            let refused = |name, day| verify(&verifier, &installed, name, day).unwrap_err();
+            assert!(matches!(refused("b.example", 1), CertificateError::NotValidForNameContext { .. }), "{is_ca}");
+            assert!(matches!(refused("a.example", 11), CertificateError::ExpiredContext { .. }), "{is_ca}");
+            assert!(matches!(refused("a.example", -1), CertificateError::NotValidYetContext { .. }), "{is_ca}");
             assert!(verify(&verifier, &other, "a.example", 1).is_err(), "of the same name and another key: {is_ca}");
         }
     }
 
     #[test]
-    fn a_receivers_certificate_in_the_store_vouches_for_no_other() {
+    fn an_installed_receiver_certificate_is_no_authority_for_others() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut params = CertificateParams::new(vec!["nas.example".to_owned()]).unwrap();
         params.is_ca = IsCa::ExplicitNoCa;
@@ -232,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_store_the_authorities_that_came_along_are_used() {
+    fn built_in_authorities_are_used_without_a_store() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let verifier = Verifier::new(Vec::new()).unwrap();
         assert_eq!(verify(&verifier, &certificate(false), "a.example", 1), Err(CertificateError::UnknownIssuer));

@@ -1,13 +1,14 @@
-//! The way out through an HTTP proxy, where a network has no other.
+//! The egress proxy: an HTTP proxy for networks that have no direct route to receivers.
 //!
-//! The proxy resolves the names of receivers, so that no rule about their addresses can be applied here. An address that
-//! is written in a URL is checked all the same, and the proxy's own address is one that may be called.
+//! The proxy resolves the names of receivers, so the egress rules cannot be applied to their addresses here. An address
+//! that is written in a URL is still checked. The proxy's address is checked by separate rules,
+//! [`EgressProxy::rules`].
 
 use model::egress::{Policy, Rules};
 use reqwest::Url;
 use std::net::{IpAddr, SocketAddr};
 
-/// A forward proxy, with credentials where it wants some.
+/// A forward proxy, with its credentials if it requires any.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EgressProxy {
     url: Url,
@@ -17,7 +18,7 @@ impl EgressProxy {
     /// Reads `http://[USER:PASSWORD@]HOST[:PORT]`.
     ///
     /// # Errors
-    /// Says how it is written, without the URL: that may carry a password.
+    /// Says how the URL is written. The text does not repeat the URL, which may contain a password.
     pub fn parse(text: &str) -> Result<Self, String> {
         let shape = || "write it as http://HOST:PORT, with USER:PASSWORD@ before the host if it wants them".to_owned();
         let url = Url::parse(text).map_err(|_| shape())?;
@@ -28,12 +29,12 @@ impl EgressProxy {
         if url.host().is_none() || !is_bare { Err(shape()) } else { Ok(Self { url }) }
     }
 
-    /// Scheme, host and port, without credentials.
+    /// Returns scheme, host and port, without credentials.
     pub fn shown(&self) -> String {
         self.url.origin().ascii_serialization()
     }
 
-    /// The URL with its credentials, for the client alone.
+    /// Returns the URL with its credentials. Only the client needs them.
     pub(super) fn url(&self) -> &Url {
         &self.url
     }
@@ -42,7 +43,7 @@ impl EgressProxy {
         self.url.port_or_known_default().unwrap_or(80)
     }
 
-    /// The address of the proxy, if the URL has one instead of a name.
+    /// Returns the address of the proxy, if the URL has an address instead of a name.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         let ip = match self.url.host()? {
             url::Host::Ipv4(ip) => IpAddr::V4(ip),
@@ -52,8 +53,8 @@ impl EgressProxy {
         Some(SocketAddr::new(ip, self.port()))
     }
 
-    /// Rules for the proxy's own address. An administrator has named the proxy: only addresses that are never called are
-    /// refused.
+    /// Returns the egress rules for the proxy's address. An administrator chose the proxy, so only addresses that are
+    /// never called are refused.
     pub(super) fn rules(rules: &Rules) -> Rules {
         let everywhere = ["0.0.0.0/0", "::/0"].iter().filter_map(|net| net.parse().ok()).collect();
         Rules { policy: Policy::Internal, allowed: everywhere, listeners: rules.listeners.clone() }
@@ -66,7 +67,7 @@ impl std::fmt::Debug for EgressProxy {
     }
 }
 
-/// Says at the start where the variables of other programs ask for a proxy and nothing is sent through one.
+/// Warns at startup when an environment variable such as `HTTPS_PROXY` is set, since these variables have no effect.
 pub fn warn_of_variables() {
     let set = ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
     let found = set.into_iter().find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
@@ -80,19 +81,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxy_is_read_and_shown_without_its_password() {
+    fn a_proxy_is_shown_without_its_password() {
         let proxy = EgressProxy::parse("http://user:canary@proxy.example:3128").expect("read");
         assert_eq!((proxy.shown().as_str(), proxy.port()), ("http://proxy.example:3128", 3128));
         assert!(!format!("{proxy:?}").contains("canary"));
         assert_eq!(EgressProxy::parse("http://10.0.0.1").expect("read").address(), "10.0.0.1:80".parse().ok());
         for text in ["", "proxy:3128", "https://proxy:3128", "socks5://proxy", "http://proxy/path", "http://canary@"] {
-            let words = EgressProxy::parse(text).expect_err(text);
-            assert!(!words.contains("canary"), "{words}");
+            let message = EgressProxy::parse(text).expect_err(text);
+            assert!(!message.contains("canary"), "{message}");
         }
     }
 
     #[test]
-    fn a_proxy_may_be_private_and_never_be_metadata_or_the_console() {
+    fn a_proxy_address_may_be_private_but_not_metadata_or_the_console() {
         let listeners = vec!["127.0.0.1:8080".parse().expect("an address")];
         let rules = EgressProxy::rules(&Rules { policy: Policy::Internet, listeners, ..Rules::default() });
         let check = |address: &str| rules.check(address.parse().expect("an address"), Vec::new);

@@ -1,9 +1,10 @@
-//! Names, resolved as the system does: by its hosts file and its name servers, as both are now.
+//! Resolves names as the system does: by its hosts file, and by the name servers in `resolv.conf`.
 //!
-//! The files are looked at again while the server runs, so that a network that changes needs no restart. The start
-//! depends on neither: a server whose targets are addresses needs no name server.
+//! Both files are read again when they change, so that a change of the network needs no restart. Neither is read at
+//! startup: a server that calls only IP addresses needs no name server.
 
 use crate::file::{Stamp, stamp};
+use crate::outbound::failure::socket_error;
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -14,17 +15,18 @@ use hickory_resolver::system_conf::parse_resolv_conf;
 use hickory_resolver::{Hosts, TokioResolver};
 use std::fs;
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often the files are looked at, while names are asked for.
-const EVERY: Duration = Duration::from_secs(1);
-/// How long a name counts as unknown once nobody knew it, whatever the name server says: one is just being made.
-const UNKNOWN_FOR: Duration = Duration::from_secs(2);
-/// How long an entry of the hosts file counts, in seconds; another file makes another resolver.
+/// How often the files are checked for changes, while names are resolved.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest time that a name without an address is cached, whatever TTL the name server gives: the name may just be
+/// in the making.
+const NEGATIVE_TTL: Duration = Duration::from_secs(2);
+/// The TTL of entries of the hosts file, in seconds. A changed file makes a new resolver before this time.
 const HOSTS_TTL: u32 = 86_400;
 
 /// A name did not resolve.
@@ -32,42 +34,46 @@ const HOSTS_TTL: u32 = 86_400;
 pub struct Unresolved {
     /// The host as written.
     pub host: String,
-    /// Why.
-    pub why: Why,
-    /// The operating system's number for why nobody could be asked, if that is why.
+    /// The reason.
+    pub reason: Reason,
+    /// The operating system's number of the error, if this machine could not ask a name server.
     pub os_error: Option<i32>,
 }
 
-/// Why a name did not resolve.
+/// The reasons why a name does not resolve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// There is no such name, or it has no address.
-    Unknown,
+pub enum Reason {
+    /// The name does not exist, or has no address.
+    NoAddress,
     /// The text cannot be a host name.
-    NoName,
-    /// No name server answered, or none could tell.
-    Silent,
+    InvalidName,
+    /// No name server responded, or all of them failed.
+    NoResponse,
 }
 
 impl std::fmt::Display for Unresolved {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let host = &self.host;
-        match self.why {
-            Why::Unknown => write!(f, "the name {host} has no address: check how it is written, and the name servers"),
-            Why::NoName => write!(f, "{host:?} cannot be the name of a host: a part of it is too long, or empty"),
-            Why::Silent => {
+        match self.reason {
+            Reason::NoAddress => {
+                write!(f, "the name {host} has no address: check how it is written, and the name servers")
+            }
+            Reason::InvalidName => {
+                write!(f, "{host:?} cannot be the name of a host: a part of it is too long, or empty")
+            }
+            Reason::NoResponse => {
                 write!(f, "no name server of this machine could tell the address of {host}: are they reachable?")
             }
         }
     }
 }
 
-/// Where the system keeps what it knows of names.
+/// The paths of the system's files about names.
 #[derive(Debug, Clone)]
 pub struct Files {
-    /// The name servers.
+    /// The list of name servers.
     pub resolv_conf: PathBuf,
-    /// Names of this network.
+    /// The names with fixed addresses.
     pub hosts: PathBuf,
 }
 
@@ -83,61 +89,61 @@ impl Files {
     }
 }
 
-/// The system's names.
+/// A resolver that follows the system's files.
 pub struct Names {
     files: Files,
     current: Mutex<Option<Current>>,
 }
 
 struct Current {
-    looked_at: Instant,
+    checked_at: Instant,
     stamps: [Stamp; 2],
     resolver: TokioResolver,
 }
 
 impl Names {
-    /// Reads nothing yet.
+    /// Returns a resolver that reads the files when it is first used.
     pub fn new(files: Files) -> Self {
         Self { files, current: Mutex::new(None) }
     }
 
-    /// The addresses of a name.
+    /// Returns the addresses of a name: at least one.
     ///
     /// # Errors
-    /// Why there are none.
+    /// Fails when the name has no address, or no name server responds.
     pub async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Unresolved> {
-        let unresolved = |(why, os_error)| Unresolved { host: host.to_owned(), why, os_error };
-        let failed = |error: NetError| unresolved(why_not(&error));
+        let unresolved = |(reason, os_error)| Unresolved { host: host.to_owned(), reason, os_error };
+        let failed = |error: NetError| unresolved(reason_of(&error));
         // Container and home networks use underscores, which strict host names do not allow.
-        let name = Name::from_str_relaxed(host).map_err(|_| unresolved((Why::NoName, None)))?;
+        let name = Name::from_str_relaxed(host).map_err(|_| unresolved((Reason::InvalidName, None)))?;
         let found: Vec<_> = self.resolver().map_err(failed)?.lookup_ip(name).await.map_err(failed)?.iter().collect();
-        if found.is_empty() { Err(unresolved((Why::Unknown, None))) } else { Ok(found) }
+        if found.is_empty() { Err(unresolved((Reason::NoAddress, None))) } else { Ok(found) }
     }
 
-    /// The resolver of the files as they are.
+    /// Returns the resolver for the current files. Builds a new one when a file has changed.
     fn resolver(&self) -> Result<TokioResolver, NetError> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if let Some(known) = current.as_ref()
-            && now.duration_since(known.looked_at) < EVERY
+        if let Some(cached) = current.as_ref()
+            && now.duration_since(cached.checked_at) < CHECK_INTERVAL
         {
-            return Ok(known.resolver.clone());
+            return Ok(cached.resolver.clone());
         }
         let stamps = self.files.stamps();
-        if let Some(known) = current.as_mut()
-            && known.stamps == stamps
+        if let Some(cached) = current.as_mut()
+            && cached.stamps == stamps
         {
-            known.looked_at = now;
-            return Ok(known.resolver.clone());
+            cached.checked_at = now;
+            return Ok(cached.resolver.clone());
         }
         let resolver = build(&self.files)?;
-        *current = Some(Current { looked_at: now, stamps, resolver: resolver.clone() });
+        *current = Some(Current { checked_at: now, stamps, resolver: resolver.clone() });
         Ok(resolver)
     }
 }
 
-/// Reads a file, empty where there is none. Any other failure is one of this machine, and must not look like an absent
-/// file for as long as the file stays the same.
+/// Reads a file. An absent file is empty. Any other error fails, so that no resolver with an empty file is cached until
+/// the file changes.
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     match fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
@@ -147,12 +153,12 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 
 fn build(files: &Files) -> Result<TokioResolver, NetError> {
     let (servers, hosts) = (read(&files.resolv_conf)?, read(&files.hosts)?);
-    // Without a configured name server, the one of this machine is asked (resolv.conf(5)).
+    // Without a configured name server, the one on this machine is used (resolv.conf(5)).
     let (config, mut options) = parse_resolv_conf(servers).unwrap_or_else(|_| {
         let local = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
         (ResolverConfig::from_parts(None, Vec::new(), vec![local]), ResolverOpts::default())
     });
-    options.negative_max_ttl = Some(UNKNOWN_FOR);
+    options.negative_max_ttl = Some(NEGATIVE_TTL);
     options.use_hosts_file = ResolveHosts::Never;
     let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
     *builder.options_mut() = options;
@@ -161,15 +167,15 @@ fn build(files: &Files) -> Result<TokioResolver, NetError> {
     Ok(resolver)
 }
 
-/// The hosts file (hosts(5)), with the names that the library's own reading leaves out.
+/// Reads a hosts file (hosts(5)). Unlike the library's reader, it accepts names with underscores.
 fn read_hosts(text: &str) -> Hosts {
     let mut hosts = Hosts::default();
     for line in text.lines() {
-        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
-        let Some(Ok(address)) = words.next().map(str::parse::<IpAddr>) else { continue };
+        let mut fields = line.split('#').next().unwrap_or_default().split_whitespace();
+        let Some(Ok(address)) = fields.next().map(str::parse::<IpAddr>) else { continue };
         let kind = if address.is_ipv4() { RecordType::A } else { RecordType::AAAA };
-        for word in words {
-            let Ok(mut name) = Name::from_str_relaxed(word.to_lowercase()) else { continue };
+        for field in fields {
+            let Ok(mut name) = Name::from_str_relaxed(field.to_lowercase()) else { continue };
             name.set_fqdn(true);
             let record = Record::from_rdata(name.clone(), HOSTS_TTL, RData::from(address));
             let lookup = Lookup::new_with_max_ttl(Query::query(name.clone(), kind), [record]);
@@ -179,21 +185,19 @@ fn read_hosts(text: &str) -> Hosts {
     hosts
 }
 
-/// Why nothing was found, with the operating system's number if this machine could not ask.
-fn why_not(error: &NetError) -> (Why, Option<i32>) {
+/// Returns the reason behind an error, with the operating system's number if this machine could not ask.
+fn reason_of(error: &NetError) -> (Reason, Option<i32>) {
     match error {
         NetError::Dns(DnsError::NoRecordsFound(none))
             if matches!(none.response_code, ResponseCode::NoError | ResponseCode::NXDomain) =>
         {
-            (Why::Unknown, None)
+            (Reason::NoAddress, None)
         }
-        NetError::Proto(_) => (Why::NoName, None),
-        NetError::Io(error) => (Why::Silent, error.raw_os_error()),
-        // The library does not say why; another socket would not open either.
-        NetError::NoConnections => {
-            (Why::Silent, UdpSocket::bind("0.0.0.0:0").err().and_then(|error| error.raw_os_error()))
-        }
-        _ => (Why::Silent, None),
+        NetError::Proto(_) => (Reason::InvalidName, None),
+        NetError::Io(error) => (Reason::NoResponse, error.raw_os_error()),
+        // The library does not say why no socket opened. Another one fails in the same way.
+        NetError::NoConnections => (Reason::NoResponse, socket_error()),
+        _ => (Reason::NoResponse, None),
     }
 }
 
@@ -202,14 +206,14 @@ mod tests {
     use super::*;
 
     fn files(folder: &tempfile::TempDir) -> Files {
-        // No name server answers there.
+        // No name server responds at this address.
         let resolv_conf = folder.path().join("resolv.conf");
         fs::write(&resolv_conf, "nameserver 127.0.0.254\noptions timeout:1 attempts:1\n").unwrap();
         Files { resolv_conf, hosts: folder.path().join("hosts") }
     }
 
     #[tokio::test]
-    async fn a_name_with_an_underscore_is_found_and_a_new_one_without_a_restart() {
+    async fn names_with_underscores_resolve_and_a_changed_hosts_file_needs_no_restart() {
         let folder = tempfile::tempdir().unwrap();
         let files = files(&folder);
         fs::write(&files.hosts, "# here\n10.1.2.3 home_assistant Mixed.Case\nfd00::1 mixed.case # too\nnonsense x\n")
@@ -221,30 +225,30 @@ mod tests {
         both.sort();
         assert_eq!(both, [ip("10.1.2.3"), ip("fd00::1")]);
         fs::write(&files.hosts, "10.1.2.4 nas_2\n").unwrap();
-        names.current.lock().unwrap().as_mut().unwrap().looked_at -= EVERY;
+        names.current.lock().unwrap().as_mut().unwrap().checked_at -= CHECK_INTERVAL;
         assert_eq!(names.resolve("nas_2").await.unwrap(), [ip("10.1.2.4")]);
         let gone = names.resolve("home_assistant").await.unwrap_err();
-        assert_eq!(gone.why, Why::Silent, "{gone}");
+        assert_eq!(gone.reason, Reason::NoResponse, "{gone}");
         let long = names.resolve(&"x".repeat(64)).await.unwrap_err();
-        assert_eq!(long.why, Why::NoName, "{long}");
+        assert_eq!(long.reason, Reason::InvalidName, "{long}");
     }
 
     #[tokio::test]
-    async fn a_file_that_cannot_be_read_now_is_not_taken_for_one_that_is_not_there() {
+    async fn an_unreadable_hosts_file_fails_and_is_not_cached_as_absent() {
         let folder = tempfile::tempdir().unwrap();
         let files = files(&folder);
-        // A folder in its place: it is there, and reading it fails.
+        // A folder exists, and reading it as a file fails.
         fs::create_dir(&files.hosts).unwrap();
         let names = Names::new(files.clone());
         let failed = names.resolve("nas_2").await.unwrap_err();
-        assert!(failed.why == Why::Silent && failed.os_error.is_some(), "{failed:?}");
+        assert!(failed.reason == Reason::NoResponse && failed.os_error.is_some(), "{failed:?}");
         fs::remove_dir(&files.hosts).unwrap();
         fs::write(&files.hosts, "10.1.2.4 nas_2 # caf\u{e9}\n").unwrap();
-        assert_eq!(names.resolve("nas_2").await.unwrap().len(), 1, "nothing of the failure stays");
+        assert_eq!(names.resolve("nas_2").await.unwrap().len(), 1, "the failure is not cached");
     }
 
     #[tokio::test]
-    async fn without_any_file_the_name_servers_are_those_of_this_machine() {
+    async fn a_resolver_is_built_without_any_file() {
         let folder = tempfile::tempdir().unwrap();
         let nowhere = folder.path().join("nowhere");
         assert!(build(&Files { resolv_conf: nowhere.clone(), hosts: nowhere }).is_ok());

@@ -1,12 +1,14 @@
 //! From the occurrence to the receiver: what arrives, what is tried again, what is said about failures.
 
+use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Gate, TestInbox, TestServer, TestStore, eventually};
+use crate::rows;
 use crate::wire::find;
-use crate::{on_both, rows};
 use app::view::delivery::DeliveryRow;
 use model::access::Scope;
 use model::delivery::Status;
 use model::time::Timestamp;
+use rstest::rstest;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::json;
 use server::store::{delivery, entity, figures};
@@ -49,198 +51,228 @@ async fn raw_receiver(answer: &'static [u8]) -> String {
     url
 }
 
-on_both! {
-    async fn no_webhook_is_said_not_to_exist_because_there_are_many(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let txn = server.services.store.begin().await.expect("a transaction");
-        let mut webhooks = Vec::new();
-        for number in 0..1_002 {
-            webhooks.push(rows::webhook(&txn, &number.to_string(), &inbox.url).await);
-        }
-        txn.commit().await.expect("committed");
-        let run = rows::run(server.services.store.write()).await;
-        // All but one are kept in memory then; after that, one that is with the one that is not.
-        let last = webhooks.pop().expect("one");
-        for wanted in [webhooks.clone(), vec![webhooks[0], last]] {
-            let new = wanted.into_iter().map(|webhook| rows::delivery(webhook, run)).collect();
-            delivery::insert_many(server.services.store.write(), new, Timestamp(0)).await.expect("queued");
-            server.services.bell.notify_one();
-            eventually("all are settled", async || {
-                let queue = figures::queue(server.services.store.read()).await.expect("counted");
-                queue.queued + queue.running == 0
-            })
-            .await;
-        }
-        assert_eq!(inbox.received().len(), 1_003);
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_webhook_is_said_not_to_exist_because_there_are_many(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let txn = server.services.store.begin().await.expect("a transaction");
+    let mut webhooks = Vec::new();
+    for number in 0..1_002 {
+        webhooks.push(rows::webhook(&txn, &number.to_string(), &inbox.url).await);
     }
+    txn.commit().await.expect("committed");
+    let run = rows::run(server.services.store.write()).await;
+    // All but one are kept in memory then; after that, one that is with the one that is not.
+    let last = webhooks.pop().expect("one");
+    for wanted in [webhooks.clone(), vec![webhooks[0], last]] {
+        let new = wanted.into_iter().map(|webhook| rows::delivery(webhook, run)).collect();
+        delivery::insert_many(server.services.store.write(), new, Timestamp(0)).await.expect("queued");
+        server.services.bell.notify_one();
+        eventually("all are settled", async || {
+            let queue = figures::queue(server.services.store.read()).await.expect("counted");
+            queue.queued + queue.running == 0
+        })
+        .await;
+    }
+    assert_eq!(inbox.received().len(), 1_003);
 }
 
-on_both! {
-    async fn a_failed_attempt_is_tried_again_at_its_time_and_then_sent(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        fire(&server, &format!("{}/status/503", inbox.url), "2").await;
-        let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 1)).await;
-        assert_eq!((rows[0].status, rows[0].http_status), (Status::Queued, Some(503)));
-        assert!(rows[0].next.is_some());
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_attempt_is_tried_again_at_its_time_and_then_sent(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    fire(&server, &format!("{}/status/503", inbox.url), "2").await;
+    let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 1)).await;
+    assert_eq!((rows[0].status, rows[0].http_status), (Status::Queued, Some(503)));
+    assert!(rows[0].next.is_some());
 
-        server.advance(Duration::from_millis(4_999));
-        assert_eq!(inbox.received().len(), 1);
-        server.advance(Duration::from_millis(501));
-        server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 2)).await;
-        server.advance(Duration::from_secs(11));
-        let rows = server.deliveries_until(all_settled).await;
-        assert_eq!((rows[0].status, rows[0].attempts), (Status::Error, 3));
-        assert_eq!(rows[0].error.as_deref(), Some("Answered 503 Service Unavailable."));
-        let ids: Vec<_> = inbox.received().iter().map(|request| find(&request.headers, "Webhook-Id")).collect();
-        assert_eq!(ids.len(), 3);
-        assert!(ids.iter().all(|id| *id == ids[0]), "the id stays over the retries");
-        let stamps: Vec<_> = inbox.received().iter().map(|request| find(&request.headers, "Webhook-Timestamp")).collect();
-        assert_ne!(stamps[0], stamps[2], "each attempt has its own timestamp");
-    }
-
-    async fn a_sent_message_is_sent_once(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        fire(&server, &inbox.url, "3").await;
-        let rows = server.deliveries_until(all_settled).await;
-        assert_eq!((rows[0].status, rows[0].attempts, rows[0].http_status), (Status::Sent, 1, Some(200)));
-        server.advance(Duration::from_hours(1));
-        assert_eq!(inbox.received().len(), 1);
-        assert_eq!(inbox.received()[0].body, "{\"n\": \"web\"}");
-    }
-
-    async fn a_task_deleted_after_running_goes_with_its_success_only(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let bad = server.webhook("bad", &format!("{}/status/500", inbox.url), |draft| draft.retries = "0".into()).await;
-        let good = server.webhook("good", &inbox.url, |_| ()).await;
-        server.event(server.task("fails", bad, "", true).await).await;
-        server.event(server.task("works", good, "", true).await).await;
-        let occurrence = json!({"type": "vms", "event": "poweron"});
-        let (_, answer) = server.post(&key, &json!([occurrence, occurrence, occurrence])).await;
-        let started: Vec<_> = answer["occurrences"].as_array().expect("items").iter().map(|one| one["tasks_started"].clone()).collect();
-        assert_eq!(started, [json!(2), json!(0), json!(0)]);
-        server.deliveries_until(all_settled).await;
-        let tasks = server.services.backend().tasks.list().await.expect("tasks");
-        let left: Vec<_> = tasks.iter().map(|task| (task.name.as_str(), task.is_enabled)).collect();
-        assert_eq!(left, [("fails", false)]);
-        assert_eq!(server.services.backend().events.list().await.expect("events").len(), 1);
-    }
+    server.advance(Duration::from_millis(4_999));
+    assert_eq!(inbox.received().len(), 1);
+    server.advance(Duration::from_millis(501));
+    server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 2)).await;
+    server.advance(Duration::from_secs(11));
+    let rows = server.deliveries_until(all_settled).await;
+    assert_eq!((rows[0].status, rows[0].attempts), (Status::Error, 3));
+    assert_eq!(rows[0].error.as_deref(), Some("Answered 503 Service Unavailable."));
+    let ids: Vec<_> = inbox.received().iter().map(|request| find(&request.headers, "Webhook-Id")).collect();
+    assert_eq!(ids.len(), 3);
+    assert!(ids.iter().all(|id| *id == ids[0]), "the id stays over the retries");
+    let stamps: Vec<_> = inbox.received().iter().map(|request| find(&request.headers, "Webhook-Timestamp")).collect();
+    assert_ne!(stamps[0], stamps[2], "each attempt has its own timestamp");
 }
 
-on_both! {
-    async fn many_events_tasks_and_webhooks_make_exactly_the_requests_expected(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let occurrence = json!({"type": "vms", "event": "poweron", "object": {"id": "vm-1", "name": "web"}});
-        server.post(&key, &occurrence).await;
-        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
-        // Two tasks on one webhook; the first is named by two events, which both fire.
-        let (first, second) =
-            (server.task("first", webhook, "${TASK}", false).await, server.task("second", webhook, "${TASK}", false).await);
-        server.event(first).await;
-        server.event(second).await;
-        let about_it = model::event::EventDraft {
-            event: "vms.poweron".into(),
-            object: "1".into(),
-            task: first.to_string(),
-            ..model::event::EventDraft::new_form()
-        };
-        server.services.backend().events.save(None, about_it).await.expect("an event");
-        let (_, answer) = server.post(&key, &occurrence).await;
-        assert_eq!(answer["occurrences"][0]["tasks_started"], 2);
-        server.deliveries_until(all_settled).await;
-        let mut bodies: Vec<_> = inbox.received().into_iter().map(|request| request.body).collect();
-        bodies.sort_unstable();
-        assert_eq!(bodies, ["\"first\"", "\"second\""]);
-    }
-
-    async fn those_that_fail_together_are_not_tried_again_together(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let webhook = server.webhook("w", &format!("{}/status/503", inbox.url), |_| ()).await;
-        server.event(server.task("t", webhook, "x", false).await).await;
-        server.post(&key, &json!(vec![json!({"type": "vms", "event": "poweron"}); 9])).await;
-        server.deliveries_until(|rows| rows.iter().all(|row| row.attempts == 1)).await;
-        let due: Vec<_> = stored(&server).await.into_iter().filter_map(|row| row.next_attempt_at).collect();
-        let waits: std::collections::BTreeSet<_> = due.iter().map(|due| due - server.now().0).collect();
-        assert!(waits.iter().all(|wait| (5_000..=5_500).contains(wait)), "{waits:?}");
-        assert!(waits.len() > 1, "{waits:?}");
-    }
-
-    async fn what_was_given_up_in_flight_records_its_attempt_and_stays_given_up(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let gate = Gate::closed().await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let webhook = server.webhook("w", &gate.url, |_| ()).await;
-        server.event(server.task("t", webhook, "x", false).await).await;
-        server.post(&key, &json!([{"type": "vms", "event": "poweron"}, {"type": "vms", "event": "poweron"}])).await;
-        eventually("both are in flight", async || gate.waiting() == 2).await;
-        let db = server.services.store.write();
-        // One is discarded, the other's lease is somebody else's by now.
-        let other = uuid::Uuid::nil();
-        let sql = format!(
-            "UPDATE delivery SET status = 'discarded' WHERE id = 1; UPDATE delivery SET lease_owner = {} WHERE id = 2",
-            if server.services.store.is_postgres() { format!("'{other}'") } else { "zeroblob(16)".to_owned() }
-        );
-        db.execute_unprepared(&sql).await.expect("changed");
-        gate.answer(2);
-        eventually("both attempts are recorded", async || {
-            entity::attempt::Entity::find().all(db).await.expect("read").len() == 2
-        }).await;
-        let rows: Vec<_> = stored(&server).await.into_iter().map(|row| (row.status, row.lease_owner)).collect();
-        assert_eq!(rows[0].0, "discarded");
-        assert_eq!(rows[1], ("running".to_owned(), Some(other)));
-    }
-
-    async fn a_receiver_that_asks_for_time_gets_it(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let busy = raw_receiver(b"HTTP/1.1 503 Busy\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n").await;
-        fire(&server, &busy, "1").await;
-        let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 1)).await;
-        let next = rows[0].next.clone().expect("a next attempt");
-        assert_eq!(next.machine, "2025-10-16T15:39:07.000Z", "a minute after the beginning");
-    }
-
-    async fn a_large_answer_is_capped_and_its_end_marked(test: TestStore) {
-        use sea_orm::{ConnectionTrait, Statement};
-        static ANSWER: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
-            [&b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"[..], &[b'x'; 1_000_000]].concat()
-        });
-        let server = TestServer::start(test).await;
-        fire(&server, &raw_receiver(&ANSWER).await, "3").await;
-        let rows = server.deliveries_until(all_settled).await;
-        assert_eq!((rows[0].status, rows[0].attempts), (Status::Sent, 1));
-        let db = server.services.store.read();
-        let sql = "SELECT length(answer_body) AS bytes, answer_note FROM attempt";
-        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await;
-        let row = row.expect("asked").expect("an attempt");
-        // PostgreSQL's length is a 32-bit integer, SQLite's is not.
-        let bytes = row.try_get::<i32>("", "bytes").expect("a number");
-        assert_eq!(bytes, 64 * 1024);
-        assert_eq!(row.try_get::<String>("", "answer_note").expect("a note"), "truncated at 64 KiB");
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sent_message_is_sent_once(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    fire(&server, &inbox.url, "3").await;
+    let rows = server.deliveries_until(all_settled).await;
+    assert_eq!((rows[0].status, rows[0].attempts, rows[0].http_status), (Status::Sent, 1, Some(200)));
+    server.advance(Duration::from_hours(1));
+    assert_eq!(inbox.received().len(), 1);
+    assert_eq!(inbox.received()[0].body, "{\"n\": \"web\"}");
 }
 
-on_both! {
-    async fn a_message_that_grows_too_large_is_an_error_at_once_and_nothing_is_sent(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
-        server.event(server.task("t", webhook, &"${data.x}".repeat(20), false).await).await;
-        let data = json!({"x": "x".repeat(100_000)});
-        server.post(&key, &json!({"type": "vms", "event": "poweron", "data": data})).await;
-        let rows = server.deliveries_until(all_settled).await;
-        assert_eq!((rows[0].status, rows[0].attempts), (Status::Error, 0));
-        assert!(rows[0].error.as_deref().is_some_and(|words| words.contains("larger than")));
-        assert!(inbox.received().is_empty());
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_deleted_after_running_goes_with_its_success_only(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let bad = server.webhook("bad", &format!("{}/status/500", inbox.url), |draft| draft.retries = "0".into()).await;
+    let good = server.webhook("good", &inbox.url, |_| ()).await;
+    server.event(server.task("fails", bad, "", true).await).await;
+    server.event(server.task("works", good, "", true).await).await;
+    let occurrence = json!({"type": "vms", "event": "poweron"});
+    let (_, answer) = server.post(&key, &json!([occurrence, occurrence, occurrence])).await;
+    let started: Vec<_> =
+        answer["occurrences"].as_array().expect("items").iter().map(|one| one["tasks_started"].clone()).collect();
+    assert_eq!(started, [json!(2), json!(0), json!(0)]);
+    server.deliveries_until(all_settled).await;
+    let tasks = server.services.backend().tasks.list().await.expect("tasks");
+    let left: Vec<_> = tasks.iter().map(|task| (task.name.as_str(), task.is_enabled)).collect();
+    assert_eq!(left, [("fails", false)]);
+    assert_eq!(server.services.backend().events.list().await.expect("events").len(), 1);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_events_tasks_and_webhooks_make_exactly_the_requests_expected(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let occurrence = json!({"type": "vms", "event": "poweron", "object": {"id": "vm-1", "name": "web"}});
+    server.post(&key, &occurrence).await;
+    let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+    // Two tasks on one webhook; the first is named by two events, which both fire.
+    let (first, second) =
+        (server.task("first", webhook, "${TASK}", false).await, server.task("second", webhook, "${TASK}", false).await);
+    server.event(first).await;
+    server.event(second).await;
+    let about_it = model::event::EventDraft {
+        event: "vms.poweron".into(),
+        object: "1".into(),
+        task: first.to_string(),
+        ..model::event::EventDraft::new_form()
+    };
+    server.services.backend().events.save(None, about_it).await.expect("an event");
+    let (_, answer) = server.post(&key, &occurrence).await;
+    assert_eq!(answer["occurrences"][0]["tasks_started"], 2);
+    server.deliveries_until(all_settled).await;
+    let mut bodies: Vec<_> = inbox.received().into_iter().map(|request| request.body).collect();
+    bodies.sort_unstable();
+    assert_eq!(bodies, ["\"first\"", "\"second\""]);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_that_fail_together_are_not_tried_again_together(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server.webhook("w", &format!("{}/status/503", inbox.url), |_| ()).await;
+    server.event(server.task("t", webhook, "x", false).await).await;
+    server.post(&key, &json!(vec![json!({"type": "vms", "event": "poweron"}); 9])).await;
+    server.deliveries_until(|rows| rows.iter().all(|row| row.attempts == 1)).await;
+    let due: Vec<_> = stored(&server).await.into_iter().filter_map(|row| row.next_attempt_at).collect();
+    let waits: std::collections::BTreeSet<_> = due.iter().map(|due| due - server.now().0).collect();
+    assert!(waits.iter().all(|wait| (5_000..=5_500).contains(wait)), "{waits:?}");
+    assert!(waits.len() > 1, "{waits:?}");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_given_up_in_flight_records_its_attempt_and_stays_given_up(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let gate = Gate::closed().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server.webhook("w", &gate.url, |_| ()).await;
+    server.event(server.task("t", webhook, "x", false).await).await;
+    server.post(&key, &json!([{"type": "vms", "event": "poweron"}, {"type": "vms", "event": "poweron"}])).await;
+    eventually("both are in flight", async || gate.waiting() == 2).await;
+    let db = server.services.store.write();
+    // One is discarded, the other's lease is somebody else's by now.
+    let other = uuid::Uuid::nil();
+    let sql = format!(
+        "UPDATE delivery SET status = 'discarded' WHERE id = 1; UPDATE delivery SET lease_owner = {} WHERE id = 2",
+        if server.services.store.is_postgres() { format!("'{other}'") } else { "zeroblob(16)".to_owned() }
+    );
+    db.execute_unprepared(&sql).await.expect("changed");
+    gate.answer(2);
+    eventually("both attempts are recorded", async || {
+        entity::attempt::Entity::find().all(db).await.expect("read").len() == 2
+    })
+    .await;
+    let rows: Vec<_> = stored(&server).await.into_iter().map(|row| (row.status, row.lease_owner)).collect();
+    assert_eq!(rows[0].0, "discarded");
+    assert_eq!(rows[1], ("running".to_owned(), Some(other)));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_asks_for_time_gets_it(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let busy = raw_receiver(b"HTTP/1.1 503 Busy\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n").await;
+    fire(&server, &busy, "1").await;
+    let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 1)).await;
+    let next = rows[0].next.clone().expect("a next attempt");
+    assert_eq!(next.machine, "2025-10-16T15:39:07.000Z", "a minute after the beginning");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_answer_is_capped_and_its_end_marked(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    use sea_orm::{ConnectionTrait, Statement};
+    static ANSWER: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+        [&b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"[..], &[b'x'; 1_000_000]].concat()
+    });
+    let server = TestServer::start(test).await;
+    fire(&server, &raw_receiver(&ANSWER).await, "3").await;
+    let rows = server.deliveries_until(all_settled).await;
+    assert_eq!((rows[0].status, rows[0].attempts), (Status::Sent, 1));
+    let db = server.services.store.read();
+    let sql = "SELECT length(answer_body) AS bytes, answer_note FROM attempt";
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await;
+    let row = row.expect("asked").expect("an attempt");
+    // PostgreSQL's length is a 32-bit integer, SQLite's is not.
+    let bytes = row.try_get::<i32>("", "bytes").expect("a number");
+    assert_eq!(bytes, 64 * 1024);
+    assert_eq!(row.try_get::<String>("", "answer_note").expect("a note"), "truncated at 64 KiB");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_grows_too_large_is_an_error_at_once_and_nothing_is_sent(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+    server.event(server.task("t", webhook, &"${data.x}".repeat(20), false).await).await;
+    let data = json!({"x": "x".repeat(100_000)});
+    server.post(&key, &json!({"type": "vms", "event": "poweron", "data": data})).await;
+    let rows = server.deliveries_until(all_settled).await;
+    assert_eq!((rows[0].status, rows[0].attempts), (Status::Error, 0));
+    assert!(rows[0].error.as_deref().is_some_and(|words| words.contains("larger than")));
+    assert!(inbox.received().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,9 @@
 //! Forms as plain posts: saved with 303, refused with 422 and everything typed but secrets.
 
+use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{PASSWORD, TestServer, TestStore};
-use crate::on_both;
 use model::access::{Role, Scope};
+use rstest::rstest;
 use serde_json::json;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
@@ -258,44 +259,47 @@ async fn too_many_tries_from_an_address_are_refused_before_their_form_is_read() 
     assert!(tries >= 60 && line.contains("429"), "{tries}: {line}");
 }
 
-on_both! {
-    async fn a_long_list_offers_its_first_rows_finds_the_others_and_takes_a_name(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let cookie = server.sign_in("maria", Role::Admin).await;
-        let mut last = None;
-        for number in 0..60 {
-            let webhook = server.webhook(&format!("hook {number:02} Güte"), "http://127.0.0.1:9/", |_| ()).await;
-            last = Some((webhook, server.task(&format!("task {number:02}"), webhook, "x", false).await));
-        }
-        let (webhook, task) = last.expect("sixty");
-        let backend = server.services.backend();
-        let form = backend.tasks.load_form(Some(task), None).await.expect("a form");
-        assert_eq!((form.webhooks.choices.len(), form.webhooks.has_more), (50, true));
-        assert_eq!(form.webhook.map(|choice| choice.label).as_deref(), Some("hook 59 Güte"), "the chosen one is there");
-        for text in ["HOOK 59", "59 GÜTE", &webhook.to_string()] {
-            let found = backend.tasks.find_webhooks(text.to_owned()).await.expect("found");
-            assert!(found.choices.iter().any(|choice| choice.value == webhook.to_string()), "{text}: {found:?}");
-        }
-        assert_eq!(backend.tasks.find_webhooks("%".into()).await.expect("found").choices, []);
-        let form = backend.events.load_form(None, Some(task)).await.expect("a form");
-        assert_eq!(form.task.map(|choice| choice.label).as_deref(), Some("task 59"));
-        assert!(backend.events.find_tasks("task 58".into()).await.expect("found").choices.len() == 1);
-
-        // Without WASM the list is a text field for a name.
-        let page = server.http.get(format!("{}/tasks/new", server.url)).header("cookie", &cookie).send().await;
-        let page = page.expect("an answer").text().await.expect("a page");
-        assert!(page.contains("Its name or id.") && page.len() < 100_000, "{}", page.len());
-        let fields = [("name", "by name"), ("webhook", "hook 59 Güte"), ("message", "x"), ("enabled", "true")];
-        let saved = server.post_form("/tasks/new", &cookie, &fields).await;
-        assert_eq!(saved.status(), 303);
-        let rows = backend.tasks.list().await.expect("tasks");
-        assert!(rows.iter().any(|row| row.name == "by name" && row.webhook_id == webhook));
-        let fields = [("name", "nobody"), ("webhook", "no such hook"), ("message", "x")];
-        let refused = server.post_form("/tasks/new", &cookie, &fields).await;
-        assert_eq!(refused.status(), 422);
-        let page = refused.text().await.expect("a page");
-        assert!(page.contains("Choose a webhook.") && page.contains("no such hook"), "what was typed stays");
-        let fields = [("event", "vms.poweron"), ("object", "any"), ("task", "task 59"), ("enabled", "true")];
-        assert_eq!(server.post_form("/events/new", &cookie, &fields).await.status(), 303);
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_list_offers_its_first_rows_finds_the_others_and_takes_a_name(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    let mut last = None;
+    for number in 0..60 {
+        let webhook = server.webhook(&format!("hook {number:02} Güte"), "http://127.0.0.1:9/", |_| ()).await;
+        last = Some((webhook, server.task(&format!("task {number:02}"), webhook, "x", false).await));
     }
+    let (webhook, task) = last.expect("sixty");
+    let backend = server.services.backend();
+    let form = backend.tasks.load_form(Some(task), None).await.expect("a form");
+    assert_eq!((form.webhooks.choices.len(), form.webhooks.has_more), (50, true));
+    assert_eq!(form.webhook.map(|choice| choice.label).as_deref(), Some("hook 59 Güte"), "the chosen one is there");
+    for text in ["HOOK 59", "59 GÜTE", &webhook.to_string()] {
+        let found = backend.tasks.find_webhooks(text.to_owned()).await.expect("found");
+        assert!(found.choices.iter().any(|choice| choice.value == webhook.to_string()), "{text}: {found:?}");
+    }
+    assert_eq!(backend.tasks.find_webhooks("%".into()).await.expect("found").choices, []);
+    let form = backend.events.load_form(None, Some(task)).await.expect("a form");
+    assert_eq!(form.task.map(|choice| choice.label).as_deref(), Some("task 59"));
+    assert!(backend.events.find_tasks("task 58".into()).await.expect("found").choices.len() == 1);
+
+    // Without WASM the list is a text field for a name.
+    let page = server.http.get(format!("{}/tasks/new", server.url)).header("cookie", &cookie).send().await;
+    let page = page.expect("an answer").text().await.expect("a page");
+    assert!(page.contains("Its name or id.") && page.len() < 100_000, "{}", page.len());
+    let fields = [("name", "by name"), ("webhook", "hook 59 Güte"), ("message", "x"), ("enabled", "true")];
+    let saved = server.post_form("/tasks/new", &cookie, &fields).await;
+    assert_eq!(saved.status(), 303);
+    let rows = backend.tasks.list().await.expect("tasks");
+    assert!(rows.iter().any(|row| row.name == "by name" && row.webhook_id == webhook));
+    let fields = [("name", "nobody"), ("webhook", "no such hook"), ("message", "x")];
+    let refused = server.post_form("/tasks/new", &cookie, &fields).await;
+    assert_eq!(refused.status(), 422);
+    let page = refused.text().await.expect("a page");
+    assert!(page.contains("Choose a webhook.") && page.contains("no such hook"), "what was typed stays");
+    let fields = [("event", "vms.poweron"), ("object", "any"), ("task", "task 59"), ("enabled", "true")];
+    assert_eq!(server.post_form("/events/new", &cookie, &fields).await.status(), 303);
 }

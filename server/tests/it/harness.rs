@@ -29,26 +29,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
-/// One test body, run on SQLite and on PostgreSQL.
-#[macro_export]
-macro_rules! on_both {
-    ($(async fn $name:ident($store:ident: TestStore) $body:block)*) => {$(
-        async fn $name($store: $crate::harness::TestStore) $body
-
-        mod $name {
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn sqlite() {
-                super::$name($crate::harness::TestStore::sqlite().await).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn postgres() {
-                super::$name($crate::harness::TestStore::postgres().await).await;
-            }
-        }
-    )*};
-}
-
 /// The password of every account made by tests.
 pub(crate) const PASSWORD: &str = "correct horse battery";
 /// The instant at which every test begins: 2025-10-16T15:38:07Z.
@@ -62,7 +42,22 @@ pub(crate) struct TestStore {
     pub(crate) url: Option<String>,
 }
 
+/// A database engine. Tests that touch the store run on each of them: `#[values(Sqlite, Postgres)] database: Database`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Database {
+    Sqlite,
+    Postgres,
+}
+
 impl TestStore {
+    /// Returns an empty, migrated database on this engine.
+    pub(crate) async fn new(database: Database) -> Self {
+        match database {
+            Database::Sqlite => Self::sqlite().await,
+            Database::Postgres => Self::postgres().await,
+        }
+    }
+
     pub(crate) async fn sqlite() -> Self {
         let dir = folder();
         let store = connect::open_sqlite(dir.path()).await.expect("opens");

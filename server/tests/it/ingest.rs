@@ -1,9 +1,10 @@
 //! `POST /api/v1/events`: what is accepted, and every refusal.
 
+use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
-use crate::on_both;
 use model::access::Scope;
 use model::occurrence::parse_json;
+use rstest::rstest;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use server::auth::api_key::Keys;
@@ -25,171 +26,191 @@ async fn status(server: &TestServer, key: Option<&str>, content_type: &str, body
     (status, serde_json::from_str(&answer.text().await.expect("a body")).unwrap_or_default())
 }
 
-on_both! {
-    async fn each_refusal_has_its_status_and_says_why(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let other = server.key("inventory", &[Scope::Inventory]).await;
-        let valid = json!({"type": "vms", "event": "poweron"}).to_string();
-        let json_type = "application/json; charset=utf-8";
-        for (key, content_type, body, expected, words) in [
-            (None, json_type, valid.clone(), 401, "API key"),
-            (Some("hwk_wrong"), json_type, valid.clone(), 401, "API key"),
-            (Some(other.as_str()), json_type, valid.clone(), 403, "scope ingest"),
-            (Some(key.as_str()), "text/plain", valid.clone(), 415, "application/json"),
-            (Some(key.as_str()), "application/jsonx", valid.clone(), 415, "application/json"),
-            (Some(key.as_str()), json_type, "{\"type\":".into(), 400, "line 1, column 8"),
-            (Some(key.as_str()), json_type, "\u{feff}{}".into(), 422, "2 fields"),
-            (Some(key.as_str()), json_type, "[".repeat(200), 400, "valid JSON"),
-            (Some(key.as_str()), json_type, " ".repeat(1024 * 1024 + 1), 413, "1 MiB"),
-            (Some(key.as_str()), json_type, Value::from(vec![json!({}); 1001]).to_string(), 413, "1000"),
-            (Some(key.as_str()), json_type, "{}".into(), 422, "2 fields"),
-            (Some(key.as_str()), json_type, json!({"type": "users", "event": "login"}).to_string(), 422, "1 field"),
-        ] {
-            let (status, answer) = status(&server, key, content_type, body.clone()).await;
-            assert_eq!(status, expected, "{} {answer}", body.chars().take(60).collect::<String>());
-            let message = answer["error"]["message"].as_str().expect("a message");
-            assert!(message.contains(words), "{message}");
-        }
-    }
-
-    async fn a_batch_with_one_wrong_item_stores_nothing(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
-        server.event(server.task("t", webhook, "x", false).await).await;
-        let good = json!({"type": "vms", "event": "poweron", "object": {"id": "a"}});
-        let (status, answer) = server.post(&key, &json!([good, {"type": "vms"}])).await;
-        assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("[1].event")));
-        let users = json!({"type": "users", "event": "login", "object": {"name": "maria"}});
-        let (status, answer) = server.post(&key, &json!([good, users])).await;
-        assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("[1].type")));
-        let (status, answer) = server.post(&key, &json!([users])).await;
-        assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("[0].type")), "an array of one");
-        assert!(server.deliveries_until(|_| true).await.is_empty());
-        let (status, answer) = server.post(&key, &json!([good, good])).await;
-        assert_eq!((status, &answer["occurrences"][1]["tasks_started"]), (202, &json!(1)));
-        assert_eq!(server.deliveries_until(|rows| rows.len() == 2).await.len(), 2);
-    }
-
-    async fn a_refused_batch_leaves_nothing_to_those_that_share_its_commit(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let key = Keys::look_up(&server.services.store, &key).await.expect("looked up").expect("a key");
-        let Services { store, clock, zone, bell, .. } = server.services.clone();
-        let intake = Intake::start(store, clock, zone, bell);
-        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
-        server.event(server.task("t", webhook, "${NAME}", false).await).await;
-        let vm = |name: &str| json!({"type": "vms", "event": "poweron", "id": "e1", "object": {"id": "a", "name": name}});
-        let users = json!({"type": "users", "event": "login"});
-        // What waits for the same writer shares a commit.
-        let open = crate::harness::begin_holding(&server.services.store).await;
-        if server.services.store.is_postgres() {
-            open.execute_unprepared("LOCK TABLE occurrence").await.expect("locked");
-        }
-        let parsed = |document: Value| parse_json(&document).expect("valid");
-        let refused = intake.accept(key.clone(), parsed(json!([vm("refused"), vm("refused"), users])));
-        let accepted = intake.accept(key, parsed(json!([vm("web"), vm("web")])));
-        let commit = async {
-            crate::harness::pause().await;
-            open.commit().await.expect("committed");
-        };
-        let (refused, accepted, ()) = tokio::join!(refused, accepted, commit);
-        let Err(intake::Error::Invalid(fields)) = refused else { panic!("{refused:?}") };
-        assert_eq!(fields.0[0].field, "[2].type");
-        assert_eq!(accepted.expect("accepted")[1].tasks_started, 1);
-        server.deliveries_until(|rows| rows.len() == 1 && rows[0].status.is_settled()).await;
-        assert_eq!(inbox.received()[0].body, "\"web\"");
-        let objects = server.services.backend().inventory.list_objects().await.expect("objects");
-        assert_eq!(objects.iter().filter(|object| object.type_id == "vms").map(|one| one.name.as_str()).collect::<Vec<_>>(), ["web"]);
-    }
-
-    async fn an_ambiguous_name_is_refused_and_an_id_decides(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let about = |object: Value| json!({"type": "vms", "event": "poweron", "object": object});
-        for object in [json!({"id": "a", "name": "web"}), json!({"id": "b", "name": "web"})] {
-            assert_eq!(server.post(&key, &about(object)).await.0, 202);
-        }
-        let (status, answer) = server.post(&key, &about(json!({"name": "web"}))).await;
-        assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("object.name")));
-        assert_eq!(server.post(&key, &about(json!({"id": "a"}))).await.0, 202);
-    }
-
-    async fn a_cloud_events_subject_is_an_id_or_else_a_unique_name(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
-        let put = json!([{"id": "vm-101", "name": "web-01"}, {"id": "vm-102", "name": "db"}, {"id": "vm-103", "name": "db"}]);
-        assert_eq!(server.call("PUT", "/api/v1/inventory/vms", &key, Some(&put)).await.0, 200);
-        let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;
-        let objects = server.services.backend().inventory.list_objects().await.expect("objects");
-        let web = objects.iter().find(|object| object.name == "web-01").expect("there").id.to_string();
-        let task = server.task("t", webhook, "", false).await;
-        server.event_of(task, |draft| draft.object = web).await;
-        let about = async |subject: &str| {
-            let event = json!({"specversion": "1.0", "id": subject, "source": "/dc", "type": "vms.poweron", "subject": subject});
-            let (code, answer) = status(&server, Some(&key), "application/cloudevents+json", event.to_string()).await;
-            (code, answer["occurrences"][0]["tasks_started"].clone())
-        };
-        assert_eq!(about("web-01").await, (202, json!(1)));
-        assert_eq!(about("vm-101").await, (202, json!(1)));
-        assert_eq!(about("db").await.0, 422, "two have this name");
-        assert_eq!(about("new").await, (202, json!(0)));
-        let after = server.services.backend().inventory.list_objects().await.expect("objects");
-        assert_eq!(after.len(), objects.len() + 1);
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_refusal_has_its_status_and_says_why(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let other = server.key("inventory", &[Scope::Inventory]).await;
+    let valid = json!({"type": "vms", "event": "poweron"}).to_string();
+    let json_type = "application/json; charset=utf-8";
+    for (key, content_type, body, expected, words) in [
+        (None, json_type, valid.clone(), 401, "API key"),
+        (Some("hwk_wrong"), json_type, valid.clone(), 401, "API key"),
+        (Some(other.as_str()), json_type, valid.clone(), 403, "scope ingest"),
+        (Some(key.as_str()), "text/plain", valid.clone(), 415, "application/json"),
+        (Some(key.as_str()), "application/jsonx", valid.clone(), 415, "application/json"),
+        (Some(key.as_str()), json_type, "{\"type\":".into(), 400, "line 1, column 8"),
+        (Some(key.as_str()), json_type, "\u{feff}{}".into(), 422, "2 fields"),
+        (Some(key.as_str()), json_type, "[".repeat(200), 400, "valid JSON"),
+        (Some(key.as_str()), json_type, " ".repeat(1024 * 1024 + 1), 413, "1 MiB"),
+        (Some(key.as_str()), json_type, Value::from(vec![json!({}); 1001]).to_string(), 413, "1000"),
+        (Some(key.as_str()), json_type, "{}".into(), 422, "2 fields"),
+        (Some(key.as_str()), json_type, json!({"type": "users", "event": "login"}).to_string(), 422, "1 field"),
+    ] {
+        let (status, answer) = status(&server, key, content_type, body.clone()).await;
+        assert_eq!(status, expected, "{} {answer}", body.chars().take(60).collect::<String>());
+        let message = answer["error"]["message"].as_str().expect("a message");
+        assert!(message.contains(words), "{message}");
     }
 }
 
-on_both! {
-    async fn a_key_that_is_gone_is_refused_within_a_second(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let one = json!({"type": "vms", "event": "poweron"});
-        assert_eq!(server.post(&key, &one).await.0, 202);
-        server.services.store.write().execute_unprepared("DELETE FROM api_key").await.expect("gone");
-        server.advance(Duration::from_secs(1));
-        for _ in 0..2 {
-            assert_eq!(server.post(&key, &one).await.0, 401);
-        }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_with_one_wrong_item_stores_nothing(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+    server.event(server.task("t", webhook, "x", false).await).await;
+    let good = json!({"type": "vms", "event": "poweron", "object": {"id": "a"}});
+    let (status, answer) = server.post(&key, &json!([good, {"type": "vms"}])).await;
+    assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("[1].event")));
+    let users = json!({"type": "users", "event": "login", "object": {"name": "maria"}});
+    let (status, answer) = server.post(&key, &json!([good, users])).await;
+    assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("[1].type")));
+    let (status, answer) = server.post(&key, &json!([users])).await;
+    assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("[0].type")), "an array of one");
+    assert!(server.deliveries_until(|_| true).await.is_empty());
+    let (status, answer) = server.post(&key, &json!([good, good])).await;
+    assert_eq!((status, &answer["occurrences"][1]["tasks_started"]), (202, &json!(1)));
+    assert_eq!(server.deliveries_until(|rows| rows.len() == 2).await.len(), 2);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_batch_leaves_nothing_to_those_that_share_its_commit(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let key = Keys::look_up(&server.services.store, &key).await.expect("looked up").expect("a key");
+    let Services { store, clock, zone, bell, .. } = server.services.clone();
+    let intake = Intake::start(store, clock, zone, bell);
+    let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+    server.event(server.task("t", webhook, "${NAME}", false).await).await;
+    let vm = |name: &str| json!({"type": "vms", "event": "poweron", "id": "e1", "object": {"id": "a", "name": name}});
+    let users = json!({"type": "users", "event": "login"});
+    // What waits for the same writer shares a commit.
+    let open = crate::harness::begin_holding(&server.services.store).await;
+    if server.services.store.is_postgres() {
+        open.execute_unprepared("LOCK TABLE occurrence").await.expect("locked");
+    }
+    let parsed = |document: Value| parse_json(&document).expect("valid");
+    let refused = intake.accept(key.clone(), parsed(json!([vm("refused"), vm("refused"), users])));
+    let accepted = intake.accept(key, parsed(json!([vm("web"), vm("web")])));
+    let commit = async {
+        crate::harness::pause().await;
+        open.commit().await.expect("committed");
+    };
+    let (refused, accepted, ()) = tokio::join!(refused, accepted, commit);
+    let Err(intake::Error::Invalid(fields)) = refused else { panic!("{refused:?}") };
+    assert_eq!(fields.0[0].field, "[2].type");
+    assert_eq!(accepted.expect("accepted")[1].tasks_started, 1);
+    server.deliveries_until(|rows| rows.len() == 1 && rows[0].status.is_settled()).await;
+    assert_eq!(inbox.received()[0].body, "\"web\"");
+    let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+    assert_eq!(
+        objects.iter().filter(|object| object.type_id == "vms").map(|one| one.name.as_str()).collect::<Vec<_>>(),
+        ["web"]
+    );
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ambiguous_name_is_refused_and_an_id_decides(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let about = |object: Value| json!({"type": "vms", "event": "poweron", "object": object});
+    for object in [json!({"id": "a", "name": "web"}), json!({"id": "b", "name": "web"})] {
+        assert_eq!(server.post(&key, &about(object)).await.0, 202);
+    }
+    let (status, answer) = server.post(&key, &about(json!({"name": "web"}))).await;
+    assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("object.name")));
+    assert_eq!(server.post(&key, &about(json!({"id": "a"}))).await.0, 202);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cloud_events_subject_is_an_id_or_else_a_unique_name(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
+    let put =
+        json!([{"id": "vm-101", "name": "web-01"}, {"id": "vm-102", "name": "db"}, {"id": "vm-103", "name": "db"}]);
+    assert_eq!(server.call("PUT", "/api/v1/inventory/vms", &key, Some(&put)).await.0, 200);
+    let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;
+    let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+    let web = objects.iter().find(|object| object.name == "web-01").expect("there").id.to_string();
+    let task = server.task("t", webhook, "", false).await;
+    server.event_of(task, |draft| draft.object = web).await;
+    let about = async |subject: &str| {
+        let event =
+            json!({"specversion": "1.0", "id": subject, "source": "/dc", "type": "vms.poweron", "subject": subject});
+        let (code, answer) = status(&server, Some(&key), "application/cloudevents+json", event.to_string()).await;
+        (code, answer["occurrences"][0]["tasks_started"].clone())
+    };
+    assert_eq!(about("web-01").await, (202, json!(1)));
+    assert_eq!(about("vm-101").await, (202, json!(1)));
+    assert_eq!(about("db").await.0, 422, "two have this name");
+    assert_eq!(about("new").await, (202, json!(0)));
+    let after = server.services.backend().inventory.list_objects().await.expect("objects");
+    assert_eq!(after.len(), objects.len() + 1);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_gone_is_refused_within_a_second(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let one = json!({"type": "vms", "event": "poweron"});
+    assert_eq!(server.post(&key, &one).await.0, 202);
+    server.services.store.write().execute_unprepared("DELETE FROM api_key").await.expect("gone");
+    server.advance(Duration::from_secs(1));
+    for _ in 0..2 {
+        assert_eq!(server.post(&key, &one).await.0, 401);
     }
 }
 
-on_both! {
-    async fn signing_in_and_out_and_failing_to_are_occurrences(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
-        let task = server.task("t", webhook, "${EVENT} ${NAME} ${data.name}", false).await;
-        for event in ["login", "logout", "login_failed"] {
-            let draft = model::event::EventDraft {
-                event: format!("users.{event}"),
-                task: task.to_string(),
-                ..model::event::EventDraft::new_form()
-            };
-            server.services.backend().events.save(None, draft).await.expect("an event");
-        }
-        let cookie = server.sign_in("maria", model::access::Role::Admin).await;
-        server.post_form("/sign-in", "", &[("name", "maria"), ("password", "wrong")]).await;
-        server.post_form("/sign-in", "", &[("name", "nobody"), ("password", "wrong")]).await;
-        server.post_form("/sign-out", &cookie, &[]).await;
-        server.deliveries_until(|rows| rows.len() == 4).await;
-        server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
-        let mut bodies: Vec<_> = inbox.received().into_iter().map(|request| request.body).collect();
-        bodies.sort_unstable();
-        let quoted = |event: &str, name: &str, typed: &str| format!("\"{event}\" \"{name}\" \"{typed}\"");
-        let expected = [
-            quoted("login", "maria", "maria"),
-            quoted("login_failed", "maria", "maria"),
-            quoted("login_failed", "t", "nobody"),
-            quoted("logout", "maria", "maria"),
-        ];
-        assert_eq!(bodies, expected);
-        let users = server.services.backend().events.find_objects("users".into(), String::new()).await.expect("found");
-        let users: Vec<_> = users.choices.iter().map(|object| object.label.as_str()).collect();
-        assert_eq!(users, ["maria"], "a failed sign-in makes no object");
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signing_in_and_out_and_failing_to_are_occurrences(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+    let task = server.task("t", webhook, "${EVENT} ${NAME} ${data.name}", false).await;
+    for event in ["login", "logout", "login_failed"] {
+        let draft = model::event::EventDraft {
+            event: format!("users.{event}"),
+            task: task.to_string(),
+            ..model::event::EventDraft::new_form()
+        };
+        server.services.backend().events.save(None, draft).await.expect("an event");
     }
+    let cookie = server.sign_in("maria", model::access::Role::Admin).await;
+    server.post_form("/sign-in", "", &[("name", "maria"), ("password", "wrong")]).await;
+    server.post_form("/sign-in", "", &[("name", "nobody"), ("password", "wrong")]).await;
+    server.post_form("/sign-out", &cookie, &[]).await;
+    server.deliveries_until(|rows| rows.len() == 4).await;
+    server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
+    let mut bodies: Vec<_> = inbox.received().into_iter().map(|request| request.body).collect();
+    bodies.sort_unstable();
+    let quoted = |event: &str, name: &str, typed: &str| format!("\"{event}\" \"{name}\" \"{typed}\"");
+    let expected = [
+        quoted("login", "maria", "maria"),
+        quoted("login_failed", "maria", "maria"),
+        quoted("login_failed", "t", "nobody"),
+        quoted("logout", "maria", "maria"),
+    ];
+    assert_eq!(bodies, expected);
+    let users = server.services.backend().events.find_objects("users".into(), String::new()).await.expect("found");
+    let users: Vec<_> = users.choices.iter().map(|object| object.label.as_str()).collect();
+    assert_eq!(users, ["maria"], "a failed sign-in makes no object");
 }
 
 /// A webhook, task and event that fire at every VM that is powered on.
@@ -200,101 +221,121 @@ async fn fires(server: &TestServer) -> String {
     key
 }
 
-on_both! {
-    async fn fifty_posts_with_one_id_are_one_occurrence(test: TestStore) {
-        let server = Arc::new(TestServer::start(test).await);
-        let key = fires(&server).await;
-        let post = |_| {
-            let (server, key) = (server.clone(), key.clone());
-            tokio::spawn(async move { server.post(&key, &json!({"type": "vms", "event": "poweron", "id": "e1"})).await })
-        };
-        let mut answers = Vec::new();
-        for answer in (0..50).map(post).collect::<Vec<_>>() {
-            answers.push(answer.await.expect("no panic"));
-        }
-        assert!(answers.iter().all(|answer| answer == &answers[0]), "{answers:?}");
-        assert_eq!((answers[0].0, &answers[0].1["occurrences"][0]["tasks_started"]), (202, &json!(1)));
-        assert_eq!(server.deliveries_until(|rows| !rows.is_empty()).await.len(), 1);
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_posts_with_one_id_are_one_occurrence(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = Arc::new(TestServer::start(test).await);
+    let key = fires(&server).await;
+    let post = |_| {
+        let (server, key) = (server.clone(), key.clone());
+        tokio::spawn(async move { server.post(&key, &json!({"type": "vms", "event": "poweron", "id": "e1"})).await })
+    };
+    let mut answers = Vec::new();
+    for answer in (0..50).map(post).collect::<Vec<_>>() {
+        answers.push(answer.await.expect("no panic"));
     }
+    assert!(answers.iter().all(|answer| answer == &answers[0]), "{answers:?}");
+    assert_eq!((answers[0].0, &answers[0].1["occurrences"][0]["tasks_started"]), (202, &json!(1)));
+    assert_eq!(server.deliveries_until(|rows| !rows.is_empty()).await.len(), 1);
+}
 
-    async fn a_repeat_is_recognised_by_key_source_and_id_for_a_day(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = fires(&server).await;
-        let other = server.key("other", &[Scope::Ingest]).await;
-        let one = json!({"type": "vms", "event": "poweron", "id": "e1", "data": {"a": 1, "b": 2}});
-        let id = async |key: &str, one: &Value| server.post(key, one).await.1["occurrences"][0]["id"].clone();
-        let first = id(&key, &one).await;
-        assert_eq!(id(&key, &one).await, first);
-        assert_ne!(id(&other, &one).await, first, "another key");
-        let mut elsewhere = one.clone();
-        elsewhere["source"] = json!("elsewhere");
-        assert_ne!(id(&key, &elsewhere).await, first, "another source");
-        let mut named = one.clone();
-        named["source"] = json!("dc");
-        assert_eq!(id(&key, &named).await, first, "the default source, written out");
-        let (status, answer) = server.post(&key, &json!([{"type": "logs", "event": "created"}, {"type": "vms", "event": "poweroff", "id": "e1"}])).await;
-        assert_eq!((status, &answer["error"]["fields"][0]["field"]), (409, &json!("[1].id")));
-        for (member, value) in [("object", json!({"id": "x"})), ("time", json!("2025-10-16T15:38:07Z")), ("data", json!(1))] {
-            let mut other = one.clone();
-            other[member] = value;
-            assert_eq!(server.post(&key, &other).await.0, 409, "another {member}");
-        }
-        // Retention has nothing to do with it.
-        let kept = Kept { settled: Duration::ZERO, per_webhook: 1, unmatched: Duration::ZERO };
-        let retention = Retention::new(server.services.store.clone(), server.services.clock.clone(), kept);
-        for _ in 0..23 {
-            server.advance(Duration::from_hours(1));
-            retention.sweep().await.expect("a sweep");
-        }
-        assert_eq!(id(&key, &one).await, first);
-        server.advance(Duration::from_hours(2));
-        assert_ne!(id(&key, &one).await, first, "a day later");
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeat_is_recognised_by_key_source_and_id_for_a_day(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = fires(&server).await;
+    let other = server.key("other", &[Scope::Ingest]).await;
+    let one = json!({"type": "vms", "event": "poweron", "id": "e1", "data": {"a": 1, "b": 2}});
+    let id = async |key: &str, one: &Value| server.post(key, one).await.1["occurrences"][0]["id"].clone();
+    let first = id(&key, &one).await;
+    assert_eq!(id(&key, &one).await, first);
+    assert_ne!(id(&other, &one).await, first, "another key");
+    let mut elsewhere = one.clone();
+    elsewhere["source"] = json!("elsewhere");
+    assert_ne!(id(&key, &elsewhere).await, first, "another source");
+    let mut named = one.clone();
+    named["source"] = json!("dc");
+    assert_eq!(id(&key, &named).await, first, "the default source, written out");
+    let (status, answer) = server
+        .post(&key, &json!([{"type": "logs", "event": "created"}, {"type": "vms", "event": "poweroff", "id": "e1"}]))
+        .await;
+    assert_eq!((status, &answer["error"]["fields"][0]["field"]), (409, &json!("[1].id")));
+    for (member, value) in [("object", json!({"id": "x"})), ("time", json!("2025-10-16T15:38:07Z")), ("data", json!(1))]
+    {
+        let mut other = one.clone();
+        other[member] = value;
+        assert_eq!(server.post(&key, &other).await.0, 409, "another {member}");
     }
+    // Retention has nothing to do with it.
+    let kept = Kept { settled: Duration::ZERO, per_webhook: 1, unmatched: Duration::ZERO };
+    let retention = Retention::new(server.services.store.clone(), server.services.clock.clone(), kept);
+    for _ in 0..23 {
+        server.advance(Duration::from_hours(1));
+        retention.sweep().await.expect("a sweep");
+    }
+    assert_eq!(id(&key, &one).await, first);
+    server.advance(Duration::from_hours(2));
+    assert_ne!(id(&key, &one).await, first, "a day later");
+}
 
-    async fn twice_in_one_batch_is_one_occurrence(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = fires(&server).await;
-        let one = json!({"type": "vms", "event": "poweron", "id": "e1", "object": {"id": "vm-1"}});
-        let (status, answer) = server.post(&key, &json!([one, one])).await;
-        assert_eq!(status, 202);
-        assert_eq!(answer["occurrences"][0], answer["occurrences"][1]);
-        assert_eq!(server.deliveries_until(|rows| !rows.is_empty()).await.len(), 1);
-        let without_id = json!({"type": "vms", "event": "poweron"});
-        let (_, answer) = server.post(&key, &json!([without_id, without_id])).await;
-        assert_ne!(answer["occurrences"][0]["id"], answer["occurrences"][1]["id"]);
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twice_in_one_batch_is_one_occurrence(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = fires(&server).await;
+    let one = json!({"type": "vms", "event": "poweron", "id": "e1", "object": {"id": "vm-1"}});
+    let (status, answer) = server.post(&key, &json!([one, one])).await;
+    assert_eq!(status, 202);
+    assert_eq!(answer["occurrences"][0], answer["occurrences"][1]);
+    assert_eq!(server.deliveries_until(|rows| !rows.is_empty()).await.len(), 1);
+    let without_id = json!({"type": "vms", "event": "poweron"});
+    let (_, answer) = server.post(&key, &json!([without_id, without_id])).await;
+    assert_ne!(answer["occurrences"][0]["id"], answer["occurrences"][1]["id"]);
+}
 
-    async fn cloud_events_are_read_in_all_three_modes(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = fires(&server).await;
-        let event = |id: &str| json!({"specversion": "1.0", "id": id, "source": "/dc", "type": "vms.poweron",
-            "subject": "vm 1", "data": {"a": "x"}});
-        let structured = "application/cloudevents+json; charset=utf-8";
-        let (code, answer) = status(&server, Some(&key), structured, event("1").to_string()).await;
-        assert_eq!((code, &answer["occurrences"][0]["tasks_started"]), (202, &json!(1)));
-        let batch = Value::from(vec![event("1"), event("2")]).to_string();
-        let (code, answer) = status(&server, Some(&key), "application/cloudevents-batch+json", batch).await;
-        assert_eq!((code, answer["occurrences"].as_array().map(Vec::len)), (202, Some(2)));
-        let binary = |content_type: &'static str, body: &'static str, id: &'static str| {
-            let headers = [("ce-specversion", "1.0"), ("ce-id", id), ("ce-source", "/dc"), ("ce-type", "vms.poweron")];
-            let request = server.http.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key).body(body);
-            let request = request.header("content-type", content_type).header("ce-subject", "vm%201");
-            headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)).send()
-        };
-        let same = binary("application/json", "{\"a\": \"x\"}", "1").await.expect("an answer");
-        assert_eq!(same.status(), 202, "the same event in another mode is a repeat, not a clash");
-        assert_eq!(binary("text/plain", "words", "3").await.expect("an answer").status(), 202);
-        assert_eq!(binary("application/cloudevents+avro", "x", "4").await.expect("an answer").status(), 415);
-        let rows = server.deliveries_until(|rows| rows.len() == 3).await;
-        assert!(rows.iter().all(|row| row.object == "vm 1"));
-        let long = Box::leak(Value::from(vec![0; 1_001]).to_string().into_boxed_str());
-        assert_eq!(binary("application/json", long, "6").await.expect("an answer").status(), 202, "one event, however long its data");
-        let batch = json!([event("7"), {"specversion": "1.0", "source": "/dc", "type": "users.login", "id": "8"}]).to_string();
-        let (code, answer) = status(&server, Some(&key), "application/cloudevents-batch+json", batch).await;
-        assert_eq!((code, &answer["error"]["fields"][0]["field"]), (422, &json!("[1].type")));
-        let (code, answer) = status(&server, Some(&key), structured, json!({"id": "5"}).to_string()).await;
-        assert_eq!((code, &answer["error"]["fields"][0]["field"]), (422, &json!("specversion")));
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cloud_events_are_read_in_all_three_modes(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = fires(&server).await;
+    let event = |id: &str| {
+        json!({"specversion": "1.0", "id": id, "source": "/dc", "type": "vms.poweron",
+        "subject": "vm 1", "data": {"a": "x"}})
+    };
+    let structured = "application/cloudevents+json; charset=utf-8";
+    let (code, answer) = status(&server, Some(&key), structured, event("1").to_string()).await;
+    assert_eq!((code, &answer["occurrences"][0]["tasks_started"]), (202, &json!(1)));
+    let batch = Value::from(vec![event("1"), event("2")]).to_string();
+    let (code, answer) = status(&server, Some(&key), "application/cloudevents-batch+json", batch).await;
+    assert_eq!((code, answer["occurrences"].as_array().map(Vec::len)), (202, Some(2)));
+    let binary = |content_type: &'static str, body: &'static str, id: &'static str| {
+        let headers = [("ce-specversion", "1.0"), ("ce-id", id), ("ce-source", "/dc"), ("ce-type", "vms.poweron")];
+        let request = server.http.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key).body(body);
+        let request = request.header("content-type", content_type).header("ce-subject", "vm%201");
+        headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)).send()
+    };
+    let same = binary("application/json", "{\"a\": \"x\"}", "1").await.expect("an answer");
+    assert_eq!(same.status(), 202, "the same event in another mode is a repeat, not a clash");
+    assert_eq!(binary("text/plain", "words", "3").await.expect("an answer").status(), 202);
+    assert_eq!(binary("application/cloudevents+avro", "x", "4").await.expect("an answer").status(), 415);
+    let rows = server.deliveries_until(|rows| rows.len() == 3).await;
+    assert!(rows.iter().all(|row| row.object == "vm 1"));
+    let long = Box::leak(Value::from(vec![0; 1_001]).to_string().into_boxed_str());
+    assert_eq!(
+        binary("application/json", long, "6").await.expect("an answer").status(),
+        202,
+        "one event, however long its data"
+    );
+    let batch =
+        json!([event("7"), {"specversion": "1.0", "source": "/dc", "type": "users.login", "id": "8"}]).to_string();
+    let (code, answer) = status(&server, Some(&key), "application/cloudevents-batch+json", batch).await;
+    assert_eq!((code, &answer["error"]["fields"][0]["field"]), (422, &json!("[1].type")));
+    let (code, answer) = status(&server, Some(&key), structured, json!({"id": "5"}).to_string()).await;
+    assert_eq!((code, &answer["error"]["fields"][0]["field"]), (422, &json!("specversion")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -29,8 +29,10 @@ async fn a_thousand_occurrences_that_start_forty_tasks_each_are_written_in_littl
     for (table, columns, values) in [
         (
             "task",
-            "name, description, is_enabled, deletes_after_running, webhook_id, message, revision, created_at, updated_at",
-            "name || i, description, is_enabled, deletes_after_running, webhook_id, message, revision, created_at, updated_at",
+            "name, description, is_enabled, deletes_after_running, webhook_id, message, revision, created_at, \
+             updated_at",
+            "name || i, description, is_enabled, deletes_after_running, webhook_id, message, revision, created_at, \
+             updated_at",
         ),
         (
             "event",

@@ -1,8 +1,9 @@
 //! How much is under way at once: of one webhook, of one that hangs, of many nodes together.
 
+use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Gate, TestServer, TestStore, eventually};
 use crate::process::{prepare, serve, serve_logging, serve_with};
-use crate::{on_both, rows};
+use crate::rows;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use model::access::Scope;
@@ -10,6 +11,7 @@ use model::breaker::Breaker;
 use model::egress::Rules;
 use model::id::WebhookId;
 use model::time::Timestamp;
+use rstest::rstest;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::json;
 use server::clock::new_uuid;
@@ -65,96 +67,114 @@ fn assert_each_once(gate: &Gate, count: usize) {
     assert_eq!(bodies.len(), count, "nothing was sent twice");
 }
 
-on_both! {
-    async fn no_more_of_a_webhook_is_in_flight_than_was_configured(test: TestStore) {
-        let server = TestServer::start_limited(test, local(), 3).await;
-        let store = &server.services.store;
-        let gate = Gate::closed().await;
-        let webhooks = webhooks(store, &gate.url, 2).await;
-        queue(store, &webhooks, 10).await;
-        server.services.bell.notify_one();
-        eventually("three of each wait", async || gate.waiting() == 6).await;
-        for left in (0..20).rev() {
-            gate.answer(1);
-            eventually("one more is sent", async || waiting(store).await == left).await;
-        }
-        assert_eq!(gate.most(), 3);
-        assert_each_once(&gate, 20);
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_of_a_webhook_is_in_flight_than_was_configured(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start_limited(test, local(), 3).await;
+    let store = &server.services.store;
+    let gate = Gate::closed().await;
+    let webhooks = webhooks(store, &gate.url, 2).await;
+    queue(store, &webhooks, 10).await;
+    server.services.bell.notify_one();
+    eventually("three of each wait", async || gate.waiting() == 6).await;
+    for left in (0..20).rev() {
+        gate.answer(1);
+        eventually("one more is sent", async || waiting(store).await == left).await;
     }
+    assert_eq!(gate.most(), 3);
+    assert_each_once(&gate, 20);
+}
 
-    async fn a_webhook_that_hangs_gets_its_slot_where_each_has_only_one(test: TestStore) {
-        let gate = Gate::closed().await;
-        let id = webhooks(&test.store, &gate.url, 1).await[0];
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_that_hangs_gets_its_slot_where_each_has_only_one(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let gate = Gate::closed().await;
+    let id = webhooks(&test.store, &gate.url, 1).await[0];
+    let breaker = Breaker { failures: 1, is_hanging: true, open: None };
+    hold::save_breaker(test.store.write(), id, &breaker).await.expect("saved");
+    queue(&test.store, &[id], 2).await;
+    gate.answer(2);
+    let server = TestServer::start_limited(test, local(), 1).await;
+    all_sent(&server.services.store).await;
+    assert_eq!(gate.most(), 1);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_number_of_hanging_webhooks_leaves_slots_free_after_a_start(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let gate = Gate::closed().await;
+    let hanging = webhooks(&test.store, &gate.url, 80).await;
+    for id in &hanging {
         let breaker = Breaker { failures: 1, is_hanging: true, open: None };
-        hold::save_breaker(test.store.write(), id, &breaker).await.expect("saved");
-        queue(&test.store, &[id], 2).await;
-        gate.answer(2);
-        let server = TestServer::start_limited(test, local(), 1).await;
-        all_sent(&server.services.store).await;
-        assert_eq!(gate.most(), 1);
+        hold::save_breaker(test.store.write(), *id, &breaker).await.expect("saved");
     }
+    queue(&test.store, &hanging, 8).await;
+    let good = rows::webhook(test.store.write(), "good", &format!("{}/open", gate.url)).await;
+    let server = TestServer::start(test).await;
+    eventually("one of each is in flight", async || gate.waiting() == 80).await;
+    queue(&server.services.store, &[good], 1).await;
+    server.services.bell.notify_one();
+    eventually("the good one's arrives", async || gate.bodies().contains(&format!("{good}-0"))).await;
+    assert_eq!((gate.waiting(), gate.most()), (80, 1));
+}
 
-    async fn any_number_of_hanging_webhooks_leaves_slots_free_after_a_start(test: TestStore) {
-        let gate = Gate::closed().await;
-        let hanging = webhooks(&test.store, &gate.url, 80).await;
-        for id in &hanging {
-            let breaker = Breaker { failures: 1, is_hanging: true, open: None };
-            hold::save_breaker(test.store.write(), *id, &breaker).await.expect("saved");
-        }
-        queue(&test.store, &hanging, 8).await;
-        let good = rows::webhook(test.store.write(), "good", &format!("{}/open", gate.url)).await;
-        let server = TestServer::start(test).await;
-        eventually("one of each is in flight", async || gate.waiting() == 80).await;
-        queue(&server.services.store, &[good], 1).await;
-        server.services.bell.notify_one();
-        eventually("the good one's arrives", async || gate.bodies().contains(&format!("{good}-0"))).await;
-        assert_eq!((gate.waiting(), gate.most()), (80, 1));
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_than_512_are_in_flight_in_all(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let gate = Gate::closed().await;
+    let webhooks = webhooks(&test.store, &gate.url, 65).await;
+    queue(&test.store, &webhooks, 8).await;
+    let server = TestServer::start(test).await;
+    let store = &server.services.store;
+    let in_flight = async || figures::queue(store.read()).await.expect("counted").running;
+    eventually("512 wait", async || gate.waiting() == 512).await;
+    for left in (513..=519).rev() {
+        gate.answer(1);
+        eventually("one more goes for each that ends", async || {
+            gate.waiting() == 512 && in_flight().await == 512 && waiting(store).await == left
+        })
+        .await;
     }
+    gate.answer(10_000);
+    all_sent(store).await;
+    assert_each_once(&gate, 520);
+}
 
-    async fn no_more_than_512_are_in_flight_in_all(test: TestStore) {
-        let gate = Gate::closed().await;
-        let webhooks = webhooks(&test.store, &gate.url, 65).await;
-        queue(&test.store, &webhooks, 8).await;
-        let server = TestServer::start(test).await;
-        let store = &server.services.store;
-        let in_flight = async || figures::queue(store.read()).await.expect("counted").running;
-        eventually("512 wait", async || gate.waiting() == 512).await;
-        for left in (513..=519).rev() {
-            gate.answer(1);
-            eventually("one more goes for each that ends", async || {
-                gate.waiting() == 512 && in_flight().await == 512 && waiting(store).await == left
-            }).await;
-        }
-        gate.answer(10_000);
-        all_sent(store).await;
-        assert_each_once(&gate, 520);
-    }
-
-    async fn a_webhook_whose_attempts_time_out_gets_one_slot_also_after_a_restart(test: TestStore) {
-        let gate = Gate::closed().await;
-        let webhook = webhooks(&test.store, &gate.url, 1).await[0];
-        // Shorter than may be configured: nothing else ends these attempts.
-        test.store.write().execute_unprepared("UPDATE webhook SET timeout_ms = 500").await.expect("changed");
-        queue(&test.store, &[webhook], 9).await;
-        let limit = ["--in-flight-per-webhook", "3"];
-        let attempts = async || {
-            let all = entity::attempt::Entity::find().order_by_asc(entity::attempt::Column::StartedAt);
-            all.all(test.store.read()).await.expect("attempts")
-        };
-        let first = serve_with(&test, &limit);
-        eventually("one is tried alone", async || attempts().await.len() >= 4).await;
-        first.stop();
-        let second = serve_with(&test, &limit);
-        let before = attempts().await.len();
-        eventually("two more are tried", async || attempts().await.len() >= before + 2).await;
-        second.stop();
-        let attempts = attempts().await;
-        assert_eq!(gate.most(), 3);
-        let first_end = attempts[0].started_at + attempts[0].duration_ms;
-        assert!(attempts[2].started_at < first_end, "before it was known, three at once");
-        for pair in attempts[2..].windows(2) {
-            assert!(pair[1].started_at >= pair[0].started_at + pair[0].duration_ms, "then one after the other");
-        }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_whose_attempts_time_out_gets_one_slot_also_after_a_restart(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let gate = Gate::closed().await;
+    let webhook = webhooks(&test.store, &gate.url, 1).await[0];
+    // Shorter than may be configured: nothing else ends these attempts.
+    test.store.write().execute_unprepared("UPDATE webhook SET timeout_ms = 500").await.expect("changed");
+    queue(&test.store, &[webhook], 9).await;
+    let limit = ["--in-flight-per-webhook", "3"];
+    let attempts = async || {
+        let all = entity::attempt::Entity::find().order_by_asc(entity::attempt::Column::StartedAt);
+        all.all(test.store.read()).await.expect("attempts")
+    };
+    let first = serve_with(&test, &limit);
+    eventually("one is tried alone", async || attempts().await.len() >= 4).await;
+    first.stop();
+    let second = serve_with(&test, &limit);
+    let before = attempts().await.len();
+    eventually("two more are tried", async || attempts().await.len() >= before + 2).await;
+    second.stop();
+    let attempts = attempts().await;
+    assert_eq!(gate.most(), 3);
+    let first_end = attempts[0].started_at + attempts[0].duration_ms;
+    assert!(attempts[2].started_at < first_end, "before it was known, three at once");
+    for pair in attempts[2..].windows(2) {
+        assert!(pair[1].started_at >= pair[0].started_at + pair[0].duration_ms, "then one after the other");
     }
 }
 

@@ -1,10 +1,11 @@
 //! Who may call what. The lists are walked, so that a new route without a rule fails here.
 
+use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{PASSWORD, TestInbox, TestServer, TestStore};
-use crate::on_both;
 use app::server_fn::PERMISSIONS;
 use leptos::server_fn::axum::server_fn_paths;
 use model::access::{Permission, Role};
+use rstest::rstest;
 use sea_orm::ConnectionTrait;
 use server::http::command::COMMANDS;
 use std::collections::BTreeSet;
@@ -37,6 +38,9 @@ async fn every_server_function_declares_its_permission_and_keeps_it() {
     assert_eq!(declared, registered);
     let viewer = server.sign_in("victor", Role::Viewer).await;
     let operator = server.sign_in("olga", Role::Operator).await;
+    // Enough for each of the functions: missing members are read as absent, additional ones are ignored.
+    let body =
+        r#"{"id": null, "draft": {}, "address": "/", "task": "", "webhook": "", "message": "", "occurrence": ""}"#;
     for (path, permission) in PERMISSIONS {
         let call = |cookie: String| {
             server
@@ -45,8 +49,7 @@ async fn every_server_function_declares_its_permission_and_keeps_it() {
                 .header("cookie", cookie)
                 .header("sec-fetch-site", "same-origin")
                 .header("content-type", "application/json")
-                // Enough for every one of them: what is missing is read as absent, what is more is ignored.
-                .body(r#"{"id": null, "draft": {}, "address": "/", "task": "", "webhook": "", "message": "", "occurrence": ""}"#)
+                .body(body)
                 .send()
         };
         assert_eq!(call(String::new()).await.expect("an answer").status(), 401, "{path}");
@@ -134,47 +137,53 @@ async fn every_answer_carries_the_security_headers() {
     }
 }
 
-on_both! {
-    async fn a_session_ends_after_twelve_hours_without_use_and_thirty_days_with_it_by_the_servers_clock(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let cookie = server.sign_in("maria", Role::Admin).await;
-        let page = async || {
-            let page = server.http.get(format!("{}/webhooks", server.url)).header("cookie", &cookie).send().await;
-            page.expect("an answer").status().as_u16()
-        };
-        let idle = Duration::from_hours(12);
-        let almost = Duration::from_secs(12 * 3600 - 1);
-        // 59 times 12 h and a little less: each use prolongs it.
-        for _ in 0..59 {
-            server.advance(almost);
-            assert_eq!(page().await, 200);
-        }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_ends_after_twelve_hours_without_use_and_thirty_days_with_it_by_the_servers_clock(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    let page = async || {
+        let page = server.http.get(format!("{}/webhooks", server.url)).header("cookie", &cookie).send().await;
+        page.expect("an answer").status().as_u16()
+    };
+    let idle = Duration::from_hours(12);
+    let almost = Duration::from_secs(12 * 3600 - 1);
+    // 59 times 12 h and a little less: each use prolongs it.
+    for _ in 0..59 {
         server.advance(almost);
-        assert_eq!(page().await, 200, "a minute before thirty days");
-        server.advance(Duration::from_mins(1));
-        assert_eq!(page().await, 303, "thirty days after signing in");
-        let cookie = server.post_form("/sign-in", "", &[("name", "maria"), ("password", PASSWORD)]).await;
-        let cookie = cookie.headers()["set-cookie"].to_str().expect("text").split(';').next().expect("a pair").to_owned();
-        let page = async || {
-            let page = server.http.get(format!("{}/webhooks", server.url)).header("cookie", &cookie).send().await;
-            page.expect("an answer").status().as_u16()
-        };
         assert_eq!(page().await, 200);
-        server.advance(idle);
-        assert_eq!(page().await, 303, "nobody has used it");
     }
+    server.advance(almost);
+    assert_eq!(page().await, 200, "a minute before thirty days");
+    server.advance(Duration::from_mins(1));
+    assert_eq!(page().await, 303, "thirty days after signing in");
+    let cookie = server.post_form("/sign-in", "", &[("name", "maria"), ("password", PASSWORD)]).await;
+    let cookie = cookie.headers()["set-cookie"].to_str().expect("text").split(';').next().expect("a pair").to_owned();
+    let page = async || {
+        let page = server.http.get(format!("{}/webhooks", server.url)).header("cookie", &cookie).send().await;
+        page.expect("an answer").status().as_u16()
+    };
+    assert_eq!(page().await, 200);
+    server.advance(idle);
+    assert_eq!(page().await, 303, "nobody has used it");
+}
 
-    async fn a_name_nobody_can_have_is_a_wrong_name(test: TestStore) {
-        let server = TestServer::start(test).await;
-        for name in ["nobody", "a\0b", "\0", "\u{202e}x", ""] {
-            let answer = server.post_form("/sign-in", "", &[("name", name), ("password", "x")]).await;
-            assert_eq!(answer.status(), 422, "{name:?}");
-        }
-        let cookie = server.sign_in("maria", Role::Admin).await;
-        for path in ["/deliveries?webhook=%00", "/runs?task=a%00b", "/objects?name=%00&page=%00", "/deliveries?sort=%00"] {
-            let answer = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
-            assert_eq!(answer.expect("an answer").status(), 200, "{path}");
-        }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_nobody_can_have_is_a_wrong_name(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    for name in ["nobody", "a\0b", "\0", "\u{202e}x", ""] {
+        let answer = server.post_form("/sign-in", "", &[("name", name), ("password", "x")]).await;
+        assert_eq!(answer.status(), 422, "{name:?}");
+    }
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    for path in ["/deliveries?webhook=%00", "/runs?task=a%00b", "/objects?name=%00&page=%00", "/deliveries?sort=%00"] {
+        let answer = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
+        assert_eq!(answer.expect("an answer").status(), 200, "{path}");
     }
 }
 

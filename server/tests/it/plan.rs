@@ -100,12 +100,14 @@ async fn fill(store: &Store) {
     let uuid = if postgres { "gen_random_uuid()" } else { "randomblob(16)" };
     let numbers = |count: u32| {
         format!(
-            "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT i FROM n) AS numbers"
+            "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) \
+             SELECT i FROM n) AS numbers"
         )
     };
     let copy = async |table: &str, columns: &str, values: &str, count: u32| {
         let sql = format!(
-            "INSERT INTO {table} ({columns}) SELECT {values} FROM {table}, {} WHERE {table}.id = (SELECT MIN(id) FROM {table})",
+            "INSERT INTO {table} ({columns}) SELECT {values} FROM {table}, {} \
+             WHERE {table}.id = (SELECT MIN(id) FROM {table})",
             numbers(count)
         );
         db.execute_unprepared(&sql).await.unwrap_or_else(|error| panic!("{table}: {error}"));
@@ -121,11 +123,15 @@ async fn fill(store: &Store) {
     copy(
         "run",
         "uuid, task_id, task_name, cause, occurrence_id, event_ids, status, started_at, ended_at",
-        &format!("{uuid}, task_id, task_name, cause, occurrence_id + i, event_ids, status, started_at - i * 1000, ended_at - i * 1000"),
+        &format!(
+            "{uuid}, task_id, task_name, cause, occurrence_id + i, event_ids, status, started_at - i * 1000, \
+             ended_at - i * 1000"
+        ),
         20_000,
     )
     .await;
-    let delivery = "webhook_name, task_name, type_id, event_id, status, body, attempts, http_status, duration_ms, webhook_revision";
+    let delivery = "webhook_name, task_name, type_id, event_id, status, body, attempts, http_status, duration_ms, \
+                    webhook_revision";
     copy(
         "delivery",
         &format!("uuid, run_id, webhook_id, created_at, settled_at, {delivery}"),
@@ -178,8 +184,10 @@ async fn use_everything(server: &TestServer, key: &str, cookie: &str) {
     let backend = server.services.backend();
     let sent = DeliveryQuery { status: "sent".into(), ..DeliveryQuery::default() };
     let uuid = backend.deliveries.search(sent).await.expect("found").rows.remove(0).uuid;
-    let why = server.post(key, &json!({"type": "vms", "event": "poweron", "id": "again", "object": {"id": "vm-1", "name": "web", "tags": []}})).await;
-    server.post(key, &json!({"type": "vms", "event": "poweron", "id": "again", "object": {"id": "vm-1", "name": "web", "tags": []}})).await;
+    let object = json!({"id": "vm-1", "name": "web", "tags": []});
+    let again = json!({"type": "vms", "event": "poweron", "id": "again", "object": object});
+    let why = server.post(key, &again).await;
+    server.post(key, &again).await;
     server.post(key, &json!([{"type": "logs", "event": "created"}, {"type": "made", "event": "up"}])).await;
     let occurrence = why.1["occurrences"][0]["id"].as_str().unwrap_or_else(|| panic!("{why:?}")).to_owned();
     for path in [

@@ -1,10 +1,11 @@
 //! PostgreSQL plans by statistics that are minutes old: what has come since must not make the engine read all of it.
 
+use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::TestStore;
-use crate::on_both;
 use crate::rows;
 use model::id::{ObjectId, WebhookId};
 use model::time::Timestamp;
+use rstest::rstest;
 use sea_orm::{ConnectionTrait, Statement};
 use server::store::claim::{self, Room};
 use server::store::object::{self, Wanted};
@@ -62,25 +63,26 @@ async fn a_backlog_that_the_statistics_do_not_know_is_not_read_by_each_claim_and
     assert!(read < 2000, "{read} rows were read");
 }
 
-on_both! {
-    async fn an_object_is_found_by_its_id_however_many_have_its_name(test: TestStore) {
-        let db = test.store.write();
-        let new = |number: i64| object::NewObject {
-            type_id: "vms".into(),
-            external_id: (number > 0).then(|| format!("vm-{number}")),
-            name: "web".into(),
-        };
-        object::insert_many(db, (0..3000).map(new).collect(), NOW).await.expect("made");
-        let txn = test.store.begin().await.expect("a transaction");
-        let wanted = Wanted { names_without_id: ["web".into()].into(), ..Wanted::default() };
-        let found = object::find_wanted(&txn, "vms", wanted).await.expect("found");
-        assert_eq!(found.len(), 1);
-        let wanted = Wanted { external_ids: ["vm-7".into()].into(), ..Wanted::default() };
-        let found = object::find_wanted(&txn, "vms", wanted).await.expect("found");
-        assert_eq!(found.keys().collect::<Vec<_>>(), [&ObjectId(found.values().next().expect("one").0.id.0)]);
-        if test.store.is_postgres() {
-            let read = rows_read(&txn, "object").await;
-            assert!(read < 100, "{read} rows were read");
-        }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_is_found_by_its_id_however_many_have_its_name(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let db = test.store.write();
+    let new = |number: i64| object::NewObject {
+        type_id: "vms".into(),
+        external_id: (number > 0).then(|| format!("vm-{number}")),
+        name: "web".into(),
+    };
+    object::insert_many(db, (0..3000).map(new).collect(), NOW).await.expect("made");
+    let txn = test.store.begin().await.expect("a transaction");
+    let wanted = Wanted { names_without_id: ["web".into()].into(), ..Wanted::default() };
+    let found = object::find_wanted(&txn, "vms", wanted).await.expect("found");
+    assert_eq!(found.len(), 1);
+    let wanted = Wanted { external_ids: ["vm-7".into()].into(), ..Wanted::default() };
+    let found = object::find_wanted(&txn, "vms", wanted).await.expect("found");
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&ObjectId(found.values().next().expect("one").0.id.0)]);
+    if test.store.is_postgres() {
+        let read = rows_read(&txn, "object").await;
+        assert!(read < 100, "{read} rows were read");
     }
 }

@@ -1,8 +1,9 @@
 //! Stopping, and what a start finds: the database one file again, keys whole, nothing under way lost.
 
+use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Gate, TestInbox, TestStore, client, eventually};
-use crate::on_both;
 use crate::process::{prepare, run, serve, serve_changed};
+use rstest::rstest;
 use sea_orm::{ConnectionTrait, EntityTrait};
 use serde_json::json;
 use server::store::{connect, entity};
@@ -34,54 +35,65 @@ async fn stalling() -> String {
     url
 }
 
-on_both! {
-    async fn an_idle_server_stops_within_a_second_also_with_silent_and_listening_connections(test: TestStore) {
-        let server = serve(&test);
-        let address = server.url.split("/setup").next().expect("a url").trim_start_matches("http://").to_owned();
-        let _silent = TcpStream::connect(&address).await.expect("connected");
-        let mut kept = TcpStream::connect(&address).await.expect("connected");
-        kept.write_all(b"GET /health/live HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("sent");
-        let mut answer = [0; 1024];
-        assert!(kept.read(&mut answer).await.expect("an answer") > 0);
-        let took = server.stop();
-        assert!(took < Duration::from_secs(1), "{took:?}");
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_server_stops_within_a_second_also_with_silent_and_listening_connections(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let server = serve(&test);
+    let address = server.url.split("/setup").next().expect("a url").trim_start_matches("http://").to_owned();
+    let _silent = TcpStream::connect(&address).await.expect("connected");
+    let mut kept = TcpStream::connect(&address).await.expect("connected");
+    kept.write_all(b"GET /health/live HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("sent");
+    let mut answer = [0; 1024];
+    assert!(kept.read(&mut answer).await.expect("an answer") > 0);
+    let took = server.stop();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
 
-    async fn a_stop_waits_for_no_hanging_receiver_and_the_delivery_goes_out_at_the_next_start(test: TestStore) {
-        let gate = Gate::closed().await;
-        let key = prepare(&test, &gate.url, "120").await;
-        let server = serve(&test);
-        post(&server.url, &key).await;
-        eventually("it is in flight", async || gate.waiting() == 1).await;
-        let took = server.stop();
-        assert!(took < Duration::from_secs(8), "{took:?}");
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_waits_for_no_hanging_receiver_and_the_delivery_goes_out_at_the_next_start(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let gate = Gate::closed().await;
+    let key = prepare(&test, &gate.url, "120").await;
+    let server = serve(&test);
+    post(&server.url, &key).await;
+    eventually("it is in flight", async || gate.waiting() == 1).await;
+    let took = server.stop();
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
+    assert_eq!((rows[0].status.as_str(), rows[0].attempts, rows[0].claims), ("queued", 0, 0), "as if not claimed");
+    gate.answer(2);
+    let _server = serve(&test);
+    eventually("it is sent", async || {
         let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
-        assert_eq!((rows[0].status.as_str(), rows[0].attempts, rows[0].claims), ("queued", 0, 0), "as if not claimed");
-        gate.answer(2);
-        let _server = serve(&test);
-        eventually("it is sent", async || {
-            let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
-            rows[0].status == "sent"
-        })
-        .await;
-    }
+        rows[0].status == "sent"
+    })
+    .await;
+}
 
-    async fn a_2xx_that_was_seen_before_a_stop_is_recorded_as_sent(test: TestStore) {
-        let key = prepare(&test, &stalling().await, "120").await;
-        let server = serve(&test);
-        post(&server.url, &key).await;
-        eventually("it is in flight", async || {
-            let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
-            rows[0].status == "running"
-        })
-        .await;
-        let took = server.stop();
-        assert!(took < Duration::from_secs(8), "{took:?}");
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_2xx_that_was_seen_before_a_stop_is_recorded_as_sent(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let key = prepare(&test, &stalling().await, "120").await;
+    let server = serve(&test);
+    post(&server.url, &key).await;
+    eventually("it is in flight", async || {
         let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
-        assert_eq!((rows[0].status.as_str(), rows[0].attempts), ("sent", 1));
-        let attempts = entity::attempt::Entity::find().all(test.store.read()).await.expect("rows");
-        assert_eq!(attempts[0].answer_note.as_deref(), Some("answer incomplete: the server was stopped"));
-    }
+        rows[0].status == "running"
+    })
+    .await;
+    let took = server.stop();
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
+    assert_eq!((rows[0].status.as_str(), rows[0].attempts), ("sent", 1));
+    let attempts = entity::attempt::Entity::find().all(test.store.read()).await.expect("rows");
+    assert_eq!(attempts[0].answer_note.as_deref(), Some("answer incomplete: the server was stopped"));
 }
 
 /// Whoever copies the file then has everything.

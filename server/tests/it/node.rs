@@ -211,7 +211,7 @@ async fn who_claims_waits_until_the_others_claim_is_committed_and_counts_it() {
         claim::take_turn(&txn, other).await.expect("its turn")
     };
     let commit = async {
-        crate::harness::somebody_waits(&test.store).await;
+        crate::harness::until_lock_is_awaited(&test.store).await;
         first.commit().await.expect("committed");
     };
     let (in_flight, ()) = tokio::join!(second, commit);

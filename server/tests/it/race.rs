@@ -1,7 +1,7 @@
 //! What changes at the moment something else depends on it: on PostgreSQL another node may be between reading and
 //! writing. The change is held open until the other side waits for it.
 
-use crate::harness::{TestInbox, TestServer, TestStore, begin_holding, eventually, somebody_waits};
+use crate::harness::{TestInbox, TestServer, TestStore, begin_holding, eventually, until_lock_is_awaited};
 use app::view::inventory::ObjectLine;
 use model::access::Scope;
 use model::catalog::{EventKindDraft, TypeDraft, WEBHOOKS};
@@ -25,7 +25,7 @@ async fn while_deleting(server: &TestServer, key: &str, sql: &[&str], occurrence
     }
     let answer = server.post(key, &occurrence);
     let commit = async {
-        somebody_waits(&server.services.store).await;
+        until_lock_is_awaited(&server.services.store).await;
         open.commit().await.expect("committed");
     };
     tokio::join!(answer, commit).0
@@ -34,7 +34,7 @@ async fn while_deleting(server: &TestServer, key: &str, sql: &[&str], occurrence
 /// Commits `open` once somebody waits for it, while `other` goes on.
 async fn while_open<T>(server: &TestServer, open: DatabaseTransaction, other: impl Future<Output = T>) -> T {
     let commit = async {
-        somebody_waits(&server.services.store).await;
+        until_lock_is_awaited(&server.services.store).await;
         open.commit().await.expect("committed");
     };
     tokio::join!(other, commit).0

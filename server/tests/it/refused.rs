@@ -1,7 +1,7 @@
 //! Records that the database refuses, claims that leave none, and faults of ours: each ends visibly, once, and alone.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
-use crate::harness::{Gate, TestInbox, TestServer, TestStore, begin_holding, eventually, somebody_waits};
+use crate::harness::{Gate, TestInbox, TestServer, TestStore, begin_holding, eventually, until_lock_is_awaited};
 use crate::process::{prepare, serve, serve_changed, serve_logging};
 use model::access::Scope;
 use model::delivery::Status;
@@ -281,7 +281,7 @@ async fn an_object_that_somebody_holds_keeps_no_other_occurrence_out() {
     let renamed = json!({"type": "vms", "event": "poweron", "object": {"id": "one", "name": "another", "tags": []}});
     let batch = json!([renamed, {"type": "vms", "event": "poweron"}]);
     let (blocked, ()) = tokio::join!(server.post(&key, &batch), async {
-        somebody_waits(&server.services.store).await;
+        until_lock_is_awaited(&server.services.store).await;
         // These two wait for the first, and are a group.
         let (other, same) = tokio::join!(post("two"), server.post(&key, &renamed));
         assert_eq!((other, same.0), (202, 503));

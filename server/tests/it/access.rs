@@ -25,7 +25,7 @@ async fn see(server: &TestServer, cookie: &str) -> u16 {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_was_revoked_a_moment_ago_is_worth_nothing(#[values(Sqlite, Postgres)] database: Database) {
+async fn revoked_key_is_refused_at_once(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let clock = &server.services.clock;
@@ -51,7 +51,7 @@ async fn a_key_that_was_revoked_a_moment_ago_is_worth_nothing(#[values(Sqlite, P
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_disabled_sees_no_further_page(#[values(Sqlite, Postgres)] database: Database) {
+async fn disabled_account_loses_its_session_and_cannot_sign_in(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let cookie = server.sign_in("maria", Role::Admin).await;
@@ -80,7 +80,7 @@ async fn who_is_disabled_sees_no_further_page(#[values(Sqlite, Postgres)] databa
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_password_ends_every_session(#[values(Sqlite, Postgres)] database: Database) {
+async fn changed_password_ends_every_session_of_the_account(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let first = server.sign_in("maria", Role::Operator).await;
@@ -99,7 +99,7 @@ async fn another_password_ends_every_session(#[values(Sqlite, Postgres)] databas
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_commands_say_what_there_is_and_what_they_did(#[values(Sqlite, Postgres)] database: Database) {
+async fn access_commands_list_accounts_and_keys_and_report_changes(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     crate::process::prepare(&test, "http://127.0.0.1:9/", "3").await;
     let say = |words: &[&str]| run(&test, words, |_| ());

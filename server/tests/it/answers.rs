@@ -383,7 +383,7 @@ async fn ask(server: &TestServer, answer: Vec<u8>) -> (Option<u16>, String, usiz
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_shape_of_an_answer_comes_to_what_it_is() {
+async fn response_shapes_lead_to_the_expected_outcome() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let mut wrong = String::new();
     for (shape, expected) in SHAPES {
@@ -406,7 +406,7 @@ async fn each_shape_of_an_answer_comes_to_what_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_delivery_whose_response_cannot_be_read_is_sent_twice_at_most_and_counts_for_no_breaker() {
+async fn unreadable_response_is_retried_once_and_does_not_open_the_breaker() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let head = b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
@@ -425,7 +425,7 @@ async fn a_delivery_whose_response_cannot_be_read_is_sent_twice_at_most_and_coun
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_a_head_holds_it_is_asked_for_once_and_never_a_reset_that_was_none() {
+async fn random_response_heads_cause_one_request_and_never_count_as_a_reset() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let head = (
         prop_oneof![

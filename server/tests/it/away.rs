@@ -58,7 +58,7 @@ async fn assert_all_sent_once(server: &TestServer, gate: &Gate, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_loses_nothing_and_repeats_nothing() {
+async fn full_disk_loses_and_repeats_no_delivery() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let gate = Gate::closed().await;
     let key = in_flight(&server, &gate, 20).await;
@@ -91,7 +91,7 @@ async fn a_full_disk_loses_nothing_and_repeats_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_postgres_that_goes_away_loses_nothing_and_repeats_nothing() {
+async fn unreachable_postgres_loses_and_repeats_no_delivery() {
     let test = TestStore::postgres().await;
     let url = test.url.clone().expect("a URL");
     let server = TestServer::start(test).await;
@@ -204,7 +204,7 @@ fn intake_through(store: Store) -> (Intake, Arc<ApiKey>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_whose_answer_is_lost_is_not_made_again() {
+async fn commit_with_a_lost_acknowledgement_is_not_repeated() {
     let test = TestStore::postgres().await;
     let (relay, url) = Relay::start(&test).await;
     let (intake, key) = intake_through(connect::open_postgres(&url).await.expect("connects"));
@@ -222,7 +222,7 @@ async fn a_commit_whose_answer_is_lost_is_not_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_told_that_nothing_was_stored_while_the_outcome_of_a_commit_is_unknown() {
+async fn commit_with_an_unknown_outcome_is_never_reported_as_not_stored() {
     let test = TestStore::postgres().await;
     let (relay, url) = Relay::start(&test).await;
     let (intake, key) = intake_through(connect::open_postgres(&url).await.expect("connects"));
@@ -242,7 +242,7 @@ async fn nobody_is_told_that_nothing_was_stored_while_the_outcome_of_a_commit_is
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_postgres_whose_host_vanishes_is_away_and_back_again() {
+async fn postgres_with_a_vanished_host_recovers_without_loss_or_repetition() {
     let mut test = TestStore::postgres().await;
     let (relay, url) = Relay::start(&test).await;
     test.store = connect::open_postgres(&url).await.expect("connects");

@@ -52,7 +52,7 @@ async fn state(store: &Store, id: WebhookId) -> webhook::HoldState {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_breaker_opens_at_the_tenth_failure_probes_and_closes(#[values(Sqlite, Postgres)] database: Database) {
+async fn breaker_opens_at_the_tenth_failure_and_closes_after_a_probe(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let (receiver, inbox) = (Switch::failing().await, TestInbox::start().await);
@@ -94,7 +94,7 @@ async fn a_breaker_opens_at_the_tenth_failure_probes_and_closes(#[values(Sqlite,
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_open_breaker_is_still_open_after_a_restart(#[values(Sqlite, Postgres)] database: Database) {
+async fn open_breaker_survives_a_restart(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let (dir, url) = (test.dir.path().to_owned(), test.url.clone());
     let server = TestServer::start(test).await;
@@ -113,9 +113,7 @@ async fn an_open_breaker_is_still_open_after_a_restart(#[values(Sqlite, Postgres
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_probe_goes_no_earlier_than_the_receiver_asked_for_or_the_schedule_says(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn probe_waits_until_a_held_delivery_is_due(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let store = test.store;
     let after = |seconds| NOW.after(Duration::from_secs(seconds));
@@ -130,9 +128,7 @@ async fn a_probe_goes_no_earlier_than_the_receiver_asked_for_or_the_schedule_say
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_probe_that_finds_no_slot_is_followed_by_none_until_it_is_gone(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn probe_without_a_slot_is_not_followed_by_another(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let store = test.store;
     opened(&store, &[NOW, NOW, NOW]).await;
@@ -157,9 +153,7 @@ async fn a_probe_that_finds_no_slot_is_followed_by_none_until_it_is_gone(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_clock_that_was_set_back_leaves_in_the_future_is_pulled_in(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn future_times_are_pulled_in_after_the_clock_was_set_back(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let store = test.store;
     let id = opened(&store, &[NOW]).await;
@@ -201,7 +195,7 @@ async fn what_a_clock_that_was_set_back_leaves_in_the_future_is_pulled_in(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_whose_delivery_waits_behind_the_breaker_has_not_ended(#[values(Sqlite, Postgres)] database: Database) {
+async fn run_with_a_delivery_behind_the_breaker_is_still_running(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let receiver = Switch::failing().await;
@@ -215,7 +209,7 @@ async fn a_run_whose_delivery_waits_behind_the_breaker_has_not_ended(#[values(Sq
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_release_at_a_rate_outlasts_an_open_breaker(#[values(Sqlite, Postgres)] database: Database) {
+async fn release_at_a_rate_continues_after_an_open_breaker(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let receiver = Switch::failing().await;
@@ -250,9 +244,7 @@ async fn a_release_at_a_rate_outlasts_an_open_breaker(#[values(Sqlite, Postgres)
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replay_as_it_was_neither_moves_the_breaker_of_now_nor_waits_behind_it(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn replay_to_an_earlier_target_ignores_the_breaker(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let (old, new) = (Switch::failing().await, Switch::failing().await);
@@ -290,7 +282,7 @@ async fn a_replay_as_it_was_neither_moves_the_breaker_of_now_nor_waits_behind_it
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_held_for_what_has_ended_waits_for_what_holds_it_now(#[values(Sqlite, Postgres)] database: Database) {
+async fn delivery_with_an_ended_hold_reason_waits_for_the_current_one(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let store = test.store;
     let id = opened(&store, &[NOW.after(Duration::from_hours(1)), NOW, NOW]).await;
@@ -311,7 +303,7 @@ async fn what_was_held_for_what_has_ended_waits_for_what_holds_it_now(#[values(S
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn attempts_at_the_target_before_say_nothing_of_the_new_one(#[values(Sqlite, Postgres)] database: Database) {
+async fn attempts_at_the_previous_target_do_not_change_the_breaker(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let (gate, new) = (Gate::closed().await, TestInbox::start().await);
@@ -340,7 +332,7 @@ async fn attempts_at_the_target_before_say_nothing_of_the_new_one(#[values(Sqlit
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replay_as_it_was_goes_by_the_revision_of_the_last_attempt(#[values(Sqlite, Postgres)] database: Database) {
+async fn replay_as_of_its_revision_uses_that_of_the_last_attempt(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -359,7 +351,7 @@ async fn a_replay_as_it_was_goes_by_the_revision_of_the_last_attempt(#[values(Sq
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deleted_webhook_keeps_no_state_and_reports_nothing(#[values(Sqlite, Postgres)] database: Database) {
+async fn deleted_webhook_has_no_hold_state_and_reports_nothing(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let store = &server.services.store;

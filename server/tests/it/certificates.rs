@@ -47,7 +47,7 @@ async fn with(change: impl FnOnce(&mut CertificateParams)) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_shape_of_a_handshake_is_said_in_words_and_only_what_is_insecure_is_let_through() {
+async fn bad_handshakes_are_explained_and_only_untrusted_certificates_can_be_allowed() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let day = |days: i64| time::OffsetDateTime::now_utc() + time::Duration::days(days);
     let authority = CertificateParams::new(Vec::new()).map(|mut params| {
@@ -129,7 +129,7 @@ async fn each_shape_of_a_handshake_is_said_in_words_and_only_what_is_insecure_is
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn https_where_plain_http_was_meant_is_said() {
+async fn mismatched_http_and_https_are_explained() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let inbox = TestInbox::start().await;
     let (status, error) = send(&server, &inbox.url.replace("http://", "https://"), "").await;

@@ -242,7 +242,7 @@ async fn judge(server: &TestServer, key: &str, says: &str, headers: &str, body: 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_sentence_about_receivers_is_kept_to() {
+async fn receiver_rules_of_the_specification_are_kept() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest, Scope::Read]).await;
     let mut wrong = String::new();
@@ -265,7 +265,7 @@ async fn each_sentence_about_receivers_is_kept_to() {
 
 /// Webhook 4: the sender asks, and is told for whom and how often; who does not ask is told nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sender_is_allowed_what_it_asks_for() {
+async fn sender_that_asks_for_permission_gets_origin_and_rate() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let origin = line("WebHook-Request-Origin", "a.example");
     for (asked, is_asking) in [
@@ -286,7 +286,7 @@ async fn a_sender_is_allowed_what_it_asks_for() {
 
 /// Webhook 3 lets a token stand in the query as well, and advises against it: whatever logs URLs would keep the key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_in_the_query_is_refused_with_where_it_belongs() {
+async fn key_in_the_query_is_refused_and_the_header_is_named() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let start = format!("POST /api/v1/events?access_token={key}");

@@ -22,7 +22,7 @@ async fn page(server: &TestServer, cookie: &str, path: &str) -> (u16, String) {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_page_shows_a_secret_to_anybody(#[values(Sqlite, Postgres)] database: Database) {
+async fn secrets_appear_on_no_page(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -84,7 +84,7 @@ async fn no_page_shows_a_secret_to_anybody(#[values(Sqlite, Postgres)] database:
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_viewer_sees_of_a_target_and_its_headers_is_no_way_in(#[values(Sqlite, Postgres)] database: Database) {
+async fn viewer_sees_no_secret_part_of_urls_and_headers(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -131,7 +131,7 @@ async fn what_a_viewer_sees_of_a_target_and_its_headers_is_no_way_in(#[values(Sq
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deliveries_are_filtered_sorted_and_paged_alike_on_both(#[values(Sqlite, Postgres)] database: Database) {
+async fn deliveries_are_filtered_sorted_and_paged(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -185,9 +185,7 @@ async fn deliveries_are_filtered_sorted_and_paged_alike_on_both(#[values(Sqlite,
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_objects_of_a_type_are_found_however_many_there_are_of_others(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn objects_of_a_type_are_found_among_many_others(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
@@ -216,9 +214,7 @@ async fn the_objects_of_a_type_are_found_however_many_there_are_of_others(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_test_uses_the_unsaved_values_and_never_a_secret_of_another_target(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn test_message_uses_unsaved_values_but_no_foreign_secret(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let (inbox, other) = (TestInbox::start().await, TestInbox::start().await);
@@ -261,7 +257,7 @@ async fn a_test_uses_the_unsaved_values_and_never_a_secret_of_another_target(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_as_typed_says_what_it_would_have_fired_for(#[values(Sqlite, Postgres)] database: Database) {
+async fn unsaved_event_shows_how_often_it_would_have_fired(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
@@ -288,9 +284,7 @@ async fn an_event_as_typed_says_what_it_would_have_fired_for(#[values(Sqlite, Po
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commands_act_on_the_checked_rows_and_say_what_stands_in_the_way(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn commands_change_checked_rows_and_explain_refusals(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let cookie = server.sign_in("maria", Role::Admin).await;
@@ -338,9 +332,7 @@ async fn commands_act_on_the_checked_rows_and_say_what_stands_in_the_way(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replay_of_a_selection_is_done_for_those_it_can_be_done_for_and_names_the_others(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn replay_of_a_selection_skips_and_names_unfinished_deliveries(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let cookie = server.sign_in("maria", Role::Admin).await;
@@ -380,9 +372,7 @@ async fn a_replay_of_a_selection_is_done_for_those_it_can_be_done_for_and_names_
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_stream_says_that_something_has_changed_and_ends_with_the_session(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn live_stream_reports_changes_and_ends_with_the_session(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
@@ -410,9 +400,7 @@ async fn the_stream_says_that_something_has_changed_and_ends_with_the_session(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_demo_is_made_once_and_something_happens_through_the_intake(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn demo_is_created_once_and_its_button_reports_an_occurrence(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;

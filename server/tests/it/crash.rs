@@ -11,7 +11,7 @@ use server::store::delivery;
 use std::collections::BTreeSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_server_on_one_directory_is_refused_before_it_opens_the_database() {
+async fn second_server_on_a_directory_is_refused_before_it_opens_the_database() {
     let test = TestStore::sqlite().await;
     let _first = serve(&test);
     let database = test.dir.path().join("hookwright.db");
@@ -22,7 +22,7 @@ async fn a_second_server_on_one_directory_is_refused_before_it_opens_the_databas
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_newer_command_leaves_the_schema_of_a_running_server_alone() {
+async fn newer_command_does_not_migrate_the_schema_of_a_running_server() {
     let test = TestStore::sqlite().await;
     let first = serve(&test);
     // As if the newest step were one that the running server does not know.
@@ -39,7 +39,7 @@ async fn a_newer_command_leaves_the_schema_of_a_running_server_alone() {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_with_another_master_key_or_none_refuses_to_start(#[values(Sqlite, Postgres)] database: Database) {
+async fn server_refuses_to_start_with_a_wrong_or_missing_master_key(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     serve(&test).stop();
     let serving = ["serve", "--listen", "http://127.0.0.1:0"];
@@ -59,7 +59,7 @@ async fn a_server_with_another_master_key_or_none_refuses_to_start(#[values(Sqli
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_accepted_arrives_after_a_kill(#[values(Sqlite, Postgres)] database: Database) {
+async fn accepted_occurrences_are_delivered_after_a_kill(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let inbox = TestInbox::start().await;
     // Longer than this test waits: where a starting server is alone, it need not wait for leases.
@@ -99,7 +99,7 @@ async fn what_was_accepted_arrives_after_a_kill(#[values(Sqlite, Postgres)] data
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wait_between_attempts_is_kept_over_a_kill(#[values(Sqlite, Postgres)] database: Database) {
+async fn wait_between_attempts_survives_a_kill(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let inbox = TestInbox::start().await;
     let key = prepare(&test, &format!("{}/status/503", inbox.url), "3").await;

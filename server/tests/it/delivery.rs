@@ -53,7 +53,7 @@ async fn raw_receiver(answer: &'static [u8]) -> String {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_webhook_is_said_not_to_exist_because_there_are_many(#[values(Sqlite, Postgres)] database: Database) {
+async fn deliveries_of_more_webhooks_than_are_cached_are_sent(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -81,7 +81,7 @@ async fn no_webhook_is_said_not_to_exist_because_there_are_many(#[values(Sqlite,
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failed_attempt_is_tried_again_at_its_time_and_then_sent(#[values(Sqlite, Postgres)] database: Database) {
+async fn failed_delivery_is_retried_on_schedule_with_the_same_id(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -107,7 +107,7 @@ async fn a_failed_attempt_is_tried_again_at_its_time_and_then_sent(#[values(Sqli
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sent_message_is_sent_once(#[values(Sqlite, Postgres)] database: Database) {
+async fn successful_delivery_is_sent_once(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -121,7 +121,7 @@ async fn a_sent_message_is_sent_once(#[values(Sqlite, Postgres)] database: Datab
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_task_deleted_after_running_goes_with_its_success_only(#[values(Sqlite, Postgres)] database: Database) {
+async fn one_time_task_is_deleted_only_after_its_success(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -144,9 +144,7 @@ async fn a_task_deleted_after_running_goes_with_its_success_only(#[values(Sqlite
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_events_tasks_and_webhooks_make_exactly_the_requests_expected(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn task_with_two_matching_events_runs_once(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -176,7 +174,7 @@ async fn many_events_tasks_and_webhooks_make_exactly_the_requests_expected(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn those_that_fail_together_are_not_tried_again_together(#[values(Sqlite, Postgres)] database: Database) {
+async fn deliveries_that_fail_together_are_retried_at_different_times(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -193,9 +191,7 @@ async fn those_that_fail_together_are_not_tried_again_together(#[values(Sqlite, 
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_given_up_in_flight_records_its_attempt_and_stays_given_up(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn delivery_taken_away_in_flight_records_its_attempt_only(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let gate = Gate::closed().await;
@@ -224,7 +220,7 @@ async fn what_was_given_up_in_flight_records_its_attempt_and_stays_given_up(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_that_asks_for_time_gets_it(#[values(Sqlite, Postgres)] database: Database) {
+async fn retry_after_in_seconds_delays_the_next_attempt(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let busy = raw_receiver(b"HTTP/1.1 503 Busy\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n").await;
@@ -236,7 +232,7 @@ async fn a_receiver_that_asks_for_time_gets_it(#[values(Sqlite, Postgres)] datab
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_answer_is_capped_and_its_end_marked(#[values(Sqlite, Postgres)] database: Database) {
+async fn large_response_is_truncated_at_64_kib_and_marked(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     use sea_orm::{ConnectionTrait, Statement};
     static ANSWER: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
@@ -258,9 +254,7 @@ async fn a_large_answer_is_capped_and_its_end_marked(#[values(Sqlite, Postgres)]
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_that_grows_too_large_is_an_error_at_once_and_nothing_is_sent(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn too_large_message_fails_at_once_and_is_not_sent(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -276,7 +270,7 @@ async fn a_message_that_grows_too_large_is_an_error_at_once_and_nothing_is_sent(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_failure_is_said_in_words() {
+async fn failures_have_a_code_and_a_plain_message() {
     let inbox = TestInbox::start().await;
     // Bound and not listening: a port that was let go could be another test's by now.
     let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
@@ -314,7 +308,7 @@ async fn stored(server: &TestServer) -> Vec<entity::delivery::Model> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_with_a_careless_header_is_an_answer_and_nothing_is_sent_again() {
+async fn response_with_malformed_or_large_headers_counts_as_sent() {
     let many = "X-Line: 1\r\n".repeat(300);
     let large = format!("X-Large: {}\r\n", "a".repeat(1_000)).repeat(100);
     for header in ["Bad Name: x\r\n", "X-Space : x\r\n", "X-Folded: a\r\n b\r\n", &many, &large] {
@@ -349,7 +343,7 @@ pub(crate) async fn tls_receiver(certificate: String, key: String) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_nobody_trusts_is_accepted_by_the_webhook_that_says_so_and_by_no_other() {
+async fn untrusted_certificate_is_accepted_only_by_the_webhook_that_allows_it() {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
     let url = tls_receiver(made.cert.pem(), made.signing_key.serialize_pem()).await;
     let server = TestServer::start(TestStore::sqlite().await).await;
@@ -373,7 +367,7 @@ async fn a_certificate_nobody_trusts_is_accepted_by_the_webhook_that_says_so_and
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn https_to_a_receiver_that_resets_the_handshake_is_a_tls_error() {
+async fn reset_during_the_handshake_is_a_tls_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("https://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move {
@@ -389,7 +383,7 @@ async fn https_to_a_receiver_that_resets_the_handshake_is_a_tls_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_success_whose_body_breaks_off_is_a_success() {
+async fn success_with_a_broken_body_is_a_success() {
     for answer in [
         &b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart"[..],
         b"HTTP/1.1 204 No Content\r\n\r\n",
@@ -403,7 +397,7 @@ async fn a_success_whose_body_breaks_off_is_a_success() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_answer_ends_with_the_timeout_and_counts_as_sent() {
+async fn slow_response_body_ends_at_the_timeout_and_counts_as_sent() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let inbox = TestInbox::start().await;
     fire(&server, &format!("{}/slow-body", inbox.url), "3").await;
@@ -416,7 +410,7 @@ async fn a_slow_answer_ends_with_the_timeout_and_counts_as_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_stored_secret_is_sealed_and_the_sent_one_is_right() {
+async fn secrets_are_stored_sealed_and_sent_unchanged() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let inbox = TestInbox::start().await;
     let key = server.key("dc", &[Scope::Ingest]).await;

@@ -32,7 +32,7 @@ async fn send_unchecked(server: &TestServer, url: &str) -> (Status, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn loopback_is_not_called_unless_listed_however_it_is_written() {
+async fn loopback_in_any_notation_is_refused_unless_listed() {
     let inbox = TestInbox::start().await;
     let port = inbox.url.rsplit(':').next().expect("a port");
     for host in ["127.0.0.1", "localhost", "localhost.", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]"] {
@@ -48,7 +48,7 @@ async fn loopback_is_not_called_unless_listed_however_it_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_console_never_calls_itself() {
+async fn own_listener_is_never_called() {
     for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
         let server = TestServer::start(TestStore::sqlite().await).await;
         let port = server.url.rsplit(':').next().expect("a port").to_owned();
@@ -59,7 +59,7 @@ async fn the_console_never_calls_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn saving_refuses_with_the_words_of_sending() {
+async fn saving_refuses_forbidden_addresses_with_the_message_of_sending() {
     let server = TestServer::start_with(TestStore::sqlite().await, Vec::new()).await;
     let save = async |url: &str| {
         let draft = WebhookDraft { name: url.into(), url: url.into(), ..WebhookDraft::default() };
@@ -81,7 +81,7 @@ async fn saving_refuses_with_the_words_of_sending() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_is_kept_for_the_next_delivery_but_not_for_ever() {
+async fn connections_are_reused_until_their_client_expires() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     for (lasts, is_kept) in [(Duration::from_mins(5), true), (Duration::ZERO, false)] {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

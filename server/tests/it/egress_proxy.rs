@@ -97,7 +97,7 @@ fn strict() -> Rules {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn names_are_resolved_by_the_proxy_and_a_direct_webhook_goes_past_it() {
+async fn names_are_resolved_by_the_proxy_and_direct_webhooks_bypass_it() {
     let inbox = TestInbox::start().await;
     let proxy = TestProxy::start(inbox.url.trim_start_matches("http://").to_owned()).await;
     let server = TestServer::start_through(TestStore::sqlite().await, strict(), proxy.at("user:secret@")).await;
@@ -116,7 +116,7 @@ async fn names_are_resolved_by_the_proxy_and_a_direct_webhook_goes_past_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn https_passes_through_a_tunnel_and_is_verified_at_its_end() {
+async fn https_is_tunnelled_and_verified_at_its_end() {
     let made = rcgen::generate_simple_self_signed(["receiver.invalid".to_owned()]).expect("a certificate");
     let receiver = tls_receiver(made.cert.pem(), made.signing_key.serialize_pem()).await;
     let proxy = TestProxy::start(receiver.trim_start_matches("https://").to_owned()).await;
@@ -129,7 +129,7 @@ async fn https_passes_through_a_tunnel_and_is_verified_at_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failing_proxy_is_named_and_never_the_receiver() {
+async fn proxy_failure_is_blamed_on_the_proxy() {
     let proxy = TestProxy::start("127.0.0.1:1".to_owned()).await;
     let server = TestServer::start_through(TestStore::sqlite().await, strict(), proxy.at("user:wrong@")).await;
     let (status, words) = send(&server, to("https://receiver.invalid/")).await;
@@ -153,7 +153,7 @@ async fn a_failing_proxy_is_named_and_never_the_receiver() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_that_hangs_up_behind_the_proxy_is_not_taken_for_the_proxy() {
+async fn hang_up_of_the_receiver_is_not_blamed_on_the_proxy() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let receiver = listener.local_addr().expect("an address").to_string();
     tokio::spawn(async move {
@@ -168,7 +168,7 @@ async fn a_receiver_that_hangs_up_behind_the_proxy_is_not_taken_for_the_proxy() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_that_hangs_up_is_said_to() {
+async fn hang_up_of_the_proxy_is_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {

@@ -223,7 +223,7 @@ fn spread<T: Copy>(all: &[T], count: usize) -> Vec<T> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
-async fn a_write_that_fails_at_any_point_loses_nothing_acknowledged() {
+async fn failed_write_at_any_point_loses_nothing_acknowledged() {
     let shim = Arc::new(Shim::build());
     let inbox = TestInbox::start().await;
     let (full, key) = long_log(&inbox.url).await;
@@ -330,7 +330,7 @@ async fn every_202_follows_an_fdatasync_of_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn failing_syncs_are_answered_503_until_they_work_again() {
+async fn occurrences_get_503_while_syncs_fail() {
     let shim = Shim::build();
     let gate = Gate::closed().await;
     let (test, key) = prepared(&gate.url).await;

@@ -15,7 +15,7 @@ async fn server() -> (TestServer, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_saved_form_leads_to_its_row() {
+async fn saved_form_redirects_to_its_row() {
     let (server, cookie) = server().await;
     for (name, url, path) in [
         ("address", "https://10.1.2.3/", "/webhooks/1"),
@@ -27,7 +27,7 @@ async fn a_saved_form_leads_to_its_row() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_form_comes_back_without_its_secrets() {
+async fn refused_form_is_shown_again_without_its_secrets() {
     let (server, cookie) = server().await;
     let fields = [("name", "<b>\"w\"</b>"), ("url", "nowhere"), ("auth_type", "bearer"), ("token", "canary-4f7a")];
     let answer = server.post_form("/webhooks/new", &cookie, &fields).await;
@@ -40,7 +40,7 @@ async fn a_refused_form_comes_back_without_its_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_secret_that_a_refused_form_has_lost_is_entered_again_or_the_old_one_chosen() {
+async fn secret_lost_by_a_refused_form_must_be_typed_again_or_kept_explicitly() {
     let (server, cookie) = server().await;
     let typed =
         |token: &'static str, url: &'static str, revision: &'static str, more: &[(&'static str, &'static str)]| {
@@ -70,7 +70,7 @@ async fn a_new_secret_that_a_refused_form_has_lost_is_entered_again_or_the_old_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_object_is_typed_by_its_id_or_its_name_where_there_is_nothing_to_choose_from() {
+async fn object_of_an_event_is_found_by_its_typed_id_or_name() {
     let (server, cookie) = server().await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     for (id, name) in [("vm-1", "web"), ("vm-2", "twin"), ("vm-3", "twin"), ("web", "another")] {
@@ -100,7 +100,7 @@ async fn an_object_is_typed_by_its_id_or_its_name_where_there_is_nothing_to_choo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn somebody_who_may_not_save_reads_a_form_and_is_not_offered_to_submit_it() {
+async fn viewer_sees_a_locked_form_without_submit() {
     let (server, admin) = server().await;
     let fields = [("name", "w"), ("url", "https://example.com/")];
     assert_eq!(server.post_form("/webhooks/new", &admin, &fields).await.status(), 303);
@@ -120,7 +120,7 @@ async fn somebody_who_may_not_save_reads_a_form_and_is_not_offered_to_submit_it(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_url_that_can_never_be_called_is_refused_when_it_is_saved() {
+async fn uncallable_url_is_refused_at_save() {
     let (server, cookie) = server().await;
     for url in ["http://xn--a.example/", "http://a.example/b/../c", "http://a.example/?q='"] {
         let answer = server.post_form("/webhooks/new", &cookie, &[("name", "w"), ("url", url)]).await;
@@ -129,7 +129,7 @@ async fn a_url_that_can_never_be_called_is_refused_when_it_is_saved() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_form_opened_before_somebody_elses_change_shows_both_versions_and_loses_neither() {
+async fn stale_form_shows_both_versions_before_it_replaces_one() {
     let (server, cookie) = server().await;
     let typed = |name: &'static str, revision: &'static str| {
         [("name", name), ("url", "https://example.com/"), ("revision", revision)]
@@ -146,7 +146,7 @@ async fn a_form_opened_before_somebody_elses_change_shows_both_versions_and_lose
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_post_from_another_site_is_refused() {
+async fn cross_site_post_is_refused() {
     let (server, cookie) = server().await;
     let post = |site: &'static str| {
         server
@@ -163,7 +163,7 @@ async fn a_post_from_another_site_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_setup_link_makes_one_administrator() {
+async fn setup_link_creates_one_administrator() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let store = &server.services.store;
     let token = server::service::account::new_setup_token(store, &server.services.clock)
@@ -195,7 +195,7 @@ async fn the_setup_link_makes_one_administrator() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn signing_in_is_limited_by_name_and_address() {
+async fn sign_in_is_limited_by_name_and_address() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let fields = [("name", "maria"), ("password", "guess")];
     let mut statuses = Vec::new();
@@ -225,7 +225,7 @@ fn form_of(path: &str, length: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_strangers_form_that_is_large_or_slow_is_refused_before_it_costs_anything() {
+async fn large_or_slow_form_of_a_stranger_is_refused_early() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     // Nothing of it is read.
     let (line, _) = said(&server, &form_of("/sign-in", "Content-Length: 2000000")).await;
@@ -241,7 +241,7 @@ async fn a_strangers_form_that_is_large_or_slow_is_refused_before_it_costs_anyth
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn too_many_tries_from_an_address_are_refused_before_their_form_is_read() {
+async fn setup_over_the_limit_is_refused_before_its_form_is_read() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let wrong = [("name", "maria"), ("password", PASSWORD), ("repeat", PASSWORD), ("token", "hwk_wrong")];
     let mut tries = 0;
@@ -261,9 +261,7 @@ async fn too_many_tries_from_an_address_are_refused_before_their_form_is_read() 
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_long_list_offers_its_first_rows_finds_the_others_and_takes_a_name(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn long_choice_list_shows_50_rows_finds_others_and_accepts_names(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let cookie = server.sign_in("maria", Role::Admin).await;

@@ -57,9 +57,7 @@ pub(crate) const ALL: ReleaseChoice = ReleaseChoice { held: Held::All, per_secon
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_paused_webhook_drops_nothing_and_resumes_all_the_newest_or_none(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn paused_webhook_holds_all_and_resumes_all_the_newest_or_none(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     for (held, expected) in
@@ -89,7 +87,7 @@ async fn a_paused_webhook_drops_nothing_and_resumes_all_the_newest_or_none(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_makes_no_new_row_reaches_an_open_page_all_the_same(#[values(Sqlite, Postgres)] database: Database) {
+async fn pause_and_discard_are_visible_in_the_change_feed(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let (webhook, key) = prepare(&server, "http://127.0.0.1:9/", |_| ()).await;
@@ -109,7 +107,7 @@ async fn what_makes_no_new_row_reaches_an_open_page_all_the_same(#[values(Sqlite
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_resumed_at_a_rate_goes_no_faster(#[values(Sqlite, Postgres)] database: Database) {
+async fn resume_at_a_rate_releases_no_faster(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -130,9 +128,7 @@ async fn what_is_resumed_at_a_rate_goes_no_faster(#[values(Sqlite, Postgres)] da
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_outage_during_a_release_at_a_rate_is_not_made_up_for_by_a_burst(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn release_at_a_rate_does_not_catch_up_after_an_outage(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -159,7 +155,7 @@ async fn an_outage_during_a_release_at_a_rate_is_not_made_up_for_by_a_burst(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_changed_target_has_to_be_confirmed(#[values(Sqlite, Postgres)] database: Database) {
+async fn changed_target_holds_deliveries_until_it_is_confirmed(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let (old, new) = (Switch::failing().await, TestInbox::start().await);
@@ -202,7 +198,7 @@ async fn a_changed_target_has_to_be_confirmed(#[values(Sqlite, Postgres)] databa
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_hold_refuses_what_comes_with_an_alarm(#[values(Sqlite, Postgres)] database: Database) {
+async fn full_hold_fails_new_deliveries_and_raises_one_alarm(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -240,9 +236,7 @@ async fn a_full_hold_refuses_what_comes_with_an_alarm(#[values(Sqlite, Postgres)
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deleting_a_webhook_gives_up_what_waits_and_lets_what_is_in_flight_end(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn deleting_a_webhook_discards_waiting_deliveries_only(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -268,7 +262,7 @@ async fn deleting_a_webhook_gives_up_what_waits_and_lets_what_is_in_flight_end(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_queued_past_a_pause_or_a_deletion_is_caught(#[values(Sqlite, Postgres)] database: Database) {
+async fn delivery_queued_past_a_pause_or_deletion_is_caught(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     // As another node may do while a webhook is being paused or deleted.
     let server = TestServer::start(test).await;
@@ -289,7 +283,7 @@ async fn what_was_queued_past_a_pause_or_a_deletion_is_caught(#[values(Sqlite, P
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_held_just_as_the_hold_ended_is_let_go(#[values(Sqlite, Postgres)] database: Database) {
+async fn delivery_held_just_as_its_hold_ends_is_released(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     // As another node may do while a webhook is being resumed, or its breaker closes.
     let server = TestServer::start(test).await;
@@ -305,9 +299,7 @@ async fn what_was_held_just_as_the_hold_ended_is_let_go(#[values(Sqlite, Postgre
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_attempt_that_died_is_not_sent_to_a_target_that_changed_meanwhile(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn expired_attempt_is_not_repeated_at_a_changed_target(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let (old, new) = (TestInbox::start().await, TestInbox::start().await);
@@ -328,7 +320,7 @@ async fn an_attempt_that_died_is_not_sent_to_a_target_that_changed_meanwhile(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_due_time_far_ahead_is_pulled_in(#[values(Sqlite, Postgres)] database: Database) {
+async fn due_time_far_in_the_future_is_pulled_in(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;

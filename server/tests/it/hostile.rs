@@ -92,7 +92,7 @@ async fn hostile_names_stay_inside_their_string(#[values(Sqlite, Postgres)] data
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hostile_names_are_text_in_pages_and_reorder_nothing(#[values(Sqlite, Postgres)] database: Database) {
+async fn hostile_names_are_shown_as_text_and_do_not_reorder_pages(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -176,7 +176,7 @@ fn reorders(text: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_receiver_answers_is_text_on_every_page_and_reorders_nothing() {
+async fn hostile_responses_are_shown_as_text_and_do_not_reorder_pages() {
     let answer = "HTTP/1.1 500 <evil/>\r\nX-A: <img src=x onerror=alert(1)>\r\nX-B: \u{202e}x\r\n\r\n\
                   </pre><evil/>\u{202e}txt.exe\u{2066}";
     let (url, _) = crate::answers::receiver(answer.as_bytes().to_vec()).await;

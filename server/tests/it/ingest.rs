@@ -28,7 +28,7 @@ async fn status(server: &TestServer, key: Option<&str>, content_type: &str, body
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_refusal_has_its_status_and_says_why(#[values(Sqlite, Postgres)] database: Database) {
+async fn refusals_have_a_status_and_a_reason(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
@@ -58,7 +58,7 @@ async fn each_refusal_has_its_status_and_says_why(#[values(Sqlite, Postgres)] da
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_with_one_wrong_item_stores_nothing(#[values(Sqlite, Postgres)] database: Database) {
+async fn batch_with_an_invalid_item_stores_nothing(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -81,7 +81,7 @@ async fn a_batch_with_one_wrong_item_stores_nothing(#[values(Sqlite, Postgres)] 
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_batch_leaves_nothing_to_those_that_share_its_commit(#[values(Sqlite, Postgres)] database: Database) {
+async fn refused_batch_does_not_affect_others_in_its_commit(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -120,7 +120,7 @@ async fn a_refused_batch_leaves_nothing_to_those_that_share_its_commit(#[values(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_ambiguous_name_is_refused_and_an_id_decides(#[values(Sqlite, Postgres)] database: Database) {
+async fn ambiguous_object_name_is_refused_and_an_id_is_accepted(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
@@ -135,7 +135,7 @@ async fn an_ambiguous_name_is_refused_and_an_id_decides(#[values(Sqlite, Postgre
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cloud_events_subject_is_an_id_or_else_a_unique_name(#[values(Sqlite, Postgres)] database: Database) {
+async fn cloud_event_subject_is_an_id_or_a_unique_name(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
@@ -163,7 +163,7 @@ async fn a_cloud_events_subject_is_an_id_or_else_a_unique_name(#[values(Sqlite, 
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_is_gone_is_refused_within_a_second(#[values(Sqlite, Postgres)] database: Database) {
+async fn deleted_key_is_refused_within_a_second(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
@@ -178,7 +178,7 @@ async fn a_key_that_is_gone_is_refused_within_a_second(#[values(Sqlite, Postgres
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn signing_in_and_out_and_failing_to_are_occurrences(#[values(Sqlite, Postgres)] database: Database) {
+async fn sign_in_sign_out_and_failed_sign_in_are_occurrences(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -242,7 +242,7 @@ async fn fifty_posts_with_one_id_are_one_occurrence(#[values(Sqlite, Postgres)] 
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_repeat_is_recognised_by_key_source_and_id_for_a_day(#[values(Sqlite, Postgres)] database: Database) {
+async fn repeat_is_recognised_by_key_source_and_id_for_a_day(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let key = fires(&server).await;
@@ -282,7 +282,7 @@ async fn a_repeat_is_recognised_by_key_source_and_id_for_a_day(#[values(Sqlite, 
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twice_in_one_batch_is_one_occurrence(#[values(Sqlite, Postgres)] database: Database) {
+async fn repeat_within_a_batch_is_one_occurrence(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let key = fires(&server).await;
@@ -339,7 +339,7 @@ async fn cloud_events_are_read_in_all_three_modes(#[values(Sqlite, Postgres)] da
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_nodes_take_in_what_comes_at_once_as_one_would() {
+async fn two_nodes_store_concurrent_occurrences_like_one() {
     let test = TestStore::postgres().await;
     let other = Arc::new(TestServer::start(test.again()).await);
     let server = Arc::new(TestServer::start(test).await);
@@ -375,7 +375,7 @@ async fn two_nodes_take_in_what_comes_at_once_as_one_would() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_utf_8_is_refused_and_never_becomes_another_name() {
+async fn invalid_utf_8_is_refused_and_never_replaced() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     for (subject, content_type, body, expected) in [
@@ -403,7 +403,7 @@ async fn what_is_not_utf_8_is_refused_and_never_becomes_another_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_that_never_ends_is_cut_off() {
+async fn incomplete_body_times_out_with_408() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let address = server.url.trim_start_matches("http://").to_owned();
@@ -422,7 +422,7 @@ async fn a_body_that_never_ends_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_path_of_the_api_answers_in_its_envelope() {
+async fn unknown_api_paths_and_methods_get_a_json_error() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let document = json!({"type": "vms", "event": "poweron"});
@@ -452,7 +452,7 @@ async fn every_path_of_the_api_answers_in_its_envelope() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sender_of_cloud_events_that_asks_first_is_told_yes() {
+async fn cloud_events_options_request_allows_the_origin() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let asked = server.http.request("OPTIONS".parse().expect("a method"), format!("{}/api/v1/events", server.url));
     let answer = asked.header("webhook-request-origin", "eventemitter.example.com").send().await.expect("an answer");

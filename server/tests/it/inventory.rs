@@ -11,7 +11,7 @@ const VMS: &str = "/api/v1/inventory/vms";
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_object_of_a_type_without_objects_can_be_deleted(#[values(Sqlite, Postgres)] database: Database) {
+async fn object_of_a_type_without_objects_can_be_deleted(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     // Earlier versions made objects of whatever was reported.
@@ -33,7 +33,7 @@ async fn an_object_of_a_type_without_objects_can_be_deleted(#[values(Sqlite, Pos
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn put_replaces_patch_merges_and_what_an_event_names_stays(#[values(Sqlite, Postgres)] database: Database) {
+async fn put_replaces_patch_merges_and_objects_of_events_remain(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -72,7 +72,7 @@ async fn put_replaces_patch_merges_and_what_an_event_names_stays(#[values(Sqlite
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_inventory_is_refused_whole_by_place_and_field(#[values(Sqlite, Postgres)] database: Database) {
+async fn invalid_inventory_is_refused_as_a_whole(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let key = server.key("cmdb", &[Scope::Inventory]).await;
@@ -109,7 +109,7 @@ async fn an_inventory_is_refused_whole_by_place_and_field(#[values(Sqlite, Postg
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deleting_what_an_event_names_is_refused_with_the_list(#[values(Sqlite, Postgres)] database: Database) {
+async fn deleting_a_row_in_use_is_refused_and_names_its_uses(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let backend = server.services.backend();
@@ -138,7 +138,7 @@ async fn deleting_what_an_event_names_is_refused_with_the_list(#[values(Sqlite, 
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn objects_by_hand_carry_only_tags_that_suit_them(#[values(Sqlite, Postgres)] database: Database) {
+async fn object_made_by_hand_accepts_only_tags_of_its_type(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inventory = server.services.backend().inventory;

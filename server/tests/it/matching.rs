@@ -20,7 +20,7 @@ async fn started(server: &TestServer, key: &str, occurrence: &Value) -> u64 {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tag_decides_at_the_time_of_the_occurrence(#[values(Sqlite, Postgres)] database: Database) {
+async fn tags_count_as_of_the_time_of_the_occurrence(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -55,7 +55,7 @@ async fn a_tag_decides_at_the_time_of_the_occurrence(#[values(Sqlite, Postgres)]
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn alarms_and_logs_are_narrowed_by_level_and_source(#[values(Sqlite, Postgres)] database: Database) {
+async fn alarms_and_logs_are_filtered_by_level_and_source(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -85,7 +85,7 @@ async fn alarms_and_logs_are_narrowed_by_level_and_source(#[values(Sqlite, Postg
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_in_no_catalogue_is_stored_noted_and_can_be_added(#[values(Sqlite, Postgres)] database: Database) {
+async fn unknown_kind_is_stored_noted_and_can_be_added(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -126,7 +126,7 @@ async fn what_is_in_no_catalogue_is_stored_noted_and_can_be_added(#[values(Sqlit
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn why_names_every_event_and_its_reason_as_it_was(#[values(Sqlite, Postgres)] database: Database) {
+async fn why_lists_every_event_with_its_reason_at_the_time(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -177,7 +177,7 @@ async fn why_names_every_event_and_its_reason_as_it_was(#[values(Sqlite, Postgre
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_at_once_start_a_task_that_is_deleted_after_running_once(#[values(Sqlite, Postgres)] database: Database) {
+async fn one_time_task_starts_once_for_fifty_concurrent_occurrences(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = std::sync::Arc::new(TestServer::start(test).await);
     let inbox = TestInbox::start().await;
@@ -201,7 +201,7 @@ async fn fifty_at_once_start_a_task_that_is_deleted_after_running_once(#[values(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_is_kept_no_longer_is_not_said_to_have_run_already(#[values(Sqlite, Postgres)] database: Database) {
+async fn why_tells_a_removed_run_from_a_task_that_had_already_run(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -236,7 +236,7 @@ async fn a_run_that_is_kept_no_longer_is_not_said_to_have_run_already(#[values(S
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mistaken_sender_hides_no_kind_that_is_new(#[values(Sqlite, Postgres)] database: Database) {
+async fn flood_of_unknown_kinds_does_not_hide_a_new_one(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
@@ -254,7 +254,7 @@ async fn a_mistaken_sender_hides_no_kind_that_is_new(#[values(Sqlite, Postgres)]
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn repeats_are_counted_where_it_is_asked_why(#[values(Sqlite, Postgres)] database: Database) {
+async fn why_counts_repeats(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let key = server.key("dc", &[Scope::Ingest, Scope::Read]).await;

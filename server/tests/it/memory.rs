@@ -19,7 +19,7 @@ async fn mib_of(server: &Process, work: impl Future<Output = ()>) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_occurrences_that_start_forty_tasks_each_are_written_in_little_memory() {
+async fn thousand_occurrences_with_forty_tasks_each_need_little_memory() {
     let test = TestStore::sqlite().await;
     let key = prepare(&test, "http://127.0.0.1:9/", "3").await;
     let writer = test.store.write();
@@ -58,7 +58,7 @@ async fn a_thousand_occurrences_that_start_forty_tasks_each_are_written_in_littl
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_inventory_with_tags_is_written_in_little_memory() {
+async fn large_inventory_with_tags_needs_little_memory() {
     let test = TestStore::sqlite().await;
     prepare(&test, "http://127.0.0.1:9/", "3").await;
     let key = account::add_key(&test.store, &Clock::system(), "cmdb", &[Scope::Inventory]).await.expect("a key");

@@ -51,7 +51,7 @@ const PRIVATE: &[&str] = &["10.1.2.3", "172.16.0.9", "192.168.7.7", "100.64.0.1"
 const PUBLIC: &[&str] = &["8.8.8.8", "[2606:4700::1111]"];
 
 #[test]
-fn the_egress_table_holds_at_real_sockets_and_against_rebinding() {
+fn egress_rules_hold_at_real_sockets_and_against_rebinding() {
     if std::env::var_os(INSIDE).is_some() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         return runtime.expect("a runtime").block_on(inside());
@@ -68,7 +68,7 @@ fn the_egress_table_holds_at_real_sockets_and_against_rebinding() {
     let script = format!(
         "set -e\nip link set lo up\n{addresses}mount --bind {} /etc/resolv.conf\nexec \"$0\" --exact {} --nocapture\n",
         resolv.display(),
-        "namespace::the_egress_table_holds_at_real_sockets_and_against_rebinding"
+        "namespace::egress_rules_hold_at_real_sockets_and_against_rebinding"
     );
     let test = std::env::current_exe().expect("this test");
     // Who is not root becomes it in a namespace of their own.

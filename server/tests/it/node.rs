@@ -69,7 +69,7 @@ fn assert_each_once(gate: &Gate, count: usize) {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_more_of_a_webhook_is_in_flight_than_was_configured(#[values(Sqlite, Postgres)] database: Database) {
+async fn deliveries_in_flight_stay_within_the_limit_per_webhook(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start_limited(test, local(), 3).await;
     let store = &server.services.store;
@@ -88,7 +88,7 @@ async fn no_more_of_a_webhook_is_in_flight_than_was_configured(#[values(Sqlite, 
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_webhook_that_hangs_gets_its_slot_where_each_has_only_one(#[values(Sqlite, Postgres)] database: Database) {
+async fn hanging_webhook_gets_its_slot_when_the_limit_is_one(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let gate = Gate::closed().await;
     let id = webhooks(&test.store, &gate.url, 1).await[0];
@@ -103,9 +103,7 @@ async fn a_webhook_that_hangs_gets_its_slot_where_each_has_only_one(#[values(Sql
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn any_number_of_hanging_webhooks_leaves_slots_free_after_a_start(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn hanging_webhooks_leave_slots_free_after_a_start(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let gate = Gate::closed().await;
     let hanging = webhooks(&test.store, &gate.url, 80).await;
@@ -125,7 +123,7 @@ async fn any_number_of_hanging_webhooks_leaves_slots_free_after_a_start(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_more_than_512_are_in_flight_in_all(#[values(Sqlite, Postgres)] database: Database) {
+async fn deliveries_in_flight_stay_within_512_in_total(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let gate = Gate::closed().await;
     let webhooks = webhooks(&test.store, &gate.url, 65).await;
@@ -148,9 +146,7 @@ async fn no_more_than_512_are_in_flight_in_all(#[values(Sqlite, Postgres)] datab
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_webhook_whose_attempts_time_out_gets_one_slot_also_after_a_restart(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn webhook_that_times_out_gets_one_slot_also_after_a_restart(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let gate = Gate::closed().await;
     let webhook = webhooks(&test.store, &gate.url, 1).await[0];
@@ -180,7 +176,7 @@ async fn a_webhook_whose_attempts_time_out_gets_one_slot_also_after_a_restart(
 
 /// A node has 512 slots: with more than that in flight, both have some.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_nodes_deliver_together_and_keep_each_webhooks_limit_together() {
+async fn two_nodes_share_the_limit_per_webhook() {
     let server = TestServer::start(TestStore::postgres().await).await;
     server.start_second_dispatcher(8);
     let store = &server.services.store;
@@ -197,7 +193,7 @@ async fn two_nodes_deliver_together_and_keep_each_webhooks_limit_together() {
 
 /// Or two that claim at the same moment would each see none of what the other takes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_claims_waits_until_the_others_claim_is_committed_and_counts_it() {
+async fn claim_waits_for_the_commit_of_another_node_and_counts_it() {
     let test = TestStore::postgres().await;
     let webhook = webhooks(&test.store, "http://127.0.0.1:9", 1).await[0];
     queue(&test.store, &[webhook], 9).await;
@@ -219,7 +215,7 @@ async fn who_claims_waits_until_the_others_claim_is_committed_and_counts_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_starts_sends_nothing_again_that_another_has_in_flight() {
+async fn starting_node_resends_nothing_that_another_has_in_flight() {
     let test = TestStore::postgres().await;
     let gate = Gate::closed().await;
     let key = prepare(&test, &gate.url, "30").await;
@@ -251,7 +247,7 @@ async fn a_node_that_starts_sends_nothing_again_that_another_has_in_flight() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_that_start_at_once_on_an_empty_database_make_its_schema_once() {
+async fn concurrent_starts_on_an_empty_database_create_the_schema_once() {
     let test = TestStore::empty_postgres().await;
     let nodes = std::thread::scope(|scope| {
         let starting: Vec<_> = (0..3).map(|_| scope.spawn(|| serve(&test))).collect();
@@ -267,7 +263,7 @@ async fn nodes_that_start_at_once_on_an_empty_database_make_its_schema_once() {
 
 /// Without this a delivery would wait for another node's next look, a second later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_queues_a_delivery_rings_the_bells_of_all_nodes() {
+async fn queued_deliveries_wake_all_nodes() {
     let server = TestServer::start(TestStore::postgres().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;
@@ -302,7 +298,7 @@ async fn whatever_queues_a_delivery_rings_the_bells_of_all_nodes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_egress_options_reach_the_guard() {
+async fn egress_options_reach_the_guard() {
     for (policy, is_permitted) in [("internal", true), ("internet", false), ("listed", false)] {
         let test = TestStore::sqlite().await;
         prepare(&test, "http://127.0.0.1:9/", "3").await;
@@ -326,7 +322,7 @@ async fn the_egress_options_reach_the_guard() {
 
 /// Whatever is logged, at the most talkative level, holds no message, header or secret.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_log_line_holds_a_payload_a_header_or_a_secret() {
+async fn log_contains_no_payload_header_or_secret() {
     let test = TestStore::sqlite().await;
     let gate = Gate::closed().await;
     let key = prepare(&test, &format!("{}/open", gate.url), "3").await;

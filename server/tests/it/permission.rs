@@ -31,7 +31,7 @@ fn posts() -> Vec<(String, Permission)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_server_function_declares_its_permission_and_keeps_it() {
+async fn server_functions_declare_and_enforce_their_permission() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let declared: BTreeSet<_> = PERMISSIONS.iter().map(|(path, _)| *path).collect();
     let registered: BTreeSet<_> = server_fn_paths().map(|(path, _)| path).collect();
@@ -61,7 +61,7 @@ async fn every_server_function_declares_its_permission_and_keeps_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_sees_a_page_without_signing_in_and_a_viewer_saves_nothing() {
+async fn pages_require_a_session_and_viewers_cannot_post() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     for path in pages() {
         let answer = server.http.get(format!("{}{path}", server.url)).send().await.expect("an answer");
@@ -81,7 +81,7 @@ async fn nobody_sees_a_page_without_signing_in_and_a_viewer_saves_nothing() {
 
 /// With what an admin has stored: what an operator types calls nobody but that target.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_tests_saved_webhooks_only_and_sees_no_secret() {
+async fn operator_tests_only_saved_webhooks_and_sees_no_secret() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let inbox = TestInbox::start().await;
     let webhook = server.webhook("w", &inbox.url, |draft| {
@@ -112,7 +112,7 @@ async fn an_operator_tests_saved_webhooks_only_and_sees_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn signing_out_ends_the_session_at_once() {
+async fn sign_out_ends_the_session_at_once() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let cookie = server.sign_in("maria", Role::Admin).await;
     let page = || server.http.get(format!("{}/webhooks", server.url)).header("cookie", &cookie).send();
@@ -122,7 +122,7 @@ async fn signing_out_ends_the_session_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_answer_carries_the_security_headers() {
+async fn every_response_has_the_security_headers() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let cookie = server.sign_in("maria", Role::Admin).await;
     for path in ["/webhooks/new", "/nowhere", "/health/live", "/pkg/none.js", "/api/v1/events"] {
@@ -139,9 +139,7 @@ async fn every_answer_carries_the_security_headers() {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_ends_after_twelve_hours_without_use_and_thirty_days_with_it_by_the_servers_clock(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn session_ends_after_12_idle_hours_or_30_days(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let cookie = server.sign_in("maria", Role::Admin).await;
@@ -173,7 +171,7 @@ async fn a_session_ends_after_twelve_hours_without_use_and_thirty_days_with_it_b
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_name_nobody_can_have_is_a_wrong_name(#[values(Sqlite, Postgres)] database: Database) {
+async fn impossible_name_is_treated_as_a_wrong_name(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     for name in ["nobody", "a\0b", "\0", "\u{202e}x", ""] {
@@ -188,7 +186,7 @@ async fn a_name_nobody_can_have_is_a_wrong_name(#[values(Sqlite, Postgres)] data
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_cookie_is_for_this_site_alone_and_a_changed_role_counts_at_once() {
+async fn session_cookie_is_same_site_and_a_changed_role_applies_at_once() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let cookie = server.sign_in("maria", Role::Admin).await;
     let again = server.post_form("/sign-in", "", &[("name", "maria"), ("password", PASSWORD)]).await;

@@ -365,7 +365,7 @@ fn collect() -> Texts {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_statement_reads_a_growing_table_as_a_whole_on_sqlite() {
+async fn statements_scan_no_growing_table_on_sqlite() {
     let texts = collect();
     let mut test = TestStore::sqlite().await;
     test.store = connect::open_sqlite_logging(test.dir.path(), LevelFilter::Info).await.expect("opens");
@@ -375,7 +375,7 @@ async fn no_statement_reads_a_growing_table_as_a_whole_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_statement_reads_a_growing_table_as_a_whole_on_postgres() {
+async fn statements_scan_no_growing_table_on_postgres() {
     let texts = collect();
     let mut test = TestStore::postgres().await;
     let url = test.url.clone().expect("a URL");

@@ -9,7 +9,7 @@ fn mode(path: &std::path::Path) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_other_user_can_read_a_file_that_a_command_makes() {
+async fn files_that_commands_create_are_private_to_their_owner() {
     let outer = crate::harness::folder();
     let mut test = TestStore::sqlite().await;
     let data = outer.path().join("data");
@@ -53,7 +53,7 @@ fn wide(command: &std::process::Command, data: &std::path::Path) -> std::process
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_data_directory_that_others_can_look_into_is_refused_with_the_remedy() {
+async fn data_directory_open_to_others_is_refused_with_a_remedy() {
     let test = TestStore::sqlite().await;
     std::fs::set_permissions(test.dir.path(), std::fs::Permissions::from_mode(0o755)).expect("changed");
     let serving = ["serve", "--listen", "http://127.0.0.1:0"];
@@ -64,7 +64,7 @@ async fn a_data_directory_that_others_can_look_into_is_refused_with_the_remedy()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_setup_link_is_shown_again_by_a_command_until_there_is_an_account() {
+async fn setup_link_command_works_until_there_is_an_account() {
     let test = TestStore::sqlite().await;
     let (done, said) = run(&test, &["setup-link", "--listen", "http://127.0.0.1:8099"], |_| ());
     assert!(done && said.contains("http://127.0.0.1:8099/setup?token=hwk_"), "{said}");

@@ -82,7 +82,7 @@ server.serve_forever()
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_servers_that_come_with_python_are_sent_to_once() {
+async fn python_servers_receive_each_message_once() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let mut running = Vec::new();
@@ -124,7 +124,7 @@ fn alertmanager(folder: &std::path::Path, url: &str, key: &str) -> (Program, Str
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_alert_of_alertmanager_is_raised_once_and_lowered_once_however_often_it_is_sent() {
+async fn alertmanager_alert_is_raised_once_and_lowered_once() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let inbox = TestInbox::start().await;
     let key = server.key("alerts", &[Scope::Ingest]).await;
@@ -175,7 +175,7 @@ fn netcat(url: &str, request: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sender_that_closes_its_half_is_answered_and_need_not_send_again() {
+async fn sender_that_half_closes_its_connection_gets_the_response() {
     let test = TestStore::sqlite().await;
     let inbox = TestInbox::start().await;
     let key = prepare(&test, &inbox.url, "3").await;
@@ -195,7 +195,7 @@ async fn a_sender_that_closes_its_half_is_answered_and_need_not_send_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_that_an_administrator_has_put_into_the_systems_store_is_believed() {
+async fn certificate_in_the_systems_store_is_trusted() {
     // As `openssl req -x509` makes one: its own authority.
     let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -230,7 +230,7 @@ async fn a_certificate_that_an_administrator_has_put_into_the_systems_store_is_b
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn certificates_that_cannot_be_read_are_said_and_plain_http_is_sent_all_the_same() {
+async fn unreadable_system_certificates_are_logged_and_plain_http_still_works() {
     let test = TestStore::sqlite().await;
     let inbox = TestInbox::start().await;
     let key = prepare(&test, &inbox.url, "3").await;

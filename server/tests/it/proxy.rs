@@ -29,7 +29,7 @@ async fn sign_in(server: &TestServer, password: &str, headers: &[(&str, &str)]) 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_wrong_sign_ins_of_a_stranger_behind_the_same_proxy_lock_nobody_out() {
+async fn wrong_sign_ins_behind_a_trusted_proxy_lock_out_only_their_sender() {
     let server = TestServer::start_behind(TestStore::sqlite().await, proxies(None)).await;
     server.sign_in("maria", Role::Admin).await;
     let stranger = [("x-forwarded-for", "203.0.113.9")];
@@ -47,7 +47,7 @@ async fn ten_wrong_sign_ins_of_a_stranger_behind_the_same_proxy_lock_nobody_out(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_behind_a_proxy_that_nobody_trusts_is_told_the_remedy() {
+async fn sign_in_limit_behind_an_untrusted_proxy_names_the_remedy() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let mut last = String::new();
     for number in 0..12 {
@@ -59,7 +59,7 @@ async fn who_is_behind_a_proxy_that_nobody_trusts_is_told_the_remedy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_form_by_a_proxy_that_drops_the_port_is_taken_or_refused_with_the_remedy() {
+async fn form_through_a_proxy_that_drops_the_port_needs_the_public_url() {
     let dropped = [("origin", "http://nas:8088"), ("host", "nas"), ("x-forwarded-for", "198.51.100.7")];
     let server = TestServer::start(TestStore::sqlite().await).await;
     server.sign_in("maria", Role::Admin).await;
@@ -80,7 +80,7 @@ async fn a_form_by_a_proxy_that_drops_the_port_is_taken_or_refused_with_the_reme
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn behind_a_proxy_with_https_the_cookie_is_for_https_alone() {
+async fn cookie_behind_an_https_proxy_is_secure() {
     let public = "https://hooks.example.com";
     let server = TestServer::start_behind(TestStore::sqlite().await, proxies(Some(public))).await;
     let password = PASSWORD.to_owned().into();
@@ -109,7 +109,7 @@ async fn behind_a_proxy_with_https_the_cookie_is_for_https_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_comes_by_http_past_the_proxy_is_told_where_the_console_is() {
+async fn http_request_past_the_proxy_is_told_the_public_url() {
     let public = PublicUrl { origin: "https://hooks.example.com".into(), is_https: true };
     let server = TestServer::start_behind(TestStore::sqlite().await, Proxies::new(Some(public), Vec::new())).await;
     let answer = server.http.get(format!("{}/sign-in", server.url)).send().await.expect("an answer");
@@ -121,7 +121,7 @@ async fn who_comes_by_http_past_the_proxy_is_told_where_the_console_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_that_collects_what_it_passes_on_is_told_not_to_for_live_pages() {
+async fn live_stream_disables_buffering_in_proxies() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let cookie = server.sign_in("maria", Role::Admin).await;
     let answer = server.http.get(format!("{}/live", server.url)).header("cookie", cookie).send().await;

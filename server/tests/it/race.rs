@@ -53,7 +53,7 @@ fn vm(id: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_deleted_while_it_matches_starts_nothing_and_loses_nothing() {
+async fn rows_deleted_during_matching_start_nothing_and_lose_nothing() {
     let server = TestServer::start(TestStore::postgres().await).await;
     let inbox = TestInbox::start().await;
     let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
@@ -91,7 +91,7 @@ async fn what_is_deleted_while_it_matches_starts_nothing_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_nodes_that_name_one_object_make_it_once_and_give_it_one_id() {
+async fn object_named_by_two_nodes_is_created_once_with_one_id() {
     let server = TestServer::start(TestStore::postgres().await).await;
     let store = &server.services.store;
     let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
@@ -131,7 +131,7 @@ async fn two_nodes_that_name_one_object_make_it_once_and_give_it_one_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_has_read_an_object_before_it_changed_reads_it_again() {
+async fn object_changed_after_reading_is_read_again() {
     let server = TestServer::start(TestStore::postgres().await).await;
     let store = &server.services.store;
     let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
@@ -173,7 +173,7 @@ async fn who_has_read_an_object_before_it_changed_reads_it_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_change_has_checked_another_does_not_take_away() {
+async fn rows_checked_by_a_change_are_not_removed_by_another() {
     let server = TestServer::start(TestStore::postgres().await).await;
     let backend = server.services.backend();
     let store = &server.services.store;
@@ -218,7 +218,7 @@ async fn what_a_change_has_checked_another_does_not_take_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_told_of_a_webhook_that_was_deleted_since() {
+async fn report_about_a_deleted_webhook_is_dropped() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let store = &server.services.store;
     let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;

@@ -42,9 +42,7 @@ async fn all_settled(server: &TestServer) {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_names_every_event_that_started_it_and_an_occurrence_counts_the_others(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn run_lists_its_events_and_its_occurrence_counts_the_others(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -72,9 +70,7 @@ async fn a_run_names_every_event_that_started_it_and_an_occurrence_counts_the_ot
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_has_the_name_of_its_own_occurrence_whatever_the_next_one_says(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn message_uses_the_object_name_of_its_own_occurrence(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -93,7 +89,7 @@ async fn a_message_has_the_name_of_its_own_occurrence_whatever_the_next_one_says
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn numbers_are_sent_digit_by_digit_as_they_were_reported(#[values(Sqlite, Postgres)] database: Database) {
+async fn numbers_are_sent_digit_by_digit_as_reported(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -113,7 +109,7 @@ async fn numbers_are_sent_digit_by_digit_as_they_were_reported(#[values(Sqlite, 
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_message_did_not_find_is_noted_on_the_delivery(#[values(Sqlite, Postgres)] database: Database) {
+async fn unresolved_variables_are_noted_on_the_delivery(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -136,9 +132,7 @@ async fn what_a_message_did_not_find_is_noted_on_the_delivery(#[values(Sqlite, P
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_value_that_may_break_the_message_is_noted_where_no_rule_for_it_is_known(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn unescaped_value_that_may_break_the_message_is_noted(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -166,9 +160,7 @@ async fn a_value_that_may_break_the_message_is_noted_where_no_rule_for_it_is_kno
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_breaks_off_is_noted_and_the_message_not_sent_again(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn incomplete_response_is_noted_and_not_retried(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
@@ -193,7 +185,7 @@ async fn an_answer_that_breaks_off_is_noted_and_the_message_not_sent_again(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_that_names_the_time_is_not_asked_before(#[values(Sqlite, Postgres)] database: Database) {
+async fn retry_after_with_a_date_delays_the_next_attempt(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
@@ -208,7 +200,7 @@ async fn a_receiver_that_names_the_time_is_not_asked_before(#[values(Sqlite, Pos
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_object_of_a_type_without_objects_is_kept_as_words_only(#[values(Sqlite, Postgres)] database: Database) {
+async fn object_of_a_type_without_objects_is_stored_as_text(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -232,9 +224,7 @@ async fn an_object_of_a_type_without_objects_is_kept_as_words_only(#[values(Sqli
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replay_as_it_was_whose_webhook_cannot_be_read_any_more_is_an_error_and_no_loop(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn replay_with_an_unreadable_revision_fails_without_a_loop(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -255,9 +245,7 @@ async fn a_replay_as_it_was_whose_webhook_cannot_be_read_any_more_is_an_error_an
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_webhook_that_cannot_be_read_stops_no_other_and_loses_nothing_unseen(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn unreadable_webhook_fails_its_deliveries_and_blocks_no_other(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -289,7 +277,7 @@ async fn a_webhook_that_cannot_be_read_stops_no_other_and_loses_nothing_unseen(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_and_a_report_that_cannot_be_read_stop_no_other(#[values(Sqlite, Postgres)] database: Database) {
+async fn unreadable_event_and_report_block_no_other(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -331,7 +319,7 @@ async fn an_event_and_a_report_that_cannot_be_read_stop_no_other(#[values(Sqlite
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_a_receiver_answers_can_be_recorded(#[values(Sqlite, Postgres)] database: Database) {
+async fn odd_responses_can_be_recorded(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
@@ -356,9 +344,7 @@ async fn whatever_a_receiver_answers_can_be_recorded(#[values(Sqlite, Postgres)]
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_chain_of_failures_about_failures_stops_at_the_third_and_says_so(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn chain_of_failure_reports_stops_after_the_third(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -394,7 +380,7 @@ async fn a_chain_of_failures_about_failures_stops_at_the_third_and_says_so(
 
 /// SQLite stores any value in any column.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_delivery_that_cannot_be_read_ends_as_an_error_and_the_others_are_sent() {
+async fn unreadable_delivery_fails_and_blocks_no_other() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let inbox = TestInbox::start().await;
     let webhook = server.webhook("w", &inbox.url, |_| ()).await;

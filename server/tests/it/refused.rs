@@ -49,9 +49,7 @@ const OF_CULPRIT: &str = "(SELECT webhook_name FROM delivery WHERE delivery.id =
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_attempt_whose_response_is_refused_is_recorded_without_it_and_keeps_no_other_waiting(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn attempt_with_an_unstorable_response_is_recorded_without_it(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -65,9 +63,7 @@ async fn an_attempt_whose_response_is_refused_is_recorded_without_it_and_keeps_n
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_attempt_that_is_refused_whatever_it_says_ends_as_internal_and_is_not_sent_again(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn unrecordable_attempt_ends_as_internal_and_is_not_repeated(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -86,9 +82,7 @@ async fn an_attempt_that_is_refused_whatever_it_says_ends_as_internal_and_is_not
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_delivery_that_kills_its_server_each_time_is_sent_four_times_and_ends_as_internal(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn delivery_that_kills_its_server_ends_after_four_sends(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let gate = Gate::closed().await;
     let key = prepare(&test, &gate.url, "120").await;
@@ -119,7 +113,7 @@ async fn a_delivery_that_kills_its_server_each_time_is_sent_four_times_and_ends_
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_panic_in_one_delivery_ends_it_as_internal_and_no_other(#[values(Sqlite, Postgres)] database: Database) {
+async fn panic_in_a_delivery_ends_only_that_delivery_as_internal(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let inbox = TestInbox::start().await;
     let key = prepare(&test, &inbox.url, "3").await;
@@ -147,9 +141,7 @@ async fn a_panic_in_one_delivery_ends_it_as_internal_and_no_other(#[values(Sqlit
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_panics_ends_the_process_and_the_next_start_goes_on(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn worker_panic_ends_the_process_and_the_next_start_continues(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let inbox = TestInbox::start().await;
     let key = prepare(&test, &inbox.url, "3").await;
@@ -186,7 +178,7 @@ async fn a_worker_that_panics_ends_the_process_and_the_next_start_goes_on(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_settlement_that_waits_too_long_for_a_lock_is_tried_until_it_succeeds_and_never_sent_again() {
+async fn settlement_blocked_by_a_lock_is_repeated_until_it_succeeds() {
     let server = TestServer::start(TestStore::postgres().await).await;
     let inbox = TestInbox::start().await;
     let key = three(&server, &inbox).await;
@@ -210,7 +202,7 @@ async fn a_settlement_that_waits_too_long_for_a_lock_is_tried_until_it_succeeds_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_settings_of_a_session_are_ours_whatever_the_database_sets() {
+async fn session_settings_override_those_of_the_database() {
     let test = TestStore::postgres().await;
     let url = test.url.clone().expect("a URL");
     let name = url.split('?').next().and_then(|url| url.rsplit('/').next()).expect("a name");
@@ -243,7 +235,7 @@ async fn lock(store: &Store, select: &str) -> DatabaseTransaction {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_that_somebody_holds_keeps_no_other_delivery_from_being_recorded() {
+async fn locked_delivery_row_blocks_no_other_delivery() {
     let server = TestServer::start(TestStore::postgres().await).await;
     let gate = Gate::closed().await;
     let key = server.key("dc", &[Scope::Ingest]).await;
@@ -269,7 +261,7 @@ async fn a_row_that_somebody_holds_keeps_no_other_delivery_from_being_recorded()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_object_that_somebody_holds_keeps_no_other_occurrence_out() {
+async fn locked_object_row_blocks_no_other_occurrence() {
     let server = TestServer::start(TestStore::postgres().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let post = async |name: &str| {
@@ -293,9 +285,7 @@ async fn an_object_that_somebody_holds_keeps_no_other_occurrence_out() {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_delivery_waits_while_no_more_files_can_be_opened_and_no_attempt_is_counted(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn delivery_without_free_files_waits_and_counts_no_attempt(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let inbox = TestInbox::start().await;
     let key = prepare(&test, "http://first.hookwright.test/", "3").await;
@@ -337,7 +327,7 @@ async fn a_delivery_waits_while_no_more_files_can_be_opened_and_no_attempt_is_co
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_webhook_whose_column_has_another_type_keeps_no_other_waiting() {
+async fn webhook_with_a_column_of_another_type_blocks_no_other() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let inbox = TestInbox::start().await;
     let key = three(&server, &inbox).await;

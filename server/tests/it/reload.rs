@@ -14,7 +14,7 @@ async fn shown(url: &str) -> Option<Vec<u8>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_level_of_the_log_is_read_anew_and_a_wrong_one_changes_nothing() {
+async fn log_level_is_reloaded_and_an_invalid_one_is_ignored() {
     let test = TestStore::sqlite().await;
     prepare(&test, "http://127.0.0.1:9/", "3").await;
     let (log, file) = (test.dir.path().join("log"), test.dir.path().join("hookwright.toml"));
@@ -34,7 +34,7 @@ async fn the_level_of_the_log_is_read_anew_and_a_wrong_one_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_changes_nothing() {
+async fn certificate_is_reloaded_and_a_broken_one_is_ignored() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let test = TestStore::sqlite().await;
     prepare(&test, "http://127.0.0.1:9/", "3").await;

@@ -15,7 +15,7 @@ fn header(request: &server::inbox::Received, name: &str) -> Option<String> {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disabled_task_is_executed_by_hand_and_says_its_own_name(#[values(Sqlite, Postgres)] database: Database) {
+async fn disabled_task_can_be_executed_by_hand_with_its_own_name(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -36,9 +36,7 @@ async fn a_disabled_task_is_executed_by_hand_and_says_its_own_name(#[values(Sqli
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replay_goes_to_the_webhook_of_now_or_as_it_was_without_a_foreign_secret(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn replay_uses_the_current_or_past_webhook_and_no_foreign_secret(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let (first, second) = (TestInbox::start().await, TestInbox::start().await);
@@ -108,9 +106,7 @@ async fn a_replay_goes_to_the_webhook_of_now_or_as_it_was_without_a_foreign_secr
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failed_one_time_task_stays_disabled_and_a_replay_does_not_delete_it(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn failed_one_time_task_stays_disabled_also_after_a_replay(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let receiver = Switch::failing().await;
@@ -135,9 +131,7 @@ async fn a_failed_one_time_task_stays_disabled_and_a_replay_does_not_delete_it(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_earlier_run_does_not_end_the_one_that_a_task_is_deleted_after(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn earlier_run_does_not_decide_about_a_one_time_task(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let receiver = Switch::failing().await;
@@ -166,7 +160,7 @@ async fn an_earlier_run_does_not_end_the_one_that_a_task_is_deleted_after(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_waiting_delivery_is_given_up_once(#[values(Sqlite, Postgres)] database: Database) {
+async fn waiting_delivery_can_be_discarded_once(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let receiver = Switch::failing().await;
@@ -186,7 +180,7 @@ async fn a_waiting_delivery_is_given_up_once(#[values(Sqlite, Postgres)] databas
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_previewed_is_what_is_sent_byte_for_byte(#[values(Sqlite, Postgres)] database: Database) {
+async fn preview_equals_the_message_that_is_sent(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -228,7 +222,7 @@ async fn what_is_previewed_is_what_is_sent_byte_for_byte(#[values(Sqlite, Postgr
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_attempt_is_signed_anew_with_the_secret_that_was_set(#[values(Sqlite, Postgres)] database: Database) {
+async fn each_attempt_is_signed_anew_with_the_stored_secret(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     use base64::Engine;
     use hmac::{Hmac, KeyInit, Mac};

@@ -117,7 +117,7 @@ async fn ask(server: &TestServer, text: &str, count: usize) -> (Vec<u16>, String
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_shape_of_a_request_is_answered_as_what_it_is() {
+async fn request_shapes_get_the_expected_responses() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let other = server.key("inventory", &[Scope::Inventory]).await;
@@ -137,7 +137,7 @@ async fn each_shape_of_a_request_is_answered_as_what_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_a_request_holds_it_is_answered_or_ended_and_the_next_is_taken_in() {
+async fn random_requests_get_a_response_or_the_end_and_the_next_is_accepted() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let method =

@@ -27,7 +27,7 @@ async fn count(server: &TestServer) -> (u64, u64, u64) {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_what_is_settled_and_old_is_removed(#[values(Sqlite, Postgres)] database: Database) {
+async fn retention_removes_only_settled_and_old_rows(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -66,7 +66,7 @@ async fn only_what_is_settled_and_old_is_removed(#[values(Sqlite, Postgres)] dat
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_webhook_keeps_its_newest_with_all_that_belongs_to_them(#[values(Sqlite, Postgres)] database: Database) {
+async fn retention_keeps_the_newest_deliveries_of_each_webhook(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -101,7 +101,7 @@ async fn each_webhook_keeps_its_newest_with_all_that_belongs_to_them(#[values(Sq
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn occurrences_that_started_nothing_go_after_two_weeks(#[values(Sqlite, Postgres)] database: Database) {
+async fn occurrences_that_started_nothing_are_removed_after_two_weeks(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let key = server.key("dc", &[Scope::Ingest]).await;

@@ -31,7 +31,7 @@ async fn fire(server: &TestServer, key: &str, name: &str, count: usize) {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_secret_header_is_sent_kept_by_its_mask_and_shown_to_nobody(#[values(Sqlite, Postgres)] database: Database) {
+async fn secret_header_is_sent_kept_by_its_mask_and_never_shown(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -99,9 +99,7 @@ async fn a_secret_header_is_sent_kept_by_its_mask_and_shown_to_nobody(#[values(S
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_value_in_clear_that_looks_like_a_secret_is_pointed_out_and_sealed_with_one_click(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn plain_header_that_looks_secret_is_reported_and_can_be_sealed(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;

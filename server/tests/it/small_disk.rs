@@ -13,7 +13,7 @@ use std::process::Command;
 const INSIDE: &str = "HOOKWRIGHT_TEST_SMALL_DISK";
 
 #[test]
-fn a_full_disk_is_answered_503_and_everything_acknowledged_is_there_after_it_is_freed() {
+fn full_disk_leads_to_503_and_loses_nothing_acknowledged() {
     if let Some(disk) = std::env::var_os(INSIDE) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         return runtime.expect("a runtime").block_on(inside(Path::new(&disk)));
@@ -21,7 +21,7 @@ fn a_full_disk_is_answered_503_and_everything_acknowledged_is_there_after_it_is_
     let disk = crate::harness::folder();
     let script = format!(
         "set -e\nmount -t tmpfs -o size=24m,mode=700 tmpfs \"${INSIDE}\"\nexec \"$0\" --exact {} --nocapture\n",
-        "small_disk::a_full_disk_is_answered_503_and_everything_acknowledged_is_there_after_it_is_freed"
+        "small_disk::full_disk_leads_to_503_and_loses_nothing_acknowledged"
     );
     // Who is not root becomes it in a namespace of their own. The disk goes with the namespace.
     let output = Command::new("unshare")

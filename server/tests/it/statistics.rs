@@ -26,7 +26,7 @@ async fn rows_read(db: &impl ConnectionTrait, table: &str) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backlog_that_the_statistics_do_not_know_is_not_read_by_each_claim_and_sweep() {
+async fn claim_and_sweep_do_not_read_a_backlog_unknown_to_the_statistics() {
     let test = TestStore::postgres().await;
     let db = test.store.write();
     let webhook = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
@@ -65,7 +65,7 @@ async fn a_backlog_that_the_statistics_do_not_know_is_not_read_by_each_claim_and
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_object_is_found_by_its_id_however_many_have_its_name(#[values(Sqlite, Postgres)] database: Database) {
+async fn object_is_found_by_its_id_among_many_of_one_name(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let db = test.store.write();
     let new = |number: i64| object::NewObject {

@@ -37,9 +37,7 @@ async fn stalling() -> String {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idle_server_stops_within_a_second_also_with_silent_and_listening_connections(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn idle_server_with_open_connections_stops_within_a_second(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = serve(&test);
     let address = server.url.split("/setup").next().expect("a url").trim_start_matches("http://").to_owned();
@@ -54,9 +52,7 @@ async fn an_idle_server_stops_within_a_second_also_with_silent_and_listening_con
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_waits_for_no_hanging_receiver_and_the_delivery_goes_out_at_the_next_start(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn stop_requeues_the_delivery_of_a_hanging_receiver(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let gate = Gate::closed().await;
     let key = prepare(&test, &gate.url, "120").await;
@@ -78,7 +74,7 @@ async fn a_stop_waits_for_no_hanging_receiver_and_the_delivery_goes_out_at_the_n
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_2xx_that_was_seen_before_a_stop_is_recorded_as_sent(#[values(Sqlite, Postgres)] database: Database) {
+async fn success_status_before_a_stop_is_recorded_as_sent(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let key = prepare(&test, &stalling().await, "120").await;
     let server = serve(&test);
@@ -98,7 +94,7 @@ async fn a_2xx_that_was_seen_before_a_stop_is_recorded_as_sent(#[values(Sqlite, 
 
 /// Whoever copies the file then has everything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_stop_the_database_is_one_file() {
+async fn database_is_one_file_after_a_stop() {
     let test = TestStore::sqlite().await;
     let inbox = TestInbox::start().await;
     let key = prepare(&test, &inbox.url, "3").await;
@@ -123,7 +119,7 @@ async fn after_a_stop_the_database_is_one_file() {
 
 /// Two pages of which one always reads keep SQLite from ever starting its log anew by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_log_stays_short_while_readers_overlap() {
+async fn write_ahead_log_stays_short_while_readers_overlap() {
     let test = TestStore::sqlite().await;
     let store = &test.store;
     let stop = tokio_util::sync::CancellationToken::new();
@@ -157,7 +153,7 @@ async fn the_log_stays_short_while_readers_overlap() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_while_the_key_is_made_leaves_a_directory_that_starts() {
+async fn kill_while_the_key_is_written_leaves_a_usable_directory() {
     let test = TestStore::sqlite().await;
     let serving = ["serve", "--listen", "https://127.0.0.1:0"];
     for at in 1..=3 {
@@ -178,7 +174,7 @@ async fn a_kill_while_the_key_is_made_leaves_a_directory_that_starts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_master_key_is_said_and_none_is_made() {
+async fn lost_master_key_is_reported_and_not_replaced() {
     let test = TestStore::sqlite().await;
     let without = |command: &mut std::process::Command| _ = command.env_remove("HOOKWRIGHT_KEY");
     serve_changed(&test, &[], without).stop();

@@ -51,7 +51,7 @@ fn room(total: usize) -> Room {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_takes_no_more_of_a_webhook_than_it_has_room_for(#[values(Sqlite, Postgres)] database: Database) {
+async fn claim_stays_within_the_capacity_of_a_webhook(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     queue(&test, 20).await;
     let claim = async |room: Room| {
@@ -85,7 +85,7 @@ async fn a_claim_takes_no_more_of_a_webhook_than_it_has_room_for(#[values(Sqlite
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_schema_goes_up_down_and_up_again(#[values(Sqlite, Postgres)] database: Database) {
+async fn schema_migrates_down_and_up_again(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let db = test.store.write();
     Migrator::down(db, None).await.expect("down");
@@ -95,7 +95,7 @@ async fn the_schema_goes_up_down_and_up_again(#[values(Sqlite, Postgres)] databa
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_taken_name_is_a_conflict(#[values(Sqlite, Postgres)] database: Database) {
+async fn account_with_a_taken_name_is_a_conflict(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let add = || access::insert_account(test.store.write(), "maria", Role::Admin, "hash".into(), NOW);
     add().await.expect("the first");
@@ -104,7 +104,7 @@ async fn a_taken_name_is_a_conflict(#[values(Sqlite, Postgres)] database: Databa
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_setting_is_stored_once_and_taken_once(#[values(Sqlite, Postgres)] database: Database) {
+async fn setting_is_stored_once_and_taken_once(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let db = test.store.write();
     assert_eq!(setting::insert_once(db, "k", "a").await.expect("stored"), "a");
@@ -116,7 +116,7 @@ async fn a_setting_is_stored_once_and_taken_once(#[values(Sqlite, Postgres)] dat
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_update_of_an_older_revision_changes_nothing(#[values(Sqlite, Postgres)] database: Database) {
+async fn update_of_an_older_revision_changes_nothing(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let id = add_webhook(&test).await;
     let draft = WebhookDraft { name: "new".into(), url: "http://127.0.0.1:9/".into(), ..WebhookDraft::default() };
@@ -136,7 +136,7 @@ async fn an_update_of_an_older_revision_changes_nothing(#[values(Sqlite, Postgre
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn eight_workers_claim_each_delivery_once(#[values(Sqlite, Postgres)] database: Database) {
+async fn concurrent_claims_take_each_delivery_once(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     queue(&test, 250).await;
     let work = |_| {
@@ -164,7 +164,7 @@ async fn eight_workers_claim_each_delivery_once(#[values(Sqlite, Postgres)] data
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lease_that_has_run_out_is_claimed_again(#[values(Sqlite, Postgres)] database: Database) {
+async fn expired_lease_can_be_claimed_again(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     queue(&test, 1).await;
     let store = &test.store;
@@ -190,7 +190,7 @@ async fn a_lease_that_has_run_out_is_claimed_again(#[values(Sqlite, Postgres)] d
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commits_are_on_disk_before_they_are_answered(#[values(Sqlite, Postgres)] database: Database) {
+async fn commits_are_on_disk_before_they_return(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let db = test.store.write();
     let ask = async |sql: &str| {
@@ -224,7 +224,7 @@ async fn commits_are_on_disk_before_they_are_answered(#[values(Sqlite, Postgres)
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_database_refuses_a_scope_without_its_object_or_tag(#[values(Sqlite, Postgres)] database: Database) {
+async fn event_scope_without_its_object_or_tag_is_refused(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     queue(&test, 1).await;
     let insert = async |scope: &str| {
@@ -242,7 +242,7 @@ async fn the_database_refuses_a_scope_without_its_object_or_tag(#[values(Sqlite,
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_works_beside_any_number_of_busy_webhooks(#[values(Sqlite, Postgres)] database: Database) {
+async fn claim_works_with_hundreds_of_busy_webhooks(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     queue(&test, 3).await;
     let busy = (1_000..1_600).map(|id| (WebhookId(id), 1)).chain([(WebhookId(1), 1)]).collect();
@@ -289,9 +289,7 @@ async fn webhooks_with_a_backlog_take_turns(#[values(Sqlite, Postgres)] database
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_queued_just_as_a_breaker_opens_waits_behind_it_and_its_probe_goes(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn delivery_queued_as_the_breaker_opens_is_held_and_probed(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let db = test.store.write();
     let run_id = rows::run(db).await;
@@ -320,9 +318,7 @@ async fn what_is_queued_just_as_a_breaker_opens_waits_behind_it_and_its_probe_go
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_scope_of_one_kind_with_the_id_of_another_is_refused_by_the_database(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn event_scope_with_the_id_of_another_kind_is_refused(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     queue(&test, 1).await;
     let db = test.store.write();
@@ -343,9 +339,7 @@ async fn a_scope_of_one_kind_with_the_id_of_another_is_refused_by_the_database(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_leaps_forgets_no_identity_but_those_used_meanwhile(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn clock_leap_forgets_only_identities_that_are_used_again(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let db = test.store.write();
     let key = access::insert_key(db, "dc", vec![1], &[], NOW).await.expect("a key");
@@ -363,7 +357,7 @@ async fn a_clock_that_leaps_forgets_no_identity_but_those_used_meanwhile(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_written_together_answer_each_its_own_id(#[values(Sqlite, Postgres)] database: Database) {
+async fn rows_inserted_together_return_their_own_ids(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let db = test.store.write();
     for count in [1, 16, 17, 131] {
@@ -380,7 +374,7 @@ async fn rows_written_together_answer_each_its_own_id(#[values(Sqlite, Postgres)
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_there_before_revisions_gets_its_first(#[values(Sqlite, Postgres)] database: Database) {
+async fn rows_older_than_revisions_get_their_first_revision(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     queue(&test, 1).await;
     let db = test.store.write();
@@ -395,7 +389,7 @@ async fn what_was_there_before_revisions_gets_its_first(#[values(Sqlite, Postgre
 }
 
 #[tokio::test]
-async fn two_who_change_the_same_rows_do_not_wait_for_each_other() {
+async fn concurrent_changes_of_the_same_rows_do_not_deadlock() {
     let test = TestStore::postgres().await;
     queue(&test, 1).await;
     let (first, second) = (TaskId(1), WebhookId(1));
@@ -414,7 +408,7 @@ async fn two_who_change_the_same_rows_do_not_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn a_revision_is_never_seen_after_a_newer_one() {
+async fn revisions_become_visible_in_their_order() {
     let test = TestStore::postgres().await;
     queue(&test, 1).await;
     let change = async |is_enabled: bool| {
@@ -440,7 +434,7 @@ async fn a_revision_is_never_seen_after_a_newer_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_node_queues_wakes_the_others() {
+async fn notification_of_one_node_wakes_the_others() {
     let test = TestStore::postgres().await;
     let bell = std::sync::Arc::new(tokio::sync::Notify::new());
     let stop = tokio_util::sync::CancellationToken::new();
@@ -460,7 +454,7 @@ async fn what_one_node_queues_wakes_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_clock_of_all_nodes_is_the_databases() {
+async fn clock_of_all_nodes_follows_the_database() {
     let test = TestStore::postgres().await;
     let follower = server::clock::Follower::start(&test.store).await.expect("asked");
     let clock = server::clock::Clock::of_database(follower);

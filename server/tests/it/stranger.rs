@@ -14,7 +14,7 @@ fn raise_own_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn silent_slow_and_half_open_connections_keep_nobody_out_and_deliveries_go_on() {
+async fn idle_connections_of_strangers_block_no_client_and_no_delivery() {
     raise_own_limit();
     let test = TestStore::sqlite().await;
     let inbox = TestInbox::start().await;

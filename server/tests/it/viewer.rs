@@ -22,9 +22,7 @@ fn endless(store: &Store) -> &'static str {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_that_take_too_long_are_given_up_in_words_and_deliveries_go_on(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn slow_pages_time_out_with_a_message_and_deliveries_continue(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -82,9 +80,7 @@ async fn pages_that_take_too_long_are_given_up_in_words_and_deliveries_go_on(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_on_a_connection_that_has_just_been_opened_is_given_up_too(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+async fn slow_query_on_a_new_connection_times_out_too(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let store = &test.store;
     // Each connection that there is, so that the next query opens one.

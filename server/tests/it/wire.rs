@@ -16,7 +16,7 @@ pub(crate) fn find(headers: &[(String, String)], name: &str) -> String {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_request_stands_on_the_wire_in_its_order(#[values(Sqlite, Postgres)] database: Database) {
+async fn request_headers_are_sent_in_their_order(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -46,7 +46,7 @@ async fn the_request_stands_on_the_wire_in_its_order(#[values(Sqlite, Postgres)]
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_method_but_get_carries_the_message(#[values(Sqlite, Postgres)] database: Database) {
+async fn every_method_except_get_sends_the_message(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -81,7 +81,7 @@ async fn every_method_but_get_carries_the_message(#[values(Sqlite, Postgres)] da
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_configured_is_not_added_again(#[values(Sqlite, Postgres)] database: Database) {
+async fn configured_headers_are_not_added_again(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
@@ -104,7 +104,7 @@ async fn what_is_configured_is_not_added_again(#[values(Sqlite, Postgres)] datab
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_header_that_cannot_be_sent_is_named_and_not_tried_again(#[values(Sqlite, Postgres)] database: Database) {
+async fn unsendable_header_is_named_and_not_retried(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     use sea_orm::ConnectionTrait;
     let server = TestServer::start(test).await;

@@ -1,4 +1,4 @@
-//! Taking access away: what a command says holds for the next request, on every node.
+//! Revoking access: a revoked key, a disabled account and a changed password count from the next request, on every node.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{PASSWORD, TestServer, TestStore};
@@ -13,7 +13,7 @@ fn vm(name: &str) -> serde_json::Value {
     json!({"type": "vms", "event": "poweron", "object": {"id": name, "name": name}})
 }
 
-/// The store as another process has it: the same database, without this server's caches.
+/// Returns the store as another process has it: the same database, without the caches of this server.
 fn elsewhere(server: &TestServer) -> &Store {
     &server.services.store
 }
@@ -30,15 +30,15 @@ async fn revoked_key_is_refused_at_once(#[values(Sqlite, Postgres)] database: Da
     let server = TestServer::start(test).await;
     let clock = &server.services.clock;
     let key = server.key("dc", &[Scope::Ingest, Scope::Inventory, Scope::Read]).await;
-    // The server caches the key for a second, in which this test's clock stands still.
+    // The server caches the key for a second. The clock of this test stands still meanwhile.
     assert_eq!(server.post(&key, &vm("a")).await.0, 202);
     account::revoke_key(elsewhere(&server), clock, "dc").await.expect("revoked");
     let (status, answer) = server.post(&key, &vm("b")).await;
     assert_eq!((status, &answer["error"]["code"]), (401, &json!("signed_out")), "{answer}");
     assert_eq!(server.call("PATCH", "/api/v1/inventory/vms", &key, Some(&json!([]))).await.0, 401);
-    assert!(account::revoke_key(elsewhere(&server), clock, "dc").await.is_err(), "there is none any more");
+    assert!(account::revoke_key(elsewhere(&server), clock, "dc").await.is_err(), "the key is revoked already");
 
-    // A key made anew under the same name is another key.
+    // A new key with the same name is another key.
     server.advance(std::time::Duration::from_millis(1));
     let new = server.key("dc", &[Scope::Ingest]).await;
     assert_eq!(server.post(&new, &vm("c")).await.0, 202);
@@ -64,13 +64,16 @@ async fn disabled_account_loses_its_session_and_cannot_sign_in(#[values(Sqlite, 
     assert_eq!(refused.status(), 403);
     assert!(refused.text().await.expect("words").contains("may not sign in for now"));
     let wrong = server.post_form("/sign-in", "", &[("name", "maria"), ("password", "something else")]).await;
-    assert!(!wrong.text().await.expect("words").contains("may not sign in for now"), "nobody else is told");
+    assert!(
+        !wrong.text().await.expect("words").contains("may not sign in for now"),
+        "the reason is shown only with the right password"
+    );
 
     account::change(elsewhere(&server), clock, "maria", Change::Enable).await.expect("changed");
-    assert_eq!(see(&server, &cookie).await, 303, "the session is over all the same");
+    assert_eq!(see(&server, &cookie).await, 303, "the session has ended for good");
     assert_eq!(server.post_form("/sign-in", "", &form).await.status(), 303);
 
-    // A session that began at the same moment is worth nothing either.
+    // A session that began at the same moment is invalid too.
     let other = server.sign_in("olga", Role::Admin).await;
     let db = elsewhere(&server).write();
     let id = access::find_account(db, "olga").await.expect("asked").expect("there").id;

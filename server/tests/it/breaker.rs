@@ -1,4 +1,4 @@
-//! The breaker: when it opens, which probes go and when, what it holds, and what lets that go.
+//! The breaker: when it opens, which probes are sent and when, which deliveries it holds, and what releases them.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Gate, Switch, TestInbox, TestServer, TestStore, eventually};
@@ -17,11 +17,11 @@ use server::store::{Store, delivery, entity, hold, sweep, webhook};
 use std::time::Duration;
 
 const NOW: Timestamp = Timestamp(1_000_000);
-/// How long after it is due a probe is given up: the webhook's own timeout, and the margin.
+/// Time after which a probe counts as lost: the timeout of the webhook and the margin.
 const LOST_AFTER: Duration = Duration::from_secs(15);
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// A webhook with an open breaker whose first probe is due at once, and deliveries behind it that are due then.
+/// Inserts a webhook whose breaker is open and may probe at [`NOW`], and a held delivery for each of these due times.
 async fn opened(store: &Store, due: &[Timestamp]) -> WebhookId {
     let db = store.write();
     let id = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
@@ -35,7 +35,7 @@ async fn opened(store: &Store, due: &[Timestamp]) -> WebhookId {
     id
 }
 
-/// The ids of what is queued.
+/// Returns the ids of the queued deliveries.
 async fn queued(store: &Store) -> Vec<i64> {
     let all = entity::delivery::Entity::find().filter(entity::delivery::Column::Status.eq("queued"));
     let rows = all.order_by_asc(entity::delivery::Column::Id).all(store.read()).await.expect("read");
@@ -57,7 +57,7 @@ async fn breaker_opens_at_the_tenth_failure_and_closes_after_a_probe(#[values(Sq
     let server = TestServer::start(test).await;
     let (receiver, inbox) = (Switch::failing().await, TestInbox::start().await);
     let (webhook, key) = prepare(&server, &receiver.url, |draft| draft.retries = "0".into()).await;
-    // Somebody else is told when it fails and when it is back; the failing webhook itself never is.
+    // Another webhook is told of the failure and of the recovery. The failing webhook itself is not.
     let pager = server.webhook("pager", &inbox.url, |_| ()).await;
     for (name, via) in [("tell the pager", pager), ("tell itself", webhook)] {
         let task = server.task(name, via, "${EVENT} ${NAME}", false).await;
@@ -73,7 +73,7 @@ async fn breaker_opens_at_the_tenth_failure_and_closes_after_a_probe(#[values(Sq
     server.deliveries_until(|rows| count(rows, Status::Held) == 2).await;
     eventually("the pager is told once", async || bodies(&inbox) == ["failing\" \"w"]).await;
 
-    // The first probe fails and uses up a delivery without retries; the second waits twice as long.
+    // The first probe fails, and its delivery has no retries. The second probe waits twice as long.
     server.advance(Duration::from_secs(29));
     assert_eq!(receiver.bodies().len(), 10);
     server.advance(Duration::from_secs(2));
@@ -86,8 +86,8 @@ async fn breaker_opens_at_the_tenth_failure_and_closes_after_a_probe(#[values(Sq
     server
         .deliveries_until(|rows| count(rows, Status::Held) == 0 && rows.iter().all(|row| row.status.is_settled()))
         .await;
-    assert_eq!(receiver.bodies().len(), 13, "the probe, and what it let go");
-    eventually("the pager is told that it is back", async || bodies(&inbox).len() == 2).await;
+    assert_eq!(receiver.bodies().len(), 13, "the probe, and the deliveries that it released");
+    eventually("the pager is told of the recovery", async || bodies(&inbox).len() == 2).await;
     assert!(bodies(&inbox).iter().any(|body| body.contains("recovered")));
     assert!(receiver.bodies().iter().all(|body| !body.contains("failing") && !body.contains("recovered")));
 }
@@ -146,7 +146,7 @@ async fn probe_without_a_slot_is_not_followed_by_another(#[values(Sqlite, Postgr
         }
         assert!(queued(&store).await.iter().all(|id| *id == 1), "{status}");
     }
-    store.write().execute_unprepared("UPDATE delivery SET status = 'discarded' WHERE id = 1").await.expect("given up");
+    store.write().execute_unprepared("UPDATE delivery SET status = 'discarded' WHERE id = 1").await.expect("discarded");
     sweep_at(&store, now).await;
     assert_eq!(queued(&store).await, [2]);
 }
@@ -170,8 +170,8 @@ async fn future_times_are_pulled_in_after_the_clock_was_set_back(#[values(Sqlite
     let open = state(&store, id).await.breaker.open.expect("open");
     assert_eq!((open.since, open.probe_at), (yesterday, yesterday.after(Duration::from_mins(15))));
     let leased = entity::delivery::Entity::find_by_id(2).one(store.read()).await.expect("read").expect("there");
-    assert_eq!(leased.lease_until, Some(yesterday.0 + 130_000), "the longest timeout, and the margin");
-    // The probe goes, though what it is was put off by as much.
+    assert_eq!(leased.lease_until, Some(yesterday.0 + 130_000), "the longest timeout and the margin");
+    // The probe is sent although its delivery is due far in the future.
     store
         .write()
         .execute_unprepared("UPDATE delivery SET next_attempt_at = 99999999999 WHERE id = 1")
@@ -180,7 +180,7 @@ async fn future_times_are_pulled_in_after_the_clock_was_set_back(#[values(Sqlite
     sweep_at(&store, yesterday.after(Duration::from_mins(15))).await;
     assert_eq!(queued(&store).await, [1]);
     store.write().execute_unprepared("UPDATE delivery SET status = 'held' WHERE id = 1").await.expect("held again");
-    // Once it is closed, what goes at a rate goes on.
+    // After the breaker has closed, the release at a rate continues.
     let sql = format!(
         "UPDATE webhook SET breaker_opened_at = NULL, released_at = {}; \
          UPDATE delivery SET hold_reason = 'releasing' WHERE id = 1",
@@ -220,7 +220,7 @@ async fn release_at_a_rate_continues_after_an_open_breaker(#[values(Sqlite, Post
     };
     post(10).await;
     server.deliveries_until(|rows| count(rows, Status::Error) == 10).await;
-    // Held by the breaker, then by the pause: who resumes decides about both.
+    // The breaker holds three and the pause two. Resuming decides about all of them.
     let webhooks = server.services.backend().webhooks;
     for choice in [Held::None, Held::All] {
         post(3).await;
@@ -258,7 +258,7 @@ async fn replay_to_an_earlier_target_ignores_the_breaker(#[values(Sqlite, Postgr
         server.deliveries_until(|rows| count(rows, Status::Error) == 1 + replays).await;
     }
     let store = &server.services.store;
-    assert_eq!(state(store, webhook).await.breaker, Breaker::default(), "of the new target");
+    assert_eq!(state(store, webhook).await.breaker, Breaker::default(), "the replays do not count for the new target");
     for vm in 0..10 {
         assert_eq!(state(store, webhook).await.breaker.open, None);
         server.post(&key, &power_on(&format!("vm-{vm}"))).await;
@@ -270,13 +270,13 @@ async fn replay_to_an_earlier_target_ignores_the_breaker(#[values(Sqlite, Postgr
     let webhooks = server.services.backend().webhooks;
     deliveries.replay(first.clone(), true, "maria".into()).await.expect("replayed");
     server.deliveries_until(|rows| count(rows, Status::Sent) == 1).await;
-    // It waits for a pause, and goes with its end.
+    // The replay waits for the end of a pause.
     webhooks.pause(webhook).await.expect("paused");
     deliveries.replay(first.clone(), true, "maria".into()).await.expect("replayed");
     server.deliveries_until(|rows| count(rows, Status::Held) == 1).await;
     webhooks.resume(webhook, ALL).await.expect("resumed");
     server.deliveries_until(|rows| count(rows, Status::Sent) == 2).await;
-    assert_eq!(state(store, webhook).await.breaker, open, "of the target of now");
+    assert_eq!(state(store, webhook).await.breaker, open, "the breaker of the current target has not changed");
     assert_eq!(new.bodies().len(), 10);
 }
 
@@ -286,7 +286,7 @@ async fn delivery_with_an_ended_hold_reason_waits_for_the_current_one(#[values(S
     let test = TestStore::new(database).await;
     let store = test.store;
     let id = opened(&store, &[NOW.after(Duration::from_hours(1)), NOW, NOW]).await;
-    // As another node holds a row just as a person resumes; and a replay as it was, resumed at a rate.
+    // Delivery 2: another node holds it just as a person resumes. Delivery 3: a replay as of its revision, resumed at a rate.
     let sql = "UPDATE webhook SET breaker_probe_at = 9999999; UPDATE delivery SET hold_reason = 'paused' WHERE id = 2; \
                UPDATE delivery SET hold_reason = 'releasing', replay_revision = 1 WHERE id = 3";
     store.write().execute_unprepared(sql).await.expect("changed");
@@ -314,7 +314,7 @@ async fn attempts_at_the_previous_target_do_not_change_the_breaker(#[values(Sqli
     server.post(&key, &power_on("late")).await;
     eventually("it is in flight", async || gate.waiting() == 1).await;
     store.write().execute_unprepared(open).await.expect("opened");
-    // A person corrects the address: what comes from now on goes there at once.
+    // A person corrects the address. New deliveries go there at once.
     edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
     assert_eq!(state(store, webhook).await.breaker, Breaker::default());
     server.post(&key, &power_on("new")).await;
@@ -323,10 +323,10 @@ async fn attempts_at_the_previous_target_do_not_change_the_breaker(#[values(Sqli
         .write()
         .execute_unprepared("UPDATE webhook SET breaker_failures = 9")
         .await
-        .expect("nine of the new one's failed");
+        .expect("nine failures of the new target");
     gate.hang_up();
     server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
-    assert_eq!(count(&server.deliveries_until(|_| true).await, Status::Error), 1, "the late one has failed");
+    assert_eq!(count(&server.deliveries_until(|_| true).await, Status::Error), 1, "the late attempt has failed");
     assert_eq!(state(store, webhook).await.breaker, Breaker { failures: 9, ..Breaker::default() });
 }
 

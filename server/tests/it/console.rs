@@ -1,4 +1,4 @@
-//! The console's pages as the server renders them: what they show, what they never show, and what their commands do.
+//! The pages of the console as the server renders them: their content, the secrets that they hide, and their commands.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Gate, TestInbox, TestServer, TestStore, eventually, pause};
@@ -11,7 +11,7 @@ use model::webhook::WebhookDraft;
 use rstest::rstest;
 use serde_json::json;
 
-/// Distinct enough to be found, awkward enough to be escaped.
+/// A secret that can be found in a page, and that every encoding has to escape.
 const CANARY: &str = "canary-4f7a+%\"q";
 
 async fn page(server: &TestServer, cookie: &str, path: &str) -> (u16, String) {
@@ -67,7 +67,7 @@ async fn secrets_appear_on_no_page(#[values(Sqlite, Postgres)] database: Databas
         ] {
             let (status, text) = page(&server, &cookie, &path).await;
             assert_eq!(status, 200, "{path} as {}", role.as_str());
-            // Who changes the headers sees them.
+            // The form shows plain headers to those who may edit them.
             let text = if role != Role::Viewer && path == "/webhooks/1/edit" {
                 text.replace("canary-4f7a-header", "")
             } else {
@@ -96,7 +96,7 @@ async fn viewer_sees_no_secret_part_of_urls_and_headers(#[values(Sqlite, Postgre
         })
         .await;
     server.event(server.task("t", webhook, "${NAME}", false).await).await;
-    // Its answer repeats what is asked for.
+    // The location of the redirect repeats a part of the URL.
     let to = format!("{}/redirect?to=http://other.example/canary-location", inbox.url);
     let redirected = server.webhook("r", &to, |draft| draft.retries = "0".into()).await;
     server.event(server.task("r", redirected, "${NAME}", false).await).await;
@@ -106,7 +106,7 @@ async fn viewer_sees_no_secret_part_of_urls_and_headers(#[values(Sqlite, Postgre
     let cookies = [server.sign_in("victor", Role::Viewer).await, server.sign_in("olga", Role::Operator).await];
     let mut seen = [String::new(), String::new()];
     for (cookie, seen) in cookies.iter().zip(&mut seen) {
-        let [first, second] = [0, 1].map(|place: usize| format!("/deliveries/{}", rows[place].uuid));
+        let [first, second] = [0, 1].map(|index: usize| format!("/deliveries/{}", rows[index].uuid));
         for path in [
             "/",
             "/webhooks",
@@ -126,7 +126,10 @@ async fn viewer_sees_no_secret_part_of_urls_and_headers(#[values(Sqlite, Postgre
         assert!(!seen[0].contains(secret), "{secret}");
         assert!(seen[1].contains(secret), "an operator sees {secret}");
     }
-    assert!(seen[0].contains(&format!("{}/…", inbox.url)) && seen[0].contains("text/plain"), "what is no secret");
+    assert!(
+        seen[0].contains(&format!("{}/…", inbox.url)) && seen[0].contains("text/plain"),
+        "parts that are no secret are shown"
+    );
 }
 
 #[rstest]
@@ -159,12 +162,12 @@ async fn deliveries_are_filtered_sorted_and_paged(#[values(Sqlite, Postgres)] da
     assert_eq!(search(|query| query.page = 2).await.rows.len(), 10);
     assert_eq!(search(|query| query.status = "sent".into()).await.total, 30);
     assert_eq!(search(|query| query.webhook = "Bad".into()).await.total, 30);
-    assert_eq!(search(|query| query.webhook = "bAD ONE".into()).await.total, 30, "whatever the case");
-    assert_eq!(search(|query| query.task = "OF GÜTE οδος".into()).await.total, 30, "in each alphabet");
+    assert_eq!(search(|query| query.webhook = "bAD ONE".into()).await.total, 30, "in any case");
+    assert_eq!(search(|query| query.task = "OF GÜTE οδος".into()).await.total, 30, "in any alphabet");
     let runs = server.services.backend().deliveries.runs("oF gÜTE".into(), String::new(), 1).await.expect("runs");
     assert_eq!(runs.total, 30);
     assert_eq!(search(|query| query.object = "VM-29".into()).await.total, 2);
-    assert_eq!(search(|query| query.object = "vm_29".into()).await.total, 0, "no character is a wildcard");
+    assert_eq!(search(|query| query.object = "vm_29".into()).await.total, 0, "underscore is no wildcard");
     assert_eq!(search(|query| query.event = "vms.poweron".into()).await.total, 60);
     assert_eq!(search(|query| query.event = "vms.poweroff".into()).await.total, 0);
     assert_eq!(search(|query| query.result = "200".into()).await.total, 30);
@@ -243,7 +246,7 @@ async fn test_message_uses_unsaved_values_but_no_foreign_secret(#[values(Sqlite,
         (Some("unsaved"), Some("Bearer canary-1"))
     );
     assert_eq!(received.body, "{\"vm\": \"web-01\"}".replace("\"web-01\"", &json!("web-01").to_string()));
-    // Nothing was saved.
+    // The test has saved nothing.
     assert!(!webhooks.load_form(id).await.expect("a form").draft.headers.contains("X-New"));
     draft.url.clone_from(&other.url);
     let refused =
@@ -354,16 +357,16 @@ async fn replay_of_a_selection_skips_and_names_unfinished_deliveries(#[values(Sq
         .await
         .expect("started");
     let rows = server.deliveries_until(|_| gate.waiting() == 1).await;
-    let on_its_way = rows.iter().find(|row| !row.status.is_settled()).expect("one").uuid.clone();
+    let unfinished = rows.iter().find(|row| !row.status.is_settled()).expect("one").uuid.clone();
     let fields: Vec<_> = rows.iter().map(|row| (format!("row.{}", row.uuid), "true")).collect();
     let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     let answer = server.post_form("/deliveries/replay", &cookie, &fields).await;
     let (status, text) = (answer.status(), answer.text().await.expect("a page"));
     assert!(status == 200 && text.contains("Done for 3, and not for 1."), "{status} {text}");
-    assert!(text.contains(&format!("Delivery {on_its_way}: This delivery is still on its way.")), "{text}");
+    assert!(text.contains(&format!("Delivery {unfinished}: This delivery is still on its way.")), "{text}");
     server.deliveries_until(|rows| rows.len() == 7 && settled(rows) == 6).await;
-    // The one alone is refused as before, and nothing is sent again.
-    let alone = format!("row.{on_its_way}");
+    // The unfinished delivery alone is refused, and nothing is sent again.
+    let alone = format!("row.{unfinished}");
     let answer = server.post_form("/deliveries/replay", &cookie, &[(&alone, "true")]).await;
     assert_eq!(answer.status(), 409);
     assert_eq!(server.deliveries_until(|_| true).await.len(), 7);
@@ -383,7 +386,7 @@ async fn live_stream_reports_changes_and_ends_with_the_session(#[values(Sqlite, 
     let mut text = String::new();
     let listen = async {
         while !text.contains("data: changed") {
-            // Until the stream has seen a first state, what happens is part of it.
+            // An occurrence before the first state of the stream is part of that state, so one is reported in each round.
             server.post(&key, &json!({"type": "logs", "event": "created"})).await;
             if let Ok(Ok(Some(chunk))) =
                 tokio::time::timeout(std::time::Duration::from_millis(300), stream.chunk()).await
@@ -395,7 +398,7 @@ async fn live_stream_reports_changes_and_ends_with_the_session(#[values(Sqlite, 
         while stream.chunk().await.expect("no error").is_some() {}
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), listen).await.expect("it ends");
-    assert!(text.contains("id: "), "it can be resumed");
+    assert!(text.contains("id: "), "the stream has ids, so that a browser can resume it");
 }
 
 #[rstest]
@@ -405,7 +408,7 @@ async fn demo_is_created_once_and_its_button_reports_an_occurrence(#[values(Sqli
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
     let cookie = server.sign_in("maria", Role::Operator).await;
-    assert_eq!(server.post_form("/demo", &cookie, &[]).await.status(), 404, "only where the demo was made");
+    assert_eq!(server.post_form("/demo", &cookie, &[]).await.status(), 404, "there is no demo yet");
     for _ in 0..2 {
         server::service::demo::make(&server.services, &inbox.url).await.expect("made");
     }

@@ -1,4 +1,4 @@
-//! The real binary, killed: what was answered with 202 arrives all the same.
+//! The real binary is killed. Every occurrence that got a 202 is delivered all the same.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestStore, eventually, pause};
@@ -18,14 +18,14 @@ async fn second_server_on_a_directory_is_refused_before_it_opens_the_database() 
     std::fs::rename(&database, test.dir.path().join("away.db")).expect("moved");
     let (is_done, said) = run(&test, &["serve", "--listen", "http://127.0.0.1:0"], |_| ());
     assert!(!is_done && said.contains("already serving"), "{said}");
-    assert!(!database.exists(), "it has made no database");
+    assert!(!database.exists(), "no database was created");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn newer_command_does_not_migrate_the_schema_of_a_running_server() {
     let test = TestStore::sqlite().await;
     let first = serve(&test);
-    // As if the newest step were one that the running server does not know.
+    // As if the running server did not know the newest migration.
     let forget = "DELETE FROM seaql_migrations WHERE version = (SELECT MAX(version) FROM seaql_migrations)";
     test.store.write().execute_unprepared(forget).await.expect("an older schema");
     for words in [["key", "add", "x", "--scope=ingest"].as_slice(), &["migrate"]] {
@@ -34,7 +34,7 @@ async fn newer_command_does_not_migrate_the_schema_of_a_running_server() {
     }
     first.stop();
     let (_, said) = run(&test, &["migrate"], |_| ());
-    assert!(!said.contains("earlier version"), "nobody serves it: {said}");
+    assert!(!said.contains("earlier version"), "no server is running: {said}");
 }
 
 #[rstest]
@@ -62,7 +62,7 @@ async fn server_refuses_to_start_with_a_wrong_or_missing_master_key(#[values(Sql
 async fn accepted_occurrences_are_delivered_after_a_kill(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let inbox = TestInbox::start().await;
-    // Longer than this test waits: where a starting server is alone, it need not wait for leases.
+    // On SQLite longer than this test waits: a server that starts alone does not wait for leases.
     let timeout = if test.url.is_some() { "3" } else { "120" };
     let key = prepare(&test, &format!("{}/delay/20", inbox.url), timeout).await;
     let first = serve(&test);
@@ -77,10 +77,10 @@ async fn accepted_occurrences_are_delivered_after_a_kill(#[values(Sqlite, Postgr
         assert_eq!(post.send().await.expect("an answer").status(), 202);
         accepted.extend(items);
     }
-    // Some have arrived, some are in flight, some wait.
+    // At the kill some have arrived, some are in flight, and some wait.
     eventually("some have arrived", async || inbox.received().len() >= 20).await;
     drop(first);
-    assert!(inbox.received().len() < accepted.len(), "the kill came too late to prove anything");
+    assert!(inbox.received().len() < accepted.len(), "the kill came too late for this test");
     let _second = serve(&test);
     let arrived = || inbox.received().into_iter().map(|request| request.body.trim_matches('"').to_owned()).collect();
     for _ in 0..1600 {
@@ -92,7 +92,7 @@ async fn accepted_occurrences_are_delivered_after_a_kill(#[values(Sqlite, Postgr
     }
     assert_eq!(arrived(), accepted);
     let repeats = inbox.received().len() - accepted.len();
-    assert!(repeats <= 32, "only what was not recorded yet may be repeated, not {repeats}");
+    assert!(repeats <= 32, "only unrecorded attempts may be repeated, not {repeats}");
     let rows = delivery::list_newest(test.store.read(), None, 1000).await.expect("deliveries");
     assert_eq!(rows.len(), accepted.len());
 }
@@ -115,7 +115,7 @@ async fn wait_between_attempts_survives_a_kill(#[values(Sqlite, Postgres)] datab
     drop(first);
     let _second = serve(&test);
     eventually("another is made", async || {
-        assert!(row().await.next_attempt_at == due || row().await.attempts > 1, "neither lost nor hastened");
+        assert!(row().await.next_attempt_at == due || row().await.attempts > 1, "the due time stays");
         inbox.received().len() >= 2
     })
     .await;

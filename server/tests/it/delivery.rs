@@ -1,4 +1,4 @@
-//! From the occurrence to the receiver: what arrives, what is tried again, what is said about failures.
+//! From the occurrence to the receiver: arrival, retries, and the messages about failures.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Gate, TestInbox, TestServer, TestStore, eventually};
@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// One webhook, task and event to `url`, and one occurrence.
+/// Makes a webhook to `url` with a task and an event, and reports one occurrence.
 async fn fire(server: &TestServer, url: &str, retries: &str) {
     let key = server.key("dc", &[Scope::Ingest]).await;
     let webhook = server.webhook("w", url, |draft| (draft.retries, draft.timeout) = (retries.into(), "3".into())).await;
@@ -29,15 +29,15 @@ pub(crate) fn all_settled(rows: &[DeliveryRow]) -> bool {
     !rows.is_empty() && rows.iter().all(|row| row.status.is_settled())
 }
 
-/// Fires at `url` without retries: the error's words and the HTTP status.
+/// Sends to `url` without retries, and fails. Returns the error and the HTTP status.
 async fn failure(server: &TestServer, url: &str) -> (String, Option<u16>) {
     fire(server, url, "0").await;
     let row = server.deliveries_until(all_settled).await.remove(0);
     assert_eq!(row.status, Status::Error);
-    (row.error.expect("words"), row.http_status)
+    (row.error.expect("an error"), row.http_status)
 }
 
-/// A receiver that says `answer` to whatever comes, then closes.
+/// Starts a receiver that responds to any request with these bytes, then closes. Returns its URL.
 async fn raw_receiver(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -64,7 +64,7 @@ async fn deliveries_of_more_webhooks_than_are_cached_are_sent(#[values(Sqlite, P
     }
     txn.commit().await.expect("committed");
     let run = rows::run(server.services.store.write()).await;
-    // All but one are kept in memory then; after that, one that is with the one that is not.
+    // The first round fills the cache. The second has a webhook that is cached and one that is not.
     let last = webhooks.pop().expect("one");
     for wanted in [webhooks.clone(), vec![webhooks[0], last]] {
         let new = wanted.into_iter().map(|webhook| rows::delivery(webhook, run)).collect();
@@ -100,7 +100,7 @@ async fn failed_delivery_is_retried_on_schedule_with_the_same_id(#[values(Sqlite
     assert_eq!(rows[0].error.as_deref(), Some("Answered 503 Service Unavailable."));
     let ids: Vec<_> = inbox.received().iter().map(|request| find(&request.headers, "Webhook-Id")).collect();
     assert_eq!(ids.len(), 3);
-    assert!(ids.iter().all(|id| *id == ids[0]), "the id stays over the retries");
+    assert!(ids.iter().all(|id| *id == ids[0]), "retries have the same id");
     let stamps: Vec<_> = inbox.received().iter().map(|request| find(&request.headers, "Webhook-Timestamp")).collect();
     assert_ne!(stamps[0], stamps[2], "each attempt has its own timestamp");
 }
@@ -152,7 +152,7 @@ async fn task_with_two_matching_events_runs_once(#[values(Sqlite, Postgres)] dat
     let occurrence = json!({"type": "vms", "event": "poweron", "object": {"id": "vm-1", "name": "web"}});
     server.post(&key, &occurrence).await;
     let webhook = server.webhook("w", &inbox.url, |_| ()).await;
-    // Two tasks on one webhook; the first is named by two events, which both fire.
+    // Two tasks use one webhook. Two events start the first task, and both fire.
     let (first, second) =
         (server.task("first", webhook, "${TASK}", false).await, server.task("second", webhook, "${TASK}", false).await);
     server.event(first).await;
@@ -201,7 +201,7 @@ async fn delivery_taken_away_in_flight_records_its_attempt_only(#[values(Sqlite,
     server.post(&key, &json!([{"type": "vms", "event": "poweron"}, {"type": "vms", "event": "poweron"}])).await;
     eventually("both are in flight", async || gate.waiting() == 2).await;
     let db = server.services.store.write();
-    // One is discarded, the other's lease is somebody else's by now.
+    // The first is discarded. The lease of the second belongs to another worker by now.
     let other = uuid::Uuid::nil();
     let sql = format!(
         "UPDATE delivery SET status = 'discarded' WHERE id = 1; UPDATE delivery SET lease_owner = {} WHERE id = 2",
@@ -246,7 +246,7 @@ async fn large_response_is_truncated_at_64_kib_and_marked(#[values(Sqlite, Postg
     let sql = "SELECT length(answer_body) AS bytes, answer_note FROM attempt";
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await;
     let row = row.expect("asked").expect("an attempt");
-    // PostgreSQL's length is a 32-bit integer, SQLite's is not.
+    // `length` is a 32-bit integer on PostgreSQL and not on SQLite.
     let bytes = row.try_get::<i32>("", "bytes").expect("a number");
     assert_eq!(bytes, 64 * 1024);
     assert_eq!(row.try_get::<String>("", "answer_note").expect("a note"), "truncated at 64 KiB");
@@ -272,7 +272,7 @@ async fn too_large_message_fails_at_once_and_is_not_sent(#[values(Sqlite, Postgr
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failures_have_a_code_and_a_plain_message() {
     let inbox = TestInbox::start().await;
-    // Bound and not listening: a port that was let go could be another test's by now.
+    // Bound and not listening: a released port could belong to another test by now.
     let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
     let any_port: std::net::SocketAddr = ([127, 0, 0, 1], 0).into();
     bound.bind(&any_port.into()).expect("a port");
@@ -301,7 +301,7 @@ async fn failures_have_a_code_and_a_plain_message() {
     }
 }
 
-/// The deliveries as rows, in order.
+/// Returns the rows of the deliveries in their order.
 async fn stored(server: &TestServer) -> Vec<entity::delivery::Model> {
     let by_id = entity::delivery::Entity::find().order_by_asc(entity::delivery::Column::Id);
     by_id.all(server.services.store.read()).await.expect("rows")
@@ -327,9 +327,9 @@ async fn response_with_malformed_or_large_headers_counts_as_sent() {
     }
 }
 
-/// A receiver with this certificate and key, in PEM, that answers 200: its URL.
+/// Starts a receiver that responds 200 with this certificate and key, in PEM. Returns its URL.
 pub(crate) async fn tls_receiver(certificate: String, key: String) -> String {
-    // Another test may have been first.
+    // Fails when another test of the process has installed it.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (certificate, key) = (certificate.into_bytes(), key.into_bytes());
     let config = axum_server::tls_rustls::RustlsConfig::from_pem(certificate, key).await.expect("a configuration");
@@ -355,7 +355,7 @@ async fn untrusted_certificate_is_accepted_only_by_the_webhook_that_allows_it() 
         let webhook = server.webhook(name, &url, change).await;
         server.event(server.task(name, webhook, "", false).await).await;
     }
-    // Twice: the connection that the insecure one has left open is not for the other.
+    // Twice: the strict webhook must not use the connection that the insecure one has left open.
     for count in [2, 4] {
         server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
         server.deliveries_until(|rows| rows.len() == count && all_settled(rows)).await;
@@ -373,7 +373,7 @@ async fn reset_during_the_handshake_is_a_tls_error() {
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let _ = stream.read(&mut [0; 16]).await;
-            // Closing with a lingering time of zero, and unread bytes, sends RST.
+            // Closing with a linger of zero and unread bytes sends RST.
             let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         }
     });
@@ -404,7 +404,7 @@ async fn slow_response_body_ends_at_the_timeout_and_counts_as_sent() {
     let rows = server.deliveries_until(all_settled).await;
     assert_eq!(rows[0].status, Status::Sent);
     assert!(rows[0].duration_ms.is_some_and(|ms| (2_900..6_000).contains(&ms)), "{:?}", rows[0].duration_ms);
-    // Until it answers in time, such a receiver gets one slot: any number of them leaves slots for others.
+    // The webhook counts as hanging and gets one slot until a response comes in time.
     let hanging = server::store::webhook::list_hanging(server.services.store.read()).await.expect("read");
     assert_eq!(hanging.len(), 1);
 }

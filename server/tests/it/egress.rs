@@ -1,4 +1,4 @@
-//! Where a webhook may go, decided at the socket: each of these would reach a receiver if the guard were taken out.
+//! The guard at the socket. Each of these messages would reach a receiver without it.
 
 use crate::harness::{TestInbox, TestServer, TestStore};
 use model::access::Scope;
@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Stores a webhook past the check at save, as if the rules had changed since, and fires it: status and words.
+/// Stores a webhook without the check at save, as if the rules had changed since, and sends to it. Returns status and error.
 async fn send_unchecked(server: &TestServer, url: &str) -> (Status, String) {
     let draft = WebhookDraft { name: "w".into(), url: url.into(), retries: "0".into(), ..WebhookDraft::default() };
     let checked = draft.parse(None).expect("valid");
@@ -37,9 +37,9 @@ async fn loopback_in_any_notation_is_refused_unless_listed() {
     let port = inbox.url.rsplit(':').next().expect("a port");
     for host in ["127.0.0.1", "localhost", "localhost.", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]"] {
         let server = TestServer::start_with(TestStore::sqlite().await, Vec::new()).await;
-        let (status, words) = send_unchecked(&server, &format!("http://{host}:{port}/")).await;
+        let (status, error) = send_unchecked(&server, &format!("http://{host}:{port}/")).await;
         assert_eq!(status, Status::Error, "{host}");
-        assert!(words.contains("may not be called: it is a loopback address"), "{host}: {words}");
+        assert!(error.contains("may not be called: it is a loopback address"), "{host}: {error}");
     }
     assert!(inbox.received().is_empty());
     let listed = vec!["127.0.0.0/8".parse().expect("a network")];
@@ -52,9 +52,9 @@ async fn own_listener_is_never_called() {
     for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
         let server = TestServer::start(TestStore::sqlite().await).await;
         let port = server.url.rsplit(':').next().expect("a port").to_owned();
-        let (status, words) = send_unchecked(&server, &format!("http://{host}:{port}/health/live")).await;
+        let (status, error) = send_unchecked(&server, &format!("http://{host}:{port}/health/live")).await;
         assert_eq!(status, Status::Error, "{host}");
-        assert!(words.contains("this console's own listener"), "{host}: {words}");
+        assert!(error.contains("this console's own listener"), "{host}: {error}");
     }
 }
 
@@ -65,7 +65,7 @@ async fn saving_refuses_forbidden_addresses_with_the_message_of_sending() {
         let draft = WebhookDraft { name: url.into(), url: url.into(), ..WebhookDraft::default() };
         server.services.backend().webhooks.save(None, draft).await.map_err(|error| error.fields.0[0].message.clone())
     };
-    for (url, words) in [
+    for (url, expected) in [
         ("http://127.0.0.1/", "The host 127.0.0.1 may not be called: it is a loopback address"),
         ("http://localhost/", "The host localhost may not be called: it is a loopback address"),
         ("http://169.254.169.254/", "it is a link-local or metadata address"),
@@ -73,7 +73,7 @@ async fn saving_refuses_forbidden_addresses_with_the_message_of_sending() {
         ("http://0.0.0.0/", "it is the unspecified address"),
     ] {
         let message = save(url).await.expect_err(url);
-        assert!(message.contains(words), "{url}: {message}");
+        assert!(message.contains(expected), "{url}: {message}");
     }
     assert!(!save("http://10.1.2.3/").await.expect("private addresses are allowed by default").is_unresolved);
     let saved = save("http://nobody.invalid/").await.expect("a name that does not resolve now may do so later");
@@ -107,7 +107,7 @@ async fn connections_are_reused_until_their_client_expires() {
             let attempted = send::send(&server.services, &clients, &row, &Opened::default(), outgoing, &never).await;
             assert_eq!(attempted.expect("sent").http_status, Some(204));
         }
-        // A connection is free again a moment after its answer: sometimes that is too late for the next.
+        // A connection is free a moment after its response, which is sometimes too late for the next delivery.
         let made = connections.load(Ordering::SeqCst);
         assert_eq!(made < 10, is_kept, "{made} connections in {lasts:?}");
     }

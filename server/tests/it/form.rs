@@ -1,4 +1,4 @@
-//! Forms as plain posts: saved with 303, refused with 422 and everything typed but secrets.
+//! Forms as plain posts: saved with 303, or refused with 422 and all that was typed except secrets.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{PASSWORD, TestServer, TestStore};
@@ -35,7 +35,7 @@ async fn refused_form_is_shown_again_without_its_secrets() {
     let page = answer.text().await.expect("a page");
     assert!(page.contains("Start the URL with http:// or https://"));
     assert!(page.contains("value=\"nowhere\""));
-    assert!(!page.contains("<b>\"w\""), "what was typed is escaped");
+    assert!(!page.contains("<b>\"w\""), "typed text is escaped");
     assert!(!page.contains("canary-4f7a"));
 }
 
@@ -51,16 +51,16 @@ async fn secret_lost_by_a_refused_form_must_be_typed_again_or_kept_explicitly() 
         };
     let url = "https://example.com/";
     assert_eq!(server.post_form("/webhooks/new", &cookie, &typed("canary-1", url, "", &[])).await.status(), 303);
-    // A new token, and a mistake elsewhere.
+    // A new token, and an error in another field.
     let answer = server.post_form("/webhooks/1/edit", &cookie, &typed("canary-2", "nowhere", "1", &[])).await;
     assert_eq!(answer.status(), 422);
     let page = answer.text().await.expect("a page");
     assert!(page.contains("name=\"retype\" value=\"token\"") && !page.contains("canary-2"), "{page}");
     assert!(page.contains("Enter the new token again") && !page.contains("Leave empty to keep it"), "{page}");
-    // The mistake is mended, and the token was not entered again.
+    // The error is corrected, but the token was not typed again.
     let lost = [("retype", "token")];
     let answer = server.post_form("/webhooks/1/edit", &cookie, &typed("", url, "1", &lost)).await;
-    assert_eq!(answer.status(), 422, "the old one would go on being used");
+    assert_eq!(answer.status(), 422, "the old token would stay in use");
     let page = answer.text().await.expect("a page");
     assert!(page.contains("name=\"retype\" value=\"token\"") && page.contains("name=\"keep_secrets\""), "{page}");
     let kept = [("retype", "token"), ("keep_secrets", "true")];
@@ -90,7 +90,7 @@ async fn object_of_an_event_is_found_by_its_typed_id_or_name() {
     }
     let (status, page) = post("alarms.raised", "web").await;
     assert!(status == 422 && page.contains("Alarms have no objects"), "{page}");
-    // An id goes before a name.
+    // An id is preferred to a name.
     for (named, expected) in [("", "Any"), (" vm-3 ", "twin"), ("web", "another"), ("another", "another")] {
         assert_eq!(post("vms.poweron", named).await.0, 303, "{named}");
         let rows = server.services.backend().events.list().await.expect("events");
@@ -177,7 +177,7 @@ async fn setup_link_creates_one_administrator() {
     let mismatch = [("name", "maria"), ("password", PASSWORD), ("repeat", "other"), ("token", &token)];
     assert_eq!(server.post_form("/setup", "", &mismatch).await.status(), 422);
     let right = [("name", "maria"), ("password", PASSWORD), ("repeat", PASSWORD), ("token", &token)];
-    // Another link replaces it, and no link is in the database in clear.
+    // A new link replaces the earlier one. No link is stored in clear.
     let newer = server::service::account::new_setup_token(store, &server.services.clock).await;
     let newer = newer.expect("asked").expect("a token");
     assert_eq!(server.post_form("/setup", "", &right).await.status(), 403, "the earlier link");
@@ -190,7 +190,7 @@ async fn setup_link_creates_one_administrator() {
     let token = token.expect("asked").expect("a token");
     let right = [("name", "maria"), ("password", PASSWORD), ("repeat", PASSWORD), ("token", &token)];
     assert_eq!(server.post_form("/setup", "", &right).await.status(), 303);
-    assert_eq!(server.post_form("/setup", "", &right).await.status(), 403, "used up");
+    assert_eq!(server.post_form("/setup", "", &right).await.status(), 403, "the link was used");
     assert_eq!(server::service::account::new_setup_token(store, &server.services.clock).await.expect("asked"), None);
 }
 
@@ -206,12 +206,12 @@ async fn sign_in_is_limited_by_name_and_address() {
     assert_eq!(statuses[10], 429);
 }
 
-/// Says this on a connection of its own, and answers the status line and how long that took.
-async fn said(server: &TestServer, words: &str) -> (String, Duration) {
+/// Sends these bytes on a connection of its own. Returns the status line of the response and the time until it came.
+async fn send_raw(server: &TestServer, request: &str) -> (String, Duration) {
     let address = server.url.trim_start_matches("http://");
     let mut stream = tokio::net::TcpStream::connect(address).await.expect("connects");
     let since = std::time::Instant::now();
-    stream.write_all(words.as_bytes()).await.expect("said");
+    stream.write_all(request.as_bytes()).await.expect("sent");
     let mut line = String::new();
     tokio::io::BufReader::new(&mut stream).read_line(&mut line).await.expect("an answer");
     (line.trim().to_owned(), since.elapsed())
@@ -227,16 +227,16 @@ fn form_of(path: &str, length: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_or_slow_form_of_a_stranger_is_refused_early() {
     let server = TestServer::start(TestStore::sqlite().await).await;
-    // Nothing of it is read.
-    let (line, _) = said(&server, &form_of("/sign-in", "Content-Length: 2000000")).await;
+    // Refused by its length, before the body is read.
+    let (line, _) = send_raw(&server, &form_of("/sign-in", "Content-Length: 2000000")).await;
     assert!(line.contains("413"), "{line}");
-    // Its length is not said before.
+    // A chunked body does not state its length.
     let chunk = format!("2400\r\n{}\r\n0\r\n\r\n", "name=".repeat(0x2400 / 5 + 1).split_at(0x2400).0);
-    let (line, _) = said(&server, &(form_of("/setup", "Transfer-Encoding: chunked") + &chunk)).await;
+    let (line, _) = send_raw(&server, &(form_of("/setup", "Transfer-Encoding: chunked") + &chunk)).await;
     assert!(line.contains("413"), "{line}");
-    let (line, took) = said(&server, &(form_of("/sign-in", "Content-Length: 20") + "name=")).await;
+    let (line, took) = send_raw(&server, &(form_of("/sign-in", "Content-Length: 20") + "name=")).await;
     assert!(line.contains("408") && took < Duration::from_secs(5), "{line} after {took:?}");
-    let (line, _) = said(&server, &(form_of("/theme", "Content-Length: 10") + "theme=dark")).await;
+    let (line, _) = send_raw(&server, &(form_of("/theme", "Content-Length: 10") + "theme=dark")).await;
     assert!(line.contains("303"), "{line}");
 }
 
@@ -245,13 +245,13 @@ async fn setup_over_the_limit_is_refused_before_its_form_is_read() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let wrong = [("name", "maria"), ("password", PASSWORD), ("repeat", PASSWORD), ("token", "hwk_wrong")];
     let mut tries = 0;
-    // One more is granted each second, which a busy machine may take between two of these.
+    // The limit grants one more try each second, and a busy machine may take that long between two of these.
     let line = loop {
         while server.post_form("/setup", "", &wrong).await.status() == 403 {
             tries += 1;
             assert!(tries < 600, "never refused");
         }
-        let (line, _) = said(&server, &form_of("/setup", "Content-Length: 50")).await;
+        let (line, _) = send_raw(&server, &form_of("/setup", "Content-Length: 50")).await;
         if line.contains("429") || tries >= 600 {
             break line;
         }
@@ -274,7 +274,11 @@ async fn long_choice_list_shows_50_rows_finds_others_and_accepts_names(#[values(
     let backend = server.services.backend();
     let form = backend.tasks.load_form(Some(task), None).await.expect("a form");
     assert_eq!((form.webhooks.choices.len(), form.webhooks.has_more), (50, true));
-    assert_eq!(form.webhook.map(|choice| choice.label).as_deref(), Some("hook 59 Güte"), "the chosen one is there");
+    assert_eq!(
+        form.webhook.map(|choice| choice.label).as_deref(),
+        Some("hook 59 Güte"),
+        "the chosen webhook is in the form"
+    );
     for text in ["HOOK 59", "59 GÜTE", &webhook.to_string()] {
         let found = backend.tasks.find_webhooks(text.to_owned()).await.expect("found");
         assert!(found.choices.iter().any(|choice| choice.value == webhook.to_string()), "{text}: {found:?}");
@@ -284,7 +288,7 @@ async fn long_choice_list_shows_50_rows_finds_others_and_accepts_names(#[values(
     assert_eq!(form.task.map(|choice| choice.label).as_deref(), Some("task 59"));
     assert!(backend.events.find_tasks("task 58".into()).await.expect("found").choices.len() == 1);
 
-    // Without WASM the list is a text field for a name.
+    // Without WASM the list is a text field for the name.
     let page = server.http.get(format!("{}/tasks/new", server.url)).header("cookie", &cookie).send().await;
     let page = page.expect("an answer").text().await.expect("a page");
     assert!(page.contains("Its name or id.") && page.len() < 100_000, "{}", page.len());
@@ -297,7 +301,7 @@ async fn long_choice_list_shows_50_rows_finds_others_and_accepts_names(#[values(
     let refused = server.post_form("/tasks/new", &cookie, &fields).await;
     assert_eq!(refused.status(), 422);
     let page = refused.text().await.expect("a page");
-    assert!(page.contains("Choose a webhook.") && page.contains("no such hook"), "what was typed stays");
+    assert!(page.contains("Choose a webhook.") && page.contains("no such hook"), "typed text stays");
     let fields = [("event", "vms.poweron"), ("object", "any"), ("task", "task 59"), ("enabled", "true")];
     assert_eq!(server.post_form("/events/new", &cookie, &fields).await.status(), 303);
 }

@@ -1,4 +1,4 @@
-//! What makes deliveries wait: pausing, the breaker, a changed target, a full hold; and what lets them go.
+//! Holding deliveries by a pause, the breaker, a changed target or a full hold, and releasing them.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Switch, TestInbox, TestServer, TestStore, eventually};
@@ -18,7 +18,7 @@ pub(crate) fn power_on(id: &str) -> Value {
     json!({"type": "vms", "event": "poweron", "object": {"id": id}})
 }
 
-/// A webhook that is told of every VM by `${NAME}`, and a key to report with.
+/// Makes a webhook that receives the name of each VM that is powered on, and a key to report with.
 pub(crate) async fn prepare(
     server: &TestServer,
     url: &str,
@@ -36,7 +36,7 @@ pub(crate) async fn edit(server: &TestServer, id: WebhookId, change: impl FnOnce
     server.services.backend().webhooks.save(Some(id), form.draft).await.expect("saved");
 }
 
-/// Confirms the target of now.
+/// Confirms the current target and releases all.
 async fn confirm(server: &TestServer, id: WebhookId) {
     let webhooks = server.services.backend().webhooks;
     let seen = webhooks.detail(id).await.expect("a webhook").revision;
@@ -79,8 +79,8 @@ async fn paused_webhook_holds_all_and_resumes_all_the_newest_or_none(#[values(Sq
         assert!(webhooks.resume(webhook, ALL).await.is_err(), "not paused");
         let rows = server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
         assert_eq!(bodies(&inbox), expected, "{held:?}");
-        let given_up = rows.iter().filter(|row| row.webhook == format!("{held:?}") && row.status == Status::Discarded);
-        assert_eq!(given_up.count(), 5 - expected.len(), "{held:?}");
+        let discarded = rows.iter().filter(|row| row.webhook == format!("{held:?}") && row.status == Status::Discarded);
+        assert_eq!(discarded.count(), 5 - expected.len(), "{held:?}");
         server.services.backend().events.delete(vec![event]).await.expect("deleted");
     }
 }
@@ -92,17 +92,17 @@ async fn pause_and_discard_are_visible_in_the_change_feed(#[values(Sqlite, Postg
     let server = TestServer::start(test).await;
     let (webhook, key) = prepare(&server, "http://127.0.0.1:9/", |_| ()).await;
     let webhooks = server.services.backend().webhooks;
-    let pulse = async || figures::pulse(server.services.store.read()).await.expect("a pulse");
-    let before = pulse().await;
+    let feed = async || figures::pulse(server.services.store.read()).await.expect("a state");
+    let before = feed().await;
     webhooks.pause(webhook).await.expect("paused");
-    assert_ne!(pulse().await, before, "a pause");
+    assert_ne!(feed().await, before, "the pause");
     server.post(&key, &power_on("a")).await;
-    let held = pulse().await;
+    let held = feed().await;
     server.advance(Duration::from_secs(1));
     webhooks.resume(webhook, ReleaseChoice { held: Held::None, per_second: None }).await.expect("resumed");
-    let given_up = pulse().await;
-    assert_ne!(given_up, held, "what was held is given up");
-    assert_eq!(pulse().await, given_up, "nothing happens");
+    let discarded = feed().await;
+    assert_ne!(discarded, held, "the held delivery is discarded");
+    assert_eq!(feed().await, discarded, "nothing has changed");
 }
 
 #[rstest]
@@ -144,7 +144,7 @@ async fn release_at_a_rate_does_not_catch_up_after_an_outage(#[values(Sqlite, Po
             .deliveries_until(|rows| count(rows, Status::Sent) == sent && count(rows, Status::Held) == 10 - sent)
             .await;
     }
-    // A pause ends it, and the next word counts.
+    // A pause ends the release, and the next choice counts.
     webhooks.pause(webhook).await.expect("paused");
     server.advance(Duration::from_secs(5));
     server.deliveries_until(|rows| count(rows, Status::Held) == 6).await;
@@ -168,7 +168,7 @@ async fn changed_target_holds_deliveries_until_it_is_confirmed(#[values(Sqlite, 
     server.advance(Duration::from_hours(1));
     server.deliveries_until(|rows| count(rows, Status::Held) == 1).await;
     assert_eq!(bodies(&new), ["after"]);
-    // Who looked at another target has not confirmed this one.
+    // Confirming an older revision does not confirm the current target.
     let refused = server.services.backend().webhooks.confirm_target(webhook, 1, ALL).await.expect_err("changed since");
     assert!(refused.message.contains("Somebody has changed this webhook"), "{refused:?}");
     assert_eq!(bodies(&new), ["after"]);
@@ -176,7 +176,7 @@ async fn changed_target_holds_deliveries_until_it_is_confirmed(#[values(Sqlite, 
     server.deliveries_until(|rows| count(rows, Status::Sent) == 2).await;
     assert_eq!(bodies(&new), ["after", "before"]);
     assert_eq!(old.bodies().len(), 1);
-    // Whoever resumes decides about what the pause held, not about what waits for a confirmation.
+    // Resuming decides about deliveries that the pause holds, not about those that wait for a confirmation.
     let unsent = json!({"type": "vms", "event": "poweron", "object": {"id": "unsent"}});
     let webhooks = server.services.backend().webhooks;
     webhooks.pause(webhook).await.expect("paused");
@@ -190,7 +190,7 @@ async fn changed_target_holds_deliveries_until_it_is_confirmed(#[values(Sqlite, 
     webhooks.confirm_target(webhook, seen, none).await.expect("confirmed");
     server.deliveries_until(|rows| count(rows, Status::Discarded) == 2).await;
     edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
-    // The path is part of the same target: nothing has to be confirmed.
+    // Another path is the same target and needs no confirmation.
     edit(&server, webhook, |draft| draft.url = format!("{}/other", new.url)).await;
     server.post(&key, &power_on("path")).await;
     server.deliveries_until(|rows| count(rows, Status::Sent) == 3).await;
@@ -217,7 +217,7 @@ async fn full_hold_fails_new_deliveries_and_raises_one_alarm(#[values(Sqlite, Po
          FROM delivery, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99998) \
          SELECT i FROM n) AS numbers WHERE id = 1"
     );
-    db.execute_unprepared(&sql).await.expect("100,000 but one are held");
+    db.execute_unprepared(&sql).await.expect("99,999 are held");
     server.post(&key, &json!([power_on("last"), power_on("full-1")])).await;
     server.post(&key, &power_on("full-2")).await;
     let rows = server.deliveries_until(|rows| count(rows, Status::Error) == 2).await;
@@ -226,7 +226,7 @@ async fn full_hold_fails_new_deliveries_and_raises_one_alarm(#[values(Sqlite, Po
     assert!(rows.iter().any(|row| row.object == "last" && row.status == Status::Held));
     eventually("one alarm", async || bodies(&inbox).len() == 1).await;
     assert!(bodies(&inbox)[0].contains("The webhook w holds as many deliveries"));
-    // A person's word does not go beyond it, either.
+    // Executing a task by hand does not exceed the limit either.
     let backend = server.services.backend();
     let delivery = backend.tasks.execute(model::id::TaskId(1), "maria".into()).await.expect("recorded");
     let detail = backend.deliveries.detail(delivery).await.expect("a delivery");
@@ -249,7 +249,7 @@ async fn deleting_a_webhook_discards_waiting_deliveries_only(#[values(Sqlite, Po
     server.post(&key, &json!(batch)).await;
     server.deliveries_until(|rows| count(rows, Status::Running) == 8).await;
     let backend = server.services.backend();
-    assert!(backend.webhooks.delete(vec![webhook]).await.is_err(), "a task uses it");
+    assert!(backend.webhooks.delete(vec![webhook]).await.is_err(), "a task uses the webhook");
     backend.events.delete(vec![event]).await.expect("deleted");
     backend.tasks.delete(vec![task]).await.expect("deleted");
     backend.webhooks.delete(vec![webhook]).await.expect("deleted");
@@ -264,7 +264,7 @@ async fn deleting_a_webhook_discards_waiting_deliveries_only(#[values(Sqlite, Po
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn delivery_queued_past_a_pause_or_deletion_is_caught(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
-    // As another node may do while a webhook is being paused or deleted.
+    // Another node may queue deliveries while a webhook is being paused or deleted.
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
     let (webhook, key) = prepare(&server, &inbox.url, |_| ()).await;
@@ -277,15 +277,15 @@ async fn delivery_queued_past_a_pause_or_deletion_is_caught(#[values(Sqlite, Pos
     let rows = server.deliveries_until(|rows| count(rows, Status::Discarded) == 2).await;
     assert_eq!(rows[0].error.as_deref(), Some("The webhook was deleted."));
     assert!(inbox.received().is_empty());
-    let ended = eventually_ended(&server).await;
-    assert_eq!(ended, 2, "their runs have failed");
+    let failed = failed_runs(&server).await;
+    assert_eq!(failed, 2, "their runs have failed");
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn delivery_held_just_as_its_hold_ends_is_released(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
-    // As another node may do while a webhook is being resumed, or its breaker closes.
+    // Another node may hold deliveries while a webhook is being resumed or its breaker closes.
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
     let (webhook, key) = prepare(&server, &inbox.url, |_| ()).await;
@@ -307,7 +307,7 @@ async fn expired_attempt_is_not_repeated_at_a_changed_target(#[values(Sqlite, Po
     server.post(&key, &power_on("a")).await;
     server.deliveries_until(|rows| count(rows, Status::Running) == 1).await;
     edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
-    // What a sweep does to the lease of a worker that is gone.
+    // As a sweep releases the lease of a worker that is gone.
     let db = server.services.store.write();
     let sql = "UPDATE delivery SET status = 'queued', lease_owner = NULL, lease_until = NULL";
     db.execute_unprepared(sql).await.expect("released");
@@ -335,8 +335,8 @@ async fn due_time_far_in_the_future_is_pulled_in(#[values(Sqlite, Postgres)] dat
     assert_eq!(rows.len(), 1);
 }
 
-/// How many runs have failed, once none is running any more.
-async fn eventually_ended(server: &TestServer) -> i64 {
+/// Waits until no run is running. Returns the number of failed runs.
+async fn failed_runs(server: &TestServer) -> i64 {
     use sea_orm::Statement;
     let db = server.services.store.read();
     let ask = async |status: &str| {

@@ -1,4 +1,4 @@
-//! Names and values that try to be more than text: in messages of each kind, in headers, in pages.
+//! Names and values that try to break out of messages, headers and pages.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
@@ -22,7 +22,7 @@ const HOSTILE: &[&str] = &[
     "\\",
 ];
 
-/// One occurrence for each hostile value, which is its object's name, its object's id and a value in its data.
+/// Posts an occurrence for each hostile value, which is the name and the id of its object and a value in its data.
 async fn post_all(server: &TestServer, key: &str) {
     let about = |text: &&str| {
         let object = json!({"name": text, "id": format!("{text}!")});
@@ -124,7 +124,7 @@ async fn hostile_names_are_shown_as_text_and_do_not_reorder_pages(#[values(Sqlit
     ]
     .map(str::to_owned)
     .into();
-    // An event about each object, so that its name stands where scopes do.
+    // An event about each object shows its name as a scope.
     let inventory = server.services.backend().inventory;
     for object in inventory.list_objects().await.expect("objects").iter().filter(|object| object.type_id == "vms") {
         let event = server.event_of(task, |draft| draft.object = object.id.to_string()).await;
@@ -144,9 +144,9 @@ async fn hostile_names_are_shown_as_text_and_do_not_reorder_pages(#[values(Sqlit
         let answer = answer.expect("an answer");
         assert_eq!(answer.status(), 200, "{path}");
         let page = answer.text().await.expect("a page");
-        // A control holds what will be posted again, in quotes, and orders its text by itself.
+        // The value of a control is in quotes, is posted again unchanged, and cannot reorder the text around it.
         let rest_of = |part: &str| part.split_once('"').map_or(part, |(_, rest)| rest).to_owned();
-        // So does what an island is hydrated from.
+        // The same is true of the properties of an island.
         let page = page.replace(" data-props=\"", " value=\"");
         let outside: String = page.split(" value=\"").map(rest_of).collect();
         assert!(!outside.contains("<img") && !outside.contains("<evil"), "{path}: names are text");
@@ -156,7 +156,7 @@ async fn hostile_names_are_shown_as_text_and_do_not_reorder_pages(#[values(Sqlit
     assert_eq!(tested.status(), 200);
     let page = tested.text().await.expect("a page");
     assert!(page.contains("Received: HTTP 200") && !page.contains("<evil"), "{page}");
-    // The newest first: the fourth of those posted.
+    // The newest is first, so this is the fourth of those posted.
     let past = server.services.backend().tasks.load_form(None, None).await.expect("a form").occurrences;
     let occurrence = past[HOSTILE.len() - 4].value.clone();
     let body = json!({"task": "", "webhook": "1", "message": "${NAME}", "occurrence": occurrence});
@@ -191,7 +191,7 @@ async fn hostile_responses_are_shown_as_text_and_do_not_reorder_pages() {
         let page = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
         let page = page.expect("an answer").text().await.expect("a page");
         assert!(!page.contains("<img") && !page.contains("<evil") && !reorders(&page), "{path}");
-        assert!(!path.starts_with("/deliveries/") || page.contains("txt.exe"), "it is shown: {path}");
+        assert!(!path.starts_with("/deliveries/") || page.contains("txt.exe"), "the response is shown: {path}");
     }
     let tested = server.post_form("/webhooks/1/test", &cookie, &[("message", "x")]).await;
     let page = tested.text().await.expect("a page");

@@ -31,11 +31,11 @@ fn local() -> Rules {
 /// Queues `count` deliveries of each of these webhooks, each with a body of its own.
 async fn queue(store: &Store, webhooks: &[WebhookId], count: usize) {
     let run = rows::run(store.write()).await;
-    let new = |place: usize, webhook: &WebhookId| NewDelivery {
-        body: format!("{webhook}-{place}").into_bytes(),
+    let new = |index: usize, webhook: &WebhookId| NewDelivery {
+        body: format!("{webhook}-{index}").into_bytes(),
         ..rows::delivery(*webhook, run)
     };
-    let all = webhooks.iter().flat_map(|webhook| (0..count).map(move |place| new(place, webhook))).collect();
+    let all = webhooks.iter().flat_map(|webhook| (0..count).map(move |index| new(index, webhook))).collect();
     delivery::insert_many(store.write(), all, Timestamp(0)).await.expect("queued");
 }
 

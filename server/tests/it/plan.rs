@@ -272,7 +272,7 @@ async fn explain(db: &DatabaseConnection, sql: &str) -> Result<Vec<String>, Stri
         db.query_all_raw(Statement::from_string(DbBackend::Sqlite, text)).await
     } else {
         db.execute_unprepared(&format!("PREPARE one AS {sql}")).await.map_err(|error| error.to_string())?;
-        let count = (1..70_000).take_while(|place| sql.contains(&format!("${place}"))).count();
+        let count = (1..70_000).take_while(|index| sql.contains(&format!("${index}"))).count();
         let nothing = if count == 0 { String::new() } else { format!("({})", vec!["NULL"; count].join(", ")) };
         let rows = db
             .query_all_raw(Statement::from_string(DbBackend::Postgres, format!("EXPLAIN EXECUTE one{nothing}")))
@@ -291,9 +291,9 @@ fn scanned(sql: &str, step: &str) -> Option<String> {
     let (is_postgres, name) = match words.as_slice() {
         ["SCAN", name, ..] => (false, *name),
         _ => {
-            let place =
+            let index =
                 words.windows(3).position(|three| three[0] == "Seq" && three[1] == "Scan" && three[2] == "on")?;
-            (true, *words.get(place + 3)?)
+            (true, *words.get(index + 3)?)
         }
     };
     if GROWING.contains(&name) {

@@ -23,7 +23,7 @@ impl Drop for Program {
 }
 
 /// Where a program is: as `xtask test` has found or fetched it, or where Debian puts it.
-fn place(variable: &str, path: &str) -> PathBuf {
+fn program_path(variable: &str, path: &str) -> PathBuf {
     std::env::var_os(variable).map_or_else(|| path.into(), PathBuf::from)
 }
 
@@ -108,7 +108,7 @@ fn alertmanager(folder: &std::path::Path, url: &str, key: &str) -> (Program, Str
     );
     let file = folder.join("alertmanager.yml");
     std::fs::write(&file, config).expect("written");
-    let mut command = Command::new(place("HOOKWRIGHT_TEST_ALERTMANAGER", "/usr/bin/prometheus-alertmanager"));
+    let mut command = Command::new(program_path("HOOKWRIGHT_TEST_ALERTMANAGER", "/usr/bin/prometheus-alertmanager"));
     command.arg(format!("--config.file={}", file.display())).arg(format!("--storage.path={}", folder.display()));
     command.args(["--web.listen-address=127.0.0.1:0", "--cluster.listen-address=", "--log.format=json"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("prometheus-alertmanager");
@@ -162,7 +162,7 @@ async fn alertmanager_alert_is_raised_once_and_lowered_once() {
 /// Sends with netcat, which closes its half once it has sent everything, and returns the answer.
 fn netcat(url: &str, request: &str) -> String {
     let (host, port) = url.trim_start_matches("http://").split_once(':').expect("a port");
-    let mut command = Command::new(place("HOOKWRIGHT_TEST_NETCAT", "/bin/nc.openbsd"));
+    let mut command = Command::new(program_path("HOOKWRIGHT_TEST_NETCAT", "/bin/nc.openbsd"));
     let mut child = command
         .args(["-N", "-w", "20", host, port])
         .stdin(Stdio::piped())

@@ -92,8 +92,8 @@ async fn ask(server: &TestServer, text: &str, count: usize) -> (Vec<u16>, String
     let (mut from, mut to) = stream.split();
     let write = async {
         let whole = text.trim_end_matches("{end}");
-        for (place, part) in whole.split("{pause}").enumerate() {
-            if place > 0 {
+        for (index, part) in whole.split("{pause}").enumerate() {
+            if index > 0 {
                 pause().await;
             }
             // A server that has seen enough reads no more.

@@ -1,4 +1,4 @@
-//! `POST /api/v1/events`: what is accepted, and every refusal.
+//! `POST /api/v1/events`: accepted occurrences, repetitions, and every refusal.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
@@ -72,7 +72,7 @@ async fn batch_with_an_invalid_item_stores_nothing(#[values(Sqlite, Postgres)] d
     let (status, answer) = server.post(&key, &json!([good, users])).await;
     assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("[1].type")));
     let (status, answer) = server.post(&key, &json!([users])).await;
-    assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("[0].type")), "an array of one");
+    assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("[0].type")), "an array with one item");
     assert!(server.deliveries_until(|_| true).await.is_empty());
     let (status, answer) = server.post(&key, &json!([good, good])).await;
     assert_eq!((status, &answer["occurrences"][1]["tasks_started"]), (202, &json!(1)));
@@ -93,7 +93,7 @@ async fn refused_batch_does_not_affect_others_in_its_commit(#[values(Sqlite, Pos
     server.event(server.task("t", webhook, "${NAME}", false).await).await;
     let vm = |name: &str| json!({"type": "vms", "event": "poweron", "id": "e1", "object": {"id": "a", "name": name}});
     let users = json!({"type": "users", "event": "login"});
-    // What waits for the same writer shares a commit.
+    // Batches that wait for the writer share a commit.
     let open = crate::harness::begin_holding(&server.services.store).await;
     if server.services.store.is_postgres() {
         open.execute_unprepared("LOCK TABLE occurrence").await.expect("locked");
@@ -155,7 +155,7 @@ async fn cloud_event_subject_is_an_id_or_a_unique_name(#[values(Sqlite, Postgres
     };
     assert_eq!(about("web-01").await, (202, json!(1)));
     assert_eq!(about("vm-101").await, (202, json!(1)));
-    assert_eq!(about("db").await.0, 422, "two have this name");
+    assert_eq!(about("db").await.0, 422, "two objects have this name");
     assert_eq!(about("new").await, (202, json!(0)));
     let after = server.services.backend().inventory.list_objects().await.expect("objects");
     assert_eq!(after.len(), objects.len() + 1);
@@ -213,7 +213,7 @@ async fn sign_in_sign_out_and_failed_sign_in_are_occurrences(#[values(Sqlite, Po
     assert_eq!(users, ["maria"], "a failed sign-in makes no object");
 }
 
-/// A webhook, task and event that fire at every VM that is powered on.
+/// Makes a webhook, a task and an event that fires for each VM that is powered on. Returns a key.
 async fn fires(server: &TestServer) -> String {
     let key = server.key("dc", &[Scope::Ingest]).await;
     let webhook = server.webhook("w", "http://127.0.0.1:9/", |draft| draft.retries = "0".into()).await;
@@ -268,7 +268,7 @@ async fn repeat_is_recognised_by_key_source_and_id_for_a_day(#[values(Sqlite, Po
         other[member] = value;
         assert_eq!(server.post(&key, &other).await.0, 409, "another {member}");
     }
-    // Retention has nothing to do with it.
+    // Retention does not shorten the day.
     let kept = Kept { settled: Duration::ZERO, per_webhook: 1, unmatched: Duration::ZERO };
     let retention = Retention::new(server.services.store.clone(), server.services.clock.clone(), kept);
     for _ in 0..23 {
@@ -319,17 +319,13 @@ async fn cloud_events_are_read_in_all_three_modes(#[values(Sqlite, Postgres)] da
         headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)).send()
     };
     let same = binary("application/json", "{\"a\": \"x\"}", "1").await.expect("an answer");
-    assert_eq!(same.status(), 202, "the same event in another mode is a repeat, not a clash");
+    assert_eq!(same.status(), 202, "the same event in another mode is a repeat, no conflict");
     assert_eq!(binary("text/plain", "words", "3").await.expect("an answer").status(), 202);
     assert_eq!(binary("application/cloudevents+avro", "x", "4").await.expect("an answer").status(), 415);
     let rows = server.deliveries_until(|rows| rows.len() == 3).await;
     assert!(rows.iter().all(|row| row.object == "vm 1"));
     let long = Box::leak(Value::from(vec![0; 1_001]).to_string().into_boxed_str());
-    assert_eq!(
-        binary("application/json", long, "6").await.expect("an answer").status(),
-        202,
-        "one event, however long its data"
-    );
+    assert_eq!(binary("application/json", long, "6").await.expect("an answer").status(), 202, "long data is one event");
     let batch =
         json!([event("7"), {"specversion": "1.0", "source": "/dc", "type": "users.login", "id": "8"}]).to_string();
     let (code, answer) = status(&server, Some(&key), "application/cloudevents-batch+json", batch).await;
@@ -364,7 +360,7 @@ async fn two_nodes_store_concurrent_occurrences_like_one() {
         started += once.1["occurrences"][0]["tasks_started"].as_u64().expect("a number");
         answers.push(same.1);
     }
-    assert_eq!(started, 1, "a task that is deleted after running");
+    assert_eq!(started, 1, "the one-time task");
     assert!(answers.iter().all(|answer| answer == &answers[0]), "one occurrence: {answers:?}");
     server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
     let mut bodies: Vec<_> = inbox.received().into_iter().map(|one| one.body).collect();

@@ -1,4 +1,4 @@
-//! `/api/v1/inventory`, and deleting what events name: nothing is ever widened.
+//! `/api/v1/inventory`, and deleting rows that events use. An event never comes to match more than before.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
@@ -14,7 +14,7 @@ const VMS: &str = "/api/v1/inventory/vms";
 async fn object_of_a_type_without_objects_can_be_deleted(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
-    // Earlier versions made objects of whatever was reported.
+    // Earlier versions made objects for every reported type.
     let new = |type_id: &str| server::store::object::NewObject {
         type_id: type_id.into(),
         external_id: None,
@@ -49,7 +49,7 @@ async fn put_replaces_patch_merges_and_objects_of_events_remain(#[values(Sqlite,
     patch(json!([{"id": "a", "name": "web-01"}, {"id": "c"}])).await;
     assert_eq!(names().await, ["b", "by hand", "c", "web-01"]);
 
-    // A new list without the object that an event names.
+    // A new list lacks the object that an event names.
     let webhook = server.webhook("w", &inbox.url, |_| ()).await;
     let task = server.task("t", webhook, "${NAME}", false).await;
     let found = server.services.backend().events.find_objects("vms".into(), "web-01".into()).await.expect("found");
@@ -59,12 +59,16 @@ async fn put_replaces_patch_merges_and_objects_of_events_remain(#[values(Sqlite,
     assert_eq!((&answer["deleted"], &answer["gone"]), (&json!(2), &json!(1)));
     assert_eq!(names().await, ["b", "web-01 (gone)"]);
     patch(json!([{"id": "b"}])).await;
-    assert_eq!(names().await, ["b", "web-01 (gone)"], "naming another object does not bring it back");
+    assert_eq!(names().await, ["b", "web-01 (gone)"], "a PATCH of another object does not bring it back");
     let row = server.services.backend().events.list().await.expect("events").remove(0);
     assert_eq!((row.id, row.scope.as_str()), (event, "web-01 (gone: matches nothing)"));
     let power = |id: &str| json!({"type": "vms", "event": "poweron", "object": {"id": id}});
-    assert_eq!(server.post(&key, &power("b")).await.1["occurrences"][0]["tasks_started"], 0, "never any object");
-    assert_eq!(server.post(&key, &power("a")).await.1["occurrences"][0]["tasks_started"], 1, "it is back");
+    assert_eq!(
+        server.post(&key, &power("b")).await.1["occurrences"][0]["tasks_started"],
+        0,
+        "the event does not match other objects"
+    );
+    assert_eq!(server.post(&key, &power("a")).await.1["occurrences"][0]["tasks_started"], 1, "the object is back");
     assert_eq!(names().await, ["b", "web-01"]);
     let refused = server.services.backend().inventory.delete_objects(vec![object.parse().expect("an id")]).await;
     assert_eq!(refused.expect_err("in use").links[0].href, format!("/events/{event}"));
@@ -104,7 +108,7 @@ async fn invalid_inventory_is_refused_as_a_whole(#[values(Sqlite, Postgres)] dat
     }
     assert_eq!(server.call("PUT", VMS, &key, None).await.0, 415);
     let objects = server::store::object::list_of(server.services.store.read(), "vms").await.expect("listed");
-    assert!(objects.is_empty(), "all or nothing");
+    assert!(objects.is_empty(), "nothing is stored");
 }
 
 #[rstest]

@@ -1,4 +1,4 @@
-//! What fires, and why the rest does not: tags, filters, kinds that admins add, and the explanation afterwards.
+//! Matching: tags, filters, kinds that admins add, and the explanation (*why*) afterwards.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
@@ -37,14 +37,14 @@ async fn tags_count_as_of_the_time_of_the_occurrence(#[values(Sqlite, Postgres)]
     assert_eq!(started(&server, &key, &vm("b")).await, 0);
     assert_eq!(started(&server, &key, &vm("new")).await, 0);
 
-    // A key without the scope changes no tag, and is told so.
+    // A key without the scope changes no tag, and the response says so.
     let mut with_tags = vm("b");
     with_tags["object"]["tags"] = json!(["Environment/production"]);
     let (_, answer) = server.post(&key, &with_tags).await;
     assert_eq!(answer["occurrences"][0]["tasks_started"], 0);
     assert!(answer["occurrences"][0]["notes"][0].as_str().expect("a note").contains("tags were ignored"));
     assert_eq!(started(&server, &owner, &with_tags).await, 1, "the tag counts for the occurrence that brings it");
-    assert_eq!(started(&server, &key, &vm("b")).await, 1, "and stays");
+    assert_eq!(started(&server, &key, &vm("b")).await, 1, "the tag stays");
     with_tags["object"]["tags"] = json!([]);
     assert_eq!(started(&server, &owner, &with_tags).await, 0);
     with_tags["object"]["tags"] = json!(["Environment/staging"]);
@@ -77,7 +77,7 @@ async fn alarms_and_logs_are_filtered_by_level_and_source(#[values(Sqlite, Postg
     assert_eq!(started(&server, &key, &log("error", Some("kernel"))).await, 1);
     assert_eq!(started(&server, &key, &log("warning", Some("kernel"))).await, 0);
     assert_eq!(started(&server, &key, &log("error", Some("cron"))).await, 0);
-    assert_eq!(started(&server, &key, &log("error", None)).await, 0, "its own source is dc");
+    assert_eq!(started(&server, &key, &log("error", None)).await, 0, "its source is the key, dc");
     let mut from_kernel = log("error", None);
     from_kernel["source"] = json!("kernel");
     assert_eq!(started(&server, &key, &from_kernel).await, 1);
@@ -137,7 +137,7 @@ async fn why_lists_every_event_with_its_reason_at_the_time(#[values(Sqlite, Post
     let task = server.task("fires", webhook, "", false).await;
     let off = server.task("off", webhook, "", false).await;
     server.post(&key, &vm("other")).await;
-    // Nobody answers there: its one run does not end, and so it stays.
+    // Nothing listens there, so that its run does not end and the task stays.
     let nowhere = server.webhook("nowhere", "http://127.0.0.1:9/", |draft| draft.retries = "5".into()).await;
     let once = server.task("once", nowhere, "", true).await;
     let by = [
@@ -155,7 +155,7 @@ async fn why_lists_every_event_with_its_reason_at_the_time(#[values(Sqlite, Post
     let (_, answer) = server.post(&key, &vm("web")).await;
     let id = answer["occurrences"][0]["id"].as_str().expect("an id").to_owned();
     server.deliveries_until(|rows| rows.iter().filter(|row| row.status.is_settled()).count() == 2).await;
-    // What changes afterwards changes nothing of the explanation.
+    // Later changes do not change the explanation.
     server.services.backend().events.delete(by.iter().map(|(_, id)| *id).take(3).collect()).await.expect("deleted");
     let (status, why) = server.call("GET", &format!("/api/v1/occurrences/{id}/why"), &reader, None).await;
     assert_eq!(status, 200, "{why}");
@@ -216,7 +216,7 @@ async fn why_tells_a_removed_run_from_a_task_that_had_already_run(#[values(Sqlit
         asked.push(answer["occurrences"][0]["id"].as_str().expect("an id").to_owned());
         server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
         if asked.len() == 1 {
-            // It stays as it was when the second came: claimed, and not gone yet.
+            // Keeps the state that the second occurrence finds: claimed, and not deleted yet.
             server.event(server.task("once again", webhook, "", true).await).await;
             let claimed = "UPDATE task SET claimed_at = 1 WHERE name = 'once again'";
             server.services.store.write().execute_unprepared(claimed).await.expect("claimed");

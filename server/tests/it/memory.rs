@@ -1,4 +1,4 @@
-//! What one large request may take of memory. `cargo xtask bench memory` measures the same on the release binary.
+//! The memory that one large request needs. `cargo xtask bench memory` measures the same on the release binary.
 
 use crate::harness::{TestStore, client};
 use crate::process::{Process, prepare, serve};
@@ -8,10 +8,10 @@ use serde_json::json;
 use server::clock::Clock;
 use server::service::account;
 
-/// How much more than before the request a server may have had at most, in MiB.
+/// Highest growth of a server's peak memory by one request, in MiB.
 const BOUND: u64 = 200;
 
-/// The most memory that `work` takes.
+/// Returns the growth of the server's peak memory during `work`, in MiB.
 async fn mib_of(server: &Process, work: impl Future<Output = ()>) -> u64 {
     let before = server.peak_mib();
     work.await;
@@ -23,7 +23,7 @@ async fn thousand_occurrences_with_forty_tasks_each_need_little_memory() {
     let test = TestStore::sqlite().await;
     let key = prepare(&test, "http://127.0.0.1:9/", "3").await;
     let writer = test.store.write();
-    // Held, so that what is measured is the request.
+    // The deliveries are held, so that only the request is measured.
     writer.execute_unprepared("UPDATE webhook SET paused_at = 1").await.expect("paused");
     let numbers = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 39) SELECT i FROM n)";
     for (table, columns, values) in [

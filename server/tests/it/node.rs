@@ -1,4 +1,4 @@
-//! How much is under way at once: of one webhook, of one that hangs, of many nodes together.
+//! Limits on deliveries in flight, for each webhook, for hanging webhooks, and for several nodes together.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Gate, TestServer, TestStore, eventually};
@@ -28,7 +28,7 @@ fn local() -> Rules {
     Rules { allowed: vec!["127.0.0.0/8".parse().expect("a network")], ..Rules::default() }
 }
 
-/// Queues `count` deliveries of each of these webhooks, each with a body of its own.
+/// Queues `count` deliveries for each of these webhooks, each with a body of its own.
 async fn queue(store: &Store, webhooks: &[WebhookId], count: usize) {
     let run = rows::run(store.write()).await;
     let new = |index: usize, webhook: &WebhookId| NewDelivery {
@@ -39,7 +39,7 @@ async fn queue(store: &Store, webhooks: &[WebhookId], count: usize) {
     delivery::insert_many(store.write(), all, Timestamp(0)).await.expect("queued");
 }
 
-/// So many webhooks, each with a path of its own.
+/// Inserts `count` webhooks, each with a path of its own.
 async fn webhooks(store: &Store, url: &str, count: usize) -> Vec<WebhookId> {
     let txn = store.begin().await.expect("a transaction");
     let mut made = Vec::new();
@@ -50,7 +50,7 @@ async fn webhooks(store: &Store, url: &str, count: usize) -> Vec<WebhookId> {
     made
 }
 
-/// How many wait or are in flight.
+/// Returns the number of deliveries that wait or are in flight.
 async fn waiting(store: &Store) -> i64 {
     let queue = figures::queue(store.read()).await.expect("counted");
     queue.queued + queue.running
@@ -60,7 +60,7 @@ async fn all_sent(store: &Store) {
     eventually("all are settled", async || waiting(store).await == 0).await;
 }
 
-/// Each has come once.
+/// Checks that each of `count` deliveries has arrived once.
 fn assert_each_once(gate: &Gate, count: usize) {
     let bodies = gate.bodies();
     assert_eq!(bodies.iter().collect::<BTreeSet<_>>().len(), count);
@@ -117,7 +117,7 @@ async fn hanging_webhooks_leave_slots_free_after_a_start(#[values(Sqlite, Postgr
     eventually("one of each is in flight", async || gate.waiting() == 80).await;
     queue(&server.services.store, &[good], 1).await;
     server.services.bell.notify_one();
-    eventually("the good one's arrives", async || gate.bodies().contains(&format!("{good}-0"))).await;
+    eventually("the delivery of the good webhook arrives", async || gate.bodies().contains(&format!("{good}-0"))).await;
     assert_eq!((gate.waiting(), gate.most()), (80, 1));
 }
 
@@ -134,7 +134,7 @@ async fn deliveries_in_flight_stay_within_512_in_total(#[values(Sqlite, Postgres
     eventually("512 wait", async || gate.waiting() == 512).await;
     for left in (513..=519).rev() {
         gate.answer(1);
-        eventually("one more goes for each that ends", async || {
+        eventually("one more is sent for each that ends", async || {
             gate.waiting() == 512 && in_flight().await == 512 && waiting(store).await == left
         })
         .await;
@@ -150,7 +150,7 @@ async fn webhook_that_times_out_gets_one_slot_also_after_a_restart(#[values(Sqli
     let test = TestStore::new(database).await;
     let gate = Gate::closed().await;
     let webhook = webhooks(&test.store, &gate.url, 1).await[0];
-    // Shorter than may be configured: nothing else ends these attempts.
+    // The form does not permit such a short timeout. Only the timeout ends these attempts.
     test.store.write().execute_unprepared("UPDATE webhook SET timeout_ms = 500").await.expect("changed");
     queue(&test.store, &[webhook], 9).await;
     let limit = ["--in-flight-per-webhook", "3"];
@@ -168,13 +168,13 @@ async fn webhook_that_times_out_gets_one_slot_also_after_a_restart(#[values(Sqli
     let attempts = attempts().await;
     assert_eq!(gate.most(), 3);
     let first_end = attempts[0].started_at + attempts[0].duration_ms;
-    assert!(attempts[2].started_at < first_end, "before it was known, three at once");
+    assert!(attempts[2].started_at < first_end, "three at once before the webhook counts as hanging");
     for pair in attempts[2..].windows(2) {
-        assert!(pair[1].started_at >= pair[0].started_at + pair[0].duration_ms, "then one after the other");
+        assert!(pair[1].started_at >= pair[0].started_at + pair[0].duration_ms, "one after the other from then on");
     }
 }
 
-/// A node has 512 slots: with more than that in flight, both have some.
+/// A node has 512 slots. With more deliveries than that in flight, both nodes have some.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_share_the_limit_per_webhook() {
     let server = TestServer::start(TestStore::postgres().await).await;
@@ -191,7 +191,7 @@ async fn two_nodes_share_the_limit_per_webhook() {
     assert_each_once(&gate, 840);
 }
 
-/// Or two that claim at the same moment would each see none of what the other takes.
+/// Otherwise two nodes that claim at the same time would not see the deliveries that the other takes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn claim_waits_for_the_commit_of_another_node_and_counts_it() {
     let test = TestStore::postgres().await;
@@ -235,8 +235,8 @@ async fn starting_node_resends_nothing_that_another_has_in_flight() {
     for item in ["d", "e"] {
         post(&second.url, item).await;
     }
-    // What was queued again would be claimed before these.
-    eventually("what came by the second is in flight", async || {
+    // Deliveries that were queued again would be claimed before these.
+    eventually("the deliveries of the second node are in flight", async || {
         let bodies = gate.bodies();
         ["\"d\"", "\"e\""].iter().all(|item| bodies.iter().any(|body| body == item))
     })
@@ -251,7 +251,7 @@ async fn concurrent_starts_on_an_empty_database_create_the_schema_once() {
     let test = TestStore::empty_postgres().await;
     let nodes = std::thread::scope(|scope| {
         let starting: Vec<_> = (0..3).map(|_| scope.spawn(|| serve(&test))).collect();
-        starting.into_iter().map(|node| node.join().expect("it announces itself")).collect::<Vec<_>>()
+        starting.into_iter().map(|node| node.join().expect("it prints its address")).collect::<Vec<_>>()
     });
     let client = crate::harness::client();
     for node in &nodes {
@@ -261,7 +261,7 @@ async fn concurrent_starts_on_an_empty_database_create_the_schema_once() {
     }
 }
 
-/// Without this a delivery would wait for another node's next look, a second later.
+/// Otherwise a delivery would wait for the next poll of another node, a second later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn queued_deliveries_wake_all_nodes() {
     let server = TestServer::start(TestStore::postgres().await).await;
@@ -269,15 +269,15 @@ async fn queued_deliveries_wake_all_nodes() {
     let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;
     let task = server.task("t", webhook, "", false).await;
     server.event(task).await;
-    let bell = Arc::new(Notify::new());
+    let wake = Arc::new(Notify::new());
     let stop = CancellationToken::new();
-    tokio::spawn(listen::run(server.services.store.clone(), bell.clone(), stop.clone()));
-    // It listens from some moment on: then each rings.
-    let rings = async |act: &mut dyn FnMut() -> BoxFuture<'static, ()>| {
+    tokio::spawn(listen::run(server.services.store.clone(), wake.clone(), stop.clone()));
+    // The listener may still be connecting, so each action is repeated until it wakes.
+    let wakes = async |act: &mut dyn FnMut() -> BoxFuture<'static, ()>| {
         for _ in 0..100 {
-            let rung = bell.notified();
+            let woken = wake.notified();
             act().await;
-            if tokio::time::timeout(Duration::from_millis(100), rung).await.is_ok() {
+            if tokio::time::timeout(Duration::from_millis(100), woken).await.is_ok() {
                 return true;
             }
         }
@@ -288,12 +288,12 @@ async fn queued_deliveries_wake_all_nodes() {
         let (server, key) = (server.clone(), key.clone());
         async move { _ = server.post(&key, &json!({"type": "vms", "event": "poweron"})).await }.boxed()
     };
-    assert!(rings(&mut post).await, "what is reported");
+    assert!(wakes(&mut post).await, "an occurrence wakes");
     let mut execute = || {
         let server = server.clone();
         async move { _ = server.services.backend().tasks.execute(task, "maria".into()).await.expect("started") }.boxed()
     };
-    assert!(rings(&mut execute).await, "what a person starts");
+    assert!(wakes(&mut execute).await, "a task executed by hand wakes");
     stop.cancel();
 }
 
@@ -320,7 +320,7 @@ async fn egress_options_reach_the_guard() {
     }
 }
 
-/// Whatever is logged, at the most talkative level, holds no message, header or secret.
+/// The log is at its most verbose level.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn log_contains_no_payload_header_or_secret() {
     let test = TestStore::sqlite().await;
@@ -343,7 +343,7 @@ async fn log_contains_no_payload_header_or_secret() {
     all_sent(&test.store).await;
     node.stop();
     let said = std::fs::read_to_string(&log).expect("a log");
-    assert!(said.contains("attempt") && said.contains("TRACE"), "it has said something");
+    assert!(said.contains("attempt") && said.contains("TRACE"), "the log is not empty");
     let leaks: Vec<_> = said.lines().filter(|line| line.contains("canary") || line.contains(&key)).collect();
     assert!(leaks.is_empty(), "{leaks:#?}");
 }

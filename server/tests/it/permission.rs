@@ -1,4 +1,4 @@
-//! Who may call what. The lists are walked, so that a new route without a rule fails here.
+//! Permissions of routes and server functions. The tests go through the lists, so that a new route without a rule fails.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{PASSWORD, TestInbox, TestServer, TestStore};
@@ -11,7 +11,7 @@ use server::http::command::COMMANDS;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Every path that a browser gets.
+/// Returns each path that a browser gets.
 fn pages() -> Vec<String> {
     let pages = server::http::pages();
     let pages = pages.iter().map(|page| page.path().replace("{id}", "1"));
@@ -19,11 +19,11 @@ fn pages() -> Vec<String> {
     pages.chain(["/live".to_owned(), "/nowhere".to_owned()]).collect()
 }
 
-/// The forms that have a page of their own.
+/// Forms with a page of their own.
 const FORMS: &[&str] =
     &["/webhooks/new", "/webhooks/1/edit", "/tasks/new", "/tasks/1/edit", "/events/new", "/events/1"];
 
-/// Every path that a browser posts to, with what it takes.
+/// Returns each path that a browser posts to, with the permission that it needs.
 fn posts() -> Vec<(String, Permission)> {
     let forms = FORMS.iter().map(|path| ((*path).to_owned(), Permission::Edit));
     let fill = |path: &str| path.replace("{id}", "1").replace("{event}", "failed");
@@ -79,7 +79,7 @@ async fn pages_require_a_session_and_viewers_cannot_post() {
     }
 }
 
-/// With what an admin has stored: what an operator types calls nobody but that target.
+/// A test uses the stored webhook: URL and secret in the operator's post are ignored.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn operator_tests_only_saved_webhooks_and_sees_no_secret() {
     let server = TestServer::start(TestStore::sqlite().await).await;
@@ -97,7 +97,7 @@ async fn operator_tests_only_saved_webhooks_and_sees_no_secret() {
     let request = inbox.received().remove(0);
     assert_eq!(request.body, "{\"n\": \"web-01\"}");
     assert!(request.headers.contains(&("Authorization".to_owned(), "Bearer canary-4f7a".to_owned())));
-    assert!(server.deliveries_until(|_| true).await.is_empty(), "a test is no delivery");
+    assert!(server.deliveries_until(|_| true).await.is_empty(), "a test makes no delivery");
 
     let viewer = server.sign_in("victor", Role::Viewer).await;
     assert_eq!(server.post_form(&path, &viewer, &typed).await.status(), 403);
@@ -149,7 +149,7 @@ async fn session_ends_after_12_idle_hours_or_30_days(#[values(Sqlite, Postgres)]
     };
     let idle = Duration::from_hours(12);
     let almost = Duration::from_secs(12 * 3600 - 1);
-    // 59 times 12 h and a little less: each use prolongs it.
+    // 59 times a second less than 12 h: each use prolongs the session.
     for _ in 0..59 {
         server.advance(almost);
         assert_eq!(page().await, 200);
@@ -166,7 +166,7 @@ async fn session_ends_after_12_idle_hours_or_30_days(#[values(Sqlite, Postgres)]
     };
     assert_eq!(page().await, 200);
     server.advance(idle);
-    assert_eq!(page().await, 303, "nobody has used it");
+    assert_eq!(page().await, 303, "twelve hours without use");
 }
 
 #[rstest]

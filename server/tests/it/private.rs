@@ -1,4 +1,4 @@
-//! What is on disk is for its owner alone: nobody else on the machine reads a key, a database or a way in.
+//! Files on disk are private: no other user of the machine can read a key, the database or a setup link.
 
 use crate::harness::TestStore;
 use crate::process::{run, serve};
@@ -13,10 +13,10 @@ async fn files_that_commands_create_are_private_to_their_owner() {
     let outer = crate::harness::folder();
     let mut test = TestStore::sqlite().await;
     let data = outer.path().join("data");
-    let command = |words: &[&str], test: &TestStore| {
+    let command = |arguments: &[&str], test: &TestStore| {
         let data = data.clone();
-        run(test, words, |command| {
-            // As a shell usually has it; and a directory that is not there yet.
+        run(test, arguments, |command| {
+            // With the umask of most shells, and a directory that does not exist yet.
             *command = wide(command, &data);
         })
     };
@@ -27,7 +27,7 @@ async fn files_that_commands_create_are_private_to_their_owner() {
         let path = file.expect("a file").path();
         assert_eq!(mode(&path) & 0o077, 0, "{}", path.display());
     }
-    // The server makes its own.
+    // The server creates files in a directory of its own.
     test.dir = crate::harness::folder();
     let _server = serve(&test);
     for file in std::fs::read_dir(test.dir.path()).expect("read") {
@@ -36,16 +36,16 @@ async fn files_that_commands_create_are_private_to_their_owner() {
     }
 }
 
-/// The same command under a umask of 022, with another data directory.
+/// Returns the same command under a umask of 022 and with another data directory.
 fn wide(command: &std::process::Command, data: &std::path::Path) -> std::process::Command {
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", "umask 022; exec \"$0\" \"$@\""]).arg(command.get_program());
-    let mut words = command.get_args();
-    while let Some(word) = words.next() {
-        if word == "--data-dir" {
-            words.next();
+    let mut arguments = command.get_args();
+    while let Some(argument) = arguments.next() {
+        if argument == "--data-dir" {
+            arguments.next();
         } else {
-            shell.arg(word);
+            shell.arg(argument);
         }
     }
     shell.arg("--data-dir").arg(data).env("HOOKWRIGHT_KEY", crate::process::KEY);
@@ -57,8 +57,8 @@ async fn data_directory_open_to_others_is_refused_with_a_remedy() {
     let test = TestStore::sqlite().await;
     std::fs::set_permissions(test.dir.path(), std::fs::Permissions::from_mode(0o755)).expect("changed");
     let serving = ["serve", "--listen", "http://127.0.0.1:0"];
-    for words in [serving.as_slice(), &["key", "add", "dc", "--scope", "ingest"]] {
-        let (done, said) = run(&test, words, |_| ());
+    for arguments in [serving.as_slice(), &["key", "add", "dc", "--scope", "ingest"]] {
+        let (done, said) = run(&test, arguments, |_| ());
         assert!(!done && said.contains("chmod 700") && said.contains("mode 755"), "{said}");
     }
 }

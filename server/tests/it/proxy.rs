@@ -1,4 +1,4 @@
-//! Behind a reverse proxy: who asks, from where, and which address of the console is the right one.
+//! The console behind a reverse proxy: the client's address, the public URL, cookies and redirects.
 
 use crate::harness::{PASSWORD, TestServer, TestStore};
 use model::access::Role;
@@ -13,7 +13,7 @@ fn proxies(public: Option<&str>) -> Proxies {
     Proxies::new(public, vec!["127.0.0.1/32".parse().expect("a network")])
 }
 
-/// Sends a sign-in with these headers, as a proxy passes it on.
+/// Posts a sign-in with these headers, as a proxy does.
 async fn sign_in(server: &TestServer, password: &str, headers: &[(&str, &str)]) -> Response {
     let headers: HeaderMap =
         headers.iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value"))).collect();
@@ -38,9 +38,9 @@ async fn wrong_sign_ins_behind_a_trusted_proxy_lock_out_only_their_sender() {
         last = sign_in(&server, "wrong password", &stranger).await.status().as_u16();
     }
     assert_eq!(last, 429);
-    let words = sign_in(&server, "wrong password", &stranger).await.text().await.expect("words");
-    assert!(words.contains("Too many tries from 203.0.113.9") && !words.contains("--trusted-proxy"), "{words}");
-    // Addresses that the stranger sends in the header are not believed.
+    let page = sign_in(&server, "wrong password", &stranger).await.text().await.expect("a page");
+    assert!(page.contains("Too many tries from 203.0.113.9") && !page.contains("--trusted-proxy"), "{page}");
+    // Addresses that the client itself puts into the header are ignored.
     let spoofed = [("x-forwarded-for", "198.51.100.7, 203.0.113.9")];
     assert_eq!(sign_in(&server, PASSWORD, &spoofed).await.status(), 429);
     assert_eq!(sign_in(&server, PASSWORD, &[("x-forwarded-for", "198.51.100.7")]).await.status(), 303);
@@ -52,7 +52,7 @@ async fn sign_in_limit_behind_an_untrusted_proxy_names_the_remedy() {
     let mut last = String::new();
     for number in 0..12 {
         let hop = format!("203.0.113.{number}");
-        last = sign_in(&server, "wrong password", &[("x-forwarded-for", &hop)]).await.text().await.expect("words");
+        last = sign_in(&server, "wrong password", &[("x-forwarded-for", &hop)]).await.text().await.expect("a page");
     }
     assert!(last.contains("Too many tries from 127.0.0.1"), "{last}");
     assert!(last.contains("start the server with --trusted-proxy 127.0.0.1"), "{last}");
@@ -65,9 +65,9 @@ async fn form_through_a_proxy_that_drops_the_port_needs_the_public_url() {
     server.sign_in("maria", Role::Admin).await;
     let refused = sign_in(&server, PASSWORD, &dropped).await;
     assert_eq!(refused.status(), 403);
-    let words = refused.text().await.expect("words");
-    assert!(words.contains("from http://nas:8088") && words.contains("is at nas"), "{words}");
-    assert!(words.contains("--public-url http://nas:8088"), "{words}");
+    let page = refused.text().await.expect("a page");
+    assert!(page.contains("from http://nas:8088") && page.contains("is at nas"), "{page}");
+    assert!(page.contains("--public-url http://nas:8088"), "{page}");
 
     let server = TestServer::start_behind(TestStore::sqlite().await, proxies(Some("http://nas:8088"))).await;
     server.sign_in("maria", Role::Admin).await;
@@ -114,10 +114,10 @@ async fn http_request_past_the_proxy_is_told_the_public_url() {
     let server = TestServer::start_behind(TestStore::sqlite().await, Proxies::new(Some(public), Vec::new())).await;
     let answer = server.http.get(format!("{}/sign-in", server.url)).send().await.expect("an answer");
     assert_eq!(answer.status(), 421);
-    let words = answer.text().await.expect("words");
-    assert!(words.contains("https://hooks.example.com") && words.contains("--trusted-proxy 127.0.0.1"), "{words}");
+    let page = answer.text().await.expect("a page");
+    assert!(page.contains("https://hooks.example.com") && page.contains("--trusted-proxy 127.0.0.1"), "{page}");
     let answer = server.http.get(format!("{}/health/live", server.url)).send().await.expect("an answer");
-    assert_eq!(answer.status(), 200, "what looks after the server comes directly");
+    assert_eq!(answer.status(), 200, "health checks come without the proxy");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

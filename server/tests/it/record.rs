@@ -1,4 +1,4 @@
-//! What is kept of occurrences, runs and deliveries besides that they were: who asks later finds it.
+//! Records of occurrences, runs and deliveries: reasons, notes and responses; and rows that cannot be read.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore, eventually};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// A receiver that says this, and then keeps the connection open or closes it.
+/// Starts a receiver that responds with these bytes, and then closes the connection or keeps it open.
 async fn receiver(answer: &'static [u8], closes: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -189,7 +189,7 @@ async fn retry_after_with_a_date_delays_the_next_attempt(#[values(Sqlite, Postgr
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
-    // The beginning of every test, and two minutes.
+    // Two minutes after the beginning of the test.
     let busy = b"HTTP/1.1 429 Slow\r\nRetry-After: Thu, 16 Oct 2025 15:40:07 GMT\r\nContent-Length: 0\r\n\r\n";
     let webhook = server.webhook("w", &receiver(busy, false).await, |_| ()).await;
     server.event(server.task("t", webhook, "", false).await).await;
@@ -258,7 +258,7 @@ async fn unreadable_webhook_fails_its_deliveries_and_blocks_no_other(#[values(Sq
     }
     let report = async |event: &str| server.post(&key, &json!({"type": "vms", "event": event})).await.0;
     assert_eq!((report("poweroff").await, report("poweron").await), (202, 202));
-    // As an earlier or a later version might see it.
+    // As a row of an earlier or a later version may look.
     let damage = "UPDATE webhook SET method = 'BREW' WHERE name = 'damaged'";
     let db = server.services.store.write();
     db.execute_unprepared(damage).await.expect("damaged");
@@ -267,7 +267,7 @@ async fn unreadable_webhook_fails_its_deliveries_and_blocks_no_other(#[values(Sq
     let rows =
         server.deliveries_until(|rows| rows.len() == 2 && rows.iter().any(|row| row.status == Status::Sent)).await;
     assert_eq!(rows.iter().find(|row| row.status == Status::Sent).map(|row| row.task.as_str()), Some("good"));
-    // What waited for it and what comes for it are errors that can be replayed.
+    // Its waiting and its new deliveries end as errors, which can be replayed.
     assert_eq!((report("poweroff").await, report("poweron").await), (202, 202));
     let rows = server.deliveries_until(|rows| rows.len() == 4 && rows.iter().all(|row| row.status.is_settled())).await;
     let unsent: Vec<_> = rows.iter().filter(|row| row.status == Status::Error).collect();
@@ -287,7 +287,7 @@ async fn unreadable_event_and_report_block_no_other(#[values(Sqlite, Postgres)] 
     let damaged = server.event(task).await;
     server.event(task).await;
     let db = server.services.store.write();
-    // As a later version might write them, whose schema allows it.
+    // As a later version may write them, whose schema permits it.
     let allow = if server.services.store.is_postgres() {
         "ALTER TABLE event DROP CONSTRAINT event_new_check"
     } else {
@@ -300,21 +300,21 @@ async fn unreadable_event_and_report_block_no_other(#[values(Sqlite, Postgres)] 
         .expect("damaged");
     assert_eq!(server.post(&key, &json!({"type": "vms", "event": "poweron"})).await.0, 202);
     all_settled(&server).await;
-    assert_eq!(inbox.received().len(), 1, "by the other event");
+    assert_eq!(inbox.received().len(), 1, "sent by the other event");
     assert_eq!(server.services.backend().events.list().await.expect("a list").len(), 1);
-    // What happens inside is still taken in.
+    // Other internal events are still accepted.
     let breaker = model::breaker::Breaker { failures: 9, ..model::breaker::Breaker::default() };
     let failing =
         server.webhook("failing", &format!("{}/status/500", inbox.url), |draft| draft.retries = "0".into()).await;
     server::store::hold::save_breaker(db, failing, &breaker).await.expect("saved");
     let task = server.task("to failing", failing, "x", false).await;
     server.services.backend().tasks.execute(task, "maria".into()).await.expect("started");
-    eventually("its failure is an occurrence", async || {
+    eventually("the failure is an occurrence", async || {
         occurrences(&server).await.iter().any(|row| row.event_id == "failing")
     })
     .await;
     let kept = entity::internal_event::Entity::find().all(server.services.store.read()).await.expect("rows");
-    assert_eq!(kept.len(), 1, "it stays for a version that can read it");
+    assert_eq!(kept.len(), 1, "the unreadable row stays for a version that can read it");
 }
 
 #[rstest]
@@ -352,7 +352,7 @@ async fn chain_of_failure_reports_stops_after_the_third(#[values(Sqlite, Postgre
     let mut webhooks = Vec::new();
     for name in ["a", "b", "c", "d", "e"] {
         let id = server.webhook(name, &format!("{}/status/500", inbox.url), |draft| draft.retries = "0".into()).await;
-        // The next failure is the tenth.
+        // The next failure is the tenth and opens the breaker.
         let breaker = model::breaker::Breaker { failures: 9, ..model::breaker::Breaker::default() };
         server::store::hold::save_breaker(server.services.store.write(), id, &breaker).await.expect("saved");
         webhooks.push(id);
@@ -378,7 +378,7 @@ async fn chain_of_failure_reports_stops_after_the_third(#[values(Sqlite, Postgre
     server.advance(Duration::from_hours(1));
 }
 
-/// SQLite stores any value in any column.
+/// SQLite stores any value in any column, so a text may stand in a column for numbers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unreadable_delivery_fails_and_blocks_no_other() {
     let server = TestServer::start(TestStore::sqlite().await).await;
@@ -405,5 +405,5 @@ async fn unreadable_delivery_fails_and_blocks_no_other() {
     assert_eq!(inbox.received().len(), 2);
     let runs = entity::run::Entity::find().all(server.services.store.read()).await.expect("runs");
     let states: Vec<_> = runs.iter().map(|run| run.status.as_str()).collect();
-    assert_eq!(states, ["succeeded", "failed", "succeeded"], "its run ends with it");
+    assert_eq!(states, ["succeeded", "failed", "succeeded"], "the run ends with its delivery");
 }

@@ -1,4 +1,5 @@
-//! Revoking access: a revoked key, a disabled account and a changed password count from the next request, on every node.
+//! Revoking access: a revoked key, a disabled account and a changed password count from the next request, on every
+//! node.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{PASSWORD, TestServer, TestStore};

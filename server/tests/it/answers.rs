@@ -1,5 +1,5 @@
-//! Responses of receivers, byte for byte, and the outcome of each. A head that can be read counts by its status. Any other
-//! head is `unreadable`. Only a connection that ends without a response is a `reset`.
+//! Responses of receivers, byte for byte, and the outcome of each. A head that can be read counts by its status. Any
+//! other head is `unreadable`. Only a connection that ends without a response is a `reset`.
 
 use crate::harness::{TestServer, TestStore};
 use app::view::webhook::TestRequest;

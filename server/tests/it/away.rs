@@ -1,5 +1,5 @@
-//! The database fails while deliveries are in flight. Nothing is lost, nothing is sent twice, and the server recovers by
-//! itself.
+//! The database fails while deliveries are in flight. Nothing is lost, nothing is sent twice, and the server recovers
+//! by itself.
 
 use crate::harness::{Gate, TestServer, TestStore, eventually};
 use model::access::Scope;
@@ -37,8 +37,8 @@ async fn post(server: &TestServer, key: &str) -> u16 {
     server.post(key, &json!({"type": "vms", "event": "poweron"})).await.0
 }
 
-/// Checks that occurrences are refused for five seconds, which is longer than any retry of the server. With `may_fit`, one
-/// that fits into the existing pages of the database may be accepted.
+/// Checks that occurrences are refused for five seconds, which is longer than any retry of the server. With `may_fit`,
+/// one that fits into the existing pages of the database may be accepted.
 async fn stays_away(server: &TestServer, key: &str, may_fit: bool) {
     let since = std::time::Instant::now();
     let mut refused = 0;
@@ -166,8 +166,8 @@ impl Relay {
         !self.hangs_up.load(Ordering::SeqCst)
     }
 
-    /// Passes on the bytes of both sides. With `hangs_up`, ends the connection before it passes on the acknowledgement of a
-    /// commit.
+    /// Passes on the bytes of both sides. With `hangs_up`, ends the connection before it passes on the acknowledgement
+    /// of a commit.
     async fn pass_on(self, mut client: TcpStream) -> std::io::Result<()> {
         let mut server = UnixStream::connect(&self.socket).await?;
         let (mut from_client, mut from_server) = (vec![0; 65_536], vec![0; 65_536]);

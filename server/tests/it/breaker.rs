@@ -286,7 +286,8 @@ async fn delivery_with_an_ended_hold_reason_waits_for_the_current_one(#[values(S
     let test = TestStore::new(database).await;
     let store = test.store;
     let id = opened(&store, &[NOW.after(Duration::from_hours(1)), NOW, NOW]).await;
-    // Delivery 2: another node holds it just as a person resumes. Delivery 3: a replay as of its revision, resumed at a rate.
+    // Delivery 2: another node holds it just as a person resumes. Delivery 3: a replay as of its revision, resumed at a
+    // rate.
     let sql = "UPDATE webhook SET breaker_probe_at = 9999999; UPDATE delivery SET hold_reason = 'paused' WHERE id = 2; \
                UPDATE delivery SET hold_reason = 'releasing', replay_revision = 1 WHERE id = 3";
     store.write().execute_unprepared(sql).await.expect("changed");

@@ -1,6 +1,6 @@
 //! The rules of CloudEvents 1.0.2 for receivers. Each row has a rule, a message on the wire, and the expected result.
-//! "core", "json", "http" and "webhook" are the four specifications. "binds senders" marks a rule for senders alone, and
-//! its row shows how a message that breaks it is treated.
+//! "core", "json", "http" and "webhook" are the four specifications. "binds senders" marks a rule for senders alone,
+//! and its row shows how a message that breaks it is treated.
 
 use crate::harness::{TestServer, TestStore};
 use model::access::Scope;
@@ -117,7 +117,8 @@ const WHOLE: &[(&str, &str, &str, Is)] = &[
 
 type Binary = (&'static str, &'static [(&'static str, &'static str)], &'static [u8], Is);
 
-/// Events in headers: the headers that differ from those of a plain event, where an empty value removes one; and the body.
+/// Events in headers: the headers that differ from those of a plain event, where an empty value removes one; and the
+/// body.
 const BINARY: &[Binary] = &[
     ("http 3.1.3.1: names in any case", &[("CE-Subject", "a"), ("Ce-ID", "any")], b"", Taken(r#"{"object": "a"}"#)),
     ("core id: required", &[("ce-id", "")], b"", Refused(422, "id")),
@@ -263,7 +264,8 @@ async fn receiver_rules_of_the_specification_are_kept() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// Webhook 4: a sender that asks for permission gets the origin and the rate. Without a question there is no permission.
+/// Webhook 4: a sender that asks for permission gets the origin and the rate. Without a question there is no
+/// permission.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sender_that_asks_for_permission_gets_origin_and_rate() {
     let server = TestServer::start(TestStore::sqlite().await).await;

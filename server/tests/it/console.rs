@@ -386,7 +386,8 @@ async fn live_stream_reports_changes_and_ends_with_the_session(#[values(Sqlite, 
     let mut text = String::new();
     let listen = async {
         while !text.contains("data: changed") {
-            // An occurrence before the first state of the stream is part of that state, so one is reported in each round.
+            // An occurrence before the first state of the stream is part of that state, so one is reported in each
+            // round.
             server.post(&key, &json!({"type": "logs", "event": "created"})).await;
             if let Ok(Ok(Some(chunk))) =
                 tokio::time::timeout(std::time::Duration::from_millis(300), stream.chunk()).await

@@ -233,13 +233,13 @@ async fn retry_after_in_seconds_delays_the_next_attempt(#[values(Sqlite, Postgre
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_response_is_truncated_at_64_kib_and_marked(#[values(Sqlite, Postgres)] database: Database) {
-    let test = TestStore::new(database).await;
     use sea_orm::{ConnectionTrait, Statement};
-    static ANSWER: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+    static RESPONSE: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
         [&b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"[..], &[b'x'; 1_000_000]].concat()
     });
+    let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
-    fire(&server, &raw_receiver(&ANSWER).await, "3").await;
+    fire(&server, &raw_receiver(&RESPONSE).await, "3").await;
     let rows = server.deliveries_until(all_settled).await;
     assert_eq!((rows[0].status, rows[0].attempts), (Status::Sent, 1));
     let db = server.services.store.read();

@@ -17,7 +17,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Stores a webhook without the check at save, as if the rules had changed since, and sends to it. Returns status and error.
+/// Stores a webhook without the check at save, as if the rules had changed since, and sends to it. Returns status and
+/// error.
 async fn send_unchecked(server: &TestServer, url: &str) -> (Status, String) {
     let draft = WebhookDraft { name: "w".into(), url: url.into(), retries: "0".into(), ..WebhookDraft::default() };
     let checked = draft.parse(None).expect("valid");

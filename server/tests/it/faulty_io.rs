@@ -1,5 +1,5 @@
-//! The real binary on a disk that fails. `faulty_io.c` is loaded into it, fails chosen writes and syncs, and records their
-//! order. SIGKILL alone proves nothing about the disk: the kernel keeps all that was written.
+//! The real binary on a disk that fails. `faulty_io.c` is loaded into it, fails chosen writes and syncs, and records
+//! their order. SIGKILL alone proves nothing about the disk: the kernel keeps all that was written.
 
 use crate::harness::{Gate, TestInbox, TestStore, client, eventually, pause};
 use crate::process::{Process, prepare, serve, serve_changed};
@@ -87,8 +87,8 @@ impl Sender {
         Self { client: client(), url: server.url.clone(), key: key.to_owned() }
     }
 
-    /// Reports an occurrence about this object. The id of the object is also the sender's id of the occurrence, so that a
-    /// repetition is recognised. Returns the status and the id of the occurrence.
+    /// Reports an occurrence about this object. The id of the object is also the sender's id of the occurrence, so that
+    /// a repetition is recognised. Returns the status and the id of the occurrence.
     async fn post(&self, event: &str, object: &str) -> (u16, String) {
         let body = json!({"type": "vms", "event": event, "object": {"id": object}, "id": object});
         let post = self.client.post(format!("{}/api/v1/events", self.url)).bearer_auth(&self.key);
@@ -120,8 +120,8 @@ impl Sender {
     }
 }
 
-/// Waits until a server on a sound disk has sent everything, and stops it. Checks the integrity of the database, and that
-/// it has each accepted occurrence once, by the sender's id and under the id that was returned.
+/// Waits until a server on a sound disk has sent everything, and stops it. Checks the integrity of the database, and
+/// that it has each accepted occurrence once, by the sender's id and under the id that was returned.
 async fn assert_all_stored(server: Process, test: &TestStore, accepted: &BTreeMap<String, String>) {
     // The server has recovered the database by now.
     let store = connect::open_sqlite(test.dir.path()).await.expect("opens");
@@ -154,8 +154,8 @@ const SERVERS: usize = 4;
 /// Number of calls that fail, each in a server of its own.
 const CALLS: usize = 24;
 
-/// Prepares a database whose log is about to reach the length at which SQLite empties it. The first occurrences do that,
-/// so that the calls of a checkpoint and of the restarted log are among those that fail.
+/// Prepares a database whose log is about to reach the length at which SQLite empties it. The first occurrences do
+/// that, so that the calls of a checkpoint and of the restarted log are among those that fail.
 async fn long_log(url: &str) -> (TestStore, String) {
     let (test, key) = prepared(url).await;
     let full = test.again();
@@ -185,8 +185,8 @@ struct Scenario {
 }
 
 impl Scenario {
-    /// Reports occurrences to a server whose disk fails as `values` say, kills the server, and starts it on a sound disk.
-    /// Returns the counted calls and the number of refusals.
+    /// Reports occurrences to a server whose disk fails as `values` say, kills the server, and starts it on a sound
+    /// disk. Returns the counted calls and the number of refusals.
     async fn run(&self, name: &str, shim: &Shim, values: &[(&str, &str)]) -> (Vec<Vec<String>>, usize) {
         let test = self.full.again();
         for file in ["hookwright.db", LOG] {
@@ -304,8 +304,8 @@ async fn every_202_follows_an_fdatasync_of_the_log() {
         }
     }
     assert_eq!(answers, 10, "each response is in the trace");
-    // With many senders at once, and deliveries to record, other writes follow each sync. So each response is compared with
-    // the writes of its own occurrence.
+    // With many senders at once, and deliveries to record, other writes follow each sync. So each response is compared
+    // with the writes of its own occurrence.
     let mut senders = tokio::task::JoinSet::new();
     for one in 0..16 {
         let sender = sender.clone();

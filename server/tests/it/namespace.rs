@@ -1,6 +1,6 @@
-//! The egress rules at real sockets, in a network namespace where this machine has each of these addresses and a receiver
-//! listens on all of them: every message that the guard permits arrives. A name server of the test changes an address
-//! between the save and the send.
+//! The egress rules at real sockets, in a network namespace where this machine has each of these addresses and a
+//! receiver listens on all of them: every message that the guard permits arrives. A name server of the test changes an
+//! address between the save and the send.
 
 use crate::harness::{TestInbox, TestServer, TestStore};
 use model::delivery::Status;

@@ -1,4 +1,5 @@
-//! Permissions of routes and server functions. The tests go through the lists, so that a new route without a rule fails.
+//! Permissions of routes and server functions. The tests go through the lists, so that a new route without a rule
+//! fails.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{PASSWORD, TestInbox, TestServer, TestStore};

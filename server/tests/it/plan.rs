@@ -1,5 +1,5 @@
-//! Plans of the server's statements. On a filled database the test collects each statement that a busy server sends, and
-//! reads its plan. A statement that scans a growing table must be listed with its reason.
+//! Plans of the server's statements. On a filled database the test collects each statement that a busy server sends,
+//! and reads its plan. A statement that scans a growing table must be listed with its reason.
 
 use crate::harness::{PASSWORD, TestInbox, TestServer, TestStore, eventually};
 use app::view::delivery::DeliveryQuery;

@@ -1,5 +1,5 @@
-//! Changes of rows that another transaction depends on. On PostgreSQL another node may be between reading and writing. Each
-//! test keeps a change open until the other side waits for it.
+//! Changes of rows that another transaction depends on. On PostgreSQL another node may be between reading and writing.
+//! Each test keeps a change open until the other side waits for it.
 
 use crate::harness::{TestInbox, TestServer, TestStore, begin_holding, eventually, until_lock_is_awaited};
 use app::view::inventory::ObjectLine;

@@ -1,4 +1,5 @@
-//! Records that the database refuses, claims that leave none, and faults of ours: each ends visibly, once, and alone.
+//! Attempts that cannot be recorded, claims without an attempt, and faults of the server. Each ends visibly, once, and
+//! without effect on other deliveries.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Gate, TestInbox, TestServer, TestStore, begin_holding, eventually, until_lock_is_awaited};
@@ -11,7 +12,7 @@ use serde_json::json;
 use server::store::{Store, connect, entity};
 use std::process::Stdio;
 
-/// Has the database refuse an attempt's record for deliveries whose webhook is called `culprit`.
+/// Makes the database refuse this change of rows under this condition, by a trigger.
 async fn refuse(store: &Store, event: &str, condition: &str) {
     let table = event.rsplit(' ').next().expect("a table");
     let sql = if store.is_postgres() {
@@ -29,7 +30,8 @@ async fn refuse(store: &Store, event: &str, condition: &str) {
     store.write().execute_unprepared(&sql).await.expect("a trigger");
 }
 
-/// Three tasks with a webhook each, the second called `culprit`, all started by one occurrence.
+/// Makes three tasks with a webhook each, of which the second is called `culprit`. One occurrence starts them all.
+/// Returns a key.
 async fn three(server: &TestServer, inbox: &TestInbox) -> String {
     for name in ["one", "culprit", "two"] {
         let webhook = server.webhook(name, &format!("{}/{name}", inbox.url), |draft| draft.retries = "0".into()).await;
@@ -76,7 +78,7 @@ async fn unrecordable_attempt_ends_as_internal_and_is_not_repeated(#[values(Sqli
     let culprit = rows.iter().find(|row| row.webhook_name == "culprit").expect("there");
     assert_eq!(culprit.error_code.as_deref(), Some("internal"));
     let runs = entity::run::Entity::find().all(server.services.store.read()).await.expect("runs");
-    assert!(runs.iter().all(|run| run.status != "running"), "its run has ended too");
+    assert!(runs.iter().all(|run| run.status != "running"), "the run has ended too");
     assert_eq!(inbox.received().len(), 3, "each was sent once");
 }
 
@@ -87,7 +89,7 @@ async fn delivery_that_kills_its_server_ends_after_four_sends(#[values(Sqlite, P
     let gate = Gate::closed().await;
     let key = prepare(&test, &gate.url, "120").await;
     test.store.write().execute_unprepared("UPDATE webhook SET retries = 0").await.expect("changed");
-    // A dead node's lease has to run out; the database is told that it has.
+    // The lease of a killed server has to expire. The test lets it expire at once.
     let expire = "UPDATE delivery SET lease_until = 0 WHERE status = 'running'";
     let mut server = serve(&test);
     let post = crate::harness::client().post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
@@ -95,7 +97,7 @@ async fn delivery_that_kills_its_server_ends_after_four_sends(#[values(Sqlite, P
     let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
     assert_eq!(answer.expect("an answer").status(), 202);
     for sent in 1..=4 {
-        eventually("it is sent", async || gate.bodies().len() == sent).await;
+        eventually("the delivery is sent", async || gate.bodies().len() == sent).await;
         drop(server);
         test.store.write().execute_unprepared(expire).await.expect("changed");
         server = serve(&test);
@@ -104,10 +106,10 @@ async fn delivery_that_kills_its_server_ends_after_four_sends(#[values(Sqlite, P
         let mut rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
         rows.remove(0)
     };
-    eventually("it ends", async || row().await.status == "error").await;
+    eventually("the delivery ends", async || row().await.status == "error").await;
     let row = row().await;
     assert_eq!((row.error_code.as_deref(), gate.bodies().len()), (Some("internal"), 4));
-    let said = row.error.expect("a sentence");
+    let said = row.error.expect("an error");
     assert!(said.contains("Sent up to 4 times") && said.contains("could not be recorded"), "{said}");
 }
 
@@ -126,7 +128,7 @@ async fn panic_in_a_delivery_ends_only_that_delivery_as_internal(#[values(Sqlite
         let post = post.header("content-type", "application/json");
         let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
         assert_eq!(answer.expect("an answer").status(), 202);
-        eventually("it is settled", async || {
+        eventually("the deliveries are settled", async || {
             let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
             rows.iter().all(|row| row.settled_at.is_some())
         })
@@ -136,7 +138,7 @@ async fn panic_in_a_delivery_ends_only_that_delivery_as_internal(#[values(Sqlite
     let rows = query.all(test.store.read()).await.expect("rows");
     let states: Vec<_> = rows.iter().map(|row| (row.status.as_str(), row.error_code.as_deref())).collect();
     assert_eq!(states, [("error", Some("internal")), ("sent", None)]);
-    assert!(server.ended().is_none(), "the server lives");
+    assert!(server.ended().is_none(), "the server is still running");
 }
 
 #[rstest]
@@ -149,7 +151,7 @@ async fn worker_panic_ends_the_process_and_the_next_start_continues(#[values(Sql
         let log = test.dir.path().join(fault);
         let file = std::fs::File::create(&log).expect("a file");
         let mut server = serve_changed(&test, &[], |command| {
-            // The second time, so that something was stored or recorded before.
+            // At the second time, so that the first occurrence is stored or the first attempt recorded.
             command.env("HOOKWRIGHT_FAULT", format!("{fault}=panic@2")).stderr(file);
         });
         let client = crate::harness::client();
@@ -170,7 +172,7 @@ async fn worker_panic_ends_the_process_and_the_next_start_continues(#[values(Sql
     }
     let before = entity::occurrence::Entity::find().all(test.store.read()).await.expect("rows").len();
     let _server = serve(&test);
-    eventually("all that was accepted is sent", async || {
+    eventually("all accepted occurrences are sent", async || {
         let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
         rows.len() == before && rows.iter().all(|row| row.status == "sent")
     })
@@ -186,7 +188,7 @@ async fn settlement_blocked_by_a_lock_is_repeated_until_it_succeeds() {
     let lock = begin_holding(store).await;
     lock.execute_unprepared("LOCK TABLE attempt IN EXCLUSIVE MODE").await.expect("locked");
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-    // As a statement that took too long ends: more often than anything is tried that is refused.
+    // As a statement over its time limit ends. A refused statement would be tried less often than twenty times.
     let cancel = "SELECT COUNT(pg_cancel_backend(pid)) AS cancelled FROM pg_stat_activity \
                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let mut cancelled = 0;
@@ -196,7 +198,7 @@ async fn settlement_blocked_by_a_lock_is_repeated_until_it_succeeds() {
         cancelled >= 20
     })
     .await;
-    lock.commit().await.expect("freed");
+    lock.commit().await.expect("released");
     assert!(statuses(&server).await.iter().all(|(_, status)| *status == Status::Sent));
     assert_eq!(inbox.received().len(), 3, "each was sent once");
 }
@@ -227,7 +229,7 @@ async fn session_settings_override_those_of_the_database() {
     }
 }
 
-/// A transaction of somebody else's that has locked what this selects.
+/// Begins another transaction that locks the selected rows.
 async fn lock(store: &Store, select: &str) -> DatabaseTransaction {
     let txn = begin_holding(store).await;
     txn.execute_unprepared(&format!("{select} FOR UPDATE")).await.expect("locked");
@@ -254,9 +256,9 @@ async fn locked_delivery_row_blocks_no_other_delivery() {
     let sent = async || statuses().await.iter().filter(|status| **status == Status::Sent).count();
     eventually("the others are recorded", async || sent().await == 9).await;
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-    eventually("what comes meanwhile is sent", async || sent().await == 19).await;
-    held.rollback().await.expect("let go");
-    eventually("the last is recorded", async || sent().await == 20).await;
+    eventually("the new deliveries are sent", async || sent().await == 19).await;
+    held.rollback().await.expect("released");
+    eventually("the locked one is recorded", async || sent().await == 20).await;
     assert_eq!(gate.bodies().len(), 20, "each was sent once");
 }
 
@@ -274,12 +276,12 @@ async fn locked_object_row_blocks_no_other_occurrence() {
     let batch = json!([renamed, {"type": "vms", "event": "poweron"}]);
     let (blocked, ()) = tokio::join!(server.post(&key, &batch), async {
         until_lock_is_awaited(&server.services.store).await;
-        // These two wait for the first, and are a group.
+        // These two wait for the first and form a group.
         let (other, same) = tokio::join!(post("two"), server.post(&key, &renamed));
         assert_eq!((other, same.0), (202, 503));
     });
     assert_eq!(blocked.0, 503);
-    held.rollback().await.expect("let go");
+    held.rollback().await.expect("released");
     assert_eq!(server.post(&key, &batch).await.0, 202);
 }
 
@@ -301,9 +303,9 @@ async fn delivery_without_free_files_waits_and_counts_no_attempt(#[values(Sqlite
         answer.expect("an answer").status()
     };
     let rows = async || entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
-    // The connection stays open, and everything is where it will be.
+    // After the first delivery all lasting files and connections are open.
     assert_eq!(post().await, 202);
-    eventually("it is settled", async || rows().await.iter().all(|row| row.settled_at.is_some())).await;
+    eventually("the deliveries are settled", async || rows().await.iter().all(|row| row.settled_at.is_some())).await;
     for url in ["http://second.hookwright.test/", &other] {
         test.store
             .write()
@@ -313,14 +315,15 @@ async fn delivery_without_free_files_waits_and_counts_no_attempt(#[values(Sqlite
         let before = std::fs::read_to_string(&log).expect("a log").len();
         server.limit_files(&server.lowest_free_file().to_string());
         assert_eq!(post().await, 202);
-        eventually("it waits", async || {
+        eventually("the delivery waits", async || {
             std::fs::read_to_string(&log).expect("a log")[before..].contains("something of our own is short")
         })
         .await;
         let row = rows().await.pop().expect("a row");
         assert_eq!((row.attempts, row.settled_at), (0, None));
         server.limit_files("1024");
-        eventually("it is settled", async || rows().await.iter().all(|row| row.settled_at.is_some())).await;
+        eventually("the deliveries are settled", async || rows().await.iter().all(|row| row.settled_at.is_some()))
+            .await;
     }
     let ends: Vec<_> = rows().await.into_iter().map(|row| (row.status, row.attempts)).collect();
     assert_eq!(ends, [("error".to_owned(), 1), ("error".to_owned(), 1), ("sent".to_owned(), 1)]);
@@ -343,5 +346,5 @@ async fn webhook_with_a_column_of_another_type_blocks_no_other() {
     eventually("one is sent", async || status("one").await.as_deref() == Some("sent")).await;
     let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE webhook_name = 'two'";
     server.services.store.write().execute_unprepared(sql).await.expect("changed");
-    eventually("the sweep goes on", async || status("two").await.as_deref() == Some("held")).await;
+    eventually("the sweep continues", async || status("two").await.as_deref() == Some("held")).await;
 }

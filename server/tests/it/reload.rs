@@ -1,12 +1,13 @@
-//! Renewed certificates and SIGHUP, while the server runs.
+//! Reloading certificates and the log level by SIGHUP, while the server runs.
 
 use crate::harness::{TestStore, eventually};
 use crate::process::{prepare, serve_changed};
 use std::fs;
 
 #[expect(clippy::disallowed_methods, reason = "a test's client is not the product's")]
+/// Returns the certificate that the server shows.
 async fn shown(url: &str) -> Option<Vec<u8>> {
-    // A new client each time: a kept connection has its certificate already.
+    // A new client each time: an existing connection would show the earlier certificate.
     let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).tls_info(true).build().ok()?;
     let answer = client.get(format!("{url}/health/live")).send().await.ok()?;
     let info = answer.extensions().get::<reqwest::tls::TlsInfo>()?;
@@ -24,13 +25,13 @@ async fn log_level_is_reloaded_and_an_invalid_one_is_ignored() {
     let server = serve_changed(&test, &["--config", &option], |command| {
         command.env_remove("HOOKWRIGHT_LOG").stderr(out);
     });
-    let says = async |words: &str| fs::read_to_string(&log).is_ok_and(|log| log.contains(words));
+    let is_logged = async |text: &str| fs::read_to_string(&log).is_ok_and(|log| log.contains(text));
     level("info");
     server.signal("-HUP");
-    eventually("more is said", async || says("the level of the log is read anew").await).await;
+    eventually("the new level is in use", async || is_logged("the level of the log is read anew").await).await;
     level("server=loud");
     server.signal("-HUP");
-    eventually("it is refused", async || says("it stays as it was").await).await;
+    eventually("the invalid level is refused", async || is_logged("it stays as it was").await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -59,7 +60,10 @@ async fn certificate_is_reloaded_and_a_broken_one_is_ignored() {
 
     fs::write(&cert, "no certificate").expect("written");
     server.signal("-HUP");
-    eventually("it is said", async || fs::read_to_string(&log).is_ok_and(|log| log.contains("stays in use"))).await;
+    eventually("the broken certificate is reported", async || {
+        fs::read_to_string(&log).is_ok_and(|log| log.contains("stays in use"))
+    })
+    .await;
     assert_eq!(shown(&url).await, Some(first));
 
     let second = renew();

@@ -1,4 +1,4 @@
-//! What a person causes: executing a task, sending a delivery again, giving one up; previews and signatures.
+//! Actions of a person: executing a task, replaying and discarding a delivery; previews and signatures.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Switch, TestInbox, TestServer, TestStore};
@@ -30,8 +30,8 @@ async fn disabled_task_can_be_executed_by_hand_with_its_own_name(#[values(Sqlite
     let rows = server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
     assert_eq!(rows[0].uuid, id);
     assert_eq!(inbox.received()[0].body, "{\"n\": \"Nightly\", \"t\": \"\"}");
-    assert!(again.is_err() || rows.len() == 1, "it runs once");
-    assert!(tasks.list().await.expect("tasks").is_empty(), "deleted after running");
+    assert!(again.is_err() || rows.len() == 1, "the task runs once");
+    assert!(tasks.list().await.expect("tasks").is_empty(), "the task is deleted after running");
 }
 
 #[rstest]
@@ -61,7 +61,8 @@ async fn replay_uses_the_current_or_past_webhook_and_no_foreign_secret(#[values(
     let sent = async |count: usize| {
         server.deliveries_until(|rows| rows.len() == count && rows.iter().all(|row| row.status == Status::Sent)).await
     };
-    // Same target, another path and secret: "as it was" has the headers of then with the secret of now.
+    // The same target with another path and secret. A replay as of its revision has the past headers and the current
+    // secret.
     edit(format!("{}/new", first.url), "canary-2", "X-Env: new").await;
     deliveries.replay(old.clone(), true, "maria".into()).await.expect("replayed");
     sent(2).await;
@@ -79,9 +80,9 @@ async fn replay_uses_the_current_or_past_webhook_and_no_foreign_secret(#[values(
             ("/new", some("new"), some("Bearer canary-2")),
         ]
     );
-    assert!(received.iter().all(|one| one.body == received[0].body), "the body is the one of then");
+    assert!(received.iter().all(|one| one.body == received[0].body), "each replay has the original body");
     assert_ne!(header(&received[0], "Webhook-Id"), header(&received[1], "Webhook-Id"));
-    // Another kind of authorization: a token is no password.
+    // Another kind of authorization. The past revision needs a token, and there is only a password.
     let mut form = webhooks.load_form(webhook).await.expect("a form");
     (form.draft.auth_type, form.draft.username, form.draft.password) = ("basic".into(), "u".into(), "canary-4".into());
     (form.draft.sign, form.draft.signing_secret) = ("true".into(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into());
@@ -90,11 +91,14 @@ async fn replay_uses_the_current_or_past_webhook_and_no_foreign_secret(#[values(
     sent(4).await;
     let last = first.received().pop().expect("arrived");
     assert_eq!(header(&last, "Authorization"), None);
-    assert!(header(&last, "Webhook-Signature").is_some(), "what signs belongs to the origin, which is the same");
+    assert!(
+        header(&last, "Webhook-Signature").is_some(),
+        "the signing secret belongs to the target, which is the same"
+    );
     let mut form = webhooks.load_form(webhook).await.expect("a form");
     (form.draft.auth_type, form.draft.token, form.draft.sign) = ("bearer".into(), "canary-5".into(), String::new());
     webhooks.save(Some(webhook), form.draft).await.expect("saved");
-    // Another target: the secret of now belongs there, and goes nowhere else.
+    // Another target. The current secret belongs to it and is not sent elsewhere.
     edit(second.url.clone(), "canary-3", "X-Env: moved").await;
     deliveries.replay(old.clone(), true, "maria".into()).await.expect("replayed");
     sent(5).await;
@@ -116,12 +120,12 @@ async fn failed_one_time_task_stays_disabled_also_after_a_replay(#[values(Sqlite
     server.event(task).await;
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
     let failed = server.deliveries_until(|rows| rows.len() == 1 && rows[0].status == Status::Error).await.remove(0);
-    // The task says what went wrong, and nothing more is posted.
+    // The task shows the error, and starts no further run.
     let detail = server.services.backend().tasks.detail(task).await.expect("a task");
     let failure = detail.failure().expect("it failed");
     assert_eq!((failure.uuid.as_str(), failure.error.as_deref()), (failed.uuid.as_str(), failed.error.as_deref()));
     let (_, answer) = server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-    assert_eq!(answer["occurrences"][0]["tasks_started"], 0, "it is disabled");
+    assert_eq!(answer["occurrences"][0]["tasks_started"], 0, "the task is disabled");
     receiver.recover();
     server.services.backend().deliveries.replay(failed.uuid, false, "maria".into()).await.expect("replayed");
     server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
@@ -140,22 +144,22 @@ async fn earlier_run_does_not_decide_about_a_one_time_task(#[values(Sqlite, Post
     let tasks = server.services.backend().tasks;
     let webhooks = server.services.backend().webhooks;
     webhooks.pause(webhook).await.expect("paused");
-    tasks.execute(task, "maria".into()).await.expect("the earlier one");
+    tasks.execute(task, "maria".into()).await.expect("the earlier run");
     server.advance(std::time::Duration::from_secs(1));
     let mut form = tasks.load_form(Some(task), None).await.expect("a form");
     form.draft.delete_after_running = "true".into();
     tasks.save(Some(task), form.draft).await.expect("saved");
-    let last = tasks.execute(task, "maria".into()).await.expect("the last one");
+    let last = tasks.execute(task, "maria".into()).await.expect("the last run");
     let deliveries = server.services.backend().deliveries;
     let rows = server.deliveries_until(|rows| rows.len() == 2).await;
     let first = rows.iter().find(|row| row.uuid != last).expect("there").uuid.clone();
-    deliveries.discard(first, "maria".into()).await.expect("the earlier one has failed");
-    assert!(tasks.execute(task, "maria".into()).await.is_err(), "it is still claimed");
+    deliveries.discard(first, "maria".into()).await.expect("the earlier run fails");
+    assert!(tasks.execute(task, "maria".into()).await.is_err(), "the task is still claimed");
     receiver.recover();
     let all = ReleaseChoice { held: Held::All, per_second: None };
     webhooks.resume(webhook, all).await.expect("resumed");
     server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
-    assert!(tasks.list().await.expect("tasks").is_empty(), "deleted by its own success");
+    assert!(tasks.list().await.expect("tasks").is_empty(), "the task is deleted by the success of its own run");
 }
 
 #[rstest]
@@ -170,7 +174,7 @@ async fn waiting_delivery_can_be_discarded_once(#[values(Sqlite, Postgres)] data
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
     let rows = server.deliveries_until(|rows| rows.len() == 1 && rows[0].attempts == 1).await;
     let deliveries = server.services.backend().deliveries;
-    deliveries.discard(rows[0].uuid.clone(), "maria".into()).await.expect("given up");
+    deliveries.discard(rows[0].uuid.clone(), "maria".into()).await.expect("discarded");
     assert!(deliveries.discard(rows[0].uuid.clone(), "maria".into()).await.is_err());
     let rows = server.deliveries_until(|rows| rows[0].status == Status::Discarded).await;
     assert_eq!(rows[0].error.as_deref(), Some("Given up by maria."));
@@ -223,9 +227,9 @@ async fn preview_equals_the_message_that_is_sent(#[values(Sqlite, Postgres)] dat
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_attempt_is_signed_anew_with_the_stored_secret(#[values(Sqlite, Postgres)] database: Database) {
-    let test = TestStore::new(database).await;
     use base64::Engine;
     use hmac::{Hmac, KeyInit, Mac};
+    let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
     let key = server.key("dc", &[Scope::Ingest]).await;
@@ -251,7 +255,7 @@ async fn each_attempt_is_signed_anew_with_the_stored_secret(#[values(Sqlite, Pos
     }
     assert_eq!(received.len(), 2);
     assert_ne!(header(&received[0], "Webhook-Signature"), header(&received[1], "Webhook-Signature"));
-    // Kept when the form is saved without it; never shown.
+    // The form never shows the secret, and keeps it when it is saved without one.
     let mut form = server.services.backend().webhooks.load_form(webhook).await.expect("a form");
     assert_eq!((form.draft.sign.as_str(), form.draft.signing_secret.as_str()), ("true", ""));
     form.draft.name = "renamed".into();

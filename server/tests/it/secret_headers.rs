@@ -1,4 +1,4 @@
-//! Secret headers: sealed, sent, shown to nobody, and in no revision.
+//! Secret headers: sealed, sent, never shown, and in no revision.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use serde_json::json;
 use server::store::Store;
 
-/// The documents of all revisions, and the rows of all webhooks, as they are stored.
+/// Returns the stored documents of all revisions and the stored headers of all webhooks.
 async fn stored(store: &Store) -> String {
     let db = store.read();
     let mut text = String::new();
@@ -48,7 +48,7 @@ async fn secret_header_is_sent_kept_by_its_mask_and_never_shown(#[values(Sqlite,
         let of = |(name, value): &(String, String)| name.to_lowercase().starts_with("x-").then(|| value.clone());
         request.headers.iter().filter_map(of).collect::<Vec<_>>()
     };
-    // Those of one name together, as the page says.
+    // Headers of one name are sent together, as the page explains.
     assert_eq!(sent(&inbox.received()[0]), ["canary-one", "canary-two", "seen"]);
     assert!(!stored(&server.services.store).await.contains("canary"));
     let cookie = server.sign_in("maria", Role::Admin).await;
@@ -60,7 +60,7 @@ async fn secret_header_is_sent_kept_by_its_mask_and_never_shown(#[values(Sqlite,
         assert!(!page.contains("canary"), "{path}");
     }
 
-    // Moved, with the masks as they came: each keeps its own.
+    // Headers are moved and their masks kept. Each keeps its own value.
     let webhooks = server.services.backend().webhooks;
     let mut draft = webhooks.load_form(id).await.expect("a form").draft;
     assert_eq!(draft.headers, format!("X-Api-Key: {MASK}\nX-Plain: seen\nX-Api-Key: {MASK}"));
@@ -69,22 +69,25 @@ async fn secret_header_is_sent_kept_by_its_mask_and_never_shown(#[values(Sqlite,
     fire(&server, &key, "b", 2).await;
     assert_eq!(sent(&inbox.received()[1]), ["other", "canary-one", "canary-two"]);
 
-    // One of them anew.
+    // One of the values is typed anew.
     let mut draft = webhooks.load_form(id).await.expect("a form").draft;
     draft.secret_headers = format!("X-Api-Key: {MASK}\nX-Api-Key: canary-three");
     webhooks.save(Some(id), draft).await.expect("saved");
     fire(&server, &key, "c", 3).await;
     assert_eq!(sent(&inbox.received()[2]), ["other", "canary-one", "canary-three"]);
 
-    // Another target gets nothing that was meant for this one.
+    // Another target does not get the secrets of this one.
     let mut draft = webhooks.load_form(id).await.expect("a form").draft;
     draft.url = "http://127.0.0.1:9/".into();
     let refused = webhooks.save(Some(id), draft.clone()).await.expect_err("another target");
-    assert!(refused.fields.message("secret_headers").is_some_and(|words| words.contains("X-Api-Key")), "{refused:?}");
+    assert!(
+        refused.fields.message("secret_headers").is_some_and(|message| message.contains("X-Api-Key")),
+        "{refused:?}"
+    );
     let test = app::view::webhook::TestRequest { draft, message: "x".into() };
     assert!(webhooks.send_test(Some(id), test).await.is_err());
 
-    // A replay as of its revision takes the values of now, and is refused without one.
+    // A replay as of its revision has the current values, and is refused when one is missing.
     let oldest = server.deliveries_until(|_| true).await.pop().expect("the first").uuid;
     let deliveries = server.services.backend().deliveries;
     deliveries.replay(oldest.clone(), true, "maria".into()).await.expect("replayed");
@@ -118,17 +121,17 @@ async fn plain_header_that_looks_secret_is_reported_and_can_be_sealed(#[values(S
     let done = server.post_form("/webhooks/1/seal", &cookie, &[("revision", "1")]).await;
     assert_eq!(done.headers()["location"], "/webhooks/1?done=sealed");
     assert!(!page().await.contains("stored in clear"));
-    assert!(!stored(&server.services.store).await.contains("canary-old"), "nor in an old revision");
+    assert!(!stored(&server.services.store).await.contains("canary-old"), "no revision has the value");
     fire(&server, &key, "a", 1).await;
     assert!(inbox.received()[0].headers.contains(&("X-Api-Key".to_owned(), "canary-old".to_owned())));
 
-    // Switched on in the form: the same.
+    // Making a header secret in the form has the same effect.
     let webhooks = server.services.backend().webhooks;
     let mut draft = webhooks.load_form(WebhookId(1)).await.expect("a form").draft;
     draft.headers = format!("X-Api-Key: {MASK}\nX-Route: {MASK}");
     draft.secret_headers = "X-Route: canary-route".into();
     webhooks.save(Some(id), draft).await.expect("saved");
-    assert!(!stored(&server.services.store).await.contains("\"a\""), "the route was in clear before");
+    assert!(!stored(&server.services.store).await.contains("\"a\""), "no revision has the plain route");
     fire(&server, &key, "b", 2).await;
     assert!(inbox.received()[1].headers.contains(&("X-Route".to_owned(), "canary-route".to_owned())));
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL plans by statistics that are minutes old: what has come since must not make the engine read all of it.
+//! PostgreSQL plans by statistics that are minutes old. Rows that are newer must not make the engine read whole tables.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::TestStore;
@@ -15,7 +15,7 @@ use std::time::Duration;
 const NOW: Timestamp = Timestamp(1_000_000);
 const MANY: i64 = 20_000;
 
-/// How many rows this transaction has read from a table by its indexes.
+/// Returns the number of rows of a table that this transaction has read by its indexes.
 async fn rows_read(db: &impl ConnectionTrait, table: &str) -> i64 {
     let sql = format!(
         "SELECT CAST(SUM(pg_stat_get_xact_tuples_returned(indexrelid)) AS BIGINT) AS read FROM pg_index \
@@ -51,11 +51,11 @@ async fn claim_and_sweep_do_not_read_a_backlog_unknown_to_the_statistics() {
     add("held", "'paused'", &due, "NULL").await;
     add("held", "'target'", &due, "NULL").await;
     let txn = test.store.begin().await.expect("a transaction");
-    // As after some claims.
+    // As the plan is after some claims.
     txn.execute_unprepared("SET LOCAL plan_cache_mode = force_generic_plan").await.expect("set");
     assert_eq!(claim::next_due(&txn).await.expect("looked up"), Some(NOW));
     let due = sweep::list_due(&txn, NOW).await.expect("looked up");
-    assert_eq!(due.len(), 1, "its webhook is not paused");
+    assert_eq!(due.len(), 1, "one webhook is due for the sweep");
     let room = Room { total: 10, per_webhook: 10, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
     let claimed = claim::claim(&txn, uuid::Uuid::nil(), NOW.after(Duration::from_mins(1)), NOW, &room).await;
     assert_eq!(claimed.expect("claimed").len(), 10);

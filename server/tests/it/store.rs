@@ -1,4 +1,4 @@
-//! The store on both databases: what it promises to the rest.
+//! Guarantees of the store, on both databases.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::TestStore;
@@ -177,13 +177,17 @@ async fn expired_lease_can_be_claimed_again(#[values(Sqlite, Postgres)] database
     };
     let claimed = claim(NOW.0).await.expect("claims");
     assert_eq!(claimed.len(), 1);
-    assert_eq!(release(NOW.0 + 99, other, Vec::new()).await, 0, "it has not run out");
+    assert_eq!(release(NOW.0 + 99, other, Vec::new()).await, 0, "the lease has not expired");
     assert_eq!(claim(NOW.0 + 99).await.expect("nothing").len(), 0);
     let known = vec![claimed[0].id()];
-    assert_eq!(release(NOW.0 + 100, owner, known.clone()).await, 0, "it has ended here, and waits to be recorded");
+    assert_eq!(
+        release(NOW.0 + 100, owner, known.clone()).await,
+        0,
+        "its attempt has ended here and waits to be recorded"
+    );
     assert_eq!(release(NOW.0 + 100, other, known).await, 1);
     assert_eq!(claim(NOW.0 + 100).await.expect("claims").len(), 1);
-    assert_eq!(release(NOW.0 + 200, owner, Vec::new()).await, 1, "its owner has lost it");
+    assert_eq!(release(NOW.0 + 200, owner, Vec::new()).await, 1, "its owner does not know it any more");
     assert_eq!(claim(NOW.0 + 200).await.expect("claims").len(), 1);
     assert_eq!(claim::release_all(store.write(), NOW).await.expect("a restart"), 1);
 }
@@ -200,7 +204,7 @@ async fn commits_are_on_disk_before_they_return(#[values(Sqlite, Postgres)] data
     if test.store.is_postgres() {
         let row = ask("SHOW synchronous_commit").await;
         assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "on");
-        // Also where the database's default is another.
+        // Also when the default of the database is off.
         let name = ask("SELECT current_database()").await.try_get_by_index::<String>(0).expect("text");
         let sql = format!("ALTER DATABASE \"{name}\" SET synchronous_commit = off");
         db.execute_unprepared(&sql).await.expect("a default");
@@ -270,7 +274,8 @@ async fn webhooks_with_a_backlog_take_turns(#[values(Sqlite, Postgres)] database
         webhooks.push(webhook);
     }
     let [a, b, c] = webhooks[..] else { panic!("three") };
-    // Room for twelve, eight of each: the one whose turn was cut short is busy then, and goes on behind the others.
+    // Capacity for twelve, eight of each webhook. A webhook that got less than eight is busy then, and continues behind
+    // the others.
     for (after, busy, expected) in [
         (WebhookId(0), vec![], [(a, 8), (b, 4)]),
         (b, vec![(b, 4)], [(c, 8), (a, 4)]),
@@ -300,7 +305,7 @@ async fn delivery_queued_as_the_breaker_opens_is_held_and_probed(#[values(Sqlite
         Breaker { failures: 10, open, is_hanging: false }
     };
     hold::save_breaker(db, webhook, &opened(false)).await.expect("opened");
-    // By another node, that had not seen it.
+    // By another node, which has not seen the open breaker.
     delivery::insert_many(db, (0..3).map(|_| rows::delivery(webhook, run_id)).collect(), NOW).await.expect("queued");
     let claim = async |now: Timestamp| {
         let room = Room { total: 9, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
@@ -313,7 +318,7 @@ async fn delivery_queued_as_the_breaker_opens_is_held_and_probed(#[values(Sqlite
     let due = NOW.after(Duration::from_secs(30));
     sweep::sweep(&test.store, due, Duration::ZERO).await.expect("swept");
     sweep::sweep(&test.store, due, Duration::ZERO).await.expect("swept");
-    assert_eq!(claim(due).await, 1, "the probe, and nothing besides");
+    assert_eq!(claim(due).await, 1, "only the probe");
 }
 
 #[rstest]
@@ -348,7 +353,10 @@ async fn clock_leap_forgets_only_identities_that_are_used_again(#[values(Sqlite,
     let again = Receipt { content_hash: vec![2], ..first.clone() };
     let both = vec![(identity("a"), first.clone()), (identity("b"), first.clone())];
     assert!(receipt::insert(db, both, NOW).await.expect("stored"));
-    assert!(!receipt::insert(db, vec![(identity("a"), again.clone())], NOW).await.expect("asked"), "it is there");
+    assert!(
+        !receipt::insert(db, vec![(identity("a"), again.clone())], NOW).await.expect("asked"),
+        "the identity exists"
+    );
     let leapt = NOW.after(2 * receipt::KEPT);
     assert!(receipt::insert(db, vec![(identity("a"), again.clone())], leapt).await.expect("stored"), "used again");
     let found = receipt::find_many(db, &[identity("a"), identity("b")], NOW).await.expect("read");
@@ -401,7 +409,7 @@ async fn concurrent_changes_of_the_same_rows_do_not_deadlock() {
         txn.commit().await.expect("the other");
     };
     let mut other = std::pin::pin!(other);
-    assert!(tokio::time::timeout(Duration::from_millis(200), &mut other).await.is_err(), "it waits");
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut other).await.is_err(), "the other change waits");
     webhook::delete(&both, second, NOW).await.expect("changed too");
     both.commit().await.expect("both");
     other.await;
@@ -424,7 +432,7 @@ async fn revisions_become_visible_in_their_order() {
         txn.commit().await.expect("the second");
     };
     let mut delete = std::pin::pin!(delete);
-    // The second waits with its number until the first is there.
+    // The second waits for its number until the first is committed.
     let waited = tokio::time::timeout(Duration::from_millis(200), &mut delete).await;
     assert!(waited.is_err());
     assert_eq!(revision::newest(test.store.read()).await.expect("asked"), seen);
@@ -436,19 +444,19 @@ async fn revisions_become_visible_in_their_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn notification_of_one_node_wakes_the_others() {
     let test = TestStore::postgres().await;
-    let bell = std::sync::Arc::new(tokio::sync::Notify::new());
+    let wake = std::sync::Arc::new(tokio::sync::Notify::new());
     let stop = tokio_util::sync::CancellationToken::new();
-    let listening = tokio::spawn(listen::run(test.store.clone(), bell.clone(), stop.clone()));
-    // The listener may still be connecting: until it listens, what is said to nobody is said again.
-    let rings = async {
+    let listening = tokio::spawn(listen::run(test.store.clone(), wake.clone(), stop.clone()));
+    // The listener may still be connecting, so the notification is repeated until it wakes.
+    let woken = async {
         loop {
             listen::notify(test.store.write()).await.expect("notified");
-            if tokio::time::timeout(Duration::from_millis(50), bell.notified()).await.is_ok() {
+            if tokio::time::timeout(Duration::from_millis(50), wake.notified()).await.is_ok() {
                 return;
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), rings).await.expect("it rings");
+    tokio::time::timeout(Duration::from_secs(10), woken).await.expect("a wake");
     stop.cancel();
     listening.await.expect("no panic");
 }
@@ -461,7 +469,7 @@ async fn clock_of_all_nodes_follows_the_database() {
     let before = test.store.now().await.expect("asked").0;
     let ours = clock.now().0;
     let after = test.store.now().await.expect("asked").0;
-    // Half a round trip of error in either direction.
+    // The error is half a round trip in either direction.
     assert!((before - 50..=after + 50).contains(&ours), "{before} {ours} {after}");
     assert!(TestStore::sqlite().await.store.now().await.is_err(), "SQLite has no clock of its own");
 }

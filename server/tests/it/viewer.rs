@@ -1,4 +1,4 @@
-//! What people look at, however slow it is, costs deliveries nothing, and says so when it is given up.
+//! Slow pages. They time out with a message, and do not slow down deliveries.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore, eventually};
@@ -11,7 +11,7 @@ use server::store::{Error, Store};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// A query that does not end by itself.
+/// Returns a query that does not end by itself.
 fn endless(store: &Store) -> &'static str {
     if store.is_postgres() {
         "SELECT pg_sleep(600)"
@@ -36,7 +36,7 @@ async fn slow_pages_time_out_with_a_message_and_deliveries_continue(#[values(Sql
         (answer.status().as_u16(), answer.text().await.expect("a page"))
     };
     assert_eq!(look().await.0, 200);
-    // More than there are connections for pages, and each looks again.
+    // More queries than there are connections for pages, each repeated.
     let looked = CancellationToken::new();
     let slow: Vec<_> = (0..8)
         .map(|_| {
@@ -64,16 +64,16 @@ async fn slow_pages_time_out_with_a_message_and_deliveries_continue(#[values(Sql
         assert_eq!(server.post(&key, &object(id)).await.0, 202);
     }
     eventually("all arrive", async || inbox.received().len() == 20).await;
-    assert!(!page.is_finished(), "while it waits");
-    let (status, words) = page.await.expect("no panic");
+    assert!(!page.is_finished(), "deliveries are sent while the page waits");
+    let (status, text) = page.await.expect("no panic");
     looked.cancel();
     assert_eq!(status, 503);
-    assert!(words.contains("longer than a page may take"), "{words}");
+    assert!(text.contains("longer than a page may take"), "{text}");
     for query in slow {
         let errors = query.await.expect("no panic");
         assert!(errors.iter().all(Error::is_late), "{errors:?}");
     }
-    assert_eq!(look().await.0, 200, "and then it is as before");
+    assert_eq!(look().await.0, 200, "pages work again");
     let sent = server.deliveries_until(|rows| rows.iter().all(|row| row.status == Status::Sent)).await;
     assert_eq!(sent.len(), 20);
 }
@@ -83,7 +83,7 @@ async fn slow_pages_time_out_with_a_message_and_deliveries_continue(#[values(Sql
 async fn slow_query_on_a_new_connection_times_out_too(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let store = &test.store;
-    // Each connection that there is, so that the next query opens one.
+    // Closes all connections, so that the next query opens a new one.
     if store.is_postgres() {
         let pool = store.pages().get_postgres_connection_pool();
         while let Some(connection) = pool.try_acquire() {

@@ -1,4 +1,4 @@
-//! The request as it stands on the wire: its order, its body, what is configured and what is added.
+//! The request on the wire: the order of its headers, its body, configured and added headers.
 
 use crate::delivery::all_settled;
 use crate::harness::Database::{self, Postgres, Sqlite};
@@ -10,6 +10,7 @@ use model::delivery::Status;
 use rstest::rstest;
 use serde_json::json;
 
+/// Returns the value of a header.
 pub(crate) fn find(headers: &[(String, String)], name: &str) -> String {
     headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone()).expect(name)
 }
@@ -35,7 +36,7 @@ async fn request_headers_are_sent_in_their_order(#[values(Sqlite, Postgres)] dat
     let host = format!("Host={}", inbox.url.trim_start_matches("http://"));
     let expected = [host.as_str(), "X-B=1", "X-B=3", "Content-Type=text/plain", "X-A=2", "X-Api-Key=canary"];
     assert_eq!(names, expected);
-    // Ours after what was configured, then what the client must add; nothing besides.
+    // The headers of the server follow the configured ones, then the one that the client must add. There are no others.
     let ours: Vec<_> = request.headers[6..].iter().map(|(name, _)| name.as_str()).collect();
     let expected = ["Webhook-Id", "Webhook-Timestamp", "User-Agent", "Accept", "Accept-Encoding", "Content-Length"];
     assert_eq!(ours, expected);
@@ -70,7 +71,7 @@ async fn every_method_except_get_sends_the_message(#[values(Sqlite, Postgres)] d
         let is_get = request.method == "GET";
         assert_eq!(request.body, if is_get { "" } else { "\"x\"" }, "{}", request.method);
         assert_eq!(request.headers.iter().any(|(name, _)| name == "Content-Length"), !is_get);
-        // What is signed is what was sent.
+        // The signature covers the bytes that were sent.
         let mut mac = Hmac::<sha2::Sha256>::new_from_slice(&base64.decode(secret).expect("base64")).expect("a key");
         let (id, at) = (find(&request.headers, "Webhook-Id"), find(&request.headers, "Webhook-Timestamp"));
         mac.update(format!("{id}.{at}.{}", request.body).as_bytes());
@@ -105,14 +106,14 @@ async fn configured_headers_are_not_added_again(#[values(Sqlite, Postgres)] data
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unsendable_header_is_named_and_not_retried(#[values(Sqlite, Postgres)] database: Database) {
-    let test = TestStore::new(database).await;
     use sea_orm::ConnectionTrait;
+    let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let webhook = server.webhook("w", &inbox.url, |draft| draft.headers = "X-A: plain".into()).await;
     server.event(server.task("t", webhook, "x", false).await).await;
-    // Refused by every form: only a row written by something else can hold it.
+    // Every form refuses this value. Only a row that something else has written can contain it.
     let damage = "UPDATE webhook SET headers = replace(headers, 'plain', 'a\\r\\nX-Evil: 1')";
     server.services.store.write().execute_unprepared(damage).await.expect("damaged");
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;

@@ -20,8 +20,8 @@ pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool)
     panic!("this never happened: {what}");
 }
 
-/// Begins a transaction that a test may hold for as long as it needs. The store's own sessions end a transaction that is
-/// idle for ten seconds.
+/// Begins a transaction that a test may hold for as long as it needs. The store's own sessions end a transaction that
+/// is idle for ten seconds.
 pub(crate) async fn begin_holding(store: &Store) -> DatabaseTransaction {
     let txn = store.begin().await.expect("a transaction");
     if store.is_postgres() {

@@ -21,7 +21,7 @@ fn elsewhere(server: &TestServer) -> &Store {
 
 async fn see(server: &TestServer, cookie: &str) -> u16 {
     let page = server.http.get(format!("{}/webhooks", server.url)).header("cookie", cookie).send().await;
-    page.expect("an answer").status().as_u16()
+    page.expect("a response").status().as_u16()
 }
 
 #[rstest]
@@ -34,8 +34,8 @@ async fn revoked_key_is_refused_at_once(#[values(Sqlite, Postgres)] database: Da
     // The server caches the key for a second. The clock of this test stands still meanwhile.
     assert_eq!(server.post(&key, &vm("a")).await.0, 202);
     account::revoke_key(elsewhere(&server), clock, "dc").await.expect("revoked");
-    let (status, answer) = server.post(&key, &vm("b")).await;
-    assert_eq!((status, &answer["error"]["code"]), (401, &json!("signed_out")), "{answer}");
+    let (status, response) = server.post(&key, &vm("b")).await;
+    assert_eq!((status, &response["error"]["code"]), (401, &json!("signed_out")), "{response}");
     assert_eq!(server.call("PATCH", "/api/v1/inventory/vms", &key, Some(&json!([]))).await.0, 401);
     assert!(account::revoke_key(elsewhere(&server), clock, "dc").await.is_err(), "the key is revoked already");
 
@@ -63,10 +63,10 @@ async fn disabled_account_loses_its_session_and_cannot_sign_in(#[values(Sqlite, 
     let form = [("name", "maria"), ("password", PASSWORD)];
     let refused = server.post_form("/sign-in", "", &form).await;
     assert_eq!(refused.status(), 403);
-    assert!(refused.text().await.expect("words").contains("may not sign in for now"));
+    assert!(refused.text().await.expect("a page").contains("may not sign in for now"));
     let wrong = server.post_form("/sign-in", "", &[("name", "maria"), ("password", "something else")]).await;
     assert!(
-        !wrong.text().await.expect("words").contains("may not sign in for now"),
+        !wrong.text().await.expect("a page").contains("may not sign in for now"),
         "the reason is shown only with the right password"
     );
 
@@ -106,17 +106,17 @@ async fn changed_password_ends_every_session_of_the_account(#[values(Sqlite, Pos
 async fn access_commands_list_accounts_and_keys_and_report_changes(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     crate::process::prepare(&test, "http://127.0.0.1:9/", "3").await;
-    let say = |words: &[&str]| run(&test, words, |_| ());
-    assert_eq!(say(&["user", "list"]), (true, "maria\tadmin\tenabled\n".to_owned()));
-    assert_eq!(say(&["user", "disable", "maria"]), (true, "maria may not sign in any more.\n".to_owned()));
-    assert_eq!(say(&["user", "list"]), (true, "maria\tadmin\tdisabled\n".to_owned()));
-    let (done, said) = say(&["user", "sessions", "nobody"]);
-    assert!(!done && said.contains("there is no account nobody; `hookwright user list`"), "{said}");
-    let (done, said) = say(&["key", "list"]);
-    assert!(done && said.starts_with("dc\tingest\tmade ") && said.ends_with("\tvalid\n"), "{said}");
-    assert_eq!(say(&["key", "revoke", "dc"]), (true, "The key dc is worth nothing any more.\n".to_owned()));
-    let (done, said) = say(&["key", "list"]);
-    assert!(done && said.contains("\trevoked "), "{said}");
-    let (done, said) = say(&["key", "revoke", "dc"]);
-    assert!(!done && said.contains("there is no valid key dc"), "{said}");
+    let run = |arguments: &[&str]| run(&test, arguments, |_| ());
+    assert_eq!(run(&["user", "list"]), (true, "maria\tadmin\tenabled\n".to_owned()));
+    assert_eq!(run(&["user", "disable", "maria"]), (true, "maria may not sign in any more.\n".to_owned()));
+    assert_eq!(run(&["user", "list"]), (true, "maria\tadmin\tdisabled\n".to_owned()));
+    let (done, output) = run(&["user", "sessions", "nobody"]);
+    assert!(!done && output.contains("there is no account nobody; `hookwright user list`"), "{output}");
+    let (done, output) = run(&["key", "list"]);
+    assert!(done && output.starts_with("dc\tingest\tmade ") && output.ends_with("\tvalid\n"), "{output}");
+    assert_eq!(run(&["key", "revoke", "dc"]), (true, "The key dc is worth nothing any more.\n".to_owned()));
+    let (done, output) = run(&["key", "list"]);
+    assert!(done && output.contains("\trevoked "), "{output}");
+    let (done, output) = run(&["key", "revoke", "dc"]);
+    assert!(!done && output.contains("there is no valid key dc"), "{output}");
 }

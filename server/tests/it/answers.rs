@@ -353,7 +353,7 @@ const SHAPES: &[(&str, Is)] = &[
 ];
 
 /// Starts a receiver that responds to each request with these bytes. Returns its URL and the number of requests.
-pub(crate) async fn receiver(answer: Vec<u8>) -> (String, Arc<AtomicUsize>) {
+pub(crate) async fn receiver(response: Vec<u8>) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
     let asked = Arc::<AtomicUsize>::default();
@@ -363,7 +363,7 @@ pub(crate) async fn receiver(answer: Vec<u8>) -> (String, Arc<AtomicUsize>) {
             let mut head = vec![0; 4096];
             if stream.read(&mut head).await.is_ok_and(|read| read > 0) {
                 count.fetch_add(1, Ordering::SeqCst);
-                let _ = stream.write_all(&answer).await;
+                let _ = stream.write_all(&response).await;
                 let _ = stream.shutdown().await;
                 // Reads the rest of the request: closing with unread bytes would send a reset.
                 while stream.read(&mut head).await.is_ok_and(|read| read > 0) {}
@@ -374,8 +374,8 @@ pub(crate) async fn receiver(answer: Vec<u8>) -> (String, Arc<AtomicUsize>) {
 }
 
 /// Returns the status, the error and the number of requests that a response led to.
-async fn ask(server: &TestServer, answer: Vec<u8>) -> (Option<u16>, String, usize) {
-    let (url, asked) = receiver(answer).await;
+async fn ask(server: &TestServer, response: Vec<u8>) -> (Option<u16>, String, usize) {
+    let (url, asked) = receiver(response).await;
     let draft = WebhookDraft { name: "w".into(), url, ..WebhookDraft::default() };
     let request = TestRequest { draft, message: "{}".into() };
     let tested = server.services.backend().webhooks.send_test(None, request).await.expect("tested");
@@ -394,7 +394,7 @@ async fn response_shapes_lead_to_the_expected_outcome() {
             Some(status) => Status(status),
             None if error.contains("closed before an answer arrived") => Reset,
             None => match expected {
-                Unreadable(words) if error.contains(words) => *expected,
+                Unreadable(text) if error.contains(text) => *expected,
                 _ => Unreadable("another error"),
             },
         };

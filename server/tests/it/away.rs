@@ -76,7 +76,7 @@ async fn full_disk_loses_and_repeats_no_delivery() {
         }
     }
     assert_eq!(refused, 3, "the disk is full");
-    gate.answer(10_000);
+    gate.respond(10_000);
     eventually("all have their response", async || gate.waiting() == 0).await;
     stays_away(&server, &key, true).await;
     writer.execute_unprepared("PRAGMA max_page_count = 1000000").await.expect("capacity again");
@@ -105,7 +105,7 @@ async fn unreachable_postgres_loses_and_repeats_no_delivery() {
     run(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
     run(format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")).await;
     assert_eq!(post(&server, &key).await, 503);
-    gate.answer(10_000);
+    gate.respond(10_000);
     eventually("all have their response", async || gate.waiting() == 0).await;
     stays_away(&server, &key, false).await;
     run(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
@@ -174,14 +174,14 @@ impl Relay {
         loop {
             tokio::select! {
                 read = client.read(&mut from_client) => {
-                    let said = &from_client[..read?];
+                    let bytes = &from_client[..read?];
                     if self.is_silent.load(Ordering::SeqCst) {
                         // For good: a host that comes back has forgotten its connections.
                         return std::future::pending().await;
                     }
-                    server.write_all(said).await?;
-                    let is_commit = said.windows(6).any(|word| word == b"COMMIT");
-                    if said.is_empty() || (is_commit && self.hangs_up.swap(false, Ordering::SeqCst)) {
+                    server.write_all(bytes).await?;
+                    let is_commit = bytes.windows(6).any(|word| word == b"COMMIT");
+                    if bytes.is_empty() || (is_commit && self.hangs_up.swap(false, Ordering::SeqCst)) {
                         // Waits for the commit.
                         let _ = server.read(&mut from_server).await?;
                         if self.stays_closed.load(Ordering::SeqCst) {
@@ -237,7 +237,8 @@ async fn commit_with_an_unknown_outcome_is_never_reported_as_not_stored() {
     relay.stays_closed.store(true, Ordering::SeqCst);
     relay.hangs_up.store(true, Ordering::SeqCst);
     let (one, other) = tokio::join!(accept(), accept());
-    let unknown = [one, other].into_iter().filter(|answer| matches!(answer, Err(intake::Error::Unknown(_)))).count();
+    let unknown =
+        [one, other].into_iter().filter(|response| matches!(response, Err(intake::Error::Unknown(_)))).count();
     let stored = occurrence::list_newest(test.store.read(), 9).await.expect("read").len();
     assert_eq!(stored, 1 + unknown, "each stored occurrence was accepted or is unknown");
     assert!(unknown >= 1, "the group of the lost commit");
@@ -255,7 +256,7 @@ async fn postgres_with_a_vanished_host_recovers_without_loss_or_repetition() {
     let gate = Gate::closed().await;
     let key = in_flight(&server, &gate, 20).await;
     relay.is_silent.store(true, Ordering::SeqCst);
-    gate.answer(10_000);
+    gate.respond(10_000);
     eventually("all have their response", async || gate.waiting() == 0).await;
     assert_eq!(post(&server, &key).await, 503);
     relay.is_silent.store(false, Ordering::SeqCst);

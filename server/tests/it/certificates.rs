@@ -68,9 +68,9 @@ async fn bad_handshakes_are_explained_and_only_untrusted_certificates_can_be_all
             "CA:TRUE",
             true,
         ),
-        ("of an authority nobody knows", tls_receiver(signed.clone(), pair.serialize_pem()).await, unknown, true),
+        ("of an unknown authority", tls_receiver(signed.clone(), pair.serialize_pem()).await, unknown, true),
         (
-            "of an authority nobody knows, which it shows",
+            "of an unknown authority, which the receiver sends along",
             tls_receiver(signed + &authority.pem(), pair.serialize_pem()).await,
             unknown,
             true,
@@ -115,10 +115,10 @@ async fn bad_handshakes_are_explained_and_only_untrusted_certificates_can_be_all
         ),
     ];
     let mut wrong = String::new();
-    for (name, url, words, passes) in &shapes {
+    for (name, url, expected, passes) in &shapes {
         let (status, error) = send(&server, url, "").await;
-        if status.is_some() || !error.contains(words) {
-            wrong += &format!("{name}: {words:?}, and is {status:?} {error}\n");
+        if status.is_some() || !error.contains(expected) {
+            wrong += &format!("{name}: {expected:?}, and is {status:?} {error}\n");
         }
         let (status, error) = send(&server, url, "true").await;
         if (status == Some(200)) != *passes {

@@ -198,16 +198,16 @@ async fn send(server: &TestServer, start: &str, headers: &str, body: &[u8]) -> (
     );
     let mut stream = TcpStream::connect(address).await.expect("connects");
     stream.write_all(&[head.as_bytes(), body].concat()).await.expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("an answer");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.expect("a response");
+    let (head, body) = response.split_once("\r\n\r\n").expect("a head");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     (status, head.to_ascii_lowercase(), serde_json::from_str(body).unwrap_or_default())
 }
 
 /// Returns the number of occurrences in a response, and the stored members of the first.
-async fn stored(server: &TestServer, key: &str, answer: &Value) -> Value {
-    let occurrences = answer["occurrences"].as_array().cloned().unwrap_or_default();
+async fn stored(server: &TestServer, key: &str, response: &Value) -> Value {
+    let occurrences = response["occurrences"].as_array().cloned().unwrap_or_default();
     let ids: Vec<_> = occurrences.iter().filter_map(|one| one["id"].as_str()).collect();
     let Some(id) = ids.first() else { return json!({"count": 0}) };
     let (_, why) = server.call("GET", &format!("/api/v1/occurrences/{id}/why"), key, None).await;
@@ -227,19 +227,19 @@ async fn stored(server: &TestServer, key: &str, answer: &Value) -> Value {
 /// Posts a message. Returns a line that describes a wrong result, or an empty text.
 async fn judge(server: &TestServer, key: &str, says: &str, headers: &str, body: &[u8], is: Is) -> String {
     let headers = line("authorization", &format!("Bearer {key}")) + headers;
-    let (status, _, answer) = send(server, "POST /api/v1/events", &headers, body).await;
-    let found = stored(server, key, &answer).await;
+    let (status, _, response) = send(server, "POST /api/v1/events", &headers, body).await;
+    let found = stored(server, key, &response).await;
     let is_so = match is {
         Taken(members) => {
             let members: Map<String, Value> = serde_json::from_str(members).expect("members");
             status == 202 && members.iter().all(|(name, value)| found[name] == *value)
         }
         Refused(expected, field) => {
-            let wrong = answer["error"]["fields"][0]["field"].as_str().unwrap_or_default();
+            let wrong = response["error"]["fields"][0]["field"].as_str().unwrap_or_default();
             status == expected && (field.is_empty() || field == wrong)
         }
     };
-    if is_so { String::new() } else { format!("{says}: {is:?}, and is {status} {found} {}\n", answer["error"]) }
+    if is_so { String::new() } else { format!("{says}: {is:?}, and is {status} {found} {}\n", response["error"]) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -293,8 +293,8 @@ async fn key_in_the_query_is_refused_and_the_header_is_named() {
     let key = server.key("dc", &[Scope::Ingest]).await;
     let start = format!("POST /api/v1/events?access_token={key}");
     let body = event("e1", "{}");
-    let (status, _, answer) = send(&server, &start, &line("content-type", EVENT), body.as_bytes()).await;
-    assert_eq!(status, 401, "{answer}");
-    let answer = answer.to_string();
-    assert!(answer.contains("Authorization: Bearer KEY") && !answer.contains(&key), "{answer}");
+    let (status, _, response) = send(&server, &start, &line("content-type", EVENT), body.as_bytes()).await;
+    assert_eq!(status, 401, "{response}");
+    let response = response.to_string();
+    assert!(response.contains("Authorization: Bearer KEY") && !response.contains(&key), "{response}");
 }

@@ -15,9 +15,9 @@ use serde_json::json;
 const CANARY: &str = "canary-4f7a+%\"q";
 
 async fn page(server: &TestServer, cookie: &str, path: &str) -> (u16, String) {
-    let answer = server.http.get(format!("{}{path}", server.url)).header("cookie", cookie).send().await;
-    let answer = answer.expect("an answer");
-    (answer.status().as_u16(), answer.text().await.expect("a page"))
+    let response = server.http.get(format!("{}{path}", server.url)).header("cookie", cookie).send().await;
+    let response = response.expect("a response");
+    (response.status().as_u16(), response.text().await.expect("a page"))
 }
 
 #[rstest]
@@ -37,8 +37,8 @@ async fn secrets_appear_on_no_page(#[values(Sqlite, Postgres)] database: Databas
         .await;
     let task = server.task("t", webhook, "x", false).await;
     server.event(task).await;
-    let (_, answer) = server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"name": "web"}})).await;
-    let occurrence = answer["occurrences"][0]["id"].as_str().expect("an id").to_owned();
+    let (_, response) = server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"name": "web"}})).await;
+    let occurrence = response["occurrences"][0]["id"].as_str().expect("an id").to_owned();
     let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.status.is_settled())).await;
     let request = inbox.received().remove(0);
     let sent = request.headers.iter().find(|(name, _)| name == "Authorization").expect("sent");
@@ -228,13 +228,13 @@ async fn test_message_uses_unsaved_values_but_no_foreign_secret(#[values(Sqlite,
     let mut draft = webhooks.load_form(id).await.expect("a form").draft;
     draft.headers = "X-New: unsaved".into();
     let message = "{\"vm\": \"${NAME}\"}".to_owned();
-    let answer = webhooks
+    let response = webhooks
         .send_test(Some(id), TestRequest { draft: draft.clone(), message: message.clone() })
         .await
         .expect("sent");
-    assert_eq!((answer.http_status, answer.error), (Some(200), None));
+    assert_eq!((response.http_status, response.error), (Some(200), None));
     assert!(
-        answer
+        response
             .headers
             .iter()
             .any(|header| header.name == "Authorization" && header.is_masked && !header.value.contains("canary"))
@@ -296,8 +296,8 @@ async fn commands_change_checked_rows_and_explain_refusals(#[values(Sqlite, Post
     server.task("Other", webhook, "x", false).await;
     let event = server.event(task).await;
     let post = async |path: &str, fields: &[(&str, &str)]| {
-        let answer = server.post_form(path, &cookie, fields).await;
-        (answer.status().as_u16(), answer.text().await.expect("a page"))
+        let response = server.post_form(path, &cookie, fields).await;
+        (response.status().as_u16(), response.text().await.expect("a page"))
     };
     let (status, text) = post("/tasks/delete", &[]).await;
     assert!(status == 400 && text.contains("Check the rows first"), "{status}");
@@ -360,17 +360,17 @@ async fn replay_of_a_selection_skips_and_names_unfinished_deliveries(#[values(Sq
     let unfinished = rows.iter().find(|row| !row.status.is_settled()).expect("one").uuid.clone();
     let fields: Vec<_> = rows.iter().map(|row| (format!("row.{}", row.uuid), "true")).collect();
     let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-    let answer = server.post_form("/deliveries/replay", &cookie, &fields).await;
-    let (status, text) = (answer.status(), answer.text().await.expect("a page"));
+    let response = server.post_form("/deliveries/replay", &cookie, &fields).await;
+    let (status, text) = (response.status(), response.text().await.expect("a page"));
     assert!(status == 200 && text.contains("Done for 3, and not for 1."), "{status} {text}");
     assert!(text.contains(&format!("Delivery {unfinished}: This delivery is still on its way.")), "{text}");
     server.deliveries_until(|rows| rows.len() == 7 && settled(rows) == 6).await;
     // The unfinished delivery alone is refused, and nothing is sent again.
     let alone = format!("row.{unfinished}");
-    let answer = server.post_form("/deliveries/replay", &cookie, &[(&alone, "true")]).await;
-    assert_eq!(answer.status(), 409);
+    let response = server.post_form("/deliveries/replay", &cookie, &[(&alone, "true")]).await;
+    assert_eq!(response.status(), 409);
     assert_eq!(server.deliveries_until(|_| true).await.len(), 7);
-    gate.answer(1);
+    gate.respond(1);
 }
 
 #[rstest]

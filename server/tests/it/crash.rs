@@ -16,8 +16,8 @@ async fn second_server_on_a_directory_is_refused_before_it_opens_the_database() 
     let _first = serve(&test);
     let database = test.dir.path().join("hookwright.db");
     std::fs::rename(&database, test.dir.path().join("away.db")).expect("moved");
-    let (is_done, said) = run(&test, &["serve", "--listen", "http://127.0.0.1:0"], |_| ());
-    assert!(!is_done && said.contains("already serving"), "{said}");
+    let (is_done, output) = run(&test, &["serve", "--listen", "http://127.0.0.1:0"], |_| ());
+    assert!(!is_done && output.contains("already serving"), "{output}");
     assert!(!database.exists(), "no database was created");
 }
 
@@ -28,13 +28,13 @@ async fn newer_command_does_not_migrate_the_schema_of_a_running_server() {
     // As if the running server did not know the newest migration.
     let forget = "DELETE FROM seaql_migrations WHERE version = (SELECT MAX(version) FROM seaql_migrations)";
     test.store.write().execute_unprepared(forget).await.expect("an older schema");
-    for words in [["key", "add", "x", "--scope=ingest"].as_slice(), &["migrate"]] {
-        let (is_done, said) = run(&test, words, |_| ());
-        assert!(!is_done && said.contains("is of an earlier version"), "{said}");
+    for arguments in [["key", "add", "x", "--scope=ingest"].as_slice(), &["migrate"]] {
+        let (is_done, output) = run(&test, arguments, |_| ());
+        assert!(!is_done && output.contains("is of an earlier version"), "{output}");
     }
     first.stop();
-    let (_, said) = run(&test, &["migrate"], |_| ());
-    assert!(!said.contains("earlier version"), "no server is running: {said}");
+    let (_, output) = run(&test, &["migrate"], |_| ());
+    assert!(!output.contains("earlier version"), "no server is running: {output}");
 }
 
 #[rstest]
@@ -44,15 +44,18 @@ async fn server_refuses_to_start_with_a_wrong_or_missing_master_key(#[values(Sql
     serve(&test).stop();
     let serving = ["serve", "--listen", "http://127.0.0.1:0"];
     let other = KEY.replace("AAEC", "BBEC");
-    let (is_done, said) = run(&test, &serving, |command| _ = command.env("HOOKWRIGHT_KEY", &other));
-    assert!(!is_done && said.contains("this master key is not the one"), "{said}");
+    let (is_done, output) = run(&test, &serving, |command| _ = command.env("HOOKWRIGHT_KEY", &other));
+    assert!(!is_done && output.contains("this master key is not the one"), "{output}");
     let file = test.dir.path().join("other.key");
     std::fs::write(&file, &other).expect("written");
-    let (is_done, said) = run(&test, &serving, |command| _ = command.arg("--key-file").arg(&file));
-    assert!(!is_done && said.contains("this master key is not the one"), "the file comes before the variable: {said}");
+    let (is_done, output) = run(&test, &serving, |command| _ = command.arg("--key-file").arg(&file));
+    assert!(
+        !is_done && output.contains("this master key is not the one"),
+        "the file comes before the variable: {output}"
+    );
     if test.url.is_some() {
-        let (is_done, said) = run(&test, &serving, |command| _ = command.env_remove("HOOKWRIGHT_KEY"));
-        assert!(!is_done && said.contains("--key-file or HOOKWRIGHT_KEY"), "{said}");
+        let (is_done, output) = run(&test, &serving, |command| _ = command.env_remove("HOOKWRIGHT_KEY"));
+        assert!(!is_done && output.contains("--key-file or HOOKWRIGHT_KEY"), "{output}");
         assert!(!test.dir.path().join("master.key").exists());
     }
 }
@@ -74,7 +77,7 @@ async fn accepted_occurrences_are_delivered_after_a_kill(#[values(Sqlite, Postgr
             items.iter().map(|id| json!({"type": "vms", "event": "poweron", "object": {"id": id}})).collect();
         let post = client.post(format!("{}/api/v1/events", first.url)).bearer_auth(&key);
         let post = post.header("content-type", "application/json").body(json!(batch).to_string());
-        assert_eq!(post.send().await.expect("an answer").status(), 202);
+        assert_eq!(post.send().await.expect("a response").status(), 202);
         accepted.extend(items);
     }
     // At the kill some have arrived, some are in flight, and some wait.
@@ -108,7 +111,7 @@ async fn wait_between_attempts_survives_a_kill(#[values(Sqlite, Postgres)] datab
     let post = client.post(format!("{}/api/v1/events", first.url)).bearer_auth(&key);
     let post =
         post.header("content-type", "application/json").body(json!({"type": "vms", "event": "poweron"}).to_string());
-    assert_eq!(post.send().await.expect("an answer").status(), 202);
+    assert_eq!(post.send().await.expect("a response").status(), 202);
     let row = async || delivery::list_newest(test.store.read(), None, 1).await.expect("deliveries").remove(0);
     eventually("one attempt is made", async || row().await.attempts >= 1).await;
     let due = row().await.next_attempt_at;

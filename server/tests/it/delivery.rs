@@ -38,14 +38,14 @@ async fn failure(server: &TestServer, url: &str) -> (String, Option<u16>) {
 }
 
 /// Starts a receiver that responds to any request with these bytes, then closes. Returns its URL.
-async fn raw_receiver(answer: &'static [u8]) -> String {
+async fn raw_receiver(response: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 4096];
             let _ = stream.read(&mut request).await;
-            let _ = stream.write_all(answer).await;
+            let _ = stream.write_all(response).await;
         }
     });
     url
@@ -131,9 +131,9 @@ async fn one_time_task_is_deleted_only_after_its_success(#[values(Sqlite, Postgr
     server.event(server.task("fails", bad, "", true).await).await;
     server.event(server.task("works", good, "", true).await).await;
     let occurrence = json!({"type": "vms", "event": "poweron"});
-    let (_, answer) = server.post(&key, &json!([occurrence, occurrence, occurrence])).await;
+    let (_, response) = server.post(&key, &json!([occurrence, occurrence, occurrence])).await;
     let started: Vec<_> =
-        answer["occurrences"].as_array().expect("items").iter().map(|one| one["tasks_started"].clone()).collect();
+        response["occurrences"].as_array().expect("items").iter().map(|one| one["tasks_started"].clone()).collect();
     assert_eq!(started, [json!(2), json!(0), json!(0)]);
     server.deliveries_until(all_settled).await;
     let tasks = server.services.backend().tasks.list().await.expect("tasks");
@@ -164,8 +164,8 @@ async fn task_with_two_matching_events_runs_once(#[values(Sqlite, Postgres)] dat
         ..model::event::EventDraft::new_form()
     };
     server.services.backend().events.save(None, about_it).await.expect("an event");
-    let (_, answer) = server.post(&key, &occurrence).await;
-    assert_eq!(answer["occurrences"][0]["tasks_started"], 2);
+    let (_, response) = server.post(&key, &occurrence).await;
+    assert_eq!(response["occurrences"][0]["tasks_started"], 2);
     server.deliveries_until(all_settled).await;
     let mut bodies: Vec<_> = inbox.received().into_iter().map(|request| request.body).collect();
     bodies.sort_unstable();
@@ -208,7 +208,7 @@ async fn delivery_taken_away_in_flight_records_its_attempt_only(#[values(Sqlite,
         if server.services.store.is_postgres() { format!("'{other}'") } else { "zeroblob(16)".to_owned() }
     );
     db.execute_unprepared(&sql).await.expect("changed");
-    gate.answer(2);
+    gate.respond(2);
     eventually("both attempts are recorded", async || {
         entity::attempt::Entity::find().all(db).await.expect("read").len() == 2
     })
@@ -265,7 +265,7 @@ async fn too_large_message_fails_at_once_and_is_not_sent(#[values(Sqlite, Postgr
     server.post(&key, &json!({"type": "vms", "event": "poweron", "data": data})).await;
     let rows = server.deliveries_until(all_settled).await;
     assert_eq!((rows[0].status, rows[0].attempts), (Status::Error, 0));
-    assert!(rows[0].error.as_deref().is_some_and(|words| words.contains("larger than")));
+    assert!(rows[0].error.as_deref().is_some_and(|error| error.contains("larger than")));
     assert!(inbox.received().is_empty());
 }
 
@@ -278,7 +278,7 @@ async fn failures_have_a_code_and_a_plain_message() {
     bound.bind(&any_port.into()).expect("a port");
     let closed = bound.local_addr().expect("an address").as_socket().expect("an address");
     let garbage = raw_receiver(b"SSH-2.0-not-http\r\n").await;
-    for (url, code, words, http_status) in [
+    for (url, code, expected, http_status) in [
         (format!("{}/status/404", inbox.url), "status", "Answered 404 Not Found.", Some(404)),
         (
             format!("{}/redirect?to=http://evil.example/", inbox.url),
@@ -295,7 +295,7 @@ async fn failures_have_a_code_and_a_plain_message() {
     ] {
         let server = TestServer::start(TestStore::sqlite().await).await;
         let (error, status) = failure(&server, &url).await;
-        assert!(error.contains(words), "{url}: {error}");
+        assert!(error.contains(expected), "{url}: {error}");
         assert_eq!(status, http_status, "{url}");
         assert_eq!(stored(&server).await[0].error_code.as_deref(), Some(code), "{url}");
     }
@@ -312,8 +312,8 @@ async fn response_with_malformed_or_large_headers_counts_as_sent() {
     let many = "X-Line: 1\r\n".repeat(300);
     let large = format!("X-Large: {}\r\n", "a".repeat(1_000)).repeat(100);
     for header in ["Bad Name: x\r\n", "X-Space : x\r\n", "X-Folded: a\r\n b\r\n", &many, &large] {
-        let answer = format!("HTTP/1.1 200 OK\r\n{header}Content-Length: 0\r\n\r\n");
-        let url = raw_receiver(Box::leak(answer.into_boxed_str()).as_bytes()).await;
+        let response = format!("HTTP/1.1 200 OK\r\n{header}Content-Length: 0\r\n\r\n");
+        let url = raw_receiver(Box::leak(response.into_boxed_str()).as_bytes()).await;
         let server = TestServer::start(TestStore::sqlite().await).await;
         fire(&server, &url, "3").await;
         server.deliveries_until(all_settled).await;
@@ -384,13 +384,13 @@ async fn reset_during_the_handshake_is_a_tls_error() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn success_with_a_broken_body_is_a_success() {
-    for answer in [
+    for response in [
         &b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart"[..],
         b"HTTP/1.1 204 No Content\r\n\r\n",
         b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ] {
         let server = TestServer::start(TestStore::sqlite().await).await;
-        fire(&server, &raw_receiver(answer).await, "3").await;
+        fire(&server, &raw_receiver(response).await, "3").await;
         let rows = server.deliveries_until(all_settled).await;
         assert_eq!((rows[0].status, rows[0].attempts), (Status::Sent, 1));
     }

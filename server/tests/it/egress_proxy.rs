@@ -59,15 +59,15 @@ async fn pass(stream: TcpStream, receiver: String, requests: Arc<Mutex<Vec<Strin
         line.to_ascii_lowercase().starts_with("proxy-authorization:") && line.trim_end().ends_with(&expected)
     });
     if !is_known {
-        let answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-        return stream.write_all(answer).await.ok();
+        let response = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        return stream.write_all(response).await.ok();
     }
     let mut onward = TcpStream::connect(&receiver).await.ok()?;
     if first.starts_with("CONNECT ") {
         stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await.ok()?;
     } else {
-        let mut words = first.split(' ');
-        let (method, target) = (words.next()?, words.next()?);
+        let mut parts = first.split(' ');
+        let (method, target) = (parts.next()?, parts.next()?);
         let path = target.splitn(4, '/').nth(3).unwrap_or_default();
         onward.write_all(format!("{method} /{path} HTTP/1.1\r\n").as_bytes()).await.ok()?;
         for line in lines.iter().skip(1).filter(|line| !line.to_ascii_lowercase().starts_with("proxy-")) {

@@ -92,10 +92,10 @@ impl Sender {
     async fn post(&self, event: &str, object: &str) -> (u16, String) {
         let body = json!({"type": "vms", "event": event, "object": {"id": object}, "id": object});
         let post = self.client.post(format!("{}/api/v1/events", self.url)).bearer_auth(&self.key);
-        let answer = post.header("content-type", "application/json").body(body.to_string()).send().await;
-        let answer = answer.expect("the server lives");
-        let status = answer.status().as_u16();
-        let body: Value = serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON");
+        let response = post.header("content-type", "application/json").body(body.to_string()).send().await;
+        let response = response.expect("the server lives");
+        let status = response.status().as_u16();
+        let body: Value = serde_json::from_str(&response.text().await.expect("a body")).expect("JSON");
         (status, body["occurrences"][0]["id"].as_str().unwrap_or_default().to_owned())
     }
 
@@ -113,8 +113,8 @@ impl Sender {
     }
 
     async fn is_ready(&self) -> bool {
-        let answer = self.client.get(format!("{}/health/ready", self.url)).send().await.expect("the server lives");
-        let status = answer.status().as_u16();
+        let response = self.client.get(format!("{}/health/ready", self.url)).send().await.expect("the server lives");
+        let status = response.status().as_u16();
         assert!(status == 200 || status == 503, "{status}");
         status == 200
     }
@@ -291,43 +291,43 @@ async fn every_202_follows_an_fdatasync_of_the_log() {
     for number in 0..10 {
         assert_eq!(sender.post("poweroff", &format!("mark-{number}")).await.0, 202);
     }
-    let (mut answers, mut has_written, mut is_synced) = (0, false, false);
+    let (mut responses, mut has_written, mut is_synced) = (0, false, false);
     for line in shim.lines("trace") {
         if written_to_log(&line).is_some() {
             (has_written, is_synced) = (true, false);
         } else if is_log_synced(&line) {
             is_synced = true;
         } else if line[0] == "202" {
-            assert!(has_written && is_synced, "response {answers} came before its sync");
-            answers += 1;
+            assert!(has_written && is_synced, "response {responses} came before its sync");
+            responses += 1;
             has_written = false;
         }
     }
-    assert_eq!(answers, 10, "each response is in the trace");
+    assert_eq!(responses, 10, "each response is in the trace");
     // With many senders at once, and deliveries to record, other writes follow each sync. So each response is compared
     // with the writes of its own occurrence.
     let mut senders = tokio::task::JoinSet::new();
     for one in 0..16 {
         let sender = sender.clone();
         senders.spawn(async move {
-            let mut answered = Vec::new();
+            let mut accepted = Vec::new();
             for number in 0..5 {
                 let object = format!("mark-{one}-of-many-{number}");
                 let (status, id) = sender.post("poweron", &object).await;
                 assert_eq!(status, 202);
-                answered.push((object, id));
+                accepted.push((object, id));
             }
-            answered
+            accepted
         });
     }
-    let answered = senders.join_all().await.concat();
+    let accepted = senders.join_all().await.concat();
     let trace = shim.lines("trace");
-    for (object, id) in answered {
+    for (object, id) in accepted {
         let written = trace.iter().position(|line| written_to_log(line).is_some_and(|marks| marks.contains(&object)));
-        let answer = trace.iter().position(|line| line[0] == "202" && line[1] == id);
-        let (written, answer) = (written.expect("a write"), answer.expect("a response"));
-        let is_durable = written < answer && trace[written..answer].iter().any(|line| is_log_synced(line));
-        assert!(is_durable, "{object}: written in line {written}, response in {answer}");
+        let response = trace.iter().position(|line| line[0] == "202" && line[1] == id);
+        let (written, response) = (written.expect("a write"), response.expect("a response"));
+        let is_durable = written < response && trace[written..response].iter().any(|line| is_log_synced(line));
+        assert!(is_durable, "{object}: written in line {written}, response in {response}");
     }
 }
 
@@ -342,7 +342,7 @@ async fn occurrences_get_503_while_syncs_fail() {
     // Three deliveries are settled, and three more are in flight.
     for number in 0..6 {
         if number == 3 {
-            gate.answer(3);
+            gate.respond(3);
             eventually("three have their response", async || gate.waiting() == 0).await;
         }
         let object = format!("before-{number}");
@@ -358,7 +358,7 @@ async fn occurrences_get_503_while_syncs_fail() {
         assert!(!sender.is_ready().await);
     }
     // Only the readiness probe commits. The attempts wait to be recorded.
-    gate.answer(1000);
+    gate.respond(1000);
     for _ in 0..60 {
         assert!(!sender.is_ready().await);
         pause().await;

@@ -21,8 +21,8 @@ async fn saved_form_redirects_to_its_row() {
         ("address", "https://10.1.2.3/", "/webhooks/1"),
         ("nobody", "https://nobody.invalid/", "/webhooks/2?done=unresolved"),
     ] {
-        let answer = server.post_form("/webhooks/new", &cookie, &[("name", name), ("url", url)]).await;
-        assert_eq!((answer.status().as_u16(), answer.headers()["location"].as_bytes()), (303, path.as_bytes()));
+        let response = server.post_form("/webhooks/new", &cookie, &[("name", name), ("url", url)]).await;
+        assert_eq!((response.status().as_u16(), response.headers()["location"].as_bytes()), (303, path.as_bytes()));
     }
 }
 
@@ -30,9 +30,9 @@ async fn saved_form_redirects_to_its_row() {
 async fn refused_form_is_shown_again_without_its_secrets() {
     let (server, cookie) = server().await;
     let fields = [("name", "<b>\"w\"</b>"), ("url", "nowhere"), ("auth_type", "bearer"), ("token", "canary-4f7a")];
-    let answer = server.post_form("/webhooks/new", &cookie, &fields).await;
-    assert_eq!(answer.status(), 422);
-    let page = answer.text().await.expect("a page");
+    let response = server.post_form("/webhooks/new", &cookie, &fields).await;
+    assert_eq!(response.status(), 422);
+    let page = response.text().await.expect("a page");
     assert!(page.contains("Start the URL with http:// or https://"));
     assert!(page.contains("value=\"nowhere\""));
     assert!(!page.contains("<b>\"w\""), "typed text is escaped");
@@ -52,16 +52,16 @@ async fn secret_lost_by_a_refused_form_must_be_typed_again_or_kept_explicitly() 
     let url = "https://example.com/";
     assert_eq!(server.post_form("/webhooks/new", &cookie, &typed("canary-1", url, "", &[])).await.status(), 303);
     // A new token, and an error in another field.
-    let answer = server.post_form("/webhooks/1/edit", &cookie, &typed("canary-2", "nowhere", "1", &[])).await;
-    assert_eq!(answer.status(), 422);
-    let page = answer.text().await.expect("a page");
+    let response = server.post_form("/webhooks/1/edit", &cookie, &typed("canary-2", "nowhere", "1", &[])).await;
+    assert_eq!(response.status(), 422);
+    let page = response.text().await.expect("a page");
     assert!(page.contains("name=\"retype\" value=\"token\"") && !page.contains("canary-2"), "{page}");
     assert!(page.contains("Enter the new token again") && !page.contains("Leave empty to keep it"), "{page}");
     // The error is corrected, but the token was not typed again.
     let lost = [("retype", "token")];
-    let answer = server.post_form("/webhooks/1/edit", &cookie, &typed("", url, "1", &lost)).await;
-    assert_eq!(answer.status(), 422, "the old token would stay in use");
-    let page = answer.text().await.expect("a page");
+    let response = server.post_form("/webhooks/1/edit", &cookie, &typed("", url, "1", &lost)).await;
+    assert_eq!(response.status(), 422, "the old token would stay in use");
+    let page = response.text().await.expect("a page");
     assert!(page.contains("name=\"retype\" value=\"token\"") && page.contains("name=\"keep_secrets\""), "{page}");
     let kept = [("retype", "token"), ("keep_secrets", "true")];
     assert_eq!(server.post_form("/webhooks/1/edit", &cookie, &typed("", url, "1", &kept)).await.status(), 303);
@@ -81,12 +81,12 @@ async fn object_of_an_event_is_found_by_its_typed_id_or_name() {
     let post = async |event: &str, named: &str| {
         let fields =
             [("event", event), ("object", "any"), ("object_named", named), ("task", &task), ("enabled", "true")];
-        let answer = server.post_form("/events/new", &cookie, &fields).await;
-        (answer.status().as_u16(), answer.text().await.expect("a page"))
+        let response = server.post_form("/events/new", &cookie, &fields).await;
+        (response.status().as_u16(), response.text().await.expect("a page"))
     };
-    for (named, words) in [("nobody", "No object of Virtual Machines"), ("twin", "Enter the id instead: vm-2, vm-3")] {
+    for (named, error) in [("nobody", "No object of Virtual Machines"), ("twin", "Enter the id instead: vm-2, vm-3")] {
         let (status, page) = post("vms.poweron", named).await;
-        assert!(status == 422 && page.contains(words) && page.contains(&format!("value=\"{named}\"")), "{page}");
+        assert!(status == 422 && page.contains(error) && page.contains(&format!("value=\"{named}\"")), "{page}");
     }
     let (status, page) = post("alarms.raised", "web").await;
     assert!(status == 422 && page.contains("Alarms have no objects"), "{page}");
@@ -107,8 +107,8 @@ async fn viewer_sees_a_locked_form_without_submit() {
     let cookie = server.sign_in("victor", Role::Viewer).await;
     let get = async |path: &str| {
         let request = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie);
-        let answer = request.send().await.expect("an answer");
-        (answer.status().as_u16(), answer.text().await.expect("a page"))
+        let response = request.send().await.expect("a response");
+        (response.status().as_u16(), response.text().await.expect("a page"))
     };
     for path in ["/webhooks/new", "/tasks/new", "/events/new"] {
         let (status, page) = get(path).await;
@@ -123,8 +123,8 @@ async fn viewer_sees_a_locked_form_without_submit() {
 async fn uncallable_url_is_refused_at_save() {
     let (server, cookie) = server().await;
     for url in ["http://xn--a.example/", "http://a.example/b/../c", "http://a.example/?q='"] {
-        let answer = server.post_form("/webhooks/new", &cookie, &[("name", "w"), ("url", url)]).await;
-        assert_eq!(answer.status(), 422, "{url}");
+        let response = server.post_form("/webhooks/new", &cookie, &[("name", "w"), ("url", url)]).await;
+        assert_eq!(response.status(), 422, "{url}");
     }
 }
 
@@ -136,9 +136,9 @@ async fn stale_form_shows_both_versions_before_it_replaces_one() {
     };
     server.post_form("/webhooks/new", &cookie, &typed("w", "")).await;
     assert_eq!(server.post_form("/webhooks/1/edit", &cookie, &typed("theirs", "1")).await.status(), 303);
-    let answer = server.post_form("/webhooks/1/edit", &cookie, &typed("mine", "1")).await;
-    assert_eq!(answer.status(), 409);
-    let page = answer.text().await.expect("a page");
+    let response = server.post_form("/webhooks/1/edit", &cookie, &typed("mine", "1")).await;
+    assert_eq!(response.status(), 409);
+    let page = response.text().await.expect("a page");
     assert!(page.contains("Somebody else changed this webhook"));
     assert!(page.contains("<td>mine<!></td><td>theirs<!></td>"), "both versions");
     assert!(page.contains("name=\"revision\" value=\"2\""), "the next submit replaces theirs");
@@ -158,8 +158,8 @@ async fn cross_site_post_is_refused() {
             .body("name=w&url=https%3A%2F%2Fexample.com%2F")
             .send()
     };
-    assert_eq!(post("cross-site").await.expect("an answer").status(), 403);
-    assert_eq!(post("same-origin").await.expect("an answer").status(), 303);
+    assert_eq!(post("cross-site").await.expect("a response").status(), 403);
+    assert_eq!(post("same-origin").await.expect("a response").status(), 303);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -213,7 +213,7 @@ async fn send_raw(server: &TestServer, request: &str) -> (String, Duration) {
     let since = std::time::Instant::now();
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut line = String::new();
-    tokio::io::BufReader::new(&mut stream).read_line(&mut line).await.expect("an answer");
+    tokio::io::BufReader::new(&mut stream).read_line(&mut line).await.expect("a response");
     (line.trim().to_owned(), since.elapsed())
 }
 
@@ -290,7 +290,7 @@ async fn long_choice_list_shows_50_rows_finds_others_and_accepts_names(#[values(
 
     // Without WASM the list is a text field for the name.
     let page = server.http.get(format!("{}/tasks/new", server.url)).header("cookie", &cookie).send().await;
-    let page = page.expect("an answer").text().await.expect("a page");
+    let page = page.expect("a response").text().await.expect("a page");
     assert!(page.contains("Its name or id.") && page.len() < 100_000, "{}", page.len());
     let fields = [("name", "by name"), ("webhook", "hook 59 Güte"), ("message", "x"), ("enabled", "true")];
     let saved = server.post_form("/tasks/new", &cookie, &fields).await;

@@ -71,8 +71,8 @@ async fn paused_webhook_holds_all_and_resumes_all_the_newest_or_none(#[values(Sq
         let webhooks = server.services.backend().webhooks;
         webhooks.pause(webhook).await.expect("paused");
         assert!(webhooks.pause(webhook).await.is_err(), "paused already");
-        let nobody = json!({"type": "vms", "event": "poweron"});
-        server.post(&key, &json!([power_on("a"), nobody, power_on("a"), power_on("b"), nobody])).await;
+        let without_object = json!({"type": "vms", "event": "poweron"});
+        server.post(&key, &json!([power_on("a"), without_object, power_on("a"), power_on("b"), without_object])).await;
         server.deliveries_until(|rows| count(rows, Status::Held) == 5).await;
         server.advance(Duration::from_mins(10));
         webhooks.resume(webhook, ReleaseChoice { held, per_second: None }).await.expect("resumed");
@@ -221,8 +221,8 @@ async fn full_hold_fails_new_deliveries_and_raises_one_alarm(#[values(Sqlite, Po
     server.post(&key, &json!([power_on("last"), power_on("full-1")])).await;
     server.post(&key, &power_on("full-2")).await;
     let rows = server.deliveries_until(|rows| count(rows, Status::Error) == 2).await;
-    let words = rows.iter().filter(|row| row.status == Status::Error).map(|row| row.error.clone().unwrap_or_default());
-    assert!(words.into_iter().all(|words| words.contains("Too many deliveries are held")));
+    let errors = rows.iter().filter(|row| row.status == Status::Error).map(|row| row.error.clone().unwrap_or_default());
+    assert!(errors.into_iter().all(|error| error.contains("Too many deliveries are held")));
     assert!(rows.iter().any(|row| row.object == "last" && row.status == Status::Held));
     eventually("one alarm", async || bodies(&inbox).len() == 1).await;
     assert!(bodies(&inbox)[0].contains("The webhook w holds as many deliveries"));
@@ -231,7 +231,7 @@ async fn full_hold_fails_new_deliveries_and_raises_one_alarm(#[values(Sqlite, Po
     let delivery = backend.tasks.execute(model::id::TaskId(1), "maria".into()).await.expect("recorded");
     let detail = backend.deliveries.detail(delivery).await.expect("a delivery");
     assert_eq!(detail.line.status, Status::Error);
-    assert!(detail.line.error.expect("words").contains("Too many deliveries are held"));
+    assert!(detail.line.error.expect("an error").contains("Too many deliveries are held"));
 }
 
 #[rstest]

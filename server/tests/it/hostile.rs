@@ -29,8 +29,8 @@ async fn post_all(server: &TestServer, key: &str) {
         json!({"type": "vms", "event": "poweron", "object": object, "source": text, "data": {"x": text}})
     };
     let batch: Vec<_> = HOSTILE.iter().map(about).collect();
-    let (status, answer) = server.post(key, &json!(batch)).await;
-    assert_eq!(status, 202, "{answer}");
+    let (status, response) = server.post(key, &json!(batch)).await;
+    assert_eq!(status, 202, "{response}");
 }
 
 #[rstest]
@@ -140,10 +140,10 @@ async fn hostile_names_are_shown_as_text_and_do_not_reorder_pages(#[values(Sqlit
         ]);
     }
     for path in paths {
-        let answer = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
-        let answer = answer.expect("an answer");
-        assert_eq!(answer.status(), 200, "{path}");
-        let page = answer.text().await.expect("a page");
+        let response = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
+        let response = response.expect("a response");
+        assert_eq!(response.status(), 200, "{path}");
+        let page = response.text().await.expect("a page");
         // The value of a control is in quotes, is posted again unchanged, and cannot reorder the text around it.
         let rest_of = |part: &str| part.split_once('"').map_or(part, |(_, rest)| rest).to_owned();
         // The same is true of the properties of an island.
@@ -160,14 +160,14 @@ async fn hostile_names_are_shown_as_text_and_do_not_reorder_pages(#[values(Sqlit
     let past = server.services.backend().tasks.load_form(None, None).await.expect("a form").occurrences;
     let occurrence = past[HOSTILE.len() - 4].value.clone();
     let body = json!({"task": "", "webhook": "1", "message": "${NAME}", "occurrence": occurrence});
-    let answer = server
+    let response = server
         .http
         .post(format!("{}/api/tasks/preview", server.url))
         .header("cookie", &cookie)
         .header("sec-fetch-site", "same-origin");
-    let answer =
-        answer.header("content-type", "application/json").body(body.to_string()).send().await.expect("an answer");
-    let html = answer.text().await.expect("a fragment");
+    let response =
+        response.header("content-type", "application/json").body(body.to_string()).send().await.expect("a response");
+    let html = response.text().await.expect("a fragment");
     assert!(html.contains("txt.exe") && !reorders(&html), "{html}");
 }
 
@@ -177,9 +177,9 @@ fn reorders(text: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_responses_are_shown_as_text_and_do_not_reorder_pages() {
-    let answer = "HTTP/1.1 500 <evil/>\r\nX-A: <img src=x onerror=alert(1)>\r\nX-B: \u{202e}x\r\n\r\n\
+    let response = "HTTP/1.1 500 <evil/>\r\nX-A: <img src=x onerror=alert(1)>\r\nX-B: \u{202e}x\r\n\r\n\
                   </pre><evil/>\u{202e}txt.exe\u{2066}";
-    let (url, _) = crate::answers::receiver(answer.as_bytes().to_vec()).await;
+    let (url, _) = crate::answers::receiver(response.as_bytes().to_vec()).await;
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let cookie = server.sign_in("maria", Role::Admin).await;
@@ -189,7 +189,7 @@ async fn hostile_responses_are_shown_as_text_and_do_not_reorder_pages() {
     let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.status.is_settled())).await;
     for path in ["/".to_owned(), "/deliveries".into(), "/webhooks/1".into(), format!("/deliveries/{}", rows[0].uuid)] {
         let page = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
-        let page = page.expect("an answer").text().await.expect("a page");
+        let page = page.expect("a response").text().await.expect("a page");
         assert!(!page.contains("<img") && !page.contains("<evil") && !reorders(&page), "{path}");
         assert!(!path.starts_with("/deliveries/") || page.contains("txt.exe"), "the response is shown: {path}");
     }

@@ -26,10 +26,10 @@ async fn send(request: &[u8]) -> (TcpStream, Arc<Mutex<Vec<Received>>>) {
 /// Returns the beginning of the response to these bytes, and the number of received requests.
 async fn respond_to(request: &[u8]) -> (String, usize) {
     let (mut stream, received) = send(request).await;
-    let mut answer = [0; 12];
-    stream.read_exact(&mut answer).await.expect("an answer");
+    let mut response = [0; 12];
+    stream.read_exact(&mut response).await.expect("a response");
     let count = received.lock().expect("no panic").len();
-    (String::from_utf8_lossy(&answer).into_owned(), count)
+    (String::from_utf8_lossy(&response).into_owned(), count)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,10 +43,10 @@ async fn endless_head_or_body_is_refused() {
     let tiny = [chunked.as_slice(), "1\r\nx\r\n".repeat(400_000).as_bytes()].concat();
     for request in [head, line, long, chunks, tiny] {
         let (mut stream, received) = send(&request).await;
-        let mut answer = Vec::new();
+        let mut response = Vec::new();
         // The response is 413, or unread bytes reset the connection before it arrives.
-        let _ = stream.read_to_end(&mut answer).await;
-        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 413"), "{}", String::from_utf8_lossy(&answer));
+        let _ = stream.read_to_end(&mut response).await;
+        assert!(response.is_empty() || response.starts_with(b"HTTP/1.1 413"), "{}", String::from_utf8_lossy(&response));
         assert!(received.lock().expect("no panic").is_empty());
     }
 }

@@ -21,9 +21,9 @@ async fn status(server: &TestServer, key: Option<&str>, content_type: &str, body
     if let Some(key) = key {
         request = request.bearer_auth(key);
     }
-    let answer = request.send().await.expect("an answer");
-    let status = answer.status().as_u16();
-    (status, serde_json::from_str(&answer.text().await.expect("a body")).unwrap_or_default())
+    let response = request.send().await.expect("a response");
+    let status = response.status().as_u16();
+    (status, serde_json::from_str(&response.text().await.expect("a body")).unwrap_or_default())
 }
 
 #[rstest]
@@ -35,7 +35,7 @@ async fn refusals_have_a_status_and_a_reason(#[values(Sqlite, Postgres)] databas
     let other = server.key("inventory", &[Scope::Inventory]).await;
     let valid = json!({"type": "vms", "event": "poweron"}).to_string();
     let json_type = "application/json; charset=utf-8";
-    for (key, content_type, body, expected, words) in [
+    for (key, content_type, body, expected, text) in [
         (None, json_type, valid.clone(), 401, "API key"),
         (Some("hwk_wrong"), json_type, valid.clone(), 401, "API key"),
         (Some(other.as_str()), json_type, valid.clone(), 403, "scope ingest"),
@@ -49,10 +49,10 @@ async fn refusals_have_a_status_and_a_reason(#[values(Sqlite, Postgres)] databas
         (Some(key.as_str()), json_type, "{}".into(), 422, "2 fields"),
         (Some(key.as_str()), json_type, json!({"type": "users", "event": "login"}).to_string(), 422, "1 field"),
     ] {
-        let (status, answer) = status(&server, key, content_type, body.clone()).await;
-        assert_eq!(status, expected, "{} {answer}", body.chars().take(60).collect::<String>());
-        let message = answer["error"]["message"].as_str().expect("a message");
-        assert!(message.contains(words), "{message}");
+        let (status, response) = status(&server, key, content_type, body.clone()).await;
+        assert_eq!(status, expected, "{} {response}", body.chars().take(60).collect::<String>());
+        let message = response["error"]["message"].as_str().expect("a message");
+        assert!(message.contains(text), "{message}");
     }
 }
 
@@ -66,16 +66,16 @@ async fn batch_with_an_invalid_item_stores_nothing(#[values(Sqlite, Postgres)] d
     let webhook = server.webhook("w", &inbox.url, |_| ()).await;
     server.event(server.task("t", webhook, "x", false).await).await;
     let good = json!({"type": "vms", "event": "poweron", "object": {"id": "a"}});
-    let (status, answer) = server.post(&key, &json!([good, {"type": "vms"}])).await;
-    assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("[1].event")));
+    let (status, response) = server.post(&key, &json!([good, {"type": "vms"}])).await;
+    assert_eq!((status, &response["error"]["fields"][0]["field"]), (422, &json!("[1].event")));
     let users = json!({"type": "users", "event": "login", "object": {"name": "maria"}});
-    let (status, answer) = server.post(&key, &json!([good, users])).await;
-    assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("[1].type")));
-    let (status, answer) = server.post(&key, &json!([users])).await;
-    assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("[0].type")), "an array with one item");
+    let (status, response) = server.post(&key, &json!([good, users])).await;
+    assert_eq!((status, &response["error"]["fields"][0]["field"]), (422, &json!("[1].type")));
+    let (status, response) = server.post(&key, &json!([users])).await;
+    assert_eq!((status, &response["error"]["fields"][0]["field"]), (422, &json!("[0].type")), "an array with one item");
     assert!(server.deliveries_until(|_| true).await.is_empty());
-    let (status, answer) = server.post(&key, &json!([good, good])).await;
-    assert_eq!((status, &answer["occurrences"][1]["tasks_started"]), (202, &json!(1)));
+    let (status, response) = server.post(&key, &json!([good, good])).await;
+    assert_eq!((status, &response["occurrences"][1]["tasks_started"]), (202, &json!(1)));
     assert_eq!(server.deliveries_until(|rows| rows.len() == 2).await.len(), 2);
 }
 
@@ -128,8 +128,8 @@ async fn ambiguous_object_name_is_refused_and_an_id_is_accepted(#[values(Sqlite,
     for object in [json!({"id": "a", "name": "web"}), json!({"id": "b", "name": "web"})] {
         assert_eq!(server.post(&key, &about(object)).await.0, 202);
     }
-    let (status, answer) = server.post(&key, &about(json!({"name": "web"}))).await;
-    assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("object.name")));
+    let (status, response) = server.post(&key, &about(json!({"name": "web"}))).await;
+    assert_eq!((status, &response["error"]["fields"][0]["field"]), (422, &json!("object.name")));
     assert_eq!(server.post(&key, &about(json!({"id": "a"}))).await.0, 202);
 }
 
@@ -150,8 +150,8 @@ async fn cloud_event_subject_is_an_id_or_a_unique_name(#[values(Sqlite, Postgres
     let about = async |subject: &str| {
         let event =
             json!({"specversion": "1.0", "id": subject, "source": "/dc", "type": "vms.poweron", "subject": subject});
-        let (code, answer) = status(&server, Some(&key), "application/cloudevents+json", event.to_string()).await;
-        (code, answer["occurrences"][0]["tasks_started"].clone())
+        let (code, response) = status(&server, Some(&key), "application/cloudevents+json", event.to_string()).await;
+        (code, response["occurrences"][0]["tasks_started"].clone())
     };
     assert_eq!(about("web-01").await, (202, json!(1)));
     assert_eq!(about("vm-101").await, (202, json!(1)));
@@ -231,12 +231,12 @@ async fn fifty_posts_with_one_id_are_one_occurrence(#[values(Sqlite, Postgres)] 
         let (server, key) = (server.clone(), key.clone());
         tokio::spawn(async move { server.post(&key, &json!({"type": "vms", "event": "poweron", "id": "e1"})).await })
     };
-    let mut answers = Vec::new();
-    for answer in (0..50).map(post).collect::<Vec<_>>() {
-        answers.push(answer.await.expect("no panic"));
+    let mut responses = Vec::new();
+    for response in (0..50).map(post).collect::<Vec<_>>() {
+        responses.push(response.await.expect("no panic"));
     }
-    assert!(answers.iter().all(|answer| answer == &answers[0]), "{answers:?}");
-    assert_eq!((answers[0].0, &answers[0].1["occurrences"][0]["tasks_started"]), (202, &json!(1)));
+    assert!(responses.iter().all(|response| response == &responses[0]), "{responses:?}");
+    assert_eq!((responses[0].0, &responses[0].1["occurrences"][0]["tasks_started"]), (202, &json!(1)));
     assert_eq!(server.deliveries_until(|rows| !rows.is_empty()).await.len(), 1);
 }
 
@@ -258,10 +258,10 @@ async fn repeat_is_recognised_by_key_source_and_id_for_a_day(#[values(Sqlite, Po
     let mut named = one.clone();
     named["source"] = json!("dc");
     assert_eq!(id(&key, &named).await, first, "the default source, written out");
-    let (status, answer) = server
+    let (status, response) = server
         .post(&key, &json!([{"type": "logs", "event": "created"}, {"type": "vms", "event": "poweroff", "id": "e1"}]))
         .await;
-    assert_eq!((status, &answer["error"]["fields"][0]["field"]), (409, &json!("[1].id")));
+    assert_eq!((status, &response["error"]["fields"][0]["field"]), (409, &json!("[1].id")));
     for (member, value) in [("object", json!({"id": "x"})), ("time", json!("2025-10-16T15:38:07Z")), ("data", json!(1))]
     {
         let mut other = one.clone();
@@ -287,13 +287,13 @@ async fn repeat_within_a_batch_is_one_occurrence(#[values(Sqlite, Postgres)] dat
     let server = TestServer::start(test).await;
     let key = fires(&server).await;
     let one = json!({"type": "vms", "event": "poweron", "id": "e1", "object": {"id": "vm-1"}});
-    let (status, answer) = server.post(&key, &json!([one, one])).await;
+    let (status, response) = server.post(&key, &json!([one, one])).await;
     assert_eq!(status, 202);
-    assert_eq!(answer["occurrences"][0], answer["occurrences"][1]);
+    assert_eq!(response["occurrences"][0], response["occurrences"][1]);
     assert_eq!(server.deliveries_until(|rows| !rows.is_empty()).await.len(), 1);
     let without_id = json!({"type": "vms", "event": "poweron"});
-    let (_, answer) = server.post(&key, &json!([without_id, without_id])).await;
-    assert_ne!(answer["occurrences"][0]["id"], answer["occurrences"][1]["id"]);
+    let (_, response) = server.post(&key, &json!([without_id, without_id])).await;
+    assert_ne!(response["occurrences"][0]["id"], response["occurrences"][1]["id"]);
 }
 
 #[rstest]
@@ -307,31 +307,35 @@ async fn cloud_events_are_read_in_all_three_modes(#[values(Sqlite, Postgres)] da
         "subject": "vm 1", "data": {"a": "x"}})
     };
     let structured = "application/cloudevents+json; charset=utf-8";
-    let (code, answer) = status(&server, Some(&key), structured, event("1").to_string()).await;
-    assert_eq!((code, &answer["occurrences"][0]["tasks_started"]), (202, &json!(1)));
+    let (code, response) = status(&server, Some(&key), structured, event("1").to_string()).await;
+    assert_eq!((code, &response["occurrences"][0]["tasks_started"]), (202, &json!(1)));
     let batch = Value::from(vec![event("1"), event("2")]).to_string();
-    let (code, answer) = status(&server, Some(&key), "application/cloudevents-batch+json", batch).await;
-    assert_eq!((code, answer["occurrences"].as_array().map(Vec::len)), (202, Some(2)));
+    let (code, response) = status(&server, Some(&key), "application/cloudevents-batch+json", batch).await;
+    assert_eq!((code, response["occurrences"].as_array().map(Vec::len)), (202, Some(2)));
     let binary = |content_type: &'static str, body: &'static str, id: &'static str| {
         let headers = [("ce-specversion", "1.0"), ("ce-id", id), ("ce-source", "/dc"), ("ce-type", "vms.poweron")];
         let request = server.http.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key).body(body);
         let request = request.header("content-type", content_type).header("ce-subject", "vm%201");
         headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)).send()
     };
-    let same = binary("application/json", "{\"a\": \"x\"}", "1").await.expect("an answer");
+    let same = binary("application/json", "{\"a\": \"x\"}", "1").await.expect("a response");
     assert_eq!(same.status(), 202, "the same event in another mode is a repeat, no conflict");
-    assert_eq!(binary("text/plain", "words", "3").await.expect("an answer").status(), 202);
-    assert_eq!(binary("application/cloudevents+avro", "x", "4").await.expect("an answer").status(), 415);
+    assert_eq!(binary("text/plain", "words", "3").await.expect("a response").status(), 202);
+    assert_eq!(binary("application/cloudevents+avro", "x", "4").await.expect("a response").status(), 415);
     let rows = server.deliveries_until(|rows| rows.len() == 3).await;
     assert!(rows.iter().all(|row| row.object == "vm 1"));
     let long = Box::leak(Value::from(vec![0; 1_001]).to_string().into_boxed_str());
-    assert_eq!(binary("application/json", long, "6").await.expect("an answer").status(), 202, "long data is one event");
+    assert_eq!(
+        binary("application/json", long, "6").await.expect("a response").status(),
+        202,
+        "long data is one event"
+    );
     let batch =
         json!([event("7"), {"specversion": "1.0", "source": "/dc", "type": "users.login", "id": "8"}]).to_string();
-    let (code, answer) = status(&server, Some(&key), "application/cloudevents-batch+json", batch).await;
-    assert_eq!((code, &answer["error"]["fields"][0]["field"]), (422, &json!("[1].type")));
-    let (code, answer) = status(&server, Some(&key), structured, json!({"id": "5"}).to_string()).await;
-    assert_eq!((code, &answer["error"]["fields"][0]["field"]), (422, &json!("specversion")));
+    let (code, response) = status(&server, Some(&key), "application/cloudevents-batch+json", batch).await;
+    assert_eq!((code, &response["error"]["fields"][0]["field"]), (422, &json!("[1].type")));
+    let (code, response) = status(&server, Some(&key), structured, json!({"id": "5"}).to_string()).await;
+    assert_eq!((code, &response["error"]["fields"][0]["field"]), (422, &json!("specversion")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -353,15 +357,15 @@ async fn two_nodes_store_concurrent_occurrences_like_one() {
             (node.post(&key, &once).await, node.post(&key, &same).await)
         })
     };
-    let (mut started, mut answers) = (0, Vec::new());
+    let (mut started, mut responses) = (0, Vec::new());
     for answers_of in (0..50).map(post).collect::<Vec<_>>() {
         let (once, same) = answers_of.await.expect("no panic");
         assert_eq!((once.0, same.0), (202, 202));
         started += once.1["occurrences"][0]["tasks_started"].as_u64().expect("a number");
-        answers.push(same.1);
+        responses.push(same.1);
     }
     assert_eq!(started, 1, "the one-time task");
-    assert!(answers.iter().all(|answer| answer == &answers[0]), "one occurrence: {answers:?}");
+    assert!(responses.iter().all(|response| response == &responses[0]), "one occurrence: {responses:?}");
     server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
     let mut bodies: Vec<_> = inbox.received().into_iter().map(|one| one.body).collect();
     bodies.sort_unstable();
@@ -390,10 +394,10 @@ async fn invalid_utf_8_is_refused_and_never_replaced() {
             ("ce-subject", subject),
         ];
         let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
-        let answer = request.send().await.expect("an answer");
-        assert_eq!(answer.status(), expected, "{subject} {content_type}");
+        let response = request.send().await.expect("a response");
+        assert_eq!(response.status(), expected, "{subject} {content_type}");
         if expected == 422 {
-            assert!(answer.text().await.expect("text").contains("\"subject\""));
+            assert!(response.text().await.expect("text").contains("\"subject\""));
         }
     }
 }
@@ -403,18 +407,18 @@ async fn incomplete_body_times_out_with_408() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let address = server.url.trim_start_matches("http://").to_owned();
-    let answer = tokio::task::spawn_blocking(move || {
+    let response = tokio::task::spawn_blocking(move || {
         let mut stream = std::net::TcpStream::connect(&address).expect("connects");
         let head = format!(
             "POST /api/v1/events HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\n\
              Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{"
         );
         stream.write_all(head.as_bytes()).expect("writes");
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer).expect("an answer without the rest of the body");
-        String::from_utf8_lossy(&answer).into_owned()
+        let mut response = [0; 12];
+        stream.read_exact(&mut response).expect("a response without the rest of the body");
+        String::from_utf8_lossy(&response).into_owned()
     });
-    assert_eq!(answer.await.expect("no panic"), "HTTP/1.1 408");
+    assert_eq!(response.await.expect("no panic"), "HTTP/1.1 408");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -422,7 +426,7 @@ async fn unknown_api_paths_and_methods_get_a_json_error() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let document = json!({"type": "vms", "event": "poweron"});
-    for (method, path, status, words) in [
+    for (method, path, status, text) in [
         ("POST", "/api/v1/events/", 404, "Did you mean /api/v1/events?"),
         ("POST", "/api/v1/event", 404, "Did you mean /api/v1/events?"),
         ("PUT", "/api/v1/inventory", 404, "Did you mean /api/v1/inventory/TYPE?"),
@@ -433,16 +437,16 @@ async fn unknown_api_paths_and_methods_get_a_json_error() {
     ] {
         let request = server.http.request(method.parse().expect("a method"), format!("{}{path}", server.url));
         let request = request.bearer_auth(&key).header("content-type", "application/json").body(document.to_string());
-        let answer = request.send().await.expect("an answer");
-        assert_eq!(answer.status(), status, "{method} {path}");
-        assert_eq!(answer.headers().contains_key("allow"), status == 405, "{method} {path}");
-        let envelope: Value = serde_json::from_str(&answer.text().await.expect("text")).expect("JSON");
+        let response = request.send().await.expect("a response");
+        assert_eq!(response.status(), status, "{method} {path}");
+        assert_eq!(response.headers().contains_key("allow"), status == 405, "{method} {path}");
+        let envelope: Value = serde_json::from_str(&response.text().await.expect("text")).expect("JSON");
         let message = envelope["error"]["message"].as_str().unwrap_or_default();
-        assert!(message.contains(words), "{method} {path}: {envelope}");
+        assert!(message.contains(text), "{method} {path}: {envelope}");
     }
-    let answer = server.http.post(format!("{}/api/v1/events", server.url)).send().await.expect("an answer");
+    let response = server.http.post(format!("{}/api/v1/events", server.url)).send().await.expect("a response");
     assert_eq!(
-        (answer.status().as_u16(), &answer.headers()["www-authenticate"]),
+        (response.status().as_u16(), &response.headers()["www-authenticate"]),
         (401, &"Bearer".parse().expect("a value"))
     );
 }
@@ -451,9 +455,9 @@ async fn unknown_api_paths_and_methods_get_a_json_error() {
 async fn cloud_events_options_request_allows_the_origin() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let asked = server.http.request("OPTIONS".parse().expect("a method"), format!("{}/api/v1/events", server.url));
-    let answer = asked.header("webhook-request-origin", "eventemitter.example.com").send().await.expect("an answer");
-    assert_eq!(answer.status(), 200);
-    assert_eq!(answer.headers()["webhook-allowed-origin"], "eventemitter.example.com");
-    assert_eq!(answer.headers()["webhook-allowed-rate"], "*");
-    assert_eq!(answer.headers()["allow"], "POST, OPTIONS");
+    let response = asked.header("webhook-request-origin", "eventemitter.example.com").send().await.expect("a response");
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["webhook-allowed-origin"], "eventemitter.example.com");
+    assert_eq!(response.headers()["webhook-allowed-rate"], "*");
+    assert_eq!(response.headers()["allow"], "POST, OPTIONS");
 }

@@ -55,8 +55,8 @@ async fn put_replaces_patch_merges_and_objects_of_events_remain(#[values(Sqlite,
     let found = server.services.backend().events.find_objects("vms".into(), "web-01".into()).await.expect("found");
     let object = found.choices.first().expect("there").value.clone();
     let event = server.event_of(task, |draft| draft.object.clone_from(&object)).await;
-    let (_, answer) = put(json!([{"id": "b"}])).await;
-    assert_eq!((&answer["deleted"], &answer["gone"]), (&json!(2), &json!(1)));
+    let (_, response) = put(json!([{"id": "b"}])).await;
+    assert_eq!((&response["deleted"], &response["gone"]), (&json!(2), &json!(1)));
     assert_eq!(names().await, ["b", "web-01 (gone)"]);
     patch(json!([{"id": "b"}])).await;
     assert_eq!(names().await, ["b", "web-01 (gone)"], "a PATCH of another object does not bring it back");
@@ -83,7 +83,7 @@ async fn invalid_inventory_is_refused_as_a_whole(#[values(Sqlite, Postgres)] dat
     let other = server.key("dc", &[Scope::Ingest]).await;
     server.tag("Environment", "production").await;
     let good = json!([{"id": "a"}]);
-    for (path, key, body, status, words) in [
+    for (path, key, body, status, text) in [
         (VMS, &other, good.clone(), 403, "scope inventory"),
         ("/api/v1/inventory/users", &key, good.clone(), 403, "belong to the console"),
         ("/api/v1/inventory/webhooks", &key, good.clone(), 403, "belong to the console"),
@@ -101,10 +101,10 @@ async fn invalid_inventory_is_refused_as_a_whole(#[values(Sqlite, Postgres)] dat
         (VMS, &key, json!([{"id": "a", "tags": ["Environment/unknown"]}]), 422, "1 field"),
         (VMS, &key, json!([{"id": "a", "name": "x".repeat(256)}]), 422, "1 field"),
     ] {
-        let (found, answer) = server.call("PUT", path, key, Some(&body)).await;
-        assert_eq!(found, status, "{path} {answer}");
-        let message = answer["error"]["message"].as_str().expect("words");
-        assert!(message.contains(words), "{message}");
+        let (found, response) = server.call("PUT", path, key, Some(&body)).await;
+        assert_eq!(found, status, "{path} {response}");
+        let message = response["error"]["message"].as_str().expect("a message");
+        assert!(message.contains(text), "{message}");
     }
     assert_eq!(server.call("PUT", VMS, &key, None).await.0, 415);
     let objects = server::store::object::list_of(server.services.store.read(), "vms").await.expect("listed");

@@ -13,9 +13,9 @@ fn vm(id: &str) -> Value {
 }
 
 async fn started(server: &TestServer, key: &str, occurrence: &Value) -> u64 {
-    let (status, answer) = server.post(key, occurrence).await;
-    assert_eq!(status, 202, "{answer}");
-    answer["occurrences"][0]["tasks_started"].as_u64().expect("a number")
+    let (status, response) = server.post(key, occurrence).await;
+    assert_eq!(status, 202, "{response}");
+    response["occurrences"][0]["tasks_started"].as_u64().expect("a number")
 }
 
 #[rstest]
@@ -31,8 +31,8 @@ async fn tags_count_as_of_the_time_of_the_occurrence(#[values(Sqlite, Postgres)]
     let task = server.task("t", webhook, "${NAME}", false).await;
     server.event_of(task, |draft| (draft.use_tag, draft.tag) = ("true".into(), tag.clone())).await;
     let inventory = json!([{"id": "a", "tags": ["Environment/production"]}, {"id": "b", "tags": []}]);
-    let (status, answer) = server.call("PUT", "/api/v1/inventory/vms", &owner, Some(&inventory)).await;
-    assert_eq!((status, &answer["objects"]), (200, &json!(2)));
+    let (status, response) = server.call("PUT", "/api/v1/inventory/vms", &owner, Some(&inventory)).await;
+    assert_eq!((status, &response["objects"]), (200, &json!(2)));
     assert_eq!(started(&server, &key, &vm("a")).await, 1);
     assert_eq!(started(&server, &key, &vm("b")).await, 0);
     assert_eq!(started(&server, &key, &vm("new")).await, 0);
@@ -40,16 +40,16 @@ async fn tags_count_as_of_the_time_of_the_occurrence(#[values(Sqlite, Postgres)]
     // A key without the scope changes no tag, and the response says so.
     let mut with_tags = vm("b");
     with_tags["object"]["tags"] = json!(["Environment/production"]);
-    let (_, answer) = server.post(&key, &with_tags).await;
-    assert_eq!(answer["occurrences"][0]["tasks_started"], 0);
-    assert!(answer["occurrences"][0]["notes"][0].as_str().expect("a note").contains("tags were ignored"));
+    let (_, response) = server.post(&key, &with_tags).await;
+    assert_eq!(response["occurrences"][0]["tasks_started"], 0);
+    assert!(response["occurrences"][0]["notes"][0].as_str().expect("a note").contains("tags were ignored"));
     assert_eq!(started(&server, &owner, &with_tags).await, 1, "the tag counts for the occurrence that brings it");
     assert_eq!(started(&server, &key, &vm("b")).await, 1, "the tag stays");
     with_tags["object"]["tags"] = json!([]);
     assert_eq!(started(&server, &owner, &with_tags).await, 0);
     with_tags["object"]["tags"] = json!(["Environment/staging"]);
-    let (status, answer) = server.post(&owner, &with_tags).await;
-    assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("object.tags")));
+    let (status, response) = server.post(&owner, &with_tags).await;
+    assert_eq!((status, &response["error"]["fields"][0]["field"]), (422, &json!("object.tags")));
     server.deliveries_until(|rows| rows.len() == 3 && rows.iter().all(|row| row.status.is_settled())).await;
 }
 
@@ -152,8 +152,8 @@ async fn why_lists_every_event_with_its_reason_at_the_time(#[values(Sqlite, Post
     let disabled = model::task::TaskDraft { enabled: String::new(), ..form.draft };
     server.services.backend().tasks.save(Some(off), disabled).await.expect("saved");
     assert_eq!(started(&server, &key, &vm("web")).await, 2);
-    let (_, answer) = server.post(&key, &vm("web")).await;
-    let id = answer["occurrences"][0]["id"].as_str().expect("an id").to_owned();
+    let (_, response) = server.post(&key, &vm("web")).await;
+    let id = response["occurrences"][0]["id"].as_str().expect("an id").to_owned();
     server.deliveries_until(|rows| rows.iter().filter(|row| row.status.is_settled()).count() == 2).await;
     // Later changes do not change the explanation.
     server.services.backend().events.delete(by.iter().map(|(_, id)| *id).take(3).collect()).await.expect("deleted");
@@ -190,8 +190,8 @@ async fn one_time_task_starts_once_for_fifty_concurrent_occurrences(#[values(Sql
         tokio::spawn(async move { started(&server, &key, &vm("web")).await })
     };
     let mut all = 0;
-    for answer in (0..50).map(post).collect::<Vec<_>>() {
-        all += answer.await.expect("no panic");
+    for response in (0..50).map(post).collect::<Vec<_>>() {
+        all += response.await.expect("no panic");
     }
     assert_eq!(all, 1);
     server.deliveries_until(|rows| rows.len() == 1 && rows[0].status.is_settled()).await;
@@ -212,8 +212,8 @@ async fn why_tells_a_removed_run_from_a_task_that_had_already_run(#[values(Sqlit
     }
     let mut asked = Vec::new();
     for _ in 0..2 {
-        let (_, answer) = server.post(&key, &vm("web")).await;
-        asked.push(answer["occurrences"][0]["id"].as_str().expect("an id").to_owned());
+        let (_, response) = server.post(&key, &vm("web")).await;
+        asked.push(response["occurrences"][0]["id"].as_str().expect("an id").to_owned());
         server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
         if asked.len() == 1 {
             // Keeps the state that the second occurrence finds: claimed, and not deleted yet.
@@ -224,14 +224,17 @@ async fn why_tells_a_removed_run_from_a_task_that_had_already_run(#[values(Sqlit
     }
     let db = server.services.store.write();
     db.execute_unprepared("DELETE FROM attempt; DELETE FROM delivery; DELETE FROM run").await.expect("removed");
-    let words = async |id: &str| {
+    let explanations = async |id: &str| {
         let (_, why) = server.call("GET", &format!("/api/v1/occurrences/{id}/why"), &key, None).await;
         let considered = why["considered"].as_array().expect("a list").clone();
-        considered.iter().map(|one| one["words"].as_str().expect("words").to_owned()).collect::<Vec<_>>()
+        considered.iter().map(|one| one["words"].as_str().expect("a text").to_owned()).collect::<Vec<_>>()
     };
     let gone = "Fired. Its run is older than what is kept.";
-    assert_eq!(words(&asked[0]).await, [gone, gone]);
-    assert_eq!(words(&asked[1]).await, [gone, "The task is deleted after running, and had already been started."]);
+    assert_eq!(explanations(&asked[0]).await, [gone, gone]);
+    assert_eq!(
+        explanations(&asked[1]).await,
+        [gone, "The task is deleted after running, and had already been started."]
+    );
 }
 
 #[rstest]
@@ -259,10 +262,10 @@ async fn why_counts_repeats(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start(test).await;
     let key = server.key("dc", &[Scope::Ingest, Scope::Read]).await;
     let one = json!({"type": "vms", "event": "poweron", "id": "e1"});
-    let (_, answer) = server.post(&key, &one).await;
+    let (_, response) = server.post(&key, &one).await;
     server.post(&key, &one).await;
     server.post(&key, &json!([one, one])).await;
-    let id = answer["occurrences"][0]["id"].as_str().expect("an id");
+    let id = response["occurrences"][0]["id"].as_str().expect("an id");
     let (_, why) = server.call("GET", &format!("/api/v1/occurrences/{id}/why"), &key, None).await;
     assert_eq!(why["repeats"], 3);
 }

@@ -48,10 +48,10 @@ async fn thousand_occurrences_with_forty_tasks_each_need_little_memory() {
     let batch = json!(vec![json!({"type": "vms", "event": "poweron", "object": {"id": "vm-1", "name": "web"}}); 1000]);
     let used = mib_of(&server, async {
         let post = client().post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
-        let answer =
-            post.header("content-type", "application/json").body(batch.to_string()).send().await.expect("answers");
-        assert_eq!(answer.status(), 202);
-        assert!(answer.text().await.expect("text").contains("\"tasks_started\":40"));
+        let response =
+            post.header("content-type", "application/json").body(batch.to_string()).send().await.expect("a response");
+        assert_eq!(response.status(), 202);
+        assert!(response.text().await.expect("text").contains("\"tasks_started\":40"));
     })
     .await;
     assert!(used < BOUND, "{used} MiB");
@@ -77,8 +77,8 @@ async fn large_inventory_with_tags_needs_little_memory() {
     let body = json!(objects).to_string();
     let used = mib_of(&server, async {
         let put = client().put(format!("{}/api/v1/inventory/vms", server.url)).bearer_auth(&key);
-        let answer = put.header("content-type", "application/json").body(body).send().await.expect("answers");
-        assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
+        let response = put.header("content-type", "application/json").body(body).send().await.expect("a response");
+        assert_eq!(response.status(), 200, "{:?}", response.text().await);
     })
     .await;
     assert!(used < BOUND, "{used} MiB");

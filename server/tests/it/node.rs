@@ -79,7 +79,7 @@ async fn deliveries_in_flight_stay_within_the_limit_per_webhook(#[values(Sqlite,
     server.services.bell.notify_one();
     eventually("three of each wait", async || gate.waiting() == 6).await;
     for left in (0..20).rev() {
-        gate.answer(1);
+        gate.respond(1);
         eventually("one more is sent", async || waiting(store).await == left).await;
     }
     assert_eq!(gate.most(), 3);
@@ -95,7 +95,7 @@ async fn hanging_webhook_gets_its_slot_when_the_limit_is_one(#[values(Sqlite, Po
     let breaker = Breaker { failures: 1, is_hanging: true, open: None };
     hold::save_breaker(test.store.write(), id, &breaker).await.expect("saved");
     queue(&test.store, &[id], 2).await;
-    gate.answer(2);
+    gate.respond(2);
     let server = TestServer::start_limited(test, local(), 1).await;
     all_sent(&server.services.store).await;
     assert_eq!(gate.most(), 1);
@@ -133,13 +133,13 @@ async fn deliveries_in_flight_stay_within_512_in_total(#[values(Sqlite, Postgres
     let in_flight = async || figures::queue(store.read()).await.expect("counted").running;
     eventually("512 wait", async || gate.waiting() == 512).await;
     for left in (513..=519).rev() {
-        gate.answer(1);
+        gate.respond(1);
         eventually("one more is sent for each that ends", async || {
             gate.waiting() == 512 && in_flight().await == 512 && waiting(store).await == left
         })
         .await;
     }
-    gate.answer(10_000);
+    gate.respond(10_000);
     all_sent(store).await;
     assert_each_once(&gate, 520);
 }
@@ -185,7 +185,7 @@ async fn two_nodes_share_the_limit_per_webhook() {
     queue(store, &webhooks, 12).await;
     server.services.bell.notify_one();
     eventually("eight of each wait", async || gate.waiting() == 560).await;
-    gate.answer(840);
+    gate.respond(840);
     all_sent(store).await;
     assert_eq!(gate.most(), 8);
     assert_each_once(&gate, 840);
@@ -223,8 +223,8 @@ async fn starting_node_resends_nothing_that_another_has_in_flight() {
     let post = async |url: &str, id: &str| {
         let document = json!({"type": "vms", "event": "poweron", "object": {"id": id}}).to_string();
         let post = client.post(format!("{url}/api/v1/events")).bearer_auth(&key);
-        let answer = post.header("content-type", "application/json").body(document).send().await;
-        assert_eq!(answer.expect("an answer").status(), 202);
+        let response = post.header("content-type", "application/json").body(document).send().await;
+        assert_eq!(response.expect("a response").status(), 202);
     };
     let first = serve(&test);
     for item in ["a", "b", "c"] {
@@ -241,7 +241,7 @@ async fn starting_node_resends_nothing_that_another_has_in_flight() {
         ["\"d\"", "\"e\""].iter().all(|item| bodies.iter().any(|body| body == item))
     })
     .await;
-    gate.answer(100);
+    gate.respond(100);
     all_sent(&test.store).await;
     assert_each_once(&gate, 5);
 }
@@ -257,7 +257,7 @@ async fn concurrent_starts_on_an_empty_database_create_the_schema_once() {
     for node in &nodes {
         let ready =
             client.get(format!("{}/health/ready", node.url.split("/setup").next().expect("a url"))).send().await;
-        assert_eq!(ready.expect("an answer").status(), 200);
+        assert_eq!(ready.expect("a response").status(), 200);
     }
 }
 
@@ -311,12 +311,13 @@ async fn egress_options_reach_the_guard() {
                 .send()
         };
         let password = crate::harness::PASSWORD.replace(' ', "+");
-        let answer = post("/sign-in", "", format!("name=maria&password={password}")).await.expect("an answer");
-        let cookie = answer.headers()["set-cookie"].to_str().expect("text").split(';').next().expect("one").to_owned();
+        let response = post("/sign-in", "", format!("name=maria&password={password}")).await.expect("a response");
+        let cookie =
+            response.headers()["set-cookie"].to_str().expect("text").split(';').next().expect("one").to_owned();
         let saved = post("/webhooks/new", &cookie, "name=n&url=http%3A%2F%2F10.1.2.3%2F".into()).await;
-        assert_eq!(saved.expect("an answer").status() == 303, is_permitted, "{policy}");
+        assert_eq!(saved.expect("a response").status() == 303, is_permitted, "{policy}");
         let listed = post("/webhooks/new", &cookie, "name=l&url=http%3A%2F%2F127.0.0.2%2F".into()).await;
-        assert_eq!(listed.expect("an answer").status(), 303, "--egress-allow, {policy}");
+        assert_eq!(listed.expect("a response").status(), 303, "--egress-allow, {policy}");
     }
 }
 
@@ -334,16 +335,16 @@ async fn log_contains_no_payload_header_or_secret() {
         json!({"type": "vms", "event": "poweron", "object": {"id": "canary-name"}, "data": {"x": "canary-data"}});
     let client = crate::harness::client();
     let post = client.post(format!("{}/api/v1/events", node.url)).bearer_auth(&key);
-    let answer = post.header("content-type", "application/json").body(document.to_string()).send().await;
-    assert_eq!(answer.expect("an answer").status(), 202);
+    let response = post.header("content-type", "application/json").body(document.to_string()).send().await;
+    assert_eq!(response.expect("a response").status(), 202);
     let wrong = client.post(format!("{}/sign-in", node.url)).header("sec-fetch-site", "same-origin");
     let wrong =
         wrong.header("content-type", "application/x-www-form-urlencoded").body("name=maria&password=canary-password");
-    assert_eq!(wrong.send().await.expect("an answer").status(), 422);
+    assert_eq!(wrong.send().await.expect("a response").status(), 422);
     all_sent(&test.store).await;
     node.stop();
-    let said = std::fs::read_to_string(&log).expect("a log");
-    assert!(said.contains("attempt") && said.contains("TRACE"), "the log is not empty");
-    let leaks: Vec<_> = said.lines().filter(|line| line.contains("canary") || line.contains(&key)).collect();
+    let text = std::fs::read_to_string(&log).expect("a log");
+    assert!(text.contains("attempt") && text.contains("TRACE"), "the log is not empty");
+    let leaks: Vec<_> = text.lines().filter(|line| line.contains("canary") || line.contains(&key)).collect();
     assert!(leaks.is_empty(), "{leaks:#?}");
 }

@@ -53,9 +53,9 @@ async fn server_functions_declare_and_enforce_their_permission() {
                 .body(body)
                 .send()
         };
-        assert_eq!(call(String::new()).await.expect("an answer").status(), 401, "{path}");
+        assert_eq!(call(String::new()).await.expect("a response").status(), 401, "{path}");
         for (role, cookie) in [(Role::Viewer, &viewer), (Role::Operator, &operator)] {
-            let status = call(cookie.clone()).await.expect("an answer").status().as_u16();
+            let status = call(cookie.clone()).await.expect("a response").status().as_u16();
             assert_eq!(status == 403, !role.may(*permission), "{path}: {status}");
         }
     }
@@ -65,9 +65,9 @@ async fn server_functions_declare_and_enforce_their_permission() {
 async fn pages_require_a_session_and_viewers_cannot_post() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     for path in pages() {
-        let answer = server.http.get(format!("{}{path}", server.url)).send().await.expect("an answer");
-        assert_eq!(answer.status(), 303, "{path}");
-        assert!(answer.headers()["location"].to_str().expect("text").starts_with("/sign-in?next="), "{path}");
+        let response = server.http.get(format!("{}{path}", server.url)).send().await.expect("a response");
+        assert_eq!(response.status(), 303, "{path}");
+        assert!(response.headers()["location"].to_str().expect("text").starts_with("/sign-in?next="), "{path}");
     }
     let viewer = server.sign_in("victor", Role::Viewer).await;
     let operator = server.sign_in("olga", Role::Operator).await;
@@ -91,9 +91,9 @@ async fn operator_tests_only_saved_webhooks_and_sees_no_secret() {
     let path = format!("/webhooks/{}/test", webhook.await);
     let operator = server.sign_in("olga", Role::Operator).await;
     let typed = [("message", "{\"n\": ${NAME}}"), ("url", "http://127.0.0.1:9/"), ("token", "other")];
-    let answer = server.post_form(&path, &operator, &typed).await;
-    assert_eq!(answer.status(), 200);
-    let page = answer.text().await.expect("a page");
+    let response = server.post_form(&path, &operator, &typed).await;
+    assert_eq!(response.status(), 200);
+    let page = response.text().await.expect("a page");
     assert!(page.contains("Received: HTTP 200") && !page.contains("canary-4f7a"), "{page}");
     let request = inbox.received().remove(0);
     assert_eq!(request.body, "{\"n\": \"web-01\"}");
@@ -103,7 +103,7 @@ async fn operator_tests_only_saved_webhooks_and_sees_no_secret() {
     let viewer = server.sign_in("victor", Role::Viewer).await;
     assert_eq!(server.post_form(&path, &viewer, &typed).await.status(), 403);
     let page = server.http.get(format!("{}{path}", server.url)).header("cookie", &viewer).send().await;
-    assert_eq!(page.expect("an answer").status(), 403);
+    assert_eq!(page.expect("a response").status(), 403);
     for (path, status) in [("/webhooks/99/test", 404), ("/webhooks/nonsense/test", 404)] {
         assert_eq!(server.post_form(path, &operator, &typed).await.status(), status, "{path}");
     }
@@ -117,9 +117,9 @@ async fn sign_out_ends_the_session_at_once() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let cookie = server.sign_in("maria", Role::Admin).await;
     let page = || server.http.get(format!("{}/webhooks", server.url)).header("cookie", &cookie).send();
-    assert_eq!(page().await.expect("an answer").status(), 200);
+    assert_eq!(page().await.expect("a response").status(), 200);
     assert_eq!(server.post_form("/sign-out", &cookie, &[]).await.status(), 303);
-    assert_eq!(page().await.expect("an answer").status(), 303);
+    assert_eq!(page().await.expect("a response").status(), 303);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,9 +127,10 @@ async fn every_response_has_the_security_headers() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let cookie = server.sign_in("maria", Role::Admin).await;
     for path in ["/webhooks/new", "/nowhere", "/health/live", "/pkg/none.js", "/api/v1/events"] {
-        let answer = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
-        let answer = answer.expect("an answer");
-        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let response = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
+        let response = response.expect("a response");
+        let header =
+            |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(header("referrer-policy"), "same-origin", "{path}");
         let policy = header("content-security-policy");
@@ -146,7 +147,7 @@ async fn session_ends_after_12_idle_hours_or_30_days(#[values(Sqlite, Postgres)]
     let cookie = server.sign_in("maria", Role::Admin).await;
     let page = async || {
         let page = server.http.get(format!("{}/webhooks", server.url)).header("cookie", &cookie).send().await;
-        page.expect("an answer").status().as_u16()
+        page.expect("a response").status().as_u16()
     };
     let idle = Duration::from_hours(12);
     let almost = Duration::from_secs(12 * 3600 - 1);
@@ -163,7 +164,7 @@ async fn session_ends_after_12_idle_hours_or_30_days(#[values(Sqlite, Postgres)]
     let cookie = cookie.headers()["set-cookie"].to_str().expect("text").split(';').next().expect("a pair").to_owned();
     let page = async || {
         let page = server.http.get(format!("{}/webhooks", server.url)).header("cookie", &cookie).send().await;
-        page.expect("an answer").status().as_u16()
+        page.expect("a response").status().as_u16()
     };
     assert_eq!(page().await, 200);
     server.advance(idle);
@@ -176,13 +177,13 @@ async fn impossible_name_is_treated_as_a_wrong_name(#[values(Sqlite, Postgres)] 
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     for name in ["nobody", "a\0b", "\0", "\u{202e}x", ""] {
-        let answer = server.post_form("/sign-in", "", &[("name", name), ("password", "x")]).await;
-        assert_eq!(answer.status(), 422, "{name:?}");
+        let response = server.post_form("/sign-in", "", &[("name", name), ("password", "x")]).await;
+        assert_eq!(response.status(), 422, "{name:?}");
     }
     let cookie = server.sign_in("maria", Role::Admin).await;
     for path in ["/deliveries?webhook=%00", "/runs?task=a%00b", "/objects?name=%00&page=%00", "/deliveries?sort=%00"] {
-        let answer = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
-        assert_eq!(answer.expect("an answer").status(), 200, "{path}");
+        let response = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
+        assert_eq!(response.expect("a response").status(), 200, "{path}");
     }
 }
 

@@ -223,9 +223,9 @@ async fn use_everything(server: &TestServer, key: &str, cookie: &str) {
         &format!("/deliveries/{uuid}"),
         &format!("/occurrences/{occurrence}"),
     ] {
-        let answer =
-            server.http.get(format!("{}{path}", server.url)).header("cookie", cookie).send().await.expect("answers");
-        assert_eq!(answer.status(), 200, "{path}");
+        let response =
+            server.http.get(format!("{}{path}", server.url)).header("cookie", cookie).send().await.expect("a response");
+        assert_eq!(response.status(), 200, "{path}");
     }
     let (status, _) = server.call("GET", &format!("/api/v1/occurrences/{occurrence}/why"), key, None).await;
     assert_eq!(status, 200);

@@ -20,8 +20,8 @@ async fn files_that_commands_create_are_private_to_their_owner() {
             *command = wide(command, &data);
         })
     };
-    let (done, said) = command(&["key", "add", "dc", "--scope", "ingest"], &test);
-    assert!(done, "{said}");
+    let (done, output) = command(&["key", "add", "dc", "--scope", "ingest"], &test);
+    assert!(done, "{output}");
     assert_eq!(mode(&data), 0o700);
     for file in std::fs::read_dir(&data).expect("read") {
         let path = file.expect("a file").path();
@@ -58,17 +58,17 @@ async fn data_directory_open_to_others_is_refused_with_a_remedy() {
     std::fs::set_permissions(test.dir.path(), std::fs::Permissions::from_mode(0o755)).expect("changed");
     let serving = ["serve", "--listen", "http://127.0.0.1:0"];
     for arguments in [serving.as_slice(), &["key", "add", "dc", "--scope", "ingest"]] {
-        let (done, said) = run(&test, arguments, |_| ());
-        assert!(!done && said.contains("chmod 700") && said.contains("mode 755"), "{said}");
+        let (done, output) = run(&test, arguments, |_| ());
+        assert!(!done && output.contains("chmod 700") && output.contains("mode 755"), "{output}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn setup_link_command_works_until_there_is_an_account() {
     let test = TestStore::sqlite().await;
-    let (done, said) = run(&test, &["setup-link", "--listen", "http://127.0.0.1:8099"], |_| ());
-    assert!(done && said.contains("http://127.0.0.1:8099/setup?token=hwk_"), "{said}");
+    let (done, output) = run(&test, &["setup-link", "--listen", "http://127.0.0.1:8099"], |_| ());
+    assert!(done && output.contains("http://127.0.0.1:8099/setup?token=hwk_"), "{output}");
     crate::process::prepare(&test, "http://127.0.0.1:9/", "3").await;
-    let (done, said) = run(&test, &["setup-link"], |_| ());
-    assert!(!done && said.contains("hookwright user add"), "{said}");
+    let (done, output) = run(&test, &["setup-link"], |_| ());
+    assert!(!done && output.contains("hookwright user add"), "{output}");
 }

@@ -144,7 +144,7 @@ async fn alertmanager_alert_is_raised_once_and_lowered_once() {
         }
         let request = server.http.post(format!("{alertmanager}/api/v2/alerts"));
         let request = request.header("content-type", "application/json").body(json!([alert]).to_string());
-        request.send().await.is_ok_and(|answer| answer.status() == 200)
+        request.send().await.is_ok_and(|response| response.status() == 200)
     };
     eventually("Alertmanager has accepted the alert", async || post(json!(null)).await).await;
     eventually("the alert was repeated", async || {
@@ -188,8 +188,8 @@ async fn sender_that_half_closes_its_connection_gets_the_response() {
             body.len()
         );
         let url = server.url.clone();
-        let answer = tokio::task::spawn_blocking(move || netcat(&url, &request)).await.expect("asked");
-        assert!(answer.contains(" 202 Accepted") && answer.contains("occurrences"), "{version}: {answer}");
+        let response = tokio::task::spawn_blocking(move || netcat(&url, &request)).await.expect("asked");
+        assert!(response.contains(" 202 Accepted") && response.contains("occurrences"), "{version}: {response}");
     }
     eventually("both are sent", async || inbox.received().len() == 2).await;
 }
@@ -247,6 +247,6 @@ async fn unreadable_system_certificates_are_logged_and_plain_http_still_works() 
 async fn post(url: &str, key: &str) {
     let post = client().post(format!("{url}/api/v1/events")).bearer_auth(key);
     let post = post.header("content-type", "application/json");
-    let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
-    assert_eq!(answer.expect("an answer").status(), 202);
+    let response = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
+    assert_eq!(response.expect("a response").status(), 202);
 }

@@ -25,7 +25,7 @@ async fn sign_in(server: &TestServer, password: &str, headers: &[(&str, &str)]) 
         .body(format!("name=maria&password={}", password.replace(' ', "+")))
         .send()
         .await
-        .expect("an answer")
+        .expect("a response")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,7 +100,7 @@ async fn cookie_behind_an_https_proxy_is_secure() {
 
     let get = async |proto: &str| {
         let request = server.http.get(format!("{}/sign-in?next=%2F", server.url));
-        request.header("x-forwarded-proto", proto).send().await.expect("an answer")
+        request.header("x-forwarded-proto", proto).send().await.expect("a response")
     };
     let sent_on = get("http").await;
     assert_eq!(sent_on.status(), 307);
@@ -112,18 +112,18 @@ async fn cookie_behind_an_https_proxy_is_secure() {
 async fn http_request_past_the_proxy_is_told_the_public_url() {
     let public = PublicUrl { origin: "https://hooks.example.com".into(), is_https: true };
     let server = TestServer::start_behind(TestStore::sqlite().await, Proxies::new(Some(public), Vec::new())).await;
-    let answer = server.http.get(format!("{}/sign-in", server.url)).send().await.expect("an answer");
-    assert_eq!(answer.status(), 421);
-    let page = answer.text().await.expect("a page");
+    let response = server.http.get(format!("{}/sign-in", server.url)).send().await.expect("a response");
+    assert_eq!(response.status(), 421);
+    let page = response.text().await.expect("a page");
     assert!(page.contains("https://hooks.example.com") && page.contains("--trusted-proxy 127.0.0.1"), "{page}");
-    let answer = server.http.get(format!("{}/health/live", server.url)).send().await.expect("an answer");
-    assert_eq!(answer.status(), 200, "health checks come without the proxy");
+    let response = server.http.get(format!("{}/health/live", server.url)).send().await.expect("a response");
+    assert_eq!(response.status(), 200, "health checks come without the proxy");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn live_stream_disables_buffering_in_proxies() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let cookie = server.sign_in("maria", Role::Admin).await;
-    let answer = server.http.get(format!("{}/live", server.url)).header("cookie", cookie).send().await;
-    assert_eq!(answer.expect("an answer").headers()["x-accel-buffering"], "no");
+    let response = server.http.get(format!("{}/live", server.url)).header("cookie", cookie).send().await;
+    assert_eq!(response.expect("a response").headers()["x-accel-buffering"], "no");
 }

@@ -59,7 +59,7 @@ async fn rows_deleted_during_matching_start_nothing_and_lose_nothing() {
     let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
     let tag = server.tag("Environment", "production").await;
     let webhook = server.webhook("w", &inbox.url, |_| ()).await;
-    let started = |answer: &(u16, Value)| (answer.0, answer.1["occurrences"][0]["tasks_started"].clone());
+    let started = |response: &(u16, Value)| (response.0, response.1["occurrences"][0]["tasks_started"].clone());
 
     // The task is deleted with its event.
     let task = server.task("t", webhook, "", false).await;
@@ -153,8 +153,8 @@ async fn object_changed_after_reading_is_read_again() {
     // The object is deleted while an inventory renames it.
     let open = change("DELETE FROM object WHERE external_id = 'a'").await;
     let put = json!([{"id": "a", "name": "renamed"}]);
-    let answer = while_open(&server, open, server.call("PUT", "/api/v1/inventory/vms", &key, Some(&put))).await;
-    assert_eq!((answer.0, &answer.1["deleted"]), (200, &json!(1)));
+    let response = while_open(&server, open, server.call("PUT", "/api/v1/inventory/vms", &key, Some(&put))).await;
+    assert_eq!((response.0, &response.1["deleted"]), (200, &json!(1)));
     assert_eq!(machines(&server).await, [("renamed".to_owned(), "a".to_owned(), vec![])]);
 
     // Two nodes tag the object at the same time. Only the tags of the last one stay.

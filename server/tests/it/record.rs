@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 /// Starts a receiver that responds with these bytes, and then closes the connection or keeps it open.
-async fn receiver(answer: &'static [u8], closes: bool) -> String {
+async fn receiver(response: &'static [u8], closes: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move {
@@ -22,7 +22,7 @@ async fn receiver(answer: &'static [u8], closes: bool) -> String {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 4096];
             let _ = stream.read(&mut request).await;
-            let _ = stream.write_all(answer).await;
+            let _ = stream.write_all(response).await;
             if !closes {
                 open.push(stream);
             }
@@ -100,8 +100,8 @@ async fn numbers_are_sent_digit_by_digit_as_reported(#[values(Sqlite, Postgres)]
     let body = r#"{"type": "vms", "event": "poweron", "data": {"large": 123456789012345678901234567890,
             "price": 12.10, "all": [1e+5, -0, 0.1000000000000000055511151231257827]}}"#;
     let post = server.http.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
-    let answer = post.header("content-type", "application/json").body(body).send().await.expect("an answer");
-    assert_eq!(answer.status(), 202);
+    let response = post.header("content-type", "application/json").body(body).send().await.expect("a response");
+    assert_eq!(response.status(), 202);
     all_settled(&server).await;
     let expected = "[123456789012345678901234567890, 12.10, \"12.10\", [1e+5,-0,0.1000000000000000055511151231257827]]";
     assert_eq!(inbox.received()[0].body, expected);
@@ -215,9 +215,9 @@ async fn object_of_a_type_without_objects_is_stored_as_text(#[values(Sqlite, Pos
     assert_eq!(inbox.received()[0].body, "\"Disk A\" \"sda\"");
     let objects = server.services.backend().inventory.list_objects().await.expect("objects");
     assert!(objects.iter().all(|object| object.type_id == "webhooks"), "{objects:?}");
-    let words: Vec<_> = occurrences(&server).await.into_iter().map(|row| (row.object_name, row.object_id)).collect();
+    let objects: Vec<_> = occurrences(&server).await.into_iter().map(|row| (row.object_name, row.object_id)).collect();
     let named = |name: &str| (Some(name.to_owned()), None);
-    assert_eq!(words, [named("Disk A"), named("line 4711"), named("Disk A")]);
+    assert_eq!(objects, [named("Disk A"), named("line 4711"), named("Disk A")]);
     let tagged = json!({"type": "alarms", "event": "raised", "object": {"id": "sda", "tags": ["Environment/x"]}});
     assert_eq!(server.post(&key, &tagged).await.0, 422);
 }
@@ -328,8 +328,8 @@ async fn odd_responses_can_be_recorded(#[values(Sqlite, Postgres)] database: Dat
     let flood =
         [b"HTTP/1.1 102 Processing\r\n\r\n".repeat(2_000).as_slice(), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]
             .concat();
-    for (name, answer) in [("odd", odd.as_slice()), ("flood", Vec::leak(flood))] {
-        let webhook = server.webhook(name, &receiver(answer, false).await, |_| ()).await;
+    for (name, response) in [("odd", odd.as_slice()), ("flood", Vec::leak(flood))] {
+        let webhook = server.webhook(name, &receiver(response, false).await, |_| ()).await;
         server.event(server.task(name, webhook, "", false).await).await;
     }
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;

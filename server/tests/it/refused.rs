@@ -94,8 +94,8 @@ async fn delivery_that_kills_its_server_ends_after_four_sends(#[values(Sqlite, P
     let mut server = serve(&test);
     let post = crate::harness::client().post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
     let post = post.header("content-type", "application/json");
-    let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
-    assert_eq!(answer.expect("an answer").status(), 202);
+    let response = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
+    assert_eq!(response.expect("a response").status(), 202);
     for sent in 1..=4 {
         eventually("the delivery is sent", async || gate.bodies().len() == sent).await;
         drop(server);
@@ -109,8 +109,8 @@ async fn delivery_that_kills_its_server_ends_after_four_sends(#[values(Sqlite, P
     eventually("the delivery ends", async || row().await.status == "error").await;
     let row = row().await;
     assert_eq!((row.error_code.as_deref(), gate.bodies().len()), (Some("internal"), 4));
-    let said = row.error.expect("an error");
-    assert!(said.contains("Sent up to 4 times") && said.contains("could not be recorded"), "{said}");
+    let error = row.error.expect("an error");
+    assert!(error.contains("Sent up to 4 times") && error.contains("could not be recorded"), "{error}");
 }
 
 #[rstest]
@@ -126,8 +126,8 @@ async fn panic_in_a_delivery_ends_only_that_delivery_as_internal(#[values(Sqlite
     for _ in 0..2 {
         let post = client.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
         let post = post.header("content-type", "application/json");
-        let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
-        assert_eq!(answer.expect("an answer").status(), 202);
+        let response = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
+        assert_eq!(response.expect("a response").status(), 202);
         eventually("the deliveries are settled", async || {
             let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
             rows.iter().all(|row| row.settled_at.is_some())
@@ -159,15 +159,15 @@ async fn worker_panic_ends_the_process_and_the_next_start_continues(#[values(Sql
         eventually("the server ends", async || {
             let post = client.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
             let post = post.header("content-type", "application/json");
-            let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
-            accepted += usize::from(answer.is_ok_and(|answer| answer.status() == 202));
+            let response = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
+            accepted += usize::from(response.is_ok_and(|response| response.status() == 202));
             server.ended().is_some()
         })
         .await;
         let status = server.ended().expect("ended");
         assert_eq!(status.code(), Some(1), "{fault}");
-        let said = std::fs::read_to_string(&log).expect("a log");
-        assert!(said.contains("has failed; the log says why"), "{said}");
+        let text = std::fs::read_to_string(&log).expect("a log");
+        assert!(text.contains("has failed; the log says why"), "{text}");
         assert!(accepted > 0 || !is_stored, "{fault}");
     }
     let before = entity::occurrence::Entity::find().all(test.store.read()).await.expect("rows").len();
@@ -252,7 +252,7 @@ async fn locked_delivery_row_blocks_no_other_delivery() {
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
     eventually("all are in flight", async || gate.waiting() == 10).await;
     let held = lock(&server.services.store, "SELECT id FROM delivery WHERE webhook_name = 'w3'").await;
-    gate.answer(1000);
+    gate.respond(1000);
     let sent = async || statuses().await.iter().filter(|status| **status == Status::Sent).count();
     eventually("the others are recorded", async || sent().await == 9).await;
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
@@ -299,8 +299,8 @@ async fn delivery_without_free_files_waits_and_counts_no_attempt(#[values(Sqlite
     let post = async || {
         let post = client.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
         let post = post.header("content-type", "application/json");
-        let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
-        answer.expect("an answer").status()
+        let response = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
+        response.expect("a response").status()
     };
     let rows = async || entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
     // After the first delivery all lasting files and connections are open.

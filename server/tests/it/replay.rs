@@ -124,8 +124,8 @@ async fn failed_one_time_task_stays_disabled_also_after_a_replay(#[values(Sqlite
     let detail = server.services.backend().tasks.detail(task).await.expect("a task");
     let failure = detail.failure().expect("it failed");
     assert_eq!((failure.uuid.as_str(), failure.error.as_deref()), (failed.uuid.as_str(), failed.error.as_deref()));
-    let (_, answer) = server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-    assert_eq!(answer["occurrences"][0]["tasks_started"], 0, "the task is disabled");
+    let (_, response) = server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+    assert_eq!(response["occurrences"][0]["tasks_started"], 0, "the task is disabled");
     receiver.recover();
     server.services.backend().deliveries.replay(failed.uuid, false, "maria".into()).await.expect("replayed");
     server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
@@ -207,8 +207,8 @@ async fn preview_equals_the_message_that_is_sent(#[values(Sqlite, Postgres)] dat
         let name = "a\"b<c>&d é\n";
         let object = json!({"id": "vm 1", "name": name});
         let one = json!({"type": "vms", "event": "poweron", "object": object, "data": {"disk": [1, "x"]}});
-        let (_, answer) = server.post(&key, &one).await;
-        let occurrence = answer["occurrences"][0]["id"].as_str().expect("an id").to_owned();
+        let (_, response) = server.post(&key, &one).await;
+        let occurrence = response["occurrences"][0]["id"].as_str().expect("an id").to_owned();
         server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
         let request = PreviewRequest {
             task: content_type.into(),

@@ -124,12 +124,12 @@ async fn request_shapes_get_the_expected_responses() {
     let other = server.key("inventory", &[Scope::Inventory]).await;
     let marks = marks(&key, &other);
     let mut wrong = String::new();
-    for (name, head, body, expected, words) in SHAPES.iter().copied().flatten() {
+    for (name, head, body, expected, part) in SHAPES.iter().copied().flatten() {
         let text = fill(head, body, &marks);
         match timeout(PATIENCE, ask(&server, &text, expected.len())).await {
             Err(_) => wrong += &format!("{name} ({head:?}): {expected:?}, and has no response in time\n"),
-            Ok((statuses, came)) if statuses != *expected || !came.contains(words) => {
-                wrong += &format!("{name} ({head:?}): {expected:?} {words:?}, and is {statuses:?}\n{came}\n");
+            Ok((statuses, came)) if statuses != *expected || !came.contains(part) => {
+                wrong += &format!("{name} ({head:?}): {expected:?} {part:?}, and is {statuses:?}\n{came}\n");
             }
             Ok(_) => {}
         }

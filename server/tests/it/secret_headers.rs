@@ -56,7 +56,7 @@ async fn secret_header_is_sent_kept_by_its_mask_and_never_shown(#[values(Sqlite,
     let paths = ["/webhooks/1", "/webhooks/1/edit", "/webhooks/1/test", "/deliveries", &format!("/deliveries/{uuid}")];
     for path in paths {
         let page = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
-        let page = page.expect("an answer").text().await.expect("a page");
+        let page = page.expect("a response").text().await.expect("a page");
         assert!(!page.contains("canary"), "{path}");
     }
 
@@ -113,7 +113,7 @@ async fn plain_header_that_looks_secret_is_reported_and_can_be_sealed(#[values(S
     let cookie = server.sign_in("olga", Role::Operator).await;
     let page = async || {
         let page = server.http.get(format!("{}/webhooks/1", server.url)).header("cookie", &cookie).send().await;
-        page.expect("an answer").text().await.expect("a page")
+        page.expect("a response").text().await.expect("a page")
     };
     assert!(page().await.contains("X-Api-Key: stored in clear, and looks like a secret."));
     let stale = server.post_form("/webhooks/1/seal", &cookie, &[("revision", "7")]).await;

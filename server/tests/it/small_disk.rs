@@ -52,9 +52,9 @@ fn fill(file: &Path) {
 async fn post(client: &reqwest::Client, server: &Process, key: &str, object: &str) -> (u16, String) {
     let body = json!({"type": "vms", "event": "poweron", "object": {"id": object}}).to_string();
     let post = client.post(format!("{}/api/v1/events", server.url)).bearer_auth(key);
-    let answer = post.header("content-type", "application/json").body(body).send().await.expect("the server lives");
-    let status = answer.status().as_u16();
-    let body: Value = serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON");
+    let response = post.header("content-type", "application/json").body(body).send().await.expect("the server lives");
+    let status = response.status().as_u16();
+    let body: Value = serde_json::from_str(&response.text().await.expect("a body")).expect("JSON");
     (status, body["occurrences"][0]["id"].as_str().unwrap_or_default().to_owned())
 }
 
@@ -87,7 +87,7 @@ async fn inside(disk: &Path) {
         pause().await;
     }
     // The receiver has responded, but the attempt cannot be recorded yet.
-    gate.answer(1000);
+    gate.respond(1000);
     eventually("the delivery has its response", async || gate.waiting() == 0).await;
     assert_eq!(post(&client, &first, &key, "while").await.0, 503);
     std::fs::remove_file(ballast).expect("freed");

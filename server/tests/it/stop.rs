@@ -14,8 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 async fn post(url: &str, key: &str) {
     let post =
         client().post(format!("{url}/api/v1/events")).bearer_auth(key).header("content-type", "application/json");
-    let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
-    assert_eq!(answer.expect("an answer").status(), 202);
+    let response = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
+    assert_eq!(response.expect("a response").status(), 202);
 }
 
 /// Starts a receiver that responds 200 and never ends the body. Returns its URL.
@@ -44,8 +44,8 @@ async fn idle_server_with_open_connections_stops_within_a_second(#[values(Sqlite
     let _silent = TcpStream::connect(&address).await.expect("connected");
     let mut kept = TcpStream::connect(&address).await.expect("connected");
     kept.write_all(b"GET /health/live HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("sent");
-    let mut answer = [0; 1024];
-    assert!(kept.read(&mut answer).await.expect("an answer") > 0);
+    let mut response = [0; 1024];
+    assert!(kept.read(&mut response).await.expect("a response") > 0);
     let took = server.stop();
     assert!(took < Duration::from_secs(1), "{took:?}");
 }
@@ -67,7 +67,7 @@ async fn stop_requeues_the_delivery_of_a_hanging_receiver(#[values(Sqlite, Postg
         ("queued", 0, 0),
         "the claim was given back"
     );
-    gate.answer(2);
+    gate.respond(2);
     let _server = serve(&test);
     eventually("the delivery is sent", async || {
         let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
@@ -185,8 +185,8 @@ async fn lost_master_key_is_reported_and_not_replaced() {
     let file = test.dir.path().join("master.key");
     let kept = std::fs::read(&file).expect("a key");
     std::fs::remove_file(&file).expect("removed");
-    let (is_done, said) = run(&test, &["serve", "--listen", "http://127.0.0.1:0"], without);
-    assert!(!is_done && said.contains("is missing") && said.contains("backup"), "{said}");
+    let (is_done, output) = run(&test, &["serve", "--listen", "http://127.0.0.1:0"], without);
+    assert!(!is_done && output.contains("is missing") && output.contains("backup"), "{output}");
     assert!(!file.exists(), "no new key was made");
     std::fs::write(&file, kept).expect("put back");
     serve_changed(&test, &[], without).stop();

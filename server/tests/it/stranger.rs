@@ -46,13 +46,13 @@ async fn idle_connections_of_strangers_block_no_client_and_no_delivery() {
         held.push(stream);
     }
     let http = client();
-    let answer = http.get(format!("{}/sign-in", server.url)).timeout(Duration::from_secs(5)).send().await;
-    assert_eq!(answer.expect("an answer").status(), 200);
+    let response = http.get(format!("{}/sign-in", server.url)).timeout(Duration::from_secs(5)).send().await;
+    assert_eq!(response.expect("a response").status(), 200);
     for number in 0..5 {
         let body = serde_json::json!({"type": "vms", "event": "poweron", "object": {"id": number.to_string()}});
         let post = http.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
         let post = post.header("content-type", "application/json").body(body.to_string());
-        assert_eq!(post.timeout(Duration::from_secs(5)).send().await.expect("an answer").status(), 202);
+        assert_eq!(post.timeout(Duration::from_secs(5)).send().await.expect("a response").status(), 202);
     }
     eventually("all are delivered", async || inbox.received().len() == 5).await;
     let grown = server.peak_mib() - before;

@@ -32,8 +32,8 @@ async fn slow_pages_time_out_with_a_message_and_deliveries_continue(#[values(Sql
     let cookie = server.sign_in("maria", Role::Viewer).await;
     let look = async || {
         let request = server.http.get(format!("{}/deliveries", server.url)).header("cookie", &cookie);
-        let answer = request.send().await.expect("an answer");
-        (answer.status().as_u16(), answer.text().await.expect("a page"))
+        let response = request.send().await.expect("a response");
+        (response.status().as_u16(), response.text().await.expect("a page"))
     };
     assert_eq!(look().await.0, 200);
     // More queries than there are connections for pages, each repeated.
@@ -54,9 +54,9 @@ async fn slow_pages_time_out_with_a_message_and_deliveries_continue(#[values(Sql
     let page = tokio::spawn({
         let (http, url, cookie) = (server.http.clone(), server.url.clone(), cookie.clone());
         async move {
-            let answer =
-                http.get(format!("{url}/deliveries")).header("cookie", cookie).send().await.expect("an answer");
-            (answer.status().as_u16(), answer.text().await.expect("a page"))
+            let response =
+                http.get(format!("{url}/deliveries")).header("cookie", cookie).send().await.expect("a response");
+            (response.status().as_u16(), response.text().await.expect("a page"))
         }
     });
     let object = |id: usize| json!({"type": "vms", "event": "poweron", "object": {"name": format!("vm-{id}")}});

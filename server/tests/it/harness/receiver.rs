@@ -53,12 +53,12 @@ impl Switch {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let switch = Self { url, is_failing: Arc::new(true.into()), bodies: Arc::default() };
         let (is_failing, bodies) = (switch.is_failing.clone(), switch.bodies.clone());
-        let answer = move |body: String| {
+        let response = move |body: String| {
             bodies.lock().expect("no panic").push(body);
             let is_failing = is_failing.load(Ordering::SeqCst);
             async move { if is_failing { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK } }
         };
-        let router = axum::Router::new().fallback(answer);
+        let router = axum::Router::new().fallback(response);
         tokio::spawn(async move { axum::serve(listener, router).await });
         switch
     }
@@ -119,7 +119,7 @@ impl Gate {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let gate = Self { url, permits: Arc::new(Semaphore::new(0)), seen: Arc::default() };
         let (permits, seen) = (gate.permits.clone(), gate.seen.clone());
-        let answer = move |uri: Uri, body: String| {
+        let response = move |uri: Uri, body: String| {
             let waiting = Waiting::at(seen.clone(), uri.path().to_owned(), body);
             let permits = permits.clone();
             async move {
@@ -129,12 +129,12 @@ impl Gate {
                 if pass.is_ok() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR }
             }
         };
-        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(response)).await });
         gate
     }
 
     /// Lets `count` requests have their response: those that wait, then those that come.
-    pub(crate) fn answer(&self, count: usize) {
+    pub(crate) fn respond(&self, count: usize) {
         self.permits.add_permits(count);
     }
 

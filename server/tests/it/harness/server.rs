@@ -166,7 +166,7 @@ impl TestServer {
 
     /// Posts occurrences to the API. Returns the status and the JSON of the response.
     pub(crate) async fn post(&self, key: &str, document: &serde_json::Value) -> (u16, serde_json::Value) {
-        let answer = self
+        let response = self
             .http
             .post(format!("{}/api/v1/events", self.url))
             .bearer_auth(key)
@@ -174,9 +174,9 @@ impl TestServer {
             .body(document.to_string())
             .send()
             .await
-            .expect("an answer");
-        let status = answer.status().as_u16();
-        let text = answer.text().await.expect("a body");
+            .expect("a response");
+        let status = response.status().as_u16();
+        let text = response.text().await.expect("a body");
         (status, serde_json::from_str(&text).unwrap_or_default())
     }
 
@@ -185,9 +185,9 @@ impl TestServer {
         let password: SecretString = PASSWORD.to_owned().into();
         account::add(&self.services.store, &self.services.clock, name, role, password).await.expect("an account");
         let form = [("name", name), ("password", PASSWORD)];
-        let answer = self.post_form("/sign-in", "", &form).await;
-        assert_eq!(answer.status(), 303);
-        let cookie = answer.headers()["set-cookie"].to_str().expect("text").to_owned();
+        let response = self.post_form("/sign-in", "", &form).await;
+        assert_eq!(response.status(), 303);
+        let cookie = response.headers()["set-cookie"].to_str().expect("text").to_owned();
         cookie.split(';').next().expect("a pair").to_owned()
     }
 
@@ -202,7 +202,7 @@ impl TestServer {
             .body(body)
             .send()
             .await
-            .expect("an answer")
+            .expect("a response")
     }
 
     /// Saves a webhook with this URL, after `change` has edited its draft.
@@ -253,9 +253,9 @@ impl TestServer {
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
-        let answer = request.send().await.expect("an answer");
-        let status = answer.status().as_u16();
-        (status, serde_json::from_str(&answer.text().await.expect("a body")).unwrap_or_default())
+        let response = request.send().await.expect("a response");
+        let status = response.status().as_u16();
+        (status, serde_json::from_str(&response.text().await.expect("a body")).unwrap_or_default())
     }
 
     /// Makes a tag in a new category for virtual machines. Returns the id of the tag.

@@ -343,8 +343,8 @@ async fn log_contains_no_payload_header_or_secret() {
     assert_eq!(wrong.send().await.expect("a response").status(), 422);
     all_sent(&test.store).await;
     node.stop();
-    let text = std::fs::read_to_string(&log).expect("a log");
-    assert!(text.contains("attempt") && text.contains("TRACE"), "the log is not empty");
-    let leaks: Vec<_> = text.lines().filter(|line| line.contains("canary") || line.contains(&key)).collect();
+    let logged = std::fs::read_to_string(&log).expect("a log");
+    assert!(logged.contains("attempt") && logged.contains("TRACE"), "the log is not empty");
+    let leaks: Vec<_> = logged.lines().filter(|line| line.contains("canary") || line.contains(&key)).collect();
     assert!(leaks.is_empty(), "{leaks:#?}");
 }

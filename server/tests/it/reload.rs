@@ -52,9 +52,9 @@ async fn certificate_is_reloaded_and_a_broken_one_is_ignored() {
     let (cert_option, key_option) = (cert.display().to_string(), key.display().to_string());
     let options = ["--listen", "https://127.0.0.1:0", "--tls-cert", &cert_option, "--tls-key", &key_option];
     let server = serve_changed(&test, &options, |command| _ = command.env("HOOKWRIGHT_LOG", "info").stderr(file));
-    let text = fs::read_to_string(&log).expect("a log");
+    let logged = fs::read_to_string(&log).expect("a log");
     let port =
-        text.split("https://127.0.0.1:").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+        logged.split("https://127.0.0.1:").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
     let url = format!("https://127.0.0.1:{}", port.expect("a listener for https"));
     assert_eq!(shown(&url).await, Some(first.clone()));
 

@@ -53,12 +53,12 @@ impl Switch {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let switch = Self { url, is_failing: Arc::new(true.into()), bodies: Arc::default() };
         let (is_failing, bodies) = (switch.is_failing.clone(), switch.bodies.clone());
-        let response = move |body: String| {
+        let handler = move |body: String| {
             bodies.lock().expect("no panic").push(body);
             let is_failing = is_failing.load(Ordering::SeqCst);
             async move { if is_failing { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK } }
         };
-        let router = axum::Router::new().fallback(response);
+        let router = axum::Router::new().fallback(handler);
         tokio::spawn(async move { axum::serve(listener, router).await });
         switch
     }
@@ -119,7 +119,7 @@ impl Gate {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let gate = Self { url, permits: Arc::new(Semaphore::new(0)), seen: Arc::default() };
         let (permits, seen) = (gate.permits.clone(), gate.seen.clone());
-        let response = move |uri: Uri, body: String| {
+        let handler = move |uri: Uri, body: String| {
             let waiting = Waiting::at(seen.clone(), uri.path().to_owned(), body);
             let permits = permits.clone();
             async move {
@@ -129,7 +129,7 @@ impl Gate {
                 if pass.is_ok() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR }
             }
         };
-        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(response)).await });
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(handler)).await });
         gate
     }
 

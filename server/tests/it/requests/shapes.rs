@@ -33,9 +33,9 @@ const LATE: &str = "The request's body did not arrive in time.";
 const OUT: &str = "You are signed out";
 const CLOSE: &str = "connection: close";
 
-/// A request, and the expected responses: a name; the head; the body; the statuses of the responses in their order; and
-/// a text that is among what is received. In head and body [`super::marks`] are replaced, `{len}` by the length of the
-/// body. `{pause}` ends a write, and a final `{end}` closes the sender's side.
+/// A request and the expected responses: a name; the head; the body; the statuses of the responses in their order; and
+/// a text that is among the received bytes. In head and body the marks of [`super::marks`] are replaced, and `{len}` by
+/// the length of the body. `{pause}` ends a write, and a final `{end}` closes the sender's side.
 pub(super) type Shape = (&'static str, &'static str, &'static str, &'static [u16], &'static str);
 
 /// All shapes. Bytes outside ASCII are written as Latin-1 characters.

@@ -1,20 +1,20 @@
 /*
- * A disk that fails when it is told to: loaded into the real server with LD_PRELOAD, it stands between SQLite and the
- * kernel, fails chosen calls, and notes in which order things were written, synced and answered.
+ * A disk that fails on demand. Loaded into the real server with LD_PRELOAD, this library stands between SQLite and the
+ * kernel. It fails chosen calls, and records the order of writes, syncs and responses.
  *
- * Only files whose path contains FAULTY_IO_MATCH are touched; everything else passes. On those, each write, sync,
- * truncation, allocation and removal is a call with a number, from 1 on over the whole process.
+ * Only calls on files whose path contains FAULTY_IO_MATCH are affected. Each write, sync, truncation, allocation and
+ * removal of these files has a number, from 1 on over the whole process.
  *
  *   FAULTY_IO_ARM=path        calls are counted, and fail, only while this file exists
- *   FAULTY_IO_FAIL=N[:ERRNO]  call N fails with EIO, or with ENOSPC if that is said
+ *   FAULTY_IO_FAIL=N[:ERRNO]  call N fails with EIO, or with ENOSPC if that is given
  *   FAULTY_IO_FAIL_MANY=K     K calls fail, from call N on
  *   FAULTY_IO_SYNC=path       while this file exists every sync fails with EIO, counted or not
- *   FAULTY_IO_COUNT=path      gets a line for each counted call: "17 write hookwright.db-wal"
- *   FAULTY_IO_TRACE=path      gets a line for each call on a matching file, with its result, "fsync hookwright.db-wal ok",
- *                             and one for each answer of 202 with the first id in it: "202 0199…"
- *   FAULTY_IO_MARK=text       a traced write names each word in its data that begins so
+ *   FAULTY_IO_COUNT=path      receives a line for each counted call: "17 write hookwright.db-wal"
+ *   FAULTY_IO_TRACE=path      receives a line for each call on a matching file, with its result:
+ *                             "fsync hookwright.db-wal ok"; and one for each 202 response with the first id in it: "202 0199…"
+ *   FAULTY_IO_MARK=text       a traced write names each word in its data that begins with this text
  *
- * A call that is to fail does nothing at all: the kernel never hears of it.
+ * A failing call does nothing: it does not reach the kernel.
  */
 
 /* The fortified headers define some of these functions themselves. */
@@ -35,7 +35,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* A test's server has a few dozen files open. What has a higher number is not seen. */
+/* The server of a test has a few dozen files open. Files with a higher number are ignored. */
 #define FILES 4096
 
 static const char *match, *arm_file, *sync_file, *mark;
@@ -43,13 +43,13 @@ static int count_fd = -1, trace_fd = -1;
 static long fail_from, fail_many = 1, fail_errno = EIO;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-/* Under the lock: how many calls were counted, and the last part of each matching file's path. */
+/* Guarded by the lock: the number of counted calls, and the last part of the path of each matching file. */
 static long counted;
 static char names[FILES][64];
-/* Read without the lock, as most calls are about other files. */
+/* Read without the lock, because most calls are on other files. */
 static atomic_bool is_matching[FILES];
 
-/* Everything here goes to the kernel by `syscall`, so that nothing of this file is entered twice. */
+/* All calls to the kernel here use `syscall`, so that they do not enter this library again. */
 
 static int exists(const char *path) { return syscall(SYS_faccessat, AT_FDCWD, path, F_OK) == 0; }
 
@@ -75,7 +75,7 @@ __attribute__((constructor)) static void read_environment(void)
 /* SQLite names its files by their whole path. */
 static const char *last_part(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }
 
-/* Counts a call, and decides its fate: the error it fails with, or 0. Needs the lock. */
+/* Counts a call. Returns the error with which it must fail, or 0. Needs the lock. */
 static int judge(const char *call, const char *name, int is_sync)
 {
     char line[128];
@@ -90,10 +90,10 @@ static int judge(const char *call, const char *name, int is_sync)
     return is_sync && sync_file && exists(sync_file) ? EIO : error;
 }
 
-/* Notes a call on a matching file, with the marked words in what was written. Needs the lock. */
+/* Records a call on a matching file, with the marked words in the written data. Needs the lock. */
 static void trace(const char *call, const char *name, int is_ok, const char *data, size_t size)
 {
-    /* Room for a page of nothing but marked words, and a space for each. */
+    /* Large enough for a page of marked words with a space each. */
     char line[16384];
     size_t used = snprintf(line, 256, "%s %s %s", call, name, is_ok ? "ok" : "failed");
     const char *at = data, *end = data + size;
@@ -112,7 +112,7 @@ static void trace(const char *call, const char *name, int is_ok, const char *dat
     syscall(SYS_write, trace_fd, line, used);
 }
 
-/* Makes a call on a file, or fails it. With a trace the lock is held meanwhile: its lines are in the order of the calls. */
+/* Makes a call on a file, or fails it. With a trace it holds the lock meanwhile, so that lines are in order. */
 static long on_file(const char *call, long number, int fd, long second, long third, long fourth)
 {
     int is_sync = number == SYS_fsync || number == SYS_fdatasync;
@@ -137,8 +137,8 @@ static long on_file(const char *call, long number, int fd, long second, long thi
 }
 
 /*
- * Sends to a socket. An answer of 202 is noted before it leaves, with the lock held: whatever stands above it in the trace
- * had happened. Such data goes to nothing but sockets, so nobody asks what the file is.
+ * Sends to a socket. A 202 response is recorded before it is sent, with the lock held: all calls above it in the trace
+ * had happened. Such data goes to sockets alone, so the kind of file is not checked.
  */
 static long on_socket(const struct iovec *parts, size_t count, long number, int fd, long second, long third,
                       long fourth, long fifth, long sixth)
@@ -185,7 +185,7 @@ int open(const char *path, int flags, ...)
 
 int close(int fd)
 {
-    /* Before the number can be another file's. */
+    /* Before another file can get the number. */
     if (fd >= 0 && fd < FILES)
         atomic_store(&is_matching[fd], 0);
     return (int)syscall(SYS_close, fd);
@@ -220,7 +220,7 @@ int fsync(int fd) { return (int)on_file("fsync", SYS_fsync, fd, 0, 0, 0); }
 int fdatasync(int fd) { return (int)on_file("fdatasync", SYS_fdatasync, fd, 0, 0, 0); }
 int ftruncate(int fd, off_t size) { return (int)on_file("ftruncate", SYS_ftruncate, fd, size, 0, 0); }
 
-/* Answers the error itself. */
+/* Returns the error itself. */
 int posix_fallocate(int fd, off_t at, off_t size) { return on_file("fallocate", SYS_fallocate, fd, 0, at, size) ? errno : 0; }
 
 ssize_t writev(int fd, const struct iovec *parts, int count)

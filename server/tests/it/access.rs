@@ -1,9 +1,11 @@
-//! Taking access away: what a command says holds for the next request, on every node.
+//! Revoking access: a revoked key, a disabled account and a changed password count from the next request, on every
+//! node.
 
-use crate::harness::{PASSWORD, TestServer};
-use crate::on_both;
+use crate::harness::Database::{self, Postgres, Sqlite};
+use crate::harness::{PASSWORD, TestServer, TestStore};
 use crate::process::run;
 use model::access::{Role, Scope};
+use rstest::rstest;
 use serde_json::json;
 use server::service::account::{self, Change};
 use server::store::{Store, access};
@@ -12,96 +14,109 @@ fn vm(name: &str) -> serde_json::Value {
     json!({"type": "vms", "event": "poweron", "object": {"id": name, "name": name}})
 }
 
-/// The store as another process has it: the same database, without this server's caches.
+/// Returns the store as another process has it: the same database, without the caches of this server.
 fn elsewhere(server: &TestServer) -> &Store {
     &server.services.store
 }
 
 async fn see(server: &TestServer, cookie: &str) -> u16 {
     let page = server.http.get(format!("{}/webhooks", server.url)).header("cookie", cookie).send().await;
-    page.expect("an answer").status().as_u16()
+    page.expect("a response").status().as_u16()
 }
 
-on_both! {
-    async fn a_key_that_was_revoked_a_moment_ago_is_worth_nothing(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let clock = &server.services.clock;
-        let key = server.key("dc", &[Scope::Ingest, Scope::Inventory, Scope::Read]).await;
-        // The server caches the key for a second, in which this test's clock stands still.
-        assert_eq!(server.post(&key, &vm("a")).await.0, 202);
-        account::revoke_key(elsewhere(&server), clock, "dc").await.expect("revoked");
-        let (status, answer) = server.post(&key, &vm("b")).await;
-        assert_eq!((status, &answer["error"]["code"]), (401, &json!("signed_out")), "{answer}");
-        assert_eq!(server.call("PATCH", "/api/v1/inventory/vms", &key, Some(&json!([]))).await.0, 401);
-        assert!(account::revoke_key(elsewhere(&server), clock, "dc").await.is_err(), "there is none any more");
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoked_key_is_refused_at_once(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let clock = &server.services.clock;
+    let key = server.key("dc", &[Scope::Ingest, Scope::Inventory, Scope::Read]).await;
+    // The server caches the key for a second. The clock of this test stands still meanwhile.
+    assert_eq!(server.post(&key, &vm("a")).await.0, 202);
+    account::revoke_key(elsewhere(&server), clock, "dc").await.expect("revoked");
+    let (status, response) = server.post(&key, &vm("b")).await;
+    assert_eq!((status, &response["error"]["code"]), (401, &json!("signed_out")), "{response}");
+    assert_eq!(server.call("PATCH", "/api/v1/inventory/vms", &key, Some(&json!([]))).await.0, 401);
+    assert!(account::revoke_key(elsewhere(&server), clock, "dc").await.is_err(), "the key is revoked already");
 
-        // A key made anew under the same name is another key.
-        server.advance(std::time::Duration::from_millis(1));
-        let new = server.key("dc", &[Scope::Ingest]).await;
-        assert_eq!(server.post(&new, &vm("c")).await.0, 202);
-        assert_eq!(server.post(&key, &vm("d")).await.0, 401);
-        assert_eq!(server.call("PATCH", "/api/v1/inventory/vms", &new, Some(&json!([]))).await.0, 403, "its own scopes");
-        let names = server.services.backend().inventory.list_objects().await.expect("listed");
-        let names: Vec<_> = names.into_iter().filter(|one| one.type_id == "vms").map(|one| one.name).collect();
-        assert_eq!(names, ["a", "c"]);
-    }
+    // A new key with the same name is another key.
+    server.advance(std::time::Duration::from_millis(1));
+    let new = server.key("dc", &[Scope::Ingest]).await;
+    assert_eq!(server.post(&new, &vm("c")).await.0, 202);
+    assert_eq!(server.post(&key, &vm("d")).await.0, 401);
+    assert_eq!(server.call("PATCH", "/api/v1/inventory/vms", &new, Some(&json!([]))).await.0, 403, "its own scopes");
+    let names = server.services.backend().inventory.list_objects().await.expect("listed");
+    let names: Vec<_> = names.into_iter().filter(|one| one.type_id == "vms").map(|one| one.name).collect();
+    assert_eq!(names, ["a", "c"]);
+}
 
-    async fn who_is_disabled_sees_no_further_page(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let cookie = server.sign_in("maria", Role::Admin).await;
-        assert_eq!(see(&server, &cookie).await, 200);
-        let clock = &server.services.clock;
-        assert_eq!(account::change(elsewhere(&server), clock, "maria", Change::Disable).await.expect("changed"), 1);
-        assert_eq!(see(&server, &cookie).await, 303);
-        let form = [("name", "maria"), ("password", PASSWORD)];
-        let refused = server.post_form("/sign-in", "", &form).await;
-        assert_eq!(refused.status(), 403);
-        assert!(refused.text().await.expect("words").contains("may not sign in for now"));
-        let wrong = server.post_form("/sign-in", "", &[("name", "maria"), ("password", "something else")]).await;
-        assert!(!wrong.text().await.expect("words").contains("may not sign in for now"), "nobody else is told");
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn disabled_account_loses_its_session_and_cannot_sign_in(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    assert_eq!(see(&server, &cookie).await, 200);
+    let clock = &server.services.clock;
+    assert_eq!(account::change(elsewhere(&server), clock, "maria", Change::Disable).await.expect("changed"), 1);
+    assert_eq!(see(&server, &cookie).await, 303);
+    let form = [("name", "maria"), ("password", PASSWORD)];
+    let refused = server.post_form("/sign-in", "", &form).await;
+    assert_eq!(refused.status(), 403);
+    assert!(refused.text().await.expect("a page").contains("may not sign in for now"));
+    let wrong = server.post_form("/sign-in", "", &[("name", "maria"), ("password", "something else")]).await;
+    assert!(
+        !wrong.text().await.expect("a page").contains("may not sign in for now"),
+        "the reason is shown only with the right password"
+    );
 
-        account::change(elsewhere(&server), clock, "maria", Change::Enable).await.expect("changed");
-        assert_eq!(see(&server, &cookie).await, 303, "the session is over all the same");
-        assert_eq!(server.post_form("/sign-in", "", &form).await.status(), 303);
+    account::change(elsewhere(&server), clock, "maria", Change::Enable).await.expect("changed");
+    assert_eq!(see(&server, &cookie).await, 303, "the session has ended for good");
+    assert_eq!(server.post_form("/sign-in", "", &form).await.status(), 303);
 
-        // A session that began at the same moment is worth nothing either.
-        let other = server.sign_in("olga", Role::Admin).await;
-        let db = elsewhere(&server).write();
-        let id = access::find_account(db, "olga").await.expect("asked").expect("there").id;
-        access::set_disabled(db, id, Some(clock.now())).await.expect("disabled");
-        assert_eq!(see(&server, &other).await, 303);
-    }
+    // A session that began at the same moment is invalid too.
+    let other = server.sign_in("olga", Role::Admin).await;
+    let db = elsewhere(&server).write();
+    let id = access::find_account(db, "olga").await.expect("asked").expect("there").id;
+    access::set_disabled(db, id, Some(clock.now())).await.expect("disabled");
+    assert_eq!(see(&server, &other).await, 303);
+}
 
-    async fn another_password_ends_every_session(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let first = server.sign_in("maria", Role::Operator).await;
-        let other = server.sign_in("olga", Role::Operator).await;
-        let clock = &server.services.clock;
-        let change = Change::Password("another good one".to_owned().into());
-        assert_eq!(account::change(elsewhere(&server), clock, "maria", change).await.expect("changed"), 1);
-        assert_eq!((see(&server, &first).await, see(&server, &other).await), (303, 200));
-        let sign_in = async |password: &str| {
-            server.post_form("/sign-in", "", &[("name", "maria"), ("password", password)]).await.status().as_u16()
-        };
-        assert_eq!((sign_in(PASSWORD).await, sign_in("another good one").await), (422, 303));
-        assert_eq!(account::change(elsewhere(&server), clock, "olga", Change::EndSessions).await.expect("changed"), 1);
-        assert_eq!(see(&server, &other).await, 303);
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changed_password_ends_every_session_of_the_account(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let first = server.sign_in("maria", Role::Operator).await;
+    let other = server.sign_in("olga", Role::Operator).await;
+    let clock = &server.services.clock;
+    let change = Change::Password("another good one".to_owned().into());
+    assert_eq!(account::change(elsewhere(&server), clock, "maria", change).await.expect("changed"), 1);
+    assert_eq!((see(&server, &first).await, see(&server, &other).await), (303, 200));
+    let sign_in = async |password: &str| {
+        server.post_form("/sign-in", "", &[("name", "maria"), ("password", password)]).await.status().as_u16()
+    };
+    assert_eq!((sign_in(PASSWORD).await, sign_in("another good one").await), (422, 303));
+    assert_eq!(account::change(elsewhere(&server), clock, "olga", Change::EndSessions).await.expect("changed"), 1);
+    assert_eq!(see(&server, &other).await, 303);
+}
 
-    async fn the_commands_say_what_there_is_and_what_they_did(test: TestStore) {
-        crate::process::prepare(&test, "http://127.0.0.1:9/", "3").await;
-        let say = |words: &[&str]| run(&test, words, |_| ());
-        assert_eq!(say(&["user", "list"]), (true, "maria\tadmin\tenabled\n".to_owned()));
-        assert_eq!(say(&["user", "disable", "maria"]), (true, "maria may not sign in any more.\n".to_owned()));
-        assert_eq!(say(&["user", "list"]), (true, "maria\tadmin\tdisabled\n".to_owned()));
-        let (done, said) = say(&["user", "sessions", "nobody"]);
-        assert!(!done && said.contains("there is no account nobody; `hookwright user list`"), "{said}");
-        let (done, said) = say(&["key", "list"]);
-        assert!(done && said.starts_with("dc\tingest\tmade ") && said.ends_with("\tvalid\n"), "{said}");
-        assert_eq!(say(&["key", "revoke", "dc"]), (true, "The key dc is worth nothing any more.\n".to_owned()));
-        let (done, said) = say(&["key", "list"]);
-        assert!(done && said.contains("\trevoked "), "{said}");
-        let (done, said) = say(&["key", "revoke", "dc"]);
-        assert!(!done && said.contains("there is no valid key dc"), "{said}");
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn access_commands_list_accounts_and_keys_and_report_changes(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    crate::process::prepare(&test, "http://127.0.0.1:9/", "3").await;
+    let run = |arguments: &[&str]| run(&test, arguments, |_| ());
+    assert_eq!(run(&["user", "list"]), (true, "maria\tadmin\tenabled\n".to_owned()));
+    assert_eq!(run(&["user", "disable", "maria"]), (true, "maria may not sign in any more.\n".to_owned()));
+    assert_eq!(run(&["user", "list"]), (true, "maria\tadmin\tdisabled\n".to_owned()));
+    let (done, output) = run(&["user", "sessions", "nobody"]);
+    assert!(!done && output.contains("there is no account nobody; `hookwright user list`"), "{output}");
+    let (done, output) = run(&["key", "list"]);
+    assert!(done && output.starts_with("dc\tingest\tmade ") && output.ends_with("\tvalid\n"), "{output}");
+    assert_eq!(run(&["key", "revoke", "dc"]), (true, "The key dc is worth nothing any more.\n".to_owned()));
+    let (done, output) = run(&["key", "list"]);
+    assert!(done && output.contains("\trevoked "), "{output}");
+    let (done, output) = run(&["key", "revoke", "dc"]);
+    assert!(!done && output.contains("there is no valid key dc"), "{output}");
 }

@@ -1,5 +1,5 @@
-//! Answers as receivers really give them, byte for byte: each shape, and what it comes to. A head that was read counts by
-//! its status; one that was not is `unreadable`; only a connection without an answer is a `reset`.
+//! Responses of receivers, byte for byte, and the outcome of each. A head that can be read counts by its status. Any
+//! other head is `unreadable`. Only a connection that ends without a response is a `reset`.
 
 use crate::harness::{TestServer, TestStore};
 use app::view::webhook::TestRequest;
@@ -15,14 +15,14 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// The outcome of a shape.
+/// The outcome of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Is {
-    /// This status was read.
+    /// The status was read.
     Status(u16),
-    /// The head could not be read; the sentence says so with these words.
+    /// The head could not be read. The error contains this text.
     Unreadable(&'static str),
-    /// The connection ended without an answer.
+    /// The connection ended without a response.
     Reset,
 }
 use Is::{Reset, Status, Unreadable};
@@ -31,7 +31,7 @@ const NOT_HTTP: Is = Unreadable("does not begin as HTTP does");
 const LENGTH: Is = Unreadable("two different ones");
 const CHUNKS: Is = Unreadable("comes in chunks");
 
-/// Responses of a receiver that reads a request, writes these bytes and closes; each with its outcome.
+/// Responses of a receiver that reads a request, writes these bytes and closes, each with its outcome.
 const SHAPES: &[(&str, Is)] = &[
     // Statuses.
     ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Status(200)),
@@ -176,7 +176,7 @@ const SHAPES: &[(&str, Is)] = &[
     ("J\0\0\0\n8.0.36\0", NOT_HTTP),
     ("\u{5}\u{ff}", NOT_HTTP),
     ("HTX", NOT_HTTP),
-    // Nothing, or not all of a head.
+    // No head, or a part of one.
     ("", Reset),
     ("H", Reset),
     ("HTTP/1.1", Reset),
@@ -199,7 +199,7 @@ const SHAPES: &[(&str, Is)] = &[
     ("HTTP/1.1 200 OK\rContent-Length: 0\r\r", Unreadable("a status of three digits")),
     ("HTTP/1.1 200 OK\r\r\nContent-Length: 0\r\r\n\r\r\n", Unreadable("a status of three digits")),
     ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\rX", Unreadable("one of its lines is no header")),
-    // Framings.
+    // Framing of the body.
     ("HTTP/1.1 200 OK\r\n\r\nuntil the end", Status(200)),
     ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end", Status(200)),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", Status(200)),
@@ -328,7 +328,7 @@ const SHAPES: &[(&str, Is)] = &[
          Content-Length: 0\r\n\r\n",
         Status(200),
     ),
-    // Charsets and encodings of the body, which is noted and no more.
+    // Charsets and encodings. The body is recorded and not decoded.
     ("HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Length: 1\r\n\r\n\u{7f}", Status(200)),
     ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc", Status(200)),
     ("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{\"broken\"", Status(200)),
@@ -352,8 +352,8 @@ const SHAPES: &[(&str, Is)] = &[
     ),
 ];
 
-/// Answers one request with these bytes, and counts how many came.
-pub(crate) async fn receiver(answer: Vec<u8>) -> (String, Arc<AtomicUsize>) {
+/// Starts a receiver that responds to each request with these bytes. Returns its URL and the number of requests.
+pub(crate) async fn receiver(response: Vec<u8>) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
     let asked = Arc::<AtomicUsize>::default();
@@ -363,9 +363,9 @@ pub(crate) async fn receiver(answer: Vec<u8>) -> (String, Arc<AtomicUsize>) {
             let mut head = vec![0; 4096];
             if stream.read(&mut head).await.is_ok_and(|read| read > 0) {
                 count.fetch_add(1, Ordering::SeqCst);
-                let _ = stream.write_all(&answer).await;
+                let _ = stream.write_all(&response).await;
                 let _ = stream.shutdown().await;
-                // All of the request is read, so that the end is one and no reset.
+                // Reads the rest of the request: closing with unread bytes would send a reset.
                 while stream.read(&mut head).await.is_ok_and(|read| read > 0) {}
             }
         }
@@ -374,8 +374,8 @@ pub(crate) async fn receiver(answer: Vec<u8>) -> (String, Arc<AtomicUsize>) {
 }
 
 /// Returns the status, the error and the number of requests that a response led to.
-async fn ask(server: &TestServer, answer: Vec<u8>) -> (Option<u16>, String, usize) {
-    let (url, asked) = receiver(answer).await;
+async fn ask(server: &TestServer, response: Vec<u8>) -> (Option<u16>, String, usize) {
+    let (url, asked) = receiver(response).await;
     let draft = WebhookDraft { name: "w".into(), url, ..WebhookDraft::default() };
     let request = TestRequest { draft, message: "{}".into() };
     let tested = server.services.backend().webhooks.send_test(None, request).await.expect("tested");
@@ -383,19 +383,19 @@ async fn ask(server: &TestServer, answer: Vec<u8>) -> (Option<u16>, String, usiz
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_shape_of_an_answer_comes_to_what_it_is() {
+async fn response_shapes_lead_to_the_expected_outcome() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let mut wrong = String::new();
     for (shape, expected) in SHAPES {
-        // As Latin-1, so that bytes outside ASCII stand as they are.
+        // Characters stand for the bytes of Latin-1.
         let bytes = shape.chars().map(|c| u8::try_from(u32::from(c)).expect("a byte")).collect();
         let (status, error, asked) = ask(&server, bytes).await;
         let found = match status {
             Some(status) => Status(status),
             None if error.contains("closed before an answer arrived") => Reset,
             None => match expected {
-                Unreadable(words) if error.contains(words) => *expected,
-                _ => Unreadable("other words"),
+                Unreadable(text) if error.contains(text) => *expected,
+                _ => Unreadable("another error"),
             },
         };
         if found != *expected || asked != 1 {
@@ -406,7 +406,7 @@ async fn each_shape_of_an_answer_comes_to_what_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_delivery_whose_response_cannot_be_read_is_sent_twice_at_most_and_counts_for_no_breaker() {
+async fn unreadable_response_is_retried_once_and_does_not_open_the_breaker() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let head = b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
@@ -419,13 +419,13 @@ async fn a_delivery_whose_response_cannot_be_read_is_sent_twice_at_most_and_coun
         server.advance(Duration::from_mins(1));
         server.deliveries_until(|rows| rows.iter().all(|row| row.status == model::delivery::Status::Error)).await;
     }
-    assert_eq!(asked.load(Ordering::SeqCst), 12, "ten failures in a row would have held the rest");
+    assert_eq!(asked.load(Ordering::SeqCst), 12, "ten failures in a row would have opened the breaker");
     let rows = server.deliveries_until(|_| true).await;
     assert!(rows.iter().all(|row| row.attempts == 2), "{rows:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_a_head_holds_it_is_asked_for_once_and_never_a_reset_that_was_none() {
+async fn random_response_heads_cause_one_request_and_never_count_as_a_reset() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let head = (
         prop_oneof![

@@ -1,4 +1,5 @@
-//! The database fails while deliveries are in flight: nothing is lost, nothing is sent twice, and it goes on by itself.
+//! The database fails while deliveries are in flight. Nothing is lost, nothing is sent twice, and the server recovers
+//! by itself.
 
 use crate::harness::{Gate, TestServer, TestStore, eventually};
 use model::access::Scope;
@@ -20,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 
-/// So many deliveries in flight through one webhook each.
+/// Brings `count` deliveries into flight, each through a webhook of its own. Returns a key for further occurrences.
 async fn in_flight(server: &TestServer, gate: &Gate, count: usize) -> String {
     let key = server.key("dc", &[Scope::Ingest]).await;
     for number in 0..count {
@@ -36,8 +37,8 @@ async fn post(server: &TestServer, key: &str) -> u16 {
     server.post(key, &json!({"type": "vms", "event": "poweron"})).await.0
 }
 
-/// Refuses what comes, for longer than anything else is tried. `may_fit`: what finds room in a page that is there may be
-/// taken in.
+/// Checks that occurrences are refused for five seconds, which is longer than any retry of the server. With `may_fit`,
+/// one that fits into the existing pages of the database may be accepted.
 async fn stays_away(server: &TestServer, key: &str, may_fit: bool) {
     let since = std::time::Instant::now();
     let mut refused = 0;
@@ -58,12 +59,12 @@ async fn assert_all_sent_once(server: &TestServer, gate: &Gate, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_loses_nothing_and_repeats_nothing() {
+async fn full_disk_loses_and_repeats_no_delivery() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let gate = Gate::closed().await;
     let key = in_flight(&server, &gate, 20).await;
     let writer = server.services.store.write();
-    // As many pages as there are: the next one is refused as on a full disk.
+    // SQLite limits the file to its current size, and refuses the next page as on a full disk.
     writer.execute_unprepared("PRAGMA max_page_count = 1").await.expect("limited");
     let mut refused = 0;
     for _ in 0..100 {
@@ -74,24 +75,24 @@ async fn a_full_disk_loses_nothing_and_repeats_nothing() {
             break;
         }
     }
-    assert_eq!(refused, 3, "it is full");
-    gate.answer(10_000);
-    eventually("all are answered", async || gate.waiting() == 0).await;
+    assert_eq!(refused, 3, "the disk is full");
+    gate.respond(10_000);
+    eventually("all have their response", async || gate.waiting() == 0).await;
     stays_away(&server, &key, true).await;
-    writer.execute_unprepared("PRAGMA max_page_count = 1000000").await.expect("room again");
+    writer.execute_unprepared("PRAGMA max_page_count = 1000000").await.expect("capacity again");
     eventually("everything is recorded", async || {
         let queue = server::store::figures::queue(server.services.store.read()).await.expect("counted");
         queue.queued + queue.running == 0
     })
     .await;
     assert_eq!(post(&server, &key).await, 202);
-    // Some were accepted before it was full.
+    // Some were accepted before the disk was full.
     let accepted = server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await.len();
     assert_all_sent_once(&server, &gate, accepted).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_postgres_that_goes_away_loses_nothing_and_repeats_nothing() {
+async fn unreachable_postgres_loses_and_repeats_no_delivery() {
     let test = TestStore::postgres().await;
     let url = test.url.clone().expect("a URL");
     let server = TestServer::start(test).await;
@@ -104,11 +105,11 @@ async fn a_postgres_that_goes_away_loses_nothing_and_repeats_nothing() {
     run(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
     run(format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")).await;
     assert_eq!(post(&server, &key).await, 503);
-    gate.answer(10_000);
-    eventually("all are answered", async || gate.waiting() == 0).await;
+    gate.respond(10_000);
+    eventually("all have their response", async || gate.waiting() == 0).await;
     stays_away(&server, &key, false).await;
     run(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
-    eventually("it goes on by itself", async || {
+    eventually("the server recovers by itself", async || {
         let queue = server::store::figures::queue(server.services.store.read()).await;
         queue.is_ok_and(|queue| queue.queued + queue.running == 0)
     })
@@ -118,20 +119,22 @@ async fn a_postgres_that_goes_away_loses_nothing_and_repeats_nothing() {
     assert_all_sent_once(&server, &gate, 40).await;
 }
 
-/// A way to this test's PostgreSQL that can lose the answer of a commit, and then stay closed.
+/// A proxy to the PostgreSQL of this test. It can lose the acknowledgement of a commit, stay closed after that, or go
+/// silent.
 #[derive(Clone)]
 struct Relay {
     socket: String,
+    /// Hangs up after the next commit.
     hangs_up: Arc<AtomicBool>,
-    /// From the moment it hangs up: no connection that there is goes on, and none is made.
+    /// After hanging up, ends all connections and accepts none.
     stays_closed: Arc<AtomicBool>,
     all: CancellationToken,
-    /// Nothing is passed on, and nobody hangs up: as when the host has vanished.
+    /// Passes nothing on and ends no connection, as when the host has vanished.
     is_silent: Arc<AtomicBool>,
 }
 
 impl Relay {
-    /// Starts one; answers the URL that leads through it.
+    /// Starts a relay. Returns it and the URL of the database through it.
     async fn start(test: &TestStore) -> (Self, String) {
         let url = test.url.clone().expect("a URL");
         let (start, directory) = url.split_once("?host=").expect("a socket's directory");
@@ -163,22 +166,23 @@ impl Relay {
         !self.hangs_up.load(Ordering::SeqCst)
     }
 
-    /// Passes on what both sides say. When told to, it hangs up after the next commit, before the answer is passed on.
+    /// Passes on the bytes of both sides. With `hangs_up`, ends the connection before it passes on the acknowledgement
+    /// of a commit.
     async fn pass_on(self, mut client: TcpStream) -> std::io::Result<()> {
         let mut server = UnixStream::connect(&self.socket).await?;
         let (mut from_client, mut from_server) = (vec![0; 65_536], vec![0; 65_536]);
         loop {
             tokio::select! {
                 read = client.read(&mut from_client) => {
-                    let said = &from_client[..read?];
+                    let bytes = &from_client[..read?];
                     if self.is_silent.load(Ordering::SeqCst) {
-                        // For good: a host that comes back knows nothing of its connections.
+                        // For good: a host that comes back has forgotten its connections.
                         return std::future::pending().await;
                     }
-                    server.write_all(said).await?;
-                    let is_commit = said.windows(6).any(|word| word == b"COMMIT");
-                    if said.is_empty() || (is_commit && self.hangs_up.swap(false, Ordering::SeqCst)) {
-                        // Until it is committed.
+                    server.write_all(bytes).await?;
+                    let is_commit = bytes.windows(6).any(|word| word == b"COMMIT");
+                    if bytes.is_empty() || (is_commit && self.hangs_up.swap(false, Ordering::SeqCst)) {
+                        // Waits for the commit.
                         let _ = server.read(&mut from_server).await?;
                         if self.stays_closed.load(Ordering::SeqCst) {
                             self.all.cancel();
@@ -204,11 +208,11 @@ fn intake_through(store: Store) -> (Intake, Arc<ApiKey>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_whose_answer_is_lost_is_not_made_again() {
+async fn commit_with_a_lost_acknowledgement_is_not_repeated() {
     let test = TestStore::postgres().await;
     let (relay, url) = Relay::start(&test).await;
     let (intake, key) = intake_through(connect::open_postgres(&url).await.expect("connects"));
-    // Without an id of the sender's nothing else would recognise it.
+    // Without an id of the sender only the ids of the occurrences can identify the batch.
     let batch = parse_json(&json!([{"type": "vms", "event": "poweron"}, {"type": "vms", "event": "poweroff"}]));
     let batch = batch.expect("valid");
     for all in [2, 4] {
@@ -216,33 +220,34 @@ async fn a_commit_whose_answer_is_lost_is_not_made_again() {
         let accepted = intake.accept(key.clone(), batch.clone()).await.expect("accepted");
         let stored = occurrence::list_newest(test.store.read(), 9).await.expect("read");
         assert_eq!(stored.len(), all);
-        assert!(accepted.iter().all(|one| stored.iter().any(|row| row.uuid == one.id)), "what was answered is there");
+        assert!(accepted.iter().all(|one| stored.iter().any(|row| row.uuid == one.id)), "each returned id is stored");
     }
-    assert!(relay.has_hung_up(), "it did hang up");
+    assert!(relay.has_hung_up(), "the relay has hung up");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_told_that_nothing_was_stored_while_the_outcome_of_a_commit_is_unknown() {
+async fn commit_with_an_unknown_outcome_is_never_reported_as_not_stored() {
     let test = TestStore::postgres().await;
     let (relay, url) = Relay::start(&test).await;
     let (intake, key) = intake_through(connect::open_postgres(&url).await.expect("connects"));
     let batch = parse_json(&json!({"type": "vms", "event": "poweron"})).expect("valid");
-    // While the first has the writer, the others wait: they are one group.
+    // While the first has the writer, the others wait and form one group.
     let accept = async || intake.accept(key.clone(), batch.clone()).await;
     assert!(accept().await.is_ok());
     relay.stays_closed.store(true, Ordering::SeqCst);
     relay.hangs_up.store(true, Ordering::SeqCst);
     let (one, other) = tokio::join!(accept(), accept());
-    let unknown = [one, other].into_iter().filter(|answer| matches!(answer, Err(intake::Error::Unknown(_)))).count();
+    let unknown =
+        [one, other].into_iter().filter(|response| matches!(response, Err(intake::Error::Unknown(_)))).count();
     let stored = occurrence::list_newest(test.store.read(), 9).await.expect("read").len();
-    assert_eq!(stored, 1 + unknown, "what is stored is either accepted or unknown");
-    assert!(unknown >= 1, "the lost commit's group");
+    assert_eq!(stored, 1 + unknown, "each stored occurrence was accepted or is unknown");
+    assert!(unknown >= 1, "the group of the lost commit");
     relay.stays_closed.store(false, Ordering::SeqCst);
-    eventually("it goes on by itself", async || accept().await.is_ok()).await;
+    eventually("the server recovers by itself", async || accept().await.is_ok()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_postgres_whose_host_vanishes_is_away_and_back_again() {
+async fn postgres_with_a_vanished_host_recovers_without_loss_or_repetition() {
     let mut test = TestStore::postgres().await;
     let (relay, url) = Relay::start(&test).await;
     test.store = connect::open_postgres(&url).await.expect("connects");
@@ -251,8 +256,8 @@ async fn a_postgres_whose_host_vanishes_is_away_and_back_again() {
     let gate = Gate::closed().await;
     let key = in_flight(&server, &gate, 20).await;
     relay.is_silent.store(true, Ordering::SeqCst);
-    gate.answer(10_000);
-    eventually("all are answered", async || gate.waiting() == 0).await;
+    gate.respond(10_000);
+    eventually("all have their response", async || gate.waiting() == 0).await;
     assert_eq!(post(&server, &key).await, 503);
     relay.is_silent.store(false, Ordering::SeqCst);
     assert_all_sent_once(&server, &gate, 20).await;

@@ -1,13 +1,15 @@
-//! The breaker: when it opens, which probes go and when, what it holds, and what lets that go.
+//! The breaker: when it opens, which probes are sent and when, which deliveries it holds, and what releases them.
 
-use crate::harness::{Gate, Switch, TestInbox, TestServer, eventually};
+use crate::harness::Database::{self, Postgres, Sqlite};
+use crate::harness::{Gate, Switch, TestInbox, TestServer, TestStore, eventually};
 use crate::hold::{ALL, bodies, count, edit, power_on, prepare};
-use crate::{on_both, rows};
+use crate::rows;
 use app::view::webhook::{Held, ReleaseChoice};
 use model::breaker::{Breaker, Open};
 use model::delivery::{HoldReason, Status};
 use model::id::WebhookId;
 use model::time::Timestamp;
+use rstest::rstest;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::json;
 use server::store::delivery::NewDelivery;
@@ -15,11 +17,11 @@ use server::store::{Store, delivery, entity, hold, sweep, webhook};
 use std::time::Duration;
 
 const NOW: Timestamp = Timestamp(1_000_000);
-/// How long after it is due a probe is given up: the webhook's own timeout, and the margin.
+/// Time after which a probe counts as lost: the timeout of the webhook and the margin.
 const LOST_AFTER: Duration = Duration::from_secs(15);
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// A webhook with an open breaker whose first probe is due at once, and deliveries behind it that are due then.
+/// Inserts a webhook whose breaker is open and may probe at [`NOW`], and a held delivery for each of these due times.
 async fn opened(store: &Store, due: &[Timestamp]) -> WebhookId {
     let db = store.write();
     let id = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
@@ -33,7 +35,7 @@ async fn opened(store: &Store, due: &[Timestamp]) -> WebhookId {
     id
 }
 
-/// The ids of what is queued.
+/// Returns the ids of the queued deliveries.
 async fn queued(store: &Store) -> Vec<i64> {
     let all = entity::delivery::Entity::find().filter(entity::delivery::Column::Status.eq("queued"));
     let rows = all.order_by_asc(entity::delivery::Column::Id).all(store.read()).await.expect("read");
@@ -48,262 +50,316 @@ async fn state(store: &Store, id: WebhookId) -> webhook::HoldState {
     webhook::find(store.read(), id).await.expect("read").expect("there").hold
 }
 
-on_both! {
-    async fn a_breaker_opens_at_the_tenth_failure_probes_and_closes(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let (receiver, inbox) = (Switch::failing().await, TestInbox::start().await);
-        let (webhook, key) = prepare(&server, &receiver.url, |draft| draft.retries = "0".into()).await;
-        // Somebody else is told when it fails and when it is back; the failing webhook itself never is.
-        let pager = server.webhook("pager", &inbox.url, |_| ()).await;
-        for (name, via) in [("tell the pager", pager), ("tell itself", webhook)] {
-            let task = server.task(name, via, "${EVENT} ${NAME}", false).await;
-            server.event_of(task, |draft| draft.event = "webhooks.failing".into()).await;
-            server.event_of(task, |draft| draft.event = "webhooks.recovered".into()).await;
-        }
-        for vm in 0..10 {
-            assert_eq!(count(&server.deliveries_until(|_| true).await, Status::Held), 0, "{vm}");
-            server.post(&key, &power_on(&format!("vm-{vm}"))).await;
-            server.deliveries_until(|rows| count(rows, Status::Error) == vm + 1).await;
-        }
-        server.post(&key, &json!([power_on("late-1"), power_on("late-2")])).await;
-        server.deliveries_until(|rows| count(rows, Status::Held) == 2).await;
-        eventually("the pager is told once", async || bodies(&inbox) == ["failing\" \"w"]).await;
-
-        // The first probe fails and uses up a delivery without retries; the second waits twice as long.
-        server.advance(Duration::from_secs(29));
-        assert_eq!(receiver.bodies().len(), 10);
-        server.advance(Duration::from_secs(2));
-        server.deliveries_until(|rows| count(rows, Status::Error) == 11).await;
-        assert_eq!(receiver.bodies().len(), 11);
-        receiver.recover();
-        server.post(&key, &power_on("late-3")).await;
-        server.deliveries_until(|rows| count(rows, Status::Held) == 2).await;
-        server.advance(Duration::from_secs(61));
-        server.deliveries_until(|rows| count(rows, Status::Held) == 0 && rows.iter().all(|row| row.status.is_settled())).await;
-        assert_eq!(receiver.bodies().len(), 13, "the probe, and what it let go");
-        eventually("the pager is told that it is back", async || bodies(&inbox).len() == 2).await;
-        assert!(bodies(&inbox).iter().any(|body| body.contains("recovered")));
-        assert!(receiver.bodies().iter().all(|body| !body.contains("failing") && !body.contains("recovered")));
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn breaker_opens_at_the_tenth_failure_and_closes_after_a_probe(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let (receiver, inbox) = (Switch::failing().await, TestInbox::start().await);
+    let (webhook, key) = prepare(&server, &receiver.url, |draft| draft.retries = "0".into()).await;
+    // Another webhook is told of the failure and of the recovery. The failing webhook itself is not.
+    let pager = server.webhook("pager", &inbox.url, |_| ()).await;
+    for (name, via) in [("tell the pager", pager), ("tell itself", webhook)] {
+        let task = server.task(name, via, "${EVENT} ${NAME}", false).await;
+        server.event_of(task, |draft| draft.event = "webhooks.failing".into()).await;
+        server.event_of(task, |draft| draft.event = "webhooks.recovered".into()).await;
     }
-
-    async fn an_open_breaker_is_still_open_after_a_restart(test: TestStore) {
-        let (dir, url) = (test.dir.path().to_owned(), test.url.clone());
-        let server = TestServer::start(test).await;
-        let receiver = Switch::failing().await;
-        let (webhook, key) = prepare(&server, &receiver.url, |draft| draft.retries = "0".into()).await;
-        let batch: Vec<_> = (0..10).map(|vm| power_on(&format!("vm-{vm}"))).collect();
-        server.post(&key, &json!(batch)).await;
-        server.deliveries_until(|rows| count(rows, Status::Error) == 10).await;
-        let store = match url {
-            Some(url) => server::store::connect::open_postgres(&url).await.expect("opens"),
-            None => server::store::connect::open_sqlite(&dir).await.expect("opens"),
-        };
-        let open = state(&store, webhook).await.breaker.open.expect("open");
-        assert_eq!((open.wait, open.is_probing), (Duration::from_secs(30), false));
+    for vm in 0..10 {
+        assert_eq!(count(&server.deliveries_until(|_| true).await, Status::Held), 0, "{vm}");
+        server.post(&key, &power_on(&format!("vm-{vm}"))).await;
+        server.deliveries_until(|rows| count(rows, Status::Error) == vm + 1).await;
     }
+    server.post(&key, &json!([power_on("late-1"), power_on("late-2")])).await;
+    server.deliveries_until(|rows| count(rows, Status::Held) == 2).await;
+    eventually("the pager is told once", async || bodies(&inbox) == ["failing\" \"w"]).await;
 
-    async fn a_probe_goes_no_earlier_than_the_receiver_asked_for_or_the_schedule_says(test: TestStore) {
-        let store = test.store;
-        let after = |seconds| NOW.after(Duration::from_secs(seconds));
-        opened(&store, &[after(3600), after(10), after(20)]).await;
-        for (now, expected) in [(NOW, vec![]), (after(9), vec![]), (after(10), vec![2]), (after(20), vec![2])] {
-            sweep_at(&store, now).await;
-            assert_eq!(queued(&store).await, expected, "at {now:?}");
-        }
-        let row = entity::delivery::Entity::find_by_id(2).one(store.read()).await.expect("read").expect("there");
-        assert_eq!(row.next_attempt_at, Some(after(10).0));
-    }
+    // The first probe fails, and its delivery has no retries. The second probe waits twice as long.
+    server.advance(Duration::from_secs(29));
+    assert_eq!(receiver.bodies().len(), 10);
+    server.advance(Duration::from_secs(2));
+    server.deliveries_until(|rows| count(rows, Status::Error) == 11).await;
+    assert_eq!(receiver.bodies().len(), 11);
+    receiver.recover();
+    server.post(&key, &power_on("late-3")).await;
+    server.deliveries_until(|rows| count(rows, Status::Held) == 2).await;
+    server.advance(Duration::from_secs(61));
+    server
+        .deliveries_until(|rows| count(rows, Status::Held) == 0 && rows.iter().all(|row| row.status.is_settled()))
+        .await;
+    assert_eq!(receiver.bodies().len(), 13, "the probe, and the deliveries that it released");
+    eventually("the pager is told of the recovery", async || bodies(&inbox).len() == 2).await;
+    assert!(bodies(&inbox).iter().any(|body| body.contains("recovered")));
+    assert!(receiver.bodies().iter().all(|body| !body.contains("failing") && !body.contains("recovered")));
+}
 
-    async fn a_probe_that_finds_no_slot_is_followed_by_none_until_it_is_gone(test: TestStore) {
-        let store = test.store;
-        opened(&store, &[NOW, NOW, NOW]).await;
-        sweep_at(&store, NOW).await;
-        let mut now = NOW.after(LOST_AFTER);
-        for status in ["queued", "running"] {
-            store.write().execute_unprepared(&format!("UPDATE delivery SET status = '{status}' WHERE id = 1")).await.expect("changed");
-            for _ in 0..3 {
-                sweep_at(&store, now).await;
-                now = now.after(LOST_AFTER);
-            }
-            assert!(queued(&store).await.iter().all(|id| *id == 1), "{status}");
-        }
-        store.write().execute_unprepared("UPDATE delivery SET status = 'discarded' WHERE id = 1").await.expect("given up");
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn open_breaker_survives_a_restart(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let (dir, url) = (test.dir.path().to_owned(), test.url.clone());
+    let server = TestServer::start(test).await;
+    let receiver = Switch::failing().await;
+    let (webhook, key) = prepare(&server, &receiver.url, |draft| draft.retries = "0".into()).await;
+    let batch: Vec<_> = (0..10).map(|vm| power_on(&format!("vm-{vm}"))).collect();
+    server.post(&key, &json!(batch)).await;
+    server.deliveries_until(|rows| count(rows, Status::Error) == 10).await;
+    let store = match url {
+        Some(url) => server::store::connect::open_postgres(&url).await.expect("opens"),
+        None => server::store::connect::open_sqlite(&dir).await.expect("opens"),
+    };
+    let open = state(&store, webhook).await.breaker.open.expect("open");
+    assert_eq!((open.wait, open.is_probing), (Duration::from_secs(30), false));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn probe_waits_until_a_held_delivery_is_due(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let store = test.store;
+    let after = |seconds| NOW.after(Duration::from_secs(seconds));
+    opened(&store, &[after(3600), after(10), after(20)]).await;
+    for (now, expected) in [(NOW, vec![]), (after(9), vec![]), (after(10), vec![2]), (after(20), vec![2])] {
         sweep_at(&store, now).await;
-        assert_eq!(queued(&store).await, [2]);
+        assert_eq!(queued(&store).await, expected, "at {now:?}");
     }
+    let row = entity::delivery::Entity::find_by_id(2).one(store.read()).await.expect("read").expect("there");
+    assert_eq!(row.next_attempt_at, Some(after(10).0));
+}
 
-    async fn what_a_clock_that_was_set_back_leaves_in_the_future_is_pulled_in(test: TestStore) {
-        let store = test.store;
-        let id = opened(&store, &[NOW]).await;
-        let yesterday = Timestamp(NOW.0 - 900_000);
-        let run = rows::run(store.write()).await;
-        delivery::insert_many(store.write(), vec![rows::delivery(id, run)], NOW).await.expect("queued");
-        let sql = format!(
-            "UPDATE webhook SET release_per_second = 1, breaker_opened_at = {0}, breaker_probe_at = {0}, released_at = {0}; \
-             UPDATE delivery SET status = 'running', lease_until = {0} WHERE id = 2",
-            NOW.0 + 86_400_000
-        );
-        store.write().execute_unprepared(&sql).await.expect("far ahead");
-        sweep_at(&store, yesterday).await;
-        let open = state(&store, id).await.breaker.open.expect("open");
-        assert_eq!((open.since, open.probe_at), (yesterday, yesterday.after(Duration::from_mins(15))));
-        let leased = entity::delivery::Entity::find_by_id(2).one(store.read()).await.expect("read").expect("there");
-        assert_eq!(leased.lease_until, Some(yesterday.0 + 130_000), "the longest timeout, and the margin");
-        // The probe goes, though what it is was put off by as much.
-        store.write().execute_unprepared("UPDATE delivery SET next_attempt_at = 99999999999 WHERE id = 1").await.expect("far ahead");
-        sweep_at(&store, yesterday.after(Duration::from_mins(15))).await;
-        assert_eq!(queued(&store).await, [1]);
-        store.write().execute_unprepared("UPDATE delivery SET status = 'held' WHERE id = 1").await.expect("held again");
-        // Once it is closed, what goes at a rate goes on.
-        let sql = format!("UPDATE webhook SET breaker_opened_at = NULL, released_at = {}; UPDATE delivery SET hold_reason = 'releasing' WHERE id = 1", NOW.0);
-        store.write().execute_unprepared(&sql).await.expect("closed");
-        sweep_at(&store, yesterday).await;
-        assert_eq!(queued(&store).await, [0; 0]);
-        sweep_at(&store, yesterday.after(Duration::from_secs(1))).await;
-        assert_eq!(queued(&store).await, [1]);
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn probe_without_a_slot_is_not_followed_by_another(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let store = test.store;
+    opened(&store, &[NOW, NOW, NOW]).await;
+    sweep_at(&store, NOW).await;
+    let mut now = NOW.after(LOST_AFTER);
+    for status in ["queued", "running"] {
+        store
+            .write()
+            .execute_unprepared(&format!("UPDATE delivery SET status = '{status}' WHERE id = 1"))
+            .await
+            .expect("changed");
+        for _ in 0..3 {
+            sweep_at(&store, now).await;
+            now = now.after(LOST_AFTER);
+        }
+        assert!(queued(&store).await.iter().all(|id| *id == 1), "{status}");
     }
+    store.write().execute_unprepared("UPDATE delivery SET status = 'discarded' WHERE id = 1").await.expect("discarded");
+    sweep_at(&store, now).await;
+    assert_eq!(queued(&store).await, [2]);
+}
 
-    async fn a_run_whose_delivery_waits_behind_the_breaker_has_not_ended(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let receiver = Switch::failing().await;
-        let (_, key) = prepare(&server, &receiver.url, |_| ()).await;
-        let batch: Vec<_> = (0..10).map(|vm| power_on(&format!("vm-{vm}"))).collect();
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn future_times_are_pulled_in_after_the_clock_was_set_back(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let store = test.store;
+    let id = opened(&store, &[NOW]).await;
+    let yesterday = Timestamp(NOW.0 - 900_000);
+    let run = rows::run(store.write()).await;
+    delivery::insert_many(store.write(), vec![rows::delivery(id, run)], NOW).await.expect("queued");
+    let sql = format!(
+        "UPDATE webhook SET release_per_second = 1, breaker_opened_at = {0}, breaker_probe_at = {0}, \
+         released_at = {0}; UPDATE delivery SET status = 'running', lease_until = {0} WHERE id = 2",
+        NOW.0 + 86_400_000
+    );
+    store.write().execute_unprepared(&sql).await.expect("far ahead");
+    sweep_at(&store, yesterday).await;
+    let open = state(&store, id).await.breaker.open.expect("open");
+    assert_eq!((open.since, open.probe_at), (yesterday, yesterday.after(Duration::from_mins(15))));
+    let leased = entity::delivery::Entity::find_by_id(2).one(store.read()).await.expect("read").expect("there");
+    assert_eq!(leased.lease_until, Some(yesterday.0 + 130_000), "the longest timeout and the margin");
+    // The probe is sent although its delivery is due far in the future.
+    store
+        .write()
+        .execute_unprepared("UPDATE delivery SET next_attempt_at = 99999999999 WHERE id = 1")
+        .await
+        .expect("far ahead");
+    sweep_at(&store, yesterday.after(Duration::from_mins(15))).await;
+    assert_eq!(queued(&store).await, [1]);
+    store.write().execute_unprepared("UPDATE delivery SET status = 'held' WHERE id = 1").await.expect("held again");
+    // After the breaker has closed, the release at a rate continues.
+    let sql = format!(
+        "UPDATE webhook SET breaker_opened_at = NULL, released_at = {}; \
+         UPDATE delivery SET hold_reason = 'releasing' WHERE id = 1",
+        NOW.0
+    );
+    store.write().execute_unprepared(&sql).await.expect("closed");
+    sweep_at(&store, yesterday).await;
+    assert_eq!(queued(&store).await, [0; 0]);
+    sweep_at(&store, yesterday.after(Duration::from_secs(1))).await;
+    assert_eq!(queued(&store).await, [1]);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_with_a_delivery_behind_the_breaker_is_still_running(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let receiver = Switch::failing().await;
+    let (_, key) = prepare(&server, &receiver.url, |_| ()).await;
+    let batch: Vec<_> = (0..10).map(|vm| power_on(&format!("vm-{vm}"))).collect();
+    server.post(&key, &json!(batch)).await;
+    server.deliveries_until(|rows| count(rows, Status::Held) == 10).await;
+    let runs = entity::run::Entity::find().all(server.services.store.read()).await.expect("read");
+    assert!(runs.iter().all(|run| run.status == "running" && run.ended_at.is_none()), "{runs:?}");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn release_at_a_rate_continues_after_an_open_breaker(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let receiver = Switch::failing().await;
+    let (webhook, key) = prepare(&server, &receiver.url, |draft| draft.retries = "0".into()).await;
+    let post = async |count: usize| {
+        let batch: Vec<_> = (0..count).map(|vm| power_on(&format!("vm-{vm}"))).collect();
         server.post(&key, &json!(batch)).await;
-        server.deliveries_until(|rows| count(rows, Status::Held) == 10).await;
-        let runs = entity::run::Entity::find().all(server.services.store.read()).await.expect("read");
-        assert!(runs.iter().all(|run| run.status == "running" && run.ended_at.is_none()), "{runs:?}");
-    }
-
-    async fn a_release_at_a_rate_outlasts_an_open_breaker(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let receiver = Switch::failing().await;
-        let (webhook, key) = prepare(&server, &receiver.url, |draft| draft.retries = "0".into()).await;
-        let post = async |count: usize| {
-            let batch: Vec<_> = (0..count).map(|vm| power_on(&format!("vm-{vm}"))).collect();
-            server.post(&key, &json!(batch)).await;
-        };
-        post(10).await;
-        server.deliveries_until(|rows| count(rows, Status::Error) == 10).await;
-        // Held by the breaker, then by the pause: who resumes decides about both.
-        let webhooks = server.services.backend().webhooks;
-        for choice in [Held::None, Held::All] {
-            post(3).await;
-            webhooks.pause(webhook).await.expect("paused");
-            post(2).await;
-            server.deliveries_until(|rows| count(rows, Status::Held) == 5).await;
-            webhooks.resume(webhook, ReleaseChoice { held: choice, per_second: Some(1) }).await.expect("resumed");
-            let left = if choice == Held::None { 0 } else { 5 };
-            server.deliveries_until(|rows| count(rows, Status::Held) == left).await;
-        }
-        server.deliveries_until(|rows| count(rows, Status::Discarded) == 5).await;
-        receiver.recover();
-        server.advance(Duration::from_secs(31));
-        server.deliveries_until(|rows| count(rows, Status::Sent) == 1 && count(rows, Status::Held) == 4).await;
-        for sent in 2..=5 {
-            assert_eq!(receiver.bodies().len(), 10 + sent - 1);
-            server.advance(Duration::from_secs(1));
-            server.deliveries_until(|rows| count(rows, Status::Sent) == sent).await;
-        }
-    }
-
-    async fn a_replay_as_it_was_neither_moves_the_breaker_of_now_nor_waits_behind_it(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let (old, new) = (Switch::failing().await, Switch::failing().await);
-        let (webhook, key) = prepare(&server, &old.url, |draft| draft.retries = "0".into()).await;
-        server.post(&key, &power_on("first")).await;
-        let first = server.deliveries_until(|rows| count(rows, Status::Error) == 1).await.remove(0).uuid;
-        edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
-        let deliveries = server.services.backend().deliveries;
-        for replays in 1..=10 {
-            deliveries.replay(first.clone(), true, "maria".into()).await.expect("replayed");
-            server.deliveries_until(|rows| count(rows, Status::Error) == 1 + replays).await;
-        }
-        let store = &server.services.store;
-        assert_eq!(state(store, webhook).await.breaker, Breaker::default(), "of the new target");
-        for vm in 0..10 {
-            assert_eq!(state(store, webhook).await.breaker.open, None);
-            server.post(&key, &power_on(&format!("vm-{vm}"))).await;
-            server.deliveries_until(|rows| count(rows, Status::Error) == 12 + vm).await;
-        }
-        let open = state(store, webhook).await.breaker;
-        assert!(open.open.is_some());
-        old.recover();
-        let webhooks = server.services.backend().webhooks;
-        deliveries.replay(first.clone(), true, "maria".into()).await.expect("replayed");
-        server.deliveries_until(|rows| count(rows, Status::Sent) == 1).await;
-        // It waits for a pause, and goes with its end.
+    };
+    post(10).await;
+    server.deliveries_until(|rows| count(rows, Status::Error) == 10).await;
+    // The breaker holds three and the pause two. Resuming decides about all of them.
+    let webhooks = server.services.backend().webhooks;
+    for choice in [Held::None, Held::All] {
+        post(3).await;
         webhooks.pause(webhook).await.expect("paused");
+        post(2).await;
+        server.deliveries_until(|rows| count(rows, Status::Held) == 5).await;
+        webhooks.resume(webhook, ReleaseChoice { held: choice, per_second: Some(1) }).await.expect("resumed");
+        let left = if choice == Held::None { 0 } else { 5 };
+        server.deliveries_until(|rows| count(rows, Status::Held) == left).await;
+    }
+    server.deliveries_until(|rows| count(rows, Status::Discarded) == 5).await;
+    receiver.recover();
+    server.advance(Duration::from_secs(31));
+    server.deliveries_until(|rows| count(rows, Status::Sent) == 1 && count(rows, Status::Held) == 4).await;
+    for sent in 2..=5 {
+        assert_eq!(receiver.bodies().len(), 10 + sent - 1);
+        server.advance(Duration::from_secs(1));
+        server.deliveries_until(|rows| count(rows, Status::Sent) == sent).await;
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replay_to_an_earlier_target_ignores_the_breaker(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let (old, new) = (Switch::failing().await, Switch::failing().await);
+    let (webhook, key) = prepare(&server, &old.url, |draft| draft.retries = "0".into()).await;
+    server.post(&key, &power_on("first")).await;
+    let first = server.deliveries_until(|rows| count(rows, Status::Error) == 1).await.remove(0).uuid;
+    edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
+    let deliveries = server.services.backend().deliveries;
+    for replays in 1..=10 {
         deliveries.replay(first.clone(), true, "maria".into()).await.expect("replayed");
-        server.deliveries_until(|rows| count(rows, Status::Held) == 1).await;
-        webhooks.resume(webhook, ALL).await.expect("resumed");
-        server.deliveries_until(|rows| count(rows, Status::Sent) == 2).await;
-        assert_eq!(state(store, webhook).await.breaker, open, "of the target of now");
-        assert_eq!(new.bodies().len(), 10);
+        server.deliveries_until(|rows| count(rows, Status::Error) == 1 + replays).await;
     }
+    let store = &server.services.store;
+    assert_eq!(state(store, webhook).await.breaker, Breaker::default(), "the replays do not count for the new target");
+    for vm in 0..10 {
+        assert_eq!(state(store, webhook).await.breaker.open, None);
+        server.post(&key, &power_on(&format!("vm-{vm}"))).await;
+        server.deliveries_until(|rows| count(rows, Status::Error) == 12 + vm).await;
+    }
+    let open = state(store, webhook).await.breaker;
+    assert!(open.open.is_some());
+    old.recover();
+    let webhooks = server.services.backend().webhooks;
+    deliveries.replay(first.clone(), true, "maria".into()).await.expect("replayed");
+    server.deliveries_until(|rows| count(rows, Status::Sent) == 1).await;
+    // The replay waits for the end of a pause.
+    webhooks.pause(webhook).await.expect("paused");
+    deliveries.replay(first.clone(), true, "maria".into()).await.expect("replayed");
+    server.deliveries_until(|rows| count(rows, Status::Held) == 1).await;
+    webhooks.resume(webhook, ALL).await.expect("resumed");
+    server.deliveries_until(|rows| count(rows, Status::Sent) == 2).await;
+    assert_eq!(state(store, webhook).await.breaker, open, "the breaker of the current target has not changed");
+    assert_eq!(new.bodies().len(), 10);
+}
 
-    async fn what_was_held_for_what_has_ended_waits_for_what_holds_it_now(test: TestStore) {
-        let store = test.store;
-        let id = opened(&store, &[NOW.after(Duration::from_hours(1)), NOW, NOW]).await;
-        // As another node holds a row just as a person resumes; and a replay as it was, resumed at a rate.
-        let sql = "UPDATE webhook SET breaker_probe_at = 9999999; UPDATE delivery SET hold_reason = 'paused' WHERE id = 2; \
-                   UPDATE delivery SET hold_reason = 'releasing', replay_revision = 1 WHERE id = 3";
-        store.write().execute_unprepared(sql).await.expect("changed");
-        sweep_at(&store, NOW).await;
-        assert_eq!(queued(&store).await, [3], "the replay does not wait for the breaker");
-        let reasons = async || server::store::figures::held_by_reason(store.read(), id).await.expect("counted");
-        assert_eq!(reasons().await, [("breaker".to_owned(), 2)]);
-        let sql = "UPDATE webhook SET breaker_opened_at = NULL, release_per_second = 1, released_at = 1000000; \
-                   UPDATE delivery SET hold_reason = 'paused' WHERE id = 2";
-        store.write().execute_unprepared(sql).await.expect("changed");
-        sweep_at(&store, NOW).await;
-        assert_eq!(reasons().await, [("releasing".to_owned(), 2)]);
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_with_an_ended_hold_reason_waits_for_the_current_one(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let store = test.store;
+    let id = opened(&store, &[NOW.after(Duration::from_hours(1)), NOW, NOW]).await;
+    // Delivery 2: another node holds it just as a person resumes. Delivery 3: a replay as of its revision, resumed at a
+    // rate.
+    let sql = "UPDATE webhook SET breaker_probe_at = 9999999; UPDATE delivery SET hold_reason = 'paused' WHERE id = 2; \
+               UPDATE delivery SET hold_reason = 'releasing', replay_revision = 1 WHERE id = 3";
+    store.write().execute_unprepared(sql).await.expect("changed");
+    sweep_at(&store, NOW).await;
+    assert_eq!(queued(&store).await, [3], "the replay does not wait for the breaker");
+    let reasons = async || server::store::figures::held_by_reason(store.read(), id).await.expect("counted");
+    assert_eq!(reasons().await, [("breaker".to_owned(), 2)]);
+    let sql = "UPDATE webhook SET breaker_opened_at = NULL, release_per_second = 1, released_at = 1000000; \
+               UPDATE delivery SET hold_reason = 'paused' WHERE id = 2";
+    store.write().execute_unprepared(sql).await.expect("changed");
+    sweep_at(&store, NOW).await;
+    assert_eq!(reasons().await, [("releasing".to_owned(), 2)]);
+}
 
-    async fn attempts_at_the_target_before_say_nothing_of_the_new_one(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let (gate, new) = (Gate::closed().await, TestInbox::start().await);
-        let (webhook, key) = prepare(&server, &gate.url, |draft| draft.retries = "0".into()).await;
-        let store = &server.services.store;
-        let open = "UPDATE webhook SET breaker_failures = 10, breaker_opened_at = 1, breaker_probe_at = 1, breaker_is_probing = TRUE, is_hanging = TRUE";
-        server.post(&key, &power_on("late")).await;
-        eventually("it is in flight", async || gate.waiting() == 1).await;
-        store.write().execute_unprepared(open).await.expect("opened");
-        // A person corrects the address: what comes from now on goes there at once.
-        edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
-        assert_eq!(state(store, webhook).await.breaker, Breaker::default());
-        server.post(&key, &power_on("new")).await;
-        server.deliveries_until(|rows| count(rows, Status::Sent) == 1).await;
-        store.write().execute_unprepared("UPDATE webhook SET breaker_failures = 9").await.expect("nine of the new one's failed");
-        gate.hang_up();
-        server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
-        assert_eq!(count(&server.deliveries_until(|_| true).await, Status::Error), 1, "the late one has failed");
-        assert_eq!(state(store, webhook).await.breaker, Breaker { failures: 9, ..Breaker::default() });
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attempts_at_the_previous_target_do_not_change_the_breaker(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let (gate, new) = (Gate::closed().await, TestInbox::start().await);
+    let (webhook, key) = prepare(&server, &gate.url, |draft| draft.retries = "0".into()).await;
+    let store = &server.services.store;
+    let open = "UPDATE webhook SET breaker_failures = 10, breaker_opened_at = 1, breaker_probe_at = 1, \
+                breaker_is_probing = TRUE, is_hanging = TRUE";
+    server.post(&key, &power_on("late")).await;
+    eventually("it is in flight", async || gate.waiting() == 1).await;
+    store.write().execute_unprepared(open).await.expect("opened");
+    // A person corrects the address. New deliveries go there at once.
+    edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
+    assert_eq!(state(store, webhook).await.breaker, Breaker::default());
+    server.post(&key, &power_on("new")).await;
+    server.deliveries_until(|rows| count(rows, Status::Sent) == 1).await;
+    store
+        .write()
+        .execute_unprepared("UPDATE webhook SET breaker_failures = 9")
+        .await
+        .expect("nine failures of the new target");
+    gate.hang_up();
+    server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
+    assert_eq!(count(&server.deliveries_until(|_| true).await, Status::Error), 1, "the late attempt has failed");
+    assert_eq!(state(store, webhook).await.breaker, Breaker { failures: 9, ..Breaker::default() });
+}
 
-    async fn a_replay_as_it_was_goes_by_the_revision_of_the_last_attempt(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let (webhook, key) = prepare(&server, &format!("{}/status/503", inbox.url), |_| ()).await;
-        server.post(&key, &power_on("a")).await;
-        server.deliveries_until(|rows| rows[0].attempts == 1).await;
-        edit(&server, webhook, |draft| draft.url = format!("{}/second", inbox.url)).await;
-        server.advance(Duration::from_secs(6));
-        let id = server.deliveries_until(|rows| count(rows, Status::Sent) == 1).await.remove(0).uuid;
-        edit(&server, webhook, |draft| draft.url = format!("{}/third", inbox.url)).await;
-        server.services.backend().deliveries.replay(id, true, "maria".into()).await.expect("replayed");
-        server.deliveries_until(|rows| count(rows, Status::Sent) == 2).await;
-        let paths: Vec<_> = inbox.received().into_iter().map(|one| one.path).collect();
-        assert_eq!(paths, ["/status/503", "/second", "/second"]);
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replay_as_of_its_revision_uses_that_of_the_last_attempt(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let (webhook, key) = prepare(&server, &format!("{}/status/503", inbox.url), |_| ()).await;
+    server.post(&key, &power_on("a")).await;
+    server.deliveries_until(|rows| rows[0].attempts == 1).await;
+    edit(&server, webhook, |draft| draft.url = format!("{}/second", inbox.url)).await;
+    server.advance(Duration::from_secs(6));
+    let id = server.deliveries_until(|rows| count(rows, Status::Sent) == 1).await.remove(0).uuid;
+    edit(&server, webhook, |draft| draft.url = format!("{}/third", inbox.url)).await;
+    server.services.backend().deliveries.replay(id, true, "maria".into()).await.expect("replayed");
+    server.deliveries_until(|rows| count(rows, Status::Sent) == 2).await;
+    let paths: Vec<_> = inbox.received().into_iter().map(|one| one.path).collect();
+    assert_eq!(paths, ["/status/503", "/second", "/second"]);
+}
 
-    async fn a_deleted_webhook_keeps_no_state_and_reports_nothing(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let store = &server.services.store;
-        let id = opened(store, &[NOW]).await;
-        store.write().execute_unprepared("UPDATE webhook SET paused_at = 1, is_hanging = TRUE").await.expect("paused");
-        server.services.backend().webhooks.delete(vec![id]).await.expect("deleted");
-        let row = entity::webhook::Entity::find_by_id(id.0).one(store.read()).await.expect("read").expect("there");
-        assert_eq!((row.paused_at, row.breaker_opened_at, row.breaker_failures, row.is_hanging), (None, None, 0, false));
-        assert!(hold::load_states(store.read(), &[id], false).await.expect("read").is_empty());
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleted_webhook_has_no_hold_state_and_reports_nothing(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let store = &server.services.store;
+    let id = opened(store, &[NOW]).await;
+    store.write().execute_unprepared("UPDATE webhook SET paused_at = 1, is_hanging = TRUE").await.expect("paused");
+    server.services.backend().webhooks.delete(vec![id]).await.expect("deleted");
+    let row = entity::webhook::Entity::find_by_id(id.0).one(store.read()).await.expect("read").expect("there");
+    assert_eq!((row.paused_at, row.breaker_opened_at, row.breaker_failures, row.is_hanging), (None, None, 0, false));
+    assert!(hold::load_states(store.read(), &[id], false).await.expect("read").is_empty());
 }

@@ -1,4 +1,4 @@
-//! Receivers' certificates and handshakes as they really are: each shape, and the sentence that it comes to.
+//! Certificates and handshakes of receivers, and the error message of each.
 
 use crate::delivery::tls_receiver;
 use crate::harness::{TestInbox, TestServer, TestStore};
@@ -8,7 +8,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsa
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// What a test message comes to: the status and the error.
+/// Sends a test message. Returns the status and the error.
 async fn send(server: &TestServer, url: &str, insecure: &str) -> (Option<u16>, String) {
     let draft = WebhookDraft {
         name: "w".into(),
@@ -21,15 +21,15 @@ async fn send(server: &TestServer, url: &str, insecure: &str) -> (Option<u16>, S
     (tested.http_status, tested.error.unwrap_or_default())
 }
 
-/// A receiver that answers the first bytes with these, whatever they are.
-async fn speaker(words: &'static [u8]) -> String {
+/// Starts a receiver that responds to any bytes with these. Returns its address.
+async fn speaker(response: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut head = [0; 4096];
             let _ = stream.read(&mut head).await;
-            let _ = stream.write_all(words).await;
+            let _ = stream.write_all(response).await;
             let _ = stream.shutdown().await;
             while stream.read(&mut head).await.is_ok_and(|read| read > 0) {}
         }
@@ -37,7 +37,7 @@ async fn speaker(words: &'static [u8]) -> String {
     address.to_string()
 }
 
-/// A receiver whose certificate is made by `change`, signed by itself.
+/// Starts a receiver with a self-signed certificate, whose parameters `change` has edited. Returns its URL.
 async fn with(change: impl FnOnce(&mut CertificateParams)) -> String {
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
     change(&mut params);
@@ -47,7 +47,7 @@ async fn with(change: impl FnOnce(&mut CertificateParams)) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_shape_of_a_handshake_is_said_in_words_and_only_what_is_insecure_is_let_through() {
+async fn bad_handshakes_are_explained_and_only_untrusted_certificates_can_be_allowed() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let day = |days: i64| time::OffsetDateTime::now_utc() + time::Duration::days(days);
     let authority = CertificateParams::new(Vec::new()).map(|mut params| {
@@ -59,7 +59,7 @@ async fn each_shape_of_a_handshake_is_said_in_words_and_only_what_is_insecure_is
     let pair = KeyPair::generate().expect("a key");
     let signed = leaf.signed_by(&pair, &authority).expect("signed").pem();
     let unknown = "an authority that this system does not trust";
-    // Whether it is let through where the webhook allows insecure certificates.
+    // A name, the URL, the error, and whether a webhook that allows insecure certificates may send.
     let shapes = [
         ("signed by itself", with(|_| ()).await, unknown, true),
         (
@@ -68,9 +68,9 @@ async fn each_shape_of_a_handshake_is_said_in_words_and_only_what_is_insecure_is
             "CA:TRUE",
             true,
         ),
-        ("of an authority nobody knows", tls_receiver(signed.clone(), pair.serialize_pem()).await, unknown, true),
+        ("of an unknown authority", tls_receiver(signed.clone(), pair.serialize_pem()).await, unknown, true),
         (
-            "of an authority nobody knows, which it shows",
+            "of an unknown authority, which the receiver sends along",
             tls_receiver(signed + &authority.pem(), pair.serialize_pem()).await,
             unknown,
             true,
@@ -115,10 +115,10 @@ async fn each_shape_of_a_handshake_is_said_in_words_and_only_what_is_insecure_is
         ),
     ];
     let mut wrong = String::new();
-    for (name, url, words, passes) in &shapes {
+    for (name, url, expected, passes) in &shapes {
         let (status, error) = send(&server, url, "").await;
-        if status.is_some() || !error.contains(words) {
-            wrong += &format!("{name}: {words:?}, and is {status:?} {error}\n");
+        if status.is_some() || !error.contains(expected) {
+            wrong += &format!("{name}: {expected:?}, and is {status:?} {error}\n");
         }
         let (status, error) = send(&server, url, "true").await;
         if (status == Some(200)) != *passes {
@@ -129,7 +129,7 @@ async fn each_shape_of_a_handshake_is_said_in_words_and_only_what_is_insecure_is
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn https_where_plain_http_was_meant_is_said() {
+async fn mismatched_http_and_https_are_explained() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let inbox = TestInbox::start().await;
     let (status, error) = send(&server, &inbox.url.replace("http://", "https://"), "").await;

@@ -1,6 +1,6 @@
-//! CloudEvents 1.0.2, sentence by sentence, as far as the sentences are about whoever receives: each with a message as
-//! it stands on the wire, and what that comes to. "core", "json", "http" and "webhook" are the four texts. Where a text
-//! binds senders alone, the row says what is done with those that do not keep to it.
+//! The rules of CloudEvents 1.0.2 for receivers. Each row has a rule, a message on the wire, and the expected result.
+//! "core", "json", "http" and "webhook" are the four specifications. "binds senders" marks a rule for senders alone,
+//! and its row shows how a message that breaks it is treated.
 
 use crate::harness::{TestServer, TestStore};
 use model::access::Scope;
@@ -9,22 +9,22 @@ use std::collections::BTreeSet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// What a message comes to.
+/// The expected result of a message.
 #[derive(Debug, Clone, Copy)]
 enum Is {
-    /// 202; and of what is stored at least these members, as [`stored`] names them.
+    /// 202. The stored occurrence has at least these members, as [`stored`] names them.
     Taken(&'static str),
-    /// This status; the first field that is said to be wrong, or nothing about fields.
+    /// This status. The text is the first invalid field; empty when any is right.
     Refused(u16, &'static str),
 }
 use Is::{Refused, Taken};
 
 const EVENT: &str = "application/cloudevents+json";
 const BATCH: &str = "application/cloudevents-batch+json";
-/// Taken, whatever is stored.
+/// Accepted with any stored content.
 const YES: Is = Taken("{}");
 
-/// Events in JSON: the members that differ from those of a plain one.
+/// Events in JSON, given by the members that differ from those of a plain event.
 const STRUCTURED: &[(&str, &str, Is)] = &[
     // Required attributes.
     ("core id: required, and null is unset (json 2.2)", r#"{"id": null}"#, Refused(422, "id")),
@@ -40,7 +40,7 @@ const STRUCTURED: &[(&str, &str, Is)] = &[
     ("core specversion: a string", r#"{"specversion": 1.0}"#, Refused(422, "specversion")),
     ("core type: required", r#"{"type": null}"#, Refused(422, "type")),
     ("core type: not empty", r#"{"type": ""}"#, Refused(422, "type")),
-    // Every other text is a type: split at its last dot; without one it is the object type and the event.
+    // Any other text is a type. It is split at its last dot; without a dot it is both object type and event.
     ("core type: dots", r#"{"type": "com.git.pull.opened"}"#, Taken(r#"{"kind": ["com.git.pull", "opened"]}"#)),
     ("core type: capitals", r#"{"type": "Vendor.BlobCreated"}"#, Taken(r#"{"kind": ["Vendor", "BlobCreated"]}"#)),
     ("core type: a colon", r#"{"type": "com.s3.Object:Put"}"#, Taken(r#"{"kind": ["com.s3", "Object:Put"]}"#)),
@@ -94,8 +94,8 @@ const STRUCTURED: &[(&str, &str, Is)] = &[
     ("json 3.1: one of the two", r#"{"data": 1, "data_base64": "WzFd"}"#, Refused(422, "data_base64")),
 ];
 
-/// Bodies as a whole, by their content type. `$EVENT` is a plain event and `$MEMBERS` what stands in it; `$OTHER` has
-/// nothing in common with it but the id.
+/// Whole bodies with their content type. `$EVENT` is a plain event, `$MEMBERS` its members, and `$OTHER` an event that
+/// shares only the id with it.
 const WHOLE: &[(&str, &str, &str, Is)] = &[
     ("http 3.2.1: parameters", "application/cloudevents+json; charset=UTF-8", "$EVENT", Taken(r#"{"count": 1}"#)),
     ("http 3: case", "Application/CloudEvents+JSON;charset=\"utf-8\"", "$EVENT", Taken(r#"{"count": 1}"#)),
@@ -117,7 +117,8 @@ const WHOLE: &[(&str, &str, &str, Is)] = &[
 
 type Binary = (&'static str, &'static [(&'static str, &'static str)], &'static [u8], Is);
 
-/// Events in headers: those that differ from the ones of a plain event, where nothing stands for none; and the body.
+/// Events in headers: the headers that differ from those of a plain event, where an empty value removes one; and the
+/// body.
 const BINARY: &[Binary] = &[
     ("http 3.1.3.1: names in any case", &[("CE-Subject", "a"), ("Ce-ID", "any")], b"", Taken(r#"{"object": "a"}"#)),
     ("core id: required", &[("ce-id", "")], b"", Refused(422, "id")),
@@ -130,7 +131,7 @@ const BINARY: &[Binary] = &[
     ("http 3.1.3: each once", &[("ce-subject", "a"), ("ce-subject", "b")], b"", Refused(422, "subject")),
     ("http 3.1.3.2: a type", &[("ce-type", "com.x/y.a:b")], b"", Taken(r#"{"kind": ["com.x/y", "a:b"]}"#)),
     ("http 3.1.3.2: blanks", &[("ce-type", "com.x.a%20b")], b"", Refused(422, "type")),
-    // Values of headers.
+    // Encoding of header values.
     ("http 3.1.3.2: encoded", &[("ce-subject", "%22%20%E2%82%AC%25")], b"", Taken(r#"{"object": "\" €%"}"#)),
     ("http 3.1.3.2: small letters", &[("ce-subject", "%e2%82%ac")], b"", Taken(r#"{"object": "€"}"#)),
     ("http 3.1.3.2: without need", &[("ce-subject", "%76%6D-1")], b"", Taken(r#"{"object": "vm-1"}"#)),
@@ -156,7 +157,7 @@ const BINARY: &[Binary] = &[
     ("http 3.1: bytes", &[("content-type", "application/octet-stream")], b"\xff\0", Taken(r#"{"data": "/wA="}"#)),
     ("http 3.1.1: nothing said, and JSON", &[("content-type", "")], b"[1]", Taken(r#"{"data": [1]}"#)),
     ("http 3.1.1: binds senders", &[("ce-datacontenttype", "text/plain")], b"[1]", Taken(r#"{"data": [1]}"#)),
-    // A whole event beside headers.
+    // A structured event together with headers.
     ("http 3: an unknown format", &[("content-type", "application/cloudevents+avro")], b"", Refused(415, "")),
     (
         "http 3.2.3: what stands in the body counts",
@@ -166,7 +167,7 @@ const BINARY: &[Binary] = &[
     ),
 ];
 
-/// A plain event, but for these members.
+/// Returns a plain event with these members added or replaced.
 fn event(id: &str, members: &str) -> String {
     let mut event = json!({"specversion": "1.0", "id": id, "source": "/dc", "type": "vms.poweron"});
     let members: Map<String, Value> = serde_json::from_str(members).expect("members");
@@ -178,7 +179,7 @@ fn line(name: &str, value: &str) -> String {
     format!("{name}: {value}\r\n")
 }
 
-/// The headers of an event in binary mode.
+/// Returns the headers of an event in binary mode.
 fn headers(id: &str, given: &[(&str, &str)]) -> String {
     let plain = [("ce-specversion", "1.0"), ("ce-id", id), ("ce-source", "/dc"), ("ce-type", "vms.poweron")];
     let is_given = |name: &str| given.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
@@ -197,16 +198,16 @@ async fn send(server: &TestServer, start: &str, headers: &str, body: &[u8]) -> (
     );
     let mut stream = TcpStream::connect(address).await.expect("connects");
     stream.write_all(&[head.as_bytes(), body].concat()).await.expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("an answer");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.expect("a response");
+    let (head, body) = response.split_once("\r\n\r\n").expect("a head");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     (status, head.to_ascii_lowercase(), serde_json::from_str(body).unwrap_or_default())
 }
 
-/// How many occurrences an answer names, and what is stored of the first.
-async fn stored(server: &TestServer, key: &str, answer: &Value) -> Value {
-    let occurrences = answer["occurrences"].as_array().cloned().unwrap_or_default();
+/// Returns the number of occurrences in a response, and the stored members of the first.
+async fn stored(server: &TestServer, key: &str, response: &Value) -> Value {
+    let occurrences = response["occurrences"].as_array().cloned().unwrap_or_default();
     let ids: Vec<_> = occurrences.iter().filter_map(|one| one["id"].as_str()).collect();
     let Some(id) = ids.first() else { return json!({"count": 0}) };
     let (_, why) = server.call("GET", &format!("/api/v1/occurrences/{id}/why"), key, None).await;
@@ -223,26 +224,26 @@ async fn stored(server: &TestServer, key: &str, answer: &Value) -> Value {
     })
 }
 
-/// Posts a message. Returns a line about what is not as it should be, or nothing.
+/// Posts a message. Returns a line that describes a wrong result, or an empty text.
 async fn judge(server: &TestServer, key: &str, says: &str, headers: &str, body: &[u8], is: Is) -> String {
     let headers = line("authorization", &format!("Bearer {key}")) + headers;
-    let (status, _, answer) = send(server, "POST /api/v1/events", &headers, body).await;
-    let found = stored(server, key, &answer).await;
+    let (status, _, response) = send(server, "POST /api/v1/events", &headers, body).await;
+    let found = stored(server, key, &response).await;
     let is_so = match is {
         Taken(members) => {
             let members: Map<String, Value> = serde_json::from_str(members).expect("members");
             status == 202 && members.iter().all(|(name, value)| found[name] == *value)
         }
         Refused(expected, field) => {
-            let wrong = answer["error"]["fields"][0]["field"].as_str().unwrap_or_default();
+            let wrong = response["error"]["fields"][0]["field"].as_str().unwrap_or_default();
             status == expected && (field.is_empty() || field == wrong)
         }
     };
-    if is_so { String::new() } else { format!("{says}: {is:?}, and is {status} {found} {}\n", answer["error"]) }
+    if is_so { String::new() } else { format!("{says}: {is:?}, and is {status} {found} {}\n", response["error"]) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_sentence_about_receivers_is_kept_to() {
+async fn receiver_rules_of_the_specification_are_kept() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest, Scope::Read]).await;
     let mut wrong = String::new();
@@ -263,9 +264,10 @@ async fn each_sentence_about_receivers_is_kept_to() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// Webhook 4: the sender asks, and is told for whom and how often; who does not ask is told nothing.
+/// Webhook 4: a sender that asks for permission gets the origin and the rate. Without a question there is no
+/// permission.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sender_is_allowed_what_it_asks_for() {
+async fn sender_that_asks_for_permission_gets_origin_and_rate() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let origin = line("WebHook-Request-Origin", "a.example");
     for (asked, is_asking) in [
@@ -284,15 +286,15 @@ async fn a_sender_is_allowed_what_it_asks_for() {
     }
 }
 
-/// Webhook 3 lets a token stand in the query as well, and advises against it: whatever logs URLs would keep the key.
+/// Webhook 3 allows a token in the query, and advises against it: logs of URLs would contain the key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_in_the_query_is_refused_with_where_it_belongs() {
+async fn key_in_the_query_is_refused_and_the_header_is_named() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let start = format!("POST /api/v1/events?access_token={key}");
     let body = event("e1", "{}");
-    let (status, _, answer) = send(&server, &start, &line("content-type", EVENT), body.as_bytes()).await;
-    assert_eq!(status, 401, "{answer}");
-    let answer = answer.to_string();
-    assert!(answer.contains("Authorization: Bearer KEY") && !answer.contains(&key), "{answer}");
+    let (status, _, response) = send(&server, &start, &line("content-type", EVENT), body.as_bytes()).await;
+    assert_eq!(status, 401, "{response}");
+    let response = response.to_string();
+    assert!(response.contains("Authorization: Bearer KEY") && !response.contains(&key), "{response}");
 }

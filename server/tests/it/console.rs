@@ -1,319 +1,424 @@
-//! The console's pages as the server renders them: what they show, what they never show, and what their commands do.
+//! The pages of the console as the server renders them: their content, the secrets that they hide, and their commands.
 
-use crate::harness::{Gate, TestInbox, TestServer, eventually, pause};
-use crate::on_both;
+use crate::harness::Database::{self, Postgres, Sqlite};
+use crate::harness::{Gate, TestInbox, TestServer, TestStore, eventually, pause};
 use app::view::delivery::{DeliveryQuery, DeliveryRow};
 use app::view::webhook::TestRequest;
 use base64::Engine;
 use model::access::{Role, Scope};
 use model::event::EventDraft;
 use model::webhook::WebhookDraft;
+use rstest::rstest;
 use serde_json::json;
 
-/// Distinct enough to be found, awkward enough to be escaped.
+/// A secret that can be found in a page, and that every encoding has to escape.
 const CANARY: &str = "canary-4f7a+%\"q";
 
 async fn page(server: &TestServer, cookie: &str, path: &str) -> (u16, String) {
-    let answer = server.http.get(format!("{}{path}", server.url)).header("cookie", cookie).send().await;
-    let answer = answer.expect("an answer");
-    (answer.status().as_u16(), answer.text().await.expect("a page"))
+    let response = server.http.get(format!("{}{path}", server.url)).header("cookie", cookie).send().await;
+    let response = response.expect("a response");
+    (response.status().as_u16(), response.text().await.expect("a page"))
 }
 
-on_both! {
-    async fn no_page_shows_a_secret_to_anybody(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let webhook = server.webhook("w", &format!("{}/status/503", inbox.url), |draft| {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secrets_appear_on_no_page(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server
+        .webhook("w", &format!("{}/status/503", inbox.url), |draft| {
             (draft.auth_type, draft.username, draft.password) = ("basic".into(), "maria".into(), CANARY.into());
             (draft.sign, draft.signing_secret) = ("true".into(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into());
             draft.retries = "0".into();
             draft.headers = "X-Auth-Token: canary-4f7a-header\nX-Plain: shown".into();
-        }).await;
-        let task = server.task("t", webhook, "x", false).await;
-        server.event(task).await;
-        let (_, answer) = server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"name": "web"}})).await;
-        let occurrence = answer["occurrences"][0]["id"].as_str().expect("an id").to_owned();
-        let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.status.is_settled())).await;
-        let request = inbox.received().remove(0);
-        let sent = request.headers.iter().find(|(name, _)| name == "Authorization").expect("sent");
-        let base64 = base64::engine::general_purpose::STANDARD.encode(format!("maria:{CANARY}"));
-        assert_eq!(sent.1, format!("Basic {base64}"));
-        for role in [Role::Viewer, Role::Operator, Role::Admin] {
-            let cookie = server.sign_in(role.as_str(), role).await;
-            for path in [
-                "/".to_owned(), "/webhooks".into(), "/webhooks/1".into(), "/webhooks/1/edit".into(), "/tasks".into(),
-                "/tasks/1".into(), "/tasks/1/edit".into(), "/events".into(), "/events/1".into(), "/deliveries".into(),
-                format!("/deliveries/{}", rows[0].uuid), format!("/occurrences/{occurrence}"), "/runs".into(),
-                "/objects".into(), "/objects/1".into(), "/tags".into(), "/types".into(),
-            ] {
-                let (status, text) = page(&server, &cookie, &path).await;
-                assert_eq!(status, 200, "{path} as {}", role.as_str());
-                // Who changes the headers sees them.
-                let text = if role != Role::Viewer && path == "/webhooks/1/edit" { text.replace("canary-4f7a-header", "") } else { text };
-                for needle in ["canary-4f7a", base64.as_str(), "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"] {
-                    assert!(!text.contains(needle), "{path} shows {needle} to {}", role.as_str());
-                }
-            }
-            let (_, detail) = page(&server, &cookie, &format!("/deliveries/{}", rows[0].uuid)).await;
-            assert!(detail.contains("••••••••") && detail.contains("Answered 503"), "{detail}");
-        }
-    }
-
-    async fn what_a_viewer_sees_of_a_target_and_its_headers_is_no_way_in(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let secrets = ["canary-path", "canary-query", "canary-auth", "canary-subscription", "canary-location"];
-        let webhook = server
-            .webhook("w", &format!("{}/services/canary-path?key=canary-query", inbox.url), |draft| {
-                draft.headers = "X-Auth: canary-auth\nOcp-Apim-Subscription-Key: canary-subscription\nAccept: text/plain".into();
-            })
-            .await;
-        server.event(server.task("t", webhook, "${NAME}", false).await).await;
-        // Its answer repeats what is asked for.
-        let to = format!("{}/redirect?to=http://other.example/canary-location", inbox.url);
-        let redirected = server.webhook("r", &to, |draft| draft.retries = "0".into()).await;
-        server.event(server.task("r", redirected, "${NAME}", false).await).await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"id": "a", "name": "a"}})).await;
-        let rows = server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
-        let cookies = [server.sign_in("victor", Role::Viewer).await, server.sign_in("olga", Role::Operator).await];
-        let mut seen = [String::new(), String::new()];
-        for (cookie, seen) in cookies.iter().zip(&mut seen) {
-            let [first, second] = [0, 1].map(|place: usize| format!("/deliveries/{}", rows[place].uuid));
-            for path in ["/", "/webhooks", "/webhooks/1", "/webhooks/1/edit", "/webhooks/1/test", "/tasks/1", "/events/1", "/deliveries", &first, &second] {
-                *seen += &page(&server, cookie, path).await.1;
+        })
+        .await;
+    let task = server.task("t", webhook, "x", false).await;
+    server.event(task).await;
+    let (_, response) = server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"name": "web"}})).await;
+    let occurrence = response["occurrences"][0]["id"].as_str().expect("an id").to_owned();
+    let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.status.is_settled())).await;
+    let request = inbox.received().remove(0);
+    let sent = request.headers.iter().find(|(name, _)| name == "Authorization").expect("sent");
+    let base64 = base64::engine::general_purpose::STANDARD.encode(format!("maria:{CANARY}"));
+    assert_eq!(sent.1, format!("Basic {base64}"));
+    for role in [Role::Viewer, Role::Operator, Role::Admin] {
+        let cookie = server.sign_in(role.as_str(), role).await;
+        for path in [
+            "/".to_owned(),
+            "/webhooks".into(),
+            "/webhooks/1".into(),
+            "/webhooks/1/edit".into(),
+            "/tasks".into(),
+            "/tasks/1".into(),
+            "/tasks/1/edit".into(),
+            "/events".into(),
+            "/events/1".into(),
+            "/deliveries".into(),
+            format!("/deliveries/{}", rows[0].uuid),
+            format!("/occurrences/{occurrence}"),
+            "/runs".into(),
+            "/objects".into(),
+            "/objects/1".into(),
+            "/tags".into(),
+            "/types".into(),
+        ] {
+            let (status, text) = page(&server, &cookie, &path).await;
+            assert_eq!(status, 200, "{path} as {}", role.as_str());
+            // The form shows plain headers to those who may edit them.
+            let text = if role != Role::Viewer && path == "/webhooks/1/edit" {
+                text.replace("canary-4f7a-header", "")
+            } else {
+                text
+            };
+            for needle in ["canary-4f7a", base64.as_str(), "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"] {
+                assert!(!text.contains(needle), "{path} shows {needle} to {}", role.as_str());
             }
         }
-        for secret in secrets {
-            assert!(!seen[0].contains(secret), "{secret}");
-            assert!(seen[1].contains(secret), "an operator sees {secret}");
+        let (_, detail) = page(&server, &cookie, &format!("/deliveries/{}", rows[0].uuid)).await;
+        assert!(detail.contains("••••••••") && detail.contains("Answered 503"), "{detail}");
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn viewer_sees_no_secret_part_of_urls_and_headers(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let secrets = ["canary-path", "canary-query", "canary-auth", "canary-subscription", "canary-location"];
+    let webhook = server
+        .webhook("w", &format!("{}/services/canary-path?key=canary-query", inbox.url), |draft| {
+            draft.headers =
+                "X-Auth: canary-auth\nOcp-Apim-Subscription-Key: canary-subscription\nAccept: text/plain".into();
+        })
+        .await;
+    server.event(server.task("t", webhook, "${NAME}", false).await).await;
+    // The location of the redirect repeats a part of the URL.
+    let to = format!("{}/redirect?to=http://other.example/canary-location", inbox.url);
+    let redirected = server.webhook("r", &to, |draft| draft.retries = "0".into()).await;
+    server.event(server.task("r", redirected, "${NAME}", false).await).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"id": "a", "name": "a"}})).await;
+    let rows = server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
+    let cookies = [server.sign_in("victor", Role::Viewer).await, server.sign_in("olga", Role::Operator).await];
+    let mut seen = [String::new(), String::new()];
+    for (cookie, seen) in cookies.iter().zip(&mut seen) {
+        let [first, second] = [0, 1].map(|index: usize| format!("/deliveries/{}", rows[index].uuid));
+        for path in [
+            "/",
+            "/webhooks",
+            "/webhooks/1",
+            "/webhooks/1/edit",
+            "/webhooks/1/test",
+            "/tasks/1",
+            "/events/1",
+            "/deliveries",
+            &first,
+            &second,
+        ] {
+            *seen += &page(&server, cookie, path).await.1;
         }
-        assert!(seen[0].contains(&format!("{}/…", inbox.url)) && seen[0].contains("text/plain"), "what is no secret");
     }
-
-    async fn deliveries_are_filtered_sorted_and_paged_alike_on_both(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        for (name, path) in [("Güte ΟΔΟΣ", ""), ("Bad one", "/status/503")] {
-            let webhook = server.webhook(name, &format!("{}{path}", inbox.url), |draft| draft.retries = "0".into()).await;
-            server.event(server.task(&format!("task of {name}"), webhook, "x", false).await).await;
-        }
-        let batch: Vec<_> = (0..30).map(|vm| json!({"type": "vms", "event": "poweron", "object": {"id": format!("vm-{vm}")}})).collect();
-        server.post(&key, &json!(batch)).await;
-        server.deliveries_until(|rows| rows.len() == 60 && rows.iter().all(|row| row.status.is_settled() || row.status == model::delivery::Status::Held)).await;
-        let search = async |change: fn(&mut DeliveryQuery)| {
-            let mut query = DeliveryQuery { page: 1, ..DeliveryQuery::default() };
-            change(&mut query);
-            server.services.backend().deliveries.search(query).await.expect("found")
-        };
-        let all = search(|_| ()).await;
-        assert_eq!((all.rows.len(), all.total), (50, 60));
-        assert_eq!(search(|query| query.page = 2).await.rows.len(), 10);
-        assert_eq!(search(|query| query.status = "sent".into()).await.total, 30);
-        assert_eq!(search(|query| query.webhook = "Bad".into()).await.total, 30);
-        assert_eq!(search(|query| query.webhook = "bAD ONE".into()).await.total, 30, "whatever the case");
-        assert_eq!(search(|query| query.task = "OF GÜTE οδος".into()).await.total, 30, "in each alphabet");
-        let runs = server.services.backend().deliveries.runs("oF gÜTE".into(), String::new(), 1).await.expect("runs");
-        assert_eq!(runs.total, 30);
-        assert_eq!(search(|query| query.object = "VM-29".into()).await.total, 2);
-        assert_eq!(search(|query| query.object = "vm_29".into()).await.total, 0, "no character is a wildcard");
-        assert_eq!(search(|query| query.event = "vms.poweron".into()).await.total, 60);
-        assert_eq!(search(|query| query.event = "vms.poweroff".into()).await.total, 0);
-        assert_eq!(search(|query| query.result = "200".into()).await.total, 30);
-        assert_eq!(search(|query| query.since = "1h".into()).await.total, 60);
-        let first = search(|query| query.sort = "time".into()).await.rows[0].object.clone();
-        let last = search(|query| query.sort = "-time".into()).await.rows[0].object.clone();
-        assert_ne!(first, last);
-        let durations: Vec<_> = search(|query| query.sort = "-duration".into()).await.rows.iter().map(|row| row.duration_ms).collect();
-        let known = durations.iter().take_while(|ms| ms.is_some()).count();
-        assert!(durations[..known].windows(2).all(|pair| pair[0] >= pair[1]) && durations[known..].iter().all(Option::is_none));
-        let board = server.services.backend().deliveries.dashboard().await.expect("a dashboard");
-        assert_eq!((board.webhooks, board.hours.len(), board.hours[23].sent), (2, 24, 30));
-        assert!(board.p50_ms.is_some() && board.failing == 1);
+    for secret in secrets {
+        assert!(!seen[0].contains(secret), "{secret}");
+        assert!(seen[1].contains(secret), "an operator sees {secret}");
     }
+    assert!(
+        seen[0].contains(&format!("{}/…", inbox.url)) && seen[0].contains("text/plain"),
+        "parts that are no secret are shown"
+    );
+}
 
-    async fn the_objects_of_a_type_are_found_however_many_there_are_of_others(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
-        let tenants: Vec<_> = (0..1_200).map(|one| json!({"id": format!("t-{one}"), "name": format!("tenant {one:04}")})).collect();
-        assert_eq!(server.call("PUT", "/api/v1/inventory/tenants", &key, Some(&json!(tenants))).await.0, 200);
-        for (id, name) in [("vm-1", "web-01"), ("vm-2", "Büro ÄPFEL"), ("vm-3", "DB")] {
-            server.post(&key, &json!({"type": "vms", "event": "created", "object": {"id": id, "name": name}})).await;
-        }
-        let events = server.services.backend().events;
-        let find = async |type_id: &str, text: &str| {
-            let found = events.find_objects(type_id.into(), text.into()).await.expect("found");
-            (found.choices.into_iter().map(|choice| choice.label).collect::<Vec<_>>(), found.has_more)
-        };
-        assert_eq!(find("vms", "").await, (["Büro ÄPFEL", "DB", "web-01"].map(str::to_owned).to_vec(), false));
-        for (text, expected) in [("WEB", "web-01"), ("äpf", "Büro ÄPFEL"), ("VM-3", "DB"), (" db ", "DB"), ("_", ""), ("%", "")] {
-            let expected: Vec<_> = Some(expected.to_owned()).filter(|name| !name.is_empty()).into_iter().collect();
-            assert_eq!(find("vms", text).await, (expected, false), "{text}");
-        }
-        let (tenants, has_more) = find("tenants", "").await;
-        assert_eq!((tenants.len(), has_more), (50, true));
-        assert_eq!(find("tenants", "1199").await.0, ["tenant 1199"]);
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_are_filtered_sorted_and_paged(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    for (name, path) in [("Güte ΟΔΟΣ", ""), ("Bad one", "/status/503")] {
+        let webhook = server.webhook(name, &format!("{}{path}", inbox.url), |draft| draft.retries = "0".into()).await;
+        server.event(server.task(&format!("task of {name}"), webhook, "x", false).await).await;
     }
+    let batch: Vec<_> =
+        (0..30).map(|vm| json!({"type": "vms", "event": "poweron", "object": {"id": format!("vm-{vm}")}})).collect();
+    server.post(&key, &json!(batch)).await;
+    server
+        .deliveries_until(|rows| {
+            rows.len() == 60
+                && rows.iter().all(|row| row.status.is_settled() || row.status == model::delivery::Status::Held)
+        })
+        .await;
+    let search = async |change: fn(&mut DeliveryQuery)| {
+        let mut query = DeliveryQuery { page: 1, ..DeliveryQuery::default() };
+        change(&mut query);
+        server.services.backend().deliveries.search(query).await.expect("found")
+    };
+    let all = search(|_| ()).await;
+    assert_eq!((all.rows.len(), all.total), (50, 60));
+    assert_eq!(search(|query| query.page = 2).await.rows.len(), 10);
+    assert_eq!(search(|query| query.status = "sent".into()).await.total, 30);
+    assert_eq!(search(|query| query.webhook = "Bad".into()).await.total, 30);
+    assert_eq!(search(|query| query.webhook = "bAD ONE".into()).await.total, 30, "in any case");
+    assert_eq!(search(|query| query.task = "OF GÜTE οδος".into()).await.total, 30, "in any alphabet");
+    let runs = server.services.backend().deliveries.runs("oF gÜTE".into(), String::new(), 1).await.expect("runs");
+    assert_eq!(runs.total, 30);
+    assert_eq!(search(|query| query.object = "VM-29".into()).await.total, 2);
+    assert_eq!(search(|query| query.object = "vm_29".into()).await.total, 0, "underscore is no wildcard");
+    assert_eq!(search(|query| query.event = "vms.poweron".into()).await.total, 60);
+    assert_eq!(search(|query| query.event = "vms.poweroff".into()).await.total, 0);
+    assert_eq!(search(|query| query.result = "200".into()).await.total, 30);
+    assert_eq!(search(|query| query.since = "1h".into()).await.total, 60);
+    let first = search(|query| query.sort = "time".into()).await.rows[0].object.clone();
+    let last = search(|query| query.sort = "-time".into()).await.rows[0].object.clone();
+    assert_ne!(first, last);
+    let durations: Vec<_> =
+        search(|query| query.sort = "-duration".into()).await.rows.iter().map(|row| row.duration_ms).collect();
+    let known = durations.iter().take_while(|ms| ms.is_some()).count();
+    assert!(
+        durations[..known].windows(2).all(|pair| pair[0] >= pair[1]) && durations[known..].iter().all(Option::is_none)
+    );
+    let board = server.services.backend().deliveries.dashboard().await.expect("a dashboard");
+    assert_eq!((board.webhooks, board.hours.len(), board.hours[23].sent), (2, 24, 30));
+    assert!(board.p50_ms.is_some() && board.failing == 1);
+}
 
-    async fn a_test_uses_the_unsaved_values_and_never_a_secret_of_another_target(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let (inbox, other) = (TestInbox::start().await, TestInbox::start().await);
-        let webhooks = server.services.backend().webhooks;
-        let id = server.webhook("w", &inbox.url, |draft| (draft.auth_type, draft.token) = ("bearer".into(), "canary-1".into())).await;
-        let mut draft = webhooks.load_form(id).await.expect("a form").draft;
-        draft.headers = "X-New: unsaved".into();
-        let message = "{\"vm\": \"${NAME}\"}".to_owned();
-        let answer = webhooks.send_test(Some(id), TestRequest { draft: draft.clone(), message: message.clone() }).await.expect("sent");
-        assert_eq!((answer.http_status, answer.error), (Some(200), None));
-        assert!(answer.headers.iter().any(|header| header.name == "Authorization" && header.is_masked && !header.value.contains("canary")));
-        let received = inbox.received().remove(0);
-        let header = |name: &str| received.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
-        assert_eq!((header("X-New").as_deref(), header("Authorization").as_deref()), (Some("unsaved"), Some("Bearer canary-1")));
-        assert_eq!(received.body, "{\"vm\": \"web-01\"}".replace("\"web-01\"", &json!("web-01").to_string()));
-        // Nothing was saved.
-        assert!(!webhooks.load_form(id).await.expect("a form").draft.headers.contains("X-New"));
-        draft.url.clone_from(&other.url);
-        let refused = webhooks.send_test(Some(id), TestRequest { draft, message: message.clone() }).await.expect_err("refused");
-        assert_eq!(refused.fields.0[0].field, "token");
-        assert!(other.received().is_empty());
-        let metadata = WebhookDraft { name: "x".into(), url: "http://169.254.169.254/".into(), ..WebhookDraft::default() };
-        let refused = webhooks.send_test(None, TestRequest { draft: metadata, message }).await.expect_err("refused");
-        assert_eq!(refused.fields.0[0].field, "url");
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_of_a_type_are_found_among_many_others(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
+    let tenants: Vec<_> =
+        (0..1_200).map(|one| json!({"id": format!("t-{one}"), "name": format!("tenant {one:04}")})).collect();
+    assert_eq!(server.call("PUT", "/api/v1/inventory/tenants", &key, Some(&json!(tenants))).await.0, 200);
+    for (id, name) in [("vm-1", "web-01"), ("vm-2", "Büro ÄPFEL"), ("vm-3", "DB")] {
+        server.post(&key, &json!({"type": "vms", "event": "created", "object": {"id": id, "name": name}})).await;
     }
-
-    async fn an_event_as_typed_says_what_it_would_have_fired_for(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
-        let tag = server.tag("Environment", "production").await;
-        for (id, tags) in [("a", json!(["Environment/production"])), ("b", json!([]))] {
-            for _ in 0..2 {
-                server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"id": id, "tags": tags}})).await;
-            }
-        }
-        let events = server.services.backend().events;
-        let matches = async |change: &dyn Fn(&mut EventDraft)| {
-            let mut draft = EventDraft { event: "vms.poweron".into(), ..EventDraft::new_form() };
-            change(&mut draft);
-            let found = events.matches(draft).await.expect("asked");
-            (found.objects, found.occurrences)
-        };
-        assert_eq!(matches(&|_| ()).await, (Some(2), 4));
-        assert_eq!(matches(&|draft| draft.object = "1".into()).await, (Some(1), 2));
-        assert_eq!(matches(&|draft| (draft.use_tag, draft.tag) = ("true".into(), tag.clone())).await, (Some(1), 2));
-        assert_eq!(matches(&|draft| draft.event = "alarms.raised".into()).await, (None, 0));
-        server.advance(std::time::Duration::from_hours(24 * 8));
-        assert_eq!(matches(&|_| ()).await, (Some(2), 0));
+    let events = server.services.backend().events;
+    let find = async |type_id: &str, text: &str| {
+        let found = events.find_objects(type_id.into(), text.into()).await.expect("found");
+        (found.choices.into_iter().map(|choice| choice.label).collect::<Vec<_>>(), found.has_more)
+    };
+    assert_eq!(find("vms", "").await, (["Büro ÄPFEL", "DB", "web-01"].map(str::to_owned).to_vec(), false));
+    for (text, expected) in
+        [("WEB", "web-01"), ("äpf", "Büro ÄPFEL"), ("VM-3", "DB"), (" db ", "DB"), ("_", ""), ("%", "")]
+    {
+        let expected: Vec<_> = Some(expected.to_owned()).filter(|name| !name.is_empty()).into_iter().collect();
+        assert_eq!(find("vms", text).await, (expected, false), "{text}");
     }
+    let (tenants, has_more) = find("tenants", "").await;
+    assert_eq!((tenants.len(), has_more), (50, true));
+    assert_eq!(find("tenants", "1199").await.0, ["tenant 1199"]);
+}
 
-    async fn commands_act_on_the_checked_rows_and_say_what_stands_in_the_way(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let cookie = server.sign_in("maria", Role::Admin).await;
-        let webhook = server.webhook("Chat", "http://127.0.0.1:9/", |_| ()).await;
-        let task = server.task("Tell", webhook, "x", false).await;
-        server.task("Other", webhook, "x", false).await;
-        let event = server.event(task).await;
-        let post = async |path: &str, fields: &[(&str, &str)]| {
-            let answer = server.post_form(path, &cookie, fields).await;
-            (answer.status().as_u16(), answer.text().await.expect("a page"))
-        };
-        let (status, text) = post("/tasks/delete", &[]).await;
-        assert!(status == 400 && text.contains("Check the rows first"), "{status}");
-        let (status, text) = post("/tasks/delete", &[("row.1", "true"), ("row.2", "true")]).await;
-        assert!(status == 200 && text.contains("Done for 1, and not for 1."), "{text}");
-        assert!(text.contains(&format!("href=\"/events/{event}\"")), "{text}");
-        let left = server.services.backend().tasks.list().await.expect("tasks");
-        assert_eq!(left.iter().map(|task| task.name.as_str()).collect::<Vec<_>>(), ["Tell"]);
-        let (status, text) = post("/tasks/delete", &[("row.1", "true")]).await;
-        assert!(status == 409 && text.contains("Nothing was deleted."), "{text}");
-        server.task("Third", webhook, "x", false).await;
-        assert_eq!(post("/tasks/disable", &[("row.1", "true"), ("row.3", "true")]).await.0, 303);
-        assert!(server.services.backend().tasks.list().await.expect("tasks").iter().all(|task| !task.is_enabled));
-        assert_eq!(post("/tasks/1/execute", &[]).await.0, 303);
-        assert_eq!(post("/events/delete", &[("row.1", "true")]).await.0, 303);
-        assert_eq!(post("/tasks/delete", &[("row.1", "true"), ("row.3", "true")]).await.0, 303);
-        assert_eq!(post("/webhooks/1/delete", &[]).await.0, 303);
-        assert!(server.services.backend().webhooks.list().await.expect("webhooks").is_empty());
-        for (path, status) in [("/webhooks/1/pause", 404), ("/webhooks/x/pause", 404), ("/webhooks/1/explode", 404), ("/tasks/9/execute", 404)] {
-            assert_eq!(post(path, &[]).await.0, status, "{path}");
-        }
-        let (status, text) = post("/tags/categories/new", &[("category_name", "a/b"), ("description", "kept")]).await;
-        assert!(status == 422 && text.contains("value=\"a/b\"") && text.contains("value=\"kept\""), "{text}");
-        assert_eq!(post("/tags/categories/new", &[("category_name", "Environment"), ("type.vms", "true")]).await.0, 303);
-        assert_eq!(post("/tags/new", &[("category", "1"), ("name", "production")]).await.0, 303);
-        assert_eq!(post("/objects/new", &[("type_id", "vms"), ("name", "web"), ("tag.1", "true")]).await.0, 303);
-        let (_, text) = page(&server, &cookie, "/objects").await;
-        assert!(text.contains("Environment - production"));
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn test_message_uses_unsaved_values_but_no_foreign_secret(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let (inbox, other) = (TestInbox::start().await, TestInbox::start().await);
+    let webhooks = server.services.backend().webhooks;
+    let id = server
+        .webhook("w", &inbox.url, |draft| (draft.auth_type, draft.token) = ("bearer".into(), "canary-1".into()))
+        .await;
+    let mut draft = webhooks.load_form(id).await.expect("a form").draft;
+    draft.headers = "X-New: unsaved".into();
+    let message = "{\"vm\": \"${NAME}\"}".to_owned();
+    let response = webhooks
+        .send_test(Some(id), TestRequest { draft: draft.clone(), message: message.clone() })
+        .await
+        .expect("sent");
+    assert_eq!((response.http_status, response.error), (Some(200), None));
+    assert!(
+        response
+            .headers
+            .iter()
+            .any(|header| header.name == "Authorization" && header.is_masked && !header.value.contains("canary"))
+    );
+    let received = inbox.received().remove(0);
+    let header = |name: &str| received.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
+    assert_eq!(
+        (header("X-New").as_deref(), header("Authorization").as_deref()),
+        (Some("unsaved"), Some("Bearer canary-1"))
+    );
+    assert_eq!(received.body, "{\"vm\": \"web-01\"}".replace("\"web-01\"", &json!("web-01").to_string()));
+    // The test has saved nothing.
+    assert!(!webhooks.load_form(id).await.expect("a form").draft.headers.contains("X-New"));
+    draft.url.clone_from(&other.url);
+    let refused =
+        webhooks.send_test(Some(id), TestRequest { draft, message: message.clone() }).await.expect_err("refused");
+    assert_eq!(refused.fields.0[0].field, "token");
+    assert!(other.received().is_empty());
+    let metadata = WebhookDraft { name: "x".into(), url: "http://169.254.169.254/".into(), ..WebhookDraft::default() };
+    let refused = webhooks.send_test(None, TestRequest { draft: metadata, message }).await.expect_err("refused");
+    assert_eq!(refused.fields.0[0].field, "url");
+}
 
-    async fn a_replay_of_a_selection_is_done_for_those_it_can_be_done_for_and_names_the_others(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let cookie = server.sign_in("maria", Role::Admin).await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let gate = Gate::closed().await;
-        let open = server.webhook("open", &format!("{}/open", gate.url), |_| ()).await;
-        let closed = server.webhook("closed", &format!("{}/closed", gate.url), |_| ()).await;
-        server.event(server.task("to open", open, "x", false).await).await;
-        for _ in 0..3 {
-            server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-        }
-        let settled = |rows: &[DeliveryRow]| rows.iter().filter(|row| row.status.is_settled()).count();
-        server.deliveries_until(|rows| settled(rows) == 3).await;
-        server.services.backend().tasks.execute(server.task("to closed", closed, "x", false).await, "maria".into()).await.expect("started");
-        let rows = server.deliveries_until(|_| gate.waiting() == 1).await;
-        let on_its_way = rows.iter().find(|row| !row.status.is_settled()).expect("one").uuid.clone();
-        let fields: Vec<_> = rows.iter().map(|row| (format!("row.{}", row.uuid), "true")).collect();
-        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        let answer = server.post_form("/deliveries/replay", &cookie, &fields).await;
-        let (status, text) = (answer.status(), answer.text().await.expect("a page"));
-        assert!(status == 200 && text.contains("Done for 3, and not for 1."), "{status} {text}");
-        assert!(text.contains(&format!("Delivery {on_its_way}: This delivery is still on its way.")), "{text}");
-        server.deliveries_until(|rows| rows.len() == 7 && settled(rows) == 6).await;
-        // The one alone is refused as before, and nothing is sent again.
-        let alone = format!("row.{on_its_way}");
-        let answer = server.post_form("/deliveries/replay", &cookie, &[(&alone, "true")]).await;
-        assert_eq!(answer.status(), 409);
-        assert_eq!(server.deliveries_until(|_| true).await.len(), 7);
-        gate.answer(1);
-    }
-
-    async fn the_stream_says_that_something_has_changed_and_ends_with_the_session(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let cookie = server.sign_in("maria", Role::Viewer).await;
-        let mut stream = server.http.get(format!("{}/live", server.url)).header("cookie", &cookie).send().await.expect("a stream");
-        assert_eq!(stream.headers()["content-type"], "text/event-stream");
-        let mut text = String::new();
-        let listen = async {
-            while !text.contains("data: changed") {
-                // Until the stream has seen a first state, what happens is part of it.
-                server.post(&key, &json!({"type": "logs", "event": "created"})).await;
-                if let Ok(Ok(Some(chunk))) = tokio::time::timeout(std::time::Duration::from_millis(300), stream.chunk()).await {
-                    text += &String::from_utf8_lossy(&chunk);
-                }
-            }
-            server.post_form("/sign-out", &cookie, &[]).await;
-            while stream.chunk().await.expect("no error").is_some() {}
-        };
-        tokio::time::timeout(std::time::Duration::from_secs(20), listen).await.expect("it ends");
-        assert!(text.contains("id: "), "it can be resumed");
-    }
-
-    async fn the_demo_is_made_once_and_something_happens_through_the_intake(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let cookie = server.sign_in("maria", Role::Operator).await;
-        assert_eq!(server.post_form("/demo", &cookie, &[]).await.status(), 404, "only where the demo was made");
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unsaved_event_shows_how_often_it_would_have_fired(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
+    let tag = server.tag("Environment", "production").await;
+    for (id, tags) in [("a", json!(["Environment/production"])), ("b", json!([]))] {
         for _ in 0..2 {
-            server::service::demo::make(&server.services, &inbox.url).await.expect("made");
+            server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"id": id, "tags": tags}})).await;
         }
-        assert_eq!(server.services.backend().webhooks.list().await.expect("webhooks").len(), 3);
-        assert_eq!(server.services.backend().events.list().await.expect("events").len(), 3);
-        eventually("something arrives", async || {
-            assert_eq!(server.post_form("/demo", &cookie, &[]).await.status(), 303);
-            pause().await;
-            !inbox.received().is_empty()
-        }).await;
     }
+    let events = server.services.backend().events;
+    let matches = async |change: &dyn Fn(&mut EventDraft)| {
+        let mut draft = EventDraft { event: "vms.poweron".into(), ..EventDraft::new_form() };
+        change(&mut draft);
+        let found = events.matches(draft).await.expect("asked");
+        (found.objects, found.occurrences)
+    };
+    assert_eq!(matches(&|_| ()).await, (Some(2), 4));
+    assert_eq!(matches(&|draft| draft.object = "1".into()).await, (Some(1), 2));
+    assert_eq!(matches(&|draft| (draft.use_tag, draft.tag) = ("true".into(), tag.clone())).await, (Some(1), 2));
+    assert_eq!(matches(&|draft| draft.event = "alarms.raised".into()).await, (None, 0));
+    server.advance(std::time::Duration::from_hours(24 * 8));
+    assert_eq!(matches(&|_| ()).await, (Some(2), 0));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_change_checked_rows_and_explain_refusals(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    let webhook = server.webhook("Chat", "http://127.0.0.1:9/", |_| ()).await;
+    let task = server.task("Tell", webhook, "x", false).await;
+    server.task("Other", webhook, "x", false).await;
+    let event = server.event(task).await;
+    let post = async |path: &str, fields: &[(&str, &str)]| {
+        let response = server.post_form(path, &cookie, fields).await;
+        (response.status().as_u16(), response.text().await.expect("a page"))
+    };
+    let (status, text) = post("/tasks/delete", &[]).await;
+    assert!(status == 400 && text.contains("Check the rows first"), "{status}");
+    let (status, text) = post("/tasks/delete", &[("row.1", "true"), ("row.2", "true")]).await;
+    assert!(status == 200 && text.contains("Done for 1, and not for 1."), "{text}");
+    assert!(text.contains(&format!("href=\"/events/{event}\"")), "{text}");
+    let left = server.services.backend().tasks.list().await.expect("tasks");
+    assert_eq!(left.iter().map(|task| task.name.as_str()).collect::<Vec<_>>(), ["Tell"]);
+    let (status, text) = post("/tasks/delete", &[("row.1", "true")]).await;
+    assert!(status == 409 && text.contains("Nothing was deleted."), "{text}");
+    server.task("Third", webhook, "x", false).await;
+    assert_eq!(post("/tasks/disable", &[("row.1", "true"), ("row.3", "true")]).await.0, 303);
+    assert!(server.services.backend().tasks.list().await.expect("tasks").iter().all(|task| !task.is_enabled));
+    assert_eq!(post("/tasks/1/execute", &[]).await.0, 303);
+    assert_eq!(post("/events/delete", &[("row.1", "true")]).await.0, 303);
+    assert_eq!(post("/tasks/delete", &[("row.1", "true"), ("row.3", "true")]).await.0, 303);
+    assert_eq!(post("/webhooks/1/delete", &[]).await.0, 303);
+    assert!(server.services.backend().webhooks.list().await.expect("webhooks").is_empty());
+    for (path, status) in [
+        ("/webhooks/1/pause", 404),
+        ("/webhooks/x/pause", 404),
+        ("/webhooks/1/explode", 404),
+        ("/tasks/9/execute", 404),
+    ] {
+        assert_eq!(post(path, &[]).await.0, status, "{path}");
+    }
+    let (status, text) = post("/tags/categories/new", &[("category_name", "a/b"), ("description", "kept")]).await;
+    assert!(status == 422 && text.contains("value=\"a/b\"") && text.contains("value=\"kept\""), "{text}");
+    assert_eq!(post("/tags/categories/new", &[("category_name", "Environment"), ("type.vms", "true")]).await.0, 303);
+    assert_eq!(post("/tags/new", &[("category", "1"), ("name", "production")]).await.0, 303);
+    assert_eq!(post("/objects/new", &[("type_id", "vms"), ("name", "web"), ("tag.1", "true")]).await.0, 303);
+    let (_, text) = page(&server, &cookie, "/objects").await;
+    assert!(text.contains("Environment - production"));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replay_of_a_selection_skips_and_names_unfinished_deliveries(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let gate = Gate::closed().await;
+    let open = server.webhook("open", &format!("{}/open", gate.url), |_| ()).await;
+    let closed = server.webhook("closed", &format!("{}/closed", gate.url), |_| ()).await;
+    server.event(server.task("to open", open, "x", false).await).await;
+    for _ in 0..3 {
+        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+    }
+    let settled = |rows: &[DeliveryRow]| rows.iter().filter(|row| row.status.is_settled()).count();
+    server.deliveries_until(|rows| settled(rows) == 3).await;
+    server
+        .services
+        .backend()
+        .tasks
+        .execute(server.task("to closed", closed, "x", false).await, "maria".into())
+        .await
+        .expect("started");
+    let rows = server.deliveries_until(|_| gate.waiting() == 1).await;
+    let unfinished = rows.iter().find(|row| !row.status.is_settled()).expect("one").uuid.clone();
+    let fields: Vec<_> = rows.iter().map(|row| (format!("row.{}", row.uuid), "true")).collect();
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let response = server.post_form("/deliveries/replay", &cookie, &fields).await;
+    let (status, text) = (response.status(), response.text().await.expect("a page"));
+    assert!(status == 200 && text.contains("Done for 3, and not for 1."), "{status} {text}");
+    assert!(text.contains(&format!("Delivery {unfinished}: This delivery is still on its way.")), "{text}");
+    server.deliveries_until(|rows| rows.len() == 7 && settled(rows) == 6).await;
+    // The unfinished delivery alone is refused, and nothing is sent again.
+    let alone = format!("row.{unfinished}");
+    let response = server.post_form("/deliveries/replay", &cookie, &[(&alone, "true")]).await;
+    assert_eq!(response.status(), 409);
+    assert_eq!(server.deliveries_until(|_| true).await.len(), 7);
+    gate.respond(1);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn live_stream_reports_changes_and_ends_with_the_session(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let cookie = server.sign_in("maria", Role::Viewer).await;
+    let mut stream =
+        server.http.get(format!("{}/live", server.url)).header("cookie", &cookie).send().await.expect("a stream");
+    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    let mut text = String::new();
+    let listen = async {
+        while !text.contains("data: changed") {
+            // An occurrence before the first state of the stream is part of that state, so one is reported in each
+            // round.
+            server.post(&key, &json!({"type": "logs", "event": "created"})).await;
+            if let Ok(Ok(Some(chunk))) =
+                tokio::time::timeout(std::time::Duration::from_millis(300), stream.chunk()).await
+            {
+                text += &String::from_utf8_lossy(&chunk);
+            }
+        }
+        server.post_form("/sign-out", &cookie, &[]).await;
+        while stream.chunk().await.expect("no error").is_some() {}
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), listen).await.expect("it ends");
+    assert!(text.contains("id: "), "the stream has ids, so that a browser can resume it");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn demo_is_created_once_and_its_button_reports_an_occurrence(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let cookie = server.sign_in("maria", Role::Operator).await;
+    assert_eq!(server.post_form("/demo", &cookie, &[]).await.status(), 404, "there is no demo yet");
+    for _ in 0..2 {
+        server::service::demo::make(&server.services, &inbox.url).await.expect("made");
+    }
+    assert_eq!(server.services.backend().webhooks.list().await.expect("webhooks").len(), 3);
+    assert_eq!(server.services.backend().events.list().await.expect("events").len(), 3);
+    eventually("something arrives", async || {
+        assert_eq!(server.post_form("/demo", &cookie, &[]).await.status(), 303);
+        pause().await;
+        !inbox.received().is_empty()
+    })
+    .await;
 }

@@ -1,4 +1,4 @@
-//! Where a webhook may go, decided at the socket: each of these would reach a receiver if the guard were taken out.
+//! The guard at the socket. Each of these messages would reach a receiver without it.
 
 use crate::harness::{TestInbox, TestServer, TestStore};
 use model::access::Scope;
@@ -18,7 +18,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Stores a webhook past the check at save, as if the rules had changed since, and fires it: status and words.
+/// Stores a webhook without the check at save, as if the rules had changed since, and sends to it. Returns status and
+/// error.
 async fn send_unchecked(server: &TestServer, url: &str) -> (Status, String) {
     let draft = WebhookDraft { name: "w".into(), url: url.into(), retries: "0".into(), ..WebhookDraft::default() };
     let checked = draft.parse(None).expect("valid");
@@ -33,14 +34,14 @@ async fn send_unchecked(server: &TestServer, url: &str) -> (Status, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn loopback_is_not_called_unless_listed_however_it_is_written() {
+async fn loopback_in_any_notation_is_refused_unless_listed() {
     let inbox = TestInbox::start().await;
     let port = inbox.url.rsplit(':').next().expect("a port");
     for host in ["127.0.0.1", "localhost", "localhost.", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]"] {
         let server = TestServer::start_with(TestStore::sqlite().await, Vec::new()).await;
-        let (status, words) = send_unchecked(&server, &format!("http://{host}:{port}/")).await;
+        let (status, error) = send_unchecked(&server, &format!("http://{host}:{port}/")).await;
         assert_eq!(status, Status::Error, "{host}");
-        assert!(words.contains("may not be called: it is a loopback address"), "{host}: {words}");
+        assert!(error.contains("may not be called: it is a loopback address"), "{host}: {error}");
     }
     assert!(inbox.received().is_empty());
     let listed = vec!["127.0.0.0/8".parse().expect("a network")];
@@ -49,24 +50,24 @@ async fn loopback_is_not_called_unless_listed_however_it_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_console_never_calls_itself() {
+async fn own_listener_is_never_called() {
     for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
         let server = TestServer::start(TestStore::sqlite().await).await;
         let port = server.url.rsplit(':').next().expect("a port").to_owned();
-        let (status, words) = send_unchecked(&server, &format!("http://{host}:{port}/health/live")).await;
+        let (status, error) = send_unchecked(&server, &format!("http://{host}:{port}/health/live")).await;
         assert_eq!(status, Status::Error, "{host}");
-        assert!(words.contains("this console's own listener"), "{host}: {words}");
+        assert!(error.contains("this console's own listener"), "{host}: {error}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn saving_refuses_with_the_words_of_sending() {
+async fn saving_refuses_forbidden_addresses_with_the_message_of_sending() {
     let server = TestServer::start_with(TestStore::sqlite().await, Vec::new()).await;
     let save = async |url: &str| {
         let draft = WebhookDraft { name: url.into(), url: url.into(), ..WebhookDraft::default() };
         server.services.backend().webhooks.save(None, draft).await.map_err(|error| error.fields.0[0].message.clone())
     };
-    for (url, words) in [
+    for (url, expected) in [
         ("http://127.0.0.1/", "The host 127.0.0.1 may not be called: it is a loopback address"),
         ("http://localhost/", "The host localhost may not be called: it is a loopback address"),
         ("http://169.254.169.254/", "it is a link-local or metadata address"),
@@ -74,7 +75,7 @@ async fn saving_refuses_with_the_words_of_sending() {
         ("http://0.0.0.0/", "it is the unspecified address"),
     ] {
         let message = save(url).await.expect_err(url);
-        assert!(message.contains(words), "{url}: {message}");
+        assert!(message.contains(expected), "{url}: {message}");
     }
     assert!(!save("http://10.1.2.3/").await.expect("private addresses are allowed by default").is_unresolved);
     let saved = save("http://nobody.invalid/").await.expect("a name that does not resolve now may do so later");
@@ -82,7 +83,7 @@ async fn saving_refuses_with_the_words_of_sending() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_is_kept_for_the_next_delivery_but_not_for_ever() {
+async fn connections_are_reused_until_their_client_expires() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     for (lasts, is_kept) in [(Duration::from_mins(5), true), (Duration::ZERO, false)] {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -109,7 +110,7 @@ async fn a_connection_is_kept_for_the_next_delivery_but_not_for_ever() {
                 send::send(&server.services.clock, &clients, &row, &Secrets::default(), outgoing, &never).await;
             assert_eq!(attempted.expect("sent").http_status, Some(204));
         }
-        // A connection is free again a moment after its answer: sometimes that is too late for the next.
+        // A connection is free a moment after its response, which is sometimes too late for the next delivery.
         let made = connections.load(Ordering::SeqCst);
         assert_eq!(made < 10, is_kept, "{made} connections in {lasts:?}");
     }

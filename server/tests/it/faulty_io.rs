@@ -1,5 +1,5 @@
-//! The real binary on a disk that fails: `faulty_io.c` is loaded into it, fails chosen writes and syncs, and notes their
-//! order. SIGKILL alone proves nothing about the disk, as the kernel keeps what was written.
+//! The real binary on a disk that fails. `faulty_io.c` is loaded into it, fails chosen writes and syncs, and records
+//! their order. SIGKILL alone proves nothing about the disk: the kernel keeps all that was written.
 
 use crate::harness::{Gate, TestInbox, TestStore, client, eventually, pause};
 use crate::process::{Process, prepare, serve, serve_changed};
@@ -12,10 +12,10 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
-/// The log as the trace names it.
+/// Name of the write-ahead log in the trace.
 const LOG: &str = "hookwright.db-wal";
 
-/// The disk's stand-in, and the files by which it is told what to do.
+/// The compiled `faulty_io.c`, and the directory of the files that control it.
 struct Shim {
     dir: TempDir,
 }
@@ -37,22 +37,23 @@ impl Shim {
         self.dir.path().join(name)
     }
 
-    /// Tells it something by a file that is there.
+    /// Switches something on by creating a file.
     fn raise(&self, name: &str) {
         std::fs::write(self.file(name), "").expect("written");
     }
 
+    /// Switches something off by removing its file.
     fn lower(&self, name: &str) {
         std::fs::remove_file(self.file(name)).expect("removed");
     }
 
-    /// What it has noted in a file, word by word.
+    /// Returns the lines of one of its files, split into words.
     fn lines(&self, name: &str) -> Vec<Vec<String>> {
-        let text = std::fs::read_to_string(self.file(name)).expect("notes");
+        let text = std::fs::read_to_string(self.file(name)).expect("a file of the shim");
         text.lines().map(|line| line.split(' ').map(str::to_owned).collect()).collect()
     }
 
-    /// Loads it into a server. Values of variables that name a file are those of this shim's.
+    /// Starts a server with the shim. `files` are variables with the name of a file of the shim, `values` the others.
     fn serve(&self, test: &TestStore, files: &[(&str, &str)], values: &[(&str, &str)]) -> Process {
         serve_changed(test, &[], |command| {
             command.env("LD_PRELOAD", self.file("faulty_io.so")).env("FAULTY_IO_MATCH", "hookwright.db");
@@ -65,7 +66,7 @@ impl Shim {
     }
 }
 
-/// A prepared database that nobody has open, so that a server that starts on it after a kill has to recover it.
+/// Prepares a database and closes it. A server that starts on it after a kill then has to recover it.
 async fn prepared(url: &str) -> (TestStore, String) {
     let test = TestStore::sqlite().await;
     let key = prepare(&test, url, "60").await;
@@ -73,7 +74,7 @@ async fn prepared(url: &str) -> (TestStore, String) {
     (test, key)
 }
 
-/// One system that reports, and what it was answered.
+/// A system that reports occurrences.
 #[derive(Clone)]
 struct Sender {
     client: reqwest::Client,
@@ -86,43 +87,43 @@ impl Sender {
         Self { client: client(), url: server.url.clone(), key: key.to_owned() }
     }
 
-    /// Reports that something happened to this object; the status, and the occurrence's id. Its own id is the object's,
-    /// as a sender has one that must not be taken in twice.
+    /// Reports an occurrence about this object. The id of the object is also the sender's id of the occurrence, so that
+    /// a repetition is recognised. Returns the status and the id of the occurrence.
     async fn post(&self, event: &str, object: &str) -> (u16, String) {
         let body = json!({"type": "vms", "event": event, "object": {"id": object}, "id": object});
         let post = self.client.post(format!("{}/api/v1/events", self.url)).bearer_auth(&self.key);
-        let answer = post.header("content-type", "application/json").body(body.to_string()).send().await;
-        let answer = answer.expect("the server lives");
-        let status = answer.status().as_u16();
-        let body: Value = serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON");
+        let response = post.header("content-type", "application/json").body(body.to_string()).send().await;
+        let response = response.expect("the server lives");
+        let status = response.status().as_u16();
+        let body: Value = serde_json::from_str(&response.text().await.expect("a body")).expect("JSON");
         (status, body["occurrences"][0]["id"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Reports until it is accepted: the occurrence's id, and how often it was refused.
+    /// Reports an occurrence until it is accepted. Returns its id and the number of refusals.
     async fn post_until_accepted(&self, event: &str, object: &str) -> (String, usize) {
         for refused in 0..40 {
             let (status, id) = self.post(event, object).await;
             if status == 202 {
                 return (id, refused);
             }
-            assert_eq!(status, 503, "neither accepted nor to be tried again: {object}");
+            assert_eq!(status, 503, "neither 202 nor 503: {object}");
             pause().await;
         }
         panic!("{object} was never accepted");
     }
 
     async fn is_ready(&self) -> bool {
-        let answer = self.client.get(format!("{}/health/ready", self.url)).send().await.expect("the server lives");
-        let status = answer.status().as_u16();
+        let response = self.client.get(format!("{}/health/ready", self.url)).send().await.expect("the server lives");
+        let status = response.status().as_u16();
         assert!(status == 200 || status == 503, "{status}");
         status == 200
     }
 }
 
-/// Waits until a server on a sound disk has sent everything, stops it, and checks that the database is sound and has each of
-/// these occurrences: by the id that was answered, and once by the sender's.
+/// Waits until a server on a sound disk has sent everything, and stops it. Checks the integrity of the database, and
+/// that it has each accepted occurrence once, by the sender's id and under the id that was returned.
 async fn assert_all_stored(server: Process, test: &TestStore, accepted: &BTreeMap<String, String>) {
-    // Beside the server, which has recovered the database already.
+    // The server has recovered the database by now.
     let store = connect::open_sqlite(test.dir.path()).await.expect("opens");
     let mut rows = Vec::new();
     for _ in 0..1200 {
@@ -141,33 +142,34 @@ async fn assert_all_stored(server: Process, test: &TestStore, accepted: &BTreeMa
     for (object, id) in accepted {
         let of_object = stored.iter().filter(|row| row.external_id.as_ref() == Some(object));
         let ids: Vec<_> = of_object.map(|row| row.uuid.to_string()).collect();
-        assert_eq!(ids, [id.as_str()], "what was answered about {object} is there, once");
+        assert_eq!(ids, [id.as_str()], "the occurrence about {object} is stored once");
     }
     store.close().await;
 }
 
-/// How many events each server is told of, and how many servers run at once.
+/// Number of occurrences that each server gets.
 const EVENTS: usize = 6;
+/// Number of servers that run at once.
 const SERVERS: usize = 4;
-/// How many of the calls are failed: a server each.
+/// Number of calls that fail, each in a server of its own.
 const CALLS: usize = 24;
 
-/// A database whose log is as long as it gets before SQLite itself empties it: the first events do that, so that the calls
-/// of a checkpoint and of the log's new beginning are among those that fail.
+/// Prepares a database whose log is about to reach the length at which SQLite empties it. The first occurrences do
+/// that, so that the calls of a checkpoint and of the restarted log are among those that fail.
 async fn long_log(url: &str) -> (TestStore, String) {
     let (test, key) = prepared(url).await;
     let full = test.again();
     let store = connect::open_sqlite(test.dir.path()).await.expect("opens");
-    // Nothing of this needs to outlast a power cut.
+    // None of this needs to survive a power cut.
     store.write().execute_unprepared("PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0").await.expect("set");
     let log = test.dir.path().join(LOG);
     let mut round = 0;
-    // 1000 pages, each with its header, but for what starting takes and a bit more.
+    // 1000 pages with their headers, less the pages that a start writes and some more.
     while log.metadata().map_or(0, |data| data.len()) < 940 * (4096 + 24) {
         round += 1;
         setting::put(store.write(), "padding", &round.to_string()).await.expect("put");
     }
-    // As a killed server leaves it.
+    // Copied while it is open, as a killed server leaves it.
     for file in ["hookwright.db", LOG] {
         std::fs::copy(test.dir.path().join(file), full.dir.path().join(file)).expect("copied");
     }
@@ -175,7 +177,7 @@ async fn long_log(url: &str) -> (TestStore, String) {
     (full, key)
 }
 
-/// What every run of the scenario starts from.
+/// The start of each run: the database, a key and a receiver.
 struct Scenario {
     full: TestStore,
     key: String,
@@ -183,8 +185,8 @@ struct Scenario {
 }
 
 impl Scenario {
-    /// Has a server told of a few things while its disk fails as `values` say, kills it, and starts it on a sound one.
-    /// Answers the calls that were counted, and how often the sender was refused.
+    /// Reports occurrences to a server whose disk fails as `values` say, kills the server, and starts it on a sound
+    /// disk. Returns the counted calls and the number of refusals.
     async fn run(&self, name: &str, shim: &Shim, values: &[(&str, &str)]) -> (Vec<Vec<String>>, usize) {
         let test = self.full.again();
         for file in ["hookwright.db", LOG] {
@@ -215,23 +217,23 @@ impl Scenario {
     }
 }
 
-/// So many of these, from the first to the last.
+/// Returns `count` of these, evenly spread from the first to the last.
 fn spread<T: Copy>(all: &[T], count: usize) -> Vec<T> {
     let last = all.len().saturating_sub(1);
-    let places: BTreeSet<_> = (0..count).map(|place| place * last / (count - 1).max(1)).collect();
-    places.into_iter().filter_map(|place| all.get(place).copied()).collect()
+    let indexes: BTreeSet<_> = (0..count).map(|index| index * last / (count - 1).max(1)).collect();
+    indexes.into_iter().filter_map(|index| all.get(index).copied()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
-async fn a_write_that_fails_at_any_point_loses_nothing_acknowledged() {
+async fn failed_write_at_any_point_loses_nothing_acknowledged() {
     let shim = Arc::new(Shim::build());
     let inbox = TestInbox::start().await;
     let (full, key) = long_log(&inbox.url).await;
     let scenario = Arc::new(Scenario { full, key, inbox });
     let (calls, _) = scenario.run("count", &shim, &[]).await;
-    // Syncs are few among the writes, and so are the writes into the database itself.
+    // Syncs and writes into the database itself are few, so that each kind is chosen from separately.
     let of = |is_meant: &dyn Fn(&[String]) -> bool| -> Vec<usize> {
-        calls.iter().enumerate().filter(|(_, call)| is_meant(&call[1..])).map(|(place, _)| place + 1).collect()
+        calls.iter().enumerate().filter(|(_, call)| is_meant(&call[1..])).map(|(index, _)| index + 1).collect()
     };
     let is_write = |call: &[String]| call[0].contains("write");
     let syncs = of(&|call| !is_write(call));
@@ -251,9 +253,9 @@ async fn a_write_that_fails_at_any_point_loses_nothing_acknowledged() {
             let mut refusals = 0;
             loop {
                 let next = waiting.lock().expect("no panic").pop();
-                let Some((place, call)) = next else { return refusals };
-                // Each kind of error both once, which the server's own second try gets over, and for a while.
-                let (error, many) = [("EIO", "1"), ("ENOSPC", "1"), ("EIO", "12"), ("ENOSPC", "12")][place % 4];
+                let Some((index, call)) = next else { return refusals };
+                // Each error happens once, which the server's second try overcomes, or 12 times in a row.
+                let (error, many) = [("EIO", "1"), ("ENOSPC", "1"), ("EIO", "12"), ("ENOSPC", "12")][index % 4];
                 let fail = format!("{call}:{error}");
                 let values = [("FAULTY_IO_FAIL", fail.as_str()), ("FAULTY_IO_FAIL_MANY", many)];
                 refusals += scenario.run(&format!("{call}-{error}-{many}"), &shim, &values).await.1;
@@ -264,7 +266,7 @@ async fn a_write_that_fails_at_any_point_loses_nothing_acknowledged() {
     assert!(refusals > 0, "no failure has reached a sender");
 }
 
-/// Whether a line of the trace is a write to the log, and which marked words it wrote.
+/// Returns the marked words of a line of the trace that is a write to the log.
 fn written_to_log(line: &[String]) -> Option<&[String]> {
     match line {
         [call, file, _, marks @ ..] if call.contains("write") && file == LOG => Some(marks),
@@ -272,8 +274,8 @@ fn written_to_log(line: &[String]) -> Option<&[String]> {
     }
 }
 
-/// Whether a line of the trace is a sync of the log that worked. The SQLite that is built in calls `fsync` for
-/// `fdatasync`, which does all of that and more.
+/// Reports whether a line of the trace is a successful sync of the log. The bundled SQLite calls `fsync` instead of
+/// `fdatasync`, which does more.
 fn is_log_synced(line: &[String]) -> bool {
     matches!(line, [call, file, result] if call.ends_with("sync") && file == LOG && result == "ok")
 }
@@ -285,63 +287,63 @@ async fn every_202_follows_an_fdatasync_of_the_log() {
     let (test, key) = prepared(&inbox.url).await;
     let server = shim.serve(&test, &[("FAULTY_IO_TRACE", "trace")], &[("FAULTY_IO_MARK", "mark-")]);
     let sender = Sender::new(&server, &key);
-    // No event is about this: nobody else writes meanwhile.
+    // No event matches these occurrences, so that nothing else is written meanwhile.
     for number in 0..10 {
         assert_eq!(sender.post("poweroff", &format!("mark-{number}")).await.0, 202);
     }
-    let (mut answers, mut has_written, mut is_synced) = (0, false, false);
+    let (mut responses, mut has_written, mut is_synced) = (0, false, false);
     for line in shim.lines("trace") {
         if written_to_log(&line).is_some() {
             (has_written, is_synced) = (true, false);
         } else if is_log_synced(&line) {
             is_synced = true;
         } else if line[0] == "202" {
-            assert!(has_written && is_synced, "answer {answers} came before its sync");
-            answers += 1;
+            assert!(has_written && is_synced, "response {responses} came before its sync");
+            responses += 1;
             has_written = false;
         }
     }
-    assert_eq!(answers, 10, "each answer is in the trace");
-    // With many at once, whose deliveries are recorded too, there is always somebody's write after the last sync: each
-    // answer is compared with the writes of its own occurrence.
+    assert_eq!(responses, 10, "each response is in the trace");
+    // With many senders at once, and deliveries to record, other writes follow each sync. So each response is compared
+    // with the writes of its own occurrence.
     let mut senders = tokio::task::JoinSet::new();
     for one in 0..16 {
         let sender = sender.clone();
         senders.spawn(async move {
-            let mut answered = Vec::new();
+            let mut accepted = Vec::new();
             for number in 0..5 {
                 let object = format!("mark-{one}-of-many-{number}");
                 let (status, id) = sender.post("poweron", &object).await;
                 assert_eq!(status, 202);
-                answered.push((object, id));
+                accepted.push((object, id));
             }
-            answered
+            accepted
         });
     }
-    let answered = senders.join_all().await.concat();
+    let accepted = senders.join_all().await.concat();
     let trace = shim.lines("trace");
-    for (object, id) in answered {
+    for (object, id) in accepted {
         let written = trace.iter().position(|line| written_to_log(line).is_some_and(|marks| marks.contains(&object)));
-        let answer = trace.iter().position(|line| line[0] == "202" && line[1] == id);
-        let (written, answer) = (written.expect("it was written"), answer.expect("it was answered"));
-        let is_durable = written < answer && trace[written..answer].iter().any(|line| is_log_synced(line));
-        assert!(is_durable, "{object}: written in line {written}, answered in {answer}");
+        let response = trace.iter().position(|line| line[0] == "202" && line[1] == id);
+        let (written, response) = (written.expect("a write"), response.expect("a response"));
+        let is_durable = written < response && trace[written..response].iter().any(|line| is_log_synced(line));
+        assert!(is_durable, "{object}: written in line {written}, response in {response}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn failing_syncs_are_answered_503_until_they_work_again() {
+async fn occurrences_get_503_while_syncs_fail() {
     let shim = Shim::build();
     let gate = Gate::closed().await;
     let (test, key) = prepared(&gate.url).await;
     let server = shim.serve(&test, &[("FAULTY_IO_SYNC", "no-sync")], &[]);
     let sender = Sender::new(&server, &key);
     let mut accepted = BTreeMap::new();
-    // Three are settled, and three more are in flight.
+    // Three deliveries are settled, and three more are in flight.
     for number in 0..6 {
         if number == 3 {
-            gate.answer(3);
-            eventually("they are recorded", async || gate.waiting() == 0).await;
+            gate.respond(3);
+            eventually("three have their response", async || gate.waiting() == 0).await;
         }
         let object = format!("before-{number}");
         let (status, id) = sender.post("poweron", &object).await;
@@ -355,14 +357,14 @@ async fn failing_syncs_are_answered_503_until_they_work_again() {
         assert_eq!(sender.post("poweron", &format!("while-{number}")).await.0, 503);
         assert!(!sender.is_ready().await);
     }
-    // Nobody commits but the probe, and what was received waits to be recorded.
-    gate.answer(1000);
+    // Only the readiness probe commits. The attempts wait to be recorded.
+    gate.respond(1000);
     for _ in 0..60 {
         assert!(!sender.is_ready().await);
         pause().await;
     }
     shim.lower("no-sync");
-    eventually("it is ready by itself", async || sender.is_ready().await).await;
+    eventually("the server becomes ready by itself", async || sender.is_ready().await).await;
     for number in 0..4 {
         let object = format!("while-{number}");
         let (status, id) = sender.post("poweron", &object).await;
@@ -373,7 +375,7 @@ async fn failing_syncs_are_answered_503_until_they_work_again() {
     assert_eq!(status, 202);
     accepted.insert("after".to_owned(), id);
     eventually("all have arrived", async || gate.bodies().len() >= accepted.len()).await;
-    // What was received is recorded, so another server sends none of it again.
+    // All attempts are recorded, so that another server repeats none.
     server.stop();
     let second = serve(&test);
     let sender = Sender::new(&second, &key);
@@ -383,5 +385,5 @@ async fn failing_syncs_are_answered_503_until_they_work_again() {
     assert_all_stored(second, &test, &accepted).await;
     let mut arrived: Vec<_> = gate.bodies().iter().map(|body| body.trim_matches('"').to_owned()).collect();
     arrived.sort_unstable();
-    assert_eq!(arrived, accepted.into_keys().collect::<Vec<_>>(), "each once");
+    assert_eq!(arrived, accepted.into_keys().collect::<Vec<_>>(), "each arrived once");
 }

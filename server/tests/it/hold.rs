@@ -1,13 +1,14 @@
-//! What makes deliveries wait: pausing, the breaker, a changed target, a full hold; and what lets them go.
+//! Holding deliveries by a pause, the breaker, a changed target or a full hold, and releasing them.
 
-use crate::harness::{Switch, TestInbox, TestServer, eventually};
-use crate::on_both;
+use crate::harness::Database::{self, Postgres, Sqlite};
+use crate::harness::{Switch, TestInbox, TestServer, TestStore, eventually};
 use app::view::delivery::DeliveryRow;
 use app::view::webhook::{Held, ReleaseChoice};
 use model::access::Scope;
 use model::delivery::Status;
 use model::id::WebhookId;
 use model::webhook::WebhookDraft;
+use rstest::rstest;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use server::store::figures;
@@ -17,7 +18,7 @@ pub(crate) fn power_on(id: &str) -> Value {
     json!({"type": "vms", "event": "poweron", "object": {"id": id}})
 }
 
-/// A webhook that is told of every VM by `${NAME}`, and a key to report with.
+/// Makes a webhook that receives the name of each VM that is powered on, and a key to report with.
 pub(crate) async fn prepare(
     server: &TestServer,
     url: &str,
@@ -35,7 +36,7 @@ pub(crate) async fn edit(server: &TestServer, id: WebhookId, change: impl FnOnce
     server.services.backend().webhooks.save(Some(id), form.draft).await.expect("saved");
 }
 
-/// Confirms the target of now.
+/// Confirms the current target and releases all.
 async fn confirm(server: &TestServer, id: WebhookId) {
     let webhooks = server.services.backend().webhooks;
     let seen = webhooks.detail(id).await.expect("a webhook").revision;
@@ -54,259 +55,288 @@ pub(crate) fn bodies(inbox: &TestInbox) -> Vec<String> {
 
 pub(crate) const ALL: ReleaseChoice = ReleaseChoice { held: Held::All, per_second: None };
 
-on_both! {
-    async fn a_paused_webhook_drops_nothing_and_resumes_all_the_newest_or_none(test: TestStore) {
-        let server = TestServer::start(test).await;
-        for (held, expected) in [
-            (Held::All, vec!["", "", "a", "a", "b"]),
-            (Held::Newest, vec!["", "", "a", "b"]),
-            (Held::None, vec![]),
-        ] {
-            let inbox = TestInbox::start().await;
-            let webhook = server.webhook(&format!("{held:?}"), &inbox.url, |_| ()).await;
-            let task = server.task(&format!("{held:?}"), webhook, "\"${data.none}${OBJECT_ID}\"", false).await;
-            let event = server.event(task).await;
-            let key = server.key(&format!("{held:?}"), &[Scope::Ingest]).await;
-            let webhooks = server.services.backend().webhooks;
-            webhooks.pause(webhook).await.expect("paused");
-            assert!(webhooks.pause(webhook).await.is_err(), "paused already");
-            let nobody = json!({"type": "vms", "event": "poweron"});
-            server.post(&key, &json!([power_on("a"), nobody, power_on("a"), power_on("b"), nobody])).await;
-            server.deliveries_until(|rows| count(rows, Status::Held) == 5).await;
-            server.advance(Duration::from_mins(10));
-            webhooks.resume(webhook, ReleaseChoice { held, per_second: None }).await.expect("resumed");
-            assert!(webhooks.resume(webhook, ALL).await.is_err(), "not paused");
-            let rows = server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
-            assert_eq!(bodies(&inbox), expected, "{held:?}");
-            let given_up = rows.iter().filter(|row| row.webhook == format!("{held:?}") && row.status == Status::Discarded);
-            assert_eq!(given_up.count(), 5 - expected.len(), "{held:?}");
-            server.services.backend().events.delete(vec![event]).await.expect("deleted");
-        }
-    }
-
-    async fn what_makes_no_new_row_reaches_an_open_page_all_the_same(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let (webhook, key) = prepare(&server, "http://127.0.0.1:9/", |_| ()).await;
-        let webhooks = server.services.backend().webhooks;
-        let pulse = async || figures::pulse(server.services.store.read()).await.expect("a pulse");
-        let before = pulse().await;
-        webhooks.pause(webhook).await.expect("paused");
-        assert_ne!(pulse().await, before, "a pause");
-        server.post(&key, &power_on("a")).await;
-        let held = pulse().await;
-        server.advance(Duration::from_secs(1));
-        webhooks.resume(webhook, ReleaseChoice { held: Held::None, per_second: None }).await.expect("resumed");
-        let given_up = pulse().await;
-        assert_ne!(given_up, held, "what was held is given up");
-        assert_eq!(pulse().await, given_up, "nothing happens");
-    }
-
-    async fn what_is_resumed_at_a_rate_goes_no_faster(test: TestStore) {
-        let server = TestServer::start(test).await;
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn paused_webhook_holds_all_and_resumes_all_the_newest_or_none(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    for (held, expected) in
+        [(Held::All, vec!["", "", "a", "a", "b"]), (Held::Newest, vec!["", "", "a", "b"]), (Held::None, vec![])]
+    {
         let inbox = TestInbox::start().await;
-        let (webhook, key) = prepare(&server, &inbox.url, |_| ()).await;
-        let webhooks = server.services.backend().webhooks;
-        webhooks.pause(webhook).await.expect("paused");
-        let batch: Vec<_> = (0..10).map(|vm| power_on(&format!("vm-{vm}"))).collect();
-        server.post(&key, &json!(batch)).await;
-        webhooks.resume(webhook, ReleaseChoice { held: Held::All, per_second: Some(4) }).await.expect("resumed");
-        server.deliveries_until(|rows| count(rows, Status::Held) == 10).await;
-        server.advance(Duration::from_secs(1));
-        server.deliveries_until(|rows| count(rows, Status::Sent) == 4 && count(rows, Status::Held) == 6).await;
-        server.advance(Duration::from_secs(1));
-        server.deliveries_until(|rows| count(rows, Status::Sent) == 8).await;
-        server.advance(Duration::from_secs(1));
-        server.deliveries_until(|rows| count(rows, Status::Sent) == 10).await;
-    }
-
-    async fn an_outage_during_a_release_at_a_rate_is_not_made_up_for_by_a_burst(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let (webhook, key) = prepare(&server, &inbox.url, |_| ()).await;
-        let webhooks = server.services.backend().webhooks;
-        webhooks.pause(webhook).await.expect("paused");
-        let batch: Vec<_> = (0..10).map(|vm| power_on(&format!("vm-{vm}"))).collect();
-        server.post(&key, &json!(batch)).await;
-        webhooks.resume(webhook, ReleaseChoice { held: Held::All, per_second: Some(1) }).await.expect("resumed");
-        for sent in [2, 4] {
-            server.advance(Duration::from_hours(1));
-            server.deliveries_until(|rows| count(rows, Status::Sent) == sent && count(rows, Status::Held) == 10 - sent).await;
-        }
-        // A pause ends it, and the next word counts.
-        webhooks.pause(webhook).await.expect("paused");
-        server.advance(Duration::from_secs(5));
-        server.deliveries_until(|rows| count(rows, Status::Held) == 6).await;
-        webhooks.resume(webhook, ReleaseChoice { held: Held::None, per_second: None }).await.expect("resumed");
-        server.deliveries_until(|rows| count(rows, Status::Discarded) == 6).await;
-        assert_eq!(inbox.received().len(), 4);
-    }
-
-    async fn a_changed_target_has_to_be_confirmed(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let (old, new) = (Switch::failing().await, TestInbox::start().await);
-        let (webhook, key) = prepare(&server, &old.url, |_| ()).await;
-        server.post(&key, &power_on("before")).await;
-        server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 1 && row.status == Status::Queued)).await;
-        edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
-        server.post(&key, &power_on("after")).await;
-        server.deliveries_until(|rows| count(rows, Status::Sent) == 1 && count(rows, Status::Held) == 1).await;
-        server.advance(Duration::from_hours(1));
-        server.deliveries_until(|rows| count(rows, Status::Held) == 1).await;
-        assert_eq!(bodies(&new), ["after"]);
-        // Who looked at another target has not confirmed this one.
-        let refused = server.services.backend().webhooks.confirm_target(webhook, 1, ALL).await.expect_err("changed since");
-        assert!(refused.message.contains("Somebody has changed this webhook"), "{refused:?}");
-        assert_eq!(bodies(&new), ["after"]);
-        confirm(&server, webhook).await;
-        server.deliveries_until(|rows| count(rows, Status::Sent) == 2).await;
-        assert_eq!(bodies(&new), ["after", "before"]);
-        assert_eq!(old.bodies().len(), 1);
-        // Whoever resumes decides about what the pause held, not about what waits for a confirmation.
-        let unsent = json!({"type": "vms", "event": "poweron", "object": {"id": "unsent"}});
-        let webhooks = server.services.backend().webhooks;
-        webhooks.pause(webhook).await.expect("paused");
-        server.post(&key, &unsent).await;
-        edit(&server, webhook, |draft| draft.url.clone_from(&old.url)).await;
-        server.post(&key, &unsent).await;
-        let none = ReleaseChoice { held: Held::None, per_second: None };
-        webhooks.resume(webhook, none).await.expect("resumed");
-        server.deliveries_until(|rows| count(rows, Status::Discarded) == 1 && count(rows, Status::Held) == 1).await;
-        let seen = webhooks.detail(webhook).await.expect("a webhook").revision;
-        webhooks.confirm_target(webhook, seen, none).await.expect("confirmed");
-        server.deliveries_until(|rows| count(rows, Status::Discarded) == 2).await;
-        edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
-        // The path is part of the same target: nothing has to be confirmed.
-        edit(&server, webhook, |draft| draft.url = format!("{}/other", new.url)).await;
-        server.post(&key, &power_on("path")).await;
-        server.deliveries_until(|rows| count(rows, Status::Sent) == 3).await;
-    }
-
-    async fn a_full_hold_refuses_what_comes_with_an_alarm(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let (webhook, key) = prepare(&server, &inbox.url, |_| ()).await;
-        let pager = server.webhook("pager", &inbox.url, |_| ()).await;
-        let task = server.task("alarm", pager, "${data.text}", false).await;
-        server.event_of(task, |draft| (draft.event, draft.level) = ("alarms.raised".into(), "error".into())).await;
-        server.services.backend().webhooks.pause(webhook).await.expect("paused");
-        server.post(&key, &power_on("first")).await;
-        let db = server.services.store.write();
-        let uuid = if server.services.store.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
-        let sql = format!(
-            "INSERT INTO delivery (uuid, run_id, webhook_id, webhook_name, task_name, type_id, event_id, status, body, \
-             attempts, next_attempt_at, created_at, hold_reason) SELECT {uuid}, run_id, webhook_id, webhook_name, \
-             task_name, type_id, event_id, status, body, attempts, next_attempt_at, created_at, hold_reason \
-             FROM delivery, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99998) \
-             SELECT i FROM n) AS numbers WHERE id = 1"
-        );
-        db.execute_unprepared(&sql).await.expect("100,000 but one are held");
-        server.post(&key, &json!([power_on("last"), power_on("full-1")])).await;
-        server.post(&key, &power_on("full-2")).await;
-        let rows = server.deliveries_until(|rows| count(rows, Status::Error) == 2).await;
-        let words = rows.iter().filter(|row| row.status == Status::Error).map(|row| row.error.clone().unwrap_or_default());
-        assert!(words.into_iter().all(|words| words.contains("Too many deliveries are held")));
-        assert!(rows.iter().any(|row| row.object == "last" && row.status == Status::Held));
-        eventually("one alarm", async || bodies(&inbox).len() == 1).await;
-        assert!(bodies(&inbox)[0].contains("The webhook w holds as many deliveries"));
-        // A person's word does not go beyond it, either.
-        let backend = server.services.backend();
-        let delivery = backend.tasks.execute(model::id::TaskId(1), "maria".into()).await.expect("recorded");
-        let detail = backend.deliveries.detail(delivery).await.expect("a delivery");
-        assert_eq!(detail.line.status, Status::Error);
-        assert!(detail.line.error.expect("words").contains("Too many deliveries are held"));
-    }
-}
-
-on_both! {
-    async fn deleting_a_webhook_gives_up_what_waits_and_lets_what_is_in_flight_end(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let slow = format!("{}/delay/400", inbox.url);
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let webhook = server.webhook("w", &slow, |_| ()).await;
-        let task = server.task("t", webhook, "${NAME}", false).await;
+        let webhook = server.webhook(&format!("{held:?}"), &inbox.url, |_| ()).await;
+        let task = server.task(&format!("{held:?}"), webhook, "\"${data.none}${OBJECT_ID}\"", false).await;
         let event = server.event(task).await;
-        let batch: Vec<_> = (0..12).map(|vm| power_on(&format!("vm-{vm:02}"))).collect();
-        server.post(&key, &json!(batch)).await;
-        server.deliveries_until(|rows| count(rows, Status::Running) == 8).await;
-        let backend = server.services.backend();
-        assert!(backend.webhooks.delete(vec![webhook]).await.is_err(), "a task uses it");
-        backend.events.delete(vec![event]).await.expect("deleted");
-        backend.tasks.delete(vec![task]).await.expect("deleted");
-        backend.webhooks.delete(vec![webhook]).await.expect("deleted");
+        let key = server.key(&format!("{held:?}"), &[Scope::Ingest]).await;
+        let webhooks = server.services.backend().webhooks;
+        webhooks.pause(webhook).await.expect("paused");
+        assert!(webhooks.pause(webhook).await.is_err(), "paused already");
+        let without_object = json!({"type": "vms", "event": "poweron"});
+        server.post(&key, &json!([power_on("a"), without_object, power_on("a"), power_on("b"), without_object])).await;
+        server.deliveries_until(|rows| count(rows, Status::Held) == 5).await;
+        server.advance(Duration::from_mins(10));
+        webhooks.resume(webhook, ReleaseChoice { held, per_second: None }).await.expect("resumed");
+        assert!(webhooks.resume(webhook, ALL).await.is_err(), "not paused");
         let rows = server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
-        assert_eq!((count(&rows, Status::Sent), count(&rows, Status::Discarded)), (8, 4));
-        let discarded = rows.iter().find(|row| row.status == Status::Discarded).expect("one");
-        assert_eq!((discarded.error.as_deref(), discarded.webhook.as_str()), (Some("The webhook was deleted."), "w"));
-        assert_eq!(inbox.received().len(), 8);
-    }
-
-    async fn what_was_queued_past_a_pause_or_a_deletion_is_caught(test: TestStore) {
-        // As another node may do while a webhook is being paused or deleted.
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let (webhook, key) = prepare(&server, &inbox.url, |_| ()).await;
-        server.services.backend().webhooks.pause(webhook).await.expect("paused");
-        server.post(&key, &json!([power_on("a"), power_on("b")])).await;
-        let db = server.services.store.write();
-        db.execute_unprepared("UPDATE delivery SET status = 'queued', hold_reason = NULL").await.expect("slipped through");
-        server.deliveries_until(|rows| count(rows, Status::Held) == 2).await;
-        db.execute_unprepared("UPDATE webhook SET deleted_at = 1").await.expect("deleted");
-        let rows = server.deliveries_until(|rows| count(rows, Status::Discarded) == 2).await;
-        assert_eq!(rows[0].error.as_deref(), Some("The webhook was deleted."));
-        assert!(inbox.received().is_empty());
-        let ended = eventually_ended(&server).await;
-        assert_eq!(ended, 2, "their runs have failed");
-    }
-
-    async fn what_was_held_just_as_the_hold_ended_is_let_go(test: TestStore) {
-        // As another node may do while a webhook is being resumed, or its breaker closes.
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let (webhook, key) = prepare(&server, &inbox.url, |_| ()).await;
-        server.services.backend().webhooks.pause(webhook).await.expect("paused");
-        server.post(&key, &json!([power_on("a"), power_on("b")])).await;
-        server.deliveries_until(|rows| count(rows, Status::Held) == 2).await;
-        let db = server.services.store.write();
-        db.execute_unprepared("UPDATE webhook SET paused_at = NULL").await.expect("resumed elsewhere");
-        server.deliveries_until(|rows| count(rows, Status::Sent) == 2).await;
-    }
-
-    async fn an_attempt_that_died_is_not_sent_to_a_target_that_changed_meanwhile(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let (old, new) = (TestInbox::start().await, TestInbox::start().await);
-        let (webhook, key) = prepare(&server, &format!("{}/delay/600", old.url), |_| ()).await;
-        server.post(&key, &power_on("a")).await;
-        server.deliveries_until(|rows| count(rows, Status::Running) == 1).await;
-        edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
-        // What a sweep does to the lease of a worker that is gone.
-        let db = server.services.store.write();
-        let sql = "UPDATE delivery SET status = 'queued', lease_owner = NULL, lease_until = NULL";
-        db.execute_unprepared(sql).await.expect("released");
-        server.services.bell.notify_one();
-        server.deliveries_until(|rows| count(rows, Status::Held) == 1).await;
-        confirm(&server, webhook).await;
-        server.deliveries_until(|rows| count(rows, Status::Sent) == 1).await;
-        assert_eq!(bodies(&new), ["a"]);
-    }
-
-    async fn a_due_time_far_ahead_is_pulled_in(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let (_, key) = prepare(&server, &format!("{}/status/503", inbox.url), |_| ()).await;
-        server.post(&key, &power_on("a")).await;
-        server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 1)).await;
-        let db = server.services.store.write();
-        db.execute_unprepared("UPDATE delivery SET next_attempt_at = next_attempt_at + 864000000").await.expect("ten days");
-        let rows = server.deliveries_until(|rows| {
-            rows[0].next.as_ref().is_some_and(|next| next.machine.starts_with("2025-10-16T16:39"))
-        }).await;
-        assert_eq!(rows.len(), 1);
+        assert_eq!(bodies(&inbox), expected, "{held:?}");
+        let discarded = rows.iter().filter(|row| row.webhook == format!("{held:?}") && row.status == Status::Discarded);
+        assert_eq!(discarded.count(), 5 - expected.len(), "{held:?}");
+        server.services.backend().events.delete(vec![event]).await.expect("deleted");
     }
 }
 
-/// How many runs have failed, once none is running any more.
-async fn eventually_ended(server: &TestServer) -> i64 {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pause_and_discard_are_visible_in_the_change_feed(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let (webhook, key) = prepare(&server, "http://127.0.0.1:9/", |_| ()).await;
+    let webhooks = server.services.backend().webhooks;
+    let feed = async || figures::pulse(server.services.store.read()).await.expect("a state");
+    let before = feed().await;
+    webhooks.pause(webhook).await.expect("paused");
+    assert_ne!(feed().await, before, "the pause");
+    server.post(&key, &power_on("a")).await;
+    let held = feed().await;
+    server.advance(Duration::from_secs(1));
+    webhooks.resume(webhook, ReleaseChoice { held: Held::None, per_second: None }).await.expect("resumed");
+    let discarded = feed().await;
+    assert_ne!(discarded, held, "the held delivery is discarded");
+    assert_eq!(feed().await, discarded, "nothing has changed");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn resume_at_a_rate_releases_no_faster(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let (webhook, key) = prepare(&server, &inbox.url, |_| ()).await;
+    let webhooks = server.services.backend().webhooks;
+    webhooks.pause(webhook).await.expect("paused");
+    let batch: Vec<_> = (0..10).map(|vm| power_on(&format!("vm-{vm}"))).collect();
+    server.post(&key, &json!(batch)).await;
+    webhooks.resume(webhook, ReleaseChoice { held: Held::All, per_second: Some(4) }).await.expect("resumed");
+    server.deliveries_until(|rows| count(rows, Status::Held) == 10).await;
+    server.advance(Duration::from_secs(1));
+    server.deliveries_until(|rows| count(rows, Status::Sent) == 4 && count(rows, Status::Held) == 6).await;
+    server.advance(Duration::from_secs(1));
+    server.deliveries_until(|rows| count(rows, Status::Sent) == 8).await;
+    server.advance(Duration::from_secs(1));
+    server.deliveries_until(|rows| count(rows, Status::Sent) == 10).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn release_at_a_rate_does_not_catch_up_after_an_outage(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let (webhook, key) = prepare(&server, &inbox.url, |_| ()).await;
+    let webhooks = server.services.backend().webhooks;
+    webhooks.pause(webhook).await.expect("paused");
+    let batch: Vec<_> = (0..10).map(|vm| power_on(&format!("vm-{vm}"))).collect();
+    server.post(&key, &json!(batch)).await;
+    webhooks.resume(webhook, ReleaseChoice { held: Held::All, per_second: Some(1) }).await.expect("resumed");
+    for sent in [2, 4] {
+        server.advance(Duration::from_hours(1));
+        server
+            .deliveries_until(|rows| count(rows, Status::Sent) == sent && count(rows, Status::Held) == 10 - sent)
+            .await;
+    }
+    // A pause ends the release, and the next choice counts.
+    webhooks.pause(webhook).await.expect("paused");
+    server.advance(Duration::from_secs(5));
+    server.deliveries_until(|rows| count(rows, Status::Held) == 6).await;
+    webhooks.resume(webhook, ReleaseChoice { held: Held::None, per_second: None }).await.expect("resumed");
+    server.deliveries_until(|rows| count(rows, Status::Discarded) == 6).await;
+    assert_eq!(inbox.received().len(), 4);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changed_target_holds_deliveries_until_it_is_confirmed(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let (old, new) = (Switch::failing().await, TestInbox::start().await);
+    let (webhook, key) = prepare(&server, &old.url, |_| ()).await;
+    server.post(&key, &power_on("before")).await;
+    server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 1 && row.status == Status::Queued)).await;
+    edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
+    server.post(&key, &power_on("after")).await;
+    server.deliveries_until(|rows| count(rows, Status::Sent) == 1 && count(rows, Status::Held) == 1).await;
+    server.advance(Duration::from_hours(1));
+    server.deliveries_until(|rows| count(rows, Status::Held) == 1).await;
+    assert_eq!(bodies(&new), ["after"]);
+    // Confirming an older revision does not confirm the current target.
+    let refused = server.services.backend().webhooks.confirm_target(webhook, 1, ALL).await.expect_err("changed since");
+    assert!(refused.message.contains("Somebody has changed this webhook"), "{refused:?}");
+    assert_eq!(bodies(&new), ["after"]);
+    confirm(&server, webhook).await;
+    server.deliveries_until(|rows| count(rows, Status::Sent) == 2).await;
+    assert_eq!(bodies(&new), ["after", "before"]);
+    assert_eq!(old.bodies().len(), 1);
+    // Resuming decides about deliveries that the pause holds, not about those that wait for a confirmation.
+    let unsent = json!({"type": "vms", "event": "poweron", "object": {"id": "unsent"}});
+    let webhooks = server.services.backend().webhooks;
+    webhooks.pause(webhook).await.expect("paused");
+    server.post(&key, &unsent).await;
+    edit(&server, webhook, |draft| draft.url.clone_from(&old.url)).await;
+    server.post(&key, &unsent).await;
+    let none = ReleaseChoice { held: Held::None, per_second: None };
+    webhooks.resume(webhook, none).await.expect("resumed");
+    server.deliveries_until(|rows| count(rows, Status::Discarded) == 1 && count(rows, Status::Held) == 1).await;
+    let seen = webhooks.detail(webhook).await.expect("a webhook").revision;
+    webhooks.confirm_target(webhook, seen, none).await.expect("confirmed");
+    server.deliveries_until(|rows| count(rows, Status::Discarded) == 2).await;
+    edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
+    // Another path is the same target and needs no confirmation.
+    edit(&server, webhook, |draft| draft.url = format!("{}/other", new.url)).await;
+    server.post(&key, &power_on("path")).await;
+    server.deliveries_until(|rows| count(rows, Status::Sent) == 3).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn full_hold_fails_new_deliveries_and_raises_one_alarm(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let (webhook, key) = prepare(&server, &inbox.url, |_| ()).await;
+    let pager = server.webhook("pager", &inbox.url, |_| ()).await;
+    let task = server.task("alarm", pager, "${data.text}", false).await;
+    server.event_of(task, |draft| (draft.event, draft.level) = ("alarms.raised".into(), "error".into())).await;
+    server.services.backend().webhooks.pause(webhook).await.expect("paused");
+    server.post(&key, &power_on("first")).await;
+    let db = server.services.store.write();
+    let uuid = if server.services.store.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+    let sql = format!(
+        "INSERT INTO delivery (uuid, run_id, webhook_id, webhook_name, task_name, type_id, event_id, status, body, \
+         attempts, next_attempt_at, created_at, hold_reason) SELECT {uuid}, run_id, webhook_id, webhook_name, \
+         task_name, type_id, event_id, status, body, attempts, next_attempt_at, created_at, hold_reason \
+         FROM delivery, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99998) \
+         SELECT i FROM n) AS numbers WHERE id = 1"
+    );
+    db.execute_unprepared(&sql).await.expect("99,999 are held");
+    server.post(&key, &json!([power_on("last"), power_on("full-1")])).await;
+    server.post(&key, &power_on("full-2")).await;
+    let rows = server.deliveries_until(|rows| count(rows, Status::Error) == 2).await;
+    let errors = rows.iter().filter(|row| row.status == Status::Error).map(|row| row.error.clone().unwrap_or_default());
+    assert!(errors.into_iter().all(|error| error.contains("Too many deliveries are held")));
+    assert!(rows.iter().any(|row| row.object == "last" && row.status == Status::Held));
+    eventually("one alarm", async || bodies(&inbox).len() == 1).await;
+    assert!(bodies(&inbox)[0].contains("The webhook w holds as many deliveries"));
+    // Executing a task by hand does not exceed the limit either.
+    let backend = server.services.backend();
+    let delivery = backend.tasks.execute(model::id::TaskId(1), "maria".into()).await.expect("recorded");
+    let detail = backend.deliveries.detail(delivery).await.expect("a delivery");
+    assert_eq!(detail.line.status, Status::Error);
+    assert!(detail.line.error.expect("an error").contains("Too many deliveries are held"));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleting_a_webhook_discards_waiting_deliveries_only(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let slow = format!("{}/delay/400", inbox.url);
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server.webhook("w", &slow, |_| ()).await;
+    let task = server.task("t", webhook, "${NAME}", false).await;
+    let event = server.event(task).await;
+    let batch: Vec<_> = (0..12).map(|vm| power_on(&format!("vm-{vm:02}"))).collect();
+    server.post(&key, &json!(batch)).await;
+    server.deliveries_until(|rows| count(rows, Status::Running) == 8).await;
+    let backend = server.services.backend();
+    assert!(backend.webhooks.delete(vec![webhook]).await.is_err(), "a task uses the webhook");
+    backend.events.delete(vec![event]).await.expect("deleted");
+    backend.tasks.delete(vec![task]).await.expect("deleted");
+    backend.webhooks.delete(vec![webhook]).await.expect("deleted");
+    let rows = server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
+    assert_eq!((count(&rows, Status::Sent), count(&rows, Status::Discarded)), (8, 4));
+    let discarded = rows.iter().find(|row| row.status == Status::Discarded).expect("one");
+    assert_eq!((discarded.error.as_deref(), discarded.webhook.as_str()), (Some("The webhook was deleted."), "w"));
+    assert_eq!(inbox.received().len(), 8);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_queued_past_a_pause_or_deletion_is_caught(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    // Another node may queue deliveries while a webhook is being paused or deleted.
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let (webhook, key) = prepare(&server, &inbox.url, |_| ()).await;
+    server.services.backend().webhooks.pause(webhook).await.expect("paused");
+    server.post(&key, &json!([power_on("a"), power_on("b")])).await;
+    let db = server.services.store.write();
+    db.execute_unprepared("UPDATE delivery SET status = 'queued', hold_reason = NULL").await.expect("slipped through");
+    server.deliveries_until(|rows| count(rows, Status::Held) == 2).await;
+    db.execute_unprepared("UPDATE webhook SET deleted_at = 1").await.expect("deleted");
+    let rows = server.deliveries_until(|rows| count(rows, Status::Discarded) == 2).await;
+    assert_eq!(rows[0].error.as_deref(), Some("The webhook was deleted."));
+    assert!(inbox.received().is_empty());
+    let failed = failed_runs(&server).await;
+    assert_eq!(failed, 2, "their runs have failed");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_held_just_as_its_hold_ends_is_released(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    // Another node may hold deliveries while a webhook is being resumed or its breaker closes.
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let (webhook, key) = prepare(&server, &inbox.url, |_| ()).await;
+    server.services.backend().webhooks.pause(webhook).await.expect("paused");
+    server.post(&key, &json!([power_on("a"), power_on("b")])).await;
+    server.deliveries_until(|rows| count(rows, Status::Held) == 2).await;
+    let db = server.services.store.write();
+    db.execute_unprepared("UPDATE webhook SET paused_at = NULL").await.expect("resumed elsewhere");
+    server.deliveries_until(|rows| count(rows, Status::Sent) == 2).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expired_attempt_is_not_repeated_at_a_changed_target(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let (old, new) = (TestInbox::start().await, TestInbox::start().await);
+    let (webhook, key) = prepare(&server, &format!("{}/delay/600", old.url), |_| ()).await;
+    server.post(&key, &power_on("a")).await;
+    server.deliveries_until(|rows| count(rows, Status::Running) == 1).await;
+    edit(&server, webhook, |draft| draft.url.clone_from(&new.url)).await;
+    // As a sweep releases the lease of a worker that is gone.
+    let db = server.services.store.write();
+    let sql = "UPDATE delivery SET status = 'queued', lease_owner = NULL, lease_until = NULL";
+    db.execute_unprepared(sql).await.expect("released");
+    server.services.bell.notify_one();
+    server.deliveries_until(|rows| count(rows, Status::Held) == 1).await;
+    confirm(&server, webhook).await;
+    server.deliveries_until(|rows| count(rows, Status::Sent) == 1).await;
+    assert_eq!(bodies(&new), ["a"]);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn due_time_far_in_the_future_is_pulled_in(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let (_, key) = prepare(&server, &format!("{}/status/503", inbox.url), |_| ()).await;
+    server.post(&key, &power_on("a")).await;
+    server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 1)).await;
+    let db = server.services.store.write();
+    db.execute_unprepared("UPDATE delivery SET next_attempt_at = next_attempt_at + 864000000").await.expect("ten days");
+    let rows = server
+        .deliveries_until(|rows| rows[0].next.as_ref().is_some_and(|next| next.machine.starts_with("2025-10-16T16:39")))
+        .await;
+    assert_eq!(rows.len(), 1);
+}
+
+/// Waits until no run is running. Returns the number of failed runs.
+async fn failed_runs(server: &TestServer) -> i64 {
     use sea_orm::Statement;
     let db = server.services.store.read();
     let ask = async |status: &str| {

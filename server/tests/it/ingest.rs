@@ -1,9 +1,10 @@
-//! `POST /api/v1/events`: what is accepted, and every refusal.
+//! `POST /api/v1/events`: accepted occurrences, repetitions, and every refusal.
 
+use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
-use crate::on_both;
 use model::access::Scope;
 use model::occurrence::parse_json;
+use rstest::rstest;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use server::auth::api_key::Keys;
@@ -20,179 +21,199 @@ async fn status(server: &TestServer, key: Option<&str>, content_type: &str, body
     if let Some(key) = key {
         request = request.bearer_auth(key);
     }
-    let answer = request.send().await.expect("an answer");
-    let status = answer.status().as_u16();
-    (status, serde_json::from_str(&answer.text().await.expect("a body")).unwrap_or_default())
+    let response = request.send().await.expect("a response");
+    let status = response.status().as_u16();
+    (status, serde_json::from_str(&response.text().await.expect("a body")).unwrap_or_default())
 }
 
-on_both! {
-    async fn each_refusal_has_its_status_and_says_why(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let other = server.key("inventory", &[Scope::Inventory]).await;
-        let valid = json!({"type": "vms", "event": "poweron"}).to_string();
-        let json_type = "application/json; charset=utf-8";
-        for (key, content_type, body, expected, words) in [
-            (None, json_type, valid.clone(), 401, "API key"),
-            (Some("hwk_wrong"), json_type, valid.clone(), 401, "API key"),
-            (Some(other.as_str()), json_type, valid.clone(), 403, "scope ingest"),
-            (Some(key.as_str()), "text/plain", valid.clone(), 415, "application/json"),
-            (Some(key.as_str()), "application/jsonx", valid.clone(), 415, "application/json"),
-            (Some(key.as_str()), json_type, "{\"type\":".into(), 400, "line 1, column 8"),
-            (Some(key.as_str()), json_type, "\u{feff}{}".into(), 422, "2 fields"),
-            (Some(key.as_str()), json_type, "[".repeat(200), 400, "valid JSON"),
-            (Some(key.as_str()), json_type, " ".repeat(1024 * 1024 + 1), 413, "1 MiB"),
-            (Some(key.as_str()), json_type, Value::from(vec![json!({}); 1001]).to_string(), 413, "1000"),
-            (Some(key.as_str()), json_type, "{}".into(), 422, "2 fields"),
-            (Some(key.as_str()), json_type, json!({"type": "users", "event": "login"}).to_string(), 422, "1 field"),
-        ] {
-            let (status, answer) = status(&server, key, content_type, body.clone()).await;
-            assert_eq!(status, expected, "{} {answer}", body.chars().take(60).collect::<String>());
-            let message = answer["error"]["message"].as_str().expect("a message");
-            assert!(message.contains(words), "{message}");
-        }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_have_a_status_and_a_reason(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let other = server.key("inventory", &[Scope::Inventory]).await;
+    let valid = json!({"type": "vms", "event": "poweron"}).to_string();
+    let json_type = "application/json; charset=utf-8";
+    for (key, content_type, body, expected, text) in [
+        (None, json_type, valid.clone(), 401, "API key"),
+        (Some("hwk_wrong"), json_type, valid.clone(), 401, "API key"),
+        (Some(other.as_str()), json_type, valid.clone(), 403, "scope ingest"),
+        (Some(key.as_str()), "text/plain", valid.clone(), 415, "application/json"),
+        (Some(key.as_str()), "application/jsonx", valid.clone(), 415, "application/json"),
+        (Some(key.as_str()), json_type, "{\"type\":".into(), 400, "line 1, column 8"),
+        (Some(key.as_str()), json_type, "\u{feff}{}".into(), 422, "2 fields"),
+        (Some(key.as_str()), json_type, "[".repeat(200), 400, "valid JSON"),
+        (Some(key.as_str()), json_type, " ".repeat(1024 * 1024 + 1), 413, "1 MiB"),
+        (Some(key.as_str()), json_type, Value::from(vec![json!({}); 1001]).to_string(), 413, "1000"),
+        (Some(key.as_str()), json_type, "{}".into(), 422, "2 fields"),
+        (Some(key.as_str()), json_type, json!({"type": "users", "event": "login"}).to_string(), 422, "1 field"),
+    ] {
+        let (status, response) = status(&server, key, content_type, body.clone()).await;
+        assert_eq!(status, expected, "{} {response}", body.chars().take(60).collect::<String>());
+        let message = response["error"]["message"].as_str().expect("a message");
+        assert!(message.contains(text), "{message}");
     }
+}
 
-    async fn a_batch_with_one_wrong_item_stores_nothing(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
-        server.event(server.task("t", webhook, "x", false).await).await;
-        let good = json!({"type": "vms", "event": "poweron", "object": {"id": "a"}});
-        let (status, answer) = server.post(&key, &json!([good, {"type": "vms"}])).await;
-        assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("[1].event")));
-        let users = json!({"type": "users", "event": "login", "object": {"name": "maria"}});
-        let (status, answer) = server.post(&key, &json!([good, users])).await;
-        assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("[1].type")));
-        let (status, answer) = server.post(&key, &json!([users])).await;
-        assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("[0].type")), "an array of one");
-        assert!(server.deliveries_until(|_| true).await.is_empty());
-        let (status, answer) = server.post(&key, &json!([good, good])).await;
-        assert_eq!((status, &answer["occurrences"][1]["tasks_started"]), (202, &json!(1)));
-        assert_eq!(server.deliveries_until(|rows| rows.len() == 2).await.len(), 2);
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batch_with_an_invalid_item_stores_nothing(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+    server.event(server.task("t", webhook, "x", false).await).await;
+    let good = json!({"type": "vms", "event": "poweron", "object": {"id": "a"}});
+    let (status, response) = server.post(&key, &json!([good, {"type": "vms"}])).await;
+    assert_eq!((status, &response["error"]["fields"][0]["field"]), (422, &json!("[1].event")));
+    let users = json!({"type": "users", "event": "login", "object": {"name": "maria"}});
+    let (status, response) = server.post(&key, &json!([good, users])).await;
+    assert_eq!((status, &response["error"]["fields"][0]["field"]), (422, &json!("[1].type")));
+    let (status, response) = server.post(&key, &json!([users])).await;
+    assert_eq!((status, &response["error"]["fields"][0]["field"]), (422, &json!("[0].type")), "an array with one item");
+    assert!(server.deliveries_until(|_| true).await.is_empty());
+    let (status, response) = server.post(&key, &json!([good, good])).await;
+    assert_eq!((status, &response["occurrences"][1]["tasks_started"]), (202, &json!(1)));
+    assert_eq!(server.deliveries_until(|rows| rows.len() == 2).await.len(), 2);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_batch_does_not_affect_others_in_its_commit(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let key = Keys::look_up(&server.services.store, &key).await.expect("looked up").expect("a key");
+    let Services { store, clock, zone, bell, .. } = server.services.clone();
+    let intake = Intake::start(store, clock, zone, bell);
+    let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+    server.event(server.task("t", webhook, "${NAME}", false).await).await;
+    let vm = |name: &str| json!({"type": "vms", "event": "poweron", "id": "e1", "object": {"id": "a", "name": name}});
+    let users = json!({"type": "users", "event": "login"});
+    // Batches that wait for the writer share a commit.
+    let open = crate::harness::begin_holding(&server.services.store).await;
+    if server.services.store.is_postgres() {
+        open.execute_unprepared("LOCK TABLE occurrence").await.expect("locked");
     }
+    let parsed = |document: Value| parse_json(&document).expect("valid");
+    let refused = intake.accept(key.clone(), parsed(json!([vm("refused"), vm("refused"), users])));
+    let accepted = intake.accept(key, parsed(json!([vm("web"), vm("web")])));
+    let commit = async {
+        crate::harness::pause().await;
+        open.commit().await.expect("committed");
+    };
+    let (refused, accepted, ()) = tokio::join!(refused, accepted, commit);
+    let Err(intake::Error::Invalid(fields)) = refused else { panic!("{refused:?}") };
+    assert_eq!(fields.0[0].field, "[2].type");
+    assert_eq!(accepted.expect("accepted")[1].tasks_started, 1);
+    server.deliveries_until(|rows| rows.len() == 1 && rows[0].status.is_settled()).await;
+    assert_eq!(inbox.received()[0].body, "\"web\"");
+    let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+    assert_eq!(
+        objects.iter().filter(|object| object.type_id == "vms").map(|one| one.name.as_str()).collect::<Vec<_>>(),
+        ["web"]
+    );
+}
 
-    async fn a_refused_batch_leaves_nothing_to_those_that_share_its_commit(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let key = Keys::look_up(&server.services.store, &key).await.expect("looked up").expect("a key");
-        let Services { store, clock, zone, bell, .. } = server.services.clone();
-        let intake = Intake::start(store, clock, zone, bell);
-        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
-        server.event(server.task("t", webhook, "${NAME}", false).await).await;
-        let vm = |name: &str| json!({"type": "vms", "event": "poweron", "id": "e1", "object": {"id": "a", "name": name}});
-        let users = json!({"type": "users", "event": "login"});
-        // What waits for the same writer shares a commit.
-        let open = crate::harness::begin_holding(&server.services.store).await;
-        if server.services.store.is_postgres() {
-            open.execute_unprepared("LOCK TABLE occurrence").await.expect("locked");
-        }
-        let parsed = |document: Value| parse_json(&document).expect("valid");
-        let refused = intake.accept(key.clone(), parsed(json!([vm("refused"), vm("refused"), users])));
-        let accepted = intake.accept(key, parsed(json!([vm("web"), vm("web")])));
-        let commit = async {
-            crate::harness::pause().await;
-            open.commit().await.expect("committed");
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ambiguous_object_name_is_refused_and_an_id_is_accepted(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let about = |object: Value| json!({"type": "vms", "event": "poweron", "object": object});
+    for object in [json!({"id": "a", "name": "web"}), json!({"id": "b", "name": "web"})] {
+        assert_eq!(server.post(&key, &about(object)).await.0, 202);
+    }
+    let (status, response) = server.post(&key, &about(json!({"name": "web"}))).await;
+    assert_eq!((status, &response["error"]["fields"][0]["field"]), (422, &json!("object.name")));
+    assert_eq!(server.post(&key, &about(json!({"id": "a"}))).await.0, 202);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cloud_event_subject_is_an_id_or_a_unique_name(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
+    let put =
+        json!([{"id": "vm-101", "name": "web-01"}, {"id": "vm-102", "name": "db"}, {"id": "vm-103", "name": "db"}]);
+    assert_eq!(server.call("PUT", "/api/v1/inventory/vms", &key, Some(&put)).await.0, 200);
+    let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;
+    let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+    let web = objects.iter().find(|object| object.name == "web-01").expect("there").id.to_string();
+    let task = server.task("t", webhook, "", false).await;
+    server.event_of(task, |draft| draft.object = web).await;
+    let about = async |subject: &str| {
+        let event =
+            json!({"specversion": "1.0", "id": subject, "source": "/dc", "type": "vms.poweron", "subject": subject});
+        let (code, response) = status(&server, Some(&key), "application/cloudevents+json", event.to_string()).await;
+        (code, response["occurrences"][0]["tasks_started"].clone())
+    };
+    assert_eq!(about("web-01").await, (202, json!(1)));
+    assert_eq!(about("vm-101").await, (202, json!(1)));
+    assert_eq!(about("db").await.0, 422, "two objects have this name");
+    assert_eq!(about("new").await, (202, json!(0)));
+    let after = server.services.backend().inventory.list_objects().await.expect("objects");
+    assert_eq!(after.len(), objects.len() + 1);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleted_key_is_refused_within_a_second(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let one = json!({"type": "vms", "event": "poweron"});
+    assert_eq!(server.post(&key, &one).await.0, 202);
+    server.services.store.write().execute_unprepared("DELETE FROM api_key").await.expect("gone");
+    server.advance(Duration::from_secs(1));
+    for _ in 0..2 {
+        assert_eq!(server.post(&key, &one).await.0, 401);
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sign_in_sign_out_and_failed_sign_in_are_occurrences(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+    let task = server.task("t", webhook, "${EVENT} ${NAME} ${data.name}", false).await;
+    for event in ["login", "logout", "login_failed"] {
+        let draft = model::event::EventDraft {
+            event: format!("users.{event}"),
+            task: task.to_string(),
+            ..model::event::EventDraft::new_form()
         };
-        let (refused, accepted, ()) = tokio::join!(refused, accepted, commit);
-        let Err(intake::Error::Invalid(fields)) = refused else { panic!("{refused:?}") };
-        assert_eq!(fields.0[0].field, "[2].type");
-        assert_eq!(accepted.expect("accepted")[1].tasks_started, 1);
-        server.deliveries_until(|rows| rows.len() == 1 && rows[0].status.is_settled()).await;
-        assert_eq!(inbox.received()[0].body, "\"web\"");
-        let objects = server.services.backend().inventory.list_objects().await.expect("objects");
-        assert_eq!(objects.iter().filter(|object| object.type_id == "vms").map(|one| one.name.as_str()).collect::<Vec<_>>(), ["web"]);
+        server.services.backend().events.save(None, draft).await.expect("an event");
     }
-
-    async fn an_ambiguous_name_is_refused_and_an_id_decides(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let about = |object: Value| json!({"type": "vms", "event": "poweron", "object": object});
-        for object in [json!({"id": "a", "name": "web"}), json!({"id": "b", "name": "web"})] {
-            assert_eq!(server.post(&key, &about(object)).await.0, 202);
-        }
-        let (status, answer) = server.post(&key, &about(json!({"name": "web"}))).await;
-        assert_eq!((status, &answer["error"]["fields"][0]["field"]), (422, &json!("object.name")));
-        assert_eq!(server.post(&key, &about(json!({"id": "a"}))).await.0, 202);
-    }
-
-    async fn a_cloud_events_subject_is_an_id_or_else_a_unique_name(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
-        let put = json!([{"id": "vm-101", "name": "web-01"}, {"id": "vm-102", "name": "db"}, {"id": "vm-103", "name": "db"}]);
-        assert_eq!(server.call("PUT", "/api/v1/inventory/vms", &key, Some(&put)).await.0, 200);
-        let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;
-        let objects = server.services.backend().inventory.list_objects().await.expect("objects");
-        let web = objects.iter().find(|object| object.name == "web-01").expect("there").id.to_string();
-        let task = server.task("t", webhook, "", false).await;
-        server.event_of(task, |draft| draft.object = web).await;
-        let about = async |subject: &str| {
-            let event = json!({"specversion": "1.0", "id": subject, "source": "/dc", "type": "vms.poweron", "subject": subject});
-            let (code, answer) = status(&server, Some(&key), "application/cloudevents+json", event.to_string()).await;
-            (code, answer["occurrences"][0]["tasks_started"].clone())
-        };
-        assert_eq!(about("web-01").await, (202, json!(1)));
-        assert_eq!(about("vm-101").await, (202, json!(1)));
-        assert_eq!(about("db").await.0, 422, "two have this name");
-        assert_eq!(about("new").await, (202, json!(0)));
-        let after = server.services.backend().inventory.list_objects().await.expect("objects");
-        assert_eq!(after.len(), objects.len() + 1);
-    }
+    let cookie = server.sign_in("maria", model::access::Role::Admin).await;
+    server.post_form("/sign-in", "", &[("name", "maria"), ("password", "wrong")]).await;
+    server.post_form("/sign-in", "", &[("name", "nobody"), ("password", "wrong")]).await;
+    server.post_form("/sign-out", &cookie, &[]).await;
+    server.deliveries_until(|rows| rows.len() == 4).await;
+    server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
+    let mut bodies: Vec<_> = inbox.received().into_iter().map(|request| request.body).collect();
+    bodies.sort_unstable();
+    let quoted = |event: &str, name: &str, typed: &str| format!("\"{event}\" \"{name}\" \"{typed}\"");
+    let expected = [
+        quoted("login", "maria", "maria"),
+        quoted("login_failed", "maria", "maria"),
+        quoted("login_failed", "t", "nobody"),
+        quoted("logout", "maria", "maria"),
+    ];
+    assert_eq!(bodies, expected);
+    let users = server.services.backend().events.find_objects("users".into(), String::new()).await.expect("found");
+    let users: Vec<_> = users.choices.iter().map(|object| object.label.as_str()).collect();
+    assert_eq!(users, ["maria"], "a failed sign-in makes no object");
 }
 
-on_both! {
-    async fn a_key_that_is_gone_is_refused_within_a_second(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let one = json!({"type": "vms", "event": "poweron"});
-        assert_eq!(server.post(&key, &one).await.0, 202);
-        server.services.store.write().execute_unprepared("DELETE FROM api_key").await.expect("gone");
-        server.advance(Duration::from_secs(1));
-        for _ in 0..2 {
-            assert_eq!(server.post(&key, &one).await.0, 401);
-        }
-    }
-}
-
-on_both! {
-    async fn signing_in_and_out_and_failing_to_are_occurrences(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
-        let task = server.task("t", webhook, "${EVENT} ${NAME} ${data.name}", false).await;
-        for event in ["login", "logout", "login_failed"] {
-            let draft = model::event::EventDraft {
-                event: format!("users.{event}"),
-                task: task.to_string(),
-                ..model::event::EventDraft::new_form()
-            };
-            server.services.backend().events.save(None, draft).await.expect("an event");
-        }
-        let cookie = server.sign_in("maria", model::access::Role::Admin).await;
-        server.post_form("/sign-in", "", &[("name", "maria"), ("password", "wrong")]).await;
-        server.post_form("/sign-in", "", &[("name", "nobody"), ("password", "wrong")]).await;
-        server.post_form("/sign-out", &cookie, &[]).await;
-        server.deliveries_until(|rows| rows.len() == 4).await;
-        server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
-        let mut bodies: Vec<_> = inbox.received().into_iter().map(|request| request.body).collect();
-        bodies.sort_unstable();
-        let quoted = |event: &str, name: &str, typed: &str| format!("\"{event}\" \"{name}\" \"{typed}\"");
-        let expected = [
-            quoted("login", "maria", "maria"),
-            quoted("login_failed", "maria", "maria"),
-            quoted("login_failed", "t", "nobody"),
-            quoted("logout", "maria", "maria"),
-        ];
-        assert_eq!(bodies, expected);
-        let users = server.services.backend().events.find_objects("users".into(), String::new()).await.expect("found");
-        let users: Vec<_> = users.choices.iter().map(|object| object.label.as_str()).collect();
-        assert_eq!(users, ["maria"], "a failed sign-in makes no object");
-    }
-}
-
-/// A webhook, task and event that fire at every VM that is powered on.
+/// Makes a webhook, a task and an event that fires for each VM that is powered on. Returns a key.
 async fn fires(server: &TestServer) -> String {
     let key = server.key("dc", &[Scope::Ingest]).await;
     let webhook = server.webhook("w", "http://127.0.0.1:9/", |draft| draft.retries = "0".into()).await;
@@ -200,105 +221,125 @@ async fn fires(server: &TestServer) -> String {
     key
 }
 
-on_both! {
-    async fn fifty_posts_with_one_id_are_one_occurrence(test: TestStore) {
-        let server = Arc::new(TestServer::start(test).await);
-        let key = fires(&server).await;
-        let post = |_| {
-            let (server, key) = (server.clone(), key.clone());
-            tokio::spawn(async move { server.post(&key, &json!({"type": "vms", "event": "poweron", "id": "e1"})).await })
-        };
-        let mut answers = Vec::new();
-        for answer in (0..50).map(post).collect::<Vec<_>>() {
-            answers.push(answer.await.expect("no panic"));
-        }
-        assert!(answers.iter().all(|answer| answer == &answers[0]), "{answers:?}");
-        assert_eq!((answers[0].0, &answers[0].1["occurrences"][0]["tasks_started"]), (202, &json!(1)));
-        assert_eq!(server.deliveries_until(|rows| !rows.is_empty()).await.len(), 1);
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_posts_with_one_id_are_one_occurrence(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = Arc::new(TestServer::start(test).await);
+    let key = fires(&server).await;
+    let post = |_| {
+        let (server, key) = (server.clone(), key.clone());
+        tokio::spawn(async move { server.post(&key, &json!({"type": "vms", "event": "poweron", "id": "e1"})).await })
+    };
+    let mut responses = Vec::new();
+    for response in (0..50).map(post).collect::<Vec<_>>() {
+        responses.push(response.await.expect("no panic"));
     }
+    assert!(responses.iter().all(|response| response == &responses[0]), "{responses:?}");
+    assert_eq!((responses[0].0, &responses[0].1["occurrences"][0]["tasks_started"]), (202, &json!(1)));
+    assert_eq!(server.deliveries_until(|rows| !rows.is_empty()).await.len(), 1);
+}
 
-    async fn a_repeat_is_recognised_by_key_source_and_id_for_a_day(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = fires(&server).await;
-        let other = server.key("other", &[Scope::Ingest]).await;
-        let one = json!({"type": "vms", "event": "poweron", "id": "e1", "data": {"a": 1, "b": 2}});
-        let id = async |key: &str, one: &Value| server.post(key, one).await.1["occurrences"][0]["id"].clone();
-        let first = id(&key, &one).await;
-        assert_eq!(id(&key, &one).await, first);
-        assert_ne!(id(&other, &one).await, first, "another key");
-        let mut elsewhere = one.clone();
-        elsewhere["source"] = json!("elsewhere");
-        assert_ne!(id(&key, &elsewhere).await, first, "another source");
-        let mut named = one.clone();
-        named["source"] = json!("dc");
-        assert_eq!(id(&key, &named).await, first, "the default source, written out");
-        let (status, answer) = server.post(&key, &json!([{"type": "logs", "event": "created"}, {"type": "vms", "event": "poweroff", "id": "e1"}])).await;
-        assert_eq!((status, &answer["error"]["fields"][0]["field"]), (409, &json!("[1].id")));
-        for (member, value) in [("object", json!({"id": "x"})), ("time", json!("2025-10-16T15:38:07Z")), ("data", json!(1))] {
-            let mut other = one.clone();
-            other[member] = value;
-            assert_eq!(server.post(&key, &other).await.0, 409, "another {member}");
-        }
-        // Retention has nothing to do with it.
-        let kept = Kept { settled: Duration::ZERO, per_webhook: 1, unmatched: Duration::ZERO };
-        let retention = Retention::new(server.services.store.clone(), server.services.clock.clone(), kept);
-        for _ in 0..23 {
-            server.advance(Duration::from_hours(1));
-            retention.sweep().await.expect("a sweep");
-        }
-        assert_eq!(id(&key, &one).await, first);
-        server.advance(Duration::from_hours(2));
-        assert_ne!(id(&key, &one).await, first, "a day later");
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repeat_is_recognised_by_key_source_and_id_for_a_day(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = fires(&server).await;
+    let other = server.key("other", &[Scope::Ingest]).await;
+    let one = json!({"type": "vms", "event": "poweron", "id": "e1", "data": {"a": 1, "b": 2}});
+    let id = async |key: &str, one: &Value| server.post(key, one).await.1["occurrences"][0]["id"].clone();
+    let first = id(&key, &one).await;
+    assert_eq!(id(&key, &one).await, first);
+    assert_ne!(id(&other, &one).await, first, "another key");
+    let mut elsewhere = one.clone();
+    elsewhere["source"] = json!("elsewhere");
+    assert_ne!(id(&key, &elsewhere).await, first, "another source");
+    let mut named = one.clone();
+    named["source"] = json!("dc");
+    assert_eq!(id(&key, &named).await, first, "the default source, written out");
+    let (status, response) = server
+        .post(&key, &json!([{"type": "logs", "event": "created"}, {"type": "vms", "event": "poweroff", "id": "e1"}]))
+        .await;
+    assert_eq!((status, &response["error"]["fields"][0]["field"]), (409, &json!("[1].id")));
+    for (member, value) in [("object", json!({"id": "x"})), ("time", json!("2025-10-16T15:38:07Z")), ("data", json!(1))]
+    {
+        let mut other = one.clone();
+        other[member] = value;
+        assert_eq!(server.post(&key, &other).await.0, 409, "another {member}");
     }
+    // Retention does not shorten the day.
+    let kept = Kept { settled: Duration::ZERO, per_webhook: 1, unmatched: Duration::ZERO };
+    let retention = Retention::new(server.services.store.clone(), server.services.clock.clone(), kept);
+    for _ in 0..23 {
+        server.advance(Duration::from_hours(1));
+        retention.sweep().await.expect("a sweep");
+    }
+    assert_eq!(id(&key, &one).await, first);
+    server.advance(Duration::from_hours(2));
+    assert_ne!(id(&key, &one).await, first, "a day later");
+}
 
-    async fn twice_in_one_batch_is_one_occurrence(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = fires(&server).await;
-        let one = json!({"type": "vms", "event": "poweron", "id": "e1", "object": {"id": "vm-1"}});
-        let (status, answer) = server.post(&key, &json!([one, one])).await;
-        assert_eq!(status, 202);
-        assert_eq!(answer["occurrences"][0], answer["occurrences"][1]);
-        assert_eq!(server.deliveries_until(|rows| !rows.is_empty()).await.len(), 1);
-        let without_id = json!({"type": "vms", "event": "poweron"});
-        let (_, answer) = server.post(&key, &json!([without_id, without_id])).await;
-        assert_ne!(answer["occurrences"][0]["id"], answer["occurrences"][1]["id"]);
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repeat_within_a_batch_is_one_occurrence(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = fires(&server).await;
+    let one = json!({"type": "vms", "event": "poweron", "id": "e1", "object": {"id": "vm-1"}});
+    let (status, response) = server.post(&key, &json!([one, one])).await;
+    assert_eq!(status, 202);
+    assert_eq!(response["occurrences"][0], response["occurrences"][1]);
+    assert_eq!(server.deliveries_until(|rows| !rows.is_empty()).await.len(), 1);
+    let without_id = json!({"type": "vms", "event": "poweron"});
+    let (_, response) = server.post(&key, &json!([without_id, without_id])).await;
+    assert_ne!(response["occurrences"][0]["id"], response["occurrences"][1]["id"]);
+}
 
-    async fn cloud_events_are_read_in_all_three_modes(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = fires(&server).await;
-        let event = |id: &str| json!({"specversion": "1.0", "id": id, "source": "/dc", "type": "vms.poweron",
-            "subject": "vm 1", "data": {"a": "x"}});
-        let structured = "application/cloudevents+json; charset=utf-8";
-        let (code, answer) = status(&server, Some(&key), structured, event("1").to_string()).await;
-        assert_eq!((code, &answer["occurrences"][0]["tasks_started"]), (202, &json!(1)));
-        let batch = Value::from(vec![event("1"), event("2")]).to_string();
-        let (code, answer) = status(&server, Some(&key), "application/cloudevents-batch+json", batch).await;
-        assert_eq!((code, answer["occurrences"].as_array().map(Vec::len)), (202, Some(2)));
-        let binary = |content_type: &'static str, body: &'static str, id: &'static str| {
-            let headers = [("ce-specversion", "1.0"), ("ce-id", id), ("ce-source", "/dc"), ("ce-type", "vms.poweron")];
-            let request = server.http.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key).body(body);
-            let request = request.header("content-type", content_type).header("ce-subject", "vm%201");
-            headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)).send()
-        };
-        let same = binary("application/json", "{\"a\": \"x\"}", "1").await.expect("an answer");
-        assert_eq!(same.status(), 202, "the same event in another mode is a repeat, not a clash");
-        assert_eq!(binary("text/plain", "words", "3").await.expect("an answer").status(), 202);
-        assert_eq!(binary("application/cloudevents+avro", "x", "4").await.expect("an answer").status(), 415);
-        let rows = server.deliveries_until(|rows| rows.len() == 3).await;
-        assert!(rows.iter().all(|row| row.object == "vm 1"));
-        let long = Box::leak(Value::from(vec![0; 1_001]).to_string().into_boxed_str());
-        assert_eq!(binary("application/json", long, "6").await.expect("an answer").status(), 202, "one event, however long its data");
-        let batch = json!([event("7"), {"specversion": "1.0", "source": "/dc", "type": "users.login", "id": "8"}]).to_string();
-        let (code, answer) = status(&server, Some(&key), "application/cloudevents-batch+json", batch).await;
-        assert_eq!((code, &answer["error"]["fields"][0]["field"]), (422, &json!("[1].type")));
-        let (code, answer) = status(&server, Some(&key), structured, json!({"id": "5"}).to_string()).await;
-        assert_eq!((code, &answer["error"]["fields"][0]["field"]), (422, &json!("specversion")));
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cloud_events_are_read_in_all_three_modes(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = fires(&server).await;
+    let event = |id: &str| {
+        json!({"specversion": "1.0", "id": id, "source": "/dc", "type": "vms.poweron",
+        "subject": "vm 1", "data": {"a": "x"}})
+    };
+    let structured = "application/cloudevents+json; charset=utf-8";
+    let (code, response) = status(&server, Some(&key), structured, event("1").to_string()).await;
+    assert_eq!((code, &response["occurrences"][0]["tasks_started"]), (202, &json!(1)));
+    let batch = Value::from(vec![event("1"), event("2")]).to_string();
+    let (code, response) = status(&server, Some(&key), "application/cloudevents-batch+json", batch).await;
+    assert_eq!((code, response["occurrences"].as_array().map(Vec::len)), (202, Some(2)));
+    let binary = |content_type: &'static str, body: &'static str, id: &'static str| {
+        let headers = [("ce-specversion", "1.0"), ("ce-id", id), ("ce-source", "/dc"), ("ce-type", "vms.poweron")];
+        let request = server.http.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key).body(body);
+        let request = request.header("content-type", content_type).header("ce-subject", "vm%201");
+        headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)).send()
+    };
+    let same = binary("application/json", "{\"a\": \"x\"}", "1").await.expect("a response");
+    assert_eq!(same.status(), 202, "the same event in another mode is a repeat, no conflict");
+    assert_eq!(binary("text/plain", "words", "3").await.expect("a response").status(), 202);
+    assert_eq!(binary("application/cloudevents+avro", "x", "4").await.expect("a response").status(), 415);
+    let rows = server.deliveries_until(|rows| rows.len() == 3).await;
+    assert!(rows.iter().all(|row| row.object == "vm 1"));
+    let long = Box::leak(Value::from(vec![0; 1_001]).to_string().into_boxed_str());
+    assert_eq!(
+        binary("application/json", long, "6").await.expect("a response").status(),
+        202,
+        "long data is one event"
+    );
+    let batch =
+        json!([event("7"), {"specversion": "1.0", "source": "/dc", "type": "users.login", "id": "8"}]).to_string();
+    let (code, response) = status(&server, Some(&key), "application/cloudevents-batch+json", batch).await;
+    assert_eq!((code, &response["error"]["fields"][0]["field"]), (422, &json!("[1].type")));
+    let (code, response) = status(&server, Some(&key), structured, json!({"id": "5"}).to_string()).await;
+    assert_eq!((code, &response["error"]["fields"][0]["field"]), (422, &json!("specversion")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_nodes_take_in_what_comes_at_once_as_one_would() {
+async fn two_nodes_store_concurrent_occurrences_like_one() {
     let test = TestStore::postgres().await;
     let other = Arc::new(TestServer::start(test.again()).await);
     let server = Arc::new(TestServer::start(test).await);
@@ -316,15 +357,15 @@ async fn two_nodes_take_in_what_comes_at_once_as_one_would() {
             (node.post(&key, &once).await, node.post(&key, &same).await)
         })
     };
-    let (mut started, mut answers) = (0, Vec::new());
+    let (mut started, mut responses) = (0, Vec::new());
     for answers_of in (0..50).map(post).collect::<Vec<_>>() {
         let (once, same) = answers_of.await.expect("no panic");
         assert_eq!((once.0, same.0), (202, 202));
         started += once.1["occurrences"][0]["tasks_started"].as_u64().expect("a number");
-        answers.push(same.1);
+        responses.push(same.1);
     }
-    assert_eq!(started, 1, "a task that is deleted after running");
-    assert!(answers.iter().all(|answer| answer == &answers[0]), "one occurrence: {answers:?}");
+    assert_eq!(started, 1, "the one-time task");
+    assert!(responses.iter().all(|response| response == &responses[0]), "one occurrence: {responses:?}");
     server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
     let mut bodies: Vec<_> = inbox.received().into_iter().map(|one| one.body).collect();
     bodies.sort_unstable();
@@ -334,7 +375,7 @@ async fn two_nodes_take_in_what_comes_at_once_as_one_would() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_utf_8_is_refused_and_never_becomes_another_name() {
+async fn invalid_utf_8_is_refused_and_never_replaced() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     for (subject, content_type, body, expected) in [
@@ -353,39 +394,39 @@ async fn what_is_not_utf_8_is_refused_and_never_becomes_another_name() {
             ("ce-subject", subject),
         ];
         let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
-        let answer = request.send().await.expect("an answer");
-        assert_eq!(answer.status(), expected, "{subject} {content_type}");
+        let response = request.send().await.expect("a response");
+        assert_eq!(response.status(), expected, "{subject} {content_type}");
         if expected == 422 {
-            assert!(answer.text().await.expect("text").contains("\"subject\""));
+            assert!(response.text().await.expect("text").contains("\"subject\""));
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_that_never_ends_is_cut_off() {
+async fn incomplete_body_times_out_with_408() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let address = server.url.trim_start_matches("http://").to_owned();
-    let answer = tokio::task::spawn_blocking(move || {
+    let response = tokio::task::spawn_blocking(move || {
         let mut stream = std::net::TcpStream::connect(&address).expect("connects");
         let head = format!(
             "POST /api/v1/events HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\n\
              Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{"
         );
         stream.write_all(head.as_bytes()).expect("writes");
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer).expect("an answer without the rest of the body");
-        String::from_utf8_lossy(&answer).into_owned()
+        let mut response = [0; 12];
+        stream.read_exact(&mut response).expect("a response without the rest of the body");
+        String::from_utf8_lossy(&response).into_owned()
     });
-    assert_eq!(answer.await.expect("no panic"), "HTTP/1.1 408");
+    assert_eq!(response.await.expect("no panic"), "HTTP/1.1 408");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_path_of_the_api_answers_in_its_envelope() {
+async fn unknown_api_paths_and_methods_get_a_json_error() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let document = json!({"type": "vms", "event": "poweron"});
-    for (method, path, status, words) in [
+    for (method, path, status, text) in [
         ("POST", "/api/v1/events/", 404, "Did you mean /api/v1/events?"),
         ("POST", "/api/v1/event", 404, "Did you mean /api/v1/events?"),
         ("PUT", "/api/v1/inventory", 404, "Did you mean /api/v1/inventory/TYPE?"),
@@ -396,27 +437,27 @@ async fn every_path_of_the_api_answers_in_its_envelope() {
     ] {
         let request = server.http.request(method.parse().expect("a method"), format!("{}{path}", server.url));
         let request = request.bearer_auth(&key).header("content-type", "application/json").body(document.to_string());
-        let answer = request.send().await.expect("an answer");
-        assert_eq!(answer.status(), status, "{method} {path}");
-        assert_eq!(answer.headers().contains_key("allow"), status == 405, "{method} {path}");
-        let envelope: Value = serde_json::from_str(&answer.text().await.expect("text")).expect("JSON");
+        let response = request.send().await.expect("a response");
+        assert_eq!(response.status(), status, "{method} {path}");
+        assert_eq!(response.headers().contains_key("allow"), status == 405, "{method} {path}");
+        let envelope: Value = serde_json::from_str(&response.text().await.expect("text")).expect("JSON");
         let message = envelope["error"]["message"].as_str().unwrap_or_default();
-        assert!(message.contains(words), "{method} {path}: {envelope}");
+        assert!(message.contains(text), "{method} {path}: {envelope}");
     }
-    let answer = server.http.post(format!("{}/api/v1/events", server.url)).send().await.expect("an answer");
+    let response = server.http.post(format!("{}/api/v1/events", server.url)).send().await.expect("a response");
     assert_eq!(
-        (answer.status().as_u16(), &answer.headers()["www-authenticate"]),
+        (response.status().as_u16(), &response.headers()["www-authenticate"]),
         (401, &"Bearer".parse().expect("a value"))
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sender_of_cloud_events_that_asks_first_is_told_yes() {
+async fn cloud_events_options_request_allows_the_origin() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let asked = server.http.request("OPTIONS".parse().expect("a method"), format!("{}/api/v1/events", server.url));
-    let answer = asked.header("webhook-request-origin", "eventemitter.example.com").send().await.expect("an answer");
-    assert_eq!(answer.status(), 200);
-    assert_eq!(answer.headers()["webhook-allowed-origin"], "eventemitter.example.com");
-    assert_eq!(answer.headers()["webhook-allowed-rate"], "*");
-    assert_eq!(answer.headers()["allow"], "POST, OPTIONS");
+    let response = asked.header("webhook-request-origin", "eventemitter.example.com").send().await.expect("a response");
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["webhook-allowed-origin"], "eventemitter.example.com");
+    assert_eq!(response.headers()["webhook-allowed-rate"], "*");
+    assert_eq!(response.headers()["allow"], "POST, OPTIONS");
 }

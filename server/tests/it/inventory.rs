@@ -1,127 +1,162 @@
-//! `/api/v1/inventory`, and deleting what events name: nothing is ever widened.
+//! `/api/v1/inventory`, and deleting rows that events use. An event never comes to match more than before.
 
-use crate::harness::{TestInbox, TestServer};
-use crate::on_both;
+use crate::harness::Database::{self, Postgres, Sqlite};
+use crate::harness::{TestInbox, TestServer, TestStore};
 use model::access::Scope;
 use model::object::ObjectDraft;
+use rstest::rstest;
 use serde_json::{Value, json};
 
 const VMS: &str = "/api/v1/inventory/vms";
 
-on_both! {
-    async fn an_object_of_a_type_without_objects_can_be_deleted(test: TestStore) {
-        let server = TestServer::start(test).await;
-        // Earlier versions made objects of whatever was reported.
-        let new = |type_id: &str| server::store::object::NewObject { type_id: type_id.into(), external_id: None, name: "line 4711".into() };
-        let made = server::store::object::insert_many(server.services.store.write(), vec![new("logs"), new("nobody_knows")], model::time::Timestamp(0));
-        let made = made.await.expect("made");
-        let inventory = server.services.backend().inventory;
-        inventory.delete_objects(made).await.expect("deleted");
-        assert!(inventory.list_objects().await.expect("objects").is_empty());
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn object_of_a_type_without_objects_can_be_deleted(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    // Earlier versions made objects for every reported type.
+    let new = |type_id: &str| server::store::object::NewObject {
+        type_id: type_id.into(),
+        external_id: None,
+        name: "line 4711".into(),
+    };
+    let made = server::store::object::insert_many(
+        server.services.store.write(),
+        vec![new("logs"), new("nobody_knows")],
+        model::time::Timestamp(0),
+    );
+    let made = made.await.expect("made");
+    let inventory = server.services.backend().inventory;
+    inventory.delete_objects(made).await.expect("deleted");
+    assert!(inventory.list_objects().await.expect("objects").is_empty());
+}
 
-    async fn put_replaces_patch_merges_and_what_an_event_names_stays(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = server.key("cmdb", &[Scope::Inventory, Scope::Ingest]).await;
-        let put = async |body: Value| server.call("PUT", VMS, &key, Some(&body)).await;
-        let patch = async |body: Value| server.call("PATCH", VMS, &key, Some(&body)).await;
-        assert_eq!(put(json!([{"id": "a", "name": "web"}, {"id": "b"}, {"name": "by hand"}])).await.1["objects"], 3);
-        let names = async || {
-            let vms = server.services.backend().events.find_objects("vms".into(), String::new()).await.expect("found");
-            vms.choices.into_iter().map(|object| object.label).collect::<Vec<_>>()
-        };
-        assert_eq!(names().await, ["b", "by hand", "web"]);
-        patch(json!([{"id": "a", "name": "web-01"}, {"id": "c"}])).await;
-        assert_eq!(names().await, ["b", "by hand", "c", "web-01"]);
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn put_replaces_patch_merges_and_objects_of_events_remain(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("cmdb", &[Scope::Inventory, Scope::Ingest]).await;
+    let put = async |body: Value| server.call("PUT", VMS, &key, Some(&body)).await;
+    let patch = async |body: Value| server.call("PATCH", VMS, &key, Some(&body)).await;
+    assert_eq!(put(json!([{"id": "a", "name": "web"}, {"id": "b"}, {"name": "by hand"}])).await.1["objects"], 3);
+    let names = async || {
+        let vms = server.services.backend().events.find_objects("vms".into(), String::new()).await.expect("found");
+        vms.choices.into_iter().map(|object| object.label).collect::<Vec<_>>()
+    };
+    assert_eq!(names().await, ["b", "by hand", "web"]);
+    patch(json!([{"id": "a", "name": "web-01"}, {"id": "c"}])).await;
+    assert_eq!(names().await, ["b", "by hand", "c", "web-01"]);
 
-        // A new list without the object that an event names.
-        let webhook = server.webhook("w", &inbox.url, |_| ()).await;
-        let task = server.task("t", webhook, "${NAME}", false).await;
-        let found = server.services.backend().events.find_objects("vms".into(), "web-01".into()).await.expect("found");
-        let object = found.choices.first().expect("there").value.clone();
-        let event = server.event_of(task, |draft| draft.object.clone_from(&object)).await;
-        let (_, answer) = put(json!([{"id": "b"}])).await;
-        assert_eq!((&answer["deleted"], &answer["gone"]), (&json!(2), &json!(1)));
-        assert_eq!(names().await, ["b", "web-01 (gone)"]);
-        patch(json!([{"id": "b"}])).await;
-        assert_eq!(names().await, ["b", "web-01 (gone)"], "naming another object does not bring it back");
-        let row = server.services.backend().events.list().await.expect("events").remove(0);
-        assert_eq!((row.id, row.scope.as_str()), (event, "web-01 (gone: matches nothing)"));
-        let power = |id: &str| json!({"type": "vms", "event": "poweron", "object": {"id": id}});
-        assert_eq!(server.post(&key, &power("b")).await.1["occurrences"][0]["tasks_started"], 0, "never any object");
-        assert_eq!(server.post(&key, &power("a")).await.1["occurrences"][0]["tasks_started"], 1, "it is back");
-        assert_eq!(names().await, ["b", "web-01"]);
-        let refused = server.services.backend().inventory.delete_objects(vec![object.parse().expect("an id")]).await;
-        assert_eq!(refused.expect_err("in use").links[0].href, format!("/events/{event}"));
-    }
+    // A new list lacks the object that an event names.
+    let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+    let task = server.task("t", webhook, "${NAME}", false).await;
+    let found = server.services.backend().events.find_objects("vms".into(), "web-01".into()).await.expect("found");
+    let object = found.choices.first().expect("there").value.clone();
+    let event = server.event_of(task, |draft| draft.object.clone_from(&object)).await;
+    let (_, response) = put(json!([{"id": "b"}])).await;
+    assert_eq!((&response["deleted"], &response["gone"]), (&json!(2), &json!(1)));
+    assert_eq!(names().await, ["b", "web-01 (gone)"]);
+    patch(json!([{"id": "b"}])).await;
+    assert_eq!(names().await, ["b", "web-01 (gone)"], "a PATCH of another object does not bring it back");
+    let row = server.services.backend().events.list().await.expect("events").remove(0);
+    assert_eq!((row.id, row.scope.as_str()), (event, "web-01 (gone: matches nothing)"));
+    let power = |id: &str| json!({"type": "vms", "event": "poweron", "object": {"id": id}});
+    assert_eq!(
+        server.post(&key, &power("b")).await.1["occurrences"][0]["tasks_started"],
+        0,
+        "the event does not match other objects"
+    );
+    assert_eq!(server.post(&key, &power("a")).await.1["occurrences"][0]["tasks_started"], 1, "the object is back");
+    assert_eq!(names().await, ["b", "web-01"]);
+    let refused = server.services.backend().inventory.delete_objects(vec![object.parse().expect("an id")]).await;
+    assert_eq!(refused.expect_err("in use").links[0].href, format!("/events/{event}"));
+}
 
-    async fn an_inventory_is_refused_whole_by_place_and_field(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = server.key("cmdb", &[Scope::Inventory]).await;
-        let other = server.key("dc", &[Scope::Ingest]).await;
-        server.tag("Environment", "production").await;
-        let good = json!([{"id": "a"}]);
-        for (path, key, body, status, words) in [
-            (VMS, &other, good.clone(), 403, "scope inventory"),
-            ("/api/v1/inventory/users", &key, good.clone(), 403, "belong to the console"),
-            ("/api/v1/inventory/webhooks", &key, good.clone(), 403, "belong to the console"),
-            ("/api/v1/inventory/ghosts", &key, good.clone(), 404, "no such object type"),
-            ("/api/v1/inventory/alarms", &key, good.clone(), 422, "1 field"),
-            ("/api/v1/inventory/site_syncs_outgoing", &key, json!([{"id": "a", "tags": ["Environment/production"]}]), 422, "1 field"),
-            (VMS, &key, json!({"id": "a"}), 422, "1 field"),
-            (VMS, &key, json!([{"id": "a"}, {"id": "a"}, {}]), 422, "2 fields"),
-            (VMS, &key, json!([{"id": "a", "tags": ["Environment/unknown"]}]), 422, "1 field"),
-            (VMS, &key, json!([{"id": "a", "name": "x".repeat(256)}]), 422, "1 field"),
-        ] {
-            let (found, answer) = server.call("PUT", path, key, Some(&body)).await;
-            assert_eq!(found, status, "{path} {answer}");
-            let message = answer["error"]["message"].as_str().expect("words");
-            assert!(message.contains(words), "{message}");
-        }
-        assert_eq!(server.call("PUT", VMS, &key, None).await.0, 415);
-        let objects = server::store::object::list_of(server.services.store.read(), "vms").await.expect("listed");
-        assert!(objects.is_empty(), "all or nothing");
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn invalid_inventory_is_refused_as_a_whole(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = server.key("cmdb", &[Scope::Inventory]).await;
+    let other = server.key("dc", &[Scope::Ingest]).await;
+    server.tag("Environment", "production").await;
+    let good = json!([{"id": "a"}]);
+    for (path, key, body, status, text) in [
+        (VMS, &other, good.clone(), 403, "scope inventory"),
+        ("/api/v1/inventory/users", &key, good.clone(), 403, "belong to the console"),
+        ("/api/v1/inventory/webhooks", &key, good.clone(), 403, "belong to the console"),
+        ("/api/v1/inventory/ghosts", &key, good.clone(), 404, "no such object type"),
+        ("/api/v1/inventory/alarms", &key, good.clone(), 422, "1 field"),
+        (
+            "/api/v1/inventory/site_syncs_outgoing",
+            &key,
+            json!([{"id": "a", "tags": ["Environment/production"]}]),
+            422,
+            "1 field",
+        ),
+        (VMS, &key, json!({"id": "a"}), 422, "1 field"),
+        (VMS, &key, json!([{"id": "a"}, {"id": "a"}, {}]), 422, "2 fields"),
+        (VMS, &key, json!([{"id": "a", "tags": ["Environment/unknown"]}]), 422, "1 field"),
+        (VMS, &key, json!([{"id": "a", "name": "x".repeat(256)}]), 422, "1 field"),
+    ] {
+        let (found, response) = server.call("PUT", path, key, Some(&body)).await;
+        assert_eq!(found, status, "{path} {response}");
+        let message = response["error"]["message"].as_str().expect("a message");
+        assert!(message.contains(text), "{message}");
     }
+    assert_eq!(server.call("PUT", VMS, &key, None).await.0, 415);
+    let objects = server::store::object::list_of(server.services.store.read(), "vms").await.expect("listed");
+    assert!(objects.is_empty(), "nothing is stored");
+}
 
-    async fn deleting_what_an_event_names_is_refused_with_the_list(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let backend = server.services.backend();
-        let tag = server.tag("Environment", "production").await;
-        let webhook = server.webhook("Chat", "http://127.0.0.1:9/", |_| ()).await;
-        let task = server.task("Tell", webhook, "", false).await;
-        let event = server.event_of(task, |draft| (draft.use_tag, draft.tag) = ("true".into(), tag.clone())).await;
-        let tag_id = tag.parse().expect("an id");
-        let href = format!("/events/{event}");
-        assert_eq!(backend.inventory.delete_tag(tag_id).await.expect_err("in use").links[0].href, href);
-        assert_eq!(backend.inventory.delete_category(model::id::CategoryId(1)).await.expect_err("in use").links[0].href, href);
-        assert_eq!(backend.tasks.delete(vec![task]).await.expect_err("in use").links[0].href, href);
-        let refused = backend.webhooks.delete(vec![webhook]).await.expect_err("in use");
-        assert_eq!(refused.message, "The webhook Chat is used by the task Tell. Nothing was deleted.");
-        backend.events.delete(vec![event]).await.expect("deleted");
-        backend.inventory.delete_tag(tag_id).await.expect("deleted");
-        backend.inventory.delete_category(model::id::CategoryId(1)).await.expect("deleted");
-        backend.tasks.delete(vec![task]).await.expect("deleted");
-        backend.webhooks.delete(vec![webhook]).await.expect("deleted");
-        assert!(backend.webhooks.list().await.expect("webhooks").is_empty());
-        assert!(backend.webhooks.delete(vec![webhook]).await.is_err());
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleting_a_row_in_use_is_refused_and_names_its_uses(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let backend = server.services.backend();
+    let tag = server.tag("Environment", "production").await;
+    let webhook = server.webhook("Chat", "http://127.0.0.1:9/", |_| ()).await;
+    let task = server.task("Tell", webhook, "", false).await;
+    let event = server.event_of(task, |draft| (draft.use_tag, draft.tag) = ("true".into(), tag.clone())).await;
+    let tag_id = tag.parse().expect("an id");
+    let href = format!("/events/{event}");
+    assert_eq!(backend.inventory.delete_tag(tag_id).await.expect_err("in use").links[0].href, href);
+    assert_eq!(
+        backend.inventory.delete_category(model::id::CategoryId(1)).await.expect_err("in use").links[0].href,
+        href
+    );
+    assert_eq!(backend.tasks.delete(vec![task]).await.expect_err("in use").links[0].href, href);
+    let refused = backend.webhooks.delete(vec![webhook]).await.expect_err("in use");
+    assert_eq!(refused.message, "The webhook Chat is used by the task Tell. Nothing was deleted.");
+    backend.events.delete(vec![event]).await.expect("deleted");
+    backend.inventory.delete_tag(tag_id).await.expect("deleted");
+    backend.inventory.delete_category(model::id::CategoryId(1)).await.expect("deleted");
+    backend.tasks.delete(vec![task]).await.expect("deleted");
+    backend.webhooks.delete(vec![webhook]).await.expect("deleted");
+    assert!(backend.webhooks.list().await.expect("webhooks").is_empty());
+    assert!(backend.webhooks.delete(vec![webhook]).await.is_err());
+}
 
-    async fn objects_by_hand_carry_only_tags_that_suit_them(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inventory = server.services.backend().inventory;
-        let tag = server.tag("Environment", "production").await;
-        let draft = ObjectDraft { type_id: "vms".into(), name: "web".into(), external_id: "a".into(), tags: tag.clone() };
-        let id = inventory.save_object(None, draft.clone()).await.expect("saved");
-        let again = inventory.save_object(None, draft.clone()).await.expect_err("the id is taken");
-        assert_eq!(again.fields.0[0].field, "external_id");
-        inventory.save_object(Some(id), ObjectDraft { name: "web-02".into(), ..draft.clone() }).await.expect("renamed");
-        for (type_id, field) in [("certificates", "tags"), ("alarms", "type_id")] {
-            let other = ObjectDraft { type_id: type_id.into(), ..draft.clone() };
-            let refused = inventory.save_object(None, other).await.expect_err("refused");
-            assert_eq!(refused.fields.0[0].field, field);
-        }
-        assert!(inventory.save_object(None, ObjectDraft { type_id: "users".into(), ..draft }).await.is_err());
-        inventory.delete_objects(vec![id]).await.expect("deleted");
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn object_made_by_hand_accepts_only_tags_of_its_type(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inventory = server.services.backend().inventory;
+    let tag = server.tag("Environment", "production").await;
+    let draft = ObjectDraft { type_id: "vms".into(), name: "web".into(), external_id: "a".into(), tags: tag.clone() };
+    let id = inventory.save_object(None, draft.clone()).await.expect("saved");
+    let again = inventory.save_object(None, draft.clone()).await.expect_err("the id is taken");
+    assert_eq!(again.fields.0[0].field, "external_id");
+    inventory.save_object(Some(id), ObjectDraft { name: "web-02".into(), ..draft.clone() }).await.expect("renamed");
+    for (type_id, field) in [("certificates", "tags"), ("alarms", "type_id")] {
+        let other = ObjectDraft { type_id: type_id.into(), ..draft.clone() };
+        let refused = inventory.save_object(None, other).await.expect_err("refused");
+        assert_eq!(refused.fields.0[0].field, field);
     }
+    assert!(inventory.save_object(None, ObjectDraft { type_id: "users".into(), ..draft }).await.is_err());
+    inventory.delete_objects(vec![id]).await.expect("deleted");
 }

@@ -1,7 +1,7 @@
-//! The server through its real parts: real databases, real sockets, an injected clock.
+//! Tests of the server with its real parts: real databases, real sockets, and an injected clock.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
-#![expect(clippy::disallowed_methods, reason = "a test commits what the product is to find")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a failing test panics")]
+#![expect(clippy::disallowed_methods, reason = "a test commits its own transactions")]
 
 mod access;
 mod answers;

@@ -1,4 +1,4 @@
-//! What one large request may take of memory. `cargo xtask bench memory` measures the same on the release binary.
+//! The memory that one large request needs. `cargo xtask bench memory` measures the same on the release binary.
 
 use crate::harness::{TestStore, client};
 use crate::process::{Process, prepare, serve};
@@ -8,10 +8,10 @@ use serde_json::json;
 use server::clock::Clock;
 use server::service::account;
 
-/// How much more than before the request a server may have had at most, in MiB.
+/// Highest growth of a server's peak memory by one request, in MiB.
 const BOUND: u64 = 200;
 
-/// The most memory that `work` takes.
+/// Returns the growth of the server's peak memory during `work`, in MiB.
 async fn mib_of(server: &Process, work: impl Future<Output = ()>) -> u64 {
     let before = server.peak_mib();
     work.await;
@@ -19,18 +19,20 @@ async fn mib_of(server: &Process, work: impl Future<Output = ()>) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_occurrences_that_start_forty_tasks_each_are_written_in_little_memory() {
+async fn thousand_occurrences_with_forty_tasks_each_need_little_memory() {
     let test = TestStore::sqlite().await;
     let key = prepare(&test, "http://127.0.0.1:9/", "3").await;
     let writer = test.store.write();
-    // Held, so that what is measured is the request.
+    // The deliveries are held, so that only the request is measured.
     writer.execute_unprepared("UPDATE webhook SET paused_at = 1").await.expect("paused");
     let numbers = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 39) SELECT i FROM n)";
     for (table, columns, values) in [
         (
             "task",
-            "name, description, is_enabled, deletes_after_running, webhook_id, message, revision, created_at, updated_at",
-            "name || i, description, is_enabled, deletes_after_running, webhook_id, message, revision, created_at, updated_at",
+            "name, description, is_enabled, deletes_after_running, webhook_id, message, revision, created_at, \
+             updated_at",
+            "name || i, description, is_enabled, deletes_after_running, webhook_id, message, revision, created_at, \
+             updated_at",
         ),
         (
             "event",
@@ -46,17 +48,17 @@ async fn a_thousand_occurrences_that_start_forty_tasks_each_are_written_in_littl
     let batch = json!(vec![json!({"type": "vms", "event": "poweron", "object": {"id": "vm-1", "name": "web"}}); 1000]);
     let used = mib_of(&server, async {
         let post = client().post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
-        let answer =
-            post.header("content-type", "application/json").body(batch.to_string()).send().await.expect("answers");
-        assert_eq!(answer.status(), 202);
-        assert!(answer.text().await.expect("text").contains("\"tasks_started\":40"));
+        let response =
+            post.header("content-type", "application/json").body(batch.to_string()).send().await.expect("a response");
+        assert_eq!(response.status(), 202);
+        assert!(response.text().await.expect("text").contains("\"tasks_started\":40"));
     })
     .await;
     assert!(used < BOUND, "{used} MiB");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_inventory_with_tags_is_written_in_little_memory() {
+async fn large_inventory_with_tags_needs_little_memory() {
     let test = TestStore::sqlite().await;
     prepare(&test, "http://127.0.0.1:9/", "3").await;
     let key = account::add_key(&test.store, &Clock::system(), "cmdb", &[Scope::Inventory]).await.expect("a key");
@@ -75,8 +77,8 @@ async fn a_large_inventory_with_tags_is_written_in_little_memory() {
     let body = json!(objects).to_string();
     let used = mib_of(&server, async {
         let put = client().put(format!("{}/api/v1/inventory/vms", server.url)).bearer_auth(&key);
-        let answer = put.header("content-type", "application/json").body(body).send().await.expect("answers");
-        assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
+        let response = put.header("content-type", "application/json").body(body).send().await.expect("a response");
+        assert_eq!(response.status(), 200, "{:?}", response.text().await);
     })
     .await;
     assert!(used < BOUND, "{used} MiB");

@@ -1,6 +1,6 @@
-//! The egress table at real sockets, in a network namespace where each of these addresses is this machine's and a receiver
-//! listens on all of them: whatever the guard lets through arrives. Names are resolved by a server of our own, which
-//! changes its mind between the save and the send.
+//! The egress rules at real sockets, in a network namespace where this machine has each of these addresses and a
+//! receiver listens on all of them: every message that the guard permits arrives. A name server of the test changes an
+//! address between the save and the send.
 
 use crate::harness::{TestInbox, TestServer, TestStore};
 use model::delivery::Status;
@@ -12,10 +12,10 @@ use server::store::webhook;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::process::Command;
 
-/// Set for the half of the test that runs inside.
+/// Variable that is set for the half of the test inside the namespace.
 const INSIDE: &str = "HOOKWRIGHT_TEST_NAMESPACE";
 
-/// Never called, whatever the policy says.
+/// Refused under each policy.
 const REFUSED: &[&str] = &[
     "169.254.169.254",
     "169.254.1.1",
@@ -42,7 +42,7 @@ const REFUSED: &[&str] = &[
     "[fd00::5efe:a9fe:a9fe]",
 ];
 
-/// Refused too, and this machine's in every namespace.
+/// Refused too. Every namespace has these addresses already.
 const REFUSED_ALWAYS_HERE: &[&str] =
     &["127.0.0.1", "127.9.9.9", "0.0.0.0", "[::1]", "[::]", "[::ffff:169.254.169.254]", "[::ffff:127.0.0.1]"];
 
@@ -51,7 +51,7 @@ const PRIVATE: &[&str] = &["10.1.2.3", "172.16.0.9", "192.168.7.7", "100.64.0.1"
 const PUBLIC: &[&str] = &["8.8.8.8", "[2606:4700::1111]"];
 
 #[test]
-fn the_egress_table_holds_at_real_sockets_and_against_rebinding() {
+fn egress_rules_hold_at_real_sockets_and_against_rebinding() {
     if std::env::var_os(INSIDE).is_some() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         return runtime.expect("a runtime").block_on(inside());
@@ -68,10 +68,10 @@ fn the_egress_table_holds_at_real_sockets_and_against_rebinding() {
     let script = format!(
         "set -e\nip link set lo up\n{addresses}mount --bind {} /etc/resolv.conf\nexec \"$0\" --exact {} --nocapture\n",
         resolv.display(),
-        "namespace::the_egress_table_holds_at_real_sockets_and_against_rebinding"
+        "namespace::egress_rules_hold_at_real_sockets_and_against_rebinding"
     );
     let test = std::env::current_exe().expect("this test");
-    // Who is not root becomes it in a namespace of their own.
+    // A user who is not root becomes root in the new namespace.
     let output = Command::new("unshare")
         .args(["--net", "--mount", "--map-root-user", "sh", "-c", &script])
         .arg(test)
@@ -85,7 +85,7 @@ fn the_egress_table_holds_at_real_sockets_and_against_rebinding() {
 async fn inside() {
     let inbox = TestInbox::start_on("[::]").await;
     let port: u16 = inbox.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
-    std::thread::spawn(|| answer_names(&UdpSocket::bind("127.0.0.1:53").expect("port 53 of the namespace")));
+    std::thread::spawn(|| serve_names(&UdpSocket::bind("127.0.0.1:53").expect("port 53 of the namespace")));
     let internal = TestServer::start_under(TestStore::sqlite().await, Rules::default()).await;
     let internet =
         TestServer::start_under(TestStore::sqlite().await, Rules { policy: Policy::Internet, ..Rules::default() })
@@ -100,7 +100,7 @@ async fn inside() {
             assert_eq!(send(server, host, port).await, Status::Error, "{host}");
         }
     }
-    assert!(inbox.received().is_empty(), "nothing was dialled");
+    assert!(inbox.received().is_empty(), "nothing was called");
     for (server, host, expected) in PRIVATE
         .iter()
         .flat_map(|host| [(&internal, host, Status::Sent), (&internet, host, Status::Error)])
@@ -115,7 +115,7 @@ async fn inside() {
     own_addresses(&inbox, port).await;
 }
 
-/// Where a listener of ours is on all addresses, also one that this machine gets later is ours.
+/// Checks that a listener on all addresses covers addresses that this machine gets later.
 async fn own_addresses(inbox: &TestInbox, port: u16) {
     let wildcard = Rules { listeners: vec![(Ipv4Addr::UNSPECIFIED, port).into()], ..Rules::default() };
     let server = TestServer::start_under(TestStore::sqlite().await, wildcard).await;
@@ -128,7 +128,7 @@ async fn own_addresses(inbox: &TestInbox, port: u16) {
     assert_eq!(inbox.received().len(), before);
 }
 
-/// Decided on the addresses behind a name, each time it is sent.
+/// Checks that the addresses behind a name decide, and anew for each send.
 async fn names(server: &TestServer, inbox: &TestInbox, port: u16) {
     let before = inbox.received().len();
     let save = async |host: &str| {
@@ -140,18 +140,18 @@ async fn names(server: &TestServer, inbox: &TestInbox, port: u16) {
     assert!(refused.fields.0[0].message.contains("link-local or metadata"), "{refused:?}");
     assert_eq!(send(server, "metadata.test", port).await, Status::Error);
     let asked = std::time::Instant::now();
-    assert!(save("silent.test").await.expect("accepted").is_unresolved, "a name server that does not answer");
-    assert!(asked.elapsed() < std::time::Duration::from_secs(4), "a save waits for a second");
+    assert!(save("silent.test").await.expect("accepted").is_unresolved, "the name server does not respond");
+    assert!(asked.elapsed() < std::time::Duration::from_secs(4), "a save waits a second for the name server");
     assert!(!save("mixed.test").await.expect("accepted").is_unresolved);
-    let rebinding = save("rebind.test").await.expect("a private address, at this moment").id;
-    assert_eq!(execute(server, rebinding, "rebind").await, Status::Error, "another one when it is sent");
+    let rebinding = save("rebind.test").await.expect("a private address at the time of saving").id;
+    assert_eq!(execute(server, rebinding, "rebind").await, Status::Error, "a forbidden address at the time of sending");
     assert_eq!(inbox.received().len(), before);
-    // Of several addresses only those that are permitted are dialled.
+    // Of several addresses only permitted ones are called.
     assert_eq!(send(server, "mixed.test", port).await, Status::Sent);
     assert_eq!(inbox.received().len(), before + 1);
 }
 
-/// Sends to a webhook that was stored past the check at save.
+/// Sends to a webhook that was stored without the check at save.
 async fn send(server: &TestServer, host: &str, port: u16) -> Status {
     let url = format!("http://{host}:{port}/");
     let draft = WebhookDraft { name: url.clone(), url, retries: "0".into(), ..WebhookDraft::default() };
@@ -168,14 +168,14 @@ async fn execute(server: &TestServer, id: model::id::WebhookId, name: &str) -> S
     let rows = server.deliveries_until(|rows| rows.iter().any(is_settled)).await;
     let row = rows.iter().find(|row| row.uuid == uuid).expect("there");
     if row.status == Status::Error {
-        let words = row.error.clone().unwrap_or_default();
-        assert!(words.contains("may not be called"), "{name}: {words}");
+        let error = row.error.clone().unwrap_or_default();
+        assert!(error.contains("may not be called"), "{name}: {error}");
     }
     row.status
 }
 
-/// A name server (RFC 1035) that knows three names, and forgets each answer at once.
-fn answer_names(socket: &UdpSocket) {
+/// Serves four names (RFC 1035) with a lifetime of zero; `silent.test` gets no response.
+fn serve_names(socket: &UdpSocket) {
     let (good, bad) = (Ipv4Addr::new(10, 1, 2, 3), Ipv4Addr::new(169, 254, 169, 254));
     let mut has_asked = false;
     let mut packet = [0; 512];
@@ -206,6 +206,6 @@ fn answer_names(socket: &UdpSocket) {
             reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
             reply.extend(address.octets());
         }
-        socket.send_to(&reply, from).expect("answers");
+        socket.send_to(&reply, from).expect("sent");
     }
 }

@@ -1,8 +1,9 @@
-//! How much is under way at once: of one webhook, of one that hangs, of many nodes together.
+//! Limits on deliveries in flight, for each webhook, for hanging webhooks, and for several nodes together.
 
+use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Gate, TestServer, TestStore, eventually};
 use crate::process::{prepare, serve, serve_logging, serve_with};
-use crate::{on_both, rows};
+use crate::rows;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use model::access::Scope;
@@ -10,6 +11,7 @@ use model::breaker::Breaker;
 use model::egress::Rules;
 use model::id::WebhookId;
 use model::time::Timestamp;
+use rstest::rstest;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::json;
 use server::clock::new_uuid;
@@ -26,18 +28,18 @@ fn local() -> Rules {
     Rules { allowed: vec!["127.0.0.0/8".parse().expect("a network")], ..Rules::default() }
 }
 
-/// Queues `count` deliveries of each of these webhooks, each with a body of its own.
+/// Queues `count` deliveries for each of these webhooks, each with a body of its own.
 async fn queue(store: &Store, webhooks: &[WebhookId], count: usize) {
     let run = rows::run(store.write()).await;
-    let new = |place: usize, webhook: &WebhookId| NewDelivery {
-        body: format!("{webhook}-{place}").into_bytes(),
+    let new = |index: usize, webhook: &WebhookId| NewDelivery {
+        body: format!("{webhook}-{index}").into_bytes(),
         ..rows::delivery(*webhook, run)
     };
-    let all = webhooks.iter().flat_map(|webhook| (0..count).map(move |place| new(place, webhook))).collect();
+    let all = webhooks.iter().flat_map(|webhook| (0..count).map(move |index| new(index, webhook))).collect();
     delivery::insert_many(store.write(), all, Timestamp(0)).await.expect("queued");
 }
 
-/// So many webhooks, each with a path of its own.
+/// Inserts `count` webhooks, each with a path of its own.
 async fn webhooks(store: &Store, url: &str, count: usize) -> Vec<WebhookId> {
     let txn = store.begin().await.expect("a transaction");
     let mut made = Vec::new();
@@ -48,7 +50,7 @@ async fn webhooks(store: &Store, url: &str, count: usize) -> Vec<WebhookId> {
     made
 }
 
-/// How many wait or are in flight.
+/// Returns the number of deliveries that wait or are in flight.
 async fn waiting(store: &Store) -> i64 {
     let queue = figures::queue(store.read()).await.expect("counted");
     queue.queued + queue.running
@@ -58,109 +60,123 @@ async fn all_sent(store: &Store) {
     eventually("all are settled", async || waiting(store).await == 0).await;
 }
 
-/// Each has come once.
+/// Checks that each of `count` deliveries has arrived once.
 fn assert_each_once(gate: &Gate, count: usize) {
     let bodies = gate.bodies();
     assert_eq!(bodies.iter().collect::<BTreeSet<_>>().len(), count);
     assert_eq!(bodies.len(), count, "nothing was sent twice");
 }
 
-on_both! {
-    async fn no_more_of_a_webhook_is_in_flight_than_was_configured(test: TestStore) {
-        let server = TestServer::start_limited(test, local(), 3).await;
-        let store = &server.services.store;
-        let gate = Gate::closed().await;
-        let webhooks = webhooks(store, &gate.url, 2).await;
-        queue(store, &webhooks, 10).await;
-        server.services.bell.notify_one();
-        eventually("three of each wait", async || gate.waiting() == 6).await;
-        for left in (0..20).rev() {
-            gate.answer(1);
-            eventually("one more is sent", async || waiting(store).await == left).await;
-        }
-        assert_eq!(gate.most(), 3);
-        assert_each_once(&gate, 20);
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_in_flight_stay_within_the_limit_per_webhook(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start_limited(test, local(), 3).await;
+    let store = &server.services.store;
+    let gate = Gate::closed().await;
+    let webhooks = webhooks(store, &gate.url, 2).await;
+    queue(store, &webhooks, 10).await;
+    server.services.bell.notify_one();
+    eventually("three of each wait", async || gate.waiting() == 6).await;
+    for left in (0..20).rev() {
+        gate.respond(1);
+        eventually("one more is sent", async || waiting(store).await == left).await;
     }
+    assert_eq!(gate.most(), 3);
+    assert_each_once(&gate, 20);
+}
 
-    async fn a_webhook_that_hangs_gets_its_slot_where_each_has_only_one(test: TestStore) {
-        let gate = Gate::closed().await;
-        let id = webhooks(&test.store, &gate.url, 1).await[0];
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hanging_webhook_gets_its_slot_when_the_limit_is_one(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let gate = Gate::closed().await;
+    let id = webhooks(&test.store, &gate.url, 1).await[0];
+    let breaker = Breaker { failures: 1, is_hanging: true, open: None };
+    hold::save_breaker(test.store.write(), id, &breaker).await.expect("saved");
+    queue(&test.store, &[id], 2).await;
+    gate.respond(2);
+    let server = TestServer::start_limited(test, local(), 1).await;
+    all_sent(&server.services.store).await;
+    assert_eq!(gate.most(), 1);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hanging_webhooks_leave_slots_free_after_a_start(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let gate = Gate::closed().await;
+    let hanging = webhooks(&test.store, &gate.url, 80).await;
+    for id in &hanging {
         let breaker = Breaker { failures: 1, is_hanging: true, open: None };
-        hold::save_breaker(test.store.write(), id, &breaker).await.expect("saved");
-        queue(&test.store, &[id], 2).await;
-        gate.answer(2);
-        let server = TestServer::start_limited(test, local(), 1).await;
-        all_sent(&server.services.store).await;
-        assert_eq!(gate.most(), 1);
+        hold::save_breaker(test.store.write(), *id, &breaker).await.expect("saved");
     }
+    queue(&test.store, &hanging, 8).await;
+    let good = rows::webhook(test.store.write(), "good", &format!("{}/open", gate.url)).await;
+    let server = TestServer::start(test).await;
+    eventually("one of each is in flight", async || gate.waiting() == 80).await;
+    queue(&server.services.store, &[good], 1).await;
+    server.services.bell.notify_one();
+    eventually("the delivery of the good webhook arrives", async || gate.bodies().contains(&format!("{good}-0"))).await;
+    assert_eq!((gate.waiting(), gate.most()), (80, 1));
+}
 
-    async fn any_number_of_hanging_webhooks_leaves_slots_free_after_a_start(test: TestStore) {
-        let gate = Gate::closed().await;
-        let hanging = webhooks(&test.store, &gate.url, 80).await;
-        for id in &hanging {
-            let breaker = Breaker { failures: 1, is_hanging: true, open: None };
-            hold::save_breaker(test.store.write(), *id, &breaker).await.expect("saved");
-        }
-        queue(&test.store, &hanging, 8).await;
-        let good = rows::webhook(test.store.write(), "good", &format!("{}/open", gate.url)).await;
-        let server = TestServer::start(test).await;
-        eventually("one of each is in flight", async || gate.waiting() == 80).await;
-        queue(&server.services.store, &[good], 1).await;
-        server.services.bell.notify_one();
-        eventually("the good one's arrives", async || gate.bodies().contains(&format!("{good}-0"))).await;
-        assert_eq!((gate.waiting(), gate.most()), (80, 1));
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_in_flight_stay_within_512_in_total(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let gate = Gate::closed().await;
+    let webhooks = webhooks(&test.store, &gate.url, 65).await;
+    queue(&test.store, &webhooks, 8).await;
+    let server = TestServer::start(test).await;
+    let store = &server.services.store;
+    let in_flight = async || figures::queue(store.read()).await.expect("counted").running;
+    eventually("512 wait", async || gate.waiting() == 512).await;
+    for left in (513..=519).rev() {
+        gate.respond(1);
+        eventually("one more is sent for each that ends", async || {
+            gate.waiting() == 512 && in_flight().await == 512 && waiting(store).await == left
+        })
+        .await;
     }
+    gate.respond(10_000);
+    all_sent(store).await;
+    assert_each_once(&gate, 520);
+}
 
-    async fn no_more_than_512_are_in_flight_in_all(test: TestStore) {
-        let gate = Gate::closed().await;
-        let webhooks = webhooks(&test.store, &gate.url, 65).await;
-        queue(&test.store, &webhooks, 8).await;
-        let server = TestServer::start(test).await;
-        let store = &server.services.store;
-        let in_flight = async || figures::queue(store.read()).await.expect("counted").running;
-        eventually("512 wait", async || gate.waiting() == 512).await;
-        for left in (513..=519).rev() {
-            gate.answer(1);
-            eventually("one more goes for each that ends", async || {
-                gate.waiting() == 512 && in_flight().await == 512 && waiting(store).await == left
-            }).await;
-        }
-        gate.answer(10_000);
-        all_sent(store).await;
-        assert_each_once(&gate, 520);
-    }
-
-    async fn a_webhook_whose_attempts_time_out_gets_one_slot_also_after_a_restart(test: TestStore) {
-        let gate = Gate::closed().await;
-        let webhook = webhooks(&test.store, &gate.url, 1).await[0];
-        // Shorter than may be configured: nothing else ends these attempts.
-        test.store.write().execute_unprepared("UPDATE webhook SET timeout_ms = 500").await.expect("changed");
-        queue(&test.store, &[webhook], 9).await;
-        let limit = ["--in-flight-per-webhook", "3"];
-        let attempts = async || {
-            let all = entity::attempt::Entity::find().order_by_asc(entity::attempt::Column::StartedAt);
-            all.all(test.store.read()).await.expect("attempts")
-        };
-        let first = serve_with(&test, &limit);
-        eventually("one is tried alone", async || attempts().await.len() >= 4).await;
-        first.stop();
-        let second = serve_with(&test, &limit);
-        let before = attempts().await.len();
-        eventually("two more are tried", async || attempts().await.len() >= before + 2).await;
-        second.stop();
-        let attempts = attempts().await;
-        assert_eq!(gate.most(), 3);
-        let first_end = attempts[0].started_at + attempts[0].duration_ms;
-        assert!(attempts[2].started_at < first_end, "before it was known, three at once");
-        for pair in attempts[2..].windows(2) {
-            assert!(pair[1].started_at >= pair[0].started_at + pair[0].duration_ms, "then one after the other");
-        }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhook_that_times_out_gets_one_slot_also_after_a_restart(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let gate = Gate::closed().await;
+    let webhook = webhooks(&test.store, &gate.url, 1).await[0];
+    // The form does not permit such a short timeout. Only the timeout ends these attempts.
+    test.store.write().execute_unprepared("UPDATE webhook SET timeout_ms = 500").await.expect("changed");
+    queue(&test.store, &[webhook], 9).await;
+    let limit = ["--in-flight-per-webhook", "3"];
+    let attempts = async || {
+        let all = entity::attempt::Entity::find().order_by_asc(entity::attempt::Column::StartedAt);
+        all.all(test.store.read()).await.expect("attempts")
+    };
+    let first = serve_with(&test, &limit);
+    eventually("one is tried alone", async || attempts().await.len() >= 4).await;
+    first.stop();
+    let second = serve_with(&test, &limit);
+    let before = attempts().await.len();
+    eventually("two more are tried", async || attempts().await.len() >= before + 2).await;
+    second.stop();
+    let attempts = attempts().await;
+    assert_eq!(gate.most(), 3);
+    let first_end = attempts[0].started_at + attempts[0].duration_ms;
+    assert!(attempts[2].started_at < first_end, "three at once before the webhook counts as hanging");
+    for pair in attempts[2..].windows(2) {
+        assert!(pair[1].started_at >= pair[0].started_at + pair[0].duration_ms, "one after the other from then on");
     }
 }
 
-/// A node has 512 slots: with more than that in flight, both have some.
+/// A node has 512 slots. With more deliveries than that in flight, both nodes have some.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_nodes_deliver_together_and_keep_each_webhooks_limit_together() {
+async fn two_nodes_share_the_limit_per_webhook() {
     let server = TestServer::start(TestStore::postgres().await).await;
     server.start_second_dispatcher(8);
     let store = &server.services.store;
@@ -169,15 +185,15 @@ async fn two_nodes_deliver_together_and_keep_each_webhooks_limit_together() {
     queue(store, &webhooks, 12).await;
     server.services.bell.notify_one();
     eventually("eight of each wait", async || gate.waiting() == 560).await;
-    gate.answer(840);
+    gate.respond(840);
     all_sent(store).await;
     assert_eq!(gate.most(), 8);
     assert_each_once(&gate, 840);
 }
 
-/// Or two that claim at the same moment would each see none of what the other takes.
+/// Otherwise two nodes that claim at the same time would not see the deliveries that the other takes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_claims_waits_until_the_others_claim_is_committed_and_counts_it() {
+async fn claim_waits_for_the_commit_of_another_node_and_counts_it() {
     let test = TestStore::postgres().await;
     let webhook = webhooks(&test.store, "http://127.0.0.1:9", 1).await[0];
     queue(&test.store, &[webhook], 9).await;
@@ -191,7 +207,7 @@ async fn who_claims_waits_until_the_others_claim_is_committed_and_counts_it() {
         claim::lock_claims(&txn, other).await.expect("its turn")
     };
     let commit = async {
-        crate::harness::somebody_waits(&test.store).await;
+        crate::harness::until_lock_is_awaited(&test.store).await;
         first.commit().await.expect("committed");
     };
     let (in_flight, ()) = tokio::join!(second, commit);
@@ -199,7 +215,7 @@ async fn who_claims_waits_until_the_others_claim_is_committed_and_counts_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_starts_sends_nothing_again_that_another_has_in_flight() {
+async fn starting_node_resends_nothing_that_another_has_in_flight() {
     let test = TestStore::postgres().await;
     let gate = Gate::closed().await;
     let key = prepare(&test, &gate.url, "30").await;
@@ -207,8 +223,8 @@ async fn a_node_that_starts_sends_nothing_again_that_another_has_in_flight() {
     let post = async |url: &str, id: &str| {
         let document = json!({"type": "vms", "event": "poweron", "object": {"id": id}}).to_string();
         let post = client.post(format!("{url}/api/v1/events")).bearer_auth(&key);
-        let answer = post.header("content-type", "application/json").body(document).send().await;
-        assert_eq!(answer.expect("an answer").status(), 202);
+        let response = post.header("content-type", "application/json").body(document).send().await;
+        assert_eq!(response.expect("a response").status(), 202);
     };
     let first = serve(&test);
     for item in ["a", "b", "c"] {
@@ -219,49 +235,49 @@ async fn a_node_that_starts_sends_nothing_again_that_another_has_in_flight() {
     for item in ["d", "e"] {
         post(&second.url, item).await;
     }
-    // What was queued again would be claimed before these.
-    eventually("what came by the second is in flight", async || {
+    // Deliveries that were queued again would be claimed before these.
+    eventually("the deliveries of the second node are in flight", async || {
         let bodies = gate.bodies();
         ["\"d\"", "\"e\""].iter().all(|item| bodies.iter().any(|body| body == item))
     })
     .await;
-    gate.answer(100);
+    gate.respond(100);
     all_sent(&test.store).await;
     assert_each_once(&gate, 5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_that_start_at_once_on_an_empty_database_make_its_schema_once() {
+async fn concurrent_starts_on_an_empty_database_create_the_schema_once() {
     let test = TestStore::empty_postgres().await;
     let nodes = std::thread::scope(|scope| {
         let starting: Vec<_> = (0..3).map(|_| scope.spawn(|| serve(&test))).collect();
-        starting.into_iter().map(|node| node.join().expect("it announces itself")).collect::<Vec<_>>()
+        starting.into_iter().map(|node| node.join().expect("it prints its address")).collect::<Vec<_>>()
     });
     let client = crate::harness::client();
     for node in &nodes {
         let ready =
             client.get(format!("{}/health/ready", node.url.split("/setup").next().expect("a url"))).send().await;
-        assert_eq!(ready.expect("an answer").status(), 200);
+        assert_eq!(ready.expect("a response").status(), 200);
     }
 }
 
-/// Without this a delivery would wait for another node's next look, a second later.
+/// Otherwise a delivery would wait for the next poll of another node, a second later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_queues_a_delivery_rings_the_bells_of_all_nodes() {
+async fn queued_deliveries_wake_all_nodes() {
     let server = TestServer::start(TestStore::postgres().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;
     let task = server.task("t", webhook, "", false).await;
     server.event(task).await;
-    let bell = Arc::new(Notify::new());
+    let wake = Arc::new(Notify::new());
     let stop = CancellationToken::new();
-    tokio::spawn(listen::run(server.services.store.clone(), bell.clone(), stop.clone()));
-    // It listens from some moment on: then each rings.
-    let rings = async |act: &mut dyn FnMut() -> BoxFuture<'static, ()>| {
+    tokio::spawn(listen::run(server.services.store.clone(), wake.clone(), stop.clone()));
+    // The listener may still be connecting, so each action is repeated until it wakes.
+    let wakes = async |act: &mut dyn FnMut() -> BoxFuture<'static, ()>| {
         for _ in 0..100 {
-            let rung = bell.notified();
+            let woken = wake.notified();
             act().await;
-            if tokio::time::timeout(Duration::from_millis(100), rung).await.is_ok() {
+            if tokio::time::timeout(Duration::from_millis(100), woken).await.is_ok() {
                 return true;
             }
         }
@@ -272,17 +288,17 @@ async fn whatever_queues_a_delivery_rings_the_bells_of_all_nodes() {
         let (server, key) = (server.clone(), key.clone());
         async move { _ = server.post(&key, &json!({"type": "vms", "event": "poweron"})).await }.boxed()
     };
-    assert!(rings(&mut post).await, "what is reported");
+    assert!(wakes(&mut post).await, "an occurrence wakes");
     let mut execute = || {
         let server = server.clone();
         async move { _ = server.services.backend().tasks.execute(task, "maria".into()).await.expect("started") }.boxed()
     };
-    assert!(rings(&mut execute).await, "what a person starts");
+    assert!(wakes(&mut execute).await, "a task executed by hand wakes");
     stop.cancel();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_egress_options_reach_the_guard() {
+async fn egress_options_reach_the_guard() {
     for (policy, is_permitted) in [("internal", true), ("internet", false), ("listed", false)] {
         let test = TestStore::sqlite().await;
         prepare(&test, "http://127.0.0.1:9/", "3").await;
@@ -295,18 +311,19 @@ async fn the_egress_options_reach_the_guard() {
                 .send()
         };
         let password = crate::harness::PASSWORD.replace(' ', "+");
-        let answer = post("/sign-in", "", format!("name=maria&password={password}")).await.expect("an answer");
-        let cookie = answer.headers()["set-cookie"].to_str().expect("text").split(';').next().expect("one").to_owned();
+        let response = post("/sign-in", "", format!("name=maria&password={password}")).await.expect("a response");
+        let cookie =
+            response.headers()["set-cookie"].to_str().expect("text").split(';').next().expect("one").to_owned();
         let saved = post("/webhooks/new", &cookie, "name=n&url=http%3A%2F%2F10.1.2.3%2F".into()).await;
-        assert_eq!(saved.expect("an answer").status() == 303, is_permitted, "{policy}");
+        assert_eq!(saved.expect("a response").status() == 303, is_permitted, "{policy}");
         let listed = post("/webhooks/new", &cookie, "name=l&url=http%3A%2F%2F127.0.0.2%2F".into()).await;
-        assert_eq!(listed.expect("an answer").status(), 303, "--egress-allow, {policy}");
+        assert_eq!(listed.expect("a response").status(), 303, "--egress-allow, {policy}");
     }
 }
 
-/// Whatever is logged, at the most talkative level, holds no message, header or secret.
+/// The log is at its most verbose level.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_log_line_holds_a_payload_a_header_or_a_secret() {
+async fn log_contains_no_payload_header_or_secret() {
     let test = TestStore::sqlite().await;
     let gate = Gate::closed().await;
     let key = prepare(&test, &format!("{}/open", gate.url), "3").await;
@@ -318,16 +335,16 @@ async fn no_log_line_holds_a_payload_a_header_or_a_secret() {
         json!({"type": "vms", "event": "poweron", "object": {"id": "canary-name"}, "data": {"x": "canary-data"}});
     let client = crate::harness::client();
     let post = client.post(format!("{}/api/v1/events", node.url)).bearer_auth(&key);
-    let answer = post.header("content-type", "application/json").body(document.to_string()).send().await;
-    assert_eq!(answer.expect("an answer").status(), 202);
+    let response = post.header("content-type", "application/json").body(document.to_string()).send().await;
+    assert_eq!(response.expect("a response").status(), 202);
     let wrong = client.post(format!("{}/sign-in", node.url)).header("sec-fetch-site", "same-origin");
     let wrong =
         wrong.header("content-type", "application/x-www-form-urlencoded").body("name=maria&password=canary-password");
-    assert_eq!(wrong.send().await.expect("an answer").status(), 422);
+    assert_eq!(wrong.send().await.expect("a response").status(), 422);
     all_sent(&test.store).await;
     node.stop();
-    let said = std::fs::read_to_string(&log).expect("a log");
-    assert!(said.contains("attempt") && said.contains("TRACE"), "it has said something");
-    let leaks: Vec<_> = said.lines().filter(|line| line.contains("canary") || line.contains(&key)).collect();
+    let logged = std::fs::read_to_string(&log).expect("a log");
+    assert!(logged.contains("attempt") && logged.contains("TRACE"), "the log is not empty");
+    let leaks: Vec<_> = logged.lines().filter(|line| line.contains("canary") || line.contains(&key)).collect();
     assert!(leaks.is_empty(), "{leaks:#?}");
 }

@@ -1,16 +1,18 @@
-//! Who may call what. The lists are walked, so that a new route without a rule fails here.
+//! Permissions of routes and server functions. The tests go through the lists, so that a new route without a rule
+//! fails.
 
+use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{PASSWORD, TestInbox, TestServer, TestStore};
-use crate::on_both;
 use app::server_fn::PERMISSIONS;
 use leptos::server_fn::axum::server_fn_paths;
 use model::access::{Permission, Role};
+use rstest::rstest;
 use sea_orm::ConnectionTrait;
 use server::http::command::COMMANDS;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Every path that a browser gets.
+/// Returns each path that a browser gets.
 fn pages() -> Vec<String> {
     let pages = server::http::pages();
     let pages = pages.iter().map(|page| page.path().replace("{id}", "1"));
@@ -18,11 +20,11 @@ fn pages() -> Vec<String> {
     pages.chain(["/live".to_owned(), "/nowhere".to_owned()]).collect()
 }
 
-/// The forms that have a page of their own.
+/// Forms with a page of their own.
 const FORMS: &[&str] =
     &["/webhooks/new", "/webhooks/1/edit", "/tasks/new", "/tasks/1/edit", "/events/new", "/events/1"];
 
-/// Every path that a browser posts to, with what it takes.
+/// Returns each path that a browser posts to, with the permission that it needs.
 fn posts() -> Vec<(String, Permission)> {
     let forms = FORMS.iter().map(|path| ((*path).to_owned(), Permission::Edit));
     let fill = |path: &str| path.replace("{id}", "1").replace("{event}", "failed");
@@ -30,13 +32,16 @@ fn posts() -> Vec<(String, Permission)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_server_function_declares_its_permission_and_keeps_it() {
+async fn server_functions_declare_and_enforce_their_permission() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let declared: BTreeSet<_> = PERMISSIONS.iter().map(|(path, _)| *path).collect();
     let registered: BTreeSet<_> = server_fn_paths().map(|(path, _)| path).collect();
     assert_eq!(declared, registered);
     let viewer = server.sign_in("victor", Role::Viewer).await;
     let operator = server.sign_in("olga", Role::Operator).await;
+    // Enough for each of the functions: missing members are read as absent, additional ones are ignored.
+    let body =
+        r#"{"id": null, "draft": {}, "address": "/", "task": "", "webhook": "", "message": "", "occurrence": ""}"#;
     for (path, permission) in PERMISSIONS {
         let call = |cookie: String| {
             server
@@ -45,25 +50,24 @@ async fn every_server_function_declares_its_permission_and_keeps_it() {
                 .header("cookie", cookie)
                 .header("sec-fetch-site", "same-origin")
                 .header("content-type", "application/json")
-                // Enough for every one of them: what is missing is read as absent, what is more is ignored.
-                .body(r#"{"id": null, "draft": {}, "address": "/", "task": "", "webhook": "", "message": "", "occurrence": ""}"#)
+                .body(body)
                 .send()
         };
-        assert_eq!(call(String::new()).await.expect("an answer").status(), 401, "{path}");
+        assert_eq!(call(String::new()).await.expect("a response").status(), 401, "{path}");
         for (role, cookie) in [(Role::Viewer, &viewer), (Role::Operator, &operator)] {
-            let status = call(cookie.clone()).await.expect("an answer").status().as_u16();
+            let status = call(cookie.clone()).await.expect("a response").status().as_u16();
             assert_eq!(status == 403, !role.may(*permission), "{path}: {status}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_sees_a_page_without_signing_in_and_a_viewer_saves_nothing() {
+async fn pages_require_a_session_and_viewers_cannot_post() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     for path in pages() {
-        let answer = server.http.get(format!("{}{path}", server.url)).send().await.expect("an answer");
-        assert_eq!(answer.status(), 303, "{path}");
-        assert!(answer.headers()["location"].to_str().expect("text").starts_with("/sign-in?next="), "{path}");
+        let response = server.http.get(format!("{}{path}", server.url)).send().await.expect("a response");
+        assert_eq!(response.status(), 303, "{path}");
+        assert!(response.headers()["location"].to_str().expect("text").starts_with("/sign-in?next="), "{path}");
     }
     let viewer = server.sign_in("victor", Role::Viewer).await;
     let operator = server.sign_in("olga", Role::Operator).await;
@@ -76,9 +80,9 @@ async fn nobody_sees_a_page_without_signing_in_and_a_viewer_saves_nothing() {
     }
 }
 
-/// With what an admin has stored: what an operator types calls nobody but that target.
+/// A test uses the stored webhook: URL and secret in the operator's post are ignored.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_tests_saved_webhooks_only_and_sees_no_secret() {
+async fn operator_tests_only_saved_webhooks_and_sees_no_secret() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let inbox = TestInbox::start().await;
     let webhook = server.webhook("w", &inbox.url, |draft| {
@@ -87,19 +91,19 @@ async fn an_operator_tests_saved_webhooks_only_and_sees_no_secret() {
     let path = format!("/webhooks/{}/test", webhook.await);
     let operator = server.sign_in("olga", Role::Operator).await;
     let typed = [("message", "{\"n\": ${NAME}}"), ("url", "http://127.0.0.1:9/"), ("token", "other")];
-    let answer = server.post_form(&path, &operator, &typed).await;
-    assert_eq!(answer.status(), 200);
-    let page = answer.text().await.expect("a page");
+    let response = server.post_form(&path, &operator, &typed).await;
+    assert_eq!(response.status(), 200);
+    let page = response.text().await.expect("a page");
     assert!(page.contains("Received: HTTP 200") && !page.contains("canary-4f7a"), "{page}");
     let request = inbox.received().remove(0);
     assert_eq!(request.body, "{\"n\": \"web-01\"}");
     assert!(request.headers.contains(&("Authorization".to_owned(), "Bearer canary-4f7a".to_owned())));
-    assert!(server.deliveries_until(|_| true).await.is_empty(), "a test is no delivery");
+    assert!(server.deliveries_until(|_| true).await.is_empty(), "a test makes no delivery");
 
     let viewer = server.sign_in("victor", Role::Viewer).await;
     assert_eq!(server.post_form(&path, &viewer, &typed).await.status(), 403);
     let page = server.http.get(format!("{}{path}", server.url)).header("cookie", &viewer).send().await;
-    assert_eq!(page.expect("an answer").status(), 403);
+    assert_eq!(page.expect("a response").status(), 403);
     for (path, status) in [("/webhooks/99/test", 404), ("/webhooks/nonsense/test", 404)] {
         assert_eq!(server.post_form(path, &operator, &typed).await.status(), status, "{path}");
     }
@@ -109,23 +113,24 @@ async fn an_operator_tests_saved_webhooks_only_and_sees_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn signing_out_ends_the_session_at_once() {
+async fn sign_out_ends_the_session_at_once() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let cookie = server.sign_in("maria", Role::Admin).await;
     let page = || server.http.get(format!("{}/webhooks", server.url)).header("cookie", &cookie).send();
-    assert_eq!(page().await.expect("an answer").status(), 200);
+    assert_eq!(page().await.expect("a response").status(), 200);
     assert_eq!(server.post_form("/sign-out", &cookie, &[]).await.status(), 303);
-    assert_eq!(page().await.expect("an answer").status(), 303);
+    assert_eq!(page().await.expect("a response").status(), 303);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_answer_carries_the_security_headers() {
+async fn every_response_has_the_security_headers() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let cookie = server.sign_in("maria", Role::Admin).await;
     for path in ["/webhooks/new", "/nowhere", "/health/live", "/pkg/none.js", "/api/v1/events"] {
-        let answer = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
-        let answer = answer.expect("an answer");
-        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let response = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
+        let response = response.expect("a response");
+        let header =
+            |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(header("referrer-policy"), "same-origin", "{path}");
         let policy = header("content-security-policy");
@@ -134,52 +139,56 @@ async fn every_answer_carries_the_security_headers() {
     }
 }
 
-on_both! {
-    async fn a_session_ends_after_twelve_hours_without_use_and_thirty_days_with_it_by_the_servers_clock(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let cookie = server.sign_in("maria", Role::Admin).await;
-        let page = async || {
-            let page = server.http.get(format!("{}/webhooks", server.url)).header("cookie", &cookie).send().await;
-            page.expect("an answer").status().as_u16()
-        };
-        let idle = Duration::from_hours(12);
-        let almost = Duration::from_secs(12 * 3600 - 1);
-        // 59 times 12 h and a little less: each use prolongs it.
-        for _ in 0..59 {
-            server.advance(almost);
-            assert_eq!(page().await, 200);
-        }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn session_ends_after_12_idle_hours_or_30_days(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    let page = async || {
+        let page = server.http.get(format!("{}/webhooks", server.url)).header("cookie", &cookie).send().await;
+        page.expect("a response").status().as_u16()
+    };
+    let idle = Duration::from_hours(12);
+    let almost = Duration::from_secs(12 * 3600 - 1);
+    // 59 times a second less than 12 h: each use prolongs the session.
+    for _ in 0..59 {
         server.advance(almost);
-        assert_eq!(page().await, 200, "a minute before thirty days");
-        server.advance(Duration::from_mins(1));
-        assert_eq!(page().await, 303, "thirty days after signing in");
-        let cookie = server.post_form("/sign-in", "", &[("name", "maria"), ("password", PASSWORD)]).await;
-        let cookie = cookie.headers()["set-cookie"].to_str().expect("text").split(';').next().expect("a pair").to_owned();
-        let page = async || {
-            let page = server.http.get(format!("{}/webhooks", server.url)).header("cookie", &cookie).send().await;
-            page.expect("an answer").status().as_u16()
-        };
         assert_eq!(page().await, 200);
-        server.advance(idle);
-        assert_eq!(page().await, 303, "nobody has used it");
     }
+    server.advance(almost);
+    assert_eq!(page().await, 200, "a minute before thirty days");
+    server.advance(Duration::from_mins(1));
+    assert_eq!(page().await, 303, "thirty days after signing in");
+    let cookie = server.post_form("/sign-in", "", &[("name", "maria"), ("password", PASSWORD)]).await;
+    let cookie = cookie.headers()["set-cookie"].to_str().expect("text").split(';').next().expect("a pair").to_owned();
+    let page = async || {
+        let page = server.http.get(format!("{}/webhooks", server.url)).header("cookie", &cookie).send().await;
+        page.expect("a response").status().as_u16()
+    };
+    assert_eq!(page().await, 200);
+    server.advance(idle);
+    assert_eq!(page().await, 303, "twelve hours without use");
+}
 
-    async fn a_name_nobody_can_have_is_a_wrong_name(test: TestStore) {
-        let server = TestServer::start(test).await;
-        for name in ["nobody", "a\0b", "\0", "\u{202e}x", ""] {
-            let answer = server.post_form("/sign-in", "", &[("name", name), ("password", "x")]).await;
-            assert_eq!(answer.status(), 422, "{name:?}");
-        }
-        let cookie = server.sign_in("maria", Role::Admin).await;
-        for path in ["/deliveries?webhook=%00", "/runs?task=a%00b", "/objects?name=%00&page=%00", "/deliveries?sort=%00"] {
-            let answer = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
-            assert_eq!(answer.expect("an answer").status(), 200, "{path}");
-        }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn impossible_name_is_treated_as_a_wrong_name(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    for name in ["nobody", "a\0b", "\0", "\u{202e}x", ""] {
+        let response = server.post_form("/sign-in", "", &[("name", name), ("password", "x")]).await;
+        assert_eq!(response.status(), 422, "{name:?}");
+    }
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    for path in ["/deliveries?webhook=%00", "/runs?task=a%00b", "/objects?name=%00&page=%00", "/deliveries?sort=%00"] {
+        let response = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
+        assert_eq!(response.expect("a response").status(), 200, "{path}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_cookie_is_for_this_site_alone_and_a_changed_role_counts_at_once() {
+async fn session_cookie_is_same_site_and_a_changed_role_applies_at_once() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let cookie = server.sign_in("maria", Role::Admin).await;
     let again = server.post_form("/sign-in", "", &[("name", "maria"), ("password", PASSWORD)]).await;

@@ -1,5 +1,5 @@
-//! How each statement of the server finds its rows: by index, whatever the size of the history. Every text that a busy
-//! server sends is collected on a filled database, and its plan is read. What scans a table that grows must say why it may.
+//! Plans of the server's statements. On a filled database the test collects each statement that a busy server sends,
+//! and reads its plan. A statement that scans a growing table must be listed with its reason.
 
 use crate::harness::{PASSWORD, TestInbox, TestServer, TestStore, eventually};
 use app::view::delivery::DeliveryQuery;
@@ -18,43 +18,46 @@ use std::time::Duration;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::{Layer, Registry};
 
-/// The tables that grow with what is reported and sent.
+/// Tables that grow with occurrences and deliveries.
 const GROWING: [&str; 8] = ["delivery", "attempt", "run", "occurrence", "receipt", "revision", "object", "object_tag"];
 
-/// What may scan, by a part of its text, and why.
+/// Statements that may scan, by a part of their text, and the reason.
 const MAY_SCAN: &[(&str, &str)] = &[
     (
         "COUNT(*) FROM delivery WHERE status = 'queued'",
-        "the queue's length, shared by all viewers: an index of what waits",
+        "the length of the queue, shared by all viewers: an index of waiting deliveries",
     ),
-    ("SELECT webhook_id, COUNT(*) AS deliveries FROM delivery WHERE status = 'held'", "what waits, of a page"),
-    ("FROM delivery WHERE status = 'running' AND lease_owner", "what is in flight: at most 512 a node"),
-    ("status = 'running' AND lease_owner", "what is in flight: at most 512 a node"),
+    ("SELECT webhook_id, COUNT(*) AS deliveries FROM delivery WHERE status = 'held'", "waiting deliveries, for a page"),
+    ("FROM delivery WHERE status = 'running' AND lease_owner", "deliveries in flight: at most 512 a node"),
+    ("status = 'running' AND lease_owner", "deliveries in flight: at most 512 a node"),
     ("AS due FROM delivery WHERE status = 'queued' ORDER BY next_attempt_at LIMIT 1", "the first of an index"),
     ("WHERE TRUE ORDER BY", "a page of a list without a filter: it ends with its limit"),
     ("WHERE TRUE LIMIT", "counted up to 10,000"),
     ("FROM \"occurrence\" ORDER BY \"occurrence\".\"id\" DESC LIMIT", "the newest: it ends with its limit"),
     ("tasks_started = 0 ORDER BY received_at DESC LIMIT 1 OFFSET", "once an hour, by index"),
-    ("\"error_code\" =", "a list filtered by what has no index: given up after five seconds"),
-    ("\"http_status\" =", "a list filtered by what has no index: given up after five seconds"),
+    ("\"error_code\" =", "a list filtered by a column without an index: times out after five seconds"),
+    ("\"http_status\" =", "a list filtered by a column without an index: times out after five seconds"),
     ("FROM \"delivery\" WHERE status = 'error'", "by the index of failures; it ends with its limit"),
-    ("FROM \"delivery\" WHERE status = 'held' LIMIT", "by the index of what is held, counted up to 10,000"),
+    ("FROM \"delivery\" WHERE status = 'held' LIMIT", "by the index of held deliveries, counted up to 10,000"),
     (
         "FROM \"delivery\" WHERE status = 'held' ORDER BY +id",
-        "by the index of what is held: at most 100,000 of a webhook",
+        "by the index of held deliveries: at most 100,000 of a webhook",
     ),
-    ("WHERE status = 'sent'", "a list of most of what there is: it ends with its limit"),
+    ("WHERE status = 'sent'", "a list of most deliveries: it ends with its limit"),
     ("GROUP BY kind, row_id HAVING COUNT(*)", "once an hour, by index; revisions of a row are bounded"),
     ("MAX(\"revision\".\"id\")", "an explanation, by index; revisions of a row are bounded"),
-    ("strpos(", "a list filtered by a part of a text: given up after five seconds"),
-    ("instr(", "a list filtered by a part of a text: given up after five seconds"),
-    ("ORDER BY CASE WHEN duration_ms IS NULL", "a list sorted by what has no index: of the newest 10,000"),
-    ("ORDER BY \"delivery\".\"attempts\"", "a list sorted by what has no index: of the newest 10,000"),
-    ("FROM \"object\" ORDER BY \"object\".\"type_id\"", "the first 10,000 objects, of a page"),
-    ("SELECT \"object_tag\".\"tag_id\", COUNT", "how many carry a tag, of a page: given up after five seconds"),
+    ("strpos(", "a list filtered by a part of a text: times out after five seconds"),
+    ("instr(", "a list filtered by a part of a text: times out after five seconds"),
+    ("ORDER BY CASE WHEN duration_ms IS NULL", "a list sorted by a column without an index: of the newest 10,000"),
+    ("ORDER BY \"delivery\".\"attempts\"", "a list sorted by a column without an index: of the newest 10,000"),
+    ("FROM \"object\" ORDER BY \"object\".\"type_id\"", "the first 10,000 objects, for a page"),
+    (
+        "SELECT \"object_tag\".\"tag_id\", COUNT",
+        "the number of objects with a tag, for a page: times out after five seconds",
+    ),
 ];
 
-/// Collects the texts of statements.
+/// Collects the statements.
 #[derive(Clone, Default)]
 struct Texts(Arc<Mutex<BTreeSet<String>>>);
 
@@ -87,25 +90,27 @@ impl Layer<Registry> for Texts {
         }
         let mut text = Text::default();
         event.record(&mut text);
-        // A text of four words or fewer is its own summary.
+        // sqlx logs a statement of four words or fewer as its summary alone.
         let text = if text.statement.is_empty() { text.summary } else { text.statement };
         self.0.lock().expect("no panic").insert(text);
     }
 }
 
-/// Makes many of everything there is one of.
+/// Copies the first row of each growing table thousands of times.
 async fn fill(store: &Store) {
     let postgres = store.is_postgres();
     let db = store.write();
     let uuid = if postgres { "gen_random_uuid()" } else { "randomblob(16)" };
     let numbers = |count: u32| {
         format!(
-            "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT i FROM n) AS numbers"
+            "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) \
+             SELECT i FROM n) AS numbers"
         )
     };
     let copy = async |table: &str, columns: &str, values: &str, count: u32| {
         let sql = format!(
-            "INSERT INTO {table} ({columns}) SELECT {values} FROM {table}, {} WHERE {table}.id = (SELECT MIN(id) FROM {table})",
+            "INSERT INTO {table} ({columns}) SELECT {values} FROM {table}, {} \
+             WHERE {table}.id = (SELECT MIN(id) FROM {table})",
             numbers(count)
         );
         db.execute_unprepared(&sql).await.unwrap_or_else(|error| panic!("{table}: {error}"));
@@ -121,11 +126,15 @@ async fn fill(store: &Store) {
     copy(
         "run",
         "uuid, task_id, task_name, cause, occurrence_id, event_ids, status, started_at, ended_at",
-        &format!("{uuid}, task_id, task_name, cause, occurrence_id + i, event_ids, status, started_at - i * 1000, ended_at - i * 1000"),
+        &format!(
+            "{uuid}, task_id, task_name, cause, occurrence_id + i, event_ids, status, started_at - i * 1000, \
+             ended_at - i * 1000"
+        ),
         20_000,
     )
     .await;
-    let delivery = "webhook_name, task_name, type_id, event_id, status, body, attempts, http_status, duration_ms, webhook_revision";
+    let delivery = "webhook_name, task_name, type_id, event_id, status, body, attempts, http_status, duration_ms, \
+                    webhook_revision";
     copy(
         "delivery",
         &format!("uuid, run_id, webhook_id, created_at, settled_at, {delivery}"),
@@ -159,7 +168,7 @@ async fn fill(store: &Store) {
         20_000,
     )
     .await;
-    // Behind a pause, an open breaker and a changed target; and due.
+    // Deliveries behind a pause.
     let waiting = "webhook_name, task_name, type_id, event_id, body, attempts, webhook_revision";
     copy(
         "delivery",
@@ -173,13 +182,15 @@ async fn fill(store: &Store) {
     }
 }
 
-/// Does once what people, senders and the clock have a server do.
+/// Does once each thing that people, senders and the clock cause.
 async fn use_everything(server: &TestServer, key: &str, cookie: &str) {
     let backend = server.services.backend();
     let sent = DeliveryQuery { status: "sent".into(), ..DeliveryQuery::default() };
     let uuid = backend.deliveries.search(sent).await.expect("found").rows.remove(0).uuid;
-    let why = server.post(key, &json!({"type": "vms", "event": "poweron", "id": "again", "object": {"id": "vm-1", "name": "web", "tags": []}})).await;
-    server.post(key, &json!({"type": "vms", "event": "poweron", "id": "again", "object": {"id": "vm-1", "name": "web", "tags": []}})).await;
+    let object = json!({"id": "vm-1", "name": "web", "tags": []});
+    let again = json!({"type": "vms", "event": "poweron", "id": "again", "object": object});
+    let why = server.post(key, &again).await;
+    server.post(key, &again).await;
     server.post(key, &json!([{"type": "logs", "event": "created"}, {"type": "made", "event": "up"}])).await;
     let occurrence = why.1["occurrences"][0]["id"].as_str().unwrap_or_else(|| panic!("{why:?}")).to_owned();
     for path in [
@@ -212,9 +223,9 @@ async fn use_everything(server: &TestServer, key: &str, cookie: &str) {
         &format!("/deliveries/{uuid}"),
         &format!("/occurrences/{occurrence}"),
     ] {
-        let answer =
-            server.http.get(format!("{}{path}", server.url)).header("cookie", cookie).send().await.expect("answers");
-        assert_eq!(answer.status(), 200, "{path}");
+        let response =
+            server.http.get(format!("{}{path}", server.url)).header("cookie", cookie).send().await.expect("a response");
+        assert_eq!(response.status(), 200, "{path}");
     }
     let (status, _) = server.call("GET", &format!("/api/v1/occurrences/{occurrence}/why"), key, None).await;
     assert_eq!(status, 200);
@@ -247,7 +258,7 @@ async fn use_everything(server: &TestServer, key: &str, cookie: &str) {
         .search(DeliveryQuery { status: "held".into(), ..DeliveryQuery::default() })
         .await
         .expect("found");
-    backend.deliveries.discard(held.rows[0].uuid.clone(), "maria".into()).await.expect("given up");
+    backend.deliveries.discard(held.rows[0].uuid.clone(), "maria".into()).await.expect("discarded");
     webhooks.delete(vec![WebhookId(3)]).await.expect("deleted");
     let kept = Kept {
         settled: Duration::from_secs(19_900_000),
@@ -257,14 +268,14 @@ async fn use_everything(server: &TestServer, key: &str, cookie: &str) {
     Retention::new(server.services.store.clone(), server.services.clock.clone(), kept).sweep().await.expect("swept");
 }
 
-/// The plan of a text, a line a step.
+/// Returns the plan of a statement, one line for each step.
 async fn explain(db: &DatabaseConnection, sql: &str) -> Result<Vec<String>, String> {
     let rows = if db.get_database_backend() == DbBackend::Sqlite {
         let text = format!("EXPLAIN QUERY PLAN {sql}");
         db.query_all_raw(Statement::from_string(DbBackend::Sqlite, text)).await
     } else {
         db.execute_unprepared(&format!("PREPARE one AS {sql}")).await.map_err(|error| error.to_string())?;
-        let count = (1..70_000).take_while(|place| sql.contains(&format!("${place}"))).count();
+        let count = (1..70_000).take_while(|index| sql.contains(&format!("${index}"))).count();
         let nothing = if count == 0 { String::new() } else { format!("({})", vec!["NULL"; count].join(", ")) };
         let rows = db
             .query_all_raw(Statement::from_string(DbBackend::Postgres, format!("EXPLAIN EXECUTE one{nothing}")))
@@ -277,21 +288,21 @@ async fn explain(db: &DatabaseConnection, sql: &str) -> Result<Vec<String>, Stri
     Ok(rows.iter().map(|row| row.try_get::<String>("", column).expect("text")).collect())
 }
 
-/// The tables that this step of a plan reads as a whole.
+/// Returns the growing table that this step of a plan scans.
 fn scanned(sql: &str, step: &str) -> Option<String> {
     let words: Vec<_> = step.split_whitespace().collect();
     let (is_postgres, name) = match words.as_slice() {
         ["SCAN", name, ..] => (false, *name),
         _ => {
-            let place =
+            let index =
                 words.windows(3).position(|three| three[0] == "Seq" && three[1] == "Scan" && three[2] == "on")?;
-            (true, *words.get(place + 3)?)
+            (true, *words.get(index + 3)?)
         }
     };
     if GROWING.contains(&name) {
         return Some(name.to_owned());
     }
-    // SQLite names the alias: `FROM delivery d`.
+    // SQLite names the alias, as in `FROM delivery d`.
     let words: Vec<_> = sql.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
     let names: BTreeMap<_, _> = words
         .windows(3)
@@ -322,12 +333,12 @@ async fn read_plans(test: TestStore, texts: Texts, plans: DatabaseConnection) {
     texts.0.lock().expect("no panic").clear();
     use_everything(&server, &key, &cookie).await;
     server.advance(Duration::from_secs(2));
-    eventually("the sweep has looked", async || {
+    eventually("a sweep has run", async || {
         texts.0.lock().expect("no panic").iter().any(|text| text.contains("(arranging > 0"))
     })
     .await;
     let all: Vec<_> = texts.0.lock().expect("no panic").iter().cloned().collect();
-    assert!(all.len() > 100, "{} texts were collected", all.len());
+    assert!(all.len() > 100, "{} statements were collected", all.len());
     let mut wrong = String::new();
     for sql in all {
         let verb = sql.split_whitespace().next().unwrap_or_default();
@@ -335,7 +346,7 @@ async fn read_plans(test: TestStore, texts: Texts, plans: DatabaseConnection) {
             continue;
         }
         match explain(&plans, &sql).await {
-            // PostgreSQL cannot guess the types: rows by their primary key.
+            // PostgreSQL cannot infer the types of VALUES. Such a statement finds rows by their primary key.
             Err(_) if sql.contains("FROM (VALUES") => {}
             Err(error) => _ = writeln!(wrong, "cannot be explained: {error}\n  {sql}\n"),
             Ok(steps) => {
@@ -357,7 +368,7 @@ fn collect() -> Texts {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_statement_reads_a_growing_table_as_a_whole_on_sqlite() {
+async fn statements_scan_no_growing_table_on_sqlite() {
     let texts = collect();
     let mut test = TestStore::sqlite().await;
     test.store = connect::open_sqlite_logging(test.dir.path(), LevelFilter::Info).await.expect("opens");
@@ -367,7 +378,7 @@ async fn no_statement_reads_a_growing_table_as_a_whole_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_statement_reads_a_growing_table_as_a_whole_on_postgres() {
+async fn statements_scan_no_growing_table_on_postgres() {
     let texts = collect();
     let mut test = TestStore::postgres().await;
     let url = test.url.clone().expect("a URL");
@@ -376,7 +387,7 @@ async fn no_statement_reads_a_growing_table_as_a_whole_on_postgres() {
     options.max_connections(1);
     let plans = Database::connect(options).await.expect("opens");
     plans.execute_unprepared("SET plan_cache_mode = force_generic_plan").await.expect("set");
-    // As the engine has it: what still reads a table as a whole has no index.
+    // As in the sessions of the engine. A statement that still scans has no index.
     plans.execute_unprepared("SET enable_seqscan = off").await.expect("set");
     read_plans(test, texts, plans).await;
 }

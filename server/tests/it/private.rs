@@ -1,4 +1,4 @@
-//! What is on disk is for its owner alone: nobody else on the machine reads a key, a database or a way in.
+//! Files on disk are private: no other user of the machine can read a key, the database or a setup link.
 
 use crate::harness::TestStore;
 use crate::process::{run, serve};
@@ -9,25 +9,25 @@ fn mode(path: &std::path::Path) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_other_user_can_read_a_file_that_a_command_makes() {
+async fn files_that_commands_create_are_private_to_their_owner() {
     let outer = crate::harness::folder();
     let mut test = TestStore::sqlite().await;
     let data = outer.path().join("data");
-    let command = |words: &[&str], test: &TestStore| {
+    let command = |arguments: &[&str], test: &TestStore| {
         let data = data.clone();
-        run(test, words, |command| {
-            // As a shell usually has it; and a directory that is not there yet.
+        run(test, arguments, |command| {
+            // With the umask of most shells, and a directory that does not exist yet.
             *command = wide(command, &data);
         })
     };
-    let (done, said) = command(&["key", "add", "dc", "--scope", "ingest"], &test);
-    assert!(done, "{said}");
+    let (done, output) = command(&["key", "add", "dc", "--scope", "ingest"], &test);
+    assert!(done, "{output}");
     assert_eq!(mode(&data), 0o700);
     for file in std::fs::read_dir(&data).expect("read") {
         let path = file.expect("a file").path();
         assert_eq!(mode(&path) & 0o077, 0, "{}", path.display());
     }
-    // The server makes its own.
+    // The server creates files in a directory of its own.
     test.dir = crate::harness::folder();
     let _server = serve(&test);
     for file in std::fs::read_dir(test.dir.path()).expect("read") {
@@ -36,16 +36,16 @@ async fn no_other_user_can_read_a_file_that_a_command_makes() {
     }
 }
 
-/// The same command under a umask of 022, with another data directory.
+/// Returns the same command under a umask of 022 and with another data directory.
 fn wide(command: &std::process::Command, data: &std::path::Path) -> std::process::Command {
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", "umask 022; exec \"$0\" \"$@\""]).arg(command.get_program());
-    let mut words = command.get_args();
-    while let Some(word) = words.next() {
-        if word == "--data-dir" {
-            words.next();
+    let mut arguments = command.get_args();
+    while let Some(argument) = arguments.next() {
+        if argument == "--data-dir" {
+            arguments.next();
         } else {
-            shell.arg(word);
+            shell.arg(argument);
         }
     }
     shell.arg("--data-dir").arg(data).env("HOOKWRIGHT_KEY", crate::process::KEY);
@@ -53,22 +53,22 @@ fn wide(command: &std::process::Command, data: &std::path::Path) -> std::process
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_data_directory_that_others_can_look_into_is_refused_with_the_remedy() {
+async fn data_directory_open_to_others_is_refused_with_a_remedy() {
     let test = TestStore::sqlite().await;
     std::fs::set_permissions(test.dir.path(), std::fs::Permissions::from_mode(0o755)).expect("changed");
     let serving = ["serve", "--listen", "http://127.0.0.1:0"];
-    for words in [serving.as_slice(), &["key", "add", "dc", "--scope", "ingest"]] {
-        let (done, said) = run(&test, words, |_| ());
-        assert!(!done && said.contains("chmod 700") && said.contains("mode 755"), "{said}");
+    for arguments in [serving.as_slice(), &["key", "add", "dc", "--scope", "ingest"]] {
+        let (done, output) = run(&test, arguments, |_| ());
+        assert!(!done && output.contains("chmod 700") && output.contains("mode 755"), "{output}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_setup_link_is_shown_again_by_a_command_until_there_is_an_account() {
+async fn setup_link_command_works_until_there_is_an_account() {
     let test = TestStore::sqlite().await;
-    let (done, said) = run(&test, &["setup-link", "--listen", "http://127.0.0.1:8099"], |_| ());
-    assert!(done && said.contains("http://127.0.0.1:8099/setup?token=hwk_"), "{said}");
+    let (done, output) = run(&test, &["setup-link", "--listen", "http://127.0.0.1:8099"], |_| ());
+    assert!(done && output.contains("http://127.0.0.1:8099/setup?token=hwk_"), "{output}");
     crate::process::prepare(&test, "http://127.0.0.1:9/", "3").await;
-    let (done, said) = run(&test, &["setup-link"], |_| ());
-    assert!(!done && said.contains("hookwright user add"), "{said}");
+    let (done, output) = run(&test, &["setup-link"], |_| ());
+    assert!(!done && output.contains("hookwright user add"), "{output}");
 }

@@ -1,4 +1,4 @@
-//! The real binary as a process of its own, and a database prepared for it.
+//! The real binary as a process of its own, and a database that is prepared for it.
 
 use crate::harness::TestStore;
 use model::access::Scope;
@@ -13,10 +13,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A command of the binary, as its administrator enters it: whether it succeeded, and what it said.
-pub(crate) fn run(test: &TestStore, words: &[&str], change: impl FnOnce(&mut Command)) -> (bool, String) {
+/// Runs a command of the binary. Returns true on success, and its output.
+pub(crate) fn run(test: &TestStore, arguments: &[&str], change: impl FnOnce(&mut Command)) -> (bool, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookwright"));
-    command.args(words).arg("--data-dir").arg(test.dir.path()).env("HOOKWRIGHT_KEY", KEY).stdin(Stdio::null());
+    command.args(arguments).arg("--data-dir").arg(test.dir.path()).env("HOOKWRIGHT_KEY", KEY).stdin(Stdio::null());
     if let Some(url) = &test.url {
         command.args(["--database-url", url]);
     }
@@ -28,13 +28,13 @@ pub(crate) fn run(test: &TestStore, words: &[&str], change: impl FnOnce(&mut Com
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    // One that should have refused to start, and serves.
+    // Ends a server that should have refused to start.
     let _ = child.kill();
     let done = child.wait_with_output().expect("ended");
     (done.status.success(), String::from_utf8_lossy(&done.stderr).into_owned() + &String::from_utf8_lossy(&done.stdout))
 }
 
-/// A running server; killed when dropped.
+/// A running server, which is killed when it is dropped.
 pub(crate) struct Process {
     child: Child,
     pub(crate) url: String,
@@ -42,14 +42,14 @@ pub(crate) struct Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // SIGKILL: no handler runs, nothing is flushed.
+        // SIGKILL: no handler runs and nothing is flushed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 impl Process {
-    /// Lets what is under way end, as an admin stops it. Answers how long that took.
+    /// Stops the server with SIGTERM. Returns the time that it took to end.
     pub(crate) fn stop(mut self) -> Duration {
         self.signal("-TERM");
         let since = Instant::now();
@@ -57,61 +57,62 @@ impl Process {
         since.elapsed()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().expect("asked");
         assert!(sent.success());
     }
 
-    /// Lets it have this many open files at most; the ones it has stay open.
+    /// Limits the number of open files. Those that are open stay open.
     pub(crate) fn limit_files(&self, limit: &str) {
         let arguments = ["--pid", &self.child.id().to_string(), &format!("--nofile={limit}:4096")];
         assert!(Command::new("prlimit").args(arguments).status().expect("asked").success());
     }
 
-    /// The most memory it has had, in MiB.
+    /// Returns the peak of its memory, in MiB.
     pub(crate) fn peak_mib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") / 1024
     }
 
-    /// The lowest number that no open file of it has.
+    /// Returns the lowest number that none of its open files has.
     pub(crate) fn lowest_free_file(&self) -> usize {
         let open = format!("/proc/{}/fd", self.child.id());
         (0..100_000).find(|number| !Path::new(&open).join(number.to_string()).exists()).expect("a number")
     }
 
-    /// How it has ended, if it has.
+    /// Returns its exit status if it has ended.
     pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
         self.child.try_wait().expect("asked")
     }
 }
 
-/// Base64 of 32 bytes, shared by the nodes of a test.
+/// Master key of the servers of a test: 32 bytes in base64.
 pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
+/// Starts a server.
 pub(crate) fn serve(test: &TestStore) -> Process {
     serve_with(test, &[])
 }
 
-/// With more arguments.
+/// Starts a server with more arguments.
 pub(crate) fn serve_with(test: &TestStore, more: &[&str]) -> Process {
     serve_changed(test, more, |_| ())
 }
 
-/// With a log of this level.
+/// Starts a server that logs at this level to a file.
 pub(crate) fn serve_logging(test: &TestStore, level: &str, log: &Path) -> Process {
     let file = std::fs::File::create(log).expect("a file");
     serve_changed(test, &[], |command| _ = command.env("HOOKWRIGHT_LOG", level).stderr(file))
 }
 
-/// With a change to its environment or its streams.
+/// Starts a server, after `change` has edited its environment or streams.
 pub(crate) fn serve_changed(test: &TestStore, more: &[&str], change: impl FnOnce(&mut Command)) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookwright"));
     command.args(["serve", "--listen", "http://127.0.0.1:0", "--egress-allow", "127.0.0.0/8", "--data-dir"]);
     command.arg(test.dir.path()).args(more).env("HOOKWRIGHT_KEY", KEY).env("HOOKWRIGHT_LOG", "warn");
-    // A proxy of the environment, where nobody listens, is for others.
+    // The server must ignore these. Nothing listens there.
     for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"] {
         command.env(name, "http://127.0.0.1:9/");
     }
@@ -126,7 +127,7 @@ pub(crate) fn serve_changed(test: &TestStore, more: &[&str], change: impl FnOnce
     Process { child, url }
 }
 
-/// A webhook, number 1, a task and an event in the database, and a key.
+/// Inserts the webhook 1, a task and an event, and an account. Returns a key.
 pub(crate) async fn prepare(test: &TestStore, url: &str, timeout: &str) -> String {
     fires(test, url, timeout).await;
     let password: SecretString = crate::harness::PASSWORD.to_owned().into();
@@ -136,7 +137,7 @@ pub(crate) async fn prepare(test: &TestStore, url: &str, timeout: &str) -> Strin
     account::add_key(&test.store, &Clock::system(), "dc", &[Scope::Ingest]).await.expect("a key")
 }
 
-/// A webhook that is told of every VM that is powered on.
+/// Inserts a webhook that receives the name of each VM that is powered on.
 async fn fires(test: &TestStore, url: &str, timeout: &str) {
     let now = Timestamp(0);
     let db = test.store.write();

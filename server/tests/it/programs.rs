@@ -1,4 +1,4 @@
-//! Programs as they are installed, on the other side: as senders and as receivers.
+//! Installed programs as senders and receivers.
 
 use crate::delivery::{all_settled, tls_receiver};
 use crate::harness::{TestInbox, TestServer, TestStore, client, eventually, folder};
@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-/// A program, killed when dropped.
+/// A running program, which is killed when it is dropped.
 struct Program(Child);
 
 impl Drop for Program {
@@ -22,12 +22,12 @@ impl Drop for Program {
     }
 }
 
-/// Where a program is: as `xtask test` has found or fetched it, or where Debian puts it.
-fn place(variable: &str, path: &str) -> PathBuf {
+/// Returns the path of a program: from the variable that `cargo xtask test` sets, or else that of Debian.
+fn program_path(variable: &str, path: &str) -> PathBuf {
     std::env::var_os(variable).map_or_else(|| path.into(), PathBuf::from)
 }
 
-/// Runs a Python receiver that prints its port first.
+/// Runs a Python receiver that prints its port first. Returns it and its URL.
 fn python(script: &str) -> (Program, String) {
     let mut command = Command::new("python3");
     let mut child =
@@ -37,9 +37,9 @@ fn python(script: &str) -> (Program, String) {
     (Program(child), format!("http://127.0.0.1:{}/hook", line.trim()))
 }
 
-/// Python's own server, HTTP/1.0 as it is by default; each answers 200 in its way.
+/// Receivers with Python's own server, which speaks HTTP/1.0 by default. Each responds with success in another way.
 const PYTHON: [&str; 3] = [
-    // A length.
+    // With a length.
     "
 from http.server import *
 class Receiver(BaseHTTPRequestHandler):
@@ -53,7 +53,7 @@ server = ThreadingHTTPServer(('127.0.0.1', 0), Receiver)
 print(server.server_port)
 server.serve_forever()
 ",
-    // No length: the body ends with the connection.
+    // Without a length: the body ends with the connection.
     "
 from http.server import *
 class Receiver(BaseHTTPRequestHandler):
@@ -66,7 +66,7 @@ server = HTTPServer(('127.0.0.1', 0), Receiver)
 print(server.server_port)
 server.serve_forever()
 ",
-    // The body of the request is never read.
+    // Without reading the body of the request.
     "
 from http.server import *
 class Receiver(BaseHTTPRequestHandler):
@@ -82,7 +82,7 @@ server.serve_forever()
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_servers_that_come_with_python_are_sent_to_once() {
+async fn python_servers_receive_each_message_once() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let mut running = Vec::new();
@@ -99,7 +99,7 @@ async fn the_servers_that_come_with_python_are_sent_to_once() {
     }
 }
 
-/// Alertmanager with one receiver, this server, and this much patience.
+/// Starts Alertmanager with this server as its receiver. Returns it and its URL.
 fn alertmanager(folder: &std::path::Path, url: &str, key: &str) -> (Program, String) {
     let config = format!(
         "route: {{receiver: hookwright, group_wait: 1s, group_interval: 1s, repeat_interval: 2s}}\n\
@@ -108,7 +108,7 @@ fn alertmanager(folder: &std::path::Path, url: &str, key: &str) -> (Program, Str
     );
     let file = folder.join("alertmanager.yml");
     std::fs::write(&file, config).expect("written");
-    let mut command = Command::new(place("HOOKWRIGHT_TEST_ALERTMANAGER", "/usr/bin/prometheus-alertmanager"));
+    let mut command = Command::new(program_path("HOOKWRIGHT_TEST_ALERTMANAGER", "/usr/bin/prometheus-alertmanager"));
     command.arg(format!("--config.file={}", file.display())).arg(format!("--storage.path={}", folder.display()));
     command.args(["--web.listen-address=127.0.0.1:0", "--cluster.listen-address=", "--log.format=json"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("prometheus-alertmanager");
@@ -118,13 +118,13 @@ fn alertmanager(folder: &std::path::Path, url: &str, key: &str) -> (Program, Str
         let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
         (port != "0" && !port.is_empty()).then(|| format!("http://127.0.0.1:{port}"))
     });
-    // Its log is read for as long as it runs: a full pipe would stop it.
+    // Reads its log until it ends: a full pipe would stop it.
     std::thread::spawn(move || log.for_each(drop));
     (Program(child), address.expect("its address in the log"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_alert_of_alertmanager_is_raised_once_and_lowered_once_however_often_it_is_sent() {
+async fn alertmanager_alert_is_raised_once_and_lowered_once() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let inbox = TestInbox::start().await;
     let key = server.key("alerts", &[Scope::Ingest]).await;
@@ -144,25 +144,25 @@ async fn an_alert_of_alertmanager_is_raised_once_and_lowered_once_however_often_
         }
         let request = server.http.post(format!("{alertmanager}/api/v2/alerts"));
         let request = request.header("content-type", "application/json").body(json!([alert]).to_string());
-        request.send().await.is_ok_and(|answer| answer.status() == 200)
+        request.send().await.is_ok_and(|response| response.status() == 200)
     };
-    eventually("the alert is taken", async || post(json!(null)).await).await;
-    eventually("it was reminded of", async || {
+    eventually("Alertmanager has accepted the alert", async || post(json!(null)).await).await;
+    eventually("the alert was repeated", async || {
         let rows = entity::receipt::Entity::find().all(server.services.store.read()).await.expect("rows");
         rows.iter().any(|row| row.repeats > 0)
     })
     .await;
     assert!(post(json!("2025-10-16T16:00:00Z")).await);
-    eventually("it was lowered", async || inbox.received().len() == 2).await;
+    eventually("the alert was lowered", async || inbox.received().len() == 2).await;
     let bodies: Vec<_> = inbox.received().into_iter().map(|request| request.body).collect();
     let expected = |event: &str| format!(r#"{{"{event}": "web-01", "level": "critical", "why": "\"full\""}}"#);
     assert_eq!(bodies, [expected("raised"), expected("lowered")]);
 }
 
-/// Sends with netcat, which closes its half once it has sent everything, and returns the answer.
+/// Sends with netcat, which closes its half of the connection after sending. Returns the response.
 fn netcat(url: &str, request: &str) -> String {
     let (host, port) = url.trim_start_matches("http://").split_once(':').expect("a port");
-    let mut command = Command::new(place("HOOKWRIGHT_TEST_NETCAT", "/bin/nc.openbsd"));
+    let mut command = Command::new(program_path("HOOKWRIGHT_TEST_NETCAT", "/bin/nc.openbsd"));
     let mut child = command
         .args(["-N", "-w", "20", host, port])
         .stdin(Stdio::piped())
@@ -175,7 +175,7 @@ fn netcat(url: &str, request: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sender_that_closes_its_half_is_answered_and_need_not_send_again() {
+async fn sender_that_half_closes_its_connection_gets_the_response() {
     let test = TestStore::sqlite().await;
     let inbox = TestInbox::start().await;
     let key = prepare(&test, &inbox.url, "3").await;
@@ -188,15 +188,15 @@ async fn a_sender_that_closes_its_half_is_answered_and_need_not_send_again() {
             body.len()
         );
         let url = server.url.clone();
-        let answer = tokio::task::spawn_blocking(move || netcat(&url, &request)).await.expect("asked");
-        assert!(answer.contains(" 202 Accepted") && answer.contains("occurrences"), "{version}: {answer}");
+        let response = tokio::task::spawn_blocking(move || netcat(&url, &request)).await.expect("asked");
+        assert!(response.contains(" 202 Accepted") && response.contains("occurrences"), "{version}: {response}");
     }
     eventually("both are sent", async || inbox.received().len() == 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_that_an_administrator_has_put_into_the_systems_store_is_believed() {
-    // As `openssl req -x509` makes one: its own authority.
+async fn certificate_in_the_systems_store_is_trusted() {
+    // A certificate that is its own authority, as `openssl req -x509` makes it.
     let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let pair = rcgen::KeyPair::generate().expect("a key");
@@ -214,7 +214,7 @@ async fn a_certificate_that_an_administrator_has_put_into_the_systems_store_is_b
         });
         post(&server.url, &key).await;
         let mut row = None;
-        eventually("it was tried", async || {
+        eventually("the delivery was attempted", async || {
             row = entity::delivery::Entity::find().one(test.store.read()).await.expect("rows");
             row.as_ref().is_some_and(|row| row.attempts > 0)
         })
@@ -223,14 +223,14 @@ async fn a_certificate_that_an_administrator_has_put_into_the_systems_store_is_b
         if is_installed {
             assert_eq!(row.status, "sent", "{:?}", row.error);
         } else {
-            let words = row.error.expect("a sentence");
-            assert!(words.contains("certificate") && words.contains("system's store"), "{words}");
+            let error = row.error.expect("an error");
+            assert!(error.contains("certificate") && error.contains("system's store"), "{error}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn certificates_that_cannot_be_read_are_said_and_plain_http_is_sent_all_the_same() {
+async fn unreadable_system_certificates_are_logged_and_plain_http_still_works() {
     let test = TestStore::sqlite().await;
     let inbox = TestInbox::start().await;
     let key = prepare(&test, &inbox.url, "3").await;
@@ -240,13 +240,13 @@ async fn certificates_that_cannot_be_read_are_said_and_plain_http_is_sent_all_th
         command.env("SSL_CERT_FILE", test.dir.path().join("nowhere")).env_remove("SSL_CERT_DIR").stderr(file);
     });
     post(&server.url, &key).await;
-    eventually("it is sent", async || inbox.received().len() == 1).await;
+    eventually("the delivery is sent", async || inbox.received().len() == 1).await;
     assert!(std::fs::read_to_string(&log).expect("a log").contains("nothing is sent by https until they can"));
 }
 
 async fn post(url: &str, key: &str) {
     let post = client().post(format!("{url}/api/v1/events")).bearer_auth(key);
     let post = post.header("content-type", "application/json");
-    let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
-    assert_eq!(answer.expect("an answer").status(), 202);
+    let response = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
+    assert_eq!(response.expect("a response").status(), 202);
 }

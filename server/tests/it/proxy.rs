@@ -1,4 +1,4 @@
-//! Behind a reverse proxy: who asks, from where, and which address of the console is the right one.
+//! The console behind a reverse proxy: the client's address, the public URL, cookies and redirects.
 
 use crate::harness::{PASSWORD, TestServer, TestStore};
 use model::access::Role;
@@ -13,7 +13,7 @@ fn proxies(public: Option<&str>) -> Proxies {
     Proxies::new(public, vec!["127.0.0.1/32".parse().expect("a network")])
 }
 
-/// Sends a sign-in with these headers, as a proxy passes it on.
+/// Posts a sign-in with these headers, as a proxy does.
 async fn sign_in(server: &TestServer, password: &str, headers: &[(&str, &str)]) -> Response {
     let headers: HeaderMap =
         headers.iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value"))).collect();
@@ -25,11 +25,11 @@ async fn sign_in(server: &TestServer, password: &str, headers: &[(&str, &str)]) 
         .body(format!("name=maria&password={}", password.replace(' ', "+")))
         .send()
         .await
-        .expect("an answer")
+        .expect("a response")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_wrong_sign_ins_of_a_stranger_behind_the_same_proxy_lock_nobody_out() {
+async fn wrong_sign_ins_behind_a_trusted_proxy_lock_out_only_their_sender() {
     let server = TestServer::start_behind(TestStore::sqlite().await, proxies(None)).await;
     server.sign_in("maria", Role::Admin).await;
     let stranger = [("x-forwarded-for", "203.0.113.9")];
@@ -38,36 +38,36 @@ async fn ten_wrong_sign_ins_of_a_stranger_behind_the_same_proxy_lock_nobody_out(
         last = sign_in(&server, "wrong password", &stranger).await.status().as_u16();
     }
     assert_eq!(last, 429);
-    let words = sign_in(&server, "wrong password", &stranger).await.text().await.expect("words");
-    assert!(words.contains("Too many tries from 203.0.113.9") && !words.contains("--trusted-proxy"), "{words}");
-    // Addresses that the stranger sends in the header are not believed.
+    let page = sign_in(&server, "wrong password", &stranger).await.text().await.expect("a page");
+    assert!(page.contains("Too many tries from 203.0.113.9") && !page.contains("--trusted-proxy"), "{page}");
+    // Addresses that the client itself puts into the header are ignored.
     let spoofed = [("x-forwarded-for", "198.51.100.7, 203.0.113.9")];
     assert_eq!(sign_in(&server, PASSWORD, &spoofed).await.status(), 429);
     assert_eq!(sign_in(&server, PASSWORD, &[("x-forwarded-for", "198.51.100.7")]).await.status(), 303);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_behind_a_proxy_that_nobody_trusts_is_told_the_remedy() {
+async fn sign_in_limit_behind_an_untrusted_proxy_names_the_remedy() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let mut last = String::new();
     for number in 0..12 {
         let hop = format!("203.0.113.{number}");
-        last = sign_in(&server, "wrong password", &[("x-forwarded-for", &hop)]).await.text().await.expect("words");
+        last = sign_in(&server, "wrong password", &[("x-forwarded-for", &hop)]).await.text().await.expect("a page");
     }
     assert!(last.contains("Too many tries from 127.0.0.1"), "{last}");
     assert!(last.contains("start the server with --trusted-proxy 127.0.0.1"), "{last}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_form_by_a_proxy_that_drops_the_port_is_taken_or_refused_with_the_remedy() {
+async fn form_through_a_proxy_that_drops_the_port_needs_the_public_url() {
     let dropped = [("origin", "http://nas:8088"), ("host", "nas"), ("x-forwarded-for", "198.51.100.7")];
     let server = TestServer::start(TestStore::sqlite().await).await;
     server.sign_in("maria", Role::Admin).await;
     let refused = sign_in(&server, PASSWORD, &dropped).await;
     assert_eq!(refused.status(), 403);
-    let words = refused.text().await.expect("words");
-    assert!(words.contains("from http://nas:8088") && words.contains("is at nas"), "{words}");
-    assert!(words.contains("--public-url http://nas:8088"), "{words}");
+    let page = refused.text().await.expect("a page");
+    assert!(page.contains("from http://nas:8088") && page.contains("is at nas"), "{page}");
+    assert!(page.contains("--public-url http://nas:8088"), "{page}");
 
     let server = TestServer::start_behind(TestStore::sqlite().await, proxies(Some("http://nas:8088"))).await;
     server.sign_in("maria", Role::Admin).await;
@@ -80,7 +80,7 @@ async fn a_form_by_a_proxy_that_drops_the_port_is_taken_or_refused_with_the_reme
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn behind_a_proxy_with_https_the_cookie_is_for_https_alone() {
+async fn cookie_behind_an_https_proxy_is_secure() {
     let public = "https://hooks.example.com";
     let server = TestServer::start_behind(TestStore::sqlite().await, proxies(Some(public))).await;
     let password = PASSWORD.to_owned().into();
@@ -100,7 +100,7 @@ async fn behind_a_proxy_with_https_the_cookie_is_for_https_alone() {
 
     let get = async |proto: &str| {
         let request = server.http.get(format!("{}/sign-in?next=%2F", server.url));
-        request.header("x-forwarded-proto", proto).send().await.expect("an answer")
+        request.header("x-forwarded-proto", proto).send().await.expect("a response")
     };
     let sent_on = get("http").await;
     assert_eq!(sent_on.status(), 307);
@@ -109,21 +109,21 @@ async fn behind_a_proxy_with_https_the_cookie_is_for_https_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_comes_by_http_past_the_proxy_is_told_where_the_console_is() {
+async fn http_request_past_the_proxy_is_told_the_public_url() {
     let public = PublicUrl { origin: "https://hooks.example.com".into(), is_https: true };
     let server = TestServer::start_behind(TestStore::sqlite().await, Proxies::new(Some(public), Vec::new())).await;
-    let answer = server.http.get(format!("{}/sign-in", server.url)).send().await.expect("an answer");
-    assert_eq!(answer.status(), 421);
-    let words = answer.text().await.expect("words");
-    assert!(words.contains("https://hooks.example.com") && words.contains("--trusted-proxy 127.0.0.1"), "{words}");
-    let answer = server.http.get(format!("{}/health/live", server.url)).send().await.expect("an answer");
-    assert_eq!(answer.status(), 200, "what looks after the server comes directly");
+    let response = server.http.get(format!("{}/sign-in", server.url)).send().await.expect("a response");
+    assert_eq!(response.status(), 421);
+    let page = response.text().await.expect("a page");
+    assert!(page.contains("https://hooks.example.com") && page.contains("--trusted-proxy 127.0.0.1"), "{page}");
+    let response = server.http.get(format!("{}/health/live", server.url)).send().await.expect("a response");
+    assert_eq!(response.status(), 200, "health checks come without the proxy");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_that_collects_what_it_passes_on_is_told_not_to_for_live_pages() {
+async fn live_stream_disables_buffering_in_proxies() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let cookie = server.sign_in("maria", Role::Admin).await;
-    let answer = server.http.get(format!("{}/live", server.url)).header("cookie", cookie).send().await;
-    assert_eq!(answer.expect("an answer").headers()["x-accel-buffering"], "no");
+    let response = server.http.get(format!("{}/live", server.url)).header("cookie", cookie).send().await;
+    assert_eq!(response.expect("a response").headers()["x-accel-buffering"], "no");
 }

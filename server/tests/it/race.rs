@@ -1,7 +1,7 @@
-//! What changes at the moment something else depends on it: on PostgreSQL another node may be between reading and
-//! writing. The change is held open until the other side waits for it.
+//! Changes of rows that another transaction depends on. On PostgreSQL another node may be between reading and writing.
+//! Each test keeps a change open until the other side waits for it.
 
-use crate::harness::{TestInbox, TestServer, TestStore, begin_holding, eventually, somebody_waits};
+use crate::harness::{TestInbox, TestServer, TestStore, begin_holding, eventually, until_lock_is_awaited};
 use app::view::inventory::ObjectLine;
 use model::access::Scope;
 use model::catalog::{EventKindDraft, TypeDraft, WEBHOOKS};
@@ -17,30 +17,30 @@ use server::store::object::{self, NewObject, Wanted};
 use server::store::{catalog, entity, tag, webhook};
 use std::collections::BTreeSet;
 
-/// Deletes with `sql` while `occurrence` is on its way: its answer.
+/// Posts an occurrence while an open transaction has deleted rows with `sql`. Returns the response.
 async fn while_deleting(server: &TestServer, key: &str, sql: &[&str], occurrence: Value) -> (u16, Value) {
     let open = begin_holding(&server.services.store).await;
     for statement in sql {
         open.execute_unprepared(statement).await.expect("deleted");
     }
-    let answer = server.post(key, &occurrence);
+    let post = server.post(key, &occurrence);
     let commit = async {
-        somebody_waits(&server.services.store).await;
+        until_lock_is_awaited(&server.services.store).await;
         open.commit().await.expect("committed");
     };
-    tokio::join!(answer, commit).0
+    tokio::join!(post, commit).0
 }
 
-/// Commits `open` once somebody waits for it, while `other` goes on.
+/// Runs `other`, and commits `open` when `other` waits for it. Returns the result of `other`.
 async fn while_open<T>(server: &TestServer, open: DatabaseTransaction, other: impl Future<Output = T>) -> T {
     let commit = async {
-        somebody_waits(&server.services.store).await;
+        until_lock_is_awaited(&server.services.store).await;
         open.commit().await.expect("committed");
     };
     tokio::join!(other, commit).0
 }
 
-/// The virtual machines: name, external id, tags.
+/// Returns the virtual machines: name, external id and tags.
 async fn machines(server: &TestServer) -> Vec<(String, String, Vec<String>)> {
     let objects = server.services.backend().inventory.list_objects().await.expect("objects");
     let tags = |one: &ObjectLine| one.tags.iter().map(|tag| tag.label.clone()).collect();
@@ -53,15 +53,15 @@ fn vm(id: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_deleted_while_it_matches_starts_nothing_and_loses_nothing() {
+async fn rows_deleted_during_matching_start_nothing_and_lose_nothing() {
     let server = TestServer::start(TestStore::postgres().await).await;
     let inbox = TestInbox::start().await;
     let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
     let tag = server.tag("Environment", "production").await;
     let webhook = server.webhook("w", &inbox.url, |_| ()).await;
-    let started = |answer: &(u16, Value)| (answer.0, answer.1["occurrences"][0]["tasks_started"].clone());
+    let started = |response: &(u16, Value)| (response.0, response.1["occurrences"][0]["tasks_started"].clone());
 
-    // The task, with its event.
+    // The task is deleted with its event.
     let task = server.task("t", webhook, "", false).await;
     server.event(task).await;
     let first = server.post(&key, &vm("a")).await;
@@ -70,12 +70,12 @@ async fn what_is_deleted_while_it_matches_starts_nothing_and_loses_nothing() {
     let gone = while_deleting(&server, &key, &["DELETE FROM event", "DELETE FROM task", note], vm("a")).await;
     assert_eq!(started(&gone), (202, json!(0)));
 
-    // The object that is renamed by what is reported about it: it is made anew.
+    // The object that the occurrence renames is deleted. It is made anew.
     let mut renamed = vm("a");
     renamed["object"]["name"] = json!("web-02");
     let again = while_deleting(&server, &key, &["DELETE FROM object WHERE external_id = 'a'"], renamed).await;
     assert_eq!(started(&again), (202, json!(0)));
-    // The object that is tagged.
+    // The object that the occurrence tags is deleted.
     let mut tagged = vm("a");
     tagged["object"]["tags"] = json!(["Environment/production"]);
     let again = while_deleting(&server, &key, &["DELETE FROM object WHERE external_id = 'a'"], tagged.clone()).await;
@@ -83,7 +83,7 @@ async fn what_is_deleted_while_it_matches_starts_nothing_and_loses_nothing() {
     let objects = server.services.backend().inventory.list_objects().await.expect("objects");
     let named: Vec<_> = objects.iter().filter(|object| object.type_id == "vms").collect();
     assert_eq!((named.len(), named[0].external_id.as_str(), named[0].tags.len()), (1, "a", 1));
-    // The tag: there is none any more, and the sender is told.
+    // The tag is deleted. The occurrence is refused.
     tagged["object"]["id"] = json!("b");
     let delete = format!("DELETE FROM tag WHERE id = {tag}");
     let refused = while_deleting(&server, &key, &[&delete], tagged).await;
@@ -91,7 +91,7 @@ async fn what_is_deleted_while_it_matches_starts_nothing_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_nodes_that_name_one_object_make_it_once_and_give_it_one_id() {
+async fn object_named_by_two_nodes_is_created_once_with_one_id() {
     let server = TestServer::start(TestStore::postgres().await).await;
     let store = &server.services.store;
     let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
@@ -103,7 +103,7 @@ async fn two_nodes_that_name_one_object_make_it_once_and_give_it_one_id() {
         open
     };
 
-    // Another node makes it without an id, while this one has an id for it, or none either.
+    // Another node makes the object without an id. The occurrence here has an id, or none either.
     for id in [Some("a"), None] {
         let open = locked().await;
         let new = NewObject { type_id: "vms".into(), external_id: None, name: "web".into() };
@@ -114,7 +114,7 @@ async fn two_nodes_that_name_one_object_make_it_once_and_give_it_one_id() {
         store.write().execute_unprepared("DELETE FROM object").await.expect("deleted");
     }
 
-    // Another node gives it an id: the other id is another object's.
+    // Another node gives the object an id. The id of the occurrence is another object then.
     server.post(&key, &named(None)).await;
     let open = locked().await;
     open.execute_unprepared("UPDATE object SET external_id = 'b'").await.expect("adopted");
@@ -122,7 +122,7 @@ async fn two_nodes_that_name_one_object_make_it_once_and_give_it_one_id() {
     let object = |id: &str| ("web".to_owned(), id.to_owned(), vec![]);
     assert_eq!(BTreeSet::from_iter(machines(&server).await), [object("a"), object("b")].into());
 
-    // A whole inventory waits for all names of its type.
+    // An inventory waits for all names of its type.
     let open = locked().await;
     let inventory = json!([{"id": "c", "name": "web"}]);
     let put = server.call("PATCH", "/api/v1/inventory/vms", &key, Some(&inventory));
@@ -131,7 +131,7 @@ async fn two_nodes_that_name_one_object_make_it_once_and_give_it_one_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_has_read_an_object_before_it_changed_reads_it_again() {
+async fn object_changed_after_reading_is_read_again() {
     let server = TestServer::start(TestStore::postgres().await).await;
     let store = &server.services.store;
     let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
@@ -143,21 +143,21 @@ async fn who_has_read_an_object_before_it_changed_reads_it_again() {
         open
     };
 
-    // Its id changes while it is renamed: what was read of it is not written back.
+    // The id of the object changes while the object is renamed. The old id is not written back.
     let open = change("UPDATE object SET external_id = 'b'").await;
     let renamed = json!({"type": "vms", "event": "poweron", "object": {"id": "a", "name": "web"}});
     assert_eq!(while_open(&server, open, server.post(&key, &renamed)).await.0, 202);
     let expected = [("a", "b"), ("web", "a")].map(|(name, id)| (name.to_owned(), id.to_owned(), vec![]));
     assert_eq!(machines(&server).await, expected);
 
-    // It is deleted while an inventory renames it.
+    // The object is deleted while an inventory renames it.
     let open = change("DELETE FROM object WHERE external_id = 'a'").await;
     let put = json!([{"id": "a", "name": "renamed"}]);
-    let answer = while_open(&server, open, server.call("PUT", "/api/v1/inventory/vms", &key, Some(&put))).await;
-    assert_eq!((answer.0, &answer.1["deleted"]), (200, &json!(1)));
+    let response = while_open(&server, open, server.call("PUT", "/api/v1/inventory/vms", &key, Some(&put))).await;
+    assert_eq!((response.0, &response.1["deleted"]), (200, &json!(1)));
     assert_eq!(machines(&server).await, [("renamed".to_owned(), "a".to_owned(), vec![])]);
 
-    // Another node tags it at the same time: the last one's tags stay, and no other's.
+    // Two nodes tag the object at the same time. Only the tags of the last one stay.
     let found =
         object::find_wanted(store.read(), "vms", Wanted { external_ids: ["a".into()].into(), ..Wanted::default() })
             .await
@@ -173,21 +173,21 @@ async fn who_has_read_an_object_before_it_changed_reads_it_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_change_has_checked_another_does_not_take_away() {
+async fn rows_checked_by_a_change_are_not_removed_by_another() {
     let server = TestServer::start(TestStore::postgres().await).await;
     let backend = server.services.backend();
     let store = &server.services.store;
     let now = Timestamp(0);
     let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;
 
-    // A task on a webhook that is being deleted.
+    // A task is saved on a webhook that is being deleted.
     let open = store.begin_change().await.expect("a transaction");
     webhook::delete(&open, webhook, now).await.expect("deleted");
     let draft = TaskDraft { name: "t".into(), webhook: webhook.to_string(), ..TaskDraft::new_form() };
     let refused = while_open(&server, open, backend.tasks.save(None, draft)).await.expect_err("no such webhook");
     assert_eq!(refused.fields.0[0].field, "webhook");
 
-    // An event about a type that is being deleted, and one on a tag that is.
+    // An event is saved on a type that is being deleted, and another on a tag that is being deleted.
     let webhook = server.webhook("other", "http://127.0.0.1:9/", |_| ()).await;
     let task = server.task("t", webhook, "x", false).await;
     let id = "backups".to_owned();
@@ -207,7 +207,7 @@ async fn what_a_change_has_checked_another_does_not_take_away() {
     assert_eq!(of_type.expect_err("no such type").fields.0[0].field, "event");
     assert_eq!(of_tag.expect_err("no such tag").fields.0[0].field, "tag");
 
-    // Somebody saves a task while somebody else switches it off: both are done.
+    // A task is saved and disabled at the same time. Both take effect.
     let mut form = backend.tasks.load_form(Some(task), None).await.expect("a form");
     form.draft.message = "y".into();
     let (saved, switched) =
@@ -218,7 +218,7 @@ async fn what_a_change_has_checked_another_does_not_take_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_told_of_a_webhook_that_was_deleted_since() {
+async fn report_about_a_deleted_webhook_is_dropped() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let store = &server.services.store;
     let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;
@@ -253,5 +253,5 @@ async fn nothing_is_told_of_a_webhook_that_was_deleted_since() {
     let about: Vec<_> = occurrences.iter().map(|one| one.about_webhook).collect();
     assert_eq!(about, [Some(other.0)]);
     let objects = object::list_of(store.read(), WEBHOOKS).await.expect("read");
-    assert_eq!(objects.len(), 1, "it does not come back as an object that nobody can delete");
+    assert_eq!(objects.len(), 1, "the deleted webhook does not become an object again");
 }

@@ -1,16 +1,18 @@
-//! Records that the database refuses, claims that leave none, and faults of ours: each ends visibly, once, and alone.
+//! Attempts that cannot be recorded, claims without an attempt, and faults of the server. Each ends visibly, once, and
+//! without effect on other deliveries.
 
-use crate::harness::{Gate, TestInbox, TestServer, TestStore, begin_holding, eventually, somebody_waits};
-use crate::on_both;
+use crate::harness::Database::{self, Postgres, Sqlite};
+use crate::harness::{Gate, TestInbox, TestServer, TestStore, begin_holding, eventually, until_lock_is_awaited};
 use crate::process::{prepare, serve, serve_changed, serve_logging};
 use model::access::Scope;
 use model::delivery::Status;
+use rstest::rstest;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryOrder, Statement};
 use serde_json::json;
 use server::store::{Store, connect, entity};
 use std::process::Stdio;
 
-/// Has the database refuse an attempt's record for deliveries whose webhook is called `culprit`.
+/// Makes the database refuse this change of rows under this condition, by a trigger.
 async fn refuse(store: &Store, event: &str, condition: &str) {
     let table = event.rsplit(' ').next().expect("a table");
     let sql = if store.is_postgres() {
@@ -28,7 +30,8 @@ async fn refuse(store: &Store, event: &str, condition: &str) {
     store.write().execute_unprepared(&sql).await.expect("a trigger");
 }
 
-/// Three tasks with a webhook each, the second called `culprit`, all started by one occurrence.
+/// Makes three tasks with a webhook each, of which the second is called `culprit`. One occurrence starts them all.
+/// Returns a key.
 async fn three(server: &TestServer, inbox: &TestInbox) -> String {
     for name in ["one", "culprit", "two"] {
         let webhook = server.webhook(name, &format!("{}/{name}", inbox.url), |draft| draft.retries = "0".into()).await;
@@ -46,125 +49,138 @@ async fn statuses(server: &TestServer) -> Vec<(String, Status)> {
 
 const OF_CULPRIT: &str = "(SELECT webhook_name FROM delivery WHERE delivery.id = NEW.delivery_id) = 'culprit'";
 
-on_both! {
-    async fn an_attempt_whose_response_is_refused_is_recorded_without_it_and_keeps_no_other_waiting(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = three(&server, &inbox).await;
-        refuse(&server.services.store, "INSERT ON attempt", &format!("NEW.answer_headers <> '' AND {OF_CULPRIT}")).await;
-        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-        let expected = [("culprit", Status::Sent), ("one", Status::Sent), ("two", Status::Sent)];
-        assert_eq!(statuses(&server).await, expected.map(|(name, status)| (name.to_owned(), status)));
-        assert_eq!(inbox.received().len(), 3, "each was sent once");
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attempt_with_an_unstorable_response_is_recorded_without_it(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let key = three(&server, &inbox).await;
+    refuse(&server.services.store, "INSERT ON attempt", &format!("NEW.answer_headers <> '' AND {OF_CULPRIT}")).await;
+    server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+    let expected = [("culprit", Status::Sent), ("one", Status::Sent), ("two", Status::Sent)];
+    assert_eq!(statuses(&server).await, expected.map(|(name, status)| (name.to_owned(), status)));
+    assert_eq!(inbox.received().len(), 3, "each was sent once");
+}
 
-    async fn an_attempt_that_is_refused_whatever_it_says_ends_as_internal_and_is_not_sent_again(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = three(&server, &inbox).await;
-        refuse(&server.services.store, "INSERT ON attempt", OF_CULPRIT).await;
-        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-        let expected = [("culprit", Status::Error), ("one", Status::Sent), ("two", Status::Sent)];
-        assert_eq!(statuses(&server).await, expected.map(|(name, status)| (name.to_owned(), status)));
-        let rows = entity::delivery::Entity::find().all(server.services.store.read()).await.expect("rows");
-        let culprit = rows.iter().find(|row| row.webhook_name == "culprit").expect("there");
-        assert_eq!(culprit.error_code.as_deref(), Some("internal"));
-        let runs = entity::run::Entity::find().all(server.services.store.read()).await.expect("runs");
-        assert!(runs.iter().all(|run| run.status != "running"), "its run has ended too");
-        assert_eq!(inbox.received().len(), 3, "each was sent once");
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unrecordable_attempt_ends_as_internal_and_is_not_repeated(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let key = three(&server, &inbox).await;
+    refuse(&server.services.store, "INSERT ON attempt", OF_CULPRIT).await;
+    server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+    let expected = [("culprit", Status::Error), ("one", Status::Sent), ("two", Status::Sent)];
+    assert_eq!(statuses(&server).await, expected.map(|(name, status)| (name.to_owned(), status)));
+    let rows = entity::delivery::Entity::find().all(server.services.store.read()).await.expect("rows");
+    let culprit = rows.iter().find(|row| row.webhook_name == "culprit").expect("there");
+    assert_eq!(culprit.error_code.as_deref(), Some("internal"));
+    let runs = entity::run::Entity::find().all(server.services.store.read()).await.expect("runs");
+    assert!(runs.iter().all(|run| run.status != "running"), "the run has ended too");
+    assert_eq!(inbox.received().len(), 3, "each was sent once");
+}
 
-    async fn a_delivery_that_kills_its_server_each_time_is_sent_four_times_and_ends_as_internal(test: TestStore) {
-        let gate = Gate::closed().await;
-        let key = prepare(&test, &gate.url, "120").await;
-        test.store.write().execute_unprepared("UPDATE webhook SET retries = 0").await.expect("changed");
-        // A dead node's lease has to run out; the database is told that it has.
-        let expire = "UPDATE delivery SET lease_until = 0 WHERE status = 'running'";
-        let mut server = serve(&test);
-        let post = crate::harness::client().post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_that_kills_its_server_ends_after_four_sends(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let gate = Gate::closed().await;
+    let key = prepare(&test, &gate.url, "120").await;
+    test.store.write().execute_unprepared("UPDATE webhook SET retries = 0").await.expect("changed");
+    // The lease of a killed server has to expire. The test lets it expire at once.
+    let expire = "UPDATE delivery SET lease_until = 0 WHERE status = 'running'";
+    let mut server = serve(&test);
+    let post = crate::harness::client().post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
+    let post = post.header("content-type", "application/json");
+    let response = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
+    assert_eq!(response.expect("a response").status(), 202);
+    for sent in 1..=4 {
+        eventually("the delivery is sent", async || gate.bodies().len() == sent).await;
+        drop(server);
+        test.store.write().execute_unprepared(expire).await.expect("changed");
+        server = serve(&test);
+    }
+    let row = async || {
+        let mut rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
+        rows.remove(0)
+    };
+    eventually("the delivery ends", async || row().await.status == "error").await;
+    let row = row().await;
+    assert_eq!((row.error_code.as_deref(), gate.bodies().len()), (Some("internal"), 4));
+    let error = row.error.expect("an error");
+    assert!(error.contains("Sent up to 4 times") && error.contains("could not be recorded"), "{error}");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn panic_in_a_delivery_ends_only_that_delivery_as_internal(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let inbox = TestInbox::start().await;
+    let key = prepare(&test, &inbox.url, "3").await;
+    let mut server = serve_changed(&test, &[], |command| {
+        command.env("HOOKWRIGHT_FAULT", "send.before=panic@1").stderr(Stdio::null());
+    });
+    let client = crate::harness::client();
+    for _ in 0..2 {
+        let post = client.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
         let post = post.header("content-type", "application/json");
-        let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
-        assert_eq!(answer.expect("an answer").status(), 202);
-        for sent in 1..=4 {
-            eventually("it is sent", async || gate.bodies().len() == sent).await;
-            drop(server);
-            test.store.write().execute_unprepared(expire).await.expect("changed");
-            server = serve(&test);
-        }
-        let row = async || {
-            let mut rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
-            rows.remove(0)
-        };
-        eventually("it ends", async || row().await.status == "error").await;
-        let row = row().await;
-        assert_eq!((row.error_code.as_deref(), gate.bodies().len()), (Some("internal"), 4));
-        let said = row.error.expect("a sentence");
-        assert!(said.contains("Sent up to 4 times") && said.contains("could not be recorded"), "{said}");
-    }
-
-    async fn a_panic_in_one_delivery_ends_it_as_internal_and_no_other(test: TestStore) {
-        let inbox = TestInbox::start().await;
-        let key = prepare(&test, &inbox.url, "3").await;
-        let mut server = serve_changed(&test, &[], |command| {
-            command.env("HOOKWRIGHT_FAULT", "send.before=panic@1").stderr(Stdio::null());
-        });
-        let client = crate::harness::client();
-        for _ in 0..2 {
-            let post = client.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
-            let post = post.header("content-type", "application/json");
-            let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
-            assert_eq!(answer.expect("an answer").status(), 202);
-            eventually("it is settled", async || {
-                let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
-                rows.iter().all(|row| row.settled_at.is_some())
-            })
-            .await;
-        }
-        let query = entity::delivery::Entity::find().order_by_asc(entity::delivery::Column::Id);
-        let rows = query.all(test.store.read()).await.expect("rows");
-        let states: Vec<_> = rows.iter().map(|row| (row.status.as_str(), row.error_code.as_deref())).collect();
-        assert_eq!(states, [("error", Some("internal")), ("sent", None)]);
-        assert!(server.ended().is_none(), "the server lives");
-    }
-
-    async fn a_worker_that_panics_ends_the_process_and_the_next_start_goes_on(test: TestStore) {
-        let inbox = TestInbox::start().await;
-        let key = prepare(&test, &inbox.url, "3").await;
-        for (fault, is_stored) in [("intake.before-commit", false), ("settle.before-commit", true)] {
-            let log = test.dir.path().join(fault);
-            let file = std::fs::File::create(&log).expect("a file");
-            let mut server = serve_changed(&test, &[], |command| {
-                // The second time, so that something was stored or recorded before.
-                command.env("HOOKWRIGHT_FAULT", format!("{fault}=panic@2")).stderr(file);
-            });
-            let client = crate::harness::client();
-            let mut accepted = 0;
-            eventually("the server ends", async || {
-                let post = client.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
-                let post = post.header("content-type", "application/json");
-                let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
-                accepted += usize::from(answer.is_ok_and(|answer| answer.status() == 202));
-                server.ended().is_some()
-            })
-            .await;
-            let status = server.ended().expect("ended");
-            assert_eq!(status.code(), Some(1), "{fault}");
-            let said = std::fs::read_to_string(&log).expect("a log");
-            assert!(said.contains("has failed; the log says why"), "{said}");
-            assert!(accepted > 0 || !is_stored, "{fault}");
-        }
-        let before = entity::occurrence::Entity::find().all(test.store.read()).await.expect("rows").len();
-        let _server = serve(&test);
-        eventually("all that was accepted is sent", async || {
+        let response = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
+        assert_eq!(response.expect("a response").status(), 202);
+        eventually("the deliveries are settled", async || {
             let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
-            rows.len() == before && rows.iter().all(|row| row.status == "sent")
+            rows.iter().all(|row| row.settled_at.is_some())
         })
         .await;
     }
+    let query = entity::delivery::Entity::find().order_by_asc(entity::delivery::Column::Id);
+    let rows = query.all(test.store.read()).await.expect("rows");
+    let states: Vec<_> = rows.iter().map(|row| (row.status.as_str(), row.error_code.as_deref())).collect();
+    assert_eq!(states, [("error", Some("internal")), ("sent", None)]);
+    assert!(server.ended().is_none(), "the server is still running");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn worker_panic_ends_the_process_and_the_next_start_continues(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let inbox = TestInbox::start().await;
+    let key = prepare(&test, &inbox.url, "3").await;
+    for (fault, is_stored) in [("intake.before-commit", false), ("settle.before-commit", true)] {
+        let log = test.dir.path().join(fault);
+        let file = std::fs::File::create(&log).expect("a file");
+        let mut server = serve_changed(&test, &[], |command| {
+            // At the second time, so that the first occurrence is stored or the first attempt recorded.
+            command.env("HOOKWRIGHT_FAULT", format!("{fault}=panic@2")).stderr(file);
+        });
+        let client = crate::harness::client();
+        let mut accepted = 0;
+        eventually("the server ends", async || {
+            let post = client.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
+            let post = post.header("content-type", "application/json");
+            let response = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
+            accepted += usize::from(response.is_ok_and(|response| response.status() == 202));
+            server.ended().is_some()
+        })
+        .await;
+        let status = server.ended().expect("ended");
+        assert_eq!(status.code(), Some(1), "{fault}");
+        let text = std::fs::read_to_string(&log).expect("a log");
+        assert!(text.contains("has failed; the log says why"), "{text}");
+        assert!(accepted > 0 || !is_stored, "{fault}");
+    }
+    let before = entity::occurrence::Entity::find().all(test.store.read()).await.expect("rows").len();
+    let _server = serve(&test);
+    eventually("all accepted occurrences are sent", async || {
+        let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
+        rows.len() == before && rows.iter().all(|row| row.status == "sent")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_settlement_that_waits_too_long_for_a_lock_is_tried_until_it_succeeds_and_never_sent_again() {
+async fn settlement_blocked_by_a_lock_is_repeated_until_it_succeeds() {
     let server = TestServer::start(TestStore::postgres().await).await;
     let inbox = TestInbox::start().await;
     let key = three(&server, &inbox).await;
@@ -172,7 +188,7 @@ async fn a_settlement_that_waits_too_long_for_a_lock_is_tried_until_it_succeeds_
     let lock = begin_holding(store).await;
     lock.execute_unprepared("LOCK TABLE attempt IN EXCLUSIVE MODE").await.expect("locked");
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-    // As a statement that took too long ends: more often than anything is tried that is refused.
+    // As a statement over its time limit ends. A refused statement would be tried less often than twenty times.
     let cancel = "SELECT COUNT(pg_cancel_backend(pid)) AS cancelled FROM pg_stat_activity \
                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let mut cancelled = 0;
@@ -182,13 +198,13 @@ async fn a_settlement_that_waits_too_long_for_a_lock_is_tried_until_it_succeeds_
         cancelled >= 20
     })
     .await;
-    lock.commit().await.expect("freed");
+    lock.commit().await.expect("released");
     assert!(statuses(&server).await.iter().all(|(_, status)| *status == Status::Sent));
     assert_eq!(inbox.received().len(), 3, "each was sent once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_settings_of_a_session_are_ours_whatever_the_database_sets() {
+async fn session_settings_override_those_of_the_database() {
     let test = TestStore::postgres().await;
     let url = test.url.clone().expect("a URL");
     let name = url.split('?').next().and_then(|url| url.rsplit('/').next()).expect("a name");
@@ -213,7 +229,7 @@ async fn the_settings_of_a_session_are_ours_whatever_the_database_sets() {
     }
 }
 
-/// A transaction of somebody else's that has locked what this selects.
+/// Begins another transaction that locks the selected rows.
 async fn lock(store: &Store, select: &str) -> DatabaseTransaction {
     let txn = begin_holding(store).await;
     txn.execute_unprepared(&format!("{select} FOR UPDATE")).await.expect("locked");
@@ -221,7 +237,7 @@ async fn lock(store: &Store, select: &str) -> DatabaseTransaction {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_that_somebody_holds_keeps_no_other_delivery_from_being_recorded() {
+async fn locked_delivery_row_blocks_no_other_delivery() {
     let server = TestServer::start(TestStore::postgres().await).await;
     let gate = Gate::closed().await;
     let key = server.key("dc", &[Scope::Ingest]).await;
@@ -236,18 +252,18 @@ async fn a_row_that_somebody_holds_keeps_no_other_delivery_from_being_recorded()
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
     eventually("all are in flight", async || gate.waiting() == 10).await;
     let held = lock(&server.services.store, "SELECT id FROM delivery WHERE webhook_name = 'w3'").await;
-    gate.answer(1000);
+    gate.respond(1000);
     let sent = async || statuses().await.iter().filter(|status| **status == Status::Sent).count();
     eventually("the others are recorded", async || sent().await == 9).await;
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-    eventually("what comes meanwhile is sent", async || sent().await == 19).await;
-    held.rollback().await.expect("let go");
-    eventually("the last is recorded", async || sent().await == 20).await;
+    eventually("the new deliveries are sent", async || sent().await == 19).await;
+    held.rollback().await.expect("released");
+    eventually("the locked one is recorded", async || sent().await == 20).await;
     assert_eq!(gate.bodies().len(), 20, "each was sent once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_object_that_somebody_holds_keeps_no_other_occurrence_out() {
+async fn locked_object_row_blocks_no_other_occurrence() {
     let server = TestServer::start(TestStore::postgres().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let post = async |name: &str| {
@@ -259,56 +275,62 @@ async fn an_object_that_somebody_holds_keeps_no_other_occurrence_out() {
     let renamed = json!({"type": "vms", "event": "poweron", "object": {"id": "one", "name": "another", "tags": []}});
     let batch = json!([renamed, {"type": "vms", "event": "poweron"}]);
     let (blocked, ()) = tokio::join!(server.post(&key, &batch), async {
-        somebody_waits(&server.services.store).await;
-        // These two wait for the first, and are a group.
+        until_lock_is_awaited(&server.services.store).await;
+        // These two wait for the first and form a group.
         let (other, same) = tokio::join!(post("two"), server.post(&key, &renamed));
         assert_eq!((other, same.0), (202, 503));
     });
     assert_eq!(blocked.0, 503);
-    held.rollback().await.expect("let go");
+    held.rollback().await.expect("released");
     assert_eq!(server.post(&key, &batch).await.0, 202);
 }
 
-on_both! {
-    async fn a_delivery_waits_while_no_more_files_can_be_opened_and_no_attempt_is_counted(test: TestStore) {
-        let inbox = TestInbox::start().await;
-        let key = prepare(&test, "http://first.hookwright.test/", "3").await;
-        let other = inbox.url.clone();
-        test.store.write().execute_unprepared("UPDATE webhook SET retries = 0").await.expect("changed");
-        let log = test.dir.path().join("log");
-        let server = serve_logging(&test, "warn", &log);
-        let client = crate::harness::client();
-        let post = async || {
-            let post = client.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
-            let post = post.header("content-type", "application/json");
-            let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
-            answer.expect("an answer").status()
-        };
-        let rows = async || entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
-        // The connection stays open, and everything is where it will be.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_without_free_files_waits_and_counts_no_attempt(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let inbox = TestInbox::start().await;
+    let key = prepare(&test, "http://first.hookwright.test/", "3").await;
+    let other = inbox.url.clone();
+    test.store.write().execute_unprepared("UPDATE webhook SET retries = 0").await.expect("changed");
+    let log = test.dir.path().join("log");
+    let server = serve_logging(&test, "warn", &log);
+    let client = crate::harness::client();
+    let post = async || {
+        let post = client.post(format!("{}/api/v1/events", server.url)).bearer_auth(&key);
+        let post = post.header("content-type", "application/json");
+        let response = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
+        response.expect("a response").status()
+    };
+    let rows = async || entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
+    // After the first delivery all lasting files and connections are open.
+    assert_eq!(post().await, 202);
+    eventually("the deliveries are settled", async || rows().await.iter().all(|row| row.settled_at.is_some())).await;
+    for url in ["http://second.hookwright.test/", &other] {
+        test.store
+            .write()
+            .execute_unprepared(&format!("UPDATE webhook SET url = '{url}', revision = revision + 1"))
+            .await
+            .expect("changed");
+        let before = std::fs::read_to_string(&log).expect("a log").len();
+        server.limit_files(&server.lowest_free_file().to_string());
         assert_eq!(post().await, 202);
-        eventually("it is settled", async || rows().await.iter().all(|row| row.settled_at.is_some())).await;
-        for url in ["http://second.hookwright.test/", &other] {
-            test.store.write().execute_unprepared(&format!("UPDATE webhook SET url = '{url}', revision = revision + 1")).await.expect("changed");
-            let before = std::fs::read_to_string(&log).expect("a log").len();
-            server.limit_files(&server.lowest_free_file().to_string());
-            assert_eq!(post().await, 202);
-            eventually("it waits", async || {
-                std::fs::read_to_string(&log).expect("a log")[before..].contains("something of our own is short")
-            })
+        eventually("the delivery waits", async || {
+            std::fs::read_to_string(&log).expect("a log")[before..].contains("something of our own is short")
+        })
+        .await;
+        let row = rows().await.pop().expect("a row");
+        assert_eq!((row.attempts, row.settled_at), (0, None));
+        server.limit_files("1024");
+        eventually("the deliveries are settled", async || rows().await.iter().all(|row| row.settled_at.is_some()))
             .await;
-            let row = rows().await.pop().expect("a row");
-            assert_eq!((row.attempts, row.settled_at), (0, None));
-            server.limit_files("1024");
-            eventually("it is settled", async || rows().await.iter().all(|row| row.settled_at.is_some())).await;
-        }
-        let ends: Vec<_> = rows().await.into_iter().map(|row| (row.status, row.attempts)).collect();
-        assert_eq!(ends, [("error".to_owned(), 1), ("error".to_owned(), 1), ("sent".to_owned(), 1)]);
     }
+    let ends: Vec<_> = rows().await.into_iter().map(|row| (row.status, row.attempts)).collect();
+    assert_eq!(ends, [("error".to_owned(), 1), ("error".to_owned(), 1), ("sent".to_owned(), 1)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_webhook_whose_column_has_another_type_keeps_no_other_waiting() {
+async fn webhook_with_a_column_of_another_type_blocks_no_other() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let inbox = TestInbox::start().await;
     let key = three(&server, &inbox).await;
@@ -324,5 +346,5 @@ async fn a_webhook_whose_column_has_another_type_keeps_no_other_waiting() {
     eventually("one is sent", async || status("one").await.as_deref() == Some("sent")).await;
     let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE webhook_name = 'two'";
     server.services.store.write().execute_unprepared(sql).await.expect("changed");
-    eventually("the sweep goes on", async || status("two").await.as_deref() == Some("held")).await;
+    eventually("the sweep continues", async || status("two").await.as_deref() == Some("held")).await;
 }

@@ -1,20 +1,21 @@
-//! Renewed certificates and SIGHUP, while the server runs.
+//! Reloading certificates and the log level by SIGHUP, while the server runs.
 
 use crate::harness::{TestStore, eventually};
 use crate::process::{prepare, serve_changed};
 use std::fs;
 
 #[expect(clippy::disallowed_methods, reason = "a test's client is not the product's")]
+/// Returns the certificate that the server shows.
 async fn shown(url: &str) -> Option<Vec<u8>> {
-    // A new client each time: a kept connection has its certificate already.
+    // A new client each time: an existing connection would show the earlier certificate.
     let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).tls_info(true).build().ok()?;
-    let answer = client.get(format!("{url}/health/live")).send().await.ok()?;
-    let info = answer.extensions().get::<reqwest::tls::TlsInfo>()?;
+    let response = client.get(format!("{url}/health/live")).send().await.ok()?;
+    let info = response.extensions().get::<reqwest::tls::TlsInfo>()?;
     info.peer_certificate().map(<[u8]>::to_vec)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_level_of_the_log_is_read_anew_and_a_wrong_one_changes_nothing() {
+async fn log_level_is_reloaded_and_an_invalid_one_is_ignored() {
     let test = TestStore::sqlite().await;
     prepare(&test, "http://127.0.0.1:9/", "3").await;
     let (log, file) = (test.dir.path().join("log"), test.dir.path().join("hookwright.toml"));
@@ -24,17 +25,17 @@ async fn the_level_of_the_log_is_read_anew_and_a_wrong_one_changes_nothing() {
     let server = serve_changed(&test, &["--config", &option], |command| {
         command.env_remove("HOOKWRIGHT_LOG").stderr(out);
     });
-    let says = async |words: &str| fs::read_to_string(&log).is_ok_and(|log| log.contains(words));
+    let is_logged = async |text: &str| fs::read_to_string(&log).is_ok_and(|log| log.contains(text));
     level("info");
     server.signal("-HUP");
-    eventually("more is said", async || says("the level of the log is read anew").await).await;
+    eventually("the new level is in use", async || is_logged("the level of the log is read anew").await).await;
     level("server=loud");
     server.signal("-HUP");
-    eventually("it is refused", async || says("it stays as it was").await).await;
+    eventually("the invalid level is refused", async || is_logged("it stays as it was").await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_changes_nothing() {
+async fn certificate_is_reloaded_and_a_broken_one_is_ignored() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let test = TestStore::sqlite().await;
     prepare(&test, "http://127.0.0.1:9/", "3").await;
@@ -51,15 +52,18 @@ async fn a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_change
     let (cert_option, key_option) = (cert.display().to_string(), key.display().to_string());
     let options = ["--listen", "https://127.0.0.1:0", "--tls-cert", &cert_option, "--tls-key", &key_option];
     let server = serve_changed(&test, &options, |command| _ = command.env("HOOKWRIGHT_LOG", "info").stderr(file));
-    let said = fs::read_to_string(&log).expect("a log");
+    let logged = fs::read_to_string(&log).expect("a log");
     let port =
-        said.split("https://127.0.0.1:").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+        logged.split("https://127.0.0.1:").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
     let url = format!("https://127.0.0.1:{}", port.expect("a listener for https"));
     assert_eq!(shown(&url).await, Some(first.clone()));
 
     fs::write(&cert, "no certificate").expect("written");
     server.signal("-HUP");
-    eventually("it is said", async || fs::read_to_string(&log).is_ok_and(|log| log.contains("stays in use"))).await;
+    eventually("the broken certificate is reported", async || {
+        fs::read_to_string(&log).is_ok_and(|log| log.contains("stays in use"))
+    })
+    .await;
     assert_eq!(shown(&url).await, Some(first));
 
     let second = renew();

@@ -1,5 +1,5 @@
-//! Requests as senders really give them, byte for byte: each shape, and what it is answered. What is HTTP is answered
-//! in the API's words; what is not, or can be read in two ways, is refused by the HTTP library, which then hangs up.
+//! Requests of senders, byte for byte, and the response to each. The API responds to HTTP. The HTTP library refuses all
+//! other bytes and ambiguous requests, and closes the connection.
 
 mod shapes;
 
@@ -17,10 +17,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long a shape may take. A body that does not come costs 200 ms.
+/// Time limit of a shape. A missing body takes 200 ms.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the marks stand for. Those that hold others come before them.
+/// Returns the marks and their replacements. A mark comes before those that its replacement contains.
 fn marks(key: &str, other: &str) -> Vec<(&'static str, String)> {
     vec![
         ("{post}", "{line}{host}{auth}".into()),
@@ -44,7 +44,7 @@ fn marks(key: &str, other: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// A shape's text, but for `{pause}` and `{end}`.
+/// Returns the text of a shape with all marks replaced except `{pause}` and `{end}`.
 fn fill(head: &str, body: &str, marks: &[(&str, String)]) -> String {
     let fill = |text: &str| marks.iter().fold(text.to_owned(), |text, (mark, meaning)| text.replace(mark, meaning));
     let body = fill(body);
@@ -52,12 +52,13 @@ fn fill(head: &str, body: &str, marks: &[(&str, String)]) -> String {
     fill(head).replace("{len}", &length.to_string()) + &body
 }
 
+/// Returns the Latin-1 bytes of a text.
 fn bytes(text: &str) -> Vec<u8> {
     text.chars().map(|c| u8::try_from(u32::from(c)).expect("a byte")).collect()
 }
 
-/// The status of the answer that begins `at` this place of what came, or what is there in its stead. Those before the
-/// final one are passed over.
+/// Reads the response that begins at the index `at` of the received bytes. Returns its status, or the constant that
+/// stands for it. Interim responses are skipped.
 async fn next(from: &mut (impl AsyncRead + Unpin), came: &mut Vec<u8>, at: &mut usize, has_body: bool) -> u16 {
     loop {
         let rest = &came[*at..];
@@ -77,14 +78,14 @@ async fn next(from: &mut (impl AsyncRead + Unpin), came: &mut Vec<u8>, at: &mut 
                 return status;
             }
         }
-        // A server that hangs up without having read everything may do so with a reset.
+        // A server that closes with unread bytes may send a reset.
         if !from.read_buf(came).await.is_ok_and(|read| read > 0) {
             return if came.len() == *at { CLOSED } else { BROKEN };
         }
     }
 }
 
-/// Writes a request in its parts and reads so many answers: their statuses, and all that came.
+/// Writes a request in its parts and reads `count` responses. Returns their statuses and all that was received.
 async fn ask(server: &TestServer, text: &str, count: usize) -> (Vec<u16>, String) {
     let address = server.url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).await.expect("connects");
@@ -92,11 +93,11 @@ async fn ask(server: &TestServer, text: &str, count: usize) -> (Vec<u16>, String
     let (mut from, mut to) = stream.split();
     let write = async {
         let whole = text.trim_end_matches("{end}");
-        for (place, part) in whole.split("{pause}").enumerate() {
-            if place > 0 {
+        for (index, part) in whole.split("{pause}").enumerate() {
+            if index > 0 {
                 pause().await;
             }
-            // A server that has seen enough reads no more.
+            // The server may have closed the connection by now.
             if to.write_all(&bytes(part)).await.is_err() {
                 return;
             }
@@ -112,23 +113,23 @@ async fn ask(server: &TestServer, text: &str, count: usize) -> (Vec<u16>, String
         }
         (statuses, String::from_utf8_lossy(&came).into_owned())
     };
-    let ((), answered) = tokio::join!(write, read);
-    answered
+    let ((), responses) = tokio::join!(write, read);
+    responses
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_shape_of_a_request_is_answered_as_what_it_is() {
+async fn request_shapes_get_the_expected_responses() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let other = server.key("inventory", &[Scope::Inventory]).await;
     let marks = marks(&key, &other);
     let mut wrong = String::new();
-    for (name, head, body, expected, words) in SHAPES {
+    for (name, head, body, expected, part) in SHAPES.iter().copied().flatten() {
         let text = fill(head, body, &marks);
         match timeout(PATIENCE, ask(&server, &text, expected.len())).await {
-            Err(_) => wrong += &format!("{name} ({head:?}): {expected:?}, and is not answered in time\n"),
-            Ok((statuses, came)) if statuses != *expected || !came.contains(words) => {
-                wrong += &format!("{name} ({head:?}): {expected:?} {words:?}, and is {statuses:?}\n{came}\n");
+            Err(_) => wrong += &format!("{name} ({head:?}): {expected:?}, and has no response in time\n"),
+            Ok((statuses, came)) if statuses != *expected || !came.contains(part) => {
+                wrong += &format!("{name} ({head:?}): {expected:?} {part:?}, and is {statuses:?}\n{came}\n");
             }
             Ok(_) => {}
         }
@@ -137,7 +138,7 @@ async fn each_shape_of_a_request_is_answered_as_what_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_a_request_holds_it_is_answered_or_ended_and_the_next_is_taken_in() {
+async fn random_requests_get_a_response_or_the_end_and_the_next_is_accepted() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let method =
@@ -165,8 +166,8 @@ async fn whatever_a_request_holds_it_is_answered_or_ended_and_the_next_is_taken_
         let (method, target, version, lines, end, body) = request.new_tree(&mut runner).expect("a request").current();
         let lines: String = lines.iter().map(|(name, value)| format!("{name}: {value}{end}")).collect();
         let text = format!("{method} {target} {version}{end}{lines}{end}{body}").replace("{key}", &key);
-        let answered = timeout(PATIENCE, ask(&server, &text, 1)).await;
-        let (statuses, came) = answered.unwrap_or_else(|_| panic!("{text:?} is not answered in time"));
+        let responses = timeout(PATIENCE, ask(&server, &text, 1)).await;
+        let (statuses, came) = responses.unwrap_or_else(|_| panic!("{text:?} has no response in time"));
         let status = statuses[0];
         assert!(status == CLOSED || (200..=505).contains(&status), "{text:?}: {status}\n{came}");
         assert_eq!(server.post(&key, &json!({"type": "vms", "event": "poweron"})).await.0, 202, "after {text:?}");

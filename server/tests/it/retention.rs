@@ -1,8 +1,9 @@
-//! What is old and over goes; what waits, or is young, stays; a clock that jumps removes nothing.
+//! Retention removes rows that are settled and old, and keeps all others. A jump of the clock removes nothing.
 
-use crate::harness::{TestInbox, TestServer};
-use crate::on_both;
+use crate::harness::Database::{self, Postgres, Sqlite};
+use crate::harness::{TestInbox, TestServer, TestStore};
 use model::access::Scope;
+use rstest::rstest;
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::json;
 use server::retention::{Kept, Retention};
@@ -16,7 +17,7 @@ fn retention(server: &TestServer, per_webhook: u32) -> Retention {
     Retention::new(server.services.store.clone(), server.services.clock.clone(), kept)
 }
 
-/// How many deliveries, runs and occurrences there are.
+/// Returns the numbers of deliveries, runs and occurrences.
 async fn count(server: &TestServer) -> (u64, u64, u64) {
     let db = server.services.store.read();
     let deliveries = entity::delivery::Entity::find().count(db).await.expect("counted");
@@ -24,83 +25,93 @@ async fn count(server: &TestServer) -> (u64, u64, u64) {
     (deliveries, runs, entity::occurrence::Entity::find().count(db).await.expect("counted"))
 }
 
-on_both! {
-    async fn only_what_is_settled_and_old_is_removed(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let good = server.webhook("good", &inbox.url, |_| ()).await;
-        server.event(server.task("sent", good, "", false).await).await;
-        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-        server.post(&key, &json!({"type": "logs", "event": "created"})).await;
-        server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
-        let retention = retention(&server, 100_000);
-        assert_eq!(retention.sweep().await.expect("the first sweep"), 0);
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retention_removes_only_settled_and_old_rows(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let good = server.webhook("good", &inbox.url, |_| ()).await;
+    server.event(server.task("sent", good, "", false).await).await;
+    server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+    server.post(&key, &json!({"type": "logs", "event": "created"})).await;
+    server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
+    let retention = retention(&server, 100_000);
+    assert_eq!(retention.sweep().await.expect("the first sweep"), 0);
 
-        // A clock that was ahead when it was last looked at stops nothing for longer than a day.
-        let ahead = server.now().after(DAY * 3650).0.to_string();
-        setting::put(server.services.store.write(), "retention_from", &ahead).await.expect("put");
-        assert_eq!(retention.sweep().await.expect("a sweep"), 0);
+    // A clock that was ahead at the last sweep delays the next one by a day at most.
+    let ahead = server.now().after(DAY * 3650).0.to_string();
+    setting::put(server.services.store.write(), "retention_from", &ahead).await.expect("put");
+    assert_eq!(retention.sweep().await.expect("a sweep"), 0);
+    server.advance(DAY);
+    // After a jump by months nothing is removed for a day.
+    server.advance(DAY * 71);
+    for _ in 0..24 {
+        assert_eq!(retention.sweep().await.expect("a jump"), 0);
+        server.advance(DAY / 24);
+    }
+    // A young delivery, and one that waits for its retry.
+    let bad = server.webhook("bad", &format!("{}/status/503", inbox.url), |_| ()).await;
+    server.event(server.task("waits", bad, "", false).await).await;
+    server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+    server.deliveries_until(|rows| rows.len() == 3 && rows.iter().all(|row| row.attempts == 1)).await;
+    let removed = retention.sweep().await.expect("a sweep");
+    assert_eq!(removed, 4, "a delivery, its run, its occurrence, and the occurrence that started nothing");
+    let rows = server.deliveries_until(|_| true).await;
+    let mut left: Vec<_> = rows.iter().map(|row| (row.task.as_str(), row.status.as_str())).collect();
+    left.sort_unstable();
+    assert_eq!(left, [("sent", "sent"), ("waits", "queued")]);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retention_keeps_the_newest_deliveries_of_each_webhook(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let (busy, idle) =
+        (server.webhook("busy", &inbox.url, |_| ()).await, server.webhook("idle", &inbox.url, |_| ()).await);
+    server.event(server.task("often", busy, "", false).await).await;
+    let off = server.task("seldom", idle, "", false).await;
+    server.event_of(off, |draft| draft.event = "vms.poweroff".into()).await;
+    server.post(&key, &json!([{"type": "vms", "event": "poweroff"}, {"type": "logs", "event": "created"}])).await;
+    // Too many for one step.
+    let often = json!({"type": "vms", "event": "poweron"});
+    for _ in 0..6 {
+        server.post(&key, &json!(vec![often.clone(); 100])).await;
+    }
+    let paused = server.webhook("paused", &inbox.url, |_| ()).await;
+    server.services.backend().webhooks.pause(paused).await.expect("paused");
+    server.event(server.task("waits", paused, "", false).await).await;
+    server.post(&key, &json!(vec![often; 4])).await;
+    server
+        .deliveries_until(|rows| rows.iter().filter(|row| row.task != "waits").all(|row| row.status.is_settled()))
+        .await;
+    let all = 604 + 1 + 4;
+    assert_eq!(count(&server).await, (all, all, 604 + 2));
+
+    let removed = retention(&server, 3).sweep().await.expect("a sweep");
+    // The last four occurrences have a delivery that waits.
+    assert_eq!(count(&server).await, (3 + 1 + 4, 3 + 1 + 4, 4 + 2));
+    assert_eq!(removed, 601 + 601 + 600);
+    assert_eq!(retention(&server, 3).sweep().await.expect("another"), 0);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn occurrences_that_started_nothing_are_removed_after_two_weeks(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    server.post(&key, &json!({"type": "logs", "event": "created"})).await;
+    let retention = retention(&server, 100_000);
+    let mut removed = 0;
+    for day in 0..=15 {
+        assert_eq!(removed, 0, "day {day}");
+        removed += retention.sweep().await.expect("a sweep");
         server.advance(DAY);
-        // A clock that jumps by months is not believed for a day.
-        server.advance(DAY * 71);
-        for _ in 0..24 {
-            assert_eq!(retention.sweep().await.expect("a jump"), 0);
-            server.advance(DAY / 24);
-        }
-        // A young one, and one that waits for its retry.
-        let bad = server.webhook("bad", &format!("{}/status/503", inbox.url), |_| ()).await;
-        server.event(server.task("waits", bad, "", false).await).await;
-        server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-        server.deliveries_until(|rows| rows.len() == 3 && rows.iter().all(|row| row.attempts == 1)).await;
-        let removed = retention.sweep().await.expect("a sweep");
-        assert_eq!(removed, 4, "a delivery, its run, its occurrence, and the one that started nothing");
-        let rows = server.deliveries_until(|_| true).await;
-        let mut left: Vec<_> = rows.iter().map(|row| (row.task.as_str(), row.status.as_str())).collect();
-        left.sort_unstable();
-        assert_eq!(left, [("sent", "sent"), ("waits", "queued")]);
     }
-
-    async fn each_webhook_keeps_its_newest_with_all_that_belongs_to_them(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let inbox = TestInbox::start().await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        let (busy, idle) = (server.webhook("busy", &inbox.url, |_| ()).await, server.webhook("idle", &inbox.url, |_| ()).await);
-        server.event(server.task("often", busy, "", false).await).await;
-        let off = server.task("seldom", idle, "", false).await;
-        server.event_of(off, |draft| draft.event = "vms.poweroff".into()).await;
-        server.post(&key, &json!([{"type": "vms", "event": "poweroff"}, {"type": "logs", "event": "created"}])).await;
-        // More than one step.
-        let often = json!({"type": "vms", "event": "poweron"});
-        for _ in 0..6 {
-            server.post(&key, &json!(vec![often.clone(); 100])).await;
-        }
-        let paused = server.webhook("paused", &inbox.url, |_| ()).await;
-        server.services.backend().webhooks.pause(paused).await.expect("paused");
-        server.event(server.task("waits", paused, "", false).await).await;
-        server.post(&key, &json!(vec![often; 4])).await;
-        server.deliveries_until(|rows| rows.iter().filter(|row| row.task != "waits").all(|row| row.status.is_settled())).await;
-        let all = 604 + 1 + 4;
-        assert_eq!(count(&server).await, (all, all, 604 + 2));
-
-        let removed = retention(&server, 3).sweep().await.expect("a sweep");
-        // The occurrences of the last four posted have a delivery that waits.
-        assert_eq!(count(&server).await, (3 + 1 + 4, 3 + 1 + 4, 4 + 2));
-        assert_eq!(removed, 601 + 601 + 600);
-        assert_eq!(retention(&server, 3).sweep().await.expect("another"), 0);
-    }
-
-    async fn occurrences_that_started_nothing_go_after_two_weeks(test: TestStore) {
-        let server = TestServer::start(test).await;
-        let key = server.key("dc", &[Scope::Ingest]).await;
-        server.post(&key, &json!({"type": "logs", "event": "created"})).await;
-        let retention = retention(&server, 100_000);
-        let mut removed = 0;
-        for day in 0..=15 {
-            assert_eq!(removed, 0, "day {day}");
-            removed += retention.sweep().await.expect("a sweep");
-            server.advance(DAY);
-        }
-        assert_eq!(removed, 1);
-    }
+    assert_eq!(removed, 1);
 }

@@ -1,4 +1,4 @@
-//! Rows for tests that need some without caring where they come from.
+//! Rows for tests that need rows without their usual origin.
 
 use model::id::{RunId, WebhookId};
 use model::time::Timestamp;
@@ -11,14 +11,14 @@ use server::store::webhook;
 
 const THEN: Timestamp = Timestamp(1_000_000);
 
-/// A webhook of default settings.
+/// Inserts a webhook with default settings.
 pub(crate) async fn webhook(db: &impl ConnectionTrait, name: &str, url: &str) -> WebhookId {
     let draft = WebhookDraft { name: name.into(), url: url.into(), ..WebhookDraft::default() };
     let checked = draft.parse(None).expect("valid");
     webhook::insert(db, &checked, new_uuid(THEN), webhook::Secrets::default(), THEN).await.expect("inserted")
 }
 
-/// A virtual machine was switched on.
+/// Returns the occurrence of a virtual machine that is powered on.
 pub(crate) fn occurrence() -> NewOccurrence {
     NewOccurrence {
         uuid: new_uuid(THEN),
@@ -41,7 +41,7 @@ pub(crate) fn occurrence() -> NewOccurrence {
     }
 }
 
-/// A run of a task that is gone.
+/// Inserts a run of a task that was deleted.
 pub(crate) async fn run(db: &impl ConnectionTrait) -> RunId {
     let occurrences = occurrence::insert_many(db, vec![occurrence()]).await.expect("an occurrence");
     let run = NewRun {
@@ -54,7 +54,7 @@ pub(crate) async fn run(db: &impl ConnectionTrait) -> RunId {
     occurrence::insert_runs(db, vec![run], THEN).await.expect("a run")[0]
 }
 
-/// A delivery that is due.
+/// Returns a delivery that is due.
 pub(crate) fn delivery(webhook_id: WebhookId, run_id: RunId) -> NewDelivery {
     NewDelivery {
         uuid: new_uuid(THEN),

@@ -1,4 +1,4 @@
-//! The real binary on a real disk that fills up: a tmpfs of 24 MB in a mount namespace of its own.
+//! The real binary on a disk that fills up: a tmpfs of 24 MB in a mount namespace of its own.
 
 use crate::harness::{Gate, TestStore, client, eventually, pause};
 use crate::process::{Process, prepare, serve};
@@ -9,11 +9,11 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::Command;
 
-/// Set for the half of the test that runs inside: where the small disk is.
+/// Variable that is set for the half of the test inside the namespace, to the path of the small disk.
 const INSIDE: &str = "HOOKWRIGHT_TEST_SMALL_DISK";
 
 #[test]
-fn a_full_disk_is_answered_503_and_everything_acknowledged_is_there_after_it_is_freed() {
+fn full_disk_leads_to_503_and_loses_nothing_acknowledged() {
     if let Some(disk) = std::env::var_os(INSIDE) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         return runtime.expect("a runtime").block_on(inside(Path::new(&disk)));
@@ -21,13 +21,13 @@ fn a_full_disk_is_answered_503_and_everything_acknowledged_is_there_after_it_is_
     let disk = crate::harness::folder();
     let script = format!(
         "set -e\nmount -t tmpfs -o size=24m,mode=700 tmpfs \"${INSIDE}\"\nexec \"$0\" --exact {} --nocapture\n",
-        "small_disk::a_full_disk_is_answered_503_and_everything_acknowledged_is_there_after_it_is_freed"
+        "small_disk::full_disk_leads_to_503_and_loses_nothing_acknowledged"
     );
-    // Who is not root becomes it in a namespace of their own. The disk goes with the namespace.
+    // A user who is not root becomes root in the new namespace. The disk ends with it.
     let output = Command::new("unshare")
         .args(["--mount", "--map-root-user", "sh", "-c", &script])
         .arg(std::env::current_exe().expect("this test"))
-        // The database's directory is made in here.
+        // The directory of the database is made on the disk.
         .env("TMPDIR", disk.path())
         .env(INSIDE, disk.path())
         .output()
@@ -36,7 +36,7 @@ fn a_full_disk_is_answered_503_and_everything_acknowledged_is_there_after_it_is_
     assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
 }
 
-/// Writes until not one byte more has room.
+/// Writes until not one byte more fits.
 fn fill(file: &Path) {
     let mut file = File::create(file).expect("made");
     for size in [1 << 20, 4096, 1] {
@@ -52,9 +52,9 @@ fn fill(file: &Path) {
 async fn post(client: &reqwest::Client, server: &Process, key: &str, object: &str) -> (u16, String) {
     let body = json!({"type": "vms", "event": "poweron", "object": {"id": object}}).to_string();
     let post = client.post(format!("{}/api/v1/events", server.url)).bearer_auth(key);
-    let answer = post.header("content-type", "application/json").body(body).send().await.expect("the server lives");
-    let status = answer.status().as_u16();
-    let body: Value = serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON");
+    let response = post.header("content-type", "application/json").body(body).send().await.expect("the server lives");
+    let status = response.status().as_u16();
+    let body: Value = serde_json::from_str(&response.text().await.expect("a body")).expect("JSON");
     (status, body["occurrences"][0]["id"].as_str().unwrap_or_default().to_owned())
 }
 
@@ -67,31 +67,31 @@ async fn inside(disk: &Path) {
     let test = TestStore::sqlite().await;
     assert!(test.dir.path().starts_with(disk));
     let key = prepare(&test, &gate.url, "60").await;
-    // Only the server has it open, as in life.
+    // Only the server has the database open.
     test.store.clone().close().await;
     let (client, first) = (client(), serve(&test));
     let (status, id) = post(&client, &first, &key, "before").await;
     assert_eq!(status, 202);
     let mut accepted = vec![(id, "before".to_owned())];
     assert_eq!(ready(&client, &first).await, 200);
-    eventually("it is in flight", async || gate.waiting() == 1).await;
+    eventually("the delivery is in flight", async || gate.waiting() == 1).await;
     let ballast = disk.join("ballast");
     fill(&ballast);
     for number in 0..5 {
         assert_eq!(post(&client, &first, &key, &format!("while-{number}")).await.0, 503);
         assert_eq!(ready(&client, &first).await, 503);
     }
-    // Longer than a commit speaks for the database: nor is it ready by the word of those that wrote nothing.
+    // Longer than the result of a commit is cached. A commit that has written nothing does not make the server ready.
     for _ in 0..60 {
         assert_eq!(ready(&client, &first).await, 503);
         pause().await;
     }
-    // The receiver has acted, and that cannot be recorded yet.
-    gate.answer(1000);
-    eventually("it is answered", async || gate.waiting() == 0).await;
+    // The receiver has responded, but the attempt cannot be recorded yet.
+    gate.respond(1000);
+    eventually("the delivery has its response", async || gate.waiting() == 0).await;
     assert_eq!(post(&client, &first, &key, "while").await.0, 503);
     std::fs::remove_file(ballast).expect("freed");
-    eventually("it is ready by itself", async || ready(&client, &first).await == 200).await;
+    eventually("the server becomes ready by itself", async || ready(&client, &first).await == 200).await;
     for number in 0..10 {
         let object = format!("after-{number}");
         let (status, id) = post(&client, &first, &key, &object).await;
@@ -115,7 +115,7 @@ async fn inside(disk: &Path) {
         .collect();
     stored.sort_unstable();
     accepted.sort_unstable();
-    assert_eq!(stored, accepted, "what was refused is not there, and what was accepted is");
+    assert_eq!(stored, accepted, "exactly the accepted occurrences are stored");
     let rows = delivery::list_newest(store.read(), None, 1000).await.expect("deliveries");
     assert!(rows.iter().all(|row| (row.status.as_str(), row.attempts) == ("sent", 1)), "{rows:?}");
     let mut arrived: Vec<_> = gate.bodies().iter().map(|body| body.trim_matches('"').to_owned()).collect();

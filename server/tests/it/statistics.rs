@@ -1,10 +1,11 @@
-//! PostgreSQL plans by statistics that are minutes old: what has come since must not make the engine read all of it.
+//! PostgreSQL plans by statistics that are minutes old. Rows that are newer must not make the engine read whole tables.
 
+use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::TestStore;
-use crate::on_both;
 use crate::rows;
 use model::id::{ObjectId, WebhookId};
 use model::time::Timestamp;
+use rstest::rstest;
 use sea_orm::{ConnectionTrait, Statement};
 use server::store::claim::{self, Capacity};
 use server::store::object::{self, Wanted};
@@ -14,7 +15,7 @@ use std::time::Duration;
 const NOW: Timestamp = Timestamp(1_000_000);
 const MANY: i64 = 20_000;
 
-/// How many rows this transaction has read from a table by its indexes.
+/// Returns the number of rows of a table that this transaction has read by its indexes.
 async fn rows_read(db: &impl ConnectionTrait, table: &str) -> i64 {
     let sql = format!(
         "SELECT CAST(SUM(pg_stat_get_xact_tuples_returned(indexrelid)) AS BIGINT) AS read FROM pg_index \
@@ -25,7 +26,7 @@ async fn rows_read(db: &impl ConnectionTrait, table: &str) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backlog_that_the_statistics_do_not_know_is_not_read_by_each_claim_and_sweep() {
+async fn claim_and_sweep_do_not_read_a_backlog_unknown_to_the_statistics() {
     let test = TestStore::postgres().await;
     let db = test.store.write();
     let webhook = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
@@ -50,11 +51,11 @@ async fn a_backlog_that_the_statistics_do_not_know_is_not_read_by_each_claim_and
     add("held", "'paused'", &due, "NULL").await;
     add("held", "'target'", &due, "NULL").await;
     let txn = test.store.begin().await.expect("a transaction");
-    // As after some claims.
+    // As the plan is after some claims.
     txn.execute_unprepared("SET LOCAL plan_cache_mode = force_generic_plan").await.expect("set");
     assert_eq!(claim::next_due(&txn).await.expect("looked up"), Some(NOW));
     let due = sweep::list_due(&txn, NOW).await.expect("looked up");
-    assert_eq!(due.len(), 1, "its webhook is not paused");
+    assert_eq!(due.len(), 1, "one webhook is due for the sweep");
     let room = Capacity { total: 10, per_webhook: 10, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
     let claimed = claim::claim(&txn, uuid::Uuid::nil(), NOW.after(Duration::from_mins(1)), NOW, &room).await;
     assert_eq!(claimed.expect("claimed").len(), 10);
@@ -62,25 +63,26 @@ async fn a_backlog_that_the_statistics_do_not_know_is_not_read_by_each_claim_and
     assert!(read < 2000, "{read} rows were read");
 }
 
-on_both! {
-    async fn an_object_is_found_by_its_id_however_many_have_its_name(test: TestStore) {
-        let db = test.store.write();
-        let new = |number: i64| object::NewObject {
-            type_id: "vms".into(),
-            external_id: (number > 0).then(|| format!("vm-{number}")),
-            name: "web".into(),
-        };
-        object::insert_many(db, (0..3000).map(new).collect(), NOW).await.expect("made");
-        let txn = test.store.begin().await.expect("a transaction");
-        let wanted = Wanted { names_without_id: ["web".into()].into(), ..Wanted::default() };
-        let found = object::find_wanted(&txn, "vms", wanted).await.expect("found");
-        assert_eq!(found.len(), 1);
-        let wanted = Wanted { external_ids: ["vm-7".into()].into(), ..Wanted::default() };
-        let found = object::find_wanted(&txn, "vms", wanted).await.expect("found");
-        assert_eq!(found.keys().collect::<Vec<_>>(), [&ObjectId(found.values().next().expect("one").0.id.0)]);
-        if test.store.is_postgres() {
-            let read = rows_read(&txn, "object").await;
-            assert!(read < 100, "{read} rows were read");
-        }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn object_is_found_by_its_id_among_many_of_one_name(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let db = test.store.write();
+    let new = |number: i64| object::NewObject {
+        type_id: "vms".into(),
+        external_id: (number > 0).then(|| format!("vm-{number}")),
+        name: "web".into(),
+    };
+    object::insert_many(db, (0..3000).map(new).collect(), NOW).await.expect("made");
+    let txn = test.store.begin().await.expect("a transaction");
+    let wanted = Wanted { names_without_id: ["web".into()].into(), ..Wanted::default() };
+    let found = object::find_wanted(&txn, "vms", wanted).await.expect("found");
+    assert_eq!(found.len(), 1);
+    let wanted = Wanted { external_ids: ["vm-7".into()].into(), ..Wanted::default() };
+    let found = object::find_wanted(&txn, "vms", wanted).await.expect("found");
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&ObjectId(found.values().next().expect("one").0.id.0)]);
+    if test.store.is_postgres() {
+        let read = rows_read(&txn, "object").await;
+        assert!(read < 100, "{read} rows were read");
     }
 }

@@ -1,8 +1,9 @@
-//! Stopping, and what a start finds: the database one file again, keys whole, nothing under way lost.
+//! Stopping and starting: the database is one file again, keys are whole, and no delivery in flight is lost.
 
+use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Gate, TestInbox, TestStore, client, eventually};
-use crate::on_both;
 use crate::process::{prepare, run, serve, serve_changed};
+use rstest::rstest;
 use sea_orm::{ConnectionTrait, EntityTrait};
 use serde_json::json;
 use server::store::{connect, entity};
@@ -13,11 +14,11 @@ use tokio::net::{TcpListener, TcpStream};
 async fn post(url: &str, key: &str) {
     let post =
         client().post(format!("{url}/api/v1/events")).bearer_auth(key).header("content-type", "application/json");
-    let answer = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
-    assert_eq!(answer.expect("an answer").status(), 202);
+    let response = post.body(json!({"type": "vms", "event": "poweron"}).to_string()).send().await;
+    assert_eq!(response.expect("a response").status(), 202);
 }
 
-/// A receiver that says 200 and then never ends its body.
+/// Starts a receiver that responds 200 and never ends the body. Returns its URL.
 async fn stalling() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -34,72 +35,83 @@ async fn stalling() -> String {
     url
 }
 
-on_both! {
-    async fn an_idle_server_stops_within_a_second_also_with_silent_and_listening_connections(test: TestStore) {
-        let server = serve(&test);
-        let address = server.url.split("/setup").next().expect("a url").trim_start_matches("http://").to_owned();
-        let _silent = TcpStream::connect(&address).await.expect("connected");
-        let mut kept = TcpStream::connect(&address).await.expect("connected");
-        kept.write_all(b"GET /health/live HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("sent");
-        let mut answer = [0; 1024];
-        assert!(kept.read(&mut answer).await.expect("an answer") > 0);
-        let took = server.stop();
-        assert!(took < Duration::from_secs(1), "{took:?}");
-    }
-
-    async fn a_stop_waits_for_no_hanging_receiver_and_the_delivery_goes_out_at_the_next_start(test: TestStore) {
-        let gate = Gate::closed().await;
-        let key = prepare(&test, &gate.url, "120").await;
-        let server = serve(&test);
-        post(&server.url, &key).await;
-        eventually("it is in flight", async || gate.waiting() == 1).await;
-        let took = server.stop();
-        assert!(took < Duration::from_secs(8), "{took:?}");
-        let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
-        assert_eq!((rows[0].status.as_str(), rows[0].attempts, rows[0].claims), ("queued", 0, 0), "as if not claimed");
-        gate.answer(2);
-        let _server = serve(&test);
-        eventually("it is sent", async || {
-            let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
-            rows[0].status == "sent"
-        })
-        .await;
-    }
-
-    async fn a_2xx_that_was_seen_before_a_stop_is_recorded_as_sent(test: TestStore) {
-        let key = prepare(&test, &stalling().await, "120").await;
-        let server = serve(&test);
-        post(&server.url, &key).await;
-        eventually("it is in flight", async || {
-            let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
-            rows[0].status == "running"
-        })
-        .await;
-        let took = server.stop();
-        assert!(took < Duration::from_secs(8), "{took:?}");
-        let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
-        assert_eq!((rows[0].status.as_str(), rows[0].attempts), ("sent", 1));
-        let attempts = entity::attempt::Entity::find().all(test.store.read()).await.expect("rows");
-        assert_eq!(attempts[0].answer_note.as_deref(), Some("answer incomplete: the server was stopped"));
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_server_with_open_connections_stops_within_a_second(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = serve(&test);
+    let address = server.url.split("/setup").next().expect("a url").trim_start_matches("http://").to_owned();
+    let _silent = TcpStream::connect(&address).await.expect("connected");
+    let mut kept = TcpStream::connect(&address).await.expect("connected");
+    kept.write_all(b"GET /health/live HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("sent");
+    let mut response = [0; 1024];
+    assert!(kept.read(&mut response).await.expect("a response") > 0);
+    let took = server.stop();
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
-/// Whoever copies the file then has everything.
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_stop_the_database_is_one_file() {
+async fn stop_requeues_the_delivery_of_a_hanging_receiver(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let gate = Gate::closed().await;
+    let key = prepare(&test, &gate.url, "120").await;
+    let server = serve(&test);
+    post(&server.url, &key).await;
+    eventually("the delivery is in flight", async || gate.waiting() == 1).await;
+    let took = server.stop();
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
+    assert_eq!(
+        (rows[0].status.as_str(), rows[0].attempts, rows[0].claims),
+        ("queued", 0, 0),
+        "the claim was given back"
+    );
+    gate.respond(2);
+    let _server = serve(&test);
+    eventually("the delivery is sent", async || {
+        let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
+        rows[0].status == "sent"
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn success_status_before_a_stop_is_recorded_as_sent(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let key = prepare(&test, &stalling().await, "120").await;
+    let server = serve(&test);
+    post(&server.url, &key).await;
+    eventually("the delivery is in flight", async || {
+        let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
+        rows[0].status == "running"
+    })
+    .await;
+    let took = server.stop();
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
+    assert_eq!((rows[0].status.as_str(), rows[0].attempts), ("sent", 1));
+    let attempts = entity::attempt::Entity::find().all(test.store.read()).await.expect("rows");
+    assert_eq!(attempts[0].answer_note.as_deref(), Some("answer incomplete: the server was stopped"));
+}
+
+/// A copy of the file alone is a whole backup then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn database_is_one_file_after_a_stop() {
     let test = TestStore::sqlite().await;
     let inbox = TestInbox::start().await;
     let key = prepare(&test, &inbox.url, "3").await;
     let TestStore { store, dir, .. } = test;
     store.close().await;
     let log = dir.path().join("hookwright.db-wal");
-    assert!(!log.exists(), "also after the commands beside it");
+    assert!(!log.exists(), "commands leave no log either");
     let again = connect::open_sqlite(dir.path()).await.expect("opens");
     again.clone().close().await;
     let test = TestStore { store: again, dir, url: None };
     let server = serve(&test);
     post(&server.url, &key).await;
-    eventually("it has arrived", async || inbox.received().len() == 1).await;
+    eventually("the delivery has arrived", async || inbox.received().len() == 1).await;
     server.stop();
     assert!(!log.exists());
     let copy = crate::harness::folder();
@@ -109,14 +121,14 @@ async fn after_a_stop_the_database_is_one_file() {
     assert_eq!(rows.iter().map(|row| row.status.as_str()).collect::<Vec<_>>(), ["sent"]);
 }
 
-/// Two pages of which one always reads keep SQLite from ever starting its log anew by itself.
+/// While one of two overlapping pages always reads, SQLite by itself never restarts its log.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_log_stays_short_while_readers_overlap() {
+async fn write_ahead_log_stays_short_while_readers_overlap() {
     let test = TestStore::sqlite().await;
     let store = &test.store;
     let stop = tokio_util::sync::CancellationToken::new();
     tokio::spawn(server::store::log::run(store.clone(), stop.clone()));
-    // About 0.2 s each, on any machine some multiple of it; the first ones overlap by a third.
+    // A query takes 0.2 s or more. The first ones overlap by a third.
     let slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000) \
                 SELECT COUNT(*), (SELECT COUNT(*) FROM setting) FROM n";
     for _ in 0..2 {
@@ -130,7 +142,7 @@ async fn the_log_stays_short_while_readers_overlap() {
     store.write().execute_unprepared("CREATE TABLE ballast (id INTEGER PRIMARY KEY, bytes BLOB)").await.expect("made");
     let log = test.dir.path().join("hookwright.db-wal");
     let (mut longest, mut written) = (0, 0);
-    // More than four times what the log may grow to.
+    // More than four times the length to which the log may grow.
     while written < 300 << 20 {
         let sql = "INSERT INTO ballast (bytes) VALUES (randomblob(1000000)); DELETE FROM ballast WHERE id % 2 = 0";
         store.write().execute_unprepared(sql).await.expect("written");
@@ -145,7 +157,7 @@ async fn the_log_stays_short_while_readers_overlap() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_while_the_key_is_made_leaves_a_directory_that_starts() {
+async fn kill_while_the_key_is_written_leaves_a_usable_directory() {
     let test = TestStore::sqlite().await;
     let serving = ["serve", "--listen", "https://127.0.0.1:0"];
     for at in 1..=3 {
@@ -158,7 +170,7 @@ async fn a_kill_while_the_key_is_made_leaves_a_directory_that_starts() {
             _ = command.env_remove("HOOKWRIGHT_KEY");
         });
         server.stop();
-        // The key stays, as the database knows it by now; the next kill is at the certificate's.
+        // The master key stays, as the database is bound to it by now. The next kill is at the key of the certificate.
         for file in ["self-signed.key", "self-signed.crt"].iter().skip(usize::from(at == 2)) {
             std::fs::remove_file(test.dir.path().join(file)).expect("removed");
         }
@@ -166,16 +178,16 @@ async fn a_kill_while_the_key_is_made_leaves_a_directory_that_starts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_master_key_is_said_and_none_is_made() {
+async fn lost_master_key_is_reported_and_not_replaced() {
     let test = TestStore::sqlite().await;
     let without = |command: &mut std::process::Command| _ = command.env_remove("HOOKWRIGHT_KEY");
     serve_changed(&test, &[], without).stop();
     let file = test.dir.path().join("master.key");
     let kept = std::fs::read(&file).expect("a key");
     std::fs::remove_file(&file).expect("removed");
-    let (is_done, said) = run(&test, &["serve", "--listen", "http://127.0.0.1:0"], without);
-    assert!(!is_done && said.contains("is missing") && said.contains("backup"), "{said}");
-    assert!(!file.exists(), "none was made");
+    let (is_done, output) = run(&test, &["serve", "--listen", "http://127.0.0.1:0"], without);
+    assert!(!is_done && output.contains("is missing") && output.contains("backup"), "{output}");
+    assert!(!file.exists(), "no new key was made");
     std::fs::write(&file, kept).expect("put back");
     serve_changed(&test, &[], without).stop();
 }

@@ -1,13 +1,15 @@
-//! The store on both databases: what it promises to the rest.
+//! Guarantees of the store, on both databases.
 
+use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::TestStore;
-use crate::{on_both, rows};
+use crate::rows;
 use migrations::Migrator;
 use model::access::Role;
 use model::breaker::{Breaker, Open};
 use model::id::{TaskId, WebhookId};
 use model::time::Timestamp;
 use model::webhook::WebhookDraft;
+use rstest::rstest;
 use sea_orm::{ConnectionTrait, Statement};
 use sea_orm_migration::MigratorTrait;
 use server::clock::new_uuid;
@@ -47,266 +49,363 @@ fn room(total: usize) -> Capacity {
     Capacity { total, per_webhook: 100, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }
 }
 
-on_both! {
-    async fn a_claim_takes_no_more_of_a_webhook_than_it_has_room_for(test: TestStore) {
-        queue(&test, 20).await;
-        let claim = async |room: Capacity| {
-            let until = Timestamp(NOW.0 + 100);
-            claim::claim(test.store.write(), uuid::Uuid::nil(), NOW, until, &room).await.expect("claims").len()
-        };
-        let webhook = WebhookId(1);
-        assert_eq!(claim(Capacity { total: 100, per_webhook: 8, busy: vec![(webhook, 0)], is_busy_first: false, after: WebhookId(0) }).await, 0);
-        assert_eq!(claim(Capacity { total: 100, per_webhook: 8, busy: vec![(webhook, 3)], is_busy_first: false, after: webhook }).await, 3);
-        assert_eq!(claim(Capacity { total: 100, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }).await, 8);
-        assert_eq!(claim(Capacity { total: 5, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }).await, 5);
-        assert_eq!(claim(Capacity { total: 100, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }).await, 4);
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claim_stays_within_the_capacity_of_a_webhook(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    queue(&test, 20).await;
+    let claim = async |room: Capacity| {
+        let until = Timestamp(NOW.0 + 100);
+        claim::claim(test.store.write(), uuid::Uuid::nil(), NOW, until, &room).await.expect("claims").len()
+    };
+    let webhook = WebhookId(1);
+    assert_eq!(
+        claim(Capacity {
+            total: 100,
+            per_webhook: 8,
+            busy: vec![(webhook, 0)],
+            is_busy_first: false,
+            after: WebhookId(0)
+        })
+        .await,
+        0
+    );
+    assert_eq!(
+        claim(Capacity { total: 100, per_webhook: 8, busy: vec![(webhook, 3)], is_busy_first: false, after: webhook })
+            .await,
+        3
+    );
+    assert_eq!(
+        claim(Capacity { total: 100, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) })
+            .await,
+        8
+    );
+    assert_eq!(
+        claim(Capacity { total: 5, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }).await,
+        5
+    );
+    assert_eq!(
+        claim(Capacity { total: 100, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) })
+            .await,
+        4
+    );
+}
 
-    async fn the_schema_goes_up_down_and_up_again(test: TestStore) {
-        let db = test.store.write();
-        Migrator::down(db, None).await.expect("down");
-        Migrator::up(db, None).await.expect("up");
-        add_webhook(&test).await;
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schema_migrates_down_and_up_again(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let db = test.store.write();
+    Migrator::down(db, None).await.expect("down");
+    Migrator::up(db, None).await.expect("up");
+    add_webhook(&test).await;
+}
 
-    async fn a_taken_name_is_a_conflict(test: TestStore) {
-        let add = || access::insert_account(test.store.write(), "maria", Role::Admin, "hash".into(), NOW);
-        add().await.expect("the first");
-        assert!(matches!(add().await, Err(Error::Conflict { .. })));
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn account_with_a_taken_name_is_a_conflict(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let add = || access::insert_account(test.store.write(), "maria", Role::Admin, "hash".into(), NOW);
+    add().await.expect("the first");
+    assert!(matches!(add().await, Err(Error::Conflict { .. })));
+}
 
-    async fn a_setting_is_stored_once_and_taken_once(test: TestStore) {
-        let db = test.store.write();
-        assert_eq!(setting::insert_once(db, "k", "a").await.expect("stored"), "a");
-        assert_eq!(setting::insert_once(db, "k", "b").await.expect("kept"), "a");
-        assert!(!setting::take(db, "k", "b").await.expect("not this one"));
-        assert!(setting::take(db, "k", "a").await.expect("taken"));
-        assert!(!setting::take(db, "k", "a").await.expect("gone"));
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn setting_is_stored_once_and_taken_once(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let db = test.store.write();
+    assert_eq!(setting::insert_once(db, "k", "a").await.expect("stored"), "a");
+    assert_eq!(setting::insert_once(db, "k", "b").await.expect("kept"), "a");
+    assert!(!setting::take(db, "k", "b").await.expect("not this one"));
+    assert!(setting::take(db, "k", "a").await.expect("taken"));
+    assert!(!setting::take(db, "k", "a").await.expect("gone"));
+}
 
-    async fn an_update_of_an_older_revision_changes_nothing(test: TestStore) {
-        let id = add_webhook(&test).await;
-        let draft = WebhookDraft { name: "new".into(), url: "http://127.0.0.1:9/".into(), ..WebhookDraft::default() };
-        let checked = draft.parse(None).expect("valid");
-        let keep = webhook::Write { secret: webhook::SecretWrite::Keep, signing: webhook::SecretWrite::Keep, headers: None, has_moved: false };
-        let update = |revision| webhook::update(test.store.write(), id, revision, &checked, keep.clone(), NOW);
-        assert!(update(1).await.expect("updated"));
-        assert!(!update(1).await.expect("stale"));
-        let row = webhook::find(test.store.read(), id).await.expect("read").expect("there");
-        assert_eq!((row.name.as_str(), row.revision), ("new", 2));
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn update_of_an_older_revision_changes_nothing(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let id = add_webhook(&test).await;
+    let draft = WebhookDraft { name: "new".into(), url: "http://127.0.0.1:9/".into(), ..WebhookDraft::default() };
+    let checked = draft.parse(None).expect("valid");
+    let keep = webhook::Write {
+        secret: webhook::SecretWrite::Keep,
+        signing: webhook::SecretWrite::Keep,
+        headers: None,
+        has_moved: false,
+    };
+    let update = |revision| webhook::update(test.store.write(), id, revision, &checked, keep.clone(), NOW);
+    assert!(update(1).await.expect("updated"));
+    assert!(!update(1).await.expect("stale"));
+    let row = webhook::find(test.store.read(), id).await.expect("read").expect("there");
+    assert_eq!((row.name.as_str(), row.revision), ("new", 2));
+}
 
-    async fn eight_workers_claim_each_delivery_once(test: TestStore) {
-        queue(&test, 250).await;
-        let work = |_| {
-            let store = test.store.clone();
-            tokio::spawn(async move {
-                let mut mine = Vec::new();
-                loop {
-                    let owner = new_uuid(NOW);
-                    let claimed = claim::claim(store.write(), owner, NOW, Timestamp(NOW.0 + 1), &room(7)).await.expect("claims");
-                    if claimed.is_empty() {
-                        return mine;
-                    }
-                    mine.extend(claimed.into_iter().map(|claimed| claimed.uuid));
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_claims_take_each_delivery_once(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    queue(&test, 250).await;
+    let work = |_| {
+        let store = test.store.clone();
+        tokio::spawn(async move {
+            let mut mine = Vec::new();
+            loop {
+                let owner = new_uuid(NOW);
+                let claimed =
+                    claim::claim(store.write(), owner, NOW, Timestamp(NOW.0 + 1), &room(7)).await.expect("claims");
+                if claimed.is_empty() {
+                    return mine;
                 }
-            })
-        };
-        let mut all = Vec::new();
-        for worker in (0..8).map(work).collect::<Vec<_>>() {
-            all.extend(worker.await.expect("no panic"));
-        }
-        assert_eq!(all.len(), 250);
-        assert_eq!(all.into_iter().collect::<HashSet<_>>().len(), 250);
-    }
-
-    async fn a_lease_that_has_run_out_is_claimed_again(test: TestStore) {
-        queue(&test, 1).await;
-        let store = &test.store;
-        let (owner, other) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
-        let claim = |now: i64| async move { claim::claim(store.write(), owner, Timestamp(now), Timestamp(now + 100 - 5_000), &room(9)).await };
-        let release = |now: i64, by, known| async move { claim::release_expired(store.write(), Timestamp(now), by, known).await.expect("asked") };
-        let claimed = claim(NOW.0).await.expect("claims");
-        assert_eq!(claimed.len(), 1);
-        assert_eq!(release(NOW.0 + 99, other, Vec::new()).await, 0, "it has not run out");
-        assert_eq!(claim(NOW.0 + 99).await.expect("nothing").len(), 0);
-        let known = vec![claimed[0].id()];
-        assert_eq!(release(NOW.0 + 100, owner, known.clone()).await, 0, "it has ended here, and waits to be recorded");
-        assert_eq!(release(NOW.0 + 100, other, known).await, 1);
-        assert_eq!(claim(NOW.0 + 100).await.expect("claims").len(), 1);
-        assert_eq!(release(NOW.0 + 200, owner, Vec::new()).await, 1, "its owner has lost it");
-        assert_eq!(claim(NOW.0 + 200).await.expect("claims").len(), 1);
-        assert_eq!(claim::release_all(store.write(), NOW).await.expect("a restart"), 1);
-    }
-
-    async fn commits_are_on_disk_before_they_are_answered(test: TestStore) {
-        let db = test.store.write();
-        let ask = async |sql: &str| {
-            let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await;
-            row.expect("asked").expect("a row")
-        };
-        if test.store.is_postgres() {
-            let row = ask("SHOW synchronous_commit").await;
-            assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "on");
-            // Also where the database's default is another.
-            let name = ask("SELECT current_database()").await.try_get_by_index::<String>(0).expect("text");
-            let sql = format!("ALTER DATABASE \"{name}\" SET synchronous_commit = off");
-            db.execute_unprepared(&sql).await.expect("a default");
-            let url = test.url.as_deref().expect("a url");
-            let again = server::store::connect::open_postgres(url).await.expect("opens");
-            let shown = Statement::from_string(db.get_database_backend(), "SHOW synchronous_commit");
-            let row = again.write().query_one_raw(shown).await.expect("asked").expect("a row");
-            assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "on");
-            // A frozen node frees its locks, above all that of who claims.
-            let row = ask("SHOW idle_in_transaction_session_timeout").await;
-            assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "10s");
-        } else {
-            let row = ask("PRAGMA journal_mode").await;
-            assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "wal");
-            let row = ask("PRAGMA synchronous").await;
-            assert_eq!(row.try_get_by_index::<i32>(0).expect("a number"), 2, "FULL");
-            let row = ask("PRAGMA foreign_keys").await;
-            assert_eq!(row.try_get_by_index::<i32>(0).expect("a number"), 1);
-        }
-    }
-
-    async fn the_database_refuses_a_scope_without_its_object_or_tag(test: TestStore) {
-        queue(&test, 1).await;
-        let insert = async |scope: &str| {
-            let sql = format!(
-                "INSERT INTO event (type_id, event_id, scope, object_id, task_id, is_enabled, revision, created_at, \
-                 updated_at) VALUES ('vms', 'poweron', '{scope}', NULL, 1, TRUE, 1, 0, 0)"
-            );
-            test.store.write().execute_unprepared(&sql).await
-        };
-        assert!(insert("object").await.is_err());
-        assert!(insert("tag").await.is_err());
-        assert!(insert("other").await.is_err());
-        assert!(insert("any").await.is_ok());
-    }
-
-    async fn a_claim_works_beside_any_number_of_busy_webhooks(test: TestStore) {
-        queue(&test, 3).await;
-        let busy = (1_000..1_600).map(|id| (WebhookId(id), 1)).chain([(WebhookId(1), 1)]).collect();
-        for (is_busy_first, after, expected) in [(false, WebhookId(0), 1), (true, WebhookId(9), 1), (true, WebhookId(9), 1), (true, WebhookId(9), 0)] {
-            let room = Capacity { total: 9, per_webhook: 8, busy: Vec::clone(&busy), is_busy_first, after };
-            let claimed = claim::claim(test.store.write(), uuid::Uuid::nil(), NOW, NOW, &room).await.expect("claims");
-            assert_eq!(claimed.len(), expected);
-        }
-    }
-
-    async fn webhooks_with_a_backlog_take_turns(test: TestStore) {
-        let db = test.store.write();
-        let run_id = rows::run(db).await;
-        let mut webhooks = Vec::new();
-        for name in ["a", "b", "c"] {
-            let webhook = rows::webhook(db, name, "http://127.0.0.1:9/").await;
-            delivery::insert_many(db, (0..20).map(|_| rows::delivery(webhook, run_id)).collect(), NOW).await.expect("queued");
-            webhooks.push(webhook);
-        }
-        let [a, b, c] = webhooks[..] else { panic!("three") };
-        // Room for twelve, eight of each: the one whose turn was cut short is busy then, and goes on behind the others.
-        for (after, busy, expected) in [
-            (WebhookId(0), vec![], [(a, 8), (b, 4)]),
-            (b, vec![(b, 4)], [(c, 8), (a, 4)]),
-            (a, vec![(b, 0), (a, 0)], [(c, 8), (a, 0)]),
-            (c, vec![(a, 4), (c, 0)], [(b, 8), (a, 4)]),
-        ] {
-            let room = Capacity { total: 12, per_webhook: 8, busy, is_busy_first: false, after };
-            let until = Timestamp(NOW.0 + 100);
-            let claimed = claim::claim(db, uuid::Uuid::nil(), NOW, until, &room).await.expect("claims");
-            for (webhook, count) in expected {
-                let found = claimed.iter().filter(|one| one.webhook_id() == webhook).count();
-                assert_eq!(found, count, "{webhook} after {after}");
+                mine.extend(claimed.into_iter().map(|claimed| claimed.uuid));
             }
-        }
+        })
+    };
+    let mut all = Vec::new();
+    for worker in (0..8).map(work).collect::<Vec<_>>() {
+        all.extend(worker.await.expect("no panic"));
     }
+    assert_eq!(all.len(), 250);
+    assert_eq!(all.into_iter().collect::<HashSet<_>>().len(), 250);
+}
 
-    async fn what_is_queued_just_as_a_breaker_opens_waits_behind_it_and_its_probe_goes(test: TestStore) {
-        let db = test.store.write();
-        let run_id = rows::run(db).await;
-        let webhook = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
-        let opened = |is_probing: bool| {
-            let probe_at = NOW.after(Duration::from_secs(if is_probing { 90 } else { 30 }));
-            let open = Some(Open { since: NOW, wait: Duration::from_secs(30), probe_at, is_probing });
-            Breaker { failures: 10, open, is_hanging: false }
-        };
-        hold::save_breaker(db, webhook, &opened(false)).await.expect("opened");
-        // By another node, that had not seen it.
-        delivery::insert_many(db, (0..3).map(|_| rows::delivery(webhook, run_id)).collect(), NOW).await.expect("queued");
-        let claim = async |now: Timestamp| {
-            let room = Capacity { total: 9, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
-            claim::claim(db, uuid::Uuid::nil(), now, now, &room).await.expect("claims").len()
-        };
-        assert_eq!(claim(NOW).await, 0);
-        sweep::sweep(&test.store, NOW, Duration::ZERO).await.expect("swept");
-        let held = figures::held_by_reason(test.store.read(), webhook).await.expect("counted");
-        assert_eq!(held, [("breaker".to_owned(), 3)]);
-        let due = NOW.after(Duration::from_secs(30));
-        sweep::sweep(&test.store, due, Duration::ZERO).await.expect("swept");
-        sweep::sweep(&test.store, due, Duration::ZERO).await.expect("swept");
-        assert_eq!(claim(due).await, 1, "the probe, and nothing besides");
-    }
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expired_lease_can_be_claimed_again(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    queue(&test, 1).await;
+    let store = &test.store;
+    let (owner, other) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
+    let claim = |now: i64| async move {
+        claim::claim(store.write(), owner, Timestamp(now), Timestamp(now + 100 - 5_000), &room(9)).await
+    };
+    let release = |now: i64, by, known| async move {
+        claim::release_expired(store.write(), Timestamp(now), by, known).await.expect("asked")
+    };
+    let claimed = claim(NOW.0).await.expect("claims");
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(release(NOW.0 + 99, other, Vec::new()).await, 0, "the lease has not expired");
+    assert_eq!(claim(NOW.0 + 99).await.expect("nothing").len(), 0);
+    let known = vec![claimed[0].id()];
+    assert_eq!(
+        release(NOW.0 + 100, owner, known.clone()).await,
+        0,
+        "its attempt has ended here and waits to be recorded"
+    );
+    assert_eq!(release(NOW.0 + 100, other, known).await, 1);
+    assert_eq!(claim(NOW.0 + 100).await.expect("claims").len(), 1);
+    assert_eq!(release(NOW.0 + 200, owner, Vec::new()).await, 1, "its owner does not know it any more");
+    assert_eq!(claim(NOW.0 + 200).await.expect("claims").len(), 1);
+    assert_eq!(claim::release_all(store.write(), NOW).await.expect("a restart"), 1);
+}
 
-    async fn a_scope_of_one_kind_with_the_id_of_another_is_refused_by_the_database(test: TestStore) {
-        queue(&test, 1).await;
-        let db = test.store.write();
-        db.execute_unprepared("INSERT INTO object (type_id, name, created_at, updated_at) VALUES ('vms', 'web', 0, 0)").await.expect("made");
-        for (scope, object, tag) in [("any", "1", "NULL"), ("object", "NULL", "NULL"), ("tag", "1", "NULL"), ("else", "NULL", "NULL")] {
-            let sql = format!(
-                "INSERT INTO event (type_id, event_id, scope, object_id, tag_id, task_id, is_enabled, revision, created_at, \
-                 updated_at) VALUES ('vms', 'poweron', '{scope}', {object}, {tag}, 1, TRUE, 1, 0, 0)"
-            );
-            let error = db.execute_unprepared(&sql).await.expect_err(scope).to_string();
-            assert!(error.to_lowercase().contains("check constraint"), "{scope}: {error}");
-        }
-    }
-
-    async fn a_clock_that_leaps_forgets_no_identity_but_those_used_meanwhile(test: TestStore) {
-        let db = test.store.write();
-        let key = access::insert_key(db, "dc", vec![1], &[], NOW).await.expect("a key");
-        let identity = |id: &str| (key, "dc".to_owned(), id.to_owned());
-        let first = Receipt { content_hash: vec![1], occurrence: new_uuid(NOW), tasks_started: 1 };
-        let again = Receipt { content_hash: vec![2], ..first.clone() };
-        let both = vec![(identity("a"), first.clone()), (identity("b"), first.clone())];
-        assert!(receipt::insert(db, both, NOW).await.expect("stored"));
-        assert!(!receipt::insert(db, vec![(identity("a"), again.clone())], NOW).await.expect("asked"), "it is there");
-        let leapt = NOW.after(2 * receipt::KEPT);
-        assert!(receipt::insert(db, vec![(identity("a"), again.clone())], leapt).await.expect("stored"), "used again");
-        let found = receipt::find_many(db, &[identity("a"), identity("b")], NOW).await.expect("read");
-        assert_eq!(found, [(identity("a"), again), (identity("b"), first)].into());
-    }
-
-    async fn rows_written_together_answer_each_its_own_id(test: TestStore) {
-        let db = test.store.write();
-        for count in [1, 16, 17, 131] {
-            let rows: Vec<_> = (0..count).map(|_| rows::occurrence()).collect();
-            let uuids: Vec<_> = rows.iter().map(|row| row.uuid).collect();
-            let ids = occurrence::insert_many(db, rows).await.expect("stored");
-            assert_eq!(ids.len(), count);
-            for (id, uuid) in ids.into_iter().zip(uuids) {
-                let row = occurrence::find_by_id(db, id).await.expect("asked").expect("is there");
-                assert_eq!(row.uuid, uuid);
-            }
-        }
-    }
-
-    async fn what_was_there_before_revisions_gets_its_first(test: TestStore) {
-        queue(&test, 1).await;
-        let db = test.store.write();
-        db.execute_unprepared("DELETE FROM revision").await.expect("an older database");
-        server::store::connect::migrate(&test.store).await.expect("migrates");
-        let mark = revision::newest(db).await.expect("asked");
-        let tasks: std::collections::HashMap<i64, model::task::Task> =
-            revision::list_at(db, revision::Kind::Task, mark).await.expect("read");
-        assert_eq!(tasks.values().map(|task| task.name.as_str()).collect::<Vec<_>>(), ["t"]);
-        let target: Option<webhook::Target> = revision::find(db, revision::Kind::Webhook, 1, 1).await.expect("read");
-        assert_eq!(target.map(|target| target.url), Some("http://127.0.0.1:9/".to_owned()));
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_are_on_disk_before_they_return(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let db = test.store.write();
+    let ask = async |sql: &str| {
+        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await;
+        row.expect("asked").expect("a row")
+    };
+    if test.store.is_postgres() {
+        let row = ask("SHOW synchronous_commit").await;
+        assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "on");
+        // Also when the default of the database is off.
+        let name = ask("SELECT current_database()").await.try_get_by_index::<String>(0).expect("text");
+        let sql = format!("ALTER DATABASE \"{name}\" SET synchronous_commit = off");
+        db.execute_unprepared(&sql).await.expect("a default");
+        let url = test.url.as_deref().expect("a url");
+        let again = server::store::connect::open_postgres(url).await.expect("opens");
+        let shown = Statement::from_string(db.get_database_backend(), "SHOW synchronous_commit");
+        let row = again.write().query_one_raw(shown).await.expect("asked").expect("a row");
+        assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "on");
+        // A frozen node frees its locks, above all that of who claims.
+        let row = ask("SHOW idle_in_transaction_session_timeout").await;
+        assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "10s");
+    } else {
+        let row = ask("PRAGMA journal_mode").await;
+        assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "wal");
+        let row = ask("PRAGMA synchronous").await;
+        assert_eq!(row.try_get_by_index::<i32>(0).expect("a number"), 2, "FULL");
+        let row = ask("PRAGMA foreign_keys").await;
+        assert_eq!(row.try_get_by_index::<i32>(0).expect("a number"), 1);
     }
 }
 
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn event_scope_without_its_object_or_tag_is_refused(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    queue(&test, 1).await;
+    let insert = async |scope: &str| {
+        let sql = format!(
+            "INSERT INTO event (type_id, event_id, scope, object_id, task_id, is_enabled, revision, created_at, \
+             updated_at) VALUES ('vms', 'poweron', '{scope}', NULL, 1, TRUE, 1, 0, 0)"
+        );
+        test.store.write().execute_unprepared(&sql).await
+    };
+    assert!(insert("object").await.is_err());
+    assert!(insert("tag").await.is_err());
+    assert!(insert("other").await.is_err());
+    assert!(insert("any").await.is_ok());
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claim_works_with_hundreds_of_busy_webhooks(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    queue(&test, 3).await;
+    let busy = (1_000..1_600).map(|id| (WebhookId(id), 1)).chain([(WebhookId(1), 1)]).collect();
+    for (is_busy_first, after, expected) in
+        [(false, WebhookId(0), 1), (true, WebhookId(9), 1), (true, WebhookId(9), 1), (true, WebhookId(9), 0)]
+    {
+        let room = Capacity { total: 9, per_webhook: 8, busy: Vec::clone(&busy), is_busy_first, after };
+        let claimed = claim::claim(test.store.write(), uuid::Uuid::nil(), NOW, NOW, &room).await.expect("claims");
+        assert_eq!(claimed.len(), expected);
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhooks_with_a_backlog_take_turns(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let db = test.store.write();
+    let run_id = rows::run(db).await;
+    let mut webhooks = Vec::new();
+    for name in ["a", "b", "c"] {
+        let webhook = rows::webhook(db, name, "http://127.0.0.1:9/").await;
+        delivery::insert_many(db, (0..20).map(|_| rows::delivery(webhook, run_id)).collect(), NOW)
+            .await
+            .expect("queued");
+        webhooks.push(webhook);
+    }
+    let [a, b, c] = webhooks[..] else { panic!("three") };
+    // Capacity for twelve, eight of each webhook. A webhook that got less than eight is busy then, and continues behind
+    // the others.
+    for (after, busy, expected) in [
+        (WebhookId(0), vec![], [(a, 8), (b, 4)]),
+        (b, vec![(b, 4)], [(c, 8), (a, 4)]),
+        (a, vec![(b, 0), (a, 0)], [(c, 8), (a, 0)]),
+        (c, vec![(a, 4), (c, 0)], [(b, 8), (a, 4)]),
+    ] {
+        let room = Capacity { total: 12, per_webhook: 8, busy, is_busy_first: false, after };
+        let until = Timestamp(NOW.0 + 100);
+        let claimed = claim::claim(db, uuid::Uuid::nil(), NOW, until, &room).await.expect("claims");
+        for (webhook, count) in expected {
+            let found = claimed.iter().filter(|one| one.webhook_id() == webhook).count();
+            assert_eq!(found, count, "{webhook} after {after}");
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_queued_as_the_breaker_opens_is_held_and_probed(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let db = test.store.write();
+    let run_id = rows::run(db).await;
+    let webhook = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
+    let opened = |is_probing: bool| {
+        let probe_at = NOW.after(Duration::from_secs(if is_probing { 90 } else { 30 }));
+        let open = Some(Open { since: NOW, wait: Duration::from_secs(30), probe_at, is_probing });
+        Breaker { failures: 10, open, is_hanging: false }
+    };
+    hold::save_breaker(db, webhook, &opened(false)).await.expect("opened");
+    // By another node, which has not seen the open breaker.
+    delivery::insert_many(db, (0..3).map(|_| rows::delivery(webhook, run_id)).collect(), NOW).await.expect("queued");
+    let claim = async |now: Timestamp| {
+        let room = Capacity { total: 9, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
+        claim::claim(db, uuid::Uuid::nil(), now, now, &room).await.expect("claims").len()
+    };
+    assert_eq!(claim(NOW).await, 0);
+    sweep::sweep(&test.store, NOW, Duration::ZERO).await.expect("swept");
+    let held = figures::held_by_reason(test.store.read(), webhook).await.expect("counted");
+    assert_eq!(held, [("breaker".to_owned(), 3)]);
+    let due = NOW.after(Duration::from_secs(30));
+    sweep::sweep(&test.store, due, Duration::ZERO).await.expect("swept");
+    sweep::sweep(&test.store, due, Duration::ZERO).await.expect("swept");
+    assert_eq!(claim(due).await, 1, "only the probe");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn event_scope_with_the_id_of_another_kind_is_refused(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    queue(&test, 1).await;
+    let db = test.store.write();
+    db.execute_unprepared("INSERT INTO object (type_id, name, created_at, updated_at) VALUES ('vms', 'web', 0, 0)")
+        .await
+        .expect("made");
+    for (scope, object, tag) in
+        [("any", "1", "NULL"), ("object", "NULL", "NULL"), ("tag", "1", "NULL"), ("else", "NULL", "NULL")]
+    {
+        let sql = format!(
+            "INSERT INTO event (type_id, event_id, scope, object_id, tag_id, task_id, is_enabled, revision, \
+             created_at, updated_at) VALUES ('vms', 'poweron', '{scope}', {object}, {tag}, 1, TRUE, 1, 0, 0)"
+        );
+        let error = db.execute_unprepared(&sql).await.expect_err(scope).to_string();
+        assert!(error.to_lowercase().contains("check constraint"), "{scope}: {error}");
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clock_leap_forgets_only_identities_that_are_used_again(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let db = test.store.write();
+    let key = access::insert_key(db, "dc", vec![1], &[], NOW).await.expect("a key");
+    let identity = |id: &str| (key, "dc".to_owned(), id.to_owned());
+    let first = Receipt { content_hash: vec![1], occurrence: new_uuid(NOW), tasks_started: 1 };
+    let again = Receipt { content_hash: vec![2], ..first.clone() };
+    let both = vec![(identity("a"), first.clone()), (identity("b"), first.clone())];
+    assert!(receipt::insert(db, both, NOW).await.expect("stored"));
+    assert!(
+        !receipt::insert(db, vec![(identity("a"), again.clone())], NOW).await.expect("asked"),
+        "the identity exists"
+    );
+    let leapt = NOW.after(2 * receipt::KEPT);
+    assert!(receipt::insert(db, vec![(identity("a"), again.clone())], leapt).await.expect("stored"), "used again");
+    let found = receipt::find_many(db, &[identity("a"), identity("b")], NOW).await.expect("read");
+    assert_eq!(found, [(identity("a"), again), (identity("b"), first)].into());
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_inserted_together_return_their_own_ids(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let db = test.store.write();
+    for count in [1, 16, 17, 131] {
+        let rows: Vec<_> = (0..count).map(|_| rows::occurrence()).collect();
+        let uuids: Vec<_> = rows.iter().map(|row| row.uuid).collect();
+        let ids = occurrence::insert_many(db, rows).await.expect("stored");
+        assert_eq!(ids.len(), count);
+        for (id, uuid) in ids.into_iter().zip(uuids) {
+            let row = occurrence::find_by_id(db, id).await.expect("asked").expect("is there");
+            assert_eq!(row.uuid, uuid);
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_older_than_revisions_get_their_first_revision(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    queue(&test, 1).await;
+    let db = test.store.write();
+    db.execute_unprepared("DELETE FROM revision").await.expect("an older database");
+    server::store::connect::migrate(&test.store).await.expect("migrates");
+    let mark = revision::newest(db).await.expect("asked");
+    let tasks: std::collections::HashMap<i64, model::task::Task> =
+        revision::list_at(db, revision::Kind::Task, mark).await.expect("read");
+    assert_eq!(tasks.values().map(|task| task.name.as_str()).collect::<Vec<_>>(), ["t"]);
+    let target: Option<webhook::Target> = revision::find(db, revision::Kind::Webhook, 1, 1).await.expect("read");
+    assert_eq!(target.map(|target| target.url), Some("http://127.0.0.1:9/".to_owned()));
+}
+
 #[tokio::test]
-async fn two_who_change_the_same_rows_do_not_wait_for_each_other() {
+async fn concurrent_changes_of_the_same_rows_do_not_deadlock() {
     let test = TestStore::postgres().await;
     queue(&test, 1).await;
     let (first, second) = (TaskId(1), WebhookId(1));
@@ -318,14 +417,14 @@ async fn two_who_change_the_same_rows_do_not_wait_for_each_other() {
         txn.commit().await.expect("the other");
     };
     let mut other = std::pin::pin!(other);
-    assert!(tokio::time::timeout(Duration::from_millis(200), &mut other).await.is_err(), "it waits");
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut other).await.is_err(), "the other change waits");
     webhook::delete(&both, second, NOW).await.expect("changed too");
     both.commit().await.expect("both");
     other.await;
 }
 
 #[tokio::test]
-async fn a_revision_is_never_seen_after_a_newer_one() {
+async fn revisions_become_visible_in_their_order() {
     let test = TestStore::postgres().await;
     queue(&test, 1).await;
     let change = async |is_enabled: bool| {
@@ -341,7 +440,7 @@ async fn a_revision_is_never_seen_after_a_newer_one() {
         txn.commit().await.expect("the second");
     };
     let mut delete = std::pin::pin!(delete);
-    // The second waits with its number until the first is there.
+    // The second waits for its number until the first is committed.
     let waited = tokio::time::timeout(Duration::from_millis(200), &mut delete).await;
     assert!(waited.is_err());
     assert_eq!(revision::newest(test.store.read()).await.expect("asked"), seen);
@@ -351,34 +450,34 @@ async fn a_revision_is_never_seen_after_a_newer_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_node_queues_wakes_the_others() {
+async fn notification_of_one_node_wakes_the_others() {
     let test = TestStore::postgres().await;
-    let bell = std::sync::Arc::new(tokio::sync::Notify::new());
+    let wake = std::sync::Arc::new(tokio::sync::Notify::new());
     let stop = tokio_util::sync::CancellationToken::new();
-    let listening = tokio::spawn(listen::run(test.store.clone(), bell.clone(), stop.clone()));
-    // The listener may still be connecting: until it listens, what is said to nobody is said again.
-    let rings = async {
+    let listening = tokio::spawn(listen::run(test.store.clone(), wake.clone(), stop.clone()));
+    // The listener may still be connecting, so the notification is repeated until it wakes.
+    let woken = async {
         loop {
             listen::notify(test.store.write()).await.expect("notified");
-            if tokio::time::timeout(Duration::from_millis(50), bell.notified()).await.is_ok() {
+            if tokio::time::timeout(Duration::from_millis(50), wake.notified()).await.is_ok() {
                 return;
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), rings).await.expect("it rings");
+    tokio::time::timeout(Duration::from_secs(10), woken).await.expect("a wake");
     stop.cancel();
     listening.await.expect("no panic");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_clock_of_all_nodes_is_the_databases() {
+async fn clock_of_all_nodes_follows_the_database() {
     let test = TestStore::postgres().await;
     let follower = server::clock::Follower::start(&test.store).await.expect("asked");
     let clock = server::clock::Clock::of_database(follower);
     let before = test.store.now().await.expect("asked").0;
     let ours = clock.now().0;
     let after = test.store.now().await.expect("asked").0;
-    // Half a round trip of error in either direction.
+    // The error is half a round trip in either direction.
     assert!((before - 50..=after + 50).contains(&ours), "{before} {ours} {after}");
     assert!(TestStore::sqlite().await.store.now().await.is_err(), "SQLite has no clock of its own");
 }

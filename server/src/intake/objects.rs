@@ -1,4 +1,4 @@
-//! The objects that a group names: found, made, renamed or tagged, in memory until the group is written.
+//! The objects that a group names: resolved, made, renamed or tagged in memory, until the group is written.
 
 use crate::store::object::{self, NewObject, Row, Wanted};
 use crate::store::tag::{self, TagRow};
@@ -10,11 +10,12 @@ use model::occurrence::ObjectReference;
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-/// An object as it is known now.
+/// An object with the changes that are staged.
 #[derive(Clone)]
 struct Object {
-    /// As it is stored. None until it is written.
+    /// The stored row. `None` until the object is written.
     stored: Option<Row>,
     type_id: String,
     external_id: Option<String>,
@@ -25,71 +26,81 @@ struct Object {
 }
 
 impl Object {
-    /// What is to be stored of one that is.
+    /// Returns the row to be stored under this id.
     fn row(&self, id: ObjectId) -> Row {
         let (external_id, name) = (self.external_id.clone(), self.name.clone());
         Row { id, type_id: self.type_id.clone(), external_id, name, is_gone: self.is_gone }
     }
 }
 
-/// Type and external id, or type and name.
+/// The name and the external id of an object.
+pub(super) struct Label {
+    pub(super) name: String,
+    pub(super) external_id: Option<String>,
+}
+
+/// Indexes of objects by type and external id, or by type and name.
 type Index = HashMap<(String, String), Vec<usize>>;
 
-/// The objects that were named, by id and by name, and the tags there are.
+/// The objects that references may mean, and all tags.
 #[derive(Clone, Default)]
-pub struct Known {
+pub struct Objects {
     objects: Vec<Object>,
     by_external_id: Index,
     by_name: Index,
-    /// By `Category/tag`.
-    tags: std::sync::Arc<HashMap<String, TagRow>>,
-    /// The types that have objects, of those that were asked for.
-    types: std::sync::Arc<BTreeSet<String>>,
-    /// Those of them that have as many objects as occurrences may make.
-    full: std::sync::Arc<BTreeSet<String>>,
+    /// The tags by their path, `Category/tag`.
+    tags: Arc<HashMap<String, TagRow>>,
+    /// The referenced types that have objects.
+    types: Arc<BTreeSet<String>>,
+    /// The referenced types that have as many objects as occurrences may make.
+    full: Arc<BTreeSet<String>>,
 }
 
 fn find<'a>(index: &'a Index, type_id: &str, text: &str) -> &'a [usize] {
     index.get(&(type_id.to_owned(), text.to_owned())).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// What an object is called that has no other name than its id.
+/// Returns the name of a referenced object. An object without a name is called by its external id.
 fn name_of(reference: &ObjectReference) -> &str {
     reference.name.as_deref().or(reference.external_id.as_deref()).unwrap_or_default()
 }
 
-impl Known {
-    /// Loads whatever these references (each with its type) may mean, with two queries at most for each type. With `is_bounded`,
-    /// also which types have as many objects as occurrences may make.
+impl Objects {
+    /// Loads the objects that these references, each with its type, may mean: two queries at most for each type. With
+    /// `is_bounded`, also the types that have as many objects as occurrences may make.
+    ///
+    /// Takes lock 3 of 10 where a reference names a new object.
     pub async fn load<'a>(
         txn: &DatabaseTransaction,
         references: impl Iterator<Item = (&'a str, &'a ObjectReference)> + Clone,
         is_bounded: bool,
     ) -> Result<Self, store::Error> {
         let types = catalog::with_objects(txn, references.clone().map(|(type_id, _)| type_id)).await?;
-        // Also of types without objects: a wrong tag is said to be wrong.
+        // Tags are loaded also for types without objects: a wrong tag is refused there too.
         let names_tags = references.clone().any(|(_, reference)| reference.tags.is_some());
         let references = references.filter(|(type_id, _)| types.contains(*type_id));
-        let mut known = Self::load_now(txn, references.clone(), names_tags).await?;
-        // No rule of the database keeps two nodes from making objects of one name, or from giving one two ids.
+        let mut objects = Self::load_now(txn, references.clone(), names_tags).await?;
+        // No constraint of the database keeps two nodes from making two objects of one name, or from giving one object
+        // two ids.
         let mut made: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-        for (type_id, reference) in references.clone().filter(|(type_id, one)| known.is_news(type_id, one)) {
+        for (type_id, reference) in references.clone().filter(|(type_id, one)| objects.is_new(type_id, one)) {
             made.entry(type_id).or_default().insert(name_of(reference).to_owned());
         }
         let mut full = BTreeSet::new();
         for type_id in made.keys().filter(|_| is_bounded) {
-            if object::is_more(txn, type_id, MADE_BY_OCCURRENCES_MAX).await? {
+            if object::has_at_least(txn, type_id, MADE_BY_OCCURRENCES_MAX).await? {
                 full.insert((*type_id).to_owned());
             }
         }
-        let mut is_old = false;
+        let mut has_locked = false;
         for (type_id, names) in &made {
-            is_old |= object::lock_names(txn, type_id, Some(names)).await?;
+            has_locked |= object::lock_names(txn, type_id, names).await?;
         }
-        if is_old {
-            known = Self::load_now(txn, references.clone(), names_tags).await?;
+        // Another node may have made an object before this transaction got the lock.
+        if has_locked {
+            objects = Self::load_now(txn, references.clone(), names_tags).await?;
         }
-        Ok(Self { types: std::sync::Arc::new(types), full: std::sync::Arc::new(full), ..known })
+        Ok(Self { types: Arc::new(types), full: Arc::new(full), ..objects })
     }
 
     async fn load_now<'a>(
@@ -106,7 +117,7 @@ impl Known {
             let external_ids = references.iter().filter_map(|reference| reference.external_id.clone()).collect();
             let mut found = object::find_wanted(txn, type_id, Wanted { external_ids, ..Wanted::default() }).await?;
             let with_id: BTreeSet<_> = found.values().filter_map(|(row, _)| row.external_id.clone()).collect();
-            // By name only what its id does not tell: many thousands may have the same name.
+            // By name only where the external id finds nothing: many thousands of objects may have the same name.
             let mut wanted = Wanted::default();
             for reference in references {
                 let name = name_of(reference).to_owned();
@@ -122,8 +133,8 @@ impl Known {
         Self::from_rows(txn, rows, names_tags).await
     }
 
-    /// Whether nothing that is known has this id, or, without one, this name.
-    fn is_news(&self, type_id: &str, reference: &ObjectReference) -> bool {
+    /// Returns true when no loaded object has the reference's external id or, without one, its name.
+    fn is_new(&self, type_id: &str, reference: &ObjectReference) -> bool {
         match &reference.external_id {
             Some(id) => find(&self.by_external_id, type_id, id).is_empty(),
             None => find(&self.by_name, type_id, name_of(reference)).is_empty(),
@@ -147,33 +158,34 @@ impl Known {
         rows: Vec<(Row, Vec<TagId>)>,
         names_tags: bool,
     ) -> Result<Self, store::Error> {
-        let mut known = Self::default();
+        let mut objects = Self::default();
         if names_tags {
             let tags = tag::list(txn).await?;
-            known.tags = std::sync::Arc::new(tags.into_iter().map(|tag| (tag.path(), tag)).collect());
+            objects.tags = Arc::new(tags.into_iter().map(|tag| (tag.path(), tag)).collect());
         }
         for (row, tags) in rows {
             let Row { type_id, external_id, name, is_gone, .. } = row.clone();
-            known.add(Object { stored: Some(row), type_id, external_id, name, is_gone, tags, has_new_tags: false });
+            objects.add(Object { stored: Some(row), type_id, external_id, name, is_gone, tags, has_new_tags: false });
         }
-        Ok(known)
+        Ok(objects)
     }
 
     fn add(&mut self, object: Object) -> usize {
-        let place = self.objects.len();
+        let index = self.objects.len();
         if let Some(id) = &object.external_id {
-            self.by_external_id.entry((object.type_id.clone(), id.clone())).or_default().push(place);
+            self.by_external_id.entry((object.type_id.clone(), id.clone())).or_default().push(index);
         }
-        self.by_name.entry((object.type_id.clone(), object.name.clone())).or_default().push(place);
+        self.by_name.entry((object.type_id.clone(), object.name.clone())).or_default().push(index);
         self.objects.push(object);
-        place
+        index
     }
 
-    /// Finds the object that is meant, by external id first, then by a unique name; makes or renames it, and has it
-    /// carry the given tags if `may_tag`. `path` leads to the object's members.
+    /// Resolves a reference to the index of its object: by external id first, then by a unique name. Makes or renames
+    /// the object, and gives it the referenced tags if `may_tag`. `path` leads to the object's members, for error
+    /// messages.
     ///
     /// # Errors
-    /// The member that is ambiguous, or names a tag there is not.
+    /// Fails when the name is ambiguous, or when a tag does not exist or does not suit the type.
     pub fn resolve(
         &mut self,
         type_id: &str,
@@ -182,29 +194,30 @@ impl Known {
         path: &str,
     ) -> Result<usize, FieldErrors> {
         let tags = self.tags_of(type_id, reference, may_tag, path)?;
-        let place = self.find_or_add(type_id, reference, path)?;
-        self.update(place, reference);
-        if let Some(tags) = tags.filter(|tags| *tags != self.objects[place].tags) {
-            self.objects[place].tags = tags;
-            self.objects[place].has_new_tags = true;
+        let index = self.find_or_add(type_id, reference, path)?;
+        self.update(index, reference);
+        if let Some(tags) = tags.filter(|tags| *tags != self.objects[index].tags) {
+            self.objects[index].tags = tags;
+            self.objects[index].has_new_tags = true;
         }
-        Ok(place)
+        Ok(index)
     }
 
-    /// Whether this type has objects, if it was asked for. Of one that has none only the words are kept.
+    /// Returns true when this type, which was among the loaded references, has objects. Of a type without objects only
+    /// the label is stored.
     pub(super) fn has_objects(&self, type_id: &str) -> bool {
         self.types.contains(type_id)
     }
 
-    /// Whether an occurrence may make no object for this: there are too many of the type already.
-    pub(super) fn may_not_be_made(&self, type_id: &str, reference: &ObjectReference) -> bool {
-        self.full.contains(type_id) && self.is_news(type_id, reference)
+    /// Returns true when a reference names a new object, and its type has as many as occurrences may make.
+    pub(super) fn is_over_limit(&self, type_id: &str, reference: &ObjectReference) -> bool {
+        self.full.contains(type_id) && self.is_new(type_id, reference)
     }
 
-    /// The tags that a reference brings, if it may.
+    /// Returns the tags of a reference, if `may_tag`.
     ///
     /// # Errors
-    /// It names a tag there is not, or one for other types.
+    /// Fails when a tag does not exist or does not suit the type.
     pub(super) fn tags_of(
         &self,
         type_id: &str,
@@ -218,18 +231,18 @@ impl Known {
 
     fn find_or_add(&mut self, type_id: &str, reference: &ObjectReference, path: &str) -> Result<usize, FieldErrors> {
         let by_id = reference.external_id.as_deref().and_then(|id| find(&self.by_external_id, type_id, id).first());
-        if let Some(place) = by_id {
-            return Ok(*place);
+        if let Some(index) = by_id {
+            return Ok(*index);
         }
         let name = name_of(reference);
         let mut found = find(&self.by_name, type_id, name).to_vec();
         if reference.external_id.is_some() && !reference.is_subject {
-            // A reference with an id never takes over an object that has another one.
-            found.retain(|place| self.objects[*place].external_id.is_none());
+            // A reference with an external id never takes over an object that has another one.
+            found.retain(|index| self.objects[*index].external_id.is_none());
         }
-        if found.iter().any(|place| !self.objects[*place].is_gone) {
-            // One that is there is meant, rather than one that is gone and had the name before.
-            found.retain(|place| !self.objects[*place].is_gone);
+        if found.iter().any(|index| !self.objects[*index].is_gone) {
+            // An existing object has precedence over one that is gone and had the name before.
+            found.retain(|index| !self.objects[*index].is_gone);
         }
         match found.as_slice() {
             [] => Ok(self.add(Object {
@@ -241,7 +254,7 @@ impl Known {
                 tags: Vec::new(),
                 has_new_tags: false,
             })),
-            [place] => Ok(*place),
+            [index] => Ok(*index),
             _ => {
                 let message = "Several objects have this name. Name the one that is meant by its id.";
                 Err(FieldErrors::one(format!("{path}name"), message))
@@ -249,7 +262,7 @@ impl Known {
         }
     }
 
-    /// The ids of tags written as `Category/tag`, in order, if objects of this type may carry them together.
+    /// Returns the ids of tags by their paths, in order of id, if an object of this type may carry them together.
     fn find_tags(&self, type_id: &str, paths: &[String], path: &str) -> Result<Vec<TagId>, FieldErrors> {
         let refuse = |message: String| Err(FieldErrors::one(format!("{path}tags"), message));
         let mut found = BTreeSet::new();
@@ -270,41 +283,43 @@ impl Known {
         Ok(found.into_iter().collect())
     }
 
-    fn update(&mut self, place: usize, reference: &ObjectReference) {
-        let object = &mut self.objects[place];
+    fn update(&mut self, index: usize, reference: &ObjectReference) {
+        let object = &mut self.objects[index];
         let type_id = object.type_id.clone();
-        // Whoever names an object that was gone has seen it again.
+        // An object that is named again is no longer gone.
         object.is_gone = false;
         if let Some(name) = reference.name.as_ref().filter(|name| **name != object.name) {
             let before = std::mem::replace(&mut object.name, name.clone());
-            if let Some(places) = self.by_name.get_mut(&(type_id.clone(), before)) {
-                places.retain(|other| *other != place);
+            if let Some(indexes) = self.by_name.get_mut(&(type_id.clone(), before)) {
+                indexes.retain(|other| *other != index);
             }
-            self.by_name.entry((type_id.clone(), name.clone())).or_default().push(place);
+            self.by_name.entry((type_id.clone(), name.clone())).or_default().push(index);
         }
         if let (None, Some(id)) = (&object.external_id, &reference.external_id) {
             object.external_id = Some(id.clone());
-            self.by_external_id.entry((type_id, id.clone())).or_default().push(place);
+            self.by_external_id.entry((type_id, id.clone())).or_default().push(index);
         }
     }
 
-    /// The id of an object that is stored already. A new one cannot be named by any event yet.
-    pub fn id(&self, place: usize) -> Option<ObjectId> {
-        self.objects[place].stored.as_ref().map(|row| row.id)
+    /// Returns the id of a stored object. A new object has none yet, and no event can name it.
+    pub fn id(&self, index: usize) -> Option<ObjectId> {
+        self.objects[index].stored.as_ref().map(|row| row.id)
     }
 
-    /// The tags it carries, as they stand after what was staged before.
-    pub(super) fn tags(&self, place: usize) -> &[TagId] {
-        &self.objects[place].tags
+    /// Returns the tags of an object, with the changes that are staged.
+    pub(super) fn tags(&self, index: usize) -> &[TagId] {
+        &self.objects[index].tags
     }
 
-    /// Name and external id, as they stand after what was staged before.
-    pub(super) fn words(&self, place: usize) -> (&str, Option<&str>) {
-        let object = &self.objects[place];
-        (&object.name, object.external_id.as_deref())
+    /// Returns the label of an object, with the changes that are staged.
+    pub(super) fn label(&self, index: usize) -> Label {
+        let object = &self.objects[index];
+        Label { name: object.name.clone(), external_id: object.external_id.clone() }
     }
 
-    /// Writes what is new or changed; afterwards every object has its id.
+    /// Writes the objects that are new or changed, then the tags. Afterwards every object has its id.
+    ///
+    /// Takes lock 8 of 10.
     pub async fn write(&mut self, txn: &DatabaseTransaction, now: Timestamp) -> Result<(), store::Error> {
         let new = self.objects.iter().filter(|object| object.stored.is_none()).map(|object| NewObject {
             type_id: object.type_id.clone(),

@@ -99,7 +99,7 @@ async fn two_nodes_that_name_one_object_make_it_once_and_give_it_one_id() {
     let web = BTreeSet::from(["web".to_owned()]);
     let locked = async || {
         let open = begin_holding(store).await;
-        assert!(object::lock_names(&open, "vms", Some(&web)).await.expect("locked"));
+        assert!(object::lock_names(&open, "vms", &web).await.expect("locked"));
         open
     };
 

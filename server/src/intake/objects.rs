@@ -45,7 +45,7 @@ type Index = HashMap<(String, String), Vec<usize>>;
 /// The objects that references may mean, and all tags.
 #[derive(Clone, Default)]
 pub struct Objects {
-    objects: Vec<Object>,
+    entries: Vec<Object>,
     by_external_id: Index,
     by_name: Index,
     /// The tags by their path, `Category/tag`.
@@ -171,12 +171,12 @@ impl Objects {
     }
 
     fn add(&mut self, object: Object) -> usize {
-        let index = self.objects.len();
+        let index = self.entries.len();
         if let Some(id) = &object.external_id {
             self.by_external_id.entry((object.type_id.clone(), id.clone())).or_default().push(index);
         }
         self.by_name.entry((object.type_id.clone(), object.name.clone())).or_default().push(index);
-        self.objects.push(object);
+        self.entries.push(object);
         index
     }
 
@@ -196,9 +196,9 @@ impl Objects {
         let tags = self.tags_of(type_id, reference, may_tag, path)?;
         let index = self.find_or_add(type_id, reference, path)?;
         self.update(index, reference);
-        if let Some(tags) = tags.filter(|tags| *tags != self.objects[index].tags) {
-            self.objects[index].tags = tags;
-            self.objects[index].has_new_tags = true;
+        if let Some(tags) = tags.filter(|tags| *tags != self.entries[index].tags) {
+            self.entries[index].tags = tags;
+            self.entries[index].has_new_tags = true;
         }
         Ok(index)
     }
@@ -238,11 +238,11 @@ impl Objects {
         let mut found = find(&self.by_name, type_id, name).to_vec();
         if reference.external_id.is_some() && !reference.is_subject {
             // A reference with an external id never takes over an object that has another one.
-            found.retain(|index| self.objects[*index].external_id.is_none());
+            found.retain(|index| self.entries[*index].external_id.is_none());
         }
-        if found.iter().any(|index| !self.objects[*index].is_gone) {
+        if found.iter().any(|index| !self.entries[*index].is_gone) {
             // An existing object has precedence over one that is gone and had the name before.
-            found.retain(|index| !self.objects[*index].is_gone);
+            found.retain(|index| !self.entries[*index].is_gone);
         }
         match found.as_slice() {
             [] => Ok(self.add(Object {
@@ -284,7 +284,7 @@ impl Objects {
     }
 
     fn update(&mut self, index: usize, reference: &ObjectReference) {
-        let object = &mut self.objects[index];
+        let object = &mut self.entries[index];
         let type_id = object.type_id.clone();
         // An object that is named again is no longer gone.
         object.is_gone = false;
@@ -303,17 +303,17 @@ impl Objects {
 
     /// Returns the id of a stored object. A new object has none yet, and no event can name it.
     pub fn id(&self, index: usize) -> Option<ObjectId> {
-        self.objects[index].stored.as_ref().map(|row| row.id)
+        self.entries[index].stored.as_ref().map(|row| row.id)
     }
 
     /// Returns the tags of an object, with the changes that are staged.
     pub(super) fn tags(&self, index: usize) -> &[TagId] {
-        &self.objects[index].tags
+        &self.entries[index].tags
     }
 
     /// Returns the label of an object, with the changes that are staged.
     pub(super) fn label(&self, index: usize) -> Label {
-        let object = &self.objects[index];
+        let object = &self.entries[index];
         Label { name: object.name.clone(), external_id: object.external_id.clone() }
     }
 
@@ -321,13 +321,13 @@ impl Objects {
     ///
     /// Takes lock 8 of 10.
     pub async fn write(&mut self, txn: &DatabaseTransaction, now: Timestamp) -> Result<(), store::Error> {
-        let new = self.objects.iter().filter(|object| object.stored.is_none()).map(|object| NewObject {
+        let new = self.entries.iter().filter(|object| object.stored.is_none()).map(|object| NewObject {
             type_id: object.type_id.clone(),
             external_id: object.external_id.clone(),
             name: object.name.clone(),
         });
         let mut ids = object::insert_many(txn, new.collect(), now).await?.into_iter();
-        for object in &mut self.objects {
+        for object in &mut self.entries {
             let row = match &object.stored {
                 None => ids.next().map(|id| object.row(id)),
                 Some(before) => {
@@ -340,7 +340,7 @@ impl Objects {
             };
             object.stored = row;
         }
-        let tagged = self.objects.iter().filter(|object| object.has_new_tags);
+        let tagged = self.entries.iter().filter(|object| object.has_new_tags);
         let tagged: Vec<_> =
             tagged.filter_map(|object| Some((object.stored.as_ref()?.id, object.tags.as_slice()))).collect();
         tag::assign(txn, &tagged).await

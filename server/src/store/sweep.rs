@@ -51,14 +51,13 @@ pub struct Due {
 /// Runs each step once. `margin` is the time that a probe may take beyond its webhook's timeout before it counts as
 /// lost.
 pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> Result<()> {
-    let due = named("find webhooks", list_due(store.read(), now)).await?;
+    let due = logged("find webhooks", list_due(store.read(), now).await)?;
     visit_webhooks(store, due.into(), now, margin).await?;
     correct_times(store, now, margin).await
 }
 
-/// Runs a step, and logs its name when it fails.
-async fn named<T>(step: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let done = work.await;
+/// Logs a step that has failed by its name. Returns its result.
+fn logged<T>(step: &'static str, done: Result<T>) -> Result<T> {
     if let Err(error) = &done {
         tracing::warn!(step, error = format!("{:#}", anyhow::Error::new(error.clone())), "a step of the sweep failed");
     }
@@ -121,15 +120,15 @@ async fn visit_some(
         && let Some(due) = todo.front()
     {
         // A webhook that another transaction is changing is arranged there, or by the next sweep.
-        if let Some(row) = named("arrange", arrange::lock(txn, due.id, may_discard && left == size)).await? {
-            let moved = named("arrange", arrange::step(txn, &row, left, now)).await?;
+        if let Some(row) = logged("arrange", arrange::lock(txn, due.id, may_discard && left == size).await)? {
+            let moved = logged("arrange", arrange::step(txn, &row, left, now).await)?;
             left -= i64::try_from(moved).unwrap_or(left).min(left);
             if left == 0 {
                 break;
             }
             if row.deleted_at.is_none() && row.paused_at.is_none() {
-                named("probe", start_due_probe(txn, &row, now, margin)).await?;
-                named("release", release_at_rate(txn, &row, now)).await?;
+                logged("probe", start_due_probe(txn, &row, now, margin).await)?;
+                logged("release", release_at_rate(txn, &row, now).await)?;
             }
         }
         todo.pop_front();
@@ -240,8 +239,8 @@ async fn correct_times(store: &Store, now: Timestamp, margin: Duration) -> Resul
     while let Some(size) = steps.next().await {
         let txn = store.begin().await?;
         steps.begin();
-        let moved = named("due times", pull_in_due_times(&txn, size, now)).await?;
-        named("leases", shorten_leases(&txn, now, margin)).await?;
+        let moved = logged("due times", pull_in_due_times(&txn, size, now).await)?;
+        logged("leases", shorten_leases(&txn, now, margin).await)?;
         steps.end(moved);
         store.commit(txn).await?;
     }

@@ -1,13 +1,40 @@
-//! The dispatcher: claims what is due, sends it, settles it; for ever, until told to stop.
+//! The dispatcher: claims the deliveries that are due, sends them and settles them, until it is told to stop.
 //!
-//! ```text
-//! turn: settle what has ended (attempt + next state), claim what is due (a lease each)   one transaction
-//! send: one task for each delivery                                                        network, nothing open
-//! ```
+//! Each delivery is sent at least once. It is sent again only where an attempt may have reached the receiver and has no
+//! record, or failed and has retries left.
 //!
-//! One loop takes turns: when something has ended, is queued or falls due, and at least once a second. What ends while
-//! a turn is written shares the next. A worker that dies leaves a lease; whoever sweeps next puts the delivery back.
-//! At-least-once is the contract.
+//! # What happens in which order
+//!
+//! 1. A cycle (`cycle`) begins when a delivery has ended, when `wake` is notified, when the next delivery is due, and
+//!    at least once a second. Deliveries that end while a cycle is written share the next one.
+//! 2. Once a second it first returns the leases that have run out, and its own ones that it does not know of. It reads
+//!    which webhooks hang.
+//! 3. One transaction (`record`) settles a group of at most 100 ended deliveries (`settle`): each attempt is recorded
+//!    and its delivery moved on, the breakers of the webhooks are counted, and the runs ended.
+//! 4. The same transaction claims up to 100 due deliveries within the capacity of the lanes (`lane`): 512 in flight on
+//!    this node, 8 (by default) of each webhook on all nodes together, and one of a webhook that hangs. `store::claim`
+//!    has the statement.
+//! 5. After the commit one task for each delivery sends it (`deliver`). No transaction is open meanwhile. The task
+//!    reports the end to the loop, whatever happens, a panic too.
+//! 6. Beside the cycles the sweep runs once a second (`store::sweep`).
+//!
+//! # Locks
+//!
+//! A cycle takes locks 1, 4, 5, 6, 7 and 10 of the lock order in `store`. Lock 1 is taken only when a run may end a
+//! task that is deleted after running. Lock 4 is taken only for webhooks whose breaker may move. Lock 10 is the last:
+//! while it is held, nothing else is waited for.
+//!
+//! # What a crash leaves behind
+//!
+//! * Before the commit of a cycle: the ended deliveries are still `running`, with a lease. When the lease runs out they
+//!   are queued and sent again.
+//! * After the commit, before the attempt: a lease without an attempt. It runs out likewise: the webhook's timeout and
+//!   10 s after the claim. A single server on SQLite releases all leases when it starts.
+//! * After the attempt, before its record: the receiver may have acted, and is called again. The delivery counts its
+//!   claims apart from its attempts, so at most `1 + retries + 3` claims have no record.
+//! * A commit whose response was lost: the next try leaves out attempts that are recorded, by delivery, number and
+//!   instant. A claim that was lost so is returned by step 2 of the next cycle.
+//! * A breaker, and the internal event about it, are one transaction: neither is there without the other.
 
 mod cycle;
 mod deliver;

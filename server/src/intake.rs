@@ -1,15 +1,52 @@
-//! Occurrences in: matched, their runs started, their deliveries rendered and queued, in one transaction.
+//! The intake: takes occurrences in, starts the runs they cause and queues the deliveries of those runs.
 //!
-//! What [`Intake::accept`] answers is durable: the caller may say 202. Commits are shared without a timer: the one
-//! worker takes what is waiting, at most 100 occurrences, and writes it as a group; what arrives meanwhile shares the
-//! next. A group is staged in memory first, from a few reads, and then written with a statement per table.
+//! # What happens in which order
+//!
+//! 1. [`Intake::accept`] (another system, by its key), [`Intake::report`] (the console itself) and
+//!    [`Intake::run_inside`] (the internal events of the dispatcher) put a job into a channel: a batch of occurrences,
+//!    each with its public id. The channel has a capacity of 1000 jobs; further senders wait.
+//! 2. `worker` begins a transaction and only then collects a group: the jobs that are waiting, at most 100 occurrences.
+//!    Commits are shared without a timer, since jobs that arrive while a group is written share the next commit.
+//! 3. `group` resolves the objects (`objects`), loads the events, tasks and webhooks (`rules`) and the receipts of
+//!    repeats, and stages each occurrence in memory (`stage`).
+//! 4. `write` then writes the staged group with a statement per table: one-time tasks are claimed, objects and tags,
+//!    occurrences, runs, deliveries, receipts. `alarm` adds an internal event for each webhook whose hold is full.
+//! 5. `commit` commits, and tries again where that can help. A commit that fails because the database went away may
+//!    have succeeded, so its first occurrence is looked up before anything else is done. Each occurrence keeps its
+//!    public id over all tries.
+//! 6. `worker` responds to each job: stored, refused, or unknown. A group that is refused is committed once more, job
+//!    by job, so that a job at fault does not fail the others. Only a response of "stored" permits the caller a 202.
+//!
+//! # Locks
+//!
+//! A group takes locks 2, 3, 7, 8 and 9 of the lock order in `store`, in that order. It holds them until its commit,
+//! and never while it waits for the network or for a sender. The cached rules need no lock: a newer revision discards
+//! them.
+//!
+//! # What a crash leaves behind
+//!
+//! * Before the commit: nothing. The sender has no response and sends again.
+//! * During the commit: all of the group or nothing, which the database decides.
+//! * After the commit, before the response: all of the group. A sender that repeats an occurrence with the same id gets
+//!   the first response by its receipt, and nothing is started again.
+//! * After the commit, before the wake: the deliveries are queued, and the dispatcher looks once a second anyway.
+//! * An internal event is deleted by the transaction that stores its occurrence: it is neither lost nor repeated.
+//! * What is only in memory is loaded or counted anew after a start: the rules, the number of held deliveries, and the
+//!   webhooks whose alarm was raised. An alarm may be raised a second time.
 
+mod alarm;
 mod commit;
-pub mod known;
+mod group;
+pub mod objects;
 mod rules;
 mod stage;
 mod worker;
 mod write;
+
+/// The name by which the services import [`objects::Objects`].
+pub mod known {
+    pub use super::objects::Objects as Known;
+}
 
 use crate::clock::{Clock, new_uuid};
 use crate::store::access::ApiKey;
@@ -29,26 +66,26 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use worker::Worker;
 
-/// How many occurrences share one commit, unless a single batch has more.
+/// The number of occurrences that share one commit, unless a single batch has more.
 const GROUP_MAX: usize = 100;
-/// How many batches may wait before senders do.
+/// The number of batches that may wait. Further senders wait until there is room.
 const WAITING_MAX: usize = 1000;
-/// How often is looked for what happened inside.
-const LOOK_INSIDE: Duration = Duration::from_millis(500);
+/// The time between two looks for internal events.
+const INTERNAL_POLL: Duration = Duration::from_millis(500);
 
-/// Why nothing of a batch was accepted.
+/// The reason why nothing of a batch was accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Wrong items.
     #[error(transparent)]
     Invalid(FieldErrors),
-    /// An id that was used before for something else.
+    /// An id that was used before for another occurrence.
     #[error(transparent)]
     Reused(FieldErrors),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The database or the worker failed meanwhile: it may be stored.
+    /// The database or the worker failed meanwhile: the batch may be stored.
     #[error("it is not known whether this was stored")]
     Unknown(#[source] store::Error),
     /// The key was revoked.
@@ -59,40 +96,40 @@ pub enum Error {
     Stopped,
 }
 
-/// What became of one occurrence.
+/// The result of one accepted occurrence.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Accepted {
     /// Its public id.
     pub id: Uuid,
-    /// How many tasks it started.
+    /// The number of tasks it started.
     pub tasks_started: u32,
-    /// What was not done, and why.
+    /// The parts of it that were ignored, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<&'static str>,
 }
 
-/// The way in.
+/// A handle of the intake. Clones share the one worker.
 #[derive(Clone)]
 pub struct Intake {
     jobs: mpsc::Sender<Job>,
     clock: Clock,
 }
 
-/// Who reports an occurrence.
+/// The origin of an occurrence.
 enum Reporter {
     /// Another system, by its key.
     Key(Arc<ApiKey>),
-    /// The console itself: the only one that may report about users.
+    /// The console itself: only the console may report occurrences about users.
     Console,
-    /// The dispatcher, by what it has left for the intake.
-    Inside { id: i64, about_webhook: Option<WebhookId>, depth: u32 },
+    /// The dispatcher, by an internal event.
+    Internal { id: i64, about_webhook: Option<WebhookId>, depth: u32 },
 }
 
 impl Reporter {
     fn name(&self) -> &str {
         match self {
             Self::Key(key) => &key.name,
-            Self::Console | Self::Inside { .. } => "console",
+            Self::Console | Self::Internal { .. } => "console",
         }
     }
 
@@ -101,38 +138,40 @@ impl Reporter {
     }
 }
 
-/// One batch that waits for its answer.
+/// A batch that waits for its response.
 struct Job {
     reporter: Reporter,
     batch: Batch,
-    /// The public id of each, however often it is staged.
+    /// The public id of each occurrence, the same over all tries.
     uuids: Vec<Uuid>,
-    answer: oneshot::Sender<Answer>,
+    response: oneshot::Sender<Response>,
 }
 
-type Answer = Result<Vec<Accepted>, Error>;
+/// The result of a job: of each occurrence, or the reason why nothing was accepted.
+type Response = Result<Vec<Accepted>, Error>;
 
 impl Intake {
-    /// Starts the worker. It ends when the last handle is gone.
-    pub fn start(store: Store, clock: Clock, zone: TimeZone, bell: Arc<Notify>) -> Self {
+    /// Starts the worker, which notifies `wake` when a delivery was queued. The worker ends when the last handle is
+    /// dropped.
+    pub fn start(store: Store, clock: Clock, zone: TimeZone, wake: Arc<Notify>) -> Self {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(Worker::new(store, clock.clone(), zone, bell).run(waiting));
+        tokio::spawn(Worker::new(store, clock.clone(), zone, wake).run(waiting));
         Self { jobs, clock }
     }
 
-    /// Returns when the worker has ended: by a fault, as long as there is a handle.
+    /// Returns when the worker has ended. While there is a handle, only a fault ends it.
     pub async fn ended(&self) {
         self.jobs.closed().await;
     }
 
-    /// Takes in what happened inside and waits in the store, until `stop` is cancelled.
+    /// Takes in the internal events that wait in the store, until `stop` is cancelled.
     pub async fn run_inside(self, store: Store, stop: CancellationToken) {
-        let mut aside = BTreeSet::new();
+        let mut unreadable = BTreeSet::new();
         while !stop.is_cancelled() {
-            match internal::list_waiting(store.read(), GROUP_MAX as u64, &mut aside).await {
+            match internal::list_waiting(store.read(), GROUP_MAX as u64, &mut unreadable).await {
                 Ok(waiting) => {
                     for (id, InternalEvent { occurrence, about_webhook, depth }) in waiting {
-                        self.report_as(Reporter::Inside { id, about_webhook, depth }, occurrence).await;
+                        self.report_as(Reporter::Internal { id, about_webhook, depth }, occurrence).await;
                     }
                 }
                 Err(error) => {
@@ -142,17 +181,19 @@ impl Intake {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep(LOOK_INSIDE) => {}
+                () = tokio::time::sleep(INTERNAL_POLL) => {}
             }
         }
     }
 
-    /// Accepts a batch from the system with this key: all of it, or nothing.
-    pub async fn accept(&self, key: Arc<ApiKey>, batch: Batch) -> Answer {
+    /// Accepts a batch from the system with this key: all of the batch, or nothing. When this returns `Ok`, the batch
+    /// is durable.
+    pub async fn accept(&self, key: Arc<ApiKey>, batch: Batch) -> Response {
         self.send(Reporter::Key(key), batch).await
     }
 
-    /// Reports what happened in the console itself. A failure is logged: what happened has happened all the same.
+    /// Reports an occurrence of the console itself. A failure is logged and not returned, since the reported action has
+    /// taken place all the same.
     pub async fn report(&self, occurrence: Occurrence) {
         self.report_as(Reporter::Console, occurrence).await;
     }
@@ -168,14 +209,14 @@ impl Intake {
         }
     }
 
-    async fn send(&self, reporter: Reporter, batch: Batch) -> Answer {
-        let (answer, answered) = oneshot::channel();
+    async fn send(&self, reporter: Reporter, batch: Batch) -> Response {
+        let (response, responded) = oneshot::channel();
         let now = self.clock.now();
         let uuids = batch.occurrences.iter().map(|_| new_uuid(now)).collect();
-        let job = Job { reporter, batch, uuids, answer };
+        let job = Job { reporter, batch, uuids, response };
         self.jobs.send(job).await.map_err(|_| Error::Stopped)?;
-        // The worker had it and failed: nobody can tell how far it came.
+        // The worker had the job and failed: its commit may have succeeded.
         let lost = || store::Error::Unavailable(DbErr::Custom("the intake has failed".to_owned()));
-        answered.await.map_err(|_| Error::Unknown(lost()))?
+        responded.await.map_err(|_| Error::Unknown(lost()))?
     }
 }

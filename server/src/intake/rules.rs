@@ -1,4 +1,4 @@
-//! What may fire: the events of a group's types, their tasks, and the tasks' webhooks.
+//! The rules for a group: the events about its types, their tasks, and the webhooks of these tasks.
 
 use crate::store::{self, event, hold, revision, task, webhook};
 use model::delivery::{HELD_MAX, HoldReason};
@@ -11,62 +11,70 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Type and event.
+/// An object type and an event of it.
 type Kind = (String, String);
 
-/// How many kinds are kept: what is reported may be of any kind, in no catalogue too.
-const KINDS_KEPT: usize = 1000;
+/// The number of cached kinds. Senders may report any kind, also one that is in no catalogue.
+const KINDS_CACHED: usize = 1000;
 
-/// The events and tasks that were loaded for earlier groups: they are what they were as long as no newer revision is.
+/// The events and tasks that were loaded for earlier groups. A newer revision discards them.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct RuleCache {
+    /// The newest revision when they were loaded.
     mark: i64,
     events: HashMap<Kind, Arc<[event::Row]>>,
     tasks: HashMap<TaskId, Arc<task::Row>>,
     held: Arc<Mutex<HeldCounts>>,
 }
 
-/// How many deliveries webhooks held when they were last counted, with what was held since. A hundred thousand are not
-/// counted for each group.
+/// The numbers of held deliveries by webhook: as last counted, plus what was held since. Up to a hundred thousand rows
+/// are too many to count for each group.
 #[derive(Default)]
-struct HeldCounts(HashMap<WebhookId, (u64, Instant)>);
+struct HeldCounts(HashMap<WebhookId, HeldCount>);
+
+#[derive(Clone, Copy)]
+struct HeldCount {
+    held: u64,
+    counted_at: Instant,
+}
 
 impl HeldCounts {
-    /// The last count, if it is good enough still: few are counted again at once, many seldom, and those near the limit
-    /// each second. A full one is counted again now and then: other nodes and people make room.
+    /// Returns the last count while it is good enough. Small numbers are counted again at once, large ones seldom, and
+    /// those near the limit each second. A full hold is counted again every two seconds, since other nodes and people
+    /// release deliveries.
     fn recent(&self, id: WebhookId) -> Option<u64> {
-        let (held, at) = *self.0.get(&id)?;
+        let HeldCount { held, counted_at } = *self.0.get(&id)?;
         let lasts = match held {
             _ if held >= HELD_MAX => Duration::from_secs(2),
             _ if held > HELD_MAX / 10 * 9 => Duration::from_secs(1),
             _ => Duration::from_millis(held / 10),
         };
-        (at.elapsed() < lasts).then_some(held)
+        (counted_at.elapsed() < lasts).then_some(held)
     }
 
-    fn counted(&mut self, id: WebhookId, held: u64) {
-        self.0.insert(id, (held, Instant::now()));
+    fn set(&mut self, id: WebhookId, held: u64) {
+        self.0.insert(id, HeldCount { held, counted_at: Instant::now() });
     }
 
     fn add_one(&mut self, id: WebhookId) {
-        if let Some((held, _)) = self.0.get_mut(&id) {
-            *held += 1;
+        if let Some(count) = self.0.get_mut(&id) {
+            count.held += 1;
         }
     }
 }
 
-impl Kept {
-    /// Has what these kinds may fire.
+impl RuleCache {
+    /// Loads the events and tasks of these kinds that are not cached.
     async fn load(&mut self, txn: &DatabaseTransaction, kinds: &BTreeSet<Kind>) -> Result<(), store::Error> {
         loop {
             let mark = revision::newest(txn).await?;
-            if mark != self.mark || self.events.len() > KINDS_KEPT {
+            if mark != self.mark || self.events.len() > KINDS_CACHED {
                 *self = Self { mark, held: self.held.clone(), ..Self::default() };
             }
             if kinds.iter().all(|kind| self.events.contains_key(kind)) {
                 return Ok(());
             }
-            // On PostgreSQL somebody's change may be committed meanwhile: then again, so that the mark is theirs.
+            // A change may commit while the rules load (PostgreSQL). Load again until the newest revision is stable.
             self.load_missing(txn, kinds).await?;
         }
     }
@@ -90,56 +98,56 @@ impl Kept {
             let tasks = task::find_many(txn, ids.into_iter().collect()).await?;
             self.tasks.extend(tasks.into_iter().map(|(id, row)| (id, Arc::new(row))));
         }
-        // Last: a kind is there with its tasks, or not at all.
+        // Last: a kind is cached with its tasks, or not at all.
         self.events.extend(found.into_iter().map(|(kind, rows)| (kind, rows.into())));
         Ok(())
     }
 }
 
-/// Loaded once for a group.
+/// The rules that are loaded for one group.
 pub(super) struct Rules {
-    /// The newest revision there was.
+    /// The newest revision when they were loaded.
     pub(super) mark: i64,
     events: HashMap<Kind, Arc<[event::Row]>>,
     tasks: HashMap<TaskId, Arc<task::Row>>,
     webhooks: HashMap<WebhookId, webhook::Row>,
-    /// How many more deliveries each webhook may hold that holds what is queued.
-    room: HashMap<WebhookId, u64>,
+    /// The number of further deliveries that each webhook may hold which holds new deliveries.
+    capacity: HashMap<WebhookId, u64>,
     held: Arc<Mutex<HeldCounts>>,
 }
 
-/// What matching an occurrence came to.
+/// The result of matching an occurrence.
 #[derive(Default)]
 pub(super) struct Matched {
-    /// The tasks it starts, each once, with the events that named it.
+    /// The tasks that the occurrence starts, each once, with the events that fired.
     pub(super) fired: Vec<(TaskId, Vec<EventId>)>,
-    /// How many events did not fire, by reason.
+    /// The number of events that did not fire, by reason.
     pub(super) reasons: BTreeMap<Reason, u32>,
 }
 
 impl Rules {
-    /// Loads what these occurrences may fire.
+    /// Loads the rules for these occurrences.
     pub(super) async fn load(
         txn: &DatabaseTransaction,
-        kept: &mut Kept,
+        cache: &mut RuleCache,
         occurrences: impl Iterator<Item = &Occurrence>,
     ) -> Result<Self, store::Error> {
         let kinds: BTreeSet<_> = occurrences.map(|one| (one.type_id.clone(), one.event_id.clone())).collect();
-        kept.load(txn, &kinds).await?;
+        cache.load(txn, &kinds).await?;
         let events: HashMap<_, _> =
-            kinds.into_iter().filter_map(|kind| kept.events.get(&kind).cloned().map(|rows| (kind, rows))).collect();
+            kinds.into_iter().filter_map(|kind| cache.events.get(&kind).cloned().map(|rows| (kind, rows))).collect();
         let ids: BTreeSet<_> = events.values().flat_map(|rows| rows.iter().map(|row| row.event.task_id)).collect();
         let tasks: HashMap<_, _> =
-            ids.into_iter().filter_map(|id| kept.tasks.get(&id).cloned().map(|row| (id, row))).collect();
+            ids.into_iter().filter_map(|id| cache.tasks.get(&id).cloned().map(|row| (id, row))).collect();
         let ids: BTreeSet<_> = tasks.values().map(|row| row.task.webhook_id.0).collect();
-        // Always anew: a webhook is paused and resumed, and its breaker moves, without a revision.
+        // Webhooks are never cached: a pause and the breaker change them without a new revision.
         let webhooks =
             if ids.is_empty() { HashMap::new() } else { webhook::find_many(txn, ids.into_iter().collect()).await? };
-        Ok(Self { mark: kept.mark, events, tasks, webhooks, room: HashMap::new(), held: kept.held.clone() })
+        Ok(Self { mark: cache.mark, events, tasks, webhooks, capacity: HashMap::new(), held: cache.held.clone() })
     }
 
-    /// Counts how many more deliveries of these tasks can be held, where their webhooks hold what is queued.
-    pub(super) async fn count_room(
+    /// Counts how many further deliveries the webhooks of these tasks may hold, of those that hold new deliveries.
+    pub(super) async fn count_capacity(
         &mut self,
         txn: &DatabaseTransaction,
         tasks: impl Iterator<Item = TaskId>,
@@ -155,9 +163,9 @@ impl Rules {
                 None => hold::count_held(txn, id).await?,
             };
             if recent.is_none() {
-                self.counts().counted(id, held);
+                self.counts().set(id, held);
             }
-            self.room.insert(id, HELD_MAX.saturating_sub(held));
+            self.capacity.insert(id, HELD_MAX.saturating_sub(held));
         }
         Ok(())
     }
@@ -166,7 +174,7 @@ impl Rules {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Judges every event of the occurrence's type and event.
+    /// Judges every event about the occurrence's type and event.
     pub(super) fn matched(&self, facts: &Facts<'_>) -> Matched {
         let mut fired: BTreeMap<TaskId, Vec<EventId>> = BTreeMap::new();
         let mut reasons: BTreeMap<Reason, u32> = BTreeMap::new();
@@ -182,23 +190,26 @@ impl Rules {
         Matched { fired: fired.into_iter().collect(), reasons }
     }
 
-    /// A task that fired, with its webhook.
+    /// Returns a task with its webhook.
     pub(super) fn task(&self, id: TaskId) -> Option<(&task::Row, &webhook::Row)> {
         let row = self.tasks.get(&id)?.as_ref();
         Some((row, self.webhooks.get(&row.task.webhook_id)?))
     }
 
-    /// Whether a webhook of the group holds what is queued.
+    /// Reports whether a webhook holds new deliveries. `None` for a webhook that is not loaded.
     pub(super) fn is_holding(&self, id: WebhookId) -> Option<bool> {
         self.webhooks.get(&id).map(|row| row.hold.reason().is_some())
     }
 
-    /// Whether a new delivery of this webhook is held, and why; an error when no more can be.
+    /// Returns why a new delivery of this webhook is held, if it is, and counts it.
+    ///
+    /// # Errors
+    /// Fails when the webhook may hold no more.
     pub(super) fn hold(&mut self, id: WebhookId) -> Result<Option<HoldReason>, HoldFull> {
         let Some(reason) = self.webhooks.get(&id).and_then(|row| row.hold.reason()) else { return Ok(None) };
-        match self.room.get_mut(&id) {
-            Some(room) if *room > 0 => {
-                *room -= 1;
+        match self.capacity.get_mut(&id) {
+            Some(capacity) if *capacity > 0 => {
+                *capacity -= 1;
                 self.counts().add_one(id);
                 Ok(Some(reason))
             }
@@ -207,5 +218,5 @@ impl Rules {
     }
 }
 
-/// A webhook holds as many deliveries as it may.
+/// The error of a webhook that holds as many deliveries as it may.
 pub(super) struct HoldFull;

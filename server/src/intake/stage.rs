@@ -1,7 +1,7 @@
-//! Staging a group: each occurrence resolved, matched and recognised if it repeats another, in memory, before anything
-//! is written.
+//! Staging a group in memory, before anything is written: each occurrence is compared with earlier ones, its object
+//! resolved, and its events judged.
 
-use super::known::Known;
+use super::objects::{Label, Objects};
 use super::rules::{Matched, Rules};
 use super::{Accepted, Error, Job, Reporter};
 use crate::store::receipt::{Identity, Receipt};
@@ -15,81 +15,104 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
-/// Said where a key without the scope `inventory` sends tags.
+/// The note for tags from a key without the scope `inventory`.
 const TAGS_IGNORED: &str = "object.tags were ignored: this key does not have the scope inventory.";
 
-/// Said where a type has too many objects for another one.
-const NOT_KEPT: &str = "The object was not kept: there are 100,000 of its type already. Only an inventory adds more.";
-
-/// What an object is called, and its external id.
-type Words = (String, Option<String>);
+/// The note for a new object of a type that has too many.
+const OBJECT_NOT_KEPT: &str =
+    "The object was not kept: there are 100,000 of its type already. Only an inventory adds more.";
 
 /// An occurrence ready to be written.
 pub(super) struct Staged {
     pub(super) uuid: Uuid,
     pub(super) occurrence: Occurrence,
     pub(super) source: String,
-    /// Its object, by its place among the known ones.
+    /// The index of its object in [`Objects`].
     pub(super) object: Option<usize>,
-    /// Its name and external id when this happened: what comes later in the group may rename it.
-    pub(super) words: Option<Words>,
-    /// The tags that object carried when this happened.
+    /// The label of its object at this point of the group. A later occurrence may rename the object.
+    pub(super) label: Option<Label>,
+    /// The tags of its object at this point of the group.
     pub(super) tags: Vec<TagId>,
-    /// What it starts, and why the rest does not.
+    /// The tasks it starts, and the reasons of the events that do not fire.
     pub(super) matched: Matched,
     pub(super) about_webhook: Option<WebhookId>,
     pub(super) depth: u32,
-    /// What repeats are recognised by, and its content's hash.
+    /// The identity by which repeats are recognised, and the hash of its content.
     pub(super) identity: Option<(Identity, Vec<u8>)>,
 }
 
-/// The answer for one item: a repeat's first answer, or a place among the staged.
+/// The result of one item of a batch.
 pub(super) enum Slot {
+    /// A repeat of a stored occurrence: the first result.
     Repeat(Accepted),
+    /// The index of a staged occurrence, with the notes for this item.
     New(usize, Vec<&'static str>),
 }
 
-/// What staging works on.
+/// A group that is being staged.
 pub(super) struct Stage {
     pub(super) now: Timestamp,
-    pub(super) known: Known,
+    pub(super) objects: Objects,
     pub(super) rules: Rules,
     pub(super) receipts: HashMap<Identity, Receipt>,
     pub(super) staged: Vec<Staged>,
-    /// How often each occurrence was repeated by this group.
+    /// The number of repeats in this group, by occurrence.
     pub(super) repeats: BTreeMap<Identity, i64>,
-    /// Where an identity first stands among the staged.
+    /// The index of the first staged occurrence of each identity.
     pub(super) fresh: HashMap<Identity, usize>,
 }
 
-/// What repeats of this occurrence are recognised by, if it carries an id.
+/// Returns the identity by which repeats of this occurrence are recognised. `None` for an occurrence without an id.
 pub(super) fn identity(reporter: &Reporter, occurrence: &Occurrence) -> Option<Identity> {
     let Reporter::Key(key) = reporter else { return None };
     let id = occurrence.external_id.clone()?;
-    Some((key.id, occurrence.source.clone().unwrap_or_else(|| key.name.clone()), id))
+    let source = occurrence.source.clone().unwrap_or_else(|| key.name.clone());
+    Some(Identity { key: key.id, source, external_id: id })
+}
+
+/// The parts of a stage that a refused batch restores.
+struct Snapshot {
+    staged: usize,
+    fresh: HashMap<Identity, usize>,
+    objects: Objects,
+    repeats: BTreeMap<Identity, i64>,
 }
 
 impl Stage {
-    /// Stages all of a batch, or leaves everything as it was.
+    /// Stages all occurrences of a batch. On an error the stage is as before.
     pub(super) fn add_job(&mut self, job: &Job) -> Result<Vec<Slot>, Error> {
         // A single item is refused before it changes anything.
-        let before = (job.batch.occurrences.len() > 1)
-            .then(|| (self.staged.len(), self.fresh.clone(), self.known.clone(), self.repeats.clone()));
+        let before = (job.batch.occurrences.len() > 1).then(|| self.snapshot());
         let mut slots = Vec::with_capacity(job.batch.occurrences.len());
-        for (place, (occurrence, uuid)) in job.batch.occurrences.iter().zip(&job.uuids).enumerate() {
-            let path = if job.batch.is_array { format!("[{place}].") } else { String::new() };
+        for (index, (occurrence, uuid)) in job.batch.occurrences.iter().zip(&job.uuids).enumerate() {
+            let path = if job.batch.is_array { format!("[{index}].") } else { String::new() };
             match self.add((&job.reporter, job.batch.is_lenient), occurrence, *uuid, &path) {
                 Ok(slot) => slots.push(slot),
                 Err(error) => {
-                    if let Some((count, fresh, known, repeats)) = before {
-                        self.staged.truncate(count);
-                        (self.fresh, self.known, self.repeats) = (fresh, known, repeats);
+                    if let Some(before) = before {
+                        self.restore(before);
                     }
                     return Err(error);
                 }
             }
         }
         Ok(slots)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            staged: self.staged.len(),
+            fresh: self.fresh.clone(),
+            objects: self.objects.clone(),
+            repeats: self.repeats.clone(),
+        }
+    }
+
+    fn restore(&mut self, before: Snapshot) {
+        self.staged.truncate(before.staged);
+        self.fresh = before.fresh;
+        self.objects = before.objects;
+        self.repeats = before.repeats;
     }
 
     fn add(
@@ -112,68 +135,72 @@ impl Stage {
         {
             return Ok(slot);
         }
-        if occurrence.object.as_ref().is_some_and(|object| self.known.may_not_be_made(&occurrence.type_id, object)) {
-            notes.push(NOT_KEPT);
+        if occurrence.object.as_ref().is_some_and(|object| self.objects.is_over_limit(&occurrence.type_id, object)) {
+            notes.push(OBJECT_NOT_KEPT);
         }
-        let (object, words) = match &occurrence.object {
-            Some(reference) => self.find_object(&occurrence.type_id, reference, reporter.may_tag(), path)?,
+        let (object, label) = match &occurrence.object {
+            Some(reference) => self.resolve_object(&occurrence.type_id, reference, reporter.may_tag(), path)?,
             None => (None, None),
         };
         let (about_webhook, depth) = match reporter {
-            Reporter::Inside { about_webhook, depth, .. } => (*about_webhook, *depth),
-            _ => (None, 0),
+            Reporter::Internal { about_webhook, depth, .. } => (*about_webhook, *depth),
+            Reporter::Key(_) | Reporter::Console => (None, 0),
         };
         let source = occurrence.source.clone().unwrap_or_else(|| reporter.name().to_owned());
-        let tags = object.map(|place| self.known.tags(place).to_vec()).unwrap_or_default();
+        let tags = object.map(|index| self.objects.tags(index).to_vec()).unwrap_or_default();
         let matched = self.rules.matched(&Facts {
             type_id: &occurrence.type_id,
             event_id: &occurrence.event_id,
-            object: object.and_then(|place| self.known.id(place)),
+            object: object.and_then(|index| self.objects.id(index)),
             tags: &tags,
             level: occurrence.level(),
             source: occurrence.data_source().unwrap_or(&source),
             about_webhook,
             depth,
         });
-        let place = self.staged.len();
+        let index = self.staged.len();
         if let Some((identity, _)) = &identity {
-            self.fresh.insert(identity.clone(), place);
+            self.fresh.insert(identity.clone(), index);
         }
         self.staged.push(Staged {
             uuid,
             occurrence: occurrence.clone(),
             source,
             object,
-            words,
+            label,
             tags,
             matched,
             about_webhook,
             depth,
             identity,
         });
-        Ok(Slot::New(place, notes))
+        Ok(Slot::New(index, notes))
     }
 
-    /// The object that is meant, and its words; of a type without objects the words alone, as they were reported.
-    fn find_object(
+    /// Resolves an occurrence's object to its index and label. Of a type without objects, or with too many for a new
+    /// one, returns the label alone, as reported.
+    fn resolve_object(
         &mut self,
         type_id: &str,
         reference: &ObjectReference,
         may_tag: bool,
         path: &str,
-    ) -> Result<(Option<usize>, Option<Words>), Error> {
+    ) -> Result<(Option<usize>, Option<Label>), Error> {
         let path = format!("{path}object.");
-        if !self.known.has_objects(type_id) || self.known.may_not_be_made(type_id, reference) {
-            self.known.tags_of(type_id, reference, may_tag, &path).map_err(Error::Invalid)?;
-            let id = reference.external_id.clone();
-            let name = reference.name.clone().or_else(|| id.clone()).unwrap_or_default();
-            return Ok((None, Some((name, id))));
+        if !self.objects.has_objects(type_id) || self.objects.is_over_limit(type_id, reference) {
+            self.objects.tags_of(type_id, reference, may_tag, &path).map_err(Error::Invalid)?;
+            let external_id = reference.external_id.clone();
+            let name = reference.name.clone().or_else(|| external_id.clone()).unwrap_or_default();
+            return Ok((None, Some(Label { name, external_id })));
         }
-        let place = self.known.resolve(type_id, reference, may_tag, &path).map_err(Error::Invalid)?;
-        let (name, id) = self.known.words(place);
-        Ok((Some(place), Some((name.to_owned(), id.map(str::to_owned)))))
+        let index = self.objects.resolve(type_id, reference, may_tag, &path).map_err(Error::Invalid)?;
+        Ok((Some(index), Some(self.objects.label(index))))
     }
 
+    /// Returns the first result of an occurrence that repeats a stored or a staged one, and counts the repeat.
+    ///
+    /// # Errors
+    /// Fails when the id was used for other content.
     fn find_repeat(
         &mut self,
         identity: &Identity,
@@ -185,10 +212,10 @@ impl Stage {
             let first =
                 Accepted { id: receipt.occurrence, tasks_started: receipt.tasks_started, notes: notes.to_vec() };
             (&receipt.content_hash, Slot::Repeat(first))
-        } else if let Some(place) = self.fresh.get(identity)
-            && let Some((_, first_hash)) = &self.staged[*place].identity
+        } else if let Some(index) = self.fresh.get(identity)
+            && let Some((_, first_hash)) = &self.staged[*index].identity
         {
-            (first_hash, Slot::New(*place, notes.to_vec()))
+            (first_hash, Slot::New(*index, notes.to_vec()))
         } else {
             return Ok(None);
         };
@@ -201,7 +228,8 @@ impl Stage {
     }
 }
 
-/// SHA-256 of what was read, so that blanks and the order of members do not matter; without what the identity holds.
+/// Returns the SHA-256 of an occurrence as read, without the parts of its identity. Blanks and the order of members do
+/// not matter.
 fn content_hash(occurrence: &Occurrence) -> Vec<u8> {
     let content = Occurrence { source: None, external_id: None, ..occurrence.clone() };
     Sha256::digest(serde_json::to_vec(&content).unwrap_or_default()).to_vec()

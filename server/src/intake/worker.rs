@@ -1,7 +1,7 @@
-//! The intake's one worker: takes what is waiting, commits it as a group, and answers each sender what is true of it.
+//! The one worker of the intake: collects waiting jobs to a group, has the group committed and responds to each job.
 
 use super::commit::{Commit, Committer};
-use super::{Answer, Error, GROUP_MAX, Job};
+use super::{Error, GROUP_MAX, Job, Response};
 use crate::clock::Clock;
 use crate::store::{self, Store};
 use jiff::tz::TimeZone;
@@ -16,76 +16,95 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// A worker that rings `bell` when something was queued.
-    pub(super) fn new(store: Store, clock: Clock, zone: TimeZone, bell: Arc<Notify>) -> Self {
-        Self { store: store.clone(), committer: Committer::new(store, clock, zone, bell) }
+    /// Returns a worker that notifies `wake` when a delivery was queued.
+    pub(super) fn new(store: Store, clock: Clock, zone: TimeZone, wake: Arc<Notify>) -> Self {
+        Self { store: store.clone(), committer: Committer::new(store, clock, zone, wake) }
     }
 
-    /// Works until the last sender is gone.
+    /// Works until the last sender is dropped.
     pub(super) async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
-        // What would have made the last group too large.
         let mut left = None;
-        while let Some(first) = match left.take() {
-            Some(job) => Some(job),
-            None => waiting.recv().await,
-        } {
-            // First the writer: what arrives while others have it shares the commit.
+        while let Some(first) = next_job(left.take(), &mut waiting).await {
+            // First the transaction: jobs that arrive while others have the writer share the commit.
             let begun = self.store.begin().await;
-            let mut size = first.batch.occurrences.len();
-            let mut group = vec![first];
-            while let Ok(job) = waiting.try_recv() {
-                size += job.batch.occurrences.len();
-                if size > GROUP_MAX {
-                    left = Some(job);
-                    break;
-                }
-                group.push(job);
-            }
+            let group;
+            (group, left) = collect_group(first, &mut waiting);
             match begun {
-                Ok(txn) => self.process(group, txn).await,
-                // None of them is at fault, and each would wait as long.
-                Err(error) => answer_all(group, || Error::Store(error.clone())),
+                Ok(txn) => self.commit(group, txn).await,
+                // No job is at fault, and each would wait as long.
+                Err(error) => respond_to_all(group, || Error::Store(error.clone())),
             }
         }
     }
 
-    async fn process(&mut self, group: Vec<Job>, txn: DatabaseTransaction) {
+    /// Commits a group and responds to its jobs.
+    async fn commit(&mut self, group: Vec<Job>, txn: DatabaseTransaction) {
         match self.committer.commit(&group, Some(txn)).await {
-            // One of them may be at fault: each alone, so that the others are not.
-            Commit::Refused(error)
-                if group.len() > 1 && (error.is_blocked() || !matches!(error, store::Error::Unavailable(_))) =>
-            {
-                for job in group {
-                    let alone = vec![job];
-                    let commit = self.committer.commit(&alone, None).await;
-                    answer(alone, commit);
-                }
-            }
-            commit => answer(group, commit),
+            Commit::Refused(error) if group.len() > 1 && may_be_one_job(&error) => self.commit_each_alone(group).await,
+            commit => respond(group, commit),
+        }
+    }
+
+    /// Commits each job of a refused group in a transaction of its own, so that a job at fault does not fail the
+    /// others.
+    async fn commit_each_alone(&mut self, group: Vec<Job>) {
+        for job in group {
+            let alone = vec![job];
+            let commit = self.committer.commit(&alone, None).await;
+            respond(alone, commit);
         }
     }
 }
 
-/// Answers each sender of a group.
-fn answer(group: Vec<Job>, commit: Commit) {
+/// Returns the job that did not fit into the last group, or waits for the next one.
+async fn next_job(left: Option<Job>, waiting: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    match left {
+        Some(job) => Some(job),
+        None => waiting.recv().await,
+    }
+}
+
+/// Adds the jobs that are waiting to the first one, up to [`GROUP_MAX`] occurrences. Returns the group, and the job
+/// that would have made it too large.
+fn collect_group(first: Job, waiting: &mut mpsc::Receiver<Job>) -> (Vec<Job>, Option<Job>) {
+    let mut size = first.batch.occurrences.len();
+    let mut group = vec![first];
+    while let Ok(job) = waiting.try_recv() {
+        size += job.batch.occurrences.len();
+        if size > GROUP_MAX {
+            return (group, Some(job));
+        }
+        group.push(job);
+    }
+    (group, None)
+}
+
+/// Returns true when one job of a group may be why the group was refused: the database is there, and refused the rows
+/// or waited too long for a lock on one of them.
+fn may_be_one_job(error: &store::Error) -> bool {
+    error.is_blocked() || !matches!(error, store::Error::Unavailable(_))
+}
+
+/// Responds to each job of a group.
+fn respond(group: Vec<Job>, commit: Commit) {
     match commit {
-        Commit::Done(answers) => {
-            for (job, answer) in group.into_iter().zip(answers) {
-                send(job, answer);
+        Commit::Done(responses) => {
+            for (job, response) in group.into_iter().zip(responses) {
+                send(job, response);
             }
         }
-        Commit::Refused(error) => answer_all(group, || Error::Store(error.clone())),
-        Commit::Unknown(error) => answer_all(group, || Error::Unknown(error.clone())),
+        Commit::Refused(error) => respond_to_all(group, || Error::Store(error.clone())),
+        Commit::Unknown(error) => respond_to_all(group, || Error::Unknown(error.clone())),
     }
 }
 
-fn answer_all(group: Vec<Job>, error: impl Fn() -> Error) {
+fn respond_to_all(group: Vec<Job>, error: impl Fn() -> Error) {
     for job in group {
         send(job, Err(error()));
     }
 }
 
-fn send(job: Job, answer: Answer) {
-    // A sender that has gone away needs no answer; what it sent is stored all the same.
-    let _ = job.answer.send(answer);
+fn send(job: Job, response: Response) {
+    // A sender that has gone away needs no response. Its occurrences are stored all the same.
+    let _ = job.response.send(response);
 }

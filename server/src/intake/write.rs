@@ -1,4 +1,4 @@
-//! Writing a staged group: a statement per table, in the order of what refers to what.
+//! Writing a staged group: a statement per table, in the order in which the rows refer to each other.
 
 use super::stage::{Stage, Staged};
 use crate::clock::new_uuid;
@@ -14,85 +14,108 @@ use model::id::{OccurrenceId, TaskId, WebhookId};
 use model::matching::Reason;
 use sea_orm::DatabaseTransaction;
 
-/// How much of messages is in memory before it is written: in number, the size of one statement, and in bytes.
+/// The rendered messages that are in memory before they are written: in number, the size of one statement, and in
+/// bytes.
 const RENDERED_MAX: usize = 100;
 const RENDERED_MAX_BYTES: usize = 4 << 20;
 
-/// What was written.
+/// The result of writing a staged group.
 #[derive(Default)]
-pub(super) struct Written {
-    /// How many tasks each staged occurrence started.
-    pub(super) started: Vec<u32>,
-    /// The webhooks that could hold no more, by name, with the depth of what was refused.
-    pub(super) full: Vec<(WebhookId, String, u32)>,
+pub(super) struct Started {
+    /// The number of tasks that each staged occurrence started.
+    pub(super) tasks: Vec<u32>,
+    /// The deliveries that their webhooks could not hold.
+    pub(super) full: Vec<FullHold>,
 }
 
-/// Writes everything.
+/// A delivery that its webhook could not hold.
+pub(super) struct FullHold {
+    pub(super) webhook_id: WebhookId,
+    pub(super) webhook_name: String,
+    /// The depth of the occurrence.
+    pub(super) depth: u32,
+}
+
+/// Writes the objects, occurrences, runs, deliveries and receipts of a staged group.
 pub(super) async fn write(
     txn: &DatabaseTransaction,
     stage: &mut Stage,
     zone: &TimeZone,
-) -> Result<Written, store::Error> {
+) -> Result<Started, store::Error> {
     if stage.staged.is_empty() {
-        return Ok(Written::default());
+        return Ok(Started::default());
     }
-    claim_one_time(txn, stage).await?;
-    stage.known.write(txn, stage.now).await?;
-    let started: Vec<_> =
+    claim_one_time_tasks(txn, stage).await?;
+    stage.objects.write(txn, stage.now).await?;
+    let tasks: Vec<_> =
         stage.staged.iter().map(|staged| u32::try_from(staged.matched.fired.len()).unwrap_or(u32::MAX)).collect();
     let mark = stage.rules.mark;
-    let rows = stage.staged.iter().zip(&started).map(|(staged, started)| occurrence_row(stage, staged, *started, mark));
+    let rows = stage.staged.iter().zip(&tasks).map(|(staged, tasks)| occurrence_row(stage, staged, *tasks, mark));
     let occurrences = occurrence::insert_many(txn, rows.collect()).await?;
     let full = start_runs(txn, stage, &occurrences, zone).await?;
+    write_receipts(txn, stage, &tasks).await?;
+    Ok(Started { tasks, full })
+}
+
+/// Writes the receipts of the occurrences that carry an id.
+///
+/// Takes lock 9 of 10.
+///
+/// # Errors
+/// Fails when another node has just stored one of the occurrences: another try then finds its receipt.
+async fn write_receipts(txn: &DatabaseTransaction, stage: &Stage, tasks: &[u32]) -> Result<(), store::Error> {
     let receipts: Vec<_> = stage
         .staged
         .iter()
-        .zip(&started)
-        .filter_map(|(staged, started)| {
+        .zip(tasks)
+        .filter_map(|(staged, tasks)| {
             let (identity, content_hash) = staged.identity.clone()?;
-            Some((identity, Receipt { content_hash, occurrence: staged.uuid, tasks_started: *started }))
+            Some((identity, Receipt { content_hash, occurrence: staged.uuid, tasks_started: *tasks }))
         })
         .collect();
     if !receipts.is_empty() && !receipt::insert(txn, receipts, stage.now).await? {
         return Err(store::Error::Conflict { constraint: "receipt_identity".to_owned() });
     }
-    Ok(Written { started, full })
+    Ok(())
 }
 
-/// Claims tasks that are deleted after running for the first occurrence that fires them; the others start nothing.
-async fn claim_one_time(txn: &DatabaseTransaction, stage: &mut Stage) -> Result<(), store::Error> {
+/// Claims each task that is deleted after running for the first occurrence that fires it. Further occurrences do not
+/// start the task.
+///
+/// Takes lock 7 of 10.
+async fn claim_one_time_tasks(txn: &DatabaseTransaction, stage: &mut Stage) -> Result<(), store::Error> {
     for staged in &mut stage.staged {
-        let mut kept = Vec::with_capacity(staged.matched.fired.len());
+        let mut claimed = Vec::with_capacity(staged.matched.fired.len());
         for (id, events) in std::mem::take(&mut staged.matched.fired) {
             let is_one_time = stage.rules.task(id).is_some_and(|(row, _)| row.task.deletes_after_running);
             if !is_one_time || task::claim(txn, id, true, stage.now).await? {
-                kept.push((id, events));
+                claimed.push((id, events));
             } else {
                 let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
                 *staged.matched.reasons.entry(Reason::AlreadyRun).or_default() += count;
             }
         }
-        staged.matched.fired = kept;
+        staged.matched.fired = claimed;
     }
     Ok(())
 }
 
-fn occurrence_row(stage: &Stage, staged: &Staged, started: u32, revision_mark: i64) -> NewOccurrence {
-    let words = staged.words.as_ref();
+fn occurrence_row(stage: &Stage, staged: &Staged, tasks_started: u32, revision_mark: i64) -> NewOccurrence {
+    let label = staged.label.as_ref();
     let tags = (!staged.tags.is_empty()).then(|| serde_json::to_string(&staged.tags).unwrap_or_default());
     NewOccurrence {
         uuid: staged.uuid,
         type_id: staged.occurrence.type_id.clone(),
         event_id: staged.occurrence.event_id.clone(),
-        object_id: staged.object.and_then(|place| stage.known.id(place)),
-        object_external_id: words.and_then(|(_, id)| id.clone()),
-        object_name: words.map(|(name, _)| name.clone()),
+        object_id: staged.object.and_then(|index| stage.objects.id(index)),
+        object_external_id: label.and_then(|label| label.external_id.clone()),
+        object_name: label.map(|label| label.name.clone()),
         external_id: staged.occurrence.external_id.clone(),
         source: staged.source.clone(),
         occurred_at: staged.occurrence.time,
         received_at: stage.now,
         data: staged.occurrence.data.as_ref().map(ToString::to_string),
-        tasks_started: started,
+        tasks_started,
         object_tags: tags,
         reasons: serde_json::to_string(&staged.matched.reasons).unwrap_or_default(),
         depth: staged.depth,
@@ -101,28 +124,29 @@ fn occurrence_row(stage: &Stage, staged: &Staged, started: u32, revision_mark: i
     }
 }
 
-/// A run, and the staged occurrence and task it is of.
+/// A run that is to be started.
 struct Planned {
     run: NewRun,
+    /// The index of its staged occurrence.
     staged: usize,
     task_id: TaskId,
 }
 
-/// Starts the runs with their deliveries. Answers the webhooks that could hold no more.
+/// Starts the runs with their deliveries. Returns the deliveries that their webhooks could not hold.
 async fn start_runs(
     txn: &DatabaseTransaction,
     stage: &mut Stage,
     occurrences: &[OccurrenceId],
     zone: &TimeZone,
-) -> Result<Vec<(WebhookId, String, u32)>, store::Error> {
+) -> Result<Vec<FullHold>, store::Error> {
     let planned = plan(stage, occurrences);
     if planned.is_empty() {
         return Ok(Vec::new());
     }
     let runs = occurrence::insert_runs(txn, planned.iter().map(|one| one.run.clone()).collect(), stage.now).await?;
-    stage.rules.count_room(txn, planned.iter().map(|one| one.task_id)).await?;
+    stage.rules.count_capacity(txn, planned.iter().map(|one| one.task_id)).await?;
     let date = render::date(stage.now, zone);
-    // Messages are rendered and written a few at a time: one occurrence may start a thousand tasks.
+    // Messages are rendered and written a few at a time, since one occurrence may start a thousand tasks.
     let (mut deliveries, mut bytes) = (Vec::new(), 0);
     let mut failed_runs = Vec::new();
     let mut full = Vec::new();
@@ -131,13 +155,13 @@ async fn start_runs(
         let hold = stage.rules.hold(webhook_id);
         let Some((task, webhook)) = stage.rules.task(one.task_id) else { continue };
         let staged = &stage.staged[one.staged];
-        let words = staged.words.as_ref();
+        let label = staged.label.as_ref();
         let subject = Subject {
             type_id: &staged.occurrence.type_id,
             event_id: &staged.occurrence.event_id,
-            object_id: staged.object.and_then(|place| stage.known.id(place)),
-            object_name: words.map(|(name, _)| name.as_str()),
-            object_external_id: words.and_then(|(_, id)| id.as_deref()),
+            object_id: staged.object.and_then(|index| stage.objects.id(index)),
+            object_name: label.map(|label| label.name.as_str()),
+            object_external_id: label.and_then(|label| label.external_id.as_deref()),
             data: staged.occurrence.data.as_ref(),
             depth: staged.depth,
         };
@@ -146,7 +170,7 @@ async fn start_runs(
             Ok(reason) => delivery.hold = reason,
             Err(_) => {
                 delivery.failed = Some((ErrorCode::HoldFull, HOLD_FULL.to_owned()));
-                full.push((webhook.id, webhook.name.clone(), staged.depth));
+                full.push(FullHold { webhook_id: webhook.id, webhook_name: webhook.name.clone(), depth: staged.depth });
             }
         }
         if delivery.failed.is_some() {
@@ -164,9 +188,10 @@ async fn start_runs(
     Ok(full)
 }
 
+/// Returns the runs of a staged group: one for each task that an occurrence starts.
 fn plan(stage: &Stage, occurrences: &[OccurrenceId]) -> Vec<Planned> {
     let mut planned = Vec::new();
-    for (place, (staged, occurrence_id)) in stage.staged.iter().zip(occurrences).enumerate() {
+    for (index, (staged, occurrence_id)) in stage.staged.iter().zip(occurrences).enumerate() {
         for (task_id, event_ids) in &staged.matched.fired {
             let Some((row, _)) = stage.rules.task(*task_id) else { continue };
             let run = NewRun {
@@ -176,7 +201,7 @@ fn plan(stage: &Stage, occurrences: &[OccurrenceId]) -> Vec<Planned> {
                 cause: Cause::Occurrence(*occurrence_id),
                 event_ids: event_ids.clone(),
             };
-            planned.push(Planned { run, staged: place, task_id: *task_id });
+            planned.push(Planned { run, staged: index, task_id: *task_id });
         }
     }
     planned

@@ -18,17 +18,17 @@ pub struct Account {
     pub id: UserId,
     /// Its name.
     pub name: String,
-    /// What it may do.
+    /// Its role, which grants its permissions.
     pub role: Role,
     /// The password's hash, in PHC form.
     pub password_hash: String,
-    /// Whether it may not sign in for now, and nothing that it had open goes on.
+    /// True when it may not sign in, and its sessions have no effect.
     pub is_disabled: bool,
 }
 
 impl From<account::Model> for Account {
     fn from(row: account::Model) -> Self {
-        // A role this version does not know gets the least.
+        // A role of a newer version is read as the one with the fewest permissions.
         let role = row.role.parse().unwrap_or(Role::Viewer);
         let is_disabled = row.disabled_at.is_some();
         Self { id: UserId(row.id), name: row.name, role, password_hash: row.password_hash, is_disabled }
@@ -42,11 +42,11 @@ pub struct ApiKey {
     pub id: ApiKeyId,
     /// Its name: the source of occurrences that name none.
     pub name: String,
-    /// What it may do.
+    /// Its scopes, which grant its permissions.
     pub scopes: Vec<Scope>,
-    /// When it was made.
+    /// The instant at which it was made.
     pub created_at: Timestamp,
-    /// When it was revoked, if it was: it may do nothing then.
+    /// The instant at which it was revoked. A revoked key has no permission.
     pub revoked_at: Option<Timestamp>,
 }
 
@@ -62,22 +62,25 @@ impl From<api_key::Model> for ApiKey {
     }
 }
 
-/// How many accounts there are.
+/// Returns the number of accounts.
 pub async fn count_accounts(db: &impl ConnectionTrait) -> Result<u64> {
     Ok(account::Entity::find().count(db).await?)
 }
 
-/// The account with this name.
+/// Returns the account with this name.
 pub async fn find_account(db: &impl ConnectionTrait, name: &str) -> Result<Option<Account>> {
     Ok(account::Entity::find().filter(account::Column::Name.eq(name)).one(db).await?.map(Account::from))
 }
 
-/// The account with this id.
+/// Returns the account with this id.
 pub async fn find_account_by_id(db: &impl ConnectionTrait, id: UserId) -> Result<Option<Account>> {
     Ok(account::Entity::find_by_id(id.0).one(db).await?.map(Account::from))
 }
 
-/// Makes an account. `Conflict` if the name is taken.
+/// Makes an account.
+///
+/// # Errors
+/// [`Conflict`](super::Error::Conflict) when the name is taken.
 pub async fn insert_account(
     db: &impl ConnectionTrait,
     name: &str,
@@ -96,13 +99,13 @@ pub async fn insert_account(
     Ok(UserId(account::Entity::insert(row).exec(db).await?.last_insert_id))
 }
 
-/// All accounts, by name.
+/// Returns all accounts, by name.
 pub async fn list_accounts(db: &impl ConnectionTrait) -> Result<Vec<Account>> {
     let rows = account::Entity::find().order_by_asc(account::Column::Name).all(db).await?;
     Ok(rows.into_iter().map(Account::from).collect())
 }
 
-/// Has an account sign in no more, or again.
+/// Disables an account at an instant, or enables it again.
 pub async fn set_disabled(db: &impl ConnectionTrait, id: UserId, at: Option<Timestamp>) -> Result<()> {
     account::Entity::update_many()
         .col_expr(account::Column::DisabledAt, Expr::value(at.map(|at| at.0)))
@@ -112,7 +115,7 @@ pub async fn set_disabled(db: &impl ConnectionTrait, id: UserId, at: Option<Time
     Ok(())
 }
 
-/// Gives an account another password.
+/// Sets another password of an account.
 pub async fn set_password(db: &impl ConnectionTrait, id: UserId, password_hash: String) -> Result<()> {
     account::Entity::update_many()
         .col_expr(account::Column::PasswordHash, Expr::value(password_hash))
@@ -122,7 +125,10 @@ pub async fn set_password(db: &impl ConnectionTrait, id: UserId, password_hash: 
     Ok(())
 }
 
-/// Makes a key, or makes a revoked one of this name anew. `Conflict` if the name is taken.
+/// Makes a key. A revoked key of this name is replaced: it keeps its id, and gets another text.
+///
+/// # Errors
+/// [`Conflict`](super::Error::Conflict) when the name is taken.
 pub async fn insert_key(
     db: &impl ConnectionTrait,
     name: &str,
@@ -148,7 +154,7 @@ pub async fn insert_key(
     Ok(ApiKeyId(api_key::Entity::insert(row).exec(db).await?.last_insert_id))
 }
 
-/// The key with this hash, unless it was revoked.
+/// Returns the key with this hash, unless it was revoked.
 pub async fn find_key(db: &impl ConnectionTrait, key_hash: Vec<u8>) -> Result<Option<ApiKey>> {
     let query = api_key::Entity::find()
         .filter(api_key::Column::KeyHash.eq(key_hash))
@@ -156,13 +162,13 @@ pub async fn find_key(db: &impl ConnectionTrait, key_hash: Vec<u8>) -> Result<Op
     Ok(query.one(db).await?.map(ApiKey::from))
 }
 
-/// All keys, by name.
+/// Returns all keys, by name.
 pub async fn list_keys(db: &impl ConnectionTrait) -> Result<Vec<ApiKey>> {
     let rows = api_key::Entity::find().order_by_asc(api_key::Column::Name).all(db).await?;
     Ok(rows.into_iter().map(ApiKey::from).collect())
 }
 
-/// Has a key be worth nothing any more. Answers whether there was one of this name that was worth something.
+/// Revokes a key. Returns true when there was a valid one of this name.
 pub async fn revoke_key(db: &impl ConnectionTrait, name: &str, now: Timestamp) -> Result<bool> {
     let done = api_key::Entity::update_many()
         .col_expr(api_key::Column::RevokedAt, Expr::value(now.0))
@@ -173,12 +179,13 @@ pub async fn revoke_key(db: &impl ConnectionTrait, name: &str, now: Timestamp) -
     Ok(done.rows_affected > 0)
 }
 
-/// Which of these keys may do nothing any more: they were revoked, or made anew with another text.
-pub async fn worthless_keys(db: &impl ConnectionTrait, keys: &[(ApiKeyId, Timestamp)]) -> Result<Vec<ApiKeyId>> {
+/// Returns those of these keys that are not valid any more, since they were revoked or replaced by another text. A key
+/// is named by its id and the instant at which it was made.
+pub async fn find_invalid_keys(db: &impl ConnectionTrait, keys: &[(ApiKeyId, Timestamp)]) -> Result<Vec<ApiKeyId>> {
     let ids = keys.iter().map(|(id, _)| id.0);
     let rows = api_key::Entity::find().filter(api_key::Column::Id.is_in(ids)).all(db).await?;
-    let is_worthless = |key: &ApiKey| key.revoked_at.is_some() || !keys.contains(&(key.id, key.created_at));
-    Ok(rows.into_iter().map(ApiKey::from).filter(is_worthless).map(|key| key.id).collect())
+    let is_invalid = |key: &ApiKey| key.revoked_at.is_some() || !keys.contains(&(key.id, key.created_at));
+    Ok(rows.into_iter().map(ApiKey::from).filter(is_invalid).map(|key| key.id).collect())
 }
 
 /// Stores a session under the hash of its id.
@@ -207,15 +214,15 @@ pub async fn save_session(
 /// A session as stored.
 #[derive(Debug, Clone)]
 pub struct SessionRow {
-    /// What it holds, as JSON.
+    /// Its content, as JSON.
     pub data: String,
-    /// When it began.
+    /// The instant at which it began.
     pub created_at: Timestamp,
-    /// When it ends if nobody uses it.
+    /// The instant at which it expires unless it is used before.
     pub expires_at: Timestamp,
 }
 
-/// A session that has not expired.
+/// Returns a session that has not expired.
 pub async fn find_session(db: &impl ConnectionTrait, id_hash: Vec<u8>, now: Timestamp) -> Result<Option<SessionRow>> {
     let row = session::Entity::find_by_id(id_hash).filter(session::Column::ExpiresAt.gt(now.0)).one(db).await?;
     Ok(row.map(|row| SessionRow {
@@ -225,7 +232,7 @@ pub async fn find_session(db: &impl ConnectionTrait, id_hash: Vec<u8>, now: Time
     }))
 }
 
-/// Has a session end later.
+/// Sets a later end of a session.
 pub async fn prolong_session(db: &impl ConnectionTrait, id_hash: Vec<u8>, expires_at: Timestamp) -> Result<()> {
     session::Entity::update_many()
         .col_expr(session::Column::ExpiresAt, Expr::value(expires_at.0))
@@ -235,7 +242,7 @@ pub async fn prolong_session(db: &impl ConnectionTrait, id_hash: Vec<u8>, expire
     Ok(())
 }
 
-/// Ends all sessions of an account. Answers how many there were.
+/// Ends all sessions of an account. Returns how many there were.
 pub async fn delete_sessions_of(db: &impl ConnectionTrait, id: UserId) -> Result<u64> {
     let done = session::Entity::delete_many().filter(session::Column::AccountId.eq(id.0)).exec(db).await?;
     Ok(done.rows_affected)

@@ -1,9 +1,13 @@
-//! Has a webhook's waiting deliveries wait for what holds the webhook now, in steps.
+//! Arranging: the waiting deliveries of a webhook follow the state of the webhook, in steps.
 //!
-//! What holds a webhook is said by its own row, at once, and the intake and the claim go by that. Its waiting deliveries
-//! may be a backlog of any size: they follow in steps, a few hundred rows at a time, each found by index. Whoever changes
-//! what holds a webhook takes the first step in the same transaction; the sweep takes those that are left, also after a
-//! crash. Nothing here decides: doing it again changes nothing.
+//! The row of a webhook says what holds its deliveries: a pause, an open breaker, a changed target, a release at a
+//! rate. The intake and the claim go by that row, so a change takes effect at once. The waiting deliveries may be a
+//! backlog of any size, so they follow in steps of a few hundred rows, each found by index. The transaction that
+//! changes the webhook takes the first step ([`begin`]); the use case takes further ones for a moment ([`finish`]); the
+//! sweep takes those that are left, also after a crash. While steps are left, `arranging` keeps the claim from the
+//! webhook.
+//!
+//! A step decides nothing: it goes by the row, and repeating it changes nothing.
 
 use super::hold::{self, WEBHOOK_DELETED};
 use super::steps::Steps;
@@ -18,41 +22,45 @@ use sea_orm::{
 };
 use std::time::{Duration, Instant};
 
-/// How many rows the transaction moves that changes what holds the webhook.
-const AT_ONCE: i64 = 100;
+/// The rows that the transaction moves which changes the webhook.
+const FIRST_STEP: i64 = 100;
 
-/// What is being arranged of a webhook, as its row says: nothing; what follows its state; also what was made for an earlier
-/// target, which may be anywhere among the rest.
+/// A value of the column `arranging`: no steps are left.
 const NOTHING: i64 = 0;
+/// A value of `arranging`: the deliveries that do not wait for the webhook's state are left.
 const STATE: i64 = 1;
+/// A value of `arranging`: also the deliveries that were made for an earlier target are left, anywhere among the
+/// others.
 const TARGET: i64 = 2;
 
-/// A webhook's waiting deliveries, and how many of them may still be moved.
+/// A step over the waiting deliveries of a webhook.
 struct Moving<'a> {
     txn: &'a DatabaseTransaction,
     is_postgres: bool,
     id: WebhookId,
+    /// The rows that may still be moved.
     left: i64,
+    /// The rows that were moved.
     moved: u64,
 }
 
-/// Those of a reason that go to the webhook's target.
+/// Returns the condition of deliveries that are held for a reason and go to the webhook's current target.
 fn held(reason: HoldReason) -> String {
     format!("status = 'held' AND hold_reason = '{}' AND replay_revision IS NULL", reason.as_str())
 }
 
-/// Those that are held and go to an earlier target.
-const HELD_AS_IT_WAS: &str =
+/// The condition of held deliveries that go to an earlier target, as of its revision.
+const HELD_REPLAYS: &str =
     "status = 'held' AND replay_revision IS NOT NULL AND settled_at IS NULL AND hold_reason <> 'target'";
 
 impl Moving<'_> {
-    /// Has these wait for a reason, or for their time alone.
+    /// Has these deliveries wait for a reason, or, without one, only for their due time.
     async fn move_to(&mut self, which: &str, reason: Option<HoldReason>) -> Result<()> {
         if self.left == 0 {
             return Ok(());
         }
         let status = if reason.is_some() { "held" } else { "queued" };
-        // Twice: on PostgreSQL one that was picked may have been claimed meanwhile.
+        // The condition stands twice: on PostgreSQL a picked delivery may have been claimed meanwhile.
         let some = group::among(
             &format!("SELECT id FROM delivery WHERE webhook_id = $1 AND {which} LIMIT $3 + 0"),
             self.is_postgres,
@@ -69,23 +77,23 @@ impl Moving<'_> {
         self.left -= i64::try_from(moved).unwrap_or(self.left).min(self.left);
     }
 
-    /// Gives up everything that waits; the runs end with it.
+    /// Discards the waiting deliveries, and ends their runs.
     async fn discard(&mut self, now: Timestamp) -> Result<()> {
         let mut runs = Vec::new();
         for status in ["queued", "held"] {
             let some = format!("SELECT id FROM delivery WHERE webhook_id = $3 AND status = '{status}' LIMIT $4 + 0");
             let which = format!("{} AND status = '{status}'", group::among(&some, self.is_postgres));
             let values = [Value::from(self.id.0), self.left.into()];
-            let given_up = hold::discard(self.txn, WEBHOOK_DELETED, &which, values, now).await?;
-            self.count(given_up.len() as u64);
-            runs.extend(given_up);
+            let discarded = hold::discard(self.txn, WEBHOOK_DELETED, &which, values, now).await?;
+            self.count(discarded.len() as u64);
+            runs.extend(discarded);
         }
         runs.sort_unstable();
         runs.dedup();
         occurrence::end_settled_runs(self.txn, &runs, now).await
     }
 
-    /// Holds what was made for an earlier target: all of it, or what is among the first that are due.
+    /// Holds the deliveries that were made for an earlier target: all of them, or those among the first that are due.
     async fn hold_outdated(&mut self, target_revision: i64, is_all: bool) -> Result<()> {
         let outdated = format!("replay_revision IS NULL AND webhook_revision < {target_revision}");
         if !is_all {
@@ -101,8 +109,10 @@ impl Moving<'_> {
     }
 }
 
-/// Arranges up to `size` of a webhook's waiting deliveries. Answers how many were moved: fewer than `size`, and nothing
-/// is left to do.
+/// Arranges up to `size` waiting deliveries of a webhook. Returns how many were moved; when they are fewer than `size`,
+/// none is left.
+///
+/// Takes lock 5 of 10; for a deleted webhook also locks 6 and 7.
 pub(super) async fn step(
     txn: &DatabaseTransaction,
     row: &entity::webhook::Model,
@@ -121,19 +131,19 @@ pub(super) async fn step(
     }
     if state.paused_at.is_some() {
         moving.move_to("status = 'queued'", Some(HoldReason::Paused)).await?;
-        // What else held them, but for a changed target, is one with the pause: who resumes decides about all of them.
+        // A pause absorbs the other reasons except a changed target: resuming decides about all of these deliveries.
         moving.move_to("status = 'held' AND hold_reason = 'releasing'", Some(HoldReason::Paused)).await?;
         moving.move_to("status = 'held' AND hold_reason = 'breaker'", Some(HoldReason::Paused)).await?;
     } else {
-        // An open breaker and a rate know nothing of an earlier target.
-        moving.move_to(HELD_AS_IT_WAS, None).await?;
+        // An open breaker and a rate concern the current target only.
+        moving.move_to(HELD_REPLAYS, None).await?;
         let (is_open, is_releasing) = (state.breaker.open.is_some(), state.release_per_second.is_some());
         let reason = match (is_open, is_releasing) {
             (_, true) => Some(HoldReason::Releasing),
             (true, false) => Some(HoldReason::Breaker),
             (false, false) => None,
         };
-        // What is queued while a probe is under way may be the probe.
+        // While a probe is under way, a queued delivery may be the probe.
         if is_open && !state.breaker.is_probing() {
             moving.move_to("status = 'queued' AND replay_revision IS NULL", reason).await?;
         }
@@ -154,20 +164,20 @@ async fn set_arranging(txn: &DatabaseTransaction, id: WebhookId, what: i64) -> R
     Ok(())
 }
 
-/// Takes the first step of what a transaction has just changed about a webhook, which nobody else changes meanwhile; also
-/// whether its target has changed. What is left is not claimed until the sweep has arranged it.
+/// Takes the first step after this transaction has changed a webhook, and so holds lock 4. `has_moved` says that the
+/// target has changed. Deliveries that are left are not claimed until later steps have arranged them.
 pub async fn begin(txn: &DatabaseTransaction, id: WebhookId, has_moved: bool, now: Timestamp) -> Result<()> {
     let Some(row) = entity::webhook::Entity::find_by_id(id.0).one(txn).await? else { return Ok(()) };
-    // What an earlier change has left to do is still to be done.
+    // The steps that an earlier change has left are still to be taken.
     let what = row.arranging.max(if has_moved { TARGET } else { STATE });
     let row = entity::webhook::Model { arranging: what, ..row };
-    if step(txn, &row, AT_ONCE, now).await? >= AT_ONCE.unsigned_abs() {
+    if step(txn, &row, FIRST_STEP, now).await? >= FIRST_STEP.unsigned_abs() {
         set_arranging(txn, id, what).await?;
     }
     Ok(())
 }
 
-/// Takes steps until a webhook is arranged, or for this long: the sweep does the rest.
+/// Takes steps until a webhook is arranged or `patience` is over. The sweep takes the others.
 pub async fn finish(store: &Store, id: WebhookId, now: Timestamp, patience: Duration) -> Result<()> {
     let (mut steps, since) = (Steps::new(), Instant::now());
     while since.elapsed() < patience
@@ -183,14 +193,17 @@ pub async fn finish(store: &Store, id: WebhookId, now: Timestamp, patience: Dura
     Ok(())
 }
 
-/// The webhook, which nobody else changes until the transaction ends; nothing if somebody is changing it right now.
+/// Locks a webhook's row until the transaction ends. Returns `None` when another transaction has the row locked: it
+/// does not wait. With `may_discard`, lock 1 is taken first, since the last delivery of a run may end a task that is
+/// deleted after running.
+///
+/// Takes lock 4 of 10, without waiting; with `may_discard` lock 1 before.
 pub(super) async fn lock(
     txn: &DatabaseTransaction,
     id: WebhookId,
-    may_give_up_deliveries: bool,
+    may_discard: bool,
 ) -> Result<Option<entity::webhook::Model>> {
-    if may_give_up_deliveries {
-        // First of all: with its last delivery a task may end that is deleted after running.
+    if may_discard {
         revision::take_turn(txn).await?;
     }
     let query =
@@ -198,14 +211,16 @@ pub(super) async fn lock(
     Ok(super::readable(txn, query).await?.pop())
 }
 
-/// The webhooks with rows that do not wait for what holds them: tables for a `WITH RECURSIVE`, and a condition on `webhook`
-/// that uses them. Those with waiting rows are found by index, a step for each, whatever the length of their backlogs.
-pub(super) fn needed() -> (String, String) {
+/// Returns SQL that finds the webhooks with deliveries to arrange: tables for a `WITH RECURSIVE`, and a condition on
+/// `webhook` that uses them. Webhooks with waiting deliveries are found by a step of an index each, whatever the length
+/// of their backlogs.
+pub(super) fn unarranged() -> (String, String) {
     let table = |name: &str, which: &str| {
         let next = |after: &str| {
-            // Not MIN: PostgreSQL reads all rows for one when it believes that they are few.
+            // Not `MIN`: PostgreSQL reads all rows of the index for it when it believes that they are few.
             format!(
-                "(SELECT d.webhook_id FROM delivery d WHERE {which} AND d.webhook_id > {after} ORDER BY d.webhook_id LIMIT 1)"
+                "(SELECT d.webhook_id FROM delivery d WHERE {which} AND d.webhook_id > {after} \
+                 ORDER BY d.webhook_id LIMIT 1)"
             )
         };
         let (first, next) = (next("0"), next(&format!("{name}.id")));
@@ -218,10 +233,11 @@ pub(super) fn needed() -> (String, String) {
         let one = |name: &&str| format!("webhook.id IN (SELECT {name}.id FROM {name})");
         names.iter().map(one).collect::<Vec<_>>().join(" OR ")
     };
-    // Nobody claims outdated ones, so they come to be the first that are due: looking at those keeps a large backlog from
-    // being read each second.
+    // Outdated deliveries are never claimed, so they become the first that are due. Looking only at those keeps a large
+    // backlog from being read each second.
     let outdated = "EXISTS (SELECT 1 FROM (SELECT f.replay_revision, f.webhook_revision FROM delivery f \
-                    WHERE f.webhook_id = webhook.id AND f.status = 'queued' ORDER BY f.next_attempt_at, f.id LIMIT 1000) AS first \
+                    WHERE f.webhook_id = webhook.id AND f.status = 'queued' \
+                    ORDER BY f.next_attempt_at, f.id LIMIT 1000) AS first \
                     WHERE first.replay_revision IS NULL AND first.webhook_revision < webhook.target_revision)";
     let condition = format!(
         "(arranging > 0 \

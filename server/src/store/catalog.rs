@@ -1,4 +1,4 @@
-//! The catalogue as the database extends it, and what was reported without being in it.
+//! The catalogue with the types and events of the admins, and the kinds that were reported and are in no catalogue.
 
 use super::Result;
 use super::entity::{event, object_event, object_type, unknown_kind};
@@ -9,10 +9,10 @@ use sea_orm::{
 };
 use std::collections::BTreeSet;
 
-/// How many unknown kinds are remembered: what a mistaken sender invents must not fill the disk.
+/// The number of unknown kinds that are retained: those that a mistaken sender invents must not fill the disk.
 const UNKNOWN_MAX: i64 = 1000;
 
-/// The built-in types and those of the admins.
+/// Returns the built-in types and those of the admins.
 pub async fn load(db: &impl ConnectionTrait) -> Result<Catalog> {
     let mut catalog = Catalog::default();
     for row in object_type::Entity::find().order_by_asc(object_type::Column::Plural).all(db).await? {
@@ -30,14 +30,14 @@ pub async fn load(db: &impl ConnectionTrait) -> Result<Catalog> {
     Ok(catalog)
 }
 
-/// Those of these types that have objects.
+/// Returns those of these types that have objects.
 pub async fn with_objects(db: &impl ConnectionTrait, types: impl Iterator<Item = &str>) -> Result<BTreeSet<String>> {
     let built_in = Catalog::built_in();
     let mut found = BTreeSet::new();
     let mut others = Vec::new();
     for id in types {
         match built_in.find(id) {
-            Some(known) if known.has_objects => _ = found.insert(id.to_owned()),
+            Some(found_type) if found_type.has_objects => _ = found.insert(id.to_owned()),
             Some(_) => {}
             None => others.push(id.to_owned()),
         }
@@ -51,7 +51,10 @@ pub async fn with_objects(db: &impl ConnectionTrait, types: impl Iterator<Item =
     Ok(found)
 }
 
-/// Adds a type. `Conflict` if there is one with this id.
+/// Adds a type.
+///
+/// # Errors
+/// [`Conflict`](super::Error::Conflict) when there is one with this id.
 pub async fn insert_type(db: &impl ConnectionTrait, new: &TypeDefinition, now: Timestamp) -> Result<()> {
     let row = object_type::ActiveModel {
         id: Set(new.id.clone()),
@@ -65,7 +68,10 @@ pub async fn insert_type(db: &impl ConnectionTrait, new: &TypeDefinition, now: T
     Ok(())
 }
 
-/// Adds an event to a type. `Conflict` if it has one with this id.
+/// Adds an event to a type.
+///
+/// # Errors
+/// [`Conflict`](super::Error::Conflict) when the type has one with this id.
 pub async fn insert_event(db: &impl ConnectionTrait, type_id: &str, new: &EventKind, now: Timestamp) -> Result<()> {
     let row = object_event::ActiveModel {
         type_id: Set(type_id.to_owned()),
@@ -82,7 +88,8 @@ pub async fn insert_event(db: &impl ConnectionTrait, type_id: &str, new: &EventK
     Ok(())
 }
 
-/// Removes a type of an admin with its events; whether anything names it has been checked.
+/// Deletes a type of an admin with its events. Returns true when there was one. The caller has checked that nothing
+/// names the type.
 pub async fn delete_type(db: &impl ConnectionTrait, id: &str) -> Result<bool> {
     if is_built_in(id) {
         return Ok(false);
@@ -91,13 +98,13 @@ pub async fn delete_type(db: &impl ConnectionTrait, id: &str) -> Result<bool> {
     Ok(object_type::Entity::delete_by_id(id.to_owned()).exec(db).await?.rows_affected == 1)
 }
 
-/// Removes an event of an admin; whether anything names it has been checked.
+/// Deletes an event of an admin. Returns true when there was one. The caller has checked that nothing names the event.
 pub async fn delete_event(db: &impl ConnectionTrait, type_id: &str, event_id: &str) -> Result<bool> {
     let key = (type_id.to_owned(), event_id.to_owned());
     Ok(object_event::Entity::delete_by_id(key).exec(db).await?.rows_affected == 1)
 }
 
-/// The ids of the events (the rules) that name this type, or this event of it.
+/// Returns the ids of the configured events that name this type, or this event of it.
 pub async fn named_by(db: &impl ConnectionTrait, type_id: &str, event_id: Option<&str>) -> Result<Vec<i64>> {
     let mut query =
         event::Entity::find().select_only().column(event::Column::Id).filter(event::Column::TypeId.eq(type_id));
@@ -107,7 +114,7 @@ pub async fn named_by(db: &impl ConnectionTrait, type_id: &str, event_id: Option
     Ok(query.order_by_asc(event::Column::Id).into_tuple().all(db).await?)
 }
 
-/// What was reported and is in no catalogue.
+/// A kind that was reported and is in no catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are the table's")]
 pub struct UnknownKind {
@@ -117,7 +124,9 @@ pub struct UnknownKind {
     pub last_at: Timestamp,
 }
 
-/// Notes that a kind was reported which is in no catalogue.
+/// Notes that a kind was reported `seen` times which is in no catalogue.
+///
+/// Takes lock 9 of 10.
 pub async fn note_unknown(db: &impl ConnectionTrait, kind: (&str, &str), seen: i64, now: Timestamp) -> Result<()> {
     let sql = "INSERT INTO unknown_kind (type_id, event_id, seen, first_at, last_at) VALUES ($1, $2, $3, $4, $4) \
                ON CONFLICT (type_id, event_id) DO UPDATE SET seen = unknown_kind.seen + excluded.seen, \
@@ -127,7 +136,9 @@ pub async fn note_unknown(db: &impl ConnectionTrait, kind: (&str, &str), seen: i
     Ok(())
 }
 
-/// Forgets the kinds that were reported longest ago, of more than are remembered.
+/// Deletes the unknown kinds that were reported longest ago, of more than are retained.
+///
+/// Takes lock 9 of 10.
 pub async fn forget_oldest_unknown(db: &impl ConnectionTrait) -> Result<()> {
     let sql = "DELETE FROM unknown_kind WHERE (type_id, event_id) IN (SELECT type_id, event_id FROM unknown_kind \
                ORDER BY last_at DESC, first_at DESC, type_id, event_id LIMIT 1000000 OFFSET $1)";
@@ -135,7 +146,7 @@ pub async fn forget_oldest_unknown(db: &impl ConnectionTrait) -> Result<()> {
     Ok(())
 }
 
-/// The unknown kinds, the last reported first.
+/// Returns the unknown kinds, the last reported first.
 pub async fn list_unknown(db: &impl ConnectionTrait) -> Result<Vec<UnknownKind>> {
     let rows = unknown_kind::Entity::find()
         .order_by_desc(unknown_kind::Column::LastAt)
@@ -150,10 +161,4 @@ pub async fn list_unknown(db: &impl ConnectionTrait) -> Result<Vec<UnknownKind>>
         last_at: Timestamp(row.last_at),
     };
     Ok(rows.into_iter().map(read).collect())
-}
-
-/// Forgets a kind that was reported once and will not be added.
-pub async fn forget_unknown(db: &impl ConnectionTrait, type_id: &str, event_id: &str) -> Result<()> {
-    unknown_kind::Entity::delete_by_id((type_id.to_owned(), event_id.to_owned())).exec(db).await?;
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! The rows that a select offers: the first by name, or those that a text finds.
+//! The options of a select: the first rows by name, or those whose name contains a text.
 
 use super::Result;
 use super::entity::{task, webhook};
@@ -9,27 +9,28 @@ use sea_orm::{
     sea_query::{Condition, Expr, ExprTrait},
 };
 
-/// Up to `limit` webhooks whose name holds a text, whatever its case, or whose id it is: id and name, by name.
+/// Returns up to `limit` webhooks whose name contains a text in any case, or whose id is the text: id and name, by
+/// name.
 pub async fn webhooks(db: &impl ConnectionTrait, text: &str, limit: usize) -> Result<Vec<(i64, String)>> {
     let query = webhook::Entity::find().filter(webhook::Column::DeletedAt.is_null());
     let query = query.select_only().column(webhook::Column::Id).column(webhook::Column::Name);
     find(db, query.order_by_asc(webhook::Column::Name), text, limit).await
 }
 
-/// The same of tasks.
+/// Returns up to `limit` tasks likewise.
 pub async fn tasks(db: &impl ConnectionTrait, text: &str, limit: usize) -> Result<Vec<(i64, String)>> {
     let query = task::Entity::find().select_only().column(task::Column::Id).column(task::Column::Name);
     find(db, query.order_by_asc(task::Column::Name), text, limit).await
 }
 
-/// The id of the webhook with exactly this name.
+/// Returns the id of the webhook with exactly this name.
 pub async fn webhook_named(db: &impl ConnectionTrait, name: &str) -> Result<Option<i64>> {
     let query = webhook::Entity::find().filter(webhook::Column::DeletedAt.is_null());
     let query = query.filter(webhook::Column::Name.eq(name)).select_only().column(webhook::Column::Id);
     Ok(query.into_tuple().one(db).await?)
 }
 
-/// The id of the task with exactly this name.
+/// Returns the id of the task with exactly this name.
 pub async fn task_named(db: &impl ConnectionTrait, name: &str) -> Result<Option<i64>> {
     let query = task::Entity::find().filter(task::Column::Name.eq(name));
     Ok(query.select_only().column(task::Column::Id).into_tuple().one(db).await?)

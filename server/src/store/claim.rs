@@ -1,8 +1,88 @@
-//! Claiming deliveries for a node, and releasing them again.
+//! Claims: a node leases deliveries to itself, and releases them again.
 //!
-//! One conditional update leases rows to the node (`lease_owner`, `lease_until`). A lease that has run out is released and
-//! claimed again, which is how a dead node is noticed: at least once is the contract. On PostgreSQL the rows are picked
-//! with `FOR UPDATE SKIP LOCKED`; SQLite has a single writer.
+//! A claim is one conditional update that sets `lease_owner` and `lease_until`. A lease that has run out is returned to
+//! the queue: a node that died is noticed by the clock. On PostgreSQL the deliveries are picked with `FOR UPDATE SKIP
+//! LOCKED` under the lock of claims (lock 10 of 10), so that the deliveries in flight are counted over all nodes.
+//! SQLite has one writer.
+//!
+//! # The claim whole
+//!
+//! `$1` owner · `$2` now + 10 s, so that a lease lasts for the webhook's timeout and 10 s · `$3` now · `$4` free slots,
+//! 100 at most · `$5` slots of each webhook · `$6` the last webhook claimed from · `$7` the busy webhooks, as a JSON
+//! array: those with deliveries in flight on any node, and those that hang · `$8` … those of them with 1, 2, … slots
+//! left.
+//!
+//! Parts 1 and 2 go from webhook to webhook by the index `delivery_due`, one step for each, however many deliveries it
+//! has. Parts 3 to 5 pick the oldest due deliveries of each webhook by the same index. A webhook that is paused,
+//! deleted or being arranged is left out. So are deliveries for an earlier target, and those behind an open breaker
+//! without a probe; replays that go to an earlier target ignore both. Part 5 stands first in every second claim, so
+//! that neither busy nor idle webhooks starve. `MATERIALIZED` picks the rows once, whatever the plan. `+ 0` keeps
+//! SQLite from compiling the statement anew for each value of a `LIMIT`.
+//!
+//! PostgreSQL:
+//!
+//! ```sql
+//! WITH RECURSIVE
+//!   -- (1) The webhooks with queued deliveries: first those after the last one claimed from.
+//!   after_last(id) AS (
+//!     SELECT (SELECT d.webhook_id FROM delivery d WHERE d.status = 'queued' AND d.webhook_id > $6
+//!             ORDER BY d.webhook_id LIMIT 1)
+//!     UNION ALL
+//!     SELECT (SELECT d.webhook_id FROM delivery d WHERE d.status = 'queued' AND d.webhook_id > after_last.id
+//!             ORDER BY d.webhook_id LIMIT 1)
+//!     FROM after_last WHERE after_last.id IS NOT NULL),
+//!   -- (2) Then the others, from the first one up to the last one claimed from.
+//!   up_to_last(id) AS (
+//!     SELECT (SELECT d.webhook_id FROM delivery d WHERE d.status = 'queued' AND d.webhook_id > 0
+//!             AND d.webhook_id <= $6 ORDER BY d.webhook_id LIMIT 1)
+//!     UNION ALL
+//!     SELECT (SELECT d.webhook_id FROM delivery d WHERE d.status = 'queued' AND d.webhook_id > up_to_last.id
+//!             AND d.webhook_id <= $6 ORDER BY d.webhook_id LIMIT 1)
+//!     FROM up_to_last WHERE up_to_last.id IS NOT NULL),
+//!   due AS MATERIALIZED (
+//!     SELECT id FROM (
+//!       -- (3) Webhooks with nothing in flight, after the last one: the oldest due deliveries of each.
+//!       SELECT o.id FROM after_last n
+//!         JOIN webhook w ON w.id = n.id AND w.paused_at IS NULL AND w.deleted_at IS NULL AND w.arranging = 0
+//!           AND n.id NOT IN (SELECT b.id FROM
+//!           (SELECT CAST(v AS BIGINT) AS id FROM json_array_elements_text(CAST($7 AS JSON)) AS v) b)
+//!         CROSS JOIN LATERAL (
+//!           SELECT d.id FROM delivery d WHERE d.webhook_id = w.id AND d.status = 'queued' AND d.next_attempt_at <= $3
+//!           AND (d.replay_revision IS NOT NULL OR (d.webhook_revision >= w.target_revision
+//!           AND (w.breaker_opened_at IS NULL OR w.breaker_is_probing)))
+//!           ORDER BY d.next_attempt_at, d.id LIMIT $5 + 0 FOR UPDATE SKIP LOCKED) AS o
+//!       UNION ALL
+//!       -- (4) The same for the webhooks up to the last one.
+//!       SELECT o.id FROM up_to_last n
+//!         JOIN webhook w ON w.id = n.id AND w.paused_at IS NULL AND w.deleted_at IS NULL AND w.arranging = 0
+//!           AND n.id NOT IN (SELECT b.id FROM
+//!           (SELECT CAST(v AS BIGINT) AS id FROM json_array_elements_text(CAST($7 AS JSON)) AS v) b)
+//!         CROSS JOIN LATERAL (
+//!           SELECT d.id FROM delivery d WHERE d.webhook_id = w.id AND d.status = 'queued' AND d.next_attempt_at <= $3
+//!           AND (d.replay_revision IS NOT NULL OR (d.webhook_revision >= w.target_revision
+//!           AND (w.breaker_opened_at IS NULL OR w.breaker_is_probing)))
+//!           ORDER BY d.next_attempt_at, d.id LIMIT $5 + 0 FOR UPDATE SKIP LOCKED) AS o
+//!       UNION ALL
+//!       -- (5) Busy webhooks with one slot left; one such part for each number of slots, 1 to `per_webhook`.
+//!       SELECT o.id FROM (SELECT CAST(v AS BIGINT) AS id FROM json_array_elements_text(CAST($8 AS JSON)) AS v) n
+//!         JOIN webhook w ON w.id = n.id AND w.paused_at IS NULL AND w.deleted_at IS NULL AND w.arranging = 0
+//!         CROSS JOIN LATERAL (
+//!           SELECT d.id FROM delivery d WHERE d.webhook_id = w.id AND d.status = 'queued' AND d.next_attempt_at <= $3
+//!           AND (d.replay_revision IS NOT NULL OR (d.webhook_revision >= w.target_revision
+//!           AND (w.breaker_opened_at IS NULL OR w.breaker_is_probing)))
+//!           ORDER BY d.next_attempt_at, d.id LIMIT 1 + 0 FOR UPDATE SKIP LOCKED) AS o
+//!     ) AS all_due LIMIT $4 + 0)
+//! -- (6) Lease them.
+//! UPDATE delivery SET status = 'running', claims = claims + 1, lease_owner = $1,
+//!   lease_until = $2 + (SELECT timeout_ms FROM webhook WHERE webhook.id = delivery.webhook_id)
+//! WHERE id IN (SELECT id FROM due)
+//! RETURNING id, uuid, run_id, webhook_id, body, attempts, claims, depth, webhook_revision, replay_revision,
+//!   (SELECT revision FROM webhook WHERE webhook.id = delivery.webhook_id) AS current_revision
+//! ```
+//!
+//! On SQLite the parts 3 to 5 read `… CROSS JOIN webhook w CROSS JOIN delivery o WHERE w.id = n.id … AND o.id IN (…)` instead
+//! of `LATERAL`, since `CROSS JOIN` keeps the order of the join and the statement stops at its limit. Arrays are read by
+//! `json_each`, and nothing is locked.
 
 use super::{Result, group, occurrence};
 use model::id::{DeliveryId, RunId, WebhookId};
@@ -135,28 +215,7 @@ pub async fn claim(
         group::json_ids(capacity.busy.iter().map(|one| one.0.0)),
     ];
     values.extend((1..=capacity.per_webhook).map(of));
-    let not_busy = format!("AND n.id NOT IN (SELECT b.id FROM {} b)", group::ids_in("$7", is_postgres));
-    let idle = ["after_last", "up_to_last"].map(|webhooks| oldest_of(webhooks, &not_busy, "$5", is_postgres));
-    // One part for each rest, not for each webhook: the text of the statement stays the same, and SQLite joins 500 parts
-    // at most. The rest may be all of it: a hanging webhook without deliveries in flight is in `busy`.
-    let busy = (1..=capacity.per_webhook).map(|left| {
-        let webhooks = group::ids_in(&format!("${}", 7 + left), is_postgres);
-        oldest_of(&webhooks, "", &left.to_string(), is_postgres)
-    });
-    let parts: Vec<_> =
-        if capacity.is_busy_first { busy.chain(idle).collect() } else { idle.into_iter().chain(busy).collect() };
-    let rotation =
-        [with_queued("after_last", "> $6", ""), with_queued("up_to_last", "> 0", "AND d.webhook_id <= $6")].join(", ");
-    // Materialized, so that the rows are picked once, whatever the plan: otherwise a claim could exceed its capacity.
-    let sql = format!(
-        "WITH RECURSIVE {rotation}, due AS MATERIALIZED (SELECT id FROM ({}) AS all_due LIMIT $4 + 0) \
-         UPDATE delivery SET status = 'running', claims = claims + 1, lease_owner = $1, \
-         lease_until = $2 + (SELECT timeout_ms FROM webhook WHERE webhook.id = delivery.webhook_id) \
-         WHERE id IN (SELECT id FROM due) \
-         RETURNING id, uuid, run_id, webhook_id, body, attempts, claims, depth, webhook_revision, replay_revision, \
-         (SELECT revision FROM webhook WHERE webhook.id = delivery.webhook_id) AS current_revision",
-        parts.join(" UNION ALL ")
-    );
+    let sql = claim_sql(capacity.per_webhook, capacity.is_busy_first, is_postgres);
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     let mut claimed = Vec::new();
     for row in db.query_all_raw(statement).await? {
@@ -171,6 +230,31 @@ pub async fn claim(
         }
     }
     Ok(claimed)
+}
+
+/// Returns the text of the claim. The head of this module shows it.
+fn claim_sql(per_webhook: usize, is_busy_first: bool, is_postgres: bool) -> String {
+    let not_busy = format!("AND n.id NOT IN (SELECT b.id FROM {} b)", group::ids_in("$7", is_postgres));
+    let idle = ["after_last", "up_to_last"].map(|webhooks| oldest_of(webhooks, &not_busy, "$5", is_postgres));
+    // One part for each rest, not for each webhook: the text of the statement stays the same, and SQLite joins 500 parts
+    // at most. The rest may be all of it: a hanging webhook without deliveries in flight is in `busy`.
+    let busy = (1..=per_webhook).map(|left| {
+        let webhooks = group::ids_in(&format!("${}", 7 + left), is_postgres);
+        oldest_of(&webhooks, "", &left.to_string(), is_postgres)
+    });
+    let parts: Vec<_> = if is_busy_first { busy.chain(idle).collect() } else { idle.into_iter().chain(busy).collect() };
+    let rotation =
+        [with_queued("after_last", "> $6", ""), with_queued("up_to_last", "> 0", "AND d.webhook_id <= $6")].join(", ");
+    // Materialized, so that the rows are picked once, whatever the plan: otherwise a claim could exceed its capacity.
+    format!(
+        "WITH RECURSIVE {rotation}, due AS MATERIALIZED (SELECT id FROM ({}) AS all_due LIMIT $4 + 0) \
+         UPDATE delivery SET status = 'running', claims = claims + 1, lease_owner = $1, \
+         lease_until = $2 + (SELECT timeout_ms FROM webhook WHERE webhook.id = delivery.webhook_id) \
+         WHERE id IN (SELECT id FROM due) \
+         RETURNING id, uuid, run_id, webhook_id, body, attempts, claims, depth, webhook_revision, replay_revision, \
+         (SELECT revision FROM webhook WHERE webhook.id = delivery.webhook_id) AS current_revision",
+        parts.join(" UNION ALL ")
+    )
 }
 
 /// Ends a delivery that is leased to `owner` by an internal error, without an attempt on record. Ends the run with it.
@@ -297,4 +381,20 @@ pub async fn next_due(db: &impl ConnectionTrait) -> Result<Option<Timestamp>> {
     let sql = "SELECT next_attempt_at AS due FROM delivery WHERE status = 'queued' ORDER BY next_attempt_at LIMIT 1";
     let row = Due::find_by_statement(Statement::from_string(db.get_database_backend(), sql)).one(db).await?;
     Ok(row.and_then(|row| row.due).map(Timestamp))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn head_of_the_module_shows_the_claim_as_it_runs() {
+        let head = include_str!("claim.rs").split("```sql").nth(1).and_then(|rest| rest.split("```").next());
+        let lines = head.expect("a statement").lines().map(|line| line.trim_start_matches("//!").trim());
+        let shown: Vec<_> = lines.filter(|line| !line.starts_with("--")).flat_map(str::split_whitespace).collect();
+        let parentheses = |text: &str| text.replace("( ", "(").replace(" )", ")");
+        let run = claim_sql(1, false, true);
+        let run: Vec<_> = run.split_whitespace().collect();
+        assert_eq!(parentheses(&shown.join(" ")), parentheses(&run.join(" ")));
+    }
 }

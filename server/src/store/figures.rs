@@ -1,4 +1,4 @@
-//! Figures of the dashboards, and what tells a page that something has changed.
+//! Figures of the dashboards, and the change feed of the live pages.
 
 use super::Result;
 use super::delivery::{LIST_COLUMNS, ListRow};
@@ -11,14 +11,14 @@ use sea_orm::{
 };
 use std::collections::HashMap;
 
-/// How many deliveries of one status there were in one hour.
+/// The number of deliveries of one status in one hour.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
 pub struct HourCount {
     /// Hours since 1970.
     pub hour: i64,
-    /// How they were settled, or `queued` for all that wait.
+    /// The status with which they were settled, or `queued` for all that wait.
     pub status: String,
-    /// How many.
+    /// Their number.
     pub deliveries: i64,
 }
 
@@ -26,8 +26,8 @@ fn statement(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Ite
     Statement::from_sql_and_values(db.get_database_backend(), sql, values)
 }
 
-/// The deliveries settled since an instant, by the hour in which they were, and those that wait, by the hour in which they
-/// were queued.
+/// Returns the numbers of deliveries since an instant: settled ones by the hour of their end, waiting ones by the hour
+/// in which they were queued.
 pub async fn by_hour(db: &impl ConnectionTrait, since: Timestamp) -> Result<Vec<HourCount>> {
     let sql = "SELECT settled_at / 3600000 AS hour, status, COUNT(*) AS deliveries FROM delivery \
                WHERE settled_at IS NOT NULL AND settled_at >= $1 GROUP BY 1, 2 \
@@ -36,7 +36,7 @@ pub async fn by_hour(db: &impl ConnectionTrait, since: Timestamp) -> Result<Vec<
     Ok(HourCount::find_by_statement(statement(db, sql, [since.0.into()])).all(db).await?)
 }
 
-/// How long the newest sent deliveries since an instant took from being queued to their receipt, in ms, sorted.
+/// Returns the times from queueing to receipt of the newest sent deliveries since an instant, in ms, sorted.
 pub async fn receipt_times(db: &impl ConnectionTrait, since: Timestamp, limit: i64) -> Result<Vec<i64>> {
     #[derive(FromQueryResult)]
     struct Took {
@@ -50,7 +50,7 @@ pub async fn receipt_times(db: &impl ConnectionTrait, since: Timestamp, limit: i
     Ok(took)
 }
 
-/// How many deliveries of a webhook are held, by reason.
+/// Returns the numbers of held deliveries of a webhook, by reason.
 pub async fn held_by_reason(db: &impl ConnectionTrait, id: WebhookId) -> Result<Vec<(String, u64)>> {
     #[derive(FromQueryResult)]
     struct Held {
@@ -65,7 +65,7 @@ pub async fn held_by_reason(db: &impl ConnectionTrait, id: WebhookId) -> Result<
     Ok(rows.into_iter().map(read).collect())
 }
 
-/// How many deliveries are held for each webhook that holds any.
+/// Returns the number of held deliveries of each webhook that holds any.
 pub async fn held_by_webhook(db: &impl ConnectionTrait) -> Result<HashMap<WebhookId, u64>> {
     #[derive(FromQueryResult)]
     struct Held {
@@ -78,7 +78,7 @@ pub async fn held_by_webhook(db: &impl ConnectionTrait) -> Result<HashMap<Webhoo
     Ok(rows.into_iter().map(read).collect())
 }
 
-/// How many tasks failed in their last run, among those that ran since an instant.
+/// Returns the number of tasks whose last run began since an instant and failed.
 pub async fn failed_tasks(db: &impl ConnectionTrait, since: Timestamp) -> Result<i64> {
     #[derive(FromQueryResult)]
     struct Count {
@@ -90,20 +90,20 @@ pub async fn failed_tasks(db: &impl ConnectionTrait, since: Timestamp) -> Result
     Ok(Count::find_by_statement(statement(db, sql, [since.0.into()])).one(db).await?.map_or(0, |row| row.tasks))
 }
 
-/// What is on its way.
+/// The deliveries on their way.
 #[derive(Debug, Clone, Default, PartialEq, Eq, FromQueryResult)]
 pub struct Queue {
-    /// Waiting for an attempt.
+    /// The number that wait for an attempt.
     pub queued: i64,
-    /// Being sent.
+    /// The number that are being sent.
     pub running: i64,
-    /// Held.
+    /// The number that are held.
     pub held: i64,
-    /// When the oldest of them was queued.
+    /// The instant at which the oldest was queued.
     pub oldest: Option<i64>,
 }
 
-/// What is on its way now.
+/// Returns the deliveries on their way.
 pub async fn queue(db: &impl ConnectionTrait) -> Result<Queue> {
     let sql = "SELECT (SELECT COUNT(*) FROM delivery WHERE status = 'queued') AS queued, \
                (SELECT COUNT(*) FROM delivery WHERE status = 'running') AS running, \
@@ -112,12 +112,12 @@ pub async fn queue(db: &impl ConnectionTrait) -> Result<Queue> {
     Ok(Queue::find_by_statement(statement(db, sql, [])).one(db).await?.unwrap_or_default())
 }
 
-/// The newest failed deliveries.
+/// Returns the newest failed deliveries.
 pub async fn failures(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ListRow>> {
     Ok(delivery::Entity::find()
         .select_only()
         .columns(LIST_COLUMNS)
-        // As the index has it: a bound value would not use it.
+        // As text in the SQL: with a bound value the partial index is not used.
         .filter(Expr::cust("status = 'error'"))
         .order_by_desc(delivery::Column::Id)
         .limit(limit)
@@ -126,8 +126,9 @@ pub async fn failures(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ListR
         .await?)
 }
 
-/// Changes with whatever a page may show: the newest ids of what is only ever added, the newest end of a delivery, and
-/// what holds webhooks, which lets deliveries go or not without a new row.
+/// Returns a text that changes with everything a page may show. It holds the newest ids of tables to which rows are
+/// only added, the newest end of a delivery, and the times of what holds webhooks, which holds and releases deliveries
+/// without a new row.
 pub async fn pulse(db: &impl ConnectionTrait) -> Result<String> {
     #[derive(FromQueryResult)]
     struct Newest {
@@ -140,7 +141,8 @@ pub async fn pulse(db: &impl ConnectionTrait) -> Result<String> {
     }
     let sql = "SELECT (SELECT MAX(id) FROM delivery) AS deliveries, (SELECT MAX(id) FROM attempt) AS attempts, \
                (SELECT MAX(id) FROM revision) AS revisions, (SELECT MAX(id) FROM occurrence) AS occurrences, \
-               (SELECT settled_at FROM delivery WHERE settled_at IS NOT NULL ORDER BY settled_at DESC LIMIT 1) AS settled, \
+               (SELECT settled_at FROM delivery WHERE settled_at IS NOT NULL ORDER BY settled_at DESC LIMIT 1) \
+               AS settled, \
                (SELECT CAST(SUM(COALESCE(paused_at, 0) + COALESCE(breaker_probe_at, 0) + COALESCE(released_at, 0)) \
                AS BIGINT) FROM webhook) AS holds";
     let newest = Newest::find_by_statement(statement(db, sql, [])).one(db).await?;

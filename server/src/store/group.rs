@@ -1,7 +1,8 @@
-//! Rows written in groups: the cost of a write is its statements, not its commit.
+//! Writing rows in groups: the cost of a write is its statements, not its commit.
 //!
-//! Each size is another SQL text, and the statement cache holds a few hundred: small groups, the usual ones, have a
-//! text each; larger ones are put together from a few sizes. The largest stays far below SQLite's 32,766 bind parameters.
+//! A group of each size is another SQL text, and the statement cache holds a few hundred. So small groups, the usual
+//! ones, have a text for each size, and larger ones are composed of a few sizes. The largest stays far below SQLite's
+//! 32,766 bind parameters.
 
 use super::Result;
 use sea_orm::{
@@ -10,23 +11,24 @@ use sea_orm::{
     sea_query::{Expr, OnConflict, SimpleExpr},
 };
 
-/// Up to here a group is one statement.
+/// The largest number of rows that are one statement whatever their number.
 const SMALL: usize = 16;
+/// The sizes that larger groups are composed of.
 const LARGE: [usize; 4] = [100, 64, 32, SMALL];
 
-/// Splits into groups that are written with a statement each, keeping the order.
+/// Splits rows into groups that are written with a statement each. Keeps the order.
 pub(super) fn split<T>(rows: Vec<T>) -> impl Iterator<Item = Vec<T>> {
     let mut rows = rows.into_iter();
     std::iter::from_fn(move || {
         let left = rows.len();
         let size = if left <= SMALL { left } else { LARGE.into_iter().find(|size| *size <= left).unwrap_or(SMALL) };
-        // A group at a time: what was handed on is freed before the next one is made.
+        // One group at a time: the caller drops a group before the next one is made.
         let group: Vec<_> = rows.by_ref().take(size).collect();
         (!group.is_empty()).then_some(group)
     })
 }
 
-/// The values for an `IN`, the last one repeated up to a power of two: few sizes, so few SQL texts.
+/// Returns values for an `IN`, with the last one repeated up to a power of two: few sizes mean few SQL texts.
 pub(super) fn padded<T: Clone>(mut values: Vec<T>) -> Vec<T> {
     if let Some(last) = values.last().cloned() {
         values.resize(values.len().next_power_of_two(), last);
@@ -34,45 +36,47 @@ pub(super) fn padded<T: Clone>(mut values: Vec<T>) -> Vec<T> {
     values
 }
 
-/// Any number of ids as one value, for [`ids_in`].
+/// Returns any number of ids as one value, for [`ids_in`].
 pub(super) fn json_ids(ids: impl Iterator<Item = i64>) -> Value {
     let ids: Vec<_> = ids.map(|id| id.to_string()).collect();
     format!("[{}]", ids.join(",")).into()
 }
 
-/// A table of one column, `id`, of the ids in the value at this place: one SQL text whatever their number.
-pub(super) fn ids_in(place: &str, is_postgres: bool) -> String {
+/// Returns a table expression with one column, `id`, of the ids in the value of this parameter: one SQL text whatever
+/// their number.
+pub(super) fn ids_in(parameter: &str, is_postgres: bool) -> String {
     if is_postgres {
-        format!("(SELECT CAST(v AS BIGINT) AS id FROM json_array_elements_text(CAST({place} AS JSON)) AS v)")
+        format!("(SELECT CAST(v AS BIGINT) AS id FROM json_array_elements_text(CAST({parameter} AS JSON)) AS v)")
     } else {
-        format!("(SELECT value AS id FROM json_each({place}))")
+        format!("(SELECT value AS id FROM json_each({parameter}))")
     }
 }
 
-/// A condition: `text`, an expression of SQL, holds `wanted`. No character of it is a wildcard.
+/// Returns the condition that `text`, an SQL expression, contains `wanted`. No character of `wanted` is a wildcard.
 pub(super) fn holds(backend: DbBackend, text: &str, wanted: String) -> SimpleExpr {
     let function = if backend == DbBackend::Postgres { "strpos" } else { "instr" };
-    Expr::cust_with_values(format!("{function}({text}, {}) > 0", place(backend)), [wanted])
+    Expr::cust_with_values(format!("{function}({text}, {}) > 0", first_parameter(backend)), [wanted])
 }
 
-/// The place of the only value of a custom expression: the query builder numbers places itself, in the database's own form.
-pub(super) fn place(backend: DbBackend) -> &'static str {
+/// Returns the parameter for the only value of a custom expression. The query builder replaces it by a number of its
+/// own, and expects the database's own form.
+pub(super) fn first_parameter(backend: DbBackend) -> &'static str {
     if backend == DbBackend::Postgres { "$1" } else { "?" }
 }
 
-/// A condition on `id`: among those that a statement with a LIMIT answers. PostgreSQL takes an unknown limit for a tenth of
-/// the table, and would read all of it to join; of an array it knows that it is short.
+/// Returns the condition that `id` is among the ids of a `SELECT` with a `LIMIT`. PostgreSQL takes an unknown limit for
+/// a tenth of the table, and would read all of the table for a join; it knows that an array is short.
 pub(super) fn among(select: &str, is_postgres: bool) -> String {
     if is_postgres { format!("id = ANY(ARRAY({select}))") } else { format!("id IN ({select})") }
 }
 
-/// `$first, …`: the places of `count` values.
-pub(super) fn places(first: usize, count: usize) -> String {
-    let places: Vec<_> = (first..first + count).map(|place| format!("${place}")).collect();
-    places.join(", ")
+/// Returns the parameters of `count` values: `$first, …`.
+pub(super) fn parameters(first: usize, count: usize) -> String {
+    let parameters: Vec<_> = (first..first + count).map(|number| format!("${number}")).collect();
+    parameters.join(", ")
 }
 
-/// Inserts the rows and answers their ids, in their order: both databases number the rows of a statement upwards.
+/// Inserts rows and returns their ids, in the order of the rows: both databases number the rows of a statement upwards.
 pub(super) async fn insert_for_ids<A>(db: &impl ConnectionTrait, rows: Vec<A>) -> Result<Vec<i64>>
 where
     A: ActiveModelTrait + Send,
@@ -84,7 +88,8 @@ where
         let count = i64::try_from(group.len()).unwrap_or(i64::MAX);
         let insert = Insert::many(group);
         if db.get_database_backend() == DbBackend::Sqlite {
-            // One writer, so without gaps: the last id tells them all, where each row answered would wake this thread.
+            // SQLite has one writer, so the ids have no gaps and the last one gives them all. Returned rows would each
+            // switch threads.
             let done = db.execute(&insert.into_query()).await?;
             let last = i64::try_from(done.last_insert_id()).unwrap_or_default();
             if done.rows_affected() != count.unsigned_abs() {
@@ -100,7 +105,7 @@ where
     Ok(ids)
 }
 
-/// Inserts the rows; those that conflict as described are treated as it says. Answers how many were written.
+/// Inserts rows, and treats conflicts as `on_conflict` says. Returns how many rows were written.
 pub(super) async fn insert<A>(db: &impl ConnectionTrait, rows: Vec<A>, on_conflict: Option<OnConflict>) -> Result<u64>
 where
     A: ActiveModelTrait + Send,

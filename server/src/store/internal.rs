@@ -1,5 +1,6 @@
-//! What happened inside and waits to be taken in as an occurrence: written with the change that it is about, taken in
-//! with the occurrence it becomes, so that a kill in between neither loses nor repeats it.
+//! Internal events: occurrences of the console itself that wait for the intake. An event is written by the transaction
+//! of the change that it is about, and deleted by the transaction that stores its occurrence. So a kill in between
+//! neither loses nor repeats it.
 
 use super::entity::internal_event;
 use super::{Error, Result};
@@ -13,18 +14,18 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// What happened.
+/// An internal event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InternalEvent {
-    /// As an occurrence.
+    /// The occurrence that it becomes.
     pub occurrence: Occurrence,
-    /// The webhook it is about.
+    /// The webhook that it is about.
     pub about_webhook: Option<WebhookId>,
-    /// How many deliveries led to it.
+    /// The number of deliveries that led to it.
     pub depth: u32,
 }
 
-/// Stores it.
+/// Stores an internal event.
 pub async fn insert(db: &impl ConnectionTrait, event: &InternalEvent, now: Timestamp) -> Result<()> {
     let document = serde_json::to_string(event).map_err(|error| Error::Other(DbErr::Json(error.to_string())))?;
     let row = internal_event::ActiveModel { id: NotSet, document: Set(document), created_at: Set(now.0) };
@@ -32,15 +33,16 @@ pub async fn insert(db: &impl ConnectionTrait, event: &InternalEvent, now: Times
     Ok(())
 }
 
-/// The oldest that wait, but for those `aside`. One that cannot be read, since a newer version or a hand has written it,
-/// is put there: it stays in the table for a version that can.
+/// Returns the oldest internal events with their ids, except for those in `unreadable`. An event that cannot be read,
+/// since a newer version or a hand has written it, is added there, and stays in the table for a version that can read
+/// it.
 pub async fn list_waiting(
     db: &impl ConnectionTrait,
     limit: u64,
-    aside: &mut BTreeSet<i64>,
+    unreadable: &mut BTreeSet<i64>,
 ) -> Result<Vec<(i64, InternalEvent)>> {
     let rows = internal_event::Entity::find()
-        .filter(internal_event::Column::Id.is_not_in(aside.iter().copied()))
+        .filter(internal_event::Column::Id.is_not_in(unreadable.iter().copied()))
         .order_by_asc(internal_event::Column::Id)
         .limit(limit)
         .all(db)
@@ -49,14 +51,16 @@ pub async fn list_waiting(
         Ok(event) => Some((row.id, event)),
         Err(_) => {
             tracing::error!(internal_event = row.id, "what happened inside cannot be read and is set aside");
-            aside.insert(row.id);
+            unreadable.insert(row.id);
             None
         }
     };
     Ok(rows.into_iter().filter_map(read).collect())
 }
 
-/// Takes one out; answers whether it was still there.
+/// Deletes an internal event. Returns true when it was still there.
+///
+/// Takes lock 2 of 10.
 pub async fn take(db: &impl ConnectionTrait, id: i64) -> Result<bool> {
     Ok(internal_event::Entity::delete_by_id(id).exec(db).await?.rows_affected == 1)
 }

@@ -1,5 +1,5 @@
-//! Wake-ups between the nodes on one PostgreSQL: a NOTIFY in the transaction that queues, a connection of its own that
-//! listens. Polling stays the floor: a lost wake-up costs a second, never a delivery.
+//! Wakes between the nodes on one PostgreSQL: a `NOTIFY` in the transaction that queues, and a connection that listens.
+//! The dispatcher looks once a second anyway, so a lost wake costs a second, never a delivery.
 
 use super::{Result, Store};
 use sea_orm::sqlx::postgres::PgListener;
@@ -10,10 +10,11 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 const CHANNEL: &str = "hookwright_due";
-/// How long to wait before listening again after the database was away.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The wait before listening again after the database was away.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Wakes every node when this transaction commits. One for each group: commits with a NOTIFY wait for each other.
+/// Wakes every node when this transaction commits. Called once for a group, since commits with a `NOTIFY` wait for each
+/// other.
 pub async fn notify(db: &impl ConnectionTrait) -> Result<()> {
     if db.get_database_backend() == DbBackend::Postgres {
         db.execute_unprepared(&format!("NOTIFY {CHANNEL}")).await?;
@@ -21,13 +22,13 @@ pub async fn notify(db: &impl ConnectionTrait) -> Result<()> {
     Ok(())
 }
 
-/// Rings `bell` whenever another node has queued something, until `stop` is cancelled. Returns at once on SQLite.
-pub async fn run(store: Store, bell: Arc<Notify>, stop: CancellationToken) {
+/// Notifies `wake` whenever a node has queued a delivery, until `stop` is cancelled. Returns at once on SQLite.
+pub async fn run(store: Store, wake: Arc<Notify>, stop: CancellationToken) {
     if !store.is_postgres() {
         return;
     }
     while !stop.is_cancelled() {
-        let listening = listen(&store, &bell);
+        let listening = listen(&store, &wake);
         tokio::select! {
             () = stop.cancelled() => return,
             result = listening => {
@@ -38,17 +39,17 @@ pub async fn run(store: Store, bell: Arc<Notify>, stop: CancellationToken) {
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(PATIENCE) => {}
+            () = tokio::time::sleep(RETRY_AFTER) => {}
         }
     }
 }
 
-async fn listen(store: &Store, bell: &Notify) -> std::result::Result<(), sqlx::Error> {
+async fn listen(store: &Store, wake: &Notify) -> std::result::Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(store.write().get_postgres_connection_pool()).await?;
     listener.listen(CHANNEL).await?;
     loop {
-        // None: the connection was lost and is back; something may have been missed.
+        // `None` means that the connection was lost and is back: a wake may have been missed.
         listener.try_recv().await?;
-        bell.notify_one();
+        wake.notify_one();
     }
 }

@@ -1,9 +1,9 @@
-//! The embedded database's write-ahead log: kept short, so that it neither fills the disk nor slows reading.
+//! The write-ahead log of the embedded database: kept short, so that it neither fills the disk nor slows reads.
 //!
-//! SQLite starts its log anew only at a moment when nobody reads from it, and under steady reading that moment never
-//! comes by itself. So the log is emptied from time to time by the writer's own connection, which nobody else uses
-//! meanwhile; a checkpoint from elsewhere would have writers sleep and try again. It must not wait long for readers: only
-//! when the log is very long are pages kept waiting until it is empty, and never the engine.
+//! SQLite starts its log anew only at a moment when no connection reads from it. Under steady reads that moment never
+//! comes by itself, so the log is emptied from time to time. The connection of the writer does that, since no write is
+//! under way then; a checkpoint on another connection would make writers sleep and try again. The checkpoint must not
+//! wait long for readers. Only when the log is very long do pages wait until it is empty; the engine never does.
 
 use super::connect::{PAGE_READERS, SEARCHERS};
 use super::{Error, Result, Store};
@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 /// The time between two looks at the size.
 const EVERY: Duration = Duration::from_secs(1);
-/// How long the writer is waited for; then the next look tries again.
+/// The longest wait for the writer. After it, the next look tries again.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// A log of this size in bytes is emptied if nobody reads from it right now.
+/// A log of this size in bytes is emptied if no connection reads from it at that moment.
 const LONG: u64 = 16 << 20;
-/// From this size on, new queries of pages wait until it is empty.
+/// From this size in bytes on, new queries of pages wait until the log is empty.
 const TOO_LONG: u64 = 48 << 20;
 
 /// Keeps the log short, until `stop` is cancelled. Returns at once on PostgreSQL.
@@ -36,7 +36,7 @@ pub async fn run(store: Store, stop: CancellationToken) {
 }
 
 impl Store {
-    /// The log's size in bytes; 0 where there is none.
+    /// Returns the log's size in bytes; 0 where there is no log.
     fn log_size(&self) -> u64 {
         self.log.as_ref().and_then(|file| file.metadata().ok()).map(|data| data.len()).unwrap_or_default()
     }
@@ -50,8 +50,8 @@ impl Store {
         if size < TOO_LONG {
             return truncate(&self.writer).await.map_err(unavailable);
         }
-        // Pages wait meanwhile, since theirs are the queries that last; those of the engine are short. What is under way
-        // ends within some seconds.
+        // All connections of pages are taken, so that pages wait: their queries are the long ones. Those under way end
+        // within some seconds. Queries of the engine are short, and go on.
         let mut taken = Vec::new();
         for (connection, count) in [(&self.pages, PAGE_READERS), (&self.searches, SEARCHERS)] {
             for _ in 0..count {
@@ -66,15 +66,16 @@ fn unavailable(error: sqlx::Error) -> Error {
     Error::Unavailable(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
 }
 
-/// Moves the log into the database and empties it; gives up soon where somebody reads an older state from it.
+/// Moves the log into the database and empties it. Stops soon when a connection reads an older state from the log.
 pub(super) async fn truncate(writer: &DatabaseConnection) -> std::result::Result<(), sqlx::Error> {
-    // The holder of the writer may wait for a reader, and this may hold all of them: not for long.
+    // The wait is short: the caller may hold all connections of pages, and the holder of the writer wait for one of
+    // them.
     let acquired = tokio::time::timeout(PATIENCE, writer.get_sqlite_connection_pool().acquire()).await;
     let Ok(connection) = acquired else { return Ok(()) };
     let mut connection = connection?;
     connection.execute("PRAGMA busy_timeout = 15").await?;
     let done = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await;
-    // As `connect` has set it.
+    // The value that `connect` has set.
     connection.execute("PRAGMA busy_timeout = 10000").await?;
     done.map(drop)
 }

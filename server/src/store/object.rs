@@ -1,4 +1,4 @@
-//! Objects of the managed systems, as occurrences made them known.
+//! Objects of the managed systems, as occurrences and inventories name them.
 
 use super::entity::object;
 use super::{Error, Result, group};
@@ -23,7 +23,7 @@ pub struct Row {
     pub external_id: Option<String>,
     /// Its name.
     pub name: String,
-    /// No longer in its inventory, and kept because an event names it.
+    /// True when the object is no longer in its inventory, and retained because an event names it.
     pub is_gone: bool,
 }
 
@@ -39,7 +39,7 @@ impl From<object::Model> for Row {
     }
 }
 
-/// The objects of a type to look for: any that one of the lists names.
+/// The objects of a type to look for: those that any of the lists names.
 #[derive(Debug, Default)]
 pub struct Wanted {
     /// External ids.
@@ -50,7 +50,7 @@ pub struct Wanted {
     pub names_without_id: BTreeSet<String>,
 }
 
-/// The objects of a type that are wanted, each with the tags it carries.
+/// Returns the wanted objects of a type, each with its tags.
 pub async fn find_wanted(
     db: &impl ConnectionTrait,
     type_id: &str,
@@ -65,7 +65,7 @@ pub async fn find_wanted(
         tags: Option<String>,
     }
     let mut values = vec![Value::from(type_id)];
-    // One statement of several parts, an index each: one with OR reads every object of the type on SQLite.
+    // One statement of several parts, each by an index: with OR SQLite reads every object of the type.
     let mut parts = Vec::new();
     for (column, condition, wanted) in [
         ("external_id", "", wanted.external_ids),
@@ -76,10 +76,11 @@ pub async fn find_wanted(
             continue;
         }
         let wanted = group::padded(wanted.into_iter().collect());
-        let places = group::places(values.len() + 1, wanted.len());
+        let parameters = group::parameters(values.len() + 1, wanted.len());
         parts.push(format!(
             "SELECT id, external_id, name, gone_at, (SELECT string_agg(CAST(t.tag_id AS TEXT), ',') FROM object_tag t \
-             WHERE t.object_id = object.id) AS tags FROM object WHERE type_id = $1 AND {column} IN ({places}) {condition}"
+             WHERE t.object_id = object.id) AS tags FROM object \
+             WHERE type_id = $1 AND {column} IN ({parameters}) {condition}"
         ));
         values.extend(wanted.into_iter().map(Value::from));
     }
@@ -99,26 +100,22 @@ pub async fn find_wanted(
     Ok(Found::find_by_statement(statement).all(db).await?.into_iter().map(read).collect())
 }
 
-/// On PostgreSQL, keeps other nodes from making objects of a type with these names, or with any, until the transaction
-/// ends; answers whether that took a lock, so that what was read before may be old. SQLite has one writer.
+/// Keeps other nodes from making objects of a type with these names until the transaction ends (PostgreSQL). Returns
+/// true when a lock was taken: rows that were read before may have changed. SQLite has one writer and needs no lock.
 ///
-/// Names share 64 locks for each type: PostgreSQL's table of locks has its limits.
-pub async fn lock_names(db: &impl ConnectionTrait, type_id: &str, names: Option<&BTreeSet<String>>) -> Result<bool> {
+/// The names of a type share 64 locks, since PostgreSQL's table of locks is limited.
+///
+/// Takes lock 3 of 10.
+pub async fn lock_names(db: &impl ConnectionTrait, type_id: &str, names: &BTreeSet<String>) -> Result<bool> {
     if db.get_database_backend() != DbBackend::Postgres {
         return Ok(false);
     }
-    let (numbers, values) = match names {
-        None => ("SELECT n FROM generate_series(0, 63) AS n", vec![Value::from(type_id)]),
-        Some(names) => (
-            "SELECT hashtextextended(name, 0) & 63 AS n FROM json_array_elements_text(CAST($2 AS JSON)) AS name",
-            vec![Value::from(type_id), serde_json::json!(names).to_string().into()],
-        ),
-    };
-    // In order, so that two nodes never wait for each other.
-    let sql = format!(
-        "SELECT pg_advisory_xact_lock(lock) FROM \
-         (SELECT DISTINCT hashtextextended($1, 0) # numbers.n AS lock FROM ({numbers}) AS numbers ORDER BY lock) AS locks"
-    );
+    // In the order of their numbers, so that two nodes never wait for each other.
+    let sql = "SELECT pg_advisory_xact_lock(lock) FROM \
+               (SELECT DISTINCT hashtextextended($1, 0) # numbers.n AS lock FROM \
+               (SELECT hashtextextended(name, 0) & 63 AS n FROM json_array_elements_text(CAST($2 AS JSON)) AS name) \
+               AS numbers ORDER BY lock) AS locks";
+    let values = [Value::from(type_id), serde_json::json!(names).to_string().into()];
     db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     Ok(true)
 }
@@ -134,7 +131,10 @@ pub struct NewObject {
     pub name: String,
 }
 
-/// Makes objects and answers their ids, in their order. `Conflict` if another node has just made one with the same external id.
+/// Makes objects and returns their ids, in the order of the objects.
+///
+/// # Errors
+/// [`Error::Conflict`] when another node has just made an object with the same external id.
 pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewObject>, now: Timestamp) -> Result<Vec<ObjectId>> {
     let row = |new: NewObject| object::ActiveModel {
         id: NotSet,
@@ -149,8 +149,12 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewObject>, now: Ti
     Ok(ids.into_iter().map(ObjectId).collect())
 }
 
-/// Gives an object another name or external id, and marks it gone or back. `InUse` if it is not what it was any more:
-/// another node has just changed or deleted it.
+/// Gives an object another name or external id, and marks it as gone or as present.
+///
+/// Takes lock 8 of 10.
+///
+/// # Errors
+/// [`Error::InUse`] when the row is not `before` any more: another node has just changed or deleted it.
 pub async fn update(db: &impl ConnectionTrait, before: &Row, row: &Row, now: Timestamp) -> Result<()> {
     let change = object::ActiveModel {
         id: Unchanged(row.id.0),
@@ -174,12 +178,12 @@ pub async fn update(db: &impl ConnectionTrait, before: &Row, row: &Row, now: Tim
     if done.rows_affected == 0 { Err(Error::InUse) } else { Ok(()) }
 }
 
-/// The object with this id.
+/// Returns the object with this id.
 pub async fn find(db: &impl ConnectionTrait, id: ObjectId) -> Result<Option<Row>> {
     Ok(object::Entity::find_by_id(id.0).one(db).await?.map(Row::from))
 }
 
-/// How many objects of a type there are, without those that are gone.
+/// Returns the number of objects of a type, without those that are gone.
 pub async fn count_of(db: &impl ConnectionTrait, type_id: &str) -> Result<u64> {
     Ok(object::Entity::find()
         .filter(object::Column::TypeId.eq(type_id))
@@ -188,15 +192,15 @@ pub async fn count_of(db: &impl ConnectionTrait, type_id: &str) -> Result<u64> {
         .await?)
 }
 
-/// Whether a type has so many objects, or more.
-pub async fn is_more(db: &impl ConnectionTrait, type_id: &str, count: u64) -> Result<bool> {
+/// Returns true when a type has at least so many objects.
+pub async fn has_at_least(db: &impl ConnectionTrait, type_id: &str, count: u64) -> Result<bool> {
     let sql = "SELECT 1 AS n FROM object WHERE type_id = $1 LIMIT 1 OFFSET $2";
     let count = i64::try_from(count.saturating_sub(1)).unwrap_or(i64::MAX);
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [type_id.into(), count.into()]);
     Ok(db.query_one_raw(statement).await?.is_some())
 }
 
-/// Up to `limit` objects, by type and name.
+/// Returns up to `limit` objects, by type and name.
 pub async fn list(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Row>> {
     let rows = object::Entity::find()
         .order_by_asc(object::Column::TypeId)
@@ -208,7 +212,7 @@ pub async fn list(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Row>> {
     Ok(rows.into_iter().map(Row::from).collect())
 }
 
-/// Up to `limit` objects of a type whose name or id holds a text, whatever its case, by name.
+/// Returns up to `limit` objects of a type whose name or external id contains a text in any case, by name.
 pub async fn search(db: &impl ConnectionTrait, type_id: &str, text: &str, limit: usize) -> Result<Vec<Row>> {
     let wanted = folded(text.trim());
     if !wanted.is_ascii() {
@@ -235,7 +239,7 @@ pub async fn search(db: &impl ConnectionTrait, type_id: &str, text: &str, limit:
     Ok(rows.into_iter().map(Row::from).collect())
 }
 
-/// Every object of a type, by name, also those that are gone.
+/// Returns every object of a type by name, also those that are gone.
 pub async fn list_of(db: &impl ConnectionTrait, type_id: &str) -> Result<Vec<Row>> {
     let rows = object::Entity::find()
         .filter(object::Column::TypeId.eq(type_id))
@@ -246,26 +250,33 @@ pub async fn list_of(db: &impl ConnectionTrait, type_id: &str) -> Result<Vec<Row
     Ok(rows.into_iter().map(Row::from).collect())
 }
 
-/// The objects with these ids.
+/// Returns the objects with these ids.
 pub async fn find_many(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<Vec<Row>> {
     let rows = object::Entity::find().filter(object::Column::Id.is_in(ids)).all(db).await?;
     Ok(rows.into_iter().map(Row::from).collect())
 }
 
-/// Removes an object; answers whether it was there. `InUse` if an event names it.
+/// Deletes an object. Returns true when there was one.
+///
+/// Takes lock 8 of 10.
+///
+/// # Errors
+/// [`Error::InUse`] when an event names it.
 pub async fn delete(db: &impl ConnectionTrait, id: ObjectId) -> Result<bool> {
     Ok(object::Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1)
 }
 
-/// The ids of a type's objects but for these.
-pub async fn list_others(db: &impl ConnectionTrait, type_id: &str, kept: &BTreeSet<ObjectId>) -> Result<Vec<ObjectId>> {
+/// Returns the ids of a type's objects except for these.
+pub async fn list_others(db: &impl ConnectionTrait, type_id: &str, but: &BTreeSet<ObjectId>) -> Result<Vec<ObjectId>> {
     let query = object::Entity::find().select_only().column(object::Column::Id);
     let ids: Vec<i64> = query.filter(object::Column::TypeId.eq(type_id)).into_tuple().all(db).await?;
-    Ok(ids.into_iter().map(ObjectId).filter(|id| !kept.contains(id)).collect())
+    Ok(ids.into_iter().map(ObjectId).filter(|id| !but.contains(id)).collect())
 }
 
-/// Removes objects of a type; those that an event names are marked gone instead, so that the event never means another
-/// object.
+/// Deletes objects of a type. Objects that an event names are marked as gone instead, so that the event never means
+/// another object.
+///
+/// Takes lock 8 of 10.
 pub async fn remove(db: &impl ConnectionTrait, type_id: &str, ids: &[ObjectId], now: Timestamp) -> Result<Removed> {
     const NAMED: &str = "EXISTS (SELECT 1 FROM event e WHERE e.object_id = object.id)";
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
@@ -273,7 +284,7 @@ pub async fn remove(db: &impl ConnectionTrait, type_id: &str, ids: &[ObjectId], 
         let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
         Ok::<_, Error>(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
     };
-    let these = |place| format!("id IN (SELECT o.id FROM {} o)", group::ids_in(place, is_postgres));
+    let these = |parameter| format!("id IN (SELECT o.id FROM {} o)", group::ids_in(parameter, is_postgres));
     let ids = group::json_ids(ids.iter().map(|id| id.0));
     let sql = format!(
         "UPDATE object SET gone_at = $1 WHERE type_id = $2 AND gone_at IS NULL AND {} AND {NAMED}",
@@ -285,11 +296,11 @@ pub async fn remove(db: &impl ConnectionTrait, type_id: &str, ids: &[ObjectId], 
     Ok(Removed { deleted, gone })
 }
 
-/// What an inventory removed.
+/// The numbers of objects that an inventory removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Removed {
-    /// Objects that are no more.
+    /// Objects that were deleted.
     pub deleted: usize,
-    /// Objects that are gone, and kept for the events that name them.
+    /// Objects that were marked as gone, since events name them.
     pub gone: usize,
 }

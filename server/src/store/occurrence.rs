@@ -19,7 +19,7 @@ pub struct NewOccurrence {
     pub type_id: String,
     pub event_id: String,
     pub object_id: Option<ObjectId>,
-    /// The object as it was then.
+    /// The object's external id at that time, as is its name.
     pub object_external_id: Option<String>,
     pub object_name: Option<String>,
     pub external_id: Option<String>,
@@ -30,16 +30,16 @@ pub struct NewOccurrence {
     pub tasks_started: u32,
     /// The tags the object carried, as JSON.
     pub object_tags: Option<String>,
-    /// How many events did not fire, by reason, as JSON.
+    /// The number of events that did not fire, by reason, as JSON.
     pub reasons: String,
-    /// How many deliveries led to it.
+    /// The number of deliveries that led to the occurrence.
     pub depth: u32,
-    /// The newest revision that was in force.
+    /// The newest revision when the occurrence was matched.
     pub revision_mark: i64,
     pub about_webhook: Option<WebhookId>,
 }
 
-/// Stores occurrences; answers their ids, in their order.
+/// Stores occurrences and returns their ids, in the order of the occurrences.
 pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewOccurrence>) -> Result<Vec<OccurrenceId>> {
     let row = |new: NewOccurrence| occurrence::ActiveModel {
         id: NotSet,
@@ -70,24 +70,24 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewOccurrence>) -> 
 pub struct NewRun {
     /// Its public id.
     pub uuid: Uuid,
-    /// The task; `None` for a replay, whose outcome is not the task's any more.
+    /// The task. `None` for a replay, whose outcome does not concern the task any more.
     pub task_id: Option<TaskId>,
-    /// The task's name, kept by value.
+    /// The task's name, which the run retains.
     pub task_name: String,
-    /// What caused it.
+    /// The cause of the run.
     pub cause: Cause,
-    /// The events that named the task.
+    /// The events that started the task.
     pub event_ids: Vec<EventId>,
 }
 
-/// What starts a run.
+/// The cause of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
-    /// Something that happened.
+    /// An occurrence.
     Occurrence(OccurrenceId),
-    /// A person, by the account's name, who executes the task.
+    /// A person, by the account's name, executes the task.
     Person(String),
-    /// A person who has an earlier delivery sent again.
+    /// A person, by the account's name, sends an earlier delivery again.
     Replay(String),
 }
 
@@ -101,7 +101,7 @@ impl Cause {
     }
 }
 
-/// Stores runs that start now; answers their ids, in their order.
+/// Stores runs that start now and returns their ids, in the order of the runs.
 pub async fn insert_runs(db: &impl ConnectionTrait, new: Vec<NewRun>, now: Timestamp) -> Result<Vec<RunId>> {
     let row = |new: NewRun| {
         let (cause, caused_by, occurrence_id) = new.cause.columns();
@@ -124,8 +124,8 @@ pub async fn insert_runs(db: &impl ConnectionTrait, new: Vec<NewRun>, now: Times
     Ok(ids.into_iter().map(RunId).collect())
 }
 
-/// Whether the end of one of these runs may change a task: one that is deleted after running. On SQLite, where nobody is
-/// waited for, it is not asked.
+/// Returns true when the end of one of these runs may change a task, since the task is deleted after running. The
+/// caller then takes lock 1 first. Always false on SQLite, which has no such lock.
 pub async fn ends_one_time_task(db: &impl ConnectionTrait, run_ids: &[RunId]) -> Result<bool> {
     if db.get_database_backend() != DbBackend::Postgres {
         return Ok(false);
@@ -139,8 +139,10 @@ pub async fn ends_one_time_task(db: &impl ConnectionTrait, run_ids: &[RunId]) ->
     Ok(db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?.is_some())
 }
 
-/// Ends those of these runs whose deliveries are all settled: `succeeded` if all were sent, else `failed`. Tasks that
-/// are deleted after running are finished with them.
+/// Ends those of these runs whose deliveries are all settled: as `succeeded` when all were sent, else as `failed`.
+/// Finishes the tasks that are deleted after running.
+///
+/// Takes lock 6 of 10; where it finishes a task, also lock 1 unless the caller holds it, and lock 7.
 pub async fn end_settled_runs(db: &impl ConnectionTrait, run_ids: &[RunId], now: Timestamp) -> Result<()> {
     #[derive(FromQueryResult)]
     struct Ended {
@@ -164,7 +166,7 @@ pub async fn end_settled_runs(db: &impl ConnectionTrait, run_ids: &[RunId], now:
     let values = [now.0.into(), group::json_ids(run_ids.iter().map(|id| id.0))];
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     for row in Ended::find_by_statement(statement).all(db).await? {
-        // Seldom: a query for each run would cost more than all the rest.
+        // Tasks that are deleted after running are rare: the statement above tells them, without a query for each run.
         if let Some(task_id) = row.task_id
             && row.claimed_at == Some(row.started_at)
         {
@@ -175,42 +177,32 @@ pub async fn end_settled_runs(db: &impl ConnectionTrait, run_ids: &[RunId], now:
     Ok(())
 }
 
-/// The occurrence with this public id.
+/// Returns the occurrence with this public id.
 pub async fn find(db: &impl ConnectionTrait, uuid: Uuid) -> Result<Option<occurrence::Model>> {
     Ok(occurrence::Entity::find().filter(occurrence::Column::Uuid.eq(uuid)).one(db).await?)
 }
 
-/// The occurrence with this id.
+/// Returns the occurrence with this id.
 pub async fn find_by_id(db: &impl ConnectionTrait, id: OccurrenceId) -> Result<Option<occurrence::Model>> {
     Ok(occurrence::Entity::find_by_id(id.0).one(db).await?)
 }
 
-/// The runs that an occurrence started.
+/// Returns the runs that an occurrence started.
 pub async fn list_runs(db: &impl ConnectionTrait, id: OccurrenceId) -> Result<Vec<run::Model>> {
     Ok(run::Entity::find().filter(run::Column::OccurrenceId.eq(id.0)).order_by_asc(run::Column::Id).all(db).await?)
 }
 
-/// The run with this id.
+/// Returns the run with this id.
 pub async fn find_run(db: &impl ConnectionTrait, id: RunId) -> Result<Option<run::Model>> {
     Ok(run::Entity::find_by_id(id.0).one(db).await?)
 }
 
-/// The newest runs of a task, newest first.
-pub async fn list_runs_of(db: &impl ConnectionTrait, id: TaskId, limit: u64) -> Result<Vec<run::Model>> {
-    Ok(run::Entity::find()
-        .filter(run::Column::TaskId.eq(id.0))
-        .order_by_desc(run::Column::Id)
-        .limit(limit)
-        .all(db)
-        .await?)
-}
-
-/// The newest occurrences, newest first.
+/// Returns the newest occurrences, newest first.
 pub async fn list_newest(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<occurrence::Model>> {
     Ok(occurrence::Entity::find().order_by_desc(occurrence::Column::Id).limit(limit).all(db).await?)
 }
 
-/// The newest occurrences of a kind since an instant, newest first.
+/// Returns the newest occurrences of a kind since an instant, newest first.
 pub async fn list_since(
     db: &impl ConnectionTrait,
     kind: (&str, &str),
@@ -221,7 +213,7 @@ pub async fn list_since(
         .filter(occurrence::Column::TypeId.eq(kind.0))
         .filter(occurrence::Column::EventId.eq(kind.1))
         .filter(occurrence::Column::ReceivedAt.gte(since.0))
-        // By the index of instants, so that nothing older is read.
+        // By the index of instants, so that no older row is read.
         .order_by_desc(occurrence::Column::ReceivedAt)
         .order_by_desc(occurrence::Column::Id)
         .limit(limit)

@@ -1,31 +1,32 @@
-//! Whether the database takes commits. The readiness probe asks this.
+//! The check whether the database takes commits, for the readiness probe.
 //!
-//! A database that reads may yet refuse to write: a full disk, a failing one, a standby. So the probe goes by commits:
-//! the last one that failed, or else one of its own. It must not write more often than once a second.
+//! A database that can be read may refuse writes: its disk is full or fails, or it is a standby. So the check goes by
+//! commits: a recent one that failed, or else a commit of the check itself. It must not write more than once a second.
 
 use super::{Error, Result, Store, setting};
 use sea_orm::DbErr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a commit speaks for the database.
+/// The time for which the outcome of a commit speaks for the database.
 const FRESH: Duration = Duration::from_secs(1);
-/// How long a probe waits for the database.
+/// The time limit of the check's own commit.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The setting that a probe writes.
+/// The setting that the check writes.
 const PROBE: &str = "readiness_probe";
 
-/// How the last commit went that says something about the database, and when: a probe, or a failure.
+/// The outcome of the last commit that says something about the database, and its instant: a commit of the check, or a
+/// failed one.
 #[derive(Debug, Default)]
 pub(super) struct LastCommit {
-    known: Mutex<Option<(Instant, Result<()>)>>,
-    /// Held by the one probe that is under way.
+    last: Mutex<Option<(Instant, Result<()>)>>,
+    /// Locked by the one check that is under way.
     probing: tokio::sync::Mutex<()>,
 }
 
 impl LastCommit {
-    /// Notes that a commit failed. A broken rule is the commit's own fault and says nothing about the database; nor does a
-    /// success, since a transaction that has changed nothing writes nothing.
+    /// Notes a commit that failed since the database is unavailable. Other outcomes say nothing about the database: a
+    /// violated constraint is a fault of the transaction, and a transaction without changes succeeds without writing.
     pub(super) fn note_failure(&self, done: &Result<()>) {
         if matches!(done, Err(Error::Unavailable(_))) {
             self.note(done);
@@ -33,20 +34,20 @@ impl LastCommit {
     }
 
     fn note(&self, done: &Result<()>) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), done.clone()));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), done.clone()));
     }
 
     fn fresh(&self) -> Option<Result<()>> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, done)| done.clone())
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, done)| done.clone())
     }
 }
 
 impl Store {
-    /// Whether the database takes commits.
+    /// Checks that the database takes commits.
     ///
     /// # Errors
-    /// It does not, or does not answer within five seconds.
+    /// Fails when the database takes none, or does not respond within five seconds.
     pub async fn check_commits(&self) -> Result<()> {
         if let Some(done) = self.last_commit.fresh() {
             return done;
@@ -65,7 +66,7 @@ impl Store {
 
     async fn probe(&self) -> Result<()> {
         let txn = self.begin().await?;
-        // A commit that changes nothing writes nothing: each probe has a value of its own.
+        // A commit without changes writes nothing, so each check writes another value.
         setting::put(&txn, PROBE, &rand::random::<u64>().to_string()).await?;
         self.commit(txn).await
     }

@@ -1,6 +1,6 @@
-//! What was answered to whom: repeats of an occurrence get the first answer and start nothing.
+//! Receipts of occurrences: a repeat gets the first response and starts nothing.
 //!
-//! Kept for 24 h, whatever retention does with the occurrences.
+//! Receipts are retained for 24 h, whatever retention does with the occurrences.
 
 use super::entity::{api_key, receipt};
 use super::{Result, group};
@@ -15,30 +15,38 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long a repeat is recognised.
+/// The time for which a repeat is recognised.
 pub const KEPT: Duration = Duration::from_hours(24);
 
-/// What a repeat is recognised by: the key, the source, and the sender's id.
-pub type Identity = (ApiKeyId, String, String);
+/// The identity by which a repeat of an occurrence is recognised.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Identity {
+    /// The key of the sender.
+    pub key: ApiKeyId,
+    /// The source of the occurrence.
+    pub source: String,
+    /// The sender's id of the occurrence.
+    pub external_id: String,
+}
 
-/// The first answer.
+/// The first response to an occurrence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// SHA-256 of the occurrence: the same id with another body is a mistake. Empty where the sender reminds with newer
-    /// values.
+    /// SHA-256 of the occurrence: the same id with other content is a mistake. Empty for senders that repeat an
+    /// occurrence with newer values.
     pub content_hash: Vec<u8>,
     /// The occurrence's public id.
     pub occurrence: Uuid,
-    /// How many tasks it started.
+    /// The number of tasks that the occurrence started.
     pub tasks_started: u32,
 }
 
-/// What was made then or earlier is not kept any more.
+/// Returns the instant from which on receipts are retained: those made then or earlier are not.
 pub(super) fn oldest(now: Timestamp) -> i64 {
     now.0.saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// The receipts of these identities that are still kept.
+/// Returns the receipts of these identities that are still retained.
 pub async fn find_many(
     db: &impl ConnectionTrait,
     wanted: &[Identity],
@@ -46,26 +54,31 @@ pub async fn find_many(
 ) -> Result<HashMap<Identity, Receipt>> {
     let mut found = HashMap::new();
     for group in wanted.chunks(100) {
-        // Wider than the identities themselves, by the index; what is not wanted is left out below.
+        // By the index, and so with rows of other identities: the caller looks up what it wants.
         let rows = receipt::Entity::find()
-            .filter(receipt::Column::ExternalId.is_in(group.iter().map(|(_, _, id)| id.clone())))
-            .filter(receipt::Column::KeyId.is_in(group.iter().map(|(key, _, _)| key.0)))
+            .filter(receipt::Column::ExternalId.is_in(group.iter().map(|identity| identity.external_id.clone())))
+            .filter(receipt::Column::KeyId.is_in(group.iter().map(|identity| identity.key.0)))
             .filter(receipt::Column::CreatedAt.gt(oldest(now)))
             .all(db)
             .await?;
         found.extend(rows.into_iter().map(|row| {
             let tasks_started = u32::try_from(row.tasks_started).unwrap_or(u32::MAX);
             let receipt = Receipt { content_hash: row.content_hash, occurrence: row.occurrence, tasks_started };
-            ((ApiKeyId(row.key_id), row.source, row.external_id), receipt)
+            let identity = Identity { key: ApiKeyId(row.key_id), source: row.source, external_id: row.external_id };
+            (identity, receipt)
         }));
     }
     Ok(found)
 }
 
-/// Stores receipts. Answers whether all of them were new: if not, another node was faster.
+/// Stores receipts. Returns true when all of them were new, and false when another node has stored one before.
+///
+/// Takes lock 9 of 10.
 pub async fn insert(db: &impl ConnectionTrait, new: Vec<(Identity, Receipt)>, now: Timestamp) -> Result<bool> {
-    // Only of these, so that each can be used again: a clock that leaps must not forget all of them.
-    let (keys, ids): (Vec<_>, Vec<_>) = new.iter().map(|((key, _, id), _)| (key.0, id.clone())).unzip();
+    // Deletes only receipts of these identities, so that each can be used again: a clock that leaps must not delete
+    // all.
+    let (keys, ids): (Vec<_>, Vec<_>) =
+        new.iter().map(|(identity, _)| (identity.key.0, identity.external_id.clone())).unzip();
     receipt::Entity::delete_many()
         .filter(receipt::Column::KeyId.is_in(group::padded(keys)))
         .filter(receipt::Column::ExternalId.is_in(group::padded(ids)))
@@ -73,7 +86,7 @@ pub async fn insert(db: &impl ConnectionTrait, new: Vec<(Identity, Receipt)>, no
         .exec(db)
         .await?;
     let count = new.len() as u64;
-    let row = |((key, source, external_id), receipt): (Identity, Receipt)| receipt::ActiveModel {
+    let row = |(Identity { key, source, external_id }, receipt): (Identity, Receipt)| receipt::ActiveModel {
         id: NotSet,
         key_id: Set(key.0),
         source: Set(source),
@@ -90,12 +103,13 @@ pub async fn insert(db: &impl ConnectionTrait, new: Vec<(Identity, Receipt)>, no
     Ok(group::insert(db, new.into_iter().map(row).collect(), Some(keep)).await? == count)
 }
 
-/// Counts repeats that were recognised, by what they repeat. One without a hash, of a sender that reminds, is kept anew with
-/// each.
+/// Counts recognised repeats. A receipt without a hash is retained for another 24 h with each repeat.
+///
+/// Takes lock 9 of 10.
 pub async fn count_repeats(db: &impl ConnectionTrait, repeats: &BTreeMap<Identity, i64>, now: Timestamp) -> Result<()> {
-    let place = group::place(db.get_database_backend());
-    let renewed = format!("CASE WHEN length(content_hash) = 0 THEN {place} ELSE created_at END");
-    for ((key, source, external_id), count) in repeats {
+    let now_parameter = group::first_parameter(db.get_database_backend());
+    let renewed = format!("CASE WHEN length(content_hash) = 0 THEN {now_parameter} ELSE created_at END");
+    for (Identity { key, source, external_id }, count) in repeats {
         receipt::Entity::update_many()
             .col_expr(receipt::Column::Repeats, Expr::col(receipt::Column::Repeats).add(*count))
             .col_expr(receipt::Column::CreatedAt, Expr::cust_with_values(renewed.clone(), [now.0]))
@@ -108,7 +122,7 @@ pub async fn count_repeats(db: &impl ConnectionTrait, repeats: &BTreeMap<Identit
     Ok(())
 }
 
-/// How often an occurrence with this id and source was repeated, as long as that is known.
+/// Returns how often an occurrence with this id and source was repeated; 0 when its receipt is no longer retained.
 pub async fn repeats_of(db: &impl ConnectionTrait, occurrence: Uuid, external_id: &str, source: &str) -> Result<i64> {
     // By the index of identities, which begins with the key: receipts of a day can be millions, keys are few.
     let keys = api_key::Entity::find().select_only().column(api_key::Column::Id).into_query();

@@ -1,6 +1,6 @@
 //! Deliveries and runs as lists: filtered, sorted and paged by the database.
 //!
-//! Every value is bound, never pasted; columns to sort by come from a fixed table.
+//! Every value is a bound parameter; the columns to sort by come from a fixed table.
 
 use super::delivery::{LIST_COLUMNS, ListRow};
 use super::entity::{delivery, run};
@@ -16,7 +16,8 @@ use sea_orm::{
     sea_query::{Expr, SimpleExpr},
 };
 
-/// Which deliveries are meant. Absent filters let everything through; texts are looked for within, whatever their case.
+/// A filter of deliveries. An absent condition permits every delivery; a name matches when it contains the text in any
+/// case.
 #[derive(Debug, Clone, Default)]
 #[expect(missing_docs, reason = "each field is a column of the list")]
 pub struct Filter {
@@ -31,7 +32,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether an index finds what is meant, or almost everything is.
+    /// Returns true when an index finds the deliveries, or when almost all deliveries are meant.
     pub fn is_quick(&self) -> bool {
         self.webhook.is_none()
             && self.task.is_none()
@@ -42,19 +43,19 @@ impl Filter {
     }
 }
 
-/// What a list is sorted by.
+/// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sort {
-    /// When it was queued.
+    /// By the time at which the delivery was queued.
     Time,
-    /// How many attempts were made.
+    /// By the number of attempts.
     Attempts,
-    /// How long the last attempt took.
+    /// By the duration of the last attempt.
     Duration,
 }
 
-/// Within `webhook`, `task` or `object` names, without regard to case: neither database folds more than ASCII, so that
-/// folded names are stored where they differ.
+/// Returns the condition that the name in `webhook_name`, `task_name` or `object_name` contains a text in any case.
+/// Neither database folds more than ASCII, so a folded name is stored beside each name that differs from it.
 fn contains(backend: DbBackend, which: &str, text: &str) -> SimpleExpr {
     group::holds(backend, &format!("COALESCE({which}_folded, {which}_name)"), folded(text))
 }
@@ -63,7 +64,7 @@ fn filtered(backend: DbBackend, filter: &Filter) -> Select<delivery::Entity> {
     use delivery::Column;
     let text = |column: &str, wanted: &Option<String>| wanted.as_deref().map(|text| contains(backend, column, text));
     let all = Condition::all()
-        // By its text, so that the indexes of one status are used.
+        // As text in the SQL, so that the indexes of one status are used.
         .add_option(filter.status.map(|status| Expr::cust(format!("status = '{}'", status.as_str()))))
         .add_option(filter.since.map(|since| Column::CreatedAt.gte(since.0)))
         .add_option(filter.http_status.map(|status| Column::HttpStatus.eq(status)))
@@ -79,7 +80,8 @@ fn filtered(backend: DbBackend, filter: &Filter) -> Select<delivery::Entity> {
     delivery::Entity::find().filter(all)
 }
 
-/// How many rows a query finds, counted up to one more than [`COUNTED`]; not at all where the page tells.
+/// Returns the number of rows that a query finds, counted up to one more than [`COUNTED`]. Counts nothing where the
+/// page shows the last row.
 async fn count<E>(
     db: &impl ConnectionTrait,
     query: Select<E>,
@@ -97,8 +99,8 @@ where
     Ok(query.select_only().column(id).limit(COUNTED + 1).count(db).await?)
 }
 
-/// A page of deliveries, and how many there are in all, counted up to [`COUNTED`]. By something else than the time, the
-/// newest of them are sorted, as many as are counted.
+/// Returns a page of deliveries, and their number in all, counted up to one more than [`COUNTED`]. In another order
+/// than by time, only the newest [`COUNTED`] deliveries are sorted.
 pub async fn deliveries(
     db: &impl ConnectionTrait,
     filter: &Filter,
@@ -112,7 +114,8 @@ pub async fn deliveries(
     let order = if sort.1 { Order::Desc } else { Order::Asc };
     let waits = filter.status.is_some_and(|status| !status.is_settled());
     let by_time = |query: Select<delivery::Entity>, order: Order| {
-        // What waits is little beside what is settled: its index is read and sorted (`+`), not all there is by id.
+        // Waiting deliveries are few beside settled ones. `+` keeps the query from reading all deliveries by id, so
+        // that the index of a status is read and sorted.
         if waits { query.order_by(Expr::cust("+id"), order) } else { query.order_by(Column::Id, order) }
     };
     let newest = || {
@@ -122,7 +125,7 @@ pub async fn deliveries(
     let query = match sort.0 {
         Sort::Time => by_time(filtered(backend, filter), order),
         Sort::Attempts => newest().order_by(Column::Attempts, order).order_by_desc(Column::Id),
-        // Never attempted: at the end, whichever way.
+        // Deliveries without an attempt are at the end in both directions.
         Sort::Duration => newest()
             .order_by_asc(Expr::cust("CASE WHEN duration_ms IS NULL THEN 1 ELSE 0 END"))
             .order_by(Column::DurationMs, order)
@@ -149,7 +152,7 @@ pub struct RunRow {
     pub ended_at: Option<i64>,
 }
 
-/// A page of runs, newest first, and how many there are in all, counted up to [`COUNTED`].
+/// Returns a page of runs, newest first, and their number in all, counted up to one more than [`COUNTED`].
 pub async fn runs(
     db: &impl ConnectionTrait,
     task: Option<TaskId>,

@@ -1,7 +1,8 @@
-//! Searches: lists by what no index finds. One after the other, and on PostgreSQL with a rest after each.
+//! Searches: lists by conditions that no index finds. One search runs at a time; on PostgreSQL a rest follows each.
 //!
-//! A search reads a table as a whole. SQLite does so on a thread of lower priority. PostgreSQL knows no priorities, and
-//! may have as few cores as this machine: however many people search, half a core's time is left between the searches.
+//! A search reads a whole table. SQLite does so on a thread of lower priority. PostgreSQL has no priorities, and may
+//! have as few cores as this machine. So the next search waits for as long as the last one took: however many people
+//! search, the searches take at most half of a core's time.
 
 use super::connect::{PAGE_PATIENCE, SEARCHERS};
 use super::{Error, Result, Store};
@@ -12,45 +13,47 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// The turns of those who search.
+/// The queue of the searches.
 #[derive(Debug, Clone)]
-pub(super) struct Turns {
+pub(super) struct SearchQueue {
     free: Arc<Semaphore>,
     rests: bool,
 }
 
-impl Turns {
-    /// Turns one after the other; with `rests` each is followed by a pause of its own length.
+impl SearchQueue {
+    /// Returns a queue of which one search runs at a time. With `rests`, a pause of the same length follows each
+    /// search.
     pub(super) fn new(rests: bool) -> Self {
         Self { free: Arc::new(Semaphore::new(SEARCHERS as usize)), rests }
     }
 
-    /// Waits for a turn, which lasts until its value is dropped and the rest is over.
-    async fn take(&self) -> Result<Turn> {
+    /// Waits for the permit of the next search. The permit is released when it is dropped and the rest is over.
+    async fn acquire(&self) -> Result<SearchPermit> {
         let Ok(Ok(permit)) = tokio::time::timeout(PAGE_PATIENCE, self.free.clone().acquire_owned()).await else {
             return Err(Error::Unavailable(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)));
         };
-        Ok(Turn { permit: Some(permit), rests: self.rests, since: Instant::now(), is_done: false })
+        Ok(SearchPermit { permit: Some(permit), rests: self.rests, since: Instant::now(), is_done: false })
     }
 }
 
-/// Somebody's turn.
-struct Turn {
+/// The permit of one search.
+struct SearchPermit {
     permit: Option<OwnedSemaphorePermit>,
     rests: bool,
     since: Instant,
+    /// False while the search runs, and when it was cancelled.
     is_done: bool,
 }
 
-impl Turn {
-    /// How long the next one waits. The database goes on with what nobody waits for any more, until its own limit.
+impl SearchPermit {
+    /// Returns how long the next search waits. The database goes on with a cancelled search until its own time limit.
     fn rest(&self) -> Duration {
         let took = self.since.elapsed();
         if self.is_done { took } else { PAGE_PATIENCE.saturating_sub(took).max(took) }
     }
 }
 
-impl Drop for Turn {
+impl Drop for SearchPermit {
     fn drop(&mut self) {
         if let (true, Some(permit), Ok(runtime)) = (self.rests, self.permit.take(), Handle::try_current()) {
             let rest = self.rest();
@@ -63,14 +66,14 @@ impl Drop for Turn {
 }
 
 impl Store {
-    /// Has `work` search with [`Store::searches`] when it has its turn.
+    /// Runs `work`, which searches with [`Store::searches`], as soon as no other search runs.
     ///
     /// # Errors
-    /// [`Error::is_late`] when the turn does not come within some seconds.
+    /// [`Error::is_late`] when the wait takes longer than five seconds.
     pub async fn search<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let mut turn = self.turns.take().await?;
+        let mut permit = self.search_queue.acquire().await?;
         let found = work.await;
-        turn.is_done = true;
+        permit.is_done = true;
         found
     }
 }
@@ -80,20 +83,20 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn after_a_search_the_next_one_waits_as_long_as_it_took_where_the_database_knows_no_priorities() {
-        let turns = Turns::new(true);
-        let mut turn = turns.take().await.unwrap();
-        assert_eq!(turns.free.available_permits(), 0, "one at a time");
+    async fn the_next_search_waits_for_as_long_as_the_last_one_took_on_a_database_without_priorities() {
+        let queue = SearchQueue::new(true);
+        let mut permit = queue.acquire().await.unwrap();
+        assert_eq!(queue.free.available_permits(), 0, "one at a time");
         let took = Duration::from_secs(3);
-        turn.since = Instant::now().checked_sub(took).unwrap();
-        assert!(turn.rest() >= took, "given up: the database may go on");
-        turn.is_done = true;
-        assert!(turn.rest() >= took && turn.rest() < PAGE_PATIENCE);
-        drop(turn);
-        assert_eq!(turns.free.available_permits(), 0, "it rests");
+        permit.since = Instant::now().checked_sub(took).unwrap();
+        assert!(permit.rest() >= took, "cancelled: the database may go on");
+        permit.is_done = true;
+        assert!(permit.rest() >= took && permit.rest() < PAGE_PATIENCE);
+        drop(permit);
+        assert_eq!(queue.free.available_permits(), 0, "it rests");
 
-        let turns = Turns::new(false);
-        drop(turns.take().await.unwrap());
-        assert_eq!(turns.free.available_permits(), 1);
+        let queue = SearchQueue::new(false);
+        drop(queue.acquire().await.unwrap());
+        assert_eq!(queue.free.available_permits(), 1);
     }
 }

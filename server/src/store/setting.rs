@@ -1,15 +1,15 @@
-//! Values of the whole installation.
+//! Settings of the whole installation: texts by their keys.
 
 use super::Result;
 use super::entity::setting;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, sea_query::OnConflict};
 
-/// The value under `key`.
+/// Returns the value of `key`.
 pub async fn find(db: &impl ConnectionTrait, key: &str) -> Result<Option<String>> {
     Ok(setting::Entity::find_by_id(key.to_owned()).one(db).await?.map(|row| row.value))
 }
 
-/// Stores the value unless there is one already, and answers the one that is stored.
+/// Stores the value unless there is one already. Returns the stored one.
 pub async fn insert_once(db: &impl ConnectionTrait, key: &str, value: &str) -> Result<String> {
     let row = setting::ActiveModel { key: Set(key.to_owned()), value: Set(value.to_owned()) };
     let keep = OnConflict::column(setting::Column::Key).do_nothing().to_owned();
@@ -17,7 +17,7 @@ pub async fn insert_once(db: &impl ConnectionTrait, key: &str, value: &str) -> R
     Ok(find(db, key).await?.unwrap_or_else(|| value.to_owned()))
 }
 
-/// Stores the value, over the one there may be.
+/// Stores the value, and replaces an earlier one.
 pub async fn put(db: &impl ConnectionTrait, key: &str, value: &str) -> Result<()> {
     let row = setting::ActiveModel { key: Set(key.to_owned()), value: Set(value.to_owned()) };
     let replace = OnConflict::column(setting::Column::Key).update_column(setting::Column::Value).to_owned();
@@ -25,7 +25,7 @@ pub async fn put(db: &impl ConnectionTrait, key: &str, value: &str) -> Result<()
     Ok(())
 }
 
-/// Removes the value, if it is this one. Answers whether it was.
+/// Deletes the value if it is this one. Returns true when it was.
 pub async fn take(db: &impl ConnectionTrait, key: &str, value: &str) -> Result<bool> {
     use sea_orm::{ColumnTrait, QueryFilter};
     let done = setting::Entity::delete_many()

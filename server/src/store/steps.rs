@@ -1,11 +1,11 @@
-//! Work on many rows, in steps: none holds the one writer of the embedded database for long, whatever there is to do.
+//! Work on many rows in steps, so that no transaction holds the one writer of the embedded database for long.
 //!
 //! ```text
 //! let mut steps = Steps::new();
 //! while let Some(size) = steps.next().await {
 //!     let txn = store.begin().await?;
 //!     steps.begin();
-//!     let done = …;              // of at most `size` rows, found by index
+//!     let done = …;              // at most `size` rows, found by index
 //!     steps.end(done);
 //!     store.commit(txn).await?;
 //! }
@@ -13,19 +13,20 @@
 
 use std::time::{Duration, Instant};
 
-/// How many rows the first step takes.
+/// The rows of the first step.
 const FIRST: i64 = 100;
-/// How many rows a step takes at least and at most.
+/// The fewest and the most rows of a step.
 const BOUNDS: (i64, i64) = (50, 2000);
-/// A step that took longer is followed by a smaller one; one that took a third of it by a larger one.
+/// The next step is smaller after one that took longer than this, and larger after one that took less than a third of
+/// it.
 const LONG: Duration = Duration::from_millis(12);
 
-/// How large the next step is.
+/// The size of the next step.
 #[derive(Debug)]
 pub struct Steps {
     size: i64,
     since: Instant,
-    /// How long the last step took, if there was one.
+    /// The duration of the last step.
     took: Option<Duration>,
     is_done: bool,
 }
@@ -37,13 +38,13 @@ impl Default for Steps {
 }
 
 impl Steps {
-    /// Before the first step.
+    /// Returns the state before the first step.
     pub fn new() -> Self {
         Self { size: FIRST, since: Instant::now(), took: None, is_done: false }
     }
 
-    /// How many rows the next step may take; `None` when the last one found fewer than it was allowed. Between two steps
-    /// it waits for as long as the last one took, so that the others have the writer for at least half of the time.
+    /// Returns how many rows the next step may take; `None` when the last step found fewer than it was allowed. Waits
+    /// for as long as the last step took, so that other transactions have the writer for at least half of the time.
     pub async fn next(&mut self) -> Option<i64> {
         if self.is_done {
             return None;
@@ -54,17 +55,19 @@ impl Steps {
         Some(self.size)
     }
 
-    /// The transaction has begun: what was waited for before says nothing about the size.
+    /// Notes that the transaction of a step has begun. The wait for it says nothing about the size of the step.
     pub fn begin(&mut self) {
         self.since = Instant::now();
     }
 
-    /// The step is about to be committed, and whoever takes the steps knows that there is more.
+    /// Notes that a step is about to be committed and that the caller has more rows, whatever their number in this
+    /// step.
     pub fn go_on(&mut self) {
         self.end(self.size.unsigned_abs());
     }
 
-    /// The step has changed so many rows, and is about to be committed: that takes as long for a few rows as for many.
+    /// Notes that a step has changed so many rows and is about to be committed. The commit is not timed, since it takes
+    /// as long for a few rows as for many.
     pub fn end(&mut self, rows: u64) {
         let took = self.since.elapsed();
         self.took = Some(took);

@@ -1,8 +1,22 @@
-//! What is looked at once a second: due probes, the next of what is released at a rate, and what slipped through.
+//! The sweep: once a second on each node, the work that is due by the clock and the work that was left over.
 //!
-//! What slips through is a large backlog whose webhook was paused, moved or deleted or whose breaker has opened, and on
-//! PostgreSQL a row that another node queues meanwhile: `arrange` puts it right, and the claim leaves such rows alone
-//! until then. So is what a clock that was set back leaves in the future.
+//! Its steps, in order:
+//!
+//! 1. `find webhooks` lists the webhooks that one of the next steps has work for.
+//! 2. `arrange` has a webhook's waiting deliveries follow the state of the webhook.
+//! 3. `probe` queues one delivery behind an open breaker when its probe is due.
+//! 4. `release` queues the next deliveries of a webhook that was resumed at a rate.
+//! 5. `due times` corrects the due times that a clock which was set back has left in the future.
+//! 6. `leases` corrects the leases that such a clock has left.
+//!
+//! Steps 2 to 4 visit one webhook after the other, some hundred rows in each transaction, so that neither the one
+//! writer of SQLite nor a lock on PostgreSQL is held for long. Each step goes by the rows alone, so a crash between two
+//! transactions needs no record. A step that fails is logged by its name and ends the sweep; the next one is a second
+//! later.
+//!
+//! `arrange` is left with work when a backlog is too large for the transaction that changes its webhook, and when
+//! another node queues a delivery at the same moment (PostgreSQL). The claim leaves such rows alone until they are
+//! arranged.
 
 use super::entity::webhook;
 use super::hold::{execute, save_breaker};
@@ -18,137 +32,144 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How many seconds of a release at a rate are made up for: an outage is not followed by a burst.
+/// The seconds of a release at a rate that are made up for: an outage is not followed by a burst.
 const CATCH_UP: i64 = 2;
-/// How many rows of a step it takes to look at a webhook.
-const WEBHOOK_COST: i64 = 5;
-/// From here on an instant in the future is one that a clock which was set back has left.
+/// The rows of a transaction that a visit of a webhook counts for, besides those it moves.
+const VISIT_COST: i64 = 5;
+/// An instant that is further in the future was left by a clock that was set back.
 const SET_BACK: Duration = Duration::from_mins(1);
 
-/// Once a second: starts due probes, lets go the next of what is released at a rate, and arranges what does not wait for
-/// what holds its webhook. In steps; nobody waits for the sweep as a whole. `margin` is what a probe may take beyond its
-/// webhook's timeout before it is given up.
+/// A webhook that the sweep has work for.
+#[derive(Debug, Clone, Copy)]
+pub struct Due {
+    /// Its id.
+    pub id: WebhookId,
+    /// True when the webhook is deleted: its waiting deliveries are discarded.
+    pub is_deleted: bool,
+}
+
+/// Runs each step once. `margin` is the time that a probe may take beyond its webhook's timeout before it counts as
+/// lost.
 pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> Result<()> {
-    let mut todo = VecDeque::from(list_due(store.read(), now).await?);
+    let due = logged("find webhooks", list_due(store.read(), now).await)?;
+    visit_webhooks(store, due.into(), now, margin).await?;
+    correct_times(store, now, margin).await
+}
+
+/// Logs a step that has failed by its name. Returns its result.
+fn logged<T>(step: &'static str, done: Result<T>) -> Result<T> {
+    if let Err(error) = &done {
+        tracing::warn!(step, error = format!("{:#}", anyhow::Error::new(error.clone())), "a step of the sweep failed");
+    }
+    done
+}
+
+/// Lists the webhooks that have waiting deliveries to arrange, a probe that is due, or a release at a rate, in order of
+/// id.
+pub async fn list_due(db: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<Due>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        id: i64,
+        is_deleted: bool,
+    }
+    let (tables, is_unarranged) = arrange::unarranged();
+    let sql = format!(
+        "WITH RECURSIVE {tables} SELECT id, deleted_at IS NOT NULL AS is_deleted FROM webhook WHERE {is_unarranged} \
+         OR (deleted_at IS NULL AND paused_at IS NULL AND breaker_opened_at IS NULL \
+             AND release_per_second IS NOT NULL) \
+         OR (deleted_at IS NULL AND paused_at IS NULL \
+             AND (breaker_probe_at <= $1 OR breaker_probe_at > $2 OR breaker_opened_at > $1)) ORDER BY id"
+    );
+    let values = [now.0.into(), now.after(LONGEST_WAIT).0.into()];
+    let rows = Row::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
+    let due = |row: Row| Due { id: WebhookId(row.id), is_deleted: row.is_deleted };
+    Ok(rows.all(db).await?.into_iter().map(due).collect())
+}
+
+/// Arranges, probes and releases each of these webhooks, in as many transactions as that takes.
+async fn visit_webhooks(store: &Store, mut todo: VecDeque<Due>, now: Timestamp, margin: Duration) -> Result<()> {
     let mut steps = Steps::new();
     while !todo.is_empty()
         && let Some(size) = steps.next().await
     {
         let txn = store.begin().await?;
         steps.begin();
-        store.in_time(step(&txn, &mut todo, size, now, margin)).await?;
-        // There is more as long as a webhook is left.
+        store.in_time(visit_some(&txn, &mut todo, size, now, margin)).await?;
+        // There is more to do as long as a webhook is left.
         steps.end(if todo.is_empty() { 0 } else { size.unsigned_abs() });
         crate::fault::point("sweep.before-commit");
         store.commit(txn).await?;
     }
-    set_back(store, now, margin).await
+    Ok(())
 }
 
-/// Does what is to be done about the first of these webhooks, and takes out those that are done.
-async fn step(
+/// Visits the first of these webhooks in one transaction, for about `size` rows, and takes those that are done out of
+/// the list.
+///
+/// Takes lock 1 of 10 if one of the webhooks is deleted, then locks 4 to 7 of one webhook after the other.
+async fn visit_some(
     txn: &DatabaseTransaction,
-    todo: &mut VecDeque<(WebhookId, bool)>,
+    todo: &mut VecDeque<Due>,
     size: i64,
     now: Timestamp,
     margin: Duration,
 ) -> Result<()> {
-    let may_give_up = todo.iter().any(|(_, is_deleted)| *is_deleted);
+    let may_discard = todo.iter().any(|due| due.is_deleted);
     let mut left = size;
     while left > 0
-        && let Some((id, _)) = todo.front().copied()
+        && let Some(due) = todo.front()
     {
-        // Whoever is changing one, which may take long, arranges it.
-        if let Some(row) = arrange::lock(txn, id, may_give_up && left == size).await? {
-            left -= i64::try_from(arrange::step(txn, &row, left, now).await?).unwrap_or(left).min(left);
+        // A webhook that another transaction is changing is arranged there, or by the next sweep.
+        if let Some(row) = logged("arrange", arrange::lock(txn, due.id, may_discard && left == size).await)? {
+            let moved = logged("arrange", arrange::step(txn, &row, left, now).await)?;
+            left -= i64::try_from(moved).unwrap_or(left).min(left);
             if left == 0 {
                 break;
             }
-            move_on(txn, &row, now, margin).await?;
+            if row.deleted_at.is_none() && row.paused_at.is_none() {
+                logged("probe", start_due_probe(txn, &row, now, margin).await)?;
+                logged("release", release_at_rate(txn, &row, now).await)?;
+            }
         }
         todo.pop_front();
-        // A thousand with nothing to move are some work, too.
-        left -= WEBHOOK_COST.min(left);
+        // A visit that moves nothing is some work too.
+        left -= VISIT_COST.min(left);
     }
     Ok(())
 }
 
-/// The webhooks that something is to be done about, and whether each is deleted.
-pub async fn list_due(db: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<(WebhookId, bool)>> {
-    #[derive(FromQueryResult)]
-    struct Due {
-        id: i64,
-        is_deleted: bool,
-    }
-    let (tables, is_needed) = arrange::needed();
-    let sql = format!(
-        "WITH RECURSIVE {tables} SELECT id, deleted_at IS NOT NULL AS is_deleted FROM webhook WHERE {is_needed} OR (deleted_at IS NULL AND paused_at IS NULL AND breaker_opened_at IS NULL AND release_per_second IS NOT NULL) \
-         OR (deleted_at IS NULL AND paused_at IS NULL AND (breaker_probe_at <= $1 OR breaker_probe_at > $2 OR breaker_opened_at > $1)) ORDER BY id"
-    );
-    let values = [now.0.into(), now.after(LONGEST_WAIT).0.into()];
-    let rows = Due::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
-    Ok(rows.all(db).await?.into_iter().map(|row| (WebhookId(row.id), row.is_deleted)).collect())
-}
-
-/// What is due by the clock for a webhook that is arranged: a probe, or the next of a release at a rate.
-async fn move_on(txn: &DatabaseTransaction, row: &webhook::Model, now: Timestamp, margin: Duration) -> Result<()> {
-    let (id, state) = (WebhookId(row.id), hold_state(row));
-    if row.deleted_at.is_some() || state.paused_at.is_some() {
+/// Starts the probe of an open breaker when it is due and the last one is over.
+///
+/// A probe is one delivery that waits behind the breaker and is queued, so that its attempt decides about the breaker.
+/// The last probe may still wait for a slot, or be lost with a worker that died: it counts as lost after its webhook's
+/// timeout plus `margin`. The breaker's times that a clock which was set back has left in the future are corrected too.
+async fn start_due_probe(
+    txn: &DatabaseTransaction,
+    row: &webhook::Model,
+    now: Timestamp,
+    margin: Duration,
+) -> Result<()> {
+    let (id, stored) = (WebhookId(row.id), hold_state(row).breaker);
+    if stored.open.is_none() {
         return Ok(());
     }
-    if state.breaker.open.is_some() {
-        let timeout = Duration::from_millis(u64::try_from(row.timeout_ms).unwrap_or_default());
-        let breaker = next_probe(txn, id, state.breaker, now, timeout + margin).await?;
-        if breaker != state.breaker {
-            save_breaker(txn, id, &breaker).await?;
-        }
-    } else if let Some(rate) = state.release_per_second {
-        let since = Timestamp(row.released_at.unwrap_or(now.0));
-        release_step(txn, id, rate, since, now).await?;
-    }
-    Ok(())
-}
-
-/// A clock that was set back must not put deliveries off for as long, nor keep them with a worker that died.
-async fn set_back(store: &Store, now: Timestamp, margin: Duration) -> Result<()> {
-    let mut steps = Steps::new();
-    while let Some(size) = steps.next().await {
-        let txn = store.begin().await?;
-        steps.begin();
-        let some = group::among(
-            "SELECT id FROM delivery WHERE status = 'queued' AND next_attempt_at > $1 LIMIT $2 + 0",
-            store.is_postgres(),
-        );
-        let sql = format!("UPDATE delivery SET next_attempt_at = $1 WHERE {some} AND status = 'queued'");
-        let moved = execute(&txn, &sql, [now.after(DUE_MAX).0.into(), size.into()]).await?;
-        let latest_lease = now.after(Duration::from_secs(TIMEOUT_MAX_SECONDS.into()) + margin);
-        let sql = "UPDATE delivery SET lease_until = $1 WHERE status = 'running' AND lease_until > $1";
-        execute(&txn, sql, [latest_lease.0.into()]).await?;
-        steps.end(moved);
-        store.commit(txn).await?;
-    }
-    Ok(())
-}
-
-/// Starts a probe if one is due and nothing of the last one is left. Answers where the breaker stands now.
-async fn next_probe(
-    db: &impl ConnectionTrait,
-    id: WebhookId,
-    mut breaker: Breaker,
-    now: Timestamp,
-    lost_after: Duration,
-) -> Result<Breaker> {
+    let timeout = Duration::from_millis(u64::try_from(row.timeout_ms).unwrap_or_default());
+    let mut breaker: Breaker = stored;
     breaker.pull_in(now);
     let mut probing = breaker;
-    if !probing.start_probe(now, lost_after) {
-        return Ok(breaker);
+    if probing.start_probe(now, timeout + margin) {
+        let is_last_under_way = breaker.is_probing() && is_probe_under_way(txn, id).await?;
+        if !is_last_under_way && queue_probe(txn, id, now).await? {
+            breaker = probing;
+        }
     }
-    // The last one may still wait for a slot, or be with a worker that died.
-    let is_under_way = breaker.is_probing() && is_under_way(db, id).await?;
-    if !is_under_way && probe(db, id, now).await? { Ok(probing) } else { Ok(breaker) }
+    if breaker != stored {
+        save_breaker(txn, id, &breaker).await?;
+    }
+    Ok(())
 }
 
-async fn is_under_way(db: &impl ConnectionTrait, id: WebhookId) -> Result<bool> {
+async fn is_probe_under_way(db: &impl ConnectionTrait, id: WebhookId) -> Result<bool> {
     let of = |status| {
         format!("SELECT 1 AS n FROM delivery WHERE webhook_id = $1 AND status = '{status}' AND replay_revision IS NULL")
     };
@@ -157,14 +178,16 @@ async fn is_under_way(db: &impl ConnectionTrait, id: WebhookId) -> Result<bool> 
     Ok(db.query_one_raw(statement).await?.is_some())
 }
 
-/// Queues the oldest delivery that waits behind the breaker and whose time has come: what the receiver asked for and the
-/// schedule hold for a probe, too. Answers whether there was one.
-async fn probe(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
-    // A due time that a clock which was set back left further ahead than any is pulled in with the queued ones.
+/// Queues the oldest delivery that waits behind the breaker and is due: the time that the receiver asked for, and the
+/// schedule of retries, hold for a probe too. Returns true when there was one.
+async fn queue_probe(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
+    // A due time beyond the latest possible one was left by a clock that was set back: such a delivery is a probe too,
+    // and `pull_in_due_times` corrects its time.
     let first = |reason: &str, due: &str| {
         format!(
-            "SELECT id FROM (SELECT id FROM delivery WHERE webhook_id = $1 AND status = 'held' AND hold_reason = '{reason}' \
-             AND replay_revision IS NULL AND next_attempt_at {due} ORDER BY next_attempt_at, id LIMIT 1) AS first"
+            "SELECT id FROM (SELECT id FROM delivery WHERE webhook_id = $1 AND status = 'held' \
+             AND hold_reason = '{reason}' AND replay_revision IS NULL AND next_attempt_at {due} \
+             ORDER BY next_attempt_at, id LIMIT 1) AS first"
         )
     };
     let due = ["breaker", "releasing"].into_iter().flat_map(|reason| ["<= $2", "> $3"].map(|due| first(reason, due)));
@@ -175,16 +198,16 @@ async fn probe(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Resu
     Ok(execute(db, &sql, [id.0.into(), now.0.into(), now.after(DUE_MAX).0.into()]).await? == 1)
 }
 
-/// Lets go as many as the rate allows since the last step.
-async fn release_step(
-    db: &impl ConnectionTrait,
-    id: WebhookId,
-    rate: u32,
-    since: Timestamp,
-    now: Timestamp,
-) -> Result<()> {
+/// Queues as many held deliveries as the rate allows since the last release, and ends the rate when none is left.
+///
+/// An open breaker holds the deliveries instead; the rate then begins when it closes. After an outage at most
+/// [`CATCH_UP`] seconds are made up for, and a clock that was set back begins anew.
+async fn release_at_rate(txn: &DatabaseTransaction, row: &webhook::Model, now: Timestamp) -> Result<()> {
+    let state = hold_state(row);
+    let (None, Some(rate)) = (state.breaker.open, state.release_per_second) else { return Ok(()) };
+    let since = Timestamp(row.released_at.unwrap_or(now.0));
     let seconds = i64::try_from(now.since(since).as_secs()).unwrap_or(i64::MAX);
-    // Another node may have looked at the clock a moment later.
+    // Another node may have read the clock a moment later than this one.
     let is_set_back = since.since(now) > SET_BACK;
     if seconds == 0 && !is_set_back {
         return Ok(());
@@ -192,19 +215,54 @@ async fn release_step(
     let some = group::among(
         "SELECT id FROM delivery WHERE webhook_id = $1 AND status = 'held' AND hold_reason = 'releasing' \
          ORDER BY next_attempt_at, id LIMIT $2 + 0",
-        db.get_database_backend() == DbBackend::Postgres,
+        txn.get_database_backend() == DbBackend::Postgres,
     );
     let sql = format!("UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE {some} AND status = 'held'");
-    // A clock that was set back begins again.
     let (seconds, at) = if seconds > CATCH_UP || is_set_back {
         (Ord::min(seconds, CATCH_UP), now)
     } else {
         (seconds, Timestamp(since.0 + seconds * 1000))
     };
-    let released = execute(db, &sql, [id.0.into(), (seconds * i64::from(rate)).into()]).await?;
+    let released = execute(txn, &sql, [row.id.into(), (seconds * i64::from(rate)).into()]).await?;
     let is_over = released == 0 && seconds > 0;
     let (rate, at) = if is_over { (None, None) } else { (Some(i64::from(rate)), Some(at.0)) };
     let sql = "UPDATE webhook SET release_per_second = $2, released_at = $3 WHERE id = $1";
-    execute(db, sql, [id.0.into(), rate.into(), at.into()]).await?;
+    execute(txn, sql, [row.id.into(), rate.into(), at.into()]).await?;
+    Ok(())
+}
+
+/// Corrects due times and leases after a clock was set back.
+///
+/// Takes lock 5 of 10.
+async fn correct_times(store: &Store, now: Timestamp, margin: Duration) -> Result<()> {
+    let mut steps = Steps::new();
+    while let Some(size) = steps.next().await {
+        let txn = store.begin().await?;
+        steps.begin();
+        let moved = logged("due times", pull_in_due_times(&txn, size, now).await)?;
+        logged("leases", shorten_leases(&txn, now, margin).await)?;
+        steps.end(moved);
+        store.commit(txn).await?;
+    }
+    Ok(())
+}
+
+/// Pulls up to `size` due times in to the latest possible one: a clock that was set back must not delay deliveries for
+/// as long as it was ahead. Returns how many were pulled in.
+async fn pull_in_due_times(txn: &DatabaseTransaction, size: i64, now: Timestamp) -> Result<u64> {
+    let some = group::among(
+        "SELECT id FROM delivery WHERE status = 'queued' AND next_attempt_at > $1 LIMIT $2 + 0",
+        txn.get_database_backend() == DbBackend::Postgres,
+    );
+    let sql = format!("UPDATE delivery SET next_attempt_at = $1 WHERE {some} AND status = 'queued'");
+    execute(txn, &sql, [now.after(DUE_MAX).0.into(), size.into()]).await
+}
+
+/// Shortens leases to the longest possible one: a clock that was set back must not keep deliveries with a worker that
+/// died.
+async fn shorten_leases(txn: &DatabaseTransaction, now: Timestamp, margin: Duration) -> Result<()> {
+    let latest = now.after(Duration::from_secs(TIMEOUT_MAX_SECONDS.into()) + margin);
+    let sql = "UPDATE delivery SET lease_until = $1 WHERE status = 'running' AND lease_until > $1";
+    execute(txn, sql, [latest.0.into()]).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Tags, their categories, and which objects carry them.
+//! Tags, their categories, and the objects that carry them.
 
 use super::entity::{object, object_tag, tag, tag_category};
 use super::{Result, group};
@@ -33,7 +33,7 @@ impl From<tag_category::Model> for CategoryRow {
     }
 }
 
-/// A tag with what its category says.
+/// A tag with its category.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields say it")]
 pub struct TagRow {
@@ -44,12 +44,12 @@ pub struct TagRow {
 }
 
 impl TagRow {
-    /// `Environment/production`, as systems write it.
+    /// Returns the path of the tag, as senders write it: `Environment/production`.
     pub fn path(&self) -> String {
         format!("{}/{}", self.category.name, self.name)
     }
 
-    /// Whether objects of this type may carry it.
+    /// Returns true when objects of this type may carry the tag.
     pub fn suits(&self, type_id: &str) -> bool {
         self.category.type_ids.iter().any(|id| id == type_id)
     }
@@ -66,14 +66,17 @@ fn columns(category: &Category, now: Timestamp) -> tag_category::ActiveModel {
     }
 }
 
-/// Makes a category. `Conflict` if the name is taken.
+/// Makes a category.
+///
+/// # Errors
+/// [`Conflict`](super::Error::Conflict) when the name is taken.
 pub async fn insert_category(db: &impl ConnectionTrait, category: &Category, now: Timestamp) -> Result<CategoryId> {
     let row =
         tag_category::ActiveModel { id: NotSet, revision: Set(1), created_at: Set(now.0), ..columns(category, now) };
     Ok(CategoryId(tag_category::Entity::insert(row).exec(db).await?.last_insert_id))
 }
 
-/// Changes a category that still has this revision; answers whether it had.
+/// Changes a category if it still has this revision. Returns true when it had.
 pub async fn update_category(
     db: &impl ConnectionTrait,
     id: CategoryId,
@@ -91,24 +94,32 @@ pub async fn update_category(
     Ok(done.rows_affected == 1)
 }
 
-/// The category with this id.
+/// Returns the category with this id.
 pub async fn find_category(db: &impl ConnectionTrait, id: CategoryId) -> Result<Option<CategoryRow>> {
     Ok(tag_category::Entity::find_by_id(id.0).one(db).await?.map(CategoryRow::from))
 }
 
-/// All categories, by name.
+/// Returns all categories, by name.
 pub async fn list_categories(db: &impl ConnectionTrait) -> Result<Vec<CategoryRow>> {
     let rows = tag_category::Entity::find().order_by_asc(tag_category::Column::Name).all(db).await?;
     Ok(rows.into_iter().map(CategoryRow::from).collect())
 }
 
-/// Removes a category with its tags. `InUse` if an event names one of them.
+/// Deletes a category with its tags.
+///
+/// Takes lock 8 of 10.
+///
+/// # Errors
+/// [`InUse`](super::Error::InUse) when an event names one of the tags.
 pub async fn delete_category(db: &impl ConnectionTrait, id: CategoryId) -> Result<bool> {
     tag::Entity::delete_many().filter(tag::Column::CategoryId.eq(id.0)).exec(db).await?;
     Ok(tag_category::Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1)
 }
 
-/// Makes a tag. `Conflict` if the category has one of this name.
+/// Makes a tag.
+///
+/// # Errors
+/// [`Conflict`](super::Error::Conflict) when the category has a tag of this name.
 pub async fn insert(db: &impl ConnectionTrait, new: &Tag, now: Timestamp) -> Result<TagId> {
     let row = tag::ActiveModel {
         id: NotSet,
@@ -119,12 +130,17 @@ pub async fn insert(db: &impl ConnectionTrait, new: &Tag, now: Timestamp) -> Res
     Ok(TagId(tag::Entity::insert(row).exec(db).await?.last_insert_id))
 }
 
-/// Removes a tag from everything. `InUse` if an event names it.
+/// Deletes a tag, also from the objects that carry it.
+///
+/// Takes lock 8 of 10.
+///
+/// # Errors
+/// [`InUse`](super::Error::InUse) when an event names the tag.
 pub async fn delete(db: &impl ConnectionTrait, id: TagId) -> Result<bool> {
     Ok(tag::Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1)
 }
 
-/// All tags, by category and name.
+/// Returns all tags, by category and name.
 pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<TagRow>> {
     let categories: HashMap<_, _> = list_categories(db).await?.into_iter().map(|row| (row.id, row.category)).collect();
     let rows = tag::Entity::find().order_by_asc(tag::Column::Name).order_by_asc(tag::Column::Id).all(db).await?;
@@ -136,12 +152,12 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<TagRow>> {
             Some(TagRow { id: TagId(row.id), name: row.name, category_id, category })
         })
         .collect();
-    // Stable: the names within a category keep their order.
+    // A stable sort: the names within a category keep their order.
     rows.sort_by(|a, b| a.category.name.cmp(&b.category.name));
     Ok(rows)
 }
 
-/// The tags that these objects carry.
+/// Returns the tags of these objects.
 pub async fn of_objects(db: &impl ConnectionTrait, ids: &[ObjectId]) -> Result<HashMap<ObjectId, Vec<TagId>>> {
     let mut found: HashMap<ObjectId, Vec<TagId>> = HashMap::new();
     for group in ids.chunks(1000) {
@@ -157,7 +173,7 @@ pub async fn of_objects(db: &impl ConnectionTrait, ids: &[ObjectId]) -> Result<H
     Ok(found)
 }
 
-/// How many objects carry each tag.
+/// Returns the number of objects that carry each tag.
 pub async fn counts(db: &impl ConnectionTrait) -> Result<HashMap<TagId, u64>> {
     let rows: Vec<(i64, i64)> = object_tag::Entity::find()
         .select_only()
@@ -170,7 +186,7 @@ pub async fn counts(db: &impl ConnectionTrait) -> Result<HashMap<TagId, u64>> {
     Ok(rows.into_iter().map(|(id, count)| (TagId(id), u64::try_from(count).unwrap_or_default())).collect())
 }
 
-/// How many objects of a type carry a tag, without those that are gone.
+/// Returns the number of objects of a type that carry a tag, without those that are gone.
 pub async fn count_objects(db: &impl ConnectionTrait, id: TagId, type_id: &str) -> Result<u64> {
     use sea_orm::PaginatorTrait;
     let tagged = object_tag::Entity::find()
@@ -186,8 +202,10 @@ pub async fn count_objects(db: &impl ConnectionTrait, id: TagId, type_id: &str) 
         .await?)
 }
 
-/// Has each object carry exactly these tags. On PostgreSQL nobody else does the same until the transaction ends: the tags
-/// of both would stay.
+/// Sets the tags of each object. The objects' rows stay locked until the transaction ends (PostgreSQL): if two
+/// transactions set tags of one object at once, the tags of both would stay.
+///
+/// Takes lock 8 of 10.
 pub async fn assign(db: &impl ConnectionTrait, tagged: &[(ObjectId, &[TagId])]) -> Result<()> {
     for group in tagged.chunks(1000) {
         object::Entity::find()

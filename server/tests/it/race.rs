@@ -99,7 +99,7 @@ async fn object_named_by_two_nodes_is_created_once_with_one_id() {
     let web = BTreeSet::from(["web".to_owned()]);
     let locked = async || {
         let open = begin_holding(store).await;
-        assert!(object::lock_names(&open, "vms", Some(&web)).await.expect("locked"));
+        assert!(object::lock_names(&open, "vms", &web).await.expect("locked"));
         open
     };
 

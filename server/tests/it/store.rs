@@ -14,7 +14,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use sea_orm_migration::MigratorTrait;
 use server::clock::new_uuid;
 use server::store::claim::{self, Capacity};
-use server::store::receipt::Receipt;
+use server::store::receipt::{Identity, Receipt};
 use server::store::{
     Error, access, delivery, figures, hold, listen, occurrence, receipt, revision, setting, sweep, task, webhook,
 };
@@ -356,7 +356,7 @@ async fn clock_leap_forgets_only_identities_that_are_used_again(#[values(Sqlite,
     let test = TestStore::new(database).await;
     let db = test.store.write();
     let key = access::insert_key(db, "dc", vec![1], &[], NOW).await.expect("a key");
-    let identity = |id: &str| (key, "dc".to_owned(), id.to_owned());
+    let identity = |id: &str| Identity { key, source: "dc".into(), external_id: id.into() };
     let first = Receipt { content_hash: vec![1], occurrence: new_uuid(NOW), tasks_started: 1 };
     let again = Receipt { content_hash: vec![2], ..first.clone() };
     let both = vec![(identity("a"), first.clone()), (identity("b"), first.clone())];

@@ -1,0 +1,43 @@
+//! Alarms about webhooks that can hold no more deliveries.
+
+use super::stage::Stage;
+use super::write::FullHold;
+use crate::store;
+use crate::store::internal::{self, InternalEvent};
+use model::id::WebhookId;
+use model::occurrence::Occurrence;
+use sea_orm::DatabaseTransaction;
+use std::collections::HashSet;
+
+/// Raises an alarm for each webhook whose hold is full, once until the webhook holds nothing any more. The alarm is an
+/// internal event, which a later group takes in. Returns the webhooks whose alarm has been raised.
+pub(super) async fn raise(
+    txn: &DatabaseTransaction,
+    stage: &Stage,
+    alarmed: &HashSet<WebhookId>,
+    full: &[FullHold],
+) -> Result<HashSet<WebhookId>, store::Error> {
+    let mut raised = alarmed.clone();
+    raised.retain(|id| stage.rules.is_holding(*id) != Some(false));
+    for hold in full {
+        if raised.insert(hold.webhook_id) {
+            internal::insert(txn, &event(hold), stage.now).await?;
+        }
+    }
+    Ok(raised)
+}
+
+fn event(hold: &FullHold) -> InternalEvent {
+    let name = &hold.webhook_name;
+    let text = format!("The webhook {name} holds as many deliveries as it may; further ones are errors.");
+    let occurrence = Occurrence {
+        type_id: "alarms".to_owned(),
+        event_id: "raised".to_owned(),
+        object: None,
+        external_id: None,
+        source: None,
+        time: None,
+        data: Some(serde_json::json!({ "level": "error", "text": text, "webhook": name })),
+    };
+    InternalEvent { occurrence, about_webhook: Some(hold.webhook_id), depth: hold.depth + 1 }
+}

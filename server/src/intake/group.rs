@@ -1,0 +1,151 @@
+//! The transaction of a group: all that is read, decided and written for it, in order.
+
+use super::objects::Objects;
+use super::rules::{RuleCache, Rules};
+use super::stage::{Slot, Stage, identity};
+use super::{Accepted, Error, Job, Reporter, Response, alarm, write};
+use crate::clock::Clock;
+use crate::store::{self, access, catalog, internal, listen, receipt, webhook};
+use jiff::tz::TimeZone;
+use model::catalog::is_built_in_event;
+use model::id::{ApiKeyId, WebhookId};
+use sea_orm::DatabaseTransaction;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use uuid::Uuid;
+
+/// Writes groups into transactions.
+pub(super) struct GroupWriter {
+    clock: Clock,
+    zone: TimeZone,
+    cache: RuleCache,
+    /// The webhooks whose hold was full when this worker last looked: their alarm has been raised.
+    alarmed: HashSet<WebhookId>,
+}
+
+/// A group that is written into its transaction. Nothing of it is stored until the commit.
+pub(super) struct Written {
+    /// The response to each job.
+    pub(super) responses: Vec<Response>,
+    /// The first new occurrence. Where it is stored, the whole group is.
+    pub(super) first: Option<Uuid>,
+    /// The webhooks whose alarm has been raised, with this group's.
+    pub(super) alarmed: HashSet<WebhookId>,
+    /// Whether a task was started.
+    pub(super) has_started: bool,
+}
+
+impl GroupWriter {
+    /// Returns a writer that has raised no alarm yet.
+    pub(super) fn new(clock: Clock, zone: TimeZone) -> Self {
+        Self { clock, zone, cache: RuleCache::default(), alarmed: HashSet::new() }
+    }
+
+    /// Notes the alarms of a group that is stored.
+    pub(super) fn note_alarms(&mut self, alarmed: HashSet<WebhookId>) {
+        self.alarmed = alarmed;
+    }
+
+    /// Writes a group.
+    pub(super) async fn write(&mut self, txn: &DatabaseTransaction, group: &[Job]) -> Result<Written, store::Error> {
+        let all = || group.iter().flat_map(|job| &job.batch.occurrences);
+        let identities: Vec<_> = group
+            .iter()
+            .flat_map(|job| job.batch.occurrences.iter().filter_map(|occurrence| identity(&job.reporter, occurrence)))
+            .collect();
+        let is_due = take_internal_events(txn, group).await?;
+        let invalid_keys = find_invalid_keys(txn, group).await?;
+        let references = all().filter_map(|one| Some((one.type_id.as_str(), one.object.as_ref()?)));
+        let objects = Objects::load(txn, references, true).await?;
+        // Loading the objects may have waited for other transactions.
+        let now = self.clock.now();
+        let mut stage = Stage {
+            now,
+            objects,
+            rules: Rules::load(txn, &mut self.cache, all()).await?,
+            receipts: receipt::find_many(txn, &identities, now).await?,
+            staged: Vec::new(),
+            repeats: BTreeMap::new(),
+            fresh: HashMap::new(),
+        };
+        let slots: Vec<_> = group
+            .iter()
+            .zip(is_due)
+            .map(|(job, is_due)| match &job.reporter {
+                Reporter::Key(key) if invalid_keys.contains(&key.id) => Err(Error::Revoked),
+                _ if is_due => stage.add_job(job),
+                _ => Ok(Vec::new()),
+            })
+            .collect();
+        let started = write::write(txn, &mut stage, &self.zone).await?;
+        receipt::count_repeats(txn, &stage.repeats, stage.now).await?;
+        let alarmed = alarm::raise(txn, &stage, &self.alarmed, &started.full).await?;
+        note_unknown_kinds(txn, &stage).await?;
+        let has_started = started.tasks.iter().any(|tasks| *tasks > 0);
+        if has_started {
+            listen::notify(txn).await?;
+        }
+        let accepted = |slot: Slot| match slot {
+            Slot::Repeat(first) => first,
+            Slot::New(index, notes) => {
+                Accepted { id: stage.staged[index].uuid, tasks_started: started.tasks[index], notes }
+            }
+        };
+        let responses = slots.into_iter().map(|job| job.map(|slots| slots.into_iter().map(accepted).collect()));
+        let (responses, first) = (responses.collect(), stage.staged.first().map(|staged| staged.uuid));
+        Ok(Written { responses, first, alarmed, has_started })
+    }
+}
+
+/// Takes the internal events of a group out of their table. Returns of each job whether it is to be stored: another
+/// node may have stored an internal event already, and an event about a webhook that was deleted meanwhile is dropped.
+///
+/// Takes lock 2 of 10.
+async fn take_internal_events(txn: &DatabaseTransaction, group: &[Job]) -> Result<Vec<bool>, store::Error> {
+    let mut is_due = Vec::with_capacity(group.len());
+    for job in group {
+        is_due.push(match &job.reporter {
+            Reporter::Internal { id, about_webhook, .. } => {
+                internal::take(txn, *id).await?
+                    && match about_webhook {
+                        Some(webhook) => webhook::is_there(txn, *webhook).await?,
+                        None => true,
+                    }
+            }
+            Reporter::Key(_) | Reporter::Console => true,
+        });
+    }
+    Ok(is_due)
+}
+
+/// Returns the keys of this group that were revoked or replaced since they were looked up.
+async fn find_invalid_keys(txn: &DatabaseTransaction, group: &[Job]) -> Result<Vec<ApiKeyId>, store::Error> {
+    let key = |job: &Job| match &job.reporter {
+        Reporter::Key(key) => Some((key.id, key.created_at)),
+        Reporter::Console | Reporter::Internal { .. } => None,
+    };
+    let keys: Vec<_> = group.iter().filter_map(key).collect::<HashSet<_>>().into_iter().collect();
+    if keys.is_empty() { Ok(Vec::new()) } else { access::find_invalid_keys(txn, &keys).await }
+}
+
+/// Notes the kinds that are in no catalogue, so that an admin can add them.
+async fn note_unknown_kinds(txn: &DatabaseTransaction, stage: &Stage) -> Result<(), store::Error> {
+    let mut unknown: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    for staged in &stage.staged {
+        let (type_id, event_id) = (staged.occurrence.type_id.as_str(), staged.occurrence.event_id.as_str());
+        if !is_built_in_event(type_id, event_id) {
+            *unknown.entry((type_id, event_id)).or_default() += 1;
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let catalog = catalog::load(txn).await?;
+    unknown.retain(|(type_id, event_id), _| catalog.find(type_id).is_none_or(|of| of.find_event(event_id).is_none()));
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    for (kind, seen) in unknown {
+        catalog::note_unknown(txn, kind, seen, stage.now).await?;
+    }
+    catalog::forget_oldest_unknown(txn).await
+}

@@ -1,0 +1,109 @@
+//! Loading the objects that references may mean.
+
+use super::{Object, Objects, name_of};
+use crate::store::object::{self, Row, Wanted};
+use crate::store::{self, catalog, tag};
+use model::id::TagId;
+use model::object::MADE_BY_OCCURRENCES_MAX;
+use model::occurrence::ObjectReference;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+impl Objects {
+    /// Loads the objects that these references, each with its type, may mean: two queries at most for each type. With
+    /// `is_bounded`, also the types that have as many objects as occurrences may make.
+    ///
+    /// Takes lock 3 of 10 where a reference names a new object.
+    pub async fn load<'a>(
+        txn: &DatabaseTransaction,
+        references: impl Iterator<Item = (&'a str, &'a ObjectReference)> + Clone,
+        is_bounded: bool,
+    ) -> Result<Self, store::Error> {
+        let types = catalog::with_objects(txn, references.clone().map(|(type_id, _)| type_id)).await?;
+        // Tags are loaded also for types without objects: a wrong tag is refused there too.
+        let names_tags = references.clone().any(|(_, reference)| reference.tags.is_some());
+        let references = references.filter(|(type_id, _)| types.contains(*type_id));
+        let mut objects = Self::load_now(txn, references.clone(), names_tags).await?;
+        // No constraint of the database keeps two nodes from making two objects of one name, or from giving one object
+        // two ids.
+        let mut made: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for (type_id, reference) in references.clone().filter(|(type_id, one)| objects.is_new(type_id, one)) {
+            made.entry(type_id).or_default().insert(name_of(reference).to_owned());
+        }
+        let mut full = BTreeSet::new();
+        for type_id in made.keys().filter(|_| is_bounded) {
+            if object::has_at_least(txn, type_id, MADE_BY_OCCURRENCES_MAX).await? {
+                full.insert((*type_id).to_owned());
+            }
+        }
+        let mut has_locked = false;
+        for (type_id, names) in &made {
+            has_locked |= object::lock_names(txn, type_id, names).await?;
+        }
+        // Another node may have made an object before this transaction got the lock.
+        if has_locked {
+            objects = Self::load_now(txn, references.clone(), names_tags).await?;
+        }
+        Ok(Self { types: Arc::new(types), full: Arc::new(full), ..objects })
+    }
+
+    async fn load_now<'a>(
+        txn: &DatabaseTransaction,
+        references: impl Iterator<Item = (&'a str, &'a ObjectReference)>,
+        names_tags: bool,
+    ) -> Result<Self, store::Error> {
+        let mut by_type: BTreeMap<&str, Vec<&ObjectReference>> = BTreeMap::new();
+        for (type_id, reference) in references {
+            by_type.entry(type_id).or_default().push(reference);
+        }
+        let mut rows = Vec::new();
+        for (type_id, references) in by_type {
+            let external_ids = references.iter().filter_map(|reference| reference.external_id.clone()).collect();
+            let mut found = object::find_wanted(txn, type_id, Wanted { external_ids, ..Wanted::default() }).await?;
+            let with_id: BTreeSet<_> = found.values().filter_map(|(row, _)| row.external_id.clone()).collect();
+            // By name only where the external id finds nothing: many thousands of objects may have the same name.
+            let mut wanted = Wanted::default();
+            for reference in references {
+                let name = name_of(reference).to_owned();
+                match &reference.external_id {
+                    Some(id) if with_id.contains(id) => false,
+                    Some(_) if !reference.is_subject => wanted.names_without_id.insert(name),
+                    _ => wanted.names.insert(name),
+                };
+            }
+            found.extend(object::find_wanted(txn, type_id, wanted).await?);
+            rows.extend(found.into_values());
+        }
+        Self::from_rows(txn, rows, names_tags).await
+    }
+
+    /// Loads every object of a type.
+    pub async fn load_type(txn: &impl ConnectionTrait, type_id: &str) -> Result<Self, store::Error> {
+        let rows = object::list_of(txn, type_id).await?;
+        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        let mut tags = tag::of_objects(txn, &ids).await?;
+        let rows = rows.into_iter().map(|row| {
+            let tags = tags.remove(&row.id).unwrap_or_default();
+            (row, tags)
+        });
+        Self::from_rows(txn, rows.collect(), true).await
+    }
+
+    async fn from_rows(
+        txn: &impl ConnectionTrait,
+        rows: Vec<(Row, Vec<TagId>)>,
+        names_tags: bool,
+    ) -> Result<Self, store::Error> {
+        let mut objects = Self::default();
+        if names_tags {
+            let tags = tag::list(txn).await?;
+            objects.tags = Arc::new(tags.into_iter().map(|tag| (tag.path(), tag)).collect());
+        }
+        for (row, tags) in rows {
+            let Row { type_id, external_id, name, is_gone, .. } = row.clone();
+            objects.add(Object { stored: Some(row), type_id, external_id, name, is_gone, tags, has_new_tags: false });
+        }
+        Ok(objects)
+    }
+}

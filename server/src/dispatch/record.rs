@@ -17,6 +17,7 @@ use crate::store;
 use crate::store::claim::{self, Claimed};
 use crate::store::delivery::{self, Attempted, Settlement};
 use crate::store::webhook::{self, Row};
+use crate::store::{occurrence, revision};
 use model::delivery::{ErrorCode, Next, Outcome, Status};
 use model::id::{DeliveryId, WebhookId};
 use sea_orm::DatabaseTransaction;
@@ -101,6 +102,9 @@ impl Dispatcher {
         match record {
             Record::Part(part) => self.transact(txn, part, Claiming::Nothing, true).await.map(drop),
             Record::End(claimed) => {
+                if occurrence::ends_one_time_task(&txn, &[claimed.run_id()]).await? {
+                    revision::take_turn(&txn).await?;
+                }
                 let now = self.clock.now();
                 claim::end_as_internal(&txn, self.owner, claimed.id(), REFUSED, now).await?;
                 self.store.commit(txn).await

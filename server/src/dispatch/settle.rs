@@ -26,7 +26,7 @@ pub(super) async fn settle(
     runs.sort_unstable();
     runs.dedup();
     if occurrence::ends_one_time_task(txn, &runs).await? {
-        // Lock 1, before any row: a change of a task or webhook takes it before their rows, too.
+        // Takes lock 1 of 10, before any row.
         revision::take_turn(txn).await?;
     }
     let breakers = judge_breakers(txn, &mut group, now).await?;
@@ -66,7 +66,7 @@ async fn judge_breakers(
     });
     if txn.get_database_backend() == DbBackend::Postgres && !ids.is_empty() {
         // Another node may count failures of the same webhook, or a person may have deleted the webhook. So the states are
-        // read again, under lock 3.
+        // read again, under lock 4 of 10.
         states.retain(|id, _| !ids.contains(id));
         states.extend(hold::load_states(txn, &ids, true).await?);
     }

@@ -5,7 +5,7 @@ use super::rules::{RuleCache, Rules};
 use super::stage::{Slot, Stage, identity};
 use super::{Accepted, Error, Job, Reporter, Response, alarm, write};
 use crate::clock::Clock;
-use crate::store::{self, access, catalog, internal, listen, receipt, webhook};
+use crate::store::{self, access, catalog, internal, listen, receipt, revision, webhook};
 use jiff::tz::TimeZone;
 use model::catalog::is_built_in_event;
 use model::id::{ApiKeyId, WebhookId};
@@ -20,6 +20,8 @@ pub(super) struct GroupWriter {
     cache: RuleCache,
     /// The webhooks whose hold was full when this worker last looked: their alarm has been raised.
     alarmed: HashSet<WebhookId>,
+    /// Whether the next group takes the lock of changes first, because the last try of the group asked for that.
+    takes_lock_of_changes: bool,
 }
 
 /// A group that is written into its transaction. Nothing of it is stored until the commit.
@@ -37,7 +39,7 @@ pub(super) struct Written {
 impl GroupWriter {
     /// Returns a writer that has raised no alarm yet.
     pub(super) fn new(clock: Clock, zone: TimeZone) -> Self {
-        Self { clock, zone, cache: RuleCache::default(), alarmed: HashSet::new() }
+        Self { clock, zone, cache: RuleCache::default(), alarmed: HashSet::new(), takes_lock_of_changes: false }
     }
 
     /// Notes the alarms of a group that is stored.
@@ -46,12 +48,18 @@ impl GroupWriter {
     }
 
     /// Writes a group.
+    ///
+    /// Takes lock 1 of 10 where the try before asked for that.
     pub(super) async fn write(&mut self, txn: &DatabaseTransaction, group: &[Job]) -> Result<Written, store::Error> {
         let all = || group.iter().flat_map(|job| &job.batch.occurrences);
         let identities: Vec<_> = group
             .iter()
             .flat_map(|job| job.batch.occurrences.iter().filter_map(|occurrence| identity(&job.reporter, occurrence)))
             .collect();
+        let has_lock_of_changes = std::mem::take(&mut self.takes_lock_of_changes);
+        if has_lock_of_changes {
+            revision::take_turn(txn).await?;
+        }
         let is_due = take_internal_events(txn, group).await?;
         let invalid_keys = find_invalid_keys(txn, group).await?;
         let references = all().filter_map(|one| Some((one.type_id.as_str(), one.object.as_ref()?)));
@@ -66,6 +74,7 @@ impl GroupWriter {
             staged: Vec::new(),
             repeats: BTreeMap::new(),
             fresh: HashMap::new(),
+            has_lock_of_changes,
         };
         let slots: Vec<_> = group
             .iter()
@@ -76,7 +85,9 @@ impl GroupWriter {
                 _ => Ok(Vec::new()),
             })
             .collect();
-        let started = write::write(txn, &mut stage, &self.zone).await?;
+        let started = write::write(txn, &mut stage, &self.zone).await;
+        self.takes_lock_of_changes = started.as_ref().is_err_and(write::needs_lock_of_changes);
+        let started = started?;
         receipt::count_repeats(txn, &stage.repeats, stage.now).await?;
         let alarmed = alarm::raise(txn, &stage, &self.alarmed, &started.full).await?;
         note_unknown_kinds(txn, &stage).await?;

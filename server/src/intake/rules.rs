@@ -196,6 +196,11 @@ impl Rules {
         Some((row, self.webhooks.get(&row.task.webhook_id)?))
     }
 
+    /// Returns true for a task that is deleted after running.
+    pub(super) fn is_one_time(&self, id: TaskId) -> bool {
+        self.task(id).is_some_and(|(row, _)| row.task.deletes_after_running)
+    }
+
     /// Reports whether a webhook holds new deliveries. `None` for a webhook that is not loaded.
     pub(super) fn is_holding(&self, id: WebhookId) -> Option<bool> {
         self.webhooks.get(&id).map(|row| row.hold.reason().is_some())

@@ -60,6 +60,8 @@ pub(super) struct Stage {
     pub(super) repeats: BTreeMap<Identity, i64>,
     /// The index of the first staged occurrence of each identity.
     pub(super) fresh: HashMap<Identity, usize>,
+    /// Whether the transaction holds the lock of changes, lock 1 of 10.
+    pub(super) has_lock_of_changes: bool,
 }
 
 /// Returns the identity by which repeats of this occurrence are recognised. `None` for an occurrence without an id.

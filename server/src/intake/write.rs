@@ -1,5 +1,6 @@
 //! Writing a staged group: a statement per table, in the order in which the rows refer to each other.
 
+use super::rules::Matched;
 use super::stage::{Stage, Staged};
 use crate::clock::new_uuid;
 use crate::render::{self, Subject};
@@ -13,11 +14,15 @@ use model::delivery::ErrorCode;
 use model::id::{OccurrenceId, TaskId, WebhookId};
 use model::matching::Reason;
 use sea_orm::DatabaseTransaction;
+use std::collections::BTreeSet;
 
 /// The rendered messages that are in memory before they are written: in number, the size of one statement, and in
 /// bytes.
 const RENDERED_MAX: usize = 100;
 const RENDERED_MAX_BYTES: usize = 4 << 20;
+
+/// The constraint of a group that has to be written again under the lock of changes.
+const LOCK_OF_CHANGES: &str = "lock_of_changes";
 
 /// The result of writing a staged group.
 #[derive(Default)]
@@ -59,12 +64,12 @@ pub(super) async fn write(
 
 /// Writes the receipts of the occurrences that carry an id.
 ///
-/// Takes lock 9 of 10.
+/// Takes lock 9 of 10, by identity.
 ///
 /// # Errors
 /// Fails when another node has just stored one of the occurrences: another try then finds its receipt.
 async fn write_receipts(txn: &DatabaseTransaction, stage: &Stage, tasks: &[u32]) -> Result<(), store::Error> {
-    let receipts: Vec<_> = stage
+    let mut receipts: Vec<_> = stage
         .staged
         .iter()
         .zip(tasks)
@@ -73,29 +78,43 @@ async fn write_receipts(txn: &DatabaseTransaction, stage: &Stage, tasks: &[u32])
             Some((identity, Receipt { content_hash, occurrence: staged.uuid, tasks_started: *tasks }))
         })
         .collect();
+    receipts.sort_by(|(one, _), (other, _)| one.cmp(other));
     if !receipts.is_empty() && !receipt::insert(txn, receipts, stage.now).await? {
         return Err(store::Error::Conflict { constraint: "receipt_identity".to_owned() });
     }
     Ok(())
 }
 
+/// Returns true for the error of [`write`] that asks for another try, under the lock of changes.
+pub(super) fn needs_lock_of_changes(error: &store::Error) -> bool {
+    matches!(error, store::Error::Conflict { constraint } if constraint == LOCK_OF_CHANGES)
+}
+
 /// Claims each task that is deleted after running for the first occurrence that fires it. Further occurrences do not
 /// start the task.
 ///
-/// Takes lock 7 of 10.
+/// Takes lock 7 of 10, by id.
 async fn claim_one_time_tasks(txn: &DatabaseTransaction, stage: &mut Stage) -> Result<(), store::Error> {
-    for staged in &mut stage.staged {
-        let mut claimed = Vec::with_capacity(staged.matched.fired.len());
-        for (id, events) in std::mem::take(&mut staged.matched.fired) {
-            let is_one_time = stage.rules.task(id).is_some_and(|(row, _)| row.task.deletes_after_running);
-            if !is_one_time || task::claim(txn, id, true, stage.now).await? {
-                claimed.push((id, events));
-            } else {
-                let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
-                *staged.matched.reasons.entry(Reason::AlreadyRun).or_default() += count;
-            }
+    let fired = stage.staged.iter().flat_map(|staged| &staged.matched.fired).map(|(id, _)| *id);
+    let one_time: BTreeSet<_> = fired.filter(|id| stage.rules.is_one_time(*id)).collect();
+    if one_time.is_empty() {
+        return Ok(());
+    }
+    let mut claimed = BTreeSet::new();
+    for id in &one_time {
+        if task::claim(txn, *id, true, stage.now).await? {
+            claimed.insert(*id);
         }
-        staged.matched.fired = claimed;
+    }
+    for staged in &mut stage.staged {
+        let Matched { fired, reasons } = &mut staged.matched;
+        fired.retain(|(id, events)| {
+            let starts = !one_time.contains(id) || claimed.remove(id);
+            if !starts {
+                *reasons.entry(Reason::AlreadyRun).or_default() += u32::try_from(events.len()).unwrap_or(u32::MAX);
+            }
+            starts
+        });
     }
     Ok(())
 }
@@ -133,6 +152,10 @@ struct Planned {
 }
 
 /// Starts the runs with their deliveries. Returns the deliveries that their webhooks could not hold.
+///
+/// # Errors
+/// Fails when a task that is deleted after running fails at once and the lock of changes is not held: ending the run
+/// changes the task, and lock 1 comes before the others. [`needs_lock_of_changes`] recognises that.
 async fn start_runs(
     txn: &DatabaseTransaction,
     stage: &mut Stage,
@@ -174,6 +197,9 @@ async fn start_runs(
             }
         }
         if delivery.failed.is_some() {
+            if stage.rules.is_one_time(one.task_id) && !stage.has_lock_of_changes {
+                return Err(store::Error::Conflict { constraint: LOCK_OF_CHANGES.to_owned() });
+            }
             failed_runs.push(delivery.run_id);
         }
         bytes += delivery.body.len();

@@ -173,7 +173,7 @@ const CLAIM_LOCK: i64 = 0x636c_6169_6d69_6e67;
 /// Takes the lock of claims until the transaction ends, on PostgreSQL, so that a webhook's deliveries in flight are counted
 /// over all nodes. Returns the number that other nodes have in flight, by webhook.
 ///
-/// Always the last lock of a transaction, so it cannot deadlock.
+/// Takes lock 10 of 10: always the last lock of a transaction, so it cannot deadlock.
 pub async fn lock_claims(db: &impl ConnectionTrait, owner: Uuid) -> Result<HashMap<WebhookId, usize>> {
     #[derive(FromQueryResult)]
     struct InFlight {
@@ -195,6 +195,8 @@ pub async fn lock_claims(db: &impl ConnectionTrait, owner: Uuid) -> Result<HashM
 /// Leases due deliveries to `owner` within the capacity, each until its webhook's timeout after `lease_from`. Webhooks are
 /// claimed from in rotation, the oldest deliveries of each first. An index finds them, so that the backlog of a webhook
 /// neither costs nor delays the others. The capacity is computed after [`lock_claims`].
+///
+/// Runs under lock 10 of 10, and picks rows with `SKIP LOCKED`.
 pub async fn claim(
     db: &impl ConnectionTrait,
     owner: Uuid,
@@ -258,6 +260,8 @@ fn claim_sql(per_webhook: usize, is_busy_first: bool, is_postgres: bool) -> Stri
 }
 
 /// Ends a delivery that is leased to `owner` by an internal error, without an attempt on record. Ends the run with it.
+///
+/// Takes lock 5, then 6 of 10. The caller holds lock 1 where the run may end a task that is deleted after running.
 pub async fn end_as_internal(
     db: &impl ConnectionTrait,
     owner: Uuid,
@@ -317,6 +321,8 @@ fn with_queued(name: &str, first: &str, bound: &str) -> String {
 
 /// Returns deliveries whose lease has run out to the queue, except those in `held`, which `owner` has in flight. Returns
 /// their number.
+///
+/// Takes lock 5 of 10.
 pub async fn release_expired(
     db: &impl ConnectionTrait,
     now: Timestamp,
@@ -337,6 +343,8 @@ pub async fn release_expired(
 
 /// Returns deliveries to the queue that are leased to `owner` and not in `held`, as if they had not been claimed. The
 /// response to their claim was lost, so no node sends them.
+///
+/// Takes lock 5 of 10.
 pub async fn give_back_unknown(
     db: &impl ConnectionTrait,
     now: Timestamp,
@@ -364,6 +372,8 @@ pub async fn release_all(db: &impl ConnectionTrait, now: Timestamp) -> Result<u6
 
 /// Returns a leased delivery to the queue as if it had not been claimed, due at `due`: nothing was sent, or the result is
 /// unknown because this server is stopping.
+///
+/// Takes lock 5 of 10.
 pub async fn give_back(db: &impl ConnectionTrait, owner: Uuid, id: DeliveryId, due: Timestamp) -> Result<()> {
     let sql = "UPDATE delivery SET status = 'queued', claims = claims - 1, next_attempt_at = $3, lease_owner = NULL, \
                lease_until = NULL WHERE id = $1 AND status = 'running' AND lease_owner = $2";

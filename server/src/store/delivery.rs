@@ -212,6 +212,8 @@ pub async fn without_recorded(db: &impl ConnectionTrait, settlements: Vec<Settle
 
 /// Records attempts, and moves their deliveries on that are still leased to `owner`. A delivery that has been settled
 /// otherwise keeps its state; its attempt is recorded all the same.
+///
+/// Takes lock 5 of 10.
 pub async fn settle_many(
     db: &impl ConnectionTrait,
     owner: Uuid,

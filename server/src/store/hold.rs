@@ -40,6 +40,8 @@ struct RunOf {
 }
 
 /// Discards the waiting deliveries that satisfy `condition`. Returns their runs, which may have ended with them.
+///
+/// Takes lock 5 of 10.
 pub(super) async fn discard(
     db: &impl ConnectionTrait,
     error: &str,
@@ -59,11 +61,15 @@ pub(super) async fn discard(
 }
 
 /// Discards one delivery, if it waits. Returns its run.
+///
+/// Takes lock 5 of 10.
 pub async fn discard_one(db: &impl ConnectionTrait, id: i64, error: &str, now: Timestamp) -> Result<Vec<RunId>> {
     discard(db, error, "id = $3", [id.into()], now).await
 }
 
 /// Pauses a webhook. Returns false when it is paused already, or deleted.
+///
+/// Takes lock 4 of 10.
 pub async fn pause(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
     let sql = "UPDATE webhook SET paused_at = $2, release_per_second = NULL \
                WHERE id = $1 AND paused_at IS NULL AND deleted_at IS NULL";
@@ -72,6 +78,8 @@ pub async fn pause(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> 
 
 /// Ends a pause. Returns false when there was none. With a rate, so many held deliveries a second are released. An open
 /// breaker holds them, too; the rate then applies when it closes.
+///
+/// Takes lock 4 of 10.
 pub async fn resume(db: &impl ConnectionTrait, id: WebhookId, per_second: Option<u32>, now: Timestamp) -> Result<bool> {
     let sql = "UPDATE webhook SET paused_at = NULL, release_per_second = $2, released_at = $3 \
                WHERE id = $1 AND paused_at IS NOT NULL AND deleted_at IS NULL";
@@ -114,6 +122,8 @@ pub async fn superseded(
 }
 
 /// Discards those of these deliveries that are still held for the reason. Returns their runs, which may have ended.
+///
+/// Takes lock 5 of 10.
 pub async fn discard_held(
     db: &impl ConnectionTrait,
     ids: Vec<i64>,
@@ -127,6 +137,8 @@ pub async fn discard_held(
 }
 
 /// Discards `size` of the deliveries that are held for a reason, up to this delivery. Returns their runs.
+///
+/// Takes lock 5 of 10.
 pub async fn discard_some_held(
     db: &impl ConnectionTrait,
     id: WebhookId,
@@ -142,6 +154,8 @@ pub async fn discard_some_held(
 
 /// Confirms `size` of the deliveries that are held for a changed target, up to this delivery: they are meant for the target
 /// of `revision`, and wait for `reason` if that holds the webhook. Returns their number.
+///
+/// Takes lock 5 of 10.
 pub async fn confirm(
     db: &impl ConnectionTrait,
     id: WebhookId,
@@ -162,6 +176,8 @@ pub async fn confirm(
 
 /// Sets the rate at which confirmed deliveries are released, unless the webhook is paused. Returns the reason for which
 /// they are held from now on.
+///
+/// Takes lock 4 of 10.
 pub async fn set_rate(
     db: &impl ConnectionTrait,
     id: WebhookId,
@@ -176,6 +192,8 @@ pub async fn set_rate(
 }
 
 /// Starts a release at a rate now, so that no burst makes up for an outage.
+///
+/// Takes lock 4 of 10.
 pub async fn start_rate_anew(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<()> {
     let sql = "UPDATE webhook SET released_at = $2 WHERE id = $1 AND release_per_second IS NOT NULL";
     execute(db, sql, [id.0.into(), now.0.into()]).await?;
@@ -201,8 +219,7 @@ async fn load_state(db: &impl ConnectionTrait, id: WebhookId) -> Result<HoldStat
     Ok(webhook::Entity::find_by_id(id.0).one(db).await?.map(|row| hold_state(&row)).unwrap_or_default())
 }
 
-/// Returns the states of the webhooks that are not deleted. With `lock`, takes lock 3 on their rows, by id, until the
-/// transaction ends.
+/// Returns the states of the webhooks that are not deleted. With `lock`, takes lock 4 of 10 on their rows, by id.
 pub async fn load_states(
     db: &impl ConnectionTrait,
     ids: &[WebhookId],
@@ -221,6 +238,8 @@ pub async fn load_states(
 }
 
 /// Stores the state of a breaker.
+///
+/// Takes lock 4 of 10.
 pub async fn save_breaker(db: &impl ConnectionTrait, id: WebhookId, breaker: &Breaker) -> Result<()> {
     let open = breaker.open;
     webhook::Entity::update_many()

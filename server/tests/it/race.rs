@@ -10,7 +10,7 @@ use model::id::{ObjectId, TagId, WebhookId};
 use model::occurrence::{ObjectReference, Occurrence};
 use model::task::TaskDraft;
 use model::time::Timestamp;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, Statement};
 use serde_json::{Value, json};
 use server::store::internal::{self, InternalEvent};
 use server::store::object::{self, NewObject, Wanted};
@@ -254,4 +254,33 @@ async fn report_about_a_deleted_webhook_is_dropped() {
     assert_eq!(about, [Some(other.0)]);
     let objects = object::list_of(store.read(), WEBHOOKS).await.expect("read");
     assert_eq!(objects.len(), 1, "the deleted webhook does not become an object again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_time_task_that_fails_at_once_does_not_deadlock_with_a_change_of_it() {
+    let server = TestServer::start(TestStore::postgres().await).await;
+    let store = &server.services.store;
+    let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;
+    // The value makes the message too large, so that the run ends within the transaction of the intake.
+    let task = server.task("once", webhook, &"${data.x}".repeat(30), true).await;
+    server.event(task).await;
+    let key = server.key("k", &[Scope::Ingest]).await;
+    let change = begin_holding(store).await;
+    change.execute_unprepared("SELECT pg_advisory_xact_lock(x'7265766973696f6e'::BIGINT)").await.expect("locked");
+    let occurrence = json!({"type": "vms", "event": "poweron", "data": {"x": "x".repeat(50_000)}});
+    let post = server.post(&key, &occurrence);
+    let commit = async {
+        until_lock_is_awaited(store).await;
+        let done = change.execute_unprepared("UPDATE task SET description = 'changed'").await;
+        done.expect("no deadlock");
+        change.commit().await.expect("committed");
+    };
+    let (response, ()) = tokio::join!(post, commit);
+    assert_eq!(response.0, 202, "{response:?}");
+    let sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    let row = store.read().query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
+    let deadlocks: i64 = row.expect("asked").expect("a row").try_get("", "deadlocks").expect("a number");
+    assert_eq!(deadlocks, 0);
+    let form = server.services.backend().tasks.load_form(Some(task), None).await.expect("a form");
+    assert_eq!(form.draft.enabled, "", "the failed task is disabled");
 }

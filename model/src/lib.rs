@@ -22,6 +22,7 @@ pub mod header_editor;
 pub mod id;
 pub mod matching;
 pub mod message;
+pub mod number;
 pub mod object;
 pub mod occurrence;
 pub mod preview;

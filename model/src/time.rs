@@ -1,5 +1,6 @@
 //! Instants as the database stores them.
 
+use crate::number::{millis, to_u64};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -17,12 +18,12 @@ impl Timestamp {
     /// The instant `duration` later, saturating at the end of time.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+        Self(self.0.saturating_add(millis(duration)))
     }
 
     /// How long after `earlier` this is; zero when it is not.
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+        Duration::from_millis(to_u64(self.0.saturating_sub(earlier.0)))
     }
 
     /// Reads an RFC 3339 instant (`2025-10-16T15:38:07Z`), as occurrences carry it.

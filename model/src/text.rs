@@ -76,6 +76,12 @@ pub fn folded(text: &str) -> String {
     text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
+/// Returns the text with a capital as its first letter: a clause as the start of a sentence.
+pub fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
 /// What PostgreSQL cannot store in a text column, whatever the field.
 ///
 /// # Errors
@@ -87,6 +93,13 @@ pub fn refuse_nul(text: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_letter_becomes_a_capital() {
+        for (text, expected) in [("", ""), ("a clause", "A clause"), ("éà", "Éà"), ("ßa", "SSa"), ("7 b", "7 b")] {
+            assert_eq!(capitalised(text), expected);
+        }
+    }
 
     #[test]
     fn no_alphabet_keeps_its_case() {

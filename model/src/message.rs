@@ -256,7 +256,7 @@ fn bracket_at(text: &str) -> Option<(&str, &str)> {
 /// What looks meant for a variable at the start of `tail` and cannot be one, `${VM NAME}`: its text, and what follows.
 fn meant_at(tail: &str) -> Option<(&str, &str)> {
     let inner = tail.strip_prefix("${")?;
-    let end = inner.find(['$', '{', '}', '"', '\n'])?;
+    let end = inner.find(['$', '{', '}', '"', '\n', '\r'])?;
     let after = inner[end..].strip_prefix('}')?;
     Some((&inner[..end], after))
 }

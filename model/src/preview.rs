@@ -3,6 +3,7 @@
 //! Warnings never stop a save: what is sent is the author's to decide.
 
 use crate::message::{Escape, Rendered, TooLarge, Variables, render};
+use crate::number::to_u32;
 use crate::text::shown;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -57,7 +58,7 @@ pub fn preview(
         found.push((first.template.start, words.to_owned()));
     }
     for (offset, path) in &rendered.absent {
-        found.push((*offset, format!("The occurrence has no {path}: nothing is filled in.")));
+        found.push((*offset, format!("The occurrence has no {}: nothing is filled in.", shown(path))));
     }
     found.sort_by_key(|(offset, _)| *offset);
     let place = |(offset, message)| {
@@ -84,9 +85,10 @@ fn json_problem(template: &str, rendered: &Rendered) -> Option<(usize, String)> 
     Some((template_offset(template, rendered, offset), message))
 }
 
-/// Where in the template a place of the body comes from; a place inside a value is where its variable stands.
+/// Returns the offset in the template that an offset in the body comes from. An offset within a value is where the value's
+/// variable starts.
 fn template_offset(template: &str, rendered: &Rendered, offset: usize) -> usize {
-    let mut shift: isize = 0;
+    let (mut template_end, mut body_end) = (0, 0);
     for span in &rendered.spans {
         if offset < span.body.start {
             break;
@@ -94,13 +96,9 @@ fn template_offset(template: &str, rendered: &Rendered, offset: usize) -> usize 
         if offset < span.body.end {
             return span.template.start;
         }
-        shift = signed(span.template.end) - signed(span.body.end);
+        (template_end, body_end) = (span.template.end, span.body.end);
     }
-    usize::try_from(signed(offset) + shift).unwrap_or_default().min(template.len())
-}
-
-fn signed(offset: usize) -> isize {
-    isize::try_from(offset).unwrap_or(isize::MAX)
+    (template_end + offset - body_end).min(template.len())
 }
 
 fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
@@ -111,7 +109,7 @@ fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
     let before = &text[..end];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+    (to_u32(line), to_u32(column))
 }
 
 #[cfg(test)]
@@ -153,6 +151,12 @@ mod tests {
         let preview = look("{\"ä\": \"${HOST}\",\n \"b\": \"${data.x}\"}", Escape::Json);
         assert_eq!(places(&preview), [(1, 8), (2, 8)]);
         assert!(look("${HOST} ${name}", Escape::Plain).problems.len() == 2);
+    }
+
+    #[test]
+    fn a_problem_names_a_path_without_what_reorders_text() {
+        let preview = look("${data[\"\u{202e}\r\"]}", Escape::Plain);
+        assert_eq!(preview.problems[0].message, "The occurrence has no [\"\u{fffd}\u{fffd}\"]: nothing is filled in.");
     }
 
     #[test]

@@ -60,6 +60,13 @@ fn leaves_what_is_not_a_variable_as_it_stands() {
 }
 
 #[test]
+fn an_unknown_variable_has_no_line_end_in_its_note() {
+    assert_eq!(unknown_variables("${a\r}${b\n}${c}"), [(10, "c")]);
+    let note = Note::NoVariable("c".to_owned());
+    assert_eq!(rendered("${a\r}${c}", Escape::Plain, "x", None).notes(), [note]);
+}
+
+#[test]
 fn a_value_is_never_expanded_again() {
     assert_eq!(body("${NAME}", Escape::Plain, "${DATE}"), "${DATE}");
 }

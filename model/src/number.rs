@@ -1,5 +1,4 @@
-//! Conversions between kinds of integers that cannot fail: the value nearest to the number stands for one that does not
-//! fit.
+//! Conversions between integer types that cannot fail: the nearest value stands for a number that does not fit.
 
 use std::time::Duration;
 

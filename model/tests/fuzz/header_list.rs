@@ -146,7 +146,7 @@ fn secret_lines() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(cases(500))]
+    #![proptest_config(cases(400))]
 
     #[test]
     fn an_accepted_list_has_no_control_characters_and_is_written_and_read_back(typed in typed()) {

@@ -163,7 +163,7 @@ fn check_preview(template: &str, escape: Escape, values: &Values) -> Checked {
 }
 
 proptest! {
-    #![proptest_config(cases(200))]
+    #![proptest_config(cases(150))]
 
     #[test]
     fn a_json_template_renders_as_the_document_with_its_values(node in document(), values in values()) {

@@ -121,7 +121,7 @@ fn check_parts(checked: &TargetUrl) -> Checked {
 }
 
 proptest! {
-    #![proptest_config(cases(700))]
+    #![proptest_config(cases(500))]
 
     #[test]
     fn an_accepted_url_is_read_alike_by_the_url_crate(typed in typed()) {

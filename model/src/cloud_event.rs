@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn data_in_base64_is_what_it_encodes() {
+    fn base64_data_is_decoded_if_it_is_json_or_text() {
         let read = |kind: Option<&str>, bytes: &[u8]| {
             let mut document = valid();
             let members = document.as_object_mut().expect("an object");

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_parsers_read_differently() {
+    fn urls_that_parsers_read_differently_are_refused() {
         for url in [
             "",
             "example.com",

@@ -275,7 +275,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_posted_opens_as_the_same_rows(text in "(X-(A|B|Key): (x|••••••••)\n){0,6}", acts in arb_acts()) {
+    fn posted_texts_open_as_the_same_rows(text in "(X-(A|B|Key): (x|••••••••)\n){0,6}", acts in arb_acts()) {
         let mut editor = HeaderEditor::from_texts(&text, "X-A: y\nX-Key: z");
         for act in &acts {
             apply(&mut editor, act);

@@ -17,12 +17,18 @@ const STEPS: &[Step] = &[
     ("deny", deny),
     ("site", || site::build().map(drop)),
     ("clippy", clippy),
+    ("doc", doc),
     ("rust", rust),
     ("chaos", chaos),
     ("browser", browser),
 ];
 
-/// Runs the named steps, or all of them.
+/// The packages of the server half. The server builds `app` with the feature `ssr` too, so that `app` is built once.
+/// `frontend` is not among them, since it builds `app` with `hydrate`.
+const SERVER_HALF: &[&str] =
+    &["-p", "model", "-p", "migrations", "-p", "app", "-p", "server", "-p", "xtask", "--features", "app/ssr"];
+
+/// Runs the named steps, or all steps.
 pub(crate) fn run(names: &[String]) -> Result<()> {
     if let Some(unknown) = names.iter().find(|name| !STEPS.iter().any(|(step, _)| step == *name)) {
         let known: Vec<_> = STEPS.iter().map(|(step, _)| *step).collect();
@@ -62,12 +68,15 @@ fn clippy() -> Result<()> {
     finish(cargo(&browser).args(deny))
 }
 
+/// Builds the documentation of private items too, so that a link to a renamed item is an error.
+fn doc() -> Result<()> {
+    let mut doc = cargo(&["doc", "--no-deps", "--document-private-items"]);
+    finish(doc.args(SERVER_HALF).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
 fn rust() -> Result<()> {
     tool::network_programs()?;
     let postgres = Postgres::start()?;
-    // The server has `app` with `ssr` too, so that both are built once; `frontend`, which has `hydrate`, is not among them.
-    let packages =
-        ["-p", "model", "-p", "migrations", "-p", "app", "-p", "server", "-p", "xtask", "--features", "app/ssr"];
     let mut tests = if answers("cargo", &["nextest", "--version"]) {
         cargo(&["nextest", "run", "--no-fail-fast", "--status-level", "slow"])
     } else {
@@ -75,7 +84,7 @@ fn rust() -> Result<()> {
         cargo(&["test", "--no-fail-fast"])
     };
     // Snapshots are compared, never written.
-    tests.args(packages).env("INSTA_UPDATE", "no");
+    tests.args(SERVER_HALF).env("INSTA_UPDATE", "no");
     finish(tests.env("HOOKWRIGHT_TEST_POSTGRES", postgres.url()).envs(tool::peers()?))
 }
 

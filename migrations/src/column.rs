@@ -1,9 +1,9 @@
-//! Column types that mean the same on both databases.
+//! Column types with the same meaning on both databases.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
 
-/// A text column that compares by bytes, as SQLite does by itself.
+/// Returns a text column that compares by bytes, which is SQLite's default.
 pub(crate) fn text(manager: &SchemaManager<'_>, name: &'static str) -> ColumnDef {
     let mut column = ColumnDef::new(Alias::new(name));
     column.text();
@@ -13,35 +13,35 @@ pub(crate) fn text(manager: &SchemaManager<'_>, name: &'static str) -> ColumnDef
     column
 }
 
-/// A 64-bit key that is never used twice.
+/// Returns a 64-bit primary key whose values are never reused.
 pub(crate) fn key(name: &'static str) -> ColumnDef {
     let mut column = ColumnDef::new(Alias::new(name));
     column.big_integer().not_null().auto_increment().primary_key();
     column
 }
 
-/// A 64-bit integer: ids, and instants in milliseconds since 1970.
+/// Returns a 64-bit integer column: ids, and instants in milliseconds since 1970.
 pub(crate) fn int(name: &'static str) -> ColumnDef {
     let mut column = ColumnDef::new(Alias::new(name));
     column.big_integer();
     column
 }
 
-/// A truth value.
+/// Returns a boolean column that is not null.
 pub(crate) fn boolean(name: &'static str) -> ColumnDef {
     let mut column = ColumnDef::new(Alias::new(name));
     column.boolean().not_null();
     column
 }
 
-/// Bytes.
+/// Returns a column of bytes.
 pub(crate) fn bytes(name: &'static str) -> ColumnDef {
     let mut column = ColumnDef::new(Alias::new(name));
     column.blob();
     column
 }
 
-/// A UUID: 16 bytes on SQLite, `uuid` on PostgreSQL.
+/// Returns a UUID column: 16 bytes on SQLite, `uuid` on PostgreSQL.
 pub(crate) fn uuid(name: &'static str) -> ColumnDef {
     let mut column = ColumnDef::new(Alias::new(name));
     column.uuid();

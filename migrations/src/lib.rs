@@ -1,8 +1,8 @@
-//! The database's schema, step by step, for SQLite and PostgreSQL alike.
+//! The migrations of the database schema, for SQLite and PostgreSQL.
 //!
-//! Imports nothing of ours: a migration must mean the same for ever. A shipped migration is never edited. Each runs
-//! in a transaction on both databases, so that a kill during the first start leaves nothing half made; the caller
-//! takes the lock that keeps two processes from migrating at once.
+//! This crate imports no other crate of the workspace, so that a migration never changes its meaning. A shipped
+//! migration is never edited. Each migration runs in a transaction on both databases, so that a kill during the first
+//! start leaves nothing half done. The caller holds the lock that keeps two processes from migrating at the same time.
 
 use sea_orm_migration::prelude::*;
 

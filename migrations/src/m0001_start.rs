@@ -1,4 +1,4 @@
-//! The first schema: people and keys, webhooks, tasks and events, and what comes of them.
+//! The first schema: accounts and keys, webhooks, tasks and events, occurrences, runs and deliveries.
 
 use crate::column::{boolean, bytes, int, key, text, uuid};
 use crate::table::{create, create_with, index, references};
@@ -106,7 +106,7 @@ async fn configuration_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
         text(m, "description").not_null().take(),
         boolean("is_enabled"),
         boolean("deletes_after_running"),
-        // When its one run began; nothing else starts it until that has ended.
+        // Time at which its only run began. Nothing else starts the task until that run has ended.
         int("claimed_at"),
         int("webhook_id").not_null().take(),
         text(m, "message").not_null().take(),
@@ -148,7 +148,7 @@ async fn configuration_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
         table
             .foreign_key(&mut references("event", "object_id", "object", ForeignKeyAction::Restrict))
             .foreign_key(&mut references("event", "task_id", "task", ForeignKeyAction::Restrict))
-            // Nothing may ever turn "this object" into "any": the database holds the kind and its id together.
+            // Nothing may turn "this object" into "any", so the database checks kind and id together.
             .check(Expr::cust("(scope = 'any' AND object_id IS NULL) OR (scope = 'object' AND object_id IS NOT NULL)"))
     })
     .await?;
@@ -194,7 +194,7 @@ async fn occurrence_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
 }
 
 async fn delivery_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
-    // A run outlives its task: it keeps the name by value.
+    // A run outlives its task, and therefore has a copy of its name.
     let columns = vec![
         key("id"),
         uuid("uuid").not_null().unique_key().take(),

@@ -1,5 +1,5 @@
-//! The rest of the engine: tags and an inventory, types of admins, revisions to explain and replay by, pausing, the
-//! breaker, and occurrences of the console's own.
+//! Tags and inventories, object types of admins, revisions (for explanations and replays), pausing, the breaker, and
+//! occurrences that the console reports itself.
 
 use crate::column::{boolean, bytes, int, key, text};
 use crate::table::{create, create_with, index, references};
@@ -125,7 +125,7 @@ async fn inventory_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     })
     .await?;
 
-    // What was reported and is in no catalogue.
+    // Types and events that were reported and are not in the catalogue.
     let columns = vec![
         text(m, "type_id").not_null().take(),
         text(m, "event_id").not_null().take(),
@@ -141,7 +141,7 @@ async fn inventory_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
 
 async fn add(m: &SchemaManager<'_>, table: &'static str, columns: Vec<ColumnDef>) -> Result<(), DbErr> {
     for mut column in columns {
-        // SQLite takes one column a statement.
+        // SQLite adds one column in each statement.
         m.alter_table(Table::alter().table(Alias::new(table)).add_column(&mut column).to_owned()).await?;
     }
     Ok(())
@@ -152,10 +152,10 @@ async fn add_columns(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     let columns = vec![
         bytes("signing_secret"),
         int("paused_at"),
-        // Set while resumed deliveries are let go at a rate.
+        // Set while resumed deliveries are released at a rate.
         int("release_per_second"),
         int("released_at"),
-        // The revision at which secrets and waiting deliveries lost their target.
+        // The revision at which the target of secrets and waiting deliveries changed.
         zero("target_revision"),
         zero("breaker_failures"),
         int("breaker_opened_at"),
@@ -164,15 +164,15 @@ async fn add_columns(m: &SchemaManager<'_>) -> Result<(), DbErr> {
         boolean("breaker_is_probing").default(false).take(),
     ];
     add(m, "webhook", columns).await?;
-    // No longer in its inventory, but named by an event.
+    // Set for an object that is no longer in the inventory, but is named by an event.
     add(m, "object", vec![int("gone_at")]).await?;
     let columns = vec![
-        // The tags the object carried, as JSON.
+        // The tags of the object at the time, as JSON.
         text(m, "object_tags"),
-        // How many events did not fire, by reason, as JSON.
+        // The number of events that did not fire, by reason, as JSON.
         text(m, "reasons").not_null().default("{}").take(),
         zero("depth"),
-        // The newest revision that was in force.
+        // The newest revision at the time.
         zero("revision_mark"),
         int("about_webhook"),
     ];
@@ -181,13 +181,13 @@ async fn add_columns(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     let columns = vec![
         int("object_id"),
         text(m, "hold_reason"),
-        // Paths of `${data.…}` that the occurrence did not have, one a line.
+        // Paths of `${data.…}` that the occurrence did not have, one on each line.
         text(m, "absent"),
         zero("depth"),
-        // The webhook's revision when it was queued: what "as it was" means.
+        // The webhook's revision when the delivery was queued. A replay "as it was" uses it.
         zero("webhook_revision"),
         int("replay_of"),
-        // Set when it is sent with the target of that revision.
+        // Set if the delivery is sent to the target of that revision.
         int("replay_revision"),
     ];
     add(m, "delivery", columns).await?;
@@ -198,8 +198,8 @@ async fn add_columns(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     add(m, "receipt", vec![zero("repeats")]).await
 }
 
-/// An event may now be about a tag, and be narrowed: the check that holds a scope's kind and id together is another
-/// one, and a table's checks cannot be changed in place everywhere.
+/// Creates the table of events anew. Events get the scope `tag` and filters, which changes the check of a scope's kind
+/// and ids. SQLite cannot change a check in place.
 async fn rebuild_event(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     let db = m.get_connection();
     event_table(m, "event_new", true).await?;
@@ -255,7 +255,7 @@ async fn event_table(m: &SchemaManager<'_>, name: &'static str, has_tags: bool) 
 }
 
 async fn history_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
-    // Every state a webhook, task or event has had, without secrets; no document: it was deleted.
+    // Every revision of webhooks, tasks and events, without secrets. A row without a document is a deletion.
     let columns = vec![
         key("id"),
         text(m, "kind").not_null().take(),
@@ -267,7 +267,7 @@ async fn history_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     create(m, "revision", columns).await?;
     index(m, "revision_row", "revision", false, "(kind, row_id, id)").await?;
 
-    // What happened inside and waits to be taken in as an occurrence.
+    // Internal events that wait until the intake stores them as occurrences.
     let columns = vec![key("id"), text(m, "document").not_null().take(), int("created_at").not_null().take()];
     create(m, "internal_event", columns).await
 }

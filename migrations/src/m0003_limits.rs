@@ -1,4 +1,4 @@
-//! Webhooks that hang, known to every node and over a restart; and indexes for what retention looks for each hour.
+//! The mark of hanging webhooks, which every node sees also after a restart, and indexes for the hourly retention.
 
 use crate::column::boolean;
 use crate::table::index;
@@ -15,7 +15,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // Its last attempt timed out.
+        // Set if the last attempt timed out.
         let mut column = boolean("is_hanging").default(false).take();
         manager.alter_table(Table::alter().table(Alias::new("webhook")).add_column(&mut column).to_owned()).await?;
         index(manager, "webhook_hanging", "webhook", false, "(id) WHERE is_hanging").await?;

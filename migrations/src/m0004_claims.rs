@@ -1,4 +1,4 @@
-//! How often a delivery was claimed: an attempt that was made and could not be recorded counts too.
+//! The number of claims of a delivery. Unlike its attempts, claims count an attempt that could not be recorded.
 
 use crate::column::int;
 use sea_orm_migration::prelude::*;
@@ -16,7 +16,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let mut column = int("claims").not_null().default(0).take();
         manager.alter_table(Table::alter().table(Alias::new("delivery")).add_column(&mut column).to_owned()).await?;
-        // Each attempt before this step was a claim.
+        // Each attempt before this migration was one claim.
         manager
             .get_connection()
             .execute_unprepared("UPDATE delivery SET claims = attempts WHERE settled_at IS NULL")

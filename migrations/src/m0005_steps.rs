@@ -1,5 +1,5 @@
-//! What holds a webhook's deliveries is said by the webhook at once, and carried out on its rows in steps: the indexes
-//! that find what is still to do; and indexes for figures and for what is not kept.
+//! Holding and releasing in steps: the webhook's row changes at once, and the rows of its deliveries follow in steps.
+//! Adds indexes that find the rows still to change, and indexes for figures and retention.
 
 use crate::column::int;
 use crate::table::index;
@@ -9,7 +9,8 @@ use sea_orm_migration::sea_orm;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// By reason and webhook, the earliest due first: the webhooks that hold for a reason are found in a step each.
+/// The index of held deliveries: by reason and webhook, the earliest due first. Each webhook that holds for a reason is
+/// found by one search.
 const HELD: &str = "(hold_reason, webhook_id, next_attempt_at, id) WHERE status = 'held'";
 
 #[async_trait::async_trait]
@@ -20,11 +21,13 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, m: &SchemaManager) -> Result<(), DbErr> {
-        // Its waiting deliveries are made to follow its state, and none is claimed meanwhile: 1, or 2 if its target changed.
+        // Set while the waiting deliveries follow the webhook's state: 1, or 2 if its target changed. None is claimed
+        // meanwhile.
         let mut column = int("arranging").not_null().default(0).take();
         m.alter_table(Table::alter().table(Alias::new("webhook")).add_column(&mut column).to_owned()).await?;
         if m.get_database_backend() == sea_orm::DbBackend::Sqlite {
-            // Statistics were taken at each stop, often of a database that was small then: plans go without.
+            // Earlier versions collected statistics at each stop, often of a small database. Plans are better without
+            // them.
             m.get_connection().execute_unprepared("ANALYZE webhook").await?;
             m.get_connection().execute_unprepared("DELETE FROM sqlite_stat1").await?;
         }
@@ -34,7 +37,7 @@ impl MigrationTrait for Migration {
             "(webhook_id, status, next_attempt_at, id) WHERE replay_revision IS NOT NULL AND settled_at IS NULL";
         index(m, "delivery_as_it_was", "delivery", false, again).await?;
         index(m, "revision_age", "revision", false, "(changed_at, id)").await?;
-        // What is on its way: how much, and since when.
+        // For the number and the age of unsettled deliveries.
         index(m, "delivery_waiting", "delivery", false, "(created_at, id) WHERE settled_at IS NULL").await?;
         m.get_connection().execute_unprepared("DROP INDEX delivery_settled").await?;
         let settled = "(settled_at, status) WHERE settled_at IS NOT NULL";

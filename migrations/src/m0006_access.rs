@@ -1,5 +1,5 @@
-//! Taking access away: accounts that may not sign in for now, and keys that are worth nothing any more. And objects by
-//! name and id, since many thousands may have one name.
+//! Disabled accounts and revoked keys. Also an index of objects by name and id, since many thousands of objects may
+//! have the same name.
 
 use crate::column::int;
 use crate::table::index;
@@ -8,7 +8,7 @@ use sea_orm_migration::prelude::*;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// The columns added, each with its table; in milliseconds since 1970.
+/// The added columns, each after its table. They are times in milliseconds since 1970.
 const ADDED: [(&str, &str); 2] = [("account", "disabled_at"), ("api_key", "revoked_at")];
 
 #[async_trait::async_trait]

@@ -1,5 +1,5 @@
-//! Notes on a message instead of absent values alone, names without their case to look for
-//! them, and webhooks that are called directly where the others go through a proxy.
+//! Notes on a message, of which absent values were the first kind; names without their case, for searches; and webhooks
+//! that are called directly and not through the proxy.
 
 use crate::column::{boolean, text};
 use crate::table::create;
@@ -9,15 +9,16 @@ use sea_orm_migration::sea_orm::{DbBackend, Statement};
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// The names that are folded, by table: each `x_name` has a `x_folded` beside it, empty where the name is folded already.
+/// The names to fold, by table. Each `x_name` gets a column `x_folded`, which is null if the name equals its folded
+/// form.
 const FOLDED: [(&str, &[&str]); 2] = [("delivery", &["webhook", "task", "object"]), ("run", &["task"])];
 
-/// A name without its case, by the same rule as everywhere. A migration never changes, and so has its own.
+/// Returns a name without its case. The rule is that of `model`, copied, because a migration never changes.
 fn fold(name: &str) -> String {
     name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
-/// Gathers the names whose case matters, each with what it folds to.
+/// Collects the names that differ from their folded form in the table `folding`.
 async fn gather(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     let db = m.get_connection();
     let key = text(m, "name").not_null().primary_key().to_owned();
@@ -52,7 +53,7 @@ impl MigrationTrait for Migration {
         m.alter_table(Table::alter().table(Alias::new("webhook")).add_column(&mut direct).to_owned()).await?;
         db.execute_unprepared("ALTER TABLE delivery RENAME COLUMN absent TO notes").await?;
         gather(m).await?;
-        // One note a line, each with its kind.
+        // One note on each line, each with its kind.
         let line = if m.get_database_backend() == DbBackend::Postgres { "chr(10)" } else { "char(10)" };
         let kinds = format!("notes = 'absent ' || replace(notes, {line}, {line} || 'absent ')");
         for (table, names) in FOLDED {
@@ -74,7 +75,7 @@ impl MigrationTrait for Migration {
         db.execute_unprepared("DROP TABLE folding").await.map(drop)
     }
 
-    /// Notes are lost: an earlier version would read the notes as something else.
+    /// Notes are lost, since an earlier version would misread them.
     async fn down(&self, m: &SchemaManager) -> Result<(), DbErr> {
         for (table, names) in FOLDED {
             for name in names {

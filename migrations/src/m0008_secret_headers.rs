@@ -1,4 +1,4 @@
-//! The values of a webhook's secret headers, sealed.
+//! The sealed values of a webhook's secret headers.
 
 use crate::column::bytes;
 use sea_orm_migration::prelude::*;
@@ -18,7 +18,7 @@ impl MigrationTrait for Migration {
         m.alter_table(Table::alter().table(Alias::new("webhook")).add_column(&mut column).to_owned()).await
     }
 
-    /// The values are lost: what sends them then has masks in their places, and is refused.
+    /// The values are lost. The headers then have masks, with which an attempt is refused.
     async fn down(&self, m: &SchemaManager) -> Result<(), DbErr> {
         let column = Alias::new("secret_headers");
         m.alter_table(Table::alter().table(Alias::new("webhook")).drop_column(column).to_owned()).await

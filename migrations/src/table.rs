@@ -1,8 +1,8 @@
-//! Tables and indexes, in words that both databases read alike.
+//! Tables and indexes, in SQL that both databases understand alike.
 
 use sea_orm_migration::prelude::*;
 
-/// Makes a table of these columns.
+/// Creates a table with these columns.
 pub(crate) async fn create(
     manager: &SchemaManager<'_>,
     name: &'static str,
@@ -11,7 +11,7 @@ pub(crate) async fn create(
     create_with(manager, name, columns, |table| table).await
 }
 
-/// Makes a table of these columns with more to it: keys and checks.
+/// Creates a table with these columns. `more` adds keys and checks.
 pub(crate) async fn create_with(
     manager: &SchemaManager<'_>,
     name: &'static str,
@@ -26,7 +26,7 @@ pub(crate) async fn create_with(
     manager.create_table(more(&mut table).to_owned()).await
 }
 
-/// A foreign key to the `id` of another table.
+/// Returns a foreign key to the `id` of another table.
 pub(crate) fn references(
     from: &'static str,
     column: &'static str,
@@ -41,7 +41,8 @@ pub(crate) fn references(
         .to_owned()
 }
 
-/// An index in SQL that both databases read alike; `rest` is the column list and, for a partial one, its condition.
+/// Creates an index, in SQL that both databases understand alike. `rest` is the list of columns, and the condition of a
+/// partial index.
 pub(crate) async fn index(
     manager: &SchemaManager<'_>,
     name: &str,

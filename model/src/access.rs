@@ -1,10 +1,10 @@
-//! Who may do what: roles for people, scopes for keys.
+//! Permissions: roles for people, scopes for keys.
 //!
-//! Every route and server function names one [`Permission`] (or is public by name); nothing else decides access.
+//! Every route and server function names one [`Permission`], or is public by name. Nothing else decides access.
 
 use serde::{Deserialize, Serialize};
 
-/// What a person may do, each role including the one before.
+/// The role of a person. Each role includes the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -16,7 +16,7 @@ pub enum Role {
     Admin,
 }
 
-/// One thing that can be allowed.
+/// A permission that a role gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Permission {
@@ -28,7 +28,7 @@ pub enum Permission {
     Administer,
 }
 
-/// What the key of another system may do.
+/// A permission of another system's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
@@ -36,12 +36,12 @@ pub enum Scope {
     Ingest,
     /// Write objects and their tags.
     Inventory,
-    /// Read occurrences and why they fired or did not.
+    /// Read occurrences, and the reasons why they started tasks or did not.
     Read,
 }
 
 impl Role {
-    /// Whether this role includes `permission`.
+    /// Returns true if this role includes `permission`.
     pub fn may(self, permission: Permission) -> bool {
         self >= match permission {
             Permission::View => Self::Viewer,
@@ -50,7 +50,7 @@ impl Role {
         }
     }
 
-    /// The word for it in the command line, the database and the console.
+    /// Returns the role's name in the command line, the database and the console.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
@@ -71,7 +71,7 @@ impl std::str::FromStr for Role {
 }
 
 impl Scope {
-    /// The word for it in the command line and the database.
+    /// Returns the scope's name in the command line and the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",

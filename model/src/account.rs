@@ -1,10 +1,10 @@
-//! People and keys: the drafts of signing in, of the first account, and of keys.
+//! Accounts: the drafts of signing in and of a new account, and the rules for names and passwords.
 
 use crate::field_error::FieldErrors;
 use crate::text;
 use serde::{Deserialize, Serialize};
 
-/// What somebody typed into the sign-in page.
+/// A sign-in as typed.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SignInDraft {
@@ -12,11 +12,11 @@ pub struct SignInDraft {
     pub name: String,
     /// The password. Never sent back to a browser.
     pub password: String,
-    /// The path to go to afterwards.
+    /// The path to go to after signing in.
     pub next: String,
 }
 
-/// What somebody typed to make an account.
+/// A new account as typed.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AccountDraft {
@@ -30,12 +30,12 @@ pub struct AccountDraft {
     pub token: String,
 }
 
-/// The fewest characters a password may have (NIST SP 800-63B-4 asks for 15 without a second factor; 12 is our floor).
+/// The fewest characters a password may have. NIST SP 800-63B-4 asks for 15 without a second factor; 12 is our minimum.
 pub const PASSWORD_MIN: usize = 12;
-/// The most bytes a password may have, so that hashing it stays bounded.
+/// The most bytes a password may have, so that the time to hash it stays bounded.
 pub const PASSWORD_MAX_BYTES: usize = 1024;
 
-/// A checked account name: 1 to 64 letters, digits, `.`, `_`, `-` or `@`.
+/// Checks an account name: 1 to 64 letters, digits, `.`, `_`, `-` or `@`.
 ///
 /// # Errors
 /// A sentence for the person who typed it.
@@ -63,7 +63,7 @@ pub fn check_password(typed: &str) -> Result<(), String> {
 }
 
 impl AccountDraft {
-    /// The checked name of the new account; the password has been checked beside it.
+    /// Checks every field. Returns the name of the new account.
     ///
     /// # Errors
     /// Each wrong field.

@@ -1,66 +1,68 @@
-//! The breaker of a webhook: after ten failed attempts in a row it opens, and single probes ask whether the receiver is
-//! back (`spec/engine.md` §4).
+//! The breaker of a webhook (`spec/engine.md` §4). It opens after ten failed attempts in a row. While it is open,
+//! single deliveries are sent as probes, until one succeeds.
 //!
-//! Pure: the dispatcher stores what is decided here, so that a restart neither closes nor hastens it.
+//! This module decides and the dispatcher stores the decision, so that a restart neither closes a breaker nor shortens
+//! its wait.
 
 use crate::delivery::ErrorCode;
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// How many failed attempts in a row open it.
+/// The failed attempts in a row that open a breaker.
 pub const FAILURES: u32 = 10;
 /// The wait before the first probe; each failed probe doubles it.
 pub const FIRST_WAIT: Duration = Duration::from_secs(30);
 /// The longest wait between probes.
 pub const LONGEST_WAIT: Duration = Duration::from_mins(15);
 
-/// Where a breaker stands.
+/// The state of a breaker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Breaker {
     /// Failed attempts since the last success.
     pub failures: u32,
-    /// Set while it is open.
+    /// Set while the breaker is open.
     pub open: Option<Open>,
-    /// The last attempt timed out: until an answer comes in time, one delivery at a time is enough.
+    /// The last attempt timed out. One delivery is sent at a time until a response comes in time.
     pub is_hanging: bool,
 }
 
 /// An open breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Open {
-    /// Since when.
+    /// Time of the opening.
     pub since: Timestamp,
-    /// The wait that leads to the next probe.
+    /// The wait before the next probe.
     pub wait: Duration,
-    /// When the next probe may go, also if the one under way is never heard of again.
+    /// Time of the next probe. It is also due if the current probe never ends.
     pub probe_at: Timestamp,
-    /// Whether a probe is under way.
+    /// A probe is under way.
     pub is_probing: bool,
 }
 
-/// What an attempt changed.
+/// The change of a breaker by an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing that anybody has to hear of.
+    /// Neither opened nor closed.
     None,
-    /// It has just opened.
+    /// The breaker opened.
     Opened,
-    /// It has just closed.
+    /// The breaker closed.
     Closed,
 }
 
-/// How an attempt ended, as far as that says something about the receiver.
+/// The end of an attempt, as far as it says something about the receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ending {
-    /// No 2xx.
+    /// The attempt ended without a 2xx response.
     pub has_failed: bool,
-    /// Whether the receiver hangs, if this says so: the time was up before the answer was whole, or it answered in time.
+    /// `Some(true)` if the attempt timed out before the response was complete, `Some(false)` if a response came in
+    /// time, `None` if the attempt says nothing about it.
     pub is_hanging: Option<bool>,
-    /// When it began.
+    /// Time of the attempt's start.
     pub started_at: Timestamp,
 }
 
-/// Whether a failure with this code says something about the receiver.
+/// Returns true if a failure with this code says something about the receiver.
 pub fn counts(code: ErrorCode) -> bool {
     !matches!(
         code,
@@ -69,17 +71,17 @@ pub fn counts(code: ErrorCode) -> bool {
 }
 
 impl Breaker {
-    /// Nothing to store for a success.
+    /// Returns true if a success changes nothing.
     pub fn is_at_rest(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether a probe is under way.
+    /// Returns true while a probe is under way.
     pub fn is_probing(&self) -> bool {
         self.open.is_some_and(|open| open.is_probing)
     }
 
-    /// Takes note of an attempt that ended now.
+    /// Records an attempt that ended now.
     pub fn after_attempt(&mut self, ending: Ending, now: Timestamp) -> Change {
         if !ending.has_failed {
             let was_open = self.open.is_some();
@@ -94,7 +96,8 @@ impl Breaker {
                 self.open = Some(Open { since: now, wait: FIRST_WAIT, probe_at, is_probing: false });
                 Change::Opened
             }
-            // What was in flight when it opened changes nothing; only a probe's failure makes the next one wait longer.
+            // Only a failed probe doubles the wait. Attempts that were in flight when the breaker opened change
+            // nothing.
             Some(open) if open.is_probing && ending.started_at >= open.since => {
                 open.wait = (open.wait * 2).min(LONGEST_WAIT);
                 open.probe_at = now.after(open.wait);
@@ -105,7 +108,7 @@ impl Breaker {
         }
     }
 
-    /// Mends what a clock that was set back has left in the future. Nothing waits longer than it would have.
+    /// Moves times into reach that lie too far ahead after the clock was set back. No wait becomes longer.
     pub fn pull_in(&mut self, now: Timestamp) {
         if let Some(open) = &mut self.open {
             open.since = open.since.min(now);
@@ -113,7 +116,7 @@ impl Breaker {
         }
     }
 
-    /// Sends a probe, if one is due; `lost_after` is when it is given up if nothing is heard of it.
+    /// Starts a probe if one is due. `lost_after` is the wait before the next probe if this one never ends.
     pub fn start_probe(&mut self, now: Timestamp, lost_after: Duration) -> bool {
         match &mut self.open {
             Some(open) if open.probe_at <= now => {
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_in_between_starts_the_count_again() {
+    fn a_success_resets_the_count_of_failures() {
         let mut breaker = Breaker::default();
         for _ in 0..3 {
             for _ in 0..FAILURES - 1 {
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn it_hangs_from_a_timeout_until_any_answer_in_time() {
+    fn a_receiver_hangs_from_a_timeout_until_a_response_in_time() {
         let mut breaker = Breaker::default();
         for (has_failed, says, expected) in [
             (true, Some(true), true),
@@ -168,7 +171,7 @@ mod tests {
         ] {
             breaker.after_attempt(Ending { has_failed, is_hanging: says, ..SENT }, NOW);
             assert_eq!(breaker.is_hanging, expected, "{has_failed} {says:?}");
-            assert_eq!(breaker.failures == 0, !has_failed, "a slow answer is one");
+            assert_eq!(breaker.failures == 0, !has_failed, "a slow response is a success");
         }
         assert!(breaker.is_at_rest());
     }
@@ -193,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_in_flight_when_it_opened_neither_puts_the_probe_off_nor_counts_as_one() {
+    fn an_attempt_in_flight_at_the_opening_neither_delays_the_probe_nor_counts_as_one() {
         let mut breaker = opened();
         let straggler = Ending { started_at: Timestamp(NOW.0 - 1), ..FAILED };
         let before = breaker.open;
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_back_does_not_put_the_probe_off() {
+    fn a_clock_that_was_set_back_does_not_delay_the_probe() {
         let mut breaker = opened();
         let yesterday = Timestamp(NOW.0 - 86_400_000);
         breaker.pull_in(yesterday);
@@ -221,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_is_never_heard_of_again_is_followed_by_another() {
+    fn a_probe_that_never_ends_is_followed_by_another() {
         let mut breaker = opened();
         let due = breaker.open.expect("open").probe_at;
         assert!(breaker.start_probe(due, Duration::from_secs(15)));

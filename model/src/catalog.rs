@@ -1,23 +1,23 @@
-//! Object types and their events (`spec/engine.md` §1, *Catalogue*): the built-in ones, and those that admins add.
+//! The catalogue (`spec/engine.md` §1, *Catalogue*): object types and their events, built-in ones and those of admins.
 //!
-//! Ids are the original's table names, so that its clients understand us. A [`Catalog`] is a value: the built-in table
-//! here, extended by the server with what its database holds.
+//! Ids are the table names of the compatible API, so that its clients understand them. A [`Catalog`] is a value: the
+//! built-in table below, extended by the server with the types and events in its database.
 
 use crate::occurrence::{is_type_id, is_word};
 use crate::{field_error::FieldErrors, text};
 use serde::{Deserialize, Serialize};
 
-/// The type of console accounts, which the console alone reports about.
+/// The type of console accounts. Only the console reports occurrences of it.
 pub const USERS: &str = "users";
-/// The type of webhooks as objects: what the dispatcher itself reports about.
+/// The type of webhooks as objects. The dispatcher reports occurrences of it.
 pub const WEBHOOKS: &str = "webhooks";
 
-/// Whether only the console may report about objects of this type, and write them.
+/// Returns true if only the console may report occurrences of this type, and write its objects.
 pub fn is_own(type_id: &str) -> bool {
     type_id == USERS || type_id == WEBHOOKS
 }
 
-/// How grave a log line or an alarm is, as `data.level` carries it.
+/// The severities of log lines and alarms, as in `data.level`.
 pub const LEVELS: &[&str] = &["audit", "message", "warning", "error", "critical", "summary", "debug"];
 
 /// One event of a type: `poweron`, "Power On".
@@ -25,29 +25,29 @@ pub const LEVELS: &[&str] = &["audit", "message", "warning", "error", "critical"
 pub struct EventKind {
     /// The id in occurrences and rows.
     pub id: String,
-    /// The label in the console.
+    /// The label that people see.
     pub label: String,
 }
 
-/// One area of the managed system.
+/// A type of objects of the managed system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact of the catalogue's table")]
 pub struct ObjectType {
     /// The id in occurrences and rows.
     pub id: String,
-    /// "Virtual Machine": labels the object field.
+    /// The label of the object field: "Virtual Machine".
     pub singular: String,
-    /// "Virtual Machines": labels the type in selects.
+    /// The label of the type in selects: "Virtual Machines".
     pub plural: String,
-    /// Whether occurrences name an object.
+    /// Occurrences name an object.
     pub has_objects: bool,
-    /// Whether its objects carry tags.
+    /// Objects carry tags.
     pub has_tags: bool,
-    /// Whether its events can be narrowed by level.
+    /// Events can be filtered by level.
     pub has_level: bool,
-    /// Whether its events can be narrowed by source.
+    /// Events can be filtered by source.
     pub has_source: bool,
-    /// What can happen.
+    /// The events of the type.
     pub events: Vec<EventKind>,
 }
 
@@ -105,7 +105,7 @@ const BUILT_IN: &[Row] = &[
     ("volumes", "Volumes", "Volume", "objects tags", &[]),
 ];
 
-/// Every type that is known, in the order of the form.
+/// The object types, in the order of the form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Catalog(pub Vec<ObjectType>);
@@ -134,29 +134,29 @@ impl Default for Catalog {
 }
 
 impl Catalog {
-    /// The built-in types alone.
+    /// Returns the built-in types.
     pub fn built_in() -> &'static Self {
         static ONCE: std::sync::LazyLock<Catalog> = std::sync::LazyLock::new(Catalog::default);
         &ONCE
     }
 
-    /// The type with this id.
+    /// Returns the type with this id.
     pub fn find(&self, id: &str) -> Option<&ObjectType> {
         self.0.iter().find(|object_type| object_type.id == id)
     }
 
-    /// "Power On" for `vms.poweron`; the bare id of what the catalogue does not know.
+    /// Returns the label of an event, "Power On" for `vms.poweron`, or the id of an event that is not in the catalogue.
     pub fn event_label<'a>(&'a self, type_id: &str, event_id: &'a str) -> &'a str {
         let found = self.find(type_id).and_then(|object_type| object_type.find_event(event_id));
         found.map_or(event_id, |event| event.label.as_str())
     }
 
-    /// "Virtual Machines" for `vms`; the bare id of what the catalogue does not know.
+    /// Returns the label of a type, "Virtual Machines" for `vms`, or the id of a type that is not in the catalogue.
     pub fn type_label<'a>(&'a self, type_id: &'a str) -> &'a str {
         self.find(type_id).map_or(type_id, |object_type| object_type.plural.as_str())
     }
 
-    /// Adds a type of an admin, after the built-in ones.
+    /// Adds a type of an admin at the end.
     pub fn add_type(&mut self, added: &TypeDefinition) {
         if self.find(&added.id).is_none() {
             self.0.push(ObjectType {
@@ -172,7 +172,7 @@ impl Catalog {
         }
     }
 
-    /// Adds an event of an admin to its type, after the built-in ones.
+    /// Adds an event of an admin to its type, at the end.
     pub fn add_event(&mut self, type_id: &str, event: EventKind) {
         let found = self.0.iter_mut().find(|object_type| object_type.id == type_id);
         if let Some(object_type) = found.filter(|object_type| object_type.find_event(&event.id).is_none()) {
@@ -182,18 +182,18 @@ impl Catalog {
 }
 
 impl ObjectType {
-    /// The event of this type with this id.
+    /// Returns the event with this id.
     pub fn find_event(&self, id: &str) -> Option<&EventKind> {
         self.events.iter().find(|event| event.id == id)
     }
 }
 
-/// Whether the type is one of ours, which nobody changes or removes.
+/// Returns true if the type is built in. Nobody changes or removes built-in types.
 pub fn is_built_in(type_id: &str) -> bool {
     BUILT_IN.iter().any(|(id, ..)| *id == type_id)
 }
 
-/// Whether the event is one of ours.
+/// Returns true if the event is built in.
 pub fn is_built_in_event(type_id: &str, event_id: &str) -> bool {
     BUILT_IN.iter().any(|(id, .., events)| *id == type_id && events.iter().any(|(event, _)| *event == event_id))
 }
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_admins_add_comes_after_and_never_replaces_what_is_built_in() {
+    fn types_and_events_of_admins_come_last_and_replace_no_built_in_one() {
         let mut catalog = Catalog::default();
         let draft = TypeDraft {
             id: "backups".into(),

@@ -1,7 +1,7 @@
 //! CloudEvents 1.0 as occurrences: structured, batched, and in HTTP headers (`spec/engine.md` §1).
 //!
-//! `type` is `<object type>.<event>`, split at the last dot, or both where it has none; `subject` is the object; `id` and `source` are what repeats
-//! are recognised by. Our own reading rather than a library's, because a refusal has to name the item and the attribute.
+//! `type` is `<object type>.<event>`, split at its last dot; without a dot it is both. `subject` is the object. `id`
+//! and `source` identify repeats. A library would not do, because a refusal has to name the item and the attribute.
 
 use crate::content_type::is_json;
 use crate::field_error::FieldErrors;
@@ -19,10 +19,10 @@ pub fn parse_structured(document: &Value) -> Result<Batch, FieldErrors> {
     parse_items(std::slice::from_ref(document), false)
 }
 
-/// Reads a batch in the JSON format (`application/cloudevents-batch+json`); all or nothing.
+/// Reads a batch in the JSON format (`application/cloudevents-batch+json`). One wrong event refuses all.
 ///
 /// # Errors
-/// Each wrong attribute by its place, `[2].subject`.
+/// Each wrong attribute by its path, `[2].subject`.
 pub fn parse_batch(document: &Value) -> Result<Batch, FieldErrors> {
     match document {
         Value::Array(items) => parse_items(items, true),
@@ -30,7 +30,7 @@ pub fn parse_batch(document: &Value) -> Result<Batch, FieldErrors> {
     }
 }
 
-/// Reads an event whose attributes came as `ce-…` headers, percent-decoded, and whose data came as the body.
+/// Reads an event in binary mode: attributes from `ce-…` headers, percent-decoded, and data from the body.
 ///
 /// # Errors
 /// Each wrong attribute by its name.
@@ -48,8 +48,8 @@ pub fn parse_binary(attributes: &[(String, String)], data: Option<Value>) -> Res
 fn parse_items(items: &[Value], is_array: bool) -> Result<Batch, FieldErrors> {
     let mut errors = FieldErrors::default();
     let mut found = Vec::with_capacity(items.len());
-    for (place, item) in items.iter().enumerate() {
-        let path = if is_array { format!("[{place}].") } else { String::new() };
+    for (index, item) in items.iter().enumerate() {
+        let path = if is_array { format!("[{index}].") } else { String::new() };
         found.extend(parse_item(item, &path, &mut errors));
     }
     if errors.is_empty() { Ok(Batch { occurrences: found, is_array, is_lenient: false }) } else { Err(errors) }
@@ -95,13 +95,13 @@ fn parse_item(item: &Value, path: &str, errors: &mut FieldErrors) -> Option<Occu
     Some(Occurrence { type_id, event_id, object, external_id, source, time, data })
 }
 
-/// The data of an event (JSON format §3.1): as it stands, or bytes in base64. Bytes that are JSON by the content type, or
-/// text, count as what they are; others stay in base64, so that a message can pass them on.
+/// Reads the data of an event (JSON format §3.1): a JSON value, or bytes in base64. Bytes are decoded if they are JSON
+/// by the content type, or text. Other bytes stay in base64, so that a message can pass them on.
 fn read_data(members: &Map<String, Value>, path: &str, errors: &mut FieldErrors) -> Option<Value> {
     let plain = members.get("data");
     let encoded = members.get("data_base64").filter(|data| !data.is_null());
     match (plain, encoded) {
-        // `null` is data like any other.
+        // `null` counts as data.
         (plain, None) => plain.cloned(),
         (Some(plain), Some(_)) if !plain.is_null() => {
             errors.add(format!("{path}data_base64"), "An event has data or data_base64, not both.");
@@ -120,7 +120,7 @@ fn read_data(members: &Map<String, Value>, path: &str, errors: &mut FieldErrors)
     }
 }
 
-/// Data that is no JSON: text as it is, other bytes in base64.
+/// Returns data that is not JSON as a text: UTF-8 decoded, other bytes in base64.
 pub fn text_of(bytes: Vec<u8>) -> Value {
     String::from_utf8(bytes).unwrap_or_else(|error| STANDARD.encode(error.as_bytes())).into()
 }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_three_modes_read_alike() {
+    fn structured_batch_and_binary_mode_read_the_same_event() {
         let structured = parse_structured(&valid()).expect("valid");
         let first = &structured.occurrences[0];
         assert_eq!((first.type_id.as_str(), first.event_id.as_str(), structured.is_array), ("vms", "poweron", false));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn data_in_base64_is_what_it_encodes() {
+    fn base64_data_is_decoded_if_it_is_json_or_text() {
         let read = |kind: Option<&str>, bytes: &[u8]| {
             let mut document = valid();
             let members = document.as_object_mut().expect("an object");
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn every_rule_has_its_refusal() {
+    fn each_wrong_attribute_is_refused_by_name() {
         assert_eq!(wrong(|event| drop(event.remove("specversion"))), ["specversion"]);
         assert_eq!(wrong(|event| drop(event.insert("specversion".into(), json!("0.3")))), ["specversion"]);
         assert_eq!(wrong(|event| drop(event.remove("id"))), ["id"]);

@@ -1,11 +1,11 @@
-//! The parts of a `Content-Type` value that decide how a body is read or written (RFC 9110 §8.3).
+//! The parts of a `Content-Type` value by which a body is read or written (RFC 9110 §8.3).
 
-/// The media type in lower case, without its parameters: `application/json`.
+/// Returns the media type in lower case, without its parameters: `application/json`.
 pub fn essence(value: &str) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// The parameter `charset`, with or without quotes.
+/// Returns the parameter `charset`, without quotes.
 pub fn charset(value: &str) -> Option<&str> {
     value.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
@@ -13,7 +13,7 @@ pub fn charset(value: &str) -> Option<&str> {
     })
 }
 
-/// Whether the value stands for JSON: `*/json` and `*/*+json` (CloudEvents JSON format §3.1.1).
+/// Returns true for JSON: `*/json` and `*/*+json` (CloudEvents JSON format §3.1.1).
 pub fn is_json(value: &str) -> bool {
     essence(value).split_once('/').is_some_and(|(_, subtype)| subtype == "json" || subtype.ends_with("+json"))
 }
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_and_case_are_told_apart_from_the_media_type() {
+    fn the_media_type_is_read_without_its_parameters_and_case() {
         let value = "Text/Plain ; q=1;CHARSET = \"UTF-8\"";
         assert_eq!((essence(value).as_str(), charset(value)), ("text/plain", Some("UTF-8")));
         assert_eq!((essence("").as_str(), charset("text/plain"), charset("charset=a")), ("", None, None));

@@ -1,9 +1,9 @@
-//! Reading drafts: structs of texts, whose fields are those of a form.
+//! Deserialises drafts: structs of texts, with one field for each field of a form.
 //!
-//! They are read through one map of texts instead of code of their own for each: that code was 60 kB of the browser
-//! half. What is missing keeps its default, what is more is ignored.
+//! A draft is read through a map of texts. Derived code for each draft took 60 kB of the browser half. Missing fields
+//! keep their default, and unknown fields are ignored.
 
-/// Has a draft (`Default`, all fields `String`) read from a map of texts. The struct says `#[serde(from = "Texts")]`.
+/// Implements `From<Texts>` for a draft (`Default`, all fields `String`), which has `#[serde(from = "Texts")]`.
 macro_rules! read_from_texts {
     ($draft:ident: $($field:ident)*) => {
         impl From<crate::draft::Texts> for $draft {

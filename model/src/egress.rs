@@ -1,12 +1,12 @@
-//! Where a webhook may go: an address in, a verdict out (`spec/engine.md` §5).
+//! The egress table: the addresses that webhooks may call (`spec/engine.md` §5).
 //!
-//! Decided on the address that is dialled, after resolving. IPv4 inside IPv6 is judged too, because a gateway or a
-//! dual-stack socket would take it out. Everything here is a pure table; the guarded client asks it.
+//! The guarded client checks the address it dials, after the name is resolved. An IPv4 address embedded in an IPv6
+//! address is checked too, because a gateway or a dual-stack socket would extract it.
 
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Which addresses may be called besides those that never may.
+/// The addresses that may be called. Some are refused under every policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Policy {
@@ -15,12 +15,12 @@ pub enum Policy {
     Internal,
     /// Public addresses only.
     Internet,
-    /// Only what is listed.
+    /// Only the networks in `--egress-allow`.
     Listed,
 }
 
 impl Policy {
-    /// The word in the configuration.
+    /// Returns the policy's name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Internal => "internal",
@@ -40,21 +40,21 @@ impl std::str::FromStr for Policy {
     }
 }
 
-/// The configured rules of one process.
+/// The configured rules of a process.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     /// The policy.
     pub policy: Policy,
-    /// `--egress-allow`: what the policy would refuse and may be called all the same.
+    /// `--egress-allow`: networks that may be called though the policy refuses them.
     pub allowed: Vec<IpNet>,
-    /// The console's own listeners. An unspecified address stands for every address of this host.
+    /// The console's listeners, which are never called. An unspecified address stands for every address of this host.
     pub listeners: Vec<SocketAddr>,
 }
 
-/// Why an address may not be called, as a clause for the operator.
+/// The reason why an address may not be called, as a clause for the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Addresses that only this link or this cloud's metadata service answers.
+    /// Link-local addresses, and those of a cloud's metadata service.
     #[error("it is a link-local or metadata address, which is never called")]
     LinkLocal,
     /// `0.0.0.0` and `::`.
@@ -63,45 +63,45 @@ pub enum Refusal {
     /// Multicast and broadcast.
     #[error("it is a multicast or broadcast address, which is never called")]
     Multicast,
-    /// Reserved by IANA, for documentation or for the future.
+    /// Addresses that IANA reserves, for documentation or for the future.
     #[error("it is in a reserved or documentation range; start with --egress-allow to permit it")]
     Reserved,
-    /// The console itself.
+    /// A listener of the console.
     #[error("it is this console's own listener")]
     OwnListener,
-    /// This machine.
+    /// Loopback addresses.
     #[error("it is a loopback address; start with --egress-allow to permit it")]
     Loopback,
-    /// Private, under the policy `internet`.
+    /// Private addresses, under the policy `internet`.
     #[error("it is a private address and the egress policy is internet")]
     Private,
-    /// Not listed, under the policy `listed`.
+    /// Addresses that are not listed, under the policy `listed`.
     #[error("it is not in --egress-allow and the egress policy is listed")]
     NotListed,
 }
 
 impl Rules {
-    /// Whether this address and port may be dialled. Only where a wildcard listener has the same port it matters which
-    /// addresses this host has at the moment, which may be many and change.
+    /// Checks an address before it is dialled. `own_addresses` returns the current addresses of this host, which are
+    /// many and change. It is called only if a wildcard listener has the same port.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason of the refusal.
     pub fn check(&self, address: SocketAddr, own_addresses: impl Fn() -> Vec<IpAddr>) -> Result<(), Refusal> {
         let ip = address.ip();
-        let inside = embedded(ip);
-        // Whoever routes it: as it is written, and as each address that may be taken out of it.
-        for one in std::iter::once(ip).chain(inside.iter().copied()) {
-            never(one)?;
-            if self.is_own_listener(one, address.port(), &own_addresses) {
+        let embedded = embedded(ip);
+        // Routers may see the address as written, or an address embedded in it.
+        for ip in std::iter::once(ip).chain(embedded.iter().copied()) {
+            refuse_always(ip)?;
+            if self.is_own_listener(ip, address.port(), &own_addresses) {
                 return Err(Refusal::OwnListener);
             }
         }
-        // A block that carries IPv4 is as reserved, and as public, as what it carries.
-        let judged = if inside.is_empty() { vec![ip] } else { inside };
+        // An address that embeds IPv4 is as reserved, and as public, as the embedded one.
+        let judged = if embedded.is_empty() { vec![ip] } else { embedded };
         if self.policy == Policy::Internet && is_private(ip) && !self.is_allowed(ip) {
             return Err(Refusal::Private);
         }
-        judged.into_iter().try_for_each(|one| self.judge(one, ip))
+        judged.into_iter().try_for_each(|judged| self.judge(judged, ip))
     }
 
     fn is_allowed(&self, ip: IpAddr) -> bool {
@@ -129,7 +129,7 @@ impl Rules {
     }
 }
 
-/// The IPv4 addresses that a gateway or socket may take out of this one; none for most.
+/// Returns the IPv4 addresses that a gateway or socket may extract from an address. Most addresses have none.
 #[expect(clippy::match_same_arms, reason = "each arm is one RFC")]
 fn embedded(ip: IpAddr) -> Vec<IpAddr> {
     let IpAddr::V6(v6) = ip else { return Vec::new() };
@@ -141,8 +141,8 @@ fn embedded(ip: IpAddr) -> Vec<IpAddr> {
         [0, 0, 0, 0, 0, 0, high, low] if (high, low) != (0, 0) && (high, low) != (0, 1) => v4(high, low),
         // 64:ff9b::/96 (NAT64, RFC 6052)
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
-        // 64:ff9b:1::/48 (local NAT64, RFC 8215): whichever length of prefix the gateway has
-        [0x64, 0xff9b, 1, ..] => of_any_prefix(v6.octets()),
+        // 64:ff9b:1::/48 (local NAT64, RFC 8215): the length of the gateway's prefix is unknown
+        [0x64, 0xff9b, 1, ..] => embedded_at_any_prefix(v6.octets()),
         // 2002:AABB:CCDD::/48 (6to4)
         [0x2002, high, low, ..] => v4(high, low),
         // 2001:0::/32 (Teredo): the client's address, inverted
@@ -153,8 +153,9 @@ fn embedded(ip: IpAddr) -> Vec<IpAddr> {
     }
 }
 
-/// RFC 6052 §2.2, for prefixes of 48, 56, 64 and 96 bits; without readings that begin with 0, which are the others' zeros.
-fn of_any_prefix(o: [u8; 16]) -> Vec<IpAddr> {
+/// Returns the IPv4 addresses that RFC 6052 §2.2 reads with prefixes of 48, 56, 64 and 96 bits. A reading that begins
+/// with 0 is left out: those bytes are the zeros of another reading.
+fn embedded_at_any_prefix(o: [u8; 16]) -> Vec<IpAddr> {
     let readings = [
         [o[6], o[7], o[9], o[10]],
         [o[7], o[9], o[10], o[11]],
@@ -164,8 +165,8 @@ fn of_any_prefix(o: [u8; 16]) -> Vec<IpAddr> {
     readings.into_iter().filter(|reading| reading[0] != 0).map(|reading| IpAddr::V4(reading.into())).collect()
 }
 
-/// Refused whatever is configured.
-fn never(ip: IpAddr) -> Result<(), Refusal> {
+/// Refuses addresses that no configuration permits.
+fn refuse_always(ip: IpAddr) -> Result<(), Refusal> {
     match ip {
         IpAddr::V4(v4) => {
             let [a, b, c, d] = v4.octets();
@@ -197,8 +198,8 @@ fn is_metadata(v6: Ipv6Addr) -> bool {
     v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254) || v6 == Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)
 }
 
-/// IANA special-purpose blocks that are neither globally reachable nor private, and IPv6 space never allocated: today's
-/// allocations are `2000::/3`, `fc00::/7` (private) and `::1`.
+/// Returns true for IANA special-purpose blocks that are neither globally reachable nor private, and for unallocated
+/// IPv6 space. The allocations are `2000::/3`, `fc00::/7` (private) and `::1`.
 fn is_reserved(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => {
@@ -217,7 +218,8 @@ fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => {
             let [a, b, ..] = v4.octets();
-            // 100.64/10 is shared by carriers (RFC 6598), 198.18/15 is for benchmarks (RFC 2544): both are somebody's inside.
+            // 100.64/10 is shared by carriers (RFC 6598), 198.18/15 is for benchmarks (RFC 2544): both are internal
+            // networks.
             v4.is_private() || (a == 100 && b & 0xc0 == 64) || (a == 198 && b & 0xfe == 18)
         }
         IpAddr::V6(v6) => v6.segments()[0] & 0xfe00 == 0xfc00,

@@ -1,4 +1,4 @@
-//! Events: when to start a task.
+//! Events: the occurrences that start a task.
 
 use crate::catalog::{Catalog, LEVELS, ObjectType};
 use crate::draft::{Texts, read_from_texts};
@@ -7,11 +7,11 @@ use crate::id::{ObjectId, TagId, TaskId};
 use crate::text;
 use serde::{Deserialize, Serialize};
 
-/// Which objects an event is about. The kind is explicit: nothing ever turns one into another.
+/// The objects that an event is about. The kind is explicit, so that nothing turns one kind into another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "id", rename_all = "snake_case")]
 pub enum EventScope {
-    /// Any object of the type, or a type without objects.
+    /// Any object of the type. Types without objects have this scope too.
     Any,
     /// This object only.
     Object(ObjectId),
@@ -19,12 +19,12 @@ pub enum EventScope {
     Tag(TagId),
 }
 
-/// What narrows events of types without objects. An absent one lets everything through.
+/// Filters for events of types without objects. An absent filter passes every occurrence.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventFilters {
-    /// The occurrence's `data.level` has to be this one of [`LEVELS`].
+    /// The occurrence's `data.level` has to equal this level of [`LEVELS`].
     pub level: Option<String>,
-    /// The occurrence's `data.source` (or else its own source) has to be this.
+    /// The occurrence's `data.source` has to equal this text. Without one, its `source` has to.
     pub source: Option<String>,
 }
 
@@ -35,13 +35,13 @@ pub struct Event {
     pub type_id: String,
     /// The event's id within the type.
     pub event_id: String,
-    /// Which objects it is about.
+    /// The objects it is about.
     pub scope: EventScope,
-    /// What else has to hold.
+    /// Further conditions.
     pub filters: EventFilters,
-    /// What it starts.
+    /// The task it starts.
     pub task_id: TaskId,
-    /// Whether it fires.
+    /// False while the event is switched off.
     pub is_enabled: bool,
 }
 
@@ -52,11 +52,12 @@ pub struct Event {
 pub struct EventDraft {
     /// `vms.poweron`: type and event in one value, so that one grouped select works without WASM.
     pub event: String,
-    /// `true`: the tag decides, else the object.
+    /// `true`: the scope is `tag`, else `object`.
     pub use_tag: String,
-    /// [`ANY`], or an object's id. Never empty: what was lost on the way must not become "any".
+    /// [`ANY`], or an object's id. Empty is refused, so that a value lost on the way does not become "any".
     pub object: String,
-    /// The name or id of an object as typed, where there is nothing to choose from: without WASM. Goes before `object`.
+    /// The name or id of an object as typed, in the form without WASM, which has no list to choose from. Takes
+    /// precedence over `object`.
     pub object_named: String,
     pub tag: String,
     /// Empty for every level.
@@ -77,17 +78,17 @@ read_from_texts! {
 pub const ANY: &str = "any";
 
 impl EventDraft {
-    /// A new event, as the form shows it first.
+    /// Returns a new event as the empty form shows it.
     pub fn new_form() -> Self {
         Self { enabled: "true".into(), object: ANY.into(), ..Self::default() }
     }
 
-    /// The type that is chosen, if the catalogue knows it.
+    /// Returns the chosen type if it is in the catalogue.
     pub fn object_type<'a>(&self, catalog: &'a Catalog) -> Option<&'a ObjectType> {
         catalog.find(self.event.rsplit_once('.')?.0)
     }
 
-    /// Checks every field. Whether the task, the object and the tag exist is the service's to say.
+    /// Checks every field. The service checks that the task, the object and the tag exist.
     ///
     /// # Errors
     /// Every wrong field, in the order of the form.
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn each_field_is_refused_by_its_own_rule() {
+    fn each_wrong_field_is_refused() {
         let valid = EventDraft { event: "vms.poweron".into(), task: "3".into(), ..EventDraft::new_form() };
         assert_eq!(valid.parse(&Catalog::default()).map(|event| event.scope), Ok(EventScope::Any));
         assert_eq!(wrong_fields(&EventDraft::default()), ["event", "object", "task"]);
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn logs_are_narrowed_by_level_and_source() {
+    fn logs_are_filtered_by_level_and_source() {
         let draft = EventDraft {
             event: "logs.created".into(),
             level: "error".into(),

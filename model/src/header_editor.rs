@@ -1,14 +1,14 @@
-//! The header editor of the webhook form as plain data: a grid of rows, or the raw text in their place.
+//! The header editor of the webhook form as plain data: a grid of rows, or raw text instead of the grid.
 //!
-//! The page renders [`HeaderEditor::rows`] keyed by [`EditorRow::id`] and calls one operation for each thing a person
-//! does; what is posted is always [`HeaderEditor::posted`]. This module must not touch the browser and must not have
-//! a grammar of its own: text is read with [`HeaderList::parse`], as the server and the API do.
+//! The page renders [`HeaderEditor::rows`], keyed by [`EditorRow::id`], and calls one operation for each action of a
+//! person. It posts [`HeaderEditor::posted`]. This module must not touch the browser, and must not have a grammar of
+//! its own: text is read with [`HeaderList::parse`], as the server and the API do.
 //!
-//! A row whose switch is on is secret: every text has the mask for it, and its value is posted apart.
+//! A row whose switch is on is secret: every text has the mask for its value, which is posted apart.
 //!
-//! Two invariants hold after every operation. Nothing typed is lost: text that does not parse stays raw text. And the
-//! last row is the waiting row: empty, unchecked, never moved and never deleted. In raw mode it is the only row, so
-//! the operations of the grid find nothing to work on.
+//! Two invariants hold after every operation. Nothing typed is lost: text that does not parse stays raw text. The last
+//! row is the waiting row: empty, unchecked, never moved and never deleted. In raw mode it is the only row, so that
+//! operations of the grid do nothing.
 
 use crate::field_error::FieldErrors;
 use crate::header::HeaderList;
@@ -20,7 +20,7 @@ pub use row::EditorRow;
 /// The form field that the text is posted as, and that errors are reported for.
 const FIELD: &str = "headers";
 
-/// What the *select all* box of the grid shows.
+/// The state of the *select all* box of the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AllChecked {
     /// No row is checked, or there is none to check.
@@ -31,64 +31,64 @@ pub enum AllChecked {
     All,
 }
 
-/// The state of the editor. Each operation that screen readers should hear about returns the sentence to announce.
+/// The state of the editor. Operations that screen readers announce return the sentence to announce.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderEditor {
     rows: Vec<EditorRow>,
     next_id: u32,
-    /// The text area's content while it stands in place of the grid.
+    /// The content of the text area, in raw mode.
     raw: Option<String>,
-    /// The rows as they were when the text area took their place. Its masks stand for their values.
-    beside: Vec<EditorRow>,
+    /// The rows of the grid before raw mode. The masks in the text stand for their values.
+    replaced: Vec<EditorRow>,
 }
 
 impl HeaderEditor {
-    /// The rows of the grid in order, the waiting row last; in raw mode only the waiting row.
+    /// Returns the rows of the grid in order, the waiting row last. In raw mode there is only the waiting row.
     pub fn rows(&self) -> &[EditorRow] {
         &self.rows
     }
 
-    /// The text area stands in place of the grid.
+    /// Returns true in raw mode: a text area is shown instead of the grid.
     pub fn is_raw(&self) -> bool {
         self.raw.is_some()
     }
 
-    /// Takes what was typed into the text area; does nothing while the grid is shown.
+    /// Takes the text typed into the text area. Does nothing while the grid is shown.
     pub fn set_raw(&mut self, text: &str) {
         if let Some(raw) = &mut self.raw {
             text.clone_into(raw);
         }
     }
 
-    /// Changes between the grid and the text area. Checks do not survive, and rows come back with new ids. Values of secret
-    /// rows come back to their masks, by name and order of repeats.
+    /// Switches between the grid and the text area. Checks are lost, and rows get new ids. Back in the grid, each mask
+    /// gets the value of its secret row, by name and order of repeats.
     ///
     /// # Errors
-    /// On the way back to the grid, every line that [`HeaderList::parse`] refuses. The editor then stays as it was.
+    /// On the way back to the grid, every line that [`HeaderList::parse`] refuses. The editor is then unchanged.
     pub fn toggle_raw(&mut self) -> Result<(), FieldErrors> {
         match &self.raw {
             Some(text) => {
                 let list = HeaderList::parse(text, FIELD)?;
-                let rows = secret::rows_of_raw(list, std::mem::take(&mut self.beside));
+                let rows = secret::rows_of_raw(list, std::mem::take(&mut self.replaced));
                 self.show(rows, None);
             }
             None => {
                 let text = self.to_text();
-                let beside = self.rows.iter().filter(|row| !row.is_empty()).cloned().collect();
+                let replaced = self.rows.iter().filter(|row| !row.is_empty()).cloned().collect();
                 self.show(Vec::new(), Some(text));
-                self.beside = beside;
+                self.replaced = replaced;
             }
         }
         Ok(())
     }
 
-    /// Takes what was typed into the name cell of a row; a row no longer there is ignored. A colon ends the name, as it does
-    /// in the text: what follows it is the value, and the value as it was stays where nothing follows. Answers whether there
-    /// was one, so that typing goes on in the value.
+    /// Takes the text typed into the name cell of a row. An id without a row is ignored. A colon ends the name, as in
+    /// the text form: the rest becomes the value, unless it is blank. Returns true if there was a colon, so that typing
+    /// continues in the value cell.
     pub fn set_name(&mut self, id: u32, text: &str) -> bool {
         let text = one_line(text);
         let split = text.split_once(':');
-        self.type_into(id, |row| match split {
+        self.edit_row(id, |row| match split {
             None => row.set_name(text.clone()),
             Some((name, value)) => {
                 row.set_name(name.trim().to_owned());
@@ -100,8 +100,8 @@ impl HeaderEditor {
         split.is_some()
     }
 
-    /// Takes several pasted lines: the first into this row if it is empty, each other one into a row of its own after it.
-    /// Returns `false`, and changes nothing, where the text is a single line: that is typing.
+    /// Takes several pasted lines, each as a row. The first one goes into this row if it is empty, the others follow.
+    /// Returns false and changes nothing if the text is a single line, which the browser pastes itself.
     pub fn paste(&mut self, id: u32, text: &str) -> bool {
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let Some(mut at) = self.rows.iter().position(|row| row.id == id) else { return false };
@@ -118,17 +118,17 @@ impl HeaderEditor {
             self.rows[at].set_name(one_line(name.trim()));
             self.rows[at].set_value(&one_line(value.trim()));
         }
-        self.wait_for_row();
+        self.ensure_waiting_row();
         true
     }
 
-    /// Takes what was typed into the value cell of a row; a row no longer there is ignored. The exact mask keeps the stored
-    /// value, or keeps it again; any other text is a new value.
+    /// Takes the text typed into the value cell of a row. An id without a row is ignored. The exact mask keeps the
+    /// stored value; any other text is a new value.
     pub fn set_value(&mut self, id: u32, text: &str) {
-        self.type_into(id, |row| row.set_value(&one_line(text)));
+        self.edit_row(id, |row| row.set_value(&one_line(text)));
     }
 
-    /// Checks or unchecks a row; the waiting row has no check.
+    /// Checks or unchecks a row. The waiting row has no check.
     pub fn check(&mut self, id: u32, is_checked: bool) {
         if let Some(row) = self.headers_mut().iter_mut().find(|row| row.id == id) {
             row.is_checked = is_checked;
@@ -142,7 +142,7 @@ impl HeaderEditor {
         }
     }
 
-    /// What the *select all* box shows.
+    /// Returns the state of the *select all* box.
     pub fn all_checked(&self) -> AllChecked {
         let headers = self.headers();
         match headers.iter().filter(|row| row.is_checked).count() {
@@ -152,49 +152,49 @@ impl HeaderEditor {
         }
     }
 
-    /// Some checked row has an unchecked one above it.
+    /// Returns true if a checked row has an unchecked one above it.
     pub fn can_move_up(&self) -> bool {
         !self.headers().is_sorted_by_key(|row| !row.is_checked)
     }
 
-    /// Some checked row has an unchecked one below it, the waiting row apart.
+    /// Returns true if a checked row has an unchecked one below it, not counting the waiting row.
     pub fn can_move_down(&self) -> bool {
         !self.headers().is_sorted_by_key(|row| row.is_checked)
     }
 
-    /// Some row is checked.
+    /// Returns true if a row is checked.
     pub fn can_delete(&self) -> bool {
         self.headers().iter().any(|row| row.is_checked)
     }
 
-    /// Moves all checked rows one place up, in their order; a block at the top stays.
+    /// Moves all checked rows up by one, in their order. A block at the top stays.
     pub fn move_up(&mut self) -> Option<String> {
         let headers = self.headers_mut();
         let mut moved = Vec::new();
-        for place in 1..headers.len() {
-            if headers[place].is_checked && !headers[place - 1].is_checked {
-                headers.swap(place - 1, place);
-                moved.push(place - 1);
+        for index in 1..headers.len() {
+            if headers[index].is_checked && !headers[index - 1].is_checked {
+                headers.swap(index - 1, index);
+                moved.push(index - 1);
             }
         }
         self.announce_move(&moved, "up")
     }
 
-    /// Moves all checked rows one place down, in their order; a block at the bottom stays.
+    /// Moves all checked rows down by one, in their order. A block at the bottom stays.
     pub fn move_down(&mut self) -> Option<String> {
         let headers = self.headers_mut();
         let mut moved = Vec::new();
-        for place in (1..headers.len()).rev() {
-            if headers[place - 1].is_checked && !headers[place].is_checked {
-                headers.swap(place - 1, place);
-                moved.push(place);
+        for index in (1..headers.len()).rev() {
+            if headers[index - 1].is_checked && !headers[index].is_checked {
+                headers.swap(index - 1, index);
+                moved.push(index);
             }
         }
         self.announce_move(&moved, "down")
     }
 
-    /// Moves a row to the place of another, which makes room; over the waiting row it goes to the end. Rows that are not
-    /// there change nothing.
+    /// Moves a row to the position of another one. Over the waiting row it goes to the end. An `id` without a row
+    /// changes nothing.
     pub fn drag(&mut self, id: u32, over: u32) -> Option<String> {
         let headers = self.headers_mut();
         let from = headers.iter().position(|row| row.id == id)?;
@@ -207,14 +207,14 @@ impl HeaderEditor {
         self.announce_move(&[to], "")
     }
 
-    /// The id of the row whose name should get the focus: the waiting row, as there always is one.
+    /// Returns the id of the row whose name cell should get the focus: the waiting row.
     ///
-    /// Focus speaks for itself; [`Self::announce_add`] says where the row stands.
+    /// Screen readers announce the focus by themselves. [`Self::announce_add`] adds the position of the row.
     pub fn add(&mut self) -> u32 {
-        self.wait_for_row()
+        self.ensure_waiting_row()
     }
 
-    /// The sentence to announce after [`Self::add`].
+    /// Returns the sentence to announce after [`Self::add`].
     pub fn announce_add(&self) -> String {
         format!("Row {} is ready for a new header", self.rows.len())
     }
@@ -231,18 +231,18 @@ impl HeaderEditor {
         })
     }
 
-    /// The names, as first typed, that repeat with another header in between: they are sent together, at the place of
-    /// the first. Names are compared without case, and in raw mode they are read from whatever lines have a colon.
+    /// Returns the names, as first typed, that repeat with another header in between. They are sent together, at the
+    /// position of the first. Names are compared without case. In raw mode they are read from every line with a colon.
     pub fn repeats_apart(&self) -> Vec<String> {
         let text = self.to_text();
         let names: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once(':')?.0.trim())).collect();
         let mut apart: Vec<String> = Vec::new();
-        for (place, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-            let first = names[..place].iter().find(|earlier| earlier.eq_ignore_ascii_case(name));
-            let follows_its_like = place > 0 && names[place - 1].eq_ignore_ascii_case(name);
+        for (index, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+            let first = names[..index].iter().find(|earlier| earlier.eq_ignore_ascii_case(name));
+            let follows_its_like = index > 0 && names[index - 1].eq_ignore_ascii_case(name);
             if let Some(first) = first
                 && !follows_its_like
-                && !apart.iter().any(|known| known.eq_ignore_ascii_case(name))
+                && !apart.iter().any(|found| found.eq_ignore_ascii_case(name))
             {
                 apart.push((*first).to_owned());
             }
@@ -250,7 +250,7 @@ impl HeaderEditor {
         apart
     }
 
-    /// Every row but the waiting one.
+    /// Returns every row but the waiting one.
     fn headers(&self) -> &[EditorRow] {
         self.rows.split_last().map_or(&[], |(_, headers)| headers)
     }
@@ -262,11 +262,11 @@ impl HeaderEditor {
     fn show(&mut self, rows: Vec<EditorRow>, raw: Option<String>) {
         self.raw = raw;
         self.rows.clear();
-        self.beside.clear();
+        self.replaced.clear();
         for row in rows {
             self.push(row);
         }
-        self.wait_for_row();
+        self.ensure_waiting_row();
     }
 
     fn push(&mut self, row: EditorRow) -> u32 {
@@ -276,37 +276,38 @@ impl HeaderEditor {
         id
     }
 
-    /// Appends the waiting row unless it is there, and answers with its id.
-    fn wait_for_row(&mut self) -> u32 {
+    /// Appends the waiting row unless it is there. Returns its id.
+    fn ensure_waiting_row(&mut self) -> u32 {
         match self.rows.last() {
             Some(row) if row.is_empty() && !row.is_checked => row.id,
             _ => self.push(EditorRow::default()),
         }
     }
 
-    /// A late event of a grid already replaced by the text area must not put a row behind it.
-    fn type_into(&mut self, id: u32, change: impl FnOnce(&mut EditorRow)) {
+    /// Changes a row. Does nothing in raw mode: a late event of the grid must not add a row behind the text area.
+    fn edit_row(&mut self, id: u32, change: impl FnOnce(&mut EditorRow)) {
         if self.raw.is_none()
             && let Some(row) = self.rows.iter_mut().find(|row| row.id == id)
         {
             change(row);
-            self.wait_for_row();
+            self.ensure_waiting_row();
         }
     }
 
     fn announce_move(&self, moved: &[usize], direction: &str) -> Option<String> {
         match moved {
             [] => None,
-            [place] => {
+            [index] => {
                 let headers = self.headers();
-                Some(format!("{} moved to position {} of {}", headers[*place].title(), place + 1, headers.len()))
+                Some(format!("{} moved to position {} of {}", headers[*index].title(), index + 1, headers.len()))
             }
             _ => Some(format!("{} headers moved {direction}", moved.len())),
         }
     }
 }
 
-/// Drops line breaks, as an `<input>` does (HTML, value sanitization): one left in a cell would start another header.
+/// Removes line breaks, as an `<input>` does (HTML, value sanitization). A line break in a cell would start another
+/// header.
 fn one_line(text: &str) -> String {
     text.replace(['\r', '\n'], "")
 }

@@ -1,7 +1,7 @@
-//! Typed row ids, so that a task's id is never passed where a webhook's is meant.
+//! Typed row ids, so that a task's id is never passed for a webhook's.
 //!
 //! Ids are 64-bit integers because the compatible API's `$key` is one. The public, stable ids of deliveries and
-//! occurrences are UUIDs and live with their rows.
+//! occurrences are UUIDs of their rows.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,26 +28,26 @@ macro_rules! ids {
 }
 
 ids! {
-    /// A person who can sign in.
+    /// An account.
     UserId;
-    /// A key of another system.
+    /// An API key of another system.
     ApiKeyId;
-    /// Where and how to send.
+    /// A webhook.
     WebhookId;
-    /// What to do.
+    /// A task.
     TaskId;
-    /// When to start a task.
+    /// An event.
     EventId;
-    /// One thing of the managed system.
+    /// An object of the managed system.
     ObjectId;
-    /// A label on objects.
+    /// A tag on objects.
     TagId;
-    /// What tags have in common: which types may carry them, and whether only one.
+    /// A category of tags.
     CategoryId;
-    /// One thing that happened.
+    /// An occurrence.
     OccurrenceId;
-    /// One execution of a task.
+    /// A run of a task.
     RunId;
-    /// One message for one webhook.
+    /// A delivery.
     DeliveryId;
 }

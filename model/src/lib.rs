@@ -1,10 +1,10 @@
-//! The words and rules of Hookwright, and nothing else.
+//! The types and rules of Hookwright.
 //!
-//! Everything here is pure: no I/O, no clock, no randomness, no web framework, no database. Time and entropy come in
-//! as arguments. The same code runs in the browser, behind the forms and behind the APIs, so that a rule has one home.
+//! Everything here is pure: no I/O, no clock, no randomness, no web framework, no database. Time and entropy are
+//! arguments. The same code runs in the browser, behind the forms and behind the APIs, so that a rule has one home.
 //!
-//! A form or a request is a *draft* (strings as typed). `parse` is the only way from a draft to a checked value; it
-//! answers with [`field_error::FieldErrors`], which name each wrong field and what would be right.
+//! A form or a request is a *draft*: strings as typed. `parse` is the only way from a draft to a checked value. It
+//! fails with [`field_error::FieldErrors`], which name each wrong field and say what would be right.
 
 pub mod access;
 pub mod account;
@@ -22,6 +22,7 @@ pub mod header_editor;
 pub mod id;
 pub mod matching;
 pub mod message;
+pub mod number;
 pub mod object;
 pub mod occurrence;
 pub mod preview;

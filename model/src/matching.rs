@@ -1,46 +1,46 @@
-//! Whether an event fires for an occurrence, and if not, why (`spec/engine.md` §2).
+//! Matching: decides whether an event fires for an occurrence, with the reason if not (`spec/engine.md` §2).
 //!
-//! The intake decides with it, and the explanation that is computed later from what was stored decides with the same
-//! function: what was done and what is said can never differ.
+//! The intake uses it, and so does the explanation that is computed later from stored rules. So the explanation always
+//! agrees with what was done.
 
 use crate::event::{Event, EventScope};
 use crate::id::{ObjectId, TagId, WebhookId};
 use serde::{Deserialize, Serialize};
 
-/// How long a chain of occurrences of the console's own may be: the failure of a delivery about the failure of …
+/// The longest chain of occurrences that the console reports itself: the failure of a delivery about the failure of …
 pub const DEPTH_MAX: u32 = 3;
 
-/// What is known of an occurrence when it is matched.
+/// The facts of an occurrence that events are matched against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts<'a> {
     /// Its type's id.
     pub type_id: &'a str,
     /// Its event's id.
     pub event_id: &'a str,
-    /// The object it names, if that was known before.
+    /// The object it names, if that object existed before.
     pub object: Option<ObjectId>,
-    /// The tags that object carried at the time.
+    /// The tags of that object at the time.
     pub tags: &'a [TagId],
     /// Its `data.level`.
     pub level: Option<&'a str>,
-    /// Its `data.source`, or else where it comes from.
+    /// Its `data.source`, or else its source.
     pub source: &'a str,
-    /// The webhook it is about, if the dispatcher reports it.
+    /// The webhook it is about, for occurrences that the dispatcher reports.
     pub about_webhook: Option<WebhookId>,
-    /// How many deliveries led to it: 0 for everything that comes from outside.
+    /// The number of deliveries that led to it: 0 for occurrences from other systems.
     pub depth: u32,
 }
 
-/// What is known of an event's task when an occurrence is matched.
+/// The facts of an event's task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskFacts {
-    /// Whether events may start it.
+    /// Events may start it.
     pub is_enabled: bool,
-    /// Where it sends.
+    /// The webhook it sends through.
     pub webhook_id: WebhookId,
 }
 
-/// Why an event did not fire. Stable words: they are stored as counts.
+/// The reason why an event did not fire. The names are stable, as they are stored with counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -60,12 +60,12 @@ pub enum Reason {
     Loop,
     /// The chain of the console's own occurrences is too long.
     TooDeep,
-    /// Its task runs once, and has been started already.
+    /// Its task runs once and was already started.
     AlreadyRun,
 }
 
 impl Reason {
-    /// The reason as a sentence for the operator.
+    /// Returns the reason as a sentence for the operator.
     pub fn words(self) -> &'static str {
         match self {
             Self::EventDisabled => "The event was disabled.",
@@ -81,10 +81,11 @@ impl Reason {
     }
 }
 
-/// Decides whether `event`, of a type and event equal to the occurrence's, fires.
+/// Succeeds if `event` fires. Its type and event are those of the occurrence.
 ///
 /// # Errors
-/// The first reason why not. [`Reason::AlreadyRun`] is decided where the task is claimed.
+/// The first reason why the event does not fire. [`Reason::AlreadyRun`] is not among them: it is found when the task is
+/// claimed.
 pub fn judge(event: &Event, task: TaskFacts, facts: &Facts<'_>) -> Result<(), Reason> {
     if !event.is_enabled {
         return Err(Reason::EventDisabled);
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_reason_is_given() {
+    fn judge_returns_the_first_reason() {
         let task = TaskFacts { is_enabled: true, webhook_id: WebhookId(1) };
         let facts = Facts {
             type_id: "vms",

@@ -1,8 +1,8 @@
-//! Messages: the variables, and how their values are written into a body (`spec/engine.md` §3).
+//! Messages: templates with variables, and the rendering of their values (`spec/engine.md` §3).
 //!
-//! Substitution only: no expressions, files, environment or recursion. One pass, linear in the size of template and
-//! values, and a value is never scanned again. Escaping follows the webhook's content type, so that no value can
-//! change the structure around it.
+//! Rendering substitutes only: there are no expressions, files, environment or recursion. It is one pass, linear in the
+//! size of template and values, and never scans a value again. Values are escaped by the webhook's content type, so
+//! that no value changes the structure around it.
 
 pub mod data;
 
@@ -14,23 +14,23 @@ use std::ops::Range;
 /// The most bytes a rendered message may have.
 pub const RENDERED_MAX_BYTES: usize = 1024 * 1024;
 
-/// How values are written, by the content type of the webhook.
+/// The rule by which values are escaped, from the content type of the webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escape {
-    /// Whatever has `json` in its subtype: `application/json`, `+json`, `x-ndjson`, `json-seq`.
+    /// Subtypes with `json` in them: `application/json`, `+json`, `x-ndjson`, `json-seq`.
     Json,
     /// `application/xml`, `text/xml`, `+xml`, and HTML.
     Xml,
     /// `application/x-www-form-urlencoded`.
     Form,
-    /// `text/plain`: as is.
+    /// `text/plain`: unescaped.
     Plain,
-    /// Everything else, and no content type: as is too, but the place around the value may be broken by it.
+    /// Every other content type, and none: unescaped too, but the value may break the format around it.
     Unknown,
 }
 
 impl Escape {
-    /// The rule for a `Content-Type` value; parameters and case do not matter.
+    /// Returns the rule for a `Content-Type` value. Parameters and case do not matter.
     pub fn for_content_type(value: Option<&str>) -> Self {
         let essence = content_type::essence(value.unwrap_or_default());
         let subtype = essence.split_once('/').map_or("", |(_, subtype)| subtype);
@@ -45,21 +45,21 @@ impl Escape {
     }
 }
 
-/// Something about a message that its receiver may stumble over, and that did not stop it from being sent.
+/// A doubtful point of a message, which did not stop it from being sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
-    /// The occurrence had nothing at this path of `${data.PATH}`: nothing was filled in.
+    /// The occurrence has no value at this path of `${data.PATH}`. Nothing was filled in.
     Absent(String),
-    /// `${NAME}` is no variable, and stands in the message as it was typed.
+    /// `${NAME}` is not a variable, and stands in the message as typed.
     NoVariable(String),
-    /// A value with quotes, line ends or markup stands as it is, since no rule is known for the content type.
+    /// A value with quotes, line ends or markup is not escaped, since the content type has no rule.
     AsItIs,
-    /// There are more than are kept.
+    /// There are more notes than are stored.
     More,
 }
 
 impl Note {
-    /// The note as a line of text, as it is stored.
+    /// Returns the note as a line of text, as it is stored.
     pub fn to_line(&self) -> String {
         match self {
             Self::Absent(path) => format!("absent {path}"),
@@ -69,7 +69,7 @@ impl Note {
         }
     }
 
-    /// Reads what [`Note::to_line`] wrote.
+    /// Reads a line of [`Note::to_line`].
     pub fn from_line(line: &str) -> Option<Self> {
         match line.split_once(' ') {
             Some(("absent", path)) => Some(Self::Absent(path.to_owned())),
@@ -82,7 +82,7 @@ impl Note {
 /// The values of one message.
 #[derive(Debug, Clone)]
 pub struct Variables<'a> {
-    /// `${DATE}`, written out in the system's time zone.
+    /// `${DATE}`: the date and time in the system's time zone.
     pub date: &'a str,
     /// `${TIMESTAMP}`: the same instant in epoch seconds.
     pub timestamp: i64,
@@ -92,36 +92,36 @@ pub struct Variables<'a> {
     pub type_id: &'a str,
     /// `${EVENT}`.
     pub event_id: &'a str,
-    /// `${OBJECT_ID}`: the object's external id; empty without an object.
+    /// `${OBJECT_ID}`: the object's external id, or empty.
     pub object_id: &'a str,
     /// `${TASK}`.
     pub task: &'a str,
     /// `${ID}`: the delivery's UUID.
     pub id: &'a str,
-    /// What `${data.PATH}` looks into.
+    /// The document of `${data.PATH}`.
     pub data: Option<&'a Value>,
 }
 
 /// A rendered message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rendered {
-    /// What will be sent, byte for byte.
+    /// The body to send, byte for byte.
     pub body: String,
     /// Paths of `${data.…}` that the occurrence does not have, each with its offset in the template.
     pub absent: Vec<(usize, String)>,
-    /// The `${…}` that name no variable, each with its offset in the template.
+    /// Names in `${…}` that are not variables, each with its offset in the template.
     pub unknown: Vec<(usize, String)>,
-    /// Whether a value stands as it is in a place that it may break: see [`Escape::Unknown`].
+    /// A value that is not escaped may break the format around it: see [`Escape::Unknown`].
     pub is_raw: bool,
-    /// Where values were filled in.
+    /// The ranges of the values, in order.
     pub spans: Vec<Span>,
 }
 
-/// The most notes that are kept of one message.
+/// The most notes that are stored for a message.
 const NOTES_MAX: usize = 20;
 
 impl Rendered {
-    /// The notes for its record.
+    /// Returns the notes to store with the message.
     pub fn notes(&self) -> Vec<Note> {
         let paths: BTreeSet<_> = self.absent.iter().map(|(_, path)| path).collect();
         let absent = paths.into_iter().map(|path| Note::Absent(path.clone()));
@@ -137,21 +137,21 @@ impl Rendered {
     }
 }
 
-/// A value that was filled in, by the bytes of its variable and of the value.
+/// The byte ranges of a variable and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
-    /// Where the variable stands.
+    /// The variable in the template.
     pub template: Range<usize>,
-    /// Where its value stands.
+    /// The value in the body.
     pub body: Range<usize>,
 }
 
-/// The message grew over [`RENDERED_MAX_BYTES`].
+/// The rendered message would be larger than [`RENDERED_MAX_BYTES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("The message is larger than 1 MiB once its values are filled in.")]
 pub struct TooLarge;
 
-/// Fills in the variables. `random` yields one integer from 0 to 2147483647 for each `${RANDOM}`.
+/// Renders a template. `random` returns a number for each `${RANDOM}`, of which 31 bits are used.
 ///
 /// # Errors
 /// [`TooLarge`].
@@ -163,13 +163,13 @@ pub fn render(
 ) -> Result<Rendered, TooLarge> {
     let unknown = unknown_variables(template).into_iter().map(|(at, name)| (at, name.to_owned())).collect();
     let mut out = Rendered { body: String::with_capacity(template.len() + 64), unknown, ..Rendered::default() };
-    let mut place = JsonPlace::default();
+    let mut position = JsonPosition::default();
     let mut rest = template;
     while let Some(dollar) = rest.find('$') {
         let (text, tail) = rest.split_at(dollar);
-        literal(text, &mut out.body, &mut place);
+        literal(text, &mut out.body, &mut position);
         rest = if let Some(after) = tail.strip_prefix("$${") {
-            literal("${", &mut out.body, &mut place);
+            literal("${", &mut out.body, &mut position);
             after
         } else if let Some((name, after)) = variable_at(tail) {
             match lookup(name, variables, random) {
@@ -178,32 +178,32 @@ pub fn render(
                     if let Found::Absent(path) = &found {
                         out.absent.push((at, (*path).to_owned()));
                     }
-                    if escape == Escape::Json && std::mem::take(&mut place.after_backslash) {
-                        // It would take the value's first character for an escape, and the end of the string with it.
+                    if escape == Escape::Json && std::mem::take(&mut position.after_backslash) {
+                        // A lone backslash would escape the value's first character, or the quote that ends the string.
                         out.body.push('\\');
                     }
                     let start = out.body.len();
-                    substitute(&found, escape, place.in_string, &mut out.body);
+                    substitute(&found, escape, position.in_string, &mut out.body);
                     out.is_raw |= escape == Escape::Unknown && out.body[start..].contains(is_structure);
                     out.spans.push(Span { template: at..template.len() - after.len(), body: start..out.body.len() });
                 }
-                None => literal(&tail[..tail.len() - after.len()], &mut out.body, &mut place),
+                None => literal(&tail[..tail.len() - after.len()], &mut out.body, &mut position),
             }
             after
         } else {
-            literal("$", &mut out.body, &mut place);
+            literal("$", &mut out.body, &mut position);
             &tail[1..]
         };
         if out.body.len() > RENDERED_MAX_BYTES {
             return Err(TooLarge);
         }
     }
-    literal(rest, &mut out.body, &mut place);
+    literal(rest, &mut out.body, &mut position);
     if out.body.len() > RENDERED_MAX_BYTES { Err(TooLarge) } else { Ok(out) }
 }
 
-/// The `${…}` of a template that name no variable, each by its offset, in order, without repeats: pointed out in the
-/// form.
+/// Returns the names in `${…}` that are not variables, with their offsets, in order and without repeats. The form
+/// points them out.
 fn unknown_variables(template: &str) -> Vec<(usize, &str)> {
     let mut unknown: Vec<(usize, &str)> = Vec::new();
     let mut seen = HashSet::new();
@@ -212,8 +212,8 @@ fn unknown_variables(template: &str) -> Vec<(usize, &str)> {
         let tail = &rest[dollar..];
         rest = if let Some(after) = tail.strip_prefix("$${") {
             after
-        } else if let Some((name, after)) = variable_at(tail).or_else(|| meant_at(tail)) {
-            if !is_known(name) && seen.insert(name) {
+        } else if let Some((name, after)) = variable_at(tail).or_else(|| lookalike_at(tail)) {
+            if !is_variable(name) && seen.insert(name) {
                 unknown.push((template.len() - tail.len(), name));
             }
             after
@@ -224,8 +224,8 @@ fn unknown_variables(template: &str) -> Vec<(usize, &str)> {
     unknown
 }
 
-/// `${NAME}` at the start of `tail`: the name, and what follows. Names have no braces, blanks or quotes but in brackets:
-/// `${data.labels["app.kubernetes.io/name"]}`.
+/// Reads `${NAME}` at the start of `tail`. Returns the name and the rest. Names have braces, blanks and quotes in
+/// brackets only: `${data.labels["app.kubernetes.io/name"]}`.
 fn variable_at(tail: &str) -> Option<(&str, &str)> {
     let inner = tail.strip_prefix("${")?;
     let mut end = 0;
@@ -238,8 +238,8 @@ fn variable_at(tail: &str) -> Option<(&str, &str)> {
     (end > 0).then(|| (&inner[..end], after))
 }
 
-/// `["KEY"]`, `['KEY']` or `[0]` at the start of a text: the key, and what follows. A key with one kind of quotes in it
-/// stands in the other.
+/// Reads `["KEY"]`, `['KEY']` or `[0]` at the start of a text. Returns the key and the rest. A key with one kind of
+/// quotes is written in the other kind.
 fn bracket_at(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_prefix('[')?;
     for quote in ['"', '\''] {
@@ -249,24 +249,25 @@ fn bracket_at(text: &str) -> Option<(&str, &str)> {
         }
     }
     let digits = inner.bytes().take_while(u8::is_ascii_digit).count();
-    let (place, after) = inner.split_at(digits);
-    after.strip_prefix(']').filter(|_| digits > 0).map(|after| (place, after))
+    let (index, after) = inner.split_at(digits);
+    after.strip_prefix(']').filter(|_| digits > 0).map(|after| (index, after))
 }
 
-/// What looks meant for a variable at the start of `tail` and cannot be one, `${VM NAME}`: its text, and what follows.
-fn meant_at(tail: &str) -> Option<(&str, &str)> {
+/// Reads a text at the start of `tail` that looks like a variable and cannot be one: `${VM NAME}`. Returns the text
+/// within the braces and the rest.
+fn lookalike_at(tail: &str) -> Option<(&str, &str)> {
     let inner = tail.strip_prefix("${")?;
-    let end = inner.find(['$', '{', '}', '"', '\n'])?;
+    let end = inner.find(['$', '{', '}', '"', '\n', '\r'])?;
     let after = inner[end..].strip_prefix('}')?;
     Some((&inner[..end], after))
 }
 
-fn is_known(name: &str) -> bool {
+fn is_variable(name: &str) -> bool {
     matches!(name, "DATE" | "TIMESTAMP" | "RANDOM" | "NAME" | "TYPE" | "EVENT" | "OBJECT_ID" | "TASK" | "ID")
         || data_path(name).is_some()
 }
 
-/// The path of `data.PATH` or `data["KEY"]…`, as it is written.
+/// Returns the path of `data.PATH` or `data["KEY"]…`, as written.
 fn data_path(name: &str) -> Option<&str> {
     let path = name.strip_prefix("data")?;
     match path.strip_prefix('.') {
@@ -300,7 +301,8 @@ fn lookup<'a>(name: &'a str, variables: &Variables<'a>, random: &mut dyn FnMut()
     })
 }
 
-/// Follows `disk.0.free` or `labels["a.b/c"]`: object keys and array places, separated by dots or in brackets.
+/// Follows a path like `disk.0.free` or `labels["a.b/c"]`: object keys and array indexes, separated by dots or in
+/// brackets.
 fn walk<'a>(data: &'a Value, path: &str) -> Option<&'a Value> {
     let mut value = data;
     let mut rest = path;
@@ -321,20 +323,20 @@ fn walk<'a>(data: &'a Value, path: &str) -> Option<&'a Value> {
     }
 }
 
-/// Where in a JSON document the template stands.
+/// The position of the renderer in a JSON document.
 #[derive(Default)]
-struct JsonPlace {
+struct JsonPosition {
     in_string: bool,
     after_backslash: bool,
 }
 
-fn literal(text: &str, body: &mut String, place: &mut JsonPlace) {
+fn literal(text: &str, body: &mut String, position: &mut JsonPosition) {
     body.push_str(text);
     for byte in text.bytes() {
         match byte {
-            _ if place.after_backslash => place.after_backslash = false,
-            b'\\' if place.in_string => place.after_backslash = true,
-            b'"' => place.in_string = !place.in_string,
+            _ if position.after_backslash => position.after_backslash = false,
+            b'\\' if position.in_string => position.after_backslash = true,
+            b'"' => position.in_string = !position.in_string,
             _ => {}
         }
     }
@@ -343,7 +345,7 @@ fn literal(text: &str, body: &mut String, place: &mut JsonPlace) {
 fn substitute(found: &Found<'_>, escape: Escape, in_string: bool, body: &mut String) {
     match (found, escape) {
         (Found::Number(number), _) => body.push_str(&number.to_string()),
-        // JSON has no empty value but null.
+        // The empty value of JSON is null.
         (Found::Absent(_), Escape::Json) if !in_string => body.push_str("null"),
         (Found::Absent(_), _) => {}
         (Found::Data(value), Escape::Json) if !in_string => body.push_str(&value.to_string()),
@@ -365,7 +367,7 @@ fn push_text(text: &str, escape: Escape, in_string: bool, body: &mut String) {
     }
 }
 
-/// Whether most formats give this character a meaning.
+/// Returns true for characters that most formats give a meaning.
 fn is_structure(c: char) -> bool {
     c.is_control() || matches!(c, '"' | '\'' | '\\' | '<' | '>' | '&' | ',' | ';' | ':' | '#' | '{' | '}')
 }
@@ -378,11 +380,11 @@ fn push_xml(text: &str, body: &mut String) {
             '>' => body.push_str("&gt;"),
             '"' => body.push_str("&quot;"),
             '\'' => body.push_str("&apos;"),
-            // XML 1.0 §2.11 turns a bare CR into LF and attributes turn blanks into spaces: references survive both.
+            // XML 1.0 §2.11 turns a bare CR into LF, and attributes turn blanks into spaces. References survive both.
             '\t' => body.push_str("&#9;"),
             '\n' => body.push_str("&#10;"),
             '\r' => body.push_str("&#13;"),
-            // XML 1.0 §2.2 has no way to write these at all.
+            // XML 1.0 §2.2 has no way to write these characters.
             '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => body.push('\u{fffd}'),
             other => body.push(other),
         }

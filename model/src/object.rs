@@ -1,4 +1,4 @@
-//! Objects of the managed systems as somebody writes them: by hand, or a whole inventory by the API.
+//! Objects of the managed systems: typed in the console, or a whole inventory by the API.
 
 use crate::field_error::FieldErrors;
 use crate::occurrence::{ObjectReference, TAGS_MAX, parse_object_members, refuse_unknown};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// How many objects of a type there may be for an occurrence to make another one. An inventory may make more.
+/// The most objects of a type up to which occurrences make new ones. An inventory may make more.
 pub const MADE_BY_OCCURRENCES_MAX: u64 = 100_000;
 
 /// The most objects of one inventory request.
@@ -17,13 +17,13 @@ pub const INVENTORY_MAX: usize = 50_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ObjectDraft {
-    /// Its type's id.
+    /// The id of its type.
     pub type_id: String,
-    /// The name people know it by.
+    /// Its name.
     pub name: String,
-    /// Its id in the system it comes from; may be empty.
+    /// Its id in the managed system. May be empty.
     pub external_id: String,
-    /// Its tags' ids, separated by blanks or commas.
+    /// The ids of its tags, separated by blanks or commas.
     pub tags: String,
 }
 
@@ -34,12 +34,12 @@ pub struct Object {
     pub name: String,
     /// Unique within the type.
     pub external_id: Option<String>,
-    /// The tags it carries.
+    /// The ids of its tags.
     pub tag_ids: Vec<crate::id::TagId>,
 }
 
 impl ObjectDraft {
-    /// Checks every field. Whether the type and the tags exist is the service's to say.
+    /// Checks every field. The service checks that the type and the tags exist.
     ///
     /// # Errors
     /// Every wrong field, in the order of the form.
@@ -50,8 +50,8 @@ impl ObjectDraft {
             "" => None,
             typed => errors.check("external_id", text::parse_name(typed, 255)),
         };
-        let words = self.tags.split([' ', ',']).filter(|word| !word.is_empty());
-        let tag_ids: Result<Vec<_>, _> = words.map(str::parse).collect();
+        let ids = self.tags.split([' ', ',']).filter(|id| !id.is_empty());
+        let tag_ids: Result<Vec<_>, _> = ids.map(str::parse).collect();
         let tag_ids = errors.check("tags", tag_ids.map_err(|_| "Choose from the listed tags.".to_owned()));
         match (name, tag_ids) {
             (Some(name), Some(tag_ids)) if errors.is_empty() => {
@@ -65,7 +65,7 @@ impl ObjectDraft {
     }
 }
 
-/// Reads an inventory: an array of `{"id", "name", "tags"}`; all or nothing.
+/// Reads an inventory: an array of `{"id", "name", "tags"}`. One wrong object refuses all.
 ///
 /// # Errors
 /// Each wrong member by its path, `[2].id`.
@@ -76,8 +76,8 @@ pub fn parse_inventory(document: &Value) -> Result<Vec<ObjectReference>, FieldEr
     let mut errors = FieldErrors::default();
     let mut found = Vec::with_capacity(items.len());
     let mut seen = BTreeSet::new();
-    for (place, item) in items.iter().enumerate() {
-        let path = format!("[{place}].");
+    for (index, item) in items.iter().enumerate() {
+        let path = format!("[{index}].");
         let Value::Object(members) = item else {
             errors.add(path.trim_end_matches('.'), "This is not a JSON object.");
             continue;
@@ -100,7 +100,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_inventory_is_read_whole_or_refused_by_place() {
+    fn an_inventory_is_read_whole_or_refused_by_path() {
         let found = parse_inventory(&json!([{"id": "a", "name": "web", "tags": ["E/p"]}, {"name": "db"}]));
         assert_eq!(found.map(|found| found.len()), Ok(2));
         for (document, field) in [

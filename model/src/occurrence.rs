@@ -1,6 +1,6 @@
-//! Occurrences as other systems post them: our JSON, one or an array (`spec/engine.md` §1).
+//! Occurrences as other systems post them in our JSON: one, or an array (`spec/engine.md` §1).
 //!
-//! Reading is strict: an unknown member is a mistake somebody should hear about, not something to drop in silence.
+//! Reading is strict: an unknown member is refused, so that the sender learns of the mistake.
 
 use crate::field_error::FieldErrors;
 use crate::time::Timestamp;
@@ -14,71 +14,71 @@ pub const ITEMS_MAX: usize = 1000;
 /// The most characters of a name, id or source.
 pub const TEXT_MAX: usize = 255;
 
-/// One thing that happened, checked.
+/// A checked occurrence.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Occurrence {
     /// The object type's id, `vms`.
     pub type_id: String,
     /// The event's id within the type, `poweron`.
     pub event_id: String,
-    /// The object it happened to.
+    /// The object it is about.
     pub object: Option<ObjectReference>,
-    /// The sender's own id for it, by which repeats are recognised.
+    /// The sender's id for it, which identifies repeats.
     pub external_id: Option<String>,
-    /// Where it comes from; the key's name when absent.
+    /// The system it comes from. The key's name if absent.
     pub source: Option<String>,
-    /// When it happened, by the sender's clock.
+    /// Time of the occurrence, by the sender's clock.
     pub time: Option<Timestamp>,
-    /// Anything else, for `${data.PATH}`.
+    /// Any further data, for `${data.PATH}`.
     pub data: Option<Value>,
 }
 
-/// What one request brings.
+/// The occurrences of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// In their order.
+    /// The occurrences, in order.
     pub occurrences: Vec<Occurrence>,
-    /// Whether the sender wrote an array: errors then name the item, `[2].object.id`.
+    /// The sender wrote an array. Errors then name the item: `[2].object.id`.
     pub is_array: bool,
-    /// Whether an id that comes again is a repeat, whatever else has changed: some senders remind with newer values.
+    /// An id that comes again is a repeat even if other members changed: some senders remind with newer values.
     pub is_lenient: bool,
 }
 
 impl Batch {
-    /// One that was not written as an array.
+    /// Returns a batch of one occurrence that was not written as an array.
     pub fn single(occurrence: Occurrence) -> Self {
         Self { occurrences: vec![occurrence], is_array: false, is_lenient: false }
     }
 }
 
-/// The object an occurrence names: by id, by name, or both.
+/// The object that an occurrence names: by id, by name, or both.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ObjectReference {
-    /// The id in the system it comes from.
+    /// Its id in the managed system.
     pub external_id: Option<String>,
-    /// The name people know it by.
+    /// Its name.
     pub name: Option<String>,
-    /// The tags it carries from now on, as `Category/tag`; absent changes nothing.
+    /// Its new tags, as `Category/tag`. Its tags stay if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
-    /// It is a CloudEvent's subject, which may as well be the name of an object that has an id.
+    /// The id is the subject of a CloudEvent, which may also be the name of an object with another id.
     #[serde(skip)]
     pub is_subject: bool,
 }
 
 impl Occurrence {
-    /// Its `data.level`, which alarms and logs are narrowed by.
+    /// Returns its `data.level`, by which alarms and logs are filtered.
     pub fn level(&self) -> Option<&str> {
         self.data.as_ref()?.get("level")?.as_str()
     }
 
-    /// Its `data.source`, which logs are narrowed by.
+    /// Returns its `data.source`, by which logs are filtered.
     pub fn data_source(&self) -> Option<&str> {
         self.data.as_ref()?.get("source")?.as_str()
     }
 }
 
-/// Reads one occurrence or an array of them; all or nothing.
+/// Reads an occurrence or an array of them. One wrong occurrence refuses all.
 ///
 /// # Errors
 /// Each wrong member by its path: `type`, or `[2].object.id` in an array.
@@ -87,7 +87,7 @@ pub fn parse_json(document: &Value) -> Result<Batch, FieldErrors> {
     let found = match document {
         Value::Array(items) if items.is_empty() => return Err(FieldErrors::one("", "The array is empty.")),
         Value::Array(items) => {
-            let parse = |(place, item)| parse_item(item, &format!("[{place}]."), &mut errors);
+            let parse = |(index, item)| parse_item(item, &format!("[{index}]."), &mut errors);
             items.iter().enumerate().map(parse).collect()
         }
         item => vec![parse_item(item, "", &mut errors)],
@@ -127,7 +127,7 @@ fn parse_object(members: &Map<String, Value>, path: &str, errors: &mut FieldErro
     parse_object_members(members, &path, errors)
 }
 
-/// `id`, `name` and `tags` of an object; `path` ends with a dot.
+/// Reads `id`, `name` and `tags` of an object. `path` ends with a dot.
 pub(crate) fn parse_object_members(
     members: &Map<String, Value>,
     path: &str,
@@ -166,19 +166,19 @@ pub(crate) fn refuse_unknown(members: &Map<String, Value>, known: &[&str], path:
     }
 }
 
-/// Whether this can be the id of an event: 1 to 64 of `A-Z a-z 0-9 _ - / :`. The last two are in the types of `CloudEvents`
-/// that are paths or URNs.
+/// Returns true for the id of an event: 1 to 64 of `A-Z a-z 0-9 _ - / :`. The last two are in types of CloudEvents that
+/// are paths or URNs.
 pub(crate) fn is_word(text: &str) -> bool {
-    let is_one = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/' | b':');
-    (1..=64).contains(&text.len()) && text.bytes().all(is_one)
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/' | b':');
+    (1..=64).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
-/// Whether this can be the id of a type: words with dots between them, 64 characters in all.
+/// Returns true for the id of a type: words with dots between them, at most 64 characters in all.
 pub(crate) fn is_type_id(text: &str) -> bool {
     text.len() <= 64 && text.split('.').all(is_word)
 }
 
-/// The required id of a type or event.
+/// Reads the required id of a type or event.
 fn read_id(
     members: &Map<String, Value>,
     name: &str,
@@ -197,7 +197,7 @@ fn read_id(
     id
 }
 
-/// An optional id, which may as well be a number: many systems count theirs.
+/// Reads an optional id, which may be a number: many systems count their ids.
 fn read_id_or_number(members: &Map<String, Value>, name: &str, path: &str, errors: &mut FieldErrors) -> Option<String> {
     match members.get(name) {
         Some(Value::Number(number)) => {
@@ -208,7 +208,7 @@ fn read_id_or_number(members: &Map<String, Value>, name: &str, path: &str, error
     }
 }
 
-/// An optional text of 1 to [`TEXT_MAX`] characters.
+/// Reads an optional text of 1 to [`TEXT_MAX`] characters.
 pub(crate) fn read_optional(
     members: &Map<String, Value>,
     name: &str,
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_one_and_many() {
+    fn one_occurrence_and_an_array_are_read() {
         let one = json!({"type": "vms", "event": "poweron", "object": {"id": "vm-1", "name": "web-01"},
             "id": "e1", "source": "dc-1", "time": "2025-10-16T15:38:07Z", "data": {"a": 1}});
         let found = parse_json(&one).expect("valid");
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn every_rule_has_its_refusal() {
+    fn each_wrong_member_is_refused_by_path() {
         for (document, fields) in [
             (json!(null), vec![""]),
             (json!([]), vec![""]),

@@ -1,37 +1,38 @@
-//! A message as it would be sent, with what is doubtful about it: for the form, while somebody types.
+//! The preview of a message in its form: the message as it would be sent, with the problems in it.
 //!
-//! Warnings never stop a save: what is sent is the author's to decide.
+//! Problems are warnings. They never stop a save, since the author decides what to send.
 
 use crate::message::{Escape, Rendered, TooLarge, Variables, render};
+use crate::number::to_u32;
 use crate::text::shown;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// Something doubtful, by its place in the message as typed.
+/// A doubtful point, by its position in the message as typed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// From 1.
+    /// The line, from 1.
     pub line: u32,
-    /// In characters, from 1.
+    /// The column in characters, from 1.
     pub column: u32,
-    /// A sentence.
+    /// A sentence for the author.
     pub message: String,
 }
 
-/// A rendered message and what is doubtful about it.
+/// A rendered message and its problems.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preview {
-    /// What would be sent, byte for byte.
+    /// The body that would be sent, byte for byte.
     pub body: String,
-    /// Where in the body a value was filled in.
+    /// The ranges of the values in the body.
     pub filled: Vec<Range<usize>>,
-    /// What is doubtful, in the order of the message.
+    /// The problems, in the order of the message.
     pub problems: Vec<Problem>,
-    /// Whether the body was checked as JSON.
+    /// The body was checked as JSON.
     pub is_json: bool,
 }
 
-/// Renders `template` and looks it over.
+/// Renders `template` and looks for problems.
 ///
 /// # Errors
 /// [`TooLarge`].
@@ -52,41 +53,42 @@ pub fn preview(
     if escape == Escape::Unknown
         && let Some(first) = rendered.spans.first()
     {
-        let words = "No rule is known for the webhook's content type: values are filled in as they are, also where they \
-                     have quotes or line ends.";
-        found.push((first.template.start, words.to_owned()));
+        let message = "No rule is known for the webhook's content type: values are filled in as they are, also where \
+                       they have quotes or line ends.";
+        found.push((first.template.start, message.to_owned()));
     }
     for (offset, path) in &rendered.absent {
-        found.push((*offset, format!("The occurrence has no {path}: nothing is filled in.")));
+        found.push((*offset, format!("The occurrence has no {}: nothing is filled in.", shown(path))));
     }
     found.sort_by_key(|(offset, _)| *offset);
-    let place = |(offset, message)| {
+    let problem = |(offset, message)| {
         let (line, column) = line_and_column(template, offset);
         Problem { line, column, message }
     };
     Ok(Preview {
         filled: rendered.spans.iter().map(|span| span.body.clone()).collect(),
-        problems: found.into_iter().map(place).collect(),
+        problems: found.into_iter().map(problem).collect(),
         is_json: escape == Escape::Json,
         body: rendered.body,
     })
 }
 
-/// The first mistake of a body that should be JSON, by its offset in the template.
+/// Finds the first mistake of a body that should be JSON, by its offset in the template.
 fn json_problem(template: &str, rendered: &Rendered) -> Option<(usize, String)> {
     let error = serde_json::from_str::<serde::de::IgnoredAny>(&rendered.body).err()?;
     let line_start =
         rendered.body.split('\n').take(error.line().saturating_sub(1)).map(|line| line.len() + 1).sum::<usize>();
     let offset = (line_start + error.column().saturating_sub(1)).min(rendered.body.len());
-    let words = error.to_string();
-    let words = words.split(" at line ").next().unwrap_or_default();
-    let message = format!("This is not valid JSON: {words}. It would be sent as it stands.");
+    let reason = error.to_string();
+    let reason = reason.split(" at line ").next().unwrap_or_default();
+    let message = format!("This is not valid JSON: {reason}. It would be sent as it stands.");
     Some((template_offset(template, rendered, offset), message))
 }
 
-/// Where in the template a place of the body comes from; a place inside a value is where its variable stands.
+/// Returns the offset in the template that an offset in the body comes from. An offset within a value is where the
+/// value's variable starts.
 fn template_offset(template: &str, rendered: &Rendered, offset: usize) -> usize {
-    let mut shift: isize = 0;
+    let (mut template_end, mut body_end) = (0, 0);
     for span in &rendered.spans {
         if offset < span.body.start {
             break;
@@ -94,13 +96,9 @@ fn template_offset(template: &str, rendered: &Rendered, offset: usize) -> usize 
         if offset < span.body.end {
             return span.template.start;
         }
-        shift = signed(span.template.end) - signed(span.body.end);
+        (template_end, body_end) = (span.template.end, span.body.end);
     }
-    usize::try_from(signed(offset) + shift).unwrap_or_default().min(template.len())
-}
-
-fn signed(offset: usize) -> isize {
-    isize::try_from(offset).unwrap_or(isize::MAX)
+    (template_end + offset - body_end).min(template.len())
 }
 
 fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
@@ -111,7 +109,7 @@ fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
     let before = &text[..end];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+    (to_u32(line), to_u32(column))
 }
 
 #[cfg(test)]
@@ -133,14 +131,14 @@ mod tests {
         preview(template, escape, &variables, &mut || 7).expect("small")
     }
 
-    fn places(preview: &Preview) -> Vec<(u32, u32)> {
+    fn positions(preview: &Preview) -> Vec<(u32, u32)> {
         preview.problems.iter().map(|problem| (problem.line, problem.column)).collect()
     }
 
     #[test]
-    fn a_mistake_is_placed_in_the_message_as_typed() {
+    fn a_mistake_has_its_position_in_the_message_as_typed() {
         let preview = look("{\n  \"a\": \"${NAME}\", \"n\": ${TIMESTAMP}\n  \"b\": 1\n}", Escape::Json);
-        assert_eq!(places(&preview), [(3, 3)], "{preview:?}");
+        assert_eq!(positions(&preview), [(3, 3)], "{preview:?}");
         assert!(preview.problems[0].message.contains("expected `,` or `}`"), "{preview:?}");
         assert_eq!(
             preview.filled.iter().map(|range| &preview.body[range.clone()]).collect::<Vec<_>>(),
@@ -149,14 +147,20 @@ mod tests {
     }
 
     #[test]
-    fn unknown_and_absent_variables_are_pointed_out_where_they_stand() {
+    fn unknown_and_absent_variables_have_their_position() {
         let preview = look("{\"ä\": \"${HOST}\",\n \"b\": \"${data.x}\"}", Escape::Json);
-        assert_eq!(places(&preview), [(1, 8), (2, 8)]);
+        assert_eq!(positions(&preview), [(1, 8), (2, 8)]);
         assert!(look("${HOST} ${name}", Escape::Plain).problems.len() == 2);
     }
 
     #[test]
-    fn what_is_no_json_is_not_checked_as_json() {
+    fn a_problem_names_a_path_without_what_reorders_text() {
+        let preview = look("${data[\"\u{202e}\r\"]}", Escape::Plain);
+        assert_eq!(preview.problems[0].message, "The occurrence has no [\"\u{fffd}\u{fffd}\"]: nothing is filled in.");
+    }
+
+    #[test]
+    fn only_json_that_is_not_empty_is_checked_as_json() {
         assert!(look("hello ${NAME}", Escape::Plain).problems.is_empty());
         assert_eq!(look("hello", Escape::Json).problems.len(), 1);
         assert!(look("", Escape::Json).problems.is_empty());

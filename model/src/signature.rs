@@ -1,15 +1,14 @@
-//! The signing secret of a webhook and what is signed (Standard Webhooks 1.0).
+//! The signing secret of a webhook and the signed content (Standard Webhooks 1.0).
 //!
-//! Only the words: the secret's form and the text that is signed. The hash itself is computed where the message is
-//! sent.
+//! This module checks the form of the secret and composes the content. The server computes the hash.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// What a written secret begins with.
+/// The prefix of a written secret.
 pub const PREFIX: &str = "whsec_";
 
-/// Checks a signing secret: 24 to 64 bytes in base64, with or without `whsec_` in front. Answers it with the prefix.
+/// Checks a signing secret: 24 to 64 bytes in base64, with or without the prefix. Returns it with the prefix.
 ///
 /// # Errors
 /// A sentence that never contains the secret.
@@ -23,12 +22,12 @@ pub fn parse_secret(typed: &str) -> Result<String, String> {
     }
 }
 
-/// The bytes of a secret that [`parse_secret`] has accepted.
+/// Decodes a secret that [`parse_secret`] returned.
 pub fn secret_bytes(secret: &str) -> Option<Vec<u8>> {
     STANDARD.decode(secret.strip_prefix(PREFIX)?).ok()
 }
 
-/// What is signed: `id.timestamp.body`.
+/// Returns the content to sign: `id.timestamp.body`.
 pub fn signed_content(id: &str, timestamp: i64, body: &[u8]) -> Vec<u8> {
     [format!("{id}.{timestamp}.").as_bytes(), body].concat()
 }

@@ -1,8 +1,8 @@
-//! Reads the webhook bodies of monitoring systems as occurrences: those of Prometheus Alertmanager
-//! (version 4) and of Grafana alerting, which has the same shape with more members.
+//! Webhook bodies of monitoring systems as occurrences: Prometheus Alertmanager (version 4), and Grafana alerting,
+//! which sends the same shape with more members.
 //!
-//! Each alert is an `alarms.raised` or `alarms.lowered`. What is read is kept whole as its data. These senders remind: the
-//! same alert comes again and again with newer values, and counts once.
+//! Each alert becomes an `alarms.raised` or `alarms.lowered`, with the whole alert as its data. These senders remind:
+//! they send the same alert repeatedly with newer values. It counts once.
 
 use crate::field_error::FieldErrors;
 use crate::occurrence::{Batch, ITEMS_MAX, ObjectReference, Occurrence, TEXT_MAX};
@@ -10,7 +10,7 @@ use crate::text::shown;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 
-/// The program that sends a body.
+/// The monitoring system that sends a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// Prometheus Alertmanager.
@@ -19,22 +19,22 @@ pub enum Source {
     Grafana,
 }
 
-/// The labels that name what an alert is about, the most particular one first.
+/// The labels that name the object of an alert, the most specific one first.
 const OBJECT_LABELS: [&str; 8] = ["object", "vm", "pod", "hostname", "host", "node", "device", "instance"];
-/// The labels that say how grave an alert is.
+/// The labels that have the severity of an alert.
 const LEVEL_LABELS: [&str; 3] = ["severity", "level", "priority"];
-/// Members of the group that are kept with each of its alerts, if they are short: a message about all of them, with each of them, would
-/// grow with the square of their number.
-const OF_GROUP: [&str; 7] = ["receiver", "groupKey", "externalURL", "orgId", "title", "state", "message"];
+/// The members of the group that are copied to each of its alerts if they are short. A long message about all alerts,
+/// copied to each of them, would grow with the square of their number.
+const GROUP_MEMBERS: [&str; 7] = ["receiver", "groupKey", "externalURL", "orgId", "title", "state", "message"];
 
-/// The most bytes of a text of the group that is kept with each alert.
-const OF_GROUP_MAX_BYTES: usize = 1024;
+/// The most bytes of a member that is copied from the group to each alert.
+const GROUP_MEMBER_MAX_BYTES: usize = 1024;
 
 impl Source {
-    /// All of them.
+    /// All sources.
     pub const ALL: [Self; 2] = [Self::Alertmanager, Self::Grafana];
 
-    /// The word in the path.
+    /// Returns the source's name in the path of its endpoint.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Alertmanager => "alertmanager",
@@ -42,26 +42,26 @@ impl Source {
         }
     }
 
-    /// The source with this word.
-    pub fn find(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|source| source.as_str() == word)
+    /// Returns the source with this name.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.as_str() == name)
     }
 
-    /// Reads a body; all or nothing.
+    /// Reads a body. One wrong alert refuses all.
     ///
     /// # Errors
     /// Each wrong member by its path, `alerts[2].startsAt`.
     pub fn parse(self, document: &Value) -> Result<Batch, FieldErrors> {
         let Some(alerts) = document.get("alerts").and_then(Value::as_array) else {
-            let words = format!("There is no list of alerts, as {} sends it.", self.as_str());
-            return Err(FieldErrors::one("alerts", words));
+            let message = format!("There is no list of alerts, as {} sends it.", self.as_str());
+            return Err(FieldErrors::one("alerts", message));
         };
         if alerts.len() > ITEMS_MAX {
-            let words = format!("There are {} alerts; {ITEMS_MAX} are the most. Set max_alerts.", alerts.len());
-            return Err(FieldErrors::one("alerts", words));
+            let message = format!("There are {} alerts; {ITEMS_MAX} are the most. Set max_alerts.", alerts.len());
+            return Err(FieldErrors::one("alerts", message));
         }
         let mut errors = FieldErrors::default();
-        let read = |(place, alert)| read_alert(alert, document, &format!("alerts[{place}]"), &mut errors);
+        let read = |(index, alert)| read_alert(alert, document, &format!("alerts[{index}]"), &mut errors);
         let found: Vec<_> = alerts.iter().enumerate().filter_map(read).collect();
         let batch = Batch { occurrences: found, is_array: true, is_lenient: true };
         if errors.is_empty() { Ok(batch) } else { Err(errors) }
@@ -95,7 +95,7 @@ fn read_alert(alert: &Value, group: &Value, path: &str, errors: &mut FieldErrors
         type_id: "alarms".to_owned(),
         event_id: event_id.to_owned(),
         object: labels.and_then(object_of),
-        // An alert that ends has the start it began with.
+        // A resolved alert has the start of its firing.
         external_id: Some(format!("{fingerprint} {event_id} {}", started.to_rfc3339())),
         source: None,
         time: Some(ended.unwrap_or(started)),
@@ -103,7 +103,7 @@ fn read_alert(alert: &Value, group: &Value, path: &str, errors: &mut FieldErrors
     })
 }
 
-/// The object of an alert, by the first label that names one. Of `host:port` it is the host.
+/// Returns the object of an alert, by the first label that names one. For `host:port` it is the host.
 fn object_of(labels: &Map<String, Value>) -> Option<ObjectReference> {
     let named = |label: &&'static str| Some((*label, labels.get(*label)?.as_str().filter(|name| !name.is_empty())?));
     let (label, name) = OBJECT_LABELS.iter().find_map(named)?;
@@ -113,7 +113,7 @@ fn object_of(labels: &Map<String, Value>) -> Option<ObjectReference> {
     (!name.is_empty()).then_some(ObjectReference { external_id: None, name: Some(name), tags: None, is_subject: false })
 }
 
-/// The host of `host:port` or `[address]:port`; another text as it is.
+/// Returns the host of `host:port` or `[address]:port`. Another text is unchanged.
 fn host_of(text: &str) -> &str {
     let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     match text.rsplit_once(':') {
@@ -125,18 +125,18 @@ fn host_of(text: &str) -> &str {
     }
 }
 
-/// The alert as it came, what is common to its group, and its level in our words.
+/// Returns the data of an alarm: the alert, the members copied from its group, and its level.
 fn data_of(members: &Map<String, Value>, labels: Option<&Map<String, Value>>, group: &Value) -> Value {
     let mut data = members.clone();
-    for name in OF_GROUP {
+    for name in GROUP_MEMBERS {
         let is_short =
-            |value: &&Value| value.as_str().map_or(value.is_number(), |text| text.len() <= OF_GROUP_MAX_BYTES);
+            |value: &&Value| value.as_str().map_or(value.is_number(), |text| text.len() <= GROUP_MEMBER_MAX_BYTES);
         if let (None, Some(value)) = (data.get(name), group.get(name).filter(is_short)) {
             data.insert(name.to_owned(), value.clone());
         }
     }
-    let said = labels.and_then(|labels| LEVEL_LABELS.iter().find_map(|label| labels.get(*label)?.as_str()));
-    let level = match said.unwrap_or_default().to_ascii_lowercase().as_str() {
+    let severity = labels.and_then(|labels| LEVEL_LABELS.iter().find_map(|label| labels.get(*label)?.as_str()));
+    let level = match severity.unwrap_or_default().to_ascii_lowercase().as_str() {
         "critical" | "crit" | "page" | "fatal" | "emergency" | "alert" | "p1" | "disaster" => "critical",
         "warning" | "warn" | "minor" | "p3" | "average" => "warning",
         "info" | "information" | "informational" | "notice" | "none" | "ok" | "low" | "p4" | "p5" => "message",
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_is_an_alarm_about_what_a_label_names() {
+    fn an_alert_becomes_an_alarm_about_the_object_of_its_label() {
         let raised = one(&alert());
         assert_eq!((raised.type_id.as_str(), raised.event_id.as_str()), ("alarms", "raised"));
         assert_eq!(raised.object.expect("an object").name.as_deref(), Some("web-01"));
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_level_and_the_object_come_from_the_labels_there_are() {
+    fn level_and_object_come_from_the_labels() {
         for (labels, level, object) in [
             (json!({"severity": "warning", "vm": "db", "instance": "h:1"}), "warning", Some("db")),
             (json!({"severity": "info", "instance": "[2001:db8::1]:9100"}), "message", Some("2001:db8::1")),
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_group_says_at_length_is_not_kept_with_each_of_its_alerts() {
+    fn a_long_member_of_the_group_is_not_copied_to_its_alerts() {
         let mut document = body(&alert());
         document["message"] = "x".repeat(100_000).into();
         document["title"] = "[FIRING:1]".into();
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_is_named() {
+    fn each_wrong_member_is_refused_by_path() {
         for (name, value) in [
             ("status", json!("sleeping")),
             ("startsAt", json!("yesterday")),

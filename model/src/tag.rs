@@ -1,4 +1,4 @@
-//! Tags and their categories: labels on objects, and which types may carry them.
+//! Tags on objects, and the categories that say which types may carry them.
 
 use crate::catalog::Catalog;
 use crate::field_error::FieldErrors;
@@ -15,11 +15,11 @@ pub const NAME_MAX: usize = 64;
 pub struct Category {
     /// Unique.
     pub name: String,
-    /// What it is for; may be empty.
+    /// Its purpose. May be empty.
     pub description: String,
-    /// Whether an object may carry only one of its tags.
+    /// An object may carry only one of its tags.
     pub is_single: bool,
-    /// Which types may carry its tags.
+    /// The ids of the types that may carry its tags.
     pub type_ids: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ pub struct CategoryDraft {
 }
 
 impl CategoryDraft {
-    /// The name of the form field that lets a type carry its tags.
+    /// Returns the name of the form field that lets a type carry its tags.
     pub fn field_of(type_id: &str) -> String {
         format!("type.{type_id}")
     }
@@ -92,7 +92,7 @@ pub struct TagDraft {
 }
 
 impl TagDraft {
-    /// Checks both fields. Whether the category exists is the service's to say.
+    /// Checks both fields. The service checks that the category exists.
     ///
     /// # Errors
     /// Every wrong field, in the order of the form.
@@ -107,7 +107,7 @@ impl TagDraft {
     }
 }
 
-/// A slash separates category and tag where they are written together, `Environment/production`.
+/// Checks a name. It has no slash, which separates category and tag in `Environment/production`.
 fn parse_name(typed: &str) -> Result<String, String> {
     let name = text::parse_name(typed, NAME_MAX)?;
     if name.contains('/') {
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_category_says_which_types_carry_its_tags() {
+    fn a_category_needs_a_type_that_carries_tags() {
         let mut draft = CategoryDraft { name: "Environment".into(), ..CategoryDraft::default() };
         let fields = |draft: &CategoryDraft| match draft.parse(&Catalog::default()) {
             Ok(category) => category.type_ids,

@@ -1,4 +1,4 @@
-//! Tasks: what to do. Today: send a message through a webhook.
+//! Tasks: the actions that events start. The only action is to send a message through a webhook.
 
 use crate::draft::{Texts, read_from_texts};
 use crate::field_error::FieldErrors;
@@ -13,7 +13,7 @@ pub const DESCRIPTION_MAX: usize = 1000;
 /// The most bytes a message may have before its variables are filled in.
 pub const MESSAGE_MAX_BYTES: usize = 256 * 1024;
 
-/// The type of the object that a task acts on, and the action.
+/// The only object type that a task acts on, and its only action.
 const OBJECT_TYPE: &str = "webhook";
 const ACTION: &str = "send";
 
@@ -22,11 +22,11 @@ const ACTION: &str = "send";
 pub struct Task {
     /// Unique, 1 to 64 characters.
     pub name: String,
-    /// What it is for; may be empty.
+    /// Its purpose. May be empty.
     pub description: String,
-    /// Whether events may start it.
+    /// Events may start it.
     pub is_enabled: bool,
-    /// Whether it goes after its first successful run.
+    /// It is deleted after its first successful run.
     pub deletes_after_running: bool,
     /// The webhook it sends through.
     pub webhook_id: WebhookId,
@@ -56,7 +56,7 @@ read_from_texts! {
 }
 
 impl Default for TaskDraft {
-    /// What a plain post leaves out: unchecked boxes are absent.
+    /// Returns the values of fields that a plain post leaves out: unchecked boxes are absent.
     fn default() -> Self {
         Self {
             name: String::new(),
@@ -73,12 +73,12 @@ impl Default for TaskDraft {
 }
 
 impl TaskDraft {
-    /// A new task, as the form shows it first.
+    /// Returns a new task as the empty form shows it.
     pub fn new_form() -> Self {
         Self { enabled: "true".into(), message: "{\"text\": \"Webhook\"}".into(), ..Self::default() }
     }
 
-    /// Checks every field. Whether the webhook exists is the service's to say.
+    /// Checks every field. The service checks that the webhook exists.
     ///
     /// # Errors
     /// Every wrong field, in the order of the form.
@@ -117,7 +117,7 @@ fn parse_description(typed: &str) -> Result<String, String> {
     Ok(typed.trim().to_owned())
 }
 
-/// The message keeps every byte but for line ends: a form posts CRLF for what was typed as LF.
+/// Checks a message. Only line ends change: a form posts CRLF for a typed LF.
 fn parse_message(typed: &str) -> Result<String, String> {
     text::refuse_nul(typed)?;
     let message = typed.replace("\r\n", "\n");
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn each_field_is_refused_by_its_own_rule() {
+    fn each_wrong_field_is_refused() {
         let valid = TaskDraft { name: "Tell".into(), webhook: "7".into(), ..TaskDraft::new_form() };
         assert!(valid.parse().is_ok());
         assert_eq!(wrong_fields(&TaskDraft { name: "x".repeat(65), ..valid.clone() }), ["name"]);

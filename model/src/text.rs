@@ -1,6 +1,6 @@
-//! Rules that several fields share: names, and numbers in a range.
+//! Rules for texts that several fields and pages share.
 
-/// A name: trimmed, `1..=limit` characters, nothing invisible that could disguise it.
+/// Checks a name: trimmed, 1 to `limit` characters, without invisible ones that could disguise it.
 ///
 /// # Errors
 /// A sentence for the person who typed it.
@@ -13,16 +13,16 @@ pub fn parse_name(typed: &str, limit: usize) -> Result<String, String> {
     if count > limit {
         return Err(format!("This name has {count} characters; {limit} are the most."));
     }
-    if seen(name).any(|(_, is_hidden)| is_hidden) {
+    if with_hidden(name).any(|(_, is_hidden)| is_hidden) {
         return Err("This name contains an invisible control character. Type it again without.".to_owned());
     }
     Ok(name.to_owned())
 }
 
-/// A whole number in `range`; `unit` is put into the sentence (`seconds`).
+/// Checks a whole number in `range`. `unit` stands in the message (`seconds`).
 ///
 /// # Errors
-/// A sentence that names the range.
+/// A sentence with the range.
 pub fn parse_number(typed: &str, range: std::ops::RangeInclusive<u32>, unit: &str) -> Result<u32, String> {
     let (low, high) = (range.start(), range.end());
     let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
@@ -34,15 +34,16 @@ pub fn parse_number(typed: &str, range: std::ops::RangeInclusive<u32>, unit: &st
         .ok_or_else(|| format!("Enter a whole number from {low} to {high}{unit}."))
 }
 
-/// Control characters, and the marks that reorder or hide text (Unicode bidi controls, zero-width, line separators).
+/// Returns true for control characters, and for marks that reorder or hide text (Unicode bidi controls, zero-width
+/// characters, line separators).
 pub fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// The characters of a text, each with whether it reorders or hides something. A joiner between two characters that are
-/// joined, as in Persian and in emoji of families, does neither.
-fn seen(text: &str) -> impl Iterator<Item = (char, bool)> {
+/// Returns the characters of a text, each with true if it reorders or hides text. A joiner between two characters that
+/// it joins does neither: Persian and emoji of families need joiners.
+fn with_hidden(text: &str) -> impl Iterator<Item = (char, bool)> {
     let is_joined = |c: Option<char>| c.is_some_and(|c| !c.is_ascii() && !is_invisible(c) && !c.is_whitespace());
     let mut before = None;
     let mut rest = text.chars();
@@ -54,21 +55,22 @@ fn seen(text: &str) -> impl Iterator<Item = (char, bool)> {
     })
 }
 
-/// A name from outside as a page may show it: what would reorder the text around it or break its line is seen as
-/// U+FFFD. The joiners and marks that scripts need stay.
+/// Returns a name from outside as a page may show it. Characters that would reorder the text around it or break its
+/// line become U+FFFD. Joiners and marks that scripts need stay.
 pub fn shown(name: &str) -> String {
     let reorders = |c: char| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     name.chars().map(|c| if c.is_control() || reorders(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-/// A text from outside, a body or an answer, as a page may show it: nothing invisible in it but line ends and tabs.
+/// Returns a text from outside, like the body of a response, as a page may show it. Invisible characters become U+FFFD,
+/// except line ends and tabs.
 pub fn visible(text: &str) -> String {
     let shown = |(c, is_hidden)| if is_hidden && !matches!(c, '\n' | '\t') { char::REPLACEMENT_CHARACTER } else { c };
-    seen(&text.replace("\r\n", "\n")).map(shown).collect()
+    with_hidden(&text.replace("\r\n", "\n")).map(shown).collect()
 }
 
-/// A text without its case, to look for another within it: in each alphabet, and whatever a letter's capital is written
-/// with (`ß` as `SS`, both small sigmas alike).
+/// Returns a text without its case, for searches. Works for each alphabet, also where a capital has several letters
+/// (`ß` as `SS`) or several small letters (both sigmas).
 pub fn folded(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
@@ -76,7 +78,13 @@ pub fn folded(text: &str) -> String {
     text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
-/// What PostgreSQL cannot store in a text column, whatever the field.
+/// Returns the text with a capital as its first letter: a clause as the start of a sentence.
+pub fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// Refuses NUL, which PostgreSQL cannot store in a text column.
 ///
 /// # Errors
 /// A sentence for the person who typed it.
@@ -89,7 +97,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_alphabet_keeps_its_case() {
+    fn the_first_letter_becomes_a_capital() {
+        for (text, expected) in [("", ""), ("a clause", "A clause"), ("éà", "Éà"), ("ßa", "SSa"), ("7 b", "7 b")] {
+            assert_eq!(capitalised(text), expected);
+        }
+    }
+
+    #[test]
+    fn folded_texts_have_no_case_in_any_alphabet() {
         for (one, other) in
             [("WEB-01", "web-01"), ("ΟΔΟΣ", "οδος"), ("Straße", "STRASSE"), ("ЖУК", "жук"), ("ÉÀ", "éà")]
         {
@@ -107,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_people_have_are_taken_and_shown() {
+    fn joiners_are_accepted_and_shown_between_joined_characters_only() {
         let family = "\u{1f469}\u{200d}\u{1f469}\u{200d}\u{1f467}";
         let persian = "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}";
         for name in [family, persian, "\u{1f3f3}\u{fe0f}\u{200d}\u{1f308} web"] {

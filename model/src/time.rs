@@ -1,5 +1,6 @@
 //! Instants as the database stores them.
 
+use crate::number::{millis, to_u64};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -9,53 +10,53 @@ use std::time::Duration;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// Whole seconds since 1970, rounded down: what `${TIMESTAMP}` and `webhook-timestamp` carry.
+    /// Returns whole seconds since 1970, rounded down, as in `${TIMESTAMP}` and `webhook-timestamp`.
     pub fn as_seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// The instant `duration` later, saturating at the end of time.
+    /// Returns the instant `duration` later, or the last one.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+        Self(self.0.saturating_add(millis(duration)))
     }
 
-    /// How long after `earlier` this is; zero when it is not.
+    /// Returns the duration since `earlier`. Zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+        Duration::from_millis(to_u64(self.0.saturating_sub(earlier.0)))
     }
 
-    /// Reads an RFC 3339 instant (`2025-10-16T15:38:07Z`), as occurrences carry it.
+    /// Reads an RFC 3339 time (`2025-10-16T15:38:07Z`) of an occurrence.
     ///
     /// # Errors
     /// A sentence for the sender.
     pub fn parse_rfc3339(text: &str) -> Result<Self, String> {
         let wrong = || "This is not an RFC 3339 time. Write it like 2025-10-16T15:38:07Z.".to_owned();
         let (whole, fraction, offset) = rfc3339_parts(text).ok_or_else(wrong)?;
-        // Nanoseconds are read, and milliseconds kept; what is finer may have any number of digits.
+        // Milliseconds are used. Digits below nanoseconds are cut off: there may be any number of them.
         let fraction = &fraction[..fraction.len().min(10)];
         let instant = match format!("{whole}{fraction}{offset}").parse::<jiff::Timestamp>() {
             Ok(instant) => instant,
-            // The last day of the calendar, which stands for "never ends" where it comes from.
+            // The last days of the calendar stand for "never ends" in some systems.
             Err(_) if whole.starts_with("9999-12-3") && is_time(whole, offset) => jiff::Timestamp::MAX,
             Err(_) => return Err(wrong()),
         };
         Ok(Self(instant.as_millisecond()))
     }
 
-    /// The instant as RFC 3339 in UTC with milliseconds, for APIs and `<time datetime>`.
+    /// Returns the instant as RFC 3339 in UTC with milliseconds, for APIs and `<time datetime>`.
     pub fn to_rfc3339(self) -> String {
         jiff::Timestamp::from_millisecond(self.0).map_or_else(|_| self.0.to_string(), |instant| format!("{instant:.3}"))
     }
 }
 
-/// Whether there is such a day, such a time, and such an offset.
+/// Returns true if the date, the time and the offset exist.
 fn is_time(whole: &str, offset: &str) -> bool {
     let is_offset = offset.len() == 1 || (offset[1..3] <= *"23" && offset[4..6] <= *"59");
     is_offset && whole.replace(' ', "T").to_ascii_uppercase().parse::<jiff::civil::DateTime>().is_ok()
 }
 
-/// Date and time, the fraction of a second with its dot, and the offset of an RFC 3339 time, by its shape alone (§5.6).
+/// Splits an RFC 3339 time by its shape (§5.6): date and time, the fraction of a second with its dot, and the offset.
 fn rfc3339_parts(text: &str) -> Option<(&str, &str, &str)> {
     const SHAPE: &[u8] = b"0000-00-00T00:00:00";
     let (whole, rest) = text.split_at_checked(SHAPE.len())?;

@@ -1,15 +1,15 @@
-//! The URL of a webhook: a strict subset of what a browser would accept.
+//! The URL of a webhook: a strict subset of the URLs that a browser accepts.
 //!
-//! Parsers that disagree about a URL are how address checks get bypassed, so this one accepts only what every parser
-//! reads alike: ASCII, `http` or `https`, a plain host name, a dotted IPv4 or a bracketed IPv6 address. The server's
-//! tests hold it against the HTTP client's own parser. It must stay small: it ships to the browser.
+//! Address checks are bypassed where two parsers read a URL differently. This one accepts only URLs that every parser
+//! reads alike: ASCII, `http` or `https`, a plain host name, a dotted IPv4 or a bracketed IPv6 address. Tests compare
+//! it with the parser of the HTTP client. It must stay small, as it ships to the browser.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The longest URL accepted, in bytes.
 pub const MAX_BYTES: usize = 2048;
 
-/// A checked URL, with the parts that rules ask for.
+/// A checked URL, with its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetUrl {
     text: String,
@@ -18,23 +18,25 @@ pub struct TargetUrl {
     is_https: bool,
 }
 
-/// Who the URL points at.
+/// The host of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
     /// A name, in lower case.
     Name(String),
-    /// An address written as such.
+    /// An IP address.
     Address(IpAddr),
 }
 
 impl TargetUrl {
-    /// Stands for a stored URL that cannot be read. Names under `invalid` never resolve (RFC 6761 §6.4).
+    /// Returns a URL that stands for a stored one that cannot be read. Names under `invalid` never resolve (RFC 6761
+    /// §6.4).
     pub fn unreadable() -> Self {
         let host = "unreadable.invalid";
         Self { text: format!("http://{host}/"), host: Host::Name(host.to_owned()), port: 80, is_https: false }
     }
 
-    /// Reads a URL as typed. A missing path becomes `/` when it is sent, not here: the text stays as typed.
+    /// Checks a URL. The text stays as typed, without the blanks around it: a missing path becomes `/` only when it is
+    /// sent.
     ///
     /// # Errors
     /// A sentence for the person who typed it.
@@ -87,34 +89,34 @@ impl TargetUrl {
         Ok(Self { text: text.to_owned(), host, port, is_https })
     }
 
-    /// The URL as typed.
+    /// Returns the URL as typed.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The host.
+    /// Returns the host.
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// The port, written or implied by the scheme.
+    /// Returns the port, typed or implied by the scheme.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Whether the connection is encrypted.
+    /// Returns true if the connection is encrypted.
     pub fn is_https(&self) -> bool {
         self.is_https
     }
 
-    /// The path and the query, as typed; may be empty.
+    /// Returns the path and the query as typed. May be empty.
     pub fn path_and_query(&self) -> &str {
         let start = self.text.find("://").map_or(0, |at| at + 3);
         let rest = &self.text[start..];
         rest.find(['/', '?']).map_or("", |end| &rest[end..])
     }
 
-    /// Scheme, host and port: what a stored secret is bound to (`spec/engine.md` §4, *Secrets*).
+    /// Returns scheme, host and port. A stored secret is bound to them (`spec/engine.md` §4, *Secrets*).
     pub fn origin(&self) -> String {
         let scheme = if self.is_https { "https" } else { "http" };
         match &self.host {
@@ -155,8 +157,8 @@ fn parse_host(host: &str) -> Result<Host, String> {
         });
     }
     let name = host.to_ascii_lowercase();
-    // WHATWG URL: a host whose last label is a number is an IPv4 address. Only the plain dotted form is read alike
-    // by everybody; 0x7f.1, 127.1 or 2130706433 are not.
+    // WHATWG URL: a host whose last label is a number is an IPv4 address. Only the plain dotted form is read alike by
+    // every parser; 0x7f.1, 127.1 or 2130706433 are not.
     let last = name.strip_suffix('.').unwrap_or(&name).rsplit('.').next().unwrap_or_default();
     let hexadecimal = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
     if hexadecimal || (!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit())) {
@@ -183,7 +185,7 @@ fn parse_host(host: &str) -> Result<Host, String> {
     Ok(Host::Name(name))
 }
 
-/// The shape only; the server's parser decides whether it decodes.
+/// Checks the shape of an `xn--` label only. The server's parser decodes it.
 fn is_punycode(label: &str) -> bool {
     label.len() > 4 && !label.ends_with('-')
 }
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn accepts_plain_urls_and_knows_their_origin() {
+    fn plain_urls_are_accepted_with_their_origin() {
         for (url, origin) in [
             ("https://example.com", "https://example.com:443"),
             ("HTTP://Example.COM:8080/a?b=c%20d", "http://example.com:8080"),
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_parsers_read_differently() {
+    fn urls_that_parsers_read_differently_are_refused() {
         for url in [
             "",
             "example.com",
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_to_do_with_credentials_in_the_url() {
+    fn a_url_with_credentials_is_refused_with_the_remedy() {
         assert!(refused("http://user:pass@example.com/").contains("authorization fields"));
     }
 }

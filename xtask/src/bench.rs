@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: how fast, how large, and how it is with many who look. Everything stays on this machine's loopback,
-//! is bounded in count, and ends by itself.
+//! `cargo xtask bench`: measures speed, memory, and the cost of many viewers. Everything stays on this machine's
+//! loopback, is bounded in count, and ends by itself.
 
 mod memory;
 mod speed;
@@ -9,7 +9,7 @@ use crate::dist;
 use anyhow::{Context, Result};
 use std::path::Path;
 
-/// Measures a binary, or else one built now.
+/// Measures a binary, or one that is built now.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let (what, binary) = match arguments {
         [what, rest @ ..] if ["speed", "memory", "viewers"].contains(&what.as_str()) => (what.as_str(), rest.first()),

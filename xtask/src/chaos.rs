@@ -1,8 +1,8 @@
-//! `cargo xtask chaos`: whatever fails, everything acknowledged is delivered.
+//! `cargo xtask chaos`: checks that every acknowledged event is delivered, whatever fails.
 //!
 //! The real binary works under load while its disk, its database, a node or the program itself fails. An event is lost
-//! when it got a 202 and never arrived, or is not in the database any more. Everything stays on this machine's
-//! loopback, is bounded in count and time, and ends by itself.
+//! if it got a 202 and never arrived, or is no longer in the database. Everything stays on this machine's loopback, is
+//! bounded in count and time, and ends by itself.
 
 mod installation;
 mod load;
@@ -30,20 +30,20 @@ const SHORT: &[&str] = &["kill", "sigterm", "postgres-killed", "disk-full"];
 pub(crate) struct Plan {
     binary: PathBuf,
     seed: u64,
-    /// How often the server is killed at random.
+    /// The number of random kills of the server.
     kills: u64,
     /// The most milliseconds from one kill to the next.
     between_kills: u64,
-    /// Whether deliveries flow again before the next kill, however long a lease keeps them.
+    /// Waits before the next kill until deliveries arrive again, which a lease may delay.
     waits_for_receipts: bool,
-    /// How many scenarios run side by side.
+    /// The number of scenarios that run at the same time.
     lanes: usize,
-    /// The file for the row of the one scenario, in a process that another one has started in a namespace.
+    /// The file for the row of the only scenario. Set in a process that was started in a namespace.
     row: Option<PathBuf>,
     names: Vec<String>,
 }
 
-/// Runs the scenarios that the command line names, or all.
+/// Runs the scenarios that the command line names, or all scenarios.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let mut plan = Plan {
         binary: PathBuf::new(),
@@ -99,7 +99,7 @@ fn run_plan(plan: &Plan) -> Result<()> {
     tool::network_programs()?;
     say(&format!("chaos, seed {}", plan.seed));
     let (jobs, rows) = (Mutex::new(jobs), Mutex::new(Vec::new()));
-    // A function of its own, so that the lock is not held while the job runs.
+    // A closure, so that the lock is released before the job runs.
     let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let work = || {
         while let Some((number, (scenario, database))) = next() {
@@ -120,7 +120,7 @@ fn run_plan(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Measures in a process with a mount namespace of its own: its mounts end with it, and root is not needed.
+/// Measures in a process with its own mount namespace. The mounts end with the process, and root is not needed.
 fn measure_apart(plan: &Plan, scenario: &Scenario) -> Row {
     let apart = || -> Result<Row> {
         let file = tempfile::NamedTempFile::new()?;

@@ -5,11 +5,11 @@ use crate::site;
 use anyhow::Result;
 use std::path::PathBuf;
 
-/// Builds `target/dist/hookwright`, and answers where it is.
+/// Builds `target/dist/hookwright`. Returns its path.
 pub(crate) fn run() -> Result<PathBuf> {
     site::build()?;
     say("building the release binary");
-    // The files are embedded by a macro that cargo does not see reading them.
+    // A macro embeds the files. Cargo does not know that it reads them, so the source that has the macro is touched.
     let embeds = root().join("server/src/http/site.rs");
     std::fs::File::options()
         .append(true)

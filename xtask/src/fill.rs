@@ -1,6 +1,6 @@
-//! `cargo xtask fill`: a database with as many deliveries as one wants to try the console with.
+//! `cargo xtask fill`: fills a database with many deliveries, to try the console with.
 //!
-//! The work is done by the server's example `fill`, which knows the schema. It is no part of the product's binary.
+//! The server's example `fill` does the work, since it has the schema. The example is not part of the product's binary.
 
 use crate::shell::{cargo, command, finish, root, say};
 use anyhow::{Context, Result, bail};
@@ -10,7 +10,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     say("building what fills a database");
     finish(&mut cargo(&["build", "--package", "server", "--example", "fill"]))?;
     let mut fill = command(root().join("target/debug/examples/fill"));
-    // Without the arguments in the error: a database URL may carry a password.
+    // The error leaves out the arguments: a database URL may have a password.
     let status = fill.args(arguments).status().context("cannot start target/debug/examples/fill")?;
     if !status.success() {
         bail!("the database was not filled ({status})");

@@ -1,7 +1,7 @@
-//! `cargo xtask …`: everything that is done with this repository, on a fresh machine too.
+//! `cargo xtask …`: all automation of this repository, also on a fresh machine.
 //!
-//! Each command checks for what it needs, says what it installs and why, and fails with the command to run by hand
-//! where it may not.
+//! Each command checks that its tools are there. It says what it installs and why. Without the permission to install,
+//! it fails with the command to run by hand.
 
 #![expect(clippy::print_stdout, reason = "a command line tool talks")]
 #![expect(clippy::cast_precision_loss, reason = "measurements are printed with two digits")]
@@ -24,18 +24,18 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask run [OPTIONS OF SERVE]  build and start the console on http://127.0.0.1:8080
-cargo xtask test [STEP…]            every check and test; installs what is missing
+cargo xtask test [STEP…]            every check and test; installs missing tools
 cargo xtask screenshots             a picture of every page: target/screenshots
 cargo xtask dist                    one self-contained release binary: target/dist/hookwright
 cargo xtask bench [speed|memory|viewers] [BINARY]
-                                    deliveries per second beside a bare client; the memory of large requests; what many
-                                    viewers cost at a million deliveries; of a binary there is, or a new one
+                                    deliveries per second beside a bare client; the memory of large requests; the cost
+                                    of many viewers at a million deliveries; of BINARY, or of a new one
 cargo xtask chaos [--short] [--binary PATH] [--rounds N] [--seed N] [SCENARIO…]
-                                    what is lost, repeated and stalled while disk, database, node or program fails
+                                    lost, repeated and stalled events while disk, database, node or program fails
 cargo xtask fill N [--database-url URL] …
                                     fill ./data, or a PostgreSQL database, with N made-up deliveries; --help says more
 cargo xtask site                    build the browser half only
-cargo xtask layers                  check who imports whom
+cargo xtask layers                  check the imports between modules
 ";
 
 fn main() -> ExitCode {

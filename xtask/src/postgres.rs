@@ -1,7 +1,7 @@
-//! A PostgreSQL of its own for the tests: data and socket in a temporary directory, no port, gone afterwards.
+//! A temporary PostgreSQL for the tests: data and socket in a temporary directory, no port.
 
 use crate::server::signal;
-use crate::shell::{answers, command, finish, output, say};
+use crate::shell::{command, finish, output, say, succeeds};
 use crate::tool;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// A running server; stops when dropped.
+/// A running PostgreSQL. Dropping the value stops it.
 pub(crate) struct Postgres {
     server: Child,
     programs: PathBuf,
     folder: TempDir,
 }
 
-/// PostgreSQL refuses to run as root: then it runs as Debian's user for it.
+/// Returns a command that does not run as root, which PostgreSQL refuses. Root runs it as Debian's user `postgres`.
 fn as_user(program: &Path) -> Command {
     if tool::is_root() {
         let mut run = command("runuser");
@@ -27,7 +27,7 @@ fn as_user(program: &Path) -> Command {
     }
 }
 
-/// Starts the server on the data in this folder. Commits are as durable as PostgreSQL makes them by default.
+/// Starts PostgreSQL on the data in this folder. Commits have PostgreSQL's default durability.
 fn launch(programs: &Path, folder: &Path) -> Result<Child> {
     let mut start = as_user(&programs.join("postgres"));
     start.current_dir(folder).arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
@@ -37,7 +37,7 @@ fn launch(programs: &Path, folder: &Path) -> Result<Child> {
 }
 
 impl Postgres {
-    /// Makes a cluster and starts it.
+    /// Creates a cluster and starts it.
     pub(crate) fn start() -> Result<Self> {
         let programs = tool::postgres_programs()?;
         let folder = tempfile::Builder::new().prefix("hookwright-pg-").tempdir()?;
@@ -60,7 +60,7 @@ impl Postgres {
 
     fn wait(&self) -> Result<()> {
         for _ in 0..200 {
-            if answers(self.programs.join("pg_isready"), &["-q", "-h", &self.socket()]) {
+            if succeeds(self.programs.join("pg_isready"), &["-q", "-h", &self.socket()]) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -68,7 +68,7 @@ impl Postgres {
         bail!("PostgreSQL did not start: {}", std::fs::read_to_string(self.folder.path().join("log"))?)
     }
 
-    /// Ends one session as a fault of PostgreSQL's own would: PostgreSQL then ends all, recovers, and goes on by itself.
+    /// Kills a session, as a fault of PostgreSQL would. PostgreSQL then ends all sessions and recovers by itself.
     pub(crate) fn kill_session(&self) -> Result<()> {
         let sql = "SELECT pid FROM pg_stat_activity \
                    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1";
@@ -78,16 +78,16 @@ impl Postgres {
         signal(id.parse().context("PostgreSQL has no session")?, "KILL")
     }
 
-    /// Ends all of PostgreSQL without a checkpoint, as a power cut does. What was committed is in its log, and there.
+    /// Stops PostgreSQL without a checkpoint, as a power cut does. Committed data is in its log.
     pub(crate) fn stop_at_once(&mut self) {
-        // Failing to stop it leaves a process for the machine to end.
+        // If this fails, a process remains until the machine stops.
         let data = self.folder.path().join("data");
         let mut stop = as_user(&self.programs.join("pg_ctl"));
         let _ = stop.current_dir(self.folder.path()).args(["stop", "-m", "immediate", "-D"]).arg(data).output();
         let _ = self.server.wait();
     }
 
-    /// Starts it again on the same data.
+    /// Starts PostgreSQL again on the same data.
     pub(crate) fn start_again(&mut self) -> Result<()> {
         self.server = launch(&self.programs, self.folder.path())?;
         self.wait()
@@ -97,7 +97,7 @@ impl Postgres {
         self.folder.path().display().to_string()
     }
 
-    /// The URL of its administrative database; tests make databases of their own beside it.
+    /// Returns the URL of the administrative database. Each test creates its own database beside it.
     pub(crate) fn url(&self) -> String {
         format!("postgres://postgres@localhost/postgres?host={}", self.socket())
     }
@@ -105,7 +105,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // Nobody needs this data again.
+        // The data is not needed again.
         self.stop_at_once();
     }
 }

@@ -1,11 +1,11 @@
-//! `cargo xtask run`: the console, built and started.
+//! `cargo xtask run`: builds and starts the console.
 
 use crate::shell::{cargo, command, finish, root, say};
 use crate::site;
 use anyhow::Result;
 
-/// Builds, starts, and stays until the server ends. More words go to `hookwright serve`.
-pub(crate) fn run(words: &[String]) -> Result<()> {
+/// Builds and starts the server, and waits until it ends. The arguments are passed to `hookwright serve`.
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
     site::build()?;
     say("building the server");
     finish(&mut cargo(&["build", "--package", "server", "--bin", "hookwright"]))?;
@@ -19,6 +19,6 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     finish(
         command(root().join("target/debug/hookwright"))
             .args(["serve", "--egress-allow", "127.0.0.0/8", "--demo", "127.0.0.1:9000"])
-            .args(words),
+            .args(arguments),
     )
 }

@@ -1,4 +1,5 @@
-//! The real binary as a process: started, prepared by posted forms as a browser without WASM does, and spoken to.
+//! The real binary as a process: starts it, prepares it by posting forms as a browser without WASM does, and sends
+//! requests.
 
 use crate::shell::{command, finish, output};
 use anyhow::{Context, Result, bail};
@@ -10,13 +11,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-/// The account and the key that are made.
+/// The name of the account and of the key.
 const NAME: &str = "xtask";
-/// `{"vm": "${NAME}", "at": ${TIMESTAMP}, "t": ${data.t}}`, encoded as a form's field.
+/// `{"vm": "${NAME}", "at": ${TIMESTAMP}, "t": ${data.t}}`, encoded as a field of a form.
 const MESSAGE: &str =
     "%7B%22vm%22%3A+%22%24%7BNAME%7D%22%2C+%22at%22%3A+%24%7BTIMESTAMP%7D%2C+%22t%22%3A+%24%7Bdata.t%7D%7D";
 
-/// The binary with the variables that name its database. Each of its commands needs them.
+/// The binary, with the variables that name its database. Each of its commands needs them.
 #[derive(Clone)]
 pub(crate) struct Program {
     binary: PathBuf,
@@ -24,18 +25,18 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// The binary with its data in this folder.
+    /// Returns the binary with its data in this folder.
     pub(crate) fn new(binary: &Path, data: &Path) -> Self {
         Self { binary: binary.to_owned(), variables: vec![("HOOKWRIGHT_DATA_DIR", data.into())] }
     }
 
-    /// The same with one more variable.
+    /// Adds a variable.
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
         self.variables.push((name, value.into()));
         self
     }
 
-    /// A command of the binary.
+    /// Returns a command of the binary.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command(&self.binary);
         command
@@ -46,20 +47,20 @@ impl Program {
         command
     }
 
-    /// Starts the server. Returns once the server listens.
+    /// Starts the server. Returns when the server listens.
     pub(crate) fn serve(&self, listen: &str, change: impl FnOnce(&mut Command)) -> Result<Running> {
         let mut serve = self.command(&["serve", "--listen", listen, "--egress-allow", "127.0.0.0/8"]);
         change(&mut serve);
         start(&mut serve, "Hookwright is at ")
     }
 
-    /// Starts a receiver that appends what arrives to this file.
+    /// Starts a receiver that appends each request to this file.
     pub(crate) fn inbox(&self, record: &Path) -> Result<Running> {
         start(self.command(&["inbox", "--listen", "127.0.0.1:0", "--record"]).arg(record), "inbox on ")
     }
 }
 
-/// A process that is killed with this value.
+/// A running process. Dropping the value kills it.
 pub(crate) struct Running {
     child: Child,
     /// The address at which the process listens.
@@ -85,7 +86,7 @@ impl Running {
         signal(self.child.id(), name)
     }
 
-    /// Waits until the process ends, at most for so long.
+    /// Waits until the process ends, or until the time is up.
     pub(crate) fn wait(&mut self, bound: Duration) -> Result<Option<ExitStatus>> {
         let began = Instant::now();
         loop {
@@ -99,13 +100,13 @@ impl Running {
         }
     }
 
-    /// The lines printed since the last call.
+    /// Returns the lines printed since the last call.
     pub(crate) fn printed(&self) -> Vec<String> {
         self.lines.try_iter().collect()
     }
 }
 
-/// Sends a signal to a process of this program, or of one that it has started.
+/// Sends a signal to a process.
 pub(crate) fn signal(id: u32, name: &str) -> Result<()> {
     finish(command("sh").args(["-c", &format!("kill -{name} {id}")]))
 }
@@ -120,12 +121,12 @@ fn start(command: &mut Command, says: &str) -> Result<Running> {
         let sender = sender.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                // Nobody reads lines of a process that was dropped.
+                // The receiver is gone if the process was dropped.
                 let _ = sender.send(line);
             }
         });
     }
-    // With the last sender the channel ends too: a program that ends at once is not waited for.
+    // The channel ends with its last sender, so that a program that ends at once is not waited for.
     drop(sender);
     let mut last = String::new();
     loop {
@@ -140,7 +141,7 @@ fn start(command: &mut Command, says: &str) -> Result<Running> {
     }
 }
 
-/// A webhook with a task and an event of its own.
+/// A webhook, with its own task and event.
 pub(crate) struct Chain {
     pub(crate) name: String,
     /// The event of a VM that starts the task, like `poweron`.
@@ -151,15 +152,15 @@ pub(crate) struct Chain {
     pub(crate) fields: &'static str,
 }
 
-/// Who may do what in a prepared database.
+/// The credentials for a prepared database.
 pub(crate) struct Prepared {
-    /// A key with the scopes that were asked for.
+    /// A key with the requested scopes.
     pub(crate) key: String,
     /// The cookie of an administrator's session.
     pub(crate) cookie: String,
 }
 
-/// Makes an administrator, signs in, and makes the chains in an empty database.
+/// Creates an administrator and the chains in an empty database.
 pub(crate) fn prepare(program: &Program, server: &Running, scopes: &str, chains: &[Chain]) -> Result<Prepared> {
     let key = output(&mut program.command(&["key", "add", NAME, "--scope", scopes]))?;
     let mut user = program.command(&["user", "add", NAME, "--role", "admin", "--password-stdin"]);
@@ -173,7 +174,7 @@ pub(crate) fn prepare(program: &Program, server: &Running, scopes: &str, chains:
         .and_then(|line| line.split(';').next())
         .context("cannot sign in")?
         .to_owned();
-    // The n-th webhook of an empty database has the id n, and so has the n-th task.
+    // The n-th webhook of an empty database has the id n, as has the n-th task.
     for (number, Chain { name, event, url, fields }) in (1..).zip(chains) {
         let url = url.replace(':', "%3A").replace('/', "%2F");
         for (path, fields) in [
@@ -205,7 +206,7 @@ pub(crate) fn form(server: &Running, path: &str, cookie: &str, fields: &str) -> 
     Ok(response)
 }
 
-/// A request with a JSON body, as it goes over the wire. `start` is like `POST /path`; `header` is whole lines, or empty.
+/// Returns a request with a JSON body as sent. `start` is like `POST /path`. `header` has whole lines, or is empty.
 pub(crate) fn request(start: &str, address: &str, header: &str, body: &str) -> String {
     format!(
         "{start} HTTP/1.1\r\nHost: {address}\r\n{header}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n\
@@ -214,7 +215,7 @@ pub(crate) fn request(start: &str, address: &str, header: &str, body: &str) -> S
     )
 }
 
-/// Reads a response with a length from a kept connection. Returns its status and body.
+/// Reads a response with a length from a connection that stays open. Returns its status and body.
 pub(crate) fn read_response(stream: &mut BufReader<TcpStream>) -> Result<(u16, Vec<u8>)> {
     let mut line = String::new();
     stream.read_line(&mut line)?;
@@ -235,7 +236,7 @@ pub(crate) fn read_response(stream: &mut BufReader<TcpStream>) -> Result<(u16, V
     Ok((status, body))
 }
 
-/// Milliseconds of the day of a time that the receiver has recorded, like `2025-10-16T11:38:07.123Z`.
+/// Returns the milliseconds of the day of a time that the receiver recorded, like `2025-10-16T11:38:07.123Z`.
 pub(crate) fn millis_of_day(time: &str) -> Option<i64> {
     let clock = time.split_once('T')?.1.trim_end_matches('Z');
     let parts: Vec<f64> = clock.split(':').filter_map(|part| part.parse().ok()).collect();

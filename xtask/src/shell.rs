@@ -1,42 +1,42 @@
-//! Running other programs, and where things lie.
+//! Runs other programs, and knows the repository's root.
 
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The repository's root.
+/// Returns the repository's root.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 
-/// Says what happens now.
-pub(crate) fn say(what: &str) {
-    println!("\n==> {what}");
+/// Prints the start of a step.
+pub(crate) fn say(step: &str) {
+    println!("\n==> {step}");
 }
 
-/// A command in the repository's root. Cargo's own variables of this process do not leak into it.
+/// Returns a command in the repository's root, without the variables that Cargo has set for this process.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root());
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        let is_kept = matches!(text.as_ref(), "CARGO_HOME" | "CARGO_TERM_COLOR" | "CARGO_NET_OFFLINE");
-        if text.starts_with("CARGO") && !is_kept {
+        let is_inherited = matches!(text.as_ref(), "CARGO_HOME" | "CARGO_TERM_COLOR" | "CARGO_NET_OFFLINE");
+        if text.starts_with("CARGO") && !is_inherited {
             command.env_remove(&name);
         }
     }
     command
 }
 
-/// `cargo` with these words.
-pub(crate) fn cargo(words: &[&str]) -> Command {
+/// Returns the command `cargo` with these arguments.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = command("cargo");
-    command.args(words);
+    command.args(arguments);
     command
 }
 
-/// Runs to the end; a failure names the program and its words.
+/// Runs a command to its end. A failure names the program and its arguments.
 pub(crate) fn finish(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start {}", shown(command)))?;
     if !status.success() {
@@ -45,7 +45,7 @@ pub(crate) fn finish(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs to the end and answers what it printed.
+/// Runs a command to its end. Returns its output without surrounding blanks.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot start {}", shown(command)))?;
     if !output.status.success() {
@@ -54,12 +54,12 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Whether a program answers at all.
-pub(crate) fn answers(program: impl AsRef<OsStr>, words: &[&str]) -> bool {
-    command(program).args(words).output().is_ok_and(|output| output.status.success())
+/// Returns true if a program is there and succeeds with these arguments.
+pub(crate) fn succeeds(program: impl AsRef<OsStr>, arguments: &[&str]) -> bool {
+    command(program).args(arguments).output().is_ok_and(|output| output.status.success())
 }
 
 fn shown(command: &Command) -> String {
-    let words = command.get_args().map(|word| word.to_string_lossy().into_owned());
-    std::iter::once(command.get_program().to_string_lossy().into_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

@@ -1,7 +1,6 @@
-//! The browser half: WebAssembly, its JavaScript glue and the style sheet; hashed, compressed, and weighed.
+//! Builds the browser half: WebAssembly, its JavaScript glue and the style sheet, with hashed names and compressed.
 //!
-//! The result lies in `target/site`, from where the server takes it: at run time in a debug build, into the binary in
-//! a release.
+//! The result is in `target/site`. A debug build of the server reads it at run time; a release embeds it.
 
 use crate::shell::{cargo, command, finish, root, say};
 use crate::tool;
@@ -16,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// The most bytes of a first load of a page with a form, compressed with brotli.
 const BUDGET: usize = 256_000;
-/// wasm-opt must be told what rustc uses by default.
+/// The features that rustc uses by default, which wasm-opt has to be told.
 const WASM_FEATURES: &[&str] = &[
     "--enable-bulk-memory",
     "--enable-nontrapping-float-to-int",
@@ -26,7 +25,7 @@ const WASM_FEATURES: &[&str] = &[
     "--enable-reference-types",
 ];
 
-/// Builds what has changed. Answers the bytes of a first load, compressed.
+/// Builds the site if its inputs have changed. Returns the compressed bytes of a first load.
 pub(crate) fn build() -> Result<usize> {
     tool::wasm_target()?;
     let bindgen = tool::wasm_bindgen()?;
@@ -45,7 +44,7 @@ pub(crate) fn build() -> Result<usize> {
     let module = fs::read(target.join("wasm32-unknown-unknown/wasm-release/frontend.wasm"))?;
     let css = join_styles(&root().join("style/main.css"))?;
     let morph = fs::read_to_string(root().join("frontend/vendor/idiomorph/idiomorph.min.js"))?;
-    // As it comes it is a script; the page imports it.
+    // The library is a plain script. The export makes it a module, which the page imports.
     let morph = morph + "\nexport{Idiomorph};\n";
     let inputs = hash(&[&module, css.as_bytes(), morph.as_bytes(), include_bytes!("site.rs")].concat());
     let site = target.join("site");
@@ -101,7 +100,7 @@ fn read_manifest(site: &Path) -> Option<Value> {
     serde_json::from_slice(&fs::read(site.join("site.json")).ok()?).ok()
 }
 
-/// Prints the bytes of the first load by file, and fails over the budget.
+/// Prints the bytes of each file of the first load. Fails over the budget.
 fn weigh(site: &Path, manifest: &Value) -> Result<usize> {
     let bytes = |part: &str| -> Result<usize> {
         let name = manifest[part].as_str().context("the manifest names no such file")?;
@@ -120,7 +119,7 @@ fn weigh(site: &Path, manifest: &Value) -> Result<usize> {
     Ok(total)
 }
 
-/// The style sheet with its `@import`s in place, without comments.
+/// Returns the style sheet with its imported files in place of each `@import`, without comments.
 fn join_styles(path: &Path) -> Result<String> {
     let folder = path.parent().context("a style sheet lies in a folder")?;
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -148,7 +147,7 @@ fn strip_css_comments(text: &str) -> String {
     out.lines().filter(|line| !line.trim().is_empty()).fold(String::new(), |all, line| all + line + "\n")
 }
 
-/// The generated glue carries documentation nobody downloads it for. Only whole-line comments are dropped.
+/// Removes the documentation in the generated glue. Only whole-line comments are removed.
 fn without_comments(js: &str) -> String {
     let is_comment = |line: &&str| {
         let line = line.trim_start();
@@ -182,7 +181,7 @@ fn gzip(content: &[u8]) -> Result<Vec<u8>> {
     Ok(encoder.finish()?)
 }
 
-/// Where the site lies.
+/// Returns the folder of the site.
 pub(crate) fn folder() -> PathBuf {
     root().join("target/site")
 }
@@ -192,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_leave_the_style_sheet_and_nothing_else_does() {
+    fn only_comments_are_removed_from_the_style_sheet() {
         assert_eq!(strip_css_comments("a { b: c; } /* x\ny */\n\nd {}\n/* z */"), "a { b: c; } \nd {}\n");
     }
 }

@@ -1,14 +1,14 @@
-//! `cargo xtask test`: every check and test, cheapest first.
+//! `cargo xtask test`: runs every check and test, the cheapest first.
 
 use crate::postgres::Postgres;
-use crate::shell::{answers, cargo, command, finish, root, say};
+use crate::shell::{cargo, command, finish, root, say, succeeds};
 use crate::{chaos, layers, site, tool};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-/// A step's name, and what it does.
+/// The name of a step, and its function.
 type Step = (&'static str, fn() -> Result<()>);
 
 const STEPS: &[Step] = &[
@@ -17,12 +17,18 @@ const STEPS: &[Step] = &[
     ("deny", deny),
     ("site", || site::build().map(drop)),
     ("clippy", clippy),
+    ("doc", doc),
     ("rust", rust),
     ("chaos", chaos),
     ("browser", browser),
 ];
 
-/// Runs the named steps, or all of them.
+/// The packages of the server half. The server builds `app` with the feature `ssr` too, so that `app` is built once.
+/// `frontend` is not among them, since it builds `app` with `hydrate`.
+const SERVER_HALF: &[&str] =
+    &["-p", "model", "-p", "migrations", "-p", "app", "-p", "server", "-p", "xtask", "--features", "app/ssr"];
+
+/// Runs the named steps, or all steps.
 pub(crate) fn run(names: &[String]) -> Result<()> {
     if let Some(unknown) = names.iter().find(|name| !STEPS.iter().any(|(step, _)| step == *name)) {
         let known: Vec<_> = STEPS.iter().map(|(step, _)| *step).collect();
@@ -44,7 +50,7 @@ fn fmt() -> Result<()> {
 }
 
 fn deny() -> Result<()> {
-    if !answers("cargo", &["deny", "--version"]) {
+    if !succeeds("cargo", &["deny", "--version"]) {
         println!("cargo-deny is not installed: licences, bans and sources are not checked here");
         return Ok(());
     }
@@ -52,7 +58,7 @@ fn deny() -> Result<()> {
     finish(&mut cargo(&["deny", "--all-features", "check", "bans", "licenses", "sources"]))
 }
 
-/// The halves are linted apart: together, the features `ssr` and `hydrate` would unify.
+/// Lints the server half and the browser half apart. Together, the features `ssr` and `hydrate` would unify.
 fn clippy() -> Result<()> {
     let deny = ["--", "-D", "warnings"];
     let server = ["clippy", "-p", "model", "-p", "migrations", "-p", "server", "-p", "xtask", "--all-targets"];
@@ -62,20 +68,23 @@ fn clippy() -> Result<()> {
     finish(cargo(&browser).args(deny))
 }
 
+/// Builds the documentation of private items too, so that a link to a renamed item is an error.
+fn doc() -> Result<()> {
+    let mut doc = cargo(&["doc", "--no-deps", "--document-private-items"]);
+    finish(doc.args(SERVER_HALF).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
 fn rust() -> Result<()> {
     tool::network_programs()?;
     let postgres = Postgres::start()?;
-    // The server has `app` with `ssr` too, so that both are built once; `frontend`, which has `hydrate`, is not among them.
-    let packages =
-        ["-p", "model", "-p", "migrations", "-p", "app", "-p", "server", "-p", "xtask", "--features", "app/ssr"];
-    let mut tests = if answers("cargo", &["nextest", "--version"]) {
+    let mut tests = if succeeds("cargo", &["nextest", "--version"]) {
         cargo(&["nextest", "run", "--no-fail-fast", "--status-level", "slow"])
     } else {
         println!("cargo-nextest is not installed: using cargo test");
         cargo(&["test", "--no-fail-fast"])
     };
     // Snapshots are compared, never written.
-    tests.args(packages).env("INSTA_UPDATE", "no");
+    tests.args(SERVER_HALF).env("INSTA_UPDATE", "no");
     finish(tests.env("HOOKWRIGHT_TEST_POSTGRES", postgres.url()).envs(tool::peers()?))
 }
 
@@ -87,7 +96,7 @@ fn browser() -> Result<()> {
     finish(&mut playwright()?)
 }
 
-/// A picture of every page, wide and narrow, in both themes, beside the checks that look at each.
+/// Takes a picture of every page, wide and narrow, in both themes, while the browser tests check each page.
 pub(crate) fn screenshots() -> Result<()> {
     site::build()?;
     let folder = root().join("target/screenshots");
@@ -98,7 +107,7 @@ pub(crate) fn screenshots() -> Result<()> {
     Ok(())
 }
 
-/// Playwright's `test`, on a server built now.
+/// Returns the command `playwright test`, with a server that is built now.
 fn playwright() -> Result<Command> {
     let chromium = tool::chromium()?;
     let nginx = tool::nginx()?;
@@ -111,7 +120,7 @@ fn playwright() -> Result<Command> {
     Ok(playwright)
 }
 
-/// The server built now, as it is tested.
+/// Builds the server as it is tested. Returns its path.
 fn debug_binary() -> Result<PathBuf> {
     finish(&mut cargo(&["build", "--package", "server", "--bin", "hookwright"]))?;
     Ok(root().join("target/debug/hookwright"))

@@ -1,11 +1,12 @@
-//! The tools a fresh machine lacks. What we install goes into a cache folder of our own, one folder for each name and
-//! version, never over the user's; Debian's packages are installed by apt where it may.
+//! Installs the tools that a fresh machine lacks. They go into a cache folder of this project, with a folder for each
+//! name and version, and never replace tools of the user. Packages of Debian are installed by apt, if this process is
+//! root.
 
-use crate::shell::{answers, cargo, command, finish, output, root, say};
+use crate::shell::{cargo, command, finish, output, root, say, succeeds};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
-/// Must equal the `wasm-bindgen` of `Cargo.lock`; checked when the browser half is built.
+/// Must equal the `wasm-bindgen` of `Cargo.lock`. Checked when the browser half is built.
 const WASM_BINDGEN: &str = "0.2.130";
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
@@ -17,7 +18,7 @@ fn cache() -> Result<PathBuf> {
     Ok(base.join("hookwright/tools"))
 }
 
-/// The standard library for the browser.
+/// Installs the standard library for the browser.
 pub(crate) fn wasm_target() -> Result<()> {
     let sysroot = output(command("rustc").args(["--print", "sysroot"]))
         .context("Rust is missing: install rustup, the toolchain installer of the Rust project")?;
@@ -29,7 +30,7 @@ pub(crate) fn wasm_target() -> Result<()> {
         .with_context(|| format!("run by hand: rustup target add {WASM_TARGET}"))
 }
 
-/// The tool that makes JavaScript glue for the module, of exactly the locked version.
+/// Returns the tool that generates the JavaScript glue of the module, in exactly the locked version.
 pub(crate) fn wasm_bindgen() -> Result<PathBuf> {
     let lock = std::fs::read_to_string(root().join("Cargo.lock"))?;
     if !lock.contains(&format!("name = \"wasm-bindgen\"\nversion = \"{WASM_BINDGEN}\"")) {
@@ -37,19 +38,19 @@ pub(crate) fn wasm_bindgen() -> Result<PathBuf> {
     }
     let home = cache()?.join(format!("wasm-bindgen-cli-{WASM_BINDGEN}"));
     let program = home.join("bin/wasm-bindgen");
-    if answers(&program, &["--version"]) {
+    if succeeds(&program, &["--version"]) {
         return Ok(program);
     }
     say(&format!("installing wasm-bindgen-cli {WASM_BINDGEN} into {} (about 2 minutes, once)", home.display()));
     let version = format!("={WASM_BINDGEN}");
-    // Not --locked: the crate's own lock file may name versions the registry does not serve any more.
+    // Not --locked: the lock file of the crate may name versions that the registry no longer serves.
     finish(cargo(&["install", "wasm-bindgen-cli", "--version", &version, "--root"]).arg(&home)).with_context(|| {
         format!("run by hand: cargo install wasm-bindgen-cli --version {version} --root {}", home.display())
     })?;
     Ok(program)
 }
 
-/// The npm packages of `end2end`, by their lock file: wasm-opt, and the browser tests.
+/// Installs the npm packages of `end2end` by their lock file: wasm-opt and the browser tests.
 pub(crate) fn npm_packages() -> Result<()> {
     let node = output(command("node").arg("--version")).context("Node.js is missing: install version 20 or newer")?;
     let major: u32 = node.trim_start_matches('v').split('.').next().unwrap_or_default().parse().unwrap_or_default();
@@ -72,13 +73,13 @@ pub(crate) fn npm_packages() -> Result<()> {
     Ok(std::fs::write(mark, lock)?)
 }
 
-/// The optimiser of the module, from npm.
+/// Returns the optimiser of the module, from npm.
 pub(crate) fn wasm_opt() -> Result<PathBuf> {
     npm_packages()?;
     Ok(root().join("end2end/node_modules/.bin/wasm-opt"))
 }
 
-/// Debian's Chromium, for the browser tests.
+/// Returns Debian's Chromium, for the browser tests.
 pub(crate) fn chromium() -> Result<PathBuf> {
     if let Some(given) = std::env::var_os("HOOKWRIGHT_CHROMIUM") {
         return Ok(given.into());
@@ -90,33 +91,33 @@ pub(crate) fn chromium() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Debian's nginx, for the test of a console behind it.
+/// Returns Debian's nginx, for the test of a console behind it.
 pub(crate) fn nginx() -> Result<PathBuf> {
-    if !answers("openssl", &["version"]) {
+    if !succeeds("openssl", &["version"]) {
         apt("openssl", "a certificate authority of the tests is made with it")?;
     }
-    taken_out("HOOKWRIGHT_NGINX", "nginx", "usr/sbin/nginx", "the console is tested behind it")
+    extracted("HOOKWRIGHT_NGINX", "nginx", "usr/sbin/nginx", "the console is tested behind it")
 }
 
-/// Programs that the server is tested with, each with the variable in which the tests look for it.
+/// Returns the programs that the server is tested with, each with the variable in which the tests look for it.
 pub(crate) fn peers() -> Result<Vec<(&'static str, PathBuf)>> {
-    if !answers("python3", &["--version"]) {
+    if !succeeds("python3", &["--version"]) {
         apt("python3", "deliveries are sent to its HTTP server")?;
     }
     let alertmanager = ("HOOKWRIGHT_TEST_ALERTMANAGER", "prometheus-alertmanager", "usr/bin/prometheus-alertmanager");
     let netcat = ("HOOKWRIGHT_TEST_NETCAT", "netcat-openbsd", "bin/nc.openbsd");
     let fetch =
-        |(variable, package, path)| Ok((variable, taken_out(variable, package, path, "events are sent with it")?));
+        |(variable, package, path)| Ok((variable, extracted(variable, package, path, "events are sent with it")?));
     let found = [alertmanager, netcat].into_iter().map(fetch).collect();
     alertmanager_templates()?;
     found
 }
 
-/// Alertmanager reads its templates from one fixed place, whether it uses them or not.
+/// Installs the templates of Alertmanager. It reads them from a fixed path, even if it does not use them.
 fn alertmanager_templates() -> Result<()> {
     let name = "usr/share/prometheus/alertmanager/email.tmpl";
-    let (place, fetched) = (Path::new("/").join(name), root().join("target/tools/prometheus-alertmanager").join(name));
-    if place.exists() || !fetched.exists() {
+    let (path, fetched) = (Path::new("/").join(name), root().join("target/tools/prometheus-alertmanager").join(name));
+    if path.exists() || !fetched.exists() {
         return Ok(());
     }
     if !is_root() {
@@ -126,14 +127,14 @@ fn alertmanager_templates() -> Result<()> {
     finish(command("cp").arg("-r").arg(fetched.parent().context("a folder")?).arg("/usr/share/prometheus"))
 }
 
-/// A program of a Debian package that would start a server of its own: only the program is taken out of it.
-fn taken_out(variable: &str, package: &str, path: &str, reason: &str) -> Result<PathBuf> {
+/// Returns a program of a Debian package. Only the program is extracted: installing the package would start a server.
+fn extracted(variable: &str, package: &str, path: &str, reason: &str) -> Result<PathBuf> {
     if let Some(given) = std::env::var_os(variable) {
         return Ok(given.into());
     }
     let folder = root().join("target/tools").join(package);
-    let places = [Path::new("/").join(path), folder.join(path)];
-    if let Some(found) = places.iter().find(|place| place.exists()) {
+    let paths = [Path::new("/").join(path), folder.join(path)];
+    if let Some(found) = paths.iter().find(|path| path.exists()) {
         return Ok(found.clone());
     }
     say(&format!("fetching Debian's {package} ({reason})"));
@@ -146,15 +147,15 @@ fn taken_out(variable: &str, package: &str, path: &str, reason: &str) -> Result<
     let packages = std::fs::read_dir(&folder)?.flatten().map(|entry| entry.path());
     let fetched = packages.into_iter().find(|path| path.extension().is_some_and(|end| end == "deb"));
     finish(command("dpkg").arg("-x").arg(fetched.context("nothing was fetched")?).arg(&folder))?;
-    Ok(places[1].clone())
+    Ok(paths[1].clone())
 }
 
-/// The folder of PostgreSQL's programs, for the tests of the second database. Debian keeps it off the PATH.
+/// Returns the folder of PostgreSQL's programs, for the tests on PostgreSQL. It is not in Debian's PATH.
 pub(crate) fn postgres_programs() -> Result<PathBuf> {
     if let Some(found) = find_postgres() {
         return Ok(found);
     }
-    // Debian's package would start a cluster of its own on port 5432.
+    // Debian's package would create and start a cluster on port 5432.
     let config = Path::new("/etc/postgresql-common/createcluster.conf");
     if is_root() && !config.exists() {
         std::fs::create_dir_all("/etc/postgresql-common")?;
@@ -171,18 +172,18 @@ fn find_postgres() -> Option<PathBuf> {
     versions.into_iter().rev().map(|path| path.join("bin")).find(|bin| bin.join("initdb").exists())
 }
 
-/// What the tests make network namespaces with, for the egress table.
+/// Installs the programs that create network namespaces, for the tests of the egress table.
 pub(crate) fn network_programs() -> Result<()> {
-    if !answers("ip", &["-V"]) && !answers("/usr/sbin/ip", &["-V"]) {
+    if !succeeds("ip", &["-V"]) && !succeeds("/usr/sbin/ip", &["-V"]) {
         apt("iproute2", "the egress table is tested in a network namespace")?;
     }
-    if !answers("unshare", &["--version"]) {
+    if !succeeds("unshare", &["--version"]) {
         apt("util-linux", "the egress table is tested in a network namespace")?;
     }
     Ok(())
 }
 
-/// Whether this process is root.
+/// Returns true if this process is root.
 pub(crate) fn is_root() -> bool {
     output(command("id").arg("-u")).is_ok_and(|id| id == "0")
 }

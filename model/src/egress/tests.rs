@@ -8,7 +8,7 @@ fn verdict(rules: &Rules, address: &str) -> Result<(), Refusal> {
     rules.check(SocketAddr::new(address.parse().expect("an address"), 8443), Vec::new)
 }
 
-/// Each row: the address, then the verdict under `internal` and under `internet`.
+/// Each row: the address, and the verdicts under `internal` and under `internet`.
 #[test]
 fn every_special_purpose_range_has_its_verdict() {
     use Refusal::{LinkLocal, Loopback, Multicast, Private, Reserved, Unspecified};
@@ -58,7 +58,7 @@ fn every_special_purpose_range_has_its_verdict() {
         ("fec0::1", Err(Reserved), Err(Reserved)),
         ("ff02::1", Err(Multicast), Err(Multicast)),
         ("2606:4700::1111", Ok(()), Ok(())),
-        // IPv4 inside IPv6
+        // IPv4 embedded in IPv6.
         ("::ffff:169.254.169.254", Err(LinkLocal), Err(LinkLocal)),
         ("::ffff:127.0.0.1", Err(Loopback), Err(Loopback)),
         ("::ffff:10.0.0.1", Ok(()), Err(Private)),
@@ -73,7 +73,7 @@ fn every_special_purpose_range_has_its_verdict() {
         ("2001:0:1:2:3:4:80ff:fffe", Err(Loopback), Err(Loopback)),
         ("fd00::5efe:a9fe:a9fe", Err(LinkLocal), Err(LinkLocal)),
         ("2606::200:5efe:7f00:1", Err(Loopback), Err(Loopback)),
-        // A public one inside makes nothing public that is not.
+        // An embedded public address does not make the address public.
         ("fe80::5efe:808:808", Err(LinkLocal), Err(LinkLocal)),
         ("fd12::5efe:808:808", Ok(()), Err(Private)),
         ("2606::5efe:808:808", Ok(()), Ok(())),

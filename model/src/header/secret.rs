@@ -1,21 +1,21 @@
-//! Secret headers: the mask in their place, the names that look like them, and which value belongs to which row.
+//! Secret headers: the mask that stands for their values, and the names that look secret.
 //!
-//! Values are found by name and order of repeats: the second masked `X-Key` has the second value of that name. So a row
-//! can be moved among others, and one mask serves for all of them.
+//! A masked row has its value by its name and the order of repeats: the second masked `X-Key` has the second value of
+//! that name. So rows can move among others, and one mask serves for all of them.
 
 use super::{HeaderList, HeaderRow};
 
-/// Stands in place of a secret.
+/// Stands for a secret value.
 pub const MASK: &str = "••••••••";
-/// The character that the mask is made of.
+/// The character of the mask.
 pub(crate) const MASK_CHAR: char = '•';
 
-/// Returns whether the value of a header of this name is most likely a secret.
+/// Returns true if the value of a header of this name is most likely a secret.
 ///
-/// Names made of the words of a credential look secret. A key that only sorts or counts messages does not, and neither
-/// does what describes the body (`Content-…`).
+/// Names with the words of a credential look secret. Keys that sort or count messages do not, and neither do headers
+/// that describe the body (`Content-…`).
 pub fn looks_secret(name: &str) -> bool {
-    // Found anywhere, as words are glued together: `X-AuthToken`.
+    // Found anywhere in a name, as words are joined without a separator: `X-AuthToken`.
     const PARTS: &[&str] =
         &["token", "secret", "passw", "passphrase", "cookie", "authorization", "apikey", "accesskey", "credential"];
     const WORDS: &[&str] =
@@ -30,18 +30,18 @@ pub fn looks_secret(name: &str) -> bool {
     PARTS.iter().any(|part| name.contains(part)) || has_word(WORDS) && !has_word(HARMLESS_KEYS)
 }
 
-/// Returns whether a value was made of the mask and is not exactly the mask.
+/// Returns true if a value has a part of the mask and is not exactly the mask.
 pub(super) fn is_broken_mask(value: &str) -> bool {
     value != MASK && value.contains("••")
 }
 
-/// A mask among the secret values: it keeps a stored value.
+/// A mask among the secret values, which keeps a stored value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kept {
     /// Keeps the value of the same name and repeat.
     InPlace,
-    /// Keeps the value of this repeat of the name, from 0. The grid says so where repeats of one name have changed places
-    /// or the first of them was deleted: their masks look alike.
+    /// Keeps the value of this repeat of the name, from 0. The grid writes it where repeats of a name were moved or the
+    /// first was deleted, since their masks look alike.
     Repeat(usize),
 }
 
@@ -63,27 +63,27 @@ impl Kept {
     }
 }
 
-/// Finds for each of `names` the place of its like in `others`: the first repeat has the first, the second the second.
-/// Answers with the places that are left over, too.
+/// Finds for each of `names` the index of the same name in `others`: the first repeat has the first, the second the
+/// second. Also returns the indexes that are left over.
 pub(crate) fn pair(names: &[&str], others: &[&str]) -> (Vec<Option<usize>>, Vec<usize>) {
     let mut left: Vec<usize> = (0..others.len()).collect();
     let mut found = Vec::new();
     for name in names {
-        let at = left.iter().position(|place| others[*place].eq_ignore_ascii_case(name));
+        let at = left.iter().position(|index| others[*index].eq_ignore_ascii_case(name));
         found.push(at.map(|at| left.remove(at)));
     }
     (found, left)
 }
 
-/// Finds the place of a repeat of a name, from 0.
+/// Finds the index of a repeat of a name, from 0.
 pub(crate) fn find_repeat<S: AsRef<str>>(names: &[S], name: &str, repeat: usize) -> Option<usize> {
-    let is_it = |place: &usize| names[*place].as_ref().eq_ignore_ascii_case(name);
-    (0..names.len()).filter(is_it).nth(repeat)
+    let is_repeat = |index: &usize| names[*index].as_ref().eq_ignore_ascii_case(name);
+    (0..names.len()).filter(is_repeat).nth(repeat)
 }
 
-/// Counts the repeats of the name at `place` that stand before it.
-pub(crate) fn repeat_at(names: &[&str], place: usize) -> usize {
-    names[..place].iter().filter(|earlier| earlier.eq_ignore_ascii_case(names[place])).count()
+/// Counts the repeats of the name at `index` before it.
+pub(crate) fn repeat_at(names: &[&str], index: usize) -> usize {
+    names[..index].iter().filter(|earlier| earlier.eq_ignore_ascii_case(names[index])).count()
 }
 
 /// A secret header without a stored value.
@@ -92,7 +92,7 @@ pub(crate) fn repeat_at(names: &[&str], place: usize) -> usize {
 pub struct MissingSecret(pub String);
 
 impl HeaderRow {
-    /// Returns whether the value is secret and stands elsewhere.
+    /// Returns true if the value is secret and stored elsewhere.
     pub fn is_secret(&self) -> bool {
         self.value == MASK
     }
@@ -104,20 +104,20 @@ impl HeaderList {
         self.0.iter().filter(|row| row.is_secret()).map(|row| row.name.as_str()).collect()
     }
 
-    /// Returns the headers with the real values in place of the masks. Each is found in `secrets` by name and order of
-    /// repeats, so that the headers of an earlier revision take the values of now.
+    /// Returns the headers with the values of `secrets` in place of the masks, by name and order of repeats. So the
+    /// headers of an earlier revision take the current values.
     ///
     /// # Errors
-    /// The first header that has no value.
+    /// The first header without a value.
     pub fn with_secrets(&self, secrets: &Self) -> Result<Self, MissingSecret> {
         let names: Vec<&str> = secrets.0.iter().map(|row| row.name.as_str()).collect();
-        let mut places = pair(&self.secret_names(), &names).0.into_iter();
+        let mut found = pair(&self.secret_names(), &names).0.into_iter();
         let fill = |row: &HeaderRow| {
             if !row.is_secret() {
                 return Ok(row.clone());
             }
-            let place = places.next().flatten().ok_or_else(|| MissingSecret(row.name.clone()))?;
-            Ok(HeaderRow { name: row.name.clone(), value: secrets.0[place].value.clone() })
+            let index = found.next().flatten().ok_or_else(|| MissingSecret(row.name.clone()))?;
+            Ok(HeaderRow { name: row.name.clone(), value: secrets.0[index].value.clone() })
         };
         self.0.iter().map(fill).collect::<Result<_, _>>().map(Self)
     }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_value_is_written_and_read_in_one_form() {
+    fn a_mask_that_keeps_a_value_is_written_and_read_back() {
         for kept in [Kept::InPlace, Kept::Repeat(0), Kept::Repeat(11)] {
             assert_eq!(Kept::parse(&kept.to_text()), Some(kept));
         }

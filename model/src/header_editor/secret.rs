@@ -1,34 +1,34 @@
-//! The secret rows of the editor: how they come from two texts and are written as two, and how they outlive the text
-//! area, which shows their masks only.
+//! The secret rows of the editor: read from two texts, written as two texts, and retained while the text area shows
+//! their masks.
 
 use super::{EditorRow, FIELD, HeaderEditor, one_line};
 use crate::header::secret::{Kept, MASK, pair, repeat_at};
 use crate::header::{HeaderList, HeaderRow, looks_secret, numbered_lines, split_line};
 
 impl HeaderEditor {
-    /// Opens the grid on the headers and the values of the secret ones, or the raw text area when `headers` has a line
-    /// that does not parse. `secrets` is read as the server reads it, but nothing in it is refused: what is wrong stays
-    /// in its cell.
+    /// Opens the grid on the headers and the values of the secret ones, or the raw text area if a line of `headers`
+    /// does not parse. `secrets` is read as the server reads it, but nothing in it is refused: a wrong value stays in
+    /// its cell.
     pub fn from_texts(headers: &str, secrets: &str) -> Self {
-        let mut editor = Self { rows: Vec::new(), next_id: 1, raw: None, beside: Vec::new() };
+        let mut editor = Self { rows: Vec::new(), next_id: 1, raw: None, replaced: Vec::new() };
         let lines = secret_rows(secrets);
         match HeaderList::parse(headers, FIELD) {
             Ok(list) => editor.show(with_lines(list, &lines), None),
             Err(_) => {
                 let text = with_masks(headers, &lines);
                 editor.show(Vec::new(), Some(text));
-                editor.beside = lines;
-                number(&mut editor.beside);
+                editor.replaced = lines;
+                number(&mut editor.replaced);
             }
         }
         editor
     }
 
-    /// Returns what is shown as text, and posted while it cannot be read: the raw text exactly, or a `Name: Value` line
-    /// for each row that is not empty, with the mask for the value of a secret one.
+    /// Returns the headers as text: the raw text exactly, or a `Name: Value` line for each row that is not empty, with
+    /// the mask for the value of a secret row. Posted if it does not parse.
     ///
-    /// A row that lacks its name or its value is written all the same, so that the parser reports its line. No name has a
-    /// colon in it, which would split the line elsewhere: see [`Self::set_name`].
+    /// A row without a name or a value has a line too, so that the parser reports it. No name has a colon, which would
+    /// split the line elsewhere: see [`Self::set_name`].
     pub fn to_text(&self) -> String {
         match &self.raw {
             Some(text) => text.clone(),
@@ -39,13 +39,13 @@ impl HeaderEditor {
         }
     }
 
-    /// Returns the values of the secret rows as `Name: Value` lines, in order; a kept one is a mask. Empty where all are
-    /// kept in place, which says the same.
+    /// Returns the values of the secret rows as `Name: Value` lines, in order. A mask keeps a stored value. Empty if
+    /// every line would be a mask, which means the same.
     pub fn secret_text(&self) -> String {
-        let rows = if self.is_raw() { &self.beside } else { &self.rows };
+        let rows = if self.is_raw() { &self.replaced } else { &self.rows };
         let rows: Vec<&EditorRow> = rows.iter().filter(|row| row.is_secret && !row.is_empty()).collect();
         let names: Vec<&str> = rows.iter().map(|row| row.name.trim()).collect();
-        let value = |(place, row): (usize, &&EditorRow)| row.secret_value(repeat_at(&names, place));
+        let value = |(index, row): (usize, &&EditorRow)| row.secret_value(repeat_at(&names, index));
         let values: Vec<String> = rows.iter().enumerate().map(value).collect();
         if values.iter().all(|value| value == MASK) {
             return String::new();
@@ -53,9 +53,10 @@ impl HeaderEditor {
         names.iter().zip(values).map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("\n")
     }
 
-    /// Returns what to post as `headers` and `secret_headers`.
+    /// Returns the texts to post as `headers` and `secret_headers`.
     ///
-    /// Raw text that parses is posted as the grid would write it. So a secret typed over its mask is posted as a secret.
+    /// Raw text that parses is posted as the grid would write it. So a secret typed over its mask is posted as a
+    /// secret.
     pub fn posted(&self) -> (String, String) {
         let mut grid = self.clone();
         if self.is_raw() && grid.toggle_raw().is_err() {
@@ -64,21 +65,21 @@ impl HeaderEditor {
         (grid.to_text(), grid.secret_text())
     }
 
-    /// Sets the switch of a row; a row no longer there is ignored. A stored value cannot be shown: turning the switch off
-    /// clears it, and the sentence to announce says so. What was typed stays.
+    /// Sets the switch of a row. An id without a row is ignored. Turning the switch off clears a stored value, which
+    /// cannot be shown; the sentence to announce says so. A typed value stays.
     pub fn set_secret(&mut self, id: u32, is_secret: bool) -> Option<String> {
-        let mut said = None;
-        self.type_into(id, |row| said = row.set_secret(is_secret));
-        said
+        let mut sentence = None;
+        self.edit_row(id, |row| sentence = row.set_secret(is_secret));
+        sentence
     }
 }
 
-/// Makes rows of raw text. Each is the row `beside` it of the same name and repeat, as far as there is one: masks are
-/// those of secret rows, and a plain line was a plain row, or else a secret one whose mask was typed over.
-pub(super) fn rows_of_raw(list: HeaderList, mut beside: Vec<EditorRow>) -> Vec<EditorRow> {
+/// Returns the rows for raw text. A line takes up the replaced row of its name and repeat, if there is one. A mask
+/// takes a secret row. A plain line takes a plain row, or else a secret row whose mask was typed over.
+pub(super) fn rows_of_raw(list: HeaderList, mut replaced: Vec<EditorRow>) -> Vec<EditorRow> {
     let mut take = |name: &str, is_secret: bool| {
-        let is_it = |row: &EditorRow| row.is_secret == is_secret && row.name.trim().eq_ignore_ascii_case(name);
-        Some(beside.remove(beside.iter().position(is_it)?))
+        let is_same = |row: &EditorRow| row.is_secret == is_secret && row.name.trim().eq_ignore_ascii_case(name);
+        Some(replaced.remove(replaced.iter().position(is_same)?))
     };
     let mut found: Vec<Option<EditorRow>> =
         list.0.iter().map(|header| take(&header.name, header.is_secret())).collect();
@@ -99,7 +100,7 @@ pub(super) fn rows_of_raw(list: HeaderList, mut beside: Vec<EditorRow>) -> Vec<E
     list.0.into_iter().zip(found).map(row).collect()
 }
 
-/// Returns a row as typed by a person: name first.
+/// Returns a row as if a person typed the name and then the value.
 fn new_row(name: &str, value: &str) -> EditorRow {
     let mut row = EditorRow::default();
     row.set_name(one_line(name));
@@ -121,34 +122,34 @@ fn secret_rows(text: &str) -> Vec<EditorRow> {
             None => (one_line(value), None),
         };
         let stored = repeat.map(|repeat| (name.to_owned(), repeat));
-        EditorRow { name: one_line(name), value, is_secret: true, is_decided: true, stored, ..EditorRow::default() }
+        EditorRow { name: one_line(name), value, is_secret: true, is_switch_set: true, stored, ..EditorRow::default() }
     };
     numbered_lines(text).map(row).collect()
 }
 
-/// Puts the values of the secret rows in place of their masks; a row too many comes at the end.
+/// Returns the rows with the values of the secret lines in place of their masks. Lines without a mask come last.
 fn with_lines(list: HeaderList, lines: &[EditorRow]) -> Vec<EditorRow> {
     let names: Vec<&str> = lines.iter().map(|row| row.name.as_str()).collect();
     let (found, left) = pair(&list.secret_names(), &names);
     let mut found = found.into_iter();
     let mut rows: Vec<EditorRow> = Vec::new();
     for HeaderRow { name, value } in list.0 {
-        let mut row = EditorRow { is_secret: value == MASK, is_decided: true, name, value, ..EditorRow::default() };
+        let mut row = EditorRow { is_secret: value == MASK, is_switch_set: true, name, value, ..EditorRow::default() };
         if !row.is_secret {
-            // A name that looks secret is plain because somebody wants it so.
-            row.is_decided = looks_secret(&row.name);
-        } else if let Some(place) = found.next().flatten() {
-            row.value.clone_from(&lines[place].value);
-            row.stored.clone_from(&lines[place].stored);
+            // A stored row whose name looks secret is plain because a person turned its switch off.
+            row.is_switch_set = looks_secret(&row.name);
+        } else if let Some(index) = found.next().flatten() {
+            row.value.clone_from(&lines[index].value);
+            row.stored.clone_from(&lines[index].stored);
         }
         rows.push(row);
     }
-    rows.extend(left.into_iter().map(|place| lines[place].clone()).filter(|row| !row.is_kept()));
+    rows.extend(left.into_iter().map(|index| lines[index].clone()).filter(|row| !row.is_kept()));
     number(&mut rows);
     rows
 }
 
-/// Adds a mask to the text for each line that has none there, so that no value is without a row.
+/// Adds a mask to the text for each secret line without one, so that every value has a row.
 fn with_masks(text: &str, lines: &[EditorRow]) -> String {
     let masked = |(_, line): (usize, &str)| {
         split_line(line).ok().filter(|(_, value)| *value == MASK).map(|(name, _)| name.to_owned())
@@ -157,18 +158,18 @@ fn with_masks(text: &str, lines: &[EditorRow]) -> String {
     let names: Vec<&str> = lines.iter().map(|row| row.name.as_str()).collect();
     let (_, left) = pair(&texts(&masked), &names);
     let mut text = text.to_owned();
-    for row in left.into_iter().map(|place| &lines[place]).filter(|row| !row.is_kept()) {
+    for row in left.into_iter().map(|index| &lines[index]).filter(|row| !row.is_kept()) {
         text.push('\n');
         text.push_str(&row.line());
     }
     text
 }
 
-/// Has each secret row know its stored value: that of its own repeat, unless the texts said which.
+/// Sets the stored value of each secret row: that of its own repeat, unless the text named another.
 fn number(rows: &mut [EditorRow]) {
     let names: Vec<String> = rows.iter().filter(|row| row.is_secret).map(|row| row.name.clone()).collect();
     let names = texts(&names);
-    for (place, row) in rows.iter_mut().filter(|row| row.is_secret).enumerate() {
-        row.stored.get_or_insert_with(|| (row.name.clone(), repeat_at(&names, place)));
+    for (index, row) in rows.iter_mut().filter(|row| row.is_secret).enumerate() {
+        row.stored.get_or_insert_with(|| (row.name.clone(), repeat_at(&names, index)));
     }
 }

@@ -7,7 +7,7 @@ fn open(text: &str) -> HeaderEditor {
     HeaderEditor::from_texts(text, "")
 }
 
-/// A grid with one header a letter; the capital ones are checked. The value tells repeats apart.
+/// Returns a grid with one header for each letter. Capital letters are checked. The values tell repeats apart.
 fn grid(letters: &str) -> HeaderEditor {
     let line = |(place, letter): (usize, char)| format!("{}: {place}", letter.to_ascii_lowercase());
     let mut editor = open(&letters.chars().enumerate().map(line).collect::<Vec<_>>().join("\n"));
@@ -17,7 +17,7 @@ fn grid(letters: &str) -> HeaderEditor {
     editor
 }
 
-/// The reverse of [`grid`]: the names in order, the checked ones as capitals, the waiting row left out.
+/// Returns the reverse of [`grid`]: the names in order, the checked ones as capitals, without the waiting row.
 fn letters(editor: &HeaderEditor) -> String {
     assert_waiting(editor);
     let letter = |row: &EditorRow| if row.is_checked { row.name.to_ascii_uppercase() } else { row.name.clone() };
@@ -49,7 +49,7 @@ fn text_that_parses_opens_the_grid_and_is_written_back_in_one_form() {
 }
 
 #[test]
-fn text_that_does_not_parse_opens_raw_and_is_kept_to_the_byte() {
+fn text_that_does_not_parse_opens_raw_and_stays_the_same_to_the_byte() {
     for text in ["no colon", "X-A: 1\n bad name : x\r\n\n", "Host: a", "X-A:", ": v", "X-A: a\u{7}b", " \nX\t"] {
         let editor = open(text);
         assert!(editor.is_raw());
@@ -204,7 +204,7 @@ fn the_select_all_box_shows_none_some_or_all_and_never_checks_the_waiting_row() 
 }
 
 #[test]
-fn add_leads_to_the_waiting_row_and_puts_no_second_one_below_it() {
+fn add_returns_the_waiting_row_and_appends_no_second_one() {
     let mut editor = grid("ab");
     let waiting = id_at(&editor, 2);
     assert_eq!((editor.add(), editor.add()), (waiting, waiting));
@@ -238,7 +238,7 @@ fn raw_text_returns_to_the_grid_only_when_every_line_parses() {
 }
 
 #[test]
-fn the_grid_and_the_text_area_do_not_write_behind_each_other() {
+fn the_hidden_one_of_grid_and_text_area_takes_no_input() {
     let mut editor = grid("aB");
     editor.set_raw("X: 1");
     assert_eq!(letters(&editor), "aB");
@@ -267,7 +267,7 @@ fn repeats_apart_are_named_once_as_first_typed() {
     check("x-a :1\nno colon\n: v\nX-B: 2\nX-A: 3", &["x-a"]);
 }
 
-/// One thing a person can do. Places count from the top and wrap, so that each hits a row.
+/// An action of a person. Positions count from the top and wrap, so that each hits a row.
 #[derive(Debug, Clone)]
 enum Act {
     Name(usize, String),
@@ -329,11 +329,11 @@ fn apply(editor: &mut HeaderEditor, act: &Act) {
 /// Name, value and check of a row.
 type Cells = (String, String, bool);
 
-/// What the editor should hold, told in another way: plain cells without ids, the waiting row apart from them.
+/// A reference implementation: plain cells without ids, and the waiting row apart from them.
 #[derive(Debug, Clone, Default)]
 struct Reference {
     cells: Vec<Cells>,
-    /// Holds blanks at most.
+    /// Blank at most.
     waiting: Cells,
     raw: Option<String>,
 }
@@ -411,7 +411,7 @@ impl Reference {
     }
 }
 
-/// Each unchecked row lets the run of checked rows right below it pass.
+/// Moves each run of checked rows above the unchecked row before it.
 fn one_up(cells: &[Cells]) -> Vec<Cells> {
     let mut moved = Vec::new();
     let mut passed = None;
@@ -457,7 +457,7 @@ proptest! {
     }
 
     #[test]
-    fn a_row_waits_at_the_end_and_ids_are_unique_after_every_operation(text in arb_text(), acts in arb_acts()) {
+    fn the_waiting_row_is_last_and_ids_are_unique_after_every_operation(text in arb_text(), acts in arb_acts()) {
         let mut editor = open(&text);
         assert_waiting(&editor);
         for act in &acts {
@@ -535,7 +535,7 @@ proptest! {
     }
 
     #[test]
-    fn repeats_apart_are_the_names_whose_places_have_a_gap(names in proptest::collection::vec("[A-Ca-c]", 0..8)) {
+    fn repeats_apart_are_the_names_whose_positions_have_a_gap(names in proptest::collection::vec("[A-Ca-c]", 0..8)) {
         let lines: Vec<String> = names.iter().map(|name| format!("{name}: 1")).collect();
         let apart = open(&lines.join("\n")).repeats_apart();
         for name in ["a", "b", "c"] {

@@ -1,14 +1,14 @@
-//! The variables that an occurrence's data offers a message.
+//! The variables for the data of an occurrence.
 
 use serde_json::Value;
 
-/// The most variables that are listed: a larger document is read elsewhere.
+/// The most variables that are listed.
 const LISTED: usize = 100;
-/// The most characters of a value that are shown beside its variable.
+/// The most characters that are shown of a value.
 const SHOWN: usize = 40;
 
-/// The variables of a document's values, `${data.disk.free}`, each with the value, in the document's order. At most 100;
-/// longer values are cut.
+/// Returns the variables for the values of a document, like `${data.disk.free}`, each with its value, in the document's
+/// order. At most 100 are listed, and longer values are cut.
 pub fn list_variables(data: &Value) -> Vec<(String, String)> {
     let mut found = Vec::new();
     collect(data, "data", &mut found);
@@ -22,28 +22,29 @@ fn collect(value: &Value, path: &str, found: &mut Vec<(String, String)>) {
     match value {
         Value::Object(members) if !members.is_empty() => {
             for (key, value) in members {
-                // A key that no variable can be written for has none.
+                // Some keys cannot be written in a variable.
                 if let Some(step) = step(key) {
                     collect(value, &format!("{path}{step}"), found);
                 }
             }
         }
         Value::Array(items) if !items.is_empty() => {
-            for (place, item) in items.iter().enumerate() {
-                collect(item, &format!("{path}[{place}]"), found);
+            for (index, item) in items.iter().enumerate() {
+                collect(item, &format!("{path}[{index}]"), found);
             }
         }
-        // The whole document is no path.
+        // The whole document has no path.
         _ if path == "data" => {}
         Value::String(text) => found.push((format!("${{{path}}}"), cut(text))),
         other => found.push((format!("${{{path}}}"), cut(&other.to_string()))),
     }
 }
 
-/// `.key`, or `["a key"]` where the name has other characters. A key with both kinds of quotes has no form.
+/// Returns the step of a path for a key: `.key`, or `["a key"]` if it has other characters. A key with both kinds of
+/// quotes has no step.
 fn step(key: &str) -> Option<String> {
     let is_plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
-    // Digits alone would be read as a place in an array.
+    // Digits alone would be read as an index.
     if is_plain && !key.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(format!(".{key}"));
     }
@@ -64,7 +65,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn every_listed_variable_is_known_and_names_its_value() {
+    fn every_listed_variable_is_one_and_has_its_value() {
         let data = json!({
             "disk": {"free": 7, "label": "a".repeat(60), "none": null},
             "labels": {"app.kubernetes.io/name": "web", "say \"hi\"": true, "7": "seven", "both\"'": 1, "": 2},
@@ -87,7 +88,7 @@ mod tests {
         }
         assert!(!names.iter().any(|name| name.contains("both")), "no form");
         assert_eq!(found[1].1.chars().count(), SHOWN + 1);
-        assert_eq!(list_variables(&json!("text")), [], "the whole document is no path");
+        assert_eq!(list_variables(&json!("text")), [], "the whole document has no path");
         let many: Value = (0..500).map(|n| (format!("k{n}"), json!(n))).collect::<serde_json::Map<_, _>>().into();
         assert_eq!(list_variables(&many).len(), LISTED);
     }

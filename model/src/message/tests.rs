@@ -27,7 +27,7 @@ fn body(template: &str, escape: Escape, name: &str) -> String {
 }
 
 #[test]
-fn fills_in_every_variable() {
+fn every_variable_is_filled_in() {
     assert_eq!(
         body(
             "${DATE}|${TIMESTAMP}|${RANDOM}|${RANDOM}|${NAME}|${TYPE}.${EVENT}|${OBJECT_ID}|${ID}",
@@ -39,7 +39,7 @@ fn fills_in_every_variable() {
 }
 
 #[test]
-fn leaves_what_is_not_a_variable_as_it_stands() {
+fn text_that_is_not_a_variable_stays_as_typed() {
     for template in [
         "${name}",
         "${ NAME }",
@@ -57,6 +57,13 @@ fn leaves_what_is_not_a_variable_as_it_stands() {
     assert_eq!(unknown_variables("${name} $${NO} ${NAME} ${data.a.b} ${name} ${X}"), [(0, "name"), (43, "X")]);
     assert_eq!(unknown_variables("${VM NAME}${env:HOME} ${} ${{NAME}}"), [(0, "VM NAME"), (10, "env:HOME"), (22, "")]);
     assert_eq!(unknown_variables("${ \"a\" } ${ a\n} ${a${X}"), [(19, "X")]);
+}
+
+#[test]
+fn an_unknown_variable_has_no_line_end_in_its_note() {
+    assert_eq!(unknown_variables("${a\r}${b\n}${c}"), [(10, "c")]);
+    let note = Note::NoVariable("c".to_owned());
+    assert_eq!(rendered("${a\r}${c}", Escape::Plain, "x", None).notes(), [note]);
 }
 
 #[test]
@@ -88,7 +95,7 @@ fn a_backslash_before_a_variable_stays_one_and_ends_no_string() {
 }
 
 #[test]
-fn an_apostrophe_ends_no_attribute_and_a_random_number_is_no_negative_one() {
+fn an_apostrophe_ends_no_attribute_and_a_random_number_is_not_negative() {
     assert_eq!(body("<n a='${NAME}'/>", Escape::Xml, "x' b='y"), "<n a='x&apos; b=&apos;y'/>");
     let variables = Variables {
         date: "",
@@ -133,7 +140,7 @@ fn a_key_with_dots_slashes_and_blanks_is_written_in_brackets() {
         (r#"${data.labels['say "hi"']}"#, "2"),
         ("${data.disks[0].free}${data.disks.0.free}", "77"),
         (r#"${data.labels["nothing"]}"#, ""),
-        // None of these is a variable.
+        // Not variables.
         ("${data[}", "${data[}"),
         (r#"${data["a}"#, r#"${data["a}"#),
         (r#"${data["a"}"#, r#"${data["a"}"#),
@@ -149,7 +156,7 @@ fn a_key_with_dots_slashes_and_blanks_is_written_in_brackets() {
 }
 
 #[test]
-fn whatever_is_like_json_is_escaped_as_json() {
+fn content_types_like_json_are_escaped_as_json() {
     for content_type in [
         "application/x-ndjson",
         "application/json-seq",

@@ -1,4 +1,4 @@
-//! `cargo xtask bench memory`: the most memory that each large request takes, above what the server takes when idle.
+//! `cargo xtask bench memory`: measures the peak memory of each large request, above that of the idle server.
 
 use crate::server::{Chain, Prepared, Program, Running, form, prepare, read_response, request};
 use crate::shell::say;
@@ -10,14 +10,14 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Above this, in MiB, the bench fails.
+/// The most MiB of a request. Above it the bench fails.
 const CEILING: u64 = 200;
-/// The tasks that one occurrence starts.
+/// The number of tasks that an occurrence starts.
 const TASKS: usize = 40;
-/// The tags that an object may carry, a category each.
+/// The number of tags on an object, each in its own category.
 const TAGS: usize = 8;
 
-/// Measures each request on a server of its own; prints a table, and fails above the ceiling.
+/// Measures each request on its own server. Prints a table, and fails above the ceiling.
 pub(super) fn run(binary: &Path) -> Result<()> {
     let batch = |start: &str| {
         let one = format!(
@@ -60,7 +60,7 @@ fn measure(binary: &Path, start: &str, body: &str, expected: u16) -> Result<(u64
     let folder = tempfile::Builder::new().prefix("hookwright-bench-").tempdir()?;
     let program = Program::new(binary, &folder.path().join("data"));
     let server = program.serve("http://127.0.0.1:0", |_| ())?;
-    // Held: what is measured is the request, not what is sent because of it.
+    // The webhooks are paused below: the bench measures the request, and not the deliveries that it causes.
     let chain = |number: usize| Chain {
         name: format!("task {number}"),
         event: "poweron",
@@ -86,14 +86,14 @@ fn measure(binary: &Path, start: &str, body: &str, expected: u16) -> Result<(u64
     let idle = peak_mib(&server)?;
     let began = Instant::now();
     stream.get_mut().write_all(request(start, &server.address, &header, body).as_bytes())?;
-    let (status, answer) = read_response(&mut stream)?;
+    let (status, response) = read_response(&mut stream)?;
     if status != expected {
-        bail!("answered {status}: {}", String::from_utf8_lossy(&answer[..answer.len().min(500)]));
+        bail!("the server responded {status}: {}", String::from_utf8_lossy(&response[..response.len().min(500)]));
     }
     Ok((peak_mib(&server)?.saturating_sub(idle), began.elapsed().as_secs_f64()))
 }
 
-/// The most memory a process has had, in MiB.
+/// Returns the peak memory of a process, in MiB.
 fn peak_mib(server: &Running) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", server.id()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;

@@ -1,7 +1,7 @@
-//! `cargo xtask bench speed`: how fast deliveries go, as a ratio against a ceiling taken in the same run.
+//! `cargo xtask bench speed`: measures deliveries per second, as a ratio to a bare client in the same run.
 //!
-//! The ceiling is a bare keep-alive client posting the same body to the same receiver. Everything stays on this
-//! machine's loopback, is bounded in count, and ends by itself.
+//! The bare client posts the same body to the same receiver over kept connections. Everything stays on this machine's
+//! loopback, is bounded in count, and ends by itself.
 
 use crate::server::{Chain, Program, Running, millis_of_day, prepare, read_response, request};
 use crate::shell::say;
@@ -12,23 +12,23 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How often is measured: the median counts, since a shared machine is not the same from second to second.
+/// The number of rounds. The median counts, since the speed of a shared machine changes from second to second.
 const ROUNDS: usize = 3;
-/// Bare posts of a round: the ceiling.
+/// The bare posts of a round.
 const BARE: usize = 32_000;
-/// Occurrences of a round.
+/// The occurrences of a round.
 const COUNT: usize = 8_000;
-/// Clients that post at the same time.
+/// The clients that post at the same time.
 const SENDERS: usize = 16;
-/// Below this ratio the bench fails: deliveries per 1,000 bare posts. Well under what is reached, about 50, so that
-/// only a real loss shows.
+/// The least deliveries per 1,000 bare posts. Below it the bench fails. It is well below the usual ratio of about 50,
+/// so that only a real loss shows.
 const FLOOR: f64 = 30.0;
-/// Above this p99 in milliseconds, beside a hanging webhook, the bench fails.
+/// The highest p99 in milliseconds beside a hanging webhook. Above it the bench fails.
 const LATENCY_CEILING: i64 = 100;
-/// The longest one measurement may take.
+/// The longest time of a measurement.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// Measures this binary; prints, and fails below the floor.
+/// Measures a binary. Prints the results, and fails below the floor.
 pub(super) fn run(binary: &Path) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("hookwright-bench-").tempdir()?;
     let record = folder.path().join("inbox.jsonl");
@@ -79,7 +79,7 @@ pub(super) fn run(binary: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Keeps one webhook hanging with a backlog, and posts to the other one, one at a time.
+/// Keeps a webhook hanging with a backlog, and posts one occurrence at a time for another webhook.
 fn latency_beside_a_hanging_webhook(server: &Running, key: &str, record: &Path) -> Result<i64> {
     const POSTS: usize = 300;
     let mut stream = BufReader::new(TcpStream::connect(&server.address)?);
@@ -94,7 +94,7 @@ fn latency_beside_a_hanging_webhook(server: &Running, key: &str, record: &Path) 
         stream.get_mut().write_all(post.as_bytes())?;
         match read_response(&mut stream)? {
             (202, _) => Ok(()),
-            (status, _) => bail!("answered {status}"),
+            (status, _) => bail!("the server responded {status}"),
         }
     };
     for _ in 0..100 {
@@ -114,14 +114,14 @@ fn latency_beside_a_hanging_webhook(server: &Running, key: &str, record: &Path) 
     Ok(waits[waits.len() * 99 / 100])
 }
 
-/// Milliseconds from the post of a probe to its receipt.
+/// Returns the milliseconds from the post of a probe to its receipt.
 fn wait_of_probe(line: &str) -> Option<i64> {
     let received: serde_json::Value = serde_json::from_str(line).ok()?;
     let body: serde_json::Value = serde_json::from_str(received["body"].as_str()?).ok()?;
     if body["vm"] != "probe" {
         return None;
     }
-    // The day never changes within one measurement.
+    // The day does not change within a measurement.
     let arrived = millis_of_day(received["time"].as_str()?)?;
     Some(arrived - body["t"].as_i64()? % 86_400_000)
 }
@@ -131,7 +131,7 @@ fn now_ms() -> u128 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis()
 }
 
-/// Receipts per second, from the start of `work` until `count` more have been recorded.
+/// Returns the receipts per second, from the start of `work` until `count` more are recorded.
 fn rate(record: &Path, count: usize, work: impl FnOnce() -> Result<()>) -> Result<f64> {
     let mut record = fs::File::open(record)?;
     record.seek(SeekFrom::End(0))?;
@@ -140,7 +140,7 @@ fn rate(record: &Path, count: usize, work: impl FnOnce() -> Result<()>) -> Resul
     let began = Instant::now();
     work()?;
     loop {
-        // Only what is new: reading all of it again and again would take a core from what is measured.
+        // Only the new part is read. Reading the whole file repeatedly would take a core from the measured programs.
         new.clear();
         record.read_to_end(&mut new)?;
         arrived += new.split(|byte| *byte == b'\n').count().saturating_sub(1);
@@ -164,7 +164,7 @@ fn post_all(address: &str, start: &str, header: &str, body: &str, count: usize, 
             stream.get_mut().write_all(request.as_bytes())?;
             let (status, _) = read_response(&mut stream)?;
             if status != expected {
-                bail!("answered {status}");
+                bail!("the server responded {status}");
             }
         }
         Ok(())
@@ -178,7 +178,7 @@ fn post_all(address: &str, start: &str, header: &str, body: &str, count: usize, 
     })
 }
 
-/// User and system time of a process (proc(5), fields 14 and 15 of `stat`, in ticks of 10 ms).
+/// Returns the user and system time of a process (proc(5), fields 14 and 15 of `stat`, in ticks of 10 ms).
 fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let after_name = stat.rsplit(')').next().unwrap_or_default();

@@ -1,6 +1,7 @@
-//! `cargo xtask bench viewers`: what many who look cost deliveries, at a million of them. On both databases.
+//! `cargo xtask bench viewers`: measures by how much many viewers slow deliveries, at a million deliveries, on both
+//! databases.
 //!
-//! A viewer is imitated by the stream that says what changes, and by fetching its page again as soon as it has come.
+//! A viewer opens the stream of changes, and fetches its page again as soon as the page has come.
 
 use crate::fill;
 use crate::postgres::Postgres;
@@ -14,24 +15,25 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How many settled deliveries there are.
+/// The number of settled deliveries.
 const DELIVERIES: &str = "1000000";
-/// How many dashboards are open, and how many filtered lists.
+/// The number of open dashboards, and of open lists with filters.
 const VIEWERS: usize = 20;
-/// Occurrences a second, and for how long.
+/// The occurrences a second, and the duration with viewers and without.
 const RATE: u64 = 50;
 const LASTS: Duration = Duration::from_secs(40);
 const ALONE: Duration = Duration::from_secs(15);
-/// p95 of the 202 and of the receipt, in milliseconds, above which the bench fails; or a quarter above what each takes
-/// without viewers in the same run, if that is more: a slow disk is not the viewers'.
+/// The highest p95 of the 202 and of the receipt, in milliseconds. Above it the bench fails, unless the p95 without
+/// viewers in the same run is so high that this one is at most a quarter above it: then the disk is slow, and not the
+/// viewers.
 const CEILING_MS: i64 = 20;
-/// The longest a page may take.
+/// The longest time of a page.
 const PAGE_CEILING: Duration = Duration::from_secs(6);
 
 /// Base64 of 32 bytes.
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-/// The lists that are open.
+/// The open lists.
 const LISTS: [&str; 5] = [
     "/deliveries?status=error",
     "/deliveries?object=no-such-object",
@@ -40,7 +42,7 @@ const LISTS: [&str; 5] = [
     "/runs?status=failed",
 ];
 
-/// Measures a binary on both databases; prints, and fails above a ceiling.
+/// Measures a binary on both databases. Prints the results, and fails above a ceiling.
 pub(super) fn run(binary: &Path) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("hookwright-bench-").tempdir()?;
     let mut is_good = measure("SQLite", binary, folder.path(), None)?;
@@ -68,10 +70,10 @@ fn measure(database: &str, binary: &Path, folder: &Path, url: Option<&str>) -> R
     let mut arguments = vec![DELIVERIES.to_owned(), "--data-dir".into(), data.display().to_string()];
     arguments.extend(url.into_iter().flat_map(|url| ["--database-url".to_owned(), url.to_owned()]));
     fill::run(&arguments)?;
-    // The disk is not measured with the million rows that it has yet to write.
+    // The million rows are written to the disk before the measurement.
     finish(&mut command("sync"))?;
     let server = program.serve("http://127.0.0.1:0", |_| ())?;
-    say(&format!("{database}: {RATE} occurrences/s, and nobody who looks"));
+    say(&format!("{database}: {RATE} occurrences/s without viewers"));
     let alone = post(&server.address, &key, ALONE)?;
     let (posted_alone, received_alone, before) = report(alone, &record, 0)?;
     say(&format!("{database}: {RATE} occurrences/s beside {VIEWERS} dashboards and {VIEWERS} lists"));
@@ -98,14 +100,14 @@ fn measure(database: &str, binary: &Path, folder: &Path, url: Option<&str>) -> R
     })?;
     let (posted, received, _) = report(posts, &record, before)?;
     let slowest = pages.iter().map(|(_, took)| *took).max().unwrap_or_default();
-    let given_up = pages.iter().filter(|(status, _)| *status == 503).count();
-    println!("{:>9}  pages, the slowest in {:.1} s; {given_up} of them 503", pages.len(), slowest.as_secs_f64());
+    let refused = pages.iter().filter(|(status, _)| *status == 503).count();
+    println!("{:>9}  pages, the slowest in {:.1} s; {refused} of them 503", pages.len(), slowest.as_secs_f64());
     let is_good = |took: i64, alone: i64| took <= CEILING_MS.max(alone * 5 / 4);
     Ok(is_good(posted, posted_alone) && is_good(received, received_alone) && slowest < PAGE_CEILING)
 }
 
-/// Prints how long posts and receipts took, but for the receipts before; answers both p95, and how many receipts there
-/// are.
+/// Prints the times of the posts and of their receipts, without the receipts `before`. Returns both p95, and the number
+/// of all receipts.
 fn report(mut posts: Vec<i64>, record: &Path, before: usize) -> Result<(i64, i64, usize)> {
     std::thread::sleep(Duration::from_secs(2));
     let all: Vec<i64> = fs::read_to_string(record)?.lines().filter_map(wait_of).collect();
@@ -121,7 +123,7 @@ fn report(mut posts: Vec<i64>, record: &Path, before: usize) -> Result<(i64, i64
     Ok((at(&posts, 95), at(&waits, 95), all.len()))
 }
 
-/// Posts at the rate for so long; how long each took, in milliseconds.
+/// Posts at the rate until the time is up. Returns the milliseconds of each post.
 fn post(address: &str, key: &str, lasts: Duration) -> Result<Vec<i64>> {
     let mut stream = BufReader::new(TcpStream::connect(address)?);
     stream.get_ref().set_nodelay(true)?;
@@ -139,13 +141,13 @@ fn post(address: &str, key: &str, lasts: Duration) -> Result<Vec<i64>> {
         stream.get_mut().write_all(request("POST /api/v1/events", address, &header, &body).as_bytes())?;
         match read_response(&mut stream)? {
             (202, _) => took.push(i64::try_from(since.elapsed().as_millis())?),
-            (status, _) => bail!("answered {status}"),
+            (status, _) => bail!("the server responded {status}"),
         }
     }
     Ok(took)
 }
 
-/// Looks at a page as long as the bench lasts: its statuses, and how long each took.
+/// Fetches a page until the bench is over. Returns the status and the time of each fetch.
 fn view(address: &str, path: &str, cookie: &str, is_over: &AtomicBool) -> Result<Vec<(u16, Duration)>> {
     let mut stream = TcpStream::connect(address)?;
     write!(stream, "GET /live HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\n\r\n")?;
@@ -154,25 +156,25 @@ fn view(address: &str, path: &str, cookie: &str, is_over: &AtomicBool) -> Result
         let since = Instant::now();
         let mut connection = TcpStream::connect(address)?;
         write!(connection, "GET {path} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n")?;
-        let mut answer = BufReader::new(connection);
+        let mut response = BufReader::new(connection);
         let mut line = String::new();
-        answer.read_line(&mut line)?;
+        response.read_line(&mut line)?;
         let status: u16 = line.split(' ').nth(1).and_then(|code| code.parse().ok()).context("no status line")?;
-        answer.read_to_end(&mut Vec::new())?;
+        response.read_to_end(&mut Vec::new())?;
         if status != 200 && status != 503 {
-            bail!("{path} answered {status}");
+            bail!("{path} responded {status}");
         }
         seen.push((status, since.elapsed()));
     }
     Ok(seen)
 }
 
-/// Milliseconds from the post of an occurrence to its receipt.
+/// Returns the milliseconds from the post of an occurrence to its receipt.
 fn wait_of(line: &str) -> Option<i64> {
     let received: serde_json::Value = serde_json::from_str(line).ok()?;
     let body: serde_json::Value = serde_json::from_str(received["body"].as_str()?).ok()?;
     let arrived = millis_of_day(received["time"].as_str()?)?;
-    // Over midnight the day changes.
+    // The day may change in between.
     Some((arrived - body["t"].as_i64()? % 86_400_000).rem_euclid(86_400_000))
 }
 

@@ -1,4 +1,4 @@
-//! The installation of one scenario: a database, the nodes on it, and a receiver. Nothing of it outlives the value.
+//! The installation of a scenario: a database, its nodes, and a receiver. Dropping the value removes everything.
 
 use super::random::Random;
 use super::scenario::Scenario;
@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// A stopping server may take so long.
+/// The longest time in which a server has to stop.
 const STOP_MAX: Duration = Duration::from_secs(8);
-/// How many attempts of the one webhook may be unrecorded at once (ARCHITECTURE.md).
+/// The most attempts of a webhook that are unrecorded at once (ARCHITECTURE.md).
 const UNRECORDED_MAX: usize = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,20 +34,20 @@ impl Database {
     }
 }
 
-/// Fields are dropped in this order, so that a database outlives its nodes.
+/// A running installation. Fields are dropped in this order, so that the database outlives its nodes.
 pub(crate) struct Installation {
     nodes: Vec<Node>,
     _inbox: Running,
     pub(crate) postgres: Option<Postgres>,
     program: Program,
     pub(crate) record: PathBuf,
-    /// How often attempts in flight were cut off.
+    /// The number of times that attempts in flight were cut off.
     cuts: usize,
-    /// When a node was last killed: on PostgreSQL its leases outlive it.
+    /// Time of the last kill of a node. On PostgreSQL its leases outlive it.
     pub(crate) last_kill: Option<Instant>,
-    /// The lines of servers that have ended.
+    /// The lines that ended servers printed.
     printed: Vec<String>,
-    /// Whether the data is on a file system of its own.
+    /// The data has its own file system.
     is_mounted: bool,
     folder: TempDir,
 }
@@ -61,18 +61,18 @@ impl Drop for Installation {
     fn drop(&mut self) {
         self.nodes.clear();
         if self.is_mounted {
-            // Failing to, the mount goes with its namespace, and an empty folder stays.
+            // If this fails, the mount ends with its namespace, and an empty folder remains.
             let _ = finish(command("umount").arg(self.folder.path().join("data")));
         }
     }
 }
 
-/// Variables of a server beyond those that name its database.
+/// The variables of a server besides those that name its database.
 pub(crate) type Variables = Vec<(&'static str, OsString)>;
 
 impl Installation {
-    /// Makes the database and starts the nodes on it, with a webhook to the receiver and one that hangs. Also returns a
-    /// key to post with.
+    /// Creates the database and starts the nodes on it, with a webhook to the receiver and a webhook that hangs. Also
+    /// returns a key to post with.
     pub(crate) fn start(
         binary: &Path,
         database: Database,
@@ -82,7 +82,7 @@ impl Installation {
         let folder = tempfile::Builder::new().prefix("hookwright-chaos-").tempdir()?;
         let record = folder.path().join("inbox.jsonl");
         let data = folder.path().join("data");
-        // As the server makes its own.
+        // The server creates its folder with the same permissions.
         let mut private = std::fs::DirBuilder::new();
         std::os::unix::fs::DirBuilderExt::mode(&mut private, 0o700);
         private.create(&data)?;
@@ -130,7 +130,7 @@ impl Installation {
         Ok((installation, key))
     }
 
-    /// Starts a node that does not run, at its port of before.
+    /// Starts a node that does not run, at its previous port.
     pub(crate) fn start_node(&mut self, number: usize, variables: &Variables) -> Result<()> {
         let change = |serve: &mut std::process::Command| {
             serve.envs(variables.iter().map(|(name, value)| (name, value)));
@@ -152,7 +152,7 @@ impl Installation {
         self.folder.path()
     }
 
-    /// Counts that attempts in flight were cut off: up to eight may come again.
+    /// Counts that attempts in flight were cut off. Up to eight of them may be repeated.
     pub(crate) fn note_cut(&mut self) {
         self.cuts += 1;
     }
@@ -163,12 +163,12 @@ impl Installation {
         self.last_kill = Some(Instant::now());
     }
 
-    /// How many repeats may be.
+    /// Returns the most repeats that are no fault.
     pub(crate) fn repeats_max(&self) -> usize {
         self.cuts * UNRECORDED_MAX
     }
 
-    /// Ends a node as a power cut does.
+    /// Kills a node as a power cut does.
     pub(crate) fn kill(&mut self, number: usize) -> Result<()> {
         let mut running = self.nodes[number].running.take().context("this node does not run")?;
         if running.wait(Duration::ZERO)?.is_some() {
@@ -182,7 +182,7 @@ impl Installation {
         Ok(())
     }
 
-    /// Stops a node as a service manager does. Returns how long that took.
+    /// Stops a node as a service manager does. Returns the time it took.
     pub(crate) fn stop(&mut self, number: usize) -> Result<Duration> {
         let mut running = self.nodes[number].running.take().context("this node does not run")?;
         let began = Instant::now();
@@ -197,7 +197,7 @@ impl Installation {
         }
     }
 
-    /// Waits for a node to end by itself. Returns whether it did; then attempts were cut off.
+    /// Waits for a node to end by itself. Returns true if it ended, which cuts off attempts.
     pub(crate) fn wait_for_end(&mut self, number: usize, bound: Duration) -> Result<bool> {
         let mut running = self.nodes[number].running.take().context("this node does not run")?;
         if running.wait(bound)?.is_none() {
@@ -213,7 +213,7 @@ impl Installation {
         self.node(number)?.signal(name)
     }
 
-    /// The last few lines of the servers, which tell more of a fault.
+    /// Returns the last eight lines of the servers, for the report of a fault.
     pub(crate) fn last_lines(&mut self) -> Vec<String> {
         for running in self.nodes.iter().filter_map(|node| node.running.as_ref()) {
             self.printed.extend(running.printed());
@@ -222,7 +222,7 @@ impl Installation {
     }
 }
 
-/// A port that nobody has, below those that the system gives to clients: a server that is away for a moment gets it back.
+/// Returns a free port below those that the system gives to clients, so that a restarted server gets it again.
 fn free_port(random: &mut Random) -> Result<u16> {
     for _ in 0..100 {
         let port = u16::try_from(random.between(20_000, 32_000))?;

@@ -1,8 +1,8 @@
-//! The load: senders that post events all the time, as a careful system does, and note which were acknowledged.
+//! The load: senders that post events continuously, as a careful system does, and record the acknowledged ones.
 //!
-//! Only a 202 acknowledges. After any other response, a broken connection or silence a sender posts the same event again
-//! with the same id, at the next node if there are several. Every eighth event has no id and is posted only once:
-//! without a 202 its outcome is unknown, and it is not counted.
+//! Only a 202 acknowledges. After any other response, a broken connection or a timeout a sender posts the same event
+//! again with the same id, at the next node if there are several. Every eighth event has no id and is posted only once.
+//! Without a 202 its outcome is unknown, and it is not counted.
 
 use crate::server::{read_response, request};
 use anyhow::{Context, Result, bail};
@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 const SENDERS: usize = 8;
 /// A sender's pause between two events.
 const PAUSE: Duration = Duration::from_millis(40);
-/// The most events of one sender, whatever happens.
+/// The most events of a sender.
 const EVENTS_MAX: usize = 10_000;
-/// A sender's pause before it posts the same event again, and for how long it does.
+/// A sender's pause before it posts the same event again, and the time after which it stops doing so.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 const RETRIES_LAST: Duration = Duration::from_secs(20);
-/// How long a sender waits for a response.
+/// A sender's timeout for a response.
 const RESPONSE_WAIT: Duration = Duration::from_secs(3);
 
 /// The state that the senders share.
@@ -34,19 +34,19 @@ pub(crate) struct Load {
 
 /// The outcomes of all posts.
 pub(crate) struct Tally {
-    /// Object and occurrence of each 202.
+    /// The object and the occurrence of each 202.
     pub(crate) acknowledged: Vec<(String, String)>,
-    /// When the last 202 came.
+    /// Time of the last 202.
     last: Instant,
-    /// The longest time between two of them.
+    /// The longest time between two 202s.
     pub(crate) stall: Duration,
-    /// How often each other status came.
+    /// The number of responses with each other status.
     pub(crate) refused: BTreeMap<u16, usize>,
-    /// Connections that broke, and responses that did not come.
+    /// The number of connections that broke, and of responses that did not come.
     pub(crate) broken: usize,
-    /// Events with an id that were never acknowledged, though posted again and again.
+    /// The number of events with an id that were never acknowledged, though posted repeatedly.
     pub(crate) abandoned: usize,
-    /// Acknowledged events that should have started one task and did not.
+    /// The number of acknowledged events that did not start their task.
     pub(crate) idle: usize,
 }
 
@@ -65,7 +65,7 @@ impl Load {
         Self { addresses, header, is_over: AtomicBool::new(false), tally: Mutex::new(tally) }
     }
 
-    /// Posts while `work` is done.
+    /// Posts until `work` returns.
     pub(crate) fn during<T>(&self, work: impl FnOnce() -> T) -> T {
         std::thread::scope(|scope| {
             self.tally().last = Instant::now();
@@ -82,7 +82,7 @@ impl Load {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for an acknowledgement from now on.
+    /// Waits for the next acknowledgement.
     pub(crate) fn wait_for_acknowledgement(&self, bound: Duration) -> Result<()> {
         let began = Instant::now();
         while self.tally().last <= began {
@@ -106,12 +106,12 @@ impl Load {
         }
     }
 
-    /// Posts one event about an object of its own.
+    /// Posts an event about this object.
     pub(crate) fn post(&self, event: &str, object: &str) {
         Sender { load: self, node: 0, stream: None }.post(event, object, true);
     }
 
-    /// How many acknowledged occurrences the database does not have.
+    /// Counts the acknowledged occurrences that are not in the database.
     pub(crate) fn count_gone(&self) -> Result<usize> {
         // A copy, so that the senders go on.
         let acknowledged = self.tally().acknowledged.clone();
@@ -169,7 +169,7 @@ impl Sender<'_> {
         }
     }
 
-    /// One request on the kept connection, or on a new one. After an error the connection is not used again.
+    /// Sends a request on the open connection, or on a new one. After an error the connection is not used again.
     fn exchange(&mut self, start: &str, body: &str) -> Result<(u16, Vec<u8>)> {
         let address = &self.load.addresses[self.node];
         let mut stream = match self.stream.take() {
@@ -200,7 +200,7 @@ impl Sender<'_> {
     }
 }
 
-/// The occurrence in a 202, and how many tasks it started.
+/// Returns the id of the occurrence in a 202, and the number of tasks it started.
 fn occurrence(body: &[u8]) -> Result<(String, u64)> {
     let body: serde_json::Value = serde_json::from_slice(body)?;
     let occurrence = &body["occurrences"][0];

@@ -1,4 +1,4 @@
-//! One scenario from its start to its row of the table.
+//! Runs a scenario and counts its faults: a row of the table.
 
 use super::Plan;
 use super::installation::{Database, Installation};
@@ -9,12 +9,13 @@ use super::scenario::{Scenario, Scene};
 use anyhow::Result;
 use std::time::{Duration, Instant};
 
-/// How long nothing may arrive while acknowledged events have not, and how long all of them may take.
+/// The longest time without a receipt while events are missing, and the longest time until all have arrived.
 const STALL_MAX: Duration = Duration::from_secs(30);
 const ARRIVE_MAX: Duration = Duration::from_mins(5);
-/// A lease of the webhook, 3 s and 10 s, and a moment for the sweep. By then the deliveries of a killed node are sent again.
+/// The time until deliveries of a killed node are sent again: a lease of the webhook, 3 s and 10 s, and 1.5 s for the
+/// sweep.
 const LEASES_LAST: Duration = Duration::from_millis(14_500);
-/// How long nothing arrives before no more is expected.
+/// The time without a receipt after which no more is expected.
 const QUIET: Duration = Duration::from_millis(700);
 /// A server with nothing under way stops within this time.
 const IDLE_STOP_MAX: Duration = Duration::from_secs(1);
@@ -22,12 +23,12 @@ const IDLE_STOP_MAX: Duration = Duration::from_secs(1);
 /// A row of the table, its faults, and notes.
 pub(crate) type Row = (Vec<String>, Vec<String>, Vec<String>);
 
-/// Runs a scenario, waits until everything acknowledged has arrived, and counts.
+/// Runs a scenario, waits until all acknowledged events have arrived, and counts.
 pub(crate) fn measure(plan: &Plan, scenario: &Scenario, database: Database) -> Row {
     count(plan, scenario, database).unwrap_or_else(|error| failed(scenario, database, &error))
 }
 
-/// The row of a scenario that could not be counted.
+/// Returns the row of a scenario that could not be counted.
 pub(crate) fn failed(scenario: &Scenario, database: Database, error: &anyhow::Error) -> Row {
     let cells = [scenario.name, database.name()].into_iter().chain(["?"; 6]).map(str::to_owned).collect();
     (cells, vec![format!("{error:#}")], Vec::new())
@@ -78,7 +79,7 @@ fn count(plan: &Plan, scenario: &Scenario, database: Database) -> Result<Row> {
     check(doubled > 0, format!("{doubled} events posted again with the same id were taken in twice"));
     check(tally.idle > 0, format!("{} acknowledged events did not start their one task", tally.idle));
     for (status, count) in &tally.refused {
-        // 503 alone tells a sender to try again.
+        // Only a 503 tells a sender to try again.
         check(*status != 503, format!("{count} responses {status}"));
     }
     let unavailable = tally.refused.get(&503).copied().unwrap_or_default();
@@ -95,7 +96,7 @@ fn count(plan: &Plan, scenario: &Scenario, database: Database) -> Result<Row> {
     Ok((names.into_iter().chain(numbers).chain(stalls).collect(), faults, notes))
 }
 
-/// Waits until everything acknowledged has arrived, and the repeats too. Returns how many events have not arrived.
+/// Waits until all acknowledged events and their repeats have arrived. Returns the number of missing events.
 fn wait_for_receipts(
     receipts: &mut Receipts,
     load: &Load,

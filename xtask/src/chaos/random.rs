@@ -1,4 +1,4 @@
-//! Random moments that a seed repeats.
+//! Random numbers that a seed repeats.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
@@ -18,18 +18,18 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from `low` up to, but without, `high`.
+    /// Returns a number in `low..high`.
     pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.next() % (high - low)
     }
 
-    /// A while from `low` to `high` milliseconds.
+    /// Returns a duration in `low..high` milliseconds.
     pub(crate) fn millis(&mut self, low: u64, high: u64) -> Duration {
         Duration::from_millis(self.between(low, high))
     }
 }
 
-/// A seed that differs from run to run, short enough to be typed.
+/// Returns a seed that differs from run to run and is short enough to type.
 pub(crate) fn new_seed() -> u64 {
     // The keys of a hasher are the standard library's only source of entropy.
     RandomState::new().build_hasher().finish() % 1_000_000

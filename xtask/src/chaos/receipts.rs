@@ -1,4 +1,4 @@
-//! The requests that have arrived at the receiver, read from the file that `hookwright inbox --record` appends to.
+//! The requests that the receiver got, read from the file that `hookwright inbox --record` appends to.
 
 use crate::server::millis_of_day;
 use anyhow::{Context, Result};
@@ -11,15 +11,15 @@ use std::path::Path;
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
 
-/// Everything that was read so far.
+/// The requests that were read so far.
 pub(crate) struct Receipts {
     file: File,
-    /// The beginning of a line whose end was not written yet.
+    /// The start of a line whose end was not written yet.
     rest: Vec<u8>,
-    /// The deliveries of each object, by their `webhook-id`.
+    /// The `webhook-id`s of the deliveries of each object.
     deliveries: HashMap<String, HashSet<String>>,
     count: usize,
-    /// When the last one came, in milliseconds of the day.
+    /// Time of the last one, in milliseconds of the day.
     last: Option<i64>,
     /// The longest time between two receipts, in milliseconds.
     pub(crate) stall: i64,
@@ -31,7 +31,7 @@ impl Receipts {
         Ok(Self { file, rest: Vec::new(), deliveries: HashMap::new(), count: 0, last: None, stall: 0 })
     }
 
-    /// Reads what is new. Returns how many requests that were.
+    /// Reads the new requests. Returns their number.
     pub(crate) fn read(&mut self) -> Result<usize> {
         let before = self.count;
         let mut new = std::mem::take(&mut self.rest);
@@ -57,7 +57,7 @@ impl Receipts {
         let now = received["time"].as_str().and_then(millis_of_day).context("no time")?;
         if let Some(last) = self.last {
             let gap = (now - last).rem_euclid(DAY);
-            // The receiver notes the time before it queues the line: two lines may stand the other way round.
+            // The receiver takes the time before it queues the line, so that two lines may be in the wrong order.
             if gap < DAY / 2 {
                 self.stall = self.stall.max(gap);
             }
@@ -70,12 +70,12 @@ impl Receipts {
         self.deliveries.contains_key(object)
     }
 
-    /// Receipts beyond the first of the same delivery.
+    /// Returns the number of receipts beyond the first of each delivery.
     pub(crate) fn repeated(&self) -> usize {
         self.count - self.deliveries.values().map(HashSet::len).sum::<usize>()
     }
 
-    /// Deliveries beyond the first of the same object: one occurrence taken in twice.
+    /// Returns the number of deliveries beyond the first of each object: occurrences that were stored twice.
     pub(crate) fn doubled(&self) -> usize {
         self.deliveries.values().map(|deliveries| deliveries.len() - 1).sum()
     }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn repeats_doubles_and_stalls_are_counted_over_half_written_lines_and_midnight() {
+    fn repeats_doubles_and_stalls_are_counted_across_half_written_lines_and_midnight() {
         let mut file = tempfile::NamedTempFile::new().expect("a file");
         let mut receipts = Receipts::open(file.path()).expect("opened");
         let second = line("a", "1", "2025-10-16T00:00:00.200Z");

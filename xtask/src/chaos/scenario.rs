@@ -1,4 +1,4 @@
-//! The scenarios: how an installation is made to fail under load.
+//! The scenarios: the ways in which an installation fails under load.
 
 use super::Plan;
 use super::installation::{Database, Installation, Variables};
@@ -14,32 +14,32 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// A server acknowledges again within this time once nothing fails any more.
+/// The longest time until a server acknowledges again once nothing fails any more.
 const BACK_MAX: Duration = Duration::from_secs(20);
-/// How long a scenario waits until a named point is passed. On PostgreSQL a killed node's leases, 13 s, come first.
+/// The longest wait for a named fault point. On PostgreSQL the leases of a killed node, 13 s, end first.
 const POINT_MAX: Duration = Duration::from_secs(20);
-/// How many rows one step of retention removes.
+/// The rows that a step of retention removes.
 const RETENTION_STEP: usize = 500;
-/// The file whose existence tells the shim to fail syncs.
+/// The file that makes the shim fail syncs while it exists.
 const SYNC_SWITCH: &str = "syncs-fail";
 
 type Setup = fn(&Path) -> Result<Variables>;
 
-/// A scenario by its name.
+/// A scenario.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) databases: &'static [Database],
     pub(crate) nodes: usize,
-    /// Whether it mounts a file system: then it runs in a mount namespace of its own.
+    /// It mounts a file system, and therefore runs in its own mount namespace.
     pub(crate) mounts: bool,
-    /// Whether a webhook is left hanging.
+    /// It leaves a webhook hanging.
     pub(crate) hangs: bool,
     /// Prepares the folder of the installation, which has the folder `data`. Returns variables for the server.
     pub(crate) setup: Option<Setup>,
     pub(crate) run: fn(&mut Scene<'_>) -> Result<()>,
 }
 
-/// Everything that a scenario works with.
+/// The parts that a scenario works with.
 pub(crate) struct Scene<'a> {
     pub(crate) binary: &'a Path,
     pub(crate) database: Database,
@@ -48,7 +48,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) random: Random,
     pub(crate) plan: &'a Plan,
     pub(crate) notes: Vec<String>,
-    /// How many acknowledged occurrences were gone, where that was to be counted before the end.
+    /// The number of acknowledged occurrences that are not in the database, if it had to be counted before the end.
     pub(crate) gone: Option<usize>,
 }
 
@@ -59,7 +59,7 @@ const PLAIN: Scenario =
 const SQLITE: &[Database] = &[Database::Sqlite];
 const POSTGRES: &[Database] = &[Database::Postgres];
 
-/// The longest first: in the short form they run side by side.
+/// The longest scenario is first, as the short form runs them at the same time.
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "kill", run: kill, ..PLAIN },
     Scenario { name: "sigterm", hangs: true, run: sigterm, ..PLAIN },
@@ -70,7 +70,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "freeze", databases: POSTGRES, nodes: 2, run: freeze, ..PLAIN },
 ];
 
-/// SIGKILL at random moments, each time started again on the same data and port.
+/// Kills the server at random moments, and starts it again on the same data and port.
 fn kill(scene: &mut Scene<'_>) -> Result<()> {
     let mut receipts = Receipts::open(&scene.installation.record)?;
     for _ in 0..scene.plan.kills {
@@ -88,7 +88,7 @@ fn kill(scene: &mut Scene<'_>) -> Result<()> {
     Ok(())
 }
 
-/// SIGTERM, idle at first, then under load with a webhook that hangs.
+/// Stops the server by SIGTERM, under load and beside a webhook that hangs. Other scenarios end with an idle stop.
 fn sigterm(scene: &mut Scene<'_>) -> Result<()> {
     sleep(Duration::from_secs(1));
     for number in 0..4 {
@@ -96,7 +96,7 @@ fn sigterm(scene: &mut Scene<'_>) -> Result<()> {
     }
     sleep(Duration::from_secs(1));
     let took = scene.installation.stop(0)?;
-    // The attempts that hang are begun again after the restart.
+    // The hanging attempts start again after the restart.
     scene.installation.note_cut();
     scene.notes.push(format!("stopped {} ms after SIGTERM, under load beside a hanging webhook", took.as_millis()));
     scene.installation.start_node(0, &Vec::new())?;
@@ -105,7 +105,7 @@ fn sigterm(scene: &mut Scene<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A session of PostgreSQL killed, then all of it, away for two seconds.
+/// Kills a session of PostgreSQL, and then stops all of PostgreSQL for two seconds.
 fn postgres_killed(scene: &mut Scene<'_>) -> Result<()> {
     sleep(Duration::from_secs(1));
     let (installation, load) = (&mut *scene.installation, scene.load);
@@ -128,19 +128,19 @@ fn small_disk(folder: &Path) -> Result<Variables> {
     Ok(Vec::new())
 }
 
-/// A full disk, freed after three seconds; then a restart.
+/// Fills the disk for three seconds, and then restarts the server.
 fn disk_full(scene: &mut Scene<'_>) -> Result<()> {
     sleep(Duration::from_secs(1));
     let filler = scene.installation.folder().join("data/filler");
     let mut file = File::create(&filler)?;
-    // Ever smaller pieces, until not one byte fits.
+    // Ever smaller pieces, until no byte fits.
     for size in [1 << 20, 4096, 1] {
         while file.write_all(&vec![0; size]).is_ok() {}
     }
     let before = scene.load.tally().acknowledged.len();
     sleep(Duration::from_secs(3));
     let during = scene.load.tally().acknowledged.len() - before;
-    // A file that is open keeps its blocks.
+    // An open file keeps its blocks.
     drop(file);
     fs::remove_file(&filler)?;
     scene.load.wait_for_acknowledgement(BACK_MAX)?;
@@ -160,14 +160,14 @@ fn faulty_io(folder: &Path) -> Result<Variables> {
     ])
 }
 
-/// Three seconds in which no sync succeeds, each by itself; then a restart on syncs that do.
+/// Fails all syncs for three separate seconds, and then restarts the server without failures.
 fn failing_syncs(scene: &mut Scene<'_>) -> Result<()> {
     let switch = scene.installation.folder().join(SYNC_SWITCH);
     let mut during = 0;
     for _ in 0..3 {
         sleep(Duration::from_secs(1));
         File::create(&switch)?;
-        // The 202 of a commit that was synced just before may still be on its way.
+        // The 202 of a commit that was synced just before may still arrive.
         sleep(Duration::from_millis(100));
         let before = scene.load.tally().acknowledged.len();
         sleep(Duration::from_secs(1));
@@ -188,9 +188,9 @@ fn restart(scene: &mut Scene<'_>, variables: &Variables) -> Result<()> {
     scene.load.wait_for_acknowledgement(BACK_MAX)
 }
 
-/// The server kills itself at each named point once.
+/// Kills the server once at each fault point.
 fn fail_points(scene: &mut Scene<'_>) -> Result<()> {
-    /// The points that are passed under load, and at most how often until then.
+    /// The fault points that are passed under load, each with the most passes before the kill.
     const POINTS: &[(&str, u64)] = &[
         ("intake.before-commit", 60),
         ("intake.after-commit", 60),
@@ -216,7 +216,7 @@ fn fail_points(scene: &mut Scene<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A kill between two steps of retention, with so little kept that there are two.
+/// Kills the server between two steps of retention. So few deliveries are retained that there are two steps.
 fn die_in_retention(scene: &mut Scene<'_>) -> Result<()> {
     let (began, mut receipts) = (Instant::now(), Receipts::open(&scene.installation.record)?);
     let mut arrived = 0;
@@ -224,7 +224,7 @@ fn die_in_retention(scene: &mut Scene<'_>) -> Result<()> {
         arrived += receipts.read()?;
         sleep(Duration::from_millis(50));
     }
-    // Retention takes the occurrences with their deliveries: afterwards they cannot be counted.
+    // Retention removes the occurrences with their deliveries, so that they cannot be counted afterwards.
     scene.gone = Some(scene.load.count_gone()?);
     scene.installation.stop(0)?;
     die_at(scene, "retention.between-steps", 1, vec![("HOOKWRIGHT_KEEP_PER_WEBHOOK", "1".into())])?;
@@ -232,11 +232,11 @@ fn die_in_retention(scene: &mut Scene<'_>) -> Result<()> {
     scene.load.wait_for_acknowledgement(BACK_MAX)
 }
 
-/// Starts the server, which is down, with one fault, and waits until it has happened.
+/// Starts the stopped server with a fault, and waits until the fault has killed it.
 fn die_at(scene: &mut Scene<'_>, point: &str, pass: u64, mut variables: Variables) -> Result<()> {
     variables.push(("HOOKWRIGHT_FAULT", format!("{point}=kill@{pass}").into()));
     let began = Instant::now();
-    // Retention sweeps as soon as the server starts: maybe before it says where it listens.
+    // Retention starts with the server, maybe before the server says where it listens.
     if scene.installation.start_node(0, &variables).is_err() && began.elapsed() < POINT_MAX {
         scene.installation.note_kill();
         return Ok(());
@@ -248,7 +248,7 @@ fn die_at(scene: &mut Scene<'_>, point: &str, pass: u64, mut variables: Variable
     Ok(())
 }
 
-/// A first start that is killed while it writes the master key, then one that has to work.
+/// Kills a first start while it writes the master key. The next start has to work.
 fn die_while_writing_the_key(scene: &Scene<'_>) -> Result<()> {
     let program = Program::new(scene.binary, &scene.installation.folder().join("new"));
     let listen = "http://127.0.0.1:0";
@@ -258,7 +258,7 @@ fn die_while_writing_the_key(scene: &Scene<'_>) -> Result<()> {
     program.serve(listen, |_| ()).map(drop).context("after a kill while the key was written the server cannot start")
 }
 
-/// One of two nodes frozen for longer than its leases last.
+/// Freezes one of two nodes for longer than its leases last.
 fn freeze(scene: &mut Scene<'_>) -> Result<()> {
     sleep(Duration::from_secs(1));
     scene.installation.signal(1, "STOP")?;

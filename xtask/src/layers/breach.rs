@@ -1,23 +1,23 @@
-//! What breaks a rule, in sentences: a forbidden word or import, a circle, and an exception that nothing needs.
+//! Finds breaches of the rules, as sentences: forbidden words and imports, circles, and exceptions that nothing needs.
 
 use super::graph::{Graph, is_within, room};
 use super::{ImportRule, WordRule};
 use std::collections::BTreeSet;
 
-/// The places where a rule's words stand outside of its homes, and the homes where none stands. A file is its name and
-/// its text.
+/// Finds a rule's words outside of its homes, and homes without any of them. `files` has the name and the text of each
+/// file.
 pub(super) fn forbidden_words(rule: &WordRule, files: &[(String, String)]) -> Vec<String> {
     let mut broken = Vec::new();
     let mut needed = BTreeSet::new();
     for (name, text) in files.iter().filter(|(name, _)| name.starts_with(rule.within)) {
         let home = rule.home.iter().find(|home| name.starts_with(**home));
-        for (place, line) in text.lines().enumerate() {
+        for (index, line) in text.lines().enumerate() {
             let is_comment = line.trim_start().starts_with("//");
             let Some(word) = rule.words.iter().find(|word| !is_comment && line.contains(**word)) else { continue };
             if let Some(home) = home {
                 needed.insert(*home);
             } else {
-                broken.push(format!("{name}:{}: {word} ({})", place + 1, rule.reason));
+                broken.push(format!("{name}:{}: {word} ({})", index + 1, rule.reason));
             }
         }
     }
@@ -25,7 +25,7 @@ pub(super) fn forbidden_words(rule: &WordRule, files: &[(String, String)]) -> Ve
     broken
 }
 
-/// The imports that a rule forbids outside of its homes, and the homes without any.
+/// Finds the imports that a rule forbids outside of its homes, and homes without any of them.
 pub(super) fn forbidden_imports(rule: &ImportRule, graph: &Graph) -> Vec<String> {
     let is_in = |module: &str, outer: &[&str]| outer.iter().any(|outer| is_within(module, outer));
     let is_meant = |(from, to): &(&str, &str)| is_in(from, rule.within) && is_in(to, rule.imports);
@@ -42,8 +42,8 @@ pub(super) fn forbidden_imports(rule: &ImportRule, graph: &Graph) -> Vec<String>
     broken
 }
 
-/// The circles of rooms without the known imports, each with an example of its imports; and the known imports that close
-/// none.
+/// Finds circles of rooms without the known imports, each with an example of its imports, and known imports that close
+/// no circle.
 pub(super) fn circles(graph: &Graph, known: &[(&str, &str)]) -> Vec<String> {
     let rooms = graph.rooms();
     let mut broken = Vec::new();
@@ -63,7 +63,7 @@ pub(super) fn circles(graph: &Graph, known: &[(&str, &str)]) -> Vec<String> {
     broken
 }
 
-/// What is said about homes that nothing needs.
+/// Returns a sentence for each home that nothing needs.
 fn idle(homes: &[&str], needed: &BTreeSet<&str>, reason: &str) -> Vec<String> {
     let idle = homes.iter().filter(|home| !needed.contains(**home));
     idle.map(|home| format!("{home} needs no exception any more: remove it ({reason})")).collect()
@@ -87,14 +87,14 @@ mod tests {
     };
 
     #[test]
-    fn a_forbidden_import_is_said_but_from_its_home() {
+    fn a_forbidden_import_is_reported_outside_of_its_home() {
         let bad = "use crate::bad::X;\nuse crate::good::X;";
         let found = graph(&[("c::a", bad), ("c::a::home", bad), ("c::b", bad), ("c::bad", ""), ("c::good", "")]);
         assert_eq!(forbidden_imports(&RULE, &found), ["c::a imports c::bad (why)"]);
     }
 
     #[test]
-    fn an_exception_that_nothing_needs_is_said() {
+    fn an_exception_that_nothing_needs_is_reported() {
         let found = graph(&[("c::a", ""), ("c::a::home", "use crate::good::X;"), ("c::good", "")]);
         assert_eq!(forbidden_imports(&RULE, &found), ["c::a::home needs no exception any more: remove it (why)"]);
         let rule = WordRule { reason: "why", within: "c/src", home: &["c/src/home.rs"], words: &["bad"] };
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_circle_is_let_through_for_as_long_as_it_is_there() {
+    fn a_known_circle_is_reported_only_once_it_is_gone() {
         let (to_a, to_b) = ("use crate::a::X;", "use crate::b::X;");
         let circle = graph(&[("c::a", ""), ("c::a::x", to_b), ("c::b", to_a)]);
         let said = [

@@ -1,18 +1,18 @@
-//! The import graph: which file imports which.
+//! The import graph between the files of the workspace.
 //!
 //! A file is named by the path of its module: `server/src/store/entity.rs` is `server::store::entity`.
 
 use super::source::imported;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Who imports whom.
+/// The imports of each module.
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
     imports: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Graph {
-    /// Reads sources: each with its module and its text. Test modules are left out.
+    /// Reads sources, each with its module and its text. Test modules are left out.
     pub(crate) fn read(sources: &[(String, &str)]) -> Self {
         let is_test = |module: &str| module.ends_with("::tests");
         let modules = sources.iter().map(|(module, _)| module.as_str()).filter(|module| !is_test(module)).collect();
@@ -23,12 +23,12 @@ impl Graph {
         graph
     }
 
-    /// Every import: who imports, and whom.
+    /// Returns every import: the importing and the imported module.
     pub(crate) fn imports(&self) -> impl Iterator<Item = (&str, &str)> {
         self.imports.iter().flat_map(|(from, to)| to.iter().map(move |to| (from.as_str(), to.as_str())))
     }
 
-    /// The same with each room as one: a top-level module with everything below it.
+    /// Returns the graph of rooms. A room is a top-level module with everything below it.
     pub(crate) fn rooms(&self) -> Self {
         let mut rooms = Self::default();
         for (from, to) in self.imports().map(|(from, to)| (room(from), room(to))).filter(|(from, to)| from != to) {
@@ -37,7 +37,7 @@ impl Graph {
         rooms
     }
 
-    /// The same without some imports.
+    /// Returns the graph without some imports.
     pub(crate) fn without(&self, left_out: &[(&str, &str)]) -> Self {
         let mut graph = Self::default();
         for (from, to) in self.imports().filter(|import| !left_out.contains(import)) {
@@ -46,12 +46,12 @@ impl Graph {
         graph
     }
 
-    /// Whether one imports another, directly.
+    /// Returns true if a module directly imports another.
     pub(crate) fn has(&self, from: &str, to: &str) -> bool {
         self.imports.get(from).is_some_and(|imported| imported.contains(to))
     }
 
-    /// Everything that is imported by one, and by what it imports, and so on.
+    /// Returns every module that is imported by `start`, directly or through others.
     pub(crate) fn reached_from<'a>(&'a self, start: &'a str) -> BTreeSet<&'a str> {
         let mut reached = BTreeSet::new();
         let mut open = vec![start];
@@ -62,7 +62,7 @@ impl Graph {
         reached
     }
 
-    /// One circle of each group in which each reaches each other: the shortest, in the order of its imports.
+    /// Returns the shortest circle of each group of modules that reach each other, in the order of its imports.
     pub(crate) fn circles(&self) -> Vec<Vec<&str>> {
         let reached: BTreeMap<_, _> =
             self.imports.keys().map(|name| (name.as_str(), self.reached_from(name))).collect();
@@ -78,7 +78,7 @@ impl Graph {
         circles
     }
 
-    /// The shortest way from one back to itself.
+    /// Finds the shortest way from a module back to itself.
     fn circle_of<'a>(&'a self, start: &'a str) -> Option<Vec<&'a str>> {
         let mut seen = BTreeSet::new();
         let mut open = VecDeque::from([vec![start]]);
@@ -96,18 +96,18 @@ impl Graph {
     }
 }
 
-/// The module of a file, by its path within the repository. The file `lib.rs` or `main.rs` is the crate's root.
+/// Returns the module of a file, by its path in the repository. `lib.rs` and `main.rs` are the root of their crate.
 pub(crate) fn module_of(path: &str) -> String {
     let path = path.trim_end_matches(".rs").replacen("/src/", "/", 1);
     path.trim_end_matches("/lib").trim_end_matches("/main").replace('/', "::")
 }
 
-/// Whether a module is another, or lies within it.
+/// Returns true if a module is `outer`, or is within it.
 pub(crate) fn is_within(module: &str, outer: &str) -> bool {
     module.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// The crate and the top-level module of a module.
+/// Returns the crate and the top-level module of a module.
 pub(crate) fn room(module: &str) -> &str {
     module.match_indices("::").nth(1).map_or(module, |(end, _)| &module[..end])
 }
@@ -116,7 +116,7 @@ pub(crate) fn room(module: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// A graph of a crate `c`, from lines like `a > b c`: the file `a` imports `b` and `c`.
+    /// Returns a graph of a crate `c`, from lines like `a > b c`: the file `a` imports `b` and `c`.
     fn graph(lines: &[&str]) -> Graph {
         let mut graph = Graph::default();
         for (from, to) in lines.iter().filter_map(|line| line.split_once(" > ")) {

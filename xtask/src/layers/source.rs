@@ -1,15 +1,15 @@
-//! Which files a source imports, read from its text.
+//! The imports of a source, read from its text.
 //!
-//! What is read is every `use`, and every path within the code whose first word is `crate`, `self`, `super`, an imported
-//! name, a child of the file or a crate of the workspace. Macros are not expanded. A name that is imported within one
-//! function counts from there to the end of the file.
+//! An import is a `use`, or a path in the code whose first word is `crate`, `self`, `super`, an imported name, a child
+//! of the file or a crate of the workspace. Macros are not expanded. A name that is imported within a function counts
+//! from there to the end of the file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What begins the test module at the end of a file.
+/// The tokens that begin the test module at the end of a file.
 const TESTS: &[&str] = &["#", "[", "cfg", "(", "test", ")", "]", "mod", "tests"];
 
-/// The modules that the source of `module` imports, each by the longest path that is one of `modules`.
+/// Returns the modules that the source of `module` imports, each by the longest path that is one of `modules`.
 pub(super) fn imported(module: &str, text: &str, modules: &BTreeSet<&str>) -> BTreeSet<String> {
     let mut reader = Reader { module, modules, names: BTreeMap::new(), found: BTreeSet::new() };
     reader.read(&tokens(text));
@@ -20,7 +20,7 @@ pub(super) fn imported(module: &str, text: &str, modules: &BTreeSet<&str>) -> BT
 struct Reader<'a> {
     module: &'a str,
     modules: &'a BTreeSet<&'a str>,
-    /// What the names that the file imports stand for.
+    /// The whole path of each name that the file imports.
     names: BTreeMap<&'a str, String>,
     found: BTreeSet<String>,
 }
@@ -32,7 +32,7 @@ impl<'a> Reader<'a> {
         let mut before = "";
         while let [token, after @ ..] = rest {
             let mut taken = 1;
-            // `impl Trait + use<'a>` is no import.
+            // `impl Trait + use<'a>` is not an import.
             if *token == "use" && after.first() != Some(&"<") {
                 taken = rest.iter().position(|token| *token == ";").unwrap_or(rest.len());
                 self.read_use(&rest[1..taken]);
@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes in one imported path, and the name it has in this file.
+    /// Adds an imported path, and its name in this file.
     fn read_leaf(&mut self, path: &[&'a str], name: Option<&'a str>) {
         let path = match path {
             [outer @ .., _, "self" | "*"] => &path[..=outer.len()],
@@ -84,7 +84,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes the module that a path names. Answers the path from its crate on, or nothing where it is no path of ours.
+    /// Adds the module that a path names. Returns the path from its crate on, or `None` for a path outside of the
+    /// workspace.
     fn import(&mut self, path: &[&str]) -> Option<String> {
         let whole = self.resolve(path)?;
         let mut file = whole.as_str();
@@ -97,7 +98,7 @@ impl<'a> Reader<'a> {
         Some(whole)
     }
 
-    /// The path from its crate on, or nothing where it is no path of ours.
+    /// Returns the path from its crate on, or `None` for a path outside of the workspace.
     fn resolve(&self, path: &[&str]) -> Option<String> {
         let (first, mut rest) = path.split_first()?;
         let child = format!("{}::{first}", self.module);
@@ -118,7 +119,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The path that tokens begin with.
+/// Returns the path at the start of the tokens.
 fn path_at<'a>(tokens: &[&'a str]) -> Vec<&'a str> {
     let mut path = vec![tokens[0]];
     let mut rest = &tokens[1..];
@@ -135,7 +136,7 @@ fn is_word(token: &str) -> bool {
     token.starts_with(|first: char| first.is_alphabetic() || first == '_')
 }
 
-/// The words and signs of a source, without comments and literals.
+/// Returns the words and signs of a source, without comments and literals.
 fn tokens(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -158,7 +159,7 @@ fn tokens(text: &str) -> Vec<&str> {
     found
 }
 
-/// The length of the blank, the comment or the literal that a text begins with; nothing before code.
+/// Returns the length of the blank, comment or literal at the start of a text. `None` before code.
 fn skipped(text: &str) -> Option<usize> {
     let until = |start: usize, end: &str| text[start..].find(end).map_or(text.len(), |at| start + at + end.len());
     let mut chars = text.chars();
@@ -176,7 +177,7 @@ fn skipped(text: &str) -> Option<usize> {
             Some(end.map_or(text.len(), |end| end + 2))
         }
         ('\'', Some('\\')) => Some(until(3, "'")),
-        // Without the second quote it is a lifetime.
+        // Without a second quote it is a lifetime.
         ('\'', Some(inner)) if chars.next() == Some('\'') => Some(inner.len_utf8() + 2),
         ('r', Some('"' | '#')) | ('b', Some('r')) => {
             let start = text.find(|next| next != 'b' && next != 'r')?;
@@ -193,7 +194,7 @@ fn skipped(text: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// What `c::a` imports, in a workspace of the crates `c` and `d`.
+    /// Returns the imports of `c::a`, in a workspace of the crates `c` and `d`.
     fn read(text: &str) -> Vec<String> {
         let modules = ["c", "c::a", "c::a::child", "c::a::child::deep", "c::b", "c::b::one", "c::b::two", "d", "d::e"];
         imported("c::a", text, &BTreeSet::from(modules)).into_iter().collect()
@@ -210,14 +211,14 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_taken_apart() {
+    fn each_path_of_a_group_is_an_import() {
         assert_eq!(read("use crate::{b::{self, one::{X, Y}, two}, C};"), ["c", "c::b", "c::b::one", "c::b::two"]);
         assert_eq!(read("use crate::b::{\n    one,\n    two,\n};"), ["c::b::one", "c::b::two"]);
         assert_eq!(read("use {crate::b::one, std::fs};"), ["c::b::one"]);
     }
 
     #[test]
-    fn a_declared_child_is_no_import_and_a_named_one_is() {
+    fn a_child_is_imported_by_its_name_and_not_by_its_declaration() {
         assert_eq!(read("mod child;"), [""; 0]);
         assert_eq!(read("mod child;\nuse child::X;"), ["c::a::child"]);
         assert_eq!(read("mod child;\nfn f() { child::deep::g() }"), ["c::a::child::deep"]);
@@ -225,14 +226,14 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_imports_its_parent_is_read() {
+    fn a_child_imports_its_parent() {
         let modules = BTreeSet::from(["c", "c::a", "c::a::child", "c::b"]);
         let found = imported("c::a::child", "use super::X;\nuse super::super::b;", &modules);
         assert_eq!(found.into_iter().collect::<Vec<_>>(), ["c::a", "c::b"]);
     }
 
     #[test]
-    fn paths_in_the_code_are_read() {
+    fn paths_in_the_code_are_imports() {
         assert_eq!(read("fn f() -> crate::b::one::X { super::b::two::g::<u8>(1) }"), ["c::b::one", "c::b::two"]);
         assert_eq!(read("use crate::b;\nfn f(x: b::one::X) {}"), ["c::b", "c::b::one"]);
         assert_eq!(read("use crate::b as other;\nfn f(x: other::two::X) {}"), ["c::b", "c::b::two"]);
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_texts_and_tests_are_not_read() {
+    fn comments_literals_and_tests_have_no_imports() {
         assert_eq!(read("//! `crate::b`\n/* use crate::b; */ fn f() {} // crate::b::X"), [""; 0]);
         assert_eq!(read(r##"const A: &str = "\"crate::b::X"; const B: &str = r#""crate::b::X"#;"##), [""; 0]);
         assert_eq!(read("fn f<'a>(x: &'a u8) { g('\"', '\\'', b'x'); crate::b::one() }"), ["c::b::one"]);

@@ -4,12 +4,12 @@ use crate::header_editor::{EditorRow, HeaderEditor};
 use crate::webhook::{Authorization, SecretHeader, StoredWebhook, WebhookDraft};
 use proptest::prelude::*;
 
-/// An editor on two texts that have `*` for the mask.
+/// Returns an editor on two texts that have `*` for the mask.
 fn open(headers: &str, secrets: &str) -> HeaderEditor {
     HeaderEditor::from_texts(&headers.replace('*', MASK), &secrets.replace('*', MASK))
 }
 
-/// What is posted, with `*` for the mask.
+/// Returns the posted texts, with `*` for the mask.
 fn posted(editor: &HeaderEditor) -> (String, String) {
     let (headers, secrets) = editor.posted();
     (headers.replace(MASK, "*"), secrets.replace(MASK, "*"))
@@ -19,7 +19,7 @@ fn assert_posted(editor: &HeaderEditor, headers: &str, secrets: &str) {
     assert_eq!(posted(editor), (headers.to_owned(), secrets.to_owned()));
 }
 
-/// Name, value and switch of each row but the waiting one; `*` for the mask, a capital `S` for the switch.
+/// Returns name, value and switch of each row but the waiting one: `*` for the mask, `S` for the switch.
 fn rows(editor: &HeaderEditor) -> String {
     assert_waiting(editor);
     let row = |row: &EditorRow| {
@@ -51,14 +51,14 @@ fn two_texts_open_as_one_grid_and_are_written_back() {
     check("B: 1", "A: *", "B=1", ("B: 1", ""));
     check("A: *", "A: * 2", "A=* S", ("A: *", "A: * 2"));
     check("A: *\nA: *", "A: * 2\nA: * 1", "A=* S, A=* S", ("A: *\nA: *", "A: * 2\nA: * 1"));
-    // A value lost with a refused form is an empty cell.
+    // A value that was lost with a refused form is an empty cell.
     check("A: *", "A:", "A= S", ("A: *", "A: "));
-    // What is wrong stays in its cell.
+    // A wrong value stays in its cell.
     check("", "no colon\nA: \u{7}", "no colon= S, A=\u{7} S", ("no colon: *\nA: *", "no colon: \nA: \u{7}"));
 }
 
 #[test]
-fn a_plain_row_whose_name_looks_secret_stays_as_somebody_wanted_it() {
+fn a_stored_plain_row_whose_name_looks_secret_stays_plain() {
     let mut editor = open("X-Key: 1", "");
     assert_eq!(rows(&editor), "X-Key=1");
     editor.set_name(id_at(&editor, 0), "X-API-Key");
@@ -102,7 +102,7 @@ fn a_whole_line_in_a_name_cell_and_pasted_lines_turn_the_switch_on() {
 }
 
 #[test]
-fn the_switch_of_a_kept_row_clears_what_cannot_be_shown_and_brings_it_back() {
+fn turning_the_switch_off_clears_a_stored_value_and_turning_it_on_brings_it_back() {
     let mut editor = open("A: *\nB: *", "B: x");
     let (a, b) = (id_at(&editor, 0), id_at(&editor, 1));
     let said = editor.set_secret(a, false);
@@ -180,7 +180,7 @@ fn a_renamed_row_does_not_take_the_value_of_its_new_name() {
 }
 
 #[test]
-fn the_pencil_shows_masks_and_loses_no_value() {
+fn raw_mode_shows_masks_and_loses_no_value() {
     let check = |raw: &str, shown: &str, secrets: &str| {
         let mut editor = open("A: *\nB: 1\nC: *\nC: *\nX-Key: plain", "C: x");
         editor.toggle_raw().expect("to raw");
@@ -196,10 +196,10 @@ fn the_pencil_shows_masks_and_loses_no_value() {
     check("c: *\nA: *\nC: *", "c=x S, A=* S, C=* S", "c: x\nA: *\nC: *");
     check("C: *", "C=x S", "C: x");
     check("C: x2\nA: *", "C=x2 S, A=* S", "C: x2\nA: *");
-    // One mask of two typed over: the remaining mask is the first.
+    // One mask of two was typed over: the remaining mask is the first.
     check("C: y\nC: *", "C=y S, C=x S", "C: y\nC: x");
     check("A: new", "A=new S", "A: new");
-    // Plain before, plain after; new ones by their names.
+    // Plain rows stay plain. New rows are secret by their names.
     check("B: 2\nX-Key: other", "B=2, X-Key=other", "");
     check("B: 1\nB: 2\nX-Token: t\nD: *", "B=1, B=2, X-Token=t S, D=* S", "X-Token: t\nD: *");
     check("X-Key: plain\nX-Key: more", "X-Key=plain, X-Key=more S", "X-Key: more");
@@ -251,7 +251,7 @@ fn arb_moves() -> impl Strategy<Value = Vec<Act>> {
 }
 
 proptest! {
-    /// The same moves of plain rows, numbered by their values, tell where each stored value should be.
+    /// The same moves of plain rows, numbered by their values, show the right position of each stored value.
     #[test]
     fn each_stored_value_goes_with_its_row(names in proptest::collection::vec("[A-Ca]", 0..8), acts in arb_moves()) {
         let line = |(place, name): (usize, &String)| format!("{name}: {place}");
@@ -275,7 +275,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_posted_opens_as_the_same_rows(text in "(X-(A|B|Key): (x|••••••••)\n){0,6}", acts in arb_acts()) {
+    fn posted_texts_open_as_the_same_rows(text in "(X-(A|B|Key): (x|••••••••)\n){0,6}", acts in arb_acts()) {
         let mut editor = HeaderEditor::from_texts(&text, "X-A: y\nX-Key: z");
         for act in &acts {
             apply(&mut editor, act);

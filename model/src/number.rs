@@ -1,0 +1,42 @@
+//! Conversions between integer types that cannot fail: the nearest value stands for a number that does not fit.
+
+use std::time::Duration;
+
+/// Converts a count. The largest `i64` stands for a larger one.
+pub fn to_i64(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}
+
+/// Converts a count. The largest `u32` stands for a larger one.
+pub fn to_u32(count: impl TryInto<u32>) -> u32 {
+    count.try_into().unwrap_or(u32::MAX)
+}
+
+/// Converts a count. The largest `usize` stands for a larger one.
+pub fn to_usize(count: impl TryInto<usize>) -> usize {
+    count.try_into().unwrap_or(usize::MAX)
+}
+
+/// Converts a number that may be negative. Zero stands for a negative one.
+pub fn to_u64(number: i64) -> u64 {
+    number.try_into().unwrap_or_default()
+}
+
+/// Returns the milliseconds of a duration, as the database stores them.
+pub fn millis(duration: Duration) -> i64 {
+    to_i64(duration.as_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_do_not_fit_become_the_nearest_that_does() {
+        assert_eq!((to_i64(7u64), to_i64(u64::MAX)), (7, i64::MAX));
+        assert_eq!((to_u32(7usize), to_u32(u64::MAX)), (7, u32::MAX));
+        assert_eq!((to_usize(7u64), to_usize(u128::MAX)), (7, usize::MAX));
+        assert_eq!((to_u64(7), to_u64(-7)), (7, 0));
+        assert_eq!((millis(Duration::from_secs(7)), millis(Duration::MAX)), (7000, i64::MAX));
+    }
+}

@@ -96,8 +96,8 @@ const IMPORT_RULES: &[ImportRule] = &[
         home: &[
             "server::store",
             // These take rows from functions of the store that have no type of their own for what they return.
+            "server::service::delivery",
             "server::service::occurrence",
-            "server::service::report",
             "server::service::run",
             "server::service::trial",
         ],

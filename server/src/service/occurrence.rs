@@ -1,7 +1,7 @@
-//! Use cases of occurrences: why one started what it did, and nothing else.
+//! Use cases of occurrences: why events fired for one, or did not.
 //!
-//! Computed on demand, from the snapshot that the occurrence stored and from what webhooks, tasks and events were then,
-//! by the function that the intake decides with.
+//! The answer is computed on demand, from the facts that the occurrence stores and from webhooks, tasks and events as of
+//! its revision, by the function that the intake decides with.
 
 use super::Services;
 use super::event::Scopes;
@@ -47,7 +47,7 @@ impl Services {
         Ok(runs.into_iter().map(started).collect())
     }
 
-    /// Every event that the occurrence was held against, as they were then.
+    /// Returns every event that was considered for the occurrence, as of its revision.
     async fn considered(&self, row: &entity::occurrence::Model) -> Result<Vec<Considered>, AppError> {
         let db = self.store.pages();
         let mut events: Vec<(i64, Event)> =
@@ -68,7 +68,8 @@ impl Services {
                 webhook_id: task.map_or(WebhookId(0), |task| task.webhook_id),
             };
             let run = started.iter().find(|run| run.event_ids.contains(&id));
-            // What fired has a run, unless the task runs once and did, or the run is older than what is kept.
+            // An event that fired has a run, unless its task runs only once and had run already, or retention deleted the
+            // run.
             let may_have_run =
                 reasons.contains_key(&Reason::AlreadyRun) && task.is_some_and(|task| task.deletes_after_running);
             let reason = match judge(&event, of_task, &facts) {
@@ -79,7 +80,7 @@ impl Services {
             let fired = if run.is_some() { "Fired." } else { "Fired. Its run is older than what is kept." };
             considered.push(Considered {
                 event_id: EventId(id),
-                scope: scopes.words(event.scope),
+                scope: scopes.label(event.scope),
                 task_id: event.task_id,
                 task: task.map(|task| task.name.clone()).unwrap_or_default(),
                 reason,
@@ -127,14 +128,14 @@ impl Occurrences for Services {
     }
 }
 
-/// What a stored occurrence holds as text, read once.
+/// The facts that a stored occurrence has as JSON, parsed once.
 pub(super) struct Recalled {
     tags: Vec<TagId>,
     data: Option<Value>,
 }
 
 impl Recalled {
-    /// Text that does not read counts as none: the intake has written it.
+    /// JSON that cannot be parsed counts as absent, since the intake has written it.
     pub(super) fn of(row: &entity::occurrence::Model) -> Self {
         Self {
             tags: row.object_tags.as_deref().and_then(|tags| serde_json::from_str(tags).ok()).unwrap_or_default(),
@@ -142,7 +143,7 @@ impl Recalled {
         }
     }
 
-    /// The facts as they were judged.
+    /// Returns the facts that the intake decided with.
     pub(super) fn facts<'a>(&'a self, row: &'a entity::occurrence::Model) -> Facts<'a> {
         let of_data = |name: &str| self.data.as_ref()?.get(name)?.as_str();
         Facts {

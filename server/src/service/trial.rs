@@ -2,7 +2,7 @@
 //! have fired for.
 
 use super::Services;
-use super::answer::readable;
+use super::delivery::response::readable;
 use super::occurrence::Recalled;
 use super::webhook::missing_header;
 use crate::clock::new_uuid;
@@ -142,8 +142,8 @@ impl Services {
     fn sample_message(&self, message: &str, content_type: Option<&str>) -> Result<String, AppError> {
         let now = self.clock.now();
         let (date, id) = (render::date(now, &self.zone), new_uuid(now).to_string());
-        let task = super::run::sample_task("Test");
-        let variables = super::run::SAMPLE.variables(now, &date, &task, &id);
+        let task = super::task::preview::sample_task("Test");
+        let variables = super::task::preview::SAMPLE.variables(now, &date, &task, &id);
         let rendered = render::message(message, content_type, &variables);
         rendered
             .map(|rendered| rendered.body)

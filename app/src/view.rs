@@ -7,6 +7,8 @@
 pub mod dashboard;
 #[cfg(feature = "ssr")]
 pub mod delivery;
+#[cfg(feature = "ssr")]
+pub mod done;
 pub mod event;
 #[cfg(feature = "ssr")]
 pub mod inventory;

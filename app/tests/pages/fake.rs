@@ -3,7 +3,7 @@
 use app::backend::{Backend, Catalogue, Deliveries, Events, Inventory, Occurrences, Tasks, Webhooks};
 use app::error::{AppError, Code};
 use app::view::dashboard::{Counts, Dashboard, Hour};
-use app::view::delivery::{AttemptLine, DeliveryDetail, DeliveryLine, DeliveryQuery, DeliveryRow, Request};
+use app::view::delivery::{AttemptLine, DeliveryDetail, DeliveryLine, DeliveryQuery, Request};
 use app::view::event::{EventForm, EventLine, EventLink, EventMatches, EventRow, MatchedOccurrence, TagChoice};
 use app::view::inventory::{CarriedTag, CategoryLine, ObjectLine, TagLine, UnknownLine};
 use app::view::occurrence::{Considered, SentBecause, Why};
@@ -502,25 +502,8 @@ impl Events for Fake {
 
 #[async_trait]
 impl Deliveries for Fake {
-    async fn list_newest(&self) -> Result<Vec<DeliveryRow>, AppError> {
-        self.rows(|number| {
-            let line = delivery_line(number);
-            DeliveryRow {
-                uuid: line.uuid,
-                status: line.status,
-                created: line.created,
-                webhook_id: line.webhook_id,
-                webhook: line.webhook,
-                task: line.task,
-                event: line.event,
-                object: line.object,
-                attempts: line.attempts,
-                http_status: line.http_status,
-                duration_ms: line.duration_ms,
-                next: line.next,
-                error: line.error,
-            }
-        })
+    async fn list_newest(&self) -> Result<Vec<DeliveryLine>, AppError> {
+        self.rows(delivery_line)
     }
 
     async fn search(&self, _: DeliveryQuery) -> Result<Listed<DeliveryLine>, AppError> {

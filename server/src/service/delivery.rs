@@ -14,7 +14,7 @@ use app::backend::Deliveries;
 use app::error::AppError;
 use app::view::Listed;
 use app::view::dashboard::Dashboard;
-use app::view::delivery::{DeliveryDetail, DeliveryLine, DeliveryQuery, DeliveryRow};
+use app::view::delivery::{DeliveryDetail, DeliveryLine, DeliveryQuery};
 use app::view::run::RunLine;
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -39,7 +39,7 @@ fn small(number: i64) -> u32 {
 
 #[async_trait]
 impl Deliveries for Services {
-    async fn list_newest(&self) -> Result<Vec<DeliveryRow>, AppError> {
+    async fn list_newest(&self) -> Result<Vec<DeliveryLine>, AppError> {
         self.newest_deliveries().await
     }
 

@@ -6,7 +6,7 @@ use crate::store::catalog;
 use crate::store::delivery::{self, ListRow};
 use crate::store::search::{self, Filter, Sort};
 use app::error::AppError;
-use app::view::delivery::{DeliveryLine, DeliveryQuery, DeliveryRow};
+use app::view::delivery::{DeliveryLine, DeliveryQuery};
 use app::view::{Listed, PAGE_ROWS};
 use model::catalog::Catalog;
 use model::delivery::{HoldReason, Status};
@@ -41,34 +41,19 @@ impl Services {
         }
     }
 
-    pub(super) async fn newest_deliveries(&self) -> Result<Vec<DeliveryRow>, AppError> {
-        let db = self.store.pages();
-        let rows = delivery::list_newest(db, None, LIST_ROWS).await?;
-        let catalog = catalog::load(db).await?;
-        let row = |row: ListRow| {
-            let line = self.delivery_line(row, &catalog);
-            DeliveryRow {
-                uuid: line.uuid,
-                status: line.status,
-                created: line.created,
-                webhook_id: line.webhook_id,
-                webhook: line.webhook,
-                task: line.task,
-                event: line.event,
-                object: line.object,
-                attempts: line.attempts,
-                http_status: line.http_status,
-                duration_ms: line.duration_ms,
-                next: line.next,
-                error: line.error,
-            }
-        };
-        Ok(rows.into_iter().map(row).collect())
+    /// Returns the newest deliveries of all webhooks.
+    pub(super) async fn newest_deliveries(&self) -> Result<Vec<DeliveryLine>, AppError> {
+        self.newest(None, LIST_ROWS).await
     }
 
+    /// Returns the newest deliveries of a webhook, for its dashboard.
     pub(in crate::service) async fn newest_of(&self, webhook_id: WebhookId) -> Result<Vec<DeliveryLine>, AppError> {
+        self.newest(Some(webhook_id), NEWEST).await
+    }
+
+    async fn newest(&self, webhook_id: Option<WebhookId>, limit: u64) -> Result<Vec<DeliveryLine>, AppError> {
         let db = self.store.pages();
-        let rows = delivery::list_newest(db, Some(webhook_id), NEWEST).await?;
+        let rows = delivery::list_newest(db, webhook_id, limit).await?;
         let catalog = catalog::load(db).await?;
         Ok(rows.into_iter().map(|row| self.delivery_line(row, &catalog)).collect())
     }

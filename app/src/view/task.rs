@@ -7,6 +7,8 @@ use crate::view::run::{RunDelivery, RunLine};
 use crate::view::{Choice, FoundChoices};
 #[cfg(feature = "ssr")]
 use model::id::{TaskId, WebhookId};
+#[cfg(feature = "ssr")]
+use model::run;
 use model::task::TaskDraft;
 use serde::{Deserialize, Serialize};
 
@@ -94,7 +96,7 @@ pub struct TaskDetail {
 impl TaskDetail {
     /// Returns the delivery that failed in the newest run, if that run failed.
     pub fn failure(&self) -> Option<&RunDelivery> {
-        let newest = self.runs.first().filter(|run| run.status == "failed")?;
+        let newest = self.runs.first().filter(|run| run.status == run::Status::Failed)?;
         newest.deliveries.iter().find(|delivery| delivery.error.is_some())
     }
 }

@@ -23,6 +23,7 @@ use model::id::{CategoryId, EventId, ObjectId, RunId, TagId, TaskId, WebhookId};
 use model::matching::Reason;
 use model::object::ObjectDraft;
 use model::preview::Preview;
+use model::run;
 use model::tag::{CategoryDraft, TagDraft};
 use model::task::TaskDraft;
 use model::webhook::{Authorization, WebhookDraft};
@@ -169,15 +170,15 @@ fn delivery_line(number: i64) -> DeliveryLine {
 
 fn run_line(number: i64) -> RunLine {
     let status = match number % 3 {
-        1 => "failed",
-        2 => "succeeded",
-        _ => "running",
+        1 => run::Status::Failed,
+        2 => run::Status::Succeeded,
+        _ => run::Status::Running,
     };
     RunLine {
         id: RunId(number),
         task_id: Some(TaskId(number)),
         task: format!("Tell {number}"),
-        status: status.to_owned(),
+        status,
         started: when(),
         ended: Some(when()),
         cause: format!("Virtual Machines: Power On, web-{number}"),

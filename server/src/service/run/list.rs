@@ -9,6 +9,7 @@ use app::view::{Listed, PAGE_ROWS};
 use model::catalog::Catalog;
 use model::delivery::Status;
 use model::id::{OccurrenceId, RunId, TaskId};
+use model::run;
 use model::text::shown;
 use model::time::Timestamp;
 use std::collections::HashMap;
@@ -65,7 +66,7 @@ impl Services {
                 ended: run.ended_at.map(|at| self.when(Timestamp(at))),
                 deliveries: deliveries.remove(&run.id).unwrap_or_default(),
                 task: run.task_name,
-                status: run.status,
+                status: run::Status::find(&run.status).unwrap_or(run::Status::Running),
             });
         }
         Ok(lines)

@@ -7,6 +7,7 @@ use app::error::AppError;
 use app::view::event::EventLine;
 use app::view::task::TaskDetail;
 use model::id::TaskId;
+use model::run;
 
 /// The number of newest runs that are shown.
 const RUNS: u64 = 10;
@@ -27,15 +28,16 @@ impl Services {
             is_enabled: row.event.is_enabled,
         };
         let (runs, run_count) = search::runs(db, Some(id), None, None, 0, RUNS).await?;
+        let runs = self.run_lines(runs, &catalog).await?;
         Ok(TaskDetail {
             id,
             is_enabled: row.task.is_enabled,
             deletes_after_running: row.task.deletes_after_running,
-            is_running: runs.iter().any(|run| run.status == "running"),
+            is_running: runs.iter().any(|run| run.status == run::Status::Running),
             webhook_id: row.task.webhook_id,
             webhook: webhook.map(|webhook| webhook.name).unwrap_or_default(),
             events: events.into_iter().map(line).collect(),
-            runs: self.run_lines(runs, &catalog).await?,
+            runs,
             run_count,
             name: row.task.name,
             description: row.task.description,

@@ -13,11 +13,10 @@ use app::view::occurrence::{Considered, SentBecause, Why};
 use async_trait::async_trait;
 use model::delivery::Status;
 use model::event::Event;
-use model::id::{EventId, ObjectId, OccurrenceId, RunId, TagId, WebhookId};
+use model::id::{EventId, OccurrenceId, RunId, WebhookId};
 use model::matching::{Facts, Reason, TaskFacts, judge};
 use model::task::Task;
 use model::text::{shown, visible};
-use model::time::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
@@ -48,18 +47,18 @@ impl Services {
     }
 
     /// Returns every event that was considered for the occurrence, as of its revision.
-    async fn considered(&self, row: &entity::occurrence::Model) -> Result<Vec<Considered>, AppError> {
+    async fn considered(&self, row: &occurrence::Row) -> Result<Vec<Considered>, AppError> {
         let db = self.store.pages();
         let mut events: Vec<(i64, Event)> =
             revision::list_at(db, Kind::Event, row.revision_mark).await?.into_iter().collect();
         events.retain(|(_, event)| event.type_id == row.type_id && event.event_id == row.event_id);
         events.sort_by_key(|(id, _)| *id);
         let tasks: HashMap<i64, Task> = revision::list_at(db, Kind::Task, row.revision_mark).await?;
-        let started = self.started_by(OccurrenceId(row.id)).await?;
+        let started = self.started_by(row.id).await?;
         let scopes = Scopes::load(db, events.iter().map(|(_, event)| event.scope)).await?;
         let reasons: BTreeMap<Reason, u32> = serde_json::from_str(&row.reasons).unwrap_or_default();
-        let recalled = Recalled::of(row);
-        let facts = recalled.facts(row);
+        let data = row.parse_data();
+        let facts = facts(row, data.as_ref());
         let mut considered = Vec::with_capacity(events.len());
         for (id, event) in events {
             let task = tasks.get(&event.task_id.0);
@@ -101,8 +100,6 @@ impl Occurrences for Services {
         let row = occurrence::find(db, uuid).await?.ok_or_else(not_there)?;
         let considered = self.considered(&row).await?;
         let catalog = catalog::load(db).await?;
-        let ids: Vec<TagId> =
-            row.object_tags.as_deref().and_then(|tags| serde_json::from_str(tags).ok()).unwrap_or_default();
         let tags = tag::list(db).await?;
         let repeats = match &row.external_id {
             Some(id) => receipt::repeats_of(db, uuid, id, &row.source).await?,
@@ -117,10 +114,10 @@ impl Occurrences for Services {
             event_id: row.event_id,
             object: row.object_name.as_deref().map(shown),
             object_id: row.object_external_id.as_deref().map(shown),
-            tags: tags.iter().filter(|tag| ids.contains(&tag.id)).map(tag::TagRow::path).collect(),
+            tags: tags.iter().filter(|tag| row.object_tags.contains(&tag.id)).map(tag::TagRow::path).collect(),
             source: shown(&row.source),
-            received: self.when(Timestamp(row.received_at)),
-            occurred: row.occurred_at.map(|at| self.when(Timestamp(at))),
+            received: self.when(row.received_at),
+            occurred: row.occurred_at.map(|at| self.when(at)),
             data: row.data.as_deref().map(visible),
             repeats: u32::try_from(repeats).unwrap_or(u32::MAX),
             considered,
@@ -128,33 +125,17 @@ impl Occurrences for Services {
     }
 }
 
-/// The facts that a stored occurrence has as JSON, parsed once.
-pub(super) struct Recalled {
-    tags: Vec<TagId>,
-    data: Option<Value>,
-}
-
-impl Recalled {
-    /// JSON that cannot be parsed counts as absent, since the intake has written it.
-    pub(super) fn of(row: &entity::occurrence::Model) -> Self {
-        Self {
-            tags: row.object_tags.as_deref().and_then(|tags| serde_json::from_str(tags).ok()).unwrap_or_default(),
-            data: row.data.as_deref().and_then(|data| serde_json::from_str(data).ok()),
-        }
-    }
-
-    /// Returns the facts that the intake decided with.
-    pub(super) fn facts<'a>(&'a self, row: &'a entity::occurrence::Model) -> Facts<'a> {
-        let of_data = |name: &str| self.data.as_ref()?.get(name)?.as_str();
-        Facts {
-            type_id: &row.type_id,
-            event_id: &row.event_id,
-            object: row.object_id.map(ObjectId),
-            tags: &self.tags,
-            level: of_data("level"),
-            source: of_data("source").unwrap_or(&row.source),
-            about_webhook: row.about_webhook.map(WebhookId),
-            depth: u32::try_from(row.depth).unwrap_or(u32::MAX),
-        }
+/// Returns the facts that the intake decided with. `data` is the occurrence's parsed data.
+pub(super) fn facts<'a>(row: &'a occurrence::Row, data: Option<&'a Value>) -> Facts<'a> {
+    let of_data = |name: &str| data?.get(name)?.as_str();
+    Facts {
+        type_id: &row.type_id,
+        event_id: &row.event_id,
+        object: row.object_id,
+        tags: &row.object_tags,
+        level: of_data("level"),
+        source: of_data("source").unwrap_or(&row.source),
+        about_webhook: row.about_webhook,
+        depth: row.depth,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::service::Services;
 use crate::store::search::{self, RunRow};
-use crate::store::{catalog, delivery, entity, occurrence};
+use crate::store::{catalog, delivery, occurrence};
 use app::error::AppError;
 use app::view::run::{RunDelivery, RunLine};
 use app::view::{Listed, PAGE_ROWS};
@@ -77,7 +77,7 @@ impl Services {
 pub(in crate::service) fn cause_text(
     cause: &str,
     by: Option<&str>,
-    row: Option<&entity::occurrence::Model>,
+    row: Option<&occurrence::Row>,
     catalog: &Catalog,
 ) -> String {
     let by = by.unwrap_or("somebody");

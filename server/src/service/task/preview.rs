@@ -6,11 +6,10 @@ use crate::service::Services;
 use crate::store::{occurrence, webhook};
 use app::error::{AppError, Code};
 use app::view::task::PreviewRequest;
-use model::id::{ObjectId, WebhookId};
+use model::id::WebhookId;
 use model::message::Escape;
 use model::preview::{Preview, preview};
 use model::task::{MESSAGE_MAX_BYTES, Task};
-use serde_json::Value;
 
 /// The subject of a preview without a past occurrence.
 pub(in crate::service) const SAMPLE: Subject<'static> = Subject {
@@ -52,12 +51,12 @@ impl Services {
             Ok(uuid) => occurrence::find(db, uuid).await?,
             Err(_) => None,
         };
-        let data: Option<Value> = past.as_ref().and_then(|row| serde_json::from_str(row.data.as_deref()?).ok());
+        let data = past.as_ref().and_then(occurrence::Row::parse_data);
         let subject = match &past {
             Some(row) => Subject {
                 type_id: &row.type_id,
                 event_id: &row.event_id,
-                object_id: row.object_id.map(ObjectId),
+                object_id: row.object_id,
                 object_name: row.object_name.as_deref(),
                 object_external_id: row.object_external_id.as_deref(),
                 data: data.as_ref(),

@@ -1,7 +1,7 @@
 //! Whole inventories, written through the API.
 
 use super::object::{check_type, find_type};
-use crate::intake::known::Known;
+use crate::intake::objects::Objects;
 use crate::service::Services;
 use crate::store;
 use crate::store::object::{self, Removed};
@@ -120,10 +120,10 @@ impl Services {
 
 /// Fails when one of the objects is wrong, with the errors of all of them.
 async fn check_all(db: &impl ConnectionTrait, type_id: &str, objects: &[ObjectReference]) -> Result<(), AppError> {
-    let mut known = Known::load_type(db, type_id).await?;
+    let mut stored = Objects::load_type(db, type_id).await?;
     let mut errors = FieldErrors::default();
     for (index, reference) in objects.iter().enumerate() {
-        if let Err(wrong) = known.resolve(type_id, reference, true, &format!("[{index}].")) {
+        if let Err(wrong) = stored.resolve(type_id, reference, true, &format!("[{index}].")) {
             errors.0.extend(wrong.0);
         }
     }
@@ -136,11 +136,11 @@ async fn write_all(
     objects: &[ObjectReference],
     now: Timestamp,
 ) -> Result<Vec<ObjectId>, Failed> {
-    let mut known = Known::load(txn, objects.iter().map(|object| (type_id, object)), false).await?;
+    let mut stored = Objects::load(txn, objects.iter().map(|object| (type_id, object)), false).await?;
     let mut indexes = Vec::with_capacity(objects.len());
     for reference in objects {
-        indexes.push(known.resolve(type_id, reference, true, "").map_err(Failed::Wrong)?);
+        indexes.push(stored.resolve(type_id, reference, true, "").map_err(Failed::Wrong)?);
     }
-    known.write(txn, now).await?;
-    Ok(indexes.into_iter().filter_map(|index| known.id(index)).collect())
+    stored.write(txn, now).await?;
+    Ok(indexes.into_iter().filter_map(|index| stored.id(index)).collect())
 }

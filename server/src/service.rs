@@ -22,11 +22,12 @@ pub(crate) use dashboard::SHARED_FOR;
 
 use crate::clock::Clock;
 use crate::outbound::guard::Guard;
+use crate::store::search::Part;
 use crate::store::{self, Store};
 use crate::vault::Vault;
 use app::backend::Backend;
 use app::error::{AppError, Code};
-use app::view::When;
+use app::view::{PAGE_ROWS, When};
 use jiff::tz::TimeZone;
 use model::access::{Permission, Role};
 use model::time::Timestamp;
@@ -104,6 +105,11 @@ impl Services {
             machine: at.to_rfc3339(),
         }
     }
+}
+
+/// Returns the rows of a list on its page of this number, counted from 1.
+fn page_part(page: u64) -> Part {
+    Part { offset: page.saturating_sub(1) * PAGE_ROWS, limit: PAGE_ROWS }
 }
 
 /// Turns a failure of the store into an error that can be shown. Logs the chain of causes, once, here.

@@ -1,17 +1,18 @@
 //! The rows that the selects of the task form and the event form offer.
 
 use crate::store;
+use crate::store::choice::Named;
 use app::error::AppError;
 use app::view::{Choice, FoundChoices};
 
 /// The most rows that a select offers. A query asks for one more, to know whether there are others.
 pub(super) const OFFERED: usize = 50;
 
-/// Returns the choices of a select from rows of id and name.
-pub(super) fn found(mut rows: Vec<(i64, String)>) -> FoundChoices {
+/// Returns the choices of a select.
+pub(super) fn found(mut rows: Vec<Named>) -> FoundChoices {
     let has_more = rows.len() > OFFERED;
     rows.truncate(OFFERED);
-    let choice = |(id, name): (i64, String)| Choice { value: id.to_string(), label: name };
+    let choice = |row: Named| Choice { value: row.id.to_string(), label: row.name };
     FoundChoices { choices: rows.into_iter().map(choice).collect(), has_more }
 }
 

@@ -1,13 +1,13 @@
 //! Deliveries as lines of lists.
 
 use super::small;
-use crate::service::Services;
+use crate::service::{Services, page_part};
 use crate::store::catalog;
 use crate::store::delivery::{self, ListRow};
-use crate::store::search::{self, Filter, Sort};
+use crate::store::search::{self, Filter, Sort, Sorting};
 use app::error::AppError;
+use app::view::Listed;
 use app::view::delivery::{DeliveryLine, DeliveryQuery};
-use app::view::{Listed, PAGE_ROWS};
 use model::catalog::Catalog;
 use model::delivery::{HoldReason, Status};
 use model::id::WebhookId;
@@ -62,23 +62,22 @@ impl Services {
         let db = self.store.pages();
         let filter = filter_of(&query, self.clock.now());
         let (key, is_descending) = query.sort.strip_prefix('-').map_or((query.sort.as_str(), false), |key| (key, true));
-        let sort = match key {
-            "attempts" => (Sort::Attempts, is_descending),
-            "duration" => (Sort::Duration, is_descending),
-            "time" => (Sort::Time, is_descending),
-            _ => (Sort::Time, true),
+        let sorting = match key {
+            "attempts" => Sorting { by: Sort::Attempts, is_descending },
+            "duration" => Sorting { by: Sort::Duration, is_descending },
+            "time" => Sorting { by: Sort::Time, is_descending },
+            _ => Sorting { by: Sort::Time, is_descending: true },
         };
-        let offset = query.page.saturating_sub(1) * PAGE_ROWS;
-        let is_quick = filter.is_quick() && sort.0 == Sort::Time;
+        let part = page_part(query.page);
+        let is_quick = filter.is_quick() && sorting.by == Sort::Time;
         let found = if is_quick {
-            search::deliveries(db, &filter, sort, offset, PAGE_ROWS).await
+            search::deliveries(db, &filter, sorting, part).await?
         } else {
-            let search = search::deliveries(self.store.searches(), &filter, sort, offset, PAGE_ROWS);
-            self.store.search(search).await
+            self.store.search(search::deliveries(self.store.searches(), &filter, sorting, part)).await?
         };
-        let (rows, total) = found?;
         let catalog = catalog::load(db).await?;
-        Ok(Listed { rows: rows.into_iter().map(|row| self.delivery_line(row, &catalog)).collect(), total })
+        let rows = found.rows.into_iter().map(|row| self.delivery_line(row, &catalog)).collect();
+        Ok(Listed { rows, total: found.total })
     }
 }
 

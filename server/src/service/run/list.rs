@@ -1,11 +1,11 @@
 //! Runs as lines of lists.
 
-use crate::service::Services;
-use crate::store::search::{self, RunRow};
+use crate::service::{Services, page_part};
+use crate::store::search::{self, RunFilter, RunRow};
 use crate::store::{catalog, delivery, occurrence};
 use app::error::AppError;
+use app::view::Listed;
 use app::view::run::{RunDelivery, RunLine};
-use app::view::{Listed, PAGE_ROWS};
 use model::catalog::Catalog;
 use model::delivery::Status;
 use model::id::{OccurrenceId, RunId, TaskId};
@@ -22,19 +22,15 @@ impl Services {
         page: u64,
     ) -> Result<Listed<RunLine>, AppError> {
         let db = self.store.pages();
-        let given = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
-        let offset = page.saturating_sub(1) * PAGE_ROWS;
-        let (name, status) = (given(name), given(status));
-        let found = if name.is_none() && status.is_none() {
-            search::runs(db, None, None, None, offset, PAGE_ROWS).await
+        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let filter = RunFilter { task: None, name: given(name), status: given(status) };
+        let found = if filter.name.is_none() && filter.status.is_none() {
+            search::runs(db, &filter, page_part(page)).await?
         } else {
-            let searches = self.store.searches();
-            let search = search::runs(searches, None, name.as_deref(), status.as_deref(), offset, PAGE_ROWS);
-            self.store.search(search).await
+            self.store.search(search::runs(self.store.searches(), &filter, page_part(page))).await?
         };
-        let (rows, total) = found?;
         let catalog = catalog::load(db).await?;
-        Ok(Listed { rows: self.run_lines(rows, &catalog).await?, total })
+        Ok(Listed { rows: self.run_lines(found.rows, &catalog).await?, total: found.total })
     }
 
     /// Adds to each run its deliveries and its cause.

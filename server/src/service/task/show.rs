@@ -2,7 +2,8 @@
 
 use crate::service::Services;
 use crate::service::event::Scopes;
-use crate::store::{catalog, event, search, task, webhook};
+use crate::store::search::{self, Part, RunFilter};
+use crate::store::{catalog, event, task, webhook};
 use app::error::AppError;
 use app::view::event::EventLine;
 use app::view::task::TaskDetail;
@@ -27,8 +28,9 @@ impl Services {
             scope: scopes.label(row.event.scope),
             is_enabled: row.event.is_enabled,
         };
-        let (runs, run_count) = search::runs(db, Some(id), None, None, 0, RUNS).await?;
-        let runs = self.run_lines(runs, &catalog).await?;
+        let filter = RunFilter { task: Some(id), ..RunFilter::default() };
+        let found = search::runs(db, &filter, Part { offset: 0, limit: RUNS }).await?;
+        let runs = self.run_lines(found.rows, &catalog).await?;
         Ok(TaskDetail {
             id,
             is_enabled: row.task.is_enabled,
@@ -38,7 +40,7 @@ impl Services {
             webhook: webhook.map(|webhook| webhook.name).unwrap_or_default(),
             events: events.into_iter().map(line).collect(),
             runs,
-            run_count,
+            run_count: found.total,
             name: row.task.name,
             description: row.task.description,
             message: row.task.message,

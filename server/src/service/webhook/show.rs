@@ -6,7 +6,6 @@ use crate::store::{figures, task, webhook};
 use app::error::AppError;
 use app::view::task::TaskLink;
 use app::view::webhook::{Failing, HeldCount, ShownHeader, WebhookDetail, WebhookState};
-use model::delivery::HoldReason;
 use model::header::{HeaderRow, MASK};
 use model::id::WebhookId;
 
@@ -17,7 +16,7 @@ impl Services {
         let tasks = task::list_using(db, id).await?;
         let counts = figures::held_by_reason(db, id).await?;
         let open = row.hold.breaker.open;
-        let held = |(word, count): (String, u64)| Some(HeldCount { reason: HoldReason::find(&word)?, count });
+        let held = |held: figures::HeldCount| HeldCount { reason: held.reason, count: held.deliveries };
         let link = |row: task::Row| TaskLink { id: row.id, name: row.task.name, is_enabled: row.task.is_enabled };
         Ok(WebhookDetail {
             id,
@@ -26,7 +25,7 @@ impl Services {
                 paused: row.hold.paused_at.map(|at| self.when(at)),
                 failing: open.map(|open| Failing { since: self.when(open.since), probe: self.when(open.probe_at) }),
                 releasing_per_second: row.hold.release_per_second,
-                held: counts.into_iter().filter_map(held).collect(),
+                held: counts.into_iter().map(held).collect(),
             },
             tasks: tasks.into_iter().map(link).collect(),
             deliveries: self.newest_of(id).await?,

@@ -6,7 +6,7 @@
 
 use crate::error::AppError;
 use crate::view::dashboard::Dashboard;
-use crate::view::delivery::{DeliveryDetail, DeliveryLine, DeliveryQuery, DeliveryRow};
+use crate::view::delivery::{DeliveryDetail, DeliveryLine, DeliveryQuery};
 use crate::view::event::{EventForm, EventMatches, EventRow};
 use crate::view::inventory::{CategoryLine, ObjectLine, UnknownLine};
 use crate::view::occurrence::Why;
@@ -118,7 +118,7 @@ pub trait Events: Send + Sync {
 #[async_trait]
 pub trait Deliveries: Send + Sync {
     /// Returns the newest deliveries, newest first; at most 100.
-    async fn list_newest(&self) -> Result<Vec<DeliveryRow>, AppError>;
+    async fn list_newest(&self) -> Result<Vec<DeliveryLine>, AppError>;
     /// Returns the deliveries that match the query, a page of them.
     async fn search(&self, query: DeliveryQuery) -> Result<Listed<DeliveryLine>, AppError>;
     /// Returns a delivery with its attempts.

@@ -1,12 +1,14 @@
-//! Data that pages and forms show, as the server hands it over: one file per domain. Times are already written out.
+//! The data that pages and forms show: one file a domain. The server formats the times.
 //!
-//! The forms are islands, so their data is known to both halves and can be serialized. Everything else is read once by the
-//! server, rendered, and gone.
+//! The forms are islands, so their data is compiled into both halves and can be serialized. All other data is rendered by
+//! the server alone.
 
 #[cfg(feature = "ssr")]
 pub mod dashboard;
 #[cfg(feature = "ssr")]
 pub mod delivery;
+#[cfg(feature = "ssr")]
+pub mod done;
 pub mod event;
 #[cfg(feature = "ssr")]
 pub mod inventory;
@@ -19,7 +21,7 @@ pub mod webhook;
 
 use serde::{Deserialize, Serialize};
 
-/// An instant, written by the server in the system's time zone.
+/// An instant, formatted by the server in the system's time zone.
 #[cfg(feature = "ssr")]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct When {
@@ -31,12 +33,12 @@ pub struct When {
     pub machine: String,
 }
 
-/// A choice of a select: value and label.
+/// An option of a select.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
     /// The value that is posted.
     pub value: String,
-    /// The text that is read.
+    /// The text that is shown.
     pub label: String,
 }
 
@@ -52,26 +54,26 @@ pub enum ChoiceOf {
     Objects(String),
 }
 
-/// The rows of a table that were found, as many as a select offers.
+/// The rows of a table that a select offers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundChoices {
     /// The rows by name.
     pub choices: Vec<Choice>,
-    /// Whether there are others.
+    /// The table has more rows that match.
     pub has_more: bool,
 }
 
-/// A page of a list, and how many rows there are in all.
+/// A page of a list.
 #[cfg(feature = "ssr")]
 #[derive(Debug, Clone)]
 pub struct Listed<T> {
     /// The rows of the page.
     pub rows: Vec<T>,
-    /// The number of rows in all; more than [`COUNTED`] are not counted.
+    /// The number of rows in all, counted up to one more than [`COUNTED`].
     pub total: u64,
 }
 
-/// Up to here the rows that a list finds are counted and shown. A person with more narrows the filters.
+/// The most rows of a list that are counted and shown. A person with more rows narrows the filters.
 #[cfg(feature = "ssr")]
 pub const COUNTED: u64 = 10_000;
 

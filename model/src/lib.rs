@@ -27,6 +27,7 @@ pub mod object;
 pub mod occurrence;
 pub mod preview;
 pub mod retry;
+pub mod run;
 pub mod signature;
 pub mod source;
 pub mod tag;

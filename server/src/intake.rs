@@ -43,11 +43,6 @@ mod stage;
 mod worker;
 mod write;
 
-/// The name by which the services import [`objects::Objects`].
-pub mod known {
-    pub use super::objects::Objects as Known;
-}
-
 use crate::clock::{Clock, new_uuid};
 use crate::store::access::ApiKey;
 use crate::store::internal::{self, InternalEvent};

@@ -95,11 +95,9 @@ const IMPORT_RULES: &[ImportRule] = &[
         within: &["server"],
         home: &[
             "server::store",
-            // These take rows from functions of the store that have no type of their own for what they return.
+            // The store returns deliveries, attempts and runs as rows of their tables.
+            "server::service::delivery",
             "server::service::occurrence",
-            "server::service::report",
-            "server::service::run",
-            "server::service::trial",
         ],
         imports: &["server::store::entity"],
         but: &[],

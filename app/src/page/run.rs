@@ -57,7 +57,7 @@ fn short_row(line: RunLine) -> Row {
         id: line.id.to_string(),
         label: line.task,
         cells: vec![
-            Cell::view(line.status.clone(), run_status(&line.status)),
+            Cell::view(line.status.as_str(), run_status(line.status)),
             Cell::time(line.started),
             cause,
             deliveries(line.deliveries),

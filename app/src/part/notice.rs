@@ -4,12 +4,14 @@
 use crate::asked::Asked;
 use crate::error::{AppError, Code};
 use crate::part::icon::Icon;
+use crate::view::done::Done;
 use leptos::prelude::*;
 
 /// Renders the notices of a page: a refusal that no field shows, and the result of a command.
 pub(crate) fn notices(asked: &Asked) -> AnyView {
     let problem = asked.posted.problem.clone().filter(|problem| problem.fields.is_empty());
-    let done = done_message(asked.query.value("done"));
+    // Only the code of a result shows a message, so that a link cannot put text into the page.
+    let done = Done::find(asked.query.value("done")).map(done_message);
     view! {
         {problem.map(|problem| view! { <Problem error=problem/> })}
         {done.map(|(icon, class, message)| view! { <div class=class role="status"><Icon name=icon/><p>{message}</p></div> })}
@@ -17,31 +19,29 @@ pub(crate) fn notices(asked: &Asked) -> AnyView {
     .into_any()
 }
 
-/// Returns icon, class and message for the code of a result in the redirect's URL. Other codes show nothing, so that a
-/// link cannot put text into the page.
-fn done_message(code: &str) -> Option<(&'static str, &'static str, &'static str)> {
-    let message = match code {
-        "deleted" => "Deleted.",
-        "saved" => "Saved.",
-        "paused" => "Paused. What comes is held, nothing is dropped.",
-        "resumed" => "Resumed.",
-        "sealed" => {
+/// Returns icon, class and message of a result.
+fn done_message(done: Done) -> (&'static str, &'static str, &'static str) {
+    let message = match done {
+        Done::Deleted => "Deleted.",
+        Done::Saved => "Saved.",
+        Done::Paused => "Paused. What comes is held, nothing is dropped.",
+        Done::Resumed => "Resumed.",
+        Done::Sealed => {
             "Sealed. The values are shown to nobody any more, and are gone from what was kept of earlier states."
         }
-        "confirmed" => "Confirmed.",
-        "executed" => "Started. Its delivery is on its way.",
-        "replayed" => "Queued again. This is the new delivery.",
-        "discarded" => "Given up.",
-        "enabled" => "Enabled.",
-        "disabled" => "Disabled. It can still be executed by hand.",
-        "posted" => "Something has happened. See what came of it below.",
-        "unresolved" => {
+        Done::Confirmed => "Confirmed.",
+        Done::Executed => "Started. Its delivery is on its way.",
+        Done::Replayed => "Queued again. This is the new delivery.",
+        Done::Discarded => "Given up.",
+        Done::Enabled => "Enabled.",
+        Done::Disabled => "Disabled. It can still be executed by hand.",
+        Done::Posted => "Something has happened. See what came of it below.",
+        Done::Unresolved => {
             let message = "Saved, but the name of its host does not resolve at the moment. Until it does, every attempt ends with the error dns.";
-            return Some(("warn", "c-note c-note--warn", message));
+            return ("warn", "c-note c-note--warn", message);
         }
-        _ => return None,
     };
-    Some(("sent", "c-note c-note--ok", message))
+    ("sent", "c-note c-note--ok", message)
 }
 
 /// A refusal, with links to the things that prevent the command.

@@ -3,6 +3,7 @@
 use crate::view::When;
 use leptos::prelude::*;
 use model::delivery::{HoldReason, Status};
+use model::run;
 
 /// An instant.
 #[component]
@@ -30,11 +31,11 @@ pub(crate) fn StatusWord(status: Status, #[prop(optional_no_strip)] hold: Option
 }
 
 /// Renders a run's status.
-pub(crate) fn run_status(status: &str) -> AnyView {
+pub(crate) fn run_status(status: run::Status) -> AnyView {
     let (class, word) = match status {
-        "succeeded" => ("c-status c-status--sent", "Succeeded"),
-        "failed" => ("c-status c-status--error", "Failed"),
-        _ => ("c-status c-status--running", "Running"),
+        run::Status::Succeeded => ("c-status c-status--sent", "Succeeded"),
+        run::Status::Failed => ("c-status c-status--error", "Failed"),
+        run::Status::Running => ("c-status c-status--running", "Running"),
     };
     view! { <span class=class>{word}</span> }.into_any()
 }

@@ -19,20 +19,20 @@ pub struct Dashboard {
     pub queued: i64,
     pub running: i64,
     pub held: i64,
-    /// The age of the oldest undelivered delivery, in words.
+    /// The age of the oldest delivery that is not settled, as text: `5 min`.
     pub oldest: Option<String>,
     pub failures: Vec<DeliveryLine>,
     pub recent: Vec<DeliveryLine>,
-    /// Whether the demo's content is there, and something can be made to happen.
+    /// The demo's content was created, so that the command "Make something happen" is offered.
     pub is_demo: bool,
 }
 
-/// The number of tasks or events.
+/// The numbers of tasks or events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Counts {
-    /// All of them.
+    /// The number in all.
     pub all: usize,
-    /// Those that are enabled.
+    /// The number that are enabled.
     pub enabled: usize,
 }
 
@@ -43,7 +43,7 @@ pub struct Hour {
     pub label: String,
     /// The number of deliveries that were sent.
     pub sent: u64,
-    /// The number of deliveries that failed or were given up.
+    /// The number of deliveries that failed or were discarded.
     pub failed: u64,
     /// The number of deliveries that wait.
     pub waiting: u64,

@@ -6,20 +6,22 @@ use crate::view::webhook::ShownHeader;
 use model::delivery::{HoldReason, Status};
 use model::id::{TaskId, WebhookId};
 
-/// A row of the newest deliveries.
+/// A delivery as a line of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeliveryRow {
+pub struct DeliveryLine {
     /// The public id, `webhook-id` on the wire.
     pub uuid: String,
-    /// `sent`, `error`, …
+    /// The status.
     pub status: Status,
+    /// The reason for which the delivery is held.
+    pub hold: Option<HoldReason>,
     /// The instant at which the delivery was queued.
     pub created: When,
     /// The webhook's id.
     pub webhook_id: WebhookId,
-    /// The webhook's name, as it was.
+    /// The webhook's name when the delivery was queued.
     pub webhook: String,
-    /// The task's name, as it was.
+    /// The task's name when the delivery was queued.
     pub task: String,
     /// "Power On".
     pub event: String,
@@ -27,33 +29,13 @@ pub struct DeliveryRow {
     pub object: String,
     /// The number of attempts made.
     pub attempts: u32,
-    /// The status code of the last answer.
+    /// The status code of the last response.
     pub http_status: Option<u16>,
     /// The duration of the last attempt, in milliseconds.
     pub duration_ms: Option<u32>,
-    /// The instant at which the next attempt is due.
+    /// The instant at which the next attempt is due; `None` before the first one.
     pub next: Option<When>,
-    /// The last failure in words.
-    pub error: Option<String>,
-}
-
-/// A delivery as a line of a list.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the fields say it")]
-pub struct DeliveryLine {
-    pub uuid: String,
-    pub status: Status,
-    pub hold: Option<HoldReason>,
-    pub created: When,
-    pub webhook_id: WebhookId,
-    pub webhook: String,
-    pub task: String,
-    pub event: String,
-    pub object: String,
-    pub attempts: u32,
-    pub http_status: Option<u16>,
-    pub duration_ms: Option<u32>,
-    pub next: Option<When>,
+    /// The last failure as a sentence.
     pub error: Option<String>,
 }
 
@@ -84,7 +66,7 @@ pub struct DeliveryDetail {
     /// The request as it is sent, with secrets masked.
     pub request: Request,
     pub body: String,
-    /// Doubts about the message that its receiver may stumble over, each a sentence.
+    /// Doubts about the message, each a sentence: its receiver may fail because of them.
     pub notes: Vec<String>,
     pub attempts: Vec<AttemptLine>,
     /// The largest number of attempts that there can be.
@@ -95,7 +77,7 @@ pub struct DeliveryDetail {
     /// The events that started the delivery's run.
     pub events: Vec<EventLink>,
     pub task_id: Option<TaskId>,
-    /// The person that caused the delivery, if one did: `Executed by maria`.
+    /// The person who caused the delivery, if it was a person: `Executed by maria`.
     pub caused_by: Option<String>,
     /// The public id of the delivery that this one repeats.
     pub replay_of: Option<String>,
@@ -120,14 +102,14 @@ pub struct AttemptLine {
     pub number: u32,
     pub started: When,
     pub duration_ms: u32,
-    /// `None`: a kept connection, or none was made.
+    /// `None` when a kept-alive connection was used, or none was made.
     pub connect_ms: Option<u32>,
     pub first_byte_ms: Option<u32>,
     pub http_status: Option<u16>,
     pub code: Option<String>,
     pub error: Option<String>,
     pub answer_headers: String,
-    /// The answer as text; bytes that are not UTF-8 are replaced.
+    /// The body of the response, decoded and in its character set.
     pub answer_body: String,
     pub answer_bytes: usize,
     pub note: Option<String>,

@@ -25,7 +25,7 @@ pub struct EventRow {
     pub task_id: TaskId,
     /// That task's name.
     pub task_name: String,
-    /// Whether the event fires.
+    /// The event may fire.
     pub is_enabled: bool,
 }
 
@@ -54,7 +54,7 @@ pub struct EventLink {
 /// The event form: of a stored event, or of a new one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventForm {
-    /// "Power On", for crumbs; empty for a new one.
+    /// "Power On", for the breadcrumbs; empty for a new event.
     pub name: String,
     /// The fields.
     pub draft: EventDraft,
@@ -66,7 +66,7 @@ pub struct EventForm {
     pub object: Option<Choice>,
     /// The first objects of the event's type.
     pub objects: FoundChoices,
-    /// The object that is chosen, by its id or its name, for a text field where there is nothing to choose from.
+    /// The external id or the name of the chosen object, for the text field that is shown without WASM.
     pub object_named: String,
     /// The tags to choose from.
     pub tags: Vec<TagChoice>,

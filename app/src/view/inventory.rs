@@ -1,4 +1,4 @@
-//! Objects, tags with their categories, and kinds of occurrences that no catalogue knows.
+//! Objects, categories with their tags, and reported events that are not in the catalogue.
 
 use crate::view::When;
 use model::id::{CategoryId, ObjectId, TagId};
@@ -50,7 +50,7 @@ pub struct TagLine {
     pub objects: u64,
 }
 
-/// A kind that was reported and is in no catalogue.
+/// A reported event that is not in the catalogue.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields say it")]
 pub struct UnknownLine {

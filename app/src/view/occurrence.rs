@@ -1,5 +1,5 @@
-//! Occurrences: the events that were considered for one, and the deliveries that it caused. The API answers the same as
-//! JSON.
+//! Occurrences: the events that were considered for one, and the deliveries that it caused. The API returns the same data
+//! as JSON.
 
 use crate::view::When;
 use model::delivery::Status;
@@ -16,15 +16,15 @@ pub struct Why {
     pub type_id: String,
     /// "Virtual Machines".
     pub type_label: String,
-    /// The id of the kind of event, `poweron`.
+    /// The id of the event in the catalogue, `poweron`.
     pub event_id: String,
     /// "Power On".
     pub event_label: String,
-    /// Whether the catalogue knows the kind.
+    /// The event is in the catalogue.
     pub is_known: bool,
-    /// The object's name as it was.
+    /// The object's name at that time.
     pub object: Option<String>,
-    /// The object's external id as it was.
+    /// The object's external id at that time.
     pub object_id: Option<String>,
     /// The tags that the object carried, `Environment/production`.
     pub tags: Vec<String>,
@@ -38,7 +38,7 @@ pub struct Why {
     pub data: Option<String>,
     /// The number of repeats; repeats start nothing.
     pub repeats: u32,
-    /// Every event of this type and kind, each with its outcome.
+    /// Every stored event about this type and event, each with its outcome.
     pub considered: Vec<Considered>,
 }
 
@@ -51,11 +51,11 @@ pub struct Considered {
     pub scope: String,
     /// The task's id.
     pub task_id: TaskId,
-    /// The task's name as it was.
+    /// The task's name as of its revision.
     pub task: String,
-    /// The reason why the event did not fire; `None`: it fired.
+    /// The reason why the event did not fire; `None` when it fired.
     pub reason: Option<Reason>,
-    /// The same in words.
+    /// The outcome as a sentence.
     pub words: String,
     /// The deliveries that the event caused.
     pub deliveries: Vec<SentBecause>,
@@ -68,6 +68,6 @@ pub struct SentBecause {
     pub id: String,
     /// The delivery's status.
     pub status: Status,
-    /// The name of the webhook, as it was.
+    /// The webhook's name when the delivery was queued.
     pub webhook: String,
 }

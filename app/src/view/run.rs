@@ -3,6 +3,7 @@
 use crate::view::When;
 use model::delivery::Status;
 use model::id::{RunId, TaskId};
+use model::run;
 
 /// A run as a line of a list.
 #[derive(Debug, Clone)]
@@ -11,8 +12,7 @@ pub struct RunLine {
     pub id: RunId,
     pub task_id: Option<TaskId>,
     pub task: String,
-    /// `running`, `succeeded` or `failed`.
-    pub status: String,
+    pub status: run::Status,
     pub started: When,
     pub ended: Option<When>,
     /// "Virtual Machines: Power On, web-01", "Executed by maria".

@@ -7,6 +7,8 @@ use crate::view::run::{RunDelivery, RunLine};
 use crate::view::{Choice, FoundChoices};
 #[cfg(feature = "ssr")]
 use model::id::{TaskId, WebhookId};
+#[cfg(feature = "ssr")]
+use model::run;
 use model::task::TaskDraft;
 use serde::{Deserialize, Serialize};
 
@@ -20,11 +22,11 @@ pub struct TaskRow {
     pub name: String,
     /// The task's description.
     pub description: String,
-    /// Whether events may start the task.
+    /// Events may start the task.
     pub is_enabled: bool,
     /// The webhook that the task sends through.
     pub webhook_id: WebhookId,
-    /// That webhook's name.
+    /// The name of that webhook.
     pub webhook_name: String,
     /// The number of events that start the task.
     pub events: u32,
@@ -38,14 +40,14 @@ pub struct TaskLink {
     pub id: TaskId,
     /// The task's name.
     pub name: String,
-    /// Whether events may start the task.
+    /// Events may start the task.
     pub is_enabled: bool,
 }
 
 /// The task form: of a stored task, or of a new one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskForm {
-    /// The name as stored, for crumbs; empty for a new one.
+    /// The stored name, for the breadcrumbs; empty for a new task.
     pub name: String,
     /// The fields.
     pub draft: TaskDraft,
@@ -53,7 +55,7 @@ pub struct TaskForm {
     pub webhooks: FoundChoices,
     /// The webhook that is chosen.
     pub webhook: Option<Choice>,
-    /// Past occurrences to preview with: their public ids, and words for them.
+    /// Past occurrences to preview with: public id and label.
     pub occurrences: Vec<Choice>,
 }
 
@@ -67,7 +69,7 @@ pub struct PreviewRequest {
     pub webhook: String,
     /// The message as typed.
     pub message: String,
-    /// The public id of a past occurrence; empty: a sample.
+    /// The public id of a past occurrence; empty for a sample.
     pub occurrence: String,
 }
 
@@ -92,9 +94,9 @@ pub struct TaskDetail {
 
 #[cfg(feature = "ssr")]
 impl TaskDetail {
-    /// Returns the delivery that went wrong in the newest run, if that run failed.
+    /// Returns the delivery that failed in the newest run, if that run failed.
     pub fn failure(&self) -> Option<&RunDelivery> {
-        let newest = self.runs.first().filter(|run| run.status == "failed")?;
+        let newest = self.runs.first().filter(|run| run.status == run::Status::Failed)?;
         newest.deliveries.iter().find(|delivery| delivery.error.is_some())
     }
 }

@@ -3,7 +3,7 @@
 use app::backend::{Backend, Catalogue, Deliveries, Events, Inventory, Occurrences, Tasks, Webhooks};
 use app::error::{AppError, Code};
 use app::view::dashboard::{Counts, Dashboard, Hour};
-use app::view::delivery::{AttemptLine, DeliveryDetail, DeliveryLine, DeliveryQuery, DeliveryRow, Request};
+use app::view::delivery::{AttemptLine, DeliveryDetail, DeliveryLine, DeliveryQuery, Request};
 use app::view::event::{EventForm, EventLine, EventLink, EventMatches, EventRow, MatchedOccurrence, TagChoice};
 use app::view::inventory::{CarriedTag, CategoryLine, ObjectLine, TagLine, UnknownLine};
 use app::view::occurrence::{Considered, SentBecause, Why};
@@ -23,6 +23,7 @@ use model::id::{CategoryId, EventId, ObjectId, RunId, TagId, TaskId, WebhookId};
 use model::matching::Reason;
 use model::object::ObjectDraft;
 use model::preview::Preview;
+use model::run;
 use model::tag::{CategoryDraft, TagDraft};
 use model::task::TaskDraft;
 use model::webhook::{Authorization, WebhookDraft};
@@ -169,15 +170,15 @@ fn delivery_line(number: i64) -> DeliveryLine {
 
 fn run_line(number: i64) -> RunLine {
     let status = match number % 3 {
-        1 => "failed",
-        2 => "succeeded",
-        _ => "running",
+        1 => run::Status::Failed,
+        2 => run::Status::Succeeded,
+        _ => run::Status::Running,
     };
     RunLine {
         id: RunId(number),
         task_id: Some(TaskId(number)),
         task: format!("Tell {number}"),
-        status: status.to_owned(),
+        status,
         started: when(),
         ended: Some(when()),
         cause: format!("Virtual Machines: Power On, web-{number}"),
@@ -502,25 +503,8 @@ impl Events for Fake {
 
 #[async_trait]
 impl Deliveries for Fake {
-    async fn list_newest(&self) -> Result<Vec<DeliveryRow>, AppError> {
-        self.rows(|number| {
-            let line = delivery_line(number);
-            DeliveryRow {
-                uuid: line.uuid,
-                status: line.status,
-                created: line.created,
-                webhook_id: line.webhook_id,
-                webhook: line.webhook,
-                task: line.task,
-                event: line.event,
-                object: line.object,
-                attempts: line.attempts,
-                http_status: line.http_status,
-                duration_ms: line.duration_ms,
-                next: line.next,
-                error: line.error,
-            }
-        })
+    async fn list_newest(&self) -> Result<Vec<DeliveryLine>, AppError> {
+        self.rows(delivery_line)
     }
 
     async fn search(&self, _: DeliveryQuery) -> Result<Listed<DeliveryLine>, AppError> {

@@ -1,193 +1,104 @@
-//! What the pages of the server post: commands on a row or on the checked rows, and their small forms.
+//! Commands that pages post: on one row, on the checked rows of a list, and small forms.
 //!
-//! One route, one handler, one name for each. A handler authorises, calls one use case, and redirects (303) to where the
-//! result is seen. A refusal renders the page it came from, with what was typed and what stands in the way.
+//! [`list`] names each command once: its path, its permission, its page and its handler. A handler calls one use case,
+//! then redirects (303) to the page that shows the result. An error shows the command's page again, with the posted
+//! fields and the things that prevent the command.
 
 mod catalogue;
 mod delivery;
 mod event;
 mod object;
+mod posted;
 mod selection;
 mod tag;
 mod task;
 mod webhook;
 
-use super::{Http, page};
+use super::Http;
 use crate::service::demo;
-use app::Posted;
-use app::backend::Backend;
-use app::error::{AppError, Code};
-use app::session::Viewer;
-use app::view::webhook::TestAnswer;
-use axum::extract::rejection::FormRejection;
-use axum::extract::{FromRequest, Request};
-use axum::http::request::Parts;
-use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::post;
-use axum::{Form, Router};
+use app::error::AppError;
+use app::view::done::Done;
+use axum::handler::Handler;
+use axum::response::Response;
+use axum::routing::{MethodRouter, post};
+use axum::{Extension, Router};
 use model::access::Permission;
-use selection::Selection;
-use std::collections::BTreeMap;
+use posted::{Administer, Command, Edit, PageOf, Required, Takes};
 use std::str::FromStr;
+use std::sync::LazyLock;
 
-/// Every command's path and what it takes to give it. A test walks the list.
-pub const COMMANDS: &[(&str, Permission)] = &[
-    ("/webhooks/delete", Permission::Edit),
-    ("/webhooks/{id}/pause", Permission::Edit),
-    ("/webhooks/{id}/resume", Permission::Edit),
-    ("/webhooks/{id}/confirm", Permission::Edit),
-    ("/webhooks/{id}/seal", Permission::Edit),
-    ("/webhooks/{id}/delete", Permission::Edit),
-    ("/webhooks/{id}/test", Permission::Edit),
-    ("/tasks/delete", Permission::Edit),
-    ("/tasks/enable", Permission::Edit),
-    ("/tasks/disable", Permission::Edit),
-    ("/tasks/{id}/execute", Permission::Edit),
-    ("/tasks/{id}/enable", Permission::Edit),
-    ("/tasks/{id}/disable", Permission::Edit),
-    ("/tasks/{id}/delete", Permission::Edit),
-    ("/events/delete", Permission::Edit),
-    ("/events/enable", Permission::Edit),
-    ("/events/disable", Permission::Edit),
-    ("/deliveries/replay", Permission::Edit),
-    ("/deliveries/discard", Permission::Edit),
-    ("/deliveries/{id}/replay", Permission::Edit),
-    ("/deliveries/{id}/replay-as-it-was", Permission::Edit),
-    ("/deliveries/{id}/discard", Permission::Edit),
-    ("/objects/delete", Permission::Edit),
-    ("/objects/new", Permission::Edit),
-    ("/objects/{id}", Permission::Edit),
-    ("/tags/new", Permission::Edit),
-    ("/tags/{id}/delete", Permission::Edit),
-    ("/tags/categories/new", Permission::Edit),
-    ("/tags/categories/{id}/delete", Permission::Edit),
-    ("/types/new", Permission::Administer),
-    ("/types/events/new", Permission::Administer),
-    ("/types/adopt", Permission::Administer),
-    ("/types/{id}/delete", Permission::Administer),
-    ("/types/{id}/{event}/delete", Permission::Administer),
-    ("/demo", Permission::Edit),
-];
+/// Every command's path and the permission that it requires. A test walks the list.
+pub static COMMANDS: LazyLock<Vec<(&'static str, Permission)>> =
+    LazyLock::new(|| list().into_iter().map(|entry| (entry.path, entry.permission)).collect());
 
-/// The route of each of them.
+/// Returns the routes of all commands.
 pub fn routes() -> Router<Http> {
-    Router::new()
-        .route("/webhooks/delete", post(webhook::delete_checked))
-        .route("/webhooks/{id}/pause", post(webhook::pause))
-        .route("/webhooks/{id}/resume", post(webhook::resume))
-        .route("/webhooks/{id}/confirm", post(webhook::confirm))
-        .route("/webhooks/{id}/seal", post(webhook::seal))
-        .route("/webhooks/{id}/delete", post(webhook::delete))
-        .route("/webhooks/{id}/test", post(webhook::test))
-        .route("/tasks/delete", post(task::delete_checked))
-        .route("/tasks/enable", post(task::enable_checked))
-        .route("/tasks/disable", post(task::disable_checked))
-        .route("/tasks/{id}/execute", post(task::execute))
-        .route("/tasks/{id}/enable", post(task::enable))
-        .route("/tasks/{id}/disable", post(task::disable))
-        .route("/tasks/{id}/delete", post(task::delete))
-        .route("/events/delete", post(event::delete_checked))
-        .route("/events/enable", post(event::enable_checked))
-        .route("/events/disable", post(event::disable_checked))
-        .route("/deliveries/replay", post(delivery::replay_checked))
-        .route("/deliveries/discard", post(delivery::discard_checked))
-        .route("/deliveries/{id}/replay", post(delivery::replay))
-        .route("/deliveries/{id}/replay-as-it-was", post(delivery::replay_as_it_was))
-        .route("/deliveries/{id}/discard", post(delivery::discard))
-        .route("/objects/delete", post(object::delete_checked))
-        .route("/objects/new", post(object::create))
-        .route("/objects/{id}", post(object::change))
-        .route("/tags/new", post(tag::create))
-        .route("/tags/{id}/delete", post(tag::delete))
-        .route("/tags/categories/new", post(tag::create_category))
-        .route("/tags/categories/{id}/delete", post(tag::delete_category))
-        .route("/types/new", post(catalogue::create_type))
-        .route("/types/events/new", post(catalogue::create_event))
-        .route("/types/adopt", post(catalogue::adopt))
-        .route("/types/{id}/delete", post(catalogue::delete_type))
-        .route("/types/{id}/{event}/delete", post(catalogue::delete_event))
-        .route("/demo", post(make_something_happen))
+    list().into_iter().fold(Router::new(), |router, entry| router.route(entry.path, entry.handler))
 }
 
-/// One posted command.
-struct Command {
-    http: Http,
-    parts: Parts,
-    typed: BTreeMap<String, String>,
+/// A command: its route, and the permission that it requires.
+struct Entry {
+    path: &'static str,
+    permission: Permission,
+    handler: MethodRouter<Http>,
 }
 
-impl FromRequest<Http> for Command {
-    type Rejection = FormRejection;
-
-    async fn from_request(request: Request, http: &Http) -> Result<Self, FormRejection> {
-        let (parts, body) = request.into_parts();
-        let Form(typed) = Form::from_request(Request::from_parts(parts.clone(), body), http).await?;
-        Ok(Self { http: http.clone(), parts, typed })
-    }
+/// Returns an entry of the list. `page` is the path of the page that shows a refusal. Compiles only for the permission in
+/// the handler's signature.
+fn command<P, H, T>(path: &'static str, _: P, page: &'static str, handler: H) -> Entry
+where
+    P: Required,
+    H: Handler<T, Http>,
+    T: Takes<P> + 'static,
+{
+    Entry { path, permission: P::PERMISSION, handler: post(handler).route_layer(Extension(PageOf(page))) }
 }
 
-impl Command {
-    fn backend(&self) -> Backend {
-        self.http.services.backend()
-    }
-
-    /// The acting account's name.
-    fn by(&self) -> String {
-        self.parts.extensions.get::<Viewer>().map(|viewer| viewer.name.clone()).unwrap_or_default()
-    }
-
-    /// The value that was typed under this name; empty if there is none.
-    fn value(&self, name: &str) -> String {
-        self.typed.get(name).cloned().unwrap_or_default()
-    }
-
-    fn require(&self, permission: Permission) -> Result<(), AppError> {
-        let viewer = self.parts.extensions.get::<Viewer>();
-        if viewer.is_some_and(|viewer| viewer.role.may(permission)) { Ok(()) } else { Err(AppError::forbidden()) }
-    }
-
-    /// The checked rows. `name` is "Webhook", `list` the path of their list.
-    fn selection<Id: FromStr>(&self, name: &'static str, list: &'static str) -> Result<Selection<Id>, AppError> {
-        let ids = self.typed.keys().filter_map(|key| key.strip_prefix("row."));
-        let ids: Vec<_> = ids.filter_map(|text| Some((text.to_owned(), text.parse().ok()?))).collect();
-        if ids.is_empty() {
-            return Err(AppError::new(Code::Malformed, "Check the rows first that this is about."));
-        }
-        Ok(Selection::new(name, list, ids))
-    }
-
-    /// Runs a command from the page `origin`. Redirects to the path it returns, or shows the page again with the refusal.
-    async fn run(
-        self,
-        permission: Permission,
-        origin: impl Into<String>,
-        act: impl AsyncFnOnce(&Self) -> Result<String, AppError>,
-    ) -> Response {
-        let done = match self.require(permission) {
-            Ok(()) => Box::pin(act(&self)).await,
-            Err(error) => Err(error),
-        };
-        match done {
-            Ok(path) => Redirect::to(&path).into_response(),
-            Err(error) => self.show(&origin.into(), Some(error), None).await,
-        }
-    }
-
-    /// Shows a page again, with what was typed and what came of it.
-    async fn show(self, path: &str, problem: Option<AppError>, tested: Option<TestAnswer>) -> Response {
-        let draft = serde_json::to_value(&self.typed).unwrap_or_default();
-        page::render_posted(&self.http, self.parts, path, Posted { draft, problem, tested }).await
-    }
+fn list() -> Vec<Entry> {
+    vec![
+        command("/webhooks/delete", Edit, "/webhooks", webhook::delete_checked),
+        command("/webhooks/{id}/pause", Edit, "/webhooks/{id}", webhook::pause),
+        command("/webhooks/{id}/resume", Edit, "/webhooks/{id}", webhook::resume),
+        command("/webhooks/{id}/confirm", Edit, "/webhooks/{id}", webhook::confirm),
+        command("/webhooks/{id}/seal", Edit, "/webhooks/{id}", webhook::seal),
+        command("/webhooks/{id}/delete", Edit, "/webhooks/{id}", webhook::delete),
+        command("/webhooks/{id}/test", Edit, "/webhooks/{id}/test", webhook::test),
+        command("/tasks/delete", Edit, "/tasks", task::delete_checked),
+        command("/tasks/enable", Edit, "/tasks", task::enable_checked),
+        command("/tasks/disable", Edit, "/tasks", task::disable_checked),
+        command("/tasks/{id}/execute", Edit, "/tasks/{id}", task::execute),
+        command("/tasks/{id}/enable", Edit, "/tasks/{id}", task::enable),
+        command("/tasks/{id}/disable", Edit, "/tasks/{id}", task::disable),
+        command("/tasks/{id}/delete", Edit, "/tasks/{id}", task::delete),
+        command("/events/delete", Edit, "/events", event::delete_checked),
+        command("/events/enable", Edit, "/events", event::enable_checked),
+        command("/events/disable", Edit, "/events", event::disable_checked),
+        command("/deliveries/replay", Edit, "/deliveries", delivery::replay_checked),
+        command("/deliveries/discard", Edit, "/deliveries", delivery::discard_checked),
+        command("/deliveries/{id}/replay", Edit, "/deliveries/{id}", delivery::replay),
+        command("/deliveries/{id}/replay-as-it-was", Edit, "/deliveries/{id}", delivery::replay_as_it_was),
+        command("/deliveries/{id}/discard", Edit, "/deliveries/{id}", delivery::discard),
+        command("/objects/delete", Edit, "/objects", object::delete_checked),
+        command("/objects/new", Edit, "/objects/new", object::create),
+        command("/objects/{id}", Edit, "/objects/{id}", object::change),
+        command("/tags/new", Edit, "/tags", tag::create),
+        command("/tags/{id}/delete", Edit, "/tags", tag::delete),
+        command("/tags/categories/new", Edit, "/tags", tag::create_category),
+        command("/tags/categories/{id}/delete", Edit, "/tags", tag::delete_category),
+        command("/types/new", Administer, "/types", catalogue::create_type),
+        command("/types/events/new", Administer, "/types", catalogue::create_event),
+        command("/types/adopt", Administer, "/types", catalogue::adopt),
+        command("/types/{id}/delete", Administer, "/types", catalogue::delete_type),
+        command("/types/{id}/{event}/delete", Administer, "/types", catalogue::delete_event),
+        command("/demo", Edit, "/", make_something_happen),
+    ]
 }
 
 fn parse_id<Id: FromStr>(text: &str, what: &str) -> Result<Id, AppError> {
     text.parse().map_err(|_| AppError::not_found(what))
 }
 
-async fn make_something_happen(command: Command) -> Response {
-    let act = async |this: &Command| {
-        demo::make_something_happen(&this.http.services, &this.http.intake).await?;
-        Ok("/?done=posted".to_owned())
-    };
-    command.run(Permission::Edit, "/", act).await
+async fn make_something_happen(command: Command<Edit>) -> Response {
+    let act = async |this: &Command<Edit>| demo::make_something_happen(&this.http.services, &this.http.intake).await;
+    command.run_here(Done::Posted, act).await
 }

@@ -1,6 +1,10 @@
-//! Signing in and out, the first administrator, and who is behind a request.
+//! Sessions: signing in and out, the first administrator, and the account of each request.
 
-use super::client::{Untrusted, network};
+mod limit;
+
+pub use limit::SignInLimit;
+
+use super::client::Untrusted;
 use super::door::Caller;
 use super::{Http, page, v1};
 use crate::auth::session::ACCOUNT;
@@ -14,76 +18,26 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use model::account::{AccountDraft, SignInDraft};
 use model::id::UserId;
 use serde::Serialize;
-use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tower_sessions::Session;
 
-/// The number of keys from which on old ones are dropped.
-const LIMITS_KEPT: usize = 10_000;
 /// The delay of a try whose name was tried too often, over all addresses.
 const SLOWED_DOWN: Duration = Duration::from_secs(2);
 
-/// Ten tries a minute for each account name and address together, and sixty for each address: each try costs a core
-/// for a while, and leaves an occurrence, also with names that nobody has. More than ten a minute for a name from many
-/// addresses are slowed down, and not refused: strangers lock nobody out.
-pub struct SignInLimit {
-    names: DefaultKeyedRateLimiter<String>,
-    tries: DefaultKeyedRateLimiter<(String, IpAddr)>,
-    addresses: DefaultKeyedRateLimiter<IpAddr>,
-}
-
-impl Default for SignInLimit {
-    fn default() -> Self {
-        const FOR_NAME: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
-        const FOR_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
-        Self {
-            names: RateLimiter::keyed(Quota::per_minute(FOR_NAME)),
-            tries: RateLimiter::keyed(Quota::per_minute(FOR_NAME)),
-            addresses: RateLimiter::keyed(Quota::per_minute(FOR_ADDRESS)),
-        }
-    }
-}
-
-impl SignInLimit {
-    fn permits(&self, name: &str, address: IpAddr) -> bool {
-        // Old keys are dropped now and then, so that invented names do not pile up.
-        if self.tries.len() > LIMITS_KEPT {
-            self.names.retain_recent();
-            self.tries.retain_recent();
-        }
-        self.tries.check_key(&(name.chars().take(64).collect(), network(address))).is_ok()
-    }
-
-    /// Whether a try for this name waits: there were many, from wherever.
-    fn slows_down(&self, name: &str) -> bool {
-        self.names.check_key(&name.chars().take(64).collect()).is_err()
-    }
-
-    /// Whether somebody at this address may try at all.
-    pub(super) fn permits_address(&self, address: IpAddr) -> bool {
-        // Also addresses that never get as far as a name.
-        if self.addresses.len() > LIMITS_KEPT {
-            self.addresses.retain_recent();
-        }
-        self.addresses.check_key(&network(address)).is_ok()
-    }
-}
-
-/// Paths that need nobody signed in.
+/// Paths that do not require an account.
 const PUBLIC: &[&str] = &["/sign-in", "/setup", "/theme"];
 
-/// Whether a path is for everybody.
+/// Returns true if a path does not require an account.
 pub(super) fn is_public(path: &str) -> bool {
     PUBLIC.contains(&path)
 }
 
-/// Puts the person behind the request into its extensions; turns others away from what is not public.
+/// Adds the account of the session to the request's extensions. Without an account, only public paths are served.
 pub async fn identify(State(http): State<Http>, session: Session, mut request: Request, next: Next) -> Response {
     let account_id = match session.get::<i64>(ACCOUNT).await {
         Ok(id) => id,
@@ -94,7 +48,7 @@ pub async fn identify(State(http): State<Http>, session: Session, mut request: R
     };
     let viewer = match account_id {
         None => None,
-        // Looked up for each request, so that a changed role or a removed account takes effect on the next one.
+        // Read for each request, so that a changed role or a disabled account takes effect at once.
         Some(id) => match access::find_account_by_id(http.services.store.read(), UserId(id)).await {
             Ok(account) => account.filter(|account| !account.is_disabled).map(|account| Viewer {
                 id,
@@ -112,7 +66,7 @@ pub async fn identify(State(http): State<Http>, session: Session, mut request: R
         return v1::nowhere(request.uri().clone()).await.into_response();
     }
     match viewer {
-        // Nothing to do there for somebody who is signed in.
+        // A signed-in viewer does not need the form.
         Some(_) if path == "/sign-in" && request.method() == Method::GET => Redirect::to("/").into_response(),
         Some(viewer) => {
             if let Some(caller) = request.extensions().get::<Arc<Caller>>() {
@@ -132,8 +86,9 @@ pub async fn identify(State(http): State<Http>, session: Session, mut request: R
             Redirect::to(&format!("/sign-in?next={next}")).into_response()
         }
         None => {
-            let words = "You are signed out, and nothing was saved. Sign in in another tab, then send this page again.";
-            (StatusCode::UNAUTHORIZED, words).into_response()
+            let message =
+                "You are signed out, and nothing was saved. Sign in in another tab, then send this page again.";
+            (StatusCode::UNAUTHORIZED, message).into_response()
         }
     }
 }
@@ -142,13 +97,14 @@ fn unavailable() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, "The database is not available right now. Try again in a moment.").into_response()
 }
 
-/// Only a path of this console: never another site. Browsers leave tabs and line ends out before they read a URL.
+/// Returns `next` if it is a path of this console, or else `/`. Another site is never returned: browsers remove tabs and
+/// line ends before they parse a URL, so these are refused.
 fn safe_next(next: &str) -> &str {
     let is_plain = next.chars().all(|c| c.is_ascii_graphic() && c != '\\');
     if is_plain && next.starts_with('/') && !next.starts_with("//") { next } else { "/" }
 }
 
-/// Starts a session under a new id, so that one planted before is worth nothing.
+/// Starts a session with a new id, so that an id that somebody else has planted is not signed in (session fixation).
 async fn start(session: &Session, viewer: &Viewer, next: &str) -> Response {
     let started = async {
         session.cycle_id().await?;
@@ -163,7 +119,7 @@ async fn start(session: &Session, viewer: &Viewer, next: &str) -> Response {
     }
 }
 
-/// The form again, with why it was refused.
+/// Renders the form again, with the error.
 async fn refuse(http: &Http, parts: Parts, draft: impl Serialize, error: AppError) -> Response {
     let path = parts.uri.to_string();
     page::render_posted(http, parts, &path, page::refused(&draft, error)).await
@@ -181,8 +137,8 @@ pub async fn sign_in(
     let name = draft.name.trim();
     if !http.sign_in_limit.permits(name, address.ip()) {
         let remedy = Untrusted::remedy(parts.extensions.get());
-        let words = format!("Too many tries from {}. Wait a minute.{remedy}", address.ip().to_canonical());
-        let error = AppError::new(Code::Unavailable, words);
+        let message = format!("Too many tries from {}. Wait a minute.{remedy}", address.ip().to_canonical());
+        let error = AppError::new(Code::Unavailable, message);
         let mut response = refuse(&http, parts, shown, error).await;
         *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
         return response;
@@ -272,14 +228,14 @@ fn account_error(error: account::Error) -> AppError {
     }
 }
 
-/// What the theme form posts.
+/// The fields of the theme form.
 #[derive(serde::Deserialize)]
 pub struct ThemeDraft {
     #[serde(default)]
     theme: String,
 }
 
-/// `POST /theme`: sets the cookie and goes back to where the form was.
+/// `POST /theme`: sets the cookie and redirects to the page of the form.
 pub async fn choose_theme(parts: Parts, Form(draft): Form<ThemeDraft>) -> Response {
     let cookie = match draft.theme.as_str() {
         "light" => "theme=light; Path=/; Max-Age=31536000; SameSite=Lax",
@@ -298,20 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_names_from_one_address_are_as_limited_as_one_name_from_many() {
-        let limit = SignInLimit::default();
-        let from = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 7, 0, 0, 0, last]);
-        let permitted = (0..200).filter(|number| limit.permits_address(from(*number))).count();
-        assert_eq!(permitted, 60);
-        assert!(limit.permits_address(IpAddr::from([10, 0, 0, 1])), "somebody else");
-        let permitted = (0..20).filter(|_| limit.permits("olga", IpAddr::from([10, 0, 0, 2]))).count();
-        assert_eq!(permitted, 10);
-        let at_once = (0..20).filter(|_| !limit.slows_down("olga")).count();
-        assert_eq!(at_once, 10, "from wherever");
-    }
-
-    #[test]
-    fn signing_in_never_leads_to_another_site() {
+    fn sign_in_never_redirects_to_another_site() {
         for (next, safe) in [
             ("/webhooks?x=1", "/webhooks?x=1"),
             ("//evil.example", "/"),

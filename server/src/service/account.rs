@@ -1,4 +1,4 @@
-//! Accounts and keys: made on the command line or by the setup link; people sign in with them.
+//! Accounts and API keys. The command line creates both; the setup link creates the first account.
 
 use crate::auth::{api_key, password};
 use crate::clock::Clock;
@@ -16,21 +16,21 @@ use sea_orm::DatabaseTransaction;
 use secrecy::SecretString;
 use std::time::Duration;
 
-/// The setting that holds the setup token of an installation without accounts: until when it is valid, and its hash.
+/// The setting with the setup token of an installation without accounts: the end of its validity, and its hash.
 const SETUP_TOKEN: &str = "setup_token";
-/// How long a setup link is valid.
+/// The validity of a setup link.
 const LINK_LASTS: Duration = Duration::from_hours(1);
 
-/// Why an account or a key was not made.
+/// An error of a use case of accounts and keys.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The name is taken.
     #[error("there is already one with this name")]
     NameTaken,
-    /// Nobody has this name.
+    /// There is no account or key of this name.
     #[error("there is none with this name")]
     NotFound,
-    /// The account may not sign in.
+    /// The account is disabled.
     #[error("this account is disabled")]
     Disabled,
     /// The setup link was used or replaced.
@@ -53,7 +53,7 @@ impl From<store::Error> for Error {
     }
 }
 
-/// Makes an account; name and password have been checked.
+/// Creates an account. The caller has checked name and password.
 pub async fn add(store: &Store, clock: &Clock, name: &str, role: Role, password: SecretString) -> Result<(), Error> {
     let hash = password::hash(password).await?;
     let txn = store.begin().await?;
@@ -61,7 +61,7 @@ pub async fn add(store: &Store, clock: &Clock, name: &str, role: Role, password:
     Ok(store.commit(txn).await?)
 }
 
-/// An account is also an object of type `users`, so that events can be about it.
+/// Inserts an account, and its object of type `users`, so that events can be about it.
 async fn insert(
     txn: &DatabaseTransaction,
     name: &str,
@@ -75,8 +75,8 @@ async fn insert(
     Ok(id)
 }
 
-/// What happened to an account, as an occurrence: `login`, `logout` or `login_failed`. Somebody nobody knows is no
-/// object; what they typed is in the data.
+/// Returns an occurrence about an account: `login`, `logout` or `login_failed`. Without an account it has no object. Its
+/// data has the name that was typed.
 pub fn occurrence(event_id: &str, account: Option<&Viewer>, typed: &str) -> Occurrence {
     let reference = |account: &Viewer| ObjectReference {
         external_id: Some(account.id.to_string()),
@@ -95,12 +95,12 @@ pub fn occurrence(event_id: &str, account: Option<&Viewer>, typed: &str) -> Occu
     }
 }
 
-/// Nobody has a name with a NUL character, and PostgreSQL would not be asked for one.
+/// Returns the account with this name. A name with a NUL character is not queried, since PostgreSQL refuses it.
 async fn find_row(store: &Store, name: &str) -> Result<Option<access::Account>, Error> {
     if name.contains('\0') { Ok(None) } else { Ok(access::find_account(store.read(), name).await?) }
 }
 
-/// The account with this name, whoever asks.
+/// Returns the account with this name, even a disabled one.
 pub async fn find(store: &Store, name: &str) -> Result<Option<Viewer>, Error> {
     let account = find_row(store, name).await?;
     Ok(account.map(|account| Viewer { id: account.id.0, name: account.name, role: account.role }))
@@ -119,7 +119,8 @@ pub enum Change {
     EndSessions,
 }
 
-/// Changes the account with this name, with effect on the next request on every node. Answers how many sessions ended.
+/// Changes the account with this name, with effect on the next request on every node. Returns the number of sessions that
+/// this ended.
 pub async fn change(store: &Store, clock: &Clock, name: &str, change: Change) -> Result<u64, Error> {
     let hash = match &change {
         Change::Password(password) => Some(password::hash(password.clone()).await?),
@@ -140,20 +141,20 @@ pub async fn change(store: &Store, clock: &Clock, name: &str, change: Change) ->
     Ok(ended)
 }
 
-/// Makes a key and answers it: it cannot be shown again.
+/// Creates a key. Returns it: the key cannot be shown again, since only its hash is stored.
 pub async fn add_key(store: &Store, clock: &Clock, name: &str, scopes: &[Scope]) -> Result<String, Error> {
     let key = api_key::generate();
     access::insert_key(store.write(), name, api_key::hash(&key), scopes, clock.now()).await?;
     Ok(key)
 }
 
-/// Has a key be worth nothing any more, with effect on the next request on every node.
+/// Revokes a key, with effect on the next request on every node.
 pub async fn revoke_key(store: &Store, clock: &Clock, name: &str) -> Result<(), Error> {
     if access::revoke_key(store.write(), name, clock.now()).await? { Ok(()) } else { Err(Error::NotFound) }
 }
 
-/// A new token for the setup link, if there is no account yet. Only its hash is stored, over the one there was: whoever
-/// reads the database cannot make an administrator with it.
+/// Returns a new token for the setup link, if there is no account yet. Only its hash is stored, in place of the one before,
+/// so that a reader of the database cannot create an administrator.
 pub async fn new_setup_token(store: &Store, clock: &Clock) -> Result<Option<String>, Error> {
     if access::count_accounts(store.read()).await? > 0 {
         return Ok(None);
@@ -164,14 +165,14 @@ pub async fn new_setup_token(store: &Store, clock: &Clock) -> Result<Option<Stri
     Ok(Some(token))
 }
 
-/// Whether this token is the one that was stored so, and is not over.
+/// Returns true if the token is the stored one and still valid.
 fn is_valid(stored: &str, token: &str, now: Timestamp) -> bool {
     let Some((expires_at, hash)) = stored.split_once(' ') else { return false };
     expires_at.parse().is_ok_and(|expires_at| now < Timestamp(expires_at))
         && STANDARD.decode(hash).is_ok_and(|hash| hash == api_key::hash(token))
 }
 
-/// Makes the first administrator with the token of the setup link, which is then used up.
+/// Creates the first administrator with the token of the setup link. The token cannot be used again.
 pub async fn set_up(
     store: &Store,
     clock: &Clock,
@@ -179,7 +180,7 @@ pub async fn set_up(
     name: &str,
     password: SecretString,
 ) -> Result<Viewer, Error> {
-    // Before anything that costs: whoever has no link can ask as often as he likes.
+    // Checked before the password is hashed: without a link, requests stay cheap.
     let stored = setting::find(store.read(), SETUP_TOKEN).await?.unwrap_or_default();
     if !is_valid(&stored, token, clock.now()) {
         return Err(Error::StaleLink);
@@ -194,7 +195,10 @@ pub async fn set_up(
     Ok(Viewer { id: id.0, name: name.to_owned(), role: Role::Admin })
 }
 
-/// The account with this name and password, if both are right. [`Error::Disabled`] only then.
+/// Returns the account with this name and password, if both are right.
+///
+/// # Errors
+/// Fails with [`Error::Disabled`] only when the password is right.
 pub async fn sign_in(store: &Store, name: &str, password: SecretString) -> Result<Option<Viewer>, Error> {
     let account = find_row(store, name).await?;
     let hash = account.as_ref().map(|account| account.password_hash.clone());

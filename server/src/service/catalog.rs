@@ -1,6 +1,6 @@
-//! Use cases of the catalogue: types and events that admins add.
+//! Use cases of the catalogue: the types and events that administrators add.
 
-use super::Services;
+use super::{Services, event};
 use crate::store::{self, catalog};
 use app::backend::Catalogue;
 use app::error::{AppError, Code};
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use model::catalog::{Catalog, EventKindDraft, TypeDraft, is_built_in, is_built_in_event};
 use model::field_error::FieldErrors;
 
-fn taken(error: store::Error) -> AppError {
+fn refused(error: store::Error) -> AppError {
     match error {
         store::Error::Conflict { .. } => FieldErrors::one("id", "There is already one with this id.").into(),
         other => other.into(),
@@ -41,7 +41,7 @@ impl Catalogue for Services {
 
     async fn add_type(&self, draft: TypeDraft) -> Result<(), AppError> {
         let checked = draft.parse()?;
-        catalog::insert_type(self.store.write(), &checked, self.clock.now()).await.map_err(taken)
+        catalog::insert_type(self.store.write(), &checked, self.clock.now()).await.map_err(refused)
     }
 
     async fn add_event(&self, type_id: String, draft: EventKindDraft) -> Result<(), AppError> {
@@ -50,7 +50,7 @@ impl Catalogue for Services {
         if catalog::load(&txn).await?.find(&type_id).is_none() {
             return Err(AppError::not_found("object type"));
         }
-        catalog::insert_event(&txn, &type_id, &checked, self.clock.now()).await.map_err(taken)?;
+        catalog::insert_event(&txn, &type_id, &checked, self.clock.now()).await.map_err(refused)?;
         self.commit(txn).await
     }
 
@@ -60,7 +60,7 @@ impl Catalogue for Services {
         }
         let txn = self.store.begin_change().await?;
         let named_by = catalog::named_by(&txn, &type_id, None).await?;
-        let links = super::event::links(&txn, named_by).await?;
+        let links = event::links(&txn, named_by).await?;
         if !links.is_empty() {
             return Err(AppError::in_use(&format!("The type {type_id}"), links));
         }
@@ -76,7 +76,7 @@ impl Catalogue for Services {
         }
         let txn = self.store.begin_change().await?;
         let named_by = catalog::named_by(&txn, &type_id, Some(&event_id)).await?;
-        let links = super::event::links(&txn, named_by).await?;
+        let links = event::links(&txn, named_by).await?;
         if !links.is_empty() {
             return Err(AppError::in_use(&format!("The event {type_id}.{event_id}"), links));
         }

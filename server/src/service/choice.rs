@@ -1,22 +1,23 @@
-//! The rows that a select offers.
+//! The rows that the selects of the task form and the event form offer.
 
 use crate::store;
+use crate::store::choice::Named;
 use app::error::AppError;
 use app::view::{Choice, FoundChoices};
 
-/// The most rows that a select offers at once. One more is asked for, so that a select knows of others.
+/// The most rows that a select offers. A query asks for one more, to know whether there are others.
 pub(super) const OFFERED: usize = 50;
 
-/// The rows of a select, by id and name.
-pub(super) fn found(mut rows: Vec<(i64, String)>) -> FoundChoices {
+/// Returns the choices of a select.
+pub(super) fn found(mut rows: Vec<Named>) -> FoundChoices {
     let has_more = rows.len() > OFFERED;
     rows.truncate(OFFERED);
-    let choice = |(id, name): (i64, String)| Choice { value: id.to_string(), label: name };
+    let choice = |row: Named| Choice { value: row.id.to_string(), label: row.name };
     FoundChoices { choices: rows.into_iter().map(choice).collect(), has_more }
 }
 
-/// The id of the row that was typed by its name: without WASM a long list is a text field. Nothing where an id was typed,
-/// or a name that nothing has: the draft's own check says so.
+/// Returns the id of the row whose name was typed: without WASM, a long list is a text field. Returns `None` if an id was
+/// typed or no row has this name; the draft's own check then refuses the name.
 pub(super) async fn named(
     typed: &str,
     find: impl AsyncFnOnce(&str) -> store::Result<Option<i64>>,

@@ -1,28 +1,34 @@
-//! The dashboard's figures: shared by all who look, so that no number of viewers costs more than one.
+//! The Tasks Dashboard. Its figures are cached for all viewers, so that many viewers cost no more than one.
+
+mod cached;
+
+pub(crate) use cached::LONGEST as SHARED_FOR;
 
 use super::Services;
-use super::report::{DEMO, HOUR_MS, SHORT};
-use super::shared::Shared;
-use crate::store::{catalog, delivery, event, figures, setting, task, webhook};
+use super::delivery::NEWEST;
+use super::demo;
+use crate::store::{catalog, delivery, event, figures, task, webhook};
 use app::error::AppError;
 use app::view::dashboard::{Counts, Dashboard, Hour};
+use cached::Cached;
 use model::delivery::Status;
 use model::time::Timestamp;
 use std::time::Duration;
 
-/// How many of the newest sent deliveries the times of receipt are taken from.
+const HOUR_MS: i64 = 3_600_000;
+/// The number of sent deliveries, newest first, that the times of receipt are taken from.
 const RECEIPTS: i64 = 5000;
-/// How many failures are shown.
+/// The number of failures that are shown.
 const FAILURES: u64 = 5;
 
-/// What all viewers share. Apart, since what is taken from a day of history may be good for longer.
+/// The figures that all viewers share. The history is cached apart, since it may stay valid for longer.
 #[derive(Debug, Default)]
 pub struct Figures {
-    now: Shared<Dashboard>,
-    history: Shared<History>,
+    now: Cached<Dashboard>,
+    history: Cached<History>,
 }
 
-/// What is taken from a day of history.
+/// The figures of the last day.
 #[derive(Debug, Clone)]
 struct History {
     hours: Vec<Hour>,
@@ -32,6 +38,7 @@ struct History {
 }
 
 impl Services {
+    /// Returns the content of the Tasks Dashboard.
     pub(super) async fn load_dashboard(&self) -> Result<Dashboard, AppError> {
         let history = self.figures.history.get(self.load_history()).await?;
         let now = self.figures.now.get(self.load_now()).await?;
@@ -48,7 +55,7 @@ impl Services {
         let webhooks = webhook::list(db).await?;
         let queue = figures::queue(db).await?;
         let failures = figures::failures(db, FAILURES).await?;
-        let recent = delivery::list_newest(db, None, SHORT).await?;
+        let recent = delivery::list_newest(db, None, NEWEST).await?;
         Ok(Dashboard {
             tasks: Counts { all: tasks.len(), enabled: tasks.iter().filter(|row| row.task.is_enabled).count() },
             events: Counts { all: events.len(), enabled: events.iter().filter(|row| row.event.is_enabled).count() },
@@ -58,10 +65,10 @@ impl Services {
             queued: queue.queued,
             running: queue.running,
             held: queue.held,
-            oldest: queue.oldest.map(|at| age(now.since(Timestamp(at)))),
-            failures: failures.into_iter().map(|row| self.line(row, &catalog)).collect(),
-            recent: recent.into_iter().map(|row| self.line(row, &catalog)).collect(),
-            is_demo: setting::find(db, DEMO).await?.is_some(),
+            oldest: queue.oldest.map(|at| age_text(now.since(Timestamp(at)))),
+            failures: failures.into_iter().map(|row| self.delivery_line(row, &catalog)).collect(),
+            recent: recent.into_iter().map(|row| self.delivery_line(row, &catalog)).collect(),
+            is_demo: demo::is_there(db).await?,
             ..Dashboard::default()
         })
     }
@@ -69,14 +76,15 @@ impl Services {
     async fn load_history(&self) -> Result<History, AppError> {
         let db = self.store.pages();
         let now = self.clock.now();
-        let took = figures::receipt_times(db, Timestamp(now.0 - HOUR_MS), RECEIPTS).await?;
-        let part = |per_cent: usize| took.get((took.len() * per_cent / 100).min(took.len().saturating_sub(1))).copied();
+        let sorted = figures::receipt_times(db, Timestamp(now.0 - HOUR_MS), RECEIPTS).await?;
+        let percentile =
+            |per_cent: usize| sorted.get((sorted.len() * per_cent / 100).min(sorted.len().saturating_sub(1))).copied();
         let failed_tasks = figures::failed_tasks(db, Timestamp(now.0 - 24 * HOUR_MS)).await?;
         Ok(History {
             hours: self.hours(now).await?,
             failed_tasks: usize::try_from(failed_tasks).unwrap_or_default(),
-            p50_ms: part(50),
-            p95_ms: part(95),
+            p50_ms: percentile(50),
+            p95_ms: percentile(95),
         })
     }
 
@@ -91,8 +99,8 @@ impl Services {
             })
             .collect();
         for count in counts {
-            let place = usize::try_from(count.hour - first).ok();
-            let Some(hour) = place.and_then(|place| hours.get_mut(place)) else { continue };
+            let index = usize::try_from(count.hour - first).ok();
+            let Some(hour) = index.and_then(|index| hours.get_mut(index)) else { continue };
             let number = u64::try_from(count.deliveries).unwrap_or_default();
             match Status::find(&count.status) {
                 Some(Status::Sent) => hour.sent += number,
@@ -104,7 +112,7 @@ impl Services {
     }
 }
 
-fn age(age: Duration) -> String {
+fn age_text(age: Duration) -> String {
     match age.as_secs() {
         0..=119 => format!("{} s", age.as_secs()),
         120..=7199 => format!("{} min", age.as_secs() / 60),

@@ -1,44 +1,46 @@
 //! Use cases of deliveries.
 
+mod command;
+mod list;
+mod request;
+pub(super) mod response;
+mod show;
+
+pub(super) use list::NEWEST;
+
 use super::Services;
-use crate::store::{catalog, delivery};
+use crate::store::entity::attempt;
 use app::backend::Deliveries;
 use app::error::AppError;
 use app::view::Listed;
 use app::view::dashboard::Dashboard;
-use app::view::delivery::{DeliveryDetail, DeliveryLine, DeliveryQuery, DeliveryRow};
+use app::view::delivery::{DeliveryDetail, DeliveryLine, DeliveryQuery};
 use app::view::run::RunLine;
 use async_trait::async_trait;
-use model::delivery::Status;
-use model::id::WebhookId;
-use model::time::Timestamp;
+use uuid::Uuid;
 
-/// How many the list shows.
-const LIST_ROWS: u64 = 100;
+fn not_found() -> AppError {
+    AppError::not_found("delivery")
+}
+
+fn parse_uuid(text: &str) -> Result<Uuid, AppError> {
+    text.parse().map_err(|_| not_found())
+}
+
+/// Returns the webhook's revision of the last attempt, if there was an attempt and it has one.
+fn last_revision(attempts: &[attempt::Model]) -> Option<i64> {
+    attempts.last().map(|attempt| attempt.webhook_revision).filter(|revision| *revision > 0)
+}
+
+/// Converts a stored number, which is never negative. One that is too large is shown as the largest.
+fn small(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
 
 #[async_trait]
 impl Deliveries for Services {
-    async fn list_newest(&self) -> Result<Vec<DeliveryRow>, AppError> {
-        let db = self.store.pages();
-        let rows = delivery::list_newest(db, None, LIST_ROWS).await?;
-        let catalog = catalog::load(db).await?;
-        let row = |row: delivery::ListRow| DeliveryRow {
-            uuid: row.uuid.to_string(),
-            status: Status::find(&row.status).unwrap_or(Status::Error),
-            created: self.when(Timestamp(row.created_at)),
-            webhook_id: WebhookId(row.webhook_id),
-            webhook: row.webhook_name,
-            task: row.task_name,
-            event: catalog.event_label(&row.type_id, &row.event_id).to_owned(),
-            object: model::text::shown(&row.object_name.unwrap_or_default()),
-            attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
-            http_status: row.http_status.and_then(|status| u16::try_from(status).ok()),
-            duration_ms: row.duration_ms.map(|ms| u32::try_from(ms).unwrap_or(u32::MAX)),
-            // The first attempt is due at once: nobody waits for it by the clock.
-            next: row.next_attempt_at.filter(|_| row.attempts > 0).map(|at| self.when(Timestamp(at))),
-            error: row.error,
-        };
-        Ok(rows.into_iter().map(row).collect())
+    async fn list_newest(&self) -> Result<Vec<DeliveryLine>, AppError> {
+        self.newest_deliveries().await
     }
 
     async fn search(&self, query: DeliveryQuery) -> Result<Listed<DeliveryLine>, AppError> {

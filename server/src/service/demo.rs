@@ -1,14 +1,13 @@
-//! The demo's content: a small inventory, and the three examples of the source page, with a receiver on this machine.
+//! The content of `--demo`: a small inventory, and the three examples of the source page with a receiver on this machine.
 //!
-//! Made once, into an empty installation, by `--demo`. "Make something happen" posts one of the three through the intake,
-//! as a key of the demo's own, so that it takes the way of every other occurrence.
+//! It is created once, in an empty installation. "Make something happen" submits an occurrence of an example to the
+//! intake, with a key of the demo, so that it is processed as any other occurrence.
 
 use super::Services;
-use super::report::DEMO;
 use crate::intake::Intake;
 use crate::store::access::ApiKey;
 use crate::store::object::{self, Wanted};
-use crate::store::setting;
+use crate::store::{self, setting};
 use app::error::{AppError, Code};
 use model::access::Scope;
 use model::event::EventDraft;
@@ -17,31 +16,52 @@ use model::occurrence::{Batch, ObjectReference, Occurrence};
 use model::tag::{CategoryDraft, TagDraft};
 use model::task::TaskDraft;
 use model::webhook::WebhookDraft;
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 use std::sync::Arc;
 
+/// The setting that says that the content was created.
+const SETTING: &str = "demo";
 /// The name of the demo's key.
 const KEY: &str = "demo";
 
-/// Type, external id, name, tags.
-const OBJECTS: &[(&str, &str, &str, &[&str])] = &[
-    ("vms", "vm-101", "web-01", &["Environment/production"]),
-    ("vms", "vm-102", "web-02", &["Environment/production"]),
-    ("vms", "vm-201", "build-01", &["Environment/staging"]),
-    ("vms", "vm-301", "scratch", &[]),
-    ("tenants", "tenant-7", "Adatum", &["Plan/standard"]),
-    ("tenants", "tenant-8", "Contoso", &["Plan/premium"]),
-    ("site_syncs_outgoing", "sync-1", "Corp-Nightly", &[]),
-    ("site_syncs_outgoing", "sync-2", "Lab-Hourly", &[]),
+/// An object of the inventory, with its tags as `Category/tag`.
+struct Sample {
+    type_id: &'static str,
+    external_id: &'static str,
+    name: &'static str,
+    tags: &'static [&'static str],
+}
+
+const fn sample(
+    type_id: &'static str,
+    external_id: &'static str,
+    name: &'static str,
+    tags: &'static [&'static str],
+) -> Sample {
+    Sample { type_id, external_id, name, tags }
+}
+
+const OBJECTS: &[Sample] = &[
+    sample("vms", "vm-101", "web-01", &["Environment/production"]),
+    sample("vms", "vm-102", "web-02", &["Environment/production"]),
+    sample("vms", "vm-201", "build-01", &["Environment/staging"]),
+    sample("vms", "vm-301", "scratch", &[]),
+    sample("tenants", "tenant-7", "Adatum", &["Plan/standard"]),
+    sample("tenants", "tenant-8", "Contoso", &["Plan/premium"]),
+    sample("site_syncs_outgoing", "sync-1", "Corp-Nightly", &[]),
+    sample("site_syncs_outgoing", "sync-2", "Lab-Hourly", &[]),
 ];
 
-/// An example: webhook, path, task, message, event, its object's name.
+/// A webhook with a task and an event.
 struct Example {
     webhook: &'static str,
+    /// The path at the receiver.
     path: &'static str,
     task: &'static str,
     message: &'static str,
     event: &'static str,
+    /// The name of the object that the event is about; `None`: any.
     object: Option<&'static str>,
 }
 
@@ -76,11 +96,16 @@ fn failed(error: impl std::fmt::Display) -> AppError {
     AppError::new(Code::Internal, format!("The demo's content could not be made: {error}."))
 }
 
-/// Makes the content, unless there is any webhook already; `receiver` is where it sends.
+/// Returns true if the demo's content was created here.
+pub(super) async fn is_there(db: &impl ConnectionTrait) -> store::Result<bool> {
+    Ok(setting::find(db, SETTING).await?.is_some())
+}
+
+/// Creates the content, unless there is a webhook already. Its webhooks send to `receiver`.
 pub async fn make(services: &Services, receiver: &str) -> Result<(), AppError> {
     let backend = services.backend();
     let db = services.store.read();
-    if setting::find(db, DEMO).await.map_err(failed)?.is_some() || !backend.webhooks.list().await?.is_empty() {
+    if is_there(db).await.map_err(failed)? || !backend.webhooks.list().await?.is_empty() {
         return Ok(());
     }
     for (category, type_id, tags) in
@@ -97,11 +122,11 @@ pub async fn make(services: &Services, receiver: &str) -> Result<(), AppError> {
     for type_id in ["vms", "tenants", "site_syncs_outgoing"] {
         let objects: Vec<_> = OBJECTS
             .iter()
-            .filter(|(of_type, ..)| *of_type == type_id)
-            .map(|(_, id, name, tags)| ObjectReference {
-                external_id: Some((*id).to_owned()),
-                name: Some((*name).to_owned()),
-                tags: Some(tags.iter().map(|tag| (*tag).to_owned()).collect()),
+            .filter(|sample| sample.type_id == type_id)
+            .map(|sample| ObjectReference {
+                external_id: Some(sample.external_id.to_owned()),
+                name: Some(sample.name.to_owned()),
+                tags: Some(sample.tags.iter().map(|tag| (*tag).to_owned()).collect()),
                 is_subject: false,
             })
             .collect();
@@ -111,7 +136,7 @@ pub async fn make(services: &Services, receiver: &str) -> Result<(), AppError> {
         make_example(services, receiver, example).await?;
     }
     super::account::add_key(&services.store, &services.clock, KEY, &[Scope::Ingest]).await.map_err(failed)?;
-    setting::put(services.store.write(), DEMO, "made").await.map_err(failed)
+    setting::put(services.store.write(), SETTING, "made").await.map_err(failed)
 }
 
 async fn make_example(services: &Services, receiver: &str, example: &Example) -> Result<(), AppError> {
@@ -140,9 +165,9 @@ async fn make_example(services: &Services, receiver: &str, example: &Example) ->
     backend.events.save(None, draft).await.map(drop)
 }
 
-/// Posts one of the examples' occurrences, or a power-on that nothing waits for.
+/// Submits an occurrence of one of the examples, or a power-on that no event is about.
 pub async fn make_something_happen(services: &Services, intake: &Intake) -> Result<(), AppError> {
-    if setting::find(services.store.read(), DEMO).await.map_err(failed)?.is_none() {
+    if !is_there(services.store.read()).await.map_err(failed)? {
         return Err(AppError::not_found("demo"));
     }
     let happenings = [
@@ -151,8 +176,8 @@ pub async fn make_something_happen(services: &Services, intake: &Intake) -> Resu
         ("vms", "poweron", "vm-101", json!({"host": "node-1"})),
         ("vms", "poweron", "vm-201", json!({"host": "node-2"})),
     ];
-    let place = usize::from(rand::random::<u8>()) % happenings.len();
-    let (type_id, event_id, id, data) = happenings[place].clone();
+    let index = usize::from(rand::random::<u8>()) % happenings.len();
+    let (type_id, event_id, id, data) = happenings[index].clone();
     let occurrence = Occurrence {
         type_id: type_id.to_owned(),
         event_id: event_id.to_owned(),

@@ -1,7 +1,7 @@
-//! Use cases of occurrences: why one started what it did, and nothing else.
+//! Use cases of occurrences: why events fired for one, or did not.
 //!
-//! Computed on demand, from the snapshot that the occurrence stored and from what webhooks, tasks and events were then,
-//! by the function that the intake decides with.
+//! The answer is computed on demand, from the facts that the occurrence stores and from webhooks, tasks and events as of
+//! its revision, by the function that the intake decides with.
 
 use super::Services;
 use super::event::Scopes;
@@ -13,11 +13,10 @@ use app::view::occurrence::{Considered, SentBecause, Why};
 use async_trait::async_trait;
 use model::delivery::Status;
 use model::event::Event;
-use model::id::{EventId, ObjectId, OccurrenceId, RunId, TagId, WebhookId};
+use model::id::{EventId, OccurrenceId, RunId, WebhookId};
 use model::matching::{Facts, Reason, TaskFacts, judge};
 use model::task::Task;
 use model::text::{shown, visible};
-use model::time::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
@@ -47,19 +46,19 @@ impl Services {
         Ok(runs.into_iter().map(started).collect())
     }
 
-    /// Every event that the occurrence was held against, as they were then.
-    async fn considered(&self, row: &entity::occurrence::Model) -> Result<Vec<Considered>, AppError> {
+    /// Returns every event that was considered for the occurrence, as of its revision.
+    async fn considered(&self, row: &occurrence::Row) -> Result<Vec<Considered>, AppError> {
         let db = self.store.pages();
         let mut events: Vec<(i64, Event)> =
             revision::list_at(db, Kind::Event, row.revision_mark).await?.into_iter().collect();
         events.retain(|(_, event)| event.type_id == row.type_id && event.event_id == row.event_id);
         events.sort_by_key(|(id, _)| *id);
         let tasks: HashMap<i64, Task> = revision::list_at(db, Kind::Task, row.revision_mark).await?;
-        let started = self.started_by(OccurrenceId(row.id)).await?;
+        let started = self.started_by(row.id).await?;
         let scopes = Scopes::load(db, events.iter().map(|(_, event)| event.scope)).await?;
         let reasons: BTreeMap<Reason, u32> = serde_json::from_str(&row.reasons).unwrap_or_default();
-        let recalled = Recalled::of(row);
-        let facts = recalled.facts(row);
+        let data = row.parse_data();
+        let facts = facts(row, data.as_ref());
         let mut considered = Vec::with_capacity(events.len());
         for (id, event) in events {
             let task = tasks.get(&event.task_id.0);
@@ -68,7 +67,8 @@ impl Services {
                 webhook_id: task.map_or(WebhookId(0), |task| task.webhook_id),
             };
             let run = started.iter().find(|run| run.event_ids.contains(&id));
-            // What fired has a run, unless the task runs once and did, or the run is older than what is kept.
+            // An event that fired has a run, unless its task runs only once and had run already, or retention deleted the
+            // run.
             let may_have_run =
                 reasons.contains_key(&Reason::AlreadyRun) && task.is_some_and(|task| task.deletes_after_running);
             let reason = match judge(&event, of_task, &facts) {
@@ -79,7 +79,7 @@ impl Services {
             let fired = if run.is_some() { "Fired." } else { "Fired. Its run is older than what is kept." };
             considered.push(Considered {
                 event_id: EventId(id),
-                scope: scopes.words(event.scope),
+                scope: scopes.label(event.scope),
                 task_id: event.task_id,
                 task: task.map(|task| task.name.clone()).unwrap_or_default(),
                 reason,
@@ -100,8 +100,6 @@ impl Occurrences for Services {
         let row = occurrence::find(db, uuid).await?.ok_or_else(not_there)?;
         let considered = self.considered(&row).await?;
         let catalog = catalog::load(db).await?;
-        let ids: Vec<TagId> =
-            row.object_tags.as_deref().and_then(|tags| serde_json::from_str(tags).ok()).unwrap_or_default();
         let tags = tag::list(db).await?;
         let repeats = match &row.external_id {
             Some(id) => receipt::repeats_of(db, uuid, id, &row.source).await?,
@@ -116,10 +114,10 @@ impl Occurrences for Services {
             event_id: row.event_id,
             object: row.object_name.as_deref().map(shown),
             object_id: row.object_external_id.as_deref().map(shown),
-            tags: tags.iter().filter(|tag| ids.contains(&tag.id)).map(tag::TagRow::path).collect(),
+            tags: tags.iter().filter(|tag| row.object_tags.contains(&tag.id)).map(tag::TagRow::path).collect(),
             source: shown(&row.source),
-            received: self.when(Timestamp(row.received_at)),
-            occurred: row.occurred_at.map(|at| self.when(Timestamp(at))),
+            received: self.when(row.received_at),
+            occurred: row.occurred_at.map(|at| self.when(at)),
             data: row.data.as_deref().map(visible),
             repeats: u32::try_from(repeats).unwrap_or(u32::MAX),
             considered,
@@ -127,33 +125,17 @@ impl Occurrences for Services {
     }
 }
 
-/// What a stored occurrence holds as text, read once.
-pub(super) struct Recalled {
-    tags: Vec<TagId>,
-    data: Option<Value>,
-}
-
-impl Recalled {
-    /// Text that does not read counts as none: the intake has written it.
-    pub(super) fn of(row: &entity::occurrence::Model) -> Self {
-        Self {
-            tags: row.object_tags.as_deref().and_then(|tags| serde_json::from_str(tags).ok()).unwrap_or_default(),
-            data: row.data.as_deref().and_then(|data| serde_json::from_str(data).ok()),
-        }
-    }
-
-    /// The facts as they were judged.
-    pub(super) fn facts<'a>(&'a self, row: &'a entity::occurrence::Model) -> Facts<'a> {
-        let of_data = |name: &str| self.data.as_ref()?.get(name)?.as_str();
-        Facts {
-            type_id: &row.type_id,
-            event_id: &row.event_id,
-            object: row.object_id.map(ObjectId),
-            tags: &self.tags,
-            level: of_data("level"),
-            source: of_data("source").unwrap_or(&row.source),
-            about_webhook: row.about_webhook.map(WebhookId),
-            depth: u32::try_from(row.depth).unwrap_or(u32::MAX),
-        }
+/// Returns the facts that the intake decided with. `data` is the occurrence's parsed data.
+pub(super) fn facts<'a>(row: &'a occurrence::Row, data: Option<&'a Value>) -> Facts<'a> {
+    let of_data = |name: &str| data?.get(name)?.as_str();
+    Facts {
+        type_id: &row.type_id,
+        event_id: &row.event_id,
+        object: row.object_id,
+        tags: &row.object_tags,
+        level: of_data("level"),
+        source: of_data("source").unwrap_or(&row.source),
+        about_webhook: row.about_webhook,
+        depth: row.depth,
     }
 }

@@ -1,19 +1,32 @@
 //! Use cases of tasks.
 
+mod form;
+pub(super) mod preview;
+mod show;
+
 use super::choice::{OFFERED, found, named};
-use super::{Services, revision, stale};
+use super::run::start_run;
+use super::{Services, revision};
+use crate::clock::new_uuid;
+use crate::render::{self, Subject};
+use crate::store::occurrence::{Cause, NewRun};
 use crate::store::{self, choice, event, task, webhook};
 use app::backend::Tasks;
-use app::error::{AppError, Link};
+use app::error::{AppError, Code, Link};
 use app::view::task::{PreviewRequest, TaskDetail, TaskForm, TaskRow};
 use app::view::{Choice, FoundChoices};
 use async_trait::async_trait;
+use form::stale_task;
 use model::field_error::FieldErrors;
 use model::id::{TaskId, WebhookId};
 use model::preview::Preview;
 use model::task::TaskDraft;
-use sea_orm::ConnectionTrait;
 use std::collections::HashMap;
+
+/// Returns a task as a link, for a refusal to delete something that the task refers to.
+pub(super) fn link(row: &task::Row) -> Link {
+    Link { label: format!("the task {}", row.task.name), href: format!("/tasks/{}", row.id) }
+}
 
 fn refused(error: store::Error) -> AppError {
     match error {
@@ -25,34 +38,6 @@ fn refused(error: store::Error) -> AppError {
         }
         other => other.into(),
     }
-}
-
-fn draft_of(row: &task::Row) -> TaskDraft {
-    let word = |is_on: bool| if is_on { "true".to_owned() } else { String::new() };
-    TaskDraft {
-        name: row.task.name.clone(),
-        description: row.task.description.clone(),
-        enabled: word(row.task.is_enabled),
-        delete_after_running: word(row.task.deletes_after_running),
-        webhook: row.task.webhook_id.to_string(),
-        message: row.task.message.clone(),
-        revision: row.revision.to_string(),
-        ..TaskDraft::default()
-    }
-}
-
-/// Somebody else changed the task: both versions, with the webhooks by name.
-async fn stale_task(db: &impl ConnectionTrait, typed: TaskDraft, saved: &task::Row) -> Result<AppError, AppError> {
-    let mut drafts = [typed, draft_of(saved)];
-    let names = webhook::find_many(db, drafts.iter().filter_map(|draft| draft.webhook.parse().ok()).collect());
-    let names = names.await?;
-    for draft in &mut drafts {
-        let id = draft.webhook.parse().map(WebhookId);
-        if let Some(row) = id.ok().and_then(|id| names.get(&id)) {
-            draft.webhook.clone_from(&row.name);
-        }
-    }
-    Ok(stale("task", &drafts[0], &drafts[1]))
 }
 
 #[async_trait]
@@ -76,24 +61,7 @@ impl Tasks for Services {
     }
 
     async fn load_form(&self, id: Option<TaskId>, webhook: Option<WebhookId>) -> Result<TaskForm, AppError> {
-        let db = self.store.pages();
-        let webhooks = self.find_webhooks(String::new()).await?;
-        let occurrences = self.past_occurrences().await?;
-        let mut form =
-            TaskForm { name: String::new(), draft: TaskDraft::new_form(), webhooks, webhook: None, occurrences };
-        if let Some(id) = id {
-            let row = task::find(db, id).await?.ok_or_else(|| AppError::not_found("task"))?;
-            (form.name, form.draft) = (row.task.name.clone(), draft_of(&row));
-        }
-        if let Some(webhook) = webhook {
-            form.draft.webhook = webhook.to_string();
-        }
-        if let Ok(id) = form.draft.webhook.parse()
-            && let Some(row) = webhook::find(db, id).await?
-        {
-            form.webhook = Some(Choice { value: row.id.to_string(), label: row.name });
-        }
-        Ok(form)
+        self.task_form(id, webhook).await
     }
 
     async fn find_webhooks(&self, text: String) -> Result<FoundChoices, AppError> {
@@ -106,7 +74,6 @@ impl Tasks for Services {
 
     async fn save(&self, id: Option<TaskId>, mut draft: TaskDraft) -> Result<TaskId, AppError> {
         let txn = self.store.begin_change().await?;
-        // Without WASM a long list is a text field for a name.
         if let Some(id) = named(&draft.webhook, async |name| choice::webhook_named(&txn, name).await).await? {
             draft.webhook = id;
         }
@@ -159,15 +126,29 @@ impl Tasks for Services {
     }
 
     async fn execute(&self, id: TaskId, by: String) -> Result<String, AppError> {
-        self.execute_task(id, by).await
+        let txn = self.store.begin_change().await?;
+        let now = self.clock.now();
+        let row = task::find(&txn, id).await?.ok_or_else(|| AppError::not_found("task"))?;
+        if row.task.deletes_after_running && !task::claim(&txn, id, false, now).await? {
+            let message = "This task is deleted after running, and is running already.";
+            return Err(AppError::new(Code::Conflict, message));
+        }
+        let webhook = webhook::find(&txn, row.task.webhook_id).await?;
+        let webhook = webhook.ok_or_else(|| AppError::not_found("webhook"))?;
+        let run = NewRun {
+            uuid: new_uuid(now),
+            task_id: Some(id),
+            task_name: row.task.name.clone(),
+            cause: Cause::Person(by),
+            event_ids: Vec::new(),
+        };
+        let run_id = start_run(&txn, run, now).await?;
+        let date = render::date(now, &self.zone);
+        let new = render::delivery(now, &date, run_id, &row.task, &webhook, &Subject::NOTHING);
+        self.queue(txn, new, now).await
     }
 
     async fn preview(&self, request: PreviewRequest) -> Result<Preview, AppError> {
         self.preview_message(request).await
     }
-}
-
-/// A task as what stands in the way of something.
-pub(super) fn link(row: &task::Row) -> Link {
-    Link { label: format!("the task {}", row.task.name), href: format!("/tasks/{}", row.id) }
 }

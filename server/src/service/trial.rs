@@ -2,15 +2,15 @@
 //! have fired for.
 
 use super::Services;
-use super::answer::readable;
-use super::occurrence::Recalled;
+use super::delivery::response::readable;
+use super::occurrence::facts;
 use super::webhook::missing_header;
 use crate::clock::new_uuid;
 use crate::outbound::client::Clients;
 use crate::outbound::secrets::{self, Secrets};
 use crate::outbound::send::{self, Outgoing};
 use crate::render;
-use crate::store::{catalog, entity, object, occurrence, tag, webhook};
+use crate::store::{catalog, object, occurrence, tag, webhook};
 use app::error::{AppError, Code};
 use app::view::Choice;
 use app::view::event::{EventMatches, MatchedOccurrence};
@@ -142,8 +142,8 @@ impl Services {
     fn sample_message(&self, message: &str, content_type: Option<&str>) -> Result<String, AppError> {
         let now = self.clock.now();
         let (date, id) = (render::date(now, &self.zone), new_uuid(now).to_string());
-        let task = super::run::sample_task("Test");
-        let variables = super::run::SAMPLE.variables(now, &date, &task, &id);
+        let task = super::task::preview::sample_task("Test");
+        let variables = super::task::preview::SAMPLE.variables(now, &date, &task, &id);
         let rendered = render::message(message, content_type, &variables);
         rendered
             .map(|rendered| rendered.body)
@@ -154,10 +154,10 @@ impl Services {
     pub(super) async fn past_occurrences(&self) -> Result<Vec<Choice>, AppError> {
         let db = self.store.pages();
         let catalog = catalog::load(db).await?;
-        let choice = |row: entity::occurrence::Model| {
+        let choice = |row: occurrence::Row| {
             let object = row.object_name.as_ref().map(|name| format!(", {}", shown(name))).unwrap_or_default();
             let kind = catalog.event_label(&row.type_id, &row.event_id);
-            let when = self.when(Timestamp(row.received_at)).short;
+            let when = self.when(row.received_at).short;
             Choice { value: row.uuid.to_string(), label: format!("{when} {kind}{object}") }
         };
         Ok(occurrence::list_newest(db, PAST).await?.into_iter().map(choice).collect())
@@ -167,7 +167,7 @@ impl Services {
     pub(super) async fn variables_of(&self, uuid: &str) -> Result<Vec<Choice>, AppError> {
         let Ok(uuid) = uuid.parse() else { return Ok(Vec::new()) };
         let row = occurrence::find(self.store.pages(), uuid).await?;
-        let data = row.and_then(|row| serde_json::from_str(row.data.as_deref()?).ok());
+        let data = row.and_then(|row| row.parse_data());
         let variables = data.as_ref().map(list_variables).unwrap_or_default();
         Ok(variables.into_iter().map(|(value, label)| Choice { value, label: visible(&label) }).collect())
     }
@@ -186,7 +186,7 @@ impl Services {
         let fired: Vec<_> = rows.into_iter().filter(|row| would_fire(&event, row)).collect();
         let newest = fired.iter().take(SHOWN).map(|row| MatchedOccurrence {
             id: row.uuid.to_string(),
-            received: self.when(Timestamp(row.received_at)),
+            received: self.when(row.received_at),
             object: shown(row.object_name.as_deref().unwrap_or_default()),
         });
         Ok(EventMatches {
@@ -209,9 +209,9 @@ impl Services {
     }
 }
 
-fn would_fire(event: &Event, row: &entity::occurrence::Model) -> bool {
-    let recalled = Recalled::of(row);
+fn would_fire(event: &Event, row: &occurrence::Row) -> bool {
+    let data = row.parse_data();
     // The rules about loops are about a task's webhook, and there is none yet.
-    let facts = Facts { about_webhook: None, depth: 0, ..recalled.facts(row) };
+    let facts = Facts { about_webhook: None, depth: 0, ..facts(row, data.as_ref()) };
     judge(event, TaskFacts { is_enabled: true, webhook_id: WebhookId(0) }, &facts).is_ok()
 }

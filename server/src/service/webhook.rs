@@ -1,5 +1,7 @@
 //! Use cases of webhooks.
 
+mod show;
+
 use super::run::end_runs;
 use super::{Services, revision, stale};
 use crate::clock::new_uuid;

@@ -5,20 +5,28 @@ use super::entity::{task, webhook};
 use super::group;
 use model::text::folded;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Condition, Expr, ExprTrait},
 };
 
-/// Returns up to `limit` webhooks whose name contains a text in any case, or whose id is the text: id and name, by
-/// name.
-pub async fn webhooks(db: &impl ConnectionTrait, text: &str, limit: usize) -> Result<Vec<(i64, String)>> {
+/// A row that a select offers.
+#[derive(Debug, Clone, FromQueryResult)]
+pub struct Named {
+    /// The row's id.
+    pub id: i64,
+    /// The row's name.
+    pub name: String,
+}
+
+/// Returns up to `limit` webhooks whose name contains a text in any case, or whose id is the text, by name.
+pub async fn webhooks(db: &impl ConnectionTrait, text: &str, limit: usize) -> Result<Vec<Named>> {
     let query = webhook::Entity::find().filter(webhook::Column::DeletedAt.is_null());
     let query = query.select_only().column(webhook::Column::Id).column(webhook::Column::Name);
     find(db, query.order_by_asc(webhook::Column::Name), text, limit).await
 }
 
 /// Returns up to `limit` tasks likewise.
-pub async fn tasks(db: &impl ConnectionTrait, text: &str, limit: usize) -> Result<Vec<(i64, String)>> {
+pub async fn tasks(db: &impl ConnectionTrait, text: &str, limit: usize) -> Result<Vec<Named>> {
     let query = task::Entity::find().select_only().column(task::Column::Id).column(task::Column::Name);
     find(db, query.order_by_asc(task::Column::Name), text, limit).await
 }
@@ -41,12 +49,12 @@ async fn find<E: EntityTrait>(
     query: Select<E>,
     text: &str,
     limit: usize,
-) -> Result<Vec<(i64, String)>> {
+) -> Result<Vec<Named>> {
     let wanted = folded(text.trim());
     if !wanted.is_ascii() {
         // Neither database folds more than ASCII.
-        let rows: Vec<(i64, String)> = query.into_tuple().all(db).await?;
-        return Ok(rows.into_iter().filter(|(_, name)| folded(name).contains(&wanted)).take(limit).collect());
+        let rows: Vec<Named> = query.into_model().all(db).await?;
+        return Ok(rows.into_iter().filter(|row| folded(&row.name).contains(&wanted)).take(limit).collect());
     }
     let query = if wanted.is_empty() {
         query
@@ -55,5 +63,5 @@ async fn find<E: EntityTrait>(
         let has_id = wanted.parse::<i64>().ok().map(|id| Expr::col("id").eq(id));
         query.filter(Condition::any().add(named).add_option(has_id))
     };
-    Ok(query.limit(limit as u64).into_tuple().all(db).await?)
+    Ok(query.limit(limit as u64).into_model().all(db).await?)
 }

@@ -3,6 +3,7 @@
 use super::Result;
 use super::delivery::{LIST_COLUMNS, ListRow};
 use super::entity::delivery;
+use model::delivery::HoldReason;
 use model::id::WebhookId;
 use model::time::Timestamp;
 use sea_orm::{
@@ -50,19 +51,31 @@ pub async fn receipt_times(db: &impl ConnectionTrait, since: Timestamp, limit: i
     Ok(took)
 }
 
+/// The number of deliveries that are held for one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldCount {
+    /// The reason.
+    pub reason: HoldReason,
+    /// Their number.
+    pub deliveries: u64,
+}
+
 /// Returns the numbers of held deliveries of a webhook, by reason.
-pub async fn held_by_reason(db: &impl ConnectionTrait, id: WebhookId) -> Result<Vec<(String, u64)>> {
+pub async fn held_by_reason(db: &impl ConnectionTrait, id: WebhookId) -> Result<Vec<HeldCount>> {
     #[derive(FromQueryResult)]
     struct Held {
-        reason: Option<String>,
+        reason: String,
         deliveries: i64,
     }
     let sql = "SELECT hold_reason AS reason, COUNT(*) AS deliveries FROM delivery \
                WHERE webhook_id = $1 AND status = 'held' \
                AND hold_reason IN ('paused', 'breaker', 'releasing', 'target') GROUP BY hold_reason";
     let rows = Held::find_by_statement(statement(db, sql, [id.0.into()])).all(db).await?;
-    let read = |row: Held| (row.reason.unwrap_or_default(), u64::try_from(row.deliveries).unwrap_or_default());
-    Ok(rows.into_iter().map(read).collect())
+    let read = |row: Held| {
+        let deliveries = u64::try_from(row.deliveries).unwrap_or_default();
+        Some(HeldCount { reason: HoldReason::find(&row.reason)?, deliveries })
+    };
+    Ok(rows.into_iter().filter_map(read).collect())
 }
 
 /// Returns the number of held deliveries of each webhook that holds any.

@@ -2,13 +2,14 @@
 
 use super::entity::{occurrence, run};
 use super::{Result, delivery, group};
-use model::id::{EventId, ObjectId, OccurrenceId, RunId, TaskId, WebhookId};
+use model::id::{EventId, ObjectId, OccurrenceId, RunId, TagId, TaskId, WebhookId};
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
     Statement,
 };
+use serde_json::Value;
 use uuid::Uuid;
 
 /// A new occurrence.
@@ -37,6 +38,62 @@ pub struct NewOccurrence {
     /// The newest revision when the occurrence was matched.
     pub revision_mark: i64,
     pub about_webhook: Option<WebhookId>,
+}
+
+/// An occurrence as stored.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are those of `NewOccurrence`")]
+pub struct Row {
+    pub id: OccurrenceId,
+    pub uuid: Uuid,
+    pub type_id: String,
+    pub event_id: String,
+    pub object_id: Option<ObjectId>,
+    pub object_external_id: Option<String>,
+    pub object_name: Option<String>,
+    pub external_id: Option<String>,
+    pub source: String,
+    pub occurred_at: Option<Timestamp>,
+    pub received_at: Timestamp,
+    pub data: Option<String>,
+    /// The tags the object carried.
+    pub object_tags: Vec<TagId>,
+    pub reasons: String,
+    pub depth: u32,
+    pub revision_mark: i64,
+    pub about_webhook: Option<WebhookId>,
+}
+
+/// JSON that cannot be parsed counts as absent, since the intake has written it.
+impl From<occurrence::Model> for Row {
+    fn from(row: occurrence::Model) -> Self {
+        Self {
+            id: OccurrenceId(row.id),
+            uuid: row.uuid,
+            type_id: row.type_id,
+            event_id: row.event_id,
+            object_id: row.object_id.map(ObjectId),
+            object_external_id: row.object_external_id,
+            object_name: row.object_name,
+            external_id: row.external_id,
+            source: row.source,
+            occurred_at: row.occurred_at.map(Timestamp),
+            received_at: Timestamp(row.received_at),
+            data: row.data,
+            object_tags: row.object_tags.and_then(|tags| serde_json::from_str(&tags).ok()).unwrap_or_default(),
+            reasons: row.reasons,
+            depth: u32::try_from(row.depth).unwrap_or(u32::MAX),
+            revision_mark: row.revision_mark,
+            about_webhook: row.about_webhook.map(WebhookId),
+        }
+    }
+}
+
+impl Row {
+    /// Returns the parsed data. `None` if there is none.
+    pub fn parse_data(&self) -> Option<Value> {
+        serde_json::from_str(self.data.as_deref()?).ok()
+    }
 }
 
 /// Stores occurrences and returns their ids, in the order of the occurrences.
@@ -178,13 +235,13 @@ pub async fn end_settled_runs(db: &impl ConnectionTrait, run_ids: &[RunId], now:
 }
 
 /// Returns the occurrence with this public id.
-pub async fn find(db: &impl ConnectionTrait, uuid: Uuid) -> Result<Option<occurrence::Model>> {
-    Ok(occurrence::Entity::find().filter(occurrence::Column::Uuid.eq(uuid)).one(db).await?)
+pub async fn find(db: &impl ConnectionTrait, uuid: Uuid) -> Result<Option<Row>> {
+    Ok(occurrence::Entity::find().filter(occurrence::Column::Uuid.eq(uuid)).one(db).await?.map(Row::from))
 }
 
 /// Returns the occurrence with this id.
-pub async fn find_by_id(db: &impl ConnectionTrait, id: OccurrenceId) -> Result<Option<occurrence::Model>> {
-    Ok(occurrence::Entity::find_by_id(id.0).one(db).await?)
+pub async fn find_by_id(db: &impl ConnectionTrait, id: OccurrenceId) -> Result<Option<Row>> {
+    Ok(occurrence::Entity::find_by_id(id.0).one(db).await?.map(Row::from))
 }
 
 /// Returns the runs that an occurrence started.
@@ -198,8 +255,9 @@ pub async fn find_run(db: &impl ConnectionTrait, id: RunId) -> Result<Option<run
 }
 
 /// Returns the newest occurrences, newest first.
-pub async fn list_newest(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<occurrence::Model>> {
-    Ok(occurrence::Entity::find().order_by_desc(occurrence::Column::Id).limit(limit).all(db).await?)
+pub async fn list_newest(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Row>> {
+    let rows = occurrence::Entity::find().order_by_desc(occurrence::Column::Id).limit(limit).all(db).await?;
+    Ok(rows.into_iter().map(Row::from).collect())
 }
 
 /// Returns the newest occurrences of a kind since an instant, newest first.
@@ -208,8 +266,8 @@ pub async fn list_since(
     kind: (&str, &str),
     since: Timestamp,
     limit: u64,
-) -> Result<Vec<occurrence::Model>> {
-    Ok(occurrence::Entity::find()
+) -> Result<Vec<Row>> {
+    let rows = occurrence::Entity::find()
         .filter(occurrence::Column::TypeId.eq(kind.0))
         .filter(occurrence::Column::EventId.eq(kind.1))
         .filter(occurrence::Column::ReceivedAt.gte(since.0))
@@ -218,5 +276,6 @@ pub async fn list_since(
         .order_by_desc(occurrence::Column::Id)
         .limit(limit)
         .all(db)
-        .await?)
+        .await?;
+    Ok(rows.into_iter().map(Row::from).collect())
 }

@@ -43,14 +43,52 @@ impl Filter {
     }
 }
 
+/// A filter of runs. An absent condition permits every run.
+#[derive(Debug, Clone, Default)]
+pub struct RunFilter {
+    /// The task.
+    pub task: Option<TaskId>,
+    /// A text that the task's name contains, in any case.
+    pub name: Option<String>,
+    /// The word of a status.
+    pub status: Option<String>,
+}
+
+/// The rows of a list that a page shows.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// The number of rows before them.
+    pub offset: u64,
+    /// Their largest number.
+    pub limit: u64,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// The rows of the page.
+    pub rows: Vec<T>,
+    /// The number of rows in all, counted up to one more than [`COUNTED`].
+    pub total: u64,
+}
+
 /// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sorting {
+    /// The value that the rows are sorted by.
+    pub by: Sort,
+    /// The largest value is first.
+    pub is_descending: bool,
+}
+
+/// A value that a list can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sort {
-    /// By the time at which the delivery was queued.
+    /// The time at which the delivery was queued.
     Time,
-    /// By the number of attempts.
+    /// The number of attempts.
     Attempts,
-    /// By the duration of the last attempt.
+    /// The duration of the last attempt.
     Duration,
 }
 
@@ -82,36 +120,29 @@ fn filtered(backend: DbBackend, filter: &Filter) -> Select<delivery::Entity> {
 
 /// Returns the number of rows that a query finds, counted up to one more than [`COUNTED`]. Counts nothing where the
 /// page shows the last row.
-async fn count<E>(
-    db: &impl ConnectionTrait,
-    query: Select<E>,
-    id: E::Column,
-    (offset, limit, shown): (u64, u64, usize),
-) -> Result<u64>
+async fn count<E>(db: &impl ConnectionTrait, query: Select<E>, id: E::Column, part: Part, shown: usize) -> Result<u64>
 where
     E: EntityTrait,
     E::Model: Send + Sync,
 {
     let shown = shown as u64;
-    if shown < limit && (shown > 0 || offset == 0) {
-        return Ok(offset + shown);
+    if shown < part.limit && (shown > 0 || part.offset == 0) {
+        return Ok(part.offset + shown);
     }
     Ok(query.select_only().column(id).limit(COUNTED + 1).count(db).await?)
 }
 
-/// Returns a page of deliveries, and their number in all, counted up to one more than [`COUNTED`]. In another order
-/// than by time, only the newest [`COUNTED`] deliveries are sorted.
+/// Returns a page of deliveries. In another order than by time, only the newest [`COUNTED`] deliveries are sorted.
 pub async fn deliveries(
     db: &impl ConnectionTrait,
     filter: &Filter,
-    sort: (Sort, bool),
-    offset: u64,
-    limit: u64,
-) -> Result<(Vec<ListRow>, u64)> {
+    sorting: Sorting,
+    part: Part,
+) -> Result<Page<ListRow>> {
     use delivery::Column;
     let backend = db.get_database_backend();
-    let offset = offset.min(COUNTED);
-    let order = if sort.1 { Order::Desc } else { Order::Asc };
+    let part = Part { offset: part.offset.min(COUNTED), ..part };
+    let order = if sorting.is_descending { Order::Desc } else { Order::Asc };
     let waits = filter.status.is_some_and(|status| !status.is_settled());
     let by_time = |query: Select<delivery::Entity>, order: Order| {
         // Waiting deliveries are few beside settled ones. `+` keeps the query from reading all deliveries by id, so
@@ -122,7 +153,7 @@ pub async fn deliveries(
         let ids = by_time(filtered(backend, filter), Order::Desc).select_only().column(Column::Id).limit(COUNTED);
         delivery::Entity::find().filter(Column::Id.in_subquery(ids.into_query()))
     };
-    let query = match sort.0 {
+    let query = match sorting.by {
         Sort::Time => by_time(filtered(backend, filter), order),
         Sort::Attempts => newest().order_by(Column::Attempts, order).order_by_desc(Column::Id),
         // Deliveries without an attempt are at the end in both directions.
@@ -131,10 +162,10 @@ pub async fn deliveries(
             .order_by(Column::DurationMs, order)
             .order_by_desc(Column::Id),
     };
-    let query = query.select_only().columns(LIST_COLUMNS).offset(offset).limit(limit);
+    let query = query.select_only().columns(LIST_COLUMNS).offset(part.offset).limit(part.limit);
     let rows: Vec<ListRow> = query.into_model().all(db).await?;
-    let total = count(db, filtered(backend, filter), Column::Id, (offset, limit, rows.len())).await?;
-    Ok((rows, total))
+    let total = count(db, filtered(backend, filter), Column::Id, part, rows.len()).await?;
+    Ok(Page { rows, total })
 }
 
 /// A run of the list.
@@ -152,23 +183,17 @@ pub struct RunRow {
     pub ended_at: Option<i64>,
 }
 
-/// Returns a page of runs, newest first, and their number in all, counted up to one more than [`COUNTED`].
-pub async fn runs(
-    db: &impl ConnectionTrait,
-    task: Option<TaskId>,
-    name: Option<&str>,
-    status: Option<&str>,
-    offset: u64,
-    limit: u64,
-) -> Result<(Vec<RunRow>, u64)> {
+/// Returns a page of runs, newest first.
+pub async fn runs(db: &impl ConnectionTrait, filter: &RunFilter, part: Part) -> Result<Page<RunRow>> {
+    let name = filter.name.as_deref().map(|name| contains(db.get_database_backend(), "task", name));
     let all = Condition::all()
-        .add_option(task.map(|id| run::Column::TaskId.eq(id.0)))
-        .add_option(status.map(|status| run::Column::Status.eq(status)))
-        .add_option(name.map(|name| contains(db.get_database_backend(), "task", name)));
+        .add_option(filter.task.map(|id| run::Column::TaskId.eq(id.0)))
+        .add_option(filter.status.as_deref().map(|status| run::Column::Status.eq(status)))
+        .add_option(name);
     let query = run::Entity::find().filter(all);
-    let offset = offset.min(COUNTED);
-    let page = query.clone().order_by_desc(run::Column::Id).offset(offset).limit(limit);
+    let part = Part { offset: part.offset.min(COUNTED), ..part };
+    let page = query.clone().order_by_desc(run::Column::Id).offset(part.offset).limit(part.limit);
     let rows: Vec<RunRow> = page.into_model().all(db).await?;
-    let total = count(db, query, run::Column::Id, (offset, limit, rows.len())).await?;
-    Ok((rows, total))
+    let total = count(db, query, run::Column::Id, part, rows.len()).await?;
+    Ok(Page { rows, total })
 }

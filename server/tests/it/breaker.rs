@@ -13,6 +13,7 @@ use rstest::rstest;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::json;
 use server::store::delivery::NewDelivery;
+use server::store::figures::{self, HeldCount};
 use server::store::{Store, delivery, entity, hold, sweep, webhook};
 use std::time::Duration;
 
@@ -293,13 +294,13 @@ async fn delivery_with_an_ended_hold_reason_waits_for_the_current_one(#[values(S
     store.write().execute_unprepared(sql).await.expect("changed");
     sweep_at(&store, NOW).await;
     assert_eq!(queued(&store).await, [3], "the replay does not wait for the breaker");
-    let reasons = async || server::store::figures::held_by_reason(store.read(), id).await.expect("counted");
-    assert_eq!(reasons().await, [("breaker".to_owned(), 2)]);
+    let reasons = async || figures::held_by_reason(store.read(), id).await.expect("counted");
+    assert_eq!(reasons().await, [HeldCount { reason: HoldReason::Breaker, deliveries: 2 }]);
     let sql = "UPDATE webhook SET breaker_opened_at = NULL, release_per_second = 1, released_at = 1000000; \
                UPDATE delivery SET hold_reason = 'paused' WHERE id = 2";
     store.write().execute_unprepared(sql).await.expect("changed");
     sweep_at(&store, NOW).await;
-    assert_eq!(reasons().await, [("releasing".to_owned(), 2)]);
+    assert_eq!(reasons().await, [HeldCount { reason: HoldReason::Releasing, deliveries: 2 }]);
 }
 
 #[rstest]

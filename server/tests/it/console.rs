@@ -2,7 +2,7 @@
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Gate, TestInbox, TestServer, TestStore, eventually, pause};
-use app::view::delivery::{DeliveryQuery, DeliveryRow};
+use app::view::delivery::{DeliveryLine, DeliveryQuery};
 use app::view::webhook::TestRequest;
 use base64::Engine;
 use model::access::{Role, Scope};
@@ -347,7 +347,7 @@ async fn replay_of_a_selection_skips_and_names_unfinished_deliveries(#[values(Sq
     for _ in 0..3 {
         server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
     }
-    let settled = |rows: &[DeliveryRow]| rows.iter().filter(|row| row.status.is_settled()).count();
+    let settled = |rows: &[DeliveryLine]| rows.iter().filter(|row| row.status.is_settled()).count();
     server.deliveries_until(|rows| settled(rows) == 3).await;
     server
         .services

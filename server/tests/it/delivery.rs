@@ -4,7 +4,7 @@ use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Gate, TestInbox, TestServer, TestStore, eventually};
 use crate::rows;
 use crate::wire::find;
-use app::view::delivery::DeliveryRow;
+use app::view::delivery::DeliveryLine;
 use model::access::Scope;
 use model::delivery::Status;
 use model::time::Timestamp;
@@ -25,7 +25,7 @@ async fn fire(server: &TestServer, url: &str, retries: &str) {
     assert_eq!(status, 202);
 }
 
-pub(crate) fn all_settled(rows: &[DeliveryRow]) -> bool {
+pub(crate) fn all_settled(rows: &[DeliveryLine]) -> bool {
     !rows.is_empty() && rows.iter().all(|row| row.status.is_settled())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Switch, TestInbox, TestServer, TestStore, eventually};
-use app::view::delivery::DeliveryRow;
+use app::view::delivery::DeliveryLine;
 use app::view::webhook::{Held, ReleaseChoice};
 use model::access::Scope;
 use model::delivery::Status;
@@ -43,7 +43,7 @@ async fn confirm(server: &TestServer, id: WebhookId) {
     webhooks.confirm_target(id, seen, ALL).await.expect("confirmed");
 }
 
-pub(crate) fn count(rows: &[DeliveryRow], status: Status) -> usize {
+pub(crate) fn count(rows: &[DeliveryLine], status: Status) -> usize {
     rows.iter().filter(|row| row.status == status).count()
 }
 

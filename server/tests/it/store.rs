@@ -6,6 +6,7 @@ use crate::rows;
 use migrations::Migrator;
 use model::access::Role;
 use model::breaker::{Breaker, Open};
+use model::delivery::HoldReason;
 use model::id::{TaskId, WebhookId};
 use model::time::Timestamp;
 use model::webhook::WebhookDraft;
@@ -322,7 +323,7 @@ async fn delivery_queued_as_the_breaker_opens_is_held_and_probed(#[values(Sqlite
     assert_eq!(claim(NOW).await, 0);
     sweep::sweep(&test.store, NOW, Duration::ZERO).await.expect("swept");
     let held = figures::held_by_reason(test.store.read(), webhook).await.expect("counted");
-    assert_eq!(held, [("breaker".to_owned(), 3)]);
+    assert_eq!(held, [figures::HeldCount { reason: HoldReason::Breaker, deliveries: 3 }]);
     let due = NOW.after(Duration::from_secs(30));
     sweep::sweep(&test.store, due, Duration::ZERO).await.expect("swept");
     sweep::sweep(&test.store, due, Duration::ZERO).await.expect("swept");

@@ -58,7 +58,7 @@ fn content(detail: TaskDetail) -> AnyView {
     let new_event = format!("/events/new?task={}", detail.id);
     let last = detail.runs.first().cloned();
     let last = match last {
-        Some(run) => view! { {run_status(&run.status)}" "<Time when=run.started/> }.into_any(),
+        Some(run) => view! { {run_status(run.status)}" "<Time when=run.started/> }.into_any(),
         None => "Never run".into_any(),
     };
     let lines = detail.events.into_iter().map(|event| {

@@ -1,52 +1,39 @@
 //! Commands on deliveries.
 
-use super::Command;
+use super::posted::{Command, Edit};
+use super::selection;
+use app::view::done::Done;
 use axum::extract::Path;
 use axum::response::Response;
-use model::access::Permission;
 
-pub(super) async fn replay_checked(command: Command) -> Response {
-    let act = async |this: &Command| {
-        let mut selection = this.selection::<String>("Delivery", "/deliveries")?;
-        while let Some(id) = selection.next() {
-            selection.note(this.backend().deliveries.replay(id, false, this.by()).await.map(drop));
-        }
-        selection.finish("replayed")
-    };
-    command.run(Permission::Edit, "/deliveries", act).await
+pub(super) async fn replay_checked(command: Command<Edit>) -> Response {
+    let act =
+        async |this: &Command<Edit>, id: String| this.backend().deliveries.replay(id, false, this.by()).await.map(drop);
+    selection::run(command, "Delivery", Done::Replayed, act).await
 }
 
-pub(super) async fn discard_checked(command: Command) -> Response {
-    let act = async |this: &Command| {
-        let mut selection = this.selection::<String>("Delivery", "/deliveries")?;
-        while let Some(id) = selection.next() {
-            selection.note(this.backend().deliveries.discard(id, this.by()).await);
-        }
-        selection.finish("discarded")
-    };
-    command.run(Permission::Edit, "/deliveries", act).await
+pub(super) async fn discard_checked(command: Command<Edit>) -> Response {
+    let act = async |this: &Command<Edit>, id: String| this.backend().deliveries.discard(id, this.by()).await;
+    selection::run(command, "Delivery", Done::Discarded, act).await
 }
 
-async fn run_replay(id: String, as_it_was: bool, command: Command) -> Response {
-    let page = format!("/deliveries/{id}");
-    let act = async |this: &Command| {
+/// Replays a delivery and shows the new one.
+async fn run_replay(id: String, as_it_was: bool, command: Command<Edit>) -> Response {
+    let act = async |this: &Command<Edit>| {
         let new = this.backend().deliveries.replay(id, as_it_was, this.by()).await?;
-        Ok(format!("/deliveries/{new}?done=replayed"))
+        Ok(Done::Replayed.at(&format!("/deliveries/{new}")))
     };
-    command.run(Permission::Edit, page, act).await
+    command.run(act).await
 }
 
-pub(super) async fn replay(Path(id): Path<String>, command: Command) -> Response {
+pub(super) async fn replay(Path(id): Path<String>, command: Command<Edit>) -> Response {
     run_replay(id, false, command).await
 }
 
-pub(super) async fn replay_as_it_was(Path(id): Path<String>, command: Command) -> Response {
+pub(super) async fn replay_as_it_was(Path(id): Path<String>, command: Command<Edit>) -> Response {
     run_replay(id, true, command).await
 }
 
-pub(super) async fn discard(Path(id): Path<String>, command: Command) -> Response {
-    let page = format!("/deliveries/{id}");
-    let after = format!("{page}?done=discarded");
-    let act = async |this: &Command| this.backend().deliveries.discard(id, this.by()).await.map(|()| after);
-    command.run(Permission::Edit, page, act).await
+pub(super) async fn discard(Path(id): Path<String>, command: Command<Edit>) -> Response {
+    command.run_here(Done::Discarded, async |this| this.backend().deliveries.discard(id, this.by()).await).await
 }

@@ -1,36 +1,22 @@
 //! Commands on events.
 
-use super::Command;
+use super::posted::{Command, Edit};
+use super::selection;
+use app::view::done::Done;
 use axum::response::Response;
-use model::access::Permission;
 use model::id::EventId;
 
-pub(super) async fn delete_checked(command: Command) -> Response {
-    let act = async |this: &Command| {
-        let mut selection = this.selection::<EventId>("Event", "/events")?;
-        while let Some(id) = selection.next() {
-            selection.note(this.backend().events.delete(vec![id]).await);
-        }
-        selection.finish("deleted")
-    };
-    command.run(Permission::Edit, "/events", act).await
+pub(super) async fn delete_checked(command: Command<Edit>) -> Response {
+    let act = async |this: &Command<Edit>, id: EventId| this.backend().events.delete(vec![id]).await;
+    selection::run(command, "Event", Done::Deleted, act).await
 }
 
-async fn set_enabled_checked(command: Command, is_enabled: bool) -> Response {
-    let act = async |this: &Command| {
-        let mut selection = this.selection::<EventId>("Event", "/events")?;
-        while let Some(id) = selection.next() {
-            selection.note(this.backend().events.set_enabled(vec![id], is_enabled).await);
-        }
-        selection.finish(if is_enabled { "enabled" } else { "disabled" })
-    };
-    command.run(Permission::Edit, "/events", act).await
+pub(super) async fn enable_checked(command: Command<Edit>) -> Response {
+    let act = async |this: &Command<Edit>, id: EventId| this.backend().events.set_enabled(vec![id], true).await;
+    selection::run(command, "Event", Done::Enabled, act).await
 }
 
-pub(super) async fn enable_checked(command: Command) -> Response {
-    set_enabled_checked(command, true).await
-}
-
-pub(super) async fn disable_checked(command: Command) -> Response {
-    set_enabled_checked(command, false).await
+pub(super) async fn disable_checked(command: Command<Edit>) -> Response {
+    let act = async |this: &Command<Edit>, id: EventId| this.backend().events.set_enabled(vec![id], false).await;
+    selection::run(command, "Event", Done::Disabled, act).await
 }

@@ -1,72 +1,48 @@
 //! Commands on tasks.
 
-use super::{Command, parse_id};
-use app::error::AppError;
+use super::parse_id;
+use super::posted::{Command, Edit};
+use super::selection;
+use app::view::done::Done;
 use axum::extract::Path;
 use axum::response::Response;
-use model::access::Permission;
 use model::id::TaskId;
 
-pub(super) async fn delete_checked(command: Command) -> Response {
-    let act = async |this: &Command| {
-        let mut selection = this.selection::<TaskId>("Task", "/tasks")?;
-        while let Some(id) = selection.next() {
-            selection.note(this.backend().tasks.delete(vec![id]).await);
-        }
-        selection.finish("deleted")
-    };
-    command.run(Permission::Edit, "/tasks", act).await
+pub(super) async fn delete_checked(command: Command<Edit>) -> Response {
+    let act = async |this: &Command<Edit>, id: TaskId| this.backend().tasks.delete(vec![id]).await;
+    selection::run(command, "Task", Done::Deleted, act).await
 }
 
-async fn set_enabled_checked(command: Command, is_enabled: bool) -> Response {
-    let act = async |this: &Command| {
-        let mut selection = this.selection::<TaskId>("Task", "/tasks")?;
-        while let Some(id) = selection.next() {
-            selection.note(this.backend().tasks.set_enabled(vec![id], is_enabled).await);
-        }
-        selection.finish(if is_enabled { "enabled" } else { "disabled" })
-    };
-    command.run(Permission::Edit, "/tasks", act).await
+pub(super) async fn enable_checked(command: Command<Edit>) -> Response {
+    let act = async |this: &Command<Edit>, id: TaskId| this.backend().tasks.set_enabled(vec![id], true).await;
+    selection::run(command, "Task", Done::Enabled, act).await
 }
 
-pub(super) async fn enable_checked(command: Command) -> Response {
-    set_enabled_checked(command, true).await
+pub(super) async fn disable_checked(command: Command<Edit>) -> Response {
+    let act = async |this: &Command<Edit>, id: TaskId| this.backend().tasks.set_enabled(vec![id], false).await;
+    selection::run(command, "Task", Done::Disabled, act).await
 }
 
-pub(super) async fn disable_checked(command: Command) -> Response {
-    set_enabled_checked(command, false).await
+pub(super) async fn execute(Path(id): Path<String>, command: Command<Edit>) -> Response {
+    let act =
+        async |this: &Command<Edit>| this.backend().tasks.execute(parse_id(&id, "task")?, this.by()).await.map(drop);
+    command.run_here(Done::Executed, act).await
 }
 
-/// Runs a command on one task, whose page then shows the word `done`.
-async fn run(
-    id: String,
-    command: Command,
-    done: &str,
-    act: impl AsyncFnOnce(&Command, TaskId) -> Result<(), AppError>,
-) -> Response {
-    let page = format!("/tasks/{id}");
-    let after = format!("{page}?done={done}");
-    let act = async |this: &Command| act(this, parse_id(&id, "task")?).await.map(|()| after);
-    command.run(Permission::Edit, page, act).await
+pub(super) async fn enable(Path(id): Path<String>, command: Command<Edit>) -> Response {
+    let act = async |this: &Command<Edit>| this.backend().tasks.set_enabled(vec![parse_id(&id, "task")?], true).await;
+    command.run_here(Done::Enabled, act).await
 }
 
-pub(super) async fn execute(Path(id): Path<String>, command: Command) -> Response {
-    run(id, command, "executed", async |this, id| this.backend().tasks.execute(id, this.by()).await.map(drop)).await
+pub(super) async fn disable(Path(id): Path<String>, command: Command<Edit>) -> Response {
+    let act = async |this: &Command<Edit>| this.backend().tasks.set_enabled(vec![parse_id(&id, "task")?], false).await;
+    command.run_here(Done::Disabled, act).await
 }
 
-pub(super) async fn enable(Path(id): Path<String>, command: Command) -> Response {
-    run(id, command, "enabled", async |this, id| this.backend().tasks.set_enabled(vec![id], true).await).await
-}
-
-pub(super) async fn disable(Path(id): Path<String>, command: Command) -> Response {
-    run(id, command, "disabled", async |this, id| this.backend().tasks.set_enabled(vec![id], false).await).await
-}
-
-pub(super) async fn delete(Path(id): Path<String>, command: Command) -> Response {
-    let page = format!("/tasks/{id}");
-    let act = async |this: &Command| {
+pub(super) async fn delete(Path(id): Path<String>, command: Command<Edit>) -> Response {
+    let act = async |this: &Command<Edit>| {
         this.backend().tasks.delete(vec![parse_id(&id, "task")?]).await?;
-        Ok("/tasks?done=deleted".to_owned())
+        Ok(Done::Deleted.at("/tasks"))
     };
-    command.run(Permission::Edit, page, act).await
+    command.run(act).await
 }

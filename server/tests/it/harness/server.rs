@@ -1,7 +1,7 @@
 //! A server in the test's process, on a free port, with a clock that the test moves.
 
 use super::{TestStore, pause};
-use app::view::delivery::DeliveryRow;
+use app::view::delivery::DeliveryLine;
 use model::egress::Rules;
 use model::id::{EventId, TaskId, WebhookId};
 use model::time::Timestamp;
@@ -269,7 +269,7 @@ impl TestServer {
     }
 
     /// Waits until the deliveries, newest first, satisfy the condition. Returns them.
-    pub(crate) async fn deliveries_until(&self, is_enough: impl Fn(&[DeliveryRow]) -> bool) -> Vec<DeliveryRow> {
+    pub(crate) async fn deliveries_until(&self, is_enough: impl Fn(&[DeliveryLine]) -> bool) -> Vec<DeliveryLine> {
         let mut last = Vec::new();
         for _ in 0..400 {
             last = self.services.backend().deliveries.list_newest().await.expect("deliveries");

@@ -1,29 +1,30 @@
-//! A response as people read it: decoded and in its character set. It is stored as it came.
+//! Responses for display: decoded, and read in their character set. They are stored as they were received.
 
 use encoding_rs::{Encoding, UTF_8};
 use model::content_type::charset;
 use std::io::Read;
 
-/// How much of a response is decoded and shown.
+/// The most bytes of a response that are decoded and shown.
 const SHOWN_MAX_BYTES: u64 = 256 * 1024;
 
-/// How often a response may be encoded to be shown.
+/// The most encodings that are undone.
 const ENCODINGS_MAX: usize = 4;
 
-/// The body as text, and what could not be done with it, as a clause. `headers` are the stored lines of its head.
-pub(super) fn readable(headers: &str, body: &[u8]) -> (String, Option<String>) {
+/// Returns the body as text, and a clause that says why it could not be decoded, if so. `headers` are the response's stored
+/// header lines.
+pub(in crate::service) fn readable(headers: &str, body: &[u8]) -> (String, Option<String>) {
     let (bytes, note) = match decoded(&value_of(headers, "content-encoding").unwrap_or_default(), body) {
         Ok(bytes) => (bytes, None),
         Err(note) => (body.to_vec(), Some(note)),
     };
     let content_type = value_of(headers, "content-type").unwrap_or_default();
     let named = charset(&content_type).and_then(|label| Encoding::for_label(label.as_bytes()));
-    // A byte order mark goes before what the head says (WHATWG Encoding §6.1).
+    // A byte order mark takes precedence over the header (WHATWG Encoding §6.1).
     let (text, ..) = named.unwrap_or(UTF_8).decode(&bytes);
     (text.into_owned(), note)
 }
 
-/// The values of a header, put together as RFC 9110 §5.2 has it.
+/// Returns the values of a header, joined as RFC 9110 §5.2 says.
 fn value_of(headers: &str, name: &str) -> Option<String> {
     let lines = headers.lines().filter_map(|line| line.split_once(':'));
     let values: Vec<_> =
@@ -31,8 +32,8 @@ fn value_of(headers: &str, name: &str) -> Option<String> {
     (!values.is_empty()).then(|| values.join(", "))
 }
 
-/// Undoes the encodings, the last first. A body that ends too early, since only its beginning is kept, is shown as far as
-/// it goes.
+/// Undoes the encodings, the last first. Only the beginning of a long body is stored, so a truncated body is decoded as far
+/// as possible.
 fn decoded(encodings: &str, body: &[u8]) -> Result<Vec<u8>, String> {
     let mut bytes = body.to_vec();
     if encodings.split(',').count() > ENCODINGS_MAX {
@@ -44,7 +45,7 @@ fn decoded(encodings: &str, body: &[u8]) -> Result<Vec<u8>, String> {
             "" | "identity" => continue,
             "gzip" | "x-gzip" => read_some(flate2::read::MultiGzDecoder::new(&bytes[..]), &mut out),
             "deflate" => match read_some(flate2::read::ZlibDecoder::new(&bytes[..]), &mut out) {
-                // Many send it without the frame that RFC 9110 §8.4.1.2 asks for.
+                // Many servers send it without the frame that RFC 9110 §8.4.1.2 asks for.
                 Err(_) if out.is_empty() => read_some(flate2::read::DeflateDecoder::new(&bytes[..]), &mut out),
                 read => read,
             },
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compressed_response_is_read_as_far_as_it_goes() {
+    fn a_compressed_response_is_decoded_as_far_as_it_goes() {
         let text = "{\"error\": \"no such room\"}".repeat(20);
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
         zlib.write_all(text.as_bytes()).unwrap();
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decoded_is_shown_as_it_came_and_said() {
+    fn a_body_that_cannot_be_decoded_is_shown_as_received_with_a_note() {
         let (text, note) = readable("Content-Encoding: gzip", b"plain");
         assert_eq!((text.as_str(), note.as_deref()), ("plain", Some("not gzip, though its head says so")));
         let (_, note) = readable("Content-Encoding: zstd", b"x");
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_response_cannot_grow_beyond_what_is_shown() {
+    fn a_decompression_bomb_is_cut_at_the_most_bytes_shown() {
         let bomb = gzip(&vec![b'a'; 64 * 1024 * 1024]);
         let (text, _) = readable("Content-Encoding: gzip", &bomb);
         assert_eq!(text.len() as u64, SHOWN_MAX_BYTES);

@@ -1,0 +1,103 @@
+//! Deliveries as lines of lists.
+
+use super::small;
+use crate::service::{Services, page_part};
+use crate::store::catalog;
+use crate::store::delivery::{self, ListRow};
+use crate::store::search::{self, Filter, Sort, Sorting};
+use app::error::AppError;
+use app::view::Listed;
+use app::view::delivery::{DeliveryLine, DeliveryQuery};
+use model::catalog::Catalog;
+use model::delivery::{HoldReason, Status};
+use model::id::WebhookId;
+use model::text::shown;
+use model::time::Timestamp;
+
+const HOUR_MS: i64 = 3_600_000;
+/// The number of deliveries in the list of the newest.
+const LIST_ROWS: u64 = 100;
+/// The number of newest deliveries on a dashboard.
+pub(in crate::service) const NEWEST: u64 = 10;
+
+impl Services {
+    pub(in crate::service) fn delivery_line(&self, row: ListRow, catalog: &Catalog) -> DeliveryLine {
+        DeliveryLine {
+            uuid: row.uuid.to_string(),
+            status: Status::find(&row.status).unwrap_or(Status::Error),
+            hold: row.hold_reason.as_deref().and_then(HoldReason::find),
+            created: self.when(Timestamp(row.created_at)),
+            webhook_id: WebhookId(row.webhook_id),
+            webhook: row.webhook_name,
+            task: row.task_name,
+            event: catalog.event_label(&row.type_id, &row.event_id).to_owned(),
+            object: shown(&row.object_name.unwrap_or_default()),
+            attempts: small(row.attempts),
+            http_status: row.http_status.and_then(|status| u16::try_from(status).ok()),
+            duration_ms: row.duration_ms.map(small),
+            // The first attempt is due at once: its time is not worth showing.
+            next: row.next_attempt_at.filter(|_| row.attempts > 0).map(|at| self.when(Timestamp(at))),
+            error: row.error,
+        }
+    }
+
+    /// Returns the newest deliveries of all webhooks.
+    pub(super) async fn newest_deliveries(&self) -> Result<Vec<DeliveryLine>, AppError> {
+        self.newest(None, LIST_ROWS).await
+    }
+
+    /// Returns the newest deliveries of a webhook, for its dashboard.
+    pub(in crate::service) async fn newest_of(&self, webhook_id: WebhookId) -> Result<Vec<DeliveryLine>, AppError> {
+        self.newest(Some(webhook_id), NEWEST).await
+    }
+
+    async fn newest(&self, webhook_id: Option<WebhookId>, limit: u64) -> Result<Vec<DeliveryLine>, AppError> {
+        let db = self.store.pages();
+        let rows = delivery::list_newest(db, webhook_id, limit).await?;
+        let catalog = catalog::load(db).await?;
+        Ok(rows.into_iter().map(|row| self.delivery_line(row, &catalog)).collect())
+    }
+
+    pub(super) async fn search_deliveries(&self, query: DeliveryQuery) -> Result<Listed<DeliveryLine>, AppError> {
+        let db = self.store.pages();
+        let filter = filter_of(&query, self.clock.now());
+        let (key, is_descending) = query.sort.strip_prefix('-').map_or((query.sort.as_str(), false), |key| (key, true));
+        let sorting = match key {
+            "attempts" => Sorting { by: Sort::Attempts, is_descending },
+            "duration" => Sorting { by: Sort::Duration, is_descending },
+            "time" => Sorting { by: Sort::Time, is_descending },
+            _ => Sorting { by: Sort::Time, is_descending: true },
+        };
+        let part = page_part(query.page);
+        let is_quick = filter.is_quick() && sorting.by == Sort::Time;
+        let found = if is_quick {
+            search::deliveries(db, &filter, sorting, part).await?
+        } else {
+            self.store.search(search::deliveries(self.store.searches(), &filter, sorting, part)).await?
+        };
+        let catalog = catalog::load(db).await?;
+        let rows = found.rows.into_iter().map(|row| self.delivery_line(row, &catalog)).collect();
+        Ok(Listed { rows, total: found.total })
+    }
+}
+
+fn filter_of(query: &DeliveryQuery, now: Timestamp) -> Filter {
+    let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let hours = match query.since.as_str() {
+        "1h" => Some(1),
+        "24h" => Some(24),
+        "7d" => Some(168),
+        _ => None,
+    };
+    let http_status = query.result.trim().parse().ok();
+    Filter {
+        status: Status::find(&query.status),
+        since: hours.map(|hours| Timestamp(now.0 - hours * HOUR_MS)),
+        webhook: given(&query.webhook),
+        task: given(&query.task),
+        event: given(&query.event),
+        object: given(&query.object),
+        error_code: if http_status.is_some() { None } else { given(&query.result) },
+        http_status,
+    }
+}

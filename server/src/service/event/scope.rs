@@ -1,0 +1,51 @@
+//! Scopes of events as texts.
+
+use crate::store::object;
+use crate::store::tag::{self, TagRow};
+use app::error::AppError;
+use model::event::EventScope;
+use model::text::shown;
+use sea_orm::ConnectionTrait;
+use std::collections::HashMap;
+
+/// The objects and tags that scopes refer to, as they are named now.
+pub(in crate::service) struct Scopes {
+    objects: HashMap<i64, object::Row>,
+    tags: Vec<TagRow>,
+}
+
+impl Scopes {
+    /// Loads what these scopes refer to.
+    pub(in crate::service) async fn load(
+        db: &impl ConnectionTrait,
+        scopes: impl Iterator<Item = EventScope>,
+    ) -> Result<Self, AppError> {
+        let ids: Vec<_> =
+            scopes.filter_map(|scope| if let EventScope::Object(id) = scope { Some(id.0) } else { None }).collect();
+        let mut objects = HashMap::new();
+        for ids in ids.chunks(1000) {
+            let rows = object::find_many(db, ids.to_vec()).await?;
+            objects.extend(rows.into_iter().map(|row| (row.id.0, row)));
+        }
+        Ok(Self { objects, tags: tag::list(db).await? })
+    }
+
+    /// Returns the text of a scope: "Any", "web-01", "Environment - production".
+    pub(in crate::service) fn label(&self, scope: EventScope) -> String {
+        match scope {
+            EventScope::Any => "Any".to_owned(),
+            EventScope::Object(id) => match self.objects.get(&id.0) {
+                Some(row) if row.is_gone => format!("{} (gone: matches nothing)", shown(&row.name)),
+                Some(row) => shown(&row.name),
+                None => "an object that was deleted".to_owned(),
+            },
+            EventScope::Tag(id) => {
+                let found = self.tags.iter().find(|tag| tag.id == id);
+                found.map_or_else(
+                    || "a tag that was deleted".to_owned(),
+                    |tag| format!("{} - {}", tag.category.name, tag.name),
+                )
+            }
+        }
+    }
+}

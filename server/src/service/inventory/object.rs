@@ -1,0 +1,119 @@
+//! Single objects: their lines, and the checks before one is written by hand.
+
+use crate::service::Services;
+use crate::store::object::{self, NewObject};
+use crate::store::{self, catalog, tag};
+use app::error::{AppError, Code};
+use app::view::inventory::{CarriedTag, ObjectLine};
+use model::catalog::{ObjectType, is_own};
+use model::field_error::FieldErrors;
+use model::id::{CategoryId, ObjectId, TagId};
+use model::object::Object;
+use model::time::Timestamp;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use std::collections::{BTreeMap, HashMap};
+
+impl Services {
+    /// Adds to each object its tags and the label of its type.
+    pub(super) async fn object_lines(&self, rows: Vec<object::Row>) -> Result<Vec<ObjectLine>, AppError> {
+        let db = self.store.pages();
+        let catalog = catalog::load(db).await?;
+        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        let mut carried = tag::of_objects(db, &ids).await?;
+        let labels: HashMap<_, _> = tag::list(db)
+            .await?
+            .into_iter()
+            .map(|tag| (tag.id, format!("{} - {}", tag.category.name, tag.name)))
+            .collect();
+        let line = |row: object::Row| ObjectLine {
+            id: row.id,
+            type_label: catalog.type_label(&row.type_id).to_owned(),
+            type_id: row.type_id,
+            name: row.name,
+            external_id: row.external_id.unwrap_or_default(),
+            tags: carried
+                .remove(&row.id)
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|id| Some(CarriedTag { id, label: labels.get(&id)?.clone() }))
+                .collect(),
+            is_gone: row.is_gone,
+        };
+        Ok(rows.into_iter().map(line).collect())
+    }
+}
+
+pub(super) async fn find_type(db: &impl ConnectionTrait, type_id: &str) -> Result<ObjectType, AppError> {
+    let catalog = catalog::load(db).await?;
+    catalog.find(type_id).cloned().ok_or_else(|| AppError::not_found("object type"))
+}
+
+/// Fails when people and inventories cannot write objects of this type.
+pub(super) fn check_type(object_type: &ObjectType) -> Result<(), AppError> {
+    if is_own(&object_type.id) {
+        let message = format!("{} belong to the console, which alone writes them.", object_type.plural);
+        return Err(AppError::new(Code::Forbidden, message));
+    }
+    if !object_type.has_objects {
+        return Err(FieldErrors::one("type_id", format!("{} have no objects.", object_type.plural)).into());
+    }
+    Ok(())
+}
+
+/// Fails when a tag does not exist, when the type cannot carry it, or when two tags are of a category that allows one.
+pub(super) async fn check_tags(
+    db: &impl ConnectionTrait,
+    object_type: &ObjectType,
+    ids: &[TagId],
+) -> Result<(), AppError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let tags = tag::list(db).await?;
+    let mut singles: BTreeMap<CategoryId, TagId> = BTreeMap::new();
+    for id in ids {
+        let refuse = |message: String| Err(FieldErrors::one("tags", message).into());
+        let Some(tag) = tags.iter().find(|tag| tag.id == *id) else {
+            return refuse("One of these tags does not exist any more. Choose again.".to_owned());
+        };
+        if !tag.suits(&object_type.id) {
+            return refuse(format!("{} cannot carry the tag {}.", object_type.plural, tag.path()));
+        }
+        if tag.category.is_single && singles.insert(tag.category_id, *id).is_some_and(|other| other != *id) {
+            return refuse(format!("Only one tag of {} can stand on an object.", tag.category.name));
+        }
+    }
+    Ok(())
+}
+
+/// Creates an object, or changes the object `before`. Returns its id.
+pub(super) async fn write_object(
+    txn: &DatabaseTransaction,
+    before: Option<&object::Row>,
+    type_id: &str,
+    checked: &Object,
+    now: Timestamp,
+) -> Result<ObjectId, AppError> {
+    let refused = |error: store::Error| match error {
+        store::Error::Conflict { .. } => {
+            FieldErrors::one("external_id", "Another object of this type has this id. Choose another.").into()
+        }
+        store::Error::InUse => {
+            AppError::new(Code::Conflict, "An occurrence has just changed this object. Look at it and submit again.")
+        }
+        other => other.into(),
+    };
+    let (external_id, name) = (checked.external_id.clone(), checked.name.clone());
+    match before {
+        None => {
+            let new = NewObject { type_id: type_id.to_owned(), external_id, name };
+            let ids = object::insert_many(txn, vec![new], now).await.map_err(refused)?;
+            ids.first().copied().ok_or_else(|| AppError::new(Code::Internal, "The object was not stored."))
+        }
+        Some(before) => {
+            let row = object::Row { external_id, name, is_gone: false, ..before.clone() };
+            object::update(txn, before, &row, now).await.map_err(refused)?;
+            Ok(row.id)
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The task form: its content, and both versions of a conflict.
+
+use crate::service::Services;
+use crate::service::conflict::stale;
+use crate::store::{task, webhook};
+use app::backend::Tasks;
+use app::error::AppError;
+use app::view::Choice;
+use app::view::task::TaskForm;
+use model::id::{TaskId, WebhookId};
+use model::task::TaskDraft;
+use sea_orm::ConnectionTrait;
+
+impl Services {
+    pub(super) async fn task_form(&self, id: Option<TaskId>, webhook: Option<WebhookId>) -> Result<TaskForm, AppError> {
+        let db = self.store.pages();
+        let webhooks = self.find_webhooks(String::new()).await?;
+        let occurrences = self.past_occurrences().await?;
+        let mut form =
+            TaskForm { name: String::new(), draft: TaskDraft::new_form(), webhooks, webhook: None, occurrences };
+        if let Some(id) = id {
+            let row = task::find(db, id).await?.ok_or_else(|| AppError::not_found("task"))?;
+            (form.name, form.draft) = (row.task.name.clone(), draft_of(&row));
+        }
+        if let Some(webhook) = webhook {
+            form.draft.webhook = webhook.to_string();
+        }
+        if let Ok(id) = form.draft.webhook.parse()
+            && let Some(row) = webhook::find(db, id).await?
+        {
+            form.webhook = Some(Choice { value: row.id.to_string(), label: row.name });
+        }
+        Ok(form)
+    }
+}
+
+fn draft_of(row: &task::Row) -> TaskDraft {
+    let switch = |is_on: bool| if is_on { "true".to_owned() } else { String::new() };
+    TaskDraft {
+        name: row.task.name.clone(),
+        description: row.task.description.clone(),
+        enabled: switch(row.task.is_enabled),
+        delete_after_running: switch(row.task.deletes_after_running),
+        webhook: row.task.webhook_id.to_string(),
+        message: row.task.message.clone(),
+        revision: row.revision.to_string(),
+        ..TaskDraft::default()
+    }
+}
+
+/// Returns the refusal of an outdated form. Both versions show the webhook by name instead of by id.
+pub(super) async fn stale_task(
+    db: &impl ConnectionTrait,
+    typed: TaskDraft,
+    saved: &task::Row,
+) -> Result<AppError, AppError> {
+    let mut drafts = [typed, draft_of(saved)];
+    let ids = drafts.iter().filter_map(|draft| draft.webhook.parse().ok()).collect();
+    let names = webhook::find_many(db, ids).await?;
+    for draft in &mut drafts {
+        let id = draft.webhook.parse().map(WebhookId);
+        if let Some(row) = id.ok().and_then(|id| names.get(&id)) {
+            draft.webhook.clone_from(&row.name);
+        }
+    }
+    Ok(stale("task", &drafts[0], &drafts[1]))
+}

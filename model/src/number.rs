@@ -27,6 +27,11 @@ pub fn millis(duration: Duration) -> i64 {
     to_i64(duration.as_millis())
 }
 
+/// Returns the duration of stored milliseconds. Zero stands for a negative number.
+pub fn from_millis(millis: i64) -> Duration {
+    Duration::from_millis(to_u64(millis))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +42,7 @@ mod tests {
         assert_eq!((to_u32(7usize), to_u32(u64::MAX)), (7, u32::MAX));
         assert_eq!((to_usize(7u64), to_usize(u128::MAX)), (7, usize::MAX));
         assert_eq!((to_u64(7), to_u64(-7)), (7, 0));
+        assert_eq!((from_millis(7000), from_millis(-1)), (Duration::from_secs(7), Duration::ZERO));
         assert_eq!((millis(Duration::from_secs(7)), millis(Duration::MAX)), (7000, i64::MAX));
     }
 }

@@ -64,6 +64,7 @@ pub mod ready;
 pub mod receipt;
 pub mod retention;
 pub mod revision;
+pub mod run;
 pub mod search;
 mod searching;
 pub mod setting;

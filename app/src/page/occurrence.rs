@@ -32,7 +32,7 @@ fn content(why: Why) -> AnyView {
         view! { <p class="u-small u-muted">{text}</p> }
     });
     let deliveries: Vec<_> = why.considered.iter().flat_map(|one| one.deliveries.clone()).collect();
-    let sent = deliveries.iter().filter(|one| one.status == model::delivery::Status::Sent).count();
+    let sent = deliveries.iter().filter(|one| one.status == Some(model::delivery::Status::Sent)).count();
     let mut seen = std::collections::BTreeSet::new();
     let last = (!deliveries.is_empty()).then(|| {
         let lines = deliveries.into_iter().filter(|one| seen.insert(one.id.clone())).map(|one| {

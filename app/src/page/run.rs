@@ -3,7 +3,7 @@
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::part::notice::Empty;
-use crate::part::status::{StatusWord, run_status};
+use crate::part::status::{StatusWord, run_status, run_status_label};
 use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, short};
 use crate::view::run::{RunDelivery, RunLine};
 use leptos::prelude::*;
@@ -57,7 +57,7 @@ fn short_row(line: RunLine) -> Row {
         id: line.id.to_string(),
         label: line.task,
         cells: vec![
-            Cell::view(line.status.as_str(), run_status(line.status)),
+            Cell::view(run_status_label(line.status), run_status(line.status)),
             Cell::time(line.started),
             cause,
             deliveries(line.deliveries),

@@ -5,6 +5,9 @@ use leptos::prelude::*;
 use model::delivery::{HoldReason, Status};
 use model::run;
 
+/// The explanation of a state that cannot be read.
+const UNREADABLE: &str = "This state cannot be read: a newer version or a change by hand has written it.";
+
 /// An instant.
 #[component]
 pub(crate) fn Time(when: When) -> impl IntoView {
@@ -12,7 +15,8 @@ pub(crate) fn Time(when: When) -> impl IntoView {
 }
 
 /// Returns a delivery's status as a label.
-pub(crate) fn status_word(status: Status) -> &'static str {
+pub(crate) fn status_label(status: Option<Status>) -> &'static str {
+    let Some(status) = status else { return "Unreadable" };
     match status {
         Status::Queued => "Queued",
         Status::Running => "Running",
@@ -23,21 +27,42 @@ pub(crate) fn status_word(status: Status) -> &'static str {
     }
 }
 
+/// Returns the class of a delivery's status.
+pub(crate) fn status_class(status: Option<Status>) -> String {
+    status.map_or_else(|| "c-status".to_owned(), |status| format!("c-status c-status--{}", status.as_str()))
+}
+
+/// Returns the explanation of a delivery's status, where there is one.
+pub(crate) fn status_title(status: Option<Status>, hold: Option<HoldReason>) -> Option<&'static str> {
+    if status.is_none() { Some(UNREADABLE) } else { hold.map(HoldReason::words) }
+}
+
 /// A delivery's status: shape, label and colour.
 #[component]
-pub(crate) fn StatusWord(status: Status, #[prop(optional_no_strip)] hold: Option<HoldReason>) -> impl IntoView {
-    let title = hold.map(HoldReason::words);
-    view! { <span class=format!("c-status c-status--{}", status.as_str()) title=title>{status_word(status)}</span> }
+pub(crate) fn StatusWord(status: Option<Status>, #[prop(optional_no_strip)] hold: Option<HoldReason>) -> impl IntoView {
+    view! { <span class=status_class(status) title=status_title(status, hold)>{status_label(status)}</span> }
 }
 
 /// Renders a run's status.
-pub(crate) fn run_status(status: run::Status) -> AnyView {
-    let (class, word) = match status {
-        run::Status::Succeeded => ("c-status c-status--sent", "Succeeded"),
-        run::Status::Failed => ("c-status c-status--error", "Failed"),
-        run::Status::Running => ("c-status c-status--running", "Running"),
+pub(crate) fn run_status(status: Option<run::Status>) -> AnyView {
+    let class = match status {
+        Some(run::Status::Succeeded) => "c-status c-status--sent",
+        Some(run::Status::Failed) => "c-status c-status--error",
+        Some(run::Status::Running) => "c-status c-status--running",
+        None => "c-status",
     };
-    view! { <span class=class>{word}</span> }.into_any()
+    view! { <span class=class title=status.is_none().then_some(UNREADABLE)>{run_status_label(status)}</span> }
+        .into_any()
+}
+
+/// Returns a run's status as a label.
+pub(crate) fn run_status_label(status: Option<run::Status>) -> &'static str {
+    match status {
+        Some(run::Status::Succeeded) => "Succeeded",
+        Some(run::Status::Failed) => "Failed",
+        Some(run::Status::Running) => "Running",
+        None => "Unreadable",
+    }
 }
 
 /// "Enabled" or "Disabled", with a sign.

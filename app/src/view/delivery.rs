@@ -12,7 +12,8 @@ pub struct DeliveryLine {
     /// The public id, `webhook-id` on the wire.
     pub uuid: String,
     /// The status.
-    pub status: Status,
+    /// `None` when the stored status cannot be read.
+    pub status: Option<Status>,
     /// The reason for which the delivery is held.
     pub hold: Option<HoldReason>,
     /// The instant at which the delivery was queued.
@@ -37,6 +38,13 @@ pub struct DeliveryLine {
     pub next: Option<When>,
     /// The last failure as a sentence.
     pub error: Option<String>,
+}
+
+impl DeliveryLine {
+    /// Returns true when nothing more happens by itself. Nothing does in a state that cannot be read.
+    pub fn is_settled(&self) -> bool {
+        self.status.is_none_or(Status::is_settled)
+    }
 }
 
 /// The filters of a delivery list, as typed.

@@ -67,7 +67,7 @@ pub struct SentBecause {
     /// The delivery's public id.
     pub id: String,
     /// The delivery's status.
-    pub status: Status,
+    pub status: Option<Status>,
     /// The webhook's name when the delivery was queued.
     pub webhook: String,
 }

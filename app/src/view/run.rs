@@ -12,7 +12,8 @@ pub struct RunLine {
     pub id: RunId,
     pub task_id: Option<TaskId>,
     pub task: String,
-    pub status: run::Status,
+    /// `None` when the stored status cannot be read.
+    pub status: Option<run::Status>,
     pub started: When,
     pub ended: Option<When>,
     /// "Virtual Machines: Power On, web-01", "Executed by maria".
@@ -27,6 +28,7 @@ pub struct RunLine {
 #[expect(missing_docs, reason = "the fields say it")]
 pub struct RunDelivery {
     pub uuid: String,
-    pub status: Status,
+    /// `None` when the stored status cannot be read.
+    pub status: Option<Status>,
     pub error: Option<String>,
 }

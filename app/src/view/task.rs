@@ -96,7 +96,7 @@ pub struct TaskDetail {
 impl TaskDetail {
     /// Returns the delivery that failed in the newest run, if that run failed.
     pub fn failure(&self) -> Option<&RunDelivery> {
-        let newest = self.runs.first().filter(|run| run.status == run::Status::Failed)?;
+        let newest = self.runs.first().filter(|run| run.status == Some(run::Status::Failed))?;
         newest.deliveries.iter().find(|delivery| delivery.error.is_some())
     }
 }

@@ -152,7 +152,7 @@ fn delivery_line(number: i64) -> DeliveryLine {
     let has_failed = status == Status::Error;
     DeliveryLine {
         uuid: UUID.to_owned(),
-        status,
+        status: Some(status),
         hold: (status == Status::Held).then_some(HoldReason::Paused),
         created: when(),
         webhook_id: WebhookId(number),
@@ -178,14 +178,14 @@ fn run_line(number: i64) -> RunLine {
         id: RunId(number),
         task_id: Some(TaskId(number)),
         task: format!("Tell {number}"),
-        status,
+        status: Some(status),
         started: when(),
         ended: Some(when()),
         cause: format!("Virtual Machines: Power On, web-{number}"),
         occurrence: Some(UUID.to_owned()),
         deliveries: vec![RunDelivery {
             uuid: UUID.to_owned(),
-            status: status_of(number),
+            status: Some(status_of(number)),
             error: Some(FAILURE.to_owned()),
         }],
     }
@@ -602,7 +602,7 @@ impl Occurrences for Fake {
             reason,
             words: reason.map_or("It fired.", Reason::words).to_owned(),
             deliveries: if reason.is_none() {
-                vec![SentBecause { id: UUID.to_owned(), status: Status::Sent, webhook: "Chat 1".to_owned() }]
+                vec![SentBecause { id: UUID.to_owned(), status: Some(Status::Sent), webhook: "Chat 1".to_owned() }]
             } else {
                 Vec::new()
             },

@@ -17,7 +17,7 @@ use crate::store;
 use crate::store::claim::{self, Claimed};
 use crate::store::delivery::{self, Attempted, Settlement};
 use crate::store::webhook::{self, Row};
-use crate::store::{occurrence, revision};
+use crate::store::{revision, run};
 use model::delivery::{ErrorCode, Next, Outcome, Status};
 use model::id::{DeliveryId, WebhookId};
 use sea_orm::DatabaseTransaction;
@@ -102,7 +102,7 @@ impl Dispatcher {
         match record {
             Record::Part(part) => self.transact(txn, part, Claiming::Nothing, true).await.map(drop),
             Record::End(claimed) => {
-                if occurrence::ends_one_time_task(&txn, &[claimed.run_id()]).await? {
+                if run::ends_one_time_task(&txn, &[claimed.run_id()]).await? {
                     revision::take_turn(&txn).await?;
                 }
                 let now = self.clock.now();

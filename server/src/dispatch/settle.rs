@@ -5,7 +5,7 @@ use crate::store::delivery::{self, Settlement};
 use crate::store::hold;
 use crate::store::internal::{self, InternalEvent};
 use crate::store::webhook::HoldState;
-use crate::store::{self, arrange, occurrence, revision};
+use crate::store::{self, arrange, revision, run};
 use model::breaker::Change;
 use model::catalog::WEBHOOKS;
 use model::id::WebhookId;
@@ -25,7 +25,7 @@ pub(super) async fn settle(
     let mut runs: Vec<_> = group.iter().map(|one| one.claimed.run_id()).collect();
     runs.sort_unstable();
     runs.dedup();
-    if occurrence::ends_one_time_task(txn, &runs).await? {
+    if run::ends_one_time_task(txn, &runs).await? {
         // Takes lock 1 of 10, before any row.
         revision::take_turn(txn).await?;
     }
@@ -34,7 +34,7 @@ pub(super) async fn settle(
     for (id, moved) in &breakers {
         move_breaker(txn, *id, moved, now).await?;
     }
-    occurrence::end_settled_runs(txn, &runs, now).await
+    run::end_settled(txn, &runs, now).await
 }
 
 /// A breaker whose state has changed.

@@ -6,13 +6,15 @@ use crate::clock::new_uuid;
 use crate::render::{self, Subject};
 use crate::store::delivery;
 use crate::store::hold::HOLD_FULL;
-use crate::store::occurrence::{self, Cause, NewOccurrence, NewRun};
+use crate::store::occurrence::{self, NewOccurrence};
 use crate::store::receipt::{self, Receipt};
+use crate::store::run::{self, NewRun};
 use crate::store::{self, task};
 use jiff::tz::TimeZone;
 use model::delivery::ErrorCode;
 use model::id::{OccurrenceId, TaskId, WebhookId};
 use model::matching::Reason;
+use model::run::Cause;
 use sea_orm::DatabaseTransaction;
 use std::collections::BTreeSet;
 
@@ -166,7 +168,7 @@ async fn start_runs(
     if planned.is_empty() {
         return Ok(Vec::new());
     }
-    let runs = occurrence::insert_runs(txn, planned.iter().map(|one| one.run.clone()).collect(), stage.now).await?;
+    let runs = run::insert_many(txn, planned.iter().map(|one| one.run.clone()).collect(), stage.now).await?;
     stage.rules.count_capacity(txn, planned.iter().map(|one| one.task_id)).await?;
     let date = render::date(stage.now, zone);
     // Messages are rendered and written a few at a time, since one occurrence may start a thousand tasks.
@@ -210,7 +212,7 @@ async fn start_runs(
         }
     }
     delivery::insert_many(txn, deliveries, stage.now).await?;
-    occurrence::end_settled_runs(txn, &failed_runs, stage.now).await?;
+    run::end_settled(txn, &failed_runs, stage.now).await?;
     Ok(full)
 }
 

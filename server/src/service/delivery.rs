@@ -9,7 +9,7 @@ mod show;
 pub(super) use list::NEWEST;
 
 use super::Services;
-use crate::store::entity::attempt;
+use crate::store::delivery::AttemptRow;
 use app::backend::Deliveries;
 use app::error::AppError;
 use app::view::Listed;
@@ -17,6 +17,8 @@ use app::view::dashboard::Dashboard;
 use app::view::delivery::{DeliveryDetail, DeliveryLine, DeliveryQuery};
 use app::view::run::RunLine;
 use async_trait::async_trait;
+use model::number::to_u32;
+use std::time::Duration;
 use uuid::Uuid;
 
 fn not_found() -> AppError {
@@ -28,13 +30,13 @@ fn parse_uuid(text: &str) -> Result<Uuid, AppError> {
 }
 
 /// Returns the webhook's revision of the last attempt, if there was an attempt and it has one.
-fn last_revision(attempts: &[attempt::Model]) -> Option<i64> {
+fn last_revision(attempts: &[AttemptRow]) -> Option<i64> {
     attempts.last().map(|attempt| attempt.webhook_revision).filter(|revision| *revision > 0)
 }
 
-/// Converts a stored number, which is never negative. One that is too large is shown as the largest.
-fn small(number: i64) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
+/// Returns a duration as pages show it, in milliseconds.
+fn shown_millis(duration: Duration) -> u32 {
+    to_u32(duration.as_millis())
 }
 
 #[async_trait]

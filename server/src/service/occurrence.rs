@@ -6,12 +6,11 @@
 use super::Services;
 use super::event::Scopes;
 use crate::store::revision::{self, Kind};
-use crate::store::{catalog, delivery, entity, occurrence, receipt, tag};
+use crate::store::{catalog, delivery, occurrence, receipt, run, tag};
 use app::backend::Occurrences;
 use app::error::AppError;
 use app::view::occurrence::{Considered, SentBecause, Why};
 use async_trait::async_trait;
-use model::delivery::Status;
 use model::event::Event;
 use model::id::{EventId, OccurrenceId, RunId, WebhookId};
 use model::matching::{Facts, Reason, TaskFacts, judge};
@@ -22,26 +21,26 @@ use std::collections::{BTreeMap, HashMap};
 
 /// A run that an occurrence started, with its deliveries.
 struct Started {
-    event_ids: Vec<i64>,
+    event_ids: Vec<EventId>,
     deliveries: Vec<SentBecause>,
 }
 
 impl Services {
     async fn started_by(&self, id: OccurrenceId) -> Result<Vec<Started>, AppError> {
         let db = self.store.pages();
-        let runs = occurrence::list_runs(db, id).await?;
-        let ids: Vec<_> = runs.iter().map(|run| RunId(run.id)).collect();
-        let mut deliveries: HashMap<i64, Vec<SentBecause>> = HashMap::new();
+        let runs = run::list_started_by(db, id).await?;
+        let ids: Vec<_> = runs.iter().map(|run| run.id).collect();
+        let mut deliveries: HashMap<RunId, Vec<SentBecause>> = HashMap::new();
         for row in delivery::list_of_runs(db, &ids).await? {
             deliveries.entry(row.run_id).or_default().push(SentBecause {
                 id: row.uuid.to_string(),
-                status: Status::find(&row.status).unwrap_or(Status::Error),
+                status: row.status,
                 webhook: row.webhook_name,
             });
         }
-        let started = |run: entity::run::Model| Started {
-            event_ids: run.event_ids.split(',').filter_map(|id| id.parse().ok()).collect(),
+        let started = |run: run::Row| Started {
             deliveries: deliveries.remove(&run.id).unwrap_or_default(),
+            event_ids: run.event_ids,
         };
         Ok(runs.into_iter().map(started).collect())
     }
@@ -66,7 +65,7 @@ impl Services {
                 is_enabled: task.is_some_and(|task| task.is_enabled),
                 webhook_id: task.map_or(WebhookId(0), |task| task.webhook_id),
             };
-            let run = started.iter().find(|run| run.event_ids.contains(&id));
+            let run = started.iter().find(|run| run.event_ids.contains(&EventId(id)));
             // An event that fired has a run, unless its task runs only once and had run already, or retention deleted the
             // run.
             let may_have_run =

@@ -7,7 +7,7 @@ pub(super) use list::cause_text;
 use super::Services;
 use crate::store::delivery::{self, NewDelivery};
 use crate::store::hold;
-use crate::store::occurrence::{self, NewRun};
+use crate::store::run::{self, NewRun};
 use app::error::{AppError, Code};
 use model::delivery::{ErrorCode, HELD_MAX};
 use model::id::RunId;
@@ -38,7 +38,7 @@ impl Services {
 
 /// Starts a run. Returns its id.
 pub(super) async fn start_run(txn: &DatabaseTransaction, run: NewRun, now: Timestamp) -> Result<RunId, AppError> {
-    let ids = occurrence::insert_runs(txn, vec![run], now).await?;
+    let ids = run::insert_many(txn, vec![run], now).await?;
     ids.first().copied().ok_or_else(|| AppError::new(Code::Internal, "The run was not stored. Try again."))
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn end_runs(txn: &DatabaseTransaction, mut runs: Vec<RunId>, no
     runs.sort_unstable();
     runs.dedup();
     for runs in runs.chunks(500) {
-        occurrence::end_settled_runs(txn, runs, now).await?;
+        run::end_settled(txn, runs, now).await?;
     }
     Ok(())
 }

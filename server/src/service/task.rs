@@ -9,7 +9,7 @@ use super::run::start_run;
 use super::{Services, revision};
 use crate::clock::new_uuid;
 use crate::render::{self, Subject};
-use crate::store::occurrence::{Cause, NewRun};
+use crate::store::run::NewRun;
 use crate::store::{self, choice, event, task, webhook};
 use app::backend::Tasks;
 use app::error::{AppError, Code, Link};
@@ -20,6 +20,7 @@ use form::stale_task;
 use model::field_error::FieldErrors;
 use model::id::{TaskId, WebhookId};
 use model::preview::Preview;
+use model::run::Cause;
 use model::task::TaskDraft;
 use std::collections::HashMap;
 

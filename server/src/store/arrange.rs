@@ -12,7 +12,7 @@
 use super::hold::{self, WEBHOOK_DELETED};
 use super::steps::Steps;
 use super::webhook::hold_state;
-use super::{Result, Store, entity, group, occurrence, revision};
+use super::{Result, Store, entity, group, revision, run};
 use model::delivery::HoldReason;
 use model::id::WebhookId;
 use model::time::Timestamp;
@@ -90,7 +90,7 @@ impl Moving<'_> {
         }
         runs.sort_unstable();
         runs.dedup();
-        occurrence::end_settled_runs(self.txn, &runs, now).await
+        run::end_settled(self.txn, &runs, now).await
     }
 
     /// Holds the deliveries that were made for an earlier target: all of them, or those among the first that are due.

@@ -84,7 +84,7 @@
 //! of `LATERAL`, since `CROSS JOIN` keeps the order of the join and the statement stops at its limit. Arrays are read by
 //! `json_each`, and nothing is locked.
 
-use super::{Result, group, occurrence};
+use super::{Result, group, run};
 use model::id::{DeliveryId, RunId, WebhookId};
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
@@ -276,7 +276,7 @@ pub async fn end_as_internal(
     let ended = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     // The column that cannot be read may be the run's.
     let runs: Vec<_> = ended.iter().filter_map(|row| row.try_get("", "run_id").ok()).map(RunId).collect();
-    occurrence::end_settled_runs(db, &runs, now).await
+    run::end_settled(db, &runs, now).await
 }
 
 /// Returns a query for the oldest due deliveries of each webhook of `webhooks` (a table with an `id`), in its order.

@@ -9,6 +9,7 @@ use super::{Result, group};
 use model::breaker::Breaker;
 use model::delivery::{HELD_MAX, HoldReason};
 use model::id::{RunId, WebhookId};
+use model::number::millis;
 use model::time::Timestamp;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
@@ -16,7 +17,6 @@ use sea_orm::{
     sea_query::{Expr, LockType},
 };
 use std::collections::HashMap;
-use std::time::Duration;
 
 /// The error of a delivery that was discarded with its webhook.
 pub const WEBHOOK_DELETED: &str = "The webhook was deleted.";
@@ -253,8 +253,4 @@ pub async fn save_breaker(db: &impl ConnectionTrait, id: WebhookId, breaker: &Br
         .exec(db)
         .await?;
     Ok(())
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

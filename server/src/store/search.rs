@@ -11,8 +11,8 @@ use model::id::TaskId;
 use model::text::folded;
 use model::time::Timestamp;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Order, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select,
     sea_query::{Expr, SimpleExpr},
 };
 
@@ -168,23 +168,8 @@ pub async fn deliveries(
     Ok(Page { rows, total })
 }
 
-/// A run of the list.
-#[derive(Debug, Clone, FromQueryResult)]
-#[expect(missing_docs, reason = "the fields are the table's")]
-pub struct RunRow {
-    pub id: i64,
-    pub task_id: Option<i64>,
-    pub task_name: String,
-    pub occurrence_id: Option<i64>,
-    pub status: String,
-    pub cause: String,
-    pub caused_by: Option<String>,
-    pub started_at: i64,
-    pub ended_at: Option<i64>,
-}
-
 /// Returns a page of runs, newest first.
-pub async fn runs(db: &impl ConnectionTrait, filter: &RunFilter, part: Part) -> Result<Page<RunRow>> {
+pub async fn runs(db: &impl ConnectionTrait, filter: &RunFilter, part: Part) -> Result<Page<super::run::Row>> {
     let name = filter.name.as_deref().map(|name| contains(db.get_database_backend(), "task", name));
     let all = Condition::all()
         .add_option(filter.task.map(|id| run::Column::TaskId.eq(id.0)))
@@ -193,7 +178,7 @@ pub async fn runs(db: &impl ConnectionTrait, filter: &RunFilter, part: Part) -> 
     let query = run::Entity::find().filter(all);
     let part = Part { offset: part.offset.min(COUNTED), ..part };
     let page = query.clone().order_by_desc(run::Column::Id).offset(part.offset).limit(part.limit);
-    let rows: Vec<RunRow> = page.into_model().all(db).await?;
+    let rows: Vec<_> = page.all(db).await?.into_iter().map(super::run::Row::from).collect();
     let total = count(db, query, run::Column::Id, part, rows.len()).await?;
     Ok(Page { rows, total })
 }

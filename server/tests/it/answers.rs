@@ -417,7 +417,7 @@ async fn unreadable_response_is_retried_once_and_does_not_open_the_breaker() {
         server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
         server.deliveries_until(|rows| rows.len() == count && rows[0].attempts == 1).await;
         server.advance(Duration::from_mins(1));
-        server.deliveries_until(|rows| rows.iter().all(|row| row.status == model::delivery::Status::Error)).await;
+        server.deliveries_until(|rows| rows.iter().all(|row| row.status == Some(model::delivery::Status::Error))).await;
     }
     assert_eq!(asked.load(Ordering::SeqCst), 12, "ten failures in a row would have opened the breaker");
     let rows = server.deliveries_until(|_| true).await;

@@ -14,7 +14,7 @@ use serde_json::json;
 /// A secret that can be found in a page, and that every encoding has to escape.
 const CANARY: &str = "canary-4f7a+%\"q";
 
-async fn page(server: &TestServer, cookie: &str, path: &str) -> (u16, String) {
+pub(crate) async fn page(server: &TestServer, cookie: &str, path: &str) -> (u16, String) {
     let response = server.http.get(format!("{}{path}", server.url)).header("cookie", cookie).send().await;
     let response = response.expect("a response");
     (response.status().as_u16(), response.text().await.expect("a page"))
@@ -39,7 +39,7 @@ async fn secrets_appear_on_no_page(#[values(Sqlite, Postgres)] database: Databas
     server.event(task).await;
     let (_, response) = server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"name": "web"}})).await;
     let occurrence = response["occurrences"][0]["id"].as_str().expect("an id").to_owned();
-    let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.status.is_settled())).await;
+    let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.is_settled())).await;
     let request = inbox.received().remove(0);
     let sent = request.headers.iter().find(|(name, _)| name == "Authorization").expect("sent");
     let base64 = base64::engine::general_purpose::STANDARD.encode(format!("maria:{CANARY}"));
@@ -102,7 +102,7 @@ async fn viewer_sees_no_secret_part_of_urls_and_headers(#[values(Sqlite, Postgre
     server.event(server.task("r", redirected, "${NAME}", false).await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"id": "a", "name": "a"}})).await;
-    let rows = server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
+    let rows = server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.is_settled())).await;
     let cookies = [server.sign_in("victor", Role::Viewer).await, server.sign_in("olga", Role::Operator).await];
     let mut seen = [String::new(), String::new()];
     for (cookie, seen) in cookies.iter().zip(&mut seen) {
@@ -149,7 +149,7 @@ async fn deliveries_are_filtered_sorted_and_paged(#[values(Sqlite, Postgres)] da
     server
         .deliveries_until(|rows| {
             rows.len() == 60
-                && rows.iter().all(|row| row.status.is_settled() || row.status == model::delivery::Status::Held)
+                && rows.iter().all(|row| row.is_settled() || row.status == Some(model::delivery::Status::Held))
         })
         .await;
     let search = async |change: fn(&mut DeliveryQuery)| {
@@ -347,7 +347,7 @@ async fn replay_of_a_selection_skips_and_names_unfinished_deliveries(#[values(Sq
     for _ in 0..3 {
         server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
     }
-    let settled = |rows: &[DeliveryLine]| rows.iter().filter(|row| row.status.is_settled()).count();
+    let settled = |rows: &[DeliveryLine]| rows.iter().filter(|row| row.is_settled()).count();
     server.deliveries_until(|rows| settled(rows) == 3).await;
     server
         .services
@@ -357,7 +357,7 @@ async fn replay_of_a_selection_skips_and_names_unfinished_deliveries(#[values(Sq
         .await
         .expect("started");
     let rows = server.deliveries_until(|_| gate.waiting() == 1).await;
-    let unfinished = rows.iter().find(|row| !row.status.is_settled()).expect("one").uuid.clone();
+    let unfinished = rows.iter().find(|row| !row.is_settled()).expect("one").uuid.clone();
     let fields: Vec<_> = rows.iter().map(|row| (format!("row.{}", row.uuid), "true")).collect();
     let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     let response = server.post_form("/deliveries/replay", &cookie, &fields).await;

@@ -26,14 +26,14 @@ async fn fire(server: &TestServer, url: &str, retries: &str) {
 }
 
 pub(crate) fn all_settled(rows: &[DeliveryLine]) -> bool {
-    !rows.is_empty() && rows.iter().all(|row| row.status.is_settled())
+    !rows.is_empty() && rows.iter().all(|row| row.is_settled())
 }
 
 /// Sends to `url` without retries, and fails. Returns the error and the HTTP status.
 async fn failure(server: &TestServer, url: &str) -> (String, Option<u16>) {
     fire(server, url, "0").await;
     let row = server.deliveries_until(all_settled).await.remove(0);
-    assert_eq!(row.status, Status::Error);
+    assert_eq!(row.status, Some(Status::Error));
     (row.error.expect("an error"), row.http_status)
 }
 
@@ -87,7 +87,7 @@ async fn failed_delivery_is_retried_on_schedule_with_the_same_id(#[values(Sqlite
     let inbox = TestInbox::start().await;
     fire(&server, &format!("{}/status/503", inbox.url), "2").await;
     let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 1)).await;
-    assert_eq!((rows[0].status, rows[0].http_status), (Status::Queued, Some(503)));
+    assert_eq!((rows[0].status, rows[0].http_status), (Some(Status::Queued), Some(503)));
     assert!(rows[0].next.is_some());
 
     server.advance(Duration::from_millis(4_999));
@@ -96,7 +96,7 @@ async fn failed_delivery_is_retried_on_schedule_with_the_same_id(#[values(Sqlite
     server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 2)).await;
     server.advance(Duration::from_secs(11));
     let rows = server.deliveries_until(all_settled).await;
-    assert_eq!((rows[0].status, rows[0].attempts), (Status::Error, 3));
+    assert_eq!((rows[0].status, rows[0].attempts), (Some(Status::Error), 3));
     assert_eq!(rows[0].error.as_deref(), Some("Answered 503 Service Unavailable."));
     let ids: Vec<_> = inbox.received().iter().map(|request| find(&request.headers, "Webhook-Id")).collect();
     assert_eq!(ids.len(), 3);
@@ -113,7 +113,7 @@ async fn successful_delivery_is_sent_once(#[values(Sqlite, Postgres)] database: 
     let inbox = TestInbox::start().await;
     fire(&server, &inbox.url, "3").await;
     let rows = server.deliveries_until(all_settled).await;
-    assert_eq!((rows[0].status, rows[0].attempts, rows[0].http_status), (Status::Sent, 1, Some(200)));
+    assert_eq!((rows[0].status, rows[0].attempts, rows[0].http_status), (Some(Status::Sent), 1, Some(200)));
     server.advance(Duration::from_hours(1));
     assert_eq!(inbox.received().len(), 1);
     assert_eq!(inbox.received()[0].body, "{\"n\": \"web\"}");
@@ -241,7 +241,7 @@ async fn large_response_is_truncated_at_64_kib_and_marked(#[values(Sqlite, Postg
     let server = TestServer::start(test).await;
     fire(&server, &raw_receiver(&RESPONSE).await, "3").await;
     let rows = server.deliveries_until(all_settled).await;
-    assert_eq!((rows[0].status, rows[0].attempts), (Status::Sent, 1));
+    assert_eq!((rows[0].status, rows[0].attempts), (Some(Status::Sent), 1));
     let db = server.services.store.read();
     let sql = "SELECT length(answer_body) AS bytes, answer_note FROM attempt";
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await;
@@ -264,7 +264,7 @@ async fn too_large_message_fails_at_once_and_is_not_sent(#[values(Sqlite, Postgr
     let data = json!({"x": "x".repeat(100_000)});
     server.post(&key, &json!({"type": "vms", "event": "poweron", "data": data})).await;
     let rows = server.deliveries_until(all_settled).await;
-    assert_eq!((rows[0].status, rows[0].attempts), (Status::Error, 0));
+    assert_eq!((rows[0].status, rows[0].attempts), (Some(Status::Error), 0));
     assert!(rows[0].error.as_deref().is_some_and(|error| error.contains("larger than")));
     assert!(inbox.received().is_empty());
 }
@@ -321,9 +321,9 @@ async fn response_with_malformed_or_large_headers_counts_as_sent() {
         assert_eq!((row.status.as_str(), row.attempts), ("sent", 1), "{}", &header[..8]);
         let attempts = delivery::list_attempts(server.services.store.read(), model::id::DeliveryId(row.id)).await;
         let attempt = attempts.expect("read").remove(0);
-        assert!(attempt.answer_headers.len() <= 16 * 1024);
-        let is_cut = attempt.answer_note.as_deref() == Some("headers truncated at 16 KiB");
-        assert_eq!(is_cut, header == large, "{:?}", attempt.answer_note);
+        assert!(attempt.response_headers.len() <= 16 * 1024);
+        let is_cut = attempt.response_note.as_deref() == Some("headers truncated at 16 KiB");
+        assert_eq!(is_cut, header == large, "{:?}", attempt.response_note);
     }
 }
 
@@ -392,7 +392,7 @@ async fn success_with_a_broken_body_is_a_success() {
         let server = TestServer::start(TestStore::sqlite().await).await;
         fire(&server, &raw_receiver(response).await, "3").await;
         let rows = server.deliveries_until(all_settled).await;
-        assert_eq!((rows[0].status, rows[0].attempts), (Status::Sent, 1));
+        assert_eq!((rows[0].status, rows[0].attempts), (Some(Status::Sent), 1));
     }
 }
 
@@ -402,7 +402,7 @@ async fn slow_response_body_ends_at_the_timeout_and_counts_as_sent() {
     let inbox = TestInbox::start().await;
     fire(&server, &format!("{}/slow-body", inbox.url), "3").await;
     let rows = server.deliveries_until(all_settled).await;
-    assert_eq!(rows[0].status, Status::Sent);
+    assert_eq!(rows[0].status, Some(Status::Sent));
     assert!(rows[0].duration_ms.is_some_and(|ms| (2_900..6_000).contains(&ms)), "{:?}", rows[0].duration_ms);
     // The webhook counts as hanging and gets one slot until a response comes in time.
     let hanging = server::store::webhook::list_hanging(server.services.store.read()).await.expect("read");

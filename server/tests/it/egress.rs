@@ -29,8 +29,8 @@ async fn send_unchecked(server: &TestServer, url: &str) -> (Status, String) {
     server.event(server.task("t", id, "x", false).await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-    let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.status.is_settled())).await;
-    (rows[0].status, rows[0].error.clone().unwrap_or_default())
+    let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.is_settled())).await;
+    (rows[0].status.expect("readable"), rows[0].error.clone().unwrap_or_default())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

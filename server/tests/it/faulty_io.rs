@@ -128,12 +128,12 @@ async fn assert_all_stored(server: Process, test: &TestStore, accepted: &BTreeMa
     let mut rows = Vec::new();
     for _ in 0..1200 {
         rows = delivery::list_newest(store.read(), None, 1000).await.expect("deliveries");
-        if rows.iter().all(|row| row.status == "sent") {
+        if rows.iter().all(|row| row.status == Some(model::delivery::Status::Sent)) {
             break;
         }
         pause().await;
     }
-    assert!(rows.iter().all(|row| row.status == "sent"), "{rows:?}");
+    assert!(rows.iter().all(|row| row.status == Some(model::delivery::Status::Sent)), "{rows:?}");
     server.stop();
     let check = Statement::from_string(DbBackend::Sqlite, "PRAGMA integrity_check");
     let found = store.read().query_one_raw(check).await.expect("checked").expect("a row");

@@ -109,7 +109,7 @@ async fn refused_batch_does_not_affect_others_in_its_commit(#[values(Sqlite, Pos
     let Err(intake::Error::Invalid(fields)) = refused else { panic!("{refused:?}") };
     assert_eq!(fields.0[0].field, "[2].type");
     assert_eq!(accepted.expect("accepted")[1].tasks_started, 1);
-    server.deliveries_until(|rows| rows.len() == 1 && rows[0].status.is_settled()).await;
+    server.deliveries_until(|rows| rows.len() == 1 && rows[0].is_settled()).await;
     assert_eq!(inbox.received()[0].body, "\"web\"");
     let objects = server.services.backend().inventory.list_objects().await.expect("objects");
     assert_eq!(
@@ -197,7 +197,7 @@ async fn sign_in_sign_out_and_failed_sign_in_are_occurrences(#[values(Sqlite, Po
     server.post_form("/sign-in", "", &[("name", "nobody"), ("password", "wrong")]).await;
     server.post_form("/sign-out", &cookie, &[]).await;
     server.deliveries_until(|rows| rows.len() == 4).await;
-    server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
+    server.deliveries_until(|rows| rows.iter().all(|row| row.is_settled())).await;
     let mut bodies: Vec<_> = inbox.received().into_iter().map(|request| request.body).collect();
     bodies.sort_unstable();
     let quoted = |event: &str, name: &str, typed: &str| format!("\"{event}\" \"{name}\" \"{typed}\"");
@@ -366,7 +366,7 @@ async fn two_nodes_store_concurrent_occurrences_like_one() {
     }
     assert_eq!(started, 1, "the one-time task");
     assert!(responses.iter().all(|response| response == &responses[0]), "one occurrence: {responses:?}");
-    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
+    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.is_settled())).await;
     let mut bodies: Vec<_> = inbox.received().into_iter().map(|one| one.body).collect();
     bodies.sort_unstable();
     assert_eq!(bodies, ["often", "once"]);

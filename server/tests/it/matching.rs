@@ -50,7 +50,7 @@ async fn tags_count_as_of_the_time_of_the_occurrence(#[values(Sqlite, Postgres)]
     with_tags["object"]["tags"] = json!(["Environment/staging"]);
     let (status, response) = server.post(&owner, &with_tags).await;
     assert_eq!((status, &response["error"]["fields"][0]["field"]), (422, &json!("object.tags")));
-    server.deliveries_until(|rows| rows.len() == 3 && rows.iter().all(|row| row.status.is_settled())).await;
+    server.deliveries_until(|rows| rows.len() == 3 && rows.iter().all(|row| row.is_settled())).await;
 }
 
 #[rstest]
@@ -154,7 +154,7 @@ async fn why_lists_every_event_with_its_reason_at_the_time(#[values(Sqlite, Post
     assert_eq!(started(&server, &key, &vm("web")).await, 2);
     let (_, response) = server.post(&key, &vm("web")).await;
     let id = response["occurrences"][0]["id"].as_str().expect("an id").to_owned();
-    server.deliveries_until(|rows| rows.iter().filter(|row| row.status.is_settled()).count() == 2).await;
+    server.deliveries_until(|rows| rows.iter().filter(|row| row.is_settled()).count() == 2).await;
     // Later changes do not change the explanation.
     server.services.backend().events.delete(by.iter().map(|(_, id)| *id).take(3).collect()).await.expect("deleted");
     let (status, why) = server.call("GET", &format!("/api/v1/occurrences/{id}/why"), &reader, None).await;
@@ -194,7 +194,7 @@ async fn one_time_task_starts_once_for_fifty_concurrent_occurrences(#[values(Sql
         all += response.await.expect("no panic");
     }
     assert_eq!(all, 1);
-    server.deliveries_until(|rows| rows.len() == 1 && rows[0].status.is_settled()).await;
+    server.deliveries_until(|rows| rows.len() == 1 && rows[0].is_settled()).await;
     assert!(server.services.backend().tasks.list().await.expect("tasks").is_empty());
     assert_eq!(inbox.received().len(), 1);
 }
@@ -214,7 +214,7 @@ async fn why_tells_a_removed_run_from_a_task_that_had_already_run(#[values(Sqlit
     for _ in 0..2 {
         let (_, response) = server.post(&key, &vm("web")).await;
         asked.push(response["occurrences"][0]["id"].as_str().expect("an id").to_owned());
-        server.deliveries_until(|rows| rows.iter().all(|row| row.status.is_settled())).await;
+        server.deliveries_until(|rows| rows.iter().all(|row| row.is_settled())).await;
         if asked.len() == 1 {
             // Keeps the state that the second occurrence finds: claimed, and not deleted yet.
             server.event(server.task("once again", webhook, "", true).await).await;

@@ -1,8 +1,9 @@
 //! Records of occurrences, runs and deliveries: reasons, notes and responses; and rows that cannot be read.
 
+use crate::console::page;
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore, eventually};
-use model::access::Scope;
+use model::access::{Role, Scope};
 use model::delivery::Status;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
@@ -37,7 +38,7 @@ async fn occurrences(server: &TestServer) -> Vec<entity::occurrence::Model> {
 }
 
 async fn all_settled(server: &TestServer) {
-    server.deliveries_until(|rows| !rows.is_empty() && rows.iter().all(|row| row.status.is_settled())).await;
+    server.deliveries_until(|rows| !rows.is_empty() && rows.iter().all(|row| row.is_settled())).await;
 }
 
 #[rstest]
@@ -79,7 +80,7 @@ async fn message_uses_the_object_name_of_its_own_occurrence(#[values(Sqlite, Pos
     server.event(server.task("t", webhook, "${NAME}", false).await).await;
     let named = |name: &str| json!({"type": "vms", "event": "poweron", "object": {"id": "a", "name": name}});
     server.post(&key, &json!([named("web"), named("web-02")])).await;
-    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
+    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.is_settled())).await;
     let mut bodies: Vec<_> = inbox.received().into_iter().map(|one| one.body).collect();
     bodies.sort_unstable();
     assert_eq!(bodies, ["\"web\"", "\"web-02\""]);
@@ -178,8 +179,8 @@ async fn incomplete_response_is_noted_and_not_retried(#[values(Sqlite, Postgres)
         assert_eq!((row.status.as_str(), row.attempts, row.http_status), ("sent", 1, Some(200)));
         let attempts = delivery::list_attempts(server.services.store.read(), model::id::DeliveryId(row.id)).await;
         let attempt = attempts.expect("read").remove(0);
-        assert_eq!(attempt.answer_note, Some(format!("answer incomplete: {}", row.webhook_name)));
-        assert_eq!(attempt.answer_body, b"only this");
+        assert_eq!(attempt.response_note, Some(format!("answer incomplete: {}", row.webhook_name)));
+        assert_eq!(attempt.response_body, b"only this");
     }
 }
 
@@ -211,7 +212,7 @@ async fn object_of_a_type_without_objects_is_stored_as_text(#[values(Sqlite, Pos
     let alarm = json!({"type": "alarms", "event": "raised", "object": {"id": "sda", "name": "Disk A"}});
     let unknown = json!({"type": "nobody_knows", "event": "it", "object": {"name": "line 4711"}});
     assert_eq!(server.post(&key, &json!([alarm, unknown, alarm])).await.0, 202);
-    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
+    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.is_settled())).await;
     assert_eq!(inbox.received()[0].body, "\"Disk A\" \"sda\"");
     let objects = server.services.backend().inventory.list_objects().await.expect("objects");
     assert!(objects.iter().all(|object| object.type_id == "webhooks"), "{objects:?}");
@@ -237,8 +238,8 @@ async fn replay_with_an_unreadable_revision_fails_without_a_loop(#[values(Sqlite
     let damage = "UPDATE revision SET document = '{\"of\": \"a later version\"}' WHERE kind = 'webhook'";
     server.services.store.write().execute_unprepared(damage).await.expect("damaged");
     server.services.backend().deliveries.replay(uuid, true, "maria".into()).await.expect("queued");
-    let rows = server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.status.is_settled())).await;
-    let replayed = rows.iter().find(|row| row.status == Status::Error).expect("the replay");
+    let rows = server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.is_settled())).await;
+    let replayed = rows.iter().find(|row| row.status == Some(Status::Error)).expect("the replay");
     assert_eq!(replayed.error.as_deref(), Some("What this webhook was then cannot be read any more."));
     assert_eq!(inbox.received().len(), 1);
 }
@@ -264,13 +265,14 @@ async fn unreadable_webhook_fails_its_deliveries_and_blocks_no_other(#[values(Sq
     db.execute_unprepared(damage).await.expect("damaged");
     db.execute_unprepared("UPDATE webhook SET paused_at = NULL").await.expect("resumed");
     server.services.bell.notify_one();
-    let rows =
-        server.deliveries_until(|rows| rows.len() == 2 && rows.iter().any(|row| row.status == Status::Sent)).await;
-    assert_eq!(rows.iter().find(|row| row.status == Status::Sent).map(|row| row.task.as_str()), Some("good"));
+    let rows = server
+        .deliveries_until(|rows| rows.len() == 2 && rows.iter().any(|row| row.status == Some(Status::Sent)))
+        .await;
+    assert_eq!(rows.iter().find(|row| row.status == Some(Status::Sent)).map(|row| row.task.as_str()), Some("good"));
     // Its waiting and its new deliveries end as errors, which can be replayed.
     assert_eq!((report("poweroff").await, report("poweron").await), (202, 202));
-    let rows = server.deliveries_until(|rows| rows.len() == 4 && rows.iter().all(|row| row.status.is_settled())).await;
-    let unsent: Vec<_> = rows.iter().filter(|row| row.status == Status::Error).collect();
+    let rows = server.deliveries_until(|rows| rows.len() == 4 && rows.iter().all(|row| row.is_settled())).await;
+    let unsent: Vec<_> = rows.iter().filter(|row| row.status == Some(Status::Error)).collect();
     assert_eq!(unsent.len(), 2);
     assert!(unsent.iter().all(|row| row.task == "damaged" && row.error.as_deref() == Some(UNREADABLE)), "{unsent:?}");
 }
@@ -337,7 +339,7 @@ async fn odd_responses_can_be_recorded(#[values(Sqlite, Postgres)] database: Dat
     for row in entity::delivery::Entity::find().all(server.services.store.read()).await.expect("rows") {
         assert_eq!((row.status.as_str(), row.attempts), ("sent", 1), "{}", row.webhook_name);
         let attempts = delivery::list_attempts(server.services.store.read(), model::id::DeliveryId(row.id)).await;
-        let body = attempts.expect("read").remove(0).answer_body;
+        let body = attempts.expect("read").remove(0).response_body;
         assert_eq!(body, if row.webhook_name == "odd" { b"\0\xff\xc0\x80a\0".as_slice() } else { b"" });
     }
 }
@@ -374,7 +376,7 @@ async fn chain_of_failure_reports_stops_after_the_third(#[values(Sqlite, Postgre
     assert_eq!(told, expected);
     assert_eq!(inbox.received().len(), 4, "nothing was sent to the fifth");
     let rows = server.deliveries_until(|_| true).await;
-    assert!(rows.iter().all(|row| row.status == Status::Error));
+    assert!(rows.iter().all(|row| row.status == Some(Status::Error)));
     server.advance(Duration::from_hours(1));
 }
 
@@ -401,9 +403,31 @@ async fn unreadable_delivery_fails_and_blocks_no_other() {
     .await;
     let rows = server.deliveries_until(|rows| rows.len() == 3).await;
     let states: Vec<_> = rows.iter().map(|row| row.status).collect();
-    assert_eq!(states, [Status::Sent, Status::Error, Status::Sent]);
+    assert_eq!(states, [Status::Sent, Status::Error, Status::Sent].map(Some));
     assert_eq!(inbox.received().len(), 2);
     let runs = entity::run::Entity::find().all(server.services.store.read()).await.expect("runs");
     let states: Vec<_> = runs.iter().map(|run| run.status.as_str()).collect();
     assert_eq!(states, ["succeeded", "failed", "succeeded"], "the run ends with its delivery");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn status_that_cannot_be_read_is_not_shown_as_failed(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start(TestStore::new(database).await).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+    server.event(server.task("t", webhook, "x", false).await).await;
+    server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+    let uuid = server.deliveries_until(|rows| rows.iter().any(|row| row.is_settled())).await.remove(0).uuid;
+    let db = server.services.store.write();
+    for damage in ["UPDATE delivery SET status = 'archived'", "UPDATE run SET status = 'archived', cause = 'weather'"] {
+        db.execute_unprepared(damage).await.expect("damaged");
+    }
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    for path in ["/deliveries".to_owned(), format!("/deliveries/{uuid}"), "/runs".to_owned()] {
+        let (status, page) = page(&server, &cookie, &path).await;
+        assert_eq!(status, 200, "{path}");
+        assert!(page.contains("Unreadable") && !page.contains("c-status--error"), "{path}");
+    }
 }

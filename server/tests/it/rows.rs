@@ -1,12 +1,14 @@
 //! Rows for tests that need rows without their usual origin.
 
 use model::id::{RunId, WebhookId};
+use model::run::Cause;
 use model::time::Timestamp;
 use model::webhook::WebhookDraft;
 use sea_orm::ConnectionTrait;
 use server::clock::new_uuid;
 use server::store::delivery::{NewDelivery, Replay};
-use server::store::occurrence::{self, Cause, NewOccurrence, NewRun};
+use server::store::occurrence::{self, NewOccurrence};
+use server::store::run::{self, NewRun};
 use server::store::webhook;
 
 const THEN: Timestamp = Timestamp(1_000_000);
@@ -51,7 +53,7 @@ pub(crate) async fn run(db: &impl ConnectionTrait) -> RunId {
         cause: Cause::Occurrence(occurrences[0]),
         event_ids: Vec::new(),
     };
-    occurrence::insert_runs(db, vec![run], THEN).await.expect("a run")[0]
+    run::insert_many(db, vec![run], THEN).await.expect("a run")[0]
 }
 
 /// Returns a delivery that is due.

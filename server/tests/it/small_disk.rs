@@ -117,7 +117,7 @@ async fn inside(disk: &Path) {
     accepted.sort_unstable();
     assert_eq!(stored, accepted, "exactly the accepted occurrences are stored");
     let rows = delivery::list_newest(store.read(), None, 1000).await.expect("deliveries");
-    assert!(rows.iter().all(|row| (row.status.as_str(), row.attempts) == ("sent", 1)), "{rows:?}");
+    assert!(rows.iter().all(|row| (row.status, row.attempts) == (Some(model::delivery::Status::Sent), 1)), "{rows:?}");
     let mut arrived: Vec<_> = gate.bodies().iter().map(|body| body.trim_matches('"').to_owned()).collect();
     arrived.sort_unstable();
     let mut expected: Vec<_> = accepted.into_iter().map(|(_, object)| object).collect();

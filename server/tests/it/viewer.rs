@@ -74,7 +74,7 @@ async fn slow_pages_time_out_with_a_message_and_deliveries_continue(#[values(Sql
         assert!(errors.iter().all(Error::is_late), "{errors:?}");
     }
     assert_eq!(look().await.0, 200, "pages work again");
-    let sent = server.deliveries_until(|rows| rows.iter().all(|row| row.status == Status::Sent)).await;
+    let sent = server.deliveries_until(|rows| rows.iter().all(|row| row.status == Some(Status::Sent))).await;
     assert_eq!(sent.len(), 20);
 }
 

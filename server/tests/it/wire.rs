@@ -118,7 +118,7 @@ async fn unsendable_header_is_named_and_not_retried(#[values(Sqlite, Postgres)] 
     server.services.store.write().execute_unprepared(damage).await.expect("damaged");
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
     let rows = server.deliveries_until(all_settled).await;
-    assert_eq!((rows[0].status, rows[0].attempts), (Status::Error, 1));
+    assert_eq!((rows[0].status, rows[0].attempts), (Some(Status::Error), 1));
     assert_eq!(rows[0].error.as_deref(), Some("The header X-A cannot be sent. Edit the webhook."));
     assert!(inbox.received().is_empty());
 }

@@ -4,7 +4,7 @@ use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::part::menu::{confirmed, menu, post};
 use crate::part::notice::Empty;
-use crate::part::status::status_word;
+use crate::part::status::status_label;
 use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, short};
 use crate::view::delivery::{DeliveryLine, DeliveryQuery};
 use leptos::prelude::*;
@@ -16,7 +16,7 @@ use model::delivery::Status;
 const SINCE: [(&str, &str); 3] = [("1h", "1 hour"), ("24h", "24 hours"), ("7d", "7 days")];
 
 fn columns(catalog: &Catalog) -> Vec<Column> {
-    let statuses = Status::ALL.map(|status| (status.as_str().to_owned(), status_word(status).to_owned()));
+    let statuses = Status::ALL.map(|status| (status.as_str().to_owned(), status_label(Some(status)).to_owned()));
     let mut events = Vec::new();
     for object_type in &catalog.0 {
         for event in &object_type.events {

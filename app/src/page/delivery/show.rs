@@ -16,13 +16,13 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let commands = asked.may(Permission::Edit).then(|| commands(&detail));
     let title = format!("Delivery of {}", detail.line.created.short);
     let page = Page::new(title, content(&detail)).below("/deliveries", "Deliveries").with_commands(commands);
-    Ok(page.live_if(!detail.line.status.is_settled()))
+    Ok(page.live_if(!detail.line.is_settled()))
 }
 
 fn commands(detail: &DeliveryDetail) -> AnyView {
     let path = format!("/deliveries/{}", detail.line.uuid);
     let mut items = Vec::new();
-    if detail.line.status.is_settled() {
+    if detail.line.is_settled() {
         if !detail.is_webhook_deleted {
             items.push(post("replay", "Replay", format!("{path}/replay"), false));
             items.push(post("replay", "Replay as it was", format!("{path}/replay-as-it-was"), false));
@@ -44,21 +44,22 @@ fn commands(detail: &DeliveryDetail) -> AnyView {
 /// Returns the next step for the operator.
 fn next_step(detail: &DeliveryDetail) -> &'static str {
     match (detail.line.status, detail.code.as_deref()) {
-        (Status::Sent, _) => "The receiver has answered with success. Nothing is left to do.",
-        (Status::Queued, _) => "It is tried by itself at its time.",
-        (Status::Running, _) => "An attempt is under way.",
-        (Status::Held, _) => "It waits, and is not lost. See the webhook for what holds it.",
-        (Status::Discarded, _) => "It is not sent any more. Replay it to send it after all.",
-        (Status::Error, Some("refused_address")) => {
+        (Some(Status::Sent), _) => "The receiver has answered with success. Nothing is left to do.",
+        (Some(Status::Queued), _) => "It is tried by itself at its time.",
+        (Some(Status::Running), _) => "An attempt is under way.",
+        (Some(Status::Held), _) => "It waits, and is not lost. See the webhook for what holds it.",
+        (Some(Status::Discarded), _) => "It is not sent any more. Replay it to send it after all.",
+        (Some(Status::Error), Some("refused_address")) => {
             "Correct the webhook's URL, or permit the address when the server is started."
         }
-        (Status::Error, Some("too_large")) => "Shorten the task's message.",
-        (Status::Error, Some("unreadable")) => "Look whether the receiver has acted before you replay.",
-        (Status::Error, Some("redirect")) => "Enter the final URL in the webhook, then replay.",
-        (Status::Error, Some("tls" | "dns" | "connect" | "timeout" | "reset")) => {
+        (Some(Status::Error), Some("too_large")) => "Shorten the task's message.",
+        (Some(Status::Error), Some("unreadable")) => "Look whether the receiver has acted before you replay.",
+        (Some(Status::Error), Some("redirect")) => "Enter the final URL in the webhook, then replay.",
+        (Some(Status::Error), Some("tls" | "dns" | "connect" | "timeout" | "reset")) => {
             "Mend the way to the receiver, then replay."
         }
-        (Status::Error, _) => "See what the receiver answered, mend it, then replay.",
+        (None, _) => "Its state cannot be read. See its attempts before you replay.",
+        (Some(Status::Error), _) => "See what the receiver answered, mend it, then replay.",
     }
 }
 

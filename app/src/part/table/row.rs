@@ -1,7 +1,7 @@
 //! The columns, rows and cells of a table, and their rendering.
 
 use super::Query;
-use crate::part::status::status_word;
+use crate::part::status::{status_class, status_label, status_title};
 use crate::view::When;
 use leptos::prelude::*;
 use model::delivery::{HoldReason, Status};
@@ -118,9 +118,9 @@ impl Cell {
     }
 
     /// Returns a cell with the link to the row's own page, labelled by a delivery's status.
-    pub(crate) fn open_status(status: Status, hold: Option<HoldReason>, href: String) -> Self {
-        let (word, class) = (status_word(status), format!("c-table__open c-status c-status--{}", status.as_str()));
-        Self::view(word, view! { <a class=class href=href title=hold.map(HoldReason::words)>{word}</a> })
+    pub(crate) fn open_status(status: Option<Status>, hold: Option<HoldReason>, href: String) -> Self {
+        let (label, class) = (status_label(status), format!("c-table__open {}", status_class(status)));
+        Self::view(label, view! { <a class=class href=href title=status_title(status, hold)>{label}</a> })
     }
 
     /// Returns a cell with an instant.

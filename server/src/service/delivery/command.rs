@@ -4,14 +4,13 @@ use super::{last_revision, not_found, parse_uuid};
 use crate::clock::new_uuid;
 use crate::service::Services;
 use crate::service::run::{end_runs, start_run};
-use crate::store::delivery::{self, NewDelivery, Replay};
-use crate::store::occurrence::{Cause, NewRun};
+use crate::store::delivery::{self, NewDelivery, Replay, Row};
 use crate::store::revision::{self, Kind};
-use crate::store::{entity, hold, webhook};
+use crate::store::run::NewRun;
+use crate::store::{hold, webhook};
 use app::error::{AppError, Code};
 use model::delivery::{ErrorCode, Status};
-use model::id::{DeliveryId, ObjectId, WebhookId};
-use model::message::Note;
+use model::run::Cause;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
 impl Services {
@@ -21,14 +20,14 @@ impl Services {
         let txn = self.store.begin_change().await?;
         let now = self.clock.now();
         let old = delivery::find(&txn, uuid).await?.ok_or_else(not_found)?;
-        if !Status::find(&old.status).is_some_and(Status::is_settled) {
+        if !old.line.status.is_some_and(Status::is_settled) {
             return Err(AppError::new(Code::Conflict, "This delivery is still on its way. Wait until it is settled."));
         }
         if old.error_code.as_deref() == Some(ErrorCode::TooLarge.as_str()) {
             let message = "This message was too large to be made: there is nothing to send again.";
             return Err(AppError::new(Code::Conflict, message));
         }
-        let webhook = webhook::find(&txn, WebhookId(old.webhook_id)).await?;
+        let webhook = webhook::find(&txn, old.line.webhook_id).await?;
         let Some(webhook) = webhook else {
             let message = "The webhook of this delivery was deleted: there is nowhere to send it.";
             return Err(AppError::new(Code::Conflict, message));
@@ -44,7 +43,7 @@ impl Services {
             uuid: new_uuid(now),
             // A replay's outcome does not concern the task: its success deletes nothing.
             task_id: None,
-            task_name: old.task_name.clone(),
+            task_name: old.line.task_name.clone(),
             cause: Cause::Replay(by),
             event_ids: Vec::new(),
         };
@@ -54,18 +53,18 @@ impl Services {
             run_id,
             webhook_id: webhook.id,
             webhook_name: webhook.name.clone(),
-            task_name: old.task_name,
-            type_id: old.type_id,
-            event_id: old.event_id,
-            object_id: old.object_id.map(ObjectId),
-            object_name: old.object_name,
+            task_name: old.line.task_name,
+            type_id: old.line.type_id,
+            event_id: old.line.event_id,
+            object_id: old.object_id,
+            object_name: old.line.object_name,
             body: old.body,
-            notes: old.notes.iter().flat_map(|notes| notes.lines()).filter_map(Note::from_line).collect(),
+            notes: old.notes,
             failed: None,
             hold,
-            depth: u32::try_from(old.depth).unwrap_or(u32::MAX),
+            depth: old.depth,
             webhook_revision: webhook.revision,
-            replay: Replay { of: Some(DeliveryId(old.id)), revision },
+            replay: Replay { of: Some(old.id), revision },
         };
         self.queue(txn, new, now).await
     }
@@ -97,7 +96,7 @@ impl Services {
         let txn = self.store.begin_change().await?;
         let now = self.clock.now();
         let row = delivery::find(&txn, uuid).await?.ok_or_else(not_found)?;
-        let runs = hold::discard_one(&txn, row.id, &format!("Given up by {by}."), now).await?;
+        let runs = hold::discard_one(&txn, row.id.0, &format!("Given up by {by}."), now).await?;
         if runs.is_empty() {
             let message = "This delivery does not wait any more: it is being sent, or is settled.";
             return Err(AppError::new(Code::Conflict, message));
@@ -108,10 +107,10 @@ impl Services {
 }
 
 /// Returns the webhook's revision that the last attempt was made by; without an attempt, that of queueing.
-async fn revision_of(txn: &DatabaseTransaction, old: &entity::delivery::Model) -> Result<i64, AppError> {
-    if let Some(revision) = old.replay_revision {
+async fn revision_of(txn: &DatabaseTransaction, old: &Row) -> Result<i64, AppError> {
+    if let Some(revision) = old.replay.revision {
         return Ok(revision);
     }
-    let attempts = delivery::list_attempts(txn, DeliveryId(old.id)).await?;
+    let attempts = delivery::list_attempts(txn, old.id).await?;
     Ok(last_revision(&attempts).unwrap_or(old.webhook_revision))
 }

@@ -1,6 +1,6 @@
 //! Deliveries as lines of lists.
 
-use super::small;
+use super::shown_millis;
 use crate::service::{Services, page_part};
 use crate::store::catalog;
 use crate::store::delivery::{self, ListRow};
@@ -9,7 +9,7 @@ use app::error::AppError;
 use app::view::Listed;
 use app::view::delivery::{DeliveryLine, DeliveryQuery};
 use model::catalog::Catalog;
-use model::delivery::{HoldReason, Status};
+use model::delivery::Status;
 use model::id::WebhookId;
 use model::text::shown;
 use model::time::Timestamp;
@@ -24,19 +24,19 @@ impl Services {
     pub(in crate::service) fn delivery_line(&self, row: ListRow, catalog: &Catalog) -> DeliveryLine {
         DeliveryLine {
             uuid: row.uuid.to_string(),
-            status: Status::find(&row.status).unwrap_or(Status::Error),
-            hold: row.hold_reason.as_deref().and_then(HoldReason::find),
-            created: self.when(Timestamp(row.created_at)),
-            webhook_id: WebhookId(row.webhook_id),
+            status: row.status,
+            hold: row.hold,
+            created: self.when(row.created_at),
+            webhook_id: row.webhook_id,
             webhook: row.webhook_name,
             task: row.task_name,
             event: catalog.event_label(&row.type_id, &row.event_id).to_owned(),
             object: shown(&row.object_name.unwrap_or_default()),
-            attempts: small(row.attempts),
-            http_status: row.http_status.and_then(|status| u16::try_from(status).ok()),
-            duration_ms: row.duration_ms.map(small),
+            attempts: row.attempts,
+            http_status: row.http_status,
+            duration_ms: row.duration.map(shown_millis),
             // The first attempt is due at once: its time is not worth showing.
-            next: row.next_attempt_at.filter(|_| row.attempts > 0).map(|at| self.when(Timestamp(at))),
+            next: row.next_attempt_at.filter(|_| row.attempts > 0).map(|at| self.when(at)),
             error: row.error,
         }
     }

@@ -35,7 +35,7 @@ impl Services {
             id,
             is_enabled: row.task.is_enabled,
             deletes_after_running: row.task.deletes_after_running,
-            is_running: runs.iter().any(|run| run.status == run::Status::Running),
+            is_running: runs.iter().any(|run| run.status == Some(run::Status::Running)),
             webhook_id: row.task.webhook_id,
             webhook: webhook.map(|webhook| webhook.name).unwrap_or_default(),
             events: events.into_iter().map(line).collect(),

@@ -13,7 +13,8 @@ const CANARY: &str = "canary7f3a";
 
 fn host() -> impl Strategy<Value = String> {
     let label = prop_oneof![
-        4 => "[a-zA-Z0-9_-]{1,12}",
+        9 => "[a-zA-Z][a-zA-Z0-9_-]{0,8}[a-zA-Z0-9]",
+        1 => "[a-zA-Z0-9_-]{1,12}",
         1 => "xn--[a-z0-9-]{0,8}",
         1 => "(0[xX][0-9a-fA-F]{0,4}|[0-9]{1,4}|0[0-7]{1,3})",
         1 => Just("xn--mnchen-3ya".to_owned()),
@@ -22,7 +23,7 @@ fn host() -> impl Strategy<Value = String> {
     let number = prop_oneof!["[0-9]{1,3}", "0[0-7]{1,3}", "0[xX][0-9a-f]{0,8}"];
     let v6 = (vec("[0-9a-fA-F]{0,5}", 1..10), "(|%eth0|%25eth0)");
     prop_oneof![
-        4 => (vec(label, 1..5), "\\.?").prop_map(|(labels, dot)| labels.join(".") + &dot),
+        6 => (vec(label, 1..5), "\\.?").prop_map(|(labels, dot)| labels.join(".") + &dot),
         1 => any::<u32>().prop_map(|number| Ipv4Addr::from(number).to_string()),
         1 => (vec(number, 1..6), "\\.?").prop_map(|(numbers, dot)| numbers.join(".") + &dot),
         1 => any::<u32>().prop_map(|number| number.to_string()),
@@ -38,6 +39,7 @@ fn path() -> impl Strategy<Value = String> {
         1 => "/\\.{1,2}",
         1 => "/%[0-9a-fA-F]{0,2}",
         1 => "/%2[eE](\\.|%2[eE])?",
+        1 => "/[!$&-;=@A-Z\\[\\]_a-z~%]{1,6}",
         1 => "/[!-~]{1,4}",
     ];
     vec(segment, 0..4).prop_map(|segments| segments.concat())
@@ -46,9 +48,9 @@ fn path() -> impl Strategy<Value = String> {
 /// Returns the pieces of a URL: scheme, slashes, user, host, port, path, query, fragment.
 fn pieces() -> impl Strategy<Value = Vec<String>> {
     let empty = || Just(String::new());
-    let scheme = prop_oneof![8 => "[hH][tT][tT][pP][sS]?", 1 => "(ftp|ws|javascript|file|blob|data)"];
-    let slashes = prop_oneof![8 => Just("://".to_owned()), 1 => ":?/{0,3}|:\\\\\\\\"];
-    let user = prop_oneof![12 => empty(), 1 => Just(format!("user:{CANARY}@"))];
+    let scheme = prop_oneof![16 => "[hH][tT][tT][pP][sS]?", 1 => "(ftp|ws|javascript|file|blob|data)"];
+    let slashes = prop_oneof![16 => Just("://".to_owned()), 1 => ":?/{0,3}|:\\\\\\\\"];
+    let user = prop_oneof![16 => empty(), 1 => Just(format!("user:{CANARY}@"))];
     let port = prop_oneof![
         4 => empty(),
         4 => any::<u16>().prop_map(|port| format!(":{port}")),
@@ -56,10 +58,11 @@ fn pieces() -> impl Strategy<Value = Vec<String>> {
     ];
     let query = prop_oneof![
         2 => empty(),
-        1 => "\\?[!-~]{0,12}",
+        1 => "\\?[!$%&-;=?@A-Z\\[\\]_a-z~]{0,12}",
+        1 => "\\?[!-~]{0,6}",
         1 => "\\?[a-z]{1,4}=('[a-z]'|%20|\\+|[a-z&=/?]{0,8})",
     ];
-    let fragment = prop_oneof![8 => empty(), 1 => "#[!-~]{0,4}"];
+    let fragment = prop_oneof![16 => empty(), 1 => "#[!-~]{0,4}"];
     (scheme, slashes, user, host(), port, path(), query, fragment).prop_map(
         |(scheme, slashes, user, host, port, path, query, fragment)| {
             vec![scheme, slashes, user, host, port, path, query, fragment]

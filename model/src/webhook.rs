@@ -1,16 +1,14 @@
 //! Webhooks: where and how to send.
 
-use crate::header::HeaderList;
 use crate::url::TargetUrl;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
-mod draft;
 mod secret;
 mod secret_header;
-pub use draft::WebhookDraft;
+mod settings;
 pub use secret_header::SecretHeader;
+pub use settings::{Settings, WebhookDraft};
 
 /// The most characters a webhook's name may have.
 pub const NAME_MAX: usize = 128;
@@ -115,30 +113,14 @@ pub enum SecretChange {
 /// A checked webhook, ready to be stored.
 #[derive(Debug, Clone)]
 pub struct Webhook {
-    /// Unique, 1 to 128 characters.
-    pub name: String,
-    /// Where to send.
-    pub url: TargetUrl,
-    /// How to send.
-    pub method: Method,
-    /// How to prove who is calling.
-    pub authorization: Authorization,
-    /// What happens to the secret.
+    /// All that is no secret.
+    pub settings: Settings,
+    /// The change of the authorization's secret.
     pub secret: SecretChange,
-    /// What happens to the signing secret.
+    /// The change of the signing secret.
     pub signing: SecretChange,
-    /// The configured headers, in order; a secret one has the mask as its value.
-    pub headers: HeaderList,
-    /// What happens to the values of the secret headers: one for each mask, in order.
+    /// The changes of the secret headers' values: one for each mask, in order.
     pub secret_values: Vec<SecretHeader>,
-    /// Whether a certificate that does not verify is accepted.
-    pub allows_insecure_tls: bool,
-    /// Whether it is called directly where the others go through the egress proxy.
-    pub is_direct: bool,
-    /// One deadline over the whole exchange, 3 to 120 s.
-    pub timeout: Duration,
-    /// Attempts after the first, 0 to 100.
-    pub retries: u32,
 }
 
 /// What the parser must know of the stored webhook when one is edited.

@@ -115,7 +115,7 @@ fn choices(options: &[(&str, &str)]) -> Vec<(String, Vec<(String, String)>)> {
 
 #[component]
 fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl IntoView {
-    let is_signing = stored.as_ref().is_some_and(|stored| stored.is_signing);
+    let is_signing = stored.as_ref().is_some_and(Stored::is_signing);
     let stored_type = stored.map(|stored| stored.draft.auth_type);
     // Of a secret that was typed and lost the field's own error speaks.
     let lost = form.draft().with_untracked(|draft| draft.retype.clone());

@@ -1,12 +1,48 @@
 //! The authorization of a webhook as typed, its secret, and the signing secret.
 
-use super::{Authorization, SECRET_MAX_BYTES, SecretChange, StoredWebhook, WebhookDraft};
+use super::{Authorization, SECRET_MAX_BYTES, SecretChange, StoredWebhook, WebhookDraft, secret_header};
 use crate::field_error::FieldErrors;
 use crate::url::TargetUrl;
 use crate::{header, signature};
 use secrecy::SecretString;
 
 impl WebhookDraft {
+    /// Returns the draft without its secrets, as it may travel back to the browser after a refused save. `retype` then
+    /// names the secrets that were typed.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        let (mut typed, mut has_new) = (Vec::new(), false);
+        let retypes = |field: &str| self.retype.split(' ').any(|lost| lost == field);
+        for (name, secret) in [
+            ("token", &mut self.token),
+            ("api_key", &mut self.api_key),
+            ("password", &mut self.password),
+            ("signing_secret", &mut self.signing_secret),
+        ] {
+            has_new |= !secret.is_empty();
+            if !secret.is_empty() || retypes(name) {
+                typed.push(name);
+            }
+            secret.clear();
+        }
+        let (blanked, has_new_header) = secret_header::without_values(&self.secret_headers);
+        self.secret_headers = blanked;
+        if has_new_header || retypes(secret_header::FIELD) {
+            typed.push(secret_header::FIELD);
+        }
+        if has_new || has_new_header {
+            // The choice was made before this secret was typed.
+            self.keep_secrets.clear();
+        }
+        self.retype = typed.join(" ");
+        self
+    }
+
+    /// Returns true if this secret was typed before the form was refused, and has to be typed again.
+    pub fn is_lost(&self, field: &str) -> bool {
+        self.keep_secrets != "true" && self.retype.split(' ').any(|lost| lost == field)
+    }
+
     pub(super) fn parse_authorization(&self, errors: &mut FieldErrors) -> Option<Authorization> {
         match self.auth_type.as_str() {
             "none" => Some(Authorization::None),

@@ -179,7 +179,8 @@ impl Webhook {
             };
             Ok(HeaderRow { name: name.to_owned(), value })
         };
-        self.headers
+        self.settings
+            .headers
             .secret_names()
             .into_iter()
             .zip(&self.secret_values)

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 /// What has revisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A `webhook::Target`.
+    /// A `model::webhook::Settings`.
     Webhook,
     /// A `model::task::Task`.
     Task,
@@ -169,7 +169,7 @@ pub(super) async fn backfill(db: &impl ConnectionTrait) -> Result<()> {
     }
     for row in webhook::Entity::find().filter(webhook::Column::DeletedAt.is_null()).all(db).await? {
         let (id, number, now) = (row.id, row.revision, Timestamp(row.updated_at));
-        note(db, Kind::Webhook, id, number, Some(&super::webhook::Row::from(row).target()), now).await?;
+        note(db, Kind::Webhook, id, number, Some(&super::webhook::Row::from(row).settings), now).await?;
     }
     for row in task::Entity::find().all(db).await? {
         let now = Timestamp(row.updated_at);

@@ -19,7 +19,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let detail = asked.backend.webhooks.detail(asked.id("webhook")?).await?;
     let may_edit = asked.may(Permission::Edit);
     let commands = may_edit.then(|| commands(&detail));
-    let title = format!("Webhook: {}", detail.name);
+    let title = format!("Webhook: {}", detail.settings.name);
     let page = Page::new(title, content(detail, may_edit)).below("/webhooks", "Webhooks");
     Ok(page.with_commands(commands).live_if(true))
 }
@@ -31,11 +31,11 @@ fn commands(detail: &WebhookDetail) -> AnyView {
         items.push(post("pause", "Pause", format!("{path}/pause"), false));
     }
     items.push(go("delivery", "Send test", format!("{path}/test")));
-    items.push(go("log", "Its deliveries", format!("/deliveries?webhook={}", encoded(&detail.name))));
+    items.push(go("log", "Its deliveries", format!("/deliveries?webhook={}", encoded(&detail.settings.name))));
     items.push(confirmed(
         "bin",
         "Delete…",
-        format!("Delete the webhook {}? What waits for it is given up; its record stays.", detail.name),
+        format!("Delete the webhook {}? What waits for it is given up; its record stays.", detail.settings.name),
         "Delete webhook".to_owned(),
         format!("{path}/delete"),
         false,
@@ -46,15 +46,18 @@ fn commands(detail: &WebhookDetail) -> AnyView {
 fn content(detail: WebhookDetail, may_edit: bool) -> AnyView {
     let holds = holds(detail.id, detail.revision, &detail.state, may_edit);
     let in_clear = in_clear(&detail, may_edit);
-    let authorization = match &detail.authorization {
+    let settings = detail.settings;
+    let target = format!("{} {}", settings.method.as_str(), settings.url.as_str());
+    let authorization = match &settings.authorization {
         Authorization::None => "None".to_owned(),
         Authorization::Basic { username } => format!("Basic, as {username}"),
         Authorization::Bearer => "Bearer token, stored".to_owned(),
         Authorization::ApiKey { header, prefix } if prefix.is_empty() => format!("API key in {header}, stored"),
         Authorization::ApiKey { header, prefix } => format!("API key in {header} after {prefix}, stored"),
     };
-    let headers = detail
+    let headers = settings
         .headers
+        .0
         .into_iter()
         .map(|header| view! { <span class="k">{header.name}</span>": "{header.value}"\n" })
         .collect_view();
@@ -88,12 +91,12 @@ fn content(detail: WebhookDetail, may_edit: bool) -> AnyView {
                     <header class="c-card__head"><h2 class="c-card__title" id="facts">"Webhook"</h2></header>
                     <div class="c-card__body">
                         <dl class="c-facts">
-                            <div><dt>"URL"</dt><dd class="u-mono">{detail.method}" "{detail.url}</dd></div>
+                            <div><dt>"URL"</dt><dd class="u-mono">{target}</dd></div>
                             {fact("Authorization", authorization)}
                             {fact("Signature", if detail.is_signing { "Standard Webhooks, secret stored".to_owned() } else { "None".to_owned() })}
-                            {fact("Insecure certificates", word(detail.allows_insecure_tls))}
-                            {fact("Timeout", format!("{} s", detail.timeout_s))}
-                            {fact("Retries", detail.retries.to_string())}
+                            {fact("Insecure certificates", word(settings.allows_insecure_tls))}
+                            {fact("Timeout", format!("{} s", settings.timeout.as_secs()))}
+                            {fact("Retries", settings.retries.to_string())}
                             <div><dt>"Headers"</dt><dd><pre class="c-code" tabindex="0" role="region" aria-label="Headers">{headers}</pre></dd></div>
                         </dl>
                     </div>

@@ -28,7 +28,7 @@ impl Services {
         if let Ok(id) = form.draft.webhook.parse()
             && let Some(row) = webhook::find(db, id).await?
         {
-            form.webhook = Some(Choice { value: row.id.to_string(), label: row.name });
+            form.webhook = Some(Choice { value: row.id.to_string(), label: row.settings.name });
         }
         Ok(form)
     }
@@ -60,7 +60,7 @@ pub(super) async fn stale_task(
     for draft in &mut drafts {
         let id = draft.webhook.parse().map(WebhookId);
         if let Some(row) = id.ok().and_then(|id| names.get(&id)) {
-            draft.webhook.clone_from(&row.name);
+            draft.webhook.clone_from(&row.settings.name);
         }
     }
     Ok(stale("task", &drafts[0], &drafts[1]))

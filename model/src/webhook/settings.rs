@@ -1,4 +1,4 @@
-//! A webhook as typed, and the way from there to a checked one.
+//! What a person configures of a webhook: as checked and stored, as typed, and the ways between the two.
 
 use super::secret_header::{self, Line};
 use super::{Authorization, DEFAULT_KEY_HEADER, Method, NAME_MAX, StoredWebhook, TIMEOUT_MAX_SECONDS, Webhook, secret};
@@ -9,6 +9,75 @@ use crate::text;
 use crate::url::TargetUrl;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+
+/// The settings of a webhook: all that a person configures and that is no secret.
+///
+/// Serialised, they are the document of a webhook's revision. Revisions are kept for ever, so a field that older ones
+/// lack is `#[serde(default)]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Unique, 1 to 128 characters.
+    pub name: String,
+    /// The target. A document's URL that is none any more is read as [`TargetUrl::unreadable`].
+    #[serde(with = "url_text")]
+    pub url: TargetUrl,
+    /// The HTTP method.
+    pub method: Method,
+    /// How a request proves who is calling.
+    pub authorization: Authorization,
+    /// The configured headers, in order. A secret one has the mask as its value.
+    pub headers: HeaderList,
+    /// True if a certificate that does not verify is accepted.
+    pub allows_insecure_tls: bool,
+    /// True if it is called directly where the others go through the egress proxy.
+    #[serde(default)]
+    pub is_direct: bool,
+    /// One deadline over the whole exchange, 3 to 120 s.
+    #[serde(rename = "timeout_ms", with = "millis")]
+    pub timeout: Duration,
+    /// Attempts after the first, 0 to 100.
+    pub retries: u32,
+}
+
+impl Settings {
+    /// Returns the settings as people see them who cannot edit webhooks: URL and header values may be secrets.
+    #[must_use]
+    pub fn discreet(self) -> Self {
+        Self { url: self.url.discreet(), headers: self.headers.discreet(), ..self }
+    }
+}
+
+/// A URL in a document, as its text.
+mod url_text {
+    use crate::url::TargetUrl;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(url: &TargetUrl, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(url.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<TargetUrl, D::Error> {
+        let text = String::deserialize(from)?;
+        Ok(TargetUrl::parse(&text).unwrap_or_else(|_| TargetUrl::unreadable()))
+    }
+}
+
+/// A duration in a document, in milliseconds.
+mod millis {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::time::Duration;
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_millis)
+    }
+}
+
+/// The only type of a webhook.
+const KIND: &str = "custom";
 
 /// A webhook as typed. Field names are those of the form and of the plain post.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +126,7 @@ impl Default for WebhookDraft {
     fn default() -> Self {
         Self {
             name: String::new(),
-            kind: "custom".into(),
+            kind: KIND.into(),
             url: String::new(),
             auth_type: "none".into(),
             token: String::new(),
@@ -83,40 +152,38 @@ impl Default for WebhookDraft {
 }
 
 impl WebhookDraft {
-    /// The draft without its secrets: what may travel back to the browser after a refused save. Remembers which there
-    /// were.
-    #[must_use]
-    pub fn without_secrets(mut self) -> Self {
-        let (mut typed, mut has_new) = (Vec::new(), false);
-        let retypes = |field: &str| self.retype.split(' ').any(|lost| lost == field);
-        for (name, secret) in [
-            ("token", &mut self.token),
-            ("api_key", &mut self.api_key),
-            ("password", &mut self.password),
-            ("signing_secret", &mut self.signing_secret),
-        ] {
-            has_new |= !secret.is_empty();
-            if !secret.is_empty() || retypes(name) {
-                typed.push(name);
-            }
-            secret.clear();
+    /// Returns the draft of a stored webhook as its form shows it, without secrets.
+    pub fn of(settings: &Settings, is_signing: bool, revision: i64) -> Self {
+        let switch = |is_on: bool| if is_on { "true".to_owned() } else { String::new() };
+        let (username, api_key_header, api_key_prefix) = match &settings.authorization {
+            Authorization::None | Authorization::Bearer => ("", DEFAULT_KEY_HEADER, ""),
+            Authorization::Basic { username } => (username.as_str(), DEFAULT_KEY_HEADER, ""),
+            Authorization::ApiKey { header, prefix } => ("", header.as_str(), prefix.as_str()),
+        };
+        Self {
+            name: settings.name.clone(),
+            kind: KIND.to_owned(),
+            url: settings.url.as_str().to_owned(),
+            auth_type: settings.authorization.id().to_owned(),
+            token: String::new(),
+            api_key: String::new(),
+            api_key_header: api_key_header.to_owned(),
+            api_key_prefix: api_key_prefix.to_owned(),
+            username: username.to_owned(),
+            password: String::new(),
+            sign: switch(is_signing),
+            signing_secret: String::new(),
+            headers: settings.headers.to_text(),
+            secret_headers: String::new(),
+            allow_insecure: switch(settings.allows_insecure_tls),
+            direct: switch(settings.is_direct),
+            timeout: settings.timeout.as_secs().to_string(),
+            retries: settings.retries.to_string(),
+            method: settings.method.as_str().to_owned(),
+            revision: revision.to_string(),
+            retype: String::new(),
+            keep_secrets: String::new(),
         }
-        let (blanked, has_new_header) = secret_header::without_values(&self.secret_headers);
-        self.secret_headers = blanked;
-        if has_new_header || retypes(secret_header::FIELD) {
-            typed.push(secret_header::FIELD);
-        }
-        if has_new || has_new_header {
-            // The choice was made before this secret was typed.
-            self.keep_secrets.clear();
-        }
-        self.retype = typed.join(" ");
-        self
-    }
-
-    /// Whether this secret was typed before the form was refused, and has to be typed again.
-    pub fn is_lost(&self, field: &str) -> bool {
-        self.keep_secrets != "true" && self.retype.split(' ').any(|lost| lost == field)
     }
 
     /// Checks every field. `stored` is the webhook being edited, `None` for a new one.
@@ -126,7 +193,7 @@ impl WebhookDraft {
     pub fn parse(&self, stored: Option<&StoredWebhook>) -> Result<Webhook, FieldErrors> {
         let mut errors = FieldErrors::default();
         let name = errors.check("name", text::parse_name(&self.name, NAME_MAX));
-        if self.kind != "custom" {
+        if self.kind != KIND {
             errors.add("kind", "The only type is Custom.");
         }
         let url = errors.check("url", TargetUrl::parse(&self.url));
@@ -154,34 +221,27 @@ impl WebhookDraft {
         let headers = headers
             .zip(lines)
             .and_then(|(headers, lines)| secret_header::merge(headers, lines, (stored, moved), &mut errors));
-        let timeout = errors.check("timeout", text::parse_number(&self.timeout, 3..=TIMEOUT_MAX_SECONDS, "seconds"));
-        let retries = errors.check("retries", text::parse_number(&self.retries, 0..=100, ""));
-        let method =
-            errors.check("method", Method::find(&self.method).ok_or("Choose one of the listed methods.".to_owned()));
-        match (name, url, authorization, secret.zip(signing), headers, timeout, retries, method) {
-            (
-                Some(name),
-                Some(url),
-                Some(authorization),
-                Some((secret, signing)),
-                Some((headers, secret_values)),
-                Some(timeout),
-                Some(retries),
-                Some(method),
-            ) if errors.is_empty() => Ok(Webhook {
-                name,
-                url,
-                method,
-                authorization,
-                secret,
-                signing,
-                headers,
-                secret_values,
-                allows_insecure_tls,
-                is_direct: self.direct == "true",
-                timeout: Duration::from_secs(timeout.into()),
-                retries,
-            }),
+        let (headers, secret_values) = headers.unwrap_or_default();
+        // A wrong field gets a stand-in, which nobody sees: the draft is refused with its errors.
+        let settings = Settings {
+            name: name.unwrap_or_default(),
+            url: url.unwrap_or_else(TargetUrl::unreadable),
+            authorization: authorization.unwrap_or(Authorization::None),
+            headers,
+            allows_insecure_tls,
+            is_direct: self.direct == "true",
+            timeout: errors
+                .check("timeout", text::parse_number(&self.timeout, 3..=TIMEOUT_MAX_SECONDS, "seconds"))
+                .map_or(Duration::ZERO, |seconds| Duration::from_secs(seconds.into())),
+            retries: errors.check("retries", text::parse_number(&self.retries, 0..=100, "")).unwrap_or_default(),
+            method: errors
+                .check("method", Method::find(&self.method).ok_or("Choose one of the listed methods.".to_owned()))
+                .unwrap_or(Method::Post),
+        };
+        match (secret, signing) {
+            (Some(secret), Some(signing)) if errors.is_empty() => {
+                Ok(Webhook { settings, secret, signing, secret_values })
+            }
             _ => Err(errors),
         }
     }

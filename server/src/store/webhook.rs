@@ -1,11 +1,11 @@
-//! Webhooks.
+//! Webhooks. A write stores the webhook's revision from the settings that it was given.
 
 mod row;
 
 use super::Result;
 use super::entity::{task, webhook};
 use super::revision::{self, Kind};
-use model::header::MASK;
+use model::header::{HeaderList, MASK};
 use model::id::WebhookId;
 use model::time::Timestamp;
 use model::webhook::Settings;
@@ -18,6 +18,8 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::Expr,
 };
+use serde::Deserialize;
+use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -49,8 +51,8 @@ fn with_breaker_at_rest(row: webhook::ActiveModel) -> webhook::ActiveModel {
     }
 }
 
-/// Changes a webhook that still has the revision of `stored`; returns false if it has not. Where the target changes, the
-/// breaker knows nothing of the new one and is closed.
+/// Changes a webhook that still has the revision of `stored`; returns false if it has another. Where the target changes, the
+/// breaker is closed, since it knows nothing of the new target.
 pub async fn update(
     db: &impl ConnectionTrait,
     stored: &Row,
@@ -79,19 +81,21 @@ pub async fn update(
 
 /// Masks headers with these names in every revision of a webhook: their values have become secrets.
 pub async fn mask_revisions(db: &impl ConnectionTrait, id: WebhookId, names: &[String]) -> Result<()> {
-    revision::rewrite(db, Kind::Webhook, id.0, |mut settings: Settings| {
-        for row in &mut settings.headers.0 {
+    revision::rewrite(db, Kind::Webhook, id.0, |document| {
+        // Only the headers are read, so that the rest stays as it was written.
+        let Ok(mut headers) = HeaderList::deserialize(&document["headers"]) else { return };
+        for row in &mut headers.0 {
             if names.iter().any(|name| name.eq_ignore_ascii_case(&row.name)) {
                 MASK.clone_into(&mut row.value);
             }
         }
-        settings
+        document["headers"] = json!(headers);
     })
     .await
 }
 
-/// Marks a webhook deleted, with neither secrets nor a state left; answers whether it was there. Its waiting deliveries
-/// are the caller's to discard.
+/// Marks a webhook as deleted, and removes its secrets and its state; returns false if there is none. The caller discards
+/// the waiting deliveries.
 pub async fn delete(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
     let row = webhook::ActiveModel {
         deleted_at: Set(Some(now.0)),
@@ -115,25 +119,25 @@ pub async fn delete(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) ->
     Ok(done.rows_affected == 1)
 }
 
-/// The webhook with this id, unless it was deleted.
+/// Returns the webhook with this id, unless it was deleted.
 pub async fn find(db: &impl ConnectionTrait, id: WebhookId) -> Result<Option<Row>> {
     let row = webhook::Entity::find_by_id(id.0).filter(webhook::Column::DeletedAt.is_null()).one(db).await?;
     Ok(row.map(Row::from))
 }
 
-/// Whether this webhook is there, and not deleted.
+/// Returns true if this webhook exists and was not deleted.
 pub async fn is_there(db: &impl ConnectionTrait, id: WebhookId) -> Result<bool> {
     let query = webhook::Entity::find_by_id(id.0).filter(webhook::Column::DeletedAt.is_null());
     Ok(query.count(db).await? > 0)
 }
 
-/// The webhooks with these ids, also deleted ones: deliveries still refer to them.
+/// Returns the webhooks with these ids, also deleted ones, since deliveries still refer to them.
 pub async fn find_many(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<HashMap<WebhookId, Row>> {
     let rows = super::readable(db, webhook::Entity::find().filter(webhook::Column::Id.is_in(ids))).await?;
     Ok(rows.into_iter().map(|row| (WebhookId(row.id), Row::from(row))).collect())
 }
 
-/// All webhooks, by name.
+/// Returns all webhooks, by name.
 pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
     let query =
         webhook::Entity::find().filter(webhook::Column::DeletedAt.is_null()).order_by_asc(webhook::Column::Name);
@@ -141,12 +145,12 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
     Ok(rows.into_iter().map(Row::from).collect())
 }
 
-/// The webhooks whose last attempt timed out.
+/// Returns the webhooks whose last attempt timed out.
 pub async fn list_hanging(db: &impl ConnectionTrait) -> Result<HashSet<WebhookId>> {
     let ids: Vec<i64> = webhook::Entity::find()
         .select_only()
         .column(webhook::Column::Id)
-        // As the index has it.
+        // The condition of the index.
         .filter(Expr::cust("is_hanging"))
         .filter(webhook::Column::DeletedAt.is_null())
         .into_tuple()
@@ -155,7 +159,7 @@ pub async fn list_hanging(db: &impl ConnectionTrait) -> Result<HashSet<WebhookId
     Ok(ids.into_iter().map(WebhookId).collect())
 }
 
-/// How many tasks use each webhook.
+/// Returns the number of tasks that use each webhook.
 pub async fn count_tasks(db: &impl ConnectionTrait) -> Result<HashMap<WebhookId, u32>> {
     let rows: Vec<(i64, i64)> = task::Entity::find()
         .select_only()

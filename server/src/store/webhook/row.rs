@@ -16,19 +16,19 @@ use uuid::Uuid;
 /// A webhook as stored.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// Its id.
+    /// The id.
     pub id: WebhookId,
-    /// Names its sealed secrets.
+    /// The name for sealing: the associated data of the secrets.
     pub uuid: Uuid,
     /// All that is configured and no secret.
     pub settings: Settings,
-    /// Its secrets, sealed.
+    /// The secrets, sealed.
     pub secrets: SealedSecrets,
-    /// Counts its changes.
+    /// Counts the changes.
     pub revision: i64,
-    /// Its state besides what was configured.
+    /// The state that holds deliveries.
     pub hold: HoldState,
-    /// True if it was deleted: its deliveries still refer to it.
+    /// True if the webhook was deleted. Its deliveries still refer to it.
     pub is_deleted: bool,
     /// False if a part of it could not be read, and a stand-in is in the part's place.
     pub is_readable: bool,
@@ -45,35 +45,35 @@ pub struct SealedSecrets {
     pub headers: Option<Vec<u8>>,
 }
 
-/// Why nothing is sent to a webhook that cannot be read.
+/// The error of deliveries to a webhook that cannot be read.
 pub const UNREADABLE: &str = "This webhook cannot be read: a newer version or a change by hand has written it. Save it \
                               again, then replay.";
 
-/// What holds a webhook's deliveries, and where its breaker stands.
+/// The state that holds a webhook's deliveries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HoldState {
-    /// When a person paused it.
+    /// The instant at which a person paused the webhook.
     pub paused_at: Option<Timestamp>,
-    /// How many resumed deliveries are let go each second, while some are.
+    /// The number of resumed deliveries that are released each second, while a release at a rate lasts.
     pub release_per_second: Option<u32>,
-    /// The revision at which its target last changed; what was sent by an older one waits for a person's word.
+    /// The revision at which the target last changed. Deliveries of an older one wait for a person's confirmation.
     pub target_revision: i64,
-    /// Its breaker.
+    /// The breaker.
     pub breaker: Breaker,
 }
 
 impl HoldState {
-    /// Why new deliveries are held, if they are.
+    /// Returns the reason that holds new deliveries, if there is one.
     pub fn reason(&self) -> Option<HoldReason> {
         if self.paused_at.is_some() { Some(HoldReason::Paused) } else { self.breaker.open.map(|_| HoldReason::Breaker) }
     }
 
-    /// Why a delivery is held that goes to an earlier target: the breaker knows nothing of that one.
+    /// Returns the reason that holds a delivery to an earlier target. The breaker knows nothing of that target.
     pub fn reason_of_replay(&self) -> Option<HoldReason> {
         self.paused_at.map(|_| HoldReason::Paused)
     }
 
-    /// Why a delivery is held whose attempt was made by `revision` of the webhook.
+    /// Returns the reason that holds a delivery whose attempt was made by `revision` of the webhook.
     pub fn reason_after(&self, revision: i64) -> Option<HoldReason> {
         if revision < self.target_revision { Some(HoldReason::Target) } else { self.reason() }
     }
@@ -97,8 +97,8 @@ impl Row {
         self.stored().target_change(url, authorization, *allows_insecure_tls).is_some()
     }
 
-    /// Returns the webhook as of a revision: method, URL, headers and authorization of then, the rest of now. SealedSecrets are
-    /// left out where they belong to another target than they did then.
+    /// Returns the webhook as of a revision: method, URL, headers and authorization of then, the rest of now. A secret that
+    /// belongs to another target now is left out.
     pub fn as_it_was(&self, then: Settings) -> Option<Self> {
         let has_moved = self.is_moved_by(&then);
         // The name of an API key's header is no part of the target that headers belong to.
@@ -130,17 +130,17 @@ impl Row {
     }
 }
 
-/// The associated data of a webhook's sealed signing secret.
+/// Returns the associated data of a webhook's sealed signing secret.
 pub fn signing_associated_data(uuid: Uuid) -> String {
     format!("webhook|signing_secret|{uuid}")
 }
 
-/// The associated data of a webhook's sealed headers.
+/// Returns the associated data of a webhook's sealed headers.
 pub fn headers_associated_data(uuid: Uuid) -> String {
     format!("webhook|secret_headers|{uuid}")
 }
 
-/// The associated data of a webhook's sealed secret.
+/// Returns the associated data of a webhook's sealed secret.
 pub fn secret_associated_data(uuid: Uuid) -> String {
     format!("webhook|secret|{uuid}")
 }

@@ -1,7 +1,7 @@
 //! Events: the occurrences that start a task.
 
 use crate::catalog::{Catalog, LEVELS, ObjectType};
-use crate::draft::{Texts, read_from_texts};
+use crate::draft::draft;
 use crate::field_error::FieldErrors;
 use crate::id::{ObjectId, TagId, TaskId};
 use crate::text;
@@ -45,33 +45,28 @@ pub struct Event {
     pub is_enabled: bool,
 }
 
-/// An event as typed. Field names are those of the form and of the plain post.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Texts")]
-#[expect(missing_docs, reason = "each field is the form field of that name; the rules stand in `parse`")]
-pub struct EventDraft {
-    /// `vms.poweron`: type and event in one value, so that one grouped select works without WASM.
-    pub event: String,
-    /// `true`: the scope is `tag`, else `object`.
-    pub use_tag: String,
-    /// [`ANY`], or an object's id. Empty is refused, so that a value lost on the way does not become "any".
-    pub object: String,
-    /// The name or id of an object as typed, in the form without WASM, which has no list to choose from. Takes
-    /// precedence over `object`.
-    pub object_named: String,
-    pub tag: String,
-    /// Empty for every level.
-    pub level: String,
-    /// Empty for every source.
-    pub source: String,
-    pub task: String,
-    pub enabled: String,
-    /// The revision the form was opened on; empty for a new event.
-    pub revision: String,
-}
-
-read_from_texts! {
-    EventDraft: event use_tag object object_named tag level source task enabled revision
+draft! {
+    /// An event as typed. Field names are those of the form and of the plain post.
+    pub struct EventDraft {
+        /// `vms.poweron`: type and event in one value, so that one grouped select works without WASM.
+        event,
+        /// `true`: the scope is `tag`, else `object`.
+        use_tag,
+        /// [`ANY`], or an object's id. Empty is refused, so that a value lost on the way does not become "any".
+        object,
+        /// The name or id of an object as typed, in the form without WASM, which has no list to choose from. Takes
+        /// precedence over `object`.
+        object_named,
+        tag,
+        /// Empty for every level.
+        level,
+        /// Empty for every source.
+        source,
+        task,
+        enabled,
+        /// The revision the form was opened on; empty for a new event.
+        revision,
+    }
 }
 
 /// The value of `object` that stands for any.

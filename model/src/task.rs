@@ -1,6 +1,6 @@
 //! Tasks: the actions that events start. The only action is to send a message through a webhook.
 
-use crate::draft::{Texts, read_from_texts};
+use crate::draft::draft;
 use crate::field_error::FieldErrors;
 use crate::id::WebhookId;
 use crate::text;
@@ -34,41 +34,19 @@ pub struct Task {
     pub message: String,
 }
 
-/// A task as typed. Field names are those of the form and of the plain post.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Texts")]
-#[expect(missing_docs, reason = "each field is the form field of that name; the rules stand in `parse`")]
-pub struct TaskDraft {
-    pub name: String,
-    pub description: String,
-    pub enabled: String,
-    pub delete_after_running: String,
-    pub object_type: String,
-    pub webhook: String,
-    pub action: String,
-    pub message: String,
-    /// The revision the form was opened on; empty for a new task.
-    pub revision: String,
-}
-
-read_from_texts! {
-    TaskDraft: name description enabled delete_after_running object_type webhook action message revision
-}
-
-impl Default for TaskDraft {
-    /// Returns the values of fields that a plain post leaves out: unchecked boxes are absent.
-    fn default() -> Self {
-        Self {
-            name: String::new(),
-            description: String::new(),
-            enabled: String::new(),
-            delete_after_running: String::new(),
-            object_type: OBJECT_TYPE.to_owned(),
-            webhook: String::new(),
-            action: ACTION.to_owned(),
-            message: String::new(),
-            revision: String::new(),
-        }
+draft! {
+    /// A task as typed. Field names are those of the form and of the plain post.
+    pub struct TaskDraft {
+        name,
+        description,
+        enabled,
+        delete_after_running,
+        object_type = OBJECT_TYPE,
+        webhook,
+        action = ACTION,
+        message,
+        /// The revision the form was opened on; empty for a new task.
+        revision,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::secret_header::{self, Line};
 use super::{Authorization, DEFAULT_KEY_HEADER, Method, NAME_MAX, StoredWebhook, TIMEOUT_MAX_SECONDS, Webhook, secret};
-use crate::draft::{Texts, read_from_texts};
+use crate::draft::draft;
 use crate::field_error::FieldErrors;
 use crate::header::HeaderList;
 use crate::text;
@@ -79,75 +79,39 @@ mod millis {
 /// The only type of a webhook.
 const KIND: &str = "custom";
 
-/// A webhook as typed. Field names are those of the form and of the plain post.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Texts")]
-#[expect(missing_docs, reason = "each field is the form field of that name; the rules stand in `parse`")]
-pub struct WebhookDraft {
-    pub name: String,
-    pub kind: String,
-    pub url: String,
-    pub auth_type: String,
-    pub token: String,
-    pub api_key: String,
-    pub api_key_header: String,
-    pub api_key_prefix: String,
-    pub username: String,
-    pub password: String,
-    /// `true`: every attempt is signed (Standard Webhooks).
-    pub sign: String,
-    pub signing_secret: String,
-    /// `Name: Value` lines; a secret header has the mask as its value.
-    pub headers: String,
-    /// The values of secret headers, as `Name: Value` lines: see `webhook::secret_header`.
-    pub secret_headers: String,
-    pub allow_insecure: String,
-    /// `true`: not through the egress proxy.
-    pub direct: String,
-    pub timeout: String,
-    pub retries: String,
-    pub method: String,
-    /// The revision the form was opened on; empty for a new webhook.
-    pub revision: String,
-    /// The secrets that were typed into a form that was refused, by field: no page carries them back, so that they are
-    /// empty now without being meant so.
-    pub retype: String,
-    /// `true`: what [`retype`](Self::retype) names is left as it was before, after all.
-    pub keep_secrets: String,
-}
-
-read_from_texts! {
-    WebhookDraft: name kind url auth_type token api_key api_key_header api_key_prefix username password sign
-        signing_secret headers secret_headers allow_insecure direct timeout retries method revision retype keep_secrets
-}
-
-impl Default for WebhookDraft {
-    /// A new webhook, as the form shows it first.
-    fn default() -> Self {
-        Self {
-            name: String::new(),
-            kind: KIND.into(),
-            url: String::new(),
-            auth_type: "none".into(),
-            token: String::new(),
-            api_key: String::new(),
-            api_key_header: DEFAULT_KEY_HEADER.into(),
-            api_key_prefix: String::new(),
-            username: String::new(),
-            password: String::new(),
-            sign: String::new(),
-            signing_secret: String::new(),
-            headers: "Content-Type: application/json".into(),
-            secret_headers: String::new(),
-            allow_insecure: String::new(),
-            direct: String::new(),
-            timeout: "5".into(),
-            retries: "3".into(),
-            method: "POST".into(),
-            revision: String::new(),
-            retype: String::new(),
-            keep_secrets: String::new(),
-        }
+draft! {
+    /// A webhook as typed. Field names are those of the form and of the plain post.
+    pub struct WebhookDraft {
+        name,
+        kind = KIND,
+        url,
+        auth_type = "none",
+        token,
+        api_key,
+        api_key_header = DEFAULT_KEY_HEADER,
+        api_key_prefix,
+        username,
+        password,
+        /// `true`: every attempt is signed (Standard Webhooks).
+        sign,
+        signing_secret,
+        /// `Name: Value` lines; a secret header has the mask as its value.
+        headers = "Content-Type: application/json",
+        /// The values of secret headers, as `Name: Value` lines: see `webhook::secret_header`.
+        secret_headers,
+        allow_insecure,
+        /// `true`: not through the egress proxy.
+        direct,
+        timeout = "5",
+        retries = "3",
+        method = "POST",
+        /// The revision the form was opened on; empty for a new webhook.
+        revision,
+        /// The names of the secrets that were typed into a form that was refused. No page carries a secret back, so that
+        /// they are empty now without being meant so.
+        retype,
+        /// `true`: the secrets that [`retype`](Self::retype) names stay as they were before, after all.
+        keep_secrets,
     }
 }
 

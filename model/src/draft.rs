@@ -1,8 +1,10 @@
 //! Drafts: structs of texts, one text for each field of a form.
 //!
 //! A draft is read through one map of texts instead of by code of its own: that code was 60 kB of the browser half.
-//! A field that the map lacks has the text of a new draft. Other texts of the map are ignored.
+//! A field that the map lacks has the text of a new draft. Other texts of the map are ignored. Line ends become LF, so that
+//! a draft is the same whether it was posted by a browser without WASM or typed with it.
 
+use crate::text::with_line_ends;
 use std::collections::BTreeMap;
 
 /// The fields of a draft, by name.
@@ -42,11 +44,11 @@ macro_rules! draft {
 }
 pub(crate) use draft;
 
-/// Puts the texts into the fields of the same names.
+/// Puts the texts into the fields of the same names, with LF as their line ends.
 pub(crate) fn fill(mut texts: Texts, fields: &mut [(&str, &mut String)]) {
     for (name, field) in fields {
         if let Some(text) = texts.remove(*name) {
-            **field = text;
+            **field = with_line_ends(&text);
         }
     }
 }
@@ -65,6 +67,7 @@ mod tests {
         assert_eq!(read(&[("other", "x")]), TaskDraft::default());
         assert_eq!(read(&[("name", "x")]), TaskDraft { name: "x".into(), ..TaskDraft::default() });
         assert_eq!(read(&[("action", "")]).action, "", "an empty text is a text");
+        assert_eq!(read(&[("message", "a\r\nb")]), read(&[("message", "a\nb")]), "posted and typed");
         let all = TaskDraft::FIELDS.iter().map(|name| ((*name).to_owned(), format!("the {name}")));
         let written = serde_json::to_value(TaskDraft::from(all.collect::<Texts>())).expect("texts");
         assert!(TaskDraft::FIELDS.iter().all(|name| written[name] == format!("the {name}")), "{written}");

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub enum EventScope {
     /// Any object of the type. Types without objects have this scope too.
     Any,
-    /// This object only.
+    /// One object.
     Object(ObjectId),
     /// Objects that carry this tag at the time of the occurrence.
     Tag(TagId),
@@ -69,7 +69,7 @@ draft! {
     }
 }
 
-/// The value of `object` that stands for any.
+/// The value of `object` for any object.
 pub const ANY: &str = "any";
 
 impl EventDraft {

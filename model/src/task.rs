@@ -63,7 +63,8 @@ impl TaskDraft {
     pub fn parse(&self) -> Result<Task, FieldErrors> {
         let mut errors = FieldErrors::default();
         let name = errors.check("name", text::parse_name(&self.name, NAME_MAX));
-        let description = errors.check("description", parse_description(&self.description));
+        let description =
+            errors.check("description", text::parse_text(&self.description, "description", DESCRIPTION_MAX));
         if self.object_type != OBJECT_TYPE {
             errors.add("object_type", "Choose Webhook: a task acts on nothing else yet.");
         }
@@ -86,19 +87,10 @@ impl TaskDraft {
     }
 }
 
-fn parse_description(typed: &str) -> Result<String, String> {
-    text::refuse_nul(typed)?;
-    let count = typed.chars().count();
-    if count > DESCRIPTION_MAX {
-        return Err(format!("This description has {count} characters; {DESCRIPTION_MAX} are the most."));
-    }
-    Ok(typed.trim().to_owned())
-}
-
-/// Checks a message. Only line ends change: a form posts CRLF for a typed LF.
+/// Checks a message. Only line ends change: they become LF.
 fn parse_message(typed: &str) -> Result<String, String> {
     text::refuse_nul(typed)?;
-    let message = typed.replace("\r\n", "\n");
+    let message = text::with_line_ends(typed);
     if message.len() > MESSAGE_MAX_BYTES {
         return Err(format!("This message has {} bytes; {MESSAGE_MAX_BYTES} are the most.", message.len()));
     }
@@ -132,6 +124,20 @@ mod tests {
         assert_eq!(wrong_fields(&TaskDraft { object_type: "vm".into(), ..valid.clone() }), ["object_type"]);
         assert_eq!(wrong_fields(&TaskDraft { action: "poweron".into(), ..valid.clone() }), ["action"]);
         assert_eq!(wrong_fields(&TaskDraft { message: "a\0".into(), ..valid }), ["message"]);
+    }
+
+    #[test]
+    fn description_at_its_limit_is_taken_with_wasm_and_without() {
+        let lines = vec!["x".repeat(99); 10].join("\n") + "x";
+        let draft = |description: String| TaskDraft {
+            name: "t".into(),
+            webhook: "1".into(),
+            description,
+            ..TaskDraft::default()
+        };
+        assert_eq!(lines.len(), DESCRIPTION_MAX);
+        assert_eq!(draft(lines.clone()).parse(), draft(lines.replace('\n', "\r\n")).parse());
+        assert!(draft(lines).parse().is_ok());
     }
 
     #[test]

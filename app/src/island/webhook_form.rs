@@ -26,7 +26,7 @@ pub(crate) fn WebhookForm(
     stored: Option<Stored>,
     refused: Option<Refused<WebhookDraft>>,
     may_save: bool,
-    /// Whether the viewer may call what is typed.
+    /// True if the viewer may call what is typed.
     may_test: bool,
     /// The task form that has sent somebody here gets them back, with the new webhook chosen.
     back: Option<String>,
@@ -195,7 +195,7 @@ fn Retype(form: FormState<WebhookDraft>, is_stored: bool) -> impl IntoView {
     .into_any()
 }
 
-/// What an API key will look like on the wire, the key itself masked.
+/// The header of an API key as it is sent, with the key masked.
 #[component]
 fn KeyLine(form: FormState<WebhookDraft>) -> impl IntoView {
     let line = move || {
@@ -227,7 +227,7 @@ fn Insecure(form: FormState<WebhookDraft>) -> impl IntoView {
     .into_any()
 }
 
-/// Sends a message with the values as they stand, unsaved, and shows the exact request and the whole answer.
+/// Sends a message with the values as they stand, unsaved, and shows the exact request and the whole response.
 #[component]
 fn TestCard(form: FormState<WebhookDraft>, id: Option<WebhookId>, may_test: bool) -> impl IntoView {
     let is_hydrated = use_hydrated();

@@ -24,9 +24,9 @@ pub struct WebhookRow {
     pub settings: Settings,
     /// The number of tasks that use the webhook.
     pub tasks: u32,
-    /// Whether a person has paused the webhook.
+    /// True if a person has paused the webhook.
     pub is_paused: bool,
-    /// Whether the webhook's breaker is open.
+    /// True if the webhook's breaker is open.
     pub is_failing: bool,
     /// The number of deliveries that are held for the webhook.
     pub held: u64,
@@ -79,7 +79,7 @@ impl WebhookForm {
 pub struct SavedWebhook {
     /// The webhook's id.
     pub id: WebhookId,
-    /// Whether the name of the webhook's host does not resolve at the moment.
+    /// True if the name of the webhook's host does not resolve at the moment.
     pub is_unresolved: bool,
 }
 
@@ -122,7 +122,7 @@ pub struct TestRequest {
     pub message: String,
 }
 
-/// The result of a test: the exact request, and the whole answer.
+/// The result of a test: the exact request, and the whole response.
 #[cfg(feature = "ssr")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TestAnswer {
@@ -132,13 +132,13 @@ pub struct TestAnswer {
     pub headers: Vec<ShownHeader>,
     /// The body that was sent.
     pub body: String,
-    /// The answer's status code.
+    /// The response's status code.
     pub http_status: Option<u16>,
     /// The failure in words, if the test failed.
     pub error: Option<String>,
-    /// The answer's headers, one a line.
+    /// The response's headers, one a line.
     pub answer_headers: String,
-    /// The answer's body as text.
+    /// The response's body as text.
     pub answer_body: String,
     /// The duration of the whole test, in milliseconds.
     pub duration_ms: u32,
@@ -152,9 +152,9 @@ pub struct TestAnswer {
 pub struct ShownHeader {
     /// The header's name.
     pub name: String,
-    /// The header's value, or the words that stand in its place.
+    /// The header's value, or a text that is shown instead.
     pub value: String,
-    /// Whether words stand in the place of the value.
+    /// True if a text is shown instead of the value.
     pub is_masked: bool,
 }
 

@@ -31,7 +31,7 @@ impl WebhookDraft {
             typed.push(secret_header::FIELD);
         }
         if has_new || has_new_header {
-            // The choice was made before this secret was typed.
+            // The switch was set before this secret was typed.
             self.keep_secrets.clear();
         }
         self.retype = typed.join(" ");
@@ -89,8 +89,8 @@ impl WebhookDraft {
         Some(SecretChange::Set(SecretString::from(secret)))
     }
 
-    /// `kept` is `None` for a new webhook, else whether the stored secret may stay, or why not. `is_new`: this type of
-    /// authorization had no secret before.
+    /// Checks the authorization's secret. `kept` is `None` for a new webhook, and the reason why the stored secret may not
+    /// stay in `Err`. `is_new` is true if this type of authorization had no secret before.
     pub(super) fn parse_secret(
         &self,
         authorization: &Authorization,
@@ -103,7 +103,7 @@ impl WebhookDraft {
             Authorization::Basic { .. } => ("password", &self.password, "password"),
             Authorization::ApiKey { .. } => ("api_key", &self.api_key, "API key"),
         };
-        // A password may begin or end with a blank; a token or key that does was pasted badly.
+        // A password may begin or end with a blank. In a token or key, such a blank was pasted by mistake.
         let typed = if field == "password" { typed.as_str() } else { typed.trim() };
         if typed.is_empty() && self.is_lost(field) {
             errors.add(field, lost(word));
@@ -143,7 +143,7 @@ pub(super) fn lost(word: &str) -> String {
     format!("Enter the new {word} again: the form was refused, and a page never carries a secret back.")
 }
 
-/// Whether the stored secret may be used with the edited target, or what changed.
+/// Fails when the stored secret may not be used with the edited target, with what has changed.
 pub(super) fn keeps_secret(
     stored: &StoredWebhook,
     url: &TargetUrl,

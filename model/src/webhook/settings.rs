@@ -1,4 +1,4 @@
-//! What a person configures of a webhook: as checked and stored, as typed, and the ways between the two.
+//! The configuration of a webhook: checked and stored ([`Settings`]), as typed ([`WebhookDraft`]), and the ways between.
 
 use super::secret_header::{self, Line};
 use super::{Authorization, DEFAULT_KEY_HEADER, Method, NAME_MAX, StoredWebhook, TIMEOUT_MAX_SECONDS, Webhook, secret};

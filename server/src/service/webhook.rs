@@ -48,7 +48,7 @@ impl Services {
         let is_unresolved = !self.check_target(&checked, Some(&stored)).await?;
         let secrets = self.seal_secrets(&checked, Some(&stored), stored.uuid)?;
         let has_moved = stored.is_moved_by(&checked.settings);
-        // Values that were stored in clear, and are secrets from now on.
+        // The values of these headers were stored in clear, and are secrets from now on.
         let is_plain = |name: &&str| {
             let headers = &stored.settings.headers.0;
             headers.iter().any(|row| !row.is_secret() && row.name.eq_ignore_ascii_case(name))
@@ -134,7 +134,7 @@ async fn find_object(txn: &DatabaseTransaction, id: WebhookId) -> Result<Option<
     Ok(found.into_values().next().map(|(row, _)| row))
 }
 
-/// Deletes one, unless something uses it; what waits for it is given up.
+/// Deletes a webhook, unless a task or an event uses it. The arranging that begins discards its waiting deliveries.
 async fn delete_one(txn: &DatabaseTransaction, id: WebhookId, now: Timestamp) -> Result<(), AppError> {
     let row = webhook::find(txn, id).await?.ok_or_else(|| AppError::not_found("webhook"))?;
     let tasks = task::list_using(txn, id).await?;
@@ -188,7 +188,7 @@ impl Webhooks for Services {
     async fn delete(&self, ids: Vec<WebhookId>) -> Result<(), AppError> {
         let txn = self.store.begin_change().await?;
         let now = self.clock.now();
-        // In the order in which the dispatcher locks them.
+        // Webhooks are locked in the order of their ids, as the dispatcher does.
         let ids = BTreeSet::from_iter(ids);
         for id in &ids {
             delete_one(&txn, *id, now).await?;

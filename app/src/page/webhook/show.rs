@@ -115,7 +115,7 @@ fn content(detail: WebhookDetail, may_edit: bool) -> AnyView {
     .into_any()
 }
 
-/// Headers that are stored in clear and look like secrets.
+/// Renders the headers that are stored in clear and look like secrets.
 fn in_clear(detail: &WebhookDetail, may_edit: bool) -> Option<AnyView> {
     if detail.in_clear.is_empty() || !may_edit {
         return None;
@@ -139,7 +139,7 @@ fn in_clear(detail: &WebhookDetail, may_edit: bool) -> Option<AnyView> {
     )
 }
 
-/// What holds it, and how that is ended.
+/// Renders the reasons that hold the webhook, each with the form that ends it.
 fn holds(id: WebhookId, revision: i64, state: &WebhookState, may_edit: bool) -> AnyView {
     let note = |class: &'static str, icon: &'static str, words: AnyView, form: Option<AnyView>| {
         view! {
@@ -160,7 +160,7 @@ fn holds(id: WebhookId, revision: i64, state: &WebhookState, may_edit: bool) -> 
     });
     let failing = state.failing.clone().map(|Failing { since, probe }| {
         let held = count(HoldReason::Breaker);
-        // While it is paused nothing is tried.
+        // A paused webhook is not probed.
         let probe = state.paused.is_none().then(|| {
             view! { " "{held}" deliveries are held; the next is tried at "<Time when=probe/>"." }
         });
@@ -187,7 +187,7 @@ fn holds(id: WebhookId, revision: i64, state: &WebhookState, may_edit: bool) -> 
     view! { {paused} {failing} {target} {releasing} }.into_any()
 }
 
-/// With `revision`, for what was seen of the webhook at that one only.
+/// Renders the form that ends a hold. With `revision`, it is refused once the webhook has another one.
 fn release_form(action: String, revision: Option<i64>, button: &'static str) -> AnyView {
     let revision = revision.map(|revision| view! { <input type="hidden" name="revision" value=revision/> });
     view! {

@@ -9,7 +9,7 @@ use leptos::prelude::*;
 use model::access::Permission;
 use model::id::WebhookId;
 
-/// What the message starts as.
+/// The message that the form starts with.
 const MESSAGE: &str = r#"{"text": "Webhook"}"#;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {

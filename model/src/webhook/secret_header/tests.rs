@@ -22,11 +22,11 @@ fn stored(names: &str) -> StoredWebhook {
     }
 }
 
-/// The names of all headers and the new values; `=0` for the stored value at that place.
+/// The names of all headers and the new values; `=0` for the stored value at that index.
 fn saved(draft: &WebhookDraft, stored: &str) -> (String, String) {
     let webhook = draft.parse(Some(&self::stored(stored))).expect("valid");
     let change = |value: &SecretHeader| match value {
-        SecretHeader::Keep(place) => format!("={place}"),
+        SecretHeader::Keep(index) => format!("={index}"),
         SecretHeader::Set(secret) => secret.expose_secret().to_owned(),
     };
     let values: Vec<String> = webhook.secret_values.iter().map(change).collect();

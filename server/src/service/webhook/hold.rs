@@ -10,19 +10,19 @@ use model::delivery::HoldReason;
 use model::id::WebhookId;
 use std::time::Duration;
 
-/// How long a command waits for a large backlog to follow.
+/// The time for which a command arranges a backlog. The sweep arranges the rest.
 const ARRANGED_AT_ONCE: Duration = Duration::from_secs(1);
 
 impl Services {
-    /// Arranges a webhook's waiting deliveries for a moment, so that what was changed is seen at once; the sweep arranges
+    /// Arranges a webhook's waiting deliveries for a moment, so that the page that follows shows the change. The sweep arranges
     /// the rest of a large backlog.
     pub(super) async fn arrange(&self, id: WebhookId) -> Result<(), AppError> {
         arrange::finish(&self.store, id, self.clock.now(), ARRANGED_AT_ONCE).await.map_err(AppError::from)
     }
 
-    /// Gives up what is not to go on of what is held for a reason, in steps, before the reason ends. A failure in between
-    /// leaves the rest held: whoever submits again gives up that, too.
-    async fn give_up(&self, id: WebhookId, held: (HoldReason, i64), which: Held) -> Result<(), AppError> {
+    /// Discards, in steps, the held deliveries that do not go on, before the reason that holds them ends. A failure in between
+    /// leaves the rest held; submitting again discards the rest.
+    async fn discard_held(&self, id: WebhookId, held: (HoldReason, i64), which: Held) -> Result<(), AppError> {
         let mut superseded = match which {
             Held::All => return Ok(()),
             Held::Newest => hold::superseded(self.store.pages(), id, held).await?,
@@ -32,7 +32,7 @@ impl Services {
         while let Some(size) = steps.next().await {
             let txn = self.store.begin_change().await?;
             steps.begin();
-            let (given_up, counted) = if which == Held::None {
+            let (runs, counted) = if which == Held::None {
                 let runs = hold::discard_some_held(&txn, id, held, size, now).await?;
                 let counted = runs.len();
                 (runs, counted)
@@ -42,7 +42,7 @@ impl Services {
                 let counted = part.len();
                 (hold::discard_held(&txn, part, held.0, now).await?, counted)
             };
-            end_runs(&txn, given_up, now).await?;
+            end_runs(&txn, runs, now).await?;
             steps.end(counted as u64);
             self.commit(txn).await?;
         }
@@ -69,7 +69,7 @@ impl Services {
         }
         let newest = hold::newest_held(self.store.pages(), id, HoldReason::Paused).await?;
         if let Some(newest) = newest {
-            self.give_up(id, (HoldReason::Paused, newest), choice.held).await?;
+            self.discard_held(id, (HoldReason::Paused, newest), choice.held).await?;
         }
         let txn = self.store.begin_change().await?;
         let now = self.clock.now();
@@ -89,21 +89,21 @@ impl Services {
         revision: i64,
         choice: ReleaseChoice,
     ) -> Result<(), AppError> {
-        let is_still_meant = |row: Option<webhook::Row>| {
+        let check_revision = |row: Option<webhook::Row>| {
             let row = row.ok_or_else(|| AppError::not_found("webhook"))?;
-            let words = "Somebody has changed this webhook since you looked at it. The deliveries that were not confirmed \
-                         before wait on. Look at where it goes now, and confirm again.";
-            if row.revision == revision { Ok(()) } else { Err(AppError::new(Code::Conflict, words)) }
+            let message = "Somebody has changed this webhook since you looked at it. The deliveries that were not confirmed \
+                           before wait on. Look at where it goes now, and confirm again.";
+            if row.revision == revision { Ok(()) } else { Err(AppError::new(Code::Conflict, message)) }
         };
-        is_still_meant(webhook::find(self.store.pages(), id).await?)?;
+        check_revision(webhook::find(self.store.pages(), id).await?)?;
         let newest = hold::newest_held(self.store.pages(), id, HoldReason::Target).await?;
         let Some(newest) = newest else { return Ok(()) };
-        self.give_up(id, (HoldReason::Target, newest), choice.held).await?;
+        self.discard_held(id, (HoldReason::Target, newest), choice.held).await?;
         let mut steps = Steps::new();
         while let Some(size) = steps.next().await {
             let txn = self.store.begin_change().await?;
             steps.begin();
-            is_still_meant(webhook::find(&txn, id).await?)?;
+            check_revision(webhook::find(&txn, id).await?)?;
             let reason = hold::set_rate(&txn, id, rate(&choice), self.clock.now()).await?;
             let confirmed = hold::confirm(&txn, id, (revision, newest), reason, size).await?;
             steps.end(confirmed);
@@ -114,7 +114,7 @@ impl Services {
     }
 }
 
-/// How many a second are let go, if not all at once.
+/// Returns the rate of a release, in deliveries a second; `None` for all at once.
 fn rate(choice: &ReleaseChoice) -> Option<u32> {
     choice.per_second.map(|rate| rate.clamp(1, 10_000))
 }

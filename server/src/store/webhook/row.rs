@@ -30,7 +30,7 @@ pub struct Row {
     pub hold: HoldState,
     /// True if the webhook was deleted. Its deliveries still refer to it.
     pub is_deleted: bool,
-    /// False if a part of it could not be read, and a stand-in is in the part's place.
+    /// False if a part could not be read, and a stand-in replaces the part.
     pub is_readable: bool,
 }
 
@@ -146,8 +146,8 @@ pub fn secret_associated_data(uuid: Uuid) -> String {
 }
 
 impl From<webhook::Model> for Row {
-    /// Puts a stand-in in the place of a part that cannot be read, since a newer version or a person has written it, and
-    /// logs that. Such a webhook is shown and never sent, and no other waits for it.
+    /// Replaces a part that cannot be read, since a newer version or a person has written it, by a stand-in, and logs that.
+    /// Such a webhook is shown and never called, and no other waits for it.
     fn from(row: webhook::Model) -> Self {
         let url = TargetUrl::parse(&row.url).ok();
         let method = Method::find(&row.method);

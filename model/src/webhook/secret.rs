@@ -2,6 +2,7 @@
 
 use super::{Authorization, SECRET_MAX_BYTES, SecretChange, StoredWebhook, WebhookDraft, secret_header};
 use crate::field_error::FieldErrors;
+use crate::text::capitalised;
 use crate::url::TargetUrl;
 use crate::{header, signature};
 use secrecy::SecretString;
@@ -53,7 +54,7 @@ impl WebhookDraft {
             }
             "api_key" => {
                 let header = self.api_key_header.trim();
-                let checked = header::check_name(header).map_err(|clause| sentence(&clause));
+                let checked = header::check_name(header).map_err(|clause| capitalised(&clause));
                 let prefix = errors.check("api_key_prefix", parse_prefix(&self.api_key_prefix));
                 errors.check("api_key_header", checked)?;
                 Some(Authorization::ApiKey { header: header.to_owned(), prefix: prefix? })
@@ -192,9 +193,4 @@ fn check_secret(field: &str, typed: &str) -> Result<SecretString, String> {
         return Err("This contains a blank or a character outside ASCII, which cannot stand in a header.".to_owned());
     }
     Ok(SecretString::from(typed.to_owned()))
-}
-
-fn sentence(clause: &str) -> String {
-    let mut chars = clause.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

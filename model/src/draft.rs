@@ -53,6 +53,11 @@ pub(crate) fn fill(mut texts: Texts, fields: &mut [(&str, &mut String)]) {
     }
 }
 
+/// Returns the text of a switch.
+pub(crate) fn switch(is_on: bool) -> String {
+    if is_on { "true".to_owned() } else { String::new() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! Events: the occurrences that start a task.
 
 use crate::catalog::{Catalog, LEVELS, ObjectType};
-use crate::draft::draft;
+use crate::draft::{draft, switch};
 use crate::field_error::FieldErrors;
 use crate::id::{ObjectId, TagId, TaskId};
 use crate::text;
@@ -83,6 +83,27 @@ impl EventDraft {
         catalog.find(self.event.rsplit_once('.')?.0)
     }
 
+    /// Returns the draft of a stored event, as its form shows it.
+    pub fn of(event: &Event, revision: i64) -> Self {
+        let (object, tag) = match event.scope {
+            EventScope::Any => (ANY.to_owned(), String::new()),
+            EventScope::Object(id) => (id.to_string(), String::new()),
+            EventScope::Tag(id) => (ANY.to_owned(), id.to_string()),
+        };
+        Self {
+            event: format!("{}.{}", event.type_id, event.event_id),
+            use_tag: switch(!tag.is_empty()),
+            object,
+            object_named: String::new(),
+            tag,
+            level: event.filters.level.clone().unwrap_or_default(),
+            source: event.filters.source.clone().unwrap_or_default(),
+            task: event.task_id.to_string(),
+            enabled: switch(event.is_enabled),
+            revision: revision.to_string(),
+        }
+    }
+
     /// Checks every field. The service checks that the task, the object and the tag exist.
     ///
     /// # Errors
@@ -162,6 +183,21 @@ mod tests {
         match draft.parse(&Catalog::default()) {
             Ok(event) => panic!("accepted {event:?}"),
             Err(errors) => errors.0.into_iter().map(|error| error.field).collect(),
+        }
+    }
+
+    #[test]
+    fn edit_without_a_change_saves_the_stored_event() {
+        let filters = EventFilters { level: Some("error".into()), source: Some("kernel".into()) };
+        for (type_id, event_id, scope, filters) in [
+            ("vms", "poweron", EventScope::Any, EventFilters::default()),
+            ("vms", "poweron", EventScope::Object(ObjectId(101)), EventFilters::default()),
+            ("vms", "poweron", EventScope::Tag(TagId(4)), EventFilters::default()),
+            ("logs", "created", EventScope::Any, filters),
+        ] {
+            let (type_id, event_id) = (type_id.to_owned(), event_id.to_owned());
+            let event = Event { type_id, event_id, scope, filters, task_id: TaskId(3), is_enabled: true };
+            assert_eq!(EventDraft::of(&event, 3).parse(&Catalog::default()), Ok(event));
         }
     }
 

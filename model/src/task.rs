@@ -1,6 +1,6 @@
 //! Tasks: the actions that events start. The only action is to send a message through a webhook.
 
-use crate::draft::draft;
+use crate::draft::{draft, switch};
 use crate::field_error::FieldErrors;
 use crate::id::WebhookId;
 use crate::text;
@@ -54,6 +54,21 @@ impl TaskDraft {
     /// Returns a new task as the empty form shows it.
     pub fn new_form() -> Self {
         Self { enabled: "true".into(), message: "{\"text\": \"Webhook\"}".into(), ..Self::default() }
+    }
+
+    /// Returns the draft of a stored task, as its form shows it.
+    pub fn of(task: &Task, revision: i64) -> Self {
+        Self {
+            name: task.name.clone(),
+            description: task.description.clone(),
+            enabled: switch(task.is_enabled),
+            delete_after_running: switch(task.deletes_after_running),
+            object_type: OBJECT_TYPE.to_owned(),
+            webhook: task.webhook_id.to_string(),
+            action: ACTION.to_owned(),
+            message: task.message.clone(),
+            revision: revision.to_string(),
+        }
     }
 
     /// Checks every field. The service checks that the webhook exists.
@@ -124,6 +139,19 @@ mod tests {
         assert_eq!(wrong_fields(&TaskDraft { object_type: "vm".into(), ..valid.clone() }), ["object_type"]);
         assert_eq!(wrong_fields(&TaskDraft { action: "poweron".into(), ..valid.clone() }), ["action"]);
         assert_eq!(wrong_fields(&TaskDraft { message: "a\0".into(), ..valid }), ["message"]);
+    }
+
+    #[test]
+    fn edit_without_a_change_saves_the_stored_task() {
+        let task = Task {
+            name: "Tell".into(),
+            description: "What for".into(),
+            is_enabled: true,
+            deletes_after_running: true,
+            webhook_id: WebhookId(7),
+            message: " x\n".into(),
+        };
+        assert_eq!(TaskDraft::of(&task, 3).parse(), Ok(task));
     }
 
     #[test]

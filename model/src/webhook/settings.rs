@@ -2,7 +2,7 @@
 
 use super::secret_header::{self, Line};
 use super::{Authorization, DEFAULT_KEY_HEADER, Method, NAME_MAX, StoredWebhook, TIMEOUT_MAX_SECONDS, Webhook, secret};
-use crate::draft::draft;
+use crate::draft::{draft, switch};
 use crate::field_error::FieldErrors;
 use crate::header::HeaderList;
 use crate::text;
@@ -118,7 +118,6 @@ draft! {
 impl WebhookDraft {
     /// Returns the draft of a stored webhook as its form shows it, without secrets.
     pub fn of(settings: &Settings, is_signing: bool, revision: i64) -> Self {
-        let switch = |is_on: bool| if is_on { "true".to_owned() } else { String::new() };
         let (username, api_key_header, api_key_prefix) = match &settings.authorization {
             Authorization::None | Authorization::Bearer => ("", DEFAULT_KEY_HEADER, ""),
             Authorization::Basic { username } => (username.as_str(), DEFAULT_KEY_HEADER, ""),

@@ -32,7 +32,7 @@ fn a_new_draft_needs_only_a_name_and_a_url() {
 }
 
 #[test]
-fn an_edit_without_a_change_saves_the_stored_settings() {
+fn edit_without_a_change_saves_the_stored_settings() {
     let basic = Authorization::Basic { username: "u".into() };
     let key = Authorization::ApiKey { header: "X-Key".into(), prefix: "Key".into() };
     for authorization in [Authorization::None, basic, Authorization::Bearer, key] {

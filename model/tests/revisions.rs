@@ -87,6 +87,7 @@ fn revisions_are_written_in_the_shape_of_the_newest_document() {
         is_direct: true,
         timeout: Duration::from_secs(5),
         retries: 3,
+        note: "What for".into(),
     };
     check_writing(WEBHOOKS, &settings);
     let task = Task {

@@ -9,7 +9,7 @@ use crate::island::form::{Actions, FormState};
 use crate::island::header_editor::HeaderEditor;
 use crate::island::hydrated::use_hydrated;
 use crate::island::send_test::{SendTest, Sending};
-use crate::part::field::{SelectField, SwitchField, TextField};
+use crate::part::field::{AreaField, SelectField, SwitchField, TextField};
 use crate::part::icon::Icon;
 use crate::server_fn::webhook::{save_webhook, send_test};
 use crate::view::webhook::{SavedWebhook, WebhookForm as Stored};
@@ -97,6 +97,10 @@ pub(crate) fn WebhookForm(
                             />
                         </div>
                         <Offsets form=form/>
+                        <AreaField
+                            field=form.field("note", "Note", false, |d| &mut d.note)
+                            hint="For people: what this webhook is for, and whom to ask about it."
+                        />
                     </div>
                 </section>
                 <TestCard form=form id=id may_test=may_test/>

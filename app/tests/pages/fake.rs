@@ -147,6 +147,7 @@ fn settings(number: i64) -> Settings {
         is_direct: true,
         timeout: Duration::from_secs(10),
         retries: 3,
+        note: "Tells the people on call.\nAsk <Maria>.".to_owned(),
     }
 }
 
@@ -261,6 +262,7 @@ impl Webhooks for Fake {
             timeout: "10".to_owned(),
             retries: "3".to_owned(),
             method: "PUT".to_owned(),
+            note: "Tells the people on call.\nAsk <Maria>.".to_owned(),
             revision: "4".to_owned(),
             ..WebhookDraft::default()
         };

@@ -37,6 +37,9 @@ pub struct Settings {
     pub timeout: Duration,
     /// Attempts after the first, 0 to 100.
     pub retries: u32,
+    /// A free text of at most 500 characters; may be empty.
+    #[serde(default)]
+    pub note: String,
 }
 
 impl Settings {
@@ -105,6 +108,7 @@ draft! {
         timeout = "5",
         retries = "3",
         method = "POST",
+        note,
         /// The revision the form was opened on; empty for a new webhook.
         revision,
         /// The names of the secrets that were typed into a form that was refused. No page carries a secret back, so that
@@ -143,6 +147,7 @@ impl WebhookDraft {
             timeout: settings.timeout.as_secs().to_string(),
             retries: settings.retries.to_string(),
             method: settings.method.as_str().to_owned(),
+            note: settings.note.clone(),
             revision: revision.to_string(),
             retype: String::new(),
             keep_secrets: String::new(),
@@ -200,6 +205,7 @@ impl WebhookDraft {
             method: errors
                 .check("method", Method::find(&self.method).ok_or("Choose one of the listed methods.".to_owned()))
                 .unwrap_or(Method::Post),
+            note: errors.check("note", text::parse_text(&self.note, "note", 500)).unwrap_or_default(),
         };
         match (secret, signing) {
             (Some(secret), Some(signing)) if errors.is_empty() => {

@@ -46,6 +46,7 @@ fn edit_without_a_change_saves_the_stored_settings() {
             is_direct: true,
             timeout: std::time::Duration::from_secs(7),
             retries: 4,
+            note: "What for\nand whom to ask".into(),
         };
         let (allows_insecure_tls, authorization) = (true, settings.authorization.clone());
         let stored = StoredWebhook { allows_insecure_tls, authorization, is_signing: true, ..stored() };
@@ -90,6 +91,7 @@ fn each_field_is_refused_by_its_own_rule() {
     check("retries", |d| d.retries = "-1".into());
     check("retries", |d| d.retries = "101".into());
     check("method", |d| d.method = "HEAD".into());
+    check("note", |d| d.note = "x".repeat(501));
 }
 
 #[test]

@@ -81,7 +81,8 @@ fn row(row: WebhookRow) -> Row {
         id: row.id.to_string(),
         label: row.settings.name.clone(),
         cells: vec![
-            Cell::open(row.settings.name.clone(), format!("/webhooks/{}", row.id), row.settings.name),
+            Cell::open(row.settings.name.clone(), format!("/webhooks/{}", row.id), row.settings.name)
+                .with_title(row.settings.note),
             Cell::view(word, view! { <span class=class>{word}</span> }),
             Cell::text(row.settings.method.as_str()),
             Cell::view(url.clone(), view! { <span class="u-mono">{url}</span> }),

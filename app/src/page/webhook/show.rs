@@ -98,6 +98,7 @@ fn content(detail: WebhookDetail, may_edit: bool) -> AnyView {
                             {fact("Timeout", format!("{} s", settings.timeout.as_secs()))}
                             {fact("Retries", settings.retries.to_string())}
                             <div><dt>"Headers"</dt><dd><pre class="c-code" tabindex="0" role="region" aria-label="Headers">{headers}</pre></dd></div>
+                            {(!settings.note.is_empty()).then(|| fact("Note", settings.note))}
                         </dl>
                     </div>
                 </section>

@@ -174,6 +174,7 @@ impl From<webhook::Model> for Row {
                 is_direct: row.is_direct,
                 timeout: Duration::from_millis(u64::try_from(row.timeout_ms).unwrap_or_default()),
                 retries: u32::try_from(row.retries).unwrap_or_default(),
+                note: row.note,
             },
             secrets: SealedSecrets {
                 authorization: row.secret,
@@ -227,6 +228,7 @@ pub(super) fn columns(
         is_direct: Set(settings.is_direct),
         timeout_ms: Set(i64::try_from(settings.timeout.as_millis()).unwrap_or(i64::MAX)),
         retries: Set(settings.retries.into()),
+        note: Set(settings.note.clone()),
         secret: Set(secrets.authorization),
         signing_secret: Set(secrets.signing),
         secret_headers: Set(secrets.headers),

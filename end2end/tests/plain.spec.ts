@@ -45,6 +45,19 @@ test('a webhook can be created, changed and deleted', async ({ page, hook }) => 
   await expect(page.getByText('A webhook says where')).toBeVisible();
 });
 
+test('the note of a webhook keeps its lines, on its page and in the list', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'noted');
+  await edit(page);
+  await field(page, 'Note').fill('first\nsecond');
+  await save(page, 'Webhook: noted');
+  await expect(page.locator('dd', { hasText: 'first' })).toHaveText('first\nsecond');
+  await edit(page);
+  await expect(field(page, 'Note')).toHaveValue('first\nsecond');
+  await open(page, hook, '/webhooks');
+  await expect(page.locator('td', { hasText: 'noted' })).toHaveAttribute('title', 'first\nsecond');
+});
+
 test('a task can be created, changed and deleted', async ({ page, hook }) => {
   await signIn(page, hook);
   await makeWebhook(page, hook, 'one');

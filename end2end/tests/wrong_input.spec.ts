@@ -13,6 +13,7 @@ test('a refused webhook shows a message per wrong field and keeps typed values',
   await field(page, 'Allow Insecure Certificates').check();
   await field(page, 'Timeout').fill('2');
   await field(page, 'Retries').fill('many');
+  await field(page, 'Note').fill('x'.repeat(501));
   await submit(page);
 
   await expect(await message(page, 'Name')).toContainText('129 characters; 128 are the most');
@@ -21,8 +22,9 @@ test('a refused webhook shows a message per wrong field and keeps typed values',
   await expect(await message(page, 'Headers as text')).toContainText('Line 2');
   await expect(await message(page, 'Timeout')).toContainText('from 3 to 120 seconds');
   await expect(await message(page, 'Retries')).toContainText('from 0 to 100');
-  // Six fields: the two wrong lines belong to one field.
-  await expect(page.getByText('6 fields need attention')).toBeVisible();
+  await expect(await message(page, 'Note')).toContainText('501 characters; 500 are the most');
+  // Seven fields: the two wrong lines belong to one field.
+  await expect(page.getByText('7 fields need attention')).toBeVisible();
   await expect(page.getByText('Anyone between here and the target')).toBeVisible();
 
   await expect(field(page, 'Name')).toHaveValue('x'.repeat(129));
@@ -31,6 +33,7 @@ test('a refused webhook shows a message per wrong field and keeps typed values',
   await expect(field(page, 'Allow Insecure Certificates')).toBeChecked();
   await expect(field(page, 'Timeout')).toHaveValue('2');
   await expect(field(page, 'Retries')).toHaveValue('many');
+  await expect(field(page, 'Note')).toHaveValue('x'.repeat(501));
 
   await open(page, hook, '/webhooks');
   await expect(page.getByText('A webhook says where')).toBeVisible();

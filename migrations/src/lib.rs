@@ -15,6 +15,7 @@ mod m0005_steps;
 mod m0006_access;
 mod m0007_receivers;
 mod m0008_secret_headers;
+mod m0009_webhook_note;
 mod table;
 
 /// Every migration, in order.
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_access::Migration),
             Box::new(m0007_receivers::Migration),
             Box::new(m0008_secret_headers::Migration),
+            Box::new(m0009_webhook_note::Migration),
         ]
     }
 }

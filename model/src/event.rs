@@ -1,7 +1,7 @@
 //! Events: the occurrences that start a task.
 
 use crate::catalog::{Catalog, LEVELS, ObjectType};
-use crate::draft::{Texts, read_from_texts};
+use crate::draft::{draft, switch};
 use crate::field_error::FieldErrors;
 use crate::id::{ObjectId, TagId, TaskId};
 use crate::text;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub enum EventScope {
     /// Any object of the type. Types without objects have this scope too.
     Any,
-    /// This object only.
+    /// One object.
     Object(ObjectId),
     /// Objects that carry this tag at the time of the occurrence.
     Tag(TagId),
@@ -45,36 +45,31 @@ pub struct Event {
     pub is_enabled: bool,
 }
 
-/// An event as typed. Field names are those of the form and of the plain post.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Texts")]
-#[expect(missing_docs, reason = "each field is the form field of that name; the rules stand in `parse`")]
-pub struct EventDraft {
-    /// `vms.poweron`: type and event in one value, so that one grouped select works without WASM.
-    pub event: String,
-    /// `true`: the scope is `tag`, else `object`.
-    pub use_tag: String,
-    /// [`ANY`], or an object's id. Empty is refused, so that a value lost on the way does not become "any".
-    pub object: String,
-    /// The name or id of an object as typed, in the form without WASM, which has no list to choose from. Takes
-    /// precedence over `object`.
-    pub object_named: String,
-    pub tag: String,
-    /// Empty for every level.
-    pub level: String,
-    /// Empty for every source.
-    pub source: String,
-    pub task: String,
-    pub enabled: String,
-    /// The revision the form was opened on; empty for a new event.
-    pub revision: String,
+draft! {
+    /// An event as typed. Field names are those of the form and of the plain post.
+    pub struct EventDraft {
+        /// `vms.poweron`: type and event in one value, so that one grouped select works without WASM.
+        event,
+        /// `true`: the scope is `tag`, else `object`.
+        use_tag,
+        /// [`ANY`], or an object's id. Empty is refused, so that a value lost on the way does not become "any".
+        object,
+        /// The name or id of an object as typed, in the form without WASM, which has no list to choose from. Takes
+        /// precedence over `object`.
+        object_named,
+        tag,
+        /// Empty for every level.
+        level,
+        /// Empty for every source.
+        source,
+        task,
+        enabled,
+        /// The revision the form was opened on; empty for a new event.
+        revision,
+    }
 }
 
-read_from_texts! {
-    EventDraft: event use_tag object object_named tag level source task enabled revision
-}
-
-/// The value of `object` that stands for any.
+/// The value of `object` for any object.
 pub const ANY: &str = "any";
 
 impl EventDraft {
@@ -86,6 +81,27 @@ impl EventDraft {
     /// Returns the chosen type if it is in the catalogue.
     pub fn object_type<'a>(&self, catalog: &'a Catalog) -> Option<&'a ObjectType> {
         catalog.find(self.event.rsplit_once('.')?.0)
+    }
+
+    /// Returns the draft of a stored event, as its form shows it.
+    pub fn of(event: &Event, revision: i64) -> Self {
+        let (object, tag) = match event.scope {
+            EventScope::Any => (ANY.to_owned(), String::new()),
+            EventScope::Object(id) => (id.to_string(), String::new()),
+            EventScope::Tag(id) => (ANY.to_owned(), id.to_string()),
+        };
+        Self {
+            event: format!("{}.{}", event.type_id, event.event_id),
+            use_tag: switch(!tag.is_empty()),
+            object,
+            object_named: String::new(),
+            tag,
+            level: event.filters.level.clone().unwrap_or_default(),
+            source: event.filters.source.clone().unwrap_or_default(),
+            task: event.task_id.to_string(),
+            enabled: switch(event.is_enabled),
+            revision: revision.to_string(),
+        }
     }
 
     /// Checks every field. The service checks that the task, the object and the tag exist.
@@ -167,6 +183,21 @@ mod tests {
         match draft.parse(&Catalog::default()) {
             Ok(event) => panic!("accepted {event:?}"),
             Err(errors) => errors.0.into_iter().map(|error| error.field).collect(),
+        }
+    }
+
+    #[test]
+    fn edit_without_a_change_saves_the_stored_event() {
+        let filters = EventFilters { level: Some("error".into()), source: Some("kernel".into()) };
+        for (type_id, event_id, scope, filters) in [
+            ("vms", "poweron", EventScope::Any, EventFilters::default()),
+            ("vms", "poweron", EventScope::Object(ObjectId(101)), EventFilters::default()),
+            ("vms", "poweron", EventScope::Tag(TagId(4)), EventFilters::default()),
+            ("logs", "created", EventScope::Any, filters),
+        ] {
+            let (type_id, event_id) = (type_id.to_owned(), event_id.to_owned());
+            let event = Event { type_id, event_id, scope, filters, task_id: TaskId(3), is_enabled: true };
+            assert_eq!(EventDraft::of(&event, 3).parse(&Catalog::default()), Ok(event));
         }
     }
 

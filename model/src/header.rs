@@ -1,8 +1,8 @@
 //! The ordered header list of a webhook, and its text form.
 //!
-//! One `Name: Value` a line, the first colon splits, order and repeats are kept. The browser's grid, the plain text
-//! area, the server and the API all read it with [`HeaderList::parse`]. The value of a secret header stands elsewhere;
-//! its row holds the [`MASK`].
+//! A line is `Name: Value`, split at the first colon. Order and repeats stay. The browser's grid, the plain text area, the
+//! server and the API all read it with [`HeaderList::parse`]. The value of a secret header is stored elsewhere, and its row
+//! has the [`MASK`].
 
 use crate::field_error::FieldErrors;
 
@@ -14,7 +14,7 @@ pub const MAX_ROWS: usize = 64;
 /// The longest value, in bytes.
 pub const MAX_VALUE_BYTES: usize = 4096;
 
-/// Set by the protocol itself; a configured one would break the request or smuggle another.
+/// Headers that the protocol sets itself. A configured one would break the request or smuggle another.
 const REFUSED: &[(&str, &str)] = &[
     ("host", "the host comes from the URL"),
     ("content-length", "the length is counted when the message is sent"),
@@ -32,8 +32,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("webhook-signature", "each attempt gets its own"),
 ];
 
-/// Whether the value of a header of this name is never a secret: what is shown to people who only read. Names of others'
-/// making, like `X-Auth`, may mean anything.
+/// Returns true if the value of a header of this name is never a secret, and is shown to viewers. Names that are not
+/// standardised, like `X-Auth`, may mean anything.
 pub fn is_harmless(name: &str) -> bool {
     const NAMES: &[&str] = &[
         "accept",
@@ -88,12 +88,12 @@ impl HeaderList {
         if errors.is_empty() { Ok(Self(rows)) } else { Err(errors) }
     }
 
-    /// The text form: `Name: Value` lines.
+    /// Returns the text form: `Name: Value` lines.
     pub fn to_text(&self) -> String {
         self.0.iter().map(|row| format!("{}: {}", row.name, row.value)).collect::<Vec<_>>().join("\n")
     }
 
-    /// The same with the values of names that [look secret](looks_secret) masked.
+    /// Returns the headers with the values of names that [look secret](looks_secret) masked.
     #[must_use]
     pub fn masked(self) -> Self {
         let mask = |row: HeaderRow| {
@@ -102,7 +102,7 @@ impl HeaderList {
         Self(self.0.into_iter().map(mask).collect())
     }
 
-    /// The same with the values of all masked but the [harmless](is_harmless) ones: for people who only read.
+    /// Returns the headers with all values masked but the [harmless](is_harmless) ones, for viewers.
     #[must_use]
     pub fn discreet(self) -> Self {
         let mask =
@@ -110,16 +110,16 @@ impl HeaderList {
         Self(self.0.into_iter().map(mask).collect())
     }
 
-    /// The value of the first header with this name, compared without case.
+    /// Returns the value of the first header with this name, compared without case.
     pub fn find(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|row| row.name.eq_ignore_ascii_case(name)).map(|row| row.value.as_str())
     }
 }
 
-/// The lines of a text that hold more than blanks, each with its number from 1.
+/// Returns the lines of a text that are not blank, each with its number from 1.
 pub(crate) fn numbered_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).enumerate();
-    lines.map(|(place, line)| (place + 1, line)).filter(|(_, line)| !line.trim().is_empty())
+    lines.map(|(index, line)| (index + 1, line)).filter(|(_, line)| !line.trim().is_empty())
 }
 
 /// Splits a line at its first colon, without the blanks around name and value.
@@ -131,7 +131,7 @@ pub(crate) fn split_line(line: &str) -> Result<(&str, &str), String> {
     Ok((name.trim(), value.trim_matches([' ', '\t'])))
 }
 
-/// The refusal of more headers than there may be.
+/// Returns the refusal of too many headers.
 pub(crate) fn too_many(count: usize) -> String {
     format!("There are {count} headers; {MAX_ROWS} are the most.")
 }

@@ -1,6 +1,6 @@
 //! Tasks: the actions that events start. The only action is to send a message through a webhook.
 
-use crate::draft::{Texts, read_from_texts};
+use crate::draft::{draft, switch};
 use crate::field_error::FieldErrors;
 use crate::id::WebhookId;
 use crate::text;
@@ -34,41 +34,19 @@ pub struct Task {
     pub message: String,
 }
 
-/// A task as typed. Field names are those of the form and of the plain post.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Texts")]
-#[expect(missing_docs, reason = "each field is the form field of that name; the rules stand in `parse`")]
-pub struct TaskDraft {
-    pub name: String,
-    pub description: String,
-    pub enabled: String,
-    pub delete_after_running: String,
-    pub object_type: String,
-    pub webhook: String,
-    pub action: String,
-    pub message: String,
-    /// The revision the form was opened on; empty for a new task.
-    pub revision: String,
-}
-
-read_from_texts! {
-    TaskDraft: name description enabled delete_after_running object_type webhook action message revision
-}
-
-impl Default for TaskDraft {
-    /// Returns the values of fields that a plain post leaves out: unchecked boxes are absent.
-    fn default() -> Self {
-        Self {
-            name: String::new(),
-            description: String::new(),
-            enabled: String::new(),
-            delete_after_running: String::new(),
-            object_type: OBJECT_TYPE.to_owned(),
-            webhook: String::new(),
-            action: ACTION.to_owned(),
-            message: String::new(),
-            revision: String::new(),
-        }
+draft! {
+    /// A task as typed. Field names are those of the form and of the plain post.
+    pub struct TaskDraft {
+        name,
+        description,
+        enabled,
+        delete_after_running,
+        object_type = OBJECT_TYPE,
+        webhook,
+        action = ACTION,
+        message,
+        /// The revision the form was opened on; empty for a new task.
+        revision,
     }
 }
 
@@ -78,6 +56,21 @@ impl TaskDraft {
         Self { enabled: "true".into(), message: "{\"text\": \"Webhook\"}".into(), ..Self::default() }
     }
 
+    /// Returns the draft of a stored task, as its form shows it.
+    pub fn of(task: &Task, revision: i64) -> Self {
+        Self {
+            name: task.name.clone(),
+            description: task.description.clone(),
+            enabled: switch(task.is_enabled),
+            delete_after_running: switch(task.deletes_after_running),
+            object_type: OBJECT_TYPE.to_owned(),
+            webhook: task.webhook_id.to_string(),
+            action: ACTION.to_owned(),
+            message: task.message.clone(),
+            revision: revision.to_string(),
+        }
+    }
+
     /// Checks every field. The service checks that the webhook exists.
     ///
     /// # Errors
@@ -85,7 +78,8 @@ impl TaskDraft {
     pub fn parse(&self) -> Result<Task, FieldErrors> {
         let mut errors = FieldErrors::default();
         let name = errors.check("name", text::parse_name(&self.name, NAME_MAX));
-        let description = errors.check("description", parse_description(&self.description));
+        let description =
+            errors.check("description", text::parse_text(&self.description, "description", DESCRIPTION_MAX));
         if self.object_type != OBJECT_TYPE {
             errors.add("object_type", "Choose Webhook: a task acts on nothing else yet.");
         }
@@ -108,19 +102,10 @@ impl TaskDraft {
     }
 }
 
-fn parse_description(typed: &str) -> Result<String, String> {
-    text::refuse_nul(typed)?;
-    let count = typed.chars().count();
-    if count > DESCRIPTION_MAX {
-        return Err(format!("This description has {count} characters; {DESCRIPTION_MAX} are the most."));
-    }
-    Ok(typed.trim().to_owned())
-}
-
-/// Checks a message. Only line ends change: a form posts CRLF for a typed LF.
+/// Checks a message. Only line ends change: they become LF.
 fn parse_message(typed: &str) -> Result<String, String> {
     text::refuse_nul(typed)?;
-    let message = typed.replace("\r\n", "\n");
+    let message = text::with_line_ends(typed);
     if message.len() > MESSAGE_MAX_BYTES {
         return Err(format!("This message has {} bytes; {MESSAGE_MAX_BYTES} are the most.", message.len()));
     }
@@ -154,6 +139,33 @@ mod tests {
         assert_eq!(wrong_fields(&TaskDraft { object_type: "vm".into(), ..valid.clone() }), ["object_type"]);
         assert_eq!(wrong_fields(&TaskDraft { action: "poweron".into(), ..valid.clone() }), ["action"]);
         assert_eq!(wrong_fields(&TaskDraft { message: "a\0".into(), ..valid }), ["message"]);
+    }
+
+    #[test]
+    fn edit_without_a_change_saves_the_stored_task() {
+        let task = Task {
+            name: "Tell".into(),
+            description: "What for".into(),
+            is_enabled: true,
+            deletes_after_running: true,
+            webhook_id: WebhookId(7),
+            message: " x\n".into(),
+        };
+        assert_eq!(TaskDraft::of(&task, 3).parse(), Ok(task));
+    }
+
+    #[test]
+    fn description_at_its_limit_is_taken_with_wasm_and_without() {
+        let lines = vec!["x".repeat(99); 10].join("\n") + "x";
+        let draft = |description: String| TaskDraft {
+            name: "t".into(),
+            webhook: "1".into(),
+            description,
+            ..TaskDraft::default()
+        };
+        assert_eq!(lines.len(), DESCRIPTION_MAX);
+        assert_eq!(draft(lines.clone()).parse(), draft(lines.replace('\n', "\r\n")).parse());
+        assert!(draft(lines).parse().is_ok());
     }
 
     #[test]

@@ -19,6 +19,31 @@ pub fn parse_name(typed: &str, limit: usize) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
+/// Checks a free text of several lines, such as a description: trimmed, at most `limit` characters, with LF as its line
+/// ends. May be empty. `what` stands in the message ("description").
+///
+/// # Errors
+/// A sentence for the person who typed it.
+pub fn parse_text(typed: &str, what: &str, limit: usize) -> Result<String, String> {
+    refuse_nul(typed)?;
+    let text = with_line_ends(typed);
+    let count = text.chars().count();
+    if count > limit {
+        return Err(format!("This {what} has {count} characters; {limit} are the most."));
+    }
+    Ok(text.trim().to_owned())
+}
+
+/// Returns the text with LF as its line ends, as texts are counted, compared and stored. A browser posts CR LF for a line
+/// end that scripts read as LF.
+pub fn with_line_ends(typed: &str) -> String {
+    let mut text = typed.to_owned();
+    for end in ["\r\n", "\r"] {
+        text = text.replace(end, "\n");
+    }
+    text
+}
+
 /// Checks a whole number in `range`. `unit` stands in the message (`seconds`).
 ///
 /// # Errors
@@ -111,6 +136,18 @@ mod tests {
             assert_eq!(folded(one), folded(other), "{one} {other}");
         }
         assert_eq!(folded("日本 a"), "日本 a");
+    }
+
+    #[test]
+    fn text_at_its_limit_is_taken_with_wasm_and_without() {
+        for end in ["\n", "\r\n", "\r"] {
+            let typed = format!("a{end}b{end}c");
+            assert_eq!(parse_text(&typed, "note", 5), Ok("a\nb\nc".to_owned()), "{end:?}");
+            let refused = Err("This note has 5 characters; 4 are the most.".to_owned());
+            assert_eq!(parse_text(&typed, "note", 4), refused, "{end:?}");
+        }
+        assert_eq!(parse_text(" \r\n", "note", 5), Ok(String::new()));
+        assert!(parse_text("a\0", "note", 5).is_err());
     }
 
     #[test]

@@ -94,6 +94,16 @@ impl TargetUrl {
         &self.text
     }
 
+    /// Returns the URL as people see it who cannot edit webhooks: without path and query, which may be a secret. It is
+    /// shown and never called.
+    #[must_use]
+    pub fn discreet(&self) -> Self {
+        let (origin, default) = (self.origin(), format!(":{}", default_port(self.is_https)));
+        let origin = origin.strip_suffix(&default).unwrap_or(&origin);
+        let rest = if matches!(self.path_and_query(), "" | "/") { "/" } else { "/…" };
+        Self { text: format!("{origin}{rest}"), ..self.clone() }
+    }
+
     /// Returns the host.
     pub fn host(&self) -> &Host {
         &self.host
@@ -208,6 +218,20 @@ mod tests {
             ("http://my_host.internal./", "http://my_host.internal.:80"),
         ] {
             assert_eq!(TargetUrl::parse(url).map(|url| url.origin()), Ok(origin.to_owned()), "{url}");
+        }
+    }
+
+    #[test]
+    fn discreet_url_shows_the_target_and_neither_path_nor_query() {
+        for (url, shown) in [
+            ("https://chat.example", "https://chat.example/"),
+            ("https://Chat.example:443/", "https://chat.example/"),
+            ("https://chat.example/hook?token=x", "https://chat.example/…"),
+            ("https://chat.example?token=x", "https://chat.example/…"),
+            ("http://chat.example:443/x", "http://chat.example:443/…"),
+            ("http://[2001:db8::80]:8080/", "http://[2001:db8::80]:8080/"),
+        ] {
+            assert_eq!(TargetUrl::parse(url).map(|url| url.discreet().as_str().to_owned()), Ok(shown.to_owned()));
         }
     }
 

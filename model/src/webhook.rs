@@ -1,16 +1,14 @@
-//! Webhooks: where and how to send.
+//! Webhooks: the target of messages, and the way of sending.
 
-use crate::header::HeaderList;
 use crate::url::TargetUrl;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
-mod draft;
 mod secret;
 mod secret_header;
-pub use draft::WebhookDraft;
+mod settings;
 pub use secret_header::SecretHeader;
+pub use settings::{Settings, WebhookDraft};
 
 /// The most characters a webhook's name may have.
 pub const NAME_MAX: usize = 128;
@@ -38,10 +36,10 @@ pub enum Method {
 }
 
 impl Method {
-    /// All of them, in the order of the form.
+    /// All methods, in the order of the form.
     pub const ALL: [Self; 5] = [Self::Post, Self::Put, Self::Patch, Self::Delete, Self::Get];
 
-    /// The method's name on the wire.
+    /// Returns the name in a request.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Post => "POST",
@@ -52,13 +50,13 @@ impl Method {
         }
     }
 
-    /// The method with this name.
+    /// Returns the method with this name.
     pub fn find(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.as_str() == name)
     }
 }
 
-/// How a webhook proves who is calling, without the secret itself.
+/// The way in which a webhook proves who is calling, without the secret itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Authorization {
@@ -75,13 +73,13 @@ pub enum Authorization {
     ApiKey {
         /// The header's name.
         header: String,
-        /// What stands before the key, with a space between; may be empty.
+        /// The word before the key, with a space between; may be empty.
         prefix: String,
     },
 }
 
 impl Authorization {
-    /// The id used in forms, rows and the API.
+    /// Returns the id in forms, rows and the API.
     pub fn id(&self) -> &'static str {
         match self {
             Self::None => "none",
@@ -91,7 +89,7 @@ impl Authorization {
         }
     }
 
-    /// The header it generates, if any.
+    /// Returns the header that it generates, if any.
     pub fn header_name(&self) -> Option<&str> {
         match self {
             Self::None => None,
@@ -101,81 +99,65 @@ impl Authorization {
     }
 }
 
-/// What a save does with the stored secret.
+/// The change of a stored secret by a save.
 #[derive(Debug, Clone)]
 pub enum SecretChange {
-    /// The authorization has no secret.
+    /// No secret is stored any more.
     Clear,
-    /// The stored one stays.
+    /// The stored secret stays.
     Keep,
-    /// A new one was typed.
+    /// A new secret was typed.
     Set(SecretString),
 }
 
 /// A checked webhook, ready to be stored.
 #[derive(Debug, Clone)]
 pub struct Webhook {
-    /// Unique, 1 to 128 characters.
-    pub name: String,
-    /// Where to send.
-    pub url: TargetUrl,
-    /// How to send.
-    pub method: Method,
-    /// How to prove who is calling.
-    pub authorization: Authorization,
-    /// What happens to the secret.
+    /// All that is no secret.
+    pub settings: Settings,
+    /// The change of the authorization's secret.
     pub secret: SecretChange,
-    /// What happens to the signing secret.
+    /// The change of the signing secret.
     pub signing: SecretChange,
-    /// The configured headers, in order; a secret one has the mask as its value.
-    pub headers: HeaderList,
-    /// What happens to the values of the secret headers: one for each mask, in order.
+    /// The changes of the secret headers' values: one for each mask, in order.
     pub secret_values: Vec<SecretHeader>,
-    /// Whether a certificate that does not verify is accepted.
-    pub allows_insecure_tls: bool,
-    /// Whether it is called directly where the others go through the egress proxy.
-    pub is_direct: bool,
-    /// One deadline over the whole exchange, 3 to 120 s.
-    pub timeout: Duration,
-    /// Attempts after the first, 0 to 100.
-    pub retries: u32,
 }
 
-/// What the parser must know of the stored webhook when one is edited.
+/// The stored webhook, as far as the parser must know it when it is edited.
 #[derive(Debug, Clone)]
 pub struct StoredWebhook {
-    /// Its URL's scheme, host and port.
+    /// The URL's scheme, host and port.
     pub origin: String,
-    /// Whether it accepted certificates that do not verify.
+    /// True if a certificate that does not verify is accepted.
     pub allows_insecure_tls: bool,
-    /// Its authorization.
+    /// The authorization.
     pub authorization: Authorization,
-    /// Whether it signs what it sends.
+    /// True if every attempt is signed.
     pub is_signing: bool,
-    /// The names of its secret headers, in order.
+    /// The names of the secret headers, in order.
     pub secret_headers: Vec<String>,
 }
 
 impl StoredWebhook {
-    /// Whether secrets and waiting deliveries would go somewhere else than they were meant for: another scheme, host or
-    /// port, another TLS setting, another header for the key. Says what changed, as a clause.
+    /// Returns what has changed, as a clause, where secrets and waiting deliveries would go to another target than they were
+    /// meant for: another scheme, host or port, another TLS setting, another header for the key.
     pub fn target_change(
         &self,
         url: &TargetUrl,
         authorization: &Authorization,
         allows_insecure_tls: bool,
     ) -> Option<&'static str> {
-        if let (Authorization::ApiKey { header: was, .. }, Authorization::ApiKey { header: is, .. }) =
+        if let (Authorization::ApiKey { header: old, .. }, Authorization::ApiKey { header: new, .. }) =
             (&self.authorization, authorization)
-            && !was.eq_ignore_ascii_case(is)
+            && !old.eq_ignore_ascii_case(new)
         {
             return Some("the header that carries it has changed");
         }
         self.origin_change(url, allows_insecure_tls)
     }
 
-    /// Whether secrets that are no key of the authorization, as secret headers, would go somewhere else. Says what changed,
-    /// as a clause.
+    /// Returns what has changed, as a clause, where secrets other than the authorization's key, such as secret headers, would
+    /// go to another target.
     pub fn origin_change(&self, url: &TargetUrl, allows_insecure_tls: bool) -> Option<&'static str> {
         if self.origin != url.origin() {
             return Some("the scheme, host or port of the URL has changed, and a secret belongs to one target");

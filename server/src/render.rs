@@ -76,10 +76,10 @@ pub fn delivery(
     let id = uuid.to_string();
     // Headers that cannot be read may set a content type. JSON is what most receivers expect.
     let content_type =
-        if webhook.is_readable { webhook.headers.find("content-type") } else { Some("application/json") };
+        if webhook.is_readable { webhook.settings.headers.find("content-type") } else { Some("application/json") };
     let rendered = message(&task.message, content_type, &subject.variables(now, date, task, &id));
     // GET sends no message, so there is nothing to note about the message.
-    let is_sent = webhook.method != Method::Get;
+    let is_sent = webhook.settings.method != Method::Get;
     let notes = rendered.as_ref().ok().filter(|_| is_sent).map(Rendered::notes).unwrap_or_default();
     let (rendered, failed) = match rendered {
         Ok(rendered) => (rendered, None),
@@ -91,7 +91,7 @@ pub fn delivery(
         uuid,
         run_id,
         webhook_id: webhook.id,
-        webhook_name: webhook.name.clone(),
+        webhook_name: webhook.settings.name.clone(),
         task_name: task.name.clone(),
         type_id: subject.type_id.to_owned(),
         event_id: subject.event_id.to_owned(),

@@ -93,12 +93,7 @@ const IMPORT_RULES: &[ImportRule] = &[
     ImportRule {
         reason: "only store sees the tables as rows",
         within: &["server"],
-        home: &[
-            "server::store",
-            // The store returns deliveries, attempts and runs as rows of their tables.
-            "server::service::delivery",
-            "server::service::occurrence",
-        ],
+        home: &["server::store"],
         imports: &["server::store::entity"],
         but: &[],
     },

@@ -9,7 +9,7 @@ use crate::island::form::{Actions, FormState};
 use crate::island::header_editor::HeaderEditor;
 use crate::island::hydrated::use_hydrated;
 use crate::island::send_test::{SendTest, Sending};
-use crate::part::field::{SelectField, SwitchField, TextField};
+use crate::part::field::{AreaField, SelectField, SwitchField, TextField};
 use crate::part::icon::Icon;
 use crate::server_fn::webhook::{save_webhook, send_test};
 use crate::view::webhook::{SavedWebhook, WebhookForm as Stored};
@@ -26,7 +26,7 @@ pub(crate) fn WebhookForm(
     stored: Option<Stored>,
     refused: Option<Refused<WebhookDraft>>,
     may_save: bool,
-    /// Whether the viewer may call what is typed.
+    /// True if the viewer may call what is typed.
     may_test: bool,
     /// The task form that has sent somebody here gets them back, with the new webhook chosen.
     back: Option<String>,
@@ -97,6 +97,10 @@ pub(crate) fn WebhookForm(
                             />
                         </div>
                         <Offsets form=form/>
+                        <AreaField
+                            field=form.field("note", "Note", false, |d| &mut d.note)
+                            hint="For people: what this webhook is for, and whom to ask about it."
+                        />
                     </div>
                 </section>
                 <TestCard form=form id=id may_test=may_test/>
@@ -115,7 +119,7 @@ fn choices(options: &[(&str, &str)]) -> Vec<(String, Vec<(String, String)>)> {
 
 #[component]
 fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl IntoView {
-    let is_signing = stored.as_ref().is_some_and(|stored| stored.is_signing);
+    let is_signing = stored.as_ref().is_some_and(Stored::is_signing);
     let stored_type = stored.map(|stored| stored.draft.auth_type);
     // Of a secret that was typed and lost the field's own error speaks.
     let lost = form.draft().with_untracked(|draft| draft.retype.clone());
@@ -195,7 +199,7 @@ fn Retype(form: FormState<WebhookDraft>, is_stored: bool) -> impl IntoView {
     .into_any()
 }
 
-/// What an API key will look like on the wire, the key itself masked.
+/// The header of an API key as it is sent, with the key masked.
 #[component]
 fn KeyLine(form: FormState<WebhookDraft>) -> impl IntoView {
     let line = move || {
@@ -227,7 +231,7 @@ fn Insecure(form: FormState<WebhookDraft>) -> impl IntoView {
     .into_any()
 }
 
-/// Sends a message with the values as they stand, unsaved, and shows the exact request and the whole answer.
+/// Sends a message with the values as they stand, unsaved, and shows the exact request and the whole response.
 #[component]
 fn TestCard(form: FormState<WebhookDraft>, id: Option<WebhookId>, may_test: bool) -> impl IntoView {
     let is_hydrated = use_hydrated();

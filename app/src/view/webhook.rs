@@ -9,6 +9,8 @@ use crate::view::task::TaskLink;
 #[cfg(feature = "ssr")]
 use model::delivery::HoldReason;
 use model::id::WebhookId;
+#[cfg(feature = "ssr")]
+use model::webhook::Settings;
 use model::webhook::{Authorization, StoredWebhook, WebhookDraft};
 use serde::{Deserialize, Serialize};
 
@@ -18,19 +20,13 @@ use serde::{Deserialize, Serialize};
 pub struct WebhookRow {
     /// The webhook's id.
     pub id: WebhookId,
-    /// The webhook's name.
-    pub name: String,
-    /// The HTTP method.
-    pub method: String,
-    /// The URL.
-    pub url: String,
-    /// The kind of authorization, "Bearer".
-    pub authorization: String,
+    /// The settings, as far as the viewer may see them.
+    pub settings: Settings,
     /// The number of tasks that use the webhook.
     pub tasks: u32,
-    /// Whether a person has paused the webhook.
+    /// True if a person has paused the webhook.
     pub is_paused: bool,
-    /// Whether the webhook's breaker is open.
+    /// True if the webhook's breaker is open.
     pub is_failing: bool,
     /// The number of deliveries that are held for the webhook.
     pub held: u64,
@@ -39,18 +35,12 @@ pub struct WebhookRow {
 /// The form of a stored webhook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookForm {
-    /// The name as stored, for crumbs.
-    pub name: String,
-    /// The fields, without secrets.
+    /// The fields as stored, without secrets.
     pub draft: WebhookDraft,
-    /// Scheme, host and port that the stored secret belongs to.
+    /// Scheme, host and port that the stored secret belongs to. The draft's URL may lack parts that the viewer may not see.
     pub origin: String,
-    /// Whether certificates that do not verify are accepted.
-    pub allows_insecure_tls: bool,
     /// The names of the secret headers, in order.
     pub secret_headers: Vec<String>,
-    /// Whether the webhook signs what it sends.
-    pub is_signing: bool,
 }
 
 impl WebhookForm {
@@ -67,13 +57,18 @@ impl WebhookForm {
         }
     }
 
+    /// Returns true if the stored webhook signs what it sends.
+    pub(crate) fn is_signing(&self) -> bool {
+        self.draft.sign == "true"
+    }
+
     /// Returns the stored facts by which the parser decides whether the stored secret may stay.
     pub fn stored(&self) -> StoredWebhook {
         StoredWebhook {
             origin: self.origin.clone(),
-            allows_insecure_tls: self.allows_insecure_tls,
+            allows_insecure_tls: self.draft.allow_insecure == "true",
             authorization: self.authorization(),
-            is_signing: self.is_signing,
+            is_signing: self.is_signing(),
             secret_headers: self.secret_headers.clone(),
         }
     }
@@ -84,7 +79,7 @@ impl WebhookForm {
 pub struct SavedWebhook {
     /// The webhook's id.
     pub id: WebhookId,
-    /// Whether the name of the webhook's host does not resolve at the moment.
+    /// True if the name of the webhook's host does not resolve at the moment.
     pub is_unresolved: bool,
 }
 
@@ -127,7 +122,7 @@ pub struct TestRequest {
     pub message: String,
 }
 
-/// The result of a test: the exact request, and the whole answer.
+/// The result of a test: the exact request, and the whole response.
 #[cfg(feature = "ssr")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TestAnswer {
@@ -137,13 +132,13 @@ pub struct TestAnswer {
     pub headers: Vec<ShownHeader>,
     /// The body that was sent.
     pub body: String,
-    /// The answer's status code.
+    /// The response's status code.
     pub http_status: Option<u16>,
     /// The failure in words, if the test failed.
     pub error: Option<String>,
-    /// The answer's headers, one a line.
+    /// The response's headers, one a line.
     pub answer_headers: String,
-    /// The answer's body as text.
+    /// The response's body as text.
     pub answer_body: String,
     /// The duration of the whole test, in milliseconds.
     pub duration_ms: u32,
@@ -157,9 +152,9 @@ pub struct TestAnswer {
 pub struct ShownHeader {
     /// The header's name.
     pub name: String,
-    /// The header's value, or the words that stand in its place.
+    /// The header's value, or a text that is shown instead.
     pub value: String,
-    /// Whether words stand in the place of the value.
+    /// True if a text is shown instead of the value.
     pub is_masked: bool,
 }
 
@@ -170,17 +165,11 @@ pub struct ShownHeader {
 pub struct WebhookDetail {
     pub id: WebhookId,
     pub revision: i64,
-    pub name: String,
-    pub url: String,
-    pub method: String,
-    pub authorization: Authorization,
+    /// The settings, as far as the viewer may see them.
+    pub settings: Settings,
     pub is_signing: bool,
-    pub headers: Vec<ShownHeader>,
     /// The names of headers that are stored in clear and look like secrets.
     pub in_clear: Vec<String>,
-    pub allows_insecure_tls: bool,
-    pub timeout_s: u64,
-    pub retries: u32,
     pub state: WebhookState,
     /// The tasks that send through the webhook.
     pub tasks: Vec<TaskLink>,

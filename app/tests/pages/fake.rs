@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use model::catalog::{Catalog, EventKind, EventKindDraft, TypeDefinition, TypeDraft};
 use model::delivery::{HoldReason, Status};
 use model::event::EventDraft;
-use model::header::MASK;
+use model::header::{HeaderList, MASK};
 use model::id::{CategoryId, EventId, ObjectId, RunId, TagId, TaskId, WebhookId};
 use model::matching::Reason;
 use model::object::ObjectDraft;
@@ -26,8 +26,10 @@ use model::preview::Preview;
 use model::run;
 use model::tag::{CategoryDraft, TagDraft};
 use model::task::TaskDraft;
-use model::webhook::{Authorization, WebhookDraft};
+use model::url::TargetUrl;
+use model::webhook::{Authorization, Method, Settings, WebhookDraft};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The public id of every delivery and occurrence.
 pub(crate) const UUID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -133,6 +135,22 @@ fn headers() -> Vec<ShownHeader> {
 }
 
 const URL: &str = "https://chat.example.com/hook?a=1&b=<2>";
+/// The settings of a webhook, every one filled.
+fn settings(number: i64) -> Settings {
+    Settings {
+        name: format!("Chat {number}"),
+        url: TargetUrl::parse("https://chat.example.com/hook?a=1&b=2").expect("a URL"),
+        method: if number % 2 == 1 { Method::Post } else { Method::Put },
+        authorization: Authorization::Bearer,
+        headers: HeaderList::parse("Content-Type: application/json\nX-Token: stored, not shown", "").expect("headers"),
+        allows_insecure_tls: true,
+        is_direct: true,
+        timeout: Duration::from_secs(10),
+        retries: 3,
+        note: "Tells the people on call.\nAsk <Maria>.".to_owned(),
+    }
+}
+
 const MESSAGE: &str = "{\"text\": \"${NAME} <is> on\"}";
 const FAILURE: &str = "The receiver answered 503.";
 
@@ -222,10 +240,7 @@ impl Webhooks for Fake {
     async fn list(&self) -> Result<Vec<WebhookRow>, AppError> {
         self.rows(|number| WebhookRow {
             id: WebhookId(number),
-            name: format!("Chat {number}"),
-            method: if number % 2 == 1 { "POST" } else { "PUT" }.to_owned(),
-            url: URL.to_owned(),
-            authorization: "Bearer".to_owned(),
+            settings: settings(number),
             tasks: 2,
             is_paused: number % 3 == 1,
             is_failing: number % 3 == 2,
@@ -247,16 +262,14 @@ impl Webhooks for Fake {
             timeout: "10".to_owned(),
             retries: "3".to_owned(),
             method: "PUT".to_owned(),
+            note: "Tells the people on call.\nAsk <Maria>.".to_owned(),
             revision: "4".to_owned(),
             ..WebhookDraft::default()
         };
         let form = WebhookForm {
-            name: draft.name.clone(),
             draft,
             origin: "https://chat.example.com:443".to_owned(),
-            allows_insecure_tls: true,
             secret_headers: vec!["X-Token".to_owned()],
-            is_signing: true,
         };
         self.found("webhook", form)
     }
@@ -278,16 +291,13 @@ impl Webhooks for Fake {
         let detail = WebhookDetail {
             id,
             revision: 4,
-            name: "Chat 1".to_owned(),
-            url: URL.to_owned(),
-            method: "PUT".to_owned(),
-            authorization: Authorization::ApiKey { header: "X-Key".to_owned(), prefix: "Key".to_owned() },
+            settings: Settings {
+                method: Method::Put,
+                authorization: Authorization::ApiKey { header: "X-Key".to_owned(), prefix: "Key".to_owned() },
+                ..settings(1)
+            },
             is_signing: true,
-            headers: headers(),
             in_clear: vec!["X-Secret".to_owned()],
-            allows_insecure_tls: true,
-            timeout_s: 10,
-            retries: 3,
             state: WebhookState {
                 paused: Some(when()),
                 failing: Some(Failing { since: when(), probe: when() }),

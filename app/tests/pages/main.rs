@@ -17,7 +17,9 @@ use fake::{State, UUID, backend};
 use leptos::prelude::provide_context;
 use model::access::Role;
 use model::catalog::Catalog;
+use model::event::EventDraft;
 use model::tag::CategoryDraft;
+use model::task::TaskDraft;
 use model::webhook::WebhookDraft;
 use serde_json::json;
 use std::sync::LazyLock;
@@ -279,6 +281,24 @@ async fn refused_webhook() {
     let errors = draft.parse(None).expect_err("four fields are wrong");
     let draft = serde_json::to_value(draft).expect("a draft is texts");
     check_refused("/webhooks/new", Some(Role::Admin), draft, errors.into()).await;
+}
+
+/// A field of a draft that is in no form would be emptied by the next edit.
+#[tokio::test]
+async fn form_has_a_control_for_each_field_of_its_draft() {
+    // One that was refused has the most fields.
+    let refused = WebhookDraft { retype: "token".to_owned(), ..WebhookDraft::default() };
+    let draft = serde_json::to_value(refused).expect("a draft is texts");
+    let posted = Posted { draft, problem: Some(AppError::forbidden()), tested: None };
+    for (path, posted, fields) in [
+        ("/webhooks/1/edit", posted, WebhookDraft::FIELDS),
+        ("/tasks/1/edit", Posted::default(), TaskDraft::FIELDS),
+        ("/events/1", Posted::default(), EventDraft::FIELDS),
+    ] {
+        let form = show(path, State::One, Some(Role::Admin), posted).await.body;
+        let missing: Vec<_> = fields.iter().filter(|field| !form.contains(&format!("name=\"{field}\""))).collect();
+        assert!(missing.is_empty(), "{path} has no control for {missing:?}");
+    }
 }
 
 #[tokio::test]

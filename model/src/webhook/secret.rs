@@ -1,12 +1,49 @@
 //! The authorization of a webhook as typed, its secret, and the signing secret.
 
-use super::{Authorization, SECRET_MAX_BYTES, SecretChange, StoredWebhook, WebhookDraft};
+use super::{Authorization, SECRET_MAX_BYTES, SecretChange, StoredWebhook, WebhookDraft, secret_header};
 use crate::field_error::FieldErrors;
+use crate::text::capitalised;
 use crate::url::TargetUrl;
 use crate::{header, signature};
 use secrecy::SecretString;
 
 impl WebhookDraft {
+    /// Returns the draft without its secrets, as it may travel back to the browser after a refused save. `retype` then
+    /// names the secrets that were typed.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        let (mut typed, mut has_new) = (Vec::new(), false);
+        let retypes = |field: &str| self.retype.split(' ').any(|lost| lost == field);
+        for (name, secret) in [
+            ("token", &mut self.token),
+            ("api_key", &mut self.api_key),
+            ("password", &mut self.password),
+            ("signing_secret", &mut self.signing_secret),
+        ] {
+            has_new |= !secret.is_empty();
+            if !secret.is_empty() || retypes(name) {
+                typed.push(name);
+            }
+            secret.clear();
+        }
+        let (blanked, has_new_header) = secret_header::without_values(&self.secret_headers);
+        self.secret_headers = blanked;
+        if has_new_header || retypes(secret_header::FIELD) {
+            typed.push(secret_header::FIELD);
+        }
+        if has_new || has_new_header {
+            // The switch was set before this secret was typed.
+            self.keep_secrets.clear();
+        }
+        self.retype = typed.join(" ");
+        self
+    }
+
+    /// Returns true if this secret was typed before the form was refused, and has to be typed again.
+    pub fn is_lost(&self, field: &str) -> bool {
+        self.keep_secrets != "true" && self.retype.split(' ').any(|lost| lost == field)
+    }
+
     pub(super) fn parse_authorization(&self, errors: &mut FieldErrors) -> Option<Authorization> {
         match self.auth_type.as_str() {
             "none" => Some(Authorization::None),
@@ -17,7 +54,7 @@ impl WebhookDraft {
             }
             "api_key" => {
                 let header = self.api_key_header.trim();
-                let checked = header::check_name(header).map_err(|clause| sentence(&clause));
+                let checked = header::check_name(header).map_err(|clause| capitalised(&clause));
                 let prefix = errors.check("api_key_prefix", parse_prefix(&self.api_key_prefix));
                 errors.check("api_key_header", checked)?;
                 Some(Authorization::ApiKey { header: header.to_owned(), prefix: prefix? })
@@ -53,8 +90,8 @@ impl WebhookDraft {
         Some(SecretChange::Set(SecretString::from(secret)))
     }
 
-    /// `kept` is `None` for a new webhook, else whether the stored secret may stay, or why not. `is_new`: this type of
-    /// authorization had no secret before.
+    /// Checks the authorization's secret. `kept` is `None` for a new webhook, and the reason why the stored secret may not
+    /// stay in `Err`. `is_new` is true if this type of authorization had no secret before.
     pub(super) fn parse_secret(
         &self,
         authorization: &Authorization,
@@ -67,7 +104,7 @@ impl WebhookDraft {
             Authorization::Basic { .. } => ("password", &self.password, "password"),
             Authorization::ApiKey { .. } => ("api_key", &self.api_key, "API key"),
         };
-        // A password may begin or end with a blank; a token or key that does was pasted badly.
+        // A password may begin or end with a blank. In a token or key, such a blank was pasted by mistake.
         let typed = if field == "password" { typed.as_str() } else { typed.trim() };
         if typed.is_empty() && self.is_lost(field) {
             errors.add(field, lost(word));
@@ -107,7 +144,7 @@ pub(super) fn lost(word: &str) -> String {
     format!("Enter the new {word} again: the form was refused, and a page never carries a secret back.")
 }
 
-/// Whether the stored secret may be used with the edited target, or what changed.
+/// Fails when the stored secret may not be used with the edited target, with what has changed.
 pub(super) fn keeps_secret(
     stored: &StoredWebhook,
     url: &TargetUrl,
@@ -156,9 +193,4 @@ fn check_secret(field: &str, typed: &str) -> Result<SecretString, String> {
         return Err("This contains a blank or a character outside ASCII, which cannot stand in a header.".to_owned());
     }
     Ok(SecretString::from(typed.to_owned()))
-}
-
-fn sentence(clause: &str) -> String {
-    let mut chars = clause.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

@@ -1,8 +1,8 @@
 //! The secret headers of a webhook as typed.
 //!
-//! The text of the headers has a mask in the place of each. The text of the secret headers has the values, one
-//! `Name: Value` a line: the second line of a name belongs to its second mask. A mask there, or no line at all, keeps the
-//! stored value, and a line too many is another header at the end: so a form without the grid takes new ones.
+//! The text of the headers has a mask for each value. The text of the secret headers has the values, one `Name: Value` a
+//! line: the second line of a name belongs to its second mask. A mask as the value, or no line at all, keeps the stored
+//! value. A line without a mask is another header at the end, by which a form without the grid takes new ones.
 
 use super::{StoredWebhook, Webhook, WebhookDraft, secret::lost};
 use crate::field_error::FieldErrors;
@@ -13,12 +13,12 @@ use secrecy::{ExposeSecret, SecretString};
 /// The form field of the values, which errors are reported for.
 pub(super) const FIELD: &str = "secret_headers";
 
-/// What a save does with the value of a secret header.
+/// The change of a secret header's value by a save.
 #[derive(Debug, Clone)]
 pub enum SecretHeader {
-    /// The stored one stays: the one at this place of [`StoredWebhook::secret_headers`].
+    /// The stored value stays: the one at this index of [`StoredWebhook::secret_headers`].
     Keep(usize),
-    /// A new one was typed.
+    /// A new value was typed.
     Set(SecretString),
 }
 
@@ -35,14 +35,14 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// The name of the line's header where the line has a new value.
+    /// Returns the name of the line's header if the line has a new value.
     pub(super) fn new_name(&self) -> Option<&str> {
         matches!(self.value, Value::Set(_)).then_some(self.name.as_str())
     }
 }
 
 impl WebhookDraft {
-    /// Reads the lines of the secret headers; `None` where one of them is wrong.
+    /// Reads the lines of the secret headers. Returns `None` if a line is wrong.
     pub(super) fn parse_secret_lines(&self, errors: &mut FieldErrors) -> Option<Vec<Line>> {
         let before = errors.len();
         let mut lines = Vec::new();
@@ -79,8 +79,8 @@ fn check_secret_value(name: &str, value: &str) -> Result<SecretString, String> {
     Ok(SecretString::from(value.to_owned()))
 }
 
-/// Puts headers and secret lines together: answers with all headers, the secret ones masked, and with what happens to
-/// the value of each mask. `moved` says why no stored value may stay.
+/// Puts headers and secret lines together. Returns all headers, the secret ones masked, and the change of the value of each
+/// mask. `moved` is the reason why no stored value may stay.
 pub(super) fn merge(
     mut headers: HeaderList,
     lines: Vec<Line>,
@@ -91,13 +91,13 @@ pub(super) fn merge(
     let (found, left) = pair(&headers.secret_names(), &line_names);
     let mut lines: Vec<Option<Line>> = lines.into_iter().map(Some).collect();
     let mut values = Vec::new();
-    for place in found {
-        let line = place.and_then(|place| lines[place].take());
+    for index in found {
+        let line = index.and_then(|index| lines[index].take());
         values.push(line.map_or(Value::Keep(Kept::InPlace), |line| line.value));
     }
-    for place in left {
-        // A mask that is left over belonged to a header that is no longer there.
-        if let Some(Line { name, value: Value::Set(secret) }) = lines[place].take() {
+    for index in left {
+        // A mask that is left over belonged to a header that was removed.
+        if let Some(Line { name, value: Value::Set(secret) }) = lines[index].take() {
             headers.0.push(HeaderRow { name, value: MASK.to_owned() });
             values.push(Value::Set(secret));
         }
@@ -110,21 +110,21 @@ pub(super) fn merge(
     let stored = stored.map_or(&[][..], |stored| &stored.secret_headers);
     let mut is_kept = vec![false; stored.len()];
     let mut changes = Vec::new();
-    for (place, value) in values.into_iter().enumerate() {
+    for (index, value) in values.into_iter().enumerate() {
         let repeat = match value {
             Value::Set(secret) => {
                 changes.push(SecretHeader::Set(secret));
                 continue;
             }
-            Value::Keep(Kept::InPlace) => repeat_at(&names, place),
+            Value::Keep(Kept::InPlace) => repeat_at(&names, index),
             Value::Keep(Kept::Repeat(repeat)) => repeat,
         };
-        let title = title(&names, place);
-        match (find_repeat(stored, names[place], repeat), moved) {
+        let title = title(&names, index);
+        match (find_repeat(stored, names[index], repeat), moved) {
             (None, _) => errors.add(FIELD, format!("Enter the value of {title}: none is stored for it.")),
             (Some(_), Some(reason)) => errors.add(FIELD, format!("Enter the value of {title} again: {reason}.")),
             (Some(kept), None) if is_kept[kept] => {
-                let name = names[place];
+                let name = names[index];
                 errors.add(FIELD, format!("Enter the value of {title}: the stored one stays with another {name}."));
             }
             (Some(kept), None) => {
@@ -137,20 +137,20 @@ pub(super) fn merge(
 }
 
 /// Returns the name of a secret header, with its number where the name repeats.
-fn title(names: &[&str], place: usize) -> String {
-    let name = names[place];
+fn title(names: &[&str], index: usize) -> String {
+    let name = names[index];
     match names.iter().filter(|other| other.eq_ignore_ascii_case(name)).count() {
         1 => name.to_owned(),
-        _ => format!("{name} (number {})", repeat_at(names, place) + 1),
+        _ => format!("{name} (number {})", repeat_at(names, index) + 1),
     }
 }
 
-/// Returns the text without its new values, and whether there were any. The names stay, each with nothing after its
-/// colon: such a line is refused until the value is typed again.
+/// Returns the text without its new values, and true if there were any. The names stay, each with nothing after its colon:
+/// such a line is refused until the value is typed again.
 pub(super) fn without_values(text: &str) -> (String, bool) {
     let (mut lines, mut has_new) = (Vec::new(), false);
     for (_, line) in numbered_lines(text) {
-        // What stands before no colon, or is no name, may be the secret.
+        // A text without a colon, or before it one that is no name, may be the secret.
         let (name, value) = split_line(line).unwrap_or(("", line));
         let name = if check_name(name).is_ok() { name } else { "" };
         if Kept::parse(value).is_some() {
@@ -164,8 +164,8 @@ pub(super) fn without_values(text: &str) -> (String, bool) {
 }
 
 impl Webhook {
-    /// Returns the secret headers with their values, in order: what is to be sealed. `stored` has those that are stored
-    /// now, in the order of [`StoredWebhook::secret_headers`].
+    /// Returns the secret headers with their values, in order, to be sealed. `stored` has the values that are stored now, in
+    /// the order of [`StoredWebhook::secret_headers`].
     ///
     /// # Errors
     /// The first header that should keep a value which is not stored.
@@ -173,13 +173,14 @@ impl Webhook {
         let row = |(name, value): (&str, &SecretHeader)| {
             let value = match value {
                 SecretHeader::Set(secret) => secret.expose_secret().to_owned(),
-                SecretHeader::Keep(place) => {
-                    stored.0.get(*place).ok_or_else(|| MissingSecret(name.to_owned()))?.value.clone()
+                SecretHeader::Keep(index) => {
+                    stored.0.get(*index).ok_or_else(|| MissingSecret(name.to_owned()))?.value.clone()
                 }
             };
             Ok(HeaderRow { name: name.to_owned(), value })
         };
-        self.headers
+        self.settings
+            .headers
             .secret_names()
             .into_iter()
             .zip(&self.secret_values)

@@ -26,8 +26,33 @@ fn wrong_fields(draft: &WebhookDraft, stored: Option<&StoredWebhook>) -> Vec<Str
 fn a_new_draft_needs_only_a_name_and_a_url() {
     assert_eq!(wrong_fields(&WebhookDraft::default(), None), ["name", "url"]);
     let webhook = draft().parse(None).expect("valid");
-    assert_eq!(webhook.headers.to_text(), "Content-Type: application/json");
-    assert_eq!((webhook.timeout.as_secs(), webhook.retries, webhook.method), (5, 3, Method::Post));
+    assert_eq!(webhook.settings.headers.to_text(), "Content-Type: application/json");
+    let Settings { timeout, retries, method, .. } = webhook.settings;
+    assert_eq!((timeout.as_secs(), retries, method), (5, 3, Method::Post));
+}
+
+#[test]
+fn edit_without_a_change_saves_the_stored_settings() {
+    let basic = Authorization::Basic { username: "u".into() };
+    let key = Authorization::ApiKey { header: "X-Key".into(), prefix: "Key".into() };
+    for authorization in [Authorization::None, basic, Authorization::Bearer, key] {
+        let settings = Settings {
+            name: "Chat".into(),
+            url: TargetUrl::parse("https://chat.example/other").expect("a URL"),
+            method: Method::Put,
+            authorization,
+            headers: crate::header::HeaderList::parse("X-A: 1\nX-B: 2", "").expect("headers"),
+            allows_insecure_tls: true,
+            is_direct: true,
+            timeout: std::time::Duration::from_secs(7),
+            retries: 4,
+            note: "What for\nand whom to ask".into(),
+        };
+        let (allows_insecure_tls, authorization) = (true, settings.authorization.clone());
+        let stored = StoredWebhook { allows_insecure_tls, authorization, is_signing: true, ..stored() };
+        let checked = WebhookDraft::of(&settings, true, 1).parse(Some(&stored)).expect("valid");
+        assert_eq!(checked.settings, settings);
+    }
 }
 
 #[test]
@@ -66,6 +91,7 @@ fn each_field_is_refused_by_its_own_rule() {
     check("retries", |d| d.retries = "-1".into());
     check("retries", |d| d.retries = "101".into());
     check("method", |d| d.method = "HEAD".into());
+    check("note", |d| d.note = "x".repeat(501));
 }
 
 #[test]
@@ -122,7 +148,7 @@ fn basic_takes_an_empty_half() {
     for (username, password) in [("token", ""), ("", "token")] {
         let checked = basic(username, password).parse(None).expect("valid");
         assert!(matches!(&checked.secret, SecretChange::Set(secret) if secret.expose_secret() == password));
-        assert_eq!(checked.authorization, Authorization::Basic { username: username.into() });
+        assert_eq!(checked.settings.authorization, Authorization::Basic { username: username.into() });
     }
     let errors = basic("", "").parse(None).expect_err("nothing to send");
     assert_eq!(errors.message("password"), Some("Enter a user name, a password, or both."));

@@ -36,7 +36,8 @@ impl Filling {
         };
         let parsed = draft.parse(None).map_err(|wrong| anyhow!("the webhook is refused: {wrong:?}"))?;
         let uuid = new_uuid(self.start);
-        let webhook_id = webhook::insert(txn, &parsed, uuid, webhook::Secrets::default(), self.start).await?;
+        let webhook_id =
+            webhook::insert(txn, &parsed.settings, uuid, webhook::SealedSecrets::default(), self.start).await?;
         let task = Task {
             name: format!("Tell {receiver} {number:02} of {}.{} ({})", kind.0, kind.1, self.suffix),
             description: "Made by cargo xtask fill.".to_owned(),

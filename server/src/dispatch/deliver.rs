@@ -7,7 +7,7 @@ use crate::store;
 use crate::store::claim::Claimed;
 use crate::store::delivery::{Attempted, Settlement};
 use crate::store::revision::{self, Kind};
-use crate::store::webhook::{self, Row, Target};
+use crate::store::webhook::{self, Row};
 use futures_util::FutureExt;
 use model::delivery::{ErrorCode, Next, Outcome, Status, after_attempt};
 use std::panic::AssertUnwindSafe;
@@ -60,7 +60,7 @@ impl Dispatcher {
             return Ended::Returned(claimed, now);
         }
         let unrecorded = claimed.unrecorded();
-        if unrecorded > webhook.retries + UNRECORDED_MAX {
+        if unrecorded > webhook.settings.retries + UNRECORDED_MAX {
             let message =
                 format!("Sent up to {unrecorded} times, and the result could not be recorded. Not sent again.");
             return self.end_as_internal(claimed, &message, webhook.revision);
@@ -85,7 +85,7 @@ impl Dispatcher {
         };
         crate::fault::point("send.after");
         let now = self.clock.now();
-        let next = after_attempt(&attempted.outcome, claimed.attempt(), webhook.retries, now, rand::random());
+        let next = after_attempt(&attempted.outcome, claimed.attempt(), webhook.settings.retries, now, rand::random());
         tracing::info!(
             delivery = %claimed.uuid,
             webhook = %claimed.webhook_id(),
@@ -106,8 +106,7 @@ impl Dispatcher {
         let as_of_revision = match claimed.replay_revision {
             None => None,
             Some(number) => {
-                let settings: Option<Target> =
-                    revision::find(self.store.read(), Kind::Webhook, webhook.id.0, number).await?;
+                let settings = revision::find(self.store.read(), Kind::Webhook, webhook.id.0, number).await?;
                 let Some(row) = settings.and_then(|settings| webhook.as_it_was(settings)) else {
                     return Ok(Tried::Attempted(self.failed("What this webhook was then is not known any more.")));
                 };

@@ -195,7 +195,11 @@ async fn start_runs(
             Ok(reason) => delivery.hold = reason,
             Err(_) => {
                 delivery.failed = Some((ErrorCode::HoldFull, HOLD_FULL.to_owned()));
-                full.push(FullHold { webhook_id: webhook.id, webhook_name: webhook.name.clone(), depth: staged.depth });
+                full.push(FullHold {
+                    webhook_id: webhook.id,
+                    webhook_name: webhook.settings.name.clone(),
+                    depth: staged.depth,
+                });
             }
         }
         if delivery.failed.is_some() {

@@ -44,8 +44,8 @@ pub fn parse_url(checked: &TargetUrl) -> Result<Url, Failure> {
 
 /// Refuses, when a webhook is saved, a request that every attempt would refuse. The error names the field.
 pub fn check(webhook: &Row, secrets: &Secrets, now: Timestamp) -> Result<(), FieldErrors> {
-    let url = parse_url(&webhook.url).map_err(|(_, text)| FieldErrors::one("url", text))?;
-    if let Some(sent) = rewritten(&webhook.url, &url) {
+    let url = parse_url(&webhook.settings.url).map_err(|(_, text)| FieldErrors::one("url", text))?;
+    if let Some(sent) = rewritten(&webhook.settings.url, &url) {
         let text =
             format!("This URL would be sent with the path {sent}. Enter that, or write what differs percent-encoded.");
         return Err(FieldErrors::one("url", text));
@@ -88,18 +88,18 @@ pub fn headers(
     let host = url.host_str().unwrap_or_default();
     let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     headers.insert(HOST, value("Host", host.as_bytes())?);
-    let filled = webhook.headers.with_secrets(&secrets.headers()).map_err(|missing| {
+    let filled = webhook.settings.headers.with_secrets(&secrets.headers()).map_err(|missing| {
         let text = format!("The value of the secret header {} is not stored. Enter it in the webhook.", missing.0);
         (ErrorCode::Header, text)
     })?;
-    for (row, stored) in filled.0.iter().zip(&webhook.headers.0) {
+    for (row, stored) in filled.0.iter().zip(&webhook.settings.headers.0) {
         let name = HeaderName::from_bytes(row.name.as_bytes()).map_err(|_| unsendable(&row.name))?;
         let mut value = value(&row.name, row.value.as_bytes())?;
         value.set_sensitive(stored.is_secret() || looks_secret(&row.name));
         headers.append(name, value);
     }
     let secret = secrets.authorization.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
-    let authorization = match &webhook.authorization {
+    let authorization = match &webhook.settings.authorization {
         Authorization::None => None,
         Authorization::Basic { username } => {
             Some((AUTHORIZATION, format!("Basic {}", STANDARD.encode(format!("{username}:{secret}")))))
@@ -119,7 +119,7 @@ pub fn headers(
     headers.insert("webhook-id", value("webhook-id", id.as_bytes())?);
     headers.insert("webhook-timestamp", HeaderValue::from(now.as_seconds()));
     if let Some(secret) = &secrets.signing {
-        let body = if webhook.method == Method::Get { &[] } else { outgoing.body };
+        let body = if webhook.settings.method == Method::Get { &[] } else { outgoing.body };
         let signature = sign(secret, &id, now.as_seconds(), body).ok_or_else(|| {
             (ErrorCode::Internal, "The signing secret of this webhook cannot be used. Enter it again.".to_owned())
         })?;
@@ -136,7 +136,7 @@ pub fn headers(
     if !headers.contains_key(ACCEPT_ENCODING) {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
-    if webhook.method != Method::Get {
+    if webhook.settings.method != Method::Get {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(outgoing.body.len()));
     }
     Ok(headers)

@@ -33,8 +33,8 @@ pub fn open(vault: &Vault, webhook: &Row) -> Result<Secrets, Error> {
         sealed.as_deref().map(|sealed| vault.open(sealed, &associated_data)).transpose()
     };
     Ok(Secrets {
-        authorization: open(&webhook.secret, webhook::secret_place(webhook.uuid))?,
-        signing: open(&webhook.signing_secret, webhook::signing_place(webhook.uuid))?,
-        headers: open(&webhook.secret_headers, webhook::headers_place(webhook.uuid))?,
+        authorization: open(&webhook.secrets.authorization, webhook::secret_associated_data(webhook.uuid))?,
+        signing: open(&webhook.secrets.signing, webhook::signing_associated_data(webhook.uuid))?,
+        headers: open(&webhook.secrets.headers, webhook::headers_associated_data(webhook.uuid))?,
     })
 }

@@ -69,7 +69,7 @@ pub async fn send(
 ) -> Result<Attempted, NotSent> {
     let started_at = clock.now();
     let start = Instant::now();
-    let deadline = start + webhook.timeout;
+    let deadline = start + webhook.settings.timeout;
     let exchange = tokio::time::timeout_at(deadline, exchange(clients, webhook, secrets, outgoing, started_at));
     // `biased`: a response that arrives together with the cut counts.
     let (response, connect) = tokio::select! {
@@ -84,7 +84,7 @@ pub async fn send(
         Ok(Err(NoResponse::Shortage(resource))) => return Err(NotSent::Shortage(resource)),
         Ok(Err(NoResponse::Failed((code, text)))) => return Ok(failed(code, text)),
         Err(_) => {
-            let text = format!("No answer within {} s.", webhook.timeout.as_secs());
+            let text = format!("No answer within {} s.", webhook.settings.timeout.as_secs());
             return Ok(failed(ErrorCode::Timeout, text));
         }
     };
@@ -127,11 +127,12 @@ async fn exchange(
     outgoing: Outgoing<'_>,
     now: Timestamp,
 ) -> Result<Response, NoResponse> {
-    let route = clients.for_url(&webhook.url, webhook.allows_insecure_tls, webhook.is_direct);
+    let route =
+        clients.for_url(&webhook.settings.url, webhook.settings.allows_insecure_tls, webhook.settings.is_direct);
     let Route { client, is_proxied } = route.map_err(|error| without_client(&error))?;
-    let url = parse_url(&webhook.url)?;
+    let url = parse_url(&webhook.settings.url)?;
     let headers = headers(webhook, secrets, outgoing, now, &url)?;
-    let method = match webhook.method {
+    let method = match webhook.settings.method {
         Method::Post => reqwest::Method::POST,
         Method::Put => reqwest::Method::PUT,
         Method::Patch => reqwest::Method::PATCH,
@@ -139,12 +140,12 @@ async fn exchange(
         Method::Get => reqwest::Method::GET,
     };
     let mut request = client.request(method, url).headers(headers);
-    if webhook.method != Method::Get {
+    if webhook.settings.method != Method::Get {
         request = request.body(outgoing.body.to_vec());
     }
     request.send().await.map_err(|error| match shortage(&error) {
         Some(resource) => NoResponse::Shortage(resource),
-        None => classify(&error, webhook.url.is_https(), is_proxied).into(),
+        None => classify(&error, webhook.settings.url.is_https(), is_proxied).into(),
     })
 }
 

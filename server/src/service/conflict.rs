@@ -1,6 +1,7 @@
 //! Refusals of a form whose row another person has changed since the form was opened.
 
 use app::error::{AppError, Code, Versions};
+use model::text::with_line_ends;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -30,11 +31,30 @@ fn fields<D: Serialize>(draft: &D) -> Map<String, Value> {
     }
 }
 
+/// Returns the text of a field. Texts that an earlier version has stored may have other line ends.
 fn text(value: Option<&Value>) -> String {
-    value.and_then(Value::as_str).unwrap_or_default().to_owned()
+    with_line_ends(value.and_then(Value::as_str).unwrap_or_default())
 }
 
 /// Returns the revision that a form was opened on.
 pub(super) fn revision(typed: &str) -> Result<i64, AppError> {
     typed.parse().map_err(|_| AppError::new(Code::Malformed, "The form has lost its revision. Reload the page."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::task::TaskDraft;
+
+    #[test]
+    fn conflict_lists_no_text_that_differs_in_line_ends_alone() {
+        let draft = |description: &str, message: &str| TaskDraft {
+            description: description.into(),
+            message: message.into(),
+            ..TaskDraft::default()
+        };
+        let error = stale("task", &draft("a\nb", "mine"), &draft("a\r\nb", "theirs"));
+        let fields: Vec<_> = error.versions.iter().map(|versions| versions.field.as_str()).collect();
+        assert_eq!(fields, ["message"]);
+    }
 }

@@ -2,23 +2,19 @@
 //! these may be secrets.
 
 use super::Services;
-use model::header::{self, HeaderList};
-use url::Url;
+use model::header;
+use model::url::TargetUrl;
+use model::webhook::Settings;
 
 impl Services {
     /// Returns a webhook's URL for display. A viewer sees its origin only, since path and query may be secret.
-    pub(super) fn shown_url(&self, url: &str) -> String {
-        if !self.is_discreet {
-            return url.to_owned();
-        }
-        let Ok(url) = Url::parse(url) else { return "…".to_owned() };
-        let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-        format!("{}{}", url.origin().ascii_serialization(), if is_bare { "/" } else { "/…" })
+    pub(super) fn shown_url(&self, url: &TargetUrl) -> String {
+        if self.is_discreet { url.discreet().as_str().to_owned() } else { url.as_str().to_owned() }
     }
 
-    /// Returns a webhook's headers for display.
-    pub(super) fn shown_headers(&self, headers: HeaderList) -> HeaderList {
-        if self.is_discreet { headers.discreet() } else { headers.masked() }
+    /// Returns a webhook's settings for display.
+    pub(super) fn shown_settings(&self, settings: Settings) -> Settings {
+        if self.is_discreet { settings.discreet() } else { Settings { headers: settings.headers.masked(), ..settings } }
     }
 
     /// Returns the header lines of a response for display. A redirect may repeat the webhook's URL.

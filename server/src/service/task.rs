@@ -46,7 +46,7 @@ impl Tasks for Services {
     async fn list(&self) -> Result<Vec<TaskRow>, AppError> {
         let db = self.store.pages();
         let webhooks = webhook::list(db).await?;
-        let names: HashMap<_, _> = webhooks.into_iter().map(|webhook| (webhook.id, webhook.name)).collect();
+        let names: HashMap<_, _> = webhooks.into_iter().map(|webhook| (webhook.id, webhook.settings.name)).collect();
         let events = task::count_events(db).await?;
         let rows = task::list(db).await?;
         let row = |row: task::Row| TaskRow {

@@ -68,18 +68,12 @@ impl Services {
         let row = webhook::Row {
             id: stored.map_or(WebhookId(0), |row| row.id),
             uuid: new_uuid(self.clock.now()),
-            name: checked.name.clone(),
-            url: checked.url.clone(),
-            method: checked.method,
-            authorization: checked.authorization.clone(),
-            secret: present(&secrets.authorization),
-            signing_secret: present(&secrets.signing),
-            headers: checked.headers.clone(),
-            secret_headers: present(&secrets.headers),
-            allows_insecure_tls: checked.allows_insecure_tls,
-            is_direct: checked.is_direct,
-            timeout: checked.timeout,
-            retries: checked.retries,
+            settings: checked.settings.clone(),
+            secrets: webhook::SealedSecrets {
+                authorization: present(&secrets.authorization),
+                signing: present(&secrets.signing),
+                headers: present(&secrets.headers),
+            },
             revision: 0,
             hold: webhook::HoldState::default(),
             is_deleted: false,
@@ -113,7 +107,7 @@ impl Services {
     }
 
     async fn test(&self, row: &webhook::Row, secrets: &Secrets, message: &str) -> Result<TestAnswer, AppError> {
-        let escape_by = row.headers.find("content-type").map(str::to_owned);
+        let escape_by = row.settings.headers.find("content-type").map(str::to_owned);
         let body = self.sample_message(message, escape_by.as_deref())?;
         let uuid = new_uuid(self.clock.now());
         let outgoing = Outgoing { id: uuid, body: body.as_bytes() };
@@ -129,7 +123,7 @@ impl Services {
         Ok(TestAnswer {
             target: format!("{} {}", shown.method, shown.url),
             headers: shown.headers,
-            body: if row.method == model::webhook::Method::Get { String::new() } else { body },
+            body: if row.settings.method == model::webhook::Method::Get { String::new() } else { body },
             http_status: attempted.http_status,
             error: attempted.error,
             answer_headers: visible(&attempted.response_headers),

@@ -82,6 +82,7 @@ table!(webhook, "webhook", {
     breaker_is_probing: bool,
     is_hanging: bool,
     arranging: i64,
+    note: String,
 });
 
 table!(task, "task", {

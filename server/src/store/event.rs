@@ -7,18 +7,18 @@ use model::event::{Event, EventFilters, EventScope};
 use model::id::{EventId, ObjectId, TagId, TaskId};
 use model::time::Timestamp;
 use sea_orm::{
-    ActiveValue::{NotSet, Set, Unchanged},
+    ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
 
 /// An event as stored.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// Its id.
+    /// The id.
     pub id: EventId,
-    /// What was saved.
+    /// The saved event.
     pub event: Event,
-    /// Counts its changes.
+    /// Counts the changes.
     pub revision: i64,
 }
 
@@ -30,7 +30,7 @@ impl TryFrom<event::Model> for Row {
             ("any", None, None) => EventScope::Any,
             ("object", Some(id), None) => EventScope::Object(ObjectId(id)),
             ("tag", None, Some(id)) => EventScope::Tag(TagId(id)),
-            // Never read as something wider.
+            // Never read as a wider scope.
             _ => return Err(Error::Other(DbErr::Custom(format!("event {}: its scope cannot be read", row.id)))),
         };
         Ok(Self {
@@ -48,13 +48,15 @@ impl TryFrom<event::Model> for Row {
     }
 }
 
-fn columns(event: &Event, now: Timestamp) -> event::ActiveModel {
+/// Returns the columns that a save writes: all but the id and the time at which the row was made.
+fn columns(event: &Event, revision: i64, now: Timestamp) -> event::ActiveModel {
     let (scope, object_id, tag_id) = match event.scope {
         EventScope::Any => ("any", None, None),
         EventScope::Object(id) => ("object", Some(id.0), None),
         EventScope::Tag(id) => ("tag", None, Some(id.0)),
     };
     event::ActiveModel {
+        id: NotSet,
         type_id: Set(event.type_id.clone()),
         event_id: Set(event.event_id.clone()),
         scope: Set(scope.to_owned()),
@@ -64,20 +66,22 @@ fn columns(event: &Event, now: Timestamp) -> event::ActiveModel {
         source: Set(event.filters.source.clone()),
         task_id: Set(event.task_id.0),
         is_enabled: Set(event.is_enabled),
+        revision: Set(revision),
+        created_at: NotSet,
         updated_at: Set(now.0),
-        ..Default::default()
     }
 }
 
 /// Makes an event.
 pub async fn insert(db: &impl ConnectionTrait, event: &Event, now: Timestamp) -> Result<EventId> {
-    let row = event::ActiveModel { id: NotSet, revision: Set(1), created_at: Set(now.0), ..columns(event, now) };
+    let mut row = columns(event, 1, now);
+    row.created_at = Set(now.0);
     let id = event::Entity::insert(row).exec(db).await?.last_insert_id;
     revision::note(db, Kind::Event, id, 1, Some(event), now).await?;
     Ok(EventId(id))
 }
 
-/// Changes an event that still has this revision; answers whether it had.
+/// Changes an event that still has this revision; returns false if it has another.
 pub async fn update(
     db: &impl ConnectionTrait,
     id: EventId,
@@ -85,9 +89,8 @@ pub async fn update(
     event: &Event,
     now: Timestamp,
 ) -> Result<bool> {
-    let row = event::ActiveModel { id: Unchanged(id.0), revision: Set(revision + 1), ..columns(event, now) };
     let done = event::Entity::update_many()
-        .set(row)
+        .set(columns(event, revision + 1, now))
         .filter(event::Column::Id.eq(id.0))
         .filter(event::Column::Revision.eq(revision))
         .exec(db)
@@ -98,12 +101,13 @@ pub async fn update(
     Ok(done.rows_affected == 1)
 }
 
-/// The event with this id.
+/// Returns the event with this id.
 pub async fn find(db: &impl ConnectionTrait, id: EventId) -> Result<Option<Row>> {
     event::Entity::find_by_id(id.0).one(db).await?.map(Row::try_from).transpose()
 }
 
-/// Those that can be read: one that a newer version or a hand has written must not keep the others from firing.
+/// Returns the events that can be read. One that a newer version or a person has written must not keep the others from
+/// firing.
 async fn readable(db: &impl ConnectionTrait, query: Select<event::Entity>) -> Result<Vec<Row>> {
     let read = |row| match Row::try_from(row) {
         Ok(row) => Some(row),
@@ -118,7 +122,7 @@ async fn readable(db: &impl ConnectionTrait, query: Select<event::Entity>) -> Re
     Ok(super::readable(db, query).await?.into_iter().filter_map(read).collect())
 }
 
-/// All events, by type and event.
+/// Returns all events, by type and event.
 pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
     let query = event::Entity::find()
         .order_by_asc(event::Column::TypeId)
@@ -127,7 +131,8 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
     readable(db, query).await
 }
 
-/// The events about any of these types and events, also those that are switched off: why they do not fire is counted.
+/// Returns the events about any of these types and events, also disabled ones, since the reasons why events do not fire are
+/// counted.
 pub async fn list_about(db: &impl ConnectionTrait, type_ids: Vec<String>, event_ids: Vec<String>) -> Result<Vec<Row>> {
     let query = event::Entity::find()
         .filter(event::Column::TypeId.is_in(type_ids))
@@ -136,24 +141,24 @@ pub async fn list_about(db: &impl ConnectionTrait, type_ids: Vec<String>, event_
     readable(db, query).await
 }
 
-/// The events with these ids.
+/// Returns the events with these ids.
 pub async fn find_many(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<Vec<Row>> {
     let query = event::Entity::find().filter(event::Column::Id.is_in(ids)).order_by_asc(event::Column::Id);
     readable(db, query).await
 }
 
-/// The events that start this task.
+/// Returns the events that start this task.
 pub async fn list_starting(db: &impl ConnectionTrait, id: TaskId) -> Result<Vec<Row>> {
     let query = event::Entity::find().filter(event::Column::TaskId.eq(id.0)).order_by_asc(event::Column::Id);
     readable(db, query).await
 }
 
-/// The ids of the events that name this object.
+/// Returns the ids of the events that name this object.
 pub async fn naming_object(db: &impl ConnectionTrait, id: ObjectId) -> Result<Vec<i64>> {
     Ok(ids().filter(event::Column::ObjectId.eq(id.0)).into_tuple().all(db).await?)
 }
 
-/// The ids of the events that name any of these tags.
+/// Returns the ids of the events that name any of these tags.
 pub async fn naming_tags(db: &impl ConnectionTrait, tags: &[TagId]) -> Result<Vec<i64>> {
     Ok(ids().filter(event::Column::TagId.is_in(tags.iter().map(|id| id.0))).into_tuple().all(db).await?)
 }
@@ -162,14 +167,14 @@ fn ids() -> Select<event::Entity> {
     event::Entity::find().select_only().column(event::Column::Id).order_by_asc(event::Column::Id)
 }
 
-/// Lets an event fire, or not; answers whether it was there. Nothing else changes.
+/// Lets an event fire, or not; returns false if there is no such event. Nothing else changes.
 pub async fn set_enabled(db: &impl ConnectionTrait, id: EventId, is_enabled: bool, now: Timestamp) -> Result<bool> {
     let Some(mut row) = find(db, id).await? else { return Ok(false) };
     row.event.is_enabled = is_enabled;
     update(db, id, row.revision, &row.event, now).await
 }
 
-/// Removes an event; answers whether it was there.
+/// Removes an event; returns false if there is none.
 pub async fn delete(db: &impl ConnectionTrait, id: EventId, now: Timestamp) -> Result<bool> {
     let is_done = event::Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1;
     if is_done {

@@ -1,24 +1,27 @@
-//! Every state a webhook, task or event has had: what an explanation is computed from, and what a replay "as it was"
-//! is sent by.
+//! Every state that a webhook, task or event has had. Explanations are computed from it, and a replay "as it was" is sent
+//! by it.
 //!
-//! Written by the modules of those tables with each change, in its transaction. Never holds a secret.
+//! The modules of those tables write a revision with each change, in the same transaction and from the same value. A
+//! revision never holds a secret. Its document is kept for ever: `model/tests/revisions` has every shape of one.
 
 use super::entity::{event, revision, task, webhook};
 use super::{Error, Result};
 use model::time::Timestamp;
 use sea_orm::{
-    ActiveValue::{NotSet, Set, Unchanged},
+    ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait, Statement,
+    sea_query::Expr,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::collections::HashMap;
 
-/// What has revisions.
+/// The kinds of rows that have revisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A `webhook::Target`.
+    /// A `model::webhook::Settings`.
     Webhook,
     /// A `model::task::Task`.
     Task,
@@ -27,12 +30,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// By its name in the table.
+    /// Returns the kind with this name in the table.
     pub(super) fn find(name: &str) -> Option<Self> {
         [Self::Webhook, Self::Task, Self::Event].into_iter().find(|kind| kind.as_str() == name)
     }
 
-    /// Its name in the table.
+    /// Returns the name in the table.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Webhook => "webhook",
@@ -42,16 +45,17 @@ impl Kind {
     }
 }
 
-/// The advisory lock of who notes a revision: "revision" in ASCII.
+/// The key of the advisory lock of revisions: "revision" in ASCII.
 const ORDER_LOCK: i64 = 0x7265_7669_7369_6f6e;
 
 fn json(error: &serde_json::Error) -> Error {
     Error::Other(DbErr::Json(error.to_string()))
 }
 
-/// On PostgreSQL, waits until nobody else's change is open. So what a change has checked stays true until it ends, and
-/// revisions are numbered in the order of their commits: else one could appear behind the newest and never be noticed.
-/// First of all in a change: who has locked rows already could wait for somebody who waits for those.
+/// Takes the lock of changes until the transaction ends, on PostgreSQL. What a change has checked stays true until it ends,
+/// and revisions are numbered in the order of their commits: else one could appear behind the newest and never be noticed.
+///
+/// Always the first lock of a transaction, since a transaction that has locked rows could wait for one that needs those.
 pub async fn take_turn(db: &impl ConnectionTrait) -> Result<()> {
     if db.get_database_backend() == DbBackend::Postgres {
         db.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({ORDER_LOCK})")).await?;
@@ -59,7 +63,7 @@ pub async fn take_turn(db: &impl ConnectionTrait) -> Result<()> {
     Ok(())
 }
 
-/// Notes what a row is from now on; `None`: it is deleted.
+/// Writes the revision of a row that was changed; `document` is `None` for a row that was deleted.
 pub(super) async fn note<T: Serialize + Sync>(
     db: &impl ConnectionTrait,
     kind: Kind,
@@ -82,8 +86,8 @@ pub(super) async fn note<T: Serialize + Sync>(
     Ok(())
 }
 
-/// The newest revision there is: as long as it stays that, webhooks, tasks and events are what they were, but for what
-/// holds a webhook.
+/// Returns the id of the newest revision. While it stays the same, webhooks, tasks and events have not changed, except the
+/// holds of webhooks.
 pub async fn newest(db: &impl ConnectionTrait) -> Result<i64> {
     #[derive(FromQueryResult)]
     struct Newest {
@@ -94,7 +98,8 @@ pub async fn newest(db: &impl ConnectionTrait) -> Result<i64> {
     Ok(row.and_then(|row| row.id).unwrap_or_default())
 }
 
-/// What every row of this kind was when `mark` was the newest revision; rows that did not exist then are left out.
+/// Returns every row of this kind as of the time when `mark` was the newest revision, by its id. Rows that did not exist then
+/// are left out.
 pub async fn list_at<T: DeserializeOwned>(db: &impl ConnectionTrait, kind: Kind, mark: i64) -> Result<HashMap<i64, T>> {
     let latest = revision::Entity::find()
         .select_only()
@@ -114,7 +119,7 @@ pub async fn list_at<T: DeserializeOwned>(db: &impl ConnectionTrait, kind: Kind,
     Ok(rows.into_iter().filter_map(read).collect())
 }
 
-/// One row as it was at this revision of its own, if that is still known.
+/// Returns a row as of a revision, by the row's own number. `None` where that revision was removed.
 pub async fn find<T: DeserializeOwned>(
     db: &impl ConnectionTrait,
     kind: Kind,
@@ -134,12 +139,12 @@ pub async fn find<T: DeserializeOwned>(
         .transpose()
 }
 
-/// Changes what every revision of a row says. Only for taking out what must not be kept.
-pub(super) async fn rewrite<T: Serialize + DeserializeOwned + PartialEq + Clone>(
+/// Changes the document of every revision of a row. Only for removing what must not be stored.
+pub(super) async fn rewrite(
     db: &impl ConnectionTrait,
     kind: Kind,
     row_id: i64,
-    change: impl Fn(T) -> T,
+    change: impl Fn(&mut Value),
 ) -> Result<()> {
     let rows = revision::Entity::find()
         .filter(revision::Column::Kind.eq(kind.as_str()))
@@ -147,29 +152,32 @@ pub(super) async fn rewrite<T: Serialize + DeserializeOwned + PartialEq + Clone>
         .all(db)
         .await?;
     for row in rows {
-        // What cannot be read says nothing to anybody.
-        let Some(was) = row.document.as_deref().and_then(|document| serde_json::from_str::<T>(document).ok()) else {
+        // A document that cannot be read is shown to nobody.
+        let Some(old) = row.document.as_deref().and_then(|document| serde_json::from_str::<Value>(document).ok())
+        else {
             continue;
         };
-        let is = change(was.clone());
-        if is != was {
-            let document = serde_json::to_string(&is).map_err(|error| json(&error))?;
-            let row =
-                revision::ActiveModel { id: Unchanged(row.id), document: Set(Some(document)), ..Default::default() };
-            revision::Entity::update(row).exec(db).await?;
+        let mut new = old.clone();
+        change(&mut new);
+        if new != old {
+            revision::Entity::update_many()
+                .col_expr(revision::Column::Document, Expr::value(new.to_string()))
+                .filter(revision::Column::Id.eq(row.id))
+                .exec(db)
+                .await?;
         }
     }
     Ok(())
 }
 
-/// Notes the state of rows that were made before revisions were kept. Does nothing the second time.
+/// Writes the first revision of rows that were made before there were revisions. Does nothing where there is a revision.
 pub(super) async fn backfill(db: &impl ConnectionTrait) -> Result<()> {
     if newest(db).await? > 0 {
         return Ok(());
     }
     for row in webhook::Entity::find().filter(webhook::Column::DeletedAt.is_null()).all(db).await? {
         let (id, number, now) = (row.id, row.revision, Timestamp(row.updated_at));
-        note(db, Kind::Webhook, id, number, Some(&super::webhook::Row::from(row).target()), now).await?;
+        note(db, Kind::Webhook, id, number, Some(&super::webhook::Row::from(row).settings), now).await?;
     }
     for row in task::Entity::find().all(db).await? {
         let now = Timestamp(row.updated_at);

@@ -7,7 +7,7 @@ use model::id::{TaskId, WebhookId};
 use model::task::Task;
 use model::time::Timestamp;
 use sea_orm::{
-    ActiveValue::{NotSet, Set, Unchanged},
+    ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::Expr,
 };
@@ -16,11 +16,11 @@ use std::collections::HashMap;
 /// A task as stored.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// Its id.
+    /// The id.
     pub id: TaskId,
-    /// What was saved.
+    /// The saved task.
     pub task: Task,
-    /// Counts its changes.
+    /// Counts the changes.
     pub revision: i64,
 }
 
@@ -41,31 +41,36 @@ impl From<task::Model> for Row {
     }
 }
 
-fn columns(task: &Task, now: Timestamp) -> task::ActiveModel {
+/// Returns the columns that a save writes: all but the id, the time at which the row was made, and the claim.
+fn columns(task: &Task, revision: i64, now: Timestamp) -> task::ActiveModel {
     task::ActiveModel {
+        id: NotSet,
         name: Set(task.name.clone()),
         description: Set(task.description.clone()),
         is_enabled: Set(task.is_enabled),
         deletes_after_running: Set(task.deletes_after_running),
         webhook_id: Set(task.webhook_id.0),
         message: Set(task.message.clone()),
+        claimed_at: NotSet,
+        revision: Set(revision),
+        created_at: NotSet,
         updated_at: Set(now.0),
-        ..Default::default()
     }
 }
 
 /// Makes a task. `Conflict` if the name is taken.
 pub async fn insert(db: &impl ConnectionTrait, task: &Task, now: Timestamp) -> Result<TaskId> {
-    let row = task::ActiveModel { id: NotSet, revision: Set(1), created_at: Set(now.0), ..columns(task, now) };
+    let mut row = columns(task, 1, now);
+    row.created_at = Set(now.0);
     let id = task::Entity::insert(row).exec(db).await?.last_insert_id;
     revision::note(db, Kind::Task, id, 1, Some(task), now).await?;
     Ok(TaskId(id))
 }
 
-/// Changes a task that still has this revision; answers whether it had.
+/// Changes a task that still has this revision; returns false if it has another.
 pub async fn update(db: &impl ConnectionTrait, id: TaskId, revision: i64, task: &Task, now: Timestamp) -> Result<bool> {
-    let row = task::ActiveModel { id: Unchanged(id.0), revision: Set(revision + 1), ..columns(task, now) };
-    // A claim from when it was deleted after running, or by a node that still knew it so: its run is one of many now.
+    // A claim of the time when the task was deleted after running, or of a node that had read it so. Such a run is one of
+    // many now.
     task::Entity::update_many()
         .col_expr(task::Column::ClaimedAt, Expr::value(Option::<i64>::None))
         .filter(task::Column::Id.eq(id.0))
@@ -73,7 +78,7 @@ pub async fn update(db: &impl ConnectionTrait, id: TaskId, revision: i64, task: 
         .exec(db)
         .await?;
     let done = task::Entity::update_many()
-        .set(row)
+        .set(columns(task, revision + 1, now))
         .filter(task::Column::Id.eq(id.0))
         .filter(task::Column::Revision.eq(revision))
         .exec(db)
@@ -84,14 +89,14 @@ pub async fn update(db: &impl ConnectionTrait, id: TaskId, revision: i64, task: 
     Ok(done.rows_affected == 1)
 }
 
-/// Lets events start a task, or not; answers whether it was there. Nothing else changes.
+/// Lets events start a task, or not; returns false if there is no such task. Nothing else changes.
 pub async fn set_enabled(db: &impl ConnectionTrait, id: TaskId, is_enabled: bool, now: Timestamp) -> Result<bool> {
     let Some(mut row) = find(db, id).await? else { return Ok(false) };
     row.task.is_enabled = is_enabled;
     update(db, id, row.revision, &row.task, now).await
 }
 
-/// Removes a task; answers whether it was there. `InUse` if an event starts it. Its runs keep its name.
+/// Removes a task; returns false if there is none. `InUse` if an event starts it. Its runs keep its name.
 pub async fn delete(db: &impl ConnectionTrait, id: TaskId, now: Timestamp) -> Result<bool> {
     let is_done = task::Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1;
     if is_done {
@@ -100,31 +105,31 @@ pub async fn delete(db: &impl ConnectionTrait, id: TaskId, now: Timestamp) -> Re
     Ok(is_done)
 }
 
-/// The tasks that send through this webhook, by name.
+/// Returns the tasks that send through this webhook, by name.
 pub async fn list_using(db: &impl ConnectionTrait, id: WebhookId) -> Result<Vec<Row>> {
     let rows =
         task::Entity::find().filter(task::Column::WebhookId.eq(id.0)).order_by_asc(task::Column::Name).all(db).await?;
     Ok(rows.into_iter().map(Row::from).collect())
 }
 
-/// The task with this id.
+/// Returns the task with this id.
 pub async fn find(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<Row>> {
     Ok(task::Entity::find_by_id(id.0).one(db).await?.map(Row::from))
 }
 
-/// The tasks with these ids.
+/// Returns the tasks with these ids.
 pub async fn find_many(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<HashMap<TaskId, Row>> {
     let rows = task::Entity::find().filter(task::Column::Id.is_in(ids)).all(db).await?;
     Ok(rows.into_iter().map(|row| (TaskId(row.id), Row::from(row))).collect())
 }
 
-/// All tasks, by name.
+/// Returns all tasks, by name.
 pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
     Ok(task::Entity::find().order_by_asc(task::Column::Name).all(db).await?.into_iter().map(Row::from).collect())
 }
 
-/// Claims a task that is deleted after running for its one run; answers whether nobody had. An event claims it only while
-/// it is enabled, which a failed run may just have ended; a person also when it is not.
+/// Claims a task that is deleted after running for its one run; returns false if it is claimed already. An event claims the
+/// task only while it is enabled, which a failed run may just have ended; a person also while it is disabled.
 pub async fn claim(db: &impl ConnectionTrait, id: TaskId, is_by_event: bool, now: Timestamp) -> Result<bool> {
     let mut claim = task::Entity::update_many()
         .col_expr(task::Column::ClaimedAt, Expr::value(now.0))
@@ -136,8 +141,8 @@ pub async fn claim(db: &impl ConnectionTrait, id: TaskId, is_by_event: bool, now
     Ok(claim.exec(db).await?.rows_affected == 1)
 }
 
-/// Ends the one run of a task that is deleted after running, begun at `claimed_at`: a success deletes task and events, a
-/// failure leaves the task, disabled. Other runs of it change nothing.
+/// Ends the one run of a task that is deleted after running, which began at `claimed_at`. A success deletes the task and its
+/// events; a failure disables the task. Other runs of the task change nothing.
 pub async fn finish_claimed(
     db: &impl ConnectionTrait,
     id: TaskId,
@@ -145,7 +150,7 @@ pub async fn finish_claimed(
     has_succeeded: bool,
     now: Timestamp,
 ) -> Result<()> {
-    // Before it is read: somebody may be saving it as one that stays.
+    // Before the task is read: a person may be saving it as one that stays.
     revision::take_turn(db).await?;
     let Some(found) = task::Entity::find_by_id(id.0)
         .filter(task::Column::ClaimedAt.eq(claimed_at.0))
@@ -176,7 +181,7 @@ pub async fn finish_claimed(
     Ok(())
 }
 
-/// How many events start each task.
+/// Returns the number of events that start each task.
 pub async fn count_events(db: &impl ConnectionTrait) -> Result<HashMap<TaskId, u32>> {
     let rows: Vec<(i64, i64)> = event::Entity::find()
         .select_only()

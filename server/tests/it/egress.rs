@@ -25,7 +25,9 @@ async fn send_unchecked(server: &TestServer, url: &str) -> (Status, String) {
     let checked = draft.parse(None).expect("valid");
     let now = Timestamp(0);
     let db = server.services.store.write();
-    let id = webhook::insert(db, &checked, new_uuid(now), webhook::Secrets::default(), now).await.expect("a webhook");
+    let id = webhook::insert(db, &checked.settings, new_uuid(now), webhook::SealedSecrets::default(), now)
+        .await
+        .expect("a webhook");
     server.event(server.task("t", id, "x", false).await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;

@@ -3,6 +3,7 @@
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{PASSWORD, TestServer, TestStore};
 use model::access::{Role, Scope};
+use model::id::WebhookId;
 use rstest::rstest;
 use serde_json::json;
 use std::time::Duration;
@@ -24,6 +25,16 @@ async fn saved_form_redirects_to_its_row() {
         let response = server.post_form("/webhooks/new", &cookie, &[("name", name), ("url", url)]).await;
         assert_eq!((response.status().as_u16(), response.headers()["location"].as_bytes()), (303, path.as_bytes()));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn note_at_its_limit_posted_with_crlf_is_stored_with_lf() {
+    let (server, cookie) = server().await;
+    let note = format!("{}\r\n{}", "x".repeat(249), "x".repeat(250));
+    let fields = [("name", "w"), ("url", "https://10.1.2.3/"), ("note", note.as_str())];
+    assert_eq!(server.post_form("/webhooks/new", &cookie, &fields).await.status(), 303);
+    let form = server.services.backend().webhooks.load_form(WebhookId(1)).await.expect("a form");
+    assert_eq!(form.draft.note, note.replace('\r', ""));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

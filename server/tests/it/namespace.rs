@@ -157,7 +157,9 @@ async fn send(server: &TestServer, host: &str, port: u16) -> Status {
     let draft = WebhookDraft { name: url.clone(), url, retries: "0".into(), ..WebhookDraft::default() };
     let (now, db) = (Timestamp(0), server.services.store.write());
     let checked = draft.parse(None).expect("valid");
-    let id = webhook::insert(db, &checked, new_uuid(now), webhook::Secrets::default(), now).await.expect("a webhook");
+    let id = webhook::insert(db, &checked.settings, new_uuid(now), webhook::SealedSecrets::default(), now)
+        .await
+        .expect("a webhook");
     execute(server, id, host).await
 }
 

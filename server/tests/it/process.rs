@@ -6,7 +6,7 @@ use model::time::Timestamp;
 use secrecy::SecretString;
 use server::clock::{Clock, new_uuid};
 use server::service::account;
-use server::store::webhook::Secrets;
+use server::store::webhook::SealedSecrets;
 use server::store::{event, task, webhook};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -147,9 +147,10 @@ async fn fires(test: &TestStore, url: &str, timeout: &str) {
         timeout: timeout.into(),
         ..model::webhook::WebhookDraft::default()
     };
-    let webhook_id = webhook::insert(db, &draft.parse(None).expect("valid"), new_uuid(now), Secrets::default(), now)
-        .await
-        .expect("a webhook");
+    let webhook_id =
+        webhook::insert(db, &draft.parse(None).expect("valid").settings, new_uuid(now), SealedSecrets::default(), now)
+            .await
+            .expect("a webhook");
     let new = model::task::Task {
         name: "t".into(),
         description: String::new(),

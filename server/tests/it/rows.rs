@@ -17,7 +17,9 @@ const THEN: Timestamp = Timestamp(1_000_000);
 pub(crate) async fn webhook(db: &impl ConnectionTrait, name: &str, url: &str) -> WebhookId {
     let draft = WebhookDraft { name: name.into(), url: url.into(), ..WebhookDraft::default() };
     let checked = draft.parse(None).expect("valid");
-    webhook::insert(db, &checked, new_uuid(THEN), webhook::Secrets::default(), THEN).await.expect("inserted")
+    webhook::insert(db, &checked.settings, new_uuid(THEN), webhook::SealedSecrets::default(), THEN)
+        .await
+        .expect("inserted")
 }
 
 /// Returns the occurrence of a virtual machine that is powered on.

@@ -9,7 +9,7 @@ use model::breaker::{Breaker, Open};
 use model::delivery::HoldReason;
 use model::id::{TaskId, WebhookId};
 use model::time::Timestamp;
-use model::webhook::WebhookDraft;
+use model::webhook::{Settings, WebhookDraft};
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, Statement};
 use sea_orm_migration::MigratorTrait;
@@ -130,17 +130,12 @@ async fn update_of_an_older_revision_changes_nothing(#[values(Sqlite, Postgres)]
     let id = add_webhook(&test).await;
     let draft = WebhookDraft { name: "new".into(), url: "http://127.0.0.1:9/".into(), ..WebhookDraft::default() };
     let checked = draft.parse(None).expect("valid");
-    let keep = webhook::Write {
-        secret: webhook::SecretWrite::Keep,
-        signing: webhook::SecretWrite::Keep,
-        headers: None,
-        has_moved: false,
-    };
-    let update = |revision| webhook::update(test.store.write(), id, revision, &checked, keep.clone(), NOW);
-    assert!(update(1).await.expect("updated"));
-    assert!(!update(1).await.expect("stale"));
+    let stored = webhook::find(test.store.read(), id).await.expect("read").expect("there");
+    let update = || webhook::update(test.store.write(), &stored, &checked.settings, stored.secrets.clone(), NOW);
+    assert!(update().await.expect("updated"));
+    assert!(!update().await.expect("stale"));
     let row = webhook::find(test.store.read(), id).await.expect("read").expect("there");
-    assert_eq!((row.name.as_str(), row.revision), ("new", 2));
+    assert_eq!((row.settings.name.as_str(), row.revision), ("new", 2));
 }
 
 #[rstest]
@@ -401,8 +396,8 @@ async fn rows_older_than_revisions_get_their_first_revision(#[values(Sqlite, Pos
     let tasks: std::collections::HashMap<i64, model::task::Task> =
         revision::list_at(db, revision::Kind::Task, mark).await.expect("read");
     assert_eq!(tasks.values().map(|task| task.name.as_str()).collect::<Vec<_>>(), ["t"]);
-    let target: Option<webhook::Target> = revision::find(db, revision::Kind::Webhook, 1, 1).await.expect("read");
-    assert_eq!(target.map(|target| target.url), Some("http://127.0.0.1:9/".to_owned()));
+    let settings: Option<Settings> = revision::find(db, revision::Kind::Webhook, 1, 1).await.expect("read");
+    assert_eq!(settings.as_ref().map(|settings| settings.url.as_str()), Some("http://127.0.0.1:9/"));
 }
 
 #[tokio::test]

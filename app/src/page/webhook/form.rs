@@ -24,7 +24,7 @@ pub(crate) async fn new(asked: Asked) -> Result<Page, AppError> {
 pub(crate) async fn edit(asked: Asked) -> Result<Page, AppError> {
     let id: WebhookId = asked.id("webhook")?;
     let stored = asked.backend.webhooks.load_form(id).await?;
-    let title = format!("Webhook: {}", stored.name);
+    let title = format!("Webhook: {}", stored.draft.name);
     let (may_save, may_test) = (asked.may(Permission::Edit), asked.may(Permission::Administer));
     let refused = asked.refused();
     let form = view! {

@@ -8,12 +8,13 @@ use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, grouped};
 use crate::view::webhook::WebhookRow;
 use leptos::prelude::*;
 use model::access::Permission;
+use model::webhook::{Authorization, Method};
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let rows = asked.backend.webhooks.list().await?;
     let query = &asked.query;
     let may_edit = asked.may(Permission::Edit);
-    let methods = model::webhook::Method::ALL.iter().map(|method| method.as_str());
+    let methods = Method::ALL.iter().map(|method| method.as_str());
     let table = Table {
         label: "Webhooks",
         noun: ("webhook", "webhooks"),
@@ -69,16 +70,23 @@ fn row(row: WebhookRow) -> Row {
     } else {
         ("c-status c-status--ok", "Active")
     };
-    let url = row.url.clone();
+    let url = row.settings.url.as_str().to_owned();
+    let authorization = match row.settings.authorization {
+        Authorization::None => "None",
+        Authorization::Basic { .. } => "Basic",
+        Authorization::Bearer => "Bearer",
+        Authorization::ApiKey { .. } => "API Key",
+    };
     Row {
         id: row.id.to_string(),
-        label: row.name.clone(),
+        label: row.settings.name.clone(),
         cells: vec![
-            Cell::open(row.name.clone(), format!("/webhooks/{}", row.id), row.name),
+            Cell::open(row.settings.name.clone(), format!("/webhooks/{}", row.id), row.settings.name)
+                .with_title(row.settings.note),
             Cell::view(word, view! { <span class=class>{word}</span> }),
-            Cell::text(row.method),
-            Cell::view(row.url, view! { <span class="u-mono">{url}</span> }),
-            Cell::text(row.authorization),
+            Cell::text(row.settings.method.as_str()),
+            Cell::view(url.clone(), view! { <span class="u-mono">{url}</span> }),
+            Cell::text(authorization),
             Cell::number(i64::try_from(row.held).unwrap_or(i64::MAX), grouped(row.held)),
             Cell::number(row.tasks.into(), row.tasks.to_string()),
         ],

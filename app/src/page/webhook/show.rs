@@ -19,7 +19,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let detail = asked.backend.webhooks.detail(asked.id("webhook")?).await?;
     let may_edit = asked.may(Permission::Edit);
     let commands = may_edit.then(|| commands(&detail));
-    let title = format!("Webhook: {}", detail.name);
+    let title = format!("Webhook: {}", detail.settings.name);
     let page = Page::new(title, content(detail, may_edit)).below("/webhooks", "Webhooks");
     Ok(page.with_commands(commands).live_if(true))
 }
@@ -31,11 +31,11 @@ fn commands(detail: &WebhookDetail) -> AnyView {
         items.push(post("pause", "Pause", format!("{path}/pause"), false));
     }
     items.push(go("delivery", "Send test", format!("{path}/test")));
-    items.push(go("log", "Its deliveries", format!("/deliveries?webhook={}", encoded(&detail.name))));
+    items.push(go("log", "Its deliveries", format!("/deliveries?webhook={}", encoded(&detail.settings.name))));
     items.push(confirmed(
         "bin",
         "Delete…",
-        format!("Delete the webhook {}? What waits for it is given up; its record stays.", detail.name),
+        format!("Delete the webhook {}? What waits for it is given up; its record stays.", detail.settings.name),
         "Delete webhook".to_owned(),
         format!("{path}/delete"),
         false,
@@ -46,15 +46,18 @@ fn commands(detail: &WebhookDetail) -> AnyView {
 fn content(detail: WebhookDetail, may_edit: bool) -> AnyView {
     let holds = holds(detail.id, detail.revision, &detail.state, may_edit);
     let in_clear = in_clear(&detail, may_edit);
-    let authorization = match &detail.authorization {
+    let settings = detail.settings;
+    let target = format!("{} {}", settings.method.as_str(), settings.url.as_str());
+    let authorization = match &settings.authorization {
         Authorization::None => "None".to_owned(),
         Authorization::Basic { username } => format!("Basic, as {username}"),
         Authorization::Bearer => "Bearer token, stored".to_owned(),
         Authorization::ApiKey { header, prefix } if prefix.is_empty() => format!("API key in {header}, stored"),
         Authorization::ApiKey { header, prefix } => format!("API key in {header} after {prefix}, stored"),
     };
-    let headers = detail
+    let headers = settings
         .headers
+        .0
         .into_iter()
         .map(|header| view! { <span class="k">{header.name}</span>": "{header.value}"\n" })
         .collect_view();
@@ -88,13 +91,14 @@ fn content(detail: WebhookDetail, may_edit: bool) -> AnyView {
                     <header class="c-card__head"><h2 class="c-card__title" id="facts">"Webhook"</h2></header>
                     <div class="c-card__body">
                         <dl class="c-facts">
-                            <div><dt>"URL"</dt><dd class="u-mono">{detail.method}" "{detail.url}</dd></div>
+                            <div><dt>"URL"</dt><dd class="u-mono">{target}</dd></div>
                             {fact("Authorization", authorization)}
                             {fact("Signature", if detail.is_signing { "Standard Webhooks, secret stored".to_owned() } else { "None".to_owned() })}
-                            {fact("Insecure certificates", word(detail.allows_insecure_tls))}
-                            {fact("Timeout", format!("{} s", detail.timeout_s))}
-                            {fact("Retries", detail.retries.to_string())}
+                            {fact("Insecure certificates", word(settings.allows_insecure_tls))}
+                            {fact("Timeout", format!("{} s", settings.timeout.as_secs()))}
+                            {fact("Retries", settings.retries.to_string())}
                             <div><dt>"Headers"</dt><dd><pre class="c-code" tabindex="0" role="region" aria-label="Headers">{headers}</pre></dd></div>
+                            {(!settings.note.is_empty()).then(|| fact("Note", settings.note))}
                         </dl>
                     </div>
                 </section>
@@ -112,7 +116,7 @@ fn content(detail: WebhookDetail, may_edit: bool) -> AnyView {
     .into_any()
 }
 
-/// Headers that are stored in clear and look like secrets.
+/// Renders the headers that are stored in clear and look like secrets.
 fn in_clear(detail: &WebhookDetail, may_edit: bool) -> Option<AnyView> {
     if detail.in_clear.is_empty() || !may_edit {
         return None;
@@ -136,7 +140,7 @@ fn in_clear(detail: &WebhookDetail, may_edit: bool) -> Option<AnyView> {
     )
 }
 
-/// What holds it, and how that is ended.
+/// Renders the reasons that hold the webhook, each with the form that ends it.
 fn holds(id: WebhookId, revision: i64, state: &WebhookState, may_edit: bool) -> AnyView {
     let note = |class: &'static str, icon: &'static str, words: AnyView, form: Option<AnyView>| {
         view! {
@@ -157,7 +161,7 @@ fn holds(id: WebhookId, revision: i64, state: &WebhookState, may_edit: bool) -> 
     });
     let failing = state.failing.clone().map(|Failing { since, probe }| {
         let held = count(HoldReason::Breaker);
-        // While it is paused nothing is tried.
+        // A paused webhook is not probed.
         let probe = state.paused.is_none().then(|| {
             view! { " "{held}" deliveries are held; the next is tried at "<Time when=probe/>"." }
         });
@@ -184,7 +188,7 @@ fn holds(id: WebhookId, revision: i64, state: &WebhookState, may_edit: bool) -> 
     view! { {paused} {failing} {target} {releasing} }.into_any()
 }
 
-/// With `revision`, for what was seen of the webhook at that one only.
+/// Renders the form that ends a hold. With `revision`, it is refused once the webhook has another one.
 fn release_form(action: String, revision: Option<i64>, button: &'static str) -> AnyView {
     let revision = revision.map(|revision| view! { <input type="hidden" name="revision" value=revision/> });
     view! {

@@ -9,7 +9,7 @@ use leptos::prelude::*;
 use model::access::Permission;
 use model::id::WebhookId;
 
-/// What the message starts as.
+/// The message that the form starts with.
 const MESSAGE: &str = r#"{"text": "Webhook"}"#;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
@@ -20,7 +20,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let detail = asked.backend.webhooks.detail(id).await?;
     let message = asked.typed_or("message", MESSAGE);
     let result = asked.posted.tested.clone().map(tested);
-    let target = format!("{} {}", detail.method, detail.url);
+    let target = format!("{} {}", detail.settings.method.as_str(), detail.settings.url.as_str());
     let main = view! {
         <form class="l-stack" method="post" action=format!("/webhooks/{id}/test")>
             <section class="c-card" aria-labelledby="test-title">
@@ -43,5 +43,5 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
         </form>
     };
     let page = Page::new("Send test", main).below("/webhooks", "Webhooks");
-    Ok(page.below(format!("/webhooks/{id}"), format!("Webhook: {}", detail.name)))
+    Ok(page.below(format!("/webhooks/{id}"), format!("Webhook: {}", detail.settings.name)))
 }

@@ -125,7 +125,12 @@ impl Cell {
 
     /// Returns a cell with an instant.
     pub(crate) fn time(when: When) -> Self {
-        Self { title: Some(when.full.clone()), ..Self::view(when.full, when.short) }
+        Self::view(when.full.clone(), when.short).with_title(when.full)
+    }
+
+    /// Returns the cell with a tooltip, unless that is empty. A cell without one shows its text as tooltip where it is cut.
+    pub(crate) fn with_title(self, title: String) -> Self {
+        Self { title: Some(title).filter(|title| !title.is_empty()), ..self }
     }
 
     /// Returns a cell with any view. `text` stands for it when sorting and filtering.
@@ -192,8 +197,10 @@ pub(super) fn body_row(row: Row, columns: &[Column], is_selectable: bool) -> Any
     let cells = row.cells.into_iter().zip(columns).map(|(cell, column)| {
         let class = column.cell_class();
         match column.narrow {
-            Narrow::Label(label) => view! { <td class=class data-label=label>{cell.view}</td> }.into_any(),
-            _ if class.is_empty() && cell.title.is_none() => view! { <td>{cell.view}</td> }.into_any(),
+            Narrow::Label(label) => {
+                view! { <td class=class title=cell.title data-label=label>{cell.view}</td> }.into_any()
+            }
+            _ if class.is_empty() => view! { <td title=cell.title>{cell.view}</td> }.into_any(),
             _ => view! { <td class=class title=cell.title>{cell.view}</td> }.into_any(),
         }
     });

@@ -22,15 +22,15 @@ fn stored(names: &str) -> StoredWebhook {
     }
 }
 
-/// The names of all headers and the new values; `=0` for the stored value at that place.
+/// The names of all headers and the new values; `=0` for the stored value at that index.
 fn saved(draft: &WebhookDraft, stored: &str) -> (String, String) {
     let webhook = draft.parse(Some(&self::stored(stored))).expect("valid");
     let change = |value: &SecretHeader| match value {
-        SecretHeader::Keep(place) => format!("={place}"),
+        SecretHeader::Keep(index) => format!("={index}"),
         SecretHeader::Set(secret) => secret.expose_secret().to_owned(),
     };
     let values: Vec<String> = webhook.secret_values.iter().map(change).collect();
-    (webhook.headers.to_text().replace(MASK, "*").replace('\n', ", "), values.join(" "))
+    (webhook.settings.headers.to_text().replace(MASK, "*").replace('\n', ", "), values.join(" "))
 }
 
 fn refusals(draft: &WebhookDraft, stored: Option<&StoredWebhook>) -> Vec<String> {
@@ -200,7 +200,7 @@ fn what_is_sealed_has_the_new_and_the_kept_values() {
     let sealed = webhook.secret_rows(&stored_rows).expect("stored");
     assert_eq!(sealed, HeaderList(vec![row("B", "2"), row("A", "new"), row("C", "more")]));
     assert_eq!(webhook.secret_rows(&HeaderList::default()), Err(MissingSecret("B".into())));
-    let sent = webhook.headers.with_secrets(&sealed).expect("all there");
+    let sent = webhook.settings.headers.with_secrets(&sealed).expect("all there");
     assert_eq!(sent, sealed);
 }
 

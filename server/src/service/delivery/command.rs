@@ -52,7 +52,7 @@ impl Services {
             uuid: new_uuid(now),
             run_id,
             webhook_id: webhook.id,
-            webhook_name: webhook.name.clone(),
+            webhook_name: webhook.settings.name.clone(),
             task_name: old.line.task_name,
             type_id: old.line.type_id,
             event_id: old.line.event_id,
@@ -80,7 +80,7 @@ impl Services {
         let then = revision::find(db, Kind::Webhook, webhook.id.0, number).await.unwrap_or_default();
         let Some(then) = then.and_then(|then| webhook.as_it_was(then)) else { return Ok(()) };
         let secrets = self.open_for_test(&then)?;
-        then.headers.with_secrets(&secrets.headers()).map(drop).map_err(|missing| {
+        then.settings.headers.with_secrets(&secrets.headers()).map(drop).map_err(|missing| {
             let message = format!(
                 "It was sent with the secret header {}, whose value is not stored any more for that target. Replay it \
                  with the webhook of now.",

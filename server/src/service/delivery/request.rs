@@ -16,17 +16,17 @@ impl Services {
     pub(in crate::service) fn shown_request(&self, target: &webhook::Row, outgoing: Outgoing<'_>) -> Request {
         let masked = || SecretString::from("masked".to_owned());
         let secrets = Secrets {
-            authorization: target.secret.as_ref().map(|_| masked()),
+            authorization: target.secrets.authorization.as_ref().map(|_| masked()),
             // A key of the right form, but not the stored one: no true signature is shown.
-            signing: target.signing_secret.as_ref().map(|_| SecretString::from(format!("whsec_{}", "A".repeat(32)))),
-            headers: serde_json::to_string(&target.headers).ok().map(SecretString::from),
+            signing: target.secrets.signing.as_ref().map(|_| SecretString::from(format!("whsec_{}", "A".repeat(32)))),
+            headers: serde_json::to_string(&target.settings.headers).ok().map(SecretString::from),
         };
         let mut request = Request {
-            method: target.method.as_str().to_owned(),
-            url: self.shown_url(target.url.as_str()),
+            method: target.settings.method.as_str().to_owned(),
+            url: self.shown_url(&target.settings.url),
             headers: Vec::new(),
         };
-        let Ok(url) = Url::parse(target.url.as_str()) else { return request };
+        let Ok(url) = Url::parse(target.settings.url.as_str()) else { return request };
         if let Ok(headers) = request::headers(target, &secrets, outgoing, self.clock.now(), &url) {
             for (name, value) in &headers {
                 let name = title_case(name.as_str());

@@ -50,8 +50,9 @@ impl Services {
             body: visible(&String::from_utf8_lossy(&row.body)),
             notes: row.notes.iter().map(note_text).collect(),
             attempts: attempts.into_iter().map(|attempt| self.attempt_line(attempt)).collect(),
-            attempts_max: current.map_or(1, |webhook| webhook.retries + 1),
-            timeout_ms: current.map_or(5000, |webhook| u32::try_from(webhook.timeout.as_millis()).unwrap_or(u32::MAX)),
+            attempts_max: current.map_or(1, |webhook| webhook.settings.retries + 1),
+            timeout_ms: current
+                .map_or(5000, |webhook| u32::try_from(webhook.settings.timeout.as_millis()).unwrap_or(u32::MAX)),
             occurrence: occurrence.map(|row| row.uuid.to_string()),
             events: events.into_iter().map(link).collect(),
             task_id: run.as_ref().and_then(|run| run.task_id),

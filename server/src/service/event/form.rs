@@ -10,7 +10,7 @@ use app::error::AppError;
 use app::view::event::{EventForm, TagChoice};
 use app::view::{Choice, FoundChoices};
 use model::catalog::Catalog;
-use model::event::{ANY, Event, EventDraft, EventScope};
+use model::event::{Event, EventDraft, EventScope};
 use model::field_error::FieldErrors;
 use model::id::{EventId, ObjectId, TaskId};
 use model::text::shown;
@@ -35,7 +35,7 @@ impl Services {
         if let Some(id) = id {
             let row = event::find(db, id).await?.ok_or_else(|| AppError::not_found("event"))?;
             form.catalog.event_label(&row.event.type_id, &row.event.event_id).clone_into(&mut form.name);
-            form.draft = draft_of(&row);
+            form.draft = EventDraft::of(&row.event, row.revision);
             form.objects = self.object_choices(&row.event.type_id, "").await?;
             if let EventScope::Object(id) = row.event.scope
                 && let Some(object) = object::find(db, id).await?
@@ -65,34 +65,13 @@ impl Services {
     }
 }
 
-fn draft_of(row: &event::Row) -> EventDraft {
-    let switch = |is_on: bool| if is_on { "true".to_owned() } else { String::new() };
-    let (object, tag) = match row.event.scope {
-        EventScope::Any => (ANY.to_owned(), String::new()),
-        EventScope::Object(id) => (id.to_string(), String::new()),
-        EventScope::Tag(id) => (ANY.to_owned(), id.to_string()),
-    };
-    EventDraft {
-        event: format!("{}.{}", row.event.type_id, row.event.event_id),
-        use_tag: switch(!tag.is_empty()),
-        object,
-        object_named: String::new(),
-        tag,
-        level: row.event.filters.level.clone().unwrap_or_default(),
-        source: row.event.filters.source.clone().unwrap_or_default(),
-        task: row.event.task_id.to_string(),
-        enabled: switch(row.event.is_enabled),
-        revision: row.revision.to_string(),
-    }
-}
-
 /// Returns the refusal of an outdated form. Both versions show task, object and tag by name instead of by id.
 pub(super) async fn stale_event(
     db: &impl ConnectionTrait,
     typed: EventDraft,
     saved: &event::Row,
 ) -> Result<AppError, AppError> {
-    let mut drafts = [typed, draft_of(saved)];
+    let mut drafts = [typed, EventDraft::of(&saved.event, saved.revision)];
     let tags = tag::list(db).await?;
     for draft in &mut drafts {
         if let Ok(id) = draft.task.parse()

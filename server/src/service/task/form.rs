@@ -20,7 +20,7 @@ impl Services {
             TaskForm { name: String::new(), draft: TaskDraft::new_form(), webhooks, webhook: None, occurrences };
         if let Some(id) = id {
             let row = task::find(db, id).await?.ok_or_else(|| AppError::not_found("task"))?;
-            (form.name, form.draft) = (row.task.name.clone(), draft_of(&row));
+            (form.name, form.draft) = (row.task.name.clone(), TaskDraft::of(&row.task, row.revision));
         }
         if let Some(webhook) = webhook {
             form.draft.webhook = webhook.to_string();
@@ -28,23 +28,9 @@ impl Services {
         if let Ok(id) = form.draft.webhook.parse()
             && let Some(row) = webhook::find(db, id).await?
         {
-            form.webhook = Some(Choice { value: row.id.to_string(), label: row.name });
+            form.webhook = Some(Choice { value: row.id.to_string(), label: row.settings.name });
         }
         Ok(form)
-    }
-}
-
-fn draft_of(row: &task::Row) -> TaskDraft {
-    let switch = |is_on: bool| if is_on { "true".to_owned() } else { String::new() };
-    TaskDraft {
-        name: row.task.name.clone(),
-        description: row.task.description.clone(),
-        enabled: switch(row.task.is_enabled),
-        delete_after_running: switch(row.task.deletes_after_running),
-        webhook: row.task.webhook_id.to_string(),
-        message: row.task.message.clone(),
-        revision: row.revision.to_string(),
-        ..TaskDraft::default()
     }
 }
 
@@ -54,13 +40,13 @@ pub(super) async fn stale_task(
     typed: TaskDraft,
     saved: &task::Row,
 ) -> Result<AppError, AppError> {
-    let mut drafts = [typed, draft_of(saved)];
+    let mut drafts = [typed, TaskDraft::of(&saved.task, saved.revision)];
     let ids = drafts.iter().filter_map(|draft| draft.webhook.parse().ok()).collect();
     let names = webhook::find_many(db, ids).await?;
     for draft in &mut drafts {
         let id = draft.webhook.parse().map(WebhookId);
         if let Some(row) = id.ok().and_then(|id| names.get(&id)) {
-            draft.webhook.clone_from(&row.name);
+            draft.webhook.clone_from(&row.settings.name);
         }
     }
     Ok(stale("task", &drafts[0], &drafts[1]))

@@ -44,7 +44,7 @@ impl Services {
             Ok(id) => webhook::find(db, WebhookId(id)).await?,
             Err(_) => None,
         };
-        let content_type = webhook.as_ref().and_then(|webhook| webhook.headers.find("content-type"));
+        let content_type = webhook.as_ref().and_then(|webhook| webhook.settings.headers.find("content-type"));
         // Before a webhook is chosen, most receivers expect JSON.
         let escape = Escape::for_content_type(webhook.as_ref().map_or(Some("application/json"), |_| content_type));
         let past = match request.occurrence.parse() {

@@ -37,7 +37,7 @@ impl Services {
             deletes_after_running: row.task.deletes_after_running,
             is_running: runs.iter().any(|run| run.status == Some(run::Status::Running)),
             webhook_id: row.task.webhook_id,
-            webhook: webhook.map(|webhook| webhook.name).unwrap_or_default(),
+            webhook: webhook.map(|webhook| webhook.settings.name).unwrap_or_default(),
             events: events.into_iter().map(line).collect(),
             runs,
             run_count: found.total,

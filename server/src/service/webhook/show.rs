@@ -1,18 +1,33 @@
-//! One webhook with its state, its tasks and its newest deliveries.
+//! Webhooks for display: their list, one webhook with its state, and its form.
 
-use super::plain_secrets;
+use super::secret::plain_secrets;
 use crate::service::Services;
 use crate::store::{figures, task, webhook};
 use app::error::AppError;
 use app::view::task::TaskLink;
-use app::view::webhook::{Failing, HeldCount, ShownHeader, WebhookDetail, WebhookState};
-use model::header::{HeaderRow, MASK};
+use app::view::webhook::{Failing, HeldCount, WebhookDetail, WebhookForm, WebhookRow, WebhookState};
 use model::id::WebhookId;
+use model::webhook::WebhookDraft;
 
 impl Services {
+    pub(super) async fn list_webhooks(&self) -> Result<Vec<WebhookRow>, AppError> {
+        let rows = webhook::list(self.store.pages()).await?;
+        let tasks = webhook::count_tasks(self.store.pages()).await?;
+        let held = figures::held_by_webhook(self.store.pages()).await?;
+        let row = |row: webhook::Row| WebhookRow {
+            is_paused: row.hold.paused_at.is_some(),
+            is_failing: row.hold.breaker.open.is_some(),
+            held: held.get(&row.id).copied().unwrap_or_default(),
+            tasks: tasks.get(&row.id).copied().unwrap_or_default(),
+            id: row.id,
+            settings: self.shown_settings(row.settings),
+        };
+        Ok(rows.into_iter().map(row).collect())
+    }
+
     pub(super) async fn webhook_detail(&self, id: WebhookId) -> Result<WebhookDetail, AppError> {
         let db = self.store.pages();
-        let row = webhook::find(db, id).await?.ok_or_else(|| AppError::not_found("webhook"))?;
+        let row = self.find_webhook(id).await?;
         let tasks = task::list_using(db, id).await?;
         let counts = figures::held_by_reason(db, id).await?;
         let open = row.hold.breaker.open;
@@ -29,21 +44,21 @@ impl Services {
             },
             tasks: tasks.into_iter().map(link).collect(),
             deliveries: self.newest_of(id).await?,
-            url: self.shown_url(row.url.as_str()),
-            method: row.method.as_str().to_owned(),
-            is_signing: row.signing_secret.is_some(),
-            in_clear: plain_secrets(&row.headers).map(str::to_owned).collect(),
-            headers: self.shown_headers(row.headers).0.into_iter().map(shown_header).collect(),
-            name: row.name,
-            authorization: row.authorization,
-            allows_insecure_tls: row.allows_insecure_tls,
-            timeout_s: row.timeout.as_secs(),
-            retries: row.retries,
+            is_signing: row.secrets.signing.is_some(),
+            in_clear: plain_secrets(&row.settings.headers).map(str::to_owned).collect(),
+            settings: self.shown_settings(row.settings),
         })
     }
-}
 
-/// Returns a header whose secret value is masked already.
-fn shown_header(header: HeaderRow) -> ShownHeader {
-    ShownHeader { is_masked: header.value == MASK, name: header.name, value: header.value }
+    pub(super) async fn webhook_form(&self, id: WebhookId) -> Result<WebhookForm, AppError> {
+        let row = self.find_webhook(id).await?;
+        let stored = row.stored();
+        // Headers that look secret are masked elsewhere. A person who edits them sees them.
+        let settings = if self.is_discreet { row.settings.discreet() } else { row.settings };
+        Ok(WebhookForm {
+            draft: WebhookDraft::of(&settings, stored.is_signing, row.revision),
+            origin: stored.origin,
+            secret_headers: stored.secret_headers,
+        })
+    }
 }

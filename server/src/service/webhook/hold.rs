@@ -1,0 +1,120 @@
+//! Commands that hold a webhook's deliveries, and that end a hold.
+
+use crate::service::Services;
+use crate::service::run::end_runs;
+use crate::store::steps::Steps;
+use crate::store::{arrange, hold, webhook};
+use app::error::{AppError, Code};
+use app::view::webhook::{Held, ReleaseChoice};
+use model::delivery::HoldReason;
+use model::id::WebhookId;
+use std::time::Duration;
+
+/// The time for which a command arranges a backlog. The sweep arranges the rest.
+const ARRANGED_AT_ONCE: Duration = Duration::from_secs(1);
+
+impl Services {
+    /// Arranges a webhook's waiting deliveries for a moment, so that the page that follows shows the change. The sweep arranges
+    /// the rest of a large backlog.
+    pub(super) async fn arrange(&self, id: WebhookId) -> Result<(), AppError> {
+        arrange::finish(&self.store, id, self.clock.now(), ARRANGED_AT_ONCE).await.map_err(AppError::from)
+    }
+
+    /// Discards, in steps, the held deliveries that do not go on, before the reason that holds them ends. A failure in between
+    /// leaves the rest held; submitting again discards the rest.
+    async fn discard_held(&self, id: WebhookId, held: (HoldReason, i64), which: Held) -> Result<(), AppError> {
+        let mut superseded = match which {
+            Held::All => return Ok(()),
+            Held::Newest => hold::superseded(self.store.pages(), id, held).await?,
+            Held::None => Vec::new(),
+        };
+        let (now, mut steps) = (self.clock.now(), Steps::new());
+        while let Some(size) = steps.next().await {
+            let txn = self.store.begin_change().await?;
+            steps.begin();
+            let (runs, counted) = if which == Held::None {
+                let runs = hold::discard_some_held(&txn, id, held, size, now).await?;
+                let counted = runs.len();
+                (runs, counted)
+            } else {
+                let rest = superseded.len().saturating_sub(usize::try_from(size).unwrap_or_default());
+                let part = superseded.split_off(rest);
+                let counted = part.len();
+                (hold::discard_held(&txn, part, held.0, now).await?, counted)
+            };
+            end_runs(&txn, runs, now).await?;
+            steps.end(counted as u64);
+            self.commit(txn).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn pause_webhook(&self, id: WebhookId) -> Result<(), AppError> {
+        self.find_webhook(id).await?;
+        let txn = self.store.begin_change().await?;
+        let now = self.clock.now();
+        if !hold::pause(&txn, id, now).await? {
+            return Err(AppError::new(Code::Conflict, "This webhook is paused already."));
+        }
+        arrange::begin(&txn, id, false, now).await?;
+        self.commit(txn).await?;
+        self.arrange(id).await
+    }
+
+    pub(super) async fn resume_webhook(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError> {
+        let row = self.find_webhook(id).await?;
+        let not_paused = || AppError::new(Code::Conflict, "This webhook is not paused.");
+        if row.hold.paused_at.is_none() {
+            return Err(not_paused());
+        }
+        let newest = hold::newest_held(self.store.pages(), id, HoldReason::Paused).await?;
+        if let Some(newest) = newest {
+            self.discard_held(id, (HoldReason::Paused, newest), choice.held).await?;
+        }
+        let txn = self.store.begin_change().await?;
+        let now = self.clock.now();
+        if !hold::resume(&txn, id, rate(&choice), now).await? {
+            return Err(not_paused());
+        }
+        arrange::begin(&txn, id, false, now).await?;
+        self.commit_due(txn).await?;
+        self.arrange(id).await?;
+        self.bell.notify_one();
+        Ok(())
+    }
+
+    pub(super) async fn confirm_target_of(
+        &self,
+        id: WebhookId,
+        revision: i64,
+        choice: ReleaseChoice,
+    ) -> Result<(), AppError> {
+        let check_revision = |row: Option<webhook::Row>| {
+            let row = row.ok_or_else(|| AppError::not_found("webhook"))?;
+            let message = "Somebody has changed this webhook since you looked at it. The deliveries that were not confirmed \
+                           before wait on. Look at where it goes now, and confirm again.";
+            if row.revision == revision { Ok(()) } else { Err(AppError::new(Code::Conflict, message)) }
+        };
+        check_revision(webhook::find(self.store.pages(), id).await?)?;
+        let newest = hold::newest_held(self.store.pages(), id, HoldReason::Target).await?;
+        let Some(newest) = newest else { return Ok(()) };
+        self.discard_held(id, (HoldReason::Target, newest), choice.held).await?;
+        let mut steps = Steps::new();
+        while let Some(size) = steps.next().await {
+            let txn = self.store.begin_change().await?;
+            steps.begin();
+            check_revision(webhook::find(&txn, id).await?)?;
+            let reason = hold::set_rate(&txn, id, rate(&choice), self.clock.now()).await?;
+            let confirmed = hold::confirm(&txn, id, (revision, newest), reason, size).await?;
+            steps.end(confirmed);
+            self.commit_due(txn).await?;
+        }
+        // An open breaker knows nothing of an earlier target.
+        self.arrange(id).await
+    }
+}
+
+/// Returns the rate of a release, in deliveries a second; `None` for all at once.
+fn rate(choice: &ReleaseChoice) -> Option<u32> {
+    choice.per_second.map(|rate| rate.clamp(1, 10_000))
+}

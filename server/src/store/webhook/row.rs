@@ -1,0 +1,251 @@
+//! A webhook as stored, and the ways between its columns and its settings.
+
+use crate::store::entity::webhook;
+use crate::store::{Error, Result};
+use model::breaker::{Breaker, Open};
+use model::delivery::HoldReason;
+use model::id::WebhookId;
+use model::time::Timestamp;
+use model::url::TargetUrl;
+use model::webhook::{Authorization, Method, Settings, StoredWebhook};
+use sea_orm::ActiveValue::{NotSet, Set};
+use sea_orm::DbErr;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A webhook as stored.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// The id.
+    pub id: WebhookId,
+    /// The name for sealing: the associated data of the secrets.
+    pub uuid: Uuid,
+    /// All that is configured and no secret.
+    pub settings: Settings,
+    /// The secrets, sealed.
+    pub secrets: SealedSecrets,
+    /// Counts the changes.
+    pub revision: i64,
+    /// The state that holds deliveries.
+    pub hold: HoldState,
+    /// True if the webhook was deleted. Its deliveries still refer to it.
+    pub is_deleted: bool,
+    /// False if a part could not be read, and a stand-in replaces the part.
+    pub is_readable: bool,
+}
+
+/// The secrets of a webhook, each sealed by the vault.
+#[derive(Debug, Clone, Default)]
+pub struct SealedSecrets {
+    /// Proves who is calling; sealed for [`secret_associated_data`].
+    pub authorization: Option<Vec<u8>>,
+    /// Signs the messages; sealed for [`signing_associated_data`].
+    pub signing: Option<Vec<u8>>,
+    /// The values of the secret headers, a `HeaderList` as JSON; sealed for [`headers_associated_data`].
+    pub headers: Option<Vec<u8>>,
+}
+
+/// The error of deliveries to a webhook that cannot be read.
+pub const UNREADABLE: &str = "This webhook cannot be read: a newer version or a change by hand has written it. Save it \
+                              again, then replay.";
+
+/// The state that holds a webhook's deliveries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HoldState {
+    /// The instant at which a person paused the webhook.
+    pub paused_at: Option<Timestamp>,
+    /// The number of resumed deliveries that are released each second, while a release at a rate lasts.
+    pub release_per_second: Option<u32>,
+    /// The revision at which the target last changed. Deliveries of an older one wait for a person's confirmation.
+    pub target_revision: i64,
+    /// The breaker.
+    pub breaker: Breaker,
+}
+
+impl HoldState {
+    /// Returns the reason that holds new deliveries, if there is one.
+    pub fn reason(&self) -> Option<HoldReason> {
+        if self.paused_at.is_some() { Some(HoldReason::Paused) } else { self.breaker.open.map(|_| HoldReason::Breaker) }
+    }
+
+    /// Returns the reason that holds a delivery to an earlier target. The breaker knows nothing of that target.
+    pub fn reason_of_replay(&self) -> Option<HoldReason> {
+        self.paused_at.map(|_| HoldReason::Paused)
+    }
+
+    /// Returns the reason that holds a delivery whose attempt was made by `revision` of the webhook.
+    pub fn reason_after(&self, revision: i64) -> Option<HoldReason> {
+        if revision < self.target_revision { Some(HoldReason::Target) } else { self.reason() }
+    }
+}
+
+impl Row {
+    /// Returns what the parser must know of the webhook when it is edited.
+    pub fn stored(&self) -> StoredWebhook {
+        StoredWebhook {
+            origin: self.settings.url.origin(),
+            allows_insecure_tls: self.settings.allows_insecure_tls,
+            authorization: self.settings.authorization.clone(),
+            is_signing: self.secrets.signing.is_some(),
+            secret_headers: self.settings.headers.secret_names().into_iter().map(str::to_owned).collect(),
+        }
+    }
+
+    /// Returns true if secrets and waiting deliveries of this webhook are not meant for the target of these settings.
+    pub fn is_moved_by(&self, settings: &Settings) -> bool {
+        let Settings { url, authorization, allows_insecure_tls, .. } = settings;
+        self.stored().target_change(url, authorization, *allows_insecure_tls).is_some()
+    }
+
+    /// Returns the webhook as of a revision: method, URL, headers and authorization of then, the rest of now. A secret that
+    /// belongs to another target now is left out.
+    pub fn as_it_was(&self, then: Settings) -> Option<Self> {
+        let has_moved = self.is_moved_by(&then);
+        // The name of an API key's header is no part of the target that headers belong to.
+        let keeps_headers = self.stored().origin_change(&then.url, then.allows_insecure_tls).is_none();
+        let is_ours = !has_moved && self.settings.authorization.id() == then.authorization.id();
+        let secrets = SealedSecrets {
+            authorization: self.secrets.authorization.clone().filter(|_| is_ours),
+            signing: self.secrets.signing.clone().filter(|_| !has_moved),
+            headers: self.secrets.headers.clone().filter(|_| keeps_headers),
+        };
+        let authorization = if is_ours { then.authorization.clone() } else { Authorization::None };
+        self.with_target(Settings { authorization, ..then }, secrets)
+    }
+
+    /// Returns the webhook as of a revision, to be shown and never sent: with a stand-in for a secret of then.
+    pub fn shown_as_it_was(&self, then: Settings) -> Option<Self> {
+        let authorization = (then.authorization != Authorization::None).then(Vec::new);
+        self.with_target(then, SealedSecrets { authorization, ..self.secrets.clone() })
+    }
+
+    /// Returns the webhook with another target; `None` where the target's URL cannot be read.
+    fn with_target(&self, target: Settings, secrets: SealedSecrets) -> Option<Self> {
+        let Settings { url, method, authorization, headers, allows_insecure_tls, .. } = target;
+        if url == TargetUrl::unreadable() {
+            return None;
+        }
+        let settings = Settings { url, method, authorization, headers, allows_insecure_tls, ..self.settings.clone() };
+        Some(Self { settings, secrets, ..self.clone() })
+    }
+}
+
+/// Returns the associated data of a webhook's sealed signing secret.
+pub fn signing_associated_data(uuid: Uuid) -> String {
+    format!("webhook|signing_secret|{uuid}")
+}
+
+/// Returns the associated data of a webhook's sealed headers.
+pub fn headers_associated_data(uuid: Uuid) -> String {
+    format!("webhook|secret_headers|{uuid}")
+}
+
+/// Returns the associated data of a webhook's sealed secret.
+pub fn secret_associated_data(uuid: Uuid) -> String {
+    format!("webhook|secret|{uuid}")
+}
+
+impl From<webhook::Model> for Row {
+    /// Replaces a part that cannot be read, since a newer version or a person has written it, by a stand-in, and logs that.
+    /// Such a webhook is shown and never called, and no other waits for it.
+    fn from(row: webhook::Model) -> Self {
+        let url = TargetUrl::parse(&row.url).ok();
+        let method = Method::find(&row.method);
+        let authorization = serde_json::from_str(&row.authorization).ok();
+        let headers = serde_json::from_str(&row.headers).ok();
+        let is_readable = url.is_some() && method.is_some() && authorization.is_some() && headers.is_some();
+        if !is_readable {
+            tracing::error!(
+                webhook = row.id,
+                "a webhook cannot be read; nothing is sent to it until it is saved again"
+            );
+        }
+        Self {
+            id: WebhookId(row.id),
+            uuid: row.uuid,
+            hold: hold_state(&row),
+            settings: Settings {
+                name: row.name,
+                url: url.unwrap_or_else(TargetUrl::unreadable),
+                method: method.unwrap_or(Method::Post),
+                authorization: authorization.unwrap_or(Authorization::None),
+                headers: headers.unwrap_or_default(),
+                allows_insecure_tls: row.allows_insecure_tls,
+                is_direct: row.is_direct,
+                timeout: Duration::from_millis(u64::try_from(row.timeout_ms).unwrap_or_default()),
+                retries: u32::try_from(row.retries).unwrap_or_default(),
+                note: row.note,
+            },
+            secrets: SealedSecrets {
+                authorization: row.secret,
+                signing: row.signing_secret,
+                headers: row.secret_headers,
+            },
+            revision: row.revision,
+            is_deleted: row.deleted_at.is_some(),
+            is_readable,
+        }
+    }
+}
+
+pub(in crate::store) fn hold_state(row: &webhook::Model) -> HoldState {
+    let open = row.breaker_opened_at.map(|since| Open {
+        since: Timestamp(since),
+        wait: Duration::from_millis(u64::try_from(row.breaker_wait_ms.unwrap_or_default()).unwrap_or_default()),
+        probe_at: Timestamp(row.breaker_probe_at.unwrap_or(since)),
+        is_probing: row.breaker_is_probing,
+    });
+    HoldState {
+        paused_at: row.paused_at.map(Timestamp),
+        release_per_second: row.release_per_second.and_then(|rate| u32::try_from(rate).ok()),
+        target_revision: row.target_revision,
+        breaker: Breaker {
+            failures: u32::try_from(row.breaker_failures).unwrap_or(u32::MAX),
+            open,
+            is_hanging: row.is_hanging,
+        },
+    }
+}
+
+/// Returns the columns that a save writes: all but the id, what was set when the row was made, and its state, which
+/// `hold`, `arrange` and `sweep` write.
+pub(super) fn columns(
+    settings: &Settings,
+    secrets: SealedSecrets,
+    revision: i64,
+    now: Timestamp,
+) -> Result<webhook::ActiveModel> {
+    let json = |error: serde_json::Error| Error::Other(DbErr::Json(error.to_string()));
+    Ok(webhook::ActiveModel {
+        id: NotSet,
+        uuid: NotSet,
+        name: Set(settings.name.clone()),
+        url: Set(settings.url.as_str().to_owned()),
+        method: Set(settings.method.as_str().to_owned()),
+        authorization: Set(serde_json::to_string(&settings.authorization).map_err(json)?),
+        headers: Set(serde_json::to_string(&settings.headers).map_err(json)?),
+        allows_insecure_tls: Set(settings.allows_insecure_tls),
+        is_direct: Set(settings.is_direct),
+        timeout_ms: Set(i64::try_from(settings.timeout.as_millis()).unwrap_or(i64::MAX)),
+        retries: Set(settings.retries.into()),
+        note: Set(settings.note.clone()),
+        secret: Set(secrets.authorization),
+        signing_secret: Set(secrets.signing),
+        secret_headers: Set(secrets.headers),
+        revision: Set(revision),
+        created_at: NotSet,
+        updated_at: Set(now.0),
+        deleted_at: NotSet,
+        paused_at: NotSet,
+        release_per_second: NotSet,
+        released_at: NotSet,
+        target_revision: NotSet,
+        breaker_failures: NotSet,
+        breaker_opened_at: NotSet,
+        breaker_wait_ms: NotSet,
+        breaker_probe_at: NotSet,
+        breaker_is_probing: NotSet,
+        is_hanging: NotSet,
+        arranging: NotSet,
+    })
+}

@@ -13,7 +13,7 @@ use crate::view::occurrence::Why;
 use crate::view::run::RunLine;
 use crate::view::task::{PreviewRequest, TaskDetail, TaskForm, TaskRow};
 use crate::view::webhook::{
-    ReleaseChoice, SavedWebhook, TestAnswer, TestRequest, WebhookDetail, WebhookForm, WebhookRow,
+    ReleaseChoice, SavedWebhook, TestRequest, TestResult, WebhookDetail, WebhookForm, WebhookRow,
 };
 use crate::view::{Choice, FoundChoices, Listed};
 use async_trait::async_trait;
@@ -59,9 +59,9 @@ pub trait Webhooks: Send + Sync {
     async fn seal_headers(&self, id: WebhookId, revision: i64) -> Result<(), AppError>;
     /// Sends a test message with the unsaved values. Returns the exact request and the whole response. A secret that
     /// was not typed is the stored one, unless the target has changed.
-    async fn send_test(&self, id: Option<WebhookId>, request: TestRequest) -> Result<TestAnswer, AppError>;
+    async fn send_test(&self, id: Option<WebhookId>, request: TestRequest) -> Result<TestResult, AppError>;
     /// Sends a test message through a stored webhook.
-    async fn send_saved_test(&self, id: WebhookId, message: String) -> Result<TestAnswer, AppError>;
+    async fn send_saved_test(&self, id: WebhookId, message: String) -> Result<TestResult, AppError>;
     /// Ends a pause, and releases or discards the held deliveries as chosen.
     async fn resume(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError>;
     /// Confirms a changed target, and releases or discards the deliveries that this held as chosen.

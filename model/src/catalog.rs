@@ -13,7 +13,7 @@ pub const USERS: &str = "users";
 pub const WEBHOOKS: &str = "webhooks";
 
 /// Returns true if only the console may report occurrences of this type, and write its objects.
-pub fn is_own(type_id: &str) -> bool {
+pub fn is_internal(type_id: &str) -> bool {
     type_id == USERS || type_id == WEBHOOKS
 }
 

@@ -4,7 +4,7 @@
 mod merge;
 
 use crate::outbound::proxy::EgressProxy;
-use crate::retention::Kept;
+use crate::retention::Limits;
 use clap::{ArgMatches, Args};
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
@@ -221,7 +221,7 @@ pub struct ServeConfig {
     pub allowed: Vec<IpNet>,
     pub egress_proxy: Option<EgressProxy>,
     pub in_flight_per_webhook: usize,
-    pub retention: Kept,
+    pub retention: Limits,
     pub log: Option<String>,
     /// The file from which the level of the log is read again, unless the level came from elsewhere.
     pub log_file: Option<PathBuf>,
@@ -291,7 +291,7 @@ pub fn resolve(
         merge.secret("egress-proxy", from.egress_proxy.as_ref(), file_from.egress_proxy.as_ref(), "(none)");
     let (given, in_file) = (from.in_flight_per_webhook, file_from.in_flight_per_webhook);
     let in_flight_per_webhook = merge.number("in-flight-per-webhook", given, in_file, 8, IN_FLIGHT_MAX)?;
-    let retention = Kept {
+    let retention = Limits {
         settled: days(merge.number("keep-days", from.keep_days, file_from.keep_days, 70, DAYS_MAX)?),
         per_webhook: merge.number(
             "keep-per-webhook",

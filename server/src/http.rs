@@ -55,7 +55,7 @@ pub struct Http {
     pub keys: Arc<Keys>,
     pub assets: app::shell::Assets,
     pub sign_in_limit: Arc<SignInLimit>,
-    pub pulse: live::Pulse,
+    pub changes: live::ChangeFeed,
     /// Time that a sender may pause within a body.
     pub body_patience: Duration,
     pub proxies: Arc<Proxies>,

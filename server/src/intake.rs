@@ -3,7 +3,7 @@
 //! # What happens in which order
 //!
 //! 1. [`Intake::accept`] (another system, by its key), [`Intake::report`] (the console itself) and
-//!    [`Intake::run_inside`] (the internal events of the dispatcher) put a job into a channel: a batch of occurrences,
+//!    [`Intake::run_internal`] (the internal events of the dispatcher) put a job into a channel: a batch of occurrences,
 //!    each with its public id. The channel has a capacity of 1000 jobs; further senders wait.
 //! 2. `worker` begins a transaction and only then collects a group: the jobs that are waiting, at most 100 occurrences.
 //!    Commits are shared without a timer, since jobs that arrive while a group is written share the next commit.
@@ -160,7 +160,7 @@ impl Intake {
     }
 
     /// Takes in the internal events that wait in the store, until `stop` is cancelled.
-    pub async fn run_inside(self, store: Store, stop: CancellationToken) {
+    pub async fn run_internal(self, store: Store, stop: CancellationToken) {
         let mut unreadable = BTreeSet::new();
         while !stop.is_cancelled() {
             match internal::list_waiting(store.read(), GROUP_MAX as u64, &mut unreadable).await {

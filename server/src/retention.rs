@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The limits of retention, from the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kept {
+pub struct Limits {
     /// Retention of settled deliveries, with their runs and occurrences.
     pub settled: Duration,
     /// The number of settled deliveries retained per webhook.
@@ -40,12 +40,12 @@ const TRUSTED_FROM: &str = "retention_from";
 pub struct Retention {
     store: Store,
     clock: Clock,
-    limits: Kept,
+    limits: Limits,
 }
 
 impl Retention {
     /// Returns the retention of this store, by this clock.
-    pub fn new(store: Store, clock: Clock, limits: Kept) -> Self {
+    pub fn new(store: Store, clock: Clock, limits: Limits) -> Self {
         Self { store, clock, limits }
     }
 

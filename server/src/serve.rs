@@ -8,7 +8,7 @@ use crate::config::{DatabaseConfig, KEY_VARIABLE, Listen, ServeConfig};
 use crate::dispatch::Dispatcher;
 use crate::file::private_folder;
 use crate::http::door::{Capacity, Door};
-use crate::http::live::Pulse;
+use crate::http::live::ChangeFeed;
 use crate::http::proxy::Proxies;
 use crate::http::{BODY_PATIENCE, Http, site};
 use crate::inbox;
@@ -176,7 +176,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         clock: clock.clone(),
         zone: config.zone.clone(),
         guard: Arc::new(Guard::new(rules, config.egress_proxy.clone())),
-        bell: Arc::default(),
+        wake: Arc::default(),
         figures: Arc::default(),
         is_discreet: false,
     };
@@ -185,8 +185,8 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         // that has ended.
         claim::release_all(store.write(), clock.now()).await?;
     }
-    let bell = services.bell.clone();
-    let intake = Intake::start(store.clone(), clock.clone(), config.zone.clone(), bell.clone());
+    let wake = services.wake.clone();
+    let intake = Intake::start(store.clone(), clock.clone(), config.zone.clone(), wake.clone());
     let proxies = Arc::new(Proxies::new(config.public_url.clone(), config.trusted_proxies.clone()));
     let http = Http {
         services: services.clone(),
@@ -194,19 +194,19 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         keys: Arc::default(),
         assets: site::assets(),
         sign_in_limit: Arc::default(),
-        pulse: Pulse::new(stop.clone()),
+        changes: ChangeFeed::new(stop.clone()),
         body_patience: BODY_PATIENCE,
         proxies: proxies.clone(),
         is_https: false,
     };
     let mut workers = Workers::default();
     workers.start("dispatcher", dispatcher(&services, config.in_flight_per_webhook).run(stop.clone()));
-    workers.start("intake of what happens inside", intake.clone().run_inside(store.clone(), stop.clone()));
-    workers.start("watch for changes", http.pulse.clone().run(services.clone()));
+    workers.start("intake of what happens inside", intake.clone().run_internal(store.clone(), stop.clone()));
+    workers.start("watch for changes", http.changes.clone().run(services.clone()));
     workers.start("retention", Retention::new(store.clone(), clock, config.retention).run(stop.clone()));
     match follower {
         Some(follower) => {
-            workers.start("listener for other nodes", listen::run(store.clone(), bell, stop.clone()));
+            workers.start("listener for other nodes", listen::run(store.clone(), wake, stop.clone()));
             workers.start("follower of the database's clock", follower.run(store.clone(), stop.clone()));
         }
         None => workers.start("keeper of the database's log", log::run(store.clone(), stop.clone())),
@@ -271,8 +271,8 @@ impl Workers {
 }
 
 fn dispatcher(services: &Services, per_webhook: usize) -> Dispatcher {
-    let Services { store, vault, clock, guard, bell, .. } = services.clone();
-    Dispatcher::new(store, vault, clock, guard, bell, per_webhook)
+    let Services { store, vault, clock, guard, wake, .. } = services.clone();
+    Dispatcher::new(store, vault, clock, guard, wake, per_webhook)
 }
 
 /// Starts the receiver of the demo, and creates the demo's content.

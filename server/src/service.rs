@@ -18,7 +18,7 @@ mod trial;
 mod webhook;
 
 use conflict::{revision, stale};
-pub(crate) use dashboard::SHARED_FOR;
+pub(crate) use dashboard::CACHED_FOR;
 
 use crate::clock::Clock;
 use crate::outbound::guard::Guard;
@@ -45,7 +45,7 @@ pub struct Services {
     pub zone: TimeZone,
     pub guard: Arc<Guard>,
     /// Wakes the dispatcher when a delivery may be due.
-    pub bell: Arc<Notify>,
+    pub wake: Arc<Notify>,
     /// The figures of the dashboard, cached for all viewers.
     pub figures: Arc<dashboard::Figures>,
     /// Values that may be secret are hidden from the viewer.
@@ -90,7 +90,7 @@ impl Services {
     async fn commit_due(&self, txn: DatabaseTransaction) -> Result<(), AppError> {
         store::listen::notify(&txn).await?;
         self.commit(txn).await?;
-        self.bell.notify_one();
+        self.wake.notify_one();
         Ok(())
     }
 

@@ -164,7 +164,7 @@ impl Store {
     /// Takes lock 1 of 10.
     pub async fn begin_change(&self) -> Result<DatabaseTransaction> {
         let txn = self.begin().await?;
-        revision::take_turn(&txn).await?;
+        revision::lock_changes(&txn).await?;
         Ok(txn)
     }
 

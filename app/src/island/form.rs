@@ -127,7 +127,7 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
 
 impl Shared {
     /// Returns the errors that the browser's check finds.
-    pub(crate) fn own_errors(self) -> Memo<FieldErrors> {
+    pub(crate) fn local_errors(self) -> Memo<FieldErrors> {
         self.local
     }
 

@@ -253,7 +253,8 @@ fn Row(
     let cells = Memo::new(move |_| {
         editor.with(|editor| {
             let row = editor.rows().iter().find(|row| row.id == id);
-            row.map(|row| (row.name.clone(), row.value.clone(), row.is_secret, row.is_kept())).unwrap_or_default()
+            row.map(|row| (row.name.clone(), row.value.clone(), row.is_secret, row.has_stored_value()))
+                .unwrap_or_default()
         })
     });
     let switch = move |event: leptos::ev::Event| {

@@ -126,8 +126,8 @@ fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl 
     let is_lost = move |field: &str| lost.split(' ').any(|lost| lost == field);
     let lost_signing = is_lost("signing_secret");
     let hint = move |kind: &str, field: &str, fresh: &str| {
-        let is_kept = stored_type.as_deref() == Some(kind) && !is_lost(field);
-        if is_kept { "Set. Leave empty to keep it.".to_owned() } else { fresh.to_owned() }
+        let has_stored_value = stored_type.as_deref() == Some(kind) && !is_lost(field);
+        if has_stored_value { "Set. Leave empty to keep it.".to_owned() } else { fresh.to_owned() }
     };
     view! {
         <div class="c-auth l-stack l-stack--fields">
@@ -237,7 +237,7 @@ fn TestCard(form: FormState<WebhookDraft>, id: Option<WebhookId>, may_test: bool
     let is_hydrated = use_hydrated();
     let message = RwSignal::new("{\"text\": \"Webhook\"}".to_owned());
     let send = move || {
-        if !form.shared.own_errors().with_untracked(FieldErrors::is_empty) {
+        if !form.shared.local_errors().with_untracked(FieldErrors::is_empty) {
             form.shared.show_all();
             let words = "Mend the marked fields first: a test uses the same values.";
             return Box::pin(async move { Err(AppError::new(Code::Invalid, words)) }) as Sending;

@@ -4,7 +4,7 @@
 use crate::part::icon::Icon;
 use crate::view::Choice;
 use crate::view::event::{EventMatches, MatchedOccurrence};
-use crate::view::webhook::TestAnswer;
+use crate::view::webhook::TestResult;
 use leptos::prelude::*;
 use model::preview::Preview;
 use model::text::visible;
@@ -16,7 +16,7 @@ fn html(view: impl FnOnce() -> AnyView) -> String {
 }
 
 /// Renders the exact request of a test, and the whole response.
-pub(crate) fn tested(result: TestAnswer) -> String {
+pub(crate) fn tested(result: TestResult) -> String {
     html(move || {
         let is_good = result.error.is_none();
         let class = if is_good { "c-note c-note--ok" } else { "c-note c-note--danger" };
@@ -45,7 +45,7 @@ pub(crate) fn tested(result: TestAnswer) -> String {
             <h3 class="c-card__subtitle">"Request"</h3>
             <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Test request"><b>{result.target}</b>"\n\n"{headers}"\n"{result.body}</pre>
             <h3 class="c-card__subtitle">"Answer"</h3>
-            <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Test answer"><b>{status}</b>"\n"{result.answer_headers}"\n\n"{result.answer_body}</pre>
+            <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Test answer"><b>{status}</b>"\n"{result.response_headers}"\n\n"{result.response_body}</pre>
         }
         .into_any()
     })

@@ -116,9 +116,9 @@ pub struct AttemptLine {
     pub http_status: Option<u16>,
     pub code: Option<String>,
     pub error: Option<String>,
-    pub answer_headers: String,
+    pub response_headers: String,
     /// The body of the response, decoded and in its character set.
-    pub answer_body: String,
-    pub answer_bytes: usize,
+    pub response_body: String,
+    pub response_bytes: usize,
     pub note: Option<String>,
 }

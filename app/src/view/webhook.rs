@@ -125,7 +125,7 @@ pub struct TestRequest {
 /// The result of a test: the exact request, and the whole response.
 #[cfg(feature = "ssr")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TestAnswer {
+pub struct TestResult {
     /// Method and URL.
     pub target: String,
     /// The request's headers, in the order in which they were sent.
@@ -137,9 +137,9 @@ pub struct TestAnswer {
     /// The failure in words, if the test failed.
     pub error: Option<String>,
     /// The response's headers, one a line.
-    pub answer_headers: String,
+    pub response_headers: String,
     /// The response's body as text.
-    pub answer_body: String,
+    pub response_body: String,
     /// The duration of the whole test, in milliseconds.
     pub duration_ms: u32,
     /// The time that connecting took, in milliseconds, if a connection was made.

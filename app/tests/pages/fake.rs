@@ -10,7 +10,7 @@ use app::view::occurrence::{Considered, SentBecause, Why};
 use app::view::run::{RunDelivery, RunLine};
 use app::view::task::{PreviewRequest, TaskDetail, TaskForm, TaskLink, TaskRow};
 use app::view::webhook::{
-    Failing, HeldCount, ReleaseChoice, SavedWebhook, ShownHeader, TestAnswer, TestRequest, WebhookDetail, WebhookForm,
+    Failing, HeldCount, ReleaseChoice, SavedWebhook, ShownHeader, TestRequest, TestResult, WebhookDetail, WebhookForm,
     WebhookRow, WebhookState,
 };
 use app::view::{Choice, FoundChoices, Listed, When};
@@ -314,12 +314,12 @@ impl Webhooks for Fake {
         self.always(())
     }
 
-    async fn send_test(&self, _: Option<WebhookId>, _: TestRequest) -> Result<TestAnswer, AppError> {
-        self.always(TestAnswer::default())
+    async fn send_test(&self, _: Option<WebhookId>, _: TestRequest) -> Result<TestResult, AppError> {
+        self.always(TestResult::default())
     }
 
-    async fn send_saved_test(&self, _: WebhookId, _: String) -> Result<TestAnswer, AppError> {
-        self.always(TestAnswer::default())
+    async fn send_saved_test(&self, _: WebhookId, _: String) -> Result<TestResult, AppError> {
+        self.always(TestResult::default())
     }
 
     async fn resume(&self, _: WebhookId, _: ReleaseChoice) -> Result<(), AppError> {
@@ -531,9 +531,9 @@ impl Deliveries for Fake {
             http_status: Some(503),
             code: Some("status".to_owned()),
             error: Some(FAILURE.to_owned()),
-            answer_headers: "content-type: text/plain".to_owned(),
-            answer_body: "<busy>".to_owned(),
-            answer_bytes: 6,
+            response_headers: "content-type: text/plain".to_owned(),
+            response_body: "<busy>".to_owned(),
+            response_bytes: 6,
             note: Some("The receiver asked for a pause of 5 s.".to_owned()),
         };
         let detail = DeliveryDetail {

@@ -29,7 +29,7 @@ impl EditorRow {
     }
 
     /// Returns true if the row keeps a stored value, which cannot be shown.
-    pub fn is_kept(&self) -> bool {
+    pub fn has_stored_value(&self) -> bool {
         self.value == MASK
     }
 
@@ -70,7 +70,7 @@ impl EditorRow {
         if is_secret && self.value.trim().is_empty() && self.stored_repeat().is_some() {
             MASK.clone_into(&mut self.value);
         }
-        if is_secret || !self.is_kept() {
+        if is_secret || !self.has_stored_value() {
             return None;
         }
         self.value.clear();
@@ -90,7 +90,7 @@ impl EditorRow {
 
     /// Returns the row's value in the text of the secret headers. `repeat` is the row's number among those of its name.
     pub(super) fn secret_value(&self, repeat: usize) -> String {
-        if !self.is_kept() {
+        if !self.has_stored_value() {
             return self.value.clone();
         }
         match self.stored_repeat() {

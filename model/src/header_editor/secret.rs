@@ -144,7 +144,7 @@ fn with_lines(list: HeaderList, lines: &[EditorRow]) -> Vec<EditorRow> {
         }
         rows.push(row);
     }
-    rows.extend(left.into_iter().map(|index| lines[index].clone()).filter(|row| !row.is_kept()));
+    rows.extend(left.into_iter().map(|index| lines[index].clone()).filter(|row| !row.has_stored_value()));
     number(&mut rows);
     rows
 }
@@ -158,7 +158,7 @@ fn with_masks(text: &str, lines: &[EditorRow]) -> String {
     let names: Vec<&str> = lines.iter().map(|row| row.name.as_str()).collect();
     let (_, left) = pair(&texts(&masked), &names);
     let mut text = text.to_owned();
-    for row in left.into_iter().map(|index| &lines[index]).filter(|row| !row.is_kept()) {
+    for row in left.into_iter().map(|index| &lines[index]).filter(|row| !row.has_stored_value()) {
         text.push('\n');
         text.push_str(&row.line());
     }

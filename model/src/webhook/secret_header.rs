@@ -108,7 +108,7 @@ pub(super) fn merge(
     }
     let names = headers.secret_names();
     let stored = stored.map_or(&[][..], |stored| &stored.secret_headers);
-    let mut is_kept = vec![false; stored.len()];
+    let mut has_stored_value = vec![false; stored.len()];
     let mut changes = Vec::new();
     for (index, value) in values.into_iter().enumerate() {
         let repeat = match value {
@@ -123,12 +123,12 @@ pub(super) fn merge(
         match (find_repeat(stored, names[index], repeat), moved) {
             (None, _) => errors.add(FIELD, format!("Enter the value of {title}: none is stored for it.")),
             (Some(_), Some(reason)) => errors.add(FIELD, format!("Enter the value of {title} again: {reason}.")),
-            (Some(kept), None) if is_kept[kept] => {
+            (Some(kept), None) if has_stored_value[kept] => {
                 let name = names[index];
                 errors.add(FIELD, format!("Enter the value of {title}: the stored one stays with another {name}."));
             }
             (Some(kept), None) => {
-                is_kept[kept] = true;
+                has_stored_value[kept] = true;
                 changes.push(SecretHeader::Keep(kept));
             }
         }

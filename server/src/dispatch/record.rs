@@ -103,7 +103,7 @@ impl Dispatcher {
             Record::Part(part) => self.transact(txn, part, Claiming::Nothing, true).await.map(drop),
             Record::End(claimed) => {
                 if run::ends_one_time_task(&txn, &[claimed.run_id()]).await? {
-                    revision::take_turn(&txn).await?;
+                    revision::lock_changes(&txn).await?;
                 }
                 let now = self.clock.now();
                 claim::end_as_internal(&txn, self.owner, claimed.id(), REFUSED, now).await?;

@@ -27,7 +27,7 @@ pub(super) async fn settle(
     runs.dedup();
     if run::ends_one_time_task(txn, &runs).await? {
         // Takes lock 1 of 10, before any row.
-        revision::take_turn(txn).await?;
+        revision::lock_changes(txn).await?;
     }
     let breakers = judge_breakers(txn, &mut group, now).await?;
     delivery::settle_many(txn, owner, group, now).await?;

@@ -4,7 +4,7 @@
 //! Otherwise it would inform a person who is signed out, or keep the server from stopping.
 
 use super::Http;
-use crate::service::SHARED_FOR;
+use crate::service::CACHED_FOR;
 use crate::store::figures;
 use app::session::Viewer;
 use axum::extract::State;
@@ -24,12 +24,12 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// The change feed: the id of the newest state, for all streams of this process.
 #[derive(Clone)]
-pub struct Pulse {
+pub struct ChangeFeed {
     newest: watch::Sender<String>,
     stop: CancellationToken,
 }
 
-impl Pulse {
+impl ChangeFeed {
     /// Returns a feed without a state. Streams end when `stop` is cancelled.
     pub fn new(stop: CancellationToken) -> Self {
         Self { newest: watch::channel(String::new()).0, stop }
@@ -46,7 +46,7 @@ impl Pulse {
             if self.newest.receiver_count() == 0 {
                 continue;
             }
-            match figures::pulse(services.store.pages()).await {
+            match figures::change_mark(services.store.pages()).await {
                 Ok(now) => {
                     let id = seen.id_of(now, Instant::now());
                     self.newest.send_if_modified(|before| {
@@ -55,7 +55,9 @@ impl Pulse {
                         has_changed
                     });
                 }
-                Err(error) => tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "no pulse"),
+                Err(error) => {
+                    tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "the change feed cannot be read")
+                }
             }
         }
     }
@@ -75,7 +77,7 @@ impl Seen {
             *self = Self { last: now.clone(), since: at };
             return now;
         }
-        let is_all_new = at.duration_since(self.since) > SHARED_FOR + EVERY;
+        let is_all_new = at.duration_since(self.since) > CACHED_FOR + EVERY;
         format!("{now}{}", if is_all_new { "++" } else { "+" })
     }
 }
@@ -126,8 +128,8 @@ pub async fn live(State(http): State<Http>, session: Session, headers: HeaderMap
     }
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let listener = Listener {
-        feed: http.pulse.newest.subscribe(),
-        stop: http.pulse.stop.clone(),
+        feed: http.changes.newest.subscribe(),
+        stop: http.changes.stop.clone(),
         last,
         session,
         sessions: crate::auth::session::Sessions::new(http.services.store.clone(), http.services.clock.clone()),

@@ -58,7 +58,7 @@ impl GroupWriter {
             .collect();
         let has_lock_of_changes = std::mem::take(&mut self.takes_lock_of_changes);
         if has_lock_of_changes {
-            revision::take_turn(txn).await?;
+            revision::lock_changes(txn).await?;
         }
         let is_due = take_internal_events(txn, group).await?;
         let invalid_keys = find_invalid_keys(txn, group).await?;

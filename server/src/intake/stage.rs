@@ -5,7 +5,7 @@ use super::objects::{Label, Objects};
 use super::rules::{Matched, Rules};
 use super::{Accepted, Error, Job, Reporter};
 use crate::store::receipt::{Identity, Receipt};
-use model::catalog::is_own;
+use model::catalog::is_internal;
 use model::field_error::FieldErrors;
 use model::id::{TagId, WebhookId};
 use model::matching::Facts;
@@ -124,7 +124,7 @@ impl Stage {
         uuid: Uuid,
         path: &str,
     ) -> Result<Slot, Error> {
-        if is_own(&occurrence.type_id) && matches!(reporter, Reporter::Key(_)) {
+        if is_internal(&occurrence.type_id) && matches!(reporter, Reporter::Key(_)) {
             let message = "Occurrences about users and webhooks come from the console itself, not from outside.";
             return Err(Error::Invalid(FieldErrors::one(format!("{path}type"), message)));
         }

@@ -2,7 +2,7 @@
 
 mod cached;
 
-pub(crate) use cached::LONGEST as SHARED_FOR;
+pub(crate) use cached::LONGEST as CACHED_FOR;
 
 use super::Services;
 use super::delivery::NEWEST;

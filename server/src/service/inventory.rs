@@ -13,7 +13,7 @@ use app::backend::Inventory;
 use app::error::AppError;
 use app::view::inventory::{CategoryLine, ObjectLine};
 use async_trait::async_trait;
-use model::catalog::is_own;
+use model::catalog::is_internal;
 use model::id::{CategoryId, ObjectId, TagId};
 use model::object::ObjectDraft;
 use model::tag::{CategoryDraft, TagDraft};
@@ -56,7 +56,7 @@ impl Inventory for Services {
         let type_id = before.as_ref().map_or(draft.type_id, |row| row.type_id.clone());
         let object_type = find_type(&txn, &type_id).await?;
         // People change only the tags of the console's own objects.
-        let own = id.filter(|_| is_own(&type_id));
+        let own = id.filter(|_| is_internal(&type_id));
         if own.is_none() {
             check_type(&object_type)?;
         }
@@ -75,7 +75,7 @@ impl Inventory for Services {
         for id in ids {
             let row = store::object::find(&txn, id).await?.ok_or_else(|| AppError::not_found("object"))?;
             // Any other object can be deleted, even when its type has no objects or is not in the catalogue.
-            if is_own(&row.type_id) {
+            if is_internal(&row.type_id) {
                 check_type(&find_type(&txn, &row.type_id).await?)?;
             }
             let links = event::links(&txn, store::event::naming_object(&txn, id).await?).await?;

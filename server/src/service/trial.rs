@@ -14,7 +14,7 @@ use crate::store::{catalog, object, occurrence, tag, webhook};
 use app::error::{AppError, Code};
 use app::view::Choice;
 use app::view::event::{EventMatches, MatchedOccurrence};
-use app::view::webhook::{TestAnswer, TestRequest};
+use app::view::webhook::{TestRequest, TestResult};
 use model::event::{Event, EventDraft, EventScope};
 use model::id::WebhookId;
 use model::matching::{Facts, TaskFacts, judge};
@@ -87,7 +87,7 @@ impl Services {
         &self,
         id: Option<WebhookId>,
         request: TestRequest,
-    ) -> Result<TestAnswer, AppError> {
+    ) -> Result<TestResult, AppError> {
         let stored = match id {
             Some(id) => Some(self.find_webhook(id).await?),
             None => None,
@@ -100,13 +100,13 @@ impl Services {
     }
 
     /// Sends a test through a webhook as it is stored.
-    pub(super) async fn test_as_saved(&self, id: WebhookId, message: &str) -> Result<TestAnswer, AppError> {
+    pub(super) async fn test_as_saved(&self, id: WebhookId, message: &str) -> Result<TestResult, AppError> {
         let row = self.find_webhook(id).await?;
         let secrets = self.open_for_test(&row)?;
         self.test(&row, &secrets, message).await
     }
 
-    async fn test(&self, row: &webhook::Row, secrets: &Secrets, message: &str) -> Result<TestAnswer, AppError> {
+    async fn test(&self, row: &webhook::Row, secrets: &Secrets, message: &str) -> Result<TestResult, AppError> {
         let escape_by = row.settings.headers.find("content-type").map(str::to_owned);
         let body = self.sample_message(message, escape_by.as_deref())?;
         let uuid = new_uuid(self.clock.now());
@@ -120,14 +120,14 @@ impl Services {
         })?;
         let shown = self.shown_request(row, outgoing);
         let millis = |took: Duration| u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
-        Ok(TestAnswer {
+        Ok(TestResult {
             target: format!("{} {}", shown.method, shown.url),
             headers: shown.headers,
             body: if row.settings.method == model::webhook::Method::Get { String::new() } else { body },
             http_status: attempted.http_status,
             error: attempted.error,
-            answer_headers: visible(&attempted.response_headers),
-            answer_body: visible(&readable(&attempted.response_headers, &attempted.response_body).0),
+            response_headers: visible(&attempted.response_headers),
+            response_body: visible(&readable(&attempted.response_headers, &attempted.response_body).0),
             duration_ms: millis(attempted.duration),
             connect_ms: attempted.connect.map(millis),
         })

@@ -12,7 +12,7 @@ use crate::store::{self, arrange, event, task, webhook};
 use app::backend::Webhooks;
 use app::error::{AppError, Code};
 use app::view::webhook::{
-    ReleaseChoice, SavedWebhook, TestAnswer, TestRequest, WebhookDetail, WebhookForm, WebhookRow,
+    ReleaseChoice, SavedWebhook, TestRequest, TestResult, WebhookDetail, WebhookForm, WebhookRow,
 };
 use async_trait::async_trait;
 use model::catalog::WEBHOOKS;
@@ -177,11 +177,11 @@ impl Webhooks for Services {
         self.webhook_detail(id).await
     }
 
-    async fn send_test(&self, id: Option<WebhookId>, request: TestRequest) -> Result<TestAnswer, AppError> {
+    async fn send_test(&self, id: Option<WebhookId>, request: TestRequest) -> Result<TestResult, AppError> {
         self.test_as_typed(id, request).await
     }
 
-    async fn send_saved_test(&self, id: WebhookId, message: String) -> Result<TestAnswer, AppError> {
+    async fn send_saved_test(&self, id: WebhookId, message: String) -> Result<TestResult, AppError> {
         self.test_as_saved(id, &message).await
     }
 

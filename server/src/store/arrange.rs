@@ -204,7 +204,7 @@ pub(super) async fn lock(
     may_discard: bool,
 ) -> Result<Option<entity::webhook::Model>> {
     if may_discard {
-        revision::take_turn(txn).await?;
+        revision::lock_changes(txn).await?;
     }
     let query =
         entity::webhook::Entity::find_by_id(id.0).lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);

@@ -142,7 +142,7 @@ pub async fn failures(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ListR
 /// Returns a text that changes with everything a page may show. It holds the newest ids of tables to which rows are
 /// only added, the newest end of a delivery, and the times of what holds webhooks, which holds and releases deliveries
 /// without a new row.
-pub async fn pulse(db: &impl ConnectionTrait) -> Result<String> {
+pub async fn change_mark(db: &impl ConnectionTrait) -> Result<String> {
     #[derive(FromQueryResult)]
     struct Newest {
         deliveries: Option<i64>,

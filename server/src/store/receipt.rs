@@ -16,7 +16,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// The time for which a repeat is recognised.
-pub const KEPT: Duration = Duration::from_hours(24);
+pub const RETAINED: Duration = Duration::from_hours(24);
 
 /// The identity by which a repeat of an occurrence is recognised.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,7 +43,7 @@ pub struct Receipt {
 
 /// Returns the instant from which on receipts are retained: those made then or earlier are not.
 pub(super) fn oldest(now: Timestamp) -> i64 {
-    now.0.saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX))
+    now.0.saturating_sub(i64::try_from(RETAINED.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Returns the receipts of these identities that are still retained.

@@ -56,7 +56,7 @@ fn json(error: &serde_json::Error) -> Error {
 /// and revisions are numbered in the order of their commits: else one could appear behind the newest and never be noticed.
 ///
 /// Always the first lock of a transaction, since a transaction that has locked rows could wait for one that needs those.
-pub async fn take_turn(db: &impl ConnectionTrait) -> Result<()> {
+pub async fn lock_changes(db: &impl ConnectionTrait) -> Result<()> {
     if db.get_database_backend() == DbBackend::Postgres {
         db.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({ORDER_LOCK})")).await?;
     }
@@ -73,7 +73,7 @@ pub(super) async fn note<T: Serialize + Sync>(
     now: Timestamp,
 ) -> Result<()> {
     let document = document.map(serde_json::to_string).transpose().map_err(|error| json(&error))?;
-    take_turn(db).await?;
+    lock_changes(db).await?;
     let row = revision::ActiveModel {
         id: NotSet,
         kind: Set(kind.as_str().to_owned()),

@@ -151,7 +151,7 @@ pub async fn finish_claimed(
     now: Timestamp,
 ) -> Result<()> {
     // Before the task is read: a person may be saving it as one that stays.
-    revision::take_turn(db).await?;
+    revision::lock_changes(db).await?;
     let Some(found) = task::Entity::find_by_id(id.0)
         .filter(task::Column::ClaimedAt.eq(claimed_at.0))
         .filter(task::Column::DeletesAfterRunning.eq(true))

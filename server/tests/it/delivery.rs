@@ -69,7 +69,7 @@ async fn deliveries_of_more_webhooks_than_are_cached_are_sent(#[values(Sqlite, P
     for wanted in [webhooks.clone(), vec![webhooks[0], last]] {
         let new = wanted.into_iter().map(|webhook| rows::delivery(webhook, run)).collect();
         delivery::insert_many(server.services.store.write(), new, Timestamp(0)).await.expect("queued");
-        server.services.bell.notify_one();
+        server.services.wake.notify_one();
         eventually("all are settled", async || {
             let queue = figures::queue(server.services.store.read()).await.expect("counted");
             queue.queued + queue.running == 0

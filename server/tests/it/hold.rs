@@ -93,7 +93,7 @@ async fn pause_and_discard_are_visible_in_the_change_feed(#[values(Sqlite, Postg
     let server = TestServer::start(test).await;
     let (webhook, key) = prepare(&server, "http://127.0.0.1:9/", |_| ()).await;
     let webhooks = server.services.backend().webhooks;
-    let feed = async || figures::pulse(server.services.store.read()).await.expect("a state");
+    let feed = async || figures::change_mark(server.services.store.read()).await.expect("a state");
     let before = feed().await;
     webhooks.pause(webhook).await.expect("paused");
     assert_ne!(feed().await, before, "the pause");
@@ -315,7 +315,7 @@ async fn expired_attempt_is_not_repeated_at_a_changed_target(#[values(Sqlite, Po
     let db = server.services.store.write();
     let sql = "UPDATE delivery SET status = 'queued', lease_owner = NULL, lease_until = NULL";
     db.execute_unprepared(sql).await.expect("released");
-    server.services.bell.notify_one();
+    server.services.wake.notify_one();
     server.deliveries_until(|rows| count(rows, Status::Held) == 1).await;
     confirm(&server, webhook).await;
     server.deliveries_until(|rows| count(rows, Status::Sent) == 1).await;

@@ -9,7 +9,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use server::auth::api_key::Keys;
 use server::intake::{self, Intake};
-use server::retention::{Kept, Retention};
+use server::retention::{Limits, Retention};
 use server::service::Services;
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -87,8 +87,8 @@ async fn refused_batch_does_not_affect_others_in_its_commit(#[values(Sqlite, Pos
     let inbox = TestInbox::start().await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let key = Keys::look_up(&server.services.store, &key).await.expect("looked up").expect("a key");
-    let Services { store, clock, zone, bell, .. } = server.services.clone();
-    let intake = Intake::start(store, clock, zone, bell);
+    let Services { store, clock, zone, wake, .. } = server.services.clone();
+    let intake = Intake::start(store, clock, zone, wake);
     let webhook = server.webhook("w", &inbox.url, |_| ()).await;
     server.event(server.task("t", webhook, "${NAME}", false).await).await;
     let vm = |name: &str| json!({"type": "vms", "event": "poweron", "id": "e1", "object": {"id": "a", "name": name}});
@@ -269,7 +269,7 @@ async fn repeat_is_recognised_by_key_source_and_id_for_a_day(#[values(Sqlite, Po
         assert_eq!(server.post(&key, &other).await.0, 409, "another {member}");
     }
     // Retention does not shorten the day.
-    let kept = Kept { settled: Duration::ZERO, per_webhook: 1, unmatched: Duration::ZERO };
+    let kept = Limits { settled: Duration::ZERO, per_webhook: 1, unmatched: Duration::ZERO };
     let retention = Retention::new(server.services.store.clone(), server.services.clock.clone(), kept);
     for _ in 0..23 {
         server.advance(Duration::from_hours(1));

@@ -76,7 +76,7 @@ async fn deliveries_in_flight_stay_within_the_limit_per_webhook(#[values(Sqlite,
     let gate = Gate::closed().await;
     let webhooks = webhooks(store, &gate.url, 2).await;
     queue(store, &webhooks, 10).await;
-    server.services.bell.notify_one();
+    server.services.wake.notify_one();
     eventually("three of each wait", async || gate.waiting() == 6).await;
     for left in (0..20).rev() {
         gate.respond(1);
@@ -116,7 +116,7 @@ async fn hanging_webhooks_leave_slots_free_after_a_start(#[values(Sqlite, Postgr
     let server = TestServer::start(test).await;
     eventually("one of each is in flight", async || gate.waiting() == 80).await;
     queue(&server.services.store, &[good], 1).await;
-    server.services.bell.notify_one();
+    server.services.wake.notify_one();
     eventually("the delivery of the good webhook arrives", async || gate.bodies().contains(&format!("{good}-0"))).await;
     assert_eq!((gate.waiting(), gate.most()), (80, 1));
 }
@@ -183,7 +183,7 @@ async fn two_nodes_share_the_limit_per_webhook() {
     let gate = Gate::closed().await;
     let webhooks = webhooks(store, &gate.url, 70).await;
     queue(store, &webhooks, 12).await;
-    server.services.bell.notify_one();
+    server.services.wake.notify_one();
     eventually("eight of each wait", async || gate.waiting() == 560).await;
     gate.respond(840);
     all_sent(store).await;

@@ -9,7 +9,7 @@ use model::access::{Role, Scope};
 use model::id::{TaskId, WebhookId};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use serde_json::json;
-use server::retention::{Kept, Retention};
+use server::retention::{Limits, Retention};
 use server::store::{Store, connect};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -260,7 +260,7 @@ async fn use_everything(server: &TestServer, key: &str, cookie: &str) {
         .expect("found");
     backend.deliveries.discard(held.rows[0].uuid.clone(), "maria".into()).await.expect("discarded");
     webhooks.delete(vec![WebhookId(3)]).await.expect("deleted");
-    let kept = Kept {
+    let kept = Limits {
         settled: Duration::from_secs(19_900_000),
         per_webhook: 6500,
         unmatched: Duration::from_secs(19_900_000),

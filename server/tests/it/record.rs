@@ -264,7 +264,7 @@ async fn unreadable_webhook_fails_its_deliveries_and_blocks_no_other(#[values(Sq
     let db = server.services.store.write();
     db.execute_unprepared(damage).await.expect("damaged");
     db.execute_unprepared("UPDATE webhook SET paused_at = NULL").await.expect("resumed");
-    server.services.bell.notify_one();
+    server.services.wake.notify_one();
     let rows = server
         .deliveries_until(|rows| rows.len() == 2 && rows.iter().any(|row| row.status == Some(Status::Sent)))
         .await;

@@ -6,14 +6,14 @@ use model::access::Scope;
 use rstest::rstest;
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::json;
-use server::retention::{Kept, Retention};
+use server::retention::{Limits, Retention};
 use server::store::{entity, setting};
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_hours(24);
 
 fn retention(server: &TestServer, per_webhook: u32) -> Retention {
-    let kept = Kept { settled: DAY * 70, per_webhook, unmatched: DAY * 14 };
+    let kept = Limits { settled: DAY * 70, per_webhook, unmatched: DAY * 14 };
     Retention::new(server.services.store.clone(), server.services.clock.clone(), kept)
 }
 

@@ -361,7 +361,7 @@ async fn clock_leap_forgets_only_identities_that_are_used_again(#[values(Sqlite,
         !receipt::insert(db, vec![(identity("a"), again.clone())], NOW).await.expect("asked"),
         "the identity exists"
     );
-    let leapt = NOW.after(2 * receipt::KEPT);
+    let leapt = NOW.after(2 * receipt::RETAINED);
     assert!(receipt::insert(db, vec![(identity("a"), again.clone())], leapt).await.expect("stored"), "used again");
     let found = receipt::find_many(db, &[identity("a"), identity("b")], NOW).await.expect("read");
     assert_eq!(found, [(identity("a"), again), (identity("b"), first)].into());

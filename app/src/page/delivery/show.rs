@@ -242,11 +242,11 @@ fn request(detail: &DeliveryDetail) -> AnyView {
 
 fn response(attempt: Option<&AttemptLine>) -> AnyView {
     let Some(attempt) = attempt else { return ().into_any() };
-    let note = format!("attempt {}, {} bytes", attempt.number, attempt.answer_bytes);
+    let note = format!("attempt {}, {} bytes", attempt.number, attempt.response_bytes);
     let text = match attempt.http_status {
         Some(status) => {
-            let headers = attempt.answer_headers.clone();
-            view! { <b>{status}</b>"\n"{headers}"\n\n"{attempt.answer_body.clone()} }.into_any()
+            let headers = attempt.response_headers.clone();
+            view! { <b>{status}</b>"\n"{headers}"\n\n"{attempt.response_body.clone()} }.into_any()
         }
         None => "No answer.".into_any(),
     };

@@ -5,7 +5,7 @@ use crate::error::AppError;
 use crate::part::typed_field::{group_message, select, switch, text};
 use crate::view::inventory::{CategoryLine, ObjectLine};
 use leptos::prelude::*;
-use model::catalog::is_own;
+use model::catalog::is_internal;
 use model::id::TagId;
 use model::text::shown;
 
@@ -25,7 +25,7 @@ async fn form_page(asked: &Asked, stored: Option<ObjectLine>) -> Result<Page, Ap
     let types: Vec<_> = catalog
         .0
         .iter()
-        .filter(|object_type| object_type.has_objects && !is_own(&object_type.id))
+        .filter(|object_type| object_type.has_objects && !is_internal(&object_type.id))
         .map(|object_type| (object_type.id.clone(), object_type.plural.clone()))
         .collect();
     let categories = asked.backend.inventory.list_categories().await?;
@@ -43,7 +43,7 @@ fn form(
         Some(object) => view! { <p class="u-small u-muted">{object.type_label.clone()}</p> }.into_any(),
         None => select(asked, "type_id", "Type", "vms", types),
     };
-    let is_ours = stored.is_some_and(|object| is_own(&object.type_id));
+    let is_ours = stored.is_some_and(|object| is_internal(&object.type_id));
     let fields = if is_ours {
         let object = stored.map(|object| object.name.clone()).unwrap_or_default();
         view! {

@@ -6,7 +6,7 @@ use app::backend::Backend;
 use app::error::AppError;
 use app::session::Viewer;
 use app::view::done::Done;
-use app::view::webhook::TestAnswer;
+use app::view::webhook::TestResult;
 use axum::extract::{FromRequest, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -120,11 +120,11 @@ impl<P> Command<P> {
     }
 
     /// Shows the command's page again, with the posted fields and the result of a test.
-    pub(super) async fn show_test(self, tested: TestAnswer) -> Response {
+    pub(super) async fn show_test(self, tested: TestResult) -> Response {
         self.show(None, Some(tested)).await
     }
 
-    async fn show(self, problem: Option<AppError>, tested: Option<TestAnswer>) -> Response {
+    async fn show(self, problem: Option<AppError>, tested: Option<TestResult>) -> Response {
         let draft = serde_json::to_value(&self.typed).unwrap_or_default();
         page::render_posted(&self.http, self.parts, &self.page, Posted { draft, problem, tested }).await
     }

@@ -96,9 +96,9 @@ impl Services {
             http_status: attempt.http_status,
             code: attempt.error_code,
             error: attempt.error,
-            answer_headers: visible(&self.shown_response_headers(&attempt.response_headers)),
-            answer_bytes: attempt.response_body.len(),
-            answer_body: visible(&body),
+            response_headers: visible(&self.shown_response_headers(&attempt.response_headers)),
+            response_bytes: attempt.response_body.len(),
+            response_body: visible(&body),
             note: [attempt.response_note, undecoded].into_iter().flatten().reduce(|one, other| one + "; " + &other),
         }
     }

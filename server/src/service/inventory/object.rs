@@ -5,7 +5,7 @@ use crate::store::object::{self, NewObject};
 use crate::store::{self, catalog, tag};
 use app::error::{AppError, Code};
 use app::view::inventory::{CarriedTag, ObjectLine};
-use model::catalog::{ObjectType, is_own};
+use model::catalog::{ObjectType, is_internal};
 use model::field_error::FieldErrors;
 use model::id::{CategoryId, ObjectId, TagId};
 use model::object::Object;
@@ -50,7 +50,7 @@ pub(super) async fn find_type(db: &impl ConnectionTrait, type_id: &str) -> Resul
 
 /// Fails when people and inventories cannot write objects of this type.
 pub(super) fn check_type(object_type: &ObjectType) -> Result<(), AppError> {
-    if is_own(&object_type.id) {
+    if is_internal(&object_type.id) {
         let message = format!("{} belong to the console, which alone writes them.", object_type.plural);
         return Err(AppError::new(Code::Forbidden, message));
     }

@@ -79,7 +79,7 @@ impl Services {
         arrange::begin(&txn, id, false, now).await?;
         self.commit_due(txn).await?;
         self.arrange(id).await?;
-        self.bell.notify_one();
+        self.wake.notify_one();
         Ok(())
     }
 

@@ -116,35 +116,35 @@ impl TestServer {
             clock: clock.clock(),
             zone: jiff::tz::TimeZone::get("America/New_York").expect("a zone"),
             guard: Arc::new(Guard::new(rules, egress)),
-            bell: Arc::default(),
+            wake: Arc::default(),
             figures: Arc::default(),
             is_discreet: false,
         };
-        let bell = services.bell.clone();
+        let wake = services.wake.clone();
         let stop = CancellationToken::new();
-        let intake = Intake::start(services.store.clone(), services.clock.clone(), services.zone.clone(), bell.clone());
+        let intake = Intake::start(services.store.clone(), services.clock.clone(), services.zone.clone(), wake.clone());
         let http = Http {
             services: services.clone(),
             intake: intake.clone(),
             keys: Arc::default(),
             assets: app::shell::Assets::default(),
             sign_in_limit: Arc::default(),
-            pulse: server::http::live::Pulse::new(stop.clone()),
+            changes: server::http::live::ChangeFeed::new(stop.clone()),
             body_patience: Duration::from_millis(200),
             proxies: Arc::new(proxies),
             is_https: false,
         };
         let service = router(&http).into_make_service_with_connect_info::<SocketAddr>();
-        tokio::spawn(http.pulse.clone().run(services.clone()));
+        tokio::spawn(http.changes.clone().run(services.clone()));
         tokio::spawn(async move { axum::serve(listener, service).await });
         tokio::spawn(dispatcher(&services, per_webhook).run(stop.clone()));
-        tokio::spawn(intake.run_inside(services.store.clone(), stop.clone()));
+        tokio::spawn(intake.run_internal(services.store.clone(), stop.clone()));
         Self { url: format!("http://{address}"), services, http: client(), dir: test.dir, clock, stop }
     }
 
     /// Starts another dispatcher on the same database, as another node would.
     pub(crate) fn start_second_dispatcher(&self, per_webhook: usize) {
-        let services = Services { bell: Arc::default(), ..self.services.clone() };
+        let services = Services { wake: Arc::default(), ..self.services.clone() };
         tokio::spawn(dispatcher(&services, per_webhook).run(self.stop.clone()));
     }
 
@@ -156,7 +156,7 @@ impl TestServer {
     /// Moves the clock forward and wakes the dispatcher.
     pub(crate) fn advance(&self, by: Duration) {
         self.clock.advance(by);
-        self.services.bell.notify_one();
+        self.services.wake.notify_one();
     }
 
     /// Makes an API key with these scopes.
@@ -284,6 +284,6 @@ impl TestServer {
 
 /// Returns a dispatcher of these services.
 fn dispatcher(services: &Services, per_webhook: usize) -> Dispatcher {
-    let Services { store, vault, clock, guard, bell, .. } = services.clone();
-    Dispatcher::new(store, vault, clock, guard, bell, per_webhook)
+    let Services { store, vault, clock, guard, wake, .. } = services.clone();
+    Dispatcher::new(store, vault, clock, guard, wake, per_webhook)
 }

@@ -1,14 +1,15 @@
-//! Deliveries and attempts: their states, and the one place that decides how a delivery goes on.
+//! Deliveries and attempts: their states, and the one place that decides how a delivery continues.
 //!
-//! Every change of a delivery's state goes through [`after_attempt`] (or a named transition here), so that the
-//! database never sees a state this module did not choose.
+//! Every state after an attempt comes from [`after_attempt`], so that the database never has a state that this module did
+//! not choose. What holds a delivery is decided in [`hold`](crate::hold).
 
+use crate::hold::HoldReason;
 use crate::retry;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Where a delivery stands.
+/// The state of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -16,21 +17,21 @@ pub enum Status {
     Queued,
     /// An attempt is under way.
     Running,
-    /// A receiver answered 2xx.
+    /// The receiver has returned 2xx.
     Sent,
-    /// Out of attempts, or an error that retrying cannot mend.
+    /// No attempts are left, or another attempt could not help.
     Error,
     /// Waiting for a paused or failing webhook.
     Held,
-    /// Given up by a person, or its webhook was deleted.
+    /// A person has discarded it, or its webhook was deleted.
     Discarded,
 }
 
 impl Status {
-    /// All of them, in the order a list offers them.
+    /// All of them, in the order in which a list offers them.
     pub const ALL: [Self; 6] = [Self::Queued, Self::Running, Self::Sent, Self::Error, Self::Held, Self::Discarded];
 
-    /// The word in rows and the API.
+    /// Returns the word in rows and the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -42,59 +43,18 @@ impl Status {
         }
     }
 
-    /// The status with this word.
+    /// Returns the status with this word.
     pub fn find(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
-    /// Nothing more will happen by itself.
+    /// Returns true when nothing more happens by itself.
     pub fn is_settled(self) -> bool {
         matches!(self, Self::Sent | Self::Error | Self::Discarded)
     }
 }
 
-/// Why a delivery is held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HoldReason {
-    /// A person paused the webhook.
-    Paused,
-    /// The webhook's breaker is open.
-    Breaker,
-    /// The webhook's target has changed since, and nobody has confirmed that the message may go there.
-    Target,
-    /// Resumed, and let go at a chosen rate.
-    Releasing,
-}
-
-impl HoldReason {
-    /// The word in rows and the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Paused => "paused",
-            Self::Breaker => "breaker",
-            Self::Target => "target",
-            Self::Releasing => "releasing",
-        }
-    }
-
-    /// The reason with this word.
-    pub fn find(word: &str) -> Option<Self> {
-        [Self::Paused, Self::Breaker, Self::Target, Self::Releasing].into_iter().find(|reason| reason.as_str() == word)
-    }
-
-    /// The reason as a sentence for the operator.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Paused => "The webhook is paused.",
-            Self::Breaker => "The webhook keeps failing; a single delivery is tried now and then.",
-            Self::Target => "The webhook's target has changed. Confirm that this may be sent there.",
-            Self::Releasing => "Resumed; let go at the chosen rate.",
-        }
-    }
-}
-
-/// Why an attempt failed. Stable ids: scripts and lists rely on them.
+/// The reason why an attempt failed. The words are stable, since scripts and lists rely on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
@@ -108,13 +68,13 @@ pub enum ErrorCode {
     Timeout,
     /// The address may not be called.
     RefusedAddress,
-    /// A 3xx answer.
+    /// A 3xx response.
     Redirect,
-    /// Any other answer but 2xx.
+    /// Any other response but 2xx.
     Status,
     /// The connection broke before a status line.
     Reset,
-    /// Something was answered whose head cannot be read. The receiver may well have acted.
+    /// The head of the response cannot be read. The receiver has probably acted.
     Unreadable,
     /// The rendered message is over its limit.
     TooLarge,
@@ -122,7 +82,7 @@ pub enum ErrorCode {
     Header,
     /// Too many deliveries are held for the webhook.
     HoldFull,
-    /// A fault of ours.
+    /// A fault of Hookwright.
     Internal,
 }
 
@@ -143,7 +103,7 @@ impl ErrorCode {
         Self::Internal,
     ];
 
-    /// The word in rows and the API.
+    /// Returns the word in rows and the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dns => "dns",
@@ -162,46 +122,46 @@ impl ErrorCode {
         }
     }
 
-    /// The code with this word.
+    /// Returns the code with this word.
     pub fn find(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|code| code.as_str() == word)
     }
 
-    /// Trying again with the same message and the same settings cannot help.
+    /// Returns true when another attempt with the same message and settings cannot help.
     fn is_final(self) -> bool {
         matches!(self, Self::TooLarge | Self::Header | Self::HoldFull)
     }
 }
 
-/// How one HTTP exchange ended.
+/// The outcome of one HTTP exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// A 2xx status line arrived in time.
     Sent,
-    /// It did not work.
+    /// The exchange failed.
     Failed {
-        /// Why.
+        /// The reason.
         code: ErrorCode,
-        /// The status that was answered, if any.
+        /// The status of the response, if there was one.
         http_status: Option<u16>,
-        /// What `Retry-After` asked for, already read against the clock.
+        /// The wait that `Retry-After` asks for.
         retry_after: Option<Duration>,
     },
 }
 
-/// How a delivery goes on.
+/// The next state of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// It is over.
+    /// The delivery is settled.
     Settle(Status),
     /// Another attempt at this instant.
     RetryAt(Timestamp),
-    /// Another attempt, not before this instant, once nothing holds it any more.
+    /// Another attempt when nothing holds the delivery any more, but not before this instant.
     Hold(HoldReason, Timestamp),
 }
 
 impl Next {
-    /// The same, while the webhook holds its deliveries.
+    /// Returns the same, held for `hold` where another attempt would follow.
     #[must_use]
     pub fn held(self, hold: Option<HoldReason>) -> Self {
         match (self, hold) {
@@ -211,22 +171,20 @@ impl Next {
     }
 }
 
-/// The most deliveries that are held for one webhook.
-pub const HELD_MAX: u64 = 100_000;
-/// How far ahead a due time may lie before the clock is taken to have been set back.
+/// The longest time until a delivery is due. A later due time means that the clock was set back.
 pub const DUE_MAX: Duration = Duration::from_mins(61);
 
-/// The longest wait a receiver can ask for with `Retry-After`.
+/// The longest wait that a receiver can ask for with `Retry-After`.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
-/// Decides after attempt number `attempt` (from 1) of `1 + retries`; `jitter` is uniform in `0.0..1.0`.
+/// Returns the next state after attempt number `attempt` (from 1) of `1 + retries`. `jitter` is uniform in `0.0..1.0`.
 pub fn after_attempt(outcome: &Outcome, attempt: u32, retries: u32, now: Timestamp, jitter: f64) -> Next {
     match outcome {
         Outcome::Sent => Next::Settle(Status::Sent),
         // 410: the receiver says this will never work again (RFC 9110 §15.5.11).
         Outcome::Failed { http_status: Some(410), .. } => Next::Settle(Status::Error),
         Outcome::Failed { code, .. } if code.is_final() || attempt > retries => Next::Settle(Status::Error),
-        // Each further one may make the receiver act once more.
+        // Each further attempt may make the receiver act once more.
         Outcome::Failed { code: ErrorCode::Unreadable, .. } if attempt > 1 => Next::Settle(Status::Error),
         Outcome::Failed { http_status, retry_after, .. } => {
             let wait = retry::jittered_wait(attempt, jitter);
@@ -251,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn retries_stop_after_the_limit() {
+    fn retries_stop_at_their_limit() {
         let outcome = failed(ErrorCode::Connect, None, None);
         for (attempt, seconds) in [(1, 5), (2, 10), (3, 20)] {
             assert_eq!(next(&outcome, attempt), Next::RetryAt(NOW.after(Duration::from_secs(seconds))));
@@ -260,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_that_cannot_be_read_is_asked_for_once_more_at_most() {
+    fn unreadable_response_is_retried_once_at_most() {
         let unreadable = failed(ErrorCode::Unreadable, None, None);
         assert_eq!(next(&unreadable, 1), Next::RetryAt(NOW.after(Duration::from_secs(5))));
         assert_eq!(next(&unreadable, 2), Next::Settle(Status::Error));
@@ -268,13 +226,13 @@ mod tests {
     }
 
     #[test]
-    fn a_2xx_settles_and_a_410_gives_up() {
+    fn a_2xx_is_sent_and_a_410_is_an_error() {
         assert_eq!(next(&Outcome::Sent, 1), Next::Settle(Status::Sent));
         assert_eq!(next(&failed(ErrorCode::Status, Some(410), None), 1), Next::Settle(Status::Error));
     }
 
     #[test]
-    fn retry_after_delays_but_never_hastens_and_is_capped() {
+    fn retry_after_only_delays_and_is_capped() {
         let at = |seconds| Next::RetryAt(NOW.after(Duration::from_secs(seconds)));
         assert_eq!(next(&failed(ErrorCode::Status, Some(503), Some(60)), 1), at(60));
         assert_eq!(next(&failed(ErrorCode::Status, Some(429), Some(1)), 1), at(5));
@@ -283,12 +241,12 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_cannot_be_sent_is_not_tried_again() {
+    fn too_large_message_is_not_retried() {
         assert_eq!(next(&failed(ErrorCode::TooLarge, None, None), 1), Next::Settle(Status::Error));
     }
 
     #[test]
-    fn what_is_held_keeps_its_time_and_what_is_settled_stays_settled() {
+    fn hold_keeps_the_due_time_and_leaves_settled_deliveries_alone() {
         let retry = Next::RetryAt(NOW);
         assert_eq!(retry.held(Some(HoldReason::Paused)), Next::Hold(HoldReason::Paused, NOW));
         assert_eq!(retry.held(None), retry);
@@ -297,10 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_read_back() {
-        for reason in [HoldReason::Paused, HoldReason::Breaker, HoldReason::Target, HoldReason::Releasing] {
-            assert_eq!(HoldReason::find(reason.as_str()), Some(reason));
-        }
+    fn status_and_code_are_found_by_their_words() {
         for status in Status::ALL {
             assert_eq!(Status::find(status.as_str()), Some(status));
         }

@@ -19,6 +19,7 @@ pub mod event;
 pub mod field_error;
 pub mod header;
 pub mod header_editor;
+pub mod hold;
 pub mod id;
 pub mod matching;
 pub mod message;

@@ -2,7 +2,8 @@
 
 use crate::view::When;
 use leptos::prelude::*;
-use model::delivery::{HoldReason, Status};
+use model::delivery::Status;
+use model::hold::HoldReason;
 use model::run;
 
 /// The explanation of a state that cannot be read.
@@ -34,7 +35,7 @@ pub(crate) fn status_class(status: Option<Status>) -> String {
 
 /// Returns the explanation of a delivery's status, where there is one.
 pub(crate) fn status_title(status: Option<Status>, hold: Option<HoldReason>) -> Option<&'static str> {
-    if status.is_none() { Some(UNREADABLE) } else { hold.map(HoldReason::words) }
+    if status.is_none() { Some(UNREADABLE) } else { hold.map(HoldReason::message) }
 }
 
 /// A delivery's status: shape, label and colour.

@@ -3,7 +3,8 @@
 use crate::view::When;
 use crate::view::event::EventLink;
 use crate::view::webhook::ShownHeader;
-use model::delivery::{HoldReason, Status};
+use model::delivery::Status;
+use model::hold::HoldReason;
 use model::id::{TaskId, WebhookId};
 
 /// A delivery as a line of a list.

@@ -7,7 +7,7 @@ use crate::view::delivery::DeliveryLine;
 #[cfg(feature = "ssr")]
 use crate::view::task::TaskLink;
 #[cfg(feature = "ssr")]
-use model::delivery::HoldReason;
+use model::hold::HoldReason;
 use model::id::WebhookId;
 #[cfg(feature = "ssr")]
 use model::webhook::Settings;

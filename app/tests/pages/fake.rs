@@ -16,9 +16,10 @@ use app::view::webhook::{
 use app::view::{Choice, FoundChoices, Listed, When};
 use async_trait::async_trait;
 use model::catalog::{Catalog, EventKind, EventKindDraft, TypeDefinition, TypeDraft};
-use model::delivery::{HoldReason, Status};
+use model::delivery::Status;
 use model::event::EventDraft;
 use model::header::{HeaderList, MASK};
+use model::hold::HoldReason;
 use model::id::{CategoryId, EventId, ObjectId, RunId, TagId, TaskId, WebhookId};
 use model::matching::Reason;
 use model::object::ObjectDraft;

@@ -4,10 +4,10 @@
 use crate::store::delivery::{self, Settlement};
 use crate::store::hold;
 use crate::store::internal::{self, InternalEvent};
-use crate::store::webhook::HoldState;
 use crate::store::{self, arrange, revision, run};
 use model::breaker::Change;
 use model::catalog::WEBHOOKS;
+use model::hold::HoldState;
 use model::id::WebhookId;
 use model::occurrence::{ObjectReference, Occurrence};
 use model::time::Timestamp;

@@ -1,7 +1,7 @@
 //! The rules for a group: the events about its types, their tasks, and the webhooks of these tasks.
 
 use crate::store::{self, event, hold, revision, task, webhook};
-use model::delivery::{HELD_MAX, HoldReason};
+use model::hold::{HELD_MAX, HoldReason};
 use model::id::{EventId, TaskId, WebhookId};
 use model::matching::{Facts, Reason, TaskFacts, judge};
 use model::occurrence::Occurrence;

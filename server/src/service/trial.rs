@@ -16,6 +16,7 @@ use app::view::Choice;
 use app::view::event::{EventMatches, MatchedOccurrence};
 use app::view::webhook::{TestRequest, TestResult};
 use model::event::{Event, EventDraft, EventScope};
+use model::hold::HoldState;
 use model::id::WebhookId;
 use model::matching::{Facts, TaskFacts, judge};
 use model::message::data::list_variables;
@@ -75,7 +76,7 @@ impl Services {
                 headers: present(&secrets.headers),
             },
             revision: 0,
-            hold: webhook::HoldState::default(),
+            hold: HoldState::default(),
             is_deleted: false,
             is_readable: true,
         };

@@ -13,7 +13,7 @@ use super::hold::{self, WEBHOOK_DELETED};
 use super::steps::Steps;
 use super::webhook::hold_state;
 use super::{Result, Store, entity, group, revision, run};
-use model::delivery::HoldReason;
+use model::hold::HoldReason;
 use model::id::WebhookId;
 use model::time::Timestamp;
 use sea_orm::{

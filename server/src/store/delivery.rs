@@ -3,8 +3,9 @@
 use super::claim::Claimed;
 use super::entity::{attempt, delivery};
 use super::{Result, group};
-use model::breaker::{Ending, counts};
-use model::delivery::{ErrorCode, HoldReason, Next, Outcome, Status};
+use model::breaker::Ending;
+use model::delivery::{ErrorCode, Next, Outcome, Status};
+use model::hold::HoldReason;
 use model::id::{DeliveryId, ObjectId, RunId, WebhookId};
 use model::message::Note;
 use model::number::{from_millis, millis, to_u32};
@@ -296,18 +297,12 @@ pub struct Settlement {
 }
 
 impl Settlement {
-    /// What the attempt says about the webhook's receiver, whose target is that of `target_revision`: nothing if it went
-    /// to an earlier one, or not out at all.
+    /// Returns what the attempt says about the receiver of the target of `target_revision`. `None` if the attempt went to an
+    /// earlier target, or not out at all.
     pub fn ending(&self, target_revision: i64) -> Option<Ending> {
-        let has_failed = match self.attempted.outcome {
-            Outcome::Sent => false,
-            Outcome::Failed { code, .. } if counts(code) => true,
-            Outcome::Failed { .. } => return None,
-        };
-        let Attempted { has_timed_out, http_status, started_at, .. } = self.attempted;
-        let is_hanging = if has_timed_out { Some(true) } else { http_status.map(|_| false) };
         let is_to_this = self.claimed.replay_revision.is_none() && self.webhook_revision >= target_revision;
-        is_to_this.then_some(Ending { has_failed, is_hanging, started_at })
+        let Attempted { outcome, http_status, has_timed_out, started_at, .. } = &self.attempted;
+        is_to_this.then(|| Ending::of(outcome, *http_status, *has_timed_out, *started_at)).flatten()
     }
 }
 

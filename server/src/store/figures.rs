@@ -3,7 +3,7 @@
 use super::Result;
 use super::delivery::{LIST_COLUMNS, ListRow};
 use super::entity::delivery;
-use model::delivery::HoldReason;
+use model::hold::HoldReason;
 use model::id::WebhookId;
 use model::time::Timestamp;
 use sea_orm::{

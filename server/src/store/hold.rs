@@ -4,10 +4,10 @@
 //! breaker closes, by a step of a release at a rate, or as a probe.
 
 use super::entity::webhook;
-use super::webhook::{HoldState, hold_state};
+use super::webhook::hold_state;
 use super::{Result, group};
 use model::breaker::Breaker;
-use model::delivery::{HELD_MAX, HoldReason};
+use model::hold::{HELD_MAX, HoldReason, HoldState};
 use model::id::{RunId, WebhookId};
 use model::number::millis;
 use model::time::Timestamp;

@@ -12,7 +12,7 @@ use model::webhook::Settings;
 use row::columns;
 pub(super) use row::hold_state;
 pub use row::{
-    HoldState, Row, SealedSecrets, UNREADABLE, headers_associated_data, secret_associated_data, signing_associated_data,
+    Row, SealedSecrets, UNREADABLE, headers_associated_data, secret_associated_data, signing_associated_data,
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,

@@ -6,7 +6,8 @@ use crate::hold::{ALL, bodies, count, edit, power_on, prepare};
 use crate::rows;
 use app::view::webhook::{Held, ReleaseChoice};
 use model::breaker::{Breaker, Open};
-use model::delivery::{HoldReason, Status};
+use model::delivery::Status;
+use model::hold::HoldReason;
 use model::id::WebhookId;
 use model::time::Timestamp;
 use rstest::rstest;
@@ -47,7 +48,7 @@ async fn sweep_at(store: &Store, now: Timestamp) {
     sweep::sweep(store, now, MARGIN).await.expect("swept");
 }
 
-async fn state(store: &Store, id: WebhookId) -> webhook::HoldState {
+async fn state(store: &Store, id: WebhookId) -> model::hold::HoldState {
     webhook::find(store.read(), id).await.expect("read").expect("there").hold
 }
 

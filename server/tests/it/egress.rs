@@ -87,7 +87,7 @@ async fn saving_refuses_forbidden_addresses_with_the_message_of_sending() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_are_reused_until_their_client_expires() {
     let server = TestServer::start(TestStore::sqlite().await).await;
-    for (lasts, has_stored_value) in [(Duration::from_mins(5), true), (Duration::ZERO, false)] {
+    for (lasts, is_reused) in [(Duration::from_mins(5), true), (Duration::ZERO, false)] {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let connections = Arc::new(AtomicUsize::new(0));
@@ -114,6 +114,6 @@ async fn connections_are_reused_until_their_client_expires() {
         }
         // A connection is free a moment after its response, which is sometimes too late for the next delivery.
         let made = connections.load(Ordering::SeqCst);
-        assert_eq!(made < 10, has_stored_value, "{made} connections in {lasts:?}");
+        assert_eq!(made < 10, is_reused, "{made} connections in {lasts:?}");
     }
 }

@@ -6,7 +6,7 @@ use crate::rows;
 use migrations::Migrator;
 use model::access::Role;
 use model::breaker::{Breaker, Open};
-use model::delivery::HoldReason;
+use model::hold::HoldReason;
 use model::id::{TaskId, WebhookId};
 use model::time::Timestamp;
 use model::webhook::{Settings, WebhookDraft};

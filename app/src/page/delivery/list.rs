@@ -126,7 +126,7 @@ fn short_row(line: DeliveryLine) -> Row {
 /// Returns the result so far as text.
 pub(crate) fn result(line: &DeliveryLine) -> String {
     match (&line.error, line.hold, line.http_status) {
-        (_, Some(reason), _) => reason.words().to_owned(),
+        (_, Some(reason), _) => reason.message().to_owned(),
         (Some(error), ..) => error.clone(),
         (None, _, Some(status)) => format!("HTTP {status}"),
         (None, _, None) => "–".to_owned(),

@@ -67,7 +67,7 @@ fn content(detail: &DeliveryDetail) -> AnyView {
     let step = next_step(detail);
     let line = detail.line.clone();
     let sentence = match (&line.error, line.hold, line.http_status) {
-        (_, Some(reason), _) => reason.words().to_owned(),
+        (_, Some(reason), _) => reason.message().to_owned(),
         (Some(error), ..) => error.clone(),
         (None, _, Some(status)) => format!("Answered {status}."),
         (None, _, None) => "Not attempted yet.".to_owned(),

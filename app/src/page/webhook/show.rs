@@ -11,7 +11,7 @@ use crate::query::encoded;
 use crate::view::webhook::{Failing, WebhookDetail, WebhookState};
 use leptos::prelude::*;
 use model::access::Permission;
-use model::delivery::HoldReason;
+use model::hold::HoldReason;
 use model::id::WebhookId;
 use model::webhook::Authorization;
 

@@ -4,7 +4,8 @@ use super::Query;
 use crate::part::status::{status_class, status_label, status_title};
 use crate::view::When;
 use leptos::prelude::*;
-use model::delivery::{HoldReason, Status};
+use model::delivery::Status;
+use model::hold::HoldReason;
 
 /// The filter of a column.
 pub(crate) enum Filter {

@@ -6,7 +6,7 @@ use crate::store::steps::Steps;
 use crate::store::{arrange, hold, webhook};
 use app::error::{AppError, Code};
 use app::view::webhook::{Held, ReleaseChoice};
-use model::delivery::HoldReason;
+use model::hold::HoldReason;
 use model::id::WebhookId;
 use std::time::Duration;
 

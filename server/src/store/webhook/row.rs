@@ -3,7 +3,7 @@
 use crate::store::entity::webhook;
 use crate::store::{Error, Result};
 use model::breaker::{Breaker, Open};
-use model::delivery::HoldReason;
+use model::hold::HoldState;
 use model::id::WebhookId;
 use model::time::Timestamp;
 use model::url::TargetUrl;
@@ -48,36 +48,6 @@ pub struct SealedSecrets {
 /// The error of deliveries to a webhook that cannot be read.
 pub const UNREADABLE: &str = "This webhook cannot be read: a newer version or a change by hand has written it. Save it \
                               again, then replay.";
-
-/// The state that holds a webhook's deliveries.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct HoldState {
-    /// The instant at which a person paused the webhook.
-    pub paused_at: Option<Timestamp>,
-    /// The number of resumed deliveries that are released each second, while a release at a rate lasts.
-    pub release_per_second: Option<u32>,
-    /// The revision at which the target last changed. Deliveries of an older one wait for a person's confirmation.
-    pub target_revision: i64,
-    /// The breaker.
-    pub breaker: Breaker,
-}
-
-impl HoldState {
-    /// Returns the reason that holds new deliveries, if there is one.
-    pub fn reason(&self) -> Option<HoldReason> {
-        if self.paused_at.is_some() { Some(HoldReason::Paused) } else { self.breaker.open.map(|_| HoldReason::Breaker) }
-    }
-
-    /// Returns the reason that holds a delivery to an earlier target. The breaker knows nothing of that target.
-    pub fn reason_of_replay(&self) -> Option<HoldReason> {
-        self.paused_at.map(|_| HoldReason::Paused)
-    }
-
-    /// Returns the reason that holds a delivery whose attempt was made by `revision` of the webhook.
-    pub fn reason_after(&self, revision: i64) -> Option<HoldReason> {
-        if revision < self.target_revision { Some(HoldReason::Target) } else { self.reason() }
-    }
-}
 
 impl Row {
     /// Returns what the parser must know of the webhook when it is edited.

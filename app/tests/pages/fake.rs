@@ -134,7 +134,7 @@ fn headers() -> Vec<ShownHeader> {
 
 const URL: &str = "https://chat.example.com/hook?a=1&b=<2>";
 const MESSAGE: &str = "{\"text\": \"${NAME} <is> on\"}";
-const FAILURE: &str = "The receiver answered 503.";
+const FAILURE: &str = "Returned 503 Service Unavailable.";
 
 fn status_of(number: i64) -> Status {
     match number % 6 {

@@ -22,7 +22,7 @@ pub enum Status {
     Error,
     /// Waiting for a paused or failing webhook.
     Held,
-    /// Given up by a person, or its webhook was deleted.
+    /// Discarded by a person, or its webhook was deleted.
     Discarded,
 }
 
@@ -63,7 +63,7 @@ pub enum HoldReason {
     Breaker,
     /// The webhook's target has changed since, and nobody has confirmed that the message may go there.
     Target,
-    /// Resumed, and let go at a chosen rate.
+    /// Resumed, and released at a chosen rate.
     Releasing,
 }
 

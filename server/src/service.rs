@@ -127,6 +127,6 @@ impl From<store::Error> for AppError {
             return Self::new(Code::Unavailable, "The database is not available right now. Try again in a moment.");
         }
         tracing::error!(error, "a use case failed");
-        Self::new(Code::Internal, "Something went wrong inside the console. Nothing was saved.")
+        Self::new(Code::Internal, "Something went wrong in the console. Nothing was saved.")
     }
 }

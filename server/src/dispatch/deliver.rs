@@ -39,7 +39,7 @@ impl Dispatcher {
         let end = attempt.await.unwrap_or_else(|_| {
             tracing::error!(delivery = %copy.uuid, "an attempt panicked");
             let revision = webhook.as_ref().map(|webhook| webhook.revision).unwrap_or_default();
-            self.end_as_internal(copy, "A fault of Hookwright's own ended this attempt; its log says more.", revision)
+            self.end_as_internal(copy, "An internal fault of Hookwright ended this attempt; see its log.", revision)
         });
         if ended.send(end).await.is_err() {
             // The lease runs out and the delivery is tried again: a repeat, never a loss.
@@ -80,7 +80,7 @@ impl Dispatcher {
             // Another try would fail alike.
             Err(error) => {
                 tracing::error!(error = chain(error), "what a webhook was cannot be read");
-                self.failed("What this webhook was then cannot be read any more.")
+                self.failed("The revision of the webhook cannot be read any more.")
             }
         };
         crate::fault::point("send.after");
@@ -109,7 +109,7 @@ impl Dispatcher {
                 let settings: Option<Target> =
                     revision::find(self.store.read(), Kind::Webhook, webhook.id.0, number).await?;
                 let Some(row) = settings.and_then(|settings| webhook.as_it_was(settings)) else {
-                    return Ok(Tried::Attempted(self.failed("What this webhook was then is not known any more.")));
+                    return Ok(Tried::Attempted(self.failed("The revision of the webhook is no longer retained.")));
                 };
                 Some(row)
             }

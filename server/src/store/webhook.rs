@@ -52,7 +52,7 @@ pub struct Row {
 }
 
 /// Why nothing is sent to a webhook that cannot be read.
-pub const UNREADABLE: &str = "This webhook cannot be read: a newer version or a change by hand has written it. Save it \
+pub const UNREADABLE: &str = "This webhook cannot be read: it was written by a newer version or by hand. Save it \
                               again, then replay.";
 
 /// What holds a webhook's deliveries, and where its breaker stands.

@@ -85,6 +85,6 @@ pub(in crate::service) fn cause_text(
             let kind = catalog.event_label(&row.type_id, &row.event_id);
             format!("{}: {kind}{object}", catalog.type_label(&row.type_id))
         }
-        _ => "An occurrence that is no longer kept".to_owned(),
+        _ => "An occurrence that is no longer retained".to_owned(),
     }
 }

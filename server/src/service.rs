@@ -119,7 +119,7 @@ impl From<store::Error> for AppError {
         let is_unavailable = matches!(error, store::Error::Unavailable(_));
         let error = format!("{:#}", anyhow::Error::new(error));
         if is_late {
-            tracing::warn!(error, "a page was given up");
+            tracing::warn!(error, "a query of a page timed out");
             return Self::late();
         }
         if is_unavailable {

@@ -70,16 +70,16 @@ impl Dispatcher {
             Ok(Tried::Attempted(attempted)) => attempted,
             Ok(Tried::NotSent(NotSent::Stopped)) => return Ended::Returned(claimed, now),
             Ok(Tried::NotSent(NotSent::Shortage(what))) => {
-                tracing::warn!(delivery = %claimed.uuid, what, "a delivery waits: something of our own is short");
+                tracing::warn!(delivery = %claimed.uuid, what, "a delivery waits: a resource of this machine is used up");
                 return Ended::Returned(claimed, now.after(SHORTAGE_WAIT));
             }
             Err(error @ store::Error::Unavailable(_)) => {
-                tracing::warn!(error = chain(error), "what a webhook was could not be read");
+                tracing::warn!(error = chain(error), "the webhook's revision could not be read");
                 return Ended::Returned(claimed, now.after(SHORTAGE_WAIT));
             }
             // Another try would fail alike.
             Err(error) => {
-                tracing::error!(error = chain(error), "what a webhook was cannot be read");
+                tracing::error!(error = chain(error), "the webhook's revision cannot be read");
                 self.failed("The revision of the webhook cannot be read any more.")
             }
         };

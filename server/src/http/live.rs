@@ -55,7 +55,9 @@ impl Pulse {
                         has_changed
                     });
                 }
-                Err(error) => tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "no pulse"),
+                Err(error) => {
+                    tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "the change feed cannot be read")
+                }
             }
         }
     }

@@ -6,7 +6,7 @@ test('Send test sends the unsaved values and shows request and response', async 
   await open(page, hook, '/webhooks/new');
   const send = page.getByRole('button', { name: 'Send test' });
   await send.click();
-  await expect(page.getByText('Mend the marked fields first')).toBeVisible();
+  await expect(page.getByText('Correct the marked fields first')).toBeVisible();
   await expect(field(page, 'Name')).toHaveAttribute('aria-invalid', 'true');
   await field(page, 'Name').fill('Chat');
   await field(page, 'URL').fill(`${hook.inbox}/status/418`);

@@ -128,8 +128,7 @@ impl AppError {
     #[cfg(feature = "ssr")]
     /// A page timed out, so that it does not delay deliveries.
     pub fn late() -> Self {
-        let message =
-            "This took longer than a page may take from deliveries. Narrow the filters, or try again in a moment.";
+        let message = "This query took too long and was ended. Narrow the filters, or try again in a moment.";
         Self::new(Code::Unavailable, message)
     }
 
@@ -188,7 +187,7 @@ impl FromServerFnError for AppError {
             ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) | ServerFnErrorErr::Deserialization(_) => {
                 Self::new(Code::Malformed, "This request could not be read. Reload the page and try again.")
             }
-            _ => Self::new(Code::Internal, "Something went wrong inside the console. Nothing was saved."),
+            _ => Self::new(Code::Internal, "Something went wrong in the console. Nothing was saved."),
         }
     }
 }

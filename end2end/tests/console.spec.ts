@@ -165,7 +165,7 @@ test('executing a task by hand sends its message and adds a run to the log', asy
   await expect(row(page, 'Tell')).toContainText('Succeeded');
   await expect(row(page, 'Tell')).toContainText('maria');
   await row(page, 'Tell').getByRole('link', { name: 'Sent' }).click();
-  await expect(page.getByText('Answered 200.')).toBeVisible();
+  await expect(page.getByText('Returned 200.')).toBeVisible();
 });
 
 test('a paused webhook holds deliveries, and sends them when resumed', async ({ page, hook }) => {
@@ -174,7 +174,7 @@ test('a paused webhook holds deliveries, and sends them when resumed', async ({ 
   await makeTask(page, hook, 'Tell', 'Chat');
   await open(page, hook, '/webhooks/1');
   await command(page, 'Pause').click();
-  await expect(page.getByText('Paused. What comes is held, nothing is dropped.')).toBeVisible();
+  await expect(page.getByText('Paused. New deliveries are held, none is dropped.')).toBeVisible();
   await open(page, hook, '/tasks/1');
   await command(page, 'Execute').click();
   await expect(page.getByText('Started. Its delivery is on its way.')).toBeVisible();
@@ -210,7 +210,7 @@ test('a delivery shows request and response without the secret, and can be repla
   await expect(request).toContainText('Content-Type: application/json');
   await expect(request).toContainText("Authorization: ••••••••");
   await expect(request).toContainText('{"vm": "web-01"}');
-  await expect(page.getByRole('region', { name: 'Answer as text' })).toContainText('503');
+  await expect(page.getByRole('region', { name: 'Response as text' })).toContainText('503');
   expect(await page.content()).not.toContain('canary-77aa');
   await expect.poll(() => hook.received().length).toBe(1);
   expect(hook.received()[0].headers).toContainEqual(['Authorization', 'Bearer canary-77aa']);
@@ -225,7 +225,7 @@ test('a delivery shows request and response without the secret, and can be repla
   await expect.poll(() => hook.received().length).toBe(2);
   expect(hook.received()[1].body).toBe('{"vm": "web-01"}');
   await waitForHydration(page);
-  await expect(page.getByRole('region', { name: 'Answer as text' })).toContainText('503');
+  await expect(page.getByRole('region', { name: 'Response as text' })).toContainText('503');
   await page.getByRole('link', { name: 'an earlier delivery' }).click();
   await expect(page).toHaveURL(before);
 });
@@ -257,7 +257,7 @@ test('the dashboard updates by itself', async ({ page, hook }) => {
     expect(await hours.getByRole('row').count()).toBe(25);
   }).toPass();
   await failures.getByRole('link', { name: 'Bad, Tell bad' }).click();
-  await expect(page.getByRole('region', { name: 'Answer as text' })).toContainText('410');
+  await expect(page.getByRole('region', { name: 'Response as text' })).toContainText('410');
 });
 
 /** Holds back the page that the first message of the stream makes the browser fetch, until released. */

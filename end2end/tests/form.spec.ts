@@ -6,7 +6,7 @@ test('Send test sends the unsaved values and shows request and response', async 
   await open(page, hook, '/webhooks/new');
   const send = page.getByRole('button', { name: 'Send test' });
   await send.click();
-  await expect(page.getByText('Mend the marked fields first')).toBeVisible();
+  await expect(page.getByText('Correct the marked fields first')).toBeVisible();
   await expect(field(page, 'Name')).toHaveAttribute('aria-invalid', 'true');
   await field(page, 'Name').fill('Chat');
   await field(page, 'URL').fill(`${hook.inbox}/status/418`);
@@ -23,7 +23,7 @@ test('Send test sends the unsaved values and shows request and response', async 
   await expect(request).toContainText('X-Env: test');
   await expect(request).toContainText('exactly this');
   await expect(request).not.toContainText('canary-55bb');
-  await expect(page.getByRole('region', { name: 'Test answer' })).toContainText('418');
+  await expect(page.getByRole('region', { name: 'Test response' })).toContainText('418');
   await expect.poll(() => hook.received().length).toBe(1);
   const [received] = hook.received();
   expect(received.headers).toContainEqual(['X-Api-Key', 'Key canary-55bb']);
@@ -164,7 +164,7 @@ test('an event shows its matches, and changing the type clears dependent fields'
   await expect(card.getByRole('link')).toHaveText(['web-01', 'web-01']);
   await field(page, 'Task').selectOption('Tell');
   await field(page, 'Type').selectOption('Logs');
-  await expect(page.getByText('The event and what depended on the type were cleared.')).toBeVisible();
+  await expect(page.getByText('The event and the fields that depended on the type were cleared.')).toBeVisible();
   await expect(field(page, 'Event')).toHaveValue('');
   await expect(field(page, 'Use Tag')).toHaveCount(0);
   await expect(field(page, 'Level')).toBeVisible();

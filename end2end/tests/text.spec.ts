@@ -40,7 +40,7 @@ test('an operator can test a saved webhook, and is warned of a host that does no
   await seeTitle(page, 'Send test');
   await field(page, 'Message').fill('exactly & this </textarea>');
   await page.getByRole('button', { name: 'Send test' }).click();
-  await expect(page.getByRole('region', { name: 'Test answer' })).toContainText('418');
+  await expect(page.getByRole('region', { name: 'Test response' })).toContainText('418');
   await expect(page.getByRole('region', { name: 'Test request' })).toContainText('exactly & this </textarea>');
   await expect(field(page, 'Message')).toHaveValue('exactly & this </textarea>');
   await expect.poll(() => hook.received().map((request) => request.body)).toEqual(['exactly & this </textarea>']);

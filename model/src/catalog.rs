@@ -237,7 +237,7 @@ impl TypeDraft {
         let has_objects = self.has_objects == "true";
         let has_tags = self.has_tags == "true";
         if has_tags && !has_objects {
-            errors.add("has_tags", "Tags stand on objects: a type with tags has objects too.");
+            errors.add("has_tags", "Only objects carry tags: a type with tags needs objects.");
         }
         match (id, singular, plural) {
             (Some(id), Some(singular), Some(plural)) if errors.is_empty() => {

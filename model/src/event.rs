@@ -141,7 +141,7 @@ impl EventDraft {
             return errors.check("tag", self.tag.parse().map(EventScope::Tag).map_err(|_| "Choose a tag.".to_owned()));
         }
         if !self.object_named.trim().is_empty() {
-            errors.add("object_named", "This object is not known yet. Submit to look for it.");
+            errors.add("object_named", "This object has not been looked up yet. Submit to look it up.");
             return None;
         }
         if self.object == ANY {

@@ -22,7 +22,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("connection", "connections are managed by the dispatcher"),
     ("keep-alive", "connections are managed by the dispatcher"),
     ("proxy-connection", "connections are managed by the dispatcher"),
-    ("proxy-authorization", "the credentials of a proxy belong into --egress-proxy"),
+    ("proxy-authorization", "the credentials of a proxy belong in --egress-proxy"),
     ("upgrade", "a delivery never changes the protocol"),
     ("te", "the transfer is framed when the message is sent"),
     ("trailer", "a delivery has no trailers"),

@@ -48,7 +48,7 @@ impl HoldReason {
             Self::Paused => "The webhook is paused.",
             Self::Breaker => "The webhook keeps failing; a single delivery is tried now and then.",
             Self::Target => "The webhook's target has changed. Confirm that this may be sent there.",
-            Self::Releasing => "Resumed; let go at the chosen rate.",
+            Self::Releasing => "Resumed; released at the chosen rate.",
         }
     }
 }

@@ -75,7 +75,7 @@ impl Reason {
             Self::OtherLevel => "The level was another one.",
             Self::OtherSource => "The source was another one.",
             Self::Loop => "The task sends to the webhook that this is about.",
-            Self::TooDeep => "This is about a delivery about a delivery about a delivery: the chain stops here.",
+            Self::TooDeep => "A chain of occurrences about deliveries stops after the third.",
             Self::AlreadyRun => "The task is deleted after running, and had already been started.",
         }
     }

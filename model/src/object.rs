@@ -87,7 +87,7 @@ pub fn parse_inventory(document: &Value) -> Result<Vec<ObjectReference>, FieldEr
         if let Some(id) = &reference.external_id
             && !seen.insert(id.clone())
         {
-            errors.add(format!("{path}id"), "This id stands twice in the inventory.");
+            errors.add(format!("{path}id"), "This id occurs twice in the inventory.");
         }
         found.push(reference);
     }

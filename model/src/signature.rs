@@ -18,7 +18,7 @@ pub fn parse_secret(typed: &str) -> Result<String, String> {
     match STANDARD.decode(encoded) {
         Ok(bytes) if (24..=64).contains(&bytes.len()) => Ok(format!("{PREFIX}{encoded}")),
         Ok(bytes) => Err(format!("A signing secret has 24 to 64 bytes; this one has {}.", bytes.len())),
-        Err(_) => Err("A signing secret is written in base64, as `openssl rand -base64 32` makes it.".to_owned()),
+        Err(_) => Err("A signing secret is written in base64, as `openssl rand -base64 32` prints it.".to_owned()),
     }
 }
 

@@ -25,13 +25,13 @@ struct Cli {
 enum Command {
     /// Start the console and the dispatcher
     Serve(ServeArguments),
-    /// Manage people
+    /// Manage accounts
     #[command(subcommand)]
     User(UserCommand),
     /// Manage the keys of other systems
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Print a new link with which the first administrator is made, valid for an hour
+    /// Print a new link that creates the first administrator, valid for an hour
     SetupLink(ServeArguments),
     /// Bring the database's schema up to date
     Migrate(DatabaseOptions),
@@ -54,7 +54,7 @@ struct ServeArguments {
 
 #[derive(Debug, Subcommand)]
 enum UserCommand {
-    /// Make an account
+    /// Create an account
     Add {
         /// The account's name
         name: String,
@@ -69,11 +69,11 @@ enum UserCommand {
     },
     /// Show the accounts: name, role, and whether each may sign in
     List(DatabaseOptions),
-    /// Have an account sign in no more, and end its sessions
+    /// Disable an account, and end its sessions
     Disable(Named),
-    /// Have a disabled account sign in again
+    /// Enable a disabled account
     Enable(Named),
-    /// Give an account another password, and end its sessions
+    /// Set the password of an account, and end its sessions
     Password {
         #[command(flatten)]
         named: Named,
@@ -81,7 +81,7 @@ enum UserCommand {
         #[arg(long, required = true)]
         password_stdin: bool,
     },
-    /// End the sessions of an account: whoever is signed in with it has to sign in again
+    /// End the sessions of an account: its user has to sign in again
     Sessions(Named),
 }
 
@@ -96,7 +96,7 @@ struct Named {
 
 #[derive(Debug, Subcommand)]
 enum KeyCommand {
-    /// Make a key, and print it alone
+    /// Create a key, and print only the key
     Add {
         /// The key's name: the source of what it sends
         name: String,
@@ -106,9 +106,9 @@ enum KeyCommand {
         #[command(flatten)]
         database: DatabaseOptions,
     },
-    /// Show the keys: name, scopes, when each was made, and which are revoked
+    /// Show the keys: name, scopes, when each was created, and which are revoked
     List(DatabaseOptions),
-    /// Have a key be worth nothing any more. One of the same name can be made afterwards
+    /// Revoke a key. Another key of the same name can be created afterwards
     Revoke(Named),
 }
 

@@ -62,7 +62,7 @@ pub struct ServeOptions {
     /// The console's address for people, if it is another than where the server listens, like `https://hooks.example.com`
     #[arg(long, env = "HOOKWRIGHT_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
-    /// A reverse proxy, or a network of them, whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, repeatable
+    /// A reverse proxy, or a network of them, whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted, repeatable
     #[arg(long, env = "HOOKWRIGHT_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
     pub trusted_proxy: Vec<String>,
     /// Where webhooks may go: internal, internet or listed [default: internal]
@@ -74,22 +74,22 @@ pub struct ServeOptions {
     /// An HTTP proxy that webhooks are sent through, `http://[USER:PASSWORD@]HOST:PORT`
     #[arg(long, env = "HOOKWRIGHT_EGRESS_PROXY", value_name = "URL", hide_env_values = true)]
     pub egress_proxy: Option<String>,
-    /// How many deliveries of one webhook are under way at once, 1 to 64 [default: 8]
+    /// How many deliveries of one webhook are in flight at once, 1 to 64 [default: 8]
     #[arg(long, env = "HOOKWRIGHT_IN_FLIGHT_PER_WEBHOOK", value_name = "COUNT")]
     pub in_flight_per_webhook: Option<u32>,
-    /// How many days settled deliveries are kept, with their runs and occurrences [default: 70]
+    /// How many days settled deliveries are retained, with their runs and occurrences [default: 70]
     #[arg(long, env = "HOOKWRIGHT_KEEP_DAYS", value_name = "DAYS")]
     pub keep_days: Option<u32>,
-    /// How many settled deliveries of one webhook are kept [default: 100000]
+    /// How many settled deliveries of one webhook are retained [default: 100000]
     #[arg(long, env = "HOOKWRIGHT_KEEP_PER_WEBHOOK", value_name = "COUNT")]
     pub keep_per_webhook: Option<u32>,
-    /// How many days occurrences are kept that started nothing [default: 14]
+    /// How many days occurrences that started nothing are retained [default: 14]
     #[arg(long, env = "HOOKWRIGHT_KEEP_UNMATCHED_DAYS", value_name = "DAYS")]
     pub keep_unmatched_days: Option<u32>,
     /// Level of the log: off, error, warn, info, debug or trace, also for parts, `warn,server=debug` [default: info]
     #[arg(long, env = "HOOKWRIGHT_LOG", value_name = "LEVEL")]
     pub log: Option<String>,
-    /// Make example content in an empty installation, with a receiver at this address of this machine
+    /// Create example content in an empty installation, with a receiver at this address of this machine
     #[arg(long, env = "HOOKWRIGHT_DEMO", value_name = "ADDR:PORT")]
     pub demo: Option<String>,
 }
@@ -370,7 +370,7 @@ fn read_file(path: &Path) -> Result<File, Error> {
         .parse()
         .map_err(|error: toml::de::Error| invalid(error.message().lines().next().unwrap_or_default().to_owned()))?;
     if let Some(key) = table.keys().find(|key| !FILE_KEYS.contains(&key.as_str())) {
-        return Err(invalid(format!("unknown option {key}; known are {}", FILE_KEYS.join(", "))));
+        return Err(invalid(format!("unknown option {key}; the options are {}", FILE_KEYS.join(", "))));
     }
     table.try_into().map_err(|error: toml::de::Error| invalid(error.message().to_owned()))
 }
@@ -401,7 +401,7 @@ fn parse_public_url(text: &str) -> Result<PublicUrl, Error> {
         return Err(wrong("is not a URL like https://hooks.example.com"));
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("has a path: the console can only be at the root of a host; give it a host name of its own"));
+        return Err(wrong("has a path: the console can only be at the root of a host; give it a separate host name"));
     }
     Ok(PublicUrl { origin: url.origin().ascii_serialization(), is_https: url.scheme() == "https" })
 }

@@ -38,7 +38,7 @@ pub fn point(name: &str) {
         if fault.passed.fetch_add(1, Ordering::SeqCst) + 1 != fault.at {
             continue;
         }
-        tracing::error!(point = name, "a fault is made here, as {VARIABLE} says");
+        tracing::error!(point = name, "injecting a fault, as {VARIABLE} says");
         if fault.is_kill {
             std::process::abort();
         }

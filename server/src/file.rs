@@ -46,10 +46,10 @@ pub fn private_folder(path: &Path) -> anyhow::Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).with_context(|| format!("cannot make the data directory {}", path.display()))?;
+    builder.create(path).with_context(|| format!("cannot create the data directory {}", path.display()))?;
     #[cfg(unix)]
     {
-        let data = path.metadata().with_context(|| format!("cannot look at {}", path.display()))?;
+        let data = path.metadata().with_context(|| format!("cannot inspect {}", path.display()))?;
         let mode = std::os::unix::fs::PermissionsExt::mode(&data.permissions()) & 0o777;
         if mode & 0o077 != 0 {
             bail!(

@@ -171,7 +171,7 @@ impl Intake {
                 }
                 Err(error) => {
                     let error = format!("{:#}", anyhow::Error::new(error));
-                    tracing::warn!(error, "what happened inside could not be read");
+                    tracing::warn!(error, "internal events could not be read");
                 }
             }
             tokio::select! {

@@ -53,7 +53,7 @@ impl Retention {
     pub async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             if let Err(error) = self.sweep_until(&stop).await {
-                tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "what is old could not be removed");
+                tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "old rows could not be removed");
             }
             tokio::select! {
                 () = stop.cancelled() => {}

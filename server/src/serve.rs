@@ -106,7 +106,7 @@ async fn open_vault(config: &DatabaseConfig, store: &Store) -> anyhow::Result<Va
         }
         (None, None) => bail!(
             "with PostgreSQL the master key comes from --key-file or {KEY_VARIABLE}, the same on every node: \
-             32 random bytes in base64, as `openssl rand -base64 32` makes them"
+             32 random bytes in base64, as `openssl rand -base64 32` prints them"
         ),
     };
     let fingerprint = setting::insert_once(store.write(), KEY_FINGERPRINT, vault.fingerprint()).await?;
@@ -128,7 +128,7 @@ fn lock_directory(data_dir: &Path) -> anyhow::Result<std::fs::File> {
 fn try_lock_directory(data_dir: &Path) -> anyhow::Result<Option<std::fs::File>> {
     private_folder(data_dir)?;
     let path = data_dir.join("serve.lock");
-    let file = std::fs::File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    let file = std::fs::File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(std::fs::TryLockError::WouldBlock) => Ok(None),
@@ -201,7 +201,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     };
     let mut workers = Workers::default();
     workers.start("dispatcher", dispatcher(&services, config.in_flight_per_webhook).run(stop.clone()));
-    workers.start("intake of what happens inside", intake.clone().run_internal(store.clone(), stop.clone()));
+    workers.start("intake of internal events", intake.clone().run_internal(store.clone(), stop.clone()));
     workers.start("watch for changes", http.changes.clone().run(services.clone()));
     workers.start("retention", Retention::new(store.clone(), clock, config.retention).run(stop.clone()));
     match follower {
@@ -286,7 +286,7 @@ async fn start_demo(services: &Services, address: SocketAddr) -> anyhow::Result<
         // Another receiver may listen at this address; the content works with it.
         Err(error) => tracing::warn!(%error, %address, "the demo's receiver cannot listen"),
     }
-    demo::make(services, &format!("http://{address}")).await.context("cannot make the demo's content")
+    demo::make(services, &format!("http://{address}")).await.context("cannot create the demo's content")
 }
 
 /// Prints the console's URL, and the setup link while there is no account.
@@ -295,7 +295,7 @@ async fn announce(store: &Store, clock: &Clock, url: Option<String>) -> anyhow::
     let Some(url) = url else { return Ok(()) };
     let mut lines = format!("Hookwright is at {url}\n");
     if let Some(token) = account::new_setup_token(store, clock).await? {
-        lines += &format!("Make the first administrator, within an hour: {url}/setup?token={token}\n");
+        lines += &format!("Create the first administrator within an hour: {url}/setup?token={token}\n");
     }
     let mut out = std::io::stdout().lock();
     out.write_all(lines.as_bytes())?;
@@ -308,7 +308,7 @@ pub async fn setup_link(config: &ServeConfig) -> anyhow::Result<String> {
     let token = account::new_setup_token(&store, &Clock::system()).await;
     store.close().await;
     let Some(token) = token? else {
-        bail!("there is an account already: sign in with it, or make another one with `hookwright user add`");
+        bail!("there is an account already: sign in with it, or create another one with `hookwright user add`");
     };
     let Some(url) = config.url_for_people(config.listen.first().copied()) else { bail!("the server listens nowhere") };
     Ok(format!("{url}/setup?token={token}\n"))

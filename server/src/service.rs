@@ -119,7 +119,7 @@ impl From<store::Error> for AppError {
         let is_unavailable = matches!(error, store::Error::Unavailable(_));
         let error = format!("{:#}", anyhow::Error::new(error));
         if is_late {
-            tracing::warn!(error, "a page was given up");
+            tracing::warn!(error, "a query of a page timed out");
             return Self::late();
         }
         if is_unavailable {
@@ -127,6 +127,6 @@ impl From<store::Error> for AppError {
             return Self::new(Code::Unavailable, "The database is not available right now. Try again in a moment.");
         }
         tracing::error!(error, "a use case failed");
-        Self::new(Code::Internal, "Something went wrong inside the console. Nothing was saved.")
+        Self::new(Code::Internal, "Something went wrong in the console. Nothing was saved.")
     }
 }

@@ -196,7 +196,7 @@ impl Store {
         }
         let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS now";
         let row = Now::find_by_statement(Statement::from_string(DbBackend::Postgres, sql)).one(&self.reader).await?;
-        row.map(|row| Timestamp(row.now)).ok_or_else(|| Error::Other(DbErr::Custom("no time was answered".to_owned())))
+        row.map(|row| Timestamp(row.now)).ok_or_else(|| Error::Other(DbErr::Custom("no time was returned".to_owned())))
     }
 
     /// Closes every connection, so that the embedded database is one file again. Waits for running queries, but for two

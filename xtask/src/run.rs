@@ -11,9 +11,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     finish(&mut cargo(&["build", "--package", "server", "--bin", "hookwright"]))?;
     say("starting the console; Ctrl-C stops it. Its data lies in ./data");
     println!(
-        "    make an account:   target/debug/hookwright user add NAME --role admin --password-stdin\n    \
-         make an API key:   target/debug/hookwright key add NAME --scope ingest,inventory\n    \
-         The first start makes example content with a receiver on 127.0.0.1:9000; what it gets is printed here.\n    \
+        "    create an account: target/debug/hookwright user add NAME --role admin --password-stdin\n    \
+         create an API key: target/debug/hookwright key add NAME --scope ingest,inventory\n    \
+         The first start creates example content with a receiver on 127.0.0.1:9000; what it gets is printed here.\n    \
          Webhooks may call this machine (127.0.0.0/8) for that.\n"
     );
     finish(

@@ -208,7 +208,7 @@ fn Chosen(
                 ..EventDraft::new_form()
             };
             announcement.set(if had_more {
-                "The event and what depended on the type were cleared.".to_owned()
+                "The event and the fields that depended on the type were cleared.".to_owned()
             } else {
                 String::new()
             });
@@ -282,7 +282,7 @@ fn Dependent(
     let scope = move || {
         lists.with_value(|(object, first, tags)| {
             if uses_tag.get() {
-                let hint = if tags.is_empty() { "No tag is for this type yet. Make one under Inventory, Tags." } else { "" };
+                let hint = if tags.is_empty() { "No tag is for this type yet. Create one under Inventory, Tags." } else { "" };
                 view! { <SelectField field=form.field("tag", "Tag", true, |d| &mut d.tag) options=tag_options(tags.clone()) hint=hint/> }
                     .into_any()
             } else if has_objects {

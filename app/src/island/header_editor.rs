@@ -78,7 +78,7 @@ pub(crate) fn HeaderEditor(
         let field = FieldOf { on_change: adopt_secrets, ..secrets.clone() };
         (!is_hydrated.get()).then(|| {
             view! {
-                <AreaField field=field rows=2 is_code=true hint="One per line, as Name: Value. Sealed, and shown to nobody. A header of these stands above as Name: ••••••••; a value that is left out there stays as it is."/>
+                <AreaField field=field rows=2 is_code=true hint="One per line, as Name: Value. Sealed, and never shown. Each stands above as Name: ••••••••; without a line here its stored value is unchanged."/>
             }
         })
     };
@@ -92,7 +92,7 @@ pub(crate) fn HeaderEditor(
             ..field.clone()
         };
         view! {
-            <AreaField field=field rows=4 is_code=true hint="One per line, as Name: Value. They are sent in this order, those of one name together."/>
+            <AreaField field=field rows=4 is_code=true hint="One per line, as Name: Value. They are sent in this order, headers of one name together."/>
         }
     };
     let toggle = move || {
@@ -111,7 +111,7 @@ pub(crate) fn HeaderEditor(
         let names = editor.with(Editor::repeats_apart);
         (!names.is_empty()).then(|| {
             let names = names.join(", ");
-            view! { <p class="c-hint">{format!("{names} repeats apart: its lines are sent together, at the place of the first.")}</p> }
+            view! { <p class="c-hint">{format!("{names} repeats apart: its lines are sent together, at the position of the first.")}</p> }
         })
     };
     view! {

@@ -171,7 +171,7 @@ fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl 
                     <TextField
                         field=form.field("signing_secret", "Signing Secret", true, |d| &mut d.signing_secret)
                         kind="password"
-                        hint=if is_signing && !lost_signing { "Set. Leave empty to keep it." } else { "As openssl rand -base64 32 makes it; the receiver needs the same." }
+                        hint=if is_signing && !lost_signing { "Set. Leave empty to keep it." } else { "As openssl rand -base64 32 prints it; the receiver needs the same." }
                     />
                 </div>
             </div>
@@ -187,7 +187,7 @@ fn Retype(form: FormState<WebhookDraft>, is_stored: bool) -> impl IntoView {
     let keep = (is_stored && !retype.is_empty()).then(|| {
         view! {
             <SwitchField
-                field=form.field("keep_secrets", "Leave the secrets as they were", false, |d| &mut d.keep_secrets)
+                field=form.field("keep_secrets", "Keep the stored secrets", false, |d| &mut d.keep_secrets)
                 hint="Instead of entering again what was just typed: a page never carries a secret back."
             />
         }
@@ -239,7 +239,7 @@ fn TestCard(form: FormState<WebhookDraft>, id: Option<WebhookId>, may_test: bool
     let send = move || {
         if !form.shared.local_errors().with_untracked(FieldErrors::is_empty) {
             form.shared.show_all();
-            let words = "Mend the marked fields first: a test uses the same values.";
+            let words = "Correct the marked fields first: a test uses the same values.";
             return Box::pin(async move { Err(AppError::new(Code::Invalid, words)) }) as Sending;
         }
         Box::pin(send_test(id, form.draft().get_untracked(), message.get_untracked()))

@@ -44,8 +44,8 @@ fn content(board: &Dashboard) -> AnyView {
     let recent = if board.recent.is_empty() {
         view! {
             <p class="c-card__body u-muted">
-                "Nothing has been sent yet. Make a "<a href="/webhooks/new">"webhook"</a>", a "<a href="/tasks/new">"task"</a>
-                " and an "<a href="/events/new">"event"</a>"; then post what happens to "<code>"/api/v1/events"</code>"."
+                "Nothing has been sent yet. Create a "<a href="/webhooks/new">"webhook"</a>", a "<a href="/tasks/new">"task"</a>
+                " and an "<a href="/events/new">"event"</a>"; then post occurrences to "<code>"/api/v1/events"</code>"."
             </p>
         }
         .into_any()

@@ -25,9 +25,9 @@ fn content(why: Why) -> AnyView {
     };
     let nothing = (all == 0).then(|| {
         let text = if why.is_known {
-            "No event with this type and event existed when it happened."
+            "No event with this object type and event type existed when it happened."
         } else {
-            "Its type and event are in no catalogue. Add them under Event types, then make an event."
+            "Its object type and event type are not in the catalogue. Add them under Event Types, then create an event."
         };
         view! { <p class="u-small u-muted">{text}</p> }
     });
@@ -51,7 +51,7 @@ fn content(why: Why) -> AnyView {
     let rules = (all > 0).then(|| view! { <ul class="c-lines c-lines--box" role="list">{rules}</ul> });
     let sign = if fired > 0 { "c-sign c-sign--ok" } else { "c-sign" };
     let repeats = (why.repeats > 0).then(|| {
-        view! { <p class="u-small u-muted">{format!("Repeated {} times since; repeats get the first answer and start nothing.", why.repeats)}</p> }
+        view! { <p class="u-small u-muted">{format!("Repeated {} times since; repeats get the first response and start nothing.", why.repeats)}</p> }
     });
     let fact = |name: &'static str, value: Option<String>| {
         value.map(|value| view! { <div><dt>{name}</dt><dd>{value}</dd></div> })

@@ -15,7 +15,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
         None => (AccountDraft::default(), None),
     };
     let token = if draft.token.is_empty() { asked.query.value("token").to_owned() } else { draft.token };
-    let title = "Make the first administrator";
+    let title = "Create the first administrator";
     let message = |field: &str| error.as_ref().and_then(|error| error.fields.message(field).map(str::to_owned));
     let (name, password, repeat) = (message("name"), message("password"), message("repeat"));
     let general = error.as_ref().filter(|error| error.fields.is_empty()).map(|error| error.message.clone());
@@ -36,7 +36,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
                     kind="password"
                     autocomplete="new-password"
                 />
-                <button class="c-button c-button--primary" type="submit">"Make it and sign in"</button>
+                <button class="c-button c-button--primary" type="submit">"Create it and sign in"</button>
             </form>
         </AloneCard>
     };

@@ -36,7 +36,7 @@ pub(crate) fn tested(result: TestResult) -> String {
                 view! { <span class="k">{header.name}</span>": "<span class=class>{header.value}</span>"\n" }
             })
             .collect_view();
-        let status = result.http_status.map_or_else(|| "No answer".to_owned(), |status| status.to_string());
+        let status = result.http_status.map_or_else(|| "No response".to_owned(), |status| status.to_string());
         view! {
             <div class=class>
                 <Icon name=if is_good { "sent" } else { "error" }/>
@@ -44,8 +44,8 @@ pub(crate) fn tested(result: TestResult) -> String {
             </div>
             <h3 class="c-card__subtitle">"Request"</h3>
             <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Test request"><b>{result.target}</b>"\n\n"{headers}"\n"{result.body}</pre>
-            <h3 class="c-card__subtitle">"Answer"</h3>
-            <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Test answer"><b>{status}</b>"\n"{result.response_headers}"\n\n"{result.response_body}</pre>
+            <h3 class="c-card__subtitle">"Response"</h3>
+            <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Test response"><b>{status}</b>"\n"{result.response_headers}"\n\n"{result.response_body}</pre>
         }
         .into_any()
     })

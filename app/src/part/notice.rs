@@ -24,15 +24,13 @@ fn done_message(done: Done) -> (&'static str, &'static str, &'static str) {
     let message = match done {
         Done::Deleted => "Deleted.",
         Done::Saved => "Saved.",
-        Done::Paused => "Paused. What comes is held, nothing is dropped.",
+        Done::Paused => "Paused. New deliveries are held, none is dropped.",
         Done::Resumed => "Resumed.",
-        Done::Sealed => {
-            "Sealed. The values are shown to nobody any more, and are gone from what was kept of earlier states."
-        }
+        Done::Sealed => "Sealed. The values are no longer shown, and are removed from earlier revisions.",
         Done::Confirmed => "Confirmed.",
         Done::Executed => "Started. Its delivery is on its way.",
         Done::Replayed => "Queued again. This is the new delivery.",
-        Done::Discarded => "Given up.",
+        Done::Discarded => "Discarded.",
         Done::Enabled => "Enabled.",
         Done::Disabled => "Disabled. It can still be executed by hand.",
         Done::Posted => "Something has happened. See what came of it below.",

@@ -7,7 +7,7 @@ use model::hold::HoldReason;
 use model::run;
 
 /// The explanation of a state that cannot be read.
-const UNREADABLE: &str = "This state cannot be read: a newer version or a change by hand has written it.";
+const UNREADABLE: &str = "This state cannot be read: it was written by a newer version or by hand.";
 
 /// An instant.
 #[component]

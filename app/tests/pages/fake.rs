@@ -153,7 +153,7 @@ fn settings(number: i64) -> Settings {
 }
 
 const MESSAGE: &str = "{\"text\": \"${NAME} <is> on\"}";
-const FAILURE: &str = "The receiver answered 503.";
+const FAILURE: &str = "Returned 503 Service Unavailable.";
 
 fn status_of(number: i64) -> Status {
     match number % 6 {

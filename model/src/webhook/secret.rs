@@ -190,7 +190,7 @@ fn check_secret(field: &str, typed: &str) -> Result<SecretString, String> {
         return Err("This contains a control character, for example a line break. Paste it again without.".to_owned());
     }
     if field != "password" && !typed.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("This contains a blank or a character outside ASCII, which cannot stand in a header.".to_owned());
+        return Err("This contains a blank or a character outside ASCII, which a header cannot contain.".to_owned());
     }
     Ok(SecretString::from(typed.to_owned()))
 }

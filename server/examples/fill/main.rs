@@ -109,15 +109,15 @@ const VALUES: [(&str, &str); 6] = [
 
 /// Why deliveries fail. Number 4 takes the whole timeout, 5 has no connection, the last two come before any attempt.
 const FAILURE: &str = "failure (k, code, http, error) AS (VALUES
-    (0, 'status', 500, 'Answered 500 Internal Server Error.'), (1, 'status', 503, 'Answered 503 Service Unavailable.'),
-    (2, 'status', 429, 'Answered 429 Too Many Requests.'), (3, 'status', 502, 'Answered 502 Bad Gateway.'),
-    (4, 'timeout', NULL, 'No answer within 5 s.'),
+    (0, 'status', 500, 'Returned 500 Internal Server Error.'), (1, 'status', 503, 'Returned 503 Service Unavailable.'),
+    (2, 'status', 429, 'Returned 429 Too Many Requests.'), (3, 'status', 502, 'Returned 502 Bad Gateway.'),
+    (4, 'timeout', NULL, 'No response within 5 s.'),
     (5, 'connect', NULL, 'Cannot connect: nothing accepts connections on this port.'),
-    (6, 'reset', NULL, 'The connection was closed before an answer arrived.'),
-    (7, 'redirect', 302, 'Answered 302 Found to /sign-in. Redirects are not followed; enter the final URL.'),
-    (8, 'status', 410, 'Answered 410 Gone.'),
+    (6, 'reset', NULL, 'The connection was closed before a response arrived.'),
+    (7, 'redirect', 302, 'Returned 302 Found to /sign-in. Redirects are not followed; enter the final URL.'),
+    (8, 'status', 410, 'Returned 410 Gone.'),
     (9, 'too_large', NULL, 'The message is larger than 1 MiB once its values are filled in.'),
-    (10, NULL, NULL, 'Given up by admin.'))";
+    (10, NULL, NULL, 'Discarded by admin.'))";
 const SOURCE: &str = "CASE f.ro % 3 WHEN 0 THEN 'vcenter-1' WHEN 1 THEN 'vcenter-2' ELSE 'monitoring' END";
 const DATA: &str = r#"'{"host":"node-' || (f.ro % 40) || '","level":"' || CASE f.ro % 3 WHEN 0 THEN 'warning'
     WHEN 1 THEN 'error' ELSE 'message' END || '","operation":' || f.ro || ',"detail":"as its agent has reported it"}'"#;

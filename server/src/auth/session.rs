@@ -80,7 +80,7 @@ impl SessionStore for Sessions {
             // If the write fails, the session keeps its expiry.
             match access::prolong_session(self.store.write(), id_hash(*id), prolonged).await {
                 Ok(()) => expires_at = prolonged,
-                Err(error) => tracing::warn!(%error, "a session could not be prolonged"),
+                Err(error) => tracing::warn!(%error, "a session could not be extended"),
             }
         }
         let data = serde_json::from_str(&data).map_err(|error| Error::Decode(error.to_string()))?;

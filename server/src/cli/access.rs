@@ -27,11 +27,11 @@ pub(super) async fn manage_user(command: UserCommand) -> anyhow::Result<()> {
             };
             print(&accounts.context("cannot read the accounts")?.into_iter().map(line).collect::<String>())
         }
-        UserCommand::Disable(named) => change(&named, Change::Disable, "may not sign in any more").await,
+        UserCommand::Disable(named) => change(&named, Change::Disable, "may no longer sign in").await,
         UserCommand::Enable(named) => change(&named, Change::Enable, "may sign in again").await,
         UserCommand::Password { named, .. } => {
             let password = read_password()?;
-            change(&named, Change::Password(password), "has another password").await
+            change(&named, Change::Password(password), "has a new password").await
         }
         UserCommand::Sessions(named) => change(&named, Change::EndSessions, "is signed out").await,
     }
@@ -50,7 +50,7 @@ pub(super) async fn manage_key(command: KeyCommand) -> anyhow::Result<()> {
                     Some(at) => format!("revoked {}", at.to_rfc3339()),
                     None => "valid".to_owned(),
                 };
-                format!("{}\t{}\tmade {}\t{state}\n", key.name, scopes.join(","), key.created_at.to_rfc3339())
+                format!("{}\t{}\tcreated {}\t{state}\n", key.name, scopes.join(","), key.created_at.to_rfc3339())
             };
             print(&keys.context("cannot read the keys")?.into_iter().map(line).collect::<String>())
         }
@@ -64,7 +64,7 @@ pub(super) async fn manage_key(command: KeyCommand) -> anyhow::Result<()> {
                 }
                 revoked => revoked.with_context(|| format!("cannot revoke the key {name}"))?,
             }
-            print(&format!("The key {name} is worth nothing any more.\n"))
+            print(&format!("The key {name} is revoked.\n"))
         }
     }
 }
@@ -87,7 +87,7 @@ async fn add_user(name: &str, role: Role, options: &DatabaseOptions) -> anyhow::
     let store = open(options).await?;
     let made = account::add(&store, &Clock::system(), &name, role, password).await;
     store.close().await;
-    made.with_context(|| format!("cannot make the account {name}"))
+    made.with_context(|| format!("cannot create the account {name}"))
 }
 
 async fn change(named: &Named, change: Change, done: &str) -> anyhow::Result<()> {
@@ -115,6 +115,6 @@ async fn add_key(name: &str, scopes: &[Scope], options: &DatabaseOptions) -> any
     let store = open(options).await?;
     let key = account::add_key(&store, &Clock::system(), &name, scopes).await;
     store.close().await;
-    let key = key.with_context(|| format!("cannot make the key {name}"))?;
+    let key = key.with_context(|| format!("cannot create the key {name}"))?;
     print(&format!("{key}\n"))
 }

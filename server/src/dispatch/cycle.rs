@@ -99,7 +99,7 @@ impl Dispatcher {
         if work.looked_at.is_none_or(|at| at.elapsed() >= POLL) {
             work.looked_at = Some(Instant::now());
             if let Err(error) = self.store.in_time(self.look_around(work)).await {
-                tracing::warn!(error = chain(error), "the dispatcher cannot look for leases that have run out");
+                tracing::warn!(error = chain(error), "the dispatcher cannot look for expired leases");
             }
         }
         // The writer first: deliveries that end while this waits for the writer share the commit.

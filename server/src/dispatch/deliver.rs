@@ -39,7 +39,7 @@ impl Dispatcher {
         let end = attempt.await.unwrap_or_else(|_| {
             tracing::error!(delivery = %copy.uuid, "an attempt panicked");
             let revision = webhook.as_ref().map(|webhook| webhook.revision).unwrap_or_default();
-            self.end_as_internal(copy, "A fault of Hookwright's own ended this attempt; its log says more.", revision)
+            self.end_as_internal(copy, "An internal fault of Hookwright ended this attempt; see its log.", revision)
         });
         if ended.send(end).await.is_err() {
             // The lease runs out and the delivery is tried again: a repeat, never a loss.
@@ -70,17 +70,17 @@ impl Dispatcher {
             Ok(Tried::Attempted(attempted)) => attempted,
             Ok(Tried::NotSent(NotSent::Stopped)) => return Ended::Returned(claimed, now),
             Ok(Tried::NotSent(NotSent::Shortage(what))) => {
-                tracing::warn!(delivery = %claimed.uuid, what, "a delivery waits: something of our own is short");
+                tracing::warn!(delivery = %claimed.uuid, what, "a delivery waits: a resource of this machine is used up");
                 return Ended::Returned(claimed, now.after(SHORTAGE_WAIT));
             }
             Err(error @ store::Error::Unavailable(_)) => {
-                tracing::warn!(error = chain(error), "what a webhook was could not be read");
+                tracing::warn!(error = chain(error), "the webhook's revision could not be read");
                 return Ended::Returned(claimed, now.after(SHORTAGE_WAIT));
             }
             // Another try would fail alike.
             Err(error) => {
-                tracing::error!(error = chain(error), "what a webhook was cannot be read");
-                self.failed("What this webhook was then cannot be read any more.")
+                tracing::error!(error = chain(error), "the webhook's revision cannot be read");
+                self.failed("The revision of the webhook cannot be read any more.")
             }
         };
         crate::fault::point("send.after");
@@ -108,7 +108,7 @@ impl Dispatcher {
             Some(number) => {
                 let settings = revision::find(self.store.read(), Kind::Webhook, webhook.id.0, number).await?;
                 let Some(row) = settings.and_then(|settings| webhook.as_it_was(settings)) else {
-                    return Ok(Tried::Attempted(self.failed("What this webhook was then is not known any more.")));
+                    return Ok(Tried::Attempted(self.failed("The revision of the webhook is no longer retained.")));
                 };
                 Some(row)
             }

@@ -243,7 +243,7 @@ fn without_response(mut settlement: Settlement) -> Settlement {
     let Attempted { started_at, duration, http_status, .. } = settlement.attempted;
     let plain = Attempted::failed(started_at, duration, ErrorCode::Internal, REFUSED.to_owned());
     settlement.attempted = if settlement.attempted.outcome == Outcome::Sent {
-        let response_note = Some("the answer could not be stored".to_owned());
+        let response_note = Some("the response could not be stored".to_owned());
         Attempted { outcome: Outcome::Sent, error: None, http_status, response_note, ..plain }
     } else {
         settlement.next = Next::Settle(Status::Error);

@@ -124,7 +124,7 @@ async fn move_breaker(
             "failing"
         }
         Change::Closed => {
-            tracing::info!(webhook = %id, "a webhook answers again");
+            tracing::info!(webhook = %id, "a webhook accepts deliveries again");
             hold::start_rate_anew(txn, id, now).await?;
             arrange::begin(txn, id, false, now).await?;
             "recovered"

@@ -76,7 +76,7 @@ fn list() -> Vec<Entry> {
         command("/deliveries/replay", Edit, "/deliveries", delivery::replay_checked),
         command("/deliveries/discard", Edit, "/deliveries", delivery::discard_checked),
         command("/deliveries/{id}/replay", Edit, "/deliveries/{id}", delivery::replay),
-        command("/deliveries/{id}/replay-as-it-was", Edit, "/deliveries/{id}", delivery::replay_as_it_was),
+        command("/deliveries/{id}/replay-original", Edit, "/deliveries/{id}", delivery::replay_original),
         command("/deliveries/{id}/discard", Edit, "/deliveries/{id}", delivery::discard),
         command("/objects/delete", Edit, "/objects", object::delete_checked),
         command("/objects/new", Edit, "/objects/new", object::create),

@@ -214,7 +214,7 @@ fn account_error(error: account::Error) -> AppError {
         ),
         account::Error::Disabled => AppError::new(
             Code::Forbidden,
-            "This account may not sign in for now. Somebody who administers this console can enable it again.",
+            "This account may not sign in for now. An administrator of this server can enable it again.",
         ),
         account::Error::NotFound => AppError::not_found("account"),
         account::Error::NameTaken => {
@@ -223,7 +223,7 @@ fn account_error(error: account::Error) -> AppError {
         account::Error::Store(error) => error.into(),
         account::Error::Password(error) => {
             tracing::error!(%error, "hashing failed");
-            AppError::new(Code::Internal, "Something went wrong inside the console. Try again.")
+            AppError::new(Code::Internal, "Something went wrong in the console. Try again.")
         }
     }
 }

@@ -62,7 +62,7 @@ impl IntoResponse for Refusal {
 /// Refuses a request without a valid key.
 fn no_key() -> Refusal {
     let message = "This needs an API key, sent as Authorization: Bearer KEY, or as the password of Basic; not in the URL, \
-                   which is logged on the way. Make one with: hookwright key add";
+                   which is logged on the way. Create one with: hookwright key add";
     Refusal::new(StatusCode::UNAUTHORIZED, Code::SignedOut, message)
 }
 

@@ -29,7 +29,7 @@ pub(super) async fn raise(
 
 fn event(hold: &FullHold) -> InternalEvent {
     let name = &hold.webhook_name;
-    let text = format!("The webhook {name} holds as many deliveries as it may; further ones are errors.");
+    let text = format!("The webhook {name} has reached its limit of held deliveries; further ones are errors.");
     let occurrence = Occurrence {
         type_id: "alarms".to_owned(),
         event_id: "raised".to_owned(),

@@ -175,13 +175,13 @@ impl Objects {
         for wanted in paths {
             let shown: String = wanted.chars().filter(|c| !model::text::is_invisible(*c)).take(80).collect();
             let Some(tag) = self.tags.get(wanted) else {
-                return refuse(format!("There is no tag {shown}. Make it first, or leave it out."));
+                return refuse(format!("There is no tag {shown}. Create it first, or leave it out."));
             };
             if !tag.suits(type_id) {
                 return refuse(format!("The tag {shown} is not for this type."));
             }
             if tag.category.is_single && singles.insert(tag.category_id, tag.id).is_some_and(|other| other != tag.id) {
-                return refuse(format!("Only one tag of {} can stand on an object.", tag.category.name));
+                return refuse(format!("An object can carry only one tag of {}.", tag.category.name));
             }
             found.insert(tag.id);
         }

@@ -19,8 +19,8 @@ use uuid::Uuid;
 const TAGS_IGNORED: &str = "object.tags were ignored: this key does not have the scope inventory.";
 
 /// The note for a new object of a type that has too many.
-const OBJECT_NOT_KEPT: &str =
-    "The object was not kept: there are 100,000 of its type already. Only an inventory adds more.";
+const OBJECT_NOT_STORED: &str =
+    "The object was not stored: there are 100,000 of its type already. Only an inventory adds more.";
 
 /// An occurrence ready to be written.
 pub(super) struct Staged {
@@ -138,7 +138,7 @@ impl Stage {
             return Ok(slot);
         }
         if occurrence.object.as_ref().is_some_and(|object| self.objects.is_over_limit(&occurrence.type_id, object)) {
-            notes.push(OBJECT_NOT_KEPT);
+            notes.push(OBJECT_NOT_STORED);
         }
         let (object, label) = match &occurrence.object {
             Some(reference) => self.resolve_object(&occurrence.type_id, reference, reporter.may_tag(), path)?,

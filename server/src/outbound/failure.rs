@@ -64,7 +64,7 @@ pub(super) fn classify(error: &reqwest::Error, is_https: bool, is_proxied: bool)
     if let Some(parse_error) = find::<hyper::Error>(error).filter(|error| error.is_parse()) {
         return (ErrorCode::Unreadable, unreadable(&parse_error.to_string()));
     }
-    (ErrorCode::Reset, "The connection was closed before an answer arrived.".to_owned())
+    (ErrorCode::Reset, "The connection was closed before a response arrived.".to_owned())
 }
 
 /// The state of the tunnel through the proxy when an attempt failed.
@@ -83,11 +83,11 @@ fn tunnel(error: &(dyn StdError + 'static)) -> Tunnel {
     while let Some(error) = current {
         match error.to_string().strip_prefix("tunnel error: ") {
             Some("proxy authorization required") => {
-                return Tunnel::Refused("it wants a user name and password, which belong into --egress-proxy");
+                return Tunnel::Refused("it wants a user name and password, which belong in --egress-proxy");
             }
             Some("unsuccessful") => return Tunnel::Refused("it refused, or could not reach the receiver; see its log"),
             Some("failed to create underlying connection") => return Tunnel::Unreached,
-            Some(_) => return Tunnel::Refused("it broke off, or did not answer as a proxy does"),
+            Some(_) => return Tunnel::Refused("it broke off, or did not respond as a proxy does"),
             None => current = error.source(),
         }
     }

@@ -28,16 +28,16 @@ pub(super) fn judge(response: &Response, now: Timestamp) -> (Outcome, Option<Str
         let target = target.map(|url| format!(" to {}", shown(&url.origin().ascii_serialization())));
         let target = target.unwrap_or_default();
         let sentence = format!(
-            "Answered {status}{target}. Redirects are not followed; enter the final URL, which the response's Location has."
+            "Returned {status}{target}. Redirects are not followed; enter the final URL, which the response's Location has."
         );
         (ErrorCode::Redirect, sentence)
     } else if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
         let sentence = format!(
-            "Answered {status}: a proxy on the way wants credentials. Those of the egress proxy belong into --egress-proxy."
+            "Returned {status}: a proxy on the way wants credentials. Those of the egress proxy belong in --egress-proxy."
         );
         (ErrorCode::Status, sentence)
     } else {
-        (ErrorCode::Status, format!("Answered {status}."))
+        (ErrorCode::Status, format!("Returned {status}."))
     };
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value, now));
     (Outcome::Failed { code, http_status: Some(status.as_u16()), retry_after }, Some(sentence))
@@ -90,9 +90,9 @@ impl ResponseEnd {
         match self {
             Self::Complete => None,
             Self::TooLong => Some("truncated at 64 KiB"),
-            Self::Broken => Some("answer incomplete: the connection broke"),
-            Self::TimedOut => Some("answer incomplete: the time was up"),
-            Self::Stopped => Some("answer incomplete: the server was stopped"),
+            Self::Broken => Some("response incomplete: the connection broke"),
+            Self::TimedOut => Some("response incomplete: the time was up"),
+            Self::Stopped => Some("response incomplete: the server was stopped"),
         }
     }
 }

@@ -84,7 +84,7 @@ pub async fn send(
         Ok(Err(NoResponse::Shortage(resource))) => return Err(NotSent::Shortage(resource)),
         Ok(Err(NoResponse::Failed((code, text)))) => return Ok(failed(code, text)),
         Err(_) => {
-            let text = format!("No answer within {} s.", webhook.settings.timeout.as_secs());
+            let text = format!("No response within {} s.", webhook.settings.timeout.as_secs());
             return Ok(failed(ErrorCode::Timeout, text));
         }
     };

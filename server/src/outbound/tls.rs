@@ -18,7 +18,7 @@ fn reason(error: &Error) -> String {
                 .to_owned()
         }
         Error::InvalidMessage(_) | Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
-            "the receiver does not answer as TLS does. Does it speak https on this port?".to_owned()
+            "the receiver's response is not TLS. Does it speak https on this port?".to_owned()
         }
         Error::NoCertificatesPresented => "the receiver has shown no certificate.".to_owned(),
         _ => "the handshake failed. See the receiver's log.".to_owned(),
@@ -58,7 +58,7 @@ fn certificate(error: &CertificateError) -> String {
         CertificateError::Revoked => "the receiver's certificate was revoked. Have a new one issued.".to_owned(),
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
             "the receiver's certificate is that of an authority (CA:TRUE), and this system does not have it. Put exactly this \
-             certificate into the system's store, or have one made with CA:FALSE."
+             certificate into the system's store, or have one issued with CA:FALSE."
                 .to_owned()
         }
         _ => "the receiver's certificate cannot be read, or its signature is not right. Have a new one issued.".to_owned(),

@@ -42,7 +42,7 @@ impl Certificate {
 
     async fn reload(&self) {
         match self.tls.reload_from_pem_file(&self.cert, &self.key).await {
-            Ok(()) => tracing::info!(certificate = %self.cert.display(), "the certificate is read anew"),
+            Ok(()) => tracing::info!(certificate = %self.cert.display(), "the certificate is reloaded"),
             Err(error) => {
                 let certificate = self.cert.display();
                 tracing::error!(%error, %certificate, "the certificate cannot be read; the one before stays in use");
@@ -87,8 +87,8 @@ fn set_log(config: &ServeConfig) {
     let set =
         config.read_log_level().map_err(|error| error.to_string()).and_then(|level| logging::set(level.as_deref()));
     match set {
-        Ok(()) => tracing::info!("the level of the log is read anew"),
-        Err(error) => tracing::error!(error, "the level of the log cannot be read; it stays as it was"),
+        Ok(()) => tracing::info!("the level of the log is reloaded"),
+        Err(error) => tracing::error!(error, "the level of the log cannot be read; it is unchanged"),
     }
 }
 
@@ -99,7 +99,7 @@ fn self_signed(data_dir: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
         // The old certificate is removed first. With another key it would be refused at every later start.
         remove(&cert)?;
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-        let made = rcgen::generate_simple_self_signed(names).context("cannot make a self-signed certificate")?;
+        let made = rcgen::generate_simple_self_signed(names).context("cannot create a self-signed certificate")?;
         write_private(&key, made.signing_key.serialize_pem().as_bytes())?;
         write_private(&cert, made.cert.pem().as_bytes())?;
     }

@@ -75,7 +75,7 @@ pub(super) fn raise_file_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let most = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, most) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
+        tracing::warn!(%error, "the limit of open files is unchanged");
         return limit.current.unwrap_or(u64::MAX);
     }
     limit.maximum.unwrap_or(u64::MAX)

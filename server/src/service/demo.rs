@@ -93,7 +93,7 @@ const EXAMPLES: &[Example] = &[
 ];
 
 fn failed(error: impl std::fmt::Display) -> AppError {
-    AppError::new(Code::Internal, format!("The demo's content could not be made: {error}."))
+    AppError::new(Code::Internal, format!("The demo's content could not be created: {error}."))
 }
 
 /// Returns true if the demo's content was created here.

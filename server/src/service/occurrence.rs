@@ -75,7 +75,7 @@ impl Services {
                 Ok(()) if run.is_none() && may_have_run => Some(Reason::AlreadyRun),
                 Ok(()) => None,
             };
-            let fired = if run.is_some() { "Fired." } else { "Fired. Its run is older than what is kept." };
+            let fired = if run.is_some() { "Fired." } else { "Fired. Its run is no longer retained." };
             considered.push(Considered {
                 event_id: EventId(id),
                 scope: scopes.label(event.scope),

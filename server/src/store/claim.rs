@@ -165,7 +165,7 @@ pub struct Capacity {
 }
 
 /// The error of a delivery that cannot be read.
-const UNREADABLE: &str = "This delivery cannot be read: a change by hand has written it.";
+const UNREADABLE: &str = "This delivery cannot be read: it was changed by hand.";
 
 /// The key of the advisory lock of claims: "claiming" in ASCII.
 const CLAIM_LOCK: i64 = 0x636c_6169_6d69_6e67;

@@ -281,7 +281,7 @@ fn columns(new: NewDelivery, now: Timestamp) -> delivery::ActiveModel {
 /// The number of last attempts of a delivery whose responses are retained.
 const RESPONSES_RETAINED: u32 = 10;
 /// The note of an attempt whose response is not retained.
-const RESPONSE_FORGOTTEN: &str = "the response is not kept any more: only those of the last 10 attempts are";
+const RESPONSE_FORGOTTEN: &str = "the response is no longer retained: only those of the last 10 attempts are";
 
 /// The end of an attempt, and the next state of its delivery.
 #[derive(Debug, Clone)]

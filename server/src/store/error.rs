@@ -49,7 +49,7 @@ impl Error {
 
     /// Returns the error of a database that does not respond in time, for example since its host has vanished.
     pub(super) fn out_of_time() -> Self {
-        Self::Unavailable(DbErr::Custom("the database has not answered in time".to_owned()))
+        Self::Unavailable(DbErr::Custom("the database has not responded in time".to_owned()))
     }
 }
 

@@ -21,10 +21,10 @@ use std::collections::HashMap;
 /// The error of a delivery that was discarded with its webhook.
 pub const WEBHOOK_DELETED: &str = "The webhook was deleted.";
 /// The error of a delivery that was discarded when its webhook was resumed.
-pub const NOT_RELEASED: &str = "Given up when the webhook was resumed.";
+pub const NOT_RELEASED: &str = "Discarded when the webhook was resumed.";
 
 /// The error of a delivery beyond [`HELD_MAX`].
-pub const HOLD_FULL: &str = "Too many deliveries are held for this webhook already. Resume it, or give them up.";
+pub const HOLD_FULL: &str = "Too many deliveries are held for this webhook already. Resume it, or discard them.";
 
 pub(super) async fn execute(
     db: &impl ConnectionTrait,

@@ -50,7 +50,7 @@ pub async fn list_waiting(
     let read = |row: internal_event::Model| match serde_json::from_str(&row.document) {
         Ok(event) => Some((row.id, event)),
         Err(_) => {
-            tracing::error!(internal_event = row.id, "what happened inside cannot be read and is set aside");
+            tracing::error!(internal_event = row.id, "an internal event cannot be read and is set aside");
             unreadable.insert(row.id);
             None
         }

@@ -108,13 +108,13 @@ async fn access_commands_list_accounts_and_keys_and_report_changes(#[values(Sqli
     crate::process::prepare(&test, "http://127.0.0.1:9/", "3").await;
     let run = |arguments: &[&str]| run(&test, arguments, |_| ());
     assert_eq!(run(&["user", "list"]), (true, "maria\tadmin\tenabled\n".to_owned()));
-    assert_eq!(run(&["user", "disable", "maria"]), (true, "maria may not sign in any more.\n".to_owned()));
+    assert_eq!(run(&["user", "disable", "maria"]), (true, "maria may no longer sign in.\n".to_owned()));
     assert_eq!(run(&["user", "list"]), (true, "maria\tadmin\tdisabled\n".to_owned()));
     let (done, output) = run(&["user", "sessions", "nobody"]);
     assert!(!done && output.contains("there is no account nobody; `hookwright user list`"), "{output}");
     let (done, output) = run(&["key", "list"]);
-    assert!(done && output.starts_with("dc\tingest\tmade ") && output.ends_with("\tvalid\n"), "{output}");
-    assert_eq!(run(&["key", "revoke", "dc"]), (true, "The key dc is worth nothing any more.\n".to_owned()));
+    assert!(done && output.starts_with("dc\tingest\tcreated ") && output.ends_with("\tvalid\n"), "{output}");
+    assert_eq!(run(&["key", "revoke", "dc"]), (true, "The key dc is revoked.\n".to_owned()));
     let (done, output) = run(&["key", "list"]);
     assert!(done && output.contains("\trevoked "), "{output}");
     let (done, output) = run(&["key", "revoke", "dc"]);

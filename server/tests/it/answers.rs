@@ -392,7 +392,7 @@ async fn response_shapes_lead_to_the_expected_outcome() {
         let (status, error, asked) = ask(&server, bytes).await;
         let found = match status {
             Some(status) => Status(status),
-            None if error.contains("closed before an answer arrived") => Reset,
+            None if error.contains("closed before a response arrived") => Reset,
             None => match expected {
                 Unreadable(text) if error.contains(text) => *expected,
                 _ => Unreadable("another error"),
@@ -447,7 +447,7 @@ async fn random_response_heads_cause_one_request_and_never_count_as_a_reset() {
         let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).expect("a byte")).collect();
         let (status, error, asked) = ask(&server, bytes).await;
         assert_eq!(asked, 1, "{text:?}");
-        assert!(!error.contains("closed before an answer"), "{text:?}: {error}");
+        assert!(!error.contains("closed before a response"), "{text:?}: {error}");
         if let Some(status) = status {
             assert_eq!(error.is_empty(), (200..300).contains(&status), "{text:?}: {error}");
         }

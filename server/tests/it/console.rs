@@ -78,7 +78,7 @@ async fn secrets_appear_on_no_page(#[values(Sqlite, Postgres)] database: Databas
             }
         }
         let (_, detail) = page(&server, &cookie, &format!("/deliveries/{}", rows[0].uuid)).await;
-        assert!(detail.contains("••••••••") && detail.contains("Answered 503"), "{detail}");
+        assert!(detail.contains("••••••••") && detail.contains("Returned 503"), "{detail}");
     }
 }
 

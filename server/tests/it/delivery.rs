@@ -97,7 +97,7 @@ async fn failed_delivery_is_retried_on_schedule_with_the_same_id(#[values(Sqlite
     server.advance(Duration::from_secs(11));
     let rows = server.deliveries_until(all_settled).await;
     assert_eq!((rows[0].status, rows[0].attempts), (Some(Status::Error), 3));
-    assert_eq!(rows[0].error.as_deref(), Some("Answered 503 Service Unavailable."));
+    assert_eq!(rows[0].error.as_deref(), Some("Returned 503 Service Unavailable."));
     let ids: Vec<_> = inbox.received().iter().map(|request| find(&request.headers, "Webhook-Id")).collect();
     assert_eq!(ids.len(), 3);
     assert!(ids.iter().all(|id| *id == ids[0]), "retries have the same id");
@@ -279,15 +279,15 @@ async fn failures_have_a_code_and_a_plain_message() {
     let closed = bound.local_addr().expect("an address").as_socket().expect("an address");
     let garbage = raw_receiver(b"SSH-2.0-not-http\r\n").await;
     for (url, code, expected, http_status) in [
-        (format!("{}/status/404", inbox.url), "status", "Answered 404 Not Found.", Some(404)),
+        (format!("{}/status/404", inbox.url), "status", "Returned 404 Not Found.", Some(404)),
         (
             format!("{}/redirect?to=http://evil.example/", inbox.url),
             "redirect",
             "to http://evil.example. Redirects are not followed",
             Some(302),
         ),
-        (format!("{}/reset", inbox.url), "reset", "closed before an answer arrived", None),
-        (format!("{}/delay/60000", inbox.url), "timeout", "No answer within 3 s.", None),
+        (format!("{}/reset", inbox.url), "reset", "closed before a response arrived", None),
+        (format!("{}/delay/60000", inbox.url), "timeout", "No response within 3 s.", None),
         (format!("http://{closed}/"), "connect", "nothing accepts connections", None),
         (inbox.url.replace("http:", "https:"), "tls", "No encrypted connection", None),
         (garbage.clone(), "unreadable", "Does the receiver speak http on this port?", None),

@@ -229,7 +229,7 @@ async fn full_hold_fails_new_deliveries_and_raises_one_alarm(#[values(Sqlite, Po
     assert!(errors.into_iter().all(|error| error.contains("Too many deliveries are held")));
     assert!(rows.iter().any(|row| row.object == "last" && row.status == Some(Status::Held)));
     eventually("one alarm", async || bodies(&inbox).len() == 1).await;
-    assert!(bodies(&inbox)[0].contains("The webhook w holds as many deliveries"));
+    assert!(bodies(&inbox)[0].contains("The webhook w has reached its limit of held deliveries"));
     // Executing a task by hand does not exceed the limit either.
     let backend = server.services.backend();
     let delivery = backend.tasks.execute(model::id::TaskId(1), "maria".into()).await.expect("recorded");

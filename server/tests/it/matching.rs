@@ -229,7 +229,7 @@ async fn why_tells_a_removed_run_from_a_task_that_had_already_run(#[values(Sqlit
         let considered = why["considered"].as_array().expect("a list").clone();
         considered.iter().map(|one| one["words"].as_str().expect("a text").to_owned()).collect::<Vec<_>>()
     };
-    let gone = "Fired. Its run is older than what is kept.";
+    let gone = "Fired. Its run is no longer retained.";
     assert_eq!(explanations(&asked[0]).await, [gone, gone]);
     assert_eq!(
         explanations(&asked[1]).await,

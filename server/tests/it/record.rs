@@ -122,10 +122,10 @@ async fn unresolved_variables_are_noted_on_the_delivery(#[values(Sqlite, Postgre
     let uuid = server.deliveries_until(|_| true).await[0].uuid.clone();
     let detail = server.services.backend().deliveries.detail(uuid).await.expect("there");
     let expected = [
-        "The occurrence has nothing at data.b.c: an empty value stands there.",
-        "The occurrence has nothing at data.d: an empty value stands there.",
-        "${VM} is no variable: it stands in the message as it was typed.",
-        "${VM NAME} is no variable: it stands in the message as it was typed.",
+        "The occurrence has nothing at data.b.c: an empty value is sent.",
+        "The occurrence has nothing at data.d: an empty value is sent.",
+        "${VM} is not a variable: it is sent as typed.",
+        "${VM NAME} is not a variable: it is sent as typed.",
     ];
     assert_eq!(detail.notes, expected);
     assert_eq!(inbox.received()[0].body, "\"1  ${VM}${VM NAME}\"");
@@ -179,7 +179,7 @@ async fn incomplete_response_is_noted_and_not_retried(#[values(Sqlite, Postgres)
         assert_eq!((row.status.as_str(), row.attempts, row.http_status), ("sent", 1, Some(200)));
         let attempts = delivery::list_attempts(server.services.store.read(), model::id::DeliveryId(row.id)).await;
         let attempt = attempts.expect("read").remove(0);
-        assert_eq!(attempt.response_note, Some(format!("answer incomplete: {}", row.webhook_name)));
+        assert_eq!(attempt.response_note, Some(format!("response incomplete: {}", row.webhook_name)));
         assert_eq!(attempt.response_body, b"only this");
     }
 }
@@ -240,7 +240,7 @@ async fn replay_with_an_unreadable_revision_fails_without_a_loop(#[values(Sqlite
     server.services.backend().deliveries.replay(uuid, true, "maria".into()).await.expect("queued");
     let rows = server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.is_settled())).await;
     let replayed = rows.iter().find(|row| row.status == Some(Status::Error)).expect("the replay");
-    assert_eq!(replayed.error.as_deref(), Some("What this webhook was then cannot be read any more."));
+    assert_eq!(replayed.error.as_deref(), Some("The revision of the webhook cannot be read any more."));
     assert_eq!(inbox.received().len(), 1);
 }
 

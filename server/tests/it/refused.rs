@@ -316,7 +316,7 @@ async fn delivery_without_free_files_waits_and_counts_no_attempt(#[values(Sqlite
         server.limit_files(&server.lowest_free_file().to_string());
         assert_eq!(post().await, 202);
         eventually("the delivery waits", async || {
-            std::fs::read_to_string(&log).expect("a log")[before..].contains("something of our own is short")
+            std::fs::read_to_string(&log).expect("a log")[before..].contains("a resource of this machine is used up")
         })
         .await;
         let row = rows().await.pop().expect("a row");

@@ -28,10 +28,10 @@ async fn log_level_is_reloaded_and_an_invalid_one_is_ignored() {
     let is_logged = async |text: &str| fs::read_to_string(&log).is_ok_and(|log| log.contains(text));
     level("info");
     server.signal("-HUP");
-    eventually("the new level is in use", async || is_logged("the level of the log is read anew").await).await;
+    eventually("the new level is in use", async || is_logged("the level of the log is reloaded").await).await;
     level("server=loud");
     server.signal("-HUP");
-    eventually("the invalid level is refused", async || is_logged("it stays as it was").await).await;
+    eventually("the invalid level is refused", async || is_logged("it is unchanged").await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -181,7 +181,7 @@ async fn waiting_delivery_can_be_discarded_once(#[values(Sqlite, Postgres)] data
     deliveries.discard(rows[0].uuid.clone(), "maria".into()).await.expect("discarded");
     assert!(deliveries.discard(rows[0].uuid.clone(), "maria".into()).await.is_err());
     let rows = server.deliveries_until(|rows| rows[0].status == Some(Status::Discarded)).await;
-    assert_eq!(rows[0].error.as_deref(), Some("Given up by maria."));
+    assert_eq!(rows[0].error.as_deref(), Some("Discarded by maria."));
     server.advance(std::time::Duration::from_hours(1));
     assert_eq!(receiver.bodies().len(), 1);
 }

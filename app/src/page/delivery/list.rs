@@ -82,9 +82,9 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
             post("replay", "Replay", "/deliveries/replay".to_owned(), true),
             confirmed(
                 "discarded",
-                "Give up…",
-                "Give up the checked deliveries? Those that wait are never sent; their record stays.".to_owned(),
-                "Give up".to_owned(),
+                "Discard…",
+                "Discard the checked deliveries? Those that wait are never sent; their records stay.".to_owned(),
+                "Discard".to_owned(),
                 "/deliveries/discard".to_owned(),
                 true,
             ),

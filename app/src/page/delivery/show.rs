@@ -25,14 +25,14 @@ fn commands(detail: &DeliveryDetail) -> AnyView {
     if detail.line.is_settled() {
         if !detail.is_webhook_deleted {
             items.push(post("replay", "Replay", format!("{path}/replay"), false));
-            items.push(post("replay", "Replay as it was", format!("{path}/replay-as-it-was"), false));
+            items.push(post("replay", "Replay with the original webhook", format!("{path}/replay-original"), false));
         }
     } else {
         items.push(confirmed(
             "discarded",
-            "Give up…",
-            "Give this delivery up? It is never sent; its record stays.".to_owned(),
-            "Give up".to_owned(),
+            "Discard…",
+            "Discard this delivery? It is never sent; its record stays.".to_owned(),
+            "Discard".to_owned(),
             format!("{path}/discard"),
             false,
         ));
@@ -44,22 +44,22 @@ fn commands(detail: &DeliveryDetail) -> AnyView {
 /// Returns the next step for the operator.
 fn next_step(detail: &DeliveryDetail) -> &'static str {
     match (detail.line.status, detail.code.as_deref()) {
-        (Some(Status::Sent), _) => "The receiver has answered with success. Nothing is left to do.",
-        (Some(Status::Queued), _) => "It is tried by itself at its time.",
+        (Some(Status::Sent), _) => "The receiver has accepted it. Nothing is left to do.",
+        (Some(Status::Queued), _) => "It is sent automatically when it is due.",
         (Some(Status::Running), _) => "An attempt is under way.",
-        (Some(Status::Held), _) => "It waits, and is not lost. See the webhook for what holds it.",
+        (Some(Status::Held), _) => "It waits, and is not lost. The page of the webhook shows what holds it.",
         (Some(Status::Discarded), _) => "It is not sent any more. Replay it to send it after all.",
         (Some(Status::Error), Some("refused_address")) => {
             "Correct the webhook's URL, or permit the address when the server is started."
         }
         (Some(Status::Error), Some("too_large")) => "Shorten the task's message.",
-        (Some(Status::Error), Some("unreadable")) => "Look whether the receiver has acted before you replay.",
+        (Some(Status::Error), Some("unreadable")) => "Check whether the receiver has acted before you replay.",
         (Some(Status::Error), Some("redirect")) => "Enter the final URL in the webhook, then replay.",
         (Some(Status::Error), Some("tls" | "dns" | "connect" | "timeout" | "reset")) => {
-            "Mend the way to the receiver, then replay."
+            "Fix the connection to the receiver, then replay."
         }
+        (Some(Status::Error), _) => "See the response, fix the cause, then replay.",
         (None, _) => "Its state cannot be read. See its attempts before you replay.",
-        (Some(Status::Error), _) => "See what the receiver answered, mend it, then replay.",
     }
 }
 
@@ -69,7 +69,7 @@ fn content(detail: &DeliveryDetail) -> AnyView {
     let sentence = match (&line.error, line.hold, line.http_status) {
         (_, Some(reason), _) => reason.message().to_owned(),
         (Some(error), ..) => error.clone(),
-        (None, _, Some(status)) => format!("Answered {status}."),
+        (None, _, Some(status)) => format!("Returned {status}."),
         (None, _, None) => "Not attempted yet.".to_owned(),
     };
     let next = line.next.clone().map(|when| view! { " Next attempt at "<Time when=when/>"." });
@@ -127,7 +127,7 @@ fn chain(detail: &DeliveryDetail) -> AnyView {
         view! { <a href=format!("/webhooks/{}", line.webhook_id)>{line.webhook.clone()}</a> }.into_any()
     };
     let replay = detail.replay_of.clone().map(|id| {
-        view! { <li><Icon name="replay"/>"repeats "<a href=format!("/deliveries/{id}")>"an earlier delivery"</a></li> }
+        view! { <li><Icon name="replay"/>"replays "<a href=format!("/deliveries/{id}")>"an earlier delivery"</a></li> }
     });
     view! {
         <ul class="c-chain" role="list" aria-label="Where it comes from and goes">
@@ -248,16 +248,16 @@ fn response(attempt: Option<&AttemptLine>) -> AnyView {
             let headers = attempt.response_headers.clone();
             view! { <b>{status}</b>"\n"{headers}"\n\n"{attempt.response_body.clone()} }.into_any()
         }
-        None => "No answer.".into_any(),
+        None => "No response.".into_any(),
     };
     view! {
-        <section class="c-card" aria-labelledby="answer">
+        <section class="c-card" aria-labelledby="response">
             <header class="c-card__head">
-                <h2 class="c-card__title" id="answer">"Answer"</h2>
+                <h2 class="c-card__title" id="response">"Response"</h2>
                 <span class="u-xs u-muted u-num">{note}</span>
             </header>
             <div class="c-card__body">
-                <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Answer as text">{text}</pre>
+                <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Response as text">{text}</pre>
             </div>
         </section>
     }

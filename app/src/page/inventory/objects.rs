@@ -34,7 +34,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
         empty: view! {
             <Empty
                 icon="object"
-                text="An object appears here once something is heard of it, its inventory is sent, or somebody adds it."
+                text="An object appears here when an occurrence names it, an inventory contains it, or a person adds it."
                 new=("/objects/new", "New Object")
             />
         }
@@ -46,7 +46,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
             confirmed(
                 "bin",
                 "Delete…",
-                "Delete the checked objects? What has happened to them stays on record.".to_owned(),
+                "Delete the checked objects? Their occurrences stay.".to_owned(),
                 "Delete objects".to_owned(),
                 "/objects/delete".to_owned(),
                 true,

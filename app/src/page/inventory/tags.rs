@@ -25,7 +25,7 @@ fn content(asked: &Asked, categories: &[CategoryLine], catalog: &Catalog, may_ed
             <section class="c-card">
                 <div class="c-empty">
                     <Icon name="tag"/>
-                    <p>"Tags label objects, so that an event can be about all that carry one. A category says which types may."</p>
+                    <p>"Tags label objects, so that an event can be about all objects with a tag. A category says which types may carry its tags."</p>
                 </div>
             </section>
         }

@@ -53,7 +53,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
         menu(vec![confirmed(
             "bin",
             "Delete…",
-            "Delete the checked webhooks? What waits for them is given up; its record stays.".to_owned(),
+            "Delete the checked webhooks? Their waiting deliveries are discarded; their records stay.".to_owned(),
             "Delete webhooks".to_owned(),
             "/webhooks/delete".to_owned(),
             true,

@@ -35,7 +35,10 @@ fn commands(detail: &WebhookDetail) -> AnyView {
     items.push(confirmed(
         "bin",
         "Delete…",
-        format!("Delete the webhook {}? What waits for it is given up; its record stays.", detail.settings.name),
+        format!(
+            "Delete the webhook {}? Its waiting deliveries are discarded; their records stay.",
+            detail.settings.name
+        ),
         "Delete webhook".to_owned(),
         format!("{path}/delete"),
         false,
@@ -182,7 +185,7 @@ fn holds(id: WebhookId, revision: i64, state: &WebhookState, may_edit: bool) -> 
     });
     let releasing = state.releasing_per_second.filter(|_| state.count(HoldReason::Releasing) > 0).map(|rate| {
         let held = count(HoldReason::Releasing);
-        let words = view! { {held}" deliveries are let go, "{rate}" a second." }.into_any();
+        let words = view! { {held}" deliveries are released, "{rate}" a second." }.into_any();
         note("c-note", "running", words, None)
     });
     view! { {paused} {failing} {target} {releasing} }.into_any()
@@ -197,10 +200,10 @@ fn release_form(action: String, revision: Option<i64>, button: &'static str) -> 
             <select class="c-filter c-filter--inline" name="held" aria-label="Which held deliveries go on">
                 <option value="all">"Send all of them"</option>
                 <option value="newest">"Send the newest of each object"</option>
-                <option value="none">"Send none, give them up"</option>
+                <option value="none">"Send none, discard them"</option>
             </select>
             <select class="c-filter c-filter--inline" name="per_second" aria-label="How fast">
-                <option value="">"as fast as it goes"</option>
+                <option value="">"as fast as possible"</option>
                 <option value="1">"1 a second"</option>
                 <option value="10">"10 a second"</option>
                 <option value="100">"100 a second"</option>

@@ -28,7 +28,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
                 <div class="c-card__body l-stack l-stack--fields">
                     <p class="u-small u-muted">
                         "Sends at once to "<span class="u-mono">{target}</span>
-                        ", with the stored headers and authorization. Variables are filled in with a sample. It makes no delivery."
+                        ", with the stored headers and authorization. Variables are filled in with a sample. No delivery is created."
                     </p>
                     <div class="c-field c-field--area">
                         <label class="c-field__label" for="message">"Message"</label>

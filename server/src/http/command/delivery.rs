@@ -30,7 +30,7 @@ pub(super) async fn replay(Path(id): Path<String>, command: Command<Edit>) -> Re
     run_replay(id, false, command).await
 }
 
-pub(super) async fn replay_as_it_was(Path(id): Path<String>, command: Command<Edit>) -> Response {
+pub(super) async fn replay_original(Path(id): Path<String>, command: Command<Edit>) -> Response {
     run_replay(id, true, command).await
 }
 

@@ -43,7 +43,8 @@ fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
         "application/cloudevents-batch+json" => Ok(Format::Batch),
         // Some tools send this type unless told otherwise.
         "application/x-www-form-urlencoded" if headers.contains_key("ce-specversion") => {
-            let message = "Say what the data of this event is, for example with Content-Type: application/json.";
+            let message =
+                "Declare the type of the data of this event, for example with Content-Type: application/json.";
             Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Malformed, message))
         }
         other if headers.contains_key("ce-specversion") && !other.starts_with("application/cloudevents") => {
@@ -59,7 +60,7 @@ fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
 }
 
 fn not_in_its_charset() -> Refusal {
-    let message = "This text is not in the charset of its content type, or not UTF-8 where none is said.";
+    let message = "This text is not in the charset of its content type, or not UTF-8 where none is named.";
     Refusal::new(StatusCode::BAD_REQUEST, Code::Malformed, message)
 }
 
@@ -73,7 +74,7 @@ fn attributes(headers: &HeaderMap) -> Result<Vec<(String, String)>, AppError> {
         let values: Vec<_> = headers.get_all(name).iter().collect();
         let name = name.as_str().strip_prefix("ce-")?.to_owned();
         let [value] = values[..] else {
-            return Some(Err(FieldErrors::one(name, "This attribute is there more than once.").into()));
+            return Some(Err(FieldErrors::one(name, "This attribute occurs more than once.").into()));
         };
         Some(match percent_decode(&unquoted(value.as_bytes())).decode_utf8() {
             Ok(value) => Ok((name, value.into_owned())),

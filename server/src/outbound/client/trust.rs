@@ -50,8 +50,8 @@ pub fn warn_without_store() {
         tracing::error!("the certificates of this system cannot be read: nothing is sent by https until they can");
     } else if read.certs.is_empty() {
         tracing::warn!(
-            "this system has no certificates of authorities; those that came with this version are used. Install the \
-             package ca-certificates to have them kept up to date"
+            "this system has no certificates of authorities; those included in this version are used. Install the \
+             package ca-certificates to keep them up to date"
         );
     }
 }

@@ -24,7 +24,7 @@ impl Services {
             return Err(AppError::new(Code::Conflict, "This delivery is still on its way. Wait until it is settled."));
         }
         if old.error_code.as_deref() == Some(ErrorCode::TooLarge.as_str()) {
-            let message = "This message was too large to be made: there is nothing to send again.";
+            let message = "This message was too large: there is nothing to send again.";
             return Err(AppError::new(Code::Conflict, message));
         }
         let webhook = webhook::find(&txn, old.line.webhook_id).await?;
@@ -82,8 +82,8 @@ impl Services {
         let secrets = self.open_for_test(&then)?;
         then.settings.headers.with_secrets(&secrets.headers()).map(drop).map_err(|missing| {
             let message = format!(
-                "It was sent with the secret header {}, whose value is not stored any more for that target. Replay it \
-                 with the webhook of now.",
+                "It was sent with the secret header {}, whose value is no longer stored for that target. Replay it \
+                 with the current webhook.",
                 missing.0
             );
             AppError::new(Code::Conflict, message)
@@ -96,9 +96,9 @@ impl Services {
         let txn = self.store.begin_change().await?;
         let now = self.clock.now();
         let row = delivery::find(&txn, uuid).await?.ok_or_else(not_found)?;
-        let runs = hold::discard_one(&txn, row.id.0, &format!("Given up by {by}."), now).await?;
+        let runs = hold::discard_one(&txn, row.id.0, &format!("Discarded by {by}."), now).await?;
         if runs.is_empty() {
-            let message = "This delivery does not wait any more: it is being sent, or is settled.";
+            let message = "This delivery is no longer waiting: it is being sent, or is settled.";
             return Err(AppError::new(Code::Conflict, message));
         }
         end_runs(&txn, runs, now).await?;

@@ -109,14 +109,14 @@ fn note_text(note: &Note) -> String {
     match note {
         Note::Absent(path) => {
             let dot = if path.starts_with('[') { "" } else { "." };
-            format!("The occurrence has nothing at data{dot}{}: an empty value stands there.", shown(path))
+            format!("The occurrence has nothing at data{dot}{}: an empty value is sent.", shown(path))
         }
         Note::NoVariable(name) => {
-            format!("${{{}}} is no variable: it stands in the message as it was typed.", shown(name))
+            format!("${{{}}} is not a variable: it is sent as typed.", shown(name))
         }
         Note::AsItIs => {
             "A value has quotes, line ends or the like, and no rule is known for the webhook's content type: it \
-                         stands in the message as it is."
+                         is sent as it is."
                 .to_owned()
         }
         Note::More => "There are more such notes.".to_owned(),

@@ -80,7 +80,7 @@ pub(super) async fn check_tags(
             return refuse(format!("{} cannot carry the tag {}.", object_type.plural, tag.path()));
         }
         if tag.category.is_single && singles.insert(tag.category_id, *id).is_some_and(|other| other != *id) {
-            return refuse(format!("Only one tag of {} can stand on an object.", tag.category.name));
+            return refuse(format!("An object can carry only one tag of {}.", tag.category.name));
         }
     }
     Ok(())

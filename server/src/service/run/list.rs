@@ -80,7 +80,7 @@ pub(in crate::service) fn cause_text(
             let kind = catalog.event_label(&row.type_id, &row.event_id);
             format!("{}: {kind}{object}", catalog.type_label(&row.type_id))
         }
-        (Some(Cause::Occurrence(_)), None) => "An occurrence that is no longer kept".to_owned(),
+        (Some(Cause::Occurrence(_)), None) => "An occurrence that is no longer retained".to_owned(),
         (None, _) => "A cause that cannot be read".to_owned(),
     }
 }

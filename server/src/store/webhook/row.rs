@@ -46,7 +46,7 @@ pub struct SealedSecrets {
 }
 
 /// The error of deliveries to a webhook that cannot be read.
-pub const UNREADABLE: &str = "This webhook cannot be read: a newer version or a change by hand has written it. Save it \
+pub const UNREADABLE: &str = "This webhook cannot be read: it was written by a newer version or by hand. Save it \
                               again, then replay.";
 
 impl Row {

@@ -4,7 +4,6 @@
 //! This module decides and the dispatcher stores the decision, so that a restart neither closes a breaker nor shortens
 //! its wait.
 
-use crate::delivery::{ErrorCode, Outcome};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -60,27 +59,6 @@ pub struct Ending {
     pub is_hanging: Option<bool>,
     /// Time of the attempt's start.
     pub started_at: Timestamp,
-}
-
-impl Ending {
-    /// Returns what an attempt says about the receiver. `None` for an attempt that failed before the receiver was called.
-    pub fn of(outcome: &Outcome, http_status: Option<u16>, has_timed_out: bool, started_at: Timestamp) -> Option<Self> {
-        let has_failed = match outcome {
-            Outcome::Sent => false,
-            Outcome::Failed { code, .. } if counts(*code) => true,
-            Outcome::Failed { .. } => return None,
-        };
-        let is_hanging = if has_timed_out { Some(true) } else { http_status.map(|_| false) };
-        Some(Self { has_failed, is_hanging, started_at })
-    }
-}
-
-/// Returns true if a failure with this code says something about the receiver.
-pub(crate) fn counts(code: ErrorCode) -> bool {
-    !matches!(
-        code,
-        ErrorCode::TooLarge | ErrorCode::Header | ErrorCode::HoldFull | ErrorCode::Internal | ErrorCode::Unreadable
-    )
 }
 
 impl Breaker {

@@ -3,6 +3,7 @@
 //! Every state after an attempt comes from [`after_attempt`], so that the database never has a state that this module did
 //! not choose. What holds a delivery is decided in [`hold`](crate::hold).
 
+use crate::breaker::Ending;
 use crate::hold::HoldReason;
 use crate::retry;
 use crate::time::Timestamp;
@@ -127,6 +128,11 @@ impl ErrorCode {
         Self::ALL.into_iter().find(|code| code.as_str() == word)
     }
 
+    /// Returns true if a failure with this code says something about the receiver.
+    fn is_about_the_receiver(self) -> bool {
+        !matches!(self, Self::TooLarge | Self::Header | Self::HoldFull | Self::Internal | Self::Unreadable)
+    }
+
     /// Returns true when another attempt with the same message and settings cannot help.
     fn is_final(self) -> bool {
         matches!(self, Self::TooLarge | Self::Header | Self::HoldFull)
@@ -147,6 +153,19 @@ pub enum Outcome {
         /// The wait that `Retry-After` asks for.
         retry_after: Option<Duration>,
     },
+}
+
+impl Outcome {
+    /// Returns what an attempt says about the receiver to the breaker. `None` for an attempt that says nothing.
+    pub fn ending(&self, http_status: Option<u16>, has_timed_out: bool, started_at: Timestamp) -> Option<Ending> {
+        let has_failed = match self {
+            Self::Sent => false,
+            Self::Failed { code, .. } if code.is_about_the_receiver() => true,
+            Self::Failed { .. } => return None,
+        };
+        let is_hanging = if has_timed_out { Some(true) } else { http_status.map(|_| false) };
+        Some(Ending { has_failed, is_hanging, started_at })
+    }
 }
 
 /// The next state of a delivery.
@@ -222,7 +241,7 @@ mod tests {
         let unreadable = failed(ErrorCode::Unreadable, None, None);
         assert_eq!(next(&unreadable, 1), Next::RetryAt(NOW.after(Duration::from_secs(5))));
         assert_eq!(next(&unreadable, 2), Next::Settle(Status::Error));
-        assert!(!crate::breaker::counts(ErrorCode::Unreadable), "the receiver is there");
+        assert_eq!(unreadable.ending(None, false, NOW), None, "the receiver is there");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod breach;
 mod graph;
+mod named;
 mod source;
 
 use crate::shell::root;
@@ -233,7 +234,8 @@ pub(crate) fn check() -> Result<()> {
     let graph = Graph::read(&modules);
     let mut broken: Vec<_> = WORD_RULES.iter().flat_map(|rule| forbidden_words(rule, &read)).collect();
     broken.extend(IMPORT_RULES.iter().flat_map(|rule| forbidden_imports(rule, &graph)));
-    broken.extend(circles(&graph, &[]));
+    broken.extend(circles(&graph));
+    broken.extend(named::missing()?);
     if !broken.is_empty() {
         bail!("layers:\n{}", broken.join("\n"));
     }

@@ -302,7 +302,7 @@ impl Settlement {
     pub fn ending(&self, target_revision: i64) -> Option<Ending> {
         let is_to_this = self.claimed.replay_revision.is_none() && self.webhook_revision >= target_revision;
         let Attempted { outcome, http_status, has_timed_out, started_at, .. } = &self.attempted;
-        is_to_this.then(|| Ending::of(outcome, *http_status, *has_timed_out, *started_at)).flatten()
+        is_to_this.then(|| outcome.ending(*http_status, *has_timed_out, *started_at)).flatten()
     }
 }
 

@@ -42,17 +42,10 @@ pub(super) fn forbidden_imports(rule: &ImportRule, graph: &Graph) -> Vec<String>
     broken
 }
 
-/// Finds circles of rooms without the known imports, each with an example of its imports, and known imports that close
-/// no circle.
-pub(super) fn circles(graph: &Graph, known: &[(&str, &str)]) -> Vec<String> {
-    let rooms = graph.rooms();
+/// Finds circles of rooms, each with an example of its imports.
+pub(super) fn circles(graph: &Graph) -> Vec<String> {
     let mut broken = Vec::new();
-    for (from, to) in known {
-        if !rooms.has(from, to) || !rooms.reached_from(to).contains(from) {
-            broken.push(format!("{from} closes no circle any more by importing {to}: remove it from the known ones"));
-        }
-    }
-    for circle in rooms.without(known).circles() {
+    for circle in graph.rooms().circles() {
         broken.push(format!("a circle of {}:", circle.join(", ")));
         for (from, to) in circle.iter().zip(circle.iter().cycle().skip(1)) {
             let mut imports = graph.imports().filter(|import| room(import.0) == *from && room(import.1) == *to);
@@ -106,18 +99,14 @@ mod tests {
     }
 
     #[test]
-    fn a_known_circle_is_reported_only_once_it_is_gone() {
+    fn a_circle_of_rooms_is_reported_with_its_imports() {
         let (to_a, to_b) = ("use crate::a::X;", "use crate::b::X;");
-        let circle = graph(&[("c::a", ""), ("c::a::x", to_b), ("c::b", to_a)]);
-        let said = [
+        let reported = [
             "a circle of c::a, c::b:",
             "    c::a::x imports c::b, and 0 more like it",
             "    c::b imports c::a, and 0 more like it",
         ];
-        assert_eq!(circles(&circle, &[]), said);
-        assert_eq!(circles(&circle, &[("c::b", "c::a")]), [""; 0]);
-        let idle = ["c::b closes no circle any more by importing c::a: remove it from the known ones"];
-        assert_eq!(circles(&graph(&[("c::a", ""), ("c::b", to_a)]), &[("c::b", "c::a")]), idle);
-        assert_eq!(circles(&graph(&[("c::a", to_b), ("c::b", "")]), &[("c::b", "c::a")]), idle);
+        assert_eq!(circles(&graph(&[("c::a", ""), ("c::a::x", to_b), ("c::b", to_a)])), reported);
+        assert_eq!(circles(&graph(&[("c::a", to_b), ("c::b", "")])), [""; 0]);
     }
 }

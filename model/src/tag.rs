@@ -53,7 +53,7 @@ impl CategoryDraft {
     pub fn parse(&self, catalog: &Catalog) -> Result<Category, FieldErrors> {
         let mut errors = FieldErrors::default();
         let name = errors.check("name", parse_name(&self.name));
-        let description = self.description.trim().to_owned();
+        let description = text::with_line_ends(self.description.trim());
         if description.chars().count() > 1000 || text::refuse_nul(&description).is_err() {
             errors.add("description", "A description has at most 1000 characters.");
         }

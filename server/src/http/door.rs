@@ -11,6 +11,7 @@
 use super::client::network;
 use super::proxy::Proxies;
 use axum_server::accept::Accept;
+use model::number::to_usize;
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Ready, ready};
 use std::io;
@@ -35,7 +36,7 @@ pub struct Capacity {
 impl Capacity {
     /// Returns limits far below the limit of open files, since deliveries and the database need files too.
     pub fn of_files(limit: u64) -> Self {
-        let total = usize::try_from(limit / 8).unwrap_or(usize::MAX).clamp(16, 1000);
+        let total = to_usize(limit / 8).clamp(16, 1000);
         Self { total, per_address: total.min(200) }
     }
 }

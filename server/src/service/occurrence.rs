@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use model::event::Event;
 use model::id::{EventId, OccurrenceId, RunId, WebhookId};
 use model::matching::{Facts, Reason, TaskFacts, judge};
+use model::number::to_u32;
 use model::task::Task;
 use model::text::{shown, visible};
 use serde_json::Value;
@@ -118,7 +119,7 @@ impl Occurrences for Services {
             received: self.when(row.received_at),
             occurred: row.occurred_at.map(|at| self.when(at)),
             data: row.data.as_deref().map(visible),
-            repeats: u32::try_from(repeats).unwrap_or(u32::MAX),
+            repeats: to_u32(repeats),
             considered,
         })
     }

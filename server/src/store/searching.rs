@@ -6,6 +6,7 @@
 
 use super::connect::{PAGE_PATIENCE, SEARCHERS};
 use super::{Error, Result, Store};
+use model::number::to_usize;
 use sea_orm::{ConnAcquireErr, DbErr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ impl SearchQueue {
     /// Returns a queue of which one search runs at a time. With `rests`, a pause of the same length follows each
     /// search.
     pub(super) fn new(rests: bool) -> Self {
-        Self { free: Arc::new(Semaphore::new(SEARCHERS as usize)), rests }
+        Self { free: Arc::new(Semaphore::new(to_usize(SEARCHERS))), rests }
     }
 
     /// Waits for the permit of the next search. The permit is released when it is dropped and the rest is over.

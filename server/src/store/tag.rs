@@ -3,6 +3,7 @@
 use super::entity::{object, object_tag, tag, tag_category};
 use super::{Result, group};
 use model::id::{CategoryId, ObjectId, TagId};
+use model::number::to_u64;
 use model::tag::{Category, Tag};
 use model::time::Timestamp;
 use sea_orm::{
@@ -183,7 +184,7 @@ pub async fn counts(db: &impl ConnectionTrait) -> Result<HashMap<TagId, u64>> {
         .into_tuple()
         .all(db)
         .await?;
-    Ok(rows.into_iter().map(|(id, count)| (TagId(id), u64::try_from(count).unwrap_or_default())).collect())
+    Ok(rows.into_iter().map(|(id, count)| (TagId(id), to_u64(count))).collect())
 }
 
 /// Returns the number of objects of a type that carry a tag, without those that are gone.

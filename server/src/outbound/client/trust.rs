@@ -4,6 +4,7 @@
 //! store themselves. Name and dates are checked for both. Each new client reads the store again, so that a certificate
 //! that an administrator installs is accepted within minutes.
 
+use model::number::to_u64;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -117,7 +118,7 @@ fn verify_installed(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now
     verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|_| unreadable())?;
     let at = |time: x509_parser::time::ASN1Time| {
-        UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or_default()))
+        UnixTime::since_unix_epoch(std::time::Duration::from_secs(to_u64(time.timestamp())))
     };
     let (not_before, not_after) = (at(parsed.validity().not_before), at(parsed.validity().not_after));
     if now < not_before {

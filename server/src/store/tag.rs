@@ -54,6 +54,18 @@ impl TagRow {
     pub fn suits(&self, type_id: &str) -> bool {
         self.category.type_ids.iter().any(|id| id == type_id)
     }
+
+    /// Refuses the tag when its category allows one tag per object and `others`, the object's tags, have another of it.
+    ///
+    /// # Errors
+    /// A sentence for the person or sender who named the tags.
+    pub fn check_beside(&self, others: &[&Self]) -> std::result::Result<(), String> {
+        let is_rival = |other: &&Self| other.category_id == self.category_id && other.id != self.id;
+        if self.category.is_single && others.iter().any(is_rival) {
+            return Err(format!("An object can carry only one tag of {}.", self.category.name));
+        }
+        Ok(())
+    }
 }
 
 fn columns(category: &Category, now: Timestamp) -> tag_category::ActiveModel {

@@ -17,13 +17,13 @@ pub const INVENTORY_MAX: usize = 50_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ObjectDraft {
-    /// The id of its type.
+    /// Id of the object's type.
     pub type_id: String,
-    /// Its name.
+    /// Name of the object.
     pub name: String,
-    /// Its id in the managed system. May be empty.
+    /// Id of the object in the managed system. May be empty.
     pub external_id: String,
-    /// The ids of its tags, separated by blanks or commas.
+    /// Ids of the object's tags, separated by blanks or commas.
     pub tags: String,
 }
 

@@ -22,13 +22,13 @@ const ACTION: &str = "send";
 pub struct Task {
     /// Unique, 1 to 64 characters.
     pub name: String,
-    /// Its purpose. May be empty.
+    /// The purpose. May be empty.
     pub description: String,
-    /// Events may start it.
+    /// Events may start the task.
     pub is_enabled: bool,
-    /// It is deleted after its first successful run.
+    /// The task is deleted after its first successful run.
     pub deletes_after_running: bool,
-    /// The webhook it sends through.
+    /// Id of the webhook that the task sends through.
     pub webhook_id: WebhookId,
     /// The message, with variables.
     pub message: String,

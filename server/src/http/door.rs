@@ -3,7 +3,7 @@
 //! A connection belongs to a stranger until it has carried a request with a session or a key. The number of strangers'
 //! connections is limited, in total and per address. At a limit the oldest connection is closed for the new one: that
 //! of the same address, or in total that of the address with the most connections. So a caller that opens idle
-//! connections keeps nobody else out, and takes no files from deliveries. Connections of trusted proxies carry
+//! connections locks no other caller out, and takes no files from deliveries. Connections of trusted proxies carry
 //! everybody's requests and are never closed by the door.
 //!
 //! The HTTP library limits the time of heads and handshakes, the module `body` that of bodies.

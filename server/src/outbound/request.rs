@@ -74,7 +74,8 @@ fn agrees(checked: &TargetUrl, url: &Url) -> bool {
 }
 
 /// Returns the headers in the order in which they are sent: `Host`, the configured headers, the authorization, and
-/// those that the server adds. Values that contain secrets are marked sensitive, so that views of the request mask them.
+/// those that the server adds. Values that contain secrets are marked sensitive, so that views of the request mask
+/// them.
 pub fn headers(
     webhook: &Row,
     secrets: &Secrets,
@@ -132,7 +133,7 @@ pub fn headers(
     if !headers.contains_key(ACCEPT) {
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
     }
-    // A response is stored as it arrives, and nobody can read a compressed one.
+    // A response is stored as it arrives, and a compressed one is not readable.
     if !headers.contains_key(ACCEPT_ENCODING) {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }

@@ -1,7 +1,7 @@
 //! Use cases of occurrences: why events fired for one, or did not.
 //!
-//! The answer is computed on demand, from the facts that the occurrence stores and from webhooks, tasks and events as of
-//! its revision, by the function that the intake decides with.
+//! The explanation is computed on demand, from the facts that the occurrence stores and from webhooks, tasks and events
+//! as of its revision, by the function that the intake decides with.
 
 use super::Services;
 use super::event::Scopes;
@@ -67,8 +67,8 @@ impl Services {
                 webhook_id: task.map_or(WebhookId(0), |task| task.webhook_id),
             };
             let run = started.iter().find(|run| run.event_ids.contains(&EventId(id)));
-            // An event that fired has a run, unless its task runs only once and had run already, or retention deleted the
-            // run.
+            // An event that fired has a run, unless its task runs only once and had run already, or retention deleted
+            // the run.
             let may_have_run =
                 reasons.contains_key(&Reason::AlreadyRun) && task.is_some_and(|task| task.deletes_after_running);
             let reason = match judge(&event, of_task, &facts) {

@@ -27,13 +27,13 @@ use model::webhook::{SecretChange, SecretHeader, Webhook};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How far back matches are looked for.
+/// The period in which matches are looked for.
 const WEEK: Duration = Duration::from_hours(7 * 24);
-/// How many occurrences are looked at.
+/// The most occurrences that are looked at.
 const LOOKED_AT: u64 = 10_000;
-/// How many are shown.
+/// The most matches that are shown.
 const SHOWN: usize = 5;
-/// How many past occurrences a preview can be made with.
+/// The number of past occurrences that a preview can be made with.
 const PAST: u64 = 10;
 
 impl Services {
@@ -113,7 +113,7 @@ impl Services {
         let body = self.sample_message(message, escape_by.as_deref())?;
         let uuid = new_uuid(self.clock.now());
         let outgoing = Outgoing { id: uuid, body: body.as_bytes() };
-        // Connections of a test are not kept for deliveries: its certificates may be another matter.
+        // Clients of a test are not cached for deliveries: its certificates may differ from theirs.
         let clients = Clients::new(self.guard.clone(), Duration::ZERO);
         let never = CancellationToken::new();
         let attempted = Box::pin(send::send(&self.clock, &clients, row, secrets, outgoing, &never)).await;

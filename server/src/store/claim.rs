@@ -159,7 +159,7 @@ pub struct Capacity {
     pub per_webhook: usize,
     /// The rest of `per_webhook` for webhooks with deliveries in flight, and for webhooks that hang.
     pub busy: Vec<(WebhookId, usize)>,
-    /// Whether the webhooks of `busy` come before the others.
+    /// True when the webhooks of `busy` come before the others.
     pub is_busy_first: bool,
     /// The others are claimed from in rotation. The next one is the first after this webhook.
     pub after: WebhookId,

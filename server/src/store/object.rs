@@ -16,13 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// An object as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Its id.
+    /// Id of the object.
     pub id: ObjectId,
-    /// Its type's id.
+    /// Id of the object's type.
     pub type_id: String,
-    /// Its id in the system it comes from.
+    /// Id of the object in the system it comes from.
     pub external_id: Option<String>,
-    /// Its name.
+    /// Name of the object.
     pub name: String,
     /// True when the object is no longer in its inventory, and retained because an event names it.
     pub is_gone: bool,
@@ -124,11 +124,11 @@ pub async fn lock_names(db: &impl ConnectionTrait, type_id: &str, names: &BTreeS
 /// A new object.
 #[derive(Debug, Clone)]
 pub struct NewObject {
-    /// Its type's id.
+    /// Id of the object's type.
     pub type_id: String,
-    /// Its id in the system it comes from.
+    /// Id of the object in the system it comes from.
     pub external_id: Option<String>,
-    /// Its name.
+    /// Name of the object.
     pub name: String,
 }
 

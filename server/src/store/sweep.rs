@@ -1,6 +1,6 @@
 //! The sweep: once a second on each node, the work that is due by the clock and the work that was left over.
 //!
-//! Its steps, in order:
+//! The steps, in order:
 //!
 //! 1. `find webhooks` lists the webhooks that one of the next steps has work for.
 //! 2. `arrange` has a webhook's waiting deliveries follow the state of the webhook.
@@ -43,7 +43,7 @@ const SET_BACK: Duration = Duration::from_mins(1);
 /// A webhook that the sweep has work for.
 #[derive(Debug, Clone, Copy)]
 pub struct Due {
-    /// Its id.
+    /// Id of the webhook.
     pub id: WebhookId,
     /// True when the webhook is deleted: its waiting deliveries are discarded.
     pub is_deleted: bool,

@@ -182,7 +182,7 @@ fn a_value_lost_with_a_refused_form_is_demanded_again_and_not_silently_kept() {
     // Refused once more, nothing is forgotten.
     let refused = refused.without_secrets();
     assert_eq!((refused.retype.as_str(), refused.secret_headers.as_str()), ("secret_headers", "A:\nC:"));
-    // Entered again, or left as it was: a header that was new is not there then.
+    // The values are entered again, or the stored headers stay. In the second case the new header is absent.
     let entered = WebhookDraft { secret_headers: "A: 1\nC: 2".into(), ..refused.clone() };
     assert_eq!(saved(&entered, "A B"), ("A: *, B: *, C: *".into(), "1 =1 2".into()));
     let left = WebhookDraft { keep_secrets: "true".into(), ..refused };

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often the files are checked for changes, while names are resolved.
+/// The shortest time between two checks of the files for changes. They are checked when a name is resolved.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest time that a name without an address is cached, whatever TTL the name server gives: the name may just be
 /// in the making.

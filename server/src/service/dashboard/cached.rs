@@ -1,7 +1,7 @@
 //! A value that is computed for all viewers at once, however many look and however large the history is.
 //!
-//! It is computed at most once a second, and takes no more than a twentieth of the time, as long as that makes it no older
-//! than ten seconds.
+//! The value is computed at most once a second, and takes no more than a twentieth of the time, as long as that makes
+//! it no older than ten seconds.
 
 use app::error::AppError;
 use std::time::{Duration, Instant};

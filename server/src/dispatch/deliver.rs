@@ -108,7 +108,7 @@ impl Dispatcher {
             None => None,
             Some(number) => {
                 let settings = revision::find(self.store.read(), Kind::Webhook, webhook.id.0, number).await?;
-                let Some(row) = settings.and_then(|settings| webhook.as_it_was(settings)) else {
+                let Some(row) = settings.and_then(|settings| webhook.as_of_revision(settings)) else {
                     return Ok(Tried::Attempted(self.failed("The revision of the webhook is no longer retained.")));
                 };
                 Some(row)

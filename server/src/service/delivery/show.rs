@@ -78,8 +78,8 @@ impl Services {
             None => None,
         };
         Ok(match (current, then) {
-            (Some(current), Some(then)) if row.replay.revision.is_some() => current.as_it_was(then),
-            (Some(current), Some(then)) => current.shown_as_it_was(then),
+            (Some(current), Some(then)) if row.replay.revision.is_some() => current.as_of_revision(then),
+            (Some(current), Some(then)) => current.shown_as_of_revision(then),
             (Some(current), None) => Some(current.clone()),
             (None, _) => None,
         })

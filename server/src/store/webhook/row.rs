@@ -69,7 +69,7 @@ impl Row {
 
     /// Returns the webhook as of a revision: method, URL, headers and authorization of then, the rest of now. A secret that
     /// belongs to another target now is left out.
-    pub fn as_it_was(&self, then: Settings) -> Option<Self> {
+    pub fn as_of_revision(&self, then: Settings) -> Option<Self> {
         let has_moved = self.is_moved_by(&then);
         // The name of an API key's header is no part of the target that headers belong to.
         let keeps_headers = self.stored().origin_change(&then.url, then.allows_insecure_tls).is_none();
@@ -84,7 +84,7 @@ impl Row {
     }
 
     /// Returns the webhook as of a revision, to be shown and never sent: with a stand-in for a secret of then.
-    pub fn shown_as_it_was(&self, then: Settings) -> Option<Self> {
+    pub fn shown_as_of_revision(&self, then: Settings) -> Option<Self> {
         let authorization = (then.authorization != Authorization::None).then(Vec::new);
         self.with_target(then, SealedSecrets { authorization, ..self.secrets.clone() })
     }

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn reason_is_found_by_its_word() {
+    fn hold_reason_is_found_by_its_name() {
         for reason in HoldReason::ALL {
             assert_eq!(HoldReason::find(reason.as_str()), Some(reason));
         }

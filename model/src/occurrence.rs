@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn one_occurrence_and_an_array_are_read() {
+    fn parse_reads_one_occurrence_or_an_array() {
         let one = json!({"type": "vms", "event": "poweron", "object": {"id": "vm-1", "name": "web-01"},
             "id": "e1", "source": "dc-1", "time": "2025-10-16T15:38:07Z", "data": {"a": 1}});
         let found = parse_json(&one).expect("valid");

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_category_needs_a_type_that_carries_tags() {
+    fn category_needs_a_type_that_carries_tags() {
         let mut draft = CategoryDraft { name: "Environment".into(), ..CategoryDraft::default() };
         let fields = |draft: &CategoryDraft| match draft.parse(&Catalog::default()) {
             Ok(category) => category.type_ids,
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_needs_a_name_and_a_category() {
+    fn tag_needs_a_name_and_a_category() {
         assert!(TagDraft { name: "production".into(), category: "1".into() }.parse().is_ok());
         let errors = TagDraft { name: "a/b".into(), category: String::new() }.parse().expect_err("refused");
         assert_eq!(errors.len(), 2);

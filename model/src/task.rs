@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_keeps_its_bytes_but_for_the_line_ends_of_a_form_post() {
+    fn message_keeps_its_bytes_but_for_the_line_ends_of_a_form_post() {
         let draft =
             TaskDraft { name: "t".into(), webhook: "1".into(), message: " a\r\nb \n".into(), ..TaskDraft::default() };
         assert_eq!(draft.parse().map(|task| task.message), Ok(" a\nb \n".to_owned()));

@@ -159,7 +159,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(5_000))]
         #[test]
-        fn the_client_reads_every_accepted_url_in_the_same_way(
+        fn client_reads_every_accepted_url_in_the_same_way(
             text in r"[hH][tT]{2}[pP][sS]?://[a-zA-Z0-9._\[\]:%x-]{0,24}(:[0-9]{0,6})?([/?][!-~]{0,12})?"
         ) {
             if let Ok(checked) = TargetUrl::parse(&text) {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_the_client_would_rewrite_is_found() {
+    fn url_that_the_client_would_rewrite_is_found() {
         let parse = |text: &str| {
             let checked = TargetUrl::parse(text).expect(text);
             let url = parse_url(&checked).expect(text);
@@ -220,7 +220,7 @@ mod tests {
 
     /// The expected value was computed with Python's `hmac`.
     #[test]
-    fn a_signature_matches_another_implementation() {
+    fn signature_matches_another_implementation() {
         let secret = SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned());
         let signed = sign(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
         assert_eq!(signed.as_deref(), Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));

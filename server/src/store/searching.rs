@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_next_search_waits_for_as_long_as_the_last_one_took_on_a_database_without_priorities() {
+    async fn next_search_waits_for_as_long_as_the_last_one_took_on_a_database_without_priorities() {
         let queue = SearchQueue::new(true);
         let mut permit = queue.acquire().await.unwrap();
         assert_eq!(queue.free.available_permits(), 0, "one at a time");

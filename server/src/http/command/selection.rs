@@ -131,13 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn only_an_absent_database_ends_the_tries() {
+    fn tries_end_early_only_when_the_database_is_unavailable() {
         assert!(results(&[None, Some(Code::Unavailable)], 0).is_away());
         assert!(!results(&[Some(Code::Conflict), None], 0).is_away());
     }
 
     #[test]
-    fn a_single_refusal_is_shown_as_it_is() {
+    fn single_refusal_is_shown_unchanged() {
         assert_eq!(results(&[Some(Code::NotFound)], 0).into_result(), Err(AppError::new(Code::NotFound, "No.")));
         assert_eq!(results(&[Some(Code::Unavailable)], 0).into_result(), Err(AppError::new(Code::Unavailable, "No.")));
         assert_eq!(results(&[None, None], 0).into_result(), Ok(()));

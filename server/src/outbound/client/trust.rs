@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_installed_certificate_is_accepted_for_its_name_and_dates_only() {
+    fn installed_certificate_is_accepted_for_its_name_and_dates_only() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         for is_ca in [true, false] {
             let (installed, other) = (certificate(is_ca), certificate(is_ca));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn an_installed_receiver_certificate_is_no_authority_for_others() {
+    fn installed_receiver_certificate_is_no_authority_for_others() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut params = CertificateParams::new(vec!["nas.example".to_owned()]).unwrap();
         params.is_ca = IsCa::ExplicitNoCa;

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unreadable_hosts_file_fails_and_is_not_cached_as_absent() {
+    async fn unreadable_hosts_file_fails_and_is_not_cached_as_absent() {
         let folder = tempfile::tempdir().unwrap();
         let files = files(&folder);
         // A folder exists, and reading it as a file fails.
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_resolver_is_built_without_any_file() {
+    async fn resolver_is_built_without_any_file() {
         let folder = tempfile::tempdir().unwrap();
         let nowhere = folder.path().join("nowhere");
         assert!(build(&Files { resolv_conf: nowhere.clone(), hosts: nowhere }).is_ok());

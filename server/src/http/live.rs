@@ -56,7 +56,10 @@ impl ChangeFeed {
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "the change feed cannot be read")
+                    tracing::warn!(
+                        error = format!("{:#}", anyhow::Error::new(error)),
+                        "the change feed cannot be read"
+                    );
                 }
             }
         }

@@ -2,6 +2,7 @@
 //! by itself.
 
 use crate::harness::{Gate, TestServer, TestStore, eventually};
+use app::view::delivery::DeliveryLine;
 use model::access::Scope;
 use model::delivery::Status;
 use model::id::ApiKeyId;
@@ -52,7 +53,7 @@ async fn stays_away(server: &TestServer, key: &str, may_fit: bool) {
 }
 
 async fn assert_all_sent_once(server: &TestServer, gate: &Gate, count: usize) {
-    let rows = server.deliveries_until(|rows| rows.iter().all(|row| row.is_settled())).await;
+    let rows = server.deliveries_until(|rows| rows.iter().all(DeliveryLine::is_settled)).await;
     assert_eq!(rows.len(), count);
     assert!(rows.iter().all(|row| (row.status, row.attempts) == (Some(Status::Sent), 1)), "{rows:?}");
     assert_eq!(gate.bodies().len(), count);
@@ -87,7 +88,7 @@ async fn full_disk_loses_and_repeats_no_delivery() {
     .await;
     assert_eq!(post(&server, &key).await, 202);
     // Some were accepted before the disk was full.
-    let accepted = server.deliveries_until(|rows| rows.iter().all(|row| row.is_settled())).await.len();
+    let accepted = server.deliveries_until(|rows| rows.iter().all(DeliveryLine::is_settled)).await.len();
     assert_all_sent_once(&server, &gate, accepted).await;
 }
 

@@ -4,6 +4,7 @@ use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Gate, Switch, TestInbox, TestServer, TestStore, eventually};
 use crate::hold::{ALL, bodies, count, edit, power_on, prepare};
 use crate::rows;
+use app::view::delivery::DeliveryLine;
 use app::view::webhook::{Held, ReleaseChoice};
 use model::breaker::{Breaker, Open};
 use model::delivery::Status;
@@ -85,7 +86,7 @@ async fn breaker_opens_at_the_tenth_failure_and_closes_after_a_probe(#[values(Sq
     server.post(&key, &power_on("late-3")).await;
     server.deliveries_until(|rows| count(rows, Status::Held) == 2).await;
     server.advance(Duration::from_secs(61));
-    server.deliveries_until(|rows| count(rows, Status::Held) == 0 && rows.iter().all(|row| row.is_settled())).await;
+    server.deliveries_until(|rows| count(rows, Status::Held) == 0 && rows.iter().all(DeliveryLine::is_settled)).await;
     assert_eq!(receiver.bodies().len(), 13, "the probe, and the deliveries that it released");
     eventually("the pager is told of the recovery", async || bodies(&inbox).len() == 2).await;
     assert!(bodies(&inbox).iter().any(|body| body.contains("recovered")));
@@ -326,7 +327,7 @@ async fn attempts_at_the_previous_target_do_not_change_the_breaker(#[values(Sqli
         .await
         .expect("nine failures of the new target");
     gate.hang_up();
-    server.deliveries_until(|rows| rows.iter().all(|row| row.is_settled())).await;
+    server.deliveries_until(|rows| rows.iter().all(DeliveryLine::is_settled)).await;
     assert_eq!(count(&server.deliveries_until(|_| true).await, Status::Error), 1, "the late attempt has failed");
     assert_eq!(state(store, webhook).await.breaker, Breaker { failures: 9, ..Breaker::default() });
 }

@@ -39,7 +39,7 @@ async fn secrets_appear_on_no_page(#[values(Sqlite, Postgres)] database: Databas
     server.event(task).await;
     let (_, response) = server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"name": "web"}})).await;
     let occurrence = response["occurrences"][0]["id"].as_str().expect("an id").to_owned();
-    let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.is_settled())).await;
+    let rows = server.deliveries_until(|rows| rows.iter().any(DeliveryLine::is_settled)).await;
     let request = inbox.received().remove(0);
     let sent = request.headers.iter().find(|(name, _)| name == "Authorization").expect("sent");
     let base64 = base64::engine::general_purpose::STANDARD.encode(format!("maria:{CANARY}"));
@@ -102,7 +102,7 @@ async fn viewer_sees_no_secret_part_of_urls_and_headers(#[values(Sqlite, Postgre
     server.event(server.task("r", redirected, "${NAME}", false).await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"id": "a", "name": "a"}})).await;
-    let rows = server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.is_settled())).await;
+    let rows = server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(DeliveryLine::is_settled)).await;
     let cookies = [server.sign_in("victor", Role::Viewer).await, server.sign_in("olga", Role::Operator).await];
     let mut seen = [String::new(), String::new()];
     for (cookie, seen) in cookies.iter().zip(&mut seen) {

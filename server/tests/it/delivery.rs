@@ -26,7 +26,7 @@ async fn fire(server: &TestServer, url: &str, retries: &str) {
 }
 
 pub(crate) fn all_settled(rows: &[DeliveryLine]) -> bool {
-    !rows.is_empty() && rows.iter().all(|row| row.is_settled())
+    !rows.is_empty() && rows.iter().all(DeliveryLine::is_settled)
 }
 
 /// Sends to `url` without retries, and fails. Returns the error and the HTTP status.

@@ -1,6 +1,7 @@
 //! The guard at the socket. Each of these messages would reach a receiver without it.
 
 use crate::harness::{TestInbox, TestServer, TestStore};
+use app::view::delivery::DeliveryLine;
 use model::access::Scope;
 use model::delivery::Status;
 use model::time::Timestamp;
@@ -31,7 +32,7 @@ async fn send_unchecked(server: &TestServer, url: &str) -> (Status, String) {
     server.event(server.task("t", id, "x", false).await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-    let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.is_settled())).await;
+    let rows = server.deliveries_until(|rows| rows.iter().any(DeliveryLine::is_settled)).await;
     (rows[0].status.expect("readable"), rows[0].error.clone().unwrap_or_default())
 }
 

@@ -77,7 +77,7 @@ async fn paused_webhook_holds_all_and_resumes_all_the_newest_or_none(#[values(Sq
         server.advance(Duration::from_mins(10));
         webhooks.resume(webhook, ReleaseChoice { held, per_second: None }).await.expect("resumed");
         assert!(webhooks.resume(webhook, ALL).await.is_err(), "not paused");
-        let rows = server.deliveries_until(|rows| rows.iter().all(|row| row.is_settled())).await;
+        let rows = server.deliveries_until(|rows| rows.iter().all(DeliveryLine::is_settled)).await;
         assert_eq!(bodies(&inbox), expected, "{held:?}");
         let discarded =
             rows.iter().filter(|row| row.webhook == format!("{held:?}") && row.status == Some(Status::Discarded));
@@ -257,7 +257,7 @@ async fn deleting_a_webhook_discards_waiting_deliveries_only(#[values(Sqlite, Po
     backend.events.delete(vec![event]).await.expect("deleted");
     backend.tasks.delete(vec![task]).await.expect("deleted");
     backend.webhooks.delete(vec![webhook]).await.expect("deleted");
-    let rows = server.deliveries_until(|rows| rows.iter().all(|row| row.is_settled())).await;
+    let rows = server.deliveries_until(|rows| rows.iter().all(DeliveryLine::is_settled)).await;
     assert_eq!((count(&rows, Status::Sent), count(&rows, Status::Discarded)), (8, 4));
     let discarded = rows.iter().find(|row| row.status == Some(Status::Discarded)).expect("one");
     assert_eq!((discarded.error.as_deref(), discarded.webhook.as_str()), (Some("The webhook was deleted."), "w"));

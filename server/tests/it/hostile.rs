@@ -2,6 +2,7 @@
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
+use app::view::delivery::DeliveryLine;
 use model::access::{Role, Scope};
 use rstest::rstest;
 use serde_json::json;
@@ -53,7 +54,7 @@ async fn hostile_names_stay_inside_their_string(#[values(Sqlite, Postgres)] data
     let form = server.webhook("form", &inbox.url, of_type("application/x-www-form-urlencoded")).await;
     server.event(server.task("form", form, "n=${NAME}&i=${OBJECT_ID}&x=${data.x}", false).await).await;
     post_all(&server, &key).await;
-    server.deliveries_until(|rows| rows.len() == 3 * HOSTILE.len() && rows.iter().all(|row| row.is_settled())).await;
+    server.deliveries_until(|rows| rows.len() == 3 * HOSTILE.len() && rows.iter().all(DeliveryLine::is_settled)).await;
     let received = inbox.received();
     for text in HOSTILE {
         let id = format!("{text}!");
@@ -102,7 +103,7 @@ async fn hostile_names_are_shown_as_text_and_do_not_reorder_pages(#[values(Sqlit
     server.event(task).await;
     post_all(&server, &key).await;
     let rows =
-        server.deliveries_until(|rows| rows.len() == HOSTILE.len() && rows.iter().all(|row| row.is_settled())).await;
+        server.deliveries_until(|rows| rows.len() == HOSTILE.len() && rows.iter().all(DeliveryLine::is_settled)).await;
     let mut paths: Vec<_> = [
         "/",
         "/deliveries",
@@ -183,7 +184,7 @@ async fn hostile_responses_are_shown_as_text_and_do_not_reorder_pages() {
     let webhook = server.webhook("w", &url, |draft| draft.retries = "0".into()).await;
     server.event(server.task("t", webhook, "x", false).await).await;
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-    let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.is_settled())).await;
+    let rows = server.deliveries_until(|rows| rows.iter().any(DeliveryLine::is_settled)).await;
     for path in ["/".to_owned(), "/deliveries".into(), "/webhooks/1".into(), format!("/deliveries/{}", rows[0].uuid)] {
         let page = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie).send().await;
         let page = page.expect("a response").text().await.expect("a page");

@@ -2,6 +2,7 @@
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
+use app::view::delivery::DeliveryLine;
 use model::access::Scope;
 use model::occurrence::parse_json;
 use rstest::rstest;
@@ -197,7 +198,7 @@ async fn sign_in_sign_out_and_failed_sign_in_are_occurrences(#[values(Sqlite, Po
     server.post_form("/sign-in", "", &[("name", "nobody"), ("password", "wrong")]).await;
     server.post_form("/sign-out", &cookie, &[]).await;
     server.deliveries_until(|rows| rows.len() == 4).await;
-    server.deliveries_until(|rows| rows.iter().all(|row| row.is_settled())).await;
+    server.deliveries_until(|rows| rows.iter().all(DeliveryLine::is_settled)).await;
     let mut bodies: Vec<_> = inbox.received().into_iter().map(|request| request.body).collect();
     bodies.sort_unstable();
     let quoted = |event: &str, name: &str, typed: &str| format!("\"{event}\" \"{name}\" \"{typed}\"");
@@ -366,7 +367,7 @@ async fn two_nodes_store_concurrent_occurrences_like_one() {
     }
     assert_eq!(started, 1, "the one-time task");
     assert!(responses.iter().all(|response| response == &responses[0]), "one occurrence: {responses:?}");
-    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.is_settled())).await;
+    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(DeliveryLine::is_settled)).await;
     let mut bodies: Vec<_> = inbox.received().into_iter().map(|one| one.body).collect();
     bodies.sort_unstable();
     assert_eq!(bodies, ["often", "once"]);

@@ -2,6 +2,7 @@
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
+use app::view::delivery::DeliveryLine;
 use model::access::Scope;
 use model::catalog::{EventKindDraft, TypeDraft};
 use rstest::rstest;
@@ -50,7 +51,7 @@ async fn tags_count_as_of_the_time_of_the_occurrence(#[values(Sqlite, Postgres)]
     with_tags["object"]["tags"] = json!(["Environment/staging"]);
     let (status, response) = server.post(&owner, &with_tags).await;
     assert_eq!((status, &response["error"]["fields"][0]["field"]), (422, &json!("object.tags")));
-    server.deliveries_until(|rows| rows.len() == 3 && rows.iter().all(|row| row.is_settled())).await;
+    server.deliveries_until(|rows| rows.len() == 3 && rows.iter().all(DeliveryLine::is_settled)).await;
 }
 
 #[rstest]
@@ -214,7 +215,7 @@ async fn why_tells_a_removed_run_from_a_task_that_had_already_run(#[values(Sqlit
     for _ in 0..2 {
         let (_, response) = server.post(&key, &vm("web")).await;
         asked.push(response["occurrences"][0]["id"].as_str().expect("an id").to_owned());
-        server.deliveries_until(|rows| rows.iter().all(|row| row.is_settled())).await;
+        server.deliveries_until(|rows| rows.iter().all(DeliveryLine::is_settled)).await;
         if asked.len() == 1 {
             // Keeps the state that the second occurrence finds: claimed, and not deleted yet.
             server.event(server.task("once again", webhook, "", true).await).await;

@@ -2,7 +2,7 @@
 //! and reads its plan. A statement that scans a growing table must be listed with its reason.
 
 use crate::harness::{PASSWORD, TestInbox, TestServer, TestStore, eventually};
-use app::view::delivery::DeliveryQuery;
+use app::view::delivery::{DeliveryLine, DeliveryQuery};
 use app::view::webhook::{Held, ReleaseChoice};
 use log::LevelFilter;
 use model::access::{Role, Scope};
@@ -325,7 +325,7 @@ async fn read_plans(test: TestStore, texts: Texts, plans: DatabaseConnection) {
     server
         .post(&key, &json!({"type": "vms", "event": "poweron", "id": "first", "object": {"id": "vm-1", "name": "web"}}))
         .await;
-    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.is_settled())).await;
+    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(DeliveryLine::is_settled)).await;
     server.services.backend().webhooks.pause(WebhookId(2)).await.expect("paused");
     fill(&server.services.store).await;
     let cookie = server.sign_in("maria", Role::Admin).await;

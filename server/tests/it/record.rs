@@ -3,6 +3,7 @@
 use crate::console::page;
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore, eventually};
+use app::view::delivery::DeliveryLine;
 use model::access::{Role, Scope};
 use model::delivery::Status;
 use rstest::rstest;
@@ -38,7 +39,7 @@ async fn occurrences(server: &TestServer) -> Vec<entity::occurrence::Model> {
 }
 
 async fn all_settled(server: &TestServer) {
-    server.deliveries_until(|rows| !rows.is_empty() && rows.iter().all(|row| row.is_settled())).await;
+    server.deliveries_until(|rows| !rows.is_empty() && rows.iter().all(DeliveryLine::is_settled)).await;
 }
 
 #[rstest]
@@ -80,7 +81,7 @@ async fn message_uses_the_object_name_of_its_own_occurrence(#[values(Sqlite, Pos
     server.event(server.task("t", webhook, "${NAME}", false).await).await;
     let named = |name: &str| json!({"type": "vms", "event": "poweron", "object": {"id": "a", "name": name}});
     server.post(&key, &json!([named("web"), named("web-02")])).await;
-    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.is_settled())).await;
+    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(DeliveryLine::is_settled)).await;
     let mut bodies: Vec<_> = inbox.received().into_iter().map(|one| one.body).collect();
     bodies.sort_unstable();
     assert_eq!(bodies, ["\"web\"", "\"web-02\""]);
@@ -212,7 +213,7 @@ async fn object_of_a_type_without_objects_is_stored_as_text(#[values(Sqlite, Pos
     let alarm = json!({"type": "alarms", "event": "raised", "object": {"id": "sda", "name": "Disk A"}});
     let unknown = json!({"type": "nobody_knows", "event": "it", "object": {"name": "line 4711"}});
     assert_eq!(server.post(&key, &json!([alarm, unknown, alarm])).await.0, 202);
-    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.is_settled())).await;
+    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(DeliveryLine::is_settled)).await;
     assert_eq!(inbox.received()[0].body, "\"Disk A\" \"sda\"");
     let objects = server.services.backend().inventory.list_objects().await.expect("objects");
     assert!(objects.iter().all(|object| object.type_id == "webhooks"), "{objects:?}");
@@ -238,7 +239,7 @@ async fn replay_with_an_unreadable_revision_fails_without_a_loop(#[values(Sqlite
     let damage = "UPDATE revision SET document = '{\"of\": \"a later version\"}' WHERE kind = 'webhook'";
     server.services.store.write().execute_unprepared(damage).await.expect("damaged");
     server.services.backend().deliveries.replay(uuid, true, "maria".into()).await.expect("queued");
-    let rows = server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.is_settled())).await;
+    let rows = server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(DeliveryLine::is_settled)).await;
     let replayed = rows.iter().find(|row| row.status == Some(Status::Error)).expect("the replay");
     assert_eq!(replayed.error.as_deref(), Some("The revision of the webhook cannot be read any more."));
     assert_eq!(inbox.received().len(), 1);
@@ -271,7 +272,7 @@ async fn unreadable_webhook_fails_its_deliveries_and_blocks_no_other(#[values(Sq
     assert_eq!(rows.iter().find(|row| row.status == Some(Status::Sent)).map(|row| row.task.as_str()), Some("good"));
     // The waiting and the new deliveries of that webhook end as errors, which can be replayed.
     assert_eq!((report("poweroff").await, report("poweron").await), (202, 202));
-    let rows = server.deliveries_until(|rows| rows.len() == 4 && rows.iter().all(|row| row.is_settled())).await;
+    let rows = server.deliveries_until(|rows| rows.len() == 4 && rows.iter().all(DeliveryLine::is_settled)).await;
     let unsent: Vec<_> = rows.iter().filter(|row| row.status == Some(Status::Error)).collect();
     assert_eq!(unsent.len(), 2);
     assert!(unsent.iter().all(|row| row.task == "damaged" && row.error.as_deref() == Some(UNREADABLE)), "{unsent:?}");
@@ -419,7 +420,7 @@ async fn status_that_cannot_be_read_is_not_shown_as_failed(#[values(Sqlite, Post
     let webhook = server.webhook("w", &inbox.url, |_| ()).await;
     server.event(server.task("t", webhook, "x", false).await).await;
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-    let uuid = server.deliveries_until(|rows| rows.iter().any(|row| row.is_settled())).await.remove(0).uuid;
+    let uuid = server.deliveries_until(|rows| rows.iter().any(DeliveryLine::is_settled)).await.remove(0).uuid;
     let db = server.services.store.write();
     for damage in ["UPDATE delivery SET status = 'archived'", "UPDATE run SET status = 'archived', cause = 'weather'"] {
         db.execute_unprepared(damage).await.expect("damaged");

@@ -4,6 +4,7 @@
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Gate, TestInbox, TestServer, TestStore, begin_holding, eventually, until_lock_is_awaited};
 use crate::process::{prepare, serve, serve_changed, serve_logging};
+use app::view::delivery::DeliveryLine;
 use model::access::Scope;
 use model::delivery::Status;
 use rstest::rstest;
@@ -41,7 +42,7 @@ async fn three(server: &TestServer, inbox: &TestInbox) -> String {
 }
 
 async fn statuses(server: &TestServer) -> Vec<(String, Status)> {
-    let rows = server.deliveries_until(|rows| rows.len() == 3 && rows.iter().all(|row| row.is_settled())).await;
+    let rows = server.deliveries_until(|rows| rows.len() == 3 && rows.iter().all(DeliveryLine::is_settled)).await;
     let mut all: Vec<_> = rows.into_iter().map(|row| (row.webhook, row.status.expect("readable"))).collect();
     all.sort_by(|one, other| one.0.cmp(&other.0));
     all

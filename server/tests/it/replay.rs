@@ -2,6 +2,7 @@
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Switch, TestInbox, TestServer, TestStore};
+use app::view::delivery::DeliveryLine;
 use app::view::task::PreviewRequest;
 use app::view::webhook::{Held, ReleaseChoice};
 use model::access::Scope;
@@ -27,7 +28,7 @@ async fn disabled_task_can_be_executed_by_hand_with_its_own_name(#[values(Sqlite
     tasks.save(Some(task), form.draft).await.expect("saved");
     let id = tasks.execute(task, "maria".into()).await.expect("started");
     let again = tasks.execute(task, "maria".into()).await;
-    let rows = server.deliveries_until(|rows| rows.iter().all(|row| row.is_settled())).await;
+    let rows = server.deliveries_until(|rows| rows.iter().all(DeliveryLine::is_settled)).await;
     assert_eq!(rows[0].uuid, id);
     assert_eq!(inbox.received()[0].body, "{\"n\": \"Nightly\", \"t\": \"\"}");
     assert!(again.is_err() || rows.len() == 1, "the task runs once");
@@ -132,7 +133,7 @@ async fn failed_one_time_task_stays_disabled_also_after_a_replay(#[values(Sqlite
     assert_eq!(response["occurrences"][0]["tasks_started"], 0, "the task is disabled");
     receiver.recover();
     server.services.backend().deliveries.replay(failed.uuid, false, "maria".into()).await.expect("replayed");
-    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(|row| row.is_settled())).await;
+    server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(DeliveryLine::is_settled)).await;
     let left = server.services.backend().tasks.list().await.expect("tasks");
     assert_eq!((left.len(), left[0].is_enabled), (1, false));
 }
@@ -162,7 +163,7 @@ async fn earlier_run_does_not_decide_about_a_one_time_task(#[values(Sqlite, Post
     receiver.recover();
     let all = ReleaseChoice { held: Held::All, per_second: None };
     webhooks.resume(webhook, all).await.expect("resumed");
-    server.deliveries_until(|rows| rows.iter().all(|row| row.is_settled())).await;
+    server.deliveries_until(|rows| rows.iter().all(DeliveryLine::is_settled)).await;
     assert!(tasks.list().await.expect("tasks").is_empty(), "the task is deleted by the success of its own run");
 }
 
@@ -213,7 +214,7 @@ async fn preview_equals_the_message_that_is_sent(#[values(Sqlite, Postgres)] dat
         let one = json!({"type": "vms", "event": "poweron", "object": object, "data": {"disk": [1, "x"]}});
         let (_, response) = server.post(&key, &one).await;
         let occurrence = response["occurrences"][0]["id"].as_str().expect("an id").to_owned();
-        server.deliveries_until(|rows| rows.iter().all(|row| row.is_settled())).await;
+        server.deliveries_until(|rows| rows.iter().all(DeliveryLine::is_settled)).await;
         let request = PreviewRequest {
             task: content_type.into(),
             webhook: webhook.to_string(),

@@ -2,6 +2,7 @@
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
+use app::view::delivery::DeliveryLine;
 use model::access::Scope;
 use rstest::rstest;
 use sea_orm::{EntityTrait, PaginatorTrait};
@@ -36,7 +37,7 @@ async fn retention_removes_only_settled_and_old_rows(#[values(Sqlite, Postgres)]
     server.event(server.task("sent", good, "", false).await).await;
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
     server.post(&key, &json!({"type": "logs", "event": "created"})).await;
-    server.deliveries_until(|rows| rows.iter().all(|row| row.is_settled())).await;
+    server.deliveries_until(|rows| rows.iter().all(DeliveryLine::is_settled)).await;
     let retention = retention(&server, 100_000);
     assert_eq!(retention.sweep().await.expect("the first sweep"), 0);
 
@@ -89,7 +90,7 @@ async fn retention_keeps_the_newest_deliveries_of_each_webhook(#[values(Sqlite, 
     server.services.backend().webhooks.pause(paused).await.expect("paused");
     server.event(server.task("waits", paused, "", false).await).await;
     server.post(&key, &json!(vec![often; 4])).await;
-    server.deliveries_until(|rows| rows.iter().filter(|row| row.task != "waits").all(|row| row.is_settled())).await;
+    server.deliveries_until(|rows| rows.iter().filter(|row| row.task != "waits").all(DeliveryLine::is_settled)).await;
     let all = 604 + 1 + 4;
     assert_eq!(count(&server).await, (all, all, 604 + 2));
 

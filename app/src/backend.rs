@@ -127,9 +127,9 @@ pub trait Deliveries: Send + Sync {
     async fn runs(&self, task: String, status: String, page: u64) -> Result<Listed<RunLine>, AppError>;
     /// Returns the content of the Tasks Dashboard.
     async fn dashboard(&self) -> Result<Dashboard, AppError>;
-    /// Sends a delivery again, with the webhook's current settings or (`as_it_was`) as of its revision. Returns the
+    /// Sends a delivery again, with the webhook's current settings or (`is_original`) as of its revision. Returns the
     /// public id of the new delivery.
-    async fn replay(&self, uuid: String, as_it_was: bool, by: String) -> Result<String, AppError>;
+    async fn replay(&self, uuid: String, is_original: bool, by: String) -> Result<String, AppError>;
     /// Discards a waiting delivery.
     async fn discard(&self, uuid: String, by: String) -> Result<(), AppError>;
 }

@@ -1,7 +1,7 @@
 //! The failure of a request of the console, as sent to the browser.
 //!
-//! It carries a code, a sentence that is safe to show, and the wrong fields. It never carries a payload, a secret or
-//! the text of an inner error: those are logged where they are handled.
+//! The error carries a code, a sentence that is safe to show, and the wrong fields. It never carries a payload, a
+//! secret or the text of an inner error: those are logged where they are handled.
 
 use crate::json::JsonText;
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
@@ -59,7 +59,7 @@ pub struct AppError {
     /// The wrong fields of a refused draft.
     #[serde(default)]
     pub fields: FieldErrors,
-    /// The fields that differ between the draft and the version that somebody else has saved meanwhile. The first is
+    /// The fields that differ between the draft and the version that another person has saved meanwhile. The first is
     /// `revision`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<Versions>,

@@ -19,7 +19,7 @@ pub struct Viewer {
     pub role: Role,
 }
 
-/// Returns the person who makes the current request, or `None` when nobody is signed in.
+/// Returns the person who makes the current request, or `None` when no person is signed in.
 #[cfg(feature = "ssr")]
 pub fn current_viewer() -> Option<Viewer> {
     leptos::prelude::use_context::<http::request::Parts>()?.extensions.get::<Viewer>().cloned()

@@ -87,7 +87,7 @@ fn scripts(assets: &Assets, is_form: bool) -> AnyView {
     view! { {calm} <script type="module" nonce=nonce>{boot}</script> }.into_any()
 }
 
-/// Sets the content security policy of a page: only our own files, and scripts with the nonce of this page.
+/// Sets the content security policy of a page: only local files, and scripts with the nonce of this page.
 fn set_policy(nonce: Option<&str>) {
     let Some(options) = use_context::<leptos_axum::ResponseOptions>() else { return };
     let nonce = nonce.unwrap_or_default();

@@ -23,7 +23,7 @@ export type Console = {
   received: () => Received[];
   /** An API key with both scopes. */
   key: string;
-  /** Posts to the ingest API: our JSON, or another content type. */
+  /** Posts to the ingest API: plain JSON, or another content type. */
   post: (body: unknown, type?: string) => Promise<Response>;
   /** Replaces the objects of a type through the inventory API. */
   inventory: (type: string, objects: unknown) => Promise<Response>;

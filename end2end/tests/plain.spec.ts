@@ -1,4 +1,4 @@
-/** Without JavaScript: webhooks, tasks and events can be created, changed and deleted, and typed values are kept. */
+/** Without JavaScript: webhooks, tasks and events can be created, changed and deleted, and typed values stay. */
 import {
   edit, expect, field, headersAsText, makeEvent, makeTask, makeWebhook, message, open, save, seeTitle, signIn, submit, test,
 } from './fixtures.js';

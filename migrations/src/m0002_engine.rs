@@ -184,7 +184,7 @@ async fn add_columns(m: &SchemaManager<'_>) -> Result<(), DbErr> {
         // Paths of `${data.…}` that the occurrence did not have, one on each line.
         text(m, "absent"),
         zero("depth"),
-        // The webhook's revision when the delivery was queued. A replay "as it was" uses it.
+        // The webhook's revision when the delivery was queued. A replay with the original webhook uses it.
         zero("webhook_revision"),
         int("replay_of"),
         // Set if the delivery is sent to the target of that revision.

@@ -30,7 +30,8 @@ pub struct AccountDraft {
     pub token: String,
 }
 
-/// The fewest characters a password may have. NIST SP 800-63B-4 asks for 15 without a second factor; 12 is our minimum.
+/// The fewest characters a password may have. NIST SP 800-63B-4 asks for 15 without a second factor; 12 is the minimum
+/// here.
 pub const PASSWORD_MIN: usize = 12;
 /// The most bytes a password may have, so that the time to hash it stays bounded.
 pub const PASSWORD_MAX_BYTES: usize = 1024;

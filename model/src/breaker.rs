@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_resets_the_count_of_failures() {
+    fn success_resets_the_count_of_failures() {
         let mut breaker = Breaker::default();
         for _ in 0..3 {
             for _ in 0..FAILURES - 1 {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_hangs_from_a_timeout_until_a_response_in_time() {
+    fn receiver_hangs_from_a_timeout_until_a_response_in_time() {
         let mut breaker = Breaker::default();
         for (has_failed, says, expected) in [
             (true, Some(true), true),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_in_flight_at_the_opening_neither_delays_the_probe_nor_counts_as_one() {
+    fn attempt_in_flight_at_the_opening_neither_delays_the_probe_nor_counts_as_one() {
         let mut breaker = opened();
         let straggler = Ending { started_at: Timestamp(NOW.0 - 1), ..FAILED };
         let before = breaker.open;
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_back_does_not_delay_the_probe() {
+    fn clock_set_back_does_not_delay_the_probe() {
         let mut breaker = opened();
         let yesterday = Timestamp(NOW.0 - 86_400_000);
         breaker.pull_in(yesterday);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_never_ends_is_followed_by_another() {
+    fn probe_without_an_outcome_is_followed_by_another() {
         let mut breaker = opened();
         let due = breaker.open.expect("open").probe_at;
         assert!(breaker.start_probe(due, Duration::from_secs(15)));

@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_catalogue_is_that_of_the_specification() {
+    fn built_in_catalogue_matches_the_specification() {
         let catalog = Catalog::default();
         let vms = catalog.find("vms").expect("built in");
         assert!(vms.has_objects && vms.has_tags && !vms.has_level);

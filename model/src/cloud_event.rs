@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_is_split_at_its_last_dot() {
+    fn type_is_split_at_its_last_dot() {
         for (kind, type_id, event_id) in [
             ("com.github.pull_request.opened", "com.github.pull_request", "opened"),
             ("Vendor.Storage.BlobCreated", "Vendor.Storage", "BlobCreated"),

@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_media_type_is_read_without_its_parameters_and_case() {
+    fn media_type_is_read_without_parameters_in_lower_case() {
         let value = "Text/Plain ; q=1;CHARSET = \"UTF-8\"";
         assert_eq!((essence(value).as_str(), charset(value)), ("text/plain", Some("UTF-8")));
         assert_eq!((essence("").as_str(), charset("text/plain"), charset("charset=a")), ("", None, None));

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_2xx_is_sent_and_a_410_is_an_error() {
+    fn status_2xx_settles_as_sent_and_410_as_error() {
         assert_eq!(next(&Outcome::Sent, 1), Next::Settle(Status::Sent));
         assert_eq!(next(&failed(ErrorCode::Status, Some(410), None), 1), Next::Settle(Status::Error));
     }
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn status_and_code_are_found_by_their_words() {
+    fn status_and_code_are_found_by_their_names() {
         for status in Status::ALL {
             assert_eq!(Status::find(status.as_str()), Some(status));
         }

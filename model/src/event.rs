@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_never_widened_to_any() {
+    fn scope_of_a_tag_is_never_widened_to_any() {
         let draft = EventDraft {
             event: "vms.poweron".into(),
             use_tag: "true".into(),

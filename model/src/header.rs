@@ -205,13 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn keeps_order_and_repeats_and_splits_at_the_first_colon() {
+    fn parse_keeps_order_and_repeats_and_splits_at_the_first_colon() {
         let list = HeaderList::parse("X-B:2\r\n\n  \nX-A: a:b \nX-B: 3", "headers").expect("valid");
         assert_eq!(list.to_text(), "X-B: 2\nX-A: a:b\nX-B: 3");
     }
 
     #[test]
-    fn names_the_line_of_each_mistake() {
+    fn parse_names_the_line_of_each_mistake() {
         let wrong = messages("X-A: 1\nno colon\nbad name: x\nX-C:\nX-D: a\u{7}b\nHost: x\n: v");
         assert_eq!(wrong.len(), 6);
         for (message, start) in wrong.iter().zip(["Line 2:", "Line 3:", "Line 4:", "Line 5:", "Line 6:", "Line 7:"]) {
@@ -234,13 +234,13 @@ mod tests {
     }
 
     #[test]
-    fn a_carriage_return_inside_a_value_is_refused() {
+    fn carriage_return_in_a_value_is_refused() {
         assert_eq!(messages("X-A: a\rX-Evil: 1").len(), 1);
     }
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(rows in proptest::collection::vec(("[A-Za-z][A-Za-z0-9-]{0,12}", "[!-~][ -~]{0,20}"), 0..12)) {
+        fn written_list_is_read_back(rows in proptest::collection::vec(("[A-Za-z][A-Za-z0-9-]{0,12}", "[!-~][ -~]{0,20}"), 0..12)) {
             let list = HeaderList(
                 rows.into_iter()
                     .map(|(name, value)| HeaderRow { name: format!("X-{name}"), value: value.trim().to_owned() })

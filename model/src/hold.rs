@@ -17,7 +17,7 @@ pub enum HoldReason {
     Paused,
     /// The webhook's breaker is open.
     Breaker,
-    /// The webhook's target has changed since the delivery was queued, and nobody has confirmed the new one.
+    /// The webhook's target has changed since the delivery was queued, and the new one is not confirmed.
     Target,
     /// The webhook was resumed, and its deliveries are released at a chosen rate.
     Releasing,
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn reason_is_found_by_its_word() {
+    fn hold_reason_is_found_by_its_name() {
         for reason in HoldReason::ALL {
             assert_eq!(HoldReason::find(reason.as_str()), Some(reason));
         }

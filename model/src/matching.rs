@@ -13,17 +13,17 @@ pub const DEPTH_MAX: u32 = 3;
 /// The facts of an occurrence that events are matched against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts<'a> {
-    /// Its type's id.
+    /// Id of the occurrence's type.
     pub type_id: &'a str,
-    /// Its event's id.
+    /// Id of the occurrence's event.
     pub event_id: &'a str,
-    /// The object it names, if that object existed before.
+    /// The object that the occurrence names, if that object existed before.
     pub object: Option<ObjectId>,
     /// The tags of that object at the time.
     pub tags: &'a [TagId],
-    /// Its `data.level`.
+    /// The level: `data.level`.
     pub level: Option<&'a str>,
-    /// Its `data.source`, or else its source.
+    /// The source: `data.source`, or else the source of the occurrence.
     pub source: &'a str,
     /// The webhook it is about, for occurrences that the dispatcher reports.
     pub about_webhook: Option<WebhookId>,
@@ -46,9 +46,9 @@ pub struct TaskFacts {
 pub enum Reason {
     /// The event is switched off.
     EventDisabled,
-    /// Its task is switched off.
+    /// The event's task is switched off.
     TaskDisabled,
-    /// It is about another object.
+    /// The event is about another object.
     OtherObject,
     /// The object did not carry the tag.
     TagMissing,
@@ -56,11 +56,11 @@ pub enum Reason {
     OtherLevel,
     /// The source is another one.
     OtherSource,
-    /// Its task sends to the webhook that the occurrence is about.
+    /// The event's task sends to the webhook that the occurrence is about.
     Loop,
     /// The chain of the console's own occurrences is too long.
     TooDeep,
-    /// Its task runs once and was already started.
+    /// The event's task runs once and was already started.
     AlreadyRun,
 }
 

@@ -17,8 +17,8 @@ pub fn to_usize(count: impl TryInto<usize>) -> usize {
     count.try_into().unwrap_or(usize::MAX)
 }
 
-/// Converts a number that may be negative. Zero stands for a negative one.
-pub fn to_u64(number: i64) -> u64 {
+/// Converts a number of at most 64 bits. Zero stands for a negative one.
+pub fn to_u64(number: impl TryInto<u64>) -> u64 {
     number.try_into().unwrap_or_default()
 }
 
@@ -37,11 +37,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_that_do_not_fit_become_the_nearest_that_does() {
+    fn numbers_out_of_range_become_the_nearest_in_range() {
         assert_eq!((to_i64(7u64), to_i64(u64::MAX)), (7, i64::MAX));
         assert_eq!((to_u32(7usize), to_u32(u64::MAX)), (7, u32::MAX));
         assert_eq!((to_usize(7u64), to_usize(u128::MAX)), (7, usize::MAX));
-        assert_eq!((to_u64(7), to_u64(-7)), (7, 0));
+        assert_eq!((to_u64(7i64), to_u64(-7i64)), (7, 0));
         assert_eq!((from_millis(7000), from_millis(-1)), (Duration::from_secs(7), Duration::ZERO));
         assert_eq!((millis(Duration::from_secs(7)), millis(Duration::MAX)), (7000, i64::MAX));
     }

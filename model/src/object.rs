@@ -17,13 +17,13 @@ pub const INVENTORY_MAX: usize = 50_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ObjectDraft {
-    /// The id of its type.
+    /// Id of the object's type.
     pub type_id: String,
-    /// Its name.
+    /// Name of the object.
     pub name: String,
-    /// Its id in the managed system. May be empty.
+    /// Id of the object in the managed system. May be empty.
     pub external_id: String,
-    /// The ids of its tags, separated by blanks or commas.
+    /// Ids of the object's tags, separated by blanks or commas.
     pub tags: String,
 }
 
@@ -100,7 +100,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_inventory_is_read_whole_or_refused_by_path() {
+    fn inventory_is_read_whole_or_refused_by_path() {
         let found = parse_inventory(&json!([{"id": "a", "name": "web", "tags": ["E/p"]}, {"name": "db"}]));
         assert_eq!(found.map(|found| found.len()), Ok(2));
         for (document, field) in [
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_by_hand_needs_a_name() {
+    fn object_entered_by_hand_needs_a_name() {
         let draft = ObjectDraft { name: "web".into(), tags: "1, 2 3".into(), ..ObjectDraft::default() };
         assert_eq!(draft.parse().map(|object| object.tag_ids.len()), Ok(3));
         assert!(ObjectDraft::default().parse().is_err());

@@ -1,4 +1,4 @@
-//! Occurrences as other systems post them in our JSON: one, or an array (`spec/engine.md` §1).
+//! Occurrences as other systems post them in JSON: one, or an array (`spec/engine.md` §1).
 //!
 //! Reading is strict: an unknown member is refused, so that the sender learns of the mistake.
 
@@ -54,11 +54,11 @@ impl Batch {
 /// The object that an occurrence names: by id, by name, or both.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ObjectReference {
-    /// Its id in the managed system.
+    /// Id of the object in the managed system.
     pub external_id: Option<String>,
-    /// Its name.
+    /// Name of the object.
     pub name: Option<String>,
-    /// Its new tags, as `Category/tag`. Its tags stay if absent.
+    /// The new tags, as `Category/tag`. The object keeps its tags if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
     /// The id is the subject of a CloudEvent, which may also be the name of an object with another id.
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn one_occurrence_and_an_array_are_read() {
+    fn parse_reads_one_occurrence_or_an_array() {
         let one = json!({"type": "vms", "event": "poweron", "object": {"id": "vm-1", "name": "web-01"},
             "id": "e1", "source": "dc-1", "time": "2025-10-16T15:38:07Z", "data": {"a": 1}});
         let found = parse_json(&one).expect("valid");

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_has_its_position_in_the_message_as_typed() {
+    fn mistake_has_its_position_in_the_message_as_typed() {
         let preview = look("{\n  \"a\": \"${NAME}\", \"n\": ${TIMESTAMP}\n  \"b\": 1\n}", Escape::Json);
         assert_eq!(positions(&preview), [(3, 3)], "{preview:?}");
         assert!(preview.problems[0].message.contains("expected `,` or `}`"), "{preview:?}");
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_names_a_path_without_what_reorders_text() {
+    fn problem_names_a_path_without_characters_that_reorder_text() {
         let preview = look("${data[\"\u{202e}\r\"]}", Escape::Plain);
         assert_eq!(preview.problems[0].message, "The occurrence has no [\"\u{fffd}\u{fffd}\"]: nothing is filled in.");
     }

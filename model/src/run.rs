@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn status_is_found_by_its_word() {
+    fn run_status_is_found_by_its_name() {
         for status in Status::ALL {
             assert_eq!(Status::find(status.as_str()), Some(status));
         }

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_base64_of_24_to_64_bytes() {
+    fn signing_secret_is_base64_of_24_to_64_bytes() {
         let good = STANDARD.encode([7; 24]);
         assert_eq!(parse_secret(&good), Ok(format!("whsec_{good}")));
         assert_eq!(parse_secret(&format!(" whsec_{good}\n")), Ok(format!("whsec_{good}")));

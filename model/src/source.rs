@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_becomes_an_alarm_about_the_object_of_its_label() {
+    fn alert_becomes_an_alarm_about_the_object_of_its_label() {
         let raised = one(&alert());
         assert_eq!((raised.type_id.as_str(), raised.event_id.as_str()), ("alarms", "raised"));
         assert_eq!(raised.object.expect("an object").name.as_deref(), Some("web-01"));
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reminder_has_the_same_id_and_the_next_firing_another() {
+    fn reminder_keeps_the_id_and_the_next_firing_has_another() {
         let (first, mut again, mut next) = (one(&alert()), alert(), alert());
         again["annotations"]["summary"] = "fuller".into();
         assert_eq!(one(&again).external_id, first.external_id);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_member_of_the_group_is_not_copied_to_its_alerts() {
+    fn long_member_of_the_group_is_not_copied_to_its_alerts() {
         let mut document = body(&alert());
         document["message"] = "x".repeat(100_000).into();
         document["title"] = "[FIRING:1]".into();

@@ -15,7 +15,7 @@ pub const NAME_MAX: usize = 64;
 pub struct Category {
     /// Unique.
     pub name: String,
-    /// Its purpose. May be empty.
+    /// The purpose. May be empty.
     pub description: String,
     /// An object may carry only one of its tags.
     pub is_single: bool,
@@ -27,9 +27,9 @@ pub struct Category {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CategoryDraft {
-    /// Its name.
+    /// Name of the category.
     pub name: String,
-    /// Its description.
+    /// Description of the category.
     pub description: String,
     /// `true`: only one of its tags on an object.
     pub single: String,
@@ -77,7 +77,7 @@ impl CategoryDraft {
 pub struct Tag {
     /// Unique within its category.
     pub name: String,
-    /// Its category.
+    /// Id of the tag's category.
     pub category_id: CategoryId,
 }
 
@@ -85,9 +85,9 @@ pub struct Tag {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TagDraft {
-    /// Its name.
+    /// Name of the tag.
     pub name: String,
-    /// Its category's id.
+    /// Id of the tag's category.
     pub category: String,
 }
 
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_category_needs_a_type_that_carries_tags() {
+    fn category_needs_a_type_that_carries_tags() {
         let mut draft = CategoryDraft { name: "Environment".into(), ..CategoryDraft::default() };
         let fields = |draft: &CategoryDraft| match draft.parse(&Catalog::default()) {
             Ok(category) => category.type_ids,
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_needs_a_name_and_a_category() {
+    fn tag_needs_a_name_and_a_category() {
         assert!(TagDraft { name: "production".into(), category: "1".into() }.parse().is_ok());
         let errors = TagDraft { name: "a/b".into(), category: String::new() }.parse().expect_err("refused");
         assert_eq!(errors.len(), 2);

@@ -22,13 +22,13 @@ const ACTION: &str = "send";
 pub struct Task {
     /// Unique, 1 to 64 characters.
     pub name: String,
-    /// Its purpose. May be empty.
+    /// The purpose. May be empty.
     pub description: String,
-    /// Events may start it.
+    /// Events may start the task.
     pub is_enabled: bool,
-    /// It is deleted after its first successful run.
+    /// The task is deleted after its first successful run.
     pub deletes_after_running: bool,
-    /// The webhook it sends through.
+    /// Id of the webhook that the task sends through.
     pub webhook_id: WebhookId,
     /// The message, with variables.
     pub message: String,
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_keeps_its_bytes_but_for_the_line_ends_of_a_form_post() {
+    fn message_keeps_its_bytes_but_for_the_line_ends_of_a_form_post() {
         let draft =
             TaskDraft { name: "t".into(), webhook: "1".into(), message: " a\r\nb \n".into(), ..TaskDraft::default() };
         assert_eq!(draft.parse().map(|task| task.message), Ok(" a\nb \n".to_owned()));

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_letter_becomes_a_capital() {
+    fn capitalised_changes_the_first_letter_only() {
         for (text, expected) in [("", ""), ("a clause", "A clause"), ("éà", "Éà"), ("ßa", "SSa"), ("7 b", "7 b")] {
             assert_eq!(capitalised(text), expected);
         }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shown_name_keeps_its_letters_and_reorders_nothing() {
+    fn shown_name_keeps_its_letters_and_reorders_nothing() {
         assert_eq!(shown("web\u{202e}gpj.exe\n\u{2066}x\u{2069}"), "web\u{fffd}gpj.exe\u{fffd}\u{fffd}x\u{fffd}");
         let persian = "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}";
         assert_eq!(shown(persian), persian);

@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_with_credentials_is_refused_with_the_remedy() {
+    fn url_with_credentials_is_refused_with_the_remedy() {
         assert!(refused("http://user:pass@example.com/").contains("authorization fields"));
     }
 }

@@ -1,6 +1,7 @@
 //! Time and randomness, passed as arguments so that tests can replace them.
 
 use crate::store::{self, Store};
+use model::number::{millis, to_u64};
 use model::time::Timestamp;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,7 +18,7 @@ impl Clock {
     pub fn system() -> Self {
         Self::from_fn(|| {
             let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-            Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+            Timestamp(millis(since_epoch))
         })
     }
 
@@ -96,6 +97,6 @@ impl std::fmt::Debug for Clock {
 
 /// Returns a UUID version 7 (RFC 9562) for this instant. It sorts by time, and its last 74 bits cannot be guessed.
 pub fn new_uuid(now: Timestamp) -> uuid::Uuid {
-    let millis = u64::try_from(now.0).unwrap_or_default();
+    let millis = to_u64(now.0);
     uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid()
 }

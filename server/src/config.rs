@@ -181,7 +181,7 @@ impl std::fmt::Display for Source {
 /// The configuration of the database.
 #[derive(Debug, Clone)]
 pub struct DatabaseConfig {
-    /// The directory of our files.
+    /// The directory of the data files.
     pub data_dir: PathBuf,
     /// The URL of PostgreSQL, if it is used. May contain a password.
     pub database_url: Option<SecretString>,

@@ -30,6 +30,7 @@ use axum::response::Response;
 use axum::routing::{any, get, post, put};
 use leptos::config::LeptosOptions;
 use leptos_axum::{AxumRouteListing, LeptosRoutes};
+use model::number::to_i64;
 use proxy::Proxies;
 use session::SignInLimit;
 use std::sync::Arc;
@@ -84,7 +85,7 @@ pub fn router(http: &Http) -> Router {
         .with_name(cookie)
         .with_secure(is_https)
         .with_same_site(SameSite::Lax)
-        .with_expiry(Expiry::OnInactivity(CookieDuration::seconds(i64::try_from(LASTS.as_secs()).unwrap_or(i64::MAX))));
+        .with_expiry(Expiry::OnInactivity(CookieDuration::seconds(to_i64(LASTS.as_secs()))));
     let console = console(http)
         .layer(middleware::from_fn_with_state(http.clone(), session::identify))
         .layer(sessions)

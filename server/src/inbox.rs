@@ -1,8 +1,8 @@
 //! `hookwright inbox`: a receiver for demos and tests. It shows requests exactly as they arrived.
 //!
-//! It reads the socket itself, since an HTTP library's header map regroups and lower-cases headers. It speaks just
-//! enough HTTP/1.1 for our dispatcher and for curl, and is never part of the product's service. Anybody may connect to
-//! it, so the size and duration of requests and the number of connections are limited.
+//! The inbox reads the socket itself, since an HTTP library's header map regroups and lower-cases headers. It speaks
+//! just enough HTTP/1.1 for the dispatcher and for curl, and is never part of the product's service. Any caller may
+//! connect, so the size and duration of requests and the number of connections are limited.
 
 use crate::clock::Clock;
 use futures_util::future::BoxFuture;

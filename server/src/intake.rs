@@ -3,8 +3,8 @@
 //! # What happens in which order
 //!
 //! 1. [`Intake::accept`] (another system, by its key), [`Intake::report`] (the console itself) and
-//!    [`Intake::run_internal`] (the internal events of the dispatcher) put a job into a channel: a batch of occurrences,
-//!    each with its public id. The channel has a capacity of 1000 jobs; further senders wait.
+//!    [`Intake::run_internal`] (the internal events of the dispatcher) put a job into a channel: a batch of
+//!    occurrences, each with its public id. The channel has a capacity of 1000 jobs; further senders wait.
 //! 2. `worker` begins a transaction and only then collects a group: the jobs that are waiting, at most 100 occurrences.
 //!    Commits are shared without a timer, since jobs that arrive while a group is written share the next commit.
 //! 3. `group` resolves the objects (`objects`), loads the events, tasks and webhooks (`rules`) and the receipts of
@@ -63,7 +63,7 @@ use worker::Worker;
 
 /// The number of occurrences that share one commit, unless a single batch has more.
 const GROUP_MAX: usize = 100;
-/// The number of batches that may wait. Further senders wait until there is room.
+/// The number of batches that may wait. Further senders wait until one is taken.
 const WAITING_MAX: usize = 1000;
 /// The time between two looks for internal events.
 const INTERNAL_POLL: Duration = Duration::from_millis(500);
@@ -94,7 +94,7 @@ pub enum Error {
 /// The result of one accepted occurrence.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Accepted {
-    /// Its public id.
+    /// The public id of the occurrence.
     pub id: Uuid,
     /// The number of tasks it started.
     pub tasks_started: u32,

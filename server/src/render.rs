@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_is_formatted_as_specified() {
+    fn date_is_formatted_as_specified() {
         let zone = TimeZone::get("America/New_York").expect("a zone");
         assert_eq!(date(Timestamp(1_760_629_087_000), &zone), "Thu, 16 Oct 2025 11:38:07 EDT");
     }

@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::store::retention::{Old, Step};
 use crate::store::steps::Steps;
 use crate::store::{self, Store, retention, setting};
+use model::number::millis;
 use model::time::Timestamp;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -74,7 +75,7 @@ impl Retention {
             tracing::info!("nothing old is removed until tomorrow: the last sweep was over a day ago by this clock");
             return Ok(0);
         }
-        let before = |retention: Duration| Timestamp(now.0 - i64::try_from(retention.as_millis()).unwrap_or(i64::MAX));
+        let before = |retention: Duration| Timestamp(now.0 - millis(retention));
         let (oldest, oldest_unmatched) = (before(self.limits.settled), before(self.limits.unmatched));
         let uncounted = [Old::Sessions(now), Old::Receipts(now)];
         for old in uncounted {

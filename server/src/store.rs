@@ -19,7 +19,7 @@
 //! transaction: SQLite ignores it in its log when the file is opened again, PostgreSQL rolls it back.
 //!
 //! When the database goes away during a commit, its response is lost and its outcome unknown. The intake then looks up
-//! its first occurrence, the dispatcher its attempts and the leases that nobody here knows. A person is told to reload.
+//! its first occurrence, the dispatcher its attempts and the leases that it does not know. A person is told to reload.
 //! All steps (`arrange`, `sweep`, `retention`) go by the rows and are repeated.
 //!
 //! # Lock order

@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: one release binary with the browser half inside.
+//! `cargo xtask dist`: one release binary with the browser half in it.
 
 use crate::shell::{cargo, finish, root, say};
 use crate::site;

@@ -1,4 +1,5 @@
-//! Who may import whom, and which words stand where: the invariants of `ARCHITECTURE.md` that a search can check.
+//! The imports that are allowed, and the files that may use a word: the invariants of `ARCHITECTURE.md` that a search
+//! can check.
 //!
 //! A room is a top-level module with everything below it. Rooms import each other without circles.
 //! Each exception that is listed must be needed: one that is not is reported, so that the lists only shrink.
@@ -204,13 +205,13 @@ const WORD_RULES: &[WordRule] = &[
         reason: "text reaches HTML as text",
         within: "app/src",
         home: &[
-            // The server function answers what an event matches as HTML, rendered by `part::fragment`.
+            // The server function returns an event's matches as HTML, rendered by `part::fragment`.
             "app/src/island/event_form.rs",
-            // The server function answers the preview of a message as HTML, rendered by `part::fragment`.
+            // The server function returns the preview of a message as HTML, rendered by `part::fragment`.
             "app/src/island/task_form.rs",
-            // The server function answers what a test came to as HTML, rendered by `part::fragment`.
+            // The server function returns the result of a test as HTML, rendered by `part::fragment`.
             "app/src/island/send_test.rs",
-            // A text area, escaped by `area_html`; and what a test came to, rendered by `part::fragment`.
+            // A text area, escaped by `area_html`; and the result of a test, rendered by `part::fragment`.
             "app/src/page/webhook/test.rs",
             // A text area, escaped by `area_html`.
             "app/src/part/field.rs",

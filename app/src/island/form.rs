@@ -215,7 +215,7 @@ impl Shared {
         first.is_none()
     }
 
-    /// Saves and leaves, or shows the error. `adopt` takes the revision of the version that somebody else has saved.
+    /// Saves and leaves, or shows the error. `adopt` takes the revision of the version that another person has saved.
     fn save(self, saving: Saving, adopt: Callback<AppError>) {
         self.is_busy.set(true);
         spawn_local(async move {
@@ -235,7 +235,7 @@ impl Shared {
     }
 }
 
-/// Shows the typed values beside those that somebody else has saved.
+/// Shows the typed values beside those that another person has saved.
 fn versions_table(versions: Vec<Versions>) -> AnyView {
     let row =
         |row: Versions| view! { <tr><th scope="row">{row.field}</th><td>{row.yours}</td><td>{row.saved}</td></tr> };

@@ -1,7 +1,7 @@
 //! The header editor: a grid of rows with a toolbar, or the same headers as text.
 //!
-//! Its rules are in `model::header_editor`. Without WASM, and until it runs, only the text area exists; it posts under
-//! the same name.
+//! The rules of the editor are in `model::header_editor`. Without WASM, and until it runs, only the text area exists;
+//! it posts under the same name.
 
 use crate::island::hydrated::use_hydrated;
 use crate::part::field::{AreaField, FieldOf, focus};

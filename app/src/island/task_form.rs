@@ -13,6 +13,7 @@ use crate::view::task::TaskForm as Loaded;
 use crate::view::{Choice, ChoiceOf};
 use leptos::prelude::*;
 use model::id::TaskId;
+use model::number::to_u32;
 use model::task::TaskDraft;
 use std::time::Duration;
 use wasm_bindgen::JsCast;
@@ -258,5 +259,5 @@ fn utf16_offset(text: &str, line: u32, column: u32) -> u32 {
         }
         offset += content.encode_utf16().count() + 1;
     }
-    u32::try_from(offset).unwrap_or(u32::MAX)
+    to_u32(offset)
 }

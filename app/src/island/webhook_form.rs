@@ -28,7 +28,7 @@ pub(crate) fn WebhookForm(
     may_save: bool,
     /// True if the viewer may call what is typed.
     may_test: bool,
-    /// The task form that has sent somebody here gets them back, with the new webhook chosen.
+    /// The address of the task form that the viewer came from. Saving returns there, with the new webhook chosen.
     back: Option<String>,
 ) -> impl IntoView {
     let loaded = stored.as_ref().map(|stored| stored.draft.clone()).unwrap_or_default();
@@ -272,7 +272,7 @@ fn TestCard(form: FormState<WebhookDraft>, id: Option<WebhookId>, may_test: bool
     view! { <div>{card}</div> }.into_any()
 }
 
-/// When the attempts happen, as clock offsets.
+/// The times of the attempts, as clock offsets.
 #[component]
 fn Offsets(form: FormState<WebhookDraft>) -> impl IntoView {
     const SHOWN: usize = 6;

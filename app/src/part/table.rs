@@ -10,6 +10,7 @@ use crate::part::icon::Icon;
 use crate::query::Query;
 use crate::view::{COUNTED, PAGE_ROWS};
 use leptos::prelude::*;
+use model::number::to_usize;
 use model::text::folded;
 pub(crate) use row::{Cell, Column, Filter, Narrow, Row, short};
 use row::{body_row, filter_head, sort_head};
@@ -139,9 +140,9 @@ impl Table<'_> {
             }
         }
         let total = self.rows.len() as u64;
-        let start = usize::try_from((self.query.page() - 1) * PAGE_ROWS).unwrap_or(usize::MAX).min(self.rows.len());
+        let start = to_usize((self.query.page() - 1) * PAGE_ROWS).min(self.rows.len());
         self.rows.drain(..start);
-        self.rows.truncate(usize::try_from(PAGE_ROWS).unwrap_or(usize::MAX));
+        self.rows.truncate(to_usize(PAGE_ROWS));
         total
     }
 

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_result_is_found_in_the_address_that_carries_it() {
+    fn done_is_read_back_from_its_address() {
         for done in Done::ALL {
             let address = done.at("/webhooks/7");
             assert_eq!(address.strip_prefix("/webhooks/7?done=").and_then(Done::find), Some(done));

@@ -23,7 +23,7 @@ pub struct EventRow {
     pub scope: String,
     /// The task that the event starts.
     pub task_id: TaskId,
-    /// That task's name.
+    /// Name of that task.
     pub task_name: String,
     /// The event may fire.
     pub is_enabled: bool,

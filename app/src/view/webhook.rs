@@ -37,7 +37,8 @@ pub struct WebhookRow {
 pub struct WebhookForm {
     /// The fields as stored, without secrets.
     pub draft: WebhookDraft,
-    /// Scheme, host and port that the stored secret belongs to. The draft's URL may lack parts that the viewer may not see.
+    /// Scheme, host and port that the stored secret belongs to. The draft's URL may lack parts that the viewer may not
+    /// see.
     pub origin: String,
     /// The names of the secret headers, in order.
     pub secret_headers: Vec<String>,
@@ -96,13 +97,13 @@ impl SavedWebhook {
 pub enum Held {
     /// All go on.
     All,
-    /// Of each object the newest goes on, the others are given up.
+    /// Of each object the newest goes on, the others are discarded.
     Newest,
     /// None goes on.
     None,
 }
 
-/// How a hold is ended.
+/// The way in which a hold is ended.
 #[cfg(feature = "ssr")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReleaseChoice {

@@ -44,7 +44,7 @@ const GROUPS: &[(&str, &[&str])] = &[
 /// The group of the pages that are in no other.
 const OTHERS: &str = "others";
 
-/// The pages for signing in, which nobody sees signed in.
+/// The pages for signing in, which are not shown to signed-in people.
 const ALONE: &[&str] = &["/sign-in", "/setup"];
 
 /// The pages that look different to a viewer without the permission to edit.

@@ -93,7 +93,7 @@ fn every_special_purpose_range_has_its_verdict() {
 }
 
 #[test]
-fn a_list_permits_what_the_policy_refuses_but_never_metadata() {
+fn allowed_networks_override_the_policy_but_never_permit_metadata() {
     let allowed = vec!["127.0.0.0/8".parse().expect("net"), "0.0.0.0/0".parse().expect("net")];
     for policy in [Policy::Internal, Policy::Internet, Policy::Listed] {
         let rules = Rules { policy, allowed: allowed.clone(), ..Rules::default() };
@@ -106,7 +106,7 @@ fn a_list_permits_what_the_policy_refuses_but_never_metadata() {
 }
 
 #[test]
-fn the_consoles_own_listeners_are_refused_by_address_and_port() {
+fn consoles_own_listeners_are_refused_by_address_and_port() {
     let rules = Rules {
         allowed: vec!["127.0.0.0/8".parse().expect("net")],
         listeners: ["127.0.0.1:8443", "0.0.0.0:9000", "[::ffff:0.0.0.0]:9001"]

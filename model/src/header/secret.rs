@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_that_keeps_a_value_is_written_and_read_back() {
+    fn mask_that_keeps_a_value_is_written_and_read_back() {
         for kept in [Kept::InPlace, Kept::Repeat(0), Kept::Repeat(11)] {
             assert_eq!(Kept::parse(&kept.to_text()), Some(kept));
         }

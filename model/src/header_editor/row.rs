@@ -42,7 +42,7 @@ impl EditorRow {
     }
 
     /// Takes a name. A name that looks secret turns the switch on. Another name turns it off as long as there is no
-    /// value to protect: somebody who types `X-Author` first types `X-Auth`.
+    /// value to protect: a person who types `X-Author` first types `X-Auth`.
     pub(super) fn set_name(&mut self, name: String) {
         self.name = name;
         if !self.is_switch_set && (looks_secret(&self.name) || self.value.trim().is_empty()) {

@@ -59,7 +59,7 @@ fn text_that_does_not_parse_opens_raw_and_stays_the_same_to_the_byte() {
 }
 
 #[test]
-fn a_whole_line_in_a_name_cell_is_split_as_the_text_would_be() {
+fn whole_line_in_a_name_cell_is_split_like_the_text() {
     let mut editor = open("X-B: 2");
     let (first, waiting) = (id_at(&editor, 0), id_at(&editor, 1));
     assert!(!editor.set_name(waiting, "X-A"));
@@ -117,7 +117,7 @@ fn rows_left_empty_stay_in_the_grid_and_are_not_posted() {
 }
 
 #[test]
-fn a_line_break_in_a_cell_does_not_start_another_header() {
+fn line_break_in_a_cell_does_not_start_another_header() {
     let mut editor = open("X-A: 1");
     editor.set_value(id_at(&editor, 0), "1\r\nX-Evil: 2");
     assert_eq!(editor.to_text(), "X-A: 1X-Evil: 2");
@@ -163,7 +163,7 @@ fn checked_rows_move_down_one_place_and_never_below_the_waiting_row() {
 }
 
 #[test]
-fn a_nameless_row_is_announced_in_words() {
+fn nameless_row_is_announced_as_such() {
     let mut editor = grid("aB");
     editor.set_name(id_at(&editor, 1), "");
     assert_eq!(editor.move_up().as_deref(), Some("A header without a name moved to position 1 of 2"));
@@ -187,7 +187,7 @@ fn delete_removes_the_checked_rows_and_says_how_many_are_left() {
 }
 
 #[test]
-fn the_select_all_box_shows_none_some_or_all_and_never_checks_the_waiting_row() {
+fn select_all_box_shows_none_some_or_all_and_never_checks_the_waiting_row() {
     let check = |letters: &str, shown: AllChecked| assert_eq!(grid(letters).all_checked(), shown, "{letters}");
     check("", AllChecked::None);
     check("ab", AllChecked::None);
@@ -238,7 +238,7 @@ fn raw_text_returns_to_the_grid_only_when_every_line_parses() {
 }
 
 #[test]
-fn the_hidden_one_of_grid_and_text_area_takes_no_input() {
+fn hidden_grid_or_text_area_takes_no_input() {
     let mut editor = grid("aB");
     editor.set_raw("X: 1");
     assert_eq!(letters(&editor), "aB");
@@ -457,7 +457,7 @@ proptest! {
     }
 
     #[test]
-    fn the_waiting_row_is_last_and_ids_are_unique_after_every_operation(text in arb_text(), acts in arb_acts()) {
+    fn waiting_row_is_last_and_ids_are_unique_after_every_operation(text in arb_text(), acts in arb_acts()) {
         let mut editor = open(&text);
         assert_waiting(&editor);
         for act in &acts {
@@ -470,7 +470,7 @@ proptest! {
     }
 
     #[test]
-    fn a_move_keeps_every_row_and_the_order_within_checked_and_unchecked(
+    fn move_keeps_every_row_and_the_order_within_checked_and_unchecked(
         text in arb_text(),
         acts in arb_acts(),
         is_up in any::<bool>(),
@@ -550,7 +550,7 @@ proptest! {
 }
 
 #[test]
-fn a_dragged_row_takes_the_place_of_the_one_it_is_dropped_on() {
+fn dragged_row_takes_the_place_of_the_one_it_is_dropped_on() {
     let mut editor = HeaderEditor::from_texts("A: 1\nB: 2\nC: 3", "");
     let id = |editor: &HeaderEditor, name: &str| {
         editor.rows().iter().find(|row| row.name == name).map(|row| row.id).expect("a row")

@@ -65,7 +65,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn every_listed_variable_is_one_and_has_its_value() {
+    fn listed_variables_are_valid_and_have_their_values() {
         let data = json!({
             "disk": {"free": 7, "label": "a".repeat(60), "none": null},
             "labels": {"app.kubernetes.io/name": "web", "say \"hi\"": true, "7": "seven", "both\"'": 1, "": 2},

@@ -60,14 +60,14 @@ fn text_that_is_not_a_variable_stays_as_typed() {
 }
 
 #[test]
-fn an_unknown_variable_has_no_line_end_in_its_note() {
+fn unknown_variable_has_no_line_end_in_its_note() {
     assert_eq!(unknown_variables("${a\r}${b\n}${c}"), [(10, "c")]);
     let note = Note::NoVariable("c".to_owned());
     assert_eq!(rendered("${a\r}${c}", Escape::Plain, "x", None).notes(), [note]);
 }
 
 #[test]
-fn a_value_is_never_expanded_again() {
+fn value_is_never_expanded_again() {
     assert_eq!(body("${NAME}", Escape::Plain, "${DATE}"), "${DATE}");
 }
 
@@ -86,7 +86,7 @@ fn hostile_names_never_change_the_structure_of_json() {
 }
 
 #[test]
-fn a_backslash_before_a_variable_stays_one_and_ends_no_string() {
+fn backslash_before_a_variable_stays_and_ends_no_string() {
     for name in ["null,1", "\",\"admin\":true,\"x\":\"", "n", "u0022", "\\"] {
         let text = body(r#"{"t":"\${NAME}","n":[${NAME}],"e":"\\${NAME}"}"#, Escape::Json, name);
         let value: Value = serde_json::from_str(&text).expect("valid JSON");
@@ -95,7 +95,7 @@ fn a_backslash_before_a_variable_stays_one_and_ends_no_string() {
 }
 
 #[test]
-fn an_apostrophe_ends_no_attribute_and_a_random_number_is_not_negative() {
+fn apostrophe_ends_no_attribute_and_a_random_number_is_not_negative() {
     assert_eq!(body("<n a='${NAME}'/>", Escape::Xml, "x' b='y"), "<n a='x&apos; b=&apos;y'/>");
     let variables = Variables {
         date: "",
@@ -128,7 +128,7 @@ fn data_is_looked_up_by_path_and_absence_is_noted() {
 }
 
 #[test]
-fn a_key_with_dots_slashes_and_blanks_is_written_in_brackets() {
+fn key_with_dots_slashes_and_blanks_is_written_in_brackets() {
     let data = serde_json::json!({
         "labels": { "app.kubernetes.io/name": "web", "two words": { "it's": 1 }, "say \"hi\"": 2 },
         "disks": [{ "free": 7 }],
@@ -193,7 +193,7 @@ fn escaping_follows_the_content_type() {
 }
 
 #[test]
-fn a_message_over_the_limit_is_refused() {
+fn message_over_the_limit_is_refused() {
     let variables = Variables {
         date: "",
         timestamp: 0,

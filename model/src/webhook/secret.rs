@@ -90,12 +90,12 @@ impl WebhookDraft {
         Some(SecretChange::Set(SecretString::from(secret)))
     }
 
-    /// Checks the authorization's secret. `kept` is `None` for a new webhook, and the reason why the stored secret may not
-    /// stay in `Err`. `is_new` is true if this type of authorization had no secret before.
+    /// Checks the authorization's secret. `stored` is `None` for a new webhook, and the reason why the stored secret
+    /// may not stay in `Err`. `is_new` is true if this type of authorization had no secret before.
     pub(super) fn parse_secret(
         &self,
         authorization: &Authorization,
-        (kept, is_new): (Option<Result<(), &'static str>>, bool),
+        (stored, is_new): (Option<Result<(), &'static str>>, bool),
         errors: &mut FieldErrors,
     ) -> Option<SecretChange> {
         let (field, typed, word) = match authorization {
@@ -119,7 +119,7 @@ impl WebhookDraft {
             {
                 return Some(SecretChange::Set(SecretString::from(String::new())));
             }
-            return match kept {
+            return match stored {
                 Some(Ok(())) => Some(SecretChange::Keep),
                 Some(Err(reason)) => {
                     errors.add(field, format!("Enter the {word} again: {reason}."));

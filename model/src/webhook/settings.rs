@@ -1,4 +1,5 @@
-//! The configuration of a webhook: checked and stored ([`Settings`]), as typed ([`WebhookDraft`]), and the ways between.
+//! The configuration of a webhook: checked and stored ([`Settings`]), as typed ([`WebhookDraft`]), and the ways
+//! between.
 
 use super::secret_header::{self, Line};
 use super::{Authorization, DEFAULT_KEY_HEADER, Method, NAME_MAX, StoredWebhook, TIMEOUT_MAX_SECONDS, Webhook, secret};
@@ -12,8 +13,8 @@ use std::time::Duration;
 
 /// The settings of a webhook: all that a person configures and that is no secret.
 ///
-/// Serialised, they are the document of a webhook's revision. Revisions are kept for ever, so a field that older ones
-/// lack is `#[serde(default)]`.
+/// Serialised, they are the document of a webhook's revision. Revisions are retained for ever, so a field that older
+/// ones lack is `#[serde(default)]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Unique, 1 to 128 characters.
@@ -23,7 +24,7 @@ pub struct Settings {
     pub url: TargetUrl,
     /// The HTTP method.
     pub method: Method,
-    /// How a request proves who is calling.
+    /// The way in which a request proves the caller's identity.
     pub authorization: Authorization,
     /// The configured headers, in order. A secret one has the mask as its value.
     pub headers: HeaderList,
@@ -111,8 +112,8 @@ draft! {
         note,
         /// The revision the form was opened on; empty for a new webhook.
         revision,
-        /// The names of the secrets that were typed into a form that was refused. No page carries a secret back, so that
-        /// they are empty now without being meant so.
+        /// The names of the secrets that were typed into a form that was refused. No page carries a secret back, so
+        /// that they are empty now without being meant so.
         retype,
         /// `true`: the secrets that [`retype`](Self::retype) names stay as they were before, after all.
         keep_secrets,
@@ -190,7 +191,7 @@ impl WebhookDraft {
             .zip(lines)
             .and_then(|(headers, lines)| secret_header::merge(headers, lines, (stored, moved), &mut errors));
         let (headers, secret_values) = headers.unwrap_or_default();
-        // A wrong field gets a stand-in, which nobody sees: the draft is refused with its errors.
+        // A wrong field gets a stand-in, which is never shown: the draft is refused with its errors.
         let settings = Settings {
             name: name.unwrap_or_default(),
             url: url.unwrap_or_else(TargetUrl::unreadable),

@@ -23,7 +23,7 @@ fn wrong_fields(draft: &WebhookDraft, stored: Option<&StoredWebhook>) -> Vec<Str
 }
 
 #[test]
-fn a_new_draft_needs_only_a_name_and_a_url() {
+fn new_draft_needs_only_a_name_and_a_url() {
     assert_eq!(wrong_fields(&WebhookDraft::default(), None), ["name", "url"]);
     let webhook = draft().parse(None).expect("valid");
     assert_eq!(webhook.settings.headers.to_text(), "Content-Type: application/json");
@@ -56,7 +56,7 @@ fn edit_without_a_change_saves_the_stored_settings() {
 }
 
 #[test]
-fn each_field_is_refused_by_its_own_rule() {
+fn wrong_field_is_refused_by_its_own_rule() {
     let check = |field: &str, change: fn(&mut WebhookDraft)| {
         let mut draft = draft();
         change(&mut draft);
@@ -95,20 +95,20 @@ fn each_field_is_refused_by_its_own_rule() {
 }
 
 #[test]
-fn a_pasted_bearer_word_is_explained() {
+fn pasted_bearer_word_is_explained() {
     let draft = WebhookDraft { auth_type: "bearer".into(), token: "bearer xyz".into(), ..draft() };
     let errors = draft.parse(None).expect_err("refused");
     assert!(errors.message("token").is_some_and(|message| message.contains("without the word Bearer")));
 }
 
 #[test]
-fn an_empty_secret_keeps_the_stored_one_while_the_target_stays() {
+fn empty_secret_keeps_the_stored_one_while_the_target_stays() {
     let draft = WebhookDraft { auth_type: "bearer".into(), url: "https://CHAT.example/other".into(), ..draft() };
     assert!(matches!(draft.parse(Some(&stored())).expect("valid").secret, SecretChange::Keep));
 }
 
 #[test]
-fn a_changed_target_demands_the_secret_again() {
+fn changed_target_demands_the_secret_again() {
     let base = WebhookDraft { auth_type: "bearer".into(), ..draft() };
     for changed in [
         WebhookDraft { url: "http://chat.example/hook".into(), ..base.clone() },
@@ -128,13 +128,13 @@ fn a_changed_target_demands_the_secret_again() {
 }
 
 #[test]
-fn a_checked_webhook_never_prints_its_secret() {
+fn checked_webhook_never_prints_its_secret() {
     let draft = WebhookDraft { auth_type: "bearer".into(), token: "canary-7f3a".into(), ..draft() };
     assert!(!format!("{:?}", draft.parse(None)).contains("canary"));
 }
 
 #[test]
-fn a_wrong_url_does_not_hide_what_is_wrong_with_the_secret() {
+fn wrong_url_does_not_hide_the_errors_of_the_secret() {
     let both = WebhookDraft { url: "ftp://x".into(), auth_type: "bearer".into(), token: "Bearer x".into(), ..draft() };
     assert_eq!(wrong_fields(&both, None), ["url", "token"]);
 }

@@ -40,7 +40,7 @@ const HOSTILE: &[&str] = &[
     "。",
     "👩‍👧",
     "•",
-    // What formats give a meaning.
+    // Characters with a meaning in a format.
     "\"",
     "'",
     "\\",

@@ -30,7 +30,7 @@ impl Filling {
         let receiver = ["Chat", "Tickets", "Ledger", "Pager", "Workflow"][usize::from(number % 5)];
         let draft = WebhookDraft {
             name: format!("{receiver} {number:02} ({})", self.suffix),
-            // Where the receiver of `cargo xtask run` is: what is sent never leaves this machine.
+            // The receiver of `cargo xtask run`: the requests never leave this machine.
             url: format!("http://127.0.0.1:9000/fill/{number}"),
             ..WebhookDraft::default()
         };
@@ -79,7 +79,7 @@ impl Filling {
             hold::pause(&txn, ids.1, Timestamp(paused_at)).await?;
             paused.push(ids);
         }
-        // Of random bytes, not of a key: nobody can use it.
+        // Random bytes instead of the hash of a key: no key fits.
         let (hash, name) = (rand::random::<[u8; 32]>().to_vec(), format!("fill {}", self.suffix));
         let key = access::insert_key(&txn, &name, hash, &[Scope::Ingest], self.start).await?;
         let mark = revision::newest(&txn).await?;

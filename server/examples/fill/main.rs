@@ -2,7 +2,7 @@
 //! `cargo xtask fill`. Not part of the product.
 //!
 //! The store makes the few rows that people configure, so that their revisions are noted as always. The many rows are
-//! made inside the database, a chunk a transaction: [`Filling::stage`] throws the dice of a chunk into a temporary
+//! made in the database itself, a chunk a transaction: [`Filling::stage`] throws the dice of a chunk into a temporary
 //! table, and one statement a table reads from it. It must only add: existing rows are neither changed nor removed. SQL
 //! gets nothing pasted in but numbers and texts of this file.
 //!
@@ -33,11 +33,11 @@ use std::time::{Duration, Instant};
 
 /// Deliveries of a transaction: a second of writing, so that a running console does not wait for long.
 const CHUNK: i64 = 20_000;
-/// Between two transactions. Whoever waits for SQLite's writer tries again every 100 ms.
+/// Between two transactions. A process that waits for SQLite's writer tries again every 100 ms.
 const PAUSE: Duration = Duration::from_millis(120);
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 1440 * MINUTE;
-/// How many days the settled deliveries reach back.
+/// The number of days that the settled deliveries reach back.
 const DAYS: i64 = 28;
 /// The most that a paused webhook holds (`model::delivery::HELD_MAX`), and that `serve` keeps of each by default.
 const PER_WEBHOOK: i64 = 100_000;
@@ -107,7 +107,8 @@ const VALUES: [(&str, &str); 6] = [
     ("${TASK}", "t.name"),
 ];
 
-/// Why deliveries fail. Number 4 takes the whole timeout, 5 has no connection, the last two come before any attempt.
+/// The reasons why deliveries fail. Number 4 takes the whole timeout, 5 has no connection, the last two come before any
+/// attempt.
 const FAILURE: &str = "failure (k, code, http, error) AS (VALUES
     (0, 'status', 500, 'Returned 500 Internal Server Error.'), (1, 'status', 503, 'Returned 503 Service Unavailable.'),
     (2, 'status', 429, 'Returned 429 Too Many Requests.'), (3, 'status', 502, 'Returned 502 Bad Gateway.'),
@@ -187,7 +188,7 @@ struct Phase {
     name: &'static str,
     deliveries: i64,
     cycle: Cycle,
-    /// When the first is queued. They come in waves, densest where one ends and the next begins.
+    /// The time at which the first is queued. The deliveries come in waves, densest where one ends and the next begins.
     from: i64,
     waves: i64,
     wave: i64,
@@ -197,7 +198,7 @@ struct Phase {
     receipts: (i64, i64),
 }
 
-/// How many rows were made: occurrences, runs, deliveries, attempts, receipts.
+/// The number of rows that were made: occurrences, runs, deliveries, attempts, receipts.
 type Made = [u64; 5];
 
 fn add(all: &mut Made, some: Made) {
@@ -207,7 +208,7 @@ fn add(all: &mut Made, some: Made) {
 struct Filling {
     store: Store,
     now: i64,
-    /// When everything begins.
+    /// The time of the oldest rows.
     start: Timestamp,
     seed: i64,
     /// Ends each name, so that two fillings have none in common.
@@ -220,10 +221,10 @@ impl Filling {
         if self.store.is_postgres() { postgres } else { sqlite }
     }
 
-    /// The body of a recursive table `turn (c)`: the integers from `low` up to before `high`.
+    /// The body of a recursive table `span (c)`: the integers from `low` up to before `high`.
     fn series(&self, low: i64, high: i64) -> String {
         let postgres = format!("SELECT generate_series(CAST({low} AS BIGINT), {high} - 1)");
-        let sqlite = format!("SELECT {low} UNION ALL SELECT c + 1 FROM turn WHERE c + 1 < {high}");
+        let sqlite = format!("SELECT {low} UNION ALL SELECT c + 1 FROM span WHERE c + 1 < {high}");
         self.sql(&postgres, &sqlite).to_owned()
     }
 
@@ -240,13 +241,13 @@ impl Filling {
         format!("{}({text}{})", self.sql("convert_to", "CAST"), self.sql(", 'UTF8'", " AS BLOB"))
     }
 
-    /// The first of `count` ids in a row that nobody else uses.
+    /// The first of `count` ids in a row that no other process uses.
     async fn reserve(&self, txn: &Transaction, table: &str, count: i64) -> Result<i64> {
         let postgres = format!(
             "SELECT MIN(v) AS low, MAX(v) AS high
              FROM (SELECT nextval(pg_get_serial_sequence('{table}', 'id')) AS v FROM generate_series(1, {count})) AS ids"
         );
-        // Nobody else writes while the transaction lasts.
+        // No other process writes while the transaction lasts.
         let last = format!("COALESCE((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0)");
         let sqlite = format!("SELECT {last} + 1 AS low, {last} + {count} AS high");
         loop {
@@ -279,7 +280,8 @@ async fn main() -> Result<()> {
     };
     let made = filling.run(&options).await?;
     if store.is_postgres() {
-        // As after weeks of use, and not as after minutes of it, when the database itself is still at work on all of it.
+        // As after weeks of use, and not as after minutes of it, when the database itself is still at work on all of
+        // it.
         let mut connection = store.write().get_postgres_connection_pool().acquire().await?;
         connection.execute("SET statement_timeout = 0").await?;
         connection.execute("VACUUM (ANALYZE) occurrence, run, delivery, attempt, receipt, object, object_tag").await?;

@@ -1,4 +1,4 @@
-//! The many rows, made inside the database.
+//! The many rows, made in the database itself.
 
 use super::{
     ACCEPTED, CHUNK, ConnectionTrait, Cycle, DATA, FAILURE, Filling, HEADERS, MESSAGE, MINUTE, Made, OBJECTS, Objects,
@@ -34,7 +34,7 @@ impl Filling {
         let occurrence = self.reserve(txn, "occurrence", (next - first) * occurrences).await? - first * occurrences;
         let run = self.reserve(txn, "run", count).await? - first * deliveries;
         let delivery = self.reserve(txn, "delivery", count).await? - first * deliveries;
-        let (rows, turns) = (rows.join(", "), self.series(first, next));
+        let (rows, series) = (rows.join(", "), self.series(first, next));
         let (ro, rd, waits) = (dice("o", self.seed), dice("d", self.seed + 1), waits("attempts"));
         // In thousandths: what becomes of the delivery.
         let fate = match unreliable {
@@ -45,11 +45,11 @@ impl Filling {
         };
         let status = phase.name;
         let sql = format!(
-            "CREATE TEMP TABLE fill AS WITH RECURSIVE turn (c) AS ({turns}),
+            "CREATE TEMP TABLE fill AS WITH RECURSIVE span (c) AS ({series}),
              slot (occ, n, pos, task_id, webhook_id, event_row, type_id, event_id, reasons, started, low, objects)
                 AS (VALUES {rows}),
              placed AS (SELECT slot.*, c * {occurrences} + occ AS o, c * {deliveries} + pos AS d
-                FROM turn CROSS JOIN slot WHERE c * {deliveries} + pos < {last}),
+                FROM span CROSS JOIN slot WHERE c * {deliveries} + pos < {last}),
              thrown AS (SELECT placed.*, {ro} AS ro, {rd} AS rd, o * {waves} * 1000000 / {all} AS y FROM placed),
              fated AS (SELECT thrown.*, {fate} AS m, y / 1000000 AS w, y % 1000000 - 500000 AS g FROM thrown),
              judged AS (SELECT fated.*,
@@ -131,7 +131,7 @@ impl Filling {
                 CASE WHEN f.number = 1 AND COALESCE(f.failure, 0) <> 5 THEN 1 + f.rd % 9 END,
                 CASE WHEN f.has_response THEN f.ms * 9 / 10 END FROM made f ORDER BY f.delivery_id, f.number"
         );
-        // Of the last day, as older ones are not kept.
+        // Of the last day, as older ones are not retained.
         let (oldest, from) = (self.now - 23 * 60 * MINUTE, cycles * phase.cycle.occurrences - receipts);
         let hash = self.sql("sha256(convert_to(CAST(gen_random_uuid() AS TEXT), 'UTF8'))", "randomblob(32)");
         let receipt = format!(
@@ -154,10 +154,10 @@ impl Filling {
             let (count, at, suffix) = ((count * share / 100).max(1), self.start.0, &self.suffix);
             let txn = self.store.begin().await?;
             let low = self.reserve(&txn, "object", count).await?;
-            let turns = format!("WITH RECURSIVE turn (c) AS ({})", self.series(low, low + count));
+            let span = format!("WITH RECURSIVE span (c) AS ({})", self.series(low, low + count));
             let sql = format!(
-                "{turns} INSERT INTO object (id, type_id, external_id, name, created_at, updated_at) SELECT c, '{type_id}',
-                 '{prefix}-{suffix}-' || c, '{prefix}-' || (c - {low} + 1) || '-{suffix}', {at}, {at} FROM turn ORDER BY c"
+                "{span} INSERT INTO object (id, type_id, external_id, name, created_at, updated_at) SELECT c, '{type_id}',
+                 '{prefix}-{suffix}-' || c, '{prefix}-' || (c - {low} + 1) || '-{suffix}', {at}, {at} FROM span ORDER BY c"
             );
             txn.execute_unprepared(&sql).await?;
             let carried = [(environments, 1), (&teams[..4], 2), (&teams[4..], 7)];
@@ -167,8 +167,8 @@ impl Filling {
                 let rows: Vec<_> = tags.iter().enumerate().map(|(n, tag)| format!("({n}, {tag})")).collect();
                 let (rows, count) = (rows.join(", "), rows.len());
                 let sql = format!(
-                    "{turns}, carried (n, tag_id) AS (VALUES {rows}) INSERT INTO object_tag (object_id, tag_id) SELECT c,
-                     tag_id FROM turn LEFT JOIN carried ON n = c / {every} % {count} WHERE c % {every} = 0 ORDER BY c"
+                    "{span}, carried (n, tag_id) AS (VALUES {rows}) INSERT INTO object_tag (object_id, tag_id) SELECT c,
+                     tag_id FROM span LEFT JOIN carried ON n = c / {every} % {count} WHERE c % {every} = 0 ORDER BY c"
                 );
                 txn.execute_unprepared(&sql).await?;
             }

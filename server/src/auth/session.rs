@@ -1,7 +1,7 @@
-//! Sessions of people, stored in our database through tower-sessions.
+//! Sessions of people, stored in the database through tower-sessions.
 //!
-//! The cookie carries a random 128-bit id. The database stores only its SHA-256, so that a copy of the database lets
-//! nobody sign in. The account's id has a column of its own, for listing and revoking.
+//! The cookie carries a random 128-bit id. The database stores only its SHA-256, so that no session can be
+//! taken over with a copy of the database. The account's id has a column of its own, for listing and revoking.
 
 use crate::clock::Clock;
 use crate::store::{Store, access};
@@ -64,7 +64,8 @@ impl SessionStore for Sessions {
     async fn save(&self, record: &Record) -> Result<()> {
         let account = record.data.get(ACCOUNT).and_then(serde_json::Value::as_i64).map(UserId);
         let data = serde_json::to_string(&record.data).map_err(|error| Error::Encode(error.to_string()))?;
-        // Uses our clock, by which the session is looked up, instead of the machine's clock in the record.
+        // Uses the clock of the server, by which the session is looked up, instead of the machine's clock in the
+        // record.
         let now = self.clock.now();
         access::save_session(self.store.write(), id_hash(record.id), account, data, now, now.after(IDLE_MAX))
             .await

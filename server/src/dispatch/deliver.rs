@@ -10,6 +10,7 @@ use crate::store::revision::{self, Kind};
 use crate::store::webhook::{self, Row};
 use futures_util::FutureExt;
 use model::delivery::{ErrorCode, Next, Outcome, Status, after_attempt};
+use model::number::millis;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,7 +93,7 @@ impl Dispatcher {
             attempt = claimed.attempt(),
             http_status = attempted.http_status,
             failed = matches!(attempted.outcome, Outcome::Failed { .. }),
-            duration_ms = u64::try_from(attempted.duration.as_millis()).unwrap_or(u64::MAX),
+            duration_ms = millis(attempted.duration),
             "attempt"
         );
         Ended::Attempted(Settlement { claimed, attempted, next, webhook_revision: webhook.revision })
@@ -107,7 +108,7 @@ impl Dispatcher {
             None => None,
             Some(number) => {
                 let settings = revision::find(self.store.read(), Kind::Webhook, webhook.id.0, number).await?;
-                let Some(row) = settings.and_then(|settings| webhook.as_it_was(settings)) else {
+                let Some(row) = settings.and_then(|settings| webhook.as_of_revision(settings)) else {
                     return Ok(Tried::Attempted(self.failed("The revision of the webhook is no longer retained.")));
                 };
                 Some(row)

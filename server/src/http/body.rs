@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// The largest form of a public page.
 const PUBLIC_MAX_BYTES: usize = 8 * 1024;
-/// The largest form: the limit of a message, with room for encoding and other fields.
+/// The largest form: the limit of a message, with space for encoding and other fields.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 /// Deadlines for a form's body.
 const PUBLIC_DEADLINE: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 //! A connection belongs to a stranger until it has carried a request with a session or a key. The number of strangers'
 //! connections is limited, in total and per address. At a limit the oldest connection is closed for the new one: that
 //! of the same address, or in total that of the address with the most connections. So a caller that opens idle
-//! connections keeps nobody else out, and takes no files from deliveries. Connections of trusted proxies carry
+//! connections locks no other caller out, and takes no files from deliveries. Connections of trusted proxies carry
 //! everybody's requests and are never closed by the door.
 //!
 //! The HTTP library limits the time of heads and handshakes, the module `body` that of bodies.
@@ -11,6 +11,7 @@
 use super::client::network;
 use super::proxy::Proxies;
 use axum_server::accept::Accept;
+use model::number::to_usize;
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Ready, ready};
 use std::io;
@@ -35,7 +36,7 @@ pub struct Capacity {
 impl Capacity {
     /// Returns limits far below the limit of open files, since deliveries and the database need files too.
     pub fn of_files(limit: u64) -> Self {
-        let total = usize::try_from(limit / 8).unwrap_or(usize::MAX).clamp(16, 1000);
+        let total = to_usize(limit / 8).clamp(16, 1000);
         Self { total, per_address: total.min(200) }
     }
 }

@@ -97,14 +97,14 @@ fn unavailable() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, "The database is not available right now. Try again in a moment.").into_response()
 }
 
-/// Returns `next` if it is a path of this console, or else `/`. Another site is never returned: browsers remove tabs and
-/// line ends before they parse a URL, so these are refused.
+/// Returns `next` if it is a path of this console, or else `/`. Another site is never returned: browsers remove tabs
+/// and line ends before they parse a URL, so these are refused.
 fn safe_next(next: &str) -> &str {
     let is_plain = next.chars().all(|c| c.is_ascii_graphic() && c != '\\');
     if is_plain && next.starts_with('/') && !next.starts_with("//") { next } else { "/" }
 }
 
-/// Starts a session with a new id, so that an id that somebody else has planted is not signed in (session fixation).
+/// Starts a session with a new id, so that an id that an attacker has planted is not signed in (session fixation).
 async fn start(session: &Session, viewer: &Viewer, next: &str) -> Response {
     let started = async {
         session.cycle_id().await?;

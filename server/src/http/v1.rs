@@ -74,7 +74,7 @@ const PATHS: [(&str, &str); 4] = [
     ("/api/v1/occurrence", "/api/v1/occurrences/ID/why"),
 ];
 
-/// Returns true for a path outside `/api/` that was probably meant to be inside: with other letter case, an extra
+/// Returns true for a path outside `/api/` that was probably meant to be within it: with other letter case, an extra
 /// slash, or only `/api`.
 pub fn is_meant(path: &str) -> bool {
     let bare = path.trim_start_matches('/').to_ascii_lowercase();

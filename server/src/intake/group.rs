@@ -20,7 +20,7 @@ pub(super) struct GroupWriter {
     cache: RuleCache,
     /// The webhooks whose hold was full when this worker last looked: their alarm has been raised.
     alarmed: HashSet<WebhookId>,
-    /// Whether the next group takes the lock of changes first, because the last try of the group asked for that.
+    /// True when the next group takes the lock of changes first, because the last try of the group asked for that.
     takes_lock_of_changes: bool,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Written {
     pub(super) first: Option<Uuid>,
     /// The webhooks whose alarm has been raised, with this group's.
     pub(super) alarmed: HashSet<WebhookId>,
-    /// Whether a task was started.
+    /// True when a task was started.
     pub(super) has_started: bool,
 }
 

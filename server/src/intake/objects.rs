@@ -6,11 +6,11 @@ use crate::store;
 use crate::store::object::{self, NewObject, Row};
 use crate::store::tag::{self, TagRow};
 use model::field_error::FieldErrors;
-use model::id::{CategoryId, ObjectId, TagId};
+use model::id::{ObjectId, TagId};
 use model::occurrence::ObjectReference;
 use model::time::Timestamp;
 use sea_orm::DatabaseTransaction;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// An object with the changes that are staged.
@@ -169,23 +169,21 @@ impl Objects {
 
     /// Returns the ids of tags by their paths, in order of id, if an object of this type may carry them together.
     fn find_tags(&self, type_id: &str, paths: &[String], path: &str) -> Result<Vec<TagId>, FieldErrors> {
-        let refuse = |message: String| Err(FieldErrors::one(format!("{path}tags"), message));
-        let mut found = BTreeSet::new();
-        let mut singles: BTreeMap<CategoryId, TagId> = BTreeMap::new();
+        let refused = |message: String| FieldErrors::one(format!("{path}tags"), message);
+        let mut found: Vec<&TagRow> = Vec::new();
         for wanted in paths {
             let shown: String = wanted.chars().filter(|c| !model::text::is_invisible(*c)).take(80).collect();
             let Some(tag) = self.tags.get(wanted) else {
-                return refuse(format!("There is no tag {shown}. Create it first, or leave it out."));
+                return Err(refused(format!("There is no tag {shown}. Create it first, or leave it out.")));
             };
             if !tag.suits(type_id) {
-                return refuse(format!("The tag {shown} is not for this type."));
+                return Err(refused(format!("The tag {shown} is not for this type.")));
             }
-            if tag.category.is_single && singles.insert(tag.category_id, tag.id).is_some_and(|other| other != tag.id) {
-                return refuse(format!("An object can carry only one tag of {}.", tag.category.name));
-            }
-            found.insert(tag.id);
+            tag.check_beside(&found).map_err(refused)?;
+            found.push(tag);
         }
-        Ok(found.into_iter().collect())
+        let ids: BTreeSet<_> = found.iter().map(|tag| tag.id).collect();
+        Ok(ids.into_iter().collect())
     }
 
     fn update(&mut self, index: usize, reference: &ObjectReference) {

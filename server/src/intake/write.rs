@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use model::delivery::ErrorCode;
 use model::id::{OccurrenceId, TaskId, WebhookId};
 use model::matching::Reason;
+use model::number::to_u32;
 use model::run::Cause;
 use sea_orm::DatabaseTransaction;
 use std::collections::BTreeSet;
@@ -54,8 +55,7 @@ pub(super) async fn write(
     }
     claim_one_time_tasks(txn, stage).await?;
     stage.objects.write(txn, stage.now).await?;
-    let tasks: Vec<_> =
-        stage.staged.iter().map(|staged| u32::try_from(staged.matched.fired.len()).unwrap_or(u32::MAX)).collect();
+    let tasks: Vec<_> = stage.staged.iter().map(|staged| to_u32(staged.matched.fired.len())).collect();
     let mark = stage.rules.mark;
     let rows = stage.staged.iter().zip(&tasks).map(|(staged, tasks)| occurrence_row(stage, staged, *tasks, mark));
     let occurrences = occurrence::insert_many(txn, rows.collect()).await?;
@@ -113,7 +113,7 @@ async fn claim_one_time_tasks(txn: &DatabaseTransaction, stage: &mut Stage) -> R
         fired.retain(|(id, events)| {
             let starts = !one_time.contains(id) || claimed.remove(id);
             if !starts {
-                *reasons.entry(Reason::AlreadyRun).or_default() += u32::try_from(events.len()).unwrap_or(u32::MAX);
+                *reasons.entry(Reason::AlreadyRun).or_default() += to_u32(events.len());
             }
             starts
         });

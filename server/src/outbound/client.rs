@@ -28,7 +28,7 @@ struct Kind {
     is_direct: bool,
 }
 
-/// How a client verifies the identity of a receiver.
+/// The check of a receiver's identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Tls {
     /// Not at all: plain http, which needs no certificates.
@@ -51,8 +51,8 @@ pub struct Route {
 /// Clients by port, TLS setting and route. Each has its own pool of connections.
 pub struct Clients {
     guard: Arc<Guard>,
-    /// How long a client is used. A busy connection is never closed for being idle, so without this limit it would stay
-    /// at an address that its name no longer has.
+    /// The time after which a client is replaced. A busy connection is never closed for being idle, so without this
+    /// limit it would stay at an address that its name no longer has.
     lifetime: Duration,
     cached: Mutex<HashMap<Kind, (Client, Instant)>>,
 }

@@ -5,6 +5,7 @@ use super::guard::Refused;
 use super::guard::names::Unresolved;
 use super::tls;
 use model::delivery::ErrorCode;
+use model::text::capitalised;
 use std::error::Error as StdError;
 use std::net::UdpSocket;
 
@@ -13,10 +14,7 @@ pub(super) type Failure = (ErrorCode, String);
 
 /// Returns the text of an error, a clause for the operator, as a sentence: capitalised, with a full stop.
 pub(super) fn sentence(error: &dyn StdError) -> String {
-    let text = error.to_string();
-    let mut chars = text.chars();
-    let capitalised: String = chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default();
-    format!("{capitalised}.")
+    format!("{}.", capitalised(&error.to_string()))
 }
 
 /// Turns the client's error into a code and a sentence. The sentence contains neither the URL nor any part of the

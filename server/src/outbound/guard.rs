@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a save waits for a name to resolve.
+/// The longest time that a save waits for a name to resolve.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// All addresses of a host are refused.
@@ -26,7 +26,7 @@ const SAVE_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Refused {
     /// The host as written.
     pub host: String,
-    /// Why its last address was refused.
+    /// The reason why the last address of the host was refused.
     pub reason: Refusal,
 }
 

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxy_is_shown_without_its_password() {
+    fn proxy_is_shown_without_its_password() {
         let proxy = EgressProxy::parse("http://user:canary@proxy.example:3128").expect("read");
         assert_eq!((proxy.shown().as_str(), proxy.port()), ("http://proxy.example:3128", 3128));
         assert!(!format!("{proxy:?}").contains("canary"));
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_address_may_be_private_but_not_metadata_or_the_console() {
+    fn proxy_address_may_be_private_but_not_metadata_or_the_console() {
         let listeners = vec!["127.0.0.1:8080".parse().expect("an address")];
         let rules = EgressProxy::rules(&Rules { policy: Policy::Internet, listeners, ..Rules::default() });
         let check = |address: &str| rules.check(address.parse().expect("an address"), Vec::new);

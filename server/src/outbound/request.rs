@@ -74,7 +74,8 @@ fn agrees(checked: &TargetUrl, url: &Url) -> bool {
 }
 
 /// Returns the headers in the order in which they are sent: `Host`, the configured headers, the authorization, and
-/// those that the server adds. Values that contain secrets are marked sensitive, so that views of the request mask them.
+/// those that the server adds. Values that contain secrets are marked sensitive, so that views of the request mask
+/// them.
 pub fn headers(
     webhook: &Row,
     secrets: &Secrets,
@@ -132,7 +133,7 @@ pub fn headers(
     if !headers.contains_key(ACCEPT) {
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
     }
-    // A response is stored as it arrives, and nobody can read a compressed one.
+    // A response is stored as it arrives, and a compressed one is not readable.
     if !headers.contains_key(ACCEPT_ENCODING) {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
@@ -158,7 +159,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(5_000))]
         #[test]
-        fn the_client_reads_every_accepted_url_in_the_same_way(
+        fn client_reads_every_accepted_url_in_the_same_way(
             text in r"[hH][tT]{2}[pP][sS]?://[a-zA-Z0-9._\[\]:%x-]{0,24}(:[0-9]{0,6})?([/?][!-~]{0,12})?"
         ) {
             if let Ok(checked) = TargetUrl::parse(&text) {
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_the_client_would_rewrite_is_found() {
+    fn url_that_the_client_would_rewrite_is_found() {
         let parse = |text: &str| {
             let checked = TargetUrl::parse(text).expect(text);
             let url = parse_url(&checked).expect(text);
@@ -219,7 +220,7 @@ mod tests {
 
     /// The expected value was computed with Python's `hmac`.
     #[test]
-    fn a_signature_matches_another_implementation() {
+    fn signature_matches_another_implementation() {
         let secret = SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned());
         let signed = sign(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
         assert_eq!(signed.as_deref(), Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));

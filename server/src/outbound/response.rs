@@ -75,7 +75,7 @@ pub(super) fn header_lines(response: &Response) -> (String, bool) {
     (lines, false)
 }
 
-/// How reading a body ended.
+/// The end of reading a body.
 #[derive(Clone, Copy)]
 pub(super) enum ResponseEnd {
     Complete,

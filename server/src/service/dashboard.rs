@@ -12,6 +12,7 @@ use app::error::AppError;
 use app::view::dashboard::{Counts, Dashboard, Hour};
 use cached::Cached;
 use model::delivery::Status;
+use model::number::to_u64;
 use model::time::Timestamp;
 use std::time::Duration;
 
@@ -101,7 +102,7 @@ impl Services {
         for count in counts {
             let index = usize::try_from(count.hour - first).ok();
             let Some(hour) = index.and_then(|index| hours.get_mut(index)) else { continue };
-            let number = u64::try_from(count.deliveries).unwrap_or_default();
+            let number = to_u64(count.deliveries);
             match Status::find(&count.status) {
                 Some(Status::Sent) => hour.sent += number,
                 Some(Status::Error | Status::Discarded) => hour.failed += number,

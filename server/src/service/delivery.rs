@@ -61,8 +61,8 @@ impl Deliveries for Services {
         self.load_dashboard().await
     }
 
-    async fn replay(&self, uuid: String, as_it_was: bool, by: String) -> Result<String, AppError> {
-        self.replay_delivery(&uuid, as_it_was, by).await
+    async fn replay(&self, uuid: String, is_original: bool, by: String) -> Result<String, AppError> {
+        self.replay_delivery(&uuid, is_original, by).await
     }
 
     async fn discard(&self, uuid: String, by: String) -> Result<(), AppError> {

@@ -1,7 +1,8 @@
-//! The content of `--demo`: a small inventory, and the three examples of the source page with a receiver on this machine.
+//! The content of `--demo`: a small inventory, and the three examples of the source page with a receiver on this
+//! machine.
 //!
-//! It is created once, in an empty installation. "Make something happen" submits an occurrence of an example to the
-//! intake, with a key of the demo, so that it is processed as any other occurrence.
+//! The content is created once, in an empty installation. "Make something happen" submits an occurrence of an example
+//! to the intake, with a key of the demo, so that it is processed as any other occurrence.
 
 use super::Services;
 use crate::intake::Intake;

@@ -1,7 +1,7 @@
 //! Use cases of occurrences: why events fired for one, or did not.
 //!
-//! The answer is computed on demand, from the facts that the occurrence stores and from webhooks, tasks and events as of
-//! its revision, by the function that the intake decides with.
+//! The explanation is computed on demand, from the facts that the occurrence stores and from webhooks, tasks and events
+//! as of its revision, by the function that the intake decides with.
 
 use super::Services;
 use super::event::Scopes;
@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use model::event::Event;
 use model::id::{EventId, OccurrenceId, RunId, WebhookId};
 use model::matching::{Facts, Reason, TaskFacts, judge};
+use model::number::to_u32;
 use model::task::Task;
 use model::text::{shown, visible};
 use serde_json::Value;
@@ -66,8 +67,8 @@ impl Services {
                 webhook_id: task.map_or(WebhookId(0), |task| task.webhook_id),
             };
             let run = started.iter().find(|run| run.event_ids.contains(&EventId(id)));
-            // An event that fired has a run, unless its task runs only once and had run already, or retention deleted the
-            // run.
+            // An event that fired has a run, unless its task runs only once and had run already, or retention deleted
+            // the run.
             let may_have_run =
                 reasons.contains_key(&Reason::AlreadyRun) && task.is_some_and(|task| task.deletes_after_running);
             let reason = match judge(&event, of_task, &facts) {
@@ -118,7 +119,7 @@ impl Occurrences for Services {
             received: self.when(row.received_at),
             occurred: row.occurred_at.map(|at| self.when(at)),
             data: row.data.as_deref().map(visible),
-            repeats: u32::try_from(repeats).unwrap_or(u32::MAX),
+            repeats: to_u32(repeats),
             considered,
         })
     }

@@ -20,19 +20,20 @@ use model::hold::HoldState;
 use model::id::WebhookId;
 use model::matching::{Facts, TaskFacts, judge};
 use model::message::data::list_variables;
+use model::number::{millis, to_u32};
 use model::text::{shown, visible};
 use model::time::Timestamp;
 use model::webhook::{SecretChange, SecretHeader, Webhook};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How far back matches are looked for.
+/// The period in which matches are looked for.
 const WEEK: Duration = Duration::from_hours(7 * 24);
-/// How many occurrences are looked at.
+/// The most occurrences that are looked at.
 const LOOKED_AT: u64 = 10_000;
-/// How many are shown.
+/// The most matches that are shown.
 const SHOWN: usize = 5;
-/// How many past occurrences a preview can be made with.
+/// The number of past occurrences that a preview can be made with.
 const PAST: u64 = 10;
 
 impl Services {
@@ -112,7 +113,7 @@ impl Services {
         let body = self.sample_message(message, escape_by.as_deref())?;
         let uuid = new_uuid(self.clock.now());
         let outgoing = Outgoing { id: uuid, body: body.as_bytes() };
-        // Connections of a test are not kept for deliveries: its certificates may be another matter.
+        // Clients of a test are not cached for deliveries: its certificates may differ from theirs.
         let clients = Clients::new(self.guard.clone(), Duration::ZERO);
         let never = CancellationToken::new();
         let attempted = Box::pin(send::send(&self.clock, &clients, row, secrets, outgoing, &never)).await;
@@ -120,7 +121,7 @@ impl Services {
             AppError::new(Code::Unavailable, "This machine has no open files or memory left. Try again soon.")
         })?;
         let shown = self.shown_request(row, outgoing);
-        let millis = |took: Duration| u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
+        let to_millis = |took: Duration| to_u32(took.as_millis());
         Ok(TestResult {
             target: format!("{} {}", shown.method, shown.url),
             headers: shown.headers,
@@ -129,8 +130,8 @@ impl Services {
             error: attempted.error,
             response_headers: visible(&attempted.response_headers),
             response_body: visible(&readable(&attempted.response_headers, &attempted.response_body).0),
-            duration_ms: millis(attempted.duration),
-            connect_ms: attempted.connect.map(millis),
+            duration_ms: to_millis(attempted.duration),
+            connect_ms: attempted.connect.map(to_millis),
         })
     }
 
@@ -174,7 +175,7 @@ impl Services {
         let checked = EventDraft { task: "0".into(), ..draft.clone() }.parse(&catalog)?;
         let has_objects = catalog.find(&checked.type_id).is_some_and(|object_type| object_type.has_objects);
         let objects = if has_objects { Some(self.count_in_scope(&checked).await?) } else { None };
-        let since = Timestamp(self.clock.now().0 - i64::try_from(WEEK.as_millis()).unwrap_or(i64::MAX));
+        let since = Timestamp(self.clock.now().0 - millis(WEEK));
         let kind = (checked.type_id.as_str(), checked.event_id.as_str());
         let rows = occurrence::list_since(db, kind, since, LOOKED_AT).await?;
         let event = Event { is_enabled: true, ..checked };
@@ -184,11 +185,7 @@ impl Services {
             received: self.when(row.received_at),
             object: shown(row.object_name.as_deref().unwrap_or_default()),
         });
-        Ok(EventMatches {
-            objects,
-            newest: newest.collect(),
-            occurrences: u32::try_from(fired.len()).unwrap_or(u32::MAX),
-        })
+        Ok(EventMatches { objects, newest: newest.collect(), occurrences: to_u32(fired.len()) })
     }
 
     async fn count_in_scope(&self, event: &Event) -> Result<u64, AppError> {

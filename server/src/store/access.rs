@@ -14,11 +14,11 @@ use sea_orm::{
 /// A person who can sign in.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// Its id.
+    /// Id of the account.
     pub id: UserId,
-    /// Its name.
+    /// Name of the account.
     pub name: String,
-    /// Its role, which grants its permissions.
+    /// The role, which grants the permissions.
     pub role: Role,
     /// The password's hash, in PHC form.
     pub password_hash: String,
@@ -38,11 +38,11 @@ impl From<account::Model> for Account {
 /// The key of another system.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
-    /// Its id.
+    /// Id of the key.
     pub id: ApiKeyId,
-    /// Its name: the source of occurrences that name none.
+    /// Name of the key: the source of occurrences that name none.
     pub name: String,
-    /// Its scopes, which grant its permissions.
+    /// The scopes, which grant the permissions.
     pub scopes: Vec<Scope>,
     /// The instant at which it was made.
     pub created_at: Timestamp,
@@ -214,7 +214,7 @@ pub async fn save_session(
 /// A session as stored.
 #[derive(Debug, Clone)]
 pub struct SessionRow {
-    /// Its content, as JSON.
+    /// The content, as JSON.
     pub data: String,
     /// The instant at which it began.
     pub created_at: Timestamp,

@@ -15,6 +15,7 @@ use super::webhook::hold_state;
 use super::{Result, Store, entity, group, revision, run};
 use model::hold::HoldReason;
 use model::id::WebhookId;
+use model::number::to_u64;
 use model::time::Timestamp;
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QuerySelect, Value,
@@ -85,7 +86,7 @@ impl Moving<'_> {
             let which = format!("{} AND status = '{status}'", group::among(&some, self.is_postgres));
             let values = [Value::from(self.id.0), self.left.into()];
             let discarded = hold::discard(self.txn, WEBHOOK_DELETED, &which, values, now).await?;
-            self.count(discarded.len() as u64);
+            self.count(to_u64(discarded.len()));
             runs.extend(discarded);
         }
         runs.sort_unstable();

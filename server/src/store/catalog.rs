@@ -3,6 +3,7 @@
 use super::Result;
 use super::entity::{event, object_event, object_type, unknown_kind};
 use model::catalog::{Catalog, EventKind, TypeDefinition, is_built_in};
+use model::number::to_u64;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
@@ -157,7 +158,7 @@ pub async fn list_unknown(db: &impl ConnectionTrait) -> Result<Vec<UnknownKind>>
     let read = |row: unknown_kind::Model| UnknownKind {
         type_id: row.type_id,
         event_id: row.event_id,
-        seen: u64::try_from(row.seen).unwrap_or_default(),
+        seen: to_u64(row.seen),
         last_at: Timestamp(row.last_at),
     };
     Ok(rows.into_iter().map(read).collect())

@@ -3,6 +3,7 @@
 use super::Result;
 use super::entity::{task, webhook};
 use super::group;
+use model::number::to_u64;
 use model::text::folded;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select,
@@ -63,5 +64,5 @@ async fn find<E: EntityTrait>(
         let has_id = wanted.parse::<i64>().ok().map(|id| Expr::col("id").eq(id));
         query.filter(Condition::any().add(named).add_option(has_id))
     };
-    Ok(query.limit(limit as u64).into_model().all(db).await?)
+    Ok(query.limit(to_u64(limit)).into_model().all(db).await?)
 }

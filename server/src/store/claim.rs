@@ -86,6 +86,7 @@
 
 use super::{Result, group, run};
 use model::id::{DeliveryId, RunId, WebhookId};
+use model::number::{to_i64, to_u32, to_usize};
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
 use std::collections::HashMap;
@@ -114,7 +115,7 @@ pub struct Claimed {
 impl Claimed {
     /// Returns the number of deliveries that led to this one.
     pub fn depth(&self) -> u32 {
-        u32::try_from(self.depth).unwrap_or(u32::MAX)
+        to_u32(self.depth)
     }
 
     /// Returns true when the delivery was queued for a target before that of `target_revision`.
@@ -145,7 +146,7 @@ impl Claimed {
 
     /// Returns the number of the attempt to make, from 1.
     pub fn attempt(&self) -> u32 {
-        u32::try_from(self.attempts).unwrap_or(u32::MAX).saturating_add(1)
+        to_u32(self.attempts).saturating_add(1)
     }
 }
 
@@ -158,7 +159,7 @@ pub struct Capacity {
     pub per_webhook: usize,
     /// The rest of `per_webhook` for webhooks with deliveries in flight, and for webhooks that hang.
     pub busy: Vec<(WebhookId, usize)>,
-    /// Whether the webhooks of `busy` come before the others.
+    /// True when the webhooks of `busy` come before the others.
     pub is_busy_first: bool,
     /// The others are claimed from in rotation. The next one is the first after this webhook.
     pub after: WebhookId,
@@ -188,7 +189,7 @@ pub async fn lock_claims(db: &impl ConnectionTrait, owner: Uuid) -> Result<HashM
                WHERE status = 'running' AND lease_owner <> $1 GROUP BY webhook_id";
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [owner.into()]);
     let rows = InFlight::find_by_statement(statement).all(db).await?;
-    let count = |row: InFlight| (WebhookId(row.webhook_id), usize::try_from(row.deliveries).unwrap_or(usize::MAX));
+    let count = |row: InFlight| (WebhookId(row.webhook_id), to_usize(row.deliveries));
     Ok(rows.into_iter().map(count).collect())
 }
 
@@ -205,7 +206,7 @@ pub async fn claim(
     capacity: &Capacity,
 ) -> Result<Vec<Claimed>> {
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
-    let number = |number: usize| Value::from(i64::try_from(number).unwrap_or(i64::MAX));
+    let number = |number: usize| Value::from(to_i64(number));
     let of = |left: usize| group::json_ids(capacity.busy.iter().filter(|one| one.1 == left).map(|one| one.0.0));
     let mut values = vec![
         Value::from(owner),

@@ -5,6 +5,7 @@ use super::delivery::{LIST_COLUMNS, ListRow};
 use super::entity::delivery;
 use model::hold::HoldReason;
 use model::id::WebhookId;
+use model::number::to_u64;
 use model::time::Timestamp;
 use sea_orm::{
     ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
@@ -72,7 +73,7 @@ pub async fn held_by_reason(db: &impl ConnectionTrait, id: WebhookId) -> Result<
                AND hold_reason IN ('paused', 'breaker', 'releasing', 'target') GROUP BY hold_reason";
     let rows = Held::find_by_statement(statement(db, sql, [id.0.into()])).all(db).await?;
     let read = |row: Held| {
-        let deliveries = u64::try_from(row.deliveries).unwrap_or_default();
+        let deliveries = to_u64(row.deliveries);
         Some(HeldCount { reason: HoldReason::find(&row.reason)?, deliveries })
     };
     Ok(rows.into_iter().filter_map(read).collect())
@@ -87,7 +88,7 @@ pub async fn held_by_webhook(db: &impl ConnectionTrait) -> Result<HashMap<Webhoo
     }
     let sql = "SELECT webhook_id, COUNT(*) AS deliveries FROM delivery WHERE status = 'held' GROUP BY webhook_id";
     let rows = Held::find_by_statement(statement(db, sql, [])).all(db).await?;
-    let read = |row: Held| (WebhookId(row.webhook_id), u64::try_from(row.deliveries).unwrap_or_default());
+    let read = |row: Held| (WebhookId(row.webhook_id), to_u64(row.deliveries));
     Ok(rows.into_iter().map(read).collect())
 }
 

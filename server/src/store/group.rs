@@ -5,6 +5,7 @@
 //! 32,766 bind parameters.
 
 use super::Result;
+use model::number::to_i64;
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, Insert, IntoActiveModel, PrimaryKeyTrait,
     QueryTrait, Value,
@@ -85,7 +86,7 @@ where
 {
     let mut ids = Vec::with_capacity(rows.len());
     for group in split(rows) {
-        let count = i64::try_from(group.len()).unwrap_or(i64::MAX);
+        let count = to_i64(group.len());
         let insert = Insert::many(group);
         if db.get_database_backend() == DbBackend::Sqlite {
             // SQLite has one writer, so the ids have no gaps and the last one gives them all. Returned rows would each

@@ -9,7 +9,7 @@ use super::{Result, group};
 use model::breaker::Breaker;
 use model::hold::{HELD_MAX, HoldReason, HoldState};
 use model::id::{RunId, WebhookId};
-use model::number::millis;
+use model::number::{millis, to_i64};
 use model::time::Timestamp;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
@@ -208,7 +208,7 @@ pub async fn count_held(db: &impl ConnectionTrait, id: WebhookId) -> Result<u64>
     }
     let sql = "SELECT COUNT(*) AS held FROM (SELECT 1 FROM delivery WHERE webhook_id = $1 AND status = 'held' \
                AND hold_reason IN ('paused', 'breaker', 'releasing', 'target') LIMIT $2) AS held_rows";
-    let values = [Value::from(id.0), i64::try_from(HELD_MAX).unwrap_or(i64::MAX).into()];
+    let values = [Value::from(id.0), to_i64(HELD_MAX).into()];
     let row = Count::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values))
         .one(db)
         .await?;

@@ -3,6 +3,7 @@
 use super::entity::object;
 use super::{Error, Result, group};
 use model::id::{ObjectId, TagId};
+use model::number::{to_i64, to_u64, to_usize};
 use model::text::folded;
 use model::time::Timestamp;
 use sea_orm::{
@@ -15,13 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// An object as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Its id.
+    /// Id of the object.
     pub id: ObjectId,
-    /// Its type's id.
+    /// Id of the object's type.
     pub type_id: String,
-    /// Its id in the system it comes from.
+    /// Id of the object in the system it comes from.
     pub external_id: Option<String>,
-    /// Its name.
+    /// Name of the object.
     pub name: String,
     /// True when the object is no longer in its inventory, and retained because an event names it.
     pub is_gone: bool,
@@ -123,11 +124,11 @@ pub async fn lock_names(db: &impl ConnectionTrait, type_id: &str, names: &BTreeS
 /// A new object.
 #[derive(Debug, Clone)]
 pub struct NewObject {
-    /// Its type's id.
+    /// Id of the object's type.
     pub type_id: String,
-    /// Its id in the system it comes from.
+    /// Id of the object in the system it comes from.
     pub external_id: Option<String>,
-    /// Its name.
+    /// Name of the object.
     pub name: String,
 }
 
@@ -195,7 +196,7 @@ pub async fn count_of(db: &impl ConnectionTrait, type_id: &str) -> Result<u64> {
 /// Returns true when a type has at least so many objects.
 pub async fn has_at_least(db: &impl ConnectionTrait, type_id: &str, count: u64) -> Result<bool> {
     let sql = "SELECT 1 AS n FROM object WHERE type_id = $1 LIMIT 1 OFFSET $2";
-    let count = i64::try_from(count.saturating_sub(1)).unwrap_or(i64::MAX);
+    let count = to_i64(count.saturating_sub(1));
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [type_id.into(), count.into()]);
     Ok(db.query_one_raw(statement).await?.is_some())
 }
@@ -233,7 +234,7 @@ pub async fn search(db: &impl ConnectionTrait, type_id: &str, text: &str, limit:
     let rows = query
         .order_by_asc(object::Column::Name)
         .order_by_asc(object::Column::ExternalId)
-        .limit(limit as u64)
+        .limit(to_u64(limit))
         .all(db)
         .await?;
     Ok(rows.into_iter().map(Row::from).collect())
@@ -282,7 +283,7 @@ pub async fn remove(db: &impl ConnectionTrait, type_id: &str, ids: &[ObjectId], 
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
     let run = async |sql: &str, values: Vec<Value>| {
         let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
-        Ok::<_, Error>(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+        Ok::<_, Error>(to_usize(done.rows_affected()))
     };
     let these = |parameter| format!("id IN (SELECT o.id FROM {} o)", group::ids_in(parameter, is_postgres));
     let ids = group::json_ids(ids.iter().map(|id| id.0));

@@ -3,6 +3,7 @@
 use super::entity::occurrence;
 use super::{Result, group};
 use model::id::{ObjectId, OccurrenceId, TagId, WebhookId};
+use model::number::to_u32;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
@@ -81,7 +82,7 @@ impl From<occurrence::Model> for Row {
             data: row.data,
             object_tags: row.object_tags.and_then(|tags| serde_json::from_str(&tags).ok()).unwrap_or_default(),
             reasons: row.reasons,
-            depth: u32::try_from(row.depth).unwrap_or(u32::MAX),
+            depth: to_u32(row.depth),
             revision_mark: row.revision_mark,
             about_webhook: row.about_webhook.map(WebhookId),
         }

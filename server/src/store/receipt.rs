@@ -5,6 +5,7 @@
 use super::entity::{api_key, receipt};
 use super::{Result, group};
 use model::id::ApiKeyId;
+use model::number::{millis, to_u32, to_u64};
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
@@ -43,7 +44,7 @@ pub struct Receipt {
 
 /// Returns the instant from which on receipts are retained: those made then or earlier are not.
 pub(super) fn oldest(now: Timestamp) -> i64 {
-    now.0.saturating_sub(i64::try_from(RETAINED.as_millis()).unwrap_or(i64::MAX))
+    now.0.saturating_sub(millis(RETAINED))
 }
 
 /// Returns the receipts of these identities that are still retained.
@@ -62,7 +63,7 @@ pub async fn find_many(
             .all(db)
             .await?;
         found.extend(rows.into_iter().map(|row| {
-            let tasks_started = u32::try_from(row.tasks_started).unwrap_or(u32::MAX);
+            let tasks_started = to_u32(row.tasks_started);
             let receipt = Receipt { content_hash: row.content_hash, occurrence: row.occurrence, tasks_started };
             let identity = Identity { key: ApiKeyId(row.key_id), source: row.source, external_id: row.external_id };
             (identity, receipt)
@@ -85,7 +86,7 @@ pub async fn insert(db: &impl ConnectionTrait, new: Vec<(Identity, Receipt)>, no
         .filter(receipt::Column::CreatedAt.lte(oldest(now)))
         .exec(db)
         .await?;
-    let count = new.len() as u64;
+    let count = to_u64(new.len());
     let row = |(Identity { key, source, external_id }, receipt): (Identity, Receipt)| receipt::ActiveModel {
         id: NotSet,
         key_id: Set(key.0),

@@ -3,6 +3,7 @@
 use super::revision::Kind;
 use super::{Result, group, receipt};
 use model::id::WebhookId;
+use model::number::to_u64;
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, Statement, Value};
 
@@ -195,14 +196,14 @@ async fn delete_deliveries(
     );
     let sql = format!("DELETE FROM delivery WHERE {some} RETURNING run_id AS id");
     let runs = ids(txn, &sql, values).await?;
-    let counted = runs.len() as u64;
+    let counted = to_u64(runs.len());
     let sql = format!(
         "DELETE FROM run WHERE id IN (SELECT r.id FROM {table} r) AND ended_at IS NOT NULL \
          AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.run_id = run.id) \
          RETURNING COALESCE(occurrence_id, 0) AS id"
     );
     let occurrences = ids(txn, &sql, [group::json_ids(runs.into_iter())]).await?;
-    let mut removed = counted + occurrences.len() as u64;
+    let mut removed = counted + to_u64(occurrences.len());
     let sql = format!(
         "DELETE FROM occurrence WHERE id IN (SELECT o.id FROM {table} o) \
          AND NOT EXISTS (SELECT 1 FROM run WHERE run.occurrence_id = occurrence.id)"

@@ -1,8 +1,8 @@
-//! Every state that a webhook, task or event has had. Explanations are computed from it, and a replay "as it was" is sent
-//! by it.
+//! Every state that a webhook, task or event has had. Explanations are computed from it, and a replay with the original
+//! webhook is sent by it.
 //!
 //! The modules of those tables write a revision with each change, in the same transaction and from the same value. A
-//! revision never holds a secret. Its document is kept for ever: `model/tests/revisions` has every shape of one.
+//! revision never holds a secret. Its document is retained for ever: `model/tests/revisions` has every shape of one.
 
 use super::entity::{event, revision, task, webhook};
 use super::{Error, Result};
@@ -52,10 +52,12 @@ fn json(error: &serde_json::Error) -> Error {
     Error::Other(DbErr::Json(error.to_string()))
 }
 
-/// Takes the lock of changes until the transaction ends, on PostgreSQL. What a change has checked stays true until it ends,
-/// and revisions are numbered in the order of their commits: else one could appear behind the newest and never be noticed.
+/// Takes the lock of changes until the transaction ends, on PostgreSQL. What a change has checked stays true until it
+/// ends, and revisions are numbered in the order of their commits: else one could appear behind the newest and never be
+/// noticed.
 ///
-/// Always the first lock of a transaction, since a transaction that has locked rows could wait for one that needs those.
+/// Always the first lock of a transaction, since a transaction that has locked rows could wait for one that needs
+/// those.
 pub async fn lock_changes(db: &impl ConnectionTrait) -> Result<()> {
     if db.get_database_backend() == DbBackend::Postgres {
         db.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({ORDER_LOCK})")).await?;
@@ -86,8 +88,8 @@ pub(super) async fn note<T: Serialize + Sync>(
     Ok(())
 }
 
-/// Returns the id of the newest revision. While it stays the same, webhooks, tasks and events have not changed, except the
-/// holds of webhooks.
+/// Returns the id of the newest revision. While it stays the same, webhooks, tasks and events have not changed, except
+/// the holds of webhooks.
 pub async fn newest(db: &impl ConnectionTrait) -> Result<i64> {
     #[derive(FromQueryResult)]
     struct Newest {
@@ -98,8 +100,8 @@ pub async fn newest(db: &impl ConnectionTrait) -> Result<i64> {
     Ok(row.and_then(|row| row.id).unwrap_or_default())
 }
 
-/// Returns every row of this kind as of the time when `mark` was the newest revision, by its id. Rows that did not exist then
-/// are left out.
+/// Returns every row of this kind as of the time when `mark` was the newest revision, by its id. Rows that did not
+/// exist then are left out.
 pub async fn list_at<T: DeserializeOwned>(db: &impl ConnectionTrait, kind: Kind, mark: i64) -> Result<HashMap<i64, T>> {
     let latest = revision::Entity::find()
         .select_only()
@@ -152,7 +154,7 @@ pub(super) async fn rewrite(
         .all(db)
         .await?;
     for row in rows {
-        // A document that cannot be read is shown to nobody.
+        // A document that cannot be read is never shown.
         let Some(old) = row.document.as_deref().and_then(|document| serde_json::from_str::<Value>(document).ok())
         else {
             continue;
@@ -170,7 +172,8 @@ pub(super) async fn rewrite(
     Ok(())
 }
 
-/// Writes the first revision of rows that were made before there were revisions. Does nothing where there is a revision.
+/// Writes the first revision of rows that were made before there were revisions. Does nothing where there is a
+/// revision.
 pub(super) async fn backfill(db: &impl ConnectionTrait) -> Result<()> {
     if newest(db).await? > 0 {
         return Ok(());

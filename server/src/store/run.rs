@@ -14,7 +14,7 @@ use uuid::Uuid;
 /// A new run of a task.
 #[derive(Debug, Clone)]
 pub struct NewRun {
-    /// Its public id.
+    /// The public id of the run.
     pub uuid: Uuid,
     /// The task. `None` for a replay, whose outcome does not concern the task any more.
     pub task_id: Option<TaskId>,

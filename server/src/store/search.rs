@@ -8,6 +8,7 @@ use super::{Result, group};
 use app::view::COUNTED;
 use model::delivery::Status;
 use model::id::TaskId;
+use model::number::to_u64;
 use model::text::folded;
 use model::time::Timestamp;
 use sea_orm::{
@@ -125,7 +126,7 @@ where
     E: EntityTrait,
     E::Model: Send + Sync,
 {
-    let shown = shown as u64;
+    let shown = to_u64(shown);
     if shown < part.limit && (shown > 0 || part.offset == 0) {
         return Ok(part.offset + shown);
     }

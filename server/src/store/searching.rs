@@ -6,6 +6,7 @@
 
 use super::connect::{PAGE_PATIENCE, SEARCHERS};
 use super::{Error, Result, Store};
+use model::number::to_usize;
 use sea_orm::{ConnAcquireErr, DbErr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ impl SearchQueue {
     /// Returns a queue of which one search runs at a time. With `rests`, a pause of the same length follows each
     /// search.
     pub(super) fn new(rests: bool) -> Self {
-        Self { free: Arc::new(Semaphore::new(SEARCHERS as usize)), rests }
+        Self { free: Arc::new(Semaphore::new(to_usize(SEARCHERS))), rests }
     }
 
     /// Waits for the permit of the next search. The permit is released when it is dropped and the rest is over.
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_next_search_waits_for_as_long_as_the_last_one_took_on_a_database_without_priorities() {
+    async fn next_search_waits_for_as_long_as_the_last_one_took_on_a_database_without_priorities() {
         let queue = SearchQueue::new(true);
         let mut permit = queue.acquire().await.unwrap();
         assert_eq!(queue.free.available_permits(), 0, "one at a time");

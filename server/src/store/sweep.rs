@@ -1,6 +1,6 @@
 //! The sweep: once a second on each node, the work that is due by the clock and the work that was left over.
 //!
-//! Its steps, in order:
+//! The steps, in order:
 //!
 //! 1. `find webhooks` lists the webhooks that one of the next steps has work for.
 //! 2. `arrange` has a webhook's waiting deliveries follow the state of the webhook.
@@ -26,6 +26,7 @@ use super::{Result, Store, arrange, group};
 use model::breaker::{Breaker, LONGEST_WAIT};
 use model::delivery::DUE_MAX;
 use model::id::WebhookId;
+use model::number::{from_millis, to_i64};
 use model::time::Timestamp;
 use model::webhook::TIMEOUT_MAX_SECONDS;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, Statement};
@@ -42,7 +43,7 @@ const SET_BACK: Duration = Duration::from_mins(1);
 /// A webhook that the sweep has work for.
 #[derive(Debug, Clone, Copy)]
 pub struct Due {
-    /// Its id.
+    /// Id of the webhook.
     pub id: WebhookId,
     /// True when the webhook is deleted: its waiting deliveries are discarded.
     pub is_deleted: bool,
@@ -153,7 +154,7 @@ async fn start_due_probe(
     if stored.open.is_none() {
         return Ok(());
     }
-    let timeout = Duration::from_millis(u64::try_from(row.timeout_ms).unwrap_or_default());
+    let timeout = from_millis(row.timeout_ms);
     let mut breaker: Breaker = stored;
     breaker.pull_in(now);
     let mut probing = breaker;
@@ -206,7 +207,7 @@ async fn release_at_rate(txn: &DatabaseTransaction, row: &webhook::Model, now: T
     let state = hold_state(row);
     let (None, Some(rate)) = (state.breaker.open, state.release_per_second) else { return Ok(()) };
     let since = Timestamp(row.released_at.unwrap_or(now.0));
-    let seconds = i64::try_from(now.since(since).as_secs()).unwrap_or(i64::MAX);
+    let seconds = to_i64(now.since(since).as_secs());
     // Another node may have read the clock a moment later than this one.
     let is_set_back = since.since(now) > SET_BACK;
     if seconds == 0 && !is_set_back {

@@ -3,6 +3,7 @@
 use super::entity::{object, object_tag, tag, tag_category};
 use super::{Result, group};
 use model::id::{CategoryId, ObjectId, TagId};
+use model::number::to_u64;
 use model::tag::{Category, Tag};
 use model::time::Timestamp;
 use sea_orm::{
@@ -52,6 +53,18 @@ impl TagRow {
     /// Returns true when objects of this type may carry the tag.
     pub fn suits(&self, type_id: &str) -> bool {
         self.category.type_ids.iter().any(|id| id == type_id)
+    }
+
+    /// Refuses the tag when its category allows one tag per object and `others`, the object's tags, have another of it.
+    ///
+    /// # Errors
+    /// A sentence for the person or sender who named the tags.
+    pub fn check_beside(&self, others: &[&Self]) -> std::result::Result<(), String> {
+        let is_rival = |other: &&Self| other.category_id == self.category_id && other.id != self.id;
+        if self.category.is_single && others.iter().any(is_rival) {
+            return Err(format!("An object can carry only one tag of {}.", self.category.name));
+        }
+        Ok(())
     }
 }
 
@@ -183,7 +196,7 @@ pub async fn counts(db: &impl ConnectionTrait) -> Result<HashMap<TagId, u64>> {
         .into_tuple()
         .all(db)
         .await?;
-    Ok(rows.into_iter().map(|(id, count)| (TagId(id), u64::try_from(count).unwrap_or_default())).collect())
+    Ok(rows.into_iter().map(|(id, count)| (TagId(id), to_u64(count))).collect())
 }
 
 /// Returns the number of objects of a type that carry a tag, without those that are gone.

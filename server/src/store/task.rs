@@ -4,6 +4,7 @@ use super::Result;
 use super::entity::{event, task};
 use super::revision::{self, Kind};
 use model::id::{TaskId, WebhookId};
+use model::number::to_u32;
 use model::task::Task;
 use model::time::Timestamp;
 use sea_orm::{
@@ -191,5 +192,5 @@ pub async fn count_events(db: &impl ConnectionTrait) -> Result<HashMap<TaskId, u
         .into_tuple()
         .all(db)
         .await?;
-    Ok(rows.into_iter().map(|(id, events)| (TaskId(id), u32::try_from(events).unwrap_or(u32::MAX))).collect())
+    Ok(rows.into_iter().map(|(id, events)| (TaskId(id), to_u32(events))).collect())
 }

@@ -7,6 +7,7 @@ use super::entity::{task, webhook};
 use super::revision::{self, Kind};
 use model::header::{HeaderList, MASK};
 use model::id::WebhookId;
+use model::number::to_u32;
 use model::time::Timestamp;
 use model::webhook::Settings;
 use row::columns;
@@ -169,5 +170,5 @@ pub async fn count_tasks(db: &impl ConnectionTrait) -> Result<HashMap<WebhookId,
         .into_tuple()
         .all(db)
         .await?;
-    Ok(rows.into_iter().map(|(id, tasks)| (WebhookId(id), u32::try_from(tasks).unwrap_or(u32::MAX))).collect())
+    Ok(rows.into_iter().map(|(id, tasks)| (WebhookId(id), to_u32(tasks))).collect())
 }

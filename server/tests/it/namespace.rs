@@ -12,7 +12,7 @@ use server::store::webhook;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::process::Command;
 
-/// Variable that is set for the half of the test inside the namespace.
+/// Variable that is set for the half of the test within the namespace.
 const INSIDE: &str = "HOOKWRIGHT_TEST_NAMESPACE";
 
 /// Refused under each policy.

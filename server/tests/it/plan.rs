@@ -2,8 +2,7 @@
 //! and reads its plan. A statement that scans a growing table must be listed with its reason.
 
 use crate::harness::{PASSWORD, TestInbox, TestServer, TestStore, eventually};
-use app::view::delivery::DeliveryLine;
-use app::view::delivery::DeliveryQuery;
+use app::view::delivery::{DeliveryLine, DeliveryQuery};
 use app::view::webhook::{Held, ReleaseChoice};
 use log::LevelFilter;
 use model::access::{Role, Scope};

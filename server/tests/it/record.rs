@@ -270,7 +270,7 @@ async fn unreadable_webhook_fails_its_deliveries_and_blocks_no_other(#[values(Sq
         .deliveries_until(|rows| rows.len() == 2 && rows.iter().any(|row| row.status == Some(Status::Sent)))
         .await;
     assert_eq!(rows.iter().find(|row| row.status == Some(Status::Sent)).map(|row| row.task.as_str()), Some("good"));
-    // Its waiting and its new deliveries end as errors, which can be replayed.
+    // The waiting and the new deliveries of that webhook end as errors, which can be replayed.
     assert_eq!((report("poweroff").await, report("poweron").await), (202, 202));
     let rows = server.deliveries_until(|rows| rows.len() == 4 && rows.iter().all(DeliveryLine::is_settled)).await;
     let unsent: Vec<_> = rows.iter().filter(|row| row.status == Some(Status::Error)).collect();

@@ -62,7 +62,7 @@ async fn secret_header_is_sent_kept_by_its_mask_and_never_shown(#[values(Sqlite,
         assert!(!page.contains("canary"), "{path}");
     }
 
-    // Headers are moved and their masks kept. Each keeps its own value.
+    // Headers are moved and their masks stay. Each retains its own value.
     let webhooks = server.services.backend().webhooks;
     let mut draft = webhooks.load_form(id).await.expect("a form").draft;
     assert_eq!(draft.headers, format!("X-Api-Key: {MASK}\nX-Plain: seen\nX-Api-Key: {MASK}"));

@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::Command;
 
-/// Variable that is set for the half of the test inside the namespace, to the path of the small disk.
+/// Variable that is set for the half of the test within the namespace, to the path of the small disk.
 const INSIDE: &str = "HOOKWRIGHT_TEST_SMALL_DISK";
 
 #[test]

@@ -1,7 +1,7 @@
 //! `cargo xtask bench speed`: measures deliveries per second, as a ratio to a bare client in the same run.
 //!
-//! The bare client posts the same body to the same receiver over kept connections. Everything stays on this machine's
-//! loopback, is bounded in count, and ends by itself.
+//! The bare client posts the same body to the same receiver over persistent connections. Everything stays on this
+//! machine's loopback, is bounded in count, and ends by itself.
 
 use crate::server::{Chain, Program, Running, millis_of_day, prepare, read_response, request};
 use crate::shell::say;
@@ -154,7 +154,7 @@ fn rate(record: &Path, count: usize, work: impl FnOnce() -> Result<()>) -> Resul
     }
 }
 
-/// Posts `count` requests over [`SENDERS`] kept connections.
+/// Posts `count` requests over [`SENDERS`] persistent connections.
 fn post_all(address: &str, start: &str, header: &str, body: &str, count: usize, expected: u16) -> Result<()> {
     let request = request(start, address, header, body);
     let send = || -> Result<()> {

@@ -30,9 +30,9 @@ pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) databases: &'static [Database],
     pub(crate) nodes: usize,
-    /// It mounts a file system, and therefore runs in its own mount namespace.
+    /// True for a scenario that mounts a file system. Such a scenario runs in its own mount namespace.
     pub(crate) mounts: bool,
-    /// It leaves a webhook hanging.
+    /// True for a scenario that leaves a webhook hanging.
     pub(crate) hangs: bool,
     /// Prepares the folder of the installation, which has the folder `data`. Returns variables for the server.
     pub(crate) setup: Option<Setup>,

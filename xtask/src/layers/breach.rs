@@ -80,14 +80,14 @@ mod tests {
     };
 
     #[test]
-    fn a_forbidden_import_is_reported_outside_of_its_home() {
+    fn forbidden_import_is_reported_outside_of_its_home() {
         let bad = "use crate::bad::X;\nuse crate::good::X;";
         let found = graph(&[("c::a", bad), ("c::a::home", bad), ("c::b", bad), ("c::bad", ""), ("c::good", "")]);
         assert_eq!(forbidden_imports(&RULE, &found), ["c::a imports c::bad (why)"]);
     }
 
     #[test]
-    fn an_exception_that_nothing_needs_is_reported() {
+    fn exception_that_nothing_needs_is_reported() {
         let found = graph(&[("c::a", ""), ("c::a::home", "use crate::good::X;"), ("c::good", "")]);
         assert_eq!(forbidden_imports(&RULE, &found), ["c::a::home needs no exception any more: remove it (why)"]);
         let rule = WordRule { reason: "why", within: "c/src", home: &["c/src/home.rs"], words: &["bad"] };
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_of_rooms_is_reported_with_its_imports() {
+    fn circle_of_rooms_is_reported_with_its_imports() {
         let (to_a, to_b) = ("use crate::a::X;", "use crate::b::X;");
         let reported = [
             "a circle of c::a, c::b:",

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_named_by_its_module() {
+    fn file_is_named_by_its_module() {
         let names = ["app/src/lib.rs", "xtask/src/main.rs", "server/src/store.rs", "server/src/store/entity.rs"];
         assert_eq!(names.map(module_of), ["app", "xtask", "server::store", "server::store::entity"]);
         assert!(is_within("server::store", "server::store") && is_within("server::store::entity", "server::store"));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shortest_circle_of_each_group_is_found() {
+    fn shortest_circle_of_each_group_is_found() {
         let found = graph(&["a > b d", "b > c", "c > a", "d > e", "e > d", "f > a", "g > h"]);
         assert_eq!(found.circles(), [vec!["c::a", "c::b", "c::c"], vec!["c::d", "c::e"]]);
         let nested = graph(&["a > b", "b > c", "c > a d", "d > c"]);

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_names_the_longest_module_in_it() {
+    fn path_names_the_longest_module_in_it() {
         assert_eq!(read("use crate::b::one::C;"), ["c::b::one"]);
         assert_eq!(read("use crate::b::C;"), ["c::b"]);
         assert_eq!(read("pub use crate::C;"), ["c"]);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_is_imported_by_its_name_and_not_by_its_declaration() {
+    fn child_is_imported_by_its_name_and_not_by_its_declaration() {
         assert_eq!(read("mod child;"), [""; 0]);
         assert_eq!(read("mod child;\nuse child::X;"), ["c::a::child"]);
         assert_eq!(read("mod child;\nfn f() { child::deep::g() }"), ["c::a::child::deep"]);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_imports_its_parent() {
+    fn child_imports_its_parent() {
         let modules = BTreeSet::from(["c", "c::a", "c::a::child", "c::b"]);
         let found = imported("c::a::child", "use super::X;\nuse super::super::b;", &modules);
         assert_eq!(found.into_iter().collect::<Vec<_>>(), ["c::a", "c::b"]);

@@ -8,6 +8,7 @@ use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, grouped};
 use crate::view::webhook::WebhookRow;
 use leptos::prelude::*;
 use model::access::Permission;
+use model::number::to_i64;
 use model::webhook::{Authorization, Method};
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
@@ -87,7 +88,7 @@ fn row(row: WebhookRow) -> Row {
             Cell::text(row.settings.method.as_str()),
             Cell::view(url.clone(), view! { <span class="u-mono">{url}</span> }),
             Cell::text(authorization),
-            Cell::number(i64::try_from(row.held).unwrap_or(i64::MAX), grouped(row.held)),
+            Cell::number(to_i64(row.held), grouped(row.held)),
             Cell::number(row.tasks.into(), row.tasks.to_string()),
         ],
     }

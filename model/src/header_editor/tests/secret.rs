@@ -58,7 +58,7 @@ fn two_texts_open_as_one_grid_and_are_written_back() {
 }
 
 #[test]
-fn a_stored_plain_row_whose_name_looks_secret_stays_plain() {
+fn stored_plain_row_whose_name_looks_secret_stays_plain() {
     let mut editor = open("X-Key: 1", "");
     assert_eq!(rows(&editor), "X-Key=1");
     editor.set_name(id_at(&editor, 0), "X-API-Key");
@@ -69,7 +69,7 @@ fn a_stored_plain_row_whose_name_looks_secret_stays_plain() {
 }
 
 #[test]
-fn a_name_that_looks_secret_turns_the_switch_on_until_a_person_turns_it_off() {
+fn name_that_looks_secret_turns_the_switch_on_until_a_person_turns_it_off() {
     let mut editor = open("", "");
     let id = editor.add();
     let name = |editor: &mut HeaderEditor, name: &str| {
@@ -91,7 +91,7 @@ fn a_name_that_looks_secret_turns_the_switch_on_until_a_person_turns_it_off() {
 }
 
 #[test]
-fn a_whole_line_in_a_name_cell_and_pasted_lines_turn_the_switch_on() {
+fn whole_line_in_a_name_cell_and_pasted_lines_turn_the_switch_on() {
     let mut editor = open("", "");
     let id = editor.add();
     assert!(editor.set_name(id, "X-Key: k"));
@@ -116,7 +116,7 @@ fn turning_the_switch_off_clears_a_stored_value_and_turning_it_on_brings_it_back
 }
 
 #[test]
-fn typing_into_a_kept_row_replaces_the_mask_as_a_whole() {
+fn typing_into_a_masked_row_replaces_the_whole_mask() {
     let check = |typed: &str, value: &str, secrets: &str| {
         let mut editor = open("A: *", "");
         editor.set_value(id_at(&editor, 0), &typed.replace('*', MASK));
@@ -139,7 +139,7 @@ fn typing_into_a_kept_row_replaces_the_mask_as_a_whole() {
 }
 
 #[test]
-fn a_mask_typed_into_a_plain_row_makes_it_secret() {
+fn mask_typed_into_a_plain_row_makes_it_secret() {
     let mut editor = open("A: 1", "");
     editor.set_value(id_at(&editor, 0), MASK);
     assert_eq!(rows(&editor), "A=* S");
@@ -157,7 +157,7 @@ fn deleting_the_first_of_two_alike_keeps_the_value_of_the_second() {
 }
 
 #[test]
-fn a_new_row_above_its_like_does_not_take_the_stored_value() {
+fn new_row_above_one_of_the_same_name_does_not_take_the_stored_value() {
     let mut editor = open("A: *", "");
     let id = type_row(&mut editor, "A", "new");
     editor.set_secret(id, true);
@@ -167,7 +167,7 @@ fn a_new_row_above_its_like_does_not_take_the_stored_value() {
 }
 
 #[test]
-fn a_renamed_row_does_not_take_the_value_of_its_new_name() {
+fn renamed_row_does_not_take_the_value_of_its_new_name() {
     let mut editor = open("A: *\nB: *", "");
     editor.set_name(id_at(&editor, 0), "B");
     assert_posted(&editor, "B: *\nB: *", "B: *\nB: * 1");
@@ -207,7 +207,7 @@ fn raw_mode_shows_masks_and_loses_no_value() {
 }
 
 #[test]
-fn a_plain_row_beside_a_secret_one_of_the_same_name_stays_plain() {
+fn plain_row_beside_a_secret_one_of_the_same_name_stays_plain() {
     let mut editor = open("A: 1\nA: *", "");
     editor.toggle_raw().expect("to raw");
     editor.toggle_raw().expect("and back");

@@ -72,7 +72,7 @@ fn each_mask_keeps_its_stored_value_or_takes_its_line() {
 }
 
 #[test]
-fn a_wrong_secret_line_is_named_and_its_value_is_not_repeated() {
+fn wrong_secret_line_is_named_and_its_value_is_not_repeated() {
     let check = |headers: &str, secrets: &str, message: &str| {
         let got = refusals(&draft(headers, secrets), Some(&stored("A")));
         assert_eq!(got, [message.replace('*', MASK)], "{headers:?} {secrets:?}");
@@ -90,7 +90,7 @@ fn a_wrong_secret_line_is_named_and_its_value_is_not_repeated() {
 }
 
 #[test]
-fn a_mask_without_a_stored_value_demands_one() {
+fn mask_without_a_stored_value_demands_one() {
     let check = |stored: &str, headers: &str, secrets: &str, message: &str| {
         let got = refusals(&draft(headers, secrets), Some(&self::stored(stored)));
         assert_eq!(got, [message], "{headers:?} {secrets:?}");
@@ -106,7 +106,7 @@ fn a_mask_without_a_stored_value_demands_one() {
 }
 
 #[test]
-fn a_changed_target_demands_all_secret_headers_again() {
+fn changed_target_demands_all_secret_headers_again() {
     let base = draft("A: *\nX: 1\nB: *\nB: *", "");
     let refused = ["A", "B (number 1)", "B (number 2)"];
     for changed in [
@@ -144,7 +144,7 @@ fn all_headers_count_together() {
 }
 
 #[test]
-fn a_secret_header_is_not_also_set_by_the_authorization() {
+fn secret_header_is_not_also_set_by_the_authorization() {
     let draft =
         WebhookDraft { auth_type: "bearer".into(), token: "t".into(), ..draft("X: 1", "authorization: canary") };
     let got = refusals(&draft, None);
@@ -152,7 +152,7 @@ fn a_secret_header_is_not_also_set_by_the_authorization() {
 }
 
 #[test]
-fn a_refused_form_carries_no_secret_value_back() {
+fn refused_form_carries_no_secret_value_back() {
     let check = |typed: &str, blanked: &str, has_new: bool| {
         let got = without_values(&typed.replace('*', MASK));
         assert_eq!(got, (blanked.replace('*', MASK), has_new), "{typed:?}");
@@ -168,7 +168,7 @@ fn a_refused_form_carries_no_secret_value_back() {
 }
 
 #[test]
-fn a_value_lost_with_a_refused_form_is_demanded_again_and_not_silently_kept() {
+fn value_lost_with_a_refused_form_is_demanded_again_and_not_silently_kept() {
     let refused = draft("A: *\nB: *", "A: canary\nC: canary").without_secrets();
     assert_eq!((refused.retype.as_str(), refused.secret_headers.as_str()), ("secret_headers", "A:\nC:"));
     let stored = stored("A B");
@@ -182,7 +182,7 @@ fn a_value_lost_with_a_refused_form_is_demanded_again_and_not_silently_kept() {
     // Refused once more, nothing is forgotten.
     let refused = refused.without_secrets();
     assert_eq!((refused.retype.as_str(), refused.secret_headers.as_str()), ("secret_headers", "A:\nC:"));
-    // Entered again, or left as it was: a header that was new is not there then.
+    // The values are entered again, or the stored headers stay. In the second case the new header is absent.
     let entered = WebhookDraft { secret_headers: "A: 1\nC: 2".into(), ..refused.clone() };
     assert_eq!(saved(&entered, "A B"), ("A: *, B: *, C: *".into(), "1 =1 2".into()));
     let left = WebhookDraft { keep_secrets: "true".into(), ..refused };
@@ -193,7 +193,7 @@ fn a_value_lost_with_a_refused_form_is_demanded_again_and_not_silently_kept() {
 }
 
 #[test]
-fn what_is_sealed_has_the_new_and_the_kept_values() {
+fn sealed_headers_have_the_new_and_the_retained_values() {
     let row = |name: &str, value: &str| HeaderRow { name: name.into(), value: value.into() };
     let stored_rows = HeaderList(vec![row("A", "1"), row("B", "2")]);
     let webhook = draft("B: *\nA: *", "A: new\nC: more").parse(Some(&stored("A B"))).expect("valid");
@@ -205,12 +205,12 @@ fn what_is_sealed_has_the_new_and_the_kept_values() {
 }
 
 #[test]
-fn a_checked_webhook_never_prints_a_secret_header() {
+fn checked_webhook_never_prints_a_secret_header() {
     assert!(!format!("{:?}", draft("X: 1", "A: canary-7f3a").parse(None)).contains("canary"));
 }
 
 #[test]
-fn a_draft_of_old_has_no_secret_headers() {
+fn draft_without_the_field_has_no_secret_headers() {
     let read: WebhookDraft = serde_json::from_str(r#"{"name":"n"}"#).expect("a draft");
     assert_eq!(read.secret_headers, "");
     let read: WebhookDraft = serde_json::from_str(r#"{"secret_headers":"A: 1"}"#).expect("a draft");

@@ -26,7 +26,7 @@ pub(super) const VARIABLES: &[Variable] = &[
     ("data.list[1].x", "/list/1/x"),
     ("data.missing", "/missing"),
 ];
-/// How many of the variables have a text: the first ones.
+/// The number of variables that have a text: the first ones.
 pub(super) const TEXTS: usize = 7;
 /// The number that stands for `${RANDOM}`.
 pub(super) const RANDOM: u32 = 7;

@@ -5,6 +5,7 @@ use app::view::done::Done;
 use axum::extract::Path;
 use axum::response::Response;
 use model::catalog::{EventKindDraft, TypeDraft};
+use model::text::capitalised;
 
 pub(super) async fn create_type(command: Command<Administer>) -> Response {
     let act = async |this: &Command<Administer>| {
@@ -54,9 +55,7 @@ pub(super) async fn adopt(command: Command<Administer>) -> Response {
 
 /// Returns "Disk full" for `disk_full`.
 fn label_of(id: &str) -> String {
-    let text = id.replace(['_', '-', '.', '/', ':'], " ");
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+    capitalised(&id.replace(['_', '-', '.', '/', ':'], " "))
 }
 
 pub(super) async fn delete_type(Path(id): Path<String>, command: Command<Administer>) -> Response {

@@ -18,9 +18,9 @@ pub(super) async fn discard_checked(command: Command<Edit>) -> Response {
 }
 
 /// Replays a delivery and shows the new one.
-async fn run_replay(id: String, as_it_was: bool, command: Command<Edit>) -> Response {
+async fn run_replay(id: String, is_original: bool, command: Command<Edit>) -> Response {
     let act = async |this: &Command<Edit>| {
-        let new = this.backend().deliveries.replay(id, as_it_was, this.by()).await?;
+        let new = this.backend().deliveries.replay(id, is_original, this.by()).await?;
         Ok(Done::Replayed.at(&format!("/deliveries/{new}")))
     };
     command.run(act).await

@@ -1,7 +1,7 @@
 //! Commands on the checked rows of a list.
 //!
-//! Each row is done in a transaction of its own, so that a refusal of one row does not stop the others, and a long selection
-//! does not delay other writers. The page then names the rows that were refused, with the reasons.
+//! Each row is done in a transaction of its own, so that a refusal of one row does not stop the others, and a long
+//! selection does not delay other writers. The page then names the rows that were refused, with the reasons.
 
 use super::posted::Command;
 use app::error::{AppError, Code, Link};
@@ -66,7 +66,7 @@ impl Results {
         }
     }
 
-    /// Returns true once the database does not answer: more tries are in vain.
+    /// Returns true once the database is unreachable: more tries are in vain.
     fn is_away(&self) -> bool {
         self.refused.last().is_some_and(|refused| refused.error.code == Code::Unavailable)
     }
@@ -131,13 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn only_an_absent_database_ends_the_tries() {
+    fn tries_end_early_only_when_the_database_is_unavailable() {
         assert!(results(&[None, Some(Code::Unavailable)], 0).is_away());
         assert!(!results(&[Some(Code::Conflict), None], 0).is_away());
     }
 
     #[test]
-    fn a_single_refusal_is_shown_as_it_is() {
+    fn single_refusal_is_shown_unchanged() {
         assert_eq!(results(&[Some(Code::NotFound)], 0).into_result(), Err(AppError::new(Code::NotFound, "No.")));
         assert_eq!(results(&[Some(Code::Unavailable)], 0).into_result(), Err(AppError::new(Code::Unavailable, "No.")));
         assert_eq!(results(&[None, None], 0).into_result(), Ok(()));

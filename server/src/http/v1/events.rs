@@ -1,7 +1,7 @@
 //! `/api/v1/events`: accepts occurrences.
 //!
-//! `POST` takes one occurrence or up to 1000, in our JSON or as CloudEvents 1.0 (structured, batched, or in headers).
-//! It responds with 202 once everything that they caused is durable.
+//! `POST` takes one occurrence or up to 1000, in the JSON of `model::occurrence` or as CloudEvents 1.0 (structured,
+//! batched, or in headers). The response is 202 once everything that they caused is durable.
 
 use super::{Refusal, content_type, no_key, parse_document, read_body, refuse_charset, refuse_encoding, require_key};
 use crate::http::Http;

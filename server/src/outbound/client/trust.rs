@@ -4,6 +4,7 @@
 //! store themselves. Name and dates are checked for both. Each new client reads the store again, so that a certificate
 //! that an administrator installs is accepted within minutes.
 
+use model::number::to_u64;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -117,7 +118,7 @@ fn verify_installed(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now
     verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|_| unreadable())?;
     let at = |time: x509_parser::time::ASN1Time| {
-        UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or_default()))
+        UnixTime::since_unix_epoch(std::time::Duration::from_secs(to_u64(time.timestamp())))
     };
     let (not_before, not_after) = (at(parsed.validity().not_before), at(parsed.validity().not_after));
     if now < not_before {
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_installed_certificate_is_accepted_for_its_name_and_dates_only() {
+    fn installed_certificate_is_accepted_for_its_name_and_dates_only() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         for is_ca in [true, false] {
             let (installed, other) = (certificate(is_ca), certificate(is_ca));
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn an_installed_receiver_certificate_is_no_authority_for_others() {
+    fn installed_receiver_certificate_is_no_authority_for_others() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut params = CertificateParams::new(vec!["nas.example".to_owned()]).unwrap();
         params.is_ca = IsCa::ExplicitNoCa;

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often the files are checked for changes, while names are resolved.
+/// The shortest time between two checks of the files for changes. They are checked when a name is resolved.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest time that a name without an address is cached, whatever TTL the name server gives: the name may just be
 /// in the making.
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unreadable_hosts_file_fails_and_is_not_cached_as_absent() {
+    async fn unreadable_hosts_file_fails_and_is_not_cached_as_absent() {
         let folder = tempfile::tempdir().unwrap();
         let files = files(&folder);
         // A folder exists, and reading it as a file fails.
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_resolver_is_built_without_any_file() {
+    async fn resolver_is_built_without_any_file() {
         let folder = tempfile::tempdir().unwrap();
         let nowhere = folder.path().join("nowhere");
         assert!(build(&Files { resolv_conf: nowhere.clone(), hosts: nowhere }).is_ok());

@@ -1,7 +1,7 @@
 //! A value that is computed for all viewers at once, however many look and however large the history is.
 //!
-//! It is computed at most once a second, and takes no more than a twentieth of the time, as long as that makes it no older
-//! than ten seconds.
+//! The value is computed at most once a second, and takes no more than a twentieth of the time, as long as that makes
+//! it no older than ten seconds.
 
 use app::error::AppError;
 use std::time::{Duration, Instant};
@@ -65,7 +65,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     #[test]
-    fn a_slower_value_stays_valid_for_longer_up_to_ten_seconds() {
+    fn slower_value_stays_valid_for_longer_up_to_ten_seconds() {
         for (took, valid) in [(1, 1000), (100, 2000), (600, 10_000), (60_000, 10_000)] {
             assert_eq!(valid_for(Duration::from_millis(took)).as_millis(), valid, "{took} ms");
         }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_not_computed_again_by_each_viewer() {
+    async fn failure_is_not_computed_again_by_each_viewer() {
         let (cached, computed) = (Cached::<u32>::default(), AtomicU32::new(0));
         for _ in 0..3 {
             let result = cached.get(async {

@@ -15,7 +15,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
 impl Services {
     /// Sends a delivery again, with the webhook as it is now or as of its revision. Returns the new delivery's public id.
-    pub(super) async fn replay_delivery(&self, uuid: &str, as_it_was: bool, by: String) -> Result<String, AppError> {
+    pub(super) async fn replay_delivery(&self, uuid: &str, is_original: bool, by: String) -> Result<String, AppError> {
         let uuid = parse_uuid(uuid)?;
         let txn = self.store.begin_change().await?;
         let now = self.clock.now();
@@ -32,7 +32,7 @@ impl Services {
             let message = "The webhook of this delivery was deleted: there is nowhere to send it.";
             return Err(AppError::new(Code::Conflict, message));
         };
-        let (revision, hold) = if as_it_was {
+        let (revision, hold) = if is_original {
             let number = revision_of(&txn, &old).await?;
             self.check_secret_headers(&txn, &webhook, number).await?;
             (Some(number), webhook.hold.reason_of_replay())
@@ -78,7 +78,7 @@ impl Services {
     ) -> Result<(), AppError> {
         // The delivery itself reports a revision that cannot be read.
         let then = revision::find(db, Kind::Webhook, webhook.id.0, number).await.unwrap_or_default();
-        let Some(then) = then.and_then(|then| webhook.as_it_was(then)) else { return Ok(()) };
+        let Some(then) = then.and_then(|then| webhook.as_of_revision(then)) else { return Ok(()) };
         let secrets = self.open_for_test(&then)?;
         then.settings.headers.with_secrets(&secrets.headers()).map(drop).map_err(|missing| {
             let message = format!(

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compressed_response_is_decoded_as_far_as_it_goes() {
+    fn compressed_response_is_decoded_as_far_as_it_goes() {
         let text = "{\"error\": \"no such room\"}".repeat(20);
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
         zlib.write_all(text.as_bytes()).unwrap();
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_cannot_be_decoded_is_shown_as_received_with_a_note() {
+    fn body_that_cannot_be_decoded_is_shown_as_received_with_a_note() {
         let (text, note) = readable("Content-Encoding: gzip", b"plain");
         assert_eq!((text.as_str(), note.as_deref()), ("plain", Some("not gzip, though its head says so")));
         let (_, note) = readable("Content-Encoding: zstd", b"x");
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decompression_bomb_is_cut_at_the_most_bytes_shown() {
+    fn decompression_bomb_is_cut_at_the_most_bytes_shown() {
         let bomb = gzip(&vec![b'a'; 64 * 1024 * 1024]);
         let (text, _) = readable("Content-Encoding: gzip", &bomb);
         assert_eq!(text.len() as u64, SHOWN_MAX_BYTES);

@@ -11,6 +11,7 @@ use app::error::AppError;
 use app::view::delivery::{AttemptLine, DeliveryDetail};
 use app::view::event::EventLink;
 use model::message::Note;
+use model::number::to_u32;
 use model::run::Cause;
 use model::text::{shown, visible};
 
@@ -51,8 +52,7 @@ impl Services {
             notes: row.notes.iter().map(note_text).collect(),
             attempts: attempts.into_iter().map(|attempt| self.attempt_line(attempt)).collect(),
             attempts_max: current.map_or(1, |webhook| webhook.settings.retries + 1),
-            timeout_ms: current
-                .map_or(5000, |webhook| u32::try_from(webhook.settings.timeout.as_millis()).unwrap_or(u32::MAX)),
+            timeout_ms: current.map_or(5000, |webhook| to_u32(webhook.settings.timeout.as_millis())),
             occurrence: occurrence.map(|row| row.uuid.to_string()),
             events: events.into_iter().map(link).collect(),
             task_id: run.as_ref().and_then(|run| run.task_id),
@@ -78,8 +78,8 @@ impl Services {
             None => None,
         };
         Ok(match (current, then) {
-            (Some(current), Some(then)) if row.replay.revision.is_some() => current.as_it_was(then),
-            (Some(current), Some(then)) => current.shown_as_it_was(then),
+            (Some(current), Some(then)) if row.replay.revision.is_some() => current.as_of_revision(then),
+            (Some(current), Some(then)) => current.shown_as_of_revision(then),
             (Some(current), None) => Some(current.clone()),
             (None, _) => None,
         })

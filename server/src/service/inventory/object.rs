@@ -7,11 +7,11 @@ use app::error::{AppError, Code};
 use app::view::inventory::{CarriedTag, ObjectLine};
 use model::catalog::{ObjectType, is_internal};
 use model::field_error::FieldErrors;
-use model::id::{CategoryId, ObjectId, TagId};
+use model::id::{ObjectId, TagId};
 use model::object::Object;
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 impl Services {
     /// Adds to each object its tags and the label of its type.
@@ -70,18 +70,17 @@ pub(super) async fn check_tags(
         return Ok(());
     }
     let tags = tag::list(db).await?;
-    let mut singles: BTreeMap<CategoryId, TagId> = BTreeMap::new();
+    let refused = |message: String| FieldErrors::one("tags", message);
+    let mut found: Vec<&tag::TagRow> = Vec::new();
     for id in ids {
-        let refuse = |message: String| Err(FieldErrors::one("tags", message).into());
         let Some(tag) = tags.iter().find(|tag| tag.id == *id) else {
-            return refuse("One of these tags does not exist any more. Choose again.".to_owned());
+            return Err(refused("One of these tags does not exist any more. Choose again.".to_owned()).into());
         };
         if !tag.suits(&object_type.id) {
-            return refuse(format!("{} cannot carry the tag {}.", object_type.plural, tag.path()));
+            return Err(refused(format!("{} cannot carry the tag {}.", object_type.plural, tag.path())).into());
         }
-        if tag.category.is_single && singles.insert(tag.category_id, *id).is_some_and(|other| other != *id) {
-            return refuse(format!("An object can carry only one tag of {}.", tag.category.name));
-        }
+        tag.check_beside(&found).map_err(refused)?;
+        found.push(tag);
     }
     Ok(())
 }

@@ -52,7 +52,7 @@ impl Services {
             return Err(AppError::new(Code::Conflict, message));
         }
         if !stored.is_readable {
-            // Its stand-ins would be stored.
+            // The stand-ins of an unreadable row would be stored.
             return Err(AppError::new(Code::Conflict, webhook::UNREADABLE));
         }
         let opened = self.open_for_test(&stored)?;

@@ -5,12 +5,12 @@ use crate::store::{Error, Result};
 use model::breaker::{Breaker, Open};
 use model::hold::HoldState;
 use model::id::WebhookId;
+use model::number::{from_millis, millis, to_u32};
 use model::time::Timestamp;
 use model::url::TargetUrl;
 use model::webhook::{Authorization, Method, Settings, StoredWebhook};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::DbErr;
-use std::time::Duration;
 use uuid::Uuid;
 
 /// A webhook as stored.
@@ -69,7 +69,7 @@ impl Row {
 
     /// Returns the webhook as of a revision: method, URL, headers and authorization of then, the rest of now. A secret that
     /// belongs to another target now is left out.
-    pub fn as_it_was(&self, then: Settings) -> Option<Self> {
+    pub fn as_of_revision(&self, then: Settings) -> Option<Self> {
         let has_moved = self.is_moved_by(&then);
         // The name of an API key's header is no part of the target that headers belong to.
         let keeps_headers = self.stored().origin_change(&then.url, then.allows_insecure_tls).is_none();
@@ -84,7 +84,7 @@ impl Row {
     }
 
     /// Returns the webhook as of a revision, to be shown and never sent: with a stand-in for a secret of then.
-    pub fn shown_as_it_was(&self, then: Settings) -> Option<Self> {
+    pub fn shown_as_of_revision(&self, then: Settings) -> Option<Self> {
         let authorization = (then.authorization != Authorization::None).then(Vec::new);
         self.with_target(then, SealedSecrets { authorization, ..self.secrets.clone() })
     }
@@ -142,7 +142,7 @@ impl From<webhook::Model> for Row {
                 headers: headers.unwrap_or_default(),
                 allows_insecure_tls: row.allows_insecure_tls,
                 is_direct: row.is_direct,
-                timeout: Duration::from_millis(u64::try_from(row.timeout_ms).unwrap_or_default()),
+                timeout: from_millis(row.timeout_ms),
                 retries: u32::try_from(row.retries).unwrap_or_default(),
                 note: row.note,
             },
@@ -161,7 +161,7 @@ impl From<webhook::Model> for Row {
 pub(in crate::store) fn hold_state(row: &webhook::Model) -> HoldState {
     let open = row.breaker_opened_at.map(|since| Open {
         since: Timestamp(since),
-        wait: Duration::from_millis(u64::try_from(row.breaker_wait_ms.unwrap_or_default()).unwrap_or_default()),
+        wait: from_millis(row.breaker_wait_ms.unwrap_or_default()),
         probe_at: Timestamp(row.breaker_probe_at.unwrap_or(since)),
         is_probing: row.breaker_is_probing,
     });
@@ -169,11 +169,7 @@ pub(in crate::store) fn hold_state(row: &webhook::Model) -> HoldState {
         paused_at: row.paused_at.map(Timestamp),
         release_per_second: row.release_per_second.and_then(|rate| u32::try_from(rate).ok()),
         target_revision: row.target_revision,
-        breaker: Breaker {
-            failures: u32::try_from(row.breaker_failures).unwrap_or(u32::MAX),
-            open,
-            is_hanging: row.is_hanging,
-        },
+        breaker: Breaker { failures: to_u32(row.breaker_failures), open, is_hanging: row.is_hanging },
     }
 }
 
@@ -196,7 +192,7 @@ pub(super) fn columns(
         headers: Set(serde_json::to_string(&settings.headers).map_err(json)?),
         allows_insecure_tls: Set(settings.allows_insecure_tls),
         is_direct: Set(settings.is_direct),
-        timeout_ms: Set(i64::try_from(settings.timeout.as_millis()).unwrap_or(i64::MAX)),
+        timeout_ms: Set(millis(settings.timeout)),
         retries: Set(settings.retries.into()),
         note: Set(settings.note.clone()),
         secret: Set(secrets.authorization),

@@ -41,6 +41,8 @@
 //!
 //! Foreign keys lock the rows that they refer to against deletion only. Rows of one statement are locked in no certain
 //! order. PostgreSQL ends a deadlock after a second with an error that [`Error::is_passing`]; the engine tries again.
+//! Two rare paths rely on that, since they learn too late that a task ends and take lock 1 after others: a claim that
+//! meets a damaged row, and a sweep whose webhook is deleted between its listing and its visit.
 
 pub mod access;
 pub mod arrange;

@@ -83,9 +83,9 @@ fn content(detail: &DeliveryDetail) -> AnyView {
     let request = request(detail);
     view! {
         <div class="l-stack">
-            <section class="c-card c-outcome" aria-label="Outcome">
+            <section class="c-card" aria-label="Outcome">
                 <div class="c-card__body l-stack l-stack--tight">
-                    <p class="c-outcome__head l-row"><StatusWord status=line.status hold=line.hold/><strong>{sentence}</strong></p>
+                    <p class="l-row"><StatusWord status=line.status hold=line.hold/><strong>{sentence}</strong></p>
                     <p class="u-muted">{step}{next}</p>
                     {chain}
                 </div>

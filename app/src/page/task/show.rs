@@ -89,7 +89,8 @@ fn content(detail: TaskDetail) -> AnyView {
         };
         view! { <div class="c-note c-note--warn"><Icon name="warn"/><p>{text}</p></div> }
     });
-    let description = (!detail.description.is_empty()).then(|| view! { <p class="u-muted">{detail.description}</p> });
+    let description =
+        (!detail.description.is_empty()).then(|| view! { <p class="u-muted u-lines">{detail.description}</p> });
     let all_runs = format!("/runs?task={}", encoded(&detail.name));
     view! {
         <div class="l-stack">
@@ -109,7 +110,7 @@ fn content(detail: TaskDetail) -> AnyView {
                 </article>
                 <article class="c-card c-count">
                     <h2 class="l-row l-row--apart"><span>"State"</span><Icon name="task"/></h2>
-                    <p class="c-count__number c-count__number--word"><Enabled is_enabled=detail.is_enabled/></p>
+                    <p class="c-count__number"><Enabled is_enabled=detail.is_enabled/></p>
                 </article>
             </section>
             <div class="l-split l-split--even">

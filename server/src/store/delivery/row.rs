@@ -1,0 +1,167 @@
+//! Deliveries and attempts as rows: what lists show, and what is stored.
+
+use super::Replay;
+use crate::store::entity::{attempt, delivery};
+use model::delivery::Status;
+use model::hold::HoldReason;
+use model::id::{DeliveryId, ObjectId, RunId, WebhookId};
+use model::message::Note;
+use model::number::{from_millis, to_u32};
+use model::time::Timestamp;
+use sea_orm::{DbErr, FromQueryResult, QueryResult};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// The columns of [`ListRow`].
+pub(in crate::store) const LIST_COLUMNS: [delivery::Column; 15] = [
+    delivery::Column::Uuid,
+    delivery::Column::Status,
+    delivery::Column::CreatedAt,
+    delivery::Column::WebhookId,
+    delivery::Column::WebhookName,
+    delivery::Column::TaskName,
+    delivery::Column::TypeId,
+    delivery::Column::EventId,
+    delivery::Column::ObjectName,
+    delivery::Column::Attempts,
+    delivery::Column::HttpStatus,
+    delivery::Column::DurationMs,
+    delivery::Column::NextAttemptAt,
+    delivery::Column::Error,
+    delivery::Column::HoldReason,
+];
+
+/// A delivery as a line of a list: the columns of [`LIST_COLUMNS`].
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are the table's")]
+pub struct ListRow {
+    pub uuid: Uuid,
+    /// `None` when the stored status cannot be read.
+    pub status: Option<Status>,
+    pub hold: Option<HoldReason>,
+    pub created_at: Timestamp,
+    pub webhook_id: WebhookId,
+    pub webhook_name: String,
+    pub task_name: String,
+    pub type_id: String,
+    pub event_id: String,
+    pub object_name: Option<String>,
+    pub attempts: u32,
+    pub http_status: Option<u16>,
+    pub duration: Option<Duration>,
+    pub next_attempt_at: Option<Timestamp>,
+    pub error: Option<String>,
+}
+
+impl FromQueryResult for ListRow {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        let hold: Option<String> = row.try_get(prefix, "hold_reason")?;
+        let http_status: Option<i64> = row.try_get(prefix, "http_status")?;
+        let duration: Option<i64> = row.try_get(prefix, "duration_ms")?;
+        let next_attempt_at: Option<i64> = row.try_get(prefix, "next_attempt_at")?;
+        Ok(Self {
+            uuid: row.try_get(prefix, "uuid")?,
+            status: Status::find(&row.try_get::<String>(prefix, "status")?),
+            hold: hold.as_deref().and_then(HoldReason::find),
+            created_at: Timestamp(row.try_get(prefix, "created_at")?),
+            webhook_id: WebhookId(row.try_get(prefix, "webhook_id")?),
+            webhook_name: row.try_get(prefix, "webhook_name")?,
+            task_name: row.try_get(prefix, "task_name")?,
+            type_id: row.try_get(prefix, "type_id")?,
+            event_id: row.try_get(prefix, "event_id")?,
+            object_name: row.try_get(prefix, "object_name")?,
+            attempts: to_u32(row.try_get::<i64>(prefix, "attempts")?),
+            http_status: http_status.and_then(|status| u16::try_from(status).ok()),
+            duration: duration.map(from_millis),
+            next_attempt_at: next_attempt_at.map(Timestamp),
+            error: row.try_get(prefix, "error")?,
+        })
+    }
+}
+
+/// A delivery as stored, but for its lease.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are those of `NewDelivery`")]
+pub struct Row {
+    pub id: DeliveryId,
+    /// The columns that lists show, too.
+    pub line: ListRow,
+    pub run_id: RunId,
+    pub object_id: Option<ObjectId>,
+    pub body: Vec<u8>,
+    pub notes: Vec<Note>,
+    pub error_code: Option<String>,
+    pub depth: u32,
+    pub webhook_revision: i64,
+    pub replay: Replay,
+}
+
+impl FromQueryResult for Row {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        let object_id: Option<i64> = row.try_get(prefix, "object_id")?;
+        let notes: Option<String> = row.try_get(prefix, "notes")?;
+        let replay_of: Option<i64> = row.try_get(prefix, "replay_of")?;
+        Ok(Self {
+            id: DeliveryId(row.try_get(prefix, "id")?),
+            line: ListRow::from_query_result(row, prefix)?,
+            run_id: RunId(row.try_get(prefix, "run_id")?),
+            object_id: object_id.map(ObjectId),
+            body: row.try_get(prefix, "body")?,
+            notes: notes.iter().flat_map(|notes| notes.lines()).filter_map(Note::from_line).collect(),
+            error_code: row.try_get(prefix, "error_code")?,
+            depth: to_u32(row.try_get::<i64>(prefix, "depth")?),
+            webhook_revision: row.try_get(prefix, "webhook_revision")?,
+            replay: Replay { of: replay_of.map(DeliveryId), revision: row.try_get(prefix, "replay_revision")? },
+        })
+    }
+}
+
+/// A delivery of a run.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are the table's")]
+pub struct OfRun {
+    pub run_id: RunId,
+    pub uuid: Uuid,
+    /// `None` when the stored status cannot be read.
+    pub status: Option<Status>,
+    pub webhook_name: String,
+    pub error: Option<String>,
+}
+
+/// An attempt as stored.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are those of `Attempted`")]
+pub struct AttemptRow {
+    pub number: u32,
+    pub started_at: Timestamp,
+    pub duration: Duration,
+    pub connect: Option<Duration>,
+    pub first_byte: Option<Duration>,
+    pub http_status: Option<u16>,
+    pub error_code: Option<String>,
+    pub error: Option<String>,
+    pub response_headers: String,
+    pub response_body: Vec<u8>,
+    pub response_note: Option<String>,
+    /// The webhook's revision that the attempt was made with.
+    pub webhook_revision: i64,
+}
+
+impl From<attempt::Model> for AttemptRow {
+    fn from(row: attempt::Model) -> Self {
+        Self {
+            number: to_u32(row.number),
+            started_at: Timestamp(row.started_at),
+            duration: from_millis(row.duration_ms),
+            connect: row.connect_ms.map(from_millis),
+            first_byte: row.first_byte_ms.map(from_millis),
+            http_status: row.http_status.and_then(|status| u16::try_from(status).ok()),
+            error_code: row.error_code,
+            error: row.error,
+            response_headers: row.answer_headers,
+            response_body: row.answer_body,
+            response_note: row.answer_note,
+            webhook_revision: row.webhook_revision,
+        }
+    }
+}

@@ -87,7 +87,7 @@ async fn write_receipts(txn: &DatabaseTransaction, stage: &Stage, tasks: &[u32])
     Ok(())
 }
 
-/// Returns true for the error of [`write`] that asks for another try, under the lock of changes.
+/// Returns true for the error of `write` that asks for another try, under the lock of changes.
 pub(super) fn needs_lock_of_changes(error: &store::Error) -> bool {
     matches!(error, store::Error::Conflict { constraint } if constraint == LOCK_OF_CHANGES)
 }

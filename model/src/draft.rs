@@ -1,10 +1,9 @@
 //! Drafts: structs of texts, one text for each field of a form.
 //!
 //! A draft is read through one map of texts instead of by code of its own: that code was 60 kB of the browser half.
-//! A field that the map lacks has the text of a new draft. Other texts of the map are ignored. Line ends become LF, so that
+//! A field that the map lacks has the text of a new draft. Other texts of the map are ignored. CR LF becomes LF, so that
 //! a draft is the same whether it was posted by a browser without WASM or typed with it.
 
-use crate::text::with_line_ends;
 use std::collections::BTreeMap;
 
 /// The fields of a draft, by name.
@@ -44,11 +43,11 @@ macro_rules! draft {
 }
 pub(crate) use draft;
 
-/// Puts the texts into the fields of the same names, with LF as their line ends.
+/// Puts the texts into the fields of the same names. CR LF, as a browser posts a line end, becomes LF.
 pub(crate) fn fill(mut texts: Texts, fields: &mut [(&str, &mut String)]) {
     for (name, field) in fields {
         if let Some(text) = texts.remove(*name) {
-            **field = with_line_ends(&text);
+            **field = text.replace("\r\n", "\n");
         }
     }
 }

@@ -5,8 +5,8 @@ use crate::id::OccurrenceId;
 /// The cause of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
-    /// An occurrence for which an event fired.
-    Occurrence(OccurrenceId),
+    /// An occurrence for which an event fired. `None` when the occurrence is no longer retained.
+    Occurrence(Option<OccurrenceId>),
     /// A person, by the account's name, who executes the task.
     Person(String),
     /// A person, by the account's name, who replays an earlier delivery.

@@ -210,7 +210,10 @@ impl Dispatcher {
             };
             match swept {
                 Ok(()) => self.wake.notify_one(),
-                Err(error) => tracing::warn!(error = chain(error), "the dispatcher cannot sweep"),
+                Err(failed) => {
+                    let error = format!("{:#}", anyhow::Error::new(failed));
+                    tracing::warn!(error, "the dispatcher cannot sweep");
+                }
             }
             tokio::select! {
                 () = stop.cancelled() => return,

@@ -56,7 +56,7 @@ pub async fn identify(State(http): State<Http>, session: Session, mut request: R
                 role: account.role,
             }),
             Err(error) => {
-                tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "the account could not be read");
+                tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "the account could not be read");
                 return unavailable();
             }
         },

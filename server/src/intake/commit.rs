@@ -5,7 +5,7 @@
 //! stored.
 
 use super::group::{GroupWriter, Written};
-use super::{Job, Response};
+use super::{Job, Response, write};
 use crate::clock::Clock;
 use crate::fault;
 use crate::store::{self, Store, occurrence};
@@ -66,12 +66,20 @@ impl Committer {
     /// Commits a group, in a transaction that has begun already or in a new one.
     pub(super) async fn commit(&mut self, group: &[Job], mut begun: Option<DatabaseTransaction>) -> Commit {
         let mut tried = 0;
+        // SQLite has no such lock.
+        let mut has_lock_of_changes = !self.store.is_postgres();
         // The last try whose commit failed, and which was not found.
         let mut absent = None;
         loop {
             tried += 1;
-            let error = match Box::pin(self.try_once(group, begun.take())).await {
+            let error = match Box::pin(self.try_once(group, begun.take(), has_lock_of_changes)).await {
                 Try::Stored(written) => return self.finish(written),
+                Try::Failed(error) if write::needs_lock_of_changes(&error) => {
+                    // Nothing has gone wrong: the same again, with the lock first.
+                    has_lock_of_changes = true;
+                    tried -= 1;
+                    continue;
+                }
                 Try::Failed(error) => error,
                 Try::Unanswered(error, written) => match self.look_up(&written).await {
                     Lookup::Stored => return self.finish(written),
@@ -89,8 +97,8 @@ impl Committer {
     }
 
     /// Writes and commits a group once.
-    async fn try_once(&mut self, group: &[Job], begun: Option<DatabaseTransaction>) -> Try {
-        let (txn, written) = match self.write(group, begun).await {
+    async fn try_once(&mut self, group: &[Job], begun: Option<DatabaseTransaction>, has_lock_of_changes: bool) -> Try {
+        let (txn, written) = match self.write(group, begun, has_lock_of_changes).await {
             Ok(written) => written,
             Err(error) => return Try::Failed(error),
         };
@@ -106,12 +114,15 @@ impl Committer {
         &mut self,
         group: &[Job],
         begun: Option<DatabaseTransaction>,
+        has_lock_of_changes: bool,
     ) -> Result<(DatabaseTransaction, Written), store::Error> {
         let txn = match begun {
             Some(begun) => begun,
+            // A person's change may take a while.
+            None if has_lock_of_changes => self.store.begin().await?,
             None => self.store.begin_impatient().await?,
         };
-        let written = self.store.in_time(self.writer.write(&txn, group)).await?;
+        let written = self.store.in_time(self.writer.write(&txn, group, has_lock_of_changes)).await?;
         Ok((txn, written))
     }
 

@@ -20,8 +20,6 @@ pub(super) struct GroupWriter {
     cache: RuleCache,
     /// The webhooks whose hold was full when this worker last looked: their alarm has been raised.
     alarmed: HashSet<WebhookId>,
-    /// True when the next group takes the lock of changes first, because the last try of the group asked for that.
-    takes_lock_of_changes: bool,
 }
 
 /// A group that is written into its transaction. Nothing of it is stored until the commit.
@@ -39,7 +37,7 @@ pub(super) struct Written {
 impl GroupWriter {
     /// Returns a writer that has raised no alarm yet.
     pub(super) fn new(clock: Clock, zone: TimeZone) -> Self {
-        Self { clock, zone, cache: RuleCache::default(), alarmed: HashSet::new(), takes_lock_of_changes: false }
+        Self { clock, zone, cache: RuleCache::default(), alarmed: HashSet::new() }
     }
 
     /// Notes the alarms of a group that is stored.
@@ -49,14 +47,21 @@ impl GroupWriter {
 
     /// Writes a group.
     ///
-    /// Takes lock 1 of 10 where the try before asked for that.
-    pub(super) async fn write(&mut self, txn: &DatabaseTransaction, group: &[Job]) -> Result<Written, store::Error> {
+    /// Takes lock 1 of 10 with `has_lock_of_changes`.
+    ///
+    /// # Errors
+    /// [`write::needs_lock_of_changes`] recognises the error of a group that has to be written under that lock.
+    pub(super) async fn write(
+        &mut self,
+        txn: &DatabaseTransaction,
+        group: &[Job],
+        has_lock_of_changes: bool,
+    ) -> Result<Written, store::Error> {
         let all = || group.iter().flat_map(|job| &job.batch.occurrences);
         let identities: Vec<_> = group
             .iter()
             .flat_map(|job| job.batch.occurrences.iter().filter_map(|occurrence| identity(&job.reporter, occurrence)))
             .collect();
-        let has_lock_of_changes = std::mem::take(&mut self.takes_lock_of_changes);
         if has_lock_of_changes {
             revision::lock_changes(txn).await?;
         }
@@ -85,9 +90,7 @@ impl GroupWriter {
                 _ => Ok(Vec::new()),
             })
             .collect();
-        let started = write::write(txn, &mut stage, &self.zone).await;
-        self.takes_lock_of_changes = started.as_ref().is_err_and(write::needs_lock_of_changes);
-        let started = started?;
+        let started = write::write(txn, &mut stage, &self.zone).await?;
         receipt::count_repeats(txn, &stage.repeats, stage.now).await?;
         let alarmed = alarm::raise(txn, &stage, &self.alarmed, &started.full).await?;
         note_unknown_kinds(txn, &stage).await?;

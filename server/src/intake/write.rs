@@ -230,7 +230,7 @@ fn plan(stage: &Stage, occurrences: &[OccurrenceId]) -> Vec<Planned> {
                 uuid: new_uuid(stage.now),
                 task_id: Some(*task_id),
                 task_name: row.task.name.clone(),
-                cause: Cause::Occurrence(*occurrence_id),
+                cause: Cause::Occurrence(Some(*occurrence_id)),
                 event_ids: event_ids.clone(),
             };
             planned.push(Planned { run, staged: index, task_id: *task_id });

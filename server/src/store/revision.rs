@@ -175,7 +175,10 @@ pub(super) async fn rewrite(
 /// Writes the first revision of rows that were made before there were revisions. Does nothing where there is a
 /// revision.
 pub(super) async fn backfill(db: &impl ConnectionTrait) -> Result<()> {
-    // First, so that of two nodes that start at once only one finds no revision.
+    if newest(db).await? > 0 {
+        return Ok(());
+    }
+    // Of two nodes that start at once only one finds no revision under the lock.
     lock_changes(db).await?;
     if newest(db).await? > 0 {
         return Ok(());

@@ -60,7 +60,7 @@ impl From<run::Model> for Row {
 /// Returns the columns of a cause: its word, the person's name, the occurrence.
 fn cause_columns(cause: Cause) -> (&'static str, Option<String>, Option<i64>) {
     match cause {
-        Cause::Occurrence(id) => ("occurrence", None, Some(id.0)),
+        Cause::Occurrence(id) => ("occurrence", None, id.map(|id| id.0)),
         Cause::Person(name) => ("person", Some(name), None),
         Cause::Replay(name) => ("replay", Some(name), None),
     }
@@ -68,7 +68,7 @@ fn cause_columns(cause: Cause) -> (&'static str, Option<String>, Option<i64>) {
 
 fn read_cause(word: &str, name: Option<String>, occurrence_id: Option<i64>) -> Option<Cause> {
     match (word, name, occurrence_id) {
-        ("occurrence", _, Some(id)) => Some(Cause::Occurrence(OccurrenceId(id))),
+        ("occurrence", _, id) => Some(Cause::Occurrence(id.map(OccurrenceId))),
         ("person", Some(name), _) => Some(Cause::Person(name)),
         ("replay", Some(name), _) => Some(Cause::Replay(name)),
         _ => None,

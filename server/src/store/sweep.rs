@@ -11,8 +11,8 @@
 //!
 //! Steps 2 to 4 visit one webhook after the other, some hundred rows in each transaction, so that neither the one
 //! writer of SQLite nor a lock on PostgreSQL is held for long. Each step goes by the rows alone, so a crash between two
-//! transactions needs no record. A step that fails is logged by its name and ends the sweep; the next one is a second
-//! later.
+//! transactions needs no record. A step that fails ends the sweep, and its name is in the error; the next sweep is a
+//! second later.
 //!
 //! `arrange` is left with work when a backlog is too large for the transaction that changes its webhook, and when
 //! another node queues a delivery at the same moment (PostgreSQL). The claim leaves such rows alone until they are
@@ -22,7 +22,7 @@ use super::entity::webhook;
 use super::hold::{execute, save_breaker};
 use super::steps::Steps;
 use super::webhook::hold_state;
-use super::{Result, Store, arrange, group};
+use super::{Error, Result, Store, arrange, group};
 use model::breaker::{Breaker, LONGEST_WAIT};
 use model::delivery::DUE_MAX;
 use model::id::WebhookId;
@@ -51,18 +51,30 @@ pub struct Due {
 
 /// Runs each step once. `margin` is the time that a probe may take beyond its webhook's timeout before it counts as
 /// lost.
-pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> Result<()> {
-    let due = logged("find webhooks", list_due(store.read(), now).await)?;
+pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> std::result::Result<(), Failed> {
+    let due = named("find webhooks", list_due(store.read(), now).await)?;
     visit_webhooks(store, due.into(), now, margin).await?;
     correct_times(store, now, margin).await
 }
 
-/// Logs a step that has failed by its name. Returns its result.
-fn logged<T>(step: &'static str, done: Result<T>) -> Result<T> {
-    if let Err(error) = &done {
-        tracing::warn!(step, error = format!("{:#}", anyhow::Error::new(error.clone())), "a step of the sweep failed");
+/// A step that has failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{step}")]
+pub struct Failed {
+    step: &'static str,
+    source: Error,
+}
+
+impl From<Error> for Failed {
+    /// Names a failure outside of the steps: the database did not begin, commit, or end a transaction in time.
+    fn from(source: Error) -> Self {
+        Self { step: "transaction", source }
     }
-    done
+}
+
+/// Adds the name of its step to a failure.
+fn named<T>(step: &'static str, done: Result<T>) -> std::result::Result<T, Failed> {
+    done.map_err(|source| Failed { step, source })
 }
 
 /// Lists the webhooks that have waiting deliveries to arrange, a probe that is due, or a release at a rate, in order of
@@ -88,7 +100,12 @@ pub async fn list_due(db: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<D
 }
 
 /// Arranges, probes and releases each of these webhooks, in as many transactions as that takes.
-async fn visit_webhooks(store: &Store, mut todo: VecDeque<Due>, now: Timestamp, margin: Duration) -> Result<()> {
+async fn visit_webhooks(
+    store: &Store,
+    mut todo: VecDeque<Due>,
+    now: Timestamp,
+    margin: Duration,
+) -> std::result::Result<(), Failed> {
     let mut steps = Steps::new();
     while !todo.is_empty()
         && let Some(size) = steps.next().await
@@ -114,22 +131,22 @@ async fn visit_some(
     size: i64,
     now: Timestamp,
     margin: Duration,
-) -> Result<()> {
+) -> std::result::Result<(), Failed> {
     let may_discard = todo.iter().any(|due| due.is_deleted);
     let mut left = size;
     while left > 0
         && let Some(due) = todo.front()
     {
         // A webhook that another transaction is changing is arranged there, or by the next sweep.
-        if let Some(row) = logged("arrange", arrange::lock(txn, due.id, may_discard && left == size).await)? {
-            let moved = logged("arrange", arrange::step(txn, &row, left, now).await)?;
+        if let Some(row) = named("arrange", arrange::lock(txn, due.id, may_discard && left == size).await)? {
+            let moved = named("arrange", arrange::step(txn, &row, left, now).await)?;
             left -= i64::try_from(moved).unwrap_or(left).min(left);
             if left == 0 {
                 break;
             }
             if row.deleted_at.is_none() && row.paused_at.is_none() {
-                logged("probe", start_due_probe(txn, &row, now, margin).await)?;
-                logged("release", release_at_rate(txn, &row, now).await)?;
+                named("probe", start_due_probe(txn, &row, now, margin).await)?;
+                named("release", release_at_rate(txn, &row, now).await)?;
             }
         }
         todo.pop_front();
@@ -235,13 +252,13 @@ async fn release_at_rate(txn: &DatabaseTransaction, row: &webhook::Model, now: T
 /// Corrects due times and leases after a clock was set back.
 ///
 /// Takes lock 5 of 10.
-async fn correct_times(store: &Store, now: Timestamp, margin: Duration) -> Result<()> {
+async fn correct_times(store: &Store, now: Timestamp, margin: Duration) -> std::result::Result<(), Failed> {
     let mut steps = Steps::new();
     while let Some(size) = steps.next().await {
         let txn = store.begin().await?;
         steps.begin();
-        let moved = logged("due times", pull_in_due_times(&txn, size, now).await)?;
-        logged("leases", shorten_leases(&txn, now, margin).await)?;
+        let moved = named("due times", pull_in_due_times(&txn, size, now).await)?;
+        named("leases", shorten_leases(&txn, now, margin).await)?;
         steps.end(moved);
         store.commit(txn).await?;
     }

@@ -52,7 +52,7 @@ pub(crate) async fn run(db: &impl ConnectionTrait) -> RunId {
         uuid: new_uuid(THEN),
         task_id: None,
         task_name: "t".into(),
-        cause: Cause::Occurrence(occurrences[0]),
+        cause: Cause::Occurrence(Some(occurrences[0])),
         event_ids: Vec::new(),
     };
     run::insert_many(db, vec![run], THEN).await.expect("a run")[0]

@@ -25,7 +25,7 @@ impl Services {
         let run = run::find(db, row.run_id).await?;
         let cause = run.as_ref().and_then(|run| run.cause.as_ref());
         let occurrence = match cause {
-            Some(Cause::Occurrence(id)) => occurrence::find_by_id(db, *id).await?,
+            Some(Cause::Occurrence(Some(id))) => occurrence::find_by_id(db, *id).await?,
             _ => None,
         };
         let event_ids = run.as_ref().map(|run| run.event_ids.iter().map(|id| id.0).collect());

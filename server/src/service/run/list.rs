@@ -47,7 +47,7 @@ impl Services {
         let mut lines = Vec::with_capacity(rows.len());
         for run in rows {
             let occurrence = match run.cause {
-                Some(Cause::Occurrence(id)) => occurrence::find_by_id(db, id).await?,
+                Some(Cause::Occurrence(Some(id))) => occurrence::find_by_id(db, id).await?,
                 _ => None,
             };
             lines.push(RunLine {

@@ -1,5 +1,5 @@
-//! Trying things out before they are saved: a test message through a webhook as typed, and what an event as typed would
-//! have fired for.
+//! Trials of forms before they are saved: a test message through a webhook as typed, and the recorded occurrences that an
+//! event as typed would have fired for.
 
 use super::Services;
 use super::delivery::response::readable;

@@ -86,7 +86,8 @@ pub async fn held_by_webhook(db: &impl ConnectionTrait) -> Result<HashMap<Webhoo
         webhook_id: i64,
         deliveries: i64,
     }
-    let sql = "SELECT webhook_id, COUNT(*) AS deliveries FROM delivery WHERE status = 'held' GROUP BY webhook_id";
+    // `+`: SQLite would otherwise read all deliveries in the order of their webhooks, and not the index of held ones.
+    let sql = "SELECT +webhook_id AS webhook_id, COUNT(*) AS deliveries FROM delivery WHERE status = 'held' GROUP BY 1";
     let rows = Held::find_by_statement(statement(db, sql, [])).all(db).await?;
     let read = |row: Held| (WebhookId(row.webhook_id), to_u64(row.deliveries));
     Ok(rows.into_iter().map(read).collect())

@@ -27,7 +27,10 @@ const MAY_SCAN: &[(&str, &str)] = &[
         "COUNT(*) FROM delivery WHERE status = 'queued'",
         "the length of the queue, shared by all viewers: an index of waiting deliveries",
     ),
-    ("SELECT webhook_id, COUNT(*) AS deliveries FROM delivery WHERE status = 'held'", "waiting deliveries, for a page"),
+    (
+        "SELECT +webhook_id AS webhook_id, COUNT(*) AS deliveries FROM delivery WHERE status = 'held'",
+        "waiting deliveries, for a page",
+    ),
     ("FROM delivery WHERE status = 'running' AND lease_owner", "deliveries in flight: at most 512 a node"),
     ("status = 'running' AND lease_owner", "deliveries in flight: at most 512 a node"),
     ("AS due FROM delivery WHERE status = 'queued' ORDER BY next_attempt_at LIMIT 1", "the first of an index"),

@@ -286,7 +286,7 @@ async fn refused_webhook() {
 /// A field of a draft that is in no form would be emptied by the next edit.
 #[tokio::test]
 async fn form_has_a_control_for_each_field_of_its_draft() {
-    // One that was refused has the most fields.
+    // A refused form has the most fields.
     let refused = WebhookDraft { retype: "token".to_owned(), ..WebhookDraft::default() };
     let draft = serde_json::to_value(refused).expect("a draft is texts");
     let posted = Posted { draft, problem: Some(AppError::forbidden()), tested: None };

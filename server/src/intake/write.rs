@@ -6,10 +6,9 @@ use crate::clock::new_uuid;
 use crate::render::{self, Subject};
 use crate::store::delivery;
 use crate::store::hold::HOLD_FULL;
-use crate::store::occurrence::{self, NewOccurrence};
 use crate::store::receipt::{self, Receipt};
 use crate::store::run::{self, NewRun};
-use crate::store::{self, task};
+use crate::store::{self, occurrence, task};
 use jiff::tz::TimeZone;
 use model::delivery::ErrorCode;
 use model::id::{OccurrenceId, TaskId, WebhookId};
@@ -121,10 +120,9 @@ async fn claim_one_time_tasks(txn: &DatabaseTransaction, stage: &mut Stage) -> R
     Ok(())
 }
 
-fn occurrence_row(stage: &Stage, staged: &Staged, tasks_started: u32, revision_mark: i64) -> NewOccurrence {
+fn occurrence_row(stage: &Stage, staged: &Staged, tasks_started: u32, revision_mark: i64) -> occurrence::Row {
     let label = staged.label.as_ref();
-    let tags = (!staged.tags.is_empty()).then(|| serde_json::to_string(&staged.tags).unwrap_or_default());
-    NewOccurrence {
+    occurrence::Row {
         uuid: staged.uuid,
         type_id: staged.occurrence.type_id.clone(),
         event_id: staged.occurrence.event_id.clone(),
@@ -137,8 +135,8 @@ fn occurrence_row(stage: &Stage, staged: &Staged, tasks_started: u32, revision_m
         received_at: stage.now,
         data: staged.occurrence.data.as_ref().map(ToString::to_string),
         tasks_started,
-        object_tags: tags,
-        reasons: serde_json::to_string(&staged.matched.reasons).unwrap_or_default(),
+        object_tags: staged.tags.clone(),
+        reasons: staged.matched.reasons.clone(),
         depth: staged.depth,
         revision_mark,
         about_webhook: staged.about_webhook,

@@ -12,13 +12,14 @@ use app::error::AppError;
 use app::view::occurrence::{Considered, SentBecause, Why};
 use async_trait::async_trait;
 use model::event::Event;
-use model::id::{EventId, OccurrenceId, RunId, WebhookId};
+use model::id::{EventId, RunId, WebhookId};
 use model::matching::{Facts, Reason, TaskFacts, judge};
 use model::number::to_u32;
 use model::task::Task;
 use model::text::{shown, visible};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use uuid::Uuid;
 
 /// A run that an occurrence started, with its deliveries.
 struct Started {
@@ -27,9 +28,9 @@ struct Started {
 }
 
 impl Services {
-    async fn started_by(&self, id: OccurrenceId) -> Result<Vec<Started>, AppError> {
+    async fn started_by(&self, occurrence: Uuid) -> Result<Vec<Started>, AppError> {
         let db = self.store.pages();
-        let runs = run::list_started_by(db, id).await?;
+        let runs = run::list_started_by(db, occurrence).await?;
         let ids: Vec<_> = runs.iter().map(|run| run.id).collect();
         let mut deliveries: HashMap<RunId, Vec<SentBecause>> = HashMap::new();
         for row in delivery::list_of_runs(db, &ids).await? {
@@ -54,9 +55,8 @@ impl Services {
         events.retain(|(_, event)| event.type_id == row.type_id && event.event_id == row.event_id);
         events.sort_by_key(|(id, _)| *id);
         let tasks: HashMap<i64, Task> = revision::list_at(db, Kind::Task, row.revision_mark).await?;
-        let started = self.started_by(row.id).await?;
+        let started = self.started_by(row.uuid).await?;
         let scopes = Scopes::load(db, events.iter().map(|(_, event)| event.scope)).await?;
-        let reasons: BTreeMap<Reason, u32> = serde_json::from_str(&row.reasons).unwrap_or_default();
         let data = row.parse_data();
         let facts = facts(row, data.as_ref());
         let mut considered = Vec::with_capacity(events.len());
@@ -70,7 +70,7 @@ impl Services {
             // An event that fired has a run, unless its task runs only once and had run already, or retention deleted
             // the run.
             let may_have_run =
-                reasons.contains_key(&Reason::AlreadyRun) && task.is_some_and(|task| task.deletes_after_running);
+                row.reasons.contains_key(&Reason::AlreadyRun) && task.is_some_and(|task| task.deletes_after_running);
             let reason = match judge(&event, of_task, &facts) {
                 Err(reason) => Some(reason),
                 Ok(()) if run.is_none() && may_have_run => Some(Reason::AlreadyRun),

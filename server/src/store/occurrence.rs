@@ -3,6 +3,7 @@
 use super::entity::occurrence;
 use super::{Result, group};
 use model::id::{ObjectId, OccurrenceId, TagId, WebhookId};
+use model::matching::Reason;
 use model::number::to_u32;
 use model::time::Timestamp;
 use sea_orm::{
@@ -10,12 +11,13 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use serde_json::Value;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// A new occurrence.
+/// An occurrence as the intake stores it, but for its id.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields are those of `model::occurrence::Occurrence`")]
-pub struct NewOccurrence {
+pub struct Row {
     pub uuid: Uuid,
     pub type_id: String,
     pub event_id: String,
@@ -27,39 +29,16 @@ pub struct NewOccurrence {
     pub source: String,
     pub occurred_at: Option<Timestamp>,
     pub received_at: Timestamp,
+    /// The data as JSON.
     pub data: Option<String>,
     pub tasks_started: u32,
-    /// The tags the object carried, as JSON.
-    pub object_tags: Option<String>,
-    /// The number of events that did not fire, by reason, as JSON.
-    pub reasons: String,
+    /// The tags the object carried.
+    pub object_tags: Vec<TagId>,
+    /// The number of events that did not fire, by reason.
+    pub reasons: BTreeMap<Reason, u32>,
     /// The number of deliveries that led to the occurrence.
     pub depth: u32,
     /// The newest revision when the occurrence was matched.
-    pub revision_mark: i64,
-    pub about_webhook: Option<WebhookId>,
-}
-
-/// An occurrence as stored.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the fields are those of `NewOccurrence`")]
-pub struct Row {
-    pub id: OccurrenceId,
-    pub uuid: Uuid,
-    pub type_id: String,
-    pub event_id: String,
-    pub object_id: Option<ObjectId>,
-    pub object_external_id: Option<String>,
-    pub object_name: Option<String>,
-    pub external_id: Option<String>,
-    pub source: String,
-    pub occurred_at: Option<Timestamp>,
-    pub received_at: Timestamp,
-    pub data: Option<String>,
-    /// The tags the object carried.
-    pub object_tags: Vec<TagId>,
-    pub reasons: String,
-    pub depth: u32,
     pub revision_mark: i64,
     pub about_webhook: Option<WebhookId>,
 }
@@ -68,7 +47,6 @@ pub struct Row {
 impl From<occurrence::Model> for Row {
     fn from(row: occurrence::Model) -> Self {
         Self {
-            id: OccurrenceId(row.id),
             uuid: row.uuid,
             type_id: row.type_id,
             event_id: row.event_id,
@@ -80,8 +58,9 @@ impl From<occurrence::Model> for Row {
             occurred_at: row.occurred_at.map(Timestamp),
             received_at: Timestamp(row.received_at),
             data: row.data,
+            tasks_started: to_u32(row.tasks_started),
             object_tags: row.object_tags.and_then(|tags| serde_json::from_str(&tags).ok()).unwrap_or_default(),
-            reasons: row.reasons,
+            reasons: serde_json::from_str(&row.reasons).unwrap_or_default(),
             depth: to_u32(row.depth),
             revision_mark: row.revision_mark,
             about_webhook: row.about_webhook.map(WebhookId),
@@ -97,9 +76,12 @@ impl Row {
 }
 
 /// Stores occurrences and returns their ids, in the order of the occurrences.
-pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewOccurrence>) -> Result<Vec<OccurrenceId>> {
-    let row = |new: NewOccurrence| occurrence::ActiveModel {
+pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<Row>) -> Result<Vec<OccurrenceId>> {
+    let tags = |tags: &[TagId]| (!tags.is_empty()).then(|| serde_json::to_string(tags).unwrap_or_default());
+    let row = |new: Row| occurrence::ActiveModel {
         id: NotSet,
+        object_tags: Set(tags(&new.object_tags)),
+        reasons: Set(serde_json::to_string(&new.reasons).unwrap_or_default()),
         uuid: Set(new.uuid),
         type_id: Set(new.type_id),
         event_id: Set(new.event_id),
@@ -112,8 +94,6 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewOccurrence>) -> 
         received_at: Set(new.received_at.0),
         data: Set(new.data),
         tasks_started: Set(new.tasks_started.into()),
-        object_tags: Set(new.object_tags),
-        reasons: Set(new.reasons),
         depth: Set(new.depth.into()),
         revision_mark: Set(new.revision_mark),
         about_webhook: Set(new.about_webhook.map(|id| id.0)),

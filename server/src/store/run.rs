@@ -1,13 +1,14 @@
 //! Runs of tasks: starting, ending and reading them.
 
-use super::entity::run;
+use super::entity::{occurrence, run};
 use super::{Result, delivery, group};
 use model::id::{EventId, OccurrenceId, RunId, TaskId};
 use model::run::{Cause, Status};
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Statement,
 };
 use uuid::Uuid;
 
@@ -156,8 +157,13 @@ pub async fn find(db: &impl ConnectionTrait, id: RunId) -> Result<Option<Row>> {
     Ok(run::Entity::find_by_id(id.0).one(db).await?.map(Row::from))
 }
 
-/// Returns the runs that an occurrence started.
-pub async fn list_started_by(db: &impl ConnectionTrait, id: OccurrenceId) -> Result<Vec<Row>> {
-    let query = run::Entity::find().filter(run::Column::OccurrenceId.eq(id.0)).order_by_asc(run::Column::Id);
+/// Returns the runs that the occurrence with this public id started.
+pub async fn list_started_by(db: &impl ConnectionTrait, occurrence: Uuid) -> Result<Vec<Row>> {
+    let id = occurrence::Entity::find()
+        .select_only()
+        .column(occurrence::Column::Id)
+        .filter(occurrence::Column::Uuid.eq(occurrence))
+        .into_query();
+    let query = run::Entity::find().filter(run::Column::OccurrenceId.in_subquery(id)).order_by_asc(run::Column::Id);
     Ok(query.all(db).await?.into_iter().map(Row::from).collect())
 }

@@ -60,6 +60,14 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ),
 ];
 
+/// Statements about few of many rows, by a part of their text, and the index that their plan must use: an index of all
+/// rows would be read whole.
+const BY_INDEX: &[(&str, &str)] = &[
+    ("AS deliveries FROM delivery WHERE status = 'held'", "delivery_held"),
+    ("FROM \"delivery\" WHERE status = 'held'", "delivery_held"),
+    ("FROM \"delivery\" WHERE status = 'error'", "delivery_failed"),
+];
+
 /// Collects the statements.
 #[derive(Clone, Default)]
 struct Texts(Arc<Mutex<BTreeSet<String>>>);
@@ -354,6 +362,11 @@ async fn read_plans(test: TestStore, texts: Texts, plans: DatabaseConnection) {
             Err(error) => _ = writeln!(wrong, "cannot be explained: {error}\n  {sql}\n"),
             Ok(steps) => {
                 let scanned: Vec<_> = steps.iter().filter_map(|step| scanned(&sql, step)).collect();
+                for (_, index) in BY_INDEX.iter().filter(|(part, _)| sql.contains(part)) {
+                    if !steps.iter().any(|step| step.contains(index)) {
+                        _ = writeln!(wrong, "does not use {index}:\n  {sql}\n    {}\n", steps.join("\n    "));
+                    }
+                }
                 if !scanned.is_empty() && !MAY_SCAN.iter().any(|(part, _)| sql.contains(part)) {
                     _ = writeln!(wrong, "scans {}:\n  {sql}\n    {}\n", scanned.join(", "), steps.join("\n    "));
                 }

@@ -7,7 +7,7 @@ use model::webhook::WebhookDraft;
 use sea_orm::ConnectionTrait;
 use server::clock::new_uuid;
 use server::store::delivery::{NewDelivery, Replay};
-use server::store::occurrence::{self, NewOccurrence};
+use server::store::occurrence;
 use server::store::run::{self, NewRun};
 use server::store::webhook;
 
@@ -23,8 +23,8 @@ pub(crate) async fn webhook(db: &impl ConnectionTrait, name: &str, url: &str) ->
 }
 
 /// Returns the occurrence of a virtual machine that is powered on.
-pub(crate) fn occurrence() -> NewOccurrence {
-    NewOccurrence {
+pub(crate) fn occurrence() -> occurrence::Row {
+    occurrence::Row {
         uuid: new_uuid(THEN),
         type_id: "vms".into(),
         event_id: "poweron".into(),
@@ -37,8 +37,8 @@ pub(crate) fn occurrence() -> NewOccurrence {
         received_at: THEN,
         data: None,
         tasks_started: 1,
-        object_tags: None,
-        reasons: "{}".into(),
+        object_tags: Vec::new(),
+        reasons: std::collections::BTreeMap::new(),
         depth: 0,
         revision_mark: 0,
         about_webhook: None,

@@ -17,9 +17,11 @@
 pub mod client;
 mod failure;
 pub mod guard;
+pub mod mail;
 pub mod proxy;
 pub mod request;
 mod response;
 pub mod secrets;
 pub mod send;
+pub mod smtp;
 mod tls;

@@ -149,7 +149,7 @@ pub enum Outcome {
         /// The reason.
         code: ErrorCode,
         /// The status of the response, if there was one.
-        http_status: Option<u16>,
+        status_code: Option<u16>,
         /// The wait that `Retry-After` asks for.
         retry_after: Option<Duration>,
     },
@@ -157,13 +157,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// Returns what an attempt says about the receiver to the breaker. `None` for an attempt that says nothing.
-    pub fn ending(&self, http_status: Option<u16>, has_timed_out: bool, started_at: Timestamp) -> Option<Ending> {
+    pub fn ending(&self, status_code: Option<u16>, has_timed_out: bool, started_at: Timestamp) -> Option<Ending> {
         let has_failed = match self {
             Self::Sent => false,
             Self::Failed { code, .. } if code.is_about_the_receiver() => true,
             Self::Failed { .. } => return None,
         };
-        let is_hanging = if has_timed_out { Some(true) } else { http_status.map(|_| false) };
+        let is_hanging = if has_timed_out { Some(true) } else { status_code.map(|_| false) };
         Some(Ending { has_failed, is_hanging, started_at })
     }
 }
@@ -201,13 +201,13 @@ pub fn after_attempt(outcome: &Outcome, attempt: u32, retries: u32, now: Timesta
     match outcome {
         Outcome::Sent => Next::Settle(Status::Sent),
         // 410: the receiver says this will never work again (RFC 9110 §15.5.11).
-        Outcome::Failed { http_status: Some(410), .. } => Next::Settle(Status::Error),
+        Outcome::Failed { status_code: Some(410), .. } => Next::Settle(Status::Error),
         Outcome::Failed { code, .. } if code.is_final() || attempt > retries => Next::Settle(Status::Error),
         // Each further attempt may make the receiver act once more.
         Outcome::Failed { code: ErrorCode::Unreadable, .. } if attempt > 1 => Next::Settle(Status::Error),
-        Outcome::Failed { http_status, retry_after, .. } => {
+        Outcome::Failed { status_code, retry_after, .. } => {
             let wait = retry::jittered_wait(attempt, jitter);
-            let asked = retry_after.filter(|_| matches!(http_status, Some(429 | 503))).unwrap_or_default();
+            let asked = retry_after.filter(|_| matches!(status_code, Some(429 | 503))).unwrap_or_default();
             Next::RetryAt(now.after(wait.max(asked.min(RETRY_AFTER_MAX))))
         }
     }
@@ -219,8 +219,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_000_000);
 
-    fn failed(code: ErrorCode, http_status: Option<u16>, retry_after: Option<u64>) -> Outcome {
-        Outcome::Failed { code, http_status, retry_after: retry_after.map(Duration::from_secs) }
+    fn failed(code: ErrorCode, status_code: Option<u16>, retry_after: Option<u64>) -> Outcome {
+        Outcome::Failed { code, status_code, retry_after: retry_after.map(Duration::from_secs) }
     }
 
     fn next(outcome: &Outcome, attempt: u32) -> Next {

@@ -2,7 +2,7 @@
 
 use crate::draft::{draft, switch};
 use crate::field_error::FieldErrors;
-use crate::id::WebhookId;
+use crate::id::DestinationId;
 use crate::text;
 use serde::{Deserialize, Serialize};
 
@@ -28,11 +28,33 @@ pub struct Task {
     pub is_enabled: bool,
     /// The task is deleted after its first successful run.
     pub deletes_after_running: bool,
-    /// Id of the webhook that the task sends through.
-    pub webhook_id: WebhookId,
-    /// The message, with variables.
+    /// Id of the destination.
+    pub destination_id: DestinationId,
+    /// action
+    pub action: Action,
+}
+/// stub
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// x
+    Webhook(WebhookSend),
+    /// y
+    Email(crate::email::Email),
+}
+impl Action {
+    /// Returns the kind of destination that the action is made through.
+    pub fn destination_kind(&self) -> crate::destination::Kind {
+        match self { Self::Webhook(_) => crate::destination::Kind::Webhook, Self::Email(_) => crate::destination::Kind::Mailer }
+    }
+}
+/// stub
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookSend {
+    /// x
     pub message: String,
 }
+
 
 draft! {
     /// A task as typed. Field names are those of the form and of the plain post.
@@ -42,7 +64,7 @@ draft! {
         enabled,
         delete_after_running,
         object_type = OBJECT_TYPE,
-        webhook,
+        object,
         action = ACTION,
         message,
         /// The revision the form was opened on; empty for a new task.
@@ -64,9 +86,9 @@ impl TaskDraft {
             enabled: switch(task.is_enabled),
             delete_after_running: switch(task.deletes_after_running),
             object_type: OBJECT_TYPE.to_owned(),
-            webhook: task.webhook_id.to_string(),
+            object: task.destination_id.to_string(),
             action: ACTION.to_owned(),
-            message: task.message.clone(),
+            message: match &task.action { Action::Webhook(s) => s.message.clone(), Action::Email(_) => String::new() },
             revision: revision.to_string(),
         }
     }
@@ -83,7 +105,7 @@ impl TaskDraft {
         if self.object_type != OBJECT_TYPE {
             errors.add("object_type", "Choose Webhook: a task acts on nothing else yet.");
         }
-        let webhook_id = errors.check("webhook", self.webhook.parse().map_err(|_| "Choose a webhook.".to_owned()));
+        let webhook_id = errors.check("object", self.object.parse().map_err(|_| "Choose a webhook.".to_owned()));
         if self.action != ACTION {
             errors.add("action", "Choose Send: a webhook does nothing else.");
         }
@@ -94,8 +116,8 @@ impl TaskDraft {
                 description,
                 is_enabled: self.enabled == "true",
                 deletes_after_running: self.delete_after_running == "true",
-                webhook_id,
-                message,
+                destination_id: webhook_id,
+                action: Action::Webhook(WebhookSend { message }),
             }),
             _ => Err(errors),
         }

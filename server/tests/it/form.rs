@@ -307,7 +307,7 @@ async fn long_choice_list_shows_50_rows_finds_others_and_accepts_names(#[values(
     let saved = server.post_form("/tasks/new", &cookie, &fields).await;
     assert_eq!(saved.status(), 303);
     let rows = backend.tasks.list().await.expect("tasks");
-    assert!(rows.iter().any(|row| row.name == "by name" && row.webhook_id == webhook));
+    assert!(rows.iter().any(|row| row.name == "by name" && row.destination.id == webhook.into()));
     let fields = [("name", "nobody"), ("webhook", "no such hook"), ("message", "x")];
     let refused = server.post_form("/tasks/new", &cookie, &fields).await;
     assert_eq!(refused.status(), 422);

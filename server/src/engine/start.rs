@@ -13,6 +13,7 @@ use crate::store::run::{self, NewRun};
 use crate::store::{self, task};
 use jiff::tz::TimeZone;
 use model::delivery::ErrorCode;
+use model::destination::Kind;
 use model::hold::HoldReason;
 use model::id::{DestinationId, EventId, RunId};
 use model::run::Cause;
@@ -93,6 +94,7 @@ pub struct Started {
 #[expect(missing_docs, reason = "the fields are those of the delivery")]
 pub struct FullHold {
     pub destination_id: DestinationId,
+    pub kind: Kind,
     pub destination_name: String,
     pub depth: u32,
 }
@@ -131,6 +133,7 @@ pub async fn start(
             new.failed = Some((ErrorCode::HoldFull, HOLD_FULL.to_owned()));
             started.full.push(FullHold {
                 destination_id: new.destination_id,
+                kind: one.destination.kind(),
                 destination_name: new.destination_name.clone(),
                 depth: new.depth,
             });

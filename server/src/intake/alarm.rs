@@ -28,8 +28,8 @@ pub(super) async fn raise(
 }
 
 fn event(hold: &FullHold) -> InternalEvent {
-    let name = &hold.destination_name;
-    let text = format!("The destination {name} has reached its limit of held deliveries; further ones are errors.");
+    let (name, noun) = (&hold.destination_name, hold.kind.noun());
+    let text = format!("The {noun} {name} has reached its limit of held deliveries; further ones are errors.");
     let occurrence = Occurrence {
         type_id: "alarms".to_owned(),
         event_id: "raised".to_owned(),
@@ -37,7 +37,7 @@ fn event(hold: &FullHold) -> InternalEvent {
         external_id: None,
         source: None,
         time: None,
-        data: Some(serde_json::json!({ "level": "error", "text": text, "destination": name })),
+        data: Some(serde_json::json!({ "level": "error", "text": text, hold.kind.as_str(): name })),
     };
     InternalEvent { occurrence, about_destination: Some(hold.destination_id), depth: hold.depth + 1 }
 }

@@ -8,6 +8,8 @@ pub mod dashboard;
 #[cfg(feature = "ssr")]
 pub mod delivery;
 #[cfg(feature = "ssr")]
+pub mod destination;
+#[cfg(feature = "ssr")]
 pub mod done;
 pub mod event;
 #[cfg(feature = "ssr")]

@@ -16,6 +16,7 @@ mod m0006_access;
 mod m0007_receivers;
 mod m0008_secret_headers;
 mod m0009_webhook_note;
+mod m0010_destinations;
 mod table;
 
 /// Every migration, in order.
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_receivers::Migration),
             Box::new(m0008_secret_headers::Migration),
             Box::new(m0009_webhook_note::Migration),
+            Box::new(m0010_destinations::Migration),
         ]
     }
 }

@@ -71,12 +71,16 @@ pub enum ErrorCode {
     RefusedAddress,
     /// A 3xx response.
     Redirect,
-    /// Any other response but 2xx.
+    /// Any other response but 2xx, or an SMTP reply that ends the session.
     Status,
     /// The connection broke before a status line.
     Reset,
     /// The head of the response cannot be read. The receiver has probably acted.
     Unreadable,
+    /// The mail server asks to try some recipients later.
+    Deferred,
+    /// The mail server refuses some recipients for good.
+    RefusedRecipient,
     /// The rendered message is over its limit.
     TooLarge,
     /// A configured header cannot be sent.
@@ -88,7 +92,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::Dns,
         Self::Connect,
         Self::Tls,
@@ -98,6 +102,8 @@ impl ErrorCode {
         Self::Status,
         Self::Reset,
         Self::Unreadable,
+        Self::Deferred,
+        Self::RefusedRecipient,
         Self::TooLarge,
         Self::Header,
         Self::HoldFull,
@@ -116,6 +122,8 @@ impl ErrorCode {
             Self::Status => "status",
             Self::Reset => "reset",
             Self::Unreadable => "unreadable",
+            Self::Deferred => "deferred",
+            Self::RefusedRecipient => "refused_recipient",
             Self::TooLarge => "too_large",
             Self::Header => "header",
             Self::HoldFull => "hold_full",
@@ -135,11 +143,11 @@ impl ErrorCode {
 
     /// Returns true when another attempt with the same message and settings cannot help.
     fn is_final(self) -> bool {
-        matches!(self, Self::TooLarge | Self::Header | Self::HoldFull)
+        matches!(self, Self::TooLarge | Self::Header | Self::HoldFull | Self::RefusedRecipient)
     }
 }
 
-/// The outcome of one HTTP exchange.
+/// The outcome of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// A 2xx status line arrived in time.
@@ -149,7 +157,7 @@ pub enum Outcome {
         /// The reason.
         code: ErrorCode,
         /// The status of the response, if there was one.
-        http_status: Option<u16>,
+        status_code: Option<u16>,
         /// The wait that `Retry-After` asks for.
         retry_after: Option<Duration>,
     },
@@ -157,13 +165,14 @@ pub enum Outcome {
 
 impl Outcome {
     /// Returns what an attempt says about the receiver to the breaker. `None` for an attempt that says nothing.
-    pub fn ending(&self, http_status: Option<u16>, has_timed_out: bool, started_at: Timestamp) -> Option<Ending> {
+    pub fn ending(&self, status_code: Option<u16>, has_timed_out: bool, started_at: Timestamp) -> Option<Ending> {
         let has_failed = match self {
-            Self::Sent => false,
+            // The mail server works, whatever it says of a recipient.
+            Self::Sent | Self::Failed { code: ErrorCode::Deferred | ErrorCode::RefusedRecipient, .. } => false,
             Self::Failed { code, .. } if code.is_about_the_receiver() => true,
             Self::Failed { .. } => return None,
         };
-        let is_hanging = if has_timed_out { Some(true) } else { http_status.map(|_| false) };
+        let is_hanging = if has_timed_out { Some(true) } else { status_code.map(|_| false) };
         Some(Ending { has_failed, is_hanging, started_at })
     }
 }
@@ -201,13 +210,13 @@ pub fn after_attempt(outcome: &Outcome, attempt: u32, retries: u32, now: Timesta
     match outcome {
         Outcome::Sent => Next::Settle(Status::Sent),
         // 410: the receiver says this will never work again (RFC 9110 §15.5.11).
-        Outcome::Failed { http_status: Some(410), .. } => Next::Settle(Status::Error),
+        Outcome::Failed { status_code: Some(410), .. } => Next::Settle(Status::Error),
         Outcome::Failed { code, .. } if code.is_final() || attempt > retries => Next::Settle(Status::Error),
         // Each further attempt may make the receiver act once more.
         Outcome::Failed { code: ErrorCode::Unreadable, .. } if attempt > 1 => Next::Settle(Status::Error),
-        Outcome::Failed { http_status, retry_after, .. } => {
+        Outcome::Failed { status_code, retry_after, .. } => {
             let wait = retry::jittered_wait(attempt, jitter);
-            let asked = retry_after.filter(|_| matches!(http_status, Some(429 | 503))).unwrap_or_default();
+            let asked = retry_after.filter(|_| matches!(status_code, Some(429 | 503))).unwrap_or_default();
             Next::RetryAt(now.after(wait.max(asked.min(RETRY_AFTER_MAX))))
         }
     }
@@ -219,8 +228,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_000_000);
 
-    fn failed(code: ErrorCode, http_status: Option<u16>, retry_after: Option<u64>) -> Outcome {
-        Outcome::Failed { code, http_status, retry_after: retry_after.map(Duration::from_secs) }
+    fn failed(code: ErrorCode, status_code: Option<u16>, retry_after: Option<u64>) -> Outcome {
+        Outcome::Failed { code, status_code, retry_after: retry_after.map(Duration::from_secs) }
     }
 
     fn next(outcome: &Outcome, attempt: u32) -> Next {

@@ -3,23 +3,24 @@
 //! Pure decisions. Only `store::hold`, `store::arrange` and `store::sweep` of the server act on them.
 
 use crate::breaker::Breaker;
+use crate::destination::Kind;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The most deliveries that are held for one webhook.
+/// The most deliveries that are held for one destination.
 pub const HELD_MAX: u64 = 100_000;
 
 /// The reason for which a delivery is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldReason {
-    /// A person has paused the webhook.
+    /// A person has paused the destination.
     Paused,
-    /// The webhook's breaker is open.
+    /// The destination's breaker is open.
     Breaker,
-    /// The webhook's target has changed since the delivery was queued, and the new one is not confirmed.
+    /// The destination's target has changed since the delivery was queued, and the new one is not confirmed.
     Target,
-    /// The webhook was resumed, and its deliveries are released at a chosen rate.
+    /// The destination was resumed, and its deliveries are released at a chosen rate.
     Releasing,
 }
 
@@ -42,21 +43,22 @@ impl HoldReason {
         Self::ALL.into_iter().find(|reason| reason.as_str() == word)
     }
 
-    /// Returns the reason as a sentence for the operator.
-    pub fn message(self) -> &'static str {
+    /// Returns the reason as a sentence for the operator, about a destination of this kind.
+    pub fn message(self, kind: Kind) -> String {
+        let noun = kind.noun();
         match self {
-            Self::Paused => "The webhook is paused.",
-            Self::Breaker => "The webhook keeps failing; a single delivery is tried now and then.",
-            Self::Target => "The webhook's target has changed. Confirm that this may be sent there.",
-            Self::Releasing => "Resumed; released at the chosen rate.",
+            Self::Paused => format!("The {noun} is paused."),
+            Self::Breaker => format!("The {noun} keeps failing; a single delivery is tried now and then."),
+            Self::Target => format!("The {noun}'s target has changed. Confirm that this may be sent there."),
+            Self::Releasing => "Resumed; released at the chosen rate.".to_owned(),
         }
     }
 }
 
-/// The state that holds a webhook's deliveries.
+/// The state that holds a destination's deliveries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HoldState {
-    /// The instant at which a person paused the webhook.
+    /// The instant at which a person paused the destination.
     pub paused_at: Option<Timestamp>,
     /// The number of resumed deliveries that are released each second, while a release at a rate lasts.
     pub release_per_second: Option<u32>,
@@ -77,7 +79,7 @@ impl HoldState {
         self.paused_at.map(|_| HoldReason::Paused)
     }
 
-    /// Returns the reason that holds a delivery whose attempt was made by `revision` of the webhook.
+    /// Returns the reason that holds a delivery whose attempt was made by `revision` of the destination.
     pub fn reason_after(&self, revision: i64) -> Option<HoldReason> {
         if revision < self.target_revision { Some(HoldReason::Target) } else { self.reason() }
     }

@@ -32,7 +32,9 @@ ids! {
     UserId;
     /// An API key of another system.
     ApiKeyId;
-    /// A webhook.
+    /// A destination.
+    DestinationId;
+    /// A webhook. Its destination has the same number.
     WebhookId;
     /// A task.
     TaskId;
@@ -50,4 +52,16 @@ ids! {
     RunId;
     /// A delivery.
     DeliveryId;
+}
+
+impl From<WebhookId> for DestinationId {
+    fn from(id: WebhookId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<DestinationId> for WebhookId {
+    fn from(id: DestinationId) -> Self {
+        Self(id.0)
+    }
 }

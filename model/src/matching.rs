@@ -4,7 +4,7 @@
 //! agrees with what was done.
 
 use crate::event::{Event, EventScope};
-use crate::id::{ObjectId, TagId, WebhookId};
+use crate::id::{DestinationId, ObjectId, TagId};
 use serde::{Deserialize, Serialize};
 
 /// The longest chain of occurrences that the console reports itself: the failure of a delivery about the failure of …
@@ -25,8 +25,8 @@ pub struct Facts<'a> {
     pub level: Option<&'a str>,
     /// The source: `data.source`, or else the source of the occurrence.
     pub source: &'a str,
-    /// The webhook it is about, for occurrences that the dispatcher reports.
-    pub about_webhook: Option<WebhookId>,
+    /// The destination it is about, for occurrences that the dispatcher reports.
+    pub about_destination: Option<DestinationId>,
     /// The number of deliveries that led to it: 0 for occurrences from other systems.
     pub depth: u32,
 }
@@ -36,8 +36,8 @@ pub struct Facts<'a> {
 pub struct TaskFacts {
     /// Events may start it.
     pub is_enabled: bool,
-    /// The webhook it sends through.
-    pub webhook_id: WebhookId,
+    /// The destination it sends through.
+    pub destination_id: DestinationId,
 }
 
 /// The reason why an event did not fire. The names are stable, as they are stored with counts.
@@ -56,7 +56,7 @@ pub enum Reason {
     OtherLevel,
     /// The source is another one.
     OtherSource,
-    /// The event's task sends to the webhook that the occurrence is about.
+    /// The event's task sends to the destination that the occurrence is about.
     Loop,
     /// The chain of the console's own occurrences is too long.
     TooDeep,
@@ -74,7 +74,7 @@ impl Reason {
             Self::TagMissing => "The object did not carry the tag at that moment.",
             Self::OtherLevel => "The level was another one.",
             Self::OtherSource => "The source was another one.",
-            Self::Loop => "The task sends to the webhook that this is about.",
+            Self::Loop => "The task sends to the destination that this is about.",
             Self::TooDeep => "A chain of occurrences about deliveries stops after the third.",
             Self::AlreadyRun => "The task is deleted after running, and had already been started.",
         }
@@ -104,7 +104,7 @@ pub fn judge(event: &Event, task: TaskFacts, facts: &Facts<'_>) -> Result<(), Re
     if !task.is_enabled {
         return Err(Reason::TaskDisabled);
     }
-    if facts.about_webhook == Some(task.webhook_id) {
+    if facts.about_destination == Some(task.destination_id) {
         return Err(Reason::Loop);
     }
     if facts.depth > DEPTH_MAX {
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn judge_returns_the_first_reason() {
-        let task = TaskFacts { is_enabled: true, webhook_id: WebhookId(1) };
+        let task = TaskFacts { is_enabled: true, destination_id: DestinationId(1) };
         let facts = Facts {
             type_id: "vms",
             event_id: "poweron",
@@ -142,7 +142,7 @@ mod tests {
             tags: &[TagId(3)],
             level: Some("error"),
             source: "dc",
-            about_webhook: None,
+            about_destination: None,
             depth: 0,
         };
         let filter =
@@ -162,7 +162,7 @@ mod tests {
         }
         let off = TaskFacts { is_enabled: false, ..task };
         assert_eq!(judge(&event(|_| ()), off, &facts), Err(Reason::TaskDisabled));
-        let about_itself = Facts { about_webhook: Some(WebhookId(1)), ..facts.clone() };
+        let about_itself = Facts { about_destination: Some(DestinationId(1)), ..facts.clone() };
         assert_eq!(judge(&event(|_| ()), task, &about_itself), Err(Reason::Loop));
         let unknown = Facts { object: None, ..facts.clone() };
         assert_eq!(

@@ -293,7 +293,7 @@ pub fn resolve(
     let in_flight_per_webhook = merge.number("in-flight-per-webhook", given, in_file, 8, IN_FLIGHT_MAX)?;
     let retention = Limits {
         settled: days(merge.number("keep-days", from.keep_days, file_from.keep_days, 70, DAYS_MAX)?),
-        per_webhook: merge.number(
+        per_destination: merge.number(
             "keep-per-webhook",
             from.keep_per_webhook,
             file_from.keep_per_webhook,

@@ -8,11 +8,11 @@
 //! 1. A cycle (`cycle`) begins when a delivery has ended, when `wake` is notified, when the next delivery is due, and
 //!    at least once a second. Deliveries that end while a cycle is written share the next one.
 //! 2. Once a second it first returns the leases that have run out, and its own ones that it does not know of. It reads
-//!    which webhooks hang.
+//!    which destinations hang.
 //! 3. One transaction (`record`) settles a group of at most 100 ended deliveries (`settle`): each attempt is recorded
-//!    and its delivery moved on, the breakers of the webhooks are counted, and the runs ended.
+//!    and its delivery moved on, the breakers of the destinations are counted, and the runs ended.
 //! 4. The same transaction claims up to 100 due deliveries within the capacity of the lanes (`lane`): 512 in flight on
-//!    this node, 8 (by default) of each webhook on all nodes together, and one of a webhook that hangs. `store::claim`
+//!    this node, 8 (by default) of each destination on all nodes together, and one of a destination that hangs. `store::claim`
 //!    has the statement.
 //! 5. After the commit one task for each delivery sends it (`deliver`). No transaction is open meanwhile. The task
 //!    reports the end to the loop, whatever happens, a panic too.
@@ -21,14 +21,14 @@
 //! # Locks
 //!
 //! A cycle takes locks 1, 4, 5, 6, 7 and 10 of the lock order in `store`. Lock 1 is taken only when a run may end a
-//! task that is deleted after running. Lock 4 is taken only for webhooks whose breaker may move. Lock 10 is the last:
+//! task that is deleted after running. Lock 4 is taken only for destinations whose breaker may move. Lock 10 is the last:
 //! while it is held, nothing else is waited for.
 //!
 //! # What a crash leaves behind
 //!
 //! * Before the commit of a cycle: the ended deliveries are still `running`, with a lease. When the lease runs out they
 //!   are queued and sent again.
-//! * After the commit, before the attempt: a lease without an attempt. It runs out likewise: the webhook's timeout and
+//! * After the commit, before the attempt: a lease without an attempt. It runs out likewise: the destination's timeout and
 //!   10 s after the claim. A single server on SQLite releases all leases when it starts.
 //! * After the attempt, before its record: the receiver may have acted, and is called again. The delivery counts its
 //!   claims apart from its attempts, so at most `1 + retries + 3` claims have no record.
@@ -83,7 +83,7 @@ impl Ended {
     /// Reports whether the receiver hangs, where the attempt tells.
     fn is_hanging(&self) -> Option<bool> {
         let Self::Attempted(settlement) = self else { return None };
-        // `0`: any target. The list of hanging webhooks is read again within a second.
+        // `0`: any target. The list of hanging destinations is read again within a second.
         settlement.ending(0).and_then(|ending| ending.is_hanging)
     }
 }
@@ -99,26 +99,26 @@ pub struct Dispatcher {
     wake: Arc<Notify>,
     /// The name of this dispatcher in leases.
     owner: Uuid,
-    /// The most deliveries of one webhook in flight, on all nodes together.
-    per_webhook: usize,
+    /// The most deliveries of one destination in flight, on all nodes together.
+    per_destination: usize,
     /// Cancelled when a stopping server waits no longer. Attempts in flight then end with what has arrived.
     cut: CancellationToken,
 }
 
 impl Dispatcher {
-    /// Returns a dispatcher that runs a cycle at each notification of `wake`, and has at most `per_webhook` deliveries
-    /// of a webhook in flight, together with those of other nodes.
+    /// Returns a dispatcher that runs a cycle at each notification of `wake`, and has at most `per_destination` deliveries
+    /// of a destination in flight, together with those of other nodes.
     pub fn new(
         store: Store,
         vault: Arc<Vault>,
         clock: Clock,
         guard: Arc<Guard>,
         wake: Arc<Notify>,
-        per_webhook: usize,
+        per_destination: usize,
     ) -> Self {
         let clients = Arc::new(Clients::new(guard, CLIENTS_LAST));
         let owner = new_uuid(clock.now());
-        Self { store, vault, clock, clients, wake, owner, per_webhook, cut: CancellationToken::new() }
+        Self { store, vault, clock, clients, wake, owner, per_destination, cut: CancellationToken::new() }
     }
 
     /// Works until `stop` is cancelled. Attempts in flight may then end, within `DRAIN`.
@@ -129,7 +129,7 @@ impl Dispatcher {
 
     async fn run_cycles(&self, stop: &CancellationToken) {
         let (ended, mut waiting) = mpsc::channel(lane::SLOTS);
-        let mut work = Work::new(self.per_webhook, ended);
+        let mut work = Work::new(self.per_destination, ended);
         let mut wait = Duration::ZERO;
         loop {
             let mut group = Vec::new();

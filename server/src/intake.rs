@@ -7,10 +7,10 @@
 //!    occurrences, each with its public id. The channel has a capacity of 1000 jobs; further senders wait.
 //! 2. `worker` begins a transaction and only then collects a group: the jobs that are waiting, at most 100 occurrences.
 //!    Commits are shared without a timer, since jobs that arrive while a group is written share the next commit.
-//! 3. `group` resolves the objects (`objects`), loads the events, tasks and webhooks (`rules`) and the receipts of
+//! 3. `group` resolves the objects (`objects`), loads the events, tasks and destinations (`rules`) and the receipts of
 //!    repeats, and stages each occurrence in memory (`stage`).
 //! 4. `write` then writes the staged group with a statement per table: one-time tasks are claimed, objects and tags,
-//!    occurrences, runs, deliveries, receipts. `alarm` adds an internal event for each webhook whose hold is full.
+//!    occurrences, runs, deliveries, receipts. `alarm` adds an internal event for each destination whose hold is full.
 //! 5. `commit` commits, and tries again where that can help. A commit that fails because the database went away may
 //!    have succeeded, so its first occurrence is looked up before anything else is done. Each occurrence keeps its
 //!    public id over all tries.
@@ -32,7 +32,7 @@
 //! * After the commit, before the wake: the deliveries are queued, and the dispatcher looks once a second anyway.
 //! * An internal event is deleted by the transaction that stores its occurrence: it is neither lost nor repeated.
 //! * What is only in memory is loaded or counted anew after a start: the rules, the number of held deliveries, and the
-//!   webhooks whose alarm was raised. An alarm may be raised a second time.
+//!   destinations whose alarm was raised. An alarm may be raised a second time.
 
 mod alarm;
 mod commit;
@@ -50,7 +50,7 @@ use crate::store::{self, Store};
 use jiff::tz::TimeZone;
 use model::access::Scope;
 use model::field_error::FieldErrors;
-use model::id::WebhookId;
+use model::id::DestinationId;
 use model::occurrence::{Batch, Occurrence};
 use sea_orm::DbErr;
 use std::collections::BTreeSet;
@@ -117,7 +117,7 @@ enum Reporter {
     /// The console itself: only the console may report occurrences about users.
     Console,
     /// The dispatcher, by an internal event.
-    Internal { id: i64, about_webhook: Option<WebhookId>, depth: u32 },
+    Internal { id: i64, about_destination: Option<DestinationId>, depth: u32 },
 }
 
 impl Reporter {
@@ -165,8 +165,8 @@ impl Intake {
         while !stop.is_cancelled() {
             match internal::list_waiting(store.read(), GROUP_MAX as u64, &mut unreadable).await {
                 Ok(waiting) => {
-                    for (id, InternalEvent { occurrence, about_webhook, depth }) in waiting {
-                        self.report_as(Reporter::Internal { id, about_webhook, depth }, occurrence).await;
+                    for (id, InternalEvent { occurrence, about_destination, depth }) in waiting {
+                        self.report_as(Reporter::Internal { id, about_destination, depth }, occurrence).await;
                     }
                 }
                 Err(error) => {

@@ -1,4 +1,4 @@
-//! Retention: settled deliveries are retained for a number of days, and up to a number per webhook; occurrences that
+//! Retention: settled deliveries are retained for a number of days, and up to a number per destination; occurrences that
 //! started nothing for fewer days. Only settled rows are removed, in small steps.
 //!
 //! When the clock has moved by over a day since the last sweep, nothing is removed for one more day. A clock that is
@@ -18,15 +18,15 @@ use tokio_util::sync::CancellationToken;
 pub struct Limits {
     /// Retention of settled deliveries, with their runs and occurrences.
     pub settled: Duration,
-    /// The number of settled deliveries retained per webhook.
-    pub per_webhook: u32,
+    /// The number of settled deliveries retained per destination.
+    pub per_destination: u32,
     /// Retention of occurrences that started nothing.
     pub unmatched: Duration,
 }
 
 /// Interval between two sweeps.
 const EVERY: Duration = Duration::from_hours(1);
-/// Limits of occurrences that started nothing, and of the revisions of one webhook, task or event.
+/// Limits of occurrences that started nothing, and of the revisions of one destination, task or event.
 const UNMATCHED_MAX: u32 = 1_000_000;
 const REVISIONS_MAX: u32 = 1000;
 /// The longest time between two sweeps that is trusted at once, and the delay after a longer one.
@@ -83,8 +83,8 @@ impl Retention {
         }
         let mut removed = self.remove(Old::Settled(oldest), stop).await?;
         let db = self.store.read();
-        for (webhook, newest) in retention::find_excess(db, self.limits.per_webhook).await? {
-            removed += self.remove(Old::OfWebhook(webhook, newest), stop).await?;
+        for (destination, newest) in retention::find_excess(db, self.limits.per_destination).await? {
+            removed += self.remove(Old::OfDestination(destination, newest), stop).await?;
         }
         for old in [Old::EmptyRuns(oldest), Old::Occurrences(oldest), Old::Unmatched(oldest_unmatched)] {
             removed += self.remove(old, stop).await?;

@@ -10,6 +10,7 @@ mod delivery;
 pub mod demo;
 mod discreet;
 mod event;
+mod hold;
 mod inventory;
 mod occurrence;
 mod run;
@@ -96,8 +97,8 @@ impl Services {
 
     /// Returns an instant for display: the time, with its date unless that is today.
     fn when(&self, at: Timestamp) -> When {
-        let zoned = crate::render::zoned(at, &self.zone);
-        let is_today = zoned.date() == crate::render::zoned(self.clock.now(), &self.zone).date();
+        let zoned = crate::engine::render::zoned(at, &self.zone);
+        let is_today = zoned.date() == crate::engine::render::zoned(self.clock.now(), &self.zone).date();
         let short = if is_today { "%H:%M:%S" } else { "%d %b %H:%M" };
         When {
             short: zoned.strftime(short).to_string(),

@@ -30,8 +30,8 @@
 //! 1. Changes: the advisory lock of what people configure (`revision`). Taking it again is free.
 //! 2. Internal events: the row that the intake takes out.
 //! 3. Object names: 64 advisory locks for each type (`object`), by type and number.
-//! 4. Webhooks: rows, by id.
-//! 5. Deliveries: rows of the locked webhooks or of a worker's own leases, with their attempts.
+//! 4. Destinations: rows, by id.
+//! 5. Deliveries: rows of the locked destinations or of a worker's own leases, with their attempts.
 //! 6. Runs: rows.
 //! 7. Tasks and events: rows.
 //! 8. Objects and tags: rows.
@@ -42,7 +42,7 @@
 //! Foreign keys lock the rows that they refer to against deletion only. Rows of one statement are locked in no certain
 //! order. PostgreSQL ends a deadlock after a second with an error that [`Error::is_passing`]; the engine tries again.
 //! Two rare paths rely on that, since they learn too late that a task ends and take lock 1 after others: a claim that
-//! meets a damaged row, and a sweep whose webhook is deleted between its listing and its visit.
+//! meets a damaged row, and a sweep whose destination is deleted between its listing and its visit.
 
 pub mod access;
 pub mod arrange;
@@ -51,6 +51,7 @@ pub mod choice;
 pub mod claim;
 pub mod connect;
 pub mod delivery;
+pub mod destination;
 pub mod entity;
 mod error;
 pub mod event;
@@ -60,6 +61,7 @@ pub mod hold;
 pub mod internal;
 pub mod listen;
 pub mod log;
+pub mod mailer;
 pub mod object;
 pub mod occurrence;
 pub mod ready;
@@ -82,7 +84,7 @@ use model::time::Timestamp;
 use ready::LastCommit;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait, FromQueryResult,
-    QueryResult, QueryTrait, Select, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    QueryResult, QueryTrait, Select, SelectTwo, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -232,13 +234,23 @@ impl Store {
 /// have written, is logged and left out, so that the others can be read.
 async fn readable<E: EntityTrait>(db: &impl ConnectionTrait, query: Select<E>) -> Result<Vec<E::Model>> {
     let rows = db.query_all_raw(query.build(db.get_database_backend())).await?;
-    let read = |row: QueryResult| match E::Model::from_query_result(&row, "") {
-        Ok(model) => Some(model),
-        Err(_) => {
-            let id: Option<i64> = row.try_get("", "id").ok();
-            tracing::error!(table = E::default().table_name(), id, "a row cannot be read and is left out");
-            None
-        }
-    };
-    Ok(rows.into_iter().filter_map(read).collect())
+    Ok(rows.iter().filter_map(|row| read::<E>(row, "")).collect())
+}
+
+/// Returns the rows of a query over two tables, likewise.
+async fn readable_pairs<E: EntityTrait, F: EntityTrait>(
+    db: &impl ConnectionTrait,
+    query: SelectTwo<E, F>,
+) -> Result<Vec<(E::Model, F::Model)>> {
+    let rows = db.query_all_raw(query.build(db.get_database_backend())).await?;
+    Ok(rows.iter().filter_map(|row| read::<E>(row, "A_").zip(read::<F>(row, "B_"))).collect())
+}
+
+fn read<E: EntityTrait>(row: &QueryResult, prefix: &str) -> Option<E::Model> {
+    let model = E::Model::from_query_result(row, prefix).ok();
+    if model.is_none() {
+        let id: Option<i64> = row.try_get(prefix, "id").ok();
+        tracing::error!(table = E::default().table_name(), id, "a row cannot be read and is left out");
+    }
+    model
 }

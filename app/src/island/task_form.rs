@@ -93,13 +93,13 @@ pub(crate) fn TaskForm(
                             </label>
                             <p class="c-hint" id="use_tag-hint">"For types whose objects carry tags: a webhook is chosen by its name."</p>
                             <LookupField
-                                field=form.field("webhook", "Object", true, |d| &mut d.webhook)
+                                field=form.field("object", "Object", true, |d| &mut d.object)
                                 what="webhook".to_owned()
                                 of=ChoiceOf::Webhooks
                                 first=Some(loaded.webhooks)
                                 chosen=loaded.webhook
                                 none=("", "Choose a webhook")
-                                current=Signal::derive(move || form.draft().with(|draft| draft.webhook.clone()))
+                                current=Signal::derive(move || form.draft().with(|draft| draft.object.clone()))
                                 hint="The webhook that the message is sent through."
                             />
                             <a class="c-button c-button--outline" href=address on:click=make_webhook>"New Webhook…"</a>
@@ -178,7 +178,7 @@ fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>, may_save: bool) -> impl
     let preview = RwSignal::new(None::<Result<String, AppError>>);
     let source = Memo::new(move |_| {
         let occurrence = occurrence.get();
-        form.draft().with(|draft| (draft.name.clone(), draft.webhook.clone(), draft.message.clone(), occurrence))
+        form.draft().with(|draft| (draft.name.clone(), draft.object.clone(), draft.message.clone(), occurrence))
     });
     when_rested(source, Duration::from_millis(250), move |request| {
         leptos::task::spawn_local(async move {
@@ -220,7 +220,7 @@ fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>, may_save: bool) -> impl
             {move || (may_save && preview.with(Option::is_some)).then(|| {
                 let send = move || {
                     let draft = form.draft().get_untracked();
-                    Box::pin(test_message(draft.webhook, draft.message)) as Sending
+                    Box::pin(test_message(draft.object, draft.message)) as Sending
                 };
                 view! { <SendTest send=send/> }
             })}

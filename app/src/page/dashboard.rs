@@ -257,7 +257,7 @@ fn failures(lines: Vec<DeliveryLine>) -> Option<AnyView> {
             <li>
                 <span class="c-sign c-sign--danger"><Icon name="error"/></span>
                 <div class="l-row l-row--apart">
-                    <a class="u-strong" href=format!("/deliveries/{}", line.uuid)>{line.webhook}", "{line.task}</a>
+                    <a class="u-strong" href=format!("/deliveries/{}", line.uuid)>{line.destination.name}", "{line.task}</a>
                     <span class="u-xs u-muted"><Time when=line.created/></span>
                 </div>
                 <p class="u-small u-muted">{line.error.unwrap_or_default()}</p>

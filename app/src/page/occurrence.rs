@@ -36,7 +36,7 @@ fn content(why: Why) -> AnyView {
     let mut seen = std::collections::BTreeSet::new();
     let last = (!deliveries.is_empty()).then(|| {
         let lines = deliveries.into_iter().filter(|one| seen.insert(one.id.clone())).map(|one| {
-            view! { <li class="l-row"><a href=format!("/deliveries/{}", one.id)><StatusWord status=one.status/></a>"through "{one.webhook}</li> }
+            view! { <li class="l-row"><a href=format!("/deliveries/{}", one.id)><StatusWord status=one.status/></a>"through "{one.destination}</li> }
         });
         let lines = lines.collect_view();
         view! {

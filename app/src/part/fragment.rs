@@ -20,7 +20,7 @@ pub(crate) fn tested(result: TestResult) -> String {
     html(move || {
         let is_good = result.error.is_none();
         let class = if is_good { "c-note c-note--ok" } else { "c-note c-note--danger" };
-        let message = match (&result.error, result.http_status) {
+        let message = match (&result.error, result.status_code) {
             (Some(error), _) => error.clone(),
             (None, status) => format!("Received: HTTP {}.", status.unwrap_or_default()),
         };
@@ -36,7 +36,7 @@ pub(crate) fn tested(result: TestResult) -> String {
                 view! { <span class="k">{header.name}</span>": "<span class=class>{header.value}</span>"\n" }
             })
             .collect_view();
-        let status = result.http_status.map_or_else(|| "No response".to_owned(), |status| status.to_string());
+        let status = result.status_code.map_or_else(|| "No response".to_owned(), |status| status.to_string());
         view! {
             <div class=class>
                 <Icon name=if is_good { "sent" } else { "error" }/>

@@ -3,7 +3,6 @@
 use crate::view::When;
 use leptos::prelude::*;
 use model::delivery::Status;
-use model::hold::HoldReason;
 use model::run;
 
 /// The explanation of a state that cannot be read.
@@ -34,14 +33,19 @@ pub(crate) fn status_class(status: Option<Status>) -> String {
 }
 
 /// Returns the explanation of a delivery's status, where there is one.
-pub(crate) fn status_title(status: Option<Status>, hold: Option<HoldReason>) -> Option<&'static str> {
-    if status.is_none() { Some(UNREADABLE) } else { hold.map(HoldReason::message) }
+pub(crate) fn status_title(status: Option<Status>, held: Option<String>) -> Option<String> {
+    if status.is_none() { Some(UNREADABLE.to_owned()) } else { held }
 }
 
 /// A delivery's status: shape, label and colour.
 #[component]
-pub(crate) fn StatusWord(status: Option<Status>, #[prop(optional_no_strip)] hold: Option<HoldReason>) -> impl IntoView {
-    view! { <span class=status_class(status) title=status_title(status, hold)>{status_label(status)}</span> }
+pub(crate) fn StatusWord(
+    status: Option<Status>,
+    /// The reason for which it is held, as a sentence.
+    #[prop(optional_no_strip)]
+    held: Option<String>,
+) -> impl IntoView {
+    view! { <span class=status_class(status) title=status_title(status, held)>{status_label(status)}</span> }
 }
 
 /// Renders a run's status.

@@ -1,11 +1,13 @@
 //! Deliveries: their list with its filters, and one of them whole.
 
 use crate::view::When;
+use crate::view::destination::DestinationLink;
 use crate::view::event::EventLink;
 use crate::view::webhook::ShownHeader;
 use model::delivery::Status;
+use model::email::Recipient;
 use model::hold::HoldReason;
-use model::id::{TaskId, WebhookId};
+use model::id::TaskId;
 
 /// A delivery as a line of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,10 +21,8 @@ pub struct DeliveryLine {
     pub hold: Option<HoldReason>,
     /// The instant at which the delivery was queued.
     pub created: When,
-    /// The webhook's id.
-    pub webhook_id: WebhookId,
-    /// The webhook's name when the delivery was queued.
-    pub webhook: String,
+    /// The destination, by its name when the delivery was queued.
+    pub destination: DestinationLink,
     /// The task's name when the delivery was queued.
     pub task: String,
     /// "Power On".
@@ -32,7 +32,7 @@ pub struct DeliveryLine {
     /// The number of attempts made.
     pub attempts: u32,
     /// The status code of the last response.
-    pub http_status: Option<u16>,
+    pub status_code: Option<u16>,
     /// The duration of the last attempt, in milliseconds.
     pub duration_ms: Option<u32>,
     /// The instant at which the next attempt is due; `None` before the first one.
@@ -42,6 +42,11 @@ pub struct DeliveryLine {
 }
 
 impl DeliveryLine {
+    /// Returns the reason for which the delivery is held, as a sentence.
+    pub fn held(&self) -> Option<String> {
+        self.hold.map(|reason| reason.message(self.destination.kind))
+    }
+
     /// Returns true when nothing more happens by itself. Nothing does in a state that cannot be read.
     pub fn is_settled(&self) -> bool {
         self.status.is_none_or(Status::is_settled)
@@ -55,7 +60,7 @@ pub struct DeliveryQuery {
     pub status: String,
     /// `1h`, `24h`, `7d`.
     pub since: String,
-    pub webhook: String,
+    pub destination: String,
     pub task: String,
     pub event: String,
     pub object: String,
@@ -90,7 +95,9 @@ pub struct DeliveryDetail {
     pub caused_by: Option<String>,
     /// The public id of the delivery that this one repeats.
     pub replay_of: Option<String>,
-    pub is_webhook_deleted: bool,
+    pub is_destination_deleted: bool,
+    /// The recipients of an e-mail, each with the server's last reply.
+    pub recipients: Vec<Recipient>,
     pub code: Option<String>,
 }
 
@@ -114,7 +121,7 @@ pub struct AttemptLine {
     /// `None` when a kept-alive connection was used, or none was made.
     pub connect_ms: Option<u32>,
     pub first_byte_ms: Option<u32>,
-    pub http_status: Option<u16>,
+    pub status_code: Option<u16>,
     pub code: Option<String>,
     pub error: Option<String>,
     pub response_headers: String,

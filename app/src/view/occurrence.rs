@@ -68,6 +68,6 @@ pub struct SentBecause {
     pub id: String,
     /// The delivery's status.
     pub status: Option<Status>,
-    /// The webhook's name when the delivery was queued.
-    pub webhook: String,
+    /// The destination's name when the delivery was queued.
+    pub destination: String,
 }

@@ -1,14 +1,18 @@
 //! Tasks: their list, their form, their dashboard, and previews of their messages.
 
 #[cfg(feature = "ssr")]
+use crate::view::destination::DestinationLink;
+#[cfg(feature = "ssr")]
 use crate::view::event::EventLine;
 #[cfg(feature = "ssr")]
 use crate::view::run::{RunDelivery, RunLine};
 use crate::view::{Choice, FoundChoices};
 #[cfg(feature = "ssr")]
-use model::id::{TaskId, WebhookId};
+use model::id::TaskId;
 #[cfg(feature = "ssr")]
 use model::run;
+#[cfg(feature = "ssr")]
+use model::task::Action;
 use model::task::TaskDraft;
 use serde::{Deserialize, Serialize};
 
@@ -24,10 +28,8 @@ pub struct TaskRow {
     pub description: String,
     /// Events may start the task.
     pub is_enabled: bool,
-    /// The webhook that the task sends through.
-    pub webhook_id: WebhookId,
-    /// The name of that webhook.
-    pub webhook_name: String,
+    /// The object that the task acts on.
+    pub destination: DestinationLink,
     /// The number of events that start the task.
     pub events: u32,
 }
@@ -84,9 +86,9 @@ pub struct TaskDetail {
     pub is_enabled: bool,
     pub deletes_after_running: bool,
     pub is_running: bool,
-    pub webhook_id: WebhookId,
-    pub webhook: String,
-    pub message: String,
+    /// `None` when the object does not exist any more.
+    pub destination: Option<DestinationLink>,
+    pub action: Action,
     pub events: Vec<EventLine>,
     pub runs: Vec<RunLine>,
     pub run_count: u64,

@@ -134,7 +134,7 @@ pub struct TestResult {
     /// The body that was sent.
     pub body: String,
     /// The response's status code.
-    pub http_status: Option<u16>,
+    pub status_code: Option<u16>,
     /// The failure in words, if the test failed.
     pub error: Option<String>,
     /// The response's headers, one a line.

@@ -1,10 +1,10 @@
 //! The configuration: few rows, made by the store.
 
 use super::{
-    Category, Cycle, DAY, DAYS, Event, EventFilters, EventId, EventScope, Filling, HELD_KIND, Ids, KINDS,
+    Action, Category, Cycle, DAY, DAYS, Event, EventFilters, EventId, EventScope, Filling, HELD_KIND, Ids, KINDS,
     KINDS_WITH_TASKS, Kind, MESSAGE, MINUTE, Made, ObjectId, Options, PER_WEBHOOK, Phase, Result, Scope, Started, Tag,
-    TagId, Task, TaskId, Timestamp, Transaction, WebhookDraft, access, add, anyhow, event, hold, new_uuid, revision,
-    tag, task, webhook,
+    TagId, Task, TaskId, Timestamp, Transaction, WebhookDraft, WebhookSend, access, add, anyhow, event, hold, new_uuid,
+    revision, tag, task, webhook,
 };
 
 impl Filling {
@@ -36,18 +36,17 @@ impl Filling {
         };
         let parsed = draft.parse(None).map_err(|wrong| anyhow!("the webhook is refused: {wrong:?}"))?;
         let uuid = new_uuid(self.start);
-        let webhook_id =
-            webhook::insert(txn, &parsed.settings, uuid, webhook::SealedSecrets::default(), self.start).await?;
+        let id = webhook::insert(txn, &parsed.settings, uuid, webhook::SealedSecrets::default(), self.start).await?;
         let task = Task {
             name: format!("Tell {receiver} {number:02} of {}.{} ({})", kind.0, kind.1, self.suffix),
             description: "Made by cargo xtask fill.".to_owned(),
             is_enabled: true,
             deletes_after_running: false,
-            webhook_id,
-            message: MESSAGE.to_owned(),
+            destination_id: id.into(),
+            action: Action::Webhook(WebhookSend { message: MESSAGE.to_owned() }),
         };
         let task_id = task::insert(txn, &task, self.start).await?;
-        Ok((task_id, webhook_id, self.make_event(txn, kind, EventScope::Any, task_id).await?))
+        Ok((task_id, id, self.make_event(txn, kind, EventScope::Any, task_id).await?))
     }
 
     /// Makes an event, enabled only where it is about any object.
@@ -76,7 +75,7 @@ impl Filling {
         let mut paused = Vec::new();
         for number in (options.webhooks + 1..).take(usize::try_from((options.held + PER_WEBHOOK - 1) / PER_WEBHOOK)?) {
             let ids = self.make_task(&txn, number, HELD_KIND).await?;
-            hold::pause(&txn, ids.1, Timestamp(paused_at)).await?;
+            hold::pause(&txn, ids.1.into(), Timestamp(paused_at)).await?;
             paused.push(ids);
         }
         // Random bytes instead of the hash of a key: no key fits.

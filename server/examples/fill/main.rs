@@ -20,7 +20,7 @@ use model::access::Scope;
 use model::event::{Event, EventFilters, EventScope};
 use model::id::{EventId, ObjectId, TagId, TaskId, WebhookId};
 use model::tag::{Category, Tag};
-use model::task::Task;
+use model::task::{Action, Task, WebhookSend};
 use model::time::Timestamp;
 use model::webhook::WebhookDraft;
 use sea_orm::{ConnectionTrait, DatabaseTransaction as Transaction, Statement};

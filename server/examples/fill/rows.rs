@@ -39,14 +39,14 @@ impl Filling {
         // In thousandths: what becomes of the delivery.
         let fate = match unreliable {
             Some(id) if phase.name == "settled" => {
-                format!("CASE WHEN webhook_id = {id} THEN 800 + rd % 190 ELSE rd % 1000 END")
+                format!("CASE WHEN destination_id = {id} THEN 800 + rd % 190 ELSE rd % 1000 END")
             }
             _ => "-1".to_owned(),
         };
         let status = phase.name;
         let sql = format!(
             "CREATE TEMP TABLE fill AS WITH RECURSIVE span (c) AS ({series}),
-             slot (occ, n, pos, task_id, webhook_id, event_row, type_id, event_id, reasons, started, low, objects)
+             slot (occ, n, pos, task_id, destination_id, event_row, type_id, event_id, reasons, started, low, objects)
                 AS (VALUES {rows}),
              placed AS (SELECT slot.*, c * {occurrences} + occ AS o, c * {deliveries} + pos AS d
                 FROM span CROSS JOIN slot WHERE c * {deliveries} + pos < {last}),
@@ -65,7 +65,7 @@ impl Filling {
                 CASE WHEN failure = 4 THEN 5000 ELSE ms END AS failed_ms,
                 CASE WHEN failure = 4 AND status <> 'sent' THEN 5000 ELSE ms END AS last_ms FROM judged)
              SELECT o, n, o + {occurrence} AS occurrence_id, d + {run} AS run_id, d + {delivery} AS delivery_id, task_id,
-                webhook_id, event_row, type_id, event_id, reasons, started, at, ro, rd, status, attempts, failure,
+                destination_id, event_row, type_id, event_id, reasons, started, at, ro, rd, status, attempts, failure,
                 CASE WHEN objects > 0 THEN low + ro / 7 % objects END AS object_id, first_at, failed_ms, last_ms,
                 CASE WHEN m < 0 THEN NULL WHEN failure = 10 THEN at + 60000 WHEN attempts = 0 THEN at
                     ELSE first_at + {waits} + (attempts - 1) * failed_ms + last_ms END AS settled_at FROM timed"
@@ -101,16 +101,16 @@ impl Filling {
             .fold(format!("'{MESSAGE}'"), |text, (name, value)| text.replace(name, &format!("' || {value} || '")));
         let body = self.bytes(&format!("CASE WHEN x.code = 'too_large' THEN '' ELSE {message} END"));
         let delivery = format!(
-            "WITH {FAILURE} INSERT INTO delivery (id, uuid, run_id, webhook_id, webhook_name, task_name, type_id, event_id,
-                object_id, object_name, status, body, attempts, next_attempt_at, http_status, error_code, error,
-                duration_ms, created_at, settled_at, hold_reason, webhook_revision, webhook_folded, task_folded, object_folded)
-             SELECT f.delivery_id, {uuid}, f.run_id, f.webhook_id, w.name, t.name, f.type_id, f.event_id, o.id, o.name,
+            "WITH {FAILURE} INSERT INTO delivery (id, uuid, run_id, destination_id, destination_name, task_name, type_id, event_id,
+                object_id, object_name, status, body, attempts, next_attempt_at, status_code, error_code, error,
+                duration_ms, created_at, settled_at, hold_reason, destination_revision, destination_folded, task_folded, object_folded)
+             SELECT f.delivery_id, {uuid}, f.run_id, f.destination_id, w.name, t.name, f.type_id, f.event_id, o.id, o.name,
                 f.status, {body}, f.attempts, CASE WHEN f.settled_at IS NULL THEN f.at END,
                 CASE WHEN f.status = 'sent' THEN {ACCEPTED} ELSE x.http END, x.code, x.error,
                 CASE WHEN f.attempts > 0 THEN f.last_ms END, f.at, f.settled_at,
                 CASE WHEN f.status = 'held' THEN 'paused' END, w.revision,
                 NULLIF(lower(w.name), w.name), NULLIF(lower(t.name), t.name), NULLIF(lower(o.name), o.name)
-             FROM fill f LEFT JOIN webhook w ON w.id = f.webhook_id LEFT JOIN task t ON t.id = f.task_id
+             FROM fill f LEFT JOIN destination w ON w.id = f.destination_id LEFT JOIN task t ON t.id = f.task_id
              LEFT JOIN object o ON o.id = f.object_id LEFT JOIN failure x ON x.k = f.failure AND f.status <> 'sent'
              WHERE f.task_id IS NOT NULL ORDER BY f.delivery_id"
         );
@@ -123,8 +123,8 @@ impl Filling {
                 AS has_response, CASE WHEN one.number < f.attempts THEN f.failed_ms ELSE f.last_ms END AS ms
                 FROM fill f LEFT JOIN one ON one.number <= f.attempts LEFT JOIN failure x ON x.k = f.failure
                 AND (f.status <> 'sent' OR one.number < f.attempts) WHERE f.task_id IS NOT NULL AND f.attempts > 0)
-             INSERT INTO attempt (delivery_id, number, started_at, duration_ms, http_status, error_code, error,
-                answer_headers, answer_body, webhook_revision, connect_ms, first_byte_ms)
+             INSERT INTO attempt (delivery_id, number, started_at, duration_ms, status_code, error_code, error,
+                response_headers, response_body, destination_revision, connect_ms, first_byte_ms)
              SELECT f.delivery_id, f.number, f.first_at + {waits} + (f.number - 1) * f.failed_ms, f.ms,
                 CASE WHEN f.k IS NULL THEN {ACCEPTED} ELSE f.http END, f.code, f.error,
                 CASE WHEN f.has_response THEN '{HEADERS}' ELSE '' END, {response}, 1,

@@ -8,9 +8,9 @@ use super::record::Recorded;
 use super::{Dispatcher, Ended, GROUP_MAX, chain};
 use crate::store;
 use crate::store::claim::{self, Capacity, Claimed};
+use crate::store::destination::{self, Destination};
 use crate::store::sweep;
-use crate::store::webhook::{self, Row};
-use model::id::{DeliveryId, WebhookId};
+use model::id::{DeliveryId, DestinationId};
 use model::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,16 +22,16 @@ use tokio_util::task::TaskTracker;
 
 /// The longest wait between two cycles.
 pub(super) const POLL: Duration = Duration::from_secs(1);
-/// The time by which a lease outlasts the webhook's timeout, so that only the lease of a dead node runs out.
+/// The time by which a lease outlasts the destination's timeout, so that only the lease of a dead node runs out.
 pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(10);
-/// The number of webhooks that are cached besides those with deliveries in flight.
-const WEBHOOKS_CACHED: usize = 1000;
+/// The number of destinations that are cached besides those with deliveries in flight.
+const DESTINATIONS_CACHED: usize = 1000;
 
 /// The state of the loop of cycles.
 pub(super) struct Work {
     lanes: Lanes,
-    /// Cached webhooks, each at the revision at which it was last read.
-    webhooks: HashMap<WebhookId, Arc<Row>>,
+    /// Cached destinations, each at the revision at which it was last read.
+    destinations: HashMap<DestinationId, Arc<Destination>>,
     tasks: TaskTracker,
     ended: mpsc::Sender<Ended>,
     looked_at: Option<Instant>,
@@ -45,12 +45,12 @@ fn ids(group: &[Ended]) -> impl Iterator<Item = DeliveryId> {
 }
 
 impl Work {
-    /// Returns the state of a loop with nothing in flight. `per_webhook` limits each webhook; deliveries report their
+    /// Returns the state of a loop with nothing in flight. `per_destination` limits each destination; deliveries report their
     /// end to `ended`.
-    pub(super) fn new(per_webhook: usize, ended: mpsc::Sender<Ended>) -> Self {
+    pub(super) fn new(per_destination: usize, ended: mpsc::Sender<Ended>) -> Self {
         Self {
-            lanes: Lanes::new(per_webhook),
-            webhooks: HashMap::new(),
+            lanes: Lanes::new(per_destination),
+            destinations: HashMap::new(),
             tasks: TaskTracker::new(),
             ended,
             looked_at: None,
@@ -71,8 +71,8 @@ pub(super) struct Cycled {
     pub(super) capacity: Option<Capacity>,
     /// The claimed deliveries.
     pub(super) claimed: Vec<Claimed>,
-    /// The webhooks of the claimed deliveries that were not cached at their current revision.
-    pub(super) read: HashMap<WebhookId, Row>,
+    /// The destinations of the claimed deliveries that were not cached at their current revision.
+    pub(super) read: HashMap<DestinationId, Destination>,
     /// The instant at which the next delivery is due, where the transaction asked for it.
     pub(super) due: Option<Timestamp>,
 }
@@ -82,8 +82,8 @@ pub(super) struct Cycled {
 pub(super) enum Claiming<'a> {
     /// Claims nothing.
     Nothing,
-    /// Claims up to the capacity of the lanes. Webhooks that are cached at their revision are not read again.
-    Within { lanes: &'a Lanes, cached: &'a HashMap<WebhookId, Arc<Row>> },
+    /// Claims up to the capacity of the lanes. Destinations that are cached at their revision are not read again.
+    Within { lanes: &'a Lanes, cached: &'a HashMap<DestinationId, Arc<Destination>> },
 }
 
 impl Dispatcher {
@@ -110,9 +110,9 @@ impl Dispatcher {
             group.push(one);
         }
         for one in &group {
-            work.lanes.free(one.claimed().webhook_id(), one.is_hanging());
+            work.lanes.free(one.claimed().destination_id(), one.is_hanging());
         }
-        let claiming = Claiming::Within { lanes: &work.lanes, cached: &work.webhooks };
+        let claiming = Claiming::Within { lanes: &work.lanes, cached: &work.destinations };
         let recorded = self.record(begun, &group, claiming, stop).await;
         let cycled = match recorded {
             Recorded::All(cycled) => cycled,
@@ -144,7 +144,7 @@ impl Dispatcher {
             return;
         }
         for one in &blocked {
-            work.lanes.take_again(one.claimed().webhook_id());
+            work.lanes.take_again(one.claimed().destination_id());
         }
         let ended = work.ended.clone();
         work.tasks.spawn(async move {
@@ -170,22 +170,23 @@ impl Dispatcher {
     /// Starts a task for each delivery.
     fn start(&self, work: &mut Work, cycled: Cycled) {
         if let Some(capacity) = &cycled.capacity {
-            work.lanes.take_all(capacity, cycled.claimed.iter().map(|one| (one.id(), one.webhook_id())));
+            work.lanes.take_all(capacity, cycled.claimed.iter().map(|one| (one.id(), one.destination_id())));
         }
-        if work.webhooks.len() > WEBHOOKS_CACHED {
-            let Work { webhooks, lanes, .. } = work;
-            webhooks.retain(|id, _| lanes.is_busy(*id));
+        if work.destinations.len() > DESTINATIONS_CACHED {
+            let Work { destinations, lanes, .. } = work;
+            destinations.retain(|id, _| lanes.is_busy(*id));
         }
-        work.webhooks.extend(cycled.read.into_iter().map(|(id, row)| (id, Arc::new(row))));
+        work.destinations.extend(cycled.read.into_iter().map(|(id, row)| (id, Arc::new(row))));
         for one in cycled.claimed {
             // Not an older one: the current revision exists and could not be read.
-            let cached = work.webhooks.get(&one.webhook_id()).filter(|row| row.revision >= one.current_revision);
-            let webhook = cached.cloned();
-            work.tasks.spawn(self.clone().deliver(one, webhook, work.ended.clone()));
+            let cached =
+                work.destinations.get(&one.destination_id()).filter(|row| row.revision() >= one.current_revision);
+            let destination = cached.cloned();
+            work.tasks.spawn(self.clone().deliver(one, destination, work.ended.clone()));
         }
     }
 
-    /// Releases leases that have run out, and reads which webhooks hang.
+    /// Releases leases that have run out, and reads which destinations hang.
     async fn look_around(&self, work: &mut Work) -> Result<(), store::Error> {
         let (db, now) = (&self.store, self.clock.now());
         let lanes = &mut work.lanes;
@@ -196,7 +197,7 @@ impl Dispatcher {
         // Not those of `lanes`: a delivery may have ended here and wait for its record, while the database was away for
         // longer than a lease lasts.
         claim::release_expired(db.write(), now, self.owner, lanes.leased()).await?;
-        lanes.set_hanging(&webhook::list_hanging(db.read()).await?);
+        lanes.set_hanging(&destination::list_hanging(db.read()).await?);
         Ok(())
     }
 

@@ -6,8 +6,8 @@ use crate::outbound::send::{self, NotSent, Outgoing};
 use crate::store;
 use crate::store::claim::Claimed;
 use crate::store::delivery::{Attempted, Settlement};
+use crate::store::destination::{self, Destination};
 use crate::store::revision::{self, Kind};
-use crate::store::webhook::{self, Row};
 use futures_util::FutureExt;
 use model::delivery::{ErrorCode, Next, Outcome, Status, after_attempt};
 use model::number::millis;
@@ -32,14 +32,19 @@ enum Tried {
 
 impl Dispatcher {
     /// Sends one delivery and reports to `ended` how that ended.
-    pub(super) async fn deliver(self, mut claimed: Claimed, webhook: Option<Arc<Row>>, ended: mpsc::Sender<Ended>) {
+    pub(super) async fn deliver(
+        self,
+        mut claimed: Claimed,
+        destination: Option<Arc<Destination>>,
+        ended: mpsc::Sender<Ended>,
+    ) {
         let body = std::mem::take(&mut claimed.body);
         let copy = claimed.clone();
         // A panic in one delivery must neither leave the delivery running for ever nor end the others.
-        let attempt = AssertUnwindSafe(self.attempt_once(claimed, &body, webhook.as_deref())).catch_unwind();
+        let attempt = AssertUnwindSafe(self.attempt_once(claimed, &body, destination.as_deref())).catch_unwind();
         let end = attempt.await.unwrap_or_else(|_| {
             tracing::error!(delivery = %copy.uuid, "an attempt panicked");
-            let revision = webhook.as_ref().map(|webhook| webhook.revision).unwrap_or_default();
+            let revision = destination.as_ref().map(|destination| destination.revision()).unwrap_or_default();
             self.end_as_internal(copy, "An internal fault of Hookwright ended this attempt; see its log.", revision)
         });
         if ended.send(end).await.is_err() {
@@ -48,26 +53,26 @@ impl Dispatcher {
         }
     }
 
-    async fn attempt_once(&self, claimed: Claimed, body: &[u8], webhook: Option<&Row>) -> Ended {
+    async fn attempt_once(&self, claimed: Claimed, body: &[u8], destination: Option<&Destination>) -> Ended {
         let now = self.clock.now();
-        let Some(webhook) = webhook else {
+        let Some(destination) = destination else {
             return self.end_as_internal(claimed, "The webhook of this delivery does not exist any more.", 0);
         };
-        if !webhook.is_readable {
-            return self.end_as_internal(claimed, webhook::UNREADABLE, webhook.revision);
+        if !destination.is_readable() {
+            return self.end_as_internal(claimed, &destination::unreadable(destination.kind()), destination.revision());
         }
-        if claimed.is_outdated(webhook.hold.target_revision) {
+        if claimed.is_outdated(destination.hold().target_revision) {
             // The target has changed since the claim: the delivery returns to the queue, where the sweep holds it.
             return Ended::Returned(claimed, now);
         }
         let unrecorded = claimed.unrecorded();
-        if unrecorded > webhook.settings.retries + UNRECORDED_MAX {
+        if unrecorded > destination.retries() + UNRECORDED_MAX {
             let message =
                 format!("Sent up to {unrecorded} times, and the result could not be recorded. Not sent again.");
-            return self.end_as_internal(claimed, &message, webhook.revision);
+            return self.end_as_internal(claimed, &message, destination.revision());
         }
         crate::fault::point("send.before");
-        let attempted = match self.attempt(&claimed, body, webhook).await {
+        let attempted = match self.attempt(&claimed, body, destination).await {
             Ok(Tried::Attempted(attempted)) => attempted,
             Ok(Tried::NotSent(NotSent::Stopped)) => return Ended::Returned(claimed, now),
             Ok(Tried::NotSent(NotSent::Shortage(what))) => {
@@ -75,63 +80,75 @@ impl Dispatcher {
                 return Ended::Returned(claimed, now.after(SHORTAGE_WAIT));
             }
             Err(error @ store::Error::Unavailable(_)) => {
-                tracing::warn!(error = chain(error), "the webhook's revision could not be read");
+                tracing::warn!(error = chain(error), "the revision of a webhook could not be read");
                 return Ended::Returned(claimed, now.after(SHORTAGE_WAIT));
             }
             // Another try would fail alike.
             Err(error) => {
-                tracing::error!(error = chain(error), "the webhook's revision cannot be read");
+                tracing::error!(error = chain(error), "the revision of a webhook cannot be read");
                 self.failed("The revision of the webhook cannot be read any more.")
             }
         };
         crate::fault::point("send.after");
         let now = self.clock.now();
-        let next = after_attempt(&attempted.outcome, claimed.attempt(), webhook.settings.retries, now, rand::random());
+        let next = after_attempt(&attempted.outcome, claimed.attempt(), destination.retries(), now, rand::random());
         tracing::info!(
             delivery = %claimed.uuid,
-            webhook = %claimed.webhook_id(),
+            destination = %claimed.destination_id(),
             attempt = claimed.attempt(),
-            http_status = attempted.http_status,
+            status_code = attempted.status_code,
             failed = matches!(attempted.outcome, Outcome::Failed { .. }),
             duration_ms = millis(attempted.duration),
             "attempt"
         );
-        Ended::Attempted(Settlement { claimed, attempted, next, webhook_revision: webhook.revision })
+        Ended::Attempted(Settlement { claimed, attempted, next, destination_revision: destination.revision() })
     }
 
-    /// Makes one attempt: through the webhook as it is, or as of the revision that a replay names.
+    /// Makes one attempt: through the destination as it is, or as of the revision that a replay names.
     ///
     /// # Errors
     /// Fails when that revision could not be read.
-    async fn attempt(&self, claimed: &Claimed, body: &[u8], webhook: &Row) -> Result<Tried, store::Error> {
+    async fn attempt(&self, claimed: &Claimed, body: &[u8], destination: &Destination) -> Result<Tried, store::Error> {
         let as_of_revision = match claimed.replay_revision {
             None => None,
             Some(number) => {
-                let settings = revision::find(self.store.read(), Kind::Webhook, webhook.id.0, number).await?;
-                let Some(row) = settings.and_then(|settings| webhook.as_of_revision(settings)) else {
-                    return Ok(Tried::Attempted(self.failed("The revision of the webhook is no longer retained.")));
+                let Some(then) = self.find_as_of(destination, number).await? else {
+                    let message = format!("The revision of the {} is no longer retained.", destination.kind().noun());
+                    return Ok(Tried::Attempted(self.failed(&message)));
                 };
-                Some(row)
+                Some(then)
             }
         };
-        let webhook = as_of_revision.as_ref().unwrap_or(webhook);
-        let secrets = match secrets::open(&self.vault, webhook) {
-            Ok(secrets) => secrets,
+        let destination = as_of_revision.as_ref().unwrap_or(destination);
+        let opened = match secrets::open(&self.vault, destination) {
+            Ok(opened) => opened,
             Err(error) => {
-                tracing::error!(webhook = %webhook.id, %error, "a secret does not open");
-                let message = "The secret of this webhook cannot be opened. Enter it again.";
-                return Ok(Tried::Attempted(self.failed(message)));
+                tracing::error!(destination = %destination.id(), %error, "a secret does not open");
+                let noun = destination.kind().noun();
+                let message = format!("The secret of this {noun} cannot be opened. Enter it again.");
+                return Ok(Tried::Attempted(self.failed(&message)));
             }
         };
-        let outgoing = Outgoing { id: claimed.uuid, body };
-        let sent = send::send(&self.clock, &self.clients, webhook, &secrets, outgoing, &self.cut).await;
+        let Some(recipients) = claimed.recipients() else {
+            return Ok(Tried::Attempted(self.failed("The recipients of this e-mail cannot be read.")));
+        };
+        let outgoing = Outgoing { id: claimed.uuid, body, recipients: &recipients };
+        let sent = send::send(&self.clock, &self.clients, &opened, outgoing, &self.cut).await;
         Ok(sent.map_or_else(Tried::NotSent, Tried::Attempted))
     }
 
+    /// Returns a destination as of a revision. `None` where the revision is no longer retained. Only webhooks are sent to
+    /// as of a revision.
+    async fn find_as_of(&self, destination: &Destination, number: i64) -> Result<Option<Destination>, store::Error> {
+        let Destination::Webhook(webhook) = destination else { return Ok(None) };
+        let settings = revision::find(self.store.read(), Kind::Webhook, webhook.id.0, number).await?;
+        Ok(settings.and_then(|settings| webhook.as_of_revision(settings)).map(Destination::Webhook))
+    }
+
     /// Ends a delivery that is not sent again, by an internal error.
-    fn end_as_internal(&self, claimed: Claimed, message: &str, webhook_revision: i64) -> Ended {
+    fn end_as_internal(&self, claimed: Claimed, message: &str, destination_revision: i64) -> Ended {
         let attempted = self.failed(message);
-        Ended::Attempted(Settlement { claimed, attempted, next: Next::Settle(Status::Error), webhook_revision })
+        Ended::Attempted(Settlement { claimed, attempted, next: Next::Settle(Status::Error), destination_revision })
     }
 
     /// Returns an attempt that failed before anything was sent.

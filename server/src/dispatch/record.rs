@@ -16,10 +16,10 @@ use super::{Dispatcher, Ended, chain, settle};
 use crate::store;
 use crate::store::claim::{self, Claimed};
 use crate::store::delivery::{self, Attempted, Settlement};
-use crate::store::webhook::{self, Row};
+use crate::store::destination::{self, Destination};
 use crate::store::{revision, run};
 use model::delivery::{ErrorCode, Next, Outcome, Status};
-use model::id::{DeliveryId, WebhookId};
+use model::id::{DeliveryId, DestinationId};
 use sea_orm::DatabaseTransaction;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -224,27 +224,28 @@ enum Decision {
     Abandoned,
 }
 
-/// Reads the webhooks of the claimed deliveries that are not cached at their current revision.
+/// Reads the destinations of the claimed deliveries that are not cached at their current revision.
 async fn read_missing(
     txn: &DatabaseTransaction,
     claimed: &[Claimed],
-    cached: &HashMap<WebhookId, Arc<Row>>,
-) -> Result<HashMap<WebhookId, Row>, store::Error> {
-    let is_cached =
-        |one: &Claimed| cached.get(&one.webhook_id()).is_some_and(|webhook| webhook.revision == one.current_revision);
-    let mut missing: Vec<_> = claimed.iter().filter(|one| !is_cached(one)).map(|one| one.webhook_id().0).collect();
+    cached: &HashMap<DestinationId, Arc<Destination>>,
+) -> Result<HashMap<DestinationId, Destination>, store::Error> {
+    let is_cached = |one: &Claimed| {
+        cached.get(&one.destination_id()).is_some_and(|destination| destination.revision() == one.current_revision)
+    };
+    let mut missing: Vec<_> = claimed.iter().filter(|one| !is_cached(one)).map(|one| one.destination_id().0).collect();
     missing.sort_unstable();
     missing.dedup();
-    if missing.is_empty() { Ok(HashMap::new()) } else { webhook::find_many(txn, missing).await }
+    if missing.is_empty() { Ok(HashMap::new()) } else { destination::find_many(txn, missing).await }
 }
 
 /// Returns the settlement without any text from the receiver. A delivery that was sent stays sent.
 fn without_response(mut settlement: Settlement) -> Settlement {
-    let Attempted { started_at, duration, http_status, .. } = settlement.attempted;
+    let Attempted { started_at, duration, status_code, .. } = settlement.attempted;
     let plain = Attempted::failed(started_at, duration, ErrorCode::Internal, REFUSED.to_owned());
     settlement.attempted = if settlement.attempted.outcome == Outcome::Sent {
         let response_note = Some("the response could not be stored".to_owned());
-        Attempted { outcome: Outcome::Sent, error: None, http_status, response_note, ..plain }
+        Attempted { outcome: Outcome::Sent, error: None, status_code, response_note, ..plain }
     } else {
         settlement.next = Next::Settle(Status::Error);
         plain

@@ -4,11 +4,11 @@
 use crate::store::delivery::{self, Settlement};
 use crate::store::hold;
 use crate::store::internal::{self, InternalEvent};
-use crate::store::{self, arrange, revision, run};
+use crate::store::{self, arrange, destination, revision, run};
 use model::breaker::Change;
-use model::catalog::WEBHOOKS;
+use model::destination::Kind;
 use model::hold::HoldState;
-use model::id::WebhookId;
+use model::id::DestinationId;
 use model::occurrence::{ObjectReference, Occurrence};
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend};
@@ -47,14 +47,14 @@ struct Moved {
     depth: u32,
 }
 
-/// Counts every attempt, in order, and holds the deliveries to be tried again whose webhook holds deliveries. Returns the
+/// Counts every attempt, in order, and holds the deliveries to be tried again whose destination holds deliveries. Returns the
 /// breakers that have changed.
 async fn judge_breakers(
     txn: &DatabaseTransaction,
     group: &mut [Settlement],
     now: Timestamp,
-) -> Result<BTreeMap<WebhookId, Moved>, store::Error> {
-    let mut ids: Vec<_> = group.iter().map(|one| one.claimed.webhook_id()).collect();
+) -> Result<BTreeMap<DestinationId, Moved>, store::Error> {
+    let mut ids: Vec<_> = group.iter().map(|one| one.claimed.destination_id()).collect();
     ids.sort_unstable();
     ids.dedup();
     let mut states = hold::load_states(txn, &ids, false).await?;
@@ -62,21 +62,21 @@ async fn judge_breakers(
         |one: &Settlement| one.ending(0).is_none_or(|ending| !ending.has_failed && ending.is_hanging != Some(true));
     ids.retain(|id| {
         let is_at_rest = states.get(id).is_some_and(|state| state.breaker.is_at_rest());
-        !is_at_rest || group.iter().any(|one| one.claimed.webhook_id() == *id && !is_good(one))
+        !is_at_rest || group.iter().any(|one| one.claimed.destination_id() == *id && !is_good(one))
     });
     if txn.get_database_backend() == DbBackend::Postgres && !ids.is_empty() {
-        // Another node may count failures of the same webhook, or a person may have deleted the webhook. So the states are
+        // Another node may count failures of the same destination, or a person may have deleted the destination. So the states are
         // read again, under lock 4 of 10.
         states.retain(|id, _| !ids.contains(id));
         states.extend(hold::load_states(txn, &ids, true).await?);
     }
     let moved = count_attempts(group, &mut states, &ids, now);
     for one in group {
-        let state = states.get(&one.claimed.webhook_id()).copied().unwrap_or_default();
+        let state = states.get(&one.claimed.destination_id()).copied().unwrap_or_default();
         let hold = match one.claimed.replay_revision {
             // A replay as of its revision goes to the target of that revision, whatever the present target does.
             Some(_) => state.reason_of_replay(),
-            None => state.reason_after(one.webhook_revision),
+            None => state.reason_after(one.destination_revision),
         };
         one.next = one.next.held(hold);
     }
@@ -85,13 +85,13 @@ async fn judge_breakers(
 
 fn count_attempts(
     group: &[Settlement],
-    states: &mut HashMap<WebhookId, HoldState>,
-    ids: &[WebhookId],
+    states: &mut HashMap<DestinationId, HoldState>,
+    ids: &[DestinationId],
     now: Timestamp,
-) -> BTreeMap<WebhookId, Moved> {
-    let mut moved: BTreeMap<WebhookId, Moved> = BTreeMap::new();
-    for one in group.iter().filter(|one| ids.contains(&one.claimed.webhook_id())) {
-        let id = one.claimed.webhook_id();
+) -> BTreeMap<DestinationId, Moved> {
+    let mut moved: BTreeMap<DestinationId, Moved> = BTreeMap::new();
+    for one in group.iter().filter(|one| ids.contains(&one.claimed.destination_id())) {
+        let id = one.claimed.destination_id();
         let Some(state) = states.get_mut(&id) else { continue };
         let Some(ending) = one.ending(state.target_revision) else { continue };
         let change = state.breaker.after_attempt(ending, now);
@@ -108,10 +108,10 @@ fn count_attempts(
     moved
 }
 
-/// Stores a breaker. Where it has opened or closed, arranges the webhook's waiting deliveries and reports an occurrence.
+/// Stores a breaker. Where it has opened or closed, arranges the destination's waiting deliveries and reports an occurrence.
 async fn move_breaker(
     txn: &DatabaseTransaction,
-    id: WebhookId,
+    id: DestinationId,
     moved: &Moved,
     now: Timestamp,
 ) -> Result<(), store::Error> {
@@ -120,18 +120,20 @@ async fn move_breaker(
         Change::None => return Ok(()),
         Change::Opened => {
             arrange::begin(txn, id, false, now).await?;
-            tracing::warn!(webhook = %id, "a webhook keeps failing; its deliveries are held");
+            tracing::warn!(destination = %id, "a destination keeps failing; its deliveries are held");
             "failing"
         }
         Change::Closed => {
-            tracing::info!(webhook = %id, "a webhook accepts deliveries again");
+            tracing::info!(destination = %id, "a destination accepts deliveries again");
             hold::start_rate_anew(txn, id, now).await?;
             arrange::begin(txn, id, false, now).await?;
             "recovered"
         }
     };
+    let names = destination::names(txn, vec![id.0]).await?;
+    let kind = names.get(&id).map_or(Kind::Webhook, |(_, kind)| *kind);
     let occurrence = Occurrence {
-        type_id: WEBHOOKS.to_owned(),
+        type_id: kind.object_type().to_owned(),
         event_id: event_id.to_owned(),
         object: Some(ObjectReference {
             external_id: Some(id.to_string()),
@@ -145,6 +147,6 @@ async fn move_breaker(
         time: Some(now),
         data: moved.error.as_ref().map(|error| serde_json::json!({ "error": error })),
     };
-    let event = InternalEvent { occurrence, about_webhook: Some(id), depth: moved.depth + 1 };
+    let event = InternalEvent { occurrence, about_destination: Some(id), depth: moved.depth + 1 };
     internal::insert(txn, &event, now).await
 }

@@ -1,26 +1,26 @@
-//! Alarms about webhooks that can hold no more deliveries.
+//! Alarms about destinations that can hold no more deliveries.
 
 use super::stage::Stage;
-use super::write::FullHold;
+use crate::engine::start::FullHold;
 use crate::store;
 use crate::store::internal::{self, InternalEvent};
-use model::id::WebhookId;
+use model::id::DestinationId;
 use model::occurrence::Occurrence;
 use sea_orm::DatabaseTransaction;
 use std::collections::HashSet;
 
-/// Raises an alarm for each webhook whose hold is full, once until the webhook holds nothing any more. The alarm is an
-/// internal event, which a later group takes in. Returns the webhooks whose alarm has been raised.
+/// Raises an alarm for each destination whose hold is full, once until the destination holds nothing any more. The alarm is an
+/// internal event, which a later group takes in. Returns the destinations whose alarm has been raised.
 pub(super) async fn raise(
     txn: &DatabaseTransaction,
     stage: &Stage,
-    alarmed: &HashSet<WebhookId>,
+    alarmed: &HashSet<DestinationId>,
     full: &[FullHold],
-) -> Result<HashSet<WebhookId>, store::Error> {
+) -> Result<HashSet<DestinationId>, store::Error> {
     let mut raised = alarmed.clone();
     raised.retain(|id| stage.rules.is_holding(*id) != Some(false));
     for hold in full {
-        if raised.insert(hold.webhook_id) {
+        if raised.insert(hold.destination_id) {
             internal::insert(txn, &event(hold), stage.now).await?;
         }
     }
@@ -28,8 +28,8 @@ pub(super) async fn raise(
 }
 
 fn event(hold: &FullHold) -> InternalEvent {
-    let name = &hold.webhook_name;
-    let text = format!("The webhook {name} has reached its limit of held deliveries; further ones are errors.");
+    let (name, noun) = (&hold.destination_name, hold.kind.noun());
+    let text = format!("The {noun} {name} has reached its limit of held deliveries; further ones are errors.");
     let occurrence = Occurrence {
         type_id: "alarms".to_owned(),
         event_id: "raised".to_owned(),
@@ -37,7 +37,7 @@ fn event(hold: &FullHold) -> InternalEvent {
         external_id: None,
         source: None,
         time: None,
-        data: Some(serde_json::json!({ "level": "error", "text": text, "webhook": name })),
+        data: Some(serde_json::json!({ "level": "error", "text": text, hold.kind.as_str(): name })),
     };
-    InternalEvent { occurrence, about_webhook: Some(hold.webhook_id), depth: hold.depth + 1 }
+    InternalEvent { occurrence, about_destination: Some(hold.destination_id), depth: hold.depth + 1 }
 }

@@ -5,8 +5,9 @@
 //! stored.
 
 use super::group::{GroupWriter, Written};
-use super::{Job, Response, write};
+use super::{Job, Response};
 use crate::clock::Clock;
+use crate::engine::start::needs_lock_of_changes;
 use crate::fault;
 use crate::store::{self, Store, occurrence};
 use jiff::tz::TimeZone;
@@ -74,7 +75,7 @@ impl Committer {
             tried += 1;
             let error = match Box::pin(self.try_once(group, begun.take(), has_lock_of_changes)).await {
                 Try::Stored(written) => return self.finish(written),
-                Try::Failed(error) if write::needs_lock_of_changes(&error) => {
+                Try::Failed(error) if needs_lock_of_changes(&error) => {
                     // Nothing has gone wrong: the same again, with the lock first.
                     has_lock_of_changes = true;
                     tried -= 1;

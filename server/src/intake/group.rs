@@ -5,10 +5,10 @@ use super::rules::{RuleCache, Rules};
 use super::stage::{Slot, Stage, identity};
 use super::{Accepted, Error, Job, Reporter, Response, alarm, write};
 use crate::clock::Clock;
-use crate::store::{self, access, catalog, internal, listen, receipt, revision, webhook};
+use crate::store::{self, access, catalog, destination, internal, listen, receipt, revision};
 use jiff::tz::TimeZone;
 use model::catalog::is_built_in_event;
-use model::id::{ApiKeyId, WebhookId};
+use model::id::{ApiKeyId, DestinationId};
 use sea_orm::DatabaseTransaction;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
@@ -18,8 +18,8 @@ pub(super) struct GroupWriter {
     clock: Clock,
     zone: TimeZone,
     cache: RuleCache,
-    /// The webhooks whose hold was full when this worker last looked: their alarm has been raised.
-    alarmed: HashSet<WebhookId>,
+    /// The destinations whose hold was full when this worker last looked: their alarm has been raised.
+    alarmed: HashSet<DestinationId>,
 }
 
 /// A group that is written into its transaction. Nothing of it is stored until the commit.
@@ -28,8 +28,8 @@ pub(super) struct Written {
     pub(super) responses: Vec<Response>,
     /// The first new occurrence. Where it is stored, the whole group is.
     pub(super) first: Option<Uuid>,
-    /// The webhooks whose alarm has been raised, with this group's.
-    pub(super) alarmed: HashSet<WebhookId>,
+    /// The destinations whose alarm has been raised, with this group's.
+    pub(super) alarmed: HashSet<DestinationId>,
     /// True when a task was started.
     pub(super) has_started: bool,
 }
@@ -41,7 +41,7 @@ impl GroupWriter {
     }
 
     /// Notes the alarms of a group that is stored.
-    pub(super) fn note_alarms(&mut self, alarmed: HashSet<WebhookId>) {
+    pub(super) fn note_alarms(&mut self, alarmed: HashSet<DestinationId>) {
         self.alarmed = alarmed;
     }
 
@@ -50,7 +50,7 @@ impl GroupWriter {
     /// Takes lock 1 of 10 with `has_lock_of_changes`.
     ///
     /// # Errors
-    /// [`write::needs_lock_of_changes`] recognises the error of a group that has to be written under that lock.
+    /// [`needs_lock_of_changes`](crate::engine::start::needs_lock_of_changes) recognises the error of a group that has to be written under that lock.
     pub(super) async fn write(
         &mut self,
         txn: &DatabaseTransaction,
@@ -111,17 +111,17 @@ impl GroupWriter {
 }
 
 /// Takes the internal events of a group out of their table. Returns of each job whether it is to be stored: another
-/// node may have stored an internal event already, and an event about a webhook that was deleted meanwhile is dropped.
+/// node may have stored an internal event already, and an event about a destination that was deleted meanwhile is dropped.
 ///
 /// Takes lock 2 of 10.
 async fn take_internal_events(txn: &DatabaseTransaction, group: &[Job]) -> Result<Vec<bool>, store::Error> {
     let mut is_due = Vec::with_capacity(group.len());
     for job in group {
         is_due.push(match &job.reporter {
-            Reporter::Internal { id, about_webhook, .. } => {
+            Reporter::Internal { id, about_destination, .. } => {
                 internal::take(txn, *id).await?
-                    && match about_webhook {
-                        Some(webhook) => webhook::is_there(txn, *webhook).await?,
+                    && match about_destination {
+                        Some(destination) => destination::is_there(txn, *destination).await?,
                         None => true,
                     }
             }

@@ -1,15 +1,14 @@
-//! The rules for a group: the events about its types, their tasks, and the webhooks of these tasks.
+//! The rules for a group: the events about its types, their tasks, and the destinations of these tasks.
 
-use crate::store::{self, event, hold, revision, task, webhook};
-use model::hold::{HELD_MAX, HoldReason};
-use model::id::{EventId, TaskId, WebhookId};
+use crate::engine::held::HeldCounts;
+use crate::store::destination::{self, Destination};
+use crate::store::{self, event, revision, task};
+use model::id::{DestinationId, EventId, TaskId};
 use model::matching::{Facts, Reason, TaskFacts, judge};
 use model::occurrence::Occurrence;
 use sea_orm::DatabaseTransaction;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use tokio::time::Instant;
+use std::sync::Arc;
 
 /// An object type and an event of it.
 type Kind = (String, String);
@@ -24,43 +23,7 @@ pub(super) struct RuleCache {
     mark: i64,
     events: HashMap<Kind, Arc<[event::Row]>>,
     tasks: HashMap<TaskId, Arc<task::Row>>,
-    held: Arc<Mutex<HeldCounts>>,
-}
-
-/// The numbers of held deliveries by webhook: as last counted, plus what was held since. Up to a hundred thousand rows
-/// are too many to count for each group.
-#[derive(Default)]
-struct HeldCounts(HashMap<WebhookId, HeldCount>);
-
-#[derive(Clone, Copy)]
-struct HeldCount {
-    held: u64,
-    counted_at: Instant,
-}
-
-impl HeldCounts {
-    /// Returns the last count while it is good enough. Small numbers are counted again at once, large ones seldom, and
-    /// those near the limit each second. A full hold is counted again every two seconds, since other nodes and people
-    /// release deliveries.
-    fn recent(&self, id: WebhookId) -> Option<u64> {
-        let HeldCount { held, counted_at } = *self.0.get(&id)?;
-        let lasts = match held {
-            _ if held >= HELD_MAX => Duration::from_secs(2),
-            _ if held > HELD_MAX / 10 * 9 => Duration::from_secs(1),
-            _ => Duration::from_millis(held / 10),
-        };
-        (counted_at.elapsed() < lasts).then_some(held)
-    }
-
-    fn set(&mut self, id: WebhookId, held: u64) {
-        self.0.insert(id, HeldCount { held, counted_at: Instant::now() });
-    }
-
-    fn add_one(&mut self, id: WebhookId) {
-        if let Some(count) = self.0.get_mut(&id) {
-            count.held += 1;
-        }
-    }
+    held: Arc<HeldCounts>,
 }
 
 impl RuleCache {
@@ -110,10 +73,8 @@ pub(super) struct Rules {
     pub(super) mark: i64,
     events: HashMap<Kind, Arc<[event::Row]>>,
     tasks: HashMap<TaskId, Arc<task::Row>>,
-    webhooks: HashMap<WebhookId, webhook::Row>,
-    /// The number of further deliveries that each webhook may hold which holds new deliveries.
-    capacity: HashMap<WebhookId, u64>,
-    held: Arc<Mutex<HeldCounts>>,
+    destinations: HashMap<DestinationId, Destination>,
+    held: Arc<HeldCounts>,
 }
 
 /// The result of matching an occurrence.
@@ -139,39 +100,19 @@ impl Rules {
         let ids: BTreeSet<_> = events.values().flat_map(|rows| rows.iter().map(|row| row.event.task_id)).collect();
         let tasks: HashMap<_, _> =
             ids.into_iter().filter_map(|id| cache.tasks.get(&id).cloned().map(|row| (id, row))).collect();
-        let ids: BTreeSet<_> = tasks.values().map(|row| row.task.webhook_id.0).collect();
-        // Webhooks are never cached: a pause and the breaker change them without a new revision.
-        let webhooks =
-            if ids.is_empty() { HashMap::new() } else { webhook::find_many(txn, ids.into_iter().collect()).await? };
-        Ok(Self { mark: cache.mark, events, tasks, webhooks, capacity: HashMap::new(), held: cache.held.clone() })
+        let ids: BTreeSet<_> = tasks.values().map(|row| row.task.destination_id.0).collect();
+        // Destinations are never cached: a pause and the breaker change them without a new revision.
+        let destinations = if ids.is_empty() {
+            HashMap::new()
+        } else {
+            destination::find_many(txn, ids.into_iter().collect()).await?
+        };
+        Ok(Self { mark: cache.mark, events, tasks, destinations, held: cache.held.clone() })
     }
 
-    /// Counts how many further deliveries the webhooks of these tasks may hold, of those that hold new deliveries.
-    pub(super) async fn count_capacity(
-        &mut self,
-        txn: &DatabaseTransaction,
-        tasks: impl Iterator<Item = TaskId>,
-    ) -> Result<(), store::Error> {
-        let ids: BTreeSet<_> = tasks.filter_map(|id| self.task(id).map(|(_, webhook)| webhook.id)).collect();
-        for id in ids {
-            if self.is_holding(id) != Some(true) {
-                continue;
-            }
-            let recent = self.counts().recent(id);
-            let held = match recent {
-                Some(held) => held,
-                None => hold::count_held(txn, id).await?,
-            };
-            if recent.is_none() {
-                self.counts().set(id, held);
-            }
-            self.capacity.insert(id, HELD_MAX.saturating_sub(held));
-        }
-        Ok(())
-    }
-
-    fn counts(&self) -> MutexGuard<'_, HeldCounts> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the numbers of held deliveries.
+    pub(super) fn held(&self) -> &HeldCounts {
+        &self.held
     }
 
     /// Judges every event about the occurrence's type and event.
@@ -181,7 +122,7 @@ impl Rules {
         let kind = (facts.type_id.to_owned(), facts.event_id.to_owned());
         for row in self.events.get(&kind).map(AsRef::as_ref).unwrap_or_default() {
             let Some(task) = self.tasks.get(&row.event.task_id) else { continue };
-            let task = TaskFacts { is_enabled: task.task.is_enabled, webhook_id: task.task.webhook_id };
+            let task = TaskFacts { is_enabled: task.task.is_enabled, destination_id: task.task.destination_id };
             match judge(&row.event, task, facts) {
                 Ok(()) => fired.entry(row.event.task_id).or_default().push(row.id),
                 Err(reason) => *reasons.entry(reason).or_default() += 1,
@@ -190,10 +131,10 @@ impl Rules {
         Matched { fired: fired.into_iter().collect(), reasons }
     }
 
-    /// Returns a task with its webhook.
-    pub(super) fn task(&self, id: TaskId) -> Option<(&task::Row, &webhook::Row)> {
+    /// Returns a task with its destination.
+    pub(super) fn task(&self, id: TaskId) -> Option<(&task::Row, &Destination)> {
         let row = self.tasks.get(&id)?.as_ref();
-        Some((row, self.webhooks.get(&row.task.webhook_id)?))
+        Some((row, self.destinations.get(&row.task.destination_id)?))
     }
 
     /// Returns true for a task that is deleted after running.
@@ -201,27 +142,8 @@ impl Rules {
         self.task(id).is_some_and(|(row, _)| row.task.deletes_after_running)
     }
 
-    /// Reports whether a webhook holds new deliveries. `None` for a webhook that is not loaded.
-    pub(super) fn is_holding(&self, id: WebhookId) -> Option<bool> {
-        self.webhooks.get(&id).map(|row| row.hold.reason().is_some())
-    }
-
-    /// Returns why a new delivery of this webhook is held, if it is, and counts it.
-    ///
-    /// # Errors
-    /// Fails when the webhook may hold no more.
-    pub(super) fn hold(&mut self, id: WebhookId) -> Result<Option<HoldReason>, HoldFull> {
-        let Some(reason) = self.webhooks.get(&id).and_then(|row| row.hold.reason()) else { return Ok(None) };
-        match self.capacity.get_mut(&id) {
-            Some(capacity) if *capacity > 0 => {
-                *capacity -= 1;
-                self.counts().add_one(id);
-                Ok(Some(reason))
-            }
-            _ => Err(HoldFull),
-        }
+    /// Reports whether a destination holds new deliveries. `None` for a destination that is not loaded.
+    pub(super) fn is_holding(&self, id: DestinationId) -> Option<bool> {
+        self.destinations.get(&id).map(|row| row.hold().reason().is_some())
     }
 }
-
-/// The error of a webhook that holds as many deliveries as it may.
-pub(super) struct HoldFull;

@@ -7,7 +7,7 @@ use super::{Accepted, Error, Job, Reporter};
 use crate::store::receipt::{Identity, Receipt};
 use model::catalog::is_internal;
 use model::field_error::FieldErrors;
-use model::id::{TagId, WebhookId};
+use model::id::{DestinationId, TagId};
 use model::matching::Facts;
 use model::occurrence::{ObjectReference, Occurrence};
 use model::time::Timestamp;
@@ -35,7 +35,7 @@ pub(super) struct Staged {
     pub(super) tags: Vec<TagId>,
     /// The tasks it starts, and the reasons of the events that do not fire.
     pub(super) matched: Matched,
-    pub(super) about_webhook: Option<WebhookId>,
+    pub(super) about_destination: Option<DestinationId>,
     pub(super) depth: u32,
     /// The identity by which repeats are recognised, and the hash of its content.
     pub(super) identity: Option<(Identity, Vec<u8>)>,
@@ -125,7 +125,8 @@ impl Stage {
         path: &str,
     ) -> Result<Slot, Error> {
         if is_internal(&occurrence.type_id) && matches!(reporter, Reporter::Key(_)) {
-            let message = "Occurrences about users and webhooks come from the console itself, not from outside.";
+            let message =
+                "Occurrences about users, webhooks and mailers come from the console itself, not from outside.";
             return Err(Error::Invalid(FieldErrors::one(format!("{path}type"), message)));
         }
         let has_tags = occurrence.object.as_ref().is_some_and(|reference| reference.tags.is_some());
@@ -144,8 +145,8 @@ impl Stage {
             Some(reference) => self.resolve_object(&occurrence.type_id, reference, reporter.may_tag(), path)?,
             None => (None, None),
         };
-        let (about_webhook, depth) = match reporter {
-            Reporter::Internal { about_webhook, depth, .. } => (*about_webhook, *depth),
+        let (about_destination, depth) = match reporter {
+            Reporter::Internal { about_destination, depth, .. } => (*about_destination, *depth),
             Reporter::Key(_) | Reporter::Console => (None, 0),
         };
         let source = occurrence.source.clone().unwrap_or_else(|| reporter.name().to_owned());
@@ -157,7 +158,7 @@ impl Stage {
             tags: &tags,
             level: occurrence.level(),
             source: occurrence.data_source().unwrap_or(&source),
-            about_webhook,
+            about_destination,
             depth,
         });
         let index = self.staged.len();
@@ -172,7 +173,7 @@ impl Stage {
             label,
             tags,
             matched,
-            about_webhook,
+            about_destination,
             depth,
             identity,
         });

@@ -63,6 +63,11 @@ impl Clients {
         Self { guard, lifetime, cached: Mutex::default() }
     }
 
+    /// Returns the guard that the clients connect through.
+    pub(super) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
     /// Returns the client for a URL, after checking an address that is written in the URL.
     pub fn for_url(&self, url: &TargetUrl, allows_insecure_tls: bool, is_direct: bool) -> Result<Route, ClientError> {
         self.guard.check_literal(url)?;

@@ -50,7 +50,7 @@ pub fn check(webhook: &Row, secrets: &Secrets, now: Timestamp) -> Result<(), Fie
             format!("This URL would be sent with the path {sent}. Enter that, or write what differs percent-encoded.");
         return Err(FieldErrors::one("url", text));
     }
-    let outgoing = Outgoing { id: uuid::Uuid::nil(), body: b"" };
+    let outgoing = Outgoing { id: uuid::Uuid::nil(), body: b"", recipients: &[] };
     headers(webhook, secrets, outgoing, now, &url).map(drop).map_err(|(code, text)| {
         FieldErrors::one(if code == ErrorCode::Internal { "signing_secret" } else { "headers" }, text)
     })

@@ -40,7 +40,7 @@ pub(super) fn judge(response: &Response, now: Timestamp) -> (Outcome, Option<Str
         (ErrorCode::Status, format!("Returned {status}."))
     };
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value, now));
-    (Outcome::Failed { code, http_status: Some(status.as_u16()), retry_after }, Some(sentence))
+    (Outcome::Failed { code, status_code: Some(status.as_u16()), retry_after }, Some(sentence))
 }
 
 /// Shortens a text from a receiver, and removes its invisible characters.

@@ -1,5 +1,7 @@
-//! The secrets of a webhook in clear text, for one attempt. They are never stored, logged or shown.
+//! The secrets of a destination in clear text, for one attempt. They are never stored, logged or shown.
 
+use crate::store::destination::Destination;
+use crate::store::mailer;
 use crate::store::webhook::{self, Row};
 use crate::vault::{Error, Vault};
 use model::header::HeaderList;
@@ -24,11 +26,35 @@ impl Secrets {
     }
 }
 
+/// A destination with its secrets in clear text.
+#[derive(Debug)]
+pub enum Opened<'a> {
+    /// A webhook.
+    Webhook(&'a Row, Secrets),
+    /// A mailer with its password, if it has one.
+    Mailer(&'a mailer::Row, Option<SecretString>),
+}
+
+/// Opens the secrets of a destination.
+///
+/// # Errors
+/// Fails when a secret was sealed with another master key.
+pub fn open<'a>(vault: &Vault, destination: &'a Destination) -> Result<Opened<'a>, Error> {
+    Ok(match destination {
+        Destination::Webhook(row) => Opened::Webhook(row, open_webhook(vault, row)?),
+        Destination::Mailer(row) => {
+            let password = row.password.as_deref();
+            let associated_data = mailer::password_associated_data(row.uuid);
+            Opened::Mailer(row, password.map(|sealed| vault.open(sealed, &associated_data)).transpose()?)
+        }
+    })
+}
+
 /// Opens the secrets of a webhook.
 ///
 /// # Errors
 /// Fails when a secret was sealed with another master key.
-pub fn open(vault: &Vault, webhook: &Row) -> Result<Secrets, Error> {
+pub fn open_webhook(vault: &Vault, webhook: &Row) -> Result<Secrets, Error> {
     let open = |sealed: &Option<Vec<u8>>, associated_data: String| {
         sealed.as_deref().map(|sealed| vault.open(sealed, &associated_data)).transpose()
     };

@@ -9,7 +9,7 @@
 //! extensions     the abilities of the server
 //! session        greeting, EHLO, STARTTLS, AUTH
 //! transaction    MAIL, RCPT and DATA for up to 100 recipients
-//! verdict        the outcome of the attempt, by the states of the recipients
+//! failure        the reason why a session ended early
 //! ```
 //!
 //! A recipient is accepted when the server has said yes to the recipient and to the message. Each attempt addresses only
@@ -18,20 +18,20 @@
 mod dial;
 mod dialogue;
 mod extensions;
+mod failure;
 mod reply;
 mod session;
 mod tls;
 mod transaction;
-mod verdict;
 mod wire;
 
 use super::guard::Guard;
 use super::send::NotSent;
 use crate::clock::Clock;
-use model::delivery::{ErrorCode, Outcome};
+use crate::store::delivery::Attempted;
+use failure::{Trouble, judge};
 use model::email::{Recipient, RecipientState};
 use model::mailer;
-use model::time::Timestamp;
 use secrecy::SecretString;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -53,65 +53,10 @@ pub struct Session<'a> {
 /// A message with its envelope.
 #[derive(Debug, Clone, Copy)]
 pub struct Letter<'a> {
-    /// The address that bounces go to.
-    pub sender: &'a str,
     /// All recipients. Only those that are still pending are addressed.
     pub recipients: &'a [Recipient],
     /// The message as [`mail::build`](super::mail::build) has made it.
     pub message: &'a [u8],
-}
-
-/// An attempt, and the states of the recipients after it.
-#[derive(Debug, Clone)]
-pub struct Sent {
-    /// All recipients, in their order. The attempt was the last one when none is pending.
-    pub recipients: Vec<Recipient>,
-    /// The outcome. `Sent` means that every recipient is accepted.
-    pub outcome: Outcome,
-    /// The code of the reply that decided, if one did.
-    pub status_code: Option<u16>,
-    /// The error, as sentences for the operator.
-    pub error: Option<String>,
-    /// The instant at which the attempt began.
-    pub started_at: Timestamp,
-    /// The duration of the attempt, without the farewell.
-    pub duration: Duration,
-    /// The time that connecting took: the name, the connection, and the handshake of a port that begins encrypted.
-    pub connect: Option<Duration>,
-    /// The time from the beginning to the greeting.
-    pub first_byte: Option<Duration>,
-    /// The lines of both sides, up to 64 KiB. Secrets and the message are masked.
-    pub dialogue: Vec<u8>,
-    /// Set when a part of the dialogue is missing.
-    pub note: Option<String>,
-    /// True when the timeout ended the session.
-    pub has_timed_out: bool,
-}
-
-impl Sent {
-    /// Returns true when no recipient is pending: another attempt has nobody to address.
-    pub fn is_settled(&self) -> bool {
-        self.recipients.iter().all(|recipient| recipient.state != RecipientState::Pending)
-    }
-}
-
-/// The reason why a session ended before every recipient was addressed.
-enum Trouble {
-    /// A failure that may pass.
-    Failed { code: ErrorCode, text: String, status_code: Option<u16> },
-    /// The time was up.
-    TimedOut,
-    /// The server stopped.
-    Cut,
-    /// This machine lacks the named resource; nothing was sent.
-    Shortage(&'static str),
-}
-
-impl Trouble {
-    /// Returns a failure without a reply. `text` is a sentence for the operator.
-    fn failed(code: ErrorCode, text: &str) -> Self {
-        Self::Failed { code, text: text.to_owned(), status_code: None }
-    }
 }
 
 /// The state of an attempt, which is still there when the deadline has ended the session.
@@ -143,7 +88,7 @@ impl Progress {
 }
 
 /// Makes one attempt, which ends at the mailer's timeout at the latest, or when a stopping server cancels `cut`. What
-/// the server has accepted or refused by then counts.
+/// the server has accepted or refused by then counts. The response's body is the dialogue, up to 64 KiB.
 ///
 /// # Errors
 /// Fails when nothing was learnt about the server or a recipient.
@@ -153,7 +98,7 @@ pub async fn send(
     session: Session<'_>,
     letter: Letter<'_>,
     cut: &CancellationToken,
-) -> Result<Sent, NotSent> {
+) -> Result<Attempted, NotSent> {
     let started_at = clock.now();
     let start = Instant::now();
     let deadline = start + session.settings.timeout;
@@ -181,23 +126,20 @@ pub async fn send(
         Err(trouble) => Some(trouble),
     };
     let has_timed_out = matches!(trouble, Some(Trouble::TimedOut)) && !progress.is_settled();
-    let (outcome, error) = verdict::judge(session.settings, &progress, trouble);
-    let status_code = match &outcome {
-        Outcome::Sent => progress.status_code,
-        Outcome::Failed { http_status, .. } => *http_status,
-    };
-    let (dialogue, note) = progress.wire.as_ref().map(Wire::dialogue).unwrap_or_default();
-    Ok(Sent {
-        outcome,
-        status_code,
-        error,
+    let judged = judge(session.settings, &progress, trouble);
+    let (response_body, response_note) = progress.wire.as_ref().map(Wire::dialogue).unwrap_or_default();
+    Ok(Attempted {
+        outcome: judged.outcome,
+        status_code: judged.status_code,
+        error: judged.error,
         started_at,
         duration,
         connect: progress.connect,
         first_byte: progress.wire.as_ref().and_then(Wire::greeted_at).map(|at| at.duration_since(start)),
-        dialogue,
-        note,
+        response_headers: String::new(),
+        response_body,
+        response_note,
         has_timed_out,
-        recipients: progress.recipients,
+        recipients: Some(progress.recipients),
     })
 }

@@ -29,9 +29,9 @@ fn parse_uuid(text: &str) -> Result<Uuid, AppError> {
     text.parse().map_err(|_| not_found())
 }
 
-/// Returns the webhook's revision of the last attempt, if there was an attempt and it has one.
+/// Returns the destination's revision of the last attempt, if there was an attempt and it has one.
 fn last_revision(attempts: &[AttemptRow]) -> Option<i64> {
-    attempts.last().map(|attempt| attempt.webhook_revision).filter(|revision| *revision > 0)
+    attempts.last().map(|attempt| attempt.destination_revision).filter(|revision| *revision > 0)
 }
 
 /// Returns a duration as pages show it, in milliseconds.

@@ -150,7 +150,7 @@ async fn make_example(services: &Services, receiver: &str, example: &Example) ->
     let webhook = backend.webhooks.save(None, draft).await?.id;
     let draft = TaskDraft {
         name: example.task.into(),
-        webhook: webhook.to_string(),
+        object: webhook.to_string(),
         message: example.message.into(),
         ..TaskDraft::new_form()
     };

@@ -12,7 +12,7 @@ use app::error::AppError;
 use app::view::occurrence::{Considered, SentBecause, Why};
 use async_trait::async_trait;
 use model::event::Event;
-use model::id::{EventId, RunId, WebhookId};
+use model::id::{DestinationId, EventId, RunId};
 use model::matching::{Facts, Reason, TaskFacts, judge};
 use model::number::to_u32;
 use model::task::Task;
@@ -37,7 +37,7 @@ impl Services {
             deliveries.entry(row.run_id).or_default().push(SentBecause {
                 id: row.uuid.to_string(),
                 status: row.status,
-                webhook: row.webhook_name,
+                destination: row.destination_name,
             });
         }
         let started = |run: run::Row| Started {
@@ -64,7 +64,7 @@ impl Services {
             let task = tasks.get(&event.task_id.0);
             let of_task = TaskFacts {
                 is_enabled: task.is_some_and(|task| task.is_enabled),
-                webhook_id: task.map_or(WebhookId(0), |task| task.webhook_id),
+                destination_id: task.map_or(DestinationId(0), |task| task.destination_id),
             };
             let run = started.iter().find(|run| run.event_ids.contains(&EventId(id)));
             // An event that fired has a run, unless its task runs only once and had run already, or retention deleted
@@ -135,7 +135,7 @@ pub(super) fn facts<'a>(row: &'a occurrence::Row, data: Option<&'a Value>) -> Fa
         tags: &row.object_tags,
         level: of_data("level"),
         source: of_data("source").unwrap_or(&row.source),
-        about_webhook: row.about_webhook,
+        about_destination: row.about_destination,
         depth: row.depth,
     }
 }

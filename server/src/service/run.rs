@@ -5,42 +5,29 @@ mod list;
 pub(super) use list::cause_text;
 
 use super::Services;
-use crate::store::delivery::{self, NewDelivery};
-use crate::store::hold;
-use crate::store::run::{self, NewRun};
+use crate::engine::held::HeldCounts;
+use crate::engine::start::{Setting, Start, start};
+use crate::store::run;
 use app::error::{AppError, Code};
-use model::delivery::ErrorCode;
-use model::hold::HELD_MAX;
 use model::id::RunId;
 use model::time::Timestamp;
 use sea_orm::DatabaseTransaction;
 
 impl Services {
-    /// Queues the one delivery of a new run, and commits. Returns the delivery's public id.
-    pub(super) async fn queue(
+    /// Starts one run, and commits. Returns the public id of its delivery.
+    pub(super) async fn start(
         &self,
         txn: DatabaseTransaction,
-        mut new: NewDelivery,
+        one: Start<'_>,
         now: Timestamp,
     ) -> Result<String, AppError> {
-        let is_held = new.hold.is_some() && new.failed.is_none();
-        if is_held && hold::count_held(&txn, new.webhook_id).await? >= HELD_MAX {
-            new.failed = Some((ErrorCode::HoldFull, hold::HOLD_FULL.to_owned()));
-        }
-        let (uuid, run_id, has_failed) = (new.uuid, new.run_id, new.failed.is_some());
-        delivery::insert_many(&txn, vec![new], now).await?;
-        if has_failed {
-            end_runs(&txn, vec![run_id], now).await?;
-        }
+        let held = HeldCounts::default();
+        let setting = Setting { now, zone: &self.zone, held: &held, has_lock_of_changes: true };
+        let started = start(&txn, &[one], setting).await?;
         self.commit_due(txn).await?;
-        Ok(uuid.to_string())
+        let uuid = started.deliveries.first();
+        uuid.map(ToString::to_string).ok_or_else(|| AppError::new(Code::Internal, "The run was not stored. Try again."))
     }
-}
-
-/// Starts a run. Returns its id.
-pub(super) async fn start_run(txn: &DatabaseTransaction, run: NewRun, now: Timestamp) -> Result<RunId, AppError> {
-    let ids = run::insert_many(txn, vec![run], now).await?;
-    ids.first().copied().ok_or_else(|| AppError::new(Code::Internal, "The run was not stored. Try again."))
 }
 
 /// Ends those of the runs whose deliveries are all settled.

@@ -5,20 +5,20 @@ pub(super) mod preview;
 mod show;
 
 use super::choice::{OFFERED, found, named};
-use super::run::start_run;
 use super::{Services, revision};
-use crate::clock::new_uuid;
-use crate::render::{self, Subject};
-use crate::store::run::NewRun;
-use crate::store::{self, choice, event, task, webhook};
+use crate::engine::render::Subject;
+use crate::engine::start::{Origin, Start};
+use crate::store::{self, choice, destination, event, task};
 use app::backend::Tasks;
 use app::error::{AppError, Code, Link};
+use app::view::destination::DestinationLink;
 use app::view::task::{PreviewRequest, TaskDetail, TaskForm, TaskRow};
 use app::view::{Choice, FoundChoices};
 use async_trait::async_trait;
 use form::stale_task;
+use model::destination::Kind;
 use model::field_error::FieldErrors;
-use model::id::{TaskId, WebhookId};
+use model::id::{DestinationId, TaskId, WebhookId};
 use model::preview::Preview;
 use model::run::Cause;
 use model::task::TaskDraft;
@@ -29,13 +29,19 @@ pub(super) fn link(row: &task::Row) -> Link {
     Link { label: format!("the task {}", row.task.name), href: format!("/tasks/{}", row.id) }
 }
 
+/// Returns a destination as a link.
+fn destination_link(id: DestinationId, names: &HashMap<DestinationId, (String, Kind)>) -> DestinationLink {
+    let (name, kind) = names.get(&id).cloned().unwrap_or((String::new(), Kind::Webhook));
+    DestinationLink { id, kind, name }
+}
+
 fn refused(error: store::Error) -> AppError {
     match error {
         store::Error::Conflict { .. } => {
             FieldErrors::one("name", "There is already a task with this name. Choose another.").into()
         }
         store::Error::InUse => {
-            FieldErrors::one("webhook", "This webhook does not exist any more. Choose another.").into()
+            FieldErrors::one("object", "This object does not exist any more. Choose another.").into()
         }
         other => other.into(),
     }
@@ -45,17 +51,15 @@ fn refused(error: store::Error) -> AppError {
 impl Tasks for Services {
     async fn list(&self) -> Result<Vec<TaskRow>, AppError> {
         let db = self.store.pages();
-        let webhooks = webhook::list(db).await?;
-        let names: HashMap<_, _> = webhooks.into_iter().map(|webhook| (webhook.id, webhook.settings.name)).collect();
         let events = task::count_events(db).await?;
         let rows = task::list(db).await?;
+        let names = destination::names(db, rows.iter().map(|row| row.task.destination_id.0).collect()).await?;
         let row = |row: task::Row| TaskRow {
             id: row.id,
+            destination: destination_link(row.task.destination_id, &names),
             name: row.task.name,
             description: row.task.description,
             is_enabled: row.task.is_enabled,
-            webhook_id: row.task.webhook_id,
-            webhook_name: names.get(&row.task.webhook_id).cloned().unwrap_or_default(),
             events: events.get(&row.id).copied().unwrap_or_default(),
         };
         Ok(rows.into_iter().map(row).collect())
@@ -75,11 +79,13 @@ impl Tasks for Services {
 
     async fn save(&self, id: Option<TaskId>, mut draft: TaskDraft) -> Result<TaskId, AppError> {
         let txn = self.store.begin_change().await?;
-        if let Some(id) = named(&draft.webhook, async |name| choice::webhook_named(&txn, name).await).await? {
-            draft.webhook = id;
+        if let Some(id) = named(&draft.object, async |name| choice::webhook_named(&txn, name).await).await? {
+            draft.object = id;
         }
         let checked = draft.parse()?;
-        if webhook::find(&txn, checked.webhook_id).await?.is_none() {
+        let destination = destination::find(&txn, checked.destination_id).await?;
+        let fits = destination.is_some_and(|found| found.kind() == checked.action.destination_kind());
+        if !fits {
             return Err(refused(store::Error::InUse));
         }
         let now = self.clock.now();
@@ -134,19 +140,16 @@ impl Tasks for Services {
             let message = "This task is deleted after running, and is running already.";
             return Err(AppError::new(Code::Conflict, message));
         }
-        let webhook = webhook::find(&txn, row.task.webhook_id).await?;
-        let webhook = webhook.ok_or_else(|| AppError::not_found("webhook"))?;
-        let run = NewRun {
-            uuid: new_uuid(now),
-            task_id: Some(id),
-            task_name: row.task.name.clone(),
+        let destination = destination::find(&txn, row.task.destination_id).await?;
+        let destination = destination.ok_or_else(|| AppError::not_found("object"))?;
+        let one = Start {
+            task: Origin::Task(&row),
+            destination: &destination,
             cause: Cause::Person(by),
             event_ids: Vec::new(),
+            subject: Subject::NOTHING,
         };
-        let run_id = start_run(&txn, run, now).await?;
-        let date = render::date(now, &self.zone);
-        let new = render::delivery(now, &date, run_id, &row.task, &webhook, &Subject::NOTHING);
-        self.queue(txn, new, now).await
+        self.start(txn, one, now).await
     }
 
     async fn preview(&self, request: PreviewRequest) -> Result<Preview, AppError> {

@@ -6,10 +6,10 @@ use super::delivery::response::readable;
 use super::occurrence::facts;
 use super::webhook::missing_header;
 use crate::clock::new_uuid;
+use crate::engine::render;
 use crate::outbound::client::Clients;
-use crate::outbound::secrets::{self, Secrets};
+use crate::outbound::secrets::{self, Opened, Secrets};
 use crate::outbound::send::{self, Outgoing};
-use crate::render;
 use crate::store::{catalog, object, occurrence, tag, webhook};
 use app::error::{AppError, Code};
 use app::view::Choice;
@@ -17,7 +17,7 @@ use app::view::event::{EventMatches, MatchedOccurrence};
 use app::view::webhook::{TestRequest, TestResult};
 use model::event::{Event, EventDraft, EventScope};
 use model::hold::HoldState;
-use model::id::WebhookId;
+use model::id::{DestinationId, WebhookId};
 use model::matching::{Facts, TaskFacts, judge};
 use model::message::data::list_variables;
 use model::number::{millis, to_u32};
@@ -38,7 +38,7 @@ const PAST: u64 = 10;
 
 impl Services {
     pub(super) fn open_for_test(&self, row: &webhook::Row) -> Result<Secrets, AppError> {
-        secrets::open(&self.vault, row).map_err(|error| {
+        secrets::open_webhook(&self.vault, row).map_err(|error| {
             tracing::error!(webhook = %row.id, %error, "a secret does not open");
             AppError::new(Code::Internal, "The stored secret cannot be opened. Enter it again.")
         })
@@ -98,25 +98,26 @@ impl Services {
         let checked = request.draft.parse(stored_rules.as_ref())?;
         self.check_target(&checked, stored.as_ref()).await?;
         let (row, secrets) = self.as_typed(&checked, stored.as_ref())?;
-        self.test(&row, &secrets, &request.message).await
+        self.test(&row, secrets, &request.message).await
     }
 
     /// Sends a test through a webhook as it is stored.
     pub(super) async fn test_as_saved(&self, id: WebhookId, message: &str) -> Result<TestResult, AppError> {
         let row = self.find_webhook(id).await?;
         let secrets = self.open_for_test(&row)?;
-        self.test(&row, &secrets, message).await
+        self.test(&row, secrets, message).await
     }
 
-    async fn test(&self, row: &webhook::Row, secrets: &Secrets, message: &str) -> Result<TestResult, AppError> {
+    async fn test(&self, row: &webhook::Row, secrets: Secrets, message: &str) -> Result<TestResult, AppError> {
         let escape_by = row.settings.headers.find("content-type").map(str::to_owned);
         let body = self.sample_message(message, escape_by.as_deref())?;
         let uuid = new_uuid(self.clock.now());
-        let outgoing = Outgoing { id: uuid, body: body.as_bytes() };
+        let outgoing = Outgoing { id: uuid, body: body.as_bytes(), recipients: &[] };
         // Clients of a test are not cached for deliveries: its certificates may differ from theirs.
         let clients = Clients::new(self.guard.clone(), Duration::ZERO);
         let never = CancellationToken::new();
-        let attempted = Box::pin(send::send(&self.clock, &clients, row, secrets, outgoing, &never)).await;
+        let attempted =
+            Box::pin(send::send(&self.clock, &clients, &Opened::Webhook(row, secrets), outgoing, &never)).await;
         let attempted = attempted.map_err(|_| {
             AppError::new(Code::Unavailable, "This machine has no open files or memory left. Try again soon.")
         })?;
@@ -126,7 +127,7 @@ impl Services {
             target: format!("{} {}", shown.method, shown.url),
             headers: shown.headers,
             body: if row.settings.method == model::webhook::Method::Get { String::new() } else { body },
-            http_status: attempted.http_status,
+            status_code: attempted.status_code,
             error: attempted.error,
             response_headers: visible(&attempted.response_headers),
             response_body: visible(&readable(&attempted.response_headers, &attempted.response_body).0),
@@ -140,7 +141,7 @@ impl Services {
         let (date, id) = (render::date(now, &self.zone), new_uuid(now).to_string());
         let task = super::task::preview::sample_task("Test");
         let variables = super::task::preview::SAMPLE.variables(now, &date, &task, &id);
-        let rendered = render::message(message, content_type, &variables);
+        let rendered = render::body(message, content_type, &variables);
         rendered
             .map(|rendered| rendered.body)
             .map_err(|error| AppError::new(Code::Invalid, format!("This message cannot be sent: {error}.")))
@@ -204,6 +205,6 @@ impl Services {
 fn would_fire(event: &Event, row: &occurrence::Row) -> bool {
     let data = row.parse_data();
     // The rules about loops are about a task's webhook, and there is none yet.
-    let facts = Facts { about_webhook: None, depth: 0, ..facts(row, data.as_ref()) };
-    judge(event, TaskFacts { is_enabled: true, webhook_id: WebhookId(0) }, &facts).is_ok()
+    let facts = Facts { about_destination: None, depth: 0, ..facts(row, data.as_ref()) };
+    judge(event, TaskFacts { is_enabled: true, destination_id: DestinationId(0) }, &facts).is_ok()
 }

@@ -1,6 +1,5 @@
 //! Use cases of webhooks.
 
-mod hold;
 mod secret;
 mod show;
 
@@ -65,12 +64,12 @@ impl Services {
             webhook::mask_revisions(&txn, id, &newly_secret).await?;
         }
         if has_moved {
-            arrange::begin(&txn, id, true, now).await?;
+            arrange::begin(&txn, id.into(), true, now).await?;
         }
         name_object(&txn, id, &checked.settings.name, now).await?;
         self.commit(txn).await?;
         if has_moved {
-            self.arrange(id).await?;
+            self.arrange(id.into()).await?;
         }
         Ok(SavedWebhook { id, is_unresolved })
     }
@@ -137,7 +136,7 @@ async fn find_object(txn: &DatabaseTransaction, id: WebhookId) -> Result<Option<
 /// Deletes a webhook, unless a task or an event uses it. The arranging that begins discards its waiting deliveries.
 async fn delete_one(txn: &DatabaseTransaction, id: WebhookId, now: Timestamp) -> Result<(), AppError> {
     let row = webhook::find(txn, id).await?.ok_or_else(|| AppError::not_found("webhook"))?;
-    let tasks = task::list_using(txn, id).await?;
+    let tasks = task::list_using(txn, id.into()).await?;
     let mut links: Vec<_> = tasks.into_iter().map(|row| super::task::link(&row)).collect();
     if let Some(object) = find_object(txn, id).await? {
         links.extend(super::event::links(txn, event::naming_object(txn, object.id).await?).await?);
@@ -149,7 +148,7 @@ async fn delete_one(txn: &DatabaseTransaction, id: WebhookId, now: Timestamp) ->
         return Err(AppError::in_use(&format!("The webhook {}", row.settings.name), links));
     }
     webhook::delete(txn, id, now).await?;
-    arrange::begin(txn, id, false, now).await.map_err(AppError::from)
+    arrange::begin(txn, id.into(), false, now).await.map_err(AppError::from)
 }
 
 #[async_trait]
@@ -195,20 +194,20 @@ impl Webhooks for Services {
         }
         self.commit(txn).await?;
         for id in ids {
-            self.arrange(id).await?;
+            self.arrange(id.into()).await?;
         }
         Ok(())
     }
 
     async fn pause(&self, id: WebhookId) -> Result<(), AppError> {
-        self.pause_webhook(id).await
+        self.pause_destination(id.into()).await
     }
 
     async fn resume(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError> {
-        self.resume_webhook(id, choice).await
+        self.resume_destination(id.into(), choice).await
     }
 
     async fn confirm_target(&self, id: WebhookId, revision: i64, choice: ReleaseChoice) -> Result<(), AppError> {
-        self.confirm_target_of(id, revision, choice).await
+        self.confirm_target_of(id.into(), revision, choice).await
     }
 }

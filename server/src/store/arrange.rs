@@ -1,20 +1,20 @@
-//! Arranging: the waiting deliveries of a webhook follow the state of the webhook, in steps.
+//! Arranging: the waiting deliveries of a destination follow the state of the destination, in steps.
 //!
-//! The row of a webhook says what holds its deliveries: a pause, an open breaker, a changed target, a release at a
+//! The row of a destination says what holds its deliveries: a pause, an open breaker, a changed target, a release at a
 //! rate. The intake and the claim go by that row, so a change takes effect at once. The waiting deliveries may be a
 //! backlog of any size, so they follow in steps of a few hundred rows, each found by index. The transaction that
-//! changes the webhook takes the first step ([`begin`]); the use case takes further ones for a moment ([`finish`]); the
+//! changes the destination takes the first step ([`begin`]); the use case takes further ones for a moment ([`finish`]); the
 //! sweep takes those that are left, also after a crash. While steps are left, `arranging` keeps the claim from the
-//! webhook.
+//! destination.
 //!
 //! A step decides nothing: it goes by the row, and repeating it changes nothing.
 
-use super::hold::{self, WEBHOOK_DELETED};
+use super::destination::hold_state;
+use super::hold::{self, DESTINATION_DELETED};
 use super::steps::Steps;
-use super::webhook::hold_state;
 use super::{Result, Store, entity, group, revision, run};
 use model::hold::HoldReason;
-use model::id::WebhookId;
+use model::id::DestinationId;
 use model::number::to_u64;
 use model::time::Timestamp;
 use sea_orm::{
@@ -23,29 +23,29 @@ use sea_orm::{
 };
 use std::time::{Duration, Instant};
 
-/// The rows that the transaction moves which changes the webhook.
+/// The rows that the transaction moves which changes the destination.
 const FIRST_STEP: i64 = 100;
 
 /// A value of the column `arranging`: no steps are left.
 const NOTHING: i64 = 0;
-/// A value of `arranging`: the deliveries that do not wait for the webhook's state are left.
+/// A value of `arranging`: the deliveries that do not wait for the destination's state are left.
 const STATE: i64 = 1;
 /// A value of `arranging`: also the deliveries that were made for an earlier target are left, anywhere among the
 /// others.
 const TARGET: i64 = 2;
 
-/// A step over the waiting deliveries of a webhook.
+/// A step over the waiting deliveries of a destination.
 struct Moving<'a> {
     txn: &'a DatabaseTransaction,
     is_postgres: bool,
-    id: WebhookId,
+    id: DestinationId,
     /// The rows that may still be moved.
     left: i64,
     /// The rows that were moved.
     moved: u64,
 }
 
-/// Returns the condition of deliveries that are held for a reason and go to the webhook's current target.
+/// Returns the condition of deliveries that are held for a reason and go to the destination's current target.
 fn held(reason: HoldReason) -> String {
     format!("status = 'held' AND hold_reason = '{}' AND replay_revision IS NULL", reason.as_str())
 }
@@ -63,7 +63,7 @@ impl Moving<'_> {
         let status = if reason.is_some() { "held" } else { "queued" };
         // The condition stands twice: on PostgreSQL a picked delivery may have been claimed meanwhile.
         let some = group::among(
-            &format!("SELECT id FROM delivery WHERE webhook_id = $1 AND {which} LIMIT $3 + 0"),
+            &format!("SELECT id FROM delivery WHERE destination_id = $1 AND {which} LIMIT $3 + 0"),
             self.is_postgres,
         );
         let sql = format!("UPDATE delivery SET status = '{status}', hold_reason = $2 WHERE {some} AND {which}");
@@ -82,10 +82,11 @@ impl Moving<'_> {
     async fn discard(&mut self, now: Timestamp) -> Result<()> {
         let mut runs = Vec::new();
         for status in ["queued", "held"] {
-            let some = format!("SELECT id FROM delivery WHERE webhook_id = $3 AND status = '{status}' LIMIT $4 + 0");
+            let some =
+                format!("SELECT id FROM delivery WHERE destination_id = $3 AND status = '{status}' LIMIT $4 + 0");
             let which = format!("{} AND status = '{status}'", group::among(&some, self.is_postgres));
             let values = [Value::from(self.id.0), self.left.into()];
-            let discarded = hold::discard(self.txn, WEBHOOK_DELETED, &which, values, now).await?;
+            let discarded = hold::discard(self.txn, DESTINATION_DELETED, &which, values, now).await?;
             self.count(to_u64(discarded.len()));
             runs.extend(discarded);
         }
@@ -96,9 +97,9 @@ impl Moving<'_> {
 
     /// Holds the deliveries that were made for an earlier target: all of them, or those among the first that are due.
     async fn hold_outdated(&mut self, target_revision: i64, is_all: bool) -> Result<()> {
-        let outdated = format!("replay_revision IS NULL AND webhook_revision < {target_revision}");
+        let outdated = format!("replay_revision IS NULL AND destination_revision < {target_revision}");
         if !is_all {
-            let first = "id IN (SELECT f.id FROM delivery f WHERE f.webhook_id = $1 AND f.status = 'queued' \
+            let first = "id IN (SELECT f.id FROM delivery f WHERE f.destination_id = $1 AND f.status = 'queued' \
                          ORDER BY f.next_attempt_at, f.id LIMIT 1000) AND status = 'queued'";
             return self.move_to(&format!("{first} AND {outdated}"), Some(HoldReason::Target)).await;
         }
@@ -110,19 +111,19 @@ impl Moving<'_> {
     }
 }
 
-/// Arranges up to `size` waiting deliveries of a webhook. Returns how many were moved; when they are fewer than `size`,
+/// Arranges up to `size` waiting deliveries of a destination. Returns how many were moved; when they are fewer than `size`,
 /// none is left.
 ///
-/// Takes lock 5 of 10; for a deleted webhook also locks 6 and 7.
+/// Takes lock 5 of 10; for a deleted destination also locks 6 and 7.
 pub(super) async fn step(
     txn: &DatabaseTransaction,
-    row: &entity::webhook::Model,
+    row: &entity::destination::Model,
     size: i64,
     now: Timestamp,
 ) -> Result<u64> {
     let state = hold_state(row);
     let is_postgres = txn.get_database_backend() == DbBackend::Postgres;
-    let mut moving = Moving { txn, is_postgres, id: WebhookId(row.id), left: size, moved: 0 };
+    let mut moving = Moving { txn, is_postgres, id: DestinationId(row.id), left: size, moved: 0 };
     if row.deleted_at.is_some() {
         moving.discard(now).await?;
         return Ok(moving.moved);
@@ -160,26 +161,26 @@ pub(super) async fn step(
     Ok(moving.moved)
 }
 
-async fn set_arranging(txn: &DatabaseTransaction, id: WebhookId, what: i64) -> Result<()> {
-    hold::execute(txn, "UPDATE webhook SET arranging = $2 WHERE id = $1", [id.0.into(), what.into()]).await?;
+async fn set_arranging(txn: &DatabaseTransaction, id: DestinationId, what: i64) -> Result<()> {
+    hold::execute(txn, "UPDATE destination SET arranging = $2 WHERE id = $1", [id.0.into(), what.into()]).await?;
     Ok(())
 }
 
-/// Takes the first step after this transaction has changed a webhook, and so holds lock 4. `has_moved` says that the
+/// Takes the first step after this transaction has changed a destination, and so holds lock 4. `has_moved` says that the
 /// target has changed. Deliveries that are left are not claimed until later steps have arranged them.
-pub async fn begin(txn: &DatabaseTransaction, id: WebhookId, has_moved: bool, now: Timestamp) -> Result<()> {
-    let Some(row) = entity::webhook::Entity::find_by_id(id.0).one(txn).await? else { return Ok(()) };
+pub async fn begin(txn: &DatabaseTransaction, id: DestinationId, has_moved: bool, now: Timestamp) -> Result<()> {
+    let Some(row) = entity::destination::Entity::find_by_id(id.0).one(txn).await? else { return Ok(()) };
     // The steps that an earlier change has left are still to be taken.
     let what = row.arranging.max(if has_moved { TARGET } else { STATE });
-    let row = entity::webhook::Model { arranging: what, ..row };
+    let row = entity::destination::Model { arranging: what, ..row };
     if step(txn, &row, FIRST_STEP, now).await? >= FIRST_STEP.unsigned_abs() {
         set_arranging(txn, id, what).await?;
     }
     Ok(())
 }
 
-/// Takes steps until a webhook is arranged or `patience` is over. The sweep takes the others.
-pub async fn finish(store: &Store, id: WebhookId, now: Timestamp, patience: Duration) -> Result<()> {
+/// Takes steps until a destination is arranged or `patience` is over. The sweep takes the others.
+pub async fn finish(store: &Store, id: DestinationId, now: Timestamp, patience: Duration) -> Result<()> {
     let (mut steps, since) = (Steps::new(), Instant::now());
     while since.elapsed() < patience
         && let Some(size) = steps.next().await
@@ -194,34 +195,34 @@ pub async fn finish(store: &Store, id: WebhookId, now: Timestamp, patience: Dura
     Ok(())
 }
 
-/// Locks a webhook's row until the transaction ends. Returns `None` when another transaction has the row locked: it
+/// Locks a destination's row until the transaction ends. Returns `None` when another transaction has the row locked: it
 /// does not wait. With `may_discard`, lock 1 is taken first, since the last delivery of a run may end a task that is
 /// deleted after running.
 ///
 /// Takes lock 4 of 10, without waiting; with `may_discard` lock 1 before.
 pub(super) async fn lock(
     txn: &DatabaseTransaction,
-    id: WebhookId,
+    id: DestinationId,
     may_discard: bool,
-) -> Result<Option<entity::webhook::Model>> {
+) -> Result<Option<entity::destination::Model>> {
     if may_discard {
         revision::lock_changes(txn).await?;
     }
-    let query =
-        entity::webhook::Entity::find_by_id(id.0).lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
+    let query = entity::destination::Entity::find_by_id(id.0)
+        .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
     Ok(super::readable(txn, query).await?.pop())
 }
 
-/// Returns SQL that finds the webhooks with deliveries to arrange: tables for a `WITH RECURSIVE`, and a condition on
-/// `webhook` that uses them. Webhooks with waiting deliveries are found by a step of an index each, whatever the length
+/// Returns SQL that finds the destinations with deliveries to arrange: tables for a `WITH RECURSIVE`, and a condition on
+/// `destination` that uses them. Destinations with waiting deliveries are found by a step of an index each, whatever the length
 /// of their backlogs.
 pub(super) fn unarranged() -> (String, String) {
     let table = |name: &str, which: &str| {
         let next = |after: &str| {
             // Not `MIN`: PostgreSQL reads all rows of the index for it when it believes that they are few.
             format!(
-                "(SELECT d.webhook_id FROM delivery d WHERE {which} AND d.webhook_id > {after} \
-                 ORDER BY d.webhook_id LIMIT 1)"
+                "(SELECT d.destination_id FROM delivery d WHERE {which} AND d.destination_id > {after} \
+                 ORDER BY d.destination_id LIMIT 1)"
             )
         };
         let (first, next) = (next("0"), next(&format!("{name}.id")));
@@ -231,15 +232,15 @@ pub(super) fn unarranged() -> (String, String) {
     let tables =
         [table("queued", "d.status = 'queued'"), held("paused"), held("breaker"), held("releasing"), held("target")];
     let has = |names: &[&str]| {
-        let one = |name: &&str| format!("webhook.id IN (SELECT {name}.id FROM {name})");
+        let one = |name: &&str| format!("destination.id IN (SELECT {name}.id FROM {name})");
         names.iter().map(one).collect::<Vec<_>>().join(" OR ")
     };
     // Outdated deliveries are never claimed, so they become the first that are due. Looking only at those keeps a large
     // backlog from being read each second.
-    let outdated = "EXISTS (SELECT 1 FROM (SELECT f.replay_revision, f.webhook_revision FROM delivery f \
-                    WHERE f.webhook_id = webhook.id AND f.status = 'queued' \
+    let outdated = "EXISTS (SELECT 1 FROM (SELECT f.replay_revision, f.destination_revision FROM delivery f \
+                    WHERE f.destination_id = destination.id AND f.status = 'queued' \
                     ORDER BY f.next_attempt_at, f.id LIMIT 1000) AS first \
-                    WHERE first.replay_revision IS NULL AND first.webhook_revision < webhook.target_revision)";
+                    WHERE first.replay_revision IS NULL AND first.destination_revision < destination.target_revision)";
     let condition = format!(
         "(arranging > 0 \
          OR (deleted_at IS NOT NULL AND ({})) \

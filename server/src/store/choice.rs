@@ -1,8 +1,9 @@
 //! The options of a select: the first rows by name, or those whose name contains a text.
 
 use super::Result;
-use super::entity::{task, webhook};
+use super::entity::{destination, task};
 use super::group;
+use model::destination::Kind;
 use model::number::to_u64;
 use model::text::folded;
 use sea_orm::{
@@ -21,9 +22,14 @@ pub struct Named {
 
 /// Returns up to `limit` webhooks whose name contains a text in any case, or whose id is the text, by name.
 pub async fn webhooks(db: &impl ConnectionTrait, text: &str, limit: usize) -> Result<Vec<Named>> {
-    let query = webhook::Entity::find().filter(webhook::Column::DeletedAt.is_null());
-    let query = query.select_only().column(webhook::Column::Id).column(webhook::Column::Name);
-    find(db, query.order_by_asc(webhook::Column::Name), text, limit).await
+    let query = webhook_rows().select_only().column(destination::Column::Id).column(destination::Column::Name);
+    find(db, query.order_by_asc(destination::Column::Name), text, limit).await
+}
+
+fn webhook_rows() -> Select<destination::Entity> {
+    destination::Entity::find()
+        .filter(destination::Column::Kind.eq(Kind::Webhook.as_str()))
+        .filter(destination::Column::DeletedAt.is_null())
 }
 
 /// Returns up to `limit` tasks likewise.
@@ -34,8 +40,7 @@ pub async fn tasks(db: &impl ConnectionTrait, text: &str, limit: usize) -> Resul
 
 /// Returns the id of the webhook with exactly this name.
 pub async fn webhook_named(db: &impl ConnectionTrait, name: &str) -> Result<Option<i64>> {
-    let query = webhook::Entity::find().filter(webhook::Column::DeletedAt.is_null());
-    let query = query.filter(webhook::Column::Name.eq(name)).select_only().column(webhook::Column::Id);
+    let query = webhook_rows().filter(destination::Column::Name.eq(name)).select_only().column(destination::Column::Id);
     Ok(query.into_tuple().one(db).await?)
 }
 

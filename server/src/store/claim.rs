@@ -7,85 +7,86 @@
 //!
 //! # The claim whole
 //!
-//! `$1` owner · `$2` now + 10 s, so that a lease lasts for the webhook's timeout and 10 s · `$3` now · `$4` free slots,
-//! 100 at most · `$5` slots of each webhook · `$6` the last webhook claimed from · `$7` the busy webhooks, as a JSON
+//! `$1` owner · `$2` now + 10 s, so that a lease lasts for the destination's timeout and 10 s · `$3` now · `$4` free slots,
+//! 100 at most · `$5` slots of each destination · `$6` the last destination claimed from · `$7` the busy destinations, as a JSON
 //! array: those with deliveries in flight on any node, and those that hang · `$8` … those of them with 1, 2, … slots
 //! left.
 //!
-//! Parts 1 and 2 go from webhook to webhook by the index `delivery_due`, one step for each, however many deliveries it
-//! has. Parts 3 to 5 pick the oldest due deliveries of each webhook by the same index. A webhook that is paused,
+//! Parts 1 and 2 go from destination to destination by the index `delivery_due`, one step for each, however many deliveries it
+//! has. Parts 3 to 5 pick the oldest due deliveries of each destination by the same index. A destination that is paused,
 //! deleted or being arranged is left out. So are deliveries for an earlier target, and those behind an open breaker
 //! without a probe; replays that go to an earlier target ignore both. Part 5 stands first in every second claim, so
-//! that neither busy nor idle webhooks starve. `MATERIALIZED` picks the rows once, whatever the plan. `+ 0` keeps
+//! that neither busy nor idle destinations starve. `MATERIALIZED` picks the rows once, whatever the plan. `+ 0` keeps
 //! SQLite from compiling the statement anew for each value of a `LIMIT`.
 //!
 //! PostgreSQL:
 //!
 //! ```sql
 //! WITH RECURSIVE
-//!   -- (1) The webhooks with queued deliveries: first those after the last one claimed from.
+//!   -- (1) The destinations with queued deliveries: first those after the last one claimed from.
 //!   after_last(id) AS (
-//!     SELECT (SELECT d.webhook_id FROM delivery d WHERE d.status = 'queued' AND d.webhook_id > $6
-//!             ORDER BY d.webhook_id LIMIT 1)
+//!     SELECT (SELECT d.destination_id FROM delivery d WHERE d.status = 'queued' AND d.destination_id > $6
+//!             ORDER BY d.destination_id LIMIT 1)
 //!     UNION ALL
-//!     SELECT (SELECT d.webhook_id FROM delivery d WHERE d.status = 'queued' AND d.webhook_id > after_last.id
-//!             ORDER BY d.webhook_id LIMIT 1)
+//!     SELECT (SELECT d.destination_id FROM delivery d WHERE d.status = 'queued' AND d.destination_id > after_last.id
+//!             ORDER BY d.destination_id LIMIT 1)
 //!     FROM after_last WHERE after_last.id IS NOT NULL),
 //!   -- (2) Then the others, from the first one up to the last one claimed from.
 //!   up_to_last(id) AS (
-//!     SELECT (SELECT d.webhook_id FROM delivery d WHERE d.status = 'queued' AND d.webhook_id > 0
-//!             AND d.webhook_id <= $6 ORDER BY d.webhook_id LIMIT 1)
+//!     SELECT (SELECT d.destination_id FROM delivery d WHERE d.status = 'queued' AND d.destination_id > 0
+//!             AND d.destination_id <= $6 ORDER BY d.destination_id LIMIT 1)
 //!     UNION ALL
-//!     SELECT (SELECT d.webhook_id FROM delivery d WHERE d.status = 'queued' AND d.webhook_id > up_to_last.id
-//!             AND d.webhook_id <= $6 ORDER BY d.webhook_id LIMIT 1)
+//!     SELECT (SELECT d.destination_id FROM delivery d WHERE d.status = 'queued' AND d.destination_id > up_to_last.id
+//!             AND d.destination_id <= $6 ORDER BY d.destination_id LIMIT 1)
 //!     FROM up_to_last WHERE up_to_last.id IS NOT NULL),
 //!   due AS MATERIALIZED (
 //!     SELECT id FROM (
-//!       -- (3) Webhooks with nothing in flight, after the last one: the oldest due deliveries of each.
+//!       -- (3) Destinations with nothing in flight, after the last one: the oldest due deliveries of each.
 //!       SELECT o.id FROM after_last n
-//!         JOIN webhook w ON w.id = n.id AND w.paused_at IS NULL AND w.deleted_at IS NULL AND w.arranging = 0
+//!         JOIN destination w ON w.id = n.id AND w.paused_at IS NULL AND w.deleted_at IS NULL AND w.arranging = 0
 //!           AND n.id NOT IN (SELECT b.id FROM
 //!           (SELECT CAST(v AS BIGINT) AS id FROM json_array_elements_text(CAST($7 AS JSON)) AS v) b)
 //!         CROSS JOIN LATERAL (
-//!           SELECT d.id FROM delivery d WHERE d.webhook_id = w.id AND d.status = 'queued' AND d.next_attempt_at <= $3
-//!           AND (d.replay_revision IS NOT NULL OR (d.webhook_revision >= w.target_revision
+//!           SELECT d.id FROM delivery d WHERE d.destination_id = w.id AND d.status = 'queued' AND d.next_attempt_at <= $3
+//!           AND (d.replay_revision IS NOT NULL OR (d.destination_revision >= w.target_revision
 //!           AND (w.breaker_opened_at IS NULL OR w.breaker_is_probing)))
 //!           ORDER BY d.next_attempt_at, d.id LIMIT $5 + 0 FOR UPDATE SKIP LOCKED) AS o
 //!       UNION ALL
-//!       -- (4) The same for the webhooks up to the last one.
+//!       -- (4) The same for the destinations up to the last one.
 //!       SELECT o.id FROM up_to_last n
-//!         JOIN webhook w ON w.id = n.id AND w.paused_at IS NULL AND w.deleted_at IS NULL AND w.arranging = 0
+//!         JOIN destination w ON w.id = n.id AND w.paused_at IS NULL AND w.deleted_at IS NULL AND w.arranging = 0
 //!           AND n.id NOT IN (SELECT b.id FROM
 //!           (SELECT CAST(v AS BIGINT) AS id FROM json_array_elements_text(CAST($7 AS JSON)) AS v) b)
 //!         CROSS JOIN LATERAL (
-//!           SELECT d.id FROM delivery d WHERE d.webhook_id = w.id AND d.status = 'queued' AND d.next_attempt_at <= $3
-//!           AND (d.replay_revision IS NOT NULL OR (d.webhook_revision >= w.target_revision
+//!           SELECT d.id FROM delivery d WHERE d.destination_id = w.id AND d.status = 'queued' AND d.next_attempt_at <= $3
+//!           AND (d.replay_revision IS NOT NULL OR (d.destination_revision >= w.target_revision
 //!           AND (w.breaker_opened_at IS NULL OR w.breaker_is_probing)))
 //!           ORDER BY d.next_attempt_at, d.id LIMIT $5 + 0 FOR UPDATE SKIP LOCKED) AS o
 //!       UNION ALL
-//!       -- (5) Busy webhooks with one slot left; one such part for each number of slots, 1 to `per_webhook`.
+//!       -- (5) Busy destinations with one slot left; one such part for each number of slots, 1 to `per_destination`.
 //!       SELECT o.id FROM (SELECT CAST(v AS BIGINT) AS id FROM json_array_elements_text(CAST($8 AS JSON)) AS v) n
-//!         JOIN webhook w ON w.id = n.id AND w.paused_at IS NULL AND w.deleted_at IS NULL AND w.arranging = 0
+//!         JOIN destination w ON w.id = n.id AND w.paused_at IS NULL AND w.deleted_at IS NULL AND w.arranging = 0
 //!         CROSS JOIN LATERAL (
-//!           SELECT d.id FROM delivery d WHERE d.webhook_id = w.id AND d.status = 'queued' AND d.next_attempt_at <= $3
-//!           AND (d.replay_revision IS NOT NULL OR (d.webhook_revision >= w.target_revision
+//!           SELECT d.id FROM delivery d WHERE d.destination_id = w.id AND d.status = 'queued' AND d.next_attempt_at <= $3
+//!           AND (d.replay_revision IS NOT NULL OR (d.destination_revision >= w.target_revision
 //!           AND (w.breaker_opened_at IS NULL OR w.breaker_is_probing)))
 //!           ORDER BY d.next_attempt_at, d.id LIMIT 1 + 0 FOR UPDATE SKIP LOCKED) AS o
 //!     ) AS all_due LIMIT $4 + 0)
 //! -- (6) Lease them.
 //! UPDATE delivery SET status = 'running', claims = claims + 1, lease_owner = $1,
-//!   lease_until = $2 + (SELECT timeout_ms FROM webhook WHERE webhook.id = delivery.webhook_id)
+//!   lease_until = $2 + (SELECT timeout_ms FROM destination WHERE destination.id = delivery.destination_id)
 //! WHERE id IN (SELECT id FROM due)
-//! RETURNING id, uuid, run_id, webhook_id, body, attempts, claims, depth, webhook_revision, replay_revision,
-//!   (SELECT revision FROM webhook WHERE webhook.id = delivery.webhook_id) AS current_revision
+//! RETURNING id, uuid, run_id, destination_id, body, attempts, claims, depth, destination_revision, replay_revision,
+//!   recipients, (SELECT revision FROM destination WHERE destination.id = delivery.destination_id) AS current_revision
 //! ```
 //!
-//! On SQLite the parts 3 to 5 read `… CROSS JOIN webhook w CROSS JOIN delivery o WHERE w.id = n.id … AND o.id IN (…)` instead
+//! On SQLite the parts 3 to 5 read `… CROSS JOIN destination w CROSS JOIN delivery o WHERE w.id = n.id … AND o.id IN (…)` instead
 //! of `LATERAL`, since `CROSS JOIN` keeps the order of the join and the statement stops at its limit. Arrays are read by
 //! `json_each`, and nothing is locked.
 
 use super::{Result, group, run};
-use model::id::{DeliveryId, RunId, WebhookId};
+use model::email::Recipient;
+use model::id::{DeliveryId, DestinationId, RunId};
 use model::number::{to_i64, to_u32, to_usize};
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
@@ -99,17 +100,19 @@ pub struct Claimed {
     /// The public id.
     pub uuid: Uuid,
     run_id: i64,
-    webhook_id: i64,
+    destination_id: i64,
     /// The message, byte for byte.
     pub body: Vec<u8>,
     attempts: i64,
     claims: i64,
     depth: i64,
-    webhook_revision: i64,
-    /// The webhook's revision whose target the delivery is sent to; `None` for the current one.
+    destination_revision: i64,
+    /// The destination's revision whose target the delivery is sent to; `None` for the current one.
     pub replay_revision: Option<i64>,
-    /// The webhook's revision at the time of the claim.
+    /// The destination's revision at the time of the claim.
     pub current_revision: i64,
+    /// The recipients of an e-mail, as JSON.
+    recipients: Option<String>,
 }
 
 impl Claimed {
@@ -120,7 +123,7 @@ impl Claimed {
 
     /// Returns true when the delivery was queued for a target before that of `target_revision`.
     pub fn is_outdated(&self, target_revision: i64) -> bool {
-        self.replay_revision.is_none() && self.webhook_revision < target_revision
+        self.replay_revision.is_none() && self.destination_revision < target_revision
     }
 
     /// Returns the id.
@@ -133,9 +136,14 @@ impl Claimed {
         RunId(self.run_id)
     }
 
-    /// Returns the id of the webhook.
-    pub fn webhook_id(&self) -> WebhookId {
-        WebhookId(self.webhook_id)
+    /// Returns the id of the destination.
+    pub fn destination_id(&self) -> DestinationId {
+        DestinationId(self.destination_id)
+    }
+
+    /// Returns the recipients of an e-mail; none for a message to a webhook. `None` where the column cannot be read.
+    pub fn recipients(&self) -> Option<Vec<Recipient>> {
+        self.recipients.as_deref().map_or(Some(Vec::new()), |json| serde_json::from_str(json).ok())
     }
 
     /// Returns the number of earlier claims without an attempt on record: a node died, or the record was refused. Each of
@@ -155,14 +163,14 @@ impl Claimed {
 pub struct Capacity {
     /// In all.
     pub total: usize,
-    /// Of each webhook that is not in `busy`.
-    pub per_webhook: usize,
-    /// The rest of `per_webhook` for webhooks with deliveries in flight, and for webhooks that hang.
-    pub busy: Vec<(WebhookId, usize)>,
-    /// True when the webhooks of `busy` come before the others.
+    /// Of each destination that is not in `busy`.
+    pub per_destination: usize,
+    /// The rest of `per_destination` for destinations with deliveries in flight, and for destinations that hang.
+    pub busy: Vec<(DestinationId, usize)>,
+    /// True when the destinations of `busy` come before the others.
     pub is_busy_first: bool,
-    /// The others are claimed from in rotation. The next one is the first after this webhook.
-    pub after: WebhookId,
+    /// The others are claimed from in rotation. The next one is the first after this destination.
+    pub after: DestinationId,
 }
 
 /// The error of a delivery that cannot be read.
@@ -171,30 +179,30 @@ const UNREADABLE: &str = "This delivery cannot be read: it was changed by hand."
 /// The key of the advisory lock of claims: "claiming" in ASCII.
 const CLAIM_LOCK: i64 = 0x636c_6169_6d69_6e67;
 
-/// Takes the lock of claims until the transaction ends, on PostgreSQL, so that a webhook's deliveries in flight are counted
-/// over all nodes. Returns the number that other nodes have in flight, by webhook.
+/// Takes the lock of claims until the transaction ends, on PostgreSQL, so that a destination's deliveries in flight are counted
+/// over all nodes. Returns the number that other nodes have in flight, by destination.
 ///
 /// Takes lock 10 of 10: always the last lock of a transaction, so it cannot deadlock.
-pub async fn lock_claims(db: &impl ConnectionTrait, owner: Uuid) -> Result<HashMap<WebhookId, usize>> {
+pub async fn lock_claims(db: &impl ConnectionTrait, owner: Uuid) -> Result<HashMap<DestinationId, usize>> {
     #[derive(FromQueryResult)]
     struct InFlight {
-        webhook_id: i64,
+        destination_id: i64,
         deliveries: i64,
     }
     if db.get_database_backend() != DbBackend::Postgres {
         return Ok(HashMap::new());
     }
     db.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({CLAIM_LOCK})")).await?;
-    let sql = "SELECT webhook_id, COUNT(*) AS deliveries FROM delivery \
-               WHERE status = 'running' AND lease_owner <> $1 GROUP BY webhook_id";
+    let sql = "SELECT destination_id, COUNT(*) AS deliveries FROM delivery \
+               WHERE status = 'running' AND lease_owner <> $1 GROUP BY destination_id";
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [owner.into()]);
     let rows = InFlight::find_by_statement(statement).all(db).await?;
-    let count = |row: InFlight| (WebhookId(row.webhook_id), to_usize(row.deliveries));
+    let count = |row: InFlight| (DestinationId(row.destination_id), to_usize(row.deliveries));
     Ok(rows.into_iter().map(count).collect())
 }
 
-/// Leases due deliveries to `owner` within the capacity, each until its webhook's timeout after `lease_from`. Webhooks are
-/// claimed from in rotation, the oldest deliveries of each first. An index finds them, so that the backlog of a webhook
+/// Leases due deliveries to `owner` within the capacity, each until its destination's timeout after `lease_from`. Destinations are
+/// claimed from in rotation, the oldest deliveries of each first. An index finds them, so that the backlog of a destination
 /// neither costs nor delays the others. The capacity is computed after [`lock_claims`].
 ///
 /// Runs under lock 10 of 10, and picks rows with `SKIP LOCKED`.
@@ -213,12 +221,12 @@ pub async fn claim(
         lease_from.0.into(),
         now.0.into(),
         number(capacity.total),
-        number(capacity.per_webhook),
+        number(capacity.per_destination),
         capacity.after.0.into(),
         group::json_ids(capacity.busy.iter().map(|one| one.0.0)),
     ];
-    values.extend((1..=capacity.per_webhook).map(of));
-    let sql = claim_sql(capacity.per_webhook, capacity.is_busy_first, is_postgres);
+    values.extend((1..=capacity.per_destination).map(of));
+    let sql = claim_sql(capacity.per_destination, capacity.is_busy_first, is_postgres);
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     let mut claimed = Vec::new();
     for row in db.query_all_raw(statement).await? {
@@ -236,26 +244,28 @@ pub async fn claim(
 }
 
 /// Returns the text of the claim. The head of this module shows it.
-fn claim_sql(per_webhook: usize, is_busy_first: bool, is_postgres: bool) -> String {
+fn claim_sql(per_destination: usize, is_busy_first: bool, is_postgres: bool) -> String {
     let not_busy = format!("AND n.id NOT IN (SELECT b.id FROM {} b)", group::ids_in("$7", is_postgres));
-    let idle = ["after_last", "up_to_last"].map(|webhooks| oldest_of(webhooks, &not_busy, "$5", is_postgres));
-    // One part for each rest, not for each webhook: the text of the statement stays the same, and SQLite joins 500 parts
-    // at most. The rest may be all of it: a hanging webhook without deliveries in flight is in `busy`.
-    let busy = (1..=per_webhook).map(|left| {
-        let webhooks = group::ids_in(&format!("${}", 7 + left), is_postgres);
-        oldest_of(&webhooks, "", &left.to_string(), is_postgres)
+    let idle = ["after_last", "up_to_last"].map(|destinations| oldest_of(destinations, &not_busy, "$5", is_postgres));
+    // One part for each rest, not for each destination: the text of the statement stays the same, and SQLite joins 500 parts
+    // at most. The rest may be all of it: a hanging destination without deliveries in flight is in `busy`.
+    let busy = (1..=per_destination).map(|left| {
+        let destinations = group::ids_in(&format!("${}", 7 + left), is_postgres);
+        oldest_of(&destinations, "", &left.to_string(), is_postgres)
     });
     let parts: Vec<_> = if is_busy_first { busy.chain(idle).collect() } else { idle.into_iter().chain(busy).collect() };
     let rotation =
-        [with_queued("after_last", "> $6", ""), with_queued("up_to_last", "> 0", "AND d.webhook_id <= $6")].join(", ");
+        [with_queued("after_last", "> $6", ""), with_queued("up_to_last", "> 0", "AND d.destination_id <= $6")]
+            .join(", ");
     // Materialized, so that the rows are picked once, whatever the plan: otherwise a claim could exceed its capacity.
     format!(
         "WITH RECURSIVE {rotation}, due AS MATERIALIZED (SELECT id FROM ({}) AS all_due LIMIT $4 + 0) \
          UPDATE delivery SET status = 'running', claims = claims + 1, lease_owner = $1, \
-         lease_until = $2 + (SELECT timeout_ms FROM webhook WHERE webhook.id = delivery.webhook_id) \
+         lease_until = $2 + (SELECT timeout_ms FROM destination WHERE destination.id = delivery.destination_id) \
          WHERE id IN (SELECT id FROM due) \
-         RETURNING id, uuid, run_id, webhook_id, body, attempts, claims, depth, webhook_revision, replay_revision, \
-         (SELECT revision FROM webhook WHERE webhook.id = delivery.webhook_id) AS current_revision",
+         RETURNING id, uuid, run_id, destination_id, body, attempts, claims, depth, destination_revision, \
+         replay_revision, recipients, \
+         (SELECT revision FROM destination WHERE destination.id = delivery.destination_id) AS current_revision",
         parts.join(" UNION ALL ")
     )
 }
@@ -280,40 +290,40 @@ pub async fn end_as_internal(
     run::end_settled(db, &runs, now).await
 }
 
-/// Returns a query for the oldest due deliveries of each webhook of `webhooks` (a table with an `id`), in its order.
-/// Deliveries that were queued before their webhook was paused, deleted or moved, or before its breaker opened, wait until
-/// they are arranged. A webhook with a backlog of them is left out as a whole, so that no claim reads the backlog.
-fn oldest_of(webhooks: &str, condition: &str, limit: &str, is_postgres: bool) -> String {
+/// Returns a query for the oldest due deliveries of each destination of `destinations` (a table with an `id`), in its order.
+/// Deliveries that were queued before their destination was paused, deleted or moved, or before its breaker opened, wait until
+/// they are arranged. A destination with a backlog of them is left out as a whole, so that no claim reads the backlog.
+fn oldest_of(destinations: &str, condition: &str, limit: &str, is_postgres: bool) -> String {
     const OPEN: &str = "w.paused_at IS NULL AND w.deleted_at IS NULL AND w.arranging = 0";
     let skip = if is_postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
     // `+ 0`: SQLite compiles a statement anew for each value of a bare LIMIT.
     let oldest = format!(
-        "SELECT d.id FROM delivery d WHERE d.webhook_id = w.id AND d.status = 'queued' AND d.next_attempt_at <= $3 \
-         AND (d.replay_revision IS NOT NULL OR (d.webhook_revision >= w.target_revision \
+        "SELECT d.id FROM delivery d WHERE d.destination_id = w.id AND d.status = 'queued' AND d.next_attempt_at <= $3 \
+         AND (d.replay_revision IS NOT NULL OR (d.destination_revision >= w.target_revision \
          AND (w.breaker_opened_at IS NULL OR w.breaker_is_probing))) ORDER BY d.next_attempt_at, d.id LIMIT {limit} + 0 {skip}"
     );
     // CROSS JOIN: SQLite keeps this join order, and stops at the limit.
     if is_postgres {
         format!(
-            "SELECT o.id FROM {webhooks} n JOIN webhook w ON w.id = n.id AND {OPEN} {condition} \
+            "SELECT o.id FROM {destinations} n JOIN destination w ON w.id = n.id AND {OPEN} {condition} \
              CROSS JOIN LATERAL ({oldest}) AS o"
         )
     } else {
         format!(
-            "SELECT o.id FROM {webhooks} n CROSS JOIN webhook w CROSS JOIN delivery o \
+            "SELECT o.id FROM {destinations} n CROSS JOIN destination w CROSS JOIN delivery o \
              WHERE w.id = n.id AND {OPEN} {condition} AND o.id IN ({oldest})"
         )
     }
 }
 
-/// Returns a table of the webhooks with queued deliveries, in order. Each webhook costs one step in the index, however
+/// Returns a table of the destinations with queued deliveries, in order. Each destination costs one step in the index, however
 /// many deliveries it has.
 fn with_queued(name: &str, first: &str, bound: &str) -> String {
     let next = |after: &str| {
-        // Not MIN: PostgreSQL reads all rows of a webhook for it when it estimates them to be few.
+        // Not MIN: PostgreSQL reads all rows of a destination for it when it estimates them to be few.
         format!(
-            "(SELECT d.webhook_id FROM delivery d WHERE d.status = 'queued' AND d.webhook_id {after} {bound} \
-             ORDER BY d.webhook_id LIMIT 1)"
+            "(SELECT d.destination_id FROM delivery d WHERE d.status = 'queued' AND d.destination_id {after} {bound} \
+             ORDER BY d.destination_id LIMIT 1)"
         )
     };
     let (first, next) = (next(first), next(&format!("> {name}.id")));

@@ -6,19 +6,21 @@ mod settle;
 pub use row::{AttemptRow, ListRow, OfRun, Row};
 pub use settle::{Attempted, Settlement, settle_many, without_recorded};
 
-pub(super) use row::LIST_COLUMNS;
+pub(super) use row::list_rows;
+use row::with_kind;
 
 use super::entity::{attempt, delivery};
-use super::{Result, group};
+use super::{Error, Result, group};
 use model::delivery::{ErrorCode, Status};
+use model::email::Recipient;
 use model::hold::HoldReason;
-use model::id::{DeliveryId, ObjectId, RunId, WebhookId};
+use model::id::{DeliveryId, DestinationId, ObjectId, RunId};
 use model::message::Note;
 use model::text;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
 
@@ -28,8 +30,8 @@ use uuid::Uuid;
 pub struct NewDelivery {
     pub uuid: Uuid,
     pub run_id: RunId,
-    pub webhook_id: WebhookId,
-    pub webhook_name: String,
+    pub destination_id: DestinationId,
+    pub destination_name: String,
     pub task_name: String,
     pub type_id: String,
     pub event_id: String,
@@ -40,12 +42,14 @@ pub struct NewDelivery {
     pub notes: Vec<Note>,
     /// Set for a delivery that cannot be sent: it is an error from the start.
     pub failed: Option<(ErrorCode, String)>,
-    /// Set while the webhook holds deliveries.
+    /// Set while the destination holds deliveries.
     pub hold: Option<HoldReason>,
     /// The number of deliveries that led to this one.
     pub depth: u32,
-    pub webhook_revision: i64,
+    pub destination_revision: i64,
     pub replay: Replay,
+    /// The recipients of an e-mail; none for a message to a webhook.
+    pub recipients: Vec<Recipient>,
 }
 
 /// The delivery that a replay repeats, if it is one.
@@ -53,14 +57,24 @@ pub struct NewDelivery {
 pub struct Replay {
     /// The earlier delivery.
     pub of: Option<DeliveryId>,
-    /// The webhook's revision whose target the delivery is sent to; `None` for the current one.
+    /// The destination's revision whose target the delivery is sent to; `None` for the current one.
     pub revision: Option<i64>,
 }
 
 /// Queues deliveries.
 pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewDelivery>, now: Timestamp) -> Result<()> {
-    group::insert(db, new.into_iter().map(|new| columns(new, now)).collect(), None).await?;
+    let rows = new.into_iter().map(|new| columns(new, now)).collect::<Result<_>>()?;
+    group::insert(db, rows, None).await?;
     Ok(())
+}
+
+/// Returns recipients as their column stores them.
+fn recipients_json(recipients: &[Recipient]) -> Result<Option<String>> {
+    if recipients.is_empty() {
+        return Ok(None);
+    }
+    let json = serde_json::to_string(recipients).map_err(|error| Error::Other(DbErr::Json(error.to_string())))?;
+    Ok(Some(json))
 }
 
 /// Returns a name without its case, for searches. `None` where that is the name itself, as for most names.
@@ -72,7 +86,7 @@ pub(super) fn fold(name: &str) -> Option<String> {
     (folded != name).then_some(folded)
 }
 
-fn columns(new: NewDelivery, now: Timestamp) -> delivery::ActiveModel {
+fn columns(new: NewDelivery, now: Timestamp) -> Result<delivery::ActiveModel> {
     let is_failed = new.failed.is_some();
     let (code, error) = new.failed.map(|(code, error)| (code.as_str().to_owned(), error)).unzip();
     let hold = new.hold.filter(|_| !is_failed);
@@ -82,15 +96,15 @@ fn columns(new: NewDelivery, now: Timestamp) -> delivery::ActiveModel {
         None => Status::Queued,
     };
     let notes: Vec<_> = new.notes.iter().map(Note::to_line).collect();
-    delivery::ActiveModel {
+    Ok(delivery::ActiveModel {
         id: NotSet,
         uuid: Set(new.uuid),
-        webhook_folded: Set(fold(&new.webhook_name)),
+        destination_folded: Set(fold(&new.destination_name)),
         task_folded: Set(fold(&new.task_name)),
         object_folded: Set(new.object_name.as_deref().and_then(fold)),
         run_id: Set(new.run_id.0),
-        webhook_id: Set(new.webhook_id.0),
-        webhook_name: Set(new.webhook_name),
+        destination_id: Set(new.destination_id.0),
+        destination_name: Set(new.destination_name),
         task_name: Set(new.task_name),
         type_id: Set(new.type_id),
         event_id: Set(new.event_id),
@@ -102,7 +116,7 @@ fn columns(new: NewDelivery, now: Timestamp) -> delivery::ActiveModel {
         next_attempt_at: Set((!is_failed).then_some(now.0)),
         lease_owner: Set(None),
         lease_until: Set(None),
-        http_status: Set(None),
+        status_code: Set(None),
         error_code: Set(code),
         error: Set(error),
         duration_ms: Set(None),
@@ -112,19 +126,22 @@ fn columns(new: NewDelivery, now: Timestamp) -> delivery::ActiveModel {
         hold_reason: Set(hold.map(|reason| reason.as_str().to_owned())),
         notes: Set((!notes.is_empty()).then(|| notes.join("\n"))),
         depth: Set(new.depth.into()),
-        webhook_revision: Set(new.webhook_revision),
+        destination_revision: Set(new.destination_revision),
         replay_of: Set(new.replay.of.map(|id| id.0)),
         replay_revision: Set(new.replay.revision),
-    }
+        recipients: Set(recipients_json(&new.recipients)?),
+    })
 }
 
-/// Returns the newest deliveries of one webhook or of all, newest first.
-pub async fn list_newest(db: &impl ConnectionTrait, webhook: Option<WebhookId>, limit: u64) -> Result<Vec<ListRow>> {
+/// Returns the newest deliveries of one destination or of all, newest first.
+pub async fn list_newest(
+    db: &impl ConnectionTrait,
+    destination: Option<DestinationId>,
+    limit: u64,
+) -> Result<Vec<ListRow>> {
     use delivery::Column;
-    let of = Condition::all().add_option(webhook.map(|id| Column::WebhookId.eq(id.0)));
-    Ok(delivery::Entity::find()
-        .select_only()
-        .columns(LIST_COLUMNS)
+    let of = Condition::all().add_option(destination.map(|id| Column::DestinationId.eq(id.0)));
+    Ok(list_rows(delivery::Entity::find())
         .filter(of)
         .order_by_desc(Column::Id)
         .limit(limit)
@@ -135,7 +152,8 @@ pub async fn list_newest(db: &impl ConnectionTrait, webhook: Option<WebhookId>, 
 
 /// Returns a delivery by its public id.
 pub async fn find(db: &impl ConnectionTrait, uuid: Uuid) -> Result<Option<Row>> {
-    Ok(delivery::Entity::find().filter(delivery::Column::Uuid.eq(uuid)).into_model().one(db).await?)
+    let query = with_kind(delivery::Entity::find()).filter(delivery::Column::Uuid.eq(uuid));
+    Ok(query.into_model().one(db).await?)
 }
 
 /// Returns the public id of a delivery.
@@ -163,17 +181,17 @@ pub async fn list_of_runs(db: &impl ConnectionTrait, run_ids: &[RunId]) -> Resul
     }
     let rows: Vec<(i64, Uuid, String, String, Option<String>)> = delivery::Entity::find()
         .select_only()
-        .columns([Column::RunId, Column::Uuid, Column::Status, Column::WebhookName, Column::Error])
+        .columns([Column::RunId, Column::Uuid, Column::Status, Column::DestinationName, Column::Error])
         .filter(Column::RunId.is_in(run_ids.iter().map(|id| id.0)))
         .order_by_asc(Column::Id)
         .into_tuple()
         .all(db)
         .await?;
-    let read = |(run_id, uuid, status, webhook_name, error): (_, _, String, _, _)| OfRun {
+    let read = |(run_id, uuid, status, destination_name, error): (_, _, String, _, _)| OfRun {
         run_id: RunId(run_id),
         uuid,
         status: Status::find(&status),
-        webhook_name,
+        destination_name,
         error,
     };
     Ok(rows.into_iter().map(read).collect())

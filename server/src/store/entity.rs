@@ -52,25 +52,17 @@ table!(api_key, "api_key", {
     revoked_at: Option<i64>,
 });
 
-table!(webhook, "webhook", {
+table!(destination, "destination", {
     #[sea_orm(primary_key)] id: i64,
+    kind: String,
     uuid: Uuid,
     name: String,
-    url: String,
-    method: String,
-    authorization: String,
-    secret: Option<Vec<u8>>,
-    headers: String,
-    allows_insecure_tls: bool,
-    is_direct: bool,
     timeout_ms: i64,
     retries: i64,
     revision: i64,
     created_at: i64,
     updated_at: i64,
     deleted_at: Option<i64>,
-    signing_secret: Option<Vec<u8>>,
-    secret_headers: Option<Vec<u8>>,
     paused_at: Option<i64>,
     release_per_second: Option<i64>,
     released_at: Option<i64>,
@@ -82,7 +74,32 @@ table!(webhook, "webhook", {
     breaker_is_probing: bool,
     is_hanging: bool,
     arranging: i64,
+});
+
+table!(webhook, "webhook", {
+    #[sea_orm(primary_key, auto_increment = false)] id: i64,
+    url: String,
+    method: String,
+    authorization: String,
+    secret: Option<Vec<u8>>,
+    headers: String,
+    allows_insecure_tls: bool,
+    is_direct: bool,
+    signing_secret: Option<Vec<u8>>,
+    secret_headers: Option<Vec<u8>>,
     note: String,
+});
+
+table!(mailer, "mailer", {
+    #[sea_orm(primary_key, auto_increment = false)] id: i64,
+    host: String,
+    port: i64,
+    encryption: String,
+    username: String,
+    password: Option<Vec<u8>>,
+    from_address: String,
+    from_name: String,
+    allows_insecure_tls: bool,
 });
 
 table!(task, "task", {
@@ -92,8 +109,8 @@ table!(task, "task", {
     is_enabled: bool,
     deletes_after_running: bool,
     claimed_at: Option<i64>,
-    webhook_id: i64,
-    message: String,
+    destination_id: i64,
+    settings: String,
     revision: i64,
     created_at: i64,
     updated_at: i64,
@@ -143,7 +160,7 @@ table!(occurrence, "occurrence", {
     reasons: String,
     depth: i64,
     revision_mark: i64,
-    about_webhook: Option<i64>,
+    about_destination: Option<i64>,
 });
 
 table!(receipt, "receipt", {
@@ -177,8 +194,8 @@ table!(delivery, "delivery", {
     #[sea_orm(primary_key)] id: i64,
     uuid: Uuid,
     run_id: i64,
-    webhook_id: i64,
-    webhook_name: String,
+    destination_id: i64,
+    destination_name: String,
     task_name: String,
     type_id: String,
     event_id: String,
@@ -190,7 +207,7 @@ table!(delivery, "delivery", {
     next_attempt_at: Option<i64>,
     lease_owner: Option<Uuid>,
     lease_until: Option<i64>,
-    http_status: Option<i64>,
+    status_code: Option<i64>,
     error_code: Option<String>,
     error: Option<String>,
     duration_ms: Option<i64>,
@@ -199,13 +216,14 @@ table!(delivery, "delivery", {
     object_id: Option<i64>,
     hold_reason: Option<String>,
     notes: Option<String>,
-    webhook_folded: Option<String>,
+    destination_folded: Option<String>,
     task_folded: Option<String>,
     object_folded: Option<String>,
     depth: i64,
-    webhook_revision: i64,
+    destination_revision: i64,
     replay_of: Option<i64>,
     replay_revision: Option<i64>,
+    recipients: Option<String>,
 });
 
 table!(attempt, "attempt", {
@@ -214,13 +232,13 @@ table!(attempt, "attempt", {
     number: i64,
     started_at: i64,
     duration_ms: i64,
-    http_status: Option<i64>,
+    status_code: Option<i64>,
     error_code: Option<String>,
     error: Option<String>,
-    answer_headers: String,
-    answer_body: Vec<u8>,
-    answer_note: Option<String>,
-    webhook_revision: i64,
+    response_headers: String,
+    response_body: Vec<u8>,
+    response_note: Option<String>,
+    destination_revision: i64,
     connect_ms: Option<i64>,
     first_byte_ms: Option<i64>,
 });

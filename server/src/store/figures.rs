@@ -1,10 +1,10 @@
 //! Figures of the dashboards, and the change feed of the live pages.
 
 use super::Result;
-use super::delivery::{LIST_COLUMNS, ListRow};
+use super::delivery::{ListRow, list_rows};
 use super::entity::delivery;
 use model::hold::HoldReason;
-use model::id::WebhookId;
+use model::id::DestinationId;
 use model::number::to_u64;
 use model::time::Timestamp;
 use sea_orm::{
@@ -61,15 +61,15 @@ pub struct HeldCount {
     pub deliveries: u64,
 }
 
-/// Returns the numbers of held deliveries of a webhook, by reason.
-pub async fn held_by_reason(db: &impl ConnectionTrait, id: WebhookId) -> Result<Vec<HeldCount>> {
+/// Returns the numbers of held deliveries of a destination, by reason.
+pub async fn held_by_reason(db: &impl ConnectionTrait, id: DestinationId) -> Result<Vec<HeldCount>> {
     #[derive(FromQueryResult)]
     struct Held {
         reason: String,
         deliveries: i64,
     }
     let sql = "SELECT hold_reason AS reason, COUNT(*) AS deliveries FROM delivery \
-               WHERE webhook_id = $1 AND status = 'held' \
+               WHERE destination_id = $1 AND status = 'held' \
                AND hold_reason IN ('paused', 'breaker', 'releasing', 'target') GROUP BY hold_reason";
     let rows = Held::find_by_statement(statement(db, sql, [id.0.into()])).all(db).await?;
     let read = |row: Held| {
@@ -79,17 +79,17 @@ pub async fn held_by_reason(db: &impl ConnectionTrait, id: WebhookId) -> Result<
     Ok(rows.into_iter().filter_map(read).collect())
 }
 
-/// Returns the number of held deliveries of each webhook that holds any.
-pub async fn held_by_webhook(db: &impl ConnectionTrait) -> Result<HashMap<WebhookId, u64>> {
+/// Returns the number of held deliveries of each destination that holds any.
+pub async fn held_by_destination(db: &impl ConnectionTrait) -> Result<HashMap<DestinationId, u64>> {
     #[derive(FromQueryResult)]
     struct Held {
-        webhook_id: i64,
+        destination_id: i64,
         deliveries: i64,
     }
-    // `+`: SQLite would otherwise read all deliveries in the order of their webhooks, and not the index of held ones.
-    let sql = "SELECT +webhook_id AS webhook_id, COUNT(*) AS deliveries FROM delivery WHERE status = 'held' GROUP BY 1";
+    // `+`: SQLite would otherwise read all deliveries in the order of their destinations, and not the index of held ones.
+    let sql = "SELECT +destination_id AS destination_id, COUNT(*) AS deliveries FROM delivery WHERE status = 'held' GROUP BY 1";
     let rows = Held::find_by_statement(statement(db, sql, [])).all(db).await?;
-    let read = |row: Held| (WebhookId(row.webhook_id), to_u64(row.deliveries));
+    let read = |row: Held| (DestinationId(row.destination_id), to_u64(row.deliveries));
     Ok(rows.into_iter().map(read).collect())
 }
 
@@ -129,9 +129,7 @@ pub async fn queue(db: &impl ConnectionTrait) -> Result<Queue> {
 
 /// Returns the newest failed deliveries.
 pub async fn failures(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ListRow>> {
-    Ok(delivery::Entity::find()
-        .select_only()
-        .columns(LIST_COLUMNS)
+    Ok(list_rows(delivery::Entity::find())
         // As text in the SQL: with a bound value the partial index is not used.
         .filter(Expr::cust("status = 'error'"))
         .order_by_desc(delivery::Column::Id)
@@ -142,7 +140,7 @@ pub async fn failures(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ListR
 }
 
 /// Returns a text that changes with everything a page may show. It holds the newest ids of tables to which rows are
-/// only added, the newest end of a delivery, and the times of what holds webhooks, which holds and releases deliveries
+/// only added, the newest end of a delivery, and the times of what holds destinations, which holds and releases deliveries
 /// without a new row.
 pub async fn change_mark(db: &impl ConnectionTrait) -> Result<String> {
     #[derive(FromQueryResult)]
@@ -159,7 +157,7 @@ pub async fn change_mark(db: &impl ConnectionTrait) -> Result<String> {
                (SELECT settled_at FROM delivery WHERE settled_at IS NOT NULL ORDER BY settled_at DESC LIMIT 1) \
                AS settled, \
                (SELECT CAST(SUM(COALESCE(paused_at, 0) + COALESCE(breaker_probe_at, 0) + COALESCE(released_at, 0)) \
-               AS BIGINT) FROM webhook) AS holds";
+               AS BIGINT) FROM destination) AS holds";
     let newest = Newest::find_by_statement(statement(db, sql, [])).one(db).await?;
     Ok(newest.map_or_else(String::new, |newest| {
         let Newest { deliveries, attempts, revisions, occurrences, settled, holds } = newest;

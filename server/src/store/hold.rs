@@ -1,14 +1,14 @@
-//! Held deliveries: they wait for a paused webhook, an open breaker or the confirmation of a changed target.
+//! Held deliveries: they wait for a paused destination, an open breaker or the confirmation of a changed target.
 //!
 //! A held row is never claimed. Only this module, `arrange` and `sweep` release held rows: on a person's command, when a
 //! breaker closes, by a step of a release at a rate, or as a probe.
 
-use super::entity::webhook;
-use super::webhook::hold_state;
+use super::destination::hold_state;
+use super::entity::destination;
 use super::{Result, group};
 use model::breaker::Breaker;
 use model::hold::{HELD_MAX, HoldReason, HoldState};
-use model::id::{RunId, WebhookId};
+use model::id::{DestinationId, RunId};
 use model::number::{millis, to_i64};
 use model::time::Timestamp;
 use sea_orm::{
@@ -18,13 +18,13 @@ use sea_orm::{
 };
 use std::collections::HashMap;
 
-/// The error of a delivery that was discarded with its webhook.
-pub const WEBHOOK_DELETED: &str = "The webhook was deleted.";
-/// The error of a delivery that was discarded when its webhook was resumed.
-pub const NOT_RELEASED: &str = "Discarded when the webhook was resumed.";
+/// The error of a delivery that was discarded with its destination. Only webhooks are deleted.
+pub const DESTINATION_DELETED: &str = "The webhook was deleted.";
+/// The error of a delivery that was discarded when its destination was resumed.
+pub const NOT_RELEASED: &str = "Discarded when the destination was resumed.";
 
 /// The error of a delivery beyond [`HELD_MAX`].
-pub const HOLD_FULL: &str = "Too many deliveries are held for this webhook already. Resume it, or discard them.";
+pub const HOLD_FULL: &str = "Too many deliveries are held for this destination already. Resume it, or discard them.";
 
 pub(super) async fn execute(
     db: &impl ConnectionTrait,
@@ -67,11 +67,11 @@ pub async fn discard_one(db: &impl ConnectionTrait, id: i64, error: &str, now: T
     discard(db, error, "id = $3", [id.into()], now).await
 }
 
-/// Pauses a webhook. Returns false when it is paused already, or deleted.
+/// Pauses a destination. Returns false when it is paused already, or deleted.
 ///
 /// Takes lock 4 of 10.
-pub async fn pause(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
-    let sql = "UPDATE webhook SET paused_at = $2, release_per_second = NULL \
+pub async fn pause(db: &impl ConnectionTrait, id: DestinationId, now: Timestamp) -> Result<bool> {
+    let sql = "UPDATE destination SET paused_at = $2, release_per_second = NULL \
                WHERE id = $1 AND paused_at IS NULL AND deleted_at IS NULL";
     Ok(execute(db, sql, [id.0.into(), now.0.into()]).await? == 1)
 }
@@ -80,20 +80,25 @@ pub async fn pause(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> 
 /// breaker holds them, too; the rate then applies when it closes.
 ///
 /// Takes lock 4 of 10.
-pub async fn resume(db: &impl ConnectionTrait, id: WebhookId, per_second: Option<u32>, now: Timestamp) -> Result<bool> {
-    let sql = "UPDATE webhook SET paused_at = NULL, release_per_second = $2, released_at = $3 \
+pub async fn resume(
+    db: &impl ConnectionTrait,
+    id: DestinationId,
+    per_second: Option<u32>,
+    now: Timestamp,
+) -> Result<bool> {
+    let sql = "UPDATE destination SET paused_at = NULL, release_per_second = $2, released_at = $3 \
                WHERE id = $1 AND paused_at IS NOT NULL AND deleted_at IS NULL";
     let rate = per_second.map(i64::from);
     Ok(execute(db, sql, [id.0.into(), rate.into(), rate.map(|_| now.0).into()]).await? == 1)
 }
 
 /// Returns the id of the newest delivery that is held for a reason.
-pub async fn newest_held(db: &impl ConnectionTrait, id: WebhookId, reason: HoldReason) -> Result<Option<i64>> {
+pub async fn newest_held(db: &impl ConnectionTrait, id: DestinationId, reason: HoldReason) -> Result<Option<i64>> {
     #[derive(FromQueryResult)]
     struct Newest {
         id: Option<i64>,
     }
-    let sql = "SELECT MAX(id) AS id FROM delivery WHERE webhook_id = $1 AND status = 'held' AND hold_reason = $2";
+    let sql = "SELECT MAX(id) AS id FROM delivery WHERE destination_id = $1 AND status = 'held' AND hold_reason = $2";
     let values = [id.0.into(), reason.as_str().into()];
     let row = Newest::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
     Ok(row.one(db).await?.and_then(|row| row.id))
@@ -103,14 +108,14 @@ pub async fn newest_held(db: &impl ConnectionTrait, id: WebhookId, reason: HoldR
 /// supersedes a delivery without an object, or a replay.
 pub async fn superseded(
     db: &impl ConnectionTrait,
-    id: WebhookId,
+    id: DestinationId,
     (reason, newest): (HoldReason, i64),
 ) -> Result<Vec<i64>> {
     #[derive(FromQueryResult)]
     struct Id {
         id: i64,
     }
-    const HELD: &str = "webhook_id = $1 AND status = 'held' AND hold_reason = $2 AND id <= $3 \
+    const HELD: &str = "destination_id = $1 AND status = 'held' AND hold_reason = $2 AND id <= $3 \
                         AND object_id IS NOT NULL AND replay_of IS NULL";
     let sql = format!(
         "SELECT id FROM delivery WHERE {HELD} \
@@ -141,52 +146,52 @@ pub async fn discard_held(
 /// Takes lock 5 of 10.
 pub async fn discard_some_held(
     db: &impl ConnectionTrait,
-    id: WebhookId,
+    id: DestinationId,
     (reason, newest): (HoldReason, i64),
     size: i64,
     now: Timestamp,
 ) -> Result<Vec<RunId>> {
-    let some = "SELECT id FROM delivery WHERE webhook_id = $3 AND status = 'held' AND hold_reason = $4 AND id <= $5 LIMIT $6 + 0";
+    let some = "SELECT id FROM delivery WHERE destination_id = $3 AND status = 'held' AND hold_reason = $4 AND id <= $5 LIMIT $6 + 0";
     let which =
         format!("hold_reason = $4 AND {}", group::among(some, db.get_database_backend() == DbBackend::Postgres));
     discard(db, NOT_RELEASED, &which, [id.0.into(), reason.as_str().into(), newest.into(), size.into()], now).await
 }
 
 /// Confirms `size` of the deliveries that are held for a changed target, up to this delivery: they are meant for the target
-/// of `revision`, and wait for `reason` if that holds the webhook. Returns their number.
+/// of `revision`, and wait for `reason` if that holds the destination. Returns their number.
 ///
 /// Takes lock 5 of 10.
 pub async fn confirm(
     db: &impl ConnectionTrait,
-    id: WebhookId,
+    id: DestinationId,
     (revision, newest): (i64, i64),
     reason: Option<HoldReason>,
     size: i64,
 ) -> Result<u64> {
-    const HELD: &str = "webhook_id = $1 AND status = 'held' AND hold_reason = 'target' AND id <= $2";
+    const HELD: &str = "destination_id = $1 AND status = 'held' AND hold_reason = 'target' AND id <= $2";
     let some = format!("SELECT id FROM delivery WHERE {HELD} LIMIT $6 + 0");
     let some = group::among(&some, db.get_database_backend() == DbBackend::Postgres);
     let sql =
-        format!("UPDATE delivery SET webhook_revision = $3, status = $4, hold_reason = $5 WHERE {some} AND {HELD}");
+        format!("UPDATE delivery SET destination_revision = $3, status = $4, hold_reason = $5 WHERE {some} AND {HELD}");
     let status = if reason.is_some() { "held" } else { "queued" };
     let reason = reason.map(HoldReason::as_str);
     let values = [id.0.into(), newest.into(), revision.into(), status.into(), reason.into(), size.into()];
     execute(db, &sql, values).await
 }
 
-/// Sets the rate at which confirmed deliveries are released, unless the webhook is paused. Returns the reason for which
+/// Sets the rate at which confirmed deliveries are released, unless the destination is paused. Returns the reason for which
 /// they are held from now on.
 ///
 /// Takes lock 4 of 10.
 pub async fn set_rate(
     db: &impl ConnectionTrait,
-    id: WebhookId,
+    id: DestinationId,
     per_second: Option<u32>,
     now: Timestamp,
 ) -> Result<Option<HoldReason>> {
     let state = load_state(db, id).await?;
     let Some(rate) = per_second.filter(|_| state.paused_at.is_none()) else { return Ok(state.reason()) };
-    let sql = "UPDATE webhook SET release_per_second = $2, released_at = $3 WHERE id = $1";
+    let sql = "UPDATE destination SET release_per_second = $2, released_at = $3 WHERE id = $1";
     execute(db, sql, [id.0.into(), i64::from(rate).into(), now.0.into()]).await?;
     Ok(Some(HoldReason::Releasing))
 }
@@ -194,19 +199,19 @@ pub async fn set_rate(
 /// Starts a release at a rate now, so that no burst makes up for an outage.
 ///
 /// Takes lock 4 of 10.
-pub async fn start_rate_anew(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<()> {
-    let sql = "UPDATE webhook SET released_at = $2 WHERE id = $1 AND release_per_second IS NOT NULL";
+pub async fn start_rate_anew(db: &impl ConnectionTrait, id: DestinationId, now: Timestamp) -> Result<()> {
+    let sql = "UPDATE destination SET released_at = $2 WHERE id = $1 AND release_per_second IS NOT NULL";
     execute(db, sql, [id.0.into(), now.0.into()]).await?;
     Ok(())
 }
 
-/// Returns the number of held deliveries of a webhook, counted up to [`HELD_MAX`].
-pub async fn count_held(db: &impl ConnectionTrait, id: WebhookId) -> Result<u64> {
+/// Returns the number of held deliveries of a destination, counted up to [`HELD_MAX`].
+pub async fn count_held(db: &impl ConnectionTrait, id: DestinationId) -> Result<u64> {
     #[derive(FromQueryResult)]
     struct Count {
         held: i64,
     }
-    let sql = "SELECT COUNT(*) AS held FROM (SELECT 1 FROM delivery WHERE webhook_id = $1 AND status = 'held' \
+    let sql = "SELECT COUNT(*) AS held FROM (SELECT 1 FROM delivery WHERE destination_id = $1 AND status = 'held' \
                AND hold_reason IN ('paused', 'breaker', 'releasing', 'target') LIMIT $2) AS held_rows";
     let values = [Value::from(id.0), to_i64(HELD_MAX).into()];
     let row = Count::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values))
@@ -215,41 +220,41 @@ pub async fn count_held(db: &impl ConnectionTrait, id: WebhookId) -> Result<u64>
     Ok(row.and_then(|row| u64::try_from(row.held).ok()).unwrap_or_default())
 }
 
-async fn load_state(db: &impl ConnectionTrait, id: WebhookId) -> Result<HoldState> {
-    Ok(webhook::Entity::find_by_id(id.0).one(db).await?.map(|row| hold_state(&row)).unwrap_or_default())
+async fn load_state(db: &impl ConnectionTrait, id: DestinationId) -> Result<HoldState> {
+    Ok(destination::Entity::find_by_id(id.0).one(db).await?.map(|row| hold_state(&row)).unwrap_or_default())
 }
 
-/// Returns the states of the webhooks that are not deleted. With `lock`, takes lock 4 of 10 on their rows, by id.
+/// Returns the states of the destinations that are not deleted. With `lock`, takes lock 4 of 10 on their rows, by id.
 pub async fn load_states(
     db: &impl ConnectionTrait,
-    ids: &[WebhookId],
+    ids: &[DestinationId],
     lock: bool,
-) -> Result<HashMap<WebhookId, HoldState>> {
+) -> Result<HashMap<DestinationId, HoldState>> {
     let ids = group::padded(ids.iter().map(|id| id.0).collect());
-    let mut query = webhook::Entity::find()
-        .filter(webhook::Column::Id.is_in(ids))
-        .filter(webhook::Column::DeletedAt.is_null())
-        .order_by_asc(webhook::Column::Id);
+    let mut query = destination::Entity::find()
+        .filter(destination::Column::Id.is_in(ids))
+        .filter(destination::Column::DeletedAt.is_null())
+        .order_by_asc(destination::Column::Id);
     if lock {
         query = query.lock(LockType::NoKeyUpdate);
     }
     let rows = super::readable(db, query).await?;
-    Ok(rows.into_iter().map(|row| (WebhookId(row.id), hold_state(&row))).collect())
+    Ok(rows.into_iter().map(|row| (DestinationId(row.id), hold_state(&row))).collect())
 }
 
 /// Stores the state of a breaker.
 ///
 /// Takes lock 4 of 10.
-pub async fn save_breaker(db: &impl ConnectionTrait, id: WebhookId, breaker: &Breaker) -> Result<()> {
+pub async fn save_breaker(db: &impl ConnectionTrait, id: DestinationId, breaker: &Breaker) -> Result<()> {
     let open = breaker.open;
-    webhook::Entity::update_many()
-        .col_expr(webhook::Column::BreakerFailures, Expr::value(i64::from(breaker.failures)))
-        .col_expr(webhook::Column::BreakerOpenedAt, Expr::value(open.map(|open| open.since.0)))
-        .col_expr(webhook::Column::BreakerWaitMs, Expr::value(open.map(|open| millis(open.wait))))
-        .col_expr(webhook::Column::BreakerProbeAt, Expr::value(open.map(|open| open.probe_at.0)))
-        .col_expr(webhook::Column::BreakerIsProbing, Expr::value(open.is_some_and(|open| open.is_probing)))
-        .col_expr(webhook::Column::IsHanging, Expr::value(breaker.is_hanging))
-        .filter(webhook::Column::Id.eq(id.0))
+    destination::Entity::update_many()
+        .col_expr(destination::Column::BreakerFailures, Expr::value(i64::from(breaker.failures)))
+        .col_expr(destination::Column::BreakerOpenedAt, Expr::value(open.map(|open| open.since.0)))
+        .col_expr(destination::Column::BreakerWaitMs, Expr::value(open.map(|open| millis(open.wait))))
+        .col_expr(destination::Column::BreakerProbeAt, Expr::value(open.map(|open| open.probe_at.0)))
+        .col_expr(destination::Column::BreakerIsProbing, Expr::value(open.is_some_and(|open| open.is_probing)))
+        .col_expr(destination::Column::IsHanging, Expr::value(breaker.is_hanging))
+        .filter(destination::Column::Id.eq(id.0))
         .exec(db)
         .await?;
     Ok(())

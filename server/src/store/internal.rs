@@ -4,7 +4,7 @@
 
 use super::entity::internal_event;
 use super::{Error, Result};
-use model::id::WebhookId;
+use model::id::DestinationId;
 use model::occurrence::Occurrence;
 use model::time::Timestamp;
 use sea_orm::{
@@ -19,8 +19,9 @@ use std::collections::BTreeSet;
 pub struct InternalEvent {
     /// The occurrence that it becomes.
     pub occurrence: Occurrence,
-    /// The webhook that it is about.
-    pub about_webhook: Option<WebhookId>,
+    /// The destination that it is about.
+    #[serde(alias = "about_webhook")]
+    pub about_destination: Option<DestinationId>,
     /// The number of deliveries that led to it.
     pub depth: u32,
 }

@@ -2,7 +2,7 @@
 
 use super::entity::occurrence;
 use super::{Result, group};
-use model::id::{ObjectId, OccurrenceId, TagId, WebhookId};
+use model::id::{DestinationId, ObjectId, OccurrenceId, TagId};
 use model::matching::Reason;
 use model::number::to_u32;
 use model::time::Timestamp;
@@ -40,7 +40,7 @@ pub struct Row {
     pub depth: u32,
     /// The newest revision when the occurrence was matched.
     pub revision_mark: i64,
-    pub about_webhook: Option<WebhookId>,
+    pub about_destination: Option<DestinationId>,
 }
 
 /// JSON that cannot be parsed counts as absent, since the intake has written it.
@@ -63,7 +63,7 @@ impl From<occurrence::Model> for Row {
             reasons: serde_json::from_str(&row.reasons).unwrap_or_default(),
             depth: to_u32(row.depth),
             revision_mark: row.revision_mark,
-            about_webhook: row.about_webhook.map(WebhookId),
+            about_destination: row.about_destination.map(DestinationId),
         }
     }
 }
@@ -96,7 +96,7 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<Row>) -> Result<Vec
         tasks_started: Set(new.tasks_started.into()),
         depth: Set(new.depth.into()),
         revision_mark: Set(new.revision_mark),
-        about_webhook: Set(new.about_webhook.map(|id| id.0)),
+        about_destination: Set(new.about_destination.map(|id| id.0)),
     };
     let ids = group::insert_for_ids(db, new.into_iter().map(row).collect()).await?;
     Ok(ids.into_iter().map(OccurrenceId).collect())

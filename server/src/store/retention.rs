@@ -2,7 +2,7 @@
 
 use super::revision::Kind;
 use super::{Result, group, receipt};
-use model::id::WebhookId;
+use model::id::DestinationId;
 use model::number::to_u64;
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, Statement, Value};
@@ -13,8 +13,8 @@ pub enum Old {
     /// Deliveries that were settled before an instant, with their attempts, and the runs and occurrences that have no
     /// delivery left.
     Settled(Timestamp),
-    /// Settled deliveries of one webhook up to a delivery's id, likewise.
-    OfWebhook(WebhookId, i64),
+    /// Settled deliveries of one destination up to a delivery's id, likewise.
+    OfDestination(DestinationId, i64),
     /// Runs that ended before an instant and have no deliveries.
     EmptyRuns(Timestamp),
     /// Occurrences that were received before an instant, have started something and have no runs any more.
@@ -23,7 +23,7 @@ pub enum Old {
     Unmatched(Timestamp),
     /// Occurrences up to an id that started nothing.
     UnmatchedUpTo(i64),
-    /// Revisions of webhooks, tasks and events that were superseded before an instant, or whose row was deleted before
+    /// Revisions of destinations, tasks and events that were superseded before an instant, or whose row was deleted before
     /// it.
     Revisions(Timestamp),
     /// Revisions of one row up to an id.
@@ -74,9 +74,9 @@ impl Old {
                 let which = "settled_at < $1 ORDER BY settled_at LIMIT $2";
                 delete_deliveries(txn, which, [oldest.0.into(), size]).await
             }
-            Self::OfWebhook(webhook, newest) => {
-                let which = "webhook_id = $1 AND settled_at IS NOT NULL AND id <= $2 ORDER BY id LIMIT $3";
-                delete_deliveries(txn, which, [webhook.0.into(), newest.into(), size]).await
+            Self::OfDestination(destination, newest) => {
+                let which = "destination_id = $1 AND settled_at IS NOT NULL AND id <= $2 ORDER BY id LIMIT $3";
+                delete_deliveries(txn, which, [destination.0.into(), newest.into(), size]).await
             }
             Self::EmptyRuns(oldest) => {
                 let sql = some(
@@ -147,13 +147,13 @@ impl Old {
     }
 }
 
-/// Returns the webhooks with more than `most` deliveries, each with the newest id of the surplus.
-pub async fn find_excess(db: &impl ConnectionTrait, most: u32) -> Result<Vec<(WebhookId, i64)>> {
+/// Returns the destinations with more than `most` deliveries, each with the newest id of the surplus.
+pub async fn find_excess(db: &impl ConnectionTrait, most: u32) -> Result<Vec<(DestinationId, i64)>> {
     let mut found = Vec::new();
-    for webhook in ids(db, "SELECT id FROM webhook ORDER BY id", []).await? {
-        let sql = "SELECT id FROM delivery WHERE webhook_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2";
-        let newest = ids(db, sql, [webhook.into(), i64::from(most).into()]).await?;
-        found.extend(newest.first().map(|newest| (WebhookId(webhook), *newest)));
+    for destination in ids(db, "SELECT id FROM destination ORDER BY id", []).await? {
+        let sql = "SELECT id FROM delivery WHERE destination_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2";
+        let newest = ids(db, sql, [destination.into(), i64::from(most).into()]).await?;
+        found.extend(newest.first().map(|newest| (DestinationId(destination), *newest)));
     }
     Ok(found)
 }

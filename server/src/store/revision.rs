@@ -4,8 +4,9 @@
 //! The modules of those tables write a revision with each change, in the same transaction and from the same value. A
 //! revision never holds a secret. Its document is retained for ever: `model/tests/revisions` has every shape of one.
 
-use super::entity::{event, revision, task, webhook};
+use super::entity::{destination, event, revision, task};
 use super::{Error, Result};
+use model::id::WebhookId;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
@@ -23,6 +24,8 @@ use std::collections::HashMap;
 pub enum Kind {
     /// A `model::webhook::Settings`.
     Webhook,
+    /// A `model::mailer::Settings`.
+    Mailer,
     /// A `model::task::Task`.
     Task,
     /// A `model::event::Event`.
@@ -32,13 +35,14 @@ pub enum Kind {
 impl Kind {
     /// Returns the kind with this name in the table.
     pub(super) fn find(name: &str) -> Option<Self> {
-        [Self::Webhook, Self::Task, Self::Event].into_iter().find(|kind| kind.as_str() == name)
+        [Self::Webhook, Self::Mailer, Self::Task, Self::Event].into_iter().find(|kind| kind.as_str() == name)
     }
 
     /// Returns the name in the table.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Webhook => "webhook",
+            Self::Mailer => "mailer",
             Self::Task => "task",
             Self::Event => "event",
         }
@@ -183,13 +187,14 @@ pub(super) async fn backfill(db: &impl ConnectionTrait) -> Result<()> {
     if newest(db).await? > 0 {
         return Ok(());
     }
-    for row in webhook::Entity::find().filter(webhook::Column::DeletedAt.is_null()).all(db).await? {
-        let (id, number, now) = (row.id, row.revision, Timestamp(row.updated_at));
-        note(db, Kind::Webhook, id, number, Some(&super::webhook::Row::from(row).settings), now).await?;
+    for row in destination::Entity::find().filter(destination::Column::DeletedAt.is_null()).all(db).await? {
+        let now = Timestamp(row.updated_at);
+        let Some(row) = super::webhook::find(db, WebhookId(row.id)).await? else { continue };
+        note(db, Kind::Webhook, row.id.0, row.revision, Some(&row.settings), now).await?;
     }
     for row in task::Entity::find().all(db).await? {
         let now = Timestamp(row.updated_at);
-        let row = super::task::Row::from(row);
+        let Some(row) = super::task::Row::of(row) else { continue };
         note(db, Kind::Task, row.id.0, row.revision, Some(&row.task), now).await?;
     }
     for row in event::Entity::find().all(db).await? {

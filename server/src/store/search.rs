@@ -2,7 +2,7 @@
 //!
 //! Every value is a bound parameter; the columns to sort by come from a fixed table.
 
-use super::delivery::{LIST_COLUMNS, ListRow};
+use super::delivery::{ListRow, list_rows};
 use super::entity::{delivery, run};
 use super::{Result, group};
 use app::view::COUNTED;
@@ -24,23 +24,23 @@ use sea_orm::{
 pub struct Filter {
     pub status: Option<Status>,
     pub since: Option<Timestamp>,
-    pub webhook: Option<String>,
+    pub destination: Option<String>,
     pub task: Option<String>,
     pub event: Option<String>,
     pub object: Option<String>,
     pub error_code: Option<String>,
-    pub http_status: Option<i64>,
+    pub status_code: Option<i64>,
 }
 
 impl Filter {
     /// Returns true when an index finds the deliveries, or when almost all deliveries are meant.
     pub fn is_quick(&self) -> bool {
-        self.webhook.is_none()
+        self.destination.is_none()
             && self.task.is_none()
             && self.object.is_none()
             && self.event.is_none()
             && self.error_code.is_none()
-            && self.http_status.is_none()
+            && self.status_code.is_none()
     }
 }
 
@@ -93,7 +93,7 @@ pub enum Sort {
     Duration,
 }
 
-/// Returns the condition that the name in `webhook_name`, `task_name` or `object_name` contains a text in any case.
+/// Returns the condition that the name in `destination_name`, `task_name` or `object_name` contains a text in any case.
 /// Neither database folds more than ASCII, so a folded name is stored beside each name that differs from it.
 fn contains(backend: DbBackend, which: &str, text: &str) -> SimpleExpr {
     group::holds(backend, &format!("COALESCE({which}_folded, {which}_name)"), folded(text))
@@ -106,9 +106,9 @@ fn filtered(backend: DbBackend, filter: &Filter) -> Select<delivery::Entity> {
         // As text in the SQL, so that the indexes of one status are used.
         .add_option(filter.status.map(|status| Expr::cust(format!("status = '{}'", status.as_str()))))
         .add_option(filter.since.map(|since| Column::CreatedAt.gte(since.0)))
-        .add_option(filter.http_status.map(|status| Column::HttpStatus.eq(status)))
+        .add_option(filter.status_code.map(|status| Column::StatusCode.eq(status)))
         .add_option(filter.error_code.as_deref().map(|code| Column::ErrorCode.eq(code)))
-        .add_option(text("webhook", &filter.webhook))
+        .add_option(text("destination", &filter.destination))
         .add_option(text("task", &filter.task))
         .add_option(text("object", &filter.object))
         .add_option(filter.event.as_deref().map(|kind| {
@@ -163,7 +163,7 @@ pub async fn deliveries(
             .order_by(Column::DurationMs, order)
             .order_by_desc(Column::Id),
     };
-    let query = query.select_only().columns(LIST_COLUMNS).offset(part.offset).limit(part.limit);
+    let query = list_rows(query).offset(part.offset).limit(part.limit);
     let rows: Vec<ListRow> = query.into_model().all(db).await?;
     let total = count(db, filtered(backend, filter), Column::Id, part, rows.len()).await?;
     Ok(Page { rows, total })

@@ -2,30 +2,30 @@
 //!
 //! The steps, in order:
 //!
-//! 1. `find webhooks` lists the webhooks that one of the next steps has work for.
-//! 2. `arrange` has a webhook's waiting deliveries follow the state of the webhook.
+//! 1. `find destinations` lists the destinations that one of the next steps has work for.
+//! 2. `arrange` has a destination's waiting deliveries follow the state of the destination.
 //! 3. `probe` queues one delivery behind an open breaker when its probe is due.
-//! 4. `release` queues the next deliveries of a webhook that was resumed at a rate.
+//! 4. `release` queues the next deliveries of a destination that was resumed at a rate.
 //! 5. `due times` corrects the due times that a clock which was set back has left in the future.
 //! 6. `leases` corrects the leases that such a clock has left.
 //!
-//! Steps 2 to 4 visit one webhook after the other, some hundred rows in each transaction, so that neither the one
+//! Steps 2 to 4 visit one destination after the other, some hundred rows in each transaction, so that neither the one
 //! writer of SQLite nor a lock on PostgreSQL is held for long. Each step goes by the rows alone, so a crash between two
 //! transactions needs no record. A step that fails ends the sweep, and its name is in the error; the next sweep is a
 //! second later.
 //!
-//! `arrange` is left with work when a backlog is too large for the transaction that changes its webhook, and when
+//! `arrange` is left with work when a backlog is too large for the transaction that changes its destination, and when
 //! another node queues a delivery at the same moment (PostgreSQL). The claim leaves such rows alone until they are
 //! arranged.
 
-use super::entity::webhook;
+use super::destination::hold_state;
+use super::entity::destination;
 use super::hold::{execute, save_breaker};
 use super::steps::Steps;
-use super::webhook::hold_state;
 use super::{Error, Result, Store, arrange, group};
 use model::breaker::{Breaker, LONGEST_WAIT};
 use model::delivery::DUE_MAX;
-use model::id::WebhookId;
+use model::id::DestinationId;
 use model::number::{from_millis, to_i64};
 use model::time::Timestamp;
 use model::webhook::TIMEOUT_MAX_SECONDS;
@@ -35,25 +35,25 @@ use std::time::Duration;
 
 /// The seconds of a release at a rate that are made up for: an outage is not followed by a burst.
 const CATCH_UP: i64 = 2;
-/// The rows of a transaction that a visit of a webhook counts for, besides those it moves.
+/// The rows of a transaction that a visit of a destination counts for, besides those it moves.
 const VISIT_COST: i64 = 5;
 /// An instant that is further in the future was left by a clock that was set back.
 const SET_BACK: Duration = Duration::from_mins(1);
 
-/// A webhook that the sweep has work for.
+/// A destination that the sweep has work for.
 #[derive(Debug, Clone, Copy)]
 pub struct Due {
-    /// Id of the webhook.
-    pub id: WebhookId,
-    /// True when the webhook is deleted: its waiting deliveries are discarded.
+    /// Id of the destination.
+    pub id: DestinationId,
+    /// True when the destination is deleted: its waiting deliveries are discarded.
     pub is_deleted: bool,
 }
 
-/// Runs each step once. `margin` is the time that a probe may take beyond its webhook's timeout before it counts as
+/// Runs each step once. `margin` is the time that a probe may take beyond its destination's timeout before it counts as
 /// lost.
 pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> std::result::Result<(), Failed> {
-    let due = named("find webhooks", list_due(store.read(), now).await)?;
-    visit_webhooks(store, due.into(), now, margin).await?;
+    let due = named("find destinations", list_due(store.read(), now).await)?;
+    visit_destinations(store, due.into(), now, margin).await?;
     correct_times(store, now, margin).await
 }
 
@@ -77,7 +77,7 @@ fn named<T>(step: &'static str, done: Result<T>) -> std::result::Result<T, Faile
     done.map_err(|source| Failed { step, source })
 }
 
-/// Lists the webhooks that have waiting deliveries to arrange, a probe that is due, or a release at a rate, in order of
+/// Lists the destinations that have waiting deliveries to arrange, a probe that is due, or a release at a rate, in order of
 /// id.
 pub async fn list_due(db: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<Due>> {
     #[derive(FromQueryResult)]
@@ -87,7 +87,7 @@ pub async fn list_due(db: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<D
     }
     let (tables, is_unarranged) = arrange::unarranged();
     let sql = format!(
-        "WITH RECURSIVE {tables} SELECT id, deleted_at IS NOT NULL AS is_deleted FROM webhook WHERE {is_unarranged} \
+        "WITH RECURSIVE {tables} SELECT id, deleted_at IS NOT NULL AS is_deleted FROM destination WHERE {is_unarranged} \
          OR (deleted_at IS NULL AND paused_at IS NULL AND breaker_opened_at IS NULL \
              AND release_per_second IS NOT NULL) \
          OR (deleted_at IS NULL AND paused_at IS NULL \
@@ -95,12 +95,12 @@ pub async fn list_due(db: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<D
     );
     let values = [now.0.into(), now.after(LONGEST_WAIT).0.into()];
     let rows = Row::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
-    let due = |row: Row| Due { id: WebhookId(row.id), is_deleted: row.is_deleted };
+    let due = |row: Row| Due { id: DestinationId(row.id), is_deleted: row.is_deleted };
     Ok(rows.all(db).await?.into_iter().map(due).collect())
 }
 
-/// Arranges, probes and releases each of these webhooks, in as many transactions as that takes.
-async fn visit_webhooks(
+/// Arranges, probes and releases each of these destinations, in as many transactions as that takes.
+async fn visit_destinations(
     store: &Store,
     mut todo: VecDeque<Due>,
     now: Timestamp,
@@ -113,7 +113,7 @@ async fn visit_webhooks(
         let txn = store.begin().await?;
         steps.begin();
         store.in_time(visit_some(&txn, &mut todo, size, now, margin)).await?;
-        // There is more to do as long as a webhook is left.
+        // There is more to do as long as a destination is left.
         steps.end(if todo.is_empty() { 0 } else { size.unsigned_abs() });
         crate::fault::point("sweep.before-commit");
         store.commit(txn).await?;
@@ -121,10 +121,10 @@ async fn visit_webhooks(
     Ok(())
 }
 
-/// Visits the first of these webhooks in one transaction, for about `size` rows, and takes those that are done out of
+/// Visits the first of these destinations in one transaction, for about `size` rows, and takes those that are done out of
 /// the list.
 ///
-/// Takes lock 1 of 10 if one of the webhooks is deleted, then locks 4 to 7 of one webhook after the other.
+/// Takes lock 1 of 10 if one of the destinations is deleted, then locks 4 to 7 of one destination after the other.
 async fn visit_some(
     txn: &DatabaseTransaction,
     todo: &mut VecDeque<Due>,
@@ -137,7 +137,7 @@ async fn visit_some(
     while left > 0
         && let Some(due) = todo.front()
     {
-        // A webhook that another transaction is changing is arranged there, or by the next sweep.
+        // A destination that another transaction is changing is arranged there, or by the next sweep.
         if let Some(row) = named("arrange", arrange::lock(txn, due.id, may_discard && left == size).await)? {
             let moved = named("arrange", arrange::step(txn, &row, left, now).await)?;
             left -= i64::try_from(moved).unwrap_or(left).min(left);
@@ -159,15 +159,15 @@ async fn visit_some(
 /// Starts the probe of an open breaker when it is due and the last one is over.
 ///
 /// A probe is one delivery that waits behind the breaker and is queued, so that its attempt decides about the breaker.
-/// The last probe may still wait for a slot, or be lost with a worker that died: it counts as lost after its webhook's
+/// The last probe may still wait for a slot, or be lost with a worker that died: it counts as lost after its destination's
 /// timeout plus `margin`. The breaker's times that a clock which was set back has left in the future are corrected too.
 async fn start_due_probe(
     txn: &DatabaseTransaction,
-    row: &webhook::Model,
+    row: &destination::Model,
     now: Timestamp,
     margin: Duration,
 ) -> Result<()> {
-    let (id, stored) = (WebhookId(row.id), hold_state(row).breaker);
+    let (id, stored) = (DestinationId(row.id), hold_state(row).breaker);
     if stored.open.is_none() {
         return Ok(());
     }
@@ -187,9 +187,11 @@ async fn start_due_probe(
     Ok(())
 }
 
-async fn is_probe_under_way(db: &impl ConnectionTrait, id: WebhookId) -> Result<bool> {
+async fn is_probe_under_way(db: &impl ConnectionTrait, id: DestinationId) -> Result<bool> {
     let of = |status| {
-        format!("SELECT 1 AS n FROM delivery WHERE webhook_id = $1 AND status = '{status}' AND replay_revision IS NULL")
+        format!(
+            "SELECT 1 AS n FROM delivery WHERE destination_id = $1 AND status = '{status}' AND replay_revision IS NULL"
+        )
     };
     let sql = format!("{} UNION ALL {} LIMIT 1", of("queued"), of("running"));
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [id.0.into()]);
@@ -198,12 +200,12 @@ async fn is_probe_under_way(db: &impl ConnectionTrait, id: WebhookId) -> Result<
 
 /// Queues the oldest delivery that waits behind the breaker and is due: the time that the receiver asked for, and the
 /// schedule of retries, hold for a probe too. Returns true when there was one.
-async fn queue_probe(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
+async fn queue_probe(db: &impl ConnectionTrait, id: DestinationId, now: Timestamp) -> Result<bool> {
     // A due time beyond the latest possible one was left by a clock that was set back: such a delivery is a probe too,
     // and `pull_in_due_times` corrects its time.
     let first = |reason: &str, due: &str| {
         format!(
-            "SELECT id FROM (SELECT id FROM delivery WHERE webhook_id = $1 AND status = 'held' \
+            "SELECT id FROM (SELECT id FROM delivery WHERE destination_id = $1 AND status = 'held' \
              AND hold_reason = '{reason}' AND replay_revision IS NULL AND next_attempt_at {due} \
              ORDER BY next_attempt_at, id LIMIT 1) AS first"
         )
@@ -220,7 +222,7 @@ async fn queue_probe(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -
 ///
 /// An open breaker holds the deliveries instead; the rate then begins when it closes. After an outage at most
 /// [`CATCH_UP`] seconds are made up for, and a clock that was set back begins anew.
-async fn release_at_rate(txn: &DatabaseTransaction, row: &webhook::Model, now: Timestamp) -> Result<()> {
+async fn release_at_rate(txn: &DatabaseTransaction, row: &destination::Model, now: Timestamp) -> Result<()> {
     let state = hold_state(row);
     let (None, Some(rate)) = (state.breaker.open, state.release_per_second) else { return Ok(()) };
     let since = Timestamp(row.released_at.unwrap_or(now.0));
@@ -231,7 +233,7 @@ async fn release_at_rate(txn: &DatabaseTransaction, row: &webhook::Model, now: T
         return Ok(());
     }
     let some = group::among(
-        "SELECT id FROM delivery WHERE webhook_id = $1 AND status = 'held' AND hold_reason = 'releasing' \
+        "SELECT id FROM delivery WHERE destination_id = $1 AND status = 'held' AND hold_reason = 'releasing' \
          ORDER BY next_attempt_at, id LIMIT $2 + 0",
         txn.get_database_backend() == DbBackend::Postgres,
     );
@@ -244,7 +246,7 @@ async fn release_at_rate(txn: &DatabaseTransaction, row: &webhook::Model, now: T
     let released = execute(txn, &sql, [row.id.into(), (seconds * i64::from(rate)).into()]).await?;
     let is_over = released == 0 && seconds > 0;
     let (rate, at) = if is_over { (None, None) } else { (Some(i64::from(rate)), Some(at.0)) };
-    let sql = "UPDATE webhook SET release_per_second = $2, released_at = $3 WHERE id = $1";
+    let sql = "UPDATE destination SET release_per_second = $2, released_at = $3 WHERE id = $1";
     execute(txn, sql, [row.id.into(), rate.into(), at.into()]).await?;
     Ok(())
 }

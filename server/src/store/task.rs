@@ -1,15 +1,15 @@
 //! Tasks.
 
-use super::Result;
 use super::entity::{event, task};
 use super::revision::{self, Kind};
-use model::id::{TaskId, WebhookId};
+use super::{Error, Result};
+use model::id::{DestinationId, TaskId};
 use model::number::to_u32;
 use model::task::Task;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::Expr,
 };
 use std::collections::HashMap;
@@ -25,43 +25,50 @@ pub struct Row {
     pub revision: i64,
 }
 
-impl From<task::Model> for Row {
-    fn from(row: task::Model) -> Self {
-        Self {
+impl Row {
+    /// Returns `None` for a task whose settings cannot be read, since a newer version or a person has written them, and
+    /// logs that. Nothing starts such a task, and no other waits for it.
+    pub(super) fn of(row: task::Model) -> Option<Self> {
+        let Ok(action) = serde_json::from_str(&row.settings) else {
+            tracing::error!(task = row.id, "a task cannot be read and is left out");
+            return None;
+        };
+        Some(Self {
             id: TaskId(row.id),
             task: Task {
                 name: row.name,
                 description: row.description,
                 is_enabled: row.is_enabled,
                 deletes_after_running: row.deletes_after_running,
-                webhook_id: WebhookId(row.webhook_id),
-                message: row.message,
+                destination_id: DestinationId(row.destination_id),
+                action,
             },
             revision: row.revision,
-        }
+        })
     }
 }
 
 /// Returns the columns that a save writes: all but the id, the time at which the row was made, and the claim.
-fn columns(task: &Task, revision: i64, now: Timestamp) -> task::ActiveModel {
-    task::ActiveModel {
+fn columns(task: &Task, revision: i64, now: Timestamp) -> Result<task::ActiveModel> {
+    let json = |error: serde_json::Error| Error::Other(DbErr::Json(error.to_string()));
+    Ok(task::ActiveModel {
         id: NotSet,
         name: Set(task.name.clone()),
         description: Set(task.description.clone()),
         is_enabled: Set(task.is_enabled),
         deletes_after_running: Set(task.deletes_after_running),
-        webhook_id: Set(task.webhook_id.0),
-        message: Set(task.message.clone()),
+        destination_id: Set(task.destination_id.0),
+        settings: Set(serde_json::to_string(&task.action).map_err(json)?),
         claimed_at: NotSet,
         revision: Set(revision),
         created_at: NotSet,
         updated_at: Set(now.0),
-    }
+    })
 }
 
 /// Makes a task. `Conflict` if the name is taken.
 pub async fn insert(db: &impl ConnectionTrait, task: &Task, now: Timestamp) -> Result<TaskId> {
-    let mut row = columns(task, 1, now);
+    let mut row = columns(task, 1, now)?;
     row.created_at = Set(now.0);
     let id = task::Entity::insert(row).exec(db).await?.last_insert_id;
     revision::note(db, Kind::Task, id, 1, Some(task), now).await?;
@@ -79,7 +86,7 @@ pub async fn update(db: &impl ConnectionTrait, id: TaskId, revision: i64, task: 
         .exec(db)
         .await?;
     let done = task::Entity::update_many()
-        .set(columns(task, revision + 1, now))
+        .set(columns(task, revision + 1, now)?)
         .filter(task::Column::Id.eq(id.0))
         .filter(task::Column::Revision.eq(revision))
         .exec(db)
@@ -106,27 +113,28 @@ pub async fn delete(db: &impl ConnectionTrait, id: TaskId, now: Timestamp) -> Re
     Ok(is_done)
 }
 
-/// Returns the tasks that send through this webhook, by name.
-pub async fn list_using(db: &impl ConnectionTrait, id: WebhookId) -> Result<Vec<Row>> {
-    let rows =
-        task::Entity::find().filter(task::Column::WebhookId.eq(id.0)).order_by_asc(task::Column::Name).all(db).await?;
-    Ok(rows.into_iter().map(Row::from).collect())
+/// Returns the tasks that send to this destination, by name.
+pub async fn list_using(db: &impl ConnectionTrait, id: DestinationId) -> Result<Vec<Row>> {
+    let of = task::Column::DestinationId.eq(id.0);
+    let rows = task::Entity::find().filter(of).order_by_asc(task::Column::Name).all(db).await?;
+    Ok(rows.into_iter().filter_map(Row::of).collect())
 }
 
 /// Returns the task with this id.
 pub async fn find(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<Row>> {
-    Ok(task::Entity::find_by_id(id.0).one(db).await?.map(Row::from))
+    Ok(task::Entity::find_by_id(id.0).one(db).await?.and_then(Row::of))
 }
 
 /// Returns the tasks with these ids.
 pub async fn find_many(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<HashMap<TaskId, Row>> {
     let rows = task::Entity::find().filter(task::Column::Id.is_in(ids)).all(db).await?;
-    Ok(rows.into_iter().map(|row| (TaskId(row.id), Row::from(row))).collect())
+    Ok(rows.into_iter().filter_map(Row::of).map(|row| (row.id, row)).collect())
 }
 
 /// Returns all tasks, by name.
 pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
-    Ok(task::Entity::find().order_by_asc(task::Column::Name).all(db).await?.into_iter().map(Row::from).collect())
+    let rows = task::Entity::find().order_by_asc(task::Column::Name).all(db).await?;
+    Ok(rows.into_iter().filter_map(Row::of).collect())
 }
 
 /// Claims a task that is deleted after running for its one run; returns false if it is claimed already. An event claims the
@@ -175,7 +183,7 @@ pub async fn finish_claimed(
             .filter(task::Column::Id.eq(id.0))
             .exec(db)
             .await?;
-        let mut row = Row::from(found);
+        let Some(mut row) = Row::of(found) else { return Ok(()) };
         row.task.is_enabled = false;
         revision::note(db, Kind::Task, id.0, row.revision + 1, Some(&row.task), now).await?;
     }

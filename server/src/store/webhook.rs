@@ -2,26 +2,23 @@
 
 mod row;
 
-use super::Result;
-use super::entity::{task, webhook};
-use super::revision::{self, Kind};
+use super::destination::{self, Saved};
+use super::entity::{self, webhook};
+use super::{Result, revision};
+use model::destination::Kind;
 use model::header::{HeaderList, MASK};
 use model::id::WebhookId;
-use model::number::to_u32;
 use model::time::Timestamp;
 use model::webhook::Settings;
 use row::columns;
-pub(super) use row::hold_state;
-pub use row::{
-    Row, SealedSecrets, UNREADABLE, headers_associated_data, secret_associated_data, signing_associated_data,
-};
+pub use row::{Row, SealedSecrets, headers_associated_data, secret_associated_data, signing_associated_data};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect,
+    SelectTwo,
 };
 use serde::Deserialize;
 use serde_json::json;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Makes a webhook. `Conflict` if the name is taken.
@@ -32,28 +29,20 @@ pub async fn insert(
     secrets: SealedSecrets,
     now: Timestamp,
 ) -> Result<WebhookId> {
-    let mut row = columns(settings, secrets, 1, now)?;
-    row.uuid = Set(uuid);
-    row.created_at = Set(now.0);
-    let id = webhook::Entity::insert(row).exec(db).await?.last_insert_id;
-    revision::note(db, Kind::Webhook, id, 1, Some(settings), now).await?;
-    Ok(WebhookId(id))
+    let id = destination::insert(db, Kind::Webhook, saved(settings), uuid, now).await?;
+    let row = webhook::ActiveModel { id: Set(id.0), ..columns(settings, secrets)? };
+    webhook::Entity::insert(row).exec_without_returning(db).await?;
+    revision::note(db, revision::Kind::Webhook, id.0, 1, Some(settings), now).await?;
+    Ok(id.into())
 }
 
-fn with_breaker_at_rest(row: webhook::ActiveModel) -> webhook::ActiveModel {
-    webhook::ActiveModel {
-        breaker_failures: Set(0),
-        breaker_opened_at: Set(None),
-        breaker_wait_ms: Set(None),
-        breaker_probe_at: Set(None),
-        breaker_is_probing: Set(false),
-        is_hanging: Set(false),
-        ..row
-    }
+fn saved(settings: &Settings) -> Saved<'_> {
+    Saved { name: &settings.name, timeout: settings.timeout, retries: settings.retries }
 }
 
-/// Changes a webhook that still has the revision of `stored`; returns false if it has another. Where the target changes, the
-/// breaker is closed, since it knows nothing of the new target.
+/// Changes a webhook that still has the revision of `stored`; returns false if it has another.
+///
+/// Takes lock 4 of 10.
 pub async fn update(
     db: &impl ConnectionTrait,
     stored: &Row,
@@ -61,28 +50,19 @@ pub async fn update(
     secrets: SealedSecrets,
     now: Timestamp,
 ) -> Result<bool> {
-    let revision = stored.revision + 1;
-    let mut row = columns(settings, secrets, revision, now)?;
-    if stored.is_moved_by(settings) {
-        row.target_revision = Set(revision);
-        row = with_breaker_at_rest(row);
+    let (id, is_moved) = (stored.id, stored.is_moved_by(settings));
+    if !destination::update(db, (id.into(), stored.revision), saved(settings), is_moved, now).await? {
+        return Ok(false);
     }
-    let done = webhook::Entity::update_many()
-        .set(row)
-        .filter(webhook::Column::Id.eq(stored.id.0))
-        .filter(webhook::Column::Revision.eq(stored.revision))
-        .filter(webhook::Column::DeletedAt.is_null())
-        .exec(db)
-        .await?;
-    if done.rows_affected == 1 {
-        revision::note(db, Kind::Webhook, stored.id.0, revision, Some(settings), now).await?;
-    }
-    Ok(done.rows_affected == 1)
+    let of = webhook::Column::Id.eq(id.0);
+    webhook::Entity::update_many().set(columns(settings, secrets)?).filter(of).exec(db).await?;
+    revision::note(db, revision::Kind::Webhook, id.0, stored.revision + 1, Some(settings), now).await?;
+    Ok(true)
 }
 
 /// Masks headers with these names in every revision of a webhook: their values have become secrets.
 pub async fn mask_revisions(db: &impl ConnectionTrait, id: WebhookId, names: &[String]) -> Result<()> {
-    revision::rewrite(db, Kind::Webhook, id.0, |document| {
+    revision::rewrite(db, revision::Kind::Webhook, id.0, |document| {
         // Only the headers are read, so that the rest stays as it was written.
         let Ok(mut headers) = HeaderList::deserialize(&document["headers"]) else { return };
         for row in &mut headers.0 {
@@ -97,78 +77,54 @@ pub async fn mask_revisions(db: &impl ConnectionTrait, id: WebhookId, names: &[S
 
 /// Marks a webhook as deleted, and removes its secrets and its state; returns false if there is none. The caller discards
 /// the waiting deliveries.
+///
+/// Takes lock 4 of 10.
 pub async fn delete(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
+    if !destination::delete(db, id.into(), now).await? {
+        return Ok(false);
+    }
     let row = webhook::ActiveModel {
-        deleted_at: Set(Some(now.0)),
         secret: Set(None),
         signing_secret: Set(None),
         secret_headers: Set(None),
-        paused_at: Set(None),
-        release_per_second: Set(None),
-        released_at: Set(None),
         ..Default::default()
     };
-    let done = webhook::Entity::update_many()
-        .set(with_breaker_at_rest(row))
-        .filter(webhook::Column::Id.eq(id.0))
-        .filter(webhook::Column::DeletedAt.is_null())
-        .exec(db)
-        .await?;
-    if done.rows_affected == 1 {
-        revision::note(db, Kind::Webhook, id.0, 0, None::<&Settings>, now).await?;
-    }
-    Ok(done.rows_affected == 1)
+    webhook::Entity::update_many().set(row).filter(webhook::Column::Id.eq(id.0)).exec(db).await?;
+    revision::note(db, revision::Kind::Webhook, id.0, 0, None::<&Settings>, now).await?;
+    Ok(true)
+}
+
+/// Returns the query for webhooks with their destinations.
+fn select() -> SelectTwo<entity::destination::Entity, webhook::Entity> {
+    let same_id = entity::destination::Entity::belongs_to(webhook::Entity)
+        .from(entity::destination::Column::Id)
+        .to(webhook::Column::Id);
+    entity::destination::Entity::find().join(JoinType::InnerJoin, same_id.into()).select_also(webhook::Entity)
+}
+
+async fn read(
+    db: &impl ConnectionTrait,
+    query: SelectTwo<entity::destination::Entity, webhook::Entity>,
+) -> Result<Vec<Row>> {
+    let rows = super::readable_pairs(db, query).await?;
+    Ok(rows.into_iter().map(|(destination, webhook)| Row::of(destination, webhook)).collect())
 }
 
 /// Returns the webhook with this id, unless it was deleted.
 pub async fn find(db: &impl ConnectionTrait, id: WebhookId) -> Result<Option<Row>> {
-    let row = webhook::Entity::find_by_id(id.0).filter(webhook::Column::DeletedAt.is_null()).one(db).await?;
-    Ok(row.map(Row::from))
-}
-
-/// Returns true if this webhook exists and was not deleted.
-pub async fn is_there(db: &impl ConnectionTrait, id: WebhookId) -> Result<bool> {
-    let query = webhook::Entity::find_by_id(id.0).filter(webhook::Column::DeletedAt.is_null());
-    Ok(query.count(db).await? > 0)
+    let is_it = entity::destination::Column::Id.eq(id.0);
+    let query = select().filter(is_it).filter(entity::destination::Column::DeletedAt.is_null());
+    Ok(read(db, query).await?.pop())
 }
 
 /// Returns the webhooks with these ids, also deleted ones, since deliveries still refer to them.
 pub async fn find_many(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<HashMap<WebhookId, Row>> {
-    let rows = super::readable(db, webhook::Entity::find().filter(webhook::Column::Id.is_in(ids))).await?;
-    Ok(rows.into_iter().map(|row| (WebhookId(row.id), Row::from(row))).collect())
+    let rows = read(db, select().filter(entity::destination::Column::Id.is_in(ids))).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
 /// Returns all webhooks, by name.
 pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
-    let query =
-        webhook::Entity::find().filter(webhook::Column::DeletedAt.is_null()).order_by_asc(webhook::Column::Name);
-    let rows = super::readable(db, query).await?;
-    Ok(rows.into_iter().map(Row::from).collect())
-}
-
-/// Returns the webhooks whose last attempt timed out.
-pub async fn list_hanging(db: &impl ConnectionTrait) -> Result<HashSet<WebhookId>> {
-    let ids: Vec<i64> = webhook::Entity::find()
-        .select_only()
-        .column(webhook::Column::Id)
-        // The condition of the index.
-        .filter(Expr::cust("is_hanging"))
-        .filter(webhook::Column::DeletedAt.is_null())
-        .into_tuple()
-        .all(db)
-        .await?;
-    Ok(ids.into_iter().map(WebhookId).collect())
-}
-
-/// Returns the number of tasks that use each webhook.
-pub async fn count_tasks(db: &impl ConnectionTrait) -> Result<HashMap<WebhookId, u32>> {
-    let rows: Vec<(i64, i64)> = task::Entity::find()
-        .select_only()
-        .column(task::Column::WebhookId)
-        .column_as(task::Column::Id.count(), "tasks")
-        .group_by(task::Column::WebhookId)
-        .into_tuple()
-        .all(db)
-        .await?;
-    Ok(rows.into_iter().map(|(id, tasks)| (WebhookId(id), to_u32(tasks))).collect())
+    let query = select().filter(entity::destination::Column::DeletedAt.is_null());
+    read(db, query.order_by_asc(entity::destination::Column::Name)).await
 }

@@ -379,7 +379,7 @@ async fn ask(server: &TestServer, response: Vec<u8>) -> (Option<u16>, String, us
     let draft = WebhookDraft { name: "w".into(), url, ..WebhookDraft::default() };
     let request = TestRequest { draft, message: "{}".into() };
     let tested = server.services.backend().webhooks.send_test(None, request).await.expect("tested");
-    (tested.http_status, tested.error.unwrap_or_default(), asked.load(Ordering::SeqCst))
+    (tested.status_code, tested.error.unwrap_or_default(), asked.load(Ordering::SeqCst))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

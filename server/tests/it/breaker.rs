@@ -29,7 +29,7 @@ async fn opened(store: &Store, due: &[Timestamp]) -> WebhookId {
     let db = store.write();
     let id = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
     let open = Some(Open { since: Timestamp(0), wait: Duration::from_secs(30), probe_at: NOW, is_probing: false });
-    hold::save_breaker(db, id, &Breaker { failures: 10, open, is_hanging: false }).await.expect("opened");
+    hold::save_breaker(db, id.into(), &Breaker { failures: 10, open, is_hanging: false }).await.expect("opened");
     let run = rows::run(db).await;
     for due in due {
         let new = NewDelivery { hold: Some(HoldReason::Breaker), ..rows::delivery(id, run) };
@@ -162,7 +162,7 @@ async fn future_times_are_pulled_in_after_the_clock_was_set_back(#[values(Sqlite
     let run = rows::run(store.write()).await;
     delivery::insert_many(store.write(), vec![rows::delivery(id, run)], NOW).await.expect("queued");
     let sql = format!(
-        "UPDATE webhook SET release_per_second = 1, breaker_opened_at = {0}, breaker_probe_at = {0}, \
+        "UPDATE destination SET release_per_second = 1, breaker_opened_at = {0}, breaker_probe_at = {0}, \
          released_at = {0}; UPDATE delivery SET status = 'running', lease_until = {0} WHERE id = 2",
         NOW.0 + 86_400_000
     );
@@ -183,7 +183,7 @@ async fn future_times_are_pulled_in_after_the_clock_was_set_back(#[values(Sqlite
     store.write().execute_unprepared("UPDATE delivery SET status = 'held' WHERE id = 1").await.expect("held again");
     // After the breaker has closed, the release at a rate continues.
     let sql = format!(
-        "UPDATE webhook SET breaker_opened_at = NULL, released_at = {}; \
+        "UPDATE destination SET breaker_opened_at = NULL, released_at = {}; \
          UPDATE delivery SET hold_reason = 'releasing' WHERE id = 1",
         NOW.0
     );
@@ -289,14 +289,14 @@ async fn delivery_with_an_ended_hold_reason_waits_for_the_current_one(#[values(S
     let id = opened(&store, &[NOW.after(Duration::from_hours(1)), NOW, NOW]).await;
     // Delivery 2: another node holds it just as a person resumes. Delivery 3: a replay as of its revision, resumed at a
     // rate.
-    let sql = "UPDATE webhook SET breaker_probe_at = 9999999; UPDATE delivery SET hold_reason = 'paused' WHERE id = 2; \
+    let sql = "UPDATE destination SET breaker_probe_at = 9999999; UPDATE delivery SET hold_reason = 'paused' WHERE id = 2; \
                UPDATE delivery SET hold_reason = 'releasing', replay_revision = 1 WHERE id = 3";
     store.write().execute_unprepared(sql).await.expect("changed");
     sweep_at(&store, NOW).await;
     assert_eq!(queued(&store).await, [3], "the replay does not wait for the breaker");
-    let reasons = async || figures::held_by_reason(store.read(), id).await.expect("counted");
+    let reasons = async || figures::held_by_reason(store.read(), id.into()).await.expect("counted");
     assert_eq!(reasons().await, [HeldCount { reason: HoldReason::Breaker, deliveries: 2 }]);
-    let sql = "UPDATE webhook SET breaker_opened_at = NULL, release_per_second = 1, released_at = 1000000; \
+    let sql = "UPDATE destination SET breaker_opened_at = NULL, release_per_second = 1, released_at = 1000000; \
                UPDATE delivery SET hold_reason = 'paused' WHERE id = 2";
     store.write().execute_unprepared(sql).await.expect("changed");
     sweep_at(&store, NOW).await;
@@ -311,7 +311,7 @@ async fn attempts_at_the_previous_target_do_not_change_the_breaker(#[values(Sqli
     let (gate, new) = (Gate::closed().await, TestInbox::start().await);
     let (webhook, key) = prepare(&server, &gate.url, |draft| draft.retries = "0".into()).await;
     let store = &server.services.store;
-    let open = "UPDATE webhook SET breaker_failures = 10, breaker_opened_at = 1, breaker_probe_at = 1, \
+    let open = "UPDATE destination SET breaker_failures = 10, breaker_opened_at = 1, breaker_probe_at = 1, \
                 breaker_is_probing = TRUE, is_hanging = TRUE";
     server.post(&key, &power_on("late")).await;
     eventually("it is in flight", async || gate.waiting() == 1).await;
@@ -323,7 +323,7 @@ async fn attempts_at_the_previous_target_do_not_change_the_breaker(#[values(Sqli
     server.deliveries_until(|rows| count(rows, Status::Sent) == 1).await;
     store
         .write()
-        .execute_unprepared("UPDATE webhook SET breaker_failures = 9")
+        .execute_unprepared("UPDATE destination SET breaker_failures = 9")
         .await
         .expect("nine failures of the new target");
     gate.hang_up();
@@ -358,9 +358,9 @@ async fn deleted_webhook_has_no_hold_state_and_reports_nothing(#[values(Sqlite, 
     let server = TestServer::start(test).await;
     let store = &server.services.store;
     let id = opened(store, &[NOW]).await;
-    store.write().execute_unprepared("UPDATE webhook SET paused_at = 1, is_hanging = TRUE").await.expect("paused");
+    store.write().execute_unprepared("UPDATE destination SET paused_at = 1, is_hanging = TRUE").await.expect("paused");
     server.services.backend().webhooks.delete(vec![id]).await.expect("deleted");
-    let row = entity::webhook::Entity::find_by_id(id.0).one(store.read()).await.expect("read").expect("there");
+    let row = entity::destination::Entity::find_by_id(id.0).one(store.read()).await.expect("read").expect("there");
     assert_eq!((row.paused_at, row.breaker_opened_at, row.breaker_failures, row.is_hanging), (None, None, 0, false));
-    assert!(hold::load_states(store.read(), &[id], false).await.expect("read").is_empty());
+    assert!(hold::load_states(store.read(), &[id.into()], false).await.expect("read").is_empty());
 }

@@ -18,7 +18,7 @@ async fn send(server: &TestServer, url: &str, insecure: &str) -> (Option<u16>, S
     };
     let request = TestRequest { draft, message: "{}".into() };
     let tested = server.services.backend().webhooks.send_test(None, request).await.expect("tested");
-    (tested.http_status, tested.error.unwrap_or_default())
+    (tested.status_code, tested.error.unwrap_or_default())
 }
 
 /// Starts a receiver that responds to any bytes with these. Returns its address.

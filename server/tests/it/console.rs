@@ -161,8 +161,8 @@ async fn deliveries_are_filtered_sorted_and_paged(#[values(Sqlite, Postgres)] da
     assert_eq!((all.rows.len(), all.total), (50, 60));
     assert_eq!(search(|query| query.page = 2).await.rows.len(), 10);
     assert_eq!(search(|query| query.status = "sent".into()).await.total, 30);
-    assert_eq!(search(|query| query.webhook = "Bad".into()).await.total, 30);
-    assert_eq!(search(|query| query.webhook = "bAD ONE".into()).await.total, 30, "in any case");
+    assert_eq!(search(|query| query.destination = "Bad".into()).await.total, 30);
+    assert_eq!(search(|query| query.destination = "bAD ONE".into()).await.total, 30, "in any case");
     assert_eq!(search(|query| query.task = "OF GÜTE οδος".into()).await.total, 30, "in any alphabet");
     let runs = server.services.backend().deliveries.runs("oF gÜTE".into(), String::new(), 1).await.expect("runs");
     assert_eq!(runs.total, 30);
@@ -232,7 +232,7 @@ async fn test_message_uses_unsaved_values_but_no_foreign_secret(#[values(Sqlite,
         .send_test(Some(id), TestRequest { draft: draft.clone(), message: message.clone() })
         .await
         .expect("sent");
-    assert_eq!((response.http_status, response.error), (Some(200), None));
+    assert_eq!((response.status_code, response.error), (Some(200), None));
     assert!(
         response
             .headers

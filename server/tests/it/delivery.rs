@@ -34,7 +34,7 @@ async fn failure(server: &TestServer, url: &str) -> (String, Option<u16>) {
     fire(server, url, "0").await;
     let row = server.deliveries_until(all_settled).await.remove(0);
     assert_eq!(row.status, Some(Status::Error));
-    (row.error.expect("an error"), row.http_status)
+    (row.error.expect("an error"), row.status_code)
 }
 
 /// Starts a receiver that responds to any request with these bytes, then closes. Returns its URL.
@@ -87,7 +87,7 @@ async fn failed_delivery_is_retried_on_schedule_with_the_same_id(#[values(Sqlite
     let inbox = TestInbox::start().await;
     fire(&server, &format!("{}/status/503", inbox.url), "2").await;
     let rows = server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 1)).await;
-    assert_eq!((rows[0].status, rows[0].http_status), (Some(Status::Queued), Some(503)));
+    assert_eq!((rows[0].status, rows[0].status_code), (Some(Status::Queued), Some(503)));
     assert!(rows[0].next.is_some());
 
     server.advance(Duration::from_millis(4_999));
@@ -113,7 +113,7 @@ async fn successful_delivery_is_sent_once(#[values(Sqlite, Postgres)] database: 
     let inbox = TestInbox::start().await;
     fire(&server, &inbox.url, "3").await;
     let rows = server.deliveries_until(all_settled).await;
-    assert_eq!((rows[0].status, rows[0].attempts, rows[0].http_status), (Some(Status::Sent), 1, Some(200)));
+    assert_eq!((rows[0].status, rows[0].attempts, rows[0].status_code), (Some(Status::Sent), 1, Some(200)));
     server.advance(Duration::from_hours(1));
     assert_eq!(inbox.received().len(), 1);
     assert_eq!(inbox.received()[0].body, "{\"n\": \"web\"}");
@@ -243,13 +243,13 @@ async fn large_response_is_truncated_at_64_kib_and_marked(#[values(Sqlite, Postg
     let rows = server.deliveries_until(all_settled).await;
     assert_eq!((rows[0].status, rows[0].attempts), (Some(Status::Sent), 1));
     let db = server.services.store.read();
-    let sql = "SELECT length(answer_body) AS bytes, answer_note FROM attempt";
+    let sql = "SELECT length(response_body) AS bytes, response_note FROM attempt";
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await;
     let row = row.expect("asked").expect("an attempt");
     // `length` is a 32-bit integer on PostgreSQL and not on SQLite.
     let bytes = row.try_get::<i32>("", "bytes").expect("a number");
     assert_eq!(bytes, 64 * 1024);
-    assert_eq!(row.try_get::<String>("", "answer_note").expect("a note"), "truncated at 64 KiB");
+    assert_eq!(row.try_get::<String>("", "response_note").expect("a note"), "truncated at 64 KiB");
 }
 
 #[rstest]
@@ -278,7 +278,7 @@ async fn failures_have_a_code_and_a_plain_message() {
     bound.bind(&any_port.into()).expect("a port");
     let closed = bound.local_addr().expect("an address").as_socket().expect("an address");
     let garbage = raw_receiver(b"SSH-2.0-not-http\r\n").await;
-    for (url, code, expected, http_status) in [
+    for (url, code, expected, status_code) in [
         (format!("{}/status/404", inbox.url), "status", "Returned 404 Not Found.", Some(404)),
         (
             format!("{}/redirect?to=http://evil.example/", inbox.url),
@@ -296,7 +296,7 @@ async fn failures_have_a_code_and_a_plain_message() {
         let server = TestServer::start(TestStore::sqlite().await).await;
         let (error, status) = failure(&server, &url).await;
         assert!(error.contains(expected), "{url}: {error}");
-        assert_eq!(status, http_status, "{url}");
+        assert_eq!(status, status_code, "{url}");
         assert_eq!(stored(&server).await[0].error_code.as_deref(), Some(code), "{url}");
     }
 }
@@ -361,7 +361,7 @@ async fn untrusted_certificate_is_accepted_only_by_the_webhook_that_allows_it() 
         server.deliveries_until(|rows| rows.len() == count && all_settled(rows)).await;
     }
     for row in stored(&server).await {
-        let expected = if row.webhook_name == "strict" { ("error", Some("tls")) } else { ("sent", None) };
+        let expected = if row.destination_name == "strict" { ("error", Some("tls")) } else { ("sent", None) };
         assert_eq!((row.status.as_str(), row.error_code.as_deref()), expected);
     }
 }
@@ -405,7 +405,7 @@ async fn slow_response_body_ends_at_the_timeout_and_counts_as_sent() {
     assert_eq!(rows[0].status, Some(Status::Sent));
     assert!(rows[0].duration_ms.is_some_and(|ms| (2_900..6_000).contains(&ms)), "{:?}", rows[0].duration_ms);
     // The webhook counts as hanging and gets one slot until a response comes in time.
-    let hanging = server::store::webhook::list_hanging(server.services.store.read()).await.expect("read");
+    let hanging = server::store::destination::list_hanging(server.services.store.read()).await.expect("read");
     assert_eq!(hanging.len(), 1);
 }
 

@@ -9,7 +9,7 @@ use model::webhook::WebhookDraft;
 use serde_json::json;
 use server::clock::new_uuid;
 use server::outbound::client::Clients;
-use server::outbound::secrets::Secrets;
+use server::outbound::secrets::{Opened, Secrets};
 use server::outbound::send::{self, Outgoing};
 use server::store::webhook;
 use std::sync::Arc;
@@ -108,10 +108,10 @@ async fn connections_are_reused_until_their_client_expires() {
         let row = webhook::find(server.services.store.read(), id).await.expect("read").expect("there");
         let (clients, never) = (Clients::new(server.services.guard.clone(), lasts), CancellationToken::new());
         for _ in 0..20 {
-            let outgoing = Outgoing { id: new_uuid(Timestamp(0)), body: b"" };
-            let attempted =
-                send::send(&server.services.clock, &clients, &row, &Secrets::default(), outgoing, &never).await;
-            assert_eq!(attempted.expect("sent").http_status, Some(204));
+            let outgoing = Outgoing { id: new_uuid(Timestamp(0)), body: b"", recipients: &[] };
+            let opened = Opened::Webhook(&row, Secrets::default());
+            let attempted = send::send(&server.services.clock, &clients, &opened, outgoing, &never).await;
+            assert_eq!(attempted.expect("sent").status_code, Some(204));
         }
         // A connection is free a moment after its response, which is sometimes too late for the next delivery.
         let made = connections.load(Ordering::SeqCst);

@@ -82,7 +82,7 @@ async fn pass(stream: TcpStream, receiver: String, requests: Arc<Mutex<Vec<Strin
 async fn send(server: &TestServer, draft: WebhookDraft) -> (Option<u16>, String) {
     let request = TestRequest { draft: WebhookDraft { name: "w".into(), ..draft }, message: "{}".into() };
     match server.services.backend().webhooks.send_test(None, request).await {
-        Ok(tested) => (tested.http_status, tested.error.unwrap_or_default()),
+        Ok(tested) => (tested.status_code, tested.error.unwrap_or_default()),
         Err(error) => (None, format!("{} {:?}", error.message, error.fields)),
     }
 }

@@ -79,8 +79,9 @@ async fn paused_webhook_holds_all_and_resumes_all_the_newest_or_none(#[values(Sq
         assert!(webhooks.resume(webhook, ALL).await.is_err(), "not paused");
         let rows = server.deliveries_until(|rows| rows.iter().all(DeliveryLine::is_settled)).await;
         assert_eq!(bodies(&inbox), expected, "{held:?}");
-        let discarded =
-            rows.iter().filter(|row| row.webhook == format!("{held:?}") && row.status == Some(Status::Discarded));
+        let discarded = rows
+            .iter()
+            .filter(|row| row.destination.name == format!("{held:?}") && row.status == Some(Status::Discarded));
         assert_eq!(discarded.count(), 5 - expected.len(), "{held:?}");
         server.services.backend().events.delete(vec![event]).await.expect("deleted");
     }
@@ -214,8 +215,8 @@ async fn full_hold_fails_new_deliveries_and_raises_one_alarm(#[values(Sqlite, Po
     let db = server.services.store.write();
     let uuid = if server.services.store.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
     let sql = format!(
-        "INSERT INTO delivery (uuid, run_id, webhook_id, webhook_name, task_name, type_id, event_id, status, body, \
-         attempts, next_attempt_at, created_at, hold_reason) SELECT {uuid}, run_id, webhook_id, webhook_name, \
+        "INSERT INTO delivery (uuid, run_id, destination_id, destination_name, task_name, type_id, event_id, status, body, \
+         attempts, next_attempt_at, created_at, hold_reason) SELECT {uuid}, run_id, destination_id, destination_name, \
          task_name, type_id, event_id, status, body, attempts, next_attempt_at, created_at, hold_reason \
          FROM delivery, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99998) \
          SELECT i FROM n) AS numbers WHERE id = 1"
@@ -260,7 +261,10 @@ async fn deleting_a_webhook_discards_waiting_deliveries_only(#[values(Sqlite, Po
     let rows = server.deliveries_until(|rows| rows.iter().all(DeliveryLine::is_settled)).await;
     assert_eq!((count(&rows, Status::Sent), count(&rows, Status::Discarded)), (8, 4));
     let discarded = rows.iter().find(|row| row.status == Some(Status::Discarded)).expect("one");
-    assert_eq!((discarded.error.as_deref(), discarded.webhook.as_str()), (Some("The webhook was deleted."), "w"));
+    assert_eq!(
+        (discarded.error.as_deref(), discarded.destination.name.as_str()),
+        (Some("The webhook was deleted."), "w")
+    );
     assert_eq!(inbox.received().len(), 8);
 }
 
@@ -277,7 +281,7 @@ async fn delivery_queued_past_a_pause_or_deletion_is_caught(#[values(Sqlite, Pos
     let db = server.services.store.write();
     db.execute_unprepared("UPDATE delivery SET status = 'queued', hold_reason = NULL").await.expect("slipped through");
     server.deliveries_until(|rows| count(rows, Status::Held) == 2).await;
-    db.execute_unprepared("UPDATE webhook SET deleted_at = 1").await.expect("deleted");
+    db.execute_unprepared("UPDATE destination SET deleted_at = 1").await.expect("deleted");
     let rows = server.deliveries_until(|rows| count(rows, Status::Discarded) == 2).await;
     assert_eq!(rows[0].error.as_deref(), Some("The webhook was deleted."));
     assert!(inbox.received().is_empty());
@@ -297,7 +301,7 @@ async fn delivery_held_just_as_its_hold_ends_is_released(#[values(Sqlite, Postgr
     server.post(&key, &json!([power_on("a"), power_on("b")])).await;
     server.deliveries_until(|rows| count(rows, Status::Held) == 2).await;
     let db = server.services.store.write();
-    db.execute_unprepared("UPDATE webhook SET paused_at = NULL").await.expect("resumed elsewhere");
+    db.execute_unprepared("UPDATE destination SET paused_at = NULL").await.expect("resumed elsewhere");
     server.deliveries_until(|rows| count(rows, Status::Sent) == 2).await;
 }
 

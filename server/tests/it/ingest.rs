@@ -270,7 +270,7 @@ async fn repeat_is_recognised_by_key_source_and_id_for_a_day(#[values(Sqlite, Po
         assert_eq!(server.post(&key, &other).await.0, 409, "another {member}");
     }
     // Retention does not shorten the day.
-    let kept = Limits { settled: Duration::ZERO, per_webhook: 1, unmatched: Duration::ZERO };
+    let kept = Limits { settled: Duration::ZERO, per_destination: 1, unmatched: Duration::ZERO };
     let retention = Retention::new(server.services.store.clone(), server.services.clock.clone(), kept);
     for _ in 0..23 {
         server.advance(Duration::from_hours(1));

@@ -24,14 +24,14 @@ async fn thousand_occurrences_with_forty_tasks_each_need_little_memory() {
     let key = prepare(&test, "http://127.0.0.1:9/", "3").await;
     let writer = test.store.write();
     // The deliveries are held, so that only the request is measured.
-    writer.execute_unprepared("UPDATE webhook SET paused_at = 1").await.expect("paused");
+    writer.execute_unprepared("UPDATE destination SET paused_at = 1").await.expect("paused");
     let numbers = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 39) SELECT i FROM n)";
     for (table, columns, values) in [
         (
             "task",
-            "name, description, is_enabled, deletes_after_running, webhook_id, message, revision, created_at, \
+            "name, description, is_enabled, deletes_after_running, destination_id, settings, revision, created_at, \
              updated_at",
-            "name || i, description, is_enabled, deletes_after_running, webhook_id, message, revision, created_at, \
+            "name || i, description, is_enabled, deletes_after_running, destination_id, settings, revision, created_at, \
              updated_at",
         ),
         (

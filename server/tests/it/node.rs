@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use model::access::Scope;
 use model::breaker::Breaker;
 use model::egress::Rules;
-use model::id::WebhookId;
+use model::id::{DestinationId, WebhookId};
 use model::time::Timestamp;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
@@ -93,7 +93,7 @@ async fn hanging_webhook_gets_its_slot_when_the_limit_is_one(#[values(Sqlite, Po
     let gate = Gate::closed().await;
     let id = webhooks(&test.store, &gate.url, 1).await[0];
     let breaker = Breaker { failures: 1, is_hanging: true, open: None };
-    hold::save_breaker(test.store.write(), id, &breaker).await.expect("saved");
+    hold::save_breaker(test.store.write(), id.into(), &breaker).await.expect("saved");
     queue(&test.store, &[id], 2).await;
     gate.respond(2);
     let server = TestServer::start_limited(test, local(), 1).await;
@@ -109,7 +109,7 @@ async fn hanging_webhooks_leave_slots_free_after_a_start(#[values(Sqlite, Postgr
     let hanging = webhooks(&test.store, &gate.url, 80).await;
     for id in &hanging {
         let breaker = Breaker { failures: 1, is_hanging: true, open: None };
-        hold::save_breaker(test.store.write(), *id, &breaker).await.expect("saved");
+        hold::save_breaker(test.store.write(), (*id).into(), &breaker).await.expect("saved");
     }
     queue(&test.store, &hanging, 8).await;
     let good = rows::webhook(test.store.write(), "good", &format!("{}/open", gate.url)).await;
@@ -151,7 +151,7 @@ async fn webhook_that_times_out_gets_one_slot_also_after_a_restart(#[values(Sqli
     let gate = Gate::closed().await;
     let webhook = webhooks(&test.store, &gate.url, 1).await[0];
     // The form does not permit such a short timeout. Only the timeout ends these attempts.
-    test.store.write().execute_unprepared("UPDATE webhook SET timeout_ms = 500").await.expect("changed");
+    test.store.write().execute_unprepared("UPDATE destination SET timeout_ms = 500").await.expect("changed");
     queue(&test.store, &[webhook], 9).await;
     let limit = ["--in-flight-per-webhook", "3"];
     let attempts = async || {
@@ -200,7 +200,8 @@ async fn claim_waits_for_the_commit_of_another_node_and_counts_it() {
     let (one, other) = (new_uuid(Timestamp(1)), new_uuid(Timestamp(2)));
     let first = crate::harness::begin_holding(&test.store).await;
     assert!(claim::lock_claims(&first, one).await.expect("its turn").is_empty());
-    let room = Capacity { total: 100, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
+    let room =
+        Capacity { total: 100, per_destination: 8, busy: Vec::new(), is_busy_first: false, after: DestinationId(0) };
     let claimed = claim::claim(&first, one, Timestamp(1), Timestamp(1), &room).await.expect("claims");
     let second = async {
         let txn = test.store.begin().await.expect("a transaction");
@@ -211,7 +212,7 @@ async fn claim_waits_for_the_commit_of_another_node_and_counts_it() {
         first.commit().await.expect("committed");
     };
     let (in_flight, ()) = tokio::join!(second, commit);
-    assert_eq!((claimed.len(), in_flight), (8, [(webhook, 8)].into()));
+    assert_eq!((claimed.len(), in_flight), (8, [(webhook.into(), 8)].into()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

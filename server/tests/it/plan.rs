@@ -28,7 +28,7 @@ const MAY_SCAN: &[(&str, &str)] = &[
         "the length of the queue, shared by all viewers: an index of waiting deliveries",
     ),
     (
-        "SELECT +webhook_id AS webhook_id, COUNT(*) AS deliveries FROM delivery WHERE status = 'held'",
+        "SELECT +destination_id AS destination_id, COUNT(*) AS deliveries FROM delivery WHERE status = 'held'",
         "waiting deliveries, for a page",
     ),
     ("FROM delivery WHERE status = 'running' AND lease_owner", "deliveries in flight: at most 512 a node"),
@@ -39,7 +39,7 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ("FROM \"occurrence\" ORDER BY \"occurrence\".\"id\" DESC LIMIT", "the newest: it ends with its limit"),
     ("tasks_started = 0 ORDER BY received_at DESC LIMIT 1 OFFSET", "once an hour, by index"),
     ("\"error_code\" =", "a list filtered by a column without an index: times out after five seconds"),
-    ("\"http_status\" =", "a list filtered by a column without an index: times out after five seconds"),
+    ("\"status_code\" =", "a list filtered by a column without an index: times out after five seconds"),
     ("FROM \"delivery\" WHERE status = 'error'", "by the index of failures; it ends with its limit"),
     ("FROM \"delivery\" WHERE status = 'held' LIMIT", "by the index of held deliveries, counted up to 10,000"),
     (
@@ -144,11 +144,11 @@ async fn fill(store: &Store) {
         20_000,
     )
     .await;
-    let delivery = "webhook_name, task_name, type_id, event_id, status, body, attempts, http_status, duration_ms, \
-                    webhook_revision";
+    let delivery = "destination_name, task_name, type_id, event_id, status, body, attempts, status_code, duration_ms, \
+                    destination_revision";
     copy(
         "delivery",
-        &format!("uuid, run_id, webhook_id, created_at, settled_at, {delivery}"),
+        &format!("uuid, run_id, destination_id, created_at, settled_at, {delivery}"),
         &format!(
             "{uuid}, run_id + i, 1 + i % 3, created_at - i * 1000, settled_at - i * 1000, {}",
             delivery.replace("status, body", "CASE WHEN i % 10 = 0 THEN 'error' ELSE 'sent' END, body")
@@ -156,7 +156,7 @@ async fn fill(store: &Store) {
         20_000,
     )
     .await;
-    let attempt = "number, started_at, duration_ms, answer_headers, answer_body, webhook_revision";
+    let attempt = "number, started_at, duration_ms, response_headers, response_body, destination_revision";
     copy("attempt", &format!("delivery_id, {attempt}"), &format!("delivery_id + i, {attempt}"), 20_000).await;
     copy(
         "receipt",
@@ -180,10 +180,12 @@ async fn fill(store: &Store) {
     )
     .await;
     // Deliveries behind a pause.
-    let waiting = "webhook_name, task_name, type_id, event_id, body, attempts, webhook_revision";
+    let waiting = "destination_name, task_name, type_id, event_id, body, attempts, destination_revision";
     copy(
         "delivery",
-        &format!("uuid, run_id, webhook_id, created_at, status, hold_reason, next_attempt_at, object_id, {waiting}"),
+        &format!(
+            "uuid, run_id, destination_id, created_at, status, hold_reason, next_attempt_at, object_id, {waiting}"
+        ),
         &format!("{uuid}, run_id + i, 2, created_at, 'held', 'paused', created_at + i, i % 100, {waiting}"),
         5000,
     )
@@ -273,7 +275,7 @@ async fn use_everything(server: &TestServer, key: &str, cookie: &str) {
     webhooks.delete(vec![WebhookId(3)]).await.expect("deleted");
     let kept = Limits {
         settled: Duration::from_secs(19_900_000),
-        per_webhook: 6500,
+        per_destination: 6500,
         unmatched: Duration::from_secs(19_900_000),
     };
     Retention::new(server.services.store.clone(), server.services.clock.clone(), kept).sweep().await.expect("swept");

@@ -147,7 +147,7 @@ async fn fires(test: &TestStore, url: &str, timeout: &str) {
         timeout: timeout.into(),
         ..model::webhook::WebhookDraft::default()
     };
-    let webhook_id =
+    let destination_id =
         webhook::insert(db, &draft.parse(None).expect("valid").settings, new_uuid(now), SealedSecrets::default(), now)
             .await
             .expect("a webhook");
@@ -156,8 +156,8 @@ async fn fires(test: &TestStore, url: &str, timeout: &str) {
         description: String::new(),
         is_enabled: true,
         deletes_after_running: false,
-        webhook_id,
-        message: "${NAME}".into(),
+        destination_id: destination_id.into(),
+        action: model::task::Action::Webhook(model::task::WebhookSend { message: "${NAME}".into() }),
     };
     let task_id = task::insert(db, &new, now).await.expect("a task");
     let new = model::event::Event {

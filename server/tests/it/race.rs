@@ -6,7 +6,7 @@ use app::view::inventory::ObjectLine;
 use model::access::Scope;
 use model::catalog::{EventKindDraft, TypeDraft, WEBHOOKS};
 use model::event::EventDraft;
-use model::id::{ObjectId, TagId, WebhookId};
+use model::id::{DestinationId, ObjectId, TagId};
 use model::occurrence::{ObjectReference, Occurrence};
 use model::task::TaskDraft;
 use model::time::Timestamp;
@@ -183,9 +183,9 @@ async fn rows_checked_by_a_change_are_not_removed_by_another() {
     // A task is saved on a webhook that is being deleted.
     let open = store.begin_change().await.expect("a transaction");
     webhook::delete(&open, webhook, now).await.expect("deleted");
-    let draft = TaskDraft { name: "t".into(), webhook: webhook.to_string(), ..TaskDraft::new_form() };
+    let draft = TaskDraft { name: "t".into(), object: webhook.to_string(), ..TaskDraft::new_form() };
     let refused = while_open(&server, open, backend.tasks.save(None, draft)).await.expect_err("no such webhook");
-    assert_eq!(refused.fields.0[0].field, "webhook");
+    assert_eq!(refused.fields.0[0].field, "object");
 
     // An event is saved on a type that is being deleted, and another on a tag that is being deleted.
     let webhook = server.webhook("other", "http://127.0.0.1:9/", |_| ()).await;
@@ -223,7 +223,7 @@ async fn report_about_a_deleted_webhook_is_dropped() {
     let store = &server.services.store;
     let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;
     server.services.backend().webhooks.delete(vec![webhook]).await.expect("deleted");
-    let failing = |id: WebhookId| InternalEvent {
+    let failing = |id: DestinationId| InternalEvent {
         occurrence: Occurrence {
             type_id: WEBHOOKS.into(),
             event_id: "failing".into(),
@@ -238,19 +238,19 @@ async fn report_about_a_deleted_webhook_is_dropped() {
             time: None,
             data: None,
         },
-        about_webhook: Some(id),
+        about_destination: Some(id),
         depth: 1,
     };
     let other = server.webhook("other", "http://127.0.0.1:9/", |_| ()).await;
     for id in [webhook, other] {
-        internal::insert(store.write(), &failing(id), Timestamp(0)).await.expect("left");
+        internal::insert(store.write(), &failing(id.into()), Timestamp(0)).await.expect("left");
     }
     eventually("both are taken in", async || {
         internal::list_waiting(store.read(), 9, &mut BTreeSet::new()).await.expect("read").is_empty()
     })
     .await;
     let occurrences = entity::occurrence::Entity::find().all(store.read()).await.expect("read");
-    let about: Vec<_> = occurrences.iter().map(|one| one.about_webhook).collect();
+    let about: Vec<_> = occurrences.iter().map(|one| one.about_destination).collect();
     assert_eq!(about, [Some(other.0)]);
     let objects = object::list_of(store.read(), WEBHOOKS).await.expect("read");
     assert_eq!(objects.len(), 1, "the deleted webhook does not become an object again");

@@ -6,10 +6,11 @@ use crate::harness::{TestInbox, TestServer, TestStore, eventually};
 use app::view::delivery::DeliveryLine;
 use model::access::{Role, Scope};
 use model::delivery::Status;
+use model::destination::Kind;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::{Value, json};
-use server::store::webhook::UNREADABLE;
+use server::store::destination::unreadable;
 use server::store::{delivery, entity};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -149,7 +150,7 @@ async fn unescaped_value_that_may_break_the_message_is_noted(#[values(Sqlite, Po
         all_settled(&server).await;
         for row in server.deliveries_until(|_| true).await {
             let detail = server.services.backend().deliveries.detail(row.uuid).await.expect("there");
-            noted.push((row.webhook, detail.body, detail.notes.len()));
+            noted.push((row.destination.name, detail.body, detail.notes.len()));
         }
     }
     noted.sort();
@@ -177,10 +178,10 @@ async fn incomplete_response_is_noted_and_not_retried(#[values(Sqlite, Postgres)
     let rows = entity::delivery::Entity::find().all(server.services.store.read()).await.expect("rows");
     assert_eq!(rows.len(), 2);
     for row in rows {
-        assert_eq!((row.status.as_str(), row.attempts, row.http_status), ("sent", 1, Some(200)));
+        assert_eq!((row.status.as_str(), row.attempts, row.status_code), ("sent", 1, Some(200)));
         let attempts = delivery::list_attempts(server.services.store.read(), model::id::DeliveryId(row.id)).await;
         let attempt = attempts.expect("read").remove(0);
-        assert_eq!(attempt.response_note, Some(format!("response incomplete: {}", row.webhook_name)));
+        assert_eq!(attempt.response_note, Some(format!("response incomplete: {}", row.destination_name)));
         assert_eq!(attempt.response_body, b"only this");
     }
 }
@@ -261,10 +262,10 @@ async fn unreadable_webhook_fails_its_deliveries_and_blocks_no_other(#[values(Sq
     let report = async |event: &str| server.post(&key, &json!({"type": "vms", "event": event})).await.0;
     assert_eq!((report("poweroff").await, report("poweron").await), (202, 202));
     // As a row of an earlier or a later version may look.
-    let damage = "UPDATE webhook SET method = 'BREW' WHERE name = 'damaged'";
+    let damage = "UPDATE webhook SET method = 'BREW' WHERE id = (SELECT id FROM destination WHERE name = 'damaged')";
     let db = server.services.store.write();
     db.execute_unprepared(damage).await.expect("damaged");
-    db.execute_unprepared("UPDATE webhook SET paused_at = NULL").await.expect("resumed");
+    db.execute_unprepared("UPDATE destination SET paused_at = NULL").await.expect("resumed");
     server.services.wake.notify_one();
     let rows = server
         .deliveries_until(|rows| rows.len() == 2 && rows.iter().any(|row| row.status == Some(Status::Sent)))
@@ -275,7 +276,10 @@ async fn unreadable_webhook_fails_its_deliveries_and_blocks_no_other(#[values(Sq
     let rows = server.deliveries_until(|rows| rows.len() == 4 && rows.iter().all(DeliveryLine::is_settled)).await;
     let unsent: Vec<_> = rows.iter().filter(|row| row.status == Some(Status::Error)).collect();
     assert_eq!(unsent.len(), 2);
-    assert!(unsent.iter().all(|row| row.task == "damaged" && row.error.as_deref() == Some(UNREADABLE)), "{unsent:?}");
+    assert!(
+        unsent.iter().all(|row| row.task == "damaged" && row.error == Some(unreadable(Kind::Webhook))),
+        "{unsent:?}"
+    );
 }
 
 #[rstest]
@@ -309,7 +313,7 @@ async fn unreadable_event_and_report_block_no_other(#[values(Sqlite, Postgres)] 
     let breaker = model::breaker::Breaker { failures: 9, ..model::breaker::Breaker::default() };
     let failing =
         server.webhook("failing", &format!("{}/status/500", inbox.url), |draft| draft.retries = "0".into()).await;
-    server::store::hold::save_breaker(db, failing, &breaker).await.expect("saved");
+    server::store::hold::save_breaker(db, failing.into(), &breaker).await.expect("saved");
     let task = server.task("to failing", failing, "x", false).await;
     server.services.backend().tasks.execute(task, "maria".into()).await.expect("started");
     eventually("the failure is an occurrence", async || {
@@ -338,10 +342,10 @@ async fn odd_responses_can_be_recorded(#[values(Sqlite, Postgres)] database: Dat
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
     all_settled(&server).await;
     for row in entity::delivery::Entity::find().all(server.services.store.read()).await.expect("rows") {
-        assert_eq!((row.status.as_str(), row.attempts), ("sent", 1), "{}", row.webhook_name);
+        assert_eq!((row.status.as_str(), row.attempts), ("sent", 1), "{}", row.destination_name);
         let attempts = delivery::list_attempts(server.services.store.read(), model::id::DeliveryId(row.id)).await;
         let body = attempts.expect("read").remove(0).response_body;
-        assert_eq!(body, if row.webhook_name == "odd" { b"\0\xff\xc0\x80a\0".as_slice() } else { b"" });
+        assert_eq!(body, if row.destination_name == "odd" { b"\0\xff\xc0\x80a\0".as_slice() } else { b"" });
     }
 }
 
@@ -357,7 +361,7 @@ async fn chain_of_failure_reports_stops_after_the_third(#[values(Sqlite, Postgre
         let id = server.webhook(name, &format!("{}/status/500", inbox.url), |draft| draft.retries = "0".into()).await;
         // The next failure is the tenth and opens the breaker.
         let breaker = model::breaker::Breaker { failures: 9, ..model::breaker::Breaker::default() };
-        server::store::hold::save_breaker(server.services.store.write(), id, &breaker).await.expect("saved");
+        server::store::hold::save_breaker(server.services.store.write(), id.into(), &breaker).await.expect("saved");
         webhooks.push(id);
     }
     server.event(server.task("to a", webhooks[0], "", false).await).await;
@@ -395,7 +399,7 @@ async fn unreadable_delivery_fails_and_blocks_no_other() {
     }
     let db = server.services.store.write();
     db.execute_unprepared("UPDATE delivery SET depth = 'deep' WHERE id = 2").await.expect("damaged");
-    db.execute_unprepared("UPDATE webhook SET paused_at = NULL").await.expect("resumed");
+    db.execute_unprepared("UPDATE destination SET paused_at = NULL").await.expect("resumed");
     eventually("all are settled", async || {
         let sql = "SELECT COUNT(*) AS left_over FROM delivery WHERE settled_at IS NULL";
         let row = db.query_one_raw(sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, sql)).await;

@@ -43,12 +43,12 @@ async fn three(server: &TestServer, inbox: &TestInbox) -> String {
 
 async fn statuses(server: &TestServer) -> Vec<(String, Status)> {
     let rows = server.deliveries_until(|rows| rows.len() == 3 && rows.iter().all(DeliveryLine::is_settled)).await;
-    let mut all: Vec<_> = rows.into_iter().map(|row| (row.webhook, row.status.expect("readable"))).collect();
+    let mut all: Vec<_> = rows.into_iter().map(|row| (row.destination.name, row.status.expect("readable"))).collect();
     all.sort_by(|one, other| one.0.cmp(&other.0));
     all
 }
 
-const OF_CULPRIT: &str = "(SELECT webhook_name FROM delivery WHERE delivery.id = NEW.delivery_id) = 'culprit'";
+const OF_CULPRIT: &str = "(SELECT destination_name FROM delivery WHERE delivery.id = NEW.delivery_id) = 'culprit'";
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,7 +57,7 @@ async fn attempt_with_an_unstorable_response_is_recorded_without_it(#[values(Sql
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
     let key = three(&server, &inbox).await;
-    refuse(&server.services.store, "INSERT ON attempt", &format!("NEW.answer_headers <> '' AND {OF_CULPRIT}")).await;
+    refuse(&server.services.store, "INSERT ON attempt", &format!("NEW.response_headers <> '' AND {OF_CULPRIT}")).await;
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
     let expected = [("culprit", Status::Sent), ("one", Status::Sent), ("two", Status::Sent)];
     assert_eq!(statuses(&server).await, expected.map(|(name, status)| (name.to_owned(), status)));
@@ -76,7 +76,7 @@ async fn unrecordable_attempt_ends_as_internal_and_is_not_repeated(#[values(Sqli
     let expected = [("culprit", Status::Error), ("one", Status::Sent), ("two", Status::Sent)];
     assert_eq!(statuses(&server).await, expected.map(|(name, status)| (name.to_owned(), status)));
     let rows = entity::delivery::Entity::find().all(server.services.store.read()).await.expect("rows");
-    let culprit = rows.iter().find(|row| row.webhook_name == "culprit").expect("there");
+    let culprit = rows.iter().find(|row| row.destination_name == "culprit").expect("there");
     assert_eq!(culprit.error_code.as_deref(), Some("internal"));
     let runs = entity::run::Entity::find().all(server.services.store.read()).await.expect("runs");
     assert!(runs.iter().all(|run| run.status != "running"), "the run has ended too");
@@ -89,7 +89,7 @@ async fn delivery_that_kills_its_server_ends_after_four_sends(#[values(Sqlite, P
     let test = TestStore::new(database).await;
     let gate = Gate::closed().await;
     let key = prepare(&test, &gate.url, "120").await;
-    test.store.write().execute_unprepared("UPDATE webhook SET retries = 0").await.expect("changed");
+    test.store.write().execute_unprepared("UPDATE destination SET retries = 0").await.expect("changed");
     // The lease of a killed server has to expire. The test lets it expire at once.
     let expire = "UPDATE delivery SET lease_until = 0 WHERE status = 'running'";
     let mut server = serve(&test);
@@ -252,7 +252,7 @@ async fn locked_delivery_row_blocks_no_other_delivery() {
     };
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
     eventually("all are in flight", async || gate.waiting() == 10).await;
-    let held = lock(&server.services.store, "SELECT id FROM delivery WHERE webhook_name = 'w3'").await;
+    let held = lock(&server.services.store, "SELECT id FROM delivery WHERE destination_name = 'w3'").await;
     gate.respond(1000);
     let sent = async || statuses().await.iter().filter(|status| **status == Some(Status::Sent)).count();
     eventually("the others are recorded", async || sent().await == 9).await;
@@ -293,7 +293,7 @@ async fn delivery_without_free_files_waits_and_counts_no_attempt(#[values(Sqlite
     let inbox = TestInbox::start().await;
     let key = prepare(&test, "http://first.hookwright.test/", "3").await;
     let other = inbox.url.clone();
-    test.store.write().execute_unprepared("UPDATE webhook SET retries = 0").await.expect("changed");
+    test.store.write().execute_unprepared("UPDATE destination SET retries = 0").await.expect("changed");
     let log = test.dir.path().join("log");
     let server = serve_logging(&test, "warn", &log);
     let client = crate::harness::client();
@@ -310,7 +310,9 @@ async fn delivery_without_free_files_waits_and_counts_no_attempt(#[values(Sqlite
     for url in ["http://second.hookwright.test/", &other] {
         test.store
             .write()
-            .execute_unprepared(&format!("UPDATE webhook SET url = '{url}', revision = revision + 1"))
+            .execute_unprepared(&format!(
+                "UPDATE webhook SET url = '{url}'; UPDATE destination SET revision = revision + 1"
+            ))
             .await
             .expect("changed");
         let before = std::fs::read_to_string(&log).expect("a log").len();
@@ -335,17 +337,17 @@ async fn webhook_with_a_column_of_another_type_blocks_no_other() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let inbox = TestInbox::start().await;
     let key = three(&server, &inbox).await;
-    let sql = "UPDATE webhook SET retries = 'many', paused_at = 1 WHERE name = 'culprit'";
+    let sql = "UPDATE destination SET retries = 'many', paused_at = 1 WHERE name = 'culprit'";
     server.services.store.write().execute_unprepared(sql).await.expect("changed");
-    let sql = "UPDATE webhook SET paused_at = 1, release_per_second = NULL WHERE name = 'two'";
+    let sql = "UPDATE destination SET paused_at = 1, release_per_second = NULL WHERE name = 'two'";
     server.services.store.write().execute_unprepared(sql).await.expect("changed");
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
     let status = async |name: &str| {
         let rows = entity::delivery::Entity::find().all(server.services.store.read()).await.expect("rows");
-        rows.into_iter().find(|row| row.webhook_name == name).map(|row| row.status)
+        rows.into_iter().find(|row| row.destination_name == name).map(|row| row.status)
     };
     eventually("one is sent", async || status("one").await.as_deref() == Some("sent")).await;
-    let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE webhook_name = 'two'";
+    let sql = "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE destination_name = 'two'";
     server.services.store.write().execute_unprepared(sql).await.expect("changed");
     eventually("the sweep continues", async || status("two").await.as_deref() == Some("held")).await;
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 const DAY: Duration = Duration::from_hours(24);
 
-fn retention(server: &TestServer, per_webhook: u32) -> Retention {
-    let kept = Limits { settled: DAY * 70, per_webhook, unmatched: DAY * 14 };
+fn retention(server: &TestServer, per_destination: u32) -> Retention {
+    let kept = Limits { settled: DAY * 70, per_destination, unmatched: DAY * 14 };
     Retention::new(server.services.store.clone(), server.services.clock.clone(), kept)
 }
 

@@ -1,6 +1,6 @@
 //! Rows for tests that need rows without their usual origin.
 
-use model::id::{RunId, WebhookId};
+use model::id::{DestinationId, RunId, WebhookId};
 use model::run::Cause;
 use model::time::Timestamp;
 use model::webhook::WebhookDraft;
@@ -41,7 +41,7 @@ pub(crate) fn occurrence() -> occurrence::Row {
         reasons: std::collections::BTreeMap::new(),
         depth: 0,
         revision_mark: 0,
-        about_webhook: None,
+        about_destination: None,
     }
 }
 
@@ -59,12 +59,12 @@ pub(crate) async fn run(db: &impl ConnectionTrait) -> RunId {
 }
 
 /// Returns a delivery that is due.
-pub(crate) fn delivery(webhook_id: WebhookId, run_id: RunId) -> NewDelivery {
+pub(crate) fn delivery(destination_id: impl Into<DestinationId>, run_id: RunId) -> NewDelivery {
     NewDelivery {
         uuid: new_uuid(THEN),
         run_id,
-        webhook_id,
-        webhook_name: "w".into(),
+        destination_id: destination_id.into(),
+        destination_name: "w".into(),
         task_name: "t".into(),
         type_id: "vms".into(),
         event_id: "poweron".into(),
@@ -75,7 +75,8 @@ pub(crate) fn delivery(webhook_id: WebhookId, run_id: RunId) -> NewDelivery {
         failed: None,
         hold: None,
         depth: 0,
-        webhook_revision: 1,
+        destination_revision: 1,
         replay: Replay::default(),
+        recipients: Vec::new(),
     }
 }

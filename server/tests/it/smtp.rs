@@ -10,14 +10,15 @@ use secrecy::SecretString;
 use server::clock::Clock;
 use server::outbound::guard::Guard;
 use server::outbound::send::NotSent;
-use server::outbound::smtp::{Letter, Sent, Session, send};
+use server::outbound::smtp::{Letter, Session, send};
+use server::store::delivery::Attempted;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 const SENDER: &str = "console@example.test";
 const MESSAGE: &[u8] = b"Subject: s\r\n\r\n.dot\r\n..\r\nlast\r\n";
-const PASSWORD: &str = "canary-password";
+pub(crate) const PASSWORD: &str = "canary-password";
 
 /// Returns settings for a server on this port of the loopback address.
 pub(crate) fn settings(port: u16, encryption: Encryption) -> Settings {
@@ -35,12 +36,7 @@ pub(crate) fn settings(port: u16, encryption: Encryption) -> Settings {
 }
 
 pub(crate) fn pending(addresses: &[&str]) -> Vec<Recipient> {
-    let pending = |address: &&str| Recipient {
-        address: (*address).to_owned(),
-        state: Pending,
-        reply: String::new(),
-    };
-    addresses.iter().map(pending).collect()
+    addresses.iter().map(|address| Recipient::new(address)).collect()
 }
 
 /// Returns a guard that permits loopback addresses.
@@ -53,37 +49,42 @@ pub(crate) async fn attempt_message(
     settings: &Settings,
     recipients: &[Recipient],
     message: &[u8],
-) -> Result<Sent, NotSent> {
+) -> Result<Attempted, NotSent> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let password = SecretString::from(PASSWORD);
     let session = Session { settings, password: Some(&password) };
-    let letter = Letter { sender: SENDER, recipients, message };
+    let letter = Letter { recipients, message };
     send(&Clock::from_fn(|| Timestamp(0)), &guard(), session, letter, &CancellationToken::new()).await
 }
 
 /// Makes an attempt that reaches the server.
-pub(crate) async fn attempt(settings: &Settings, recipients: &[Recipient]) -> Sent {
+pub(crate) async fn attempt(settings: &Settings, recipients: &[Recipient]) -> Attempted {
     let sent = attempt_message(settings, recipients, MESSAGE).await.expect("an attempt");
-    assert!(sent.dialogue.len() <= 64 * 1024, "{} bytes", sent.dialogue.len());
+    assert!(sent.response_body.len() <= 64 * 1024, "{} bytes", sent.response_body.len());
     let seen = format!("{} {:?}", dialogue(&sent), sent.error);
     assert!(!seen.contains(PASSWORD) && !seen.contains("Y2FuYXJ5"), "{seen}");
     sent
 }
 
-async fn attempt_at(server: &MailServer, encryption: Encryption, addresses: &[&str]) -> Sent {
+async fn attempt_at(server: &MailServer, encryption: Encryption, addresses: &[&str]) -> Attempted {
     attempt(&settings(server.address.port(), encryption), &pending(addresses)).await
 }
 
-pub(crate) fn dialogue(sent: &Sent) -> String {
-    String::from_utf8(sent.dialogue.clone()).expect("text")
+pub(crate) fn dialogue(sent: &Attempted) -> String {
+    String::from_utf8(sent.response_body.clone()).expect("text")
 }
 
-pub(crate) fn states(sent: &Sent) -> Vec<RecipientState> {
-    sent.recipients.iter().map(|recipient| recipient.state).collect()
+/// Returns the recipients after an attempt.
+pub(crate) fn recipients(sent: &Attempted) -> &[Recipient] {
+    sent.recipients.as_deref().expect("recipients")
+}
+
+pub(crate) fn states(sent: &Attempted) -> Vec<RecipientState> {
+    recipients(sent).iter().map(|recipient| recipient.state).collect()
 }
 
 /// Returns the code and the text of a failure.
-fn failure(sent: &Sent) -> (ErrorCode, Option<u16>, &str) {
+fn failure(sent: &Attempted) -> (ErrorCode, Option<u16>, &str) {
     let Outcome::Failed { code, .. } = sent.outcome else { panic!("{sent:?}") };
     (code, sent.status_code, sent.error.as_deref().expect("a text"))
 }
@@ -92,18 +93,16 @@ use RecipientState::{Accepted, Pending, Refused};
 
 #[tokio::test]
 async fn message_arrives_byte_for_byte_in_every_encryption() {
-    for (offer, encryption) in [
-        (Offer::Plain, Encryption::None),
-        (Offer::Starttls, Encryption::Starttls),
-        (Offer::Tls, Encryption::Tls),
-    ] {
+    for (offer, encryption) in
+        [(Offer::Plain, Encryption::None), (Offer::Starttls, Encryption::Starttls), (Offer::Tls, Encryption::Tls)]
+    {
         let server = MailServer::start(Script::new(offer).login("user", PASSWORD)).await;
         let mut settings = settings(server.address.port(), encryption);
         settings.username = "user".into();
         let sent = attempt(&settings, &pending(&["bob@example.test", "carol@bücher.example"])).await;
         assert_eq!((sent.outcome.clone(), sent.status_code, sent.error.clone()), (Outcome::Sent, Some(250), None));
         assert_eq!(states(&sent), [Accepted, Accepted]);
-        assert!(sent.connect.is_some() && sent.first_byte.is_some() && sent.is_settled());
+        assert!(sent.connect.is_some() && sent.first_byte.is_some());
         let [mail] = &server.mails()[..] else { panic!("{:?}", server.mails()) };
         assert_eq!(mail.sender, SENDER);
         assert_eq!(mail.recipients, ["bob@example.test", "carol@xn--bcher-kva.example"]);
@@ -124,11 +123,11 @@ async fn one_refused_recipient_stops_no_other_and_is_named() {
         _ => None,
     }))
     .await;
-    let sent = attempt_at(&server, Encryption::None, &["amy@example.test", "bob@example.test", "cy@example.test"]).await;
+    let sent =
+        attempt_at(&server, Encryption::None, &["amy@example.test", "bob@example.test", "cy@example.test"]).await;
     assert_eq!(states(&sent), [Accepted, Refused, Accepted]);
-    let text = "2 of 3 recipients accepted. bob@example.test: 550 5.1.1 No such 5.1.1 user here";
-    assert_eq!(failure(&sent), (ErrorCode::Status, Some(550), text));
-    assert!(sent.is_settled());
+    let text = "2 of 3 recipients accepted.\nbob@example.test was refused: 550 5.1.1 No such 5.1.1 user here";
+    assert_eq!(failure(&sent), (ErrorCode::RefusedRecipient, Some(550), text));
     assert_eq!(server.mails()[0].recipients, ["amy@example.test", "cy@example.test"]);
 }
 
@@ -143,14 +142,14 @@ async fn retry_addresses_only_recipients_that_are_still_pending() {
     let addresses = ["amy@example.test", "bob@example.test", "cy@example.test"];
     let first = attempt_at(&server, Encryption::None, &addresses).await;
     assert_eq!(states(&first), [Accepted, Pending, Refused]);
-    let text = "1 of 3 recipients accepted. bob@example.test: 450 4.2.1 try later; cy@example.test: 550 5.1.1 no such user";
-    assert_eq!(failure(&first), (ErrorCode::Status, Some(450), text));
-    assert!(!first.is_settled());
+    let text = "1 of 3 recipients accepted.\nbob@example.test was deferred: 450 4.2.1 try later\n\
+                cy@example.test was refused: 550 5.1.1 no such user";
+    assert_eq!(failure(&first), (ErrorCode::Deferred, Some(450), text));
     let settings = settings(server.address.port(), Encryption::None);
-    let second = attempt(&settings, &first.recipients).await;
+    let second = attempt(&settings, recipients(&first)).await;
     assert_eq!(states(&second), [Accepted, Accepted, Refused]);
-    let text = "2 of 3 recipients accepted. cy@example.test: 550 5.1.1 no such user";
-    assert_eq!(failure(&second), (ErrorCode::Status, Some(550), text));
+    let text = "2 of 3 recipients accepted.\ncy@example.test was refused: 550 5.1.1 no such user";
+    assert_eq!(failure(&second), (ErrorCode::RefusedRecipient, Some(550), text));
     let recipients: Vec<_> = server.mails().into_iter().map(|mail| mail.recipients).collect();
     assert_eq!(recipients, [["amy@example.test"], ["bob@example.test"]]);
 }
@@ -182,9 +181,8 @@ async fn server_with_a_lower_limit_gets_the_rest_in_further_transactions() {
     let sent = attempt_at(&server, Encryption::None, &addresses).await;
     let counts: Vec<_> = server.mails().iter().map(|mail| mail.recipients.len()).collect();
     assert_eq!(counts, [3, 2, 3, 2], "the full mailbox ends one transaction early");
-    let text = "10 of 11 recipients accepted. full@example.test: 452 4.2.2 mailbox full";
-    assert_eq!(failure(&sent), (ErrorCode::Status, Some(452), text));
-    assert!(!sent.is_settled());
+    let text = "10 of 11 recipients accepted.\nfull@example.test was deferred: 452 4.2.2 mailbox full";
+    assert_eq!(failure(&sent), (ErrorCode::Deferred, Some(452), text));
 }
 
 #[tokio::test]
@@ -194,14 +192,17 @@ async fn replies_to_mail_data_and_message_settle_or_keep_their_recipients() {
     let at_message = |step: Step<'_>| step == Step::Message;
     let steps: [(&str, fn(Step<'_>) -> bool); 3] = [("MAIL", at_mail), ("DATA", at_data), ("message", at_message)];
     for (name, is_step) in steps {
-        for (line, state) in [("552 5.3.4 too big", Refused), ("451 4.3.0 later", Pending)] {
+        for (line, state, code) in [
+            ("552 5.3.4 too big", Refused, ErrorCode::RefusedRecipient),
+            ("451 4.3.0 later", Pending, ErrorCode::Deferred),
+        ] {
             let script = Script::new(Offer::Plain).on(move |_, step| is_step(step).then(|| reply(line)).flatten());
             let server = MailServer::start(script).await;
             let sent = attempt_at(&server, Encryption::None, &["amy@example.test", "bob@example.test"]).await;
             assert_eq!(states(&sent), [state, state], "{name} {line}");
-            let text = format!("0 of 2 recipients accepted. amy@example.test, bob@example.test: {line}");
-            let code = line[..3].parse().ok();
-            assert_eq!(failure(&sent), (ErrorCode::Status, code, text.as_str()), "{name}");
+            let (found, status_code, text) = failure(&sent);
+            assert_eq!((found, status_code), (code, line[..3].parse().ok()), "{name}");
+            assert!(text.contains("amy@example.test was ") && text.ends_with(line), "{name}: {text}");
             assert!(server.mails().is_empty());
         }
     }
@@ -215,19 +216,19 @@ async fn refused_session_and_sign_in_settle_no_recipient() {
             _ => None,
         })
     };
-    let greeting = |line: &'static str| Script::new(Offer::Plain).on(move |_, step| {
-        (step == Step::Connected).then(|| reply(line)).flatten()
-    });
+    let greeting = |line: &'static str| {
+        Script::new(Offer::Plain).on(move |_, step| (step == Step::Connected).then(|| reply(line)).flatten())
+    };
     let echo = Act::Reply(format!("535 5.7.8 {PASSWORD} AHVzZXIAY2FuYXJ5LXBhc3N3b3Jk no\r\n"));
     for (script, code, text) in [
         (greeting("554 5.3.2 no service"), 554, "The SMTP server refuses the session: 554 5.3.2 no service"),
         (greeting("421 4.3.2 closing"), 421, "The SMTP server ended the session: 421 4.3.2 closing"),
-        (command("EHLO", Act::Reply("502 5.5.1 no\r\n".into())), 502, "The SMTP server refuses the session: 502 5.5.1 no"),
         (
-            command("AUTH", echo),
-            535,
-            "The SMTP server does not accept the sign-in: 535 5.7.8 •••• •••• no",
+            command("EHLO", Act::Reply("502 5.5.1 no\r\n".into())),
+            502,
+            "The SMTP server refuses the session: 502 5.5.1 no",
         ),
+        (command("AUTH", echo), 535, "The SMTP server does not accept the sign-in: 535 5.7.8 •••• •••• no"),
         (
             command("AUTH", Act::Reply("454 4.7.0 later\r\n".into())),
             454,
@@ -276,9 +277,8 @@ async fn authentication_that_is_offered_after_encryption_only_is_used() {
 
 #[tokio::test]
 async fn nothing_is_sent_without_the_encryption_that_was_chosen() {
-    let refused = Script::new(Offer::Starttls).on(|_, step| {
-        (step == Step::Command("STARTTLS")).then(|| reply("454 4.7.0 no certificate")).flatten()
-    });
+    let refused = Script::new(Offer::Starttls)
+        .on(|_, step| (step == Step::Command("STARTTLS")).then(|| reply("454 4.7.0 no certificate")).flatten());
     let injected = Script::new(Offer::Starttls).on(|_, step| {
         let forged = "220 go ahead\r\n250-mail\r\n250 AUTH PLAIN\r\n235 welcome\r\n".to_owned();
         (step == Step::Command("STARTTLS")).then_some(Act::Reply(forged))
@@ -319,8 +319,16 @@ async fn untrusted_certificate_is_refused_unless_it_is_allowed() {
 async fn lost_connection_keeps_recipients_pending_and_those_before_accepted() {
     let hang_up = Act::HangUp;
     for (act, code, expected) in [
-        (hang_up, ErrorCode::Reset, "closed the connection before its reply to the message. The message may have arrived."),
-        (Act::Last("421 4.3.2 shutting down\r\n".into()), ErrorCode::Status, "ended the session: 421 4.3.2 shutting down"),
+        (
+            hang_up,
+            ErrorCode::Reset,
+            "closed the connection before its reply to the message. The message may have arrived.",
+        ),
+        (
+            Act::Last("421 4.3.2 shutting down\r\n".into()),
+            ErrorCode::Status,
+            "ended the session: 421 4.3.2 shutting down",
+        ),
     ] {
         let script = Script::new(Offer::Plain).on(move |session, step| {
             let is_second = session.sender.is_none() && step == Step::Message && session.number == 2;
@@ -328,13 +336,12 @@ async fn lost_connection_keeps_recipients_pending_and_those_before_accepted() {
         });
         let server = MailServer::start(script).await;
         let first = attempt_at(&server, Encryption::None, &["amy@example.test"]).await;
-        let mut recipients = first.recipients.clone();
-        recipients.extend(pending(&["bob@example.test"]));
-        let second = attempt(&settings(server.address.port(), Encryption::None), &recipients).await;
+        let both = [recipients(&first), &pending(&["bob@example.test"])].concat();
+        let second = attempt(&settings(server.address.port(), Encryption::None), &both).await;
         assert_eq!(states(&second), [Accepted, Pending]);
         let (found, _, text) = failure(&second);
-        assert!(found == code && text.starts_with("1 of 2 recipients accepted. ") && text.contains(expected), "{text}");
-        let third = attempt(&settings(server.address.port(), Encryption::None), &second.recipients).await;
+        assert!(found == code && text.ends_with("\n1 of 2 recipients accepted.") && text.contains(expected), "{text}");
+        let third = attempt(&settings(server.address.port(), Encryption::None), recipients(&second)).await;
         assert_eq!(third.outcome, Outcome::Sent);
     }
 }
@@ -356,7 +363,11 @@ async fn garbage_endless_and_contradictory_replies_fail_with_a_reason() {
         (at(rcpt, text("\u{0}\u{1}\u{2}\r\n")), ErrorCode::Reset, "it does not begin with a code"),
         (at(rcpt, text("\r\n")), ErrorCode::Reset, "it does not begin with a code"),
         (at(rcpt, text("354 go on\r\n")), ErrorCode::Status, "reply to RCPT makes no sense: 354 go on"),
-        (at(|step| step == Step::Command("DATA"), text("250 yes\r\n")), ErrorCode::Status, "reply to DATA makes no sense"),
+        (
+            at(|step| step == Step::Command("DATA"), text("250 yes\r\n")),
+            ErrorCode::Status,
+            "reply to DATA makes no sense",
+        ),
         (at(message, Act::Flood(&[0xff; 4096])), ErrorCode::Unreadable, "in place of its reply to the message"),
         (at(message, text("354 more\r\n")), ErrorCode::Status, "reply to the message makes no sense"),
     ] {
@@ -394,7 +405,10 @@ async fn strange_but_legal_replies_are_understood() {
 #[tokio::test]
 async fn silent_server_ends_at_the_deadline_and_is_named_by_its_step() {
     for (at, expected) in [
-        ("", "its greeting had not come after 1 s. A port that is encrypted from the beginning, such as 465, needs TLS."),
+        (
+            "",
+            "its greeting had not come after 1 s. A port that is encrypted from the beginning, such as 465, needs TLS.",
+        ),
         ("EHLO", "its reply to EHLO had not come after 1 s."),
         ("RCPT", "its reply to RCPT had not come after 1 s."),
     ] {
@@ -434,14 +448,15 @@ async fn farewell_without_reply_changes_nothing() {
 async fn server_that_hangs_up_during_a_long_message_is_quoted() {
     // Larger than the buffers between client and server.
     let message = format!("Subject: s\r\n\r\n{}", "0123456789012345678901234567890123456789012345\r\n".repeat(400_000));
-    let script = Script::new(Offer::Plain).extensions(&[]).on(|_, step| {
-        (step == Step::Command("DATA")).then(|| Act::Last("354 go\r\n552 5.3.4 too much\r\n".into()))
-    });
+    let script = Script::new(Offer::Plain)
+        .extensions(&[])
+        .on(|_, step| (step == Step::Command("DATA")).then(|| Act::Last("354 go\r\n552 5.3.4 too much\r\n".into())));
     let server = MailServer::start(script).await;
     let settings = settings(server.address.port(), Encryption::None);
-    let sent = attempt_message(&settings, &pending(&["bob@example.test"]), message.as_bytes()).await.expect("an attempt");
+    let sent =
+        attempt_message(&settings, &pending(&["bob@example.test"]), message.as_bytes()).await.expect("an attempt");
     // The reset of the connection may overtake the reply.
-    let expected = [(ErrorCode::Status, vec![Refused]), (ErrorCode::Reset, vec![Pending])];
+    let expected = [(ErrorCode::RefusedRecipient, vec![Refused]), (ErrorCode::Reset, vec![Pending])];
     assert!(expected.contains(&(failure(&sent).0, states(&sent))), "{:?}", sent.error);
 }
 
@@ -456,7 +471,7 @@ async fn message_and_addresses_beyond_the_servers_abilities_are_refused_by_name(
     let server = MailServer::start(Script::new(Offer::Plain).extensions(&["8BITMIME"])).await;
     let sent = attempt_at(&server, Encryption::None, &["amy@example.test", "jörg@example.test"]).await;
     assert_eq!(states(&sent), [Accepted, Refused]);
-    assert!(failure(&sent).2.contains("jörg@example.test: The SMTP server offers no SMTPUTF8"), "{sent:?}");
+    assert!(failure(&sent).2.contains("jörg@example.test was refused: The SMTP server offers no SMTPUTF8"), "{sent:?}");
     assert_eq!(server.mails()[0].recipients, ["amy@example.test"]);
 
     let server = MailServer::open().await;
@@ -466,7 +481,10 @@ async fn message_and_addresses_beyond_the_servers_abilities_are_refused_by_name(
     assert_eq!(server.mails()[0].recipients, ["amy@example.test", "jörg@example.test"]);
     let sent = attempt_at(&server, Encryption::None, &["amy@example.test"]).await;
     assert_eq!(sent.outcome, Outcome::Sent);
-    assert!(server.commands().iter().any(|line| line == "MAIL FROM:<console@example.test> SIZE=30"), "only where needed");
+    assert!(
+        server.commands().iter().any(|line| line == "MAIL FROM:<console@example.test> SIZE=30"),
+        "only where needed"
+    );
 }
 
 #[tokio::test]
@@ -475,7 +493,7 @@ async fn message_with_a_bare_line_end_is_never_sent() {
     let settings = settings(server.address.port(), Encryption::None);
     for message in [&b"s\r\n\r\nx\n.\nMAIL FROM:<evil@x.test>\r\n"[..], b"s\r\n\r\nx\r.\r\r\n", b"x\r"] {
         let sent = attempt_message(&settings, &pending(&["bob@example.test"]), message).await.expect("an attempt");
-        assert_eq!(failure(&sent).0, ErrorCode::Internal);
+        assert_eq!(failure(&sent).0, ErrorCode::Header);
     }
     assert!(server.mails().is_empty());
 }
@@ -500,7 +518,7 @@ async fn unreachable_and_refused_servers_are_explained() {
         settings.host = host.into();
         let sent = attempt(&settings, &recipients).await;
         assert_eq!(failure(&sent).0, code, "{host}: {:?}", sent.error);
-        assert!(sent.dialogue.is_empty() && sent.connect.is_none());
+        assert!(sent.response_body.is_empty() && sent.connect.is_none());
     }
 }
 
@@ -509,17 +527,19 @@ async fn stopping_server_cuts_a_session_and_keeps_what_it_settled() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let script = Script::new(Offer::Plain).on(|session, step| {
         let is_second = matches!(step, Step::Command(line) if line.starts_with("RCPT TO:<u100@"));
-        (session.number == 1 && is_second || step == Step::Command("RCPT TO:<slow@example.test>")).then_some(Act::Silence)
+        (session.number == 1 && is_second || step == Step::Command("RCPT TO:<slow@example.test>"))
+            .then_some(Act::Silence)
     });
     let server = MailServer::start(script).await;
     let settings = settings(server.address.port(), Encryption::None);
     let guard = guard();
     let clock = Clock::from_fn(|| Timestamp(0));
-    for (addresses, last) in
-        [((0..101).map(|number| format!("u{number}@example.test")).collect::<Vec<_>>(), "u100@"), (vec!["slow@example.test".into()], "slow@")]
-    {
+    for (addresses, last) in [
+        ((0..101).map(|number| format!("u{number}@example.test")).collect::<Vec<_>>(), "u100@"),
+        (vec!["slow@example.test".into()], "slow@"),
+    ] {
         let recipients = pending(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
-        let letter = Letter { sender: SENDER, recipients: &recipients, message: MESSAGE };
+        let letter = Letter { recipients: &recipients, message: MESSAGE };
         let cut = CancellationToken::new();
         let session = Session { settings: &settings, password: None };
         let sending = send(&clock, &guard, session, letter, &cut);
@@ -535,7 +555,7 @@ async fn stopping_server_cuts_a_session_and_keeps_what_it_settled() {
             Ok(sent) => {
                 let (code, _, text) = failure(&sent);
                 assert_eq!((code, last), (ErrorCode::Internal, "u100@"));
-                assert_eq!(text, "100 of 101 recipients accepted. Hookwright was stopped during the session.");
+                assert_eq!(text, "Hookwright was stopped during the session.\n100 of 101 recipients accepted.");
                 assert_eq!(states(&sent).iter().filter(|state| **state == Pending).count(), 1);
             }
         }

@@ -3,7 +3,7 @@
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::TestStore;
 use crate::rows;
-use model::id::{ObjectId, WebhookId};
+use model::id::{DestinationId, ObjectId};
 use model::time::Timestamp;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, Statement};
@@ -35,7 +35,7 @@ async fn claim_and_sweep_do_not_read_a_backlog_unknown_to_the_statistics() {
     delivery.body = b"{}".to_vec();
     server::store::delivery::insert_many(db, vec![delivery], NOW).await.expect("queued");
     db.execute_unprepared("ALTER TABLE delivery SET (autovacuum_enabled = false)").await.expect("set");
-    let columns = "run_id, webhook_id, webhook_name, task_name, type_id, event_id, body, attempts, created_at";
+    let columns = "run_id, destination_id, destination_name, task_name, type_id, event_id, body, attempts, created_at";
     let add = async |status: &str, reason: &str, due: &str, settled: &str| {
         let sql = format!(
             "INSERT INTO delivery (uuid, status, hold_reason, next_attempt_at, settled_at, {columns}) SELECT \
@@ -56,7 +56,8 @@ async fn claim_and_sweep_do_not_read_a_backlog_unknown_to_the_statistics() {
     assert_eq!(claim::next_due(&txn).await.expect("looked up"), Some(NOW));
     let due = sweep::list_due(&txn, NOW).await.expect("looked up");
     assert_eq!(due.len(), 1, "one webhook is due for the sweep");
-    let room = Capacity { total: 10, per_webhook: 10, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
+    let room =
+        Capacity { total: 10, per_destination: 10, busy: Vec::new(), is_busy_first: false, after: DestinationId(0) };
     let claimed = claim::claim(&txn, uuid::Uuid::nil(), NOW.after(Duration::from_mins(1)), NOW, &room).await;
     assert_eq!(claimed.expect("claimed").len(), 10);
     let read = rows_read(&txn, "delivery").await;

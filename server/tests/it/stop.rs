@@ -93,7 +93,7 @@ async fn success_status_before_a_stop_is_recorded_as_sent(#[values(Sqlite, Postg
     let rows = entity::delivery::Entity::find().all(test.store.read()).await.expect("rows");
     assert_eq!((rows[0].status.as_str(), rows[0].attempts), ("sent", 1));
     let attempts = entity::attempt::Entity::find().all(test.store.read()).await.expect("rows");
-    assert_eq!(attempts[0].answer_note.as_deref(), Some("response incomplete: the server was stopped"));
+    assert_eq!(attempts[0].response_note.as_deref(), Some("response incomplete: the server was stopped"));
 }
 
 /// A copy of the file alone is a whole backup then.

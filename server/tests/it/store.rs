@@ -7,7 +7,7 @@ use migrations::Migrator;
 use model::access::Role;
 use model::breaker::{Breaker, Open};
 use model::hold::HoldReason;
-use model::id::{TaskId, WebhookId};
+use model::id::{DestinationId, TaskId, WebhookId};
 use model::time::Timestamp;
 use model::webhook::{Settings, WebhookDraft};
 use rstest::rstest;
@@ -30,24 +30,24 @@ async fn add_webhook(test: &TestStore) -> WebhookId {
 
 /// Queues `count` deliveries of one run.
 async fn queue(test: &TestStore, count: usize) {
-    let (db, webhook_id) = (test.store.write(), add_webhook(test).await);
+    let (db, destination_id) = (test.store.write(), add_webhook(test).await);
     let new = model::task::Task {
         name: "t".into(),
         description: String::new(),
         is_enabled: true,
         deletes_after_running: false,
-        webhook_id,
-        message: String::new(),
+        destination_id: destination_id.into(),
+        action: model::task::Action::Webhook(model::task::WebhookSend { message: String::new() }),
     };
     task::insert(db, &new, NOW).await.expect("a task");
     let run_id = rows::run(db).await;
-    delivery::insert_many(db, (0..count).map(|_| rows::delivery(webhook_id, run_id)).collect(), NOW)
+    delivery::insert_many(db, (0..count).map(|_| rows::delivery(destination_id, run_id)).collect(), NOW)
         .await
         .expect("queued");
 }
 
 fn room(total: usize) -> Capacity {
-    Capacity { total, per_webhook: 100, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }
+    Capacity { total, per_destination: 100, busy: Vec::new(), is_busy_first: false, after: DestinationId(0) }
 }
 
 #[rstest]
@@ -59,35 +59,60 @@ async fn claim_stays_within_the_capacity_of_a_webhook(#[values(Sqlite, Postgres)
         let until = Timestamp(NOW.0 + 100);
         claim::claim(test.store.write(), uuid::Uuid::nil(), NOW, until, &room).await.expect("claims").len()
     };
-    let webhook = WebhookId(1);
+    let webhook = DestinationId(1);
     assert_eq!(
         claim(Capacity {
             total: 100,
-            per_webhook: 8,
+            per_destination: 8,
             busy: vec![(webhook, 0)],
             is_busy_first: false,
-            after: WebhookId(0)
+            after: DestinationId(0)
         })
         .await,
         0
     );
     assert_eq!(
-        claim(Capacity { total: 100, per_webhook: 8, busy: vec![(webhook, 3)], is_busy_first: false, after: webhook })
-            .await,
+        claim(Capacity {
+            total: 100,
+            per_destination: 8,
+            busy: vec![(webhook, 3)],
+            is_busy_first: false,
+            after: webhook
+        })
+        .await,
         3
     );
     assert_eq!(
-        claim(Capacity { total: 100, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) })
-            .await,
+        claim(Capacity {
+            total: 100,
+            per_destination: 8,
+            busy: Vec::new(),
+            is_busy_first: false,
+            after: DestinationId(0)
+        })
+        .await,
         8
     );
     assert_eq!(
-        claim(Capacity { total: 5, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) }).await,
+        claim(Capacity {
+            total: 5,
+            per_destination: 8,
+            busy: Vec::new(),
+            is_busy_first: false,
+            after: DestinationId(0)
+        })
+        .await,
         5
     );
     assert_eq!(
-        claim(Capacity { total: 100, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) })
-            .await,
+        claim(Capacity {
+            total: 100,
+            per_destination: 8,
+            busy: Vec::new(),
+            is_busy_first: false,
+            after: DestinationId(0)
+        })
+        .await,
         4
     );
 }
@@ -253,11 +278,14 @@ async fn event_scope_without_its_object_or_tag_is_refused(#[values(Sqlite, Postg
 async fn claim_works_with_hundreds_of_busy_webhooks(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     queue(&test, 3).await;
-    let busy = (1_000..1_600).map(|id| (WebhookId(id), 1)).chain([(WebhookId(1), 1)]).collect();
-    for (is_busy_first, after, expected) in
-        [(false, WebhookId(0), 1), (true, WebhookId(9), 1), (true, WebhookId(9), 1), (true, WebhookId(9), 0)]
-    {
-        let room = Capacity { total: 9, per_webhook: 8, busy: Vec::clone(&busy), is_busy_first, after };
+    let busy = (1_000..1_600).map(|id| (DestinationId(id), 1)).chain([(DestinationId(1), 1)]).collect();
+    for (is_busy_first, after, expected) in [
+        (false, DestinationId(0), 1),
+        (true, DestinationId(9), 1),
+        (true, DestinationId(9), 1),
+        (true, DestinationId(9), 0),
+    ] {
+        let room = Capacity { total: 9, per_destination: 8, busy: Vec::clone(&busy), is_busy_first, after };
         let claimed = claim::claim(test.store.write(), uuid::Uuid::nil(), NOW, NOW, &room).await.expect("claims");
         assert_eq!(claimed.len(), expected);
     }
@@ -277,20 +305,22 @@ async fn webhooks_with_a_backlog_take_turns(#[values(Sqlite, Postgres)] database
             .expect("queued");
         webhooks.push(webhook);
     }
-    let [a, b, c] = webhooks[..] else { panic!("three") };
+    let [a, b, c] = webhooks[..].iter().map(|id| DestinationId::from(*id)).collect::<Vec<_>>()[..] else {
+        panic!("three")
+    };
     // Capacity for twelve, eight of each webhook. A webhook that got less than eight is busy then, and continues behind
     // the others.
     for (after, busy, expected) in [
-        (WebhookId(0), vec![], [(a, 8), (b, 4)]),
+        (DestinationId(0), vec![], [(a, 8), (b, 4)]),
         (b, vec![(b, 4)], [(c, 8), (a, 4)]),
         (a, vec![(b, 0), (a, 0)], [(c, 8), (a, 0)]),
         (c, vec![(a, 4), (c, 0)], [(b, 8), (a, 4)]),
     ] {
-        let room = Capacity { total: 12, per_webhook: 8, busy, is_busy_first: false, after };
+        let room = Capacity { total: 12, per_destination: 8, busy, is_busy_first: false, after };
         let until = Timestamp(NOW.0 + 100);
         let claimed = claim::claim(db, uuid::Uuid::nil(), NOW, until, &room).await.expect("claims");
         for (webhook, count) in expected {
-            let found = claimed.iter().filter(|one| one.webhook_id() == webhook).count();
+            let found = claimed.iter().filter(|one| one.destination_id() == webhook).count();
             assert_eq!(found, count, "{webhook} after {after}");
         }
     }
@@ -308,16 +338,17 @@ async fn delivery_queued_as_the_breaker_opens_is_held_and_probed(#[values(Sqlite
         let open = Some(Open { since: NOW, wait: Duration::from_secs(30), probe_at, is_probing });
         Breaker { failures: 10, open, is_hanging: false }
     };
-    hold::save_breaker(db, webhook, &opened(false)).await.expect("opened");
+    hold::save_breaker(db, webhook.into(), &opened(false)).await.expect("opened");
     // By another node, which has not seen the open breaker.
     delivery::insert_many(db, (0..3).map(|_| rows::delivery(webhook, run_id)).collect(), NOW).await.expect("queued");
     let claim = async |now: Timestamp| {
-        let room = Capacity { total: 9, per_webhook: 8, busy: Vec::new(), is_busy_first: false, after: WebhookId(0) };
+        let room =
+            Capacity { total: 9, per_destination: 8, busy: Vec::new(), is_busy_first: false, after: DestinationId(0) };
         claim::claim(db, uuid::Uuid::nil(), now, now, &room).await.expect("claims").len()
     };
     assert_eq!(claim(NOW).await, 0);
     sweep::sweep(&test.store, NOW, Duration::ZERO).await.expect("swept");
-    let held = figures::held_by_reason(test.store.read(), webhook).await.expect("counted");
+    let held = figures::held_by_reason(test.store.read(), webhook.into()).await.expect("counted");
     assert_eq!(held, [figures::HeldCount { reason: HoldReason::Breaker, deliveries: 3 }]);
     let due = NOW.after(Duration::from_secs(30));
     sweep::sweep(&test.store, due, Duration::ZERO).await.expect("swept");

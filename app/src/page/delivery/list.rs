@@ -11,6 +11,7 @@ use leptos::prelude::*;
 use model::access::Permission;
 use model::catalog::Catalog;
 use model::delivery::Status;
+use model::destination::Kind;
 
 /// The choices of the time filter.
 const SINCE: [(&str, &str); 3] = [("1h", "1 hour"), ("24h", "24 hours"), ("7d", "7 days")];
@@ -31,7 +32,7 @@ fn columns(catalog: &Catalog) -> Vec<Column> {
             ..Column::text("status", "Status", "w-status", Narrow::Start)
         }),
         Column { filter: Filter::choice(SINCE), ..Column::text("time", "Time", "w-time", Narrow::End) },
-        fixed(Column::text("webhook", "Webhook", "w-15", Narrow::Start)),
+        fixed(Column::text("destination", "Destination", "w-15", Narrow::Start)),
         fixed(Column { is_minor: true, ..Column::text("task", "Task", "w-13", Narrow::Gone) }),
         fixed(Column { filter: Filter::Choice(events), ..Column::text("event", "Event", "w-10", Narrow::End) }),
         fixed(Column::text("object", "Object", "w-10", Narrow::Start)),
@@ -48,7 +49,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let wanted = DeliveryQuery {
         status: text("status"),
         since: text("time"),
-        webhook: text("webhook"),
+        destination: text("destination"),
         task: text("task"),
         event: text("event"),
         object: text("object"),
@@ -106,15 +107,15 @@ fn row(line: DeliveryLine) -> Row {
     Row { id, label, cells }
 }
 
-/// Returns a row with status, time, webhook, event, object and result.
+/// Returns a row with status, time, destination, event, object and result.
 fn short_row(line: DeliveryLine) -> Row {
     let result = result(&line);
     Row {
-        label: format!("{}, {}", line.webhook, line.created.short),
+        label: format!("{}, {}", line.destination.name, line.created.short),
         cells: vec![
-            Cell::open_status(line.status, line.hold, format!("/deliveries/{}", line.uuid)),
+            Cell::open_status(line.status, line.held(), format!("/deliveries/{}", line.uuid)),
             Cell::time(line.created),
-            Cell::link(line.webhook, format!("/webhooks/{}", line.webhook_id)),
+            Cell::link(line.destination.name.clone(), line.destination.path()),
             Cell::text(line.event),
             Cell::text(line.object),
             Cell::text(result),
@@ -125,10 +126,13 @@ fn short_row(line: DeliveryLine) -> Row {
 
 /// Returns the result so far as text.
 pub(crate) fn result(line: &DeliveryLine) -> String {
-    match (&line.error, line.hold, line.http_status) {
-        (_, Some(reason), _) => reason.message().to_owned(),
+    match (&line.error, line.held(), line.status_code) {
+        (_, Some(reason), _) => reason,
         (Some(error), ..) => error.clone(),
-        (None, _, Some(status)) => format!("HTTP {status}"),
+        (None, _, Some(code)) => match line.destination.kind {
+            Kind::Webhook => format!("HTTP {code}"),
+            Kind::Mailer => format!("SMTP {code}"),
+        },
         (None, _, None) => "–".to_owned(),
     }
 }
@@ -138,7 +142,7 @@ pub(crate) fn short_table(label: &'static str, lines: Vec<DeliveryLine>) -> AnyV
     let columns = [
         Column::text("status", "Status", "w-status", Narrow::Start),
         Column::text("time", "Time", "w-time", Narrow::End),
-        Column::text("webhook", "Webhook", "w-20", Narrow::Start),
+        Column::text("destination", "Destination", "w-20", Narrow::Start),
         Column::text("event", "Event", "w-13", Narrow::End),
         Column::text("object", "Object", "w-15", Narrow::Start),
         Column::text("result", "Result", "", Narrow::Wide),

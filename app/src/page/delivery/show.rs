@@ -10,6 +10,7 @@ use crate::view::delivery::{AttemptLine, DeliveryDetail, Request};
 use leptos::prelude::*;
 use model::access::Permission;
 use model::delivery::Status;
+use model::destination::Kind;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let detail = asked.backend.deliveries.detail(asked.id("delivery")?).await?;
@@ -23,9 +24,12 @@ fn commands(detail: &DeliveryDetail) -> AnyView {
     let path = format!("/deliveries/{}", detail.line.uuid);
     let mut items = Vec::new();
     if detail.line.is_settled() {
-        if !detail.is_webhook_deleted {
+        if !detail.is_destination_deleted {
             items.push(post("replay", "Replay", format!("{path}/replay"), false));
-            items.push(post("replay", "Replay with the original webhook", format!("{path}/replay-original"), false));
+            if detail.line.destination.kind == Kind::Webhook {
+                let original = format!("{path}/replay-original");
+                items.push(post("replay", "Replay with the original webhook", original, false));
+            }
         }
     } else {
         items.push(confirmed(
@@ -37,7 +41,9 @@ fn commands(detail: &DeliveryDetail) -> AnyView {
             false,
         ));
     }
-    items.push(go("delivery", "Same webhook", format!("/deliveries?webhook={}", encoded(&detail.line.webhook))));
+    let destination = &detail.line.destination;
+    let label = if destination.kind == Kind::Webhook { "Same webhook" } else { "Same mail server" };
+    items.push(go("delivery", label, format!("/deliveries?destination={}", encoded(&destination.name))));
     menu(items)
 }
 
@@ -66,8 +72,8 @@ fn next_step(detail: &DeliveryDetail) -> &'static str {
 fn content(detail: &DeliveryDetail) -> AnyView {
     let step = next_step(detail);
     let line = detail.line.clone();
-    let sentence = match (&line.error, line.hold, line.http_status) {
-        (_, Some(reason), _) => reason.message().to_owned(),
+    let sentence = match (&line.error, line.held(), line.status_code) {
+        (_, Some(reason), _) => reason,
         (Some(error), ..) => error.clone(),
         (None, _, Some(status)) => format!("Returned {status}."),
         (None, _, None) => "Not attempted yet.".to_owned(),
@@ -85,7 +91,7 @@ fn content(detail: &DeliveryDetail) -> AnyView {
         <div class="l-stack">
             <section class="c-card" aria-label="Outcome">
                 <div class="c-card__body l-stack l-stack--tight">
-                    <p class="l-row"><StatusWord status=line.status hold=line.hold/><strong>{sentence}</strong></p>
+                    <p class="l-row"><StatusWord status=line.status held=line.held()/><strong>{sentence}</strong></p>
                     <p class="u-muted">{step}{next}</p>
                     {chain}
                 </div>
@@ -98,7 +104,7 @@ fn content(detail: &DeliveryDetail) -> AnyView {
     .into_any()
 }
 
-/// Renders the chain occurrence, event, task, webhook as links.
+/// Renders the chain occurrence, event, task, destination as links.
 fn chain(detail: &DeliveryDetail) -> AnyView {
     let line = &detail.line;
     let first = match (&detail.occurrence, &detail.caused_by) {
@@ -121,10 +127,10 @@ fn chain(detail: &DeliveryDetail) -> AnyView {
         Some(id) => view! { <a href=format!("/tasks/{id}")>{line.task.clone()}</a> }.into_any(),
         None => line.task.clone().into_any(),
     };
-    let webhook = if detail.is_webhook_deleted {
-        format!("{} (deleted)", line.webhook).into_any()
+    let destination = if detail.is_destination_deleted {
+        format!("{} (deleted)", line.destination.name).into_any()
     } else {
-        view! { <a href=format!("/webhooks/{}", line.webhook_id)>{line.webhook.clone()}</a> }.into_any()
+        view! { <a href=line.destination.path()>{line.destination.name.clone()}</a> }.into_any()
     };
     let replay = detail.replay_of.clone().map(|id| {
         view! { <li><Icon name="replay"/>"replays "<a href=format!("/deliveries/{id}")>"an earlier delivery"</a></li> }
@@ -133,7 +139,7 @@ fn chain(detail: &DeliveryDetail) -> AnyView {
         <ul class="c-chain" role="list" aria-label="Where it comes from and goes">
             {first} {events}
             <li><Icon name="task"/>{task}</li>
-            <li><Icon name="webhook"/>{webhook}</li>
+            <li><Icon name=line.destination.icon()/>{destination}</li>
             {replay}
         </ul>
     }
@@ -162,7 +168,7 @@ fn attempts(detail: &DeliveryDetail) -> AnyView {
 fn attempt_line(attempt: &AttemptLine, scale: u32) -> AnyView {
     let is_sent = attempt.error.is_none();
     let class = if is_sent { "c-sign c-sign--ok" } else { "c-sign c-sign--danger" };
-    let status = match (attempt.http_status, attempt.code.clone()) {
+    let status = match (attempt.status_code, attempt.code.clone()) {
         (Some(status), _) => status.to_string(),
         (None, code) => code.unwrap_or_default(),
     };
@@ -180,7 +186,7 @@ fn attempt_line(attempt: &AttemptLine, scale: u32) -> AnyView {
     let is_cut = attempt.code.as_deref() == Some("timeout");
     let end = is_cut.then(|| view! { <rect class="c-phase--end" x="99%" width="1%" height="100%"/> });
     let connect_text = attempt.connect_ms.map_or_else(
-        || if attempt.http_status.is_some() { "reused".to_owned() } else { "none".to_owned() },
+        || if attempt.status_code.is_some() { "reused".to_owned() } else { "none".to_owned() },
         |ms| format!("{ms} ms"),
     );
     let first_text = attempt.first_byte_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms"));
@@ -243,7 +249,7 @@ fn request(detail: &DeliveryDetail) -> AnyView {
 fn response(attempt: Option<&AttemptLine>) -> AnyView {
     let Some(attempt) = attempt else { return ().into_any() };
     let note = format!("attempt {}, {} bytes", attempt.number, attempt.response_bytes);
-    let text = match attempt.http_status {
+    let text = match attempt.status_code {
         Some(status) => {
             let headers = attempt.response_headers.clone();
             view! { <b>{status}</b>"\n"{headers}"\n\n"{attempt.response_body.clone()} }.into_any()

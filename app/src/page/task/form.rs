@@ -25,7 +25,7 @@ pub(crate) async fn edit(asked: Asked) -> Result<Page, AppError> {
 
 async fn form_page(asked: Asked, id: Option<TaskId>) -> Result<Page, AppError> {
     // The webhook that was just created for the task, or that was chosen before the form was refused.
-    let webhook = asked.typed_or("webhook", asked.query.value("webhook")).parse().ok();
+    let webhook = asked.typed_or("object", asked.query.value("webhook")).parse().ok();
     let loaded = asked.backend.tasks.load_form(id, webhook).await?;
     let title = if id.is_some() { format!("Task: {}", loaded.name) } else { "New Task".to_owned() };
     let (refused, may_save) = (asked.refused(), asked.may(Permission::Edit));

@@ -23,7 +23,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
             Column::text("name", "Name", "w-25", Narrow::Start),
             Column { filter: states(), ..Column::text("state", "State", "w-status", Narrow::End) },
             Column { is_minor: true, ..Column::text("description", "Description", "", Narrow::Wide) },
-            Column::text("webhook", "Webhook", "w-25", Narrow::Label("Webhook")),
+            Column::text("object", "Object", "w-25", Narrow::Label("Object")),
             Column::number("events", "Events", "w-10", Narrow::Label("Events")),
         ],
         rows: rows.into_iter().map(row).collect(),
@@ -33,7 +33,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
         empty: view! {
             <Empty
                 icon="task"
-                text="A task says what to do: which message to send through which webhook."
+                text="A task says what to do: which message to send, through a webhook or by e-mail."
                 new=("/tasks/new", "New Task")
             />
         }
@@ -74,7 +74,7 @@ fn row(row: TaskRow) -> Row {
             Cell::open(row.name.clone(), format!("/tasks/{}", row.id), row.name),
             state(row.is_enabled),
             Cell::text(row.description),
-            Cell::link(row.webhook_name, format!("/webhooks/{}", row.webhook_id)),
+            Cell::link(row.destination.name.clone(), row.destination.path()),
             Cell::number(row.events.into(), row.events.to_string()),
         ],
     }

@@ -10,6 +10,8 @@ use crate::query::encoded;
 use crate::view::task::TaskDetail;
 use leptos::prelude::*;
 use model::access::Permission;
+use model::email::list_text;
+use model::task;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let detail = asked.backend.tasks.detail(asked.id("task")?).await?;
@@ -92,6 +94,9 @@ fn content(detail: TaskDetail) -> AnyView {
     let description =
         (!detail.description.is_empty()).then(|| view! { <p class="u-muted u-lines">{detail.description}</p> });
     let all_runs = format!("/runs?task={}", encoded(&detail.name));
+    let through = detail.destination.map(|destination| {
+        view! { <span class="u-small">"through "<a href=destination.path()>{destination.name.clone()}</a></span> }
+    });
     view! {
         <div class="l-stack">
             {description}
@@ -121,11 +126,9 @@ fn content(detail: TaskDetail) -> AnyView {
                 <section class="c-card" aria-labelledby="sends">
                     <header class="c-card__head">
                         <h2 class="c-card__title" id="sends">"Sends"</h2>
-                        <span class="u-small">"through "<a href=format!("/webhooks/{}", detail.webhook_id)>{detail.webhook}</a></span>
+                        {through}
                     </header>
-                    <div class="c-card__body">
-                        <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Message">{detail.message}</pre>
-                    </div>
+                    <div class="c-card__body l-stack">{sends(detail.action)}</div>
                 </section>
             </div>
             <section class="c-card c-card--list" aria-labelledby="runs">
@@ -135,4 +138,29 @@ fn content(detail: TaskDetail) -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// Renders the settings of an action.
+fn sends(action: task::Action) -> AnyView {
+    let text = |label: &'static str, text: String| {
+        view! { <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label=label>{text}</pre> }
+    };
+    match action {
+        task::Action::Webhook(send) => text("Message", send.message).into_any(),
+        task::Action::Email(email) => {
+            let line = |label: &'static str, text: String| {
+                (!text.is_empty()).then(|| view! { <dt>{label}</dt><dd class="u-lines">{text}</dd> })
+            };
+            view! {
+                <dl class="c-facts">
+                    {line("To", list_text(&email.to))}
+                    {line("CC", list_text(&email.cc))}
+                    {line("BCC", list_text(&email.bcc))}
+                    {line("Subject", email.subject)}
+                </dl>
+                {text("Body", email.body)}
+            }
+            .into_any()
+        }
+    }
 }

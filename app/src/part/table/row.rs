@@ -5,7 +5,6 @@ use crate::part::status::{status_class, status_label, status_title};
 use crate::view::When;
 use leptos::prelude::*;
 use model::delivery::Status;
-use model::hold::HoldReason;
 
 /// The filter of a column.
 pub(crate) enum Filter {
@@ -119,9 +118,9 @@ impl Cell {
     }
 
     /// Returns a cell with the link to the row's own page, labelled by a delivery's status.
-    pub(crate) fn open_status(status: Option<Status>, hold: Option<HoldReason>, href: String) -> Self {
+    pub(crate) fn open_status(status: Option<Status>, held: Option<String>, href: String) -> Self {
         let (label, class) = (status_label(status), format!("c-table__open {}", status_class(status)));
-        Self::view(label, view! { <a class=class href=href title=status_title(status, hold)>{label}</a> })
+        Self::view(label, view! { <a class=class href=href title=status_title(status, held)>{label}</a> })
     }
 
     /// Returns a cell with an instant.

@@ -2,9 +2,11 @@
 
 use super::*;
 use mail_parser::{Address, MessageParser};
+use model::mailer::MailerDraft;
 use proptest::prelude::*;
 
-const SENDER: Sender<'static> = Sender { address: "console@example.test", name: "Hookwright" };
+const SENDER: &str = "console@example.test";
+const NAME: &str = "Hookwright";
 const NOW: Timestamp = Timestamp(1_760_629_087_000);
 
 fn mailbox(name: &str, address: &str) -> Mailbox {
@@ -23,8 +25,24 @@ fn email(to: Vec<Mailbox>) -> Email {
     }
 }
 
+fn settings() -> Settings {
+    let draft = MailerDraft {
+        server: "mail.example.test".into(),
+        from_address: SENDER.into(),
+        from_name: NAME.into(),
+        ..MailerDraft::default()
+    };
+    draft.parse(None).unwrap().settings
+}
+
+fn built_at(email: &Email, texts: [&str; 3], now: Timestamp) -> Result<Vec<u8>, String> {
+    let [from_name, subject, body] = texts.map(str::to_owned);
+    let rendered = RenderedEmail { from_name, subject, body, notes: Vec::new() };
+    build(email, &rendered, &settings(), Uuid::nil(), now)
+}
+
 fn built(email: &Email, from_name: &str, subject: &str, body: &str) -> Vec<u8> {
-    build(email, Rendered { from_name, subject, body }, SENDER, Uuid::nil(), NOW).unwrap()
+    built_at(email, [from_name, subject, body], NOW).unwrap()
 }
 
 /// Returns the names and addresses of a header.
@@ -77,8 +95,8 @@ proptest! {
         check_form(&message);
         let parsed = MessageParser::default().parse(&message).unwrap();
         prop_assert_eq!(parsed.subject().unwrap_or_default(), carried(&subject));
-        let from = if carried(&name).is_empty() { SENDER.name.to_owned() } else { carried(&name) };
-        prop_assert_eq!(pairs(parsed.from()), [(from, SENDER.address.to_owned())]);
+        let from = if carried(&name).is_empty() { NAME.to_owned() } else { carried(&name) };
+        prop_assert_eq!(pairs(parsed.from()), [(from, SENDER.to_owned())]);
         prop_assert_eq!(pairs(parsed.to()), [(carried(&to), "bob@xn--bcher-kva.example".to_owned())]);
         prop_assert_eq!(pairs(parsed.cc()), [(String::new(), "carol@example.test".to_owned())]);
     }
@@ -98,7 +116,7 @@ proptest! {
 
 #[test]
 fn texts_that_break_other_mailers_are_read_back() {
-    let long = "x".repeat(998);
+    let long = "x".repeat(4096);
     let texts = [
         "",
         "plain words",
@@ -108,8 +126,8 @@ fn texts_that_break_other_mailers_are_read_back() {
         "two  spaces and   three",
         "Grüße an 日本 👩‍👩‍👧 \u{202e}reversed",
         &long,
-        &"ä".repeat(499),
-        &"word ".repeat(199),
+        &"ä".repeat(2048),
+        &"word ".repeat(800),
         "x\r\nBcc: evil@example.test\r\n\r\nbody",
         "a\0b\u{7f}c\u{85}d",
     ];
@@ -148,27 +166,23 @@ fn message_is_from_its_own_address_or_that_of_the_settings() {
     assert_eq!(from(&email, ""), (pair("Hookwright", "console@example.test"), id("example.test")));
     assert_eq!(from(&email, "Ops"), (pair("Ops", "console@example.test"), id("example.test")));
     email.from_address = "ops@bücher.example".into();
-    assert_eq!(from(&email, ""), (pair("", "ops@xn--bcher-kva.example"), id("xn--bcher-kva.example")));
+    assert_eq!(from(&email, ""), (pair("Hookwright", "ops@xn--bcher-kva.example"), id("xn--bcher-kva.example")));
 }
 
 #[test]
-fn text_that_is_too_long_and_address_that_cannot_be_written_are_refused() {
-    let build = |email: &Email, subject: &str| {
-        build(email, Rendered { from_name: "", subject, body: "" }, SENDER, Uuid::nil(), NOW).unwrap_err()
-    };
-    let (code, text) = build(&email(vec![mailbox("", "bob@example.test")]), &"ä".repeat(500));
-    assert_eq!(code, ErrorCode::TooLarge);
-    assert_eq!(text, "Subject has 1000 bytes after its variables were filled in, and may have 998.");
+fn address_that_cannot_be_written_is_refused_by_name() {
     let bad = email(vec![mailbox("", "bob@example.test"), mailbox("", "a@x.test>\r\nBcc: evil@x.test")]);
-    assert_eq!(build(&bad, "s").0, ErrorCode::Header);
+    assert!(built_at(&bad, ["", "s", "b"], NOW).unwrap_err().starts_with("The address a@x.test>"));
+    let from = Email { from_address: "nobody".into(), ..email(vec![mailbox("", "bob@example.test")]) };
+    let text = "The address nobody cannot be written in a message. Edit it.";
+    assert_eq!(built_at(&from, ["", "s", "b"], NOW).unwrap_err(), text);
 }
 
 #[test]
 fn date_is_written_for_every_clock() {
     for now in [0, i64::MIN, i64::MAX, 253_402_300_800_000] {
         let email = email(vec![mailbox("", "bob@example.test")]);
-        let rendered = Rendered { from_name: "", subject: "s", body: "b" };
-        check_form(&build(&email, rendered, SENDER, Uuid::nil(), Timestamp(now)).unwrap());
+        check_form(&built_at(&email, ["", "s", "b"], Timestamp(now)).unwrap());
     }
     let message = built(&email(vec![mailbox("", "bob@example.test")]), "", "s", "b");
     assert!(message.starts_with(b"Date: Thu, 16 Oct 2025 15:38:07 +0000\r\n"));

@@ -1,6 +1,6 @@
 //! Connects to a mail server: only to addresses that the guard permits, and never through the egress proxy.
 
-use super::Trouble;
+use super::failure::Trouble;
 use crate::outbound::failure::{sentence, unconnected, used_up};
 use crate::outbound::guard::{Guard, ResolveError};
 use model::delivery::ErrorCode;

@@ -2,10 +2,11 @@
 
 use super::dial::{ascii_host, dial};
 use super::extensions::{Extensions, Mechanism};
+use super::failure::Trouble;
 use super::reply::Reply;
 use super::tls::Security;
 use super::wire::{Content, Wire};
-use super::{Letter, Progress, Session, Trouble, transaction};
+use super::{Letter, Progress, Session, transaction};
 use crate::outbound::guard::Guard;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +14,7 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Ehlo, Starttls};
 use lettre::transport::smtp::extension::ClientId;
 use model::delivery::ErrorCode;
-use model::email::RecipientState;
+use model::email::{Failure, RecipientState};
 use model::mailer::Encryption;
 use secrecy::ExposeSecret;
 use std::fmt::Display;
@@ -67,11 +68,11 @@ fn checked(reply: Reply) -> Result<Reply, Trouble> {
 
 /// Returns the failure that a reply means.
 fn refusal(text: &str, reply: &Reply) -> Trouble {
-    Trouble::Failed {
+    Trouble::Failed(Failure {
         code: ErrorCode::Status,
-        text: format!("{text}: {}", reply.words()),
         status_code: Some(reply.code),
-    }
+        sentence: format!("{text}: {}", reply.words()),
+    })
 }
 
 /// Returns the failure for a reply that has no meaning where it came.
@@ -89,7 +90,7 @@ pub(super) async fn run(
 ) -> Result<Connection, Trouble> {
     let mut connection = connect(guard, session, deadline, progress).await?;
     authenticate(&mut connection, session).await?;
-    transaction::send_all(&mut connection, letter, progress).await?;
+    transaction::send_all(&mut connection, &session.settings.from_address, letter, progress).await?;
     Ok(connection)
 }
 
@@ -141,10 +142,8 @@ async fn connect(
     }
     let reply = connection.ask(Starttls).await?;
     if reply.code != 220 {
-        let Trouble::Failed { text, status_code, .. } = refusal("The SMTP server refuses STARTTLS", &reply) else {
-            return Err(misplaced("STARTTLS", &reply));
-        };
-        return Err(Trouble::Failed { code: ErrorCode::Tls, text, status_code });
+        let sentence = format!("The SMTP server refuses STARTTLS: {}", reply.words());
+        return Err(Trouble::Failed(Failure { code: ErrorCode::Tls, status_code: Some(reply.code), sentence }));
     }
     wire.encrypt(&security).await?;
     // What the server said before the encryption may have been somebody else's (RFC 3207 §4.2).

@@ -1,6 +1,6 @@
 //! Encryption of SMTP sessions. Certificates are verified by the rules for webhooks.
 
-use super::Trouble;
+use super::failure::Trouble;
 use crate::outbound::client::trust;
 use crate::outbound::failure::{find, sentence, used_up};
 use crate::outbound::tls;

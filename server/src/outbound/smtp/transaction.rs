@@ -1,12 +1,14 @@
 //! The transactions of a session: one message, for all pending recipients.
 
+use super::extensions::Extensions;
+use super::failure::Trouble;
 use super::reply::Reply;
 use super::session::{Connection, misplaced};
-use super::{Letter, Progress, Trouble};
+use super::{Letter, Progress};
 use crate::outbound::mail::ascii_address;
 use lettre::transport::smtp::commands::{Data, Rset};
 use model::delivery::ErrorCode;
-use model::email::RecipientState;
+use model::email::{Failure, RecipientState};
 use std::collections::{BTreeSet, VecDeque};
 
 /// The most recipients of one transaction, which every server must accept (RFC 5321 §4.5.3.1.8).
@@ -19,24 +21,21 @@ struct Queue {
     put_off: BTreeSet<usize>,
 }
 
-/// Sends the message to each pending recipient.
+/// Sends the message to each pending recipient. Errors return to `sender`.
 ///
 /// # Errors
 /// Fails when the session ended early, or no recipient can get this message through this server.
 pub(super) async fn send_all(
     connection: &mut Connection,
+    sender: &str,
     letter: Letter<'_>,
     progress: &mut Progress,
 ) -> Result<(), Trouble> {
-    let mail = match prepare(connection, letter) {
-        Ok(mail) => mail,
-        Err(Trouble::Failed { code, text, status_code }) => {
-            let all: Vec<_> = (0..progress.recipients.len()).collect();
-            progress.settle(&all, RecipientState::Refused, &text);
-            return Err(Trouble::Failed { code, text, status_code });
-        }
-        Err(other) => return Err(other),
-    };
+    let mail = prepare(connection, sender, letter).map_err(|failure| {
+        let all: Vec<_> = (0..progress.recipients.len()).collect();
+        progress.settle(&all, RecipientState::Refused, &failure.sentence);
+        Trouble::Failed(failure)
+    })?;
     let mut queue = Queue { waiting: VecDeque::new(), put_off: BTreeSet::new() };
     let can_smtputf8 = connection.extensions.has_smtputf8 && connection.extensions.has_8bitmime;
     for index in 0..progress.recipients.len() {
@@ -66,30 +65,34 @@ const NO_SMTPUTF8: &str =
 ///
 /// # Errors
 /// Fails when this server cannot get this message at all. Another attempt cannot help.
-fn prepare(connection: &Connection, letter: Letter<'_>) -> Result<String, Trouble> {
-    let extensions = &connection.extensions;
+fn prepare(connection: &Connection, sender: &str, letter: Letter<'_>) -> Result<String, Failure> {
+    let Extensions { has_8bitmime, has_smtputf8, has_size, size_max, .. } = connection.extensions;
     let message = letter.message;
+    let failure = |code, sentence: &str| Failure { code, status_code: None, sentence: sentence.to_owned() };
     if has_bare_line_end(message) {
-        return Err(Trouble::failed(ErrorCode::Internal, "The message has line ends that no mail may have."));
+        return Err(failure(ErrorCode::Header, "The message has line ends that no mail may have."));
     }
-    let Some(sender) = ascii_address(letter.sender) else {
-        return Err(Trouble::failed(ErrorCode::Internal, "The sender's address cannot be sent from. Edit it."));
+    let Some(sender) = ascii_address(sender) else {
+        return Err(failure(
+            ErrorCode::Header,
+            "The sender's address of the SMTP settings cannot be sent from. Edit it.",
+        ));
     };
-    if let Some(max) = extensions.size_max.filter(|max| message.len() > *max) {
+    if let Some(max) = size_max.filter(|max| message.len() > *max) {
         let text = format!("The message has {} bytes, and the SMTP server accepts {max}.", message.len());
-        return Err(Trouble::failed(ErrorCode::TooLarge, &text));
+        return Err(failure(ErrorCode::TooLarge, &text));
     }
     let headers = message.windows(4).position(|end| end == b"\r\n\r\n").unwrap_or(message.len());
-    let can_smtputf8 = extensions.has_smtputf8 && extensions.has_8bitmime;
-    if !can_smtputf8 && !(sender.is_ascii() && message[..headers].is_ascii()) {
-        return Err(Trouble::failed(ErrorCode::Header, NO_SMTPUTF8));
+    let can_smtputf8 = has_smtputf8 && has_8bitmime;
+    let needs_smtputf8 = !(sender.is_ascii() && message[..headers].is_ascii());
+    if needs_smtputf8 && !can_smtputf8 {
+        return Err(failure(ErrorCode::Header, NO_SMTPUTF8));
     }
-    if !extensions.has_8bitmime && !message.is_ascii() {
-        let text = "The SMTP server offers no 8BITMIME, which this message needs.";
-        return Err(Trouble::failed(ErrorCode::Header, text));
+    if !has_8bitmime && !message.is_ascii() {
+        return Err(failure(ErrorCode::Header, "The SMTP server offers no 8BITMIME, which this message needs."));
     }
     let mut mail = format!("MAIL FROM:<{sender}>");
-    if extensions.has_size {
+    if has_size {
         mail += &format!(" SIZE={}", message.len());
     }
     if !message.is_ascii() {
@@ -97,7 +100,7 @@ fn prepare(connection: &Connection, letter: Letter<'_>) -> Result<String, Troubl
     }
     let is_plain = |address: &str| address.rsplit_once('@').is_none_or(|(local, _)| local.is_ascii());
     let are_plain = letter.recipients.iter().all(|recipient| is_plain(&recipient.address));
-    if can_smtputf8 && !(are_plain && sender.is_ascii() && message[..headers].is_ascii()) {
+    if can_smtputf8 && (needs_smtputf8 || !are_plain) {
         mail += " SMTPUTF8";
     }
     Ok(mail + "\r\n")

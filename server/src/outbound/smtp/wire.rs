@@ -5,8 +5,8 @@
 //! fills no memory: lines and sessions have limits. The wire retains each whole reply, since lettre drops the text of
 //! several, and records the dialogue.
 
-use super::Trouble;
 use super::dialogue::Dialogue;
+use super::failure::Trouble;
 use super::reply::{Line, Reply, parse_line};
 use super::tls::{self, Security};
 use crate::outbound::failure::find;

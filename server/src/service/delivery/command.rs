@@ -1,12 +1,13 @@
 //! Commands on deliveries: sending one again, and discarding one that waits.
 
 use super::{last_revision, not_found, parse_uuid};
-use crate::clock::new_uuid;
+use crate::engine::render::Subject;
+use crate::engine::start::{Origin, Start};
 use crate::service::Services;
-use crate::service::run::{end_runs, start_run};
-use crate::store::delivery::{self, NewDelivery, Replay, Row};
+use crate::service::run::end_runs;
+use crate::store::delivery::{self, Row};
+use crate::store::destination::{self, Destination};
 use crate::store::revision::{self, Kind};
-use crate::store::run::NewRun;
 use crate::store::{hold, webhook};
 use app::error::{AppError, Code};
 use model::delivery::{ErrorCode, Status};
@@ -27,46 +28,38 @@ impl Services {
             let message = "This message was too large: there is nothing to send again.";
             return Err(AppError::new(Code::Conflict, message));
         }
-        let webhook = webhook::find(&txn, old.line.webhook_id).await?;
-        let Some(webhook) = webhook else {
+        let Some(destination) = destination::find(&txn, old.line.destination_id).await? else {
             let message = "The webhook of this delivery was deleted: there is nowhere to send it.";
             return Err(AppError::new(Code::Conflict, message));
         };
-        let (revision, hold) = if is_original {
-            let number = revision_of(&txn, &old).await?;
-            self.check_secret_headers(&txn, &webhook, number).await?;
-            (Some(number), webhook.hold.reason_of_replay())
-        } else {
-            (None, webhook.hold.reason())
+        let revision = match (&destination, is_original) {
+            (Destination::Webhook(webhook), true) => {
+                let number = revision_of(&txn, &old).await?;
+                self.check_secret_headers(&txn, webhook, number).await?;
+                Some(number)
+            }
+            (Destination::Mailer(_), true) => {
+                let message = "An e-mail is always sent through the mail server of now. Choose Replay.";
+                return Err(AppError::new(Code::Conflict, message));
+            }
+            (_, false) => None,
         };
-        let run = NewRun {
-            uuid: new_uuid(now),
-            // A replay's outcome does not concern the task: its success deletes nothing.
-            task_id: None,
-            task_name: old.line.task_name.clone(),
+        let subject = Subject {
+            type_id: &old.line.type_id,
+            event_id: &old.line.event_id,
+            object_id: old.object_id,
+            object_name: old.line.object_name.as_deref(),
+            depth: old.depth,
+            ..Subject::NOTHING
+        };
+        let one = Start {
+            task: Origin::Replay(&old, revision),
+            destination: &destination,
             cause: Cause::Replay(by),
             event_ids: Vec::new(),
+            subject,
         };
-        let run_id = start_run(&txn, run, now).await?;
-        let new = NewDelivery {
-            uuid: new_uuid(now),
-            run_id,
-            webhook_id: webhook.id,
-            webhook_name: webhook.settings.name.clone(),
-            task_name: old.line.task_name,
-            type_id: old.line.type_id,
-            event_id: old.line.event_id,
-            object_id: old.object_id,
-            object_name: old.line.object_name,
-            body: old.body,
-            notes: old.notes,
-            failed: None,
-            hold,
-            depth: old.depth,
-            webhook_revision: webhook.revision,
-            replay: Replay { of: Some(old.id), revision },
-        };
-        self.queue(txn, new, now).await
+        self.start(txn, one, now).await
     }
 
     /// Fails when the webhook as of this revision has a secret header whose value is no longer stored.
@@ -112,5 +105,5 @@ async fn revision_of(txn: &DatabaseTransaction, old: &Row) -> Result<i64, AppErr
         return Ok(revision);
     }
     let attempts = delivery::list_attempts(txn, old.id).await?;
-    Ok(last_revision(&attempts).unwrap_or(old.webhook_revision))
+    Ok(last_revision(&attempts).unwrap_or(old.destination_revision))
 }

@@ -8,9 +8,10 @@ use crate::store::search::{self, Filter, Sort, Sorting};
 use app::error::AppError;
 use app::view::Listed;
 use app::view::delivery::{DeliveryLine, DeliveryQuery};
+use app::view::destination::DestinationLink;
 use model::catalog::Catalog;
 use model::delivery::Status;
-use model::id::WebhookId;
+use model::id::DestinationId;
 use model::text::shown;
 use model::time::Timestamp;
 
@@ -27,13 +28,12 @@ impl Services {
             status: row.status,
             hold: row.hold,
             created: self.when(row.created_at),
-            webhook_id: row.webhook_id,
-            webhook: row.webhook_name,
+            destination: DestinationLink { id: row.destination_id, kind: row.kind, name: row.destination_name },
             task: row.task_name,
             event: catalog.event_label(&row.type_id, &row.event_id).to_owned(),
             object: shown(&row.object_name.unwrap_or_default()),
             attempts: row.attempts,
-            http_status: row.http_status,
+            status_code: row.status_code,
             duration_ms: row.duration.map(shown_millis),
             // The first attempt is due at once: its time is not worth showing.
             next: row.next_attempt_at.filter(|_| row.attempts > 0).map(|at| self.when(at)),
@@ -41,19 +41,19 @@ impl Services {
         }
     }
 
-    /// Returns the newest deliveries of all webhooks.
+    /// Returns the newest deliveries of all destinations.
     pub(super) async fn newest_deliveries(&self) -> Result<Vec<DeliveryLine>, AppError> {
         self.newest(None, LIST_ROWS).await
     }
 
-    /// Returns the newest deliveries of a webhook, for its dashboard.
-    pub(in crate::service) async fn newest_of(&self, webhook_id: WebhookId) -> Result<Vec<DeliveryLine>, AppError> {
-        self.newest(Some(webhook_id), NEWEST).await
+    /// Returns the newest deliveries of a destination, for its dashboard.
+    pub(in crate::service) async fn newest_of(&self, id: DestinationId) -> Result<Vec<DeliveryLine>, AppError> {
+        self.newest(Some(id), NEWEST).await
     }
 
-    async fn newest(&self, webhook_id: Option<WebhookId>, limit: u64) -> Result<Vec<DeliveryLine>, AppError> {
+    async fn newest(&self, of: Option<DestinationId>, limit: u64) -> Result<Vec<DeliveryLine>, AppError> {
         let db = self.store.pages();
-        let rows = delivery::list_newest(db, webhook_id, limit).await?;
+        let rows = delivery::list_newest(db, of, limit).await?;
         let catalog = catalog::load(db).await?;
         Ok(rows.into_iter().map(|row| self.delivery_line(row, &catalog)).collect())
     }
@@ -89,15 +89,15 @@ fn filter_of(query: &DeliveryQuery, now: Timestamp) -> Filter {
         "7d" => Some(168),
         _ => None,
     };
-    let http_status = query.result.trim().parse().ok();
+    let status_code = query.result.trim().parse().ok();
     Filter {
         status: Status::find(&query.status),
         since: hours.map(|hours| Timestamp(now.0 - hours * HOUR_MS)),
-        webhook: given(&query.webhook),
+        destination: given(&query.destination),
         task: given(&query.task),
         event: given(&query.event),
         object: given(&query.object),
-        error_code: if http_status.is_some() { None } else { given(&query.result) },
-        http_status,
+        error_code: if status_code.is_some() { None } else { given(&query.result) },
+        status_code,
     }
 }

@@ -6,9 +6,10 @@ use crate::outbound::send::Outgoing;
 use crate::service::Services;
 use crate::service::run::cause_text;
 use crate::store::delivery::{AttemptRow, Row};
+use crate::store::destination::{self, Destination};
 use crate::store::{catalog, delivery, event, occurrence, revision, run, webhook};
 use app::error::AppError;
-use app::view::delivery::{AttemptLine, DeliveryDetail};
+use app::view::delivery::{AttemptLine, DeliveryDetail, Request};
 use app::view::event::EventLink;
 use model::message::Note;
 use model::number::to_u32;
@@ -34,11 +35,16 @@ impl Services {
             id: row.id,
             label: catalog.event_label(&row.event.type_id, &row.event.event_id).to_owned(),
         };
-        let webhooks = webhook::find_many(db, vec![row.line.webhook_id.0]).await?;
-        let current = webhooks.get(&row.line.webhook_id);
-        let target = self.target_of(&row, current, last_revision(&attempts)).await?;
-        let outgoing = Outgoing { id: uuid, body: &row.body };
-        let request = target.map(|target| self.shown_request(&target, outgoing)).unwrap_or_default();
+        let id = row.line.destination_id;
+        let current = destination::find_many(db, vec![id.0]).await?.remove(&id);
+        let request = match &current {
+            Some(Destination::Webhook(webhook)) => {
+                let target = self.target_of(&row, webhook, last_revision(&attempts)).await?;
+                let outgoing = Outgoing { id: uuid, body: &row.body, recipients: &[] };
+                target.map(|target| self.shown_request(&target, outgoing)).unwrap_or_default()
+            }
+            _ => Request::default(),
+        };
         let replay_of = match row.replay.of {
             Some(id) => delivery::find_uuid(db, id).await?.map(|uuid| uuid.to_string()),
             None => None,
@@ -51,14 +57,15 @@ impl Services {
             body: visible(&String::from_utf8_lossy(&row.body)),
             notes: row.notes.iter().map(note_text).collect(),
             attempts: attempts.into_iter().map(|attempt| self.attempt_line(attempt)).collect(),
-            attempts_max: current.map_or(1, |webhook| webhook.settings.retries + 1),
-            timeout_ms: current.map_or(5000, |webhook| to_u32(webhook.settings.timeout.as_millis())),
+            attempts_max: current.as_ref().map_or(1, |current| current.retries() + 1),
+            timeout_ms: current.as_ref().map_or(5000, |current| to_u32(current.timeout().as_millis())),
             occurrence: occurrence.map(|row| row.uuid.to_string()),
             events: events.into_iter().map(link).collect(),
             task_id: run.as_ref().and_then(|run| run.task_id),
             caused_by,
             replay_of,
-            is_webhook_deleted: current.is_none_or(|webhook| webhook.is_deleted),
+            is_destination_deleted: current.is_none_or(|current| current.is_deleted()),
+            recipients: row.recipients,
             code: row.error_code.clone(),
             line: self.delivery_line(row.line, &catalog),
         })
@@ -68,20 +75,17 @@ impl Services {
     async fn target_of(
         &self,
         row: &Row,
-        current: Option<&webhook::Row>,
+        current: &webhook::Row,
         last_revision: Option<i64>,
     ) -> Result<Option<webhook::Row>, AppError> {
         let then = match row.replay.revision.or(last_revision) {
-            Some(number) => {
-                revision::find(self.store.pages(), revision::Kind::Webhook, row.line.webhook_id.0, number).await?
-            }
+            Some(number) => revision::find(self.store.pages(), revision::Kind::Webhook, current.id.0, number).await?,
             None => None,
         };
-        Ok(match (current, then) {
-            (Some(current), Some(then)) if row.replay.revision.is_some() => current.as_of_revision(then),
-            (Some(current), Some(then)) => current.shown_as_of_revision(then),
-            (Some(current), None) => Some(current.clone()),
-            (None, _) => None,
+        Ok(match then {
+            Some(then) if row.replay.revision.is_some() => current.as_of_revision(then),
+            Some(then) => current.shown_as_of_revision(then),
+            None => Some(current.clone()),
         })
     }
 
@@ -93,7 +97,7 @@ impl Services {
             duration_ms: shown_millis(attempt.duration),
             connect_ms: attempt.connect.map(shown_millis),
             first_byte_ms: attempt.first_byte.map(shown_millis),
-            http_status: attempt.http_status,
+            status_code: attempt.status_code,
             code: attempt.error_code,
             error: attempt.error,
             response_headers: visible(&self.shown_response_headers(&attempt.response_headers)),

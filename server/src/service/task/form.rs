@@ -2,12 +2,12 @@
 
 use crate::service::Services;
 use crate::service::conflict::stale;
-use crate::store::{task, webhook};
+use crate::store::{destination, task, webhook};
 use app::backend::Tasks;
 use app::error::AppError;
 use app::view::Choice;
 use app::view::task::TaskForm;
-use model::id::{TaskId, WebhookId};
+use model::id::{DestinationId, TaskId, WebhookId};
 use model::task::TaskDraft;
 use sea_orm::ConnectionTrait;
 
@@ -23,9 +23,9 @@ impl Services {
             (form.name, form.draft) = (row.task.name.clone(), TaskDraft::of(&row.task, row.revision));
         }
         if let Some(webhook) = webhook {
-            form.draft.webhook = webhook.to_string();
+            form.draft.object = webhook.to_string();
         }
-        if let Ok(id) = form.draft.webhook.parse()
+        if let Ok(id) = form.draft.object.parse()
             && let Some(row) = webhook::find(db, id).await?
         {
             form.webhook = Some(Choice { value: row.id.to_string(), label: row.settings.name });
@@ -34,19 +34,19 @@ impl Services {
     }
 }
 
-/// Returns the refusal of an outdated form. Both versions show the webhook by name instead of by id.
+/// Returns the refusal of an outdated form. Both versions show the object by name instead of by id.
 pub(super) async fn stale_task(
     db: &impl ConnectionTrait,
     typed: TaskDraft,
     saved: &task::Row,
 ) -> Result<AppError, AppError> {
     let mut drafts = [typed, TaskDraft::of(&saved.task, saved.revision)];
-    let ids = drafts.iter().filter_map(|draft| draft.webhook.parse().ok()).collect();
-    let names = webhook::find_many(db, ids).await?;
+    let ids = drafts.iter().filter_map(|draft| draft.object.parse().ok()).collect();
+    let names = destination::names(db, ids).await?;
     for draft in &mut drafts {
-        let id = draft.webhook.parse().map(WebhookId);
-        if let Some(row) = id.ok().and_then(|id| names.get(&id)) {
-            draft.webhook.clone_from(&row.settings.name);
+        let id = draft.object.parse().map(DestinationId);
+        if let Some((name, _)) = id.ok().and_then(|id| names.get(&id)) {
+            draft.object.clone_from(name);
         }
     }
     Ok(stale("task", &drafts[0], &drafts[1]))

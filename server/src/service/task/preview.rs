@@ -1,15 +1,15 @@
 //! Previews of messages, from a past occurrence or from a sample.
 
 use crate::clock::new_uuid;
-use crate::render::{self, Subject};
+use crate::engine::render::{self, Subject};
 use crate::service::Services;
 use crate::store::{occurrence, webhook};
 use app::error::{AppError, Code};
 use app::view::task::PreviewRequest;
-use model::id::WebhookId;
+use model::id::{DestinationId, WebhookId};
 use model::message::Escape;
 use model::preview::{Preview, preview};
-use model::task::{MESSAGE_MAX_BYTES, Task};
+use model::task::{Action, MESSAGE_MAX_BYTES, Task, WebhookSend};
 
 /// The subject of a preview without a past occurrence.
 pub(in crate::service) const SAMPLE: Subject<'static> = Subject {
@@ -27,8 +27,8 @@ pub(in crate::service) fn sample_task(name: &str) -> Task {
         description: String::new(),
         is_enabled: true,
         deletes_after_running: false,
-        webhook_id: WebhookId(0),
-        message: String::new(),
+        destination_id: DestinationId(0),
+        action: Action::Webhook(WebhookSend { message: String::new() }),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::service::Services;
 use crate::service::event::Scopes;
 use crate::store::search::{self, Part, RunFilter};
-use crate::store::{catalog, event, task, webhook};
+use crate::store::{catalog, destination, event, task};
 use app::error::AppError;
 use app::view::event::EventLine;
 use app::view::task::TaskDetail;
@@ -17,7 +17,8 @@ impl Services {
     pub(super) async fn task_detail(&self, id: TaskId) -> Result<TaskDetail, AppError> {
         let db = self.store.pages();
         let row = task::find(db, id).await?.ok_or_else(|| AppError::not_found("task"))?;
-        let webhook = webhook::find(db, row.task.webhook_id).await?;
+        let to = row.task.destination_id;
+        let names = destination::names(db, vec![to.0]).await?;
         let catalog = catalog::load(db).await?;
         let events = event::list_starting(db, id).await?;
         let scopes = Scopes::load(db, events.iter().map(|row| row.event.scope)).await?;
@@ -36,14 +37,13 @@ impl Services {
             is_enabled: row.task.is_enabled,
             deletes_after_running: row.task.deletes_after_running,
             is_running: runs.iter().any(|run| run.status == Some(run::Status::Running)),
-            webhook_id: row.task.webhook_id,
-            webhook: webhook.map(|webhook| webhook.settings.name).unwrap_or_default(),
+            destination: names.contains_key(&to).then(|| super::destination_link(to, &names)),
             events: events.into_iter().map(line).collect(),
             runs,
             run_count: found.total,
             name: row.task.name,
             description: row.task.description,
-            message: row.task.message,
+            action: row.task.action,
         })
     }
 }

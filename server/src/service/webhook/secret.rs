@@ -1,8 +1,10 @@
 //! A webhook's secrets on their way into the store: sealed, or taken over from the stored webhook.
 
 use crate::service::Services;
+use crate::store::destination::unreadable;
 use crate::store::webhook::{self, SealedSecrets};
 use app::error::{AppError, Code};
+use model::destination::Kind;
 use model::field_error::FieldErrors;
 use model::header::{HeaderList, MASK, MissingSecret, looks_secret};
 use model::id::WebhookId;
@@ -53,7 +55,7 @@ impl Services {
         }
         if !stored.is_readable {
             // The stand-ins of an unreadable row would be stored.
-            return Err(AppError::new(Code::Conflict, webhook::UNREADABLE));
+            return Err(AppError::new(Code::Conflict, unreadable(Kind::Webhook)));
         }
         let opened = self.open_for_test(&stored)?;
         let headers = &stored.settings.headers;

@@ -2,7 +2,7 @@
 
 use super::secret::plain_secrets;
 use crate::service::Services;
-use crate::store::{figures, task, webhook};
+use crate::store::{destination, figures, task, webhook};
 use app::error::AppError;
 use app::view::task::TaskLink;
 use app::view::webhook::{Failing, HeldCount, WebhookDetail, WebhookForm, WebhookRow, WebhookState};
@@ -12,13 +12,13 @@ use model::webhook::WebhookDraft;
 impl Services {
     pub(super) async fn list_webhooks(&self) -> Result<Vec<WebhookRow>, AppError> {
         let rows = webhook::list(self.store.pages()).await?;
-        let tasks = webhook::count_tasks(self.store.pages()).await?;
-        let held = figures::held_by_webhook(self.store.pages()).await?;
+        let tasks = destination::count_tasks(self.store.pages()).await?;
+        let held = figures::held_by_destination(self.store.pages()).await?;
         let row = |row: webhook::Row| WebhookRow {
             is_paused: row.hold.paused_at.is_some(),
             is_failing: row.hold.breaker.open.is_some(),
-            held: held.get(&row.id).copied().unwrap_or_default(),
-            tasks: tasks.get(&row.id).copied().unwrap_or_default(),
+            held: held.get(&row.id.into()).copied().unwrap_or_default(),
+            tasks: tasks.get(&row.id.into()).copied().unwrap_or_default(),
             id: row.id,
             settings: self.shown_settings(row.settings),
         };
@@ -28,8 +28,8 @@ impl Services {
     pub(super) async fn webhook_detail(&self, id: WebhookId) -> Result<WebhookDetail, AppError> {
         let db = self.store.pages();
         let row = self.find_webhook(id).await?;
-        let tasks = task::list_using(db, id).await?;
-        let counts = figures::held_by_reason(db, id).await?;
+        let tasks = task::list_using(db, id.into()).await?;
+        let counts = figures::held_by_reason(db, id.into()).await?;
         let open = row.hold.breaker.open;
         let held = |held: figures::HeldCount| HeldCount { reason: held.reason, count: held.deliveries };
         let link = |row: task::Row| TaskLink { id: row.id, name: row.task.name, is_enabled: row.task.is_enabled };
@@ -43,7 +43,7 @@ impl Services {
                 held: counts.into_iter().map(held).collect(),
             },
             tasks: tasks.into_iter().map(link).collect(),
-            deliveries: self.newest_of(id).await?,
+            deliveries: self.newest_of(id.into()).await?,
             is_signing: row.secrets.signing.is_some(),
             in_clear: plain_secrets(&row.settings.headers).map(str::to_owned).collect(),
             settings: self.shown_settings(row.settings),

@@ -1,10 +1,12 @@
 //! Settling: the record of an attempt, and the next state of its delivery.
 
+use super::recipients_json;
 use crate::store::claim::Claimed;
-use crate::store::entity::attempt;
+use crate::store::entity::{attempt, delivery};
 use crate::store::{Result, group};
 use model::breaker::Ending;
 use model::delivery::{Next, Outcome, Status};
+use model::email::Recipient;
 use model::number::millis;
 use model::time::Timestamp;
 use sea_orm::{
@@ -21,7 +23,7 @@ pub struct Attempted {
     /// The outcome, as far as it decides what follows.
     pub outcome: Outcome,
     /// The response's status, if a response arrived.
-    pub http_status: Option<u16>,
+    pub status_code: Option<u16>,
     /// The error, as a sentence for the operator.
     pub error: Option<String>,
     /// The instant at which the attempt began.
@@ -40,6 +42,8 @@ pub struct Attempted {
     pub response_note: Option<String>,
     /// True when the timeout came before the response was whole.
     pub has_timed_out: bool,
+    /// The recipients of an e-mail, with the server's reply to each; `None` for a webhook.
+    pub recipients: Option<Vec<Recipient>>,
 }
 
 /// The number of last attempts of a delivery whose responses are retained.
@@ -56,17 +60,17 @@ pub struct Settlement {
     pub attempted: Attempted,
     /// The next state.
     pub next: Next,
-    /// The webhook's revision that the attempt was made with.
-    pub webhook_revision: i64,
+    /// The destination's revision that the attempt was made with.
+    pub destination_revision: i64,
 }
 
 impl Settlement {
     /// Returns what the attempt says about the receiver of the target of `target_revision`. `None` if the attempt went to an
     /// earlier target, or not out at all.
     pub fn ending(&self, target_revision: i64) -> Option<Ending> {
-        let is_to_this = self.claimed.replay_revision.is_none() && self.webhook_revision >= target_revision;
-        let Attempted { outcome, http_status, has_timed_out, started_at, .. } = &self.attempted;
-        is_to_this.then(|| outcome.ending(*http_status, *has_timed_out, *started_at)).flatten()
+        let is_to_this = self.claimed.replay_revision.is_none() && self.destination_revision >= target_revision;
+        let Attempted { outcome, status_code, has_timed_out, started_at, .. } = &self.attempted;
+        is_to_this.then(|| outcome.ending(*status_code, *has_timed_out, *started_at)).flatten()
     }
 }
 
@@ -95,10 +99,26 @@ pub async fn settle_many(
     now: Timestamp,
 ) -> Result<()> {
     for group in group::split(settlements) {
+        note_recipients(db, owner, &group).await?;
         move_on(db, owner, &group, now).await?;
         forget_responses(db, &group).await?;
         let attempts = group.into_iter().map(attempt_row).collect();
         group::insert::<attempt::ActiveModel>(db, attempts, None).await?;
+    }
+    Ok(())
+}
+
+/// Stores the replies that the recipients of e-mails got, so that a further attempt goes only to the others. Runs before
+/// the deliveries move on, since that ends their leases.
+async fn note_recipients(db: &impl ConnectionTrait, owner: Uuid, group: &[Settlement]) -> Result<()> {
+    for one in group {
+        let Some(recipients) = &one.attempted.recipients else { continue };
+        delivery::Entity::update_many()
+            .col_expr(delivery::Column::Recipients, Expr::value(recipients_json(recipients)?))
+            .filter(delivery::Column::Id.eq(one.claimed.id))
+            .filter(delivery::Column::LeaseOwner.eq(owner))
+            .exec(db)
+            .await?;
     }
     Ok(())
 }
@@ -108,9 +128,9 @@ pub async fn settle_many(
 async fn forget_responses(db: &impl ConnectionTrait, group: &[Settlement]) -> Result<()> {
     for one in group.iter().filter(|one| one.claimed.attempt() > RESPONSES_RETAINED) {
         attempt::Entity::update_many()
-            .col_expr(attempt::Column::AnswerHeaders, Expr::value(""))
-            .col_expr(attempt::Column::AnswerBody, Expr::value(Vec::<u8>::new()))
-            .col_expr(attempt::Column::AnswerNote, Expr::value(RESPONSE_FORGOTTEN))
+            .col_expr(attempt::Column::ResponseHeaders, Expr::value(""))
+            .col_expr(attempt::Column::ResponseBody, Expr::value(Vec::<u8>::new()))
+            .col_expr(attempt::Column::ResponseNote, Expr::value(RESPONSE_FORGOTTEN))
             .filter(attempt::Column::DeliveryId.eq(one.claimed.id))
             .filter(attempt::Column::Number.eq(i64::from(one.claimed.attempt() - RESPONSES_RETAINED)))
             .exec(db)
@@ -130,7 +150,7 @@ async fn move_on(db: &impl ConnectionTrait, owner: Uuid, group: &[Settlement], n
         .collect();
     let sql = format!(
         "UPDATE delivery SET status = v.column2, attempts = v.column3, next_attempt_at = v.column4, \
-         settled_at = v.column5, http_status = v.column6, error_code = v.column7, error = v.column8, \
+         settled_at = v.column5, status_code = v.column6, error_code = v.column7, error = v.column8, \
          duration_ms = v.column9, hold_reason = v.column10, lease_owner = NULL, lease_until = NULL \
          FROM (VALUES {}) AS v \
          WHERE delivery.id = v.column1 AND delivery.status = 'running' AND delivery.lease_owner = $1",
@@ -149,7 +169,7 @@ async fn move_on(db: &impl ConnectionTrait, owner: Uuid, group: &[Settlement], n
             i64::from(one.claimed.attempt()).into(),
             next_attempt_at.into(),
             settled_at.into(),
-            one.attempted.http_status.map(i64::from).into(),
+            one.attempted.status_code.map(i64::from).into(),
             error_code(&one.attempted).into(),
             one.attempted.error.clone().into(),
             duration_ms(&one.attempted).into(),
@@ -178,13 +198,13 @@ fn attempt_row(one: Settlement) -> attempt::ActiveModel {
         number: Set(one.claimed.attempt().into()),
         started_at: Set(one.attempted.started_at.0),
         duration_ms: Set(duration_ms(&one.attempted)),
-        http_status: Set(one.attempted.http_status.map(i64::from)),
+        status_code: Set(one.attempted.status_code.map(i64::from)),
         error_code: Set(error_code(&one.attempted)),
         error: Set(one.attempted.error),
-        answer_headers: Set(one.attempted.response_headers),
-        answer_body: Set(one.attempted.response_body),
-        answer_note: Set(one.attempted.response_note),
-        webhook_revision: Set(one.webhook_revision),
+        response_headers: Set(one.attempted.response_headers),
+        response_body: Set(one.attempted.response_body),
+        response_note: Set(one.attempted.response_note),
+        destination_revision: Set(one.destination_revision),
         connect_ms: Set(one.attempted.connect.map(millis)),
         first_byte_ms: Set(one.attempted.first_byte.map(millis)),
     }

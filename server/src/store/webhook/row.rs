@@ -1,12 +1,11 @@
 //! A webhook as stored, and the ways between its columns and its settings.
 
-use crate::store::entity::webhook;
+use crate::store::destination::hold_state;
+use crate::store::entity::{destination, webhook};
 use crate::store::{Error, Result};
-use model::breaker::{Breaker, Open};
 use model::hold::HoldState;
 use model::id::WebhookId;
-use model::number::{from_millis, millis, to_u32};
-use model::time::Timestamp;
+use model::number::from_millis;
 use model::url::TargetUrl;
 use model::webhook::{Authorization, Method, Settings, StoredWebhook};
 use sea_orm::ActiveValue::{NotSet, Set};
@@ -44,10 +43,6 @@ pub struct SealedSecrets {
     /// The values of the secret headers, a `HeaderList` as JSON; sealed for [`headers_associated_data`].
     pub headers: Option<Vec<u8>>,
 }
-
-/// The error of deliveries to a webhook that cannot be read.
-pub const UNREADABLE: &str = "This webhook cannot be read: it was written by a newer version or by hand. Save it \
-                              again, then replay.";
 
 impl Row {
     /// Returns what the parser must know of the webhook when it is edited.
@@ -115,10 +110,10 @@ pub fn secret_associated_data(uuid: Uuid) -> String {
     format!("webhook|secret|{uuid}")
 }
 
-impl From<webhook::Model> for Row {
+impl Row {
     /// Replaces a part that cannot be read, since a newer version or a person has written it, by a stand-in, and logs that.
     /// Such a webhook is shown and never called, and no other waits for it.
-    fn from(row: webhook::Model) -> Self {
+    pub(super) fn of(destination: destination::Model, row: webhook::Model) -> Self {
         let url = TargetUrl::parse(&row.url).ok();
         let method = Method::find(&row.method);
         let authorization = serde_json::from_str(&row.authorization).ok();
@@ -132,18 +127,18 @@ impl From<webhook::Model> for Row {
         }
         Self {
             id: WebhookId(row.id),
-            uuid: row.uuid,
-            hold: hold_state(&row),
+            uuid: destination.uuid,
+            hold: hold_state(&destination),
             settings: Settings {
-                name: row.name,
+                name: destination.name,
                 url: url.unwrap_or_else(TargetUrl::unreadable),
                 method: method.unwrap_or(Method::Post),
                 authorization: authorization.unwrap_or(Authorization::None),
                 headers: headers.unwrap_or_default(),
                 allows_insecure_tls: row.allows_insecure_tls,
                 is_direct: row.is_direct,
-                timeout: from_millis(row.timeout_ms),
-                retries: u32::try_from(row.retries).unwrap_or_default(),
+                timeout: from_millis(destination.timeout_ms),
+                retries: u32::try_from(destination.retries).unwrap_or_default(),
                 note: row.note,
             },
             secrets: SealedSecrets {
@@ -151,67 +146,27 @@ impl From<webhook::Model> for Row {
                 signing: row.signing_secret,
                 headers: row.secret_headers,
             },
-            revision: row.revision,
-            is_deleted: row.deleted_at.is_some(),
+            revision: destination.revision,
+            is_deleted: destination.deleted_at.is_some(),
             is_readable,
         }
     }
 }
 
-pub(in crate::store) fn hold_state(row: &webhook::Model) -> HoldState {
-    let open = row.breaker_opened_at.map(|since| Open {
-        since: Timestamp(since),
-        wait: from_millis(row.breaker_wait_ms.unwrap_or_default()),
-        probe_at: Timestamp(row.breaker_probe_at.unwrap_or(since)),
-        is_probing: row.breaker_is_probing,
-    });
-    HoldState {
-        paused_at: row.paused_at.map(Timestamp),
-        release_per_second: row.release_per_second.and_then(|rate| u32::try_from(rate).ok()),
-        target_revision: row.target_revision,
-        breaker: Breaker { failures: to_u32(row.breaker_failures), open, is_hanging: row.is_hanging },
-    }
-}
-
-/// Returns the columns that a save writes: all but the id, what was set when the row was made, and its state, which
-/// `hold`, `arrange` and `sweep` write.
-pub(super) fn columns(
-    settings: &Settings,
-    secrets: SealedSecrets,
-    revision: i64,
-    now: Timestamp,
-) -> Result<webhook::ActiveModel> {
+/// Returns the columns of the target, which a save writes: all but the id.
+pub(super) fn columns(settings: &Settings, secrets: SealedSecrets) -> Result<webhook::ActiveModel> {
     let json = |error: serde_json::Error| Error::Other(DbErr::Json(error.to_string()));
     Ok(webhook::ActiveModel {
         id: NotSet,
-        uuid: NotSet,
-        name: Set(settings.name.clone()),
         url: Set(settings.url.as_str().to_owned()),
         method: Set(settings.method.as_str().to_owned()),
         authorization: Set(serde_json::to_string(&settings.authorization).map_err(json)?),
+        secret: Set(secrets.authorization),
         headers: Set(serde_json::to_string(&settings.headers).map_err(json)?),
         allows_insecure_tls: Set(settings.allows_insecure_tls),
         is_direct: Set(settings.is_direct),
-        timeout_ms: Set(millis(settings.timeout)),
-        retries: Set(settings.retries.into()),
-        note: Set(settings.note.clone()),
-        secret: Set(secrets.authorization),
         signing_secret: Set(secrets.signing),
         secret_headers: Set(secrets.headers),
-        revision: Set(revision),
-        created_at: NotSet,
-        updated_at: Set(now.0),
-        deleted_at: NotSet,
-        paused_at: NotSet,
-        release_per_second: NotSet,
-        released_at: NotSet,
-        target_revision: NotSet,
-        breaker_failures: NotSet,
-        breaker_opened_at: NotSet,
-        breaker_wait_ms: NotSet,
-        breaker_probe_at: NotSet,
-        breaker_is_probing: NotSet,
-        is_hanging: NotSet,
-        arranging: NotSet,
+        note: Set(settings.note.clone()),
     })
 }

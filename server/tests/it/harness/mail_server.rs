@@ -324,7 +324,11 @@ impl Talk {
                 Ok(is_accepted)
             }
             "DATA" if !self.session.recipients.is_empty() => {
-                if self.react(client, step, "354 end with a dot").await? { self.take_message(client).await } else { Ok(false) }
+                if self.react(client, step, "354 end with a dot").await? {
+                    self.take_message(client).await
+                } else {
+                    Ok(false)
+                }
             }
             "RSET" => {
                 (self.session.sender, self.session.recipients) = (None, Vec::new());

@@ -216,7 +216,7 @@ impl TestServer {
     pub(crate) async fn task(&self, name: &str, webhook: WebhookId, message: &str, is_one_time: bool) -> TaskId {
         let draft = model::task::TaskDraft {
             name: name.into(),
-            webhook: webhook.to_string(),
+            object: webhook.to_string(),
             message: message.into(),
             delete_after_running: if is_one_time { "true".into() } else { String::new() },
             ..model::task::TaskDraft::new_form()

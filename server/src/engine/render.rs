@@ -1,15 +1,17 @@
 //! Renders the message of a task into the bytes of a delivery, with the time in the system's zone and real randomness.
 
-use crate::clock::new_uuid;
-use crate::store::delivery::{NewDelivery, Replay};
-use crate::store::webhook;
+use super::mail;
+use crate::store::destination::{Destination, unreadable};
+use crate::store::{delivery, webhook};
 use jiff::tz::TimeZone;
 use model::delivery::ErrorCode;
-use model::id::{ObjectId, RunId};
-use model::message::{Escape, Rendered, TooLarge, Variables, render};
-use model::task::Task;
+use model::email::Recipient;
+use model::id::ObjectId;
+use model::message::{Escape, Note, Rendered, TooLarge, Variables, render};
+use model::task::{Action, Task};
 use model::time::Timestamp;
 use model::webhook::Method;
+use uuid::Uuid;
 
 /// Formats an instant as `Thu, 16 Oct 2025 11:38:07 EDT`.
 pub fn date(now: Timestamp, zone: &TimeZone) -> String {
@@ -63,52 +65,72 @@ impl Subject<'_> {
     }
 }
 
-/// Returns a new delivery of a run. Its message is rendered once, and is the same over all attempts.
-pub fn delivery(
-    now: Timestamp,
-    date: &str,
-    run_id: RunId,
-    task: &Task,
-    webhook: &webhook::Row,
-    subject: &Subject<'_>,
-) -> NewDelivery {
-    let uuid = new_uuid(now);
-    let id = uuid.to_string();
-    // Headers that cannot be read may set a content type. JSON is what most receivers expect.
-    let content_type =
-        if webhook.is_readable { webhook.settings.headers.find("content-type") } else { Some("application/json") };
-    let rendered = message(&task.message, content_type, &subject.variables(now, date, task, &id));
-    // GET sends no message, so there is nothing to note about the message.
-    let is_sent = webhook.settings.method != Method::Get;
-    let notes = rendered.as_ref().ok().filter(|_| is_sent).map(Rendered::notes).unwrap_or_default();
-    let (rendered, failed) = match rendered {
-        Ok(rendered) => (rendered, None),
-        Err(error) => (Rendered::default(), Some((ErrorCode::TooLarge, error.to_string()))),
-    };
-    let unreadable = || (ErrorCode::Internal, webhook::UNREADABLE.to_owned());
-    let failed = failed.or_else(|| (!webhook.is_readable).then(unreadable));
-    NewDelivery {
-        uuid,
-        run_id,
-        webhook_id: webhook.id,
-        webhook_name: webhook.settings.name.clone(),
-        task_name: task.name.clone(),
-        type_id: subject.type_id.to_owned(),
-        event_id: subject.event_id.to_owned(),
-        object_id: subject.object_id,
-        object_name: subject.object_name.map(str::to_owned),
-        body: rendered.body.into_bytes(),
-        notes,
-        failed,
-        hold: webhook.hold.reason(),
-        depth: subject.depth,
-        webhook_revision: webhook.revision,
-        replay: Replay::default(),
+/// A rendered message, as a delivery stores it.
+#[derive(Debug, Default)]
+pub struct Message {
+    /// The body of a request, or a whole e-mail.
+    pub body: Vec<u8>,
+    /// Notes on the message.
+    pub notes: Vec<Note>,
+    /// The recipients of an e-mail.
+    pub recipients: Vec<Recipient>,
+    /// Set for a message that cannot be sent.
+    pub failed: Option<(ErrorCode, String)>,
+}
+
+impl Message {
+    pub(super) fn failed(code: ErrorCode, sentence: String) -> Self {
+        Self { failed: Some((code, sentence)), ..Self::default() }
     }
 }
 
-/// Renders a message, with real randomness for `${RANDOM}`.
-pub fn message(template: &str, content_type: Option<&str>, variables: &Variables<'_>) -> Result<Rendered, TooLarge> {
+/// Renders the message of a task about a subject. It is rendered once, and is the same over all attempts.
+pub fn message(
+    now: Timestamp,
+    date: &str,
+    uuid: Uuid,
+    task: &Task,
+    destination: &Destination,
+    subject: &Subject<'_>,
+) -> Message {
+    let id = uuid.to_string();
+    let variables = subject.variables(now, date, task, &id);
+    let mut message = match (&task.action, destination) {
+        (Action::Webhook(send), Destination::Webhook(row)) => request_body(&send.message, row, &variables),
+        (Action::Email(email), Destination::Mailer(row)) => mail::message(email, row, &variables, uuid, now),
+        _ => Message::failed(
+            ErrorCode::Internal,
+            "This task's action does not fit its object. Save it again.".to_owned(),
+        ),
+    };
+    if !destination.is_readable() {
+        message.failed.get_or_insert_with(|| (ErrorCode::Internal, unreadable(destination.kind())));
+    }
+    message
+}
+
+fn request_body(template: &str, webhook: &webhook::Row, variables: &Variables<'_>) -> Message {
+    // Headers that cannot be read may set a content type. JSON is what most receivers expect.
+    let content_type =
+        if webhook.is_readable { webhook.settings.headers.find("content-type") } else { Some("application/json") };
+    match body(template, content_type, variables) {
+        Ok(rendered) => {
+            // GET sends no message, so there is nothing to note about the message.
+            let notes = if webhook.settings.method == Method::Get { Vec::new() } else { rendered.notes() };
+            Message { body: rendered.body.into_bytes(), notes, ..Message::default() }
+        }
+        Err(error) => Message::failed(ErrorCode::TooLarge, error.to_string()),
+    }
+}
+
+/// Returns the message of an earlier delivery, to be sent again to all of its recipients.
+pub fn again(old: &delivery::Row) -> Message {
+    let recipients = old.recipients.iter().map(Recipient::again).collect();
+    Message { body: old.body.clone(), notes: old.notes.clone(), recipients, failed: None }
+}
+
+/// Renders the body of a request, with real randomness for `${RANDOM}`.
+pub fn body(template: &str, content_type: Option<&str>, variables: &Variables<'_>) -> Result<Rendered, TooLarge> {
     render(template, Escape::for_content_type(content_type), variables, &mut rand::random::<u32>)
 }
 

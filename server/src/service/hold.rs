@@ -1,28 +1,37 @@
-//! Commands that hold a webhook's deliveries, and that end a hold.
+//! Commands that hold a destination's deliveries, and that end a hold.
 
 use crate::service::Services;
 use crate::service::run::end_runs;
+use crate::store::destination::{self, Destination};
 use crate::store::steps::Steps;
-use crate::store::{arrange, hold, webhook};
+use crate::store::{arrange, hold};
 use app::error::{AppError, Code};
 use app::view::webhook::{Held, ReleaseChoice};
 use model::hold::HoldReason;
-use model::id::WebhookId;
+use model::id::DestinationId;
 use std::time::Duration;
 
 /// The time for which a command arranges a backlog. The sweep arranges the rest.
 const ARRANGED_AT_ONCE: Duration = Duration::from_secs(1);
 
+fn not_found() -> AppError {
+    AppError::not_found("destination")
+}
+
 impl Services {
-    /// Arranges a webhook's waiting deliveries for a moment, so that the page that follows shows the change. The sweep arranges
+    async fn find_destination(&self, id: DestinationId) -> Result<Destination, AppError> {
+        destination::find(self.store.pages(), id).await?.ok_or_else(not_found)
+    }
+
+    /// Arranges a destination's waiting deliveries for a moment, so that the page that follows shows the change. The sweep arranges
     /// the rest of a large backlog.
-    pub(super) async fn arrange(&self, id: WebhookId) -> Result<(), AppError> {
+    pub(super) async fn arrange(&self, id: DestinationId) -> Result<(), AppError> {
         arrange::finish(&self.store, id, self.clock.now(), ARRANGED_AT_ONCE).await.map_err(AppError::from)
     }
 
     /// Discards, in steps, the held deliveries that do not go on, before the reason that holds them ends. A failure in between
     /// leaves the rest held; submitting again discards the rest.
-    async fn discard_held(&self, id: WebhookId, held: (HoldReason, i64), which: Held) -> Result<(), AppError> {
+    async fn discard_held(&self, id: DestinationId, held: (HoldReason, i64), which: Held) -> Result<(), AppError> {
         let mut superseded = match which {
             Held::All => return Ok(()),
             Held::Newest => hold::superseded(self.store.pages(), id, held).await?,
@@ -49,22 +58,23 @@ impl Services {
         Ok(())
     }
 
-    pub(super) async fn pause_webhook(&self, id: WebhookId) -> Result<(), AppError> {
-        self.find_webhook(id).await?;
+    pub(super) async fn pause_destination(&self, id: DestinationId) -> Result<(), AppError> {
+        let noun = self.find_destination(id).await?.kind().noun();
         let txn = self.store.begin_change().await?;
         let now = self.clock.now();
         if !hold::pause(&txn, id, now).await? {
-            return Err(AppError::new(Code::Conflict, "This webhook is paused already."));
+            return Err(AppError::new(Code::Conflict, format!("This {noun} is paused already.")));
         }
         arrange::begin(&txn, id, false, now).await?;
         self.commit(txn).await?;
         self.arrange(id).await
     }
 
-    pub(super) async fn resume_webhook(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError> {
-        let row = self.find_webhook(id).await?;
-        let not_paused = || AppError::new(Code::Conflict, "This webhook is not paused.");
-        if row.hold.paused_at.is_none() {
+    pub(super) async fn resume_destination(&self, id: DestinationId, choice: ReleaseChoice) -> Result<(), AppError> {
+        let found = self.find_destination(id).await?;
+        let noun = found.kind().noun();
+        let not_paused = || AppError::new(Code::Conflict, format!("This {noun} is not paused."));
+        if found.hold().paused_at.is_none() {
             return Err(not_paused());
         }
         let newest = hold::newest_held(self.store.pages(), id, HoldReason::Paused).await?;
@@ -85,17 +95,23 @@ impl Services {
 
     pub(super) async fn confirm_target_of(
         &self,
-        id: WebhookId,
+        id: DestinationId,
         revision: i64,
         choice: ReleaseChoice,
     ) -> Result<(), AppError> {
-        let check_revision = |row: Option<webhook::Row>| {
-            let row = row.ok_or_else(|| AppError::not_found("webhook"))?;
-            let message = "Somebody has changed this webhook since you looked at it. The deliveries that were not confirmed \
-                           before wait on. Look at where it goes now, and confirm again.";
-            if row.revision == revision { Ok(()) } else { Err(AppError::new(Code::Conflict, message)) }
+        let check_revision = |found: Option<Destination>| {
+            let found = found.ok_or_else(not_found)?;
+            if found.revision() == revision {
+                return Ok(());
+            }
+            let message = format!(
+                "Somebody has changed this {} since you looked at it. The deliveries that were not confirmed before wait \
+                 on. Look at where it goes now, and confirm again.",
+                found.kind().noun()
+            );
+            Err(AppError::new(Code::Conflict, message))
         };
-        check_revision(webhook::find(self.store.pages(), id).await?)?;
+        check_revision(destination::find(self.store.pages(), id).await?)?;
         let newest = hold::newest_held(self.store.pages(), id, HoldReason::Target).await?;
         let Some(newest) = newest else { return Ok(()) };
         self.discard_held(id, (HoldReason::Target, newest), choice.held).await?;
@@ -103,7 +119,7 @@ impl Services {
         while let Some(size) = steps.next().await {
             let txn = self.store.begin_change().await?;
             steps.begin();
-            check_revision(webhook::find(&txn, id).await?)?;
+            check_revision(destination::find(&txn, id).await?)?;
             let reason = hold::set_rate(&txn, id, rate(&choice), self.clock.now()).await?;
             let confirmed = hold::confirm(&txn, id, (revision, newest), reason, size).await?;
             steps.end(confirmed);

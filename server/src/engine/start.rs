@@ -1,0 +1,236 @@
+//! The one way to start runs, whatever their cause: an occurrence, a schedule, a person or a replay.
+//!
+//! Each start becomes a run with one delivery, whose message is rendered here, once. One check decides whether the
+//! delivery waits for its destination. Nothing is sent here, and the caller commits.
+
+use super::held::HeldCounts;
+use super::render::{self, Subject};
+use crate::clock::new_uuid;
+use crate::store::delivery::{self, NewDelivery, Replay};
+use crate::store::destination::Destination;
+use crate::store::hold::HOLD_FULL;
+use crate::store::run::{self, NewRun};
+use crate::store::{self, task};
+use jiff::tz::TimeZone;
+use model::delivery::ErrorCode;
+use model::destination::Kind;
+use model::hold::HoldReason;
+use model::id::{DestinationId, EventId, RunId};
+use model::run::Cause;
+use model::time::Timestamp;
+use sea_orm::DatabaseTransaction;
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// The rendered messages that are in memory before they are written: in number, the size of one statement, and in
+/// bytes.
+const RENDERED_MAX: usize = 100;
+const RENDERED_MAX_BYTES: usize = 4 << 20;
+
+/// The constraint of starts that have to be written again under the lock of changes.
+const LOCK_OF_CHANGES: &str = "lock_of_changes";
+
+/// A run to start.
+pub struct Start<'a> {
+    /// The task, or the earlier delivery that is sent again.
+    pub task: Origin<'a>,
+    /// The destination of the message.
+    pub destination: &'a Destination,
+    /// The cause of the run.
+    pub cause: Cause,
+    /// The events that fired.
+    pub event_ids: Vec<EventId>,
+    /// The subject of the message.
+    pub subject: Subject<'a>,
+}
+
+/// The origin of a run's message.
+#[derive(Clone, Copy)]
+pub enum Origin<'a> {
+    /// A task, whose message is rendered.
+    Task(&'a task::Row),
+    /// An earlier delivery, whose message is sent again: to the target of the destination's revision, or to the current
+    /// one.
+    Replay(&'a delivery::Row, Option<i64>),
+}
+
+impl Origin<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Task(row) => &row.task.name,
+            Self::Replay(old, _) => &old.line.task_name,
+        }
+    }
+
+    fn is_one_time(&self) -> bool {
+        matches!(self, Self::Task(row) if row.task.deletes_after_running)
+    }
+}
+
+/// The circumstances of starts that are written together.
+#[derive(Clone, Copy)]
+pub struct Setting<'a> {
+    /// The instant at which the messages are rendered.
+    pub now: Timestamp,
+    /// The zone of `${DATE}`.
+    pub zone: &'a TimeZone,
+    /// The numbers of held deliveries.
+    pub held: &'a HeldCounts,
+    /// True when the transaction holds the lock of changes, lock 1 of 10.
+    pub has_lock_of_changes: bool,
+}
+
+/// The result of starts.
+#[derive(Debug, Default)]
+pub struct Started {
+    /// The public ids of the deliveries, in the order of the starts.
+    pub deliveries: Vec<Uuid>,
+    /// The deliveries that their destinations could not hold.
+    pub full: Vec<FullHold>,
+}
+
+/// A delivery that its destination could not hold.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the fields are those of the delivery")]
+pub struct FullHold {
+    pub destination_id: DestinationId,
+    pub kind: Kind,
+    pub destination_name: String,
+    pub depth: u32,
+}
+
+/// Returns true for the error of [`start`] that asks for another try, under the lock of changes.
+pub fn needs_lock_of_changes(error: &store::Error) -> bool {
+    matches!(error, store::Error::Conflict { constraint } if constraint == LOCK_OF_CHANGES)
+}
+
+/// Writes the runs of these starts with their deliveries. The caller has claimed the tasks that are deleted after
+/// running.
+///
+/// Takes locks 5 and 6 of 10; where a task that is deleted after running fails at once, also lock 7.
+///
+/// # Errors
+/// Fails when such a task fails at once and the lock of changes is not held: ending the run changes the task, and lock 1
+/// comes before the others. [`needs_lock_of_changes`] recognises that.
+pub async fn start(
+    txn: &DatabaseTransaction,
+    starts: &[Start<'_>],
+    setting: Setting<'_>,
+) -> Result<Started, store::Error> {
+    let mut started = Started::default();
+    if starts.is_empty() {
+        return Ok(started);
+    }
+    let runs = run::insert_many(txn, starts.iter().map(|one| new_run(one, setting.now)).collect(), setting.now).await?;
+    let mut room = count_room(txn, starts, setting.held).await?;
+    let date = render::date(setting.now, setting.zone);
+    // Messages are rendered and written a few at a time, since one occurrence may start a thousand tasks.
+    let (mut deliveries, mut bytes) = (Vec::new(), 0);
+    let mut failed_runs = Vec::new();
+    for (one, run_id) in starts.iter().zip(runs) {
+        let mut new = new_delivery(one, run_id, setting.now, &date);
+        if new.failed.is_none() && new.hold.is_some() && !take_room(&mut room, setting.held, new.destination_id) {
+            new.failed = Some((ErrorCode::HoldFull, HOLD_FULL.to_owned()));
+            started.full.push(FullHold {
+                destination_id: new.destination_id,
+                kind: one.destination.kind(),
+                destination_name: new.destination_name.clone(),
+                depth: new.depth,
+            });
+        }
+        if new.failed.is_some() {
+            if one.task.is_one_time() && !setting.has_lock_of_changes {
+                return Err(store::Error::Conflict { constraint: LOCK_OF_CHANGES.to_owned() });
+            }
+            failed_runs.push(run_id);
+        }
+        started.deliveries.push(new.uuid);
+        bytes += new.body.len();
+        deliveries.push(new);
+        if bytes > RENDERED_MAX_BYTES || deliveries.len() >= RENDERED_MAX {
+            delivery::insert_many(txn, std::mem::take(&mut deliveries), setting.now).await?;
+            bytes = 0;
+        }
+    }
+    delivery::insert_many(txn, deliveries, setting.now).await?;
+    run::end_settled(txn, &failed_runs, setting.now).await?;
+    Ok(started)
+}
+
+fn new_run(one: &Start<'_>, now: Timestamp) -> NewRun {
+    NewRun {
+        uuid: new_uuid(now),
+        task_id: match one.task {
+            Origin::Task(row) => Some(row.id),
+            // A replay's outcome does not concern the task: its success deletes nothing.
+            Origin::Replay(..) => None,
+        },
+        task_name: one.task.name().to_owned(),
+        cause: one.cause.clone(),
+        event_ids: one.event_ids.clone(),
+    }
+}
+
+/// Returns the delivery of a start. Its message is rendered once, and is the same over all attempts.
+fn new_delivery(one: &Start<'_>, run_id: RunId, now: Timestamp, date: &str) -> NewDelivery {
+    let (destination, subject) = (one.destination, &one.subject);
+    let uuid = new_uuid(now);
+    let message = match one.task {
+        Origin::Task(row) => render::message(now, date, uuid, &row.task, destination, subject),
+        Origin::Replay(old, _) => render::again(old),
+    };
+    NewDelivery {
+        uuid,
+        run_id,
+        destination_id: destination.id(),
+        destination_name: destination.name().to_owned(),
+        task_name: one.task.name().to_owned(),
+        type_id: subject.type_id.to_owned(),
+        event_id: subject.event_id.to_owned(),
+        object_id: subject.object_id,
+        object_name: subject.object_name.map(str::to_owned),
+        body: message.body,
+        notes: message.notes,
+        failed: message.failed,
+        hold: hold(one),
+        depth: subject.depth,
+        destination_revision: destination.revision(),
+        replay: match one.task {
+            Origin::Task(_) => Replay::default(),
+            Origin::Replay(old, revision) => Replay { of: Some(old.id), revision },
+        },
+        recipients: message.recipients,
+    }
+}
+
+/// Returns the reason that holds the delivery of a start.
+fn hold(one: &Start<'_>) -> Option<HoldReason> {
+    match one.task {
+        Origin::Replay(_, Some(_)) => one.destination.hold().reason_of_replay(),
+        _ => one.destination.hold().reason(),
+    }
+}
+
+/// Counts how many further deliveries the destinations may hold, of those that hold new deliveries.
+async fn count_room(
+    txn: &DatabaseTransaction,
+    starts: &[Start<'_>],
+    held: &HeldCounts,
+) -> Result<HashMap<DestinationId, u64>, store::Error> {
+    let mut room = HashMap::new();
+    for one in starts.iter().filter(|one| hold(one).is_some()) {
+        let id = one.destination.id();
+        if !room.contains_key(&id) {
+            room.insert(id, held.room(txn, id).await?);
+        }
+    }
+    Ok(room)
+}
+
+/// Takes the place of one held delivery; returns false when there is none.
+fn take_room(room: &mut HashMap<DestinationId, u64>, held: &HeldCounts, id: DestinationId) -> bool {
+    let Some(left) = room.get_mut(&id).filter(|left| **left > 0) else { return false };
+    *left -= 1;
+    held.add(id, 1);
+    true
+}

@@ -362,6 +362,7 @@ async fn garbage_endless_and_contradictory_replies_fail_with_a_reason() {
         (at(greeting, Act::Flood(b"220-hello\r\n")), ErrorCode::Reset, "one of its replies has no end"),
         (at(rcpt, text("250-yes\r\n550 no\r\n")), ErrorCode::Reset, "the lines of one reply have different codes"),
         (at(rcpt, text("\u{0}\u{1}\u{2}\r\n")), ErrorCode::Reset, "it does not begin with a code"),
+        (at(rcpt, text(&format!("{PASSWORD}\r\n"))), ErrorCode::Reset, "it does not begin with a code"),
         (at(rcpt, text("\r\n")), ErrorCode::Reset, "it does not begin with a code"),
         (at(rcpt, text("354 go on\r\n")), ErrorCode::Status, "reply to RCPT makes no sense: 354 go on"),
         (

@@ -247,7 +247,8 @@ impl State {
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end_matches(['\r', '\n']);
         let Some(Line { code, is_last, text }) = parse_line(line) else {
-            self.dialogue.server(line);
+            let line = self.dialogue.masked(line);
+            self.dialogue.server(&line);
             self.fault = Some(Fault::Unreadable(if self.awaited == GREETING {
                 "it does not begin with a code. Does this port speak SMTP, and is it encrypted as chosen?"
             } else {

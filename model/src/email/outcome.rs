@@ -122,8 +122,8 @@ mod tests {
         Outcome::Failed { code, status_code, retry_after: None }
     }
 
-    fn failure(code: ErrorCode, status_code: Option<u16>) -> Option<Failure> {
-        Some(Failure { code, status_code, sentence: "It ended.".into() })
+    fn failure(code: ErrorCode, status_code: Option<u16>) -> Failure {
+        Failure { code, status_code, sentence: "It ended.".into() }
     }
 
     #[test]
@@ -132,8 +132,8 @@ mod tests {
         let refused = recipient("b@x", Refused, "550 No such user");
         let deferred = recipient("c@x", Pending, "450 Greylisted");
         let untold = recipient("d@x", Pending, "");
-        let reset = failure(ErrorCode::Reset, None);
-        let closed = failure(ErrorCode::Status, Some(421));
+        let reset = Some(failure(ErrorCode::Reset, None));
+        let closed = Some(failure(ErrorCode::Status, Some(421)));
         let (deferring, refusing) =
             (failed(ErrorCode::Deferred, Some(450)), failed(ErrorCode::RefusedRecipient, Some(550)));
         for (recipients, failure, outcome, error) in [

@@ -9,10 +9,14 @@ mod draft;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod trigger;
+mod zone;
 
 pub use date::{Date, Moment, Time};
 pub use draft::ScheduleDraft;
 pub use summary::summary;
+pub use trigger::{Trigger, TriggerDraft};
+pub use zone::ZoneDraft;
 
 use serde::{Deserialize, Serialize};
 

@@ -6,6 +6,8 @@ use crate::view::destination::DestinationLink;
 use crate::view::event::EventLine;
 #[cfg(feature = "ssr")]
 use crate::view::run::{RunDelivery, RunLine};
+#[cfg(feature = "ssr")]
+use crate::view::schedule::TriggerLine;
 use crate::view::{Choice, FoundChoices};
 #[cfg(feature = "ssr")]
 use model::id::TaskId;
@@ -90,6 +92,8 @@ pub struct TaskDetail {
     pub destination: Option<DestinationLink>,
     pub action: Action,
     pub events: Vec<EventLine>,
+    /// The schedules that start the task, by name.
+    pub schedules: Vec<TriggerLine>,
     pub runs: Vec<RunLine>,
     pub run_count: u64,
 }

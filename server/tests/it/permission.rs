@@ -21,8 +21,7 @@ fn pages() -> Vec<String> {
 }
 
 /// Forms with a page of their own.
-const FORMS: &[&str] =
-    &[
+const FORMS: &[&str] = &[
     "/webhooks/new",
     "/webhooks/1/edit",
     "/tasks/new",

@@ -80,8 +80,7 @@ pub(super) async fn disable_trigger(Path(id): Path<String>, command: Command<Edi
 }
 
 pub(super) async fn delete_trigger(Path(id): Path<String>, command: Command<Edit>) -> Response {
-    let act =
-        async |this: &Command<Edit>| this.backend().schedules.delete_trigger(parse_id(&id, "trigger")?).await;
+    let act = async |this: &Command<Edit>| this.backend().schedules.delete_trigger(parse_id(&id, "trigger")?).await;
     from_its_page(command).run_here(Done::Deleted, act).await
 }
 

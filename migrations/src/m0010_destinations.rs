@@ -31,7 +31,8 @@ const RENAMED: [(&str, &str, &str); 13] = [
 const TARGET: [&str; 10] = [
     "url",
     "method",
-    "authorization",
+    // A keyword of PostgreSQL.
+    "\"authorization\"",
     "secret",
     "headers",
     "allows_insecure_tls",
@@ -112,7 +113,7 @@ impl MigrationTrait for Migration {
         };
         run(m, &format!("UPDATE task SET settings = {message}")).await?;
         let more = "ALTER TABLE destination ADD COLUMN";
-        for column in ["url", "method", "authorization", "headers", "note"] {
+        for column in ["url", "method", "\"authorization\"", "headers", "note"] {
             run(m, &format!("{more} {column} text NOT NULL DEFAULT ''")).await?;
         }
         let bytes = if m.get_database_backend() == DbBackend::Postgres { "bytea" } else { "blob" };

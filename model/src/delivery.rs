@@ -71,12 +71,16 @@ pub enum ErrorCode {
     RefusedAddress,
     /// A 3xx response.
     Redirect,
-    /// Any other response but 2xx.
+    /// Any other response but 2xx, or an SMTP reply that ends the session.
     Status,
     /// The connection broke before a status line.
     Reset,
     /// The head of the response cannot be read. The receiver has probably acted.
     Unreadable,
+    /// The mail server asks to try some recipients later.
+    Deferred,
+    /// The mail server refuses some recipients for good.
+    RefusedRecipient,
     /// The rendered message is over its limit.
     TooLarge,
     /// A configured header cannot be sent.
@@ -88,7 +92,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::Dns,
         Self::Connect,
         Self::Tls,
@@ -98,6 +102,8 @@ impl ErrorCode {
         Self::Status,
         Self::Reset,
         Self::Unreadable,
+        Self::Deferred,
+        Self::RefusedRecipient,
         Self::TooLarge,
         Self::Header,
         Self::HoldFull,
@@ -116,6 +122,8 @@ impl ErrorCode {
             Self::Status => "status",
             Self::Reset => "reset",
             Self::Unreadable => "unreadable",
+            Self::Deferred => "deferred",
+            Self::RefusedRecipient => "refused_recipient",
             Self::TooLarge => "too_large",
             Self::Header => "header",
             Self::HoldFull => "hold_full",
@@ -135,11 +143,11 @@ impl ErrorCode {
 
     /// Returns true when another attempt with the same message and settings cannot help.
     fn is_final(self) -> bool {
-        matches!(self, Self::TooLarge | Self::Header | Self::HoldFull)
+        matches!(self, Self::TooLarge | Self::Header | Self::HoldFull | Self::RefusedRecipient)
     }
 }
 
-/// The outcome of one HTTP exchange.
+/// The outcome of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// A 2xx status line arrived in time.
@@ -159,7 +167,8 @@ impl Outcome {
     /// Returns what an attempt says about the receiver to the breaker. `None` for an attempt that says nothing.
     pub fn ending(&self, status_code: Option<u16>, has_timed_out: bool, started_at: Timestamp) -> Option<Ending> {
         let has_failed = match self {
-            Self::Sent => false,
+            // The mail server works, whatever it says of a recipient.
+            Self::Sent | Self::Failed { code: ErrorCode::Deferred | ErrorCode::RefusedRecipient, .. } => false,
             Self::Failed { code, .. } if code.is_about_the_receiver() => true,
             Self::Failed { .. } => return None,
         };

@@ -1,17 +1,217 @@
-//! E-mails.
-#![expect(missing_docs, reason = "stub")]
-use crate::message::{Note, TooLarge, Variables};
+//! E-mails: the settings of a task that sends one, their rules, and the rendering of their variables.
+//!
+//! Addresses are literal. A variable can stand in the sender's name, the subject and the body, and its value can never
+//! become a header, since line ends are taken out of the first two.
+
+mod address;
+mod outcome;
+
+pub use address::{list_text, parse_address, parse_list};
+pub use outcome::{Failure, Judged, judge};
+
+use crate::field_error::FieldErrors;
+use crate::message::{Escape, Note, Rendered, TooLarge, Variables, render as fill};
+use crate::task::{MESSAGE_MAX_BYTES, TaskDraft};
+use crate::text;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+
+/// The most recipients of an e-mail.
+pub const RECIPIENTS_MAX: usize = 1000;
+/// The most characters that a subject or a name may have before its variables are filled in.
+pub const SUBJECT_MAX: usize = 500;
+/// The most bytes of a rendered subject, so that a header stays within what servers take.
+const SUBJECT_MAX_BYTES: usize = 4096;
+
+/// An address, with the name of its owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mailbox { pub name: String, pub address: String }
+pub struct Mailbox {
+    /// The name. May be empty.
+    pub name: String,
+    /// `local@domain`; the domain in lower case, and in Unicode where it was typed so.
+    pub address: String,
+}
+
+/// A checked e-mail, ready to be stored: the settings of the action *Send*.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Email { pub from_address: String, pub from_name: String, pub to: Vec<Mailbox>, pub cc: Vec<Mailbox>, pub bcc: Vec<Mailbox>, pub subject: String, pub body: String }
+pub struct Email {
+    /// The sender's address. Empty: that of the SMTP settings.
+    pub from_address: String,
+    /// The sender's name, with variables. May be empty.
+    pub from_name: String,
+    /// The recipients: one at least.
+    pub to: Vec<Mailbox>,
+    /// The recipients of a copy.
+    pub cc: Vec<Mailbox>,
+    /// The recipients of a copy whom the others do not see.
+    pub bcc: Vec<Mailbox>,
+    /// The subject, with variables: one line.
+    pub subject: String,
+    /// The text, with variables.
+    pub body: String,
+}
+
+/// The state of a recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RecipientState { Pending, Accepted, Refused }
+#[serde(rename_all = "snake_case")]
+pub enum RecipientState {
+    /// The server has not decided. A further attempt goes to this recipient.
+    Pending,
+    /// The server has taken the message.
+    Accepted,
+    /// The server has refused the recipient for good.
+    Refused,
+}
+
+/// A recipient of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recipient { pub address: String, pub state: RecipientState, pub reply: String }
-impl Recipient { #[must_use] pub fn again(&self) -> Self { Self { address: self.address.clone(), state: RecipientState::Pending, reply: String::new() } } }
-pub struct RenderedEmail { pub from_name: String, pub subject: String, pub body: String, pub notes: Vec<Note> }
-pub fn render(_: &Email, _: &Variables<'_>, _: &mut dyn FnMut() -> u32) -> Result<RenderedEmail, TooLarge> { unimplemented!() }
-impl Email { pub fn recipients(&self) -> Vec<Recipient> { Vec::new() } }
-pub fn list_text(_: &[Mailbox]) -> String { String::new() }
+pub struct Recipient {
+    /// The address.
+    pub address: String,
+    /// The state.
+    pub state: RecipientState,
+    /// The server's last reply about this recipient. Empty before the first attempt.
+    pub reply: String,
+}
+
+impl Recipient {
+    /// Returns a recipient before the first attempt.
+    pub fn new(address: &str) -> Self {
+        Self { address: address.to_owned(), state: RecipientState::Pending, reply: String::new() }
+    }
+
+    /// Returns the same recipient before the first attempt of a replay.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self::new(&self.address)
+    }
+}
+
+/// The texts of an e-mail with their values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderedEmail {
+    /// The sender's name: one line.
+    pub from_name: String,
+    /// The subject: one line.
+    pub subject: String,
+    /// The text.
+    pub body: String,
+    /// Notes on values that are missing.
+    pub notes: Vec<Note>,
+}
+
+impl Email {
+    /// Returns the recipients, each once, in the order To, CC, BCC.
+    pub fn recipients(&self) -> Vec<Recipient> {
+        let mut seen = HashSet::new();
+        let all = self.to.iter().chain(&self.cc).chain(&self.bcc);
+        all.filter(|one| seen.insert(&one.address)).map(|one| Recipient::new(&one.address)).collect()
+    }
+
+    /// Checks the fields of an e-mail in a task's draft.
+    pub(crate) fn parse(draft: &TaskDraft, errors: &mut FieldErrors) -> Option<Self> {
+        let from_address = match draft.from_address.trim() {
+            "" => Some(String::new()),
+            typed => errors.check("from_address", parse_address(typed).map_err(|clause| text::capitalised(&clause))),
+        };
+        let from_name = errors.check("from_name", parse_line(&draft.from_name, "name"));
+        let to = errors.check("to", parse_list(&draft.to).and_then(required));
+        let cc = errors.check("cc", parse_list(&draft.cc));
+        let bcc = errors.check("bcc", parse_list(&draft.bcc));
+        let subject = errors.check("subject", parse_line(&draft.subject, "subject").and_then(not_empty));
+        let body = errors.check("body", parse_body(&draft.body));
+        let email = Self {
+            from_address: from_address?,
+            from_name: from_name?,
+            to: to?,
+            cc: cc?,
+            bcc: bcc?,
+            subject: subject?,
+            body: body?,
+        };
+        if email.to.len() + email.cc.len() + email.bcc.len() > RECIPIENTS_MAX {
+            errors.add("to", format!("An e-mail has at most {RECIPIENTS_MAX} recipients in its three lists."));
+            return None;
+        }
+        Some(email)
+    }
+
+    /// Fills the fields of an e-mail in a task's draft, as its form shows them.
+    pub(crate) fn fill_draft(&self, draft: &mut TaskDraft) {
+        draft.from_address.clone_from(&self.from_address);
+        draft.from_name.clone_from(&self.from_name);
+        draft.to = list_text(&self.to);
+        draft.cc = list_text(&self.cc);
+        draft.bcc = list_text(&self.bcc);
+        draft.subject.clone_from(&self.subject);
+        draft.body.clone_from(&self.body);
+    }
+}
+
+fn required(list: Vec<Mailbox>) -> Result<Vec<Mailbox>, String> {
+    if list.is_empty() {
+        return Err("A recipient is required, like ops@example.com.".to_owned());
+    }
+    Ok(list)
+}
+
+fn not_empty(line: String) -> Result<String, String> {
+    if line.is_empty() { Err("A subject is required.".to_owned()) } else { Ok(line) }
+}
+
+/// Checks a text of one line that may be empty.
+fn parse_line(typed: &str, what: &str) -> Result<String, String> {
+    let line = typed.trim();
+    if line.chars().count() > SUBJECT_MAX {
+        return Err(format!("This {what} is longer than {SUBJECT_MAX} characters."));
+    }
+    if line.chars().any(text::is_invisible) {
+        return Err(format!("This {what} has a line end or an invisible character. Type it again without."));
+    }
+    Ok(line.to_owned())
+}
+
+fn parse_body(typed: &str) -> Result<String, String> {
+    text::refuse_nul(typed)?;
+    let body = text::with_line_ends(typed);
+    if body.trim().is_empty() {
+        return Err("A body is required.".to_owned());
+    }
+    if body.len() > MESSAGE_MAX_BYTES {
+        return Err(format!("This body has {} bytes; {MESSAGE_MAX_BYTES} are the most.", body.len()));
+    }
+    Ok(body)
+}
+
+/// Fills in the variables of an e-mail.
+///
+/// # Errors
+/// [`TooLarge`] for a body over 1 MiB, or a subject or a name over 4 KiB.
+pub fn render(
+    email: &Email,
+    variables: &Variables<'_>,
+    random: &mut dyn FnMut() -> u32,
+) -> Result<RenderedEmail, TooLarge> {
+    let from_name = fill(&email.from_name, Escape::Plain, variables, random)?;
+    let subject = fill(&email.subject, Escape::Plain, variables, random)?;
+    let body = fill(&email.body, Escape::Plain, variables, random)?;
+    let mut notes = Vec::new();
+    for note in [&from_name, &subject, &body].into_iter().flat_map(Rendered::notes) {
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    let (from_name, subject) = (one_line(&from_name.body), one_line(&subject.body));
+    if from_name.len().max(subject.len()) > SUBJECT_MAX_BYTES {
+        return Err(TooLarge);
+    }
+    Ok(RenderedEmail { from_name, subject, body: body.body, notes })
+}
+
+/// Returns a text as one line: a value with a line end must not begin another header (RFC 5322 §2.2).
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests;

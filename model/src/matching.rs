@@ -4,7 +4,7 @@
 //! agrees with what was done.
 
 use crate::event::{Event, EventScope};
-use crate::id::{ObjectId, TagId, DestinationId};
+use crate::id::{DestinationId, ObjectId, TagId};
 use serde::{Deserialize, Serialize};
 
 /// The longest chain of occurrences that the console reports itself: the failure of a delivery about the failure of …

@@ -1,6 +1,8 @@
-//! Tasks: the actions that events start. The only action is to send a message through a webhook.
+//! Tasks: the actions that events and schedules start. An action is an object type, an object and a verb with settings.
 
+use crate::destination::Kind;
 use crate::draft::{draft, switch};
+use crate::email::Email;
 use crate::field_error::FieldErrors;
 use crate::id::DestinationId;
 use crate::text;
@@ -13,48 +15,85 @@ pub const DESCRIPTION_MAX: usize = 1000;
 /// The most bytes a message may have before its variables are filled in.
 pub const MESSAGE_MAX_BYTES: usize = 256 * 1024;
 
-/// The only object type that a task acts on, and its only action.
-const OBJECT_TYPE: &str = "webhook";
-const ACTION: &str = "send";
+/// The only verb of both object types.
+const SEND: &str = "send";
+
+/// The settings of an action. The variant is the object type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Webhook, *Send*.
+    Webhook(WebhookSend),
+    /// Email, *Send*.
+    Email(Email),
+}
+
+/// The settings of *Send* for a webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookSend {
+    /// The message, with variables.
+    pub message: String,
+}
+
+impl Action {
+    /// Returns the kind of the destinations that are the objects of this action.
+    pub fn destination_kind(&self) -> Kind {
+        match self {
+            Self::Webhook(_) => Kind::Webhook,
+            Self::Email(_) => Kind::Mailer,
+        }
+    }
+
+    /// Returns the word of the object type in drafts and the API.
+    pub fn object_type(&self) -> &'static str {
+        match self {
+            Self::Webhook(_) => "webhook",
+            Self::Email(_) => "email",
+        }
+    }
+}
 
 /// A checked task, ready to be stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Document")]
 pub struct Task {
     /// Unique, 1 to 64 characters.
     pub name: String,
     /// The purpose. May be empty.
     pub description: String,
-    /// Events may start the task.
+    /// Events and schedules may start the task.
     pub is_enabled: bool,
     /// The task is deleted after its first successful run.
     pub deletes_after_running: bool,
-    /// Id of the destination.
+    /// Id of the object: the destination that the task sends to.
     pub destination_id: DestinationId,
-    /// action
+    /// The action.
     pub action: Action,
 }
-/// stub
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// x
-    Webhook(WebhookSend),
-    /// y
-    Email(crate::email::Email),
-}
-impl Action {
-    /// Returns the kind of destination that the action is made through.
-    pub fn destination_kind(&self) -> crate::destination::Kind {
-        match self { Self::Webhook(_) => crate::destination::Kind::Webhook, Self::Email(_) => crate::destination::Kind::Mailer }
-    }
-}
-/// stub
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WebhookSend {
-    /// x
-    pub message: String,
+
+/// A task as revisions have it: of every version.
+#[derive(Deserialize)]
+struct Document {
+    name: String,
+    description: String,
+    is_enabled: bool,
+    deletes_after_running: bool,
+    #[serde(alias = "webhook_id")]
+    destination_id: DestinationId,
+    /// Absent before there were actions.
+    action: Option<Action>,
+    #[serde(default)]
+    message: String,
 }
 
+impl From<Document> for Task {
+    fn from(document: Document) -> Self {
+        let Document { name, description, is_enabled, deletes_after_running, destination_id, action, message } =
+            document;
+        let action = action.unwrap_or(Action::Webhook(WebhookSend { message }));
+        Self { name, description, is_enabled, deletes_after_running, destination_id, action }
+    }
+}
 
 draft! {
     /// A task as typed. Field names are those of the form and of the plain post.
@@ -63,10 +102,19 @@ draft! {
         description,
         enabled,
         delete_after_running,
-        object_type = OBJECT_TYPE,
+        object_type = "webhook",
         object,
-        action = ACTION,
+        action = SEND,
+        /// The settings of a webhook.
         message,
+        /// The settings of an e-mail.
+        from_address,
+        from_name,
+        to,
+        cc,
+        bcc,
+        subject,
+        body,
         /// The revision the form was opened on; empty for a new task.
         revision,
     }
@@ -80,20 +128,29 @@ impl TaskDraft {
 
     /// Returns the draft of a stored task, as its form shows it.
     pub fn of(task: &Task, revision: i64) -> Self {
-        Self {
+        let mut draft = Self {
             name: task.name.clone(),
             description: task.description.clone(),
             enabled: switch(task.is_enabled),
             delete_after_running: switch(task.deletes_after_running),
-            object_type: OBJECT_TYPE.to_owned(),
+            object_type: task.action.object_type().to_owned(),
             object: task.destination_id.to_string(),
-            action: ACTION.to_owned(),
-            message: match &task.action { Action::Webhook(s) => s.message.clone(), Action::Email(_) => String::new() },
             revision: revision.to_string(),
+            ..Self::default()
+        };
+        match &task.action {
+            Action::Webhook(send) => draft.message.clone_from(&send.message),
+            Action::Email(email) => email.fill_draft(&mut draft),
         }
+        draft
     }
 
-    /// Checks every field. The service checks that the webhook exists.
+    /// Returns true for the draft of an e-mail.
+    pub fn is_email(&self) -> bool {
+        self.object_type == "email"
+    }
+
+    /// Checks every field that the object type has. The service checks that the object exists.
     ///
     /// # Errors
     /// Every wrong field, in the order of the form.
@@ -102,22 +159,27 @@ impl TaskDraft {
         let name = errors.check("name", text::parse_name(&self.name, NAME_MAX));
         let description =
             errors.check("description", text::parse_text(&self.description, "description", DESCRIPTION_MAX));
-        if self.object_type != OBJECT_TYPE {
-            errors.add("object_type", "Choose Webhook: a task acts on nothing else yet.");
+        if !matches!(self.object_type.as_str(), "webhook" | "email") {
+            errors.add("object_type", "Choose Webhook or Email: a task acts on nothing else yet.");
         }
-        let webhook_id = errors.check("object", self.object.parse().map_err(|_| "Choose a webhook.".to_owned()));
-        if self.action != ACTION {
-            errors.add("action", "Choose Send: a webhook does nothing else.");
+        let object = errors.check("object", self.object.parse().map_err(|_| "Choose an object.".to_owned()));
+        if self.action != SEND {
+            errors.add("action", "Choose Send: this object does nothing else.");
         }
-        let message = errors.check("message", parse_message(&self.message));
-        match (name, description, webhook_id, message) {
-            (Some(name), Some(description), Some(webhook_id), Some(message)) if errors.is_empty() => Ok(Task {
+        let action = if self.is_email() {
+            Email::parse(self, &mut errors).map(Action::Email)
+        } else {
+            let message = errors.check("message", parse_message(&self.message));
+            message.map(|message| Action::Webhook(WebhookSend { message }))
+        };
+        match (name, description, object, action) {
+            (Some(name), Some(description), Some(destination_id), Some(action)) if errors.is_empty() => Ok(Task {
                 name,
                 description,
                 is_enabled: self.enabled == "true",
                 deletes_after_running: self.delete_after_running == "true",
-                destination_id: webhook_id,
-                action: Action::Webhook(WebhookSend { message }),
+                destination_id,
+                action,
             }),
             _ => Err(errors),
         }
@@ -137,6 +199,7 @@ fn parse_message(typed: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::email::parse_list;
 
     fn wrong_fields(draft: &TaskDraft) -> Vec<String> {
         match draft.parse() {
@@ -147,13 +210,13 @@ mod tests {
 
     #[test]
     fn each_wrong_field_is_refused() {
-        let valid = TaskDraft { name: "Tell".into(), webhook: "7".into(), ..TaskDraft::new_form() };
+        let valid = TaskDraft { name: "Tell".into(), object: "7".into(), ..TaskDraft::new_form() };
         assert!(valid.parse().is_ok());
         assert_eq!(wrong_fields(&TaskDraft { name: "x".repeat(65), ..valid.clone() }), ["name"]);
         assert_eq!(wrong_fields(&TaskDraft { name: String::new(), ..valid.clone() }), ["name"]);
         assert_eq!(wrong_fields(&TaskDraft { description: "x".repeat(1001), ..valid.clone() }), ["description"]);
-        assert_eq!(wrong_fields(&TaskDraft { webhook: String::new(), ..valid.clone() }), ["webhook"]);
-        assert_eq!(wrong_fields(&TaskDraft { webhook: "x".into(), ..valid.clone() }), ["webhook"]);
+        assert_eq!(wrong_fields(&TaskDraft { object: String::new(), ..valid.clone() }), ["object"]);
+        assert_eq!(wrong_fields(&TaskDraft { object: "x".into(), ..valid.clone() }), ["object"]);
         assert_eq!(
             wrong_fields(&TaskDraft { message: "x".repeat(MESSAGE_MAX_BYTES + 1), ..valid.clone() }),
             ["message"]
@@ -170,10 +233,54 @@ mod tests {
             description: "What for".into(),
             is_enabled: true,
             deletes_after_running: true,
-            webhook_id: WebhookId(7),
-            message: " x\n".into(),
+            destination_id: DestinationId(7),
+            action: Action::Webhook(WebhookSend { message: " x\n".into() }),
         };
+        assert_eq!(TaskDraft::of(&task, 3).parse(), Ok(task.clone()));
+        let email = Email {
+            from_address: "ops@example.com".into(),
+            from_name: "${NAME}".into(),
+            to: parse_list("A <a@example.com>, b@example.com").expect("a list"),
+            cc: parse_list("c@example.com").expect("a list"),
+            bcc: Vec::new(),
+            subject: "${NAME} is up".into(),
+            body: " Hello\n".into(),
+        };
+        let task = Task { action: Action::Email(email), ..task };
         assert_eq!(TaskDraft::of(&task, 3).parse(), Ok(task));
+    }
+
+    #[test]
+    fn each_wrong_field_of_an_email_is_refused() {
+        let valid = TaskDraft {
+            name: "Tell".into(),
+            object_type: "email".into(),
+            object: "7".into(),
+            to: "a@example.com".into(),
+            subject: "Up".into(),
+            body: "Hello".into(),
+            message: "x".repeat(MESSAGE_MAX_BYTES + 1),
+            ..TaskDraft::default()
+        };
+        assert!(valid.parse().is_ok(), "the message of a webhook does not matter");
+        let wrong = |change: &dyn Fn(&mut TaskDraft)| {
+            let mut draft = valid.clone();
+            change(&mut draft);
+            wrong_fields(&draft)
+        };
+        assert_eq!(wrong(&|draft| draft.from_address = "ops".into()), ["from_address"]);
+        assert_eq!(wrong(&|draft| draft.from_name = "a\nb".into()), ["from_name"]);
+        assert_eq!(wrong(&|draft| draft.to = String::new()), ["to"]);
+        assert_eq!(wrong(&|draft| draft.to = "a@example.com, b@".into()), ["to"]);
+        assert_eq!(wrong(&|draft| draft.cc = "b@".into()), ["cc"]);
+        assert_eq!(wrong(&|draft| draft.bcc = "b@".into()), ["bcc"]);
+        assert_eq!(wrong(&|draft| draft.subject = " ".into()), ["subject"]);
+        assert_eq!(wrong(&|draft| draft.subject = "a\r\nBcc: b@example.com".into()), ["subject"]);
+        assert_eq!(wrong(&|draft| draft.body = "\n".into()), ["body"]);
+        assert_eq!(wrong(&|draft| draft.body = "x".repeat(MESSAGE_MAX_BYTES + 1)), ["body"]);
+        let many =
+            |first: usize| (first..first + 501).map(|n| format!("u{n}@example.com")).collect::<Vec<_>>().join("\n");
+        assert_eq!(wrong(&|draft| (draft.to, draft.cc) = (many(0), many(501))), ["to"]);
     }
 
     #[test]
@@ -181,7 +288,7 @@ mod tests {
         let lines = vec!["x".repeat(99); 10].join("\n") + "x";
         let draft = |description: String| TaskDraft {
             name: "t".into(),
-            webhook: "1".into(),
+            object: "1".into(),
             description,
             ..TaskDraft::default()
         };
@@ -193,7 +300,8 @@ mod tests {
     #[test]
     fn message_keeps_its_bytes_but_for_the_line_ends_of_a_form_post() {
         let draft =
-            TaskDraft { name: "t".into(), webhook: "1".into(), message: " a\r\nb \n".into(), ..TaskDraft::default() };
-        assert_eq!(draft.parse().map(|task| task.message), Ok(" a\nb \n".to_owned()));
+            TaskDraft { name: "t".into(), object: "1".into(), message: " a\r\nb \n".into(), ..TaskDraft::default() };
+        let message = " a\nb \n".to_owned();
+        assert_eq!(draft.parse().map(|task| task.action), Ok(Action::Webhook(WebhookSend { message })));
     }
 }

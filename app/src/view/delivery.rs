@@ -5,8 +5,8 @@ use crate::view::destination::DestinationLink;
 use crate::view::event::EventLink;
 use crate::view::webhook::ShownHeader;
 use model::delivery::Status;
-use model::hold::HoldReason;
 use model::email::Recipient;
+use model::hold::HoldReason;
 use model::id::TaskId;
 
 /// A delivery as a line of a list.

@@ -3,8 +3,8 @@
 use super::{
     Action, Category, Cycle, DAY, DAYS, Event, EventFilters, EventId, EventScope, Filling, HELD_KIND, Ids, KINDS,
     KINDS_WITH_TASKS, Kind, MESSAGE, MINUTE, Made, ObjectId, Options, PER_WEBHOOK, Phase, Result, Scope, Started, Tag,
-    TagId, Task, TaskId, Timestamp, Transaction, WebhookDraft, WebhookSend, access, add, anyhow, event, hold, new_uuid, revision,
-    tag, task, webhook,
+    TagId, Task, TaskId, Timestamp, Transaction, WebhookDraft, WebhookSend, access, add, anyhow, event, hold, new_uuid,
+    revision, tag, task, webhook,
 };
 
 impl Filling {
@@ -36,8 +36,7 @@ impl Filling {
         };
         let parsed = draft.parse(None).map_err(|wrong| anyhow!("the webhook is refused: {wrong:?}"))?;
         let uuid = new_uuid(self.start);
-        let id =
-            webhook::insert(txn, &parsed.settings, uuid, webhook::SealedSecrets::default(), self.start).await?;
+        let id = webhook::insert(txn, &parsed.settings, uuid, webhook::SealedSecrets::default(), self.start).await?;
         let task = Task {
             name: format!("Tell {receiver} {number:02} of {}.{} ({})", kind.0, kind.1, self.suffix),
             description: "Made by cargo xtask fill.".to_owned(),

@@ -8,8 +8,8 @@ use super::record::Recorded;
 use super::{Dispatcher, Ended, GROUP_MAX, chain};
 use crate::store;
 use crate::store::claim::{self, Capacity, Claimed};
-use crate::store::sweep;
 use crate::store::destination::{self, Destination};
+use crate::store::sweep;
 use model::id::{DeliveryId, DestinationId};
 use model::time::Timestamp;
 use std::collections::HashMap;
@@ -179,7 +179,8 @@ impl Dispatcher {
         work.destinations.extend(cycled.read.into_iter().map(|(id, row)| (id, Arc::new(row))));
         for one in cycled.claimed {
             // Not an older one: the current revision exists and could not be read.
-            let cached = work.destinations.get(&one.destination_id()).filter(|row| row.revision() >= one.current_revision);
+            let cached =
+                work.destinations.get(&one.destination_id()).filter(|row| row.revision() >= one.current_revision);
             let destination = cached.cloned();
             work.tasks.spawn(self.clone().deliver(one, destination, work.ended.clone()));
         }

@@ -6,8 +6,8 @@ use crate::outbound::send::{self, NotSent, Outgoing};
 use crate::store;
 use crate::store::claim::Claimed;
 use crate::store::delivery::{Attempted, Settlement};
-use crate::store::revision::{self, Kind};
 use crate::store::destination::{self, Destination};
+use crate::store::revision::{self, Kind};
 use futures_util::FutureExt;
 use model::delivery::{ErrorCode, Next, Outcome, Status, after_attempt};
 use model::number::millis;
@@ -32,7 +32,12 @@ enum Tried {
 
 impl Dispatcher {
     /// Sends one delivery and reports to `ended` how that ended.
-    pub(super) async fn deliver(self, mut claimed: Claimed, destination: Option<Arc<Destination>>, ended: mpsc::Sender<Ended>) {
+    pub(super) async fn deliver(
+        self,
+        mut claimed: Claimed,
+        destination: Option<Arc<Destination>>,
+        ended: mpsc::Sender<Ended>,
+    ) {
         let body = std::mem::take(&mut claimed.body);
         let copy = claimed.clone();
         // A panic in one delivery must neither leave the delivery running for ever nor end the others.

@@ -230,8 +230,9 @@ async fn read_missing(
     claimed: &[Claimed],
     cached: &HashMap<DestinationId, Arc<Destination>>,
 ) -> Result<HashMap<DestinationId, Destination>, store::Error> {
-    let is_cached =
-        |one: &Claimed| cached.get(&one.destination_id()).is_some_and(|destination| destination.revision() == one.current_revision);
+    let is_cached = |one: &Claimed| {
+        cached.get(&one.destination_id()).is_some_and(|destination| destination.revision() == one.current_revision)
+    };
     let mut missing: Vec<_> = claimed.iter().filter(|one| !is_cached(one)).map(|one| one.destination_id().0).collect();
     missing.sort_unstable();
     missing.dedup();

@@ -98,7 +98,10 @@ pub fn message(
     let mut message = match (&task.action, destination) {
         (Action::Webhook(send), Destination::Webhook(row)) => request_body(&send.message, row, &variables),
         (Action::Email(email), Destination::Mailer(row)) => mail::message(email, row, &variables, uuid, now),
-        _ => Message::failed(ErrorCode::Internal, "This task's action does not fit its object. Save it again.".to_owned()),
+        _ => Message::failed(
+            ErrorCode::Internal,
+            "This task's action does not fit its object. Save it again.".to_owned(),
+        ),
     };
     if !destination.is_readable() {
         message.failed.get_or_insert_with(|| (ErrorCode::Internal, unreadable(destination.kind())));

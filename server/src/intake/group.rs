@@ -5,7 +5,7 @@ use super::rules::{RuleCache, Rules};
 use super::stage::{Slot, Stage, identity};
 use super::{Accepted, Error, Job, Reporter, Response, alarm, write};
 use crate::clock::Clock;
-use crate::store::{self, access, catalog, internal, listen, receipt, revision, destination};
+use crate::store::{self, access, catalog, destination, internal, listen, receipt, revision};
 use jiff::tz::TimeZone;
 use model::catalog::is_built_in_event;
 use model::id::{ApiKeyId, DestinationId};

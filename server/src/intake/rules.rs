@@ -102,8 +102,11 @@ impl Rules {
             ids.into_iter().filter_map(|id| cache.tasks.get(&id).cloned().map(|row| (id, row))).collect();
         let ids: BTreeSet<_> = tasks.values().map(|row| row.task.destination_id.0).collect();
         // Destinations are never cached: a pause and the breaker change them without a new revision.
-        let destinations =
-            if ids.is_empty() { HashMap::new() } else { destination::find_many(txn, ids.into_iter().collect()).await? };
+        let destinations = if ids.is_empty() {
+            HashMap::new()
+        } else {
+            destination::find_many(txn, ids.into_iter().collect()).await?
+        };
         Ok(Self { mark: cache.mark, events, tasks, destinations, held: cache.held.clone() })
     }
 

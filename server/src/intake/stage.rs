@@ -7,7 +7,7 @@ use super::{Accepted, Error, Job, Reporter};
 use crate::store::receipt::{Identity, Receipt};
 use model::catalog::is_internal;
 use model::field_error::FieldErrors;
-use model::id::{TagId, DestinationId};
+use model::id::{DestinationId, TagId};
 use model::matching::Facts;
 use model::occurrence::{ObjectReference, Occurrence};
 use model::time::Timestamp;
@@ -125,7 +125,8 @@ impl Stage {
         path: &str,
     ) -> Result<Slot, Error> {
         if is_internal(&occurrence.type_id) && matches!(reporter, Reporter::Key(_)) {
-            let message = "Occurrences about users, webhooks and mailers come from the console itself, not from outside.";
+            let message =
+                "Occurrences about users, webhooks and mailers come from the console itself, not from outside.";
             return Err(Error::Invalid(FieldErrors::one(format!("{path}type"), message)));
         }
         let has_tags = occurrence.object.as_ref().is_some_and(|reference| reference.tags.is_some());

@@ -42,12 +42,8 @@ pub(super) async fn write(
     let mark = stage.rules.mark;
     let rows = stage.staged.iter().zip(&tasks).map(|(staged, tasks)| occurrence_row(stage, staged, *tasks, mark));
     let occurrences = occurrence::insert_many(txn, rows.collect()).await?;
-    let setting = Setting {
-        now: stage.now,
-        zone,
-        held: stage.rules.held(),
-        has_lock_of_changes: stage.has_lock_of_changes,
-    };
+    let setting =
+        Setting { now: stage.now, zone, held: stage.rules.held(), has_lock_of_changes: stage.has_lock_of_changes };
     let full = start(txn, &plan(stage, &occurrences), setting).await?.full;
     write_receipts(txn, stage, &tasks).await?;
     Ok(Started { tasks, full })

@@ -95,7 +95,8 @@ impl Services {
         let counts = figures::by_hour(self.store.pages(), Timestamp(first * HOUR_MS)).await?;
         let mut hours: Vec<_> = (first..=this)
             .map(|hour| {
-                let label = crate::engine::render::zoned(Timestamp(hour * HOUR_MS), &self.zone).strftime("%H:%M").to_string();
+                let label =
+                    crate::engine::render::zoned(Timestamp(hour * HOUR_MS), &self.zone).strftime("%H:%M").to_string();
                 Hour { label, ..Hour::default() }
             })
             .collect();

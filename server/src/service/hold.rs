@@ -2,8 +2,8 @@
 
 use crate::service::Services;
 use crate::service::run::end_runs;
-use crate::store::steps::Steps;
 use crate::store::destination::{self, Destination};
+use crate::store::steps::Steps;
 use crate::store::{arrange, hold};
 use app::error::{AppError, Code};
 use app::view::webhook::{Held, ReleaseChoice};

@@ -12,7 +12,7 @@ use app::error::AppError;
 use app::view::occurrence::{Considered, SentBecause, Why};
 use async_trait::async_trait;
 use model::event::Event;
-use model::id::{EventId, RunId, DestinationId};
+use model::id::{DestinationId, EventId, RunId};
 use model::matching::{Facts, Reason, TaskFacts, judge};
 use model::number::to_u32;
 use model::task::Task;

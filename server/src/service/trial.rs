@@ -6,10 +6,10 @@ use super::delivery::response::readable;
 use super::occurrence::facts;
 use super::webhook::missing_header;
 use crate::clock::new_uuid;
+use crate::engine::render;
 use crate::outbound::client::Clients;
 use crate::outbound::secrets::{self, Opened, Secrets};
 use crate::outbound::send::{self, Outgoing};
-use crate::engine::render;
 use crate::store::{catalog, object, occurrence, tag, webhook};
 use app::error::{AppError, Code};
 use app::view::Choice;
@@ -116,7 +116,8 @@ impl Services {
         // Clients of a test are not cached for deliveries: its certificates may differ from theirs.
         let clients = Clients::new(self.guard.clone(), Duration::ZERO);
         let never = CancellationToken::new();
-        let attempted = Box::pin(send::send(&self.clock, &clients, &Opened::Webhook(row, secrets), outgoing, &never)).await;
+        let attempted =
+            Box::pin(send::send(&self.clock, &clients, &Opened::Webhook(row, secrets), outgoing, &never)).await;
         let attempted = attempted.map_err(|_| {
             AppError::new(Code::Unavailable, "This machine has no open files or memory left. Try again soon.")
         })?;

@@ -9,9 +9,9 @@
 //!
 //! A step decides nothing: it goes by the row, and repeating it changes nothing.
 
+use super::destination::hold_state;
 use super::hold::{self, DESTINATION_DELETED};
 use super::steps::Steps;
-use super::destination::hold_state;
 use super::{Result, Store, entity, group, revision, run};
 use model::hold::HoldReason;
 use model::id::DestinationId;
@@ -82,7 +82,8 @@ impl Moving<'_> {
     async fn discard(&mut self, now: Timestamp) -> Result<()> {
         let mut runs = Vec::new();
         for status in ["queued", "held"] {
-            let some = format!("SELECT id FROM delivery WHERE destination_id = $3 AND status = '{status}' LIMIT $4 + 0");
+            let some =
+                format!("SELECT id FROM delivery WHERE destination_id = $3 AND status = '{status}' LIMIT $4 + 0");
             let which = format!("{} AND status = '{status}'", group::among(&some, self.is_postgres));
             let values = [Value::from(self.id.0), self.left.into()];
             let discarded = hold::discard(self.txn, DESTINATION_DELETED, &which, values, now).await?;
@@ -207,8 +208,8 @@ pub(super) async fn lock(
     if may_discard {
         revision::lock_changes(txn).await?;
     }
-    let query =
-        entity::destination::Entity::find_by_id(id.0).lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
+    let query = entity::destination::Entity::find_by_id(id.0)
+        .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
     Ok(super::readable(txn, query).await?.pop())
 }
 

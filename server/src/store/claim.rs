@@ -86,7 +86,7 @@
 
 use super::{Result, group, run};
 use model::email::Recipient;
-use model::id::{DeliveryId, RunId, DestinationId};
+use model::id::{DeliveryId, DestinationId, RunId};
 use model::number::{to_i64, to_u32, to_usize};
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
@@ -255,7 +255,8 @@ fn claim_sql(per_destination: usize, is_busy_first: bool, is_postgres: bool) -> 
     });
     let parts: Vec<_> = if is_busy_first { busy.chain(idle).collect() } else { idle.into_iter().chain(busy).collect() };
     let rotation =
-        [with_queued("after_last", "> $6", ""), with_queued("up_to_last", "> 0", "AND d.destination_id <= $6")].join(", ");
+        [with_queued("after_last", "> $6", ""), with_queued("up_to_last", "> 0", "AND d.destination_id <= $6")]
+            .join(", ");
     // Materialized, so that the rows are picked once, whatever the plan: otherwise a claim could exceed its capacity.
     format!(
         "WITH RECURSIVE {rotation}, due AS MATERIALIZED (SELECT id FROM ({}) AS all_due LIMIT $4 + 0) \

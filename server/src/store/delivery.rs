@@ -14,7 +14,7 @@ use super::{Error, Result, group};
 use model::delivery::{ErrorCode, Status};
 use model::email::Recipient;
 use model::hold::HoldReason;
-use model::id::{DeliveryId, ObjectId, RunId, DestinationId};
+use model::id::{DeliveryId, DestinationId, ObjectId, RunId};
 use model::message::Note;
 use model::text;
 use model::time::Timestamp;
@@ -134,7 +134,11 @@ fn columns(new: NewDelivery, now: Timestamp) -> Result<delivery::ActiveModel> {
 }
 
 /// Returns the newest deliveries of one destination or of all, newest first.
-pub async fn list_newest(db: &impl ConnectionTrait, destination: Option<DestinationId>, limit: u64) -> Result<Vec<ListRow>> {
+pub async fn list_newest(
+    db: &impl ConnectionTrait,
+    destination: Option<DestinationId>,
+    limit: u64,
+) -> Result<Vec<ListRow>> {
     use delivery::Column;
     let of = Condition::all().add_option(destination.map(|id| Column::DestinationId.eq(id.0)));
     Ok(list_rows(delivery::Entity::find())

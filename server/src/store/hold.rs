@@ -3,12 +3,12 @@
 //! A held row is never claimed. Only this module, `arrange` and `sweep` release held rows: on a person's command, when a
 //! breaker closes, by a step of a release at a rate, or as a probe.
 
-use super::entity::destination;
 use super::destination::hold_state;
+use super::entity::destination;
 use super::{Result, group};
 use model::breaker::Breaker;
 use model::hold::{HELD_MAX, HoldReason, HoldState};
-use model::id::{RunId, DestinationId};
+use model::id::{DestinationId, RunId};
 use model::number::{millis, to_i64};
 use model::time::Timestamp;
 use sea_orm::{
@@ -80,7 +80,12 @@ pub async fn pause(db: &impl ConnectionTrait, id: DestinationId, now: Timestamp)
 /// breaker holds them, too; the rate then applies when it closes.
 ///
 /// Takes lock 4 of 10.
-pub async fn resume(db: &impl ConnectionTrait, id: DestinationId, per_second: Option<u32>, now: Timestamp) -> Result<bool> {
+pub async fn resume(
+    db: &impl ConnectionTrait,
+    id: DestinationId,
+    per_second: Option<u32>,
+    now: Timestamp,
+) -> Result<bool> {
     let sql = "UPDATE destination SET paused_at = NULL, release_per_second = $2, released_at = $3 \
                WHERE id = $1 AND paused_at IS NOT NULL AND deleted_at IS NULL";
     let rate = per_second.map(i64::from);

@@ -2,7 +2,7 @@
 
 use super::entity::occurrence;
 use super::{Result, group};
-use model::id::{ObjectId, OccurrenceId, TagId, DestinationId};
+use model::id::{DestinationId, ObjectId, OccurrenceId, TagId};
 use model::matching::Reason;
 use model::number::to_u32;
 use model::time::Timestamp;

@@ -18,10 +18,10 @@
 //! another node queues a delivery at the same moment (PostgreSQL). The claim leaves such rows alone until they are
 //! arranged.
 
+use super::destination::hold_state;
 use super::entity::destination;
 use super::hold::{execute, save_breaker};
 use super::steps::Steps;
-use super::destination::hold_state;
 use super::{Error, Result, Store, arrange, group};
 use model::breaker::{Breaker, LONGEST_WAIT};
 use model::delivery::DUE_MAX;
@@ -189,7 +189,9 @@ async fn start_due_probe(
 
 async fn is_probe_under_way(db: &impl ConnectionTrait, id: DestinationId) -> Result<bool> {
     let of = |status| {
-        format!("SELECT 1 AS n FROM delivery WHERE destination_id = $1 AND status = '{status}' AND replay_revision IS NULL")
+        format!(
+            "SELECT 1 AS n FROM delivery WHERE destination_id = $1 AND status = '{status}' AND replay_revision IS NULL"
+        )
     };
     let sql = format!("{} UNION ALL {} LIMIT 1", of("queued"), of("running"));
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [id.0.into()]);

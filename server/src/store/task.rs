@@ -1,8 +1,8 @@
 //! Tasks.
 
-use super::{Error, Result};
 use super::entity::{event, task};
 use super::revision::{self, Kind};
+use super::{Error, Result};
 use model::id::{DestinationId, TaskId};
 use model::number::to_u32;
 use model::task::Task;

@@ -110,8 +110,7 @@ async fn connections_are_reused_until_their_client_expires() {
         for _ in 0..20 {
             let outgoing = Outgoing { id: new_uuid(Timestamp(0)), body: b"", recipients: &[] };
             let opened = Opened::Webhook(&row, Secrets::default());
-            let attempted =
-                send::send(&server.services.clock, &clients, &opened, outgoing, &never).await;
+            let attempted = send::send(&server.services.clock, &clients, &opened, outgoing, &never).await;
             assert_eq!(attempted.expect("sent").status_code, Some(204));
         }
         // A connection is free a moment after its response, which is sometimes too late for the next delivery.

@@ -79,8 +79,9 @@ async fn paused_webhook_holds_all_and_resumes_all_the_newest_or_none(#[values(Sq
         assert!(webhooks.resume(webhook, ALL).await.is_err(), "not paused");
         let rows = server.deliveries_until(|rows| rows.iter().all(DeliveryLine::is_settled)).await;
         assert_eq!(bodies(&inbox), expected, "{held:?}");
-        let discarded =
-            rows.iter().filter(|row| row.destination.name == format!("{held:?}") && row.status == Some(Status::Discarded));
+        let discarded = rows
+            .iter()
+            .filter(|row| row.destination.name == format!("{held:?}") && row.status == Some(Status::Discarded));
         assert_eq!(discarded.count(), 5 - expected.len(), "{held:?}");
         server.services.backend().events.delete(vec![event]).await.expect("deleted");
     }
@@ -260,7 +261,10 @@ async fn deleting_a_webhook_discards_waiting_deliveries_only(#[values(Sqlite, Po
     let rows = server.deliveries_until(|rows| rows.iter().all(DeliveryLine::is_settled)).await;
     assert_eq!((count(&rows, Status::Sent), count(&rows, Status::Discarded)), (8, 4));
     let discarded = rows.iter().find(|row| row.status == Some(Status::Discarded)).expect("one");
-    assert_eq!((discarded.error.as_deref(), discarded.destination.name.as_str()), (Some("The webhook was deleted."), "w"));
+    assert_eq!(
+        (discarded.error.as_deref(), discarded.destination.name.as_str()),
+        (Some("The webhook was deleted."), "w")
+    );
     assert_eq!(inbox.received().len(), 8);
 }
 

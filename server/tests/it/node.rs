@@ -200,7 +200,8 @@ async fn claim_waits_for_the_commit_of_another_node_and_counts_it() {
     let (one, other) = (new_uuid(Timestamp(1)), new_uuid(Timestamp(2)));
     let first = crate::harness::begin_holding(&test.store).await;
     assert!(claim::lock_claims(&first, one).await.expect("its turn").is_empty());
-    let room = Capacity { total: 100, per_destination: 8, busy: Vec::new(), is_busy_first: false, after: DestinationId(0) };
+    let room =
+        Capacity { total: 100, per_destination: 8, busy: Vec::new(), is_busy_first: false, after: DestinationId(0) };
     let claimed = claim::claim(&first, one, Timestamp(1), Timestamp(1), &room).await.expect("claims");
     let second = async {
         let txn = test.store.begin().await.expect("a transaction");

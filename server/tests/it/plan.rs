@@ -183,7 +183,9 @@ async fn fill(store: &Store) {
     let waiting = "destination_name, task_name, type_id, event_id, body, attempts, destination_revision";
     copy(
         "delivery",
-        &format!("uuid, run_id, destination_id, created_at, status, hold_reason, next_attempt_at, object_id, {waiting}"),
+        &format!(
+            "uuid, run_id, destination_id, created_at, status, hold_reason, next_attempt_at, object_id, {waiting}"
+        ),
         &format!("{uuid}, run_id + i, 2, created_at, 'held', 'paused', created_at + i, i % 100, {waiting}"),
         5000,
     )

@@ -6,10 +6,10 @@ use crate::harness::{TestInbox, TestServer, TestStore, eventually};
 use app::view::delivery::DeliveryLine;
 use model::access::{Role, Scope};
 use model::delivery::Status;
+use model::destination::Kind;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::{Value, json};
-use model::destination::Kind;
 use server::store::destination::unreadable;
 use server::store::{delivery, entity};
 use std::time::Duration;
@@ -276,7 +276,10 @@ async fn unreadable_webhook_fails_its_deliveries_and_blocks_no_other(#[values(Sq
     let rows = server.deliveries_until(|rows| rows.len() == 4 && rows.iter().all(DeliveryLine::is_settled)).await;
     let unsent: Vec<_> = rows.iter().filter(|row| row.status == Some(Status::Error)).collect();
     assert_eq!(unsent.len(), 2);
-    assert!(unsent.iter().all(|row| row.task == "damaged" && row.error == Some(unreadable(Kind::Webhook))), "{unsent:?}");
+    assert!(
+        unsent.iter().all(|row| row.task == "damaged" && row.error == Some(unreadable(Kind::Webhook))),
+        "{unsent:?}"
+    );
 }
 
 #[rstest]

@@ -310,7 +310,9 @@ async fn delivery_without_free_files_waits_and_counts_no_attempt(#[values(Sqlite
     for url in ["http://second.hookwright.test/", &other] {
         test.store
             .write()
-            .execute_unprepared(&format!("UPDATE webhook SET url = '{url}'; UPDATE destination SET revision = revision + 1"))
+            .execute_unprepared(&format!(
+                "UPDATE webhook SET url = '{url}'; UPDATE destination SET revision = revision + 1"
+            ))
             .await
             .expect("changed");
         let before = std::fs::read_to_string(&log).expect("a log").len();

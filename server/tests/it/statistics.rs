@@ -56,7 +56,8 @@ async fn claim_and_sweep_do_not_read_a_backlog_unknown_to_the_statistics() {
     assert_eq!(claim::next_due(&txn).await.expect("looked up"), Some(NOW));
     let due = sweep::list_due(&txn, NOW).await.expect("looked up");
     assert_eq!(due.len(), 1, "one webhook is due for the sweep");
-    let room = Capacity { total: 10, per_destination: 10, busy: Vec::new(), is_busy_first: false, after: DestinationId(0) };
+    let room =
+        Capacity { total: 10, per_destination: 10, busy: Vec::new(), is_busy_first: false, after: DestinationId(0) };
     let claimed = claim::claim(&txn, uuid::Uuid::nil(), NOW.after(Duration::from_mins(1)), NOW, &room).await;
     assert_eq!(claimed.expect("claimed").len(), 10);
     let read = rows_read(&txn, "delivery").await;

@@ -72,22 +72,47 @@ async fn claim_stays_within_the_capacity_of_a_webhook(#[values(Sqlite, Postgres)
         0
     );
     assert_eq!(
-        claim(Capacity { total: 100, per_destination: 8, busy: vec![(webhook, 3)], is_busy_first: false, after: webhook })
-            .await,
+        claim(Capacity {
+            total: 100,
+            per_destination: 8,
+            busy: vec![(webhook, 3)],
+            is_busy_first: false,
+            after: webhook
+        })
+        .await,
         3
     );
     assert_eq!(
-        claim(Capacity { total: 100, per_destination: 8, busy: Vec::new(), is_busy_first: false, after: DestinationId(0) })
-            .await,
+        claim(Capacity {
+            total: 100,
+            per_destination: 8,
+            busy: Vec::new(),
+            is_busy_first: false,
+            after: DestinationId(0)
+        })
+        .await,
         8
     );
     assert_eq!(
-        claim(Capacity { total: 5, per_destination: 8, busy: Vec::new(), is_busy_first: false, after: DestinationId(0) }).await,
+        claim(Capacity {
+            total: 5,
+            per_destination: 8,
+            busy: Vec::new(),
+            is_busy_first: false,
+            after: DestinationId(0)
+        })
+        .await,
         5
     );
     assert_eq!(
-        claim(Capacity { total: 100, per_destination: 8, busy: Vec::new(), is_busy_first: false, after: DestinationId(0) })
-            .await,
+        claim(Capacity {
+            total: 100,
+            per_destination: 8,
+            busy: Vec::new(),
+            is_busy_first: false,
+            after: DestinationId(0)
+        })
+        .await,
         4
     );
 }
@@ -254,9 +279,12 @@ async fn claim_works_with_hundreds_of_busy_webhooks(#[values(Sqlite, Postgres)] 
     let test = TestStore::new(database).await;
     queue(&test, 3).await;
     let busy = (1_000..1_600).map(|id| (DestinationId(id), 1)).chain([(DestinationId(1), 1)]).collect();
-    for (is_busy_first, after, expected) in
-        [(false, DestinationId(0), 1), (true, DestinationId(9), 1), (true, DestinationId(9), 1), (true, DestinationId(9), 0)]
-    {
+    for (is_busy_first, after, expected) in [
+        (false, DestinationId(0), 1),
+        (true, DestinationId(9), 1),
+        (true, DestinationId(9), 1),
+        (true, DestinationId(9), 0),
+    ] {
         let room = Capacity { total: 9, per_destination: 8, busy: Vec::clone(&busy), is_busy_first, after };
         let claimed = claim::claim(test.store.write(), uuid::Uuid::nil(), NOW, NOW, &room).await.expect("claims");
         assert_eq!(claimed.len(), expected);
@@ -277,7 +305,9 @@ async fn webhooks_with_a_backlog_take_turns(#[values(Sqlite, Postgres)] database
             .expect("queued");
         webhooks.push(webhook);
     }
-    let [a, b, c] = webhooks[..].iter().map(|id| DestinationId::from(*id)).collect::<Vec<_>>()[..] else { panic!("three") };
+    let [a, b, c] = webhooks[..].iter().map(|id| DestinationId::from(*id)).collect::<Vec<_>>()[..] else {
+        panic!("three")
+    };
     // Capacity for twelve, eight of each webhook. A webhook that got less than eight is busy then, and continues behind
     // the others.
     for (after, busy, expected) in [
@@ -312,7 +342,8 @@ async fn delivery_queued_as_the_breaker_opens_is_held_and_probed(#[values(Sqlite
     // By another node, which has not seen the open breaker.
     delivery::insert_many(db, (0..3).map(|_| rows::delivery(webhook, run_id)).collect(), NOW).await.expect("queued");
     let claim = async |now: Timestamp| {
-        let room = Capacity { total: 9, per_destination: 8, busy: Vec::new(), is_busy_first: false, after: DestinationId(0) };
+        let room =
+            Capacity { total: 9, per_destination: 8, busy: Vec::new(), is_busy_first: false, after: DestinationId(0) };
         claim::claim(db, uuid::Uuid::nil(), now, now, &room).await.expect("claims").len()
     };
     assert_eq!(claim(NOW).await, 0);

@@ -79,9 +79,7 @@ impl Services {
         last_revision: Option<i64>,
     ) -> Result<Option<webhook::Row>, AppError> {
         let then = match row.replay.revision.or(last_revision) {
-            Some(number) => {
-                revision::find(self.store.pages(), revision::Kind::Webhook, current.id.0, number).await?
-            }
+            Some(number) => revision::find(self.store.pages(), revision::Kind::Webhook, current.id.0, number).await?,
             None => None,
         };
         Ok(match then {

@@ -6,7 +6,7 @@ use model::delivery::Status;
 use model::destination::Kind;
 use model::email::Recipient;
 use model::hold::HoldReason;
-use model::id::{DeliveryId, ObjectId, RunId, DestinationId};
+use model::id::{DeliveryId, DestinationId, ObjectId, RunId};
 use model::message::Note;
 use model::number::{from_millis, to_u32};
 use model::time::Timestamp;

@@ -1,7 +1,7 @@
 //! Settling: the record of an attempt, and the next state of its delivery.
 
-use crate::store::claim::Claimed;
 use super::recipients_json;
+use crate::store::claim::Claimed;
 use crate::store::entity::{attempt, delivery};
 use crate::store::{Result, group};
 use model::breaker::Ending;

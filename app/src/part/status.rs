@@ -14,6 +14,13 @@ pub(crate) fn Time(when: When) -> impl IntoView {
     view! { <time datetime=when.machine title=when.full>{when.short}</time> }
 }
 
+/// Renders the instants of the runs to come, each with its weekday and zone.
+pub(crate) fn next_times(runs: Vec<When>) -> AnyView {
+    let run = |when: When| view! { <li><time datetime=when.machine>{when.full}</time></li> };
+    let runs = runs.into_iter().map(run).collect_view();
+    view! { <ol class="c-lines u-num" role="list" aria-label="Next runs">{runs}</ol> }.into_any()
+}
+
 /// Returns a delivery's status as a label.
 pub(crate) fn status_label(status: Option<Status>) -> &'static str {
     let Some(status) = status else { return "Unreadable" };

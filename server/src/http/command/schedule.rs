@@ -85,9 +85,9 @@ pub(super) async fn delete_trigger(Path(id): Path<String>, command: Command<Edit
 }
 
 /// Returns the command with the page that it came from: that of a task or of a schedule.
-fn from_its_page(command: Command<Edit>) -> Command<Edit> {
-    let page = page_of(&command.value("from"), &command.value("back"));
-    Command { page, ..command }
+fn from_its_page(mut command: Command<Edit>) -> Command<Edit> {
+    command.page = page_of(&command.value("from"), &command.value("back"));
+    command
 }
 
 /// Returns the path of a task or a schedule, or that of all schedules if this is no id.

@@ -251,7 +251,7 @@ fn case() -> impl Strategy<Value = Case> {
 
 #[test]
 fn next_runs_are_those_of_a_walk_minute_by_minute() {
-    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { Config::default().cases } else { 250 };
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { Config::default().cases } else { 150 };
     let config = Config { failure_persistence: None, ..Config::with_cases(cases) };
     let (seen, with_runs) = (Cell::new(0), Cell::new(0));
     let outcome = TestRunner::new(config).run(&case(), |case| {

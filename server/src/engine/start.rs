@@ -14,6 +14,7 @@ use crate::store::run::{self, NewRun};
 use crate::store::{self, task};
 use jiff::tz::TimeZone;
 use model::delivery::ErrorCode;
+use model::destination::Kind;
 use model::hold::HoldReason;
 use model::id::{DestinationId, EventId, RunId};
 use model::occurrence::Occurrence;
@@ -95,6 +96,7 @@ pub struct Started {
 #[expect(missing_docs, reason = "the fields are those of the delivery")]
 pub struct FullHold {
     pub destination_id: DestinationId,
+    pub kind: Kind,
     pub destination_name: String,
     pub depth: u32,
 }
@@ -102,8 +104,8 @@ pub struct FullHold {
 impl FullHold {
     /// Returns the internal event that tells of it.
     pub fn alarm(&self) -> InternalEvent {
-        let name = &self.destination_name;
-        let text = format!("The destination {name} has reached its limit of held deliveries; further ones are errors.");
+        let (name, noun) = (&self.destination_name, self.kind.noun());
+        let text = format!("The {noun} {name} has reached its limit of held deliveries; further ones are errors.");
         let occurrence = Occurrence {
             type_id: "alarms".to_owned(),
             event_id: "raised".to_owned(),
@@ -111,7 +113,7 @@ impl FullHold {
             external_id: None,
             source: None,
             time: None,
-            data: Some(serde_json::json!({ "level": "error", "text": text, "destination": name })),
+            data: Some(serde_json::json!({ "level": "error", "text": text, self.kind.as_str(): name })),
         };
         InternalEvent { occurrence, about_destination: Some(self.destination_id), depth: self.depth + 1 }
     }
@@ -151,6 +153,7 @@ pub async fn start(
             new.failed = Some((ErrorCode::HoldFull, HOLD_FULL.to_owned()));
             started.full.push(FullHold {
                 destination_id: new.destination_id,
+                kind: one.destination.kind(),
                 destination_name: new.destination_name.clone(),
                 depth: new.depth,
             });

@@ -32,6 +32,7 @@ pub mod occurrence;
 pub mod preview;
 pub mod retry;
 pub mod run;
+pub mod schedule;
 pub mod signature;
 pub mod source;
 pub mod tag;

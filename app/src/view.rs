@@ -18,6 +18,7 @@ pub mod inventory;
 pub mod occurrence;
 #[cfg(feature = "ssr")]
 pub mod run;
+pub mod schedule;
 pub mod task;
 pub mod webhook;
 

@@ -43,6 +43,8 @@ mod rows;
 mod schedule;
 mod secret_headers;
 mod small_disk;
+mod smtp;
+mod smtp_program;
 mod statistics;
 mod stop;
 mod store;

@@ -1,6 +1,8 @@
 //! Late runs, and clocks that are set.
 
-use super::{HOUR, MINUTE, add_trigger, at, each_minute, paused, queued_each_minute, runs, save, scheduler, statuses, tick};
+use super::{
+    HOUR, MINUTE, add_trigger, at, each_minute, paused, queued_each_minute, runs, save, scheduler, statuses, tick,
+};
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestServer, TestStore};
 use model::run::Status;

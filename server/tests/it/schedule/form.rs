@@ -134,9 +134,11 @@ async fn trigger_names_a_schedule_and_a_task_once(#[values(Sqlite, Postgres)] da
     assert_eq!(form.schedules.len(), 6);
     assert_eq!((form.schedule.expect("chosen").label, form.task.expect("chosen").label), ("s".into(), "t".into()));
     add_trigger(&server, schedule, task).await;
-    for (schedule, task, wrong) in
-        [(schedule.to_string(), "t".to_owned(), "task"), ("999".into(), "999".into(), "schedule"), (schedule.to_string(), "no".into(), "task")]
-    {
+    for (schedule, task, wrong) in [
+        (schedule.to_string(), "t".to_owned(), "task"),
+        ("999".into(), "999".into(), "schedule"),
+        (schedule.to_string(), "no".into(), "task"),
+    ] {
         let draft = TriggerDraft { schedule, task, enabled: "true".into() };
         let error = schedules.add_trigger(draft).await.expect_err("refused");
         assert_eq!(field(&error), wrong, "{error:?}");

@@ -96,7 +96,8 @@ impl Services {
         let setting = Setting { now: self.clock.now(), zone: &zone, held: &held, has_lock_of_changes: true };
         let started = tasks::start_all(&txn, &tasks, &Cause::Person(by), setting).await?;
         if started.count == 0 {
-            let message = format!("The tasks of the schedule {name} are deleted after running, and are running already.");
+            let message =
+                format!("The tasks of the schedule {name} are deleted after running, and are running already.");
             return Err(AppError::new(Code::Conflict, message));
         }
         self.commit_due(txn).await?;

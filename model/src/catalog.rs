@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 pub const USERS: &str = "users";
 /// The type of webhooks as objects. The dispatcher reports occurrences of it.
 pub const WEBHOOKS: &str = "webhooks";
+/// The type of mail servers as objects, likewise.
+pub const MAILERS: &str = "mailers";
 
 /// Returns true if only the console may report occurrences of this type, and write its objects.
 pub fn is_internal(type_id: &str) -> bool {
-    type_id == USERS || type_id == WEBHOOKS
+    matches!(type_id, USERS | WEBHOOKS | MAILERS)
 }
 
 /// The severities of log lines and alarms, as in `data.level`.
@@ -94,6 +96,7 @@ const BUILT_IN: &[Row] = &[
     ),
     ("update_settings", "System Update", "System Update", "", &[("completed", "Update Completed")]),
     (WEBHOOKS, "Webhooks", "Webhook", "objects", &[("failing", "Failing"), ("recovered", "Recovered")]),
+    (MAILERS, "Mail Servers", "Mail Server", "objects", &[("failing", "Failing"), ("recovered", "Recovered")]),
     ("clusters", "Clusters", "Cluster", "objects tags", &[]),
     ("groups", "Groups", "Group", "objects tags", &[]),
     ("vnets", "Networks", "Network", "objects tags", &[]),

@@ -1,5 +1,7 @@
 //! Destinations: the kinds of places that messages are sent to.
 
+use crate::catalog::{MAILERS, WEBHOOKS};
+
 /// The kind of a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -24,6 +26,14 @@ impl Kind {
     /// Returns the kind with this word.
     pub fn find(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// Returns the object type of the destinations of this kind: events can be about them.
+    pub fn object_type(self) -> &'static str {
+        match self {
+            Self::Webhook => WEBHOOKS,
+            Self::Mailer => MAILERS,
+        }
     }
 
     /// Returns the noun in sentences.

@@ -14,7 +14,7 @@ pub mod cloud_event;
 pub mod content_type;
 pub mod delivery;
 pub mod destination;
-mod draft;
+pub mod draft;
 pub mod egress;
 pub mod email;
 pub mod event;

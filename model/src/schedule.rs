@@ -51,7 +51,7 @@ pub const WEEKDAYS: [(&str, &str); 7] = [
     ("sunday", "Sunday"),
 ];
 
-/// A checked schedule, ready to be stored. Serialised, it is the document in the schedule's row.
+/// A checked schedule, ready to be stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
     /// Unique, 1 to 64 characters.

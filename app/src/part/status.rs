@@ -59,7 +59,7 @@ pub(crate) fn StatusWord(
 pub(crate) fn run_status(status: Option<run::Status>) -> AnyView {
     let class = match status {
         Some(run::Status::Succeeded) => "c-status c-status--sent",
-        Some(run::Status::Failed) => "c-status c-status--error",
+        Some(run::Status::Failed | run::Status::Missed) => "c-status c-status--error",
         Some(run::Status::Running) => "c-status c-status--running",
         None => "c-status",
     };
@@ -73,6 +73,7 @@ pub(crate) fn run_status_label(status: Option<run::Status>) -> &'static str {
         Some(run::Status::Succeeded) => "Succeeded",
         Some(run::Status::Failed) => "Failed",
         Some(run::Status::Running) => "Running",
+        Some(run::Status::Missed) => "Missed",
         None => "Unreadable",
     }
 }

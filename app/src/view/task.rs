@@ -100,9 +100,10 @@ pub struct TaskDetail {
 
 #[cfg(feature = "ssr")]
 impl TaskDetail {
-    /// Returns the delivery that failed in the newest run, if that run failed.
+    /// Returns the delivery that failed in the newest run, if that run failed. A missed run has no outcome.
     pub fn failure(&self) -> Option<&RunDelivery> {
-        let newest = self.runs.first().filter(|run| run.status == Some(run::Status::Failed))?;
+        let newest = self.runs.iter().find(|run| run.status != Some(run::Status::Missed))?;
+        let newest = Some(newest).filter(|run| run.status == Some(run::Status::Failed))?;
         newest.deliveries.iter().find(|delivery| delivery.error.is_some())
     }
 }

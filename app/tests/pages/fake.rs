@@ -204,6 +204,7 @@ fn run_line(number: i64) -> RunLine {
         started: when(),
         ended: Some(when()),
         cause: format!("Virtual Machines: Power On, web-{number}"),
+        note: None,
         occurrence: Some(UUID.to_owned()),
         deliveries: vec![RunDelivery {
             uuid: UUID.to_owned(),

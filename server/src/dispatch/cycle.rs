@@ -25,7 +25,7 @@ pub(super) const POLL: Duration = Duration::from_secs(1);
 /// The time by which a lease outlasts the destination's timeout, so that only the lease of a dead node runs out.
 pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// The number of destinations that are cached besides those with deliveries in flight.
-const WEBHOOKS_CACHED: usize = 1000;
+const DESTINATIONS_CACHED: usize = 1000;
 
 /// The state of the loop of cycles.
 pub(super) struct Work {
@@ -172,7 +172,7 @@ impl Dispatcher {
         if let Some(capacity) = &cycled.capacity {
             work.lanes.take_all(capacity, cycled.claimed.iter().map(|one| (one.id(), one.destination_id())));
         }
-        if work.destinations.len() > WEBHOOKS_CACHED {
+        if work.destinations.len() > DESTINATIONS_CACHED {
             let Work { destinations, lanes, .. } = work;
             destinations.retain(|id, _| lanes.is_busy(*id));
         }

@@ -4,9 +4,9 @@
 use crate::store::delivery::{self, Settlement};
 use crate::store::hold;
 use crate::store::internal::{self, InternalEvent};
-use crate::store::{self, arrange, revision, run};
+use crate::store::{self, arrange, destination, revision, run};
 use model::breaker::Change;
-use model::catalog::WEBHOOKS;
+use model::destination::Kind;
 use model::hold::HoldState;
 use model::id::DestinationId;
 use model::occurrence::{ObjectReference, Occurrence};
@@ -130,8 +130,10 @@ async fn move_breaker(
             "recovered"
         }
     };
+    let names = destination::names(txn, vec![id.0]).await?;
+    let kind = names.get(&id).map_or(Kind::Webhook, |(_, kind)| *kind);
     let occurrence = Occurrence {
-        type_id: WEBHOOKS.to_owned(),
+        type_id: kind.object_type().to_owned(),
         event_id: event_id.to_owned(),
         object: Some(ObjectReference {
             external_id: Some(id.to_string()),

@@ -18,8 +18,8 @@ use sea_orm::{
 };
 use std::collections::HashMap;
 
-/// The error of a delivery that was discarded with its destination.
-pub const DESTINATION_DELETED: &str = "The destination was deleted.";
+/// The error of a delivery that was discarded with its destination. Only webhooks are deleted.
+pub const DESTINATION_DELETED: &str = "The webhook was deleted.";
 /// The error of a delivery that was discarded when its destination was resumed.
 pub const NOT_RELEASED: &str = "Discarded when the destination was resumed.";
 

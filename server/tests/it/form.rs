@@ -303,12 +303,12 @@ async fn long_choice_list_shows_50_rows_finds_others_and_accepts_names(#[values(
     let page = server.http.get(format!("{}/tasks/new", server.url)).header("cookie", &cookie).send().await;
     let page = page.expect("a response").text().await.expect("a page");
     assert!(page.contains("Its name or id.") && page.len() < 100_000, "{}", page.len());
-    let fields = [("name", "by name"), ("webhook", "hook 59 Güte"), ("message", "x"), ("enabled", "true")];
+    let fields = [("name", "by name"), ("object", "hook 59 Güte"), ("message", "x"), ("enabled", "true")];
     let saved = server.post_form("/tasks/new", &cookie, &fields).await;
     assert_eq!(saved.status(), 303);
     let rows = backend.tasks.list().await.expect("tasks");
     assert!(rows.iter().any(|row| row.name == "by name" && row.destination.id == webhook.into()));
-    let fields = [("name", "nobody"), ("webhook", "no such hook"), ("message", "x")];
+    let fields = [("name", "nobody"), ("object", "no such hook"), ("message", "x")];
     let refused = server.post_form("/tasks/new", &cookie, &fields).await;
     assert_eq!(refused.status(), 422);
     let page = refused.text().await.expect("a page");

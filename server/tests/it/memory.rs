@@ -29,9 +29,9 @@ async fn thousand_occurrences_with_forty_tasks_each_need_little_memory() {
     for (table, columns, values) in [
         (
             "task",
-            "name, description, is_enabled, deletes_after_running, destination_id, message, revision, created_at, \
+            "name, description, is_enabled, deletes_after_running, destination_id, settings, revision, created_at, \
              updated_at",
-            "name || i, description, is_enabled, deletes_after_running, destination_id, message, revision, created_at, \
+            "name || i, description, is_enabled, deletes_after_running, destination_id, settings, revision, created_at, \
              updated_at",
         ),
         (

@@ -185,7 +185,7 @@ async fn rows_checked_by_a_change_are_not_removed_by_another() {
     webhook::delete(&open, webhook, now).await.expect("deleted");
     let draft = TaskDraft { name: "t".into(), object: webhook.to_string(), ..TaskDraft::new_form() };
     let refused = while_open(&server, open, backend.tasks.save(None, draft)).await.expect_err("no such webhook");
-    assert_eq!(refused.fields.0[0].field, "webhook");
+    assert_eq!(refused.fields.0[0].field, "object");
 
     // An event is saved on a type that is being deleted, and another on a tag that is being deleted.
     let webhook = server.webhook("other", "http://127.0.0.1:9/", |_| ()).await;

@@ -14,17 +14,15 @@ use model::id::ScheduleId;
 use model::schedule::{MONTH_DAYS, ScheduleDraft, UNITS};
 use std::time::Duration;
 
-/// A weekday: the name of its field, its label, and its field of the draft.
-type Weekday = (&'static str, &'static str, fn(&mut ScheduleDraft) -> &mut String);
-
-const WEEKDAYS: [Weekday; 7] = [
-    ("monday", "Mon", |d| &mut d.monday),
-    ("tuesday", "Tue", |d| &mut d.tuesday),
-    ("wednesday", "Wed", |d| &mut d.wednesday),
-    ("thursday", "Thu", |d| &mut d.thursday),
-    ("friday", "Fri", |d| &mut d.friday),
-    ("saturday", "Sat", |d| &mut d.saturday),
-    ("sunday", "Sun", |d| &mut d.sunday),
+/// The weekdays: the name of the field and its label.
+const WEEKDAYS: [(&str, &str); 7] = [
+    ("monday", "Mon"),
+    ("tuesday", "Tue"),
+    ("wednesday", "Wed"),
+    ("thursday", "Thu"),
+    ("friday", "Fri"),
+    ("saturday", "Sat"),
+    ("sunday", "Sun"),
 ];
 
 fn options(all: &[(&str, &str)]) -> Vec<(String, Vec<(String, String)>)> {
@@ -41,18 +39,18 @@ pub(crate) fn ScheduleForm(
     may_save: bool,
 ) -> impl IntoView {
     let check = |draft: &ScheduleDraft| draft.parse().err().unwrap_or_default();
-    let form = FormState::new(loaded.draft, refused, Box::new(check), |draft| &mut draft.revision, may_save);
+    let form = FormState::new(loaded.draft, refused, check, may_save);
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         form.submit(move |draft| save_schedule(id, draft), |id: ScheduleId| format!("/schedules/{id}"));
     };
-    let revision = form.draft().with_untracked(|draft| draft.revision.clone());
+    let revision = form.text_now("revision");
     let weekdays = WEEKDAYS
         .into_iter()
-        .map(|(name, label, access)| view! { <SwitchField field=form.field(name, label, false, access)/> })
+        .map(|(name, label)| view! { <SwitchField field=form.field(name, label, false)/> })
         .collect_view();
     view! {
-        <form method="post" class="l-form" novalidate data-unsaved=move || form.shared.unsaved() on:submit=submit aria-labelledby="schedule-title">
+        <form method="post" class="l-form" novalidate data-unsaved=move || form.unsaved() on:submit=submit aria-labelledby="schedule-title">
             <div class="l-main__body">
                 <fieldset class="c-locked" disabled=!may_save>
 <div class="l-split l-split--form">
@@ -63,18 +61,18 @@ pub(crate) fn ScheduleForm(
                         </header>
                         <div class="c-card__body l-stack l-stack--fields c-rule">
                             <input type="hidden" name="revision" value=revision/>
-                            <TextField field=form.field("name", "Name", true, |d| &mut d.name)/>
-                            <AreaField field=form.field("description", "Description", false, |d| &mut d.description)/>
-                            <SwitchField field=form.field("enabled", "Enabled", false, |d| &mut d.enabled)/>
+                            <TextField field=form.field("name", "Name", true)/>
+                            <AreaField field=form.field("description", "Description", false)/>
+                            <SwitchField field=form.field("enabled", "Enabled", false)/>
                             <div class="l-fields">
                                 <div class="c-rule__every">
                                     <TextField
-                                        field=form.field("every", "Repeat Every", true, |d| &mut d.every)
+                                        field=form.field("every", "Repeat Every", true)
                                         keys="numeric"
                                     />
                                 </div>
                                 <SelectField
-                                    field=form.field("unit", "Unit", true, |d| &mut d.unit)
+                                    field=form.field("unit", "Unit", true)
                                     options=options(&UNITS)
                                 />
                             </div>
@@ -84,41 +82,41 @@ pub(crate) fn ScheduleForm(
                             </fieldset>
                             <div class="c-rule__months">
                                 <SelectField
-                                    field=form.field("month_day", "Day of the Month", true, |d| &mut d.month_day)
+                                    field=form.field("month_day", "Day of the Month", true)
                                     options=options(&MONTH_DAYS)
                                     hint="A month that lacks this day uses its last day."
                                 />
                             </div>
                             <div class="l-fields">
                                 <TextField
-                                    field=form.field("start_date", "Start Date", true, |d| &mut d.start_date)
+                                    field=form.field("start_date", "Start Date", true)
                                     kind="date"
                                 />
                                 <TextField
-                                    field=form.field("start_time", "At", true, |d| &mut d.start_time)
+                                    field=form.field("start_time", "At", true)
                                     kind="time"
                                     hint=loaded.zone
                                 />
                             </div>
                             <div class="l-stack l-stack--fields c-rule__window">
-                                <SwitchField field=form.field("all_day", "All Day", false, |d| &mut d.all_day)/>
+                                <SwitchField field=form.field("all_day", "All Day", false)/>
                                 <div class="l-fields c-rule__part">
                                     <TextField
-                                        field=form.field("window_from", "From", true, |d| &mut d.window_from)
+                                        field=form.field("window_from", "From", true)
                                         kind="time"
                                     />
                                     <TextField
-                                        field=form.field("window_to", "To", true, |d| &mut d.window_to)
+                                        field=form.field("window_to", "To", true)
                                         kind="time"
                                         hint="A time before From is one of the next day."
                                     />
                                 </div>
                             </div>
                             <div class="l-stack l-stack--fields c-rule__end">
-                                <SwitchField field=form.field("never_ends", "Never Ends", false, |d| &mut d.never_ends)/>
+                                <SwitchField field=form.field("never_ends", "Never Ends", false)/>
                                 <div class="c-rule__date">
                                     <TextField
-                                        field=form.field("end_date", "End Date", true, |d| &mut d.end_date)
+                                        field=form.field("end_date", "End Date", true)
                                         kind="date"
                                         hint="The last date on which it runs."
                                     />
@@ -130,7 +128,7 @@ pub(crate) fn ScheduleForm(
                 </div>
                 </fieldset>
             </div>
-            <Actions form=form.shared cancel="/schedules"/>
+            <Actions form=form cancel="/schedules"/>
         </form>
     }
     .into_any()
@@ -138,14 +136,13 @@ pub(crate) fn ScheduleForm(
 
 /// The rule in words and the next runs of the unsaved schedule, or the reason why there are none.
 #[component]
-fn Runs(form: FormState<ScheduleDraft>) -> impl IntoView {
+fn Runs(form: FormState) -> impl IntoView {
     let shown = RwSignal::new(String::new());
-    // The name does not matter, and may be missing yet.
-    let rule = |draft: &ScheduleDraft| {
+    let source = Memo::new(move |_| {
+        // The name does not matter, and may be missing yet.
         let (name, description) = ("-".to_owned(), String::new());
-        ScheduleDraft { name, description, ..draft.clone() }
-    };
-    let source = Memo::new(move |_| form.draft().with(rule));
+        ScheduleDraft { name, description, ..form.draft() }
+    });
     when_rested(source, Duration::from_millis(250), move |draft| {
         leptos::task::spawn_local(async move {
             let result = preview_schedule(draft.clone()).await;

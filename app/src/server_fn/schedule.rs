@@ -7,14 +7,14 @@ use model::id::ScheduleId;
 use model::schedule::ScheduleDraft;
 
 /// Creates (`None`) or changes a schedule.
-#[server(prefix = "/api", endpoint = "schedules/save", input = Json, output = Json)]
+#[server(prefix = "/api", endpoint = "schedules/save", protocol = Json)]
 pub async fn save_schedule(id: Option<ScheduleId>, draft: ScheduleDraft) -> Result<ScheduleId, AppError> {
     use super::{authorised, with_status};
     with_status(async { authorised(model::access::Permission::Edit)?.schedules.save(id, draft).await }.await)
 }
 
 /// Returns an unsaved schedule in words with its next runs, or the reason why there are none, as HTML.
-#[server(prefix = "/api", endpoint = "schedules/preview", input = Json, output = Json)]
+#[server(prefix = "/api", endpoint = "schedules/preview", protocol = Json)]
 pub async fn preview_schedule(draft: ScheduleDraft) -> Result<String, AppError> {
     use super::{authorised, with_status};
     let work = async {

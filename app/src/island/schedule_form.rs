@@ -14,7 +14,7 @@ use model::id::ScheduleId;
 use model::schedule::{MONTH_DAYS, ScheduleDraft, UNITS};
 use std::time::Duration;
 
-/// The weekdays: the name of the field and its label.
+/// The weekdays: the name of the field, and its label.
 const WEEKDAYS: [(&str, &str); 7] = [
     ("monday", "Mon"),
     ("tuesday", "Tue"),
@@ -138,8 +138,8 @@ pub(crate) fn ScheduleForm(
 #[component]
 fn Runs(form: FormState) -> impl IntoView {
     let shown = RwSignal::new(String::new());
+    // The name does not matter, and may be missing yet.
     let source = Memo::new(move |_| {
-        // The name does not matter, and may be missing yet.
         let (name, description) = ("-".to_owned(), String::new());
         ScheduleDraft { name, description, ..form.draft() }
     });

@@ -7,14 +7,13 @@
 use crate::error::AppError;
 use crate::view::dashboard::Dashboard;
 use crate::view::delivery::{DeliveryDetail, DeliveryLine, DeliveryQuery};
+use crate::view::destination::ReleaseChoice;
 use crate::view::event::{EventForm, EventMatches, EventRow};
 use crate::view::inventory::{CategoryLine, ObjectLine, UnknownLine};
 use crate::view::occurrence::Why;
 use crate::view::run::RunLine;
 use crate::view::task::{PreviewRequest, TaskDetail, TaskForm, TaskRow};
-use crate::view::webhook::{
-    ReleaseChoice, SavedWebhook, TestRequest, TestResult, WebhookDetail, WebhookForm, WebhookRow,
-};
+use crate::view::webhook::{SavedWebhook, TestRequest, TestResult, WebhookDetail, WebhookForm, WebhookRow};
 use crate::view::{Choice, FoundChoices, Listed};
 use async_trait::async_trait;
 use model::catalog::{Catalog, EventKindDraft, TypeDraft};

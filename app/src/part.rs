@@ -5,6 +5,8 @@ pub(crate) mod field;
 pub(crate) mod fragment;
 #[cfg(feature = "ssr")]
 pub(crate) mod frame;
+#[cfg(feature = "ssr")]
+pub(crate) mod hold;
 pub(crate) mod icon;
 #[cfg(feature = "ssr")]
 pub(crate) mod menu;

@@ -8,6 +8,7 @@ mod conflict;
 pub mod dashboard;
 mod delivery;
 pub mod demo;
+mod destination;
 mod discreet;
 mod event;
 mod hold;

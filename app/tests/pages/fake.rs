@@ -4,29 +4,30 @@ use app::backend::{Backend, Catalogue, Deliveries, Events, Inventory, Occurrence
 use app::error::{AppError, Code};
 use app::view::dashboard::{Counts, Dashboard, Hour};
 use app::view::delivery::{AttemptLine, DeliveryDetail, DeliveryLine, DeliveryQuery, Request};
+use app::view::destination::{DestinationLink, DestinationState, Failing, HeldCount, ReleaseChoice};
 use app::view::event::{EventForm, EventLine, EventLink, EventMatches, EventRow, MatchedOccurrence, TagChoice};
 use app::view::inventory::{CarriedTag, CategoryLine, ObjectLine, TagLine, UnknownLine};
 use app::view::occurrence::{Considered, SentBecause, Why};
 use app::view::run::{RunDelivery, RunLine};
 use app::view::task::{PreviewRequest, TaskDetail, TaskForm, TaskLink, TaskRow};
 use app::view::webhook::{
-    Failing, HeldCount, ReleaseChoice, SavedWebhook, ShownHeader, TestRequest, TestResult, WebhookDetail, WebhookForm,
-    WebhookRow, WebhookState,
+    SavedWebhook, ShownHeader, TestRequest, TestResult, WebhookDetail, WebhookForm, WebhookRow,
 };
 use app::view::{Choice, FoundChoices, Listed, When};
 use async_trait::async_trait;
 use model::catalog::{Catalog, EventKind, EventKindDraft, TypeDefinition, TypeDraft};
 use model::delivery::Status;
+use model::destination::Kind;
 use model::event::EventDraft;
 use model::header::{HeaderList, MASK};
 use model::hold::HoldReason;
-use model::id::{CategoryId, EventId, ObjectId, RunId, TagId, TaskId, WebhookId};
+use model::id::{CategoryId, DestinationId, EventId, ObjectId, RunId, TagId, TaskId, WebhookId};
 use model::matching::Reason;
 use model::object::ObjectDraft;
 use model::preview::Preview;
 use model::run;
 use model::tag::{CategoryDraft, TagDraft};
-use model::task::TaskDraft;
+use model::task::{Action, TaskDraft, WebhookSend};
 use model::url::TargetUrl;
 use model::webhook::{Authorization, Method, Settings, WebhookDraft};
 use std::sync::Arc;
@@ -135,6 +136,10 @@ fn headers() -> Vec<ShownHeader> {
     vec![header("Content-Type", "application/json", false), header("X-Token", "stored, not shown", true)]
 }
 
+fn chat(number: i64) -> DestinationLink {
+    DestinationLink { id: DestinationId(number), kind: Kind::Webhook, name: format!("Chat {number}") }
+}
+
 const URL: &str = "https://chat.example.com/hook?a=1&b=<2>";
 /// The settings of a webhook, every one filled.
 fn settings(number: i64) -> Settings {
@@ -174,8 +179,7 @@ fn delivery_line(number: i64) -> DeliveryLine {
         status: Some(status),
         hold: (status == Status::Held).then_some(HoldReason::Paused),
         created: when(),
-        webhook_id: WebhookId(number),
-        webhook: format!("Chat {number}"),
+        destination: chat(number),
         task: format!("Tell {number}"),
         event: "Power On".to_owned(),
         object: format!("web-{number}"),
@@ -299,7 +303,7 @@ impl Webhooks for Fake {
             },
             is_signing: true,
             in_clear: vec!["X-Secret".to_owned()],
-            state: WebhookState {
+            state: DestinationState {
                 paused: Some(when()),
                 failing: Some(Failing { since: when(), probe: when() }),
                 releasing_per_second: Some(10),
@@ -340,8 +344,7 @@ impl Tasks for Fake {
             name: format!("Tell {number}"),
             description: "Tells the people on call".to_owned(),
             is_enabled: number % 2 == 1,
-            webhook_id: WebhookId(number),
-            webhook_name: format!("Chat {number}"),
+            destination: chat(number),
             events: 3,
         })
     }
@@ -363,7 +366,7 @@ impl Tasks for Fake {
             description: "Tells the people on call".to_owned(),
             enabled: "true".to_owned(),
             delete_after_running: "true".to_owned(),
-            webhook: "1".to_owned(),
+            object: "1".to_owned(),
             message: MESSAGE.to_owned(),
             revision: "4".to_owned(),
             ..TaskDraft::default()
@@ -413,9 +416,8 @@ impl Tasks for Fake {
             is_enabled: true,
             deletes_after_running: true,
             is_running: true,
-            webhook_id: WebhookId(1),
-            webhook: "Chat 1".to_owned(),
-            message: MESSAGE.to_owned(),
+            destination: Some(chat(1)),
+            action: Action::Webhook(WebhookSend { message: MESSAGE.to_owned() }),
             events: vec![event],
             runs: vec![run_line(1)],
             run_count: 1,
@@ -550,7 +552,8 @@ impl Deliveries for Fake {
             task_id: Some(TaskId(1)),
             caused_by: Some("Executed by maria".to_owned()),
             replay_of: Some(UUID.to_owned()),
-            is_webhook_deleted: false,
+            is_destination_deleted: false,
+            recipients: Vec::new(),
             code: Some("status".to_owned()),
         };
         self.found("delivery", detail)
@@ -613,7 +616,7 @@ impl Occurrences for Fake {
             reason,
             words: reason.map_or("It fired.", Reason::words).to_owned(),
             deliveries: if reason.is_none() {
-                vec![SentBecause { id: UUID.to_owned(), status: Some(Status::Sent), webhook: "Chat 1".to_owned() }]
+                vec![SentBecause { id: UUID.to_owned(), status: Some(Status::Sent), destination: "Chat 1".to_owned() }]
             } else {
                 Vec::new()
             },

@@ -5,7 +5,7 @@ use super::posted::{Command, Edit};
 use super::selection;
 use app::error::{AppError, Code};
 use app::view::done::Done;
-use app::view::webhook::{Held, ReleaseChoice};
+use app::view::destination::{Held, ReleaseChoice};
 use axum::extract::Path;
 use axum::response::Response;
 use model::id::WebhookId;

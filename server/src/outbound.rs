@@ -27,5 +27,5 @@ pub mod request;
 mod response;
 pub mod secrets;
 pub mod send;
-mod smtp;
+pub mod smtp;
 mod tls;

@@ -104,11 +104,14 @@ pub(crate) fn peers() -> Result<Vec<(&'static str, PathBuf)>> {
     if !succeeds("python3", &["--version"]) {
         apt("python3", "deliveries are sent to its HTTP server")?;
     }
-    let alertmanager = ("HOOKWRIGHT_TEST_ALERTMANAGER", "prometheus-alertmanager", "usr/bin/prometheus-alertmanager");
-    let netcat = ("HOOKWRIGHT_TEST_NETCAT", "netcat-openbsd", "bin/nc.openbsd");
-    let fetch =
-        |(variable, package, path)| Ok((variable, extracted(variable, package, path, "events are sent with it")?));
-    let found = [alertmanager, netcat].into_iter().map(fetch).collect();
+    let sender = "events are sent with it";
+    let programs = [
+        ("HOOKWRIGHT_TEST_ALERTMANAGER", "prometheus-alertmanager", "usr/bin/prometheus-alertmanager", sender),
+        ("HOOKWRIGHT_TEST_NETCAT", "netcat-openbsd", "bin/nc.openbsd", sender),
+        ("HOOKWRIGHT_TEST_CHASQUID", "chasquid", "usr/bin/chasquid", "e-mails are sent to this mail server"),
+    ];
+    let fetch = |(variable, package, path, reason)| Ok((variable, extracted(variable, package, path, reason)?));
+    let found = programs.into_iter().map(fetch).collect();
     alertmanager_templates()?;
     found
 }

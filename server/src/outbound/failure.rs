@@ -38,9 +38,6 @@ pub(super) fn classify(error: &reqwest::Error, is_https: bool, is_proxied: bool)
     let is_proxied = is_proxied && !(is_https && matches!(tunnel, Tunnel::Open));
     if error.is_connect() {
         let reason = match io {
-            Some(std::io::ErrorKind::ConnectionRefused) => "nothing accepts connections on this port",
-            Some(std::io::ErrorKind::HostUnreachable) => "the host is unreachable",
-            Some(std::io::ErrorKind::NetworkUnreachable) => "the network is unreachable",
             // A receiver that does not speak TLS closes or resets the connection in the handshake.
             Some(
                 std::io::ErrorKind::UnexpectedEof
@@ -51,7 +48,7 @@ pub(super) fn classify(error: &reqwest::Error, is_https: bool, is_proxied: bool)
                     "No encrypted connection: the receiver hung up in the handshake. Does it speak https on this port?";
                 return (ErrorCode::Tls, text.to_owned());
             }
-            _ => "the connection failed",
+            _ => unconnected(io),
         };
         let target = if is_proxied { " to the egress proxy" } else { "" };
         return (ErrorCode::Connect, format!("Cannot connect{target}: {reason}."));
@@ -63,6 +60,16 @@ pub(super) fn classify(error: &reqwest::Error, is_https: bool, is_proxied: bool)
         return (ErrorCode::Unreadable, unreadable(&parse_error.to_string()));
     }
     (ErrorCode::Reset, "The connection was closed before a response arrived.".to_owned())
+}
+
+/// Returns why there is no connection, as a clause.
+pub(super) fn unconnected(kind: Option<std::io::ErrorKind>) -> &'static str {
+    match kind {
+        Some(std::io::ErrorKind::ConnectionRefused) => "nothing accepts connections on this port",
+        Some(std::io::ErrorKind::HostUnreachable) => "the host is unreachable",
+        Some(std::io::ErrorKind::NetworkUnreachable) => "the network is unreachable",
+        _ => "the connection failed",
+    }
 }
 
 /// The state of the tunnel through the proxy when an attempt failed.
@@ -146,7 +153,7 @@ fn io_kind(error: &(dyn StdError + 'static)) -> Option<std::io::ErrorKind> {
 }
 
 /// Returns the first error of this type in the chain, also one that an I/O error wraps.
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+pub(super) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut current = Some(error);
     while let Some(error) = current {
         if let Some(found) = error.downcast_ref::<E>() {

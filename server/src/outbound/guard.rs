@@ -73,7 +73,7 @@ impl Guard {
     }
 
     /// Returns the permitted addresses of a name. Fails when all are refused.
-    async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
+    pub(super) async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
         let mut refused = None;
         let mut permitted = Vec::new();
         for ip in self.names.resolve(host).await? {
@@ -108,10 +108,13 @@ impl Guard {
     }
 }
 
+/// There is no address that may be called.
 #[derive(Debug, thiserror::Error)]
-enum ResolveError {
+pub(super) enum ResolveError {
+    /// The rules permit none of the addresses.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// The name has no address.
     #[error(transparent)]
     Unresolved(#[from] Unresolved),
 }

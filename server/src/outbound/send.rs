@@ -64,7 +64,9 @@ pub async fn send(
     match destination {
         Opened::Webhook(webhook, secrets) => http::send(clock, clients, webhook, secrets, outgoing, cut).await,
         Opened::Mailer(mailer, password) => {
-            smtp::send(clock, clients.guard(), mailer, password.as_ref(), outgoing, cut).await
+            let session = smtp::Session { settings: &mailer.settings, password: password.as_ref() };
+            let letter = smtp::Letter { recipients: outgoing.recipients, message: outgoing.body };
+            smtp::send(clock, clients.guard(), session, letter, cut).await
         }
     }
 }

@@ -42,6 +42,8 @@ mod retention;
 mod rows;
 mod secret_headers;
 mod small_disk;
+mod smtp;
+mod smtp_program;
 mod statistics;
 mod stop;
 mod store;

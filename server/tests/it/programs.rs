@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 /// A running program, which is killed when it is dropped.
-struct Program(Child);
+pub(crate) struct Program(pub(crate) Child);
 
 impl Drop for Program {
     fn drop(&mut self) {
@@ -23,7 +23,7 @@ impl Drop for Program {
 }
 
 /// Returns the path of a program: from the variable that `cargo xtask test` sets, or else that of Debian.
-fn program_path(variable: &str, path: &str) -> PathBuf {
+pub(crate) fn program_path(variable: &str, path: &str) -> PathBuf {
     std::env::var_os(variable).map_or_else(|| path.into(), PathBuf::from)
 }
 

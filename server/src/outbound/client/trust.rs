@@ -28,7 +28,7 @@ pub struct Unread {
 /// # Errors
 /// Fails with [`Unread`] when the store cannot be read, or only in part because this machine lacks a resource: a client
 /// would use the incomplete store for minutes.
-pub(super) fn client_config() -> Result<ClientConfig, Unread> {
+pub(in crate::outbound) fn client_config() -> Result<ClientConfig, Unread> {
     let read = rustls_native_certs::load_native_certs();
     if let Some(number) = shortage(&read) {
         return Err(Unread { os_error: Some(number) });

@@ -13,6 +13,7 @@ pub(crate) mod occurrence;
 pub(crate) mod run;
 pub(crate) mod setup;
 pub(crate) mod sign_in;
+pub(crate) mod smtp;
 pub(crate) mod task;
 pub(crate) mod webhook;
 

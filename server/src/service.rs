@@ -13,6 +13,7 @@ mod discreet;
 mod event;
 mod hold;
 mod inventory;
+mod mailer;
 mod occurrence;
 mod run;
 mod task;
@@ -60,6 +61,7 @@ impl Services {
         let all = Arc::new(self.clone());
         Backend {
             webhooks: all.clone(),
+            mailers: all.clone(),
             tasks: all.clone(),
             events: all.clone(),
             deliveries: all.clone(),

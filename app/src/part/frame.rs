@@ -21,6 +21,7 @@ const MODULES: &[Module] = &[
             ("/events", "event", "Events"),
             ("/deliveries", "delivery", "Deliveries"),
             ("/runs", "log", "Task Logs"),
+            ("/smtp", "mail", "SMTP"),
         ],
     ),
     (

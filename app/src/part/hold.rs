@@ -7,6 +7,17 @@ use crate::view::destination::{DestinationState, Failing};
 use leptos::prelude::*;
 use model::hold::HoldReason;
 
+/// Returns the state of a destination as a word, and the class of the word.
+pub(crate) fn state_word(is_paused: bool, is_failing: bool) -> (&'static str, &'static str) {
+    if is_paused {
+        ("Paused", "c-status c-status--held")
+    } else if is_failing {
+        ("Failing", "c-status c-status--error")
+    } else {
+        ("Active", "c-status c-status--ok")
+    }
+}
+
 /// Renders the reasons that hold a destination, each with the form that ends it. `path` is that of the destination's page;
 /// the commands are below it.
 pub(crate) fn holds(path: &str, revision: i64, state: &DestinationState, may_edit: bool) -> AnyView {

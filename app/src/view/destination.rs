@@ -1,6 +1,8 @@
 //! Destinations: what pages show of them whatever their kind, and the choices of a person who ends a hold.
 
 use crate::view::When;
+use crate::view::mailer::MailTest;
+use crate::view::webhook::TestResult;
 use model::destination::Kind;
 use model::hold::HoldReason;
 use model::id::DestinationId;
@@ -89,4 +91,13 @@ pub struct ReleaseChoice {
     pub held: Held,
     /// Deliveries per second; `None`: as fast as it goes.
     pub per_second: Option<u32>,
+}
+
+/// The result of a test message.
+#[derive(Debug, Clone)]
+pub enum Tested {
+    /// An HTTP exchange.
+    Webhook(TestResult),
+    /// A session with the mail server.
+    Mail(MailTest),
 }

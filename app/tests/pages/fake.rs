@@ -10,9 +10,7 @@ use app::view::inventory::{CarriedTag, CategoryLine, ObjectLine, TagLine, Unknow
 use app::view::occurrence::{Considered, SentBecause, Why};
 use app::view::run::{RunDelivery, RunLine};
 use app::view::task::{PreviewRequest, TaskDetail, TaskForm, TaskLink, TaskRow};
-use app::view::webhook::{
-    SavedWebhook, ShownHeader, TestRequest, TestResult, WebhookDetail, WebhookForm, WebhookRow,
-};
+use app::view::webhook::{SavedWebhook, ShownHeader, TestRequest, TestResult, WebhookDetail, WebhookForm, WebhookRow};
 use app::view::{Choice, FoundChoices, Listed, When};
 use async_trait::async_trait;
 use model::catalog::{Catalog, EventKind, EventKindDraft, TypeDefinition, TypeDraft};

@@ -1,5 +1,7 @@
 //! A fake backend with fixed data: none, one or many of everything, or a database that is down.
 
+pub(crate) mod mailer;
+
 use app::backend::{Backend, Catalogue, Deliveries, Events, Inventory, Occurrences, Tasks, Webhooks};
 use app::error::{AppError, Code};
 use app::view::dashboard::{Counts, Dashboard, Hour};
@@ -34,6 +36,9 @@ use std::time::Duration;
 /// The public id of every delivery and occurrence.
 pub(crate) const UUID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
+/// The public id of a delivery that is an e-mail.
+pub(crate) const MAIL_UUID: &str = "01890a5d-ac96-774b-bcce-b302099a8058";
+
 /// The number of rows of a list that the page itself divides, then for a list that the database divides: on the page,
 /// and in all.
 const MANY: i64 = 51;
@@ -58,6 +63,7 @@ pub(crate) fn backend(state: State) -> Backend {
     let fake = Arc::new(Fake { state });
     Backend {
         webhooks: fake.clone(),
+        mailers: fake.clone(),
         tasks: fake.clone(),
         events: fake.clone(),
         deliveries: fake.clone(),
@@ -537,6 +543,9 @@ impl Deliveries for Fake {
             response_bytes: 6,
             note: Some("The receiver asked for a pause of 5 s.".to_owned()),
         };
+        if uuid == MAIL_UUID {
+            return self.found("delivery", mailer::delivery(self.state));
+        }
         let detail = DeliveryDetail {
             line: DeliveryLine { uuid, ..delivery_line(1) },
             request: Request { method: "PUT".to_owned(), url: URL.to_owned(), headers: headers() },
@@ -551,6 +560,7 @@ impl Deliveries for Fake {
             caused_by: Some("Executed by maria".to_owned()),
             replay_of: Some(UUID.to_owned()),
             is_destination_deleted: false,
+            mail: None,
             recipients: Vec::new(),
             code: Some("status".to_owned()),
         };

@@ -13,16 +13,18 @@ use crate::view::inventory::{CategoryLine, ObjectLine, UnknownLine};
 use crate::view::mailer::{MailTest, MailerDetail, MailerForm, SavedMailer};
 use crate::view::occurrence::Why;
 use crate::view::run::RunLine;
+use crate::view::schedule::{ScheduleDetail, ScheduleForm, SchedulePreview, ScheduleRow, TriggerForm, ZoneForm};
 use crate::view::task::{PreviewRequest, TaskDetail, TaskForm, TaskRow};
 use crate::view::webhook::{SavedWebhook, TestRequest, TestResult, WebhookDetail, WebhookForm, WebhookRow};
 use crate::view::{Choice, FoundChoices, Listed};
 use async_trait::async_trait;
 use model::catalog::{Catalog, EventKindDraft, TypeDraft};
 use model::event::EventDraft;
-use model::id::{CategoryId, EventId, ObjectId, TagId, TaskId, WebhookId};
+use model::id::{CategoryId, EventId, ObjectId, ScheduleId, TagId, TaskId, TriggerId, WebhookId};
 use model::mailer::MailerDraft;
 use model::object::ObjectDraft;
 use model::preview::Preview;
+use model::schedule::{ScheduleDraft, TriggerDraft, ZoneDraft};
 use model::tag::{CategoryDraft, TagDraft};
 use model::task::TaskDraft;
 use model::webhook::WebhookDraft;
@@ -36,6 +38,7 @@ pub struct Backend {
     pub mailers: Arc<dyn Mailers>,
     pub tasks: Arc<dyn Tasks>,
     pub events: Arc<dyn Events>,
+    pub schedules: Arc<dyn Schedules>,
     pub deliveries: Arc<dyn Deliveries>,
     pub occurrences: Arc<dyn Occurrences>,
     pub inventory: Arc<dyn Inventory>,
@@ -133,6 +136,40 @@ pub trait Events: Send + Sync {
     async fn find_objects(&self, type_id: String, text: String) -> Result<FoundChoices, AppError>;
     /// Returns the objects that an unsaved event matches now, and the past occurrences that would have fired it.
     async fn matches(&self, draft: EventDraft) -> Result<EventMatches, AppError>;
+}
+
+/// Schedules, their triggers, and the time zone in which they run.
+#[async_trait]
+pub trait Schedules: Send + Sync {
+    /// Returns all schedules, by name.
+    async fn list(&self) -> Result<Vec<ScheduleRow>, AppError>;
+    /// Returns the form of a schedule, or of a new one.
+    async fn load_form(&self, id: Option<ScheduleId>) -> Result<ScheduleForm, AppError>;
+    /// Creates (`None`) or changes a schedule. Fails, and says why, when the schedule would never run.
+    async fn save(&self, id: Option<ScheduleId>, draft: ScheduleDraft) -> Result<ScheduleId, AppError>;
+    /// Returns the next five runs of an unsaved schedule. Fails when there are none: the error names the field to change.
+    async fn preview(&self, draft: ScheduleDraft) -> Result<SchedulePreview, AppError>;
+    /// Returns a schedule with its next runs and its triggers.
+    async fn detail(&self, id: ScheduleId) -> Result<ScheduleDetail, AppError>;
+    /// Deletes all of these schedules, or none: while one of them has triggers, fails with the list of their tasks.
+    async fn delete(&self, ids: Vec<ScheduleId>) -> Result<(), AppError>;
+    /// Enables or disables schedules. A disabled schedule starts nothing.
+    async fn set_enabled(&self, ids: Vec<ScheduleId>, is_enabled: bool) -> Result<(), AppError>;
+    /// Starts the enabled tasks of all enabled triggers once, even of a disabled schedule. Returns the number of these
+    /// tasks. Fails when there are none.
+    async fn trigger(&self, id: ScheduleId, by: String) -> Result<usize, AppError>;
+    /// Returns the form of a new trigger, with the schedule and the task chosen that exist.
+    async fn trigger_form(&self, schedule: Option<ScheduleId>, task: Option<TaskId>) -> Result<TriggerForm, AppError>;
+    /// Adds a trigger. Fails when the schedule starts the task already.
+    async fn add_trigger(&self, draft: TriggerDraft) -> Result<TriggerId, AppError>;
+    /// Enables or disables a trigger. A disabled trigger starts nothing.
+    async fn set_trigger_enabled(&self, id: TriggerId, is_enabled: bool) -> Result<(), AppError>;
+    /// Deletes a trigger.
+    async fn delete_trigger(&self, id: TriggerId) -> Result<(), AppError>;
+    /// Returns the form of the time zone.
+    async fn zone_form(&self) -> Result<ZoneForm, AppError>;
+    /// Changes the time zone. Fails when there is none of this name.
+    async fn set_zone(&self, draft: ZoneDraft) -> Result<(), AppError>;
 }
 
 /// Deliveries.

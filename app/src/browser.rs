@@ -3,6 +3,7 @@
 
 mod leave;
 mod live;
+pub(crate) mod request;
 mod rows;
 pub(crate) mod stored_form;
 mod theme;

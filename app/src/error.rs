@@ -5,6 +5,7 @@
 
 use crate::json::JsonText;
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
+use model::draft::Texts;
 use model::field_error::FieldErrors;
 use serde::{Deserialize, Serialize};
 
@@ -114,9 +115,9 @@ impl AppError {
 
     /// Adopts the revision of the saved version after a conflict was shown, so that the next submit replaces that
     /// version.
-    pub fn adopt_revision(&self, revision: &mut String) {
+    pub fn adopt_revision(&self, draft: &mut Texts) {
         if let Some(saved) = self.versions.iter().find(|versions| versions.field == "revision") {
-            revision.clone_from(&saved.saved);
+            draft.insert(saved.field.clone(), saved.saved.clone());
         }
     }
 

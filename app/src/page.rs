@@ -11,10 +11,13 @@ pub(crate) mod inventory;
 pub(crate) mod nowhere;
 pub(crate) mod occurrence;
 pub(crate) mod run;
+pub(crate) mod schedule;
 pub(crate) mod setup;
 pub(crate) mod sign_in;
 pub(crate) mod smtp;
 pub(crate) mod task;
+pub(crate) mod time_zone;
+pub(crate) mod trigger;
 pub(crate) mod webhook;
 
 use crate::asked::{Asked, Page};

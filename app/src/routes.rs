@@ -1,7 +1,8 @@
 //! The paths of all pages. The paths of posts and server functions are in the server's `http` module.
 
 use crate::page::{
-    dashboard, delivery, event, inventory, occurrence, run, serve, serve_nowhere, setup, sign_in, smtp, task, webhook,
+    dashboard, delivery, event, inventory, occurrence, run, schedule, serve, serve_nowhere, setup, sign_in, smtp, task,
+    time_zone, trigger, webhook,
 };
 use leptos::prelude::*;
 use leptos_router::components::{Route, Router, Routes};
@@ -35,6 +36,12 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/events") view=|| serve(event::list::page) ssr=SsrMode::Async/>
                 <Route path=path!("/events/new") view=|| serve(event::form::new) ssr=SsrMode::Async/>
                 <Route path=path!("/events/:id") view=|| serve(event::form::edit) ssr=SsrMode::Async/>
+                <Route path=path!("/schedules") view=|| serve(schedule::list::page) ssr=SsrMode::Async/>
+                <Route path=path!("/schedules/new") view=|| serve(schedule::form::new) ssr=SsrMode::Async/>
+                <Route path=path!("/schedules/:id") view=|| serve(schedule::show::page) ssr=SsrMode::Async/>
+                <Route path=path!("/schedules/:id/edit") view=|| serve(schedule::form::edit) ssr=SsrMode::Async/>
+                <Route path=path!("/triggers/new") view=|| serve(trigger::new) ssr=SsrMode::Async/>
+                <Route path=path!("/time-zone") view=|| serve(time_zone::page) ssr=SsrMode::Async/>
                 <Route path=path!("/deliveries") view=|| serve(delivery::list::page) ssr=SsrMode::Async/>
                 <Route path=path!("/deliveries/:id") view=|| serve(delivery::show::page) ssr=SsrMode::Async/>
                 <Route path=path!("/occurrences/:id") view=|| serve(occurrence::page) ssr=SsrMode::Async/>

@@ -7,6 +7,7 @@
 
 pub mod choice;
 pub mod event;
+pub mod schedule;
 pub mod task;
 pub mod webhook;
 
@@ -22,6 +23,8 @@ pub const PERMISSIONS: &[(&str, Permission)] = &[
     ("/api/choices/find", Permission::View),
     ("/api/events/save", Permission::Edit),
     ("/api/events/matches", Permission::View),
+    ("/api/schedules/save", Permission::Edit),
+    ("/api/schedules/preview", Permission::View),
 ];
 
 /// Returns the backend if the viewer has this permission.

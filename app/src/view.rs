@@ -20,6 +20,7 @@ pub mod mailer;
 pub mod occurrence;
 #[cfg(feature = "ssr")]
 pub mod run;
+pub mod schedule;
 pub mod task;
 pub mod webhook;
 

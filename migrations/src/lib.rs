@@ -17,6 +17,7 @@ mod m0007_receivers;
 mod m0008_secret_headers;
 mod m0009_webhook_note;
 mod m0010_destinations;
+mod m0011_schedules;
 mod table;
 
 /// Every migration, in order.
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_secret_headers::Migration),
             Box::new(m0009_webhook_note::Migration),
             Box::new(m0010_destinations::Migration),
+            Box::new(m0011_schedules::Migration),
         ]
     }
 }

@@ -210,7 +210,7 @@ pub fn after_attempt(outcome: &Outcome, attempt: u32, retries: u32, now: Timesta
     match outcome {
         Outcome::Sent => Next::Settle(Status::Sent),
         // 410: the receiver says this will never work again (RFC 9110 §15.5.11).
-        Outcome::Failed { status_code: Some(410), .. } => Next::Settle(Status::Error),
+        Outcome::Failed { code: ErrorCode::Status, status_code: Some(410), .. } => Next::Settle(Status::Error),
         Outcome::Failed { code, .. } if code.is_final() || attempt > retries => Next::Settle(Status::Error),
         // Each further attempt may make the receiver act once more.
         Outcome::Failed { code: ErrorCode::Unreadable, .. } if attempt > 1 => Next::Settle(Status::Error),

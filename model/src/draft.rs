@@ -1,21 +1,23 @@
 //! Drafts: structs of texts, one text for each field of a form.
 //!
-//! A draft is read through one map of texts instead of by code of its own: that code was 60 kB of the browser half.
+//! A draft is read and written through one map of texts instead of by code of its own: that code was 60 kB of the browser
+//! half. The forms of the browser half hold such a map, and make a draft of it to check or send it.
 //! A field that the map lacks has the text of a new draft. Other texts of the map are ignored. CR LF becomes LF, so that
 //! a draft is the same whether it was posted by a browser without WASM or typed with it.
 
 use std::collections::BTreeMap;
 
 /// The fields of a draft, by name.
-pub(crate) type Texts = BTreeMap<String, String>;
+pub type Texts = BTreeMap<String, String>;
 
-/// Defines a draft by one list of its fields: the struct, its `Default`, its reading from a map of texts, and the names.
+/// Defines a draft by one list of its fields: the struct, its `Default`, its conversion from and into a map of texts, and
+/// the names.
 /// A field has the text of a new draft behind it (`kind = "custom",`), or none.
 macro_rules! draft {
     ($(#[$meta:meta])* pub struct $draft:ident { $($(#[$doc:meta])* $field:ident $(= $text:expr)?,)* }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-        #[serde(from = "crate::draft::Texts")]
+        #[serde(from = "crate::draft::Texts", into = "crate::draft::Texts")]
         #[expect(missing_docs, reason = "each field is the form field of that name; the rules stand in `parse`")]
         pub struct $draft {
             $($(#[$doc])* pub $field: String,)*
@@ -39,6 +41,12 @@ macro_rules! draft {
                 draft
             }
         }
+
+        impl From<$draft> for crate::draft::Texts {
+            fn from(draft: $draft) -> Self {
+                crate::draft::named([$((stringify!($field), draft.$field)),*].into())
+            }
+        }
     };
 }
 pub(crate) use draft;
@@ -50,6 +58,11 @@ pub(crate) fn fill(mut texts: Texts, fields: &mut [(&str, &mut String)]) {
             **field = text.replace("\r\n", "\n");
         }
     }
+}
+
+/// Returns the map of the fields of a draft.
+pub(crate) fn named(fields: Vec<(&str, String)>) -> Texts {
+    fields.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()
 }
 
 /// Returns the text of a switch.

@@ -20,7 +20,8 @@ use std::collections::HashSet;
 pub const RECIPIENTS_MAX: usize = 1000;
 /// The most characters that a subject or a name may have before its variables are filled in.
 pub const SUBJECT_MAX: usize = 500;
-/// The most bytes of a rendered subject, so that a header stays within what servers take.
+/// The most bytes of a rendered subject or name: 500 characters as typed, of up to four bytes, and values. A header is
+/// folded into short lines when it is built.
 const SUBJECT_MAX_BYTES: usize = 4096;
 
 /// An address, with the name of its owner.
@@ -112,15 +113,18 @@ impl Email {
     pub(crate) fn parse(draft: &TaskDraft, errors: &mut FieldErrors) -> Option<Self> {
         let from_address = match draft.from_address.trim() {
             "" => Some(String::new()),
-            typed => errors.check("from_address", parse_address(typed).map_err(|clause| text::capitalised(&clause))),
+            typed => errors.check("from_address", parse_address(typed)),
         };
         let from_name = errors.check("from_name", parse_line(&draft.from_name, "name"));
         let to = errors.check("to", parse_list(&draft.to).and_then(required));
         let cc = errors.check("cc", parse_list(&draft.cc));
         let bcc = errors.check("bcc", parse_list(&draft.bcc));
+        if [&to, &cc, &bcc].into_iter().flatten().map(Vec::len).sum::<usize>() > RECIPIENTS_MAX {
+            errors.add("to", format!("An e-mail has at most {RECIPIENTS_MAX} recipients in its three lists."));
+        }
         let subject = errors.check("subject", parse_line(&draft.subject, "subject").and_then(not_empty));
         let body = errors.check("body", parse_body(&draft.body));
-        let email = Self {
+        Some(Self {
             from_address: from_address?,
             from_name: from_name?,
             to: to?,
@@ -128,12 +132,7 @@ impl Email {
             bcc: bcc?,
             subject: subject?,
             body: body?,
-        };
-        if email.to.len() + email.cc.len() + email.bcc.len() > RECIPIENTS_MAX {
-            errors.add("to", format!("An e-mail has at most {RECIPIENTS_MAX} recipients in its three lists."));
-            return None;
-        }
-        Some(email)
+        })
     }
 
     /// Fills the fields of an e-mail in a task's draft, as its form shows them.
@@ -165,7 +164,7 @@ fn parse_line(typed: &str, what: &str) -> Result<String, String> {
     if line.chars().count() > SUBJECT_MAX {
         return Err(format!("This {what} is longer than {SUBJECT_MAX} characters."));
     }
-    if line.chars().any(text::is_invisible) {
+    if text::has_hidden(line) {
         return Err(format!("This {what} has a line end or an invisible character. Type it again without."));
     }
     Ok(line.to_owned())
@@ -183,15 +182,26 @@ fn parse_body(typed: &str) -> Result<String, String> {
     Ok(body)
 }
 
-/// Fills in the variables of an e-mail.
+/// The reason why the texts of an e-mail cannot be sent with their values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// The body is over its limit.
+    #[error(transparent)]
+    Body(#[from] TooLarge),
+    /// The named field of one line is over 4 KiB.
+    #[error("{0} is larger than 4 KiB once its values are filled in.")]
+    Line(&'static str),
+}
+
+/// Fills in the variables of an e-mail. `random` is that of [`message::render`](crate::message::render).
 ///
 /// # Errors
-/// [`TooLarge`] for a body over 1 MiB, or a subject or a name over 4 KiB.
+/// [`RenderError`] for a body over 1 MiB, or a subject or a name over 4 KiB.
 pub fn render(
     email: &Email,
     variables: &Variables<'_>,
     random: &mut dyn FnMut() -> u32,
-) -> Result<RenderedEmail, TooLarge> {
+) -> Result<RenderedEmail, RenderError> {
     let from_name = fill(&email.from_name, Escape::Plain, variables, random)?;
     let subject = fill(&email.subject, Escape::Plain, variables, random)?;
     let body = fill(&email.body, Escape::Plain, variables, random)?;
@@ -202,8 +212,10 @@ pub fn render(
         }
     }
     let (from_name, subject) = (one_line(&from_name.body), one_line(&subject.body));
-    if from_name.len().max(subject.len()) > SUBJECT_MAX_BYTES {
-        return Err(TooLarge);
+    for (field, line) in [("From Name", &from_name), ("Subject", &subject)] {
+        if line.len() > SUBJECT_MAX_BYTES {
+            return Err(RenderError::Line(field));
+        }
     }
     Ok(RenderedEmail { from_name, subject, body: body.body, notes })
 }

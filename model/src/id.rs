@@ -40,6 +40,10 @@ ids! {
     TaskId;
     /// An event.
     EventId;
+    /// A schedule.
+    ScheduleId;
+    /// A trigger: the link of a schedule to a task.
+    TriggerId;
     /// An object of the managed system.
     ObjectId;
     /// A tag on objects.

@@ -3,16 +3,16 @@
 use crate::draft::{draft, switch};
 use crate::email::parse_address;
 use crate::field_error::FieldErrors;
-use crate::text::{self, capitalised, parse_number};
-use crate::webhook::{SecretChange, TIMEOUT_MAX_SECONDS};
+use crate::text::{self, parse_number};
+use crate::url::{self, Host};
+use crate::webhook::{SECRET_MAX_BYTES, SecretChange, TIMEOUT_MAX_SECONDS, lost};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The name of the mailer as an object and as a destination.
 pub const NAME: &str = "SMTP";
-/// The most bytes of a password.
-const PASSWORD_MAX_BYTES: usize = 4096;
 
 /// The encryption of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +123,11 @@ draft! {
         retries = "10",
         /// The revision the form was opened on; empty for the first settings.
         revision,
+        /// `password` if one was typed into a form that was refused. No page carries it back, so that it is empty now
+        /// without being meant so.
+        retype,
+        /// `true`: the password stays as it was before, after all.
+        keep_secrets,
     }
 }
 
@@ -141,12 +146,20 @@ impl MailerDraft {
             timeout: settings.timeout.as_secs().to_string(),
             retries: settings.retries.to_string(),
             revision: revision.to_string(),
+            retype: String::new(),
+            keep_secrets: String::new(),
         }
     }
 
-    /// Returns the draft without its password, as it may travel back to the browser after a refused save.
+    /// Returns the draft without its password, as it may travel back to the browser after a refused save. `retype` then
+    /// says that one was typed.
     #[must_use]
     pub fn without_secrets(mut self) -> Self {
+        if !self.password.is_empty() {
+            "password".clone_into(&mut self.retype);
+            // The switch was set before this password was typed.
+            self.keep_secrets.clear();
+        }
         self.password.clear();
         self
     }
@@ -159,92 +172,109 @@ impl MailerDraft {
         let mut errors = FieldErrors::default();
         let host = errors.check("server", parse_host(&self.server));
         let port = errors.check("port", parse_number(&self.port, 1..=65535, ""));
-        let encryption = Encryption::find(&self.encryption);
-        if encryption.is_none() {
-            errors.add("encryption", "Choose one of the listed encryptions.");
-        }
+        let encryption = errors.check(
+            "encryption",
+            Encryption::find(&self.encryption).ok_or("Choose one of the listed encryptions.".to_owned()),
+        );
+        let has_target = errors.is_empty();
         let username = errors.check("username", parse_username(&self.username));
-        let from_address =
-            errors.check("from_address", parse_address(&self.from_address).map_err(|clause| capitalised(&clause)));
-        let from_name = errors.check("from_name", parse_from_name(&self.from_name));
-        let timeout = errors.check("timeout", parse_number(&self.timeout, 3..=TIMEOUT_MAX_SECONDS, "seconds"));
-        let retries = errors.check("retries", parse_number(&self.retries, 0..=100, ""));
-        let settings = (|| {
-            Some(Settings {
-                host: host?,
-                port: u16::try_from(port?).ok()?,
-                encryption: encryption?,
-                username: username?,
-                from_address: from_address?,
-                from_name: from_name?,
-                allows_insecure_tls: self.allow_insecure == "true",
-                timeout: Duration::from_secs(timeout?.into()),
-                retries: retries?,
-            })
-        })();
-        let Some(settings) = settings else { return Err(errors) };
-        if !settings.username.is_empty() && settings.encryption == Encryption::None && !is_loopback(&settings.host) {
+        // A wrong field gets a stand-in, which is never shown: the draft is refused with its errors.
+        let mut settings = Settings {
+            host: host.unwrap_or_default(),
+            port: port.and_then(|port| u16::try_from(port).ok()).unwrap_or_default(),
+            encryption: encryption.unwrap_or(Encryption::Starttls),
+            username: username.clone().unwrap_or_default(),
+            from_address: String::new(),
+            from_name: String::new(),
+            allows_insecure_tls: self.allow_insecure == "true",
+            timeout: Duration::ZERO,
+            retries: 0,
+        };
+        let is_clear = has_target && settings.encryption == Encryption::None && !is_loopback(&settings.host);
+        if is_clear && !settings.username.is_empty() {
             errors.add("username", "A password would be sent in clear. Choose STARTTLS or TLS, or leave this empty.");
         }
-        let password = self.parse_password(&settings, stored, &mut errors);
+        let password = username.and_then(|username| {
+            // A target that cannot be read is an error of its own, and says nothing about the password.
+            let keeps = |stored: &StoredMailer| match stored.settings.target_change(&settings) {
+                Some(reason) if has_target => Err(reason),
+                _ => Ok(()),
+            };
+            let kept = stored.filter(|stored| stored.has_password).map(keeps);
+            errors.check("password", self.parse_password(&username, kept))
+        });
+        settings.from_address = errors.check("from_address", parse_address(&self.from_address)).unwrap_or_default();
+        settings.from_name = errors.check("from_name", parse_from_name(&self.from_name)).unwrap_or_default();
+        settings.timeout = errors
+            .check("timeout", parse_number(&self.timeout, 3..=TIMEOUT_MAX_SECONDS, "seconds"))
+            .map_or(Duration::ZERO, |seconds| Duration::from_secs(seconds.into()));
+        settings.retries = errors.check("retries", parse_number(&self.retries, 0..=100, "")).unwrap_or_default();
         match password {
             Some(password) if errors.is_empty() => Ok(Mailer { settings, password }),
             _ => Err(errors),
         }
     }
 
-    fn parse_password(
-        &self,
-        settings: &Settings,
-        stored: Option<&StoredMailer>,
-        errors: &mut FieldErrors,
-    ) -> Option<SecretChange> {
-        if settings.username.is_empty() {
-            if !self.password.is_empty() {
-                errors.add("password", "A password needs a user name. Enter the name, or remove the password.");
-                return None;
-            }
-            return Some(SecretChange::Clear);
+    /// Returns true if a password was typed before the form was refused, and has to be typed again.
+    pub fn is_lost(&self) -> bool {
+        self.keep_secrets != "true" && !self.retype.is_empty()
+    }
+
+    /// Checks the password. `kept` is `None` without a stored one, and the reason why that one may not stay in `Err`.
+    fn parse_password(&self, username: &str, kept: Option<Result<(), &str>>) -> Result<SecretChange, String> {
+        if username.is_empty() {
+            return if self.password.is_empty() {
+                Ok(SecretChange::Clear)
+            } else {
+                Err("A password needs a user name. Enter the name, or remove the password.".to_owned())
+            };
         }
         if !self.password.is_empty() {
-            let is_fine = self.password.len() <= PASSWORD_MAX_BYTES && !self.password.contains(['\0', '\r', '\n']);
-            if !is_fine {
-                errors.add("password", "A password has at most 4096 bytes and no line ends.");
-                return None;
+            if self.password.len() > SECRET_MAX_BYTES {
+                return Err(format!("This is too long; {SECRET_MAX_BYTES} bytes are the most."));
             }
-            return Some(SecretChange::Set(SecretString::from(self.password.clone())));
+            if self.password.chars().any(char::is_control) {
+                return Err(
+                    "This contains a control character, for example a line break. Paste it again without.".to_owned()
+                );
+            }
+            return Ok(SecretChange::Set(SecretString::from(self.password.clone())));
         }
-        match stored.filter(|stored| stored.has_password) {
-            None => errors.add("password", "A password is required to sign in. Leave both empty for none."),
-            Some(stored) => match stored.settings.target_change(settings) {
-                None => return Some(SecretChange::Keep),
-                Some(reason) => errors.add("password", format!("Enter the password again: {reason}.")),
-            },
+        if self.is_lost() {
+            return Err(lost("password"));
         }
-        None
+        match kept {
+            None => Err("A password is required to sign in. Leave both empty for none.".to_owned()),
+            Some(Ok(())) => Ok(SecretChange::Keep),
+            Some(Err(reason)) => Err(format!("Enter the password again: {reason}.")),
+        }
     }
 }
 
+/// Checks a server's name by the rules for a URL's host, and an IP address with or without its brackets.
 fn parse_host(typed: &str) -> Result<String, String> {
-    let host = typed.trim().trim_end_matches('.').to_lowercase();
-    if host.is_empty() {
+    let typed = typed.trim();
+    if typed.is_empty() {
         return Err("A server is required, like mail.example.com.".to_owned());
     }
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let address = bare.unwrap_or(&host);
-    if address.parse::<std::net::IpAddr>().is_ok() {
-        return Ok(address.to_owned());
+    if let Ok(address) = typed.parse::<IpAddr>() {
+        return Ok(address.to_string());
     }
-    // The rules of a domain in an address are those of a host name.
-    if parse_address(&format!("x@{host}")).is_err() || host.starts_with('[') {
-        return Err("This is no server. Enter its name or its IP address alone, like mail.example.com.".to_owned());
+    if typed.contains([':', '/', '@']) && !typed.starts_with('[') {
+        return Err("Enter the server's name or IP address alone, like mail.example.com.".to_owned());
     }
-    Ok(host)
+    if !typed.is_ascii() {
+        return Err("Write the server's name in its xn-- form.".to_owned());
+    }
+    match url::parse_host(typed)? {
+        Host::Name(name) => Ok(name.strip_suffix('.').unwrap_or(&name).to_owned()),
+        Host::Address(address) => Ok(address.to_string()),
+    }
 }
 
 fn parse_username(typed: &str) -> Result<String, String> {
     let name = typed.trim();
-    if name.len() > 255 || name.chars().any(text::is_invisible) {
+    if name.len() > 255 || text::has_hidden(name) {
         return Err("A user name has at most 255 bytes and no invisible characters.".to_owned());
     }
     Ok(name.to_owned())
@@ -252,7 +282,7 @@ fn parse_username(typed: &str) -> Result<String, String> {
 
 fn parse_from_name(typed: &str) -> Result<String, String> {
     let name = typed.trim();
-    if name.chars().count() > 128 || name.chars().any(text::is_invisible) {
+    if name.chars().count() > 128 || text::has_hidden(name) {
         return Err("A name has at most 128 characters and no invisible ones.".to_owned());
     }
     Ok(name.to_owned())
@@ -260,7 +290,7 @@ fn parse_from_name(typed: &str) -> Result<String, String> {
 
 /// Returns true for this machine itself, which no network lies in front of.
 fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -293,7 +323,20 @@ mod tests {
             let errors = draft.parse(None).expect_err("refused");
             errors.0.into_iter().map(|error| error.field).collect::<Vec<_>>()
         };
-        for server in ["", "http://mail.example.com", "mail example.com", "mail.example.com:25", "a/b", "[::1", "x@y"] {
+        for server in [
+            "",
+            "http://mail.example.com",
+            "mail example.com",
+            "mail.example.com:25",
+            "mail.example.com..",
+            "a/b",
+            "x@y",
+            "[::1",
+            "[127.0.0.1]",
+            "127.1",
+            "0x7f000001",
+            "bücher.example",
+        ] {
             assert_eq!(wrong(&|draft| draft.server = server.into()), ["server"], "{server}");
         }
         for port in ["", "0", "65536", "x", "-1"] {
@@ -301,12 +344,54 @@ mod tests {
         }
         assert_eq!(wrong(&|draft| draft.encryption = "ssl".into()), ["encryption"]);
         assert_eq!(wrong(&|draft| draft.username = "x".into()), ["password"], "no password");
+        assert_eq!(wrong(&|draft| draft.username = "a\nb".into()), ["username"]);
         assert_eq!(wrong(&|draft| draft.password = "x".into()), ["password"], "no user name");
+        let signed_in = |password: &str| {
+            let password = password.to_owned();
+            wrong(&move |draft| (draft.username, draft.password) = ("ops".into(), password.clone()))
+        };
+        assert_eq!(signed_in("a\nb"), ["password"]);
+        assert_eq!(signed_in(&"x".repeat(SECRET_MAX_BYTES + 1)), ["password"]);
         assert_eq!(wrong(&|draft| draft.from_address = String::new()), ["from_address"]);
         assert_eq!(wrong(&|draft| draft.from_address = "A <a@b.example>".into()), ["from_address"]);
         assert_eq!(wrong(&|draft| draft.from_name = "a\u{202e}b".into()), ["from_name"]);
         assert_eq!(wrong(&|draft| draft.timeout = "2".into()), ["timeout"]);
+        assert_eq!(wrong(&|draft| draft.timeout = "121".into()), ["timeout"]);
         assert_eq!(wrong(&|draft| draft.retries = "101".into()), ["retries"]);
+    }
+
+    #[test]
+    fn every_wrong_field_is_refused_at_once_in_the_order_of_the_form() {
+        let wrong = MailerDraft {
+            port: String::new(),
+            encryption: String::new(),
+            username: "ops".into(),
+            timeout: String::new(),
+            retries: String::new(),
+            from_name: "\u{202e}".into(),
+            ..MailerDraft::default()
+        };
+        let errors = wrong.parse(None).expect_err("refused").0;
+        let fields: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
+        let all = ["server", "port", "encryption", "password", "from_address", "from_name", "timeout", "retries"];
+        assert_eq!(fields, all);
+    }
+
+    #[test]
+    fn password_lost_with_a_refused_form_is_demanded_or_the_stored_one_kept() {
+        let before = stored(&signed_in());
+        let new = MailerDraft { password: "new".into(), keep_secrets: "true".into(), ..signed_in() };
+        let refused = new.without_secrets();
+        assert_eq!((refused.password.as_str(), refused.is_lost()), ("", true));
+        let errors = refused.parse(Some(&before)).expect_err("demanded");
+        assert_eq!(errors.0[0].field, "password");
+        assert!(errors.0[0].message.starts_with("Enter the new password again: "), "{errors:?}");
+        assert!(refused.clone().without_secrets().is_lost(), "refused twice");
+        let kept = MailerDraft { keep_secrets: "true".into(), ..refused.clone() };
+        assert!(matches!(kept.parse(Some(&before)).expect("kept").password, SecretChange::Keep));
+        let typed = MailerDraft { password: "new".into(), ..refused };
+        assert!(matches!(typed.parse(Some(&before)).expect("set").password, SecretChange::Set(_)));
+        assert!(!signed_in().is_lost());
     }
 
     #[test]
@@ -349,10 +434,14 @@ mod tests {
     }
 
     #[test]
-    fn server_may_be_an_address() {
-        for (typed, host) in
-            [("192.0.2.1", "192.0.2.1"), ("[2001:db8::1]", "2001:db8::1"), ("MAIL.Example.", "mail.example")]
-        {
+    fn server_is_a_name_or_an_address() {
+        for (typed, host) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("[2001:DB8::1]", "2001:db8::1"),
+            ("2001:db8:0::1", "2001:db8::1"),
+            (" MAIL.Example. ", "mail.example"),
+            ("my_relay", "my_relay"),
+        ] {
             let draft = MailerDraft { server: typed.into(), ..draft() };
             assert_eq!(draft.parse(None).expect("valid").settings.host, host);
         }

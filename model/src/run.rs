@@ -7,6 +7,8 @@ use crate::id::OccurrenceId;
 pub enum Cause {
     /// An occurrence for which an event fired. `None` when the occurrence is no longer retained.
     Occurrence(Option<OccurrenceId>),
+    /// A schedule, by its name, that was due.
+    Schedule(String),
     /// A person, by the account's name, who executes the task.
     Person(String),
     /// A person, by the account's name, who replays an earlier delivery.
@@ -22,11 +24,13 @@ pub enum Status {
     Succeeded,
     /// Every delivery is settled, and at least one was not sent.
     Failed,
+    /// The run was due while nothing could start it. It has no delivery, and a note that says which runs it stands for.
+    Missed,
 }
 
 impl Status {
     /// All of them, in the order in which a list offers them.
-    pub const ALL: [Self; 3] = [Self::Running, Self::Succeeded, Self::Failed];
+    pub const ALL: [Self; 4] = [Self::Running, Self::Succeeded, Self::Failed, Self::Missed];
 
     /// Returns the word in rows and the API.
     pub fn as_str(self) -> &'static str {
@@ -34,6 +38,7 @@ impl Status {
             Self::Running => "running",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::Missed => "missed",
         }
     }
 

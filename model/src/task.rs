@@ -281,6 +281,47 @@ mod tests {
         let many =
             |first: usize| (first..first + 501).map(|n| format!("u{n}@example.com")).collect::<Vec<_>>().join("\n");
         assert_eq!(wrong(&|draft| (draft.to, draft.cc) = (many(0), many(501))), ["to"]);
+        assert_eq!(wrong(&|draft| (draft.to, draft.bcc) = (many(0) + "\n" + &many(501), "b@".into())), ["bcc", "to"]);
+        assert_eq!(wrong(&|draft| draft.subject = "x".repeat(501)), ["subject"]);
+        assert_eq!(wrong(&|draft| draft.from_name = "x".repeat(501)), ["from_name"]);
+        assert_eq!(wrong(&|draft| draft.body = "a\0".into()), ["body"]);
+        assert_eq!(
+            wrong(&|draft| *draft = TaskDraft { object_type: "email".into(), ..TaskDraft::default() }),
+            ["name", "object", "to", "subject", "body"]
+        );
+        let family = "\u{1f469}\u{200d}\u{1f467} is up";
+        let subject = TaskDraft { subject: family.into(), from_name: family.into(), ..valid.clone() };
+        assert!(subject.parse().is_ok(), "joiners that join are visible");
+    }
+
+    #[test]
+    fn fields_of_the_other_object_type_are_ignored_and_kept() {
+        let webhook = TaskDraft {
+            name: "Tell".into(),
+            object: "7".into(),
+            to: "b@".into(),
+            body: "x\0".into(),
+            ..TaskDraft::new_form()
+        };
+        assert!(matches!(webhook.parse().map(|task| task.action), Ok(Action::Webhook(_))));
+        assert_eq!((webhook.to.as_str(), webhook.body.as_str()), ("b@", "x\0"));
+        let email = TaskDraft { object_type: "email".into(), ..webhook };
+        assert_eq!(wrong_fields(&email), ["to", "subject", "body"]);
+    }
+
+    #[test]
+    fn stored_email_is_shown_with_one_recipient_on_each_line() {
+        let draft = TaskDraft {
+            name: "Tell".into(),
+            object_type: "email".into(),
+            object: "7".into(),
+            to: "\"Last, First\" <a@example.com>; b@EXAMPLE.com, A <a@example.com>".into(),
+            subject: "Up".into(),
+            body: "Hello".into(),
+            ..TaskDraft::default()
+        };
+        let shown = TaskDraft::of(&draft.parse().expect("valid"), 1);
+        assert_eq!(shown.to, "\"Last, First\" <a@example.com>\nb@example.com");
     }
 
     #[test]

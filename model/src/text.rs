@@ -13,7 +13,7 @@ pub fn parse_name(typed: &str, limit: usize) -> Result<String, String> {
     if count > limit {
         return Err(format!("This name has {count} characters; {limit} are the most."));
     }
-    if with_hidden(name).any(|(_, is_hidden)| is_hidden) {
+    if has_hidden(name) {
         return Err("This name contains an invisible control character. Type it again without.".to_owned());
     }
     Ok(name.to_owned())
@@ -78,6 +78,11 @@ fn with_hidden(text: &str) -> impl Iterator<Item = (char, bool)> {
         before = Some(c);
         Some((c, is_invisible(c) && !joins))
     })
+}
+
+/// Returns true if the text has a character that reorders or hides text. Joiners that join are none.
+pub fn has_hidden(text: &str) -> bool {
+    with_hidden(text).any(|(_, is_hidden)| is_hidden)
 }
 
 /// Returns a name from outside as a page may show it. Characters that would reorder the text around it or break its

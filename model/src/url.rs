@@ -157,7 +157,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<&str>), String> {
     })
 }
 
-fn parse_host(host: &str) -> Result<Host, String> {
+pub(crate) fn parse_host(host: &str) -> Result<Host, String> {
     if host.is_empty() {
         return Err("This URL has no host. Write one after the //, like https://example.com/hook.".to_owned());
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 mod secret;
 mod secret_header;
 mod settings;
+pub(crate) use secret::lost;
 pub use secret_header::SecretHeader;
 pub use settings::{Settings, WebhookDraft};
 

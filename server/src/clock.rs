@@ -1,5 +1,9 @@
 //! Time and randomness, passed as arguments so that tests can replace them.
 
+pub mod zone;
+
+pub use zone::Zone;
+
 use crate::store::{self, Store};
 use model::number::{millis, to_u64};
 use model::time::Timestamp;

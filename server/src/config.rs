@@ -3,6 +3,7 @@
 
 mod merge;
 
+use crate::clock::zone;
 use crate::outbound::proxy::EgressProxy;
 use crate::retention::Limits;
 use clap::{ArgMatches, Args};
@@ -56,7 +57,7 @@ pub struct ServeOptions {
     /// Private key of the certificate, PEM
     #[arg(long, env = "HOOKWRIGHT_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Time zone of `${DATE}` and the console, like `Europe/Berlin` [default: the system's]
+    /// Time zone of a new database, like `Europe/Berlin`; later it is changed in the console [default: the system's]
     #[arg(long, env = "HOOKWRIGHT_TIME_ZONE", value_name = "ZONE")]
     pub time_zone: Option<String>,
     /// The console's address for people, if it is another than where the server listens, like `https://hooks.example.com`
@@ -214,7 +215,8 @@ pub struct ServeConfig {
     pub database: DatabaseConfig,
     pub listen: Vec<Listen>,
     pub tls: Option<(PathBuf, PathBuf)>,
-    pub zone: TimeZone,
+    /// The time zone of a new database. `None`: the system's.
+    pub zone: Option<TimeZone>,
     pub public_url: Option<PublicUrl>,
     pub trusted_proxies: Vec<IpNet>,
     pub policy: Policy,
@@ -325,9 +327,10 @@ pub fn resolve(
             _ => return Err(wrong("tls-cert", "the certificate and its key go together".to_owned())),
         },
         zone: match zone {
-            None => TimeZone::system(),
-            Some(name) => TimeZone::get(&name)
-                .map_err(|_| wrong("time-zone", format!("{name} is not a time zone; write it like Europe/Berlin")))?,
+            None => None,
+            Some(name) => Some(zone::find(&name).ok_or_else(|| {
+                wrong("time-zone", format!("{name} is not a time zone; write it like Europe/Berlin"))
+            })?),
         },
         public_url: public.as_deref().map(parse_public_url).transpose()?,
         trusted_proxies: proxies.iter().map(|net| parse_network("trusted-proxy", net)).collect::<Result<_, _>>()?,

@@ -147,6 +147,8 @@ fn console(http: &Http) -> Router {
         .route("/tasks/{id}/edit", post(form::edit_task))
         .route("/events/new", post(form::new_event))
         .route("/events/{id}", post(form::edit_event))
+        .route("/schedules/new", post(form::new_schedule))
+        .route("/schedules/{id}/edit", post(form::edit_schedule))
         .leptos_routes_with_context(http, pages(), page::context(http), app::App)
         .route("/live", get(live::live))
         .merge(command::routes())

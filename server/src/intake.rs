@@ -43,11 +43,10 @@ mod stage;
 mod worker;
 mod write;
 
-use crate::clock::{Clock, new_uuid};
+use crate::clock::{Clock, Zone, new_uuid};
 use crate::store::access::ApiKey;
 use crate::store::internal::{self, InternalEvent};
 use crate::store::{self, Store};
-use jiff::tz::TimeZone;
 use model::access::Scope;
 use model::field_error::FieldErrors;
 use model::id::DestinationId;
@@ -148,7 +147,7 @@ type Response = Result<Vec<Accepted>, Error>;
 impl Intake {
     /// Starts the worker, which notifies `wake` when a delivery was queued. The worker ends when the last handle is
     /// dropped.
-    pub fn start(store: Store, clock: Clock, zone: TimeZone, wake: Arc<Notify>) -> Self {
+    pub fn start(store: Store, clock: Clock, zone: Zone, wake: Arc<Notify>) -> Self {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         tokio::spawn(Worker::new(store, clock.clone(), zone, wake).run(waiting));
         Self { jobs, clock }

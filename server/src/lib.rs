@@ -23,6 +23,7 @@ pub mod intake;
 pub mod logging;
 pub mod outbound;
 pub mod retention;
+pub mod schedule;
 pub mod serve;
 pub mod service;
 pub mod store;

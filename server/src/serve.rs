@@ -3,7 +3,7 @@
 mod certificate;
 mod listener;
 
-use crate::clock::{Clock, Follower};
+use crate::clock::{Clock, Follower, Zone};
 use crate::config::{DatabaseConfig, KEY_VARIABLE, Listen, ServeConfig};
 use crate::dispatch::Dispatcher;
 use crate::file::private_folder;
@@ -18,6 +18,7 @@ use crate::outbound::client::trust;
 use crate::outbound::guard::Guard;
 use crate::outbound::proxy;
 use crate::retention::Retention;
+use crate::schedule::worker::Scheduler;
 use crate::service::{Services, account, demo};
 use crate::store::{Store, claim, connect, listen, log, setting};
 use crate::vault::Vault;
@@ -170,11 +171,12 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         None => proxy::warn_of_variables(),
     }
     trust::warn_without_store();
+    let zone = Zone::open(&store, config.zone.as_ref()).await.context("cannot read the time zone")?;
     let services = Services {
         store: store.clone(),
         vault: Arc::new(vault),
         clock: clock.clone(),
-        zone: config.zone.clone(),
+        zone: zone.clone(),
         guard: Arc::new(Guard::new(rules, config.egress_proxy.clone())),
         wake: Arc::default(),
         figures: Arc::default(),
@@ -186,7 +188,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         claim::release_all(store.write(), clock.now()).await?;
     }
     let wake = services.wake.clone();
-    let intake = Intake::start(store.clone(), clock.clone(), config.zone.clone(), wake.clone());
+    let intake = Intake::start(store.clone(), clock.clone(), zone.clone(), wake.clone());
     let proxies = Arc::new(Proxies::new(config.public_url.clone(), config.trusted_proxies.clone()));
     let http = Http {
         services: services.clone(),
@@ -202,6 +204,8 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let mut workers = Workers::default();
     workers.start("dispatcher", dispatcher(&services, config.in_flight_per_webhook).run(stop.clone()));
     workers.start("intake of internal events", intake.clone().run_internal(store.clone(), stop.clone()));
+    let scheduler = Scheduler::new(store.clone(), clock.clone(), zone, wake.clone());
+    workers.start("schedule worker", scheduler.run(stop.clone()));
     workers.start("watch for changes", http.changes.clone().run(services.clone()));
     workers.start("retention", Retention::new(store.clone(), clock, config.retention).run(stop.clone()));
     match follower {

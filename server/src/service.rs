@@ -16,6 +16,7 @@ mod inventory;
 mod mailer;
 mod occurrence;
 mod run;
+mod schedule;
 mod task;
 mod trial;
 mod webhook;
@@ -23,7 +24,7 @@ mod webhook;
 use conflict::{revision, stale};
 pub(crate) use dashboard::CACHED_FOR;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Zone};
 use crate::outbound::guard::Guard;
 use crate::store::search::Part;
 use crate::store::{self, Store};
@@ -31,7 +32,6 @@ use crate::vault::Vault;
 use app::backend::Backend;
 use app::error::{AppError, Code};
 use app::view::{PAGE_ROWS, When};
-use jiff::tz::TimeZone;
 use model::access::{Permission, Role};
 use model::time::Timestamp;
 use sea_orm::DatabaseTransaction;
@@ -45,7 +45,7 @@ pub struct Services {
     pub store: Store,
     pub vault: Arc<Vault>,
     pub clock: Clock,
-    pub zone: TimeZone,
+    pub zone: Zone,
     pub guard: Arc<Guard>,
     /// Wakes the dispatcher when a delivery may be due.
     pub wake: Arc<Notify>,
@@ -64,6 +64,7 @@ impl Services {
             mailers: all.clone(),
             tasks: all.clone(),
             events: all.clone(),
+            schedules: all.clone(),
             deliveries: all.clone(),
             occurrences: all.clone(),
             inventory: all.clone(),
@@ -100,8 +101,9 @@ impl Services {
 
     /// Returns an instant for display: the time, with its date unless that is today.
     fn when(&self, at: Timestamp) -> When {
-        let zoned = crate::engine::render::zoned(at, &self.zone);
-        let is_today = zoned.date() == crate::engine::render::zoned(self.clock.now(), &self.zone).date();
+        let zone = self.zone.get();
+        let zoned = crate::engine::render::zoned(at, &zone);
+        let is_today = zoned.date() == crate::engine::render::zoned(self.clock.now(), &zone).date();
         let short = if is_today { "%H:%M:%S" } else { "%d %b %H:%M" };
         When {
             short: zoned.strftime(short).to_string(),

@@ -33,7 +33,7 @@
 //! 4. Destinations: rows, by id.
 //! 5. Deliveries: rows of the locked destinations or of a worker's own leases, with their attempts.
 //! 6. Runs: rows.
-//! 7. Tasks and events: rows.
+//! 7. Tasks, events and schedules with their triggers: rows.
 //! 8. Objects and tags: rows.
 //! 9. Receipts, then unknown kinds: rows.
 //! 10. Claims: the advisory lock of the claim (`claim`). Always the last lock taken, so it cannot deadlock: the
@@ -69,6 +69,7 @@ pub mod receipt;
 pub mod retention;
 pub mod revision;
 pub mod run;
+pub mod schedule;
 pub mod search;
 mod searching;
 pub mod setting;
@@ -76,6 +77,7 @@ pub mod steps;
 pub mod sweep;
 pub mod tag;
 pub mod task;
+pub mod trigger;
 pub mod webhook;
 
 pub use error::{Error, Result};
@@ -162,7 +164,8 @@ impl Store {
         tokio::time::timeout(self.patience, work).await.unwrap_or_else(|_| Err(Error::out_of_time().into()))
     }
 
-    /// Begins a transaction that changes what people configure: webhooks, tasks, events, types, tags, objects by hand.
+    /// Begins a transaction that changes what people configure: webhooks, tasks, events, schedules, types, tags, objects
+    /// by hand.
     /// There is one such transaction at a time over all nodes, so that what one has checked stays true until it ends.
     ///
     /// Takes lock 1 of 10.

@@ -52,22 +52,22 @@ pub(crate) fn EventForm(
 ) -> impl IntoView {
     let catalog = loaded.catalog.clone();
     let check = move |draft: &EventDraft| draft.parse(&catalog).err().unwrap_or_default();
-    let form = FormState::new(loaded.draft, refused, Box::new(check), |draft| &mut draft.revision, may_save);
+    let form = FormState::new(loaded.draft, refused, check, may_save);
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         form.submit(move |draft| save_event(id, draft), |id: EventId| format!("/events/{id}"));
     };
-    let revision = form.draft().with_untracked(|draft| draft.revision.clone());
+    let revision = form.text_now("revision");
     let is_hydrated = use_hydrated();
-    let named = form.draft().with_untracked(|draft| draft.object_named.clone());
+    let named = form.text_now("object_named");
     let named = if named.is_empty() { loaded.object_named } else { named };
     // With a list to choose from, the typed object is not used.
     Effect::new(move |_| {
         if is_hydrated.get() {
-            form.draft().update(|draft| draft.object_named.clear());
+            form.set_text("object_named", String::new());
         }
     });
-    let height = form.draft().with_untracked(|draft| fields_height(draft, &loaded.catalog, loaded.objects.has_more));
+    let height = fields_height(form, &loaded.catalog, loaded.objects.has_more);
     let lists = StoredValue::new((loaded.catalog, (loaded.object, loaded.objects), loaded.tags));
     let task = match of_task {
         Some(task) => view! {
@@ -77,19 +77,19 @@ pub(crate) fn EventForm(
         .into_any(),
         None => view! {
             <LookupField
-                field=form.field("task", "Task", true, |d| &mut d.task)
+                field=form.field("task", "Task", true)
                 what="task".to_owned()
                 of=ChoiceOf::Tasks
                 first=Some(loaded.tasks)
                 chosen=loaded.task
                 none=("", "Choose a task")
-                current=Signal::derive(move || form.draft().with(|draft| draft.task.clone()))
+                current=Signal::derive(move || form.text("task"))
             />
         }
         .into_any(),
     };
     view! {
-        <form method="post" class="l-form" novalidate data-unsaved=move || form.shared.unsaved() on:submit=submit aria-labelledby="event-title">
+        <form method="post" class="l-form" novalidate data-unsaved=move || form.unsaved() on:submit=submit aria-labelledby="event-title">
             <div class="l-main__body">
                 <fieldset class="c-locked" disabled=!may_save>
 <div class="l-split l-split--form">
@@ -112,14 +112,14 @@ pub(crate) fn EventForm(
                             }}
                             </div>
                             {task}
-                            <SwitchField field=form.field("enabled", "Enabled", false, |d| &mut d.enabled)/>
+                            <SwitchField field=form.field("enabled", "Enabled", false)/>
                         </div>
                     </section>
                     <div class="u-live"><Matches form=form/></div>
                 </div>
                 </fieldset>
             </div>
-            <Actions form=form.shared cancel="/events"/>
+            <Actions form=form cancel="/events"/>
         </form>
     }
     .into_any()
@@ -128,25 +128,25 @@ pub(crate) fn EventForm(
 /// All fields at once, with options in groups. This version works without WASM.
 #[component]
 fn Grouped(
-    form: FormState<EventDraft>,
+    form: FormState,
     catalog: Catalog,
     /// The typed name or id of the object.
     named: String,
     tags: Vec<TagChoice>,
 ) -> impl IntoView {
-    let object = form.field("object_named", "Object", false, |d| &mut d.object_named);
+    let object = form.field("object_named", "Object", false);
     view! {
-        <SelectField field=form.field("event", "Event", true, |d| &mut d.event) options=event_options(&catalog)/>
-        <SwitchField field=form.field("use_tag", "Use Tag", false, |d| &mut d.use_tag)/>
-        <SelectField field=form.field("tag", "Tag", false, |d| &mut d.tag) options=tag_options(tags)/>
+        <SelectField field=form.field("event", "Event", true) options=event_options(&catalog)/>
+        <SwitchField field=form.field("use_tag", "Use Tag", false)/>
+        <SelectField field=form.field("tag", "Tag", false) options=tag_options(tags)/>
         <input type="hidden" name="object" value=ANY/>
         <TextField field=FieldOf { initial: named, ..object } hint="Its name or id; empty for any."/>
         <SelectField
-            field=form.field("level", "Level", false, |d| &mut d.level)
+            field=form.field("level", "Level", false)
             options=level_options()
             hint="For alarms and logs."
         />
-        <TextField field=form.field("source", "Source", false, |d| &mut d.source) hint="For logs."/>
+        <TextField field=form.field("source", "Source", false) hint="For logs."/>
     }
     .into_any()
 }
@@ -156,10 +156,10 @@ fn type_of(event: &str) -> String {
 }
 
 /// Returns the height of the fields that depend on the type, in pixels. The page reserves it until they are rendered.
-fn fields_height(draft: &EventDraft, catalog: &Catalog, has_more_objects: bool) -> u32 {
+fn fields_height(form: FormState, catalog: &Catalog, has_more_objects: bool) -> u32 {
     let [type_field, field, hint, switch, gap] = [57, 52, 22, 28, 12];
-    let Some(object_type) = catalog.find(&type_of(&draft.event)) else { return type_field };
-    let uses_tag = draft.use_tag == "true";
+    let Some(object_type) = catalog.find(&type_of(&form.text_now("event"))) else { return type_field };
+    let uses_tag = form.text_now("use_tag") == "true";
     let has_object = object_type.has_objects && !uses_tag;
     let is_long = has_object && has_more_objects;
     let fields = [
@@ -178,15 +178,14 @@ fn fields_height(draft: &EventDraft, catalog: &Catalog, has_more_objects: bool) 
 /// The same fields, in which each select depends on the one before.
 #[component]
 fn Chosen(
-    form: FormState<EventDraft>,
+    form: FormState,
     catalog: Catalog,
     /// The chosen object, and the first objects of its type.
     objects: (Option<Choice>, FoundChoices),
     tags: Vec<TagChoice>,
 ) -> impl IntoView {
-    let draft = form.draft();
-    let first_type = draft.with_untracked(|draft| type_of(&draft.event));
-    let chosen = RwSignal::new(draft.with_untracked(|draft| type_of(&draft.event)));
+    let first_type = type_of(&form.text_now("event"));
+    let chosen = RwSignal::new(first_type.clone());
     let announcement = RwSignal::new(String::new());
     let types = catalog
         .0
@@ -198,25 +197,24 @@ fn Chosen(
         })
         .collect_view();
     let change = move |event: leptos::ev::Event| {
-        draft.update(|draft| {
-            let had_more =
-                draft.object != ANY || !draft.tag.is_empty() || !draft.level.is_empty() || !draft.source.is_empty();
-            *draft = EventDraft {
-                task: draft.task.clone(),
-                enabled: draft.enabled.clone(),
-                revision: draft.revision.clone(),
-                ..EventDraft::new_form()
-            };
-            announcement.set(if had_more {
-                "The event and the fields that depended on the type were cleared.".to_owned()
-            } else {
-                String::new()
-            });
+        let draft: EventDraft = form.draft_now();
+        let had_more =
+            draft.object != ANY || !draft.tag.is_empty() || !draft.level.is_empty() || !draft.source.is_empty();
+        form.replace(EventDraft {
+            task: draft.task,
+            enabled: draft.enabled,
+            revision: draft.revision,
+            ..EventDraft::new_form()
+        });
+        announcement.set(if had_more {
+            "The event and the fields that depended on the type were cleared.".to_owned()
+        } else {
+            String::new()
         });
         chosen.set(event_target_value(&event));
     };
     // While no type is chosen, the error of the event shows at the type.
-    let event = form.field("event", "Type", true, |d| &mut d.event);
+    let event = form.field("event", "Type", true);
     let (wrong, on_leave) = (event.error, event.on_leave);
     let name = move || if chosen.with(String::is_empty) { "event" } else { "type" };
     let error = Memo::new(move |_| if chosen.with(String::is_empty) { wrong.get() } else { None });
@@ -225,7 +223,7 @@ fn Chosen(
         let type_id = chosen.get();
         lists.with_value(|(catalog, (object, first), tags)| {
             let Some(object_type) = catalog.find(&type_id).cloned() else { return ().into_any() };
-            let object = object.clone().filter(|object| draft.with_untracked(|draft| draft.object == object.value));
+            let object = object.clone().filter(|object| form.text_now("object") == object.value);
             let tags = tags.iter().filter(|tag| tag.type_ids.contains(&type_id)).cloned().collect::<Vec<_>>();
             let first = (first_type == type_id).then(|| first.clone());
             view! { <Dependent form=form object_type=object_type object=object first=first tags=tags/> }.into_any()
@@ -262,7 +260,7 @@ fn Chosen(
 /// The fields that depend on the type.
 #[component]
 fn Dependent(
-    form: FormState<EventDraft>,
+    form: FormState,
     object_type: ObjectType,
     object: Option<Choice>,
     /// The first objects of the type, if the page came with them.
@@ -272,30 +270,30 @@ fn Dependent(
     let nothing = std::iter::once((String::new(), "Choose what happens".to_owned()));
     let option = |event: &EventKind| (format!("{}.{}", object_type.id, event.id), event.label.clone());
     let events = vec![(String::new(), nothing.chain(object_type.events.iter().map(option)).collect())];
-    let uses_tag = Memo::new(move |_| form.draft().with(|draft| draft.use_tag == "true"));
+    let uses_tag = Memo::new(move |_| form.text("use_tag") == "true");
     let of = (object_type.id.clone(), object_type.singular.clone());
     let lists = StoredValue::new((object, first, tags));
     let switch = object_type.has_tags.then(|| {
-        view! { <SwitchField field=form.field("use_tag", "Use Tag", false, |d| &mut d.use_tag)/> }
+        view! { <SwitchField field=form.field("use_tag", "Use Tag", false)/> }
     });
     let has_objects = object_type.has_objects;
     let scope = move || {
         lists.with_value(|(object, first, tags)| {
             if uses_tag.get() {
                 let hint = if tags.is_empty() { "No tag is for this type yet. Create one under Inventory, Tags." } else { "" };
-                view! { <SelectField field=form.field("tag", "Tag", true, |d| &mut d.tag) options=tag_options(tags.clone()) hint=hint/> }
+                view! { <SelectField field=form.field("tag", "Tag", true) options=tag_options(tags.clone()) hint=hint/> }
                     .into_any()
             } else if has_objects {
                 let (type_id, label) = of.clone();
                 view! {
                     <LookupField
-                        field=form.field("object", &label, false, |d| &mut d.object)
+                        field=form.field("object", &label, false)
                         what=label
                         of=ChoiceOf::Objects(type_id)
                         first=first.clone()
                         chosen=object.clone()
                         none=(ANY, "Any")
-                        current=Signal::derive(move || form.draft().with(|draft| draft.object.clone()))
+                        current=Signal::derive(move || form.text("object"))
                     />
                 }
                 .into_any()
@@ -305,18 +303,18 @@ fn Dependent(
         })
     };
     let level = object_type.has_level.then(|| {
-        view! { <SelectField field=form.field("level", "Level", false, |d| &mut d.level) options=level_options()/> }
+        view! { <SelectField field=form.field("level", "Level", false) options=level_options()/> }
     });
     let source = object_type.has_source.then(|| {
         view! {
             <TextField
-                field=form.field("source", "Source", false, |d| &mut d.source)
+                field=form.field("source", "Source", false)
                 hint="Empty for every source."
             />
         }
     });
     view! {
-        <SelectField field=form.field("event", "Event", true, |d| &mut d.event) options=events/>
+        <SelectField field=form.field("event", "Event", true) options=events/>
         {switch}
         {scope}
         {level}
@@ -327,9 +325,9 @@ fn Dependent(
 
 /// The matches of the unsaved event, now and in the past.
 #[component]
-fn Matches(form: FormState<EventDraft>) -> impl IntoView {
+fn Matches(form: FormState) -> impl IntoView {
     let found = RwSignal::new(None::<String>);
-    let source = Memo::new(move |_| form.draft().with(|draft| EventDraft { task: String::new(), ..draft.clone() }));
+    let source = Memo::new(move |_| EventDraft { task: String::new(), ..form.draft() });
     when_rested(source, Duration::from_millis(250), move |draft| {
         if draft.event.is_empty() {
             found.set(None);

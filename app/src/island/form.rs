@@ -1,6 +1,6 @@
 //! A form that is checked while typing and saved by a server function. Without WASM it works as a plain post.
 //!
-//! [`FormState`] holds the draft, the fields that were left, and the server's error. Messages of the browser's own
+//! [`FormState`] holds the texts of the draft, the fields that were left, and the server's error. Messages of the browser's own
 //! check appear once a field was left or the form was submitted. Messages of the server stay until the field changes.
 //! With WASM the submit is intercepted; without it the form posts to its own page.
 
@@ -10,36 +10,24 @@ use crate::part::icon::Icon;
 use crate::part::versions::versions_table;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use model::draft::Texts;
 use model::field_error::FieldErrors;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-type Check<D> = dyn Fn(&D) -> FieldErrors + Send + Sync;
+type Check = dyn Fn(&Texts) -> FieldErrors + Send + Sync;
 
 /// A running save. It returns the path to open afterwards.
 type Saving = Pin<Box<dyn Future<Output = Result<String, AppError>>>>;
 
 /// The state of a form. Copies share it.
-pub(crate) struct FormState<D: 'static> {
-    /// The part that does not depend on the draft's type, compiled once for all forms.
-    pub(crate) shared: Shared,
-    draft: RwSignal<D>,
-    revision: fn(&mut D) -> &mut String,
-}
-
-impl<D> Clone for FormState<D> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<D> Copy for FormState<D> {}
-
-/// The state of a form besides its draft: errors, the fields that were left, and the progress of saving.
+///
+/// It holds the fields by name, not the draft itself, so that one compiled version serves all forms.
 #[derive(Clone, Copy)]
-pub(crate) struct Shared {
+pub(crate) struct FormState {
+    texts: RwSignal<Texts>,
     local: Memo<FieldErrors>,
     server: RwSignal<Option<AppError>>,
     left: RwSignal<BTreeSet<&'static str>>,
@@ -51,31 +39,36 @@ pub(crate) struct Shared {
     may_save: bool,
 }
 
-impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
-    /// Returns the state of a form that starts with `loaded`, or with the refused draft. `revision` accesses the
-    /// draft's revision. With `may_save` false the form is read-only.
-    pub(crate) fn new(
+impl FormState {
+    /// Returns the state of a form that starts with `loaded`, or with the refused draft. With `may_save` false the form
+    /// is read-only.
+    pub(crate) fn new<D: From<Texts> + Into<Texts>>(
         loaded: D,
         refused: Option<Refused<D>>,
-        check: Box<Check<D>>,
-        revision: fn(&mut D) -> &mut String,
+        check: impl Fn(&D) -> FieldErrors + Send + Sync + 'static,
         may_save: bool,
     ) -> Self {
+        let refused = refused.map(|refused| (refused.draft.into(), refused.error));
+        Self::of_texts(loaded.into(), refused, Box::new(move |texts| check(&D::from(texts.clone()))), may_save)
+    }
+
+    fn of_texts(loaded: Texts, refused: Option<(Texts, AppError)>, check: Box<Check>, may_save: bool) -> Self {
         let was_submitted = refused.is_some();
-        let (draft, error) = match refused {
-            Some(mut refused) => {
-                refused.error.adopt_revision(revision(&mut refused.draft));
-                (refused.draft, Some(refused.error))
+        let (texts, error) = match refused {
+            Some((mut texts, error)) => {
+                error.adopt_revision(&mut texts);
+                (texts, Some(error))
             }
             None => (loaded, None),
         };
-        let first = draft.clone();
-        let draft = RwSignal::new(draft);
+        let first = texts.clone();
+        let texts = RwSignal::new(texts);
         let is_leaving = RwSignal::new(false);
         let is_unsaved =
-            Memo::new(move |_| !is_leaving.get() && (was_submitted || draft.with(|draft| *draft != first)));
-        let shared = Shared {
-            local: Memo::new(move |_| draft.with(|draft| check(draft))),
+            Memo::new(move |_| !is_leaving.get() && (was_submitted || texts.with(|texts| *texts != first)));
+        Self {
+            texts,
+            local: Memo::new(move |_| texts.with(|texts| check(texts))),
             server: RwSignal::new(error),
             left: RwSignal::new(BTreeSet::new()),
             was_submitted: RwSignal::new(was_submitted),
@@ -83,50 +76,80 @@ impl<D: Clone + PartialEq + Send + Sync + 'static> FormState<D> {
             is_unsaved,
             is_leaving,
             may_save,
-        };
-        Self { shared, draft, revision }
+        }
     }
 
-    /// Returns the draft's signal.
-    pub(crate) fn draft(self) -> RwSignal<D> {
-        self.draft
+    /// Returns the draft as typed, and follows it.
+    pub(crate) fn draft<D: From<Texts>>(self) -> D {
+        self.texts.get().into()
     }
 
-    /// Returns a field of the draft, to pass to a component. `access` accesses the field.
-    pub(crate) fn field(
-        self,
-        name: &'static str,
-        label: &str,
-        is_required: bool,
-        access: fn(&mut D) -> &mut String,
-    ) -> FieldOf {
-        let initial = self.draft.with_untracked(|draft| access(&mut draft.clone()).clone());
-        let on_change = Callback::new(move |typed| {
-            self.draft.update(|draft| *access(draft) = typed);
-            self.shared.clear_server_error(name);
+    /// Returns the draft as typed at this moment.
+    pub(crate) fn draft_now<D: From<Texts>>(self) -> D {
+        self.texts.get_untracked().into()
+    }
+
+    /// Replaces every field by those of another draft.
+    pub(crate) fn replace(self, draft: impl Into<Texts>) {
+        self.texts.set(draft.into());
+    }
+
+    /// Returns the text of a field, and follows it.
+    pub(crate) fn text(self, name: &'static str) -> String {
+        self.texts.with(|texts| text_of(texts, name))
+    }
+
+    /// Returns the text of a field at this moment.
+    pub(crate) fn text_now(self, name: &'static str) -> String {
+        self.texts.with_untracked(|texts| text_of(texts, name))
+    }
+
+    /// Changes the text of a field.
+    pub(crate) fn set_text(self, name: &'static str, text: String) {
+        self.texts.update(|texts| {
+            texts.insert(name.to_owned(), text);
         });
-        self.shared.field(FieldOf { is_required, initial, on_change, ..FieldOf::fixed(name, label) })
+    }
+
+    /// Returns a field of the draft, to pass to a component. `name` is a field of the draft.
+    pub(crate) fn field(self, name: &'static str, label: &str, is_required: bool) -> FieldOf {
+        let on_change = Callback::new(move |typed| {
+            self.set_text(name, typed);
+            self.clear_server_error(name);
+        });
+        FieldOf {
+            is_required,
+            initial: self.text_now(name),
+            on_change,
+            error: Signal::derive(move || self.message(name)),
+            // A message that appears at once would move the page under a pressed pointer, and the click would be lost.
+            on_leave: Callback::new(move |()| {
+                let leave = move || {
+                    self.left.try_update(|left| left.insert(name));
+                };
+                set_timeout(leave, Duration::from_millis(200));
+            }),
+            ..FieldOf::fixed(name, label)
+        }
     }
 
     /// Saves with `save`, then opens `path_of` the result. On failure shows the errors and focuses the first wrong
     /// field.
-    pub(crate) fn submit<T, F>(self, save: impl FnOnce(D) -> F + 'static, path_of: impl FnOnce(T) -> String + 'static)
-    where
+    pub(crate) fn submit<D, T, F>(
+        self,
+        save: impl FnOnce(D) -> F + 'static,
+        path_of: impl FnOnce(T) -> String + 'static,
+    ) where
+        D: From<Texts>,
         F: Future<Output = Result<T, AppError>> + 'static,
         T: 'static,
     {
-        if !self.shared.may_submit() {
-            return;
+        if self.may_submit() {
+            let saving = save(self.draft_now());
+            self.save(Box::pin(async move { saving.await.map(path_of) }));
         }
-        let saving = save(self.draft.get_untracked());
-        let adopt = Callback::new(move |error: AppError| {
-            self.draft.update(|draft| error.adopt_revision((self.revision)(draft)));
-        });
-        self.shared.save(Box::pin(async move { saving.await.map(path_of) }), adopt);
     }
-}
 
-impl Shared {
     /// Returns the errors that the browser's check finds.
     pub(crate) fn local_errors(self) -> Memo<FieldErrors> {
         self.local
@@ -151,22 +174,6 @@ impl Shared {
             // If the browser refuses to load the page, this page stays.
             let _ = window().location().assign(&path);
         });
-    }
-
-    /// Adds its messages to a field.
-    fn field(self, field: FieldOf) -> FieldOf {
-        let name = field.name;
-        FieldOf {
-            error: Signal::derive(move || self.message(name)),
-            // A message that appears at once would move the page under a pressed pointer, and the click would be lost.
-            on_leave: Callback::new(move |()| {
-                let leave = move || {
-                    self.left.try_update(|left| left.insert(name));
-                };
-                set_timeout(leave, Duration::from_millis(200));
-            }),
-            ..field
-        }
     }
 
     /// Removes the server's message for a field that changes.
@@ -216,8 +223,8 @@ impl Shared {
         first.is_none()
     }
 
-    /// Saves and leaves, or shows the error. `adopt` takes the revision of the version that another person has saved.
-    fn save(self, saving: Saving, adopt: Callback<AppError>) {
+    /// Saves and leaves, or shows the error and adopts the revision of the version that another person has saved.
+    fn save(self, saving: Saving) {
         self.is_busy.set(true);
         spawn_local(async move {
             match saving.await {
@@ -225,7 +232,7 @@ impl Shared {
                 Err(error) => {
                     self.is_busy.set(false);
                     let first = error.fields.0.first().map(|field| field.field.clone());
-                    adopt.run(error.clone());
+                    self.texts.update(|texts| error.adopt_revision(texts));
                     self.server.set(Some(error));
                     if let Some(first) = first {
                         focus(&first);
@@ -236,6 +243,12 @@ impl Shared {
     }
 }
 
+fn text_of(texts: &Texts, name: &str) -> String {
+    let text = texts.get(name);
+    debug_assert!(text.is_some(), "no field of the draft is named {name}");
+    text.cloned().unwrap_or_default()
+}
+
 /// The reason for the missing Submit button.
 pub(crate) const READ_ONLY: &str =
     "Your role, viewer, reads everything and changes nothing. An operator or an administrator can.";
@@ -243,7 +256,7 @@ pub(crate) const READ_ONLY: &str =
 /// The foot of a form: the errors, Cancel and Submit.
 #[component]
 pub(crate) fn Actions(
-    form: Shared,
+    form: FormState,
     /// The path that Cancel opens.
     cancel: &'static str,
 ) -> impl IntoView {

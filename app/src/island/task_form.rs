@@ -43,12 +43,12 @@ pub(crate) fn TaskForm(
     may_save: bool,
 ) -> impl IntoView {
     let check = |draft: &TaskDraft| draft.parse().err().unwrap_or_default();
-    let form = FormState::new(loaded.draft, refused, Box::new(check), |draft| &mut draft.revision, may_save);
+    let form = FormState::new(loaded.draft, refused, check, may_save);
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         form.submit(move |draft| save_task(id, draft), |id: TaskId| format!("/tasks/{id}"));
     };
-    let revision = form.draft().with_untracked(|draft| draft.revision.clone());
+    let revision = form.text_now("revision");
     let is_hydrated = use_hydrated();
     let path = id.map_or_else(|| "/tasks/new".to_owned(), |id| format!("/tasks/{id}/edit"));
     let address = format!("/webhooks/new?for={path}");
@@ -58,12 +58,12 @@ pub(crate) fn TaskForm(
             event.prevent_default();
             #[cfg(feature = "hydrate")]
             crate::browser::stored_form::store(&path);
-            form.shared.leave(address.clone());
+            form.leave(address.clone());
         }
     };
     let past = loaded.occurrences;
     view! {
-        <form method="post" class="l-form" novalidate data-unsaved=move || form.shared.unsaved() on:submit=submit aria-labelledby="task-title">
+        <form method="post" class="l-form" novalidate data-unsaved=move || form.unsaved() on:submit=submit aria-labelledby="task-title">
             <div class="l-main__body">
                 <fieldset class="c-locked" disabled=!may_save>
 <div class="l-split l-split--settings">
@@ -77,14 +77,12 @@ pub(crate) fn TaskForm(
                         </header>
                         <div class="c-card__body l-stack l-stack--fields">
                             <input type="hidden" name="revision" value=revision/>
-                            <TextField field=form.field("name", "Name", true, |d| &mut d.name)/>
-                            <AreaField field=form.field("description", "Description", false, |d| &mut d.description)/>
-                            <SwitchField field=form.field("enabled", "Enabled", false, |d| &mut d.enabled)/>
-                            <SwitchField field=form.field("delete_after_running", "Delete Task After Running", false, |d| {
-                                &mut d.delete_after_running
-                            })/>
+                            <TextField field=form.field("name", "Name", true)/>
+                            <AreaField field=form.field("description", "Description", false)/>
+                            <SwitchField field=form.field("enabled", "Enabled", false)/>
+                            <SwitchField field=form.field("delete_after_running", "Delete Task After Running", false)/>
                             <SelectField
-                                field=form.field("object_type", "Object Type", true, |d| &mut d.object_type)
+                                field=form.field("object_type", "Object Type", true)
                                 options=single("webhook", "Webhook")
                             />
                             <label class="c-switch">
@@ -93,18 +91,18 @@ pub(crate) fn TaskForm(
                             </label>
                             <p class="c-hint" id="use_tag-hint">"For types whose objects carry tags: a webhook is chosen by its name."</p>
                             <LookupField
-                                field=form.field("object", "Object", true, |d| &mut d.object)
+                                field=form.field("object", "Object", true)
                                 what="webhook".to_owned()
                                 of=ChoiceOf::Webhooks
                                 first=Some(loaded.webhooks)
                                 chosen=loaded.webhook
                                 none=("", "Choose a webhook")
-                                current=Signal::derive(move || form.draft().with(|draft| draft.object.clone()))
+                                current=Signal::derive(move || form.text("object"))
                                 hint="The webhook that the message is sent through."
                             />
                             <a class="c-button c-button--outline" href=address on:click=make_webhook>"New Webhook…"</a>
                             <SelectField
-                                field=form.field("action", "Action", true, |d| &mut d.action)
+                                field=form.field("action", "Action", true)
                                 options=single("send", "Send")
                             />
                         </div>
@@ -118,7 +116,7 @@ pub(crate) fn TaskForm(
                                 <div class="l-stack l-stack--fields">
                                     <Variables form=form is_hydrated=is_hydrated/>
                                     <AreaField
-                                        field=form.field("message", "Message", false, |d| &mut d.message)
+                                        field=form.field("message", "Message", false)
                                         rows=12
                                         is_code=true
                                     />
@@ -130,14 +128,14 @@ pub(crate) fn TaskForm(
                 </div>
                 </fieldset>
             </div>
-            <Actions form=form.shared cancel="/tasks"/>
+            <Actions form=form cancel="/tasks"/>
         </form>
     }
     .into_any()
 }
 
 /// Replaces the selection of the message by a variable.
-fn insert(form: FormState<TaskDraft>, variable: &str) {
+fn insert(form: FormState, variable: &str) {
     let area = document().get_element_by_id("message");
     let Some(area) = area.and_then(|found| found.dyn_into::<web_sys::HtmlTextAreaElement>().ok()) else { return };
     let (start, end) = (area.selection_start().ok().flatten(), area.selection_end().ok().flatten());
@@ -145,13 +143,13 @@ fn insert(form: FormState<TaskDraft>, variable: &str) {
     if area.set_range_text_with_start_and_end_and_mode(variable, start, end, "end").is_ok() {
         // If the message cannot be focused, the variable is inserted all the same.
         let _ = area.focus();
-        form.draft().update(|draft| draft.message = area.value());
+        form.set_text("message", area.value());
     }
 }
 
 /// The variables: buttons that insert them, or a plain list before hydration.
 #[component]
-fn Variables(form: FormState<TaskDraft>, is_hydrated: RwSignal<bool>) -> impl IntoView {
+fn Variables(form: FormState, is_hydrated: RwSignal<bool>) -> impl IntoView {
     move || {
         if is_hydrated.get() {
             let chips = VARIABLES
@@ -173,13 +171,10 @@ fn Variables(form: FormState<TaskDraft>, is_hydrated: RwSignal<bool>) -> impl In
 
 /// The preview with its warnings.
 #[component]
-fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>, may_save: bool) -> impl IntoView {
+fn Beside(form: FormState, past: Vec<Choice>, may_save: bool) -> impl IntoView {
     let occurrence = RwSignal::new(String::new());
     let preview = RwSignal::new(None::<Result<String, AppError>>);
-    let source = Memo::new(move |_| {
-        let occurrence = occurrence.get();
-        form.draft().with(|draft| (draft.name.clone(), draft.object.clone(), draft.message.clone(), occurrence))
-    });
+    let source = Memo::new(move |_| (form.text("name"), form.text("object"), form.text("message"), occurrence.get()));
     when_rested(source, Duration::from_millis(250), move |request| {
         leptos::task::spawn_local(async move {
             let (task, webhook, message, occurrence) = request.clone();
@@ -219,8 +214,7 @@ fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>, may_save: bool) -> impl
             // The button stands below the preview, so that it does not move.
             {move || (may_save && preview.with(Option::is_some)).then(|| {
                 let send = move || {
-                    let draft = form.draft().get_untracked();
-                    Box::pin(test_message(draft.object, draft.message)) as Sending
+                    Box::pin(test_message(form.text_now("object"), form.text_now("message"))) as Sending
                 };
                 view! { <SendTest send=send/> }
             })}
@@ -230,7 +224,7 @@ fn Beside(form: FormState<TaskDraft>, past: Vec<Choice>, may_save: bool) -> impl
 }
 
 /// Inserts the variable of a clicked button, or moves the cursor to the position of a warning.
-fn clicked(form: FormState<TaskDraft>, event: &leptos::ev::MouseEvent) {
+fn clicked(form: FormState, event: &leptos::ev::MouseEvent) {
     let button = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
     let Some(button) = button else { return };
     if let Some(variable) = button.get_attribute("data-insert") {

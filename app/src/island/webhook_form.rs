@@ -34,7 +34,7 @@ pub(crate) fn WebhookForm(
     let loaded = stored.as_ref().map(|stored| stored.draft.clone()).unwrap_or_default();
     let known = stored.as_ref().map(Stored::stored);
     let check = move |draft: &WebhookDraft| draft.parse(known.as_ref()).err().unwrap_or_default();
-    let form = FormState::new(loaded, refused, Box::new(check), |draft| &mut draft.revision, may_save);
+    let form = FormState::new(loaded, refused, check, may_save);
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let back = back.clone();
@@ -46,9 +46,9 @@ pub(crate) fn WebhookForm(
             },
         );
     };
-    let revision = form.draft().with_untracked(|draft| draft.revision.clone());
+    let revision = form.text_now("revision");
     view! {
-        <form method="post" class="l-form" novalidate data-unsaved=move || form.shared.unsaved() on:submit=submit aria-labelledby="webhook-title">
+        <form method="post" class="l-form" novalidate data-unsaved=move || form.unsaved() on:submit=submit aria-labelledby="webhook-title">
             <div class="l-main__body">
                 <fieldset class="c-locked" disabled=!may_save>
 <div class="l-split l-split--form">
@@ -59,13 +59,13 @@ pub(crate) fn WebhookForm(
                     </header>
                     <div class="c-card__body l-stack l-stack--fields">
                         <input type="hidden" name="revision" value=revision/>
-                        <TextField field=form.field("name", "Name", true, |d| &mut d.name)/>
+                        <TextField field=form.field("name", "Name", true)/>
                         <SelectField
-                            field=form.field("kind", "Type", false, |d| &mut d.kind)
+                            field=form.field("kind", "Type", false)
                             options=choices(&[("custom", "Custom")])
                         />
                         <TextField
-                            field=form.field("url", "URL", true, |d| &mut d.url)
+                            field=form.field("url", "URL", true)
                             kind="url"
                             keys="url"
                             placeholder="https://example.com/hook"
@@ -74,31 +74,29 @@ pub(crate) fn WebhookForm(
                         <Authorization form=form stored=stored/>
                         <Retype form=form is_stored=id.is_some()/>
                         <HeaderEditor
-                            field=form.field("headers", "Headers", false, |d| &mut d.headers)
-                            secrets=form.field("secret_headers", "Secret headers as text", false, |d| {
-                                &mut d.secret_headers
-                            })
+                            field=form.field("headers", "Headers", false)
+                            secrets=form.field("secret_headers", "Secret headers as text", false)
                         />
                         <Insecure form=form/>
                         <SwitchField
-                            field=form.field("direct", "Direct Connection", false, |d| &mut d.direct)
+                            field=form.field("direct", "Direct Connection", false)
                             hint="Not through the egress proxy, where this server is started with one. The proxy resolves names itself, so that the egress policy holds for direct webhooks and for addresses only."
                         />
                         <div class="l-fields">
                             <TextField
-                                field=form.field("timeout", "Timeout", true, |d| &mut d.timeout)
+                                field=form.field("timeout", "Timeout", true)
                                 keys="numeric"
                                 unit="seconds"
                             />
-                            <TextField field=form.field("retries", "Retries", true, |d| &mut d.retries) keys="numeric"/>
+                            <TextField field=form.field("retries", "Retries", true) keys="numeric"/>
                             <SelectField
-                                field=form.field("method", "Method", false, |d| &mut d.method)
+                                field=form.field("method", "Method", false)
                                 options=choices(&Method::ALL.map(|method| (method.as_str(), method.as_str())))
                             />
                         </div>
                         <Offsets form=form/>
                         <AreaField
-                            field=form.field("note", "Note", false, |d| &mut d.note)
+                            field=form.field("note", "Note", false)
                             hint="For people: what this webhook is for, and whom to ask about it."
                         />
                     </div>
@@ -107,7 +105,7 @@ pub(crate) fn WebhookForm(
                 </div>
                 </fieldset>
             </div>
-            <Actions form=form.shared cancel="/webhooks"/>
+            <Actions form=form cancel="/webhooks"/>
         </form>
     }
     .into_any()
@@ -118,11 +116,11 @@ fn choices(options: &[(&str, &str)]) -> Vec<(String, Vec<(String, String)>)> {
 }
 
 #[component]
-fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl IntoView {
+fn Authorization(form: FormState, stored: Option<Stored>) -> impl IntoView {
     let is_signing = stored.as_ref().is_some_and(Stored::is_signing);
     let stored_type = stored.map(|stored| stored.draft.auth_type);
     // Of a secret that was typed and lost the field's own error speaks.
-    let lost = form.draft().with_untracked(|draft| draft.retype.clone());
+    let lost = form.text_now("retype");
     let is_lost = move |field: &str| lost.split(' ').any(|lost| lost == field);
     let lost_signing = is_lost("signing_secret");
     let hint = move |kind: &str, field: &str, fresh: &str| {
@@ -132,44 +130,44 @@ fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl 
     view! {
         <div class="c-auth l-stack l-stack--fields">
             <SelectField
-                field=form.field("auth_type", "Authorization Type", false, |d| &mut d.auth_type)
+                field=form.field("auth_type", "Authorization Type", false)
                 options=choices(&[("none", "None"), ("basic", "Basic"), ("bearer", "Bearer"), ("api_key", "API Key")])
             />
             <div class="c-auth__part c-auth__part--bearer">
                 <TextField
-                    field=form.field("token", "Authorization Token", true, |d| &mut d.token)
+                    field=form.field("token", "Authorization Token", true)
                     kind="password"
                     hint=hint("bearer", "token", "The token only, without the word Bearer.")
                 />
             </div>
             <div class="c-auth__part c-auth__part--api-key l-stack l-stack--fields">
                 <TextField
-                    field=form.field("api_key", "API Key", true, |d| &mut d.api_key)
+                    field=form.field("api_key", "API Key", true)
                     kind="password"
                     hint=hint("api_key", "api_key", "The raw key, without prefix or keyword.")
                 />
                 <div class="l-fields">
-                    <TextField field=form.field("api_key_header", "Header name", true, |d| &mut d.api_key_header)/>
-                    <TextField field=form.field("api_key_prefix", "Prefix", false, |d| &mut d.api_key_prefix)/>
+                    <TextField field=form.field("api_key_header", "Header name", true)/>
+                    <TextField field=form.field("api_key_prefix", "Prefix", false)/>
                 </div>
                 <KeyLine form=form/>
             </div>
             <div class="c-auth__part c-auth__part--basic l-stack l-stack--fields">
-                <TextField field=form.field("username", "Username", false, |d| &mut d.username)/>
+                <TextField field=form.field("username", "Username", false)/>
                 <TextField
-                    field=form.field("password", "Password", false, |d| &mut d.password)
+                    field=form.field("password", "Password", false)
                     kind="password"
                     hint=hint("basic", "password", "Sent with the user name, encoded but not encrypted by itself.")
                 />
             </div>
             <div class="c-sign-part l-stack l-stack--fields">
                 <SwitchField
-                    field=form.field("sign", "Sign Messages", false, |d| &mut d.sign)
+                    field=form.field("sign", "Sign Messages", false)
                     hint="Adds webhook-signature (Standard Webhooks), so that the receiver can check who sent it."
                 />
                 <div class="c-sign-part__secret">
                     <TextField
-                        field=form.field("signing_secret", "Signing Secret", true, |d| &mut d.signing_secret)
+                        field=form.field("signing_secret", "Signing Secret", true)
                         kind="password"
                         hint=if is_signing && !lost_signing { "Set. Leave empty to keep it." } else { "As openssl rand -base64 32 prints it; the receiver needs the same." }
                     />
@@ -182,12 +180,12 @@ fn Authorization(form: FormState<WebhookDraft>, stored: Option<Stored>) -> impl 
 
 /// Of a form that was refused before WASM was there: which secrets have to be typed again, or are left as they were.
 #[component]
-fn Retype(form: FormState<WebhookDraft>, is_stored: bool) -> impl IntoView {
-    let retype = form.draft().with_untracked(|draft| draft.retype.clone());
+fn Retype(form: FormState, is_stored: bool) -> impl IntoView {
+    let retype = form.text_now("retype");
     let keep = (is_stored && !retype.is_empty()).then(|| {
         view! {
             <SwitchField
-                field=form.field("keep_secrets", "Keep the stored secrets", false, |d| &mut d.keep_secrets)
+                field=form.field("keep_secrets", "Keep the stored secrets", false)
                 hint="Instead of entering again what was just typed: a page never carries a secret back."
             />
         }
@@ -201,24 +199,21 @@ fn Retype(form: FormState<WebhookDraft>, is_stored: bool) -> impl IntoView {
 
 /// The header of an API key as it is sent, with the key masked.
 #[component]
-fn KeyLine(form: FormState<WebhookDraft>) -> impl IntoView {
+fn KeyLine(form: FormState) -> impl IntoView {
     let line = move || {
-        form.draft().with(|draft| {
-            let prefix = draft.api_key_prefix.trim();
-            let gap = if prefix.is_empty() { "" } else { " " };
-            format!("{}: {prefix}{gap}••••••••", draft.api_key_header.trim())
-        })
+        let (header, prefix) = (form.text("api_key_header"), form.text("api_key_prefix"));
+        let (header, prefix) = (header.trim(), prefix.trim());
+        let gap = if prefix.is_empty() { "" } else { " " };
+        format!("{header}: {prefix}{gap}••••••••")
     };
     view! { <p class="c-hint">"Will be sent as "<code>{line}</code></p> }
 }
 
 #[component]
-fn Insecure(form: FormState<WebhookDraft>) -> impl IntoView {
+fn Insecure(form: FormState) -> impl IntoView {
     view! {
         <div class="c-insecure l-stack l-stack--tight">
-            <SwitchField field=form.field("allow_insecure", "Allow Insecure Certificates", false, |d| {
-                &mut d.allow_insecure
-            })/>
+            <SwitchField field=form.field("allow_insecure", "Allow Insecure Certificates", false)/>
             <div class="c-note c-note--warn c-insecure__warning">
                 <Icon name="warn"/>
                 <p>
@@ -233,16 +228,16 @@ fn Insecure(form: FormState<WebhookDraft>) -> impl IntoView {
 
 /// Sends a message with the values as they stand, unsaved, and shows the exact request and the whole response.
 #[component]
-fn TestCard(form: FormState<WebhookDraft>, id: Option<WebhookId>, may_test: bool) -> impl IntoView {
+fn TestCard(form: FormState, id: Option<WebhookId>, may_test: bool) -> impl IntoView {
     let is_hydrated = use_hydrated();
     let message = RwSignal::new("{\"text\": \"Webhook\"}".to_owned());
     let send = move || {
-        if !form.shared.local_errors().with_untracked(FieldErrors::is_empty) {
-            form.shared.show_all();
+        if !form.local_errors().with_untracked(FieldErrors::is_empty) {
+            form.show_all();
             let words = "Correct the marked fields first: a test uses the same values.";
             return Box::pin(async move { Err(AppError::new(Code::Invalid, words)) }) as Sending;
         }
-        Box::pin(send_test(id, form.draft().get_untracked(), message.get_untracked()))
+        Box::pin(send_test(id, form.draft_now(), message.get_untracked()))
     };
     let card = move || {
         (is_hydrated.get() && may_test).then(|| {
@@ -274,10 +269,10 @@ fn TestCard(form: FormState<WebhookDraft>, id: Option<WebhookId>, may_test: bool
 
 /// The times of the attempts, as clock offsets.
 #[component]
-fn Offsets(form: FormState<WebhookDraft>) -> impl IntoView {
+fn Offsets(form: FormState) -> impl IntoView {
     const SHOWN: usize = 6;
     let offsets = Memo::new(move |_| {
-        let retries: u32 = form.draft().with(|draft| draft.retries.trim().parse().unwrap_or_default());
+        let retries: u32 = form.text("retries").trim().parse().unwrap_or_default();
         let all: Vec<_> =
             retry::attempt_offsets(retries.min(100)).map(|offset| offset_words(offset.as_secs())).collect();
         all

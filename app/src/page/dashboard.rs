@@ -20,7 +20,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
 }
 
 fn content(board: &Dashboard) -> AnyView {
-    let (tasks, events) = (board.tasks, board.events);
+    let (tasks, events, schedules) = (board.tasks, board.events, board.schedules);
     let on_off =
         |Counts { all, enabled }: Counts| vec![format!("{enabled} enabled"), format!("{} disabled", all - enabled)];
     let failing = |count: usize, href: &'static str| {
@@ -30,6 +30,7 @@ fn content(board: &Dashboard) -> AnyView {
         <section class="l-counts" aria-label="Counts">
             {count("Tasks", "/tasks", "task", tasks.all, on_off(tasks), failing(board.failed_tasks, "/runs?status=failed").into_any())}
             {count("Events", "/events", "event", events.all, on_off(events), ().into_any())}
+            {count("Schedules", "/schedules", "schedule", schedules.all, on_off(schedules), ().into_any())}
             {count(
                 "Webhooks",
                 "/webhooks",

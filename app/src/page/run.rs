@@ -12,7 +12,12 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let query = &asked.query;
     let (name, status) = (query.value("task").to_owned(), query.value("status").to_owned());
     let listed = asked.backend.deliveries.runs(name, status, query.page()).await?;
-    let statuses = Filter::choice([("running", "Running"), ("succeeded", "Succeeded"), ("failed", "Failed")]);
+    let statuses = Filter::choice([
+        ("running", "Running"),
+        ("succeeded", "Succeeded"),
+        ("failed", "Failed"),
+        ("missed", "Missed"),
+    ]);
     let fixed = |column: Column| Column { is_sortable: false, ..column };
     let table = Table {
         label: "Task Logs",
@@ -49,9 +54,12 @@ fn row(line: RunLine) -> Row {
 
 /// Returns a row without the task.
 fn short_row(line: RunLine) -> Row {
-    let cause = match &line.occurrence {
-        Some(id) => Cell::link(line.cause, format!("/occurrences/{id}")),
-        None => Cell::text(line.cause),
+    let cause = match (&line.occurrence, line.note) {
+        (Some(id), _) => Cell::link(line.cause, format!("/occurrences/{id}")),
+        (None, None) => Cell::text(line.cause),
+        (None, Some(note)) => {
+            Cell::view(line.cause.clone(), view! { {line.cause}<p class="u-small u-muted">{note}</p> })
+        }
     };
     Row {
         id: line.id.to_string(),

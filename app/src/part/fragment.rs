@@ -2,10 +2,13 @@
 //! them, so that the browser half contains no code for them.
 
 use crate::part::icon::Icon;
+use crate::part::status::next_times;
 use crate::view::Choice;
 use crate::view::event::{EventMatches, MatchedOccurrence};
+use crate::view::schedule::SchedulePreview;
 use crate::view::webhook::TestResult;
 use leptos::prelude::*;
+use model::field_error::{FieldError, FieldErrors};
 use model::preview::Preview;
 use model::text::visible;
 
@@ -78,6 +81,54 @@ pub(crate) fn matches(found: EventMatches) -> String {
         }
         .into_any()
     })
+}
+
+/// Renders an unsaved schedule in words, with its next runs.
+pub(crate) fn runs(preview: SchedulePreview) -> String {
+    html(move || {
+        view! {
+            <p class="c-card__body">{preview.summary}</p>
+            {next_times(preview.runs)}
+            <p class="c-card__foot">"Time zone: "{preview.zone}</p>
+        }
+        .into_any()
+    })
+}
+
+/// Renders the reasons for which an unsaved schedule has no runs.
+pub(crate) fn no_runs(errors: FieldErrors) -> String {
+    html(move || {
+        let line = |FieldError { field, message }| {
+            let label = schedule_label(&field);
+            view! { <li><a href=format!("#{field}")>{label}</a>": "{message}</li> }
+        };
+        let lines = errors.0.into_iter().map(line).collect_view();
+        view! {
+            <div class="c-card__body">
+                <div class="c-note c-note--warn">
+                    <Icon name="warn"/>
+                    <ul class="l-stack l-stack--tight" role="list">{lines}</ul>
+                </div>
+            </div>
+        }
+        .into_any()
+    })
+}
+
+/// Returns the label of a field of the schedule form.
+fn schedule_label(field: &str) -> &'static str {
+    match field {
+        "every" => "Repeat Every",
+        "unit" => "Unit",
+        "month_day" => "Day of the Month",
+        "start_date" => "Start Date",
+        "start_time" => "At",
+        "window_from" => "From",
+        "window_to" => "To",
+        "end_date" => "End Date",
+        "monday" => "Weekdays",
+        _ => "Schedule",
+    }
 }
 
 /// Renders the preview of a message, with its warnings. The position of each warning is a button with `data-line` and

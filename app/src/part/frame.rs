@@ -17,11 +17,13 @@ const MODULES: &[Module] = &[
         &[
             ("/", "dashboard", "Dashboard"),
             ("/tasks", "task", "Tasks"),
+            ("/schedules", "schedule", "Schedules"),
             ("/webhooks", "webhook", "Webhooks"),
             ("/events", "event", "Events"),
             ("/deliveries", "delivery", "Deliveries"),
             ("/runs", "log", "Task Logs"),
             ("/smtp", "mail", "SMTP"),
+            ("/time-zone", "zone", "Time Zone"),
         ],
     ),
     (
@@ -32,8 +34,12 @@ const MODULES: &[Module] = &[
 ];
 
 /// The commands that every page offers: path and label.
-const COMMANDS: &[(&str, &str)] =
-    &[("/tasks/new", "New Task"), ("/events/new", "New Event"), ("/webhooks/new", "New Webhook")];
+const COMMANDS: &[(&str, &str)] = &[
+    ("/tasks/new", "New Task"),
+    ("/events/new", "New Event"),
+    ("/webhooks/new", "New Webhook"),
+    ("/schedules/new", "New Schedule"),
+];
 
 /// Returns true if a path equals another or lies below it. Nothing lies below `/`.
 fn is_below(path: &str, base: &str) -> bool {

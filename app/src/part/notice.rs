@@ -32,6 +32,7 @@ fn done_message(done: Done) -> (&'static str, &'static str, &'static str) {
         Done::Executed => "Started. Its delivery is on its way.",
         Done::Replayed => "Queued again. This is the new delivery.",
         Done::Discarded => "Discarded.",
+        Done::Triggered => "Triggered. The runs of its tasks are in Task Logs.",
         Done::Enabled => "Enabled.",
         Done::Disabled => "Disabled. It can still be executed by hand.",
         Done::Posted => "Something has happened. See what came of it below.",

@@ -14,6 +14,13 @@ pub(crate) fn Time(when: When) -> impl IntoView {
     view! { <time datetime=when.machine title=when.full>{when.short}</time> }
 }
 
+/// Renders the instants of the runs to come, each with its weekday and zone.
+pub(crate) fn next_times(runs: Vec<When>) -> AnyView {
+    let run = |when: When| view! { <li><time datetime=when.machine>{when.full}</time></li> };
+    let runs = runs.into_iter().map(run).collect_view();
+    view! { <ol class="c-lines u-num" role="list" aria-label="Next runs">{runs}</ol> }.into_any()
+}
+
 /// Returns a delivery's status as a label.
 pub(crate) fn status_label(status: Option<Status>) -> &'static str {
     let Some(status) = status else { return "Unreadable" };
@@ -52,7 +59,7 @@ pub(crate) fn StatusWord(
 pub(crate) fn run_status(status: Option<run::Status>) -> AnyView {
     let class = match status {
         Some(run::Status::Succeeded) => "c-status c-status--sent",
-        Some(run::Status::Failed) => "c-status c-status--error",
+        Some(run::Status::Failed | run::Status::Missed) => "c-status c-status--error",
         Some(run::Status::Running) => "c-status c-status--running",
         None => "c-status",
     };
@@ -66,6 +73,7 @@ pub(crate) fn run_status_label(status: Option<run::Status>) -> &'static str {
         Some(run::Status::Succeeded) => "Succeeded",
         Some(run::Status::Failed) => "Failed",
         Some(run::Status::Running) => "Running",
+        Some(run::Status::Missed) => "Missed",
         None => "Unreadable",
     }
 }

@@ -84,6 +84,56 @@ pub(crate) fn select(
     view! { <SelectField field=typed(asked, name, label, false, initial) options=options/> }.into_any()
 }
 
+/// Renders a select that has to be chosen from.
+pub(crate) fn required_select(
+    asked: &Asked,
+    name: &'static str,
+    label: &'static str,
+    initial: &str,
+    options: Vec<(String, String)>,
+) -> AnyView {
+    let options = vec![(String::new(), options)];
+    view! { <SelectField field=typed(asked, name, label, true, initial) options=options/> }.into_any()
+}
+
+/// Renders a required line of text with suggestions, which the browser narrows down to the typed text.
+pub(crate) fn suggested(
+    asked: &Asked,
+    name: &'static str,
+    label: &'static str,
+    initial: &str,
+    hint: &'static str,
+    suggestions: Vec<String>,
+) -> AnyView {
+    let field = typed(asked, name, label, true, initial);
+    let is_wrong = field.error.get_untracked().is_some();
+    let note = if is_wrong { "error" } else { "hint" };
+    let list = format!("{name}-list");
+    let options = suggestions.into_iter().map(|value| view! { <option value=value></option> }).collect_view();
+    view! {
+        <div>
+            <div class="c-field">
+                <label class="c-field__label" for=name>{label}<span class="c-field__required" aria-hidden="true">"*"</span></label>
+                <input
+                    class="c-field__control"
+                    id=name
+                    name=name
+                    list=list.clone()
+                    required
+                    autocomplete="off"
+                    spellcheck="false"
+                    value=field.initial
+                    aria-invalid=is_wrong.then_some("true")
+                    aria-describedby=format!("{name}-{note}")
+                />
+                <datalist id=list>{options}</datalist>
+            </div>
+            <Under name=name error=field.error hint=Some(hint.to_owned())/>
+        </div>
+    }
+    .into_any()
+}
+
 /// Renders a switch, one of several whose names contain ids.
 pub(crate) fn switch(asked: &Asked, name: String, label: String, initial: bool) -> AnyView {
     let is_on = asked.typed_or(&name, if initial { "true" } else { "" }) == "true";
@@ -99,10 +149,9 @@ pub(crate) fn switch(asked: &Asked, name: String, label: String, initial: bool) 
 /// Renders the revision that the form was opened on. After a conflict it is that of the saved version, so that the next
 /// submit replaces that version.
 pub(crate) fn revision(asked: &Asked, initial: &str) -> AnyView {
-    let mut revision = asked.typed_or("revision", initial);
-    if let Some(problem) = &asked.posted.problem {
-        problem.adopt_revision(&mut revision);
-    }
+    let versions = asked.posted.problem.as_ref().map_or(&[][..], |problem| &problem.versions);
+    let saved = versions.iter().find(|versions| versions.field == "revision");
+    let revision = saved.map_or_else(|| asked.typed_or("revision", initial), |versions| versions.saved.clone());
     view! { <input type="hidden" name="revision" value=revision/> }.into_any()
 }
 

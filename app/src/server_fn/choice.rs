@@ -6,7 +6,7 @@ use crate::view::{ChoiceOf, FoundChoices};
 use leptos::prelude::*;
 
 /// Returns the first rows whose name or id contains `text`.
-#[server(prefix = "/api", endpoint = "choices/find", input = Json, output = Json)]
+#[server(prefix = "/api", endpoint = "choices/find", protocol = Json)]
 pub async fn find_choices(of: ChoiceOf, text: String) -> Result<FoundChoices, AppError> {
     use super::{authorised, with_status};
     let work = async {

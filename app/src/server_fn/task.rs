@@ -9,14 +9,14 @@ use model::id::TaskId;
 use model::task::TaskDraft;
 
 /// Creates (`None`) or changes a task.
-#[server(prefix = "/api", endpoint = "tasks/save", input = Json, output = Json)]
+#[server(prefix = "/api", endpoint = "tasks/save", protocol = Json)]
 pub async fn save_task(id: Option<TaskId>, draft: TaskDraft) -> Result<TaskId, AppError> {
     use super::{authorised, with_status};
     with_status(async { authorised(model::access::Permission::Edit)?.tasks.save(id, draft).await }.await)
 }
 
 /// Sends an unsaved message through a stored webhook. Returns the result as HTML.
-#[server(prefix = "/api", endpoint = "tasks/test", input = Json, output = Json)]
+#[server(prefix = "/api", endpoint = "tasks/test", protocol = Json)]
 pub async fn test_message(webhook: String, message: String) -> Result<String, AppError> {
     use super::{authorised, with_status};
     let work = async {
@@ -28,7 +28,7 @@ pub async fn test_message(webhook: String, message: String) -> Result<String, Ap
 }
 
 /// Returns an unsaved message as it would be sent, byte for byte, as HTML.
-#[server(prefix = "/api", endpoint = "tasks/preview", input = Json, output = Json)]
+#[server(prefix = "/api", endpoint = "tasks/preview", protocol = Json)]
 pub async fn preview_message(
     task: String,
     webhook: String,

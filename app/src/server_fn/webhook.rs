@@ -8,7 +8,7 @@ use model::id::WebhookId;
 use model::webhook::WebhookDraft;
 
 /// Creates (`None`) or changes a webhook.
-#[server(prefix = "/api", endpoint = "webhooks/save", input = Json, output = Json)]
+#[server(prefix = "/api", endpoint = "webhooks/save", protocol = Json)]
 pub async fn save_webhook(id: Option<WebhookId>, draft: WebhookDraft) -> Result<SavedWebhook, AppError> {
     use super::{authorised, with_status};
     with_status(async { authorised(model::access::Permission::Edit)?.webhooks.save(id, draft).await }.await)
@@ -16,7 +16,7 @@ pub async fn save_webhook(id: Option<WebhookId>, draft: WebhookDraft) -> Result<
 
 /// Sends a test with the unsaved values. Returns the result as HTML. Only administrators may, since it calls any URL
 /// that is typed.
-#[server(prefix = "/api", endpoint = "webhooks/test", input = Json, output = Json)]
+#[server(prefix = "/api", endpoint = "webhooks/test", protocol = Json)]
 pub async fn send_test(id: Option<WebhookId>, draft: WebhookDraft, message: String) -> Result<String, AppError> {
     use super::{authorised, with_status};
     let work = async {

@@ -8,6 +8,7 @@ use crate::view::delivery::DeliveryLine;
 pub struct Dashboard {
     pub tasks: Counts,
     pub events: Counts,
+    pub schedules: Counts,
     pub webhooks: usize,
     pub paused: usize,
     pub failing: usize,
@@ -27,7 +28,7 @@ pub struct Dashboard {
     pub is_demo: bool,
 }
 
-/// The numbers of tasks or events.
+/// The numbers of tasks, events or schedules.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Counts {
     /// The number in all.

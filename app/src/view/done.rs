@@ -16,12 +16,13 @@ pub enum Done {
     Resumed,
     Saved,
     Sealed,
+    Triggered,
     /// A webhook was saved whose host's name does not resolve at the moment.
     Unresolved,
 }
 
 impl Done {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Confirmed,
         Self::Deleted,
         Self::Disabled,
@@ -34,6 +35,7 @@ impl Done {
         Self::Resumed,
         Self::Saved,
         Self::Sealed,
+        Self::Triggered,
         Self::Unresolved,
     ];
 
@@ -51,6 +53,7 @@ impl Done {
             Self::Resumed => "resumed",
             Self::Saved => "saved",
             Self::Sealed => "sealed",
+            Self::Triggered => "triggered",
             Self::Unresolved => "unresolved",
         }
     }

@@ -16,8 +16,10 @@ pub struct RunLine {
     pub status: Option<run::Status>,
     pub started: When,
     pub ended: Option<When>,
-    /// "Virtual Machines: Power On, web-01", "Executed by maria".
+    /// "Virtual Machines: Power On, web-01", "Executed by maria", "Started by the schedule Hourly".
     pub cause: String,
+    /// The runs that a missed one stands for, as a sentence.
+    pub note: Option<String>,
     /// The occurrence's public id.
     pub occurrence: Option<String>,
     pub deliveries: Vec<RunDelivery>,

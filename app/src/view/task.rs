@@ -6,6 +6,8 @@ use crate::view::destination::DestinationLink;
 use crate::view::event::EventLine;
 #[cfg(feature = "ssr")]
 use crate::view::run::{RunDelivery, RunLine};
+#[cfg(feature = "ssr")]
+use crate::view::schedule::TriggerLine;
 use crate::view::{Choice, FoundChoices};
 #[cfg(feature = "ssr")]
 use model::id::TaskId;
@@ -90,15 +92,18 @@ pub struct TaskDetail {
     pub destination: Option<DestinationLink>,
     pub action: Action,
     pub events: Vec<EventLine>,
+    /// The schedules that start the task, by name.
+    pub schedules: Vec<TriggerLine>,
     pub runs: Vec<RunLine>,
     pub run_count: u64,
 }
 
 #[cfg(feature = "ssr")]
 impl TaskDetail {
-    /// Returns the delivery that failed in the newest run, if that run failed.
+    /// Returns the delivery that failed in the newest run, if that run failed. A missed run has no outcome.
     pub fn failure(&self) -> Option<&RunDelivery> {
-        let newest = self.runs.first().filter(|run| run.status == Some(run::Status::Failed))?;
+        let newest = self.runs.iter().find(|run| run.status != Some(run::Status::Missed))?;
+        let newest = Some(newest).filter(|run| run.status == Some(run::Status::Failed))?;
         newest.deliveries.iter().find(|delivery| delivery.error.is_some())
     }
 }

@@ -1,6 +1,7 @@
 //! A fake backend with fixed data: none, one or many of everything, or a database that is down.
 
 pub(crate) mod mailer;
+mod schedule;
 
 use app::backend::{Backend, Catalogue, Deliveries, Events, Inventory, Occurrences, Tasks, Webhooks};
 use app::error::{AppError, Code};
@@ -66,6 +67,7 @@ pub(crate) fn backend(state: State) -> Backend {
         mailers: fake.clone(),
         tasks: fake.clone(),
         events: fake.clone(),
+        schedules: fake.clone(),
         deliveries: fake.clone(),
         occurrences: fake.clone(),
         inventory: fake.clone(),
@@ -209,6 +211,7 @@ fn run_line(number: i64) -> RunLine {
         started: when(),
         ended: Some(when()),
         cause: format!("Virtual Machines: Power On, web-{number}"),
+        note: None,
         occurrence: Some(UUID.to_owned()),
         deliveries: vec![RunDelivery {
             uuid: UUID.to_owned(),
@@ -423,6 +426,7 @@ impl Tasks for Fake {
             destination: Some(chat(1)),
             action: Action::Webhook(WebhookSend { message: MESSAGE.to_owned() }),
             events: vec![event],
+            schedules: schedule::trigger_lines(),
             runs: vec![run_line(1)],
             run_count: 1,
         };
@@ -587,6 +591,7 @@ impl Deliveries for Fake {
         self.always(Dashboard {
             tasks: Counts { all: count, enabled: count },
             events: Counts { all: count, enabled: count },
+            schedules: Counts { all: count, enabled: count },
             webhooks: count,
             paused: count,
             failing: count,

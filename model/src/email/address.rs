@@ -1,4 +1,7 @@
 //! Addresses and lists of addresses as people type them: a part of RFC 5322 §3.4, with Unicode as in RFC 6531.
+//!
+//! Each text is read once, from left to right. The reader must stay small, as it ships to the browser. It accepts any
+//! visible letter in a domain: the server turns such a domain into ASCII.
 
 use super::Mailbox;
 use crate::text;
@@ -12,24 +15,45 @@ const NAME_MAX: usize = 128;
 /// The most characters of an entry that an error repeats.
 const SHOWN_MAX: usize = 60;
 
+/// The reason why an entry is refused, as the rest of a sentence about an address, and perhaps a remedy.
+type Reason = &'static str;
+
+const VARIABLE: Reason = "has a variable. Addresses and their names are taken as they are typed.";
+const HIDDEN: Reason = "has an invisible or control character. Type it again without.";
+const QUOTE: Reason = "has a quotation mark without its other half.";
+
 /// Reads a list of addresses, separated by commas, semicolons or line ends. An address may have a name:
 /// `"Last, First" <first@example.com>`. Each address is kept once.
 ///
 /// # Errors
-/// A sentence that names the wrong entry.
+/// A sentence that names the first wrong entry.
 pub fn parse_list(typed: &str) -> Result<Vec<Mailbox>, String> {
     let mut seen = HashSet::new();
     let mut list = Vec::new();
     for entry in entries(typed) {
-        let mailbox = parse_mailbox(entry).map_err(|reason| {
-            let shown: String = text::shown(entry).chars().take(SHOWN_MAX).collect();
-            format!("“{shown}”: {reason}")
-        })?;
+        let mailbox = read_mailbox(entry).map_err(|reason| refusal(entry, reason))?;
         if seen.insert(mailbox.address.clone()) {
             list.push(mailbox);
         }
     }
     Ok(list)
+}
+
+/// Reads one address without a name: `local@domain`. The domain becomes lower case.
+///
+/// # Errors
+/// A sentence that says what is wrong.
+pub fn parse_address(typed: &str) -> Result<String, String> {
+    let address = typed.trim();
+    if address.is_empty() {
+        return Err("An address is required, like ops@example.com.".to_owned());
+    }
+    read_address(address).map_err(|reason| refusal(address, reason))
+}
+
+fn refusal(entry: &str, reason: Reason) -> String {
+    let shown: String = text::visible(entry).chars().take(SHOWN_MAX).collect();
+    format!("The address “{shown}” {reason}")
 }
 
 /// Returns a list as its field shows it: one address on each line.
@@ -48,112 +72,138 @@ pub fn list_text(list: &[Mailbox]) -> String {
     list.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Splits a list at the separators that are in no quotes and no angle brackets. A line end always separates.
-fn entries(typed: &str) -> impl Iterator<Item = &str> {
-    let (mut in_quotes, mut in_angle, mut is_escaped) = (false, false, false);
-    let parts = typed.split(move |c: char| {
-        if matches!(c, '\n' | '\r') {
-            (in_quotes, in_angle, is_escaped) = (false, false, false);
-            return true;
-        }
-        if is_escaped {
-            is_escaped = false;
+/// The quotes around the position of a reader. A backslash within them takes its meaning from the next character.
+#[derive(Default)]
+struct Quotes {
+    are_open: bool,
+    is_escaped: bool,
+}
+
+impl Quotes {
+    /// Goes past a character. Returns true if it stands outside of quotes.
+    fn are_behind(&mut self, c: char) -> bool {
+        if std::mem::take(&mut self.is_escaped) {
             return false;
         }
         match c {
-            '\\' if in_quotes => is_escaped = true,
-            '"' => in_quotes = !in_quotes,
-            '<' if !in_quotes => in_angle = true,
-            '>' if !in_quotes => in_angle = false,
+            '\\' => self.is_escaped = self.are_open,
+            '"' => self.are_open = !self.are_open,
             _ => {}
         }
-        !in_quotes && !in_angle && matches!(c, ',' | ';')
+        !self.are_open
+    }
+}
+
+/// Splits a list at the separators that are in no quotes. A line end always separates, so that a missing quote spoils
+/// its own line only.
+fn entries(typed: &str) -> impl Iterator<Item = &str> {
+    let mut quotes = Quotes::default();
+    let parts = typed.split(move |c: char| {
+        if matches!(c, '\n' | '\r') {
+            quotes = Quotes::default();
+            return true;
+        }
+        quotes.are_behind(c) && matches!(c, ',' | ';')
     });
     parts.map(str::trim).filter(|entry| !entry.is_empty())
 }
 
-fn parse_mailbox(entry: &str) -> Result<Mailbox, String> {
-    let Some(inner) = entry.strip_suffix('>') else {
-        return Ok(Mailbox { name: String::new(), address: parse_address(entry)? });
-    };
-    let (name, address) = inner.rsplit_once('<').ok_or("there is a > without a <.")?;
-    Ok(Mailbox { name: parse_name(name.trim())?, address: parse_address(address)? })
+/// Reads `address` or `Name <address>`.
+fn read_mailbox(entry: &str) -> Result<Mailbox, Reason> {
+    let mut quotes = Quotes::default();
+    let start = entry.find(|c| quotes.are_behind(c) && c == '<');
+    match (start, entry.strip_suffix('>')) {
+        (None, _) if quotes.are_open => Err(QUOTE),
+        (None, None) => Ok(Mailbox { name: String::new(), address: read_address(entry)? }),
+        (Some(start), Some(inner)) => {
+            let (name, address) = (read_name(entry[..start].trim())?, read_address(inner[start + 1..].trim())?);
+            Ok(Mailbox { name, address })
+        }
+        _ => Err("has a < or > without its other half. Write it like Ada Smith <ada@example.com>."),
+    }
 }
 
 /// Reads a name, in quotes or without.
-fn parse_name(typed: &str) -> Result<String, String> {
-    let mut name = String::new();
+fn read_name(typed: &str) -> Result<String, Reason> {
     let quoted = typed.strip_prefix('"');
     let text = match quoted {
-        Some(rest) => rest.strip_suffix('"').ok_or("a quote is missing around the name.")?,
+        Some(rest) => rest.strip_suffix('"').ok_or(QUOTE)?,
         None => typed,
     };
-    let mut is_escaped = false;
+    let (mut name, mut is_escaped) = (String::new(), false);
     for c in text.chars() {
-        match c {
-            '\\' if quoted.is_some() && !is_escaped => {
-                is_escaped = true;
-                continue;
-            }
-            '"' if !is_escaped => return Err("a quote is missing around the name.".to_owned()),
-            '<' | '>' if quoted.is_none() => return Err("a name with < or > stands in quotes.".to_owned()),
-            _ => name.push(c),
+        if c == '\\' && quoted.is_some() && !is_escaped {
+            is_escaped = true;
+            continue;
+        }
+        if c == '"' && !is_escaped {
+            return Err(QUOTE);
         }
         is_escaped = false;
+        name.push(c);
+    }
+    if is_escaped {
+        return Err(QUOTE);
+    }
+    if quoted.is_none() && name.contains('>') {
+        return Err("has a > in its name. Put the name in quotes.");
     }
     if name.contains("${") {
-        return Err("addresses and their names are literal: no variables here.".to_owned());
+        return Err(VARIABLE);
     }
-    if name.chars().any(text::is_invisible) {
-        return Err("the name has an invisible character.".to_owned());
+    if text::has_hidden(&name) {
+        return Err(HIDDEN);
     }
     if name.chars().count() > NAME_MAX {
-        return Err(format!("the name is longer than {NAME_MAX} characters."));
+        return Err("has a name of more than 128 characters.");
     }
     Ok(name.trim().to_owned())
 }
 
-/// Reads one address without a name: `local@domain`. The domain becomes lower case.
-///
-/// # Errors
-/// A clause that says what is wrong.
-pub fn parse_address(typed: &str) -> Result<String, String> {
-    let address = typed.trim();
+fn read_address(address: &str) -> Result<String, Reason> {
     if address.contains("${") {
-        return Err("addresses are literal: no variables here.".to_owned());
+        return Err(VARIABLE);
     }
-    if address.chars().any(|c| text::is_invisible(c) || (c.is_whitespace() && !address.starts_with('"'))) {
-        return Err("an address has no blanks, line ends or invisible characters.".to_owned());
+    if text::has_hidden(address) {
+        return Err(HIDDEN);
     }
-    let (local, domain) = address.rsplit_once('@').ok_or("an address has an @, like ops@example.com.")?;
+    if !address.starts_with('"') && address.contains(char::is_whitespace) {
+        return Err("has a blank. Put a comma between addresses, and angle brackets around an address with a name.");
+    }
+    let (local, domain) = address.rsplit_once('@').ok_or("has no @. Write it like ops@example.com.")?;
+    if domain.is_empty() {
+        return Err("has no domain. Write it like ops@example.com.");
+    }
+    if local.is_empty() {
+        return Err("has nothing before the @. Write it like ops@example.com.");
+    }
     if !is_local(local) {
-        return Err(
-            "the part before the @ cannot be read. Quotes permit other characters: \"a b\"@example.com.".to_owned()
-        );
+        return Err("has characters or dots before the @ that are possible in quotes only, like \"a b\"@example.com.");
     }
     let domain = domain.to_lowercase();
-    if !is_domain(&domain) {
-        return Err("the part behind the @ is no domain, like example.com.".to_owned());
-    }
     if local.len() > LOCAL_MAX_BYTES || domain.len() > DOMAIN_MAX_BYTES {
-        return Err("the address is too long.".to_owned());
+        return Err("is too long: 64 bytes before the @ and 255 behind it are the most.");
+    }
+    if !is_domain(&domain) {
+        return Err("has no valid domain: letters, digits and hyphens, with dots between, or [192.0.2.1].");
     }
     Ok(format!("{local}@{domain}"))
 }
 
-/// Returns true for a dot-atom or a quoted string (RFC 5321 §4.1.2, RFC 6531 §3.3).
+/// Returns true for visible characters outside of ASCII.
+fn is_wide(c: char) -> bool {
+    !c.is_ascii() && !c.is_whitespace()
+}
+
+/// Returns true for a dot-atom or a quoted string (RFC 5321 §4.1.2, RFC 6531 §3.3), if nothing in it is hidden.
 fn is_local(local: &str) -> bool {
-    if let Some(quoted) = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        let mut is_escaped = false;
-        let is_text = quoted.chars().all(|c| {
-            let is_plain = is_escaped || c != '"';
-            is_escaped = c == '\\' && !is_escaped;
-            is_plain && !c.is_control()
-        });
-        return is_text && !is_escaped && !quoted.is_empty();
+    if let Some(quoted) = local.strip_prefix('"') {
+        // The closing quote is the last character and no earlier one.
+        let mut quotes = Quotes { are_open: true, is_escaped: false };
+        return quoted.len() > 1 && quoted.find(|c| quotes.are_behind(c)) == Some(quoted.len() - 1);
     }
     let is_atom = |atom: &str| {
-        let is_atext = |c: char| c.is_alphanumeric() || !c.is_ascii() || "!#$%&'*+-/=?^_`{|}~".contains(c);
+        let is_atext = |c: char| c.is_ascii_alphanumeric() || is_wide(c) || "!#$%&'*+-/=?^_`{|}~".contains(c);
         !atom.is_empty() && atom.chars().all(is_atext)
     };
     local.split('.').all(is_atom)
@@ -166,11 +216,12 @@ fn is_domain(domain: &str) -> bool {
         return v6.unwrap_or_else(|| literal.parse::<std::net::Ipv4Addr>().is_ok());
     }
     let is_label = |label: &str| {
-        let is_inner = |c: char| c.is_ascii_alphanumeric() || c == '-' || (!c.is_ascii() && c.is_alphanumeric());
         (1..=63).contains(&label.len())
-            && label.chars().all(is_inner)
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || is_wide(c))
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    domain.split('.').all(is_label)
+    // A last label of digits would be an IP address without its brackets.
+    let last = domain.rsplit('.').next().unwrap_or_default();
+    domain.split('.').all(is_label) && !last.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -140,7 +140,8 @@ impl WebhookDraft {
     }
 }
 
-pub(super) fn lost(word: &str) -> String {
+/// Returns the error for a new secret that a refused form has lost.
+pub(crate) fn lost(word: &str) -> String {
     format!("Enter the new {word} again: the form was refused, and a page never carries a secret back.")
 }
 

@@ -8,6 +8,7 @@
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
+mod address_list;
 mod cloud_event;
 mod grammar;
 mod header_list;

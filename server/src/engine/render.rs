@@ -38,7 +38,7 @@ pub struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// The subject of a run without an occurrence: a person executes the task.
+    /// The subject of a run without an occurrence: a schedule starts the task, or a person executes it.
     pub const NOTHING: Subject<'static> = Subject {
         type_id: "",
         event_id: "",

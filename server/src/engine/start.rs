@@ -9,6 +9,7 @@ use crate::clock::new_uuid;
 use crate::store::delivery::{self, NewDelivery, Replay};
 use crate::store::destination::Destination;
 use crate::store::hold::HOLD_FULL;
+use crate::store::internal::InternalEvent;
 use crate::store::run::{self, NewRun};
 use crate::store::{self, task};
 use jiff::tz::TimeZone;
@@ -16,6 +17,7 @@ use model::delivery::ErrorCode;
 use model::destination::Kind;
 use model::hold::HoldReason;
 use model::id::{DestinationId, EventId, RunId};
+use model::occurrence::Occurrence;
 use model::run::Cause;
 use model::time::Timestamp;
 use sea_orm::DatabaseTransaction;
@@ -97,6 +99,24 @@ pub struct FullHold {
     pub kind: Kind,
     pub destination_name: String,
     pub depth: u32,
+}
+
+impl FullHold {
+    /// Returns the internal event that tells of it.
+    pub fn alarm(&self) -> InternalEvent {
+        let (name, noun) = (&self.destination_name, self.kind.noun());
+        let text = format!("The {noun} {name} has reached its limit of held deliveries; further ones are errors.");
+        let occurrence = Occurrence {
+            type_id: "alarms".to_owned(),
+            event_id: "raised".to_owned(),
+            object: None,
+            external_id: None,
+            source: None,
+            time: None,
+            data: Some(serde_json::json!({ "level": "error", "text": text, self.kind.as_str(): name })),
+        };
+        InternalEvent { occurrence, about_destination: Some(self.destination_id), depth: self.depth + 1 }
+    }
 }
 
 /// Returns true for the error of [`start`] that asks for another try, under the lock of changes.

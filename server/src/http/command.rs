@@ -10,6 +10,7 @@ mod event;
 mod hold;
 mod object;
 mod posted;
+mod schedule;
 mod selection;
 mod smtp;
 mod tag;
@@ -80,6 +81,18 @@ fn list() -> Vec<Entry> {
         command("/events/delete", Edit, "/events", event::delete_checked),
         command("/events/enable", Edit, "/events", event::enable_checked),
         command("/events/disable", Edit, "/events", event::disable_checked),
+        command("/schedules/delete", Edit, "/schedules", schedule::delete_checked),
+        command("/schedules/enable", Edit, "/schedules", schedule::enable_checked),
+        command("/schedules/disable", Edit, "/schedules", schedule::disable_checked),
+        command("/schedules/{id}/trigger", Edit, "/schedules/{id}", schedule::trigger),
+        command("/schedules/{id}/enable", Edit, "/schedules/{id}", schedule::enable),
+        command("/schedules/{id}/disable", Edit, "/schedules/{id}", schedule::disable),
+        command("/schedules/{id}/delete", Edit, "/schedules/{id}", schedule::delete),
+        command("/triggers/new", Edit, "/triggers/new", schedule::create_trigger),
+        command("/triggers/{id}/enable", Edit, "/schedules", schedule::enable_trigger),
+        command("/triggers/{id}/disable", Edit, "/schedules", schedule::disable_trigger),
+        command("/triggers/{id}/delete", Edit, "/schedules", schedule::delete_trigger),
+        command("/time-zone", Administer, "/time-zone", schedule::choose_zone),
         command("/deliveries/replay", Edit, "/deliveries", delivery::replay_checked),
         command("/deliveries/discard", Edit, "/deliveries", delivery::discard_checked),
         command("/deliveries/{id}/replay", Edit, "/deliveries/{id}", delivery::replay),

@@ -12,7 +12,8 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use model::access::Permission;
 use model::event::EventDraft;
-use model::id::{EventId, TaskId, WebhookId};
+use model::id::{EventId, ScheduleId, TaskId, WebhookId};
+use model::schedule::ScheduleDraft;
 use model::task::TaskDraft;
 use model::webhook::WebhookDraft;
 use serde::Serialize;
@@ -65,6 +66,12 @@ async fn save_event(http: Http, id: Option<EventId>, parts: Parts, typed: Typed<
     save(http, parts, typed, work, |draft| draft).await
 }
 
+async fn save_schedule(http: Http, id: Option<ScheduleId>, parts: Parts, typed: Typed<ScheduleDraft>) -> Response {
+    let schedules = http.services.backend().schedules;
+    let work = async move |draft| schedules.save(id, draft).await.map(|id| format!("/schedules/{id}"));
+    save(http, parts, typed, work, |draft| draft).await
+}
+
 /// `POST /webhooks/new`
 pub async fn new_webhook(State(http): State<Http>, parts: Parts, typed: Typed<WebhookDraft>) -> Response {
     save_webhook(http, None, parts, typed).await
@@ -108,4 +115,19 @@ pub async fn edit_event(
     typed: Typed<EventDraft>,
 ) -> Response {
     save_event(http, Some(EventId(id)), parts, typed).await
+}
+
+/// `POST /schedules/new`
+pub async fn new_schedule(State(http): State<Http>, parts: Parts, typed: Typed<ScheduleDraft>) -> Response {
+    save_schedule(http, None, parts, typed).await
+}
+
+/// `POST /schedules/{id}`
+pub async fn edit_schedule(
+    State(http): State<Http>,
+    Path(id): Path<i64>,
+    parts: Parts,
+    typed: Typed<ScheduleDraft>,
+) -> Response {
+    save_schedule(http, Some(ScheduleId(id)), parts, typed).await
 }

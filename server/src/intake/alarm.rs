@@ -3,9 +3,8 @@
 use super::stage::Stage;
 use crate::engine::start::FullHold;
 use crate::store;
-use crate::store::internal::{self, InternalEvent};
+use crate::store::internal;
 use model::id::DestinationId;
-use model::occurrence::Occurrence;
 use sea_orm::DatabaseTransaction;
 use std::collections::HashSet;
 
@@ -21,23 +20,8 @@ pub(super) async fn raise(
     raised.retain(|id| stage.rules.is_holding(*id) != Some(false));
     for hold in full {
         if raised.insert(hold.destination_id) {
-            internal::insert(txn, &event(hold), stage.now).await?;
+            internal::insert(txn, &hold.alarm(), stage.now).await?;
         }
     }
     Ok(raised)
-}
-
-fn event(hold: &FullHold) -> InternalEvent {
-    let (name, noun) = (&hold.destination_name, hold.kind.noun());
-    let text = format!("The {noun} {name} has reached its limit of held deliveries; further ones are errors.");
-    let occurrence = Occurrence {
-        type_id: "alarms".to_owned(),
-        event_id: "raised".to_owned(),
-        object: None,
-        external_id: None,
-        source: None,
-        time: None,
-        data: Some(serde_json::json!({ "level": "error", "text": text, hold.kind.as_str(): name })),
-    };
-    InternalEvent { occurrence, about_destination: Some(hold.destination_id), depth: hold.depth + 1 }
 }

@@ -6,11 +6,10 @@
 
 use super::group::{GroupWriter, Written};
 use super::{Job, Response};
-use crate::clock::Clock;
+use crate::clock::{Clock, Zone};
 use crate::engine::start::needs_lock_of_changes;
 use crate::fault;
 use crate::store::{self, Store, occurrence};
-use jiff::tz::TimeZone;
 use sea_orm::DatabaseTransaction;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +59,7 @@ pub(super) struct Committer {
 
 impl Committer {
     /// Returns a committer that notifies `wake` when a delivery was queued.
-    pub(super) fn new(store: Store, clock: Clock, zone: TimeZone, wake: Arc<Notify>) -> Self {
+    pub(super) fn new(store: Store, clock: Clock, zone: Zone, wake: Arc<Notify>) -> Self {
         Self { store, writer: GroupWriter::new(clock, zone), wake }
     }
 

@@ -4,9 +4,8 @@ use super::objects::Objects;
 use super::rules::{RuleCache, Rules};
 use super::stage::{Slot, Stage, identity};
 use super::{Accepted, Error, Job, Reporter, Response, alarm, write};
-use crate::clock::Clock;
+use crate::clock::{Clock, Zone};
 use crate::store::{self, access, catalog, destination, internal, listen, receipt, revision};
-use jiff::tz::TimeZone;
 use model::catalog::is_built_in_event;
 use model::id::{ApiKeyId, DestinationId};
 use sea_orm::DatabaseTransaction;
@@ -16,7 +15,7 @@ use uuid::Uuid;
 /// Writes groups into transactions.
 pub(super) struct GroupWriter {
     clock: Clock,
-    zone: TimeZone,
+    zone: Zone,
     cache: RuleCache,
     /// The destinations whose hold was full when this worker last looked: their alarm has been raised.
     alarmed: HashSet<DestinationId>,
@@ -36,7 +35,7 @@ pub(super) struct Written {
 
 impl GroupWriter {
     /// Returns a writer that has raised no alarm yet.
-    pub(super) fn new(clock: Clock, zone: TimeZone) -> Self {
+    pub(super) fn new(clock: Clock, zone: Zone) -> Self {
         Self { clock, zone, cache: RuleCache::default(), alarmed: HashSet::new() }
     }
 
@@ -90,7 +89,7 @@ impl GroupWriter {
                 _ => Ok(Vec::new()),
             })
             .collect();
-        let started = write::write(txn, &mut stage, &self.zone).await?;
+        let started = write::write(txn, &mut stage, &self.zone.get()).await?;
         receipt::count_repeats(txn, &stage.repeats, stage.now).await?;
         let alarmed = alarm::raise(txn, &stage, &self.alarmed, &started.full).await?;
         note_unknown_kinds(txn, &stage).await?;

@@ -2,9 +2,8 @@
 
 use super::commit::{Commit, Committer};
 use super::{Error, GROUP_MAX, Job, Response};
-use crate::clock::Clock;
+use crate::clock::{Clock, Zone};
 use crate::store::{self, Store};
-use jiff::tz::TimeZone;
 use sea_orm::DatabaseTransaction;
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
@@ -17,7 +16,7 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Returns a worker that notifies `wake` when a delivery was queued.
-    pub(super) fn new(store: Store, clock: Clock, zone: TimeZone, wake: Arc<Notify>) -> Self {
+    pub(super) fn new(store: Store, clock: Clock, zone: Zone, wake: Arc<Notify>) -> Self {
         Self { store: store.clone(), committer: Committer::new(store, clock, zone, wake) }
     }
 

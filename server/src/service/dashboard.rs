@@ -7,7 +7,7 @@ pub(crate) use cached::LONGEST as CACHED_FOR;
 use super::Services;
 use super::delivery::NEWEST;
 use super::demo;
-use crate::store::{catalog, delivery, event, figures, task, webhook};
+use crate::store::{catalog, delivery, event, figures, schedule, task, webhook};
 use app::error::AppError;
 use app::view::dashboard::{Counts, Dashboard, Hour};
 use cached::Cached;
@@ -53,6 +53,7 @@ impl Services {
         let catalog = catalog::load(db).await?;
         let tasks = task::list(db).await?;
         let events = event::list(db).await?;
+        let schedules = schedule::list(db).await?;
         let webhooks = webhook::list(db).await?;
         let queue = figures::queue(db).await?;
         let failures = figures::failures(db, FAILURES).await?;
@@ -60,6 +61,10 @@ impl Services {
         Ok(Dashboard {
             tasks: Counts { all: tasks.len(), enabled: tasks.iter().filter(|row| row.task.is_enabled).count() },
             events: Counts { all: events.len(), enabled: events.iter().filter(|row| row.event.is_enabled).count() },
+            schedules: Counts {
+                all: schedules.len(),
+                enabled: schedules.iter().filter(|row| row.schedule.is_enabled).count(),
+            },
             webhooks: webhooks.len(),
             paused: webhooks.iter().filter(|row| row.hold.paused_at.is_some()).count(),
             failing: webhooks.iter().filter(|row| row.hold.breaker.open.is_some()).count(),
@@ -93,10 +98,11 @@ impl Services {
         let this = now.0.div_euclid(HOUR_MS);
         let first = this - 23;
         let counts = figures::by_hour(self.store.pages(), Timestamp(first * HOUR_MS)).await?;
+        let zone = self.zone.get();
         let mut hours: Vec<_> = (first..=this)
             .map(|hour| {
                 let label =
-                    crate::engine::render::zoned(Timestamp(hour * HOUR_MS), &self.zone).strftime("%H:%M").to_string();
+                    crate::engine::render::zoned(Timestamp(hour * HOUR_MS), &zone).strftime("%H:%M").to_string();
                 Hour { label, ..Hour::default() }
             })
             .collect();

@@ -21,8 +21,8 @@ impl Services {
         one: Start<'_>,
         now: Timestamp,
     ) -> Result<String, AppError> {
-        let held = HeldCounts::default();
-        let setting = Setting { now, zone: &self.zone, held: &held, has_lock_of_changes: true };
+        let (held, zone) = (HeldCounts::default(), self.zone.get());
+        let setting = Setting { now, zone: &zone, held: &held, has_lock_of_changes: true };
         let started = start(&txn, &[one], setting).await?;
         self.commit_due(txn).await?;
         let uuid = started.deliveries.first();

@@ -109,8 +109,9 @@ impl Tasks for Services {
         for id in ids {
             let row = task::find(&txn, id).await?.ok_or_else(|| AppError::not_found("task"))?;
             let events = event::list_starting(&txn, id).await?;
-            if !events.is_empty() {
-                let links = super::event::links(&txn, events.into_iter().map(|row| row.id.0).collect()).await?;
+            let mut links = super::event::links(&txn, events.into_iter().map(|row| row.id.0).collect()).await?;
+            links.extend(super::schedule::links(&txn, id).await?);
+            if !links.is_empty() {
                 return Err(AppError::in_use(&format!("The task {}", row.task.name), links));
             }
             task::delete(&txn, id, self.clock.now()).await?;

@@ -138,7 +138,7 @@ impl Services {
 
     fn sample_message(&self, message: &str, content_type: Option<&str>) -> Result<String, AppError> {
         let now = self.clock.now();
-        let (date, id) = (render::date(now, &self.zone), new_uuid(now).to_string());
+        let (date, id) = (render::date(now, &self.zone.get()), new_uuid(now).to_string());
         let task = super::task::preview::sample_task("Test");
         let variables = super::task::preview::SAMPLE.variables(now, &date, &task, &id);
         let rendered = render::body(message, content_type, &variables);

@@ -142,6 +142,26 @@ table!(event, "event", {
     source: Option<String>,
 });
 
+table!(schedule, "schedule", {
+    #[sea_orm(primary_key)] id: i64,
+    name: String,
+    description: String,
+    is_enabled: bool,
+    rule: String,
+    revision: i64,
+    next_at: Option<i64>,
+    created_at: i64,
+    updated_at: i64,
+});
+
+table!(schedule_trigger, "schedule_trigger", {
+    #[sea_orm(primary_key)] id: i64,
+    schedule_id: i64,
+    task_id: i64,
+    is_enabled: bool,
+    created_at: i64,
+});
+
 table!(occurrence, "occurrence", {
     #[sea_orm(primary_key)] id: i64,
     uuid: Uuid,
@@ -188,6 +208,7 @@ table!(run, "run", {
     cause: String,
     caused_by: Option<String>,
     task_folded: Option<String>,
+    note: Option<String>,
 });
 
 table!(delivery, "delivery", {

@@ -93,14 +93,14 @@ pub async fn held_by_destination(db: &impl ConnectionTrait) -> Result<HashMap<De
     Ok(rows.into_iter().map(read).collect())
 }
 
-/// Returns the number of tasks whose last run began since an instant and failed.
+/// Returns the number of tasks whose last run began since an instant and failed. Missed runs do not count.
 pub async fn failed_tasks(db: &impl ConnectionTrait, since: Timestamp) -> Result<i64> {
     #[derive(FromQueryResult)]
     struct Count {
         tasks: i64,
     }
     let sql = "SELECT COUNT(*) AS tasks FROM task t JOIN run r ON r.id = \
-               (SELECT l.id FROM run l WHERE l.task_id = t.id ORDER BY l.id DESC LIMIT 1) \
+               (SELECT l.id FROM run l WHERE l.task_id = t.id AND l.status <> 'missed' ORDER BY l.id DESC LIMIT 1) \
                WHERE r.status = 'failed' AND r.started_at >= $1";
     Ok(Count::find_by_statement(statement(db, sql, [since.0.into()])).one(db).await?.map_or(0, |row| row.tasks))
 }
@@ -140,8 +140,8 @@ pub async fn failures(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ListR
 }
 
 /// Returns a text that changes with everything a page may show. It holds the newest ids of tables to which rows are
-/// only added, the newest end of a delivery, and the times of what holds destinations, which holds and releases deliveries
-/// without a new row.
+/// only added, the newest end of a delivery, the times of what holds destinations, which holds and releases deliveries
+/// without a new row, and the times of schedules.
 pub async fn change_mark(db: &impl ConnectionTrait) -> Result<String> {
     #[derive(FromQueryResult)]
     struct Newest {
@@ -151,17 +151,20 @@ pub async fn change_mark(db: &impl ConnectionTrait) -> Result<String> {
         occurrences: Option<i64>,
         settled: Option<i64>,
         holds: Option<i64>,
+        runs: Option<i64>,
+        schedules: Option<i64>,
     }
     let sql = "SELECT (SELECT MAX(id) FROM delivery) AS deliveries, (SELECT MAX(id) FROM attempt) AS attempts, \
                (SELECT MAX(id) FROM revision) AS revisions, (SELECT MAX(id) FROM occurrence) AS occurrences, \
                (SELECT settled_at FROM delivery WHERE settled_at IS NOT NULL ORDER BY settled_at DESC LIMIT 1) \
                AS settled, \
                (SELECT CAST(SUM(COALESCE(paused_at, 0) + COALESCE(breaker_probe_at, 0) + COALESCE(released_at, 0)) \
-               AS BIGINT) FROM destination) AS holds";
+               AS BIGINT) FROM destination) AS holds, (SELECT MAX(id) FROM run) AS runs, \
+               (SELECT CAST(SUM(COALESCE(next_at, 0) + updated_at) AS BIGINT) FROM schedule) AS schedules";
     let newest = Newest::find_by_statement(statement(db, sql, [])).one(db).await?;
     Ok(newest.map_or_else(String::new, |newest| {
-        let Newest { deliveries, attempts, revisions, occurrences, settled, holds } = newest;
-        [deliveries, attempts, revisions, occurrences, settled, holds]
+        let Newest { deliveries, attempts, revisions, occurrences, settled, holds, runs, schedules } = newest;
+        [deliveries, attempts, revisions, occurrences, settled, holds, runs, schedules]
             .map(|id| id.unwrap_or_default().to_string())
             .join("-")
     }))

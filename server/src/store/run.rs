@@ -41,6 +41,8 @@ pub struct Row {
     pub status: Option<Status>,
     pub started_at: Timestamp,
     pub ended_at: Option<Timestamp>,
+    /// The runs that a missed one stands for, as a sentence.
+    pub note: Option<String>,
 }
 
 impl From<run::Model> for Row {
@@ -54,14 +56,16 @@ impl From<run::Model> for Row {
             status: Status::find(&row.status),
             started_at: Timestamp(row.started_at),
             ended_at: row.ended_at.map(Timestamp),
+            note: row.note,
         }
     }
 }
 
-/// Returns the columns of a cause: its word, the person's name, the occurrence.
+/// Returns the columns of a cause: its word, the name of the person or the schedule, the occurrence.
 fn cause_columns(cause: Cause) -> (&'static str, Option<String>, Option<i64>) {
     match cause {
         Cause::Occurrence(id) => ("occurrence", None, id.map(|id| id.0)),
+        Cause::Schedule(name) => ("schedule", Some(name), None),
         Cause::Person(name) => ("person", Some(name), None),
         Cause::Replay(name) => ("replay", Some(name), None),
     }
@@ -70,6 +74,7 @@ fn cause_columns(cause: Cause) -> (&'static str, Option<String>, Option<i64>) {
 fn read_cause(word: &str, name: Option<String>, occurrence_id: Option<i64>) -> Option<Cause> {
     match (word, name, occurrence_id) {
         ("occurrence", _, id) => Some(Cause::Occurrence(id.map(OccurrenceId))),
+        ("schedule", Some(name), _) => Some(Cause::Schedule(name)),
         ("person", Some(name), _) => Some(Cause::Person(name)),
         ("replay", Some(name), _) => Some(Cause::Replay(name)),
         _ => None,
@@ -78,25 +83,39 @@ fn read_cause(word: &str, name: Option<String>, occurrence_id: Option<i64>) -> O
 
 /// Stores runs that start now and returns their ids, in the order of the runs.
 pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewRun>, now: Timestamp) -> Result<Vec<RunId>> {
-    let row = |new: NewRun| {
-        let (cause, caused_by, occurrence_id) = cause_columns(new.cause);
-        run::ActiveModel {
-            id: NotSet,
-            uuid: Set(new.uuid),
-            task_id: Set(new.task_id.map(|id| id.0)),
-            task_folded: Set(delivery::fold(&new.task_name)),
-            task_name: Set(new.task_name),
-            occurrence_id: Set(occurrence_id),
-            cause: Set(cause.to_owned()),
-            caused_by: Set(caused_by),
-            event_ids: Set(new.event_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
-            status: Set(Status::Running.as_str().to_owned()),
-            started_at: Set(now.0),
-            ended_at: Set(None),
-        }
-    };
-    let ids = group::insert_for_ids(db, new.into_iter().map(row).collect()).await?;
+    let rows = new.into_iter().map(|new| columns(new, Status::Running, now)).collect();
+    let ids = group::insert_for_ids(db, rows).await?;
     Ok(ids.into_iter().map(RunId).collect())
+}
+
+/// Stores runs that were missed, each of which stands for all that its task has missed. The note says which.
+pub async fn insert_missed(db: &impl ConnectionTrait, new: Vec<NewRun>, note: &str, now: Timestamp) -> Result<()> {
+    let row = |new| run::ActiveModel {
+        ended_at: Set(Some(now.0)),
+        note: Set(Some(note.to_owned())),
+        ..columns(new, Status::Missed, now)
+    };
+    group::insert(db, new.into_iter().map(row).collect(), None).await?;
+    Ok(())
+}
+
+fn columns(new: NewRun, status: Status, now: Timestamp) -> run::ActiveModel {
+    let (cause, caused_by, occurrence_id) = cause_columns(new.cause);
+    run::ActiveModel {
+        id: NotSet,
+        uuid: Set(new.uuid),
+        task_id: Set(new.task_id.map(|id| id.0)),
+        task_folded: Set(delivery::fold(&new.task_name)),
+        task_name: Set(new.task_name),
+        occurrence_id: Set(occurrence_id),
+        cause: Set(cause.to_owned()),
+        caused_by: Set(caused_by),
+        event_ids: Set(new.event_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
+        status: Set(status.as_str().to_owned()),
+        started_at: Set(now.0),
+        ended_at: Set(None),
+        note: Set(None),
+    }
 }
 
 /// Returns true when the end of one of these runs may change a task, since the task is deleted after running. The

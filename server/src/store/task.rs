@@ -104,7 +104,7 @@ pub async fn set_enabled(db: &impl ConnectionTrait, id: TaskId, is_enabled: bool
     update(db, id, row.revision, &row.task, now).await
 }
 
-/// Removes a task; returns false if there is none. `InUse` if an event starts it. Its runs keep its name.
+/// Removes a task; returns false if there is none. `InUse` if an event or a schedule starts it. Its runs keep its name.
 pub async fn delete(db: &impl ConnectionTrait, id: TaskId, now: Timestamp) -> Result<bool> {
     let is_done = task::Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1;
     if is_done {
@@ -137,8 +137,9 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
     Ok(rows.into_iter().filter_map(Row::of).collect())
 }
 
-/// Claims a task that is deleted after running for its one run; returns false if it is claimed already. An event claims the
-/// task only while it is enabled, which a failed run may just have ended; a person also while it is disabled.
+/// Claims a task that is deleted after running for its one run; returns false if it is claimed already. An event or a
+/// schedule claims the task only while it is enabled, which a failed run may just have ended; a person also while it is
+/// disabled.
 pub async fn claim(db: &impl ConnectionTrait, id: TaskId, is_by_event: bool, now: Timestamp) -> Result<bool> {
     let mut claim = task::Entity::update_many()
         .col_expr(task::Column::ClaimedAt, Expr::value(now.0))
@@ -150,8 +151,8 @@ pub async fn claim(db: &impl ConnectionTrait, id: TaskId, is_by_event: bool, now
     Ok(claim.exec(db).await?.rows_affected == 1)
 }
 
-/// Ends the one run of a task that is deleted after running, which began at `claimed_at`. A success deletes the task and its
-/// events; a failure disables the task. Other runs of the task change nothing.
+/// Ends the one run of a task that is deleted after running, which began at `claimed_at`. A success deletes the task, its
+/// events and its schedule triggers; a failure disables the task. Other runs of the task change nothing.
 pub async fn finish_claimed(
     db: &impl ConnectionTrait,
     id: TaskId,
@@ -172,6 +173,9 @@ pub async fn finish_claimed(
     if has_succeeded {
         for row in super::event::list_starting(db, id).await? {
             super::event::delete(db, row.id, now).await?;
+        }
+        for row in super::trigger::list_starting(db, id).await? {
+            super::trigger::delete(db, row.id, now).await?;
         }
         delete(db, id, now).await?;
     } else {

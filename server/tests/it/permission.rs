@@ -21,8 +21,16 @@ fn pages() -> Vec<String> {
 }
 
 /// Forms with a page of their own.
-const FORMS: &[&str] =
-    &["/webhooks/new", "/webhooks/1/edit", "/tasks/new", "/tasks/1/edit", "/events/new", "/events/1"];
+const FORMS: &[&str] = &[
+    "/webhooks/new",
+    "/webhooks/1/edit",
+    "/tasks/new",
+    "/tasks/1/edit",
+    "/events/new",
+    "/events/1",
+    "/schedules/new",
+    "/schedules/1/edit",
+];
 
 /// Returns each path that a browser posts to, with the permission that it needs.
 fn posts() -> Vec<(String, Permission)> {

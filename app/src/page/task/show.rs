@@ -3,6 +3,7 @@
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::page::run::short_table;
+use crate::page::trigger::{Side, lines};
 use crate::part::icon::Icon;
 use crate::part::menu::{confirmed, go, menu, post};
 use crate::part::status::{Enabled, Time, run_status};
@@ -15,9 +16,11 @@ use model::task;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let detail = asked.backend.tasks.detail(asked.id("task")?).await?;
-    let commands = asked.may(Permission::Edit).then(|| commands(&detail));
+    let may_edit = asked.may(Permission::Edit);
+    let commands = may_edit.then(|| commands(&detail));
     let title = format!("Task: {}", detail.name);
-    Ok(Page::new(title, content(detail)).below("/tasks", "Tasks").with_commands(commands).live_if(true))
+    let page = Page::new(title, content(detail, may_edit)).below("/tasks", "Tasks");
+    Ok(page.with_commands(commands).live_if(true))
 }
 
 fn commands(detail: &TaskDetail) -> AnyView {
@@ -31,6 +34,7 @@ fn commands(detail: &TaskDetail) -> AnyView {
         post("play", "Execute", format!("{path}/execute"), false),
         go("pencil", "Edit", format!("{path}/edit")),
         go("plus", "New Task Event", format!("/events/new?task={}", detail.id)),
+        go("plus", "New Schedule Trigger", format!("/triggers/new?task={}", detail.id)),
         switch,
         confirmed(
             "bin",
@@ -43,7 +47,7 @@ fn commands(detail: &TaskDetail) -> AnyView {
     ])
 }
 
-fn content(detail: TaskDetail) -> AnyView {
+fn content(detail: TaskDetail, may_edit: bool) -> AnyView {
     let failure = detail.failure().cloned().map(|delivery| {
         let off = if detail.deletes_after_running && !detail.is_enabled { " The task was disabled." } else { "" };
         view! {
@@ -63,7 +67,7 @@ fn content(detail: TaskDetail) -> AnyView {
         Some(run) => view! { {run_status(run.status)}" "<Time when=run.started/> }.into_any(),
         None => "Never run".into_any(),
     };
-    let lines = detail.events.into_iter().map(|event| {
+    let event_lines = detail.events.into_iter().map(|event| {
         view! {
             <li class="l-row l-row--apart">
                 <a href=format!("/events/{}", event.id)>{event.type_label}": "{event.label}", "{event.scope}</a>
@@ -73,13 +77,22 @@ fn content(detail: TaskDetail) -> AnyView {
     });
     let triggers = if events == 0 {
         let new_event = new_event.clone();
-        view! { <p class="c-card__body u-muted">"Nothing starts it yet. "<a href=new_event>"New Task Event"</a></p> }
+        view! { <p class="c-card__body u-muted">"No event starts it yet. "<a href=new_event>"New Task Event"</a></p> }
             .into_any()
     } else {
-        view! { <ul class="c-lines" role="list">{lines.collect_view()}</ul> }.into_any()
+        view! { <ul class="c-lines" role="list">{event_lines.collect_view()}</ul> }.into_any()
+    };
+    let schedules = detail.schedules.len();
+    let new_trigger = format!("/triggers/new?task={}", detail.id);
+    let schedule_triggers = if schedules == 0 {
+        let new_trigger = new_trigger.clone();
+        view! { <p class="c-card__body u-muted">"No schedule starts it yet. "<a href=new_trigger>"New Schedule Trigger"</a></p> }
+            .into_any()
+    } else {
+        lines(detail.schedules, Side::Task, may_edit)
     };
     let runs = if detail.runs.is_empty() {
-        view! { <p class="c-card__body u-muted">"It has not run yet. Execute it from the menu, or let an event start it."</p> }.into_any()
+        view! { <p class="c-card__body u-muted">"It has not run yet. Execute it from the menu, or let an event or a schedule start it."</p> }.into_any()
     } else {
         short_table("Newest runs", detail.runs)
     };
@@ -104,9 +117,14 @@ fn content(detail: TaskDetail) -> AnyView {
             {once}
             <section class="l-counts" aria-label="Counts">
                 <article class="c-card c-count">
-                    <h2 class="l-row l-row--apart"><span>"Event Triggers"</span><Icon name="event"/></h2>
+                    <h2 class="l-row l-row--apart"><a href="#triggers">"Event Triggers"</a><Icon name="event"/></h2>
                     <p class="c-count__number">{events}</p>
                     <p class="u-small"><a href=new_event>"New"</a></p>
+                </article>
+                <article class="c-card c-count">
+                    <h2 class="l-row l-row--apart"><a href="#schedules">"Schedule Triggers"</a><Icon name="schedule"/></h2>
+                    <p class="c-count__number">{schedules}</p>
+                    <p class="u-small"><a href=new_trigger>"New"</a></p>
                 </article>
                 <article class="c-card c-count">
                     <h2 class="l-row l-row--apart"><a href=all_runs>"Runs"</a><Icon name="log"/></h2>
@@ -119,10 +137,16 @@ fn content(detail: TaskDetail) -> AnyView {
                 </article>
             </section>
             <div class="l-split l-split--even">
-                <section class="c-card" aria-labelledby="triggers">
-                    <header class="c-card__head"><h2 class="c-card__title" id="triggers">"Event Triggers"</h2></header>
-                    {triggers}
-                </section>
+                <div class="l-stack">
+                    <section class="c-card" aria-labelledby="triggers">
+                        <header class="c-card__head"><h2 class="c-card__title" id="triggers">"Event Triggers"</h2></header>
+                        {triggers}
+                    </section>
+                    <section class="c-card" aria-labelledby="schedules">
+                        <header class="c-card__head"><h2 class="c-card__title" id="schedules">"Schedule Triggers"</h2></header>
+                        {schedule_triggers}
+                    </section>
+                </div>
                 <section class="c-card" aria-labelledby="sends">
                     <header class="c-card__head">
                         <h2 class="c-card__title" id="sends">"Sends"</h2>

@@ -58,6 +58,7 @@ impl Services {
                 started: self.when(run.started_at),
                 ended: run.ended_at.map(|at| self.when(at)),
                 deliveries: deliveries.remove(&run.id).unwrap_or_default(),
+                note: run.note,
                 task: run.task_name,
                 status: run.status,
             });
@@ -66,13 +67,14 @@ impl Services {
     }
 }
 
-/// Returns the cause of a run as a phrase: "Executed by maria", or the occurrence with its object.
+/// Returns the cause of a run as a phrase: "Executed by maria", "Started by the schedule Hourly", or the occurrence with its object.
 pub(in crate::service) fn cause_text(
     cause: Option<&Cause>,
     row: Option<&occurrence::Row>,
     catalog: &Catalog,
 ) -> String {
     match (cause, row) {
+        (Some(Cause::Schedule(name)), _) => format!("Started by the schedule {name}"),
         (Some(Cause::Person(name)), _) => format!("Executed by {name}"),
         (Some(Cause::Replay(name)), _) => format!("Replayed by {name}"),
         (Some(Cause::Occurrence(_)), Some(row)) => {

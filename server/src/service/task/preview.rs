@@ -65,7 +65,7 @@ impl Services {
             None => SAMPLE,
         };
         let task = sample_task(&request.task);
-        let (written_out, id) = (render::date(now, &self.zone), new_uuid(now).to_string());
+        let (written_out, id) = (render::date(now, &self.zone.get()), new_uuid(now).to_string());
         let variables = subject.variables(now, &written_out, &task, &id);
         preview(&request.message, escape, &variables, &mut rand::random::<u32>)
             .map_err(|error| AppError::new(Code::Invalid, format!("This message cannot be sent: {error}.")))

@@ -1,4 +1,4 @@
-//! One task with its events and its newest runs.
+//! One task with its events, its schedule triggers and its newest runs.
 
 use crate::service::Services;
 use crate::service::event::Scopes;
@@ -39,6 +39,7 @@ impl Services {
             is_running: runs.iter().any(|run| run.status == Some(run::Status::Running)),
             destination: names.contains_key(&to).then(|| super::destination_link(to, &names)),
             events: events.into_iter().map(line).collect(),
+            schedules: self.triggers_of_task(&row).await?,
             runs,
             run_count: found.total,
             name: row.task.name,

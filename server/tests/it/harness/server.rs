@@ -2,12 +2,13 @@
 
 use super::{TestStore, pause};
 use app::view::delivery::DeliveryLine;
+use jiff::tz::TimeZone;
 use model::egress::Rules;
 use model::id::{EventId, TaskId, WebhookId};
 use model::time::Timestamp;
 use model::webhook::WebhookDraft;
 use secrecy::SecretString;
-use server::clock::Clock;
+use server::clock::{Clock, Zone};
 use server::dispatch::Dispatcher;
 use server::http::proxy::Proxies;
 use server::http::{Http, router};
@@ -114,7 +115,7 @@ impl TestServer {
             store: test.store,
             vault: Arc::new(Vault::from_file_or_new(&test.dir.path().join("test.key")).expect("a key")),
             clock: clock.clock(),
-            zone: jiff::tz::TimeZone::get("America/New_York").expect("a zone"),
+            zone: Zone::new(TimeZone::get("America/New_York").expect("a zone")),
             guard: Arc::new(Guard::new(rules, egress)),
             wake: Arc::default(),
             figures: Arc::default(),

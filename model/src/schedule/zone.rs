@@ -1,0 +1,12 @@
+//! The console's time zone as typed. The names of time zones are data of the server, which checks the name.
+
+use crate::draft::draft;
+
+draft! {
+    /// The time zone as typed. Field names are those of the form.
+    pub struct ZoneDraft {
+        time_zone,
+        /// The name that was stored when the form was opened.
+        revision,
+    }
+}

@@ -1,0 +1,65 @@
+//! The time zone of the console.
+
+use crate::clock::zone::{self, TIME_ZONE, name_of};
+use crate::schedule::next::next_after;
+use crate::service::Services;
+use crate::service::conflict::stale;
+use crate::store::{schedule, setting};
+use app::error::AppError;
+use app::view::schedule::ZoneForm;
+use jiff::tz::TimeZone;
+use model::field_error::FieldErrors;
+use model::schedule::ZoneDraft;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
+
+impl Services {
+    pub(super) async fn load_zone_form(&self) -> Result<ZoneForm, AppError> {
+        let db = self.store.pages();
+        self.zone.follow(db).await?;
+        let zones = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        let (zone, revision) = (self.zone.name(), self.stored_zone(db).await?);
+        Ok(ZoneForm { zone, now: self.when(self.clock.now()), zones, revision })
+    }
+
+    /// Returns the stored name of the time zone.
+    async fn stored_zone(&self, db: &impl ConnectionTrait) -> Result<String, AppError> {
+        Ok(setting::find(db, TIME_ZONE).await?.unwrap_or_else(|| self.zone.name()))
+    }
+
+    /// Changes the time zone, and plans the next runs of all schedules anew.
+    pub(super) async fn change_zone(&self, draft: ZoneDraft) -> Result<(), AppError> {
+        let typed = draft.time_zone.trim();
+        let Some(zone) = zone::find(typed) else {
+            let message = if typed.is_empty() {
+                "Enter a time zone, like Europe/Berlin.".to_owned()
+            } else {
+                "There is no time zone of this name. Enter region and city, like Europe/Berlin, or UTC.".to_owned()
+            };
+            return Err(FieldErrors::one("time_zone", message).into());
+        };
+        let txn = self.store.begin_change().await?;
+        let stored = self.stored_zone(&txn).await?;
+        if stored != draft.revision {
+            let saved = ZoneDraft { time_zone: stored.clone(), revision: stored };
+            return Err(stale("time zone", &draft, &saved));
+        }
+        let name = name_of(&zone).to_owned();
+        setting::put(&txn, TIME_ZONE, &name).await?;
+        self.plan_anew(&txn, &zone).await?;
+        self.commit(txn).await?;
+        self.zone.adopt(&name);
+        Ok(())
+    }
+
+    /// Plans the next runs of all schedules that are not due. A run that is due by the old zone still starts, and one that
+    /// has no further run does not begin again.
+    async fn plan_anew(&self, txn: &DatabaseTransaction, zone: &TimeZone) -> Result<(), AppError> {
+        let now = self.clock.now();
+        for row in schedule::list(txn).await? {
+            if let Some(next_at) = row.next_at.filter(|at| *at > now) {
+                schedule::advance(txn, row.id, next_at, next_after(&row.schedule, now, zone)).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -72,7 +72,8 @@ fn group_of(path: &str) -> &'static str {
 
 /// Returns true if the page shows rows, so that their number matters.
 fn has_rows(path: &str) -> bool {
-    !path.contains('{') && !path.ends_with("/new") && !ALONE.contains(&path)
+    let is_form = path.ends_with("/new") || ["/smtp/edit", "/smtp/test"].contains(&path);
+    !path.contains('{') && !is_form && !ALONE.contains(&path)
 }
 
 /// Returns a path with its parameter filled in.
@@ -301,9 +302,11 @@ async fn form_has_a_control_for_each_field_of_its_draft() {
     let refused = WebhookDraft { retype: "token".to_owned(), ..WebhookDraft::default() };
     let draft = serde_json::to_value(refused).expect("a draft is texts");
     let posted = Posted { draft, problem: Some(AppError::forbidden()), tested: None };
+    let refused = MailerDraft { retype: "password".to_owned(), ..MailerDraft::default() };
+    let mailer = Posted { draft: serde_json::to_value(refused).expect("a draft is texts"), ..posted.clone() };
     for (path, posted, fields) in [
         ("/webhooks/1/edit", posted, WebhookDraft::FIELDS),
-        ("/smtp/edit", Posted::default(), MailerDraft::FIELDS),
+        ("/smtp/edit", mailer, MailerDraft::FIELDS),
         ("/tasks/1/edit", Posted::default(), TaskDraft::FIELDS),
         ("/events/1", Posted::default(), EventDraft::FIELDS),
     ] {

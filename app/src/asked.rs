@@ -5,7 +5,7 @@ use crate::error::AppError;
 use crate::error::Refused;
 use crate::query::Query;
 use crate::session::{Viewer, current_viewer};
-use crate::view::webhook::TestResult;
+use crate::view::destination::Tested;
 use leptos::prelude::*;
 use model::access::Permission;
 use serde::de::DeserializeOwned;
@@ -21,7 +21,7 @@ pub struct Posted {
     /// The reason for the refusal, if the post was refused.
     pub problem: Option<AppError>,
     /// The result of a test.
-    pub tested: Option<TestResult>,
+    pub tested: Option<Tested>,
 }
 
 /// The request for a page.

@@ -95,7 +95,7 @@ pub trait Tasks: Send + Sync {
     /// empty for a sample.
     async fn preview(&self, draft: TaskDraft, occurrence: String) -> Result<Previewed, AppError>;
     /// Sends the message of an unsaved task at once through its object, about a sample; an e-mail to `recipient` alone.
-    async fn test(&self, draft: TaskDraft, recipient: String) -> Result<Tested, AppError>;
+    async fn test(&self, draft: TaskDraft, recipient: String) -> Result<TestResult, AppError>;
 }
 
 /// Events.

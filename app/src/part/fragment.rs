@@ -12,7 +12,6 @@ use crate::view::schedule::SchedulePreview;
 use crate::view::webhook::TestResult;
 use leptos::prelude::*;
 use model::field_error::{FieldError, FieldErrors};
-use model::text::visible;
 
 /// Renders a view as HTML.
 fn html(view: impl FnOnce() -> AnyView) -> String {

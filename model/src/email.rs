@@ -20,8 +20,9 @@ use std::collections::HashSet;
 pub const RECIPIENTS_MAX: usize = 1000;
 /// The most characters that a subject or a name may have before its variables are filled in.
 pub const SUBJECT_MAX: usize = 500;
-/// The most bytes of a rendered subject or name: what a line may have (RFC 5322 §2.1.1).
-const SUBJECT_MAX_BYTES: usize = 998;
+/// The most bytes of a rendered subject or name: 500 characters as typed, of up to four bytes, and values. A header is
+/// folded into short lines when it is built.
+const SUBJECT_MAX_BYTES: usize = 4096;
 
 /// An address, with the name of its owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,15 +188,15 @@ pub enum RenderError {
     /// The body is over its limit.
     #[error(transparent)]
     Body(#[from] TooLarge),
-    /// The named field of one line is over 998 bytes.
-    #[error("{0} has more than 998 bytes once its values are filled in.")]
+    /// The named field of one line is over 4 KiB.
+    #[error("{0} is larger than 4 KiB once its values are filled in.")]
     Line(&'static str),
 }
 
 /// Fills in the variables of an e-mail. `random` is that of [`message::render`](crate::message::render).
 ///
 /// # Errors
-/// [`RenderError`] for a body over 1 MiB, or a subject or a name over 998 bytes.
+/// [`RenderError`] for a body over 1 MiB, or a subject or a name over 4 KiB.
 pub fn render(
     email: &Email,
     variables: &Variables<'_>,

@@ -2,14 +2,15 @@
 //! them, so that the browser half contains no code for them.
 
 mod preview;
+mod tested;
 
 pub(crate) use preview::previewed;
+pub(crate) use tested::tested;
 
 use crate::part::icon::Icon;
 use crate::part::status::next_times;
 use crate::view::event::{EventMatches, MatchedOccurrence};
 use crate::view::schedule::SchedulePreview;
-use crate::view::webhook::TestResult;
 use leptos::prelude::*;
 use model::field_error::{FieldError, FieldErrors};
 
@@ -17,42 +18,6 @@ use model::field_error::{FieldError, FieldErrors};
 fn html(view: impl FnOnce() -> AnyView) -> String {
     // Components need an owner. Nothing here outlives the call.
     Owner::new().with(|| view().to_html())
-}
-
-/// Renders the exact request of a test, and the whole response.
-pub(crate) fn tested(result: TestResult) -> String {
-    html(move || {
-        let is_good = result.error.is_none();
-        let class = if is_good { "c-note c-note--ok" } else { "c-note c-note--danger" };
-        let message = match (&result.error, result.status_code) {
-            (Some(error), _) => error.clone(),
-            (None, status) => format!("Received: HTTP {}.", status.unwrap_or_default()),
-        };
-        let took = match result.connect_ms {
-            Some(connect) => format!("{} ms, of which {connect} ms to connect", result.duration_ms),
-            None => format!("{} ms", result.duration_ms),
-        };
-        let headers = result
-            .headers
-            .into_iter()
-            .map(|header| {
-                let class = if header.is_masked { "m" } else { "" };
-                view! { <span class="k">{header.name}</span>": "<span class=class>{header.value}</span>"\n" }
-            })
-            .collect_view();
-        let status = result.status_code.map_or_else(|| "No response".to_owned(), |status| status.to_string());
-        view! {
-            <div class=class>
-                <Icon name=if is_good { "sent" } else { "error" }/>
-                <p>{message}" "<span class="u-muted">{took}</span></p>
-            </div>
-            <h3 class="c-card__subtitle">"Request"</h3>
-            <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Test request"><b>{result.target}</b>"\n\n"{headers}"\n"{result.body}</pre>
-            <h3 class="c-card__subtitle">"Response"</h3>
-            <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Test response"><b>{status}</b>"\n"{result.response_headers}"\n\n"{result.response_body}</pre>
-        }
-        .into_any()
-    })
 }
 
 /// Renders the matches of an unsaved event.

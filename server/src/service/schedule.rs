@@ -115,8 +115,7 @@ impl Schedules for Services {
         self.zone.follow(&txn).await?;
         let now = self.clock.now();
         for id in ids {
-            let schedule::Row { mut schedule, revision, .. } =
-                schedule::find(&txn, id).await?.ok_or_else(not_found)?;
+            let schedule::Row { mut schedule, revision, .. } = schedule::find(&txn, id).await?.ok_or_else(not_found)?;
             schedule.is_enabled = is_enabled;
             let next_at = self.next_run(&schedule, now);
             if is_enabled && next_at.is_none() {

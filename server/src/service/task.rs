@@ -13,9 +13,8 @@ use crate::store::destination::Destination;
 use crate::store::{self, choice, destination, event, task};
 use app::backend::Tasks;
 use app::error::{AppError, Code, Link};
-use app::view::destination::DestinationLink;
+use app::view::destination::{DestinationLink, Tested};
 use app::view::task::{Previewed, TaskDetail, TaskForm, TaskRow};
-use app::view::webhook::TestResult;
 use app::view::{Choice, FoundChoices};
 use async_trait::async_trait;
 use form::stale_task;
@@ -169,7 +168,7 @@ impl Tasks for Services {
         self.preview_message(&draft, &occurrence).await
     }
 
-    async fn test(&self, draft: TaskDraft, recipient: String) -> Result<TestResult, AppError> {
+    async fn test(&self, draft: TaskDraft, recipient: String) -> Result<Tested, AppError> {
         self.test_message(draft, &recipient).await
     }
 }

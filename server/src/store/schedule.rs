@@ -41,20 +41,9 @@ impl Row {
     /// Returns `None` for a schedule whose rule cannot be read, since a newer version or a person has written it.
     fn of(row: schedule::Model) -> Option<Self> {
         let Rule { repeat, start, ends } = serde_json::from_str(&row.rule).ok()?;
-        let schedule = Schedule {
-            name: row.name,
-            description: row.description,
-            is_enabled: row.is_enabled,
-            repeat,
-            start,
-            ends,
-        };
-        Some(Self {
-            id: ScheduleId(row.id),
-            schedule,
-            revision: row.revision,
-            next_at: row.next_at.map(Timestamp),
-        })
+        let schedule =
+            Schedule { name: row.name, description: row.description, is_enabled: row.is_enabled, repeat, start, ends };
+        Some(Self { id: ScheduleId(row.id), schedule, revision: row.revision, next_at: row.next_at.map(Timestamp) })
     }
 }
 
@@ -147,11 +136,7 @@ async fn readable(db: &impl ConnectionTrait, query: Select<schedule::Entity>) ->
 ///
 /// A schedule that cannot be read is logged and added to `unreadable`, and is left out without a log line from then on. It
 /// is taken out of there as soon as it can be read.
-pub async fn list_due(
-    db: &impl ConnectionTrait,
-    now: Timestamp,
-    unreadable: &mut BTreeSet<i64>,
-) -> Result<Vec<Row>> {
+pub async fn list_due(db: &impl ConnectionTrait, now: Timestamp, unreadable: &mut BTreeSet<i64>) -> Result<Vec<Row>> {
     let query = schedule::Entity::find()
         .filter(schedule::Column::NextAt.lte(now.0))
         .order_by_asc(schedule::Column::NextAt)

@@ -3,8 +3,8 @@
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Switch, TestInbox, TestServer, TestStore};
 use app::view::delivery::DeliveryLine;
+use app::view::destination::{Held, ReleaseChoice};
 use app::view::task::PreviewRequest;
-use app::view::webhook::{Held, ReleaseChoice};
 use model::access::Scope;
 use model::delivery::Status;
 use rstest::rstest;

@@ -72,7 +72,7 @@ impl Services {
         }
         let id = trigger::insert(&txn, &checked, self.clock.now()).await.map_err(|error| match error {
             store::Error::Conflict { .. } => {
-                FieldErrors::one("task", "This schedule starts this task already. Choose another task.").into()
+                FieldErrors::one("task", "This schedule starts this task already. Choose another.").into()
             }
             other => AppError::from(other),
         })?;
@@ -96,7 +96,8 @@ impl Services {
         let setting = Setting { now: self.clock.now(), zone: &zone, held: &held, has_lock_of_changes: true };
         let started = tasks::start_all(&txn, &tasks, &Cause::Person(by), setting).await?;
         if started.count == 0 {
-            let message = format!("The tasks of the schedule {name} are deleted after running, and are running already.");
+            let message =
+                format!("The tasks of the schedule {name} are deleted after running, and are running already.");
             return Err(AppError::new(Code::Conflict, message));
         }
         self.commit_due(txn).await?;

@@ -132,17 +132,19 @@ pub fn render(
             notes.push(note);
         }
     }
-    let (from_name, subject) = (one_line(&from_name.body), one_line(&subject.body));
-    for (field, line) in [("From Name", &from_name), ("Subject", &subject)] {
-        if line.len() > SUBJECT_MAX_BYTES {
-            return Err(RenderError::Line(field));
-        }
-    }
+    let from_name = sent_line("From Name", &from_name.body)?;
+    let subject = sent_line("Subject", &subject.body)?;
     Ok(RenderedEmail { from_name, subject, body: body.body, notes })
 }
 
+/// Returns a rendered field of one line as it is sent.
+pub(crate) fn sent_line(field: &'static str, rendered: &str) -> Result<String, RenderError> {
+    let line = one_line(rendered);
+    if line.len() > SUBJECT_MAX_BYTES { Err(RenderError::Line(field)) } else { Ok(line) }
+}
+
 /// Returns a text as one line: a value with a line end must not begin another header (RFC 5322 §2.2).
-fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect()
 }
 

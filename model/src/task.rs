@@ -48,9 +48,14 @@ impl Action {
 
     /// Returns the word of the object type in drafts and the API.
     pub fn object_type(&self) -> &'static str {
-        match self {
-            Self::Webhook(_) => "webhook",
-            Self::Email(_) => "email",
+        Self::object_type_of(self.destination_kind())
+    }
+
+    /// Returns the word of the object type whose objects are the destinations of this kind.
+    pub fn object_type_of(kind: Kind) -> &'static str {
+        match kind {
+            Kind::Webhook => "webhook",
+            Kind::Mailer => "email",
         }
     }
 }
@@ -138,7 +143,8 @@ impl TaskDraft {
             object_type: task.action.object_type().to_owned(),
             object: task.destination_id.to_string(),
             revision: revision.to_string(),
-            ..Self::default()
+            // The fields of the other object types are those of a new form.
+            ..Self::new_form()
         };
         match &task.action {
             Action::Webhook(send) => draft.message.clone_from(&send.message),

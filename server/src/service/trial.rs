@@ -144,7 +144,7 @@ impl Services {
         let rendered = render::body(message, content_type, &variables);
         rendered
             .map(|rendered| rendered.body)
-            .map_err(|error| AppError::new(Code::Invalid, format!("This message cannot be sent: {error}.")))
+            .map_err(super::task::preview::unsendable)
     }
 
     /// Past occurrences to make a preview with.

@@ -5,7 +5,6 @@ use crate::error::AppError;
 use crate::part::field::area_html;
 use crate::part::fragment::tested;
 use crate::part::icon::Icon;
-use crate::view::destination::Tested;
 use leptos::prelude::*;
 use model::access::Permission;
 use model::id::WebhookId;
@@ -20,10 +19,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     }
     let detail = asked.backend.webhooks.detail(id).await?;
     let message = asked.typed_or("message", MESSAGE);
-    let result = match asked.posted.tested.clone() {
-        Some(Tested::Webhook(result)) => Some(tested(result)),
-        _ => None,
-    };
+    let result = asked.posted.tested.clone().map(tested);
     let target = format!("{} {}", detail.settings.method.as_str(), detail.settings.url.as_str());
     let main = view! {
         <form class="l-stack" method="post" action=format!("/webhooks/{id}/test")>

@@ -7,6 +7,7 @@ use crate::outbound::secrets;
 use crate::outbound::send::{self, Outgoing};
 use crate::service::Services;
 use crate::store::destination::{Destination, unreadable};
+use crate::store::mailer::Row;
 use app::error::{AppError, Code};
 use app::view::mailer::MailTest;
 use model::destination::Kind;
@@ -24,15 +25,11 @@ impl Services {
     /// Sends a short text to one address, and returns what both sides said.
     pub(super) async fn test_mailer(&self, to: &str) -> Result<MailTest, AppError> {
         let row = self.find_mailer().await?;
-        let to = parse_address(to.trim()).map_err(|reason| FieldErrors::one("to", capitalised(&reason)))?;
-        if !row.is_readable {
-            return Err(AppError::new(Code::Conflict, unreadable(Kind::Mailer)));
-        }
-        let uuid = new_uuid(self.clock.now());
+        let address = parse_address(to.trim()).map_err(|reason| FieldErrors::one("to", capitalised(&reason)))?;
         let email = Email {
             from_address: String::new(),
             from_name: String::new(),
-            to: vec![Mailbox { name: String::new(), address: to.clone() }],
+            to: vec![Mailbox { name: String::new(), address }],
             cc: Vec::new(),
             bcc: Vec::new(),
             subject: SUBJECT.to_owned(),
@@ -44,9 +41,24 @@ impl Services {
             body: BODY.to_owned(),
             notes: Vec::new(),
         };
-        let body = mail::build(&email, &rendered, &row.settings, uuid, self.clock.now())
+        self.send_once(row, &email, &rendered).await
+    }
+
+    /// Sends an e-mail to its only recipient, and returns what both sides said.
+    pub(in crate::service) async fn send_once(
+        &self,
+        row: Row,
+        email: &Email,
+        rendered: &RenderedEmail,
+    ) -> Result<MailTest, AppError> {
+        if !row.is_readable {
+            return Err(AppError::new(Code::Conflict, unreadable(Kind::Mailer)));
+        }
+        let uuid = new_uuid(self.clock.now());
+        let body = mail::build(email, rendered, &row.settings, uuid, self.clock.now())
             .map_err(|reason| FieldErrors::one("to", reason))?;
         let recipients = email.recipients();
+        let to = recipients.first().map(|one| one.address.clone()).unwrap_or_default();
         let destination = Destination::Mailer(row);
         let opened = secrets::open(&self.vault, &destination).map_err(|error| {
             tracing::error!(%error, "the password of the mail server does not open");

@@ -5,7 +5,7 @@ use crate::error::AppError;
 use crate::error::Refused;
 use crate::query::Query;
 use crate::session::{Viewer, current_viewer};
-use crate::view::webhook::TestResult;
+use crate::view::destination::Tested;
 use leptos::prelude::*;
 use model::access::Permission;
 use serde::de::DeserializeOwned;
@@ -21,7 +21,7 @@ pub struct Posted {
     /// The reason for the refusal, if the post was refused.
     pub problem: Option<AppError>,
     /// The result of a test.
-    pub tested: Option<TestResult>,
+    pub tested: Option<Tested>,
 }
 
 /// The request for a page.
@@ -79,6 +79,13 @@ impl Asked {
     /// Returns the request as if nothing had been posted, for the other form of a page with two forms.
     pub(crate) fn blank(&self) -> Self {
         Self { posted: Arc::default(), ..self.clone() }
+    }
+
+    /// Returns the request with the error of one field at another, for a form that does not show the first.
+    pub(crate) fn with_error_moved(self, from: &str, to: &str) -> Self {
+        let mut posted = Posted::clone(&self.posted);
+        posted.problem = posted.problem.map(|problem| problem.with_field_renamed(from, to));
+        Self { posted: Arc::new(posted), ..self }
     }
 
     /// Returns the refused draft of a form, if a draft was refused.

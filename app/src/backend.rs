@@ -7,22 +7,22 @@
 use crate::error::AppError;
 use crate::view::dashboard::Dashboard;
 use crate::view::delivery::{DeliveryDetail, DeliveryLine, DeliveryQuery};
+use crate::view::destination::{ReleaseChoice, Tested};
 use crate::view::event::{EventForm, EventMatches, EventRow};
 use crate::view::inventory::{CategoryLine, ObjectLine, UnknownLine};
+use crate::view::mailer::{MailTest, MailerDetail, MailerForm, SavedMailer};
 use crate::view::occurrence::Why;
 use crate::view::run::RunLine;
 use crate::view::schedule::{ScheduleDetail, ScheduleForm, SchedulePreview, ScheduleRow, TriggerForm, ZoneForm};
-use crate::view::task::{PreviewRequest, TaskDetail, TaskForm, TaskRow};
-use crate::view::webhook::{
-    ReleaseChoice, SavedWebhook, TestRequest, TestResult, WebhookDetail, WebhookForm, WebhookRow,
-};
+use crate::view::task::{Previewed, TaskDetail, TaskForm, TaskRow};
+use crate::view::webhook::{SavedWebhook, TestRequest, TestResult, WebhookDetail, WebhookForm, WebhookRow};
 use crate::view::{Choice, FoundChoices, Listed};
 use async_trait::async_trait;
 use model::catalog::{Catalog, EventKindDraft, TypeDraft};
 use model::event::EventDraft;
-use model::id::{CategoryId, EventId, ObjectId, ScheduleId, TagId, TaskId, TriggerId, WebhookId};
+use model::id::{CategoryId, DestinationId, EventId, ObjectId, ScheduleId, TagId, TaskId, TriggerId, WebhookId};
+use model::mailer::MailerDraft;
 use model::object::ObjectDraft;
-use model::preview::Preview;
 use model::schedule::{ScheduleDraft, TriggerDraft, ZoneDraft};
 use model::tag::{CategoryDraft, TagDraft};
 use model::task::TaskDraft;
@@ -34,6 +34,7 @@ use std::sync::Arc;
 #[expect(missing_docs, reason = "each field is the trait of that name")]
 pub struct Backend {
     pub webhooks: Arc<dyn Webhooks>,
+    pub mailers: Arc<dyn Mailers>,
     pub tasks: Arc<dyn Tasks>,
     pub events: Arc<dyn Events>,
     pub schedules: Arc<dyn Schedules>,
@@ -71,13 +72,32 @@ pub trait Webhooks: Send + Sync {
     async fn confirm_target(&self, id: WebhookId, revision: i64, choice: ReleaseChoice) -> Result<(), AppError>;
 }
 
+/// The mailer: there is one at most. All but its form and its saving fail while there is none.
+#[async_trait]
+pub trait Mailers: Send + Sync {
+    /// Returns the form, with the stored settings if there are any.
+    async fn load_form(&self) -> Result<MailerForm, AppError>;
+    /// Creates or changes the mailer.
+    async fn save(&self, draft: MailerDraft) -> Result<SavedMailer, AppError>;
+    /// Returns the mailer with its state, its tasks and its newest deliveries; `None` if there is none.
+    async fn detail(&self) -> Result<Option<MailerDetail>, AppError>;
+    /// Sends a test message to an address, through the stored settings. Returns what both sides said.
+    async fn send_test(&self, to: String) -> Result<MailTest, AppError>;
+    /// Pauses the mailer: waiting and new deliveries are held.
+    async fn pause(&self) -> Result<(), AppError>;
+    /// Ends a pause, and releases or discards the held deliveries as chosen.
+    async fn resume(&self, choice: ReleaseChoice) -> Result<(), AppError>;
+    /// Confirms a changed server, and releases or discards the deliveries that this held as chosen.
+    async fn confirm_target(&self, revision: i64, choice: ReleaseChoice) -> Result<(), AppError>;
+}
+
 /// Tasks.
 #[async_trait]
 pub trait Tasks: Send + Sync {
     /// Returns all tasks, by name.
     async fn list(&self) -> Result<Vec<TaskRow>, AppError>;
-    /// Returns the form of a task, or of a new one. `webhook` is chosen instead of the stored webhook.
-    async fn load_form(&self, id: Option<TaskId>, webhook: Option<WebhookId>) -> Result<TaskForm, AppError>;
+    /// Returns the form of a task, or of a new one. `object` is chosen instead of the stored object.
+    async fn load_form(&self, id: Option<TaskId>, object: Option<DestinationId>) -> Result<TaskForm, AppError>;
     /// Returns the first webhooks whose name or id contains `text`.
     async fn find_webhooks(&self, text: String) -> Result<FoundChoices, AppError>;
     /// Returns the variables that the data of a past occurrence offers, each with its value.
@@ -92,8 +112,11 @@ pub trait Tasks: Send + Sync {
     async fn detail(&self, id: TaskId) -> Result<TaskDetail, AppError>;
     /// Starts a task by hand, even a disabled one. Returns the public id of its delivery.
     async fn execute(&self, id: TaskId, by: String) -> Result<String, AppError>;
-    /// Returns the message of a task as it would be sent, byte for byte.
-    async fn preview(&self, request: PreviewRequest) -> Result<Preview, AppError>;
+    /// Returns the message of an unsaved task as it would be sent. `occurrence` is the public id of a past occurrence, or
+    /// empty for a sample.
+    async fn preview(&self, draft: TaskDraft, occurrence: String) -> Result<Previewed, AppError>;
+    /// Sends the message of an unsaved task at once through its object, about a sample; an e-mail to `recipient` alone.
+    async fn test(&self, draft: TaskDraft, recipient: String) -> Result<Tested, AppError>;
 }
 
 /// Events.

@@ -14,6 +14,7 @@ pub(crate) mod run;
 pub(crate) mod schedule;
 pub(crate) mod setup;
 pub(crate) mod sign_in;
+pub(crate) mod smtp;
 pub(crate) mod task;
 pub(crate) mod time_zone;
 pub(crate) mod trigger;

@@ -1,7 +1,7 @@
 //! The paths of all pages. The paths of posts and server functions are in the server's `http` module.
 
 use crate::page::{
-    dashboard, delivery, event, inventory, occurrence, run, schedule, serve, serve_nowhere, setup, sign_in, task,
+    dashboard, delivery, event, inventory, occurrence, run, schedule, serve, serve_nowhere, setup, sign_in, smtp, task,
     time_zone, trigger, webhook,
 };
 use leptos::prelude::*;
@@ -26,6 +26,9 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/webhooks/:id") view=|| serve(webhook::show::page) ssr=SsrMode::Async/>
                 <Route path=path!("/webhooks/:id/edit") view=|| serve(webhook::form::edit) ssr=SsrMode::Async/>
                 <Route path=path!("/webhooks/:id/test") view=|| serve(webhook::test::page) ssr=SsrMode::Async/>
+                <Route path=path!("/smtp") view=|| serve(smtp::show::page) ssr=SsrMode::Async/>
+                <Route path=path!("/smtp/edit") view=|| serve(smtp::form::page) ssr=SsrMode::Async/>
+                <Route path=path!("/smtp/test") view=|| serve(smtp::test::page) ssr=SsrMode::Async/>
                 <Route path=path!("/tasks") view=|| serve(task::list::page) ssr=SsrMode::Async/>
                 <Route path=path!("/tasks/new") view=|| serve(task::form::new) ssr=SsrMode::Async/>
                 <Route path=path!("/tasks/:id") view=|| serve(task::show::page) ssr=SsrMode::Async/>

@@ -15,6 +15,8 @@ pub mod event;
 #[cfg(feature = "ssr")]
 pub mod inventory;
 #[cfg(feature = "ssr")]
+pub mod mailer;
+#[cfg(feature = "ssr")]
 pub mod occurrence;
 #[cfg(feature = "ssr")]
 pub mod run;

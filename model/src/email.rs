@@ -9,19 +9,13 @@ mod outcome;
 pub use address::{list_text, parse_address, parse_list};
 pub use outcome::{Failure, Judged, judge};
 
-use crate::field_error::FieldErrors;
 use crate::message::{Escape, Note, Rendered, TooLarge, Variables, render as fill};
-use crate::task::{MESSAGE_MAX_BYTES, TaskDraft};
-use crate::text;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-/// The most recipients of an e-mail.
-pub const RECIPIENTS_MAX: usize = 1000;
-/// The most characters that a subject or a name may have before its variables are filled in.
-pub const SUBJECT_MAX: usize = 500;
-/// The most bytes of a rendered subject or name: what a line may have (RFC 5322 §2.1.1).
-const SUBJECT_MAX_BYTES: usize = 998;
+/// The most bytes of a rendered subject or name: 500 characters as typed, of up to four bytes, and values. A header is
+/// folded into short lines when it is built.
+const SUBJECT_MAX_BYTES: usize = 4096;
 
 /// An address, with the name of its owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,78 +101,6 @@ impl Email {
         let all = self.to.iter().chain(&self.cc).chain(&self.bcc);
         all.filter(|one| seen.insert(&one.address)).map(|one| Recipient::new(&one.address)).collect()
     }
-
-    /// Checks the fields of an e-mail in a task's draft.
-    pub(crate) fn parse(draft: &TaskDraft, errors: &mut FieldErrors) -> Option<Self> {
-        let from_address = match draft.from_address.trim() {
-            "" => Some(String::new()),
-            typed => errors.check("from_address", parse_address(typed)),
-        };
-        let from_name = errors.check("from_name", parse_line(&draft.from_name, "name"));
-        let to = errors.check("to", parse_list(&draft.to).and_then(required));
-        let cc = errors.check("cc", parse_list(&draft.cc));
-        let bcc = errors.check("bcc", parse_list(&draft.bcc));
-        if [&to, &cc, &bcc].into_iter().flatten().map(Vec::len).sum::<usize>() > RECIPIENTS_MAX {
-            errors.add("to", format!("An e-mail has at most {RECIPIENTS_MAX} recipients in its three lists."));
-        }
-        let subject = errors.check("subject", parse_line(&draft.subject, "subject").and_then(not_empty));
-        let body = errors.check("body", parse_body(&draft.body));
-        Some(Self {
-            from_address: from_address?,
-            from_name: from_name?,
-            to: to?,
-            cc: cc?,
-            bcc: bcc?,
-            subject: subject?,
-            body: body?,
-        })
-    }
-
-    /// Fills the fields of an e-mail in a task's draft, as its form shows them.
-    pub(crate) fn fill_draft(&self, draft: &mut TaskDraft) {
-        draft.from_address.clone_from(&self.from_address);
-        draft.from_name.clone_from(&self.from_name);
-        draft.to = list_text(&self.to);
-        draft.cc = list_text(&self.cc);
-        draft.bcc = list_text(&self.bcc);
-        draft.subject.clone_from(&self.subject);
-        draft.body.clone_from(&self.body);
-    }
-}
-
-fn required(list: Vec<Mailbox>) -> Result<Vec<Mailbox>, String> {
-    if list.is_empty() {
-        return Err("A recipient is required, like ops@example.com.".to_owned());
-    }
-    Ok(list)
-}
-
-fn not_empty(line: String) -> Result<String, String> {
-    if line.is_empty() { Err("A subject is required.".to_owned()) } else { Ok(line) }
-}
-
-/// Checks a text of one line that may be empty.
-fn parse_line(typed: &str, what: &str) -> Result<String, String> {
-    let line = typed.trim();
-    if line.chars().count() > SUBJECT_MAX {
-        return Err(format!("This {what} is longer than {SUBJECT_MAX} characters."));
-    }
-    if text::has_hidden(line) {
-        return Err(format!("This {what} has a line end or an invisible character. Type it again without."));
-    }
-    Ok(line.to_owned())
-}
-
-fn parse_body(typed: &str) -> Result<String, String> {
-    text::refuse_nul(typed)?;
-    let body = text::with_line_ends(typed);
-    if body.trim().is_empty() {
-        return Err("A body is required.".to_owned());
-    }
-    if body.len() > MESSAGE_MAX_BYTES {
-        return Err(format!("This body has {} bytes; {MESSAGE_MAX_BYTES} are the most.", body.len()));
-    }
-    Ok(body)
 }
 
 /// The reason why the texts of an e-mail cannot be sent with their values.
@@ -187,15 +109,15 @@ pub enum RenderError {
     /// The body is over its limit.
     #[error(transparent)]
     Body(#[from] TooLarge),
-    /// The named field of one line is over 998 bytes.
-    #[error("{0} has more than 998 bytes once its values are filled in.")]
+    /// The named field of one line is over 4 KiB.
+    #[error("{0} is larger than 4 KiB once its values are filled in.")]
     Line(&'static str),
 }
 
 /// Fills in the variables of an e-mail. `random` is that of [`message::render`](crate::message::render).
 ///
 /// # Errors
-/// [`RenderError`] for a body over 1 MiB, or a subject or a name over 998 bytes.
+/// [`RenderError`] for a body over 1 MiB, or a subject or a name over 4 KiB.
 pub fn render(
     email: &Email,
     variables: &Variables<'_>,
@@ -210,17 +132,19 @@ pub fn render(
             notes.push(note);
         }
     }
-    let (from_name, subject) = (one_line(&from_name.body), one_line(&subject.body));
-    for (field, line) in [("From Name", &from_name), ("Subject", &subject)] {
-        if line.len() > SUBJECT_MAX_BYTES {
-            return Err(RenderError::Line(field));
-        }
-    }
+    let from_name = sent_line("From Name", &from_name.body)?;
+    let subject = sent_line("Subject", &subject.body)?;
     Ok(RenderedEmail { from_name, subject, body: body.body, notes })
 }
 
+/// Returns a rendered field of one line as it is sent.
+pub(crate) fn sent_line(field: &'static str, rendered: &str) -> Result<String, RenderError> {
+    let line = one_line(rendered);
+    if line.len() > SUBJECT_MAX_BYTES { Err(RenderError::Line(field)) } else { Ok(line) }
+}
+
 /// Returns a text as one line: a value with a line end must not begin another header (RFC 5322 §2.2).
-fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect()
 }
 

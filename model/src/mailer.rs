@@ -196,8 +196,11 @@ impl MailerDraft {
         }
         let password = username.and_then(|username| {
             // A target that cannot be read is an error of its own, and says nothing about the password.
-            let moved = stored.filter(|_| has_target).and_then(|stored| stored.settings.target_change(&settings));
-            let kept = stored.filter(|stored| stored.has_password).map(|_| moved);
+            let keeps = |stored: &StoredMailer| match stored.settings.target_change(&settings) {
+                Some(reason) if has_target => Err(reason),
+                _ => Ok(()),
+            };
+            let kept = stored.filter(|stored| stored.has_password).map(keeps);
             errors.check("password", self.parse_password(&username, kept))
         });
         settings.from_address = errors.check("from_address", parse_address(&self.from_address)).unwrap_or_default();
@@ -217,8 +220,8 @@ impl MailerDraft {
         self.keep_secrets != "true" && !self.retype.is_empty()
     }
 
-    /// Checks the password. `kept` is `None` without a stored one, and has the reason why that one may not stay.
-    fn parse_password(&self, username: &str, kept: Option<Option<&str>>) -> Result<SecretChange, String> {
+    /// Checks the password. `kept` is `None` without a stored one, and the reason why that one may not stay in `Err`.
+    fn parse_password(&self, username: &str, kept: Option<Result<(), &str>>) -> Result<SecretChange, String> {
         if username.is_empty() {
             return if self.password.is_empty() {
                 Ok(SecretChange::Clear)
@@ -242,8 +245,8 @@ impl MailerDraft {
         }
         match kept {
             None => Err("A password is required to sign in. Leave both empty for none.".to_owned()),
-            Some(None) => Ok(SecretChange::Keep),
-            Some(Some(reason)) => Err(format!("Enter the password again: {reason}.")),
+            Some(Ok(())) => Ok(SecretChange::Keep),
+            Some(Err(reason)) => Err(format!("Enter the password again: {reason}.")),
         }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! Problems are warnings. They never stop a save, since the author decides what to send.
 
+use crate::email::{RenderError, sent_line};
 use crate::message::{Escape, Rendered, TooLarge, Variables, render};
 use crate::number::to_u32;
+use crate::task::TaskDraft;
 use crate::text::shown;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -73,6 +75,33 @@ pub fn preview(
     })
 }
 
+/// The rendered texts of an e-mail, each with its problems.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EmailPreview {
+    /// The sender's name. It is sent as one line.
+    pub from_name: Preview,
+    /// The subject. It is sent as one line.
+    pub subject: Preview,
+    /// The body.
+    pub body: Preview,
+}
+
+/// Renders the texts of an e-mail as typed, and looks for problems.
+///
+/// # Errors
+/// [`RenderError`], under the same limits as the e-mail that is sent.
+pub fn preview_email(
+    draft: &TaskDraft,
+    variables: &Variables<'_>,
+    random: &mut dyn FnMut() -> u32,
+) -> Result<EmailPreview, RenderError> {
+    let mut text = |typed: &str| preview(typed, Escape::Plain, variables, random);
+    let (from_name, subject, body) = (text(&draft.from_name)?, text(&draft.subject)?, text(&draft.body)?);
+    sent_line("From Name", &from_name.body)?;
+    sent_line("Subject", &subject.body)?;
+    Ok(EmailPreview { from_name, subject, body })
+}
+
 /// Finds the first mistake of a body that should be JSON, by its offset in the template.
 fn json_problem(template: &str, rendered: &Rendered) -> Option<(usize, String)> {
     let error = serde_json::from_str::<serde::de::IgnoredAny>(&rendered.body).err()?;
@@ -116,8 +145,8 @@ fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
 mod tests {
     use super::*;
 
-    fn look(template: &str, escape: Escape) -> Preview {
-        let variables = Variables {
+    fn variables() -> Variables<'static> {
+        Variables {
             date: "Thu, 16 Oct 2025 11:38:07 EDT",
             timestamp: 1_760_629_087,
             name: "web \"01\"\nlong",
@@ -127,8 +156,11 @@ mod tests {
             task: "Tell",
             id: "01890a5d-ac96-774b-bcce-b302099a8057",
             data: None,
-        };
-        preview(template, escape, &variables, &mut || 7).expect("small")
+        }
+    }
+
+    fn look(template: &str, escape: Escape) -> Preview {
+        preview(template, escape, &variables(), &mut || 7).expect("small")
     }
 
     fn positions(preview: &Preview) -> Vec<(u32, u32)> {
@@ -151,6 +183,22 @@ mod tests {
         let preview = look("{\"ä\": \"${HOST}\",\n \"b\": \"${data.x}\"}", Escape::Json);
         assert_eq!(positions(&preview), [(1, 8), (2, 8)]);
         assert!(look("${HOST} ${name}", Escape::Plain).problems.len() == 2);
+    }
+
+    #[test]
+    fn each_text_of_an_email_has_its_own_problems() {
+        let draft = TaskDraft {
+            from_name: "${NAME}".into(),
+            subject: "Up: ${HOST}".into(),
+            body: "a\n ${data.x}".into(),
+            ..TaskDraft::default()
+        };
+        let preview = preview_email(&draft, &variables(), &mut || 7).expect("small");
+        assert_eq!((positions(&preview.from_name), preview.from_name.body.as_str()), (vec![], "web \"01\"\nlong"));
+        assert_eq!(positions(&preview.subject), [(1, 5)]);
+        assert_eq!(positions(&preview.body), [(2, 2)]);
+        let long = TaskDraft { subject: "${NAME}".repeat(80), ..draft };
+        assert_eq!(preview_email(&long, &variables(), &mut || 7), Err(RenderError::Line("Subject")));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Tasks: the actions that events and schedules start. An action is an object type, an object and a verb with settings.
 
+mod email;
+
 use crate::destination::Kind;
 use crate::draft::{draft, switch};
 use crate::email::Email;
@@ -46,9 +48,14 @@ impl Action {
 
     /// Returns the word of the object type in drafts and the API.
     pub fn object_type(&self) -> &'static str {
-        match self {
-            Self::Webhook(_) => "webhook",
-            Self::Email(_) => "email",
+        Self::object_type_of(self.destination_kind())
+    }
+
+    /// Returns the word of the object type whose objects are the destinations of this kind.
+    pub fn object_type_of(kind: Kind) -> &'static str {
+        match kind {
+            Kind::Webhook => "webhook",
+            Kind::Mailer => "email",
         }
     }
 }
@@ -136,11 +143,12 @@ impl TaskDraft {
             object_type: task.action.object_type().to_owned(),
             object: task.destination_id.to_string(),
             revision: revision.to_string(),
-            ..Self::default()
+            // The fields of the other object types are those of a new form.
+            ..Self::new_form()
         };
         match &task.action {
             Action::Webhook(send) => draft.message.clone_from(&send.message),
-            Action::Email(email) => email.fill_draft(&mut draft),
+            Action::Email(email) => email::fill(email, &mut draft),
         }
         draft
     }
@@ -167,7 +175,7 @@ impl TaskDraft {
             errors.add("action", "Choose Send: this object does nothing else.");
         }
         let action = if self.is_email() {
-            Email::parse(self, &mut errors).map(Action::Email)
+            email::parse(self, &mut errors).map(Action::Email)
         } else {
             let message = errors.check("message", parse_message(&self.message));
             message.map(|message| Action::Webhook(WebhookSend { message }))

@@ -8,10 +8,12 @@ mod conflict;
 pub mod dashboard;
 mod delivery;
 pub mod demo;
+mod destination;
 mod discreet;
 mod event;
 mod hold;
 mod inventory;
+mod mailer;
 mod occurrence;
 mod run;
 mod schedule;
@@ -59,6 +61,7 @@ impl Services {
         let all = Arc::new(self.clone());
         Backend {
             webhooks: all.clone(),
+            mailers: all.clone(),
             tasks: all.clone(),
             events: all.clone(),
             schedules: all.clone(),

@@ -83,7 +83,7 @@ const IMPORT_RULES: &[ImportRule] = &[
         within: &["server::clock"],
         home: &[],
         imports: CRATES,
-        but: &["model", "server::store"],
+        but: &["model", "server::clock", "server::store"],
     },
     ImportRule {
         reason: "auth imports only model, clock and store",
@@ -130,6 +130,7 @@ const IMPORT_RULES: &[ImportRule] = &[
             "app::json",
             "app::part::field",
             "app::part::icon",
+            "app::part::versions",
             "app::server_fn",
             "app::session",
             "app::view",
@@ -179,14 +180,13 @@ const WORD_RULES: &[WordRule] = &[
         reason: "only outbound::client builds an HTTP client",
         within: "server/src",
         home: &["server/src/outbound/client.rs"],
-        words: &[
-            "Client::builder",
-            "Client::new",
-            "Client::default",
-            "ClientBuilder",
-            "reqwest::get",
-            "TcpStream::connect",
-        ],
+        words: &["Client::builder", "Client::new", "Client::default", "ClientBuilder", "reqwest::get"],
+    },
+    WordRule {
+        reason: "only outbound connects to other systems, by its clients and by outbound::smtp::dial",
+        within: "server/src",
+        home: &["server/src/outbound/smtp/dial.rs"],
+        words: &["TcpStream::connect"],
     },
     WordRule {
         reason: "only vault opens a sealed secret",
@@ -209,6 +209,8 @@ const WORD_RULES: &[WordRule] = &[
             "app/src/island/event_form.rs",
             // The server function returns the preview of a message as HTML, rendered by `part::fragment`.
             "app/src/island/task_form.rs",
+            // The server function returns the next runs as HTML, rendered by `part::fragment`.
+            "app/src/island/schedule_form.rs",
             // The server function returns the result of a test as HTML, rendered by `part::fragment`.
             "app/src/island/send_test.rs",
             // A text area, escaped by `area_html`; and the result of a test, rendered by `part::fragment`.

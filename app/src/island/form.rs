@@ -4,9 +4,10 @@
 //! check appear once a field was left or the form was submitted. Messages of the server stay until the field changes.
 //! With WASM the submit is intercepted; without it the form posts to its own page.
 
-use crate::error::{AppError, Code, Refused, Versions};
+use crate::error::{AppError, Code, Refused};
 use crate::part::field::{FieldOf, focus};
 use crate::part::icon::Icon;
+use crate::part::versions::versions_table;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use model::draft::Texts;
@@ -246,20 +247,6 @@ fn text_of(texts: &Texts, name: &str) -> String {
     let text = texts.get(name);
     debug_assert!(text.is_some(), "no field of the draft is named {name}");
     text.cloned().unwrap_or_default()
-}
-
-/// Shows the typed values beside those that another person has saved.
-fn versions_table(versions: Vec<Versions>) -> AnyView {
-    let row =
-        |row: Versions| view! { <tr><th scope="row">{row.field}</th><td>{row.yours}</td><td>{row.saved}</td></tr> };
-    let rows: Vec<_> = versions.into_iter().filter(|row| row.field != "revision").map(row).collect();
-    view! {
-        <table class="c-table c-table--versions">
-            <thead><tr><th scope="col">"Field"</th><th scope="col">"Yours"</th><th scope="col">"Theirs, saved"</th></tr></thead>
-            <tbody>{rows}</tbody>
-        </table>
-    }
-    .into_any()
 }
 
 /// The reason for the missing Submit button.

@@ -1,37 +1,37 @@
-//! The task form: new, and edit. Beside the message stand its variables, a live preview and warnings.
+//! The task form: new, and edit.
+//!
+//! CSS alone shows the fields of the chosen object type, with and without WASM (`task-form.css`). A hidden field keeps
+//! its value, and is not checked.
 
-use crate::error::AppError;
+mod compose;
+
 use crate::error::Refused;
 use crate::island::form::{Actions, FormState};
-use crate::island::hydrated::{use_hydrated, when_rested};
+use crate::island::hydrated::use_hydrated;
 use crate::island::lookup_field::LookupField;
-use crate::island::send_test::{SendTest, Sending};
-use crate::part::field::{AreaField, SelectField, SwitchField, TextField, focus};
-use crate::part::icon::Icon;
-use crate::server_fn::task::{preview_message, save_task, test_message};
+use crate::part::field::{AreaField, FieldOf, SelectField, SwitchField, TextField};
+use crate::server_fn::task::save_task;
 use crate::view::task::TaskForm as Loaded;
-use crate::view::{Choice, ChoiceOf};
+use crate::view::{Choice, ChoiceOf, FoundChoices};
+use compose::{Beside, Cursor, Variables};
 use leptos::prelude::*;
 use model::id::TaskId;
-use model::number::to_u32;
 use model::task::TaskDraft;
-use std::time::Duration;
-use wasm_bindgen::JsCast;
 
-/// The variables that a message may use, with an example or description of each value.
-const VARIABLES: &[(&str, &str)] = &[
-    ("${DATE}", "Thu, 16 Oct 2025 11:38:07 EDT"),
-    ("${TIMESTAMP}", "1760629087"),
-    ("${RANDOM}", "a random integer"),
-    ("${NAME}", "the object's name, or the task's"),
-    ("${TYPE}", "the object type's id"),
-    ("${EVENT}", "the event's id"),
-    ("${OBJECT_ID}", "the object's id where it comes from"),
-    ("${TASK}", "this task's name"),
-    ("${ID}", "the delivery's id"),
-];
-fn single(value: &str, label: &str) -> Vec<(String, Vec<(String, String)>)> {
-    vec![(String::new(), vec![(value.to_owned(), label.to_owned())])]
+/// Options of a select: value and label.
+type Options = Vec<(String, String)>;
+
+fn options(all: &[(&str, &str)]) -> Options {
+    all.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect()
+}
+
+fn ungrouped(all: &[(&str, &str)]) -> Vec<(String, Options)> {
+    vec![(String::new(), options(all))]
+}
+
+/// Returns true if the chosen object type is Email.
+fn is_email(form: FormState) -> bool {
+    form.text_now("object_type") == "email"
 }
 
 /// The form of a stored task, or of a new one.
@@ -50,17 +50,13 @@ pub(crate) fn TaskForm(
     };
     let revision = form.text_now("revision");
     let is_hydrated = use_hydrated();
+    let cursor = Cursor::new(form);
     let path = id.map_or_else(|| "/tasks/new".to_owned(), |id| format!("/tasks/{id}/edit"));
-    let address = format!("/webhooks/new?for={path}");
-    let make_webhook = {
-        let address = address.clone();
-        move |event: leptos::ev::MouseEvent| {
-            event.prevent_default();
-            #[cfg(feature = "hydrate")]
-            crate::browser::stored_form::store(&path);
-            form.leave(address.clone());
-        }
-    };
+    let new_webhook = format!("/webhooks/new?for={path}");
+    let new_mailer = loaded.mailers.choices.is_empty().then(|| {
+        let leave = leaving(form, path.clone(), "/smtp/edit".to_owned());
+        view! { <a class="c-button c-button--outline c-for-email" href="/smtp/edit" on:click=leave>"Set up SMTP…"</a> }
+    });
     let past = loaded.occurrences;
     view! {
         <form method="post" class="l-form" novalidate data-unsaved=move || form.unsaved() on:submit=submit aria-labelledby="task-title">
@@ -81,29 +77,24 @@ pub(crate) fn TaskForm(
                             <AreaField field=form.field("description", "Description", false)/>
                             <SwitchField field=form.field("enabled", "Enabled", false)/>
                             <SwitchField field=form.field("delete_after_running", "Delete Task After Running", false)/>
-                            <SelectField
-                                field=form.field("object_type", "Object Type", true)
-                                options=single("webhook", "Webhook")
+                            <Object
+                                form=form
+                                is_hydrated=is_hydrated
+                                webhooks=loaded.webhooks
+                                mailers=loaded.mailers
+                                chosen=loaded.object
                             />
-                            <label class="c-switch">
-                                <input type="checkbox" role="switch" disabled aria-describedby="use_tag-hint"/>
-                                <span>"Use Tag"</span>
-                            </label>
-                            <p class="c-hint" id="use_tag-hint">"For types whose objects carry tags: a webhook is chosen by its name."</p>
-                            <LookupField
-                                field=form.field("object", "Object", true)
-                                what="webhook".to_owned()
-                                of=ChoiceOf::Webhooks
-                                first=Some(loaded.webhooks)
-                                chosen=loaded.webhook
-                                none=("", "Choose a webhook")
-                                current=Signal::derive(move || form.text("object"))
-                                hint="The webhook that the message is sent through."
-                            />
-                            <a class="c-button c-button--outline" href=address on:click=make_webhook>"New Webhook…"</a>
+                            <a
+                                class="c-button c-button--outline c-for-webhook"
+                                href=new_webhook.clone()
+                                on:click=leaving(form, path, new_webhook)
+                            >
+                                "New Webhook…"
+                            </a>
+                            {new_mailer}
                             <SelectField
                                 field=form.field("action", "Action", true)
-                                options=single("send", "Send")
+                                options=ungrouped(&[("send", "Send")])
                             />
                         </div>
                     </section>
@@ -113,15 +104,26 @@ pub(crate) fn TaskForm(
                         </header>
                         <div class="c-card__body c-compose">
                             <div class="c-compose__parts">
-                                <div class="l-stack l-stack--fields">
-                                    <Variables form=form is_hydrated=is_hydrated/>
-                                    <AreaField
-                                        field=form.field("message", "Message", false)
-                                        rows=12
-                                        is_code=true
-                                    />
+                                <div class="l-stack l-stack--fields" on:focusin=move |event| cursor.follow(&event)>
+                                    <Addresses form=form/>
+                                    <Variables cursor=cursor is_hydrated=is_hydrated/>
+                                    <div class="c-for-webhook">
+                                        <AreaField
+                                            field=form.field("message", "Message", false)
+                                            rows=12
+                                            is_code=true
+                                        />
+                                    </div>
+                                    <div class="l-stack l-stack--fields c-for-email">
+                                        <TextField field=form.field("subject", "Subject", true)/>
+                                        <AreaField
+                                            field=form.field("body", "Body", true)
+                                            hint="Plain text."
+                                            rows=12
+                                        />
+                                    </div>
                                 </div>
-                                {move || is_hydrated.get().then(|| view! { <Beside form=form past=past.clone() may_save=may_save/> })}
+                                {move || is_hydrated.get().then(|| view! { <Beside cursor=cursor past=past.clone() may_save=may_save/> })}
                             </div>
                         </div>
                     </section>
@@ -134,124 +136,120 @@ pub(crate) fn TaskForm(
     .into_any()
 }
 
-/// Replaces the selection of the message by a variable.
-fn insert(form: FormState, variable: &str) {
-    let area = document().get_element_by_id("message");
-    let Some(area) = area.and_then(|found| found.dyn_into::<web_sys::HtmlTextAreaElement>().ok()) else { return };
-    let (start, end) = (area.selection_start().ok().flatten(), area.selection_end().ok().flatten());
-    let (Some(start), Some(end)) = (start, end) else { return };
-    if area.set_range_text_with_start_and_end_and_mode(variable, start, end, "end").is_ok() {
-        // If the message cannot be focused, the variable is inserted all the same.
-        let _ = area.focus();
-        form.set_text("message", area.value());
+/// Returns the handler of a link that leaves the form. What is typed is stored, and shown again on return.
+fn leaving(form: FormState, path: String, address: String) -> impl Fn(leptos::ev::MouseEvent) {
+    move |event| {
+        event.prevent_default();
+        #[cfg(feature = "hydrate")]
+        crate::browser::stored_form::store(&path);
+        #[cfg(not(feature = "hydrate"))]
+        let _ = &path;
+        form.leave(address.clone());
     }
 }
 
-/// The variables: buttons that insert them, or a plain list before hydration.
+/// The object type and its object. Before hydration, and without WASM, the objects of both types are offered.
 #[component]
-fn Variables(form: FormState, is_hydrated: RwSignal<bool>) -> impl IntoView {
-    move || {
-        if is_hydrated.get() {
-            let chips = VARIABLES
-                .iter()
-                .map(|(name, meaning)| {
-                    view! { <button class="c-chip" type="button" title=*meaning on:click=move |_| insert(form, name)>{*name}</button> }
-                })
-                .collect_view();
-            view! { <div class="l-row" role="group" aria-label="Insert at the cursor">{chips}</div> }.into_any()
-        } else {
-            let list = VARIABLES
-                .iter()
-                .map(|(name, meaning)| view! { <span class="c-chip" title=*meaning>{*name}</span> })
-                .collect_view();
-            view! { <div class="l-row">{list}</div> }.into_any()
+fn Object(
+    form: FormState,
+    is_hydrated: RwSignal<bool>,
+    /// The first webhooks.
+    webhooks: FoundChoices,
+    /// The mail server, if there is one.
+    mailers: FoundChoices,
+    /// The object that is chosen.
+    chosen: Option<Choice>,
+) -> impl IntoView {
+    let was_cleared = RwSignal::new(false);
+    let mailer = mailers.choices.first().map(|mailer| mailer.value.clone());
+    let change = form.field("object_type", "Object Type", true);
+    let changed = change.on_change;
+    let on_change = Callback::new(move |typed| {
+        changed.run(typed);
+        let object = form.text_now("object");
+        if (mailer.as_ref() == Some(&object)) != is_email(form) {
+            was_cleared.set(!object.is_empty());
+            // There is nothing to choose from one mail server.
+            form.set_text("object", mailer.clone().filter(|_| is_email(form)).unwrap_or_default());
         }
-    }
-}
-
-/// The preview with its warnings.
-#[component]
-fn Beside(form: FormState, past: Vec<Choice>, may_save: bool) -> impl IntoView {
-    let occurrence = RwSignal::new(String::new());
-    let preview = RwSignal::new(None::<Result<String, AppError>>);
-    let source = Memo::new(move |_| (form.text("name"), form.text("object"), form.text("message"), occurrence.get()));
-    when_rested(source, Duration::from_millis(250), move |request| {
-        leptos::task::spawn_local(async move {
-            let (task, webhook, message, occurrence) = request.clone();
-            let result = preview_message(task, webhook, message, occurrence).await;
-            // A newer message may have been typed meanwhile.
-            if source.try_get_untracked().is_some_and(|newest| newest == request) {
-                preview.set(Some(result));
-            }
-        });
     });
-    let options =
-        past.into_iter().map(|choice| view! { <option value=choice.value>{choice.label}</option> }).collect_view();
-    let shown = move || match preview.get() {
-        None => ().into_any(),
-        Some(Err(error)) => {
-            view! { <p class="c-hint c-hint--error"><Icon name="error"/><span>{error.message}</span></p> }.into_any()
+    let of_email = Memo::new(move |_| form.text("object_type") == "email");
+    let lists = StoredValue::new((webhooks, mailers, chosen));
+    let object = move || {
+        let field = form.field("object", "Object", true);
+        let (webhooks, mailers, chosen) = lists.get_value();
+        let chosen = chosen.filter(|chosen| chosen.value == field.initial);
+        let none = options(&[("", "Choose an object")]);
+        let is_whole = !is_hydrated.get();
+        if is_whole && webhooks.has_more {
+            let initial = chosen.map_or(field.initial, |chosen| chosen.label);
+            let hint = "The name or id of a webhook, or SMTP.";
+            return view! { <TextField field=FieldOf { initial, ..field } hint=hint/> }.into_any();
         }
-        Some(Ok(html)) => view! {
-            <div class="l-stack l-stack--fields" inner_html=html on:click=move |event| clicked(form, &event)></div>
+        if !is_whole && !of_email.get() {
+            return view! {
+                <LookupField
+                    field=field
+                    what="webhook".to_owned()
+                    of=ChoiceOf::Webhooks
+                    first=Some(webhooks)
+                    chosen=chosen
+                    none=("", "Choose a webhook")
+                    current=Signal::derive(move || form.text("object"))
+                    hint="The webhook that the message is sent through."
+                />
+            }
+            .into_any();
         }
-        .into_any(),
+        let pairs = |found: FoundChoices| found.choices.into_iter().map(|one| (one.value, one.label)).collect();
+        let hint = if mailers.choices.is_empty() { "There is no mail server yet." } else { "" };
+        let mut groups = vec![(String::new(), none), ("Mail server".to_owned(), pairs(mailers))];
+        if is_whole {
+            groups.insert(1, ("Webhooks".to_owned(), pairs(webhooks)));
+        }
+        view! { <SelectField field=field options=groups hint=hint/> }.into_any()
     };
     view! {
-        <div class="l-stack l-stack--fields">
-            <div class="l-row l-row--apart">
-                <h3 class="u-small u-strong" id="preview">"Preview"</h3>
-                <select
-                    class="c-filter c-filter--inline"
-                    aria-label="Preview with"
-                    on:change=move |event| occurrence.set(event_target_value(&event))
-                >
-                    <option value="">"A sample: Power On, web-01"</option>
-                    {options}
-                </select>
-            </div>
-            {shown}
-            // The button stands below the preview, so that it does not move.
-            {move || (may_save && preview.with(Option::is_some)).then(|| {
-                let send = move || {
-                    Box::pin(test_message(form.text_now("object"), form.text_now("message"))) as Sending
-                };
-                view! { <SendTest send=send/> }
-            })}
+        <SelectField
+            field=FieldOf { on_change, ..change }
+            options=ungrouped(&[("webhook", "Webhook"), ("email", "Email")])
+        />
+        <label class="c-switch">
+            <input type="checkbox" role="switch" disabled aria-describedby="use_tag-hint"/>
+            <span>"Use Tag"</span>
+        </label>
+        <p class="c-hint" id="use_tag-hint">"For types whose objects carry tags: webhooks and the mail server carry none."</p>
+        <div>
+            {object}
+            <p class="c-hint" role="status">{move || was_cleared.get().then_some("The object of the other type was cleared.")}</p>
         </div>
     }
     .into_any()
 }
 
-/// Inserts the variable of a clicked button, or moves the cursor to the position of a warning.
-fn clicked(form: FormState, event: &leptos::ev::MouseEvent) {
-    let button = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
-    let Some(button) = button else { return };
-    if let Some(variable) = button.get_attribute("data-insert") {
-        insert(form, &variable);
-        return;
+/// The sender and the recipients of an e-mail.
+#[component]
+fn Addresses(form: FormState) -> impl IntoView {
+    view! {
+        <fieldset class="l-stack l-stack--fields c-for-email">
+            <legend class="u-hidden">"Addresses"</legend>
+            <div class="l-fields">
+                <TextField
+                    field=form.field("from_address", "From Address", false)
+                    keys="email"
+                    hint="Empty for that of the SMTP settings."
+                />
+                <TextField field=form.field("from_name", "From Name", false)/>
+            </div>
+            <AreaField
+                field=form.field("to", "To", true)
+                hint="One address a line, or separated by commas: ops@example.com, Ada <ada@example.com>"
+            />
+            <div class="l-fields">
+                <AreaField field=form.field("cc", "CC", false) rows=2/>
+                <AreaField field=form.field("bcc", "BCC", false) rows=2/>
+            </div>
+        </fieldset>
     }
-    let number = |name: &str| button.get_attribute(name).and_then(|text| text.parse::<u32>().ok());
-    let area =
-        document().get_element_by_id("message").and_then(|found| found.dyn_into::<web_sys::HtmlTextAreaElement>().ok());
-    if let (Some(line), Some(column), Some(area)) = (number("data-line"), number("data-column"), area) {
-        let offset = utf16_offset(&area.value(), line, column);
-        focus("message");
-        // If the cursor cannot be moved, it stays where it is.
-        let _ = area.set_selection_range(offset, offset);
-    }
-}
-
-/// Returns the offset of a position in a text, in UTF-16 code units as browsers count.
-fn utf16_offset(text: &str, line: u32, column: u32) -> u32 {
-    let mut offset = 0;
-    for (number, content) in (1..).zip(text.split('\n')) {
-        if number == line {
-            let before = content.chars().take(column.saturating_sub(1) as usize);
-            offset += before.map(char::len_utf16).sum::<usize>();
-            break;
-        }
-        offset += content.encode_utf16().count() + 1;
-    }
-    to_u32(offset)
+    .into_any()
 }

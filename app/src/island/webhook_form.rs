@@ -41,7 +41,7 @@ pub(crate) fn WebhookForm(
         form.submit(
             move |draft| save_webhook(id, draft),
             move |saved: SavedWebhook| match back {
-                Some(path) => format!("{path}?webhook={}", saved.id),
+                Some(path) => format!("{path}?object={}", saved.id),
                 None => saved.path(),
             },
         );

@@ -1,4 +1,5 @@
 //! Pages about deliveries.
 
 pub(crate) mod list;
+mod mail;
 pub(crate) mod show;

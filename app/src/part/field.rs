@@ -26,6 +26,9 @@ pub(crate) struct FieldOf {
     pub error: Signal<Option<String>>,
     /// Called when the field is left.
     pub on_leave: Callback<()>,
+    /// True for the field that has the cursor once the page is shown.
+    #[cfg(feature = "ssr")]
+    pub has_cursor: bool,
 }
 
 impl FieldOf {
@@ -39,8 +42,20 @@ impl FieldOf {
             on_change: Callback::new(|_| ()),
             error: Signal::stored(None),
             on_leave: Callback::new(|()| ()),
+            #[cfg(feature = "ssr")]
+            has_cursor: false,
         }
     }
+
+    /// Returns the value of `autofocus`. The browser reads it in documents of the server alone.
+    #[cfg(feature = "ssr")]
+    fn autofocus(&self) -> bool {
+        self.has_cursor
+    }
+
+    #[cfg(not(feature = "ssr"))]
+    #[expect(clippy::unused_self, reason = "the other half needs it")]
+    fn autofocus(&self) {}
 
     fn described_by(&self, has_hint: bool) -> impl Fn() -> Option<String> + Clone + Send + Sync + use<> {
         let (name, error) = (self.name, self.error);
@@ -139,7 +154,7 @@ pub(crate) fn TextField(
         }
     });
     let (name, error, is_required) = (field.name, field.error, field.is_required);
-    let initial = field.initial.clone();
+    let (initial, autofocus) = (field.initial.clone(), field.autofocus());
     let (described, invalid) = (field.described_by(hint.is_some()), field.invalid());
     let label = view! { <Label field=field/> };
     view! {
@@ -156,6 +171,7 @@ pub(crate) fn TextField(
                     inputmode=keys
                     placeholder=placeholder
                     spellcheck="false"
+                    autofocus=autofocus
                     value=initial
                     aria-invalid=invalid
                     aria-describedby=described
@@ -229,7 +245,7 @@ pub(crate) fn SelectField(
     let this = field.clone();
     node.on_load(move |select| this.adopt(select.value()));
     let (on_change, on_leave) = (field.on_change, field.on_leave);
-    let initial = field.initial.clone();
+    let (initial, autofocus) = (field.initial.clone(), field.autofocus());
     let option = move |(value, label): (String, String)| {
         let is_selected = value == initial;
         view! { <option value=value selected=is_selected>{label}</option> }
@@ -257,6 +273,7 @@ pub(crate) fn SelectField(
                     id=name
                     name=name
                     required=is_required
+                    autofocus=autofocus
                     aria-invalid=invalid
                     aria-describedby=described
                     node_ref=node

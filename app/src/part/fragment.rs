@@ -1,57 +1,23 @@
 //! Parts of forms that only show a result: of a test, of the matches of an event, of a preview. The server renders
 //! them, so that the browser half contains no code for them.
 
+mod preview;
+mod tested;
+
+pub(crate) use preview::previewed;
+pub(crate) use tested::tested;
+
 use crate::part::icon::Icon;
 use crate::part::status::next_times;
-use crate::view::Choice;
 use crate::view::event::{EventMatches, MatchedOccurrence};
 use crate::view::schedule::SchedulePreview;
-use crate::view::webhook::TestResult;
 use leptos::prelude::*;
 use model::field_error::{FieldError, FieldErrors};
-use model::preview::Preview;
-use model::text::visible;
 
 /// Renders a view as HTML.
 fn html(view: impl FnOnce() -> AnyView) -> String {
     // Components need an owner. Nothing here outlives the call.
     Owner::new().with(|| view().to_html())
-}
-
-/// Renders the exact request of a test, and the whole response.
-pub(crate) fn tested(result: TestResult) -> String {
-    html(move || {
-        let is_good = result.error.is_none();
-        let class = if is_good { "c-note c-note--ok" } else { "c-note c-note--danger" };
-        let message = match (&result.error, result.status_code) {
-            (Some(error), _) => error.clone(),
-            (None, status) => format!("Received: HTTP {}.", status.unwrap_or_default()),
-        };
-        let took = match result.connect_ms {
-            Some(connect) => format!("{} ms, of which {connect} ms to connect", result.duration_ms),
-            None => format!("{} ms", result.duration_ms),
-        };
-        let headers = result
-            .headers
-            .into_iter()
-            .map(|header| {
-                let class = if header.is_masked { "m" } else { "" };
-                view! { <span class="k">{header.name}</span>": "<span class=class>{header.value}</span>"\n" }
-            })
-            .collect_view();
-        let status = result.status_code.map_or_else(|| "No response".to_owned(), |status| status.to_string());
-        view! {
-            <div class=class>
-                <Icon name=if is_good { "sent" } else { "error" }/>
-                <p>{message}" "<span class="u-muted">{took}</span></p>
-            </div>
-            <h3 class="c-card__subtitle">"Request"</h3>
-            <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Test request"><b>{result.target}</b>"\n\n"{headers}"\n"{result.body}</pre>
-            <h3 class="c-card__subtitle">"Response"</h3>
-            <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Test response"><b>{status}</b>"\n"{result.response_headers}"\n\n"{result.response_body}</pre>
-        }
-        .into_any()
-    })
 }
 
 /// Renders the matches of an unsaved event.
@@ -129,53 +95,4 @@ fn schedule_label(field: &str) -> &'static str {
         "monday" => "Weekdays",
         _ => "Schedule",
     }
-}
-
-/// Renders the preview of a message, with its warnings. The position of each warning is a button with `data-line` and
-/// `data-column`. The variables that the occurrence's data offers are buttons with `data-insert`.
-pub(crate) fn previewed(preview: Preview, has_webhook: bool, variables: Vec<Choice>) -> String {
-    html(move || {
-        let offered = (!variables.is_empty()).then(|| {
-            let chip = |Choice { value, label }: Choice| {
-                let name = value.clone();
-                view! { <button class="c-chip" type="button" title=label data-insert=value>{name}</button> }
-            };
-            let chips = variables.into_iter().map(chip).collect_view();
-            view! { <div class="l-row" role="group" aria-label="Insert from its data">{chips}</div> }
-        });
-        let bytes = preview.body.len();
-        let count = preview.filled.len();
-        let mut parts = Vec::new();
-        let mut end = 0;
-        for range in &preview.filled {
-            parts.push(visible(preview.body.get(end..range.start).unwrap_or_default()).into_any());
-            let value = visible(preview.body.get(range.clone()).unwrap_or_default());
-            parts.push(view! { <mark>{value}</mark> }.into_any());
-            end = range.end;
-        }
-        parts.push(visible(preview.body.get(end..).unwrap_or_default()).into_any());
-        let problems = preview
-            .problems
-            .into_iter()
-            .map(|problem| {
-                let position = format!("line {}, column {}", problem.line, problem.column);
-                view! {
-                    <li>
-                        <Icon name="warn"/>
-                        <button type="button" data-line=problem.line data-column=problem.column>{position}</button>
-                        <span>{problem.message}</span>
-                    </li>
-                }
-            })
-            .collect_view();
-        let reason = if has_webhook { "because the webhook sends JSON" } else { "which most webhooks send" };
-        let checked = preview.is_json.then(|| format!(" Checked as JSON, {reason}. Warnings do not stop Submit."));
-        view! {
-            <pre class="c-code" tabindex="0" role="region" aria-labelledby="preview">{parts.into_iter().collect_view()}</pre>
-            <p class="u-xs u-muted u-num">{format!("{bytes} bytes, {count} values filled in.")}{checked}</p>
-            <ul class="c-problems" role="list">{problems}</ul>
-            {offered}
-        }
-        .into_any()
-    })
 }

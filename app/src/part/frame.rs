@@ -22,6 +22,7 @@ const MODULES: &[Module] = &[
             ("/events", "event", "Events"),
             ("/deliveries", "delivery", "Deliveries"),
             ("/runs", "log", "Task Logs"),
+            ("/smtp", "mail", "SMTP"),
             ("/time-zone", "zone", "Time Zone"),
         ],
     ),

@@ -4,6 +4,7 @@
 use crate::asked::Asked;
 use crate::error::{AppError, Code};
 use crate::part::icon::Icon;
+use crate::part::versions::versions_table;
 use crate::view::done::Done;
 use leptos::prelude::*;
 
@@ -59,6 +60,7 @@ fn Problem(error: AppError) -> impl IntoView {
             <Icon name=icon/>
             <div>
                 <p>{error.message}</p>
+                {(!error.versions.is_empty()).then(|| versions_table(error.versions))}
                 {links}
             </div>
         </div>

@@ -1,7 +1,7 @@
 //! Server functions about webhooks.
 
 use crate::error::AppError;
-use crate::json::Json;
+use crate::server_fn::protocol::Json;
 use crate::view::webhook::SavedWebhook;
 use leptos::prelude::*;
 use model::id::WebhookId;
@@ -22,7 +22,8 @@ pub async fn send_test(id: Option<WebhookId>, draft: WebhookDraft, message: Stri
     let work = async {
         let backend = authorised(model::access::Permission::Administer)?;
         let request = crate::view::webhook::TestRequest { draft, message };
-        backend.webhooks.send_test(id, request).await.map(crate::part::fragment::tested)
+        let tested = backend.webhooks.send_test(id, request).await?;
+        Ok(crate::part::fragment::tested(crate::view::destination::Tested::Webhook(tested)))
     };
     with_status(work.await)
 }

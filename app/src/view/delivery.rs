@@ -96,6 +96,8 @@ pub struct DeliveryDetail {
     /// The public id of the delivery that this one repeats.
     pub replay_of: Option<String>,
     pub is_destination_deleted: bool,
+    /// The message of an e-mail, instead of a request and its body.
+    pub mail: Option<Mail>,
     /// The recipients of an e-mail, each with the server's last reply.
     pub recipients: Vec<Recipient>,
     pub code: Option<String>,
@@ -109,6 +111,17 @@ pub struct Request {
     pub url: String,
     /// The headers in the order in which they are sent.
     pub headers: Vec<ShownHeader>,
+}
+
+/// The message of an e-mail, decoded for reading.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mail {
+    /// The address that errors return to, if a mailer is stored.
+    pub sender: Option<String>,
+    /// The headers in their order, each with its name.
+    pub headers: Vec<(String, String)>,
+    /// The text.
+    pub text: String,
 }
 
 /// One attempt.
@@ -125,7 +138,7 @@ pub struct AttemptLine {
     pub code: Option<String>,
     pub error: Option<String>,
     pub response_headers: String,
-    /// The body of the response, decoded and in its character set.
+    /// The body of the response, decoded and in its character set; of an e-mail, what both sides said.
     pub response_body: String,
     pub response_bytes: usize,
     pub note: Option<String>,

@@ -1,6 +1,10 @@
-//! Destinations: what pages show of them whatever their kind.
+//! Destinations: what pages show of them whatever their kind, and the choices of a person who ends a hold.
 
+use crate::view::When;
+use crate::view::mailer::MailTest;
+use crate::view::webhook::TestResult;
 use model::destination::Kind;
+use model::hold::HoldReason;
 use model::id::DestinationId;
 
 /// A destination as a link.
@@ -30,4 +34,70 @@ impl DestinationLink {
             Kind::Mailer => "mail",
         }
     }
+}
+
+/// The reasons that hold a destination, if any do.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct DestinationState {
+    pub paused: Option<When>,
+    /// The open breaker, if it is open.
+    pub failing: Option<Failing>,
+    pub releasing_per_second: Option<u32>,
+    /// Held deliveries by reason.
+    pub held: Vec<HeldCount>,
+}
+
+impl DestinationState {
+    /// Returns the number of deliveries that are held for this reason.
+    pub fn count(&self, reason: HoldReason) -> u64 {
+        self.held.iter().filter(|held| held.reason == reason).map(|held| held.count).sum()
+    }
+}
+
+/// An open breaker.
+#[derive(Debug, Clone)]
+pub struct Failing {
+    /// The instant at which the breaker opened.
+    pub since: When,
+    /// The instant at which the next probe goes.
+    pub probe: When,
+}
+
+/// The deliveries that are held for one reason.
+#[derive(Debug, Clone, Copy)]
+pub struct HeldCount {
+    /// The reason.
+    pub reason: HoldReason,
+    /// The number of deliveries.
+    pub count: u64,
+}
+
+/// The held deliveries that go on when a destination is resumed or its target confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// All go on.
+    All,
+    /// Of each object the newest goes on, the others are discarded.
+    Newest,
+    /// None goes on.
+    None,
+}
+
+/// The way in which a hold is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReleaseChoice {
+    /// The deliveries that go on.
+    pub held: Held,
+    /// Deliveries per second; `None`: as fast as it goes.
+    pub per_second: Option<u32>,
+}
+
+/// The result of a test message.
+#[derive(Debug, Clone)]
+pub enum Tested {
+    /// An HTTP exchange.
+    Webhook(TestResult),
+    /// A session with the mail server.
+    Mail(MailTest),
 }

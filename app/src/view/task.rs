@@ -10,7 +10,11 @@ use crate::view::run::{RunDelivery, RunLine};
 use crate::view::schedule::TriggerLine;
 use crate::view::{Choice, FoundChoices};
 #[cfg(feature = "ssr")]
+use model::email::Mailbox;
+#[cfg(feature = "ssr")]
 use model::id::TaskId;
+#[cfg(feature = "ssr")]
+use model::preview::{EmailPreview, Preview};
 #[cfg(feature = "ssr")]
 use model::run;
 #[cfg(feature = "ssr")]
@@ -57,24 +61,36 @@ pub struct TaskForm {
     pub draft: TaskDraft,
     /// The first webhooks to choose from.
     pub webhooks: FoundChoices,
-    /// The webhook that is chosen.
-    pub webhook: Option<Choice>,
+    /// The mail server, if there is one.
+    pub mailers: FoundChoices,
+    /// The object that is chosen.
+    pub object: Option<Choice>,
     /// Past occurrences to preview with: public id and label.
     pub occurrences: Vec<Choice>,
 }
 
-/// A message to be previewed.
+/// The message of an unsaved task as it would be sent.
+#[cfg(feature = "ssr")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Previewed {
+    /// The body of a request.
+    Request(Preview),
+    /// An e-mail.
+    Email(PreviewedEmail),
+}
+
+/// An unsaved e-mail as it would be sent.
 #[cfg(feature = "ssr")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PreviewRequest {
-    /// The task's name as typed.
-    pub task: String,
-    /// The webhook's id as chosen; its content type decides how values are escaped.
-    pub webhook: String,
-    /// The message as typed.
-    pub message: String,
-    /// The public id of a past occurrence; empty for a sample.
-    pub occurrence: String,
+pub struct PreviewedEmail {
+    /// The sender's address; empty where there is none yet.
+    pub from_address: String,
+    /// The sender's name where the e-mail has none. May be empty.
+    pub default_name: String,
+    /// Each list of recipients that is not empty, with its label and its addresses. `None` while the list cannot be read.
+    pub recipients: Vec<(&'static str, Option<Vec<Mailbox>>)>,
+    /// The texts with their values.
+    pub texts: EmailPreview,
 }
 
 /// A task with its triggers and history, for its dashboard.

@@ -1,13 +1,11 @@
 //! Webhooks: their list, their form, their dashboard, and test messages.
 
 #[cfg(feature = "ssr")]
-use crate::view::When;
-#[cfg(feature = "ssr")]
 use crate::view::delivery::DeliveryLine;
 #[cfg(feature = "ssr")]
-use crate::view::task::TaskLink;
+use crate::view::destination::DestinationState;
 #[cfg(feature = "ssr")]
-use model::hold::HoldReason;
+use crate::view::task::TaskLink;
 use model::id::WebhookId;
 #[cfg(feature = "ssr")]
 use model::webhook::Settings;
@@ -91,28 +89,6 @@ impl SavedWebhook {
     }
 }
 
-/// The held deliveries that go on when a webhook is resumed or its target confirmed.
-#[cfg(feature = "ssr")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
-    /// All go on.
-    All,
-    /// Of each object the newest goes on, the others are discarded.
-    Newest,
-    /// None goes on.
-    None,
-}
-
-/// The way in which a hold is ended.
-#[cfg(feature = "ssr")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReleaseChoice {
-    /// The deliveries that go on.
-    pub held: Held,
-    /// Deliveries per second; `None`: as fast as it goes.
-    pub per_second: Option<u32>,
-}
-
 /// A test message for a webhook as typed.
 #[cfg(feature = "ssr")]
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -171,49 +147,8 @@ pub struct WebhookDetail {
     pub is_signing: bool,
     /// The names of headers that are stored in clear and look like secrets.
     pub in_clear: Vec<String>,
-    pub state: WebhookState,
+    pub state: DestinationState,
     /// The tasks that send through the webhook.
     pub tasks: Vec<TaskLink>,
     pub deliveries: Vec<DeliveryLine>,
-}
-
-/// The reasons that hold a webhook, if any do.
-#[cfg(feature = "ssr")]
-#[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "the fields say it")]
-pub struct WebhookState {
-    pub paused: Option<When>,
-    /// The open breaker, if it is open.
-    pub failing: Option<Failing>,
-    pub releasing_per_second: Option<u32>,
-    /// Held deliveries by reason.
-    pub held: Vec<HeldCount>,
-}
-
-#[cfg(feature = "ssr")]
-impl WebhookState {
-    /// Returns the number of deliveries that are held for this reason.
-    pub fn count(&self, reason: HoldReason) -> u64 {
-        self.held.iter().filter(|held| held.reason == reason).map(|held| held.count).sum()
-    }
-}
-
-/// An open breaker.
-#[cfg(feature = "ssr")]
-#[derive(Debug, Clone)]
-pub struct Failing {
-    /// The instant at which the breaker opened.
-    pub since: When,
-    /// The instant at which the next probe goes.
-    pub probe: When,
-}
-
-/// The deliveries that are held for one reason.
-#[cfg(feature = "ssr")]
-#[derive(Debug, Clone, Copy)]
-pub struct HeldCount {
-    /// The reason.
-    pub reason: HoldReason,
-    /// The number of deliveries.
-    pub count: u64,
 }

@@ -1,34 +1,34 @@
 //! A fake backend with fixed data: none, one or many of everything, or a database that is down.
 
+pub(crate) mod mailer;
 mod schedule;
 
 use app::backend::{Backend, Catalogue, Deliveries, Events, Inventory, Occurrences, Tasks, Webhooks};
 use app::error::{AppError, Code};
 use app::view::dashboard::{Counts, Dashboard, Hour};
 use app::view::delivery::{AttemptLine, DeliveryDetail, DeliveryLine, DeliveryQuery, Request};
+use app::view::destination::{DestinationLink, DestinationState, Failing, HeldCount, ReleaseChoice};
 use app::view::event::{EventForm, EventLine, EventLink, EventMatches, EventRow, MatchedOccurrence, TagChoice};
 use app::view::inventory::{CarriedTag, CategoryLine, ObjectLine, TagLine, UnknownLine};
 use app::view::occurrence::{Considered, SentBecause, Why};
 use app::view::run::{RunDelivery, RunLine};
 use app::view::task::{PreviewRequest, TaskDetail, TaskForm, TaskLink, TaskRow};
-use app::view::webhook::{
-    Failing, HeldCount, ReleaseChoice, SavedWebhook, ShownHeader, TestRequest, TestResult, WebhookDetail, WebhookForm,
-    WebhookRow, WebhookState,
-};
+use app::view::webhook::{SavedWebhook, ShownHeader, TestRequest, TestResult, WebhookDetail, WebhookForm, WebhookRow};
 use app::view::{Choice, FoundChoices, Listed, When};
 use async_trait::async_trait;
 use model::catalog::{Catalog, EventKind, EventKindDraft, TypeDefinition, TypeDraft};
 use model::delivery::Status;
+use model::destination::Kind;
 use model::event::EventDraft;
 use model::header::{HeaderList, MASK};
 use model::hold::HoldReason;
-use model::id::{CategoryId, EventId, ObjectId, RunId, TagId, TaskId, WebhookId};
+use model::id::{CategoryId, DestinationId, EventId, ObjectId, RunId, TagId, TaskId, WebhookId};
 use model::matching::Reason;
 use model::object::ObjectDraft;
 use model::preview::Preview;
 use model::run;
 use model::tag::{CategoryDraft, TagDraft};
-use model::task::TaskDraft;
+use model::task::{Action, TaskDraft, WebhookSend};
 use model::url::TargetUrl;
 use model::webhook::{Authorization, Method, Settings, WebhookDraft};
 use std::sync::Arc;
@@ -36,6 +36,9 @@ use std::time::Duration;
 
 /// The public id of every delivery and occurrence.
 pub(crate) const UUID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+/// The public id of a delivery that is an e-mail.
+pub(crate) const MAIL_UUID: &str = "01890a5d-ac96-774b-bcce-b302099a8058";
 
 /// The number of rows of a list that the page itself divides, then for a list that the database divides: on the page,
 /// and in all.
@@ -61,6 +64,7 @@ pub(crate) fn backend(state: State) -> Backend {
     let fake = Arc::new(Fake { state });
     Backend {
         webhooks: fake.clone(),
+        mailers: fake.clone(),
         tasks: fake.clone(),
         events: fake.clone(),
         schedules: fake.clone(),
@@ -138,6 +142,10 @@ fn headers() -> Vec<ShownHeader> {
     vec![header("Content-Type", "application/json", false), header("X-Token", "stored, not shown", true)]
 }
 
+fn chat(number: i64) -> DestinationLink {
+    DestinationLink { id: DestinationId(number), kind: Kind::Webhook, name: format!("Chat {number}") }
+}
+
 const URL: &str = "https://chat.example.com/hook?a=1&b=<2>";
 /// The settings of a webhook, every one filled.
 fn settings(number: i64) -> Settings {
@@ -177,8 +185,7 @@ fn delivery_line(number: i64) -> DeliveryLine {
         status: Some(status),
         hold: (status == Status::Held).then_some(HoldReason::Paused),
         created: when(),
-        webhook_id: WebhookId(number),
-        webhook: format!("Chat {number}"),
+        destination: chat(number),
         task: format!("Tell {number}"),
         event: "Power On".to_owned(),
         object: format!("web-{number}"),
@@ -303,7 +310,7 @@ impl Webhooks for Fake {
             },
             is_signing: true,
             in_clear: vec!["X-Secret".to_owned()],
-            state: WebhookState {
+            state: DestinationState {
                 paused: Some(when()),
                 failing: Some(Failing { since: when(), probe: when() }),
                 releasing_per_second: Some(10),
@@ -344,8 +351,7 @@ impl Tasks for Fake {
             name: format!("Tell {number}"),
             description: "Tells the people on call".to_owned(),
             is_enabled: number % 2 == 1,
-            webhook_id: WebhookId(number),
-            webhook_name: format!("Chat {number}"),
+            destination: chat(number),
             events: 3,
         })
     }
@@ -367,7 +373,7 @@ impl Tasks for Fake {
             description: "Tells the people on call".to_owned(),
             enabled: "true".to_owned(),
             delete_after_running: "true".to_owned(),
-            webhook: "1".to_owned(),
+            object: "1".to_owned(),
             message: MESSAGE.to_owned(),
             revision: "4".to_owned(),
             ..TaskDraft::default()
@@ -417,9 +423,8 @@ impl Tasks for Fake {
             is_enabled: true,
             deletes_after_running: true,
             is_running: true,
-            webhook_id: WebhookId(1),
-            webhook: "Chat 1".to_owned(),
-            message: MESSAGE.to_owned(),
+            destination: Some(chat(1)),
+            action: Action::Webhook(WebhookSend { message: MESSAGE.to_owned() }),
             events: vec![event],
             schedules: schedule::trigger_lines(),
             runs: vec![run_line(1)],
@@ -542,6 +547,9 @@ impl Deliveries for Fake {
             response_bytes: 6,
             note: Some("The receiver asked for a pause of 5 s.".to_owned()),
         };
+        if uuid == MAIL_UUID {
+            return self.found("delivery", mailer::delivery(self.state));
+        }
         let detail = DeliveryDetail {
             line: DeliveryLine { uuid, ..delivery_line(1) },
             request: Request { method: "PUT".to_owned(), url: URL.to_owned(), headers: headers() },
@@ -555,7 +563,9 @@ impl Deliveries for Fake {
             task_id: Some(TaskId(1)),
             caused_by: Some("Executed by maria".to_owned()),
             replay_of: Some(UUID.to_owned()),
-            is_webhook_deleted: false,
+            is_destination_deleted: false,
+            mail: None,
+            recipients: Vec::new(),
             code: Some("status".to_owned()),
         };
         self.found("delivery", detail)
@@ -619,7 +629,7 @@ impl Occurrences for Fake {
             reason,
             words: reason.map_or("It fired.", Reason::words).to_owned(),
             deliveries: if reason.is_none() {
-                vec![SentBecause { id: UUID.to_owned(), status: Some(Status::Sent), webhook: "Chat 1".to_owned() }]
+                vec![SentBecause { id: UUID.to_owned(), status: Some(Status::Sent), destination: "Chat 1".to_owned() }]
             } else {
                 Vec::new()
             },

@@ -7,17 +7,19 @@
 
 mod fake;
 
-use app::error::{AppError, Code};
+use app::error::{AppError, Code, Versions};
 use app::session::Viewer;
 use app::shell::Assets;
+use app::view::destination::Tested;
 use app::{App, Posted};
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
-use fake::{State, UUID, backend};
+use fake::{MAIL_UUID, State, UUID, backend};
 use leptos::prelude::provide_context;
 use model::access::Role;
 use model::catalog::Catalog;
 use model::event::EventDraft;
+use model::mailer::MailerDraft;
 use model::tag::CategoryDraft;
 use model::task::TaskDraft;
 use model::webhook::WebhookDraft;
@@ -35,6 +37,7 @@ static PATHS: LazyLock<Vec<String>> = LazyLock::new(|| {
 /// The groups of pages that have their own test, by the first segment of their paths.
 const GROUPS: &[(&str, &[&str])] = &[
     ("webhooks", &["webhooks"]),
+    ("smtp", &["smtp"]),
     ("tasks", &["tasks"]),
     ("events", &["events"]),
     ("deliveries", &["deliveries", "occurrences", "runs"]),
@@ -53,6 +56,9 @@ const READ_ONLY: &[&str] = &[
     "/webhooks/{id}",
     "/webhooks/{id}/edit",
     "/webhooks/{id}/test",
+    "/smtp",
+    "/smtp/edit",
+    "/smtp/test",
     "/tasks/new",
     "/tasks/{id}/edit",
     "/events/new",
@@ -66,7 +72,8 @@ fn group_of(path: &str) -> &'static str {
 
 /// Returns true if the page shows rows, so that their number matters.
 fn has_rows(path: &str) -> bool {
-    !path.contains('{') && !path.ends_with("/new") && !ALONE.contains(&path)
+    let is_form = path.ends_with("/new") || ["/smtp/edit", "/smtp/test"].contains(&path);
+    !path.contains('{') && !is_form && !ALONE.contains(&path)
 }
 
 /// Returns a path with its parameter filled in.
@@ -225,6 +232,11 @@ async fn webhooks() {
 }
 
 #[tokio::test]
+async fn smtp() {
+    check_group("smtp").await;
+}
+
+#[tokio::test]
 async fn tasks() {
     check_group("tasks").await;
 }
@@ -290,14 +302,69 @@ async fn form_has_a_control_for_each_field_of_its_draft() {
     let refused = WebhookDraft { retype: "token".to_owned(), ..WebhookDraft::default() };
     let draft = serde_json::to_value(refused).expect("a draft is texts");
     let posted = Posted { draft, problem: Some(AppError::forbidden()), tested: None };
+    let refused = MailerDraft { retype: "password".to_owned(), ..MailerDraft::default() };
+    let mailer = Posted { draft: serde_json::to_value(refused).expect("a draft is texts"), ..posted.clone() };
     for (path, posted, fields) in [
         ("/webhooks/1/edit", posted, WebhookDraft::FIELDS),
+        ("/smtp/edit", mailer, MailerDraft::FIELDS),
         ("/tasks/1/edit", Posted::default(), TaskDraft::FIELDS),
         ("/events/1", Posted::default(), EventDraft::FIELDS),
     ] {
         let form = show(path, State::One, Some(Role::Admin), posted).await.body;
         let missing: Vec<_> = fields.iter().filter(|field| !form.contains(&format!("name=\"{field}\""))).collect();
         assert!(missing.is_empty(), "{path} has no control for {missing:?}");
+    }
+}
+
+#[tokio::test]
+async fn refused_mailer() {
+    let draft = MailerDraft {
+        server: "http://mail.example.com".to_owned(),
+        port: "0".to_owned(),
+        encryption: "none".to_owned(),
+        allow_insecure: "true".to_owned(),
+        username: "ops".to_owned(),
+        password: "canary-4f7a".to_owned(),
+        from_address: "ops@".to_owned(),
+        revision: "4".to_owned(),
+        ..MailerDraft::default()
+    };
+    let errors = draft.parse(None).expect_err("three fields are wrong");
+    let draft = serde_json::to_value(draft.without_secrets()).expect("a draft is texts");
+    check_refused("/smtp/edit", Some(Role::Admin), draft, errors.into()).await;
+}
+
+#[tokio::test]
+async fn conflict_over_the_mailer_shows_both_versions_and_adopts_the_saved_revision() {
+    let version = |field: &str, yours: &str, saved: &str| Versions {
+        field: field.to_owned(),
+        yours: yours.to_owned(),
+        saved: saved.to_owned(),
+    };
+    let versions = vec![version("revision", "3", "4"), version("server", "<mine>", "theirs.example.com")];
+    let problem = AppError { versions, ..AppError::new(Code::Conflict, "Somebody else changed this mail server.") };
+    let draft = MailerDraft { server: "<mine>".to_owned(), revision: "3".to_owned(), ..MailerDraft::default() };
+    let posted = Posted { draft: serde_json::to_value(draft).expect("texts"), problem: Some(problem), tested: None };
+    let shown = show("/smtp/edit", State::One, Some(Role::Admin), posted).await;
+    compare("smtp-edit@conflict", &shown.snapshot());
+}
+
+#[tokio::test]
+async fn tested_mailer() {
+    let posted = Posted {
+        draft: json!({"to": "bob@example.com"}),
+        problem: None,
+        tested: Some(Tested::Mail(fake::mailer::test_result())),
+    };
+    let shown = show("/smtp/test", State::One, Some(Role::Operator), posted).await;
+    compare("smtp-test@tested", &shown.snapshot());
+}
+
+#[tokio::test]
+async fn e_mail() {
+    for (state, word) in [(State::One, "one"), (State::Many, "many")] {
+        let shown = show(&format!("/deliveries/{MAIL_UUID}"), state, Some(Role::Admin), Posted::default()).await;
+        compare(&format!("deliveries-id@mail-{word}"), &shown.snapshot());
     }
 }
 

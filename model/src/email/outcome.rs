@@ -4,10 +4,8 @@ use super::{Recipient, RecipientState};
 use crate::delivery::{ErrorCode, Outcome};
 use crate::text::{shown, visible};
 
-/// The most recipients that an error names for one reply.
+/// The most recipients whose replies an error repeats.
 const NAMED_MAX: usize = 10;
-/// The most replies that an error repeats.
-const REPLIES_MAX: usize = 10;
 
 /// A failure of the session as a whole: the recipients that it left undecided stay pending.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +45,6 @@ pub fn judge(recipients: &[Recipient], failure: Option<Failure>, status_code: Op
         return Judged { outcome: Outcome::Sent, status_code, error: None };
     }
     let mut sentences = Vec::new();
-    if recipients.len() > 1 && pending < recipients.len() {
-        sentences.push(format!("{accepted} of {} recipients accepted.", recipients.len()));
-    }
     let (code, decided) = match failure {
         Some(failure) if refused == 0 || pending > 0 => {
             sentences.push(failure.sentence);
@@ -62,44 +57,30 @@ pub fn judge(recipients: &[Recipient], failure: Option<Failure>, status_code: Op
             (ErrorCode::Internal, None)
         }
     };
-    let reasons = reasons(recipients);
-    if !reasons.is_empty() {
-        sentences.push(reasons);
+    if recipients.len() > 1 && pending < recipients.len() {
+        sentences.push(format!("{accepted} of {} recipients accepted.", recipients.len()));
     }
+    name_unaccepted(recipients, &mut sentences);
     let outcome = Outcome::Failed { code, status_code: decided, retry_after: None };
-    Judged { outcome, status_code: decided.or(status_code), error: Some(sentences.join(" ")) }
+    Judged { outcome, status_code: decided.or(status_code), error: Some(sentences.join("\n")) }
 }
 
-/// Names the refused recipients, and those that the server answered without accepting them, each with the server's
-/// words: `a@x, b@x: 550 No such user; c@x: 450 Later`.
-fn reasons(recipients: &[Recipient]) -> String {
+/// Names the refused recipients, and those that the server asked to try later, each with the server's words.
+fn name_unaccepted(recipients: &[Recipient], sentences: &mut Vec<String>) {
     let is_named = |one: &&Recipient| match one.state {
         RecipientState::Accepted => false,
         RecipientState::Refused => true,
         RecipientState::Pending => !one.reply.is_empty(),
     };
-    // Each reply with its recipients: the first ones by address, the others as a number.
-    let mut replies: Vec<(&str, Vec<String>, usize)> = Vec::new();
-    let mut unlisted = 0;
-    for one in recipients.iter().filter(is_named) {
-        let has_room = replies.len() < REPLIES_MAX;
-        match replies.iter_mut().find(|(reply, ..)| *reply == one.reply) {
-            Some((_, named, _)) if named.len() < NAMED_MAX => named.push(shown(&one.address)),
-            Some((.., more)) => *more += 1,
-            None if has_room => replies.push((&one.reply, vec![shown(&one.address)], 0)),
-            None => unlisted += 1,
-        }
+    for one in recipients.iter().filter(is_named).take(NAMED_MAX) {
+        let word = if one.state == RecipientState::Refused { "refused" } else { "deferred" };
+        let reply = if one.reply.is_empty() { "no reason was given" } else { &one.reply };
+        sentences.push(format!("{} was {word}: {}", shown(&one.address), visible(reply)));
     }
-    let clause = |(reply, named, more): &(&str, Vec<String>, usize)| {
-        let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
-        let reply = if reply.is_empty() { "refused without a reason" } else { reply };
-        format!("{}{more}: {}", named.join(", "), visible(reply))
-    };
-    let mut clauses: Vec<_> = replies.iter().map(clause).collect();
-    if unlisted > 0 {
-        clauses.push(format!("and {unlisted} more with other replies"));
+    let more = recipients.iter().filter(is_named).skip(NAMED_MAX).count();
+    if more > 0 {
+        sentences.push(format!("And {more} more."));
     }
-    clauses.join("; ")
 }
 
 /// Returns the code at the start of the first reply that has one.
@@ -122,8 +103,8 @@ mod tests {
         Outcome::Failed { code, status_code, retry_after: None }
     }
 
-    fn failure(code: ErrorCode, status_code: Option<u16>) -> Option<Failure> {
-        Some(Failure { code, status_code, sentence: "It ended.".into() })
+    fn failure(code: ErrorCode, status_code: Option<u16>) -> Failure {
+        Failure { code, status_code, sentence: "It ended.".into() }
     }
 
     #[test]
@@ -132,29 +113,34 @@ mod tests {
         let refused = recipient("b@x", Refused, "550 No such user");
         let deferred = recipient("c@x", Pending, "450 Greylisted");
         let untold = recipient("d@x", Pending, "");
-        let reset = failure(ErrorCode::Reset, None);
-        let closed = failure(ErrorCode::Status, Some(421));
+        let reset = Some(failure(ErrorCode::Reset, None));
+        let closed = Some(failure(ErrorCode::Status, Some(421)));
         let (deferring, refusing) =
             (failed(ErrorCode::Deferred, Some(450)), failed(ErrorCode::RefusedRecipient, Some(550)));
         for (recipients, failure, outcome, error) in [
             (vec![&accepted], None, Outcome::Sent, ""),
             (vec![&accepted, &accepted], reset.clone(), Outcome::Sent, ""),
-            (vec![&refused], None, refusing.clone(), "b@x: 550 No such user"),
-            (vec![&refused], reset.clone(), refusing.clone(), "b@x: 550 No such user"),
-            (vec![&accepted, &refused], None, refusing.clone(), "1 of 2 recipients accepted. b@x: 550 No such user"),
-            (vec![&deferred], None, deferring.clone(), "c@x: 450 Greylisted"),
+            (vec![&refused], None, refusing.clone(), "b@x was refused: 550 No such user"),
+            (vec![&refused], reset.clone(), refusing.clone(), "b@x was refused: 550 No such user"),
+            (
+                vec![&accepted, &refused],
+                None,
+                refusing.clone(),
+                "1 of 2 recipients accepted.\nb@x was refused: 550 No such user",
+            ),
+            (vec![&deferred], None, deferring.clone(), "c@x was deferred: 450 Greylisted"),
             (
                 vec![&accepted, &refused, &deferred],
                 None,
                 deferring,
-                "1 of 3 recipients accepted. b@x: 550 No such user; c@x: 450 Greylisted",
+                "1 of 3 recipients accepted.\nb@x was refused: 550 No such user\nc@x was deferred: 450 Greylisted",
             ),
             (vec![&untold, &untold], reset.clone(), failed(ErrorCode::Reset, None), "It ended."),
             (
                 vec![&accepted, &deferred, &untold],
                 closed,
                 failed(ErrorCode::Status, Some(421)),
-                "1 of 3 recipients accepted. It ended. c@x: 450 Greylisted",
+                "It ended.\n1 of 3 recipients accepted.\nc@x was deferred: 450 Greylisted",
             ),
             (vec![], None, failed(ErrorCode::Internal, None), "The e-mail has no recipients."),
             (vec![], reset, failed(ErrorCode::Reset, None), "It ended."),
@@ -193,21 +179,18 @@ mod tests {
     }
 
     #[test]
-    fn error_names_each_reply_once_with_its_first_recipients() {
-        let mut all: Vec<_> = (0..500).map(|n| recipient(&format!("u{n}@x"), Refused, "550 No")).collect();
-        all.push(recipient("late@x", Refused, ""));
+    fn error_names_the_first_recipients_and_counts_the_others() {
+        let mut all = vec![recipient("late@x", Refused, "")];
+        all.extend((0..500).map(|n| recipient(&format!("u{n}@x"), Refused, "550 No")));
         let error = judge(&all, None, None).error.expect("refused");
-        let named: Vec<_> = (0..10).map(|n| format!("u{n}@x")).collect();
-        let reasons = format!("{} and 490 more: 550 No; late@x: refused without a reason", named.join(", "));
-        assert_eq!(error, format!("0 of 501 recipients accepted. {reasons}"));
-        let varied: Vec<_> = (0..30).map(|n| recipient("a@x", Refused, &format!("550 No {n}"))).collect();
-        let error = judge(&varied, None, None).error.expect("refused");
-        assert!(error.ends_with("a@x: 550 No 9; and 20 more with other replies"), "{error}");
+        let lines: Vec<_> = error.lines().collect();
+        assert_eq!(lines[..2], ["0 of 501 recipients accepted.", "late@x was refused: no reason was given"]);
+        assert_eq!((lines.len(), lines[10], lines[11]), (12, "u8@x was refused: 550 No", "And 491 more."));
     }
 
     #[test]
     fn reply_reorders_no_text_around_it() {
         let error = judge(&[recipient("a\u{202e}@x", Refused, "550 \u{202e}\u{1b}[2J")], None, None).error;
-        assert_eq!(error.as_deref(), Some("a\u{fffd}@x: 550 \u{fffd}\u{fffd}[2J"));
+        assert_eq!(error.as_deref(), Some("a\u{fffd}@x was refused: 550 \u{fffd}\u{fffd}[2J"));
     }
 }

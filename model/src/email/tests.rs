@@ -1,6 +1,7 @@
 //! Tests of addresses and of rendering.
 
 use super::*;
+use crate::text;
 
 fn addresses(typed: &str) -> Vec<String> {
     parse_list(typed).expect("a list").into_iter().map(|one| one.address).collect()
@@ -189,12 +190,12 @@ fn rendered_text_over_its_limit_is_refused_with_its_field() {
     let refused = |email: &Email, length: usize| {
         render(email, &variables(&"x".repeat(length)), &mut || 0).map_err(|error| error.to_string())
     };
-    let line = "has more than 998 bytes once its values are filled in.";
-    assert!(refused(&email, 998 - " is up".len()).is_ok());
-    assert_eq!(refused(&email, 998), Err(format!("Subject {line}")));
-    assert_eq!(refused(&email, 999), Err(format!("From Name {line}")));
-    let body = Email { body: "${NAME}${NAME}".repeat(1000), ..email };
-    assert_eq!(refused(&body, 900), Err(TooLarge.to_string()));
+    let line = "is larger than 4 KiB once its values are filled in.";
+    assert!(refused(&email, 4096 - " is up".len()).is_ok());
+    assert_eq!(refused(&email, 4096), Err(format!("Subject {line}")));
+    assert_eq!(refused(&email, 4097), Err(format!("From Name {line}")));
+    let body = Email { body: "${NAME}".repeat(300), ..email };
+    assert_eq!(refused(&body, 4000), Err(TooLarge.to_string()));
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn check(typed: &str) -> Checked {
                 .ok_or_else(|| TestCaseError::fail(message.clone()))?;
             prop_assert!(visible(typed).contains(entry), "{}", message);
             prop_assert!(reason.starts_with("has ") || reason.starts_with("is too long"), "{}", message);
-            prop_assert!(!message.contains(char::is_control), "{:?}", message);
+            prop_assert!(!message.contains(|c: char| c.is_control() && c != '\t'), "{:?}", message);
         }
     }
     Ok(())
@@ -139,7 +139,9 @@ proptest! {
         for domain in [domain.clone(), domain + &other] {
             let Ok(address) = parse_address(&format!("a@{domain}")) else { continue };
             let domain = address.strip_prefix("a@").expect("accepted");
-            if domain.is_ascii() && !domain.starts_with('[') && !domain.contains("xn--") {
+            // That parser also reads IP addresses that no mail has, and decodes labels.
+            let is_other = domain.starts_with('[') || domain.contains("xn--") || domain.contains("0x");
+            if domain.is_ascii() && !is_other {
                 prop_assert_eq!(url::Host::parse(domain), Ok(url::Host::Domain(domain.to_owned())));
             }
         }

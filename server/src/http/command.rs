@@ -7,10 +7,12 @@
 mod catalogue;
 mod delivery;
 mod event;
+mod hold;
 mod object;
 mod posted;
 mod schedule;
 mod selection;
+mod smtp;
 mod tag;
 mod task;
 mod webhook;
@@ -64,6 +66,11 @@ fn list() -> Vec<Entry> {
         command("/webhooks/{id}/seal", Edit, "/webhooks/{id}", webhook::seal),
         command("/webhooks/{id}/delete", Edit, "/webhooks/{id}", webhook::delete),
         command("/webhooks/{id}/test", Edit, "/webhooks/{id}/test", webhook::test),
+        command("/smtp/edit", Administer, "/smtp/edit", smtp::save),
+        command("/smtp/pause", Edit, "/smtp", smtp::pause),
+        command("/smtp/resume", Edit, "/smtp", smtp::resume),
+        command("/smtp/confirm", Edit, "/smtp", smtp::confirm),
+        command("/smtp/test", Edit, "/smtp/test", smtp::test),
         command("/tasks/delete", Edit, "/tasks", task::delete_checked),
         command("/tasks/enable", Edit, "/tasks", task::enable_checked),
         command("/tasks/disable", Edit, "/tasks", task::disable_checked),

@@ -95,10 +95,20 @@ impl Guard {
     /// # Errors
     /// The sentence for the URL field.
     pub async fn check_at_save(&self, url: &TargetUrl, is_direct: bool) -> Result<bool, String> {
-        let checked = match url.host() {
-            Host::Address(_) => self.check_literal(url).map(|()| true),
+        match url.host() {
             Host::Name(_) if self.proxy_for(is_direct).is_some() => Ok(true),
-            Host::Name(name) => match tokio::time::timeout(SAVE_TIMEOUT, self.resolve(name, url.port())).await {
+            host => self.check_host_at_save(host, url.port()).await,
+        }
+    }
+
+    /// Makes the same check for a host that is called without the proxy.
+    ///
+    /// # Errors
+    /// The sentence for the field of the host.
+    pub async fn check_host_at_save(&self, host: &Host, port: u16) -> Result<bool, String> {
+        let checked = match host {
+            Host::Address(ip) => self.check(&ip.to_string(), SocketAddr::new(*ip, port)).map(|()| true),
+            Host::Name(name) => match tokio::time::timeout(SAVE_TIMEOUT, self.resolve(name, port)).await {
                 Ok(Err(ResolveError::Refused(refused))) => Err(refused),
                 Ok(Ok(_)) => Ok(true),
                 Ok(Err(ResolveError::Unresolved(_))) | Err(_) => Ok(false),

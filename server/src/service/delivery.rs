@@ -2,6 +2,7 @@
 
 mod command;
 mod list;
+mod mail;
 mod request;
 pub(super) mod response;
 mod show;

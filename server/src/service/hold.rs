@@ -6,7 +6,7 @@ use crate::store::destination::{self, Destination};
 use crate::store::steps::Steps;
 use crate::store::{arrange, hold};
 use app::error::{AppError, Code};
-use app::view::webhook::{Held, ReleaseChoice};
+use app::view::destination::{Held, ReleaseChoice};
 use model::hold::HoldReason;
 use model::id::DestinationId;
 use std::time::Duration;

@@ -3,25 +3,27 @@
 mod form;
 pub(super) mod preview;
 mod show;
+mod test;
 
 use super::choice::{OFFERED, found, named};
 use super::{Services, revision};
 use crate::engine::render::Subject;
 use crate::engine::start::{Origin, Start};
+use crate::store::destination::Destination;
 use crate::store::{self, choice, destination, event, task};
 use app::backend::Tasks;
 use app::error::{AppError, Code, Link};
-use app::view::destination::DestinationLink;
-use app::view::task::{PreviewRequest, TaskDetail, TaskForm, TaskRow};
+use app::view::destination::{DestinationLink, Tested};
+use app::view::task::{Previewed, TaskDetail, TaskForm, TaskRow};
 use app::view::{Choice, FoundChoices};
 use async_trait::async_trait;
 use form::stale_task;
 use model::destination::Kind;
 use model::field_error::FieldErrors;
-use model::id::{DestinationId, TaskId, WebhookId};
-use model::preview::Preview;
+use model::id::{DestinationId, TaskId};
 use model::run::Cause;
-use model::task::TaskDraft;
+use model::task::{Task, TaskDraft};
+use sea_orm::ConnectionTrait;
 use std::collections::HashMap;
 
 /// Returns a task as a link, for a refusal to delete something that the task refers to.
@@ -47,6 +49,19 @@ fn refused(error: store::Error) -> AppError {
     }
 }
 
+/// Returns the object of a checked task. Fails when the object is gone, or its kind is not that of the action.
+async fn object_of(db: &impl ConnectionTrait, task: &Task) -> Result<Destination, AppError> {
+    let found = destination::find(db, task.destination_id).await?;
+    let object = found.ok_or_else(|| refused(store::Error::InUse))?;
+    match task.action.destination_kind() {
+        kind if object.kind() == kind => Ok(object),
+        Kind::Mailer => {
+            Err(FieldErrors::one("object", "An e-mail is sent through the mail server. Choose SMTP.").into())
+        }
+        Kind::Webhook => Err(FieldErrors::one("object", "A message is sent through a webhook. Choose one.").into()),
+    }
+}
+
 #[async_trait]
 impl Tasks for Services {
     async fn list(&self) -> Result<Vec<TaskRow>, AppError> {
@@ -65,12 +80,13 @@ impl Tasks for Services {
         Ok(rows.into_iter().map(row).collect())
     }
 
-    async fn load_form(&self, id: Option<TaskId>, webhook: Option<WebhookId>) -> Result<TaskForm, AppError> {
-        self.task_form(id, webhook).await
+    async fn load_form(&self, id: Option<TaskId>, object: Option<DestinationId>) -> Result<TaskForm, AppError> {
+        self.task_form(id, object).await
     }
 
     async fn find_webhooks(&self, text: String) -> Result<FoundChoices, AppError> {
-        choice::webhooks(self.store.pages(), &text, OFFERED + 1).await.map(found).map_err(AppError::from)
+        let rows = choice::destinations(self.store.pages(), Kind::Webhook, &text, OFFERED + 1).await?;
+        Ok(found(rows))
     }
 
     async fn variables(&self, occurrence: String) -> Result<Vec<Choice>, AppError> {
@@ -79,15 +95,12 @@ impl Tasks for Services {
 
     async fn save(&self, id: Option<TaskId>, mut draft: TaskDraft) -> Result<TaskId, AppError> {
         let txn = self.store.begin_change().await?;
-        if let Some(id) = named(&draft.object, async |name| choice::webhook_named(&txn, name).await).await? {
+        let kind = if draft.is_email() { Kind::Mailer } else { Kind::Webhook };
+        if let Some(id) = named(&draft.object, async |name| choice::destination_named(&txn, kind, name).await).await? {
             draft.object = id;
         }
         let checked = draft.parse()?;
-        let destination = destination::find(&txn, checked.destination_id).await?;
-        let fits = destination.is_some_and(|found| found.kind() == checked.action.destination_kind());
-        if !fits {
-            return Err(refused(store::Error::InUse));
-        }
+        object_of(&txn, &checked).await?;
         let now = self.clock.now();
         let saved = match id {
             None => task::insert(&txn, &checked, now).await.map_err(refused)?,
@@ -153,7 +166,11 @@ impl Tasks for Services {
         self.start(txn, one, now).await
     }
 
-    async fn preview(&self, request: PreviewRequest) -> Result<Preview, AppError> {
-        self.preview_message(request).await
+    async fn preview(&self, draft: TaskDraft, occurrence: String) -> Result<Previewed, AppError> {
+        self.preview_message(&draft, &occurrence).await
+    }
+
+    async fn test(&self, draft: TaskDraft, recipient: String) -> Result<Tested, AppError> {
+        self.test_message(draft, &recipient).await
     }
 }

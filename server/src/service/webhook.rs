@@ -3,18 +3,17 @@
 mod secret;
 mod show;
 
+use super::destination::{find_object, name_object};
 use super::{Services, revision, stale};
 use crate::clock::new_uuid;
 use crate::outbound::request;
-use crate::store::object::{self, NewObject, Wanted};
-use crate::store::{self, arrange, event, task, webhook};
+use crate::store::{self, arrange, event, object, task, webhook};
 use app::backend::Webhooks;
-use app::error::{AppError, Code};
-use app::view::webhook::{
-    ReleaseChoice, SavedWebhook, TestRequest, TestResult, WebhookDetail, WebhookForm, WebhookRow,
-};
+use app::error::AppError;
+use app::view::destination::ReleaseChoice;
+use app::view::webhook::{SavedWebhook, TestRequest, TestResult, WebhookDetail, WebhookForm, WebhookRow};
 use async_trait::async_trait;
-use model::catalog::WEBHOOKS;
+use model::destination::Kind;
 use model::field_error::FieldErrors;
 use model::id::WebhookId;
 use model::time::Timestamp;
@@ -32,7 +31,7 @@ impl Services {
         let secrets = self.seal_secrets(&checked, None, uuid)?;
         let txn = self.store.begin_change().await?;
         let id = webhook::insert(&txn, &checked.settings, uuid, secrets, now).await.map_err(name_taken)?;
-        name_object(&txn, id, &checked.settings.name, now).await?;
+        name_object(&txn, Kind::Webhook, id.into(), &checked.settings.name, now).await?;
         self.commit(txn).await?;
         Ok(SavedWebhook { id, is_unresolved })
     }
@@ -66,7 +65,7 @@ impl Services {
         if has_moved {
             arrange::begin(&txn, id.into(), true, now).await?;
         }
-        name_object(&txn, id, &checked.settings.name, now).await?;
+        name_object(&txn, Kind::Webhook, id.into(), &checked.settings.name, now).await?;
         self.commit(txn).await?;
         if has_moved {
             self.arrange(id.into()).await?;
@@ -107,38 +106,12 @@ fn name_taken(error: store::Error) -> AppError {
     }
 }
 
-/// A webhook is also an object, so that events can be about it.
-async fn name_object(txn: &DatabaseTransaction, id: WebhookId, name: &str, now: Timestamp) -> Result<(), AppError> {
-    match find_object(txn, id).await? {
-        Some(row) if row.name == name => Ok(()),
-        Some(row) => {
-            let renamed = object::Row { name: name.to_owned(), ..row.clone() };
-            object::update(txn, &row, &renamed, now).await.map_err(|error| match error {
-                store::Error::InUse => AppError::new(Code::Conflict, "This webhook has just changed. Submit again."),
-                other => other.into(),
-            })
-        }
-        None => {
-            let new =
-                NewObject { type_id: WEBHOOKS.to_owned(), external_id: Some(id.to_string()), name: name.to_owned() };
-            object::insert_many(txn, vec![new], now).await?;
-            Ok(())
-        }
-    }
-}
-
-async fn find_object(txn: &DatabaseTransaction, id: WebhookId) -> Result<Option<object::Row>, AppError> {
-    let wanted = Wanted { external_ids: [id.to_string()].into(), ..Wanted::default() };
-    let found = object::find_wanted(txn, WEBHOOKS, wanted).await?;
-    Ok(found.into_values().next().map(|(row, _)| row))
-}
-
 /// Deletes a webhook, unless a task or an event uses it. The arranging that begins discards its waiting deliveries.
 async fn delete_one(txn: &DatabaseTransaction, id: WebhookId, now: Timestamp) -> Result<(), AppError> {
     let row = webhook::find(txn, id).await?.ok_or_else(|| AppError::not_found("webhook"))?;
     let tasks = task::list_using(txn, id.into()).await?;
     let mut links: Vec<_> = tasks.into_iter().map(|row| super::task::link(&row)).collect();
-    if let Some(object) = find_object(txn, id).await? {
+    if let Some(object) = find_object(txn, Kind::Webhook, id.into()).await? {
         links.extend(super::event::links(txn, event::naming_object(txn, object.id).await?).await?);
         if links.is_empty() {
             object::delete(txn, object.id).await?;

@@ -20,15 +20,15 @@ pub struct Named {
     pub name: String,
 }
 
-/// Returns up to `limit` webhooks whose name contains a text in any case, or whose id is the text, by name.
-pub async fn webhooks(db: &impl ConnectionTrait, text: &str, limit: usize) -> Result<Vec<Named>> {
-    let query = webhook_rows().select_only().column(destination::Column::Id).column(destination::Column::Name);
+/// Returns up to `limit` destinations of a kind whose name contains a text in any case, or whose id is the text, by name.
+pub async fn destinations(db: &impl ConnectionTrait, kind: Kind, text: &str, limit: usize) -> Result<Vec<Named>> {
+    let query = rows_of(kind).select_only().column(destination::Column::Id).column(destination::Column::Name);
     find(db, query.order_by_asc(destination::Column::Name), text, limit).await
 }
 
-fn webhook_rows() -> Select<destination::Entity> {
+fn rows_of(kind: Kind) -> Select<destination::Entity> {
     destination::Entity::find()
-        .filter(destination::Column::Kind.eq(Kind::Webhook.as_str()))
+        .filter(destination::Column::Kind.eq(kind.as_str()))
         .filter(destination::Column::DeletedAt.is_null())
 }
 
@@ -38,9 +38,9 @@ pub async fn tasks(db: &impl ConnectionTrait, text: &str, limit: usize) -> Resul
     find(db, query.order_by_asc(task::Column::Name), text, limit).await
 }
 
-/// Returns the id of the webhook with exactly this name.
-pub async fn webhook_named(db: &impl ConnectionTrait, name: &str) -> Result<Option<i64>> {
-    let query = webhook_rows().filter(destination::Column::Name.eq(name)).select_only().column(destination::Column::Id);
+/// Returns the id of the destination of a kind with exactly this name.
+pub async fn destination_named(db: &impl ConnectionTrait, kind: Kind, name: &str) -> Result<Option<i64>> {
+    let query = rows_of(kind).filter(destination::Column::Name.eq(name)).select_only().column(destination::Column::Id);
     Ok(query.into_tuple().one(db).await?)
 }
 

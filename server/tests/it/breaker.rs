@@ -5,7 +5,7 @@ use crate::harness::{Gate, Switch, TestInbox, TestServer, TestStore, eventually}
 use crate::hold::{ALL, bodies, count, edit, power_on, prepare};
 use crate::rows;
 use app::view::delivery::DeliveryLine;
-use app::view::webhook::{Held, ReleaseChoice};
+use app::view::destination::{Held, ReleaseChoice};
 use model::breaker::{Breaker, Open};
 use model::delivery::Status;
 use model::hold::HoldReason;

@@ -3,7 +3,7 @@
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Switch, TestInbox, TestServer, TestStore, eventually};
 use app::view::delivery::DeliveryLine;
-use app::view::webhook::{Held, ReleaseChoice};
+use app::view::destination::{Held, ReleaseChoice};
 use model::access::Scope;
 use model::delivery::Status;
 use model::id::WebhookId;

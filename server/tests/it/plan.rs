@@ -3,7 +3,7 @@
 
 use crate::harness::{PASSWORD, TestInbox, TestServer, TestStore, eventually};
 use app::view::delivery::{DeliveryLine, DeliveryQuery};
-use app::view::webhook::{Held, ReleaseChoice};
+use app::view::destination::{Held, ReleaseChoice};
 use log::LevelFilter;
 use model::access::{Role, Scope};
 use model::id::{TaskId, WebhookId};

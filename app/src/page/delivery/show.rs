@@ -1,5 +1,6 @@
 //! The page of a delivery: its outcome, then the attempts, then the request and the response side by side.
 
+use super::mail;
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::part::icon::Icon;
@@ -49,12 +50,18 @@ fn commands(detail: &DeliveryDetail) -> AnyView {
 
 /// Returns the next step for the operator.
 fn next_step(detail: &DeliveryDetail) -> &'static str {
+    let is_mail = detail.line.destination.kind == Kind::Mailer;
     match (detail.line.status, detail.code.as_deref()) {
+        (Some(Status::Sent), _) if is_mail => {
+            "The mail server has accepted it for every recipient. Nothing is left to do."
+        }
         (Some(Status::Sent), _) => "The receiver has accepted it. Nothing is left to do.",
         (Some(Status::Queued), _) => "It is sent automatically when it is due.",
         (Some(Status::Running), _) => "An attempt is under way.",
+        (Some(Status::Held), _) if is_mail => "It waits, and is not lost. The page SMTP shows what holds it.",
         (Some(Status::Held), _) => "It waits, and is not lost. The page of the webhook shows what holds it.",
         (Some(Status::Discarded), _) => "It is not sent any more. Replay it to send it after all.",
+        (Some(Status::Error), Some(code)) if is_mail => next_step_of_mail(code),
         (Some(Status::Error), Some("refused_address")) => {
             "Correct the webhook's URL, or permit the address when the server is started."
         }
@@ -66,6 +73,23 @@ fn next_step(detail: &DeliveryDetail) -> &'static str {
         }
         (Some(Status::Error), _) => "See the response, fix the cause, then replay.",
         (None, _) => "Its state cannot be read. See its attempts before you replay.",
+    }
+}
+
+/// Returns the next step after an e-mail has failed with this code.
+fn next_step_of_mail(code: &str) -> &'static str {
+    match code {
+        "refused_recipient" => {
+            "Correct the refused addresses in the task. A replay goes to every recipient, also to those that have it."
+        }
+        "deferred" => {
+            "The mail server put recipients off until the retries had ended. See its replies. A replay goes to every \
+             recipient, also to those that have it."
+        }
+        "refused_address" => "Correct the server in SMTP, or permit the address when Hookwright is started.",
+        "too_large" => "Shorten the task's subject or body.",
+        "tls" | "dns" | "connect" | "timeout" | "reset" => "Fix the connection to the mail server, then replay.",
+        _ => "See the dialogue, correct the settings in SMTP, then replay.",
     }
 }
 
@@ -85,20 +109,24 @@ fn content(detail: &DeliveryDetail) -> AnyView {
         view! { <div class="c-note c-note--warn"><Icon name="warn"/><ul>{notes}</ul></div> }
     });
     let attempts = attempts(detail);
-    let response = response(detail.attempts.last());
-    let request = request(detail);
+    let response = response(detail);
+    let (envelope, sent) = match &detail.mail {
+        Some(mail) => (Some(mail::envelope(detail, mail)), mail::message(mail)),
+        None => (None, request(detail)),
+    };
     view! {
         <div class="l-stack">
             <section class="c-card" aria-label="Outcome">
                 <div class="c-card__body l-stack l-stack--tight">
-                    <p class="l-row"><StatusWord status=line.status held=line.held()/><strong>{sentence}</strong></p>
+                    <p class="l-row"><StatusWord status=line.status held=line.held()/><strong class="u-lines">{sentence}</strong></p>
                     <p class="u-muted">{step}{next}</p>
                     {chain}
                 </div>
             </section>
             {notes}
+            {envelope}
             {attempts}
-            <div class="l-split l-split--even">{request} {response}</div>
+            <div class="l-split l-split--even">{sent} {response}</div>
         </div>
     }
     .into_any()
@@ -152,7 +180,8 @@ fn attempts(detail: &DeliveryDetail) -> AnyView {
     }
     let scale = detail.timeout_ms.max(1);
     let count = format!("{} of at most {}", detail.attempts.len(), detail.attempts_max);
-    let lines = detail.attempts.iter().map(|attempt| attempt_line(attempt, scale)).collect_view();
+    let kind = detail.line.destination.kind;
+    let lines = detail.attempts.iter().map(|attempt| attempt_line(attempt, kind, scale)).collect_view();
     view! {
         <section class="c-card" aria-labelledby="attempts">
             <header class="c-card__head">
@@ -165,7 +194,7 @@ fn attempts(detail: &DeliveryDetail) -> AnyView {
     .into_any()
 }
 
-fn attempt_line(attempt: &AttemptLine, scale: u32) -> AnyView {
+fn attempt_line(attempt: &AttemptLine, kind: Kind, scale: u32) -> AnyView {
     let is_sent = attempt.error.is_none();
     let class = if is_sent { "c-sign c-sign--ok" } else { "c-sign c-sign--danger" };
     let status = match (attempt.status_code, attempt.code.clone()) {
@@ -173,11 +202,15 @@ fn attempt_line(attempt: &AttemptLine, scale: u32) -> AnyView {
         (None, code) => code.unwrap_or_default(),
     };
     let status_class = if is_sent { "c-status c-status--sent" } else { "c-status c-status--error" };
-    let message = attempt.error.clone().unwrap_or_else(|| "Received.".to_owned());
+    let (received, first) = match kind {
+        Kind::Webhook => ("Received.", "first byte "),
+        Kind::Mailer => ("Accepted.", "greeting "),
+    };
+    let message = attempt.error.clone().unwrap_or_else(|| received.to_owned());
     let note = attempt.note.clone().map(|note| view! { <p class="u-small u-muted">{note}</p> });
     let per_cent = |ms: u32| (f64::from(ms) * 100.0 / f64::from(scale)).min(100.0);
     let (total, connect) = (per_cent(attempt.duration_ms), per_cent(attempt.connect_ms.unwrap_or_default()));
-    let first = attempt.first_byte_ms.map_or(total, per_cent);
+    let waited = attempt.first_byte_ms.map_or(total, per_cent);
     let bar = |class: &'static str, from: f64, to: f64| {
         (to > from).then(|| {
             view! { <rect class=class x=format!("{from:.2}%") width=format!("{:.2}%", (to - from).max(0.6)) height="100%"/> }
@@ -195,18 +228,18 @@ fn attempt_line(attempt: &AttemptLine, scale: u32) -> AnyView {
         <li>
             <span class=class>{attempt.number}</span>
             <div class="l-row l-row--apart">
-                <span class="l-row"><span class=status_class>{status}</span>{message}</span>
+                <span class="l-row"><span class=status_class>{status}</span><span class="u-lines">{message}</span></span>
                 <span class="u-small u-muted u-num"><Time when=attempt.started.clone()/></span>
             </div>
             {note}
             <div class="c-timing">
                 <svg class="c-phases" role="img" aria-label=label>
-                    {bar("c-phase--connect", 0.0, connect)} {bar("c-phase--wait", connect, first)} {bar("c-phase--read", first, total)}
+                    {bar("c-phase--connect", 0.0, connect)} {bar("c-phase--wait", connect, waited)} {bar("c-phase--read", waited, total)}
                     {end}
                 </svg>
                 <ul class="c-inline" role="list">
                     <li>"connect "<b>{connect_text}</b></li>
-                    <li>"first byte "<b>{first_text}</b></li>
+                    <li>{first}<b>{first_text}</b></li>
                     <li>"total "<b>{attempt.duration_ms}" ms"</b></li>
                 </ul>
             </div>
@@ -246,24 +279,31 @@ fn request(detail: &DeliveryDetail) -> AnyView {
     .into_any()
 }
 
-fn response(attempt: Option<&AttemptLine>) -> AnyView {
-    let Some(attempt) = attempt else { return ().into_any() };
+/// Renders the last response; of an e-mail, what both sides said.
+fn response(detail: &DeliveryDetail) -> AnyView {
+    let Some(attempt) = detail.attempts.last() else { return ().into_any() };
+    let title = match detail.line.destination.kind {
+        Kind::Webhook => "Response",
+        Kind::Mailer => "Dialogue",
+    };
     let note = format!("attempt {}, {} bytes", attempt.number, attempt.response_bytes);
-    let text = match attempt.status_code {
-        Some(status) => {
+    let text = match (detail.line.destination.kind, attempt.status_code) {
+        (Kind::Mailer, _) if attempt.response_body.is_empty() => "No connection.".into_any(),
+        (Kind::Mailer, _) => attempt.response_body.clone().into_any(),
+        (Kind::Webhook, Some(status)) => {
             let headers = attempt.response_headers.clone();
             view! { <b>{status}</b>"\n"{headers}"\n\n"{attempt.response_body.clone()} }.into_any()
         }
-        None => "No response.".into_any(),
+        (Kind::Webhook, None) => "No response.".into_any(),
     };
     view! {
         <section class="c-card" aria-labelledby="response">
             <header class="c-card__head">
-                <h2 class="c-card__title" id="response">"Response"</h2>
+                <h2 class="c-card__title" id="response">{title}</h2>
                 <span class="u-xs u-muted u-num">{note}</span>
             </header>
             <div class="c-card__body">
-                <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label="Response as text">{text}</pre>
+                <pre class="c-code c-code--tall" tabindex="0" role="region" aria-label=format!("{title} as text")>{text}</pre>
             </div>
         </section>
     }

@@ -2,7 +2,7 @@
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::part::typed_field::{group_message, select, switch, text};
+use crate::part::typed_field::{foot, group_message, select, switch, text};
 use crate::view::inventory::{CategoryLine, ObjectLine};
 use leptos::prelude::*;
 use model::catalog::is_internal;
@@ -91,10 +91,7 @@ fn form(
                     <div class="l-stack">{groups}</div>
                     {group_message(asked, "tags")}
                 </div>
-                <div class="c-card__foot c-card__foot--end">
-                    <a class="c-button" href="/objects">"Cancel"</a>
-                    <button class="c-button c-button--primary" type="submit">"Submit"</button>
-                </div>
+                {foot(asked, "/objects")}
             </section>
         </form>
     }

@@ -24,9 +24,9 @@ pub(crate) async fn edit(asked: Asked) -> Result<Page, AppError> {
 }
 
 async fn form_page(asked: Asked, id: Option<TaskId>) -> Result<Page, AppError> {
-    // The webhook that was just created for the task, or that was chosen before the form was refused.
-    let webhook = asked.typed_or("object", asked.query.value("webhook")).parse().ok();
-    let loaded = asked.backend.tasks.load_form(id, webhook).await?;
+    // The webhook that was just created for the task, or the object that was chosen before the form was refused.
+    let object = asked.typed_or("object", asked.query.value("object")).parse().ok();
+    let loaded = asked.backend.tasks.load_form(id, object).await?;
     let title = if id.is_some() { format!("Task: {}", loaded.name) } else { "New Task".to_owned() };
     let (refused, may_save) = (asked.refused(), asked.may(Permission::Edit));
     let form = view! { <TaskForm id=id loaded=loaded refused=refused may_save=may_save/> };

@@ -2,6 +2,7 @@
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
+use crate::part::hold::state_word;
 use crate::part::menu::{confirmed, menu};
 use crate::part::notice::Empty;
 use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, grouped};
@@ -64,13 +65,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
 }
 
 fn row(row: WebhookRow) -> Row {
-    let (class, word) = if row.is_paused {
-        ("c-status c-status--held", "Paused")
-    } else if row.is_failing {
-        ("c-status c-status--error", "Failing")
-    } else {
-        ("c-status c-status--ok", "Active")
-    };
+    let (word, class) = state_word(row.is_paused, row.is_failing);
     let url = row.settings.url.as_str().to_owned();
     let authorization = match row.settings.authorization {
         Authorization::None => "None",

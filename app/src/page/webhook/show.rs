@@ -3,16 +3,14 @@
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::page::delivery::list::short_table;
+use crate::part::hold::holds;
 use crate::part::icon::Icon;
 use crate::part::menu::{confirmed, go, menu, post};
-use crate::part::status::{Enabled, Time};
-use crate::part::table::grouped;
+use crate::part::status::Enabled;
 use crate::query::encoded;
-use crate::view::webhook::{Failing, WebhookDetail, WebhookState};
+use crate::view::webhook::WebhookDetail;
 use leptos::prelude::*;
 use model::access::Permission;
-use model::hold::HoldReason;
-use model::id::WebhookId;
 use model::webhook::Authorization;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
@@ -31,7 +29,7 @@ fn commands(detail: &WebhookDetail) -> AnyView {
         items.push(post("pause", "Pause", format!("{path}/pause"), false));
     }
     items.push(go("delivery", "Send test", format!("{path}/test")));
-    items.push(go("log", "Its deliveries", format!("/deliveries?webhook={}", encoded(&detail.settings.name))));
+    items.push(go("log", "Its deliveries", format!("/deliveries?destination={}", encoded(&detail.settings.name))));
     items.push(confirmed(
         "bin",
         "Delete…",
@@ -47,7 +45,7 @@ fn commands(detail: &WebhookDetail) -> AnyView {
 }
 
 fn content(detail: WebhookDetail, may_edit: bool) -> AnyView {
-    let holds = holds(detail.id, detail.revision, &detail.state, may_edit);
+    let holds = holds(&format!("/webhooks/{}", detail.id), detail.revision, &detail.state, may_edit);
     let in_clear = in_clear(&detail, may_edit);
     let settings = detail.settings;
     let target = format!("{} {}", settings.method.as_str(), settings.url.as_str());
@@ -141,75 +139,4 @@ fn in_clear(detail: &WebhookDetail, may_edit: bool) -> Option<AnyView> {
         }
         .into_any(),
     )
-}
-
-/// Renders the reasons that hold the webhook, each with the form that ends it.
-fn holds(id: WebhookId, revision: i64, state: &WebhookState, may_edit: bool) -> AnyView {
-    let note = |class: &'static str, icon: &'static str, words: AnyView, form: Option<AnyView>| {
-        view! {
-            <div class=class role="status">
-                <Icon name=icon/>
-                <div class="l-stack l-stack--tight"><p>{words}</p>{form}</div>
-            </div>
-        }
-        .into_any()
-    };
-    let count = |reason: HoldReason| grouped(state.count(reason));
-    let paused = state.paused.clone().map(|since| {
-        let held = count(HoldReason::Paused);
-        let form = may_edit.then(|| release_form(format!("/webhooks/{id}/resume"), None, "Resume"));
-        let words =
-            view! { <strong>"Paused"</strong>" since "<Time when=since/>". "{held}" deliveries are held." }.into_any();
-        note("c-note c-note--held", "held", words, form)
-    });
-    let failing = state.failing.clone().map(|Failing { since, probe }| {
-        let held = count(HoldReason::Breaker);
-        // A paused webhook is not probed.
-        let probe = state.paused.is_none().then(|| {
-            view! { " "{held}" deliveries are held; the next is tried at "<Time when=probe/>"." }
-        });
-        let words = view! {
-            <strong>"Failing"</strong>" since "<Time when=since/>": ten attempts in a row failed."{probe}
-        }
-        .into_any();
-        note("c-note c-note--danger", "error", words, None)
-    });
-    let target = (state.count(HoldReason::Target) > 0).then(|| {
-        let held = count(HoldReason::Target);
-        let form = may_edit.then(|| release_form(format!("/webhooks/{id}/confirm"), Some(revision), "Confirm"));
-        let words = view! {
-            <strong>"The target has changed. "</strong>{held}" deliveries were meant for the one before. May they go to the new one?"
-        }
-        .into_any();
-        note("c-note c-note--warn", "warn", words, form)
-    });
-    let releasing = state.releasing_per_second.filter(|_| state.count(HoldReason::Releasing) > 0).map(|rate| {
-        let held = count(HoldReason::Releasing);
-        let words = view! { {held}" deliveries are released, "{rate}" a second." }.into_any();
-        note("c-note", "running", words, None)
-    });
-    view! { {paused} {failing} {target} {releasing} }.into_any()
-}
-
-/// Renders the form that ends a hold. With `revision`, it is refused once the webhook has another one.
-fn release_form(action: String, revision: Option<i64>, button: &'static str) -> AnyView {
-    let revision = revision.map(|revision| view! { <input type="hidden" name="revision" value=revision/> });
-    view! {
-        <form class="l-row" method="post" action=action>
-            {revision}
-            <select class="c-filter c-filter--inline" name="held" aria-label="Which held deliveries go on">
-                <option value="all">"Send all of them"</option>
-                <option value="newest">"Send the newest of each object"</option>
-                <option value="none">"Send none, discard them"</option>
-            </select>
-            <select class="c-filter c-filter--inline" name="per_second" aria-label="How fast">
-                <option value="">"as fast as possible"</option>
-                <option value="1">"1 a second"</option>
-                <option value="10">"10 a second"</option>
-                <option value="100">"100 a second"</option>
-            </select>
-            <button class="c-button c-button--s c-button--primary" type="submit">{button}</button>
-        </form>
-    }
-    .into_any()
 }

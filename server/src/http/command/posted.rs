@@ -5,13 +5,14 @@ use app::Posted;
 use app::backend::Backend;
 use app::error::AppError;
 use app::session::Viewer;
+use app::view::destination::Tested;
 use app::view::done::Done;
-use app::view::webhook::TestResult;
 use axum::extract::{FromRequest, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Form, RequestPartsExt};
 use model::access::Permission;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
@@ -120,11 +121,16 @@ impl<P> Command<P> {
     }
 
     /// Shows the command's page again, with the posted fields and the result of a test.
-    pub(super) async fn show_test(self, tested: TestResult) -> Response {
+    pub(super) async fn show_test(self, tested: Tested) -> Response {
         self.show(None, Some(tested)).await
     }
 
-    async fn show(self, problem: Option<AppError>, tested: Option<TestResult>) -> Response {
+    /// Shows the command's page again, with these fields instead of the posted ones, and the error.
+    pub(super) async fn refuse_draft(self, draft: &impl Serialize, error: AppError) -> Response {
+        page::render_posted(&self.http, self.parts, &self.page, page::refused(draft, error)).await
+    }
+
+    async fn show(self, problem: Option<AppError>, tested: Option<Tested>) -> Response {
         let draft = serde_json::to_value(&self.typed).unwrap_or_default();
         page::render_posted(&self.http, self.parts, &self.page, Posted { draft, problem, tested }).await
     }

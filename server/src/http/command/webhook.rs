@@ -1,11 +1,12 @@
 //! Commands on webhooks.
 
+use super::hold::{release_choice, seen_revision};
 use super::parse_id;
 use super::posted::{Command, Edit};
 use super::selection;
-use app::error::{AppError, Code};
+use app::error::AppError;
+use app::view::destination::Tested;
 use app::view::done::Done;
-use app::view::webhook::{Held, ReleaseChoice};
 use axum::extract::Path;
 use axum::response::Response;
 use model::id::WebhookId;
@@ -57,26 +58,7 @@ pub(super) async fn delete(Path(id): Path<String>, command: Command<Edit>) -> Re
 pub(super) async fn test(Path(id): Path<String>, command: Command<Edit>) -> Response {
     let test = async { command.backend().webhooks.send_saved_test(webhook_id(&id)?, command.value("message")).await };
     match Box::pin(test).await {
-        Ok(tested) => command.show_test(tested).await,
+        Ok(tested) => command.show_test(Tested::Webhook(tested)).await,
         Err(error) => command.refuse(error).await,
     }
-}
-
-/// Returns the revision of the webhook that the page showed.
-fn seen_revision(command: &Command<Edit>) -> Result<i64, AppError> {
-    command.value("revision").parse().map_err(|_| AppError::new(Code::Malformed, "The form has lost its revision."))
-}
-
-fn release_choice(command: &Command<Edit>) -> Result<ReleaseChoice, AppError> {
-    let held = match command.value("held").as_str() {
-        "all" => Held::All,
-        "newest" => Held::Newest,
-        "none" => Held::None,
-        _ => return Err(AppError::new(Code::Malformed, "Choose which of the held deliveries go on.")),
-    };
-    let per_second = match command.value("per_second").as_str() {
-        "" => None,
-        text => Some(text.parse().map_err(|_| AppError::new(Code::Malformed, "Choose how fast they go."))?),
-    };
-    Ok(ReleaseChoice { held, per_second })
 }

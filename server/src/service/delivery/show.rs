@@ -1,7 +1,7 @@
 //! One delivery: its request, its attempts with their responses, and its cause.
 
 use super::response::readable;
-use super::{last_revision, not_found, parse_uuid, shown_millis};
+use super::{last_revision, mail, not_found, parse_uuid, shown_millis};
 use crate::outbound::send::Outgoing;
 use crate::service::Services;
 use crate::service::run::cause_text;
@@ -11,6 +11,7 @@ use crate::store::{catalog, delivery, event, occurrence, revision, run, webhook}
 use app::error::AppError;
 use app::view::delivery::{AttemptLine, DeliveryDetail, Request};
 use app::view::event::EventLink;
+use model::destination::Kind;
 use model::message::Note;
 use model::number::to_u32;
 use model::run::Cause;
@@ -45,6 +46,11 @@ impl Services {
             }
             _ => Request::default(),
         };
+        let sender = match &current {
+            Some(Destination::Mailer(mailer)) => Some(mailer.settings.from_address.clone()),
+            _ => None,
+        };
+        let mail = (row.line.kind == Kind::Mailer).then(|| mail::readable(&row.body, sender));
         let replay_of = match row.replay.of {
             Some(id) => delivery::find_uuid(db, id).await?.map(|uuid| uuid.to_string()),
             None => None,
@@ -54,7 +60,8 @@ impl Services {
             .map(|cause| cause_text(Some(cause), None, &catalog));
         Ok(DeliveryDetail {
             request,
-            body: visible(&String::from_utf8_lossy(&row.body)),
+            body: if mail.is_none() { visible(&String::from_utf8_lossy(&row.body)) } else { String::new() },
+            mail,
             notes: row.notes.iter().map(note_text).collect(),
             attempts: attempts.into_iter().map(|attempt| self.attempt_line(attempt)).collect(),
             attempts_max: current.as_ref().map_or(1, |current| current.retries() + 1),

@@ -1,34 +1,45 @@
 //! The task form: its content, and both versions of a conflict.
 
 use crate::service::Services;
+use crate::service::choice::{OFFERED, found};
 use crate::service::conflict::stale;
-use crate::store::{destination, task, webhook};
+use crate::store::{choice, destination, task};
 use app::backend::Tasks;
 use app::error::AppError;
 use app::view::Choice;
 use app::view::task::TaskForm;
-use model::id::{DestinationId, TaskId, WebhookId};
-use model::task::TaskDraft;
+use model::destination::Kind;
+use model::id::{DestinationId, TaskId};
+use model::task::{Action, TaskDraft};
 use sea_orm::ConnectionTrait;
 
 impl Services {
-    pub(super) async fn task_form(&self, id: Option<TaskId>, webhook: Option<WebhookId>) -> Result<TaskForm, AppError> {
+    pub(super) async fn task_form(
+        &self,
+        id: Option<TaskId>,
+        object: Option<DestinationId>,
+    ) -> Result<TaskForm, AppError> {
         let db = self.store.pages();
-        let webhooks = self.find_webhooks(String::new()).await?;
-        let occurrences = self.past_occurrences().await?;
-        let mut form =
-            TaskForm { name: String::new(), draft: TaskDraft::new_form(), webhooks, webhook: None, occurrences };
+        let mut form = TaskForm {
+            name: String::new(),
+            draft: TaskDraft::new_form(),
+            webhooks: self.find_webhooks(String::new()).await?,
+            mailers: found(choice::destinations(db, Kind::Mailer, "", OFFERED).await?),
+            object: None,
+            occurrences: self.past_occurrences().await?,
+        };
         if let Some(id) = id {
             let row = task::find(db, id).await?.ok_or_else(|| AppError::not_found("task"))?;
             (form.name, form.draft) = (row.task.name.clone(), TaskDraft::of(&row.task, row.revision));
         }
-        if let Some(webhook) = webhook {
-            form.draft.object = webhook.to_string();
-        }
-        if let Ok(id) = form.draft.object.parse()
-            && let Some(row) = webhook::find(db, id).await?
+        let asked = object.or_else(|| form.draft.object.parse().ok());
+        if let Some(id) = asked
+            && let Some(row) = destination::find(db, id).await?
         {
-            form.webhook = Some(Choice { value: row.id.to_string(), label: row.settings.name });
+            let (value, label) = (id.to_string(), row.name().to_owned());
+            form.draft.object_type = Action::object_type_of(row.kind()).to_owned();
+            form.draft.object.clone_from(&value);
+            form.object = Some(Choice { value, label });
         }
         Ok(form)
     }

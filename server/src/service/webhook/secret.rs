@@ -38,13 +38,6 @@ impl Services {
         })
     }
 
-    fn seal(&self, secret: &SecretString, associated_data: &str) -> Result<Vec<u8>, AppError> {
-        self.vault.seal(secret, associated_data).map_err(|error| {
-            tracing::error!(%error, "cannot seal a secret");
-            AppError::new(Code::Internal, "The secret could not be sealed. Nothing was saved.")
-        })
-    }
-
     /// Seals the headers that are stored in clear and look like secrets.
     pub(super) async fn seal_plain_headers(&self, id: WebhookId, opened_on: i64) -> Result<(), AppError> {
         let stored = self.find_webhook(id).await?;

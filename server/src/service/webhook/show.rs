@@ -2,10 +2,9 @@
 
 use super::secret::plain_secrets;
 use crate::service::Services;
-use crate::store::{destination, figures, task, webhook};
+use crate::store::{destination, figures, webhook};
 use app::error::AppError;
-use app::view::task::TaskLink;
-use app::view::webhook::{Failing, HeldCount, WebhookDetail, WebhookForm, WebhookRow, WebhookState};
+use app::view::webhook::{WebhookDetail, WebhookForm, WebhookRow};
 use model::id::WebhookId;
 use model::webhook::WebhookDraft;
 
@@ -26,23 +25,12 @@ impl Services {
     }
 
     pub(super) async fn webhook_detail(&self, id: WebhookId) -> Result<WebhookDetail, AppError> {
-        let db = self.store.pages();
         let row = self.find_webhook(id).await?;
-        let tasks = task::list_using(db, id.into()).await?;
-        let counts = figures::held_by_reason(db, id.into()).await?;
-        let open = row.hold.breaker.open;
-        let held = |held: figures::HeldCount| HeldCount { reason: held.reason, count: held.deliveries };
-        let link = |row: task::Row| TaskLink { id: row.id, name: row.task.name, is_enabled: row.task.is_enabled };
         Ok(WebhookDetail {
             id,
             revision: row.revision,
-            state: WebhookState {
-                paused: row.hold.paused_at.map(|at| self.when(at)),
-                failing: open.map(|open| Failing { since: self.when(open.since), probe: self.when(open.probe_at) }),
-                releasing_per_second: row.hold.release_per_second,
-                held: counts.into_iter().map(held).collect(),
-            },
-            tasks: tasks.into_iter().map(link).collect(),
+            state: self.shown_state(id.into(), &row.hold).await?,
+            tasks: self.tasks_of(id.into()).await?,
             deliveries: self.newest_of(id.into()).await?,
             is_signing: row.secrets.signing.is_some(),
             in_clear: plain_secrets(&row.settings.headers).map(str::to_owned).collect(),

@@ -33,6 +33,12 @@ fn not_found() -> AppError {
     AppError::not_found("schedule")
 }
 
+/// Returns true for schedules that are enabled and have their runs at the same instants.
+fn is_same_rule(one: &Schedule, other: &Schedule) -> bool {
+    let rule = |schedule: &Schedule| (schedule.repeat, schedule.start, schedule.ends);
+    one.is_enabled && other.is_enabled && rule(one) == rule(other)
+}
+
 impl Services {
     /// Returns the next run of a schedule as it is stored: none while the schedule is disabled.
     fn next_run(&self, schedule: &Schedule, now: Timestamp) -> Option<Timestamp> {
@@ -76,6 +82,8 @@ impl Schedules for Services {
             Some(id) => {
                 let row = schedule::find(&txn, id).await?.ok_or_else(not_found)?;
                 let opened_on = super::revision(&draft.revision)?;
+                // Another name or description moves no run, also not one that is due at this moment.
+                let next_at = if is_same_rule(&row.schedule, &checked) { row.next_at.or(next_at) } else { next_at };
                 if !schedule::update(&txn, (id, opened_on), &checked, next_at, now).await.map_err(refused)? {
                     return Err(super::stale("schedule", &draft, &ScheduleDraft::of(&row.schedule, row.revision)));
                 }
@@ -116,6 +124,9 @@ impl Schedules for Services {
         let now = self.clock.now();
         for id in ids {
             let schedule::Row { mut schedule, revision, .. } = schedule::find(&txn, id).await?.ok_or_else(not_found)?;
+            if schedule.is_enabled == is_enabled {
+                continue;
+            }
             schedule.is_enabled = is_enabled;
             let next_at = self.next_run(&schedule, now);
             if is_enabled && next_at.is_none() {

@@ -299,10 +299,10 @@ async fn run_a_schedule(server: &TestServer) {
     let draft = TriggerDraft { schedule, task: "1".into(), enabled: "true".into() };
     schedules.add_trigger(draft).await.expect("added");
     let Services { store, clock, zone, wake, .. } = server.services.clone();
-    let mut scheduler = Scheduler::new(store, clock, zone, wake);
+    let mut node = Scheduler::new(store, clock, zone, wake);
     for minutes in [0, 1, 180] {
         server.advance(Duration::from_mins(minutes));
-        scheduler.tick().await.expect("looked");
+        node.tick().await.expect("looked");
     }
 }
 

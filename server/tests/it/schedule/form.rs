@@ -4,8 +4,16 @@ use super::{add_trigger, at, each_minute, paused, queued_each_minute, save, sche
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestServer, TestStore};
 use app::error::{AppError, Code};
+use model::id::ScheduleId;
 use model::schedule::{Date, ScheduleDraft, TriggerDraft};
+use model::time::Timestamp;
 use rstest::rstest;
+use server::store::schedule;
+
+/// Returns the stored next run.
+async fn due(server: &TestServer, id: ScheduleId) -> Option<Timestamp> {
+    schedule::find(server.services.store.read(), id).await.expect("read").expect("there").next_at
+}
 
 /// Returns the first wrong field.
 fn field(error: &AppError) -> &str {
@@ -95,6 +103,11 @@ async fn saving_a_schedule_plans_its_next_run_anew(#[values(Sqlite, Postgres)] d
     let later = ScheduleDraft { unit: "hours".into(), ..opened.clone() };
     schedules.save(Some(id), later).await.expect("saved");
     assert_eq!(next().await.as_deref(), Some("2025-10-16T16:00:00.000Z"));
+    let draft = schedules.load_form(Some(id)).await.expect("a form").draft;
+    server.set_clock(at("2025-10-16T16:00:00Z"));
+    schedules.save(Some(id), ScheduleDraft { description: "d".into(), ..draft }).await.expect("saved");
+    schedules.set_enabled(vec![id], true).await.expect("enabled as before");
+    assert_eq!(due(&server, id).await, Some(at("2025-10-16T16:00:00Z")), "the run that is due still starts");
     let error = schedules.save(Some(id), opened).await.expect_err("another person has saved it");
     assert_eq!(error.code, Code::Conflict);
     assert!(error.versions.iter().any(|versions| versions.field == "unit"), "{error:?}");

@@ -20,6 +20,7 @@ use model::access::Role;
 use model::catalog::Catalog;
 use model::event::EventDraft;
 use model::mailer::MailerDraft;
+use model::schedule::{ScheduleDraft, TriggerDraft, ZoneDraft};
 use model::tag::CategoryDraft;
 use model::task::TaskDraft;
 use model::webhook::WebhookDraft;
@@ -41,6 +42,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("tasks", &["tasks"]),
     ("events", &["events"]),
     ("deliveries", &["deliveries", "occurrences", "runs"]),
+    ("schedules", &["schedules", "triggers", "time-zone"]),
     ("inventory", &["objects", "tags", "types"]),
 ];
 
@@ -63,6 +65,11 @@ const READ_ONLY: &[&str] = &[
     "/tasks/{id}/edit",
     "/events/new",
     "/events/{id}",
+    "/schedules/new",
+    "/schedules/{id}",
+    "/schedules/{id}/edit",
+    "/triggers/new",
+    "/time-zone",
 ];
 
 fn group_of(path: &str) -> &'static str {
@@ -72,7 +79,7 @@ fn group_of(path: &str) -> &'static str {
 
 /// Returns true if the page shows rows, so that their number matters.
 fn has_rows(path: &str) -> bool {
-    let is_form = path.ends_with("/new") || ["/smtp/edit", "/smtp/test"].contains(&path);
+    let is_form = path.ends_with("/new") || ["/smtp/edit", "/smtp/test", "/time-zone"].contains(&path);
     !path.contains('{') && !is_form && !ALONE.contains(&path)
 }
 
@@ -252,6 +259,11 @@ async fn deliveries() {
 }
 
 #[tokio::test]
+async fn schedules() {
+    check_group("schedules").await;
+}
+
+#[tokio::test]
 async fn inventory() {
     check_group("inventory").await;
 }
@@ -309,6 +321,9 @@ async fn form_has_a_control_for_each_field_of_its_draft() {
         ("/smtp/edit", mailer, MailerDraft::FIELDS),
         ("/tasks/1/edit", Posted::default(), TaskDraft::FIELDS),
         ("/events/1", Posted::default(), EventDraft::FIELDS),
+        ("/schedules/1/edit", Posted::default(), ScheduleDraft::FIELDS),
+        ("/triggers/new", Posted::default(), TriggerDraft::FIELDS),
+        ("/time-zone", Posted::default(), ZoneDraft::FIELDS),
     ] {
         let form = show(path, State::One, Some(Role::Admin), posted).await.body;
         let missing: Vec<_> = fields.iter().filter(|field| !form.contains(&format!("name=\"{field}\""))).collect();
@@ -366,6 +381,38 @@ async fn e_mail() {
         let shown = show(&format!("/deliveries/{MAIL_UUID}"), state, Some(Role::Admin), Posted::default()).await;
         compare(&format!("deliveries-id@mail-{word}"), &shown.snapshot());
     }
+}
+
+#[tokio::test]
+async fn refused_schedule() {
+    let draft = ScheduleDraft {
+        every: "0".to_owned(),
+        start_date: "2025-02-30".to_owned(),
+        start_time: "7".to_owned(),
+        description: "kept".to_owned(),
+        ..ScheduleDraft::default()
+    };
+    let errors = draft.parse().expect_err("five fields are wrong");
+    let draft = serde_json::to_value(draft).expect("a draft is texts");
+    check_refused("/schedules/new", Some(Role::Admin), draft, errors.into()).await;
+}
+
+#[tokio::test]
+async fn refused_trigger() {
+    let errors = TriggerDraft::default().parse().expect_err("two fields are wrong");
+    check_refused("/triggers/new", Some(Role::Admin), json!({"task": "none"}), errors.into()).await;
+}
+
+#[tokio::test]
+async fn trigger_form_opened_from_one_side_asks_for_the_other_alone() {
+    for (address, name) in [("/triggers/new?task=1", "task"), ("/triggers/new?schedule=1", "schedule")] {
+        let shown = show(address, State::One, Some(Role::Admin), Posted::default()).await;
+        compare(&format!("triggers-new@of-{name}"), &shown.snapshot());
+    }
+    let draft = json!({"from": "task", "task": "1", "schedule": ""});
+    let posted = Posted { draft, problem: Some(AppError::forbidden()), tested: None };
+    let shown = show("/triggers/new", State::One, Some(Role::Admin), posted).await;
+    assert!(shown.body.contains("Starts the task"), "a refused form forgets the task it is for: {}", shown.body);
 }
 
 #[tokio::test]

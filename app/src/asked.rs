@@ -81,6 +81,13 @@ impl Asked {
         Self { posted: Arc::default(), ..self.clone() }
     }
 
+    /// Returns the request with the error of one field at another, for a form that does not show the first.
+    pub(crate) fn with_error_moved(self, from: &str, to: &str) -> Self {
+        let mut posted = Posted::clone(&self.posted);
+        posted.problem = posted.problem.map(|problem| problem.with_field_renamed(from, to));
+        Self { posted: Arc::new(posted), ..self }
+    }
+
     /// Returns the refused draft of a form, if a draft was refused.
     pub(crate) fn refused<D: DeserializeOwned>(&self) -> Option<Refused<D>> {
         let error = self.posted.problem.clone()?;

@@ -30,6 +30,8 @@ async function check(page: Page, path: string, scheme: string, width: number) {
 async function fetched(page: Page, path: string) {
   if (/^\/tasks\/(new|\d+\/edit)$/.test(path)) await expect(page.getByRole('region', { name: 'Preview' })).toBeVisible();
   const card = page.getByRole('region', { name: 'What it matches' });
+  const runs = page.getByRole('region', { name: 'When it runs' });
+  if (/^\/schedules\/(new|\d+\/edit)$/.test(path)) await expect(runs.getByRole('listitem')).toHaveCount(5);
   if (/^\/events\/\d+$/.test(path)) await expect(card).toContainText(/Matches \d/);
 }
 

@@ -179,14 +179,13 @@ const WORD_RULES: &[WordRule] = &[
         reason: "only outbound::client builds an HTTP client",
         within: "server/src",
         home: &["server/src/outbound/client.rs"],
-        words: &[
-            "Client::builder",
-            "Client::new",
-            "Client::default",
-            "ClientBuilder",
-            "reqwest::get",
-            "TcpStream::connect",
-        ],
+        words: &["Client::builder", "Client::new", "Client::default", "ClientBuilder", "reqwest::get"],
+    },
+    WordRule {
+        reason: "only outbound connects to other systems, by its clients and by outbound::smtp::dial",
+        within: "server/src",
+        home: &["server/src/outbound/smtp/dial.rs"],
+        words: &["TcpStream::connect"],
     },
     WordRule {
         reason: "only vault opens a sealed secret",

@@ -179,16 +179,22 @@ pub(crate) fn prepare(program: &Program, server: &Running, scopes: &str, chains:
         let url = url.replace(':', "%3A").replace('/', "%2F");
         for (path, fields) in [
             ("/webhooks/new", format!("name={name}&url={url}{fields}")),
-            ("/tasks/new", format!("name={name}&webhook={number}&enabled=true&message={MESSAGE}")),
+            ("/tasks/new", format!("name={name}&object={number}&enabled=true&message={MESSAGE}")),
             ("/events/new", format!("event=vms.{event}&object=any&task={number}&enabled=true")),
         ] {
-            let response = form(server, path, &cookie, &fields)?;
-            if !response.starts_with("HTTP/1.1 303") {
-                bail!("cannot prepare {path}: {}", response.lines().next().unwrap_or_default());
-            }
+            post(server, path, &cookie, &fields)?;
         }
     }
     Ok(Prepared { key, cookie })
+}
+
+/// Posts a form that is accepted.
+pub(crate) fn post(server: &Running, path: &str, cookie: &str, fields: &str) -> Result<()> {
+    let response = form(server, path, cookie, fields)?;
+    if !response.starts_with("HTTP/1.1 303") {
+        bail!("cannot post {path}: {}", response.lines().next().unwrap_or_default());
+    }
+    Ok(())
 }
 
 /// Posts a form. Returns the response as text.

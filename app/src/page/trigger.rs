@@ -109,6 +109,12 @@ pub(crate) async fn new(asked: Asked) -> Result<Page, AppError> {
         Some(Side::Schedule) => loaded.schedule.clone().map(|schedule| (Side::Schedule, schedule)),
         None => None,
     };
+    let asked = match &of {
+        // The error of the side that is not asked for shows at the other one, which can be changed.
+        Some((Side::Task, _)) => asked.with_error_moved("task", "schedule"),
+        Some((Side::Schedule, _)) => asked.with_error_moved("schedule", "task"),
+        None => asked,
+    };
     let page = Page::new(title, form(&asked, &loaded, of.as_ref()));
     Ok(match of {
         Some((Side::Task, Choice { value, label })) => {

@@ -68,9 +68,7 @@ fn certificate(error: &CertificateError) -> String {
 /// Explains the alert with which the receiver ended the handshake (RFC 8446 §6.2).
 fn alert_reason(alert: AlertDescription) -> String {
     match alert {
-        AlertDescription::UnrecognisedName => {
-            "the receiver knows no host of this name. Is the name in the URL right?".to_owned()
-        }
+        AlertDescription::UnrecognisedName => "the receiver knows no host of this name. Is the name right?".to_owned(),
         AlertDescription::HandshakeFailure
         | AlertDescription::ProtocolVersion
         | AlertDescription::InsufficientSecurity => {

@@ -7,7 +7,7 @@ mod server;
 mod store;
 mod wait;
 
-pub(crate) use self::mail_server::{Act, Mail, MailServer, Offer, Script, Step, reply};
+pub(crate) use self::mail_server::{Act, MailServer, Offer, Script, Step, reply};
 pub(crate) use self::receiver::{Gate, Switch, TestInbox};
 pub(crate) use self::server::{PASSWORD, TestServer, client};
 pub(crate) use self::store::{Database, TestStore, folder};

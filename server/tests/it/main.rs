@@ -41,6 +41,7 @@ mod replay;
 mod requests;
 mod retention;
 mod rows;
+mod schedule;
 mod secret_headers;
 mod small_disk;
 mod smtp;

@@ -7,9 +7,12 @@ use app::view::destination::{Held, ReleaseChoice};
 use log::LevelFilter;
 use model::access::{Role, Scope};
 use model::id::{TaskId, WebhookId};
+use model::schedule::TriggerDraft;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use serde_json::json;
 use server::retention::{Limits, Retention};
+use server::schedule::worker::Scheduler;
+use server::service::Services;
 use server::store::{Store, connect};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -230,6 +233,11 @@ async fn use_everything(server: &TestServer, key: &str, cookie: &str) {
         "/deliveries?sort=attempts",
         "/deliveries?sort=-duration",
         "/deliveries?sort=time",
+        "/schedules",
+        "/schedules/1",
+        "/schedules/1/edit",
+        "/triggers/new?task=1",
+        "/time-zone",
         "/webhooks/1/edit",
         "/tasks/1/edit",
         "/events/1",
@@ -279,6 +287,23 @@ async fn use_everything(server: &TestServer, key: &str, cookie: &str) {
         unmatched: Duration::from_secs(19_900_000),
     };
     Retention::new(server.services.store.clone(), server.services.clock.clone(), kept).sweep().await.expect("swept");
+}
+
+/// Lets a schedule start a task, in time and too late.
+async fn run_a_schedule(server: &TestServer) {
+    let schedules = server.services.backend().schedules;
+    let mut draft = schedules.load_form(None).await.expect("a form").draft;
+    draft.name = "Each Minute".into();
+    draft.unit = "minutes".into();
+    let schedule = schedules.save(None, draft).await.expect("saved").to_string();
+    let draft = TriggerDraft { schedule, task: "1".into(), enabled: "true".into() };
+    schedules.add_trigger(draft).await.expect("added");
+    let Services { store, clock, zone, wake, .. } = server.services.clone();
+    let mut scheduler = Scheduler::new(store, clock, zone, wake);
+    for minutes in [0, 1, 180] {
+        server.advance(Duration::from_mins(minutes));
+        scheduler.tick().await.expect("looked");
+    }
 }
 
 /// Returns the plan of a statement, one line for each step.
@@ -345,6 +370,7 @@ async fn read_plans(test: TestStore, texts: Texts, plans: DatabaseConnection) {
     assert!(!PASSWORD.is_empty());
     texts.0.lock().expect("no panic").clear();
     use_everything(&server, &key, &cookie).await;
+    run_a_schedule(&server).await;
     server.advance(Duration::from_secs(2));
     eventually("a sweep has run", async || {
         texts.0.lock().expect("no panic").iter().any(|text| text.contains("(arranging > 0"))

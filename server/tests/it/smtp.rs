@@ -91,6 +91,8 @@ fn failure(sent: &Attempted) -> (ErrorCode, Option<u16>, &str) {
 
 use RecipientState::{Accepted, Pending, Refused};
 
+type IsStep = fn(Step<'_>) -> bool;
+
 #[tokio::test]
 async fn message_arrives_byte_for_byte_in_every_encryption() {
     for (offer, encryption) in
@@ -119,7 +121,7 @@ async fn message_arrives_byte_for_byte_in_every_encryption() {
 #[tokio::test]
 async fn one_refused_recipient_stops_no_other_and_is_named() {
     let server = MailServer::start(Script::new(Offer::Plain).on(|_, step| match step {
-        Step::Command("RCPT TO:<bob@example.test>") => reply("550-5.1.1 No such\r\n550 5.1.1 user here"),
+        Step::Command("RCPT TO:<bob@example.test>") => Some(reply("550-5.1.1 No such\r\n550 5.1.1 user here")),
         _ => None,
     }))
     .await;
@@ -134,8 +136,8 @@ async fn one_refused_recipient_stops_no_other_and_is_named() {
 #[tokio::test]
 async fn retry_addresses_only_recipients_that_are_still_pending() {
     let server = MailServer::start(Script::new(Offer::Plain).on(|session, step| match step {
-        Step::Command("RCPT TO:<bob@example.test>") if session.number == 1 => reply("450 4.2.1 try later"),
-        Step::Command("RCPT TO:<cy@example.test>") => reply("550 5.1.1 no such user"),
+        Step::Command("RCPT TO:<bob@example.test>") if session.number == 1 => Some(reply("450 4.2.1 try later")),
+        Step::Command("RCPT TO:<cy@example.test>") => Some(reply("550 5.1.1 no such user")),
         _ => None,
     }))
     .await;
@@ -168,9 +170,9 @@ async fn each_transaction_has_a_hundred_recipients_at_most() {
 #[tokio::test]
 async fn server_with_a_lower_limit_gets_the_rest_in_further_transactions() {
     let server = MailServer::start(Script::new(Offer::Plain).on(|session, step| match step {
-        Step::Command("RCPT TO:<full@example.test>") => reply("452 4.2.2 mailbox full"),
+        Step::Command("RCPT TO:<full@example.test>") => Some(reply("452 4.2.2 mailbox full")),
         Step::Command(line) if line.starts_with("RCPT") && session.recipients.len() >= 3 => {
-            reply("452 4.5.3 too many recipients")
+            Some(reply("452 4.5.3 too many recipients"))
         }
         _ => None,
     }))
@@ -190,13 +192,13 @@ async fn replies_to_mail_data_and_message_settle_or_keep_their_recipients() {
     let at_mail = |step: Step<'_>| matches!(step, Step::Command(line) if line.starts_with("MAIL"));
     let at_data = |step: Step<'_>| step == Step::Command("DATA");
     let at_message = |step: Step<'_>| step == Step::Message;
-    let steps: [(&str, fn(Step<'_>) -> bool); 3] = [("MAIL", at_mail), ("DATA", at_data), ("message", at_message)];
+    let steps: [(&str, IsStep); 3] = [("MAIL", at_mail), ("DATA", at_data), ("message", at_message)];
     for (name, is_step) in steps {
         for (line, state, code) in [
             ("552 5.3.4 too big", Refused, ErrorCode::RefusedRecipient),
             ("451 4.3.0 later", Pending, ErrorCode::Deferred),
         ] {
-            let script = Script::new(Offer::Plain).on(move |_, step| is_step(step).then(|| reply(line)).flatten());
+            let script = Script::new(Offer::Plain).on(move |_, step| is_step(step).then(|| reply(line)));
             let server = MailServer::start(script).await;
             let sent = attempt_at(&server, Encryption::None, &["amy@example.test", "bob@example.test"]).await;
             assert_eq!(states(&sent), [state, state], "{name} {line}");
@@ -217,22 +219,22 @@ async fn refused_session_and_sign_in_settle_no_recipient() {
         })
     };
     let greeting = |line: &'static str| {
-        Script::new(Offer::Plain).on(move |_, step| (step == Step::Connected).then(|| reply(line)).flatten())
+        Script::new(Offer::Plain).on(move |_, step| (step == Step::Connected).then(|| reply(line)))
     };
     let echo = Act::Reply(format!("535 5.7.8 {PASSWORD} AHVzZXIAY2FuYXJ5LXBhc3N3b3Jk no\r\n"));
     for (script, code, text) in [
-        (greeting("554 5.3.2 no service"), 554, "The SMTP server refuses the session: 554 5.3.2 no service"),
-        (greeting("421 4.3.2 closing"), 421, "The SMTP server ended the session: 421 4.3.2 closing"),
+        (greeting("554 5.3.2 no service"), 554, "The mail server refuses the session: 554 5.3.2 no service"),
+        (greeting("421 4.3.2 closing"), 421, "The mail server ended the session: 421 4.3.2 closing"),
         (
             command("EHLO", Act::Reply("502 5.5.1 no\r\n".into())),
             502,
-            "The SMTP server refuses the session: 502 5.5.1 no",
+            "The mail server refuses the session: 502 5.5.1 no",
         ),
-        (command("AUTH", echo), 535, "The SMTP server does not accept the sign-in: 535 5.7.8 •••• •••• no"),
+        (command("AUTH", echo), 535, "The mail server does not accept the sign-in: 535 5.7.8 •••• •••• no"),
         (
             command("AUTH", Act::Reply("454 4.7.0 later\r\n".into())),
             454,
-            "The SMTP server does not accept the sign-in: 454 4.7.0 later",
+            "The mail server does not accept the sign-in: 454 4.7.0 later",
         ),
     ] {
         let server = MailServer::start(script).await;
@@ -244,14 +246,14 @@ async fn refused_session_and_sign_in_settle_no_recipient() {
     }
     let server = MailServer::start(Script::new(Offer::Plain).login("user", PASSWORD)).await;
     let sent = attempt_at(&server, Encryption::None, &["bob@example.test"]).await;
-    let text = "The SMTP server wants a sign-in or encryption: 530 5.7.0 authentication required";
+    let text = "The mail server wants a sign-in or encryption: 530 5.7.0 authentication required";
     assert_eq!((failure(&sent), states(&sent)), ((ErrorCode::Status, Some(530), text), vec![Pending]));
 }
 
 #[tokio::test]
 async fn login_is_used_where_plain_is_not_offered() {
     let script = Script::new(Offer::Plain).login("user", PASSWORD).on(|_, step| match step {
-        Step::Command(line) if line.starts_with("EHLO") => reply("250-mail\r\n250 AUTH CRAM-MD5 LOGIN"),
+        Step::Command(line) if line.starts_with("EHLO") => Some(reply("250-mail\r\n250 AUTH CRAM-MD5 LOGIN")),
         _ => None,
     });
     let server = MailServer::start(script).await;
@@ -278,14 +280,14 @@ async fn authentication_that_is_offered_after_encryption_only_is_used() {
 #[tokio::test]
 async fn nothing_is_sent_without_the_encryption_that_was_chosen() {
     let refused = Script::new(Offer::Starttls)
-        .on(|_, step| (step == Step::Command("STARTTLS")).then(|| reply("454 4.7.0 no certificate")).flatten());
+        .on(|_, step| (step == Step::Command("STARTTLS")).then(|| reply("454 4.7.0 no certificate")));
     let injected = Script::new(Offer::Starttls).on(|_, step| {
         let forged = "220 go ahead\r\n250-mail\r\n250 AUTH PLAIN\r\n235 welcome\r\n".to_owned();
         (step == Step::Command("STARTTLS")).then_some(Act::Reply(forged))
     });
     for (script, encryption, expected) in [
-        (Script::new(Offer::Plain), Encryption::Starttls, "The SMTP server offers no STARTTLS on this port"),
-        (refused, Encryption::Starttls, "The SMTP server refuses STARTTLS: 454 4.7.0 no certificate"),
+        (Script::new(Offer::Plain), Encryption::Starttls, "The mail server offers no STARTTLS on this port"),
+        (refused, Encryption::Starttls, "The mail server refuses STARTTLS: 454 4.7.0 no certificate"),
         (injected, Encryption::Starttls, "sent text between STARTTLS and the encryption"),
         (Script::new(Offer::Plain), Encryption::Tls, "needs STARTTLS instead of TLS"),
     ] {
@@ -348,19 +350,19 @@ async fn lost_connection_keeps_recipients_pending_and_those_before_accepted() {
 
 #[tokio::test]
 async fn garbage_endless_and_contradictory_replies_fail_with_a_reason() {
-    let at = |is_step: fn(Step<'_>) -> bool, act: Act| {
-        Script::new(Offer::Plain).on(move |_, step| is_step(step).then(|| act.clone()))
-    };
+    let at =
+        |is_step: IsStep, act: Act| Script::new(Offer::Plain).on(move |_, step| is_step(step).then(|| act.clone()));
     let greeting = |step: Step<'_>| step == Step::Connected;
     let rcpt = |step: Step<'_>| matches!(step, Step::Command(line) if line.starts_with("RCPT"));
     let message = |step: Step<'_>| step == Step::Message;
     let text = |text: &str| Act::Reply(text.to_owned());
     for (script, code, expected) in [
         (at(greeting, text("HTTP/1.1 400 Bad Request\r\n")), ErrorCode::Reset, "Does this port speak SMTP"),
-        (at(greeting, Act::Flood(&[b'2'; 65536])), ErrorCode::Reset, "one of its lines has no end"),
+        (at(greeting, Act::Flood(&[b'2'; 4096])), ErrorCode::Reset, "one of its lines has no end"),
         (at(greeting, Act::Flood(b"220-hello\r\n")), ErrorCode::Reset, "one of its replies has no end"),
         (at(rcpt, text("250-yes\r\n550 no\r\n")), ErrorCode::Reset, "the lines of one reply have different codes"),
         (at(rcpt, text("\u{0}\u{1}\u{2}\r\n")), ErrorCode::Reset, "it does not begin with a code"),
+        (at(rcpt, text(&format!("{PASSWORD}\r\n"))), ErrorCode::Reset, "it does not begin with a code"),
         (at(rcpt, text("\r\n")), ErrorCode::Reset, "it does not begin with a code"),
         (at(rcpt, text("354 go on\r\n")), ErrorCode::Status, "reply to RCPT makes no sense: 354 go on"),
         (
@@ -369,6 +371,11 @@ async fn garbage_endless_and_contradictory_replies_fail_with_a_reason() {
             "reply to DATA makes no sense",
         ),
         (at(message, Act::Flood(&[0xff; 4096])), ErrorCode::Unreadable, "in place of its reply to the message"),
+        (
+            at(rcpt, text("421 4.4.2 too slow\r\n")),
+            ErrorCode::Status,
+            "The mail server ended the session: 421 4.4.2 too slow",
+        ),
         (at(message, text("354 more\r\n")), ErrorCode::Status, "reply to the message makes no sense"),
     ] {
         let server = MailServer::start(script).await;
@@ -464,14 +471,14 @@ async fn server_that_hangs_up_during_a_long_message_is_quoted() {
 async fn message_and_addresses_beyond_the_servers_abilities_are_refused_by_name() {
     let server = MailServer::start(Script::new(Offer::Plain).extensions(&["SIZE 20"])).await;
     let sent = attempt_at(&server, Encryption::None, &["bob@example.test"]).await;
-    let text = "The message has 30 bytes, and the SMTP server accepts 20.";
+    let text = "The message has 30 bytes, and the mail server accepts 20.";
     assert_eq!((failure(&sent), states(&sent)), ((ErrorCode::TooLarge, None, text), vec![Refused]));
     assert!(!server.commands().iter().any(|line| line.starts_with("MAIL")));
 
     let server = MailServer::start(Script::new(Offer::Plain).extensions(&["8BITMIME"])).await;
     let sent = attempt_at(&server, Encryption::None, &["amy@example.test", "jörg@example.test"]).await;
     assert_eq!(states(&sent), [Accepted, Refused]);
-    assert!(failure(&sent).2.contains("jörg@example.test was refused: The SMTP server offers no SMTPUTF8"), "{sent:?}");
+    assert!(failure(&sent).2.contains("jörg@example.test was refused: The mail server offers no SMTPUTF8"), "{sent:?}");
     assert_eq!(server.mails()[0].recipients, ["amy@example.test"]);
 
     let server = MailServer::open().await;
@@ -508,6 +515,10 @@ async fn unreachable_and_refused_servers_are_explained() {
     assert_eq!(failure(&attempt(&settings, &recipients).await), (ErrorCode::Connect, None, text));
     server.revive().await;
     assert_eq!(attempt(&settings, &recipients).await.outcome, Outcome::Sent);
+    server.die().await;
+    server.revive_as(Script::new(Offer::Plain).on(|_, step| (step == Step::Connected).then_some(Act::HangUp))).await;
+    let text = "The mail server closed the connection before its greeting.";
+    assert_eq!(failure(&attempt(&settings, &recipients).await), (ErrorCode::Reset, None, text));
     for (host, code) in [
         ("169.254.169.254", ErrorCode::RefusedAddress),
         ("[fe80::1]", ErrorCode::RefusedAddress),

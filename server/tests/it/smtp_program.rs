@@ -190,7 +190,7 @@ async fn real_server_with_another_password_or_an_untrusted_certificate_gets_noth
     let stranger = Settings { username: "bob@other.test".into(), ..server.settings(Encryption::Starttls) };
     let strict = Settings { allows_insecure_tls: false, ..server.settings(Encryption::Starttls) };
     for (settings, code, expected) in [
-        (stranger, ErrorCode::Status, "The SMTP server does not accept the sign-in: 535 "),
+        (stranger, ErrorCode::Status, "The mail server does not accept the sign-in: 535 "),
         (strict, ErrorCode::Tls, "an authority that this system does not trust"),
     ] {
         let sent = attempt_message(&settings, &pending(&["bob@example.test"]), &message).await.expect("an attempt");

@@ -3,7 +3,7 @@
 use super::random::Random;
 use super::scenario::Scenario;
 use crate::postgres::Postgres;
-use crate::server::{Chain, Program, Running, prepare};
+use crate::server::{Chain, Prepared, Program, Running, post, prepare};
 use crate::shell::{command, finish};
 use anyhow::{Context, Result, bail};
 use base64::Engine;
@@ -47,6 +47,8 @@ pub(crate) struct Installation {
     pub(crate) last_kill: Option<Instant>,
     /// The lines that ended servers printed.
     printed: Vec<String>,
+    /// The cookie of an administrator's session.
+    cookie: String,
     /// The data has its own file system.
     is_mounted: bool,
     folder: TempDir,
@@ -117,6 +119,7 @@ impl Installation {
             cuts: 0,
             last_kill: None,
             printed: Vec::new(),
+            cookie: String::new(),
             is_mounted: scenario.mounts,
             folder,
         };
@@ -126,8 +129,19 @@ impl Installation {
             installation.start_node(number, &variables)?;
         }
         let first = installation.node(0)?;
-        let key = prepare(&installation.program, first, "ingest,read", &chains)?.key;
+        let Prepared { key, cookie } = prepare(&installation.program, first, "ingest,read", &chains)?;
+        installation.cookie = cookie;
         Ok((installation, key))
+    }
+
+    /// Posts a form to the first node, as an administrator.
+    pub(crate) fn post(&self, path: &str, fields: &str) -> Result<()> {
+        post(self.node(0)?, path, &self.cookie, fields)
+    }
+
+    /// Starts one more receiver, with a record of its own.
+    pub(crate) fn start_inbox(&self, record: &Path) -> Result<Running> {
+        self.program.inbox(record)
     }
 
     /// Starts a node that does not run, at its previous port.

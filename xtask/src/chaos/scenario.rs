@@ -8,6 +8,7 @@ use super::receipts::Receipts;
 use crate::server::Program;
 use crate::shell::{command, finish, root};
 use anyhow::{Context, Result, bail};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -68,6 +69,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "failing-syncs", databases: SQLITE, setup: Some(faulty_io), run: failing_syncs, ..PLAIN },
     Scenario { name: "fail-points", run: fail_points, ..PLAIN },
     Scenario { name: "freeze", databases: POSTGRES, nodes: 2, run: freeze, ..PLAIN },
+    Scenario { name: "schedules", databases: POSTGRES, nodes: 3, run: schedules, ..PLAIN },
 ];
 
 /// Kills the server at random moments, and starts it again on the same data and port.
@@ -269,4 +271,45 @@ fn freeze(scene: &mut Scene<'_>) -> Result<()> {
     scene.load.wait_for_acknowledgement(BACK_MAX)?;
     sleep(Duration::from_secs(1));
     Ok(())
+}
+
+/// Starts a task by a schedule each minute for five minutes, on three nodes of which one is killed.
+fn schedules(scene: &mut Scene<'_>) -> Result<()> {
+    const MINUTE: Duration = Duration::from_mins(1);
+    const MINUTES: usize = 5;
+    let installation = &mut *scene.installation;
+    let record = installation.folder().join("schedules.jsonl");
+    let inbox = installation.start_inbox(&record)?;
+    let url = format!("http%3A%2F%2F{}%2Frun", inbox.address.replace(':', "%3A"));
+    installation.post("/webhooks/new", &format!("name=scheduled&url={url}"))?;
+    installation.post("/tasks/new", "name=scheduled&object=3&enabled=true&message=%22%24%7BID%7D%22")?;
+    // The database has five schedules from the beginning.
+    let rule = "every=1&unit=minutes&start_date=2024-01-01&start_time=00%3A00&all_day=true&never_ends=true";
+    installation.post("/schedules/new", &format!("name=chaos&enabled=true&{rule}"))?;
+    installation.post("/triggers/new", "schedule=6&task=3&enabled=true")?;
+    let deliveries = || -> Result<HashSet<String>> {
+        let body =
+            |line: &str| Some(serde_json::from_str::<serde_json::Value>(line).ok()?["body"].as_str()?.to_owned());
+        Ok(fs::read_to_string(&record)?.lines().filter_map(body).collect())
+    };
+    let began = Instant::now();
+    while deliveries()?.is_empty() {
+        if began.elapsed() > MINUTE + BACK_MAX {
+            bail!("the schedule started nothing");
+        }
+        sleep(Duration::from_millis(50));
+    }
+    sleep(MINUTE + Duration::from_secs(15));
+    installation.kill(1)?;
+    sleep(MINUTE);
+    installation.start_node(1, &Vec::new())?;
+    // Half a minute after the fifth run.
+    sleep(MINUTE * 2 + Duration::from_secs(15));
+    installation.post("/triggers/1/delete", "")?;
+    let deliveries = deliveries()?;
+    scene.notes.push(format!("{} runs of the schedule, {MINUTES} expected", deliveries.len()));
+    if deliveries.len() != MINUTES {
+        bail!("the schedule ran {} times in {MINUTES} minutes", deliveries.len());
+    }
+    scene.load.wait_for_acknowledgement(BACK_MAX)
 }

@@ -74,8 +74,8 @@ pub(super) fn mailboxes(list: &[Mailbox], column: usize) -> Result<String, &str>
             "" => address,
             name => {
                 let name = phrase(name, if lines.is_empty() { column } else { 1 });
-                let last = name.rsplit(FOLD).next().map_or(0, str::len);
-                let is_full = last + address.len() + 3 > LINE_MAX;
+                let length = name.rsplit(FOLD).next().map_or(0, str::len);
+                let is_full = length + address.len() + 3 > LINE_MAX;
                 format!("{name}{}<{address}>", if is_full { FOLD } else { " " })
             }
         });

@@ -51,7 +51,7 @@ pub(super) async fn dial(guard: &Guard, host: &str, port: u16, deadline: Instant
             Err(_) => Trouble::TimedOut,
         });
     }
-    Err(trouble.unwrap_or_else(|| Trouble::failed(ErrorCode::Dns, "The name of the SMTP server has no address.")))
+    Err(trouble.unwrap_or_else(|| Trouble::failed(ErrorCode::Dns, "The name of the mail server has no address.")))
 }
 
 fn unresolved(error: &ResolveError) -> Trouble {

@@ -20,10 +20,8 @@ pub(super) struct Extensions {
     pub(super) has_8bitmime: bool,
     /// RFC 6531.
     pub(super) has_smtputf8: bool,
-    /// RFC 1870: true if the size of a message may be announced.
-    pub(super) has_size: bool,
-    /// The most bytes of a message, if the server names a limit.
-    pub(super) size_max: Option<usize>,
+    /// RFC 1870: the most bytes of a message, which is `usize::MAX` where the server names no limit.
+    pub(super) size: Option<usize>,
     /// The best offered mechanism.
     pub(super) mechanism: Option<Mechanism>,
 }
@@ -41,9 +39,9 @@ impl Extensions {
                 Some("8BITMIME") => extensions.has_8bitmime = true,
                 Some("SMTPUTF8") => extensions.has_smtputf8 = true,
                 Some("SIZE") => {
-                    extensions.has_size = true;
                     // Zero stands for no limit.
-                    extensions.size_max = words.next().and_then(|size| size.parse().ok()).filter(|size| *size > 0);
+                    let limit = words.next().and_then(|size| size.parse().ok()).filter(|size| *size > 0);
+                    extensions.size = Some(limit.unwrap_or(usize::MAX));
                 }
                 Some("AUTH") => {
                     let offered: Vec<_> = words.collect();
@@ -77,14 +75,13 @@ mod tests {
             has_starttls: true,
             has_8bitmime: true,
             has_smtputf8: true,
-            has_size: true,
-            size_max: Some(1000),
+            size: Some(1000),
             mechanism: Some(Mechanism::Plain),
         };
         assert_eq!(read_all, expected);
         assert_eq!(read(&["AUTH CRAM-MD5 GSSAPI", "", "X"]), Extensions::default());
         for unlimited in ["SIZE", "SIZE 0", "SIZE lots", "SIZE 99999999999999999999999"] {
-            assert_eq!((read(&[unlimited]).has_size, read(&[unlimited]).size_max), (true, None), "{unlimited}");
+            assert_eq!(read(&[unlimited]).size, Some(usize::MAX), "{unlimited}");
         }
         assert_eq!(Extensions::read(&Reply::default()), Extensions::default());
     }

@@ -54,7 +54,7 @@ fn explain(settings: &Settings, progress: &Progress, trouble: Trouble) -> Failur
             let may_be_encrypted = wire.greeted_at().is_none() && settings.encryption != Encryption::Tls;
             let hint = " A port that is encrypted from the beginning, such as 465, needs TLS.";
             let hint = if may_be_encrypted { hint } else { "" };
-            let sentence = format!("The SMTP server took too long: {awaited} had not come after {seconds} s.{hint}");
+            let sentence = format!("The mail server took too long: {awaited} had not come after {seconds} s.{hint}");
             failure(ErrorCode::Timeout, sentence)
         }
     }

@@ -60,8 +60,8 @@ impl Connection {
 /// Refuses replies that end the session, whatever they reply to: 421, and those about the sign-in (RFC 4954 §6).
 fn checked(reply: Reply) -> Result<Reply, Trouble> {
     match reply.code {
-        421 => Err(refusal("The SMTP server ended the session", &reply)),
-        530 | 534 | 538 => Err(refusal("The SMTP server wants a sign-in or encryption", &reply)),
+        421 => Err(refusal("The mail server ended the session", &reply)),
+        530 | 534 | 538 => Err(refusal("The mail server wants a sign-in or encryption", &reply)),
         _ => Ok(reply),
     }
 }
@@ -77,7 +77,7 @@ fn refusal(text: &str, reply: &Reply) -> Trouble {
 
 /// Returns the failure for a reply that has no meaning where it came.
 pub(super) fn misplaced(request: &str, reply: &Reply) -> Trouble {
-    refusal(&format!("The SMTP server's reply to {request} makes no sense"), reply)
+    refusal(&format!("The mail server's reply to {request} makes no sense"), reply)
 }
 
 /// Connects, signs in, and sends the message to each pending recipient. Returns the connection, whose farewell is left.
@@ -109,7 +109,7 @@ async fn connect(
     let settings = session.settings;
     let start = Instant::now();
     let Some(host) = ascii_host(&settings.host) else {
-        return Err(Trouble::failed(ErrorCode::Dns, "The SMTP server's name cannot be that of a host."));
+        return Err(Trouble::failed(ErrorCode::Dns, "The mail server's name cannot be that of a host."));
     };
     let security = match settings.encryption {
         Encryption::None => None,
@@ -129,27 +129,27 @@ async fn connect(
     let reply = checked(wire.reply()?)?;
     let smtp = match connected {
         Ok(smtp) if reply.is_done() => smtp,
-        _ => return Err(refusal("The SMTP server refuses the session", &reply)),
+        _ => return Err(refusal("The mail server refuses the session", &reply)),
     };
     let mut connection = Connection { extensions: Extensions::read(&reply), smtp, wire: wire.clone() };
     let Some(security) = security.filter(|_| settings.encryption == Encryption::Starttls) else {
         return Ok(connection);
     };
     if !connection.extensions.has_starttls {
-        let text = "The SMTP server offers no STARTTLS on this port, and nothing is sent without encryption. Is the port \
+        let text = "The mail server offers no STARTTLS on this port, and nothing is sent without encryption. Is the port \
                     right?";
         return Err(Trouble::failed(ErrorCode::Tls, text));
     }
     let reply = connection.ask(Starttls).await?;
     if reply.code != 220 {
-        let sentence = format!("The SMTP server refuses STARTTLS: {}", reply.words());
+        let sentence = format!("The mail server refuses STARTTLS: {}", reply.words());
         return Err(Trouble::Failed(Failure { code: ErrorCode::Tls, status_code: Some(reply.code), sentence }));
     }
     wire.encrypt(&security).await?;
     // What the server said before the encryption may have been somebody else's (RFC 3207 §4.2).
     let reply = connection.ask(Ehlo::new(hello)).await?;
     if !reply.is_done() {
-        return Err(refusal("The SMTP server refuses the session", &reply));
+        return Err(refusal("The mail server refuses the session", &reply));
     }
     connection.extensions = Extensions::read(&reply);
     Ok(connection)
@@ -175,7 +175,7 @@ async fn authenticate(connection: &mut Connection, session: Session<'_>) -> Resu
         return Err(Trouble::failed(ErrorCode::Internal, "The SMTP password is not stored. Enter it again."));
     };
     let Some(mechanism) = connection.extensions.mechanism else {
-        let text = "The SMTP server offers no authentication by user name and password (PLAIN or LOGIN) on this port. \
+        let text = "The mail server offers no authentication by user name and password (PLAIN or LOGIN) on this port. \
                     Is the port right?";
         return Err(Trouble::failed(ErrorCode::Status, text));
     };
@@ -194,7 +194,7 @@ async fn authenticate(connection: &mut Connection, session: Session<'_>) -> Resu
         }
     };
     connection.wire.set_content(Content::Commands);
-    if reply.is_done() { Ok(()) } else { Err(refusal("The SMTP server does not accept the sign-in", &reply)) }
+    if reply.is_done() { Ok(()) } else { Err(refusal("The mail server does not accept the sign-in", &reply)) }
 }
 
 fn plain(username: &str, password: &str) -> String {

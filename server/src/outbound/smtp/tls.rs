@@ -56,13 +56,15 @@ pub(super) async fn handshake(security: &Security, tcp: TcpStream) -> Result<Tls
 /// Explains why the encrypted connection failed.
 pub(super) fn trouble(error: &io::Error) -> Trouble {
     let text = match find::<Error>(error) {
-        Some(Error::InvalidMessage(_)) => {
-            "No encrypted connection: the SMTP server's response is not TLS. A port that begins without encryption, such \
+        Some(
+            Error::InvalidMessage(_) | Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. },
+        ) => {
+            "No encrypted connection: the mail server's response is not TLS. A port that begins without encryption, such \
              as 587 or 25, needs STARTTLS instead of TLS."
                 .to_owned()
         }
         Some(error) => tls::sentence(error),
-        None => "No encrypted connection: the SMTP server hung up in the handshake.".to_owned(),
+        None => "No encrypted connection: the mail server hung up in the handshake.".to_owned(),
     };
     Trouble::failed(ErrorCode::Tls, &text)
 }

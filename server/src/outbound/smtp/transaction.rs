@@ -59,14 +59,14 @@ pub(super) async fn send_all(
 }
 
 const NO_SMTPUTF8: &str =
-    "The SMTP server offers no SMTPUTF8, which an address with letters outside ASCII before its @ needs.";
+    "The mail server offers no SMTPUTF8, which an address with letters outside ASCII before its @ needs.";
 
 /// Returns the command MAIL for this message.
 ///
 /// # Errors
 /// Fails when this server cannot get this message at all. Another attempt cannot help.
 fn prepare(connection: &Connection, sender: &str, letter: Letter<'_>) -> Result<String, Failure> {
-    let Extensions { has_8bitmime, has_smtputf8, has_size, size_max, .. } = connection.extensions;
+    let Extensions { has_8bitmime, has_smtputf8, size, .. } = connection.extensions;
     let message = letter.message;
     let failure = |code, sentence: &str| Failure { code, status_code: None, sentence: sentence.to_owned() };
     if has_bare_line_end(message) {
@@ -78,8 +78,8 @@ fn prepare(connection: &Connection, sender: &str, letter: Letter<'_>) -> Result<
             "The sender's address of the SMTP settings cannot be sent from. Edit it.",
         ));
     };
-    if let Some(max) = size_max.filter(|max| message.len() > *max) {
-        let text = format!("The message has {} bytes, and the SMTP server accepts {max}.", message.len());
+    if let Some(max) = size.filter(|max| message.len() > *max) {
+        let text = format!("The message has {} bytes, and the mail server accepts {max}.", message.len());
         return Err(failure(ErrorCode::TooLarge, &text));
     }
     let headers = message.windows(4).position(|end| end == b"\r\n\r\n").unwrap_or(message.len());
@@ -89,10 +89,10 @@ fn prepare(connection: &Connection, sender: &str, letter: Letter<'_>) -> Result<
         return Err(failure(ErrorCode::Header, NO_SMTPUTF8));
     }
     if !has_8bitmime && !message.is_ascii() {
-        return Err(failure(ErrorCode::Header, "The SMTP server offers no 8BITMIME, which this message needs."));
+        return Err(failure(ErrorCode::Header, "The mail server offers no 8BITMIME, which this message needs."));
     }
     let mut mail = format!("MAIL FROM:<{sender}>");
-    if has_size {
+    if size.is_some() {
         mail += &format!(" SIZE={}", message.len());
     }
     if !message.is_ascii() {

@@ -130,7 +130,7 @@ impl Wire {
             }
         };
         let Some(tcp) = taken else {
-            let text = "The SMTP server, or somebody on the way, sent text between STARTTLS and the encryption. The \
+            let text = "The mail server, or somebody on the way, sent text between STARTTLS and the encryption. The \
                         session was ended, and nothing was sent.";
             return Err(Trouble::failed(ErrorCode::Tls, text));
         };
@@ -197,13 +197,13 @@ impl State {
                 let code = if is_about_message { ErrorCode::Unreadable } else { ErrorCode::Reset };
                 Trouble::failed(
                     code,
-                    &format!("The SMTP server's text cannot be read in place of {awaited}: {reason}."),
+                    &format!("The mail server's text cannot be read in place of {awaited}: {reason}."),
                 )
             }
             Some(Fault::Broken(error)) if find::<rustls::Error>(error).is_some() => tls::trouble(error),
             _ => {
                 let hint = if self.content == Content::Message { " The message may have arrived." } else { "" };
-                let text = format!("The SMTP server closed the connection before {awaited}.{hint}");
+                let text = format!("The mail server closed the connection before {awaited}.{hint}");
                 Trouble::failed(ErrorCode::Reset, &text)
             }
         }
@@ -247,7 +247,8 @@ impl State {
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end_matches(['\r', '\n']);
         let Some(Line { code, is_last, text }) = parse_line(line) else {
-            self.dialogue.server(line);
+            let line = self.dialogue.masked(line);
+            self.dialogue.server(&line);
             self.fault = Some(Fault::Unreadable(if self.awaited == GREETING {
                 "it does not begin with a code. Does this port speak SMTP, and is it encrypted as chosen?"
             } else {

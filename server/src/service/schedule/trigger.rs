@@ -72,7 +72,7 @@ impl Services {
         }
         let id = trigger::insert(&txn, &checked, self.clock.now()).await.map_err(|error| match error {
             store::Error::Conflict { .. } => {
-                FieldErrors::one("task", "This schedule starts this task already. Choose another task.").into()
+                FieldErrors::one("task", "This schedule starts this task already. Choose another.").into()
             }
             other => AppError::from(other),
         })?;

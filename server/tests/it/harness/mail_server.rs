@@ -41,8 +41,8 @@ pub(crate) enum Act {
 }
 
 /// Returns a reply of one line.
-pub(crate) fn reply(line: &str) -> Option<Act> {
-    Some(Act::Reply(format!("{line}\r\n")))
+pub(crate) fn reply(line: &str) -> Act {
+    Act::Reply(format!("{line}\r\n"))
 }
 
 /// The encryption that a server offers.
@@ -128,8 +128,6 @@ struct Log {
 /// A mail server on a free port of the loopback address.
 pub(crate) struct MailServer {
     pub(crate) address: SocketAddr,
-    /// Its certificate, in PEM.
-    pub(crate) certificate: String,
     script: Script,
     tls: TlsAcceptor,
     log: Arc<Mutex<Log>>,
@@ -154,7 +152,6 @@ impl MailServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let mut server = Self {
             address: listener.local_addr().expect("an address"),
-            certificate: made.cert.pem(),
             script,
             tls: TlsAcceptor::from(Arc::new(config)),
             log: Arc::default(),

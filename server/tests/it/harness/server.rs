@@ -43,6 +43,10 @@ impl TestClock {
     fn advance(&self, by: Duration) {
         self.0.fetch_add(i64::try_from(by.as_millis()).expect("small"), Ordering::SeqCst);
     }
+
+    fn set(&self, now: Timestamp) {
+        self.0.store(now.0, Ordering::SeqCst);
+    }
 }
 
 /// A server with intake and dispatcher, on a free port of the loopback address. Dropping it stops the dispatcher.
@@ -157,6 +161,12 @@ impl TestServer {
     /// Moves the clock forward and wakes the dispatcher.
     pub(crate) fn advance(&self, by: Duration) {
         self.clock.advance(by);
+        self.services.wake.notify_one();
+    }
+
+    /// Sets the clock, forward or back, and wakes the dispatcher.
+    pub(crate) fn set_clock(&self, now: Timestamp) {
+        self.clock.set(now);
         self.services.wake.notify_one();
     }
 

@@ -317,7 +317,7 @@ async fn test_uses_stored_settings_alone_and_shows_the_dialogue() {
         assert!(text.contains("id=\"to-error\"") && text.contains("autofocus"), "{wrong}: {text}");
     }
     let refusing = Script::new(Offer::Plain).on(|_, step| match step {
-        Step::Command(line) if line.starts_with("RCPT") => reply("550 No <such> user"),
+        Step::Command(line) if line.starts_with("RCPT") => Some(reply("550 No <such> user")),
         _ => None,
     });
     let refusing = MailServer::start(refusing).await;
@@ -339,7 +339,7 @@ async fn test_uses_stored_settings_alone_and_shows_the_dialogue() {
 async fn e_mail_is_shown_with_its_envelope_message_and_dialogue() {
     let server = TestServer::start(TestStore::sqlite().await).await;
     let script = Script::new(Offer::Plain).on(|_, step| match step {
-        Step::Command(line) if line.contains("bob@") => reply("550 5.1.1 No <such> user"),
+        Step::Command(line) if line.contains("bob@") => Some(reply("550 5.1.1 No <such> user")),
         _ => None,
     });
     let mail = MailServer::start(script).await;

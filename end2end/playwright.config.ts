@@ -24,6 +24,6 @@ export default defineConfig({
   projects: [
     { name: 'wasm', testIgnore: ['plain.spec.ts'] },
     // The console works the same without JavaScript.
-    { name: 'plain', use: { javaScriptEnabled: false }, testMatch: ['journey.spec.ts', 'plain.spec.ts', 'schedule.spec.ts', 'text.spec.ts', 'wrong_input.spec.ts'] },
+    { name: 'plain', use: { javaScriptEnabled: false }, testMatch: ['journey.spec.ts', 'plain.spec.ts', 'smtp.spec.ts', 'schedule.spec.ts', 'text.spec.ts', 'wrong_input.spec.ts'] },
   ],
 });

@@ -22,6 +22,7 @@ mod hostile;
 mod inbox;
 mod ingest;
 mod inventory;
+mod mailer;
 mod matching;
 mod memory;
 mod namespace;

@@ -89,7 +89,8 @@ impl Cursor {
         }
         let number = |name: &str| button.get_attribute(name).and_then(|text| text.parse::<u32>().ok());
         let name = button.get_attribute("data-field").unwrap_or_default();
-        if let (Some(line), Some(column), Some(control)) = (number("data-line"), number("data-column"), control(&name)) {
+        if let (Some(line), Some(column), Some(control)) = (number("data-line"), number("data-column"), control(&name))
+        {
             let offset = utf16_offset(&control.value(), line, column);
             focus(&name);
             // If the cursor cannot be moved, it stays where it is.

@@ -64,8 +64,7 @@ fn session(result: MailTest) -> AnyView {
 
 /// Renders the outcome in words, and the time that it took.
 fn outcome(is_good: bool, message: String, duration_ms: u32, connect_ms: Option<u32>) -> AnyView {
-    let (class, icon) =
-        if is_good { ("c-note c-note--ok", "sent") } else { ("c-note c-note--danger", "error") };
+    let (class, icon) = if is_good { ("c-note c-note--ok", "sent") } else { ("c-note c-note--danger", "error") };
     let took = match connect_ms {
         Some(connect) => format!("{duration_ms} ms, of which {connect} ms to connect"),
         None => format!("{duration_ms} ms"),

@@ -7,6 +7,7 @@
 
 pub mod choice;
 pub mod event;
+mod protocol;
 pub mod schedule;
 pub mod task;
 pub mod webhook;

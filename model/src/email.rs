@@ -9,17 +9,10 @@ mod outcome;
 pub use address::{list_text, parse_address, parse_list};
 pub use outcome::{Failure, Judged, judge};
 
-use crate::field_error::FieldErrors;
 use crate::message::{Escape, Note, Rendered, TooLarge, Variables, render as fill};
-use crate::task::{MESSAGE_MAX_BYTES, TaskDraft};
-use crate::text;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-/// The most recipients of an e-mail.
-pub const RECIPIENTS_MAX: usize = 1000;
-/// The most characters that a subject or a name may have before its variables are filled in.
-pub const SUBJECT_MAX: usize = 500;
 /// The most bytes of a rendered subject or name: 500 characters as typed, of up to four bytes, and values. A header is
 /// folded into short lines when it is built.
 const SUBJECT_MAX_BYTES: usize = 4096;
@@ -108,78 +101,6 @@ impl Email {
         let all = self.to.iter().chain(&self.cc).chain(&self.bcc);
         all.filter(|one| seen.insert(&one.address)).map(|one| Recipient::new(&one.address)).collect()
     }
-
-    /// Checks the fields of an e-mail in a task's draft.
-    pub(crate) fn parse(draft: &TaskDraft, errors: &mut FieldErrors) -> Option<Self> {
-        let from_address = match draft.from_address.trim() {
-            "" => Some(String::new()),
-            typed => errors.check("from_address", parse_address(typed)),
-        };
-        let from_name = errors.check("from_name", parse_line(&draft.from_name, "name"));
-        let to = errors.check("to", parse_list(&draft.to).and_then(required));
-        let cc = errors.check("cc", parse_list(&draft.cc));
-        let bcc = errors.check("bcc", parse_list(&draft.bcc));
-        if [&to, &cc, &bcc].into_iter().flatten().map(Vec::len).sum::<usize>() > RECIPIENTS_MAX {
-            errors.add("to", format!("An e-mail has at most {RECIPIENTS_MAX} recipients in its three lists."));
-        }
-        let subject = errors.check("subject", parse_line(&draft.subject, "subject").and_then(not_empty));
-        let body = errors.check("body", parse_body(&draft.body));
-        Some(Self {
-            from_address: from_address?,
-            from_name: from_name?,
-            to: to?,
-            cc: cc?,
-            bcc: bcc?,
-            subject: subject?,
-            body: body?,
-        })
-    }
-
-    /// Fills the fields of an e-mail in a task's draft, as its form shows them.
-    pub(crate) fn fill_draft(&self, draft: &mut TaskDraft) {
-        draft.from_address.clone_from(&self.from_address);
-        draft.from_name.clone_from(&self.from_name);
-        draft.to = list_text(&self.to);
-        draft.cc = list_text(&self.cc);
-        draft.bcc = list_text(&self.bcc);
-        draft.subject.clone_from(&self.subject);
-        draft.body.clone_from(&self.body);
-    }
-}
-
-fn required(list: Vec<Mailbox>) -> Result<Vec<Mailbox>, String> {
-    if list.is_empty() {
-        return Err("A recipient is required, like ops@example.com.".to_owned());
-    }
-    Ok(list)
-}
-
-fn not_empty(line: String) -> Result<String, String> {
-    if line.is_empty() { Err("A subject is required.".to_owned()) } else { Ok(line) }
-}
-
-/// Checks a text of one line that may be empty.
-fn parse_line(typed: &str, what: &str) -> Result<String, String> {
-    let line = typed.trim();
-    if line.chars().count() > SUBJECT_MAX {
-        return Err(format!("This {what} is longer than {SUBJECT_MAX} characters."));
-    }
-    if text::has_hidden(line) {
-        return Err(format!("This {what} has a line end or an invisible character. Type it again without."));
-    }
-    Ok(line.to_owned())
-}
-
-fn parse_body(typed: &str) -> Result<String, String> {
-    text::refuse_nul(typed)?;
-    let body = text::with_line_ends(typed);
-    if body.trim().is_empty() {
-        return Err("A body is required.".to_owned());
-    }
-    if body.len() > MESSAGE_MAX_BYTES {
-        return Err(format!("This body has {} bytes; {MESSAGE_MAX_BYTES} are the most.", body.len()));
-    }
-    Ok(body)
 }
 
 /// The reason why the texts of an e-mail cannot be sent with their values.

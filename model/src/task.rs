@@ -1,5 +1,7 @@
 //! Tasks: the actions that events and schedules start. An action is an object type, an object and a verb with settings.
 
+mod email;
+
 use crate::destination::Kind;
 use crate::draft::{draft, switch};
 use crate::email::Email;
@@ -146,7 +148,7 @@ impl TaskDraft {
         };
         match &task.action {
             Action::Webhook(send) => draft.message.clone_from(&send.message),
-            Action::Email(email) => email.fill_draft(&mut draft),
+            Action::Email(email) => email::fill(email, &mut draft),
         }
         draft
     }
@@ -173,7 +175,7 @@ impl TaskDraft {
             errors.add("action", "Choose Send: this object does nothing else.");
         }
         let action = if self.is_email() {
-            Email::parse(self, &mut errors).map(Action::Email)
+            email::parse(self, &mut errors).map(Action::Email)
         } else {
             let message = errors.check("message", parse_message(&self.message));
             message.map(|message| Action::Webhook(WebhookSend { message }))

@@ -83,7 +83,7 @@ const IMPORT_RULES: &[ImportRule] = &[
         within: &["server::clock"],
         home: &[],
         imports: CRATES,
-        but: &["model", "server::store"],
+        but: &["model", "server::clock", "server::store"],
     },
     ImportRule {
         reason: "auth imports only model, clock and store",
@@ -130,6 +130,7 @@ const IMPORT_RULES: &[ImportRule] = &[
             "app::json",
             "app::part::field",
             "app::part::icon",
+            "app::part::versions",
             "app::server_fn",
             "app::session",
             "app::view",
@@ -208,6 +209,8 @@ const WORD_RULES: &[WordRule] = &[
             "app/src/island/event_form.rs",
             // The server function returns the preview of a message as HTML, rendered by `part::fragment`.
             "app/src/island/task_form.rs",
+            // The server function returns the next runs as HTML, rendered by `part::fragment`.
+            "app/src/island/schedule_form.rs",
             // The server function returns the result of a test as HTML, rendered by `part::fragment`.
             "app/src/island/send_test.rs",
             // A text area, escaped by `area_html`; and the result of a test, rendered by `part::fragment`.

@@ -1,7 +1,7 @@
 //! The server function that finds rows for a select over a long table.
 
 use crate::error::AppError;
-use crate::json::Json;
+use crate::server_fn::protocol::Json;
 use crate::view::{ChoiceOf, FoundChoices};
 use leptos::prelude::*;
 

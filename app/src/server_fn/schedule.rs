@@ -1,7 +1,7 @@
 //! Server functions about schedules.
 
 use crate::error::AppError;
-use crate::json::Json;
+use crate::server_fn::protocol::Json;
 use leptos::prelude::*;
 use model::id::ScheduleId;
 use model::schedule::ScheduleDraft;

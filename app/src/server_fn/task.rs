@@ -1,7 +1,7 @@
 //! Server functions about tasks.
 
 use crate::error::AppError;
-use crate::json::Json;
+use crate::server_fn::protocol::Json;
 use leptos::prelude::*;
 use model::id::TaskId;
 use model::task::TaskDraft;

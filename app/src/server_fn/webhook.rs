@@ -1,7 +1,7 @@
 //! Server functions about webhooks.
 
 use crate::error::AppError;
-use crate::json::Json;
+use crate::server_fn::protocol::Json;
 use crate::view::webhook::SavedWebhook;
 use leptos::prelude::*;
 use model::id::WebhookId;

@@ -1,6 +1,7 @@
 //! Tests of addresses and of rendering.
 
 use super::*;
+use crate::text;
 
 fn addresses(typed: &str) -> Vec<String> {
     parse_list(typed).expect("a list").into_iter().map(|one| one.address).collect()

@@ -55,7 +55,9 @@ async fn object_of(db: &impl ConnectionTrait, task: &Task) -> Result<Destination
     let object = found.ok_or_else(|| refused(store::Error::InUse))?;
     match task.action.destination_kind() {
         kind if object.kind() == kind => Ok(object),
-        Kind::Mailer => Err(FieldErrors::one("object", "An e-mail is sent through the mail server. Choose SMTP.").into()),
+        Kind::Mailer => {
+            Err(FieldErrors::one("object", "An e-mail is sent through the mail server. Choose SMTP.").into())
+        }
         Kind::Webhook => Err(FieldErrors::one("object", "A message is sent through a webhook. Choose one.").into()),
     }
 }

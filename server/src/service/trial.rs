@@ -142,9 +142,7 @@ impl Services {
         let task = super::task::preview::sample_task("Test");
         let variables = super::task::preview::SAMPLE.variables(now, &date, &task, &id);
         let rendered = render::body(message, content_type, &variables);
-        rendered
-            .map(|rendered| rendered.body)
-            .map_err(super::task::preview::unsendable)
+        rendered.map(|rendered| rendered.body).map_err(super::task::preview::unsendable)
     }
 
     /// Past occurrences to make a preview with.

@@ -286,7 +286,7 @@ async fn long_choice_list_shows_50_rows_finds_others_and_accepts_names(#[values(
     let form = backend.tasks.load_form(Some(task), None).await.expect("a form");
     assert_eq!((form.webhooks.choices.len(), form.webhooks.has_more), (50, true));
     assert_eq!(
-        form.webhook.map(|choice| choice.label).as_deref(),
+        form.object.map(|choice| choice.label).as_deref(),
         Some("hook 59 Güte"),
         "the chosen webhook is in the form"
     );

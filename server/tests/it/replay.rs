@@ -4,9 +4,10 @@ use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Switch, TestInbox, TestServer, TestStore};
 use app::view::delivery::DeliveryLine;
 use app::view::destination::{Held, ReleaseChoice};
-use app::view::task::PreviewRequest;
+use app::view::task::Previewed;
 use model::access::Scope;
 use model::delivery::Status;
+use model::task::TaskDraft;
 use rstest::rstest;
 use serde_json::json;
 
@@ -215,18 +216,26 @@ async fn preview_equals_the_message_that_is_sent(#[values(Sqlite, Postgres)] dat
         let (_, response) = server.post(&key, &one).await;
         let occurrence = response["occurrences"][0]["id"].as_str().expect("an id").to_owned();
         server.deliveries_until(|rows| rows.iter().all(DeliveryLine::is_settled)).await;
-        let request = PreviewRequest {
-            task: content_type.into(),
-            webhook: webhook.to_string(),
+        let draft = TaskDraft {
+            name: content_type.into(),
+            object: webhook.to_string(),
             message: message.into(),
-            occurrence,
+            ..TaskDraft::default()
         };
-        let preview = tasks.preview(request).await.expect("a preview");
-        assert_eq!(preview.body, inbox.received().pop().expect("arrived").body);
+        let preview = tasks.preview(draft, occurrence).await.expect("a preview");
+        assert_eq!(body(preview), inbox.received().pop().expect("arrived").body);
         server.services.backend().events.delete(vec![event]).await.expect("deleted");
     }
-    let sample = PreviewRequest { message: "${NAME}".into(), ..PreviewRequest::default() };
-    assert_eq!(tasks.preview(sample).await.expect("a preview").body, "\"web-01\"");
+    let sample = TaskDraft { message: "${NAME}".into(), ..TaskDraft::default() };
+    assert_eq!(body(tasks.preview(sample, String::new()).await.expect("a preview")), "\"web-01\"");
+}
+
+/// Returns the body of a previewed request.
+fn body(previewed: Previewed) -> String {
+    match previewed {
+        Previewed::Request(preview) => preview.body,
+        Previewed::Email(email) => panic!("an e-mail: {email:?}"),
+    }
 }
 
 #[rstest]

@@ -1,8 +1,8 @@
 //! The task form: its content, and both versions of a conflict.
 
 use crate::service::Services;
-use crate::service::conflict::stale;
 use crate::service::choice::{OFFERED, found};
+use crate::service::conflict::stale;
 use crate::store::{choice, destination, task};
 use app::backend::Tasks;
 use app::error::AppError;

@@ -21,12 +21,8 @@ use model::task::TaskDraft;
 /// Options of a select: value and label.
 type Options = Vec<(String, String)>;
 
-fn options(all: &[(&str, &str)]) -> Options {
-    all.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect()
-}
-
 fn ungrouped(all: &[(&str, &str)]) -> Vec<(String, Options)> {
-    vec![(String::new(), options(all))]
+    vec![(String::new(), all.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect())]
 }
 
 /// Returns true if the chosen object type is Email.
@@ -58,6 +54,7 @@ pub(crate) fn TaskForm(
         view! { <a class="c-button c-button--outline c-for-email" href="/smtp/edit" on:click=leave>"Set up SMTP…"</a> }
     });
     let past = loaded.occurrences;
+    let object = object(form, is_hydrated, (loaded.webhooks, loaded.mailers, loaded.object));
     view! {
         <form method="post" class="l-form" novalidate data-unsaved=move || form.unsaved() on:submit=submit aria-labelledby="task-title">
             <div class="l-main__body">
@@ -73,17 +70,11 @@ pub(crate) fn TaskForm(
                         </header>
                         <div class="c-card__body l-stack l-stack--fields">
                             <input type="hidden" name="revision" value=revision/>
-                            <TextField field=form.field("name", "Name", true)/>
-                            <AreaField field=form.field("description", "Description", false)/>
+                            {line(form.field("name", "Name", true), "")}
+                            {area(form.field("description", "Description", false), 3, false, "")}
                             <SwitchField field=form.field("enabled", "Enabled", false)/>
                             <SwitchField field=form.field("delete_after_running", "Delete Task After Running", false)/>
-                            <Object
-                                form=form
-                                is_hydrated=is_hydrated
-                                webhooks=loaded.webhooks
-                                mailers=loaded.mailers
-                                chosen=loaded.object
-                            />
+                            {object}
                             <a
                                 class="c-button c-button--outline c-for-webhook"
                                 href=new_webhook.clone()
@@ -92,10 +83,7 @@ pub(crate) fn TaskForm(
                                 "New Webhook…"
                             </a>
                             {new_mailer}
-                            <SelectField
-                                field=form.field("action", "Action", true)
-                                options=ungrouped(&[("send", "Send")])
-                            />
+                            {select(form.field("action", "Action", true), ungrouped(&[("send", "Send")]), "")}
                         </div>
                     </section>
                     <section class="c-card" aria-labelledby="settings-title">
@@ -105,23 +93,9 @@ pub(crate) fn TaskForm(
                         <div class="c-card__body c-compose">
                             <div class="c-compose__parts">
                                 <div class="l-stack l-stack--fields" on:focusin=move |event| cursor.follow(&event)>
-                                    <Addresses form=form/>
+                                    {addresses(form)}
                                     <Variables cursor=cursor is_hydrated=is_hydrated/>
-                                    <div class="c-for-webhook">
-                                        <AreaField
-                                            field=form.field("message", "Message", false)
-                                            rows=12
-                                            is_code=true
-                                        />
-                                    </div>
-                                    <div class="l-stack l-stack--fields c-for-email">
-                                        <TextField field=form.field("subject", "Subject", true)/>
-                                        <AreaField
-                                            field=form.field("body", "Body", true)
-                                            hint="Plain text."
-                                            rows=12
-                                        />
-                                    </div>
+                                    {texts(form)}
                                 </div>
                                 {move || is_hydrated.get().then(|| view! { <Beside cursor=cursor past=past.clone() may_save=may_save/> })}
                             </div>
@@ -148,22 +122,72 @@ fn leaving(form: FormState, path: String, address: String) -> impl Fn(leptos::ev
     }
 }
 
-/// The object type and its object. Before hydration, and without WASM, the objects of both types are offered.
-#[component]
-fn Object(
+// The fields are made by functions, so that the properties of each component are compiled once.
+
+/// Renders a line of text.
+fn line(field: FieldOf, hint: &'static str) -> AnyView {
+    view! { <TextField field=field hint=hint/> }.into_any()
+}
+
+/// Renders several lines of text. `is_code` is for text that a machine reads.
+fn area(field: FieldOf, rows: u32, is_code: bool, hint: &'static str) -> AnyView {
+    view! { <AreaField field=field rows=rows is_code=is_code hint=hint/> }.into_any()
+}
+
+/// Renders a select.
+fn select(field: FieldOf, options: Vec<(String, Options)>, hint: &'static str) -> AnyView {
+    view! { <SelectField field=field options=options hint=hint/> }.into_any()
+}
+
+/// Renders parts one below or beside the other.
+fn parts(class: &'static str, parts: Vec<AnyView>) -> AnyView {
+    view! { <div class=class>{parts}</div> }.into_any()
+}
+
+/// Renders the sender and the recipients of an e-mail.
+fn addresses(form: FormState) -> AnyView {
+    let sender = "Empty for that of the SMTP settings.";
+    let to = "One address a line, or separated by commas: ops@example.com, Ada <ada@example.com>";
+    let fields = vec![
+        parts(
+            "l-fields",
+            vec![
+                line(form.field("from_address", "From Address", false), sender),
+                line(form.field("from_name", "From Name", false), ""),
+            ],
+        ),
+        area(form.field("to", "To", true), 3, true, to),
+        parts(
+            "l-fields",
+            vec![area(form.field("cc", "CC", false), 2, true, ""), area(form.field("bcc", "BCC", false), 2, true, "")],
+        ),
+    ];
+    parts("l-stack l-stack--fields c-for-email", fields)
+}
+
+/// Renders the message of a webhook, and the texts of an e-mail.
+fn texts(form: FormState) -> Vec<AnyView> {
+    let email = vec![
+        line(form.field("subject", "Subject", true), ""),
+        area(form.field("body", "Body", true), 12, false, "Plain text."),
+    ];
+    vec![
+        parts("c-for-webhook", vec![area(form.field("message", "Message", false), 12, true, "")]),
+        parts("l-stack l-stack--fields c-for-email", email),
+    ]
+}
+
+/// Renders the object type and the object. Before hydration, and without WASM, the objects of both types are offered.
+/// `lists` are the first webhooks, the mail server if there is one, and the chosen object.
+fn object(
     form: FormState,
     is_hydrated: RwSignal<bool>,
-    /// The first webhooks.
-    webhooks: FoundChoices,
-    /// The mail server, if there is one.
-    mailers: FoundChoices,
-    /// The object that is chosen.
-    chosen: Option<Choice>,
-) -> impl IntoView {
+    lists: (FoundChoices, FoundChoices, Option<Choice>),
+) -> AnyView {
     let was_cleared = RwSignal::new(false);
-    let mailer = mailers.choices.first().map(|mailer| mailer.value.clone());
-    let change = form.field("object_type", "Object Type", true);
-    let changed = change.on_change;
+    let mailer = lists.1.choices.first().map(|mailer| mailer.value.clone());
+    let field = form.field("object_type", "Object Type", true);
+    let changed = field.on_change;
     let on_change = Callback::new(move |typed| {
         changed.run(typed);
         let object = form.text_now("object");
@@ -174,17 +198,15 @@ fn Object(
         }
     });
     let of_email = Memo::new(move |_| form.text("object_type") == "email");
-    let lists = StoredValue::new((webhooks, mailers, chosen));
+    let lists = StoredValue::new(lists);
     let object = move || {
         let field = form.field("object", "Object", true);
         let (webhooks, mailers, chosen) = lists.get_value();
         let chosen = chosen.filter(|chosen| chosen.value == field.initial);
-        let none = options(&[("", "Choose an object")]);
         let is_whole = !is_hydrated.get();
         if is_whole && webhooks.has_more {
             let initial = chosen.map_or(field.initial, |chosen| chosen.label);
-            let hint = "The name or id of a webhook, or SMTP.";
-            return view! { <TextField field=FieldOf { initial, ..field } hint=hint/> }.into_any();
+            return line(FieldOf { initial, ..field }, "The name or id of a webhook, or SMTP.");
         }
         if !is_whole && !of_email.get() {
             return view! {
@@ -201,19 +223,18 @@ fn Object(
             }
             .into_any();
         }
-        let pairs = |found: FoundChoices| found.choices.into_iter().map(|one| (one.value, one.label)).collect();
+        let options = |found: FoundChoices| found.choices.into_iter().map(|one| (one.value, one.label)).collect();
         let hint = if mailers.choices.is_empty() { "There is no mail server yet." } else { "" };
-        let mut groups = vec![(String::new(), none), ("Mail server".to_owned(), pairs(mailers))];
+        let mut groups = ungrouped(&[("", "Choose an object")]);
         if is_whole {
-            groups.insert(1, ("Webhooks".to_owned(), pairs(webhooks)));
+            groups.push(("Webhooks".to_owned(), options(webhooks)));
         }
-        view! { <SelectField field=field options=groups hint=hint/> }.into_any()
+        groups.push(("Mail server".to_owned(), options(mailers)));
+        select(field, groups, hint)
     };
+    let cleared = move || was_cleared.get().then_some("The object of the other type was cleared.");
     view! {
-        <SelectField
-            field=FieldOf { on_change, ..change }
-            options=ungrouped(&[("webhook", "Webhook"), ("email", "Email")])
-        />
+        {select(FieldOf { on_change, ..field }, ungrouped(&[("webhook", "Webhook"), ("email", "Email")]), "")}
         <label class="c-switch">
             <input type="checkbox" role="switch" disabled aria-describedby="use_tag-hint"/>
             <span>"Use Tag"</span>
@@ -221,35 +242,8 @@ fn Object(
         <p class="c-hint" id="use_tag-hint">"For types whose objects carry tags: webhooks and the mail server carry none."</p>
         <div>
             {object}
-            <p class="c-hint" role="status">{move || was_cleared.get().then_some("The object of the other type was cleared.")}</p>
+            <p class="c-hint" role="status">{cleared}</p>
         </div>
-    }
-    .into_any()
-}
-
-/// The sender and the recipients of an e-mail.
-#[component]
-fn Addresses(form: FormState) -> impl IntoView {
-    view! {
-        <fieldset class="l-stack l-stack--fields c-for-email">
-            <legend class="u-hidden">"Addresses"</legend>
-            <div class="l-fields">
-                <TextField
-                    field=form.field("from_address", "From Address", false)
-                    keys="email"
-                    hint="Empty for that of the SMTP settings."
-                />
-                <TextField field=form.field("from_name", "From Name", false)/>
-            </div>
-            <AreaField
-                field=form.field("to", "To", true)
-                hint="One address a line, or separated by commas: ops@example.com, Ada <ada@example.com>"
-            />
-            <div class="l-fields">
-                <AreaField field=form.field("cc", "CC", false) rows=2/>
-                <AreaField field=form.field("bcc", "BCC", false) rows=2/>
-            </div>
-        </fieldset>
     }
     .into_any()
 }

@@ -7,18 +7,19 @@ use app::backend::{Backend, Catalogue, Deliveries, Events, Inventory, Occurrence
 use app::error::{AppError, Code};
 use app::view::dashboard::{Counts, Dashboard, Hour};
 use app::view::delivery::{AttemptLine, DeliveryDetail, DeliveryLine, DeliveryQuery, Request};
-use app::view::destination::{DestinationLink, DestinationState, Failing, HeldCount, ReleaseChoice};
+use app::view::destination::{DestinationLink, DestinationState, Failing, HeldCount, ReleaseChoice, Tested};
 use app::view::event::{EventForm, EventLine, EventLink, EventMatches, EventRow, MatchedOccurrence, TagChoice};
 use app::view::inventory::{CarriedTag, CategoryLine, ObjectLine, TagLine, UnknownLine};
 use app::view::occurrence::{Considered, SentBecause, Why};
 use app::view::run::{RunDelivery, RunLine};
-use app::view::task::{PreviewRequest, TaskDetail, TaskForm, TaskLink, TaskRow};
+use app::view::task::{Previewed, TaskDetail, TaskForm, TaskLink, TaskRow};
 use app::view::webhook::{SavedWebhook, ShownHeader, TestRequest, TestResult, WebhookDetail, WebhookForm, WebhookRow};
 use app::view::{Choice, FoundChoices, Listed, When};
 use async_trait::async_trait;
 use model::catalog::{Catalog, EventKind, EventKindDraft, TypeDefinition, TypeDraft};
 use model::delivery::Status;
 use model::destination::Kind;
+use model::email::{Email, Mailbox};
 use model::event::EventDraft;
 use model::header::{HeaderList, MASK};
 use model::hold::HoldReason;
@@ -28,7 +29,7 @@ use model::object::ObjectDraft;
 use model::preview::Preview;
 use model::run;
 use model::tag::{CategoryDraft, TagDraft};
-use model::task::{Action, TaskDraft, WebhookSend};
+use model::task::{Action, Task, TaskDraft, WebhookSend};
 use model::url::TargetUrl;
 use model::webhook::{Authorization, Method, Settings, WebhookDraft};
 use std::sync::Arc;
@@ -343,6 +344,35 @@ impl Webhooks for Fake {
     }
 }
 
+/// The task that sends an e-mail. All others send through a webhook.
+pub(crate) const MAIL_TASK: TaskId = TaskId(2);
+
+fn task(id: TaskId) -> Task {
+    let mailbox = |number: usize| Mailbox { name: String::new(), address: format!("ops-{number}@example.com") };
+    let email = Email {
+        from_address: "hooks@example.com".to_owned(),
+        from_name: "Hooks of ${NAME}".to_owned(),
+        to: vec![Mailbox { name: "Lovelace, \"Ada\"".to_owned(), address: "ada@example.com".to_owned() }],
+        cc: (1..=11).map(mailbox).collect(),
+        bcc: vec![mailbox(12)],
+        subject: "${NAME} <is> on".to_owned(),
+        body: "Hello,\n${NAME} & <b>all</b> is on.\n".to_owned(),
+    };
+    let (destination_id, action) = if id == MAIL_TASK {
+        (mailer::link().id, Action::Email(email))
+    } else {
+        (DestinationId(1), Action::Webhook(WebhookSend { message: MESSAGE.to_owned() }))
+    };
+    Task {
+        name: format!("Tell {id}"),
+        description: "Tells the people on call".to_owned(),
+        is_enabled: true,
+        deletes_after_running: true,
+        destination_id,
+        action,
+    }
+}
+
 #[async_trait]
 impl Tasks for Fake {
     async fn list(&self) -> Result<Vec<TaskRow>, AppError> {
@@ -356,33 +386,30 @@ impl Tasks for Fake {
         })
     }
 
-    async fn load_form(&self, id: Option<TaskId>, webhook: Option<WebhookId>) -> Result<TaskForm, AppError> {
+    async fn load_form(&self, id: Option<TaskId>, object: Option<DestinationId>) -> Result<TaskForm, AppError> {
         let webhooks = self.choices("Chat");
-        let chosen = |id: WebhookId| choice(&id.to_string(), &format!("Chat {id}"));
-        if id.is_none() {
+        let smtp = mailer::link();
+        let smtp = choice(&smtp.id.to_string(), &smtp.name);
+        let is_there = usize::from(self.state != State::Empty);
+        let mailers = FoundChoices { choices: vec![smtp.clone(); is_there], has_more: false };
+        let chosen = |id: DestinationId| choice(&id.to_string(), &format!("Chat {id}"));
+        let Some(id) = id else {
             return self.always(TaskForm {
                 name: String::new(),
                 draft: TaskDraft::new_form(),
                 webhooks,
-                webhook: webhook.map(chosen),
+                mailers,
+                object: object.map(chosen),
                 occurrences: Vec::new(),
             });
-        }
-        let draft = TaskDraft {
-            name: "Tell 1".to_owned(),
-            description: "Tells the people on call".to_owned(),
-            enabled: "true".to_owned(),
-            delete_after_running: "true".to_owned(),
-            object: "1".to_owned(),
-            message: MESSAGE.to_owned(),
-            revision: "4".to_owned(),
-            ..TaskDraft::default()
         };
+        let task = task(id);
         let form = TaskForm {
-            name: draft.name.clone(),
-            draft,
+            name: task.name.clone(),
+            object: Some(if id == MAIL_TASK { smtp } else { chosen(object.unwrap_or(task.destination_id)) }),
+            draft: TaskDraft::of(&task, 4),
             webhooks,
-            webhook: Some(chosen(webhook.unwrap_or(WebhookId(1)))),
+            mailers,
             occurrences: vec![choice(UUID, "Power On, web-1, 11:38:07")],
         };
         self.found("task", form)
@@ -416,15 +443,16 @@ impl Tasks for Fake {
             scope: "web-1".to_owned(),
             is_enabled: true,
         };
+        let task = task(id);
         let detail = TaskDetail {
             id,
-            name: "Tell 1".to_owned(),
-            description: "Tells the people on call".to_owned(),
-            is_enabled: true,
-            deletes_after_running: true,
+            name: task.name,
+            description: task.description,
+            is_enabled: task.is_enabled,
+            deletes_after_running: task.deletes_after_running,
             is_running: true,
-            destination: Some(chat(1)),
-            action: Action::Webhook(WebhookSend { message: MESSAGE.to_owned() }),
+            destination: Some(if id == MAIL_TASK { mailer::link() } else { chat(1) }),
+            action: task.action,
             events: vec![event],
             schedules: schedule::trigger_lines(),
             runs: vec![run_line(1)],
@@ -437,8 +465,12 @@ impl Tasks for Fake {
         self.always(UUID.to_owned())
     }
 
-    async fn preview(&self, _: PreviewRequest) -> Result<Preview, AppError> {
-        self.always(Preview::default())
+    async fn preview(&self, _: TaskDraft, _: String) -> Result<Previewed, AppError> {
+        self.always(Previewed::Request(Preview::default()))
+    }
+
+    async fn test(&self, _: TaskDraft, _: String) -> Result<Tested, AppError> {
+        self.always(Tested::Webhook(TestResult::default()))
     }
 }
 

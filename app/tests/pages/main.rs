@@ -307,6 +307,25 @@ async fn refused_webhook() {
     check_refused("/webhooks/new", Some(Role::Admin), draft, errors.into()).await;
 }
 
+#[tokio::test]
+async fn task_of_an_email() {
+    let id = fake::MAIL_TASK;
+    for (path, name) in [(format!("/tasks/{id}"), "tasks-id"), (format!("/tasks/{id}/edit"), "tasks-id-edit")] {
+        let shown = show(&path, State::One, Some(Role::Admin), Posted::default()).await;
+        compare(&format!("{name}@mail"), &shown.snapshot());
+    }
+    let draft = TaskDraft {
+        object_type: "email".to_owned(),
+        object: "1".to_owned(),
+        to: "ada@example.com,\nbob".to_owned(),
+        message: "kept".to_owned(),
+        ..TaskDraft::default()
+    };
+    let errors = draft.parse().expect_err("name, recipients, subject and body are wrong");
+    let draft = serde_json::to_value(draft).expect("a draft is texts");
+    check_refused("/tasks/new", Some(Role::Admin), draft, errors.into()).await;
+}
+
 /// A field of a draft that is in no form would be emptied by the next edit.
 #[tokio::test]
 async fn form_has_a_control_for_each_field_of_its_draft() {

@@ -50,5 +50,6 @@ mod statistics;
 mod stop;
 mod store;
 mod stranger;
+mod task_form;
 mod viewer;
 mod wire;

@@ -11,8 +11,11 @@ use crate::query::encoded;
 use crate::view::task::TaskDetail;
 use leptos::prelude::*;
 use model::access::Permission;
-use model::email::list_text;
+use model::email::{Mailbox, list_text};
 use model::task;
+
+/// The most recipients of a list that are shown at once.
+const LISTED: usize = 10;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let detail = asked.backend.tasks.detail(asked.id("task")?).await?;
@@ -172,19 +175,35 @@ fn sends(action: task::Action) -> AnyView {
     match action {
         task::Action::Webhook(send) => text("Message", send.message).into_any(),
         task::Action::Email(email) => {
-            let line = |label: &'static str, text: String| {
-                (!text.is_empty()).then(|| view! { <dt>{label}</dt><dd class="u-lines">{text}</dd> })
+            let address =
+                if email.from_address.is_empty() { "sender of the SMTP settings" } else { &email.from_address };
+            let from = if email.from_name.is_empty() {
+                address.to_owned()
+            } else {
+                format!("{} <{address}>", email.from_name)
             };
             view! {
                 <dl class="c-facts">
-                    {line("To", list_text(&email.to))}
-                    {line("CC", list_text(&email.cc))}
-                    {line("BCC", list_text(&email.bcc))}
-                    {line("Subject", email.subject)}
+                    <div><dt>"From"</dt><dd>{from}</dd></div>
+                    {recipients("To", &email.to)}
+                    {recipients("CC", &email.cc)}
+                    {recipients("BCC", &email.bcc)}
+                    <div><dt>"Subject"</dt><dd>{email.subject}</dd></div>
                 </dl>
                 {text("Body", email.body)}
             }
             .into_any()
         }
     }
+}
+
+/// Renders a list of recipients, if there are any. A long list opens by a click.
+fn recipients(label: &'static str, list: &[Mailbox]) -> Option<AnyView> {
+    let all = list_text(list);
+    let shown = match list.len() {
+        0 => return None,
+        1..=LISTED => all.into_any(),
+        count => view! { <details><summary>{format!("{count} addresses")}</summary>{all}</details> }.into_any(),
+    };
+    Some(view! { <div><dt>{label}</dt><dd>{shown}</dd></div> }.into_any())
 }

@@ -33,11 +33,15 @@ fn settings() -> Settings {
     }
 }
 
+pub(super) fn link() -> DestinationLink {
+    DestinationLink { id: DestinationId(9), kind: Kind::Mailer, name: NAME.to_owned() }
+}
+
 fn line() -> DeliveryLine {
     DeliveryLine {
         uuid: MAIL_UUID.to_owned(),
         status: Some(Status::Error),
-        destination: DestinationLink { id: DestinationId(9), kind: Kind::Mailer, name: NAME.to_owned() },
+        destination: link(),
         status_code: Some(550),
         error: Some(ERROR.to_owned()),
         ..delivery_line(1)

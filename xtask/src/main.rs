@@ -16,6 +16,7 @@ mod run;
 mod server;
 mod shell;
 mod site;
+mod snip;
 mod test;
 mod tool;
 

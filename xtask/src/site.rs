@@ -3,7 +3,7 @@
 //! The result is in `target/site`. A debug build of the server reads it at run time; a release embeds it.
 
 use crate::shell::{cargo, command, finish, root, say};
-use crate::tool;
+use crate::{snip, tool};
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -46,14 +46,16 @@ pub(crate) fn build() -> Result<usize> {
     let morph = fs::read_to_string(root().join("frontend/vendor/idiomorph/idiomorph.min.js"))?;
     // The library is a plain script. The export makes it a module, which the page imports.
     let morph = morph + "\nexport{Idiomorph};\n";
-    let inputs = hash(&[&module, css.as_bytes(), morph.as_bytes(), include_bytes!("site.rs")].concat());
+    let inputs = hash(
+        &[&module, css.as_bytes(), morph.as_bytes(), include_bytes!("site.rs"), include_bytes!("snip.rs")].concat(),
+    );
     let site = target.join("site");
     if let Some(manifest) = read_manifest(&site).filter(|manifest| manifest["inputs"] == inputs.as_str()) {
         return weigh(&site, &manifest);
     }
     let work = target.join("site-work");
     fs::create_dir_all(&work)?;
-    fs::write(work.join("hookwright.wasm"), &module)?;
+    fs::write(work.join("hookwright.wasm"), snip::empty_unused(&module)?)?;
     finish(
         command(bindgen)
             .args(["--target", "web", "--no-typescript", "--out-dir"])

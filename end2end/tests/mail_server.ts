@@ -6,8 +6,14 @@ export type Mail = { sender: string; recipients: string[]; text: string };
 
 export type MailServer = { port: string; mails: Mail[]; close: () => Promise<void> };
 
-/** Starts a server on a free port. `reply` may return another reply to a command line than the usual one. */
-export async function startMailServer(reply: (line: string) => string | undefined = () => undefined): Promise<MailServer> {
+/**
+ * Starts a server, on a free port unless one is given: that of a server which has died. `reply` may return another reply
+ * to a command line than the usual one.
+ */
+export async function startMailServer(
+  reply: (line: string) => string | undefined = () => undefined,
+  port = 0,
+): Promise<MailServer> {
   const mails: Mail[] = [];
   const open = new Set<Socket>();
   const server = createServer((socket) => {
@@ -16,7 +22,7 @@ export async function startMailServer(reply: (line: string) => string | undefine
     socket.on('error', () => undefined);
     talk(socket, mails, reply);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   const close = () => new Promise<void>((resolve) => {
     server.close(() => resolve());
     for (const socket of open) socket.destroy();

@@ -156,10 +156,13 @@ fn addresses(form: FormState) -> AnyView {
                 line(form.field("from_name", "From Name", false), ""),
             ],
         ),
-        area(form.field("to", "To", true), 3, true, to),
+        area(form.field("to", "To List", true), 3, true, to),
         parts(
             "l-fields",
-            vec![area(form.field("cc", "CC", false), 2, true, ""), area(form.field("bcc", "BCC", false), 2, true, "")],
+            vec![
+                area(form.field("cc", "CC List", false), 2, true, ""),
+                area(form.field("bcc", "BCC List", false), 2, true, ""),
+            ],
         ),
     ];
     parts("l-stack l-stack--fields c-for-email", fields)

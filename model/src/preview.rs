@@ -197,7 +197,7 @@ mod tests {
         assert_eq!((positions(&preview.from_name), preview.from_name.body.as_str()), (vec![], "web \"01\"\nlong"));
         assert_eq!(positions(&preview.subject), [(1, 5)]);
         assert_eq!(positions(&preview.body), [(2, 2)]);
-        let long = TaskDraft { subject: "${NAME}".repeat(80), ..draft };
+        let long = TaskDraft { subject: "${NAME}".repeat(400), ..draft };
         assert_eq!(preview_email(&long, &variables(), &mut || 7), Err(RenderError::Line("Subject")));
     }
 

@@ -3,15 +3,18 @@
 //! Leptos keeps a pointer to each view's `hydrate_async` beside the one to its `hydrate`. Only views that wait for data
 //! in the browser use it, and the console has none: the server waits, and an island is hydrated at once. The pointers
 //! keep every view in the module twice, the second time as a state machine.
+//!
+//! The compiler merges equal functions under one of their names. So code that drops values, and functions that others call,
+//! stay.
 
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use wasm_encoder::{CodeSection, Function, Module, RawSection};
-use wasmparser::{KnownCustom, Name, Parser, Payload, TypeRef};
+use wasmparser::{KnownCustom, Name, Operator, Parser, Payload, TypeRef};
 
 /// A part of the names of the functions to empty.
 const UNUSED: &str = "hydrate_async";
-/// Smaller bodies stay: they gain nothing, and the compiler may have merged them with functions that are in use.
+/// Smaller bodies stay: they gain nothing.
 const SMALLEST: usize = 64;
 
 /// Returns the module in which every function named like [`UNUSED`] traps. Its names must still be in it.
@@ -62,14 +65,41 @@ fn find_unused(module: &[u8]) -> Result<BTreeSet<u32>> {
             if let Name::Function(functions) = name? {
                 for function in functions {
                     let function = function?;
-                    if function.name.contains(UNUSED) {
+                    if function.name.contains(UNUSED) && !function.name.contains("drop_in_place") {
                         unused.insert(function.index);
                     }
                 }
             }
         }
     }
+    drop_called(module, &mut unused)?;
     Ok(unused)
+}
+
+/// Takes the functions out that others call: the compiler has merged such a function with one that is in use.
+fn drop_called(module: &[u8], unused: &mut BTreeSet<u32>) -> Result<()> {
+    let mut calls: Vec<(u32, u32)> = Vec::new();
+    let mut function = imported_functions(module)?;
+    for payload in Parser::new(0).parse_all(module) {
+        let Payload::CodeSectionEntry(body) = payload? else { continue };
+        for operator in body.get_operators_reader()? {
+            if let Operator::Call { function_index } = operator?
+                && unused.contains(&function_index)
+            {
+                calls.push((function, function_index));
+            }
+        }
+        function += 1;
+    }
+    loop {
+        let called: Vec<_> = calls.iter().filter(|(by, of)| !unused.contains(by) && unused.contains(of)).collect();
+        if called.is_empty() {
+            return Ok(());
+        }
+        for (_, of) in called {
+            unused.remove(of);
+        }
+    }
 }
 
 /// Returns the number of imported functions. They have the first indices.

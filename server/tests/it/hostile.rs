@@ -157,7 +157,7 @@ async fn hostile_names_are_shown_as_text_and_do_not_reorder_pages(#[values(Sqlit
     // The newest is first, so this is the fourth of those posted.
     let past = server.services.backend().tasks.load_form(None, None).await.expect("a form").occurrences;
     let occurrence = past[HOSTILE.len() - 4].value.clone();
-    let body = json!({"task": "", "webhook": "1", "message": "${NAME}", "occurrence": occurrence});
+    let body = json!({"draft": {"object": "1", "message": "${NAME}"}, "occurrence": occurrence});
     let response = server
         .http
         .post(format!("{}/api/tasks/preview", server.url))

@@ -48,8 +48,7 @@ async fn server_functions_declare_and_enforce_their_permission() {
     let viewer = server.sign_in("victor", Role::Viewer).await;
     let operator = server.sign_in("olga", Role::Operator).await;
     // Enough for each of the functions: missing members are read as absent, additional ones are ignored.
-    let body =
-        r#"{"id": null, "draft": {}, "address": "/", "task": "", "webhook": "", "message": "", "occurrence": ""}"#;
+    let body = r#"{"id": null, "draft": {}, "address": "/", "task": "", "webhook": "", "message": "", "occurrence": "", "recipient": ""}"#;
     for (path, permission) in PERMISSIONS {
         let call = |cookie: String| {
             server

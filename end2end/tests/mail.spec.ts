@@ -19,10 +19,12 @@ async function makeMailTask(page: Page, hook: Console, name: string, body: strin
   await save(page, `Task: ${name}`);
 }
 
-/** Returns a header of a message, unfolded. */
+/** Returns a header of a message, unfolded and decoded. */
 function header(mail: Mail, name: string): string | undefined {
   const head = mail.text.slice(0, mail.text.indexOf('\r\n\r\n')).replace(/\r\n[ \t]+/g, ' ');
-  return head.split('\r\n').find((line) => line.toLowerCase().startsWith(`${name.toLowerCase()}: `))?.slice(name.length + 2);
+  const line = head.split('\r\n').find((one) => one.toLowerCase().startsWith(`${name.toLowerCase()}: `));
+  const decoded = (_: string, word: string) => Buffer.from(word, 'base64').toString();
+  return line?.slice(name.length + 2).replace(/=\?utf-8\?b\?([\w+/=]*)\?=\s*/gi, decoded);
 }
 
 /** Returns the text of a message, decoded, with LF as its line ends. */

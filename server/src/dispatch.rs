@@ -66,7 +66,7 @@ const DRAIN: Duration = Duration::from_secs(4);
 /// The end of a delivery that was in flight.
 enum Ended {
     /// An attempt was made.
-    Attempted(Settlement),
+    Attempted(Box<Settlement>),
     /// No attempt was made: the target has changed or cannot be read, a resource of this machine is used up, or the
     /// server stops. The delivery returns to the queue, due at the instant.
     Returned(Claimed, Timestamp),

@@ -76,7 +76,7 @@ pub enum Previewed {
     /// The body of a request.
     Request(Preview),
     /// An e-mail.
-    Email(PreviewedEmail),
+    Email(Box<PreviewedEmail>),
 }
 
 /// An unsaved e-mail as it would be sent.

@@ -101,7 +101,8 @@ impl Dispatcher {
             duration_ms = millis(attempted.duration),
             "attempt"
         );
-        Ended::Attempted(Settlement { claimed, attempted, next, destination_revision: destination.revision() })
+        let destination_revision = destination.revision();
+        Ended::Attempted(Box::new(Settlement { claimed, attempted, next, destination_revision }))
     }
 
     /// Makes one attempt: through the destination as it is, or as of the revision that a replay names.
@@ -148,7 +149,8 @@ impl Dispatcher {
     /// Ends a delivery that is not sent again, by an internal error.
     fn end_as_internal(&self, claimed: Claimed, message: &str, destination_revision: i64) -> Ended {
         let attempted = self.failed(message);
-        Ended::Attempted(Settlement { claimed, attempted, next: Next::Settle(Status::Error), destination_revision })
+        let next = Next::Settle(Status::Error);
+        Ended::Attempted(Box::new(Settlement { claimed, attempted, next, destination_revision }))
     }
 
     /// Returns an attempt that failed before anything was sent.

@@ -87,7 +87,7 @@ impl Dispatcher {
             return;
         };
         tracing::error!(delivery = %settlement.claimed.uuid, "the database refuses the record of an attempt");
-        let plain = [Ended::Attempted(without_response(settlement.clone()))];
+        let plain = [Ended::Attempted(Box::new(without_response(settlement.as_ref().clone())))];
         let mut decision = self.until_decided(Record::Part(&plain), None, stop).await;
         if let Decision::Refused = decision {
             decision = self.until_decided(Record::End(&settlement.claimed), None, stop).await;
@@ -155,7 +155,7 @@ impl Dispatcher {
         let mut settlements = Vec::with_capacity(group.len());
         for one in group {
             match one {
-                Ended::Attempted(settlement) => settlements.push(settlement.clone()),
+                Ended::Attempted(settlement) => settlements.push(settlement.as_ref().clone()),
                 Ended::Returned(claimed, due) => claim::give_back(&txn, self.owner, claimed.id(), *due).await?,
             }
         }

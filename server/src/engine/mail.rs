@@ -26,6 +26,6 @@ pub(super) fn message(
     let notes = rendered.notes.clone();
     match mail::build(email, &rendered, &mailer.settings, uuid, now) {
         Ok(body) => Message { body, notes, recipients, failed: None },
-        Err(error) => Message { recipients, notes, ..Message::failed(ErrorCode::Internal, error) },
+        Err(error) => Message { notes, recipients, ..Message::failed(ErrorCode::Internal, error) },
     }
 }

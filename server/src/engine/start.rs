@@ -22,6 +22,7 @@ use model::run::Cause;
 use model::time::Timestamp;
 use sea_orm::DatabaseTransaction;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use uuid::Uuid;
 
 /// The rendered messages that are in memory before they are written: in number, the size of one statement, and in
@@ -240,8 +241,8 @@ async fn count_room(
     let mut room = HashMap::new();
     for one in starts.iter().filter(|one| hold(one).is_some()) {
         let id = one.destination.id();
-        if !room.contains_key(&id) {
-            room.insert(id, held.room(txn, id).await?);
+        if let Entry::Vacant(entry) = room.entry(id) {
+            entry.insert(held.room(txn, id).await?);
         }
     }
     Ok(room)

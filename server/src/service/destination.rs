@@ -18,7 +18,7 @@ impl Services {
     /// Returns the reasons that hold a destination, for its page.
     pub(super) async fn shown_state(&self, id: DestinationId, hold: &HoldState) -> Result<DestinationState, AppError> {
         let counts = figures::held_by_reason(self.store.pages(), id).await?;
-        let held = |held: figures::HeldCount| HeldCount { reason: held.reason, count: held.deliveries };
+        let count = |one: figures::HeldCount| HeldCount { reason: one.reason, count: one.deliveries };
         Ok(DestinationState {
             paused: hold.paused_at.map(|at| self.when(at)),
             failing: hold
@@ -27,7 +27,7 @@ impl Services {
                 .as_ref()
                 .map(|open| Failing { since: self.when(open.since), probe: self.when(open.probe_at) }),
             releasing_per_second: hold.release_per_second,
-            held: counts.into_iter().map(held).collect(),
+            held: counts.into_iter().map(count).collect(),
         })
     }
 

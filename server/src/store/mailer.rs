@@ -41,7 +41,7 @@ impl Row {
     }
 
     /// Replaces a part that cannot be read, since a newer version or a person has written it, by a stand-in, and logs that.
-    fn of(destination: entity::destination::Model, row: mailer::Model) -> Self {
+    fn of(destination: &entity::destination::Model, row: mailer::Model) -> Self {
         let port = u16::try_from(row.port).ok().filter(|port| *port > 0);
         let encryption = Encryption::find(&row.encryption);
         let is_readable = port.is_some() && encryption.is_some();
@@ -51,7 +51,7 @@ impl Row {
         Self {
             id: DestinationId(row.id),
             uuid: destination.uuid,
-            hold: hold_state(&destination),
+            hold: hold_state(destination),
             settings: Settings {
                 host: row.host,
                 port: port.unwrap_or(587),
@@ -139,7 +139,7 @@ fn select() -> SelectTwo<entity::destination::Entity, mailer::Entity> {
 /// Returns the mailer, if there is one.
 pub async fn find_only(db: &impl ConnectionTrait) -> Result<Option<Row>> {
     let rows = super::readable_pairs(db, select()).await?;
-    Ok(rows.into_iter().map(|(destination, mailer)| Row::of(destination, mailer)).next())
+    Ok(rows.into_iter().map(|(destination, mailer)| Row::of(&destination, mailer)).next())
 }
 
 /// Returns the mailer with this id.
@@ -151,5 +151,5 @@ pub async fn find(db: &impl ConnectionTrait, id: DestinationId) -> Result<Option
 pub async fn find_many(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<Vec<Row>> {
     let query = select().filter(entity::destination::Column::Id.is_in(ids));
     let rows = super::readable_pairs(db, query).await?;
-    Ok(rows.into_iter().map(|(destination, mailer)| Row::of(destination, mailer)).collect())
+    Ok(rows.into_iter().map(|(destination, mailer)| Row::of(&destination, mailer)).collect())
 }

@@ -305,16 +305,16 @@ async fn test_uses_stored_settings_alone_and_shows_the_dialogue() {
         let response = server.post_form("/smtp/test", &operator, &fields).await;
         (response.status().as_u16(), response.text().await.expect("a page"))
     };
-    let (status, text) = test("bob@example.com").await;
+    let (status, page) = test("bob@example.com").await;
     assert_eq!(status, 200);
-    assert!(text.contains("S: 535") && text.contains("C: AUTH PLAIN ••••"), "{text}");
-    assert!(!text.contains("canary") && !text.contains("Y2FuYX"), "{text}");
+    assert!(page.contains("S: 535") && page.contains("C: AUTH PLAIN ••••"), "{page}");
+    assert!(!page.contains("canary") && !page.contains("Y2FuYX"), "{page}");
     for wrong in
         ["", "bob", "bob@", "a@b.example, c@d.example", "Bob <bob@example.com>", "a@b.example\r\nRCPT TO:<x@y.example>"]
     {
-        let (status, text) = test(wrong).await;
+        let (status, page) = test(wrong).await;
         assert_eq!(status, 422, "{wrong}");
-        assert!(text.contains("id=\"to-error\"") && text.contains("autofocus"), "{wrong}: {text}");
+        assert!(page.contains("id=\"to-error\"") && page.contains("autofocus"), "{wrong}: {page}");
     }
     let refusing = Script::new(Offer::Plain).on(|_, step| match step {
         Step::Command(line) if line.starts_with("RCPT") => Some(reply("550 No <such> user")),
@@ -322,13 +322,13 @@ async fn test_uses_stored_settings_alone_and_shows_the_dialogue() {
     });
     let refusing = MailServer::start(refusing).await;
     save(&server, MailerDraft { revision: "1".into(), ..draft(&refusing) }).await.expect("saved");
-    let (_, text) = test("bob@example.com").await;
-    assert!(text.contains("S: 550 No &lt;such> user") || text.contains("S: 550 No &lt;such&gt; user"), "{text}");
+    let (_, page) = test("bob@example.com").await;
+    assert!(page.contains("S: 550 No &lt;such> user") || page.contains("S: 550 No &lt;such&gt; user"), "{page}");
     let open = MailServer::open().await;
     save(&server, MailerDraft { revision: "2".into(), ..draft(&open) }).await.expect("saved");
-    let (_, text) = test("bob@example.com").await;
-    assert!(text.contains("has accepted the message to bob@example.com"), "{text}");
-    assert!(text.contains("C: MAIL FROM:&lt;ops@example.com") && text.contains("[message, "), "{text}");
+    let (_, page) = test("bob@example.com").await;
+    assert!(page.contains("has accepted the message to bob@example.com"), "{page}");
+    assert!(page.contains("C: MAIL FROM:&lt;ops@example.com") && page.contains("[message, "), "{page}");
     let sent = open.mails().remove(0);
     assert_eq!(sent.recipients, ["bob@example.com"]);
     assert!(String::from_utf8(sent.message).expect("text").contains("Subject: Test message from Hookwright\r\n"));

@@ -51,18 +51,7 @@ fn commands(detail: &TaskDetail) -> AnyView {
 }
 
 fn content(detail: TaskDetail, may_edit: bool) -> AnyView {
-    let failure = detail.failure().cloned().map(|delivery| {
-        let off = if detail.deletes_after_running && !detail.is_enabled { " The task was disabled." } else { "" };
-        view! {
-            <div class="c-note c-note--danger">
-                <Icon name="error"/>
-                <p>
-                    <strong>"The last run failed: "</strong>{delivery.error}{off}" "
-                    <a href=format!("/deliveries/{}", delivery.uuid)>"The delivery"</a>
-                </p>
-            </div>
-        }
-    });
+    let notes = notes(&detail);
     let events = detail.events.len();
     let new_event = format!("/events/new?task={}", detail.id);
     let last = detail.runs.first().cloned();
@@ -99,14 +88,6 @@ fn content(detail: TaskDetail, may_edit: bool) -> AnyView {
     } else {
         short_table("Newest runs", detail.runs)
     };
-    let once = detail.deletes_after_running.then(|| {
-        let text = if detail.is_running {
-            "It is running, and is deleted when that succeeds."
-        } else {
-            "It is deleted after its first successful run."
-        };
-        view! { <div class="c-note c-note--warn"><Icon name="warn"/><p>{text}</p></div> }
-    });
     let description =
         (!detail.description.is_empty()).then(|| view! { <p class="u-muted u-lines">{detail.description}</p> });
     let all_runs = format!("/runs?task={}", encoded(&detail.name));
@@ -116,8 +97,7 @@ fn content(detail: TaskDetail, may_edit: bool) -> AnyView {
     view! {
         <div class="l-stack">
             {description}
-            {failure}
-            {once}
+            {notes}
             <section class="l-counts" aria-label="Counts">
                 <article class="c-card c-count">
                     <h2 class="l-row l-row--apart"><a href="#triggers">"Event Triggers"</a><Icon name="event"/></h2>
@@ -165,6 +145,31 @@ fn content(detail: TaskDetail, may_edit: bool) -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// Renders what a person has to know first: the failure of the last run, and that the task is deleted after running.
+fn notes(detail: &TaskDetail) -> AnyView {
+    let failure = detail.failure().cloned().map(|delivery| {
+        let off = if detail.deletes_after_running && !detail.is_enabled { " The task was disabled." } else { "" };
+        view! {
+            <div class="c-note c-note--danger">
+                <Icon name="error"/>
+                <p>
+                    <strong>"The last run failed: "</strong>{delivery.error}{off}" "
+                    <a href=format!("/deliveries/{}", delivery.uuid)>"The delivery"</a>
+                </p>
+            </div>
+        }
+    });
+    let once = detail.deletes_after_running.then(|| {
+        let text = if detail.is_running {
+            "It is running, and is deleted when that succeeds."
+        } else {
+            "It is deleted after its first successful run."
+        };
+        view! { <div class="c-note c-note--warn"><Icon name="warn"/><p>{text}</p></div> }
+    });
+    view! { {failure} {once} }.into_any()
 }
 
 /// Renders the settings of an action.

@@ -19,7 +19,7 @@ pub(crate) fn previewed(previewed: Previewed, has_object: bool, variables: Vec<C
     html(move || {
         let message = match previewed {
             Previewed::Request(preview) => request(preview, has_object),
-            Previewed::Email(previewed) => email(previewed),
+            Previewed::Email(previewed) => email(*previewed),
         };
         let offered = (!variables.is_empty()).then(|| {
             let chip = |Choice { value, label }: Choice| {

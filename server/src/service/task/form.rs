@@ -37,7 +37,7 @@ impl Services {
             && let Some(row) = destination::find(db, id).await?
         {
             let (value, label) = (id.to_string(), row.name().to_owned());
-            form.draft.object_type = Action::object_type_of(row.kind()).to_owned();
+            Action::object_type_of(row.kind()).clone_into(&mut form.draft.object_type);
             form.draft.object.clone_from(&value);
             form.object = Some(Choice { value, label });
         }

@@ -69,10 +69,10 @@ impl Services {
         };
         let now = self.clock.now();
         let task = sample_task(&draft.name);
-        let (date, id) = (render::date(now, &self.zone.get()), new_uuid(now).to_string());
-        let variables = subject.variables(now, &date, &task, &id);
+        let (written_out, id) = (render::date(now, &self.zone.get()), new_uuid(now).to_string());
+        let variables = subject.variables(now, &written_out, &task, &id);
         if draft.is_email() {
-            return preview_of_email(draft, object.as_ref(), &variables).map(Previewed::Email);
+            return preview_of_email(draft, object.as_ref(), &variables).map(|one| Previewed::Email(Box::new(one)));
         }
         let content_type = match &object {
             Some(Destination::Webhook(row)) => row.settings.headers.find("content-type"),

@@ -170,7 +170,8 @@ impl TaskDraft {
         if !matches!(self.object_type.as_str(), "webhook" | "email") {
             errors.add("object_type", "Choose Webhook or Email: a task acts on nothing else yet.");
         }
-        let object = errors.check("object", self.object.parse().map_err(|_| "Choose an object.".to_owned()));
+        let missing = if self.is_email() { "Choose an object." } else { "Choose a webhook." };
+        let object = errors.check("object", self.object.parse().map_err(|_| missing.to_owned()));
         if self.action != SEND {
             errors.add("action", "Choose Send: this object does nothing else.");
         }

@@ -49,7 +49,7 @@ fn content(asked: &Asked, loaded: ZoneForm) -> AnyView {
 fn card(body: AnyView, foot: Option<AnyView>) -> AnyView {
     view! {
         <section class="c-card l-narrow" aria-labelledby="zone">
-            <header class="c-card__head"><h2 class="c-card__title" id="zone">"Time Zone"</h2></header>
+            <header class="c-card__head"><h2 class="c-card__title" id="zone">"Clock of All Nodes"</h2></header>
             <div class="c-card__body l-stack l-stack--fields">{body}</div>
             {foot}
         </section>

@@ -1,5 +1,5 @@
 //! Schedules: the rules of the clock by which tasks run. Holds the types; reading a form is [`ScheduleDraft::parse`], and
-//! the words for a rule are [`summary`].
+//! the words for a rule are [`summary()`].
 //!
 //! Dates and times here are those of a wall clock, without a zone. The instants of the runs are computed by the server,
 //! which has the time zone data. None of that data belongs into this crate, since it would be sent to every browser.

@@ -208,13 +208,15 @@ const WORD_RULES: &[WordRule] = &[
             // The server function returns an event's matches as HTML, rendered by `part::fragment`.
             "app/src/island/event_form.rs",
             // The server function returns the preview of a message as HTML, rendered by `part::fragment`.
-            "app/src/island/task_form.rs",
+            "app/src/island/task_form/compose.rs",
             // The server function returns the next runs as HTML, rendered by `part::fragment`.
             "app/src/island/schedule_form.rs",
             // The server function returns the result of a test as HTML, rendered by `part::fragment`.
             "app/src/island/send_test.rs",
             // A text area, escaped by `area_html`; and the result of a test, rendered by `part::fragment`.
             "app/src/page/webhook/test.rs",
+            // The result of a test, rendered by `part::fragment`.
+            "app/src/page/smtp/test.rs",
             // A text area, escaped by `area_html`.
             "app/src/part/field.rs",
             // The sprite, from a file of the repository.

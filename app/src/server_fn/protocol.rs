@@ -1,7 +1,7 @@
 //! The protocol of server functions: a `POST` of JSON with a JSON response.
 //!
 //! The library's own protocol compiles its request, response and their errors into the browser half once for each
-//! function. Here all functions share one request, [`crate::browser::request`]. It reads JSON from strings, as the
+//! function. Here all functions share one request, `browser::request`. It reads JSON from strings, as the
 //! properties of islands are read: the browser half contains each deserializer once.
 
 use crate::error::AppError;

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { expect, field, makeEvent, makeTask, makeWebhook, open, routes, save, signIn, test, waitForHydration } from './fixtures.js';
+import { expect, field, makeEvent, makeTask, makeWebhook, open, routes, save, signIn, submit, test, waitForHydration } from './fixtures.js';
 import type { Page } from '@playwright/test';
 
 const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
@@ -53,6 +53,11 @@ test('every page is accessible in both themes, does not shift, and does not scro
   await makeWebhook(page, hook, 'w'.repeat(128), `${hook.inbox}/status/503`, '0');
   await makeTask(page, hook, 't'.repeat(64), 'w'.repeat(128));
   await makeEvent(page, hook, 'Power On', 't'.repeat(64));
+  await open(page, hook, '/smtp/edit');
+  await field(page, 'Server').fill('mail.example.com');
+  await field(page, 'From Address').fill(`${'x'.repeat(60)}@example.com`);
+  await submit(page);
+  await expect(page.getByText('mail.example.com:587')).toBeVisible();
   const response = await hook.post({ type: 'vms', event: 'poweron', object: { name: 'a-very-long-object-name-'.repeat(8) } });
   const { occurrences } = await response.json() as { occurrences: { id: string }[] };
   await open(page, hook, '/deliveries');

@@ -27,9 +27,9 @@ function header(mail: Mail, name: string): string | undefined {
   return line?.slice(name.length + 2).replace(/=\?utf-8\?b\?([\w+/=]*)\?=\s*/gi, decoded);
 }
 
-/** Returns the text of a message, decoded, with LF as its line ends. */
+/** Returns the text of a message, decoded, with LF as its line ends, and without the line end that every message has. */
 function body(mail: Mail): string {
-  const text = mail.text.slice(mail.text.indexOf('\r\n\r\n') + 4);
+  const text = mail.text.slice(mail.text.indexOf('\r\n\r\n') + 4).replace(/\r\n$/, '');
   const encoding = header(mail, 'Content-Transfer-Encoding') ?? '7bit';
   if (encoding === 'base64') return Buffer.from(text, 'base64').toString().replace(/\r\n/g, '\n');
   if (encoding !== 'quoted-printable') return text.replace(/\r\n/g, '\n');

@@ -68,7 +68,7 @@ test('a task can be created, changed and deleted', async ({ page, hook }) => {
   await field(page, 'Object').selectOption('one');
   await field(page, 'Message').fill('\n  kept: ${NAME}\n');
   await save(page, 'Task: Tell');
-  await expect(page.getByRole('link', { name: 'one' })).toBeVisible();
+  await expect(page.getByRole('link', { name: 'one', exact: true })).toBeVisible();
 
   await edit(page);
   await expect(field(page, 'Description')).toHaveValue('first\nsecond');

@@ -221,18 +221,19 @@ fn object(
                     chosen=chosen
                     none=("", "Choose a webhook")
                     current=Signal::derive(move || form.text("object"))
-                    hint="The webhook that the message is sent through."
                 />
             }
             .into_any();
         }
         let options = |found: FoundChoices| found.choices.into_iter().map(|one| (one.value, one.label)).collect();
-        let hint = if mailers.choices.is_empty() { "There is no mail server yet." } else { "" };
+        // The same height before and after hydration: the page must not move.
+        let none = mailers.choices.is_empty().then_some("There is no mail server yet.");
+        let hint = none.filter(|_| of_email.get()).unwrap_or_default();
         let mut groups = ungrouped(&[("", "Choose an object")]);
         if is_whole {
             groups.push(("Webhooks".to_owned(), options(webhooks)));
         }
-        groups.push(("Mail server".to_owned(), options(mailers)));
+        groups.push((none.unwrap_or("Mail server").to_owned(), options(mailers)));
         select(field, groups, hint)
     };
     let cleared = move || was_cleared.get().then_some("The object of the other type was cleared.");

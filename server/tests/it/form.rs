@@ -312,7 +312,7 @@ async fn long_choice_list_shows_50_rows_finds_others_and_accepts_names(#[values(
     let refused = server.post_form("/tasks/new", &cookie, &fields).await;
     assert_eq!(refused.status(), 422);
     let page = refused.text().await.expect("a page");
-    assert!(page.contains("Choose an object.") && page.contains("no such hook"), "typed text stays");
+    assert!(page.contains("Choose a webhook.") && page.contains("no such hook"), "typed text stays");
     let fields = [("event", "vms.poweron"), ("object", "any"), ("task", "task 59"), ("enabled", "true")];
     assert_eq!(server.post_form("/events/new", &cookie, &fields).await.status(), 303);
 }

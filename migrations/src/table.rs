@@ -41,16 +41,10 @@ pub(crate) fn references(
         .to_owned()
 }
 
-/// Creates an index, in SQL that both databases understand alike. `rest` is the list of columns, and the condition of a
-/// partial index.
-pub(crate) async fn index(
-    manager: &SchemaManager<'_>,
-    name: &str,
-    table: &str,
-    is_unique: bool,
-    rest: &str,
-) -> Result<(), DbErr> {
-    let unique = if is_unique { "UNIQUE " } else { "" };
-    let sql = format!("CREATE {unique}INDEX {name} ON {table} {rest}");
-    manager.get_connection().execute_unprepared(&sql).await.map(drop)
+/// Runs statements that both databases understand alike, in order.
+pub(crate) async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
+    for statement in statements {
+        manager.get_connection().execute_unprepared(statement).await?;
+    }
+    Ok(())
 }

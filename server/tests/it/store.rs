@@ -3,7 +3,6 @@
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::TestStore;
 use crate::rows;
-use migrations::Migrator;
 use model::access::Role;
 use model::breaker::{Breaker, Open};
 use model::hold::HoldReason;
@@ -12,7 +11,6 @@ use model::time::Timestamp;
 use model::webhook::{Settings, WebhookDraft};
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, Statement};
-use sea_orm_migration::MigratorTrait;
 use server::clock::new_uuid;
 use server::store::claim::{self, Capacity};
 use server::store::receipt::{Identity, Receipt};
@@ -115,16 +113,6 @@ async fn claim_stays_within_the_capacity_of_a_webhook(#[values(Sqlite, Postgres)
         .await,
         4
     );
-}
-
-#[rstest]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn schema_migrates_down_and_up_again(#[values(Sqlite, Postgres)] database: Database) {
-    let test = TestStore::new(database).await;
-    let db = test.store.write();
-    Migrator::down(db, None).await.expect("down");
-    Migrator::up(db, None).await.expect("up");
-    add_webhook(&test).await;
 }
 
 #[rstest]

@@ -1,13 +1,15 @@
 //! The migrations of the database schema, for SQLite and PostgreSQL.
 //!
 //! This crate imports no other crate of the workspace, so that a migration never changes its meaning. A shipped
-//! migration is never edited. Each migration runs in a transaction on both databases, so that a
+//! migration is never edited, which `frozen` checks. Each migration runs in a transaction on both databases, so that a
 //! kill during the first start leaves nothing half done. The caller holds the lock that keeps two processes from
 //! migrating at the same time. There is no way down: an older version does not know the rows of a newer one.
 
 use sea_orm_migration::prelude::*;
 
 mod column;
+#[cfg(test)]
+mod frozen;
 mod m0001_start;
 mod table;
 

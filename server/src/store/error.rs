@@ -17,6 +17,9 @@ pub enum Error {
     /// The database cannot be reached or is busy.
     #[error("the database is unavailable")]
     Unavailable(#[source] DbErr),
+    /// Another version has made the database, as the sentence says, which tells the operator what to do.
+    #[error("{0}")]
+    OtherVersion(String),
     /// Any other error: a fault of this program.
     #[error("the database refused a statement")]
     Other(#[source] DbErr),
@@ -63,6 +66,9 @@ fn database_error(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
+        if let DbErr::Migration(sentence) = error {
+            return Self::OtherVersion(sentence);
+        }
         if matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) {
             return Self::Unavailable(error);
         }

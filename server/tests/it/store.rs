@@ -15,7 +15,8 @@ use server::clock::new_uuid;
 use server::store::claim::{self, Capacity};
 use server::store::receipt::{Identity, Receipt};
 use server::store::{
-    Error, access, delivery, figures, hold, listen, occurrence, receipt, revision, setting, sweep, task, webhook,
+    Error, access, connect, delivery, figures, hold, listen, occurrence, receipt, revision, setting, sweep, task,
+    webhook,
 };
 use std::collections::HashSet;
 use std::time::Duration;
@@ -113,6 +114,24 @@ async fn claim_stays_within_the_capacity_of_a_webhook(#[values(Sqlite, Postgres)
         .await,
         4
     );
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn database_made_before_the_first_release_is_refused_with_a_sentence(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let sql = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m0002_engine', 0)";
+    test.store.write().execute_unprepared(sql).await.expect("inserted");
+    let refused = [
+        connect::migrate(&test.store).await.expect_err("refused"),
+        connect::is_outdated(&test.store).await.expect_err("refused"),
+    ];
+    for error in refused {
+        assert!(matches!(&error, Error::OtherVersion(_)), "{error:?}");
+        assert!(error.to_string().contains("made by a version before the first release"), "{error}");
+    }
 }
 
 #[rstest]

@@ -66,6 +66,8 @@ pub struct HoldState {
     pub target_revision: i64,
     /// The breaker.
     pub breaker: Breaker,
+    /// True while the waiting deliveries follow a change of this state, in steps. None of the destination is claimed then.
+    pub is_arranging: bool,
 }
 
 impl HoldState {

@@ -54,7 +54,7 @@ ids! {
     OccurrenceId;
     /// A run of a task.
     RunId;
-    /// A delivery.
+    /// A delivery. Its run has the same number.
     DeliveryId;
 }
 
@@ -66,6 +66,18 @@ impl From<WebhookId> for DestinationId {
 
 impl From<DestinationId> for WebhookId {
     fn from(id: DestinationId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<RunId> for DeliveryId {
+    fn from(id: RunId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<DeliveryId> for RunId {
+    fn from(id: DeliveryId) -> Self {
         Self(id.0)
     }
 }

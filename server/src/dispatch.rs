@@ -5,31 +5,33 @@
 //!
 //! # What happens in which order
 //!
-//! 1. A cycle (`cycle`) begins when a delivery has ended, when `wake` is notified, when the next delivery is due, and
-//!    at least once a second. Deliveries that end while a cycle is written share the next one.
-//! 2. Once a second it first returns the leases that have run out, and its own ones that it does not know of. It reads
-//!    which destinations hang.
-//! 3. One transaction (`record`) settles a group of at most 100 ended deliveries (`settle`): each attempt is recorded
-//!    and its delivery moved on, the breakers of the destinations are counted, and the runs ended.
-//! 4. The same transaction claims up to 100 due deliveries within the capacity of the lanes (`lane`): 512 in flight on
-//!    this node, 8 (by default) of each destination on all nodes together, and one of a destination that hangs. `store::claim`
-//!    has the statement.
-//! 5. After the commit one task for each delivery sends it (`deliver`). No transaction is open meanwhile. The task
-//!    reports the end to the loop, whatever happens, a panic too.
+//! 1. Most deliveries come from the intake, which leases them when it writes them, as far as the lanes have room
+//!    (`engine::lane`). After the intake's commit they are sent at once: nothing is read for them.
+//! 2. The others queue: where a lane is full or has older deliveries, where a delivery is retried, held or released. A
+//!    cycle (`cycle`) claims them: when `wake` is notified, when the next one is due, when a lane with a backlog has room,
+//!    and at least once a second. `store::claim` has the statement.
+//! 3. A task for each attempt under way sends a delivery (`deliver`), reports its end, whatever happens, a panic too, and
+//!    goes on with the next one of the destination. No transaction is open meanwhile. At most 8 (by default) attempts of a
+//!    destination are under way on all nodes together, and one of a destination that hangs. The task does not wait for the
+//!    record of its attempt, while fewer than 32 attempts of the destination and 512 in all are unrecorded.
+//! 4. A cycle also begins when a delivery has ended. Its transaction (`record`) settles a group of at most 512 ended
+//!    deliveries (`settle`): each attempt is recorded and its delivery moved on, the breakers of the destinations are
+//!    counted, and the runs ended. Deliveries that end while a cycle is written share the next one.
+//! 5. Once a second a cycle first returns the leases that have run out, and its own ones that it does not know of. It reads
+//!    which destinations hang, and how many nodes share the limits.
 //! 6. Beside the cycles the sweep runs once a second (`store::sweep`).
 //!
 //! # Locks
 //!
-//! A cycle takes locks 1, 4, 5, 6, 7 and 10 of the lock order in `store`. Lock 1 is taken only when a run may end a
-//! task that is deleted after running. Lock 4 is taken only for destinations whose breaker may move. Lock 10 is the last:
-//! while it is held, nothing else is waited for.
+//! A cycle takes locks 1, 4, 5, 6 and 7 of the lock order in `store`. Lock 1 is taken only when a run ends a task that is
+//! deleted after running. Lock 4 is taken only for destinations whose breaker may move.
 //!
 //! # What a crash leaves behind
 //!
 //! * Before the commit of a cycle: the ended deliveries are still `running`, with a lease. When the lease runs out they
 //!   are queued and sent again.
-//! * After the commit, before the attempt: a lease without an attempt. It runs out likewise: the destination's timeout and
-//!   10 s after the claim. A single server on SQLite releases all leases when it starts.
+//! * After a commit with leases, before the attempt: a lease without an attempt. It runs out likewise: the destination's
+//!   timeout and 10 s after it began. A single server on SQLite releases all leases when it starts.
 //! * After the attempt, before its record: the receiver may have acted, and is called again. The delivery counts its
 //!   claims apart from its attempts, so at most `1 + retries + 3` claims have no record.
 //! * A commit whose response was lost: the next try leaves out attempts that are recorded, by delivery, number and
@@ -38,11 +40,11 @@
 
 mod cycle;
 mod deliver;
-mod lane;
 mod record;
 mod settle;
 
 use crate::clock::{Clock, new_uuid};
+use crate::engine::lane::{Lanes, Leased, SLOTS, Told};
 use crate::outbound::client::Clients;
 use crate::outbound::guard::Guard;
 use crate::store::claim::Claimed;
@@ -50,15 +52,22 @@ use crate::store::delivery::Settlement;
 use crate::store::{self, Store};
 use crate::vault::Vault;
 use cycle::Work;
+use model::delivery::{Next, Outcome};
+use model::id::DestinationId;
 use model::time::Timestamp;
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-/// The most ended attempts that one cycle records.
-const GROUP_MAX: usize = 100;
+/// The most ended attempts that one cycle records: all that may be unrecorded.
+const GROUP_MAX: usize = SLOTS;
+/// The longest time for which an ended attempt waits for others to share its record.
+const LINGER: Duration = Duration::from_millis(8);
 /// The longest time for which a client is used. After that its hosts are resolved and checked again.
 const CLIENTS_LAST: Duration = Duration::from_mins(5);
 /// The time that a stopping dispatcher gives to attempts in flight. Service managers kill after ten seconds.
@@ -68,23 +77,44 @@ enum Ended {
     /// An attempt was made.
     Attempted(Box<Settlement>),
     /// No attempt was made: the target has changed or cannot be read, a resource of this machine is used up, or the
-    /// server stops. The delivery returns to the queue, due at the instant.
-    Returned(Claimed, Timestamp),
+    /// server stops. The delivery returns to the queue, due at the instant. The last member is true where the delivery
+    /// had its turn to be sent.
+    Returned(Claimed, Timestamp, bool),
 }
 
 impl Ended {
     fn claimed(&self) -> &Claimed {
         match self {
             Self::Attempted(settlement) => &settlement.claimed,
-            Self::Returned(claimed, _) => claimed,
+            Self::Returned(claimed, ..) => claimed,
         }
     }
 
-    /// Reports whether the receiver hangs, where the attempt tells.
-    fn is_hanging(&self) -> Option<bool> {
-        let Self::Attempted(settlement) = self else { return None };
-        // `0`: any target. The list of hanging destinations is read again within a second.
-        settlement.ending(0).and_then(|ending| ending.is_hanging)
+    /// Returns true where the delivery had its turn to be sent.
+    fn has_begun(&self) -> bool {
+        !matches!(self, Self::Returned(_, _, false))
+    }
+
+    /// Returns the instant at which the delivery is due again, if it is.
+    fn next_due(&self) -> Option<Timestamp> {
+        match self {
+            Self::Attempted(settlement) => match settlement.next {
+                Next::RetryAt(due) => Some(due),
+                Next::Settle(_) | Next::Hold(..) => None,
+            },
+            Self::Returned(_, due, _) => Some(*due),
+        }
+    }
+
+    /// Returns what the end tells about the destination.
+    fn told(&self) -> Told {
+        let Self::Attempted(settlement) = self else { return Told::default() };
+        let attempted = &settlement.attempted;
+        Told {
+            // `0`: any target. The list of hanging destinations is read again within a second.
+            is_hanging: settlement.ending(0).and_then(|ending| ending.is_hanging),
+            sent_in: (attempted.outcome == Outcome::Sent).then_some(attempted.duration),
+        }
     }
 }
 
@@ -99,49 +129,116 @@ pub struct Dispatcher {
     wake: Arc<Notify>,
     /// The name of this dispatcher in leases.
     owner: Uuid,
-    /// The most deliveries of one destination in flight, on all nodes together.
+    /// The most attempts of one destination under way, on all nodes together.
     per_destination: usize,
+    /// The lanes, which the intake shares.
+    lanes: Lanes,
+    restless: Arc<Restless>,
     /// Cancelled when a stopping server waits no longer. Attempts in flight then end with what has arrived.
     cut: CancellationToken,
 }
 
 impl Dispatcher {
-    /// Returns a dispatcher that runs a cycle at each notification of `wake`, and has at most `per_destination` deliveries
-    /// of a destination in flight, together with those of other nodes.
+    /// Returns a dispatcher that runs a cycle at each notification of `wake`, and has at most `per_destination` attempts of
+    /// a destination under way, together with those of other nodes.
     pub fn new(
         store: Store,
         vault: Arc<Vault>,
         clock: Clock,
         guard: Arc<Guard>,
         wake: Arc<Notify>,
+        lanes: Lanes,
         per_destination: usize,
     ) -> Self {
         let clients = Arc::new(Clients::new(guard, CLIENTS_LAST));
         let owner = new_uuid(clock.now());
-        Self { store, vault, clock, clients, wake, owner, per_destination, cut: CancellationToken::new() }
+        Self {
+            store,
+            vault,
+            clock,
+            clients,
+            wake,
+            owner,
+            per_destination,
+            lanes,
+            restless: Arc::default(),
+            cut: CancellationToken::new(),
+        }
     }
 
     /// Works until `stop` is cancelled. Attempts in flight may then end, within `DRAIN`.
     pub async fn run(self, stop: CancellationToken) {
-        // One task for both: a panic of either ends both, and with them the process.
-        tokio::join!(self.run_cycles(&stop), self.keep_sweeping(&stop));
+        self.join_nodes(&stop).await;
+        let handed = self.lanes.open(self.owner, self.per_destination);
+        let (ended, waiting) = mpsc::unbounded_channel();
+        let tasks = TaskTracker::new();
+        let senders = Senders { tasks: tasks.clone(), ended };
+        // One task for all: a panic of one ends all, and with them the process.
+        tokio::join!(
+            self.run_cycles(senders.clone(), waiting, &stop),
+            self.keep_starting(senders, handed, &stop),
+            self.keep_sweeping(&stop)
+        );
+        if !tasks.is_empty() {
+            tracing::warn!(in_flight = tasks.len(), "stopped before every delivery in flight was recorded");
+        }
+        self.leave_nodes().await;
     }
 
-    async fn run_cycles(&self, stop: &CancellationToken) {
-        let (ended, mut waiting) = mpsc::channel(lane::SLOTS);
-        let mut work = Work::new(self.per_destination, ended);
+    /// Starts the deliveries that the intake hands over. After the stop they return to the queue.
+    async fn keep_starting(
+        &self,
+        senders: Senders,
+        mut handed: mpsc::UnboundedReceiver<Vec<Leased>>,
+        stop: &CancellationToken,
+    ) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                leased = handed.recv() => match leased {
+                    Some(leased) => self.start(&senders, self.lanes.start(leased)),
+                    None => break,
+                }
+            }
+        }
+        self.return_all(&senders, self.lanes.close());
+        // The intake may still be committing deliveries that it has leased.
+        while let Some(leased) = handed.recv().await {
+            self.return_all(&senders, leased);
+        }
+    }
+
+    /// Waits a moment for other deliveries to end, while there are any and no lane needs its records: a record costs less
+    /// in a larger group.
+    async fn linger(&self, group: &mut Vec<Ended>, waiting: &mut mpsc::UnboundedReceiver<Ended>) {
+        let until = Instant::now() + LINGER;
+        while group.len() < GROUP_MAX && self.lanes.may_linger() {
+            match tokio::time::timeout_at(until, waiting.recv()).await {
+                Ok(Some(one)) => group.push(one),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    async fn run_cycles(
+        &self,
+        senders: Senders,
+        mut waiting: mpsc::UnboundedReceiver<Ended>,
+        stop: &CancellationToken,
+    ) {
+        let mut work = Work::new(senders);
         let mut wait = Duration::ZERO;
         loop {
             let mut group = Vec::new();
             tokio::select! {
                 () = stop.cancelled() => break,
-                _ = waiting.recv_many(&mut group, GROUP_MAX) => {}
-                () = self.wake.notified() => {}
-                () = tokio::time::sleep(wait) => {}
+                _ = waiting.recv_many(&mut group, GROUP_MAX) => self.linger(&mut group, &mut waiting).await,
+                () = self.wake.notified() => work.must_claim = true,
+                () = tokio::time::sleep(wait) => work.must_claim = true,
             }
             wait = self.cycle(&mut work, group, &mut waiting, stop).await;
         }
-        let tasks = work.close();
+        drop(work);
         let cut = self.cut.clone();
         let cut_later = async {
             tokio::time::sleep(DRAIN).await;
@@ -152,10 +249,38 @@ impl Dispatcher {
             () = self.drain(&mut waiting, stop) => {}
             () = cut_later => {}
         }
-        if !tasks.is_empty() {
-            tracing::warn!(in_flight = tasks.len(), "stopped before every delivery in flight was recorded");
-        }
     }
+}
+
+/// The destinations whose breaker may not be at rest: those that the database listed within the last second, and those
+/// that this node has counted failures of. A success of any other destination changes no breaker. Another node's count
+/// is therefore noticed within a second.
+#[derive(Default)]
+struct Restless(Mutex<HashSet<DestinationId>>);
+
+impl Restless {
+    fn with<T>(&self, act: impl FnOnce(&mut HashSet<DestinationId>) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set(&self, ids: HashSet<DestinationId>) {
+        self.with(|set| *set = ids);
+    }
+
+    fn add(&self, ids: impl Iterator<Item = DestinationId>) {
+        self.with(|set| set.extend(ids));
+    }
+
+    fn contains(&self, id: DestinationId) -> bool {
+        self.with(|set| set.contains(&id))
+    }
+}
+
+/// The tasks that send, and the channel to which they report.
+#[derive(Clone)]
+struct Senders {
+    tasks: TaskTracker,
+    ended: mpsc::UnboundedSender<Ended>,
 }
 
 /// Returns an error with its causes, for the log.

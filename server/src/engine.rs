@@ -3,6 +3,7 @@
 //! The intake, the use cases of people and the schedule worker start runs through [`start`], and through nothing else.
 
 pub mod held;
+pub mod lane;
 mod mail;
 pub mod render;
 pub mod start;

@@ -5,8 +5,8 @@
 //! 1. [`Intake::accept`] (another system, by its key), [`Intake::report`] (the console itself) and
 //!    [`Intake::run_internal`] (the internal events of the dispatcher) put a job into a channel: a batch of
 //!    occurrences, each with its public id. The channel has a capacity of 1000 jobs; further senders wait.
-//! 2. `worker` begins a transaction and only then collects a group: the jobs that are waiting, at most 100 occurrences.
-//!    Commits are shared without a timer, since jobs that arrive while a group is written share the next commit.
+//! 2. A `worker` begins a transaction and only then collects a group: the jobs that are waiting, at most 100
+//!    occurrences. Commits are shared without a timer, since jobs that arrive while a group is written share the next commit.
 //! 3. `group` resolves the objects (`objects`), loads the events, tasks and destinations (`rules`) and the receipts of
 //!    repeats, and stages each occurrence in memory (`stage`).
 //! 4. `write` then writes the staged group with a statement per table: one-time tasks are claimed, objects and tags,
@@ -14,7 +14,7 @@
 //! 5. `commit` commits, and tries again where that can help. A commit that fails because the database went away may
 //!    have succeeded, so its first occurrence is looked up before anything else is done. Each occurrence keeps its
 //!    public id over all tries.
-//! 6. `worker` responds to each job: stored, refused, or unknown. A group that is refused is committed once more, job
+//! 6. The worker responds to each job: stored, refused, or unknown. A group that is refused is committed once more, job
 //!    by job, so that a job at fault does not fail the others. Only a response of "stored" permits the caller a 202.
 //!
 //! # Locks
@@ -44,9 +44,12 @@ mod worker;
 mod write;
 
 use crate::clock::{Clock, Zone, new_uuid};
+use crate::engine::held::HeldCounts;
+use crate::engine::lane::Lanes;
 use crate::store::access::ApiKey;
 use crate::store::internal::{self, InternalEvent};
 use crate::store::{self, Store};
+use commit::Shared;
 use model::access::Scope;
 use model::field_error::FieldErrors;
 use model::id::DestinationId;
@@ -58,7 +61,6 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use worker::Worker;
 
 /// The number of occurrences that share one commit, unless a single batch has more.
 const GROUP_MAX: usize = 100;
@@ -102,7 +104,7 @@ pub struct Accepted {
     pub notes: Vec<&'static str>,
 }
 
-/// A handle of the intake. Clones share the one worker.
+/// A handle of the intake. Clones share the workers.
 #[derive(Clone)]
 pub struct Intake {
     jobs: mpsc::Sender<Job>,
@@ -145,15 +147,23 @@ struct Job {
 type Response = Result<Vec<Accepted>, Error>;
 
 impl Intake {
-    /// Starts the worker, which notifies `wake` when a delivery was queued. The worker ends when the last handle is
-    /// dropped.
-    pub fn start(store: Store, clock: Clock, zone: Zone, wake: Arc<Notify>) -> Self {
+    /// Starts the workers. They hand new deliveries to the dispatcher by the lanes, and notify `wake` when a delivery was
+    /// queued. The workers end when the last handle is dropped.
+    pub fn start(store: Store, clock: Clock, zone: Zone, wake: Arc<Notify>, lanes: Lanes) -> Self {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(Worker::new(store, clock.clone(), zone, wake).run(waiting));
+        let shared = Shared {
+            clock: clock.clone(),
+            zone,
+            lanes,
+            wake,
+            held: Arc::new(HeldCounts::default()),
+            alarmed: Arc::default(),
+        };
+        tokio::spawn(worker::run(store, shared, waiting));
         Self { jobs, clock }
     }
 
-    /// Returns when the worker has ended. While there is a handle, only a fault ends it.
+    /// Returns when the workers have ended. While there is a handle, only a fault ends it.
     pub async fn ended(&self) {
         self.jobs.closed().await;
     }

@@ -6,6 +6,7 @@ mod listener;
 use crate::clock::{Clock, Follower, Zone};
 use crate::config::{DatabaseConfig, KEY_VARIABLE, Listen, ServeConfig};
 use crate::dispatch::Dispatcher;
+use crate::engine::lane::Lanes;
 use crate::file::private_folder;
 use crate::http::door::{Capacity, Door};
 use crate::http::live::ChangeFeed;
@@ -179,6 +180,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         zone: zone.clone(),
         guard: Arc::new(Guard::new(rules, config.egress_proxy.clone())),
         wake: Arc::default(),
+        lanes: Lanes::default(),
         figures: Arc::default(),
         is_discreet: false,
     };
@@ -188,7 +190,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         claim::release_all(store.write(), clock.now()).await?;
     }
     let wake = services.wake.clone();
-    let intake = Intake::start(store.clone(), clock.clone(), zone.clone(), wake.clone());
+    let intake = Intake::start(store.clone(), clock.clone(), zone.clone(), wake.clone(), services.lanes.clone());
     let proxies = Arc::new(Proxies::new(config.public_url.clone(), config.trusted_proxies.clone()));
     let http = Http {
         services: services.clone(),
@@ -275,8 +277,8 @@ impl Workers {
 }
 
 fn dispatcher(services: &Services, per_webhook: usize) -> Dispatcher {
-    let Services { store, vault, clock, guard, wake, .. } = services.clone();
-    Dispatcher::new(store, vault, clock, guard, wake, per_webhook)
+    let Services { store, vault, clock, guard, wake, lanes, .. } = services.clone();
+    Dispatcher::new(store, vault, clock, guard, wake, lanes, per_webhook)
 }
 
 /// Starts the receiver of the demo, and creates the demo's content.

@@ -25,6 +25,7 @@ use conflict::{revision, stale};
 pub(crate) use dashboard::CACHED_FOR;
 
 use crate::clock::{Clock, Zone};
+use crate::engine::lane::Lanes;
 use crate::outbound::guard::Guard;
 use crate::store::search::Part;
 use crate::store::{self, Store};
@@ -49,6 +50,8 @@ pub struct Services {
     pub guard: Arc<Guard>,
     /// Wakes the dispatcher when a delivery may be due.
     pub wake: Arc<Notify>,
+    /// The deliveries that this node sends, which intake and dispatcher share.
+    pub lanes: Lanes,
     /// The figures of the dashboard, cached for all viewers.
     pub figures: Arc<dashboard::Figures>,
     /// Values that may be secret are hidden from the viewer.

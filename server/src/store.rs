@@ -25,7 +25,7 @@
 //! # Lock order
 //!
 //! On PostgreSQL a transaction takes the locks that it needs in this order and holds them until it ends. "Takes lock 3
-//! of 10" stands where one is taken. SQLite has its one writer instead.
+//! of 9" stands where one is taken. SQLite has its one writer instead.
 //!
 //! 1. Changes: the advisory lock of what people configure (`revision`). Taking it again is free.
 //! 2. Internal events: the row that the intake takes out.
@@ -36,8 +36,8 @@
 //! 7. Tasks, events and schedules with their triggers: rows.
 //! 8. Objects and tags: rows.
 //! 9. Receipts, then unknown kinds: rows.
-//! 10. Claims: the advisory lock of the claim (`claim`). Always the last lock taken, so it cannot deadlock: the
-//!     deliveries that are then claimed are picked with `SKIP LOCKED`.
+//!
+//! A claim takes no lock that another node could wait for: it picks deliveries with `SKIP LOCKED`.
 //!
 //! Foreign keys lock the rows that they refer to against deletion only. Rows of one statement are locked in no certain
 //! order. PostgreSQL ends a deadlock after a second with an error that [`Error::is_passing`]; the engine tries again.
@@ -62,12 +62,14 @@ pub mod internal;
 pub mod listen;
 pub mod log;
 pub mod mailer;
+pub mod node;
 pub mod object;
 pub mod occurrence;
 pub mod ready;
 pub mod receipt;
 pub mod retention;
 pub mod revision;
+mod rows;
 pub mod run;
 pub mod schedule;
 pub mod search;
@@ -168,7 +170,7 @@ impl Store {
     /// by hand.
     /// There is one such transaction at a time over all nodes, so that what one has checked stays true until it ends.
     ///
-    /// Takes lock 1 of 10.
+    /// Takes lock 1 of 9.
     pub async fn begin_change(&self) -> Result<DatabaseTransaction> {
         let txn = self.begin().await?;
         revision::lock_changes(&txn).await?;
@@ -183,6 +185,17 @@ impl Store {
     #[expect(clippy::disallowed_methods, reason = "the one home of commits")]
     pub async fn commit(&self, txn: DatabaseTransaction) -> Result<()> {
         let done = self.in_time(async { Ok(txn.commit().await?) }).await;
+        self.last_commit.note_failure(&done);
+        done
+    }
+
+    /// Runs a single statement that commits itself, and notes the outcome like [`Store::commit`]. PostgreSQL saves two
+    /// round trips.
+    ///
+    /// # Errors
+    /// The outcome is unknown when the database went away.
+    pub async fn alone<T>(&self, statement: impl Future<Output = Result<T>>) -> Result<T> {
+        let done = self.in_time(statement).await;
         self.last_commit.note_failure(&done);
         done
     }

@@ -16,8 +16,8 @@ pub(super) async fn create_tables(m: &SchemaManager<'_>) -> Result<(), DbErr> {
 const DESTINATION_INDEXES: [&str; 2] = [
     // Names are unique within a kind. A deleted destination stays for its deliveries, and its name is free.
     "CREATE UNIQUE INDEX destination_name ON destination (kind, name) WHERE deleted_at IS NULL",
-    // The destinations whose last attempt timed out, for the dispatcher (`destination::list_hanging`).
-    "CREATE INDEX destination_hanging ON destination (id) WHERE is_hanging",
+    // The destinations that fail or hang, for the dispatcher (`destination::list_restless`).
+    "CREATE INDEX destination_restless ON destination (id) WHERE breaker_failures > 0 OR is_hanging",
 ];
 
 /// Where deliveries queue, and what holds them. The table of its kind has the rest of a destination.

@@ -33,7 +33,6 @@ impl Filling {
         let count = last.min(next * deliveries) - first * deliveries;
         let occurrence = self.reserve(txn, "occurrence", (next - first) * occurrences).await? - first * occurrences;
         let run = self.reserve(txn, "run", count).await? - first * deliveries;
-        let delivery = self.reserve(txn, "delivery", count).await? - first * deliveries;
         let (rows, series) = (rows.join(", "), self.series(first, next));
         let (ro, rd, waits) = (dice("o", self.seed), dice("d", self.seed + 1), waits("attempts"));
         // In thousandths: what becomes of the delivery.
@@ -64,7 +63,7 @@ impl Filling {
              timed AS (SELECT judged.*, at + 2 + rd % 40 AS first_at,
                 CASE WHEN failure = 4 THEN 5000 ELSE ms END AS failed_ms,
                 CASE WHEN failure = 4 AND status <> 'sent' THEN 5000 ELSE ms END AS last_ms FROM judged)
-             SELECT o, n, o + {occurrence} AS occurrence_id, d + {run} AS run_id, d + {delivery} AS delivery_id, task_id,
+             SELECT o, n, o + {occurrence} AS occurrence_id, d + {run} AS delivery_id, task_id,
                 destination_id, event_row, type_id, event_id, reasons, started, at, ro, rd, status, attempts, failure,
                 CASE WHEN objects > 0 THEN low + ro / 7 % objects END AS object_id, first_at, failed_ms, last_ms,
                 CASE WHEN m < 0 THEN NULL WHEN failure = 10 THEN at + 60000 WHEN attempts = 0 THEN at
@@ -88,23 +87,22 @@ impl Filling {
                 {SOURCE}, f.at - 30 - f.ro % 1500, f.at, {DATA}, f.started, {tags}, f.reasons, {mark}
              FROM fill f LEFT JOIN object o ON o.id = f.object_id WHERE f.n = 0 ORDER BY f.occurrence_id"
         );
-        let run = format!(
-            "INSERT INTO run (id, uuid, task_id, task_name, occurrence_id, event_ids, status, started_at, ended_at, cause,
+        let run =
+            "INSERT INTO run (id, task_id, task_name, occurrence_id, event_ids, status, started_at, ended_at, cause,
                 task_folded)
-             SELECT f.run_id, {uuid}, f.task_id, t.name, f.occurrence_id, CAST(f.event_row AS TEXT), CASE WHEN f.settled_at
+             SELECT f.delivery_id, f.task_id, t.name, f.occurrence_id, CAST(f.event_row AS TEXT), CASE WHEN f.settled_at
                 IS NULL THEN 'running' WHEN f.status = 'sent' THEN 'succeeded' ELSE 'failed' END, f.at, f.settled_at,
                 'occurrence', NULLIF(lower(t.name), t.name)
-             FROM fill f LEFT JOIN task t ON t.id = f.task_id WHERE f.task_id IS NOT NULL ORDER BY f.run_id"
-        );
+             FROM fill f LEFT JOIN task t ON t.id = f.task_id WHERE f.task_id IS NOT NULL ORDER BY f.delivery_id";
         let message = VALUES
             .iter()
             .fold(format!("'{MESSAGE}'"), |text, (name, value)| text.replace(name, &format!("' || {value} || '")));
         let body = self.bytes(&format!("CASE WHEN x.code = 'too_large' THEN '' ELSE {message} END"));
         let delivery = format!(
-            "WITH {FAILURE} INSERT INTO delivery (id, uuid, run_id, destination_id, destination_name, task_name, type_id, event_id,
+            "WITH {FAILURE} INSERT INTO delivery (id, uuid, destination_id, destination_name, task_name, type_id, event_id,
                 object_id, object_name, status, body, attempts, next_attempt_at, status_code, error_code, error,
                 duration_ms, created_at, settled_at, hold_reason, destination_revision, destination_folded, task_folded, object_folded)
-             SELECT f.delivery_id, {uuid}, f.run_id, f.destination_id, w.name, t.name, f.type_id, f.event_id, o.id, o.name,
+             SELECT f.delivery_id, {uuid}, f.destination_id, w.name, t.name, f.type_id, f.event_id, o.id, o.name,
                 f.status, {body}, f.attempts, CASE WHEN f.settled_at IS NULL THEN f.at END,
                 CASE WHEN f.status = 'sent' THEN {ACCEPTED} ELSE x.http END, x.code, x.error,
                 CASE WHEN f.attempts > 0 THEN f.last_ms END, f.at, f.settled_at,
@@ -141,7 +139,7 @@ impl Filling {
              FROM fill f LEFT JOIN occurrence o ON o.id = f.occurrence_id WHERE f.n = 0 AND f.o >= {from}"
         );
         let mut made = Made::default();
-        for (count, sql) in made.iter_mut().zip([occurrence, run, delivery, attempt, receipt]) {
+        for (count, sql) in made.iter_mut().zip([occurrence, run.to_owned(), delivery, attempt, receipt]) {
             *count = txn.execute_unprepared(&sql).await?.rows_affected();
         }
         Ok(made)

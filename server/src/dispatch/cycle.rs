@@ -1,16 +1,16 @@
 //! One cycle of the dispatcher, and the sweep beside the cycles.
 //!
 //! A cycle records the attempts that have ended and claims the deliveries that are due, both in one transaction
-//! (`record`). Then it starts a task for each claimed delivery (`deliver`).
+//! (`record`). Then it starts the claimed deliveries (`deliver`).
 
-use super::lane::Lanes;
 use super::record::Recorded;
-use super::{Dispatcher, Ended, GROUP_MAX, chain};
+use super::{Dispatcher, Ended, GROUP_MAX, Senders, chain};
+use crate::engine::lane::Leased;
 use crate::store;
-use crate::store::claim::{self, Capacity, Claimed};
+use crate::store::claim::{self, Claimed};
 use crate::store::destination::{self, Destination};
-use crate::store::sweep;
-use model::id::{DeliveryId, DestinationId};
+use crate::store::{node, sweep};
+use model::id::DestinationId;
 use model::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,72 +18,55 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+
+pub(super) use crate::engine::start::LEASE_MARGIN;
 
 /// The longest wait between two cycles.
 pub(super) const POLL: Duration = Duration::from_secs(1);
-/// The time by which a lease outlasts the destination's timeout, so that only the lease of a dead node runs out.
-pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(10);
-/// The number of destinations that are cached besides those with deliveries in flight.
+/// The wait of a node that joins others, before it sends anything: the others have noticed it by then.
+const JOIN_WAIT: Duration = Duration::from_millis(2500);
+/// The number of destinations that are cached.
 const DESTINATIONS_CACHED: usize = 1000;
+/// The most deliveries that one statement claims.
+const CLAIM_MAX: usize = 256;
 
 /// The state of the loop of cycles.
 pub(super) struct Work {
-    lanes: Lanes,
     /// Cached destinations, each at the revision at which it was last read.
     destinations: HashMap<DestinationId, Arc<Destination>>,
-    tasks: TaskTracker,
-    ended: mpsc::Sender<Ended>,
+    senders: Senders,
     looked_at: Option<Instant>,
-    /// True after a failed commit of a claim. If only its response was lost, deliveries are leased to this node that
-    /// are not in `lanes`.
-    may_have_claimed: bool,
-}
-
-fn ids(group: &[Ended]) -> impl Iterator<Item = DeliveryId> {
-    group.iter().map(|one| one.claimed().id())
+    /// True when a delivery may be due that no lane knows of.
+    pub(super) must_claim: bool,
+    /// The instant at which the next queued delivery is due, as far as this node knows.
+    due: Option<Timestamp>,
 }
 
 impl Work {
-    /// Returns the state of a loop with nothing in flight. `per_destination` limits each destination; deliveries report their
-    /// end to `ended`.
-    pub(super) fn new(per_destination: usize, ended: mpsc::Sender<Ended>) -> Self {
-        Self {
-            lanes: Lanes::new(per_destination),
-            destinations: HashMap::new(),
-            tasks: TaskTracker::new(),
-            ended,
-            looked_at: None,
-            may_have_claimed: false,
-        }
-    }
-
-    /// Accepts no more deliveries. Returns the tasks that are still in flight.
-    pub(super) fn close(self) -> TaskTracker {
-        self.tasks.close();
-        self.tasks
+    /// Returns the state of a loop with nothing in flight.
+    pub(super) fn new(senders: Senders) -> Self {
+        Self { destinations: HashMap::new(), senders, looked_at: None, must_claim: true, due: None }
     }
 }
 
+/// A claim to make: the destinations, and how many deliveries of each.
+pub(super) type Plan = Vec<(DestinationId, usize)>;
+
 /// The result of a cycle's transaction.
+#[derive(Default)]
 pub(super) struct Cycled {
-    /// The capacity within which was claimed; `None` when every slot is in use.
-    pub(super) capacity: Option<Capacity>,
     /// The claimed deliveries.
     pub(super) claimed: Vec<Claimed>,
     /// The destinations of the claimed deliveries that were not cached at their current revision.
     pub(super) read: HashMap<DestinationId, Destination>,
-    /// The instant at which the next delivery is due, where the transaction asked for it.
-    pub(super) due: Option<Timestamp>,
 }
 
 /// The claim that shares a transaction with the records.
 #[derive(Clone, Copy)]
-pub(super) enum Claiming<'a> {
-    /// Claims nothing.
-    Nothing,
-    /// Claims up to the capacity of the lanes. Destinations that are cached at their revision are not read again.
-    Within { lanes: &'a Lanes, cached: &'a HashMap<DestinationId, Arc<Destination>> },
+pub(super) struct Claiming<'a> {
+    pub(super) plan: &'a [(DestinationId, usize)],
+    /// Destinations that are cached at their revision are not read again.
+    pub(super) cached: &'a HashMap<DestinationId, Arc<Destination>>,
 }
 
 impl Dispatcher {
@@ -93,112 +76,157 @@ impl Dispatcher {
         &self,
         work: &mut Work,
         mut group: Vec<Ended>,
-        waiting: &mut mpsc::Receiver<Ended>,
+        waiting: &mut mpsc::UnboundedReceiver<Ended>,
         stop: &CancellationToken,
     ) -> Duration {
         if work.looked_at.is_none_or(|at| at.elapsed() >= POLL) {
             work.looked_at = Some(Instant::now());
-            if let Err(error) = self.store.in_time(self.look_around(work)).await {
+            work.must_claim = true;
+            if let Err(error) = self.store.in_time(self.look_around()).await {
                 tracing::warn!(error = chain(error), "the dispatcher cannot look for expired leases");
             }
         }
+        let destinations = |group: &[Ended]| group.iter().map(|one| one.claimed().destination_id()).collect::<Vec<_>>();
+        self.lanes.record_begins(destinations(&group).into_iter());
+        let is_due = work.due.is_some_and(|due| due <= self.clock.now());
+        let plan =
+            if work.must_claim || is_due || self.lanes.wants_claim() { self.plan(work).await } else { Vec::new() };
+        if group.is_empty() && plan.is_empty() {
+            return self.wait(work);
+        }
         // The writer first: deliveries that end while this waits for the writer share the commit.
-        let begun = self.store.begin().await;
-        while group.len() < GROUP_MAX
+        let is_alone = self.store.is_postgres() && plan.is_empty() && self.is_plain(&group);
+        let begun = if is_alone { Ok(None) } else { self.store.begin().await.map(Some) };
+        let before = group.len();
+        while !is_alone
+            && group.len() < GROUP_MAX
             && let Ok(one) = waiting.try_recv()
         {
             group.push(one);
         }
-        for one in &group {
-            work.lanes.free(one.claimed().destination_id(), one.is_hanging());
-        }
-        let claiming = Claiming::Within { lanes: &work.lanes, cached: &work.destinations };
+        self.lanes.record_begins(destinations(&group[before..]).into_iter());
+        let claiming = Claiming { plan: &plan, cached: &work.destinations };
         let recorded = self.record(begun, &group, claiming, stop).await;
-        let cycled = match recorded {
-            Recorded::All(cycled) => cycled,
+        let blocked = match recorded {
+            Recorded::All(cycled) => {
+                self.lanes.claimed(&plan, cycled.claimed.iter());
+                let leased = with_destinations(work, cycled);
+                self.start(&work.senders, self.lanes.start(leased));
+                Vec::new()
+            }
             Recorded::But(blocked) => {
-                work.may_have_claimed = true;
+                self.lanes.claim_failed(&plan);
                 let (left, recorded): (Vec<_>, Vec<_>) =
                     group.into_iter().partition(|one| blocked.contains(&one.claimed().id()));
-                work.lanes.forget(ids(&recorded));
-                Self::try_later(work, left);
-                return POLL;
+                group = recorded;
+                left
             }
         };
-        work.lanes.forget(ids(&group));
-        let due = cycled.due;
-        let is_full = cycled.capacity.as_ref().is_some_and(|capacity| cycled.claimed.len() == capacity.total);
-        self.start(work, cycled);
-        if is_full && !work.lanes.is_full() {
+        let ended = group.iter().map(|one| (one.claimed().id(), one.claimed().destination_id(), one.has_begun()));
+        self.start(&work.senders, self.lanes.recorded(ended));
+        if !blocked.is_empty() {
+            self.lanes.record_is_blocked(destinations(&blocked).into_iter());
+            try_later(&work.senders, blocked);
+            return POLL;
+        }
+        for one in &group {
+            work.due = [work.due, one.next_due()].into_iter().flatten().min();
+        }
+        self.wait(work)
+    }
+
+    /// Looks for queued deliveries that are due, and decides how many of which destinations are claimed.
+    async fn plan(&self, work: &mut Work) -> Plan {
+        let (after, most) = self.lanes.next_claim();
+        if most == 0 {
+            return Vec::new();
+        }
+        let now = self.clock.now();
+        let look = async {
+            let due = claim::list_due(self.store.read(), now, after).await?;
+            let next = if due.destinations.is_empty() { claim::next_due(self.store.read()).await? } else { None };
+            Ok::<_, store::Error>((due, next))
+        };
+        match self.store.in_time(look).await {
+            Ok((due, next)) => {
+                work.must_claim = false;
+                // With due ones the next cycle is near, or every lane is full.
+                work.due = next;
+                self.lanes.plan(&due.destinations, due.is_whole, most.min(CLAIM_MAX))
+            }
+            Err(error) => {
+                tracing::warn!(error = chain(error), "the dispatcher cannot claim");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Returns the time until the next cycle.
+    fn wait(&self, work: &Work) -> Duration {
+        if self.lanes.wants_claim() {
             return Duration::ZERO;
         }
         // A delivery that is due already waits for a slot, and a slot that becomes free starts a cycle.
         let now = self.clock.now();
-        let wait = due.map(|due| due.since(now)).filter(|wait| !wait.is_zero());
+        let wait = work.due.map(|due| due.since(now)).filter(|wait| !wait.is_zero());
         wait.unwrap_or(POLL).clamp(Duration::from_millis(1), POLL)
     }
 
-    /// Brings blocked records back after a wait. Each delivery keeps its slot until then.
-    fn try_later(work: &mut Work, blocked: Vec<Ended>) {
-        if blocked.is_empty() {
-            return;
-        }
-        for one in &blocked {
-            work.lanes.take_again(one.claimed().destination_id());
-        }
-        let ended = work.ended.clone();
-        work.tasks.spawn(async move {
-            tokio::time::sleep(POLL).await;
-            for one in blocked {
-                if ended.send(one).await.is_err() {
-                    tracing::error!("an attempt could not be recorded before the dispatcher ended");
-                }
-            }
-        });
-    }
-
     /// Records the deliveries that still end, until nothing is in flight.
-    pub(super) async fn drain(&self, waiting: &mut mpsc::Receiver<Ended>, stop: &CancellationToken) {
+    pub(super) async fn drain(&self, waiting: &mut mpsc::UnboundedReceiver<Ended>, stop: &CancellationToken) {
         let mut group = Vec::new();
         while waiting.recv_many(&mut group, GROUP_MAX).await > 0 {
-            let begun = self.store.begin().await;
-            self.record(begun, &group, Claiming::Nothing, stop).await;
+            let begun = self.store.begin().await.map(Some);
+            self.record(begun, &group, Claiming { plan: &[], cached: &HashMap::new() }, stop).await;
             group.clear();
         }
     }
 
-    /// Starts a task for each delivery.
-    fn start(&self, work: &mut Work, cycled: Cycled) {
-        if let Some(capacity) = &cycled.capacity {
-            work.lanes.take_all(capacity, cycled.claimed.iter().map(|one| (one.id(), one.destination_id())));
+    /// Releases leases that have run out, and reads which destinations hang, and which nodes there are.
+    async fn look_around(&self) -> Result<(), store::Error> {
+        let (db, now) = (&self.store, self.clock.now());
+        if self.lanes.take_lost() {
+            let returned = claim::give_back_unknown(db.write(), now, self.owner, || self.lanes.ids()).await;
+            if returned.is_err() {
+                self.lanes.note_lost();
+            }
+            returned?;
         }
-        if work.destinations.len() > DESTINATIONS_CACHED {
-            let Work { destinations, lanes, .. } = work;
-            destinations.retain(|id, _| lanes.is_busy(*id));
+        // Not those of the lanes: a delivery may have ended here and wait for its record, while the database was away for
+        // longer than a lease lasts.
+        claim::release_expired(db.write(), now, self.owner, &self.lanes.ids().into_iter().collect::<Vec<_>>()).await?;
+        let restless = destination::list_restless(db.read()).await?;
+        self.lanes.set_hanging(&restless.iter().filter(|(_, hangs)| **hangs).map(|(id, _)| *id).collect());
+        self.restless.set(restless.into_keys().collect());
+        if db.is_postgres() {
+            let nodes = node::beat(db.write(), self.owner, now).await?;
+            self.lanes.set_nodes(nodes.count, nodes.rank);
         }
-        work.destinations.extend(cycled.read.into_iter().map(|(id, row)| (id, Arc::new(row))));
-        for one in cycled.claimed {
-            // Not an older one: the current revision exists and could not be read.
-            let cached =
-                work.destinations.get(&one.destination_id()).filter(|row| row.revision() >= one.current_revision);
-            let destination = cached.cloned();
-            work.tasks.spawn(self.clone().deliver(one, destination, work.ended.clone()));
+        Ok(())
+    }
+
+    /// Joins the nodes on PostgreSQL, and waits until the others share their limits with this one.
+    pub(super) async fn join_nodes(&self, stop: &CancellationToken) {
+        if !self.store.is_postgres() {
+            return;
+        }
+        let joined = self.store.in_time(node::beat(self.store.write(), self.owner, self.clock.now())).await;
+        // Without the database there is nothing to send, and the first cycle joins.
+        if joined.is_ok_and(|nodes| nodes.count > 1) {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(JOIN_WAIT) => {}
+            }
         }
     }
 
-    /// Releases leases that have run out, and reads which destinations hang.
-    async fn look_around(&self, work: &mut Work) -> Result<(), store::Error> {
-        let (db, now) = (&self.store, self.clock.now());
-        let lanes = &mut work.lanes;
-        if work.may_have_claimed {
-            claim::give_back_unknown(db.write(), now, self.owner, lanes.leased()).await?;
-            work.may_have_claimed = false;
+    /// Leaves the nodes, so that the others use the whole limits at once.
+    pub(super) async fn leave_nodes(&self) {
+        if self.store.is_postgres()
+            && let Err(error) = self.store.in_time(node::leave(self.store.write(), self.owner)).await
+        {
+            tracing::warn!(error = chain(error), "the other nodes notice this stop only after some seconds");
         }
-        // Not those of `lanes`: a delivery may have ended here and wait for its record, while the database was away for
-        // longer than a lease lasts.
-        claim::release_expired(db.write(), now, self.owner, lanes.leased()).await?;
-        lanes.set_hanging(&destination::list_hanging(db.read()).await?);
-        Ok(())
     }
 
     /// Sweeps once a second until `stop` is cancelled. Runs beside the cycles, since arranging a large backlog takes long.
@@ -222,4 +250,32 @@ impl Dispatcher {
             }
         }
     }
+}
+
+/// Joins the claimed deliveries with their destinations.
+fn with_destinations(work: &mut Work, cycled: Cycled) -> Vec<Leased> {
+    if work.destinations.len() > DESTINATIONS_CACHED {
+        work.destinations.clear();
+    }
+    work.destinations.extend(cycled.read.into_iter().map(|(id, row)| (id, Arc::new(row))));
+    let join = |claimed: Claimed| {
+        // Not an older one: the current revision exists and could not be read.
+        let cached =
+            work.destinations.get(&claimed.destination_id()).filter(|row| row.revision() >= claimed.current_revision);
+        Leased { destination: cached.cloned(), claimed }
+    };
+    cycled.claimed.into_iter().map(join).collect()
+}
+
+/// Brings blocked records back after a wait. Each delivery keeps its lease until then.
+fn try_later(senders: &Senders, blocked: Vec<Ended>) {
+    let ended = senders.ended.clone();
+    senders.tasks.spawn(async move {
+        tokio::time::sleep(POLL).await;
+        for one in blocked {
+            if ended.send(one).is_err() {
+                tracing::error!("an attempt could not be recorded before the dispatcher ended");
+            }
+        }
+    });
 }

@@ -1,6 +1,7 @@
 //! One delivery, from its claim to the end of its attempt. Opens no transaction, and ends in every case.
 
-use super::{Dispatcher, Ended, chain};
+use super::{Dispatcher, Ended, Senders, chain};
+use crate::engine::lane::Leased;
 use crate::outbound::secrets;
 use crate::outbound::send::{self, NotSent, Outgoing};
 use crate::store;
@@ -12,7 +13,6 @@ use futures_util::FutureExt;
 use model::delivery::{ErrorCode, Next, Outcome, Status, after_attempt};
 use model::number::millis;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -31,26 +31,47 @@ enum Tried {
 }
 
 impl Dispatcher {
-    /// Sends one delivery and reports to `ended` how that ended.
-    pub(super) async fn deliver(
-        self,
-        mut claimed: Claimed,
-        destination: Option<Arc<Destination>>,
-        ended: mpsc::Sender<Ended>,
-    ) {
+    /// Starts a task for each delivery, which goes on with those that wait in its lane.
+    pub(super) fn start(&self, senders: &Senders, leased: Vec<Leased>) {
+        for one in leased {
+            senders.tasks.spawn(self.clone().send_lane(one, senders.ended.clone()));
+        }
+    }
+
+    /// Returns deliveries to the queue that wait for their attempt.
+    pub(super) fn return_all(&self, senders: &Senders, leased: Vec<Leased>) {
+        let now = self.clock.now();
+        for one in leased {
+            report(&senders.ended, Ended::Returned(one.claimed, now, false));
+        }
+    }
+
+    /// Sends a delivery and then those that wait in its lane, and reports to `ended` how each ended.
+    async fn send_lane(self, first: Leased, ended: mpsc::UnboundedSender<Ended>) {
+        let mut next = Some(first);
+        while let Some(leased) = next.take() {
+            let id = leased.claimed.destination_id();
+            let end = self.deliver(leased).await;
+            let returned;
+            (next, returned) = self.lanes.after(id, end.told());
+            report(&ended, end);
+            for one in returned {
+                report(&ended, Ended::Returned(one.claimed, self.clock.now(), false));
+            }
+        }
+    }
+
+    /// Sends one delivery. Returns how that ended.
+    async fn deliver(&self, Leased { mut claimed, destination }: Leased) -> Ended {
         let body = std::mem::take(&mut claimed.body);
         let copy = claimed.clone();
         // A panic in one delivery must neither leave the delivery running for ever nor end the others.
         let attempt = AssertUnwindSafe(self.attempt_once(claimed, &body, destination.as_deref())).catch_unwind();
-        let end = attempt.await.unwrap_or_else(|_| {
+        attempt.await.unwrap_or_else(|_| {
             tracing::error!(delivery = %copy.uuid, "an attempt panicked");
             let revision = destination.as_ref().map(|destination| destination.revision()).unwrap_or_default();
             self.end_as_internal(copy, "An internal fault of Hookwright ended this attempt; see its log.", revision)
-        });
-        if ended.send(end).await.is_err() {
-            // The lease runs out and the delivery is tried again: a repeat, never a loss.
-            tracing::error!("an attempt ended after the dispatcher");
-        }
+        })
     }
 
     async fn attempt_once(&self, claimed: Claimed, body: &[u8], destination: Option<&Destination>) -> Ended {
@@ -63,7 +84,11 @@ impl Dispatcher {
         }
         if claimed.is_outdated(destination.hold().target_revision) {
             // The target has changed since the claim: the delivery returns to the queue, where the sweep holds it.
-            return Ended::Returned(claimed, now);
+            return Ended::Returned(claimed, now, true);
+        }
+        if claimed.is_late(now, destination.timeout()) {
+            // The delivery waited behind others of its destination. Its lease could end before the attempt.
+            return Ended::Returned(claimed, now, true);
         }
         let unrecorded = claimed.unrecorded();
         if unrecorded > destination.retries() + UNRECORDED_MAX {
@@ -74,14 +99,14 @@ impl Dispatcher {
         crate::fault::point("send.before");
         let attempted = match self.attempt(&claimed, body, destination).await {
             Ok(Tried::Attempted(attempted)) => attempted,
-            Ok(Tried::NotSent(NotSent::Stopped)) => return Ended::Returned(claimed, now),
+            Ok(Tried::NotSent(NotSent::Stopped)) => return Ended::Returned(claimed, now, true),
             Ok(Tried::NotSent(NotSent::Shortage(what))) => {
                 tracing::warn!(delivery = %claimed.uuid, what, "a delivery waits: a resource of this machine is used up");
-                return Ended::Returned(claimed, now.after(SHORTAGE_WAIT));
+                return Ended::Returned(claimed, now.after(SHORTAGE_WAIT), true);
             }
             Err(error @ store::Error::Unavailable(_)) => {
                 tracing::warn!(error = chain(error), "the revision of a webhook could not be read");
-                return Ended::Returned(claimed, now.after(SHORTAGE_WAIT));
+                return Ended::Returned(claimed, now.after(SHORTAGE_WAIT), true);
             }
             // Another try would fail alike.
             Err(error) => {
@@ -156,5 +181,13 @@ impl Dispatcher {
     /// Returns an attempt that failed before anything was sent.
     fn failed(&self, message: &str) -> Attempted {
         Attempted::failed(self.clock.now(), Duration::ZERO, ErrorCode::Internal, message.to_owned())
+    }
+}
+
+/// Reports the end of a delivery to the cycles.
+fn report(ended: &mpsc::UnboundedSender<Ended>, end: Ended) {
+    if ended.send(end).is_err() {
+        // The lease runs out and the delivery is tried again: a repeat, never a loss.
+        tracing::error!("an attempt ended after the dispatcher");
     }
 }

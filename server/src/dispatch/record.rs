@@ -17,11 +17,12 @@ use crate::store;
 use crate::store::claim::{self, Claimed};
 use crate::store::delivery::{self, Attempted, Settlement};
 use crate::store::destination::{self, Destination};
-use crate::store::{revision, run};
+use crate::store::revision;
 use model::delivery::{ErrorCode, Next, Outcome, Status};
 use model::id::{DeliveryId, DestinationId};
+use model::time::Timestamp;
 use sea_orm::DatabaseTransaction;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,8 @@ const TRIES: u32 = 5;
 /// The error of a record without the response, because the database refused the response.
 const REFUSED: &str = "The result of this attempt could not be stored.";
 
-type Begun = Result<DatabaseTransaction, store::Error>;
+/// The transaction of a cycle. `None` for a record that is a single statement.
+pub(super) type Begun = Result<Option<DatabaseTransaction>, store::Error>;
 
 impl Dispatcher {
     /// Records a group of ended deliveries and claims more, in one transaction.
@@ -43,7 +45,8 @@ impl Dispatcher {
         stop: &CancellationToken,
     ) -> Recorded {
         let done = match begun {
-            Ok(txn) => self.store.in_time(self.transact(txn, group, claiming, false)).await,
+            Ok(Some(txn)) => self.store.in_time(self.transact(txn, group, claiming, false)).await,
+            Ok(None) => self.record_alone(group).await,
             Err(error) => Err(error),
         };
         match done {
@@ -52,6 +55,30 @@ impl Dispatcher {
             Err(error) => return Recorded::But(self.record_again(group, error, stop).await),
         }
         Recorded::But(HashSet::new())
+    }
+
+    /// Returns true for a group whose record is a single statement: attempts that succeeded, of destinations whose breaker
+    /// is at rest.
+    pub(super) fn is_plain(&self, group: &[Ended]) -> bool {
+        group.iter().all(|one| match one {
+            Ended::Attempted(settlement) => {
+                settlement.is_plain() && !self.restless.contains(settlement.claimed.destination_id())
+            }
+            Ended::Returned(..) => false,
+        })
+    }
+
+    async fn record_alone(&self, group: &[Ended]) -> Result<Cycled, store::Error> {
+        let attempted = |one: &Ended| match one {
+            Ended::Attempted(settlement) => Some(settlement.as_ref().clone()),
+            Ended::Returned(..) => None,
+        };
+        let group: Vec<_> = group.iter().filter_map(attempted).collect();
+        crate::fault::point("settle.before-commit");
+        let settled = delivery::settle_many(self.store.write(), self.owner, group, self.clock.now());
+        self.store.alone(settled).await?;
+        crate::fault::point("settle.after-commit");
+        Ok(Cycled::default())
     }
 
     /// Records a group whose first try failed with `error`, without claiming. Returns the deliveries that are blocked.
@@ -100,9 +127,12 @@ impl Dispatcher {
     async fn try_record(&self, record: Record<'_>) -> Result<(), store::Error> {
         let txn = self.store.begin_impatient().await?;
         match record {
-            Record::Part(part) => self.transact(txn, part, Claiming::Nothing, true).await.map(drop),
+            Record::Part(part) => {
+                let nothing = Claiming { plan: &[], cached: &HashMap::new() };
+                self.transact(txn, part, nothing, true).await.map(drop)
+            }
             Record::End(claimed) => {
-                if run::ends_one_time_task(&txn, &[claimed.run_id()]).await? {
+                if claimed.ends_task {
                     revision::lock_changes(&txn).await?;
                 }
                 let now = self.clock.now();
@@ -153,33 +183,29 @@ impl Dispatcher {
     ) -> Result<Cycled, store::Error> {
         let now = self.clock.now();
         let mut settlements = Vec::with_capacity(group.len());
+        let mut returned: BTreeMap<Timestamp, Vec<DeliveryId>> = BTreeMap::new();
         for one in group {
             match one {
                 Ended::Attempted(settlement) => settlements.push(settlement.as_ref().clone()),
-                Ended::Returned(claimed, due) => claim::give_back(&txn, self.owner, claimed.id(), *due).await?,
+                Ended::Returned(claimed, due, _) => returned.entry(*due).or_default().push(claimed.id()),
             }
+        }
+        for (due, ids) in returned {
+            claim::give_back(&txn, self.owner, &ids, due).await?;
         }
         if is_again {
             // The last try may have been committed, and only its response lost.
             settlements = delivery::without_recorded(&txn, settlements).await?;
         }
         if !settlements.is_empty() {
-            settle::settle(&txn, self.owner, settlements, now).await?;
+            settle::settle(&txn, self.owner, &self.restless, settlements, now).await?;
         }
-        let mut cycled = Cycled { capacity: None, claimed: Vec::new(), read: HashMap::new(), due: None };
-        if let Claiming::Within { lanes, cached } = claiming {
-            if !lanes.is_full() {
-                let capacity = lanes.capacity(&claim::lock_claims(&txn, self.owner).await?);
-                // The lock may have taken a while. A lease begins now.
-                let now = self.clock.now();
-                cycled.claimed = claim::claim(&txn, self.owner, now, now.after(LEASE_MARGIN), &capacity).await?;
-                cycled.read = read_missing(&txn, &cycled.claimed, cached).await?;
-                cycled.capacity = Some(capacity);
-            }
-            // Otherwise the next cycle is near, and needs no due time.
-            if cycled.claimed.is_empty() || group.is_empty() {
-                cycled.due = claim::next_due(&txn).await?;
-            }
+        let mut cycled = Cycled::default();
+        if !claiming.plan.is_empty() {
+            // The records may have taken a while. A lease begins now.
+            let now = self.clock.now();
+            cycled.claimed = claim::claim(&txn, self.owner, now, now.after(LEASE_MARGIN), claiming.plan).await?;
+            cycled.read = read_missing(&txn, &cycled.claimed, claiming.cached).await?;
         }
         // Only with a group: the number of cycles without one depends on the clock.
         let point = |name| {

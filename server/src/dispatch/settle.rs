@@ -1,11 +1,13 @@
 //! Settling a group of ended attempts within a transaction: the attempts are recorded, their deliveries move on, breakers
 //! count them, and runs end.
 
+use super::Restless;
 use crate::store::delivery::{self, Settlement};
 use crate::store::hold;
 use crate::store::internal::{self, InternalEvent};
 use crate::store::{self, arrange, destination, revision, run};
 use model::breaker::Change;
+use model::delivery::Next;
 use model::destination::Kind;
 use model::hold::HoldState;
 use model::id::DestinationId;
@@ -19,22 +21,22 @@ use uuid::Uuid;
 pub(super) async fn settle(
     txn: &DatabaseTransaction,
     owner: Uuid,
+    restless: &Restless,
     mut group: Vec<Settlement>,
     now: Timestamp,
 ) -> Result<(), store::Error> {
-    let mut runs: Vec<_> = group.iter().map(|one| one.claimed.run_id()).collect();
-    runs.sort_unstable();
-    runs.dedup();
-    if run::ends_one_time_task(txn, &runs).await? {
-        // Takes lock 1 of 10, before any row.
+    if group.iter().any(|one| one.claimed.ends_task) {
+        // Takes lock 1 of 9, before any row.
         revision::lock_changes(txn).await?;
     }
-    let breakers = judge_breakers(txn, &mut group, now).await?;
+    let breakers = judge_breakers(txn, restless, &mut group, now).await?;
+    let of_tasks: Vec<_> =
+        group.iter().filter(|one| one.claimed.ends_task).map(|one| one.claimed.id().into()).collect();
     delivery::settle_many(txn, owner, group, now).await?;
     for (id, moved) in &breakers {
         move_breaker(txn, *id, moved, now).await?;
     }
-    run::end_settled(txn, &runs, now).await
+    run::finish_tasks(txn, &of_tasks, now).await
 }
 
 /// A breaker whose state has changed.
@@ -51,22 +53,29 @@ struct Moved {
 /// breakers that have changed.
 async fn judge_breakers(
     txn: &DatabaseTransaction,
+    restless: &Restless,
     group: &mut [Settlement],
     now: Timestamp,
 ) -> Result<BTreeMap<DestinationId, Moved>, store::Error> {
+    let is_good =
+        |one: &Settlement| one.ending(0).is_none_or(|ending| !ending.has_failed && ending.is_hanging != Some(true));
+    let counts = |one: &Settlement| !is_good(one) || !matches!(one.next, Next::Settle(_));
+    restless.add(group.iter().filter(|one| counts(one)).map(|one| one.claimed.destination_id()));
     let mut ids: Vec<_> = group.iter().map(|one| one.claimed.destination_id()).collect();
     ids.sort_unstable();
     ids.dedup();
+    ids.retain(|id| restless.contains(*id));
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let mut states = hold::load_states(txn, &ids, false).await?;
-    let is_good =
-        |one: &Settlement| one.ending(0).is_none_or(|ending| !ending.has_failed && ending.is_hanging != Some(true));
     ids.retain(|id| {
         let is_at_rest = states.get(id).is_some_and(|state| state.breaker.is_at_rest());
         !is_at_rest || group.iter().any(|one| one.claimed.destination_id() == *id && !is_good(one))
     });
     if txn.get_database_backend() == DbBackend::Postgres && !ids.is_empty() {
         // Another node may count failures of the same destination, or a person may have deleted the destination. So the states are
-        // read again, under lock 4 of 10.
+        // read again, under lock 4 of 9.
         states.retain(|id, _| !ids.contains(id));
         states.extend(hold::load_states(txn, &ids, true).await?);
     }

@@ -4,9 +4,10 @@
 //! delivery waits for its destination. Nothing is sent here, and the caller commits.
 
 use super::held::HeldCounts;
+use super::lane::{Lanes, Leased, Taken};
 use super::render::{self, Subject};
 use crate::clock::new_uuid;
-use crate::store::delivery::{self, NewDelivery, Replay};
+use crate::store::delivery::{self, Lease, NewDelivery, Replay};
 use crate::store::destination::Destination;
 use crate::store::hold::HOLD_FULL;
 use crate::store::internal::InternalEvent;
@@ -23,12 +24,17 @@ use model::time::Timestamp;
 use sea_orm::DatabaseTransaction;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The rendered messages that are in memory before they are written: in number, the size of one statement, and in
 /// bytes.
 const RENDERED_MAX: usize = 100;
 const RENDERED_MAX_BYTES: usize = 4 << 20;
+
+/// The time by which a lease outlasts the destination's timeout, so that only the lease of a dead node runs out.
+pub const LEASE_MARGIN: Duration = Duration::from_secs(10);
 
 /// The constraint of starts that have to be written again under the lock of changes.
 const LOCK_OF_CHANGES: &str = "lock_of_changes";
@@ -38,7 +44,7 @@ pub struct Start<'a> {
     /// The task, or the earlier delivery that is sent again.
     pub task: Origin<'a>,
     /// The destination of the message.
-    pub destination: &'a Destination,
+    pub destination: &'a Arc<Destination>,
     /// The cause of the run.
     pub cause: Cause,
     /// The events that fired.
@@ -79,8 +85,10 @@ pub struct Setting<'a> {
     pub zone: &'a TimeZone,
     /// The numbers of held deliveries.
     pub held: &'a HeldCounts,
-    /// True when the transaction holds the lock of changes, lock 1 of 10.
+    /// True when the transaction holds the lock of changes, lock 1 of 9.
     pub has_lock_of_changes: bool,
+    /// The lanes of this node, if it sends the deliveries at once where it can. Otherwise they queue.
+    pub lanes: Option<&'a Lanes>,
 }
 
 /// The result of starts.
@@ -90,6 +98,10 @@ pub struct Started {
     pub deliveries: Vec<Uuid>,
     /// The deliveries that their destinations could not hold.
     pub full: Vec<FullHold>,
+    /// The deliveries that this node sends itself, to be handed over after the commit.
+    pub taken: Option<Taken>,
+    /// True when a delivery queues, so that a dispatcher has to look for it.
+    pub has_queued: bool,
 }
 
 /// A delivery that its destination could not hold.
@@ -128,7 +140,7 @@ pub fn needs_lock_of_changes(error: &store::Error) -> bool {
 /// Writes the runs of these starts with their deliveries. The caller has claimed the tasks that are deleted after
 /// running.
 ///
-/// Takes locks 5 and 6 of 10; where a task that is deleted after running fails at once, also lock 7.
+/// Takes locks 5 and 6 of 9; where a task that is deleted after running fails at once, also lock 7.
 ///
 /// # Errors
 /// Fails when such a task fails at once and the lock of changes is not held: ending the run changes the task, and lock 1
@@ -138,18 +150,17 @@ pub async fn start(
     starts: &[Start<'_>],
     setting: Setting<'_>,
 ) -> Result<Started, store::Error> {
-    let mut started = Started::default();
+    let mut started = Started { taken: setting.lanes.and_then(Lanes::take), ..Started::default() };
     if starts.is_empty() {
         return Ok(started);
     }
-    let runs = run::insert_many(txn, starts.iter().map(|one| new_run(one, setting.now)).collect(), setting.now).await?;
     let mut room = count_room(txn, starts, setting.held).await?;
     let date = render::date(setting.now, setting.zone);
     // Messages are rendered and written a few at a time, since one occurrence may start a thousand tasks.
-    let (mut deliveries, mut bytes) = (Vec::new(), 0);
+    let (mut rendered, mut bytes) = (Rendered::default(), 0);
     let mut failed_runs = Vec::new();
-    for (one, run_id) in starts.iter().zip(runs) {
-        let mut new = new_delivery(one, run_id, setting.now, &date);
+    for one in starts {
+        let mut new = new_delivery(one, setting.now, &date);
         if new.failed.is_none() && new.hold.is_some() && !take_room(&mut room, setting.held, new.destination_id) {
             new.failed = Some((ErrorCode::HoldFull, HOLD_FULL.to_owned()));
             started.full.push(FullHold {
@@ -163,24 +174,64 @@ pub async fn start(
             if one.task.is_one_time() && !setting.has_lock_of_changes {
                 return Err(store::Error::Conflict { constraint: LOCK_OF_CHANGES.to_owned() });
             }
-            failed_runs.push(run_id);
+            rendered.failed.push(rendered.new.len());
+        } else if new.hold.is_none() {
+            new.lease = started.taken.as_mut().and_then(|taken| lease(taken, one, &new, setting.now));
+            started.has_queued |= new.lease.is_none();
         }
         started.deliveries.push(new.uuid);
         bytes += new.body.len();
-        deliveries.push(new);
-        if bytes > RENDERED_MAX_BYTES || deliveries.len() >= RENDERED_MAX {
-            delivery::insert_many(txn, std::mem::take(&mut deliveries), setting.now).await?;
+        if new.lease.is_some() {
+            rendered.destinations.push(one.destination.clone());
+        }
+        rendered.new.push((new_run(one), new));
+        if bytes > RENDERED_MAX_BYTES || rendered.new.len() >= RENDERED_MAX {
+            failed_runs.extend(write(txn, std::mem::take(&mut rendered), &mut started, setting.now).await?);
             bytes = 0;
         }
     }
-    delivery::insert_many(txn, deliveries, setting.now).await?;
+    failed_runs.extend(write(txn, rendered, &mut started, setting.now).await?);
     run::end_settled(txn, &failed_runs, setting.now).await?;
     Ok(started)
 }
 
-fn new_run(one: &Start<'_>, now: Timestamp) -> NewRun {
+/// Runs with rendered deliveries that are not written yet.
+#[derive(Default)]
+struct Rendered {
+    new: Vec<(NewRun, NewDelivery)>,
+    /// The places of those that failed.
+    failed: Vec<usize>,
+    /// The destinations of the leased ones, in their order.
+    destinations: Vec<Arc<Destination>>,
+}
+
+/// Writes runs with their deliveries. Returns the runs that failed.
+async fn write(
+    txn: &DatabaseTransaction,
+    rendered: Rendered,
+    started: &mut Started,
+    now: Timestamp,
+) -> Result<Vec<RunId>, store::Error> {
+    let delivery::Started { runs, claimed } = delivery::start_many(txn, rendered.new, now).await?;
+    if let Some(taken) = &mut started.taken {
+        let leased = claimed.into_iter().zip(rendered.destinations);
+        taken.note(leased.map(|(claimed, destination)| Leased { claimed, destination: Some(destination) }));
+    }
+    Ok(rendered.failed.into_iter().map(|place| runs[place]).collect())
+}
+
+/// Leases a new delivery to this node, if its lane has room and nothing of its destination waits.
+fn lease(taken: &mut Taken, one: &Start<'_>, new: &NewDelivery, now: Timestamp) -> Option<Lease> {
+    if one.destination.hold().is_arranging {
+        return None;
+    }
+    let owner = taken.lease(new.destination_id, new.body.len())?;
+    let until = now.after(one.destination.timeout() + LEASE_MARGIN);
+    Some(Lease { owner, until, revision: one.destination.revision(), ends_task: one.task.is_one_time() })
+}
+
+fn new_run(one: &Start<'_>) -> NewRun {
     NewRun {
-        uuid: new_uuid(now),
         task_id: match one.task {
             Origin::Task(row) => Some(row.id),
             // A replay's outcome does not concern the task: its success deletes nothing.
@@ -193,7 +244,7 @@ fn new_run(one: &Start<'_>, now: Timestamp) -> NewRun {
 }
 
 /// Returns the delivery of a start. Its message is rendered once, and is the same over all attempts.
-fn new_delivery(one: &Start<'_>, run_id: RunId, now: Timestamp, date: &str) -> NewDelivery {
+fn new_delivery(one: &Start<'_>, now: Timestamp, date: &str) -> NewDelivery {
     let (destination, subject) = (one.destination, &one.subject);
     let uuid = new_uuid(now);
     let message = match one.task {
@@ -202,7 +253,6 @@ fn new_delivery(one: &Start<'_>, run_id: RunId, now: Timestamp, date: &str) -> N
     };
     NewDelivery {
         uuid,
-        run_id,
         destination_id: destination.id(),
         destination_name: destination.name().to_owned(),
         task_name: one.task.name().to_owned(),
@@ -221,6 +271,7 @@ fn new_delivery(one: &Start<'_>, run_id: RunId, now: Timestamp, date: &str) -> N
             Origin::Replay(old, revision) => Replay { of: Some(old.id), revision },
         },
         recipients: message.recipients,
+        lease: None,
     }
 }
 

@@ -7,21 +7,52 @@ use crate::store::internal;
 use model::id::DestinationId;
 use sea_orm::DatabaseTransaction;
 use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 
-/// Raises an alarm for each destination whose hold is full, once until the destination holds nothing any more. The alarm is an
-/// internal event, which a later group takes in. Returns the destinations whose alarm has been raised.
+/// The destinations whose hold was full when a worker last looked: their alarm has been raised.
+#[derive(Default)]
+pub(super) struct Alarmed(Mutex<HashSet<DestinationId>>);
+
+/// What a group changes of the alarms, once it is stored.
+#[derive(Default)]
+pub(super) struct Alarms {
+    /// The destinations whose alarm the group raises.
+    raised: Vec<DestinationId>,
+    /// The destinations that hold nothing any more.
+    over: Vec<DestinationId>,
+}
+
+impl Alarmed {
+    fn with<T>(&self, act: impl FnOnce(&mut HashSet<DestinationId>) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes the alarms of a group that is stored.
+    pub(super) fn note(&self, alarms: Alarms) {
+        self.with(|alarmed| {
+            alarms.over.iter().for_each(|id| _ = alarmed.remove(id));
+            alarmed.extend(alarms.raised);
+        });
+    }
+}
+
+/// Raises an alarm for each destination whose hold is full, once until the destination holds nothing any more. The alarm is
+/// an internal event, which a later group takes in.
 pub(super) async fn raise(
     txn: &DatabaseTransaction,
     stage: &Stage,
-    alarmed: &HashSet<DestinationId>,
+    alarmed: &Alarmed,
     full: &[FullHold],
-) -> Result<HashSet<DestinationId>, store::Error> {
-    let mut raised = alarmed.clone();
-    raised.retain(|id| stage.rules.is_holding(*id) != Some(false));
+) -> Result<Alarms, store::Error> {
+    let mut raised = alarmed.with(|alarmed| alarmed.clone());
+    let mut alarms = Alarms::default();
+    let is_over = |id: &DestinationId| stage.rules.is_holding(*id) == Some(false);
+    alarms.over.extend(raised.extract_if(is_over));
     for hold in full {
         if raised.insert(hold.destination_id) {
+            alarms.raised.push(hold.destination_id);
             internal::insert(txn, &hold.alarm(), stage.now).await?;
         }
     }
-    Ok(raised)
+    Ok(alarms)
 }

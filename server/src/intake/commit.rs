@@ -4,9 +4,12 @@
 //! is looked up before it is tried again. While the database cannot be asked, no sender is told that nothing was
 //! stored.
 
+use super::alarm::Alarmed;
 use super::group::{GroupWriter, Written};
 use super::{Job, Response};
 use crate::clock::{Clock, Zone};
+use crate::engine::held::HeldCounts;
+use crate::engine::lane::Lanes;
 use crate::engine::start::needs_lock_of_changes;
 use crate::fault;
 use crate::store::{self, Store, occurrence};
@@ -49,18 +52,29 @@ enum Lookup {
     Unavailable,
 }
 
+/// What all workers share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    pub(super) zone: Zone,
+    pub(super) lanes: Lanes,
+    /// Notified when a delivery was queued.
+    pub(super) wake: Arc<Notify>,
+    pub(super) held: Arc<HeldCounts>,
+    pub(super) alarmed: Arc<Alarmed>,
+}
+
 /// Commits groups, one after the other.
 pub(super) struct Committer {
     store: Store,
     writer: GroupWriter,
-    /// Notified when a delivery was queued.
-    wake: Arc<Notify>,
+    shared: Shared,
 }
 
 impl Committer {
-    /// Returns a committer that notifies `wake` when a delivery was queued.
-    pub(super) fn new(store: Store, clock: Clock, zone: Zone, wake: Arc<Notify>) -> Self {
-        Self { store, writer: GroupWriter::new(clock, zone), wake }
+    /// Returns a committer without cached rules.
+    pub(super) fn new(store: Store, shared: Shared) -> Self {
+        Self { store, writer: GroupWriter::new(shared.clone()), shared }
     }
 
     /// Commits a group, in a transaction that has begun already or in a new one.
@@ -152,9 +166,12 @@ impl Committer {
 
     /// Does what follows a commit that has succeeded.
     fn finish(&mut self, written: Written) -> Commit {
-        self.writer.note_alarms(written.alarmed);
-        if written.has_started {
-            self.wake.notify_one();
+        self.shared.alarmed.note(written.alarms);
+        if let Some(taken) = written.taken {
+            taken.hand_over();
+        }
+        if written.has_queued {
+            self.shared.wake.notify_one();
         }
         Commit::Done(written.responses)
     }

@@ -1,24 +1,23 @@
 //! The transaction of a group: all that is read, decided and written for it, in order.
 
+use super::alarm::{self, Alarms};
+use super::commit::Shared;
 use super::objects::Objects;
 use super::rules::{RuleCache, Rules};
 use super::stage::{Slot, Stage, identity};
-use super::{Accepted, Error, Job, Reporter, Response, alarm, write};
-use crate::clock::{Clock, Zone};
+use super::{Accepted, Error, Job, Reporter, Response, write};
+use crate::engine::lane::Taken;
 use crate::store::{self, access, catalog, destination, internal, listen, receipt, revision};
 use model::catalog::is_built_in_event;
-use model::id::{ApiKeyId, DestinationId};
+use model::id::ApiKeyId;
 use sea_orm::DatabaseTransaction;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
 
 /// Writes groups into transactions.
 pub(super) struct GroupWriter {
-    clock: Clock,
-    zone: Zone,
+    shared: Shared,
     cache: RuleCache,
-    /// The destinations whose hold was full when this worker last looked: their alarm has been raised.
-    alarmed: HashSet<DestinationId>,
 }
 
 /// A group that is written into its transaction. Nothing of it is stored until the commit.
@@ -27,26 +26,23 @@ pub(super) struct Written {
     pub(super) responses: Vec<Response>,
     /// The first new occurrence. Where it is stored, the whole group is.
     pub(super) first: Option<Uuid>,
-    /// The destinations whose alarm has been raised, with this group's.
-    pub(super) alarmed: HashSet<DestinationId>,
-    /// True when a task was started.
-    pub(super) has_started: bool,
+    /// What the group changes of the alarms.
+    pub(super) alarms: Alarms,
+    /// The deliveries to hand to the dispatcher.
+    pub(super) taken: Option<Taken>,
+    /// True when a delivery queues.
+    pub(super) has_queued: bool,
 }
 
 impl GroupWriter {
-    /// Returns a writer that has raised no alarm yet.
-    pub(super) fn new(clock: Clock, zone: Zone) -> Self {
-        Self { clock, zone, cache: RuleCache::default(), alarmed: HashSet::new() }
-    }
-
-    /// Notes the alarms of a group that is stored.
-    pub(super) fn note_alarms(&mut self, alarmed: HashSet<DestinationId>) {
-        self.alarmed = alarmed;
+    /// Returns a writer without cached rules.
+    pub(super) fn new(shared: Shared) -> Self {
+        Self { cache: RuleCache::new(shared.held.clone()), shared }
     }
 
     /// Writes a group.
     ///
-    /// Takes lock 1 of 10 with `has_lock_of_changes`.
+    /// Takes lock 1 of 9 with `has_lock_of_changes`.
     ///
     /// # Errors
     /// [`needs_lock_of_changes`](crate::engine::start::needs_lock_of_changes) recognises the error of a group that has to be written under that lock.
@@ -69,7 +65,7 @@ impl GroupWriter {
         let references = all().filter_map(|one| Some((one.type_id.as_str(), one.object.as_ref()?)));
         let objects = Objects::load(txn, references, true).await?;
         // Loading the objects may have waited for other transactions.
-        let now = self.clock.now();
+        let now = self.shared.clock.now();
         let mut stage = Stage {
             now,
             objects,
@@ -89,12 +85,11 @@ impl GroupWriter {
                 _ => Ok(Vec::new()),
             })
             .collect();
-        let started = write::write(txn, &mut stage, &self.zone.get()).await?;
+        let started = write::write(txn, &mut stage, &self.shared.zone.get(), &self.shared.lanes).await?;
         receipt::count_repeats(txn, &stage.repeats, stage.now).await?;
-        let alarmed = alarm::raise(txn, &stage, &self.alarmed, &started.full).await?;
+        let alarms = alarm::raise(txn, &stage, &self.shared.alarmed, &started.full).await?;
         note_unknown_kinds(txn, &stage).await?;
-        let has_started = started.tasks.iter().any(|tasks| *tasks > 0);
-        if has_started {
+        if started.has_queued {
             listen::notify(txn).await?;
         }
         let accepted = |slot: Slot| match slot {
@@ -105,14 +100,14 @@ impl GroupWriter {
         };
         let responses = slots.into_iter().map(|job| job.map(|slots| slots.into_iter().map(accepted).collect()));
         let (responses, first) = (responses.collect(), stage.staged.first().map(|staged| staged.uuid));
-        Ok(Written { responses, first, alarmed, has_started })
+        Ok(Written { responses, first, alarms, taken: started.taken, has_queued: started.has_queued })
     }
 }
 
 /// Takes the internal events of a group out of their table. Returns of each job whether it is to be stored: another
 /// node may have stored an internal event already, and an event about a destination that was deleted meanwhile is dropped.
 ///
-/// Takes lock 2 of 10.
+/// Takes lock 2 of 9.
 async fn take_internal_events(txn: &DatabaseTransaction, group: &[Job]) -> Result<Vec<bool>, store::Error> {
     let mut is_due = Vec::with_capacity(group.len());
     for job in group {

@@ -222,7 +222,7 @@ impl Objects {
 
     /// Writes the objects that are new or changed, then the tags. Afterwards every object has its id.
     ///
-    /// Takes lock 8 of 10.
+    /// Takes lock 8 of 9.
     pub async fn write(&mut self, txn: &DatabaseTransaction, now: Timestamp) -> Result<(), store::Error> {
         let new = self.entries.iter().filter(|object| object.stored.is_none()).map(|object| NewObject {
             type_id: object.type_id.clone(),

@@ -27,6 +27,11 @@ pub(super) struct RuleCache {
 }
 
 impl RuleCache {
+    /// Returns an empty cache, with the shared numbers of held deliveries.
+    pub(super) fn new(held: Arc<HeldCounts>) -> Self {
+        Self { held, ..Self::default() }
+    }
+
     /// Loads the events and tasks of these kinds that are not cached.
     async fn load(&mut self, txn: &DatabaseTransaction, kinds: &BTreeSet<Kind>) -> Result<(), store::Error> {
         loop {
@@ -73,7 +78,7 @@ pub(super) struct Rules {
     pub(super) mark: i64,
     events: HashMap<Kind, Arc<[event::Row]>>,
     tasks: HashMap<TaskId, Arc<task::Row>>,
-    destinations: HashMap<DestinationId, Destination>,
+    destinations: HashMap<DestinationId, Arc<Destination>>,
     held: Arc<HeldCounts>,
 }
 
@@ -107,6 +112,7 @@ impl Rules {
         } else {
             destination::find_many(txn, ids.into_iter().collect()).await?
         };
+        let destinations = destinations.into_iter().map(|(id, row)| (id, Arc::new(row))).collect();
         Ok(Self { mark: cache.mark, events, tasks, destinations, held: cache.held.clone() })
     }
 
@@ -132,7 +138,7 @@ impl Rules {
     }
 
     /// Returns a task with its destination.
-    pub(super) fn task(&self, id: TaskId) -> Option<(&task::Row, &Destination)> {
+    pub(super) fn task(&self, id: TaskId) -> Option<(&task::Row, &Arc<Destination>)> {
         let row = self.tasks.get(&id)?.as_ref();
         Some((row, self.destinations.get(&row.task.destination_id)?))
     }

@@ -60,7 +60,7 @@ pub(super) struct Stage {
     pub(super) repeats: BTreeMap<Identity, i64>,
     /// The index of the first staged occurrence of each identity.
     pub(super) fresh: HashMap<Identity, usize>,
-    /// True when the transaction holds the lock of changes, lock 1 of 10.
+    /// True when the transaction holds the lock of changes, lock 1 of 9.
     pub(super) has_lock_of_changes: bool,
 }
 

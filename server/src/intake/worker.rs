@@ -1,38 +1,136 @@
-//! The one worker of the intake: collects waiting jobs to a group, has the group committed and responds to each job.
+//! The workers of the intake: each collects waiting jobs to a group, has the group committed and responds to each job.
+//!
+//! SQLite has one writer, so there is one worker. On PostgreSQL there are two: one group is written while the commit of
+//! the other is on its way. A group costs as much as some deliveries, so a second group is only begun beside another
+//! when it is as large. Then groups grow with the load. Nor is it begun while the dispatcher is behind with its records:
+//! deliveries that queue cost more than those that are sent at once.
 
-use super::commit::{Commit, Committer};
+use super::commit::{Commit, Committer, Shared};
 use super::{Error, GROUP_MAX, Job, Response};
-use crate::clock::{Clock, Zone};
+use crate::engine::lane::Lanes;
 use crate::store::{self, Store};
+use futures_util::future::join_all;
 use sea_orm::DatabaseTransaction;
 use std::sync::Arc;
-use tokio::sync::{Notify, mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::{Mutex, Notify, mpsc};
 
-/// The worker.
-pub(super) struct Worker {
+/// The number of workers on PostgreSQL.
+const WORKERS: usize = 2;
+
+/// Runs the workers until the last sender is dropped. They are one task: a panic of one ends all, and with them the
+/// process.
+pub(super) async fn run(store: Store, shared: Shared, waiting: mpsc::Receiver<Job>) {
+    let source = Arc::new(Source::new(waiting, shared.lanes.clone()));
+    let workers = if store.is_postgres() { WORKERS } else { 1 };
+    let worker = |_| Worker::new(store.clone(), shared.clone(), source.clone()).run();
+    join_all((0..workers).map(worker)).await;
+}
+
+/// The jobs that wait, and the occurrences that are being written.
+struct Source {
+    queue: Mutex<Queue>,
+    /// The number of occurrences in groups under way.
+    under_way: AtomicUsize,
+    /// Notified when a group has ended.
+    ended: Notify,
+    lanes: Lanes,
+}
+
+struct Queue {
+    waiting: mpsc::Receiver<Job>,
+    /// The job that would have made the last group too large.
+    left: Option<Job>,
+}
+
+impl Source {
+    fn new(waiting: mpsc::Receiver<Job>, lanes: Lanes) -> Self {
+        let queue = Mutex::new(Queue { waiting, left: None });
+        Self { queue, under_way: AtomicUsize::new(0), ended: Notify::new(), lanes }
+    }
+
+    /// Returns true when a group of this many occurrences may begin beside those under way.
+    fn may_begin(&self, occurrences: usize) -> bool {
+        let under_way = self.under_way.load(Ordering::SeqCst);
+        under_way == 0 || (occurrences >= under_way && !self.lanes.are_behind())
+    }
+
+    /// Collects a group, and begins its transaction. Returns `None` after the last job.
+    async fn next_group(&self, store: &Store) -> Option<(Vec<Job>, Result<DatabaseTransaction, store::Error>)> {
+        let mut queue = self.queue.lock().await;
+        let first = match queue.left.take() {
+            Some(job) => job,
+            None => queue.waiting.recv().await?,
+        };
+        let mut group = vec![first];
+        loop {
+            let ended = self.ended.notified();
+            if self.may_begin(count(&group)) {
+                break;
+            }
+            tokio::select! {
+                job = queue.waiting.recv(), if queue.left.is_none() => match job {
+                    Some(job) => queue.add(&mut group, job),
+                    None => break,
+                },
+                () = ended => {}
+            }
+        }
+        // First the transaction: jobs that arrive while others have the writer share the commit.
+        let begun = store.begin().await;
+        while queue.left.is_none()
+            && let Ok(job) = queue.waiting.try_recv()
+        {
+            queue.add(&mut group, job);
+        }
+        self.under_way.fetch_add(count(&group), Ordering::SeqCst);
+        Some((group, begun))
+    }
+
+    /// Notes the end of a group.
+    fn end(&self, occurrences: usize) {
+        self.under_way.fetch_sub(occurrences, Ordering::SeqCst);
+        self.ended.notify_waiters();
+    }
+}
+
+impl Queue {
+    /// Adds a job to a group, unless the group would have more than [`GROUP_MAX`] occurrences then.
+    fn add(&mut self, group: &mut Vec<Job>, job: Job) {
+        if count(group) + job.batch.occurrences.len() > GROUP_MAX {
+            self.left = Some(job);
+        } else {
+            group.push(job);
+        }
+    }
+}
+
+/// Returns the number of occurrences of a group.
+fn count(group: &[Job]) -> usize {
+    group.iter().map(|job| job.batch.occurrences.len()).sum()
+}
+
+/// A worker.
+struct Worker {
     store: Store,
     committer: Committer,
+    source: Arc<Source>,
 }
 
 impl Worker {
-    /// Returns a worker that notifies `wake` when a delivery was queued.
-    pub(super) fn new(store: Store, clock: Clock, zone: Zone, wake: Arc<Notify>) -> Self {
-        Self { store: store.clone(), committer: Committer::new(store, clock, zone, wake) }
+    fn new(store: Store, shared: Shared, source: Arc<Source>) -> Self {
+        Self { store: store.clone(), committer: Committer::new(store, shared), source }
     }
 
-    /// Works until the last sender is dropped.
-    pub(super) async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
-        let mut left = None;
-        while let Some(first) = next_job(left.take(), &mut waiting).await {
-            // First the transaction: jobs that arrive while others have the writer share the commit.
-            let begun = self.store.begin().await;
-            let group;
-            (group, left) = collect_group(first, &mut waiting);
+    async fn run(mut self) {
+        while let Some((group, begun)) = self.source.next_group(&self.store).await {
+            let occurrences = count(&group);
             match begun {
                 Ok(txn) => self.commit(group, txn).await,
                 // No job is at fault, and each would wait as long.
                 Err(error) => respond_to_all(group, || Error::Store(error.clone())),
             }
+            self.source.end(occurrences);
         }
     }
 
@@ -53,29 +151,6 @@ impl Worker {
             respond(alone, commit);
         }
     }
-}
-
-/// Returns the job that did not fit into the last group, or waits for the next one.
-async fn next_job(left: Option<Job>, waiting: &mut mpsc::Receiver<Job>) -> Option<Job> {
-    match left {
-        Some(job) => Some(job),
-        None => waiting.recv().await,
-    }
-}
-
-/// Adds the jobs that are waiting to the first one, up to [`GROUP_MAX`] occurrences. Returns the group, and the job
-/// that would have made it too large.
-fn collect_group(first: Job, waiting: &mut mpsc::Receiver<Job>) -> (Vec<Job>, Option<Job>) {
-    let mut size = first.batch.occurrences.len();
-    let mut group = vec![first];
-    while let Ok(job) = waiting.try_recv() {
-        size += job.batch.occurrences.len();
-        if size > GROUP_MAX {
-            return (group, Some(job));
-        }
-        group.push(job);
-    }
-    (group, None)
 }
 
 /// Returns true when one job of a group may be why the group was refused: the database is there, and refused the rows

@@ -2,6 +2,7 @@
 
 use super::rules::Matched;
 use super::stage::{Stage, Staged};
+use crate::engine::lane::{Lanes, Taken};
 use crate::engine::render::Subject;
 use crate::engine::start::{FullHold, Origin, Setting, Start, start};
 use crate::store::receipt::{self, Receipt};
@@ -21,6 +22,10 @@ pub(super) struct Started {
     pub(super) tasks: Vec<u32>,
     /// The deliveries that their destinations could not hold.
     pub(super) full: Vec<FullHold>,
+    /// The deliveries to hand to the dispatcher after the commit.
+    pub(super) taken: Option<Taken>,
+    /// True when a delivery queues.
+    pub(super) has_queued: bool,
 }
 
 /// Writes the objects, occurrences, runs, deliveries and receipts of a staged group.
@@ -32,6 +37,7 @@ pub(super) async fn write(
     txn: &DatabaseTransaction,
     stage: &mut Stage,
     zone: &TimeZone,
+    lanes: &Lanes,
 ) -> Result<Started, store::Error> {
     if stage.staged.is_empty() {
         return Ok(Started::default());
@@ -42,16 +48,21 @@ pub(super) async fn write(
     let mark = stage.rules.mark;
     let rows = stage.staged.iter().zip(&tasks).map(|(staged, tasks)| occurrence_row(stage, staged, *tasks, mark));
     let occurrences = occurrence::insert_many(txn, rows.collect()).await?;
-    let setting =
-        Setting { now: stage.now, zone, held: stage.rules.held(), has_lock_of_changes: stage.has_lock_of_changes };
-    let full = start(txn, &plan(stage, &occurrences), setting).await?.full;
+    let setting = Setting {
+        now: stage.now,
+        zone,
+        held: stage.rules.held(),
+        has_lock_of_changes: stage.has_lock_of_changes,
+        lanes: Some(lanes),
+    };
+    let started = start(txn, &plan(stage, &occurrences), setting).await?;
     write_receipts(txn, stage, &tasks).await?;
-    Ok(Started { tasks, full })
+    Ok(Started { tasks, full: started.full, taken: started.taken, has_queued: started.has_queued })
 }
 
 /// Writes the receipts of the occurrences that carry an id.
 ///
-/// Takes lock 9 of 10, by identity.
+/// Takes lock 9 of 9, by identity.
 ///
 /// # Errors
 /// Fails when another node has just stored one of the occurrences: another try then finds its receipt.
@@ -75,7 +86,7 @@ async fn write_receipts(txn: &DatabaseTransaction, stage: &Stage, tasks: &[u32])
 /// Claims each task that is deleted after running for the first occurrence that fires it. Further occurrences do not
 /// start the task.
 ///
-/// Takes lock 7 of 10, by id.
+/// Takes lock 7 of 9, by id.
 async fn claim_one_time_tasks(txn: &DatabaseTransaction, stage: &mut Stage) -> Result<(), store::Error> {
     let fired = stage.staged.iter().flat_map(|staged| &staged.matched.fired).map(|(id, _)| *id);
     let one_time: BTreeSet<_> = fired.filter(|id| stage.rules.is_one_time(*id)).collect();

@@ -6,7 +6,8 @@ use crate::store::{self, destination, task, trigger};
 use model::id::{DestinationId, ScheduleId};
 use model::run::Cause;
 use sea_orm::DatabaseTransaction;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// The result of starting tasks.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ pub async fn enabled(txn: &DatabaseTransaction, id: ScheduleId) -> store::Result
 
 /// Starts each of these tasks once, except those that are deleted after running and run already.
 ///
-/// Takes locks 5 to 7 of 10. The caller holds lock 1.
+/// Takes locks 5 to 7 of 9. The caller holds lock 1.
 pub async fn start_all(
     txn: &DatabaseTransaction,
     tasks: &[task::Row],
@@ -44,6 +45,7 @@ pub async fn start_all(
     }
     let ids = tasks.iter().map(|row| row.task.destination_id.0).collect();
     let destinations = destination::find_many(txn, ids).await?;
+    let destinations: HashMap<_, _> = destinations.into_iter().map(|(id, row)| (id, Arc::new(row))).collect();
     let mut starts = Vec::new();
     for row in tasks {
         let Some(destination) = destinations.get(&row.task.destination_id) else { continue };

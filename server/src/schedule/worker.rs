@@ -25,7 +25,7 @@
 use super::due::Due;
 use super::next::next_after;
 use super::tasks::{self, Started};
-use crate::clock::{Clock, Zone, new_uuid};
+use crate::clock::{Clock, Zone};
 use crate::engine::held::HeldCounts;
 use crate::engine::start::Setting;
 use crate::fault;
@@ -161,7 +161,7 @@ impl Scheduler {
 
     /// Writes what is due. Where tasks were started, returns the destinations whose alarm has been raised.
     ///
-    /// Takes locks 5 to 7 of 10. The caller holds lock 1.
+    /// Takes locks 5 to 7 of 9. The caller holds lock 1.
     async fn write(
         &self,
         txn: &DatabaseTransaction,
@@ -186,7 +186,6 @@ impl Scheduler {
         let cause = Cause::Schedule(row.schedule.name);
         if let Some(missed) = todo.missed {
             let runs = tasks.iter().map(|row| NewRun {
-                uuid: new_uuid(now),
                 task_id: Some(row.id),
                 task_name: row.task.name.clone(),
                 cause: cause.clone(),
@@ -197,7 +196,7 @@ impl Scheduler {
         if todo.run.is_none() {
             return Ok(None);
         }
-        let setting = Setting { now, zone: &zone, held: &self.held, has_lock_of_changes: true };
+        let setting = Setting { now, zone: &zone, held: &self.held, has_lock_of_changes: true, lanes: None };
         let started = tasks::start_all(txn, &tasks, &cause, setting).await?;
         if started.count == 0 {
             return Ok(None);

@@ -22,7 +22,7 @@ impl Services {
         now: Timestamp,
     ) -> Result<String, AppError> {
         let (held, zone) = (HeldCounts::default(), self.zone.get());
-        let setting = Setting { now, zone: &zone, held: &held, has_lock_of_changes: true };
+        let setting = Setting { now, zone: &zone, held: &held, has_lock_of_changes: true, lanes: None };
         let started = start(&txn, &[one], setting).await?;
         self.commit_due(txn).await?;
         let uuid = started.deliveries.first();

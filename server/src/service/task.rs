@@ -25,6 +25,7 @@ use model::run::Cause;
 use model::task::{Task, TaskDraft};
 use sea_orm::ConnectionTrait;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Returns a task as a link, for a refusal to delete something that the task refers to.
 pub(super) fn link(row: &task::Row) -> Link {
@@ -158,7 +159,7 @@ impl Tasks for Services {
         let destination = destination.ok_or_else(|| AppError::not_found("object"))?;
         let one = Start {
             task: Origin::Task(&row),
-            destination: &destination,
+            destination: &Arc::new(destination),
             cause: Cause::Person(by),
             event_ids: Vec::new(),
             subject: Subject::NOTHING,

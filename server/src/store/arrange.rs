@@ -114,7 +114,7 @@ impl Moving<'_> {
 /// Arranges up to `size` waiting deliveries of a destination. Returns how many were moved; when they are fewer than `size`,
 /// none is left.
 ///
-/// Takes lock 5 of 10; for a deleted destination also locks 6 and 7.
+/// Takes lock 5 of 9; for a deleted destination also locks 6 and 7.
 pub(super) async fn step(
     txn: &DatabaseTransaction,
     row: &entity::destination::Model,
@@ -199,7 +199,7 @@ pub async fn finish(store: &Store, id: DestinationId, now: Timestamp, patience: 
 /// does not wait. With `may_discard`, lock 1 is taken first, since the last delivery of a run may end a task that is
 /// deleted after running.
 ///
-/// Takes lock 4 of 10, without waiting; with `may_discard` lock 1 before.
+/// Takes lock 4 of 9, without waiting; with `may_discard` lock 1 before.
 pub(super) async fn lock(
     txn: &DatabaseTransaction,
     id: DestinationId,

@@ -127,7 +127,7 @@ pub struct UnknownKind {
 
 /// Notes that a kind was reported `seen` times which is in no catalogue.
 ///
-/// Takes lock 9 of 10.
+/// Takes lock 9 of 9.
 pub async fn note_unknown(db: &impl ConnectionTrait, kind: (&str, &str), seen: i64, now: Timestamp) -> Result<()> {
     let sql = "INSERT INTO unknown_kind (type_id, event_id, seen, first_at, last_at) VALUES ($1, $2, $3, $4, $4) \
                ON CONFLICT (type_id, event_id) DO UPDATE SET seen = unknown_kind.seen + excluded.seen, \
@@ -139,7 +139,7 @@ pub async fn note_unknown(db: &impl ConnectionTrait, kind: (&str, &str), seen: i
 
 /// Deletes the unknown kinds that were reported longest ago, of more than are retained.
 ///
-/// Takes lock 9 of 10.
+/// Takes lock 9 of 9.
 pub async fn forget_oldest_unknown(db: &impl ConnectionTrait) -> Result<()> {
     let sql = "DELETE FROM unknown_kind WHERE (type_id, event_id) IN (SELECT type_id, event_id FROM unknown_kind \
                ORDER BY last_at DESC, first_at DESC, type_id, event_id LIMIT 1000000 OFFSET $1)";

@@ -62,6 +62,8 @@ const BY_INDEX: (&str, &str) = ("enable_seqscan", "off");
 /// The time limit of a transaction: longer than that of a statement.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// The time without use after which a connection is pinged before its next use.
+const PING_AFTER: Duration = Duration::from_secs(1);
 /// The time limit of a ping of a connection.
 const PING_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -228,8 +230,11 @@ async fn connect_postgres(
         // The library's own test waits for a host that has vanished as long as the system does.
         .test_before_acquire(false)
         .map_sqlx_postgres_pool_opts(|pool| {
-            pool.before_acquire(|connection, _| Box::pin(responds(connection)))
-                .after_release(|connection, _| Box::pin(responds(connection)))
+            // One that was in use a moment ago is not asked: a busy node would ask with each transaction.
+            pool.before_acquire(|connection, since| {
+                Box::pin(async move { Ok(since.idle_for < PING_AFTER || responds(connection).await?) })
+            })
+            .after_release(|connection, _| Box::pin(responds(connection)))
         });
     Ok(Database::connect(options).await?)
 }

@@ -2,15 +2,18 @@
 
 mod row;
 mod settle;
+mod start;
 
 pub use row::{AttemptRow, ListRow, OfRun, Row};
 pub use settle::{Attempted, Settlement, settle_many, without_recorded};
+pub use start::{Started, start_many};
 
 pub(super) use row::list_rows;
 use row::with_kind;
 
 use super::entity::{attempt, delivery};
-use super::{Error, Result, group};
+use super::rows::{BYTES, Columns, INT, TEXT, UUID};
+use super::{Error, Result};
 use model::delivery::{ErrorCode, Status};
 use model::email::Recipient;
 use model::hold::HoldReason;
@@ -19,8 +22,7 @@ use model::message::Note;
 use model::text;
 use model::time::Timestamp;
 use sea_orm::{
-    ActiveValue::{NotSet, Set},
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value,
 };
 use uuid::Uuid;
 
@@ -29,7 +31,6 @@ use uuid::Uuid;
 #[expect(missing_docs, reason = "the fields are the table's")]
 pub struct NewDelivery {
     pub uuid: Uuid,
-    pub run_id: RunId,
     pub destination_id: DestinationId,
     pub destination_name: String,
     pub task_name: String,
@@ -50,6 +51,21 @@ pub struct NewDelivery {
     pub replay: Replay,
     /// The recipients of an e-mail; none for a message to a webhook.
     pub recipients: Vec<Recipient>,
+    /// Set for a delivery that this node sends at once: the claim comes with the row.
+    pub lease: Option<Lease>,
+}
+
+/// The lease of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The node.
+    pub owner: Uuid,
+    /// The instant from which on other nodes may claim the delivery.
+    pub until: Timestamp,
+    /// The revision of the destination that the node has read.
+    pub revision: i64,
+    /// True for the only run of a task that is deleted after running.
+    pub ends_task: bool,
 }
 
 /// The delivery that a replay repeats, if it is one.
@@ -61,12 +77,38 @@ pub struct Replay {
     pub revision: Option<i64>,
 }
 
-/// Queues deliveries.
-pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewDelivery>, now: Timestamp) -> Result<()> {
-    let rows = new.into_iter().map(|new| columns(new, now)).collect::<Result<_>>()?;
-    group::insert(db, rows, None).await?;
-    Ok(())
-}
+const COLUMNS: Columns<30> = [
+    ("id", INT),
+    ("uuid", UUID),
+    ("destination_id", INT),
+    ("status", TEXT),
+    ("hold_reason", TEXT),
+    ("next_attempt_at", INT),
+    ("lease_owner", UUID),
+    ("lease_until", INT),
+    ("claims", INT),
+    ("attempts", INT),
+    ("created_at", INT),
+    ("settled_at", INT),
+    ("depth", INT),
+    ("destination_revision", INT),
+    ("replay_of", INT),
+    ("replay_revision", INT),
+    ("error_code", TEXT),
+    ("type_id", TEXT),
+    ("event_id", TEXT),
+    ("destination_name", TEXT),
+    ("destination_folded", TEXT),
+    ("task_name", TEXT),
+    ("task_folded", TEXT),
+    ("object_id", INT),
+    ("object_name", TEXT),
+    ("object_folded", TEXT),
+    ("error", TEXT),
+    ("notes", TEXT),
+    ("recipients", TEXT),
+    ("body", BYTES),
+];
 
 /// Returns recipients as their column stores them.
 fn recipients_json(recipients: &[Recipient]) -> Result<Option<String>> {
@@ -86,51 +128,51 @@ pub(super) fn fold(name: &str) -> Option<String> {
     (folded != name).then_some(folded)
 }
 
-fn columns(new: NewDelivery, now: Timestamp) -> Result<delivery::ActiveModel> {
+fn columns(id: i64, new: NewDelivery, recipients: Option<String>, now: Timestamp) -> [Value; 30] {
     let is_failed = new.failed.is_some();
-    let (code, error) = new.failed.map(|(code, error)| (code.as_str().to_owned(), error)).unzip();
+    let (code, error) = new.failed.map(|(code, error)| (code.as_str(), error)).unzip();
     let hold = new.hold.filter(|_| !is_failed);
     let status = match hold {
         _ if is_failed => Status::Error,
         Some(_) => Status::Held,
+        None if new.lease.is_some() => Status::Running,
         None => Status::Queued,
     };
     let notes: Vec<_> = new.notes.iter().map(Note::to_line).collect();
-    Ok(delivery::ActiveModel {
-        id: NotSet,
-        uuid: Set(new.uuid),
-        destination_folded: Set(fold(&new.destination_name)),
-        task_folded: Set(fold(&new.task_name)),
-        object_folded: Set(new.object_name.as_deref().and_then(fold)),
-        run_id: Set(new.run_id.0),
-        destination_id: Set(new.destination_id.0),
-        destination_name: Set(new.destination_name),
-        task_name: Set(new.task_name),
-        type_id: Set(new.type_id),
-        event_id: Set(new.event_id),
-        object_name: Set(new.object_name),
-        status: Set(status.as_str().to_owned()),
-        body: Set(new.body),
-        attempts: Set(0),
-        claims: Set(0),
-        next_attempt_at: Set((!is_failed).then_some(now.0)),
-        lease_owner: Set(None),
-        lease_until: Set(None),
-        status_code: Set(None),
-        error_code: Set(code),
-        error: Set(error),
-        duration_ms: Set(None),
-        created_at: Set(now.0),
-        settled_at: Set(is_failed.then_some(now.0)),
-        object_id: Set(new.object_id.map(|id| id.0)),
-        hold_reason: Set(hold.map(|reason| reason.as_str().to_owned())),
-        notes: Set((!notes.is_empty()).then(|| notes.join("\n"))),
-        depth: Set(new.depth.into()),
-        destination_revision: Set(new.destination_revision),
-        replay_of: Set(new.replay.of.map(|id| id.0)),
-        replay_revision: Set(new.replay.revision),
-        recipients: Set(recipients_json(&new.recipients)?),
-    })
+    let notes = (!notes.is_empty()).then(|| notes.join("\n"));
+    let object_folded = new.object_name.as_deref().and_then(fold);
+    [
+        id.into(),
+        new.uuid.into(),
+        new.destination_id.0.into(),
+        status.as_str().into(),
+        hold.map(HoldReason::as_str).into(),
+        (!is_failed).then_some(now.0).into(),
+        new.lease.map(|lease| lease.owner).into(),
+        new.lease.map(|lease| lease.until.0).into(),
+        i64::from(new.lease.is_some()).into(),
+        0_i64.into(),
+        now.0.into(),
+        is_failed.then_some(now.0).into(),
+        i64::from(new.depth).into(),
+        new.destination_revision.into(),
+        new.replay.of.map(|id| id.0).into(),
+        new.replay.revision.into(),
+        code.into(),
+        new.type_id.into(),
+        new.event_id.into(),
+        new.destination_name.as_str().into(),
+        fold(&new.destination_name).into(),
+        new.task_name.as_str().into(),
+        fold(&new.task_name).into(),
+        new.object_id.map(|id| id.0).into(),
+        new.object_name.into(),
+        object_folded.into(),
+        error.into(),
+        notes.into(),
+        recipients.into(),
+        new.body.into(),
+    ]
 }
 
 /// Returns the newest deliveries of one destination or of all, newest first.
@@ -181,14 +223,14 @@ pub async fn list_of_runs(db: &impl ConnectionTrait, run_ids: &[RunId]) -> Resul
     }
     let rows: Vec<(i64, Uuid, String, String, Option<String>)> = delivery::Entity::find()
         .select_only()
-        .columns([Column::RunId, Column::Uuid, Column::Status, Column::DestinationName, Column::Error])
-        .filter(Column::RunId.is_in(run_ids.iter().map(|id| id.0)))
+        .columns([Column::Id, Column::Uuid, Column::Status, Column::DestinationName, Column::Error])
+        .filter(Column::Id.is_in(run_ids.iter().map(|id| id.0)))
         .order_by_asc(Column::Id)
         .into_tuple()
         .all(db)
         .await?;
-    let read = |(run_id, uuid, status, destination_name, error): (_, _, String, _, _)| OfRun {
-        run_id: RunId(run_id),
+    let read = |(id, uuid, status, destination_name, error): (_, _, String, _, _)| OfRun {
+        run_id: RunId(id),
         uuid,
         status: Status::find(&status),
         destination_name,

@@ -16,7 +16,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
     sea_query::Expr,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -152,7 +152,7 @@ pub(super) async fn insert(
 /// Changes a destination that still has this revision, and counts it; returns false if it has another. Where the target
 /// changes, the breaker is closed, since it knows nothing of the new target.
 ///
-/// Takes lock 4 of 10.
+/// Takes lock 4 of 9.
 pub(super) async fn update(
     db: &impl ConnectionTrait,
     (id, revision): (DestinationId, i64),
@@ -178,7 +178,7 @@ pub(super) async fn update(
 /// Marks a destination as deleted, and removes its state; returns false if there is none. The caller discards the waiting
 /// deliveries.
 ///
-/// Takes lock 4 of 10.
+/// Takes lock 4 of 9.
 pub(super) async fn delete(db: &impl ConnectionTrait, id: DestinationId, now: Timestamp) -> Result<bool> {
     let row = destination::ActiveModel {
         deleted_at: Set(Some(now.0)),
@@ -220,6 +220,7 @@ pub(super) fn hold_state(row: &destination::Model) -> HoldState {
         release_per_second: row.release_per_second.and_then(|rate| u32::try_from(rate).ok()),
         target_revision: row.target_revision,
         breaker: Breaker { failures: to_u32(row.breaker_failures), open, is_hanging: row.is_hanging },
+        is_arranging: row.arranging != 0,
     }
 }
 
@@ -248,18 +249,18 @@ pub async fn is_there(db: &impl ConnectionTrait, id: DestinationId) -> Result<bo
     Ok(query.count(db).await? > 0)
 }
 
-/// Returns the destinations whose last attempt timed out.
-pub async fn list_hanging(db: &impl ConnectionTrait) -> Result<HashSet<DestinationId>> {
-    let ids: Vec<i64> = destination::Entity::find()
+/// Returns the destinations whose breaker is not at rest, each with true where its last attempt timed out.
+pub async fn list_restless(db: &impl ConnectionTrait) -> Result<HashMap<DestinationId, bool>> {
+    let rows: Vec<(i64, bool)> = destination::Entity::find()
         .select_only()
-        .column(destination::Column::Id)
-        // The condition of the index.
-        .filter(Expr::cust("is_hanging"))
+        .columns([destination::Column::Id, destination::Column::IsHanging])
+        // The condition of the index. A breaker that is open has counted failures.
+        .filter(Expr::cust("(breaker_failures > 0 OR is_hanging)"))
         .filter(destination::Column::DeletedAt.is_null())
         .into_tuple()
         .all(db)
         .await?;
-    Ok(ids.into_iter().map(DestinationId).collect())
+    Ok(rows.into_iter().map(|(id, is_hanging)| (DestinationId(id), is_hanging)).collect())
 }
 
 /// Returns the names and kinds of these destinations, also of deleted ones.

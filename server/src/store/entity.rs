@@ -197,7 +197,6 @@ table!(receipt, "receipt", {
 
 table!(run, "run", {
     #[sea_orm(primary_key)] id: i64,
-    uuid: Uuid,
     task_id: Option<i64>,
     task_name: String,
     occurrence_id: Option<i64>,
@@ -212,9 +211,8 @@ table!(run, "run", {
 });
 
 table!(delivery, "delivery", {
-    #[sea_orm(primary_key)] id: i64,
+    #[sea_orm(primary_key, auto_increment = false)] id: i64,
     uuid: Uuid,
-    run_id: i64,
     destination_id: i64,
     destination_name: String,
     task_name: String,

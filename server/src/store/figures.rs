@@ -33,8 +33,9 @@ fn statement(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Ite
 pub async fn by_hour(db: &impl ConnectionTrait, since: Timestamp) -> Result<Vec<HourCount>> {
     let sql = "SELECT settled_at / 3600000 AS hour, status, COUNT(*) AS deliveries FROM delivery \
                WHERE settled_at IS NOT NULL AND settled_at >= $1 GROUP BY 1, 2 \
-               UNION ALL SELECT created_at / 3600000 AS hour, 'queued' AS status, COUNT(*) AS deliveries FROM delivery \
-               WHERE settled_at IS NULL AND created_at >= $1 GROUP BY 1";
+               UNION ALL SELECT created_at / 3600000 AS hour, 'queued' AS status, COUNT(*) AS deliveries FROM \
+               (SELECT created_at FROM delivery WHERE settled_at IS NULL AND status <> 'running' AND created_at >= $1 \
+               UNION ALL SELECT created_at FROM delivery WHERE status = 'running' AND created_at >= $1) w GROUP BY 1";
     Ok(HourCount::find_by_statement(statement(db, sql, [since.0.into()])).all(db).await?)
 }
 
@@ -123,7 +124,9 @@ pub async fn queue(db: &impl ConnectionTrait) -> Result<Queue> {
     let sql = "SELECT (SELECT COUNT(*) FROM delivery WHERE status = 'queued') AS queued, \
                (SELECT COUNT(*) FROM delivery WHERE status = 'running') AS running, \
                (SELECT COUNT(*) FROM delivery WHERE status = 'held') AS held, \
-               (SELECT created_at FROM delivery WHERE settled_at IS NULL ORDER BY created_at LIMIT 1) AS oldest";
+               (SELECT MIN(created_at) FROM (SELECT created_at FROM (SELECT created_at FROM delivery \
+               WHERE settled_at IS NULL AND status <> 'running' ORDER BY created_at LIMIT 1) q \
+               UNION ALL SELECT created_at FROM delivery WHERE status = 'running') w) AS oldest";
     Ok(Queue::find_by_statement(statement(db, sql, [])).one(db).await?.unwrap_or_default())
 }
 

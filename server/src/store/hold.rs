@@ -36,12 +36,12 @@ pub(super) async fn execute(
 
 #[derive(FromQueryResult)]
 struct RunOf {
-    run_id: i64,
+    id: i64,
 }
 
 /// Discards the waiting deliveries that satisfy `condition`. Returns their runs, which may have ended with them.
 ///
-/// Takes lock 5 of 10.
+/// Takes lock 5 of 9.
 pub(super) async fn discard(
     db: &impl ConnectionTrait,
     error: &str,
@@ -51,25 +51,25 @@ pub(super) async fn discard(
 ) -> Result<Vec<RunId>> {
     let sql = format!(
         "UPDATE delivery SET status = 'discarded', hold_reason = NULL, next_attempt_at = NULL, settled_at = $1, \
-         error = $2 WHERE (status = 'queued' OR status = 'held') AND {condition} RETURNING run_id"
+         error = $2 WHERE (status = 'queued' OR status = 'held') AND {condition} RETURNING id"
     );
     let values = [Value::from(now.0), error.into()].into_iter().chain(more);
     let rows = RunOf::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values))
         .all(db)
         .await?;
-    Ok(rows.into_iter().map(|row| RunId(row.run_id)).collect())
+    Ok(rows.into_iter().map(|row| RunId(row.id)).collect())
 }
 
 /// Discards one delivery, if it waits. Returns its run.
 ///
-/// Takes lock 5 of 10.
+/// Takes lock 5 of 9.
 pub async fn discard_one(db: &impl ConnectionTrait, id: i64, error: &str, now: Timestamp) -> Result<Vec<RunId>> {
     discard(db, error, "id = $3", [id.into()], now).await
 }
 
 /// Pauses a destination. Returns false when it is paused already, or deleted.
 ///
-/// Takes lock 4 of 10.
+/// Takes lock 4 of 9.
 pub async fn pause(db: &impl ConnectionTrait, id: DestinationId, now: Timestamp) -> Result<bool> {
     let sql = "UPDATE destination SET paused_at = $2, release_per_second = NULL \
                WHERE id = $1 AND paused_at IS NULL AND deleted_at IS NULL";
@@ -79,7 +79,7 @@ pub async fn pause(db: &impl ConnectionTrait, id: DestinationId, now: Timestamp)
 /// Ends a pause. Returns false when there was none. With a rate, so many held deliveries a second are released. An open
 /// breaker holds them, too; the rate then applies when it closes.
 ///
-/// Takes lock 4 of 10.
+/// Takes lock 4 of 9.
 pub async fn resume(
     db: &impl ConnectionTrait,
     id: DestinationId,
@@ -98,7 +98,8 @@ pub async fn newest_held(db: &impl ConnectionTrait, id: DestinationId, reason: H
     struct Newest {
         id: Option<i64>,
     }
-    let sql = "SELECT MAX(id) AS id FROM delivery WHERE destination_id = $1 AND status = 'held' AND hold_reason = $2";
+    // `+`: SQLite would otherwise read the whole history of the destination, and not the index of held ones.
+    let sql = "SELECT MAX(id) AS id FROM delivery WHERE +destination_id = $1 AND status = 'held' AND hold_reason = $2";
     let values = [id.0.into(), reason.as_str().into()];
     let row = Newest::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
     Ok(row.one(db).await?.and_then(|row| row.id))
@@ -128,22 +129,22 @@ pub async fn superseded(
 
 /// Discards those of these deliveries that are still held for the reason. Returns their runs, which may have ended.
 ///
-/// Takes lock 5 of 10.
+/// Takes lock 5 of 9.
 pub async fn discard_held(
     db: &impl ConnectionTrait,
     ids: Vec<i64>,
     reason: HoldReason,
     now: Timestamp,
 ) -> Result<Vec<RunId>> {
-    let table = group::ids_in("$4", db.get_database_backend() == DbBackend::Postgres);
-    let which = format!("hold_reason = $3 AND id IN (SELECT g.id FROM {table} g)");
-    let values = [reason.as_str().into(), group::json_ids(ids.into_iter())];
+    let is_postgres = db.get_database_backend() == DbBackend::Postgres;
+    let which = format!("hold_reason = $3 AND {}", group::id_in("id", "$4", is_postgres));
+    let values = [reason.as_str().into(), group::ids(ids.into_iter(), is_postgres)];
     discard(db, NOT_RELEASED, &which, values, now).await
 }
 
 /// Discards `size` of the deliveries that are held for a reason, up to this delivery. Returns their runs.
 ///
-/// Takes lock 5 of 10.
+/// Takes lock 5 of 9.
 pub async fn discard_some_held(
     db: &impl ConnectionTrait,
     id: DestinationId,
@@ -151,7 +152,7 @@ pub async fn discard_some_held(
     size: i64,
     now: Timestamp,
 ) -> Result<Vec<RunId>> {
-    let some = "SELECT id FROM delivery WHERE destination_id = $3 AND status = 'held' AND hold_reason = $4 AND id <= $5 LIMIT $6 + 0";
+    let some = "SELECT id FROM delivery WHERE destination_id = $3 AND status = 'held' AND hold_reason = $4 AND +id <= $5 LIMIT $6 + 0";
     let which =
         format!("hold_reason = $4 AND {}", group::among(some, db.get_database_backend() == DbBackend::Postgres));
     discard(db, NOT_RELEASED, &which, [id.0.into(), reason.as_str().into(), newest.into(), size.into()], now).await
@@ -160,7 +161,7 @@ pub async fn discard_some_held(
 /// Confirms `size` of the deliveries that are held for a changed target, up to this delivery: they are meant for the target
 /// of `revision`, and wait for `reason` if that holds the destination. Returns their number.
 ///
-/// Takes lock 5 of 10.
+/// Takes lock 5 of 9.
 pub async fn confirm(
     db: &impl ConnectionTrait,
     id: DestinationId,
@@ -182,7 +183,7 @@ pub async fn confirm(
 /// Sets the rate at which confirmed deliveries are released, unless the destination is paused. Returns the reason for which
 /// they are held from now on.
 ///
-/// Takes lock 4 of 10.
+/// Takes lock 4 of 9.
 pub async fn set_rate(
     db: &impl ConnectionTrait,
     id: DestinationId,
@@ -198,7 +199,7 @@ pub async fn set_rate(
 
 /// Starts a release at a rate now, so that no burst makes up for an outage.
 ///
-/// Takes lock 4 of 10.
+/// Takes lock 4 of 9.
 pub async fn start_rate_anew(db: &impl ConnectionTrait, id: DestinationId, now: Timestamp) -> Result<()> {
     let sql = "UPDATE destination SET released_at = $2 WHERE id = $1 AND release_per_second IS NOT NULL";
     execute(db, sql, [id.0.into(), now.0.into()]).await?;
@@ -224,7 +225,7 @@ async fn load_state(db: &impl ConnectionTrait, id: DestinationId) -> Result<Hold
     Ok(destination::Entity::find_by_id(id.0).one(db).await?.map(|row| hold_state(&row)).unwrap_or_default())
 }
 
-/// Returns the states of the destinations that are not deleted. With `lock`, takes lock 4 of 10 on their rows, by id.
+/// Returns the states of the destinations that are not deleted. With `lock`, takes lock 4 of 9 on their rows, by id.
 pub async fn load_states(
     db: &impl ConnectionTrait,
     ids: &[DestinationId],
@@ -244,7 +245,7 @@ pub async fn load_states(
 
 /// Stores the state of a breaker.
 ///
-/// Takes lock 4 of 10.
+/// Takes lock 4 of 9.
 pub async fn save_breaker(db: &impl ConnectionTrait, id: DestinationId, breaker: &Breaker) -> Result<()> {
     let open = breaker.open;
     destination::Entity::update_many()

@@ -61,7 +61,7 @@ pub async fn list_waiting(
 
 /// Deletes an internal event. Returns true when it was still there.
 ///
-/// Takes lock 2 of 10.
+/// Takes lock 2 of 9.
 pub async fn take(db: &impl ConnectionTrait, id: i64) -> Result<bool> {
     Ok(internal_event::Entity::delete_by_id(id).exec(db).await?.rows_affected == 1)
 }

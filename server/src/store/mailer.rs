@@ -110,7 +110,7 @@ pub async fn insert(
 
 /// Changes a mailer that still has the revision of `stored`; returns false if it has another.
 ///
-/// Takes lock 4 of 10.
+/// Takes lock 4 of 9.
 pub async fn update(
     db: &impl ConnectionTrait,
     stored: &Row,

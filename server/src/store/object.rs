@@ -1,13 +1,14 @@
 //! Objects of the managed systems, as occurrences and inventories name them.
 
 use super::entity::object;
+use super::rows::{self, Columns, INT, TEXT};
 use super::{Error, Result, group};
 use model::id::{ObjectId, TagId};
 use model::number::{to_i64, to_u64, to_usize};
 use model::text::folded;
 use model::time::Timestamp;
 use sea_orm::{
-    ActiveValue::{NotSet, Set, Unchanged},
+    ActiveValue::{Set, Unchanged},
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect, Statement, Value,
 };
@@ -106,7 +107,7 @@ pub async fn find_wanted(
 ///
 /// The names of a type share 64 locks, since PostgreSQL's table of locks is limited.
 ///
-/// Takes lock 3 of 10.
+/// Takes lock 3 of 9.
 pub async fn lock_names(db: &impl ConnectionTrait, type_id: &str, names: &BTreeSet<String>) -> Result<bool> {
     if db.get_database_backend() != DbBackend::Postgres {
         return Ok(false);
@@ -137,22 +138,17 @@ pub struct NewObject {
 /// # Errors
 /// [`Error::Conflict`] when another node has just made an object with the same external id.
 pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewObject>, now: Timestamp) -> Result<Vec<ObjectId>> {
-    let row = |new: NewObject| object::ActiveModel {
-        id: NotSet,
-        type_id: Set(new.type_id),
-        external_id: Set(new.external_id),
-        name: Set(new.name),
-        created_at: Set(now.0),
-        updated_at: Set(now.0),
-        gone_at: Set(None),
-    };
-    let ids = group::insert_for_ids(db, new.into_iter().map(row).collect()).await?;
+    const COLUMNS: Columns<5> =
+        [("type_id", TEXT), ("external_id", TEXT), ("name", TEXT), ("created_at", INT), ("updated_at", INT)];
+    let row =
+        |new: NewObject| [new.type_id.into(), new.external_id.into(), new.name.into(), now.0.into(), now.0.into()];
+    let ids = rows::insert_for_ids(db, "object", &COLUMNS, new.into_iter().map(row).collect()).await?;
     Ok(ids.into_iter().map(ObjectId).collect())
 }
 
 /// Gives an object another name or external id, and marks it as gone or as present.
 ///
-/// Takes lock 8 of 10.
+/// Takes lock 8 of 9.
 ///
 /// # Errors
 /// [`Error::InUse`] when the row is not `before` any more: another node has just changed or deleted it.
@@ -259,7 +255,7 @@ pub async fn find_many(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<Vec<R
 
 /// Deletes an object. Returns true when there was one.
 ///
-/// Takes lock 8 of 10.
+/// Takes lock 8 of 9.
 ///
 /// # Errors
 /// [`Error::InUse`] when an event names it.
@@ -277,7 +273,7 @@ pub async fn list_others(db: &impl ConnectionTrait, type_id: &str, but: &BTreeSe
 /// Deletes objects of a type. Objects that an event names are marked as gone instead, so that the event never means
 /// another object.
 ///
-/// Takes lock 8 of 10.
+/// Takes lock 8 of 9.
 pub async fn remove(db: &impl ConnectionTrait, type_id: &str, ids: &[ObjectId], now: Timestamp) -> Result<Removed> {
     const NAMED: &str = "EXISTS (SELECT 1 FROM event e WHERE e.object_id = object.id)";
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
@@ -285,8 +281,8 @@ pub async fn remove(db: &impl ConnectionTrait, type_id: &str, ids: &[ObjectId], 
         let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
         Ok::<_, Error>(to_usize(done.rows_affected()))
     };
-    let these = |parameter| format!("id IN (SELECT o.id FROM {} o)", group::ids_in(parameter, is_postgres));
-    let ids = group::json_ids(ids.iter().map(|id| id.0));
+    let these = |parameter| group::id_in("id", parameter, is_postgres);
+    let ids = group::ids(ids.iter().map(|id| id.0), is_postgres);
     let sql = format!(
         "UPDATE object SET gone_at = $1 WHERE type_id = $2 AND gone_at IS NULL AND {} AND {NAMED}",
         these("$3")

@@ -1,15 +1,13 @@
 //! Occurrences.
 
+use super::Result;
 use super::entity::occurrence;
-use super::{Result, group};
+use super::rows::{self, Columns, INT, TEXT, UUID};
 use model::id::{DestinationId, ObjectId, OccurrenceId, TagId};
 use model::matching::Reason;
 use model::number::to_u32;
 use model::time::Timestamp;
-use sea_orm::{
-    ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -75,30 +73,51 @@ impl Row {
     }
 }
 
+const COLUMNS: Columns<17> = [
+    ("uuid", UUID),
+    ("type_id", TEXT),
+    ("event_id", TEXT),
+    ("object_id", INT),
+    ("object_external_id", TEXT),
+    ("object_name", TEXT),
+    ("external_id", TEXT),
+    ("source", TEXT),
+    ("occurred_at", INT),
+    ("received_at", INT),
+    ("data", TEXT),
+    ("tasks_started", INT),
+    ("object_tags", TEXT),
+    ("reasons", TEXT),
+    ("depth", INT),
+    ("revision_mark", INT),
+    ("about_destination", INT),
+];
+
 /// Stores occurrences and returns their ids, in the order of the occurrences.
 pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<Row>) -> Result<Vec<OccurrenceId>> {
     let tags = |tags: &[TagId]| (!tags.is_empty()).then(|| serde_json::to_string(tags).unwrap_or_default());
-    let row = |new: Row| occurrence::ActiveModel {
-        id: NotSet,
-        object_tags: Set(tags(&new.object_tags)),
-        reasons: Set(serde_json::to_string(&new.reasons).unwrap_or_default()),
-        uuid: Set(new.uuid),
-        type_id: Set(new.type_id),
-        event_id: Set(new.event_id),
-        object_id: Set(new.object_id.map(|id| id.0)),
-        object_external_id: Set(new.object_external_id),
-        object_name: Set(new.object_name),
-        external_id: Set(new.external_id),
-        source: Set(new.source),
-        occurred_at: Set(new.occurred_at.map(|time| time.0)),
-        received_at: Set(new.received_at.0),
-        data: Set(new.data),
-        tasks_started: Set(new.tasks_started.into()),
-        depth: Set(new.depth.into()),
-        revision_mark: Set(new.revision_mark),
-        about_destination: Set(new.about_destination.map(|id| id.0)),
+    let row = |new: Row| {
+        [
+            new.uuid.into(),
+            new.type_id.into(),
+            new.event_id.into(),
+            new.object_id.map(|id| id.0).into(),
+            new.object_external_id.into(),
+            new.object_name.into(),
+            new.external_id.into(),
+            new.source.into(),
+            new.occurred_at.map(|time| time.0).into(),
+            new.received_at.0.into(),
+            new.data.into(),
+            i64::from(new.tasks_started).into(),
+            tags(&new.object_tags).into(),
+            serde_json::to_string(&new.reasons).unwrap_or_default().into(),
+            i64::from(new.depth).into(),
+            new.revision_mark.into(),
+            new.about_destination.map(|id| id.0).into(),
+        ]
     };
-    let ids = group::insert_for_ids(db, new.into_iter().map(row).collect()).await?;
+    let ids = rows::insert_for_ids(db, "occurrence", &COLUMNS, new.into_iter().map(row).collect()).await?;
     Ok(ids.into_iter().map(OccurrenceId).collect())
 }
 

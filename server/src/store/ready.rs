@@ -27,9 +27,9 @@ pub(super) struct LastCommit {
 impl LastCommit {
     /// Notes a commit that failed since the database is unavailable. Other outcomes say nothing about the database: a
     /// violated constraint is a fault of the transaction, and a transaction without changes succeeds without writing.
-    pub(super) fn note_failure(&self, done: &Result<()>) {
-        if matches!(done, Err(Error::Unavailable(_))) {
-            self.note(done);
+    pub(super) fn note_failure<T>(&self, done: &Result<T>) {
+        if let Err(error @ Error::Unavailable(_)) = done {
+            self.note(&Err(error.clone()));
         }
     }
 

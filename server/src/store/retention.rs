@@ -63,7 +63,7 @@ async fn delete(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<
 impl Old {
     /// Deletes at most `size` of these rows.
     ///
-    /// Takes lock 5 of 10 for settled deliveries, then lock 6 for their runs.
+    /// Takes lock 5 of 9 for settled deliveries, then lock 6 for their runs.
     pub async fn remove(self, txn: &DatabaseTransaction, size: i64) -> Result<Step> {
         let size = Value::from(size);
         let is_postgres = txn.get_database_backend() == DbBackend::Postgres;
@@ -81,8 +81,8 @@ impl Old {
             Self::EmptyRuns(oldest) => {
                 let sql = some(
                     "run",
-                    "SELECT id FROM run WHERE ended_at < $1 \
-                           AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.run_id = run.id) LIMIT $2",
+                    "SELECT id FROM run WHERE note IS NOT NULL AND started_at < $1 \
+                           AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.id = run.id) LIMIT $2",
                 );
                 delete(txn, &sql, [oldest.0.into(), size]).await
             }
@@ -183,31 +183,29 @@ pub async fn find_unmatched_excess(db: &impl ConnectionTrait, most: u32) -> Resu
     Ok(ids(db, sql, [i64::from(most).into()]).await?.first().copied())
 }
 
-/// Deletes deliveries by a condition, then the ended runs and the occurrences that have none left.
+/// Deletes deliveries by a condition with their attempts and runs, then the occurrences that have none left.
 async fn delete_deliveries(
     txn: &DatabaseTransaction,
     which: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<Step> {
-    let table = group::ids_in("$1", txn.get_database_backend() == DbBackend::Postgres);
-    let some = group::among(
-        &format!("SELECT id FROM delivery WHERE {which}"),
-        txn.get_database_backend() == DbBackend::Postgres,
-    );
-    let sql = format!("DELETE FROM delivery WHERE {some} RETURNING run_id AS id");
-    let runs = ids(txn, &sql, values).await?;
-    let counted = to_u64(runs.len());
+    let is_postgres = txn.get_database_backend() == DbBackend::Postgres;
+    let these = group::id_in("id", "$1", is_postgres);
+    let some = group::among(&format!("SELECT id FROM delivery WHERE {which}"), is_postgres);
+    let deliveries = ids(txn, &format!("DELETE FROM delivery WHERE {some} RETURNING id"), values).await?;
+    let counted = to_u64(deliveries.len());
+    let attempts = format!("DELETE FROM attempt WHERE {}", group::id_in("delivery_id", "$1", is_postgres));
+    delete(txn, &attempts, [group::ids(deliveries.iter().copied(), is_postgres)]).await?;
     let sql = format!(
-        "DELETE FROM run WHERE id IN (SELECT r.id FROM {table} r) AND ended_at IS NOT NULL \
-         AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.run_id = run.id) \
+        "DELETE FROM run WHERE {these} AND ended_at IS NOT NULL \
          RETURNING COALESCE(occurrence_id, 0) AS id"
     );
-    let occurrences = ids(txn, &sql, [group::json_ids(runs.into_iter())]).await?;
+    let occurrences = ids(txn, &sql, [group::ids(deliveries.into_iter(), is_postgres)]).await?;
     let mut removed = counted + to_u64(occurrences.len());
     let sql = format!(
-        "DELETE FROM occurrence WHERE id IN (SELECT o.id FROM {table} o) \
+        "DELETE FROM occurrence WHERE {these} \
          AND NOT EXISTS (SELECT 1 FROM run WHERE run.occurrence_id = occurrence.id)"
     );
-    removed += delete(txn, &sql, [group::json_ids(occurrences.into_iter())]).await?.removed;
+    removed += delete(txn, &sql, [group::ids(occurrences.into_iter(), is_postgres)]).await?.removed;
     Ok(Step { removed, counted })
 }

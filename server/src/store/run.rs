@@ -1,22 +1,20 @@
 //! Runs of tasks: starting, ending and reading them.
 
 use super::entity::{occurrence, run};
+use super::rows::{self, Columns, INT, TEXT};
 use super::{Result, delivery, group};
 use model::id::{EventId, OccurrenceId, RunId, TaskId};
 use model::run::{Cause, Status};
 use model::time::Timestamp;
 use sea_orm::{
-    ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Statement,
+    QueryTrait, Statement, Value,
 };
 use uuid::Uuid;
 
 /// A new run of a task.
 #[derive(Debug, Clone)]
 pub struct NewRun {
-    /// The public id of the run.
-    pub uuid: Uuid,
     /// The task. `None` for a replay, whose outcome does not concern the task any more.
     pub task_id: Option<TaskId>,
     /// The task's name, which the run retains.
@@ -81,92 +79,114 @@ fn read_cause(word: &str, name: Option<String>, occurrence_id: Option<i64>) -> O
     }
 }
 
+const COLUMNS: Columns<11> = [
+    ("task_id", INT),
+    ("task_name", TEXT),
+    ("task_folded", TEXT),
+    ("cause", TEXT),
+    ("caused_by", TEXT),
+    ("occurrence_id", INT),
+    ("event_ids", TEXT),
+    ("status", TEXT),
+    ("started_at", INT),
+    ("ended_at", INT),
+    ("note", TEXT),
+];
+
 /// Stores runs that start now and returns their ids, in the order of the runs.
-pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewRun>, now: Timestamp) -> Result<Vec<RunId>> {
-    let rows = new.into_iter().map(|new| columns(new, Status::Running, now)).collect();
-    let ids = group::insert_for_ids(db, rows).await?;
+pub(super) async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewRun>, now: Timestamp) -> Result<Vec<RunId>> {
+    let rows = new.into_iter().map(|new| columns(new, Status::Running, (None, None), now)).collect();
+    let ids = rows::insert_for_ids(db, "run", &COLUMNS, rows).await?;
     Ok(ids.into_iter().map(RunId).collect())
 }
 
 /// Stores runs that were missed, each of which stands for all that its task has missed. The note says which.
 pub async fn insert_missed(db: &impl ConnectionTrait, new: Vec<NewRun>, note: &str, now: Timestamp) -> Result<()> {
-    let row = |new| run::ActiveModel {
-        ended_at: Set(Some(now.0)),
-        note: Set(Some(note.to_owned())),
-        ..columns(new, Status::Missed, now)
-    };
-    group::insert(db, new.into_iter().map(row).collect(), None).await?;
+    let row = |new| columns(new, Status::Missed, (Some(now), Some(note)), now);
+    rows::insert(db, "run", &COLUMNS, new.into_iter().map(row).collect(), "").await?;
     Ok(())
 }
 
-fn columns(new: NewRun, status: Status, now: Timestamp) -> run::ActiveModel {
+/// The columns of runs that know the place of their id.
+pub(super) const NUMBERED: Columns<12> = {
+    let mut numbered = [("id", INT); 12];
+    let mut index = 0;
+    while index < COLUMNS.len() {
+        numbered[index + 1] = COLUMNS[index];
+        index += 1;
+    }
+    numbered
+};
+
+/// Returns the columns of a run that starts now, and first the place of its id.
+pub(super) fn numbered_columns(place: i64, new: NewRun, now: Timestamp) -> [Value; 12] {
+    let mut columns = columns(new, Status::Running, (None, None), now).into_iter();
+    std::array::from_fn(|index| if index == 0 { place.into() } else { columns.next().unwrap_or(Value::BigInt(None)) })
+}
+
+fn columns(new: NewRun, status: Status, end: (Option<Timestamp>, Option<&str>), now: Timestamp) -> [Value; 11] {
     let (cause, caused_by, occurrence_id) = cause_columns(new.cause);
-    run::ActiveModel {
-        id: NotSet,
-        uuid: Set(new.uuid),
-        task_id: Set(new.task_id.map(|id| id.0)),
-        task_folded: Set(delivery::fold(&new.task_name)),
-        task_name: Set(new.task_name),
-        occurrence_id: Set(occurrence_id),
-        cause: Set(cause.to_owned()),
-        caused_by: Set(caused_by),
-        event_ids: Set(new.event_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
-        status: Set(status.as_str().to_owned()),
-        started_at: Set(now.0),
-        ended_at: Set(None),
-        note: Set(None),
-    }
+    let event_ids = new.event_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    [
+        new.task_id.map(|id| id.0).into(),
+        new.task_name.as_str().into(),
+        delivery::fold(&new.task_name).into(),
+        cause.into(),
+        caused_by.into(),
+        occurrence_id.into(),
+        event_ids.into(),
+        status.as_str().into(),
+        now.0.into(),
+        end.0.map(|at| at.0).into(),
+        end.1.map(str::to_owned).into(),
+    ]
 }
 
-/// Returns true when the end of one of these runs may change a task, since the task is deleted after running. The
-/// caller then takes lock 1 first. Always false on SQLite, which has no such lock.
-pub async fn ends_one_time_task(db: &impl ConnectionTrait, run_ids: &[RunId]) -> Result<bool> {
-    if db.get_database_backend() != DbBackend::Postgres {
-        return Ok(false);
-    }
-    let sql = format!(
-        "SELECT 1 AS n FROM run JOIN task t ON t.id = run.task_id \
-         WHERE run.id IN (SELECT r.id FROM {} r) AND t.deletes_after_running AND t.claimed_at IS NOT NULL LIMIT 1",
-        group::ids_in("$1", true)
-    );
-    let values = [group::json_ids(run_ids.iter().map(|id| id.0))];
-    Ok(db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?.is_some())
-}
-
-/// Ends those of these runs whose deliveries are all settled: as `succeeded` when all were sent, else as `failed`.
+/// Ends those of these runs whose delivery is settled: as `succeeded` when it was sent, else as `failed`.
 /// Finishes the tasks that are deleted after running.
 ///
-/// Takes lock 6 of 10; where it finishes a task, also lock 1 unless the caller holds it, and lock 7.
+/// Takes lock 6 of 9; where it finishes a task, also lock 1 unless the caller holds it, and lock 7.
 pub async fn end_settled(db: &impl ConnectionTrait, run_ids: &[RunId], now: Timestamp) -> Result<()> {
+    if run_ids.is_empty() {
+        return Ok(());
+    }
+    let is_postgres = db.get_database_backend() == DbBackend::Postgres;
+    let sql = format!(
+        "UPDATE run SET ended_at = $1, status = CASE WHEN EXISTS \
+         (SELECT 1 FROM delivery d WHERE d.id = run.id AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END \
+         WHERE {} AND status = 'running' AND NOT EXISTS \
+         (SELECT 1 FROM delivery d WHERE d.id = run.id AND d.settled_at IS NULL)",
+        group::id_in("id", "$2", is_postgres)
+    );
+    let values = [now.0.into(), group::ids(run_ids.iter().map(|id| id.0), is_postgres)];
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    finish_tasks(db, run_ids, now).await
+}
+
+/// Finishes the tasks that are deleted after running, of those of these runs that have ended.
+///
+/// Takes lock 7 of 9; where there is such a task, lock 1 before, unless the caller holds it.
+pub async fn finish_tasks(db: &impl ConnectionTrait, run_ids: &[RunId], now: Timestamp) -> Result<()> {
     #[derive(FromQueryResult)]
     struct Ended {
-        task_id: Option<i64>,
+        task_id: i64,
         status: String,
         started_at: i64,
-        claimed_at: Option<i64>,
     }
     if run_ids.is_empty() {
         return Ok(());
     }
+    let is_postgres = db.get_database_backend() == DbBackend::Postgres;
     let sql = format!(
-        "UPDATE run SET ended_at = $1, status = CASE WHEN EXISTS \
-         (SELECT 1 FROM delivery d WHERE d.run_id = run.id AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END \
-         WHERE id IN (SELECT r.id FROM {} r) AND status = 'running' AND NOT EXISTS \
-         (SELECT 1 FROM delivery d WHERE d.run_id = run.id AND d.status IN ('queued', 'running', 'held')) \
-         RETURNING task_id, status, started_at, \
-         (SELECT t.claimed_at FROM task t WHERE t.id = run.task_id AND t.deletes_after_running) AS claimed_at",
-        group::ids_in("$2", db.get_database_backend() == DbBackend::Postgres)
+        "SELECT t.id AS task_id, r.status, r.started_at FROM run r JOIN task t ON t.id = r.task_id \
+         WHERE {} AND r.ended_at IS NOT NULL AND t.deletes_after_running AND t.claimed_at = r.started_at",
+        group::id_in("r.id", "$1", is_postgres)
     );
-    let values = [now.0.into(), group::json_ids(run_ids.iter().map(|id| id.0))];
+    let values = [group::ids(run_ids.iter().map(|id| id.0), is_postgres)];
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     for row in Ended::find_by_statement(statement).all(db).await? {
-        // Tasks that are deleted after running are rare: the statement above tells them, without a query for each run.
-        if let Some(task_id) = row.task_id
-            && row.claimed_at == Some(row.started_at)
-        {
-            let has_succeeded = Status::find(&row.status) == Some(Status::Succeeded);
-            super::task::finish_claimed(db, TaskId(task_id), Timestamp(row.started_at), has_succeeded, now).await?;
-        }
+        let has_succeeded = Status::find(&row.status) == Some(Status::Succeeded);
+        super::task::finish_claimed(db, TaskId(row.task_id), Timestamp(row.started_at), has_succeeded, now).await?;
     }
     Ok(())
 }

@@ -124,7 +124,7 @@ async fn visit_destinations(
 /// Visits the first of these destinations in one transaction, for about `size` rows, and takes those that are done out of
 /// the list.
 ///
-/// Takes lock 1 of 10 if one of the destinations is deleted, then locks 4 to 7 of one destination after the other.
+/// Takes lock 1 of 9 if one of the destinations is deleted, then locks 4 to 7 of one destination after the other.
 async fn visit_some(
     txn: &DatabaseTransaction,
     todo: &mut VecDeque<Due>,
@@ -253,7 +253,7 @@ async fn release_at_rate(txn: &DatabaseTransaction, row: &destination::Model, no
 
 /// Corrects due times and leases after a clock was set back.
 ///
-/// Takes lock 5 of 10.
+/// Takes lock 5 of 9.
 async fn correct_times(store: &Store, now: Timestamp, margin: Duration) -> std::result::Result<(), Failed> {
     let mut steps = Steps::new();
     while let Some(size) = steps.next().await {
@@ -271,7 +271,7 @@ async fn correct_times(store: &Store, now: Timestamp, margin: Duration) -> std::
 /// as long as it was ahead. Returns how many were pulled in.
 async fn pull_in_due_times(txn: &DatabaseTransaction, size: i64, now: Timestamp) -> Result<u64> {
     let some = group::among(
-        "SELECT id FROM delivery WHERE status = 'queued' AND next_attempt_at > $1 LIMIT $2 + 0",
+        "SELECT id FROM delivery WHERE status = 'queued' AND settled_at IS NULL AND next_attempt_at > $1 LIMIT $2 + 0",
         txn.get_database_backend() == DbBackend::Postgres,
     );
     let sql = format!("UPDATE delivery SET next_attempt_at = $1 WHERE {some} AND status = 'queued'");

@@ -1,7 +1,8 @@
 //! Tags, their categories, and the objects that carry them.
 
+use super::Result;
 use super::entity::{object, object_tag, tag, tag_category};
-use super::{Result, group};
+use super::rows::{self, Columns, INT};
 use model::id::{CategoryId, ObjectId, TagId};
 use model::number::to_u64;
 use model::tag::{Category, Tag};
@@ -9,7 +10,7 @@ use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::{LockType, OnConflict},
+    sea_query::LockType,
 };
 use std::collections::HashMap;
 
@@ -120,7 +121,7 @@ pub async fn list_categories(db: &impl ConnectionTrait) -> Result<Vec<CategoryRo
 
 /// Deletes a category with its tags.
 ///
-/// Takes lock 8 of 10.
+/// Takes lock 8 of 9.
 ///
 /// # Errors
 /// [`InUse`](super::Error::InUse) when an event names one of the tags.
@@ -145,7 +146,7 @@ pub async fn insert(db: &impl ConnectionTrait, new: &Tag, now: Timestamp) -> Res
 
 /// Deletes a tag, also from the objects that carry it.
 ///
-/// Takes lock 8 of 10.
+/// Takes lock 8 of 9.
 ///
 /// # Errors
 /// [`InUse`](super::Error::InUse) when an event names the tag.
@@ -215,10 +216,12 @@ pub async fn count_objects(db: &impl ConnectionTrait, id: TagId, type_id: &str) 
         .await?)
 }
 
+const COLUMNS: Columns<2> = [("object_id", INT), ("tag_id", INT)];
+
 /// Sets the tags of each object. The objects' rows stay locked until the transaction ends (PostgreSQL): if two
 /// transactions set tags of one object at once, the tags of both would stay.
 ///
-/// Takes lock 8 of 10.
+/// Takes lock 8 of 9.
 pub async fn assign(db: &impl ConnectionTrait, tagged: &[(ObjectId, &[TagId])]) -> Result<()> {
     for group in tagged.chunks(1000) {
         object::Entity::find()
@@ -235,9 +238,8 @@ pub async fn assign(db: &impl ConnectionTrait, tagged: &[(ObjectId, &[TagId])]) 
             .exec(db)
             .await?;
     }
-    let row = |id: ObjectId, tag: TagId| object_tag::ActiveModel { object_id: Set(id.0), tag_id: Set(tag.0) };
-    let rows = tagged.iter().flat_map(|(id, tags)| tags.iter().map(move |tag| row(*id, *tag)));
-    let keep = OnConflict::columns([object_tag::Column::ObjectId, object_tag::Column::TagId]).do_nothing().to_owned();
-    group::insert(db, rows.collect(), Some(keep)).await?;
+    let row = |id: ObjectId, tag: TagId| [id.0.into(), tag.0.into()];
+    let tags = tagged.iter().flat_map(|(id, tags)| tags.iter().map(move |tag| row(*id, *tag)));
+    rows::insert(db, "object_tag", &COLUMNS, tags.collect(), " ON CONFLICT (object_id, tag_id) DO NOTHING").await?;
     Ok(())
 }

@@ -42,7 +42,7 @@ fn saved(settings: &Settings) -> Saved<'_> {
 
 /// Changes a webhook that still has the revision of `stored`; returns false if it has another.
 ///
-/// Takes lock 4 of 10.
+/// Takes lock 4 of 9.
 pub async fn update(
     db: &impl ConnectionTrait,
     stored: &Row,
@@ -78,7 +78,7 @@ pub async fn mask_revisions(db: &impl ConnectionTrait, id: WebhookId, names: &[S
 /// Marks a webhook as deleted, and removes its secrets and its state; returns false if there is none. The caller discards
 /// the waiting deliveries.
 ///
-/// Takes lock 4 of 10.
+/// Takes lock 4 of 9.
 pub async fn delete(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {
     if !destination::delete(db, id.into(), now).await? {
         return Ok(false);

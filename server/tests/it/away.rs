@@ -11,6 +11,7 @@ use model::time::Timestamp;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use server::clock::{Clock, Zone};
+use server::engine::lane::Lanes;
 use server::intake::{self, Intake};
 use server::store::Store;
 use server::store::access::ApiKey;
@@ -202,7 +203,8 @@ impl Relay {
 }
 
 fn intake_through(store: Store) -> (Intake, Arc<ApiKey>) {
-    let intake = Intake::start(store, Clock::system(), Zone::new(jiff::tz::TimeZone::UTC), Arc::default());
+    let intake =
+        Intake::start(store, Clock::system(), Zone::new(jiff::tz::TimeZone::UTC), Arc::default(), Lanes::default());
     let scopes = vec![Scope::Ingest];
     let key = ApiKey { id: ApiKeyId(0), name: "dc".into(), scopes, created_at: Timestamp(0), revoked_at: None };
     (intake, Arc::new(key))

@@ -16,7 +16,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use serde_json::json;
 use server::store::delivery::NewDelivery;
 use server::store::figures::{self, HeldCount};
-use server::store::{Store, delivery, entity, hold, sweep, webhook};
+use server::store::{Store, entity, hold, sweep, webhook};
 use std::time::Duration;
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -30,10 +30,9 @@ async fn opened(store: &Store, due: &[Timestamp]) -> WebhookId {
     let id = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
     let open = Some(Open { since: Timestamp(0), wait: Duration::from_secs(30), probe_at: NOW, is_probing: false });
     hold::save_breaker(db, id.into(), &Breaker { failures: 10, open, is_hanging: false }).await.expect("opened");
-    let run = rows::run(db).await;
     for due in due {
-        let new = NewDelivery { hold: Some(HoldReason::Breaker), ..rows::delivery(id, run) };
-        delivery::insert_many(db, vec![new], *due).await.expect("held");
+        let new = NewDelivery { hold: Some(HoldReason::Breaker), ..rows::delivery(id) };
+        rows::start(db, vec![new], *due).await;
     }
     id
 }
@@ -159,8 +158,7 @@ async fn future_times_are_pulled_in_after_the_clock_was_set_back(#[values(Sqlite
     let store = test.store;
     let id = opened(&store, &[NOW]).await;
     let yesterday = Timestamp(NOW.0 - 900_000);
-    let run = rows::run(store.write()).await;
-    delivery::insert_many(store.write(), vec![rows::delivery(id, run)], NOW).await.expect("queued");
+    rows::start(store.write(), vec![rows::delivery(id)], NOW).await;
     let sql = format!(
         "UPDATE destination SET release_per_second = 1, breaker_opened_at = {0}, breaker_probe_at = {0}, \
          released_at = {0}; UPDATE delivery SET status = 'running', lease_until = {0} WHERE id = 2",

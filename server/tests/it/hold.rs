@@ -215,8 +215,8 @@ async fn full_hold_fails_new_deliveries_and_raises_one_alarm(#[values(Sqlite, Po
     let db = server.services.store.write();
     let uuid = if server.services.store.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
     let sql = format!(
-        "INSERT INTO delivery (uuid, run_id, destination_id, destination_name, task_name, type_id, event_id, status, body, \
-         attempts, next_attempt_at, created_at, hold_reason) SELECT {uuid}, run_id, destination_id, destination_name, \
+        "INSERT INTO delivery (id, uuid, destination_id, destination_name, task_name, type_id, event_id, status, body, \
+         attempts, next_attempt_at, created_at, hold_reason) SELECT 0 - i, {uuid}, destination_id, destination_name, \
          task_name, type_id, event_id, status, body, attempts, next_attempt_at, created_at, hold_reason \
          FROM delivery, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99998) \
          SELECT i FROM n) AS numbers WHERE id = 1"

@@ -9,6 +9,7 @@ use rstest::rstest;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use server::auth::api_key::Keys;
+use server::engine::lane::Lanes;
 use server::intake::{self, Intake};
 use server::retention::{Limits, Retention};
 use server::service::Services;
@@ -89,7 +90,7 @@ async fn refused_batch_does_not_affect_others_in_its_commit(#[values(Sqlite, Pos
     let key = server.key("dc", &[Scope::Ingest]).await;
     let key = Keys::look_up(&server.services.store, &key).await.expect("looked up").expect("a key");
     let Services { store, clock, zone, wake, .. } = server.services.clone();
-    let intake = Intake::start(store, clock, zone, wake);
+    let intake = Intake::start(store, clock, zone, wake, Lanes::default());
     let webhook = server.webhook("w", &inbox.url, |_| ()).await;
     server.event(server.task("t", webhook, "${NAME}", false).await).await;
     let vm = |name: &str| json!({"type": "vms", "event": "poweron", "id": "e1", "object": {"id": "a", "name": name}});

@@ -6,6 +6,7 @@
 mod access;
 mod answers;
 mod away;
+mod blocks;
 mod breaker;
 mod certificates;
 mod cloud_events;

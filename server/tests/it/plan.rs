@@ -36,7 +36,7 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ),
     ("FROM delivery WHERE status = 'running' AND lease_owner", "deliveries in flight: at most 512 a node"),
     ("status = 'running' AND lease_owner", "deliveries in flight: at most 512 a node"),
-    ("AS due FROM delivery WHERE status = 'queued' ORDER BY next_attempt_at LIMIT 1", "the first of an index"),
+    ("WHERE status = 'queued' AND settled_at IS NULL ORDER BY next_attempt_at LIMIT 1", "the first of an index"),
     ("WHERE TRUE ORDER BY", "a page of a list without a filter: it ends with its limit"),
     ("WHERE TRUE LIMIT", "counted up to 10,000"),
     ("FROM \"occurrence\" ORDER BY \"occurrence\".\"id\" DESC LIMIT", "the newest: it ends with its limit"),
@@ -139,11 +139,8 @@ async fn fill(store: &Store) {
     .await;
     copy(
         "run",
-        "uuid, task_id, task_name, cause, occurrence_id, event_ids, status, started_at, ended_at",
-        &format!(
-            "{uuid}, task_id, task_name, cause, occurrence_id + i, event_ids, status, started_at - i * 1000, \
-             ended_at - i * 1000"
-        ),
+        "task_id, task_name, cause, occurrence_id, event_ids, status, started_at, ended_at",
+        "task_id, task_name, cause, occurrence_id + i, event_ids, status, started_at - i * 1000, ended_at - i * 1000",
         20_000,
     )
     .await;
@@ -151,9 +148,9 @@ async fn fill(store: &Store) {
                     destination_revision";
     copy(
         "delivery",
-        &format!("uuid, run_id, destination_id, created_at, settled_at, {delivery}"),
+        &format!("id, uuid, destination_id, created_at, settled_at, {delivery}"),
         &format!(
-            "{uuid}, run_id + i, 1 + i % 3, created_at - i * 1000, settled_at - i * 1000, {}",
+            "(SELECT MAX(id) FROM run) + 1 - i, {uuid}, 1 + i % 3, created_at - i * 1000, settled_at - i * 1000, {}",
             delivery.replace("status, body", "CASE WHEN i % 10 = 0 THEN 'error' ELSE 'sent' END, body")
         ),
         20_000,
@@ -186,10 +183,8 @@ async fn fill(store: &Store) {
     let waiting = "destination_name, task_name, type_id, event_id, body, attempts, destination_revision";
     copy(
         "delivery",
-        &format!(
-            "uuid, run_id, destination_id, created_at, status, hold_reason, next_attempt_at, object_id, {waiting}"
-        ),
-        &format!("{uuid}, run_id + i, 2, created_at, 'held', 'paused', created_at + i, i % 100, {waiting}"),
+        &format!("id, uuid, destination_id, created_at, status, hold_reason, next_attempt_at, object_id, {waiting}"),
+        &format!("0 - i, {uuid}, 2, created_at, 'held', 'paused', created_at + i, i % 100, {waiting}"),
         5000,
     )
     .await;

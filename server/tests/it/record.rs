@@ -296,7 +296,7 @@ async fn unreadable_event_and_report_block_no_other(#[values(Sqlite, Postgres)] 
     let db = server.services.store.write();
     // As a later version may write them, whose schema permits it.
     let allow = if server.services.store.is_postgres() {
-        "ALTER TABLE event DROP CONSTRAINT event_new_check"
+        "ALTER TABLE event DROP CONSTRAINT event_check"
     } else {
         "PRAGMA ignore_check_constraints = ON"
     };

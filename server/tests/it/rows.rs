@@ -1,14 +1,14 @@
 //! Rows for tests that need rows without their usual origin.
 
-use model::id::{DestinationId, RunId, WebhookId};
+use model::id::{DestinationId, WebhookId};
 use model::run::Cause;
 use model::time::Timestamp;
 use model::webhook::WebhookDraft;
 use sea_orm::ConnectionTrait;
 use server::clock::new_uuid;
-use server::store::delivery::{NewDelivery, Replay};
+use server::store::delivery::{self, NewDelivery, Replay, Started};
 use server::store::occurrence;
-use server::store::run::{self, NewRun};
+use server::store::run::NewRun;
 use server::store::webhook;
 
 const THEN: Timestamp = Timestamp(1_000_000);
@@ -45,24 +45,17 @@ pub(crate) fn occurrence() -> occurrence::Row {
     }
 }
 
-/// Inserts a run of a task that was deleted.
-pub(crate) async fn run(db: &impl ConnectionTrait) -> RunId {
-    let occurrences = occurrence::insert_many(db, vec![occurrence()]).await.expect("an occurrence");
-    let run = NewRun {
-        uuid: new_uuid(THEN),
-        task_id: None,
-        task_name: "t".into(),
-        cause: Cause::Occurrence(Some(occurrences[0])),
-        event_ids: Vec::new(),
-    };
-    run::insert_many(db, vec![run], THEN).await.expect("a run")[0]
+/// Starts these deliveries, each by a run of a task that was deleted. Returns the runs.
+pub(crate) async fn start(db: &impl ConnectionTrait, new: Vec<NewDelivery>, now: Timestamp) -> Started {
+    let run = NewRun { task_id: None, task_name: "t".into(), cause: Cause::Occurrence(None), event_ids: Vec::new() };
+    let new = new.into_iter().map(|new| (run.clone(), new)).collect();
+    delivery::start_many(db, new, now).await.expect("started")
 }
 
 /// Returns a delivery that is due.
-pub(crate) fn delivery(destination_id: impl Into<DestinationId>, run_id: RunId) -> NewDelivery {
+pub(crate) fn delivery(destination_id: impl Into<DestinationId>) -> NewDelivery {
     NewDelivery {
         uuid: new_uuid(THEN),
-        run_id,
         destination_id: destination_id.into(),
         destination_name: "w".into(),
         task_name: "t".into(),
@@ -77,6 +70,7 @@ pub(crate) fn delivery(destination_id: impl Into<DestinationId>, run_id: RunId) 
         depth: 0,
         destination_revision: 1,
         replay: Replay::default(),
+        lease: None,
         recipients: Vec::new(),
     }
 }

@@ -7,7 +7,7 @@ use model::id::{DestinationId, ObjectId};
 use model::time::Timestamp;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, Statement};
-use server::store::claim::{self, Capacity};
+use server::store::claim;
 use server::store::object::{self, Wanted};
 use server::store::sweep;
 use std::time::Duration;
@@ -30,35 +30,35 @@ async fn claim_and_sweep_do_not_read_a_backlog_unknown_to_the_statistics() {
     let test = TestStore::postgres().await;
     let db = test.store.write();
     let webhook = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
-    let run = rows::run(db).await;
-    let mut delivery = rows::delivery(webhook, run);
+    let mut delivery = rows::delivery(webhook);
     delivery.body = b"{}".to_vec();
-    server::store::delivery::insert_many(db, vec![delivery], NOW).await.expect("queued");
+    rows::start(db, vec![delivery], NOW).await;
     db.execute_unprepared("ALTER TABLE delivery SET (autovacuum_enabled = false)").await.expect("set");
-    let columns = "run_id, destination_id, destination_name, task_name, type_id, event_id, body, attempts, created_at";
-    let add = async |status: &str, reason: &str, due: &str, settled: &str| {
+    let columns = "destination_id, destination_name, task_name, type_id, event_id, body, attempts, created_at";
+    let add = async |first: i64, status: &str, reason: &str, due: &str, settled: &str| {
         let sql = format!(
-            "INSERT INTO delivery (uuid, status, hold_reason, next_attempt_at, settled_at, {columns}) SELECT \
-             gen_random_uuid(), '{status}', {reason}, {due}, {settled}, {columns} \
+            "INSERT INTO delivery (id, uuid, status, hold_reason, next_attempt_at, settled_at, {columns}) SELECT \
+             {first} + i, gen_random_uuid(), '{status}', {reason}, {due}, {settled}, {columns} \
              FROM delivery, generate_series(1, {MANY}) AS i WHERE id = 1"
         );
         db.execute_unprepared(&sql).await.expect("filled");
     };
-    add("sent", "NULL", "NULL", "i").await;
+    add(MANY, "sent", "NULL", "NULL", "i").await;
     db.execute_unprepared("ANALYZE").await.expect("analysed");
     let due = format!("{} + i", NOW.0);
-    add("queued", "NULL", &due, "NULL").await;
-    add("held", "'paused'", &due, "NULL").await;
-    add("held", "'target'", &due, "NULL").await;
+    add(2 * MANY, "queued", "NULL", &due, "NULL").await;
+    add(3 * MANY, "held", "'paused'", &due, "NULL").await;
+    add(4 * MANY, "held", "'target'", &due, "NULL").await;
     let txn = test.store.begin().await.expect("a transaction");
     // As the plan is after some claims.
     txn.execute_unprepared("SET LOCAL plan_cache_mode = force_generic_plan").await.expect("set");
     assert_eq!(claim::next_due(&txn).await.expect("looked up"), Some(NOW));
     let due = sweep::list_due(&txn, NOW).await.expect("looked up");
     assert_eq!(due.len(), 1, "one webhook is due for the sweep");
-    let room =
-        Capacity { total: 10, per_destination: 10, busy: Vec::new(), is_busy_first: false, after: DestinationId(0) };
-    let claimed = claim::claim(&txn, uuid::Uuid::nil(), NOW.after(Duration::from_mins(1)), NOW, &room).await;
+    let later = NOW.after(Duration::from_mins(1));
+    let due = claim::list_due(&txn, later, DestinationId(0)).await.expect("listed").destinations;
+    assert_eq!(due.len(), 1);
+    let claimed = claim::claim(&txn, uuid::Uuid::nil(), later, NOW, &[(due[0], 10)]).await;
     assert_eq!(claimed.expect("claimed").len(), 10);
     let read = rows_read(&txn, "delivery").await;
     assert!(read < 2000, "{read} rows were read");

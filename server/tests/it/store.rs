@@ -12,11 +12,10 @@ use model::webhook::{Settings, WebhookDraft};
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, Statement};
 use server::clock::new_uuid;
-use server::store::claim::{self, Capacity};
+use server::store::claim;
 use server::store::receipt::{Identity, Receipt};
 use server::store::{
-    Error, access, connect, delivery, figures, hold, listen, occurrence, receipt, revision, setting, sweep, task,
-    webhook,
+    Error, access, connect, figures, hold, listen, occurrence, receipt, revision, setting, sweep, task, webhook,
 };
 use std::collections::HashSet;
 use std::time::Duration;
@@ -27,7 +26,7 @@ async fn add_webhook(test: &TestStore) -> WebhookId {
     rows::webhook(test.store.write(), "w", "http://127.0.0.1:9/").await
 }
 
-/// Queues `count` deliveries of one run.
+/// Queues `count` deliveries.
 async fn queue(test: &TestStore, count: usize) {
     let (db, destination_id) = (test.store.write(), add_webhook(test).await);
     let new = model::task::Task {
@@ -39,81 +38,26 @@ async fn queue(test: &TestStore, count: usize) {
         action: model::task::Action::Webhook(model::task::WebhookSend { message: String::new() }),
     };
     task::insert(db, &new, NOW).await.expect("a task");
-    let run_id = rows::run(db).await;
-    delivery::insert_many(db, (0..count).map(|_| rows::delivery(destination_id, run_id)).collect(), NOW)
-        .await
-        .expect("queued");
+    rows::start(db, (0..count).map(|_| rows::delivery(destination_id)).collect(), NOW).await;
 }
 
-fn room(total: usize) -> Capacity {
-    Capacity { total, per_destination: 100, busy: Vec::new(), is_busy_first: false, after: DestinationId(0) }
+/// A plan for the only webhook.
+fn plan(slots: usize) -> [(DestinationId, usize); 1] {
+    [(DestinationId(1), slots)]
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn claim_stays_within_the_capacity_of_a_webhook(#[values(Sqlite, Postgres)] database: Database) {
+async fn claim_stays_within_its_plan(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     queue(&test, 20).await;
-    let claim = async |room: Capacity| {
+    let claim = async |slots: usize| {
         let until = Timestamp(NOW.0 + 100);
-        claim::claim(test.store.write(), uuid::Uuid::nil(), NOW, until, &room).await.expect("claims").len()
+        claim::claim(test.store.write(), uuid::Uuid::nil(), NOW, until, &plan(slots)).await.expect("claims").len()
     };
-    let webhook = DestinationId(1);
-    assert_eq!(
-        claim(Capacity {
-            total: 100,
-            per_destination: 8,
-            busy: vec![(webhook, 0)],
-            is_busy_first: false,
-            after: DestinationId(0)
-        })
-        .await,
-        0
-    );
-    assert_eq!(
-        claim(Capacity {
-            total: 100,
-            per_destination: 8,
-            busy: vec![(webhook, 3)],
-            is_busy_first: false,
-            after: webhook
-        })
-        .await,
-        3
-    );
-    assert_eq!(
-        claim(Capacity {
-            total: 100,
-            per_destination: 8,
-            busy: Vec::new(),
-            is_busy_first: false,
-            after: DestinationId(0)
-        })
-        .await,
-        8
-    );
-    assert_eq!(
-        claim(Capacity {
-            total: 5,
-            per_destination: 8,
-            busy: Vec::new(),
-            is_busy_first: false,
-            after: DestinationId(0)
-        })
-        .await,
-        5
-    );
-    assert_eq!(
-        claim(Capacity {
-            total: 100,
-            per_destination: 8,
-            busy: Vec::new(),
-            is_busy_first: false,
-            after: DestinationId(0)
-        })
-        .await,
-        4
-    );
+    for (slots, expected) in [(3, 3), (8, 8), (5, 5), (100, 4), (8, 0)] {
+        assert_eq!(claim(slots).await, expected);
+    }
 }
 
 #[rstest]
@@ -182,7 +126,7 @@ async fn concurrent_claims_take_each_delivery_once(#[values(Sqlite, Postgres)] d
             loop {
                 let owner = new_uuid(NOW);
                 let claimed =
-                    claim::claim(store.write(), owner, NOW, Timestamp(NOW.0 + 1), &room(7)).await.expect("claims");
+                    claim::claim(store.write(), owner, NOW, Timestamp(NOW.0 + 1), &plan(7)).await.expect("claims");
                 if claimed.is_empty() {
                     return mine;
                 }
@@ -206,10 +150,10 @@ async fn expired_lease_can_be_claimed_again(#[values(Sqlite, Postgres)] database
     let store = &test.store;
     let (owner, other) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
     let claim = |now: i64| async move {
-        claim::claim(store.write(), owner, Timestamp(now), Timestamp(now + 100 - 5_000), &room(9)).await
+        claim::claim(store.write(), owner, Timestamp(now), Timestamp(now + 100 - 5_000), &plan(9)).await
     };
-    let release = |now: i64, by, known| async move {
-        claim::release_expired(store.write(), Timestamp(now), by, known).await.expect("asked")
+    let release = |now: i64, by, known: Vec<_>| async move {
+        claim::release_expired(store.write(), Timestamp(now), by, &known).await.expect("asked")
     };
     let claimed = claim(NOW.0).await.expect("claims");
     assert_eq!(claimed.len(), 1);
@@ -245,7 +189,7 @@ async fn commits_are_on_disk_before_they_return(#[values(Sqlite, Postgres)] data
         let sql = format!("ALTER DATABASE \"{name}\" SET synchronous_commit = off");
         db.execute_unprepared(&sql).await.expect("a default");
         let url = test.url.as_deref().expect("a url");
-        let again = server::store::connect::open_postgres(url).await.expect("opens");
+        let again = connect::open_postgres(url).await.expect("opens");
         let shown = Statement::from_string(db.get_database_backend(), "SHOW synchronous_commit");
         let row = again.write().query_one_raw(shown).await.expect("asked").expect("a row");
         assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "on");
@@ -282,54 +226,38 @@ async fn event_scope_without_its_object_or_tag_is_refused(#[values(Sqlite, Postg
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn claim_works_with_hundreds_of_busy_webhooks(#[values(Sqlite, Postgres)] database: Database) {
+async fn claim_works_with_hundreds_of_webhooks(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     queue(&test, 3).await;
-    let busy = (1_000..1_600).map(|id| (DestinationId(id), 1)).chain([(DestinationId(1), 1)]).collect();
-    for (is_busy_first, after, expected) in [
-        (false, DestinationId(0), 1),
-        (true, DestinationId(9), 1),
-        (true, DestinationId(9), 1),
-        (true, DestinationId(9), 0),
-    ] {
-        let room = Capacity { total: 9, per_destination: 8, busy: Vec::clone(&busy), is_busy_first, after };
-        let claimed = claim::claim(test.store.write(), uuid::Uuid::nil(), NOW, NOW, &room).await.expect("claims");
+    let plan: Vec<_> = (1_000..1_600).map(|id| (DestinationId(id), 128)).chain(plan(1)).collect();
+    for expected in [1, 1, 1, 0] {
+        let claimed = claim::claim(test.store.write(), uuid::Uuid::nil(), NOW, NOW, &plan).await.expect("claims");
         assert_eq!(claimed.len(), expected);
     }
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn webhooks_with_a_backlog_take_turns(#[values(Sqlite, Postgres)] database: Database) {
+async fn webhooks_with_due_deliveries_are_listed_in_rotation(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let db = test.store.write();
-    let run_id = rows::run(db).await;
     let mut webhooks = Vec::new();
-    for name in ["a", "b", "c"] {
+    for (name, at) in [("a", NOW), ("b", NOW), ("later", Timestamp(NOW.0 + 1)), ("c", NOW)] {
         let webhook = rows::webhook(db, name, "http://127.0.0.1:9/").await;
-        delivery::insert_many(db, (0..20).map(|_| rows::delivery(webhook, run_id)).collect(), NOW)
-            .await
-            .expect("queued");
-        webhooks.push(webhook);
+        rows::start(db, (0..20).map(|_| rows::delivery(webhook)).collect(), at).await;
+        webhooks.push(DestinationId::from(webhook));
     }
-    let [a, b, c] = webhooks[..].iter().map(|id| DestinationId::from(*id)).collect::<Vec<_>>()[..] else {
-        panic!("three")
-    };
-    // Capacity for twelve, eight of each webhook. A webhook that got less than eight is busy then, and continues behind
-    // the others.
-    for (after, busy, expected) in [
-        (DestinationId(0), vec![], [(a, 8), (b, 4)]),
-        (b, vec![(b, 4)], [(c, 8), (a, 4)]),
-        (a, vec![(b, 0), (a, 0)], [(c, 8), (a, 0)]),
-        (c, vec![(a, 4), (c, 0)], [(b, 8), (a, 4)]),
+    let [a, b, later, c] = webhooks[..] else { panic!("four") };
+    for (after, expected) in [
+        (DestinationId(0), [a, b, c]),
+        (a, [b, c, a]),
+        (b, [c, a, b]),
+        (later, [c, a, b]),
+        (c, [a, b, c]),
+        (DestinationId(c.0 + 7), [a, b, c]),
     ] {
-        let room = Capacity { total: 12, per_destination: 8, busy, is_busy_first: false, after };
-        let until = Timestamp(NOW.0 + 100);
-        let claimed = claim::claim(db, uuid::Uuid::nil(), NOW, until, &room).await.expect("claims");
-        for (webhook, count) in expected {
-            let found = claimed.iter().filter(|one| one.destination_id() == webhook).count();
-            assert_eq!(found, count, "{webhook} after {after}");
-        }
+        let due = claim::list_due(db, NOW, after).await.expect("listed");
+        assert_eq!((due.destinations, due.is_whole), (expected.to_vec(), true), "after {after}");
     }
 }
 
@@ -338,7 +266,6 @@ async fn webhooks_with_a_backlog_take_turns(#[values(Sqlite, Postgres)] database
 async fn delivery_queued_as_the_breaker_opens_is_held_and_probed(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let db = test.store.write();
-    let run_id = rows::run(db).await;
     let webhook = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
     let opened = |is_probing: bool| {
         let probe_at = NOW.after(Duration::from_secs(if is_probing { 90 } else { 30 }));
@@ -347,11 +274,9 @@ async fn delivery_queued_as_the_breaker_opens_is_held_and_probed(#[values(Sqlite
     };
     hold::save_breaker(db, webhook.into(), &opened(false)).await.expect("opened");
     // By another node, which has not seen the open breaker.
-    delivery::insert_many(db, (0..3).map(|_| rows::delivery(webhook, run_id)).collect(), NOW).await.expect("queued");
+    rows::start(db, (0..3).map(|_| rows::delivery(webhook)).collect(), NOW).await;
     let claim = async |now: Timestamp| {
-        let room =
-            Capacity { total: 9, per_destination: 8, busy: Vec::new(), is_busy_first: false, after: DestinationId(0) };
-        claim::claim(db, uuid::Uuid::nil(), now, now, &room).await.expect("claims").len()
+        claim::claim(db, uuid::Uuid::nil(), now, now, &[(webhook.into(), 8)]).await.expect("claims").len()
     };
     assert_eq!(claim(NOW).await, 0);
     sweep::sweep(&test.store, NOW, Duration::ZERO).await.expect("swept");
@@ -429,7 +354,7 @@ async fn rows_older_than_revisions_get_their_first_revision(#[values(Sqlite, Pos
     queue(&test, 1).await;
     let db = test.store.write();
     db.execute_unprepared("DELETE FROM revision").await.expect("an older database");
-    server::store::connect::migrate(&test.store).await.expect("migrates");
+    connect::migrate(&test.store).await.expect("migrates");
     let mark = revision::newest(db).await.expect("asked");
     let tasks: std::collections::HashMap<i64, model::task::Task> =
         revision::list_at(db, revision::Kind::Task, mark).await.expect("read");

@@ -14,7 +14,7 @@ impl Objects {
     /// Loads the objects that these references, each with its type, may mean: two queries at most for each type. With
     /// `is_bounded`, also the types that have as many objects as occurrences may make.
     ///
-    /// Takes lock 3 of 10 where a reference names a new object.
+    /// Takes lock 3 of 9 where a reference names a new object.
     pub async fn load<'a>(
         txn: &DatabaseTransaction,
         references: impl Iterator<Item = (&'a str, &'a ObjectReference)> + Clone,

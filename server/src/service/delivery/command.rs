@@ -13,6 +13,7 @@ use app::error::{AppError, Code};
 use model::delivery::{ErrorCode, Status};
 use model::run::Cause;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use std::sync::Arc;
 
 impl Services {
     /// Sends a delivery again, with the webhook as it is now or as of its revision. Returns the new delivery's public id.
@@ -54,7 +55,7 @@ impl Services {
         };
         let one = Start {
             task: Origin::Replay(&old, revision),
-            destination: &destination,
+            destination: &Arc::new(destination),
             cause: Cause::Replay(by),
             event_ids: Vec::new(),
             subject,

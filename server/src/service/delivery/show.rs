@@ -24,7 +24,7 @@ impl Services {
         let row = delivery::find(db, uuid).await?.ok_or_else(not_found)?;
         let attempts = delivery::list_attempts(db, row.id).await?;
         let catalog = catalog::load(db).await?;
-        let run = run::find(db, row.run_id).await?;
+        let run = run::find(db, row.id.into()).await?;
         let cause = run.as_ref().and_then(|run| run.cause.as_ref());
         let occurrence = match cause {
             Some(Cause::Occurrence(Some(id))) => occurrence::find_by_id(db, *id).await?,

@@ -93,7 +93,8 @@ impl Services {
             return Err(AppError::new(Code::Conflict, message));
         }
         let (held, zone) = (HeldCounts::default(), self.zone.get());
-        let setting = Setting { now: self.clock.now(), zone: &zone, held: &held, has_lock_of_changes: true };
+        let setting =
+            Setting { now: self.clock.now(), zone: &zone, held: &held, has_lock_of_changes: true, lanes: None };
         let started = tasks::start_all(&txn, &tasks, &Cause::Person(by), setting).await?;
         if started.count == 0 {
             let message =

@@ -102,7 +102,6 @@ pub struct Row {
     pub id: DeliveryId,
     /// The columns that lists show, too.
     pub line: ListRow,
-    pub run_id: RunId,
     pub object_id: Option<ObjectId>,
     pub body: Vec<u8>,
     pub notes: Vec<Note>,
@@ -123,7 +122,6 @@ impl FromQueryResult for Row {
         Ok(Self {
             id: DeliveryId(row.try_get(prefix, "id")?),
             line: ListRow::from_query_result(row, prefix)?,
-            run_id: RunId(row.try_get(prefix, "run_id")?),
             object_id: object_id.map(ObjectId),
             body: row.try_get(prefix, "body")?,
             notes: notes.iter().flat_map(|notes| notes.lines()).filter_map(Note::from_line).collect(),

@@ -1,18 +1,17 @@
 //! Settling: the record of an attempt, and the next state of its delivery.
 
 use super::recipients_json;
+use crate::store::Result;
 use crate::store::claim::Claimed;
 use crate::store::entity::{attempt, delivery};
-use crate::store::{Result, group};
+use crate::store::rows::{self, BYTES, Columns, INT, TEXT};
 use model::breaker::Ending;
 use model::delivery::{Next, Outcome, Status};
 use model::email::Recipient;
 use model::number::millis;
 use model::time::Timestamp;
 use sea_orm::{
-    ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Statement, Value,
-    sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, Statement, Value, sea_query::Expr,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -65,6 +64,15 @@ pub struct Settlement {
 }
 
 impl Settlement {
+    /// Returns true for a success that only the delivery and its run change with.
+    pub fn is_plain(&self) -> bool {
+        self.next == Next::Settle(Status::Sent)
+            && self.attempted.recipients.is_none()
+            && !self.claimed.ends_task
+            && !self.attempted.has_timed_out
+            && self.claimed.attempt() <= RESPONSES_RETAINED
+    }
+
     /// Returns what the attempt says about the receiver of the target of `target_revision`. `None` if the attempt went to an
     /// earlier target, or not out at all.
     pub fn ending(&self, target_revision: i64) -> Option<Ending> {
@@ -88,24 +96,125 @@ pub async fn without_recorded(db: &impl ConnectionTrait, settlements: Vec<Settle
     Ok(settlements.into_iter().filter(is_new).collect())
 }
 
-/// Records attempts, and moves their deliveries on that are still leased to `owner`. A delivery that has been settled
-/// otherwise keeps its state; its attempt is recorded all the same.
+/// Records attempts, moves their deliveries on that are still leased to `owner`, and ends the runs of those that are
+/// settled with that. A delivery that has been settled otherwise keeps its state, and so does its run; its attempt is
+/// recorded all the same. The caller finishes the tasks that are deleted after running.
 ///
-/// Takes lock 5 of 10.
+/// Takes lock 5, then 6 of 9.
 pub async fn settle_many(
     db: &impl ConnectionTrait,
     owner: Uuid,
-    settlements: Vec<Settlement>,
+    mut settlements: Vec<Settlement>,
     now: Timestamp,
 ) -> Result<()> {
-    for group in group::split(settlements) {
-        note_recipients(db, owner, &group).await?;
-        move_on(db, owner, &group, now).await?;
-        forget_responses(db, &group).await?;
-        let attempts = group.into_iter().map(attempt_row).collect();
-        group::insert::<attempt::ActiveModel>(db, attempts, None).await?;
+    note_recipients(db, owner, &settlements).await?;
+    forget_responses(db, &settlements).await?;
+    let backend = db.get_database_backend();
+    settlements.sort_by_key(|one| one.claimed.id);
+    for group in rows::statements(db, settlements) {
+        let moves: Vec<_> = group.iter().map(|one| move_row(one, now)).collect();
+        let attempts: Vec<_> = group.into_iter().map(attempt_row).collect();
+        let (sql, values) = if backend == DbBackend::Postgres {
+            postgres_sql(owner, moves, attempts, now)
+        } else {
+            sqlite_sql(owner, moves, attempts, now)
+        };
+        db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
     }
     Ok(())
+}
+
+const MOVE: Columns<10> = [
+    ("id", INT),
+    ("status", TEXT),
+    ("attempts", INT),
+    ("next_attempt_at", INT),
+    ("settled_at", INT),
+    ("status_code", INT),
+    ("error_code", TEXT),
+    ("error", TEXT),
+    ("duration_ms", INT),
+    ("hold_reason", TEXT),
+];
+
+/// One statement: its parts see the rows from before it, so the run is ended by what the update returns. Rows are found by
+/// an array of ids, for which there is no other plan than the index. `COALESCE` hides the status from PostgreSQL, which
+/// would read the index of all that is leased for it, and with that the entries of all that was leased since its last
+/// vacuum.
+///
+/// A delivery's columns are found in the arrays at the place of its id, by a binary search: a join would compare each row
+/// with each other. So `moves` is sorted by id.
+fn postgres_sql(
+    owner: Uuid,
+    moves: Vec<[Value; 10]>,
+    attempts: Vec<[Value; 13]>,
+    now: Timestamp,
+) -> (String, Vec<Value>) {
+    let mut values = vec![Value::from(owner), now.0.into()];
+    let arrays = rows::arrays(&MOVE, moves, &mut values);
+    let places = MOVE[1..].iter().map(|(name, _)| format!("{name} = v.{name}[width_bucket(delivery.id, v.id)]"));
+    let places = places.collect::<Vec<_>>().join(", ");
+    let attempts = rows::insert_sql(true, "attempt", &ATTEMPT, attempts, &mut values);
+    let sql = format!(
+        "WITH v AS MATERIALIZED (SELECT {arrays}), \
+         moved AS (UPDATE delivery SET {places}, lease_owner = NULL, lease_until = NULL FROM v \
+         WHERE delivery.id = ANY(CAST($3 AS BIGINT[])) AND delivery.lease_owner = $1 \
+         AND COALESCE(delivery.status, '') = 'running' RETURNING delivery.id, delivery.status, delivery.settled_at), noted AS ({attempts}) \
+         UPDATE run SET ended_at = $2, status = CASE WHEN id = ANY(ARRAY(SELECT id FROM moved WHERE status = 'sent')) \
+         THEN 'succeeded' ELSE 'failed' END \
+         WHERE id = ANY(ARRAY(SELECT id FROM moved WHERE settled_at IS NOT NULL)) AND status = 'running'"
+    );
+    (sql, values)
+}
+
+/// Three statements in one call, since each call switches threads twice.
+fn sqlite_sql(
+    owner: Uuid,
+    moves: Vec<[Value; 10]>,
+    attempts: Vec<[Value; 13]>,
+    now: Timestamp,
+) -> (String, Vec<Value>) {
+    let mut values = Vec::with_capacity(moves.len() * 24 + 2);
+    let runs: Vec<_> = moves.iter().filter(|row| row[4] != Value::BigInt(None)).map(|row| row[0].clone()).collect();
+    let moves = rows::table(false, &MOVE, moves, &mut values);
+    let columns = MOVE[1..].iter().map(|(name, _)| format!("{name} = v.{name}")).collect::<Vec<_>>().join(", ");
+    values.push(owner.into());
+    let mut sql = format!(
+        "UPDATE delivery SET {columns}, lease_owner = NULL, lease_until = NULL FROM {moves} \
+         WHERE delivery.id = v.id AND delivery.status = 'running' AND delivery.lease_owner = ?; {}",
+        rows::insert_sql(false, "attempt", &ATTEMPT, attempts, &mut values)
+    );
+    if !runs.is_empty() {
+        sql += &format!(
+            "; UPDATE run SET ended_at = ?, status = CASE WHEN EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id \
+             AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END WHERE id IN ({}) AND status = 'running' \
+             AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id AND d.settled_at IS NULL)",
+            vec!["?"; runs.len()].join(",")
+        );
+        values.push(now.0.into());
+        values.extend(runs);
+    }
+    (sql, values)
+}
+
+fn move_row(one: &Settlement, now: Timestamp) -> [Value; 10] {
+    let (status, next_attempt_at, settled_at, hold) = match one.next {
+        Next::Settle(status) => (status, None, Some(now.0), None),
+        Next::RetryAt(due) => (Status::Queued, Some(due.0), None, None),
+        Next::Hold(reason, due) => (Status::Held, Some(due.0), None, Some(reason.as_str())),
+    };
+    [
+        one.claimed.id.into(),
+        status.as_str().into(),
+        i64::from(one.claimed.attempt()).into(),
+        next_attempt_at.into(),
+        settled_at.into(),
+        one.attempted.status_code.map(i64::from).into(),
+        error_code(&one.attempted).into(),
+        one.attempted.error.clone().into(),
+        duration_ms(&one.attempted).into(),
+        hold.into(),
+    ]
 }
 
 /// Stores the replies that the recipients of e-mails got, so that a further attempt goes only to the others. Runs before
@@ -139,51 +248,10 @@ async fn forget_responses(db: &impl ConnectionTrait, group: &[Settlement]) -> Re
     Ok(())
 }
 
-/// Moves a group of deliveries on by one statement. Both databases name the columns of `VALUES` column1, column2 …
-async fn move_on(db: &impl ConnectionTrait, owner: Uuid, group: &[Settlement], now: Timestamp) -> Result<()> {
-    const COLUMNS: usize = 10;
-    let rows: Vec<_> = (0..group.len())
-        .map(|row| {
-            let parameters: Vec<_> = (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column + 1)).collect();
-            format!("({})", parameters.join(", "))
-        })
-        .collect();
-    let sql = format!(
-        "UPDATE delivery SET status = v.column2, attempts = v.column3, next_attempt_at = v.column4, \
-         settled_at = v.column5, status_code = v.column6, error_code = v.column7, error = v.column8, \
-         duration_ms = v.column9, hold_reason = v.column10, lease_owner = NULL, lease_until = NULL \
-         FROM (VALUES {}) AS v \
-         WHERE delivery.id = v.column1 AND delivery.status = 'running' AND delivery.lease_owner = $1",
-        rows.join(", ")
-    );
-    let mut values = vec![Value::from(owner)];
-    for one in group {
-        let (status, next_attempt_at, settled_at, hold) = match one.next {
-            Next::Settle(status) => (status, None, Some(now.0), None),
-            Next::RetryAt(due) => (Status::Queued, Some(due.0), None, None),
-            Next::Hold(reason, due) => (Status::Held, Some(due.0), None, Some(reason.as_str())),
-        };
-        values.extend([
-            Value::from(one.claimed.id),
-            status.as_str().into(),
-            i64::from(one.claimed.attempt()).into(),
-            next_attempt_at.into(),
-            settled_at.into(),
-            one.attempted.status_code.map(i64::from).into(),
-            error_code(&one.attempted).into(),
-            one.attempted.error.clone().into(),
-            duration_ms(&one.attempted).into(),
-            hold.into(),
-        ]);
-    }
-    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
-    Ok(())
-}
-
-fn error_code(attempted: &Attempted) -> Option<String> {
+fn error_code(attempted: &Attempted) -> Option<&'static str> {
     match &attempted.outcome {
         Outcome::Sent => None,
-        Outcome::Failed { code, .. } => Some(code.as_str().to_owned()),
+        Outcome::Failed { code, .. } => Some(code.as_str()),
     }
 }
 
@@ -191,21 +259,37 @@ fn duration_ms(attempted: &Attempted) -> i64 {
     millis(attempted.duration)
 }
 
-fn attempt_row(one: Settlement) -> attempt::ActiveModel {
-    attempt::ActiveModel {
-        id: NotSet,
-        delivery_id: Set(one.claimed.id),
-        number: Set(one.claimed.attempt().into()),
-        started_at: Set(one.attempted.started_at.0),
-        duration_ms: Set(duration_ms(&one.attempted)),
-        status_code: Set(one.attempted.status_code.map(i64::from)),
-        error_code: Set(error_code(&one.attempted)),
-        error: Set(one.attempted.error),
-        response_headers: Set(one.attempted.response_headers),
-        response_body: Set(one.attempted.response_body),
-        response_note: Set(one.attempted.response_note),
-        destination_revision: Set(one.destination_revision),
-        connect_ms: Set(one.attempted.connect.map(millis)),
-        first_byte_ms: Set(one.attempted.first_byte.map(millis)),
-    }
+const ATTEMPT: Columns<13> = [
+    ("delivery_id", INT),
+    ("number", INT),
+    ("destination_revision", INT),
+    ("started_at", INT),
+    ("duration_ms", INT),
+    ("connect_ms", INT),
+    ("first_byte_ms", INT),
+    ("status_code", INT),
+    ("error_code", TEXT),
+    ("error", TEXT),
+    ("response_note", TEXT),
+    ("response_headers", TEXT),
+    ("response_body", BYTES),
+];
+
+fn attempt_row(one: Settlement) -> [Value; 13] {
+    let code = error_code(&one.attempted);
+    [
+        one.claimed.id.into(),
+        i64::from(one.claimed.attempt()).into(),
+        one.destination_revision.into(),
+        one.attempted.started_at.0.into(),
+        duration_ms(&one.attempted).into(),
+        one.attempted.connect.map(millis).into(),
+        one.attempted.first_byte.map(millis).into(),
+        one.attempted.status_code.map(i64::from).into(),
+        code.into(),
+        one.attempted.error.into(),
+        one.attempted.response_note.into(),
+        one.attempted.response_headers.into(),
+        one.attempted.response_body.into(),
+    ]
 }

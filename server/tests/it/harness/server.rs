@@ -10,6 +10,7 @@ use model::webhook::WebhookDraft;
 use secrecy::SecretString;
 use server::clock::{Clock, Zone};
 use server::dispatch::Dispatcher;
+use server::engine::lane::Lanes;
 use server::http::proxy::Proxies;
 use server::http::{Http, router};
 use server::intake::Intake;
@@ -122,12 +123,19 @@ impl TestServer {
             zone: Zone::new(TimeZone::get("America/New_York").expect("a zone")),
             guard: Arc::new(Guard::new(rules, egress)),
             wake: Arc::default(),
+            lanes: Lanes::default(),
             figures: Arc::default(),
             is_discreet: false,
         };
         let wake = services.wake.clone();
         let stop = CancellationToken::new();
-        let intake = Intake::start(services.store.clone(), services.clock.clone(), services.zone.clone(), wake.clone());
+        let intake = Intake::start(
+            services.store.clone(),
+            services.clock.clone(),
+            services.zone.clone(),
+            wake.clone(),
+            services.lanes.clone(),
+        );
         let http = Http {
             services: services.clone(),
             intake: intake.clone(),
@@ -149,7 +157,7 @@ impl TestServer {
 
     /// Starts another dispatcher on the same database, as another node would.
     pub(crate) fn start_second_dispatcher(&self, per_webhook: usize) {
-        let services = Services { wake: Arc::default(), ..self.services.clone() };
+        let services = Services { wake: Arc::default(), lanes: Lanes::default(), ..self.services.clone() };
         tokio::spawn(dispatcher(&services, per_webhook).run(self.stop.clone()));
     }
 
@@ -295,6 +303,6 @@ impl TestServer {
 
 /// Returns a dispatcher of these services.
 fn dispatcher(services: &Services, per_webhook: usize) -> Dispatcher {
-    let Services { store, vault, clock, guard, wake, .. } = services.clone();
-    Dispatcher::new(store, vault, clock, guard, wake, per_webhook)
+    let Services { store, vault, clock, guard, wake, lanes, .. } = services.clone();
+    Dispatcher::new(store, vault, clock, guard, wake, lanes, per_webhook)
 }

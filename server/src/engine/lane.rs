@@ -1,0 +1,277 @@
+//! Lanes: the deliveries that this node has leased, by destination, and the capacity for more.
+//!
+//! Intake and dispatcher share the lanes. A lane tells three things apart:
+//!
+//! * **leased**: the deliveries that belong to this node until their end is recorded. A destination that responds
+//!   quickly may have 128 of them, so that its receiver never waits for the database. Any other destination has
+//!   as many as may be sent at the same time.
+//! * **sending**: the attempts under way. Their number is what a receiver notices: the limit for each destination, which
+//!   the nodes share.
+//! * **unrecorded**: the attempts that have begun and have no record. A crash may repeat these: at most 32
+//!   of one destination and [`SLOTS`] in all.
+//!
+//! Nothing here waits, and nothing reads or writes the database.
+
+mod state;
+mod taken;
+
+pub use taken::Taken;
+
+use crate::store::claim::Claimed;
+use crate::store::destination::Destination;
+use model::id::{DeliveryId, DestinationId};
+use state::{Lane, Open, State, UNRECORDED_MAX};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// The most unrecorded attempts at one node, and the most leases that no quick destination has ahead of its limit.
+pub const SLOTS: usize = 512;
+/// The duration of an attempt up to which its destination is quick: 128 leases are sent within two seconds.
+const QUICK: Duration = Duration::from_millis(100);
+/// The fewest deliveries that are claimed of a quick destination that has others to send.
+const CLAIM_LEAST: usize = 16;
+
+/// A delivery that belongs to this node, with its destination as last read. `None` for a destination that cannot be
+/// read.
+#[derive(Debug, Clone)]
+pub struct Leased {
+    /// The delivery.
+    pub claimed: Claimed,
+    /// The destination.
+    pub destination: Option<Arc<Destination>>,
+}
+
+/// What an attempt tells about its destination.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Told {
+    /// Whether the destination hangs, where the attempt tells.
+    pub is_hanging: Option<bool>,
+    /// The duration of an attempt that succeeded.
+    pub sent_in: Option<Duration>,
+}
+
+/// The shared lanes. Clones are handles of the same lanes.
+#[derive(Debug, Clone, Default)]
+pub struct Lanes(Arc<Mutex<State>>);
+
+impl Lanes {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens the lanes for a dispatcher that sends at most `limit` deliveries of one destination at the same time,
+    /// together with the other nodes. Deliveries that were leased by a [`Taken`] arrive at the returned receiver.
+    pub fn open(&self, owner: Uuid, limit: usize) -> mpsc::UnboundedReceiver<Vec<Leased>> {
+        let (handed, receiver) = mpsc::unbounded_channel();
+        *self.state() = State { open: Some(Open { owner, handed }), limit, nodes: (1, 0), ..State::default() };
+        receiver
+    }
+
+    /// Leases nothing any more. Returns the deliveries that wait for their attempt.
+    pub fn close(&self) -> Vec<Leased> {
+        let mut state = self.state();
+        state.open = None;
+        state.is_ready = false;
+        state.lanes.values_mut().flat_map(|lane| std::mem::take(&mut lane.waiting)).collect()
+    }
+
+    /// Begins to lease new deliveries at their start. `None` while no dispatcher runs.
+    pub fn take(&self) -> Option<Taken> {
+        let state = self.state();
+        let open = state.open.as_ref().filter(|_| state.is_ready)?;
+        let (owner, handed) = (open.owner, open.handed.clone());
+        Some(Taken { lanes: self.clone(), owner, handed, destinations: Vec::new(), leased: Vec::new() })
+    }
+
+    /// Sets the number of nodes, and the number of those before this one.
+    pub fn set_nodes(&self, count: usize, rank: usize) {
+        let mut state = self.state();
+        if state.nodes == (count, rank) {
+            return;
+        }
+        state.nodes = (count, rank);
+        let ahead = |(id, lane): (&DestinationId, &Lane)| lane.leased.saturating_sub(state.share(*id));
+        state.ahead = state.lanes.iter().map(ahead).sum();
+    }
+
+    /// Returns the number of nodes that share the limits.
+    pub fn count_nodes(&self) -> usize {
+        self.state().nodes.0
+    }
+
+    /// Takes over from the database which destinations hang.
+    pub fn set_hanging(&self, hanging: &HashSet<DestinationId>) {
+        let mut state = self.state();
+        for (id, lane) in &mut state.lanes {
+            lane.is_hanging = hanging.contains(id);
+        }
+        for id in hanging {
+            state.lanes.entry(*id).or_default().is_hanging = true;
+        }
+        state.forget_idle();
+    }
+
+    /// Returns the destination after which the next claim begins, and the number of deliveries it may claim.
+    pub fn next_claim(&self) -> (DestinationId, usize) {
+        let state = self.state();
+        (state.last.unwrap_or(DestinationId(0)), SLOTS.saturating_sub(state.leased - state.ahead))
+    }
+
+    /// Leases up to `most` deliveries of the destinations that have due ones, in their order. Returns the number of each.
+    /// The claim reports with [`Lanes::claimed`]. `is_whole`: no other destination has due deliveries.
+    pub fn plan(&self, due: &[DestinationId], is_whole: bool, most: usize) -> Vec<(DestinationId, usize)> {
+        let mut state = self.state();
+        if is_whole {
+            let due: HashSet<_> = due.iter().collect();
+            for (id, lane) in &mut state.lanes {
+                lane.has_backlog &= due.contains(id);
+            }
+            state.is_ready = true;
+        }
+        let mut plan = Vec::new();
+        let mut left = most;
+        for id in due {
+            let slots = state.room(*id).min(left);
+            for _ in 0..slots {
+                state.lease(*id);
+            }
+            state.lanes.entry(*id).or_default().has_backlog = true;
+            if slots > 0 {
+                left -= slots;
+                state.last = Some(*id);
+                plan.push((*id, slots));
+            }
+        }
+        plan
+    }
+
+    /// Notes the deliveries that were claimed by a plan, and returns the rest of the plan's leases.
+    pub fn claimed<'a>(&self, plan: &[(DestinationId, usize)], claimed: impl Iterator<Item = &'a Claimed>) {
+        let mut state = self.state();
+        let mut counts: HashMap<DestinationId, usize> = HashMap::new();
+        for one in claimed {
+            *counts.entry(one.destination_id()).or_default() += 1;
+            state.ids.insert(one.id());
+        }
+        for (id, slots) in plan {
+            let count = counts.get(id).copied().unwrap_or_default();
+            for _ in count..*slots {
+                state.release(*id);
+            }
+            if let Some(lane) = state.lanes.get_mut(id) {
+                lane.has_backlog = count == *slots;
+            }
+        }
+    }
+
+    /// Returns the leases of a plan whose claim failed, and may have been committed all the same.
+    pub fn claim_failed(&self, plan: &[(DestinationId, usize)]) {
+        self.claimed(plan, std::iter::empty());
+        self.state().may_have_lost = true;
+    }
+
+    /// Returns true when a destination with queued deliveries has room: for some, if it is quick and has others to send
+    /// meanwhile, or for one.
+    pub fn wants_claim(&self) -> bool {
+        let state = self.state();
+        state.lanes.iter().any(|(id, lane)| {
+            let least = if lane.is_quick && lane.leased > 0 { CLAIM_LEAST } else { 1 };
+            lane.has_backlog && state.room(*id) >= least
+        })
+    }
+
+    /// Returns true while attempts are under way and every lane has room for unrecorded ones.
+    pub fn may_linger(&self) -> bool {
+        let state = self.state();
+        state.unrecorded < SLOTS / 2
+            && state.lanes.values().any(|lane| lane.sending > 0)
+            && state.lanes.values().all(|lane| lane.unrecorded < UNRECORDED_MAX / 2)
+    }
+
+    /// Returns true while attempts wait for the records of others.
+    pub fn are_behind(&self) -> bool {
+        let state = self.state();
+        state.unrecorded >= SLOTS / 2 || state.lanes.values().any(|lane| lane.unrecorded >= UNRECORDED_MAX)
+    }
+
+    /// Accepts leased deliveries. Returns those to send now; the others wait in their lanes.
+    pub fn start(&self, leased: Vec<Leased>) -> Vec<Leased> {
+        let mut state = self.state();
+        let mut now = Vec::new();
+        for one in leased {
+            let id = one.claimed.destination_id();
+            state.lanes.entry(id).or_default().waiting.push_back(one);
+            state.pump(id, &mut now);
+        }
+        now
+    }
+
+    /// Notes the end of an attempt. Returns the next delivery to send to the destination, and those that wait no longer:
+    /// a destination that does not succeed quickly has no leases ahead.
+    pub fn after(&self, id: DestinationId, told: Told) -> (Option<Leased>, Vec<Leased>) {
+        let mut state = self.state();
+        let share = state.share(id);
+        let Some(lane) = state.lanes.get_mut(&id) else { return (None, Vec::new()) };
+        lane.sending = lane.sending.saturating_sub(1);
+        lane.is_hanging = told.is_hanging.unwrap_or(lane.is_hanging);
+        lane.is_quick = told.sent_in.is_some_and(|took| took <= QUICK);
+        let most = if lane.is_quick { usize::MAX } else { share.saturating_sub(lane.sending + 1) };
+        let returned = lane.waiting.split_off(most.min(lane.waiting.len())).into();
+        let mut next = Vec::new();
+        if state.may_send(id)
+            && let Some(one) = state.lanes.get_mut(&id).and_then(|lane| lane.waiting.pop_front())
+        {
+            state.begin(id);
+            next.push(one);
+        }
+        (next.pop(), returned)
+    }
+
+    /// Returns the leases of deliveries whose record begins. A claim in the same transaction may use them.
+    pub fn record_begins(&self, group: impl Iterator<Item = DestinationId>) {
+        let mut state = self.state();
+        group.for_each(|id| state.release(id));
+    }
+
+    /// Leases deliveries again whose record was blocked.
+    pub fn record_is_blocked(&self, group: impl Iterator<Item = DestinationId>) {
+        let mut state = self.state();
+        group.for_each(|id| state.lease(id));
+    }
+
+    /// Forgets deliveries whose end is recorded, or will not be. `was_sent` is false for deliveries without an attempt.
+    /// Returns the deliveries to send now.
+    pub fn recorded(&self, group: impl Iterator<Item = (DeliveryId, DestinationId, bool)>) -> Vec<Leased> {
+        let mut state = self.state();
+        for (delivery, id, was_sent) in group {
+            state.ids.remove(&delivery);
+            if was_sent && let Some(lane) = state.lanes.get_mut(&id) {
+                lane.unrecorded = lane.unrecorded.saturating_sub(1);
+                state.unrecorded = state.unrecorded.saturating_sub(1);
+            }
+        }
+        state.forget_idle();
+        state.pump_all()
+    }
+
+    /// Returns the deliveries of this node.
+    pub fn ids(&self) -> HashSet<DeliveryId> {
+        self.state().ids.clone()
+    }
+
+    /// Returns true once after a transaction whose leases may be lost.
+    pub fn take_lost(&self) -> bool {
+        std::mem::take(&mut self.state().may_have_lost)
+    }
+
+    /// Notes that the lost leases could not be looked for.
+    pub fn note_lost(&self) {
+        self.state().may_have_lost = true;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! The leases of deliveries that are being written.
+
+use super::{Lanes, Leased};
+use model::id::DestinationId;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// The longest message that is kept in memory from its intake until it is sent.
+const DIRECT_MAX_BYTES: usize = 64 << 10;
+
+/// The leases of new deliveries, from their start to their commit. Without a commit they are returned.
+#[derive(Debug)]
+pub struct Taken {
+    pub(super) lanes: Lanes,
+    pub(super) owner: Uuid,
+    pub(super) handed: mpsc::UnboundedSender<Vec<Leased>>,
+    pub(super) destinations: Vec<DestinationId>,
+    pub(super) leased: Vec<Leased>,
+}
+
+impl Taken {
+    /// Leases a new delivery with a message of this length. Returns the owner of the lease, or `None` where the delivery
+    /// has to queue.
+    pub fn lease(&mut self, id: DestinationId, bytes: usize) -> Option<Uuid> {
+        let mut state = self.lanes.state();
+        if state.lanes.get(&id).is_some_and(|lane| lane.has_backlog) {
+            return None;
+        }
+        if bytes > DIRECT_MAX_BYTES || state.room(id) == 0 {
+            state.lanes.entry(id).or_default().has_backlog = true;
+            return None;
+        }
+        state.lease(id);
+        self.destinations.push(id);
+        Some(self.owner)
+    }
+
+    /// Notes leased deliveries whose rows are written, before they are committed.
+    pub fn note(&mut self, leased: impl Iterator<Item = Leased>) {
+        let before = self.leased.len();
+        self.leased.extend(leased);
+        self.lanes.state().ids.extend(self.leased[before..].iter().map(|one| one.claimed.id()));
+    }
+
+    /// Hands the deliveries to the dispatcher, after the commit.
+    pub fn hand_over(mut self) {
+        self.destinations.clear();
+        let leased = std::mem::take(&mut self.leased);
+        if !leased.is_empty() {
+            // The dispatcher receives until the last `Taken` is gone.
+            let _ = self.handed.send(leased);
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if self.destinations.is_empty() {
+            return;
+        }
+        let mut state = self.lanes.state();
+        for id in &self.destinations {
+            state.release(*id);
+        }
+        for one in &self.leased {
+            state.ids.remove(&one.claimed.id());
+        }
+        state.may_have_lost |= !self.leased.is_empty();
+    }
+}

@@ -1,0 +1,211 @@
+use super::*;
+
+const QUICKLY: Told = Told { is_hanging: Some(false), sent_in: Some(Duration::from_millis(3)) };
+const SLOWLY: Told = Told { is_hanging: Some(false), sent_in: Some(Duration::from_secs(2)) };
+const TIMED_OUT: Told = Told { is_hanging: Some(true), sent_in: None };
+
+fn leased(id: i64, destination: i64) -> Leased {
+    Leased { claimed: Claimed::sample(id, destination), destination: None }
+}
+
+/// The lanes of a node with a limit of eight, ready, and the next id of a delivery.
+struct Node {
+    lanes: Lanes,
+    _handed: mpsc::UnboundedReceiver<Vec<Leased>>,
+    next: i64,
+}
+
+impl Node {
+    fn new() -> Self {
+        let lanes = Lanes::default();
+        let handed = lanes.open(Uuid::nil(), 8);
+        lanes.plan(&[], true, 0);
+        Self { lanes, _handed: handed, next: 1 }
+    }
+
+    /// Claims what these destinations have due, which is more than enough. Returns how many of each were claimed, and
+    /// how many are sent.
+    fn claim(&mut self, due: &[i64], most: usize) -> (Vec<usize>, Vec<Leased>) {
+        let due: Vec<_> = due.iter().map(|id| DestinationId(*id)).collect();
+        let plan = self.lanes.plan(&due, true, most);
+        let mut claimed = Vec::new();
+        for (id, slots) in &plan {
+            for _ in 0..*slots {
+                claimed.push(leased(self.next, id.0));
+                self.next += 1;
+            }
+        }
+        self.lanes.claimed(&plan, claimed.iter().map(|one| &one.claimed));
+        let slots = |id: &DestinationId| plan.iter().find(|(of, _)| of == id).map_or(0, |(_, slots)| *slots);
+        (due.iter().map(slots).collect(), self.lanes.start(claimed))
+    }
+
+    /// Ends the attempts, and records them.
+    fn end(&self, sent: &[Leased], told: Told) -> Vec<Leased> {
+        let mut next: Vec<_> =
+            sent.iter().filter_map(|one| self.lanes.after(one.claimed.destination_id(), told).0).collect();
+        next.extend(self.record(sent));
+        next
+    }
+
+    fn record(&self, ended: &[Leased]) -> Vec<Leased> {
+        self.lanes.record_begins(ended.iter().map(|one| one.claimed.destination_id()));
+        self.lanes.recorded(ended.iter().map(|one| (one.claimed.id(), one.claimed.destination_id(), true)))
+    }
+
+    fn take(&self, destination: i64) -> Option<Taken> {
+        let mut taken = self.lanes.take()?;
+        taken.lease(DestinationId(destination), 10).map(|_| taken)
+    }
+}
+
+#[test]
+fn destination_that_is_not_quick_has_as_many_leases_as_attempts() {
+    let mut node = Node::new();
+    let (counts, sent) = node.claim(&[1], 500);
+    assert_eq!((counts, sent.len()), (vec![8], 8));
+    assert!(node.take(1).is_none(), "older deliveries wait");
+    node.end(&sent, SLOWLY);
+    assert_eq!(node.claim(&[1], 500).0, [8]);
+}
+
+#[test]
+fn quick_destination_has_leases_ahead_and_eight_attempts_at_once() {
+    let mut node = Node::new();
+    let (_, sent) = node.claim(&[1], 500);
+    node.end(&sent, QUICKLY);
+    let (counts, sent) = node.claim(&[1], 500);
+    assert_eq!((counts, sent.len()), (vec![128], 8));
+    // Without records, 32 attempts begin.
+    let mut begun = sent.len();
+    let mut ended = sent;
+    let mut index = 0;
+    while index < ended.len() {
+        if let (Some(next), _) = node.lanes.after(DestinationId(1), QUICKLY) {
+            begun += 1;
+            ended.push(next);
+        }
+        index += 1;
+    }
+    assert_eq!(begun, 32);
+    assert_eq!(node.record(&ended).len(), 8, "the record makes room");
+}
+
+#[test]
+fn failure_returns_the_leases_ahead() {
+    let mut node = Node::new();
+    let (_, sent) = node.claim(&[1], 500);
+    node.end(&sent, QUICKLY);
+    let (_, sent) = node.claim(&[1], 500);
+    assert_eq!(sent.len(), 8);
+    let (next, returned) = node.lanes.after(DestinationId(1), Told::default());
+    assert!(next.is_none() || returned.len() == 119);
+    assert_eq!(returned.len(), 120, "nothing waits while seven are under way and one may follow");
+}
+
+#[test]
+fn new_delivery_queues_behind_older_ones_and_where_the_lane_is_full() {
+    let mut node = Node::new();
+    let taken: Vec<_> = (0..8).map(|_| node.take(1).expect("a free slot")).collect();
+    assert!(node.take(1).is_none(), "all slots are taken");
+    drop(taken);
+    assert!(node.take(1).is_none(), "a delivery has queued, and comes first");
+    node.claim(&[], 500);
+    assert!(node.take(1).is_some());
+    let mut large = node.lanes.take().expect("open");
+    assert!(large.lease(DestinationId(2), 1 << 20).is_none(), "a large message is not kept in memory");
+}
+
+#[test]
+fn nothing_is_leased_at_its_start_before_the_first_look_and_after_the_close() {
+    let lanes = Lanes::default();
+    assert!(lanes.take().is_none());
+    let _handed = lanes.open(Uuid::nil(), 8);
+    assert!(lanes.take().is_none());
+    lanes.plan(&[], true, 0);
+    assert!(lanes.take().is_some());
+    lanes.close();
+    assert!(lanes.take().is_none());
+}
+
+#[test]
+fn leases_without_a_commit_are_returned_and_looked_for() {
+    let node = Node::new();
+    let mut taken = node.take(1).expect("a slot");
+    taken.note([leased(5, 1)].into_iter());
+    assert_eq!(node.lanes.ids(), [DeliveryId(5)].into());
+    drop(taken);
+    assert!(node.lanes.ids().is_empty() && node.lanes.take_lost() && !node.lanes.take_lost());
+    let state = node.lanes.state();
+    assert_eq!((state.leased, state.ahead), (0, 0));
+}
+
+#[test]
+fn hanging_destinations_leave_half_of_the_slots() {
+    let mut node = Node::new();
+    let ids: Vec<_> = (1..=600).collect();
+    node.lanes.set_hanging(&ids.iter().map(|id| DestinationId(*id)).collect());
+    let (counts, sent) = node.claim(&ids, 512);
+    assert_eq!((counts.iter().sum::<usize>(), sent.len()), (256, 256), "one of each, and half of the slots");
+    assert_eq!(node.claim(&[700], 512).0, [8], "the rest is for others");
+    node.end(&sent[..1], SLOWLY);
+    assert_eq!(node.claim(&[1], 512).0, [8], "a destination that responds again has all of its slots");
+}
+
+#[test]
+fn hanging_destination_stays_so_after_an_attempt_that_tells_nothing() {
+    let mut node = Node::new();
+    let (_, sent) = node.claim(&[1], 1);
+    node.end(&sent, TIMED_OUT);
+    let (counts, sent) = node.claim(&[1], 500);
+    assert_eq!(counts, [1]);
+    node.end(&sent, Told::default());
+    assert_eq!(node.claim(&[1], 500).0, [1]);
+}
+
+#[test]
+fn destinations_are_claimed_in_rotation() {
+    let mut node = Node::new();
+    assert_eq!(node.lanes.next_claim().0, DestinationId(0));
+    assert_eq!(node.claim(&[1, 2, 3], 12).0, [8, 4, 0]);
+    assert_eq!(node.lanes.next_claim().0, DestinationId(2));
+    assert_eq!(node.claim(&[3, 1, 2], 12).0, [8, 0, 4]);
+    assert_eq!(node.lanes.next_claim().0, DestinationId(2));
+}
+
+#[test]
+fn five_hundred_and_twelve_deliveries_are_in_flight() {
+    let mut node = Node::new();
+    let ids: Vec<_> = (1..=65).collect();
+    let (counts, sent) = node.claim(&ids, node.lanes.next_claim().1);
+    assert_eq!((counts.iter().sum::<usize>(), sent.len()), (512, 512));
+    assert_eq!(node.lanes.next_claim().1, 0);
+    assert!(node.take(66).is_none());
+    node.end(&sent[..3], SLOWLY);
+    assert_eq!(node.lanes.next_claim().1, 3);
+}
+
+#[test]
+fn nodes_share_the_limit_of_each_destination_exactly() {
+    for count in 1..=12 {
+        for id in [1, 2, 3, 77] {
+            let share = |rank| {
+                let node = Node::new();
+                node.lanes.set_nodes(count, rank);
+                node.lanes.state().share(DestinationId(id))
+            };
+            assert_eq!((0..count).map(share).sum::<usize>(), 8, "{count} nodes, destination {id}");
+        }
+    }
+}
+
+#[test]
+fn share_that_shrinks_leaves_the_counts_right() {
+    let mut node = Node::new();
+    let (_, sent) = node.claim(&[1, 2], 500);
+    node.lanes.set_nodes(3, 1);
+    node.end(&sent, SLOWLY);
+    node.lanes.set_nodes(1, 0);
+    let state = node.lanes.state();
+    assert_eq!((state.leased, state.ahead, state.unrecorded), (0, 0, 0));
+}

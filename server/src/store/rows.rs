@@ -1,0 +1,272 @@
+//! Rows that are written together: the cost of a write is its statements, not its commit.
+//!
+//! PostgreSQL takes the rows column by column, each as one array: one SQL text and one plan whatever their number.
+//! SQLite takes `VALUES`, of which each number of rows is another text, and the statement cache holds a few hundred. So
+//! small groups, the usual ones, have a text for each size, and larger ones are composed of a few sizes. The largest
+//! stays far below SQLite's 32,766 bind parameters.
+
+use super::Result;
+use model::number::to_i64;
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value};
+use std::fmt::Write;
+
+/// The largest number of rows that are one statement whatever their number.
+const SMALL: usize = 16;
+/// The sizes that larger groups are composed of.
+const LARGE: [usize; 4] = [100, 64, 32, SMALL];
+
+/// The columns of rows, each with its type on PostgreSQL.
+pub(super) type Columns<const N: usize> = [(&'static str, &'static str); N];
+
+/// The type of ids, instants and numbers.
+pub(super) const INT: &str = "BIGINT";
+/// The type of texts.
+pub(super) const TEXT: &str = "TEXT";
+/// The type of bytes.
+pub(super) const BYTES: &str = "BYTEA";
+/// The type of public ids.
+pub(super) const UUID: &str = "UUID";
+
+/// Splits rows into groups that SQLite writes with a statement each. Keeps the order.
+fn split<T>(rows: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    let mut rows = rows.into_iter();
+    std::iter::from_fn(move || {
+        let left = rows.len();
+        let size = if left <= SMALL { left } else { LARGE.into_iter().find(|size| *size <= left).unwrap_or(SMALL) };
+        // One group at a time: the caller drops a group before the next one is made.
+        let group: Vec<_> = rows.by_ref().take(size).collect();
+        (!group.is_empty()).then_some(group)
+    })
+}
+
+/// Splits rows into groups that are a statement each.
+pub(super) fn statements<T>(db: &impl ConnectionTrait, rows: Vec<T>) -> Vec<Vec<T>> {
+    match db.get_database_backend() {
+        DbBackend::Postgres if rows.is_empty() => Vec::new(),
+        DbBackend::Postgres => vec![rows],
+        _ => split(rows).collect(),
+    }
+}
+
+/// Returns an SQL table of rows, and adds its values to `values`. On PostgreSQL the columns have their names, and the
+/// values numbers. On SQLite the columns are called column1, column2 … (see [`table`]), and the values have no numbers:
+/// SQLite looks the name of each parameter up among all of them.
+fn source<const N: usize>(
+    is_postgres: bool,
+    columns: &Columns<N>,
+    rows: Vec<[Value; N]>,
+    values: &mut Vec<Value>,
+) -> String {
+    let first = values.len() + 1;
+    if is_postgres {
+        push_arrays(rows, values);
+        let arrays = columns.iter().enumerate().map(|(index, (_, of))| format!("CAST(${} AS {of}[])", first + index));
+        return format!("unnest({})", arrays.collect::<Vec<_>>().join(", "));
+    }
+    let row = format!("({})", ["?"; N].join(","));
+    let source = format!("VALUES {}", vec![row; rows.len()].join(","));
+    values.extend(rows.into_iter().flatten());
+    source
+}
+
+/// Adds the values of rows, column by column, each as the text of an array of PostgreSQL.
+fn push_arrays<const N: usize>(rows: Vec<[Value; N]>, values: &mut Vec<Value>) {
+    let mut arrays = [const { String::new() }; N];
+    for array in &mut arrays {
+        array.push('{');
+    }
+    for (number, row) in rows.into_iter().enumerate() {
+        for (array, cell) in arrays.iter_mut().zip(row) {
+            if number > 0 {
+                array.push(',');
+            }
+            push_element(array, cell);
+        }
+    }
+    values.extend(arrays.into_iter().map(|array| Value::from(array + "}")));
+}
+
+/// Returns the columns of rows for a `SELECT` on PostgreSQL, each as an array with the name of the column, and adds their
+/// values to `values`.
+pub(super) fn arrays<const N: usize>(columns: &Columns<N>, rows: Vec<[Value; N]>, values: &mut Vec<Value>) -> String {
+    let first = values.len() + 1;
+    push_arrays(rows, values);
+    let array = |(index, (name, of)): (usize, &(&str, &str))| format!("CAST(${} AS {of}[]) AS {name}", first + index);
+    columns.iter().enumerate().map(array).collect::<Vec<_>>().join(", ")
+}
+
+/// Adds a value to the text of an array of PostgreSQL. An array of the query builder could hold no NULL.
+fn push_element(array: &mut String, value: Value) {
+    // Writing to a string does not fail.
+    match value {
+        Value::BigInt(Some(number)) => _ = write!(array, "{number}"),
+        Value::Bool(Some(is_true)) => array.push(if is_true { 't' } else { 'f' }),
+        Value::Uuid(Some(uuid)) => _ = write!(array, "{uuid}"),
+        Value::String(Some(text)) => {
+            array.reserve(text.len() + 2);
+            array.push('"');
+            for (number, part) in text.split(['"', '\\']).enumerate() {
+                if number > 0 {
+                    let at = part.as_ptr() as usize - text.as_ptr() as usize - 1;
+                    array.push('\\');
+                    array.push(char::from(text.as_bytes()[at]));
+                }
+                array.push_str(part);
+            }
+            array.push('"');
+        }
+        Value::Bytes(Some(bytes)) => {
+            array.reserve(bytes.len() * 2 + 6);
+            array.push_str("\"\\\\x");
+            for byte in bytes {
+                for digit in [byte >> 4, byte & 15] {
+                    array.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+                }
+            }
+            array.push('"');
+        }
+        _ => array.push_str("NULL"),
+    }
+}
+
+/// Returns rows as a table `v` for a `FROM`, and adds their values to `values`. The columns have their names on both
+/// databases.
+pub(super) fn table<const N: usize>(
+    is_postgres: bool,
+    columns: &Columns<N>,
+    rows: Vec<[Value; N]>,
+    values: &mut Vec<Value>,
+) -> String {
+    let source = source(is_postgres, columns, rows, values);
+    let names = columns.map(|(name, _)| name);
+    if is_postgres {
+        return format!("{source} AS v({})", names.join(", "));
+    }
+    let names: Vec<_> =
+        names.iter().enumerate().map(|(index, name)| format!("column{} AS {name}", index + 1)).collect();
+    format!("(SELECT {} FROM ({source})) AS v", names.join(", "))
+}
+
+/// Returns an INSERT of rows, and adds their values to `values`.
+pub(super) fn insert_sql<const N: usize>(
+    is_postgres: bool,
+    table: &str,
+    columns: &Columns<N>,
+    rows: Vec<[Value; N]>,
+    values: &mut Vec<Value>,
+) -> String {
+    let source = source(is_postgres, columns, rows, values);
+    let select = if is_postgres { "SELECT * FROM " } else { "" };
+    format!("INSERT INTO {table} ({}) {select}{source}", columns.map(|(name, _)| name).join(", "))
+}
+
+/// Returns an INSERT of rows on PostgreSQL whose first column is the place of their id in the array `made.id`, from 1.
+/// Adds their values to `values`.
+pub(super) fn insert_numbered_sql<const N: usize>(
+    table: &str,
+    columns: &Columns<N>,
+    rows: Vec<[Value; N]>,
+    values: &mut Vec<Value>,
+) -> String {
+    let source = self::table(true, columns, rows, values);
+    let names = columns.map(|(name, _)| name);
+    let (id, others) = (names[0], names[1..].join(", "));
+    format!("INSERT INTO {table} ({id}, {others}) SELECT (SELECT id FROM made)[{id}], {others} FROM {source}")
+}
+
+/// Inserts rows. `rest` is the rest of the statement, such as what happens at a conflict. Returns how many were written.
+pub(super) async fn insert<const N: usize>(
+    db: &impl ConnectionTrait,
+    table: &str,
+    columns: &Columns<N>,
+    rows: Vec<[Value; N]>,
+    rest: &str,
+) -> Result<u64> {
+    let backend = db.get_database_backend();
+    let mut written = 0;
+    for rows in statements(db, rows) {
+        let mut values = Vec::with_capacity(rows.len() * N);
+        let sql = insert_sql(backend == DbBackend::Postgres, table, columns, rows, &mut values) + rest;
+        written += db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?.rows_affected();
+    }
+    Ok(written)
+}
+
+/// Inserts rows and returns their ids, in the order of the rows: both databases number the rows of a statement upwards.
+pub(super) async fn insert_for_ids<const N: usize>(
+    db: &impl ConnectionTrait,
+    table: &str,
+    columns: &Columns<N>,
+    rows: Vec<[Value; N]>,
+) -> Result<Vec<i64>> {
+    let backend = db.get_database_backend();
+    let mut ids = Vec::with_capacity(rows.len());
+    for rows in statements(db, rows) {
+        let count = to_i64(rows.len());
+        let mut values = Vec::with_capacity(rows.len() * N);
+        let sql = insert_sql(backend == DbBackend::Postgres, table, columns, rows, &mut values);
+        if backend == DbBackend::Postgres {
+            let statement = Statement::from_sql_and_values(backend, sql + " RETURNING id", values);
+            ids.extend(read_ids(db, statement).await?);
+        } else {
+            // SQLite has one writer, so the ids have no gaps and the last one gives them all. Returned rows would each
+            // switch threads.
+            let done = db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+            let last = i64::try_from(done.last_insert_id()).unwrap_or_default();
+            if done.rows_affected() != count.unsigned_abs() {
+                return Err(DbErr::RecordNotInserted.into());
+            }
+            ids.extend(last - count + 1..=last);
+        }
+    }
+    Ok(ids)
+}
+
+/// Returns the ids that a statement returns, sorted.
+pub(super) async fn read_ids(db: &impl ConnectionTrait, statement: Statement) -> Result<Vec<i64>> {
+    #[derive(FromQueryResult)]
+    struct Id {
+        id: i64,
+    }
+    let mut ids: Vec<_> = Id::find_by_statement(statement).all(db).await?.into_iter().map(|row| row.id).collect();
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_have_few_sizes_and_keep_the_order() {
+        for count in 0..1000 {
+            let groups: Vec<_> = split((0..count).collect()).collect();
+            assert_eq!(groups.concat(), (0..count).collect::<Vec<_>>());
+        }
+        let sizes = |count: usize| split(vec![(); count]).map(|group| group.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(0), [0; 0]);
+        assert_eq!(sizes(15), [15]);
+        assert_eq!(sizes(17), [16, 1]);
+        assert_eq!(sizes(243), [100, 100, 32, 11]);
+    }
+
+    #[test]
+    fn element_of_an_array_is_quoted() {
+        let element = |value: Value| {
+            let mut array = String::new();
+            push_element(&mut array, value);
+            array
+        };
+        for (text, expected) in [
+            ("", r#""""#),
+            ("NULL", r#""NULL""#),
+            (r#"a"b\c,{}"#, r#""a\"b\\c,{}""#),
+            (r#"\""#, r#""\\\"""#),
+            ("é\n☃", "\"é\n☃\""),
+        ] {
+            assert_eq!(element(text.into()), expected);
+        }
+        assert_eq!(element(vec![0_u8, 255, 16].into()), r#""\\x00ff10""#);
+        assert_eq!(element(Value::Bytes(None)) + &element(Value::from(-5_i64)) + &element(true.into()), "NULL-5t");
+    }
+}

@@ -68,14 +68,24 @@ impl Postgres {
         bail!("PostgreSQL did not start: {}", std::fs::read_to_string(self.folder.path().join("log"))?)
     }
 
+    /// Runs a statement in the administrative database. Returns its rows as text.
+    pub(crate) fn ask(&self, sql: &str) -> Result<String> {
+        let mut ask = as_user(&self.programs.join("psql"));
+        output(ask.current_dir(self.folder.path()).args(["-U", "postgres", "-h", &self.socket(), "-Atc", sql]))
+    }
+
+    /// Returns the id of the process that all others of this PostgreSQL are children of.
+    pub(crate) fn id(&self) -> Result<u32> {
+        let path = self.folder.path().join("data/postmaster.pid");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        text.lines().next().and_then(|line| line.trim().parse().ok()).context("postmaster.pid has no process id")
+    }
+
     /// Kills a session, as a fault of PostgreSQL would. PostgreSQL then ends all sessions and recovers by itself.
     pub(crate) fn kill_session(&self) -> Result<()> {
         let sql = "SELECT pid FROM pg_stat_activity \
                    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1";
-        let mut ask = as_user(&self.programs.join("psql"));
-        let id =
-            output(ask.current_dir(self.folder.path()).args(["-U", "postgres", "-h", &self.socket(), "-Atc", sql]))?;
-        signal(id.parse().context("PostgreSQL has no session")?, "KILL")
+        signal(self.ask(sql)?.parse().context("PostgreSQL has no session")?, "KILL")
     }
 
     /// Stops PostgreSQL without a checkpoint, as a power cut does. Committed data is in its log.

@@ -22,12 +22,14 @@ const MESSAGE: &str =
 pub(crate) struct Program {
     binary: PathBuf,
     variables: Vec<(&'static str, OsString)>,
+    /// The commands lead sessions of their own.
+    is_apart: bool,
 }
 
 impl Program {
     /// Returns the binary with its data in this folder.
     pub(crate) fn new(binary: &Path, data: &Path) -> Self {
-        Self { binary: binary.to_owned(), variables: vec![("HOOKWRIGHT_DATA_DIR", data.into())] }
+        Self { binary: binary.to_owned(), variables: vec![("HOOKWRIGHT_DATA_DIR", data.into())], is_apart: false }
     }
 
     /// Adds a variable.
@@ -36,9 +38,21 @@ impl Program {
         self
     }
 
+    /// Runs the commands in sessions of their own, between which Linux may share the processor. They end with xtask.
+    pub(crate) fn apart(mut self) -> Self {
+        self.is_apart = true;
+        self
+    }
+
     /// Returns a command of the binary.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = command(&self.binary);
+        let mut command = if self.is_apart {
+            let mut start = command("setsid");
+            start.args(["setpriv", "--pdeathsig", "KILL"]).arg(&self.binary);
+            start
+        } else {
+            command(&self.binary)
+        };
         command
             .args(arguments)
             .env("HOOKWRIGHT_LOG", "warn")
@@ -112,7 +126,7 @@ pub(crate) fn signal(id: u32, name: &str) -> Result<()> {
 }
 
 /// Starts a program and waits for the line that says where it listens.
-fn start(command: &mut Command, says: &str) -> Result<Running> {
+pub(crate) fn start(command: &mut Command, says: &str) -> Result<Running> {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (out, err) = (child.stdout.take().context("no output")?, child.stderr.take().context("no output")?);
     let (sender, lines) = std::sync::mpsc::channel();

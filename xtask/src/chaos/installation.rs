@@ -3,21 +3,33 @@
 use super::random::Random;
 use super::scenario::Scenario;
 use crate::postgres::Postgres;
-use crate::server::{Chain, Prepared, Program, Running, post, prepare};
+use crate::server::{Chain, Prepared, Program, Running, post, prepare, read_response, request};
 use crate::shell::{command, finish};
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::ffi::OsString;
-use std::net::TcpListener;
+use std::io::{BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The longest time in which a server has to stop.
 const STOP_MAX: Duration = Duration::from_secs(8);
-/// The most attempts of a webhook that are unrecorded at once (ARCHITECTURE.md).
-const UNRECORDED_MAX: usize = 8;
+/// Time after which the receiver has read what a killed server had sent.
+const READ_LAST: Duration = Duration::from_millis(10);
+
+/// The event that the senders post, and the webhooks that each one starts, by their paths at the receiver. The last
+/// one responds late, so that attempts are in flight at any moment.
+pub(crate) const EVENT: &str = "poweron";
+pub(crate) const WEBHOOKS: [&str; 3] = ["hello/1", "hello/2", "delay/20"];
+/// The event whose only webhook hangs.
+pub(crate) const HANGING_EVENT: &str = "poweroff";
+/// The number of webhooks, and of tasks, that an installation has. Their ids begin at 1.
+pub(crate) const CHAINS: usize = WEBHOOKS.len() + 1;
+/// The path of the requests that mark a cut in the receiver's record.
+pub(crate) const CUT: &str = "/cut";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Database {
@@ -37,12 +49,10 @@ impl Database {
 /// A running installation. Fields are dropped in this order, so that the database outlives its nodes.
 pub(crate) struct Installation {
     nodes: Vec<Node>,
-    _inbox: Running,
+    inbox: Running,
     pub(crate) postgres: Option<Postgres>,
     program: Program,
     pub(crate) record: PathBuf,
-    /// The number of times that attempts in flight were cut off.
-    cuts: usize,
     /// Time of the last kill of a node. On PostgreSQL its leases outlive it.
     pub(crate) last_kill: Option<Instant>,
     /// The lines that ended servers printed.
@@ -73,7 +83,7 @@ impl Drop for Installation {
 pub(crate) type Variables = Vec<(&'static str, OsString)>;
 
 impl Installation {
-    /// Creates the database and starts the nodes on it, with a webhook to the receiver and a webhook that hangs. Also
+    /// Creates the database and starts the nodes on it, with the webhooks to the receiver and a webhook that hangs. Also
     /// returns a key to post with.
     pub(crate) fn start(
         binary: &Path,
@@ -101,22 +111,25 @@ impl Installation {
         }
         let inbox = program.inbox(&record)?;
         let url = |path: &str| format!("http://{}/{path}", inbox.address);
-        let chains = [
-            Chain { name: "chaos".into(), event: "poweron", url: url("hello"), fields: "&timeout=3" },
-            Chain {
-                name: "hanging".into(),
-                event: "poweroff",
-                url: url("delay/600000"),
-                fields: "&timeout=60&retries=0",
-            },
-        ];
+        let chain = |(number, path): (u8, &str)| Chain {
+            name: format!("chaos-{number}"),
+            event: EVENT,
+            url: url(path),
+            fields: "&timeout=3",
+        };
+        let mut chains: Vec<_> = (1..).zip(WEBHOOKS).map(chain).collect();
+        chains.push(Chain {
+            name: "hanging".into(),
+            event: HANGING_EVENT,
+            url: url("delay/600000"),
+            fields: "&timeout=60&retries=0",
+        });
         let mut installation = Self {
             nodes: Vec::new(),
-            _inbox: inbox,
+            inbox,
             postgres,
             program,
             record,
-            cuts: 0,
             last_kill: None,
             printed: Vec::new(),
             cookie: String::new(),
@@ -166,20 +179,24 @@ impl Installation {
         self.folder.path()
     }
 
-    /// Counts that attempts in flight were cut off. Up to eight of them may be repeated.
-    pub(crate) fn note_cut(&mut self) {
-        self.cuts += 1;
+    pub(crate) fn node_count(&self) -> usize {
+        self.nodes.len()
     }
 
-    /// Counts that a node was killed.
-    pub(crate) fn note_kill(&mut self) {
-        self.note_cut();
+    /// Marks in the receiver's record that attempts in flight were cut off. Those received before may be repeated after
+    /// the mark. The order of the record needs no common clock.
+    pub(crate) fn note_cut(&self) -> Result<()> {
+        std::thread::sleep(READ_LAST);
+        let address = &self.inbox.address;
+        let mut stream = BufReader::new(TcpStream::connect(address)?);
+        stream.get_mut().write_all(request(&format!("POST {CUT}"), address, "", "").as_bytes())?;
+        read_response(&mut stream).map(drop).context("the receiver did not take the mark of a cut")
+    }
+
+    /// Marks that a node was killed.
+    pub(crate) fn note_kill(&mut self) -> Result<()> {
         self.last_kill = Some(Instant::now());
-    }
-
-    /// Returns the most repeats that are no fault.
-    pub(crate) fn repeats_max(&self) -> usize {
-        self.cuts * UNRECORDED_MAX
+        self.note_cut()
     }
 
     /// Kills a node as a power cut does.
@@ -192,8 +209,7 @@ impl Installation {
         running.signal("KILL")?;
         running.wait(Duration::from_secs(5))?;
         self.printed.extend(running.printed());
-        self.note_kill();
-        Ok(())
+        self.note_kill()
     }
 
     /// Stops a node as a service manager does. Returns the time it took.
@@ -219,12 +235,16 @@ impl Installation {
             return Ok(false);
         }
         self.printed.extend(running.printed());
-        self.note_kill();
+        self.note_kill()?;
         Ok(true)
     }
 
     pub(crate) fn signal(&self, number: usize, name: &str) -> Result<()> {
         self.node(number)?.signal(name)
+    }
+
+    pub(crate) fn signal_receiver(&self, name: &str) -> Result<()> {
+        self.inbox.signal(name)
     }
 
     /// Returns the last eight lines of the servers, for the report of a fault.

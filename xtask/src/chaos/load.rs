@@ -3,7 +3,11 @@
 //! Only a 202 acknowledges. After any other response, a broken connection or a timeout a sender posts the same event
 //! again with the same id, at the next node if there are several. Every eighth event has no id and is posted only once.
 //! Without a 202 its outcome is unknown, and it is not counted.
+//!
+//! The events have a rate, so that a long run has a bounded number of them. Events that could not be posted in time, as
+//! no server was there, follow at once when it is back.
 
+use super::installation::{EVENT, WEBHOOKS};
 use crate::server::{read_response, request};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -14,15 +18,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const SENDERS: usize = 8;
-/// A sender's pause between two events.
-const PAUSE: Duration = Duration::from_millis(40);
-/// The most events of a sender.
-const EVENTS_MAX: usize = 10_000;
+/// The events of all senders in a second. A thousand kills take seven minutes, and leave some 70,000 deliveries.
+const RATE: u32 = 60;
+/// The most events of all senders.
+const EVENTS_MAX: u32 = 80_000;
 /// A sender's pause before it posts the same event again, and the time after which it stops doing so.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 const RETRIES_LAST: Duration = Duration::from_secs(20);
 /// A sender's timeout for a response.
-const RESPONSE_WAIT: Duration = Duration::from_secs(3);
+pub(crate) const RESPONSE_WAIT: Duration = Duration::from_secs(3);
 
 /// The state that the senders share.
 pub(crate) struct Load {
@@ -32,10 +36,22 @@ pub(crate) struct Load {
     tally: Mutex<Tally>,
 }
 
+/// An event with a 202.
+#[derive(Clone)]
+pub(crate) struct Acknowledged {
+    pub(crate) object: String,
+    /// The id of the occurrence.
+    pub(crate) occurrence: String,
+    /// The number of webhooks that are sent the event.
+    pub(crate) webhooks: usize,
+}
+
 /// The outcomes of all posts.
 pub(crate) struct Tally {
-    /// The object and the occurrence of each 202.
-    pub(crate) acknowledged: Vec<(String, String)>,
+    pub(crate) acknowledged: Vec<Acknowledged>,
+    /// The number of events that a sender has taken on, and the time from which the rate counts.
+    taken: u32,
+    began: Instant,
     /// Time of the last 202.
     last: Instant,
     /// The longest time between two 202s.
@@ -46,15 +62,18 @@ pub(crate) struct Tally {
     pub(crate) broken: usize,
     /// The number of events with an id that were never acknowledged, though posted repeatedly.
     pub(crate) abandoned: usize,
-    /// The number of acknowledged events that did not start their task.
+    /// The number of acknowledged events that did not start their tasks.
     pub(crate) idle: usize,
 }
 
 impl Load {
     pub(crate) fn new(addresses: Vec<String>, key: &str) -> Self {
+        let now = Instant::now();
         let tally = Tally {
             acknowledged: Vec::new(),
-            last: Instant::now(),
+            taken: 0,
+            began: now,
+            last: now,
             stall: Duration::ZERO,
             refused: BTreeMap::new(),
             broken: 0,
@@ -68,7 +87,8 @@ impl Load {
     /// Posts until `work` returns.
     pub(crate) fn during<T>(&self, work: impl FnOnce() -> T) -> T {
         std::thread::scope(|scope| {
-            self.tally().last = Instant::now();
+            let now = Instant::now();
+            (self.tally().began, self.tally().last) = (now, now);
             for number in 0..SENDERS {
                 scope.spawn(move || self.post_all(number));
             }
@@ -95,31 +115,46 @@ impl Load {
     }
 
     fn post_all(&self, number: usize) {
-        let mut sender = Sender { load: self, node: number % self.addresses.len(), stream: None };
-        for count in 0..EVENTS_MAX {
-            if self.is_over.load(Ordering::SeqCst) {
+        let mut sender = Sender::new(self, number % self.addresses.len());
+        loop {
+            let event = self.wait_for_event();
+            if event >= EVENTS_MAX || self.is_over.load(Ordering::SeqCst) {
                 return;
             }
-            let has_id = !(count + number).is_multiple_of(8);
-            sender.post("poweron", &format!("vm-{number}-{count}"), has_id);
-            std::thread::sleep(PAUSE);
+            sender.post(EVENT, &format!("vm-{event}"), !event.is_multiple_of(8));
         }
+    }
+
+    /// Takes on the next event, and waits for its time. Returns its number.
+    fn wait_for_event(&self) -> u32 {
+        let mut tally = self.tally();
+        let event = tally.taken;
+        tally.taken += 1;
+        let due = tally.began + Duration::from_secs(event.into()) / RATE;
+        drop(tally);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        event
+    }
+
+    /// Lets the senders post the events of the coming seconds at once.
+    pub(crate) fn hurry(&self, seconds: u64) {
+        self.tally().began -= Duration::from_secs(seconds);
     }
 
     /// Posts an event about this object.
     pub(crate) fn post(&self, event: &str, object: &str) {
-        Sender { load: self, node: 0, stream: None }.post(event, object, true);
+        Sender::new(self, 0).post(event, object, true);
     }
 
     /// Counts the acknowledged occurrences that are not in the database.
     pub(crate) fn count_gone(&self) -> Result<usize> {
         // A copy, so that the senders go on.
         let acknowledged = self.tally().acknowledged.clone();
-        let count = |occurrences: &[(String, String)]| -> Result<usize> {
-            let mut sender = Sender { load: self, node: 0, stream: None };
+        let count = |events: &[Acknowledged]| -> Result<usize> {
+            let mut sender = Sender::new(self, 0);
             let mut gone = 0;
-            for (_, occurrence) in occurrences {
-                match sender.exchange(&format!("GET /api/v1/occurrences/{occurrence}/why"), "")? {
+            for event in events {
+                match sender.exchange(&format!("GET /api/v1/occurrences/{}/why", event.occurrence), "")? {
                     (200, _) => {}
                     (404, _) => gone += 1,
                     (status, _) => bail!("asked for an occurrence, the server responded {status}"),
@@ -138,20 +173,29 @@ impl Load {
 /// One connection to one node at a time.
 struct Sender<'a> {
     load: &'a Load,
+    /// The node at which each event is posted first.
+    home: usize,
     node: usize,
     stream: Option<BufReader<TcpStream>>,
 }
 
-impl Sender<'_> {
+impl<'a> Sender<'a> {
+    fn new(load: &'a Load, home: usize) -> Self {
+        Self { load, home, node: home, stream: None }
+    }
+
     /// Posts an event until it is acknowledged or the retries end.
     fn post(&mut self, event: &str, object: &str, has_id: bool) {
         let id = if has_id { format!("\"id\": \"{object}\", ") } else { String::new() };
         let body = format!("{{{id}\"type\": \"vms\", \"event\": \"{event}\", \"object\": {{\"id\": \"{object}\"}}}}");
         let began = Instant::now();
+        if self.node != self.home {
+            (self.node, self.stream) = (self.home, None);
+        }
         loop {
             let response = self.exchange("POST /api/v1/events", &body);
             match response {
-                Ok((202, body)) => return self.note(object, &body),
+                Ok((202, body)) => return self.note(event, object, &body),
                 Ok((status, _)) => *self.load.tally().refused.entry(status).or_default() += 1,
                 Err(_) => {
                     self.load.tally().broken += 1;
@@ -187,23 +231,27 @@ impl Sender<'_> {
         Ok(response)
     }
 
-    fn note(&self, object: &str, body: &[u8]) {
+    fn note(&self, event: &str, object: &str, body: &[u8]) {
+        let webhooks = if event == EVENT { WEBHOOKS.len() } else { 1 };
         let mut tally = self.load.tally();
         let now = Instant::now();
         let gap = now - tally.last;
         tally.stall = tally.stall.max(gap);
         tally.last = now;
         match occurrence(body) {
-            Ok((id, 1)) => tally.acknowledged.push((object.to_owned(), id)),
+            Ok((occurrence, started)) if started == webhooks => {
+                tally.acknowledged.push(Acknowledged { object: object.to_owned(), occurrence, webhooks });
+            }
             _ => tally.idle += 1,
         }
     }
 }
 
 /// Returns the id of the occurrence in a 202, and the number of tasks it started.
-fn occurrence(body: &[u8]) -> Result<(String, u64)> {
+fn occurrence(body: &[u8]) -> Result<(String, usize)> {
     let body: serde_json::Value = serde_json::from_slice(body)?;
     let occurrence = &body["occurrences"][0];
     let id = occurrence["id"].as_str().context("no id")?;
-    Ok((id.to_owned(), occurrence["tasks_started"].as_u64().context("no count")?))
+    let started = occurrence["tasks_started"].as_u64().context("no count")?;
+    Ok((id.to_owned(), started.try_into()?))
 }

@@ -1,13 +1,14 @@
 //! The scenarios: the ways in which an installation fails under load.
 
 use super::Plan;
-use super::installation::{Database, Installation, Variables};
+use super::clock::{clock, shifted_clock};
+use super::fault_point::fail_points;
+use super::installation::{CHAINS, Database, Installation, Variables};
+use super::kill::{kill, postgres_killed};
 use super::load::Load;
 use super::random::Random;
-use super::receipts::Receipts;
-use crate::server::Program;
 use crate::shell::{command, finish, root};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Write;
@@ -16,11 +17,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// The longest time until a server acknowledges again once nothing fails any more.
-const BACK_MAX: Duration = Duration::from_secs(20);
-/// The longest wait for a named fault point. On PostgreSQL the leases of a killed node, 13 s, end first.
-const POINT_MAX: Duration = Duration::from_secs(20);
-/// The rows that a step of retention removes.
-const RETENTION_STEP: usize = 500;
+pub(crate) const BACK_MAX: Duration = Duration::from_secs(20);
 /// The file that makes the shim fail syncs while it exists.
 const SYNC_SWITCH: &str = "syncs-fail";
 
@@ -63,32 +60,16 @@ const POSTGRES: &[Database] = &[Database::Postgres];
 /// The longest scenario is first, as the short form runs them at the same time.
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "kill", run: kill, ..PLAIN },
+    Scenario { name: "kill-two", databases: POSTGRES, nodes: 2, run: kill, ..PLAIN },
     Scenario { name: "sigterm", hangs: true, run: sigterm, ..PLAIN },
     Scenario { name: "postgres-killed", databases: POSTGRES, run: postgres_killed, ..PLAIN },
     Scenario { name: "disk-full", databases: SQLITE, mounts: true, setup: Some(small_disk), run: disk_full, ..PLAIN },
     Scenario { name: "failing-syncs", databases: SQLITE, setup: Some(faulty_io), run: failing_syncs, ..PLAIN },
     Scenario { name: "fail-points", run: fail_points, ..PLAIN },
+    Scenario { name: "clock", setup: Some(shifted_clock), run: clock, ..PLAIN },
     Scenario { name: "freeze", databases: POSTGRES, nodes: 2, run: freeze, ..PLAIN },
     Scenario { name: "schedules", databases: POSTGRES, nodes: 3, run: schedules, ..PLAIN },
 ];
-
-/// Kills the server at random moments, and starts it again on the same data and port.
-fn kill(scene: &mut Scene<'_>) -> Result<()> {
-    let mut receipts = Receipts::open(&scene.installation.record)?;
-    for _ in 0..scene.plan.kills {
-        receipts.read()?;
-        let began = Instant::now();
-        while scene.plan.waits_for_receipts && receipts.read()? == 0 && began.elapsed() < POINT_MAX {
-            sleep(Duration::from_millis(20));
-        }
-        sleep(scene.random.millis(300, scene.plan.between_kills));
-        scene.installation.kill(0)?;
-        scene.installation.start_node(0, &Vec::new())?;
-        scene.load.wait_for_acknowledgement(BACK_MAX)?;
-    }
-    sleep(Duration::from_millis(500));
-    Ok(())
-}
 
 /// Stops the server by SIGTERM, under load and beside a webhook that hangs. Other scenarios end with an idle stop.
 fn sigterm(scene: &mut Scene<'_>) -> Result<()> {
@@ -99,28 +80,10 @@ fn sigterm(scene: &mut Scene<'_>) -> Result<()> {
     sleep(Duration::from_secs(1));
     let took = scene.installation.stop(0)?;
     // The hanging attempts start again after the restart.
-    scene.installation.note_cut();
+    scene.installation.note_cut()?;
     scene.notes.push(format!("stopped {} ms after SIGTERM, under load beside a hanging webhook", took.as_millis()));
     scene.installation.start_node(0, &Vec::new())?;
     scene.load.wait_for_acknowledgement(BACK_MAX)?;
-    sleep(Duration::from_millis(500));
-    Ok(())
-}
-
-/// Kills a session of PostgreSQL, and then stops all of PostgreSQL for two seconds.
-fn postgres_killed(scene: &mut Scene<'_>) -> Result<()> {
-    sleep(Duration::from_secs(1));
-    let (installation, load) = (&mut *scene.installation, scene.load);
-    let postgres = installation.postgres.as_mut().context("this scenario needs PostgreSQL")?;
-    postgres.kill_session()?;
-    load.wait_for_acknowledgement(BACK_MAX)?;
-    sleep(Duration::from_secs(1));
-    postgres.stop_at_once();
-    sleep(Duration::from_secs(2));
-    postgres.start_again()?;
-    installation.note_cut();
-    installation.note_cut();
-    load.wait_for_acknowledgement(BACK_MAX)?;
     sleep(Duration::from_millis(500));
     Ok(())
 }
@@ -190,84 +153,16 @@ fn restart(scene: &mut Scene<'_>, variables: &Variables) -> Result<()> {
     scene.load.wait_for_acknowledgement(BACK_MAX)
 }
 
-/// Kills the server once at each fault point.
-fn fail_points(scene: &mut Scene<'_>) -> Result<()> {
-    /// The fault points that are passed under load, each with the most passes before the kill.
-    const POINTS: &[(&str, u64)] = &[
-        ("intake.before-commit", 60),
-        ("intake.after-commit", 60),
-        ("settle.before-commit", 30),
-        ("settle.after-commit", 30),
-        ("send.before", 200),
-        ("send.after", 200),
-        ("sweep.before-commit", 3),
-    ];
-    sleep(Duration::from_secs(1));
-    scene.installation.kill(0)?;
-    for (point, most) in POINTS {
-        let pass = scene.random.between(1, most + 1);
-        die_at(scene, point, pass, Vec::new())?;
-    }
-    scene.installation.start_node(0, &Vec::new())?;
-    scene.load.wait_for_acknowledgement(BACK_MAX)?;
-    die_in_retention(scene)?;
-    sleep(Duration::from_millis(500));
-    if scene.database == Database::Sqlite {
-        die_while_writing_the_key(scene)?;
-    }
-    Ok(())
-}
-
-/// Kills the server between two steps of retention. So few deliveries are retained that there are two steps.
-fn die_in_retention(scene: &mut Scene<'_>) -> Result<()> {
-    let (began, mut receipts) = (Instant::now(), Receipts::open(&scene.installation.record)?);
-    let mut arrived = 0;
-    while arrived < RETENTION_STEP + 100 && began.elapsed() < POINT_MAX {
-        arrived += receipts.read()?;
-        sleep(Duration::from_millis(50));
-    }
-    // Retention removes the occurrences with their deliveries, so that they cannot be counted afterwards.
-    scene.gone = Some(scene.load.count_gone()?);
-    scene.installation.stop(0)?;
-    die_at(scene, "retention.between-steps", 1, vec![("HOOKWRIGHT_KEEP_PER_WEBHOOK", "1".into())])?;
-    scene.installation.start_node(0, &Vec::new())?;
-    scene.load.wait_for_acknowledgement(BACK_MAX)
-}
-
-/// Starts the stopped server with a fault, and waits until the fault has killed it.
-fn die_at(scene: &mut Scene<'_>, point: &str, pass: u64, mut variables: Variables) -> Result<()> {
-    variables.push(("HOOKWRIGHT_FAULT", format!("{point}=kill@{pass}").into()));
-    let began = Instant::now();
-    // Retention starts with the server, maybe before the server says where it listens.
-    if scene.installation.start_node(0, &variables).is_err() && began.elapsed() < POINT_MAX {
-        scene.installation.note_kill();
-        return Ok(());
-    }
-    if !scene.installation.wait_for_end(0, POINT_MAX)? {
-        scene.notes.push(format!("{point} was not reached"));
-        scene.installation.kill(0)?;
-    }
-    Ok(())
-}
-
-/// Kills a first start while it writes the master key. The next start has to work.
-fn die_while_writing_the_key(scene: &Scene<'_>) -> Result<()> {
-    let program = Program::new(scene.binary, &scene.installation.folder().join("new"));
-    let listen = "http://127.0.0.1:0";
-    if program.serve(listen, |serve| _ = serve.env("HOOKWRIGHT_FAULT", "key.before-rename=kill@1")).is_ok() {
-        bail!("key.before-rename was not reached at a first start");
-    }
-    program.serve(listen, |_| ()).map(drop).context("after a kill while the key was written the server cannot start")
-}
-
 /// Freezes one of two nodes for longer than its leases last.
 fn freeze(scene: &mut Scene<'_>) -> Result<()> {
     sleep(Duration::from_secs(1));
     scene.installation.signal(1, "STOP")?;
+    scene.installation.note_cut()?;
     scene.load.wait_for_acknowledgement(BACK_MAX)?;
     sleep(Duration::from_secs(15));
+    // What the other node has sent meanwhile, this one may send too.
+    scene.installation.note_cut()?;
     scene.installation.signal(1, "CONT")?;
-    scene.installation.note_cut();
     scene.load.wait_for_acknowledgement(BACK_MAX)?;
     sleep(Duration::from_secs(1));
     Ok(())
@@ -282,11 +177,14 @@ fn schedules(scene: &mut Scene<'_>) -> Result<()> {
     let inbox = installation.start_inbox(&record)?;
     let url = format!("http%3A%2F%2F{}%2Frun", inbox.address.replace(':', "%3A"));
     installation.post("/webhooks/new", &format!("name=scheduled&url={url}"))?;
-    installation.post("/tasks/new", "name=scheduled&object=3&enabled=true&message=%22%24%7BID%7D%22")?;
+    let webhook = CHAINS + 1;
+    let message = "%22%24%7BID%7D%22";
+    installation.post("/tasks/new", &format!("name=scheduled&object={webhook}&enabled=true&message={message}"))?;
     // The database has five schedules from the beginning.
     let rule = "every=1&unit=minutes&start_date=2024-01-01&start_time=00%3A00&all_day=true&never_ends=true";
     installation.post("/schedules/new", &format!("name=chaos&enabled=true&{rule}"))?;
-    installation.post("/triggers/new", "schedule=6&task=3&enabled=true")?;
+    let task = CHAINS + 1;
+    installation.post("/triggers/new", &format!("schedule=6&task={task}&enabled=true"))?;
     let deliveries = || -> Result<HashSet<String>> {
         let body =
             |line: &str| Some(serde_json::from_str::<serde_json::Value>(line).ok()?["body"].as_str()?.to_owned());

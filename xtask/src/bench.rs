@@ -11,17 +11,14 @@ use std::path::Path;
 
 /// Measures a binary, or one that is built now.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let (what, binary) = match arguments {
-        [what, rest @ ..] if ["speed", "memory", "viewers"].contains(&what.as_str()) => (what.as_str(), rest.first()),
-        rest => ("speed", rest.first()),
+    let (measure, rest): (fn(&Path) -> Result<()>, _) = match arguments {
+        [what, rest @ ..] if what == "memory" => (memory::run, rest),
+        [what, rest @ ..] if what == "viewers" => (viewers::run, rest),
+        [what, rest @ ..] if what == "speed" => return speed::run(rest),
+        rest => return speed::run(rest),
     };
-    let binary = match binary {
-        Some(binary) => Path::new(binary).canonicalize().with_context(|| format!("there is no {binary}"))?,
-        None => dist::run()?,
-    };
-    match what {
-        "memory" => memory::run(&binary),
-        "viewers" => viewers::run(&binary),
-        _ => speed::run(&binary),
+    match rest.first() {
+        Some(binary) => measure(&Path::new(binary).canonicalize().with_context(|| format!("there is no {binary}"))?),
+        None => measure(&dist::run()?),
     }
 }

@@ -28,10 +28,12 @@ cargo xtask run [OPTIONS OF SERVE]  build and start the console on http://127.0.
 cargo xtask test [STEP…]            every check and test; installs missing tools
 cargo xtask screenshots             a picture of every page: target/screenshots
 cargo xtask dist                    one self-contained release binary: target/dist/hookwright
-cargo xtask bench [speed|memory|viewers] [BINARY]
-                                    deliveries per second beside a bare client; the memory of large requests; the cost
-                                    of many viewers at a million deliveries; of BINARY, or of a new one
-cargo xtask chaos [--short] [--binary PATH] [--rounds N] [--seed N] [SCENARIO…]
+cargo xtask bench [speed] [--only NAME] [--rounds N] [--filled] [--against URL] … [BINARY]
+                                    speed, latency, CPU, memory and disk on both databases, as ratios to a bare client;
+                                    of BINARY, or of a new one; --help says more
+cargo xtask bench memory|viewers [BINARY]
+                                    the memory of large requests; the cost of many viewers at a million deliveries
+cargo xtask chaos [--short] [--binary PATH] [--kills N] [--seed N] [SCENARIO…]
                                     lost, repeated and stalled events while disk, database, node or program fails
 cargo xtask fill N [--database-url URL] …
                                     fill ./data, or a PostgreSQL database, with N made-up deliveries; --help says more

@@ -1,193 +1,182 @@
-//! `cargo xtask bench speed`: measures deliveries per second, as a ratio to a bare client in the same run.
+//! `cargo xtask bench speed`: starts the server on SQLite and on PostgreSQL, measures both in turn, and prints one table.
+//! `docs/performance.md` says how to read the table.
 //!
-//! The bare client posts the same body to the same receiver over persistent connections. Everything stays on this
-//! machine's loopback, is bounded in count, and ends by itself.
+//! 1. The sender, the receiver and the bare client are processes of their own (`examples/wire`); `wire` runs them.
+//! 2. `subject` is a server under test: ours on a database (`ours`), or a peer that somebody else has started (`peer`).
+//! 3. `work` lists the measurements, and `measure` makes them. Each yields figures of one subject in one round; a run
+//!    takes the ceiling first.
+//! 4. `table` collects the figures of all rounds. It prints medians, and knows which of them break a limit.
+//!
+//! Every measurement is bounded in count and time. Everything stays on this machine's loopback.
 
-use crate::server::{Chain, Program, Running, millis_of_day, prepare, read_response, request};
-use crate::shell::say;
+mod form;
+mod measure;
+mod ours;
+mod peer;
+mod processes;
+mod subject;
+mod table;
+mod wire;
+mod work;
+
+use crate::dist;
+use crate::shell::{output, say};
 use anyhow::{Context, Result, bail};
-use std::fs;
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
-use std::net::TcpStream;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use measure::Bench;
+use ours::{Database, Ours};
+use peer::Peer;
+use std::path::{Path, PathBuf};
+use subject::Subject;
+use table::Table;
+use wire::Wire;
+use work::{Scale, Work};
 
-/// The number of rounds. The median counts, since the speed of a shared machine changes from second to second.
+/// The rounds, unless `--rounds` says another number. The medians count, since the speed of a machine drifts.
 const ROUNDS: usize = 3;
-/// The bare posts of a round.
-const BARE: usize = 32_000;
-/// The occurrences of a round.
-const COUNT: usize = 8_000;
-/// The clients that post at the same time.
-const SENDERS: usize = 16;
-/// The least deliveries per 1,000 bare posts. Below it the bench fails. It is well below the usual ratio of about 50,
-/// so that only a real loss shows.
-const FLOOR: f64 = 30.0;
-/// The highest p99 in milliseconds beside a hanging webhook. Above it the bench fails.
-const LATENCY_CEILING: i64 = 100;
-/// The longest time of a measurement.
-const PATIENCE: Duration = Duration::from_mins(3);
+/// A run during which other programs take more than this many cores is disturbed.
+const DISTURBED: f64 = 0.2;
 
-/// Measures a binary. Prints the results, and fails below the floor.
-pub(super) fn run(binary: &Path) -> Result<()> {
-    let folder = tempfile::Builder::new().prefix("hookwright-bench-").tempdir()?;
-    let record = folder.path().join("inbox.jsonl");
-    let program = Program::new(binary, &folder.path().join("data"));
-    let inbox = program.inbox(&record)?;
-    let began = Instant::now();
-    let server = program.serve("http://127.0.0.1:0", |_| ())?;
-    let startup = began.elapsed();
-    let idle_kib = memory_kib(server.id())?;
-    let url = |path: &str| format!("http://{}/{path}", inbox.address);
-    let chains = [
-        Chain { name: "bench".into(), event: "poweron", url: url("hello"), fields: "" },
-        Chain { name: "hanging".into(), event: "poweroff", url: url("delay/600000"), fields: "&timeout=3&retries=0" },
-    ];
-    let key = prepare(&program, &server, "ingest", &chains)?.key;
+const HELP: &str = "\
+cargo xtask bench speed [OPTIONS] [BINARY]
+  --rounds N        how often each measurement is repeated (3)
+  --only NAME       the measurements of this name or group; may be repeated. --list prints the names
+  --filled          after a million settled deliveries, and with the times of pages
+  --database NAME   sqlite or postgresql alone
+  --against URL     also measures a peer that speaks Svix's API at this URL, with
+  --token T           its token, or with the variable BENCH_TOKEN, and
+  --processes P,P     the ids of its processes, for CPU and memory; children are counted
+  --short           a tenth of the messages, and no limits: does the bench work?
+";
 
-    let body = "{\"vm\": \"web-01\", \"at\": 1760629087, \"t\": null}";
-    let event = "{\"type\": \"vms\", \"event\": \"poweron\", \"object\": {\"id\": \"vm-101\", \"name\": \"web-01\"}}";
-    let header = format!("Authorization: Bearer {key}\r\n");
-    let mut rounds = Vec::new();
-    for round in 1..=ROUNDS {
-        say(&format!("round {round}: a bare client, then deliveries through one webhook with synchronous=FULL"));
-        let post = || post_all(&inbox.address, "POST /hello", "", body, BARE, 200);
-        let bare = rate(&record, BARE, post)?;
-        let cpu = cpu_seconds(server.id())?;
-        let post = || post_all(&server.address, "POST /api/v1/events", &header, event, COUNT, 202);
-        let deliveries = rate(&record, COUNT, post)?;
-        rounds.push((deliveries / bare * 1000.0, bare, deliveries, cpu_seconds(server.id())? - cpu));
-        println!("{deliveries:>9.0}  beside {bare:.0}");
-    }
-    rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let (ratio, bare, deliveries, cpu) = rounds[ROUNDS / 2];
-    println!();
-    println!("{bare:>9.0}  bare posts/s, {SENDERS} senders");
-    println!("{deliveries:>9.0}  deliveries/s, {SENDERS} senders, SQLite, from the first post to the last receipt");
-    println!("{ratio:>9.0}  deliveries per 1,000 bare posts (floor {FLOOR})");
-    println!("{:>9.2}  CPU-seconds per 1,000 deliveries", cpu / COUNT as f64 * 1000.0);
-    let p99 = latency_beside_a_hanging_webhook(&server, &key, &record)?;
-    println!("{p99:>9}  ms from post to receipt, p99, while another webhook hangs (ceiling {LATENCY_CEILING})");
-    println!("{:>9.1}  MiB of memory, idle", idle_kib as f64 / 1024.0);
-    println!("{:>9.0}  ms from start to listening, with an empty database", startup.as_secs_f64() * 1000.0);
-    if ratio < FLOOR {
-        bail!("the deliveries are below the floor");
-    }
-    if p99 > LATENCY_CEILING {
-        bail!("a hanging webhook delays another");
-    }
-    Ok(())
+/// The options.
+struct Options {
+    binary: Option<PathBuf>,
+    rounds: usize,
+    only: Vec<String>,
+    databases: Vec<Database>,
+    is_filled: bool,
+    is_short: bool,
+    against: Option<String>,
+    token: String,
+    processes: Vec<u32>,
 }
 
-/// Keeps a webhook hanging with a backlog, and posts one occurrence at a time for another webhook.
-fn latency_beside_a_hanging_webhook(server: &Running, key: &str, record: &Path) -> Result<i64> {
-    const POSTS: usize = 300;
-    let mut stream = BufReader::new(TcpStream::connect(&server.address)?);
-    stream.get_ref().set_nodelay(true)?;
-    let header = format!("Authorization: Bearer {key}\r\n");
-    let mut post = |event: &str, id: &str| -> Result<()> {
-        let body = format!(
-            "{{\"type\": \"vms\", \"event\": \"{event}\", \"object\": {{\"id\": \"{id}\"}}, \"data\": {{\"t\": {}}}}}",
-            now_ms()
-        );
-        let post = request("POST /api/v1/events", &server.address, &header, &body);
-        stream.get_mut().write_all(post.as_bytes())?;
-        match read_response(&mut stream)? {
-            (202, _) => Ok(()),
-            (status, _) => bail!("the server responded {status}"),
-        }
-    };
-    for _ in 0..100 {
-        post("poweroff", "hanging")?;
-    }
-    for _ in 0..POSTS {
-        post("poweron", "probe")?;
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    std::thread::sleep(Duration::from_secs(1));
-    let text = fs::read_to_string(record)?;
-    let mut waits: Vec<i64> = text.lines().filter_map(wait_of_probe).collect();
-    if waits.len() < POSTS {
-        bail!("only {} of {POSTS} arrived beside the hanging webhook", waits.len());
-    }
-    waits.sort_unstable();
-    Ok(waits[waits.len() * 99 / 100])
-}
-
-/// Returns the milliseconds from the post of a probe to its receipt.
-fn wait_of_probe(line: &str) -> Option<i64> {
-    let received: serde_json::Value = serde_json::from_str(line).ok()?;
-    let body: serde_json::Value = serde_json::from_str(received["body"].as_str()?).ok()?;
-    if body["vm"] != "probe" {
-        return None;
-    }
-    // The day does not change within a measurement.
-    let arrived = millis_of_day(received["time"].as_str()?)?;
-    Some(arrived - body["t"].as_i64()? % 86_400_000)
-}
-
-#[expect(clippy::disallowed_methods, reason = "both ends of the measurement read the system's clock")]
-fn now_ms() -> u128 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis()
-}
-
-/// Returns the receipts per second, from the start of `work` until `count` more are recorded.
-fn rate(record: &Path, count: usize, work: impl FnOnce() -> Result<()>) -> Result<f64> {
-    let mut record = fs::File::open(record)?;
-    record.seek(SeekFrom::End(0))?;
-    let mut arrived = 0;
-    let mut new = Vec::new();
-    let began = Instant::now();
-    work()?;
-    loop {
-        // Only the new part is read. Reading the whole file repeatedly would take a core from the measured programs.
-        new.clear();
-        record.read_to_end(&mut new)?;
-        arrived += new.split(|byte| *byte == b'\n').count().saturating_sub(1);
-        if arrived >= count {
-            return Ok(count as f64 / began.elapsed().as_secs_f64());
-        }
-        if began.elapsed() > PATIENCE {
-            bail!("only {arrived} of {count} arrived in time");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Posts `count` requests over [`SENDERS`] persistent connections.
-fn post_all(address: &str, start: &str, header: &str, body: &str, count: usize, expected: u16) -> Result<()> {
-    let request = request(start, address, header, body);
-    let send = || -> Result<()> {
-        let mut stream = BufReader::new(TcpStream::connect(address)?);
-        stream.get_ref().set_nodelay(true)?;
-        for _ in 0..count / SENDERS {
-            stream.get_mut().write_all(request.as_bytes())?;
-            let (status, _) = read_response(&mut stream)?;
-            if status != expected {
-                bail!("the server responded {status}");
+impl Options {
+    fn read(arguments: &[String]) -> Result<Option<Self>> {
+        let mut options = Self {
+            binary: None,
+            rounds: ROUNDS,
+            only: Vec::new(),
+            databases: vec![Database::Sqlite, Database::Postgres],
+            is_filled: false,
+            is_short: false,
+            against: None,
+            token: std::env::var("BENCH_TOKEN").unwrap_or_default(),
+            processes: Vec::new(),
+        };
+        let mut words = arguments.iter();
+        while let Some(word) = words.next() {
+            let mut value = || words.next().with_context(|| format!("{word} needs a value\n{HELP}"));
+            match word.as_str() {
+                "--rounds" => options.rounds = value()?.parse().context("--rounds needs a number")?,
+                "--only" => options.only.push(value()?.clone()),
+                "--database" => options.databases = vec![Database::named(value()?)?],
+                "--filled" => options.is_filled = true,
+                "--short" => options.is_short = true,
+                "--against" => options.against = Some(value()?.clone()),
+                "--token" => options.token.clone_from(value()?),
+                "--processes" => {
+                    let ids: Result<_, _> = value()?.split(',').map(str::parse).collect();
+                    options.processes = ids.context("--processes needs numbers with commas between")?;
+                }
+                "--list" => {
+                    for work in Work::all() {
+                        println!("{}", work.name());
+                    }
+                    return Ok(None);
+                }
+                "--help" => {
+                    print!("{HELP}");
+                    return Ok(None);
+                }
+                path if !path.starts_with('-') && options.binary.is_none() => {
+                    options.binary =
+                        Some(Path::new(path).canonicalize().with_context(|| format!("there is no {path}"))?);
+                }
+                other => bail!("there is no option {other}\n{HELP}"),
             }
         }
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        let senders: Vec<_> = (0..SENDERS).map(|_| scope.spawn(send)).collect();
-        senders.into_iter().try_for_each(|sender| match sender.join() {
-            Ok(result) => result,
-            Err(_) => bail!("a sender panicked"),
-        })
-    })
+        Ok(Some(options))
+    }
+
+    /// Returns the measurements to make, in their order.
+    fn work(&self) -> Result<Vec<Work>> {
+        let is_wanted = |work: &Work| {
+            let name = work.name();
+            // `deliveries-1` is all of `deliveries-1-…`, but not `deliveries-10-…`.
+            let is_named = |only: &String| name.strip_prefix(only).is_some_and(|r| r.is_empty() || r.starts_with('-'));
+            if self.only.is_empty() { self.is_filled || !work.needs_filling() } else { self.only.iter().any(is_named) }
+        };
+        let found: Vec<_> = Work::all().into_iter().filter(is_wanted).collect();
+        if found.is_empty() {
+            bail!("there is no such measurement; --list prints their names");
+        }
+        Ok(found)
+    }
 }
 
-/// Returns the user and system time of a process (proc(5), fields 14 and 15 of `stat`, in ticks of 10 ms).
-fn cpu_seconds(pid: u32) -> Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|word| word.parse::<u64>().ok()).sum();
-    Ok(ticks as f64 / 100.0)
-}
-
-fn memory_kib(pid: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
+/// Measures, prints the table, and fails when a figure breaks a limit.
+pub(super) fn run(arguments: &[String]) -> Result<()> {
+    let Some(options) = Options::read(arguments)? else { return Ok(()) };
+    let work = options.work()?;
+    let binary = options.binary.clone().map_or_else(dist::run, Ok)?;
+    let folder = tempfile::Builder::new().prefix("hookwright-bench-").tempdir()?;
+    let mut bench =
+        Bench::new(Wire::start()?, folder.path(), if options.is_short { Scale::Short } else { Scale::Full });
+    let mut subjects = Vec::new();
+    for database in &options.databases {
+        say(&format!("preparing {}", database.name()));
+        let mut ours = Ours::start(&binary, *database, folder.path(), bench.wire.address())?;
+        if options.is_filled {
+            ours.fill()?;
+        }
+        subjects.push(Subject::Ours(Box::new(ours)));
+    }
+    if let Some(url) = &options.against {
+        say(&format!("preparing the peer at {url}"));
+        subjects.push(Subject::Peer(Peer::prepare(url, &options.token, &options.processes, bench.wire.address())?));
+    }
+    let mut table = Table::new(subjects.iter().map(Subject::name).collect());
+    for work in &work {
+        for round in 1..=options.rounds {
+            for (column, subject) in subjects.iter_mut().enumerate() {
+                say(&format!("{}, {}, round {round} of {}", work.name(), subject.name(), options.rounds));
+                match (bench.measure(work, subject), subject) {
+                    (Ok(figures), _) => table.add(column, figures),
+                    // A peer need not do all that is asked of ours.
+                    (Err(error), Subject::Peer(_)) => println!("    the peer fails: {error:#}"),
+                    (Err(error), Subject::Ours(_)) => return Err(error.context(format!("{} failed", work.name()))),
+                }
+            }
+        }
+    }
+    // The databases end before the table, so that nothing disturbs who reads it.
+    drop(subjects);
+    let version = output(crate::shell::command(&binary).arg("--version"))?;
+    let after = if options.is_filled { ", after a million settled deliveries" } else { "" };
+    println!("\n{version} on {}{after}; medians of {} rounds\n", processes::machine()?, options.rounds);
+    println!("{table}");
+    println!("{}", bench.ceilings());
+    let disturbed = bench.disturbed(DISTURBED);
+    if disturbed > 0 {
+        println!("Other programs took over {DISTURBED} cores during {disturbed} runs: do not compare these figures.");
+    }
+    let mut faults = bench.faults;
+    if !options.is_short {
+        faults.extend(table.broken());
+    }
+    if !faults.is_empty() {
+        bail!("{}", faults.join("\n"));
+    }
+    Ok(())
 }

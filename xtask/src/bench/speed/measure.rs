@@ -1,0 +1,314 @@
+//! The measurements, each of one subject in one round.
+
+use super::processes::{Snapshot, durable_appends, memory_mib};
+use super::subject::{Subject, Topic};
+use super::table::{Figure, median};
+use super::wire::{Load, Sent, Wire};
+use super::work::{Scale, Work};
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The messages before a run, which fill caches and open connections.
+const WARM_UP: u32 = 200;
+/// The time after a run in which the server stores what it has delivered. Its CPU counts.
+const SETTLING: Duration = Duration::from_millis(500);
+/// The time after a start at which a server is idle.
+const IDLE: Duration = Duration::from_secs(2);
+/// The backlog, and the messages of a request that make it.
+const BACKLOG: u32 = 100_000;
+const BATCH: u32 = 1000;
+/// The longest time until a backlog has drained.
+const DRAIN_MAX: Duration = Duration::from_mins(5);
+/// The messages for the webhook that hangs, and the rate of those for the others.
+const HANGING: u32 = 200;
+const LANES_PER_S: u32 = 100;
+/// The fetches of a page, after some whose times do not count.
+const FETCHES: usize = 40;
+const FETCHES_BEFORE: usize = 3;
+/// The highest p95 of a page in milliseconds.
+const PAGE_MAX_MS: f64 = 50.0;
+
+/// The pages, besides that of the newest delivery.
+const PAGES: [&str; 15] = [
+    "/",
+    "/webhooks",
+    "/webhooks/1",
+    "/tasks",
+    "/tasks/1",
+    "/events",
+    "/schedules",
+    "/deliveries",
+    "/deliveries?status=error",
+    "/deliveries?object=no-such-object",
+    "/deliveries?sort=-duration",
+    "/runs",
+    "/objects",
+    "/tags",
+    "/types",
+];
+
+/// A run and its ceiling.
+struct Run {
+    /// The posts a second of the bare client right before.
+    bare: f64,
+    sent: Sent,
+    /// The CPU seconds of the subject per 1,000 deliveries, if its processes are known.
+    cpu: Option<f64>,
+}
+
+/// The state that all measurements share.
+pub(super) struct Bench {
+    pub(super) wire: Wire,
+    /// What no run may show: something refused, or delivered twice.
+    pub(super) faults: Vec<String>,
+    scale: Scale,
+    /// A folder on the disk of the databases.
+    folder: PathBuf,
+    bare: Vec<f64>,
+    appends: Vec<f64>,
+    /// The cores that other programs took in each run.
+    others: Vec<f64>,
+}
+
+impl Bench {
+    pub(super) fn new(wire: Wire, folder: &Path, scale: Scale) -> Self {
+        let (faults, bare, appends, others) = Default::default();
+        Self { wire, faults, scale, folder: folder.to_owned(), bare, appends, others }
+    }
+
+    /// Returns a sentence about the ceilings of all runs.
+    pub(super) fn ceilings(&self) -> String {
+        let of = |values: &[f64]| {
+            let (low, high) = values.iter().fold((f64::MAX, 0.0_f64), |(l, h), value| (l.min(*value), h.max(*value)));
+            format!("{:.0} ({low:.0} to {high:.0})", median(values.to_vec()).unwrap_or_default())
+        };
+        if self.bare.is_empty() {
+            return String::new();
+        }
+        let (bare, appends) = (of(&self.bare), of(&self.appends));
+        format!("The bare client made {bare} posts/s; the disk made {appends} appends/s of 4 KiB durable.")
+    }
+
+    /// Returns the number of runs during which other programs took more than this many cores.
+    pub(super) fn disturbed(&self, cores: f64) -> usize {
+        self.others.iter().filter(|other| **other > cores).count()
+    }
+
+    /// Measures one subject once. Returns nothing if the subject cannot be measured so.
+    pub(super) fn measure(&mut self, work: &Work, subject: &mut Subject) -> Result<Vec<Figure>> {
+        self.wire.reset()?;
+        match work {
+            Work::Process => self.process(subject),
+            Work::Deliveries { webhooks, senders } => self.deliveries(subject, *webhooks, *senders),
+            Work::Latency { rate } => self.latency(subject, *rate),
+            Work::Hanging => self.hanging(subject),
+            Work::Disk => self.disk(subject),
+            Work::Backlog => self.backlog(subject),
+            Work::Pages => self.pages(subject),
+        }
+    }
+
+    fn count(&self, messages: u32) -> u32 {
+        if self.scale == Scale::Short { messages / 10 } else { messages }
+    }
+
+    /// Sends a load after its ceiling was measured. Notes faults, and the CPU of subject and others.
+    fn run(&mut self, subject: &Subject, topic: Topic, load: Load) -> Result<Run> {
+        let message = subject.message(topic);
+        self.wire.send(&message, topic, Load::closed(WARM_UP, load.connections.min(16)))?;
+        std::thread::sleep(SETTLING);
+        self.appends.push(durable_appends(&self.folder)?);
+        let bare = self.wire.bare()?;
+        let before = Snapshot::take()?;
+        let sent = self.wire.send(&message, topic, load)?;
+        std::thread::sleep(SETTLING);
+        let after = Snapshot::take()?;
+        self.bare.push(bare);
+        let processes = subject.processes();
+        let of_subject = |snapshot: &Snapshot| processes.iter().map(|id| snapshot.seconds_below(*id)).sum::<f64>();
+        let own = |snapshot: &Snapshot| {
+            snapshot.seconds_of(std::process::id()) + snapshot.seconds_of(self.wire.receiver.id())
+        };
+        let cpu = of_subject(&after) - of_subject(&before);
+        if !processes.is_empty() {
+            let others = after.machine - before.machine - cpu - (own(&after) - own(&before));
+            self.others.push(others / after.at.duration_since(before.at).as_secs_f64());
+        }
+        if sent.refused > 0 || sent.doubles > 0 {
+            let fault = format!("{}: {} refused, {} repeated", subject.name(), sent.refused, sent.doubles);
+            println!("    {fault}");
+            if matches!(subject, Subject::Ours(_)) {
+                self.faults.push(fault);
+            }
+        }
+        let cpu = (!processes.is_empty()).then_some(cpu / sent.delivered.max(1.0) * 1000.0);
+        Ok(Run { bare, sent, cpu })
+    }
+
+    fn process(&mut self, subject: &mut Subject) -> Result<Vec<Figure>> {
+        let mut figures = Vec::new();
+        if let Some(ours) = subject.ours() {
+            let (stopped, started) = (ours.stop()?, ours.serve()?);
+            figures.push(Figure::new("start, ms until it listens", 0, started.as_secs_f64() * 1000.0));
+            figures.push(Figure::new("SIGTERM, s until it has ended", 2, stopped.as_secs_f64()));
+            std::thread::sleep(IDLE);
+        }
+        // The first is the server, and the database has memory of its own.
+        let Some(server) = subject.processes().first().copied() else { return Ok(figures) };
+        figures.push(Figure::new("memory of the server, idle, MiB", 0, memory_mib(server, "VmRSS")?));
+        self.run(subject, Topic::Ten, Load::closed(self.count(1500), 64))?;
+        figures.push(Figure::new("memory of the server, peak, MiB", 0, memory_mib(server, "VmHWM")?));
+        Ok(figures)
+    }
+
+    fn deliveries(&mut self, subject: &Subject, webhooks: u32, senders: u32) -> Result<Vec<Figure>> {
+        let topic = if webhooks == 1 { Topic::One } else { Topic::Ten };
+        let messages = match (webhooks, senders) {
+            (1, 1) => 2000,
+            (1, _) => 6000,
+            (_, 1) => 500,
+            _ => 1500,
+        };
+        let Run { bare, sent, cpu } = self.run(subject, topic, Load::closed(self.count(messages), senders))?;
+        let what = format!("{webhooks} webhook{}, {senders} sender{}", plural(webhooks), plural(senders));
+        let limits = match (webhooks, senders) {
+            (1, 16) => [Some(135.0), Some(54.0)],
+            (1, 64) => [None, Some(54.0)],
+            (10, 16) => [Some(210.0), Some(140.0)],
+            (10, 64) => [None, Some(140.0)],
+            _ => [None; 2],
+        };
+        let rate = Figure::new(format!("{what}: deliveries/s"), 0, sent.deliveries_per_s);
+        let mut figures = vec![rate.beside(bare).at_least(limits)];
+        if webhooks == 1 {
+            figures.push(Figure::new(format!("{what}: occurrences accepted/s"), 0, sent.ingest_per_s).beside(bare));
+        }
+        if senders == 16 {
+            let limits = if webhooks == 1 { [Some(0.09), Some(0.30)] } else { [None; 2] };
+            figures.extend(cpu.map(|cpu| Figure::new(format!("{what}: CPU s per 1,000"), 3, cpu).at_most(limits)));
+            figures.extend(receipts(&what, &sent, [None; 2], [None; 2]));
+        }
+        Ok(figures)
+    }
+
+    fn latency(&mut self, subject: &Subject, rate: u32) -> Result<Vec<Figure>> {
+        let messages = self.count(if rate == 50 { 500 } else { 5 * rate });
+        let Run { sent, cpu, .. } = self.run(subject, Topic::One, Load::open(messages, rate))?;
+        let what = format!("{rate}/s");
+        let mut figures = if rate == 50 {
+            receipts(&what, &sent, [Some(1.5), Some(2.5)], [Some(5.0), Some(6.0)])
+        } else {
+            receipts(&what, &sent, [None; 2], [None; 2])
+        };
+        figures.extend(cpu.map(|cpu| Figure::new(format!("{what}: CPU s per 1,000"), 2, cpu)));
+        Ok(figures)
+    }
+
+    fn hanging(&mut self, subject: &Subject) -> Result<Vec<Figure>> {
+        let load = Load::open(self.count(1500), LANES_PER_S);
+        let alone = self.run(subject, Topic::Lanes, load)?.sent.p99;
+        self.wire.tell("hold", Topic::Hanging)?;
+        let before = self.wire.span(&Topic::Hanging.endpoints())?.count;
+        let backlog = Load { waits: false, ..Load::closed(HANGING, 16) };
+        let hung = self.wire.send(&subject.message(Topic::Hanging), Topic::Hanging, backlog)?;
+        let beside = self.run(subject, Topic::Lanes, load);
+        // Also after a failure: the next measurement needs a receiver that responds.
+        self.wire.tell("release", Topic::Hanging)?;
+        self.wire.wait(Topic::Hanging, before + hung.accepted, DRAIN_MAX)?;
+        Ok(vec![
+            Figure::new("49 webhooks, 100/s: receipt p99, ms", 2, alone),
+            Figure::new("49 webhooks, 100/s, beside one that hangs: receipt p99, ms", 2, beside?.sent.p99)
+                .at_most([Some(10.0); 2]),
+        ])
+    }
+
+    fn disk(&mut self, subject: &mut Subject) -> Result<Vec<Figure>> {
+        let Some(ours) = subject.ours() else { return Ok(Vec::new()) };
+        ours.stop()?;
+        let before = ours.bytes()?;
+        ours.serve()?;
+        let load = Load::closed(self.count(20_000), 64);
+        let delivered = self.wire.send(&ours.message(Topic::One), Topic::One, load)?.delivered;
+        ours.stop()?;
+        let grown = ours.bytes()?.saturating_sub(before);
+        ours.serve()?;
+        Ok(vec![Figure::new("bytes of the database per delivery", 0, grown as f64 / delivered.max(1.0))])
+    }
+
+    fn backlog(&mut self, subject: &mut Subject) -> Result<Vec<Figure>> {
+        if subject.ours().is_none() {
+            return Ok(Vec::new());
+        }
+        let size = self.count(BACKLOG);
+        let fill = Load { batch: BATCH, waits: false, ..Load::closed(size, 4) };
+        let load = Load::closed(self.count(6000), 16);
+        let ratio = |run: &Run| run.sent.deliveries_per_s / run.bare;
+        let without = self.run(subject, Topic::One, load)?;
+
+        subject.ours().context("ours")?.pause(Topic::Backlog)?;
+        let held = self.wire.send(&subject.message(Topic::Backlog), Topic::Backlog, fill)?;
+        let beside_held = self.run(subject, Topic::One, load)?;
+        let bare = self.wire.bare()?;
+        let since = self.wire.span(&Topic::Backlog.endpoints())?.now_ns;
+        subject.ours().context("ours")?.resume(Topic::Backlog)?;
+        let drained = self.wire.wait(Topic::Backlog, held.accepted, DRAIN_MAX)?;
+        let seconds = Duration::from_nanos(drained.last_ns.saturating_sub(since)).as_secs_f64();
+
+        self.wire.tell("hold", Topic::Backlog)?;
+        let queued = self.wire.send(&subject.message(Topic::Backlog), Topic::Backlog, fill)?;
+        let beside_queued = self.run(subject, Topic::One, load);
+        // Also after a failure: the next measurement needs a receiver that responds, and no backlog.
+        self.wire.tell("release", Topic::Backlog)?;
+        self.wire.wait(Topic::Backlog, held.accepted + queued.accepted, DRAIN_MAX)?;
+
+        let mut figures = vec![
+            Figure::new("occurrences accepted/s, 1,000 a request", 0, held.ingest_per_s),
+            Figure::new("backlog of 100,000, resumed: deliveries/s", 0, f64::from(held.accepted) / seconds)
+                .beside(bare),
+        ];
+        for (what, run) in [("held", &beside_held), ("queued", &beside_queued?)] {
+            let label = format!("1 webhook, 16 senders, beside 100,000 {what}: deliveries/s");
+            figures.push(Figure::new(label, 0, run.sent.deliveries_per_s).beside(run.bare));
+            let share = ratio(run) / ratio(&without) * 100.0;
+            let label = format!("the same, in % of the ratio without the {what}");
+            figures.push(Figure::new(label, 0, share).at_least([Some(90.0); 2]));
+        }
+        Ok(figures)
+    }
+
+    fn pages(&mut self, subject: &mut Subject) -> Result<Vec<Figure>> {
+        let Some(ours) = subject.ours() else { return Ok(Vec::new()) };
+        let (list, _) = ours.page("/deliveries")?;
+        let link = list.split("href=\"/deliveries/").nth(1).and_then(|rest| rest.split('"').next());
+        let delivery = format!("/deliveries/{}", link.context("the list of deliveries has no link to one")?);
+        let fetches = if self.scale == Scale::Short { FETCHES / 10 } else { FETCHES };
+        let mut figures = Vec::new();
+        for (path, label) in PAGES.iter().map(|path| (*path, *path)).chain([(delivery.as_str(), "/deliveries/ID")]) {
+            let mut took = Vec::new();
+            for fetch in 0..fetches + FETCHES_BEFORE {
+                let (_, duration) = ours.page(path)?;
+                if fetch >= FETCHES_BEFORE {
+                    took.push(duration.as_secs_f64() * 1000.0);
+                }
+            }
+            took.sort_by(f64::total_cmp);
+            let p95 = took.get(took.len() * 95 / 100).copied().unwrap_or_default();
+            figures.push(Figure::new(format!("page {label}: p95, ms"), 1, p95).at_most([Some(PAGE_MAX_MS); 2]));
+        }
+        Ok(figures)
+    }
+}
+
+/// Returns the percentiles from post to receipt, with limits of p50 and p99.
+fn receipts(what: &str, sent: &Sent, p50: [Option<f64>; 2], p99: [Option<f64>; 2]) -> Vec<Figure> {
+    vec![
+        Figure::new(format!("{what}: receipt p50, ms"), 2, sent.p50).at_most(p50),
+        Figure::new(format!("{what}: receipt p95, ms"), 2, sent.p95),
+        Figure::new(format!("{what}: receipt p99, ms"), 2, sent.p99).at_most(p99),
+    ]
+}
+
+fn plural(count: u32) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}

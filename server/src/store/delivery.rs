@@ -182,14 +182,13 @@ pub async fn list_newest(
     limit: u64,
 ) -> Result<Vec<ListRow>> {
     use delivery::Column;
-    let of = Condition::all().add_option(destination.map(|id| Column::DestinationId.eq(id.0)));
-    Ok(list_rows(delivery::Entity::find())
-        .filter(of)
-        .order_by_desc(Column::Id)
-        .limit(limit)
-        .into_model()
-        .all(db)
-        .await?)
+    // A range of one destination, not an equality: PostgreSQL would look for few deliveries among all.
+    let of = Condition::all().add_option(destination.map(|id| Column::DestinationId.between(id.0, id.0)));
+    let mut query = list_rows(delivery::Entity::find()).filter(of);
+    if destination.is_some() {
+        query = query.order_by_desc(Column::DestinationId);
+    }
+    Ok(query.order_by_desc(Column::Id).limit(limit).into_model().all(db).await?)
 }
 
 /// Returns a delivery by its public id.

@@ -100,8 +100,10 @@ pub async fn failed_tasks(db: &impl ConnectionTrait, since: Timestamp) -> Result
     struct Count {
         tasks: i64,
     }
+    // A range of one task, not an equality: PostgreSQL would look for the runs of a task that has none among all runs.
     let sql = "SELECT COUNT(*) AS tasks FROM task t JOIN run r ON r.id = \
-               (SELECT l.id FROM run l WHERE l.task_id = t.id AND l.status <> 'missed' ORDER BY l.id DESC LIMIT 1) \
+               (SELECT l.id FROM run l WHERE l.task_id >= t.id AND l.task_id <= t.id AND l.status <> 'missed' \
+               ORDER BY l.task_id DESC, l.id DESC LIMIT 1) \
                WHERE r.status = 'failed' AND r.started_at >= $1";
     Ok(Count::find_by_statement(statement(db, sql, [since.0.into()])).one(db).await?.map_or(0, |row| row.tasks))
 }

@@ -151,7 +151,9 @@ impl Old {
 pub async fn find_excess(db: &impl ConnectionTrait, most: u32) -> Result<Vec<(DestinationId, i64)>> {
     let mut found = Vec::new();
     for destination in ids(db, "SELECT id FROM destination ORDER BY id", []).await? {
-        let sql = "SELECT id FROM delivery WHERE destination_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2";
+        // A range of one destination, not an equality: PostgreSQL would look for few deliveries among all.
+        let sql = "SELECT id FROM delivery WHERE destination_id >= $1 AND destination_id <= $1 \
+                   ORDER BY destination_id DESC, id DESC LIMIT 1 OFFSET $2";
         let newest = ids(db, sql, [destination.into(), i64::from(most).into()]).await?;
         found.extend(newest.first().map(|newest| (DestinationId(destination), *newest)));
     }

@@ -87,3 +87,41 @@ async fn object_is_found_by_its_id_among_many_of_one_name(#[values(Sqlite, Postg
         assert!(read < 100, "{read} rows were read");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn newest_of_a_task_or_webhook_without_any_is_not_looked_for_among_all() {
+    let test = TestStore::postgres().await;
+    let db = test.store.write();
+    let webhooks =
+        [rows::webhook(db, "busy", "http://127.0.0.1:9/").await, rows::webhook(db, "new", "http://b/").await];
+    rows::start(db, vec![rows::delivery(webhooks[0])], NOW).await;
+    for (name, webhook) in [("busy", webhooks[0]), ("new", webhooks[1])] {
+        let new = model::task::Task {
+            name: name.into(),
+            description: String::new(),
+            is_enabled: true,
+            deletes_after_running: false,
+            destination_id: webhook.into(),
+            action: model::task::Action::Webhook(model::task::WebhookSend { message: String::new() }),
+        };
+        server::store::task::insert(db, &new, NOW).await.expect("a task");
+    }
+    let runs = format!(
+        "INSERT INTO run (task_id, task_name, cause, event_ids, status, started_at) \
+         SELECT 1, 't', 'schedule', '', 'failed', i FROM generate_series(1, {MANY}) AS i"
+    );
+    db.execute_unprepared(&runs).await.expect("filled");
+    let deliveries = format!(
+        "INSERT INTO delivery (id, uuid, destination_id, status, attempts, created_at, settled_at, type_id, event_id, \
+         destination_name, task_name, body) SELECT -i, gen_random_uuid(), 1, 'sent', 1, i, i, '', '', 'w', 't', '' \
+         FROM generate_series(1, {MANY}) AS i"
+    );
+    db.execute_unprepared(&deliveries).await.expect("filled");
+    db.execute_unprepared("ANALYZE").await.expect("analysed");
+    let txn = test.store.begin().await.expect("a transaction");
+    assert_eq!(server::store::figures::failed_tasks(&txn, Timestamp(0)).await.expect("counted"), 1);
+    let newest = server::store::delivery::list_newest(&txn, Some(webhooks[1].into()), 10).await.expect("listed");
+    assert!(newest.is_empty());
+    let read = rows_read(&txn, "run").await + rows_read(&txn, "delivery").await;
+    assert!(read < 100, "{read} rows were read");
+}

@@ -173,12 +173,17 @@ pub async fn deliveries(
 pub async fn runs(db: &impl ConnectionTrait, filter: &RunFilter, part: Part) -> Result<Page<super::run::Row>> {
     let name = filter.name.as_deref().map(|name| contains(db.get_database_backend(), "task", name));
     let all = Condition::all()
-        .add_option(filter.task.map(|id| run::Column::TaskId.eq(id.0)))
+        // A range of one task, not an equality: PostgreSQL would look for few runs among all.
+        .add_option(filter.task.map(|id| run::Column::TaskId.between(id.0, id.0)))
         .add_option(filter.status.as_deref().map(|status| run::Column::Status.eq(status)))
         .add_option(name);
     let query = run::Entity::find().filter(all);
     let part = Part { offset: part.offset.min(COUNTED), ..part };
-    let page = query.clone().order_by_desc(run::Column::Id).offset(part.offset).limit(part.limit);
+    let mut page = query.clone();
+    if filter.task.is_some() {
+        page = page.order_by_desc(run::Column::TaskId);
+    }
+    let page = page.order_by_desc(run::Column::Id).offset(part.offset).limit(part.limit);
     let rows: Vec<_> = page.all(db).await?.into_iter().map(super::run::Row::from).collect();
     let total = count(db, query, run::Column::Id, part, rows.len()).await?;
     Ok(Page { rows, total })

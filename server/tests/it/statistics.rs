@@ -3,12 +3,13 @@
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::TestStore;
 use crate::rows;
-use model::id::{DestinationId, ObjectId};
+use model::id::{DestinationId, ObjectId, TaskId};
 use model::time::Timestamp;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, Statement};
 use server::store::claim;
 use server::store::object::{self, Wanted};
+use server::store::search;
 use server::store::sweep;
 use std::time::Duration;
 
@@ -122,6 +123,9 @@ async fn newest_of_a_task_or_webhook_without_any_is_not_looked_for_among_all() {
     assert_eq!(server::store::figures::failed_tasks(&txn, Timestamp(0)).await.expect("counted"), 1);
     let newest = server::store::delivery::list_newest(&txn, Some(webhooks[1].into()), 10).await.expect("listed");
     assert!(newest.is_empty());
+    let filter = search::RunFilter { task: Some(TaskId(2)), ..search::RunFilter::default() };
+    let page = search::runs(&txn, &filter, search::Part { offset: 0, limit: 50 }).await.expect("listed");
+    assert!(page.rows.is_empty());
     let read = rows_read(&txn, "run").await + rows_read(&txn, "delivery").await;
     assert!(read < 100, "{read} rows were read");
 }

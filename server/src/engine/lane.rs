@@ -44,7 +44,7 @@ pub struct Leased {
     pub destination: Option<Arc<Destination>>,
 }
 
-/// What an attempt tells about its destination.
+/// The news of a destination from one attempt.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Told {
     /// Whether the destination hangs, where the attempt tells.

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Default)]
 pub(super) struct Alarmed(Mutex<HashSet<DestinationId>>);
 
-/// What a group changes of the alarms, once it is stored.
+/// The changes of the alarms by a group, to be noted once the group is stored.
 #[derive(Default)]
 pub(super) struct Alarms {
     /// The destinations whose alarm the group raises.

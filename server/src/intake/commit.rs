@@ -52,7 +52,7 @@ enum Lookup {
     Unavailable,
 }
 
-/// What all workers share.
+/// The state that all workers share.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) clock: Clock,

@@ -26,7 +26,7 @@ pub(super) struct Written {
     pub(super) responses: Vec<Response>,
     /// The first new occurrence. Where it is stored, the whole group is.
     pub(super) first: Option<Uuid>,
-    /// What the group changes of the alarms.
+    /// The changes of the alarms.
     pub(super) alarms: Alarms,
     /// The deliveries to hand to the dispatcher.
     pub(super) taken: Option<Taken>,

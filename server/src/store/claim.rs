@@ -46,7 +46,7 @@ use super::delivery::{Lease, NewDelivery};
 use super::{Result, group, run};
 use model::email::Recipient;
 use model::id::{DeliveryId, DestinationId};
-use model::number::{to_i64, to_u32};
+use model::number::{to_i64, to_u32, to_usize};
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
 use std::collections::HashSet;
@@ -78,10 +78,10 @@ pub struct Claimed {
 }
 
 impl Claimed {
-    /// Returns a new delivery that is leased from its start, still without its id.
-    pub(super) fn of_new(new: &NewDelivery, recipients: Option<String>, lease: Lease) -> Self {
+    /// Returns a new delivery that is leased from its start.
+    pub(super) fn of_new(id: i64, new: &NewDelivery, recipients: Option<String>, lease: Lease) -> Self {
         Self {
-            id: 0,
+            id,
             uuid: new.uuid,
             destination_id: new.destination_id.0,
             body: new.body.clone(),
@@ -97,9 +97,9 @@ impl Claimed {
         }
     }
 
-    /// Returns the delivery with the id of its row.
-    pub(super) fn with_id(self, id: i64) -> Self {
-        Self { id, ..self }
+    /// Returns a new delivery, whose id was its place from 1, with the id at that place.
+    pub(super) fn with_id_at(self, ids: &[i64]) -> Self {
+        Self { id: ids[to_usize(self.id) - 1], ..self }
     }
 
     /// Returns a delivery for tests of lanes.

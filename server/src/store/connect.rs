@@ -230,7 +230,7 @@ async fn connect_postgres(
         // The library's own test waits for a host that has vanished as long as the system does.
         .test_before_acquire(false)
         .map_sqlx_postgres_pool_opts(|pool| {
-            // One that was in use a moment ago is not asked: a busy node would ask with each transaction.
+            // A connection that was in use a moment ago is not tested: a busy node would test one with each transaction.
             pool.before_acquire(|connection, since| {
                 Box::pin(async move { Ok(since.idle_for < PING_AFTER || responds(connection).await?) })
             })

@@ -20,7 +20,6 @@ pub struct InternalEvent {
     /// The occurrence that it becomes.
     pub occurrence: Occurrence,
     /// The destination that it is about.
-    #[serde(alias = "about_webhook")]
     pub about_destination: Option<DestinationId>,
     /// The number of deliveries that led to it.
     pub depth: u32,

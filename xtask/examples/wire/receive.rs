@@ -33,7 +33,7 @@ struct Arrival {
     at: u64,
 }
 
-/// What all connections share. There is one thread, therefore no lock.
+/// The state that all connections share. There is one thread, therefore no lock.
 #[derive(Default)]
 struct Book {
     arrivals: RefCell<Vec<Arrival>>,

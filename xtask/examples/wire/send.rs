@@ -21,7 +21,7 @@ const LATE_NS: u64 = 2_000_000;
 /// The time between two looks at the receiver.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What to send. One word a flag.
+/// The load to send. Each flag of the command line is a field.
 struct Plan {
     address: String,
     /// The request up to the value of its content length.

@@ -31,7 +31,7 @@ pub async fn start_many(db: &impl ConnectionTrait, new: Vec<(NewRun, NewDelivery
     let ids: Vec<_> = runs.iter().map(|run| run.0).collect();
     let (rows, claimed) = delivery_rows(deliveries, &ids, now)?;
     rows::insert(db, "delivery", &COLUMNS, rows, "").await?;
-    Ok(Started { runs, claimed: claimed.into_iter().map(|(index, claimed)| claimed.with_id(ids[index])).collect() })
+    Ok(Started { runs, claimed })
 }
 
 /// Saves a round trip: the statement takes the ids from the sequence of the runs, and the rows name them by their places.
@@ -53,26 +53,21 @@ async fn start_by_one_statement(
     );
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
     let ids = rows::read_ids(db, statement).await?;
-    let claimed = claimed.into_iter().map(|(index, claimed)| claimed.with_id(ids[index])).collect();
+    let claimed = claimed.into_iter().map(|one| one.with_id_at(&ids)).collect();
     Ok(Started { runs: ids.into_iter().map(RunId).collect(), claimed })
 }
 
-/// Returns the rows of deliveries with these ids, and those that are leased, by their place.
-#[expect(clippy::type_complexity, reason = "used here only")]
-fn delivery_rows(
-    new: Vec<NewDelivery>,
-    ids: &[i64],
-    now: Timestamp,
-) -> Result<(Vec<[Value; 30]>, Vec<(usize, Claimed)>)> {
+/// Returns the rows of deliveries with these ids, and the leased ones among them.
+fn delivery_rows(new: Vec<NewDelivery>, ids: &[i64], now: Timestamp) -> Result<(Vec<[Value; 30]>, Vec<Claimed>)> {
     let mut claimed = Vec::new();
     let mut rows = Vec::with_capacity(new.len());
-    for (index, (mut one, id)) in new.into_iter().zip(ids).enumerate() {
+    for (mut one, id) in new.into_iter().zip(ids) {
         if one.failed.is_some() || one.hold.is_some() {
             one.lease = None;
         }
         let recipients = recipients_json(&one.recipients)?;
         if let Some(lease) = one.lease {
-            claimed.push((index, Claimed::of_new(&one, recipients.clone(), lease)));
+            claimed.push(Claimed::of_new(*id, &one, recipients.clone(), lease));
         }
         rows.push(columns(*id, one, recipients, now));
     }

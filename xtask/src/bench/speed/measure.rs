@@ -60,7 +60,7 @@ struct Run {
 /// The state that all measurements share.
 pub(super) struct Bench {
     pub(super) wire: Wire,
-    /// What no run may show: something refused, or delivered twice.
+    /// The faults of all runs, of which there may be none: something refused, or delivered twice.
     pub(super) faults: Vec<String>,
     scale: Scale,
     /// A folder on the disk of the databases.

@@ -50,6 +50,7 @@ pub mod catalog;
 pub mod choice;
 pub mod claim;
 pub mod connect;
+pub mod current;
 pub mod delivery;
 pub mod destination;
 pub mod entity;

@@ -83,7 +83,14 @@ impl Lanes {
         let state = self.state();
         let open = state.open.as_ref().filter(|_| state.is_ready)?;
         let (owner, handed) = (open.owner, open.handed.clone());
-        Some(Taken { lanes: self.clone(), owner, handed, destinations: Vec::new(), leased: Vec::new() })
+        Some(Taken {
+            lanes: self.clone(),
+            owner,
+            handed,
+            destinations: Vec::new(),
+            leased: Vec::new(),
+            has_rows: false,
+        })
     }
 
     /// Sets the number of nodes, and the number of those before this one.

@@ -3,6 +3,10 @@
 //! Each start becomes a run with one delivery, whose message is rendered here, once. One check decides whether the
 //! delivery waits for its destination. Nothing is sent here, and the caller commits.
 
+mod plain;
+
+pub use plain::{Plain, Unnamed};
+
 use super::held::HeldCounts;
 use super::lane::{Lanes, Leased, Taken};
 use super::render::{self, Subject};

@@ -5,7 +5,7 @@ use crate::engine::start::FullHold;
 use crate::store;
 use crate::store::internal;
 use model::id::DestinationId;
-use sea_orm::DatabaseTransaction;
+use sea_orm::ConnectionTrait;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -39,7 +39,7 @@ impl Alarmed {
 /// Raises an alarm for each destination whose hold is full, once until the destination holds nothing any more. The alarm is
 /// an internal event, which a later group takes in.
 pub(super) async fn raise(
-    txn: &DatabaseTransaction,
+    db: &impl ConnectionTrait,
     stage: &Stage,
     alarmed: &Alarmed,
     full: &[FullHold],
@@ -51,7 +51,7 @@ pub(super) async fn raise(
     for hold in full {
         if raised.insert(hold.destination_id) {
             alarms.raised.push(hold.destination_id);
-            internal::insert(txn, &hold.alarm(), stage.now).await?;
+            internal::insert(db, &hold.alarm(), stage.now).await?;
         }
     }
     Ok(alarms)

@@ -77,8 +77,14 @@ impl Committer {
         Self { store, writer: GroupWriter::new(shared.clone()), shared }
     }
 
-    /// Commits a group, in a transaction that has begun already or in a new one.
-    pub(super) async fn commit(&mut self, group: &[Job], mut begun: Option<DatabaseTransaction>) -> Commit {
+    /// Commits a group, in a transaction that has begun already, or in a new one where it needs one. A part of a group that
+    /// was refused waits less for locks.
+    pub(super) async fn commit(
+        &mut self,
+        group: &[Job],
+        mut begun: Option<DatabaseTransaction>,
+        is_part: bool,
+    ) -> Commit {
         let mut tried = 0;
         // SQLite has no such lock.
         let mut has_lock_of_changes = !self.store.is_postgres();
@@ -86,7 +92,16 @@ impl Committer {
         let mut absent = None;
         loop {
             tried += 1;
-            let error = match Box::pin(self.try_once(group, begun.take(), has_lock_of_changes)).await {
+            let is_first = tried == 1 && !has_lock_of_changes;
+            let done = if is_first { Box::pin(self.try_alone(group)).await } else { None };
+            let done = match done {
+                Some(done) => done,
+                None => {
+                    let is_patient = has_lock_of_changes || (is_first && !is_part);
+                    Box::pin(self.try_once(group, begun.take(), is_patient, has_lock_of_changes)).await
+                }
+            };
+            let error = match done {
                 Try::Stored(written) => return self.finish(written),
                 Try::Failed(error) if needs_lock_of_changes(&error) => {
                     // Nothing has gone wrong: the same again, with the lock first.
@@ -110,9 +125,42 @@ impl Committer {
         }
     }
 
+    /// Writes a group by one statement that commits itself, on PostgreSQL. `None` for a group that needs a transaction, and
+    /// where the database has failed: the transaction then fails likewise.
+    async fn try_alone(&mut self, group: &[Job]) -> Option<Try> {
+        let prepared = self.store.in_time(self.writer.prepare(self.store.write(), group)).await.ok()??;
+        fault::point("intake.before-commit");
+        let (written, done) = prepared.write(&self.store).await;
+        match done {
+            Ok(()) => {
+                fault::point("intake.after-commit");
+                Some(Try::Stored(written))
+            }
+            Err(error @ store::Error::Unavailable(_)) => Some(Try::Unanswered(error, written)),
+            Err(error) => Some(Try::Failed(error)),
+        }
+    }
+
     /// Writes and commits a group once.
-    async fn try_once(&mut self, group: &[Job], begun: Option<DatabaseTransaction>, has_lock_of_changes: bool) -> Try {
-        let (txn, written) = match self.write(group, begun, has_lock_of_changes).await {
+    async fn try_once(
+        &mut self,
+        group: &[Job],
+        begun: Option<DatabaseTransaction>,
+        is_patient: bool,
+        has_lock_of_changes: bool,
+    ) -> Try {
+        let begun = match begun {
+            Some(begun) => Ok(begun),
+            // A person's change may take a while.
+            None if is_patient => self.store.begin().await,
+            None => self.store.begin_impatient().await,
+        };
+        let written = async {
+            let txn = begun?;
+            let written = self.store.in_time(self.writer.write(&txn, group, has_lock_of_changes)).await?;
+            Ok::<_, store::Error>((txn, written))
+        };
+        let (txn, written) = match written.await {
             Ok(written) => written,
             Err(error) => return Try::Failed(error),
         };
@@ -122,22 +170,6 @@ impl Committer {
         }
         fault::point("intake.after-commit");
         Try::Stored(written)
-    }
-
-    async fn write(
-        &mut self,
-        group: &[Job],
-        begun: Option<DatabaseTransaction>,
-        has_lock_of_changes: bool,
-    ) -> Result<(DatabaseTransaction, Written), store::Error> {
-        let txn = match begun {
-            Some(begun) => begun,
-            // A person's change may take a while.
-            None if has_lock_of_changes => self.store.begin().await?,
-            None => self.store.begin_impatient().await?,
-        };
-        let written = self.store.in_time(self.writer.write(&txn, group, has_lock_of_changes)).await?;
-        Ok((txn, written))
     }
 
     /// Looks up whether a group is stored whose commit failed.

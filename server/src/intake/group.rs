@@ -4,14 +4,18 @@ use super::alarm::{self, Alarms};
 use super::commit::Shared;
 use super::objects::Objects;
 use super::rules::{RuleCache, Rules};
-use super::stage::{Slot, Stage, identity};
+use super::stage::{Slot, Stage, Staged, identity};
 use super::{Accepted, Error, Job, Reporter, Response, write};
 use crate::engine::lane::Taken;
-use crate::store::{self, access, catalog, destination, internal, listen, receipt, revision};
+use crate::engine::start::Unnamed;
+use crate::store::delivery::{self, Occurred};
+use crate::store::{self, Store, access, catalog, destination, internal, listen, receipt, revision};
 use model::catalog::is_built_in_event;
 use model::id::ApiKeyId;
-use sea_orm::DatabaseTransaction;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use model::occurrence::ObjectReference;
+use model::time::Timestamp;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 /// Writes groups into transactions.
@@ -52,56 +56,138 @@ impl GroupWriter {
         group: &[Job],
         has_lock_of_changes: bool,
     ) -> Result<Written, store::Error> {
-        let all = || group.iter().flat_map(|job| &job.batch.occurrences);
-        let identities: Vec<_> = group
-            .iter()
-            .flat_map(|job| job.batch.occurrences.iter().filter_map(|occurrence| identity(&job.reporter, occurrence)))
-            .collect();
         if has_lock_of_changes {
             revision::lock_changes(txn).await?;
         }
         let is_due = take_internal_events(txn, group).await?;
-        let invalid_keys = find_invalid_keys(txn, group).await?;
-        let references = all().filter_map(|one| Some((one.type_id.as_str(), one.object.as_ref()?)));
-        let objects = Objects::load(txn, references, true).await?;
-        // Loading the objects may have waited for other transactions.
-        let now = self.shared.clock.now();
-        let mut stage = Stage {
-            now,
-            objects,
-            rules: Rules::load(txn, &mut self.cache, all()).await?,
-            receipts: receipt::find_many(txn, &identities, now).await?,
-            staged: Vec::new(),
-            repeats: BTreeMap::new(),
-            fresh: HashMap::new(),
-            has_lock_of_changes,
-        };
-        let slots: Vec<_> = group
-            .iter()
-            .zip(is_due)
-            .map(|(job, is_due)| match &job.reporter {
-                Reporter::Key(key) if invalid_keys.contains(&key.id) => Err(Error::Revoked),
-                _ if is_due => stage.add_job(job),
-                _ => Ok(Vec::new()),
-            })
-            .collect();
+        let objects = Objects::load(txn, references(group), true).await?;
+        let (mut stage, slots, _) = self.stage(txn, group, objects, &is_due, 0).await?;
+        stage.has_lock_of_changes = has_lock_of_changes;
         let started = write::write(txn, &mut stage, &self.shared.zone.get(), &self.shared.lanes).await?;
         receipt::count_repeats(txn, &stage.repeats, stage.now).await?;
         let alarms = alarm::raise(txn, &stage, &self.shared.alarmed, &started.full).await?;
-        note_unknown_kinds(txn, &stage).await?;
+        note_unknown_kinds(txn, find_unknown_kinds(txn, &stage).await?, stage.now).await?;
         if started.has_queued {
             listen::notify(txn).await?;
         }
-        let accepted = |slot: Slot| match slot {
-            Slot::Repeat(first) => first,
-            Slot::New(index, notes) => {
-                Accepted { id: stage.staged[index].uuid, tasks_started: started.tasks[index], notes }
-            }
-        };
-        let responses = slots.into_iter().map(|job| job.map(|slots| slots.into_iter().map(accepted).collect()));
-        let (responses, first) = (responses.collect(), stage.staged.first().map(|staged| staged.uuid));
-        Ok(Written { responses, first, alarms, taken: started.taken, has_queued: started.has_queued })
+        Ok(Written {
+            responses: responses(&stage, slots, &started.tasks),
+            first: stage.staged.first().map(|staged| staged.uuid),
+            alarms,
+            taken: started.taken,
+            has_queued: started.has_queued,
+        })
     }
+
+    /// Prepares a group that one statement writes (PostgreSQL). `None` for a group that needs a transaction: it repeats
+    /// occurrences, changes objects, claims tasks, is held or fails, or tells of something new to the catalogue.
+    pub(super) async fn prepare(
+        &mut self,
+        db: &impl ConnectionTrait,
+        group: &[Job],
+    ) -> Result<Option<Prepared>, store::Error> {
+        if group.iter().any(|job| matches!(job.reporter, Reporter::Internal { .. })) {
+            return Ok(None);
+        }
+        let Some(objects) = Objects::load_known(db, references(group)).await? else { return Ok(None) };
+        let count = group.iter().map(|job| job.batch.occurrences.len()).sum();
+        let (stage, slots, ids) = self.stage(db, group, objects, &vec![true; group.len()], count).await?;
+        if !stage.is_plain() || !find_unknown_kinds(db, &stage).await?.is_empty() {
+            return Ok(None);
+        }
+        let (zone, lanes) = (self.shared.zone.get(), &self.shared.lanes);
+        let Some((occurred, leased)) = write::prepare(&stage, ids, &zone, lanes) else { return Ok(None) };
+        let tasks: Vec<_> = occurred.occurrences.iter().map(|row| row.tasks_started).collect();
+        let written = Written {
+            responses: responses(&stage, slots, &tasks),
+            first: stage.staged.first().map(|staged| staged.uuid),
+            alarms: alarm::raise(db, &stage, &self.shared.alarmed, &[]).await?,
+            taken: None,
+            has_queued: occurred.has_queued,
+        };
+        Ok(Some(Prepared { written, occurred, leased, now: stage.now }))
+    }
+
+    /// Stages a group. Returns the slots of each job with it, and so many ids for new occurrences (PostgreSQL).
+    async fn stage(
+        &mut self,
+        db: &impl ConnectionTrait,
+        group: &[Job],
+        objects: Objects,
+        is_due: &[bool],
+        reserve: usize,
+    ) -> Result<(Stage, Vec<Slots>, Vec<i64>), store::Error> {
+        let occurrences = || group.iter().flat_map(|job| &job.batch.occurrences);
+        let identities =
+            |job: &Job| job.batch.occurrences.iter().filter_map(|one| identity(&job.reporter, one)).collect::<Vec<_>>();
+        let identities: Vec<_> = group.iter().flat_map(identities).collect();
+        // Loading the objects may have waited for other transactions.
+        let now = self.shared.clock.now();
+        let keys = keys_of(group);
+        let (rules, current) = Rules::load(db, &mut self.cache, occurrences(), (&keys, reserve)).await?;
+        let invalid_keys =
+            if current.has_valid_keys { Vec::new() } else { access::find_invalid_keys(db, &keys).await? };
+        let mut stage = Stage {
+            now,
+            objects,
+            rules,
+            receipts: receipt::find_many(db, &identities, now).await?,
+            staged: Vec::new(),
+            repeats: BTreeMap::new(),
+            fresh: HashMap::new(),
+            has_lock_of_changes: false,
+        };
+        let slots = group.iter().zip(is_due).map(|(job, is_due)| match &job.reporter {
+            Reporter::Key(key) if invalid_keys.contains(&key.id) => Err(Error::Revoked),
+            _ if *is_due => stage.add_job(job),
+            _ => Ok(Vec::new()),
+        });
+        let slots = slots.collect();
+        Ok((stage, slots, current.reserved))
+    }
+}
+
+/// A group that one statement writes.
+pub(super) struct Prepared {
+    written: Written,
+    occurred: Occurred,
+    leased: Option<Unnamed>,
+    now: Timestamp,
+}
+
+impl Prepared {
+    /// Writes the group by a statement that commits itself. Returns what was written, also where the outcome is not known.
+    pub(super) async fn write(self, store: &Store) -> (Written, Result<(), store::Error>) {
+        let Self { mut written, occurred, leased, now } = self;
+        if occurred.occurrences.is_empty() {
+            return (written, Ok(()));
+        }
+        match store.alone(delivery::start_alone(store.write(), occurred, now)).await {
+            Ok(started) => {
+                written.taken = leased.map(|leased| leased.named(started.claimed));
+                (written, Ok(()))
+            }
+            Err(error) => (written, Err(error)),
+        }
+    }
+}
+
+/// The results of a job's occurrences, or the reason why the job is refused.
+type Slots = Result<Vec<Slot>, Error>;
+
+/// Returns the response to each job.
+fn responses(stage: &Stage, slots: Vec<Slots>, tasks: &[u32]) -> Vec<Response> {
+    let accepted = |slot: Slot| match slot {
+        Slot::Repeat(first) => first,
+        Slot::New(index, notes) => Accepted { id: stage.staged[index].uuid, tasks_started: tasks[index], notes },
+    };
+    slots.into_iter().map(|job| job.map(|slots| slots.into_iter().map(accepted).collect())).collect()
+}
+
+/// Returns the objects that a group names, each with its type.
+fn references(group: &[Job]) -> impl Iterator<Item = (&str, &ObjectReference)> + Clone {
+    let occurrences = group.iter().flat_map(|job| &job.batch.occurrences);
+    occurrences.filter_map(|one| Some((one.type_id.as_str(), one.object.as_ref()?)))
 }
 
 /// Takes the internal events of a group out of their table. Returns of each job whether it is to be stored: another
@@ -125,35 +211,45 @@ async fn take_internal_events(txn: &DatabaseTransaction, group: &[Job]) -> Resul
     Ok(is_due)
 }
 
-/// Returns the keys of this group that were revoked or replaced since they were looked up.
-async fn find_invalid_keys(txn: &DatabaseTransaction, group: &[Job]) -> Result<Vec<ApiKeyId>, store::Error> {
+/// Returns the keys of the senders, each with the instant at which it was made.
+fn keys_of(group: &[Job]) -> Vec<(ApiKeyId, Timestamp)> {
     let key = |job: &Job| match &job.reporter {
         Reporter::Key(key) => Some((key.id, key.created_at)),
         Reporter::Console | Reporter::Internal { .. } => None,
     };
-    let keys: Vec<_> = group.iter().filter_map(key).collect::<HashSet<_>>().into_iter().collect();
-    if keys.is_empty() { Ok(Vec::new()) } else { access::find_invalid_keys(txn, &keys).await }
+    group.iter().filter_map(key).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Returns the kinds that are in no catalogue, each with its number.
+async fn find_unknown_kinds(
+    db: &impl ConnectionTrait,
+    stage: &Stage,
+) -> Result<BTreeMap<(String, String), i64>, store::Error> {
+    let mut unknown: BTreeMap<(String, String), i64> = BTreeMap::new();
+    for Staged { occurrence, .. } in &stage.staged {
+        if !is_built_in_event(&occurrence.type_id, &occurrence.event_id) {
+            *unknown.entry((occurrence.type_id.clone(), occurrence.event_id.clone())).or_default() += 1;
+        }
+    }
+    if !unknown.is_empty() {
+        let catalog = catalog::load(db).await?;
+        unknown
+            .retain(|(type_id, event_id), _| catalog.find(type_id).is_none_or(|of| of.find_event(event_id).is_none()));
+    }
+    Ok(unknown)
 }
 
 /// Notes the kinds that are in no catalogue, so that an admin can add them.
-async fn note_unknown_kinds(txn: &DatabaseTransaction, stage: &Stage) -> Result<(), store::Error> {
-    let mut unknown: BTreeMap<(&str, &str), i64> = BTreeMap::new();
-    for staged in &stage.staged {
-        let (type_id, event_id) = (staged.occurrence.type_id.as_str(), staged.occurrence.event_id.as_str());
-        if !is_built_in_event(type_id, event_id) {
-            *unknown.entry((type_id, event_id)).or_default() += 1;
-        }
-    }
+async fn note_unknown_kinds(
+    txn: &DatabaseTransaction,
+    unknown: BTreeMap<(String, String), i64>,
+    now: Timestamp,
+) -> Result<(), store::Error> {
     if unknown.is_empty() {
         return Ok(());
     }
-    let catalog = catalog::load(txn).await?;
-    unknown.retain(|(type_id, event_id), _| catalog.find(type_id).is_none_or(|of| of.find_event(event_id).is_none()));
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    for (kind, seen) in unknown {
-        catalog::note_unknown(txn, kind, seen, stage.now).await?;
+    for ((type_id, event_id), seen) in unknown {
+        catalog::note_unknown(txn, (&type_id, &event_id), seen, now).await?;
     }
     catalog::forget_oldest_unknown(txn).await
 }

@@ -220,6 +220,13 @@ impl Objects {
         Label { name: object.name.clone(), external_id: object.external_id.clone() }
     }
 
+    /// Returns true when an object is new or changed.
+    pub(super) fn has_changes(&self) -> bool {
+        self.entries.iter().any(|object| {
+            object.has_new_tags || object.stored.as_ref().is_none_or(|before| object.row(before.id) != *before)
+        })
+    }
+
     /// Writes the objects that are new or changed, then the tags. Afterwards every object has its id.
     ///
     /// Takes lock 8 of 9.

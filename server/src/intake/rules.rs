@@ -1,12 +1,14 @@
 //! The rules for a group: the events about its types, their tasks, and the destinations of these tasks.
 
 use crate::engine::held::HeldCounts;
+use crate::store::current::{self, Current};
 use crate::store::destination::{self, Destination};
-use crate::store::{self, event, revision, task};
-use model::id::{DestinationId, EventId, TaskId};
+use crate::store::{self, event, task};
+use model::id::{ApiKeyId, DestinationId, EventId, TaskId};
 use model::matching::{Facts, Reason, TaskFacts, judge};
 use model::occurrence::Occurrence;
-use sea_orm::DatabaseTransaction;
+use model::time::Timestamp;
+use sea_orm::ConnectionTrait;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -16,13 +18,15 @@ type Kind = (String, String);
 /// The number of cached kinds. Senders may report any kind, also one that is in no catalogue.
 const KINDS_CACHED: usize = 1000;
 
-/// The events and tasks that were loaded for earlier groups. A newer revision discards them.
+/// The events, tasks and destinations that were loaded for earlier groups. A newer revision discards them.
 #[derive(Default)]
 pub(super) struct RuleCache {
     /// The newest revision when they were loaded.
     mark: i64,
     events: HashMap<Kind, Arc<[event::Row]>>,
     tasks: HashMap<TaskId, Arc<task::Row>>,
+    /// A pause and the breaker change destinations without a new revision: their holds are read for each group.
+    destinations: HashMap<DestinationId, Arc<Destination>>,
     held: Arc<HeldCounts>,
 }
 
@@ -32,29 +36,69 @@ impl RuleCache {
         Self { held, ..Self::default() }
     }
 
-    /// Loads the events and tasks of these kinds that are not cached.
-    async fn load(&mut self, txn: &DatabaseTransaction, kinds: &BTreeSet<Kind>) -> Result<(), store::Error> {
+    /// Loads the events, tasks and destinations of these kinds that are not cached. Returns the current state.
+    async fn load(
+        &mut self,
+        db: &impl ConnectionTrait,
+        kinds: &BTreeSet<Kind>,
+        (keys, reserve): (&[(ApiKeyId, Timestamp)], usize),
+    ) -> Result<Current, store::Error> {
         loop {
-            let mark = revision::newest(txn).await?;
-            if mark != self.mark || self.events.len() > KINDS_CACHED {
-                *self = Self { mark, held: self.held.clone(), ..Self::default() };
+            let ids = self.destinations_of(kinds);
+            let current = current::read(db, keys, &ids, reserve).await?;
+            if current.mark != self.mark || self.events.len() > KINDS_CACHED {
+                *self = Self { mark: current.mark, held: self.held.clone(), ..Self::default() };
             }
             if kinds.iter().all(|kind| self.events.contains_key(kind)) {
-                return Ok(());
+                self.load_destinations(db, &ids, &current).await?;
+                return Ok(current);
             }
             // A change may commit while the rules load (PostgreSQL). Load again until the newest revision is stable.
-            self.load_missing(txn, kinds).await?;
+            self.load_missing(db, kinds).await?;
         }
     }
 
-    async fn load_missing(&mut self, txn: &DatabaseTransaction, kinds: &BTreeSet<Kind>) -> Result<(), store::Error> {
+    /// Returns the destinations of the cached tasks that these kinds may start.
+    fn destinations_of(&self, kinds: &BTreeSet<Kind>) -> Vec<DestinationId> {
+        let events = kinds.iter().filter_map(|kind| self.events.get(kind)).flat_map(|rows| rows.iter());
+        let tasks = events.filter_map(|row| self.tasks.get(&row.event.task_id));
+        tasks.map(|row| row.task.destination_id).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Brings the cached destinations up to date.
+    async fn load_destinations(
+        &mut self,
+        db: &impl ConnectionTrait,
+        ids: &[DestinationId],
+        current: &Current,
+    ) -> Result<(), store::Error> {
+        let mut missing = Vec::new();
+        for id in ids {
+            let Some((revision, hold)) = current.destinations.get(id) else {
+                self.destinations.remove(id);
+                continue;
+            };
+            match self.destinations.get_mut(id).filter(|row| row.revision() == *revision) {
+                Some(row) if row.hold() == hold => {}
+                Some(row) => *row = Arc::new(row.as_ref().clone().with_hold(*hold)),
+                None => missing.push(id.0),
+            }
+        }
+        if !missing.is_empty() {
+            let read = destination::find_many(db, missing).await?;
+            self.destinations.extend(read.into_iter().map(|(id, row)| (id, Arc::new(row))));
+        }
+        Ok(())
+    }
+
+    async fn load_missing(&mut self, db: &impl ConnectionTrait, kinds: &BTreeSet<Kind>) -> Result<(), store::Error> {
         let missing: BTreeSet<_> = kinds.iter().filter(|kind| !self.events.contains_key(*kind)).collect();
         let types: BTreeSet<_> = missing.iter().map(|(type_id, _)| type_id.clone()).collect();
         let events: BTreeSet<_> = missing.iter().map(|(_, event_id)| event_id.clone()).collect();
         let mut found: HashMap<Kind, Vec<event::Row>> =
             missing.iter().map(|kind| ((*kind).clone(), Vec::new())).collect();
         let mut ids = BTreeSet::new();
-        for row in event::list_about(txn, types.into_iter().collect(), events.into_iter().collect()).await? {
+        for row in event::list_about(db, types.into_iter().collect(), events.into_iter().collect()).await? {
             let kind = (row.event.type_id.clone(), row.event.event_id.clone());
             let Some(rows) = found.get_mut(&kind) else { continue };
             if !self.tasks.contains_key(&row.event.task_id) {
@@ -63,7 +107,7 @@ impl RuleCache {
             rows.push(row);
         }
         if !ids.is_empty() {
-            let tasks = task::find_many(txn, ids.into_iter().collect()).await?;
+            let tasks = task::find_many(db, ids.into_iter().collect()).await?;
             self.tasks.extend(tasks.into_iter().map(|(id, row)| (id, Arc::new(row))));
         }
         // Last: a kind is cached with its tasks, or not at all.
@@ -92,28 +136,25 @@ pub(super) struct Matched {
 }
 
 impl Rules {
-    /// Loads the rules for these occurrences.
+    /// Loads the rules for these occurrences. Returns with them the current state of the senders' keys, and so many ids for
+    /// new occurrences (PostgreSQL).
     pub(super) async fn load(
-        txn: &DatabaseTransaction,
+        db: &impl ConnectionTrait,
         cache: &mut RuleCache,
         occurrences: impl Iterator<Item = &Occurrence>,
-    ) -> Result<Self, store::Error> {
+        (keys, reserve): (&[(ApiKeyId, Timestamp)], usize),
+    ) -> Result<(Self, Current), store::Error> {
         let kinds: BTreeSet<_> = occurrences.map(|one| (one.type_id.clone(), one.event_id.clone())).collect();
-        cache.load(txn, &kinds).await?;
+        let current = cache.load(db, &kinds, (keys, reserve)).await?;
         let events: HashMap<_, _> =
             kinds.into_iter().filter_map(|kind| cache.events.get(&kind).cloned().map(|rows| (kind, rows))).collect();
         let ids: BTreeSet<_> = events.values().flat_map(|rows| rows.iter().map(|row| row.event.task_id)).collect();
         let tasks: HashMap<_, _> =
             ids.into_iter().filter_map(|id| cache.tasks.get(&id).cloned().map(|row| (id, row))).collect();
-        let ids: BTreeSet<_> = tasks.values().map(|row| row.task.destination_id.0).collect();
-        // Destinations are never cached: a pause and the breaker change them without a new revision.
-        let destinations = if ids.is_empty() {
-            HashMap::new()
-        } else {
-            destination::find_many(txn, ids.into_iter().collect()).await?
-        };
-        let destinations = destinations.into_iter().map(|(id, row)| (id, Arc::new(row))).collect();
-        Ok(Self { mark: cache.mark, events, tasks, destinations, held: cache.held.clone() })
+        let ids: BTreeSet<_> = tasks.values().map(|row| row.task.destination_id).collect();
+        let destinations =
+            ids.into_iter().filter_map(|id| cache.destinations.get(&id).cloned().map(|row| (id, row))).collect();
+        Ok((Self { mark: cache.mark, events, tasks, destinations, held: cache.held.clone() }, current))
     }
 
     /// Returns the numbers of held deliveries.

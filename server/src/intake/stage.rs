@@ -101,6 +101,12 @@ impl Stage {
         Ok(slots)
     }
 
+    /// Returns true when nothing but new occurrences and what they start has to be written, and no task is claimed.
+    pub(super) fn is_plain(&self) -> bool {
+        let mut fired = self.staged.iter().flat_map(|staged| &staged.matched.fired);
+        self.repeats.is_empty() && !self.objects.has_changes() && !fired.any(|(id, _)| self.rules.is_one_time(*id))
+    }
+
     fn snapshot(&self) -> Snapshot {
         Snapshot {
             staged: self.staged.len(),

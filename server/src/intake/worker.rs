@@ -55,8 +55,8 @@ impl Source {
         under_way == 0 || (occurrences >= under_way && !self.lanes.are_behind())
     }
 
-    /// Collects a group, and begins its transaction. Returns `None` after the last job.
-    async fn next_group(&self, store: &Store) -> Option<(Vec<Job>, Result<DatabaseTransaction, store::Error>)> {
+    /// Collects a group, and begins its transaction on SQLite. Returns `None` after the last job.
+    async fn next_group(&self, store: &Store) -> Option<(Vec<Job>, Result<Option<DatabaseTransaction>, store::Error>)> {
         let mut queue = self.queue.lock().await;
         let first = match queue.left.take() {
             Some(job) => job,
@@ -76,8 +76,9 @@ impl Source {
                 () = ended => {}
             }
         }
-        // First the transaction: jobs that arrive while others have the writer share the commit.
-        let begun = store.begin().await;
+        // First the transaction: jobs that arrive while others have SQLite's writer share the commit. Most groups need none
+        // on PostgreSQL.
+        let begun = if store.is_postgres() { Ok(None) } else { store.begin().await.map(Some) };
         while queue.left.is_none()
             && let Ok(job) = queue.waiting.try_recv()
         {
@@ -126,7 +127,7 @@ impl Worker {
         while let Some((group, begun)) = self.source.next_group(&self.store).await {
             let occurrences = count(&group);
             match begun {
-                Ok(txn) => self.commit(group, txn).await,
+                Ok(begun) => self.commit(group, begun).await,
                 // No job is at fault, and each would wait as long.
                 Err(error) => respond_to_all(group, || Error::Store(error.clone())),
             }
@@ -135,8 +136,8 @@ impl Worker {
     }
 
     /// Commits a group and responds to its jobs.
-    async fn commit(&mut self, group: Vec<Job>, txn: DatabaseTransaction) {
-        match self.committer.commit(&group, Some(txn)).await {
+    async fn commit(&mut self, group: Vec<Job>, begun: Option<DatabaseTransaction>) {
+        match self.committer.commit(&group, begun, false).await {
             Commit::Refused(error) if group.len() > 1 && may_be_one_job(&error) => self.commit_each_alone(group).await,
             commit => respond(group, commit),
         }
@@ -147,7 +148,7 @@ impl Worker {
     async fn commit_each_alone(&mut self, group: Vec<Job>) {
         for job in group {
             let alone = vec![job];
-            let commit = self.committer.commit(&alone, None).await;
+            let commit = self.committer.commit(&alone, None, true).await;
             respond(alone, commit);
         }
     }

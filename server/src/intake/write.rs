@@ -4,8 +4,9 @@ use super::rules::Matched;
 use super::stage::{Stage, Staged};
 use crate::engine::lane::{Lanes, Taken};
 use crate::engine::render::Subject;
-use crate::engine::start::{FullHold, Origin, Setting, Start, start};
-use crate::store::receipt::{self, Receipt};
+use crate::engine::start::{FullHold, Origin, Plain, Setting, Start, Unnamed, start};
+use crate::store::delivery::Occurred;
+use crate::store::receipt::{self, Identity, Receipt};
 use crate::store::{self, occurrence, task};
 use jiff::tz::TimeZone;
 use model::id::OccurrenceId;
@@ -60,6 +61,32 @@ pub(super) async fn write(
     Ok(Started { tasks, full: started.full, taken: started.taken, has_queued: started.has_queued })
 }
 
+/// Returns what one statement writes for a plain group, and its leases. `None` where the deliveries need a transaction.
+pub(super) fn prepare(
+    stage: &Stage,
+    mut ids: Vec<i64>,
+    zone: &TimeZone,
+    lanes: &Lanes,
+) -> Option<(Occurred, Option<Unnamed>)> {
+    ids.truncate(stage.staged.len());
+    let tasks: Vec<_> = stage.staged.iter().map(|staged| to_u32(staged.matched.fired.len())).collect();
+    let mark = stage.rules.mark;
+    let rows = stage.staged.iter().zip(&tasks).map(|(staged, tasks)| occurrence_row(stage, staged, *tasks, mark));
+    let occurrences = rows.collect();
+    let occurrence_ids: Vec<_> = ids.iter().map(|id| OccurrenceId(*id)).collect();
+    let setting = Setting {
+        now: stage.now,
+        zone,
+        held: stage.rules.held(),
+        has_lock_of_changes: stage.has_lock_of_changes,
+        lanes: Some(lanes),
+    };
+    let mut plain = Plain::render(&plan(stage, &occurrence_ids), setting)?;
+    let leased = plain.take();
+    let receipts = receipts(stage, &tasks);
+    Some((Occurred { ids, occurrences, receipts, new: plain.new, has_queued: plain.has_queued }, leased))
+}
+
 /// Writes the receipts of the occurrences that carry an id.
 ///
 /// Takes lock 9 of 9, by identity.
@@ -67,20 +94,22 @@ pub(super) async fn write(
 /// # Errors
 /// Fails when another node has just stored one of the occurrences: another try then finds its receipt.
 async fn write_receipts(txn: &DatabaseTransaction, stage: &Stage, tasks: &[u32]) -> Result<(), store::Error> {
-    let mut receipts: Vec<_> = stage
-        .staged
-        .iter()
-        .zip(tasks)
-        .filter_map(|(staged, tasks)| {
-            let (identity, content_hash) = staged.identity.clone()?;
-            Some((identity, Receipt { content_hash, occurrence: staged.uuid, tasks_started: *tasks }))
-        })
-        .collect();
-    receipts.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let receipts = receipts(stage, tasks);
     if !receipts.is_empty() && !receipt::insert(txn, receipts, stage.now).await? {
         return Err(store::Error::Conflict { constraint: "receipt_identity".to_owned() });
     }
     Ok(())
+}
+
+/// Returns the receipts of the occurrences that carry an id, by identity.
+fn receipts(stage: &Stage, tasks: &[u32]) -> Vec<(Identity, Receipt)> {
+    let receipt = |(staged, tasks): (&Staged, &u32)| {
+        let (identity, content_hash) = staged.identity.clone()?;
+        Some((identity, Receipt { content_hash, occurrence: staged.uuid, tasks_started: *tasks }))
+    };
+    let mut receipts: Vec<_> = stage.staged.iter().zip(tasks).filter_map(receipt).collect();
+    receipts.sort_by(|(one, _), (other, _)| one.cmp(other));
+    receipts
 }
 
 /// Claims each task that is deleted after running for the first occurrence that fires it. Further occurrences do not

@@ -6,7 +6,7 @@ mod start;
 
 pub use row::{AttemptRow, ListRow, OfRun, Row};
 pub use settle::{Attempted, Settlement, settle_many, without_recorded};
-pub use start::{Started, start_many};
+pub use start::{Occurred, Started, start_alone, start_many};
 
 pub(super) use row::list_rows;
 use row::with_kind;
@@ -77,8 +77,8 @@ pub struct Replay {
     pub revision: Option<i64>,
 }
 
-const COLUMNS: Columns<30> = [
-    ("id", INT),
+/// The columns of a new delivery, without its id.
+const COLUMNS: Columns<29> = [
     ("uuid", UUID),
     ("destination_id", INT),
     ("status", TEXT),
@@ -128,7 +128,7 @@ pub(super) fn fold(name: &str) -> Option<String> {
     (folded != name).then_some(folded)
 }
 
-fn columns(id: i64, new: NewDelivery, recipients: Option<String>, now: Timestamp) -> [Value; 30] {
+fn columns(new: NewDelivery, recipients: Option<String>, now: Timestamp) -> [Value; 29] {
     let is_failed = new.failed.is_some();
     let (code, error) = new.failed.map(|(code, error)| (code.as_str(), error)).unzip();
     let hold = new.hold.filter(|_| !is_failed);
@@ -142,7 +142,6 @@ fn columns(id: i64, new: NewDelivery, recipients: Option<String>, now: Timestamp
     let notes = (!notes.is_empty()).then(|| notes.join("\n"));
     let object_folded = new.object_name.as_deref().and_then(fold);
     [
-        id.into(),
         new.uuid.into(),
         new.destination_id.0.into(),
         status.as_str().into(),

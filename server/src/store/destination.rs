@@ -94,6 +94,14 @@ impl Destination {
         }
     }
 
+    /// Returns the destination with another state that holds deliveries.
+    pub fn with_hold(self, hold: HoldState) -> Self {
+        match self {
+            Self::Webhook(row) => Self::Webhook(webhook::Row { hold, ..row }),
+            Self::Mailer(row) => Self::Mailer(mailer::Row { hold, ..row }),
+        }
+    }
+
     /// Returns false where a part of the row could not be read. Nothing is sent to such a destination.
     pub fn is_readable(&self) -> bool {
         match self {

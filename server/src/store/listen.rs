@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-const CHANNEL: &str = "hookwright_due";
+pub(super) const CHANNEL: &str = "hookwright_due";
 /// The wait before listening again after the database was away.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 

@@ -1,8 +1,8 @@
 //! Occurrences.
 
-use super::Result;
 use super::entity::occurrence;
 use super::rows::{self, Columns, INT, TEXT, UUID};
+use super::{Result, group};
 use model::id::{DestinationId, ObjectId, OccurrenceId, TagId};
 use model::matching::Reason;
 use model::number::to_u32;
@@ -95,30 +95,38 @@ const COLUMNS: Columns<17> = [
 
 /// Stores occurrences and returns their ids, in the order of the occurrences.
 pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<Row>) -> Result<Vec<OccurrenceId>> {
-    let tags = |tags: &[TagId]| (!tags.is_empty()).then(|| serde_json::to_string(tags).unwrap_or_default());
-    let row = |new: Row| {
-        [
-            new.uuid.into(),
-            new.type_id.into(),
-            new.event_id.into(),
-            new.object_id.map(|id| id.0).into(),
-            new.object_external_id.into(),
-            new.object_name.into(),
-            new.external_id.into(),
-            new.source.into(),
-            new.occurred_at.map(|time| time.0).into(),
-            new.received_at.0.into(),
-            new.data.into(),
-            i64::from(new.tasks_started).into(),
-            tags(&new.object_tags).into(),
-            serde_json::to_string(&new.reasons).unwrap_or_default().into(),
-            i64::from(new.depth).into(),
-            new.revision_mark.into(),
-            new.about_destination.map(|id| id.0).into(),
-        ]
-    };
-    let ids = rows::insert_for_ids(db, "occurrence", &COLUMNS, new.into_iter().map(row).collect()).await?;
+    let ids = rows::insert_for_ids(db, "occurrence", &COLUMNS, new.into_iter().map(columns).collect()).await?;
     Ok(ids.into_iter().map(OccurrenceId).collect())
+}
+
+/// Returns an INSERT of occurrences with these ids on PostgreSQL. Adds its values to `values`.
+pub(super) fn insert_sql(ids: &[i64], new: Vec<Row>, values: &mut Vec<sea_orm::Value>) -> String {
+    values.push(group::array(ids.iter().copied()));
+    let ids = format!("CAST(${} AS BIGINT[])", values.len());
+    rows::insert_with_ids_sql("occurrence", &COLUMNS, &ids, new.into_iter().map(columns).collect(), values)
+}
+
+fn columns(new: Row) -> [sea_orm::Value; 17] {
+    let tags = |tags: &[TagId]| (!tags.is_empty()).then(|| serde_json::to_string(tags).unwrap_or_default());
+    [
+        new.uuid.into(),
+        new.type_id.into(),
+        new.event_id.into(),
+        new.object_id.map(|id| id.0).into(),
+        new.object_external_id.into(),
+        new.object_name.into(),
+        new.external_id.into(),
+        new.source.into(),
+        new.occurred_at.map(|time| time.0).into(),
+        new.received_at.0.into(),
+        new.data.into(),
+        i64::from(new.tasks_started).into(),
+        tags(&new.object_tags).into(),
+        serde_json::to_string(&new.reasons).unwrap_or_default().into(),
+        i64::from(new.depth).into(),
+        new.revision_mark.into(),
+        new.about_destination.map(|id| id.0).into(),
+    ]
 }
 
 /// Returns the occurrence with this public id.

@@ -9,7 +9,7 @@ use model::id::ApiKeyId;
 use model::number::{millis, to_u32, to_u64};
 use model::time::Timestamp;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait, Value, sea_query::Expr,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -97,6 +97,17 @@ pub async fn insert(db: &impl ConnectionTrait, new: Vec<(Identity, Receipt)>, no
         .exec(db)
         .await?;
     let count = to_u64(new.len());
+    let keep = " ON CONFLICT (key_id, external_id, source) DO NOTHING";
+    Ok(rows::insert(db, "receipt", &COLUMNS, columns(new, now), keep).await? == count)
+}
+
+/// Returns an INSERT of receipts on PostgreSQL that fails where one of them is stored already. Adds its values to
+/// `values`.
+pub(super) fn insert_sql(new: Vec<(Identity, Receipt)>, now: Timestamp, values: &mut Vec<Value>) -> String {
+    rows::insert_sql(true, "receipt", &COLUMNS, columns(new, now), values)
+}
+
+fn columns(new: Vec<(Identity, Receipt)>, now: Timestamp) -> Vec<[Value; 8]> {
     let row = |(Identity { key, source, external_id }, receipt): (Identity, Receipt)| {
         let tasks_started = i64::from(receipt.tasks_started);
         [
@@ -110,8 +121,7 @@ pub async fn insert(db: &impl ConnectionTrait, new: Vec<(Identity, Receipt)>, no
             0_i64.into(),
         ]
     };
-    let keep = " ON CONFLICT (key_id, external_id, source) DO NOTHING";
-    Ok(rows::insert(db, "receipt", &COLUMNS, new.into_iter().map(row).collect(), keep).await? == count)
+    new.into_iter().map(row).collect()
 }
 
 /// Counts recognised repeats. A receipt without a hash is retained for another 24 h with each repeat.

@@ -160,18 +160,39 @@ pub(super) fn insert_sql<const N: usize>(
     format!("INSERT INTO {table} ({}) {select}{source}", columns.map(|(name, _)| name).join(", "))
 }
 
-/// Returns an INSERT of rows on PostgreSQL whose first column is the place of their id in the array `made.id`, from 1.
-/// Adds their values to `values`.
-pub(super) fn insert_numbered_sql<const N: usize>(
+/// Returns an INSERT of rows with ids on PostgreSQL. `ids` is an expression for an array of them, in the order of the
+/// rows. Adds the values of the rows to `values`.
+pub(super) fn insert_with_ids_sql<const N: usize>(
     table: &str,
     columns: &Columns<N>,
+    ids: &str,
     rows: Vec<[Value; N]>,
     values: &mut Vec<Value>,
 ) -> String {
-    let source = self::table(true, columns, rows, values);
-    let names = columns.map(|(name, _)| name);
-    let (id, others) = (names[0], names[1..].join(", "));
-    format!("INSERT INTO {table} ({id}, {others}) SELECT (SELECT id FROM made)[{id}], {others} FROM {source}")
+    let source = source(true, columns, rows, values);
+    let names = columns.map(|(name, _)| name).join(", ");
+    format!(
+        "INSERT INTO {table} (id, {names}) SELECT ({ids})[place], {names} FROM {source} \
+         WITH ORDINALITY AS v({names}, place)"
+    )
+}
+
+/// Inserts rows with these ids on SQLite.
+pub(super) async fn insert_with_ids<const N: usize>(
+    db: &impl ConnectionTrait,
+    table: &str,
+    columns: &Columns<N>,
+    ids: &[i64],
+    rows: Vec<[Value; N]>,
+) -> Result<()> {
+    let names = columns.map(|(name, _)| name).join(", ");
+    let row = format!("({})", vec!["?"; N + 1].join(","));
+    for group in split(ids.iter().zip(rows).collect()) {
+        let sql = format!("INSERT INTO {table} (id, {names}) VALUES {}", vec![row.as_str(); group.len()].join(","));
+        let values = group.into_iter().flat_map(|(id, row)| std::iter::once(Value::from(*id)).chain(row));
+        db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
+    }
+    Ok(())
 }
 
 /// Inserts rows. `rest` is the rest of the statement, such as what happens at a conflict. Returns how many were written.

@@ -79,7 +79,8 @@ fn read_cause(word: &str, name: Option<String>, occurrence_id: Option<i64>) -> O
     }
 }
 
-const COLUMNS: Columns<11> = [
+/// The columns of a run, without its id.
+pub(super) const COLUMNS: Columns<11> = [
     ("task_id", INT),
     ("task_name", TEXT),
     ("task_folded", TEXT),
@@ -95,7 +96,7 @@ const COLUMNS: Columns<11> = [
 
 /// Stores runs that start now and returns their ids, in the order of the runs.
 pub(super) async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewRun>, now: Timestamp) -> Result<Vec<RunId>> {
-    let rows = new.into_iter().map(|new| columns(new, Status::Running, (None, None), now)).collect();
+    let rows = new.into_iter().map(|new| columns_of_new(new, now)).collect();
     let ids = rows::insert_for_ids(db, "run", &COLUMNS, rows).await?;
     Ok(ids.into_iter().map(RunId).collect())
 }
@@ -107,21 +108,9 @@ pub async fn insert_missed(db: &impl ConnectionTrait, new: Vec<NewRun>, note: &s
     Ok(())
 }
 
-/// The columns of runs that know the place of their id.
-pub(super) const NUMBERED: Columns<12> = {
-    let mut numbered = [("id", INT); 12];
-    let mut index = 0;
-    while index < COLUMNS.len() {
-        numbered[index + 1] = COLUMNS[index];
-        index += 1;
-    }
-    numbered
-};
-
-/// Returns the columns of a run that starts now, and first the place of its id.
-pub(super) fn numbered_columns(place: i64, new: NewRun, now: Timestamp) -> [Value; 12] {
-    let mut columns = columns(new, Status::Running, (None, None), now).into_iter();
-    std::array::from_fn(|index| if index == 0 { place.into() } else { columns.next().unwrap_or(Value::BigInt(None)) })
+/// Returns the columns of a run that starts now.
+pub(super) fn columns_of_new(new: NewRun, now: Timestamp) -> [Value; 11] {
+    columns(new, Status::Running, (None, None), now)
 }
 
 fn columns(new: NewRun, status: Status, end: (Option<Timestamp>, Option<&str>), now: Timestamp) -> [Value; 11] {

@@ -8,8 +8,9 @@ use model::delivery::Status;
 use model::id::ApiKeyId;
 use model::occurrence::parse_json;
 use model::time::Timestamp;
+use rstest::rstest;
 use sea_orm::ConnectionTrait;
-use serde_json::json;
+use serde_json::{Value, json};
 use server::clock::{Clock, Zone};
 use server::engine::lane::Lanes;
 use server::intake::{self, Intake};
@@ -18,7 +19,7 @@ use server::store::access::ApiKey;
 use server::store::connect;
 use server::store::occurrence;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
@@ -121,11 +122,16 @@ async fn unreachable_postgres_loses_and_repeats_no_delivery() {
     assert_all_sent_once(&server, &gate, 40).await;
 }
 
+/// The bytes by which the commit of a transaction is recognised.
+const COMMIT: &[u8] = b"COMMIT";
+
 /// A proxy to the PostgreSQL of this test. It can lose the acknowledgement of a commit, stay closed after that, or go
 /// silent.
 #[derive(Clone)]
 struct Relay {
     socket: String,
+    /// The bytes by which a message that commits is recognised.
+    commit: &'static [u8],
     /// Hangs up after the next commit.
     hangs_up: Arc<AtomicBool>,
     /// After hanging up, ends all connections and accepts none.
@@ -138,6 +144,11 @@ struct Relay {
 impl Relay {
     /// Starts a relay. Returns it and the URL of the database through it.
     async fn start(test: &TestStore) -> (Self, String) {
+        Self::start_for(test, COMMIT).await
+    }
+
+    /// Starts a relay that recognises a commit by these bytes.
+    async fn start_for(test: &TestStore, commit: &'static [u8]) -> (Self, String) {
         let url = test.url.clone().expect("a URL");
         let (start, directory) = url.split_once("?host=").expect("a socket's directory");
         let socket = format!("{}/.s.PGSQL.5432", percent_encoding::percent_decode_str(directory).decode_utf8_lossy());
@@ -145,6 +156,7 @@ impl Relay {
         let address = listener.local_addr().expect("an address").to_string();
         let relay = Self {
             socket,
+            commit,
             hangs_up: Arc::default(),
             stays_closed: Arc::default(),
             all: CancellationToken::new(),
@@ -182,7 +194,7 @@ impl Relay {
                         return std::future::pending().await;
                     }
                     server.write_all(bytes).await?;
-                    let is_commit = bytes.windows(6).any(|word| word == b"COMMIT");
+                    let is_commit = bytes.windows(self.commit.len()).any(|word| word == self.commit);
                     if bytes.is_empty() || (is_commit && self.hangs_up.swap(false, Ordering::SeqCst)) {
                         // Waits for the commit.
                         let _ = server.read(&mut from_server).await?;
@@ -210,15 +222,22 @@ fn intake_through(store: Store) -> (Intake, Arc<ApiKey>) {
     (intake, Arc::new(key))
 }
 
+/// A group with a new object is a transaction. A plain group is one statement, with the events of its occurrences as an array.
+#[rstest]
+#[case::transaction(COMMIT, json!({"name": "new"}))]
+#[case::statement(b"{\"poweron\"", json!(null))]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commit_with_a_lost_acknowledgement_is_not_repeated() {
+async fn commit_with_a_lost_acknowledgement_is_not_repeated(#[case] commit: &'static [u8], #[case] object: Value) {
     let test = TestStore::postgres().await;
-    let (relay, url) = Relay::start(&test).await;
+    let (relay, url) = Relay::start_for(&test, commit).await;
     let (intake, key) = intake_through(connect::open_postgres(&url).await.expect("connects"));
     // Without an id of the sender only the ids of the occurrences can identify the batch.
-    let batch = parse_json(&json!([{"type": "vms", "event": "poweron"}, {"type": "vms", "event": "poweroff"}]));
-    let batch = batch.expect("valid");
     for all in [2, 4] {
+        let mut batch = json!([{"type": "vms", "event": "poweron"}, {"type": "vms", "event": "poweroff"}]);
+        if !object.is_null() {
+            batch[0]["object"] = json!({"name": format!("{} {all}", object["name"])});
+        }
+        let batch = parse_json(&batch).expect("valid");
         relay.hangs_up.store(all == 4, Ordering::SeqCst);
         let accepted = intake.accept(key.clone(), batch.clone()).await.expect("accepted");
         let stored = occurrence::list_newest(test.store.read(), 9).await.expect("read");
@@ -228,14 +247,27 @@ async fn commit_with_a_lost_acknowledgement_is_not_repeated() {
     assert!(relay.has_hung_up(), "the relay has hung up");
 }
 
+#[rstest]
+#[case::transaction(COMMIT, json!("new"))]
+#[case::statement(b"{\"poweron\"", json!(null))]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commit_with_an_unknown_outcome_is_never_reported_as_not_stored() {
+async fn commit_with_an_unknown_outcome_is_never_reported_as_not_stored(
+    #[case] commit: &'static [u8],
+    #[case] object: Value,
+) {
     let test = TestStore::postgres().await;
-    let (relay, url) = Relay::start(&test).await;
+    let (relay, url) = Relay::start_for(&test, commit).await;
     let (intake, key) = intake_through(connect::open_postgres(&url).await.expect("connects"));
-    let batch = parse_json(&json!({"type": "vms", "event": "poweron"})).expect("valid");
+    let number = AtomicU32::new(0);
     // While the first has the writer, the others wait and form one group.
-    let accept = async || intake.accept(key.clone(), batch.clone()).await;
+    let accept = async || {
+        let number = number.fetch_add(1, Ordering::SeqCst);
+        let mut one = json!({"type": "vms", "event": "poweron"});
+        if !object.is_null() {
+            one["object"] = json!({"name": format!("new {number}")});
+        }
+        intake.accept(key.clone(), parse_json(&one).expect("valid")).await
+    };
     assert!(accept().await.is_ok());
     relay.stays_closed.store(true, Ordering::SeqCst);
     relay.hangs_up.store(true, Ordering::SeqCst);
@@ -266,4 +298,20 @@ async fn postgres_with_a_vanished_host_recovers_without_loss_or_repetition() {
     assert_all_sent_once(&server, &gate, 20).await;
     assert_eq!(post(&server, &key).await, 202);
     assert_all_sent_once(&server, &gate, 40).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_whose_commit_had_no_response_is_sent_once() {
+    let mut test = TestStore::postgres().await;
+    let (relay, url) = Relay::start_for(&test, b"{\"poweron\"").await;
+    test.store = connect::open_postgres(&url).await.expect("connects");
+    let server = TestServer::start(test).await;
+    let gate = Gate::closed().await;
+    let key = in_flight(&server, &gate, 1).await;
+    relay.hangs_up.store(true, Ordering::SeqCst);
+    // The lease and the delivery are stored, but this node does not know its id.
+    assert_eq!(post(&server, &key).await, 202);
+    assert!(relay.has_hung_up(), "the relay has hung up");
+    gate.respond(10_000);
+    assert_all_sent_once(&server, &gate, 2).await;
 }

@@ -265,7 +265,7 @@ async fn unreadable_webhook_fails_its_deliveries_and_blocks_no_other(#[values(Sq
     let damage = "UPDATE webhook SET method = 'BREW' WHERE id = (SELECT id FROM destination WHERE name = 'damaged')";
     let db = server.services.store.write();
     db.execute_unprepared(damage).await.expect("damaged");
-    db.execute_unprepared("UPDATE destination SET paused_at = NULL").await.expect("resumed");
+    db.execute_unprepared("UPDATE destination SET paused_at = NULL, revision = revision + 1").await.expect("resumed");
     server.services.wake.notify_one();
     let rows = server
         .deliveries_until(|rows| rows.len() == 2 && rows.iter().any(|row| row.status == Some(Status::Sent)))

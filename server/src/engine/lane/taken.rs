@@ -16,6 +16,8 @@ pub struct Taken {
     pub(super) handed: mpsc::UnboundedSender<Vec<Leased>>,
     pub(super) destinations: Vec<DestinationId>,
     pub(super) leased: Vec<Leased>,
+    /// True from when the rows may be in the database.
+    pub(super) has_rows: bool,
 }
 
 impl Taken {
@@ -35,10 +37,16 @@ impl Taken {
         Some(self.owner)
     }
 
+    /// Notes that the rows are about to be written by a statement that commits itself. Its response may be lost.
+    pub fn expect_rows(&mut self) {
+        self.has_rows = !self.destinations.is_empty();
+    }
+
     /// Notes leased deliveries whose rows are written, before they are committed.
     pub fn note(&mut self, leased: impl Iterator<Item = Leased>) {
         let before = self.leased.len();
         self.leased.extend(leased);
+        self.has_rows = true;
         self.lanes.state().ids.extend(self.leased[before..].iter().map(|one| one.claimed.id()));
     }
 
@@ -65,6 +73,6 @@ impl Drop for Taken {
         for one in &self.leased {
             state.ids.remove(&one.claimed.id());
         }
-        state.may_have_lost |= !self.leased.is_empty();
+        state.may_have_lost |= self.has_rows;
     }
 }

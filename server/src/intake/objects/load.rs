@@ -48,8 +48,21 @@ impl Objects {
         Ok(Self { types: Arc::new(types), full: Arc::new(full), ..objects })
     }
 
+    /// Loads the objects that these references may mean, without a lock. `None` where a reference names a new object.
+    pub(in crate::intake) async fn load_known<'a>(
+        db: &impl ConnectionTrait,
+        references: impl Iterator<Item = (&'a str, &'a ObjectReference)> + Clone,
+    ) -> Result<Option<Self>, store::Error> {
+        let types = catalog::with_objects(db, references.clone().map(|(type_id, _)| type_id)).await?;
+        let names_tags = references.clone().any(|(_, reference)| reference.tags.is_some());
+        let mut references = references.filter(|(type_id, _)| types.contains(*type_id));
+        let objects = Self::load_now(db, references.clone(), names_tags).await?;
+        let has_new = references.any(|(type_id, one)| objects.is_new(type_id, one));
+        Ok((!has_new).then(|| Self { types: Arc::new(types), ..objects }))
+    }
+
     async fn load_now<'a>(
-        txn: &DatabaseTransaction,
+        db: &impl ConnectionTrait,
         references: impl Iterator<Item = (&'a str, &'a ObjectReference)>,
         names_tags: bool,
     ) -> Result<Self, store::Error> {
@@ -60,7 +73,7 @@ impl Objects {
         let mut rows = Vec::new();
         for (type_id, references) in by_type {
             let external_ids = references.iter().filter_map(|reference| reference.external_id.clone()).collect();
-            let mut found = object::find_wanted(txn, type_id, Wanted { external_ids, ..Wanted::default() }).await?;
+            let mut found = object::find_wanted(db, type_id, Wanted { external_ids, ..Wanted::default() }).await?;
             let with_id: BTreeSet<_> = found.values().filter_map(|(row, _)| row.external_id.clone()).collect();
             // By name only where the external id finds nothing: many thousands of objects may have the same name.
             let mut wanted = Wanted::default();
@@ -72,10 +85,10 @@ impl Objects {
                     _ => wanted.names.insert(name),
                 };
             }
-            found.extend(object::find_wanted(txn, type_id, wanted).await?);
+            found.extend(object::find_wanted(db, type_id, wanted).await?);
             rows.extend(found.into_values());
         }
-        Self::from_rows(txn, rows, names_tags).await
+        Self::from_rows(db, rows, names_tags).await
     }
 
     /// Loads every object of a type.

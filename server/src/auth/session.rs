@@ -8,6 +8,7 @@ use crate::store::{Store, access};
 use async_trait::async_trait;
 use model::id::UserId;
 use sha2::{Digest, Sha256};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tower_sessions::session::{Id, Record};
@@ -36,9 +37,15 @@ impl Sessions {
         Self { store, clock }
     }
 
-    /// Reports whether a session is still valid. The check does not prolong the session.
-    pub async fn is_valid(&self, id: Id) -> bool {
-        access::find_session(self.store.read(), id_hash(id), self.clock.now()).await.is_ok_and(|found| found.is_some())
+    /// Returns those of these sessions that are still valid. The check does not prolong them.
+    ///
+    /// # Errors
+    /// Fails when the database cannot be asked.
+    pub async fn list_valid(&self, ids: &[Id]) -> std::result::Result<HashSet<Id>, crate::store::Error> {
+        let hashes: HashMap<_, _> = ids.iter().map(|id| (id_hash(*id), *id)).collect();
+        let wanted = hashes.keys().cloned().collect();
+        let valid = access::list_sessions(self.store.pages(), wanted, self.clock.now()).await?;
+        Ok(valid.iter().filter_map(|hash| hashes.get(hash).copied()).collect())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Accounts, their sessions, and the keys of other systems.
 
-use super::Result;
 use super::entity::{account, api_key, session};
+use super::{Result, group};
 use model::access::{Role, Scope};
 use model::id::{ApiKeyId, UserId};
 use model::time::Timestamp;
@@ -230,6 +230,16 @@ pub async fn find_session(db: &impl ConnectionTrait, id_hash: Vec<u8>, now: Time
         created_at: Timestamp(row.created_at),
         expires_at: Timestamp(row.expires_at),
     }))
+}
+
+/// Returns those of these sessions that have not expired.
+pub async fn list_sessions(db: &impl ConnectionTrait, id_hashes: Vec<Vec<u8>>, now: Timestamp) -> Result<Vec<Vec<u8>>> {
+    let query = session::Entity::find()
+        .select_only()
+        .column(session::Column::IdHash)
+        .filter(session::Column::IdHash.is_in(group::padded(id_hashes)))
+        .filter(session::Column::ExpiresAt.gt(now.0));
+    Ok(query.into_tuple().all(db).await?)
 }
 
 /// Sets a later end of a session.

@@ -23,6 +23,7 @@ mod hostile;
 mod inbox;
 mod ingest;
 mod inventory;
+mod live;
 mod mailer;
 mod matching;
 mod memory;

@@ -29,7 +29,7 @@
 //! # What a crash leaves behind
 //!
 //! * Before the commit of a cycle: the ended deliveries are still `running`, with a lease. When the lease runs out they
-//!   are queued and sent again.
+//!   are queued and sent again, or held behind an open breaker.
 //! * After a commit with leases, before the attempt: a lease without an attempt. It runs out likewise: the destination's
 //!   timeout and 10 s after it began. A single server on SQLite releases all leases when it starts.
 //! * After the attempt, before its record: the receiver may have acted, and is called again. The delivery counts its

@@ -1,8 +1,8 @@
 //! Claims: a node leases deliveries to itself, and releases them again.
 //!
-//! A claim is one conditional update that sets `lease_owner` and `lease_until`. A lease that has run out is returned to
-//! the queue: a node that died is noticed by the clock. On PostgreSQL the deliveries are picked with `FOR UPDATE SKIP
-//! LOCKED`, so nodes do not wait for each other. SQLite has one writer.
+//! A claim is one conditional update that sets `lease_owner` and `lease_until`. A delivery whose lease has run out is
+//! returned to the queue, or held behind an open breaker: a node that died is noticed by the clock. On PostgreSQL the
+//! deliveries are picked with `FOR UPDATE SKIP LOCKED`, so nodes do not wait for each other. SQLite has one writer.
 //!
 //! A new delivery may be leased from its start (`delivery::Lease`). Only what has waited is claimed: a backlog, retries,
 //! and what was held.
@@ -43,6 +43,7 @@
 //! order of the join. The destinations come as JSON, and nothing is locked.
 
 use super::delivery::{Lease, NewDelivery};
+use super::hold::BEHIND_BREAKER;
 use super::{Result, group, run};
 use model::email::Recipient;
 use model::id::{DeliveryId, DestinationId};
@@ -305,8 +306,8 @@ pub async fn end_as_internal(
     run::end_settled(db, &[id.into()], now).await
 }
 
-/// Returns deliveries whose lease has run out to the queue, except those in `held`, which `owner` has in flight. Returns
-/// their number.
+/// Returns deliveries whose lease has run out to the queue, except those in `held`, which `owner` has in flight. A delivery
+/// that an open breaker concerns is held instead. Returns their number.
 ///
 /// Takes lock 5 of 9.
 pub async fn release_expired(
@@ -317,8 +318,9 @@ pub async fn release_expired(
 ) -> Result<u64> {
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
     let sql = format!(
-        "UPDATE delivery SET status = 'queued', next_attempt_at = $1, lease_owner = NULL, lease_until = NULL \
-         WHERE status = 'running' AND lease_until <= $2 AND NOT (lease_owner = $3 AND {})",
+        "UPDATE delivery SET status = CASE WHEN {BEHIND_BREAKER} THEN 'held' ELSE 'queued' END, \
+         hold_reason = CASE WHEN {BEHIND_BREAKER} THEN 'breaker' END, next_attempt_at = $1, lease_owner = NULL, \
+         lease_until = NULL WHERE status = 'running' AND lease_until <= $2 AND NOT (lease_owner = $3 AND {})",
         group::id_in("id", "$4", is_postgres)
     );
     let held = group::ids(held.iter().map(|id| id.0), is_postgres);

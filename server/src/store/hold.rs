@@ -26,6 +26,13 @@ pub const NOT_RELEASED: &str = "Discarded when the destination was resumed.";
 /// The error of a delivery beyond [`HELD_MAX`].
 pub const HOLD_FULL: &str = "Too many deliveries are held for this destination already. Resume it, or discard them.";
 
+/// The condition of deliveries that an open breaker holds: those that go to the current target of their destination. A
+/// delivery that returns from a lease while a probe is under way must not be queued, since only the probe may be claimed
+/// then.
+pub(super) const BEHIND_BREAKER: &str = "(delivery.replay_revision IS NULL AND EXISTS (SELECT 1 FROM destination w \
+     WHERE w.id = delivery.destination_id AND w.breaker_opened_at IS NOT NULL \
+     AND w.target_revision <= delivery.destination_revision))";
+
 pub(super) async fn execute(
     db: &impl ConnectionTrait,
     sql: &str,

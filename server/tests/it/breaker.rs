@@ -16,7 +16,8 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use serde_json::json;
 use server::store::delivery::NewDelivery;
 use server::store::figures::{self, HeldCount};
-use server::store::{Store, entity, hold, sweep, webhook};
+use server::store::{Store, claim, entity, hold, sweep, webhook};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -149,6 +150,41 @@ async fn probe_without_a_slot_is_not_followed_by_another(#[values(Sqlite, Postgr
     store.write().execute_unprepared("UPDATE delivery SET status = 'discarded' WHERE id = 1").await.expect("discarded");
     sweep_at(&store, now).await;
     assert_eq!(queued(&store).await, [2]);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_whose_lease_ran_out_is_not_sent_beside_the_probe(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let store = test.store;
+    let db = store.write();
+    let id = opened(&store, &[NOW, NOW]).await;
+    // A node claimed these before the breaker opened, and is gone. The last one goes to an earlier target.
+    rows::start(db, (0..3).map(|_| rows::delivery(id)).collect(), NOW).await;
+    let sql = format!(
+        "UPDATE delivery SET status = 'running', next_attempt_at = NULL, lease_until = {} WHERE id > 2; \
+         UPDATE delivery SET replay_revision = 1 WHERE id = 5",
+        NOW.0
+    );
+    db.execute_unprepared(&sql).await.expect("claimed");
+    let owner = uuid::Uuid::from_u128(1);
+    let claim = async |now: Timestamp| {
+        claim::release_expired(db, now, owner, &[]).await.expect("released");
+        let claimed = claim::claim(db, owner, now, now.after(MARGIN), &[(id.into(), 8)]).await.expect("claimed");
+        claimed.iter().map(|one| one.id().0).collect::<BTreeSet<_>>()
+    };
+    sweep_at(&store, NOW).await;
+    assert_eq!(claim(NOW).await, [1, 5].into(), "the probe, and what does not wait for the breaker");
+    let held = figures::held_by_reason(store.read(), id.into()).await.expect("counted");
+    assert_eq!(held, [HeldCount { reason: HoldReason::Breaker, deliveries: 3 }]);
+    // The node with the probe is lost, too. Another probe follows, and again no other delivery.
+    let lost = NOW.after(LOST_AFTER);
+    assert_eq!(claim(lost).await, [5].into());
+    sweep_at(&store, lost).await;
+    assert_eq!(claim(lost).await, [2].into());
+    hold::save_breaker(db, id.into(), &Breaker::default()).await.expect("closed");
+    sweep_at(&store, lost).await;
+    assert_eq!(claim(lost).await, [1, 3, 4].into(), "all are released");
 }
 
 #[rstest]

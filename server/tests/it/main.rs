@@ -48,6 +48,7 @@ mod secret_headers;
 mod small_disk;
 mod smtp;
 mod smtp_program;
+mod states;
 mod statistics;
 mod stop;
 mod store;

@@ -306,8 +306,16 @@ pub async fn end_as_internal(
     run::end_settled(db, &[id.into()], now).await
 }
 
-/// Returns deliveries whose lease has run out to the queue, except those in `held`, which `owner` has in flight. A delivery
-/// that an open breaker concerns is held instead. Returns their number.
+/// Returns the columns of a delivery that loses its lease: it is queued, or held where an open breaker concerns it.
+fn returned() -> String {
+    format!(
+        "status = CASE WHEN {BEHIND_BREAKER} THEN 'held' ELSE 'queued' END, \
+         hold_reason = CASE WHEN {BEHIND_BREAKER} THEN 'breaker' END, lease_owner = NULL, lease_until = NULL"
+    )
+}
+
+/// Returns deliveries whose lease has run out to the queue, except those in `held`, which `owner` has in flight. Returns
+/// their number.
 ///
 /// Takes lock 5 of 9.
 pub async fn release_expired(
@@ -318,9 +326,9 @@ pub async fn release_expired(
 ) -> Result<u64> {
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
     let sql = format!(
-        "UPDATE delivery SET status = CASE WHEN {BEHIND_BREAKER} THEN 'held' ELSE 'queued' END, \
-         hold_reason = CASE WHEN {BEHIND_BREAKER} THEN 'breaker' END, next_attempt_at = $1, lease_owner = NULL, \
-         lease_until = NULL WHERE status = 'running' AND lease_until <= $2 AND NOT (lease_owner = $3 AND {})",
+        "UPDATE delivery SET {}, next_attempt_at = $1 WHERE status = 'running' AND lease_until <= $2 \
+         AND NOT (lease_owner = $3 AND {})",
+        returned(),
         group::id_in("id", "$4", is_postgres)
     );
     let held = group::ids(held.iter().map(|id| id.0), is_postgres);
@@ -349,21 +357,23 @@ pub async fn give_back_unknown(
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [owner.into()]);
     let running = Running::find_by_statement(statement).all(db).await?;
     let held = held();
-    let mut returned = 0;
+    let sql = format!(
+        "UPDATE delivery SET {}, claims = claims - 1, next_attempt_at = $1 \
+         WHERE id = $2 AND status = 'running' AND lease_owner = $3 AND claims = $4",
+        returned()
+    );
+    let mut count = 0;
     for one in running.iter().filter(|one| !held.contains(&DeliveryId(one.id))) {
-        let sql = "UPDATE delivery SET status = 'queued', claims = claims - 1, next_attempt_at = $1, lease_owner = NULL, \
-                   lease_until = NULL WHERE id = $2 AND status = 'running' AND lease_owner = $3 AND claims = $4";
         let values = [Value::from(now.0), one.id.into(), owner.into(), one.claims.into()];
-        let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
-        returned += done.rows_affected();
+        let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), &sql, values)).await?;
+        count += done.rows_affected();
     }
-    Ok(returned)
+    Ok(count)
 }
 
 /// Returns every leased delivery to the queue. Only for the start of a server that is the only one.
 pub async fn release_all(db: &impl ConnectionTrait, now: Timestamp) -> Result<u64> {
-    let sql = "UPDATE delivery SET status = 'queued', next_attempt_at = $1, lease_owner = NULL, lease_until = NULL \
-               WHERE status = 'running'";
+    let sql = format!("UPDATE delivery SET {}, next_attempt_at = $1 WHERE status = 'running'", returned());
     let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, [now.0.into()])).await?;
     Ok(done.rows_affected())
 }
@@ -375,8 +385,9 @@ pub async fn release_all(db: &impl ConnectionTrait, now: Timestamp) -> Result<u6
 pub async fn give_back(db: &impl ConnectionTrait, owner: Uuid, ids: &[DeliveryId], due: Timestamp) -> Result<()> {
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
     let sql = format!(
-        "UPDATE delivery SET status = 'queued', claims = claims - 1, next_attempt_at = $3, lease_owner = NULL, \
-         lease_until = NULL WHERE {} AND COALESCE(status, '') = 'running' AND lease_owner = $2",
+        "UPDATE delivery SET {}, claims = claims - 1, next_attempt_at = $3 \
+         WHERE {} AND COALESCE(status, '') = 'running' AND lease_owner = $2",
+        returned(),
         group::id_in("id", "$1", is_postgres)
     );
     let values = [group::ids(ids.iter().map(|id| id.0), is_postgres), owner.into(), due.0.into()];

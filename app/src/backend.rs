@@ -183,8 +183,15 @@ pub trait Deliveries: Send + Sync {
     async fn search(&self, query: DeliveryQuery) -> Result<Listed<DeliveryLine>, AppError>;
     /// Returns a delivery with its attempts.
     async fn detail(&self, uuid: String) -> Result<DeliveryDetail, AppError>;
-    /// Returns a page of the runs, newest first. An empty task name or status does not filter.
-    async fn runs(&self, task: String, status: String, page: u64) -> Result<Listed<RunLine>, AppError>;
+    /// Returns a page of the runs, newest first. An empty task name or status does not filter. `beyond` is where an
+    /// earlier search ended.
+    async fn runs(
+        &self,
+        task: String,
+        status: String,
+        page: u64,
+        beyond: Option<i64>,
+    ) -> Result<Listed<RunLine>, AppError>;
     /// Returns the content of the Tasks Dashboard.
     async fn dashboard(&self) -> Result<Dashboard, AppError>;
     /// Sends a delivery again, with the webhook's current settings or (`is_original`) as of its revision. Returns the

@@ -25,6 +25,11 @@ impl Query {
         self.value("page").parse().unwrap_or(1).clamp(1, 1_000_000)
     }
 
+    /// Returns where an earlier search ended, if this one goes on from there.
+    pub fn beyond(&self) -> Option<i64> {
+        self.value("beyond").parse().ok()
+    }
+
     /// Returns the key to sort by, and true for descending order. `default` applies when the URL names no key.
     pub fn sort<'a>(&'a self, default: &'a str) -> (&'a str, bool) {
         let text = if self.value("sort").is_empty() { default } else { self.value("sort") };
@@ -32,11 +37,12 @@ impl Query {
     }
 
     /// Returns the query with one value changed, as `?…`. An empty value removes the name. Another filter or order
-    /// begins at page 1.
+    /// begins at page 1 and searches from the start.
     pub fn with(&self, name: &str, value: &str) -> String {
         let mut pairs = self.0.clone();
         if name != "page" {
             pairs.remove("page");
+            pairs.remove("beyond");
         }
         if value.is_empty() {
             pairs.remove(name);
@@ -64,5 +70,10 @@ mod tests {
         assert_eq!((query.page(), query.value("name"), query.value("empty")), (3, "a&b", ""));
         assert_eq!(query.with("name", ""), "?sort=-name");
         assert_eq!(query.with("page", "4"), "?name=a%26b&page=4&sort=-name");
+        let further = Query::parse("?name=a&page=3&beyond=70");
+        assert_eq!(further.beyond(), Some(70));
+        assert_eq!(further.with("page", "4"), "?beyond=70&name=a&page=4");
+        assert_eq!(further.with("beyond", "20"), "?beyond=20&name=a");
+        assert_eq!(further.with("sort", "name"), "?name=a&sort=name");
     }
 }

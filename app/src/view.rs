@@ -76,11 +76,20 @@ pub struct Listed<T> {
     pub rows: Vec<T>,
     /// The number of rows in all, counted up to one more than [`COUNTED`].
     pub total: u64,
+    /// Where the search goes on, if only a part of the table was searched.
+    pub further: Option<i64>,
 }
 
 /// The most rows of a list that are counted and shown. A person with more rows narrows the filters.
 #[cfg(feature = "ssr")]
 pub const COUNTED: u64 = 10_000;
+
+/// The rows of a large table that a search looks at, if no index finds what is wanted: the newest.
+#[cfg(feature = "ssr")]
+pub const SEARCHED: u64 = 20_000;
+/// The rows that a search looks at when a person lets it go on.
+#[cfg(feature = "ssr")]
+pub const SEARCHED_FURTHER: u64 = 1_000_000;
 
 /// The number of rows on a page of a list.
 #[cfg(feature = "ssr")]

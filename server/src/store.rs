@@ -82,6 +82,7 @@ pub mod tag;
 pub mod task;
 pub mod trigger;
 pub mod webhook;
+mod window;
 
 pub use error::{Error, Result};
 

@@ -11,7 +11,7 @@ use leptos::prelude::*;
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let query = &asked.query;
     let (name, status) = (query.value("task").to_owned(), query.value("status").to_owned());
-    let listed = asked.backend.deliveries.runs(name, status, query.page()).await?;
+    let listed = asked.backend.deliveries.runs(name, status, query.page(), query.beyond()).await?;
     let statuses = Filter::choice([
         ("running", "Running"),
         ("succeeded", "Succeeded"),
@@ -33,6 +33,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
         ],
         rows: listed.rows.into_iter().map(row).collect(),
         total: Some(listed.total),
+        further: listed.further,
         default_sort: "-started",
         is_selectable: false,
         empty:

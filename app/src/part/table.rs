@@ -8,7 +8,7 @@ mod row;
 use crate::asked::Page;
 use crate::part::icon::Icon;
 use crate::query::Query;
-use crate::view::{COUNTED, PAGE_ROWS};
+use crate::view::{COUNTED, PAGE_ROWS, SEARCHED, SEARCHED_FURTHER};
 use leptos::prelude::*;
 use model::number::to_usize;
 use model::text::folded;
@@ -27,6 +27,8 @@ pub(crate) struct Table<'a> {
     pub(crate) rows: Vec<Row>,
     /// The number of rows in all, if `rows` is one page of them.
     pub(crate) total: Option<u64>,
+    /// Where the search goes on, if only a part of the table was searched.
+    pub(crate) further: Option<i64>,
     pub(crate) default_sort: &'static str,
     /// True if rows can be checked for commands.
     pub(crate) is_selectable: bool,
@@ -35,9 +37,14 @@ pub(crate) struct Table<'a> {
 }
 
 impl Table<'_> {
-    /// Returns the page of this table. It is live.
+    /// Returns the page of this table. It is live, unless it shows what a long search has found.
     pub(crate) fn page(self, commands: Option<AnyView>) -> Page {
-        Page::new(self.label, self.render()).with_commands(commands).live_if(true)
+        let is_live = self.is_live();
+        Page::new(self.label, self.render()).with_commands(commands).live_if(is_live)
+    }
+
+    fn is_live(&self) -> bool {
+        self.query.beyond().is_none()
     }
 
     /// Renders the card with the table.
@@ -90,6 +97,7 @@ impl Table<'_> {
         } else {
             "c-table c-table--fixed c-table--cards c-table--quiet"
         };
+        let searched = self.searched();
         let foot = self.foot(total, count);
         let sort = self.query.value("sort").to_owned();
         let label = self.label;
@@ -110,6 +118,7 @@ impl Table<'_> {
                     </table>
                 </form>
                 {nothing}
+                {searched}
                 {foot}
             </section>
         }
@@ -148,6 +157,7 @@ impl Table<'_> {
 
     fn heading(&self, total: u64) -> AnyView {
         let noun = if total == 1 { self.noun.0 } else { self.noun.1 };
+        let live = self.is_live().then(|| view! { <span class="c-live" role="status" data-live="">"Live"</span> });
         view! {
             <header class="c-card__head">
                 <p class="u-num"><span class="u-strong">{counted(total)}</span>" "{noun}</p>
@@ -158,7 +168,7 @@ impl Table<'_> {
                         <input class="u-hidden c-show-filters" type="checkbox"/>
                     </label>
                     <button class="c-button c-button--plain c-button--s" type="submit" form="filters">"Apply filters"</button>
-                    <span class="c-live" role="status" data-live="">"Live"</span>
+                    {live}
                 </span>
             </header>
         }
@@ -201,6 +211,28 @@ impl Table<'_> {
         })
     }
 
+    /// Renders how much of the table was searched, with a link that lets the search go on.
+    fn searched(&self) -> Option<AnyView> {
+        let is_rising = !self.query.sort(self.default_sort).1 && self.query.sort(self.default_sort).0 == "time";
+        let (first, next) = if is_rising { ("oldest", "newer") } else { ("newest", "older") };
+        let nouns = self.noun.1;
+        let text = match (self.query.beyond(), self.further) {
+            (None, None) => return None,
+            (None, Some(_)) => format!("Only the {first} {} {nouns} were searched. ", grouped(SEARCHED)),
+            (Some(_), Some(_)) => format!("Up to {} {next} {nouns} were searched. ", grouped(SEARCHED_FURTHER)),
+            (Some(_), None) => format!("All {next} {nouns} were searched. "),
+        };
+        let go_on = self.further.map(|id| {
+            let href = self.query.with("beyond", &id.to_string());
+            view! { <a href=href>{format!("Search {next} ones")}</a> }
+        });
+        let start = self.query.beyond().map(|_| {
+            let href = self.query.with("beyond", "");
+            view! { " "<a href=href>{format!("Back to the {first}")}</a> }
+        });
+        Some(view! { <p class="c-card__body u-small u-muted">{text}{go_on}{start}</p> }.into_any())
+    }
+
     fn foot(&self, total: u64, shown: usize) -> AnyView {
         let page = self.query.page();
         let first = (page - 1) * PAGE_ROWS + 1;
@@ -235,7 +267,12 @@ impl Table<'_> {
 
 /// Returns the total as text. Totals above [`COUNTED`] are not counted.
 fn counted(total: u64) -> String {
-    if total > COUNTED { format!("over {}", grouped(COUNTED)) } else { grouped(total) }
+    counted_to(COUNTED, total)
+}
+
+/// Returns a number as text that was counted up to one more than `most`.
+pub(crate) fn counted_to(most: u64, total: u64) -> String {
+    if total > most { format!("over {}", grouped(most)) } else { grouped(total) }
 }
 
 /// Returns 12345 as `12,345`.

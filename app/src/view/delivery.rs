@@ -70,6 +70,8 @@ pub struct DeliveryQuery {
     pub sort: String,
     /// The number of the page, from 1.
     pub page: u64,
+    /// Where an earlier search ended, from which this one goes on.
+    pub beyond: Option<i64>,
 }
 
 /// A delivery whole.

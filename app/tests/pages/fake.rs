@@ -106,7 +106,7 @@ impl Fake {
     fn page<T>(&self, make: impl Fn(i64) -> T) -> Result<Listed<T>, AppError> {
         let rows: Vec<_> = (1..=self.count(PAGE)).map(make).collect();
         let total = if self.state == State::Many { TOTAL } else { rows.len() as u64 };
-        self.always(Listed { rows, total })
+        self.always(Listed { rows, total, further: None })
     }
 
     fn count(&self, many: i64) -> i64 {
@@ -603,7 +603,7 @@ impl Deliveries for Fake {
         self.found("delivery", detail)
     }
 
-    async fn runs(&self, _: String, _: String, _: u64) -> Result<Listed<RunLine>, AppError> {
+    async fn runs(&self, _: String, _: String, _: u64, _: Option<i64>) -> Result<Listed<RunLine>, AppError> {
         self.page(run_line)
     }
 

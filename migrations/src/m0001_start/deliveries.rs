@@ -85,7 +85,8 @@ const DELIVERY_INDEXES: [&str; 9] = [
     // Settled: figures (`figures::by_hour`, `receipt_times`), the newest end (`figures::change_mark`), and those that
     // retention removes by age (`retention::Old::Settled`).
     "CREATE INDEX delivery_settled ON delivery (settled_at, status) WHERE settled_at IS NOT NULL",
-    // Failed: the list of the dashboard (`figures::failures`), and lists filtered by this status (`search`).
+    // Failed: the list of the dashboard (`figures::failures`), and lists filtered by this status (`search`). Lists since
+    // an instant need no index: ids rise with time (`window::first_since`).
     "CREATE INDEX delivery_failed ON delivery (id) WHERE status = 'error'",
     // All: the newest of a destination (`delivery::list_newest`), and those that retention removes by number
     // (`retention::find_excess`, `Old::OfDestination`).
@@ -138,13 +139,6 @@ async fn delivery(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     ];
     create(m, "delivery", columns).await?;
     run(m, &DELIVERY_INDEXES).await?;
-    // All: the number of deliveries since an instant (`search`). New rows are at the end of the table, so PostgreSQL needs
-    // only the range of each part of it.
-    let created = match m.get_database_backend() {
-        DbBackend::Postgres => "CREATE INDEX delivery_created ON delivery USING brin (created_at)",
-        _ => "CREATE INDEX delivery_created ON delivery (created_at)",
-    };
-    run(m, &[created]).await?;
     on_postgres(m, &["ALTER TABLE delivery SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05)"]).await
 }
 

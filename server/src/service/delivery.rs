@@ -54,8 +54,14 @@ impl Deliveries for Services {
         self.delivery_detail(&uuid).await
     }
 
-    async fn runs(&self, task: String, status: String, page: u64) -> Result<Listed<RunLine>, AppError> {
-        self.list_runs(&task, &status, page).await
+    async fn runs(
+        &self,
+        task: String,
+        status: String,
+        page: u64,
+        beyond: Option<i64>,
+    ) -> Result<Listed<RunLine>, AppError> {
+        self.list_runs(&task, &status, page, beyond).await
     }
 
     async fn dashboard(&self) -> Result<Dashboard, AppError> {

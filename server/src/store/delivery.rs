@@ -8,8 +8,8 @@ pub use row::{AttemptRow, ListRow, OfRun, Row};
 pub use settle::{Attempted, Settlement, settle_many, without_recorded};
 pub use start::{Occurred, Started, start_alone, start_many};
 
-pub(super) use row::list_rows;
 use row::with_kind;
+pub(super) use row::{LIST_COLUMNS, list_rows};
 
 use super::entity::{attempt, delivery};
 use super::rows::{BYTES, Columns, INT, TEXT, UUID};

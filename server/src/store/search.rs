@@ -1,9 +1,11 @@
 //! Deliveries and runs as lists: filtered, sorted and paged by the database.
 //!
-//! Every value is a bound parameter; the columns to sort by come from a fixed table.
+//! Every value is a bound parameter; the columns to sort by come from a fixed table. A list by a condition that no index
+//! finds looks at a part of the table only: see `window`.
 
-use super::delivery::{ListRow, list_rows};
+use super::delivery::{LIST_COLUMNS, ListRow, list_rows};
 use super::entity::{delivery, run};
+use super::window::{self, Window};
 use super::{Result, group};
 use app::view::COUNTED;
 use model::delivery::Status;
@@ -30,17 +32,24 @@ pub struct Filter {
     pub object: Option<String>,
     pub error_code: Option<String>,
     pub status_code: Option<i64>,
+    /// Where a search goes on: the [`Page::further`] of an earlier one.
+    pub beyond: Option<i64>,
 }
 
 impl Filter {
-    /// Returns true when an index finds the deliveries, or when almost all deliveries are meant.
-    pub fn is_quick(&self) -> bool {
-        self.destination.is_none()
-            && self.task.is_none()
-            && self.object.is_none()
-            && self.event.is_none()
-            && self.error_code.is_none()
-            && self.status_code.is_none()
+    /// Returns true when no index finds the deliveries.
+    pub fn is_search(&self) -> bool {
+        self.destination.is_some()
+            || self.task.is_some()
+            || self.object.is_some()
+            || self.event.is_some()
+            || self.error_code.is_some()
+            || self.status_code.is_some()
+            || matches!(self.status, Some(Status::Sent | Status::Discarded))
+    }
+
+    fn waits(&self) -> bool {
+        self.status.is_some_and(|status| !status.is_settled())
     }
 }
 
@@ -53,6 +62,8 @@ pub struct RunFilter {
     pub name: Option<String>,
     /// The word of a status.
     pub status: Option<String>,
+    /// Where a search goes on: the [`Page::further`] of an earlier one.
+    pub beyond: Option<i64>,
 }
 
 /// The rows of a list that a page shows.
@@ -71,6 +82,8 @@ pub struct Page<T> {
     pub rows: Vec<T>,
     /// The number of rows in all, counted up to one more than [`COUNTED`].
     pub total: u64,
+    /// Where the search goes on. `None` if nothing is left to look at.
+    pub further: Option<i64>,
 }
 
 /// The order of a list.
@@ -99,10 +112,31 @@ fn contains(backend: DbBackend, which: &str, text: &str) -> SimpleExpr {
     group::holds(backend, &format!("COALESCE({which}_folded, {which}_name)"), folded(text))
 }
 
-fn filtered(backend: DbBackend, filter: &Filter) -> Select<delivery::Entity> {
+/// Returns the ids among which the deliveries of a filter are looked for, and where a search goes on.
+async fn window_of(db: &impl ConnectionTrait, filter: &Filter, sorting: Sorting) -> Result<Window> {
+    // Waiting deliveries have a limit of their own: what webhooks hold. Their status finds them.
+    if filter.waits() {
+        return Ok(Window::ALL);
+    }
+    let low = match filter.since {
+        Some(since) => window::first_since(db, since).await?,
+        None => i64::MIN,
+    };
+    if !filter.is_search() {
+        return Ok(Window { low, ..Window::ALL });
+    }
+    let is_rising = sorting.by == Sort::Time && !sorting.is_descending;
+    let rows = delivery::Entity::find().filter(delivery::Column::Id.gte(low));
+    let window = window::find(db, rows, delivery::Column::Id, is_rising, filter.beyond).await?;
+    Ok(Window { low: window.low.max(low), ..window })
+}
+
+fn filtered(backend: DbBackend, filter: &Filter, window: Window) -> Select<delivery::Entity> {
     use delivery::Column;
     let text = |column: &str, wanted: &Option<String>| wanted.as_deref().map(|text| contains(backend, column, text));
     let all = Condition::all()
+        // One range: of two lower limits SQLite would use any.
+        .add_option((window != Window::ALL).then(|| Column::Id.between(window.low, window.high)))
         // As text in the SQL, so that the indexes of one status are used.
         .add_option(filter.status.map(|status| Expr::cust(format!("status = '{}'", status.as_str()))))
         .add_option(filter.since.map(|since| Column::CreatedAt.gte(since.0)))
@@ -121,7 +155,13 @@ fn filtered(backend: DbBackend, filter: &Filter) -> Select<delivery::Entity> {
 
 /// Returns the number of rows that a query finds, counted up to one more than [`COUNTED`]. Counts nothing where the
 /// page shows the last row.
-async fn count<E>(db: &impl ConnectionTrait, query: Select<E>, id: E::Column, part: Part, shown: usize) -> Result<u64>
+pub(super) async fn count<E>(
+    db: &impl ConnectionTrait,
+    query: Select<E>,
+    id: E::Column,
+    part: Part,
+    shown: usize,
+) -> Result<u64>
 where
     E: EntityTrait,
     E::Model: Send + Sync,
@@ -141,21 +181,24 @@ pub async fn deliveries(
     part: Part,
 ) -> Result<Page<ListRow>> {
     use delivery::Column;
-    let backend = db.get_database_backend();
     let part = Part { offset: part.offset.min(COUNTED), ..part };
     let order = if sorting.is_descending { Order::Desc } else { Order::Asc };
-    let waits = filter.status.is_some_and(|status| !status.is_settled());
     let by_time = |query: Select<delivery::Entity>, order: Order| {
         // Waiting deliveries are few beside settled ones. `+` keeps the query from reading all deliveries by id, so
         // that the index of a status is read and sorted.
-        if waits { query.order_by(Expr::cust("+id"), order) } else { query.order_by(Column::Id, order) }
+        if filter.waits() { query.order_by(Expr::cust("+id"), order) } else { query.order_by(Column::Id, order) }
     };
+    let window = window_of(db, filter, sorting).await?;
+    let found = filtered(db.get_database_backend(), filter, window);
     let newest = || {
-        let ids = by_time(filtered(backend, filter), Order::Desc).select_only().column(Column::Id).limit(COUNTED);
-        delivery::Entity::find().filter(Column::Id.in_subquery(ids.into_query()))
+        let newest = by_time(found.clone(), Order::Desc).select_only().column(Column::Id).columns(LIST_COLUMNS);
+        let mut query = delivery::Entity::find();
+        // The table's own name, which the columns of the list have.
+        QuerySelect::query(&mut query).from_clear().from_subquery(newest.limit(COUNTED).into_query(), delivery::Entity);
+        query
     };
     let query = match sorting.by {
-        Sort::Time => by_time(filtered(backend, filter), order),
+        Sort::Time => by_time(found.clone(), order),
         Sort::Attempts => newest().order_by(Column::Attempts, order).order_by_desc(Column::Id),
         // Deliveries without an attempt are at the end in both directions.
         Sort::Duration => newest()
@@ -165,19 +208,27 @@ pub async fn deliveries(
     };
     let query = list_rows(query).offset(part.offset).limit(part.limit);
     let rows: Vec<ListRow> = query.into_model().all(db).await?;
-    let total = count(db, filtered(backend, filter), Column::Id, part, rows.len()).await?;
-    Ok(Page { rows, total })
+    let total = count(db, found, Column::Id, part, rows.len()).await?;
+    Ok(Page { rows, total, further: window.further })
 }
 
 /// Returns a page of runs, newest first.
 pub async fn runs(db: &impl ConnectionTrait, filter: &RunFilter, part: Part) -> Result<Page<super::run::Row>> {
     let name = filter.name.as_deref().map(|name| contains(db.get_database_backend(), "task", name));
-    let all = Condition::all()
+    let mut indexed = run::Entity::find();
+    let mut further = None;
+    if let Some(id) = filter.task {
         // A range of one task, not an equality: PostgreSQL would look for few runs among all.
-        .add_option(filter.task.map(|id| run::Column::TaskId.between(id.0, id.0)))
+        indexed = indexed.filter(run::Column::TaskId.between(id.0, id.0));
+    } else if filter.name.is_some() || filter.status.is_some() {
+        let window = window::find(db, indexed.clone(), run::Column::Id, false, filter.beyond).await?;
+        indexed = indexed.filter(run::Column::Id.between(window.low, window.high));
+        further = window.further;
+    }
+    let all = Condition::all()
         .add_option(filter.status.as_deref().map(|status| run::Column::Status.eq(status)))
         .add_option(name);
-    let query = run::Entity::find().filter(all);
+    let query = indexed.filter(all);
     let part = Part { offset: part.offset.min(COUNTED), ..part };
     let mut page = query.clone();
     if filter.task.is_some() {
@@ -186,5 +237,5 @@ pub async fn runs(db: &impl ConnectionTrait, filter: &RunFilter, part: Part) -> 
     let page = page.order_by_desc(run::Column::Id).offset(part.offset).limit(part.limit);
     let rows: Vec<_> = page.all(db).await?.into_iter().map(super::run::Row::from).collect();
     let total = count(db, query, run::Column::Id, part, rows.len()).await?;
-    Ok(Page { rows, total })
+    Ok(Page { rows, total, further })
 }

@@ -164,7 +164,7 @@ async fn deliveries_are_filtered_sorted_and_paged(#[values(Sqlite, Postgres)] da
     assert_eq!(search(|query| query.destination = "Bad".into()).await.total, 30);
     assert_eq!(search(|query| query.destination = "bAD ONE".into()).await.total, 30, "in any case");
     assert_eq!(search(|query| query.task = "OF GÜTE οδος".into()).await.total, 30, "in any alphabet");
-    let runs = server.services.backend().deliveries.runs("oF gÜTE".into(), String::new(), 1).await.expect("runs");
+    let runs = server.services.backend().deliveries.runs("oF gÜTE".into(), String::new(), 1, None).await.expect("runs");
     assert_eq!(runs.total, 30);
     assert_eq!(search(|query| query.object = "VM-29".into()).await.total, 2);
     assert_eq!(search(|query| query.object = "vm_29".into()).await.total, 0, "underscore is no wildcard");

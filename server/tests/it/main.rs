@@ -44,6 +44,7 @@ mod requests;
 mod retention;
 mod rows;
 mod schedule;
+mod search;
 mod secret_headers;
 mod small_disk;
 mod smtp;

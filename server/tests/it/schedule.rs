@@ -75,7 +75,7 @@ async fn runs(server: &TestServer, task: &str) -> Vec<RunLine> {
     let deliveries = server.services.backend().deliveries;
     let mut all = Vec::new();
     for page in 1.. {
-        let listed = deliveries.runs(task.to_owned(), String::new(), page).await.expect("runs");
+        let listed = deliveries.runs(task.to_owned(), String::new(), page, None).await.expect("runs");
         all.extend(listed.rows);
         if all.len() as u64 >= listed.total {
             break;

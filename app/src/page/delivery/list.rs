@@ -56,6 +56,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
         result: text("result"),
         sort: text("sort"),
         page: query.page(),
+        beyond: query.beyond(),
     };
     let listed = asked.backend.deliveries.search(wanted).await?;
     let catalog = asked.backend.catalog.load().await?;
@@ -68,6 +69,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
         columns: columns(&catalog),
         rows: listed.rows.into_iter().map(row).collect(),
         total: Some(listed.total),
+        further: listed.further,
         default_sort: "-time",
         is_selectable: may_edit,
         empty: view! {

@@ -69,7 +69,7 @@ impl Services {
             _ => Sorting { by: Sort::Time, is_descending: true },
         };
         let part = page_part(query.page);
-        let is_quick = filter.is_quick() && sorting.by == Sort::Time;
+        let is_quick = !filter.is_search() && sorting.by == Sort::Time;
         let found = if is_quick {
             search::deliveries(db, &filter, sorting, part).await?
         } else {
@@ -77,7 +77,7 @@ impl Services {
         };
         let catalog = catalog::load(db).await?;
         let rows = found.rows.into_iter().map(|row| self.delivery_line(row, &catalog)).collect();
-        Ok(Listed { rows, total: found.total })
+        Ok(Listed { rows, total: found.total, further: found.further })
     }
 }
 
@@ -99,5 +99,6 @@ fn filter_of(query: &DeliveryQuery, now: Timestamp) -> Filter {
         object: given(&query.object),
         error_code: if status_code.is_some() { None } else { given(&query.result) },
         status_code,
+        beyond: query.beyond,
     }
 }

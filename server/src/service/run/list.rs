@@ -18,17 +18,19 @@ impl Services {
         name: &str,
         status: &str,
         page: u64,
+        beyond: Option<i64>,
     ) -> Result<Listed<RunLine>, AppError> {
         let db = self.store.pages();
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let filter = RunFilter { task: None, name: given(name), status: given(status) };
+        let filter = RunFilter { task: None, name: given(name), status: given(status), beyond };
         let found = if filter.name.is_none() && filter.status.is_none() {
             search::runs(db, &filter, page_part(page)).await?
         } else {
             self.store.search(search::runs(self.store.searches(), &filter, page_part(page))).await?
         };
         let catalog = catalog::load(db).await?;
-        Ok(Listed { rows: self.run_lines(found.rows, &catalog).await?, total: found.total })
+        let rows = self.run_lines(found.rows, &catalog).await?;
+        Ok(Listed { rows, total: found.total, further: found.further })
     }
 
     /// Adds to each run its deliveries and its cause.

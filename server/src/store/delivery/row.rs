@@ -15,7 +15,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// The columns of [`ListRow`].
-const LIST_COLUMNS: [delivery::Column; 15] = [
+pub(in crate::store) const LIST_COLUMNS: [delivery::Column; 15] = [
     delivery::Column::Uuid,
     delivery::Column::Status,
     delivery::Column::CreatedAt,

@@ -1,0 +1,80 @@
+//! The part of a table that one search looks at.
+//!
+//! No index finds the deliveries whose object's name contains a text, and each delivery would pay for such an index. A
+//! search that reads the table until it has found enough would read all of the history for a rare name. So the first page
+//! of a search looks at the newest rows only, and says so. A person who wants more goes on from there, in steps that are
+//! far longer.
+
+use super::Result;
+use app::view::{SEARCHED, SEARCHED_FURTHER};
+use model::number::to_i64;
+use model::time::Timestamp;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect, Select,
+    Statement,
+};
+
+/// The difference of the ids of deliveries that two nodes may have made in another order than their times say.
+const UNORDERED: i64 = 1000;
+
+/// The ids that a search looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) low: i64,
+    pub(super) high: i64,
+    /// The first id beyond the window. `None` if it has all rows.
+    pub(super) further: Option<i64>,
+}
+
+impl Window {
+    /// All rows.
+    pub(super) const ALL: Self = Self { low: i64::MIN, high: i64::MAX, further: None };
+}
+
+/// Returns the window of a search among `rows`, which an index finds in the order of their ids: the rows at the start of
+/// the order or, with `beyond`, those that follow from that id on.
+pub(super) async fn find<E: EntityTrait>(
+    db: &impl ConnectionTrait,
+    rows: Select<E>,
+    id: E::Column,
+    is_rising: bool,
+    beyond: Option<i64>,
+) -> Result<Window> {
+    let order = if is_rising { Order::Asc } else { Order::Desc };
+    let ids = rows.select_only().column(id).order_by(id, order).limit(1);
+    let Some(start) = beyond else {
+        let further: Option<i64> = ids.offset(SEARCHED).into_tuple().one(db).await?;
+        let (low, high) = match further {
+            Some(id) if is_rising => (i64::MIN, id - 1),
+            Some(id) => (id + 1, i64::MAX),
+            None => return Ok(Window::ALL),
+        };
+        return Ok(Window { low, high, further });
+    };
+    // By the ids alone: to count that many rows would take as long as the search.
+    let step = to_i64(SEARCHED_FURTHER) - 1;
+    let (low, high) = if is_rising { (start, start.saturating_add(step)) } else { (start.saturating_sub(step), start) };
+    let ids = if is_rising { ids.filter(id.gt(high)) } else { ids.filter(id.lt(low)) };
+    Ok(Window { low, high, further: ids.into_tuple().one(db).await? })
+}
+
+/// Returns an id before which no delivery was queued since an instant. Halves the range of the ids again and again, since
+/// a later delivery has a higher id.
+pub(super) async fn first_since(db: &impl ConnectionTrait, since: Timestamp) -> Result<i64> {
+    #[derive(FromQueryResult)]
+    struct First {
+        low: i64,
+    }
+    let is_early =
+        "(SELECT d.created_at FROM delivery d WHERE d.id >= low + (high - low) / 2 ORDER BY d.id LIMIT 1) < $1";
+    let sql = format!(
+        "WITH RECURSIVE span (low, high) AS (SELECT COALESCE((SELECT MIN(id) FROM delivery), 0), \
+         COALESCE((SELECT MAX(id) FROM delivery), 0) + 1 UNION ALL \
+         SELECT CASE WHEN {is_early} THEN low + (high - low) / 2 + 1 ELSE low END, \
+         CASE WHEN {is_early} THEN high ELSE low + (high - low) / 2 END FROM span WHERE low < high) \
+         SELECT low FROM span WHERE low >= high"
+    );
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [since.0.into()]);
+    let first = First::find_by_statement(statement).one(db).await?.map_or(i64::MIN, |first| first.low);
+    Ok(first.saturating_sub(UNORDERED))
+}

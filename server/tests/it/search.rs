@@ -1,0 +1,172 @@
+//! Lists of large tables: what no index finds is looked for in a part of the table, whatever the size of the history.
+
+use crate::harness::Database::{self, Postgres, Sqlite};
+use crate::harness::TestStore;
+use crate::rows;
+use app::view::{COUNTED, SEARCHED};
+use model::delivery::Status;
+use model::time::Timestamp;
+use rstest::rstest;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement};
+use server::store::delivery::ListRow;
+use server::store::search::{self, Filter, Page, Part, RunFilter, Sort, Sorting};
+
+/// The deliveries, with the ids 1 to this, one a second.
+const MANY: i64 = 50_000;
+const FIRST: Part = Part { offset: 0, limit: 50 };
+const NEWEST_FIRST: Sorting = Sorting { by: Sort::Time, is_descending: true };
+
+/// The body of a recursive table with the integers from 1.
+fn numbers(last: i64) -> String {
+    format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {last})")
+}
+
+/// Adds runs with their deliveries. The objects `old` and `new` have one each; every tenth has failed, and the first was
+/// discarded.
+async fn fill(test: &TestStore) {
+    let db = test.store.write();
+    let webhook = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
+    let uuid = if test.store.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+    let numbers = numbers(MANY);
+    let name = format!("CASE i WHEN 10 THEN 'old' WHEN {MANY} - 10 THEN 'new' ELSE 'common' END");
+    for sql in [
+        format!(
+            "INSERT INTO run (id, task_name, cause, event_ids, status, started_at) {numbers} SELECT i, {name}, \
+             'occurrence', '', CASE WHEN i = 10 THEN 'running' ELSE 'succeeded' END, i * 1000 FROM n"
+        ),
+        format!(
+            "INSERT INTO delivery (id, uuid, destination_id, status, attempts, created_at, settled_at, type_id, \
+             event_id, destination_name, task_name, object_name, body) {numbers} SELECT i, {uuid}, {webhook}, CASE \
+             WHEN i = 1 THEN 'discarded' WHEN i % 10 = 0 THEN 'error' ELSE 'sent' END, i % 7, i * 1000, i * 1000, \
+             'vms', 'poweron', 'w', 't', {name}, '' FROM n"
+        ),
+    ] {
+        db.execute_unprepared(&sql).await.expect("filled");
+    }
+    if test.store.is_postgres() {
+        db.execute_unprepared("VACUUM ANALYZE delivery, run").await.expect("analysed");
+    }
+}
+
+/// Returns the number of rows of a table that this transaction has read. SQLite does not count them.
+async fn rows_read(txn: &DatabaseTransaction, table: &str) -> i64 {
+    let sql = format!(
+        "SELECT CAST(COALESCE(SUM(pg_stat_get_xact_tuples_returned(i.indexrelid)), 0) AS BIGINT) \
+         + pg_stat_get_xact_tuples_returned('{table}'::regclass) AS read FROM pg_index i \
+         WHERE i.indrelid = '{table}'::regclass"
+    );
+    let row = txn.query_one_raw(Statement::from_string(txn.get_database_backend(), sql)).await.expect("counted");
+    row.expect("one row").try_get("", "read").expect("a number")
+}
+
+/// Runs a query, and checks how many rows of a table it has read on PostgreSQL.
+async fn reading<T>(test: &TestStore, table: &str, most: u64, work: impl AsyncFnOnce(&DatabaseTransaction) -> T) -> T {
+    let txn = test.store.begin().await.expect("a transaction");
+    if !test.store.is_postgres() {
+        return work(&txn).await;
+    }
+    // As the plan is after some calls.
+    txn.execute_unprepared("SET LOCAL plan_cache_mode = force_generic_plan").await.expect("set");
+    // PostgreSQL adds what earlier transactions of the session have read and it has not yet published.
+    let before = rows_read(&txn, table).await;
+    let result = work(&txn).await;
+    let read = rows_read(&txn, table).await - before;
+    assert!(read <= i64::try_from(most).expect("small"), "{read} rows were read");
+    result
+}
+
+async fn find(test: &TestStore, filter: Filter, sorting: Sorting, most: u64) -> Page<ListRow> {
+    let work = async |txn: &DatabaseTransaction| search::deliveries(txn, &filter, sorting, FIRST).await;
+    reading(test, "delivery", most, work).await.expect("found")
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn search_looks_at_the_newest_and_goes_on_when_it_is_asked_to(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    fill(&test).await;
+    // The window, its end, and the rows of the page.
+    let once = 2 * SEARCHED + 100;
+    let named = |name: &str| Filter { object: Some(name.into()), ..Filter::default() };
+    let edge = MANY - i64::try_from(SEARCHED).expect("small");
+    let page = find(&test, named("NEW"), NEWEST_FIRST, once).await;
+    assert_eq!((page.rows.len(), page.total, page.further), (1, 1, Some(edge)));
+    let page = find(&test, named("old"), NEWEST_FIRST, once).await;
+    assert_eq!((page.rows.len(), page.total, page.further), (0, 0, Some(edge)));
+    let rest = Filter { beyond: page.further, ..named("old") };
+    let page = find(&test, rest, NEWEST_FIRST, once + SEARCHED).await;
+    assert_eq!((page.rows.len(), page.total, page.further), (1, 1, None));
+    let rising = Sorting { by: Sort::Time, is_descending: false };
+    let page = find(&test, named("old"), rising, once).await;
+    assert_eq!((page.total, page.further), (1, Some(edge.min(i64::try_from(SEARCHED).expect("small") + 1))));
+    let page = find(&test, Filter { beyond: page.further, ..named("new") }, rising, once + SEARCHED).await;
+    assert_eq!((page.total, page.further), (1, None));
+    // A name that most have is counted up to the limit.
+    let page = find(&test, named("common"), NEWEST_FIRST, once).await;
+    assert_eq!((page.rows.len(), page.total), (50, COUNTED + 1));
+    let discarded = Filter { status: Some(Status::Discarded), ..Filter::default() };
+    assert_eq!(find(&test, discarded, NEWEST_FIRST, once).await.further, Some(edge));
+    let failed = Filter { status: Some(Status::Error), ..named("old") };
+    assert_eq!(find(&test, failed, NEWEST_FIRST, once).await.total, 0);
+    let by_attempts = Sorting { by: Sort::Attempts, is_descending: true };
+    let page = find(&test, named("common"), by_attempts, 2 * once).await;
+    assert!(page.rows.iter().all(|row| row.attempts == 6), "{:?}", page.rows);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn list_without_a_search_has_no_window(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    fill(&test).await;
+    let page = find(&test, Filter::default(), NEWEST_FIRST, COUNTED + 100).await;
+    assert_eq!((page.rows.len(), page.total, page.further), (50, COUNTED + 1, None));
+    let failed = Filter { status: Some(Status::Error), ..Filter::default() };
+    let page = find(&test, failed, NEWEST_FIRST, COUNTED + 100).await;
+    assert_eq!((page.total, page.further), (5000, None));
+    for by in [Sort::Attempts, Sort::Duration] {
+        let page = find(&test, Filter::default(), Sorting { by, is_descending: true }, 2 * COUNTED + 100).await;
+        assert_eq!(page.rows.len(), 50);
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_since_an_instant_are_found_by_their_ids(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    fill(&test).await;
+    for (sorting, first) in [(NEWEST_FIRST, MANY), (Sorting { is_descending: false, ..NEWEST_FIRST }, MANY - 299)] {
+        let since = |status| Filter { since: Some(Timestamp((MANY - 299) * 1000)), status, ..Filter::default() };
+        // The rows before the instant, which two nodes may have made in another order.
+        let page = find(&test, since(None), sorting, 3000).await;
+        assert_eq!((page.rows[0].created_at.0 / 1000, page.total, page.further), (first, 300, None));
+        assert_eq!(find(&test, since(Some(Status::Error)), sorting, 3000).await.total, 30);
+        let rare = Filter { object: Some("old".into()), ..since(None) };
+        let page = find(&test, rare, sorting, 5000).await;
+        assert_eq!((page.total, page.further), (0, None), "nothing older is since then");
+    }
+    let future = Filter { since: Some(Timestamp(MANY * 1000 + 1)), ..Filter::default() };
+    assert_eq!(find(&test, future, NEWEST_FIRST, 3000).await.total, 0);
+    let all = Filter { since: Some(Timestamp(0)), ..Filter::default() };
+    assert_eq!(find(&test, all, NEWEST_FIRST, COUNTED + 100).await.total, COUNTED + 1);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_are_searched_in_the_same_way(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    fill(&test).await;
+    for filter in [
+        RunFilter { name: Some("OLD".into()), ..RunFilter::default() },
+        RunFilter { status: Some("running".into()), ..RunFilter::default() },
+    ] {
+        let once = 2 * SEARCHED + 100;
+        let find = async |filter: RunFilter| {
+            let work = async |txn: &DatabaseTransaction| search::runs(txn, &filter, FIRST).await;
+            reading(&test, "run", once + SEARCHED, work).await.expect("found")
+        };
+        let page = find(filter.clone()).await;
+        assert_eq!((page.total, page.further.is_some()), (0, true));
+        let page = find(RunFilter { beyond: page.further, ..filter }).await;
+        assert_eq!((page.total, page.further), (1, None));
+    }
+}

@@ -9,7 +9,7 @@ use crate::view::dashboard::Dashboard;
 use crate::view::delivery::{DeliveryDetail, DeliveryLine, DeliveryQuery};
 use crate::view::destination::{ReleaseChoice, Tested};
 use crate::view::event::{EventForm, EventMatches, EventRow};
-use crate::view::inventory::{CategoryLine, ObjectLine, UnknownLine};
+use crate::view::inventory::{CategoryLine, ObjectLine, ObjectList, ObjectQuery, UnknownLine};
 use crate::view::mailer::{MailTest, MailerDetail, MailerForm, SavedMailer};
 use crate::view::occurrence::Why;
 use crate::view::run::RunLine;
@@ -211,8 +211,9 @@ pub trait Occurrences: Send + Sync {
 /// Objects and tags.
 #[async_trait]
 pub trait Inventory: Send + Sync {
-    /// Returns all objects, by type and name; at most 10,000.
-    async fn list_objects(&self) -> Result<Vec<ObjectLine>, AppError>;
+    /// Returns a page of the objects that match the query. Of more than 10,000, those that are first by type and name
+    /// are sorted and counted.
+    async fn list_objects(&self, query: ObjectQuery) -> Result<ObjectList, AppError>;
     /// Returns an object.
     async fn load_object(&self, id: ObjectId) -> Result<ObjectLine, AppError>;
     /// Returns all categories with their tags, by name.

@@ -2,6 +2,7 @@
 
 use crate::view::When;
 use model::id::{CategoryId, ObjectId, TagId};
+use std::collections::BTreeSet;
 
 /// An object as a line of a list.
 #[derive(Debug, Clone)]
@@ -46,8 +47,37 @@ pub struct TagLine {
     pub id: TagId,
     /// The tag's name, without its category's.
     pub name: String,
-    /// The number of objects that carry the tag.
+    /// The number of objects that carry the tag, counted up to one more than [`TAGGED`].
     pub objects: u64,
+}
+
+/// The most objects of a tag that are counted.
+pub const TAGGED: u64 = 1000;
+
+/// The filters of the list of objects, as typed.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "each field is the filter of that name")]
+pub struct ObjectQuery {
+    pub name: String,
+    /// The label of a type.
+    pub type_label: String,
+    pub external_id: String,
+    pub tags: String,
+    /// `name`, `type`, `id` or `tags`, with `-` in front for descending.
+    pub sort: String,
+    /// The number of the page, from 1.
+    pub page: u64,
+}
+
+/// A page of the list of objects.
+#[derive(Debug, Clone)]
+pub struct ObjectList {
+    /// The rows of the page.
+    pub rows: Vec<ObjectLine>,
+    /// The number of rows in all, counted up to one more than [`COUNTED`](super::COUNTED).
+    pub total: u64,
+    /// The labels of the types of all objects.
+    pub types: BTreeSet<String>,
 }
 
 /// A reported event that is not in the catalogue.

@@ -9,7 +9,7 @@ use app::view::dashboard::{Counts, Dashboard, Hour};
 use app::view::delivery::{AttemptLine, DeliveryDetail, DeliveryLine, DeliveryQuery, Request};
 use app::view::destination::{DestinationLink, DestinationState, Failing, HeldCount, ReleaseChoice, Tested};
 use app::view::event::{EventForm, EventLine, EventLink, EventMatches, EventRow, MatchedOccurrence, TagChoice};
-use app::view::inventory::{CarriedTag, CategoryLine, ObjectLine, TagLine, UnknownLine};
+use app::view::inventory::{CarriedTag, CategoryLine, ObjectLine, ObjectList, ObjectQuery, TagLine, UnknownLine};
 use app::view::occurrence::{Considered, SentBecause, Why};
 use app::view::run::{RunDelivery, RunLine};
 use app::view::task::{Previewed, TaskDetail, TaskForm, TaskLink, TaskRow};
@@ -689,8 +689,10 @@ impl Occurrences for Fake {
 
 #[async_trait]
 impl Inventory for Fake {
-    async fn list_objects(&self) -> Result<Vec<ObjectLine>, AppError> {
-        self.rows(object_line)
+    async fn list_objects(&self, _: ObjectQuery) -> Result<ObjectList, AppError> {
+        let Listed { rows, total, .. } = self.page(object_line)?;
+        let types = rows.iter().map(|row| row.type_label.clone()).collect();
+        Ok(ObjectList { rows, total, types })
     }
 
     async fn load_object(&self, id: ObjectId) -> Result<ObjectLine, AppError> {

@@ -3,6 +3,7 @@
 //! Accounts and webhooks are objects, too. Only the console itself writes those.
 
 mod import;
+mod list;
 mod object;
 mod tag;
 
@@ -11,7 +12,7 @@ use super::{Services, event, revision};
 use crate::store;
 use app::backend::Inventory;
 use app::error::AppError;
-use app::view::inventory::{CategoryLine, ObjectLine};
+use app::view::inventory::{CategoryLine, ObjectLine, ObjectList, ObjectQuery};
 use async_trait::async_trait;
 use model::catalog::is_internal;
 use model::id::{CategoryId, ObjectId, TagId};
@@ -21,14 +22,10 @@ use model::text::shown;
 use object::{check_tags, check_type, find_type, write_object};
 use tag::refused;
 
-/// The most objects that the list shows.
-const OBJECTS_MAX: u64 = 10_000;
-
 #[async_trait]
 impl Inventory for Services {
-    async fn list_objects(&self) -> Result<Vec<ObjectLine>, AppError> {
-        let rows = store::object::list(self.store.pages(), OBJECTS_MAX).await?;
-        self.object_lines(rows).await
+    async fn list_objects(&self, query: ObjectQuery) -> Result<ObjectList, AppError> {
+        self.object_list(&query).await
     }
 
     async fn load_object(&self, id: ObjectId) -> Result<ObjectLine, AppError> {

@@ -1,5 +1,7 @@
 //! Objects of the managed systems, as occurrences and inventories name them.
 
+mod list;
+
 use super::entity::object;
 use super::rows::{self, Columns, INT, TEXT};
 use super::{Error, Result, group};
@@ -13,6 +15,8 @@ use sea_orm::{
     QueryOrder, QuerySelect, Statement, Value,
 };
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use list::{Filter, Sort, list, list_types};
 
 /// An object as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,18 +199,6 @@ pub async fn has_at_least(db: &impl ConnectionTrait, type_id: &str, count: u64) 
     let count = to_i64(count.saturating_sub(1));
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [type_id.into(), count.into()]);
     Ok(db.query_one_raw(statement).await?.is_some())
-}
-
-/// Returns up to `limit` objects, by type and name.
-pub async fn list(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Row>> {
-    let rows = object::Entity::find()
-        .order_by_asc(object::Column::TypeId)
-        .order_by_asc(object::Column::Name)
-        .order_by_asc(object::Column::Id)
-        .limit(limit)
-        .all(db)
-        .await?;
-    Ok(rows.into_iter().map(Row::from).collect())
 }
 
 /// Returns up to `limit` objects of a type whose name or external id contains a text in any case, by name.

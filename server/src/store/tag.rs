@@ -1,15 +1,17 @@
 //! Tags, their categories, and the objects that carry them.
 
-use super::Result;
 use super::entity::{object, object_tag, tag, tag_category};
 use super::rows::{self, Columns, INT};
+use super::{Result, group};
+use app::view::inventory::TAGGED;
 use model::id::{CategoryId, ObjectId, TagId};
-use model::number::to_u64;
+use model::number::{to_i64, to_u64};
 use model::tag::{Category, Tag};
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Statement,
     sea_query::LockType,
 };
 use std::collections::HashMap;
@@ -49,6 +51,11 @@ impl TagRow {
     /// Returns the path of the tag, as senders write it: `Environment/production`.
     pub fn path(&self) -> String {
         format!("{}/{}", self.category.name, self.name)
+    }
+
+    /// Returns the tag as pages show it: `Environment - production`.
+    pub fn label(&self) -> String {
+        format!("{} - {}", self.category.name, self.name)
     }
 
     /// Returns true when objects of this type may carry the tag.
@@ -174,30 +181,34 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<TagRow>> {
 /// Returns the tags of these objects.
 pub async fn of_objects(db: &impl ConnectionTrait, ids: &[ObjectId]) -> Result<HashMap<ObjectId, Vec<TagId>>> {
     let mut found: HashMap<ObjectId, Vec<TagId>> = HashMap::new();
-    for group in ids.chunks(1000) {
-        let rows = object_tag::Entity::find()
-            .filter(object_tag::Column::ObjectId.is_in(group.iter().map(|id| id.0)))
-            .order_by_asc(object_tag::Column::TagId)
-            .all(db)
-            .await?;
-        for row in rows {
-            found.entry(ObjectId(row.object_id)).or_default().push(TagId(row.tag_id));
-        }
+    let is_postgres = db.get_database_backend() == DbBackend::Postgres;
+    let sql =
+        format!("SELECT object_id, tag_id FROM object_tag WHERE {}", group::id_in("object_id", "$1", is_postgres));
+    let values = [group::ids(ids.iter().map(|id| id.0), is_postgres)];
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+    for row in object_tag::Model::find_by_statement(statement).all(db).await? {
+        found.entry(ObjectId(row.object_id)).or_default().push(TagId(row.tag_id));
+    }
+    for tags in found.values_mut() {
+        tags.sort_unstable();
     }
     Ok(found)
 }
 
-/// Returns the number of objects that carry each tag.
+/// Returns the number of objects that carry each tag, counted up to one more than [`TAGGED`].
 pub async fn counts(db: &impl ConnectionTrait) -> Result<HashMap<TagId, u64>> {
-    let rows: Vec<(i64, i64)> = object_tag::Entity::find()
-        .select_only()
-        .column(object_tag::Column::TagId)
-        .column_as(object_tag::Column::ObjectId.count(), "objects")
-        .group_by(object_tag::Column::TagId)
-        .into_tuple()
-        .all(db)
-        .await?;
-    Ok(rows.into_iter().map(|(id, count)| (TagId(id), to_u64(count))).collect())
+    #[derive(FromQueryResult)]
+    struct Count {
+        id: i64,
+        objects: i64,
+    }
+    // A range of one tag, not an equality: PostgreSQL would look for the objects of a rare tag among all.
+    let sql = "SELECT t.id, (SELECT COUNT(*) FROM (SELECT 1 FROM object_tag o WHERE o.tag_id >= t.id \
+               AND o.tag_id <= t.id ORDER BY o.tag_id LIMIT $1) few) AS objects FROM tag t";
+    let limit = [to_i64(TAGGED + 1).into()];
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, limit);
+    let rows = Count::find_by_statement(statement).all(db).await?;
+    Ok(rows.into_iter().map(|row| (TagId(row.id), to_u64(row.objects))).collect())
 }
 
 /// Returns the number of objects of a type that carry a tag, without those that are gone.

@@ -4,6 +4,7 @@
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{PASSWORD, TestServer, TestStore};
 use crate::process::run;
+use app::view::inventory::ObjectQuery;
 use model::access::{Role, Scope};
 use rstest::rstest;
 use serde_json::json;
@@ -45,7 +46,7 @@ async fn revoked_key_is_refused_at_once(#[values(Sqlite, Postgres)] database: Da
     assert_eq!(server.post(&new, &vm("c")).await.0, 202);
     assert_eq!(server.post(&key, &vm("d")).await.0, 401);
     assert_eq!(server.call("PATCH", "/api/v1/inventory/vms", &new, Some(&json!([]))).await.0, 403, "its own scopes");
-    let names = server.services.backend().inventory.list_objects().await.expect("listed");
+    let names = server.services.backend().inventory.list_objects(ObjectQuery::default()).await.expect("listed").rows;
     let names: Vec<_> = names.into_iter().filter(|one| one.type_id == "vms").map(|one| one.name).collect();
     assert_eq!(names, ["a", "c"]);
 }

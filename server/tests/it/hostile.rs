@@ -3,6 +3,7 @@
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
 use app::view::delivery::DeliveryLine;
+use app::view::inventory::ObjectQuery;
 use model::access::{Role, Scope};
 use rstest::rstest;
 use serde_json::json;
@@ -124,7 +125,14 @@ async fn hostile_names_are_shown_as_text_and_do_not_reorder_pages(#[values(Sqlit
     .into();
     // An event about each object shows its name as a scope.
     let inventory = server.services.backend().inventory;
-    for object in inventory.list_objects().await.expect("objects").iter().filter(|object| object.type_id == "vms") {
+    for object in inventory
+        .list_objects(ObjectQuery::default())
+        .await
+        .expect("objects")
+        .rows
+        .iter()
+        .filter(|object| object.type_id == "vms")
+    {
         let event = server.event_of(task, |draft| draft.object = object.id.to_string()).await;
         paths.extend([format!("/objects/{}", object.id), format!("/events/{event}")]);
         let refused = inventory.delete_objects(vec![object.id]).await.expect_err("in use");

@@ -3,6 +3,7 @@
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
 use app::view::delivery::DeliveryLine;
+use app::view::inventory::ObjectQuery;
 use model::access::Scope;
 use model::occurrence::parse_json;
 use rstest::rstest;
@@ -113,7 +114,7 @@ async fn refused_batch_does_not_affect_others_in_its_commit(#[values(Sqlite, Pos
     assert_eq!(accepted.expect("accepted")[1].tasks_started, 1);
     server.deliveries_until(|rows| rows.len() == 1 && rows[0].is_settled()).await;
     assert_eq!(inbox.received()[0].body, "\"web\"");
-    let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+    let objects = server.services.backend().inventory.list_objects(ObjectQuery::default()).await.expect("objects").rows;
     assert_eq!(
         objects.iter().filter(|object| object.type_id == "vms").map(|one| one.name.as_str()).collect::<Vec<_>>(),
         ["web"]
@@ -145,7 +146,7 @@ async fn cloud_event_subject_is_an_id_or_a_unique_name(#[values(Sqlite, Postgres
         json!([{"id": "vm-101", "name": "web-01"}, {"id": "vm-102", "name": "db"}, {"id": "vm-103", "name": "db"}]);
     assert_eq!(server.call("PUT", "/api/v1/inventory/vms", &key, Some(&put)).await.0, 200);
     let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;
-    let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+    let objects = server.services.backend().inventory.list_objects(ObjectQuery::default()).await.expect("objects").rows;
     let web = objects.iter().find(|object| object.name == "web-01").expect("there").id.to_string();
     let task = server.task("t", webhook, "", false).await;
     server.event_of(task, |draft| draft.object = web).await;
@@ -159,7 +160,7 @@ async fn cloud_event_subject_is_an_id_or_a_unique_name(#[values(Sqlite, Postgres
     assert_eq!(about("vm-101").await, (202, json!(1)));
     assert_eq!(about("db").await.0, 422, "two objects have this name");
     assert_eq!(about("new").await, (202, json!(0)));
-    let after = server.services.backend().inventory.list_objects().await.expect("objects");
+    let after = server.services.backend().inventory.list_objects(ObjectQuery::default()).await.expect("objects").rows;
     assert_eq!(after.len(), objects.len() + 1);
 }
 
@@ -372,7 +373,8 @@ async fn two_nodes_store_concurrent_occurrences_like_one() {
     let mut bodies: Vec<_> = inbox.received().into_iter().map(|one| one.body).collect();
     bodies.sort_unstable();
     assert_eq!(bodies, ["often", "once"]);
-    let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+    let wanted = ObjectQuery { name: "web".into(), ..ObjectQuery::default() };
+    let objects = server.services.backend().inventory.list_objects(wanted).await.expect("objects").rows;
     assert_eq!(objects.iter().filter(|object| object.name == "web").count(), 1);
 }
 

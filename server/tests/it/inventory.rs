@@ -2,6 +2,7 @@
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
+use app::view::inventory::ObjectQuery;
 use model::access::Scope;
 use model::object::ObjectDraft;
 use rstest::rstest;
@@ -28,7 +29,7 @@ async fn object_of_a_type_without_objects_can_be_deleted(#[values(Sqlite, Postgr
     let made = made.await.expect("made");
     let inventory = server.services.backend().inventory;
     inventory.delete_objects(made).await.expect("deleted");
-    assert!(inventory.list_objects().await.expect("objects").is_empty());
+    assert!(inventory.list_objects(ObjectQuery::default()).await.expect("objects").rows.is_empty());
 }
 
 #[rstest]

@@ -6,6 +6,7 @@ use crate::hold::{ALL, count, power_on};
 use app::error::Code;
 use app::view::delivery::DeliveryLine;
 use app::view::destination::{Held, ReleaseChoice};
+use app::view::inventory::ObjectQuery;
 use model::access::{Role, Scope};
 use model::delivery::Status;
 use model::mailer::MailerDraft;
@@ -371,7 +372,7 @@ async fn mailer_is_an_object_that_events_can_be_about(#[values(Sqlite, Postgres)
     let mail = MailServer::open().await;
     save(&server, draft(&mail)).await.expect("saved");
     save(&server, stored(&server).await).await.expect("saved again");
-    let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+    let objects = server.services.backend().inventory.list_objects(ObjectQuery::default()).await.expect("objects").rows;
     let mailers: Vec<_> = objects.iter().filter(|object| object.type_id == "mailers").collect();
     assert_eq!(mailers.len(), 1, "{objects:?}");
     assert_eq!((mailers[0].name.as_str(), mailers[0].external_id.clone()), ("SMTP", row(&server).await.id.to_string()));

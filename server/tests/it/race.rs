@@ -3,6 +3,7 @@
 
 use crate::harness::{TestInbox, TestServer, TestStore, begin_holding, eventually, until_lock_is_awaited};
 use app::view::inventory::ObjectLine;
+use app::view::inventory::ObjectQuery;
 use model::access::Scope;
 use model::catalog::{EventKindDraft, TypeDraft, WEBHOOKS};
 use model::event::EventDraft;
@@ -42,7 +43,7 @@ async fn while_open<T>(server: &TestServer, open: DatabaseTransaction, other: im
 
 /// Returns the virtual machines: name, external id and tags.
 async fn machines(server: &TestServer) -> Vec<(String, String, Vec<String>)> {
-    let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+    let objects = server.services.backend().inventory.list_objects(ObjectQuery::default()).await.expect("objects").rows;
     let tags = |one: &ObjectLine| one.tags.iter().map(|tag| tag.label.clone()).collect();
     let machine = |one: ObjectLine| (one.name.clone(), one.external_id.clone(), tags(&one));
     objects.into_iter().filter(|one| one.type_id == "vms").map(machine).collect()
@@ -80,7 +81,7 @@ async fn rows_deleted_during_matching_start_nothing_and_lose_nothing() {
     tagged["object"]["tags"] = json!(["Environment/production"]);
     let again = while_deleting(&server, &key, &["DELETE FROM object WHERE external_id = 'a'"], tagged.clone()).await;
     assert_eq!(started(&again), (202, json!(0)));
-    let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+    let objects = server.services.backend().inventory.list_objects(ObjectQuery::default()).await.expect("objects").rows;
     let named: Vec<_> = objects.iter().filter(|object| object.type_id == "vms").collect();
     assert_eq!((named.len(), named[0].external_id.as_str(), named[0].tags.len()), (1, "a", 1));
     // The tag is deleted. The occurrence is refused.

@@ -4,6 +4,7 @@ use crate::console::page;
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore, eventually};
 use app::view::delivery::DeliveryLine;
+use app::view::inventory::ObjectQuery;
 use model::access::{Role, Scope};
 use model::delivery::Status;
 use model::destination::Kind;
@@ -216,7 +217,7 @@ async fn object_of_a_type_without_objects_is_stored_as_text(#[values(Sqlite, Pos
     assert_eq!(server.post(&key, &json!([alarm, unknown, alarm])).await.0, 202);
     server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(DeliveryLine::is_settled)).await;
     assert_eq!(inbox.received()[0].body, "\"Disk A\" \"sda\"");
-    let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+    let objects = server.services.backend().inventory.list_objects(ObjectQuery::default()).await.expect("objects").rows;
     assert!(objects.iter().all(|object| object.type_id == "webhooks"), "{objects:?}");
     let objects: Vec<_> = occurrences(&server).await.into_iter().map(|row| (row.object_name, row.object_id)).collect();
     let named = |name: &str| (Some(name.to_owned()), None);
@@ -365,7 +366,7 @@ async fn chain_of_failure_reports_stops_after_the_third(#[values(Sqlite, Postgre
         webhooks.push(id);
     }
     server.event(server.task("to a", webhooks[0], "", false).await).await;
-    let objects = server.services.backend().inventory.list_objects().await.expect("objects");
+    let objects = server.services.backend().inventory.list_objects(ObjectQuery::default()).await.expect("objects").rows;
     for (about, to) in [("a", 1), ("b", 2), ("c", 3), ("d", 4)] {
         let object = objects.iter().find(|object| object.name == about).expect("there").id.to_string();
         let task = server.task(&format!("about {about}"), webhooks[to], "", false).await;

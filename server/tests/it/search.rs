@@ -5,11 +5,14 @@ use crate::harness::TestStore;
 use crate::rows;
 use app::view::{COUNTED, SEARCHED};
 use model::delivery::Status;
+use model::id::TagId;
+use model::tag::{Category, Tag};
 use model::time::Timestamp;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement};
 use server::store::delivery::ListRow;
 use server::store::search::{self, Filter, Page, Part, RunFilter, Sort, Sorting};
+use server::store::{object, tag};
 
 /// The deliveries, with the ids 1 to this, one a second.
 const MANY: i64 = 50_000;
@@ -169,4 +172,66 @@ async fn runs_are_searched_in_the_same_way(#[values(Sqlite, Postgres)] database:
         let page = find(RunFilter { beyond: page.further, ..filter }).await;
         assert_eq!((page.total, page.further), (1, None));
     }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn list_of_objects_finds_those_beyond_the_ten_thousand_that_it_sorts(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let db = test.store.write();
+    let objects = format!(
+        "INSERT INTO object (id, type_id, external_id, name, created_at, updated_at) {} SELECT i, CASE WHEN i > 29000 \
+         THEN 'vms' ELSE 'alarms' END, 'id-' || CAST(i AS TEXT), 'Web-' || CAST(i AS TEXT), 0, 0 FROM n",
+        numbers(30_000)
+    );
+    db.execute_unprepared(&objects).await.expect("filled");
+    let category =
+        Category { name: "c".into(), description: String::new(), is_single: false, type_ids: vec!["vms".into()] };
+    let category_id = tag::insert_category(db, &category, Timestamp(0)).await.expect("a category");
+    let mut tags = Vec::new();
+    for name in ["many", "few", "none"] {
+        tags.push(tag::insert(db, &Tag { name: name.into(), category_id }, Timestamp(0)).await.expect("a tag"));
+    }
+    let tagged = format!(
+        "INSERT INTO object_tag (object_id, tag_id) SELECT id, {} FROM object UNION ALL SELECT id, {} FROM object \
+         WHERE id > 29995",
+        tags[0], tags[1]
+    );
+    db.execute_unprepared(&tagged).await.expect("tagged");
+    if test.store.is_postgres() {
+        db.execute_unprepared("VACUUM ANALYZE object, object_tag").await.expect("analysed");
+    }
+    let list = async |filter: object::Filter, sort: object::Sort, is_descending: bool, most: u64| {
+        let work = async |txn: &DatabaseTransaction| object::list(txn, &filter, &sort, is_descending, FIRST).await;
+        let page = reading(&test, "object", most, work).await.expect("listed");
+        (page.rows.into_iter().map(|row| row.name).collect::<Vec<_>>(), page.total)
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let all = object::Filter::default;
+    let twice = 2 * COUNTED + 100;
+    let (names, total) = list(all(), object::Sort::Name, false, twice).await;
+    assert_eq!((names.len(), names[0].as_str(), total), (50, "Web-1", COUNTED + 1));
+    let (names, total) =
+        list(object::Filter { name: some("wEB-29999"), ..all() }, object::Sort::Name, false, 60_100).await;
+    assert_eq!((names, total), (vec!["Web-29999".to_owned()], 1));
+    let vms = || object::Filter { type_ids: Some(vec!["vms".into()]), ..all() };
+    let (names, total) = list(vms(), object::Sort::ExternalId, true, 2100).await;
+    assert_eq!((names[0].as_str(), total), ("Web-30000", 1000));
+    let (names, _) = list(all(), object::Sort::Type(vec!["vms".into(), "alarms".into()]), false, twice).await;
+    assert_eq!(names.len(), 50);
+    let few = object::Filter { tag_ids: Some(vec![tags[1]]), ..all() };
+    assert_eq!(list(few, object::Sort::Tags, true, 60_100).await.1, 5);
+    let none = object::Filter { tag_ids: Some(Vec::new()), ..all() };
+    assert_eq!(list(none, object::Sort::Name, false, 100).await.1, 0);
+    let other = object::Filter { external_id: some("ID-7"), name: some("ü"), ..all() };
+    assert_eq!(list(other, object::Sort::Name, false, twice).await.1, 0);
+
+    let types = async |txn: &DatabaseTransaction| object::list_types(txn).await;
+    assert_eq!(reading(&test, "object", 10, types).await.expect("listed"), ["alarms", "vms"]);
+    let counts = async |txn: &DatabaseTransaction| tag::counts(txn).await;
+    let counts = reading(&test, "object_tag", 2100, counts).await.expect("counted");
+    let of = |id: &TagId| counts[id];
+    assert_eq!(tags.iter().map(of).collect::<Vec<_>>(), [1001, 5, 0]);
 }

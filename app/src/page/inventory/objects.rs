@@ -5,17 +5,24 @@ use crate::error::AppError;
 use crate::part::menu::{confirmed, go, menu};
 use crate::part::notice::Empty;
 use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table};
-use crate::view::inventory::ObjectLine;
+use crate::view::inventory::{ObjectLine, ObjectQuery};
 use leptos::prelude::*;
 use model::access::Permission;
 use model::text::shown;
-use std::collections::BTreeSet;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
-    let rows = asked.backend.inventory.list_objects().await?;
     let query = &asked.query;
+    let text = |name: &str| query.value(name).to_owned();
+    let wanted = ObjectQuery {
+        name: text("name"),
+        type_label: text("type"),
+        external_id: text("id"),
+        tags: text("tags"),
+        sort: text("sort"),
+        page: query.page(),
+    };
+    let listed = asked.backend.inventory.list_objects(wanted).await?;
     let may_edit = asked.may(Permission::Edit);
-    let types: BTreeSet<_> = rows.iter().map(|row| row.type_label.clone()).collect();
     let table = Table {
         label: "Objects",
         noun: ("object", "objects"),
@@ -23,12 +30,12 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
         query,
         columns: vec![
             Column::text("name", "Name", "w-30", Narrow::Start),
-            Column { filter: Filter::words(types), ..Column::text("type", "Type", "w-20", Narrow::End) },
+            Column { filter: Filter::words(listed.types), ..Column::text("type", "Type", "w-20", Narrow::End) },
             Column::text("id", "Id", "w-20", Narrow::Label("Id")),
             Column::text("tags", "Tags", "", Narrow::Wide),
         ],
-        rows: rows.into_iter().map(row).collect(),
-        total: None,
+        rows: listed.rows.into_iter().map(row).collect(),
+        total: Some(listed.total),
         further: None,
         default_sort: "name",
         is_selectable: may_edit,

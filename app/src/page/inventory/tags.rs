@@ -4,8 +4,9 @@ use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::page::inventory::delete;
 use crate::part::icon::Icon;
+use crate::part::table::counted_to;
 use crate::part::typed_field::{group_message, select, switch, text};
-use crate::view::inventory::CategoryLine;
+use crate::view::inventory::{CategoryLine, TAGGED};
 use leptos::prelude::*;
 use model::access::Permission;
 use model::catalog::Catalog;
@@ -38,7 +39,10 @@ fn card(category: &CategoryLine, catalog: &Catalog, may_edit: bool) -> AnyView {
     let types: Vec<_> = category.type_ids.iter().map(|id| catalog.type_label(id)).collect();
     let about = format!("{}{}", types.join(", "), if category.is_single { "; only one on an object" } else { "" });
     let tags = category.tags.iter().map(|tag| {
-        let objects = if tag.objects == 1 { "1 object".to_owned() } else { format!("{} objects", tag.objects) };
+        let objects = match tag.objects {
+            1 => "1 object".to_owned(),
+            count => format!("{} objects", counted_to(TAGGED, count)),
+        };
         let label = format!("{} - {}", category.name, tag.name);
         view! {
             <li class="l-row l-row--apart">

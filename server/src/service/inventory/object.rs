@@ -20,11 +20,7 @@ impl Services {
         let catalog = catalog::load(db).await?;
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         let mut carried = tag::of_objects(db, &ids).await?;
-        let labels: HashMap<_, _> = tag::list(db)
-            .await?
-            .into_iter()
-            .map(|tag| (tag.id, format!("{} - {}", tag.category.name, tag.name)))
-            .collect();
+        let labels: HashMap<_, _> = tag::list(db).await?.into_iter().map(|tag| (tag.id, tag.label())).collect();
         let line = |row: object::Row| ObjectLine {
             id: row.id,
             type_label: catalog.type_label(&row.type_id).to_owned(),

@@ -14,7 +14,7 @@ use app::view::occurrence::{Considered, SentBecause, Why};
 use app::view::run::{RunDelivery, RunLine};
 use app::view::task::{Previewed, TaskDetail, TaskForm, TaskLink, TaskRow};
 use app::view::webhook::{SavedWebhook, ShownHeader, TestRequest, TestResult, WebhookDetail, WebhookForm, WebhookRow};
-use app::view::{Choice, FoundChoices, Listed, When};
+use app::view::{Choice, FoundChoices, Listed, PAGE_ROWS, When};
 use async_trait::async_trait;
 use model::catalog::{Catalog, EventKind, EventKindDraft, TypeDefinition, TypeDraft};
 use model::delivery::Status;
@@ -106,7 +106,8 @@ impl Fake {
     fn page<T>(&self, make: impl Fn(i64) -> T) -> Result<Listed<T>, AppError> {
         let rows: Vec<_> = (1..=self.count(PAGE)).map(make).collect();
         let total = if self.state == State::Many { TOTAL } else { rows.len() as u64 };
-        self.always(Listed { rows, total, further: None })
+        let further = (self.state == State::Many).then_some(70);
+        self.always(Listed { rows, total, further })
     }
 
     fn count(&self, many: i64) -> i64 {
@@ -690,8 +691,10 @@ impl Occurrences for Fake {
 #[async_trait]
 impl Inventory for Fake {
     async fn list_objects(&self, _: ObjectQuery) -> Result<ObjectList, AppError> {
-        let Listed { rows, total, .. } = self.page(object_line)?;
-        let types = rows.iter().map(|row| row.type_label.clone()).collect();
+        let mut rows = self.rows(object_line)?;
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        let (total, types) = (rows.len() as u64, rows.iter().map(|row| row.type_label.clone()).collect());
+        rows.truncate(usize::try_from(PAGE_ROWS).unwrap_or_default());
         Ok(ObjectList { rows, total, types })
     }
 

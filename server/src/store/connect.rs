@@ -14,7 +14,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The name of the database in the data directory.
@@ -56,13 +56,16 @@ const POSTGRES_SETTINGS: [(&str, &str); 7] = [
     ("jit", "off"),
 ];
 
-/// The engine finds its rows by index. With old statistics PostgreSQL would read a large table as a whole.
-const BY_INDEX: (&str, &str) = ("enable_seqscan", "off");
+/// The settings of the engine's sessions. It finds its rows by index: with old statistics PostgreSQL would read a large
+/// table as a whole. And each of its statements has one plan, whatever the parameters are: PostgreSQL would make some plans
+/// anew each time, since a short array seems cheaper than one of unknown length, and that takes longer than the statement.
+const ENGINE: [(&str, &str); 2] = [("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan")];
 
 /// The time limit of a transaction: longer than that of a statement.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// The time without use after which a connection is pinged before its next use.
+/// The time without use after which a connection is pinged before its next use, and the time for which a host that has
+/// responded is not asked again.
 const PING_AFTER: Duration = Duration::from_secs(1);
 /// The time limit of a ping of a connection.
 const PING_PATIENCE: Duration = Duration::from_secs(2);
@@ -183,7 +186,7 @@ pub async fn open_postgres(url: &str) -> Result<Store> {
 /// Opens PostgreSQL like [`open_postgres`], and logs the text of each statement. Only for the test that reads all of
 /// them.
 pub async fn open_postgres_logging(url: &str, statements: LevelFilter) -> Result<Store> {
-    let engine = connect_postgres(url, 12, Duration::from_secs(10), &[BY_INDEX], statements).await?;
+    let engine = connect_postgres(url, 12, Duration::from_secs(10), &ENGINE, statements).await?;
     let limit = format!("{}ms", PAGE_PATIENCE.as_millis());
     // Without parallel workers: the processes of PostgreSQL have no lower priority, so a search gets one of them.
     let limit = [("statement_timeout", limit.as_str()), ("max_parallel_workers_per_gather", "0")];
@@ -230,13 +233,35 @@ async fn connect_postgres(
         // The library's own test waits for a host that has vanished as long as the system does.
         .test_before_acquire(false)
         .map_sqlx_postgres_pool_opts(|pool| {
-            // A connection that was in use a moment ago is not tested: a busy node would test one with each transaction.
+            // A busy node would test a connection with each statement.
+            let host = LastResponse::default();
             pool.before_acquire(|connection, since| {
                 Box::pin(async move { Ok(since.idle_for < PING_AFTER || responds(connection).await?) })
             })
-            .after_release(|connection, _| Box::pin(responds(connection)))
+            // A statement that has no response is given up after more than a second. So its connection is tested here,
+            // before the library does so without a limit.
+            .after_release(move |connection, _| {
+                let host = host.clone();
+                Box::pin(async move { Ok(host.is_recent() || (responds(connection).await? && host.note())) })
+            })
         });
     Ok(Database::connect(options).await?)
+}
+
+/// The instant at which a host last responded on any connection of a pool.
+#[derive(Clone, Default)]
+struct LastResponse(Arc<Mutex<Option<Instant>>>);
+
+impl LastResponse {
+    fn is_recent(&self) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| last.elapsed() < PING_AFTER)
+    }
+
+    fn note(&self) -> bool {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        true
+    }
 }
 
 /// Returns true when the other end of a connection responds.

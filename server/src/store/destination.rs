@@ -95,6 +95,7 @@ impl Destination {
     }
 
     /// Returns the destination with another state that holds deliveries.
+    #[must_use]
     pub fn with_hold(self, hold: HoldState) -> Self {
         match self {
             Self::Webhook(row) => Self::Webhook(webhook::Row { hold, ..row }),

@@ -187,7 +187,7 @@ async fn delivery_that_lost_its_lease_is_not_sent_beside_the_probe(
             Way::Restarted => _ = claim::release_all(db, now).await.expect("released"),
             Way::Lost => _ = claim::give_back_unknown(db, now, owner, HashSet::new).await.expect("released"),
             Way::Returned => {
-                claim::give_back(db, owner, &[1, 2, 3, 4, 5].map(DeliveryId), now).await.expect("released")
+                claim::give_back(db, owner, &[1, 2, 3, 4, 5].map(DeliveryId), now).await.expect("released");
             }
         }
         let claimed = claim::claim(db, owner, now, now.after(MARGIN), &[(id.into(), 8)]).await.expect("claimed");

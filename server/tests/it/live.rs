@@ -60,7 +60,7 @@ async fn hundred_open_pages_look_at_the_database_once_a_second(#[values(Sqlite, 
     for _ in 0..CHANGES {
         server.post(&key, &json!({"type": "logs", "event": "created"})).await;
         // The feed also tells of a state twice more, so that each page is told at least once for each change.
-        let told = join_all(streams.iter_mut().map(|stream| stream.chunk())).await;
+        let told = join_all(streams.iter_mut().map(reqwest::Response::chunk)).await;
         assert!(told.into_iter().all(|chunk| chunk.expect("no error").is_some()));
     }
     let seconds = usize::try_from(since.elapsed().as_secs()).expect("few") + 1;

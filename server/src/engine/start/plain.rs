@@ -22,7 +22,7 @@ pub struct Plain {
 }
 
 impl Plain {
-    /// Renders these starts. `None` where [`start`] has to write them.
+    /// Renders these starts. `None` where [`start`](super::start()) has to write them.
     pub fn render(starts: &[Start<'_>], setting: Setting<'_>) -> Option<Self> {
         if starts.iter().any(|one| hold(one).is_some()) {
             return None;

@@ -72,7 +72,7 @@ const GROUP_MAX: usize = 100;
 /// The number of batches that may wait. Further senders wait until one is taken.
 const WAITING_MAX: usize = 1000;
 /// The time between two looks for internal events.
-const INTERNAL_POLL: Duration = Duration::from_millis(500);
+const INTERNAL_POLL: Duration = Duration::from_secs(1);
 
 /// The reason why nothing of a batch was accepted.
 #[derive(Debug, thiserror::Error)]

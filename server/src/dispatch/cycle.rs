@@ -238,7 +238,8 @@ impl Dispatcher {
                 swept = sweep::sweep(db, self.clock.now(), LEASE_MARGIN) => swept,
             };
             match swept {
-                Ok(()) => self.wake.notify_one(),
+                Ok(true) => self.wake.notify_one(),
+                Ok(false) => {}
                 Err(failed) => {
                     let error = format!("{:#}", anyhow::Error::new(failed));
                     tracing::warn!(error, "the dispatcher cannot sweep");

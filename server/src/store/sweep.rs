@@ -29,7 +29,7 @@ use model::id::DestinationId;
 use model::number::{from_millis, to_i64};
 use model::time::Timestamp;
 use model::webhook::TIMEOUT_MAX_SECONDS;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, Statement};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, Statement, Value};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -50,11 +50,17 @@ pub struct Due {
 }
 
 /// Runs each step once. `margin` is the time that a probe may take beyond its destination's timeout before it counts as
-/// lost.
-pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> std::result::Result<(), Failed> {
+/// lost. Returns true when there was work, so that a delivery may be due now.
+pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> std::result::Result<bool, Failed> {
     let due = named("find destinations", list_due(store.read(), now).await)?;
+    let mut had_work = !due.is_empty();
     visit_destinations(store, due.into(), now, margin).await?;
-    correct_times(store, now, margin).await
+    // A look that finds nothing, as almost all, needs no transaction.
+    if named("due times", has_wrong_times(store.read(), now, margin).await)? {
+        correct_times(store, now, margin).await?;
+        had_work = true;
+    }
+    Ok(had_work)
 }
 
 /// A step that has failed.
@@ -267,6 +273,20 @@ async fn correct_times(store: &Store, now: Timestamp, margin: Duration) -> std::
     Ok(())
 }
 
+/// Returns true when a due time or a lease is further in the future than it can be.
+async fn has_wrong_times(db: &impl ConnectionTrait, now: Timestamp, margin: Duration) -> Result<bool> {
+    let sql = "SELECT 1 AS n FROM (SELECT 1) AS one WHERE EXISTS (SELECT 1 FROM delivery WHERE status = 'queued' \
+               AND settled_at IS NULL AND next_attempt_at > $1) \
+               OR EXISTS (SELECT 1 FROM delivery WHERE status = 'running' AND lease_until > $2)";
+    let values = [Value::from(now.after(DUE_MAX).0), latest_lease(now, margin).0.into()];
+    Ok(db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?.is_some())
+}
+
+/// Returns the latest end of a lease that begins now.
+fn latest_lease(now: Timestamp, margin: Duration) -> Timestamp {
+    now.after(Duration::from_secs(TIMEOUT_MAX_SECONDS.into()) + margin)
+}
+
 /// Pulls up to `size` due times in to the latest possible one: a clock that was set back must not delay deliveries for
 /// as long as it was ahead. Returns how many were pulled in.
 async fn pull_in_due_times(txn: &DatabaseTransaction, size: i64, now: Timestamp) -> Result<u64> {
@@ -281,8 +301,7 @@ async fn pull_in_due_times(txn: &DatabaseTransaction, size: i64, now: Timestamp)
 /// Shortens leases to the longest possible one: a clock that was set back must not keep deliveries with a worker that
 /// died.
 async fn shorten_leases(txn: &DatabaseTransaction, now: Timestamp, margin: Duration) -> Result<()> {
-    let latest = now.after(Duration::from_secs(TIMEOUT_MAX_SECONDS.into()) + margin);
     let sql = "UPDATE delivery SET lease_until = $1 WHERE status = 'running' AND lease_until > $1";
-    execute(txn, sql, [latest.0.into()]).await?;
+    execute(txn, sql, [latest_lease(now, margin).0.into()]).await?;
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! The scenarios that kill: a node, one of two nodes, or PostgreSQL, as often as it is asked for.
 //!
 //! A node is killed soon after events are acknowledged again, and receipts are not waited for. So a thousand kills take
-//! minutes, and meet a server that has just started as well as one under load.
+//! minutes, and meet a server that has just started as well as one under load. On PostgreSQL every fifth kill waits longer,
+//! since a node that joins others sends nothing for 2.5 s.
 
+use super::installation::Database;
 use super::load::RESPONSE_WAIT;
 use super::scenario::{BACK_MAX, Scene};
 use anyhow::{Context, Result, bail};
@@ -11,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// The progress is printed each time after so many kills.
 const SAID_EVERY: u64 = 50;
+/// On PostgreSQL each kill of so many waits until the nodes send.
+const LONG_EVERY: u64 = 5;
 /// The longest time of a kill with its restart, as the mean of all.
 const KILL_LASTS: u32 = 4;
 
@@ -21,7 +25,8 @@ pub(super) fn kill(scene: &mut Scene<'_>) -> Result<()> {
     let nodes = scene.installation.node_count();
     scene.load.wait_for_acknowledgement(BACK_MAX)?;
     for count in 1..=scene.plan.kills {
-        sleep(scene.random.millis(20, 300));
+        let is_long = scene.database == Database::Postgres && count.is_multiple_of(LONG_EVERY);
+        sleep(if is_long { scene.random.millis(2600, 5000) } else { scene.random.millis(20, 300) });
         let node = usize::try_from(scene.random.between(0, nodes.try_into()?))?;
         scene.installation.kill(node)?;
         scene.installation.start_node(node, &Vec::new())?;

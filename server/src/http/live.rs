@@ -35,7 +35,7 @@ pub struct ChangeFeed {
     stop: CancellationToken,
 }
 
-/// What the streams are told.
+/// The news for the streams.
 #[derive(Clone, Default, PartialEq)]
 struct Newest {
     /// The id of the state.

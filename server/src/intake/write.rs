@@ -45,18 +45,9 @@ pub(super) async fn write(
     }
     claim_one_time_tasks(txn, stage).await?;
     stage.objects.write(txn, stage.now).await?;
-    let tasks: Vec<_> = stage.staged.iter().map(|staged| to_u32(staged.matched.fired.len())).collect();
-    let mark = stage.rules.mark;
-    let rows = stage.staged.iter().zip(&tasks).map(|(staged, tasks)| occurrence_row(stage, staged, *tasks, mark));
-    let occurrences = occurrence::insert_many(txn, rows.collect()).await?;
-    let setting = Setting {
-        now: stage.now,
-        zone,
-        held: stage.rules.held(),
-        has_lock_of_changes: stage.has_lock_of_changes,
-        lanes: Some(lanes),
-    };
-    let started = start(txn, &plan(stage, &occurrences), setting).await?;
+    let (tasks, rows) = occurrence_rows(stage);
+    let occurrences = occurrence::insert_many(txn, rows).await?;
+    let started = start(txn, &plan(stage, &occurrences), setting(stage, zone, lanes)).await?;
     write_receipts(txn, stage, &tasks).await?;
     Ok(Started { tasks, full: started.full, taken: started.taken, has_queued: started.has_queued })
 }
@@ -69,19 +60,9 @@ pub(super) fn prepare(
     lanes: &Lanes,
 ) -> Option<(Occurred, Option<Unnamed>)> {
     ids.truncate(stage.staged.len());
-    let tasks: Vec<_> = stage.staged.iter().map(|staged| to_u32(staged.matched.fired.len())).collect();
-    let mark = stage.rules.mark;
-    let rows = stage.staged.iter().zip(&tasks).map(|(staged, tasks)| occurrence_row(stage, staged, *tasks, mark));
-    let occurrences = rows.collect();
+    let (tasks, occurrences) = occurrence_rows(stage);
     let occurrence_ids: Vec<_> = ids.iter().map(|id| OccurrenceId(*id)).collect();
-    let setting = Setting {
-        now: stage.now,
-        zone,
-        held: stage.rules.held(),
-        has_lock_of_changes: stage.has_lock_of_changes,
-        lanes: Some(lanes),
-    };
-    let mut plain = Plain::render(&plan(stage, &occurrence_ids), setting)?;
+    let mut plain = Plain::render(&plan(stage, &occurrence_ids), setting(stage, zone, lanes))?;
     let leased = plain.take();
     let receipts = receipts(stage, &tasks);
     Some((Occurred { ids, occurrences, receipts, new: plain.new, has_queued: plain.has_queued }, leased))
@@ -139,6 +120,26 @@ async fn claim_one_time_tasks(txn: &DatabaseTransaction, stage: &mut Stage) -> R
         });
     }
     Ok(())
+}
+
+/// Returns the circumstances of a staged group's starts.
+fn setting<'a>(stage: &'a Stage, zone: &'a TimeZone, lanes: &'a Lanes) -> Setting<'a> {
+    Setting {
+        now: stage.now,
+        zone,
+        held: stage.rules.held(),
+        has_lock_of_changes: stage.has_lock_of_changes,
+        lanes: Some(lanes),
+    }
+}
+
+/// Returns the number of tasks that each staged occurrence starts, and the occurrences as rows.
+fn occurrence_rows(stage: &Stage) -> (Vec<u32>, Vec<occurrence::Row>) {
+    let tasks: Vec<_> = stage.staged.iter().map(|staged| to_u32(staged.matched.fired.len())).collect();
+    let mark = stage.rules.mark;
+    let rows = stage.staged.iter().zip(&tasks).map(|(staged, tasks)| occurrence_row(stage, staged, *tasks, mark));
+    let rows = rows.collect();
+    (tasks, rows)
 }
 
 fn occurrence_row(stage: &Stage, staged: &Staged, tasks_started: u32, revision_mark: i64) -> occurrence::Row {

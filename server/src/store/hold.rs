@@ -1,6 +1,7 @@
 //! Held deliveries: they wait for a paused destination, an open breaker or the confirmation of a changed target.
 //!
-//! A held row is never claimed. Only this module, `arrange` and `sweep` release held rows: on a person's command, when a
+//! A held row is never claimed. A delivery is held from its start, after an attempt (`dispatch::settle`), or when it loses
+//! its lease behind an open breaker (`claim`). Only this module, `arrange` and `sweep` release held rows: on a person's command, when a
 //! breaker closes, by a step of a release at a rate, or as a probe.
 
 use super::destination::hold_state;

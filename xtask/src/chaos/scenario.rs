@@ -160,7 +160,7 @@ fn freeze(scene: &mut Scene<'_>) -> Result<()> {
     scene.installation.note_cut()?;
     scene.load.wait_for_acknowledgement(BACK_MAX)?;
     sleep(Duration::from_secs(15));
-    // What the other node has sent meanwhile, this one may send too.
+    // A delivery that the other node has sent meanwhile may be sent by this one, too.
     scene.installation.note_cut()?;
     scene.installation.signal(1, "CONT")?;
     scene.load.wait_for_acknowledgement(BACK_MAX)?;

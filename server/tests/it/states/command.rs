@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 /// another.
 const UNSETTLED_MAX: usize = 8;
 
-/// What a webhook mostly goes through.
+/// The usual life of a webhook in a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Life {
     /// People hold and release its deliveries, and change its target.

@@ -1,4 +1,4 @@
-//! What can be seen of a webhook and its deliveries: at the server and its receivers, and in the reference. Must not change
+//! The visible state of a webhook and its deliveries: at the server and its receivers, and in the reference. Must not change
 //! the server, or know a rule.
 
 use super::receiver::Receivers;

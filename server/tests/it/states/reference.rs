@@ -14,7 +14,7 @@ use app::view::destination::{Held, ReleaseChoice};
 use model::hold::HoldReason;
 use std::collections::HashMap;
 
-/// What the receiver does with requests.
+/// The receiver's response to requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reply {
     /// 200.

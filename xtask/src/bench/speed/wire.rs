@@ -39,7 +39,7 @@ impl Load {
     }
 }
 
-/// What the sender found. Times are in milliseconds, from the post to the receipt.
+/// The findings of the sender. Times are in milliseconds, from the post to the receipt.
 pub(super) struct Sent {
     pub(super) accepted: u32,
     pub(super) refused: u32,

@@ -1,4 +1,4 @@
-//! What happens by itself: leases end, deliveries are held and released, probes and attempts are made. Must not go by what
+//! The changes without a command: leases end, deliveries are held and released, probes and attempts are made. Must not go by what
 //! was seen, except for the freedoms that the head of the reference lists.
 
 use super::super::picture::Picture;
@@ -162,7 +162,7 @@ impl Hook {
         let mut due: Vec<_> = (0..self.deliveries.len()).filter(is_due).collect();
         due.sort_by_key(|index| (!was_sent(&self.deliveries[*index]), self.deliveries[*index].due, *index));
         for index in due {
-            // Those that are under way when the breaker opens are sent too.
+            // Attempts that are under way when the breaker opens are made, too.
             let is_stopped = !was_open && self.open.is_some() && self.counts(index);
             if !is_stopped || was_sent(&self.deliveries[index]) {
                 self.send(index, now, seen);

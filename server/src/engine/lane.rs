@@ -161,7 +161,7 @@ impl Lanes {
         let mut counts: HashMap<DestinationId, usize> = HashMap::new();
         for one in claimed {
             *counts.entry(one.destination_id()).or_default() += 1;
-            state.ids.insert(one.id());
+            state.note(one.id());
         }
         for (id, slots) in plan {
             let count = counts.get(id).copied().unwrap_or_default();
@@ -254,7 +254,7 @@ impl Lanes {
     pub fn recorded(&self, group: impl Iterator<Item = (DeliveryId, DestinationId, bool)>) -> Vec<Leased> {
         let mut state = self.state();
         for (delivery, id, was_sent) in group {
-            state.ids.remove(&delivery);
+            state.forget(delivery);
             if was_sent && let Some(lane) = state.lanes.get_mut(&id) {
                 lane.unrecorded = lane.unrecorded.saturating_sub(1);
                 state.unrecorded = state.unrecorded.saturating_sub(1);
@@ -266,7 +266,7 @@ impl Lanes {
 
     /// Returns the deliveries of this node.
     pub fn ids(&self) -> HashSet<DeliveryId> {
-        self.state().ids.clone()
+        self.state().ids.keys().copied().collect()
     }
 
     /// Returns true once after a transaction whose leases may be lost.

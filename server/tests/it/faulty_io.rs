@@ -387,3 +387,28 @@ async fn occurrences_get_503_while_syncs_fail() {
     arrived.sort_unstable();
     assert_eq!(arrived, accepted.into_keys().collect::<Vec<_>>(), "each arrived once");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_is_sent_once_when_the_second_try_to_store_it_has_its_row_number_again() {
+    let shim = Shim::build();
+    let gate = Gate::closed().await;
+    let (test, key) = prepared(&gate.url).await;
+    // The first write fails, and with it the commit. SQLite gives the number of a lost row to the next one.
+    let server = shim.serve(
+        &test,
+        &[("FAULTY_IO_ARM", "armed"), ("FAULTY_IO_COUNT", "counted")],
+        &[("FAULTY_IO_FAIL", "1:ENOSPC")],
+    );
+    let sender = Sender::new(&server, &key);
+    // The key was used just before, so that its use is not written now.
+    assert_eq!(sender.post("poweroff", "before").await.0, 202);
+    shim.raise("armed");
+    assert_eq!(sender.post("poweron", "once").await.0, 202);
+    assert_eq!(shim.lines("counted")[0][2], LOG, "the first commit failed");
+    eventually("the delivery is in flight", async || gate.waiting() == 1).await;
+    // Longer than the time between two looks for lost leases.
+    for _ in 0..120 {
+        assert_eq!(gate.waiting(), 1);
+        pause().await;
+    }
+}

@@ -2,7 +2,8 @@
 
 use super::{Leased, SLOTS};
 use model::id::{DeliveryId, DestinationId};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -34,8 +35,10 @@ pub(super) struct State {
     pub(super) ahead: usize,
     /// The unrecorded attempts in all.
     pub(super) unrecorded: usize,
-    /// The leased deliveries that are in the database, or are about to be.
-    pub(super) ids: HashSet<DeliveryId>,
+    /// The leased deliveries that are in the database, or are about to be, each with how often it was noted. SQLite gives
+    /// the number of a row that was rolled back to the next one, and a delivery that is given back may be claimed by the
+    /// same transaction. Either is noted again before it is forgotten.
+    pub(super) ids: HashMap<DeliveryId, u32>,
     /// True once the dispatcher has looked for queued deliveries.
     pub(super) is_ready: bool,
     /// True after a transaction with leases that may have been committed without a response.
@@ -112,6 +115,19 @@ impl State {
         self.ahead -= usize::from(lane.leased > share);
         lane.leased -= 1;
         self.leased -= 1;
+    }
+
+    pub(super) fn note(&mut self, delivery: DeliveryId) {
+        *self.ids.entry(delivery).or_default() += 1;
+    }
+
+    pub(super) fn forget(&mut self, delivery: DeliveryId) {
+        if let Entry::Occupied(mut noted) = self.ids.entry(delivery) {
+            *noted.get_mut() -= 1;
+            if *noted.get() == 0 {
+                noted.remove();
+            }
+        }
     }
 
     /// Returns true when an attempt of this destination may begin.

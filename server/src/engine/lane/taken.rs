@@ -47,7 +47,8 @@ impl Taken {
         let before = self.leased.len();
         self.leased.extend(leased);
         self.has_rows = true;
-        self.lanes.state().ids.extend(self.leased[before..].iter().map(|one| one.claimed.id()));
+        let mut state = self.lanes.state();
+        self.leased[before..].iter().for_each(|one| state.note(one.claimed.id()));
     }
 
     /// Hands the deliveries to the dispatcher, after the commit.
@@ -71,7 +72,7 @@ impl Drop for Taken {
             state.release(*id);
         }
         for one in &self.leased {
-            state.ids.remove(&one.claimed.id());
+            state.forget(one.claimed.id());
         }
         state.may_have_lost |= self.has_rows;
     }

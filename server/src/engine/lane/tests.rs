@@ -141,6 +141,31 @@ fn leases_without_a_commit_are_returned_and_looked_for() {
 }
 
 #[test]
+fn delivery_stays_known_when_an_earlier_one_with_its_number_was_rolled_back() {
+    let node = Node::new();
+    let [mut first, mut second] = [node.take(1).expect("a slot"), node.take(1).expect("a slot")];
+    first.note([leased(5, 1)].into_iter());
+    second.note([leased(5, 1)].into_iter());
+    second.hand_over();
+    drop(first);
+    assert_eq!(node.lanes.ids(), [DeliveryId(5)].into());
+    node.record(&[leased(5, 1)]);
+    assert!(node.lanes.ids().is_empty());
+}
+
+#[test]
+fn delivery_stays_known_when_the_transaction_that_gives_it_back_claims_it_again() {
+    let mut node = Node::new();
+    let (_, sent) = node.claim(&[1], 1);
+    let plan = [(DestinationId(1), 1)];
+    node.lanes.record_begins([DestinationId(1)].into_iter());
+    assert_eq!(node.lanes.plan(&[DestinationId(1)], true, 1), plan);
+    node.lanes.claimed(&plan, sent.iter().map(|one| &one.claimed));
+    node.lanes.recorded(sent.iter().map(|one| (one.claimed.id(), DestinationId(1), true)));
+    assert_eq!(node.lanes.ids(), [sent[0].claimed.id()].into());
+}
+
+#[test]
 fn hanging_destinations_leave_half_of_the_slots() {
     let mut node = Node::new();
     let ids: Vec<_> = (1..=600).collect();

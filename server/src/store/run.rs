@@ -30,6 +30,7 @@ pub struct NewRun {
 #[expect(missing_docs, reason = "the fields are those of `NewRun`")]
 pub struct Row {
     pub id: RunId,
+    /// The task, which may be deleted since. Ids of tasks are not used again.
     pub task_id: Option<TaskId>,
     pub task_name: String,
     /// `None` when the stored cause cannot be read.

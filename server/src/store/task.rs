@@ -12,7 +12,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::Expr,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A task as stored.
 #[derive(Debug, Clone)]
@@ -123,6 +123,16 @@ pub async fn list_using(db: &impl ConnectionTrait, id: DestinationId) -> Result<
 /// Returns the task with this id.
 pub async fn find(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<Row>> {
     Ok(task::Entity::find_by_id(id.0).one(db).await?.and_then(Row::of))
+}
+
+/// Returns those of these tasks that are not deleted.
+pub async fn list_existing(db: &impl ConnectionTrait, ids: impl Iterator<Item = TaskId>) -> Result<HashSet<TaskId>> {
+    let ids: BTreeSet<_> = ids.map(|id| id.0).collect();
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let query = task::Entity::find().select_only().column(task::Column::Id).filter(task::Column::Id.is_in(ids));
+    Ok(query.into_tuple::<i64>().all(db).await?.into_iter().map(TaskId).collect())
 }
 
 /// Returns the tasks with these ids.

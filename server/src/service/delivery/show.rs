@@ -7,7 +7,7 @@ use crate::service::Services;
 use crate::service::run::cause_text;
 use crate::store::delivery::{AttemptRow, Row};
 use crate::store::destination::{self, Destination};
-use crate::store::{catalog, delivery, event, occurrence, revision, run, webhook};
+use crate::store::{catalog, delivery, event, occurrence, revision, run, task, webhook};
 use app::error::AppError;
 use app::view::delivery::{AttemptLine, DeliveryDetail, Request};
 use app::view::event::EventLink;
@@ -32,6 +32,8 @@ impl Services {
         };
         let event_ids = run.as_ref().map(|run| run.event_ids.iter().map(|id| id.0).collect());
         let events = event::find_many(db, event_ids.unwrap_or_default()).await?;
+        let task = run.as_ref().and_then(|run| run.task_id);
+        let task = task::list_existing(db, task.into_iter()).await?.into_iter().next();
         let link = |row: event::Row| EventLink {
             id: row.id,
             label: catalog.event_label(&row.event.type_id, &row.event.event_id).to_owned(),
@@ -68,7 +70,7 @@ impl Services {
             timeout_ms: current.as_ref().map_or(5000, |current| to_u32(current.timeout().as_millis())),
             occurrence: occurrence.map(|row| row.uuid.to_string()),
             events: events.into_iter().map(link).collect(),
-            task_id: run.as_ref().and_then(|run| run.task_id),
+            task_id: task,
             caused_by,
             replay_of,
             is_destination_deleted: current.is_none_or(|current| current.is_deleted()),

@@ -2,7 +2,7 @@
 
 use crate::service::{Services, page_part};
 use crate::store::search::{self, RunFilter};
-use crate::store::{catalog, delivery, occurrence, run};
+use crate::store::{catalog, delivery, occurrence, run, task};
 use app::error::AppError;
 use app::view::Listed;
 use app::view::run::{RunDelivery, RunLine};
@@ -46,6 +46,7 @@ impl Services {
             let delivery = RunDelivery { uuid: row.uuid.to_string(), status: row.status, error: row.error };
             deliveries.entry(row.run_id).or_default().push(delivery);
         }
+        let existing = task::list_existing(db, rows.iter().filter_map(|run| run.task_id)).await?;
         let mut lines = Vec::with_capacity(rows.len());
         for run in rows {
             let occurrence = match run.cause {
@@ -54,7 +55,7 @@ impl Services {
             };
             lines.push(RunLine {
                 id: run.id,
-                task_id: run.task_id,
+                task_id: run.task_id.filter(|id| existing.contains(id)),
                 cause: cause_text(run.cause.as_ref(), occurrence.as_ref(), catalog),
                 occurrence: occurrence.map(|row| row.uuid.to_string()),
                 started: self.when(run.started_at),

@@ -5,7 +5,9 @@
 //!
 //! # Connections
 //!
-//! * [`Store::write`] and [`Store::begin`] write: one connection on SQLite, a pool of 12 on PostgreSQL.
+//! * [`Store::write`] and [`Store::begin`] write: one connection on SQLite, a pool of 9 on PostgreSQL.
+//! * [`Store::autocommit`] is for the statements that come with each occurrence and each attempt, and commit themselves: 3
+//!   more connections on PostgreSQL. A pool uses its connections in turn, and each is a process with caches of its own.
 //! * [`Store::read`] reads for the engine, the API and sessions: 3 connections on SQLite, the same pool on PostgreSQL.
 //! * [`Store::pages`] reads what people look at: 2 connections, each query limited to 5 s. [`Store::searches`] has one
 //!   more for what no index finds. So the engine never waits for pages. Their threads have a lower priority on SQLite.
@@ -101,6 +103,8 @@ use std::time::Duration;
 pub struct Store {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    /// The writer on SQLite.
+    autocommit: DatabaseConnection,
     /// Separate connections, so that the engine does not wait for queries of pages.
     pages: DatabaseConnection,
     /// One more connection, for queries that read whole tables.
@@ -134,6 +138,11 @@ impl Store {
     /// Returns the connection for a single statement that writes.
     pub fn write(&self) -> &DatabaseConnection {
         &self.writer
+    }
+
+    /// Returns the connections for the statements of the intake and the dispatcher that need no transaction (PostgreSQL).
+    pub fn autocommit(&self) -> &DatabaseConnection {
+        &self.autocommit
     }
 
     /// Begins a transaction that may write. It ends with [`Store::commit`], and is never held while waiting for the
@@ -233,6 +242,9 @@ impl Store {
             self.searches.close_by_ref().await?;
             self.pages.close_by_ref().await?;
             self.reader.close_by_ref().await?;
+            if self.is_postgres() {
+                self.autocommit.close_by_ref().await?;
+            }
             if self.log.is_some()
                 && let Err(error) = log::truncate(&self.writer).await
             {

@@ -75,7 +75,7 @@ impl Dispatcher {
         };
         let group: Vec<_> = group.iter().filter_map(attempted).collect();
         crate::fault::point("settle.before-commit");
-        let settled = delivery::settle_many(self.store.write(), self.owner, group, self.clock.now());
+        let settled = delivery::settle_many(self.store.autocommit(), self.owner, group, self.clock.now());
         self.store.alone(settled).await?;
         crate::fault::point("settle.after-commit");
         Ok(Cycled::default())

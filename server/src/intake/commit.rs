@@ -128,7 +128,7 @@ impl Committer {
     /// Writes a group by one statement that commits itself, on PostgreSQL. `None` for a group that needs a transaction, and
     /// where the database has failed: the transaction then fails likewise.
     async fn try_alone(&mut self, group: &[Job]) -> Option<Try> {
-        let prepared = self.store.in_time(self.writer.prepare(self.store.write(), group)).await.ok()??;
+        let prepared = self.store.in_time(self.writer.prepare(self.store.autocommit(), group)).await.ok()??;
         fault::point("intake.before-commit");
         let (written, done) = prepared.write(&self.store).await;
         match done {

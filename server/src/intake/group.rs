@@ -162,7 +162,7 @@ impl Prepared {
         if occurred.occurrences.is_empty() {
             return (written, Ok(()));
         }
-        match store.alone(delivery::start_alone(store.write(), occurred, now)).await {
+        match store.alone(delivery::start_alone(store.autocommit(), occurred, now)).await {
             Ok(started) => {
                 written.taken = leased.map(|leased| leased.named(started.claimed));
                 (written, Ok(()))

@@ -175,32 +175,3 @@ pub(super) async fn rewrite(
     }
     Ok(())
 }
-
-/// Writes the first revision of rows that were made before there were revisions. Does nothing where there is a
-/// revision.
-pub(super) async fn backfill(db: &impl ConnectionTrait) -> Result<()> {
-    if newest(db).await? > 0 {
-        return Ok(());
-    }
-    // Of two nodes that start at once only one finds no revision under the lock.
-    lock_changes(db).await?;
-    if newest(db).await? > 0 {
-        return Ok(());
-    }
-    for row in destination::Entity::find().filter(destination::Column::DeletedAt.is_null()).all(db).await? {
-        let now = Timestamp(row.updated_at);
-        let Some(row) = super::webhook::find(db, WebhookId(row.id)).await? else { continue };
-        note(db, Kind::Webhook, row.id.0, row.revision, Some(&row.settings), now).await?;
-    }
-    for row in task::Entity::find().all(db).await? {
-        let now = Timestamp(row.updated_at);
-        let Some(row) = super::task::Row::of(row) else { continue };
-        note(db, Kind::Task, row.id.0, row.revision, Some(&row.task), now).await?;
-    }
-    for row in event::Entity::find().all(db).await? {
-        let now = Timestamp(row.updated_at);
-        let Ok(row) = super::event::Row::try_from(row) else { continue };
-        note(db, Kind::Event, row.id.0, row.revision, Some(&row.event), now).await?;
-    }
-    Ok(())
-}

@@ -12,8 +12,9 @@
 //!    repeats, and stages each occurrence in memory (`stage`).
 //! 4. `write` then writes the staged group with a statement per table: one-time tasks are claimed, objects and tags,
 //!    occurrences, runs, deliveries, receipts. `alarm` adds an internal event for each destination whose hold is full.
-//!    On PostgreSQL a plain group, as most are, has no transaction: what it needs is read without a lock, and one
-//!    statement writes its occurrences, runs, deliveries and receipts. Two ways to the database and back remain of nine.
+//!    On PostgreSQL a plain group, as most are, has no transaction: one statement writes its occurrences, runs, deliveries
+//!    and receipts. What earlier groups have read (`known`) is not read again: the same statement checks that it is
+//!    unchanged. One way to the database and back remains of nine.
 //! 5. `commit` commits, and tries again where that can help. A commit that fails because the database went away may
 //!    have succeeded, so its first occurrence is looked up before anything else is done. Each occurrence keeps its
 //!    public id over all tries.
@@ -42,6 +43,7 @@
 mod alarm;
 mod commit;
 mod group;
+mod known;
 pub mod objects;
 mod rules;
 mod stage;

@@ -36,6 +36,13 @@ impl Alarmed {
     }
 }
 
+/// Returns the alarms that are over, since their destinations hold nothing any more.
+pub(super) fn over(stage: &Stage, alarmed: &Alarmed) -> Alarms {
+    let is_over = |id: &&DestinationId| stage.rules.is_holding(**id) == Some(false);
+    let over = alarmed.with(|alarmed| alarmed.iter().filter(is_over).copied().collect());
+    Alarms { raised: Vec::new(), over }
+}
+
 /// Raises an alarm for each destination whose hold is full, once until the destination holds nothing any more. The alarm is
 /// an internal event, which a later group takes in.
 pub(super) async fn raise(
@@ -44,10 +51,9 @@ pub(super) async fn raise(
     alarmed: &Alarmed,
     full: &[FullHold],
 ) -> Result<Alarms, store::Error> {
+    let mut alarms = over(stage, alarmed);
     let mut raised = alarmed.with(|alarmed| alarmed.clone());
-    let mut alarms = Alarms::default();
-    let is_over = |id: &DestinationId| stage.rules.is_holding(*id) == Some(false);
-    alarms.over.extend(raised.extract_if(is_over));
+    alarms.over.iter().for_each(|id| _ = raised.remove(id));
     for hold in full {
         if raised.insert(hold.destination_id) {
             alarms.raised.push(hold.destination_id);

@@ -5,8 +5,8 @@
 //! stored.
 
 use super::alarm::Alarmed;
-use super::group::{GroupWriter, Written};
-use super::{Job, Response};
+use super::group::{Alone, GroupWriter, Guess, Prepared, Written};
+use super::{Job, Reporter, Response};
 use crate::clock::{Clock, Zone};
 use crate::engine::held::HeldCounts;
 use crate::engine::lane::Lanes;
@@ -128,16 +128,33 @@ impl Committer {
     /// Writes a group by one statement that commits itself, on PostgreSQL. `None` for a group that needs a transaction, and
     /// where the database has failed: the transaction then fails likewise.
     async fn try_alone(&mut self, group: &[Job]) -> Option<Try> {
-        let prepared = self.store.in_time(self.writer.prepare(self.store.autocommit(), group)).await.ok()??;
+        if group.iter().any(|job| matches!(job.reporter, Reporter::Internal { .. })) {
+            return None;
+        }
+        match self.writer.prepare_by_known(group) {
+            Guess::Plain(prepared) => match self.write_alone(prepared).await {
+                None => {}
+                done => return done,
+            },
+            Guess::NotPlain => return None,
+            Guess::Unknown => {}
+        }
+        let read = self.store.in_time(self.writer.prepare(self.store.autocommit(), group));
+        let prepared = read.await.ok()??;
+        self.write_alone(prepared).await
+    }
+
+    /// Writes a prepared group. `None` where nothing is stored, since the known state has changed.
+    async fn write_alone(&self, prepared: Prepared) -> Option<Try> {
         fault::point("intake.before-commit");
-        let (written, done) = prepared.write(&self.store).await;
-        match done {
-            Ok(()) => {
+        match prepared.write(&self.store).await {
+            Alone::Stored(written) => {
                 fault::point("intake.after-commit");
                 Some(Try::Stored(written))
             }
-            Err(error @ store::Error::Unavailable(_)) => Some(Try::Unanswered(error, written)),
-            Err(error) => Some(Try::Failed(error)),
+            Alone::Changed => None,
+            Alone::Failed(error @ store::Error::Unavailable(_), written) => Some(Try::Unanswered(error, written)),
+            Alone::Failed(error, _) => Some(Try::Failed(error)),
         }
     }
 

@@ -2,12 +2,14 @@
 
 use super::alarm::{self, Alarms};
 use super::commit::Shared;
+use super::known::Known;
 use super::objects::Objects;
 use super::rules::{RuleCache, Rules};
 use super::stage::{Slot, Stage, Staged, identity};
 use super::{Accepted, Error, Job, Reporter, Response, write};
 use crate::engine::lane::Taken;
 use crate::engine::start::Unnamed;
+use crate::store::current::{Current, Unchanged};
 use crate::store::delivery::{self, Occurred};
 use crate::store::{self, Store, access, catalog, destination, internal, listen, receipt, revision};
 use model::catalog::is_built_in_event;
@@ -22,6 +24,7 @@ use uuid::Uuid;
 pub(super) struct GroupWriter {
     shared: Shared,
     cache: RuleCache,
+    known: Known,
 }
 
 /// A group that is written into its transaction. Nothing of it is stored until the commit.
@@ -41,7 +44,7 @@ pub(super) struct Written {
 impl GroupWriter {
     /// Returns a writer without cached rules.
     pub(super) fn new(shared: Shared) -> Self {
-        Self { cache: RuleCache::new(shared.held.clone()), shared }
+        Self { cache: RuleCache::new(shared.held.clone()), known: Known::default(), shared }
     }
 
     /// Writes a group.
@@ -61,7 +64,7 @@ impl GroupWriter {
         }
         let is_due = take_internal_events(txn, group).await?;
         let objects = Objects::load(txn, references(group), true).await?;
-        let (mut stage, slots, _) = self.stage(txn, group, objects, &is_due, 0).await?;
+        let (mut stage, slots, _) = self.stage(txn, group, objects, &is_due).await?;
         stage.has_lock_of_changes = has_lock_of_changes;
         let started = write::write(txn, &mut stage, &self.shared.zone.get(), &self.shared.lanes).await?;
         receipt::count_repeats(txn, &stage.repeats, stage.now).await?;
@@ -79,44 +82,68 @@ impl GroupWriter {
         })
     }
 
-    /// Prepares a group that one statement writes (PostgreSQL). `None` for a group that needs a transaction: it repeats
-    /// occurrences, changes objects, claims tasks, is held or fails, or tells of something new to the catalogue.
+    /// Prepares a group that one statement writes (PostgreSQL), by what it reads. `None` for a group that needs a
+    /// transaction: it repeats occurrences, changes objects, claims tasks, is held or fails, or tells of something new to
+    /// the catalogue.
     pub(super) async fn prepare(
         &mut self,
         db: &impl ConnectionTrait,
         group: &[Job],
     ) -> Result<Option<Prepared>, store::Error> {
-        if group.iter().any(|job| matches!(job.reporter, Reporter::Internal { .. })) {
-            return Ok(None);
-        }
         let Some(objects) = Objects::load_known(db, references(group)).await? else { return Ok(None) };
-        let count = group.iter().map(|job| job.batch.occurrences.len()).sum();
-        let (stage, slots, ids) = self.stage(db, group, objects, &vec![true; group.len()], count).await?;
-        if !stage.is_plain() || !find_unknown_kinds(db, &stage).await?.is_empty() {
+        let (stage, slots, current) = self.stage(db, group, objects, &vec![true; group.len()]).await?;
+        self.known.note(&keys_of(group), current, &stage.objects);
+        if !find_unknown_kinds(db, &stage).await?.is_empty() {
             return Ok(None);
         }
-        let (zone, lanes) = (self.shared.zone.get(), &self.shared.lanes);
-        let Some((occurred, leased)) = write::prepare(&stage, ids, &zone, lanes) else { return Ok(None) };
+        Ok(self.prepared(&stage, slots, None))
+    }
+
+    /// Prepares a group like [`prepare`](Self::prepare), by what is known. It is written only while that is unchanged.
+    pub(super) fn prepare_by_known(&self, group: &[Job]) -> Guess {
+        let stage = || {
+            let occurrences = || group.iter().flat_map(|job| &job.batch.occurrences);
+            if !occurrences().all(|one| is_built_in_event(&one.type_id, &one.event_id)) {
+                return None;
+            }
+            let objects = self.known.objects(references(group))?;
+            let rules = Rules::cached(&self.cache, occurrences())?;
+            let unchanged = self.known.unchanged(group, keys_of(group), &rules, objects.clone())?;
+            Some((Stage::new(self.shared.clock.now(), Objects::known(objects), rules, HashMap::new()), unchanged))
+        };
+        let Some((mut stage, unchanged)) = stage() else { return Guess::Unknown };
+        let slots = group.iter().map(|job| stage.add_job(job)).collect();
+        match self.prepared(&stage, slots, Some(unchanged)) {
+            Some(prepared) => Guess::Plain(prepared),
+            None => Guess::NotPlain,
+        }
+    }
+
+    /// Renders and leases what a staged group starts. `None` for a group that needs a transaction.
+    fn prepared(&self, stage: &Stage, slots: Vec<Slots>, unchanged: Option<Unchanged>) -> Option<Prepared> {
+        if !stage.is_plain() {
+            return None;
+        }
+        let (occurred, leased) = write::prepare(stage, &self.shared.zone.get(), &self.shared.lanes)?;
         let tasks: Vec<_> = occurred.occurrences.iter().map(|row| row.tasks_started).collect();
         let written = Written {
-            responses: responses(&stage, slots, &tasks),
+            responses: responses(stage, slots, &tasks),
             first: stage.staged.first().map(|staged| staged.uuid),
-            alarms: alarm::raise(db, &stage, &self.shared.alarmed, &[]).await?,
+            alarms: alarm::over(stage, &self.shared.alarmed),
             taken: None,
             has_queued: occurred.has_queued,
         };
-        Ok(Some(Prepared { written, occurred, leased, now: stage.now }))
+        Some(Prepared { written, occurred: Occurred { unchanged, ..occurred }, leased, now: stage.now })
     }
 
-    /// Stages a group. Returns the slots of each job with it, and so many ids for new occurrences (PostgreSQL).
+    /// Stages a group. Returns the slots of each job with it, and the state that was read.
     async fn stage(
         &mut self,
         db: &impl ConnectionTrait,
         group: &[Job],
         objects: Objects,
         is_due: &[bool],
-        reserve: usize,
-    ) -> Result<(Stage, Vec<Slots>, Vec<i64>), store::Error> {
+    ) -> Result<(Stage, Vec<Slots>, Current), store::Error> {
         let occurrences = || group.iter().flat_map(|job| &job.batch.occurrences);
         let identities =
             |job: &Job| job.batch.occurrences.iter().filter_map(|one| identity(&job.reporter, one)).collect::<Vec<_>>();
@@ -124,27 +151,29 @@ impl GroupWriter {
         // Loading the objects may have waited for other transactions.
         let now = self.shared.clock.now();
         let keys = keys_of(group);
-        let (rules, current) = Rules::load(db, &mut self.cache, occurrences(), (&keys, reserve)).await?;
+        let (rules, current) = Rules::load(db, &mut self.cache, occurrences(), &keys).await?;
         let invalid_keys =
             if current.has_valid_keys { Vec::new() } else { access::find_invalid_keys(db, &keys).await? };
-        let mut stage = Stage {
-            now,
-            objects,
-            rules,
-            receipts: receipt::find_many(db, &identities, now).await?,
-            staged: Vec::new(),
-            repeats: BTreeMap::new(),
-            fresh: HashMap::new(),
-            has_lock_of_changes: false,
-        };
+        let receipts = receipt::find_many(db, &identities, now).await?;
+        let mut stage = Stage::new(now, objects, rules, receipts);
         let slots = group.iter().zip(is_due).map(|(job, is_due)| match &job.reporter {
             Reporter::Key(key) if invalid_keys.contains(&key.id) => Err(Error::Revoked),
             _ if *is_due => stage.add_job(job),
             _ => Ok(Vec::new()),
         });
         let slots = slots.collect();
-        Ok((stage, slots, current.reserved))
+        Ok((stage, slots, current))
     }
+}
+
+/// The result of preparing a group by what is known.
+pub(super) enum Guess {
+    /// One statement may write the group.
+    Plain(Prepared),
+    /// The group needs a transaction, unless something has changed.
+    NotPlain,
+    /// The group depends on something that is not known.
+    Unknown,
 }
 
 /// A group that one statement writes.
@@ -155,19 +184,32 @@ pub(super) struct Prepared {
     now: Timestamp,
 }
 
+/// The result of the statement that writes a group.
+pub(super) enum Alone {
+    Stored(Written),
+    /// Nothing is stored: the state is no longer the known one.
+    Changed,
+    /// The group may be stored all the same where the database is away.
+    Failed(store::Error, Written),
+}
+
 impl Prepared {
-    /// Writes the group by a statement that commits itself. Returns what was written, also where the outcome is not known.
-    pub(super) async fn write(self, store: &Store) -> (Written, Result<(), store::Error>) {
+    /// Writes the group by a statement that commits itself.
+    pub(super) async fn write(self, store: &Store) -> Alone {
         let Self { mut written, occurred, leased, now } = self;
         if occurred.occurrences.is_empty() {
-            return (written, Ok(()));
+            return Alone::Stored(written);
         }
         match store.alone(delivery::start_alone(store.autocommit(), occurred, now)).await {
-            Ok(started) => {
+            Ok(Some(started)) => {
                 written.taken = leased.map(|leased| leased.named(started.claimed));
-                (written, Ok(()))
+                Alone::Stored(written)
             }
-            Err(error) => (written, Err(error)),
+            Ok(None) => {
+                leased.into_iter().for_each(Unnamed::give_back);
+                Alone::Changed
+            }
+            Err(error) => Alone::Failed(error, written),
         }
     }
 }

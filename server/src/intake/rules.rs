@@ -41,11 +41,11 @@ impl RuleCache {
         &mut self,
         db: &impl ConnectionTrait,
         kinds: &BTreeSet<Kind>,
-        (keys, reserve): (&[(ApiKeyId, Timestamp)], usize),
+        keys: &[(ApiKeyId, Timestamp)],
     ) -> Result<Current, store::Error> {
         loop {
             let ids = self.destinations_of(kinds);
-            let current = current::read(db, keys, &ids, reserve).await?;
+            let current = current::read(db, keys, &ids).await?;
             if current.mark != self.mark || self.events.len() > KINDS_CACHED {
                 *self = Self { mark: current.mark, held: self.held.clone(), ..Self::default() };
             }
@@ -74,13 +74,13 @@ impl RuleCache {
     ) -> Result<(), store::Error> {
         let mut missing = Vec::new();
         for id in ids {
-            let Some((revision, hold)) = current.destinations.get(id) else {
+            let Some(now) = current.destinations.get(id) else {
                 self.destinations.remove(id);
                 continue;
             };
-            match self.destinations.get_mut(id).filter(|row| row.revision() == *revision) {
-                Some(row) if row.hold() == hold => {}
-                Some(row) => *row = Arc::new(row.as_ref().clone().with_hold(*hold)),
+            match self.destinations.get_mut(id).filter(|row| row.revision() == now.revision) {
+                Some(row) if *row.hold() == now.hold => {}
+                Some(row) => *row = Arc::new(row.as_ref().clone().with_hold(now.hold)),
                 None => missing.push(id.0),
             }
         }
@@ -126,6 +126,10 @@ pub(super) struct Rules {
     held: Arc<HeldCounts>,
 }
 
+fn kinds_of<'a>(occurrences: impl Iterator<Item = &'a Occurrence>) -> BTreeSet<Kind> {
+    occurrences.map(|one| (one.type_id.clone(), one.event_id.clone())).collect()
+}
+
 /// The result of matching an occurrence.
 #[derive(Default)]
 pub(super) struct Matched {
@@ -136,16 +140,26 @@ pub(super) struct Matched {
 }
 
 impl Rules {
-    /// Loads the rules for these occurrences. Returns with them the current state of the senders' keys, and so many ids for
-    /// new occurrences (PostgreSQL).
+    /// Loads the rules for these occurrences. Returns with them the current state of the senders' keys.
     pub(super) async fn load(
         db: &impl ConnectionTrait,
         cache: &mut RuleCache,
         occurrences: impl Iterator<Item = &Occurrence>,
-        (keys, reserve): (&[(ApiKeyId, Timestamp)], usize),
+        keys: &[(ApiKeyId, Timestamp)],
     ) -> Result<(Self, Current), store::Error> {
-        let kinds: BTreeSet<_> = occurrences.map(|one| (one.type_id.clone(), one.event_id.clone())).collect();
-        let current = cache.load(db, &kinds, (keys, reserve)).await?;
+        let kinds = kinds_of(occurrences);
+        let current = cache.load(db, &kinds, keys).await?;
+        Ok((Self::of(cache, kinds), current))
+    }
+
+    /// Returns the rules for these occurrences as they were loaded for earlier groups. `None` where some were not.
+    pub(super) fn cached<'a>(cache: &RuleCache, occurrences: impl Iterator<Item = &'a Occurrence>) -> Option<Self> {
+        let kinds = kinds_of(occurrences);
+        let is_whole = kinds.iter().all(|kind| cache.events.contains_key(kind));
+        is_whole.then(|| Self::of(cache, kinds))
+    }
+
+    fn of(cache: &RuleCache, kinds: BTreeSet<Kind>) -> Self {
         let events: HashMap<_, _> =
             kinds.into_iter().filter_map(|kind| cache.events.get(&kind).cloned().map(|rows| (kind, rows))).collect();
         let ids: BTreeSet<_> = events.values().flat_map(|rows| rows.iter().map(|row| row.event.task_id)).collect();
@@ -154,7 +168,12 @@ impl Rules {
         let ids: BTreeSet<_> = tasks.values().map(|row| row.task.destination_id).collect();
         let destinations =
             ids.into_iter().filter_map(|id| cache.destinations.get(&id).cloned().map(|row| (id, row))).collect();
-        Ok((Self { mark: cache.mark, events, tasks, destinations, held: cache.held.clone() }, current))
+        Self { mark: cache.mark, events, tasks, destinations, held: cache.held.clone() }
+    }
+
+    /// Returns the destinations that are loaded.
+    pub(super) fn destinations(&self) -> impl Iterator<Item = &Destination> {
+        self.destinations.values().map(AsRef::as_ref)
     }
 
     /// Returns the numbers of held deliveries.

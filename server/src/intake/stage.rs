@@ -81,6 +81,20 @@ struct Snapshot {
 }
 
 impl Stage {
+    /// Returns an empty stage.
+    pub(super) fn new(now: Timestamp, objects: Objects, rules: Rules, receipts: HashMap<Identity, Receipt>) -> Self {
+        Self {
+            now,
+            objects,
+            rules,
+            receipts,
+            staged: Vec::new(),
+            repeats: BTreeMap::new(),
+            fresh: HashMap::new(),
+            has_lock_of_changes: false,
+        }
+    }
+
     /// Stages all occurrences of a batch. On an error the stage is as before.
     pub(super) fn add_job(&mut self, job: &Job) -> Result<Vec<Slot>, Error> {
         // A single item is refused before it changes anything.

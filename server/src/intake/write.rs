@@ -53,19 +53,14 @@ pub(super) async fn write(
 }
 
 /// Returns what one statement writes for a plain group, and its leases. `None` where the deliveries need a transaction.
-pub(super) fn prepare(
-    stage: &Stage,
-    mut ids: Vec<i64>,
-    zone: &TimeZone,
-    lanes: &Lanes,
-) -> Option<(Occurred, Option<Unnamed>)> {
-    ids.truncate(stage.staged.len());
+pub(super) fn prepare(stage: &Stage, zone: &TimeZone, lanes: &Lanes) -> Option<(Occurred, Option<Unnamed>)> {
     let (tasks, occurrences) = occurrence_rows(stage);
-    let occurrence_ids: Vec<_> = ids.iter().map(|id| OccurrenceId(*id)).collect();
-    let mut plain = Plain::render(&plan(stage, &occurrence_ids), setting(stage, zone, lanes))?;
+    let places: Vec<_> = (1..).map(OccurrenceId).take(occurrences.len()).collect();
+    let mut plain = Plain::render(&plan(stage, &places), setting(stage, zone, lanes))?;
     let leased = plain.take();
     let receipts = receipts(stage, &tasks);
-    Some((Occurred { ids, occurrences, receipts, new: plain.new, has_queued: plain.has_queued }, leased))
+    let (new, has_queued) = (plain.new, plain.has_queued);
+    Some((Occurred { occurrences, receipts, new, has_queued, unchanged: None }, leased))
 }
 
 /// Writes the receipts of the occurrences that carry an id.

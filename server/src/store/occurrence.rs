@@ -1,8 +1,8 @@
 //! Occurrences.
 
+use super::Result;
 use super::entity::occurrence;
 use super::rows::{self, Columns, INT, TEXT, UUID};
-use super::{Result, group};
 use model::id::{DestinationId, ObjectId, OccurrenceId, TagId};
 use model::matching::Reason;
 use model::number::to_u32;
@@ -99,11 +99,10 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<Row>) -> Result<Vec
     Ok(ids.into_iter().map(OccurrenceId).collect())
 }
 
-/// Returns an INSERT of occurrences with these ids on PostgreSQL. Adds its values to `values`.
-pub(super) fn insert_sql(ids: &[i64], new: Vec<Row>, values: &mut Vec<sea_orm::Value>) -> String {
-    values.push(group::array(ids.iter().copied()));
-    let ids = format!("CAST(${} AS BIGINT[])", values.len());
-    rows::insert_with_ids_sql("occurrence", &COLUMNS, &ids, new.into_iter().map(columns).collect(), values)
+/// Returns an INSERT of occurrences on PostgreSQL. `ids` is an expression for the array of their ids. Adds its values to
+/// `values`.
+pub(super) fn insert_sql(ids: &str, new: Vec<Row>, values: &mut Vec<sea_orm::Value>) -> String {
+    rows::insert_with_ids_sql("occurrence", &COLUMNS, ids, None, new.into_iter().map(columns).collect(), values)
 }
 
 fn columns(new: Row) -> [sea_orm::Value; 17] {

@@ -4,9 +4,8 @@
 //! The modules of those tables write a revision with each change, in the same transaction and from the same value. A
 //! revision never holds a secret. Its document is retained for ever: `model/tests/revisions` has every shape of one.
 
-use super::entity::{destination, event, revision, task};
+use super::entity::revision;
 use super::{Error, Result};
-use model::id::WebhookId;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},

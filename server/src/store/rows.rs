@@ -161,18 +161,25 @@ pub(super) fn insert_sql<const N: usize>(
 }
 
 /// Returns an INSERT of rows with ids on PostgreSQL. `ids` is an expression for an array of them, in the order of the
-/// rows. Adds the values of the rows to `values`.
+/// rows. `places`, if any, is a column that holds places, and an expression for the array of what is at them. Adds the
+/// values of the rows to `values`.
 pub(super) fn insert_with_ids_sql<const N: usize>(
     table: &str,
     columns: &Columns<N>,
     ids: &str,
+    places: Option<(&str, &str)>,
     rows: Vec<[Value; N]>,
     values: &mut Vec<Value>,
 ) -> String {
     let source = source(true, columns, rows, values);
-    let names = columns.map(|(name, _)| name).join(", ");
+    let names = columns.map(|(name, _)| name);
+    let read = names.map(|name| match places {
+        Some((of, array)) if of == name => format!("({array})[{name}]"),
+        _ => name.to_owned(),
+    });
+    let (names, read) = (names.join(", "), read.join(", "));
     format!(
-        "INSERT INTO {table} (id, {names}) SELECT ({ids})[place], {names} FROM {source} \
+        "INSERT INTO {table} (id, {names}) SELECT ({ids})[place], {read} FROM {source} \
          WITH ORDINALITY AS v({names}, place)"
     )
 }

@@ -6,14 +6,16 @@
 use crate::harness::TestStore;
 use crate::rows;
 use model::delivery::{Next, Outcome, Status};
-use model::id::DestinationId;
+use model::id::{ApiKeyId, DestinationId, ObjectId};
 use model::run::Cause;
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement, TransactionTrait};
 use server::store::claim::{self, Claimed};
+use server::store::current::{self, Unchanged};
 use server::store::delivery::{self, Attempted, Lease, Settlement};
+use server::store::receipt::Identity;
 use server::store::run::NewRun;
-use server::store::{hold, occurrence, sweep};
+use server::store::{hold, object, occurrence, revision, sweep};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
@@ -46,6 +48,12 @@ async fn fill(db: &impl ConnectionTrait, first: i64, last: i64) {
              FROM generate_series({first}, {last}) i;
            INSERT INTO attempt (id, delivery_id, number, destination_revision, started_at, duration_ms, response_headers,
              response_body) SELECT i, i, 1, 1, i, 1, '', '' FROM generate_series({first}, {last}) i WHERE i % 2 = 0;
+           INSERT INTO object (id, type_id, external_id, name, created_at, updated_at)
+             SELECT i, 'vms', i::text, i::text, i, i FROM generate_series({first}, {last}) i;
+           INSERT INTO receipt (key_id, source, external_id, content_hash, occurrence, tasks_started, repeats, created_at)
+             SELECT 1, 's', i::text, '', gen_random_uuid(), 1, 0, i FROM generate_series({first}, {last}) i;
+           INSERT INTO revision (kind, row_id, number, changed_at)
+             SELECT 'task', i, 1, i FROM generate_series({first}, {last}) i;
            PERFORM setval(pg_get_serial_sequence(name, 'id'), {last}) FROM unnest(ARRAY['occurrence', 'run', 'delivery', 'attempt']) name;
            FOREACH one IN ARRAY made LOOP EXECUTE one; END LOOP;
          END $$"
@@ -84,6 +92,36 @@ async fn start_group(txn: &DatabaseTransaction, owner: Uuid) -> Vec<Claimed> {
     delivery::start_many(txn, new, NOW).await.expect("started").claimed
 }
 
+/// Starts a group by what is known of its objects and of the receipts.
+async fn start_alone(txn: &DatabaseTransaction) {
+    let mark = revision::newest(txn).await.expect("asked");
+    let ids: Vec<_> = (1..=WEBHOOKS).map(DestinationId).collect();
+    let now = current::read(txn, &[], &ids).await.expect("read");
+    let object = |number: usize| {
+        let name = (number + 1).to_string();
+        let id = ObjectId(i64::try_from(number + 1).expect("small"));
+        let row = object::Row { id, type_id: "vms".into(), external_id: Some(name.clone()), name, is_gone: false };
+        (row, Vec::new())
+    };
+    let identity =
+        |number: usize| Identity { key: ApiKeyId(1), source: "s".into(), external_id: format!("new-{number}") };
+    let unchanged = Unchanged {
+        mark,
+        keys: Vec::new(),
+        destinations: now.destinations.into_iter().map(|(id, now)| (id, now.row)).collect(),
+        objects: (0..GROUP).map(object).collect(),
+        new: (0..GROUP).map(identity).collect(),
+    };
+    let occurred = delivery::Occurred {
+        occurrences: (0..GROUP).map(|_| rows::occurrence()).collect(),
+        receipts: Vec::new(),
+        new: Vec::new(),
+        has_queued: false,
+        unchanged: Some(unchanged),
+    };
+    assert!(delivery::start_alone(txn, occurred, NOW).await.expect("started").is_some());
+}
+
 async fn settle_group(txn: &DatabaseTransaction, owner: Uuid, group: Vec<Claimed>) {
     let settle = |claimed: Claimed| Settlement {
         claimed,
@@ -111,6 +149,9 @@ async fn run_all(db: &impl TransactionTrait<Transaction = DatabaseTransaction>) 
     counts.note("start a group", &txn).await;
     settle_group(&txn, owner, claimed).await;
     counts.note("settle a group", &txn).await;
+
+    start_alone(&txn).await;
+    counts.note("start a group while all is unchanged", &txn).await;
 
     let due = claim::list_due(&txn, NOW, DestinationId(3)).await.expect("listed");
     assert_eq!(due.destinations.len(), usize::try_from(WEBHOOKS).expect("small"));

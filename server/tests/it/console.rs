@@ -422,3 +422,25 @@ async fn demo_is_created_once_and_its_button_reports_an_occurrence(#[values(Sqli
     })
     .await;
 }
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_of_a_deleted_task_keeps_its_name_and_loses_its_link(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start(TestStore::new(database).await).await;
+    let inbox = TestInbox::start().await;
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+    let task = server.task("nightly report", webhook, "x", false).await;
+    let tasks = server.services.backend().tasks;
+    let delivery = tasks.execute(task, "maria".to_owned()).await.expect("executed");
+    let pages = ["/runs".to_owned(), format!("/deliveries/{delivery}")];
+    let link = format!("href=\"/tasks/{task}\"");
+    for path in &pages {
+        assert!(page(&server, &cookie, path).await.1.contains(&link), "{path}");
+    }
+    tasks.delete(vec![task]).await.expect("deleted");
+    for path in &pages {
+        let (status, text) = page(&server, &cookie, path).await;
+        assert!(status == 200 && text.contains("nightly report") && !text.contains(&link), "{path}");
+    }
+}

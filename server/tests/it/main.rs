@@ -23,6 +23,7 @@ mod hostile;
 mod inbox;
 mod ingest;
 mod inventory;
+mod known;
 mod live;
 mod mailer;
 mod matching;

@@ -8,7 +8,7 @@ use model::breaker::{Breaker, Open};
 use model::hold::HoldReason;
 use model::id::{DestinationId, TaskId, WebhookId};
 use model::time::Timestamp;
-use model::webhook::{Settings, WebhookDraft};
+use model::webhook::WebhookDraft;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, Statement};
 use server::clock::new_uuid;
@@ -345,22 +345,6 @@ async fn rows_inserted_together_return_their_own_ids(#[values(Sqlite, Postgres)]
             assert_eq!(row.uuid, uuid);
         }
     }
-}
-
-#[rstest]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_older_than_revisions_get_their_first_revision(#[values(Sqlite, Postgres)] database: Database) {
-    let test = TestStore::new(database).await;
-    queue(&test, 1).await;
-    let db = test.store.write();
-    db.execute_unprepared("DELETE FROM revision").await.expect("an older database");
-    connect::migrate(&test.store).await.expect("migrates");
-    let mark = revision::newest(db).await.expect("asked");
-    let tasks: std::collections::HashMap<i64, model::task::Task> =
-        revision::list_at(db, revision::Kind::Task, mark).await.expect("read");
-    assert_eq!(tasks.values().map(|task| task.name.as_str()).collect::<Vec<_>>(), ["t"]);
-    let settings: Option<Settings> = revision::find(db, revision::Kind::Webhook, 1, 1).await.expect("read");
-    assert_eq!(settings.as_ref().map(|settings| settings.url.as_str()), Some("http://127.0.0.1:9/"));
 }
 
 #[tokio::test]

@@ -51,6 +51,11 @@ impl Taken {
         self.leased[before..].iter().for_each(|one| state.note(one.claimed.id()));
     }
 
+    /// Returns the leases. There is no row of theirs.
+    pub fn give_back(mut self) {
+        self.has_rows = false;
+    }
+
     /// Hands the deliveries to the dispatcher, after the commit.
     pub fn hand_over(mut self) {
         self.destinations.clear();

@@ -63,6 +63,11 @@ pub struct Unnamed {
 }
 
 impl Unnamed {
+    /// Returns the leases of deliveries that were certainly not written.
+    pub fn give_back(self) {
+        self.taken.give_back();
+    }
+
     /// Returns the leases with the claims of the deliveries, in their order.
     pub fn named(mut self, claimed: Vec<Claimed>) -> Taken {
         let leased = claimed.into_iter().zip(self.destinations);

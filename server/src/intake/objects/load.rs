@@ -91,6 +91,25 @@ impl Objects {
         Self::from_rows(db, rows, names_tags).await
     }
 
+    /// Returns these objects, of types that have objects.
+    pub(in crate::intake) fn known(rows: Vec<(Row, Vec<TagId>)>) -> Self {
+        let mut objects = Self::default();
+        objects.types = Arc::new(rows.iter().map(|(row, _)| row.type_id.clone()).collect());
+        rows.into_iter().for_each(|(row, tags)| objects.add_stored(row, tags));
+        objects
+    }
+
+    /// Returns the loaded objects that are not gone, by type and external id. Those without an external id are left out.
+    pub(in crate::intake) fn with_id(&self) -> impl Iterator<Item = (&Row, &[TagId])> {
+        let stored = self.entries.iter().filter_map(|object| Some((object.stored.as_ref()?, object.tags.as_slice())));
+        stored.filter(|(row, _)| row.external_id.is_some() && !row.is_gone)
+    }
+
+    fn add_stored(&mut self, row: Row, tags: Vec<TagId>) {
+        let Row { type_id, external_id, name, is_gone, .. } = row.clone();
+        self.add(Object { stored: Some(row), type_id, external_id, name, is_gone, tags, has_new_tags: false });
+    }
+
     /// Loads every object of a type.
     pub async fn load_type(txn: &impl ConnectionTrait, type_id: &str) -> Result<Self, store::Error> {
         let rows = object::list_of(txn, type_id).await?;
@@ -113,10 +132,7 @@ impl Objects {
             let tags = tag::list(txn).await?;
             objects.tags = Arc::new(tags.into_iter().map(|tag| (tag.path(), tag)).collect());
         }
-        for (row, tags) in rows {
-            let Row { type_id, external_id, name, is_gone, .. } = row.clone();
-            objects.add(Object { stored: Some(row), type_id, external_id, name, is_gone, tags, has_new_tags: false });
-        }
+        rows.into_iter().for_each(|(row, tags)| objects.add_stored(row, tags));
         Ok(objects)
     }
 }

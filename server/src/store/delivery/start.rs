@@ -2,6 +2,7 @@
 
 use super::{COLUMNS, NewDelivery, columns, recipients_json};
 use crate::store::claim::Claimed;
+use crate::store::current::Unchanged;
 use crate::store::listen::CHANNEL;
 use crate::store::receipt::{self, Identity, Receipt};
 use crate::store::run::{self, NewRun};
@@ -37,7 +38,7 @@ pub async fn start_many(db: &impl ConnectionTrait, new: Vec<(NewRun, NewDelivery
     let (rows, claimed) = delivery_rows(deliveries, now)?;
     let ids = if db.get_database_backend() == DbBackend::Postgres {
         let (mut parts, mut values) = (Vec::new(), Vec::new());
-        let sql = with_runs(&mut parts, (runs, rows), now, &mut values);
+        let sql = with_runs(&mut parts, (runs, rows), (None, ""), now, &mut values);
         rows::read_ids(db, statement(&parts, &sql, values)).await?
     } else {
         let ids: Vec<_> = run::insert_many(db, runs, now).await?.into_iter().map(|run| run.0).collect();
@@ -50,65 +51,85 @@ pub async fn start_many(db: &impl ConnectionTrait, new: Vec<(NewRun, NewDelivery
 /// Occurrences that are stored together with the runs that they cause.
 #[derive(Debug)]
 pub struct Occurred {
-    /// The ids of the occurrences, reserved by [`read`](crate::store::current::read).
-    pub ids: Vec<i64>,
     /// The occurrences, at least one.
     pub occurrences: Vec<occurrence::Row>,
     /// The receipts of those that have an id of their sender.
     pub receipts: Vec<(Identity, Receipt)>,
-    /// The runs with their deliveries.
+    /// The runs with their deliveries. The id of an occurrence that caused a run is its place in `occurrences`, from 1.
     pub new: Vec<(NewRun, NewDelivery)>,
     /// True when other nodes have to look for a queued delivery.
     pub has_queued: bool,
+    /// The state that the group was prepared by. `None` for what was read just now.
+    pub unchanged: Option<Unchanged>,
 }
 
-/// Stores occurrences and what they cause by one statement of PostgreSQL, which needs no transaction around it.
+/// Stores occurrences and what they cause by one statement of PostgreSQL, which needs no transaction around it. `None`
+/// where nothing was stored, since the state is no longer as it was.
 ///
 /// Takes lock 9 of 9.
 ///
 /// # Errors
 /// [`Conflict`](crate::store::Error::Conflict) when another node has just stored one of the receipts.
-pub async fn start_alone(db: &impl ConnectionTrait, occurred: Occurred, now: Timestamp) -> Result<Started> {
-    let Occurred { ids, occurrences, receipts, new, has_queued } = occurred;
-    let mut values = Vec::new();
-    let occurrence_sql = occurrence::insert_sql(&ids, occurrences, &mut values);
-    let mut parts = Vec::new();
+pub async fn start_alone(db: &impl ConnectionTrait, occurred: Occurred, now: Timestamp) -> Result<Option<Started>> {
+    const HAPPENED: &str = "SELECT id FROM happened";
+    let Occurred { occurrences, receipts, new, has_queued, unchanged } = occurred;
+    let (mut parts, mut values) = (Vec::new(), Vec::new());
+    let condition = match unchanged {
+        Some(unchanged) => {
+            parts.push(format!("unchanged AS MATERIALIZED ({})", unchanged.sql(&mut values)));
+            " WHERE EXISTS (SELECT 1 FROM unchanged)"
+        }
+        None => "",
+    };
+    parts.push(new_ids("happened", "occurrence", occurrences.len(), &mut values));
+    let occurrence_sql = occurrence::insert_sql(HAPPENED, occurrences, &mut values) + condition;
     if !receipts.is_empty() {
-        parts.push(format!("received AS ({})", receipt::insert_sql(receipts, now, &mut values)));
+        parts.push(format!("received AS ({}{condition})", receipt::insert_sql(receipts, now, &mut values)));
     }
     if new.is_empty() {
-        db.execute_raw(statement(&parts, &occurrence_sql, values)).await?;
-        return Ok(Started::default());
+        let done = db.execute_raw(statement(&parts, &occurrence_sql, values)).await?;
+        return Ok((done.rows_affected() > 0).then(Started::default));
     }
     parts.push(format!("occurred AS ({occurrence_sql})"));
     let (runs, deliveries): (Vec<_>, Vec<_>) = new.into_iter().unzip();
     let (rows, claimed) = delivery_rows(deliveries, now)?;
-    let mut sql = with_runs(&mut parts, (runs, rows), now, &mut values);
+    let places = Some(("occurrence_id", HAPPENED));
+    let mut sql = with_runs(&mut parts, (runs, rows), (places, condition), now, &mut values);
     if has_queued {
         // PostgreSQL sends equal notifications of a transaction once.
         sql += &format!(", pg_notify('{CHANNEL}', '')");
     }
-    Ok(Started::of(claimed, rows::read_ids(db, statement(&parts, &sql, values)).await?))
+    let ids = rows::read_ids(db, statement(&parts, &sql, values)).await?;
+    Ok((!ids.is_empty()).then(|| Started::of(claimed, ids)))
+}
+
+/// Returns the part of a statement that takes ids of a table from its sequence, as one array.
+fn new_ids(name: &str, table: &str, count: usize, values: &mut Vec<Value>) -> String {
+    values.push(to_i64(count).into());
+    format!(
+        "{name} AS MATERIALIZED (SELECT ARRAY(SELECT nextval('{table}_id_seq') \
+         FROM generate_series(1, CAST(${} AS BIGINT))) AS id)",
+        values.len()
+    )
 }
 
 /// Adds the parts of a statement that store runs. Returns its main part, which stores their deliveries and returns the ids:
-/// the statement takes them from the sequence of the runs, and the rows name them by their places.
+/// the statement takes them from the sequence of the runs, and the rows name them by their places. `places` is as for
+/// [`rows::insert_with_ids_sql`], and `condition` stands behind each INSERT.
 fn with_runs(
     parts: &mut Vec<String>,
     (runs, deliveries): (Vec<NewRun>, Vec<[Value; 29]>),
+    (places, condition): (Option<(&str, &str)>, &str),
     now: Timestamp,
     values: &mut Vec<Value>,
 ) -> String {
     const MADE: &str = "SELECT id FROM made";
-    values.push(to_i64(runs.len()).into());
-    parts.push(format!(
-        "made AS MATERIALIZED (SELECT ARRAY(SELECT nextval('run_id_seq') \
-         FROM generate_series(1, CAST(${} AS BIGINT))) AS id)",
-        values.len()
-    ));
+    parts.push(new_ids("made", "run", runs.len(), values));
     let runs = runs.into_iter().map(|new| run::columns_of_new(new, now)).collect();
-    parts.push(format!("started AS ({})", rows::insert_with_ids_sql("run", &run::COLUMNS, MADE, runs, values)));
-    rows::insert_with_ids_sql("delivery", &COLUMNS, MADE, deliveries, values) + " RETURNING id"
+    let run_sql = rows::insert_with_ids_sql("run", &run::COLUMNS, MADE, places, runs, values);
+    parts.push(format!("started AS ({run_sql}{condition})"));
+    let delivery_sql = rows::insert_with_ids_sql("delivery", &COLUMNS, MADE, None, deliveries, values);
+    format!("{delivery_sql}{condition} RETURNING id")
 }
 
 /// Returns the rows of deliveries, and the leased ones among them with their places, from 1, as ids.

@@ -1,0 +1,90 @@
+//! The state that earlier groups have read (PostgreSQL). A group that needs nothing else is written without reading
+//! anything: the statement that writes the group checks that all of this is unchanged.
+//!
+//! Nothing here is ever removed because it is outdated: the check fails, the group is read for, and [`Known::note`]
+//! replaces it.
+
+use super::Job;
+use super::objects::Objects;
+use super::rules::Rules;
+use super::stage::identity;
+use crate::store::current::{Current, DestinationNow, Unchanged};
+use crate::store::object::Row;
+use model::id::{ApiKeyId, DestinationId, TagId};
+use model::occurrence::ObjectReference;
+use model::time::Timestamp;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// The number of objects and of keys from which on those known are forgotten.
+const KNOWN_MAX: usize = 10_000;
+
+/// The known state.
+#[derive(Default)]
+pub(super) struct Known {
+    /// The senders' keys that were valid.
+    keys: HashSet<(ApiKeyId, Timestamp)>,
+    destinations: HashMap<DestinationId, DestinationNow>,
+    /// Objects with their tags, by external id.
+    objects: HashMap<String, Vec<(Row, Vec<TagId>)>>,
+}
+
+impl Known {
+    /// Notes the state that was read for a group.
+    pub(super) fn note(&mut self, keys: &[(ApiKeyId, Timestamp)], current: Current, objects: &Objects) {
+        if self.objects.len() > KNOWN_MAX || self.keys.len() > KNOWN_MAX {
+            *self = Self::default();
+        }
+        if current.has_valid_keys {
+            self.keys.extend(keys);
+        }
+        self.destinations.extend(current.destinations);
+        for (row, tags) in objects.with_id() {
+            let known = self.objects.entry(row.external_id.clone().unwrap_or_default()).or_default();
+            known.retain(|(other, _)| other.type_id != row.type_id);
+            known.push((row.clone(), tags.to_vec()));
+        }
+    }
+
+    /// Returns the objects that these references name. `None` where one is not known, or the reference has to be compared
+    /// with more than the object.
+    pub(super) fn objects<'a>(
+        &self,
+        references: impl Iterator<Item = (&'a str, &'a ObjectReference)>,
+    ) -> Option<Vec<(Row, Vec<TagId>)>> {
+        let mut found = BTreeMap::new();
+        for (type_id, reference) in references {
+            if reference.tags.is_some() {
+                return None;
+            }
+            let known = self.objects.get(reference.external_id.as_ref()?)?;
+            let (row, tags) = known.iter().find(|(row, _)| row.type_id == type_id)?;
+            found.entry(row.id).or_insert_with(|| (row.clone(), tags.clone()));
+        }
+        Some(found.into_values().collect())
+    }
+
+    /// Returns the condition under which a group may be written that was staged by `rules` and `objects`. `None` where the
+    /// group depends on more.
+    pub(super) fn unchanged(
+        &self,
+        group: &[Job],
+        keys: Vec<(ApiKeyId, Timestamp)>,
+        rules: &Rules,
+        objects: Vec<(Row, Vec<TagId>)>,
+    ) -> Option<Unchanged> {
+        let mut destinations = Vec::new();
+        for destination in rules.destinations() {
+            let now = self.destinations.get(&destination.id())?;
+            if (now.revision, &now.hold) != (destination.revision(), destination.hold()) {
+                return None;
+            }
+            destinations.push((destination.id(), now.row.clone()));
+        }
+        if !keys.iter().all(|key| self.keys.contains(key)) {
+            return None;
+        }
+        let new =
+            group.iter().flat_map(|job| job.batch.occurrences.iter().filter_map(|one| identity(&job.reporter, one)));
+        Some(Unchanged { mark: rules.mark, keys, destinations, objects, new: new.collect() })
+    }
+}

@@ -1,6 +1,7 @@
 //! Rows that are written together: the cost of a write is its statements, not its commit.
 //!
-//! PostgreSQL takes the rows column by column, each as one array: one SQL text and one plan whatever their number.
+//! PostgreSQL takes the rows column by column, each as one array: one SQL text and one plan whatever their number. A single
+//! row, as most groups are at a few occurrences a second, has a text of its own: it is not parsed from 80 arrays.
 //! SQLite takes `VALUES`, of which each number of rows is another text, and the statement cache holds a few hundred. So
 //! small groups, the usual ones, have a text for each size, and larger ones are composed of a few sizes. The largest
 //! stays far below SQLite's 32,766 bind parameters.
@@ -48,25 +49,37 @@ pub(super) fn statements<T>(db: &impl ConnectionTrait, rows: Vec<T>) -> Vec<Vec<
     }
 }
 
-/// Returns an SQL table of rows, and adds its values to `values`. On PostgreSQL the columns have their names, and the
-/// values numbers. On SQLite the columns are called column1, column2 … (see [`table`]), and the values have no numbers:
-/// SQLite looks the name of each parameter up among all of them.
-fn source<const N: usize>(
-    is_postgres: bool,
-    columns: &Columns<N>,
-    rows: Vec<[Value; N]>,
-    values: &mut Vec<Value>,
-) -> String {
-    let first = values.len() + 1;
-    if is_postgres {
-        push_arrays(rows, values);
-        let arrays = columns.iter().enumerate().map(|(index, (_, of))| format!("CAST(${} AS {of}[])", first + index));
-        return format!("unnest({})", arrays.collect::<Vec<_>>().join(", "));
-    }
+/// Returns `VALUES` of rows for SQLite, and adds them to `values`. The columns are called column1, column2 … (see
+/// [`table`]), and the values have no numbers: SQLite looks the name of each parameter up among all of them.
+fn sqlite_values<const N: usize>(rows: Vec<[Value; N]>, values: &mut Vec<Value>) -> String {
     let row = format!("({})", ["?"; N].join(","));
     let source = format!("VALUES {}", vec![row; rows.len()].join(","));
     values.extend(rows.into_iter().flatten());
     source
+}
+
+/// Returns rows as a table `v` of PostgreSQL, and adds their values to `values`. With `has_place`, the last column is
+/// `place`: that of the row, from 1.
+fn postgres_table<const N: usize>(
+    columns: &Columns<N>,
+    rows: Vec<[Value; N]>,
+    has_place: bool,
+    values: &mut Vec<Value>,
+) -> String {
+    let (first, is_single) = (values.len() + 1, rows.len() == 1);
+    let cast = |(index, (_, of)): (usize, &(&str, &str))| {
+        format!("CAST(${} AS {of}{})", first + index, if is_single { "" } else { "[]" })
+    };
+    let all = columns.iter().enumerate().map(cast).collect::<Vec<_>>().join(", ");
+    let (place, value, ordinality) =
+        if has_place { (", place", ", CAST(1 AS BIGINT)", " WITH ORDINALITY") } else { ("", "", "") };
+    let names = columns.map(|(name, _)| name).join(", ");
+    if is_single {
+        values.extend(rows.into_iter().flatten());
+        return format!("(VALUES ({all}{value})) AS v({names}{place})");
+    }
+    push_arrays(rows, values);
+    format!("unnest({all}){ordinality} AS v({names}{place})")
 }
 
 /// Adds the values of rows, column by column, each as the text of an array of PostgreSQL.
@@ -89,9 +102,20 @@ fn push_arrays<const N: usize>(rows: Vec<[Value; N]>, values: &mut Vec<Value>) {
 /// Returns the columns of rows for a `SELECT` on PostgreSQL, each as an array with the name of the column, and adds their
 /// values to `values`.
 pub(super) fn arrays<const N: usize>(columns: &Columns<N>, rows: Vec<[Value; N]>, values: &mut Vec<Value>) -> String {
-    let first = values.len() + 1;
-    push_arrays(rows, values);
-    let array = |(index, (name, of)): (usize, &(&str, &str))| format!("CAST(${} AS {of}[]) AS {name}", first + index);
+    let (first, is_single) = (values.len() + 1, rows.len() == 1);
+    if is_single {
+        values.extend(rows.into_iter().flatten());
+    } else {
+        push_arrays(rows, values);
+    }
+    let array = |(index, (name, of)): (usize, &(&str, &str))| {
+        let number = first + index;
+        if is_single {
+            format!("ARRAY[CAST(${number} AS {of})] AS {name}")
+        } else {
+            format!("CAST(${number} AS {of}[]) AS {name}")
+        }
+    };
     columns.iter().enumerate().map(array).collect::<Vec<_>>().join(", ")
 }
 
@@ -137,11 +161,11 @@ pub(super) fn table<const N: usize>(
     rows: Vec<[Value; N]>,
     values: &mut Vec<Value>,
 ) -> String {
-    let source = source(is_postgres, columns, rows, values);
-    let names = columns.map(|(name, _)| name);
     if is_postgres {
-        return format!("{source} AS v({})", names.join(", "));
+        return postgres_table(columns, rows, false, values);
     }
+    let source = sqlite_values(rows, values);
+    let names = columns.map(|(name, _)| name);
     let names: Vec<_> =
         names.iter().enumerate().map(|(index, name)| format!("column{} AS {name}", index + 1)).collect();
     format!("(SELECT {} FROM ({source})) AS v", names.join(", "))
@@ -155,9 +179,12 @@ pub(super) fn insert_sql<const N: usize>(
     rows: Vec<[Value; N]>,
     values: &mut Vec<Value>,
 ) -> String {
-    let source = source(is_postgres, columns, rows, values);
-    let select = if is_postgres { "SELECT * FROM " } else { "" };
-    format!("INSERT INTO {table} ({}) {select}{source}", columns.map(|(name, _)| name).join(", "))
+    let source = if is_postgres {
+        format!("SELECT * FROM {}", postgres_table(columns, rows, false, values))
+    } else {
+        sqlite_values(rows, values)
+    };
+    format!("INSERT INTO {table} ({}) {source}", columns.map(|(name, _)| name).join(", "))
 }
 
 /// Returns an INSERT of rows with ids on PostgreSQL. `ids` is an expression for an array of them, in the order of the
@@ -171,17 +198,14 @@ pub(super) fn insert_with_ids_sql<const N: usize>(
     rows: Vec<[Value; N]>,
     values: &mut Vec<Value>,
 ) -> String {
-    let source = source(true, columns, rows, values);
+    let source = postgres_table(columns, rows, true, values);
     let names = columns.map(|(name, _)| name);
     let read = names.map(|name| match places {
         Some((of, array)) if of == name => format!("({array})[{name}]"),
         _ => name.to_owned(),
     });
     let (names, read) = (names.join(", "), read.join(", "));
-    format!(
-        "INSERT INTO {table} (id, {names}) SELECT ({ids})[place], {read} FROM {source} \
-         WITH ORDINALITY AS v({names}, place)"
-    )
+    format!("INSERT INTO {table} (id, {names}) SELECT ({ids})[place], {read} FROM {source}")
 }
 
 /// Inserts rows with these ids on SQLite.

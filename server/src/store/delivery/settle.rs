@@ -151,6 +151,7 @@ fn postgres_sql(
     now: Timestamp,
 ) -> (String, Vec<Value>) {
     let mut values = vec![Value::from(owner), now.0.into()];
+    let ids = if moves.len() == 1 { "ARRAY[CAST($3 AS BIGINT)]" } else { "CAST($3 AS BIGINT[])" };
     let arrays = rows::arrays(&MOVE, moves, &mut values);
     let places = MOVE[1..].iter().map(|(name, _)| format!("{name} = v.{name}[width_bucket(delivery.id, v.id)]"));
     let places = places.collect::<Vec<_>>().join(", ");
@@ -158,7 +159,7 @@ fn postgres_sql(
     let sql = format!(
         "WITH v AS MATERIALIZED (SELECT {arrays}), \
          moved AS (UPDATE delivery SET {places}, lease_owner = NULL, lease_until = NULL FROM v \
-         WHERE delivery.id = ANY(CAST($3 AS BIGINT[])) AND delivery.lease_owner = $1 \
+         WHERE delivery.id = ANY({ids}) AND delivery.lease_owner = $1 \
          AND COALESCE(delivery.status, '') = 'running' RETURNING delivery.id, delivery.status, delivery.settled_at), noted AS ({attempts}) \
          UPDATE run SET ended_at = $2, status = CASE WHEN id = ANY(ARRAY(SELECT id FROM moved WHERE status = 'sent')) \
          THEN 'succeeded' ELSE 'failed' END \

@@ -41,8 +41,9 @@ struct History {
 impl Services {
     /// Returns the content of the Tasks Dashboard.
     pub(super) async fn load_dashboard(&self) -> Result<Dashboard, AppError> {
-        let history = self.figures.history.get(self.load_history()).await?;
-        let now = self.figures.now.get(self.load_now()).await?;
+        let (now, history) = (self.clone(), self.clone());
+        let history = self.figures.history.get(async move { history.load_history().await }).await?;
+        let now = self.figures.now.get(async move { now.load_now().await }).await?;
         let History { hours, failed_tasks, p50_ms, p95_ms } = history;
         Ok(Dashboard { hours, failed_tasks, p50_ms, p95_ms, ..now })
     }

@@ -1,9 +1,10 @@
 //! A value that is computed for all viewers at once, however many look and however large the history is.
 //!
 //! The value is computed at most once a second, and takes no more than a twentieth of the time, as long as that makes
-//! it no older than ten seconds.
+//! it no older than ten seconds. While a value that takes long is computed anew, viewers get the last one.
 
 use app::error::AppError;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
@@ -13,6 +14,8 @@ const LASTS: Duration = Duration::from_secs(1);
 const SHARE: u32 = 20;
 /// The longest time that a value stays valid: on a busy machine everything takes long.
 pub(crate) const LONGEST: Duration = Duration::from_secs(10);
+/// The time to compute a value from which on viewers do not wait for a new one.
+const SLOW: Duration = Duration::from_millis(20);
 /// The time after a failure in which the value is not computed again.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -20,35 +23,69 @@ const PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 struct Last<T> {
     result: Result<T, AppError>,
+    since: Instant,
+    took: Duration,
     valid_until: Instant,
+    /// True while a new value is computed in the background.
+    is_renewed: bool,
 }
 
-/// A value that is cached for all viewers.
+impl<T> Last<T> {
+    /// Returns what `compute` returns.
+    async fn of(compute: impl Future<Output = Result<T, AppError>>) -> Self {
+        let since = Instant::now();
+        let result = compute.await;
+        let took = since.elapsed();
+        let lasts = if result.is_ok() { valid_for(took) } else { PAUSE };
+        Self { result, since, took, valid_until: Instant::now() + lasts, is_renewed: false }
+    }
+
+    /// Returns true for a value that viewers get while a new one is computed.
+    fn bridges(&self) -> bool {
+        self.result.is_ok() && self.took >= SLOW && self.since.elapsed() < LONGEST
+    }
+}
+
+/// A value that is cached for all viewers. Clones share the value.
 #[derive(Debug)]
 pub(super) struct Cached<T> {
-    last: Mutex<Option<Last<T>>>,
+    last: Arc<Mutex<Option<Last<T>>>>,
 }
 
 impl<T> Default for Cached<T> {
     fn default() -> Self {
-        Self { last: Mutex::default() }
+        Self { last: Arc::default() }
     }
 }
 
-impl<T: Clone> Cached<T> {
-    /// Returns the last value while it is valid, or else computes a new one. Callers that come meanwhile wait for it.
+impl<T: Clone + Send + 'static> Cached<T> {
+    /// Returns the last value while it is valid, or else computes a new one. Callers that come meanwhile wait for it, or
+    /// get the last value if it took long.
     ///
     /// # Errors
     /// Returns the error of computing the value. For the next seconds all callers get that error.
-    pub(super) async fn get(&self, compute: impl Future<Output = Result<T, AppError>>) -> Result<T, AppError> {
+    pub(super) async fn get(
+        &self,
+        compute: impl Future<Output = Result<T, AppError>> + Send + 'static,
+    ) -> Result<T, AppError> {
         let mut last = self.last.lock().await;
-        if let Some(last) = last.as_ref().filter(|last| Instant::now() < last.valid_until) {
-            return last.result.clone();
+        if let Some(last) = last.as_mut() {
+            if Instant::now() < last.valid_until || (last.is_renewed && last.bridges()) {
+                return last.result.clone();
+            }
+            if last.bridges() {
+                last.is_renewed = true;
+                let cell = self.last.clone();
+                tokio::spawn(async move {
+                    let renewed = Last::of(compute).await;
+                    *cell.lock().await = Some(renewed);
+                });
+                return last.result.clone();
+            }
         }
-        let since = Instant::now();
-        let result = compute.await;
-        let lasts = if result.is_ok() { valid_for(since.elapsed()) } else { PAUSE };
-        *last = Some(Last { result: result.clone(), valid_until: Instant::now() + lasts });
+        let computed = Last::of(compute).await;
+        let result = computed.result.clone();
+        *last = Some(computed);
         result
     }
 }
@@ -73,18 +110,45 @@ mod tests {
 
     #[tokio::test]
     async fn twenty_viewers_compute_the_value_once() {
-        let (cached, computed) = (Cached::default(), AtomicU32::new(0));
-        let look = || cached.get(async { Ok(computed.fetch_add(1, Ordering::SeqCst)) });
+        let (cached, computed) = (Cached::default(), Arc::new(AtomicU32::new(0)));
+        let look = || {
+            let computed = computed.clone();
+            cached.get(async move { Ok(computed.fetch_add(1, Ordering::SeqCst)) })
+        };
         let all = futures_util::future::join_all((0..20).map(|_| look())).await;
         assert!(all.iter().all(|result| *result == Ok(0)), "{all:?}");
     }
 
     #[tokio::test]
+    async fn slow_value_is_computed_anew_while_viewers_get_the_last_one() {
+        let cached = Cached::default();
+        let last = Last { took: SLOW, valid_until: Instant::now(), ..Last::of(async { Ok(1) }).await };
+        *cached.last.lock().await = Some(last);
+        let (send, receive) = tokio::sync::oneshot::channel();
+        assert_eq!(cached.get(async { Ok(receive.await.expect("a value")) }).await, Ok(1));
+        assert_eq!(cached.get(async { Ok(3) }).await, Ok(1), "it is being computed already");
+        send.send(2).expect("awaited");
+        while cached.last.lock().await.as_ref().is_some_and(|last| last.is_renewed) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(cached.get(async { Ok(3) }).await, Ok(2));
+        let old = Last {
+            took: SLOW,
+            since: Instant::now() - LONGEST,
+            valid_until: Instant::now(),
+            ..Last::of(async { Ok(4) }).await
+        };
+        *cached.last.lock().await = Some(old);
+        assert_eq!(cached.get(async { Ok(5) }).await, Ok(5), "viewers wait when the last value is old");
+    }
+
+    #[tokio::test]
     async fn failure_is_not_computed_again_by_each_viewer() {
-        let (cached, computed) = (Cached::<u32>::default(), AtomicU32::new(0));
+        let (cached, computed) = (Cached::<u32>::default(), Arc::new(AtomicU32::new(0)));
         for _ in 0..3 {
-            let result = cached.get(async {
-                computed.fetch_add(1, Ordering::SeqCst);
+            let count = computed.clone();
+            let result = cached.get(async move {
+                count.fetch_add(1, Ordering::SeqCst);
                 Err(AppError::new(Code::Unavailable, "too slow"))
             });
             assert!(result.await.is_err());

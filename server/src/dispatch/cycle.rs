@@ -23,6 +23,9 @@ pub(super) use crate::engine::start::LEASE_MARGIN;
 
 /// The longest wait between two cycles.
 pub(super) const POLL: Duration = Duration::from_secs(1);
+/// The time between two looks around of a dispatcher that has the database alone and sends nothing. Only a lease whose
+/// record was refused can run out then.
+const POLL_IDLE: Duration = Duration::from_secs(10);
 /// The wait of a node that joins others, before it sends anything: the others have noticed it by then.
 const JOIN_WAIT: Duration = Duration::from_millis(2500);
 /// The number of destinations that are cached.
@@ -35,6 +38,7 @@ pub(super) struct Work {
     /// Cached destinations, each at the revision at which it was last read.
     destinations: HashMap<DestinationId, Arc<Destination>>,
     senders: Senders,
+    polled_at: Option<Instant>,
     looked_at: Option<Instant>,
     /// True when a delivery may be due that no lane knows of.
     pub(super) must_claim: bool,
@@ -45,7 +49,7 @@ pub(super) struct Work {
 impl Work {
     /// Returns the state of a loop with nothing in flight.
     pub(super) fn new(senders: Senders) -> Self {
-        Self { destinations: HashMap::new(), senders, looked_at: None, must_claim: true, due: None }
+        Self { destinations: HashMap::new(), senders, polled_at: None, looked_at: None, must_claim: true, due: None }
     }
 }
 
@@ -79,18 +83,21 @@ impl Dispatcher {
         waiting: &mut mpsc::UnboundedReceiver<Ended>,
         stop: &CancellationToken,
     ) -> Duration {
-        if work.looked_at.is_none_or(|at| at.elapsed() >= POLL) {
-            work.looked_at = Some(Instant::now());
+        if work.polled_at.is_none_or(|at| at.elapsed() >= POLL) {
+            work.polled_at = Some(Instant::now());
             work.must_claim = true;
-            if let Err(error) = self.store.in_time(self.look_around()).await {
-                tracing::warn!(error = chain(error), "the dispatcher cannot look for expired leases");
+            if work.looked_at.is_none_or(|at| self.may_have_changed() || at.elapsed() >= POLL_IDLE) {
+                match self.store.in_time(self.look_around()).await {
+                    Ok(()) => work.looked_at = work.polled_at,
+                    Err(error) => tracing::warn!(error = chain(error), "the dispatcher cannot look for expired leases"),
+                }
             }
         }
         let destinations = |group: &[Ended]| group.iter().map(|one| one.claimed().destination_id()).collect::<Vec<_>>();
         self.lanes.record_begins(destinations(&group).into_iter());
         let is_due = work.due.is_some_and(|due| due <= self.clock.now());
-        let plan =
-            if work.must_claim || is_due || self.lanes.wants_claim() { self.plan(work).await } else { Vec::new() };
+        let is_expected = is_due || self.lanes.wants_claim();
+        let plan = if work.must_claim || is_expected { self.plan(work, is_expected).await } else { Vec::new() };
         if group.is_empty() && plan.is_empty() {
             return self.wait(work);
         }
@@ -135,16 +142,30 @@ impl Dispatcher {
         self.wait(work)
     }
 
-    /// Looks for queued deliveries that are due, and decides how many of which destinations are claimed.
-    async fn plan(&self, work: &mut Work) -> Plan {
+    /// Returns false where a look around would hardly find anything new: this process alone has the embedded database, has
+    /// leased nothing, and knows of no breaker that is not at rest.
+    fn may_have_changed(&self) -> bool {
+        self.store.is_postgres() || !self.lanes.is_idle() || !self.restless.with(|ids| ids.is_empty())
+    }
+
+    /// Looks for queued deliveries that are due, and decides how many of which destinations are claimed. `is_expected` is
+    /// true when some are probably due.
+    async fn plan(&self, work: &mut Work, is_expected: bool) -> Plan {
         let (after, most) = self.lanes.next_claim();
         if most == 0 {
             return Vec::new();
         }
-        let now = self.clock.now();
+        let (db, now) = (self.store.read(), self.clock.now());
         let look = async {
-            let due = claim::list_due(self.store.read(), now, after).await?;
-            let next = if due.destinations.is_empty() { claim::next_due(self.store.read()).await? } else { None };
+            if !is_expected {
+                // One short statement once a second while nothing waits.
+                let next = claim::next_due(db).await?;
+                if next.is_none_or(|next| next > now) {
+                    return Ok((claim::Due::NONE, next));
+                }
+            }
+            let due = claim::list_due(db, now, after).await?;
+            let next = if due.destinations.is_empty() { claim::next_due(db).await? } else { None };
             Ok::<_, store::Error>((due, next))
         };
         match self.store.in_time(look).await {

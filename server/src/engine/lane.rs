@@ -269,6 +269,12 @@ impl Lanes {
         self.state().ids.keys().copied().collect()
     }
 
+    /// Returns true when this node has leased nothing, and lost no lease.
+    pub fn is_idle(&self) -> bool {
+        let state = self.state();
+        state.leased == 0 && state.ids.is_empty() && !state.may_have_lost
+    }
+
     /// Returns true once after a transaction whose leases may be lost.
     pub fn take_lost(&self) -> bool {
         std::mem::take(&mut self.state().may_have_lost)

@@ -183,6 +183,11 @@ pub struct Due {
     pub is_whole: bool,
 }
 
+impl Due {
+    /// No destination has due deliveries.
+    pub const NONE: Self = Self { destinations: Vec::new(), is_whole: true };
+}
+
 /// Lists the destinations with due deliveries, from the one after `after` upwards, and then from the first one on.
 pub async fn list_due(db: &impl ConnectionTrait, now: Timestamp, after: DestinationId) -> Result<Due> {
     #[derive(FromQueryResult)]

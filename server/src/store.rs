@@ -5,7 +5,8 @@
 //!
 //! # Connections
 //!
-//! * [`Store::write`] and [`Store::begin`] write: one connection on SQLite, a pool of 9 on PostgreSQL.
+//! * [`Store::write`] and [`Store::begin`] write: one connection on SQLite, a pool of 9 on PostgreSQL, of which one
+//!   listens (`listen`).
 //! * [`Store::autocommit`] is for the statements that come with each occurrence and each attempt, and commit themselves: 3
 //!   more connections on PostgreSQL. A pool uses its connections in turn, and each is a process with caches of its own.
 //! * [`Store::read`] reads for the engine, the API and sessions: 3 connections on SQLite, the same pool on PostgreSQL.

@@ -132,7 +132,7 @@ impl Committer {
             return None;
         }
         match self.writer.prepare_by_known(group) {
-            Guess::Plain(prepared) => match self.write_alone(prepared).await {
+            Guess::Plain(prepared) => match self.write_alone(*prepared).await {
                 None => {}
                 done => return done,
             },

@@ -4,7 +4,7 @@ use super::alarm::{self, Alarms};
 use super::commit::Shared;
 use super::known::Known;
 use super::objects::Objects;
-use super::rules::{RuleCache, Rules};
+use super::rules::{RuleCache, Rules, with_objects};
 use super::stage::{Slot, Stage, Staged, identity};
 use super::{Accepted, Error, Job, Reporter, Response, write};
 use crate::engine::lane::Taken;
@@ -12,7 +12,6 @@ use crate::engine::start::Unnamed;
 use crate::store::current::{Current, Unchanged};
 use crate::store::delivery::{self, Occurred};
 use crate::store::{self, Store, access, catalog, destination, internal, listen, receipt, revision};
-use model::catalog::is_built_in_event;
 use model::id::ApiKeyId;
 use model::occurrence::ObjectReference;
 use model::time::Timestamp;
@@ -63,13 +62,21 @@ impl GroupWriter {
             revision::lock_changes(txn).await?;
         }
         let is_due = take_internal_events(txn, group).await?;
-        let objects = Objects::load(txn, references(group), true).await?;
-        let (mut stage, slots, _) = self.stage(txn, group, objects, &is_due).await?;
+        let mut types = self.types(txn, group).await?;
+        let (mut stage, slots) = loop {
+            let objects = Objects::load(txn, references(group), types.clone(), true).await?;
+            let (stage, slots, _) = self.stage(txn, group, objects, &is_due).await?;
+            // Loading the objects may have waited for a change of the catalogue.
+            match self.cache.types(references(group)) {
+                Some(now) if now != types => types = now,
+                _ => break (stage, slots),
+            }
+        };
         stage.has_lock_of_changes = has_lock_of_changes;
         let started = write::write(txn, &mut stage, &self.shared.zone.get(), &self.shared.lanes).await?;
         receipt::count_repeats(txn, &stage.repeats, stage.now).await?;
         let alarms = alarm::raise(txn, &stage, &self.shared.alarmed, &started.full).await?;
-        note_unknown_kinds(txn, find_unknown_kinds(txn, &stage).await?, stage.now).await?;
+        note_unknown_kinds(txn, unknown_kinds(&stage), stage.now).await?;
         if started.has_queued {
             listen::notify(txn).await?;
         }
@@ -90,12 +97,13 @@ impl GroupWriter {
         db: &impl ConnectionTrait,
         group: &[Job],
     ) -> Result<Option<Prepared>, store::Error> {
-        let Some(objects) = Objects::load_known(db, references(group)).await? else { return Ok(None) };
+        let types = self.types(db, group).await?;
+        let Some(objects) = Objects::load_known(db, references(group), types.clone()).await? else { return Ok(None) };
         let (stage, slots, current) = self.stage(db, group, objects, &vec![true; group.len()]).await?;
-        self.known.note(&keys_of(group), current, &stage.objects);
-        if !find_unknown_kinds(db, &stage).await?.is_empty() {
+        if self.cache.types(references(group)).is_some_and(|now| now != types) {
             return Ok(None);
         }
+        self.known.note(&keys_of(group), current, &stage.objects);
         Ok(self.prepared(&stage, slots, None))
     }
 
@@ -103,25 +111,24 @@ impl GroupWriter {
     pub(super) fn prepare_by_known(&self, group: &[Job]) -> Guess {
         let stage = || {
             let occurrences = || group.iter().flat_map(|job| &job.batch.occurrences);
-            if !occurrences().all(|one| is_built_in_event(&one.type_id, &one.event_id)) {
-                return None;
-            }
-            let objects = self.known.objects(references(group))?;
             let rules = Rules::cached(&self.cache, occurrences())?;
+            let types = self.cache.types(references(group))?;
+            let objects = self.known.objects(references(group), &types)?;
             let unchanged = self.known.unchanged(group, keys_of(group), &rules, objects.clone())?;
-            Some((Stage::new(self.shared.clock.now(), Objects::known(objects), rules, HashMap::new()), unchanged))
+            let objects = Objects::known(objects, types);
+            Some((Stage::new(self.shared.clock.now(), objects, rules, HashMap::new()), unchanged))
         };
         let Some((mut stage, unchanged)) = stage() else { return Guess::Unknown };
         let slots = group.iter().map(|job| stage.add_job(job)).collect();
         match self.prepared(&stage, slots, Some(unchanged)) {
-            Some(prepared) => Guess::Plain(prepared),
+            Some(prepared) => Guess::Plain(Box::new(prepared)),
             None => Guess::NotPlain,
         }
     }
 
     /// Renders and leases what a staged group starts. `None` for a group that needs a transaction.
     fn prepared(&self, stage: &Stage, slots: Vec<Slots>, unchanged: Option<Unchanged>) -> Option<Prepared> {
-        if !stage.is_plain() {
+        if !stage.is_plain() || !unknown_kinds(stage).is_empty() {
             return None;
         }
         let (occurred, leased) = write::prepare(stage, &self.shared.zone.get(), &self.shared.lanes)?;
@@ -134,6 +141,14 @@ impl GroupWriter {
             has_queued: occurred.has_queued,
         };
         Some(Prepared { written, occurred: Occurred { unchanged, ..occurred }, leased, now: stage.now })
+    }
+
+    /// Returns the types of a group that have objects: as last read, or as they are where nothing was read yet.
+    async fn types(&self, db: &impl ConnectionTrait, group: &[Job]) -> Result<BTreeSet<String>, store::Error> {
+        match self.cache.types(references(group)) {
+            Some(types) => Ok(types),
+            None => Ok(with_objects(&catalog::load(db).await?, references(group))),
+        }
     }
 
     /// Stages a group. Returns the slots of each job with it, and the state that was read.
@@ -169,7 +184,7 @@ impl GroupWriter {
 /// The result of preparing a group by what is known.
 pub(super) enum Guess {
     /// One statement may write the group.
-    Plain(Prepared),
+    Plain(Box<Prepared>),
     /// The group needs a transaction, unless something has changed.
     NotPlain,
     /// The group depends on something that is not known.
@@ -263,22 +278,15 @@ fn keys_of(group: &[Job]) -> Vec<(ApiKeyId, Timestamp)> {
 }
 
 /// Returns the kinds that are in no catalogue, each with its number.
-async fn find_unknown_kinds(
-    db: &impl ConnectionTrait,
-    stage: &Stage,
-) -> Result<BTreeMap<(String, String), i64>, store::Error> {
+fn unknown_kinds(stage: &Stage) -> BTreeMap<(String, String), i64> {
     let mut unknown: BTreeMap<(String, String), i64> = BTreeMap::new();
     for Staged { occurrence, .. } in &stage.staged {
-        if !is_built_in_event(&occurrence.type_id, &occurrence.event_id) {
-            *unknown.entry((occurrence.type_id.clone(), occurrence.event_id.clone())).or_default() += 1;
+        let (type_id, event_id) = (&occurrence.type_id, &occurrence.event_id);
+        if !stage.rules.is_known(type_id, event_id) {
+            *unknown.entry((type_id.clone(), event_id.clone())).or_default() += 1;
         }
     }
-    if !unknown.is_empty() {
-        let catalog = catalog::load(db).await?;
-        unknown
-            .retain(|(type_id, event_id), _| catalog.find(type_id).is_none_or(|of| of.find_event(event_id).is_none()));
-    }
-    Ok(unknown)
+    unknown
 }
 
 /// Notes the kinds that are in no catalogue, so that an admin can add them.

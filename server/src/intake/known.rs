@@ -13,7 +13,7 @@ use crate::store::object::Row;
 use model::id::{ApiKeyId, DestinationId, TagId};
 use model::occurrence::ObjectReference;
 use model::time::Timestamp;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// The number of objects and of keys from which on those known are forgotten.
 const KNOWN_MAX: usize = 10_000;
@@ -45,16 +45,20 @@ impl Known {
         }
     }
 
-    /// Returns the objects that these references name. `None` where one is not known, or the reference has to be compared
-    /// with more than the object.
+    /// Returns the objects that these references name. `types` are those that have objects. `None` where one is not known,
+    /// or the reference has to be compared with more than the object.
     pub(super) fn objects<'a>(
         &self,
         references: impl Iterator<Item = (&'a str, &'a ObjectReference)>,
+        types: &BTreeSet<String>,
     ) -> Option<Vec<(Row, Vec<TagId>)>> {
         let mut found = BTreeMap::new();
         for (type_id, reference) in references {
             if reference.tags.is_some() {
                 return None;
+            }
+            if !types.contains(type_id) {
+                continue;
             }
             let known = self.objects.get(reference.external_id.as_ref()?)?;
             let (row, tags) = known.iter().find(|(row, _)| row.type_id == type_id)?;

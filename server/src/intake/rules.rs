@@ -3,10 +3,11 @@
 use crate::engine::held::HeldCounts;
 use crate::store::current::{self, Current};
 use crate::store::destination::{self, Destination};
-use crate::store::{self, event, task};
+use crate::store::{self, catalog, event, task};
+use model::catalog::{Catalog, is_built_in, is_built_in_event};
 use model::id::{ApiKeyId, DestinationId, EventId, TaskId};
 use model::matching::{Facts, Reason, TaskFacts, judge};
-use model::occurrence::Occurrence;
+use model::occurrence::{ObjectReference, Occurrence};
 use model::time::Timestamp;
 use sea_orm::ConnectionTrait;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -25,6 +26,8 @@ pub(super) struct RuleCache {
     mark: i64,
     events: HashMap<Kind, Arc<[event::Row]>>,
     tasks: HashMap<TaskId, Arc<task::Row>>,
+    /// The catalogue, once a kind is not built in.
+    catalog: Option<Arc<Catalog>>,
     /// A pause and the breaker change destinations without a new revision: their holds are read for each group.
     destinations: HashMap<DestinationId, Arc<Destination>>,
     held: Arc<HeldCounts>,
@@ -49,12 +52,31 @@ impl RuleCache {
             if current.mark != self.mark || self.events.len() > KINDS_CACHED {
                 *self = Self { mark: current.mark, held: self.held.clone(), ..Self::default() };
             }
-            if kinds.iter().all(|kind| self.events.contains_key(kind)) {
+            if self.has(kinds) {
                 self.load_destinations(db, &ids, &current).await?;
                 return Ok(current);
             }
             // A change may commit while the rules load (PostgreSQL). Load again until the newest revision is stable.
             self.load_missing(db, kinds).await?;
+        }
+    }
+
+    /// Returns true when the rules for these kinds are cached, but for the destinations.
+    fn has(&self, kinds: &BTreeSet<Kind>) -> bool {
+        kinds.iter().all(|kind| self.events.contains_key(kind)) && (self.catalog.is_some() || are_built_in(kinds))
+    }
+
+    /// Returns the types of these references that have objects, as last read. `None` where nothing was read yet.
+    pub(super) fn types<'a>(
+        &self,
+        references: impl Iterator<Item = (&'a str, &'a ObjectReference)> + Clone,
+    ) -> Option<BTreeSet<String>> {
+        match self.catalog.as_deref() {
+            Some(catalog) => Some(with_objects(catalog, references)),
+            None if references.clone().all(|(type_id, _)| is_built_in(type_id)) => {
+                Some(with_objects(Catalog::built_in(), references))
+            }
+            None => None,
         }
     }
 
@@ -92,6 +114,9 @@ impl RuleCache {
     }
 
     async fn load_missing(&mut self, db: &impl ConnectionTrait, kinds: &BTreeSet<Kind>) -> Result<(), store::Error> {
+        if self.catalog.is_none() && !are_built_in(kinds) {
+            self.catalog = Some(Arc::new(catalog::load(db).await?));
+        }
         let missing: BTreeSet<_> = kinds.iter().filter(|kind| !self.events.contains_key(*kind)).collect();
         let types: BTreeSet<_> = missing.iter().map(|(type_id, _)| type_id.clone()).collect();
         let events: BTreeSet<_> = missing.iter().map(|(_, event_id)| event_id.clone()).collect();
@@ -123,7 +148,21 @@ pub(super) struct Rules {
     events: HashMap<Kind, Arc<[event::Row]>>,
     tasks: HashMap<TaskId, Arc<task::Row>>,
     destinations: HashMap<DestinationId, Arc<Destination>>,
+    catalog: Option<Arc<Catalog>>,
     held: Arc<HeldCounts>,
+}
+
+/// Returns the types of these references that have objects.
+pub(super) fn with_objects<'a>(
+    catalog: &Catalog,
+    references: impl Iterator<Item = (&'a str, &'a ObjectReference)>,
+) -> BTreeSet<String> {
+    let has_objects = |type_id: &str| catalog.find(type_id).is_some_and(|of| of.has_objects);
+    references.filter(|(type_id, _)| has_objects(type_id)).map(|(type_id, _)| type_id.to_owned()).collect()
+}
+
+fn are_built_in(kinds: &BTreeSet<Kind>) -> bool {
+    kinds.iter().all(|(type_id, event_id)| is_built_in_event(type_id, event_id))
 }
 
 fn kinds_of<'a>(occurrences: impl Iterator<Item = &'a Occurrence>) -> BTreeSet<Kind> {
@@ -155,8 +194,7 @@ impl Rules {
     /// Returns the rules for these occurrences as they were loaded for earlier groups. `None` where some were not.
     pub(super) fn cached<'a>(cache: &RuleCache, occurrences: impl Iterator<Item = &'a Occurrence>) -> Option<Self> {
         let kinds = kinds_of(occurrences);
-        let is_whole = kinds.iter().all(|kind| cache.events.contains_key(kind));
-        is_whole.then(|| Self::of(cache, kinds))
+        cache.has(&kinds).then(|| Self::of(cache, kinds))
     }
 
     fn of(cache: &RuleCache, kinds: BTreeSet<Kind>) -> Self {
@@ -168,12 +206,18 @@ impl Rules {
         let ids: BTreeSet<_> = tasks.values().map(|row| row.task.destination_id).collect();
         let destinations =
             ids.into_iter().filter_map(|id| cache.destinations.get(&id).cloned().map(|row| (id, row))).collect();
-        Self { mark: cache.mark, events, tasks, destinations, held: cache.held.clone() }
+        Self { mark: cache.mark, events, tasks, destinations, catalog: cache.catalog.clone(), held: cache.held.clone() }
     }
 
     /// Returns the destinations that are loaded.
     pub(super) fn destinations(&self) -> impl Iterator<Item = &Destination> {
         self.destinations.values().map(AsRef::as_ref)
+    }
+
+    /// Returns true for a kind that the catalogue has.
+    pub(super) fn is_known(&self, type_id: &str, event_id: &str) -> bool {
+        let catalog = self.catalog.as_deref().unwrap_or_else(|| Catalog::built_in());
+        catalog.find(type_id).is_some_and(|of| of.find_event(event_id).is_some())
     }
 
     /// Returns the numbers of held deliveries.

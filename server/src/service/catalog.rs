@@ -41,7 +41,9 @@ impl Catalogue for Services {
 
     async fn add_type(&self, draft: TypeDraft) -> Result<(), AppError> {
         let checked = draft.parse()?;
-        catalog::insert_type(self.store.write(), &checked, self.clock.now()).await.map_err(refused)
+        let txn = self.store.begin_change().await?;
+        catalog::insert_type(&txn, &checked, self.clock.now()).await.map_err(refused)?;
+        self.commit(txn).await
     }
 
     async fn add_event(&self, type_id: String, draft: EventKindDraft) -> Result<(), AppError> {
@@ -64,7 +66,7 @@ impl Catalogue for Services {
         if !links.is_empty() {
             return Err(AppError::in_use(&format!("The type {type_id}"), links));
         }
-        if !catalog::delete_type(&txn, &type_id).await? {
+        if !catalog::delete_type(&txn, &type_id, self.clock.now()).await? {
             return Err(AppError::not_found("object type"));
         }
         self.commit(txn).await
@@ -80,7 +82,7 @@ impl Catalogue for Services {
         if !links.is_empty() {
             return Err(AppError::in_use(&format!("The event {type_id}.{event_id}"), links));
         }
-        if !catalog::delete_event(&txn, &type_id, &event_id).await? {
+        if !catalog::delete_event(&txn, &type_id, &event_id, self.clock.now()).await? {
             return Err(AppError::not_found("event"));
         }
         self.commit(txn).await

@@ -1,14 +1,15 @@
-//! The catalogue with the types and events of the admins, and the kinds that were reported and are in no catalogue.
+//! The catalogue with the types and events of the admins, and the kinds that were reported and are in no catalogue. Each
+//! change of the catalogue writes a revision, by which the intake notices the change.
 
 use super::Result;
 use super::entity::{event, object_event, object_type, unknown_kind};
+use super::revision;
 use model::catalog::{Catalog, EventKind, TypeDefinition, is_built_in};
 use model::number::to_u64;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
 };
-use std::collections::BTreeSet;
 
 /// The number of unknown kinds that are retained: those that a mistaken sender invents must not fill the disk.
 const UNKNOWN_MAX: i64 = 1000;
@@ -31,27 +32,6 @@ pub async fn load(db: &impl ConnectionTrait) -> Result<Catalog> {
     Ok(catalog)
 }
 
-/// Returns those of these types that have objects.
-pub async fn with_objects(db: &impl ConnectionTrait, types: impl Iterator<Item = &str>) -> Result<BTreeSet<String>> {
-    let built_in = Catalog::built_in();
-    let mut found = BTreeSet::new();
-    let mut others = Vec::new();
-    for id in types {
-        match built_in.find(id) {
-            Some(found_type) if found_type.has_objects => _ = found.insert(id.to_owned()),
-            Some(_) => {}
-            None => others.push(id.to_owned()),
-        }
-    }
-    if !others.is_empty() {
-        let of_admins = object_type::Entity::find()
-            .filter(object_type::Column::Id.is_in(others))
-            .filter(object_type::Column::HasObjects.eq(true));
-        found.extend(of_admins.all(db).await?.into_iter().map(|row| row.id));
-    }
-    Ok(found)
-}
-
 /// Adds a type.
 ///
 /// # Errors
@@ -66,7 +46,11 @@ pub async fn insert_type(db: &impl ConnectionTrait, new: &TypeDefinition, now: T
         created_at: Set(now.0),
     };
     object_type::Entity::insert(row).exec_without_returning(db).await?;
-    Ok(())
+    note_change(db, now).await
+}
+
+async fn note_change(db: &impl ConnectionTrait, now: Timestamp) -> Result<()> {
+    revision::note(db, revision::Kind::Catalog, 0, 0, None::<&()>, now).await
 }
 
 /// Adds an event to a type.
@@ -86,23 +70,27 @@ pub async fn insert_event(db: &impl ConnectionTrait, type_id: &str, new: &EventK
         .filter(unknown_kind::Column::EventId.eq(new.id.as_str()))
         .exec(db)
         .await?;
-    Ok(())
+    note_change(db, now).await
 }
 
 /// Deletes a type of an admin with its events. Returns true when there was one. The caller has checked that nothing
 /// names the type.
-pub async fn delete_type(db: &impl ConnectionTrait, id: &str) -> Result<bool> {
+pub async fn delete_type(db: &impl ConnectionTrait, id: &str, now: Timestamp) -> Result<bool> {
     if is_built_in(id) {
         return Ok(false);
     }
     object_event::Entity::delete_many().filter(object_event::Column::TypeId.eq(id)).exec(db).await?;
-    Ok(object_type::Entity::delete_by_id(id.to_owned()).exec(db).await?.rows_affected == 1)
+    let is_done = object_type::Entity::delete_by_id(id.to_owned()).exec(db).await?.rows_affected == 1;
+    note_change(db, now).await?;
+    Ok(is_done)
 }
 
 /// Deletes an event of an admin. Returns true when there was one. The caller has checked that nothing names the event.
-pub async fn delete_event(db: &impl ConnectionTrait, type_id: &str, event_id: &str) -> Result<bool> {
+pub async fn delete_event(db: &impl ConnectionTrait, type_id: &str, event_id: &str, now: Timestamp) -> Result<bool> {
     let key = (type_id.to_owned(), event_id.to_owned());
-    Ok(object_event::Entity::delete_by_id(key).exec(db).await?.rows_affected == 1)
+    let is_done = object_event::Entity::delete_by_id(key).exec(db).await?.rows_affected == 1;
+    note_change(db, now).await?;
+    Ok(is_done)
 }
 
 /// Returns the ids of the configured events that name this type, or this event of it.

@@ -29,12 +29,16 @@ pub enum Kind {
     Task,
     /// A `model::event::Event`.
     Event,
+    /// The types and events of the admins. Its revisions have no document: they only say that something has changed.
+    Catalog,
 }
 
 impl Kind {
     /// Returns the kind with this name in the table.
     pub(super) fn find(name: &str) -> Option<Self> {
-        [Self::Webhook, Self::Mailer, Self::Task, Self::Event].into_iter().find(|kind| kind.as_str() == name)
+        [Self::Webhook, Self::Mailer, Self::Task, Self::Event, Self::Catalog]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
     }
 
     /// Returns the name in the table.
@@ -44,6 +48,7 @@ impl Kind {
             Self::Mailer => "mailer",
             Self::Task => "task",
             Self::Event => "event",
+            Self::Catalog => "catalog",
         }
     }
 }
@@ -91,8 +96,8 @@ pub(super) async fn note<T: Serialize + Sync>(
     Ok(())
 }
 
-/// Returns the id of the newest revision. While it stays the same, webhooks, tasks and events have not changed, except
-/// the holds of webhooks.
+/// Returns the id of the newest revision. While it stays the same, webhooks, tasks, events and the catalogue have not
+/// changed, except the holds of webhooks.
 pub async fn newest(db: &impl ConnectionTrait) -> Result<i64> {
     #[derive(FromQueryResult)]
     struct Newest {

@@ -208,7 +208,7 @@ async fn rows_checked_by_a_change_are_not_removed_by_another() {
     let of_type = EventDraft { event: "backups.failed".into(), ..draft.clone() };
     let of_tag = EventDraft { event: "vms.poweron".into(), use_tag: "true".into(), tag: tag.clone(), ..draft };
     let open = store.begin_change().await.expect("a transaction");
-    catalog::delete_type(&open, &id).await.expect("deleted");
+    catalog::delete_type(&open, &id, Timestamp(0)).await.expect("deleted");
     tag::delete(&open, TagId(tag.parse().expect("a number"))).await.expect("deleted");
     let saved = async { (backend.events.save(None, of_type).await, backend.events.save(None, of_tag).await) };
     let (of_type, of_tag) = while_open(&server, open, saved).await;

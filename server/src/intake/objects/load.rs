@@ -2,7 +2,7 @@
 
 use super::{Object, Objects, name_of};
 use crate::store::object::{self, Row, Wanted};
-use crate::store::{self, catalog, tag};
+use crate::store::{self, tag};
 use model::id::TagId;
 use model::object::MADE_BY_OCCURRENCES_MAX;
 use model::occurrence::ObjectReference;
@@ -11,16 +11,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Objects {
-    /// Loads the objects that these references, each with its type, may mean: two queries at most for each type. With
-    /// `is_bounded`, also the types that have as many objects as occurrences may make.
+    /// Loads the objects that these references, each with its type, may mean: two queries at most for each type. `types`
+    /// are those that have objects. With `is_bounded`, also finds the types that have as many objects as occurrences may
+    /// make.
     ///
     /// Takes lock 3 of 9 where a reference names a new object.
     pub async fn load<'a>(
         txn: &DatabaseTransaction,
         references: impl Iterator<Item = (&'a str, &'a ObjectReference)> + Clone,
+        types: BTreeSet<String>,
         is_bounded: bool,
     ) -> Result<Self, store::Error> {
-        let types = catalog::with_objects(txn, references.clone().map(|(type_id, _)| type_id)).await?;
         // Tags are loaded also for types without objects: a wrong tag is refused there too.
         let names_tags = references.clone().any(|(_, reference)| reference.tags.is_some());
         let references = references.filter(|(type_id, _)| types.contains(*type_id));
@@ -52,8 +53,8 @@ impl Objects {
     pub(in crate::intake) async fn load_known<'a>(
         db: &impl ConnectionTrait,
         references: impl Iterator<Item = (&'a str, &'a ObjectReference)> + Clone,
+        types: BTreeSet<String>,
     ) -> Result<Option<Self>, store::Error> {
-        let types = catalog::with_objects(db, references.clone().map(|(type_id, _)| type_id)).await?;
         let names_tags = references.clone().any(|(_, reference)| reference.tags.is_some());
         let mut references = references.filter(|(type_id, _)| types.contains(*type_id));
         let objects = Self::load_now(db, references.clone(), names_tags).await?;
@@ -91,11 +92,12 @@ impl Objects {
         Self::from_rows(db, rows, names_tags).await
     }
 
-    /// Returns these objects, of types that have objects.
-    pub(in crate::intake) fn known(rows: Vec<(Row, Vec<TagId>)>) -> Self {
-        let mut objects = Self::default();
-        objects.types = Arc::new(rows.iter().map(|(row, _)| row.type_id.clone()).collect());
-        rows.into_iter().for_each(|(row, tags)| objects.add_stored(row, tags));
+    /// Returns these objects. `types` are those that have objects.
+    pub(in crate::intake) fn known(rows: Vec<(Row, Vec<TagId>)>, types: BTreeSet<String>) -> Self {
+        let mut objects = Self { types: Arc::new(types), ..Self::default() };
+        for (row, tags) in rows {
+            objects.add_stored(row, tags);
+        }
         objects
     }
 
@@ -132,7 +134,9 @@ impl Objects {
             let tags = tag::list(txn).await?;
             objects.tags = Arc::new(tags.into_iter().map(|tag| (tag.path(), tag)).collect());
         }
-        rows.into_iter().for_each(|(row, tags)| objects.add_stored(row, tags));
+        for (row, tags) in rows {
+            objects.add_stored(row, tags);
+        }
         Ok(objects)
     }
 }

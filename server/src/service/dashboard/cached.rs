@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(cached.get(async { Ok(3) }).await, Ok(2));
         let old = Last {
             took: SLOW,
-            since: Instant::now() - LONGEST,
+            since: Instant::now().checked_sub(LONGEST).expect("a machine that has run for ten seconds"),
             valid_until: Instant::now(),
             ..Last::of(async { Ok(4) }).await
         };

@@ -136,7 +136,9 @@ async fn write_all(
     objects: &[ObjectReference],
     now: Timestamp,
 ) -> Result<Vec<ObjectId>, Failed> {
-    let mut stored = Objects::load(txn, objects.iter().map(|object| (type_id, object)), false).await?;
+    // The caller has found that the type has objects.
+    let types = BTreeSet::from([type_id.to_owned()]);
+    let mut stored = Objects::load(txn, objects.iter().map(|object| (type_id, object)), types, false).await?;
     let mut indexes = Vec::with_capacity(objects.len());
     for reference in objects {
         indexes.push(stored.resolve(type_id, reference, true, "").map_err(Failed::Wrong)?);

@@ -228,7 +228,7 @@ fn spread<T: Copy>(all: &[T], count: usize) -> Vec<T> {
 async fn failed_write_at_any_point_loses_nothing_acknowledged() {
     let shim = Arc::new(Shim::build());
     let inbox = TestInbox::start().await;
-    let (full, key) = long_log(&inbox.url).await;
+    let (full, key) = Box::pin(long_log(&inbox.url)).await;
     let scenario = Arc::new(Scenario { full, key, inbox });
     let (calls, _) = scenario.run("count", &shim, &[]).await;
     // Syncs and writes into the database itself are few, so that each kind is chosen from separately.

@@ -23,7 +23,8 @@ struct Scene {
 
 impl Scene {
     async fn new(database: Database) -> Self {
-        let (server, inbox) = (TestServer::start(TestStore::new(database).await).await, TestInbox::start().await);
+        let server = Box::pin(async { TestServer::start(TestStore::new(database).await).await }).await;
+        let inbox = TestInbox::start().await;
         let key = server.key("dc", &[Scope::Ingest, Scope::Inventory]).await;
         let webhook = server.webhook("w", &inbox.url, |_| ()).await;
         let task = server.task("t", webhook, "${NAME}", false).await;

@@ -17,8 +17,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// The number of claims without a record that a delivery may have beyond its attempts. Each claim may have reached the
-/// receiver.
-const UNRECORDED_MAX: u32 = 3;
+/// receiver, but few have: a claim has up to 128 deliveries of a destination, and a node that is killed again and again
+/// sends some of them at most. So a few kills must not end a delivery that was never sent.
+const UNRECORDED_MAX: u32 = 20;
 /// The wait of a delivery that was not sent because this machine lacked a resource, such as open files.
 const SHORTAGE_WAIT: Duration = Duration::from_secs(1);
 

@@ -231,6 +231,7 @@ test('an administrator changes the time zone, and schedules follow', async ({ pa
   await expect(card(page)).toContainText('Time zone: Asia/Tokyo');
   await expect(runs(page).first()).toContainText('JST');
 
+  await page.goto('about:blank');
   await page.context().clearCookies();
   await signIn(page, hook, 'olga');
   await open(page, hook, '/time-zone');

@@ -165,11 +165,13 @@ test('an operator tests and pauses, and does not see the settings form', async (
   const mail = await startMailServer();
   await signIn(page, hook);
   await configure(page, hook, mail);
+  await page.goto('about:blank');
   await page.context().clearCookies();
   await signIn(page, hook, 'olga');
   await open(page, hook, '/smtp');
   await expect(page.getByRole('link', { name: 'Send test…' })).toBeVisible();
   await expect(page.getByRole('link', { name: 'Edit', exact: true })).toHaveCount(0);
+  await page.goto('about:blank');
   await page.context().clearCookies();
   await signIn(page, hook, 'victor');
   await open(page, hook, '/smtp');

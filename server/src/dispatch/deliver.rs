@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 /// The number of claims without a record that a delivery may have beyond its attempts. Each claim may have reached the
 /// receiver, but few have: a claim has up to 128 deliveries of a destination, and a node that is killed again and again
 /// sends some of them at most. So a few kills must not end a delivery that was never sent.
-const UNRECORDED_MAX: u32 = 20;
+const SPARE_CLAIMS: u32 = 20;
 /// The wait of a delivery that was not sent because this machine lacked a resource, such as open files.
 const SHORTAGE_WAIT: Duration = Duration::from_secs(1);
 
@@ -92,7 +92,7 @@ impl Dispatcher {
             return Ended::Returned(claimed, now, true);
         }
         let unrecorded = claimed.unrecorded();
-        if unrecorded > destination.retries() + UNRECORDED_MAX {
+        if unrecorded > destination.retries() + SPARE_CLAIMS {
             let message =
                 format!("Sent up to {unrecorded} times, and the result could not be recorded. Not sent again.");
             return self.end_as_internal(claimed, &message, destination.revision());

@@ -117,10 +117,12 @@ impl State {
         self.leased -= 1;
     }
 
+    /// Notes a delivery that this node has leased.
     pub(super) fn note(&mut self, delivery: DeliveryId) {
         *self.ids.entry(delivery).or_default() += 1;
     }
 
+    /// Takes one note of a delivery back. After the last one, the delivery does not belong to this node.
     pub(super) fn forget(&mut self, delivery: DeliveryId) {
         if let Entry::Occupied(mut noted) = self.ids.entry(delivery) {
             *noted.get_mut() -= 1;

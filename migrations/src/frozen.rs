@@ -13,7 +13,7 @@ use std::path::Path;
 const FROZEN: [(&str, &str); 3] = [
     ("column", "3e35644103974eca8f9f67537a84d8474c9156ff558321f3e860fdb83593cb07"),
     ("table", "992a7e6e137bc7b5c72537655c0d3d4b10bba8d57bbc3cf232081809285f5fe4"),
-    ("m0001_start", "e9f9cdda5d8f8be20f02530fd08fe42b765935debe06e15c7551749bb3dda33d"),
+    ("m0001_start", "84b854ccc98e2da1ef8e94d1ee829b1403c37484dba1e95389b9e3682db691ed"),
 ];
 
 const ADVICE: &str = "\

@@ -80,6 +80,7 @@ pub mod search;
 mod searching;
 pub mod setting;
 pub mod steps;
+pub mod suspect;
 pub mod sweep;
 pub mod tag;
 pub mod task;

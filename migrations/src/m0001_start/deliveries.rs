@@ -105,6 +105,8 @@ async fn delivery(m: &SchemaManager<'_>) -> Result<(), DbErr> {
         int("lease_until"),
         // The number of claims. Unlike its attempts, claims count an attempt that could not be recorded.
         int("claims").not_null().default(0).take(),
+        // The number of attempts of which the beginning was noted: those of a delivery with many claims and no record.
+        int("begins"),
         int("attempts").not_null().take(),
         int("created_at").not_null().take(),
         int("settled_at"),

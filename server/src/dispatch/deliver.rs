@@ -9,6 +9,7 @@ use crate::store::claim::Claimed;
 use crate::store::delivery::{Attempted, Settlement};
 use crate::store::destination::{self, Destination};
 use crate::store::revision::{self, Kind};
+use crate::store::suspect;
 use futures_util::FutureExt;
 use model::delivery::{ErrorCode, Next, Outcome, Status, after_attempt};
 use model::number::millis;
@@ -16,10 +17,12 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// The number of claims without a record that a delivery may have beyond its attempts. Each claim may have reached the
-/// receiver, but few have: a claim has up to 128 deliveries of a destination, and a node that is killed again and again
-/// sends some of them at most. So a few kills must not end a delivery that was never sent.
-const SPARE_CLAIMS: u32 = 20;
+/// The number of claims without a record after which a delivery is suspect: it may have ended its server, over and over.
+/// Most such deliveries are innocent, and were never sent: a claim leases up to 128 deliveries of a destination, and a
+/// node that is killed has sent some of them at most.
+const SUSPECT_AFTER: u32 = 3;
+/// The number of noted attempts that a suspect delivery may have beyond its recorded ones.
+const UNRECORDED_NOTES: i64 = 3;
 /// The wait of a delivery that was not sent because this machine lacked a resource, such as open files.
 const SHORTAGE_WAIT: Duration = Duration::from_secs(1);
 
@@ -91,17 +94,18 @@ impl Dispatcher {
             // The delivery waited behind others of its destination. Its lease could end before the attempt.
             return Ended::Returned(claimed, now, true);
         }
-        let unrecorded = claimed.unrecorded();
-        if unrecorded > destination.retries() + SPARE_CLAIMS {
-            let message =
-                format!("Sent up to {unrecorded} times, and the result could not be recorded. Not sent again.");
-            return self.end_as_internal(claimed, &message, destination.revision());
+        let is_suspect = claimed.unrecorded() >= SUSPECT_AFTER;
+        if is_suspect && let Some(refused) = Box::pin(self.note_suspect(&claimed, destination)).await {
+            return refused;
         }
         crate::fault::point("send.before");
         let attempted = match self.attempt(&claimed, body, destination).await {
             Ok(Tried::Attempted(attempted)) => attempted,
-            Ok(Tried::NotSent(NotSent::Stopped)) => return Ended::Returned(claimed, now, true),
-            Ok(Tried::NotSent(NotSent::Shortage(what))) => {
+            Ok(Tried::NotSent(why)) => {
+                if is_suspect {
+                    Box::pin(self.take_note_back(&claimed)).await;
+                }
+                let NotSent::Shortage(what) = why else { return Ended::Returned(claimed, now, true) };
                 tracing::warn!(delivery = %claimed.uuid, what, "a delivery waits: a resource of this machine is used up");
                 return Ended::Returned(claimed, now.after(SHORTAGE_WAIT), true);
             }
@@ -129,6 +133,39 @@ impl Dispatcher {
         );
         let destination_revision = destination.revision();
         Ended::Attempted(Box::new(Settlement { claimed, attempted, next, destination_revision }))
+    }
+
+    /// Puts on record that an attempt of a suspect delivery begins, so that only attempts that may have reached the
+    /// receiver count against the delivery. Returns the end of a delivery that must not be sent.
+    async fn note_suspect(&self, claimed: &Claimed, destination: &Destination) -> Option<Ended> {
+        let now = self.clock.now();
+        let noted = self.store.alone(suspect::note(self.store.write(), self.owner, claimed.id())).await;
+        match noted {
+            Ok(Some(notes)) if notes > claimed.attempts() + UNRECORDED_NOTES => {
+                let message = "Sent several times, and the result could not be recorded. Not sent again.";
+                Some(self.end_as_internal(claimed.clone(), message, destination.revision()))
+            }
+            Ok(Some(_)) => None,
+            // The lease ran out: the delivery may belong to another node.
+            Ok(None) => Some(Ended::Returned(claimed.clone(), now, true)),
+            Err(error @ store::Error::Unavailable(_)) => {
+                tracing::warn!(error = chain(error), "the beginning of an attempt could not be noted");
+                Some(Ended::Returned(claimed.clone(), now.after(SHORTAGE_WAIT), true))
+            }
+            Err(error) => {
+                tracing::error!(error = chain(error), "the beginning of an attempt cannot be noted");
+                let message = "The delivery may end its server, and that cannot be noted. Not sent again.";
+                Some(self.end_as_internal(claimed.clone(), message, destination.revision()))
+            }
+        }
+    }
+
+    /// Takes the note of an attempt back that was not made. A note that stays makes one attempt fewer, no more.
+    async fn take_note_back(&self, claimed: &Claimed) {
+        let taken = self.store.alone(suspect::take_back(self.store.write(), self.owner, claimed.id())).await;
+        if let Err(error) = taken {
+            tracing::warn!(error = chain(error), "the note of an attempt could not be taken back");
+        }
     }
 
     /// Makes one attempt: through the destination as it is, or as of the revision that a replay names.

@@ -89,14 +89,12 @@ fn count(
     .into_any()
 }
 
-/// Rounds the top of an axis up to 1, 2 or 5 times a power of ten, at least 2.
+/// Rounds the top of an axis up to 2, 4 or 10 times a power of ten: its half is a whole number, too.
 fn axis(most: u64) -> u64 {
     let mut step = 1;
     loop {
-        for factor in [1, 2, 5] {
-            if factor * step >= most {
-                return (factor * step).max(2);
-            }
+        if let Some(top) = [2, 4, 10].map(|factor| factor * step).into_iter().find(|&top| top >= most) {
+            return top;
         }
         step *= 10;
     }
@@ -282,7 +280,7 @@ fn failures(lines: Vec<DeliveryLine>) -> Option<AnyView> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn axis_rounds_up_to_a_round_number() {
-        assert_eq!([0, 1, 3, 6, 19, 51, 1001].map(super::axis), [2, 2, 5, 10, 20, 100, 2000]);
+    fn axis_has_round_numbers_at_its_top_and_middle() {
+        assert_eq!([0, 1, 3, 5, 19, 51, 1001].map(super::axis), [2, 2, 4, 10, 20, 100, 2000]);
     }
 }

@@ -208,22 +208,36 @@ pub(super) fn insert_with_ids_sql<const N: usize>(
     format!("INSERT INTO {table} (id, {names}) SELECT ({ids})[place], {read} FROM {source}")
 }
 
-/// Inserts rows with these ids on SQLite.
-pub(super) async fn insert_with_ids<const N: usize>(
+/// Inserts rows into two tables of SQLite, and returns their ids: rows at the same place have the same one. Both tables get
+/// their rows in one call, since each call switches threads twice.
+pub(super) async fn insert_pairs<const N: usize, const M: usize>(
     db: &impl ConnectionTrait,
-    table: &str,
-    columns: &Columns<N>,
-    ids: &[i64],
-    rows: Vec<[Value; N]>,
-) -> Result<()> {
-    let names = columns.map(|(name, _)| name).join(", ");
-    let row = format!("({})", vec!["?"; N + 1].join(","));
-    for group in split(ids.iter().zip(rows).collect()) {
-        let sql = format!("INSERT INTO {table} (id, {names}) VALUES {}", vec![row.as_str(); group.len()].join(","));
-        let values = group.into_iter().flat_map(|(id, row)| std::iter::once(Value::from(*id)).chain(row));
-        db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
+    (table, columns, rows): (&str, &Columns<N>, Vec<[Value; N]>),
+    (other, other_columns, other_rows): (&str, &Columns<M>, Vec<[Value; M]>),
+) -> Result<Vec<i64>> {
+    let names = other_columns.map(|(name, _)| name).join(", ");
+    // SQLite has one writer, so the new rows have the highest ids, without gaps.
+    let row = format!("((SELECT MAX(id) FROM {table}) - ?,{})", ["?"; M].join(","));
+    let mut ids = Vec::with_capacity(rows.len());
+    for pairs in split(rows.into_iter().zip(other_rows).collect()) {
+        let count = to_i64(pairs.len());
+        let (rows, other_rows): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        let mut values = Vec::with_capacity(rows.len() * (N + M + 1));
+        let mut sql = insert_sql(false, table, columns, rows, &mut values);
+        let other_values = vec![row.as_str(); other_rows.len()].join(",");
+        _ = write!(sql, "; INSERT INTO {other} (id, {names}) VALUES {other_values}");
+        for (place, row) in (1..).zip(other_rows) {
+            values.push(Value::from(count - place));
+            values.extend(row);
+        }
+        let done = db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
+        let last = i64::try_from(done.last_insert_id()).unwrap_or_default();
+        if done.rows_affected() != 2 * count.unsigned_abs() {
+            return Err(DbErr::RecordNotInserted.into());
+        }
+        ids.extend(last - count + 1..=last);
     }
-    Ok(())
+    Ok(ids)
 }
 
 /// Inserts rows. `rest` is the rest of the statement, such as what happens at a conflict. Returns how many were written.

@@ -95,13 +95,6 @@ pub(super) const COLUMNS: Columns<11> = [
     ("note", TEXT),
 ];
 
-/// Stores runs that start now and returns their ids, in the order of the runs.
-pub(super) async fn insert_many(db: &impl ConnectionTrait, new: Vec<NewRun>, now: Timestamp) -> Result<Vec<RunId>> {
-    let rows = new.into_iter().map(|new| columns_of_new(new, now)).collect();
-    let ids = rows::insert_for_ids(db, "run", &COLUMNS, rows).await?;
-    Ok(ids.into_iter().map(RunId).collect())
-}
-
 /// Stores runs that were missed, each of which stands for all that its task has missed. The note says which.
 pub async fn insert_missed(db: &impl ConnectionTrait, new: Vec<NewRun>, note: &str, now: Timestamp) -> Result<()> {
     let row = |new| columns(new, Status::Missed, (Some(now), Some(note)), now);

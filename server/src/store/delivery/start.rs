@@ -41,9 +41,8 @@ pub async fn start_many(db: &impl ConnectionTrait, new: Vec<(NewRun, NewDelivery
         let sql = with_runs(&mut parts, (runs, rows), (None, ""), now, &mut values);
         rows::read_ids(db, statement(&parts, &sql, values)).await?
     } else {
-        let ids: Vec<_> = run::insert_many(db, runs, now).await?.into_iter().map(|run| run.0).collect();
-        rows::insert_with_ids(db, "delivery", &COLUMNS, &ids, rows).await?;
-        ids
+        let runs = runs.into_iter().map(|new| run::columns_of_new(new, now)).collect();
+        rows::insert_pairs(db, ("run", &run::COLUMNS, runs), ("delivery", &COLUMNS, rows)).await?
     };
     Ok(Started::of(claimed, ids))
 }

@@ -64,6 +64,11 @@ test('every page is accessible in both themes, does not shift, and does not scro
   const failed = page.getByRole('link', { name: 'Error' });
   await expect(failed).toBeVisible();
   const delivery = await failed.getAttribute('href') ?? '';
+  // On a slow machine the figures of the dashboard are some seconds old. They must not change while the page is checked.
+  await open(page, hook, '/');
+  await expect(page.getByRole('region', { name: 'Recent failures' })).toBeVisible({ timeout: 20_000 });
+  await expect(page.getByText('1 failing')).toBeVisible({ timeout: 20_000 });
+  await expect(page.getByRole('region', { name: 'Deliveries, last 24 hours' }).getByRole('listitem').nth(1)).toHaveText('Error 1', { timeout: 20_000 });
   const filled = routes().map((path) => path.startsWith('/deliveries/') ? delivery
     : path.startsWith('/occurrences/') ? `/occurrences/${occurrences[0].id}` : path.replace('{id}', '1'));
   // Includes an unknown page. The pages for signing in have a separate test.

@@ -41,6 +41,7 @@
 
 mod cycle;
 mod deliver;
+mod nodes;
 mod record;
 mod settle;
 

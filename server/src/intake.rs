@@ -45,6 +45,7 @@ mod commit;
 mod group;
 mod known;
 pub mod objects;
+mod prepared;
 mod rules;
 mod stage;
 mod worker;

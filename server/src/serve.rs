@@ -21,7 +21,7 @@ use crate::outbound::proxy;
 use crate::retention::Retention;
 use crate::schedule::worker::Scheduler;
 use crate::service::{Services, account, demo};
-use crate::store::{Store, claim, connect, listen, log, setting};
+use crate::store::{Store, connect, lease, listen, log, setting};
 use crate::vault::Vault;
 use anyhow::{Context, bail};
 use axum_server::Handle;
@@ -187,7 +187,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     if is_embedded {
         // This is the only server of the embedded database and has just started, so every lease belongs to a process
         // that has ended.
-        claim::release_all(store.write(), clock.now()).await?;
+        lease::return_all(store.write(), clock.now()).await?;
     }
     let wake = services.wake.clone();
     let intake = Intake::start(store.clone(), clock.clone(), zone.clone(), wake.clone(), services.lanes.clone());

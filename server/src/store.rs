@@ -63,6 +63,7 @@ pub mod figures;
 mod group;
 pub mod hold;
 pub mod internal;
+pub mod lease;
 pub mod listen;
 pub mod log;
 pub mod mailer;

@@ -9,7 +9,7 @@ use crate::engine::lane::Leased;
 use crate::store;
 use crate::store::claim::{self, Claimed};
 use crate::store::destination::{self, Destination};
-use crate::store::{node, sweep};
+use crate::store::{lease, node, sweep};
 use model::id::DestinationId;
 use model::time::Timestamp;
 use std::collections::HashMap;
@@ -26,8 +26,6 @@ pub(super) const POLL: Duration = Duration::from_secs(1);
 /// The time between two looks around of a dispatcher that has the database alone and sends nothing. Only a lease whose
 /// record was refused can run out then.
 const POLL_IDLE: Duration = Duration::from_secs(10);
-/// The wait of a node that joins others, before it sends anything: the others have noticed it by then.
-const JOIN_WAIT: Duration = Duration::from_millis(2500);
 /// The number of destinations that are cached.
 const DESTINATIONS_CACHED: usize = 1000;
 /// The most deliveries that one statement claims.
@@ -207,7 +205,7 @@ impl Dispatcher {
     async fn look_around(&self) -> Result<(), store::Error> {
         let (db, now) = (&self.store, self.clock.now());
         if self.lanes.take_lost() {
-            let returned = claim::give_back_unknown(db.write(), now, self.owner, || self.lanes.ids()).await;
+            let returned = lease::give_back_unknown(db.write(), now, self.owner, || self.lanes.ids()).await;
             if returned.is_err() {
                 self.lanes.note_lost();
             }
@@ -215,7 +213,7 @@ impl Dispatcher {
         }
         // Not those of the lanes: a delivery may have ended here and wait for its record, while the database was away for
         // longer than a lease lasts.
-        claim::release_expired(db.write(), now, self.owner, &self.lanes.ids().into_iter().collect::<Vec<_>>()).await?;
+        lease::return_expired(db.write(), now, self.owner, &self.lanes.ids().into_iter().collect::<Vec<_>>()).await?;
         let restless = destination::list_restless(db.read()).await?;
         self.lanes.set_hanging(&restless.iter().filter(|(_, hangs)| **hangs).map(|(id, _)| *id).collect());
         self.restless.set(restless.into_keys().collect());
@@ -224,30 +222,6 @@ impl Dispatcher {
             self.lanes.set_nodes(nodes.count, nodes.rank);
         }
         Ok(())
-    }
-
-    /// Joins the nodes on PostgreSQL, and waits until the others share their limits with this one.
-    pub(super) async fn join_nodes(&self, stop: &CancellationToken) {
-        if !self.store.is_postgres() {
-            return;
-        }
-        let joined = self.store.in_time(node::beat(self.store.write(), self.owner, self.clock.now())).await;
-        // Without the database there is nothing to send, and the first cycle joins.
-        if joined.is_ok_and(|nodes| nodes.count > 1) {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(JOIN_WAIT) => {}
-            }
-        }
-    }
-
-    /// Leaves the nodes, so that the others use the whole limits at once.
-    pub(super) async fn leave_nodes(&self) {
-        if self.store.is_postgres()
-            && let Err(error) = self.store.in_time(node::leave(self.store.write(), self.owner)).await
-        {
-            tracing::warn!(error = chain(error), "the other nodes notice this stop only after some seconds");
-        }
     }
 
     /// Sweeps once a second until `stop` is cancelled. Runs beside the cycles, since arranging a large backlog takes long.

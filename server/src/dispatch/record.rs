@@ -17,6 +17,7 @@ use crate::store;
 use crate::store::claim::{self, Claimed};
 use crate::store::delivery::{self, Attempted, Settlement};
 use crate::store::destination::{self, Destination};
+use crate::store::lease;
 use crate::store::revision;
 use model::delivery::{ErrorCode, Next, Outcome, Status};
 use model::id::{DeliveryId, DestinationId};
@@ -136,7 +137,7 @@ impl Dispatcher {
                     revision::lock_changes(&txn).await?;
                 }
                 let now = self.clock.now();
-                claim::end_as_internal(&txn, self.owner, claimed.id(), REFUSED, now).await?;
+                lease::end_as_internal(&txn, self.owner, claimed.id(), REFUSED, now).await?;
                 self.store.commit(txn).await
             }
         }
@@ -191,7 +192,7 @@ impl Dispatcher {
             }
         }
         for (due, ids) in returned {
-            claim::give_back(&txn, self.owner, &ids, due).await?;
+            lease::give_back(&txn, self.owner, &ids, due).await?;
         }
         if is_again {
             // The last try may have been committed, and only its response lost.

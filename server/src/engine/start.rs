@@ -3,8 +3,10 @@
 //! Each start becomes a run with one delivery, whose message is rendered here, once. One check decides whether the
 //! delivery waits for its destination. Nothing is sent here, and the caller commits.
 
+mod full;
 mod plain;
 
+pub use full::FullHold;
 pub use plain::{Plain, Unnamed};
 
 use super::held::HeldCounts;
@@ -14,15 +16,12 @@ use crate::clock::new_uuid;
 use crate::store::delivery::{self, Lease, NewDelivery, Replay};
 use crate::store::destination::Destination;
 use crate::store::hold::HOLD_FULL;
-use crate::store::internal::InternalEvent;
 use crate::store::run::{self, NewRun};
 use crate::store::{self, task};
 use jiff::tz::TimeZone;
 use model::delivery::ErrorCode;
-use model::destination::Kind;
 use model::hold::HoldReason;
 use model::id::{DestinationId, EventId, RunId};
-use model::occurrence::Occurrence;
 use model::run::Cause;
 use model::time::Timestamp;
 use sea_orm::DatabaseTransaction;
@@ -106,34 +105,6 @@ pub struct Started {
     pub taken: Option<Taken>,
     /// True when a delivery queues, so that a dispatcher has to look for it.
     pub has_queued: bool,
-}
-
-/// A delivery that its destination could not hold.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "the fields are those of the delivery")]
-pub struct FullHold {
-    pub destination_id: DestinationId,
-    pub kind: Kind,
-    pub destination_name: String,
-    pub depth: u32,
-}
-
-impl FullHold {
-    /// Returns the internal event that tells of it.
-    pub fn alarm(&self) -> InternalEvent {
-        let (name, noun) = (&self.destination_name, self.kind.noun());
-        let text = format!("The {noun} {name} has reached its limit of held deliveries; further ones are errors.");
-        let occurrence = Occurrence {
-            type_id: "alarms".to_owned(),
-            event_id: "raised".to_owned(),
-            object: None,
-            external_id: None,
-            source: None,
-            time: None,
-            data: Some(serde_json::json!({ "level": "error", "text": text, self.kind.as_str(): name })),
-        };
-        InternalEvent { occurrence, about_destination: Some(self.destination_id), depth: self.depth + 1 }
-    }
 }
 
 /// Returns true for the error of [`start`] that asks for another try, under the lock of changes.

@@ -5,7 +5,8 @@
 //! stored.
 
 use super::alarm::Alarmed;
-use super::group::{Alone, GroupWriter, Guess, Prepared, Written};
+use super::group::{GroupWriter, Written};
+use super::prepared::{Alone, Guess, Prepared};
 use super::{Job, Reporter, Response};
 use crate::clock::{Clock, Zone};
 use crate::engine::held::HeldCounts;

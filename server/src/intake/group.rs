@@ -4,14 +4,14 @@ use super::alarm::{self, Alarms};
 use super::commit::Shared;
 use super::known::Known;
 use super::objects::Objects;
+use super::prepared::{Guess, Prepared};
 use super::rules::{RuleCache, Rules, with_objects};
 use super::stage::{Slot, Stage, Staged, identity};
 use super::{Accepted, Error, Job, Reporter, Response, write};
 use crate::engine::lane::Taken;
-use crate::engine::start::Unnamed;
 use crate::store::current::{Current, Unchanged};
-use crate::store::delivery::{self, Occurred};
-use crate::store::{self, Store, access, catalog, destination, internal, listen, receipt, revision};
+use crate::store::delivery::Occurred;
+use crate::store::{self, access, catalog, destination, internal, listen, receipt, revision};
 use model::id::ApiKeyId;
 use model::occurrence::ObjectReference;
 use model::time::Timestamp;
@@ -178,54 +178,6 @@ impl GroupWriter {
         });
         let slots = slots.collect();
         Ok((stage, slots, current))
-    }
-}
-
-/// The result of preparing a group by what is known.
-pub(super) enum Guess {
-    /// One statement may write the group.
-    Plain(Box<Prepared>),
-    /// The group needs a transaction, unless something has changed.
-    NotPlain,
-    /// The group depends on something that is not known.
-    Unknown,
-}
-
-/// A group that one statement writes.
-pub(super) struct Prepared {
-    written: Written,
-    occurred: Occurred,
-    leased: Option<Unnamed>,
-    now: Timestamp,
-}
-
-/// The result of the statement that writes a group.
-pub(super) enum Alone {
-    Stored(Written),
-    /// Nothing is stored: the state is no longer the known one.
-    Changed,
-    /// The group may be stored all the same where the database is away.
-    Failed(store::Error, Written),
-}
-
-impl Prepared {
-    /// Writes the group by a statement that commits itself.
-    pub(super) async fn write(self, store: &Store) -> Alone {
-        let Self { mut written, occurred, leased, now } = self;
-        if occurred.occurrences.is_empty() {
-            return Alone::Stored(written);
-        }
-        match store.alone(delivery::start_alone(store.autocommit(), occurred, now)).await {
-            Ok(Some(started)) => {
-                written.taken = leased.map(|leased| leased.named(started.claimed));
-                Alone::Stored(written)
-            }
-            Ok(None) => {
-                leased.into_iter().for_each(Unnamed::give_back);
-                Alone::Changed
-            }
-            Err(error) => Alone::Failed(error, written),
-        }
     }
 }
 

@@ -15,7 +15,7 @@ use server::store::current::{self, Unchanged};
 use server::store::delivery::{self, Attempted, Lease, Settlement};
 use server::store::receipt::Identity;
 use server::store::run::NewRun;
-use server::store::{hold, object, occurrence, revision, sweep};
+use server::store::{hold, lease, object, occurrence, revision, sweep};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
@@ -160,12 +160,12 @@ async fn run_all(db: &impl TransactionTrait<Transaction = DatabaseTransaction>) 
     let claimed = claim::claim(&txn, owner, NOW, NOW, &plan).await.expect("claimed");
     assert_eq!(claimed.len(), GROUP);
     counts.note("claim a group", &txn).await;
-    claim::give_back(&txn, owner, &claimed.iter().map(Claimed::id).collect::<Vec<_>>(), NOW).await.expect("returned");
+    lease::give_back(&txn, owner, &claimed.iter().map(Claimed::id).collect::<Vec<_>>(), NOW).await.expect("returned");
     counts.note("give a group back", &txn).await;
 
     claim::next_due(&txn).await.expect("asked");
-    claim::release_expired(&txn, NOW, owner, &[]).await.expect("released");
-    claim::give_back_unknown(&txn, NOW, owner, HashSet::new).await.expect("returned");
+    lease::return_expired(&txn, NOW, owner, &[]).await.expect("released");
+    lease::give_back_unknown(&txn, NOW, owner, HashSet::new).await.expect("returned");
     sweep::list_due(&txn, NOW).await.expect("listed");
     hold::load_states(&txn, &[DestinationId(1), DestinationId(2)], true).await.expect("loaded");
     counts.note("look around", &txn).await;

@@ -16,7 +16,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use serde_json::json;
 use server::store::delivery::NewDelivery;
 use server::store::figures::{self, HeldCount};
-use server::store::{Store, claim, entity, hold, sweep, webhook};
+use server::store::{Store, claim, entity, hold, lease, sweep, webhook};
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
@@ -183,11 +183,11 @@ async fn delivery_that_lost_its_lease_is_not_sent_beside_the_probe(
     db.execute_unprepared(&sql).await.expect("claimed");
     let claim = async |now: Timestamp| {
         match way {
-            Way::Expired => _ = claim::release_expired(db, now, owner, &[]).await.expect("released"),
-            Way::Restarted => _ = claim::release_all(db, now).await.expect("released"),
-            Way::Lost => _ = claim::give_back_unknown(db, now, owner, HashSet::new).await.expect("released"),
+            Way::Expired => _ = lease::return_expired(db, now, owner, &[]).await.expect("released"),
+            Way::Restarted => _ = lease::return_all(db, now).await.expect("released"),
+            Way::Lost => _ = lease::give_back_unknown(db, now, owner, HashSet::new).await.expect("released"),
             Way::Returned => {
-                claim::give_back(db, owner, &[1, 2, 3, 4, 5].map(DeliveryId), now).await.expect("released");
+                lease::give_back(db, owner, &[1, 2, 3, 4, 5].map(DeliveryId), now).await.expect("released");
             }
         }
         let claimed = claim::claim(db, owner, now, now.after(MARGIN), &[(id.into(), 8)]).await.expect("claimed");

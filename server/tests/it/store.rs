@@ -13,6 +13,7 @@ use rstest::rstest;
 use sea_orm::{ConnectionTrait, Statement};
 use server::clock::new_uuid;
 use server::store::claim;
+use server::store::lease;
 use server::store::receipt::{Identity, Receipt};
 use server::store::{
     Error, access, connect, figures, hold, listen, occurrence, receipt, revision, setting, sweep, task, webhook,
@@ -153,7 +154,7 @@ async fn expired_lease_can_be_claimed_again(#[values(Sqlite, Postgres)] database
         claim::claim(store.write(), owner, Timestamp(now), Timestamp(now + 100 - 5_000), &plan(9)).await
     };
     let release = |now: i64, by, known: Vec<_>| async move {
-        claim::release_expired(store.write(), Timestamp(now), by, &known).await.expect("asked")
+        lease::return_expired(store.write(), Timestamp(now), by, &known).await.expect("asked")
     };
     let claimed = claim(NOW.0).await.expect("claims");
     assert_eq!(claimed.len(), 1);
@@ -169,7 +170,7 @@ async fn expired_lease_can_be_claimed_again(#[values(Sqlite, Postgres)] database
     assert_eq!(claim(NOW.0 + 100).await.expect("claims").len(), 1);
     assert_eq!(release(NOW.0 + 200, owner, Vec::new()).await, 1, "its owner does not know it any more");
     assert_eq!(claim(NOW.0 + 200).await.expect("claims").len(), 1);
-    assert_eq!(claim::release_all(store.write(), NOW).await.expect("a restart"), 1);
+    assert_eq!(lease::return_all(store.write(), NOW).await.expect("a restart"), 1);
 }
 
 #[rstest]

@@ -139,8 +139,7 @@ impl Dispatcher {
     /// receiver count against the delivery. Returns the end of a delivery that must not be sent.
     async fn note_suspect(&self, claimed: &Claimed, destination: &Destination) -> Option<Ended> {
         let now = self.clock.now();
-        let noted = self.store.alone(suspect::note(self.store.write(), self.owner, claimed.id())).await;
-        match noted {
+        match self.store.alone(suspect::note(self.store.write(), self.owner, claimed.id())).await {
             Ok(Some(notes)) if notes > claimed.attempts() + UNRECORDED_NOTES => {
                 let message = "Sent several times, and the result could not be recorded. Not sent again.";
                 Some(self.end_as_internal(claimed.clone(), message, destination.revision()))

@@ -42,6 +42,7 @@
 
 mod alarm;
 mod commit;
+pub mod full;
 mod group;
 mod known;
 pub mod objects;
@@ -166,6 +167,7 @@ impl Intake {
             wake,
             held: Arc::new(HeldCounts::default()),
             alarmed: Arc::default(),
+            full: Arc::default(),
         };
         tokio::spawn(worker::run(store, shared, waiting));
         Self { jobs, clock }

@@ -5,6 +5,7 @@
 //! stored.
 
 use super::alarm::Alarmed;
+use super::full::FullTypes;
 use super::group::{GroupWriter, Written};
 use super::prepared::{Alone, Guess, Prepared};
 use super::{Job, Reporter, Response};
@@ -63,6 +64,7 @@ pub(super) struct Shared {
     pub(super) wake: Arc<Notify>,
     pub(super) held: Arc<HeldCounts>,
     pub(super) alarmed: Arc<Alarmed>,
+    pub(super) full: Arc<FullTypes>,
 }
 
 /// Commits groups, one after the other.

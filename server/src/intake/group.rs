@@ -64,7 +64,8 @@ impl GroupWriter {
         let is_due = take_internal_events(txn, group).await?;
         let mut types = self.types(txn, group).await?;
         let (mut stage, slots) = loop {
-            let objects = Objects::load(txn, references(group), types.clone(), true).await?;
+            let limits = Some((&*self.shared.full, self.shared.clock.now()));
+            let objects = Objects::load(txn, references(group), types.clone(), limits).await?;
             let (stage, slots, _) = self.stage(txn, group, objects, &is_due).await?;
             // Loading the objects may have waited for a change of the catalogue.
             match self.cache.types(references(group)) {

@@ -7,13 +7,14 @@ use app::view::inventory::ObjectQuery;
 use model::access::Scope;
 use model::occurrence::parse_json;
 use rstest::rstest;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 use server::auth::api_key::Keys;
 use server::engine::lane::Lanes;
 use server::intake::{self, Intake};
 use server::retention::{Limits, Retention};
 use server::service::Services;
+use server::store::entity;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +120,30 @@ async fn refused_batch_does_not_affect_others_in_its_commit(#[values(Sqlite, Pos
         objects.iter().filter(|object| object.type_id == "vms").map(|one| one.name.as_str()).collect::<Vec<_>>(),
         ["web"]
     );
+}
+
+/// The limit is a number of rows. To count them for each group made deliveries five times as expensive.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_of_a_type_are_counted_once_a_second(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start(TestStore::new(database).await).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let store = &server.services.store;
+    let sql = "INSERT INTO object (type_id, external_id, name, created_at, updated_at) \
+               WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) \
+               SELECT 'vms', 'old-' || i, 'old', 1, 1 FROM n";
+    store.write().execute_unprepared(sql).await.expect("objects");
+    let made = async |id: &str| {
+        let vm = json!({"type": "vms", "event": "poweron", "object": {"id": id}});
+        assert_eq!(server.post(&key, &vm).await.0, 202);
+        let found = entity::object::Entity::find().filter(entity::object::Column::ExternalId.eq(id));
+        found.one(store.read()).await.expect("read").is_some()
+    };
+    assert!(!made("a").await, "the type is full");
+    store.write().execute_unprepared("DELETE FROM object").await.expect("deleted");
+    assert!(!made("b").await, "the count of this second still holds");
+    server.advance(Duration::from_secs(1));
+    assert!(made("c").await, "there is room again");
 }
 
 #[rstest]

@@ -1,26 +1,27 @@
 //! Loading the objects that references may mean.
 
 use super::{Object, Objects, name_of};
+use crate::intake::full::FullTypes;
 use crate::store::object::{self, Row, Wanted};
 use crate::store::{self, tag};
 use model::id::TagId;
-use model::object::MADE_BY_OCCURRENCES_MAX;
 use model::occurrence::ObjectReference;
+use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Objects {
     /// Loads the objects that these references, each with its type, may mean: two queries at most for each type. `types`
-    /// are those that have objects. With `is_bounded`, also finds the types that have as many objects as occurrences may
-    /// make.
+    /// are those that have objects. With `limits`, also finds the types that have as many objects as occurrences may make
+    /// at that instant.
     ///
-    /// Takes lock 3 of 9 where a reference names a new object.
+    /// Takes lock 3 of 9 where a reference names a new object that may be made.
     pub async fn load<'a>(
         txn: &DatabaseTransaction,
         references: impl Iterator<Item = (&'a str, &'a ObjectReference)> + Clone,
         types: BTreeSet<String>,
-        is_bounded: bool,
+        limits: Option<(&FullTypes, Timestamp)>,
     ) -> Result<Self, store::Error> {
         // Tags are loaded also for types without objects: a wrong tag is refused there too.
         let names_tags = references.clone().any(|(_, reference)| reference.tags.is_some());
@@ -33,11 +34,14 @@ impl Objects {
             made.entry(type_id).or_default().insert(name_of(reference).to_owned());
         }
         let mut full = BTreeSet::new();
-        for type_id in made.keys().filter(|_| is_bounded) {
-            if object::has_at_least(txn, type_id, MADE_BY_OCCURRENCES_MAX).await? {
-                full.insert((*type_id).to_owned());
+        if let Some((limits, now)) = limits {
+            for type_id in made.keys() {
+                if limits.contains(txn, type_id, now).await? {
+                    full.insert((*type_id).to_owned());
+                }
             }
         }
+        made.retain(|type_id, _| !full.contains(*type_id));
         let mut has_locked = false;
         for (type_id, names) in &made {
             has_locked |= object::lock_names(txn, type_id, names).await?;

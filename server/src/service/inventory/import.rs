@@ -138,7 +138,7 @@ async fn write_all(
 ) -> Result<Vec<ObjectId>, Failed> {
     // The caller has found that the type has objects.
     let types = BTreeSet::from([type_id.to_owned()]);
-    let mut stored = Objects::load(txn, objects.iter().map(|object| (type_id, object)), types, false).await?;
+    let mut stored = Objects::load(txn, objects.iter().map(|object| (type_id, object)), types, None).await?;
     let mut indexes = Vec::with_capacity(objects.len());
     for reference in objects {
         indexes.push(stored.resolve(type_id, reference, true, "").map_err(Failed::Wrong)?);

@@ -1,0 +1,43 @@
+//! The types that have as many objects as occurrences may make.
+//!
+//! The answer reads an index of as many entries, so it is kept for a second. Within that second occurrences may make a few
+//! objects more than the limit, or none where there is room again.
+
+use crate::store::{self, object};
+use model::object::MADE_BY_OCCURRENCES_MAX;
+use model::time::Timestamp;
+use sea_orm::ConnectionTrait;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// The time for which an answer is kept.
+const KEPT: Duration = Duration::from_secs(1);
+
+/// The answers of the last second, each with its instant. All workers share them.
+#[derive(Debug, Default)]
+pub struct FullTypes(Mutex<HashMap<String, (Timestamp, bool)>>);
+
+impl FullTypes {
+    /// Returns true when a type has as many objects as occurrences may make.
+    pub(super) async fn contains(
+        &self,
+        db: &impl ConnectionTrait,
+        type_id: &str,
+        now: Timestamp,
+    ) -> Result<bool, store::Error> {
+        let kept = self.with(|answers| answers.get(type_id).copied());
+        if let Some((at, is_full)) = kept
+            && (at..at.after(KEPT)).contains(&now)
+        {
+            return Ok(is_full);
+        }
+        let is_full = object::has_at_least(db, type_id, MADE_BY_OCCURRENCES_MAX).await?;
+        self.with(|answers| answers.insert(type_id.to_owned(), (now, is_full)));
+        Ok(is_full)
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<String, (Timestamp, bool)>) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -31,10 +31,10 @@
 //! * Before the commit of a cycle: the ended deliveries are still `running`, with a lease. When the lease runs out they
 //!   are queued and sent again, or held behind an open breaker.
 //! * After a commit with leases, before the attempt: a lease without an attempt. It runs out likewise: the destination's
-//!   timeout and 10 s after it began. A single server on SQLite releases all leases when it starts.
+//!   timeout and 10 s after it began. A single server on SQLite ends all leases when it starts.
 //! * After the attempt, before its record: the receiver may have acted, and is called again. The delivery counts its
-//!   claims apart from its attempts. After three claims without a record each further attempt is noted before it begins
-//!   (`store::suspect`), so at most `6 + retries` attempts have no record.
+//!   claims apart from its attempts. After three claims without a record the beginning of each further attempt is on
+//!   record before the receiver is called (`store::suspect`), so at most `6 + retries` attempts have no record.
 //! * A commit whose response was lost: the next try leaves out attempts that are recorded, by delivery, number and
 //!   instant. A claim that was lost so is returned by step 2 of the next cycle.
 //! * A breaker, and the internal event about it, are one transaction: neither is there without the other.

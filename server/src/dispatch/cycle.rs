@@ -201,7 +201,7 @@ impl Dispatcher {
         }
     }
 
-    /// Releases leases that have run out, and reads which destinations hang, and which nodes there are.
+    /// Ends leases that have run out, and reads which destinations hang, and which nodes there are.
     async fn look_around(&self) -> Result<(), store::Error> {
         let (db, now) = (&self.store, self.clock.now());
         if self.lanes.take_lost() {

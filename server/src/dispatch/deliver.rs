@@ -21,8 +21,8 @@ use tokio::sync::mpsc;
 /// Most such deliveries are innocent, and were never sent: a claim leases up to 128 deliveries of a destination, and a
 /// node that is killed has sent some of them at most.
 const SUSPECT_AFTER: u32 = 3;
-/// The number of noted attempts that a suspect delivery may have beyond its recorded ones.
-const UNRECORDED_NOTES: i64 = 3;
+/// The number of attempts that a suspect delivery may begin beyond its recorded ones.
+const UNRECORDED_BEGINS: i64 = 3;
 /// The wait of a delivery that was not sent because this machine lacked a resource, such as open files.
 const SHORTAGE_WAIT: Duration = Duration::from_secs(1);
 
@@ -95,17 +95,18 @@ impl Dispatcher {
             return Ended::Returned(claimed, now, true);
         }
         let is_suspect = claimed.unrecorded() >= SUSPECT_AFTER;
-        if is_suspect && let Some(refused) = Box::pin(self.note_suspect(&claimed, destination)).await {
+        if is_suspect && let Some(refused) = Box::pin(self.note_begin(&claimed, destination)).await {
             return refused;
         }
         crate::fault::point("send.before");
-        let attempted = match self.attempt(&claimed, body, destination).await {
+        let tried = self.attempt(&claimed, body, destination).await;
+        if is_suspect && !matches!(tried, Ok(Tried::Attempted(_))) {
+            Box::pin(self.take_back_begin(&claimed)).await;
+        }
+        let attempted = match tried {
             Ok(Tried::Attempted(attempted)) => attempted,
-            Ok(Tried::NotSent(why)) => {
-                if is_suspect {
-                    Box::pin(self.take_note_back(&claimed)).await;
-                }
-                let NotSent::Shortage(what) = why else { return Ended::Returned(claimed, now, true) };
+            Ok(Tried::NotSent(NotSent::Stopped)) => return Ended::Returned(claimed, now, true),
+            Ok(Tried::NotSent(NotSent::Shortage(what))) => {
                 tracing::warn!(delivery = %claimed.uuid, what, "a delivery waits: a resource of this machine is used up");
                 return Ended::Returned(claimed, now.after(SHORTAGE_WAIT), true);
             }
@@ -137,10 +138,11 @@ impl Dispatcher {
 
     /// Puts on record that an attempt of a suspect delivery begins, so that only attempts that may have reached the
     /// receiver count against the delivery. Returns the end of a delivery that must not be sent.
-    async fn note_suspect(&self, claimed: &Claimed, destination: &Destination) -> Option<Ended> {
+    async fn note_begin(&self, claimed: &Claimed, destination: &Destination) -> Option<Ended> {
         let now = self.clock.now();
-        match self.store.alone(suspect::note(self.store.write(), self.owner, claimed.id())).await {
-            Ok(Some(notes)) if notes > claimed.attempts() + UNRECORDED_NOTES => {
+        let db = self.store.autocommit();
+        match self.store.alone(suspect::note_begin(db, self.owner, claimed.id())).await {
+            Ok(Some(begins)) if begins > claimed.attempts() + UNRECORDED_BEGINS => {
                 let message = "Sent several times, and the result could not be recorded. Not sent again.";
                 Some(self.end_as_internal(claimed.clone(), message, destination.revision()))
             }
@@ -159,11 +161,11 @@ impl Dispatcher {
         }
     }
 
-    /// Takes the note of an attempt back that was not made. A note that stays makes one attempt fewer, no more.
-    async fn take_note_back(&self, claimed: &Claimed) {
-        let taken = self.store.alone(suspect::take_back(self.store.write(), self.owner, claimed.id())).await;
-        if let Err(error) = taken {
-            tracing::warn!(error = chain(error), "the note of an attempt could not be taken back");
+    /// Takes the beginning of an attempt back that was not made. One that stays on record costs the delivery an attempt.
+    async fn take_back_begin(&self, claimed: &Claimed) {
+        let db = self.store.autocommit();
+        if let Err(error) = self.store.alone(suspect::take_back_begin(db, self.owner, claimed.id())).await {
+            tracing::warn!(error = chain(error), "the beginning of an attempt could not be taken back");
         }
     }
 

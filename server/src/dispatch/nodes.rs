@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The wait of a node that joins others, before it sends anything: the others have noticed it by then.
 const JOIN_WAIT: Duration = Duration::from_millis(2500);
+
 impl Dispatcher {
     /// Joins the nodes on PostgreSQL, and waits until the others share their limits with this one.
     pub(super) async fn join_nodes(&self, stop: &CancellationToken) {

@@ -8,8 +8,8 @@
 //! * A row of the group stays locked: halving isolates that row, too. Its record is tried again later; until then the
 //!   delivery keeps its slot.
 //!
-//! A delivery whose every record is refused keeps its lease until the lease runs out. Such a delivery
-//! becomes suspect, and the notes of its attempts limit how often it is sent (`store::suspect`).
+//! A delivery whose every record is refused keeps its lease until the lease runs out. Such a delivery becomes
+//! suspect, and the beginnings of its attempts limit how often it is sent (`store::suspect`).
 
 use super::cycle::{Claiming, Cycled, LEASE_MARGIN, POLL};
 use super::{Dispatcher, Ended, chain, settle};

@@ -33,6 +33,7 @@ use leptos_axum::{AxumRouteListing, LeptosRoutes};
 use model::number::to_i64;
 use proxy::Proxies;
 use session::SignInLimit;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceBuilder;
@@ -47,10 +48,28 @@ use tower_sessions::{Expiry, SessionManagerLayer};
 /// Time that a sender may pause within a body, in a real server.
 pub const BODY_PATIENCE: Duration = Duration::from_secs(20);
 
-/// The state that all handlers share.
+/// The state that all handlers share. Each layer clones it for each request.
+#[derive(Clone)]
+pub struct Http(Arc<Shared>);
+
+impl From<Shared> for Http {
+    fn from(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+impl Deref for Http {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// The members of [`Http`].
 #[derive(Clone)]
 #[expect(missing_docs, reason = "the types say it")]
-pub struct Http {
+pub struct Shared {
     pub services: Services,
     pub intake: Intake,
     pub keys: Arc<Keys>,

@@ -11,7 +11,7 @@ use crate::file::private_folder;
 use crate::http::door::{Capacity, Door};
 use crate::http::live::ChangeFeed;
 use crate::http::proxy::Proxies;
-use crate::http::{BODY_PATIENCE, Http, site};
+use crate::http::{BODY_PATIENCE, Http, Shared, site};
 use crate::inbox;
 use crate::intake::Intake;
 use crate::logging;
@@ -192,7 +192,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let wake = services.wake.clone();
     let intake = Intake::start(store.clone(), clock.clone(), zone.clone(), wake.clone(), services.lanes.clone());
     let proxies = Arc::new(Proxies::new(config.public_url.clone(), config.trusted_proxies.clone()));
-    let http = Http {
+    let http = Http::from(Shared {
         services: services.clone(),
         intake: intake.clone(),
         keys: Arc::default(),
@@ -202,7 +202,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         body_patience: BODY_PATIENCE,
         proxies: proxies.clone(),
         is_https: false,
-    };
+    });
     let mut workers = Workers::default();
     workers.start("dispatcher", dispatcher(&services, config.in_flight_per_webhook).run(stop.clone()));
     workers.start("intake of internal events", intake.clone().run_internal(store.clone(), stop.clone()));

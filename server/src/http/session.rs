@@ -191,7 +191,7 @@ pub async fn set_up(
     let made = match draft.parse() {
         Err(errors) => Err(errors.into()),
         Ok(name) => {
-            let Http { services, .. } = &http;
+            let services = &http.services;
             account::set_up(&services.store, &services.clock, &draft.token, &name, draft.password.into())
                 .await
                 .map_err(account_error)

@@ -113,7 +113,7 @@ async fn require_key(http: &Http, parts: &Parts, scope: Scope) -> Result<Arc<Api
         "basic" => password(credentials.trim()).ok_or_else(no_key)?,
         _ => return Err(no_key()),
     };
-    let Http { services, keys, .. } = http;
+    let (services, keys) = (&http.services, &http.keys);
     let found = match scope {
         Scope::Ingest => keys.find(&services.store, &key, services.clock.now()).await,
         _ => Keys::look_up(&services.store, &key).await,

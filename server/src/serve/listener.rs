@@ -3,7 +3,7 @@
 use super::Workers;
 use crate::config::Listen;
 use crate::http::door::Door;
-use crate::http::{Http, router};
+use crate::http::{Http, Shared, router};
 use anyhow::Context;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
@@ -41,7 +41,7 @@ pub(super) fn listen_on(
     handle: &Handle<SocketAddr>,
     workers: &mut Workers,
 ) -> anyhow::Result<()> {
-    let http = Http { is_https: bound.is_https, ..http.clone() };
+    let http = Http::from(Shared { is_https: bound.is_https, ..Shared::clone(http) });
     let service = router(&http).into_make_service_with_connect_info::<SocketAddr>();
     let scheme = if bound.is_https { "https" } else { "http" };
     tracing::info!(url = format!("{scheme}://{}", bound.address), "listening");

@@ -12,7 +12,7 @@ use server::clock::{Clock, Zone};
 use server::dispatch::Dispatcher;
 use server::engine::lane::Lanes;
 use server::http::proxy::Proxies;
-use server::http::{Http, router};
+use server::http::{Http, Shared, router};
 use server::intake::Intake;
 use server::outbound::guard::Guard;
 use server::outbound::proxy::EgressProxy;
@@ -136,7 +136,7 @@ impl TestServer {
             wake.clone(),
             services.lanes.clone(),
         );
-        let http = Http {
+        let http = Http::from(Shared {
             services: services.clone(),
             intake: intake.clone(),
             keys: Arc::default(),
@@ -146,7 +146,7 @@ impl TestServer {
             body_patience: Duration::from_millis(200),
             proxies: Arc::new(proxies),
             is_https: false,
-        };
+        });
         let service = router(&http).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(http.changes.clone().run(services.clone()));
         tokio::spawn(async move { axum::serve(listener, service).await });

@@ -84,10 +84,10 @@ pub struct Listed<T> {
 #[cfg(feature = "ssr")]
 pub const COUNTED: u64 = 10_000;
 
-/// The rows of a large table that a search looks at, if no index finds what is wanted: the newest. PostgreSQL writes new
-/// rows wherever there is room, so that each may be on another page of the disk.
+/// The most rows of a large table that a search looks at first, where no index finds or sorts what is wanted: the newest.
+/// PostgreSQL writes new rows wherever there is room, so that each may be on another page of the disk.
 #[cfg(feature = "ssr")]
-pub const SEARCHED: u64 = 10_000;
+pub const SEARCHED: u64 = 5000;
 /// The rows that a search looks at when a person lets it go on.
 #[cfg(feature = "ssr")]
 pub const SEARCHED_FURTHER: u64 = 1_000_000;

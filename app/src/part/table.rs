@@ -218,7 +218,7 @@ impl Table<'_> {
         let nouns = self.noun.1;
         let text = match (self.query.beyond(), self.further) {
             (None, None) => return None,
-            (None, Some(_)) => format!("Only the {first} {} {nouns} were searched. ", grouped(SEARCHED)),
+            (None, Some(_)) => format!("At most the {first} {} {nouns} were searched. ", grouped(SEARCHED)),
             (Some(_), Some(_)) => format!("Up to {} {next} {nouns} were searched. ", grouped(SEARCHED_FURTHER)),
             (Some(_), None) => format!("All {next} {nouns} were searched. "),
         };

@@ -122,7 +122,7 @@ async fn window_of(db: &impl ConnectionTrait, filter: &Filter, sorting: Sorting)
         Some(since) => window::first_since(db, since).await?,
         None => i64::MIN,
     };
-    if !filter.is_search() {
+    if !filter.is_search() && sorting.by == Sort::Time {
         return Ok(Window { low, ..Window::ALL });
     }
     let is_rising = sorting.by == Sort::Time && !sorting.is_descending;
@@ -173,7 +173,8 @@ where
     Ok(query.select_only().column(id).limit(COUNTED + 1).count(db).await?)
 }
 
-/// Returns a page of deliveries. In another order than by time, only the newest [`COUNTED`] deliveries are sorted.
+/// Returns a page of deliveries. In another order than by time, a list is a search. Of waiting deliveries, only the newest
+/// [`COUNTED`] are sorted then.
 pub async fn deliveries(
     db: &impl ConnectionTrait,
     filter: &Filter,
@@ -190,7 +191,10 @@ pub async fn deliveries(
     };
     let window = window_of(db, filter, sorting).await?;
     let found = filtered(db.get_database_backend(), filter, window);
-    let newest = || {
+    let sorted = || {
+        if !filter.waits() {
+            return found.clone();
+        }
         let newest = by_time(found.clone(), Order::Desc).select_only().column(Column::Id).columns(LIST_COLUMNS);
         let mut query = delivery::Entity::find();
         // The table's own name, which the columns of the list have.
@@ -199,9 +203,9 @@ pub async fn deliveries(
     };
     let query = match sorting.by {
         Sort::Time => by_time(found.clone(), order),
-        Sort::Attempts => newest().order_by(Column::Attempts, order).order_by_desc(Column::Id),
+        Sort::Attempts => sorted().order_by(Column::Attempts, order).order_by_desc(Column::Id),
         // Deliveries without an attempt are at the end in both directions.
-        Sort::Duration => newest()
+        Sort::Duration => sorted()
             .order_by_asc(Expr::cust("CASE WHEN duration_ms IS NULL THEN 1 ELSE 0 END"))
             .order_by(Column::DurationMs, order)
             .order_by_desc(Column::Id),

@@ -31,8 +31,8 @@ impl Window {
     pub(super) const ALL: Self = Self { low: i64::MIN, high: i64::MAX, further: None };
 }
 
-/// Returns the window of a search among `rows`, which an index finds in the order of their ids: the rows at the start of
-/// the order or, with `beyond`, those that follow from that id on.
+/// Returns the window of a search among `rows`, which an index finds in the order of their ids: at most [`SEARCHED`] rows
+/// at the start of the order or, with `beyond`, at most [`SEARCHED_FURTHER`] from that id on.
 pub(super) async fn find<E: EntityTrait>(
     db: &impl ConnectionTrait,
     rows: Select<E>,
@@ -42,20 +42,20 @@ pub(super) async fn find<E: EntityTrait>(
 ) -> Result<Window> {
     let order = if is_rising { Order::Asc } else { Order::Desc };
     let ids = rows.select_only().column(id).order_by(id, order).limit(1);
-    let Some(start) = beyond else {
-        let further: Option<i64> = ids.offset(SEARCHED).into_tuple().one(db).await?;
-        let (low, high) = match further {
-            Some(id) if is_rising => (i64::MIN, id - 1),
-            Some(id) => (id + 1, i64::MAX),
-            None => return Ok(Window::ALL),
-        };
-        return Ok(Window { low, high, further });
+    let (start, size) = match beyond {
+        Some(id) => (Some(id), SEARCHED_FURTHER),
+        None => (ids.clone().into_tuple().one(db).await?, SEARCHED),
     };
-    // By the ids alone: to count that many rows would take as long as the search.
-    let step = to_i64(SEARCHED_FURTHER) - 1;
+    let Some(start) = start else { return Ok(Window::ALL) };
+    // By the ids alone: to count the rows would take as long as the search.
+    let step = to_i64(size) - 1;
     let (low, high) = if is_rising { (start, start.saturating_add(step)) } else { (start.saturating_sub(step), start) };
     let ids = if is_rising { ids.filter(id.gt(high)) } else { ids.filter(id.lt(low)) };
-    Ok(Window { low, high, further: ids.into_tuple().one(db).await? })
+    let further = ids.into_tuple().one(db).await?;
+    if beyond.is_none() && further.is_none() {
+        return Ok(Window::ALL);
+    }
+    Ok(Window { low, high, further })
 }
 
 /// Returns an id before which no delivery was queued since an instant. Halves the range of the ids again and again, since

@@ -88,8 +88,8 @@ async fn find(test: &TestStore, filter: Filter, sorting: Sorting, most: u64) -> 
 async fn search_looks_at_the_newest_and_goes_on_when_it_is_asked_to(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     fill(&test).await;
-    // The window, its end, and the rows of the page.
-    let once = 2 * SEARCHED + 100;
+    // The window, and the rows of the page.
+    let once = SEARCHED + 100;
     let named = |name: &str| Filter { object: Some(name.into()), ..Filter::default() };
     let edge = MANY - i64::try_from(SEARCHED).expect("small");
     // The rows beyond the window.
@@ -128,9 +128,24 @@ async fn list_without_a_search_has_no_window(#[values(Sqlite, Postgres)] databas
     let failed = Filter { status: Some(Status::Error), ..Filter::default() };
     let page = find(&test, failed, NEWEST_FIRST, COUNTED + 100).await;
     assert_eq!((page.total, page.further), (5000, None));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn list_in_another_order_than_by_time_is_a_search(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    fill(&test).await;
+    let edge = MANY - i64::try_from(SEARCHED).expect("small");
     for by in [Sort::Attempts, Sort::Duration] {
-        let page = find(&test, Filter::default(), Sorting { by, is_descending: true }, 2 * COUNTED + 100).await;
-        assert_eq!(page.rows.len(), 50);
+        let sorting = Sorting { by, is_descending: true };
+        // Once for the order, once for the number.
+        let page = find(&test, Filter::default(), sorting, 2 * SEARCHED + 100).await;
+        assert_eq!((page.rows.len(), page.total, page.further), (50, SEARCHED, Some(edge)));
+        assert!(page.rows.iter().all(|row| row.created_at.0 / 1000 > edge), "{:?}", page.rows);
+        let rest = Filter { beyond: page.further, ..Filter::default() };
+        let page = find(&test, rest, sorting, 2 * MANY.unsigned_abs() + 100).await;
+        assert_eq!((page.rows.len(), page.total, page.further), (50, COUNTED + 1, None));
+        assert!(page.rows.iter().all(|row| row.created_at.0 / 1000 <= edge), "{:?}", page.rows);
     }
 }
 

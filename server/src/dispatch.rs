@@ -9,7 +9,7 @@
 //!    (`engine::lane`). After the intake's commit they are sent at once: nothing is read for them.
 //! 2. The others queue: where a lane is full or has older deliveries, where a delivery is retried, held or released. A
 //!    cycle (`cycle`) claims them: when `wake` is notified, when the next one is due, when a lane with a backlog has room,
-//!    and at least once a second. `store::claim` has the statement.
+//!    and once a second while the rows may have changed. `store::claim` has the statement.
 //! 3. A task for each attempt under way sends a delivery (`deliver`), reports its end, whatever happens, a panic too, and
 //!    goes on with the next one of the destination. No transaction is open meanwhile. At most 8 (by default) attempts of a
 //!    destination are under way on all nodes together, and one of a destination that hangs. The task does not wait for the
@@ -20,6 +20,9 @@
 //! 5. Once a second a cycle first returns the leases that have run out, and its own ones that it does not know of. It reads
 //!    which destinations hang, and how many nodes share the limits.
 //! 6. Beside the cycles the sweep runs once a second (`store::sweep`).
+//!
+//! While nothing is written to the embedded database and nothing is under way, the looks of steps 2, 5 and 6 are made every
+//! ten seconds (`store::look`).
 //!
 //! # Locks
 //!
@@ -236,7 +239,7 @@ impl Dispatcher {
                 () = stop.cancelled() => break,
                 _ = waiting.recv_many(&mut group, GROUP_MAX) => self.linger(&mut group, &mut waiting).await,
                 () = self.wake.notified() => work.must_claim = true,
-                () = tokio::time::sleep(wait) => work.must_claim = true,
+                () = tokio::time::sleep(wait) => {}
             }
             wait = self.cycle(&mut work, group, &mut waiting, stop).await;
         }

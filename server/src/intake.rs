@@ -57,6 +57,7 @@ use crate::engine::held::HeldCounts;
 use crate::engine::lane::Lanes;
 use crate::store::access::ApiKey;
 use crate::store::internal::{self, InternalEvent};
+use crate::store::look::LastLook;
 use crate::store::{self, Store};
 use commit::Shared;
 use model::access::Scope;
@@ -181,14 +182,24 @@ impl Intake {
     /// Takes in the internal events that wait in the store, until `stop` is cancelled.
     pub async fn run_internal(self, store: Store, stop: CancellationToken) {
         let mut unreadable = BTreeSet::new();
+        let mut last = LastLook::default();
         while !stop.is_cancelled() {
-            match internal::list_waiting(store.read(), GROUP_MAX as u64, &mut unreadable).await {
+            let looked = if last.is_current(&store, self.clock.now()) {
+                Ok(Vec::new())
+            } else {
+                internal::list_waiting(store.read(), GROUP_MAX as u64, &mut unreadable).await
+            };
+            match looked {
                 Ok(waiting) => {
+                    if !waiting.is_empty() {
+                        last.forget();
+                    }
                     for (id, InternalEvent { occurrence, about_destination, depth }) in waiting {
                         self.report_as(Reporter::Internal { id, about_destination, depth }, occurrence).await;
                     }
                 }
                 Err(error) => {
+                    last.forget();
                     let error = format!("{:#}", anyhow::Error::new(error));
                     tracing::warn!(error, "internal events could not be read");
                 }

@@ -66,6 +66,7 @@ pub mod internal;
 pub mod lease;
 pub mod listen;
 pub mod log;
+pub mod look;
 pub mod mailer;
 pub mod node;
 pub mod object;

@@ -9,6 +9,7 @@ use crate::engine::lane::Leased;
 use crate::store;
 use crate::store::claim::{self, Claimed};
 use crate::store::destination::{self, Destination};
+use crate::store::look::LastLook;
 use crate::store::{lease, node, sweep};
 use model::id::DestinationId;
 use model::time::Timestamp;
@@ -38,6 +39,7 @@ pub(super) struct Work {
     senders: Senders,
     polled_at: Option<Instant>,
     looked_at: Option<Instant>,
+    last_look: LastLook,
     /// True when a delivery may be due that no lane knows of.
     pub(super) must_claim: bool,
     /// The instant at which the next queued delivery is due, as far as this node knows.
@@ -47,7 +49,15 @@ pub(super) struct Work {
 impl Work {
     /// Returns the state of a loop with nothing in flight.
     pub(super) fn new(senders: Senders) -> Self {
-        Self { destinations: HashMap::new(), senders, polled_at: None, looked_at: None, must_claim: true, due: None }
+        Self {
+            destinations: HashMap::new(),
+            senders,
+            polled_at: None,
+            looked_at: None,
+            last_look: LastLook::default(),
+            must_claim: true,
+            due: None,
+        }
     }
 }
 
@@ -83,7 +93,8 @@ impl Dispatcher {
     ) -> Duration {
         if work.polled_at.is_none_or(|at| at.elapsed() >= POLL) {
             work.polled_at = Some(Instant::now());
-            work.must_claim = true;
+            // Where a look around would find nothing new, a look for what is due finds what it has found.
+            work.must_claim |= !work.last_look.is_current(&self.store, self.clock.now()) || self.may_have_changed();
             if work.looked_at.is_none_or(|at| self.may_have_changed() || at.elapsed() >= POLL_IDLE) {
                 match self.store.in_time(self.look_around()).await {
                     Ok(()) => work.looked_at = work.polled_at,
@@ -227,15 +238,25 @@ impl Dispatcher {
     /// Sweeps once a second until `stop` is cancelled. Runs beside the cycles, since arranging a large backlog takes long.
     pub(super) async fn keep_sweeping(&self, stop: &CancellationToken) {
         let db = &self.store;
+        let (mut last_look, mut last) = (LastLook::default(), None);
         while !stop.is_cancelled() {
+            let now = self.clock.now();
+            // What the clock alone makes due is a probe, or was left by a clock that was set back.
+            let is_set_back = last.replace(now).is_some_and(|last| now < last);
+            let is_quiet = last_look.is_current(db, now) && !self.may_have_changed() && !is_set_back;
+            let sweep = async { if is_quiet { Ok(false) } else { sweep::sweep(db, now, LEASE_MARGIN).await } };
             let swept = tokio::select! {
                 () = stop.cancelled() => return,
-                swept = sweep::sweep(db, self.clock.now(), LEASE_MARGIN) => swept,
+                swept = sweep => swept,
             };
             match swept {
-                Ok(true) => self.wake.notify_one(),
+                Ok(true) => {
+                    last_look.forget();
+                    self.wake.notify_one();
+                }
                 Ok(false) => {}
                 Err(failed) => {
+                    last_look.forget();
                     let error = format!("{:#}", anyhow::Error::new(failed));
                     tracing::warn!(error, "the dispatcher cannot sweep");
                 }

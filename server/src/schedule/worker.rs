@@ -29,6 +29,7 @@ use crate::clock::{Clock, Zone};
 use crate::engine::held::HeldCounts;
 use crate::engine::start::Setting;
 use crate::fault;
+use crate::store::look::LastLook;
 use crate::store::run::{self, NewRun};
 use crate::store::schedule::{self, TO_BE_COMPUTED};
 use crate::store::{self, Store, internal, listen};
@@ -64,6 +65,9 @@ pub struct Scheduler {
     unreadable: BTreeSet<i64>,
     /// The time of the last look.
     last: Option<Timestamp>,
+    last_look: LastLook,
+    /// The next run of any schedule, as of the last look. `None` if there is none.
+    next: Option<Timestamp>,
 }
 
 impl Scheduler {
@@ -78,13 +82,19 @@ impl Scheduler {
             alarmed: HashSet::new(),
             unreadable: BTreeSet::new(),
             last: None,
+            last_look: LastLook::default(),
+            next: None,
         }
     }
 
     /// Looks once a second until `stop` is cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            if let Err(error) = self.tick_until(&stop).await {
+            let now = self.clock.now();
+            let is_due = self.next.is_some_and(|next| next <= now) || self.last.is_some_and(|last| now < last);
+            let is_quiet = self.last_look.is_current(&self.store, now) && !is_due;
+            if !is_quiet && let Err(error) = self.tick_until(&stop).await {
+                self.last_look.forget();
                 tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "schedules could not be looked at");
             }
             tokio::select! {
@@ -109,7 +119,13 @@ impl Scheduler {
             self.pull_in(now).await?;
         }
         self.last = Some(now);
-        for due in schedule::list_due(self.store.read(), now, &mut self.unreadable).await? {
+        let due = schedule::list_due(self.store.read(), now, &mut self.unreadable).await?;
+        if due.is_empty() && !self.store.is_postgres() {
+            self.next = schedule::next_at(self.store.read()).await?;
+        } else {
+            self.last_look.forget();
+        }
+        for due in due {
             if stop.is_cancelled() {
                 break;
             }

@@ -7,7 +7,8 @@ use model::schedule::{Date, Moment, Repeat, Schedule};
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryTrait, Select,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select,
     sea_query::Expr,
 };
 use serde::{Deserialize, Serialize};
@@ -156,6 +157,16 @@ pub async fn list_due(db: &impl ConnectionTrait, now: Timestamp, unreadable: &mu
         }
     }
     Ok(rows)
+}
+
+/// Returns the next run of any schedule, also of one that cannot be read. `None` if there is none.
+pub async fn next_at(db: &impl ConnectionTrait) -> Result<Option<Timestamp>> {
+    let query = schedule::Entity::find()
+        .select_only()
+        .column(schedule::Column::NextAt)
+        .filter(schedule::Column::NextAt.is_not_null())
+        .order_by_asc(schedule::Column::NextAt);
+    Ok(query.into_tuple().one(db).await?.map(Timestamp))
 }
 
 /// Moves the next run of a schedule on from `from`; returns false if it is another one. Of several nodes that move on the

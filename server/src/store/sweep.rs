@@ -1,4 +1,4 @@
-//! The sweep: once a second on each node, the work that is due by the clock and the work that was left over.
+//! The sweep: once a second on each node, unless it is idle, the work that is due by the clock and the work that was left over.
 //!
 //! The steps, in order:
 //!

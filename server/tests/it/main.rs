@@ -25,6 +25,7 @@ mod ingest;
 mod inventory;
 mod known;
 mod live;
+mod look;
 mod mailer;
 mod matching;
 mod memory;

@@ -59,6 +59,12 @@ impl Work {
             due: None,
         }
     }
+
+    /// Returns the time until the next queued delivery is due. `None` where none is known, and for one that is due already:
+    /// such a delivery waits for a slot, and a slot that becomes free starts a cycle.
+    pub(super) fn until_due(&self, now: Timestamp) -> Option<Duration> {
+        self.due.map(|due| due.since(now)).filter(|until| !until.is_zero())
+    }
 }
 
 /// A claim to make: the destinations, and how many deliveries of each.
@@ -196,10 +202,7 @@ impl Dispatcher {
         if self.lanes.wants_claim() {
             return Duration::ZERO;
         }
-        // A delivery that is due already waits for a slot, and a slot that becomes free starts a cycle.
-        let now = self.clock.now();
-        let wait = work.due.map(|due| due.since(now)).filter(|wait| !wait.is_zero());
-        wait.unwrap_or(POLL).clamp(Duration::from_millis(1), POLL)
+        work.until_due(self.clock.now()).unwrap_or(POLL).clamp(Duration::from_millis(1), POLL)
     }
 
     /// Records the deliveries that still end, until nothing is in flight.

@@ -190,12 +190,15 @@ impl Lanes {
         })
     }
 
-    /// Returns true while attempts are under way and every lane has room for unrecorded ones.
-    pub fn may_linger(&self) -> bool {
+    /// Returns true while every lane has room for unrecorded attempts.
+    pub fn have_room(&self) -> bool {
         let state = self.state();
-        state.unrecorded < SLOTS / 2
-            && state.lanes.values().any(|lane| lane.sending > 0)
-            && state.lanes.values().all(|lane| lane.unrecorded < UNRECORDED_MAX / 2)
+        state.unrecorded < SLOTS / 2 && state.lanes.values().all(|lane| lane.unrecorded < UNRECORDED_MAX / 2)
+    }
+
+    /// Returns true while attempts are under way.
+    pub fn are_sending(&self) -> bool {
+        self.state().lanes.values().any(|lane| lane.sending > 0)
     }
 
     /// Returns true while attempts wait for the records of others.

@@ -1,15 +1,15 @@
 //! Occurrences.
 
-use super::Result;
 use super::entity::occurrence;
 use super::rows::{self, Columns, INT, TEXT, UUID};
+use super::{Result, group};
 use model::id::{DestinationId, ObjectId, OccurrenceId, TagId};
 use model::matching::Reason;
 use model::number::to_u32;
 use model::time::Timestamp;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 /// An occurrence as the intake stores it, but for its id.
@@ -136,6 +136,19 @@ pub async fn find(db: &impl ConnectionTrait, uuid: Uuid) -> Result<Option<Row>> 
 /// Returns the occurrence with this id.
 pub async fn find_by_id(db: &impl ConnectionTrait, id: OccurrenceId) -> Result<Option<Row>> {
     Ok(occurrence::Entity::find_by_id(id.0).one(db).await?.map(Row::from))
+}
+
+/// Returns the occurrences with these ids.
+pub async fn find_many(
+    db: &impl ConnectionTrait,
+    ids: impl Iterator<Item = OccurrenceId>,
+) -> Result<HashMap<OccurrenceId, Row>> {
+    let ids = group::padded(ids.map(|id| id.0).collect());
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = occurrence::Entity::find().filter(occurrence::Column::Id.is_in(ids)).all(db).await?;
+    Ok(rows.into_iter().map(|row| (OccurrenceId(row.id), Row::from(row))).collect())
 }
 
 /// Returns the newest occurrences, newest first.

@@ -47,16 +47,19 @@ impl Services {
             deliveries.entry(row.run_id).or_default().push(delivery);
         }
         let existing = task::list_existing(db, rows.iter().filter_map(|run| run.task_id)).await?;
+        let caused_by = |run: &run::Row| match run.cause {
+            Some(Cause::Occurrence(id)) => id,
+            _ => None,
+        };
+        let occurrences = occurrence::find_many(db, rows.iter().filter_map(caused_by)).await?;
         let mut lines = Vec::with_capacity(rows.len());
         for run in rows {
-            let occurrence = match run.cause {
-                Some(Cause::Occurrence(Some(id))) => occurrence::find_by_id(db, id).await?,
-                _ => None,
-            };
+            // One occurrence may have started several of the runs.
+            let occurrence = caused_by(&run).and_then(|id| occurrences.get(&id));
             lines.push(RunLine {
                 id: run.id,
                 task_id: run.task_id.filter(|id| existing.contains(id)),
-                cause: cause_text(run.cause.as_ref(), occurrence.as_ref(), catalog),
+                cause: cause_text(run.cause.as_ref(), occurrence, catalog),
                 occurrence: occurrence.map(|row| row.uuid.to_string()),
                 started: self.when(run.started_at),
                 ended: run.ended_at.map(|at| self.when(at)),

@@ -166,7 +166,7 @@ impl Intake {
             zone,
             lanes,
             wake,
-            held: Arc::new(HeldCounts::default()),
+            held: Arc::new(HeldCounts::new(store.clone())),
             alarmed: Arc::default(),
             full: Arc::default(),
         };

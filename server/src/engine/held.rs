@@ -1,48 +1,72 @@
 //! The numbers of held deliveries by destination, for the limit of a hold.
 
-use crate::store::{self, hold};
+use crate::store::{self, Store, hold};
 use model::hold::HELD_MAX;
 use model::id::DestinationId;
 use sea_orm::ConnectionTrait;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// Numbers up to this one are counted while the caller waits.
+const SMALL: u64 = 1000;
+/// The part of the time that may be spent on counting a destination: a twentieth.
+const REST: u32 = 20;
+
 /// The numbers of held deliveries: as last counted, plus what was held since. Up to a hundred thousand rows are too many
-/// to count for each group.
-#[derive(Debug, Default)]
-pub struct HeldCounts(Mutex<HashMap<DestinationId, HeldCount>>);
+/// to count for each group. On PostgreSQL each may be on another block of the disk, so that a count takes up to a second.
+#[derive(Debug)]
+pub struct HeldCounts {
+    store: Store,
+    counts: Arc<Mutex<HashMap<DestinationId, HeldCount>>>,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct HeldCount {
     held: u64,
     counted_at: Instant,
+    /// The time that the count took.
+    took: Duration,
+    /// What was held since the count began that is under way. `None` while none is.
+    held_since: Option<u64>,
 }
 
 impl HeldCount {
     /// Returns true while the count is good enough. Small numbers are counted again at once, large ones seldom, and those
     /// near the limit each second. A full hold is counted again every two seconds, since other nodes and people release
-    /// deliveries.
+    /// deliveries. A count that takes long lasts longer.
     fn is_recent(self) -> bool {
         let lasts = match self.held {
             held if held >= HELD_MAX => Duration::from_secs(2),
             held if held > HELD_MAX / 10 * 9 => Duration::from_secs(1),
             held => Duration::from_millis(held / 10),
         };
-        self.counted_at.elapsed() < lasts
+        self.counted_at.elapsed() < lasts.max(self.took * REST)
     }
 }
 
 impl HeldCounts {
-    /// Returns the number of further deliveries that a destination may hold.
+    /// Returns no counts yet.
+    pub fn new(store: Store) -> Self {
+        Self { store, counts: Arc::default() }
+    }
+
+    /// Returns the number of further deliveries that a destination may hold. While a large number is counted again, the last
+    /// one is used: the caller's transaction does not wait.
     pub async fn room(&self, db: &impl ConnectionTrait, id: DestinationId) -> Result<u64, store::Error> {
-        let recent = self.with(|counts| counts.get(&id).copied()).filter(|count| count.is_recent());
-        let held = match recent {
-            Some(count) => count.held,
-            None => {
+        let known = self.lock().get(&id).copied();
+        let held = match known {
+            Some(count) if count.is_recent() || count.held_since.is_some() => count.held,
+            Some(count) if count.held > SMALL => {
+                self.count_beside(id);
+                count.held
+            }
+            _ => {
+                let since = Instant::now();
                 let held = hold::count_held(db, id).await?;
-                self.with(|counts| counts.insert(id, HeldCount { held, counted_at: Instant::now() }));
+                let count = HeldCount { held, counted_at: Instant::now(), took: since.elapsed(), held_since: None };
+                self.lock().insert(id, count);
                 held
             }
         };
@@ -51,14 +75,34 @@ impl HeldCounts {
 
     /// Counts deliveries that are held from now on.
     pub fn add(&self, id: DestinationId, held: u64) {
-        self.with(|counts| {
-            if let Some(count) = counts.get_mut(&id) {
-                count.held += held;
+        if let Some(count) = self.lock().get_mut(&id) {
+            count.held += held;
+            count.held_since = count.held_since.map(|since| since + held);
+        }
+    }
+
+    /// Counts again, beside everything else.
+    fn count_beside(&self, id: DestinationId) {
+        if let Some(count) = self.lock().get_mut(&id) {
+            count.held_since = Some(0);
+        }
+        let (store, counts) = (self.store.clone(), self.counts.clone());
+        tokio::spawn(async move {
+            let since = Instant::now();
+            let counted = hold::count_held(store.read(), id).await;
+            let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(count) = counts.get_mut(&id) else { return };
+            let held_since = count.held_since.take().unwrap_or_default();
+            match counted {
+                // What was held meanwhile may be counted twice, until the next count.
+                Ok(held) => *count = HeldCount { held: held + held_since, took: since.elapsed(), ..*count },
+                Err(error) => tracing::warn!(%error, destination = %id, "held deliveries could not be counted"),
             }
+            count.counted_at = Instant::now();
         });
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut HashMap<DestinationId, HeldCount>) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lock(&self) -> MutexGuard<'_, HashMap<DestinationId, HeldCount>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

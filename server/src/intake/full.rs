@@ -1,7 +1,7 @@
 //! The types that have as many objects as occurrences may make.
 //!
-//! The answer reads an index of as many entries, so it is kept for a second. Within that second occurrences may make a few
-//! objects more than the limit, or none where there is room again.
+//! The answer reads an index of as many entries, so it is kept for a second, and for longer where it took long. Meanwhile
+//! occurrences may make a few objects more than the limit, or none where there is room again.
 
 use crate::store::{self, object};
 use model::object::MADE_BY_OCCURRENCES_MAX;
@@ -10,13 +10,16 @@ use sea_orm::ConnectionTrait;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
-/// The time for which an answer is kept.
+/// The shortest time for which an answer is kept.
 const KEPT: Duration = Duration::from_secs(1);
+/// The part of the time that may be spent on finding out about a type: a hundredth.
+const REST: u32 = 100;
 
-/// The answers of the last second, each with its instant. All workers share them.
+/// The last answers, each with its instant and the time for which it is kept. All workers share them.
 #[derive(Debug, Default)]
-pub struct FullTypes(Mutex<HashMap<String, (Timestamp, bool)>>);
+pub struct FullTypes(Mutex<HashMap<String, (Timestamp, Duration, bool)>>);
 
 impl FullTypes {
     /// Returns true when a type has as many objects as occurrences may make.
@@ -27,17 +30,18 @@ impl FullTypes {
         now: Timestamp,
     ) -> Result<bool, store::Error> {
         let kept = self.with(|answers| answers.get(type_id).copied());
-        if let Some((at, is_full)) = kept
-            && (at..at.after(KEPT)).contains(&now)
+        if let Some((at, lasts, is_full)) = kept
+            && (at..at.after(lasts)).contains(&now)
         {
             return Ok(is_full);
         }
+        let since = Instant::now();
         let is_full = object::has_at_least(db, type_id, MADE_BY_OCCURRENCES_MAX).await?;
-        self.with(|answers| answers.insert(type_id.to_owned(), (now, is_full)));
+        self.with(|answers| answers.insert(type_id.to_owned(), (now, KEPT.max(since.elapsed() * REST), is_full)));
         Ok(is_full)
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut HashMap<String, (Timestamp, bool)>) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<String, (Timestamp, Duration, bool)>) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -20,7 +20,6 @@ type Kind = (String, String);
 const KINDS_CACHED: usize = 1000;
 
 /// The events, tasks and destinations that were loaded for earlier groups. A newer revision discards them.
-#[derive(Default)]
 pub(super) struct RuleCache {
     /// The newest revision when they were loaded.
     mark: i64,
@@ -36,7 +35,14 @@ pub(super) struct RuleCache {
 impl RuleCache {
     /// Returns an empty cache, with the shared numbers of held deliveries.
     pub(super) fn new(held: Arc<HeldCounts>) -> Self {
-        Self { held, ..Self::default() }
+        Self {
+            mark: 0,
+            events: HashMap::new(),
+            tasks: HashMap::new(),
+            catalog: None,
+            destinations: HashMap::new(),
+            held,
+        }
     }
 
     /// Loads the events, tasks and destinations of these kinds that are not cached. Returns the current state.
@@ -50,7 +56,7 @@ impl RuleCache {
             let ids = self.destinations_of(kinds);
             let current = current::read(db, keys, &ids).await?;
             if current.mark != self.mark || self.events.len() > KINDS_CACHED {
-                *self = Self { mark: current.mark, held: self.held.clone(), ..Self::default() };
+                *self = Self { mark: current.mark, ..Self::new(self.held.clone()) };
             }
             if self.has(kinds) {
                 self.load_destinations(db, &ids, &current).await?;

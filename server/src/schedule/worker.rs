@@ -74,11 +74,11 @@ impl Scheduler {
     /// Returns the worker of a node.
     pub fn new(store: Store, clock: Clock, zone: Zone, wake: Arc<Notify>) -> Self {
         Self {
+            held: HeldCounts::new(store.clone()),
             store,
             clock,
             zone,
             wake,
-            held: HeldCounts::default(),
             alarmed: HashSet::new(),
             unreadable: BTreeSet::new(),
             last: None,

@@ -21,7 +21,7 @@ impl Services {
         one: Start<'_>,
         now: Timestamp,
     ) -> Result<String, AppError> {
-        let (held, zone) = (HeldCounts::default(), self.zone.get());
+        let (held, zone) = (HeldCounts::new(self.store.clone()), self.zone.get());
         let setting = Setting { now, zone: &zone, held: &held, has_lock_of_changes: true, lanes: None };
         let started = start(&txn, &[one], setting).await?;
         self.commit_due(txn).await?;

@@ -92,7 +92,7 @@ impl Services {
             );
             return Err(AppError::new(Code::Conflict, message));
         }
-        let (held, zone) = (HeldCounts::default(), self.zone.get());
+        let (held, zone) = (HeldCounts::new(self.store.clone()), self.zone.get());
         let setting =
             Setting { now: self.clock.now(), zone: &zone, held: &held, has_lock_of_changes: true, lanes: None };
         let started = tasks::start_all(&txn, &tasks, &Cause::Person(by), setting).await?;

@@ -45,6 +45,7 @@
 
 mod cycle;
 mod deliver;
+mod linger;
 mod nodes;
 mod record;
 mod settle;
@@ -65,17 +66,12 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 /// The most ended attempts that one cycle records: all that may be unrecorded.
 const GROUP_MAX: usize = SLOTS;
-/// The longest time for which an ended attempt waits for others to share its record.
-const LINGER: Duration = Duration::from_millis(8);
-/// The same for successes, which nothing waits for. At a few events a second most of their cost is that of groups.
-const LINGER_CALM: Duration = Duration::from_millis(100);
 /// The longest time for which a client is used. After that its hosts are resolved and checked again.
 const CLIENTS_LAST: Duration = Duration::from_mins(5);
 /// The time that a stopping dispatcher gives to attempts in flight. Service managers kill after ten seconds.
@@ -213,41 +209,6 @@ impl Dispatcher {
         // The intake may still be committing deliveries that it has leased.
         while let Some(leased) = handed.recv().await {
             self.return_all(&senders, leased);
-        }
-    }
-
-    /// Waits a moment for other deliveries to end, while no lane needs its records: a record costs less in a larger group.
-    /// Where anything but a success has ended, or a lane has a backlog, waits only for attempts that are under way.
-    async fn linger(
-        &self,
-        work: &mut Work,
-        group: &mut Vec<Ended>,
-        waiting: &mut mpsc::UnboundedReceiver<Ended>,
-        stop: &CancellationToken,
-    ) {
-        let since = Instant::now();
-        let mut is_calm = self.is_plain(group);
-        while group.len() < GROUP_MAX && self.lanes.have_room() {
-            let most = match (is_calm && !self.lanes.wants_claim(), self.lanes.are_sending()) {
-                (true, _) => work.until_due(self.clock.now()).map_or(LINGER_CALM, |due| due.min(LINGER_CALM)),
-                (false, true) => LINGER,
-                (false, false) => return,
-            };
-            tokio::select! {
-                one = waiting.recv() => match one {
-                    Some(one) => {
-                        is_calm &= self.is_plain(std::slice::from_ref(&one));
-                        group.push(one);
-                    }
-                    None => return,
-                },
-                () = tokio::time::sleep_until(since + most) => return,
-                () = self.wake.notified() => {
-                    work.must_claim = true;
-                    return;
-                }
-                () = stop.cancelled() => return,
-            }
         }
     }
 

@@ -39,6 +39,8 @@ pub(super) struct Work {
     senders: Senders,
     polled_at: Option<Instant>,
     looked_at: Option<Instant>,
+    /// The end of the last record.
+    pub(super) recorded_at: Option<Instant>,
     last_look: LastLook,
     /// True when a delivery may be due that no lane knows of.
     pub(super) must_claim: bool,
@@ -54,6 +56,7 @@ impl Work {
             senders,
             polled_at: None,
             looked_at: None,
+            recorded_at: None,
             last_look: LastLook::default(),
             must_claim: true,
             due: None,
@@ -150,6 +153,9 @@ impl Dispatcher {
             self.lanes.record_is_blocked(destinations(&blocked).into_iter());
             try_later(&work.senders, blocked);
             return POLL;
+        }
+        if !group.is_empty() {
+            work.recorded_at = Some(Instant::now());
         }
         for one in &group {
             work.due = [work.due, one.next_due()].into_iter().flatten().min();

@@ -22,7 +22,7 @@ use super::destination::hold_state;
 use super::entity::destination;
 use super::hold::{execute, save_breaker};
 use super::steps::Steps;
-use super::{Error, Result, Store, arrange, group};
+use super::{Error, Result, Store, arrange, claim, group};
 use model::breaker::{Breaker, LONGEST_WAIT};
 use model::delivery::DUE_MAX;
 use model::id::DestinationId;
@@ -275,9 +275,13 @@ async fn correct_times(store: &Store, now: Timestamp, margin: Duration) -> std::
 
 /// Returns true when a due time or a lease is further in the future than it can be.
 async fn has_wrong_times(db: &impl ConnectionTrait, now: Timestamp, margin: Duration) -> Result<bool> {
-    let sql = "SELECT 1 AS n FROM (SELECT 1) AS one WHERE EXISTS (SELECT 1 FROM delivery WHERE status = 'queued' \
-               AND settled_at IS NULL AND next_attempt_at > $1) \
-               OR EXISTS (SELECT 1 FROM delivery WHERE status = 'running' AND lease_until > $2)";
+    let sql = format!(
+        "WITH RECURSIVE {} SELECT 1 AS n FROM (SELECT 1) AS one WHERE EXISTS (SELECT 1 FROM queued q \
+         WHERE q.id IS NOT NULL AND (SELECT d.next_attempt_at FROM delivery d WHERE d.destination_id = q.id \
+         AND d.status = 'queued' ORDER BY d.next_attempt_at DESC LIMIT 1) > $1) \
+         OR EXISTS (SELECT 1 FROM delivery WHERE status = 'running' AND lease_until > $2)",
+        claim::queued_after("0")
+    );
     let values = [Value::from(now.after(DUE_MAX).0), latest_lease(now, margin).0.into()];
     Ok(db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?.is_some())
 }

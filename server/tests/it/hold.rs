@@ -257,11 +257,11 @@ async fn group_does_not_wait_while_a_large_hold_is_counted_again(#[values(Sqlite
     db.execute_unprepared(&sql).await.expect("2,000 are held");
     let counts = HeldCounts::new(test.store.clone());
     assert_eq!(counts.room(db, webhook.into()).await.expect("counted"), HELD_MAX - 2000);
-    db.execute_unprepared("DELETE FROM delivery").await.expect("deleted");
+    db.execute_unprepared("DELETE FROM delivery WHERE id > 1500").await.expect("deleted");
     // A count by the caller's connection fails: it has no tables.
     let caller = sea_orm::Database::connect("sqlite::memory:").await.expect("opens");
     eventually("the hold is counted again", async || {
-        counts.room(&caller, webhook.into()).await.expect("no count of the caller") == HELD_MAX
+        counts.room(&caller, webhook.into()).await.expect("no count of the caller") == HELD_MAX - 1500
     })
     .await;
 }

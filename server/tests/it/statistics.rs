@@ -65,31 +65,6 @@ async fn claim_and_sweep_do_not_read_a_backlog_unknown_to_the_statistics() {
     assert!(read < 2000, "{read} rows were read");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn look_for_the_next_due_delivery_does_not_read_what_is_held() {
-    let test = TestStore::postgres().await;
-    let db = test.store.write();
-    let webhook = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
-    db.execute_unprepared("ALTER TABLE delivery SET (autovacuum_enabled = false)").await.expect("set");
-    let add = async |first: i64, status: &str, reason: &str, settled: &str| {
-        let sql = format!(
-            "INSERT INTO delivery (id, uuid, destination_id, status, hold_reason, next_attempt_at, settled_at, attempts, \
-             created_at, type_id, event_id, destination_name, task_name, body) SELECT {first} + i, gen_random_uuid(), \
-             {webhook}, '{status}', {reason}, i, {settled}, 0, i, 'vms', 'poweron', 'w', 't', '' \
-             FROM generate_series(1, {MANY}) AS i"
-        );
-        db.execute_unprepared(&sql).await.expect("filled");
-    };
-    add(0, "sent", "NULL", "i").await;
-    db.execute_unprepared("ANALYZE").await.expect("analysed");
-    add(MANY, "held", "'paused'", "NULL").await;
-    let txn = test.store.begin().await.expect("a transaction");
-    txn.execute_unprepared("SET LOCAL plan_cache_mode = force_generic_plan").await.expect("set");
-    assert_eq!(claim::next_due(&txn).await.expect("looked up"), None);
-    let read = rows_read(&txn, "delivery").await;
-    assert!(read < 100, "{read} rows were read");
-}
-
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn object_is_found_by_its_id_among_many_of_one_name(#[values(Sqlite, Postgres)] database: Database) {

@@ -250,7 +250,7 @@ impl Dispatcher {
         let (mut last_look, mut last) = (LastLook::default(), None);
         while !stop.is_cancelled() {
             let now = self.clock.now();
-            // What the clock alone makes due is a probe, or was left by a clock that was set back.
+            // The clock alone makes probes due, and a clock that is set back leaves wrong times.
             let is_set_back = last.replace(now).is_some_and(|last| now < last);
             let is_quiet = last_look.is_current(db, now) && !self.may_have_changed() && !is_set_back;
             let sweep = async { if is_quiet { Ok(false) } else { sweep::sweep(db, now, LEASE_MARGIN).await } };

@@ -28,7 +28,7 @@ struct HeldCount {
     counted_at: Instant,
     /// The time that the count took.
     took: Duration,
-    /// What was held since the count began that is under way. `None` while none is.
+    /// The deliveries that were held since the count under way has begun. `None` while no count is under way.
     held_since: Option<u64>,
 }
 
@@ -89,12 +89,12 @@ impl HeldCounts {
         let (store, counts) = (self.store.clone(), self.counts.clone());
         tokio::spawn(async move {
             let since = Instant::now();
-            let counted = hold::count_held(store.read(), id).await;
+            let counted = store.in_time(hold::count_held(store.read(), id)).await;
             let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(count) = counts.get_mut(&id) else { return };
             let held_since = count.held_since.take().unwrap_or_default();
             match counted {
-                // What was held meanwhile may be counted twice, until the next count.
+                // A delivery that was held meanwhile may be counted twice, until the next count.
                 Ok(held) => *count = HeldCount { held: held + held_since, took: since.elapsed(), ..*count },
                 Err(error) => tracing::warn!(%error, destination = %id, "held deliveries could not be counted"),
             }

@@ -10,7 +10,7 @@ use model::time::Timestamp;
 use std::time::{Duration, SystemTime};
 
 /// The time after which a look is made although nothing was written.
-pub const LOOK_LASTS: Duration = Duration::from_secs(10);
+const LOOK_LASTS: Duration = Duration::from_secs(10);
 /// The shortest time since a write after which a further write certainly changes the file's time: some file systems note
 /// whole seconds.
 const SETTLED: Duration = Duration::from_secs(2);

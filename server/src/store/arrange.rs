@@ -50,9 +50,8 @@ fn held(reason: HoldReason) -> String {
     format!("status = 'held' AND hold_reason = '{}' AND replay_revision IS NULL", reason.as_str())
 }
 
-/// The condition of held deliveries that go to an earlier target, as of its revision.
-const HELD_REPLAYS: &str =
-    "status = 'held' AND replay_revision IS NOT NULL AND settled_at IS NULL AND hold_reason <> 'target'";
+/// The condition of held deliveries that go to an earlier target, as of its revision. It is that of their index.
+const HELD_REPLAYS: &str = "COALESCE(status, '') = 'held' AND replay_revision IS NOT NULL AND hold_reason <> 'target'";
 
 impl Moving<'_> {
     /// Has these deliveries wait for a reason, or, without one, only for their due time.

@@ -34,7 +34,7 @@ pub async fn by_hour(db: &impl ConnectionTrait, since: Timestamp) -> Result<Vec<
     let sql = "SELECT settled_at / 3600000 AS hour, status, COUNT(*) AS deliveries FROM delivery \
                WHERE settled_at IS NOT NULL AND settled_at >= $1 GROUP BY 1, 2 \
                UNION ALL SELECT created_at / 3600000 AS hour, 'queued' AS status, COUNT(*) AS deliveries FROM \
-               (SELECT created_at FROM delivery WHERE settled_at IS NULL AND status <> 'running' AND created_at >= $1 \
+               (SELECT created_at FROM delivery WHERE COALESCE(settled_at, 0) = 0 AND status <> 'running' AND created_at >= $1 \
                UNION ALL SELECT created_at FROM delivery WHERE status = 'running' AND created_at >= $1) w GROUP BY 1";
     Ok(HourCount::find_by_statement(statement(db, sql, [since.0.into()])).all(db).await?)
 }
@@ -127,7 +127,7 @@ pub async fn queue(db: &impl ConnectionTrait) -> Result<Queue> {
                (SELECT COUNT(*) FROM delivery WHERE status = 'running') AS running, \
                (SELECT COUNT(*) FROM delivery WHERE status = 'held') AS held, \
                (SELECT MIN(created_at) FROM (SELECT created_at FROM (SELECT created_at FROM delivery \
-               WHERE settled_at IS NULL AND status <> 'running' ORDER BY created_at LIMIT 1) q \
+               WHERE COALESCE(settled_at, 0) = 0 AND status <> 'running' ORDER BY created_at LIMIT 1) q \
                UNION ALL SELECT created_at FROM delivery WHERE status = 'running') w) AS oldest";
     Ok(Queue::find_by_statement(statement(db, sql, [])).one(db).await?.unwrap_or_default())
 }

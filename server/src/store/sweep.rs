@@ -268,18 +268,26 @@ async fn correct_times(store: &Store, now: Timestamp, margin: Duration) -> std::
         steps.begin();
         let moved = named("due times", pull_in_due_times(&txn, size, now).await)?;
         named("leases", shorten_leases(&txn, now, margin).await)?;
-        steps.end(moved);
+        // One step corrects one destination.
+        if moved > 0 {
+            steps.go_on();
+        } else {
+            steps.end(0);
+        }
         store.commit(txn).await?;
     }
     Ok(())
 }
 
+/// The condition on a row `q` of [`claim::queued_after`]: a queued delivery of this destination is due later than
+/// `$1`.
+const IS_LATE: &str = "q.id IS NOT NULL AND (SELECT d.next_attempt_at FROM delivery d WHERE d.destination_id = q.id \
+     AND d.status = 'queued' ORDER BY d.next_attempt_at DESC LIMIT 1) > $1";
+
 /// Returns true when a due time or a lease is further in the future than it can be.
-async fn has_wrong_times(db: &impl ConnectionTrait, now: Timestamp, margin: Duration) -> Result<bool> {
+pub async fn has_wrong_times(db: &impl ConnectionTrait, now: Timestamp, margin: Duration) -> Result<bool> {
     let sql = format!(
-        "WITH RECURSIVE {} SELECT 1 AS n FROM (SELECT 1) AS one WHERE EXISTS (SELECT 1 FROM queued q \
-         WHERE q.id IS NOT NULL AND (SELECT d.next_attempt_at FROM delivery d WHERE d.destination_id = q.id \
-         AND d.status = 'queued' ORDER BY d.next_attempt_at DESC LIMIT 1) > $1) \
+        "WITH RECURSIVE {} SELECT 1 AS n FROM (SELECT 1) AS one WHERE EXISTS (SELECT 1 FROM queued q WHERE {IS_LATE}) \
          OR EXISTS (SELECT 1 FROM delivery WHERE status = 'running' AND lease_until > $2)",
         claim::queued_after("0")
     );
@@ -292,13 +300,15 @@ fn latest_lease(now: Timestamp, margin: Duration) -> Timestamp {
     now.after(Duration::from_secs(TIMEOUT_MAX_SECONDS.into()) + margin)
 }
 
-/// Pulls up to `size` due times in to the latest possible one: a clock that was set back must not delay deliveries for
-/// as long as it was ahead. Returns how many were pulled in.
-async fn pull_in_due_times(txn: &DatabaseTransaction, size: i64, now: Timestamp) -> Result<u64> {
-    let some = group::among(
-        "SELECT id FROM delivery WHERE status = 'queued' AND settled_at IS NULL AND next_attempt_at > $1 LIMIT $2 + 0",
-        txn.get_database_backend() == DbBackend::Postgres,
+/// Pulls up to `size` due times of one destination in to the latest possible one: a clock that was set back must not delay
+/// deliveries for as long as it was ahead. Returns how many were pulled in.
+pub async fn pull_in_due_times(txn: &DatabaseTransaction, size: i64, now: Timestamp) -> Result<u64> {
+    let some = format!(
+        "WITH RECURSIVE {} SELECT id FROM delivery WHERE status = 'queued' AND next_attempt_at > $1 \
+         AND destination_id = (SELECT q.id FROM queued q WHERE {IS_LATE} LIMIT 1) LIMIT $2 + 0",
+        claim::queued_after("0")
     );
+    let some = group::among(&some, txn.get_database_backend() == DbBackend::Postgres);
     let sql = format!("UPDATE delivery SET next_attempt_at = $1 WHERE {some} AND status = 'queued'");
     execute(txn, &sql, [now.after(DUE_MAX).0.into(), size.into()]).await
 }

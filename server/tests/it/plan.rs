@@ -36,7 +36,6 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ),
     ("FROM delivery WHERE status = 'running' AND lease_owner", "deliveries in flight: at most 512 a node"),
     ("status = 'running' AND lease_owner", "deliveries in flight: at most 512 a node"),
-    ("WHERE status = 'queued' AND settled_at IS NULL ORDER BY next_attempt_at LIMIT 1", "the first of an index"),
     ("WHERE TRUE ORDER BY", "a page of a list without a filter: it ends with its limit"),
     ("WHERE TRUE LIMIT", "counted up to 10,000"),
     ("FROM \"occurrence\" ORDER BY \"occurrence\".\"id\" DESC LIMIT", "the newest: it ends with its limit"),

@@ -7,6 +7,7 @@ use model::id::{DestinationId, ObjectId, TaskId};
 use model::time::Timestamp;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, Statement};
+use server::store::arrange;
 use server::store::claim;
 use server::store::object::{self, Wanted};
 use server::store::search;
@@ -63,6 +64,48 @@ async fn claim_and_sweep_do_not_read_a_backlog_unknown_to_the_statistics() {
     assert_eq!(claimed.expect("claimed").len(), 10);
     let read = rows_read(&txn, "delivery").await;
     assert!(read < 2000, "{read} rows were read");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claim_and_sweep_do_not_read_what_is_held_when_the_statistics_say_that_nothing_waits() {
+    let test = TestStore::postgres().await;
+    let db = test.store.write();
+    let webhook = DestinationId::from(rows::webhook(db, "w", "http://127.0.0.1:9/").await);
+    rows::start(db, vec![rows::delivery(webhook)], NOW).await;
+    db.execute_unprepared("ALTER TABLE delivery SET (autovacuum_enabled = false)").await.expect("set");
+    let fill = format!(
+        "INSERT INTO delivery (id, uuid, status, hold_reason, next_attempt_at, destination_id, destination_name, \
+         task_name, type_id, event_id, body, attempts, created_at) SELECT 1 + i, gen_random_uuid(), 'held', 'breaker', i, \
+         destination_id, destination_name, task_name, type_id, event_id, body, attempts, i \
+         FROM delivery, generate_series(1, {MANY}) AS i WHERE id = 1"
+    );
+    let set = [
+        "UPDATE destination SET breaker_opened_at = 1, breaker_probe_at = 1000000000",
+        &fill,
+        "UPDATE delivery SET status = 'sent', hold_reason = NULL, settled_at = 1 WHERE id > 1",
+        // The indexes of what waits keep their size, and have no rows by these statistics.
+        "VACUUM ANALYZE",
+        "UPDATE delivery SET status = 'held', hold_reason = 'breaker', settled_at = NULL WHERE id > 1",
+    ];
+    for sql in set {
+        db.execute_unprepared(sql).await.expect("set");
+    }
+    let txn = test.store.begin().await.expect("a transaction");
+    txn.execute_unprepared("SET LOCAL plan_cache_mode = force_generic_plan").await.expect("set");
+    let margin = Duration::from_secs(10);
+    let mut read = vec![("nothing", rows_read(&txn, "delivery").await)];
+    claim::next_due(&txn).await.expect("looked up");
+    read.push(("the next due delivery", rows_read(&txn, "delivery").await));
+    sweep::list_due(&txn, NOW).await.expect("looked up");
+    read.push(("what is due for the sweep", rows_read(&txn, "delivery").await));
+    sweep::has_wrong_times(&txn, NOW, margin).await.expect("looked up");
+    read.push(("whether times are wrong", rows_read(&txn, "delivery").await));
+    sweep::pull_in_due_times(&txn, 100, NOW).await.expect("looked up");
+    read.push(("the wrong times", rows_read(&txn, "delivery").await));
+    arrange::begin(&txn, webhook, false, NOW).await.expect("arranged");
+    read.push(("a step of arranging", rows_read(&txn, "delivery").await));
+    // Sums, one after the other.
+    assert!(read.windows(2).all(|pair| pair[1].1 - pair[0].1 < 500), "rows read: {read:?}");
 }
 
 #[rstest]

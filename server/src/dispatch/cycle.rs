@@ -3,7 +3,7 @@
 //! A cycle records the attempts that have ended and claims the deliveries that are due, both in one transaction
 //! (`record`). Then it starts the claimed deliveries (`deliver`).
 
-use super::record::Recorded;
+use super::record::{Begun, Recorded};
 use super::{Dispatcher, Ended, GROUP_MAX, Senders, chain};
 use crate::engine::lane::Leased;
 use crate::store;
@@ -119,16 +119,8 @@ impl Dispatcher {
         if group.is_empty() && plan.is_empty() {
             return self.wait(work);
         }
-        // The writer first: deliveries that end while this waits for the writer share the commit.
-        let is_alone = self.store.is_postgres() && plan.is_empty() && self.is_plain(&group);
-        let begun = if is_alone { Ok(None) } else { self.store.begin().await.map(Some) };
         let before = group.len();
-        while !is_alone
-            && group.len() < GROUP_MAX
-            && let Ok(one) = waiting.try_recv()
-        {
-            group.push(one);
-        }
+        let begun = self.begin(&mut group, waiting, plan.is_empty()).await;
         self.lanes.record_begins(destinations(&group[before..]).into_iter());
         let claiming = Claiming { plan: &plan, cached: &work.destinations };
         let recorded = self.record(begun, &group, claiming, stop).await;
@@ -161,6 +153,26 @@ impl Dispatcher {
             work.due = [work.due, one.next_due()].into_iter().flatten().min();
         }
         self.wait(work)
+    }
+
+    /// Begins the record of a group, and the claim if there is one. On SQLite the writer comes first: deliveries that end while
+    /// this waits for it join the group.
+    async fn begin(
+        &self,
+        group: &mut Vec<Ended>,
+        waiting: &mut mpsc::UnboundedReceiver<Ended>,
+        has_no_claim: bool,
+    ) -> Result<Begun, store::Error> {
+        if has_no_claim && self.is_plain(group) {
+            let Some(turn) = self.store.turn().await? else { return Ok(Begun::Alone(None)) };
+            join(group, waiting);
+            if self.is_plain(group) {
+                return Ok(Begun::Alone(Some(turn)));
+            }
+        }
+        let txn = self.store.begin().await?;
+        join(group, waiting);
+        Ok(Begun::Transaction(txn))
     }
 
     /// Returns false where a look around would hardly find anything new: this process alone has the embedded database, has
@@ -215,7 +227,7 @@ impl Dispatcher {
     pub(super) async fn drain(&self, waiting: &mut mpsc::UnboundedReceiver<Ended>, stop: &CancellationToken) {
         let mut group = Vec::new();
         while waiting.recv_many(&mut group, GROUP_MAX).await > 0 {
-            let begun = self.store.begin().await.map(Some);
+            let begun = self.store.begin().await.map(Begun::Transaction);
             self.record(begun, &group, Claiming { plan: &[], cached: &HashMap::new() }, stop).await;
             group.clear();
         }
@@ -275,6 +287,15 @@ impl Dispatcher {
                 () = tokio::time::sleep(POLL) => {}
             }
         }
+    }
+}
+
+/// Adds the deliveries that have ended to a group.
+fn join(group: &mut Vec<Ended>, waiting: &mut mpsc::UnboundedReceiver<Ended>) {
+    while group.len() < GROUP_MAX
+        && let Ok(one) = waiting.try_recv()
+    {
+        group.push(one);
     }
 }
 

@@ -19,6 +19,7 @@ use crate::store::delivery::{self, Attempted, Settlement};
 use crate::store::destination::{self, Destination};
 use crate::store::lease;
 use crate::store::revision;
+use crate::store::turn::Turn;
 use model::delivery::{ErrorCode, Next, Outcome, Status};
 use model::id::{DeliveryId, DestinationId};
 use model::time::Timestamp;
@@ -33,21 +34,26 @@ const TRIES: u32 = 5;
 /// The error of a record without the response, because the database refused the response.
 const REFUSED: &str = "The result of this attempt could not be stored.";
 
-/// The transaction of a cycle. `None` for a record that is a single statement.
-pub(super) type Begun = Result<Option<DatabaseTransaction>, store::Error>;
+/// The beginning of a record.
+pub(super) enum Begun {
+    /// The transaction of a cycle.
+    Transaction(DatabaseTransaction),
+    /// Nothing: the record begins and ends its transaction itself. In a turn on SQLite.
+    Alone(Option<Turn>),
+}
 
 impl Dispatcher {
     /// Records a group of ended deliveries and claims more, in one transaction.
     pub(super) async fn record(
         &self,
-        begun: Begun,
+        begun: Result<Begun, store::Error>,
         group: &[Ended],
         claiming: Claiming<'_>,
         stop: &CancellationToken,
     ) -> Recorded {
         let done = match begun {
-            Ok(Some(txn)) => self.store.in_time(self.transact(txn, group, claiming, false)).await,
-            Ok(None) => self.record_alone(group).await,
+            Ok(Begun::Transaction(txn)) => self.store.in_time(self.transact(txn, group, claiming, false)).await,
+            Ok(Begun::Alone(turn)) => self.record_alone(turn, group).await,
             Err(error) => Err(error),
         };
         match done {
@@ -58,7 +64,7 @@ impl Dispatcher {
         Recorded::But(HashSet::new())
     }
 
-    /// Returns true for a group whose record is a single statement: attempts that succeeded, of destinations whose breaker
+    /// Returns true for a group whose record needs no transaction around it: attempts that succeeded, of destinations whose breaker
     /// is at rest.
     pub(super) fn is_plain(&self, group: &[Ended]) -> bool {
         group.iter().all(|one| match one {
@@ -69,14 +75,20 @@ impl Dispatcher {
         })
     }
 
-    async fn record_alone(&self, group: &[Ended]) -> Result<Cycled, store::Error> {
+    async fn record_alone(&self, turn: Option<Turn>, group: &[Ended]) -> Result<Cycled, store::Error> {
         let attempted = |one: &Ended| match one {
             Ended::Attempted(settlement) => Some(settlement.as_ref().clone()),
             Ended::Returned(..) => None,
         };
         let group: Vec<_> = group.iter().filter_map(attempted).collect();
         crate::fault::point("settle.before-commit");
-        let settled = delivery::settle_many(self.store.autocommit(), self.owner, group, self.clock.now());
+        let now = self.clock.now();
+        let settled = async {
+            match turn {
+                Some(turn) => delivery::settle_in_turn(turn, self.owner, group, now).await,
+                None => delivery::settle_many(self.store.autocommit(), self.owner, group, now).await,
+            }
+        };
         self.store.alone(settled).await?;
         crate::fault::point("settle.after-commit");
         Ok(Cycled::default())

@@ -14,8 +14,8 @@ use crate::engine::held::HeldCounts;
 use crate::engine::lane::Lanes;
 use crate::engine::start::needs_lock_of_changes;
 use crate::fault;
+use crate::store::turn::Turn;
 use crate::store::{self, Store, occurrence};
-use sea_orm::DatabaseTransaction;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -80,14 +80,9 @@ impl Committer {
         Self { store, writer: GroupWriter::new(shared.clone()), shared }
     }
 
-    /// Commits a group, in a transaction that has begun already, or in a new one where it needs one. A part of a group that
-    /// was refused waits less for locks.
-    pub(super) async fn commit(
-        &mut self,
-        group: &[Job],
-        mut begun: Option<DatabaseTransaction>,
-        is_part: bool,
-    ) -> Commit {
+    /// Commits a group: in this turn, or in a transaction where it needs one. A part of a group that was refused waits less for
+    /// locks.
+    pub(super) async fn commit(&mut self, group: &[Job], mut turn: Option<Turn>, is_part: bool) -> Commit {
         let mut tried = 0;
         // SQLite has no such lock.
         let mut has_lock_of_changes = !self.store.is_postgres();
@@ -96,12 +91,15 @@ impl Committer {
         loop {
             tried += 1;
             let is_first = tried == 1 && !has_lock_of_changes;
-            let done = if is_first { Box::pin(self.try_alone(group)).await } else { None };
+            let done = match turn.take() {
+                None if !is_first => None,
+                turn => Box::pin(self.try_alone(group, turn)).await,
+            };
             let done = match done {
                 Some(done) => done,
                 None => {
                     let is_patient = has_lock_of_changes || (is_first && !is_part);
-                    Box::pin(self.try_once(group, begun.take(), is_patient, has_lock_of_changes)).await
+                    Box::pin(self.try_once(group, is_patient, has_lock_of_changes)).await
                 }
             };
             let error = match done {
@@ -128,29 +126,32 @@ impl Committer {
         }
     }
 
-    /// Writes a group by one statement that commits itself, on PostgreSQL. `None` for a group that needs a transaction, and
-    /// where the database has failed: the transaction then fails likewise.
-    async fn try_alone(&mut self, group: &[Job]) -> Option<Try> {
+    /// Writes a group alone: by one statement on PostgreSQL, in a turn on SQLite. `None` for a group that needs a transaction,
+    /// and where PostgreSQL cannot be read: the transaction then fails likewise.
+    async fn try_alone(&mut self, group: &[Job], turn: Option<Turn>) -> Option<Try> {
         if group.iter().any(|job| matches!(job.reporter, Reporter::Internal { .. })) {
             return None;
         }
         match self.writer.prepare_by_known(group) {
-            Guess::Plain(prepared) => match self.write_alone(*prepared).await {
+            Guess::Plain(prepared) => match self.write_alone(*prepared, turn).await {
                 None => {}
                 done => return done,
             },
             Guess::NotPlain => return None,
             Guess::Unknown => {}
         }
+        if !self.store.is_postgres() {
+            return None;
+        }
         let read = self.store.in_time(self.writer.prepare(self.store.autocommit(), group));
         let prepared = read.await.ok()??;
-        self.write_alone(prepared).await
+        self.write_alone(prepared, None).await
     }
 
     /// Writes a prepared group. `None` where nothing is stored, since the known state has changed.
-    async fn write_alone(&self, prepared: Prepared) -> Option<Try> {
+    async fn write_alone(&self, prepared: Prepared, turn: Option<Turn>) -> Option<Try> {
         fault::point("intake.before-commit");
-        match prepared.write(&self.store).await {
+        match prepared.write(&self.store, turn).await {
             Alone::Stored(written) => {
                 fault::point("intake.after-commit");
                 Some(Try::Stored(written))
@@ -162,21 +163,10 @@ impl Committer {
     }
 
     /// Writes and commits a group once.
-    async fn try_once(
-        &mut self,
-        group: &[Job],
-        begun: Option<DatabaseTransaction>,
-        is_patient: bool,
-        has_lock_of_changes: bool,
-    ) -> Try {
-        let begun = match begun {
-            Some(begun) => Ok(begun),
-            // A person's change may take a while.
-            None if is_patient => self.store.begin().await,
-            None => self.store.begin_impatient().await,
-        };
+    async fn try_once(&mut self, group: &[Job], is_patient: bool, has_lock_of_changes: bool) -> Try {
         let written = async {
-            let txn = begun?;
+            // A person's change may take a while.
+            let txn = if is_patient { self.store.begin().await? } else { self.store.begin_impatient().await? };
             let written = self.store.in_time(self.writer.write(&txn, group, has_lock_of_changes)).await?;
             Ok::<_, store::Error>((txn, written))
         };

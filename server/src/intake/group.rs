@@ -63,16 +63,17 @@ impl GroupWriter {
         }
         let is_due = take_internal_events(txn, group).await?;
         let mut types = self.types(txn, group).await?;
-        let (mut stage, slots) = loop {
+        let (mut stage, slots, current) = loop {
             let limits = Some((&*self.shared.full, self.shared.clock.now()));
             let objects = Objects::load(txn, references(group), types.clone(), limits).await?;
-            let (stage, slots, _) = self.stage(txn, group, objects, &is_due).await?;
+            let (stage, slots, current) = self.stage(txn, group, objects, &is_due).await?;
             // Loading the objects may have waited for a change of the catalogue.
             match self.cache.types(references(group)) {
                 Some(now) if now != types => types = now,
-                _ => break (stage, slots),
+                _ => break (stage, slots, current),
             }
         };
+        self.known.note(&keys_of(group), current, &stage.objects);
         stage.has_lock_of_changes = has_lock_of_changes;
         let started = write::write(txn, &mut stage, &self.shared.zone.get(), &self.shared.lanes).await?;
         receipt::count_repeats(txn, &stage.repeats, stage.now).await?;
@@ -90,7 +91,7 @@ impl GroupWriter {
         })
     }
 
-    /// Prepares a group that one statement writes (PostgreSQL), by what it reads. `None` for a group that needs a
+    /// Prepares a group that is written alone (PostgreSQL), by what it reads. `None` for a group that needs a
     /// transaction: it repeats occurrences, changes objects, claims tasks, is held or fails, or tells of something new to
     /// the catalogue.
     pub(super) async fn prepare(

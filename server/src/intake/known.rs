@@ -1,5 +1,5 @@
-//! The state that earlier groups have read (PostgreSQL). A group that needs nothing else is written without reading
-//! anything: the statement that writes the group checks that all of this is unchanged.
+//! The state that earlier groups have read. A group that needs nothing else is written without reading anything: the
+//! statements that write the group check that all of this is unchanged.
 //!
 //! Nothing here is ever removed because it is outdated: the check fails, the group is read for, and [`Known::note`]
 //! replaces it.
@@ -82,7 +82,7 @@ impl Known {
             if (now.revision, &now.hold) != (destination.revision(), destination.hold()) {
                 return None;
             }
-            destinations.push((destination.id(), now.row.clone()));
+            destinations.push((destination.id(), now.text.clone()));
         }
         if !keys.iter().all(|key| self.keys.contains(key)) {
             return None;

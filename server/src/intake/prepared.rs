@@ -1,14 +1,15 @@
-//! A group that is rendered and leased before anything is written, so that one statement writes it (PostgreSQL).
+//! A group that is rendered and leased before anything is written, so that it is written without a transaction around it.
 
 use super::group::Written;
 use crate::engine::start::Unnamed;
 use crate::store::delivery::{self, Occurred};
+use crate::store::turn::Turn;
 use crate::store::{self, Store};
 use model::time::Timestamp;
 
 /// The result of preparing a group by what is known.
 pub(super) enum Guess {
-    /// One statement may write the group.
+    /// The group may be written alone.
     Plain(Box<Prepared>),
     /// The group needs a transaction, unless something has changed.
     NotPlain,
@@ -16,7 +17,7 @@ pub(super) enum Guess {
     Unknown,
 }
 
-/// A group that one statement writes.
+/// A group that is written alone: by one statement on PostgreSQL, in a turn on SQLite.
 pub(super) struct Prepared {
     pub(super) written: Written,
     pub(super) occurred: Occurred,
@@ -24,7 +25,7 @@ pub(super) struct Prepared {
     pub(super) now: Timestamp,
 }
 
-/// The result of the statement that writes a group.
+/// The result of writing a group alone.
 pub(super) enum Alone {
     Stored(Written),
     /// Nothing is stored: the state is no longer the known one.
@@ -34,13 +35,19 @@ pub(super) enum Alone {
 }
 
 impl Prepared {
-    /// Writes the group by a statement that commits itself.
-    pub(super) async fn write(self, store: &Store) -> Alone {
+    /// Writes the group.
+    pub(super) async fn write(self, store: &Store, turn: Option<Turn>) -> Alone {
         let Self { mut written, occurred, leased, now } = self;
         if occurred.occurrences.is_empty() {
             return Alone::Stored(written);
         }
-        match store.alone(delivery::start_alone(store.autocommit(), occurred, now)).await {
+        let started = async {
+            match turn {
+                Some(turn) => delivery::start_in_turn(turn, occurred, now).await,
+                None => delivery::start_alone(store.autocommit(), occurred, now).await,
+            }
+        };
+        match store.alone(started).await {
             Ok(Some(started)) => {
                 written.taken = leased.map(|leased| leased.named(started.claimed));
                 Alone::Stored(written)

@@ -8,9 +8,9 @@
 use super::commit::{Commit, Committer, Shared};
 use super::{Error, GROUP_MAX, Job, Response};
 use crate::engine::lane::Lanes;
+use crate::store::turn::Turn;
 use crate::store::{self, Store};
 use futures_util::future::join_all;
-use sea_orm::DatabaseTransaction;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Mutex, Notify, mpsc};
@@ -55,8 +55,8 @@ impl Source {
         under_way == 0 || (occurrences >= under_way && !self.lanes.are_behind())
     }
 
-    /// Collects a group, and begins its transaction on SQLite. Returns `None` after the last job.
-    async fn next_group(&self, store: &Store) -> Option<(Vec<Job>, Result<Option<DatabaseTransaction>, store::Error>)> {
+    /// Collects a group, with its turn on SQLite. Returns `None` after the last job.
+    async fn next_group(&self, store: &Store) -> Option<(Vec<Job>, Result<Option<Turn>, store::Error>)> {
         let mut queue = self.queue.lock().await;
         let first = match queue.left.take() {
             Some(job) => job,
@@ -76,16 +76,15 @@ impl Source {
                 () = ended => {}
             }
         }
-        // First the transaction: jobs that arrive while others have SQLite's writer share the commit. Most groups need none
-        // on PostgreSQL.
-        let begun = if store.is_postgres() { Ok(None) } else { store.begin().await.map(Some) };
+        // First the turn: jobs that arrive while others have SQLite's writer share the commit.
+        let turn = store.turn().await;
         while queue.left.is_none()
             && let Ok(job) = queue.waiting.try_recv()
         {
             queue.add(&mut group, job);
         }
         self.under_way.fetch_add(count(&group), Ordering::SeqCst);
-        Some((group, begun))
+        Some((group, turn))
     }
 
     /// Notes the end of a group.
@@ -124,10 +123,10 @@ impl Worker {
     }
 
     async fn run(mut self) {
-        while let Some((group, begun)) = self.source.next_group(&self.store).await {
+        while let Some((group, turn)) = self.source.next_group(&self.store).await {
             let occurrences = count(&group);
-            match begun {
-                Ok(begun) => self.commit(group, begun).await,
+            match turn {
+                Ok(turn) => self.commit(group, turn).await,
                 // No job is at fault, and each would wait as long.
                 Err(error) => respond_to_all(group, || Error::Store(error.clone())),
             }
@@ -136,8 +135,8 @@ impl Worker {
     }
 
     /// Commits a group and responds to its jobs.
-    async fn commit(&mut self, group: Vec<Job>, begun: Option<DatabaseTransaction>) {
-        match self.committer.commit(&group, begun, false).await {
+    async fn commit(&mut self, group: Vec<Job>, turn: Option<Turn>) {
+        match self.committer.commit(&group, turn, false).await {
             Commit::Refused(error) if group.len() > 1 && may_be_one_job(&error) => self.commit_each_alone(group).await,
             commit => respond(group, commit),
         }

@@ -34,8 +34,8 @@ pub struct DestinationNow {
     pub revision: i64,
     /// Whether deliveries are held.
     pub hold: HoldState,
-    /// The whole row as text. Empty on SQLite.
-    pub row: String,
+    /// The state as text, which is another one after each change. On PostgreSQL that is the whole row.
+    pub text: String,
 }
 
 const KEY: Columns<2> = [("id", INT), ("created_at", INT)];
@@ -54,10 +54,10 @@ pub async fn read(
     let valid = count_valid(keys, is_postgres, &mut values);
     let parameter = if is_postgres { format!("${}", values.len() + 1) } else { "?".to_owned() };
     values.push(group::ids(destinations.iter().map(|id| id.0), is_postgres));
-    let row = if is_postgres { ", CAST(d AS TEXT) AS row_text" } else { "" };
+    let text = state_text(is_postgres);
     let sql = format!(
         "WITH now AS MATERIALIZED (SELECT {NEWEST} AS mark, {valid} AS valid) \
-         SELECT now.*, d.*{row} FROM now LEFT JOIN destination d ON {}",
+         SELECT now.*, d.*, {text} AS state_text FROM now LEFT JOIN destination d ON {}",
         group::id_in("d.id", &parameter, is_postgres)
     );
     let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
@@ -68,12 +68,21 @@ pub async fn read(
         if row.try_get::<Option<i64>>("", "id")?.is_some()
             && let Some(read) = super::read::<destination::Entity>(row, "")
         {
-            let text = if is_postgres { row.try_get("", "row_text")? } else { String::new() };
-            let now = DestinationNow { revision: read.revision, hold: hold_state(&read), row: text };
+            let text = row.try_get("", "state_text")?;
+            let now = DestinationNow { revision: read.revision, hold: hold_state(&read), text };
             current.destinations.insert(DestinationId(read.id), now);
         }
     }
     Ok(current)
+}
+
+/// Returns an expression for the state of a destination `d` as text. What a webhook sends is changed with its revision.
+fn state_text(is_postgres: bool) -> &'static str {
+    if is_postgres {
+        return "CAST(d AS TEXT)";
+    }
+    "json_array(d.revision, d.deleted_at, d.paused_at, d.release_per_second, d.target_revision, d.arranging, d.is_hanging, \
+     d.breaker_failures, d.breaker_opened_at, d.breaker_wait_ms, d.breaker_probe_at, d.breaker_is_probing)"
 }
 
 /// Returns an expression for the number of these keys that are neither revoked nor replaced. Adds its values to `values`.

@@ -2,6 +2,7 @@
 
 use super::entity::occurrence;
 use super::rows::{self, Columns, INT, TEXT, UUID};
+use super::turn::Call;
 use super::{Result, group};
 use model::id::{DestinationId, ObjectId, OccurrenceId, TagId};
 use model::matching::Reason;
@@ -103,6 +104,11 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<Row>) -> Result<Vec
 /// `values`.
 pub(super) fn insert_sql(ids: &str, new: Vec<Row>, values: &mut Vec<sea_orm::Value>) -> String {
     rows::insert_with_ids_sql("occurrence", &COLUMNS, ids, None, new.into_iter().map(columns).collect(), values)
+}
+
+/// Returns the calls of a turn that store occurrences.
+pub(super) fn insert_calls(new: Vec<Row>) -> Vec<Call> {
+    rows::insert_calls("occurrence", &COLUMNS, new.into_iter().map(columns).collect())
 }
 
 fn columns(new: Row) -> [sea_orm::Value; 17] {

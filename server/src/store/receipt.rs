@@ -4,6 +4,7 @@
 
 use super::entity::{api_key, receipt};
 use super::rows::{self, BYTES, Columns, INT, TEXT, UUID};
+use super::turn::Call;
 use super::{Result, group};
 use model::id::ApiKeyId;
 use model::number::{millis, to_u32, to_u64};
@@ -105,6 +106,11 @@ pub async fn insert(db: &impl ConnectionTrait, new: Vec<(Identity, Receipt)>, no
 /// `values`.
 pub(super) fn insert_sql(new: Vec<(Identity, Receipt)>, now: Timestamp, values: &mut Vec<Value>) -> String {
     rows::insert_sql(true, "receipt", &COLUMNS, columns(new, now), values)
+}
+
+/// Returns the calls of a turn that store receipts.
+pub(super) fn insert_calls(new: Vec<(Identity, Receipt)>, now: Timestamp) -> Vec<Call> {
+    rows::insert_calls("receipt", &COLUMNS, columns(new, now))
 }
 
 fn columns(new: Vec<(Identity, Receipt)>, now: Timestamp) -> Vec<[Value; 8]> {

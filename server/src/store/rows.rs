@@ -7,9 +7,11 @@
 //! stays far below SQLite's 32,766 bind parameters.
 
 use super::Result;
+use super::turn::Call;
 use model::number::to_i64;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value};
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 
 /// The largest number of rows that are one statement whatever their number.
 const SMALL: usize = 16;
@@ -29,7 +31,7 @@ pub(super) const BYTES: &str = "BYTEA";
 pub(super) const UUID: &str = "UUID";
 
 /// Splits rows into groups that SQLite writes with a statement each. Keeps the order.
-fn split<T>(rows: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+pub(super) fn split<T>(rows: Vec<T>) -> impl Iterator<Item = Vec<T>> {
     let mut rows = rows.into_iter();
     std::iter::from_fn(move || {
         let left = rows.len();
@@ -171,6 +173,28 @@ pub(super) fn table<const N: usize>(
     format!("(SELECT {} FROM ({source})) AS v", names.join(", "))
 }
 
+/// Returns rows as a table `v` like [`table`], of one text whatever their number. On SQLite they are JSON, so that only
+/// numbers and texts may be among them.
+pub(super) fn listed<const N: usize>(
+    is_postgres: bool,
+    columns: &Columns<N>,
+    rows: Vec<[Value; N]>,
+    values: &mut Vec<Value>,
+) -> String {
+    if is_postgres {
+        return postgres_table(columns, rows, false, values);
+    }
+    let json = |value: Value| match value {
+        Value::BigInt(Some(number)) => number.into(),
+        Value::String(Some(text)) => text.into(),
+        _ => serde_json::Value::Null,
+    };
+    let rows: Vec<_> = rows.into_iter().map(|row| serde_json::Value::from_iter(row.map(json))).collect();
+    values.push(serde_json::Value::from(rows).to_string().into());
+    let columns = columns.iter().enumerate().map(|(index, (name, _))| format!("value ->> {index} AS {name}"));
+    format!("(SELECT {} FROM json_each(?)) AS v", columns.collect::<Vec<_>>().join(", "))
+}
+
 /// Returns an INSERT of rows, and adds their values to `values`.
 pub(super) fn insert_sql<const N: usize>(
     is_postgres: bool,
@@ -212,32 +236,71 @@ pub(super) fn insert_with_ids_sql<const N: usize>(
 /// their rows in one call, since each call switches threads twice.
 pub(super) async fn insert_pairs<const N: usize, const M: usize>(
     db: &impl ConnectionTrait,
-    (table, columns, rows): (&str, &Columns<N>, Vec<[Value; N]>),
-    (other, other_columns, other_rows): (&str, &Columns<M>, Vec<[Value; M]>),
+    one: (&str, &Columns<N>),
+    other: (&str, &Columns<M>),
+    rows: Vec<([Value; N], [Value; M])>,
 ) -> Result<Vec<i64>> {
-    let names = other_columns.map(|(name, _)| name).join(", ");
-    // SQLite has one writer, so the new rows have the highest ids, without gaps.
-    let row = format!("((SELECT MAX(id) FROM {table}) - ?,{})", ["?"; M].join(","));
     let mut ids = Vec::with_capacity(rows.len());
-    for pairs in split(rows.into_iter().zip(other_rows).collect()) {
+    for pairs in split(rows) {
         let count = to_i64(pairs.len());
-        let (rows, other_rows): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-        let mut values = Vec::with_capacity(rows.len() * (N + M + 1));
-        let mut sql = insert_sql(false, table, columns, rows, &mut values);
-        let other_values = vec![row.as_str(); other_rows.len()].join(",");
-        _ = write!(sql, "; INSERT INTO {other} (id, {names}) VALUES {other_values}");
-        for (place, row) in (1..).zip(other_rows) {
-            values.push(Value::from(count - place));
-            values.extend(row);
-        }
+        let (sql, values) = pairs_sql(one, other, pairs);
         let done = db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
-        let last = i64::try_from(done.last_insert_id()).unwrap_or_default();
         if done.rows_affected() != 2 * count.unsigned_abs() {
             return Err(DbErr::RecordNotInserted.into());
         }
-        ids.extend(last - count + 1..=last);
+        ids.extend(last_ids(i64::try_from(done.last_insert_id()).unwrap_or_default(), count));
     }
     Ok(ids)
+}
+
+/// Returns two INSERTs like [`insert_pairs`], with their values.
+fn pairs_sql<const N: usize, const M: usize>(
+    (table, columns): (&str, &Columns<N>),
+    (other, other_columns): (&str, &Columns<M>),
+    pairs: Vec<([Value; N], [Value; M])>,
+) -> (String, Vec<Value>) {
+    let names = other_columns.map(|(name, _)| name).join(", ");
+    // SQLite has one writer, so the new rows have the highest ids, without gaps.
+    let row = format!("((SELECT MAX(id) FROM {table}) - ?,{})", ["?"; M].join(","));
+    let count = to_i64(pairs.len());
+    let (rows, other_rows): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    let mut values = Vec::with_capacity(rows.len() * (N + M + 1));
+    let mut sql = insert_sql(false, table, columns, rows, &mut values);
+    let other_values = vec![row.as_str(); other_rows.len()].join(",");
+    _ = write!(sql, "; INSERT INTO {other} (id, {names}) VALUES {other_values}");
+    for (place, row) in (1..).zip(other_rows) {
+        values.push(Value::from(count - place));
+        values.extend(row);
+    }
+    (sql, values)
+}
+
+/// Returns the calls of a turn that insert rows into two tables like [`insert_pairs`].
+pub(super) fn pair_calls<const N: usize, const M: usize>(
+    one: (&str, &Columns<N>),
+    other: (&str, &Columns<M>),
+    rows: Vec<([Value; N], [Value; M])>,
+) -> Vec<Call> {
+    let call = |pairs| {
+        let (sql, values) = pairs_sql(one, other, pairs);
+        Call { sql, values }
+    };
+    split(rows).map(call).collect()
+}
+
+/// Returns the calls of a turn that insert rows.
+pub(super) fn insert_calls<const N: usize>(table: &str, columns: &Columns<N>, rows: Vec<[Value; N]>) -> Vec<Call> {
+    let call = |rows: Vec<_>| {
+        let mut values = Vec::with_capacity(rows.len() * N);
+        let sql = insert_sql(false, table, columns, rows, &mut values);
+        Call { sql, values }
+    };
+    split(rows).map(call).collect()
+}
+
+/// Returns the ids of the `count` rows that were inserted last into SQLite.
+pub(super) fn last_ids(last: i64, count: i64) -> RangeInclusive<i64> {
+    last - count + 1..=last
 }
 
 /// Inserts rows. `rest` is the rest of the statement, such as what happens at a conflict. Returns how many were written.
@@ -282,7 +345,7 @@ pub(super) async fn insert_for_ids<const N: usize>(
             if done.rows_affected() != count.unsigned_abs() {
                 return Err(DbErr::RecordNotInserted.into());
             }
-            ids.extend(last - count + 1..=last);
+            ids.extend(last_ids(last, count));
         }
     }
     Ok(ids)

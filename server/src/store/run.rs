@@ -25,6 +25,17 @@ pub struct NewRun {
     pub event_ids: Vec<EventId>,
 }
 
+impl NewRun {
+    /// Returns the run with the id of its occurrence, whose place is the id yet, from 1.
+    pub(super) fn with_occurrence_at(mut self, ids: &[i64]) -> Self {
+        if let Cause::Occurrence(Some(place)) = &mut self.cause {
+            let index = usize::try_from(place.0 - 1).unwrap_or(usize::MAX);
+            place.0 = ids.get(index).copied().unwrap_or_default();
+        }
+        self
+    }
+}
+
 /// A run as stored.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields are those of `NewRun`")]

@@ -108,7 +108,7 @@ async fn start_alone(txn: &DatabaseTransaction) {
     let unchanged = Unchanged {
         mark,
         keys: Vec::new(),
-        destinations: now.destinations.into_iter().map(|(id, now)| (id, now.row)).collect(),
+        destinations: now.destinations.into_iter().map(|(id, now)| (id, now.text)).collect(),
         objects: (0..GROUP).map(object).collect(),
         new: (0..GROUP).map(identity).collect(),
     };

@@ -57,5 +57,6 @@ mod stop;
 mod store;
 mod stranger;
 mod task_form;
+mod turn;
 mod viewer;
 mod wire;

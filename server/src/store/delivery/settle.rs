@@ -5,6 +5,7 @@ use crate::store::Result;
 use crate::store::claim::Claimed;
 use crate::store::entity::{attempt, delivery};
 use crate::store::rows::{self, BYTES, Columns, INT, TEXT};
+use crate::store::turn::{Call, Turn};
 use model::breaker::Ending;
 use model::delivery::{Next, Outcome, Status};
 use model::email::Recipient;
@@ -112,16 +113,28 @@ pub async fn settle_many(
     let backend = db.get_database_backend();
     settlements.sort_by_key(|one| one.claimed.id);
     for group in rows::statements(db, settlements) {
-        let moves: Vec<_> = group.iter().map(|one| move_row(one, now)).collect();
-        let attempts: Vec<_> = group.into_iter().map(attempt_row).collect();
-        let (sql, values) = if backend == DbBackend::Postgres {
-            postgres_sql(owner, moves, attempts, now)
-        } else {
-            sqlite_sql(owner, moves, attempts, now)
-        };
+        let sql = if backend == DbBackend::Postgres { postgres_sql } else { sqlite_sql };
+        let (moves, attempts) = move_and_attempt_rows(group, now);
+        let (sql, values) = sql(owner, moves, attempts, now);
         db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
     }
     Ok(())
+}
+
+/// Records plain attempts ([`Settlement::is_plain`]) like [`settle_many`], in a turn of the embedded database.
+pub async fn settle_in_turn(turn: Turn, owner: Uuid, mut settlements: Vec<Settlement>, now: Timestamp) -> Result<()> {
+    settlements.sort_by_key(|one| one.claimed.id);
+    let call = |group| {
+        let (moves, attempts) = move_and_attempt_rows(group, now);
+        let (sql, values) = sqlite_sql(owner, moves, attempts, now);
+        Call { sql, values }
+    };
+    turn.write(rows::split(settlements).map(call).collect()).await
+}
+
+fn move_and_attempt_rows(group: Vec<Settlement>, now: Timestamp) -> (Vec<[Value; 10]>, Vec<[Value; 13]>) {
+    let moves = group.iter().map(|one| move_row(one, now)).collect();
+    (moves, group.into_iter().map(attempt_row).collect())
 }
 
 const MOVE: Columns<10> = [

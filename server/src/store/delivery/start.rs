@@ -5,8 +5,10 @@ use crate::store::claim::Claimed;
 use crate::store::current::Unchanged;
 use crate::store::listen::CHANNEL;
 use crate::store::receipt::{self, Identity, Receipt};
+use crate::store::rows::{self, Columns};
 use crate::store::run::{self, NewRun};
-use crate::store::{Result, occurrence, rows};
+use crate::store::turn::{Call, Turn};
+use crate::store::{Result, occurrence};
 use model::id::RunId;
 use model::number::to_i64;
 use model::time::Timestamp;
@@ -41,11 +43,15 @@ pub async fn start_many(db: &impl ConnectionTrait, new: Vec<(NewRun, NewDelivery
         let sql = with_runs(&mut parts, (runs, rows), (None, ""), now, &mut values);
         rows::read_ids(db, statement(&parts, &sql, values)).await?
     } else {
-        let runs = runs.into_iter().map(|new| run::columns_of_new(new, now)).collect();
-        rows::insert_pairs(db, ("run", &run::COLUMNS, runs), ("delivery", &COLUMNS, rows)).await?
+        let runs = runs.into_iter().map(|new| run::columns_of_new(new, now));
+        rows::insert_pairs(db, RUN, DELIVERY, runs.zip(rows).collect()).await?
     };
     Ok(Started::of(claimed, ids))
 }
+
+/// The tables whose rows have the same ids.
+const RUN: (&str, &Columns<11>) = ("run", &run::COLUMNS);
+const DELIVERY: (&str, &Columns<29>) = ("delivery", &COLUMNS);
 
 /// Occurrences that are stored together with the runs that they cause.
 #[derive(Debug)]
@@ -75,7 +81,7 @@ pub async fn start_alone(db: &impl ConnectionTrait, occurred: Occurred, now: Tim
     let (mut parts, mut values) = (Vec::new(), Vec::new());
     let condition = match unchanged {
         Some(unchanged) => {
-            parts.push(format!("unchanged AS MATERIALIZED ({})", unchanged.sql(&mut values)));
+            parts.push(format!("unchanged AS MATERIALIZED ({})", unchanged.sql(true, &mut values)));
             " WHERE EXISTS (SELECT 1 FROM unchanged)"
         }
         None => "",
@@ -100,6 +106,29 @@ pub async fn start_alone(db: &impl ConnectionTrait, occurred: Occurred, now: Tim
     }
     let ids = rows::read_ids(db, statement(&parts, &sql, values)).await?;
     Ok((!ids.is_empty()).then(|| Started::of(claimed, ids)))
+}
+
+/// Stores occurrences and what they cause in a turn of the embedded database. `None` where nothing was stored, since the
+/// state is no longer as it was, or none is given.
+pub async fn start_in_turn(turn: Turn, occurred: Occurred, now: Timestamp) -> Result<Option<Started>> {
+    let Occurred { occurrences, receipts, new, unchanged, .. } = occurred;
+    let Some(unchanged) = unchanged else { return Ok(None) };
+    let (mut causes, count) = (Vec::with_capacity(occurrences.len()), to_i64(occurrences.len()));
+    let mut condition = Call::default();
+    condition.sql = unchanged.sql(false, &mut condition.values);
+    causes.extend(receipt::insert_calls(receipts, now));
+    // The ids are those of the last call.
+    causes.extend(occurrence::insert_calls(occurrences));
+    let (runs, deliveries): (Vec<_>, Vec<_>) = new.into_iter().unzip();
+    let (rows, claimed) = delivery_rows(deliveries, now)?;
+    let runs_made = to_i64(runs.len());
+    let then = move |last| {
+        let ids: Vec<_> = rows::last_ids(last, count).collect();
+        let runs = runs.into_iter().map(|new| run::columns_of_new(new.with_occurrence_at(&ids), now));
+        rows::pair_calls(RUN, DELIVERY, runs.zip(rows).collect())
+    };
+    let last = turn.write_if(condition.with(causes), then).await?;
+    Ok(last.map(|last| Started::of(claimed, rows::last_ids(last, runs_made).collect())))
 }
 
 /// Returns the part of a statement that takes ids of a table from its sequence, as one array.

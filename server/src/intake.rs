@@ -6,15 +6,15 @@
 //!    [`Intake::run_internal`] (the internal events of the dispatcher) put a job into a channel: a batch of
 //!    occurrences, each with its public id. The channel has a capacity of 1000 jobs; further senders wait.
 //! 2. A `worker` collects a group: the jobs that are waiting, at most 100 occurrences. Commits are shared without a
-//!    timer, since jobs that arrive while a group is written share the next commit. On SQLite the worker begins the
-//!    transaction first.
+//!    timer, since jobs that arrive while a group is written share the next commit. On SQLite the worker first waits for
+//!    its turn to write.
 //! 3. `group` resolves the objects (`objects`), loads the events, tasks and destinations (`rules`) and the receipts of
 //!    repeats, and stages each occurrence in memory (`stage`).
 //! 4. `write` then writes the staged group with a statement per table: one-time tasks are claimed, objects and tags,
 //!    occurrences, runs, deliveries, receipts. `alarm` adds an internal event for each destination whose hold is full.
-//!    On PostgreSQL a plain group, as most are, has no transaction: one statement writes its occurrences, runs, deliveries
-//!    and receipts. What earlier groups have read (`known`) is not read again: the same statement checks that it is
-//!    unchanged. One way to the database and back remains of nine.
+//!    A plain group, as most are, only adds rows. One statement writes them on PostgreSQL, and a turn (`store::turn`) on
+//!    SQLite. The state that earlier groups have read (`known`) is not read again: the statement or the turn checks that
+//!    the state is unchanged. One way to the database and back remains of nine.
 //! 5. `commit` commits, and tries again where that can help. A commit that fails because the database went away may
 //!    have succeeded, so its first occurrence is looked up before anything else is done. Each occurrence keeps its
 //!    public id over all tries.
@@ -24,8 +24,8 @@
 //! # Locks
 //!
 //! A group takes locks 2, 3, 7, 8 and 9 of the lock order in `store`, in that order. It holds them until its commit,
-//! and never while it waits for the network or for a sender. A plain group on PostgreSQL takes lock 9 only. The cached rules
-//! need no lock: a newer revision discards them.
+//! and never while it waits for the network or for a sender. A plain group on PostgreSQL takes lock 9 only. The cached
+//! rules need no lock: a newer revision discards them.
 //!
 //! # What a crash leaves behind
 //!
@@ -33,8 +33,8 @@
 //! * During the commit: all of the group or nothing, which the database decides.
 //! * After the commit, before the response: all of the group. A sender that repeats an occurrence with the same id gets
 //!   the first response by its receipt, and nothing is started again.
-//! * During the only statement of a plain group: likewise. If its response is lost, the ids of its leased deliveries are,
-//!   too. They return to the queue within a second (`Lanes::take_lost`).
+//! * During the statement or the turn of a plain group: likewise. If the response is lost, the ids of the leased
+//!   deliveries are, too. These return to the queue within a second (`Lanes::take_lost`).
 //! * After the commit, before the wake: the deliveries are queued, and the dispatcher looks once a second anyway.
 //! * An internal event is deleted by the transaction that stores its occurrence: it is neither lost nor repeated.
 //! * What is only in memory is loaded or counted anew after a start: the rules, the number of held deliveries, and the

@@ -111,6 +111,8 @@ pub struct Store {
     reader: DatabaseConnection,
     /// The writer on SQLite.
     autocommit: DatabaseConnection,
+    /// A second writer, on SQLite.
+    turns: Option<turn::Turns>,
     /// Separate connections, so that the engine does not wait for queries of pages.
     pages: DatabaseConnection,
     /// One more connection, for queries that read whole tables.
@@ -206,8 +208,7 @@ impl Store {
         done
     }
 
-    /// Runs a single statement that commits itself, and notes the outcome like [`Store::commit`]. PostgreSQL saves two
-    /// round trips.
+    /// Runs a statement that commits itself, or a turn, and notes the outcome like [`Store::commit`].
     ///
     /// # Errors
     /// The outcome is unknown when the database went away.
@@ -250,6 +251,9 @@ impl Store {
             self.reader.close_by_ref().await?;
             if self.is_postgres() {
                 self.autocommit.close_by_ref().await?;
+            }
+            if let Some(turns) = &self.turns {
+                turns.close().await;
             }
             if self.log.is_some()
                 && let Err(error) = log::truncate(&self.writer).await

@@ -65,8 +65,8 @@ const DELIVERY_INDEXES: [&str; 8] = [
     // Queued: the destinations that have any, the oldest due deliveries of each (`claim::claim`, `arrange`), and due times
     // after a clock was set back (`sweep`).
     "CREATE INDEX delivery_due ON delivery (destination_id, next_attempt_at, id) WHERE status = 'queued'",
-    // Running: leases that have run out (`claim::release_expired`, `sweep`), those of a node
-    // (`claim::give_back_unknown`), and their number (`figures::queue`).
+    // Running: leases that have run out (`lease::return_expired`, `sweep`), those of a node
+    // (`lease::give_back_unknown`), and their number (`figures::queue`).
     "CREATE INDEX delivery_leased ON delivery (lease_until) WHERE status = 'running'",
     // Held: by reason and destination, the earliest due first (`hold`, `arrange`, `sweep`, `figures`). Each destination
     // that holds for a reason is found by one search.

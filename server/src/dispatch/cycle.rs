@@ -155,8 +155,8 @@ impl Dispatcher {
         self.wait(work)
     }
 
-    /// Begins the record of a group, and the claim if there is one. On SQLite the writer comes first: deliveries that end while
-    /// this waits for it join the group.
+    /// Begins the record of a group, and the claim if there is one. On SQLite the writer comes first: deliveries that end
+    /// during the wait for the writer join the group.
     async fn begin(
         &self,
         group: &mut Vec<Ended>,
@@ -237,8 +237,8 @@ impl Dispatcher {
     async fn look_around(&self) -> Result<(), store::Error> {
         let (db, now) = (&self.store, self.clock.now());
         if self.lanes.take_lost() {
-            let returned = lease::give_back_unknown(db.write(), now, self.owner, || self.lanes.ids()).await;
-            if returned.is_err() {
+            let returned = lease::give_back_unknown(db.write(), now, self.owner, || self.lanes.all_ids()).await;
+            if !matches!(returned, Ok(Some(_))) {
                 self.lanes.note_lost();
             }
             returned?;

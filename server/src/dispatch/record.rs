@@ -38,7 +38,7 @@ const REFUSED: &str = "The result of this attempt could not be stored.";
 pub(super) enum Begun {
     /// The transaction of a cycle.
     Transaction(DatabaseTransaction),
-    /// Nothing: the record begins and ends its transaction itself. In a turn on SQLite.
+    /// Nothing: the record begins and ends its transaction itself, within this turn on SQLite.
     Alone(Option<Turn>),
 }
 

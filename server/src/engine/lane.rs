@@ -90,6 +90,7 @@ impl Lanes {
             destinations: Vec::new(),
             leased: Vec::new(),
             has_rows: false,
+            is_unnamed: false,
         })
     }
 
@@ -270,6 +271,13 @@ impl Lanes {
     /// Returns the deliveries of this node.
     pub fn ids(&self) -> HashSet<DeliveryId> {
         self.state().ids.keys().copied().collect()
+    }
+
+    /// Returns the deliveries like [`ids`](Self::ids). `None` while rows may have been committed whose ids are not known
+    /// yet.
+    pub fn all_ids(&self) -> Option<HashSet<DeliveryId>> {
+        let state = self.state();
+        (state.unnamed == 0).then(|| state.ids.keys().copied().collect())
     }
 
     /// Returns true when this node has leased nothing, and lost no lease.

@@ -56,7 +56,12 @@ impl Prepared {
                 leased.into_iter().for_each(Unnamed::give_back);
                 Alone::Changed
             }
-            Err(error) => Alone::Failed(error, written),
+            Err(error) => {
+                if !matches!(error, store::Error::Unavailable(_)) {
+                    leased.into_iter().for_each(Unnamed::give_back);
+                }
+                Alone::Failed(error, written)
+            }
         }
     }
 }

@@ -197,10 +197,12 @@ impl Rules {
         Ok((Self::of(cache, kinds), current))
     }
 
-    /// Returns the rules for these occurrences as they were loaded for earlier groups. `None` where some were not.
+    /// Returns the rules for these occurrences as they were loaded for earlier groups. `None` where some were not: a
+    /// database that fails may leave the events and tasks of a kind without their destinations.
     pub(super) fn cached<'a>(cache: &RuleCache, occurrences: impl Iterator<Item = &'a Occurrence>) -> Option<Self> {
         let kinds = kinds_of(occurrences);
-        cache.has(&kinds).then(|| Self::of(cache, kinds))
+        let has_destinations = || cache.destinations_of(&kinds).iter().all(|id| cache.destinations.contains_key(id));
+        (cache.has(&kinds) && has_destinations()).then(|| Self::of(cache, kinds))
     }
 
     fn of(cache: &RuleCache, kinds: BTreeSet<Kind>) -> Self {
@@ -263,3 +265,6 @@ impl Rules {
         self.destinations.get(&id).map(|row| row.hold().reason().is_some())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,7 +52,7 @@ pub(super) async fn write(
     Ok(Started { tasks, full: started.full, taken: started.taken, has_queued: started.has_queued })
 }
 
-/// Returns what one statement writes for a plain group, and its leases. `None` where the deliveries need a transaction.
+/// Returns the rows of a plain group, and its leases. `None` where the deliveries need a transaction around them.
 pub(super) fn prepare(stage: &Stage, zone: &TimeZone, lanes: &Lanes) -> Option<(Occurred, Option<Unnamed>)> {
     let (tasks, occurrences) = occurrence_rows(stage);
     let places: Vec<_> = (1..).map(OccurrenceId).take(occurrences.len()).collect();

@@ -50,7 +50,7 @@ fn held(reason: HoldReason) -> String {
     format!("status = 'held' AND hold_reason = '{}' AND replay_revision IS NULL", reason.as_str())
 }
 
-/// The condition of held deliveries that go to an earlier target, as of its revision. It is that of their index.
+/// The condition of held deliveries that go to an earlier target, as of its revision. They have an index of their own.
 const HELD_REPLAYS: &str = "COALESCE(status, '') = 'held' AND replay_revision IS NOT NULL AND hold_reason <> 'target'";
 
 impl Moving<'_> {

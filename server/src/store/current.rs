@@ -40,7 +40,7 @@ pub struct DestinationNow {
 
 const KEY: Columns<2> = [("id", INT), ("created_at", INT)];
 /// An expression for the newest revision.
-const NEWEST: &str = "(SELECT MAX(id) FROM revision)";
+const NEWEST: &str = "(SELECT COALESCE(MAX(id), 0) FROM revision)";
 
 /// Reads the current state of these keys and destinations. A key is named by its id and the instant at which it was made.
 pub async fn read(
@@ -91,7 +91,7 @@ fn count_valid(keys: &[(ApiKeyId, Timestamp)], is_postgres: bool, values: &mut V
         return "CAST(0 AS BIGINT)".to_owned();
     }
     let rows = keys.iter().map(|(id, created_at)| [id.0.into(), created_at.0.into()]).collect();
-    let named = rows::table(is_postgres, &KEY, rows, values);
+    let named = rows::listed(is_postgres, &KEY, rows, values);
     format!(
         "(SELECT COUNT(*) FROM {named} JOIN api_key k ON k.id = v.id AND k.created_at = v.created_at \
          WHERE k.revoked_at IS NULL)"

@@ -96,6 +96,23 @@ impl From<DbErr> for Error {
     }
 }
 
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        let Some(code) = error.sqlite_error().map(|inner| inner.extended_code) else {
+            return Self::Other(DbErr::Custom(error.to_string()));
+        };
+        match code {
+            rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY => {
+                let message = error.to_string();
+                Self::Conflict { constraint: message.rsplit(": ").next().unwrap_or_default().to_owned() }
+            }
+            rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Self::InUse,
+            _ if is_sqlite_away(&code.to_string()) => Self::Unavailable(DbErr::Custom(error.to_string())),
+            _ => Self::Other(DbErr::Custom(error.to_string())),
+        }
+    }
+}
+
 /// A result of the store.
 pub type Result<T> = std::result::Result<T, Error>;
 

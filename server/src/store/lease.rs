@@ -62,16 +62,16 @@ pub async fn return_expired(
 }
 
 /// Returns deliveries to the queue that are leased to `owner` and not in `held`, as if they had not been claimed. The
-/// response to their commit was lost, so no node sends them. `held` is asked after the look: a delivery is there before
-/// its lease is committed.
+/// response to their commit was lost, so no node sends them. `held` is asked after the look, for a set with all leases that
+/// were committed before. Returns their number, and `None` where `held` has no such set.
 ///
 /// Takes lock 5 of 9.
 pub async fn give_back_unknown(
     db: &impl ConnectionTrait,
     now: Timestamp,
     owner: Uuid,
-    held: impl FnOnce() -> HashSet<DeliveryId>,
-) -> Result<u64> {
+    held: impl FnOnce() -> Option<HashSet<DeliveryId>>,
+) -> Result<Option<u64>> {
     #[derive(FromQueryResult)]
     struct Running {
         id: i64,
@@ -80,7 +80,7 @@ pub async fn give_back_unknown(
     let sql = "SELECT id, claims FROM delivery WHERE status = 'running' AND lease_owner = $1";
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [owner.into()]);
     let running = Running::find_by_statement(statement).all(db).await?;
-    let held = held();
+    let Some(held) = held() else { return Ok(None) };
     let sql = format!(
         "UPDATE delivery SET {}, claims = claims - 1, next_attempt_at = $1 \
          WHERE id = $2 AND status = 'running' AND lease_owner = $3 AND claims = $4",
@@ -92,7 +92,7 @@ pub async fn give_back_unknown(
         let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), &sql, values)).await?;
         count += done.rows_affected();
     }
-    Ok(count)
+    Ok(Some(count))
 }
 
 /// Returns every leased delivery to the queue. Only for the start of a server that is the only one.

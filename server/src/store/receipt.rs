@@ -4,13 +4,13 @@
 
 use super::entity::{api_key, receipt};
 use super::rows::{self, BYTES, Columns, INT, TEXT, UUID};
-use super::turn::Call;
 use super::{Result, group};
 use model::id::ApiKeyId;
 use model::number::{millis, to_u32, to_u64};
 use model::time::Timestamp;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait, Value, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait, Statement, Value,
+    sea_query::Expr,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -108,9 +108,9 @@ pub(super) fn insert_sql(new: Vec<(Identity, Receipt)>, now: Timestamp, values: 
     rows::insert_sql(true, "receipt", &COLUMNS, columns(new, now), values)
 }
 
-/// Returns the calls of a turn that store receipts.
-pub(super) fn insert_calls(new: Vec<(Identity, Receipt)>, now: Timestamp) -> Vec<Call> {
-    rows::insert_calls("receipt", &COLUMNS, columns(new, now))
+/// Returns the statements of a turn that store receipts.
+pub(super) fn insert_statements(new: Vec<(Identity, Receipt)>, now: Timestamp) -> Vec<Statement> {
+    rows::insert_statements("receipt", &COLUMNS, columns(new, now))
 }
 
 fn columns(new: Vec<(Identity, Receipt)>, now: Timestamp) -> Vec<[Value; 8]> {

@@ -7,7 +7,6 @@
 //! stays far below SQLite's 32,766 bind parameters.
 
 use super::Result;
-use super::turn::Call;
 use model::number::to_i64;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value};
 use std::fmt::Write;
@@ -243,8 +242,7 @@ pub(super) async fn insert_pairs<const N: usize, const M: usize>(
     let mut ids = Vec::with_capacity(rows.len());
     for pairs in split(rows) {
         let count = to_i64(pairs.len());
-        let (sql, values) = pairs_sql(one, other, pairs);
-        let done = db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
+        let done = db.execute_raw(joined(pair_of_statements(one, other, pairs))).await?;
         if done.rows_affected() != 2 * count.unsigned_abs() {
             return Err(DbErr::RecordNotInserted.into());
         }
@@ -253,49 +251,61 @@ pub(super) async fn insert_pairs<const N: usize, const M: usize>(
     Ok(ids)
 }
 
-/// Returns two INSERTs like [`insert_pairs`], with their values.
-fn pairs_sql<const N: usize, const M: usize>(
+/// Returns the statements of a turn that insert rows into two tables like [`insert_pairs`].
+pub(super) fn pair_statements<const N: usize, const M: usize>(
+    one: (&str, &Columns<N>),
+    other: (&str, &Columns<M>),
+    rows: Vec<([Value; N], [Value; M])>,
+) -> Vec<Statement> {
+    split(rows).flat_map(|pairs| pair_of_statements(one, other, pairs)).collect()
+}
+
+fn pair_of_statements<const N: usize, const M: usize>(
     (table, columns): (&str, &Columns<N>),
     (other, other_columns): (&str, &Columns<M>),
     pairs: Vec<([Value; N], [Value; M])>,
-) -> (String, Vec<Value>) {
-    let names = other_columns.map(|(name, _)| name).join(", ");
-    // SQLite has one writer, so the new rows have the highest ids, without gaps.
-    let row = format!("((SELECT MAX(id) FROM {table}) - ?,{})", ["?"; M].join(","));
+) -> [Statement; 2] {
     let count = to_i64(pairs.len());
     let (rows, other_rows): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-    let mut values = Vec::with_capacity(rows.len() * (N + M + 1));
-    let mut sql = insert_sql(false, table, columns, rows, &mut values);
+    // SQLite has one writer, so the new rows have the highest ids, without gaps.
+    let row = format!("((SELECT MAX(id) FROM {table}) - ?,{})", ["?"; M].join(","));
+    let names = other_columns.map(|(name, _)| name).join(", ");
     let other_values = vec![row.as_str(); other_rows.len()].join(",");
-    _ = write!(sql, "; INSERT INTO {other} (id, {names}) VALUES {other_values}");
+    let other_sql = format!("INSERT INTO {other} (id, {names}) VALUES {other_values}");
+    let mut values = Vec::with_capacity(other_rows.len() * (M + 1));
     for (place, row) in (1..).zip(other_rows) {
         values.push(Value::from(count - place));
         values.extend(row);
     }
-    (sql, values)
+    [insert_statement(table, columns, rows), Statement::from_sql_and_values(DbBackend::Sqlite, other_sql, values)]
 }
 
-/// Returns the calls of a turn that insert rows into two tables like [`insert_pairs`].
-pub(super) fn pair_calls<const N: usize, const M: usize>(
-    one: (&str, &Columns<N>),
-    other: (&str, &Columns<M>),
-    rows: Vec<([Value; N], [Value; M])>,
-) -> Vec<Call> {
-    let call = |pairs| {
-        let (sql, values) = pairs_sql(one, other, pairs);
-        Call { sql, values }
-    };
-    split(rows).map(call).collect()
+/// Returns the statements of a turn that insert rows.
+pub(super) fn insert_statements<const N: usize>(
+    table: &str,
+    columns: &Columns<N>,
+    rows: Vec<[Value; N]>,
+) -> Vec<Statement> {
+    split(rows).map(|rows| insert_statement(table, columns, rows)).collect()
 }
 
-/// Returns the calls of a turn that insert rows.
-pub(super) fn insert_calls<const N: usize>(table: &str, columns: &Columns<N>, rows: Vec<[Value; N]>) -> Vec<Call> {
-    let call = |rows: Vec<_>| {
-        let mut values = Vec::with_capacity(rows.len() * N);
-        let sql = insert_sql(false, table, columns, rows, &mut values);
-        Call { sql, values }
-    };
-    split(rows).map(call).collect()
+fn insert_statement<const N: usize>(table: &str, columns: &Columns<N>, rows: Vec<[Value; N]>) -> Statement {
+    let mut values = Vec::with_capacity(rows.len() * N);
+    let sql = insert_sql(false, table, columns, rows, &mut values);
+    Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)
+}
+
+/// Joins statements of SQLite whose parameters have no numbers, so that they are sent in one call.
+pub(super) fn joined(statements: impl IntoIterator<Item = Statement>) -> Statement {
+    let (mut sql, mut values) = (String::new(), Vec::new());
+    for one in statements {
+        if !sql.is_empty() {
+            sql += "; ";
+        }
+        sql += &one.sql;
+        values.extend(one.values.into_iter().flat_map(|values| values.0));
+    }
+    Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)
 }
 
 /// Returns the ids of the `count` rows that were inserted last into SQLite.

@@ -68,7 +68,9 @@ async fn full_disk_loses_and_repeats_no_delivery() {
     let key = in_flight(&server, &gate, 20).await;
     let writer = server.services.store.write();
     // SQLite limits the file to its current size, and refuses the next page as on a full disk.
+    let turn = async || server.services.store.turn().await.expect("a turn").expect("SQLite");
     writer.execute_unprepared("PRAGMA max_page_count = 1").await.expect("limited");
+    turn().await.limit_pages(1).await.expect("limited");
     let mut refused = 0;
     for _ in 0..100 {
         let status = post(&server, &key).await;
@@ -83,6 +85,7 @@ async fn full_disk_loses_and_repeats_no_delivery() {
     eventually("all have their response", async || gate.waiting() == 0).await;
     stays_away(&server, &key, true).await;
     writer.execute_unprepared("PRAGMA max_page_count = 1000000").await.expect("capacity again");
+    turn().await.limit_pages(1_000_000).await.expect("capacity again");
     eventually("everything is recorded", async || {
         let queue = server::store::figures::queue(server.services.store.read()).await.expect("counted");
         queue.queued + queue.running == 0

@@ -165,7 +165,7 @@ async fn run_all(db: &impl TransactionTrait<Transaction = DatabaseTransaction>) 
 
     claim::next_due(&txn).await.expect("asked");
     lease::return_expired(&txn, NOW, owner, &[]).await.expect("released");
-    lease::give_back_unknown(&txn, NOW, owner, HashSet::new).await.expect("returned");
+    lease::give_back_unknown(&txn, NOW, owner, || Some(HashSet::new())).await.expect("returned");
     sweep::list_due(&txn, NOW).await.expect("listed");
     hold::load_states(&txn, &[DestinationId(1), DestinationId(2)], true).await.expect("loaded");
     counts.note("look around", &txn).await;

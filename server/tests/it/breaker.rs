@@ -185,7 +185,7 @@ async fn delivery_that_lost_its_lease_is_not_sent_beside_the_probe(
         match way {
             Way::Expired => _ = lease::return_expired(db, now, owner, &[]).await.expect("released"),
             Way::Restarted => _ = lease::return_all(db, now).await.expect("released"),
-            Way::Lost => _ = lease::give_back_unknown(db, now, owner, HashSet::new).await.expect("released"),
+            Way::Lost => _ = lease::give_back_unknown(db, now, owner, || Some(HashSet::new())).await.expect("released"),
             Way::Returned => {
                 lease::give_back(db, owner, &[1, 2, 3, 4, 5].map(DeliveryId), now).await.expect("released");
             }

@@ -1,6 +1,6 @@
 //! Turns of the embedded database's writer: their transactions are the server's own, and no library ends them.
 
-use crate::harness::{TestStore, eventually};
+use crate::harness::TestStore;
 use crate::rows;
 use model::id::{DestinationId, OccurrenceId};
 use model::run::Cause;
@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement};
 use server::store::current::{self, Unchanged};
 use server::store::delivery::{self, NewDelivery, Occurred};
 use server::store::run::NewRun;
-use server::store::{Store, revision};
+use server::store::{Store, connect, revision};
 use std::task::Poll;
 
 const NOW: Timestamp = Timestamp(1_000_000_000);
@@ -106,14 +106,18 @@ async fn group_of_a_turn_is_not_stored_once_the_state_has_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn turn_ends_when_nobody_waits_for_it_any_more() {
+async fn group_of_a_turn_is_not_stored_after_its_caller_has_given_up() {
     let (test, webhook) = store().await;
     let group = occurred(&test.store, vec![rows::delivery(webhook)]).await;
+    // Another process writes, so that the turn has to wait.
+    let other = connect::open_sqlite(test.dir.path()).await.expect("opened");
+    let txn = other.begin().await.expect("a transaction");
     let turn = test.store.turn().await.expect("a turn").expect("SQLite");
     let mut start = Box::pin(delivery::start_in_turn(turn, group, NOW));
     assert!(std::future::poll_fn(|cx| Poll::Ready(start.as_mut().poll(cx))).await.is_pending());
     drop(start);
-    eventually("the group is stored", async || stored(&test.store).await.len() == 1).await;
-    let txn = test.store.begin().await.expect("a transaction");
+    other.commit(txn).await.expect("committed");
+    let txn = test.store.begin().await.expect("the turn is over");
     test.store.commit(txn).await.expect("committed");
+    assert_eq!(stored(&test.store).await, []);
 }

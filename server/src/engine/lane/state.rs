@@ -43,6 +43,8 @@ pub(super) struct State {
     pub(super) is_ready: bool,
     /// True after a transaction with leases that may have been committed without a response.
     pub(super) may_have_lost: bool,
+    /// The number of [`Taken`](super::Taken) whose rows may be in the database and have no ids here yet.
+    pub(super) unnamed: usize,
     /// The last destination that was claimed from. Destinations are claimed from in rotation.
     pub(super) last: Option<DestinationId>,
 }

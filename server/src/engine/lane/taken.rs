@@ -18,6 +18,8 @@ pub struct Taken {
     pub(super) leased: Vec<Leased>,
     /// True from when the rows may be in the database.
     pub(super) has_rows: bool,
+    /// True while the rows may be in the database and have no ids here.
+    pub(super) is_unnamed: bool,
 }
 
 impl Taken {
@@ -37,9 +39,14 @@ impl Taken {
         Some(self.owner)
     }
 
-    /// Notes that the rows are about to be written by a statement that commits itself. Its response may be lost.
+    /// Notes that the rows are about to be written and committed at once, so that their ids come after the commit. The
+    /// response may be lost.
     pub fn expect_rows(&mut self) {
         self.has_rows = !self.destinations.is_empty();
+        if self.has_rows {
+            self.is_unnamed = true;
+            self.lanes.state().unnamed += 1;
+        }
     }
 
     /// Notes leased deliveries whose rows are written, before they are committed.
@@ -49,6 +56,7 @@ impl Taken {
         self.has_rows = true;
         let mut state = self.lanes.state();
         self.leased[before..].iter().for_each(|one| state.note(one.claimed.id()));
+        state.unnamed -= usize::from(std::mem::take(&mut self.is_unnamed));
     }
 
     /// Returns the leases. There is no row of theirs.
@@ -73,6 +81,7 @@ impl Drop for Taken {
             return;
         }
         let mut state = self.lanes.state();
+        state.unnamed -= usize::from(self.is_unnamed);
         for id in &self.destinations {
             state.release(*id);
         }

@@ -234,3 +234,18 @@ fn share_that_shrinks_leaves_the_counts_right() {
     let state = node.lanes.state();
     assert_eq!((state.leased, state.ahead, state.unrecorded), (0, 0, 0));
 }
+
+#[test]
+fn rows_that_may_be_committed_without_known_ids_are_told() {
+    let node = Node::new();
+    let mut expected = node.take(1).expect("a slot");
+    assert!(node.lanes.all_ids().is_some());
+    expected.expect_rows();
+    assert!(node.lanes.all_ids().is_none());
+    expected.note([leased(5, 1)].into_iter());
+    assert_eq!(node.lanes.all_ids(), Some([DeliveryId(5)].into()));
+    let mut lost = node.take(1).expect("a slot");
+    lost.expect_rows();
+    drop(lost);
+    assert!(node.lanes.all_ids().is_some() && node.lanes.take_lost());
+}

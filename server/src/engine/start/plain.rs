@@ -1,4 +1,4 @@
-//! Starts that are rendered and leased before anything is written, so that one statement can write them.
+//! Starts that are rendered and leased before anything is written, so that they can be written at once.
 
 use super::{RENDERED_MAX_BYTES, Setting, Start, hold, lease, new_delivery, new_run};
 use crate::engine::lane::{Lanes, Leased, Taken};
@@ -9,7 +9,7 @@ use crate::store::destination::Destination;
 use crate::store::run::NewRun;
 use std::sync::Arc;
 
-/// Starts that one statement writes: every message is rendered, and no destination holds its delivery.
+/// Starts that are written at once: every message is rendered, and no destination holds its delivery.
 #[derive(Debug)]
 pub struct Plain {
     /// The runs with their deliveries.

@@ -62,6 +62,7 @@ pub async fn open_postgres_logging(url: &str, statements: LevelFilter) -> Result
         writer: engine.clone(),
         reader: engine,
         autocommit,
+        turns: None,
         pages,
         searches,
         search_queue: SearchQueue::new(true),

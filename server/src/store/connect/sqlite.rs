@@ -3,9 +3,10 @@
 use super::{PAGE_PATIENCE, PAGE_READERS, PATIENCE, SEARCHERS, STATEMENTS_CACHED};
 use crate::background;
 use crate::store::searching::SearchQueue;
-use crate::store::{Result, Store};
+use crate::store::turn::Turns;
+use crate::store::{Error, Result, Store};
 use log::LevelFilter;
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection};
 use std::path::Path;
@@ -34,8 +35,10 @@ pub async fn open_sqlite_logging(data_dir: &Path, statements: LevelFilter) -> Re
     let pages = for_pages(&file, PAGE_READERS, statements).await?;
     let searches = for_pages(&file, SEARCHERS, statements).await?;
     let log = Some(data_dir.join(format!("{SQLITE_FILE}-wal")));
+    let turns = Turns::start(file, statements != LevelFilter::Off).map_err(no_thread)?;
     Ok(Store {
         autocommit: writer.clone(),
+        turns: Some(turns),
         writer,
         reader,
         pages,
@@ -45,6 +48,11 @@ pub async fn open_sqlite_logging(data_dir: &Path, statements: LevelFilter) -> Re
         last_commit: Arc::default(),
         patience: PATIENCE,
     })
+}
+
+/// Returns the error of a system that has no thread left.
+fn no_thread(error: std::io::Error) -> Error {
+    Error::Unavailable(DbErr::Custom(format!("no thread could be started: {error}")))
 }
 
 /// Opens connections whose threads have a lower priority.

@@ -5,7 +5,7 @@ use crate::store::Result;
 use crate::store::claim::Claimed;
 use crate::store::entity::{attempt, delivery};
 use crate::store::rows::{self, BYTES, Columns, INT, TEXT};
-use crate::store::turn::{Call, Turn};
+use crate::store::turn::Turn;
 use model::breaker::Ending;
 use model::delivery::{Next, Outcome, Status};
 use model::email::Recipient;
@@ -113,10 +113,15 @@ pub async fn settle_many(
     let backend = db.get_database_backend();
     settlements.sort_by_key(|one| one.claimed.id);
     for group in rows::statements(db, settlements) {
-        let sql = if backend == DbBackend::Postgres { postgres_sql } else { sqlite_sql };
         let (moves, attempts) = move_and_attempt_rows(group, now);
-        let (sql, values) = sql(owner, moves, attempts, now);
-        db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+        db.execute_raw(if backend == DbBackend::Postgres {
+            let (sql, values) = postgres_sql(owner, moves, attempts, now);
+            Statement::from_sql_and_values(backend, sql, values)
+        } else {
+            // In one call, since each call switches threads twice.
+            rows::joined(sqlite_statements(owner, moves, attempts, now))
+        })
+        .await?;
     }
     Ok(())
 }
@@ -124,12 +129,11 @@ pub async fn settle_many(
 /// Records plain attempts ([`Settlement::is_plain`]) like [`settle_many`], in a turn of the embedded database.
 pub async fn settle_in_turn(turn: Turn, owner: Uuid, mut settlements: Vec<Settlement>, now: Timestamp) -> Result<()> {
     settlements.sort_by_key(|one| one.claimed.id);
-    let call = |group| {
+    let statements = |group| {
         let (moves, attempts) = move_and_attempt_rows(group, now);
-        let (sql, values) = sqlite_sql(owner, moves, attempts, now);
-        Call { sql, values }
+        sqlite_statements(owner, moves, attempts, now)
     };
-    turn.write(rows::split(settlements).map(call).collect()).await
+    turn.write(rows::split(settlements).flat_map(statements).collect()).await
 }
 
 fn move_and_attempt_rows(group: Vec<Settlement>, now: Timestamp) -> (Vec<[Value; 10]>, Vec<[Value; 13]>) {
@@ -181,34 +185,34 @@ fn postgres_sql(
     (sql, values)
 }
 
-/// Three statements in one call, since each call switches threads twice.
-fn sqlite_sql(
+fn sqlite_statements(
     owner: Uuid,
     moves: Vec<[Value; 10]>,
     attempts: Vec<[Value; 13]>,
     now: Timestamp,
-) -> (String, Vec<Value>) {
-    let mut values = Vec::with_capacity(moves.len() * 24 + 2);
+) -> Vec<Statement> {
     let runs: Vec<_> = moves.iter().filter(|row| row[4] != Value::BigInt(None)).map(|row| row[0].clone()).collect();
+    let mut values = Vec::with_capacity(moves.len() * 10 + 1);
     let moves = rows::table(false, &MOVE, moves, &mut values);
-    let columns = MOVE[1..].iter().map(|(name, _)| format!("{name} = v.{name}")).collect::<Vec<_>>().join(", ");
     values.push(owner.into());
-    let mut sql = format!(
+    let columns = MOVE[1..].iter().map(|(name, _)| format!("{name} = v.{name}")).collect::<Vec<_>>().join(", ");
+    let sql = format!(
         "UPDATE delivery SET {columns}, lease_owner = NULL, lease_until = NULL FROM {moves} \
-         WHERE delivery.id = v.id AND delivery.status = 'running' AND delivery.lease_owner = ?; {}",
-        rows::insert_sql(false, "attempt", &ATTEMPT, attempts, &mut values)
+         WHERE delivery.id = v.id AND delivery.status = 'running' AND delivery.lease_owner = ?"
     );
+    let mut statements = vec![Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)];
+    statements.extend(rows::insert_statements("attempt", &ATTEMPT, attempts));
     if !runs.is_empty() {
-        sql += &format!(
-            "; UPDATE run SET ended_at = ?, status = CASE WHEN EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id \
+        let sql = format!(
+            "UPDATE run SET ended_at = ?, status = CASE WHEN EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id \
              AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END WHERE id IN ({}) AND status = 'running' \
              AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id AND d.settled_at IS NULL)",
             vec!["?"; runs.len()].join(",")
         );
-        values.push(now.0.into());
-        values.extend(runs);
+        let values = [now.0.into()].into_iter().chain(runs);
+        statements.push(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values));
     }
-    (sql, values)
+    statements
 }
 
 fn move_row(one: &Settlement, now: Timestamp) -> [Value; 10] {

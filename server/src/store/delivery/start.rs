@@ -7,7 +7,7 @@ use crate::store::listen::CHANNEL;
 use crate::store::receipt::{self, Identity, Receipt};
 use crate::store::rows::{self, Columns};
 use crate::store::run::{self, NewRun};
-use crate::store::turn::{Call, Turn};
+use crate::store::turn::Turn;
 use crate::store::{Result, occurrence};
 use model::id::RunId;
 use model::number::to_i64;
@@ -113,22 +113,23 @@ pub async fn start_alone(db: &impl ConnectionTrait, occurred: Occurred, now: Tim
 pub async fn start_in_turn(turn: Turn, occurred: Occurred, now: Timestamp) -> Result<Option<Started>> {
     let Occurred { occurrences, receipts, new, unchanged, .. } = occurred;
     let Some(unchanged) = unchanged else { return Ok(None) };
-    let (mut causes, count) = (Vec::with_capacity(occurrences.len()), to_i64(occurrences.len()));
-    let mut condition = Call::default();
-    condition.sql = unchanged.sql(false, &mut condition.values);
-    causes.extend(receipt::insert_calls(receipts, now));
-    // The ids are those of the last call.
-    causes.extend(occurrence::insert_calls(occurrences));
+    let mut values = Vec::new();
+    let condition = unchanged.sql(false, &mut values);
+    let condition = Statement::from_sql_and_values(DbBackend::Sqlite, condition, values);
+    let occurrence_count = to_i64(occurrences.len());
+    let mut first = receipt::insert_statements(receipts, now);
+    // The ids are those of the last rows.
+    first.extend(occurrence::insert_statements(occurrences));
     let (runs, deliveries): (Vec<_>, Vec<_>) = new.into_iter().unzip();
     let (rows, claimed) = delivery_rows(deliveries, now)?;
-    let runs_made = to_i64(runs.len());
+    let run_count = to_i64(runs.len());
     let then = move |last| {
-        let ids: Vec<_> = rows::last_ids(last, count).collect();
+        let ids: Vec<_> = rows::last_ids(last, occurrence_count).collect();
         let runs = runs.into_iter().map(|new| run::columns_of_new(new.with_occurrence_at(&ids), now));
-        rows::pair_calls(RUN, DELIVERY, runs.zip(rows).collect())
+        rows::pair_statements(RUN, DELIVERY, runs.zip(rows).collect())
     };
-    let last = turn.write_if(condition.with(causes), then).await?;
-    Ok(last.map(|last| Started::of(claimed, rows::last_ids(last, runs_made).collect())))
+    let last = turn.write_if(condition, first, then).await?;
+    Ok(last.map(|last| Started::of(claimed, rows::last_ids(last, run_count).collect())))
 }
 
 /// Returns the part of a statement that takes ids of a table from its sequence, as one array.

@@ -1,0 +1,180 @@
+//! The thread of the turns, with its connection to the embedded database.
+
+use crate::store::{Error, Result};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, OpenFlags};
+use sea_orm::{DbErr, Value, sea_query::Values};
+use sqlx::Sqlite;
+use sqlx::pool::PoolConnection;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// The time that a turn waits for another process which writes, such as a command of an administrator.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The number of prepared statements that are cached: a group of each size has others.
+const STATEMENTS_CACHED: usize = 200;
+
+/// The work of a turn.
+type Work = Box<dyn FnOnce(&mut Writer) + Send>;
+
+/// The way to the thread. The thread ends with the last of them.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct Turns(mpsc::Sender<Work>);
+
+impl Turns {
+    /// Starts the thread. `file` is opened by the first turn. With `is_logging`, the text of each statement is logged.
+    pub(in crate::store) fn start(file: PathBuf, is_logging: bool) -> std::io::Result<Self> {
+        let (sender, works) = mpsc::channel::<Work>();
+        let run = move || {
+            let mut writer = Writer { file, is_logging, connection: None };
+            for work in works {
+                work(&mut writer);
+            }
+        };
+        thread::Builder::new().name("turns".to_owned()).spawn(run)?;
+        Ok(Self(sender))
+    }
+
+    /// Runs `write` in a transaction. The transaction is committed where `write` returns a number and the caller still waits,
+    /// and rolled back otherwise. `excludes` is held meanwhile.
+    pub(super) async fn run(
+        &self,
+        excludes: PoolConnection<Sqlite>,
+        write: impl FnOnce(&Session<'_>) -> rusqlite::Result<Option<i64>> + Send + 'static,
+    ) -> Result<Option<i64>> {
+        let (respond, response) = oneshot::channel();
+        let runtime = Handle::current();
+        let work = move |writer: &mut Writer| {
+            let done = catch_unwind(AssertUnwindSafe(|| writer.transact(write, || !respond.is_closed())));
+            let done = done.map_or_else(|_| Err(Error::Other(interrupted())), |done| done.map_err(Error::from));
+            writer.end();
+            if let Err((_, excludes)) = respond.send((done, excludes)) {
+                // The caller waits no longer. A connection returns to its pool by a task.
+                let _entered = runtime.enter();
+                drop(excludes);
+            }
+        };
+        self.0.send(Box::new(work)).map_err(|_| Error::Unavailable(interrupted()))?;
+        let (done, _excludes) = response.await.map_err(|_| Error::Unavailable(interrupted()))?;
+        done
+    }
+
+    /// Closes the connection. A later turn would open another one.
+    pub(in crate::store) async fn close(&self) {
+        let (respond, response) = oneshot::channel();
+        let close = move |writer: &mut Writer| {
+            writer.connection = None;
+            // The caller may have run out of patience.
+            let _ = respond.send(());
+        };
+        if self.0.send(Box::new(close)).is_ok() {
+            let _ = response.await;
+        }
+    }
+}
+
+/// The error of a transaction that panicked.
+fn interrupted() -> DbErr {
+    DbErr::Custom("a transaction was interrupted".to_owned())
+}
+
+/// The state of the thread.
+struct Writer {
+    file: PathBuf,
+    is_logging: bool,
+    connection: Option<Connection>,
+}
+
+impl Writer {
+    fn transact(
+        &mut self,
+        write: impl FnOnce(&Session<'_>) -> rusqlite::Result<Option<i64>>,
+        is_waited_for: impl FnOnce() -> bool,
+    ) -> rusqlite::Result<Option<i64>> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(open(&self.file)?),
+        };
+        let session = Session { connection, is_logging: self.is_logging };
+        session.execute("BEGIN IMMEDIATE", None)?;
+        let done = write(&session)?;
+        // A caller that has run out of patience may have told a sender that nothing is stored.
+        if done.is_none() || !is_waited_for() {
+            return Ok(None);
+        }
+        session.execute("COMMIT", None)?;
+        Ok(done)
+    }
+
+    /// Rolls back a transaction that was not committed. Where that fails, closes the connection, of which nothing is left.
+    fn end(&mut self) {
+        let has_ended = |one: &Connection| one.is_autocommit() || one.execute_batch("ROLLBACK").is_ok();
+        if !self.connection.as_ref().is_none_or(has_ended) {
+            self.connection = None;
+        }
+    }
+}
+
+/// Opens the database as `connect` does for the other writer.
+fn open(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16000")?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    Ok(connection)
+}
+
+/// The connection, within a transaction.
+pub(super) struct Session<'a> {
+    connection: &'a Connection,
+    is_logging: bool,
+}
+
+impl Session<'_> {
+    /// Runs a statement that returns no rows.
+    pub(super) fn execute(&self, sql: &str, values: Option<Values>) -> rusqlite::Result<()> {
+        self.prepare(sql, values)?.raw_execute().map(drop)
+    }
+
+    /// Runs a query. Returns true where there is a row.
+    pub(super) fn has_row(&self, sql: &str, values: Option<Values>) -> rusqlite::Result<bool> {
+        Ok(self.prepare(sql, values)?.raw_query().next()?.is_some())
+    }
+
+    /// Returns the id of the row that was inserted last.
+    pub(super) fn last_id(&self) -> i64 {
+        self.connection.last_insert_rowid()
+    }
+
+    fn prepare(&self, sql: &str, values: Option<Values>) -> rusqlite::Result<CachedStatement<'_>> {
+        if self.is_logging {
+            // As the other connections log their statements.
+            tracing::event!(target: "sqlx::query", tracing::Level::INFO, db.statement = sql);
+        }
+        let mut statement = self.connection.prepare_cached(sql)?;
+        for (value, number) in values.into_iter().flat_map(|values| values.0).zip(1..) {
+            statement.raw_bind_parameter(number, bound(&value))?;
+        }
+        Ok(statement)
+    }
+}
+
+/// Returns a value as SQLite stores it.
+fn bound(value: &Value) -> ToSqlOutput<'_> {
+    let borrowed = match value {
+        Value::BigInt(Some(number)) => return ToSqlOutput::Owned((*number).into()),
+        Value::Bool(Some(is_true)) => return ToSqlOutput::Owned((*is_true).into()),
+        Value::String(Some(text)) => ValueRef::Text(text.as_bytes()),
+        Value::Bytes(Some(bytes)) => ValueRef::Blob(bytes),
+        Value::Uuid(Some(uuid)) => ValueRef::Blob(uuid.as_bytes()),
+        // The columns of the hot path have no other types.
+        _ => ValueRef::Null,
+    };
+    ToSqlOutput::Borrowed(borrowed)
+}

@@ -6,11 +6,14 @@
 //! small groups, the usual ones, have a text for each size, and larger ones are composed of a few sizes. The largest
 //! stays far below SQLite's 32,766 bind parameters.
 
-use super::Result;
-use model::number::to_i64;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value};
+mod insert;
+
+pub(super) use insert::{
+    insert, insert_for_ids, insert_pairs, insert_statements, joined, last_ids, pair_statements, read_ids,
+};
+
+use sea_orm::{ConnectionTrait, DbBackend, Value};
 use std::fmt::Write;
-use std::ops::RangeInclusive;
 
 /// The largest number of rows that are one statement whatever their number.
 const SMALL: usize = 16;
@@ -229,147 +232,6 @@ pub(super) fn insert_with_ids_sql<const N: usize>(
     });
     let (names, read) = (names.join(", "), read.join(", "));
     format!("INSERT INTO {table} (id, {names}) SELECT ({ids})[place], {read} FROM {source}")
-}
-
-/// Inserts rows into two tables of SQLite, and returns their ids: rows at the same place have the same one. Both tables get
-/// their rows in one call, since each call switches threads twice.
-pub(super) async fn insert_pairs<const N: usize, const M: usize>(
-    db: &impl ConnectionTrait,
-    one: (&str, &Columns<N>),
-    other: (&str, &Columns<M>),
-    rows: Vec<([Value; N], [Value; M])>,
-) -> Result<Vec<i64>> {
-    let mut ids = Vec::with_capacity(rows.len());
-    for pairs in split(rows) {
-        let count = to_i64(pairs.len());
-        let done = db.execute_raw(joined(pair_of_statements(one, other, pairs))).await?;
-        if done.rows_affected() != 2 * count.unsigned_abs() {
-            return Err(DbErr::RecordNotInserted.into());
-        }
-        ids.extend(last_ids(i64::try_from(done.last_insert_id()).unwrap_or_default(), count));
-    }
-    Ok(ids)
-}
-
-/// Returns the statements of a turn that insert rows into two tables like [`insert_pairs`].
-pub(super) fn pair_statements<const N: usize, const M: usize>(
-    one: (&str, &Columns<N>),
-    other: (&str, &Columns<M>),
-    rows: Vec<([Value; N], [Value; M])>,
-) -> Vec<Statement> {
-    split(rows).flat_map(|pairs| pair_of_statements(one, other, pairs)).collect()
-}
-
-fn pair_of_statements<const N: usize, const M: usize>(
-    (table, columns): (&str, &Columns<N>),
-    (other, other_columns): (&str, &Columns<M>),
-    pairs: Vec<([Value; N], [Value; M])>,
-) -> [Statement; 2] {
-    let count = to_i64(pairs.len());
-    let (rows, other_rows): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-    // SQLite has one writer, so the new rows have the highest ids, without gaps.
-    let row = format!("((SELECT MAX(id) FROM {table}) - ?,{})", ["?"; M].join(","));
-    let names = other_columns.map(|(name, _)| name).join(", ");
-    let other_values = vec![row.as_str(); other_rows.len()].join(",");
-    let other_sql = format!("INSERT INTO {other} (id, {names}) VALUES {other_values}");
-    let mut values = Vec::with_capacity(other_rows.len() * (M + 1));
-    for (place, row) in (1..).zip(other_rows) {
-        values.push(Value::from(count - place));
-        values.extend(row);
-    }
-    [insert_statement(table, columns, rows), Statement::from_sql_and_values(DbBackend::Sqlite, other_sql, values)]
-}
-
-/// Returns the statements of a turn that insert rows.
-pub(super) fn insert_statements<const N: usize>(
-    table: &str,
-    columns: &Columns<N>,
-    rows: Vec<[Value; N]>,
-) -> Vec<Statement> {
-    split(rows).map(|rows| insert_statement(table, columns, rows)).collect()
-}
-
-fn insert_statement<const N: usize>(table: &str, columns: &Columns<N>, rows: Vec<[Value; N]>) -> Statement {
-    let mut values = Vec::with_capacity(rows.len() * N);
-    let sql = insert_sql(false, table, columns, rows, &mut values);
-    Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)
-}
-
-/// Joins statements of SQLite whose parameters have no numbers, so that they are sent in one call.
-pub(super) fn joined(statements: impl IntoIterator<Item = Statement>) -> Statement {
-    let (mut sql, mut values) = (String::new(), Vec::new());
-    for one in statements {
-        if !sql.is_empty() {
-            sql += "; ";
-        }
-        sql += &one.sql;
-        values.extend(one.values.into_iter().flat_map(|values| values.0));
-    }
-    Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)
-}
-
-/// Returns the ids of the `count` rows that were inserted last into SQLite.
-pub(super) fn last_ids(last: i64, count: i64) -> RangeInclusive<i64> {
-    last - count + 1..=last
-}
-
-/// Inserts rows. `rest` is the rest of the statement, such as what happens at a conflict. Returns how many were written.
-pub(super) async fn insert<const N: usize>(
-    db: &impl ConnectionTrait,
-    table: &str,
-    columns: &Columns<N>,
-    rows: Vec<[Value; N]>,
-    rest: &str,
-) -> Result<u64> {
-    let backend = db.get_database_backend();
-    let mut written = 0;
-    for rows in statements(db, rows) {
-        let mut values = Vec::with_capacity(rows.len() * N);
-        let sql = insert_sql(backend == DbBackend::Postgres, table, columns, rows, &mut values) + rest;
-        written += db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?.rows_affected();
-    }
-    Ok(written)
-}
-
-/// Inserts rows and returns their ids, in the order of the rows: both databases number the rows of a statement upwards.
-pub(super) async fn insert_for_ids<const N: usize>(
-    db: &impl ConnectionTrait,
-    table: &str,
-    columns: &Columns<N>,
-    rows: Vec<[Value; N]>,
-) -> Result<Vec<i64>> {
-    let backend = db.get_database_backend();
-    let mut ids = Vec::with_capacity(rows.len());
-    for rows in statements(db, rows) {
-        let count = to_i64(rows.len());
-        let mut values = Vec::with_capacity(rows.len() * N);
-        let sql = insert_sql(backend == DbBackend::Postgres, table, columns, rows, &mut values);
-        if backend == DbBackend::Postgres {
-            let statement = Statement::from_sql_and_values(backend, sql + " RETURNING id", values);
-            ids.extend(read_ids(db, statement).await?);
-        } else {
-            // SQLite has one writer, so the ids have no gaps and the last one gives them all. Returned rows would each
-            // switch threads.
-            let done = db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
-            let last = i64::try_from(done.last_insert_id()).unwrap_or_default();
-            if done.rows_affected() != count.unsigned_abs() {
-                return Err(DbErr::RecordNotInserted.into());
-            }
-            ids.extend(last_ids(last, count));
-        }
-    }
-    Ok(ids)
-}
-
-/// Returns the ids that a statement returns, sorted.
-pub(super) async fn read_ids(db: &impl ConnectionTrait, statement: Statement) -> Result<Vec<i64>> {
-    #[derive(FromQueryResult)]
-    struct Id {
-        id: i64,
-    }
-    let mut ids: Vec<_> = Id::find_by_statement(statement).all(db).await?.into_iter().map(|row| row.id).collect();
-    ids.sort_unstable();
-    Ok(ids)
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ pub async fn open_sqlite_logging(data_dir: &Path, statements: LevelFilter) -> Re
     let pages = for_pages(&file, PAGE_READERS, statements).await?;
     let searches = for_pages(&file, SEARCHERS, statements).await?;
     let log = Some(data_dir.join(format!("{SQLITE_FILE}-wal")));
+    let no_thread = |error| Error::Unavailable(DbErr::Custom(format!("no thread could be started: {error}")));
     let turns = Turns::start(file, statements != LevelFilter::Off).map_err(no_thread)?;
     Ok(Store {
         autocommit: writer.clone(),
@@ -48,11 +49,6 @@ pub async fn open_sqlite_logging(data_dir: &Path, statements: LevelFilter) -> Re
         last_commit: Arc::default(),
         patience: PATIENCE,
     })
-}
-
-/// Returns the error of a system that has no thread left.
-fn no_thread(error: std::io::Error) -> Error {
-    Error::Unavailable(DbErr::Custom(format!("no thread could be started: {error}")))
 }
 
 /// Opens connections whose threads have a lower priority.

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 const SMALL: u64 = 1000;
 /// The part of the time that may be spent on counting a destination: a twentieth.
 const REST: u32 = 20;
+/// The same near the limit: a quarter.
+const REST_NEAR_LIMIT: u32 = 4;
 
 /// The numbers of held deliveries: as last counted, plus what was held since. Up to a hundred thousand rows are too many
 /// to count for each group. On PostgreSQL each may be on another block of the disk, so that a count takes up to a second.
@@ -38,11 +40,17 @@ impl HeldCount {
     /// deliveries. A count that takes long lasts longer.
     fn is_recent(self) -> bool {
         let lasts = match self.held {
-            held if held >= HELD_MAX => Duration::from_secs(2),
-            held if held > HELD_MAX / 10 * 9 => Duration::from_secs(1),
-            held => Duration::from_millis(held / 10),
+            held if held >= HELD_MAX => Duration::from_secs(2).max(self.took * REST_NEAR_LIMIT),
+            _ if self.is_near_limit() => Duration::from_secs(1).max(self.took * REST_NEAR_LIMIT),
+            held => Duration::from_millis(held / 10).max(self.took * REST),
         };
-        self.counted_at.elapsed() < lasts.max(self.took * REST)
+        self.counted_at.elapsed() < lasts
+    }
+
+    /// Returns true where deliveries are refused, or soon may be. An old count must not decide about that: everything may
+    /// have been released since.
+    fn is_near_limit(self) -> bool {
+        self.held > HELD_MAX / 10 * 9
     }
 }
 
@@ -53,13 +61,15 @@ impl HeldCounts {
     }
 
     /// Returns the number of further deliveries that a destination may hold. While a large number is counted again, the last
-    /// one is used: the caller's transaction does not wait.
+    /// one is used, unless the number is near the limit: the caller's transaction does not wait.
     pub async fn room(&self, db: &impl ConnectionTrait, id: DestinationId) -> Result<u64, store::Error> {
         let known = self.lock().get(&id).copied();
         let held = match known {
-            Some(count) if count.is_recent() || count.held_since.is_some() => count.held,
-            Some(count) if count.held > SMALL => {
-                self.count_beside(id);
+            Some(count) if count.is_recent() => count.held,
+            Some(count) if count.held > SMALL && !count.is_near_limit() => {
+                if count.held_since.is_none() {
+                    self.count_beside(id);
+                }
                 count.held
             }
             _ => {
@@ -92,7 +102,8 @@ impl HeldCounts {
             let counted = store.in_time(hold::count_held(store.read(), id)).await;
             let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(count) = counts.get_mut(&id) else { return };
-            let held_since = count.held_since.take().unwrap_or_default();
+            // Counted again by somebody who could not wait.
+            let Some(held_since) = count.held_since.take() else { return };
             match counted {
                 // A delivery that was held meanwhile may be counted twice, until the next count.
                 Ok(held) => *count = HeldCount { held: held + held_since, took: since.elapsed(), ..*count },
@@ -104,5 +115,23 @@ impl HeldCounts {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<DestinationId, HeldCount>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::connect;
+
+    #[tokio::test]
+    async fn hold_that_was_full_and_was_released_long_ago_refuses_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = connect::open_sqlite(folder.path()).await.expect("opened");
+        connect::migrate(&store).await.expect("migrated");
+        let counts = HeldCounts::new(store.clone());
+        let counted_at = Instant::now().checked_sub(Duration::from_hours(1)).expect("an instant");
+        let full = HeldCount { held: HELD_MAX, counted_at, took: Duration::from_millis(10), held_since: None };
+        counts.lock().insert(DestinationId(1), full);
+        assert_eq!(counts.room(store.read(), DestinationId(1)).await.expect("counted"), HELD_MAX);
     }
 }

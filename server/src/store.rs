@@ -9,7 +9,7 @@
 //!   listens (`listen`).
 //! * [`Store::autocommit`] is for the statements that come with each occurrence and each attempt, and commit themselves: 3
 //!   more connections on PostgreSQL. A pool uses its connections in turn, and each is a process with caches of its own.
-//!   SQLite has [`Store::turn`] for these statements.
+//!   On SQLite a [`Store::turn`] has one more for them, used only while the one that writes is held.
 //! * [`Store::read`] reads for the engine, the API and sessions: 3 connections on SQLite, the same pool on PostgreSQL.
 //! * [`Store::pages`] reads what people look at: 2 connections, each query limited to 5 s. [`Store::searches`] has one
 //!   more for what no index finds. So the engine never waits for pages. Their threads have a lower priority on SQLite.

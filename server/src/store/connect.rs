@@ -4,6 +4,7 @@ mod postgres;
 mod sqlite;
 
 pub use postgres::{open_postgres, open_postgres_logging};
+pub(super) use sqlite::{BUSY_TIMEOUT, WRITER_CACHE};
 pub use sqlite::{SQLITE_FILE, open_sqlite, open_sqlite_logging};
 
 use super::{Result, Store};

@@ -217,6 +217,7 @@ fn with_breaker_at_rest(row: destination::ActiveModel) -> destination::ActiveMod
     }
 }
 
+/// Returns the state that decides whether deliveries are held. `current::state_text` names its columns, too.
 pub(super) fn hold_state(row: &destination::Model) -> HoldState {
     let open = row.breaker_opened_at.map(|since| Open {
         since: Timestamp(since),

@@ -54,7 +54,7 @@ pub(super) fn statements<T>(db: &impl ConnectionTrait, rows: Vec<T>) -> Vec<Vec<
 }
 
 /// Returns `VALUES` of rows for SQLite, and adds them to `values`. The columns are called column1, column2 … (see
-/// [`table`]), and the values have no numbers: SQLite looks the name of each parameter up among all of them.
+/// [`sqlite_table`]), and the values have no numbers: SQLite looks the name of each parameter up among all of them.
 fn sqlite_values<const N: usize>(rows: Vec<[Value; N]>, values: &mut Vec<Value>) -> String {
     let row = format!("({})", ["?"; N].join(","));
     let source = format!("VALUES {}", vec![row; rows.len()].join(","));
@@ -157,17 +157,12 @@ fn push_element(array: &mut String, value: Value) {
     }
 }
 
-/// Returns rows as a table `v` for a `FROM`, and adds their values to `values`. The columns have their names on both
-/// databases.
-pub(super) fn table<const N: usize>(
-    is_postgres: bool,
+/// Returns rows as a table `v` for a `FROM` of SQLite, and adds their values to `values`. The columns have their names.
+pub(super) fn sqlite_table<const N: usize>(
     columns: &Columns<N>,
     rows: Vec<[Value; N]>,
     values: &mut Vec<Value>,
 ) -> String {
-    if is_postgres {
-        return postgres_table(columns, rows, false, values);
-    }
     let source = sqlite_values(rows, values);
     let names = columns.map(|(name, _)| name);
     let names: Vec<_> =
@@ -175,8 +170,8 @@ pub(super) fn table<const N: usize>(
     format!("(SELECT {} FROM ({source})) AS v", names.join(", "))
 }
 
-/// Returns rows as a table `v` like [`table`], of one text whatever their number. On SQLite they are JSON, so that only
-/// numbers and texts may be among them.
+/// Returns rows as a table `v` for a `FROM`, and adds their values to `values`. The text is the same whatever their number.
+/// On SQLite the rows are JSON, so that their values may only be numbers and texts.
 pub(super) fn listed<const N: usize>(
     is_postgres: bool,
     columns: &Columns<N>,

@@ -16,6 +16,11 @@ use std::time::{Duration, Instant};
 /// The name of the database in the data directory.
 pub const SQLITE_FILE: &str = "hookwright.db";
 
+/// The time that a writer waits for another process which writes, such as a command of an administrator.
+pub(in crate::store) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The cache of a connection that writes, in KiB below zero: each group touches the ends of a dozen indexes.
+pub(in crate::store) const WRITER_CACHE: &str = "-16000";
+
 /// The connections that read the embedded database for the engine and the API.
 const READERS: u32 = 3;
 /// The number of its instructions after which SQLite looks at the clock: some ten microseconds of work.
@@ -91,10 +96,9 @@ async fn connect_sqlite(
                 // A slow statement would be logged with its text.
                 .log_slow_statements(LevelFilter::Off, Duration::MAX)
                 .log_statements(statements)
-                .busy_timeout(Duration::from_secs(10))
+                .busy_timeout(BUSY_TIMEOUT)
                 .statement_cache_capacity(STATEMENTS_CACHED)
-                // In KiB: the writer touches the ends of a dozen indexes with each group.
-                .pragma("cache_size", if is_writer { "-16000" } else { "-2000" })
+                .pragma("cache_size", if is_writer { WRITER_CACHE } else { "-2000" })
                 .pragma("query_only", if is_writer { "OFF" } else { "ON" })
             // No statistics are taken: without them the plans are those that a test reads. Statistics of a small
             // database would stay when it has grown, and large tables would be read as a whole.

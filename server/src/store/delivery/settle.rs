@@ -193,7 +193,7 @@ fn sqlite_statements(
 ) -> Vec<Statement> {
     let runs: Vec<_> = moves.iter().filter(|row| row[4] != Value::BigInt(None)).map(|row| row[0].clone()).collect();
     let mut values = Vec::with_capacity(moves.len() * 10 + 1);
-    let moves = rows::table(false, &MOVE, moves, &mut values);
+    let moves = rows::sqlite_table(&MOVE, moves, &mut values);
     values.push(owner.into());
     let columns = MOVE[1..].iter().map(|(name, _)| format!("{name} = v.{name}")).collect::<Vec<_>>().join(", ");
     let sql = format!(

@@ -1,5 +1,6 @@
 //! The thread of the turns, with its connection to the embedded database.
 
+use crate::store::connect::{BUSY_TIMEOUT, WRITER_CACHE};
 use crate::store::{Error, Result};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, OpenFlags};
@@ -10,12 +11,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// The time that a turn waits for another process which writes, such as a command of an administrator.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The number of prepared statements that are cached: a group of each size has others.
 const STATEMENTS_CACHED: usize = 200;
 
@@ -125,7 +123,8 @@ fn open(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16000")?;
+    let pragmas = format!("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = {WRITER_CACHE}");
+    connection.execute_batch(&pragmas)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     Ok(connection)
 }
@@ -159,22 +158,26 @@ impl Session<'_> {
         }
         let mut statement = self.connection.prepare_cached(sql)?;
         for (value, number) in values.into_iter().flat_map(|values| values.0).zip(1..) {
-            statement.raw_bind_parameter(number, bound(&value))?;
+            statement.raw_bind_parameter(number, ToSqlOutput::Borrowed(bound(&value)?))?;
         }
         Ok(statement)
     }
 }
 
 /// Returns a value as SQLite stores it.
-fn bound(value: &Value) -> ToSqlOutput<'_> {
-    let borrowed = match value {
-        Value::BigInt(Some(number)) => return ToSqlOutput::Owned((*number).into()),
-        Value::Bool(Some(is_true)) => return ToSqlOutput::Owned((*is_true).into()),
+///
+/// # Errors
+/// Fails for a type that no column of these statements has.
+fn bound(value: &Value) -> rusqlite::Result<ValueRef<'_>> {
+    Ok(match value {
+        Value::BigInt(Some(number)) => ValueRef::Integer(*number),
+        Value::Bool(Some(is_true)) => ValueRef::Integer((*is_true).into()),
         Value::String(Some(text)) => ValueRef::Text(text.as_bytes()),
         Value::Bytes(Some(bytes)) => ValueRef::Blob(bytes),
         Value::Uuid(Some(uuid)) => ValueRef::Blob(uuid.as_bytes()),
-        // The columns of the hot path have no other types.
-        _ => ValueRef::Null,
-    };
-    ToSqlOutput::Borrowed(borrowed)
+        Value::BigInt(None) | Value::Bool(None) | Value::String(None) | Value::Bytes(None) | Value::Uuid(None) => {
+            ValueRef::Null
+        }
+        _ => return Err(rusqlite::Error::ToSqlConversionFailure("a column of another type".into())),
+    })
 }

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod listener;
+mod signal;
 
 use crate::clock::{Clock, Follower, Zone};
 use crate::config::{DatabaseConfig, KEY_VARIABLE, Listen, ServeConfig};
@@ -145,6 +146,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     if let Err(reason) = logging::set(config.log.as_deref()) {
         bail!("log: {reason}");
     }
+    let hangups = signal::hangups()?;
     let stop = CancellationToken::new();
     let capacity = Capacity::of_files(raise_file_limit());
     let is_embedded = config.database.database_url.is_none();
@@ -203,6 +205,8 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         proxies: proxies.clone(),
         is_https: false,
     });
+    // Until here nothing has begun that a stop would have to end, so SIGTERM ends the process at once.
+    let mut stops = signal::Stops::listen()?;
     let mut workers = Workers::default();
     workers.start("dispatcher", dispatcher(&services, config.in_flight_per_webhook).run(stop.clone()));
     workers.start("intake of internal events", intake.clone().run_internal(store.clone(), stop.clone()));
@@ -223,13 +227,14 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     for bound in bound {
         listen_on(bound, door.clone(), &http, certificate.as_ref().map(|one| &one.tls), &handle, &mut workers)?;
     }
-    workers.start("follower of the certificate", certificate::follow(certificate, config.clone(), stop.clone()));
+    let following = certificate::follow(certificate, config.clone(), hangups, stop.clone());
+    workers.start("follower of the certificate", following);
     if let Some(address) = config.demo {
         start_demo(&services, address).await?;
     }
     announce(&store, &services.clock, config.url_for_people(first)).await?;
     let ended = tokio::select! {
-        signal = wait_for_signal() => signal.map(|()| None)?,
+        () = stops.requested() => None,
         ended = workers.first_end() => Some(ended),
         () = intake.ended() => Some("the intake has failed".to_owned()),
     };
@@ -318,18 +323,4 @@ pub async fn setup_link(config: &ServeConfig) -> anyhow::Result<String> {
     };
     let Some(url) = config.url_for_people(config.listen.first().copied()) else { bail!("the server listens nowhere") };
     Ok(format!("{url}/setup?token={token}\n"))
-}
-
-async fn wait_for_signal() -> anyhow::Result<()> {
-    #[cfg(unix)]
-    {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result?,
-            _ = terminate.recv() => {}
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await?;
-    Ok(())
 }

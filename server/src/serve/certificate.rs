@@ -10,6 +10,7 @@ use anyhow::Context;
 use axum_server::tls_rustls::RustlsConfig;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
 
 /// Interval between two looks at the files.
@@ -51,16 +52,13 @@ impl Certificate {
     }
 }
 
-/// Follows the files of a certificate, and the file with the level of the log, until `stop` is cancelled. It also runs
-/// without a certificate, since an unhandled SIGHUP would end the process.
-pub(super) async fn follow(certificate: Option<Certificate>, config: ServeConfig, stop: CancellationToken) {
-    let mut hangups = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
-        Ok(hangups) => hangups,
-        Err(error) => {
-            tracing::warn!(%error, "SIGHUP cannot be listened for");
-            return stop.cancelled().await;
-        }
-    };
+/// Follows the files of a certificate, and the file with the level of the log, until `stop` is cancelled.
+pub(super) async fn follow(
+    certificate: Option<Certificate>,
+    config: ServeConfig,
+    mut hangups: Signal,
+    stop: CancellationToken,
+) {
     let log_stamp = || config.log_file.as_deref().map(stamp);
     let (mut seen, mut seen_log) = (certificate.as_ref().map(Certificate::stamps), log_stamp());
     loop {

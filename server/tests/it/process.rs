@@ -34,7 +34,7 @@ pub(crate) fn run(test: &TestStore, arguments: &[&str], change: impl FnOnce(&mut
     (done.status.success(), String::from_utf8_lossy(&done.stderr).into_owned() + &String::from_utf8_lossy(&done.stdout))
 }
 
-/// A running server, which is killed when it is dropped.
+/// A running server, which is killed when it is dropped. The URL is empty until the server serves.
 pub(crate) struct Process {
     child: Child,
     pub(crate) url: String,
@@ -49,6 +49,14 @@ impl Drop for Process {
 }
 
 impl Process {
+    /// Waits until the server serves, and reads its URL.
+    pub(crate) fn serving(mut self) -> Self {
+        let mut lines = BufReader::new(self.child.stdout.take().expect("output")).lines();
+        let line = lines.next().expect("a line").expect("text");
+        line.rsplit(' ').next().expect("a url").clone_into(&mut self.url);
+        self
+    }
+
     /// Stops the server with SIGTERM. Returns the time that it took to end.
     pub(crate) fn stop(mut self) -> Duration {
         self.signal("-TERM");
@@ -107,8 +115,13 @@ pub(crate) fn serve_logging(test: &TestStore, level: &str, log: &Path) -> Proces
     serve_changed(test, &[], |command| _ = command.env("HOOKWRIGHT_LOG", level).stderr(file))
 }
 
-/// Starts a server, after `change` has edited its environment or streams.
+/// Starts a server, after `change` has edited its environment or streams, and waits until it serves.
 pub(crate) fn serve_changed(test: &TestStore, more: &[&str], change: impl FnOnce(&mut Command)) -> Process {
+    spawn(test, more, change).serving()
+}
+
+/// Starts a server, after `change` has edited its environment or streams.
+pub(crate) fn spawn(test: &TestStore, more: &[&str], change: impl FnOnce(&mut Command)) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookwright"));
     command.args(["serve", "--listen", "http://127.0.0.1:0", "--egress-allow", "127.0.0.0/8", "--data-dir"]);
     command.arg(test.dir.path()).args(more).env("HOOKWRIGHT_KEY", KEY).env("HOOKWRIGHT_LOG", "warn");
@@ -120,11 +133,8 @@ pub(crate) fn serve_changed(test: &TestStore, more: &[&str], change: impl FnOnce
         command.args(["--database-url", url]);
     }
     change(&mut command);
-    let mut child = command.stdout(Stdio::piped()).spawn().expect("starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("output")).lines();
-    let line = lines.next().expect("a line").expect("text");
-    let url = line.rsplit(' ').next().expect("a url").to_owned();
-    Process { child, url }
+    let child = command.stdout(Stdio::piped()).spawn().expect("starts");
+    Process { child, url: String::new() }
 }
 
 /// Inserts the webhook 1, a task and an event, and an account. Returns a key.

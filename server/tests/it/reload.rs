@@ -1,7 +1,7 @@
 //! Reloading certificates and the log level by SIGHUP, while the server runs.
 
 use crate::harness::{TestStore, eventually};
-use crate::process::{prepare, serve_changed};
+use crate::process::{prepare, serve_changed, spawn};
 use std::fs;
 
 #[expect(clippy::disallowed_methods, reason = "a test's client is not the product's")]
@@ -32,6 +32,21 @@ async fn log_level_is_reloaded_and_an_invalid_one_is_ignored() {
     level("server=loud");
     server.signal("-HUP");
     eventually("the invalid level is refused", async || is_logged("it is unchanged").await).await;
+}
+
+/// A service manager may reload a server that is still opening its database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hangup_while_the_server_starts_does_not_end_it() {
+    let test = TestStore::sqlite().await;
+    // The server waits for this transaction before it serves.
+    let held = test.store.begin().await.expect("a transaction");
+    let server = spawn(&test, &[], |_| ());
+    let lock = test.dir.path().join("serve.lock");
+    eventually("the server is starting", async || lock.exists()).await;
+    server.signal("-HUP");
+    held.rollback().await.expect("ended");
+    let mut server = server.serving();
+    assert_eq!(server.ended(), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,6 +20,10 @@ const RESPONSE_HEADER_LINES: usize = 1000;
 /// The most clients in the cache: one for each port, TLS setting and route in use.
 const CLIENTS_MAX: usize = 256;
 
+/// The most connections to one host that wait for their next request: as many as the node has attempts under way. Webhooks of
+/// one host share its connections. One that may not wait is closed, and the next attempt connects again.
+const IDLE_MAX: usize = 512;
+
 /// The properties that all connections of a client share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Kind {
@@ -129,7 +133,7 @@ impl Clients {
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_max_headers(RESPONSE_HEADER_LINES)
             .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(16)
+            .pool_max_idle_per_host(IDLE_MAX)
             .connector_layer(timing::ConnectTimer)
             .build()?;
         Ok(client)

@@ -1,7 +1,8 @@
 //! The guard at the socket. Each of these messages would reach a receiver without it.
 
-use crate::harness::{TestInbox, TestServer, TestStore};
+use crate::harness::{TestInbox, TestServer, TestStore, pause};
 use app::view::delivery::DeliveryLine;
+use futures_util::future::join_all;
 use model::access::Scope;
 use model::delivery::Status;
 use model::time::Timestamp;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 
 /// Stores a webhook without the check at save, as if the rules had changed since, and sends to it. Returns status and
@@ -117,4 +119,44 @@ async fn connections_are_reused_until_their_client_expires() {
         let made = connections.load(Ordering::SeqCst);
         assert_eq!(made < 10, is_reused, "{made} connections in {lasts:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhooks_of_one_host_do_not_connect_again_for_each_delivery() {
+    const AT_ONCE: usize = 60;
+    let server = TestServer::start(TestStore::sqlite().await).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let (connections, all_there) = (Arc::new(AtomicUsize::new(0)), Arc::new(Barrier::new(AT_ONCE)));
+    let count = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            let all_there = all_there.clone();
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                while stream.read(&mut request).await.is_ok_and(|count| count > 0) {
+                    all_there.wait().await;
+                    let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+                }
+            });
+        }
+    });
+    let id = server.webhook("w", &url, |draft| draft.method = "GET".into()).await;
+    let row = webhook::find(server.services.store.read(), id).await.expect("read").expect("there");
+    let clients = Clients::new(server.services.guard.clone(), Duration::from_mins(5));
+    let never = CancellationToken::new();
+    let send_one = async |_| {
+        let outgoing = Outgoing { id: new_uuid(Timestamp(0)), body: b"", recipients: &[] };
+        let opened = Opened::Webhook(&row, Secrets::default());
+        send::send(&server.services.clock, &clients, &opened, outgoing, &never).await.expect("sent").status_code
+    };
+    for _ in 0..3 {
+        let statuses = join_all((0..AT_ONCE).map(send_one)).await;
+        assert!(statuses.iter().all(|status| *status == Some(204)), "{statuses:?}");
+        // A connection is free a moment after its response.
+        pause().await;
+    }
+    let made = connections.load(Ordering::SeqCst);
+    assert!(made < 2 * AT_ONCE, "{made} connections for {AT_ONCE} requests at once");
 }

@@ -17,7 +17,7 @@
 //! 4. A cycle also begins when a delivery has ended. Its transaction (`record`) settles a group of at most 512 ended
 //!    deliveries (`settle`): each attempt is recorded and its delivery moved on, the breakers of the destinations are
 //!    counted, and the runs ended. Deliveries that end while a cycle is written share the next one. Successes wait up to a
-//!    tenth of a second for others (`linger`).
+//!    tenth of a second for others (`linger`), and on SQLite for a group of the intake that takes their record along.
 //! 5. Once a second a cycle first returns the leases that have run out, and its own ones that it does not know of. It reads
 //!    which destinations hang, and how many nodes share the limits.
 //! 6. Beside the cycles the sweep runs once a second (`store::sweep`).
@@ -91,6 +91,14 @@ impl Ended {
         match self {
             Self::Attempted(settlement) => &settlement.claimed,
             Self::Returned(claimed, ..) => claimed,
+        }
+    }
+
+    /// Returns the end of an attempt, where one was made.
+    fn settlement(&self) -> Option<&Settlement> {
+        match self {
+            Self::Attempted(settlement) => Some(settlement),
+            Self::Returned(..) => None,
         }
     }
 
@@ -221,16 +229,18 @@ impl Dispatcher {
         let mut work = Work::new(senders);
         let mut wait = Duration::ZERO;
         loop {
-            let mut group = Vec::new();
-            tokio::select! {
-                () = stop.cancelled() => break,
-                _ = waiting.recv_many(&mut group, GROUP_MAX) => {
-                    self.linger(&mut work, &mut group, &mut waiting, stop).await;
+            let mut group = Vec::from_iter(work.left.take());
+            if group.is_empty() {
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    _ = waiting.recv_many(&mut group, GROUP_MAX) => {}
+                    () = self.wake.notified() => work.must_claim = true,
+                    () = tokio::time::sleep(wait) => {}
                 }
-                () = self.wake.notified() => work.must_claim = true,
-                () = tokio::time::sleep(wait) => {}
             }
-            wait = self.cycle(&mut work, group, &mut waiting, stop).await;
+            let along =
+                if group.is_empty() { None } else { self.linger(&mut work, &mut group, &mut waiting, stop).await };
+            wait = self.cycle(&mut work, group, along, &mut waiting, stop).await;
         }
         drop(work);
         let cut = self.cut.clone();

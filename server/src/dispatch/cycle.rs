@@ -8,8 +8,10 @@ use super::{Dispatcher, Ended, GROUP_MAX, Senders, chain};
 use crate::engine::lane::Leased;
 use crate::store;
 use crate::store::claim::{self, Claimed};
+use crate::store::delivery::PlainRow;
 use crate::store::destination::{self, Destination};
 use crate::store::look::LastLook;
+use crate::store::turn::Along;
 use crate::store::{lease, node, sweep};
 use model::id::DestinationId;
 use model::time::Timestamp;
@@ -42,6 +44,8 @@ pub(super) struct Work {
     /// The end of the last record.
     pub(super) recorded_at: Option<Instant>,
     last_look: LastLook,
+    /// A delivery that ended too late for its group.
+    pub(super) left: Option<Ended>,
     /// True when a delivery may be due that no lane knows of.
     pub(super) must_claim: bool,
     /// The instant at which the next queued delivery is due, as far as this node knows.
@@ -58,6 +62,7 @@ impl Work {
             looked_at: None,
             recorded_at: None,
             last_look: LastLook::default(),
+            left: None,
             must_claim: true,
             due: None,
         }
@@ -91,12 +96,13 @@ pub(super) struct Claiming<'a> {
 }
 
 impl Dispatcher {
-    /// Records a group of ended deliveries, then claims and starts those that are due. Returns the time until the next
-    /// cycle.
+    /// Records a group of ended deliveries, then claims and starts those that are due. `along` is the group's record where that
+    /// goes along with a turn. Returns the time until the next cycle.
     pub(super) async fn cycle(
         &self,
         work: &mut Work,
         mut group: Vec<Ended>,
+        mut along: Option<Along<PlainRow>>,
         waiting: &mut mpsc::UnboundedReceiver<Ended>,
         stop: &CancellationToken,
     ) -> Duration {
@@ -115,12 +121,23 @@ impl Dispatcher {
         self.lanes.record_begins(destinations(&group).into_iter());
         let is_due = work.due.is_some_and(|due| due <= self.clock.now());
         let is_expected = is_due || self.lanes.wants_claim();
-        let plan = if work.must_claim || is_expected { self.plan(work, is_expected).await } else { Vec::new() };
+        let (mut made, mut plan) = (None, Vec::new());
+        if work.must_claim || is_expected {
+            // A claim needs a transaction, which the record shares where no turn has made it.
+            made = self.made_along(along.take()).await;
+            if made.is_none() {
+                plan = self.plan(work, is_expected).await;
+            }
+        }
         if group.is_empty() && plan.is_empty() {
             return self.wait(work);
         }
         let before = group.len();
-        let begun = self.begin(&mut group, waiting, plan.is_empty()).await;
+        let claims_next = made.is_some();
+        let begun = match made {
+            Some(made) => Ok(Begun::Made(made)),
+            None => self.begin(&mut group, along, waiting, plan.is_empty()).await,
+        };
         self.lanes.record_begins(destinations(&group[before..]).into_iter());
         let claiming = Claiming { plan: &plan, cached: &work.destinations };
         let recorded = self.record(begun, &group, claiming, stop).await;
@@ -152,27 +169,51 @@ impl Dispatcher {
         for one in &group {
             work.due = [work.due, one.next_due()].into_iter().flatten().min();
         }
-        self.wait(work)
+        if claims_next { Duration::ZERO } else { self.wait(work) }
     }
 
     /// Begins the record of a group, and the claim if there is one. On SQLite the writer comes first: deliveries that end
-    /// during the wait for the writer join the group.
+    /// during the wait for the writer join the group, unless its record goes along with a turn meanwhile.
     async fn begin(
         &self,
         group: &mut Vec<Ended>,
+        along: Option<Along<PlainRow>>,
         waiting: &mut mpsc::UnboundedReceiver<Ended>,
         has_no_claim: bool,
     ) -> Result<Begun, store::Error> {
         if has_no_claim && self.is_plain(group) {
-            let Some(turn) = self.store.turn().await? else { return Ok(Begun::Alone(None)) };
+            let begun = self.turn(along).await?;
+            let Begun::Alone(Some(_)) = begun else { return Ok(begun) };
             join(group, waiting);
             if self.is_plain(group) {
-                return Ok(Begun::Alone(Some(turn)));
+                return Ok(begun);
             }
+        } else if let Some(made) = self.made_along(along).await {
+            return Ok(Begun::Made(made));
         }
         let txn = self.store.begin().await?;
         join(group, waiting);
         Ok(Begun::Transaction(txn))
+    }
+
+    /// Waits for a turn for a record, or until the record has gone along with another turn.
+    async fn turn(&self, along: Option<Along<PlainRow>>) -> Result<Begun, store::Error> {
+        let Some(mut along) = along else { return Ok(Begun::Alone(self.store.turn().await?)) };
+        let turn = tokio::select! {
+            biased;
+            _ = along.made() => None,
+            turn = self.store.turn() => Some(turn),
+        };
+        match turn {
+            Some(turn) if along.take_back() => Ok(Begun::Alone(turn?)),
+            _ => Ok(Begun::Made(self.store.alone(along.made()).await)),
+        }
+    }
+
+    /// Returns the outcome of a record that has gone along with a turn. `None` where it has not: then it is taken back.
+    async fn made_along(&self, along: Option<Along<PlainRow>>) -> Option<store::Result<()>> {
+        let mut along = along.filter(|along| !along.take_back())?;
+        Some(self.store.alone(along.made()).await)
     }
 
     /// Returns false where a look around would hardly find anything new: this process alone has the embedded database, has

@@ -3,6 +3,8 @@
 
 use super::cycle::Work;
 use super::{Dispatcher, Ended, GROUP_MAX};
+use crate::store::delivery::{self, PlainRow};
+use crate::store::turn::Along;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -14,40 +16,92 @@ const LINGER: Duration = Duration::from_millis(8);
 /// second most of their cost is that of groups.
 const LINGER_CALM: Duration = Duration::from_millis(100);
 
+/// The fewest successes that go along with a turn of the intake. A sender waits for what goes along, so fewer are not worth
+/// it.
+const ALONG_LEAST: usize = 4;
+
 impl Dispatcher {
     /// Waits a moment for other deliveries to end, while no lane needs its records: a record costs less in a larger group.
     /// Where anything but a success has ended, or a lane has a backlog, waits only for attempts that are under way.
+    ///
+    /// On SQLite, a group of successes also goes along with the next turn of the intake. Returns the record then, which a
+    /// turn may still take.
     pub(super) async fn linger(
         &self,
         work: &mut Work,
         group: &mut Vec<Ended>,
         waiting: &mut mpsc::UnboundedReceiver<Ended>,
         stop: &CancellationToken,
-    ) {
+    ) -> Option<Along<PlainRow>> {
         let since = Instant::now();
         // A single delivery is recorded at once.
         let mut is_calm = self.is_plain(group) && work.recorded_at.is_some_and(|at| at.elapsed() < LINGER_CALM);
-        while group.len() < GROUP_MAX && self.lanes.have_room() {
-            let most = match (is_calm && !self.lanes.wants_claim(), self.lanes.are_sending()) {
+        let mut along = None;
+        while group.len() < GROUP_MAX && (self.lanes.have_room() || (along.is_some() && !self.lanes.are_behind())) {
+            let is_patient = is_calm && !self.lanes.wants_claim();
+            let most = match (is_patient, self.lanes.are_sending()) {
                 (true, _) => work.until_due(self.clock.now()).map_or(LINGER_CALM, |due| due.min(LINGER_CALM)),
                 (false, true) => LINGER,
-                (false, false) => return,
+                (false, false) => break,
             };
+            if is_patient && along.is_none() && group.len() >= ALONG_LEAST {
+                along = self.go_along(group);
+            }
             tokio::select! {
-                one = waiting.recv() => match one {
-                    Some(one) => {
-                        is_calm &= self.is_plain(std::slice::from_ref(&one));
-                        group.push(one);
+                one = waiting.recv() => {
+                    let Some(one) = one else { break };
+                    is_calm &= self.is_plain(std::slice::from_ref(&one));
+                    if !self.join(along.as_ref(), &one, is_calm) {
+                        work.left = Some(one);
+                        break;
                     }
-                    None => return,
-                },
-                () = tokio::time::sleep_until(since + most) => return,
+                    if !is_calm {
+                        along = None;
+                    }
+                    group.push(one);
+                }
+                () = made(&mut along) => break,
+                () = tokio::time::sleep_until(since + most) => break,
                 () = self.wake.notified() => {
                     work.must_claim = true;
-                    return;
+                    break;
                 }
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
             }
         }
+        along
+    }
+
+    /// Lets the record of a group go along with a turn.
+    fn go_along(&self, group: &[Ended]) -> Option<Along<PlainRow>> {
+        if self.store.is_postgres() {
+            return None;
+        }
+        delivery::settle_along(&self.store, self.owner, self.plain_rows(group).collect())
+    }
+
+    /// Adds an ended delivery to a record that goes along, or takes the record back for a delivery that cannot. Returns false
+    /// where a turn has taken the record.
+    fn join(&self, along: Option<&Along<PlainRow>>, one: &Ended, is_plain: bool) -> bool {
+        let Some(along) = along else { return true };
+        let mut rows = self.plain_rows(std::slice::from_ref(one));
+        match rows.next().filter(|_| is_plain) {
+            Some(row) => along.add(row).is_none(),
+            None => along.take_back(),
+        }
+    }
+
+    /// Returns the attempts of a group as rows of the embedded database.
+    pub(super) fn plain_rows(&self, group: &[Ended]) -> impl Iterator<Item = PlainRow> {
+        let now = self.clock.now();
+        group.iter().filter_map(Ended::settlement).map(move |one| PlainRow::new(one, now))
+    }
+}
+
+/// Waits until a turn has made the record that goes along. Waits for ever where none does.
+async fn made(along: &mut Option<Along<PlainRow>>) {
+    match along {
+        Some(along) => _ = along.made().await,
+        None => std::future::pending().await,
     }
 }

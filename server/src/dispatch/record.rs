@@ -40,6 +40,8 @@ pub(super) enum Begun {
     Transaction(DatabaseTransaction),
     /// Nothing: the record begins and ends its transaction itself, within this turn on SQLite.
     Alone(Option<Turn>),
+    /// The record was made along with a turn, or that failed.
+    Made(store::Result<()>),
 }
 
 impl Dispatcher {
@@ -54,6 +56,10 @@ impl Dispatcher {
         let done = match begun {
             Ok(Begun::Transaction(txn)) => self.store.in_time(self.transact(txn, group, claiming, false)).await,
             Ok(Begun::Alone(turn)) => self.record_alone(turn, group).await,
+            Ok(Begun::Made(made)) => made.map(|()| {
+                crate::fault::point("settle.after-commit");
+                Cycled::default()
+            }),
             Err(error) => Err(error),
         };
         match done {
@@ -67,26 +73,19 @@ impl Dispatcher {
     /// Returns true for a group whose record needs no transaction around it: attempts that succeeded, of destinations whose breaker
     /// is at rest.
     pub(super) fn is_plain(&self, group: &[Ended]) -> bool {
-        group.iter().all(|one| match one {
-            Ended::Attempted(settlement) => {
-                settlement.is_plain() && !self.restless.contains(settlement.claimed.destination_id())
-            }
-            Ended::Returned(..) => false,
-        })
+        let is_at_rest = |one: &Settlement| !self.restless.contains(one.claimed.destination_id());
+        group.iter().all(|one| one.settlement().is_some_and(|one| one.is_plain() && is_at_rest(one)))
     }
 
     async fn record_alone(&self, turn: Option<Turn>, group: &[Ended]) -> Result<Cycled, store::Error> {
-        let attempted = |one: &Ended| match one {
-            Ended::Attempted(settlement) => Some(settlement.as_ref().clone()),
-            Ended::Returned(..) => None,
-        };
-        let group: Vec<_> = group.iter().filter_map(attempted).collect();
         crate::fault::point("settle.before-commit");
-        let now = self.clock.now();
         let settled = async {
             match turn {
-                Some(turn) => delivery::settle_in_turn(turn, self.owner, group, now).await,
-                None => delivery::settle_many(self.store.autocommit(), self.owner, group, now).await,
+                Some(turn) => delivery::settle_in_turn(turn, self.owner, self.plain_rows(group).collect()).await,
+                None => {
+                    let settlements = group.iter().filter_map(Ended::settlement).cloned().collect();
+                    delivery::settle_many(self.store.autocommit(), self.owner, settlements, self.clock.now()).await
+                }
             }
         };
         self.store.alone(settled).await?;

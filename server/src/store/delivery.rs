@@ -5,7 +5,7 @@ mod settle;
 mod start;
 
 pub use row::{AttemptRow, ListRow, OfRun, Row};
-pub use settle::{Attempted, Settlement, settle_in_turn, settle_many, without_recorded};
+pub use settle::{Attempted, PlainRow, Settlement, settle_along, settle_in_turn, settle_many, without_recorded};
 pub use start::{Occurred, Started, start_alone, start_in_turn, start_many};
 
 use row::with_kind;

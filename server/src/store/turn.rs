@@ -5,9 +5,11 @@
 //! A turn holds the library's writing connection meanwhile, and so excludes the other writers. A turn must be short: each
 //! of its statements finds its rows by an index.
 
+mod along;
 mod thread;
 
 use super::{Error, Result, Store};
+pub use along::Along;
 use sea_orm::{DbErr, RuntimeErr, Statement};
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
@@ -29,6 +31,16 @@ impl Store {
         let Some(turns) = &self.turns else { return Ok(None) };
         let acquired = async { self.writer.get_sqlite_connection_pool().acquire().await.map_err(not_acquired) };
         Ok(Some(Turn { excludes: self.in_time(acquired).await?, turns: turns.clone() }))
+    }
+
+    /// Lets a record wait until it can go along with a turn, which then calls `statements` with its content. `None` on
+    /// PostgreSQL, and while another record waits.
+    pub(super) fn go_along<T: Send + 'static>(
+        &self,
+        content: Vec<T>,
+        statements: impl FnOnce(Vec<T>) -> Vec<Statement> + Send + 'static,
+    ) -> Option<Along<T>> {
+        self.turns.as_ref()?.place.wait(content, statements)
     }
 }
 

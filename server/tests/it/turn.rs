@@ -2,15 +2,19 @@
 
 use crate::harness::TestStore;
 use crate::rows;
+use model::delivery::{ErrorCode, Next, Outcome, Status};
 use model::id::{DestinationId, OccurrenceId};
 use model::run::Cause;
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement};
 use server::store::current::{self, Unchanged};
-use server::store::delivery::{self, NewDelivery, Occurred};
+use server::store::delivery::{self, Attempted, Lease, NewDelivery, Occurred, PlainRow, Settlement};
 use server::store::run::NewRun;
-use server::store::{Store, connect, revision};
+use server::store::turn::Along;
+use server::store::{self, Store, connect, revision};
 use std::task::Poll;
+use std::time::Duration;
+use uuid::Uuid;
 
 const NOW: Timestamp = Timestamp(1_000_000_000);
 
@@ -120,4 +124,122 @@ async fn group_of_a_turn_is_not_stored_after_its_caller_has_given_up() {
     let txn = test.store.begin().await.expect("the turn is over");
     test.store.commit(txn).await.expect("committed");
     assert_eq!(stored(&test.store).await, []);
+}
+
+/// A record that goes along with turns, of deliveries that these have leased.
+struct Records {
+    test: TestStore,
+    webhook: DestinationId,
+    owner: Uuid,
+}
+
+impl Records {
+    async fn new() -> Self {
+        let (test, webhook) = store().await;
+        Self { test, webhook, owner: Uuid::from_u128(7) }
+    }
+
+    /// Starts a delivery in a turn, and returns the end of its attempt. `None` where the turn fails.
+    async fn start(&self) -> store::Result<Settlement> {
+        let lease =
+            Lease { owner: self.owner, until: NOW.after(Duration::from_mins(1)), revision: 1, ends_task: false };
+        let new = NewDelivery { lease: Some(lease), ..rows::delivery(self.webhook) };
+        let group = occurred(&self.test.store, vec![new]).await;
+        let turn = self.test.store.turn().await?.expect("SQLite");
+        let mut started = delivery::start_in_turn(turn, group, NOW).await?.expect("unchanged");
+        let failed = Attempted::failed(NOW, Duration::from_millis(1), ErrorCode::Internal, String::new());
+        Ok(Settlement {
+            claimed: started.claimed.pop().expect("leased"),
+            attempted: Attempted { outcome: Outcome::Sent, error: None, ..failed },
+            next: Next::Settle(Status::Sent),
+            destination_revision: 1,
+        })
+    }
+
+    fn record(&self, one: &Settlement) -> Option<Along<PlainRow>> {
+        delivery::settle_along(&self.test.store, self.owner, vec![PlainRow::new(one, NOW)])
+    }
+
+    /// Returns the number of deliveries, of those that are sent with their run ended, and of attempts.
+    async fn counts(&self) -> (i64, i64, i64) {
+        let sql = "SELECT COUNT(*) AS number, (SELECT COUNT(*) FROM delivery d JOIN run r ON r.id = d.id \
+                   WHERE d.status = 'sent' AND d.lease_owner IS NULL AND r.status = 'succeeded') AS sent, \
+                   (SELECT COUNT(*) FROM attempt) AS attempts FROM delivery";
+        let row = self.test.store.read().query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await;
+        let row = row.expect("asked").expect("a row");
+        let count = |name| row.try_get("", name).expect("a number");
+        (count("number"), count("sent"), count("attempts"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn record_goes_along_with_the_next_turn() {
+    let records = Records::new().await;
+    let (one, other) = (records.start().await.expect("started"), records.start().await.expect("started"));
+    let mut along = records.record(&one).expect("a place");
+    assert!(records.record(&other).is_none(), "two records would go along");
+    assert!(along.add(PlainRow::new(&other, NOW)).is_none());
+    assert_eq!(records.counts().await, (2, 0, 0));
+    let third = records.start().await.expect("started");
+    along.made().await.expect("made");
+    assert_eq!(records.counts().await, (3, 2, 2));
+    assert!(!along.take_back() && along.add(PlainRow::new(&third, NOW)).is_some());
+    // The place is free again, and a record that is taken back is not made.
+    assert!(records.record(&third).expect("a place").take_back());
+    drop(records.record(&third).expect("a place"));
+    records.start().await.expect("started");
+    assert_eq!(records.counts().await, (4, 2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn record_that_fails_does_not_prevent_the_turn() {
+    let records = Records::new().await;
+    let (one, refused) = (records.start().await.expect("started"), records.start().await.expect("started"));
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON attempt WHEN NEW.delivery_id = 2 \
+                  BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    records.test.store.write().execute_unprepared(refuse).await.expect("made");
+    let mut along = records.record(&one).expect("a place");
+    assert!(along.add(PlainRow::new(&refused, NOW)).is_none());
+    records.start().await.expect("started");
+    along.made().await.expect_err("an attempt is refused");
+    assert_eq!(records.counts().await, (3, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn record_still_waits_after_a_turn_that_stores_nothing() {
+    let records = Records::new().await;
+    let one = records.start().await.expect("started");
+    let mut along = records.record(&one).expect("a place");
+    let group = occurred(&records.test.store, vec![rows::delivery(records.webhook)]).await;
+    records.test.store.write().execute_unprepared("UPDATE destination SET paused_at = 1").await.expect("paused");
+    let turn = records.test.store.turn().await.expect("a turn").expect("SQLite");
+    assert!(delivery::start_in_turn(turn, group, NOW).await.expect("asked").is_none());
+    assert_eq!(records.counts().await, (1, 0, 0));
+    records.start().await.expect("started");
+    along.made().await.expect("made");
+    assert_eq!(records.counts().await, (2, 1, 1));
+}
+
+/// The disk fills up with the record. What the turn stores may still fit; both must know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn record_that_fills_the_disk_is_reported_to_both() {
+    let records = Records::new().await;
+    let mut one = records.start().await.expect("started");
+    one.attempted.response_body = vec![b'x'; 1 << 20];
+    let mut along = records.record(&one).expect("a place");
+    let sql = Statement::from_string(DbBackend::Sqlite, "SELECT page_count FROM pragma_page_count");
+    let row = records.test.store.read().query_one_raw(sql).await.expect("asked").expect("a row");
+    let count: i64 = row.try_get("", "page_count").expect("a number");
+    let most = u32::try_from(count).expect("small") + 20;
+    let turn = records.test.store.turn().await.expect("a turn").expect("SQLite");
+    turn.limit_pages(most).await.expect("limited");
+    let started = records.start().await;
+    along.made().await.expect_err("the disk is full");
+    assert_eq!(records.counts().await, (1 + i64::from(started.is_ok()), 0, 0));
+    let turn = records.test.store.turn().await.expect("a turn").expect("SQLite");
+    turn.limit_pages(u32::MAX).await.expect("unlimited");
+    let mut along = records.record(&one).expect("a place");
+    records.start().await.expect("started");
+    along.made().await.expect("made");
+    assert_eq!(records.counts().await, (2 + i64::from(started.is_ok()), 1, 1));
 }

@@ -1,11 +1,11 @@
 //! Settling: the record of an attempt, and the next state of its delivery.
 
 use super::recipients_json;
-use crate::store::Result;
 use crate::store::claim::Claimed;
 use crate::store::entity::{attempt, delivery};
 use crate::store::rows::{self, BYTES, Columns, INT, TEXT};
-use crate::store::turn::Turn;
+use crate::store::turn::{Along, Turn};
+use crate::store::{Result, Store};
 use model::breaker::Ending;
 use model::delivery::{Next, Outcome, Status};
 use model::email::Recipient;
@@ -113,7 +113,7 @@ pub async fn settle_many(
     let backend = db.get_database_backend();
     settlements.sort_by_key(|one| one.claimed.id);
     for group in rows::statements(db, settlements) {
-        let (moves, attempts) = move_and_attempt_rows(group, now);
+        let (moves, attempts) = move_and_attempt_rows(&group, now);
         db.execute_raw(if backend == DbBackend::Postgres {
             let (sql, values) = postgres_sql(owner, moves, attempts, now);
             Statement::from_sql_and_values(backend, sql, values)
@@ -127,18 +127,44 @@ pub async fn settle_many(
 }
 
 /// Records plain attempts ([`Settlement::is_plain`]) like [`settle_many`], in a turn of the embedded database.
-pub async fn settle_in_turn(turn: Turn, owner: Uuid, mut settlements: Vec<Settlement>, now: Timestamp) -> Result<()> {
-    settlements.sort_by_key(|one| one.claimed.id);
-    let statements = |group| {
-        let (moves, attempts) = move_and_attempt_rows(group, now);
-        sqlite_statements(owner, moves, attempts, now)
-    };
-    turn.write(rows::split(settlements).flat_map(statements).collect()).await
+pub async fn settle_in_turn(turn: Turn, owner: Uuid, group: Vec<PlainRow>) -> Result<()> {
+    turn.write(plain_statements(owner, group)).await
 }
 
-fn move_and_attempt_rows(group: Vec<Settlement>, now: Timestamp) -> (Vec<[Value; 10]>, Vec<[Value; 13]>) {
+/// Lets the record of plain attempts go along with a turn. `None` on PostgreSQL, and while another record waits.
+pub fn settle_along(store: &Store, owner: Uuid, group: Vec<PlainRow>) -> Option<Along<PlainRow>> {
+    store.go_along(group, move |group| plain_statements(owner, group))
+}
+
+/// A plain attempt as rows of the embedded database.
+#[derive(Debug)]
+pub struct PlainRow {
+    id: i64,
+    moved: [Value; 10],
+    attempt: [Value; 13],
+    now: Timestamp,
+}
+
+impl PlainRow {
+    /// Returns the rows of an attempt whose delivery is settled now.
+    pub fn new(one: &Settlement, now: Timestamp) -> Self {
+        Self { id: one.claimed.id, moved: move_row(one, now), attempt: attempt_row(one), now }
+    }
+}
+
+fn plain_statements(owner: Uuid, mut group: Vec<PlainRow>) -> Vec<Statement> {
+    group.sort_by_key(|one| one.id);
+    let statements = |group: Vec<PlainRow>| {
+        let now = group.iter().map(|one| one.now).max().unwrap_or(Timestamp(0));
+        let (moves, attempts) = group.into_iter().map(|one| (one.moved, one.attempt)).unzip();
+        sqlite_statements(owner, moves, attempts, now)
+    };
+    rows::split(group).flat_map(statements).collect()
+}
+
+fn move_and_attempt_rows(group: &[Settlement], now: Timestamp) -> (Vec<[Value; 10]>, Vec<[Value; 13]>) {
     let moves = group.iter().map(|one| move_row(one, now)).collect();
-    (moves, group.into_iter().map(attempt_row).collect())
+    (moves, group.iter().map(attempt_row).collect())
 }
 
 const MOVE: Columns<10> = [
@@ -185,6 +211,17 @@ fn postgres_sql(
     (sql, values)
 }
 
+/// Returns the statement of SQLite that ends the runs whose deliveries are settled.
+fn end_runs(runs: Vec<Value>, now: Timestamp) -> Statement {
+    let sql = format!(
+        "UPDATE run SET ended_at = ?, status = CASE WHEN EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id \
+         AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END WHERE id IN ({}) AND status = 'running' \
+         AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id AND d.settled_at IS NULL)",
+        vec!["?"; runs.len()].join(",")
+    );
+    Statement::from_sql_and_values(DbBackend::Sqlite, sql, [now.0.into()].into_iter().chain(runs))
+}
+
 fn sqlite_statements(
     owner: Uuid,
     moves: Vec<[Value; 10]>,
@@ -203,14 +240,7 @@ fn sqlite_statements(
     let mut statements = vec![Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)];
     statements.extend(rows::insert_statements("attempt", &ATTEMPT, attempts));
     if !runs.is_empty() {
-        let sql = format!(
-            "UPDATE run SET ended_at = ?, status = CASE WHEN EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id \
-             AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END WHERE id IN ({}) AND status = 'running' \
-             AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id AND d.settled_at IS NULL)",
-            vec!["?"; runs.len()].join(",")
-        );
-        let values = [now.0.into()].into_iter().chain(runs);
-        statements.push(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values));
+        statements.push(end_runs(runs, now));
     }
     statements
 }
@@ -293,7 +323,7 @@ const ATTEMPT: Columns<13> = [
     ("response_body", BYTES),
 ];
 
-fn attempt_row(one: Settlement) -> [Value; 13] {
+fn attempt_row(one: &Settlement) -> [Value; 13] {
     let code = error_code(&one.attempted);
     [
         one.claimed.id.into(),
@@ -305,9 +335,9 @@ fn attempt_row(one: Settlement) -> [Value; 13] {
         one.attempted.first_byte.map(millis).into(),
         one.attempted.status_code.map(i64::from).into(),
         code.into(),
-        one.attempted.error.into(),
-        one.attempted.response_note.into(),
-        one.attempted.response_headers.into(),
-        one.attempted.response_body.into(),
+        one.attempted.error.clone().into(),
+        one.attempted.response_note.clone().into(),
+        one.attempted.response_headers.clone().into(),
+        one.attempted.response_body.clone().into(),
     ]
 }

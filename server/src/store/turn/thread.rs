@@ -1,5 +1,6 @@
 //! The thread of the turns, with its connection to the embedded database.
 
+use super::along::{Made, Place};
 use crate::store::connect::{BUSY_TIMEOUT, WRITER_CACHE};
 use crate::store::{Error, Result};
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -22,42 +23,50 @@ type Work = Box<dyn FnOnce(&mut Writer) + Send>;
 
 /// The way to the thread. The thread ends with the last of them.
 #[derive(Debug, Clone)]
-pub(in crate::store) struct Turns(mpsc::Sender<Work>);
+pub(in crate::store) struct Turns {
+    works: mpsc::Sender<Work>,
+    pub(super) place: Place,
+}
 
 impl Turns {
     /// Starts the thread. `file` is opened by the first turn. With `is_logging`, the text of each statement is logged.
     pub(in crate::store) fn start(file: PathBuf, is_logging: bool) -> std::io::Result<Self> {
-        let (sender, works) = mpsc::channel::<Work>();
+        let (works, waiting) = mpsc::channel::<Work>();
         let run = move || {
             let mut writer = Writer { file, is_logging, connection: None };
-            for work in works {
+            for work in waiting {
                 work(&mut writer);
             }
         };
         thread::Builder::new().name("turns".to_owned()).spawn(run)?;
-        Ok(Self(sender))
+        Ok(Self { works, place: Place::default() })
     }
 
     /// Runs `write` in a transaction. The transaction is committed where `write` returns a number and the caller still waits,
-    /// and rolled back otherwise. `excludes` is held meanwhile.
+    /// and rolled back otherwise. `excludes` is held meanwhile. A record that waits goes along.
     pub(super) async fn run(
         &self,
         excludes: PoolConnection<Sqlite>,
         write: impl FnOnce(&Session<'_>) -> rusqlite::Result<Option<i64>> + Send + 'static,
     ) -> Result<Option<i64>> {
         let (respond, response) = oneshot::channel();
-        let runtime = Handle::current();
+        let (runtime, place) = (Handle::current(), self.place.clone());
         let work = move |writer: &mut Writer| {
-            let done = catch_unwind(AssertUnwindSafe(|| writer.transact(write, || !respond.is_closed())));
-            let done = done.map_or_else(|_| Err(Error::Other(interrupted())), |done| done.map_err(Error::from));
+            let mut made: Option<Made> = None;
+            let go_along = |session: &Session<'_>| made.insert(place.make(session)?).outcome_for(session).err();
+            let transact = || writer.transact(write, || !respond.is_closed(), go_along);
+            let done = catch_unwind(AssertUnwindSafe(transact)).unwrap_or_else(|_| Err(Error::Other(interrupted())));
             writer.end();
+            if let Some(made) = made {
+                made.end(done.as_ref().map(|_| ()).map_err(Clone::clone));
+            }
             if let Err((_, excludes)) = respond.send((done, excludes)) {
                 // The caller waits no longer. A connection returns to its pool by a task.
                 let _entered = runtime.enter();
                 drop(excludes);
             }
         };
-        self.0.send(Box::new(work)).map_err(|_| Error::Unavailable(interrupted()))?;
+        self.works.send(Box::new(work)).map_err(|_| Error::Unavailable(interrupted()))?;
         let (done, _excludes) = response.await.map_err(|_| Error::Unavailable(interrupted()))?;
         done
     }
@@ -70,14 +79,14 @@ impl Turns {
             // The caller may have run out of patience.
             let _ = respond.send(());
         };
-        if self.0.send(Box::new(close)).is_ok() {
+        if self.works.send(Box::new(close)).is_ok() {
             let _ = response.await;
         }
     }
 }
 
 /// The error of a transaction that panicked.
-fn interrupted() -> DbErr {
+pub(super) fn interrupted() -> DbErr {
     DbErr::Custom("a transaction was interrupted".to_owned())
 }
 
@@ -93,7 +102,8 @@ impl Writer {
         &mut self,
         write: impl FnOnce(&Session<'_>) -> rusqlite::Result<Option<i64>>,
         is_waited_for: impl FnOnce() -> bool,
-    ) -> rusqlite::Result<Option<i64>> {
+        go_along: impl FnOnce(&Session<'_>) -> Option<Error>,
+    ) -> Result<Option<i64>> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(open(&self.file)?),
@@ -104,6 +114,9 @@ impl Writer {
         // A caller that has run out of patience may have told a sender that nothing is stored.
         if done.is_none() || !is_waited_for() {
             return Ok(None);
+        }
+        if let Some(error) = go_along(&session) {
+            return Err(error);
         }
         session.execute("COMMIT", None)?;
         Ok(done)
@@ -144,6 +157,25 @@ impl Session<'_> {
     /// Runs a query. Returns true where there is a row.
     pub(super) fn has_row(&self, sql: &str, values: Option<Values>) -> rusqlite::Result<bool> {
         Ok(self.prepare(sql, values)?.raw_query().next()?.is_some())
+    }
+
+    /// Does work that leaves nothing where it fails. The rest of the transaction stays, unless the error is one that ends
+    /// the whole transaction, such as a full disk.
+    pub(super) fn apart(&self, work: impl FnOnce() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+        self.execute("SAVEPOINT apart", None)?;
+        let done = work();
+        let is_undone = done.is_ok() || self.execute("ROLLBACK TO apart", None).is_ok();
+        if is_undone && self.execute("RELEASE apart", None).is_ok() {
+            return done;
+        }
+        // Half of the work must not be committed with the rest.
+        let _ = self.execute("ROLLBACK", None);
+        done.and(Err(rusqlite::Error::InvalidQuery))
+    }
+
+    /// Returns true when an error has ended the transaction.
+    pub(super) fn has_ended(&self) -> bool {
+        self.connection.is_autocommit()
     }
 
     /// Returns the id of the row that was inserted last.

@@ -1,0 +1,132 @@
+//! A record that goes along with a turn of another: the record waits until the next group is written, and shares the commit.
+//! Nothing waits for the record of a success, and a commit costs more than what is committed.
+//!
+//! The record is made apart from the other's rows: a record that fails leaves nothing, and does not prevent the other.
+
+use super::thread::{Session, interrupted};
+use crate::store::{Error, Result};
+use sea_orm::Statement;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+
+/// The deliveries of a record, or what else it is made of. `None` once a turn has taken the record, or it was taken back.
+type Content<T> = Arc<Mutex<Option<Vec<T>>>>;
+
+/// The place for the one record that waits.
+#[derive(Clone, Default)]
+pub(super) struct Place(Arc<Mutex<Option<Waiting>>>);
+
+/// A record that waits.
+struct Waiting {
+    is_taken_back: Box<dyn Fn() -> bool + Send>,
+    /// Returns the statements, unless the record was taken back.
+    statements: Box<dyn FnOnce() -> Option<Vec<Statement>> + Send>,
+    respond: oneshot::Sender<Result<()>>,
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Statements hold what senders sent, which belongs into no log.
+        f.write_str("Place")
+    }
+}
+
+impl Place {
+    /// Lets a record wait. `None` while another one waits.
+    pub(super) fn wait<T: Send + 'static>(
+        &self,
+        content: Vec<T>,
+        statements: impl FnOnce(Vec<T>) -> Vec<Statement> + Send + 'static,
+    ) -> Option<Along<T>> {
+        let mut place = lock(&self.0);
+        if place.as_ref().is_some_and(|waiting| !(waiting.is_taken_back)()) {
+            return None;
+        }
+        let (respond, response) = oneshot::channel();
+        let content = Arc::new(Mutex::new(Some(content)));
+        let (of_turn, of_place) = (content.clone(), content.clone());
+        *place = Some(Waiting {
+            is_taken_back: Box::new(move || lock(&of_place).is_none()),
+            statements: Box::new(move || lock(&of_turn).take().map(statements)),
+            respond,
+        });
+        Some(Along { content, response, made: None })
+    }
+
+    /// Makes the record that waits within the transaction of a turn. `None` where none waits.
+    pub(super) fn make(&self, session: &Session<'_>) -> Option<Made> {
+        let waiting = lock(&self.0).take()?;
+        let statements = (waiting.statements)()?;
+        let done = session.apart(|| statements.into_iter().try_for_each(|one| session.execute(&one.sql, one.values)));
+        Some(Made { done: done.map_err(Error::from), respond: waiting.respond })
+    }
+}
+
+/// A record that is made, and not committed yet. When it is dropped, the record is reported as interrupted.
+pub(super) struct Made {
+    done: Result<()>,
+    respond: oneshot::Sender<Result<()>>,
+}
+
+impl Made {
+    /// Returns the error of the record where it has ended the whole transaction.
+    pub(super) fn outcome_for(&self, session: &Session<'_>) -> Result<()> {
+        if session.has_ended() { self.done.clone() } else { Ok(()) }
+    }
+
+    /// Reports the end of the record after that of the transaction.
+    pub(super) fn end(self, transaction: Result<()>) {
+        // The other side may have been dropped: then nobody waits.
+        let _ = self.respond.send(transaction.and(self.done));
+    }
+}
+
+/// A record that waits for a turn to go along with. The record is taken back when this is dropped.
+#[derive(Debug)]
+pub struct Along<T> {
+    content: Content<T>,
+    response: oneshot::Receiver<Result<()>>,
+    made: Option<Result<()>>,
+}
+
+impl<T> Along<T> {
+    /// Adds to the record. Returns what does not go along, since a turn has taken the record.
+    pub fn add(&self, one: T) -> Option<T> {
+        match &mut *lock(&self.content) {
+            Some(content) => {
+                content.push(one);
+                None
+            }
+            None => Some(one),
+        }
+    }
+
+    /// Takes the record back, so that no turn makes it. Returns false where a turn has taken it.
+    pub fn take_back(&self) -> bool {
+        lock(&self.content).take().is_some()
+    }
+
+    /// Waits until a turn has made the record. Further calls return the same.
+    ///
+    /// # Errors
+    /// Fails like a transaction, also where the transaction of the turn fails. The record is then made or not, as after a
+    /// commit that failed.
+    pub async fn made(&mut self) -> Result<()> {
+        if self.made.is_none() {
+            let made = (&mut self.response).await;
+            self.made = Some(made.unwrap_or_else(|_| Err(Error::Unavailable(interrupted()))));
+        }
+        self.made.clone().unwrap_or(Ok(()))
+    }
+}
+
+impl<T> Drop for Along<T> {
+    fn drop(&mut self) {
+        self.take_back();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -141,6 +141,18 @@ fn try_lock_directory(data_dir: &Path) -> anyhow::Result<Option<std::fs::File>> 
     }
 }
 
+/// Logs how webhooks leave: through the egress proxy, or past the proxy variables, which are ignored.
+fn note_proxy(config: &ServeConfig) {
+    match &config.egress_proxy {
+        Some(proxy) => tracing::info!(
+            proxy = proxy.shown(),
+            "webhooks are sent through the egress proxy, which resolves their names: the egress policy holds for \
+             addresses in URLs and for direct webhooks"
+        ),
+        None => proxy::warn_of_variables(),
+    }
+}
+
 /// Runs until SIGTERM or Ctrl-C.
 pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     if let Err(reason) = logging::set(config.log.as_deref()) {
@@ -165,14 +177,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         allowed: config.allowed.clone(),
         listeners: bound.iter().map(|bound| bound.address).collect(),
     };
-    match &config.egress_proxy {
-        Some(proxy) => tracing::info!(
-            proxy = proxy.shown(),
-            "webhooks are sent through the egress proxy, which resolves their names: the egress policy holds for \
-             addresses in URLs and for direct webhooks"
-        ),
-        None => proxy::warn_of_variables(),
-    }
+    note_proxy(&config);
     trust::warn_without_store();
     let zone = Zone::open(&store, config.zone.as_ref()).await.context("cannot read the time zone")?;
     let services = Services {

@@ -127,6 +127,9 @@ impl Dispatcher {
             made = self.made_along(along.take()).await;
             if made.is_none() {
                 plan = self.plan(work, is_expected).await;
+            } else {
+                // The next record does not go along (`linger`), so that the claim is not put off for ever.
+                work.must_claim = true;
             }
         }
         if group.is_empty() && plan.is_empty() {

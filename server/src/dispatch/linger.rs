@@ -44,7 +44,7 @@ impl Dispatcher {
                 (false, true) => LINGER,
                 (false, false) => break,
             };
-            if is_patient && along.is_none() && group.len() >= ALONG_LEAST {
+            if is_patient && !work.must_claim && along.is_none() && group.len() >= ALONG_LEAST {
                 along = self.go_along(group);
             }
             tokio::select! {

@@ -128,7 +128,7 @@ impl Dispatcher {
             if made.is_none() {
                 plan = self.plan(work, is_expected).await;
             } else {
-                // The next record does not go along (`linger`), so that the claim is not put off for ever.
+                // The claim is made by the next cycle: `linger` is not patient then, so no turn takes its record before.
                 work.must_claim = true;
             }
         }
@@ -209,6 +209,7 @@ impl Dispatcher {
         };
         match turn {
             Some(turn) if along.take_back() => Ok(Begun::Alone(turn?)),
+            // Made already, or by a turn that is over: a turn tells the record first, and then gives back the writer.
             _ => Ok(Begun::Made(self.store.alone(along.made()).await)),
         }
     }

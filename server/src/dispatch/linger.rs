@@ -1,5 +1,5 @@
-//! The wait of ended deliveries for others, to share the transaction of their record. It must not delay a decision: about a
-//! retry, a breaker, a task, or what is claimed next.
+//! The wait of ended deliveries for others, to share the transaction of their record, and of their record for a group of the
+//! intake, to share its commit. The wait must not delay a decision: about a retry, a breaker, a task, or what is claimed next.
 
 use super::cycle::Work;
 use super::{Dispatcher, Ended, GROUP_MAX};
@@ -21,7 +21,7 @@ const LINGER_CALM: Duration = Duration::from_millis(100);
 const ALONG_LEAST: usize = 4;
 
 impl Dispatcher {
-    /// Waits a moment for other deliveries to end, while no lane needs its records: a record costs less in a larger group.
+    /// Waits a moment for other deliveries to end, while no lane needs its records soon: a record costs less in a larger group.
     /// Where anything but a success has ended, or a lane has a backlog, waits only for attempts that are under way.
     ///
     /// On SQLite, a group of successes also goes along with the next turn of the intake. Returns the record then, which a
@@ -37,14 +37,14 @@ impl Dispatcher {
         // A single delivery is recorded at once.
         let mut is_calm = self.is_plain(group) && work.recorded_at.is_some_and(|at| at.elapsed() < LINGER_CALM);
         let mut along = None;
-        while group.len() < GROUP_MAX && (self.lanes.have_room() || (along.is_some() && !self.lanes.are_behind())) {
-            let is_patient = is_calm && !self.lanes.wants_claim();
+        while group.len() < GROUP_MAX && (self.lanes.have_room() || (along.is_some() && self.lanes.have_some_room())) {
+            let is_patient = is_calm && !work.must_claim && !self.lanes.wants_claim();
             let most = match (is_patient, self.lanes.are_sending()) {
                 (true, _) => work.until_due(self.clock.now()).map_or(LINGER_CALM, |due| due.min(LINGER_CALM)),
                 (false, true) => LINGER,
                 (false, false) => break,
             };
-            if is_patient && !work.must_claim && along.is_none() && group.len() >= ALONG_LEAST {
+            if is_patient && along.is_none() && group.len() >= ALONG_LEAST {
                 along = self.go_along(group);
             }
             tokio::select! {

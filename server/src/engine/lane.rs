@@ -3,7 +3,7 @@
 //! Intake and dispatcher share the lanes. A lane tells three things apart:
 //!
 //! * **leased**: the deliveries that belong to this node until their end is recorded. A destination that responds
-//!   quickly may have 128 of them, so that its receiver never waits for the database. Any other destination has
+//!   quickly may have 128 of them, so that its receiver hardly waits for the database. Any other destination has
 //!   as many as may be sent at the same time.
 //! * **sending**: the attempts under way. Their number is what a receiver notices: the limit for each destination, which
 //!   the nodes share.
@@ -191,10 +191,15 @@ impl Lanes {
         })
     }
 
-    /// Returns true while every lane has room for unrecorded attempts.
+    /// Returns true while every lane has much room for unrecorded attempts: half of what it may have.
     pub fn have_room(&self) -> bool {
-        let state = self.state();
-        state.unrecorded < SLOTS / 2 && state.lanes.values().all(|lane| lane.unrecorded < UNRECORDED_MAX / 2)
+        self.state().has_room(UNRECORDED_MAX / 2)
+    }
+
+    /// Returns true while every lane has some room for unrecorded attempts: a quarter, so that it still sends while its
+    /// records are made.
+    pub fn have_some_room(&self) -> bool {
+        self.state().has_room(UNRECORDED_MAX / 4 * 3)
     }
 
     /// Returns true while attempts are under way.

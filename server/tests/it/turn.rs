@@ -220,6 +220,24 @@ async fn record_still_waits_after_a_turn_that_stores_nothing() {
     assert_eq!(records.counts().await, (2, 1, 1));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn record_is_not_made_along_with_a_turn_whose_caller_has_given_up() {
+    let records = Records::new().await;
+    let one = records.start().await.expect("started");
+    let mut along = records.record(&one).expect("a place");
+    let group = occurred(&records.test.store, vec![rows::delivery(records.webhook)]).await;
+    // Another process writes, so that the turn has to wait.
+    let other = connect::open_sqlite(records.test.dir.path()).await.expect("opened");
+    let txn = other.begin().await.expect("a transaction");
+    let turn = records.test.store.turn().await.expect("a turn").expect("SQLite");
+    let mut start = Box::pin(delivery::start_in_turn(turn, group, NOW));
+    assert!(std::future::poll_fn(|cx| Poll::Ready(start.as_mut().poll(cx))).await.is_pending());
+    drop(start);
+    other.commit(txn).await.expect("committed");
+    along.made().await.expect_err("nobody waits for the turn");
+    assert_eq!(records.counts().await, (1, 0, 0));
+}
+
 /// The disk fills up with the record. What the turn stores may still fit; both must know.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn record_that_fills_the_disk_is_reported_to_both() {

@@ -134,6 +134,11 @@ impl State {
         }
     }
 
+    /// Returns true while each lane has fewer than `most` unrecorded attempts, and the node half of what it may have.
+    pub(super) fn has_room(&self, most: usize) -> bool {
+        self.unrecorded < SLOTS / 2 && self.lanes.values().all(|lane| lane.unrecorded < most)
+    }
+
     /// Returns true when an attempt of this destination may begin.
     pub(super) fn may_send(&self, id: DestinationId) -> bool {
         let share = self.share(id);

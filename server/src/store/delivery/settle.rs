@@ -113,7 +113,9 @@ pub async fn settle_many(
     let backend = db.get_database_backend();
     settlements.sort_by_key(|one| one.claimed.id);
     for group in rows::statements(db, settlements) {
-        let (moves, attempts) = move_and_attempt_rows(&group, now);
+        let moves = group.iter().map(|one| move_row(one, now)).collect();
+        let attempts =
+            group.into_iter().map(|one| attempt_row(&one.claimed, one.destination_revision, one.attempted)).collect();
         db.execute_raw(if backend == DbBackend::Postgres {
             let (sql, values) = postgres_sql(owner, moves, attempts, now);
             Statement::from_sql_and_values(backend, sql, values)
@@ -133,10 +135,13 @@ pub async fn settle_in_turn(turn: Turn, owner: Uuid, group: Vec<PlainRow>) -> Re
 
 /// Lets the record of plain attempts go along with a turn. `None` on PostgreSQL, and while another record waits.
 pub fn settle_along(store: &Store, owner: Uuid, group: Vec<PlainRow>) -> Option<Along<PlainRow>> {
-    store.go_along(group, move |group| plain_statements(owner, group))
+    store.go_along(group, move |group| {
+        crate::fault::point("settle.before-commit");
+        plain_statements(owner, group)
+    })
 }
 
-/// A plain attempt as rows of the embedded database.
+/// A plain attempt as rows of the embedded database: the new state of the delivery, and the attempt.
 #[derive(Debug)]
 pub struct PlainRow {
     id: i64,
@@ -148,10 +153,12 @@ pub struct PlainRow {
 impl PlainRow {
     /// Returns the rows of an attempt whose delivery is settled now.
     pub fn new(one: &Settlement, now: Timestamp) -> Self {
-        Self { id: one.claimed.id, moved: move_row(one, now), attempt: attempt_row(one), now }
+        let attempt = attempt_row(&one.claimed, one.destination_revision, one.attempted.clone());
+        Self { id: one.claimed.id, moved: move_row(one, now), attempt, now }
     }
 }
 
+/// Returns the statements of a turn that record plain attempts. The runs end at the instant of the latest of them.
 fn plain_statements(owner: Uuid, mut group: Vec<PlainRow>) -> Vec<Statement> {
     group.sort_by_key(|one| one.id);
     let statements = |group: Vec<PlainRow>| {
@@ -160,11 +167,6 @@ fn plain_statements(owner: Uuid, mut group: Vec<PlainRow>) -> Vec<Statement> {
         sqlite_statements(owner, moves, attempts, now)
     };
     rows::split(group).flat_map(statements).collect()
-}
-
-fn move_and_attempt_rows(group: &[Settlement], now: Timestamp) -> (Vec<[Value; 10]>, Vec<[Value; 13]>) {
-    let moves = group.iter().map(|one| move_row(one, now)).collect();
-    (moves, group.iter().map(attempt_row).collect())
 }
 
 const MOVE: Columns<10> = [
@@ -323,21 +325,21 @@ const ATTEMPT: Columns<13> = [
     ("response_body", BYTES),
 ];
 
-fn attempt_row(one: &Settlement) -> [Value; 13] {
-    let code = error_code(&one.attempted);
+fn attempt_row(claimed: &Claimed, destination_revision: i64, attempted: Attempted) -> [Value; 13] {
+    let code = error_code(&attempted);
     [
-        one.claimed.id.into(),
-        i64::from(one.claimed.attempt()).into(),
-        one.destination_revision.into(),
-        one.attempted.started_at.0.into(),
-        duration_ms(&one.attempted).into(),
-        one.attempted.connect.map(millis).into(),
-        one.attempted.first_byte.map(millis).into(),
-        one.attempted.status_code.map(i64::from).into(),
+        claimed.id.into(),
+        i64::from(claimed.attempt()).into(),
+        destination_revision.into(),
+        attempted.started_at.0.into(),
+        duration_ms(&attempted).into(),
+        attempted.connect.map(millis).into(),
+        attempted.first_byte.map(millis).into(),
+        attempted.status_code.map(i64::from).into(),
         code.into(),
-        one.attempted.error.clone().into(),
-        one.attempted.response_note.clone().into(),
-        one.attempted.response_headers.clone().into(),
-        one.attempted.response_body.clone().into(),
+        attempted.error.into(),
+        attempted.response_note.into(),
+        attempted.response_headers.into(),
+        attempted.response_body.into(),
     ]
 }

@@ -3,6 +3,7 @@
 //!
 //! The record is made apart from the other's rows: a record that fails leaves nothing, and does not prevent the other.
 
+use super::execute_all;
 use super::thread::{Session, interrupted};
 use crate::store::{Error, Result};
 use sea_orm::Statement;
@@ -10,7 +11,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
-/// The deliveries of a record, or what else it is made of. `None` once a turn has taken the record, or it was taken back.
+/// The parts of a record, such as deliveries. `None` once a turn has taken the record, or it was taken back.
 type Content<T> = Arc<Mutex<Option<Vec<T>>>>;
 
 /// The place for the one record that waits.
@@ -48,18 +49,27 @@ impl Place {
         let (of_turn, of_place) = (content.clone(), content.clone());
         *place = Some(Waiting {
             is_taken_back: Box::new(move || lock(&of_place).is_none()),
-            statements: Box::new(move || lock(&of_turn).take().map(statements)),
+            statements: Box::new(move || {
+                // The lock is free again when the statements are made.
+                let content = lock(&of_turn).take()?;
+                Some(statements(content))
+            }),
             respond,
         });
         Some(Along { content, response, made: None })
     }
 
-    /// Makes the record that waits within the transaction of a turn. `None` where none waits.
-    pub(super) fn make(&self, session: &Session<'_>) -> Option<Made> {
+    /// Makes the record that waits within the transaction of a turn. Returns the record, and the error with which the whole
+    /// transaction has to end. `None` where no record waits, or it was taken back.
+    pub(super) fn make(&self, session: &Session<'_>) -> Option<(Made, Result<()>)> {
         let waiting = lock(&self.0).take()?;
         let statements = (waiting.statements)()?;
-        let done = session.apart(|| statements.into_iter().try_for_each(|one| session.execute(&one.sql, one.values)));
-        Some(Made { done: done.map_err(Error::from), respond: waiting.respond })
+        let done = session.apart(|| execute_all(session, statements));
+        let (done, outcome) = match done {
+            Ok(done) => (done, Ok(())),
+            Err(error) => (Err(error.clone()), Err(error)),
+        };
+        Some((Made { done, respond: waiting.respond }, outcome))
     }
 }
 
@@ -70,11 +80,6 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// Returns the error of the record where it has ended the whole transaction.
-    pub(super) fn outcome_for(&self, session: &Session<'_>) -> Result<()> {
-        if session.has_ended() { self.done.clone() } else { Ok(()) }
-    }
-
     /// Reports the end of the record after that of the transaction.
     pub(super) fn end(self, transaction: Result<()>) {
         // The other side may have been dropped: then nobody waits.

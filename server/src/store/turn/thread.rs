@@ -53,7 +53,11 @@ impl Turns {
         let (runtime, place) = (Handle::current(), self.place.clone());
         let work = move |writer: &mut Writer| {
             let mut made: Option<Made> = None;
-            let go_along = |session: &Session<'_>| made.insert(place.make(session)?).outcome_for(session).err();
+            let go_along = |session: &Session<'_>| {
+                let Some((record, outcome)) = place.make(session) else { return Ok(()) };
+                made = Some(record);
+                outcome
+            };
             let transact = || writer.transact(write, || !respond.is_closed(), go_along);
             let done = catch_unwind(AssertUnwindSafe(transact)).unwrap_or_else(|_| Err(Error::Other(interrupted())));
             writer.end();
@@ -85,7 +89,7 @@ impl Turns {
     }
 }
 
-/// The error of a transaction that panicked.
+/// The error of a transaction that panicked, or that nobody waits for.
 pub(super) fn interrupted() -> DbErr {
     DbErr::Custom("a transaction was interrupted".to_owned())
 }
@@ -102,7 +106,7 @@ impl Writer {
         &mut self,
         write: impl FnOnce(&Session<'_>) -> rusqlite::Result<Option<i64>>,
         is_waited_for: impl FnOnce() -> bool,
-        go_along: impl FnOnce(&Session<'_>) -> Option<Error>,
+        go_along: impl FnOnce(&Session<'_>) -> Result<()>,
     ) -> Result<Option<i64>> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
@@ -110,16 +114,15 @@ impl Writer {
         };
         let session = Session { connection, is_logging: self.is_logging };
         session.execute("BEGIN IMMEDIATE", None)?;
-        let done = write(&session)?;
-        // A caller that has run out of patience may have told a sender that nothing is stored.
-        if done.is_none() || !is_waited_for() {
-            return Ok(None);
-        }
-        if let Some(error) = go_along(&session) {
-            return Err(error);
+        let Some(id) = write(&session)? else { return Ok(None) };
+        go_along(&session)?;
+        // A caller that has run out of patience may have told a sender that nothing is stored. The record that goes along
+        // is told that it is not made.
+        if !is_waited_for() {
+            return Err(Error::Unavailable(interrupted()));
         }
         session.execute("COMMIT", None)?;
-        Ok(done)
+        Ok(Some(id))
     }
 
     /// Rolls back a transaction that was not committed. Where that fails, closes the connection, of which nothing is left.
@@ -159,23 +162,19 @@ impl Session<'_> {
         Ok(self.prepare(sql, values)?.raw_query().next()?.is_some())
     }
 
-    /// Does work that leaves nothing where it fails. The rest of the transaction stays, unless the error is one that ends
-    /// the whole transaction, such as a full disk.
-    pub(super) fn apart(&self, work: impl FnOnce() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+    /// Does work of which nothing is left where it fails. Returns the outcome of the work.
+    ///
+    /// # Errors
+    /// The rest of the transaction must not be committed: the work could not be undone, or its error has ended the whole
+    /// transaction, as a full disk does.
+    pub(super) fn apart(&self, work: impl FnOnce() -> rusqlite::Result<()>) -> Result<Result<()>> {
         self.execute("SAVEPOINT apart", None)?;
-        let done = work();
-        let is_undone = done.is_ok() || self.execute("ROLLBACK TO apart", None).is_ok();
-        if is_undone && self.execute("RELEASE apart", None).is_ok() {
-            return done;
+        let done = work().map_err(Error::from);
+        if done.is_err() && self.execute("ROLLBACK TO apart", None).is_err() {
+            return done.map(Ok);
         }
-        // Half of the work must not be committed with the rest.
-        let _ = self.execute("ROLLBACK", None);
-        done.and(Err(rusqlite::Error::InvalidQuery))
-    }
-
-    /// Returns true when an error has ended the transaction.
-    pub(super) fn has_ended(&self) -> bool {
-        self.connection.is_autocommit()
+        self.execute("RELEASE apart", None)?;
+        Ok(done)
     }
 
     /// Returns the id of the row that was inserted last.

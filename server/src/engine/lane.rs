@@ -70,7 +70,7 @@ impl Lanes {
         receiver
     }
 
-    /// Leases nothing any more. Returns the deliveries that wait for their attempt.
+    /// Leases nothing at their start any more. Returns the deliveries that wait for their attempt.
     pub fn close(&self) -> Vec<Leased> {
         let mut state = self.state();
         state.open = None;
@@ -125,7 +125,7 @@ impl Lanes {
     /// Returns the destination after which the next claim begins, and the number of deliveries it may claim.
     pub fn next_claim(&self) -> (DestinationId, usize) {
         let state = self.state();
-        (state.last.unwrap_or(DestinationId(0)), SLOTS.saturating_sub(state.leased - state.ahead))
+        (state.last.unwrap_or(DestinationId(0)), state.free())
     }
 
     /// Leases up to `most` deliveries of the destinations that have due ones, in their order. Returns the number of each.
@@ -177,18 +177,23 @@ impl Lanes {
 
     /// Returns the leases of a plan whose claim failed, and may have been committed all the same.
     pub fn claim_failed(&self, plan: &[(DestinationId, usize)]) {
-        self.claimed(plan, std::iter::empty());
-        self.state().may_have_lost = true;
+        let mut state = self.state();
+        for (id, slots) in plan {
+            (0..*slots).for_each(|_| state.release(*id));
+            state.lanes.entry(*id).or_default().has_backlog = true;
+        }
+        state.may_have_lost |= !plan.is_empty();
     }
 
     /// Returns true when a destination with queued deliveries has room: for some, if it is quick and has others to send
     /// meanwhile, or for one.
     pub fn wants_claim(&self) -> bool {
         let state = self.state();
-        state.lanes.iter().any(|(id, lane)| {
-            let least = if lane.is_quick && lane.leased > 0 { CLAIM_LEAST } else { 1 };
-            lane.has_backlog && state.room(*id) >= least
-        })
+        state.free() > 0
+            && state.lanes.iter().any(|(id, lane)| {
+                let least = if lane.is_quick && lane.leased > 0 { CLAIM_LEAST } else { 1 };
+                lane.has_backlog && state.room(*id) >= least
+            })
     }
 
     /// Returns true while every lane has much room for unrecorded attempts: half of what it may have.

@@ -83,12 +83,17 @@ impl State {
         self.limit / count + usize::from(turn < self.limit % count)
     }
 
+    /// Returns how many more deliveries may be leased that no quick destination has ahead of its limit.
+    pub(super) fn free(&self) -> usize {
+        SLOTS.saturating_sub(self.leased - self.ahead)
+    }
+
     /// Returns how many more deliveries of a destination may be leased.
     pub(super) fn room(&self, id: DestinationId) -> usize {
         let share = self.share(id);
         let lane = self.lanes.get(&id);
         let leased = lane.map_or(0, |lane| lane.leased);
-        let within = SLOTS.saturating_sub(self.leased - self.ahead);
+        let within = self.free();
         if lane.is_some_and(|lane| lane.is_hanging) {
             let hanging: usize = self.lanes.values().filter(|lane| lane.is_hanging).map(|lane| lane.leased).sum();
             let slots = if hanging < SLOTS_ALL_HANGING { SLOTS_HANGING.min(share) } else { 0 };

@@ -199,6 +199,29 @@ fn destinations_are_claimed_in_rotation() {
 }
 
 #[test]
+fn node_without_a_free_slot_wants_no_claim_that_it_may_not_make() {
+    let mut node = Node::new();
+    let (_, sent) = node.claim(&[1], 500);
+    node.end(&sent, QUICKLY);
+    assert_eq!(node.claim(&[1], 20).0, [20]);
+    assert!(node.lanes.wants_claim());
+    let due: Vec<_> = (2..=64).chain([1]).collect();
+    assert_eq!(node.claim(&due, 504).0.iter().sum::<usize>(), 504);
+    assert_eq!(node.lanes.next_claim().1, 0);
+    assert!(!node.lanes.wants_claim());
+}
+
+#[test]
+fn new_deliveries_queue_behind_older_ones_whose_claim_failed() {
+    let node = Node::new();
+    let plan = node.lanes.plan(&[DestinationId(1)], true, 500);
+    node.lanes.claim_failed(&plan);
+    assert!(node.take(1).is_none());
+    assert!(node.lanes.wants_claim());
+    assert!(node.lanes.take_lost());
+}
+
+#[test]
 fn five_hundred_and_twelve_deliveries_are_in_flight() {
     let mut node = Node::new();
     let ids: Vec<_> = (1..=65).collect();

@@ -162,7 +162,7 @@ impl Dispatcher {
         lanes: Lanes,
         per_destination: usize,
     ) -> Self {
-        let clients = Arc::new(Clients::new(guard, CLIENTS_LAST));
+        let clients = Arc::new(Clients::new(guard, CLIENTS_LAST, SLOTS));
         let owner = new_uuid(clock.now());
         Self {
             store,

@@ -20,10 +20,6 @@ const RESPONSE_HEADER_LINES: usize = 1000;
 /// The most clients in the cache: one for each port, TLS setting and route in use.
 const CLIENTS_MAX: usize = 256;
 
-/// The most connections to one host that wait for their next request: as many as the node has attempts under way. Webhooks of
-/// one host share its connections. One that may not wait is closed, and the next attempt connects again.
-const IDLE_MAX: usize = 512;
-
 /// The properties that all connections of a client share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Kind {
@@ -58,13 +54,16 @@ pub struct Clients {
     /// The time after which a client is replaced. A busy connection is never closed for being idle, so without this
     /// limit it would stay at an address that its name no longer has.
     lifetime: Duration,
+    /// The most connections to one host that wait for their next request. Webhooks of one host share its connections. A
+    /// connection that may not wait is closed, and the next attempt connects again.
+    idle_per_host: usize,
     cached: Mutex<HashMap<Kind, (Client, Instant)>>,
 }
 
 impl Clients {
-    /// Returns an empty cache of clients, each of which is used for `lifetime`.
-    pub fn new(guard: Arc<Guard>, lifetime: Duration) -> Self {
-        Self { guard, lifetime, cached: Mutex::default() }
+    /// Returns an empty cache of clients. Each is used for `lifetime`, by at most `attempts` at the same time.
+    pub fn new(guard: Arc<Guard>, lifetime: Duration, attempts: usize) -> Self {
+        Self { guard, lifetime, idle_per_host: attempts, cached: Mutex::default() }
     }
 
     /// Returns the guard that the clients connect through.
@@ -133,7 +132,7 @@ impl Clients {
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_max_headers(RESPONSE_HEADER_LINES)
             .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(IDLE_MAX)
+            .pool_max_idle_per_host(self.idle_per_host)
             .connector_layer(timing::ConnectTimer)
             .build()?;
         Ok(client)

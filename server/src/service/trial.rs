@@ -114,7 +114,7 @@ impl Services {
         let uuid = new_uuid(self.clock.now());
         let outgoing = Outgoing { id: uuid, body: body.as_bytes(), recipients: &[] };
         // Clients of a test are not cached for deliveries: its certificates may differ from theirs.
-        let clients = Clients::new(self.guard.clone(), Duration::ZERO);
+        let clients = Clients::new(self.guard.clone(), Duration::ZERO, 1);
         let never = CancellationToken::new();
         let attempted =
             Box::pin(send::send(&self.clock, &clients, &Opened::Webhook(row, secrets), outgoing, &never)).await;

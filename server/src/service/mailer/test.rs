@@ -64,7 +64,7 @@ impl Services {
             tracing::error!(%error, "the password of the mail server does not open");
             AppError::new(Code::Internal, "The stored password cannot be opened. Enter it again.")
         })?;
-        let clients = Clients::new(self.guard.clone(), Duration::ZERO);
+        let clients = Clients::new(self.guard.clone(), Duration::ZERO, 1);
         let outgoing = Outgoing { id: uuid, body: &body, recipients: &recipients };
         let never = CancellationToken::new();
         let attempted = Box::pin(send::send(&self.clock, &clients, &opened, outgoing, &never)).await;

@@ -228,7 +228,7 @@ impl Dispatcher {
     ) {
         let mut work = Work::new(senders);
         let mut wait = Duration::ZERO;
-        loop {
+        while !stop.is_cancelled() {
             let mut group = Vec::from_iter(work.left.take());
             if group.is_empty() {
                 tokio::select! {
@@ -242,6 +242,11 @@ impl Dispatcher {
                 if group.is_empty() { None } else { self.linger(&mut work, &mut group, &mut waiting, stop).await };
             wait = self.cycle(&mut work, group, along, &mut waiting, stop).await;
         }
+        if let Some(one) = work.left.take() {
+            deliver::report(&work.senders.ended, one);
+        }
+        // The last claim may have come after the lanes were closed.
+        self.return_all(&work.senders, self.lanes.close());
         drop(work);
         let cut = self.cut.clone();
         let cut_later = async {

@@ -38,7 +38,7 @@ const CLAIM_MAX: usize = 256;
 pub(super) struct Work {
     /// Cached destinations, each at the revision at which it was last read.
     destinations: HashMap<DestinationId, Arc<Destination>>,
-    senders: Senders,
+    pub(super) senders: Senders,
     polled_at: Option<Instant>,
     looked_at: Option<Instant>,
     /// The end of the last record.
@@ -122,7 +122,7 @@ impl Dispatcher {
         let is_due = work.due.is_some_and(|due| due <= self.clock.now());
         let is_expected = is_due || self.lanes.wants_claim();
         let (mut made, mut plan) = (None, Vec::new());
-        if work.must_claim || is_expected {
+        if (work.must_claim || is_expected) && !stop.is_cancelled() {
             // A claim needs a transaction, which the record shares where no turn has made it.
             made = self.made_along(along.take()).await;
             if made.is_none() {
@@ -144,6 +144,7 @@ impl Dispatcher {
         self.lanes.record_begins(destinations(&group[before..]).into_iter());
         let claiming = Claiming { plan: &plan, cached: &work.destinations };
         let recorded = self.record(begun, &group, claiming, stop).await;
+        let mut has_failed = false;
         let blocked = match recorded {
             Recorded::All(cycled) => {
                 self.lanes.claimed(&plan, cycled.claimed.iter());
@@ -152,6 +153,7 @@ impl Dispatcher {
                 Vec::new()
             }
             Recorded::But(blocked) => {
+                has_failed = !plan.is_empty();
                 self.lanes.claim_failed(&plan);
                 let (left, recorded): (Vec<_>, Vec<_>) =
                     group.into_iter().partition(|one| blocked.contains(&one.claimed().id()));
@@ -172,7 +174,11 @@ impl Dispatcher {
         for one in &group {
             work.due = [work.due, one.next_due()].into_iter().flatten().min();
         }
-        if claims_next { Duration::ZERO } else { self.wait(work) }
+        match (claims_next, has_failed) {
+            (true, _) => Duration::ZERO,
+            (false, true) => POLL,
+            (false, false) => self.wait(work),
+        }
     }
 
     /// Begins the record of a group, and the claim if there is one. On SQLite the writer comes first: deliveries that end

@@ -224,7 +224,7 @@ impl Dispatcher {
 }
 
 /// Reports the end of a delivery to the cycles.
-fn report(ended: &mpsc::UnboundedSender<Ended>, end: Ended) {
+pub(super) fn report(ended: &mpsc::UnboundedSender<Ended>, end: Ended) {
     if ended.send(end).is_err() {
         // The lease runs out and the delivery is tried again: a repeat, never a loss.
         tracing::error!("an attempt ended after the dispatcher");

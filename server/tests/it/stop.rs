@@ -3,8 +3,11 @@
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Gate, TestInbox, TestStore, client, eventually};
 use crate::process::{prepare, run, serve, serve_changed};
+use crate::rows;
+use model::id::WebhookId;
+use model::time::Timestamp;
 use rstest::rstest;
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::json;
 use server::store::{connect, entity};
 use std::time::Duration;
@@ -74,6 +77,28 @@ async fn stop_requeues_the_delivery_of_a_hanging_receiver(#[values(Sqlite, Postg
         rows[0].status == "sent"
     })
     .await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stop_leaves_nothing_of_a_backlog_leased(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let inbox = TestInbox::start().await;
+    prepare(&test, &inbox.url, "120").await;
+    let destination = WebhookId(1);
+    for _ in 0..20 {
+        let many = (0..100).map(|_| rows::delivery(destination)).collect();
+        rows::start(test.store.write(), many, Timestamp(1_000_000)).await;
+    }
+    let server = serve(&test);
+    eventually("the backlog is being sent", async || inbox.received().len() >= 200).await;
+    server.stop();
+    let leased = entity::delivery::Entity::find().filter(entity::delivery::Column::Status.eq("running"));
+    assert_eq!(leased.count(test.store.read()).await.expect("a count"), 0);
+    let sent = entity::delivery::Entity::find().filter(entity::delivery::Column::Status.eq("sent"));
+    let (sent, received) = (sent.count(test.store.read()).await.expect("a count"), inbox.received().len());
+    assert_eq!(usize::try_from(sent), Ok(received));
+    assert!(received < 2000, "the stop came too late to tell anything");
 }
 
 #[rstest]

@@ -34,7 +34,8 @@
 //! * After the commit, before the response: all of the group. A sender that repeats an occurrence with the same id gets
 //!   the first response by its receipt, and nothing is started again.
 //! * During the statement or the turn of a plain group: likewise. If the response is lost, the ids of the leased
-//!   deliveries are, too. These return to the queue within a second (`Lanes::take_lost`).
+//!   deliveries are, too. These return to the queue at the next look at which no other such statement is under way
+//!   (`Lanes::take_lost`), or when their leases end.
 //! * After the commit, before the wake: the deliveries are queued, and the dispatcher looks once a second anyway.
 //! * An internal event is deleted by the transaction that stores its occurrence: it is neither lost nor repeated.
 //! * What is only in memory is loaded or counted anew after a start: the rules, the number of held deliveries, and the

@@ -157,7 +157,9 @@ impl Committer {
                 Some(Try::Stored(written))
             }
             Alone::Changed => None,
-            Alone::Failed(error @ store::Error::Unavailable(_), written) => Some(Try::Unanswered(error, written)),
+            Alone::Failed(error @ store::Error::Unavailable(_), written) if !error.is_blocked() => {
+                Some(Try::Unanswered(error, written))
+            }
             Alone::Failed(error, _) => Some(Try::Failed(error)),
         }
     }
@@ -186,6 +188,10 @@ impl Committer {
     async fn look_up(&self, written: &Written) -> Lookup {
         // The group has only repeats of what is stored already: another try loses nothing.
         let Some(first) = written.first else { return Lookup::Absent };
+        // On SQLite, a commit that nobody waits for any more still has the writer.
+        if self.store.turn().await.is_err() {
+            return Lookup::Unavailable;
+        }
         for tried in 1..=TRIES {
             match occurrence::find(self.store.read(), first).await {
                 Ok(Some(_)) => return Lookup::Stored,

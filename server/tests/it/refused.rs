@@ -11,7 +11,7 @@ use model::delivery::Status;
 use model::id::WebhookId;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryOrder, Statement};
-use serde_json::json;
+use serde_json::{Value, json};
 use server::store::{Store, connect, entity};
 use std::process::Stdio;
 
@@ -312,6 +312,27 @@ async fn locked_object_row_blocks_no_other_occurrence() {
     assert_eq!(blocked.0, 503);
     held.rollback().await.expect("released");
     assert_eq!(server.post(&key, &batch).await.0, 202);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn locked_receipt_blocks_no_other_occurrence() {
+    let server = TestServer::start(TestStore::postgres().await).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let with_id = |id: &str| json!({"type": "vms", "event": "poweron", "id": id});
+    let post = async |occurrence: Value| server.post(&key, &occurrence).await.0;
+    assert_eq!((post(with_id("a")).await, post(with_id("b")).await), (202, 202));
+    let held = begin_holding(&server.services.store).await;
+    held.execute_unprepared("UPDATE receipt SET external_id = external_id || '-locked'").await.expect("changed");
+    let locked = async { tokio::join!(post(with_id("a-locked")), post(with_id("b-locked"))) };
+    let (locked, ()) = tokio::join!(locked, async {
+        until_lock_is_awaited(&server.services.store).await;
+        // These two wait for the workers and form a group.
+        let without_id = json!({"type": "vms", "event": "poweron"});
+        assert_eq!(tokio::join!(post(without_id), post(with_id("a-locked"))), (202, 503));
+    });
+    assert_eq!(locked, (503, 503));
+    held.rollback().await.expect("released");
+    assert_eq!(post(with_id("a-locked")).await, 202);
 }
 
 #[rstest]

@@ -19,6 +19,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     };
     match rest.first() {
         Some(binary) => measure(&Path::new(binary).canonicalize().with_context(|| format!("there is no {binary}"))?),
-        None => measure(&dist::run()?),
+        None => measure(&dist::make()?),
     }
 }

@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         }
     }
     if plan.binary.as_os_str().is_empty() {
-        plan.binary = dist::run()?;
+        plan.binary = dist::make_quickly()?;
     }
     run_plan(&plan)
 }

@@ -27,7 +27,8 @@ const HELP: &str = "\
 cargo xtask run [OPTIONS OF SERVE]  build and start the console on http://127.0.0.1:8080
 cargo xtask test [STEP…]            every check and test; installs missing tools
 cargo xtask screenshots             a picture of every page: target/screenshots
-cargo xtask dist                    one self-contained release binary: target/dist/hookwright
+cargo xtask dist [--quick]          one self-contained release binary: target/dist/hookwright; --quick leaves out the
+                                    profile that the compiler optimises by
 cargo xtask bench [speed] [--only NAME] [--rounds N] [--filled] [--against URL] … [BINARY]
                                     speed, latency, CPU, memory and disk on both databases, as ratios to a bare client;
                                     of BINARY, or of a new one; --help says more
@@ -58,7 +59,7 @@ fn run() -> Result<()> {
     match command.as_str() {
         "run" => run::run(&rest),
         "test" => test::run(&rest),
-        "dist" => dist::run().map(drop),
+        "dist" => dist::run(&rest),
         "screenshots" => test::screenshots(),
         "bench" => bench::run(&rest),
         "chaos" => chaos::run(&rest),

@@ -18,10 +18,32 @@ fn cache() -> Result<PathBuf> {
     Ok(base.join("hookwright/tools"))
 }
 
+/// Returns a line that rustc prints about itself.
+fn rustc(arguments: &[&str]) -> Result<String> {
+    output(command("rustc").args(arguments))
+        .context("Rust is missing: install rustup, the toolchain installer of the Rust project")
+}
+
+/// Returns the name of the target that rustc builds for by itself.
+pub(crate) fn host() -> Result<String> {
+    rustc(&["--print", "host-tuple"])
+}
+
+/// Returns LLVM's program for profiles, in the compiler's version.
+pub(crate) fn llvm_profdata() -> Result<PathBuf> {
+    let sysroot = PathBuf::from(rustc(&["--print", "sysroot"])?);
+    let program = sysroot.join("lib/rustlib").join(host()?).join("bin/llvm-profdata");
+    if !program.exists() {
+        say("installing Rust's llvm-tools (the release binary is optimised by a profile)");
+        finish(command("rustup").args(["component", "add", "llvm-tools"]))
+            .context("run by hand: rustup component add llvm-tools")?;
+    }
+    Ok(program)
+}
+
 /// Installs the standard library for the browser.
 pub(crate) fn wasm_target() -> Result<()> {
-    let sysroot = output(command("rustc").args(["--print", "sysroot"]))
-        .context("Rust is missing: install rustup, the toolchain installer of the Rust project")?;
+    let sysroot = rustc(&["--print", "sysroot"])?;
     if Path::new(&sysroot).join("lib/rustlib").join(WASM_TARGET).join("lib").is_dir() {
         return Ok(());
     }

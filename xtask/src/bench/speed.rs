@@ -45,7 +45,7 @@ cargo xtask bench speed [OPTIONS] [BINARY]
   --against URL     also measures a peer that speaks Svix's API at this URL, with
   --token T           its token, or with the variable BENCH_TOKEN, and
   --processes P,P     the ids of its processes, for CPU and memory; children are counted
-  --short           a tenth of the messages, and no limits: does the bench work?
+  --short           a tenth of the messages, the pages, and no limits: does the bench work?
 ";
 
 /// The options.
@@ -115,7 +115,11 @@ impl Options {
             let name = work.name();
             // `deliveries-1` is all of `deliveries-1-…`, but not `deliveries-10-…`.
             let is_named = |only: &String| name.strip_prefix(only).is_some_and(|r| r.is_empty() || r.starts_with('-'));
-            if self.only.is_empty() { self.is_filled || !work.needs_filling() } else { self.only.iter().any(is_named) }
+            if self.only.is_empty() {
+                self.is_filled || self.is_short || !work.needs_filling()
+            } else {
+                self.only.iter().any(is_named)
+            }
         };
         let found: Vec<_> = Work::all().into_iter().filter(is_wanted).collect();
         if found.is_empty() {
@@ -129,7 +133,7 @@ impl Options {
 pub(super) fn run(arguments: &[String]) -> Result<()> {
     let Some(options) = Options::read(arguments)? else { return Ok(()) };
     let work = options.work()?;
-    let binary = options.binary.clone().map_or_else(dist::run, Ok)?;
+    let binary = options.binary.clone().map_or_else(dist::make, Ok)?;
     let folder = tempfile::Builder::new().prefix("hookwright-bench-").tempdir()?;
     let mut bench =
         Bench::new(Wire::start()?, folder.path(), if options.is_short { Scale::Short } else { Scale::Full });
@@ -160,7 +164,10 @@ pub(super) fn run(arguments: &[String]) -> Result<()> {
             }
         }
     }
-    // The databases end before the table, so that nothing disturbs who reads it.
+    // Servers and databases end before the table, so that nothing disturbs who reads it.
+    for ours in subjects.iter_mut().filter_map(Subject::ours) {
+        ours.stop()?;
+    }
     drop(subjects);
     let version = output(crate::shell::command(&binary).arg("--version"))?;
     let after = if options.is_filled { ", after a million settled deliveries" } else { "" };

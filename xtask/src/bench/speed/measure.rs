@@ -162,7 +162,8 @@ impl Bench {
         }
         // The first is the server, and the database has memory of its own.
         let Some(server) = subject.processes().first().copied() else { return Ok(figures) };
-        figures.push(Figure::new("memory of the server, idle, MiB", 0, memory_mib(server, "VmRSS")?));
+        let idle = memory_mib(server, "VmRSS")?;
+        figures.push(Figure::new("memory of the server, idle, MiB", 0, idle).at_most([Some(40.0); 2]));
         self.run(subject, Topic::Ten, Load::closed(self.count(1500), 64))?;
         figures.push(Figure::new("memory of the server, peak, MiB", 0, memory_mib(server, "VmHWM")?));
         Ok(figures)
@@ -207,7 +208,8 @@ impl Bench {
         } else {
             receipts(&what, &sent, [None; 2], [None; 2])
         };
-        figures.extend(cpu.map(|cpu| Figure::new(format!("{what}: CPU s per 1,000"), 2, cpu)));
+        let limits = if rate == 50 { [Some(1.0), Some(2.0)] } else { [None; 2] };
+        figures.extend(cpu.map(|cpu| Figure::new(format!("{what}: CPU s per 1,000"), 2, cpu).at_most(limits)));
         Ok(figures)
     }
 

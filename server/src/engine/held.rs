@@ -35,22 +35,26 @@ struct HeldCount {
 }
 
 impl HeldCount {
-    /// Returns true while the count is good enough. Small numbers are counted again at once, large ones seldom, and those
-    /// near the limit each second. A full hold is counted again every two seconds, since other nodes and people release
-    /// deliveries. A count that takes long lasts longer.
-    fn is_recent(self) -> bool {
-        let lasts = match self.held {
+    /// Returns the time for which the count is good enough. Small numbers are counted again at once, large ones seldom, and
+    /// those near the limit each second. A full hold is counted again every two seconds, since other nodes and people
+    /// release deliveries. A count that takes long lasts longer.
+    fn lasts(self) -> Duration {
+        match self.held {
             held if held >= HELD_MAX => Duration::from_secs(2).max(self.took * REST_NEAR_LIMIT),
             _ if self.is_near_limit() => Duration::from_secs(1).max(self.took * REST_NEAR_LIMIT),
             held => Duration::from_millis(held / 10).max(self.took * REST),
-        };
-        self.counted_at.elapsed() < lasts
+        }
     }
 
-    /// Returns true where deliveries are refused, or soon may be. An old count must not decide about that: everything may
-    /// have been released since.
+    /// Returns true where deliveries are refused, or soon may be.
     fn is_near_limit(self) -> bool {
         self.held > HELD_MAX / 10 * 9
+    }
+
+    /// Returns true while the count may be used until a count under way has ended. An old one must not decide that
+    /// deliveries are refused: everything may have been released since.
+    fn serves_meanwhile(self) -> bool {
+        self.held > SMALL && (!self.is_near_limit() || self.counted_at.elapsed() < self.lasts() * 2)
     }
 }
 
@@ -61,12 +65,12 @@ impl HeldCounts {
     }
 
     /// Returns the number of further deliveries that a destination may hold. While a large number is counted again, the last
-    /// one is used, unless the number is near the limit: the caller's transaction does not wait.
+    /// one is used, unless it is old and near the limit: the caller's transaction does not wait.
     pub async fn room(&self, db: &impl ConnectionTrait, id: DestinationId) -> Result<u64, store::Error> {
         let known = self.lock().get(&id).copied();
         let held = match known {
-            Some(count) if count.is_recent() => count.held,
-            Some(count) if count.held > SMALL && !count.is_near_limit() => {
+            Some(count) if count.counted_at.elapsed() < count.lasts() => count.held,
+            Some(count) if count.serves_meanwhile() => {
                 if count.held_since.is_none() {
                     self.count_beside(id);
                 }
@@ -122,16 +126,39 @@ impl HeldCounts {
 mod tests {
     use super::*;
     use crate::store::connect;
+    use std::path::Path;
+
+    const ID: DestinationId = DestinationId(1);
+
+    /// Returns the counts of an empty database, in which a hold was full that long ago.
+    async fn counted_full(folder: &Path, before: Duration) -> (Store, HeldCounts) {
+        let store = connect::open_sqlite(folder).await.expect("opened");
+        connect::migrate(&store).await.expect("migrated");
+        let counts = HeldCounts::new(store.clone());
+        let counted_at = Instant::now().checked_sub(before).expect("an instant");
+        let full = HeldCount { held: HELD_MAX, counted_at, took: Duration::from_secs(10), held_since: None };
+        counts.lock().insert(ID, full);
+        (store, counts)
+    }
 
     #[tokio::test]
     async fn hold_that_was_full_and_was_released_long_ago_refuses_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = connect::open_sqlite(folder.path()).await.expect("opened");
-        connect::migrate(&store).await.expect("migrated");
-        let counts = HeldCounts::new(store.clone());
-        let counted_at = Instant::now().checked_sub(Duration::from_hours(1)).expect("an instant");
-        let full = HeldCount { held: HELD_MAX, counted_at, took: Duration::from_millis(10), held_since: None };
-        counts.lock().insert(DestinationId(1), full);
-        assert_eq!(counts.room(store.read(), DestinationId(1)).await.expect("counted"), HELD_MAX);
+        let (store, counts) = counted_full(folder.path(), Duration::from_hours(1)).await;
+        assert_eq!(counts.room(store.read(), ID).await.expect("counted"), HELD_MAX);
+    }
+
+    #[tokio::test]
+    async fn group_does_not_wait_until_a_full_hold_is_counted_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (store, counts) = counted_full(folder.path(), Duration::from_secs(41)).await;
+        // No other task runs until the first wait.
+        assert_eq!(counts.room(store.read(), ID).await.expect("known"), 0);
+        let counted = async {
+            while counts.lock()[&ID].held > 0 {
+                tokio::task::yield_now().await
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), counted).await.expect("counted beside the groups");
     }
 }

@@ -6,14 +6,14 @@
 use crate::harness::TestStore;
 use crate::rows;
 use model::delivery::{Next, Outcome, Status};
-use model::id::{ApiKeyId, DestinationId, ObjectId};
+use model::id::{ApiKeyId, DestinationId, ObjectId, OccurrenceId};
 use model::run::Cause;
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement, TransactionTrait};
 use server::store::claim::{self, Claimed};
 use server::store::current::{self, Unchanged};
-use server::store::delivery::{self, Attempted, Lease, Settlement};
-use server::store::receipt::Identity;
+use server::store::delivery::{self, Attempted, Lease, NewDelivery, Settlement};
+use server::store::receipt::{Identity, Receipt};
 use server::store::run::NewRun;
 use server::store::{hold, lease, object, occurrence, revision, sweep};
 use std::collections::{BTreeMap, HashSet};
@@ -26,8 +26,11 @@ const GROUP: usize = 20;
 /// The webhooks.
 const WEBHOOKS: i64 = 50;
 
-/// Adds rows from `first` to `last` to each table of the queue, half of them settled and half of them waiting. The
-/// indexes are built afterwards, which takes a fifth of the time.
+/// The number of the first delivery that is held.
+const HELD: i64 = 1_000_000_000;
+
+/// Adds rows from `first` to `last` to each table of the queue: half of the deliveries are settled, half are queued, and half
+/// as many as these are held. The indexes are built afterwards, which takes a fifth of the time.
 async fn fill(db: &impl ConnectionTrait, first: i64, last: i64) {
     let sql = format!(
         "DO $$ DECLARE made TEXT[]; one TEXT; BEGIN
@@ -46,6 +49,10 @@ async fn fill(db: &impl ConnectionTrait, first: i64, last: i64) {
              SELECT i, gen_random_uuid(), i / 2 % {WEBHOOKS} + 1, CASE WHEN i % 2 = 0 THEN 'sent' ELSE 'queued' END,
              CASE WHEN i % 2 = 1 THEN i END, 0, i, CASE WHEN i % 2 = 0 THEN i END, 'vms', 'poweron', 'w', 't', ''
              FROM generate_series({first}, {last}) i;
+           INSERT INTO delivery (id, uuid, destination_id, status, hold_reason, next_attempt_at, attempts, created_at,
+             type_id, event_id, destination_name, task_name, body)
+             SELECT {HELD} + i, gen_random_uuid(), i / 2 % {WEBHOOKS} + 1, 'held', 'paused', i, 0, i, 'vms', 'poweron', 'w', 't', ''
+             FROM generate_series({first}, {last}) i WHERE i % 2 = 0;
            INSERT INTO attempt (id, delivery_id, number, destination_revision, started_at, duration_ms, response_headers,
              response_body) SELECT i, i, 1, 1, i, 1, '', '' FROM generate_series({first}, {last}) i WHERE i % 2 = 0;
            INSERT INTO object (id, type_id, external_id, name, created_at, updated_at)
@@ -77,23 +84,25 @@ impl Counts {
     }
 }
 
-/// Starts a group of deliveries that are leased from the start.
-async fn start_group(txn: &DatabaseTransaction, owner: Uuid) -> Vec<Claimed> {
-    let occurrences = (0..GROUP).map(|_| rows::occurrence()).collect();
-    let occurrences = occurrence::insert_many(txn, occurrences).await.expect("occurrences");
+/// Returns a delivery of each of these occurrences, leased from the start.
+fn leased(occurrences: impl IntoIterator<Item = OccurrenceId>, owner: Uuid) -> Vec<(NewRun, NewDelivery)> {
     let lease = Lease { owner, until: NOW.after(Duration::from_secs(20)), revision: 1, ends_task: false };
     let run =
         |id| NewRun { task_id: None, task_name: "t".into(), cause: Cause::Occurrence(Some(id)), event_ids: Vec::new() };
-    let delivery = |number: i64| delivery::NewDelivery {
-        lease: Some(lease),
-        ..rows::delivery(DestinationId(number % WEBHOOKS + 1))
-    };
-    let new = (0..).zip(occurrences).map(|(number, occurrence)| (run(occurrence), delivery(number))).collect();
-    delivery::start_many(txn, new, NOW).await.expect("started").claimed
+    let delivery =
+        |number: i64| NewDelivery { lease: Some(lease), ..rows::delivery(DestinationId(number % WEBHOOKS + 1)) };
+    (0..).zip(occurrences).map(|(number, occurrence)| (run(occurrence), delivery(number))).collect()
 }
 
-/// Starts a group by what is known of its objects and of the receipts.
-async fn start_alone(txn: &DatabaseTransaction) {
+/// Starts a group of deliveries.
+async fn start_group(txn: &DatabaseTransaction, owner: Uuid) -> Vec<Claimed> {
+    let occurrences = (0..GROUP).map(|_| rows::occurrence()).collect();
+    let occurrences = occurrence::insert_many(txn, occurrences).await.expect("occurrences");
+    delivery::start_many(txn, leased(occurrences, owner), NOW).await.expect("started").claimed
+}
+
+/// Starts a group by what is known of its objects and of the receipts, as most groups are.
+async fn start_alone(txn: &DatabaseTransaction, owner: Uuid) {
     let mark = revision::newest(txn).await.expect("asked");
     let ids: Vec<_> = (1..=WEBHOOKS).map(DestinationId).collect();
     let now = current::read(txn, &[], &ids).await.expect("read");
@@ -112,14 +121,20 @@ async fn start_alone(txn: &DatabaseTransaction) {
         objects: (0..GROUP).map(object).collect(),
         new: (0..GROUP).map(identity).collect(),
     };
+    let occurrences: Vec<_> = (0..GROUP).map(|_| rows::occurrence()).collect();
+    let receipt = |(number, row): (usize, &occurrence::Row)| {
+        let receipt = Receipt { content_hash: vec![1; 32], occurrence: row.uuid, tasks_started: 1 };
+        (identity(number), receipt)
+    };
     let occurred = delivery::Occurred {
-        occurrences: (0..GROUP).map(|_| rows::occurrence()).collect(),
-        receipts: Vec::new(),
-        new: Vec::new(),
+        receipts: occurrences.iter().enumerate().map(receipt).collect(),
+        occurrences,
+        new: leased((1..).map(OccurrenceId).take(GROUP), owner),
         has_queued: false,
         unchanged: Some(unchanged),
     };
-    assert!(delivery::start_alone(txn, occurred, NOW).await.expect("started").is_some());
+    let started = delivery::start_alone(txn, occurred, NOW).await.expect("asked").expect("started");
+    assert_eq!(started.claimed.len(), GROUP);
 }
 
 async fn settle_group(txn: &DatabaseTransaction, owner: Uuid, group: Vec<Claimed>) {
@@ -150,7 +165,7 @@ async fn run_all(db: &impl TransactionTrait<Transaction = DatabaseTransaction>) 
     settle_group(&txn, owner, claimed).await;
     counts.note("settle a group", &txn).await;
 
-    start_alone(&txn).await;
+    start_alone(&txn, owner).await;
     counts.note("start a group while all is unchanged", &txn).await;
 
     let due = claim::list_due(&txn, NOW, DestinationId(3)).await.expect("listed");
@@ -184,6 +199,8 @@ async fn hot_path_fetches_as_many_blocks_at_a_million_rows_as_at_a_hundred() {
     for number in 1..=WEBHOOKS {
         rows::webhook(db, &format!("w{number}"), "http://127.0.0.1:9/").await;
     }
+    let key = "INSERT INTO api_key (id, name, key_hash, scopes, created_at) VALUES (1, 'k', '', 'ingest', 0)";
+    db.execute_unprepared(key).await.expect("a key");
     let mut all: Vec<(String, BTreeMap<&str, i64>)> = Vec::new();
     let mut filled = 0;
     for count in [100, 10_000, 1_000_000] {

@@ -144,7 +144,7 @@ async fn webhooks_of_one_host_do_not_connect_again_for_each_delivery() {
     });
     let id = server.webhook("w", &url, |draft| draft.method = "GET".into()).await;
     let row = webhook::find(server.services.store.read(), id).await.expect("read").expect("there");
-    let clients = Clients::new(server.services.guard.clone(), Duration::from_mins(5), 16);
+    let clients = Clients::new(server.services.guard.clone(), Duration::from_mins(5), AT_ONCE);
     let never = CancellationToken::new();
     let send_one = async |_| {
         let outgoing = Outgoing { id: new_uuid(Timestamp(0)), body: b"", recipients: &[] };

@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(counts.room(store.read(), ID).await.expect("known"), 0);
         let counted = async {
             while counts.lock()[&ID].held > 0 {
-                tokio::task::yield_now().await
+                tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(Duration::from_secs(10), counted).await.expect("counted beside the groups");

@@ -46,7 +46,12 @@ fn place(built: &Path) -> Result<PathBuf> {
 
 /// Builds a binary that counts, lets it work, and returns the file with its counts.
 fn profile() -> Result<PathBuf> {
-    let merge = tool::llvm_profdata()?;
+    if std::env::var_os("RUSTFLAGS").is_some() {
+        bail!(
+            "RUSTFLAGS would replace the compiler's flags for the profile: unset the variable, or build with --quick"
+        );
+    }
+    let profdata = tool::llvm_profdata()?;
     say("building a release binary that counts what it does (about thirteen minutes on two cores)");
     let counting = build(Some("-Cprofile-generate"))?;
     say("letting it work for its profile: a short bench");
@@ -61,7 +66,7 @@ fn profile() -> Result<PathBuf> {
     finish(work.args(bench).arg(counting).env("LLVM_PROFILE_FILE", counts)).context("there is no profile")?;
     let profile = folder.join("hookwright.profdata");
     let arguments = [OsString::from("merge"), "--output".into(), profile.clone().into(), folder.join("counts").into()];
-    finish(command(merge).args(arguments))?;
+    finish(command(profdata).args(arguments))?;
     Ok(profile)
 }
 

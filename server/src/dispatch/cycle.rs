@@ -121,19 +121,21 @@ impl Dispatcher {
         self.lanes.record_begins(destinations(&group).into_iter());
         let is_due = work.due.is_some_and(|due| due <= self.clock.now());
         let is_expected = is_due || self.lanes.wants_claim();
-        let (mut made, mut plan) = (None, Vec::new());
+        let (mut made, mut plan, mut has_failed) = (None, Vec::new(), false);
         if (work.must_claim || is_expected) && !stop.is_cancelled() {
             // A claim needs a transaction, which the record shares where no turn has made it.
             made = self.made_along(along.take()).await;
             if made.is_none() {
-                plan = self.plan(work, is_expected).await;
+                let found = self.plan(work, is_expected).await;
+                has_failed = found.is_none();
+                plan = found.unwrap_or_default();
             } else {
                 // The claim is made by the next cycle: `linger` is not patient then, so no turn takes its record before.
                 work.must_claim = true;
             }
         }
         if group.is_empty() && plan.is_empty() {
-            return self.wait(work);
+            return if has_failed { POLL } else { self.wait(work) };
         }
         let before = group.len();
         let claims_next = made.is_some();
@@ -144,7 +146,6 @@ impl Dispatcher {
         self.lanes.record_begins(destinations(&group[before..]).into_iter());
         let claiming = Claiming { plan: &plan, cached: &work.destinations };
         let recorded = self.record(begun, &group, claiming, stop).await;
-        let mut has_failed = false;
         let blocked = match recorded {
             Recorded::All(cycled) => {
                 self.lanes.claimed(&plan, cycled.claimed.iter());
@@ -153,7 +154,7 @@ impl Dispatcher {
                 Vec::new()
             }
             Recorded::But(blocked) => {
-                has_failed = !plan.is_empty();
+                has_failed |= !plan.is_empty();
                 self.lanes.claim_failed(&plan);
                 let (left, recorded): (Vec<_>, Vec<_>) =
                     group.into_iter().partition(|one| blocked.contains(&one.claimed().id()));
@@ -233,11 +234,11 @@ impl Dispatcher {
     }
 
     /// Looks for queued deliveries that are due, and decides how many of which destinations are claimed. `is_expected` is
-    /// true when some are probably due.
-    async fn plan(&self, work: &mut Work, is_expected: bool) -> Plan {
+    /// true when some are probably due. `None` where the database cannot be read.
+    async fn plan(&self, work: &mut Work, is_expected: bool) -> Option<Plan> {
         let (after, most) = self.lanes.next_claim();
         if most == 0 {
-            return Vec::new();
+            return Some(Vec::new());
         }
         let (db, now) = (self.store.read(), self.clock.now());
         let look = async {
@@ -257,11 +258,11 @@ impl Dispatcher {
                 work.must_claim = false;
                 // With due ones the next cycle is near, or every lane is full.
                 work.due = next;
-                self.lanes.plan(&due.destinations, due.is_whole, most.min(CLAIM_MAX))
+                Some(self.lanes.plan(&due.destinations, due.is_whole, most.min(CLAIM_MAX)))
             }
             Err(error) => {
                 tracing::warn!(error = chain(error), "the dispatcher cannot claim");
-                Vec::new()
+                None
             }
         }
     }

@@ -152,7 +152,7 @@ mod tests {
     async fn group_does_not_wait_until_a_full_hold_is_counted_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let (store, counts) = counted_full(folder.path(), Duration::from_secs(41)).await;
-        // No other task runs until the first wait.
+        // The count is a task of its own, which has not begun yet.
         assert_eq!(counts.room(store.read(), ID).await.expect("known"), 0);
         let counted = async {
             while counts.lock()[&ID].held > 0 {

@@ -70,7 +70,7 @@ impl Lanes {
         receiver
     }
 
-    /// Leases nothing at their start any more. Returns the deliveries that wait for their attempt.
+    /// Ends the leases of new deliveries at their start. Returns the deliveries that wait for their attempt.
     pub fn close(&self) -> Vec<Leased> {
         let mut state = self.state();
         state.open = None;

@@ -157,9 +157,7 @@ impl Committer {
                 Some(Try::Stored(written))
             }
             Alone::Changed => None,
-            Alone::Failed(error @ store::Error::Unavailable(_), written) if !error.is_blocked() => {
-                Some(Try::Unanswered(error, written))
-            }
+            Alone::Failed(error, written) if error.is_unanswered() => Some(Try::Unanswered(error, written)),
             Alone::Failed(error, _) => Some(Try::Failed(error)),
         }
     }

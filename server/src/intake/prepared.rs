@@ -57,7 +57,7 @@ impl Prepared {
                 Alone::Changed
             }
             Err(error) => {
-                if !matches!(error, store::Error::Unavailable(_)) {
+                if !error.is_unanswered() {
                     leased.into_iter().for_each(Unnamed::give_back);
                 }
                 Alone::Failed(error, written)

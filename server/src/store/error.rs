@@ -41,6 +41,12 @@ impl Error {
             .is_some_and(|code| matches!(&*code, "55P03" | "57014"))
     }
 
+    /// Returns true where a statement that commits may have succeeded all the same: the database went away, and has not
+    /// refused the statement.
+    pub fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Unavailable(_)) && !self.is_blocked()
+    }
+
     /// Returns true when a query timed out, or its wait for a connection did.
     pub fn is_late(&self) -> bool {
         let Self::Unavailable(error) = self else { return false };

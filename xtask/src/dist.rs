@@ -23,6 +23,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 
 /// Builds `target/dist/hookwright` as it is released. Returns its path.
 pub(crate) fn make() -> Result<PathBuf> {
+    if std::env::var_os("RUSTFLAGS").is_some() {
+        bail!(
+            "RUSTFLAGS would replace the compiler's flags for the profile: unset the variable, or build with --quick"
+        );
+    }
     site::build()?;
     let profile = profile()?;
     say("building the release binary by the profile (about ten minutes on two cores)");
@@ -46,11 +51,6 @@ fn place(built: &Path) -> Result<PathBuf> {
 
 /// Builds a binary that counts, lets it work, and returns the file with its counts.
 fn profile() -> Result<PathBuf> {
-    if std::env::var_os("RUSTFLAGS").is_some() {
-        bail!(
-            "RUSTFLAGS would replace the compiler's flags for the profile: unset the variable, or build with --quick"
-        );
-    }
     let profdata = tool::llvm_profdata()?;
     say("building a release binary that counts what it does (about thirteen minutes on two cores)");
     let counting = build(Some("-Cprofile-generate"))?;

@@ -75,11 +75,11 @@ const DELIVERY_INDEXES: [&str; 8] = [
     // PostgreSQL from the index of all that is held, as below.
     "CREATE INDEX delivery_replays ON delivery (destination_id) \
      WHERE replay_revision IS NOT NULL AND COALESCE(status, '') = 'held'",
-    // Queued and held: the age of the oldest (`figures::queue`), and their number by hour (`figures::by_hour`). Most
+    // Queued and held: the age of the oldest (`figures::queue`), and their number by hour (`figures::waiting_by_hour`). Most
     // deliveries never are: they are sent at once. COALESCE keeps it from other queries: where the statistics say that
     // nothing waits, each index of what waits is as good to PostgreSQL, and it would read all that is held.
     "CREATE INDEX delivery_waiting ON delivery (created_at) WHERE COALESCE(settled_at, 0) = 0 AND status <> 'running'",
-    // Settled: figures (`figures::by_hour`, `receipt_times`), the newest end (`figures::change_mark`), and those that
+    // Settled: figures (`figures::settled_by_hour`, `receipt_times`), the newest end (`figures::change_mark`), and those that
     // retention removes by age (`retention::Old::Settled`).
     "CREATE INDEX delivery_settled ON delivery (settled_at, status) WHERE settled_at IS NOT NULL",
     // Failed: the list of the dashboard (`figures::failures`), and lists filtered by this status (`search`). Lists since

@@ -1,6 +1,7 @@
 //! The Tasks Dashboard. Its figures are cached for all viewers, so that many viewers cost no more than one.
 
 mod cached;
+pub mod settled;
 
 pub(crate) use cached::LONGEST as CACHED_FOR;
 
@@ -11,10 +12,11 @@ use crate::store::{catalog, delivery, event, figures, schedule, task, webhook};
 use app::error::AppError;
 use app::view::dashboard::{Counts, Dashboard, Hour};
 use cached::Cached;
-use model::delivery::Status;
 use model::number::to_u64;
 use model::time::Timestamp;
+use settled::{HOURS, Settled, SettledCounts};
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 const HOUR_MS: i64 = 3_600_000;
 /// The number of sent deliveries, newest first, that the times of receipt are taken from.
@@ -27,6 +29,7 @@ const FAILURES: u64 = 5;
 pub struct Figures {
     now: Cached<Dashboard>,
     history: Cached<History>,
+    settled: Mutex<SettledCounts>,
 }
 
 /// The figures of the last day.
@@ -95,29 +98,23 @@ impl Services {
         })
     }
 
+    /// Returns the deliveries of this hour and the 23 before it, by hour.
     async fn hours(&self, now: Timestamp) -> Result<Vec<Hour>, AppError> {
-        let this = now.0.div_euclid(HOUR_MS);
-        let first = this - 23;
-        let counts = figures::by_hour(self.store.pages(), Timestamp(first * HOUR_MS)).await?;
-        let zone = self.zone.get();
-        let mut hours: Vec<_> = (first..=this)
-            .map(|hour| {
-                let label =
-                    crate::engine::render::zoned(Timestamp(hour * HOUR_MS), &zone).strftime("%H:%M").to_string();
-                Hour { label, ..Hour::default() }
-            })
-            .collect();
-        for count in counts {
-            let index = usize::try_from(count.hour - first).ok();
-            let Some(hour) = index.and_then(|index| hours.get_mut(index)) else { continue };
-            let number = to_u64(count.deliveries);
-            match Status::find(&count.status) {
-                Some(Status::Sent) => hour.sent += number,
-                Some(Status::Error | Status::Discarded) => hour.failed += number,
-                _ => hour.waiting += number,
+        let db = self.store.pages();
+        let settled = self.figures.settled.lock().await.count(db, now).await?;
+        let first = settled::first_hour(now);
+        let mut waiting = [0; HOURS];
+        for count in figures::waiting_by_hour(db, Timestamp(first * HOUR_MS)).await? {
+            if let Some(number) = usize::try_from(count.hour - first).ok().and_then(|hour| waiting.get_mut(hour)) {
+                *number += to_u64(count.deliveries);
             }
         }
-        Ok(hours)
+        let zone = self.zone.get();
+        let hour = |(hour, (settled, waiting)): (i64, (Settled, u64))| {
+            let label = crate::engine::render::zoned(Timestamp(hour * HOUR_MS), &zone).strftime("%H:%M").to_string();
+            Hour { label, sent: settled.sent, failed: settled.failed, waiting }
+        };
+        Ok((first..).zip(settled.into_iter().zip(waiting)).map(hour).collect())
     }
 }
 

@@ -18,8 +18,17 @@ use std::collections::HashMap;
 pub struct HourCount {
     /// Hours since 1970.
     pub hour: i64,
-    /// The status with which they were settled, or `queued` for all that wait.
+    /// The status with which they were settled.
     pub status: String,
+    /// Their number.
+    pub deliveries: i64,
+}
+
+/// The number of waiting deliveries that were queued in one hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromQueryResult)]
+pub struct WaitingCount {
+    /// Hours since 1970.
+    pub hour: i64,
     /// Their number.
     pub deliveries: i64,
 }
@@ -28,15 +37,19 @@ fn statement(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Ite
     Statement::from_sql_and_values(db.get_database_backend(), sql, values)
 }
 
-/// Returns the numbers of deliveries since an instant: settled ones by the hour of their end, waiting ones by the hour
-/// in which they were queued.
-pub async fn by_hour(db: &impl ConnectionTrait, since: Timestamp) -> Result<Vec<HourCount>> {
+/// Returns the numbers of deliveries that were settled from one instant until before another, by the hour of their end.
+pub async fn settled_by_hour(db: &impl ConnectionTrait, from: Timestamp, to: Timestamp) -> Result<Vec<HourCount>> {
     let sql = "SELECT settled_at / 3600000 AS hour, status, COUNT(*) AS deliveries FROM delivery \
-               WHERE settled_at IS NOT NULL AND settled_at >= $1 GROUP BY 1, 2 \
-               UNION ALL SELECT created_at / 3600000 AS hour, 'queued' AS status, COUNT(*) AS deliveries FROM \
+               WHERE settled_at IS NOT NULL AND settled_at >= $1 AND settled_at < $2 GROUP BY 1, 2";
+    Ok(HourCount::find_by_statement(statement(db, sql, [from.0.into(), to.0.into()])).all(db).await?)
+}
+
+/// Returns the numbers of waiting deliveries that were queued since an instant, by the hour in which they were queued.
+pub async fn waiting_by_hour(db: &impl ConnectionTrait, since: Timestamp) -> Result<Vec<WaitingCount>> {
+    let sql = "SELECT created_at / 3600000 AS hour, COUNT(*) AS deliveries FROM \
                (SELECT created_at FROM delivery WHERE COALESCE(settled_at, 0) = 0 AND status <> 'running' AND created_at >= $1 \
                UNION ALL SELECT created_at FROM delivery WHERE status = 'running' AND created_at >= $1) w GROUP BY 1";
-    Ok(HourCount::find_by_statement(statement(db, sql, [since.0.into()])).all(db).await?)
+    Ok(WaitingCount::find_by_statement(statement(db, sql, [since.0.into()])).all(db).await?)
 }
 
 /// Returns the times from queueing to receipt of the newest sent deliveries since an instant, in ms, sorted.

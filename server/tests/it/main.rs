@@ -12,6 +12,7 @@ mod certificates;
 mod cloud_events;
 mod console;
 mod crash;
+mod dashboard;
 mod delivery;
 mod egress;
 mod egress_proxy;

@@ -1,0 +1,80 @@
+//! The numbers of settled deliveries of the last hours. Each is counted about once, however often somebody looks: what was
+//! counted is remembered, and a look counts what has been settled since.
+//!
+//! All is counted anew in each new hour. So rows that were removed, or were added to the past by hand, are noticed within the
+//! hour.
+
+use super::HOUR_MS;
+use crate::store::{Result, figures};
+use model::delivery::Status;
+use model::number::to_u64;
+use model::time::Timestamp;
+use sea_orm::ConnectionTrait;
+
+/// The number of hours that are shown, the current one included.
+pub const HOURS: usize = 24;
+/// The time after which nothing is settled any more with an instant: a commit takes less, and the clocks of nodes differ less.
+const COMPLETE_AFTER_MS: i64 = 60_000;
+
+/// The numbers of deliveries that were settled in one hour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Sent ones.
+    pub sent: u64,
+    /// Failed and discarded ones.
+    pub failed: u64,
+}
+
+/// What was counted, oldest hour first.
+#[derive(Debug)]
+pub struct SettledCounts {
+    first_hour: i64,
+    /// All before this instant is counted.
+    until: Timestamp,
+    hours: [Settled; HOURS],
+}
+
+/// Returns the first of the hours that are shown, in hours since 1970.
+pub(super) fn first_hour(now: Timestamp) -> i64 {
+    now.0.div_euclid(HOUR_MS) - 23
+}
+
+impl Default for SettledCounts {
+    fn default() -> Self {
+        Self::since(0)
+    }
+}
+
+impl SettledCounts {
+    fn since(first_hour: i64) -> Self {
+        Self { first_hour, until: Timestamp(first_hour * HOUR_MS), hours: Default::default() }
+    }
+
+    /// Returns the numbers of this hour and of those before it. A count that is cut off keeps what it has counted, hour by
+    /// hour, and the next one goes on there.
+    pub async fn count(&mut self, db: &impl ConnectionTrait, now: Timestamp) -> Result<[Settled; HOURS]> {
+        let (first_hour, complete) = (first_hour(now), Timestamp(now.0 - COMPLETE_AFTER_MS));
+        // Later than `complete`: the clock was set back.
+        if self.first_hour != first_hour || self.until > complete {
+            *self = Self::since(first_hour);
+        }
+        while self.until < complete {
+            let to = complete.min(Timestamp(self.until.0 + HOUR_MS));
+            let counts = figures::settled_by_hour(db, self.until, to).await?;
+            add(&mut self.hours, first_hour, counts);
+            self.until = to;
+        }
+        let mut hours = self.hours;
+        add(&mut hours, first_hour, figures::settled_by_hour(db, self.until, Timestamp(i64::MAX)).await?);
+        Ok(hours)
+    }
+}
+
+fn add(hours: &mut [Settled; HOURS], first_hour: i64, counts: Vec<figures::HourCount>) {
+    for count in counts {
+        let hour = usize::try_from(count.hour - first_hour).ok().and_then(|hour| hours.get_mut(hour));
+        let (Some(hour), Some(status)) = (hour, Status::find(&count.status)) else { continue };
+        let number = if status == Status::Sent { &mut hour.sent } else { &mut hour.failed };
+        *number += to_u64(count.deliveries);
+    }
+}

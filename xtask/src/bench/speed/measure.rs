@@ -1,6 +1,6 @@
 //! The measurements, each of one subject in one round.
 
-use super::processes::{Snapshot, durable_appends, memory_mib};
+use super::processes::{Snapshot, durable_appends, exact_seconds, memory_mib};
 use super::subject::{Subject, Topic};
 use super::table::{Figure, median};
 use super::wire::{Load, Sent, Wire};
@@ -15,6 +15,10 @@ const WARM_UP: u32 = 200;
 const SETTLING: Duration = Duration::from_millis(500);
 /// The time after a start at which a server is idle.
 const IDLE: Duration = Duration::from_secs(2);
+/// The time in which its CPU is measured then: two of its looks around.
+const IDLE_LASTS: Duration = Duration::from_secs(20);
+/// The bytes of a durable commit on SQLite: of the smallest, a page, and of a group of fourteen occurrences, twenty pages.
+const COMMITS: [usize; 2] = [4096, 20 * 4096];
 /// The backlog, and the messages of a request that make it.
 const BACKLOG: u32 = 100_000;
 const BATCH: u32 = 1000;
@@ -72,7 +76,8 @@ pub(super) struct Bench {
     /// A folder on the disk of the databases.
     folder: PathBuf,
     bare: Vec<f64>,
-    appends: Vec<f64>,
+    /// The durable appends a second, of each size of a commit.
+    appends: [Vec<f64>; 2],
     /// The cores that other programs took in each run.
     others: Vec<f64>,
 }
@@ -92,8 +97,11 @@ impl Bench {
         if self.bare.is_empty() {
             return String::new();
         }
-        let (bare, appends) = (of(&self.bare), of(&self.appends));
-        format!("The bare client made {bare} posts/s; the disk made {appends} appends/s of 4 KiB durable.")
+        let [small, large] = self.appends.each_ref().map(|appends| of(appends));
+        format!(
+            "The bare client made {} posts/s. The disk made {small} appends/s of 4 KiB durable, and {large} of 80 KiB.",
+            of(&self.bare)
+        )
     }
 
     /// Returns the number of runs during which other programs took more than this many cores.
@@ -124,7 +132,9 @@ impl Bench {
         let message = subject.message(topic);
         self.wire.send(&message, topic, Load::closed(WARM_UP, load.connections.min(16)))?;
         std::thread::sleep(SETTLING);
-        self.appends.push(durable_appends(&self.folder)?);
+        for (appends, bytes) in self.appends.iter_mut().zip(COMMITS) {
+            appends.push(durable_appends(&self.folder, bytes)?);
+        }
         let bare = self.wire.bare()?;
         let before = Snapshot::take()?;
         let sent = self.wire.send(&message, topic, load)?;
@@ -164,6 +174,12 @@ impl Bench {
         let Some(server) = subject.processes().first().copied() else { return Ok(figures) };
         let idle = memory_mib(server, "VmRSS")?;
         figures.push(Figure::new("memory of the server, idle, MiB", 0, idle).at_most([Some(40.0); 2]));
+        if self.scale != Scale::Short {
+            let before = exact_seconds(server)?;
+            std::thread::sleep(IDLE_LASTS);
+            let per_cent = (exact_seconds(server)? - before) / IDLE_LASTS.as_secs_f64() * 100.0;
+            figures.push(Figure::new("CPU of the server, idle, % of a core", 2, per_cent).at_most([Some(0.1), None]));
+        }
         self.run(subject, Topic::Ten, Load::closed(self.count(1500), 64))?;
         figures.push(Figure::new("memory of the server, peak, MiB", 0, memory_mib(server, "VmHWM")?));
         Ok(figures)

@@ -10,10 +10,8 @@ use std::time::{Duration, Instant};
 
 /// The ticks of a second in `/proc`: `USER_HZ`, which is 100 on every architecture that we build for.
 const TICKS: f64 = 100.0;
-/// The bytes of a durable append: a page.
-const APPEND: usize = 4096;
-/// The duration of the measurement of the disk.
-const DISK: Duration = Duration::from_millis(500);
+/// The duration of a measurement of the disk.
+const DISK: Duration = Duration::from_millis(300);
 
 /// The CPU seconds of all processes since the start of each.
 pub(super) struct Snapshot {
@@ -65,6 +63,16 @@ impl Snapshot {
     }
 }
 
+/// Returns the CPU seconds of a process since its start, to the nanosecond. Threads that have ended do not count.
+pub(super) fn exact_seconds(id: u32) -> Result<f64> {
+    let mut nanos = 0.0;
+    for thread in fs::read_dir(format!("/proc/{id}/task"))? {
+        let Ok(times) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        nanos += times.split(' ').next().and_then(|spent| spent.parse::<f64>().ok()).unwrap_or_default();
+    }
+    Ok(nanos / 1e9)
+}
+
 /// Returns the resident memory of a process in MiB, now (`VmRSS`) or at its peak (`VmHWM`).
 pub(super) fn memory_mib(id: u32, field: &str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{id}/status"))?;
@@ -83,14 +91,14 @@ pub(super) fn bytes_below(folder: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
-/// Returns how many appends of a page a second this folder's disk makes durable, one after the other.
-pub(super) fn durable_appends(folder: &Path) -> Result<f64> {
+/// Returns how many appends of so many bytes a second this folder's disk makes durable, one after the other.
+pub(super) fn durable_appends(folder: &Path, bytes: usize) -> Result<f64> {
     let path = folder.join("appends");
     let mut file = fs::File::create(&path)?;
-    let began = Instant::now();
+    let (data, began) = (vec![b'x'; bytes], Instant::now());
     let mut appends = 0;
     while began.elapsed() < DISK {
-        file.write_all(&[b'x'; APPEND])?;
+        file.write_all(&data)?;
         file.sync_data()?;
         appends += 1;
     }

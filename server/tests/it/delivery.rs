@@ -53,6 +53,30 @@ async fn raw_receiver(response: &'static [u8]) -> String {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhook_is_served_beside_ninety_that_are_slow(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start(TestStore::new(database).await).await;
+    let (gate, inbox) = (Gate::closed().await, TestInbox::start().await);
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let good = server.webhook("good", &inbox.url, |_| ()).await;
+    server.event(server.task("good", good, "", false).await).await;
+    let mut new = Vec::new();
+    for number in 0..90 {
+        let change = |draft: &mut model::webhook::WebhookDraft| draft.timeout = "120".into();
+        let slow = server.webhook(&format!("slow {number}"), &gate.url, change).await;
+        new.extend((0..10).map(|_| rows::delivery(slow)));
+    }
+    rows::start(server.services.store.write(), new, Timestamp(0)).await;
+    server.services.wake.notify_one();
+    eventually("most slots are busy", async || gate.waiting() > 400).await;
+    server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
+    eventually("the good one is served", async || inbox.received().len() == 1).await;
+    assert!(gate.waiting() > 400, "the others are under way");
+    gate.respond(1000);
+    server.deliveries_until(all_settled).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deliveries_of_more_webhooks_than_are_cached_are_sent(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;

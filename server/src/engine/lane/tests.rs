@@ -205,7 +205,7 @@ fn node_without_a_free_slot_wants_no_claim_that_it_may_not_make() {
     node.end(&sent, QUICKLY);
     assert_eq!(node.claim(&[1], 20).0, [20]);
     assert!(node.lanes.wants_claim());
-    let due: Vec<_> = (2..=64).chain([1]).collect();
+    let due: Vec<_> = (2..=600).chain([1]).collect();
     assert_eq!(node.claim(&due, 504).0.iter().sum::<usize>(), 504);
     assert_eq!(node.lanes.next_claim().1, 0);
     assert!(!node.lanes.wants_claim());
@@ -224,13 +224,33 @@ fn new_deliveries_queue_behind_older_ones_whose_claim_failed() {
 #[test]
 fn five_hundred_and_twelve_deliveries_are_in_flight() {
     let mut node = Node::new();
-    let ids: Vec<_> = (1..=65).collect();
+    let ids: Vec<_> = (1..=600).collect();
     let (counts, sent) = node.claim(&ids, node.lanes.next_claim().1);
     assert_eq!((counts.iter().sum::<usize>(), sent.len()), (512, 512));
     assert_eq!(node.lanes.next_claim().1, 0);
-    assert!(node.take(66).is_none());
+    assert!(node.take(601).is_none());
     node.end(&sent[..3], SLOWLY);
     assert_eq!(node.lanes.next_claim().1, 3);
+}
+
+#[test]
+fn destinations_that_are_slow_at_once_leave_slots_to_another() {
+    let mut node = Node::new();
+    let ids: Vec<_> = (1..=100).collect();
+    let (mut counts, mut sent) = node.claim(&ids, 512);
+    assert!(counts.iter().all(|count| *count > 0), "each has a slot: {counts:?}");
+    // Each attempt ends in turn, and the slot that it leaves is claimed again where it may be.
+    for _ in 0..5 {
+        for one in std::mem::take(&mut sent) {
+            node.end(&[one], SLOWLY);
+            let (_, next) = node.claim(&ids, node.lanes.next_claim().1);
+            sent.extend(next);
+        }
+    }
+    assert_eq!(node.lanes.next_claim().1, 512 - sent.len());
+    counts = ids.iter().map(|id| sent.iter().filter(|one| one.claimed.destination_id().0 == *id).count()).collect();
+    assert!(counts.iter().all(|count| (3..=5).contains(count)), "all have about as many: {counts:?}");
+    assert_eq!(node.claim(&[101], 512).0, [4], "a part of the free ones");
 }
 
 #[test]

@@ -8,39 +8,40 @@
 //! 1. Most deliveries come from the intake, which leases them when it writes them, as far as the lanes have room
 //!    (`engine::lane`). After the intake's commit they are sent at once: nothing is read for them.
 //! 2. The others queue: where a lane is full or has older deliveries, where a delivery is retried, held or released. A
-//!    cycle (`cycle`) claims them: when `wake` is notified, when the next one is due, when a lane with a backlog has room,
-//!    and once a second while the rows may have changed. `store::claim` has the statement.
-//! 3. A task for each attempt under way sends a delivery (`deliver`), reports its end, whatever happens, a panic too, and
-//!    goes on with the next one of the destination. No transaction is open meanwhile. At most 8 (by default) attempts of a
-//!    destination are under way on all nodes together, and one of a destination that hangs. The task does not wait for the
-//!    record of its attempt, while fewer than 32 attempts of the destination and 512 in all are unrecorded.
-//! 4. A cycle also begins when a delivery has ended. Its transaction (`record`) settles a group of at most 512 ended
-//!    deliveries (`settle`): each attempt is recorded and its delivery moved on, the breakers of the destinations are
-//!    counted, and the runs ended. Deliveries that end while a cycle is written share the next one. Successes wait up to a
-//!    tenth of a second for others (`linger`), and on SQLite for a group of the intake that takes their record along.
-//! 5. Once a second a cycle first returns the leases that have run out, and its own ones that it does not know of. It reads
-//!    which destinations hang, and how many nodes share the limits.
+//!    cycle (`cycle`) claims them: when `wake` is notified, when the next one is due, when a lane with a backlog has
+//!    room, and once a second while the rows may have changed. `store::claim` has the statement.
+//! 3. A task for each attempt under way sends a delivery (`deliver`), reports its end, whatever happens, a panic too,
+//!    and goes on with the next one of the destination. No transaction is open meanwhile. At most 8 (by default)
+//!    attempts of a destination are under way on all nodes together, and one of a destination that hangs. The task does
+//!    not wait for the record of its attempt, while fewer than 32 attempts of the destination and 512 in all are
+//!    unrecorded.
+//! 4. A cycle also begins when a delivery has ended. It records (`record`) a group of at most 512 ended deliveries
+//!    (`settle`): each attempt is recorded and its delivery moved on, the breakers of the destinations are counted, and
+//!    the runs ended. Deliveries that end while a cycle is written share the next one. Successes wait up to a tenth of
+//!    a second for others (`linger`), and on SQLite for a group of the intake that takes their record along.
+//! 5. Once a second a cycle first returns its own leases that may have been lost, and then those that have run out. It
+//!    reads which destinations hang, and how many nodes share the limits.
 //! 6. Beside the cycles the sweep runs once a second (`store::sweep`).
 //!
-//! While nothing is written to the embedded database and nothing is under way, the looks of steps 2, 5 and 6 are made every
-//! ten seconds (`store::look`).
+//! While nothing is written to the embedded database and nothing is under way, the looks of steps 2, 5 and 6 are made
+//! every ten seconds (`store::look`).
 //!
 //! # Locks
 //!
-//! A cycle takes locks 1, 4, 5, 6 and 7 of the lock order in `store`. Lock 1 is taken only when a run ends a task that is
-//! deleted after running. Lock 4 is taken only for destinations whose breaker may move.
+//! A cycle takes locks 1, 4, 5, 6 and 7 of the lock order in `store`. Lock 1 is taken only when a run ends a task that
+//! is deleted after running. Lock 4 is taken only for destinations whose breaker may move.
 //!
 //! # What a crash leaves behind
 //!
 //! * Before the commit of a cycle: the ended deliveries are still `running`, with a lease. When the lease runs out they
 //!   are queued and sent again, or held behind an open breaker.
-//! * After a commit with leases, before the attempt: a lease without an attempt. It runs out likewise: the destination's
-//!   timeout and 10 s after it began. A single server on SQLite ends all leases when it starts.
+//! * After a commit with leases, before the attempt: a lease without an attempt. It runs out likewise: the
+//!   destination's timeout and 10 s after it began. A single server on SQLite ends all leases when it starts.
 //! * After the attempt, before its record: the receiver may have acted, and is called again. The delivery counts its
 //!   claims apart from its attempts. After three claims without a record the beginning of each further attempt is on
 //!   record before the receiver is called (`store::suspect`), so at most `6 + retries` attempts have no record.
 //! * A commit whose response was lost: the next try leaves out attempts that are recorded, by delivery, number and
-//!   instant. A claim that was lost so is returned by step 2 of the next cycle.
+//!   instant. A claim that was lost so is returned by the next look of step 5.
 //! * A breaker, and the internal event about it, are one transaction: neither is there without the other.
 
 mod cycle;
@@ -151,8 +152,8 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Returns a dispatcher that runs a cycle at each notification of `wake`, and has at most `per_destination` attempts of
-    /// a destination under way, together with those of other nodes.
+    /// Returns a dispatcher that runs a cycle at each notification of `wake`, and has at most `per_destination`
+    /// attempts of a destination under way, together with those of other nodes.
     pub fn new(
         store: Store,
         vault: Arc<Vault>,

@@ -5,16 +5,16 @@
 //! 1. [`Intake::accept`] (another system, by its key), [`Intake::report`] (the console itself) and
 //!    [`Intake::run_internal`] (the internal events of the dispatcher) put a job into a channel: a batch of
 //!    occurrences, each with its public id. The channel has a capacity of 1000 jobs; further senders wait.
-//! 2. A `worker` collects a group: the jobs that are waiting, at most 100 occurrences. Commits are shared without a
-//!    timer, since jobs that arrive while a group is written share the next commit. On SQLite the worker first waits for
-//!    its turn to write.
+//! 2. A `worker` collects a group: the jobs that are waiting, at most 100 occurrences or one larger batch. Commits are
+//!    shared without a timer, since jobs that arrive while a group is written share the next commit. On SQLite the
+//!    worker first waits for its turn to write.
 //! 3. `group` resolves the objects (`objects`), loads the events, tasks and destinations (`rules`) and the receipts of
 //!    repeats, and stages each occurrence in memory (`stage`).
 //! 4. `write` then writes the staged group with a statement per table: one-time tasks are claimed, objects and tags,
 //!    occurrences, runs, deliveries, receipts. `alarm` adds an internal event for each destination whose hold is full.
-//!    A plain group, as most are, only adds rows. One statement writes them on PostgreSQL, and a turn (`store::turn`) on
-//!    SQLite. The state that earlier groups have read (`known`) is not read again: the statement or the turn checks that
-//!    the state is unchanged. One way to the database and back remains of nine.
+//!    A plain group, as most are, only adds rows. One statement writes them on PostgreSQL, and a turn (`store::turn`)
+//!    on SQLite. The state that earlier groups have read (`known`) is not read again: the statement or the turn checks
+//!    that the state is unchanged. One way to the database and back remains of nine.
 //! 5. `commit` commits, and tries again where that can help. A commit that fails because the database went away may
 //!    have succeeded, so its first occurrence is looked up before anything else is done. Each occurrence keeps its
 //!    public id over all tries.
@@ -23,9 +23,10 @@
 //!
 //! # Locks
 //!
-//! A group takes locks 2, 3, 7, 8 and 9 of the lock order in `store`, in that order. It holds them until its commit,
-//! and never while it waits for the network or for a sender. A plain group on PostgreSQL takes lock 9 only. The cached
-//! rules need no lock: a newer revision discards them.
+//! A group takes locks 2, 3, 7, 8 and 9 of the lock order in `store`, in that order, and lock 1 before them where a
+//! task that is deleted after running fails at once. Locks 5 and 6 are of rows that it has written itself. It holds
+//! them until its commit, and never while it waits for the network or for a sender. A plain group on PostgreSQL takes
+//! lock 9 only. The cached rules need no lock: a newer revision discards them.
 //!
 //! # What a crash leaves behind
 //!
@@ -36,7 +37,8 @@
 //! * During the statement or the turn of a plain group: likewise. If the response is lost, the ids of the leased
 //!   deliveries are, too. These return to the queue at the next look at which no other such statement is under way
 //!   (`Lanes::take_lost`), or when their leases end.
-//! * After the commit, before the wake: the deliveries are queued, and the dispatcher looks once a second anyway.
+//! * After the commit, before the wake: the next look finds the queued deliveries. The leased ones are sent after the
+//!   next start of a single server on SQLite, or when their leases end.
 //! * An internal event is deleted by the transaction that stores its occurrence: it is neither lost nor repeated.
 //! * What is only in memory is loaded or counted anew after a start: the rules, the number of held deliveries, and the
 //!   destinations whose alarm was raised. An alarm may be raised a second time.
@@ -158,8 +160,8 @@ struct Job {
 type Response = Result<Vec<Accepted>, Error>;
 
 impl Intake {
-    /// Starts the workers. They hand new deliveries to the dispatcher by the lanes, and notify `wake` when a delivery was
-    /// queued. The workers end when the last handle is dropped.
+    /// Starts the workers. They hand new deliveries to the dispatcher by the lanes, and notify `wake` when a delivery
+    /// was queued. The workers end when the last handle is dropped.
     pub fn start(store: Store, clock: Clock, zone: Zone, wake: Arc<Notify>, lanes: Lanes) -> Self {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         let shared = Shared {

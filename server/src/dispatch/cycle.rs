@@ -1,7 +1,11 @@
 //! One cycle of the dispatcher, and the sweep beside the cycles.
 //!
-//! A cycle records the attempts that have ended and claims the deliveries that are due, both in one transaction
-//! (`record`). Then it starts the claimed deliveries (`deliver`).
+//! A cycle records the attempts that have ended and claims the deliveries that are due (`record`). Then it starts the
+//! claimed deliveries (`deliver`).
+//!
+//! A claim and the records that come with it are one transaction. Successes without a claim need none: they are one
+//! statement on PostgreSQL, and on SQLite a turn, or they go along with a turn of the intake. In that case the next
+//! cycle claims.
 
 use super::record::{Begun, Recorded};
 use super::{Dispatcher, Ended, GROUP_MAX, Senders, chain};
@@ -68,8 +72,8 @@ impl Work {
         }
     }
 
-    /// Returns the time until the next queued delivery is due. `None` where none is known, and for one that is due already:
-    /// such a delivery waits for a slot, and a slot that becomes free starts a cycle.
+    /// Returns the time until the next queued delivery is due. `None` where none is known, and for one that is due
+    /// already: such a delivery waits for a slot, and a slot that becomes free starts a cycle.
     pub(super) fn until_due(&self, now: Timestamp) -> Option<Duration> {
         self.due.map(|due| due.since(now)).filter(|until| !until.is_zero())
     }
@@ -96,8 +100,8 @@ pub(super) struct Claiming<'a> {
 }
 
 impl Dispatcher {
-    /// Records a group of ended deliveries, then claims and starts those that are due. `along` is the group's record where that
-    /// goes along with a turn. Returns the time until the next cycle.
+    /// Records a group of ended deliveries, then claims and starts those that are due. `along` is the group's record
+    /// where that goes along with a turn. Returns the time until the next cycle.
     pub(super) async fn cycle(
         &self,
         work: &mut Work,
@@ -182,8 +186,8 @@ impl Dispatcher {
         }
     }
 
-    /// Begins the record of a group, and the claim if there is one. On SQLite the writer comes first: deliveries that end
-    /// during the wait for the writer join the group, unless its record goes along with a turn meanwhile.
+    /// Begins the record of a group, and the claim if there is one. On SQLite the writer comes first: deliveries that
+    /// end during the wait for the writer join the group, unless its record goes along with a turn meanwhile.
     async fn begin(
         &self,
         group: &mut Vec<Ended>,
@@ -227,14 +231,14 @@ impl Dispatcher {
         Some(self.store.alone(along.made()).await)
     }
 
-    /// Returns false where a look around would hardly find anything new: this process alone has the embedded database, has
-    /// leased nothing, and knows of no breaker that is not at rest.
+    /// Returns false where a look around would hardly find anything new: this process alone has the embedded database,
+    /// has leased nothing, and knows of no breaker that is not at rest.
     fn may_have_changed(&self) -> bool {
         self.store.is_postgres() || !self.lanes.is_idle() || !self.restless.with(|ids| ids.is_empty())
     }
 
-    /// Looks for queued deliveries that are due, and decides how many of which destinations are claimed. `is_expected` is
-    /// true when some are probably due. `None` where the database cannot be read.
+    /// Looks for queued deliveries that are due, and decides how many of which destinations are claimed. `is_expected`
+    /// is true when some are probably due. `None` where the database cannot be read.
     async fn plan(&self, work: &mut Work, is_expected: bool) -> Option<Plan> {
         let (after, most) = self.lanes.next_claim();
         if most == 0 {
@@ -308,7 +312,8 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Sweeps once a second until `stop` is cancelled. Runs beside the cycles, since arranging a large backlog takes long.
+    /// Sweeps once a second until `stop` is cancelled. Runs beside the cycles, since arranging a large backlog takes
+    /// long.
     pub(super) async fn keep_sweeping(&self, stop: &CancellationToken) {
         let db = &self.store;
         let (mut last_look, mut last) = (LastLook::default(), None);

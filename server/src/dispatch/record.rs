@@ -3,8 +3,9 @@
 //!
 //! * The database is away: the group waits, and nothing is claimed meanwhile.
 //! * The response to a commit is lost: the next try first looks for the rows that the commit would have written.
-//! * The group is refused: halving it isolates the refused record. That delivery ends with the code `internal`, and
-//!   without the receiver's response where the response is refused.
+//! * The group is refused: halving it isolates the refused record. That attempt is recorded without the receiver's
+//!   response. A delivery that was sent stays sent. Any other ends with the code `internal`, and so does a sent one
+//!   whose second record is refused, too.
 //! * A row of the group stays locked: halving isolates that row, too. Its record is tried again later; until then the
 //!   delivery keeps its slot.
 //!
@@ -70,8 +71,8 @@ impl Dispatcher {
         Recorded::But(HashSet::new())
     }
 
-    /// Returns true for a group whose record needs no transaction around it: attempts that succeeded, of destinations whose breaker
-    /// is at rest.
+    /// Returns true for a group whose record needs no transaction around it: attempts that succeeded, of destinations
+    /// whose breaker is at rest.
     pub(super) fn is_plain(&self, group: &[Ended]) -> bool {
         let is_at_rest = |one: &Settlement| !self.restless.contains(one.claimed.destination_id());
         group.iter().all(|one| one.settlement().is_some_and(|one| one.is_plain() && is_at_rest(one)))
@@ -154,8 +155,8 @@ impl Dispatcher {
         }
     }
 
-    /// Tries until the record is made, refused or blocked: for as long as the database is away, unless the server stops.
-    /// `failed` is the error of a try before.
+    /// Tries until the record is made, refused or blocked: for as long as the database is away, unless the server
+    /// stops. `failed` is the error of a try before.
     async fn until_decided(
         &self,
         record: Record<'_>,
@@ -236,8 +237,8 @@ impl Dispatcher {
 pub(super) enum Recorded {
     /// The whole group is recorded, and due deliveries are claimed.
     All(Cycled),
-    /// Nothing was claimed: the database was away, or refused or blocked the group. The deliveries named here still wait
-    /// for their records.
+    /// Nothing was claimed: the database was away, or refused or blocked the group. The deliveries named here still
+    /// wait for their records.
     But(HashSet<DeliveryId>),
 }
 

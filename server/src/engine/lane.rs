@@ -4,11 +4,11 @@
 //!
 //! * **leased**: the deliveries that belong to this node until their end is recorded. A destination that responds
 //!   quickly may have 128 of them, so that its receiver hardly waits for the database. Any other destination has
-//!   as many as may be sent at the same time.
-//! * **sending**: the attempts under way. Their number is what a receiver notices: the limit for each destination, which
-//!   the nodes share.
+//!   as many as may be sent at the same time. Where slots are scarce, each has fewer.
+//! * **sending**: the attempts under way. Their number is what a receiver notices: the limit for each destination,
+//!   which the nodes share.
 //! * **unrecorded**: the attempts that have begun and have no record. A crash may repeat these: at most 32
-//!   of one destination and [`SLOTS`] in all.
+//!   of one destination, or its share of attempts if that is larger, and [`SLOTS`] in all.
 //!
 //! Nothing here waits, and nothing reads or writes the database.
 
@@ -128,8 +128,8 @@ impl Lanes {
         (state.last.unwrap_or(DestinationId(0)), state.free())
     }
 
-    /// Leases up to `most` deliveries of the destinations that have due ones, in their order. Returns the number of each.
-    /// The claim reports with [`Lanes::claimed`]. `is_whole`: no other destination has due deliveries.
+    /// Leases up to `most` deliveries of the destinations that have due ones, in their order. Returns the number of
+    /// each. The claim reports with [`Lanes::claimed`]. `is_whole`: no other destination has due deliveries.
     pub fn plan(&self, due: &[DestinationId], is_whole: bool, most: usize) -> Vec<(DestinationId, usize)> {
         let mut state = self.state();
         if is_whole {
@@ -230,8 +230,8 @@ impl Lanes {
         now
     }
 
-    /// Notes the end of an attempt. Returns the next delivery to send to the destination, and those that wait no longer:
-    /// a destination that does not succeed quickly has no leases ahead.
+    /// Notes the end of an attempt. Returns the next delivery to send to the destination, and those that wait no
+    /// longer: a destination that does not succeed quickly has no leases ahead.
     pub fn after(&self, id: DestinationId, told: Told) -> (Option<Leased>, Vec<Leased>) {
         let mut state = self.state();
         let share = state.share(id);
@@ -283,8 +283,8 @@ impl Lanes {
         self.state().ids.keys().copied().collect()
     }
 
-    /// Returns the deliveries like [`ids`](Self::ids). `None` while rows may have been committed whose ids are not known
-    /// yet.
+    /// Returns the deliveries like [`ids`](Self::ids). `None` while rows may have been committed whose ids are not
+    /// known yet.
     pub fn all_ids(&self) -> Option<HashSet<DeliveryId>> {
         let state = self.state();
         (state.unnamed == 0).then(|| state.ids.keys().copied().collect())

@@ -17,9 +17,9 @@ const AHEAD_IN_ALL: usize = 512;
 const SLOTS_HANGING: usize = 1;
 /// The slots of all hanging destinations together, so that any number of them leaves slots free.
 const SLOTS_ALL_HANGING: usize = SLOTS / 2;
-/// The part of the free slots that one destination may have, one at least: any number of destinations that are slow at once
-/// leaves slots free for one that comes later.
-const FREE_PART: usize = 16;
+/// The free slots below which a destination gets fewer than its share, in proportion, but one at least. So many slow
+/// destinations leave slots free for one that comes later.
+const SCARCE: usize = SLOTS / 4;
 /// The number of lanes from which on the idle ones are forgotten.
 const LANES_MAX: usize = 1000;
 
@@ -102,7 +102,7 @@ impl State {
             let slots = if hanging < SLOTS_ALL_HANGING { SLOTS_HANGING.min(share) } else { 0 };
             return slots.saturating_sub(leased).min(within);
         }
-        let most = share.min((within / FREE_PART).max(1));
+        let most = share.min((share * within / SCARCE).max(1));
         let in_share = most.saturating_sub(leased).min(within);
         let is_quick = share > 0 && lane.is_some_and(|lane| lane.is_quick);
         if !is_quick || most < share || in_share < share.saturating_sub(leased) {

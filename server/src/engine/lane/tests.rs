@@ -254,6 +254,16 @@ fn destinations_that_are_slow_at_once_leave_slots_to_another() {
 }
 
 #[test]
+fn destination_has_all_of_a_high_limit_while_many_slots_are_free() {
+    let lanes = Lanes::default();
+    let _handed = lanes.open(Uuid::nil(), 64);
+    let due: Vec<_> = (1..=7).map(DestinationId).collect();
+    let slots: Vec<_> = lanes.plan(&due, true, 512).into_iter().map(|(_, slots)| slots).collect();
+    assert_eq!(slots, [64, 64, 64, 64, 64, 64, 64]);
+    assert_eq!(lanes.plan(&[DestinationId(8)], true, 512), [(DestinationId(8), 32)], "64 are free");
+}
+
+#[test]
 fn nodes_share_the_limit_of_each_destination_exactly() {
     for count in 1..=12 {
         for id in [1, 2, 3, 77] {

@@ -37,10 +37,11 @@ impl Services {
             Held::Newest => hold::superseded(self.store.pages(), id, held).await?,
             Held::None => Vec::new(),
         };
-        let (now, mut steps) = (self.clock.now(), Steps::new());
+        let mut steps = Steps::new();
         while let Some(size) = steps.next().await {
             let txn = self.store.begin_change().await?;
             steps.begin();
+            let now = self.clock.now();
             let (runs, counted) = if which == Held::None {
                 let runs = hold::discard_some_held(&txn, id, held, size, now).await?;
                 let counted = runs.len();

@@ -32,8 +32,10 @@ use model::time::Timestamp;
 use model::webhook::TIMEOUT_MAX_SECONDS;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, Statement, Value};
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+/// The time after which a sweep ends though there is more to do: the next one has a later instant, and what has become due.
+const LONGEST: Duration = Duration::from_secs(5);
 /// The seconds of a release at a rate that are made up for: an outage is not followed by a burst.
 const CATCH_UP: i64 = 2;
 /// The rows of a transaction that a visit of a destination counts for, besides those it moves.
@@ -106,15 +108,17 @@ pub async fn list_due(db: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<D
     Ok(rows.all(db).await?.into_iter().map(due).collect())
 }
 
-/// Arranges, probes and releases each of these destinations, in as many transactions as that takes.
+/// Arranges, probes and releases each of these destinations, in as many transactions as that takes, for five seconds at
+/// most.
 async fn visit_destinations(
     store: &Store,
     mut todo: VecDeque<Due>,
     now: Timestamp,
     margin: Duration,
 ) -> std::result::Result<(), Failed> {
-    let mut steps = Steps::new();
+    let (mut steps, since) = (Steps::new(), Instant::now());
     while !todo.is_empty()
+        && since.elapsed() < LONGEST
         && let Some(size) = steps.next().await
     {
         let txn = store.begin().await?;
@@ -149,6 +153,8 @@ async fn visit_some(
             let moved = named("arrange", arrange::step(txn, &row, left, now).await)?;
             left -= i64::try_from(moved).unwrap_or(left).min(left);
             if left == 0 {
+                // A large backlog does not keep the others waiting.
+                todo.rotate_left(1);
                 break;
             }
             if row.deleted_at.is_none() && row.paused_at.is_none() {

@@ -33,6 +33,8 @@ pub(super) const POLL: Duration = Duration::from_secs(1);
 /// The time between two looks around of a dispatcher that has the database alone and sends nothing. Only a lease whose
 /// record was refused can run out then.
 const POLL_IDLE: Duration = Duration::from_secs(10);
+/// The shortest wait after a look that found nothing to claim.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// The number of destinations that are cached.
 const DESTINATIONS_CACHED: usize = 1000;
 /// The most deliveries that one statement claims.
@@ -72,10 +74,10 @@ impl Work {
         }
     }
 
-    /// Returns the time until the next queued delivery is due. `None` where none is known, and for one that is due
-    /// already: such a delivery waits for a slot, and a slot that becomes free starts a cycle.
+    /// Returns the time until the next queued delivery is due, as far as this node knows. A look for what is due forgets
+    /// those that it finds: they are claimed, or wait for a slot.
     pub(super) fn until_due(&self, now: Timestamp) -> Option<Duration> {
-        self.due.map(|due| due.since(now)).filter(|until| !until.is_zero())
+        self.due.map(|due| due.since(now))
     }
 }
 
@@ -125,13 +127,13 @@ impl Dispatcher {
         self.lanes.record_begins(destinations(&group).into_iter());
         let is_due = work.due.is_some_and(|due| due <= self.clock.now());
         let is_expected = is_due || self.lanes.wants_claim();
-        let (mut made, mut plan, mut has_failed) = (None, Vec::new(), false);
+        let (mut made, mut plan, mut has_looked, mut has_failed) = (None, Vec::new(), false, false);
         if (work.must_claim || is_expected) && !stop.is_cancelled() {
             // A claim needs a transaction, which the record shares where no turn has made it.
             made = self.made_along(along.take()).await;
             if made.is_none() {
                 let found = self.plan(work, is_expected).await;
-                has_failed = found.is_none();
+                (has_looked, has_failed) = (true, found.is_none());
                 plan = found.unwrap_or_default();
             } else {
                 // The claim is made by the next cycle: `linger` is not patient then, so no turn takes its record before.
@@ -139,7 +141,8 @@ impl Dispatcher {
             }
         }
         if group.is_empty() && plan.is_empty() {
-            return if has_failed { POLL } else { self.wait(work) };
+            let least = if has_looked { LOOK_PAUSE } else { Duration::ZERO };
+            return if has_failed { POLL } else { self.wait(work).max(least) };
         }
         let before = group.len();
         let claims_next = made.is_some();
@@ -148,6 +151,10 @@ impl Dispatcher {
             None => self.begin(&mut group, along, waiting, plan.is_empty()).await,
         };
         self.lanes.record_begins(destinations(&group[before..]).into_iter());
+        // Before the claim, which does not read what is cached.
+        if work.destinations.len() > DESTINATIONS_CACHED {
+            work.destinations.clear();
+        }
         let claiming = Claiming { plan: &plan, cached: &work.destinations };
         let recorded = self.record(begun, &group, claiming, stop).await;
         let blocked = match recorded {
@@ -242,6 +249,8 @@ impl Dispatcher {
     async fn plan(&self, work: &mut Work, is_expected: bool) -> Option<Plan> {
         let (after, most) = self.lanes.next_claim();
         if most == 0 {
+            // A slot that becomes free starts a cycle.
+            (work.must_claim, work.due) = (true, None);
             return Some(Vec::new());
         }
         let (db, now) = (self.store.read(), self.clock.now());
@@ -358,9 +367,6 @@ fn join(group: &mut Vec<Ended>, waiting: &mut mpsc::UnboundedReceiver<Ended>) {
 
 /// Joins the claimed deliveries with their destinations.
 fn with_destinations(work: &mut Work, cycled: Cycled) -> Vec<Leased> {
-    if work.destinations.len() > DESTINATIONS_CACHED {
-        work.destinations.clear();
-    }
     work.destinations.extend(cycled.read.into_iter().map(|(id, row)| (id, Arc::new(row))));
     let join = |claimed: Claimed| {
         // Not an older one: the current revision exists and could not be read.

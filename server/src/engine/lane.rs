@@ -139,6 +139,8 @@ impl Lanes {
             }
             state.is_ready = true;
         }
+        // The next look goes on behind those that have no room.
+        state.last = due.last().copied().filter(|_| !is_whole).or(state.last);
         let mut plan = Vec::new();
         let mut left = most;
         for id in due {
@@ -218,6 +220,13 @@ impl Lanes {
         state.unrecorded >= SLOTS / 2 || state.lanes.values().any(|lane| lane.unrecorded >= UNRECORDED_MAX)
     }
 
+    /// Returns true when a lane with a backlog has nothing to send until its attempts are on record.
+    pub fn wait_for_records(&self) -> bool {
+        let waits =
+            |lane: &Lane| lane.has_backlog && lane.sending == 0 && lane.unrecorded > 0 && lane.waiting.is_empty();
+        self.state().lanes.values().any(waits)
+    }
+
     /// Accepts leased deliveries. Returns those to send now; the others wait in their lanes.
     pub fn start(&self, leased: Vec<Leased>) -> Vec<Leased> {
         let mut state = self.state();
@@ -240,7 +249,8 @@ impl Lanes {
         lane.is_hanging = told.is_hanging.unwrap_or(lane.is_hanging);
         lane.is_quick = told.sent_in.is_some_and(|took| took <= QUICK);
         let most = if lane.is_quick { usize::MAX } else { share.saturating_sub(lane.sending + 1) };
-        let returned = lane.waiting.split_off(most.min(lane.waiting.len())).into();
+        let returned: Vec<_> = lane.waiting.split_off(most.min(lane.waiting.len())).into();
+        lane.has_backlog |= !returned.is_empty();
         let mut next = Vec::new();
         if state.may_send(id)
             && let Some(one) = state.lanes.get_mut(&id).and_then(|lane| lane.waiting.pop_front())
@@ -263,15 +273,18 @@ impl Lanes {
         group.for_each(|id| state.lease(id));
     }
 
-    /// Forgets deliveries whose end is recorded, or will not be. `was_sent` is false for deliveries without an attempt.
-    /// Returns the deliveries to send now.
+    /// Forgets deliveries whose end is recorded, or will not be. `was_sent` is false for deliveries without an attempt,
+    /// which are in the queue again. Returns the deliveries to send now.
     pub fn recorded(&self, group: impl Iterator<Item = (DeliveryId, DestinationId, bool)>) -> Vec<Leased> {
         let mut state = self.state();
         for (delivery, id, was_sent) in group {
             state.forget(delivery);
-            if was_sent && let Some(lane) = state.lanes.get_mut(&id) {
+            let Some(lane) = state.lanes.get_mut(&id) else { continue };
+            if was_sent {
                 lane.unrecorded = lane.unrecorded.saturating_sub(1);
                 state.unrecorded = state.unrecorded.saturating_sub(1);
+            } else {
+                lane.has_backlog = true;
             }
         }
         state.forget_idle();

@@ -132,6 +132,8 @@ pub async fn claim(
             }
         }
     }
+    // They are returned in any order.
+    claimed.sort_unstable_by_key(Claimed::id);
     Ok(claimed)
 }
 

@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-fn local() -> Rules {
+pub(crate) fn local() -> Rules {
     Rules { allowed: vec!["127.0.0.0/8".parse().expect("a network")], ..Rules::default() }
 }
 

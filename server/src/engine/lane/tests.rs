@@ -101,6 +101,35 @@ fn failure_returns_the_leases_ahead() {
     let (next, returned) = node.lanes.after(DestinationId(1), Told::default());
     assert!(next.is_none() || returned.len() == 119);
     assert_eq!(returned.len(), 120, "nothing waits while seven are under way and one may follow");
+    assert!(node.take(1).is_none(), "new deliveries queue behind those that are returned");
+}
+
+#[test]
+fn lane_that_has_sent_all_it_may_of_its_backlog_waits_for_records() {
+    let mut node = Node::new();
+    // So few free slots that a destination has no leases ahead.
+    node.claim(&(100..=160).collect::<Vec<_>>(), 512);
+    let (_, sent) = node.claim(&[1], 512);
+    assert!((1..8).contains(&sent.len()), "{}", sent.len());
+    for one in &sent {
+        assert!(!node.lanes.wait_for_records(), "an attempt is under way");
+        assert!(node.lanes.after(one.claimed.destination_id(), QUICKLY).0.is_none());
+    }
+    assert!(node.lanes.wait_for_records() && !node.lanes.wants_claim());
+    node.record(&sent);
+    assert!(!node.lanes.wait_for_records() && node.lanes.wants_claim());
+}
+
+#[test]
+fn look_goes_on_behind_destinations_that_have_no_room() {
+    let node = Node::new();
+    let hanging: Vec<_> = (1..=600).map(DestinationId).collect();
+    node.lanes.set_hanging(&hanging.iter().copied().collect());
+    let due = &hanging[..300];
+    assert_eq!(node.lanes.plan(due, false, 512).len(), 256, "half of the slots");
+    assert_eq!(node.lanes.next_claim().0, DestinationId(256));
+    assert!(node.lanes.plan(&hanging[256..], false, 512).is_empty());
+    assert_eq!(node.lanes.next_claim().0, DestinationId(600));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::store::steps::Steps;
 use crate::store::{self, Store, retention, setting};
 use model::number::millis;
 use model::time::Timestamp;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// The limits of retention, from the configuration.
@@ -31,6 +31,11 @@ const UNMATCHED_MAX: u32 = 1_000_000;
 const REVISIONS_MAX: u32 = 1000;
 /// The longest time between two sweeps that is trusted at once, and the delay after a longer one.
 const TRUSTED_GAP: Duration = Duration::from_hours(24);
+/// The rest between two steps, as a multiple of the time that a step takes: removing costs a tenth of the writer's time.
+const REST: u32 = 9;
+/// The same for a sweep that has lasted for half an hour: it falls behind what comes.
+const REST_OF_LATE: u32 = 1;
+const LATE: Duration = Duration::from_mins(30);
 /// The setting with the time of the last sweep.
 const LAST_SWEEP: &str = "last_sweep";
 /// The setting with the time from which a clock that moved by more is trusted again.
@@ -77,37 +82,46 @@ impl Retention {
         }
         let before = |retention: Duration| Timestamp(now.0 - millis(retention));
         let (oldest, oldest_unmatched) = (before(self.limits.settled), before(self.limits.unmatched));
+        let since = Instant::now();
+        let remove = async |old| self.remove(old, since, stop).await;
         let uncounted = [Old::Sessions(now), Old::Receipts(now)];
         for old in uncounted {
-            self.remove(old, stop).await?;
+            remove(old).await?;
         }
-        let mut removed = self.remove(Old::Settled(oldest), stop).await?;
+        let mut removed = remove(Old::Settled(oldest)).await?;
         let db = self.store.read();
-        for (destination, newest) in retention::find_excess(db, self.limits.per_destination).await? {
-            removed += self.remove(Old::OfDestination(destination, newest), stop).await?;
+        let excess = unless_stopped(stop, retention::find_excess(db, self.limits.per_destination)).await?;
+        for (destination, newest) in excess.unwrap_or_default() {
+            removed += remove(Old::OfDestination(destination, newest)).await?;
         }
         for old in [Old::EmptyRuns(oldest), Old::Occurrences(oldest), Old::Unmatched(oldest_unmatched)] {
-            removed += self.remove(old, stop).await?;
+            removed += remove(old).await?;
         }
-        if let Some(newest) = retention::find_unmatched_excess(db, UNMATCHED_MAX).await? {
+        let excess = unless_stopped(stop, retention::find_unmatched_excess(db, UNMATCHED_MAX)).await?;
+        if let Some(newest) = excess.flatten() {
             tracing::warn!(most = UNMATCHED_MAX, "the oldest of too many occurrences that started nothing are removed");
-            removed += self.remove(Old::UnmatchedUpTo(newest), stop).await?;
+            removed += remove(Old::UnmatchedUpTo(newest)).await?;
         }
         // Revisions stay as long as an explanation or a replay of a retained row may need them.
-        removed += self.remove(Old::Revisions(oldest.min(oldest_unmatched)), stop).await?;
-        for old in retention::find_revision_excess(db, REVISIONS_MAX).await? {
+        removed += remove(Old::Revisions(oldest.min(oldest_unmatched))).await?;
+        let excess = unless_stopped(stop, retention::find_revision_excess(db, REVISIONS_MAX)).await?;
+        for old in excess.unwrap_or_default() {
             tracing::warn!(most = REVISIONS_MAX, ?old, "the oldest of too many revisions of one row are removed");
-            removed += self.remove(old, stop).await?;
+            removed += remove(old).await?;
         }
         Ok(removed)
     }
 
-    /// Removes all rows of this kind in steps, or until `stop` is cancelled.
-    async fn remove(&self, old: Old, stop: &CancellationToken) -> Result<u64, store::Error> {
+    /// Removes all rows of this kind in steps, or until `stop` is cancelled, in a sweep that began at `since`.
+    async fn remove(&self, old: Old, since: Instant, stop: &CancellationToken) -> Result<u64, store::Error> {
         let (mut steps, mut all) = (Steps::new(), 0);
-        while !stop.is_cancelled()
-            && let Some(size) = steps.next().await
-        {
+        loop {
+            steps.rest(if since.elapsed() < LATE { REST } else { REST_OF_LATE });
+            let size = tokio::select! {
+                () = stop.cancelled() => break,
+                size = steps.next() => size,
+            };
+            let Some(size) = size else { break };
             let txn = self.store.begin().await?;
             steps.begin();
             let Step { removed, counted } = old.remove(&txn, size).await?;
@@ -139,5 +153,16 @@ impl Retention {
         setting::put(&txn, LAST_SWEEP, &now.0.to_string()).await?;
         self.store.commit(txn).await?;
         Ok(from.is_none_or(|from| from <= now))
+    }
+}
+
+/// Returns what a look finds; `None` where the server stops meanwhile: a look reads up to the limit of each webhook.
+async fn unless_stopped<T>(
+    stop: &CancellationToken,
+    look: impl Future<Output = store::Result<T>>,
+) -> store::Result<Option<T>> {
+    tokio::select! {
+        () = stop.cancelled() => Ok(None),
+        found = look => found.map(Some),
     }
 }

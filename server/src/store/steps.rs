@@ -20,14 +20,17 @@ const BOUNDS: (i64, i64) = (50, 2000);
 /// The next step is smaller after one that took longer than this, and larger after one that took less than a third of
 /// it.
 const LONG: Duration = Duration::from_millis(12);
+/// The longest wait between two steps.
+const REST_MAX: Duration = Duration::from_secs(1);
 
 /// The size of the next step.
 #[derive(Debug)]
 pub struct Steps {
     size: i64,
-    since: Instant,
-    /// The duration of the last step.
-    took: Option<Duration>,
+    /// The beginning of the last step.
+    since: Option<Instant>,
+    /// The wait between two steps, as a multiple of the time that the last one took.
+    rest: u32,
     is_done: bool,
 }
 
@@ -38,26 +41,31 @@ impl Default for Steps {
 }
 
 impl Steps {
-    /// Returns the state before the first step.
+    /// Returns the state before the first step. Other transactions have the writer for at least half of the time.
     pub fn new() -> Self {
-        Self { size: FIRST, since: Instant::now(), took: None, is_done: false }
+        Self { size: FIRST, since: None, rest: 1, is_done: false }
     }
 
-    /// Returns how many rows the next step may take; `None` when the last step found fewer than it was allowed. Waits
-    /// for as long as the last step took, so that other transactions have the writer for at least half of the time.
+    /// Waits from now on so many times as long as the last step took.
+    pub fn rest(&mut self, times: u32) {
+        self.rest = times;
+    }
+
+    /// Returns how many rows the next step may take; `None` when the last step found fewer than it was allowed. First waits,
+    /// in proportion to the last step with its commit.
     pub async fn next(&mut self) -> Option<i64> {
         if self.is_done {
             return None;
         }
-        if let Some(took) = self.took {
-            tokio::time::sleep(took).await;
+        if let Some(since) = self.since {
+            tokio::time::sleep((since.elapsed() * self.rest).min(REST_MAX)).await;
         }
         Some(self.size)
     }
 
     /// Notes that the transaction of a step has begun. The wait for it says nothing about the size of the step.
     pub fn begin(&mut self) {
-        self.since = Instant::now();
+        self.since = Some(Instant::now());
     }
 
     /// Notes that a step is about to be committed and that the caller has more rows, whatever their number in this
@@ -66,11 +74,10 @@ impl Steps {
         self.end(self.size.unsigned_abs());
     }
 
-    /// Notes that a step has changed so many rows and is about to be committed. The commit is not timed, since it takes
-    /// as long for a few rows as for many.
+    /// Notes that a step has changed so many rows and is about to be committed. The size of the next step does not depend
+    /// on the commit, which takes almost as long for a few rows as for many.
     pub fn end(&mut self, rows: u64) {
-        let took = self.since.elapsed();
-        self.took = Some(took);
+        let took = self.since.map_or(Duration::ZERO, |since| since.elapsed());
         self.is_done = rows < self.size.unsigned_abs();
         if took > LONG {
             self.size = (self.size / 2).max(BOUNDS.0);

@@ -27,9 +27,9 @@ async fn settle(store: &Store, webhook: DestinationId, status: &str, before: i64
 }
 
 /// Returns the hours with a number, each as the number of hours before the last one, with those that were sent and failed.
-fn by_hour(hours: [Settled; HOURS]) -> Vec<(usize, u64, u64)> {
-    let of = |(ago, hour): (usize, Settled)| (hour != Settled::default()).then_some((ago, hour.sent, hour.failed));
-    hours.into_iter().rev().enumerate().filter_map(of).collect()
+fn by_hour(hours: &[Settled; HOURS]) -> Vec<(usize, u64, u64)> {
+    let of = |(ago, hour): (usize, &Settled)| (*hour != Settled::default()).then_some((ago, hour.sent, hour.failed));
+    hours.iter().rev().enumerate().filter_map(of).collect()
 }
 
 #[rstest]
@@ -40,7 +40,7 @@ async fn settled_deliveries_are_counted_once_in_an_hour(#[values(Sqlite, Postgre
     let webhook = rows::webhook(store.write(), "w", "http://127.0.0.1:9/").await.into();
     let mut counts = SettledCounts::default();
     let mut look =
-        async |after: i64| by_hour(counts.count(store.pages(), Timestamp(NOW.0 + after)).await.expect("counted"));
+        async |after: i64| by_hour(&counts.count(store.pages(), Timestamp(NOW.0 + after)).await.expect("counted"));
     assert_eq!(look(0).await, []);
     for (status, before) in [
         ("sent", 0),
@@ -85,7 +85,7 @@ async fn count_that_is_cut_off_goes_on_where_it_was(#[values(Sqlite, Postgres)] 
         });
         if let Some(hours) = done.await {
             assert!(waits > 1, "nothing was cut off");
-            assert_eq!(by_hour(hours.expect("counted")), [(2, 1, 0), (23, 1, 0)]);
+            assert_eq!(by_hour(&hours.expect("counted")), [(2, 1, 0), (23, 1, 0)]);
             return;
         }
     }

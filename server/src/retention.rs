@@ -90,21 +90,22 @@ impl Retention {
         }
         let mut removed = remove(Old::Settled(oldest)).await?;
         let db = self.store.read();
-        let excess = unless_stopped(stop, retention::find_excess(db, self.limits.per_destination)).await?;
+        let excess =
+            stop.run_until_cancelled(retention::find_excess(db, self.limits.per_destination)).await.transpose()?;
         for (destination, newest) in excess.unwrap_or_default() {
             removed += remove(Old::OfDestination(destination, newest)).await?;
         }
         for old in [Old::EmptyRuns(oldest), Old::Occurrences(oldest), Old::Unmatched(oldest_unmatched)] {
             removed += remove(old).await?;
         }
-        let excess = unless_stopped(stop, retention::find_unmatched_excess(db, UNMATCHED_MAX)).await?;
+        let excess = stop.run_until_cancelled(retention::find_unmatched_excess(db, UNMATCHED_MAX)).await.transpose()?;
         if let Some(newest) = excess.flatten() {
             tracing::warn!(most = UNMATCHED_MAX, "the oldest of too many occurrences that started nothing are removed");
             removed += remove(Old::UnmatchedUpTo(newest)).await?;
         }
         // Revisions stay as long as an explanation or a replay of a retained row may need them.
         removed += remove(Old::Revisions(oldest.min(oldest_unmatched))).await?;
-        let excess = unless_stopped(stop, retention::find_revision_excess(db, REVISIONS_MAX)).await?;
+        let excess = stop.run_until_cancelled(retention::find_revision_excess(db, REVISIONS_MAX)).await.transpose()?;
         for old in excess.unwrap_or_default() {
             tracing::warn!(most = REVISIONS_MAX, ?old, "the oldest of too many revisions of one row are removed");
             removed += remove(old).await?;
@@ -115,13 +116,8 @@ impl Retention {
     /// Removes all rows of this kind in steps, or until `stop` is cancelled, in a sweep that began at `since`.
     async fn remove(&self, old: Old, since: Instant, stop: &CancellationToken) -> Result<u64, store::Error> {
         let (mut steps, mut all) = (Steps::new(), 0);
-        loop {
+        while let Some(size) = stop.run_until_cancelled(steps.next()).await.flatten() {
             steps.rest(if since.elapsed() < LATE { REST } else { REST_OF_LATE });
-            let size = tokio::select! {
-                () = stop.cancelled() => break,
-                size = steps.next() => size,
-            };
-            let Some(size) = size else { break };
             let txn = self.store.begin().await?;
             steps.begin();
             let Step { removed, counted } = old.remove(&txn, size).await?;
@@ -153,16 +149,5 @@ impl Retention {
         setting::put(&txn, LAST_SWEEP, &now.0.to_string()).await?;
         self.store.commit(txn).await?;
         Ok(from.is_none_or(|from| from <= now))
-    }
-}
-
-/// Returns what a look finds; `None` where the server stops meanwhile: a look reads up to the limit of each webhook.
-async fn unless_stopped<T>(
-    stop: &CancellationToken,
-    look: impl Future<Output = store::Result<T>>,
-) -> store::Result<Option<T>> {
-    tokio::select! {
-        () = stop.cancelled() => Ok(None),
-        found = look => found.map(Some),
     }
 }

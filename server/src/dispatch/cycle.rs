@@ -151,7 +151,7 @@ impl Dispatcher {
             None => self.begin(&mut group, along, waiting, plan.is_empty()).await,
         };
         self.lanes.record_begins(destinations(&group[before..]).into_iter());
-        // Before the claim, which does not read what is cached.
+        // Before the claim: it does not read the destinations that are cached.
         if work.destinations.len() > DESTINATIONS_CACHED {
             work.destinations.clear();
         }

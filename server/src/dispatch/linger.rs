@@ -38,7 +38,7 @@ impl Dispatcher {
         let mut is_calm = self.is_plain(group) && work.recorded_at.is_some_and(|at| at.elapsed() < LINGER_CALM);
         let mut along = None;
         while group.len() < GROUP_MAX && (self.lanes.have_room() || (along.is_some() && self.lanes.have_some_room())) {
-            let is_patient = is_calm && !work.must_claim && !self.lanes.wants_claim() && !self.lanes.wait_for_records();
+            let is_patient = is_calm && !work.must_claim && !self.lanes.wants_claim() && !self.lanes.need_records();
             let most = match (is_patient, self.lanes.are_sending()) {
                 (true, _) => work.until_due(self.clock.now()).map_or(LINGER_CALM, |due| due.min(LINGER_CALM)),
                 (false, true) => LINGER,

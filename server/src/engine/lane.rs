@@ -220,8 +220,9 @@ impl Lanes {
         state.unrecorded >= SLOTS / 2 || state.lanes.values().any(|lane| lane.unrecorded >= UNRECORDED_MAX)
     }
 
-    /// Returns true when a lane with a backlog has nothing to send until its attempts are on record.
-    pub fn wait_for_records(&self) -> bool {
+    /// Returns true when a lane with a backlog has nothing to send until its attempts are on record: no others are worth
+    /// waiting for.
+    pub fn need_records(&self) -> bool {
         let waits =
             |lane: &Lane| lane.has_backlog && lane.sending == 0 && lane.unrecorded > 0 && lane.waiting.is_empty();
         self.state().lanes.values().any(waits)

@@ -132,7 +132,7 @@ pub async fn claim(
             }
         }
     }
-    // They are returned in any order.
+    // The statement returns its rows in any order. Older deliveries are sent first.
     claimed.sort_unstable_by_key(Claimed::id);
     Ok(claimed)
 }

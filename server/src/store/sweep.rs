@@ -10,8 +10,9 @@
 //! 5. `due times` corrects the due times that a clock which was set back has left in the future.
 //! 6. `leases` corrects the leases that such a clock has left.
 //!
-//! Steps 2 to 4 visit one destination after the other, some hundred rows in each transaction, so that neither the one
-//! writer of SQLite nor a lock on PostgreSQL is held for long. Each step goes by the rows alone, so a crash between two
+//! Steps 2 to 4 visit the destinations in turn, some hundred rows in each transaction, so that neither the one writer of
+//! SQLite nor a lock on PostgreSQL is held for long. A large backlog takes several turns. After five seconds the next sweep
+//! goes on. Each step goes by the rows alone, so a crash between two
 //! transactions needs no record. A step that fails ends the sweep, and its name is in the error; the next sweep is a
 //! second later.
 //!
@@ -34,7 +35,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The time after which a sweep ends though there is more to do: the next one has a later instant, and what has become due.
+/// The time after which a sweep leaves the rest to the next one, which has a later instant and lists anew.
 const LONGEST: Duration = Duration::from_secs(5);
 /// The seconds of a release at a rate that are made up for: an outage is not followed by a burst.
 const CATCH_UP: i64 = 2;

@@ -49,6 +49,7 @@ mod rows;
 mod schedule;
 mod search;
 mod secret_headers;
+mod slots;
 mod small_disk;
 mod smtp;
 mod smtp_program;

@@ -105,19 +105,19 @@ fn failure_returns_the_leases_ahead() {
 }
 
 #[test]
-fn lane_that_has_sent_all_it_may_of_its_backlog_waits_for_records() {
+fn lane_that_has_sent_all_it_may_of_its_backlog_needs_records() {
     let mut node = Node::new();
     // So few free slots that a destination has no leases ahead.
     node.claim(&(100..=160).collect::<Vec<_>>(), 512);
     let (_, sent) = node.claim(&[1], 512);
     assert!((1..8).contains(&sent.len()), "{}", sent.len());
     for one in &sent {
-        assert!(!node.lanes.wait_for_records(), "an attempt is under way");
+        assert!(!node.lanes.need_records(), "an attempt is under way");
         assert!(node.lanes.after(one.claimed.destination_id(), QUICKLY).0.is_none());
     }
-    assert!(node.lanes.wait_for_records() && !node.lanes.wants_claim());
+    assert!(node.lanes.need_records() && !node.lanes.wants_claim());
     node.record(&sent);
-    assert!(!node.lanes.wait_for_records() && node.lanes.wants_claim());
+    assert!(!node.lanes.need_records() && node.lanes.wants_claim());
 }
 
 #[test]

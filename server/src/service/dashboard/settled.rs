@@ -1,19 +1,20 @@
-//! The numbers of settled deliveries of the last hours. Each is counted about once, however often somebody looks: what was
-//! counted is remembered, and a look counts what has been settled since.
+//! The numbers of settled deliveries of the last hours. A delivery is counted about once, however often somebody looks: the
+//! counts are remembered, and a look counts only the deliveries that were settled since. Must not read a day at each look.
 //!
-//! All is counted anew in each new hour. So rows that were removed, or were added to the past by hand, are noticed within the
+//! All deliveries are counted anew in each new hour. So rows that were removed, or were added to the past by hand, are noticed within the
 //! hour.
 
 use super::HOUR_MS;
 use crate::store::{Result, figures};
 use model::delivery::Status;
-use model::number::to_u64;
+use model::number::{to_i64, to_u64};
 use model::time::Timestamp;
 use sea_orm::ConnectionTrait;
 
 /// The number of hours that are shown, the current one included.
 pub const HOURS: usize = 24;
-/// The time after which nothing is settled any more with an instant: a commit takes less, and the clocks of nodes differ less.
+/// The age from which on an instant is counted for good. No delivery is settled later with such an instant: a commit and a
+/// sweep take less, and the clocks of nodes differ by less.
 const COMPLETE_AFTER_MS: i64 = 60_000;
 
 /// The numbers of deliveries that were settled in one hour.
@@ -25,7 +26,7 @@ pub struct Settled {
     pub failed: u64,
 }
 
-/// What was counted, oldest hour first.
+/// The counts so far, oldest hour first.
 #[derive(Debug)]
 pub struct SettledCounts {
     first_hour: i64,
@@ -36,7 +37,7 @@ pub struct SettledCounts {
 
 /// Returns the first of the hours that are shown, in hours since 1970.
 pub(super) fn first_hour(now: Timestamp) -> i64 {
-    now.0.div_euclid(HOUR_MS) - 23
+    now.0.div_euclid(HOUR_MS) - (to_i64(HOURS) - 1)
 }
 
 impl Default for SettledCounts {

@@ -13,7 +13,7 @@ use std::path::Path;
 const FROZEN: [(&str, &str); 3] = [
     ("column", "3e35644103974eca8f9f67537a84d8474c9156ff558321f3e860fdb83593cb07"),
     ("table", "992a7e6e137bc7b5c72537655c0d3d4b10bba8d57bbc3cf232081809285f5fe4"),
-    ("m0001_start", "5d04091bfb5f1005b3a347248aa29cd4a543e63594c9052f9cb3dd2398d58729"),
+    ("m0001_start", "f4cb89d7fbc1f7f6e32f63a00c45c0c726baa6b840f4bfd7c8c456774764d6a4"),
 ];
 
 const ADVICE: &str = "\

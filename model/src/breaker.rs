@@ -99,14 +99,6 @@ impl Breaker {
         }
     }
 
-    /// Moves times into reach that lie too far ahead after the clock was set back. No wait becomes longer.
-    pub fn pull_in(&mut self, now: Timestamp) {
-        if let Some(open) = &mut self.open {
-            open.since = open.since.min(now);
-            open.probe_at = open.probe_at.min(now.after(LONGEST_WAIT));
-        }
-    }
-
     /// Starts a probe if one is due. `lost_after` is the wait before the next probe if this one never ends.
     pub fn start_probe(&mut self, now: Timestamp, lost_after: Duration) -> bool {
         match &mut self.open {
@@ -200,18 +192,6 @@ mod tests {
         assert_eq!(breaker.open, before, "the probe is still under way");
         breaker.after_attempt(Ending { started_at: due, ..FAILED }, due);
         assert_eq!(breaker.open.map(|open| open.wait), Some(FIRST_WAIT * 2));
-    }
-
-    #[test]
-    fn clock_set_back_does_not_delay_the_probe() {
-        let mut breaker = opened();
-        let yesterday = Timestamp(NOW.0 - 86_400_000);
-        breaker.pull_in(yesterday);
-        let open = breaker.open.expect("open");
-        assert_eq!((open.since, open.probe_at), (yesterday, yesterday.after(LONGEST_WAIT)));
-        let before = breaker;
-        breaker.pull_in(NOW);
-        assert_eq!(breaker, before);
     }
 
     #[test]

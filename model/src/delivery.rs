@@ -199,9 +199,6 @@ impl Next {
     }
 }
 
-/// The longest time until a delivery is due. A later due time means that the clock was set back.
-pub const DUE_MAX: Duration = Duration::from_mins(61);
-
 /// The longest wait that a receiver can ask for with `Retry-After`.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
@@ -219,6 +216,16 @@ pub fn after_attempt(outcome: &Outcome, attempt: u32, retries: u32, now: Timesta
             let asked = retry_after.filter(|_| matches!(status_code, Some(429 | 503))).unwrap_or_default();
             Next::RetryAt(now.after(wait.max(asked.min(RETRY_AFTER_MAX))))
         }
+    }
+}
+
+/// Returns the longest time after which a delivery with so many attempts is due, whose last response had this status. A due
+/// time further in the future was left by a clock that was set back.
+pub fn longest_wait(attempts: u32, status_code: Option<u16>) -> Duration {
+    match (attempts, status_code) {
+        (0, _) => Duration::ZERO,
+        (_, Some(429 | 503)) => retry::jittered_wait(attempts, 1.0).max(RETRY_AFTER_MAX),
+        _ => retry::jittered_wait(attempts, 1.0),
     }
 }
 
@@ -290,5 +297,18 @@ mod tests {
         for code in ErrorCode::ALL {
             assert_eq!(ErrorCode::find(code.as_str()), Some(code));
         }
+    }
+
+    #[test]
+    fn no_retry_is_due_later_than_its_longest_wait() {
+        for (status_code, asked) in [(None, None), (Some(500), Some(3000)), (Some(503), None), (Some(429), Some(9999))]
+        {
+            for attempt in 1..=12 {
+                let outcome = failed(ErrorCode::Status, status_code, asked);
+                let Next::RetryAt(due) = after_attempt(&outcome, attempt, 12, NOW, 1.0) else { panic!("no retry") };
+                assert!(due <= NOW.after(longest_wait(attempt, status_code)), "{attempt} {status_code:?}");
+            }
+        }
+        assert_eq!(longest_wait(0, None), Duration::ZERO, "the first attempt does not wait");
     }
 }

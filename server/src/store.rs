@@ -81,6 +81,7 @@ pub mod run;
 pub mod schedule;
 pub mod search;
 mod searching;
+pub mod set_back;
 pub mod setting;
 pub mod steps;
 pub mod suspect;

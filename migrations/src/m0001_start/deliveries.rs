@@ -63,7 +63,7 @@ async fn run_table(m: &SchemaManager<'_>) -> Result<(), DbErr> {
 
 const DELIVERY_INDEXES: [&str; 8] = [
     // Queued: the destinations that have any, the oldest due deliveries of each (`claim::claim`, `arrange`), and due times
-    // after a clock was set back (`sweep`).
+    // after a clock was set back (`set_back`).
     "CREATE INDEX delivery_due ON delivery (destination_id, next_attempt_at, id) WHERE status = 'queued'",
     // Running: leases that have run out (`lease::return_expired`, `sweep`), those of a node
     // (`lease::give_back_unknown`), and their number (`figures::queue`).

@@ -16,7 +16,8 @@ use crate::store::delivery::PlainRow;
 use crate::store::destination::{self, Destination};
 use crate::store::look::LastLook;
 use crate::store::turn::Along;
-use crate::store::{lease, node, sweep};
+use crate::store::{lease, node, set_back, sweep};
+use anyhow::Context;
 use model::id::DestinationId;
 use model::time::Timestamp;
 use std::collections::HashMap;
@@ -35,6 +36,9 @@ pub(super) const POLL: Duration = Duration::from_secs(1);
 const POLL_IDLE: Duration = Duration::from_secs(10);
 /// The shortest wait after a look that found nothing to claim.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// A clock that is set back by less than this delays nothing noticeably. Each reading of the database's clock differs by
+/// less.
+const SET_BACK_MIN: Duration = Duration::from_secs(1);
 /// The number of destinations that are cached.
 const DESTINATIONS_CACHED: usize = 1000;
 /// The most deliveries that one statement claims.
@@ -324,27 +328,28 @@ impl Dispatcher {
     /// Sweeps once a second until `stop` is cancelled. Runs beside the cycles, since arranging a large backlog takes
     /// long.
     pub(super) async fn keep_sweeping(&self, stop: &CancellationToken) {
-        let db = &self.store;
-        let (mut last_look, mut last) = (LastLook::default(), None);
+        // The clock may have been set back while no server ran.
+        let (mut last_look, mut last, mut is_set_back) = (LastLook::default(), None, true);
         while !stop.is_cancelled() {
             let now = self.clock.now();
-            // The clock alone makes probes due, and a clock that is set back leaves wrong times.
-            let is_set_back = last.replace(now).is_some_and(|last| now < last);
-            let is_quiet = last_look.is_current(db, now) && !self.may_have_changed() && !is_set_back;
-            let sweep = async { if is_quiet { Ok(false) } else { sweep::sweep(db, now, LEASE_MARGIN).await } };
+            is_set_back |= last.replace(now).is_some_and(|last: Timestamp| last.since(now) >= SET_BACK_MIN);
+            // The clock alone makes probes due.
+            let is_quiet = last_look.is_current(&self.store, now) && !self.may_have_changed() && !is_set_back;
             let swept = tokio::select! {
                 () = stop.cancelled() => return,
-                swept = sweep => swept,
+                swept = self.sweep(now, is_quiet, is_set_back) => swept,
             };
             match swept {
-                Ok(true) => {
-                    last_look.forget();
-                    self.wake.notify_one();
+                Ok(had_work) => {
+                    if had_work {
+                        last_look.forget();
+                        self.wake.notify_one();
+                    }
+                    is_set_back = false;
                 }
-                Ok(false) => {}
-                Err(failed) => {
+                Err(error) => {
                     last_look.forget();
-                    let error = format!("{:#}", anyhow::Error::new(failed));
+                    let error = format!("{error:#}");
                     tracing::warn!(error, "the dispatcher cannot sweep");
                 }
             }
@@ -353,6 +358,15 @@ impl Dispatcher {
                 () = tokio::time::sleep(POLL) => {}
             }
         }
+    }
+
+    /// Sweeps once, and first corrects what a clock that was set back has left. Returns true when a delivery may be due.
+    async fn sweep(&self, now: Timestamp, is_quiet: bool, is_set_back: bool) -> anyhow::Result<bool> {
+        if is_set_back {
+            set_back::correct(&self.store, now, LEASE_MARGIN).await.context("after the clock was set back")?;
+        }
+        let had_work = !is_quiet && sweep::sweep(&self.store, now, LEASE_MARGIN).await?;
+        Ok(had_work || is_set_back)
     }
 }
 

@@ -7,8 +7,6 @@
 //! 2. `arrange` has a destination's waiting deliveries follow the state of the destination.
 //! 3. `probe` queues one delivery behind an open breaker when its probe is due.
 //! 4. `release` queues the next deliveries of a destination that was resumed at a rate.
-//! 5. `due times` corrects the due times that a clock which was set back has left in the future.
-//! 6. `leases` corrects the leases that such a clock has left.
 //!
 //! Steps 2 to 4 visit the destinations in turn, some hundred rows in each transaction, so that neither the one writer of
 //! SQLite nor a lock on PostgreSQL is held for long. A large backlog takes several turns. After five seconds the next sweep
@@ -19,19 +17,18 @@
 //! `arrange` is left with work when a backlog is too large for the transaction that changes its destination, and when
 //! another node queues a delivery at the same moment (PostgreSQL). The claim leaves such rows alone until they are
 //! arranged.
+//!
+//! Times that a clock which was set back has left in the future are corrected elsewhere (`set_back`).
 
 use super::destination::hold_state;
 use super::entity::destination;
 use super::hold::{execute, save_breaker};
 use super::steps::Steps;
-use super::{Error, Result, Store, arrange, claim, group};
-use model::breaker::{Breaker, LONGEST_WAIT};
-use model::delivery::DUE_MAX;
+use super::{Error, Result, Store, arrange, group};
 use model::id::DestinationId;
 use model::number::{from_millis, to_i64};
 use model::time::Timestamp;
-use model::webhook::TIMEOUT_MAX_SECONDS;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, Statement};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -41,8 +38,6 @@ const LONGEST: Duration = Duration::from_secs(5);
 const CATCH_UP: i64 = 2;
 /// The rows of a transaction that a visit of a destination counts for, besides those it moves.
 const VISIT_COST: i64 = 5;
-/// An instant that is further in the future was left by a clock that was set back.
-const SET_BACK: Duration = Duration::from_mins(1);
 
 /// A destination that the sweep has work for.
 #[derive(Debug, Clone, Copy)]
@@ -57,13 +52,8 @@ pub struct Due {
 /// lost. Returns true when there was work, so that a delivery may be due now.
 pub async fn sweep(store: &Store, now: Timestamp, margin: Duration) -> std::result::Result<bool, Failed> {
     let due = named("find destinations", list_due(store.read(), now).await)?;
-    let mut had_work = !due.is_empty();
+    let had_work = !due.is_empty();
     visit_destinations(store, due.into(), now, margin).await?;
-    // A look that finds nothing, as almost all, needs no transaction.
-    if named("due times", has_wrong_times(store.read(), now, margin).await)? {
-        correct_times(store, now, margin).await?;
-        had_work = true;
-    }
     Ok(had_work)
 }
 
@@ -101,10 +91,9 @@ pub async fn list_due(db: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<D
          OR (deleted_at IS NULL AND paused_at IS NULL AND breaker_opened_at IS NULL \
              AND release_per_second IS NOT NULL) \
          OR (deleted_at IS NULL AND paused_at IS NULL \
-             AND (breaker_probe_at <= $1 OR breaker_probe_at > $2 OR breaker_opened_at > $1)) ORDER BY id"
+             AND breaker_probe_at <= $1) ORDER BY id"
     );
-    let values = [now.0.into(), now.after(LONGEST_WAIT).0.into()];
-    let rows = Row::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
+    let rows = Row::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, [now.0.into()]));
     let due = |row: Row| Due { id: DestinationId(row.id), is_deleted: row.is_deleted };
     Ok(rows.all(db).await?.into_iter().map(due).collect())
 }
@@ -174,7 +163,7 @@ async fn visit_some(
 ///
 /// A probe is one delivery that waits behind the breaker and is queued, so that its attempt decides about the breaker.
 /// The last probe may still wait for a slot, or be lost with a worker that died: it counts as lost after its destination's
-/// timeout plus `margin`. The breaker's times that a clock which was set back has left in the future are corrected too.
+/// timeout plus `margin`.
 async fn start_due_probe(
     txn: &DatabaseTransaction,
     row: &destination::Model,
@@ -182,21 +171,13 @@ async fn start_due_probe(
     margin: Duration,
 ) -> Result<()> {
     let (id, stored) = (DestinationId(row.id), hold_state(row).breaker);
-    if stored.open.is_none() {
+    let mut probing = stored;
+    if !probing.start_probe(now, from_millis(row.timeout_ms) + margin) {
         return Ok(());
     }
-    let timeout = from_millis(row.timeout_ms);
-    let mut breaker: Breaker = stored;
-    breaker.pull_in(now);
-    let mut probing = breaker;
-    if probing.start_probe(now, timeout + margin) {
-        let is_last_under_way = breaker.is_probing() && is_probe_under_way(txn, id).await?;
-        if !is_last_under_way && queue_probe(txn, id, now).await? {
-            breaker = probing;
-        }
-    }
-    if breaker != stored {
-        save_breaker(txn, id, &breaker).await?;
+    let is_last_under_way = stored.is_probing() && is_probe_under_way(txn, id).await?;
+    if !is_last_under_way && queue_probe(txn, id, now).await? {
+        save_breaker(txn, id, &probing).await?;
     }
     Ok(())
 }
@@ -215,35 +196,30 @@ async fn is_probe_under_way(db: &impl ConnectionTrait, id: DestinationId) -> Res
 /// Queues the oldest delivery that waits behind the breaker and is due: the time that the receiver asked for, and the
 /// schedule of retries, hold for a probe too. Returns true when there was one.
 async fn queue_probe(db: &impl ConnectionTrait, id: DestinationId, now: Timestamp) -> Result<bool> {
-    // A due time beyond the latest possible one was left by a clock that was set back: such a delivery is a probe too,
-    // and `pull_in_due_times` corrects its time.
-    let first = |reason: &str, due: &str| {
+    let first = |reason: &str| {
         format!(
             "SELECT id FROM (SELECT id FROM delivery WHERE destination_id = $1 AND status = 'held' \
-             AND hold_reason = '{reason}' AND replay_revision IS NULL AND next_attempt_at {due} \
+             AND hold_reason = '{reason}' AND replay_revision IS NULL AND next_attempt_at <= $2 \
              ORDER BY next_attempt_at, id LIMIT 1) AS first"
         )
     };
-    let due = ["breaker", "releasing"].into_iter().flat_map(|reason| ["<= $2", "> $3"].map(|due| first(reason, due)));
     let sql = format!(
         "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE id = (SELECT MIN(id) FROM ({}) AS due)",
-        due.collect::<Vec<_>>().join(" UNION ALL ")
+        ["breaker", "releasing"].map(first).join(" UNION ALL ")
     );
-    Ok(execute(db, &sql, [id.0.into(), now.0.into(), now.after(DUE_MAX).0.into()]).await? == 1)
+    Ok(execute(db, &sql, [id.0.into(), now.0.into()]).await? == 1)
 }
 
 /// Queues as many held deliveries as the rate allows since the last release, and ends the rate when none is left.
 ///
 /// An open breaker holds the deliveries instead; the rate then begins when it closes. After an outage at most
-/// [`CATCH_UP`] seconds are made up for, and a clock that was set back begins anew.
+/// [`CATCH_UP`] seconds are made up for.
 async fn release_at_rate(txn: &DatabaseTransaction, row: &destination::Model, now: Timestamp) -> Result<()> {
     let state = hold_state(row);
     let (None, Some(rate)) = (state.breaker.open, state.release_per_second) else { return Ok(()) };
     let since = Timestamp(row.released_at.unwrap_or(now.0));
     let seconds = to_i64(now.since(since).as_secs());
-    // Another node may have read the clock a moment later than this one.
-    let is_set_back = since.since(now) > SET_BACK;
-    if seconds == 0 && !is_set_back {
+    if seconds == 0 {
         return Ok(());
     }
     let some = group::among(
@@ -252,78 +228,11 @@ async fn release_at_rate(txn: &DatabaseTransaction, row: &destination::Model, no
         txn.get_database_backend() == DbBackend::Postgres,
     );
     let sql = format!("UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE {some} AND status = 'held'");
-    let (seconds, at) = if seconds > CATCH_UP || is_set_back {
-        (Ord::min(seconds, CATCH_UP), now)
-    } else {
-        (seconds, Timestamp(since.0 + seconds * 1000))
-    };
+    let (seconds, at) =
+        if seconds > CATCH_UP { (CATCH_UP, now) } else { (seconds, Timestamp(since.0 + seconds * 1000)) };
     let released = execute(txn, &sql, [row.id.into(), (seconds * i64::from(rate)).into()]).await?;
-    let is_over = released == 0 && seconds > 0;
-    let (rate, at) = if is_over { (None, None) } else { (Some(i64::from(rate)), Some(at.0)) };
+    let (rate, at) = if released == 0 { (None, None) } else { (Some(i64::from(rate)), Some(at.0)) };
     let sql = "UPDATE destination SET release_per_second = $2, released_at = $3 WHERE id = $1";
     execute(txn, sql, [row.id.into(), rate.into(), at.into()]).await?;
-    Ok(())
-}
-
-/// Corrects due times and leases after a clock was set back.
-///
-/// Takes lock 5 of 9.
-async fn correct_times(store: &Store, now: Timestamp, margin: Duration) -> std::result::Result<(), Failed> {
-    let mut steps = Steps::new();
-    while let Some(size) = steps.next().await {
-        let txn = store.begin().await?;
-        steps.begin();
-        let moved = named("due times", pull_in_due_times(&txn, size, now).await)?;
-        named("leases", shorten_leases(&txn, now, margin).await)?;
-        // One step corrects one destination.
-        if moved > 0 {
-            steps.go_on();
-        } else {
-            steps.end(0);
-        }
-        store.commit(txn).await?;
-    }
-    Ok(())
-}
-
-/// The condition on a row `q` of [`claim::queued_after`]: a queued delivery of this destination is due later than
-/// `$1`.
-const IS_LATE: &str = "q.id IS NOT NULL AND (SELECT d.next_attempt_at FROM delivery d WHERE d.destination_id = q.id \
-     AND d.status = 'queued' ORDER BY d.next_attempt_at DESC LIMIT 1) > $1";
-
-/// Returns true when a due time or a lease is further in the future than it can be.
-pub async fn has_wrong_times(db: &impl ConnectionTrait, now: Timestamp, margin: Duration) -> Result<bool> {
-    let sql = format!(
-        "WITH RECURSIVE {} SELECT 1 AS n FROM (SELECT 1) AS one WHERE EXISTS (SELECT 1 FROM queued q WHERE {IS_LATE}) \
-         OR EXISTS (SELECT 1 FROM delivery WHERE status = 'running' AND lease_until > $2)",
-        claim::queued_after("0")
-    );
-    let values = [Value::from(now.after(DUE_MAX).0), latest_lease(now, margin).0.into()];
-    Ok(db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?.is_some())
-}
-
-/// Returns the latest end of a lease that begins now.
-fn latest_lease(now: Timestamp, margin: Duration) -> Timestamp {
-    now.after(Duration::from_secs(TIMEOUT_MAX_SECONDS.into()) + margin)
-}
-
-/// Pulls up to `size` due times of one destination in to the latest possible one: a clock that was set back must not delay
-/// deliveries for as long as it was ahead. Returns how many were pulled in.
-pub async fn pull_in_due_times(txn: &DatabaseTransaction, size: i64, now: Timestamp) -> Result<u64> {
-    let some = format!(
-        "WITH RECURSIVE {} SELECT id FROM delivery WHERE status = 'queued' AND next_attempt_at > $1 \
-         AND destination_id = (SELECT q.id FROM queued q WHERE {IS_LATE} LIMIT 1) LIMIT $2 + 0",
-        claim::queued_after("0")
-    );
-    let some = group::among(&some, txn.get_database_backend() == DbBackend::Postgres);
-    let sql = format!("UPDATE delivery SET next_attempt_at = $1 WHERE {some} AND status = 'queued'");
-    execute(txn, &sql, [now.after(DUE_MAX).0.into(), size.into()]).await
-}
-
-/// Shortens leases to the longest possible one: a clock that was set back must not keep deliveries with a worker that
-/// died.
-async fn shorten_leases(txn: &DatabaseTransaction, now: Timestamp, margin: Duration) -> Result<()> {
-    let sql = "UPDATE delivery SET lease_until = $1 WHERE status = 'running' AND lease_until > $1";
-    execute(txn, sql, [latest_lease(now, margin).0.into()]).await?;
     Ok(())
 }

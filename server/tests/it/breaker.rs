@@ -209,47 +209,6 @@ async fn delivery_that_lost_its_lease_is_not_sent_beside_the_probe(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn future_times_are_pulled_in_after_the_clock_was_set_back(#[values(Sqlite, Postgres)] database: Database) {
-    let test = TestStore::new(database).await;
-    let store = test.store;
-    let id = opened(&store, &[NOW]).await;
-    let yesterday = Timestamp(NOW.0 - 900_000);
-    rows::start(store.write(), vec![rows::delivery(id)], NOW).await;
-    let sql = format!(
-        "UPDATE destination SET release_per_second = 1, breaker_opened_at = {0}, breaker_probe_at = {0}, \
-         released_at = {0}; UPDATE delivery SET status = 'running', lease_until = {0} WHERE id = 2",
-        NOW.0 + 86_400_000
-    );
-    store.write().execute_unprepared(&sql).await.expect("far ahead");
-    sweep_at(&store, yesterday).await;
-    let open = state(&store, id).await.breaker.open.expect("open");
-    assert_eq!((open.since, open.probe_at), (yesterday, yesterday.after(Duration::from_mins(15))));
-    let leased = entity::delivery::Entity::find_by_id(2).one(store.read()).await.expect("read").expect("there");
-    assert_eq!(leased.lease_until, Some(yesterday.0 + 130_000), "the longest timeout and the margin");
-    // The probe is sent although its delivery is due far in the future.
-    store
-        .write()
-        .execute_unprepared("UPDATE delivery SET next_attempt_at = 99999999999 WHERE id = 1")
-        .await
-        .expect("far ahead");
-    sweep_at(&store, yesterday.after(Duration::from_mins(15))).await;
-    assert_eq!(queued(&store).await, [1]);
-    store.write().execute_unprepared("UPDATE delivery SET status = 'held' WHERE id = 1").await.expect("held again");
-    // After the breaker has closed, the release at a rate continues.
-    let sql = format!(
-        "UPDATE destination SET breaker_opened_at = NULL, released_at = {}; \
-         UPDATE delivery SET hold_reason = 'releasing' WHERE id = 1",
-        NOW.0
-    );
-    store.write().execute_unprepared(&sql).await.expect("closed");
-    sweep_at(&store, yesterday).await;
-    assert_eq!(queued(&store).await, [0; 0]);
-    sweep_at(&store, yesterday.after(Duration::from_secs(1))).await;
-    assert_eq!(queued(&store).await, [1]);
-}
-
-#[rstest]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn run_with_a_delivery_behind_the_breaker_is_still_running(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;

@@ -49,6 +49,7 @@ mod rows;
 mod schedule;
 mod search;
 mod secret_headers;
+mod set_back;
 mod slots;
 mod small_disk;
 mod smtp;

@@ -1,0 +1,138 @@
+//! A clock that is set back delays nothing for as long as it was ahead.
+
+use crate::delivery::all_settled;
+use crate::harness::Database::{self, Postgres, Sqlite};
+use crate::harness::{Gate, TestInbox, TestServer, TestStore, eventually};
+use crate::rows;
+use model::access::Scope;
+use model::breaker::{Breaker, Open};
+use model::hold::HoldReason;
+use model::time::Timestamp;
+use rstest::rstest;
+use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
+use serde_json::json;
+use server::store::delivery::NewDelivery;
+use server::store::{Store, entity, hold, set_back, webhook};
+use std::time::Duration;
+
+const NOW: Timestamp = Timestamp(1_000_000);
+const HOUR: Duration = Duration::from_hours(1);
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_behind_a_busy_receiver_are_sent_after_the_clock_was_set_back(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start(TestStore::new(database).await).await;
+    let gate = Gate::closed().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server.webhook("w", &gate.url, |_| ()).await;
+    server.event(server.task("t", webhook, "", false).await).await;
+    server.post(&key, &json!(vec![json!({"type": "vms", "event": "poweron"}); 60])).await;
+    eventually("eight are under way", async || gate.waiting() == 8).await;
+    server.set_clock(Timestamp(server.now().0 - 3_600_000));
+    gate.respond(100);
+    server.deliveries_until(|rows| rows.len() == 60 && all_settled(rows)).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_are_sent_although_the_clock_was_set_back_while_no_server_ran(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let inbox = TestInbox::start().await;
+    let webhook = rows::webhook(test.store.write(), "w", &inbox.url).await;
+    let new = (0..3).map(|_| rows::delivery(webhook)).collect();
+    // Beyond the test server's own clock.
+    rows::start(test.store.write(), new, Timestamp(i64::from(u32::MAX) * 1000)).await;
+    let server = TestServer::start(test).await;
+    server.deliveries_until(|rows| rows.len() == 3 && all_settled(rows)).await;
+}
+
+/// Returns the due times in order of id, in milliseconds after [`NOW`].
+async fn due_times(store: &Store) -> Vec<Option<i64>> {
+    let all = entity::delivery::Entity::find().order_by_asc(entity::delivery::Column::Id);
+    let rows = all.all(store.read()).await.expect("read");
+    rows.into_iter().map(|row| row.next_attempt_at.map(|due| due - NOW.0)).collect()
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waits_are_no_longer_than_they_can_be_after_the_clock_was_set_back(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let (store, db) = (&test.store, test.store.write());
+    let webhook = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
+    let holds = [None, Some(HoldReason::Paused), Some(HoldReason::Breaker)];
+    let new = holds.iter().flat_map(|hold| (0..7).map(|_| NewDelivery { hold: *hold, ..rows::delivery(webhook) }));
+    rows::start(db, new.collect(), NOW.after(HOUR)).await;
+    // Of each seven: two without an attempt, a first retry, a late one, one that the receiver asked to wait, one that is
+    // due, and one that is due soon.
+    let changes = [
+        (2, "attempts = 1, status_code = 500"),
+        (3, "attempts = 9"),
+        (4, "attempts = 1, status_code = 503"),
+        (5, "next_attempt_at = 999999"),
+        (6, "attempts = 2, next_attempt_at = 1004000"),
+    ];
+    for (number, change) in changes {
+        let sql = format!("UPDATE delivery SET {change} WHERE (id - 1) % 7 = {number}");
+        db.execute_unprepared(&sql).await.expect("changed");
+    }
+    for _ in 0..2 {
+        set_back::correct(store, NOW, Duration::ZERO).await.expect("corrected");
+        let one = [0, 0, 5_500, 990_000, 3_600_000, -1, 4_000].map(Some);
+        assert_eq!(due_times(store).await, [one, one, one].concat());
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_due_time_of_a_large_backlog_is_corrected(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let (store, db) = (&test.store, test.store.write());
+    let webhook = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
+    rows::start(db, (0..500).map(|_| rows::delivery(webhook)).collect(), NOW.after(HOUR)).await;
+    // Retries stay later than now, and are passed by.
+    db.execute_unprepared("UPDATE delivery SET attempts = 1 WHERE id % 2 = 0").await.expect("changed");
+    set_back::correct(store, NOW, Duration::ZERO).await.expect("corrected");
+    assert_eq!(due_times(store).await, [Some(0), Some(5_500)].repeat(250));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn breaker_lease_and_release_begin_anew_after_the_clock_was_set_back(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let (store, db) = (&test.store, test.store.write());
+    let ids = [
+        rows::webhook(db, "opened later", "http://127.0.0.1:9/").await,
+        rows::webhook(db, "opened before", "http://127.0.0.1:9/").await,
+    ];
+    let later = NOW.after(HOUR);
+    for (id, since) in [(ids[0], later), (ids[1], Timestamp(1))] {
+        let open = Open { since, wait: Duration::from_mins(1), probe_at: later, is_probing: false };
+        let breaker = Breaker { failures: 10, open: Some(open), is_hanging: false };
+        hold::save_breaker(db, id.into(), &breaker).await.expect("opened");
+    }
+    rows::start(db, vec![rows::delivery(ids[0])], NOW).await;
+    let sql = format!(
+        "UPDATE destination SET release_per_second = 1, released_at = {0}; \
+         UPDATE delivery SET status = 'running', next_attempt_at = NULL, lease_until = {0}",
+        later.0
+    );
+    db.execute_unprepared(&sql).await.expect("far ahead");
+    set_back::correct(store, NOW, Duration::from_secs(10)).await.expect("corrected");
+    for (id, since) in [(ids[0], NOW), (ids[1], Timestamp(1))] {
+        let state = webhook::find(store.read(), id).await.expect("read").expect("there").hold;
+        let open = state.breaker.open.expect("open");
+        assert_eq!((open.since, open.probe_at), (since, NOW.after(Duration::from_mins(1))));
+    }
+    let destinations = entity::destination::Entity::find().all(store.read()).await.expect("read");
+    assert!(destinations.iter().all(|row| row.released_at == Some(NOW.0) || row.release_per_second.is_none()));
+    let leased = entity::delivery::Entity::find_by_id(1).one(store.read()).await.expect("read").expect("there");
+    assert_eq!(leased.lease_until, Some(NOW.0 + 130_000), "the longest timeout and the margin");
+}

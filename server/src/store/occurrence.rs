@@ -1,13 +1,13 @@
 //! Occurrences.
 
 use super::entity::occurrence;
-use super::rows::{self, Columns, INT, TEXT, UUID};
+use super::rows::{self, Columns, INT, RowStatement, TEXT, UUID};
 use super::{Result, group};
 use model::id::{DestinationId, ObjectId, OccurrenceId, TagId};
 use model::matching::Reason;
 use model::number::to_u32;
 use model::time::Timestamp;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
@@ -105,9 +105,9 @@ pub(super) fn insert_sql(ids: &str, new: Vec<Row>, values: &mut Vec<sea_orm::Val
     rows::insert_with_ids_sql("occurrence", &COLUMNS, ids, None, new.into_iter().map(columns).collect(), values)
 }
 
-/// Returns the statements of a turn that store occurrences.
-pub(super) fn insert_statements(new: Vec<Row>) -> Vec<Statement> {
-    rows::insert_statements("occurrence", &COLUMNS, new.into_iter().map(columns).collect())
+/// Returns the statement of a turn that stores occurrences.
+pub(super) fn insert_statement(new: Vec<Row>) -> RowStatement {
+    RowStatement::insert("occurrence", &COLUMNS, new.into_iter().map(columns).collect())
 }
 
 fn columns(new: Row) -> [sea_orm::Value; 17] {

@@ -3,14 +3,13 @@
 //! Receipts are retained for 24 h, whatever retention does with the occurrences.
 
 use super::entity::{api_key, receipt};
-use super::rows::{self, BYTES, Columns, INT, TEXT, UUID};
+use super::rows::{self, BYTES, Columns, INT, RowStatement, TEXT, UUID};
 use super::{Result, group};
 use model::id::ApiKeyId;
 use model::number::{millis, to_u32, to_u64};
 use model::time::Timestamp;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait, Statement, Value,
-    sea_query::Expr,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait, Value, sea_query::Expr,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -108,9 +107,9 @@ pub(super) fn insert_sql(new: Vec<(Identity, Receipt)>, now: Timestamp, values: 
     rows::insert_sql(true, "receipt", &COLUMNS, columns(new, now), values)
 }
 
-/// Returns the statements of a turn that store receipts.
-pub(super) fn insert_statements(new: Vec<(Identity, Receipt)>, now: Timestamp) -> Vec<Statement> {
-    rows::insert_statements("receipt", &COLUMNS, columns(new, now))
+/// Returns the statement of a turn that stores receipts.
+pub(super) fn insert_statement(new: Vec<(Identity, Receipt)>, now: Timestamp) -> RowStatement {
+    RowStatement::insert("receipt", &COLUMNS, columns(new, now))
 }
 
 fn columns(new: Vec<(Identity, Receipt)>, now: Timestamp) -> Vec<[Value; 8]> {

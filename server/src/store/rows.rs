@@ -4,13 +4,14 @@
 //! row, as most groups are at a few occurrences a second, has a text of its own: it is not parsed from 80 arrays.
 //! SQLite takes `VALUES`, of which each number of rows is another text, and the statement cache holds a few hundred. So
 //! small groups, the usual ones, have a text for each size, and larger ones are composed of a few sizes. The largest
-//! stays far below SQLite's 32,766 bind parameters.
+//! stays far below SQLite's 32,766 bind parameters. A turn of the embedded database, which no statement makes wait for another
+//! thread, runs a statement for each row instead ([`RowStatement`]).
 
+mod each;
 mod insert;
 
-pub(super) use insert::{
-    insert, insert_for_ids, insert_pairs, insert_statements, joined, last_ids, pair_statements, read_ids,
-};
+pub(super) use each::RowStatement;
+pub(super) use insert::{insert, insert_for_ids, insert_pairs, last_ids, read_ids};
 
 use sea_orm::{ConnectionTrait, DbBackend, Value};
 use std::fmt::Write;
@@ -53,8 +54,8 @@ pub(super) fn statements<T>(db: &impl ConnectionTrait, rows: Vec<T>) -> Vec<Vec<
     }
 }
 
-/// Returns `VALUES` of rows for SQLite, and adds them to `values`. The columns are called column1, column2 … (see
-/// [`sqlite_table`]), and the values have no numbers: SQLite looks the name of each parameter up among all of them.
+/// Returns `VALUES` of rows for SQLite, and adds them to `values`. The values have no numbers: SQLite looks the name of each
+/// parameter up among all of them.
 fn sqlite_values<const N: usize>(rows: Vec<[Value; N]>, values: &mut Vec<Value>) -> String {
     let row = format!("({})", ["?"; N].join(","));
     let source = format!("VALUES {}", vec![row; rows.len()].join(","));
@@ -155,19 +156,6 @@ fn push_element(array: &mut String, value: Value) {
         }
         _ => array.push_str("NULL"),
     }
-}
-
-/// Returns rows as a table `v` for a `FROM` of SQLite, and adds their values to `values`. The columns have their names.
-pub(super) fn sqlite_table<const N: usize>(
-    columns: &Columns<N>,
-    rows: Vec<[Value; N]>,
-    values: &mut Vec<Value>,
-) -> String {
-    let source = sqlite_values(rows, values);
-    let names = columns.map(|(name, _)| name);
-    let names: Vec<_> =
-        names.iter().enumerate().map(|(index, name)| format!("column{} AS {name}", index + 1)).collect();
-    format!("(SELECT {} FROM ({source})) AS v", names.join(", "))
 }
 
 /// Returns rows as a table `v` for a `FROM`, and adds their values to `values`. The text is the same whatever their number.

@@ -8,14 +8,14 @@
 mod along;
 mod thread;
 
+use super::rows::RowStatement;
 use super::{Error, Result, Store};
 pub use along::Along;
 use sea_orm::{DbErr, RuntimeErr, Statement};
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
 use std::sync::Arc;
-use thread::Session;
-pub(super) use thread::Turns;
+pub(super) use thread::{Session, Turns};
 
 /// The right to write, for one group.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Store {
     pub(super) fn go_along<T: Send + 'static>(
         &self,
         content: Vec<T>,
-        statements: impl FnOnce(Vec<T>) -> Vec<Statement> + Send + 'static,
+        statements: impl FnOnce(Vec<T>) -> Vec<RowStatement> + Send + 'static,
     ) -> Option<Along<T>> {
         self.turns.as_ref()?.place.wait(content, statements)
     }
@@ -46,45 +46,32 @@ impl Store {
 
 impl Turn {
     /// Runs statements in a transaction.
-    pub(super) async fn write(self, statements: Vec<Statement>) -> Result<()> {
-        let write = move |session: &Session<'_>| {
-            execute_all(session, statements)?;
-            Ok(Some(0))
+    pub(super) async fn write(self, statements: Vec<RowStatement>) -> Result<()> {
+        let write = |session: &Session<'_>| {
+            session.write_all(statements)?;
+            Ok(0)
         };
-        self.turns.run(self.excludes, write).await.map(drop)
+        self.turns.run(self.excludes, None, write).await.map(drop)
     }
 
-    /// Runs statements in a transaction: `first`, and then those that `then` returns for the id of the row that was inserted
-    /// last. Returns the id of the last row of all. `None`, and nothing is stored, where `condition` returns no row.
+    /// Runs `write` in a transaction. Returns the id that `write` returns. `None`, and nothing is stored, where `condition`
+    /// returns no row.
     pub(super) async fn write_if(
         self,
         condition: Statement,
-        first: Vec<Statement>,
-        then: impl FnOnce(i64) -> Vec<Statement> + Send + 'static,
+        write: impl FnOnce(&Session<'_>) -> rusqlite::Result<i64> + Send + 'static,
     ) -> Result<Option<i64>> {
-        let write = move |session: &Session<'_>| {
-            if !session.has_row(&condition.sql, condition.values)? {
-                return Ok(None);
-            }
-            execute_all(session, first)?;
-            execute_all(session, then(session.last_id()))?;
-            Ok(Some(session.last_id()))
-        };
-        self.turns.run(self.excludes, write).await
+        self.turns.run(self.excludes, Some(condition), write).await
     }
 
     /// Limits the size of the database for the turns, as a full disk does. For tests.
     pub async fn limit_pages(self, most: u32) -> Result<()> {
         let limit = move |session: &Session<'_>| {
-            session.has_row(&format!("PRAGMA max_page_count = {most}"), None)?;
-            Ok(None)
+            session.has_row(&format!("PRAGMA max_page_count = {most}"), &[])?;
+            Ok(0)
         };
-        self.turns.run(self.excludes, limit).await.map(drop)
+        self.turns.run(self.excludes, None, limit).await.map(drop)
     }
-}
-
-fn execute_all(session: &Session<'_>, statements: Vec<Statement>) -> rusqlite::Result<()> {
-    statements.into_iter().try_for_each(|one| session.execute(&one.sql, one.values))
 }
 
 fn not_acquired(error: sqlx::Error) -> Error {

@@ -3,7 +3,7 @@
 use super::recipients_json;
 use crate::store::claim::Claimed;
 use crate::store::entity::{attempt, delivery};
-use crate::store::rows::{self, BYTES, Columns, INT, TEXT};
+use crate::store::rows::{self, BYTES, Columns, INT, RowStatement, TEXT};
 use crate::store::turn::{Along, Turn};
 use crate::store::{Result, Store};
 use model::breaker::Ending;
@@ -48,6 +48,8 @@ pub struct Attempted {
 
 /// The number of last attempts of a delivery whose responses are retained.
 const RESPONSES_RETAINED: u32 = 10;
+/// The most attempts that one text of SQLite records: it has statements for each of them.
+const JOINED_MAX: usize = 16;
 /// The note of an attempt whose response is not retained.
 const RESPONSE_FORGOTTEN: &str = "the response is no longer retained: only those of the last 10 attempts are";
 
@@ -110,18 +112,20 @@ pub async fn settle_many(
 ) -> Result<()> {
     note_recipients(db, owner, &settlements).await?;
     forget_responses(db, &settlements).await?;
-    let backend = db.get_database_backend();
+    let is_postgres = db.get_database_backend() == DbBackend::Postgres;
     settlements.sort_by_key(|one| one.claimed.id);
-    for group in rows::statements(db, settlements) {
+    while !settlements.is_empty() {
+        let count = if is_postgres { settlements.len() } else { settlements.len().min(JOINED_MAX) };
+        let group: Vec<_> = settlements.drain(..count).collect();
         let moves = group.iter().map(|one| move_row(one, now)).collect();
         let attempts =
             group.into_iter().map(|one| attempt_row(&one.claimed, one.destination_revision, one.attempted)).collect();
-        db.execute_raw(if backend == DbBackend::Postgres {
+        db.execute_raw(if is_postgres {
             let (sql, values) = postgres_sql(owner, moves, attempts, now);
-            Statement::from_sql_and_values(backend, sql, values)
+            Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
         } else {
             // In one call, since each call switches threads twice.
-            rows::joined(sqlite_statements(owner, moves, attempts, now))
+            RowStatement::joined(sqlite_statements(owner, moves, attempts, now))
         })
         .await?;
     }
@@ -159,14 +163,11 @@ impl PlainRow {
 }
 
 /// Returns the statements of a turn that record plain attempts. The runs end at the instant of the latest of them.
-fn plain_statements(owner: Uuid, mut group: Vec<PlainRow>) -> Vec<Statement> {
+fn plain_statements(owner: Uuid, mut group: Vec<PlainRow>) -> Vec<RowStatement> {
     group.sort_by_key(|one| one.id);
-    let statements = |group: Vec<PlainRow>| {
-        let now = group.iter().map(|one| one.now).max().unwrap_or(Timestamp(0));
-        let (moves, attempts) = group.into_iter().map(|one| (one.moved, one.attempt)).unzip();
-        sqlite_statements(owner, moves, attempts, now)
-    };
-    rows::split(group).flat_map(statements).collect()
+    let now = group.iter().map(|one| one.now).max().unwrap_or(Timestamp(0));
+    let (moves, attempts) = group.into_iter().map(|one| (one.moved, one.attempt)).unzip();
+    sqlite_statements(owner, moves, attempts, now)
 }
 
 const MOVE: Columns<10> = [
@@ -213,38 +214,32 @@ fn postgres_sql(
     (sql, values)
 }
 
-/// Returns the statement of SQLite that ends the runs whose deliveries are settled.
-fn end_runs(runs: Vec<Value>, now: Timestamp) -> Statement {
-    let sql = format!(
-        "UPDATE run SET ended_at = ?, status = CASE WHEN EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id \
-         AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END WHERE id IN ({}) AND status = 'running' \
-         AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id AND d.settled_at IS NULL)",
-        vec!["?"; runs.len()].join(",")
-    );
-    Statement::from_sql_and_values(DbBackend::Sqlite, sql, [now.0.into()].into_iter().chain(runs))
-}
-
+/// Returns the statements of SQLite: the deliveries move on, the attempts are noted, and the runs of settled deliveries end.
 fn sqlite_statements(
     owner: Uuid,
     moves: Vec<[Value; 10]>,
     attempts: Vec<[Value; 13]>,
     now: Timestamp,
-) -> Vec<Statement> {
-    let runs: Vec<_> = moves.iter().filter(|row| row[4] != Value::BigInt(None)).map(|row| row[0].clone()).collect();
-    let mut values = Vec::with_capacity(moves.len() * 10 + 1);
-    let moves = rows::sqlite_table(&MOVE, moves, &mut values);
-    values.push(owner.into());
-    let columns = MOVE[1..].iter().map(|(name, _)| format!("{name} = v.{name}")).collect::<Vec<_>>().join(", ");
-    let sql = format!(
-        "UPDATE delivery SET {columns}, lease_owner = NULL, lease_until = NULL FROM {moves} \
-         WHERE delivery.id = v.id AND delivery.status = 'running' AND delivery.lease_owner = ?"
+) -> Vec<RowStatement> {
+    let settled: Vec<_> = moves.iter().filter(|row| row[4] != Value::BigInt(None)).map(|row| row[0].clone()).collect();
+    let columns = MOVE[1..].iter().map(|(name, _)| format!("{name} = ?")).collect::<Vec<_>>().join(", ");
+    let move_on = format!(
+        "UPDATE delivery SET {columns}, lease_owner = NULL, lease_until = NULL \
+         WHERE id = ? AND status = 'running' AND lease_owner = ?"
     );
-    let mut statements = vec![Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)];
-    statements.extend(rows::insert_statements("attempt", &ATTEMPT, attempts));
-    if !runs.is_empty() {
-        statements.push(end_runs(runs, now));
-    }
-    statements
+    let changes = moves.into_iter().map(|mut row| {
+        // The id comes last in the statement.
+        row.rotate_left(1);
+        row.into_iter().chain([owner.into()])
+    });
+    let end_run = "UPDATE run SET ended_at = ?, status = CASE WHEN EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id \
+                   AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END WHERE id = ? AND status = 'running' \
+                   AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id AND d.settled_at IS NULL)";
+    vec![
+        RowStatement::new(move_on, changes),
+        RowStatement::insert("attempt", &ATTEMPT, attempts),
+        RowStatement::new(end_run.to_owned(), settled.into_iter().map(|id| [now.0.into(), id])),
+    ]
 }
 
 fn move_row(one: &Settlement, now: Timestamp) -> [Value; 10] {

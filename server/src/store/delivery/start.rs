@@ -5,9 +5,9 @@ use crate::store::claim::Claimed;
 use crate::store::current::Unchanged;
 use crate::store::listen::CHANNEL;
 use crate::store::receipt::{self, Identity, Receipt};
-use crate::store::rows::{self, Columns};
+use crate::store::rows::{self, Columns, RowStatement};
 use crate::store::run::{self, NewRun};
-use crate::store::turn::Turn;
+use crate::store::turn::{Session, Turn};
 use crate::store::{Result, occurrence};
 use model::id::RunId;
 use model::number::to_i64;
@@ -117,18 +117,21 @@ pub async fn start_in_turn(turn: Turn, occurred: Occurred, now: Timestamp) -> Re
     let condition = unchanged.sql(false, &mut values);
     let condition = Statement::from_sql_and_values(DbBackend::Sqlite, condition, values);
     let occurrence_count = to_i64(occurrences.len());
-    let mut first = receipt::insert_statements(receipts, now);
-    // The ids are those of the last rows.
-    first.extend(occurrence::insert_statements(occurrences));
+    let (receipts, occurrences) = (receipt::insert_statement(receipts, now), occurrence::insert_statement(occurrences));
     let (runs, deliveries): (Vec<_>, Vec<_>) = new.into_iter().unzip();
     let (rows, claimed) = delivery_rows(deliveries, now)?;
     let run_count = to_i64(runs.len());
-    let then = move |last| {
-        let ids: Vec<_> = rows::last_ids(last, occurrence_count).collect();
-        let runs = runs.into_iter().map(|new| run::columns_of_new(new.with_occurrence_at(&ids), now));
-        rows::pair_statements(RUN, DELIVERY, runs.zip(rows).collect())
+    let write = move |session: &Session<'_>| {
+        session.write_all([receipts, occurrences])?;
+        // SQLite has one writer, so the ids of the last rows have no gaps.
+        let ids: Vec<_> = rows::last_ids(session.last_id(), occurrence_count).collect();
+        let runs = runs.into_iter().map(|new| run::columns_of_new(new.with_occurrence_at(&ids), now)).collect();
+        session.write(&RowStatement::insert(RUN.0, RUN.1, runs))?;
+        let ids = rows::last_ids(session.last_id(), run_count);
+        session.write(&RowStatement::insert_with_ids(DELIVERY.0, DELIVERY.1, ids, rows))?;
+        Ok(session.last_id())
     };
-    let last = turn.write_if(condition, first, then).await?;
+    let last = turn.write_if(condition, write).await?;
     Ok(last.map(|last| Started::of(claimed, rows::last_ids(last, run_count).collect())))
 }
 

@@ -1,4 +1,4 @@
-//! Inserting rows: at once, or as statements of a turn.
+//! Inserting rows: many by one statement.
 
 use super::{Columns, insert_sql, split, statements};
 use crate::store::Result;
@@ -17,7 +17,7 @@ pub(in crate::store) async fn insert_pairs<const N: usize, const M: usize>(
     let mut ids = Vec::with_capacity(rows.len());
     for pairs in split(rows) {
         let count = to_i64(pairs.len());
-        let done = db.execute_raw(joined(pair_of_statements(one, other, pairs))).await?;
+        let done = db.execute_raw(pair_of_statements(one, other, pairs)).await?;
         if done.rows_affected() != 2 * count.unsigned_abs() {
             return Err(DbErr::RecordNotInserted.into());
         }
@@ -26,60 +26,24 @@ pub(in crate::store) async fn insert_pairs<const N: usize, const M: usize>(
     Ok(ids)
 }
 
-/// Returns the statements of a turn that insert rows into two tables like [`insert_pairs`].
-pub(in crate::store) fn pair_statements<const N: usize, const M: usize>(
-    one: (&str, &Columns<N>),
-    other: (&str, &Columns<M>),
-    rows: Vec<([Value; N], [Value; M])>,
-) -> Vec<Statement> {
-    split(rows).flat_map(|pairs| pair_of_statements(one, other, pairs)).collect()
-}
-
 fn pair_of_statements<const N: usize, const M: usize>(
     (table, columns): (&str, &Columns<N>),
     (other, other_columns): (&str, &Columns<M>),
     pairs: Vec<([Value; N], [Value; M])>,
-) -> [Statement; 2] {
+) -> Statement {
     let count = to_i64(pairs.len());
     let (rows, other_rows): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    let mut values = Vec::with_capacity(rows.len() * (N + M + 1));
+    let sql = insert_sql(false, table, columns, rows, &mut values);
     // SQLite has one writer, so the new rows have the highest ids, without gaps.
     let row = format!("((SELECT MAX(id) FROM {table}) - ?,{})", ["?"; M].join(","));
     let names = other_columns.map(|(name, _)| name).join(", ");
     let other_values = vec![row.as_str(); other_rows.len()].join(",");
-    let other_sql = format!("INSERT INTO {other} (id, {names}) VALUES {other_values}");
-    let mut values = Vec::with_capacity(other_rows.len() * (M + 1));
     for (place, row) in (1..).zip(other_rows) {
         values.push(Value::from(count - place));
         values.extend(row);
     }
-    [insert_statement(table, columns, rows), Statement::from_sql_and_values(DbBackend::Sqlite, other_sql, values)]
-}
-
-/// Returns the statements of a turn that insert rows.
-pub(in crate::store) fn insert_statements<const N: usize>(
-    table: &str,
-    columns: &Columns<N>,
-    rows: Vec<[Value; N]>,
-) -> Vec<Statement> {
-    split(rows).map(|rows| insert_statement(table, columns, rows)).collect()
-}
-
-fn insert_statement<const N: usize>(table: &str, columns: &Columns<N>, rows: Vec<[Value; N]>) -> Statement {
-    let mut values = Vec::with_capacity(rows.len() * N);
-    let sql = insert_sql(false, table, columns, rows, &mut values);
-    Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)
-}
-
-/// Joins statements of SQLite whose parameters have no numbers, so that they are sent in one call.
-pub(in crate::store) fn joined(statements: impl IntoIterator<Item = Statement>) -> Statement {
-    let (mut sql, mut values) = (String::new(), Vec::new());
-    for one in statements {
-        if !sql.is_empty() {
-            sql += "; ";
-        }
-        sql += &one.sql;
-        values.extend(one.values.into_iter().flat_map(|values| values.0));
-    }
+    let sql = format!("{sql}; INSERT INTO {other} (id, {names}) VALUES {other_values}");
     Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)
 }
 

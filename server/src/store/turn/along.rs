@@ -1,12 +1,12 @@
 //! A record that goes along with a turn of another: the record waits until the next group is written, and shares the commit.
 //! Nothing waits for the record of a success, and a commit costs more than what is committed.
 //!
-//! The record is made apart from the other's rows: a record that fails leaves nothing, and does not prevent the other.
+//! The record comes first in the transaction. After a record that fails, the transaction begins again without the record. So
+//! the record leaves nothing then, and does not prevent the other.
 
-use super::execute_all;
 use super::thread::{Session, interrupted};
+use crate::store::rows::RowStatement;
 use crate::store::{Error, Result};
-use sea_orm::Statement;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
@@ -22,7 +22,7 @@ pub(super) struct Place(Arc<Mutex<Option<Waiting>>>);
 struct Waiting {
     is_taken_back: Box<dyn Fn() -> bool + Send>,
     /// Returns the statements, unless the record was taken back.
-    statements: Box<dyn FnOnce() -> Option<Vec<Statement>> + Send>,
+    statements: Box<dyn FnOnce() -> Option<Vec<RowStatement>> + Send>,
     respond: oneshot::Sender<Result<()>>,
 }
 
@@ -38,7 +38,7 @@ impl Place {
     pub(super) fn wait<T: Send + 'static>(
         &self,
         content: Vec<T>,
-        statements: impl FnOnce(Vec<T>) -> Vec<Statement> + Send + 'static,
+        statements: impl FnOnce(Vec<T>) -> Vec<RowStatement> + Send + 'static,
     ) -> Option<Along<T>> {
         let mut place = lock(&self.0);
         if place.as_ref().is_some_and(|waiting| !(waiting.is_taken_back)()) {
@@ -59,17 +59,12 @@ impl Place {
         Some(Along { content, response, made: None })
     }
 
-    /// Makes the record that waits within the transaction of a turn. Returns the record, and the error with which the whole
-    /// transaction has to end. `None` where no record waits, or it was taken back.
-    pub(super) fn make(&self, session: &Session<'_>) -> Option<(Made, Result<()>)> {
+    /// Makes the record that waits within the transaction of a turn. `None` where no record waits, or it was taken back.
+    pub(super) fn make(&self, session: &Session<'_>) -> Option<Made> {
         let waiting = lock(&self.0).take()?;
         let statements = (waiting.statements)()?;
-        let done = session.apart(|| execute_all(session, statements));
-        let (done, outcome) = match done {
-            Ok(done) => (done, Ok(())),
-            Err(error) => (Err(error.clone()), Err(error)),
-        };
-        Some((Made { done, respond: waiting.respond }, outcome))
+        let done = session.write_all(statements).map_err(Error::from);
+        Some(Made { done, respond: waiting.respond })
     }
 }
 
@@ -80,6 +75,11 @@ pub(super) struct Made {
 }
 
 impl Made {
+    /// Returns true where the record has failed. The transaction holds a part of it then.
+    pub(super) fn has_failed(&self) -> bool {
+        self.done.is_err()
+    }
+
     /// Reports the end of the record after that of the transaction.
     pub(super) fn end(self, transaction: Result<()>) {
         // The other side may have been dropped: then nobody waits.

@@ -2,10 +2,11 @@
 
 use super::along::{Made, Place};
 use crate::store::connect::{BUSY_TIMEOUT, WRITER_CACHE};
+use crate::store::rows::RowStatement;
 use crate::store::{Error, Result};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, OpenFlags};
-use sea_orm::{DbErr, Value, sea_query::Values};
+use sea_orm::{DbErr, Statement, Value};
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +16,8 @@ use std::thread;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// The number of prepared statements that are cached: a group of each size has others.
+/// The number of prepared statements that are cached: the conditions of groups differ by the number of their keys,
+/// destinations and objects.
 const STATEMENTS_CACHED: usize = 200;
 
 /// The work of a turn.
@@ -42,23 +44,24 @@ impl Turns {
         Ok(Self { works, place: Place::default() })
     }
 
-    /// Runs `write` in a transaction. The transaction is committed where `write` returns a number and the caller still waits,
-    /// and rolled back otherwise. `excludes` is held meanwhile. A record that waits goes along.
+    /// Runs `write` in a transaction where `condition` returns a row, and returns what `write` does. The transaction is
+    /// committed where the caller still waits, and rolled back otherwise. `excludes` is held meanwhile. A record that waits
+    /// goes along.
     pub(super) async fn run(
         &self,
         excludes: PoolConnection<Sqlite>,
-        write: impl FnOnce(&Session<'_>) -> rusqlite::Result<Option<i64>> + Send + 'static,
+        condition: Option<Statement>,
+        write: impl FnOnce(&Session<'_>) -> rusqlite::Result<i64> + Send + 'static,
     ) -> Result<Option<i64>> {
         let (respond, response) = oneshot::channel();
         let (runtime, place) = (Handle::current(), self.place.clone());
         let work = move |writer: &mut Writer| {
             let mut made: Option<Made> = None;
             let go_along = |session: &Session<'_>| {
-                let Some((record, outcome)) = place.make(session) else { return Ok(()) };
-                made = Some(record);
-                outcome
+                made = place.make(session);
+                made.as_ref().is_none_or(|made| !made.has_failed())
             };
-            let transact = || writer.transact(write, || !respond.is_closed(), go_along);
+            let transact = || writer.transact(condition.as_ref(), go_along, write, || !respond.is_closed());
             let done = catch_unwind(AssertUnwindSafe(transact)).unwrap_or_else(|_| Err(Error::Other(interrupted())));
             writer.end();
             if let Some(made) = made {
@@ -104,24 +107,33 @@ struct Writer {
 impl Writer {
     fn transact(
         &mut self,
-        write: impl FnOnce(&Session<'_>) -> rusqlite::Result<Option<i64>>,
+        condition: Option<&Statement>,
+        go_along: impl FnOnce(&Session<'_>) -> bool,
+        write: impl FnOnce(&Session<'_>) -> rusqlite::Result<i64>,
         is_waited_for: impl FnOnce() -> bool,
-        go_along: impl FnOnce(&Session<'_>) -> Result<()>,
     ) -> Result<Option<i64>> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(open(&self.file)?),
         };
         let session = Session { connection, is_logging: self.is_logging };
-        session.execute("BEGIN IMMEDIATE", None)?;
-        let Some(id) = write(&session)? else { return Ok(None) };
-        go_along(&session)?;
+        if !session.begin(condition)? {
+            return Ok(None);
+        }
+        if !go_along(&session) {
+            // The transaction holds a part of the record that has failed.
+            session.roll_back()?;
+            if !session.begin(condition)? {
+                return Ok(None);
+            }
+        }
+        let id = write(&session)?;
         // A caller that has run out of patience may have told a sender that nothing is stored. The record that goes along
         // is told that it is not made.
         if !is_waited_for() {
             return Err(Error::Unavailable(interrupted()));
         }
-        session.execute("COMMIT", None)?;
+        session.execute("COMMIT")?;
         Ok(Some(id))
     }
 
@@ -146,53 +158,74 @@ fn open(file: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// The connection, within a transaction.
-pub(super) struct Session<'a> {
+pub(in crate::store) struct Session<'a> {
     connection: &'a Connection,
     is_logging: bool,
 }
 
 impl Session<'_> {
-    /// Runs a statement that returns no rows.
-    pub(super) fn execute(&self, sql: &str, values: Option<Values>) -> rusqlite::Result<()> {
-        self.prepare(sql, values)?.raw_execute().map(drop)
+    /// Begins the transaction. Returns true where `condition` returns a row.
+    fn begin(&self, condition: Option<&Statement>) -> rusqlite::Result<bool> {
+        self.execute("BEGIN IMMEDIATE")?;
+        condition.map_or(Ok(true), |one| self.has_row(&one.sql, one.values.as_ref().map_or(&[], |values| &values.0)))
+    }
+
+    /// Ends the transaction, of which nothing is left. Some errors have ended it already, as a full disk does.
+    fn roll_back(&self) -> rusqlite::Result<()> {
+        if self.connection.is_autocommit() { Ok(()) } else { self.execute("ROLLBACK") }
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.prepare(sql)?.raw_execute().map(drop)
+    }
+
+    /// Runs statements that return no rows.
+    pub(in crate::store) fn write_all(
+        &self,
+        statements: impl IntoIterator<Item = RowStatement>,
+    ) -> rusqlite::Result<()> {
+        statements.into_iter().try_for_each(|one| self.write(&one))
+    }
+
+    /// Runs a statement for each of its rows.
+    pub(in crate::store) fn write(&self, statement: &RowStatement) -> rusqlite::Result<()> {
+        if statement.is_empty() {
+            return Ok(());
+        }
+        let mut prepared = self.prepare(statement.sql())?;
+        for row in statement.rows() {
+            bind(&mut prepared, row)?;
+            prepared.raw_execute()?;
+        }
+        Ok(())
     }
 
     /// Runs a query. Returns true where there is a row.
-    pub(super) fn has_row(&self, sql: &str, values: Option<Values>) -> rusqlite::Result<bool> {
-        Ok(self.prepare(sql, values)?.raw_query().next()?.is_some())
-    }
-
-    /// Does work of which nothing is left where it fails. Returns the outcome of the work.
-    ///
-    /// # Errors
-    /// The rest of the transaction must not be committed: the work could not be undone, or its error has ended the whole
-    /// transaction, as a full disk does.
-    pub(super) fn apart(&self, work: impl FnOnce() -> rusqlite::Result<()>) -> Result<Result<()>> {
-        self.execute("SAVEPOINT apart", None)?;
-        let done = work().map_err(Error::from);
-        if done.is_err() && self.execute("ROLLBACK TO apart", None).is_err() {
-            return done.map(Ok);
-        }
-        self.execute("RELEASE apart", None)?;
-        Ok(done)
+    pub(super) fn has_row(&self, sql: &str, values: &[Value]) -> rusqlite::Result<bool> {
+        let mut prepared = self.prepare(sql)?;
+        bind(&mut prepared, values)?;
+        Ok(prepared.raw_query().next()?.is_some())
     }
 
     /// Returns the id of the row that was inserted last.
-    pub(super) fn last_id(&self) -> i64 {
+    pub(in crate::store) fn last_id(&self) -> i64 {
         self.connection.last_insert_rowid()
     }
 
-    fn prepare(&self, sql: &str, values: Option<Values>) -> rusqlite::Result<CachedStatement<'_>> {
+    fn prepare(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
         if self.is_logging {
             // As the other connections log their statements.
             tracing::event!(target: "sqlx::query", tracing::Level::INFO, db.statement = sql);
         }
-        let mut statement = self.connection.prepare_cached(sql)?;
-        for (value, number) in values.into_iter().flat_map(|values| values.0).zip(1..) {
-            statement.raw_bind_parameter(number, ToSqlOutput::Borrowed(bound(&value)?))?;
-        }
-        Ok(statement)
+        self.connection.prepare_cached(sql)
     }
+}
+
+fn bind(prepared: &mut CachedStatement<'_>, values: &[Value]) -> rusqlite::Result<()> {
+    for (value, number) in values.iter().zip(1..) {
+        prepared.raw_bind_parameter(number, ToSqlOutput::Borrowed(bound(value)?))?;
+    }
+    Ok(())
 }
 
 /// Returns a value as SQLite stores it.

@@ -52,7 +52,7 @@ mod record;
 mod settle;
 
 use crate::clock::{Clock, new_uuid};
-use crate::engine::lane::{Lanes, Leased, SLOTS, Told};
+use crate::engine::lane::{Change, Lanes, Leased, SLOTS, Told};
 use crate::outbound::client::Clients;
 use crate::outbound::guard::Guard;
 use crate::store::claim::Claimed;
@@ -82,16 +82,20 @@ enum Ended {
     /// An attempt was made.
     Attempted(Box<Settlement>),
     /// No attempt was made: the target has changed or cannot be read, a resource of this machine is used up, or the
-    /// server stops. The delivery returns to the queue, due at the instant. The last member is true where the delivery
-    /// had its turn to be sent.
-    Returned(Claimed, Timestamp, bool),
+    /// server stops. The delivery returns to its place in the queue, or is due later.
+    Returned {
+        claimed: Claimed,
+        due: Option<Timestamp>,
+        /// True where the delivery had its turn to be sent.
+        had_turn: bool,
+    },
 }
 
 impl Ended {
     fn claimed(&self) -> &Claimed {
         match self {
             Self::Attempted(settlement) => &settlement.claimed,
-            Self::Returned(claimed, ..) => claimed,
+            Self::Returned { claimed, .. } => claimed,
         }
     }
 
@@ -99,13 +103,17 @@ impl Ended {
     fn settlement(&self) -> Option<&Settlement> {
         match self {
             Self::Attempted(settlement) => Some(settlement),
-            Self::Returned(..) => None,
+            Self::Returned { .. } => None,
         }
     }
 
-    /// Returns true where the delivery had its turn to be sent.
-    fn has_begun(&self) -> bool {
-        !matches!(self, Self::Returned(_, _, false))
+    /// Returns how the end changes the lane.
+    fn change(&self) -> Change {
+        let (had_turn, is_queued) = match self {
+            Self::Attempted(_) => (true, false),
+            Self::Returned { had_turn, .. } => (*had_turn, true),
+        };
+        Change { delivery: self.claimed().id(), destination: self.claimed().destination_id(), had_turn, is_queued }
     }
 
     /// Returns the instant at which the delivery is due again, if it is.
@@ -115,7 +123,8 @@ impl Ended {
                 Next::RetryAt(due) => Some(due),
                 Next::Settle(_) | Next::Hold(..) => None,
             },
-            Self::Returned(_, due, _) => Some(*due),
+            // In the past, for one that has its place again.
+            Self::Returned { due, .. } => Some(due.unwrap_or(Timestamp(0))),
         }
     }
 
@@ -214,10 +223,10 @@ impl Dispatcher {
                 }
             }
         }
-        self.return_all(&senders, self.lanes.close());
+        Self::return_all(&senders, self.lanes.close());
         // The intake may still be committing deliveries that it has leased.
         while let Some(leased) = handed.recv().await {
-            self.return_all(&senders, leased);
+            Self::return_all(&senders, leased);
         }
     }
 
@@ -247,7 +256,7 @@ impl Dispatcher {
             deliver::report(&work.senders.ended, one);
         }
         // The last claim may have come after the lanes were closed.
-        self.return_all(&work.senders, self.lanes.close());
+        Self::return_all(&work.senders, self.lanes.close());
         drop(work);
         let cut = self.cut.clone();
         let cut_later = async {

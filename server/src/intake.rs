@@ -187,6 +187,7 @@ impl Intake {
         let mut unreadable = BTreeSet::new();
         let mut last = LastLook::default();
         while !stop.is_cancelled() {
+            let mut is_full = false;
             let looked = if last.is_current(&store, self.clock.now()) {
                 Ok(Vec::new())
             } else {
@@ -197,8 +198,11 @@ impl Intake {
                     if !waiting.is_empty() {
                         last.forget();
                     }
+                    is_full = waiting.len() == GROUP_MAX;
                     for (id, InternalEvent { occurrence, about_destination, depth }) in waiting {
-                        self.report_as(Reporter::Internal { id, about_destination, depth }, occurrence).await;
+                        // One that is not stored is tried again, after a wait.
+                        is_full &=
+                            self.report_as(Reporter::Internal { id, about_destination, depth }, occurrence).await;
                     }
                 }
                 Err(error) => {
@@ -206,6 +210,9 @@ impl Intake {
                     let error = format!("{:#}", anyhow::Error::new(error));
                     tracing::warn!(error, "internal events could not be read");
                 }
+            }
+            if is_full {
+                continue;
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -226,15 +233,13 @@ impl Intake {
         self.report_as(Reporter::Console, occurrence).await;
     }
 
-    async fn report_as(&self, reporter: Reporter, occurrence: Occurrence) {
+    /// Returns true when the occurrence is stored.
+    async fn report_as(&self, reporter: Reporter, occurrence: Occurrence) -> bool {
         let event_id = occurrence.event_id.clone();
-        if let Err(error) = self.send(reporter, Batch::single(occurrence)).await {
-            tracing::warn!(
-                event_id,
-                error = format!("{:#}", anyhow::Error::new(error)),
-                "an occurrence was not stored"
-            );
-        }
+        let Err(error) = self.send(reporter, Batch::single(occurrence)).await else { return true };
+        let error = format!("{:#}", anyhow::Error::new(error));
+        tracing::warn!(event_id, error, "an occurrence was not stored");
+        false
     }
 
     async fn send(&self, reporter: Reporter, batch: Batch) -> Response {

@@ -165,7 +165,11 @@ impl Dispatcher {
             Recorded::All(cycled) => {
                 self.lanes.claimed(&plan, cycled.claimed.iter());
                 let leased = with_destinations(work, cycled);
-                self.start(&work.senders, self.lanes.start(leased));
+                if stop.is_cancelled() {
+                    Self::return_all(&work.senders, leased);
+                } else {
+                    self.start(&work.senders, self.lanes.start(leased));
+                }
                 Vec::new()
             }
             Recorded::But(blocked) => {
@@ -177,8 +181,7 @@ impl Dispatcher {
                 left
             }
         };
-        let ended = group.iter().map(|one| (one.claimed().id(), one.claimed().destination_id(), one.has_begun()));
-        self.start(&work.senders, self.lanes.recorded(ended));
+        self.start(&work.senders, self.lanes.recorded(group.iter().map(Ended::change)));
         if !blocked.is_empty() {
             self.lanes.record_is_blocked(destinations(&blocked).into_iter());
             try_later(&work.senders, blocked);
@@ -329,10 +332,11 @@ impl Dispatcher {
     /// long.
     pub(super) async fn keep_sweeping(&self, stop: &CancellationToken) {
         // The clock may have been set back while no server ran.
-        let (mut last_look, mut last, mut is_set_back) = (LastLook::default(), None, true);
+        let (mut last_look, mut last, mut is_set_back) = (LastLook::default(), None::<(Timestamp, Instant)>, true);
         while !stop.is_cancelled() {
             let now = self.clock.now();
-            is_set_back |= last.replace(now).is_some_and(|last: Timestamp| last.since(now) >= SET_BACK_MIN);
+            let expected = last.replace((now, Instant::now())).map(|(last, at)| last.after(at.elapsed()));
+            is_set_back |= expected.is_some_and(|expected| expected.since(now) >= SET_BACK_MIN);
             // The clock alone makes probes due.
             let is_quiet = last_look.is_current(&self.store, now) && !self.may_have_changed() && !is_set_back;
             let swept = tokio::select! {

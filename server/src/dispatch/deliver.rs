@@ -13,6 +13,7 @@ use crate::store::suspect;
 use futures_util::FutureExt;
 use model::delivery::{ErrorCode, Next, Outcome, Status, after_attempt};
 use model::number::millis;
+use model::time::Timestamp;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -43,10 +44,9 @@ impl Dispatcher {
     }
 
     /// Returns deliveries to the queue that wait for their attempt.
-    pub(super) fn return_all(&self, senders: &Senders, leased: Vec<Leased>) {
-        let now = self.clock.now();
+    pub(super) fn return_all(senders: &Senders, leased: Vec<Leased>) {
         for one in leased {
-            report(&senders.ended, Ended::Returned(one.claimed, now, false));
+            report(&senders.ended, returned(one.claimed, false));
         }
     }
 
@@ -56,11 +56,11 @@ impl Dispatcher {
         while let Some(leased) = next.take() {
             let id = leased.claimed.destination_id();
             let end = self.deliver(leased).await;
-            let returned;
-            (next, returned) = self.lanes.after(id, end.told());
+            let others;
+            (next, others) = self.lanes.after(id, end.told());
             report(&ended, end);
-            for one in returned {
-                report(&ended, Ended::Returned(one.claimed, self.clock.now(), false));
+            for one in others {
+                report(&ended, returned(one.claimed, false));
             }
         }
     }
@@ -88,11 +88,11 @@ impl Dispatcher {
         }
         if claimed.is_outdated(destination.hold().target_revision) {
             // The target has changed since the claim: the delivery returns to the queue, where the sweep holds it.
-            return Ended::Returned(claimed, now, true);
+            return returned(claimed, true);
         }
         if claimed.is_late(now, destination.timeout()) {
             // The delivery waited behind others of its destination. Its lease could end before the attempt.
-            return Ended::Returned(claimed, now, true);
+            return returned(claimed, true);
         }
         let is_suspect = claimed.unrecorded() >= SUSPECT_AFTER;
         if is_suspect && let Some(refused) = Box::pin(self.note_begin(&claimed, destination)).await {
@@ -105,14 +105,14 @@ impl Dispatcher {
         }
         let attempted = match tried {
             Ok(Tried::Attempted(attempted)) => attempted,
-            Ok(Tried::NotSent(NotSent::Stopped)) => return Ended::Returned(claimed, now, true),
+            Ok(Tried::NotSent(NotSent::Stopped)) => return returned(claimed, true),
             Ok(Tried::NotSent(NotSent::Shortage(what))) => {
                 tracing::warn!(delivery = %claimed.uuid, what, "a delivery waits: a resource of this machine is used up");
-                return Ended::Returned(claimed, now.after(SHORTAGE_WAIT), true);
+                return postponed(claimed, now);
             }
             Err(error @ store::Error::Unavailable(_)) => {
                 tracing::warn!(error = chain(error), "the revision of a webhook could not be read");
-                return Ended::Returned(claimed, now.after(SHORTAGE_WAIT), true);
+                return postponed(claimed, now);
             }
             // Another try would fail alike.
             Err(error) => {
@@ -148,10 +148,10 @@ impl Dispatcher {
             }
             Ok(Some(_)) => None,
             // The lease ran out: the delivery may belong to another node.
-            Ok(None) => Some(Ended::Returned(claimed.clone(), now, true)),
+            Ok(None) => Some(returned(claimed.clone(), true)),
             Err(error @ store::Error::Unavailable(_)) => {
                 tracing::warn!(error = chain(error), "the beginning of an attempt could not be noted");
-                Some(Ended::Returned(claimed.clone(), now.after(SHORTAGE_WAIT), true))
+                Some(postponed(claimed.clone(), now))
             }
             Err(error) => {
                 tracing::error!(error = chain(error), "the beginning of an attempt cannot be noted");
@@ -221,6 +221,16 @@ impl Dispatcher {
     fn failed(&self, message: &str) -> Attempted {
         Attempted::failed(self.clock.now(), Duration::ZERO, ErrorCode::Internal, message.to_owned())
     }
+}
+
+/// Returns the end of a delivery that has its place in the queue again.
+fn returned(claimed: Claimed, had_turn: bool) -> Ended {
+    Ended::Returned { claimed, due: None, had_turn }
+}
+
+/// Returns the end of a delivery that waits for a resource of this machine.
+fn postponed(claimed: Claimed, now: Timestamp) -> Ended {
+    Ended::Returned { claimed, due: Some(now.after(SHORTAGE_WAIT)), had_turn: true }
 }
 
 /// Reports the end of a delivery to the cycles.

@@ -196,11 +196,11 @@ impl Dispatcher {
     ) -> Result<Cycled, store::Error> {
         let now = self.clock.now();
         let mut settlements = Vec::with_capacity(group.len());
-        let mut returned: BTreeMap<Timestamp, Vec<DeliveryId>> = BTreeMap::new();
+        let mut returned: BTreeMap<Option<Timestamp>, Vec<DeliveryId>> = BTreeMap::new();
         for one in group {
             match one {
                 Ended::Attempted(settlement) => settlements.push(settlement.as_ref().clone()),
-                Ended::Returned(claimed, due, _) => returned.entry(*due).or_default().push(claimed.id()),
+                Ended::Returned { claimed, due, .. } => returned.entry(*due).or_default().push(claimed.id()),
             }
         }
         for (due, ids) in returned {

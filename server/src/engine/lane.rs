@@ -20,7 +20,7 @@ pub use taken::Taken;
 use crate::store::claim::Claimed;
 use crate::store::destination::Destination;
 use model::id::{DeliveryId, DestinationId};
-use state::{Lane, Open, State, UNRECORDED_MAX};
+use state::{Lane, Open, State, UNRECORDED_BUSY, UNRECORDED_MAX};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -51,6 +51,19 @@ pub struct Told {
     pub is_hanging: Option<bool>,
     /// The duration of an attempt that succeeded.
     pub sent_in: Option<Duration>,
+}
+
+/// The end of a delivery in its lane.
+#[derive(Debug, Clone, Copy)]
+pub struct Change {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// The destination.
+    pub destination: DestinationId,
+    /// True where the delivery had its turn to be sent.
+    pub had_turn: bool,
+    /// True where the delivery is in the queue again.
+    pub is_queued: bool,
 }
 
 /// The shared lanes. Clones are handles of the same lanes.
@@ -88,6 +101,7 @@ impl Lanes {
             owner,
             handed,
             destinations: Vec::new(),
+            queued: Vec::new(),
             leased: Vec::new(),
             has_rows: false,
             is_unnamed: false,
@@ -119,12 +133,15 @@ impl Lanes {
         for id in hanging {
             state.lanes.entry(*id).or_default().is_hanging = true;
         }
+        state.hanging = state.lanes.values().filter(|lane| lane.is_hanging).map(|lane| lane.leased).sum();
         state.forget_idle();
     }
 
-    /// Returns the destination after which the next claim begins, and the number of deliveries it may claim.
+    /// Returns the destination after which the next claim begins, and the number of deliveries it may claim. The caller
+    /// looks for due deliveries after this.
     pub fn next_claim(&self) -> (DestinationId, usize) {
-        let state = self.state();
+        let mut state = self.state();
+        state.look += 1;
         (state.last.unwrap_or(DestinationId(0)), state.free())
     }
 
@@ -133,9 +150,11 @@ impl Lanes {
     pub fn plan(&self, due: &[DestinationId], is_whole: bool, most: usize) -> Vec<(DestinationId, usize)> {
         let mut state = self.state();
         if is_whole {
-            let due: HashSet<_> = due.iter().collect();
+            let (due, look): (HashSet<_>, _) = (due.iter().collect(), state.look);
             for (id, lane) in &mut state.lanes {
-                lane.has_backlog &= due.contains(id);
+                if !due.contains(id) {
+                    lane.unmark(look);
+                }
             }
             state.is_ready = true;
         }
@@ -148,13 +167,15 @@ impl Lanes {
             for _ in 0..slots {
                 state.lease(*id);
             }
-            state.lanes.entry(*id).or_default().has_backlog = true;
+            state.mark(*id);
             if slots > 0 {
                 left -= slots;
                 state.last = Some(*id);
                 plan.push((*id, slots));
             }
         }
+        // The claim is a look, too.
+        state.look += 1;
         plan
     }
 
@@ -171,8 +192,11 @@ impl Lanes {
             for _ in count..*slots {
                 state.release(*id);
             }
-            if let Some(lane) = state.lanes.get_mut(id) {
-                lane.has_backlog = count == *slots;
+            let look = state.look;
+            if count < *slots
+                && let Some(lane) = state.lanes.get_mut(id)
+            {
+                lane.unmark(look);
             }
         }
     }
@@ -182,7 +206,7 @@ impl Lanes {
         let mut state = self.state();
         for (id, slots) in plan {
             (0..*slots).for_each(|_| state.release(*id));
-            state.lanes.entry(*id).or_default().has_backlog = true;
+            state.mark(*id);
         }
         state.may_have_lost |= !plan.is_empty();
     }
@@ -193,7 +217,7 @@ impl Lanes {
         let state = self.state();
         state.free() > 0
             && state.lanes.iter().any(|(id, lane)| {
-                let least = if lane.is_quick && lane.leased > 0 { CLAIM_LEAST } else { 1 };
+                let least = if lane.is_quick && !lane.waiting.is_empty() { CLAIM_LEAST } else { 1 };
                 lane.has_backlog && state.room(*id) >= least
             })
     }
@@ -217,7 +241,7 @@ impl Lanes {
     /// Returns true while attempts wait for the records of others.
     pub fn are_behind(&self) -> bool {
         let state = self.state();
-        state.unrecorded >= SLOTS / 2 || state.lanes.values().any(|lane| lane.unrecorded >= UNRECORDED_MAX)
+        state.unrecorded >= UNRECORDED_BUSY || state.lanes.values().any(|lane| lane.unrecorded >= UNRECORDED_MAX)
     }
 
     /// Returns true when a lane with a backlog has nothing to send until its attempts are on record: no others are worth
@@ -245,13 +269,17 @@ impl Lanes {
     pub fn after(&self, id: DestinationId, told: Told) -> (Option<Leased>, Vec<Leased>) {
         let mut state = self.state();
         let share = state.share(id);
+        if let Some(is_hanging) = told.is_hanging {
+            state.set_hanging(id, is_hanging);
+        }
         let Some(lane) = state.lanes.get_mut(&id) else { return (None, Vec::new()) };
         lane.sending = lane.sending.saturating_sub(1);
-        lane.is_hanging = told.is_hanging.unwrap_or(lane.is_hanging);
         lane.is_quick = told.sent_in.is_some_and(|took| took <= QUICK);
         let most = if lane.is_quick { usize::MAX } else { share.saturating_sub(lane.sending + 1) };
         let returned: Vec<_> = lane.waiting.split_off(most.min(lane.waiting.len())).into();
-        lane.has_backlog |= !returned.is_empty();
+        if !returned.is_empty() {
+            state.mark(id);
+        }
         let mut next = Vec::new();
         if state.may_send(id)
             && let Some(one) = state.lanes.get_mut(&id).and_then(|lane| lane.waiting.pop_front())
@@ -274,18 +302,19 @@ impl Lanes {
         group.for_each(|id| state.lease(id));
     }
 
-    /// Forgets deliveries whose end is recorded, or will not be. `was_sent` is false for deliveries without an attempt,
-    /// which are in the queue again. Returns the deliveries to send now.
-    pub fn recorded(&self, group: impl Iterator<Item = (DeliveryId, DestinationId, bool)>) -> Vec<Leased> {
+    /// Forgets deliveries whose end is recorded, or will not be. Returns the deliveries to send now.
+    pub fn recorded(&self, group: impl Iterator<Item = Change>) -> Vec<Leased> {
         let mut state = self.state();
-        for (delivery, id, was_sent) in group {
-            state.forget(delivery);
-            let Some(lane) = state.lanes.get_mut(&id) else { continue };
-            if was_sent {
+        for one in group {
+            state.forget(one.delivery);
+            if one.is_queued {
+                state.mark(one.destination);
+            }
+            if one.had_turn
+                && let Some(lane) = state.lanes.get_mut(&one.destination)
+            {
                 lane.unrecorded = lane.unrecorded.saturating_sub(1);
                 state.unrecorded = state.unrecorded.saturating_sub(1);
-            } else {
-                lane.has_backlog = true;
             }
         }
         state.forget_idle();

@@ -102,19 +102,25 @@ pub async fn return_all(db: &impl ConnectionTrait, now: Timestamp) -> Result<u64
     Ok(done.rows_affected())
 }
 
-/// Returns leased deliveries to the queue as if they had not been claimed, due at `due`: nothing was sent, or the result
-/// is unknown because this server is stopping.
+/// Returns leased deliveries to the queue as if they had not been claimed: nothing was sent, or the result is unknown because
+/// this server is stopping. Without `due`, each has its place again, before all that was queued later.
 ///
 /// Takes lock 5 of 9.
-pub async fn give_back(db: &impl ConnectionTrait, owner: Uuid, ids: &[DeliveryId], due: Timestamp) -> Result<()> {
+pub async fn give_back(
+    db: &impl ConnectionTrait,
+    owner: Uuid,
+    ids: &[DeliveryId],
+    due: Option<Timestamp>,
+) -> Result<()> {
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
     let sql = format!(
-        "UPDATE delivery SET {}, claims = claims - 1, next_attempt_at = $3 \
+        "UPDATE delivery SET {}, claims = claims - 1, \
+         next_attempt_at = COALESCE(CAST($3 AS BIGINT), next_attempt_at, created_at) \
          WHERE {} AND COALESCE(status, '') = 'running' AND lease_owner = $2",
         returned(),
         group::id_in("id", "$1", is_postgres)
     );
-    let values = [group::ids(ids.iter().map(|id| id.0), is_postgres), owner.into(), due.0.into()];
+    let values = [group::ids(ids.iter().map(|id| id.0), is_postgres), owner.into(), due.map(|due| due.0).into()];
     db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     Ok(())
 }

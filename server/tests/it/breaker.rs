@@ -187,7 +187,7 @@ async fn delivery_that_lost_its_lease_is_not_sent_beside_the_probe(
             Way::Restarted => _ = lease::return_all(db, now).await.expect("released"),
             Way::Lost => _ = lease::give_back_unknown(db, now, owner, || Some(HashSet::new())).await.expect("released"),
             Way::Returned => {
-                lease::give_back(db, owner, &[1, 2, 3, 4, 5].map(DeliveryId), now).await.expect("released");
+                lease::give_back(db, owner, &[1, 2, 3, 4, 5].map(DeliveryId), None).await.expect("released");
             }
         }
         let claimed = claim::claim(db, owner, now, now.after(MARGIN), &[(id.into(), 8)]).await.expect("claimed");
@@ -201,7 +201,8 @@ async fn delivery_that_lost_its_lease_is_not_sent_beside_the_probe(
     let lost = NOW.after(LOST_AFTER);
     assert_eq!(claim(lost).await, [5].into());
     sweep_at(&store, lost).await;
-    assert_eq!(&claim(lost).await - &[5].into(), [2].into());
+    let next = if let Way::Returned = way { 1 } else { 2 };
+    assert_eq!(&claim(lost).await - &[5].into(), [next].into(), "one that is returned has its place again");
     hold::save_breaker(db, id.into(), &Breaker::default()).await.expect("closed");
     sweep_at(&store, lost).await;
     assert!(claim(lost).await.is_superset(&[1, 3, 4].into()), "all are released");

@@ -230,7 +230,7 @@ async fn failed_write_at_any_point_loses_nothing_acknowledged() {
     let inbox = TestInbox::start().await;
     let (full, key) = Box::pin(long_log(&inbox.url)).await;
     let scenario = Arc::new(Scenario { full, key, inbox });
-    let (calls, _) = scenario.run("count", &shim, &[]).await;
+    let (calls, _) = Box::pin(scenario.run("count", &shim, &[])).await;
     // Syncs and writes into the database itself are few, so that each kind is chosen from separately.
     let of = |is_meant: &dyn Fn(&[String]) -> bool| -> Vec<usize> {
         calls.iter().enumerate().filter(|(_, call)| is_meant(&call[1..])).map(|(index, _)| index + 1).collect()
@@ -258,7 +258,7 @@ async fn failed_write_at_any_point_loses_nothing_acknowledged() {
                 let (error, many) = [("EIO", "1"), ("ENOSPC", "1"), ("EIO", "12"), ("ENOSPC", "12")][index % 4];
                 let fail = format!("{call}:{error}");
                 let values = [("FAULTY_IO_FAIL", fail.as_str()), ("FAULTY_IO_FAIL_MANY", many)];
-                refusals += scenario.run(&format!("{call}-{error}-{many}"), &shim, &values).await.1;
+                refusals += Box::pin(scenario.run(&format!("{call}-{error}-{many}"), &shim, &values)).await.1;
             }
         });
     }

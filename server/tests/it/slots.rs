@@ -10,6 +10,7 @@ use model::time::Timestamp;
 use rstest::rstest;
 use serde_json::json;
 use server::store::figures;
+use std::time::Duration;
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -91,6 +92,37 @@ async fn new_delivery_does_not_overtake_those_that_a_slow_response_returned(
     // Eight are sent at once.
     let last = gate.bodies().split_off(62 - 8);
     assert!(last.iter().any(|body| body == "61"), "{:?}", gate.bodies());
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_that_a_slow_response_returned_come_before_those_that_queued_later(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start(TestStore::new(database).await).await;
+    let gate = Gate::closed().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server.webhook("w", &gate.url, |_| ()).await;
+    server.event(server.task("t", webhook, "${data.n}", false).await).await;
+    let one = |n: usize| json!({"type": "vms", "event": "poweron", "data": {"n": n}});
+    // A response that comes at once: the webhook gets leases ahead, for fewer than these.
+    gate.respond(1);
+    server.post(&key, &one(0)).await;
+    server.deliveries_until(all_settled).await;
+    server.post(&key, &json!((1..=300).map(one).collect::<Vec<_>>())).await;
+    eventually("eight are under way", async || gate.waiting() == 8).await;
+    // Longer than a quick response takes.
+    for _ in 0..8 {
+        pause().await;
+    }
+    // What returns at this moment was made a second ago.
+    server.advance(Duration::from_secs(1));
+    gate.respond(1000);
+    eventually("all are sent", async || gate.bodies().len() == 301).await;
+    let numbers: Vec<usize> = gate.bodies().iter().map(|body| body.parse().expect("a number")).collect();
+    let farthest = numbers.iter().enumerate().map(|(place, number)| place.abs_diff(*number)).max();
+    // Eight are under way at once, and groups are recorded together.
+    assert!(farthest.is_some_and(|most| most < 50), "{numbers:?}");
 }
 
 #[rstest]

@@ -9,6 +9,9 @@ use uuid::Uuid;
 
 /// The most unrecorded attempts of one destination, unless more may be sent at the same time.
 pub(super) const UNRECORDED_MAX: usize = 32;
+/// The unrecorded attempts in all from which on the node makes records without waiting for more of them: more than what
+/// hanging destinations have under way.
+pub(super) const UNRECORDED_BUSY: usize = SLOTS / 4 * 3;
 /// The most leases of a quick destination.
 const AHEAD: usize = 128;
 /// The most leases that all quick destinations together have ahead of their limits.
@@ -36,6 +39,8 @@ pub(super) struct State {
     pub(super) leased: usize,
     /// The leases beyond the limits of their destinations.
     pub(super) ahead: usize,
+    /// The leases of hanging destinations in all.
+    pub(super) hanging: usize,
     /// The unrecorded attempts in all.
     pub(super) unrecorded: usize,
     /// The leased deliveries that are in the database, or are about to be, each with how often it was noted. SQLite gives
@@ -50,6 +55,8 @@ pub(super) struct State {
     pub(super) unnamed: usize,
     /// The last destination that was claimed from. Destinations are claimed from in rotation.
     pub(super) last: Option<DestinationId>,
+    /// The number of looks for due deliveries, and of claims, that have begun.
+    pub(super) look: u64,
 }
 
 #[derive(Debug)]
@@ -70,11 +77,18 @@ pub(super) struct Lane {
     pub(super) is_quick: bool,
     /// True while older deliveries of the destination may be due in the database. New ones queue behind them.
     pub(super) has_backlog: bool,
+    /// The number of looks that had begun when that was last noted. They may have missed what was queued then.
+    marked_at: u64,
 }
 
 impl Lane {
     pub(super) fn is_idle(&self) -> bool {
         self.leased == 0 && self.unrecorded == 0 && !self.is_hanging && !self.has_backlog
+    }
+
+    /// Notes that the look with this number has found nothing. What has queued since the look began may still be due.
+    pub(super) fn unmark(&mut self, look: u64) {
+        self.has_backlog &= self.marked_at >= look;
     }
 }
 
@@ -98,8 +112,7 @@ impl State {
         let leased = lane.map_or(0, |lane| lane.leased);
         let within = self.free();
         if lane.is_some_and(|lane| lane.is_hanging) {
-            let hanging: usize = self.lanes.values().filter(|lane| lane.is_hanging).map(|lane| lane.leased).sum();
-            let slots = if hanging < SLOTS_ALL_HANGING { SLOTS_HANGING.min(share) } else { 0 };
+            let slots = if self.hanging < SLOTS_ALL_HANGING { SLOTS_HANGING.min(share) } else { 0 };
             return slots.saturating_sub(leased).min(within);
         }
         let most = share.min((share * within / SCARCE).max(1));
@@ -117,6 +130,7 @@ impl State {
         let lane = self.lanes.entry(id).or_default();
         lane.leased += 1;
         self.leased += 1;
+        self.hanging += usize::from(lane.is_hanging);
         self.ahead += usize::from(lane.leased > share);
     }
 
@@ -124,8 +138,27 @@ impl State {
         let share = self.share(id);
         let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.leased > 0) else { return };
         self.ahead -= usize::from(lane.leased > share);
+        self.hanging -= usize::from(lane.is_hanging);
         lane.leased -= 1;
         self.leased -= 1;
+    }
+
+    /// Notes whether a destination hangs.
+    pub(super) fn set_hanging(&mut self, id: DestinationId, is_hanging: bool) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        if lane.is_hanging {
+            self.hanging -= lane.leased;
+        }
+        lane.is_hanging = is_hanging;
+        if is_hanging {
+            self.hanging += lane.leased;
+        }
+    }
+
+    /// Notes that deliveries of a destination may be due in the database.
+    pub(super) fn mark(&mut self, id: DestinationId) {
+        let lane = self.lanes.entry(id).or_default();
+        (lane.has_backlog, lane.marked_at) = (true, self.look);
     }
 
     /// Notes a delivery that this node has leased.
@@ -143,9 +176,9 @@ impl State {
         }
     }
 
-    /// Returns true while each lane has fewer than `most` unrecorded attempts, and the node half of what it may have.
+    /// Returns true while each lane has fewer than `most` unrecorded attempts, and the node is not busy with them.
     pub(super) fn has_room(&self, most: usize) -> bool {
-        self.unrecorded < SLOTS / 2 && self.lanes.values().all(|lane| lane.unrecorded < most)
+        self.unrecorded < UNRECORDED_BUSY && self.lanes.values().all(|lane| lane.unrecorded < most)
     }
 
     /// Returns true when an attempt of this destination may begin.

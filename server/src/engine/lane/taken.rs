@@ -15,6 +15,8 @@ pub struct Taken {
     pub(super) owner: Uuid,
     pub(super) handed: mpsc::UnboundedSender<Vec<Leased>>,
     pub(super) destinations: Vec<DestinationId>,
+    /// The destinations of deliveries that queue.
+    pub(super) queued: Vec<DestinationId>,
     pub(super) leased: Vec<Leased>,
     /// True from when the rows may be in the database.
     pub(super) has_rows: bool,
@@ -27,11 +29,10 @@ impl Taken {
     /// has to queue.
     pub fn lease(&mut self, id: DestinationId, bytes: usize) -> Option<Uuid> {
         let mut state = self.lanes.state();
-        if state.lanes.get(&id).is_some_and(|lane| lane.has_backlog) {
-            return None;
-        }
-        if bytes > DIRECT_MAX_BYTES || state.room(id) == 0 {
-            state.lanes.entry(id).or_default().has_backlog = true;
+        let has_backlog = state.lanes.get(&id).is_some_and(|lane| lane.has_backlog);
+        if has_backlog || bytes > DIRECT_MAX_BYTES || state.room(id) == 0 {
+            state.mark(id);
+            self.queued.push(id);
             return None;
         }
         state.lease(id);
@@ -77,10 +78,12 @@ impl Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        if self.destinations.is_empty() {
+        if self.destinations.is_empty() && self.queued.is_empty() {
             return;
         }
         let mut state = self.lanes.state();
+        // Again, after the commit: a look that has begun meanwhile may have missed them.
+        self.queued.iter().for_each(|id| state.mark(*id));
         state.unnamed -= usize::from(self.is_unnamed);
         for id in &self.destinations {
             state.release(*id);

@@ -8,6 +8,11 @@ fn leased(id: i64, destination: i64) -> Leased {
     Leased { claimed: Claimed::sample(id, destination), destination: None }
 }
 
+/// Returns the end of a delivery that had its turn to be sent.
+fn change(one: &Leased, is_queued: bool) -> Change {
+    Change { delivery: one.claimed.id(), destination: one.claimed.destination_id(), had_turn: true, is_queued }
+}
+
 /// The lanes of a node with a limit of eight, ready, and the next id of a delivery.
 struct Node {
     lanes: Lanes,
@@ -27,6 +32,7 @@ impl Node {
     /// how many are sent.
     fn claim(&mut self, due: &[i64], most: usize) -> (Vec<usize>, Vec<Leased>) {
         let due: Vec<_> = due.iter().map(|id| DestinationId(*id)).collect();
+        self.lanes.next_claim();
         let plan = self.lanes.plan(&due, true, most);
         let mut claimed = Vec::new();
         for (id, slots) in &plan {
@@ -50,7 +56,7 @@ impl Node {
 
     fn record(&self, ended: &[Leased]) -> Vec<Leased> {
         self.lanes.record_begins(ended.iter().map(|one| one.claimed.destination_id()));
-        self.lanes.recorded(ended.iter().map(|one| (one.claimed.id(), one.claimed.destination_id(), true)))
+        self.lanes.recorded(ended.iter().map(|one| change(one, false)))
     }
 
     fn take(&self, destination: i64) -> Option<Taken> {
@@ -190,7 +196,7 @@ fn delivery_stays_known_when_the_transaction_that_gives_it_back_claims_it_again(
     node.lanes.record_begins([DestinationId(1)].into_iter());
     assert_eq!(node.lanes.plan(&[DestinationId(1)], true, 1), plan);
     node.lanes.claimed(&plan, sent.iter().map(|one| &one.claimed));
-    node.lanes.recorded(sent.iter().map(|one| (one.claimed.id(), DestinationId(1), true)));
+    node.lanes.recorded(sent.iter().map(|one| change(one, false)));
     assert_eq!(node.lanes.ids(), [sent[0].claimed.id()].into());
 }
 
@@ -330,4 +336,70 @@ fn rows_that_may_be_committed_without_known_ids_are_told() {
     lost.expect_rows();
     drop(lost);
     assert!(node.lanes.all_ids().is_some() && node.lanes.take_lost());
+}
+
+#[test]
+fn mark_of_a_backlog_survives_looks_that_may_have_missed_the_delivery() {
+    let node = Node::new();
+    let id = DestinationId(1);
+    let queue = || {
+        let mut taken = node.lanes.take().expect("open");
+        assert!(taken.lease(id, 1 << 20).is_none(), "a large message queues");
+        taken
+    };
+    // Committed while a look is under way.
+    node.lanes.next_claim();
+    drop(queue());
+    node.lanes.plan(&[], true, 512);
+    assert!(node.take(1).is_none());
+    // Committed after a look that began later.
+    let taken = queue();
+    node.lanes.next_claim();
+    node.lanes.plan(&[], true, 512);
+    drop(taken);
+    assert!(node.take(1).is_none());
+    // Committed while a claim is under way, which finds less than its leases.
+    node.lanes.next_claim();
+    let plan = node.lanes.plan(&[id], true, 512);
+    drop(queue());
+    node.lanes.claimed(&plan, std::iter::empty());
+    assert!(node.take(1).is_none());
+    // The next look tells.
+    node.lanes.next_claim();
+    node.lanes.plan(&[], true, 512);
+    assert!(node.take(1).is_some());
+}
+
+#[test]
+fn quick_destination_whose_leases_are_used_up_is_claimed_from_beside_a_straggler() {
+    let mut node = Node::new();
+    // So few free slots that a destination has no leases ahead.
+    node.claim(&(100..=155).collect::<Vec<_>>(), 512);
+    let (_, sent) = node.claim(&[1], 512);
+    assert!(sent.len() > 1, "{}", sent.len());
+    node.end(&sent[1..], QUICKLY);
+    assert!(node.lanes.wants_claim(), "one attempt takes long, and the others have ended");
+}
+
+#[test]
+fn leases_of_hanging_destinations_are_counted_as_they_change() {
+    let mut node = Node::new();
+    let count = |node: &Node| {
+        let state = node.lanes.state();
+        assert_eq!(
+            state.hanging,
+            state.lanes.values().filter(|one| one.is_hanging).map(|one| one.leased).sum::<usize>()
+        );
+        state.hanging
+    };
+    let (_, sent) = node.claim(&[1, 2], 512);
+    assert_eq!(count(&node), 0);
+    node.lanes.after(DestinationId(1), TIMED_OUT);
+    assert_eq!(count(&node), 8);
+    node.record(&sent[..1]);
+    assert_eq!(count(&node), 7);
+    node.lanes.set_hanging(&[DestinationId(2)].into());
+    assert_eq!(count(&node), 8);
+    node.end(&sent[8..9], SLOWLY);
+    assert_eq!(count(&node), 0);
 }

@@ -121,6 +121,8 @@ pub struct Store {
     search_queue: searching::SearchQueue,
     /// The file of the embedded database's write-ahead log.
     log: Option<PathBuf>,
+    /// The notifications of PostgreSQL.
+    heard: Arc<listen::Heard>,
     last_commit: Arc<LastCommit>,
     /// The time limit of a transaction, after which the database counts as unavailable.
     pub patience: Duration,
@@ -194,6 +196,7 @@ impl Store {
     pub async fn begin_change(&self) -> Result<DatabaseTransaction> {
         let txn = self.begin().await?;
         revision::lock_changes(&txn).await?;
+        listen::notify(&txn).await?;
         Ok(txn)
     }
 

@@ -120,7 +120,7 @@ impl Scheduler {
         }
         self.last = Some(now);
         let due = schedule::list_due(self.store.read(), now, &mut self.unreadable).await?;
-        if due.is_empty() && !self.store.is_postgres() {
+        if due.is_empty() {
             self.next = schedule::next_at(self.store.read()).await?;
         } else {
             self.last_look.forget();

@@ -3,7 +3,7 @@
 //! neither loses nor repeats it.
 
 use super::entity::internal_event;
-use super::{Error, Result};
+use super::{Error, Result, listen};
 use model::id::DestinationId;
 use model::occurrence::Occurrence;
 use model::time::Timestamp;
@@ -25,12 +25,12 @@ pub struct InternalEvent {
     pub depth: u32,
 }
 
-/// Stores an internal event.
+/// Stores an internal event, and wakes the nodes when it is committed.
 pub async fn insert(db: &impl ConnectionTrait, event: &InternalEvent, now: Timestamp) -> Result<()> {
     let document = serde_json::to_string(event).map_err(|error| Error::Other(DbErr::Json(error.to_string())))?;
     let row = internal_event::ActiveModel { id: NotSet, document: Set(document), created_at: Set(now.0) };
     internal_event::Entity::insert(row).exec_without_returning(db).await?;
-    Ok(())
+    listen::notify(db).await
 }
 
 /// Returns the oldest internal events with their ids, except for those in `unreadable`. An event that cannot be read,

@@ -1,10 +1,11 @@
-//! Wakes between the nodes on one PostgreSQL: a `NOTIFY` in the transaction that queues, and a connection that listens.
-//! The dispatcher looks once a second anyway, so a lost wake costs a second, never a delivery.
+//! Wakes between the nodes on one PostgreSQL: a `NOTIFY` in the transaction that queues or changes what people configure, and
+//! a connection that listens. The dispatcher looks once a second anyway, so a lost wake costs a second, never a delivery.
 
 use super::{Result, Store};
 use sea_orm::sqlx::postgres::PgListener;
 use sea_orm::{ConnectionTrait, DbBackend};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,25 @@ use tokio_util::sync::CancellationToken;
 pub(super) const CHANNEL: &str = "hookwright_due";
 /// The wait before listening again after the database was away.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// The notifications that this process has heard.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    count: AtomicU64,
+    is_listening: AtomicBool,
+}
+
+impl Heard {
+    /// Returns the number of notifications. `None` while one may be missed.
+    pub(super) fn count(&self) -> Option<u64> {
+        let count = self.count.load(Ordering::SeqCst);
+        self.is_listening.load(Ordering::SeqCst).then_some(count)
+    }
+
+    fn note(&self) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+    }
+}
 
 /// Wakes every node when this transaction commits. Called once for a group, since commits with a `NOTIFY` wait for each
 /// other.
@@ -22,7 +42,7 @@ pub async fn notify(db: &impl ConnectionTrait) -> Result<()> {
     Ok(())
 }
 
-/// Notifies `wake` whenever a node has queued a delivery, until `stop` is cancelled. Returns at once on SQLite.
+/// Notifies `wake` whenever a node has queued a delivery or changed the configuration, until `stop` is cancelled. Returns at once on SQLite.
 pub async fn run(store: Store, wake: Arc<Notify>, stop: CancellationToken) {
     if !store.is_postgres() {
         return;
@@ -32,6 +52,7 @@ pub async fn run(store: Store, wake: Arc<Notify>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             result = listening => {
+                store.heard.is_listening.store(false, Ordering::SeqCst);
                 if let Err(error) = result {
                     tracing::warn!(%error, "cannot listen for other nodes; looking once a second instead");
                 }
@@ -47,9 +68,12 @@ pub async fn run(store: Store, wake: Arc<Notify>, stop: CancellationToken) {
 async fn listen(store: &Store, wake: &Notify) -> std::result::Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(store.write().get_postgres_connection_pool()).await?;
     listener.listen(CHANNEL).await?;
+    store.heard.is_listening.store(true, Ordering::SeqCst);
     loop {
-        // `None` means that the connection was lost and is back: a wake may have been missed.
-        listener.try_recv().await?;
+        // Also at the beginning: a wake may have been missed before.
+        store.heard.note();
         wake.notify_one();
+        // `None` means that the connection was lost and is back.
+        listener.try_recv().await?;
     }
 }

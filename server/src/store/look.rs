@@ -1,8 +1,10 @@
 //! Looks that need not be repeated. A worker that looks for rows once a second would find nothing new while nothing is
-//! written to the embedded database, and the looks are most of what an idle server does.
+//! written to the database, and the looks are most of what an idle server does.
 //!
-//! Each commit writes to the write-ahead log, also that of another process, so the log's file tells. On PostgreSQL every
-//! look is made: other nodes write, too.
+//! Each commit to the embedded database writes to the write-ahead log, also that of another process, so the log's file tells.
+//! On PostgreSQL the notifications of all nodes tell (`listen`): of a change of what people configure, of a run of a schedule,
+//! of an internal event, and of a delivery that queues. They do not tell of an attempt's end, so a worker that looks for more
+//! than these has to look all the same.
 
 use super::Store;
 use model::number::from_millis;
@@ -15,19 +17,25 @@ const LOOK_LASTS: Duration = Duration::from_secs(10);
 /// whole seconds.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// The state of the write-ahead log: the time since 1970 at which it was written, and its size in bytes.
-type LogState = (Duration, u64);
+/// A state that changes with what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    /// The write-ahead log: the time since 1970 at which it was written, and its size in bytes.
+    Log(Duration, u64),
+    /// The number of notifications.
+    Heard(u64),
+}
 
 /// The last look of a worker.
 #[derive(Debug, Default)]
-pub struct LastLook(Option<(LogState, Timestamp)>);
+pub struct LastLook(Option<(Mark, Timestamp)>);
 
 impl LastLook {
     /// Returns true while a look would find what the last one has found, as far as the rows decide: the caller then
     /// compares the clock with what it found. Otherwise the caller looks. Where the look fails or leaves something to do,
     /// the caller forgets it.
     pub fn is_current(&mut self, store: &Store, now: Timestamp) -> bool {
-        let state = store.log_state(now);
+        let state = store.mark(now);
         let is_current = self
             .0
             .zip(state)
@@ -45,13 +53,13 @@ impl LastLook {
 }
 
 impl Store {
-    /// Returns the state of the embedded database's log. `None` on PostgreSQL, and where a further write could leave the
-    /// state as it is.
-    fn log_state(&self, now: Timestamp) -> Option<LogState> {
-        let data = self.log.as_ref()?.metadata().ok()?;
+    /// Returns the mark of what was written. `None` where a further write could leave the mark as it is.
+    fn mark(&self, now: Timestamp) -> Option<Mark> {
+        let Some(log) = &self.log else { return self.heard.count().map(Mark::Heard) };
+        let data = log.metadata().ok()?;
         let written_at = data.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
         // A time in the future was left by a clock that was set back.
         let is_settled = from_millis(now.0).checked_sub(written_at).is_some_and(|since| since >= SETTLED);
-        is_settled.then_some((written_at, data.len()))
+        is_settled.then_some(Mark::Log(written_at, data.len()))
     }
 }

@@ -1,15 +1,18 @@
 //! Looks that an idle server does not repeat.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
-use crate::harness::TestStore;
+use crate::harness::{TestStore, eventually};
 use model::time::Timestamp;
 use rstest::rstest;
 use sea_orm::ConnectionTrait;
 use server::store::connect::SQLITE_FILE;
 use server::store::look::LastLook;
-use server::store::setting;
+use server::store::{listen, setting};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 const NOW: Timestamp = Timestamp(1_000_000_000);
 
@@ -75,6 +78,27 @@ async fn look_is_repeated_after_ten_seconds(#[values(Sqlite, Postgres)] database
     }
     assert!(!last.is_current(&test.store, NOW));
     let soon = Timestamp(NOW.0 + 9999);
-    assert_eq!(last.is_current(&test.store, soon), !test.store.is_postgres(), "other nodes write to PostgreSQL");
+    assert_eq!(last.is_current(&test.store, soon), !test.store.is_postgres(), "nobody listens to PostgreSQL");
     assert!(!last.is_current(&test.store, Timestamp(NOW.0 + 10_000)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn look_is_repeated_after_a_notification_and_while_one_may_be_missed() {
+    let test = TestStore::postgres().await;
+    let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+    let listening = tokio::spawn(listen::run(test.store.clone(), wake.clone(), stop.clone()));
+    let mut last = LastLook::default();
+    eventually("the store listens", async || last.is_current(&test.store, NOW)).await;
+    let txn = test.store.begin_change().await.expect("a change");
+    assert!(last.is_current(&test.store, NOW), "not committed");
+    test.store.commit(txn).await.expect("committed");
+    eventually("the change is heard", async || !last.is_current(&test.store, NOW)).await;
+    assert!(last.is_current(&test.store, NOW));
+    // The connection is lost, and so may be what is told meanwhile.
+    let end = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
+               WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    test.store.write().execute_unprepared(end).await.expect("ended");
+    eventually("the loss is noticed", async || !last.is_current(&test.store, NOW)).await;
+    stop.cancel();
+    listening.await.expect("no panic");
 }

@@ -67,6 +67,7 @@ pub async fn open_postgres_logging(url: &str, statements: LevelFilter) -> Result
         searches,
         search_queue: SearchQueue::new(true),
         log: None,
+        heard: Arc::default(),
         last_commit: Arc::default(),
         patience: PATIENCE,
     })

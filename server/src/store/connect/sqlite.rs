@@ -51,6 +51,7 @@ pub async fn open_sqlite_logging(data_dir: &Path, statements: LevelFilter) -> Re
         searches,
         search_queue: SearchQueue::new(false),
         log,
+        heard: Arc::default(),
         last_commit: Arc::default(),
         patience: PATIENCE,
     })

@@ -86,7 +86,7 @@ impl Services {
     async fn load_history(&self) -> Result<History, AppError> {
         let db = self.store.pages();
         let now = self.clock.now();
-        let sorted = figures::receipt_times(db, Timestamp(now.0 - HOUR_MS), RECEIPTS).await?;
+        let sorted = figures::receipt_times(db, (Timestamp(now.0 - HOUR_MS), now), RECEIPTS).await?;
         let percentile =
             |per_cent: usize| sorted.get((sorted.len() * per_cent / 100).min(sorted.len().saturating_sub(1))).copied();
         let failed_tasks = figures::failed_tasks(db, Timestamp(now.0 - 24 * HOUR_MS)).await?;

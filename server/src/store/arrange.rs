@@ -54,18 +54,21 @@ fn held(reason: HoldReason) -> String {
 const HELD_REPLAYS: &str = "COALESCE(status, '') = 'held' AND replay_revision IS NOT NULL AND hold_reason <> 'target'";
 
 impl Moving<'_> {
-    /// Has these deliveries wait for a reason, or, without one, only for their due time.
-    async fn move_to(&mut self, which: &str, reason: Option<HoldReason>) -> Result<()> {
+    /// Has these deliveries, of this status, wait for a reason, or, without one, only for their due time.
+    async fn move_to(&mut self, from: &str, which: &str, reason: Option<HoldReason>) -> Result<()> {
         if self.left == 0 {
             return Ok(());
         }
         let status = if reason.is_some() { "held" } else { "queued" };
-        // The condition stands twice: on PostgreSQL a picked delivery may have been claimed meanwhile.
+        // The status stands twice: on PostgreSQL a picked delivery may have been claimed meanwhile. `COALESCE` keeps SQLite from
+        // the index of what all destinations hold.
         let some = group::among(
             &format!("SELECT id FROM delivery WHERE destination_id = $1 AND {which} LIMIT $3 + 0"),
             self.is_postgres,
         );
-        let sql = format!("UPDATE delivery SET status = '{status}', hold_reason = $2 WHERE {some} AND {which}");
+        let sql = format!(
+            "UPDATE delivery SET status = '{status}', hold_reason = $2 WHERE {some} AND COALESCE(status, '') = '{from}'"
+        );
         let reason = reason.map(HoldReason::as_str);
         let moved = hold::execute(self.txn, &sql, [self.id.0.into(), reason.into(), self.left.into()]).await?;
         self.count(moved);
@@ -80,9 +83,12 @@ impl Moving<'_> {
     /// Discards the waiting deliveries, and ends their runs.
     async fn discard(&mut self, now: Timestamp) -> Result<()> {
         let mut runs = Vec::new();
-        for status in ["queued", "held"] {
-            let some =
-                format!("SELECT id FROM delivery WHERE destination_id = $3 AND status = '{status}' LIMIT $4 + 0");
+        // With its reasons, a held delivery has an index.
+        let reasons = HoldReason::ALL.map(|reason| format!("'{}'", reason.as_str())).join(", ");
+        for (status, reason) in [("queued", String::new()), ("held", format!("AND hold_reason IN ({reasons})"))] {
+            let some = format!(
+                "SELECT id FROM delivery WHERE destination_id = $3 AND status = '{status}' {reason} LIMIT $4 + 0"
+            );
             let which = format!("{} AND status = '{status}'", group::among(&some, self.is_postgres));
             let values = [Value::from(self.id.0), self.left.into()];
             let discarded = hold::discard(self.txn, DESTINATION_DELETED, &which, values, now).await?;
@@ -100,11 +106,11 @@ impl Moving<'_> {
         if !is_all {
             let first = "id IN (SELECT f.id FROM delivery f WHERE f.destination_id = $1 AND f.status = 'queued' \
                          ORDER BY f.next_attempt_at, f.id LIMIT 1000) AND status = 'queued'";
-            return self.move_to(&format!("{first} AND {outdated}"), Some(HoldReason::Target)).await;
+            return self.move_to("queued", &format!("{first} AND {outdated}"), Some(HoldReason::Target)).await;
         }
-        self.move_to(&format!("status = 'queued' AND {outdated}"), Some(HoldReason::Target)).await?;
+        self.move_to("queued", &format!("status = 'queued' AND {outdated}"), Some(HoldReason::Target)).await?;
         for reason in [HoldReason::Paused, HoldReason::Breaker, HoldReason::Releasing] {
-            self.move_to(&format!("{} AND {outdated}", held(reason)), Some(HoldReason::Target)).await?;
+            self.move_to("held", &format!("{} AND {outdated}", held(reason)), Some(HoldReason::Target)).await?;
         }
         Ok(())
     }
@@ -131,13 +137,13 @@ pub(super) async fn step(
         moving.hold_outdated(state.target_revision, row.arranging == TARGET).await?;
     }
     if state.paused_at.is_some() {
-        moving.move_to("status = 'queued'", Some(HoldReason::Paused)).await?;
+        moving.move_to("queued", "status = 'queued'", Some(HoldReason::Paused)).await?;
         // A pause absorbs the other reasons except a changed target: resuming decides about all of these deliveries.
-        moving.move_to("status = 'held' AND hold_reason = 'releasing'", Some(HoldReason::Paused)).await?;
-        moving.move_to("status = 'held' AND hold_reason = 'breaker'", Some(HoldReason::Paused)).await?;
+        moving.move_to("held", "status = 'held' AND hold_reason = 'releasing'", Some(HoldReason::Paused)).await?;
+        moving.move_to("held", "status = 'held' AND hold_reason = 'breaker'", Some(HoldReason::Paused)).await?;
     } else {
         // An open breaker and a rate concern the current target only.
-        moving.move_to(HELD_REPLAYS, None).await?;
+        moving.move_to("held", HELD_REPLAYS, None).await?;
         let (is_open, is_releasing) = (state.breaker.open.is_some(), state.release_per_second.is_some());
         let reason = match (is_open, is_releasing) {
             (_, true) => Some(HoldReason::Releasing),
@@ -146,11 +152,11 @@ pub(super) async fn step(
         };
         // While a probe is under way, a queued delivery may be the probe.
         if is_open && !state.breaker.is_probing() {
-            moving.move_to("status = 'queued' AND replay_revision IS NULL", reason).await?;
+            moving.move_to("queued", "status = 'queued' AND replay_revision IS NULL", reason).await?;
         }
         for from in [HoldReason::Paused, HoldReason::Breaker, HoldReason::Releasing] {
             if reason != Some(from) {
-                moving.move_to(&held(from), reason).await?;
+                moving.move_to("held", &held(from), reason).await?;
             }
         }
     }

@@ -52,15 +52,22 @@ pub async fn waiting_by_hour(db: &impl ConnectionTrait, since: Timestamp) -> Res
     Ok(WaitingCount::find_by_statement(statement(db, sql, [since.0.into()])).all(db).await?)
 }
 
-/// Returns the times from queueing to receipt of the newest sent deliveries since an instant, in ms, sorted.
-pub async fn receipt_times(db: &impl ConnectionTrait, since: Timestamp, limit: i64) -> Result<Vec<i64>> {
+/// Returns the times from queueing to receipt of the newest deliveries that were sent within these instants, in ms, sorted.
+/// Leaves out a delivery during which the clock was set back.
+pub async fn receipt_times(
+    db: &impl ConnectionTrait,
+    (since, until): (Timestamp, Timestamp),
+    limit: i64,
+) -> Result<Vec<i64>> {
     #[derive(FromQueryResult)]
     struct Took {
         took: i64,
     }
     let sql = "SELECT settled_at - created_at AS took FROM delivery \
-               WHERE settled_at IS NOT NULL AND settled_at >= $1 AND status = 'sent' ORDER BY settled_at DESC LIMIT $2";
-    let rows = Took::find_by_statement(statement(db, sql, [since.0.into(), limit.into()])).all(db).await?;
+               WHERE settled_at IS NOT NULL AND settled_at >= $1 AND settled_at <= $3 AND settled_at >= created_at \
+               AND status = 'sent' ORDER BY settled_at DESC LIMIT $2";
+    let rows =
+        Took::find_by_statement(statement(db, sql, [since.0.into(), limit.into(), until.0.into()])).all(db).await?;
     let mut took: Vec<_> = rows.into_iter().map(|row| row.took).collect();
     took.sort_unstable();
     Ok(took)

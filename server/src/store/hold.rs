@@ -107,7 +107,7 @@ pub async fn newest_held(db: &impl ConnectionTrait, id: DestinationId, reason: H
         id: Option<i64>,
     }
     // `+`: SQLite would otherwise read the whole history of the destination, and not the index of held ones.
-    let sql = "SELECT MAX(id) AS id FROM delivery WHERE +destination_id = $1 AND status = 'held' AND hold_reason = $2";
+    let sql = "SELECT MAX(+id) AS id FROM delivery WHERE destination_id = $1 AND status = 'held' AND hold_reason = $2";
     let values = [id.0.into(), reason.as_str().into()];
     let row = Newest::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
     Ok(row.one(db).await?.and_then(|row| row.id))
@@ -124,7 +124,7 @@ pub async fn superseded(
     struct Id {
         id: i64,
     }
-    const HELD: &str = "destination_id = $1 AND status = 'held' AND hold_reason = $2 AND id <= $3 \
+    const HELD: &str = "destination_id = $1 AND status = 'held' AND hold_reason = $2 AND +id <= $3 \
                         AND object_id IS NOT NULL AND replay_of IS NULL";
     let sql = format!(
         "SELECT id FROM delivery WHERE {HELD} \
@@ -177,11 +177,14 @@ pub async fn confirm(
     reason: Option<HoldReason>,
     size: i64,
 ) -> Result<u64> {
-    const HELD: &str = "destination_id = $1 AND status = 'held' AND hold_reason = 'target' AND id <= $2";
-    let some = format!("SELECT id FROM delivery WHERE {HELD} LIMIT $6 + 0");
-    let some = group::among(&some, db.get_database_backend() == DbBackend::Postgres);
-    let sql =
-        format!("UPDATE delivery SET destination_revision = $3, status = $4, hold_reason = $5 WHERE {some} AND {HELD}");
+    // `+`: as above. The status stands twice for PostgreSQL, where a picked delivery may have been discarded meanwhile.
+    let some = "SELECT id FROM delivery WHERE destination_id = $1 AND status = 'held' AND hold_reason = 'target' \
+                AND +id <= $2 LIMIT $6 + 0";
+    let some = group::among(some, db.get_database_backend() == DbBackend::Postgres);
+    let sql = format!(
+        "UPDATE delivery SET destination_revision = $3, status = $4, hold_reason = $5 \
+         WHERE {some} AND COALESCE(status, '') = 'held'"
+    );
     let status = if reason.is_some() { "held" } else { "queued" };
     let reason = reason.map(HoldReason::as_str);
     let values = [id.0.into(), newest.into(), revision.into(), status.into(), reason.into(), size.into()];

@@ -75,7 +75,9 @@ impl Old {
                 delete_deliveries(txn, which, [oldest.0.into(), size]).await
             }
             Self::OfDestination(destination, newest) => {
-                let which = "destination_id = $1 AND settled_at IS NOT NULL AND id <= $2 ORDER BY id LIMIT $3";
+                // A range, as in `find_excess`.
+                let which = "destination_id >= $1 AND destination_id <= $1 AND settled_at IS NOT NULL AND id <= $2 \
+                             ORDER BY destination_id, id LIMIT $3";
                 delete_deliveries(txn, which, [destination.0.into(), newest.into(), size]).await
             }
             Self::EmptyRuns(oldest) => {
@@ -87,11 +89,13 @@ impl Old {
                 delete(txn, &sql, [oldest.0.into(), size]).await
             }
             Self::Occurrences(oldest) => {
+                // `OFFSET`: PostgreSQL would otherwise join with all runs.
                 let sql = some(
                     "occurrence",
                     "SELECT id FROM occurrence WHERE received_at < $1 \
                            AND tasks_started > 0 \
-                           AND NOT EXISTS (SELECT 1 FROM run WHERE run.occurrence_id = occurrence.id) LIMIT $2",
+                           AND NOT EXISTS (SELECT 1 FROM run WHERE run.occurrence_id = occurrence.id LIMIT 1 OFFSET 0) \
+                           LIMIT $2",
                 );
                 delete(txn, &sql, [oldest.0.into(), size]).await
             }
@@ -147,13 +151,14 @@ impl Old {
     }
 }
 
-/// Returns the destinations with more than `most` deliveries, each with the newest id of the surplus.
+/// Returns the destinations with more than `most` settled deliveries, each with the newest id of the surplus. Those that wait
+/// do not count: else an outage would push the history out.
 pub async fn find_excess(db: &impl ConnectionTrait, most: u32) -> Result<Vec<(DestinationId, i64)>> {
     let mut found = Vec::new();
     for destination in ids(db, "SELECT id FROM destination ORDER BY id", []).await? {
         // A range of one destination, not an equality: PostgreSQL would look for few deliveries among all.
         let sql = "SELECT id FROM delivery WHERE destination_id >= $1 AND destination_id <= $1 \
-                   ORDER BY destination_id DESC, id DESC LIMIT 1 OFFSET $2";
+                   AND settled_at IS NOT NULL ORDER BY destination_id DESC, id DESC LIMIT 1 OFFSET $2";
         let newest = ids(db, sql, [destination.into(), i64::from(most).into()]).await?;
         found.extend(newest.first().map(|newest| (DestinationId(destination), *newest)));
     }

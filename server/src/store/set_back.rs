@@ -17,13 +17,14 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Corrects the times of destinations, leases and waiting deliveries. `margin` is the time for which a lease lasts beyond
+/// Corrects the times of destinations, leases, receipts and waiting deliveries. `margin` is the time for which a lease lasts beyond
 /// its destination's timeout.
 pub async fn correct(store: &Store, now: Timestamp, margin: Duration) -> Result<()> {
     let txn = store.begin().await?;
     store.in_time(correct_destinations(&txn, now)).await?;
     store.in_time(shorten_leases(&txn, now, margin)).await?;
     store.commit(txn).await?;
+    correct_receipts(store, now).await?;
     for part in list_parts(store.read(), now).await? {
         correct_part(store, &part, now).await?;
     }
@@ -51,6 +52,23 @@ async fn shorten_leases(txn: &DatabaseTransaction, now: Timestamp, margin: Durat
     let latest = now.after(Duration::from_secs(TIMEOUT_MAX_SECONDS.into()) + margin);
     let sql = "UPDATE delivery SET lease_until = $1 WHERE status = 'running' AND lease_until > $1";
     execute(txn, sql, [latest.0.into()]).await?;
+    Ok(())
+}
+
+/// Has receipts of the future expire as if they had been made now. Until then, a sender's id that is used again is taken for a
+/// repeat.
+///
+/// Takes lock 9 of 9.
+async fn correct_receipts(store: &Store, now: Timestamp) -> Result<()> {
+    let some = group::among("SELECT id FROM receipt WHERE created_at > $1 LIMIT $2 + 0", store.is_postgres());
+    let sql = format!("UPDATE receipt SET created_at = $1 WHERE {some}");
+    let mut steps = Steps::new();
+    while let Some(size) = steps.next().await {
+        let txn = store.begin().await?;
+        steps.begin();
+        steps.end(store.in_time(execute(&txn, &sql, [now.0.into(), size.into()])).await?);
+        store.commit(txn).await?;
+    }
     Ok(())
 }
 

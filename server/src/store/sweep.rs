@@ -183,12 +183,10 @@ async fn start_due_probe(
 }
 
 async fn is_probe_under_way(db: &impl ConnectionTrait, id: DestinationId) -> Result<bool> {
-    let of = |status| {
-        format!(
-            "SELECT 1 AS n FROM delivery WHERE destination_id = $1 AND status = '{status}' AND replay_revision IS NULL"
-        )
-    };
-    let sql = format!("{} UNION ALL {} LIMIT 1", of("queued"), of("running"));
+    // `+`: SQLite would otherwise read the whole history of the destination, and not the few that are leased.
+    let sql = "SELECT 1 AS n FROM delivery WHERE destination_id = $1 AND status = 'queued' AND replay_revision IS NULL \
+               UNION ALL \
+               SELECT 1 FROM delivery WHERE +destination_id = $1 AND status = 'running' AND replay_revision IS NULL LIMIT 1";
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [id.0.into()]);
     Ok(db.query_one_raw(statement).await?.is_some())
 }

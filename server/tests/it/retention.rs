@@ -103,6 +103,24 @@ async fn retention_keeps_the_newest_deliveries_of_each_webhook(#[values(Sqlite, 
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_that_wait_do_not_push_the_history_out(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start(TestStore::new(database).await).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+    server.event(server.task("t", webhook, "", false).await).await;
+    let one = json!({"type": "vms", "event": "poweron"});
+    server.post(&key, &json!(vec![one.clone(); 5])).await;
+    server.deliveries_until(|rows| rows.len() == 5 && rows.iter().all(DeliveryLine::is_settled)).await;
+    server.services.backend().webhooks.pause(webhook).await.expect("paused");
+    server.post(&key, &json!(vec![one; 10])).await;
+    retention(&server, 3).sweep().await.expect("a sweep");
+    let rows = server.deliveries_until(|rows| rows.len() == 10 + 3).await;
+    assert_eq!(rows.iter().filter(|row| row.is_settled()).count(), 3, "of the settled ones, as many as are to be kept");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn occurrences_that_started_nothing_are_removed_after_two_weeks(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;

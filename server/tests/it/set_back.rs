@@ -50,6 +50,24 @@ async fn deliveries_are_sent_although_the_clock_was_set_back_while_no_server_ran
     server.deliveries_until(|rows| rows.len() == 3 && all_settled(rows)).await;
 }
 
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn id_of_a_sender_is_not_taken_for_a_repeat_for_as_long_as_the_clock_was_ahead(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start(TestStore::new(database).await).await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let before = server.now();
+    server.set_clock(before.after(Duration::from_hours(24 * 365 * 4)));
+    server.post(&key, &json!({"type": "vms", "event": "poweron", "id": "a"})).await;
+    server.set_clock(before);
+    eventually("the receipt is of now", async || {
+        let rows = entity::receipt::Entity::find().all(server.services.store.read()).await.expect("read");
+        rows.len() == 1 && rows[0].created_at <= server.now().0
+    })
+    .await;
+}
+
 /// Returns the due times in order of id, in milliseconds after [`NOW`].
 async fn due_times(store: &Store) -> Vec<Option<i64>> {
     let all = entity::delivery::Entity::find().order_by_asc(entity::delivery::Column::Id);

@@ -148,11 +148,13 @@ impl Store {
 
     /// Returns the connection for a single statement that writes.
     pub fn write(&self) -> &DatabaseConnection {
+        self.want_writer();
         &self.writer
     }
 
     /// Returns the connections for the statements of the intake and the dispatcher that need no transaction (PostgreSQL).
     pub fn autocommit(&self) -> &DatabaseConnection {
+        self.want_writer();
         &self.autocommit
     }
 
@@ -163,7 +165,7 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        self.in_time(async { Ok(self.writer.begin_with_options(options).await?) }).await
+        self.in_time(async { Ok(self.write().begin_with_options(options).await?) }).await
     }
 
     /// Begins a transaction that waits for a lock for a second at most (PostgreSQL): for a part of a group that was
@@ -247,7 +249,7 @@ impl Store {
         let close = async {
             // Moves most of the log, also while connections still read from it.
             if self.log.is_some() {
-                let _ = log::truncate(&self.writer).await;
+                let _ = log::truncate(self.write()).await;
             }
             // The writer is closed last: the last connection moves the log into the database and removes it.
             self.searches.close_by_ref().await?;
@@ -260,7 +262,7 @@ impl Store {
                 turns.close().await;
             }
             if self.log.is_some()
-                && let Err(error) = log::truncate(&self.writer).await
+                && let Err(error) = log::truncate(self.write()).await
             {
                 tracing::warn!(%error, "the database's log could not be emptied; nothing is lost");
             }

@@ -48,7 +48,7 @@ impl Store {
             return Ok(());
         }
         if size < TOO_LONG {
-            return truncate(&self.writer).await.map_err(unavailable);
+            return truncate(self.write()).await.map_err(unavailable);
         }
         // All connections of pages are taken, so that pages wait: their queries are the long ones. Those under way end
         // within some seconds. Queries of the engine are short, and go on.
@@ -58,7 +58,7 @@ impl Store {
                 taken.push(connection.get_sqlite_connection_pool().acquire().await.map_err(unavailable)?);
             }
         }
-        truncate(&self.writer).await.map_err(unavailable)
+        truncate(self.write()).await.map_err(unavailable)
     }
 }
 

@@ -6,6 +6,7 @@
 //! of its statements finds its rows by an index.
 
 mod along;
+mod kept;
 mod thread;
 
 use super::rows::RowStatement;
@@ -29,8 +30,18 @@ impl Store {
     /// Waits for a turn. `None` on PostgreSQL, which has many writers.
     pub async fn turn(&self) -> Result<Option<Turn>> {
         let Some(turns) = &self.turns else { return Ok(None) };
+        if let Some(excludes) = turns.kept.take() {
+            return Ok(Some(Turn { excludes, turns: turns.clone() }));
+        }
         let acquired = async { self.writer.get_sqlite_connection_pool().acquire().await.map_err(not_acquired) };
         Ok(Some(Turn { excludes: self.in_time(acquired).await?, turns: turns.clone() }))
+    }
+
+    /// Lets another writer than a turn have the writing connection.
+    pub(super) fn want_writer(&self) {
+        if let Some(turns) = &self.turns {
+            turns.kept.want();
+        }
     }
 
     /// Lets a record wait until it can go along with a turn, which then calls `statements` with its content. `None` on

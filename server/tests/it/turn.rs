@@ -1,6 +1,6 @@
 //! Turns of the embedded database's writer: their transactions are the server's own, and no library ends them.
 
-use crate::harness::TestStore;
+use crate::harness::{TestStore, pause};
 use crate::rows;
 use model::delivery::{ErrorCode, Next, Outcome, Status};
 use model::id::{DestinationId, OccurrenceId};
@@ -124,6 +124,29 @@ async fn group_of_a_turn_is_not_stored_after_its_caller_has_given_up() {
     let txn = test.store.begin().await.expect("the turn is over");
     test.store.commit(txn).await.expect("committed");
     assert_eq!(stored(&test.store).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_writers_get_the_connection_that_a_turn_keeps_for_the_next() {
+    let (test, webhook) = store().await;
+    // A writer that asked long ago, and one that asks now.
+    let early = test.store.write();
+    for _ in 0..5 {
+        pause().await;
+    }
+    for runs in 1..=3 {
+        let group = occurred(&test.store, vec![rows::delivery(webhook)]).await;
+        let turn = test.store.turn().await.expect("a turn").expect("SQLite");
+        delivery::start_in_turn(turn, group, NOW).await.expect("started").expect("unchanged");
+        if runs == 1 {
+            early.execute_unprepared("UPDATE destination SET updated_at = updated_at").await.expect("written");
+        } else {
+            let txn = test.store.begin().await.expect("a transaction");
+            test.store.commit(txn).await.expect("committed");
+        }
+        assert_eq!(stored(&test.store).await.len(), runs);
+    }
+    test.store.close().await;
 }
 
 /// A record that goes along with turns, of deliveries that these have leased.

@@ -1,6 +1,7 @@
 //! The thread of the turns, with its connection to the embedded database.
 
 use super::along::{Made, Place};
+use super::kept::Kept;
 use crate::store::connect::{BUSY_TIMEOUT, WRITER_CACHE};
 use crate::store::rows::RowStatement;
 use crate::store::{Error, Result};
@@ -28,6 +29,7 @@ type Work = Box<dyn FnOnce(&mut Writer) + Send>;
 pub(in crate::store) struct Turns {
     works: mpsc::Sender<Work>,
     pub(super) place: Place,
+    pub(super) kept: Kept,
 }
 
 impl Turns {
@@ -41,7 +43,7 @@ impl Turns {
             }
         };
         thread::Builder::new().name("turns".to_owned()).spawn(run)?;
-        Ok(Self { works, place: Place::default() })
+        Ok(Self { works, place: Place::default(), kept: Kept::default() })
     }
 
     /// Runs `write` in a transaction where `condition` returns a row, and returns what `write` does. The transaction is
@@ -74,12 +76,14 @@ impl Turns {
             }
         };
         self.works.send(Box::new(work)).map_err(|_| Error::Unavailable(interrupted()))?;
-        let (done, _excludes) = response.await.map_err(|_| Error::Unavailable(interrupted()))?;
+        let (done, excludes) = response.await.map_err(|_| Error::Unavailable(interrupted()))?;
+        self.kept.keep(excludes);
         done
     }
 
-    /// Closes the connection. A later turn would open another one.
+    /// Closes the connection, and returns the library's one. A later turn would open another one.
     pub(in crate::store) async fn close(&self) {
+        self.kept.want();
         let (respond, response) = oneshot::channel();
         let close = move |writer: &mut Writer| {
             writer.connection = None;

@@ -165,7 +165,8 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        self.in_time(async { Ok(self.write().begin_with_options(options).await?) }).await
+        let _waiting = self.wait_for_writer();
+        self.in_time(async { Ok(self.writer.begin_with_options(options).await?) }).await
     }
 
     /// Begins a transaction that waits for a lock for a second at most (PostgreSQL): for a part of a group that was

@@ -364,12 +364,12 @@ impl Dispatcher {
         }
     }
 
-    /// Sweeps once, and first corrects what a clock that was set back has left. Returns true when a delivery may be due.
+    /// Sweeps once, and corrects what a clock that was set back has left. Returns true when a delivery may be due.
     async fn sweep(&self, now: Timestamp, is_quiet: bool, is_set_back: bool) -> anyhow::Result<bool> {
+        let had_work = !is_quiet && sweep::sweep(&self.store, now, LEASE_MARGIN).await?;
         if is_set_back {
             set_back::correct(&self.store, now, LEASE_MARGIN).await.context("after the clock was set back")?;
         }
-        let had_work = !is_quiet && sweep::sweep(&self.store, now, LEASE_MARGIN).await?;
         Ok(had_work || is_set_back)
     }
 }

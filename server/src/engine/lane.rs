@@ -101,7 +101,6 @@ impl Lanes {
             owner,
             handed,
             destinations: Vec::new(),
-            queued: Vec::new(),
             leased: Vec::new(),
             has_rows: false,
             is_unnamed: false,
@@ -137,11 +136,9 @@ impl Lanes {
         state.forget_idle();
     }
 
-    /// Returns the destination after which the next claim begins, and the number of deliveries it may claim. The caller
-    /// looks for due deliveries after this.
+    /// Returns the destination after which the next claim begins, and the number of deliveries it may claim.
     pub fn next_claim(&self) -> (DestinationId, usize) {
-        let mut state = self.state();
-        state.look += 1;
+        let state = self.state();
         (state.last.unwrap_or(DestinationId(0)), state.free())
     }
 
@@ -150,11 +147,9 @@ impl Lanes {
     pub fn plan(&self, due: &[DestinationId], is_whole: bool, most: usize) -> Vec<(DestinationId, usize)> {
         let mut state = self.state();
         if is_whole {
-            let (due, look): (HashSet<_>, _) = (due.iter().collect(), state.look);
+            let due: HashSet<_> = due.iter().collect();
             for (id, lane) in &mut state.lanes {
-                if !due.contains(id) {
-                    lane.unmark(look);
-                }
+                lane.has_backlog &= due.contains(id);
             }
             state.is_ready = true;
         }
@@ -174,8 +169,6 @@ impl Lanes {
                 plan.push((*id, slots));
             }
         }
-        // The claim is a look, too.
-        state.look += 1;
         plan
     }
 
@@ -192,11 +185,8 @@ impl Lanes {
             for _ in count..*slots {
                 state.release(*id);
             }
-            let look = state.look;
-            if count < *slots
-                && let Some(lane) = state.lanes.get_mut(id)
-            {
-                lane.unmark(look);
+            if let Some(lane) = state.lanes.get_mut(id) {
+                lane.has_backlog = count == *slots;
             }
         }
     }

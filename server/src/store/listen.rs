@@ -13,6 +13,10 @@ use tokio_util::sync::CancellationToken;
 pub(super) const CHANNEL: &str = "hookwright_due";
 /// The wait before listening again after the database was away.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// The silence after which the connection is tested: a database that has vanished says nothing.
+const SILENT: Duration = Duration::from_secs(5);
+/// The time for the response to a test.
+const RESPONDS_IN: Duration = Duration::from_secs(2);
 
 /// The notifications that this process has heard.
 #[derive(Debug, Default)]
@@ -73,7 +77,19 @@ async fn listen(store: &Store, wake: &Notify) -> std::result::Result<(), sqlx::E
         // Also at the beginning: a wake may have been missed before.
         store.heard.note();
         wake.notify_one();
-        // `None` means that the connection was lost and is back.
-        listener.try_recv().await?;
+        while !heard(&mut listener).await? {}
     }
+}
+
+/// Waits for a notification. Returns false after a silence in which the connection was tested.
+async fn heard(listener: &mut PgListener) -> std::result::Result<bool, sqlx::Error> {
+    if let Ok(received) = tokio::time::timeout(SILENT, listener.try_recv()).await {
+        // `None` means that the connection was lost and is back.
+        return received.map(|_| true);
+    }
+    let test = sqlx::query("SELECT 1").execute(listener);
+    let responded = tokio::time::timeout(RESPONDS_IN, test)
+        .await
+        .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()));
+    responded.map(|_| false)
 }

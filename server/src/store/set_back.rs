@@ -158,7 +158,7 @@ async fn pull_in(txn: &DatabaseTransaction, rows: &[Later], now: Timestamp) -> R
         wrong.entry(row.latest(now)).or_default().push(row.id);
     }
     for (latest, ids) in wrong {
-        // One that was claimed meanwhile has no due time.
+        // A retry that was made meanwhile may come early.
         let sql = format!(
             "UPDATE delivery SET next_attempt_at = $1 WHERE {} AND next_attempt_at > $1",
             group::id_in("id", "$2", is_postgres)

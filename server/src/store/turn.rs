@@ -12,6 +12,7 @@ mod thread;
 use super::rows::RowStatement;
 use super::{Error, Result, Store};
 pub use along::Along;
+use kept::Waiting;
 use sea_orm::{DbErr, RuntimeErr, Statement};
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
@@ -33,6 +34,7 @@ impl Store {
         if let Some(excludes) = turns.kept.take() {
             return Ok(Some(Turn { excludes, turns: turns.clone() }));
         }
+        let _waiting = turns.kept.wait();
         let acquired = async { self.writer.get_sqlite_connection_pool().acquire().await.map_err(not_acquired) };
         Ok(Some(Turn { excludes: self.in_time(acquired).await?, turns: turns.clone() }))
     }
@@ -42,6 +44,12 @@ impl Store {
         if let Some(turns) = &self.turns {
             turns.kept.want();
         }
+    }
+
+    /// The same for a writer that waits until the guard is dropped.
+    pub(super) fn wait_for_writer(&self) -> Option<Waiting> {
+        self.want_writer();
+        Some(self.turns.as_ref()?.kept.wait())
     }
 
     /// Lets a record wait until it can go along with a turn, which then calls `statements` with its content. `None` on

@@ -55,8 +55,6 @@ pub(super) struct State {
     pub(super) unnamed: usize,
     /// The last destination that was claimed from. Destinations are claimed from in rotation.
     pub(super) last: Option<DestinationId>,
-    /// The number of looks for due deliveries, and of claims, that have begun.
-    pub(super) look: u64,
 }
 
 #[derive(Debug)]
@@ -75,20 +73,15 @@ pub(super) struct Lane {
     pub(super) waiting: VecDeque<Leased>,
     pub(super) is_hanging: bool,
     pub(super) is_quick: bool,
-    /// True while older deliveries of the destination may be due in the database. New ones queue behind them.
+    /// True while older deliveries of the destination may be due in the database. New ones queue behind them. A look that
+    /// misses a delivery which is being committed clears this, so newer ones may overtake that one. Under load the mark would
+    /// stay otherwise, and what queues costs more than what is leased at its start.
     pub(super) has_backlog: bool,
-    /// The number of looks that had begun when that was last noted. They may have missed what was queued then.
-    marked_at: u64,
 }
 
 impl Lane {
     pub(super) fn is_idle(&self) -> bool {
         self.leased == 0 && self.unrecorded == 0 && !self.is_hanging && !self.has_backlog
-    }
-
-    /// Notes that the look with this number has found nothing. What has queued since the look began may still be due.
-    pub(super) fn unmark(&mut self, look: u64) {
-        self.has_backlog &= self.marked_at >= look;
     }
 }
 
@@ -157,8 +150,7 @@ impl State {
 
     /// Notes that deliveries of a destination may be due in the database.
     pub(super) fn mark(&mut self, id: DestinationId) {
-        let lane = self.lanes.entry(id).or_default();
-        (lane.has_backlog, lane.marked_at) = (true, self.look);
+        self.lanes.entry(id).or_default().has_backlog = true;
     }
 
     /// Notes a delivery that this node has leased.

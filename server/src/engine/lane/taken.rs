@@ -15,8 +15,6 @@ pub struct Taken {
     pub(super) owner: Uuid,
     pub(super) handed: mpsc::UnboundedSender<Vec<Leased>>,
     pub(super) destinations: Vec<DestinationId>,
-    /// The destinations of deliveries that queue.
-    pub(super) queued: Vec<DestinationId>,
     pub(super) leased: Vec<Leased>,
     /// True from when the rows may be in the database.
     pub(super) has_rows: bool,
@@ -32,7 +30,6 @@ impl Taken {
         let has_backlog = state.lanes.get(&id).is_some_and(|lane| lane.has_backlog);
         if has_backlog || bytes > DIRECT_MAX_BYTES || state.room(id) == 0 {
             state.mark(id);
-            self.queued.push(id);
             return None;
         }
         state.lease(id);
@@ -68,6 +65,7 @@ impl Taken {
     /// Hands the deliveries to the dispatcher, after the commit.
     pub fn hand_over(mut self) {
         self.destinations.clear();
+        self.has_rows = false;
         let leased = std::mem::take(&mut self.leased);
         if !leased.is_empty() {
             // The dispatcher receives until the last `Taken` is gone.
@@ -78,12 +76,10 @@ impl Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        if self.destinations.is_empty() && self.queued.is_empty() {
+        if self.destinations.is_empty() {
             return;
         }
         let mut state = self.lanes.state();
-        // Again, after the commit: a look that has begun meanwhile may have missed them.
-        self.queued.iter().for_each(|id| state.mark(*id));
         state.unnamed -= usize::from(self.is_unnamed);
         for id in &self.destinations {
             state.release(*id);

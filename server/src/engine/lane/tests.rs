@@ -32,7 +32,6 @@ impl Node {
     /// how many are sent.
     fn claim(&mut self, due: &[i64], most: usize) -> (Vec<usize>, Vec<Leased>) {
         let due: Vec<_> = due.iter().map(|id| DestinationId(*id)).collect();
-        self.lanes.next_claim();
         let plan = self.lanes.plan(&due, true, most);
         let mut claimed = Vec::new();
         for (id, slots) in &plan {
@@ -336,38 +335,6 @@ fn rows_that_may_be_committed_without_known_ids_are_told() {
     lost.expect_rows();
     drop(lost);
     assert!(node.lanes.all_ids().is_some() && node.lanes.take_lost());
-}
-
-#[test]
-fn mark_of_a_backlog_survives_looks_that_may_have_missed_the_delivery() {
-    let node = Node::new();
-    let id = DestinationId(1);
-    let queue = || {
-        let mut taken = node.lanes.take().expect("open");
-        assert!(taken.lease(id, 1 << 20).is_none(), "a large message queues");
-        taken
-    };
-    // Committed while a look is under way.
-    node.lanes.next_claim();
-    drop(queue());
-    node.lanes.plan(&[], true, 512);
-    assert!(node.take(1).is_none());
-    // Committed after a look that began later.
-    let taken = queue();
-    node.lanes.next_claim();
-    node.lanes.plan(&[], true, 512);
-    drop(taken);
-    assert!(node.take(1).is_none());
-    // Committed while a claim is under way, which finds less than its leases.
-    node.lanes.next_claim();
-    let plan = node.lanes.plan(&[id], true, 512);
-    drop(queue());
-    node.lanes.claimed(&plan, std::iter::empty());
-    assert!(node.take(1).is_none());
-    // The next look tells.
-    node.lanes.next_claim();
-    node.lanes.plan(&[], true, 512);
-    assert!(node.take(1).is_some());
 }
 
 #[test]

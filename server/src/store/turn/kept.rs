@@ -9,9 +9,11 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-/// The time after which a connection that no turn needs returns to its pool. A writer that did not tell waits as long.
+/// The time after which a connection that no turn needs returns to its pool.
 const KEPT_FOR: Duration = Duration::from_millis(50);
-/// The time since another writer wanted the connection, for which no turn keeps it: the writer may have more to write.
+/// The time for which turns keep the connection in a row. A writer that asked long ago waits no longer than that.
+const KEPT_IN_A_ROW: Duration = Duration::from_secs(1);
+/// The time since another writer asked, for which no turn keeps the connection: the writer may have more to write.
 const WANTED_FOR: Duration = Duration::from_millis(100);
 
 /// The place for the connection.
@@ -21,12 +23,28 @@ pub(super) struct Kept(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     connection: Option<(PoolConnection<Sqlite>, Handle)>,
+    /// The instant since which turns have kept the connection.
+    since: Option<Instant>,
     /// The end of the last turn that has kept the connection.
     kept_at: Option<Instant>,
-    /// The last instant at which another writer wanted the connection.
+    /// The last instant at which another writer asked for the connection.
     wanted_at: Option<Instant>,
+    /// The number of turns and other writers that wait for the connection.
+    waiting: usize,
     /// True while a task waits to return the connection.
     is_watched: bool,
+}
+
+impl State {
+    /// Returns the connection to its pool, if it is here.
+    fn give_up(&mut self) {
+        self.since = None;
+        if let Some((connection, runtime)) = self.connection.take() {
+            // A connection returns to its pool by a task.
+            let _entered = runtime.enter();
+            drop(connection);
+        }
+    }
 }
 
 impl Kept {
@@ -34,19 +52,22 @@ impl Kept {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the connection for a turn.
+    /// Takes the connection for a turn, if it is here.
     pub(super) fn take(&self) -> Option<PoolConnection<Sqlite>> {
         self.state().connection.take().map(|(connection, _)| connection)
     }
 
     /// Keeps the connection after a turn, or returns it to its pool.
     pub(super) fn keep(&self, connection: PoolConnection<Sqlite>) {
-        let mut state = self.state();
-        if state.wanted_at.is_some_and(|at| at.elapsed() < WANTED_FOR) {
+        let (mut state, now) = (self.state(), Instant::now());
+        let is_wanted = state.waiting > 0 || state.wanted_at.is_some_and(|at| now - at < WANTED_FOR);
+        let since = *state.since.get_or_insert(now);
+        state.connection = Some((connection, Handle::current()));
+        if is_wanted || now - since > KEPT_IN_A_ROW {
+            state.give_up();
             return;
         }
-        state.connection = Some((connection, Handle::current()));
-        state.kept_at = Some(Instant::now());
+        state.kept_at = Some(now);
         if !std::mem::replace(&mut state.is_watched, true) {
             tokio::spawn(self.clone().watch());
         }
@@ -56,11 +77,16 @@ impl Kept {
     pub(super) fn want(&self) {
         let mut state = self.state();
         state.wanted_at = Some(Instant::now());
-        if let Some((connection, runtime)) = state.connection.take() {
-            // A connection returns to its pool by a task.
-            let _entered = runtime.enter();
-            drop(connection);
-        }
+        state.give_up();
+    }
+
+    /// Returns the connection to its pool, for a turn or another writer that waits for it until the guard is dropped. All
+    /// wait in the pool then, which serves them in order.
+    pub(super) fn wait(&self) -> Waiting {
+        let mut state = self.state();
+        state.waiting += 1;
+        state.give_up();
+        Waiting(self.clone())
     }
 
     /// Returns the connection to its pool once no turn has kept it for a while.
@@ -70,12 +96,22 @@ impl Kept {
             tokio::time::sleep_until(until).await;
             let mut state = self.state();
             let kept_until = state.kept_at.map_or(until, |at| at + KEPT_FOR);
-            if kept_until <= Instant::now() || state.connection.is_none() {
+            if kept_until <= Instant::now() {
                 state.is_watched = false;
-                state.connection = None;
+                state.give_up();
                 return;
             }
             until = kept_until;
         }
+    }
+}
+
+/// A turn or another writer that waits for the connection.
+#[derive(Debug)]
+pub(in crate::store) struct Waiting(Kept);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.state().waiting -= 1;
     }
 }

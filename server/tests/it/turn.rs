@@ -149,6 +149,23 @@ async fn other_writers_get_the_connection_that_a_turn_keeps_for_the_next() {
     test.store.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn turn_that_waits_is_not_overtaken_by_a_later_one() {
+    let (test, webhook) = store().await;
+    let group = occurred(&test.store, vec![rows::delivery(webhook)]).await;
+    // No other writer has asked lately.
+    for _ in 0..5 {
+        pause().await;
+    }
+    let first = test.store.turn().await.expect("a turn").expect("SQLite");
+    let (mut second, mut third) = (Box::pin(test.store.turn()), Box::pin(test.store.turn()));
+    assert!(std::future::poll_fn(|cx| Poll::Ready(second.as_mut().poll(cx))).await.is_pending());
+    delivery::start_in_turn(first, group, NOW).await.expect("started").expect("unchanged");
+    assert!(std::future::poll_fn(|cx| Poll::Ready(third.as_mut().poll(cx))).await.is_pending());
+    drop(second.await.expect("a turn"));
+    third.await.expect("a turn");
+}
+
 /// A record that goes along with turns, of deliveries that these have leased.
 struct Records {
     test: TestStore,

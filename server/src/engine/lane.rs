@@ -20,7 +20,7 @@ pub use taken::Taken;
 use crate::store::claim::Claimed;
 use crate::store::destination::Destination;
 use model::id::{DeliveryId, DestinationId};
-use state::{Lane, Open, State, UNRECORDED_BUSY, UNRECORDED_MAX};
+use state::{Lane, Open, SCARCE, State, UNRECORDED_BUSY, UNRECORDED_MAX};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -202,12 +202,13 @@ impl Lanes {
     }
 
     /// Returns true when a destination with queued deliveries has room: for some, if it is quick and has others to send
-    /// meanwhile, or for one.
+    /// meanwhile, or for one. Where slots are scarce, one is enough.
     pub fn wants_claim(&self) -> bool {
         let state = self.state();
+        let is_scarce = state.free() < SCARCE;
         state.free() > 0
             && state.lanes.iter().any(|(id, lane)| {
-                let least = if lane.is_quick && !lane.waiting.is_empty() { CLAIM_LEAST } else { 1 };
+                let least = if lane.is_quick && lane.leased > 0 && !is_scarce { CLAIM_LEAST } else { 1 };
                 lane.has_backlog && state.room(*id) >= least
             })
     }

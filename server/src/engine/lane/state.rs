@@ -22,7 +22,7 @@ const SLOTS_HANGING: usize = 1;
 const SLOTS_ALL_HANGING: usize = SLOTS / 2;
 /// The free slots below which a destination gets fewer than its share, in proportion, but one at least. So many slow
 /// destinations leave slots free for one that comes later.
-const SCARCE: usize = SLOTS / 4;
+pub(super) const SCARCE: usize = SLOTS / 4;
 /// The number of lanes from which on the idle ones are forgotten.
 const LANES_MAX: usize = 1000;
 

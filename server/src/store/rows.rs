@@ -158,6 +158,17 @@ fn push_element(array: &mut String, value: Value) {
     }
 }
 
+/// Returns rows as a table `v` for a `FROM` of SQLite, and adds their values to `values`. The columns have their names.
+pub(super) fn sqlite_table<const N: usize>(
+    columns: &Columns<N>,
+    rows: Vec<[Value; N]>,
+    values: &mut Vec<Value>,
+) -> String {
+    let source = sqlite_values(rows, values);
+    let names = columns.iter().enumerate().map(|(index, (name, _))| format!("column{} AS {name}", index + 1));
+    format!("(SELECT {} FROM ({source})) AS v", names.collect::<Vec<_>>().join(", "))
+}
+
 /// Returns rows as a table `v` for a `FROM`, and adds their values to `values`. The text is the same whatever their number.
 /// On SQLite the rows are JSON, so that their values may only be numbers and texts.
 pub(super) fn listed<const N: usize>(

@@ -48,8 +48,6 @@ pub struct Attempted {
 
 /// The number of last attempts of a delivery whose responses are retained.
 const RESPONSES_RETAINED: u32 = 10;
-/// The most attempts that one text of SQLite records: it has statements for each of them.
-const JOINED_MAX: usize = 16;
 /// The note of an attempt whose response is not retained.
 const RESPONSE_FORGOTTEN: &str = "the response is no longer retained: only those of the last 10 attempts are";
 
@@ -112,22 +110,18 @@ pub async fn settle_many(
 ) -> Result<()> {
     note_recipients(db, owner, &settlements).await?;
     forget_responses(db, &settlements).await?;
-    let is_postgres = db.get_database_backend() == DbBackend::Postgres;
+    let backend = db.get_database_backend();
     settlements.sort_by_key(|one| one.claimed.id);
-    while !settlements.is_empty() {
-        let count = if is_postgres { settlements.len() } else { settlements.len().min(JOINED_MAX) };
-        let group: Vec<_> = settlements.drain(..count).collect();
+    for group in rows::statements(db, settlements) {
         let moves = group.iter().map(|one| move_row(one, now)).collect();
         let attempts =
             group.into_iter().map(|one| attempt_row(&one.claimed, one.destination_revision, one.attempted)).collect();
-        db.execute_raw(if is_postgres {
-            let (sql, values) = postgres_sql(owner, moves, attempts, now);
-            Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
+        let (sql, values) = if backend == DbBackend::Postgres {
+            postgres_sql(owner, moves, attempts, now)
         } else {
-            // In one call, since each call switches threads twice.
-            RowStatement::joined(sqlite_statements(owner, moves, attempts, now))
-        })
-        .await?;
+            sqlite_sql(owner, moves, attempts, now)
+        };
+        db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
     }
     Ok(())
 }
@@ -167,7 +161,7 @@ fn plain_statements(owner: Uuid, mut group: Vec<PlainRow>) -> Vec<RowStatement> 
     group.sort_by_key(|one| one.id);
     let now = group.iter().map(|one| one.now).max().unwrap_or(Timestamp(0));
     let (moves, attempts) = group.into_iter().map(|one| (one.moved, one.attempt)).unzip();
-    sqlite_statements(owner, moves, attempts, now)
+    row_statements(owner, moves, attempts, now)
 }
 
 const MOVE: Columns<10> = [
@@ -214,8 +208,44 @@ fn postgres_sql(
     (sql, values)
 }
 
-/// Returns the statements of SQLite: the deliveries move on, the attempts are noted, and the runs of settled deliveries end.
-fn sqlite_statements(
+/// Returns the text for SQLite of a record within a transaction. The library switches threads for each call and for the result of
+/// each statement, so the text has three statements whatever the number of attempts.
+fn sqlite_sql(
+    owner: Uuid,
+    moves: Vec<[Value; 10]>,
+    attempts: Vec<[Value; 13]>,
+    now: Timestamp,
+) -> (String, Vec<Value>) {
+    let settled: Vec<_> = moves.iter().filter(|row| row[4] != Value::BigInt(None)).map(|row| row[0].clone()).collect();
+    let mut values = Vec::with_capacity(moves.len() * 24 + 2);
+    let moves = rows::sqlite_table(&MOVE, moves, &mut values);
+    values.push(owner.into());
+    let columns = MOVE[1..].iter().map(|(name, _)| format!("{name} = v.{name}")).collect::<Vec<_>>().join(", ");
+    let attempts = rows::insert_sql(false, "attempt", &ATTEMPT, attempts, &mut values);
+    let mut sql = format!(
+        "UPDATE delivery SET {columns}, lease_owner = NULL, lease_until = NULL FROM {moves} \
+         WHERE delivery.id = v.id AND delivery.status = 'running' AND delivery.lease_owner = ?; {attempts}"
+    );
+    if !settled.is_empty() {
+        let ids = vec!["?"; settled.len()].join(",");
+        sql = format!("{sql}; {}", end_run(&format!("IN ({ids})")));
+        values.push(now.0.into());
+        values.extend(settled);
+    }
+    (sql, values)
+}
+
+/// Returns the statement of SQLite that ends runs with these ids whose deliveries are settled.
+fn end_run(ids: &str) -> String {
+    format!(
+        "UPDATE run SET ended_at = ?, status = CASE WHEN EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id \
+         AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END WHERE id {ids} AND status = 'running' \
+         AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id AND d.settled_at IS NULL)"
+    )
+}
+
+/// Returns the statements of a turn: the deliveries move on, the attempts are noted, and the runs of settled deliveries end.
+fn row_statements(
     owner: Uuid,
     moves: Vec<[Value; 10]>,
     attempts: Vec<[Value; 13]>,
@@ -232,13 +262,10 @@ fn sqlite_statements(
         row.rotate_left(1);
         row.into_iter().chain([owner.into()])
     });
-    let end_run = "UPDATE run SET ended_at = ?, status = CASE WHEN EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id \
-                   AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END WHERE id = ? AND status = 'running' \
-                   AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id AND d.settled_at IS NULL)";
     vec![
         RowStatement::new(move_on, changes),
         RowStatement::insert("attempt", &ATTEMPT, attempts),
-        RowStatement::new(end_run.to_owned(), settled.into_iter().map(|id| [now.0.into(), id])),
+        RowStatement::new(end_run("= ?"), settled.into_iter().map(|id| [now.0.into(), id])),
     ]
 }
 

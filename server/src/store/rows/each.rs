@@ -2,7 +2,7 @@
 //! each number of them, and SQLite copies each page that such a statement changes, to undo a part of it.
 
 use super::Columns;
-use sea_orm::{DbBackend, Statement, Value};
+use sea_orm::Value;
 
 /// A statement for one row, and the rows to run it for.
 #[derive(Debug)]
@@ -57,14 +57,5 @@ impl RowStatement {
     /// Returns the values of each row.
     pub(in crate::store) fn rows(&self) -> impl Iterator<Item = &[Value]> {
         self.values.chunks(self.width)
-    }
-
-    /// Joins statements into one, which is sent in one call: it runs each of them for each of its rows. For a few rows, since
-    /// the text is another one for each number of them.
-    pub(in crate::store) fn joined(statements: Vec<Self>) -> Statement {
-        let texts = statements.iter().flat_map(|one| vec![one.sql.as_str(); one.values.len() / one.width]);
-        let sql = texts.collect::<Vec<_>>().join("; ");
-        let values: Vec<_> = statements.into_iter().flat_map(|one| one.values).collect();
-        Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)
     }
 }

@@ -200,7 +200,7 @@ impl Intake {
                     }
                     is_full = waiting.len() == GROUP_MAX;
                     for (id, InternalEvent { occurrence, about_destination, depth }) in waiting {
-                        // One that is not stored is tried again, after a wait.
+                        // An event that is not stored is tried again, after a wait.
                         is_full &=
                             self.report_as(Reporter::Internal { id, about_destination, depth }, occurrence).await;
                     }

@@ -147,6 +147,8 @@ impl Store {
     }
 
     /// Returns the connection for a single statement that writes.
+    ///
+    /// Has a turn give the connection up, so that the caller uses it at once.
     pub fn write(&self) -> &DatabaseConnection {
         self.want_writer();
         &self.writer

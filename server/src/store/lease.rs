@@ -38,8 +38,8 @@ fn returned() -> String {
     )
 }
 
-/// Returns deliveries whose lease has run out to the queue, except those in `held`, which `owner` has in flight. Returns
-/// their number.
+/// Returns deliveries whose lease has run out to the queue, except those in `held`, which `owner` has in flight.
+/// Returns their number.
 ///
 /// Takes lock 5 of 9.
 pub async fn return_expired(
@@ -61,9 +61,9 @@ pub async fn return_expired(
     Ok(done.rows_affected())
 }
 
-/// Returns deliveries to the queue that are leased to `owner` and not in `held`, as if they had not been claimed. The
-/// response to their commit was lost, so no node sends them. `held` is asked after the look, for a set with all leases that
-/// were committed before. Returns their number, and `None` where `held` has no such set.
+/// Returns deliveries to the queue that are leased to `owner` and not in `held`, as if they had not been claimed, each
+/// to its place. The response to their commit was lost, so no node sends them. `held` is asked after the look, for a
+/// set with all leases that were committed before. Returns their number, and `None` where `held` has no such set.
 ///
 /// Takes lock 5 of 9.
 pub async fn give_back_unknown(
@@ -82,7 +82,7 @@ pub async fn give_back_unknown(
     let running = Running::find_by_statement(statement).all(db).await?;
     let Some(held) = held() else { return Ok(None) };
     let sql = format!(
-        "UPDATE delivery SET {}, claims = claims - 1, next_attempt_at = $1 \
+        "UPDATE delivery SET {}, claims = claims - 1, next_attempt_at = COALESCE(next_attempt_at, $1) \
          WHERE id = $2 AND status = 'running' AND lease_owner = $3 AND claims = $4",
         returned()
     );
@@ -102,8 +102,8 @@ pub async fn return_all(db: &impl ConnectionTrait, now: Timestamp) -> Result<u64
     Ok(done.rows_affected())
 }
 
-/// Returns leased deliveries to the queue as if they had not been claimed: nothing was sent, or the result is unknown because
-/// this server is stopping. Without `due`, each has its place again, before all that was queued later.
+/// Returns leased deliveries to the queue as if they had not been claimed: nothing was sent, or the result is unknown
+/// because this server is stopping. Without `due`, each has its place again, before all that was queued later.
 ///
 /// Takes lock 5 of 9.
 pub async fn give_back(

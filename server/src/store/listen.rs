@@ -1,5 +1,6 @@
-//! Wakes between the nodes on one PostgreSQL: a `NOTIFY` in the transaction that queues or changes what people configure, and
-//! a connection that listens. The dispatcher looks once a second anyway, so a lost wake costs a second, never a delivery.
+//! Wakes between the nodes on one PostgreSQL: a `NOTIFY` in the transaction that queues or changes what people
+//! configure, and a connection that listens. The dispatcher looks once a second anyway, so a lost wake costs a second,
+//! never a delivery.
 
 use super::{Result, Store};
 use sea_orm::sqlx::postgres::PgListener;
@@ -46,7 +47,8 @@ pub async fn notify(db: &impl ConnectionTrait) -> Result<()> {
     Ok(())
 }
 
-/// Notifies `wake` whenever a node has queued a delivery or changed the configuration, until `stop` is cancelled. Returns at once on SQLite.
+/// Notifies `wake` whenever a node has queued a delivery or changed the configuration, until `stop` is cancelled.
+/// Returns at once on SQLite.
 pub async fn run(store: Store, wake: Arc<Notify>, stop: CancellationToken) {
     if !store.is_postgres() {
         return;

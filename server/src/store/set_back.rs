@@ -1,5 +1,5 @@
-//! Corrects times that a clock which was set back has left in the future, so that nothing waits for as long as the clock
-//! was ahead.
+//! Corrects times that a clock which was set back has left in the future, so that nothing waits for as long as the
+//! clock was ahead.
 //!
 //! A due time is corrected where no wait of a delivery can be so long ([`longest_wait`]). The row alone decides, so a
 //! correction can end anywhere and be repeated, also by another node. Nothing here may end or send a delivery.
@@ -17,8 +17,8 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Corrects the times of destinations, leases, receipts and waiting deliveries. `margin` is the time for which a lease lasts beyond
-/// its destination's timeout.
+/// Corrects the times of destinations, leases, receipts and waiting deliveries. `margin` is the time for which a lease
+/// lasts beyond its destination's timeout.
 pub async fn correct(store: &Store, now: Timestamp, margin: Duration) -> Result<()> {
     let txn = store.begin().await?;
     store.in_time(correct_destinations(&txn, now)).await?;
@@ -33,7 +33,8 @@ pub async fn correct(store: &Store, now: Timestamp, margin: Duration) -> Result<
 
 /// Has breakers and releases at a rate begin now that began later.
 ///
-/// Takes lock 4 of 9 on several rows in any order. Where PostgreSQL ends the transaction for that, the caller tries again.
+/// Takes lock 4 of 9 on several rows in any order. Where PostgreSQL ends the transaction for that, the caller tries
+/// again.
 async fn correct_destinations(txn: &DatabaseTransaction, now: Timestamp) -> Result<()> {
     for sql in [
         "UPDATE destination SET breaker_opened_at = $1 WHERE breaker_opened_at > $1",
@@ -55,8 +56,8 @@ async fn shorten_leases(txn: &DatabaseTransaction, now: Timestamp, margin: Durat
     Ok(())
 }
 
-/// Has receipts of the future expire as if they had been made now. Until then, a sender's id that is used again is taken for a
-/// repeat.
+/// Has receipts of the future expire as if they had been made now. Until then, a sender's id that is used again is
+/// taken for a repeat.
 ///
 /// Takes lock 9 of 9.
 async fn correct_receipts(store: &Store, now: Timestamp) -> Result<()> {

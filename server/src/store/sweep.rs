@@ -1,5 +1,5 @@
-//! The sweep: once a second on each node, the work that is due by the clock and the work that was left over. An idle server
-//! on SQLite sweeps less often (`look`).
+//! The sweep: once a second on each node, the work that is due by the clock and the work that was left over. An idle
+//! server on SQLite sweeps less often (`look`).
 //!
 //! The steps, in order:
 //!
@@ -8,11 +8,10 @@
 //! 3. `probe` queues one delivery behind an open breaker when its probe is due.
 //! 4. `release` queues the next deliveries of a destination that was resumed at a rate.
 //!
-//! Steps 2 to 4 visit the destinations in turn, some hundred rows in each transaction, so that neither the one writer of
-//! SQLite nor a lock on PostgreSQL is held for long. A large backlog takes several turns. After five seconds the next sweep
-//! goes on. Each step goes by the rows alone, so a crash between two
-//! transactions needs no record. A step that fails ends the sweep, and its name is in the error; the next sweep is a
-//! second later.
+//! Steps 2 to 4 visit the destinations in turn, some hundred rows in each transaction, so that neither the one writer
+//! of SQLite nor a lock on PostgreSQL is held for long. A large backlog takes several turns. After five seconds the
+//! next sweep goes on. Each step goes by the rows alone, so a crash between two transactions needs no record. A step
+//! that fails ends the sweep, and its name is in the error; the next sweep is a second later.
 //!
 //! `arrange` is left with work when a backlog is too large for the transaction that changes its destination, and when
 //! another node queues a delivery at the same moment (PostgreSQL). The claim leaves such rows alone until they are
@@ -77,8 +76,8 @@ fn named<T>(step: &'static str, done: Result<T>) -> std::result::Result<T, Faile
     done.map_err(|source| Failed { step, source })
 }
 
-/// Lists the destinations that have waiting deliveries to arrange, a probe that is due, or a release at a rate, in order of
-/// id.
+/// Lists the destinations that have waiting deliveries to arrange, a probe that is due, or a release at a rate, in
+/// order of id.
 pub async fn list_due(db: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<Due>> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -122,8 +121,8 @@ async fn visit_destinations(
     Ok(())
 }
 
-/// Visits the first of these destinations in one transaction, for about `size` rows, and takes those that are done out of
-/// the list.
+/// Visits the first of these destinations in one transaction, for about `size` rows, and takes those that are done out
+/// of the list.
 ///
 /// Takes lock 1 of 9 if one of the destinations is deleted, then locks 4 to 7 of one destination after the other.
 async fn visit_some(
@@ -162,8 +161,8 @@ async fn visit_some(
 /// Starts the probe of an open breaker when it is due and the last one is over.
 ///
 /// A probe is one delivery that waits behind the breaker and is queued, so that its attempt decides about the breaker.
-/// The last probe may still wait for a slot, or be lost with a worker that died: it counts as lost after its destination's
-/// timeout plus `margin`.
+/// The last probe may still wait for a slot, or be lost with a worker that died: it counts as lost after its
+/// destination's timeout plus `margin`.
 async fn start_due_probe(
     txn: &DatabaseTransaction,
     row: &destination::Model,

@@ -12,7 +12,7 @@ mod thread;
 use super::rows::RowStatement;
 use super::{Error, Result, Store};
 pub use along::Along;
-use kept::Waiting;
+use kept::WaitingWriter;
 use sea_orm::{DbErr, RuntimeErr, Statement};
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
@@ -47,7 +47,7 @@ impl Store {
     }
 
     /// The same for a writer that waits until the guard is dropped.
-    pub(super) fn wait_for_writer(&self) -> Option<Waiting> {
+    pub(super) fn wait_for_writer(&self) -> Option<WaitingWriter> {
         self.want_writer();
         Some(self.turns.as_ref()?.kept.wait())
     }

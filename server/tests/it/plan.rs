@@ -63,6 +63,8 @@ const BY_INDEX: &[(&str, &str)] = &[
     ("AS deliveries FROM delivery WHERE status = 'held'", "delivery_held"),
     ("FROM \"delivery\" WHERE status = 'held'", "delivery_held"),
     ("FROM \"delivery\" WHERE status = 'error'", "delivery_failed"),
+    ("destination_id <= $1 AND settled_at IS NOT NULL", "delivery_destination"),
+    ("AND tasks_started > 0 AND NOT EXISTS", "run_occurrence"),
 ];
 
 /// Returns true where a step of SQLite's plan reads all deliveries of a destination, or all that is held for a reason, though

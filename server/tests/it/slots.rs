@@ -63,30 +63,39 @@ async fn backlog_of_more_webhooks_than_are_cached_is_sent(#[values(Sqlite, Postg
     assert!(failed.is_empty(), "{} of them: {:?}", failed.len(), failed.first().map(|row| &row.error));
 }
 
-#[rstest]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn new_delivery_does_not_overtake_those_that_a_slow_response_returned(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
+/// Returns an occurrence whose message is this number.
+fn numbered(number: usize) -> serde_json::Value {
+    json!({"type": "vms", "event": "poweron", "data": {"n": number}})
+}
+
+/// Starts a webhook that has responded at once, to the message 0, and so has leases ahead. Then posts `count` messages, from 1
+/// on, of which eight wait for longer than a quick response takes. Returns the webhook's receiver, and a key.
+async fn slow_after_quick(database: Database, count: usize) -> (TestServer, Gate, String) {
     let server = TestServer::start(TestStore::new(database).await).await;
     let gate = Gate::closed().await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let webhook = server.webhook("w", &gate.url, |_| ()).await;
     server.event(server.task("t", webhook, "${data.n}", false).await).await;
-    let one = |n: u32| json!({"type": "vms", "event": "poweron", "data": {"n": n}});
-    // A response that comes at once: the webhook gets leases ahead.
     gate.respond(1);
-    server.post(&key, &one(0)).await;
+    server.post(&key, &numbered(0)).await;
     server.deliveries_until(all_settled).await;
-    server.post(&key, &json!((1..=60).map(one).collect::<Vec<_>>())).await;
+    server.post(&key, &json!((1..=count).map(numbered).collect::<Vec<_>>())).await;
     eventually("eight are under way", async || gate.waiting() == 8).await;
-    // Longer than a quick response takes.
     for _ in 0..8 {
         pause().await;
     }
+    (server, gate, key)
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_delivery_does_not_overtake_those_that_a_slow_response_returned(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let (server, gate, key) = slow_after_quick(database, 60).await;
     gate.respond(8);
     server.deliveries_until(|rows| rows.iter().filter(|row| row.is_settled()).count() == 9).await;
-    server.post(&key, &one(61)).await;
+    server.post(&key, &numbered(61)).await;
     gate.respond(100);
     server.deliveries_until(|rows| rows.len() == 62 && all_settled(rows)).await;
     // Eight are sent at once.
@@ -99,23 +108,8 @@ async fn new_delivery_does_not_overtake_those_that_a_slow_response_returned(
 async fn deliveries_that_a_slow_response_returned_come_before_those_that_queued_later(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let server = TestServer::start(TestStore::new(database).await).await;
-    let gate = Gate::closed().await;
-    let key = server.key("dc", &[Scope::Ingest]).await;
-    let webhook = server.webhook("w", &gate.url, |_| ()).await;
-    server.event(server.task("t", webhook, "${data.n}", false).await).await;
-    let one = |n: usize| json!({"type": "vms", "event": "poweron", "data": {"n": n}});
-    // A response that comes at once: the webhook gets leases ahead, for fewer than these.
-    gate.respond(1);
-    server.post(&key, &one(0)).await;
-    server.deliveries_until(all_settled).await;
-    server.post(&key, &json!((1..=300).map(one).collect::<Vec<_>>())).await;
-    eventually("eight are under way", async || gate.waiting() == 8).await;
-    // Longer than a quick response takes.
-    for _ in 0..8 {
-        pause().await;
-    }
-    // What returns at this moment was made a second ago.
+    let (server, gate, _) = slow_after_quick(database, 300).await;
+    // The deliveries return a second after they were made.
     server.advance(Duration::from_secs(1));
     gate.respond(1000);
     eventually("all are sent", async || gate.bodies().len() == 301).await;

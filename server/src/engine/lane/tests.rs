@@ -8,9 +8,9 @@ fn leased(id: i64, destination: i64) -> Leased {
     Leased { claimed: Claimed::sample(id, destination), destination: None }
 }
 
-/// Returns the end of a delivery that had its turn to be sent.
-fn change(one: &Leased, is_queued: bool) -> Change {
-    Change { delivery: one.claimed.id(), destination: one.claimed.destination_id(), had_turn: true, is_queued }
+/// Returns the end of a delivery that was sent.
+fn change(one: &Leased) -> Change {
+    Change { delivery: one.claimed.id(), destination: one.claimed.destination_id(), had_turn: true, is_queued: false }
 }
 
 /// The lanes of a node with a limit of eight, ready, and the next id of a delivery.
@@ -55,7 +55,7 @@ impl Node {
 
     fn record(&self, ended: &[Leased]) -> Vec<Leased> {
         self.lanes.record_begins(ended.iter().map(|one| one.claimed.destination_id()));
-        self.lanes.recorded(ended.iter().map(|one| change(one, false)))
+        self.lanes.recorded(ended.iter().map(change))
     }
 
     fn take(&self, destination: i64) -> Option<Taken> {
@@ -195,7 +195,7 @@ fn delivery_stays_known_when_the_transaction_that_gives_it_back_claims_it_again(
     node.lanes.record_begins([DestinationId(1)].into_iter());
     assert_eq!(node.lanes.plan(&[DestinationId(1)], true, 1), plan);
     node.lanes.claimed(&plan, sent.iter().map(|one| &one.claimed));
-    node.lanes.recorded(sent.iter().map(|one| change(one, false)));
+    node.lanes.recorded(sent.iter().map(change));
     assert_eq!(node.lanes.ids(), [sent[0].claimed.id()].into());
 }
 

@@ -1,8 +1,9 @@
-//! The numbers of settled deliveries of the last hours. A delivery is counted about once, however often somebody looks: the
-//! counts are remembered, and a look counts only the deliveries that were settled since. Must not read a day at each look.
+//! The numbers of settled deliveries of the last hours. A delivery is counted about once, however often somebody looks:
+//! the counts are remembered, and a look counts only the deliveries that were settled since. Must not read a day at
+//! each look.
 //!
-//! All deliveries are counted anew in each new hour. So rows that were removed, or were added to the past by hand, are noticed within the
-//! hour.
+//! All deliveries are counted anew in each new hour. So rows that were removed, or were added to the past by hand, are
+//! noticed within the hour.
 
 use super::HOUR_MS;
 use crate::store::{Result, figures};
@@ -13,8 +14,8 @@ use sea_orm::ConnectionTrait;
 
 /// The number of hours that are shown, the current one included.
 pub const HOURS: usize = 24;
-/// The age from which on an instant is counted for good. No delivery is settled later with such an instant: a commit and a
-/// sweep take less, and the clocks of nodes differ by less.
+/// The age from which on an instant is counted for good. No delivery is settled later with such an instant: a commit
+/// and a sweep take less, and the clocks of nodes differ by less.
 const COMPLETE_AFTER_MS: i64 = 60_000;
 
 /// The numbers of deliveries that were settled in one hour.
@@ -51,8 +52,8 @@ impl SettledCounts {
         Self { first_hour, until: Timestamp(first_hour * HOUR_MS), hours: Default::default() }
     }
 
-    /// Returns the numbers of this hour and of those before it. A count that is cut off keeps what it has counted, hour by
-    /// hour, and the next one goes on there.
+    /// Returns the numbers of this hour and of those before it. A count that is cut off keeps what it has counted, hour
+    /// by hour, and the next one goes on there.
     pub async fn count(&mut self, db: &impl ConnectionTrait, now: Timestamp) -> Result<[Settled; HOURS]> {
         let (first_hour, complete) = (first_hour(now), Timestamp(now.0 - COMPLETE_AFTER_MS));
         // Later than `complete`: the clock was set back.

@@ -208,6 +208,11 @@ fn postgres_sql(
     (sql, values)
 }
 
+/// Returns the ids of the rows whose deliveries are settled.
+fn settled(moves: &[[Value; 10]]) -> Vec<Value> {
+    moves.iter().filter(|row| row[4] != Value::BigInt(None)).map(|row| row[0].clone()).collect()
+}
+
 /// Returns the text for SQLite of a record within a transaction. The library switches threads for each call and for the result of
 /// each statement, so the text has three statements whatever the number of attempts.
 fn sqlite_sql(
@@ -216,7 +221,7 @@ fn sqlite_sql(
     attempts: Vec<[Value; 13]>,
     now: Timestamp,
 ) -> (String, Vec<Value>) {
-    let settled: Vec<_> = moves.iter().filter(|row| row[4] != Value::BigInt(None)).map(|row| row[0].clone()).collect();
+    let settled = settled(&moves);
     let mut values = Vec::with_capacity(moves.len() * 24 + 2);
     let moves = rows::sqlite_table(&MOVE, moves, &mut values);
     values.push(owner.into());
@@ -251,7 +256,7 @@ fn row_statements(
     attempts: Vec<[Value; 13]>,
     now: Timestamp,
 ) -> Vec<RowStatement> {
-    let settled: Vec<_> = moves.iter().filter(|row| row[4] != Value::BigInt(None)).map(|row| row[0].clone()).collect();
+    let settled = settled(&moves);
     let columns = MOVE[1..].iter().map(|(name, _)| format!("{name} = ?")).collect::<Vec<_>>().join(", ");
     let move_on = format!(
         "UPDATE delivery SET {columns}, lease_owner = NULL, lease_until = NULL \

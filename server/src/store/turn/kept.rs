@@ -1,6 +1,6 @@
-//! The library's writing connection between two turns. A connection that returns to its pool is tested first, which switches
-//! threads twice, and at some tens of events a second each group has a turn of its own. So a turn keeps the connection for
-//! the next one, unless another writer wants it.
+//! The library's writing connection between two turns. A connection that returns to its pool is tested first, which
+//! switches threads twice, and at some tens of events a second each group has a turn of its own. So a turn keeps the
+//! connection for the next one, unless another writer wants it.
 
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
@@ -80,13 +80,13 @@ impl Kept {
         state.give_up();
     }
 
-    /// Returns the connection to its pool, for a turn or another writer that waits for it until the guard is dropped. All
-    /// wait in the pool then, which serves them in order.
-    pub(super) fn wait(&self) -> Waiting {
+    /// Returns the connection to its pool, for a turn or another writer that waits for it until the guard is dropped.
+    /// All wait in the pool then, which serves them in order.
+    pub(super) fn wait(&self) -> WaitingWriter {
         let mut state = self.state();
         state.waiting += 1;
         state.give_up();
-        Waiting(self.clone())
+        WaitingWriter(self.clone())
     }
 
     /// Returns the connection to its pool once no turn has kept it for a while.
@@ -108,9 +108,9 @@ impl Kept {
 
 /// A turn or another writer that waits for the connection.
 #[derive(Debug)]
-pub(in crate::store) struct Waiting(Kept);
+pub(in crate::store) struct WaitingWriter(Kept);
 
-impl Drop for Waiting {
+impl Drop for WaitingWriter {
     fn drop(&mut self) {
         self.0.state().waiting -= 1;
     }

@@ -19,12 +19,14 @@
 //!    (`settle`): each attempt is recorded and its delivery moved on, the breakers of the destinations are counted, and
 //!    the runs ended. Deliveries that end while a cycle is written share the next one. Successes wait up to a tenth of
 //!    a second for others (`linger`), and on SQLite for a group of the intake that takes their record along.
-//! 5. Once a second a cycle first returns its own leases that may have been lost, and then those that have run out. It
-//!    reads which destinations hang, and how many nodes share the limits.
+//! 5. Once a second a cycle looks around. On PostgreSQL it reads how many nodes share the limits, and whether any has
+//!    something to do. It returns its own leases that may have been lost, and those that have run out, and reads which
+//!    destinations hang.
 //! 6. Beside the cycles the sweep runs once a second (`store::sweep`).
 //!
 //! While nothing is written to the embedded database and nothing is under way, the looks of steps 2, 5 and 6 are made
-//! every ten seconds (`store::look`).
+//! every ten seconds (`store::look`). On PostgreSQL, while nothing is queued or under way on any node and nothing was
+//! notified, the first statement of step 5 is all that is left each second.
 //!
 //! # Locks
 //!
@@ -64,6 +66,7 @@ use model::delivery::{Next, Outcome};
 use model::id::DestinationId;
 use model::time::Timestamp;
 use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -156,6 +159,8 @@ pub struct Dispatcher {
     /// The lanes, which the intake shares.
     lanes: Lanes,
     restless: Arc<Restless>,
+    /// True while a node on PostgreSQL has something to do, as of the last beat. Not used on SQLite.
+    is_busy: Arc<AtomicBool>,
     /// Cancelled when a stopping server waits no longer. Attempts in flight then end with what has arrived.
     cut: CancellationToken,
 }
@@ -184,6 +189,7 @@ impl Dispatcher {
             per_destination,
             lanes,
             restless: Arc::default(),
+            is_busy: Arc::default(),
             cut: CancellationToken::new(),
         }
     }

@@ -22,6 +22,7 @@ use model::id::DestinationId;
 use model::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -36,8 +37,8 @@ pub(super) const POLL: Duration = Duration::from_secs(1);
 const POLL_IDLE: Duration = Duration::from_secs(10);
 /// The shortest wait after a look that found nothing to claim.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
-/// A clock that is set back by less than this delays nothing noticeably. Each reading of the database's clock differs by
-/// less.
+/// A clock that is set back by less than this delays nothing noticeably. Each reading of the database's clock differs
+/// by less.
 const SET_BACK_MIN: Duration = Duration::from_secs(1);
 /// The number of destinations that are cached.
 const DESTINATIONS_CACHED: usize = 1000;
@@ -78,8 +79,8 @@ impl Work {
         }
     }
 
-    /// Returns the time until the next queued delivery is due, as far as this node knows. A look for what is due forgets
-    /// those that it finds: they are claimed, or wait for a slot.
+    /// Returns the time until the next queued delivery is due, as far as this node knows. A look for what is due
+    /// forgets those that it finds: they are claimed, or wait for a slot.
     pub(super) fn until_due(&self, now: Timestamp) -> Option<Duration> {
         self.due.map(|due| due.since(now))
     }
@@ -118,14 +119,15 @@ impl Dispatcher {
     ) -> Duration {
         if work.polled_at.is_none_or(|at| at.elapsed() >= POLL) {
             work.polled_at = Some(Instant::now());
-            // Where a look around would find nothing new, a look for what is due finds what it has found.
-            work.must_claim |= !work.last_look.is_current(&self.store, self.clock.now()) || self.may_have_changed();
-            if work.looked_at.is_none_or(|at| self.may_have_changed() || at.elapsed() >= POLL_IDLE) {
+            let looks = self.store.is_postgres() || self.may_have_changed();
+            if work.looked_at.is_none_or(|at| looks || at.elapsed() >= POLL_IDLE) {
                 match self.store.in_time(self.look_around()).await {
                     Ok(()) => work.looked_at = work.polled_at,
                     Err(error) => tracing::warn!(error = chain(error), "the dispatcher cannot look for expired leases"),
                 }
             }
+            // Where a look around would find nothing new, a look for what is due finds what it has found.
+            work.must_claim |= !work.last_look.is_current(&self.store, self.clock.now()) || self.may_have_changed();
         }
         let destinations = |group: &[Ended]| group.iter().map(|one| one.claimed().destination_id()).collect::<Vec<_>>();
         self.lanes.record_begins(destinations(&group).into_iter());
@@ -140,7 +142,8 @@ impl Dispatcher {
                 (has_looked, has_failed) = (true, found.is_none());
                 plan = found.unwrap_or_default();
             } else {
-                // The claim is made by the next cycle: `linger` is not patient then, so no turn takes its record before.
+                // The claim is made by the next cycle: `linger` is not patient then, so no turn takes its record
+                // before.
                 work.must_claim = true;
             }
         }
@@ -245,10 +248,10 @@ impl Dispatcher {
         Some(self.store.alone(along.made()).await)
     }
 
-    /// Returns false where a look around would hardly find anything new: this process alone has the embedded database,
-    /// has leased nothing, and knows of no breaker that is not at rest.
+    /// Returns false where a look around would hardly find anything new: this node has leased nothing, knows of no
+    /// breaker that is not at rest, and on PostgreSQL no node has anything to do.
     fn may_have_changed(&self) -> bool {
-        self.store.is_postgres() || !self.lanes.is_idle() || !self.restless.with(|ids| ids.is_empty())
+        self.is_busy.load(Ordering::Relaxed) || !self.lanes.is_idle() || !self.restless.with(|ids| ids.is_empty())
     }
 
     /// Looks for queued deliveries that are due, and decides how many of which destinations are claimed. `is_expected`
@@ -305,9 +308,17 @@ impl Dispatcher {
         }
     }
 
-    /// Ends leases that have run out, and reads which destinations hang, and which nodes there are.
+    /// Reads which nodes there are, ends leases that have run out, and reads which destinations hang.
     async fn look_around(&self) -> Result<(), store::Error> {
         let (db, now) = (&self.store, self.clock.now());
+        if db.is_postgres() {
+            let nodes = node::beat(db.write(), self.owner, now).await?;
+            self.lanes.set_nodes(nodes.count, nodes.rank);
+            self.is_busy.store(nodes.is_busy, Ordering::Relaxed);
+            if !self.may_have_changed() {
+                return Ok(());
+            }
+        }
         if self.lanes.take_lost() {
             let returned = lease::give_back_unknown(db.write(), now, self.owner, || self.lanes.all_ids()).await;
             if !matches!(returned, Ok(Some(_))) {
@@ -315,16 +326,12 @@ impl Dispatcher {
             }
             returned?;
         }
-        // Not those of the lanes: a delivery may have ended here and wait for its record, while the database was away for
-        // longer than a lease lasts.
+        // Not those of the lanes: a delivery may have ended here and wait for its record, while the database was away
+        // for longer than a lease lasts.
         lease::return_expired(db.write(), now, self.owner, &self.lanes.ids().into_iter().collect::<Vec<_>>()).await?;
         let restless = destination::list_restless(db.read()).await?;
         self.lanes.set_hanging(&restless.iter().filter(|(_, hangs)| **hangs).map(|(id, _)| *id).collect());
         self.restless.set(restless.into_keys().collect());
-        if db.is_postgres() {
-            let nodes = node::beat(db.write(), self.owner, now).await?;
-            self.lanes.set_nodes(nodes.count, nodes.rank);
-        }
         Ok(())
     }
 
@@ -368,7 +375,9 @@ impl Dispatcher {
     async fn sweep(&self, now: Timestamp, is_quiet: bool, is_set_back: bool) -> anyhow::Result<bool> {
         let had_work = !is_quiet && sweep::sweep(&self.store, now, LEASE_MARGIN).await?;
         if is_set_back {
-            set_back::correct(&self.store, now, LEASE_MARGIN).await.context("after the clock was set back")?;
+            set_back::correct(&self.store, || self.clock.now(), LEASE_MARGIN)
+                .await
+                .context("after the clock was set back")?;
         }
         Ok(had_work || is_set_back)
     }

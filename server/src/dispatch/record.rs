@@ -204,7 +204,7 @@ impl Dispatcher {
             }
         }
         for (due, ids) in returned {
-            lease::give_back(&txn, self.owner, &ids, due).await?;
+            lease::give_back(&txn, self.owner, &ids, due, now).await?;
         }
         if is_again {
             // The last try may have been committed, and only its response lost.

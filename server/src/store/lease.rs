@@ -38,6 +38,10 @@ fn returned() -> String {
     )
 }
 
+/// The due time by which a leased delivery has its place in the queue again: `$1` is now. A leased delivery was due, so a
+/// later time was left by a clock that has been set back since.
+const PLACE: &str = "CASE WHEN next_attempt_at < $1 THEN next_attempt_at ELSE $1 END";
+
 /// Returns deliveries whose lease has run out to the queue, except those in `held`, which `owner` has in flight.
 /// Returns their number.
 ///
@@ -82,7 +86,7 @@ pub async fn give_back_unknown(
     let running = Running::find_by_statement(statement).all(db).await?;
     let Some(held) = held() else { return Ok(None) };
     let sql = format!(
-        "UPDATE delivery SET {}, claims = claims - 1, next_attempt_at = COALESCE(next_attempt_at, $1) \
+        "UPDATE delivery SET {}, claims = claims - 1, next_attempt_at = {PLACE} \
          WHERE id = $2 AND status = 'running' AND lease_owner = $3 AND claims = $4",
         returned()
     );
@@ -111,16 +115,17 @@ pub async fn give_back(
     owner: Uuid,
     ids: &[DeliveryId],
     due: Option<Timestamp>,
+    now: Timestamp,
 ) -> Result<()> {
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
     let sql = format!(
-        "UPDATE delivery SET {}, claims = claims - 1, \
-         next_attempt_at = COALESCE(CAST($3 AS BIGINT), next_attempt_at, created_at) \
-         WHERE {} AND COALESCE(status, '') = 'running' AND lease_owner = $2",
+        "UPDATE delivery SET {}, claims = claims - 1, next_attempt_at = COALESCE(CAST($4 AS BIGINT), {PLACE}) \
+         WHERE {} AND COALESCE(status, '') = 'running' AND lease_owner = $3",
         returned(),
-        group::id_in("id", "$1", is_postgres)
+        group::id_in("id", "$2", is_postgres)
     );
-    let values = [group::ids(ids.iter().map(|id| id.0), is_postgres), owner.into(), due.map(|due| due.0).into()];
+    let ids = group::ids(ids.iter().map(|id| id.0), is_postgres);
+    let values = [now.0.into(), ids, owner.into(), due.map(|due| due.0).into()];
     db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     Ok(())
 }

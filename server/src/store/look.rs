@@ -1,10 +1,10 @@
 //! Looks that need not be repeated. A worker that looks for rows once a second would find nothing new while nothing is
 //! written to the database, and the looks are most of what an idle server does.
 //!
-//! Each commit to the embedded database writes to the write-ahead log, also that of another process, so the log's file tells.
-//! On PostgreSQL the notifications of all nodes tell (`listen`): of a change of what people configure, of a run of a schedule,
-//! of an internal event, and of a delivery that queues. They do not tell of an attempt's end, so a worker that looks for more
-//! than these has to look all the same.
+//! Each commit to the embedded database writes to the write-ahead log, also that of another process, so the log's file
+//! tells. On PostgreSQL the notifications of all nodes tell (`listen`): of a change of what people configure, of a run
+//! of a schedule, of an internal event, and of a delivery that queues. They do not tell of an attempt's end, or of a
+//! node that died. So the dispatcher also goes by its beat (`node`), which tells whether anything is queued or leased.
 
 use super::Store;
 use model::number::from_millis;
@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 
 /// The time after which a look is made although nothing was written.
 const LOOK_LASTS: Duration = Duration::from_secs(10);
-/// The shortest time since a write after which a further write certainly changes the file's time: some file systems note
-/// whole seconds.
+/// The shortest time since a write after which a further write certainly changes the file's time: some file systems
+/// note whole seconds.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// A state that changes with what is written.
@@ -32,8 +32,8 @@ pub struct LastLook(Option<(Mark, Timestamp)>);
 
 impl LastLook {
     /// Returns true while a look would find what the last one has found, as far as the rows decide: the caller then
-    /// compares the clock with what it found. Otherwise the caller looks. Where the look fails or leaves something to do,
-    /// the caller forgets it.
+    /// compares the clock with what it found. Otherwise the caller looks. Where the look fails or leaves something to
+    /// do, the caller forgets it.
     pub fn is_current(&mut self, store: &Store, now: Timestamp) -> bool {
         let state = store.mark(now);
         let is_current = self

@@ -18,15 +18,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Corrects the times of destinations, leases, receipts and waiting deliveries. `margin` is the time for which a lease
-/// lasts beyond its destination's timeout.
-pub async fn correct(store: &Store, now: Timestamp, margin: Duration) -> Result<()> {
+/// lasts beyond its destination's timeout. `clock` is asked for each step: an attempt that has failed meanwhile waits from
+/// then on.
+pub async fn correct(store: &Store, clock: impl Fn() -> Timestamp, margin: Duration) -> Result<()> {
+    let now = clock();
     let txn = store.begin().await?;
     store.in_time(correct_destinations(&txn, now)).await?;
     store.in_time(shorten_leases(&txn, now, margin)).await?;
     store.commit(txn).await?;
     correct_receipts(store, now).await?;
     for part in list_parts(store.read(), now).await? {
-        correct_part(store, &part, now).await?;
+        correct_part(store, &part, &clock).await?;
     }
     Ok(())
 }
@@ -121,14 +123,14 @@ impl Later {
 }
 
 /// Corrects the due times of a part, in as many transactions as that takes, the earliest due first.
-async fn correct_part(store: &Store, part: &Part, now: Timestamp) -> Result<()> {
+async fn correct_part(store: &Store, part: &Part, clock: impl Fn() -> Timestamp) -> Result<()> {
     let mut steps = Steps::new();
-    let mut last = (now.0, i64::MAX);
+    let mut last = (clock().0, i64::MAX);
     while let Some(size) = steps.next().await {
         let txn = store.begin().await?;
         steps.begin();
         let rows = store.in_time(list_later(&txn, part, last, size)).await?;
-        store.in_time(pull_in(&txn, &rows, now)).await?;
+        store.in_time(pull_in(&txn, &rows, clock())).await?;
         steps.end(to_u64(rows.len()));
         store.commit(txn).await?;
         // A corrected row moves to before this one.

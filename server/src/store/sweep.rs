@@ -1,5 +1,5 @@
 //! The sweep: once a second on each node, the work that is due by the clock and the work that was left over. An idle
-//! server on SQLite sweeps less often (`look`).
+//! server sweeps less often (`look`).
 //!
 //! The steps, in order:
 //!

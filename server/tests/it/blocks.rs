@@ -175,7 +175,8 @@ async fn run_all(db: &impl TransactionTrait<Transaction = DatabaseTransaction>) 
     let claimed = claim::claim(&txn, owner, NOW, NOW, &plan).await.expect("claimed");
     assert_eq!(claimed.len(), GROUP);
     counts.note("claim a group", &txn).await;
-    lease::give_back(&txn, owner, &claimed.iter().map(Claimed::id).collect::<Vec<_>>(), None).await.expect("returned");
+    let ids: Vec<_> = claimed.iter().map(Claimed::id).collect();
+    lease::give_back(&txn, owner, &ids, None, NOW).await.expect("returned");
     counts.note("give a group back", &txn).await;
 
     claim::next_due(&txn).await.expect("asked");

@@ -187,7 +187,7 @@ async fn delivery_that_lost_its_lease_is_not_sent_beside_the_probe(
             Way::Restarted => _ = lease::return_all(db, now).await.expect("released"),
             Way::Lost => _ = lease::give_back_unknown(db, now, owner, || Some(HashSet::new())).await.expect("released"),
             Way::Returned => {
-                lease::give_back(db, owner, &[1, 2, 3, 4, 5].map(DeliveryId), None).await.expect("released");
+                lease::give_back(db, owner, &[1, 2, 3, 4, 5].map(DeliveryId), None, now).await.expect("released");
             }
         }
         let claimed = claim::claim(db, owner, now, now.after(MARGIN), &[(id.into(), 8)]).await.expect("claimed");

@@ -12,7 +12,7 @@ use model::egress::Rules;
 use model::id::WebhookId;
 use model::time::Timestamp;
 use rstest::rstest;
-use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryOrder, Statement};
 use serde_json::json;
 use server::clock::new_uuid;
 use server::store::delivery::NewDelivery;
@@ -209,6 +209,51 @@ async fn silent_node_no_longer_counts() {
     assert_eq!(beat(other, 5012).await, (2, 1), "and comes back");
     node::leave(db, other).await.expect("left");
     assert_eq!(beat(one, 5013).await, (1, 0));
+}
+
+/// An idle node looks no further than its beat.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beat_tells_whether_there_is_anything_to_look_for() {
+    let test = TestStore::postgres().await;
+    let id = new_uuid(Timestamp(1));
+    let is_busy = async || node::beat(test.store.write(), id, Timestamp(0)).await.expect("noted").is_busy;
+    let set = async |sql: &str| test.store.write().execute_unprepared(sql).await.expect("set");
+    let webhook = webhooks(&test.store, "http://127.0.0.1:9", 1).await;
+    assert!(!is_busy().await, "empty");
+    queue(&test.store, &webhook, 1).await;
+    assert!(is_busy().await, "a queued delivery");
+    set("UPDATE delivery SET status = 'running', lease_until = 0").await;
+    assert!(is_busy().await, "a leased delivery");
+    set("UPDATE delivery SET status = 'held', hold_reason = 'paused'").await;
+    assert!(!is_busy().await, "a held delivery");
+    set("UPDATE delivery SET status = 'delivered', hold_reason = NULL, settled_at = 0").await;
+    assert!(!is_busy().await, "a settled delivery");
+    set("UPDATE destination SET is_hanging = TRUE").await;
+    assert!(is_busy().await, "a destination that hangs");
+    set("UPDATE destination SET is_hanging = FALSE, breaker_failures = 1").await;
+    assert!(is_busy().await, "a breaker that is not at rest");
+}
+
+/// A node that died notifies nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_node_sends_what_a_dead_one_has_leased() {
+    let (gate, server) = (Gate::closed().await, TestServer::start(TestStore::postgres().await).await);
+    let store = &server.services.store;
+    let webhook = rows::webhook(store.write(), "w", &format!("{}/open", gate.url)).await;
+    let beats = async || {
+        let sql = "SELECT 1 FROM node WHERE seen_at <> 0";
+        store.read().query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.expect("read").is_some()
+    };
+    for _ in 0..2 {
+        store.write().execute_unprepared("UPDATE node SET seen_at = 0").await.expect("set");
+        eventually("the idle node beats", beats).await;
+    }
+    let txn = store.begin().await.expect("a transaction");
+    rows::start(&txn, vec![rows::delivery(webhook)], Timestamp(0)).await;
+    let leased = "UPDATE delivery SET status = 'running', lease_owner = gen_random_uuid(), lease_until = 0";
+    txn.execute_unprepared(leased).await.expect("leased");
+    txn.commit().await.expect("committed");
+    all_sent(store).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,8 +11,10 @@ use model::time::Timestamp;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::json;
+use server::clock::new_uuid;
 use server::store::delivery::NewDelivery;
-use server::store::{Store, entity, hold, set_back, webhook};
+use server::store::{Store, claim, entity, hold, lease, set_back, webhook};
+use std::collections::HashSet;
 use std::time::Duration;
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -100,7 +102,7 @@ async fn waits_are_no_longer_than_they_can_be_after_the_clock_was_set_back(
         db.execute_unprepared(&sql).await.expect("changed");
     }
     for _ in 0..2 {
-        set_back::correct(store, NOW, Duration::ZERO).await.expect("corrected");
+        set_back::correct(store, || NOW, Duration::ZERO).await.expect("corrected");
         let one = [0, 0, 5_500, 990_000, 3_600_000, -1, 4_000].map(Some);
         assert_eq!(due_times(store).await, [one, one, one].concat());
     }
@@ -115,7 +117,7 @@ async fn every_due_time_of_a_large_backlog_is_corrected(#[values(Sqlite, Postgre
     rows::start(db, (0..500).map(|_| rows::delivery(webhook)).collect(), NOW.after(HOUR)).await;
     // Retries stay later than now, and are passed by.
     db.execute_unprepared("UPDATE delivery SET attempts = 1 WHERE id % 2 = 0").await.expect("changed");
-    set_back::correct(store, NOW, Duration::ZERO).await.expect("corrected");
+    set_back::correct(store, || NOW, Duration::ZERO).await.expect("corrected");
     assert_eq!(due_times(store).await, [Some(0), Some(5_500)].repeat(250));
 }
 
@@ -143,7 +145,7 @@ async fn breaker_lease_and_release_begin_anew_after_the_clock_was_set_back(
         later.0
     );
     db.execute_unprepared(&sql).await.expect("far ahead");
-    set_back::correct(store, NOW, Duration::from_secs(10)).await.expect("corrected");
+    set_back::correct(store, || NOW, Duration::from_secs(10)).await.expect("corrected");
     for (id, since) in [(ids[0], NOW), (ids[1], Timestamp(1))] {
         let state = webhook::find(store.read(), id).await.expect("read").expect("there").hold;
         let open = state.breaker.open.expect("open");
@@ -153,4 +155,25 @@ async fn breaker_lease_and_release_begin_anew_after_the_clock_was_set_back(
     assert!(destinations.iter().all(|row| row.released_at == Some(NOW.0) || row.release_per_second.is_none()));
     let leased = entity::delivery::Entity::find_by_id(1).one(store.read()).await.expect("read").expect("there");
     assert_eq!(leased.lease_until, Some(NOW.0 + 130_000), "the longest timeout and the margin");
+}
+
+/// A leased delivery was due, whatever the clock said then.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lease_that_returns_after_the_clock_was_set_back_does_not_wait_for_as_long_as_it_was_ahead(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let (store, owner) = (&test.store, new_uuid(NOW));
+    let webhook = rows::webhook(store.write(), "w", "http://127.0.0.1:9/").await;
+    let ahead = NOW.after(HOUR);
+    rows::start(store.write(), vec![rows::delivery(webhook), rows::delivery(webhook)], ahead).await;
+    let plan = [(webhook.into(), 2)];
+    let claimed = claim::claim(store.write(), owner, ahead, ahead.after(HOUR), &plan).await.expect("claimed");
+    assert_eq!(claimed.len(), 2);
+    lease::give_back(store.write(), owner, &[claimed[0].id()], None, NOW).await.expect("returned");
+    let none = || Some(HashSet::new());
+    assert_eq!(lease::give_back_unknown(store.write(), NOW, owner, none).await.expect("returned"), Some(1));
+    assert_eq!(claim::next_due(store.read()).await.expect("asked"), Some(NOW));
+    assert_eq!(claim::claim(store.write(), owner, NOW, ahead, &plan).await.expect("claimed").len(), 2);
 }

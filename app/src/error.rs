@@ -129,7 +129,8 @@ impl AppError {
     #[cfg(feature = "ssr")]
     /// A page timed out, so that it does not delay deliveries.
     pub fn late() -> Self {
-        let message = "This query took too long and was ended. Narrow the filters, or try again in a moment.";
+        let message = "This took too long and was ended: the database may be busy or away. Try again in a moment, or narrow \
+                       the filters.";
         Self::new(Code::Unavailable, message)
     }
 

@@ -94,9 +94,8 @@ impl Services {
         })
     }
 
-    /// Commits a change that makes deliveries due, and wakes the dispatchers of all nodes.
+    /// Commits a change that makes deliveries due, and wakes the dispatcher. Each change wakes those of other nodes.
     async fn commit_due(&self, txn: DatabaseTransaction) -> Result<(), AppError> {
-        store::listen::notify(&txn).await?;
         self.commit(txn).await?;
         self.wake.notify_one();
         Ok(())
@@ -128,7 +127,7 @@ impl From<store::Error> for AppError {
         let is_unavailable = matches!(error, store::Error::Unavailable(_));
         let error = format!("{:#}", anyhow::Error::new(error));
         if is_late {
-            tracing::warn!(error, "a query of a page timed out");
+            tracing::warn!(error, "the database did not respond in time");
             return Self::late();
         }
         if is_unavailable {

@@ -23,10 +23,13 @@ impl Services {
         destination::find(self.store.pages(), id).await?.ok_or_else(not_found)
     }
 
-    /// Arranges a destination's waiting deliveries for a moment, so that the page that follows shows the change. The sweep arranges
-    /// the rest of a large backlog.
-    pub(super) async fn arrange(&self, id: DestinationId) -> Result<(), AppError> {
-        arrange::finish(&self.store, id, self.clock.now(), ARRANGED_AT_ONCE).await.map_err(AppError::from)
+    /// Arranges a destination's waiting deliveries for a moment after a change, so that the page that follows shows it. The
+    /// sweep arranges the rest of a large backlog. The change is saved whatever fails here.
+    pub(super) async fn arrange(&self, id: DestinationId) {
+        if let Err(error) = arrange::finish(&self.store, id, self.clock.now(), ARRANGED_AT_ONCE).await {
+            let error = format!("{:#}", anyhow::Error::new(error));
+            tracing::warn!(error, destination = %id, "the sweep arranges what waits, since a change could not");
+        }
     }
 
     /// Discards, in steps, the held deliveries that do not go on, before the reason that holds them ends. A failure in between
@@ -68,7 +71,8 @@ impl Services {
         }
         arrange::begin(&txn, id, false, now).await?;
         self.commit(txn).await?;
-        self.arrange(id).await
+        self.arrange(id).await;
+        Ok(())
     }
 
     pub(super) async fn resume_destination(&self, id: DestinationId, choice: ReleaseChoice) -> Result<(), AppError> {
@@ -89,7 +93,7 @@ impl Services {
         }
         arrange::begin(&txn, id, false, now).await?;
         self.commit_due(txn).await?;
-        self.arrange(id).await?;
+        self.arrange(id).await;
         self.wake.notify_one();
         Ok(())
     }
@@ -127,7 +131,8 @@ impl Services {
             self.commit_due(txn).await?;
         }
         // An open breaker knows nothing of an earlier target.
-        self.arrange(id).await
+        self.arrange(id).await;
+        Ok(())
     }
 }
 

@@ -70,7 +70,7 @@ impl Services {
         name_object(&txn, Kind::Mailer, stored.id, NAME, now).await?;
         self.commit(txn).await?;
         if has_moved {
-            self.arrange(stored.id).await?;
+            self.arrange(stored.id).await;
         }
         Ok(SavedMailer { is_unresolved })
     }

@@ -68,7 +68,7 @@ impl Services {
         name_object(&txn, Kind::Webhook, id.into(), &checked.settings.name, now).await?;
         self.commit(txn).await?;
         if has_moved {
-            self.arrange(id.into()).await?;
+            self.arrange(id.into()).await;
         }
         Ok(SavedWebhook { id, is_unresolved })
     }
@@ -167,7 +167,7 @@ impl Webhooks for Services {
         }
         self.commit(txn).await?;
         for id in ids {
-            self.arrange(id.into()).await?;
+            self.arrange(id.into()).await;
         }
         Ok(())
     }

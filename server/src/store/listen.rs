@@ -5,6 +5,7 @@
 use super::{Result, Store};
 use sea_orm::sqlx::postgres::PgListener;
 use sea_orm::{ConnectionTrait, DbBackend};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -73,6 +74,8 @@ pub async fn run(store: Store, wake: Arc<Notify>, stop: CancellationToken) {
 
 async fn listen(store: &Store, wake: &Notify) -> std::result::Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(store.write().get_postgres_connection_pool()).await?;
+    // Otherwise a loss could go unnoticed: the library connects again within a wait that is given up.
+    listener.eager_reconnect(false);
     listener.listen(CHANNEL).await?;
     store.heard.is_listening.store(true, Ordering::SeqCst);
     loop {
@@ -85,13 +88,11 @@ async fn listen(store: &Store, wake: &Notify) -> std::result::Result<(), sqlx::E
 
 /// Waits for a notification. Returns false after a silence in which the connection was tested.
 async fn heard(listener: &mut PgListener) -> std::result::Result<bool, sqlx::Error> {
+    let lost = |kind: ErrorKind| sqlx::Error::from(std::io::Error::from(kind));
     if let Ok(received) = tokio::time::timeout(SILENT, listener.try_recv()).await {
-        // `None` means that the connection was lost and is back.
-        return received.map(|_| true);
+        return received?.map(|_| true).ok_or_else(|| lost(ErrorKind::ConnectionReset));
     }
     let test = sqlx::query("SELECT 1").execute(listener);
-    let responded = tokio::time::timeout(RESPONDS_IN, test)
-        .await
-        .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()));
-    responded.map(|_| false)
+    tokio::time::timeout(RESPONDS_IN, test).await.unwrap_or_else(|_| Err(lost(ErrorKind::TimedOut)))?;
+    Ok(false)
 }

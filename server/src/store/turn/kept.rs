@@ -29,6 +29,8 @@ struct State {
     kept_at: Option<Instant>,
     /// The last instant at which another writer asked for the connection.
     wanted_at: Option<Instant>,
+    /// True where another writer asked for the connection while a turn had it.
+    is_wanted: bool,
     /// The number of turns and other writers that wait for the connection.
     waiting: usize,
     /// True while a task waits to return the connection.
@@ -60,7 +62,8 @@ impl Kept {
     /// Keeps the connection after a turn, or returns it to its pool.
     pub(super) fn keep(&self, connection: PoolConnection<Sqlite>) {
         let (mut state, now) = (self.state(), Instant::now());
-        let is_wanted = state.waiting > 0 || state.wanted_at.is_some_and(|at| now - at < WANTED_FOR);
+        let was_wanted = std::mem::take(&mut state.is_wanted);
+        let is_wanted = was_wanted || state.waiting > 0 || state.wanted_at.is_some_and(|at| now - at < WANTED_FOR);
         let since = *state.since.get_or_insert(now);
         state.connection = Some((connection, Handle::current()));
         if is_wanted || now - since > KEPT_IN_A_ROW {
@@ -77,6 +80,7 @@ impl Kept {
     pub(super) fn want(&self) {
         let mut state = self.state();
         state.wanted_at = Some(Instant::now());
+        state.is_wanted = state.connection.is_none();
         state.give_up();
     }
 

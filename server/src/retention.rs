@@ -5,11 +5,12 @@
 //! set wrong must not empty the records, and a person needs time to notice.
 
 use crate::clock::Clock;
-use crate::store::retention::{Old, Step};
+use crate::store::retention::Old;
 use crate::store::steps::Steps;
 use crate::store::{self, Store, retention, setting};
 use model::number::millis;
 use model::time::Timestamp;
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -82,59 +83,77 @@ impl Retention {
         }
         let before = |retention: Duration| Timestamp(now.0 - millis(retention));
         let (oldest, oldest_unmatched) = (before(self.limits.settled), before(self.limits.unmatched));
-        let since = Instant::now();
-        let remove = async |old| match self.remove(old, since, stop).await {
-            Err(error) if !matches!(error, store::Error::Unavailable(_)) => {
-                // The other kinds do not wait for this one.
-                let error = format!("{:#}", anyhow::Error::new(error));
-                tracing::warn!(?old, error, "old rows of one kind could not be removed");
-                Ok(0)
-            }
-            done => done,
-        };
-        let uncounted = [Old::Sessions(now), Old::Receipts(now)];
-        for old in uncounted {
-            remove(old).await?;
+        let (db, since) = (self.store.read(), Instant::now());
+        for old in [Old::Sessions(now), Old::Receipts(now)] {
+            self.remove(old, since, stop).await?;
         }
-        let mut removed = remove(Old::Settled(oldest)).await?;
-        let db = self.store.read();
-        let excess =
-            stop.run_until_cancelled(retention::find_excess(db, self.limits.per_destination)).await.transpose()?;
-        for (destination, newest) in excess.unwrap_or_default() {
-            removed += remove(Old::OfDestination(destination, newest)).await?;
+        let mut removed = self.remove(Old::Settled(oldest), since, stop).await?;
+        for old in found(retention::find_excess(db, self.limits.per_destination), stop).await? {
+            removed += self.remove(old, since, stop).await?;
         }
         for old in [Old::EmptyRuns(oldest), Old::Occurrences(oldest), Old::Unmatched(oldest_unmatched)] {
-            removed += remove(old).await?;
+            removed += self.remove(old, since, stop).await?;
         }
-        let excess = stop.run_until_cancelled(retention::find_unmatched_excess(db, UNMATCHED_MAX)).await.transpose()?;
-        if let Some(newest) = excess.flatten() {
+        for old in found(retention::find_unmatched_excess(db, UNMATCHED_MAX), stop).await? {
             tracing::warn!(most = UNMATCHED_MAX, "the oldest of too many occurrences that started nothing are removed");
-            removed += remove(Old::UnmatchedUpTo(newest)).await?;
+            removed += self.remove(old, since, stop).await?;
         }
         // Revisions stay as long as an explanation or a replay of a retained row may need them.
-        removed += remove(Old::Revisions(oldest.min(oldest_unmatched))).await?;
-        let excess = stop.run_until_cancelled(retention::find_revision_excess(db, REVISIONS_MAX)).await.transpose()?;
-        for old in excess.unwrap_or_default() {
+        removed += self.remove(Old::Revisions(oldest.min(oldest_unmatched)), since, stop).await?;
+        for old in found(retention::find_revision_excess(db, REVISIONS_MAX), stop).await? {
             tracing::warn!(most = REVISIONS_MAX, ?old, "the oldest of too many revisions of one row are removed");
-            removed += remove(old).await?;
+            removed += self.remove(old, since, stop).await?;
         }
         Ok(removed)
     }
 
-    /// Removes all rows of this kind in steps, or until `stop` is cancelled, in a sweep that began at `since`.
+    /// Removes all rows of this kind in steps, or until `stop` is cancelled, in a sweep that began at `since`. Returns
+    /// their number, as far as it is known.
+    ///
+    /// # Errors
+    /// Fails when the database is away. Any other failure is logged, since the other kinds do not wait for this one.
     async fn remove(&self, old: Old, since: Instant, stop: &CancellationToken) -> Result<u64, store::Error> {
+        tolerate(&old, self.remove_all(old, since, stop).await)
+    }
+
+    async fn remove_all(&self, mut old: Old, since: Instant, stop: &CancellationToken) -> Result<u64, store::Error> {
         let (mut steps, mut all) = (Steps::new(), 0);
         while let Some(size) = stop.run_until_cancelled(steps.next()).await.flatten() {
             steps.rest(if since.elapsed() < LATE { REST } else { REST_OF_LATE });
             let txn = self.store.begin().await?;
             steps.begin();
-            let Step { removed, counted } = old.remove(&txn, size).await?;
-            steps.end(counted);
+            let step = old.remove(&txn, size).await?;
+            steps.end(step.counted);
             self.store.commit(txn).await?;
-            all += removed;
+            all += step.removed;
+            old = old.after(&step);
             crate::fault::point("retention.between-steps");
         }
         Ok(all)
+    }
+}
+
+/// Returns the rows that a look finds, and none where the look fails or `stop` is cancelled.
+///
+/// # Errors
+/// Fails when the database is away.
+async fn found(
+    look: impl Future<Output = Result<Vec<Old>, store::Error>>,
+    stop: &CancellationToken,
+) -> Result<Vec<Old>, store::Error> {
+    tolerate(&"a look", stop.run_until_cancelled(look).await.unwrap_or(Ok(Vec::new())))
+}
+
+/// Logs a failure, unless the database is away: the other kinds do not wait for one that another transaction blocks, or
+/// whose statement takes too long.
+fn tolerate<T: Default>(what: &impl Debug, done: Result<T, store::Error>) -> Result<T, store::Error> {
+    match done {
+        Err(error) if !matches!(error, store::Error::Unavailable(_)) || error.is_blocked() => {
+            let error = format!("{:#}", anyhow::Error::new(error));
+            tracing::warn!(?what, error, "old rows of one kind could not be removed");
+            Ok(T::default())
+        }
+        done => done,
     }
 }
 

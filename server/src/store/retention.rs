@@ -13,8 +13,9 @@ pub enum Old {
     /// Deliveries that were settled before an instant, with their attempts, and the runs and occurrences that have no
     /// delivery left.
     Settled(Timestamp),
-    /// Settled deliveries of one destination up to a delivery's id, likewise.
-    OfDestination(DestinationId, i64),
+    /// Settled deliveries of one destination up to a delivery's id, likewise. Those up to the other id are removed already,
+    /// so that no step reads again what waits among them.
+    OfDestination(DestinationId, i64, i64),
     /// Runs that ended before an instant and have no deliveries.
     EmptyRuns(Timestamp),
     /// Occurrences that were received before an instant, have started something and have no runs any more.
@@ -23,8 +24,8 @@ pub enum Old {
     Unmatched(Timestamp),
     /// Occurrences up to an id that started nothing.
     UnmatchedUpTo(i64),
-    /// Revisions of destinations, tasks and events that were superseded before an instant, or whose row was deleted before
-    /// it.
+    /// Revisions of destinations, tasks and events that were superseded before an instant, or whose row was deleted
+    /// before it.
     Revisions(Timestamp),
     /// Revisions of one row up to an id.
     RevisionsOf(Kind, i64, i64),
@@ -41,6 +42,8 @@ pub struct Step {
     pub removed: u64,
     /// The number of those that count for the size of the step.
     pub counted: u64,
+    /// The newest id of the deleted deliveries.
+    pub last: Option<i64>,
 }
 
 #[derive(FromQueryResult)]
@@ -57,10 +60,18 @@ async fn ids(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Ite
 async fn delete(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<Step> {
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     let removed = db.execute_raw(statement).await?.rows_affected();
-    Ok(Step { removed, counted: removed })
+    Ok(Step { removed, counted: removed, last: None })
 }
 
 impl Old {
+    /// Returns what is left of these rows after a step.
+    pub fn after(self, step: &Step) -> Self {
+        match (self, step.last) {
+            (Self::OfDestination(destination, newest, _), Some(last)) => Self::OfDestination(destination, newest, last),
+            _ => self,
+        }
+    }
+
     /// Deletes at most `size` of these rows.
     ///
     /// Takes lock 5 of 9 for settled deliveries, then lock 6 for their runs.
@@ -74,11 +85,11 @@ impl Old {
                 let which = "settled_at < $1 ORDER BY settled_at LIMIT $2";
                 delete_deliveries(txn, which, [oldest.0.into(), size]).await
             }
-            Self::OfDestination(destination, newest) => {
+            Self::OfDestination(destination, newest, last) => {
                 // A range, as in `find_excess`.
-                let which = "destination_id >= $1 AND destination_id <= $1 AND settled_at IS NOT NULL AND id <= $2 \
-                             ORDER BY destination_id, id LIMIT $3";
-                delete_deliveries(txn, which, [destination.0.into(), newest.into(), size]).await
+                let which = "destination_id >= $1 AND destination_id <= $1 AND settled_at IS NOT NULL AND id > $2 \
+                             AND id <= $3 ORDER BY destination_id, id LIMIT $4";
+                delete_deliveries(txn, which, [destination.0.into(), last.into(), newest.into(), size]).await
             }
             Self::EmptyRuns(oldest) => {
                 let sql = some(
@@ -151,16 +162,26 @@ impl Old {
     }
 }
 
-/// Returns the destinations with more than `most` settled deliveries, each with the newest id of the surplus. Those that wait
-/// do not count: else an outage would push the history out.
-pub async fn find_excess(db: &impl ConnectionTrait, most: u32) -> Result<Vec<(DestinationId, i64)>> {
+/// Returns the settled deliveries of each destination that are more than `most`. Those that wait do not count: else an
+/// outage would push the history out.
+pub async fn find_excess(db: &impl ConnectionTrait, most: u32) -> Result<Vec<Old>> {
+    // A range of one destination, not an equality: PostgreSQL would look for few deliveries among all.
+    let surplus = |which: &str| {
+        format!(
+            "SELECT id FROM delivery WHERE destination_id >= $1 AND destination_id <= $1 {which} \
+             ORDER BY destination_id DESC, id DESC LIMIT 1 OFFSET $2"
+        )
+    };
+    let (any, settled) = (surplus(""), surplus("AND settled_at IS NOT NULL"));
     let mut found = Vec::new();
     for destination in ids(db, "SELECT id FROM destination ORDER BY id", []).await? {
-        // A range of one destination, not an equality: PostgreSQL would look for few deliveries among all.
-        let sql = "SELECT id FROM delivery WHERE destination_id >= $1 AND destination_id <= $1 \
-                   AND settled_at IS NOT NULL ORDER BY destination_id DESC, id DESC LIMIT 1 OFFSET $2";
-        let newest = ids(db, sql, [destination.into(), i64::from(most).into()]).await?;
-        found.extend(newest.first().map(|newest| (DestinationId(destination), *newest)));
+        let values = || [destination.into(), i64::from(most).into()];
+        // First by the index alone: the rows say which are settled.
+        if ids(db, &any, values()).await?.is_empty() {
+            continue;
+        }
+        let newest = ids(db, &settled, values()).await?;
+        found.extend(newest.first().map(|newest| Old::OfDestination(DestinationId(destination), *newest, 0)));
     }
     Ok(found)
 }
@@ -184,10 +205,10 @@ pub async fn find_revision_excess(db: &impl ConnectionTrait, most: u32) -> Resul
     Ok(found)
 }
 
-/// Returns the newest id of the surplus, when more than `most` occurrences started nothing.
-pub async fn find_unmatched_excess(db: &impl ConnectionTrait, most: u32) -> Result<Option<i64>> {
+/// Returns the surplus, when more than `most` occurrences started nothing.
+pub async fn find_unmatched_excess(db: &impl ConnectionTrait, most: u32) -> Result<Vec<Old>> {
     let sql = "SELECT id FROM occurrence WHERE tasks_started = 0 ORDER BY received_at DESC LIMIT 1 OFFSET $1";
-    Ok(ids(db, sql, [i64::from(most).into()]).await?.first().copied())
+    Ok(ids(db, sql, [i64::from(most).into()]).await?.into_iter().map(Old::UnmatchedUpTo).collect())
 }
 
 /// Deletes deliveries by a condition with their attempts and runs, then the occurrences that have none left.
@@ -200,7 +221,7 @@ async fn delete_deliveries(
     let these = group::id_in("id", "$1", is_postgres);
     let some = group::among(&format!("SELECT id FROM delivery WHERE {which}"), is_postgres);
     let deliveries = ids(txn, &format!("DELETE FROM delivery WHERE {some} RETURNING id"), values).await?;
-    let counted = to_u64(deliveries.len());
+    let (counted, last) = (to_u64(deliveries.len()), deliveries.iter().max().copied());
     let attempts = format!("DELETE FROM attempt WHERE {}", group::id_in("delivery_id", "$1", is_postgres));
     delete(txn, &attempts, [group::ids(deliveries.iter().copied(), is_postgres)]).await?;
     let sql = format!(
@@ -214,5 +235,5 @@ async fn delete_deliveries(
          AND NOT EXISTS (SELECT 1 FROM run WHERE run.occurrence_id = occurrence.id)"
     );
     removed += delete(txn, &sql, [group::ids(occurrences.into_iter(), is_postgres)]).await?.removed;
-    Ok(Step { removed, counted })
+    Ok(Step { removed, counted, last })
 }

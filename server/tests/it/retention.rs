@@ -1,11 +1,11 @@
 //! Retention removes rows that are settled and old, and keeps all others. A jump of the clock removes nothing.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
-use crate::harness::{TestInbox, TestServer, TestStore};
+use crate::harness::{TestInbox, TestServer, TestStore, begin_holding};
 use app::view::delivery::DeliveryLine;
 use model::access::Scope;
 use rstest::rstest;
-use sea_orm::{EntityTrait, PaginatorTrait};
+use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
 use serde_json::json;
 use server::retention::{Limits, Retention};
 use server::store::{entity, setting};
@@ -134,4 +134,27 @@ async fn occurrences_that_started_nothing_are_removed_after_two_weeks(#[values(S
         server.advance(DAY);
     }
     assert_eq!(removed, 1);
+}
+
+/// Else every kind after it would grow for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_that_another_transaction_holds_does_not_keep_rows_of_other_kinds() {
+    let server = TestServer::start(TestStore::postgres().await).await;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server.webhook("w", &inbox.url, |_| ()).await;
+    server.event(server.task("t", webhook, "", false).await).await;
+    server.post(&key, &json!(vec![json!({"type": "vms", "event": "poweron"}); 3])).await;
+    server.post(&key, &json!({"type": "logs", "event": "created"})).await;
+    server.deliveries_until(|rows| rows.len() == 3 && rows.iter().all(DeliveryLine::is_settled)).await;
+    for _ in 0..15 {
+        assert_eq!(retention(&server, 3).sweep().await.expect("a sweep"), 0);
+        server.advance(DAY);
+    }
+    let holder = begin_holding(&server.services.store).await;
+    holder.execute_unprepared("SELECT id FROM delivery FOR UPDATE").await.expect("held");
+    assert_eq!(retention(&server, 1).sweep().await.expect("a sweep"), 1, "the occurrence that started nothing");
+    holder.rollback().await.expect("released");
+    retention(&server, 1).sweep().await.expect("a sweep");
+    assert_eq!(count(&server).await, (1, 1, 1), "the next sweep removes the rest");
 }

@@ -8,7 +8,7 @@ pub mod timing;
 pub mod trust;
 
 use super::guard::{Guard, PortResolver, Refused};
-use model::url::TargetUrl;
+use model::webhook::Settings;
 use reqwest::{Client, Proxy, redirect, retry};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 /// The most header lines of a response.
 const RESPONSE_HEADER_LINES: usize = 1000;
-/// The most clients in the cache: one for each port, TLS setting and route in use.
+/// The most clients in the cache: one for each port, TLS setting, route and timeout in use.
 const CLIENTS_MAX: usize = 256;
 
 /// The properties that all connections of a client share.
@@ -26,6 +26,9 @@ struct Kind {
     port: u16,
     tls: Tls,
     is_direct: bool,
+    /// The longest time to connect. Each address of a host gets its share, so that the next one is tried where one does not
+    /// respond. A connection that is completed for a later request ends with it too.
+    connect_timeout: Duration,
 }
 
 /// The check of a receiver's identity.
@@ -39,7 +42,7 @@ enum Tls {
     Insecure,
 }
 
-/// A client for one URL.
+/// A client for one webhook.
 #[derive(Debug)]
 pub struct Route {
     /// The client.
@@ -48,7 +51,7 @@ pub struct Route {
     pub is_proxied: bool,
 }
 
-/// Clients by port, TLS setting and route. Each has its own pool of connections.
+/// Clients by port, TLS setting, route and timeout. Each has its own pool of connections.
 pub struct Clients {
     guard: Arc<Guard>,
     /// The time after which a client is replaced. A busy connection is never closed for being idle, so without this
@@ -71,16 +74,18 @@ impl Clients {
         &self.guard
     }
 
-    /// Returns the client for a URL, after checking an address that is written in the URL.
-    pub fn for_url(&self, url: &TargetUrl, allows_insecure_tls: bool, is_direct: bool) -> Result<Route, ClientError> {
+    /// Returns the client for a webhook, after checking an address that is written in its URL.
+    pub fn for_webhook(&self, settings: &Settings) -> Result<Route, ClientError> {
+        let url = &settings.url;
         self.guard.check_literal(url)?;
-        let tls = match (url.is_https(), allows_insecure_tls) {
+        let tls = match (url.is_https(), settings.allows_insecure_tls) {
             (false, _) => Tls::Plain,
             (true, false) => Tls::Verified,
             (true, true) => Tls::Insecure,
         };
-        let is_proxied = self.guard.proxy_for(is_direct).is_some();
-        let client = self.find_or_build(Kind { port: url.port(), tls, is_direct: !is_proxied })?;
+        let is_proxied = self.guard.proxy_for(settings.is_direct).is_some();
+        let kind = Kind { port: url.port(), tls, is_direct: !is_proxied, connect_timeout: settings.timeout };
+        let client = self.find_or_build(kind)?;
         Ok(Route { client, is_proxied })
     }
 
@@ -121,6 +126,7 @@ impl Clients {
         };
         let client = builder
             .dns_resolver(Arc::new(PortResolver { guard, port }))
+            .connect_timeout(kind.connect_timeout)
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .referer(false)
@@ -151,4 +157,50 @@ pub enum ClientError {
     /// The client could not be built.
     #[error("the HTTP client could not be built")]
     Build(#[from] reqwest::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbound::guard::names::Files;
+    use model::egress::Rules;
+    use std::net::Ipv4Addr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+    fn webhook(url: String, timeout: Duration) -> Settings {
+        let json = serde_json::json!({
+            "name": "w", "url": url, "method": "POST", "authorization": {"type": "none"}, "headers": [],
+            "allows_insecure_tls": false, "timeout_ms": timeout.as_millis(), "retries": 0
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    /// A host of two addresses was called at the first one alone, attempt after attempt.
+    #[tokio::test]
+    async fn second_address_is_tried_within_the_attempt_where_the_first_drops_packets() {
+        // A listener whose queue is full drops each packet that would begin a connection.
+        let full = TcpSocket::new_v4().unwrap();
+        full.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let full = full.listen(0).unwrap();
+        let address = full.local_addr().unwrap();
+        let _first = TcpStream::connect(address).await.unwrap();
+        let second = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), address.port())).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files { resolv_conf: folder.path().join("resolv.conf"), hosts: folder.path().join("hosts") };
+        std::fs::write(&files.hosts, "127.0.0.1 two.example\n127.0.0.2 two.example\n").unwrap();
+        let rules = Rules { allowed: vec!["127.0.0.0/8".parse().unwrap()], ..Rules::default() };
+        let clients = Clients::new(Arc::new(Guard::with_files(rules, files)), Duration::from_mins(5), 8);
+        let settings = webhook(format!("http://two.example:{}/", address.port()), Duration::from_secs(2));
+        let client = clients.for_webhook(&settings).unwrap().client;
+        let respond = async {
+            let (mut stream, _) = second.accept().await.unwrap();
+            let read = stream.read(&mut [0; 1000]).await.unwrap();
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            read
+        };
+        let sent = client.post(settings.url.as_str()).send();
+        let (read, sent) = tokio::time::timeout(settings.timeout, async { tokio::join!(respond, sent) }).await.unwrap();
+        assert!(read > 0 && sent.unwrap().status() == 204);
+    }
 }

@@ -50,6 +50,12 @@ impl Guard {
         Self { rules, names: Names::new(Files::default()), proxy }
     }
 
+    /// Returns a guard that resolves names by these files.
+    #[cfg(test)]
+    pub(super) fn with_files(rules: Rules, files: Files) -> Self {
+        Self { rules, names: Names::new(files), proxy: None }
+    }
+
     /// Returns the guard of connections to the proxy.
     pub(super) fn of_proxy(&self) -> Self {
         Self::new(EgressProxy::rules(&self.rules), None)

@@ -90,9 +90,8 @@ async fn exchange(
     outgoing: Outgoing<'_>,
     now: Timestamp,
 ) -> Result<Response, NoResponse> {
-    let route =
-        clients.for_url(&webhook.settings.url, webhook.settings.allows_insecure_tls, webhook.settings.is_direct);
-    let Route { client, is_proxied } = route.map_err(|error| without_client(&error))?;
+    let Route { client, is_proxied } =
+        clients.for_webhook(&webhook.settings).map_err(|error| without_client(&error))?;
     let url = parse_url(&webhook.settings.url)?;
     let headers = headers(webhook, secrets, outgoing, now, &url)?;
     let method = match webhook.settings.method {

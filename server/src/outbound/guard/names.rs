@@ -1,33 +1,39 @@
 //! Resolves names as the system does: by its hosts file, and by the name servers in `resolv.conf`.
 //!
+//! A name in the hosts file has the addresses that stand there, and no name server is asked for more.
+//!
 //! Both files are read again when they change, so that a change of the network needs no restart. Neither is read at
 //! startup: a server that calls only IP addresses needs no name server.
 
 use crate::file::{Stamp, stamp};
 use crate::outbound::failure::socket_error;
+use futures_util::future::{Either, select};
+use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::op::{Query, ResponseCode};
-use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RData, Record};
 use hickory_resolver::system_conf::parse_resolv_conf;
-use hickory_resolver::{Hosts, TokioResolver};
+use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// The shortest time between two checks of the files for changes. They are checked when a name is resolved.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest time that a name without an address is cached, whatever TTL the name server gives: the name may just be
 /// in the making.
 const NEGATIVE_TTL: Duration = Duration::from_secs(2);
-/// The TTL of entries of the hosts file, in seconds. A changed file makes a new resolver before this time.
-const HOSTS_TTL: u32 = 86_400;
+/// The longest wait for the addresses of the other family, once those of one are known (RFC 8305, section 3). Some name
+/// servers never respond to a question for IPv6.
+const OTHER_FAMILY: Duration = Duration::from_millis(50);
 
 /// A name did not resolve.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -98,7 +104,13 @@ pub struct Names {
 struct Current {
     checked_at: Instant,
     stamps: [Stamp; 2],
-    resolver: TokioResolver,
+    sources: Arc<Sources>,
+}
+
+/// The sources of addresses.
+struct Sources {
+    hosts: HashMap<String, Vec<IpAddr>>,
+    servers: TokioResolver,
 }
 
 impl Names {
@@ -116,29 +128,35 @@ impl Names {
         let failed = |error: NetError| unresolved(reason_of(&error));
         // Container and home networks use underscores, which strict host names do not allow.
         let name = Name::from_str_relaxed(host).map_err(|_| unresolved((Reason::InvalidName, None)))?;
-        let found: Vec<_> = self.resolver().map_err(failed)?.lookup_ip(name).await.map_err(failed)?.iter().collect();
+        let sources = self.sources().map_err(failed)?;
+        if let Some(addresses) = sources.hosts.get(&hosts_key(host)) {
+            return Ok(addresses.clone());
+        }
+        let v6 = async { Ok(addresses(&sources.servers.ipv6_lookup(name.clone()).await?)) };
+        let v4 = async { Ok(addresses(&sources.servers.ipv4_lookup(name.clone()).await?)) };
+        let found = both_families(v6, v4).await.map_err(failed)?;
         if found.is_empty() { Err(unresolved((Reason::NoAddress, None))) } else { Ok(found) }
     }
 
-    /// Returns the resolver for the current files. Builds a new one when a file has changed.
-    fn resolver(&self) -> Result<TokioResolver, NetError> {
+    /// Returns the sources by the current files. Reads them anew when a file has changed.
+    fn sources(&self) -> Result<Arc<Sources>, NetError> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if let Some(cached) = current.as_ref()
             && now.duration_since(cached.checked_at) < CHECK_INTERVAL
         {
-            return Ok(cached.resolver.clone());
+            return Ok(cached.sources.clone());
         }
         let stamps = self.files.stamps();
         if let Some(cached) = current.as_mut()
             && cached.stamps == stamps
         {
             cached.checked_at = now;
-            return Ok(cached.resolver.clone());
+            return Ok(cached.sources.clone());
         }
-        let resolver = build(&self.files)?;
-        *current = Some(Current { checked_at: now, stamps, resolver: resolver.clone() });
-        Ok(resolver)
+        let sources = Arc::new(build(&self.files)?);
+        *current = Some(Current { checked_at: now, stamps, sources: sources.clone() });
+        Ok(sources)
     }
 }
 
@@ -151,7 +169,32 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     }
 }
 
-fn build(files: &Files) -> Result<TokioResolver, NetError> {
+/// Returns the addresses of both families, IPv6 first. Where one family has some, the other one is waited for briefly.
+///
+/// # Errors
+/// Fails where neither family has an address, with the error that says most: that no name server responded, or else that
+/// there is no address.
+async fn both_families(
+    v6: impl Future<Output = Result<Vec<IpAddr>, NetError>>,
+    v4: impl Future<Output = Result<Vec<IpAddr>, NetError>>,
+) -> Result<Vec<IpAddr>, NetError> {
+    let (v6, v4) = (pin!(v6), pin!(v4));
+    let is_found = |found: &Result<Vec<IpAddr>, NetError>| found.as_ref().is_ok_and(|found| !found.is_empty());
+    let (first, second) = match select(v6, v4).await {
+        Either::Left((v6, v4)) if is_found(&v6) => (v6, timeout(OTHER_FAMILY, v4).await.unwrap_or(Ok(Vec::new()))),
+        Either::Left((v6, v4)) => (v6, v4.await),
+        Either::Right((v4, v6)) if is_found(&v4) => (timeout(OTHER_FAMILY, v6).await.unwrap_or(Ok(Vec::new())), v4),
+        Either::Right((v4, v6)) => (v6.await, v4),
+    };
+    match (first, second) {
+        (Ok(v6), Ok(v4)) => Ok([v6, v4].concat()),
+        (Ok(found), Err(_)) | (Err(_), Ok(found)) if !found.is_empty() => Ok(found),
+        (Err(error), Err(_)) if reason_of(&error).0 != Reason::NoAddress => Err(error),
+        (_, Err(error)) | (Err(error), _) => Err(error),
+    }
+}
+
+fn build(files: &Files) -> Result<Sources, NetError> {
     let (servers, hosts) = (read(&files.resolv_conf)?, read(&files.hosts)?);
     // Without a configured name server, the one on this machine is used (resolv.conf(5)).
     let (config, mut options) = parse_resolv_conf(servers).unwrap_or_else(|_| {
@@ -162,27 +205,38 @@ fn build(files: &Files) -> Result<TokioResolver, NetError> {
     options.use_hosts_file = ResolveHosts::Never;
     let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
     *builder.options_mut() = options;
-    let mut resolver = builder.build()?;
-    resolver.set_hosts(Arc::new(read_hosts(&String::from_utf8_lossy(&hosts))));
-    Ok(resolver)
+    Ok(Sources { hosts: read_hosts(&String::from_utf8_lossy(&hosts)), servers: builder.build()? })
 }
 
-/// Reads a hosts file (hosts(5)). Unlike the library's reader, it accepts names with underscores.
-fn read_hosts(text: &str) -> Hosts {
-    let mut hosts = Hosts::default();
+/// Reads a hosts file (hosts(5)): the addresses of each name.
+fn read_hosts(text: &str) -> HashMap<String, Vec<IpAddr>> {
+    let mut hosts: HashMap<String, Vec<IpAddr>> = HashMap::new();
     for line in text.lines() {
         let mut fields = line.split('#').next().unwrap_or_default().split_whitespace();
         let Some(Ok(address)) = fields.next().map(str::parse::<IpAddr>) else { continue };
-        let kind = if address.is_ipv4() { RecordType::A } else { RecordType::AAAA };
-        for field in fields {
-            let Ok(mut name) = Name::from_str_relaxed(field.to_lowercase()) else { continue };
-            name.set_fqdn(true);
-            let record = Record::from_rdata(name.clone(), HOSTS_TTL, RData::from(address));
-            let lookup = Lookup::new_with_max_ttl(Query::query(name.clone(), kind), [record]);
-            hosts.insert(name, kind, lookup);
+        for name in fields {
+            let addresses = hosts.entry(hosts_key(name)).or_default();
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
         }
     }
     hosts
+}
+
+/// Returns a name as it is compared with the hosts file: without regard to case, or to the dot of a complete name.
+fn hosts_key(name: &str) -> String {
+    name.trim_end_matches('.').to_lowercase()
+}
+
+/// Returns the addresses of a lookup.
+fn addresses(found: &Lookup) -> Vec<IpAddr> {
+    let address = |record: &Record| match record.data {
+        RData::A(address) => Some(IpAddr::V4(address.0)),
+        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+        _ => None,
+    };
+    found.answers().iter().filter_map(address).collect()
 }
 
 /// Returns the reason behind an error, with the operating system's number if this machine could not ask.
@@ -204,6 +258,7 @@ fn reason_of(error: &NetError) -> (Reason, Option<i32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::{pending, ready};
 
     fn files(folder: &tempfile::TempDir) -> Files {
         // No name server responds at this address.
@@ -221,6 +276,7 @@ mod tests {
         let names = Names::new(files.clone());
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         assert_eq!(names.resolve("home_assistant").await.unwrap(), [ip("10.1.2.3")]);
+        assert_eq!(names.resolve("Home_Assistant.").await.unwrap(), [ip("10.1.2.3")]);
         let mut both = names.resolve("mixed.case").await.unwrap();
         both.sort();
         assert_eq!(both, [ip("10.1.2.3"), ip("fd00::1")]);
@@ -231,6 +287,26 @@ mod tests {
         assert_eq!(gone.reason, Reason::NoResponse, "{gone}");
         let long = names.resolve(&"x".repeat(64)).await.unwrap_err();
         assert_eq!(long.reason, Reason::InvalidName, "{long}");
+    }
+
+    /// A name server that does not know IPv6 drops the question. Waiting for it took as long as a whole attempt.
+    #[tokio::test]
+    async fn addresses_of_one_family_hardly_wait_for_the_other() {
+        type Found = Result<Vec<IpAddr>, NetError>;
+        let v4 = || ready(Found::Ok(vec!["10.1.2.3".parse().unwrap()]));
+        let v6 = || ready(Found::Ok(vec!["fd00::1".parse().unwrap()]));
+        let slow = || async {
+            tokio::time::sleep(OTHER_FAMILY * 4).await;
+            v6().await
+        };
+        assert_eq!(both_families(pending(), v4()).await.unwrap(), v4().await.unwrap());
+        assert_eq!(both_families(v6(), pending()).await.unwrap(), v6().await.unwrap());
+        assert_eq!(both_families(v6(), v4()).await.unwrap().len(), 2);
+        let none = || ready(Found::Ok(Vec::new()));
+        let failed = || ready(Found::Err(NetError::Timeout));
+        assert_eq!(both_families(slow(), none()).await.unwrap(), v6().await.unwrap(), "the only one is waited for");
+        assert_eq!(both_families(slow(), failed()).await.unwrap(), v6().await.unwrap());
+        assert!(both_families(failed(), none()).await.is_err());
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The time zone of the console.
 
 use crate::clock::zone::{self, TIME_ZONE, name_of};
+use crate::engine::render::zoned;
 use crate::schedule::next::next_after;
 use crate::service::Services;
 use crate::service::conflict::stale;
@@ -9,7 +10,8 @@ use app::error::AppError;
 use app::view::schedule::ZoneForm;
 use jiff::tz::TimeZone;
 use model::field_error::FieldErrors;
-use model::schedule::ZoneDraft;
+use model::schedule::{Repeat, Schedule, ZoneDraft};
+use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
 impl Services {
@@ -45,21 +47,43 @@ impl Services {
         }
         let name = name_of(&zone).to_owned();
         setting::put(&txn, TIME_ZONE, &name).await?;
-        self.plan_anew(&txn, &zone).await?;
+        self.plan_anew(&txn, zone::find(&stored), &zone).await?;
         self.commit(txn).await?;
         self.zone.adopt(&name);
         Ok(())
     }
 
-    /// Plans the next runs of all schedules that are not due. A run that is due by the old zone still starts, and one that
-    /// has no further run does not begin again.
-    async fn plan_anew(&self, txn: &DatabaseTransaction, zone: &TimeZone) -> Result<(), AppError> {
+    /// Plans the next runs of all schedules that are not due, from the zone `old` to the zone `new`. A run that is due by the
+    /// old zone still starts, and one that has no further run does not begin again.
+    async fn plan_anew(
+        &self,
+        txn: &DatabaseTransaction,
+        old: Option<TimeZone>,
+        new: &TimeZone,
+    ) -> Result<(), AppError> {
         let now = self.clock.now();
+        let old = old.unwrap_or_else(|| self.zone.get());
         for row in schedule::list(txn).await? {
             if let Some(next_at) = row.next_at.filter(|at| *at > now) {
-                schedule::advance(txn, row.id, next_at, next_after(&row.schedule, now, zone)).await?;
+                schedule::advance(txn, row.id, next_at, moved(&row.schedule, next_at, now, (&old, new))).await?;
             }
         }
         Ok(())
     }
+}
+
+/// Returns the next run of a schedule whose next run was planned for `next_at`, after the change between two zones. A run
+/// by the calendar keeps its date and time of day: it may then be due at once, or have been missed, but no date is left
+/// out or comes twice.
+fn moved(
+    schedule: &Schedule,
+    next_at: Timestamp,
+    now: Timestamp,
+    (old, new): (&TimeZone, &TimeZone),
+) -> Option<Timestamp> {
+    if let Repeat::Minutes { .. } | Repeat::Hours { .. } = schedule.repeat {
+        return next_after(schedule, now, new);
+    }
+    let same = new.to_timestamp(zoned(next_at, old).datetime()).ok()?;
+    next_after(schedule, Timestamp(same.as_millisecond() - 1), new)
 }

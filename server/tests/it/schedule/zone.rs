@@ -1,10 +1,11 @@
 //! The time zone of the console.
 
-use super::{add_trigger, at, paused, runs, save, scheduler, tick};
+use super::{add_trigger, at, paused, runs, save, scheduler, statuses, tick};
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestServer, TestStore};
 use app::error::Code;
 use jiff::tz::TimeZone;
+use model::run::Status;
 use model::schedule::ZoneDraft;
 use rstest::rstest;
 use sea_orm::ConnectionTrait;
@@ -45,6 +46,32 @@ async fn change_of_the_time_zone_plans_all_schedules_anew_on_every_node(
     tick(&mut other).await;
     assert_eq!(runs(&server, "t").await.len(), 1);
     assert_eq!(next().await, "2025-10-17T16:00:00.000Z");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn change_of_the_time_zone_neither_repeats_nor_loses_a_run(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start(TestStore::new(database).await).await;
+    let schedules = server.services.backend().schedules;
+    let paused = paused(&server).await;
+    let daily = save(&server, "Daily", |draft| draft.start_time = "08:00".into()).await;
+    add_trigger(&server, daily, server.task("daily", paused, "m", false).await).await;
+    let once = save(&server, "Once", |draft| {
+        draft.unit = "never".into();
+        draft.start_time = "18:00".into();
+    })
+    .await;
+    add_trigger(&server, once, server.task("once", paused, "m", false).await).await;
+    let next = async |id| schedules.detail(id).await.expect("there").runs.first().map(|run| run.machine.clone());
+    assert_eq!(next(daily).await.as_deref(), Some("2025-10-17T12:00:00.000Z"), "it ran today");
+    assert_eq!(next(once).await.as_deref(), Some("2025-10-16T22:00:00.000Z"));
+
+    schedules.set_zone(draft("Pacific/Honolulu", "America/New_York")).await.expect("changed");
+    assert_eq!(next(daily).await.as_deref(), Some("2025-10-17T18:00:00.000Z"), "not once more today");
+    schedules.set_zone(draft("Asia/Tokyo", "Pacific/Honolulu")).await.expect("changed");
+    tick(&mut scheduler(&server)).await;
+    assert_eq!(statuses(&server, "once").await, [Status::Missed], "it was due hours ago in Tokyo");
+    assert_eq!(next(daily).await.as_deref(), Some("2025-10-16T23:00:00.000Z"));
 }
 
 #[rstest]

@@ -174,7 +174,7 @@ fn console(http: &Http) -> Router {
         .fallback(page::page)
         .layer(middleware::map_response(compact::page))
         .layer(middleware::from_fn(in_background))
-        .layer(middleware::from_fn_with_state(pace::Pace::default(), pace::wait))
+        .layer(middleware::from_fn_with_state(pace::Paces::default(), pace::wait))
         .layer(middleware::from_fn_with_state(http.clone(), body::arrive))
         .layer(DefaultBodyLimit::disable())
         .with_state(http.clone())

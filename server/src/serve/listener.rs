@@ -17,6 +17,9 @@ const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 const HEAD_DEADLINE: Duration = Duration::from_secs(15);
 /// Time that a connection may stay open without a request, and deadline of the head of later requests.
 const IDLE_MAX: Duration = Duration::from_mins(1);
+/// The most requests at once on one connection of HTTP/2. A browser has one connection for all its tabs, and each live page
+/// has a request of its own.
+const STREAMS_MAX: u32 = 64;
 
 /// A bound listener. Its port is the real one, also when port 0 was asked for.
 pub(super) struct Bound {
@@ -66,7 +69,8 @@ fn with_deadlines<A>(server: Server<SocketAddr, A>) -> Server<SocketAddr, A> {
     let mut server = server.first_request_timeout(HEAD_DEADLINE);
     // Simple senders close their half of the connection after the request, and still read the response.
     server.http_builder().http1().header_read_timeout(IDLE_MAX).half_close(true);
-    server.http_builder().http2().keep_alive_interval(IDLE_MAX).keep_alive_timeout(HEAD_DEADLINE);
+    let mut builder = server.http_builder().http2();
+    builder.keep_alive_interval(IDLE_MAX).keep_alive_timeout(HEAD_DEADLINE).max_concurrent_streams(STREAMS_MAX);
     server
 }
 

@@ -23,6 +23,14 @@ const PROLONGED_AFTER: Duration = Duration::from_mins(10);
 
 /// The key of the account's id in a session's data.
 pub const ACCOUNT: &str = "account";
+/// The key of the stamp of the password in a session's data. A session that began by an earlier password is not valid: a
+/// sign-in may end after another request has changed the password and ended the sessions.
+pub const PASSWORD: &str = "password";
+
+/// Returns the stamp of a password, which differs for each time that a password is set.
+pub fn password_stamp(hash: &str) -> String {
+    Sha256::digest(hash).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// The session store.
 #[derive(Debug, Clone)]

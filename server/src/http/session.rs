@@ -7,8 +7,8 @@ pub use limit::SignInLimit;
 use super::client::Untrusted;
 use super::door::Caller;
 use super::{Http, page, v1};
-use crate::auth::session::ACCOUNT;
-use crate::service::account;
+use crate::auth::session::{ACCOUNT, PASSWORD, password_stamp};
+use crate::service::account::{self, SignedIn};
 use crate::store::access;
 use app::error::{AppError, Code};
 use app::session::Viewer;
@@ -39,9 +39,10 @@ pub(super) fn is_public(path: &str) -> bool {
 
 /// Adds the account of the session to the request's extensions. Without an account, only public paths are served.
 pub async fn identify(State(http): State<Http>, session: Session, mut request: Request, next: Next) -> Response {
-    let account_id = match session.get::<i64>(ACCOUNT).await {
-        Ok(id) => id,
-        Err(error) => {
+    let stored = async { Ok((session.get::<i64>(ACCOUNT).await?, session.get::<String>(PASSWORD).await?)) };
+    let (account_id, password) = match stored.await {
+        Ok(stored) => stored,
+        Err::<_, tower_sessions::session::Error>(error) => {
             tracing::warn!(%error, "a session cannot be read");
             return unavailable();
         }
@@ -50,11 +51,10 @@ pub async fn identify(State(http): State<Http>, session: Session, mut request: R
         None => None,
         // Read for each request, so that a changed role or a disabled account takes effect at once.
         Some(id) => match access::find_account_by_id(http.services.store.read(), UserId(id)).await {
-            Ok(account) => account.filter(|account| !account.is_disabled).map(|account| Viewer {
-                id,
-                name: account.name,
-                role: account.role,
-            }),
+            Ok(account) => account
+                .filter(|account| !account.is_disabled)
+                .filter(|account| password.as_deref() == Some(&password_stamp(&account.password_hash)))
+                .map(|account| Viewer { id, name: account.name, role: account.role }),
             Err(error) => {
                 tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "the account could not be read");
                 return unavailable();
@@ -105,10 +105,11 @@ fn safe_next(next: &str) -> &str {
 }
 
 /// Starts a session with a new id, so that an id that an attacker has planted is not signed in (session fixation).
-async fn start(session: &Session, viewer: &Viewer, next: &str) -> Response {
+async fn start(session: &Session, signed_in: &SignedIn, next: &str) -> Response {
     let started = async {
         session.cycle_id().await?;
-        session.insert(ACCOUNT, viewer.id).await
+        session.insert(PASSWORD, &signed_in.password).await?;
+        session.insert(ACCOUNT, signed_in.viewer.id).await
     };
     match started.await {
         Ok(()) => Redirect::to(safe_next(next)).into_response(),
@@ -148,10 +149,11 @@ pub async fn sign_in(
     }
     let found = account::sign_in(&http.services.store, name, draft.password.into()).await;
     match found {
-        Ok(Some(viewer)) => {
+        Ok(Some(signed_in)) => {
+            let viewer = &signed_in.viewer;
             tracing::info!(account = viewer.id, "signed in");
-            http.intake.report(account::occurrence("login", Some(&viewer), &viewer.name)).await;
-            start(&session, &viewer, &draft.next).await
+            http.intake.report(account::occurrence("login", Some(viewer), &viewer.name)).await;
+            start(&session, &signed_in, &draft.next).await
         }
         Ok(None) => {
             tracing::info!("a sign-in failed");
@@ -198,9 +200,10 @@ pub async fn set_up(
         }
     };
     match made {
-        Ok(viewer) => {
-            http.intake.report(account::occurrence("login", Some(&viewer), &viewer.name)).await;
-            start(&session, &viewer, "/").await
+        Ok(signed_in) => {
+            let viewer = &signed_in.viewer;
+            http.intake.report(account::occurrence("login", Some(viewer), &viewer.name)).await;
+            start(&session, &signed_in, "/").await
         }
         Err(error) => refuse(&http, parts, shown, error).await,
     }

@@ -1,5 +1,6 @@
 //! Accounts and API keys. The command line creates both; the setup link creates the first account.
 
+use crate::auth::session::password_stamp;
 use crate::auth::{api_key, password};
 use crate::clock::Clock;
 use crate::store::object::{self, NewObject};
@@ -172,6 +173,15 @@ fn is_valid(stored: &str, token: &str, now: Timestamp) -> bool {
         && STANDARD.decode(hash).is_ok_and(|hash| hash == api_key::hash(token))
 }
 
+/// A person whose password was right.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// The person.
+    pub viewer: Viewer,
+    /// The stamp of the password.
+    pub password: String,
+}
+
 /// Creates the first administrator with the token of the setup link. The token cannot be used again.
 pub async fn set_up(
     store: &Store,
@@ -179,7 +189,7 @@ pub async fn set_up(
     token: &str,
     name: &str,
     password: SecretString,
-) -> Result<Viewer, Error> {
+) -> Result<SignedIn, Error> {
     // Checked before the password is hashed: without a link, requests stay cheap.
     let stored = setting::find(store.read(), SETUP_TOKEN).await?.unwrap_or_default();
     if !is_valid(&stored, token, clock.now()) {
@@ -190,21 +200,25 @@ pub async fn set_up(
     if access::count_accounts(&txn).await? > 0 || !setting::take(&txn, SETUP_TOKEN, &stored).await? {
         return Err(Error::StaleLink);
     }
+    let password = password_stamp(&hash);
     let id = insert(&txn, name, Role::Admin, hash, clock.now()).await?;
     store.commit(txn).await?;
-    Ok(Viewer { id: id.0, name: name.to_owned(), role: Role::Admin })
+    Ok(SignedIn { viewer: Viewer { id: id.0, name: name.to_owned(), role: Role::Admin }, password })
 }
 
 /// Returns the account with this name and password, if both are right.
 ///
 /// # Errors
 /// Fails with [`Error::Disabled`] only when the password is right.
-pub async fn sign_in(store: &Store, name: &str, password: SecretString) -> Result<Option<Viewer>, Error> {
+pub async fn sign_in(store: &Store, name: &str, password: SecretString) -> Result<Option<SignedIn>, Error> {
     let account = find_row(store, name).await?;
     let hash = account.as_ref().map(|account| account.password_hash.clone());
     let is_right = password::verify(password, hash).await?;
     match account.filter(|_| is_right) {
         Some(account) if account.is_disabled => Err(Error::Disabled),
-        found => Ok(found.map(|account| Viewer { id: account.id.0, name: account.name, role: account.role })),
+        found => Ok(found.map(|account| SignedIn {
+            password: password_stamp(&account.password_hash),
+            viewer: Viewer { id: account.id.0, name: account.name, role: account.role },
+        })),
     }
 }

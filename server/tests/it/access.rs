@@ -100,6 +100,13 @@ async fn changed_password_ends_every_session_of_the_account(#[values(Sqlite, Pos
     assert_eq!((sign_in(PASSWORD).await, sign_in("another good one").await), (422, 303));
     assert_eq!(account::change(elsewhere(&server), clock, "olga", Change::EndSessions).await.expect("changed"), 1);
     assert_eq!(see(&server, &other).await, 303);
+
+    // A session that began at the same moment by the earlier password is invalid too.
+    let late = server.sign_in("hans", Role::Operator).await;
+    let db = elsewhere(&server).write();
+    let id = access::find_account(db, "hans").await.expect("asked").expect("there").id;
+    access::set_password(db, id, "another hash".to_owned()).await.expect("changed");
+    assert_eq!(see(&server, &late).await, 303);
 }
 
 #[rstest]

@@ -1,6 +1,7 @@
 //! Objects of the managed systems: typed in the console, or a whole inventory by the API.
 
 use crate::field_error::FieldErrors;
+use crate::id::TagId;
 use crate::occurrence::{ObjectReference, TAGS_MAX, parse_object_members, refuse_unknown};
 use crate::text;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,14 @@ pub struct ObjectDraft {
     pub external_id: String,
     /// Ids of the object's tags, separated by blanks or commas.
     pub tags: String,
+    /// The state of the object that the form was opened on ([`state`]). Empty for a new object.
+    pub opened_on: String,
+}
+
+/// Returns a text for the state of an object, which differs for any other name, id or tags. The tags are in order of id.
+pub fn state(name: &str, external_id: Option<&str>, is_gone: bool, tags: &[TagId]) -> String {
+    let tags: Vec<_> = tags.iter().map(|tag| tag.0).collect();
+    serde_json::json!([name, external_id.unwrap_or_default(), is_gone, tags]).to_string()
 }
 
 /// A checked object.
@@ -35,7 +44,7 @@ pub struct Object {
     /// Unique within the type.
     pub external_id: Option<String>,
     /// The ids of its tags.
-    pub tag_ids: Vec<crate::id::TagId>,
+    pub tag_ids: Vec<TagId>,
 }
 
 impl ObjectDraft {

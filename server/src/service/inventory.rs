@@ -19,7 +19,7 @@ use model::id::{CategoryId, ObjectId, TagId};
 use model::object::ObjectDraft;
 use model::tag::{CategoryDraft, TagDraft};
 use model::text::shown;
-use object::{check_tags, check_type, find_type, write_object};
+use object::{check_tags, check_type, check_unchanged, find_type, write_object};
 use tag::refused;
 
 #[async_trait]
@@ -50,12 +50,15 @@ impl Inventory for Services {
             }
         };
         // An object never changes its type: events that name it are about that type.
-        let type_id = before.as_ref().map_or(draft.type_id, |row| row.type_id.clone());
+        let type_id = before.as_ref().map_or_else(|| draft.type_id.clone(), |row| row.type_id.clone());
         let object_type = find_type(&txn, &type_id).await?;
         // People change only the tags of the console's own objects.
         let own = id.filter(|_| is_internal(&type_id));
         if own.is_none() {
             check_type(&object_type)?;
+        }
+        if let Some(before) = &before {
+            check_unchanged(&txn, before, &draft, &checked).await?;
         }
         check_tags(&txn, &object_type, &checked.tag_ids).await?;
         let id = match own {

@@ -4,7 +4,7 @@ use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
 use app::view::inventory::ObjectQuery;
 use model::access::Scope;
-use model::object::ObjectDraft;
+use model::object::{self, ObjectDraft};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -148,11 +148,23 @@ async fn object_made_by_hand_accepts_only_tags_of_its_type(#[values(Sqlite, Post
     let server = TestServer::start(test).await;
     let inventory = server.services.backend().inventory;
     let tag = server.tag("Environment", "production").await;
-    let draft = ObjectDraft { type_id: "vms".into(), name: "web".into(), external_id: "a".into(), tags: tag.clone() };
+    let draft = ObjectDraft {
+        type_id: "vms".into(),
+        name: "web".into(),
+        external_id: "a".into(),
+        tags: tag.clone(),
+        ..ObjectDraft::default()
+    };
     let id = inventory.save_object(None, draft.clone()).await.expect("saved");
     let again = inventory.save_object(None, draft.clone()).await.expect_err("the id is taken");
     assert_eq!(again.fields.0[0].field, "external_id");
-    inventory.save_object(Some(id), ObjectDraft { name: "web-02".into(), ..draft.clone() }).await.expect("renamed");
+    let opened_on = object::state("web", Some("a"), false, &[tag.parse().expect("an id")]);
+    let renamed = ObjectDraft { name: "web-02".into(), opened_on, ..draft.clone() };
+    inventory.save_object(Some(id), renamed.clone()).await.expect("renamed");
+    let late = inventory.save_object(Some(id), ObjectDraft { name: "web-03".into(), ..renamed }).await;
+    let late = late.expect_err("somebody else has changed the object");
+    let versions: Vec<_> = late.versions.iter().map(|one| (one.field.as_str(), one.saved.as_str())).collect();
+    assert_eq!(versions, [("name", "web-02")], "{}", late.message);
     for (type_id, field) in [("certificates", "tags"), ("alarms", "type_id")] {
         let other = ObjectDraft { type_id: type_id.into(), ..draft.clone() };
         let refused = inventory.save_object(None, other).await.expect_err("refused");

@@ -7,6 +7,7 @@ use crate::view::inventory::{CategoryLine, ObjectLine};
 use leptos::prelude::*;
 use model::catalog::is_internal;
 use model::id::TagId;
+use model::object::state;
 use model::text::shown;
 
 /// A new object.
@@ -81,9 +82,15 @@ fn form(
             view! { <fieldset class="l-stack l-stack--tight"><legend class="u-small u-strong">{category.name.clone()}{one}</legend>{tags}</fieldset> }
         })
         .collect_view();
+    let opened_on = stored.map(|object| {
+        let id = Some(object.external_id.as_str());
+        let state = state(&object.name, id, object.is_gone, &chosen);
+        view! { <input type="hidden" name="opened_on" value=state/> }
+    });
     let action = stored.map_or_else(|| "/objects/new".to_owned(), |object| format!("/objects/{}", object.id));
     view! {
         <form method="post" class="l-form" action=action novalidate>
+            {opened_on}
             <section class="c-card l-narrow" aria-labelledby="object">
                 <header class="c-card__head"><h2 class="c-card__title" id="object">"Object"</h2></header>
                 <div class="c-card__body l-stack l-stack--fields">

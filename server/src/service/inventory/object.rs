@@ -1,6 +1,6 @@
 //! Single objects: their lines, and the checks before one is written by hand.
 
-use crate::service::Services;
+use crate::service::{Services, stale};
 use crate::store::object::{self, NewObject};
 use crate::store::{self, catalog, tag};
 use app::error::{AppError, Code};
@@ -8,7 +8,7 @@ use app::view::inventory::{CarriedTag, ObjectLine};
 use model::catalog::{ObjectType, is_internal};
 use model::field_error::FieldErrors;
 use model::id::{ObjectId, TagId};
-use model::object::Object;
+use model::object::{Object, ObjectDraft, state};
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use std::collections::HashMap;
@@ -79,6 +79,32 @@ pub(super) async fn check_tags(
         found.push(tag);
     }
     Ok(())
+}
+
+/// Fails when an object has changed since its form was opened. An inventory or an occurrence may have changed it too.
+pub(super) async fn check_unchanged(
+    txn: &DatabaseTransaction,
+    before: &object::Row,
+    draft: &ObjectDraft,
+    checked: &Object,
+) -> Result<(), AppError> {
+    let carried = tag::of_objects(txn, &[before.id]).await?.remove(&before.id).unwrap_or_default();
+    if draft.opened_on == state(&before.name, before.external_id.as_deref(), before.is_gone, &carried) {
+        return Ok(());
+    }
+    let tags = tag::list(txn).await?;
+    let labels = |ids: &[TagId]| {
+        let labels: Vec<_> = tags.iter().filter(|tag| ids.contains(&tag.id)).map(tag::TagRow::label).collect();
+        labels.join(", ")
+    };
+    let shown = |name: &str, external_id: Option<&str>, ids: &[TagId]| ObjectDraft {
+        name: name.to_owned(),
+        external_id: external_id.unwrap_or_default().to_owned(),
+        tags: labels(ids),
+        ..ObjectDraft::default()
+    };
+    let typed = shown(&checked.name, checked.external_id.as_deref(), &checked.tag_ids);
+    Err(stale("object", &typed, &shown(&before.name, before.external_id.as_deref(), &carried)))
 }
 
 /// Creates an object, or changes the object `before`. Returns its id.

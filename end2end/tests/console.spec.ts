@@ -345,6 +345,21 @@ test('an open question stays open when an earlier fetch arrives', async ({ page,
   await expect(page.getByRole('dialog')).toBeVisible();
 });
 
+test('a live page whose stream a proxy has refused follows the changes again', async ({ page, hook }) => {
+  await page.clock.install();
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Chat');
+  await page.route('**/live', (route) => route.fulfill({ status: 403, contentType: 'text/html', body: 'Forbidden' }));
+  const refused = page.waitForResponse((response) => response.url().endsWith('/live'));
+  await open(page, hook, '/webhooks');
+  await refused;
+  await page.unroute('**/live');
+  const other = await page.context().newPage();
+  await makeWebhook(other, hook, 'Mail');
+  await page.clock.runFor(15_000);
+  await expect(row(page, 'Mail')).toBeVisible();
+});
+
 test('a live list under twenty changes a second keeps checks, focus and scroll position', async ({ page, hook }) => {
   await page.setViewportSize({ width: 1280, height: 500 });
   await signIn(page, hook);

@@ -9,6 +9,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::time::Duration;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
@@ -28,7 +29,13 @@ extern "C" {
 thread_local! {
     static STREAM: RefCell<Option<EventSource>> = const { RefCell::new(None) };
     static FETCH: Cell<Fetch> = const { Cell::new(Fetch::No) };
+    /// True while the page waits before it tries again.
+    static WAITS: Cell<bool> = const { Cell::new(false) };
 }
+
+/// The shortest wait before a page tries again, and the part of it that differs from page to page: the server may be
+/// overloaded.
+const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(10));
 
 /// The fetch of the page. `UnderWayAndChanged` says that something changed after the fetch began.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,9 +69,35 @@ fn connect() {
     let Ok(source) = EventSource::new("/live") else { return };
     let changed = Closure::<dyn Fn(MessageEvent)>::new(|_| changed());
     source.set_onmessage(Some(changed.as_ref().unchecked_ref()));
-    // The callback lives as long as the document.
+    // After a lost connection the browser connects again. After a response that is no stream, of a proxy for example, it
+    // does not.
+    let failed = Closure::<dyn Fn()>::new(|| {
+        let has_ended = |source: &EventSource| source.ready_state() == EventSource::CLOSED;
+        if STREAM.with_borrow(|source| source.as_ref().is_some_and(has_ended)) {
+            disconnect();
+            try_later();
+        }
+    });
+    source.set_onerror(Some(failed.as_ref().unchecked_ref()));
+    // The callbacks live as long as the document.
     changed.forget();
+    failed.forget();
     STREAM.set(Some(source));
+}
+
+/// Connects, and fetches the page, after some seconds.
+fn try_later() {
+    if WAITS.replace(true) {
+        return;
+    }
+    let again = || {
+        WAITS.set(false);
+        if !document().hidden() {
+            connect();
+            changed();
+        }
+    };
+    set_timeout(again, RETRY.0 + RETRY.1.mul_f64(js_sys::Math::random()));
 }
 
 fn disconnect() {
@@ -102,8 +135,8 @@ enum Put {
 async fn refresh(put: Put) {
     let location = window().location();
     let Ok(address) = location.href() else { return };
-    // When the server is down or overloaded, the page stays as it is until the next message of the stream.
-    let Ok(response) = JsFuture::from(window().fetch_with_str(&address)).await else { return };
+    // When the server is down or overloaded, the page stays as it is for some seconds.
+    let Ok(response) = JsFuture::from(window().fetch_with_str(&address)).await else { return try_later() };
     let Ok(response) = response.dyn_into::<Response>() else { return };
     if response.redirected() {
         // The session has ended. A reload shows the sign-in page.
@@ -111,7 +144,7 @@ async fn refresh(put: Put) {
         return;
     }
     if !response.ok() && response.status() != 404 {
-        return;
+        return try_later();
     }
     let Ok(text) = response.text() else { return };
     let Some(text) = JsFuture::from(text).await.ok().and_then(|text| text.as_string()) else { return };

@@ -175,16 +175,24 @@ impl Services {
         let has_objects = catalog.find(&checked.type_id).is_some_and(|object_type| object_type.has_objects);
         let objects = if has_objects { Some(self.count_in_scope(&checked).await?) } else { None };
         let since = Timestamp(self.clock.now().0 - millis(WEEK));
-        let kind = (checked.type_id.as_str(), checked.event_id.as_str());
-        let rows = occurrence::list_since(db, kind, since, LOOKED_AT).await?;
         let event = Event { is_enabled: true, ..checked };
-        let fired: Vec<_> = rows.into_iter().filter(|row| would_fire(&event, row)).collect();
-        let newest = fired.iter().take(SHOWN).map(|row| MatchedOccurrence {
-            id: row.uuid.to_string(),
-            received: self.when(row.received_at),
-            object: shown(row.object_name.as_deref().unwrap_or_default()),
-        });
-        Ok(EventMatches { objects, newest: newest.collect(), occurrences: to_u32(fired.len()) })
+        let (mut newest, mut occurrences) = (Vec::new(), 0);
+        let visit = |row: occurrence::Row| {
+            if !would_fire(&event, &row) {
+                return;
+            }
+            occurrences += 1;
+            if newest.len() < SHOWN {
+                newest.push(MatchedOccurrence {
+                    id: row.uuid.to_string(),
+                    received: self.when(row.received_at),
+                    object: shown(row.object_name.as_deref().unwrap_or_default()),
+                });
+            }
+        };
+        let kind = (event.type_id.as_str(), event.event_id.as_str());
+        occurrence::visit_since(db, kind, since, LOOKED_AT, visit).await?;
+        Ok(EventMatches { objects, newest, occurrences })
     }
 
     async fn count_in_scope(&self, event: &Event) -> Result<u64, AppError> {

@@ -52,8 +52,8 @@ pub async fn waiting_by_hour(db: &impl ConnectionTrait, since: Timestamp) -> Res
     Ok(WaitingCount::find_by_statement(statement(db, sql, [since.0.into()])).all(db).await?)
 }
 
-/// Returns the times from queueing to receipt of the newest deliveries that were sent within these instants, in ms, sorted.
-/// Leaves out a delivery during which the clock was set back.
+/// Returns the times from queueing to receipt of the newest deliveries that were sent within these instants, in ms,
+/// sorted. Leaves out a delivery during which the clock was set back.
 pub async fn receipt_times(
     db: &impl ConnectionTrait,
     (since, until): (Timestamp, Timestamp),
@@ -107,7 +107,8 @@ pub async fn held_by_destination(db: &impl ConnectionTrait) -> Result<HashMap<De
         destination_id: i64,
         deliveries: i64,
     }
-    // `+`: SQLite would otherwise read all deliveries in the order of their destinations, and not the index of held ones.
+    // `+`: SQLite would otherwise read all deliveries in the order of their destinations, and not the index of held
+    // ones.
     let sql = "SELECT +destination_id AS destination_id, COUNT(*) AS deliveries FROM delivery WHERE status = 'held' GROUP BY 1";
     let rows = Held::find_by_statement(statement(db, sql, [])).all(db).await?;
     let read = |row: Held| (DestinationId(row.destination_id), to_u64(row.deliveries));
@@ -165,8 +166,8 @@ pub async fn failures(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ListR
 }
 
 /// Returns a text that changes with everything a page may show. It holds the newest ids of tables to which rows are
-/// only added, the newest end of a delivery, the times of what holds destinations, which holds and releases deliveries
-/// without a new row, and the times of schedules.
+/// only added, the newest end of a delivery, the newest lease, the state and times of what holds destinations, which
+/// holds and releases deliveries without a new row, and the times of schedules.
 pub async fn change_mark(db: &impl ConnectionTrait) -> Result<String> {
     #[derive(FromQueryResult)]
     struct Newest {
@@ -175,6 +176,7 @@ pub async fn change_mark(db: &impl ConnectionTrait) -> Result<String> {
         revisions: Option<i64>,
         occurrences: Option<i64>,
         settled: Option<i64>,
+        leased: Option<i64>,
         holds: Option<i64>,
         runs: Option<i64>,
         schedules: Option<i64>,
@@ -183,13 +185,14 @@ pub async fn change_mark(db: &impl ConnectionTrait) -> Result<String> {
                (SELECT MAX(id) FROM revision) AS revisions, (SELECT MAX(id) FROM occurrence) AS occurrences, \
                (SELECT settled_at FROM delivery WHERE settled_at IS NOT NULL ORDER BY settled_at DESC LIMIT 1) \
                AS settled, \
-               (SELECT CAST(SUM(COALESCE(paused_at, 0) + COALESCE(breaker_probe_at, 0) + COALESCE(released_at, 0)) \
-               AS BIGINT) FROM destination) AS holds, (SELECT MAX(id) FROM run) AS runs, \
+               (SELECT lease_until FROM delivery WHERE status = 'running' ORDER BY lease_until DESC LIMIT 1) AS leased, \
+               (SELECT CAST(SUM(COALESCE(paused_at, 0) + COALESCE(breaker_probe_at, 0) + COALESCE(released_at, 0) \
+               + arranging) AS BIGINT) FROM destination) AS holds, (SELECT MAX(id) FROM run) AS runs, \
                (SELECT CAST(SUM(COALESCE(next_at, 0) + updated_at) AS BIGINT) FROM schedule) AS schedules";
     let newest = Newest::find_by_statement(statement(db, sql, [])).one(db).await?;
     Ok(newest.map_or_else(String::new, |newest| {
-        let Newest { deliveries, attempts, revisions, occurrences, settled, holds, runs, schedules } = newest;
-        [deliveries, attempts, revisions, occurrences, settled, holds, runs, schedules]
+        let Newest { deliveries, attempts, revisions, occurrences, settled, leased, holds, runs, schedules } = newest;
+        [deliveries, attempts, revisions, occurrences, settled, leased, holds, runs, schedules]
             .map(|id| id.unwrap_or_default().to_string())
             .join("-")
     }))

@@ -3,11 +3,12 @@
 use super::entity::occurrence;
 use super::rows::{self, Columns, INT, RowStatement, TEXT, UUID};
 use super::{Result, group};
+use futures_util::TryStreamExt;
 use model::id::{DestinationId, ObjectId, OccurrenceId, TagId};
 use model::matching::Reason;
 use model::number::to_u32;
 use model::time::Timestamp;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, StreamTrait};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
@@ -99,8 +100,8 @@ pub async fn insert_many(db: &impl ConnectionTrait, new: Vec<Row>) -> Result<Vec
     Ok(ids.into_iter().map(OccurrenceId).collect())
 }
 
-/// Returns an INSERT of occurrences on PostgreSQL. `ids` is an expression for the array of their ids. Adds its values to
-/// `values`.
+/// Returns an INSERT of occurrences on PostgreSQL. `ids` is an expression for the array of their ids. Adds its values
+/// to `values`.
 pub(super) fn insert_sql(ids: &str, new: Vec<Row>, values: &mut Vec<sea_orm::Value>) -> String {
     rows::insert_with_ids_sql("occurrence", &COLUMNS, ids, None, new.into_iter().map(columns).collect(), values)
 }
@@ -162,14 +163,16 @@ pub async fn list_newest(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Ro
     Ok(rows.into_iter().map(Row::from).collect())
 }
 
-/// Returns the newest occurrences of a kind since an instant, newest first.
-pub async fn list_since(
-    db: &impl ConnectionTrait,
+/// Visits the newest occurrences of a kind since an instant, newest first. One is in memory at a time, since each may
+/// have much data.
+pub async fn visit_since(
+    db: &(impl ConnectionTrait + StreamTrait),
     kind: (&str, &str),
     since: Timestamp,
     limit: u64,
-) -> Result<Vec<Row>> {
-    let rows = occurrence::Entity::find()
+    mut visit: impl FnMut(Row),
+) -> Result<()> {
+    let mut rows = occurrence::Entity::find()
         .filter(occurrence::Column::TypeId.eq(kind.0))
         .filter(occurrence::Column::EventId.eq(kind.1))
         .filter(occurrence::Column::ReceivedAt.gte(since.0))
@@ -177,7 +180,10 @@ pub async fn list_since(
         .order_by_desc(occurrence::Column::ReceivedAt)
         .order_by_desc(occurrence::Column::Id)
         .limit(limit)
-        .all(db)
+        .stream(db)
         .await?;
-    Ok(rows.into_iter().map(Row::from).collect())
+    while let Some(row) = rows.try_next().await? {
+        visit(Row::from(row));
+    }
+    Ok(())
 }

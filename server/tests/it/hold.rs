@@ -9,12 +9,14 @@ use model::access::Scope;
 use model::delivery::Status;
 use model::hold::HELD_MAX;
 use model::id::WebhookId;
+use model::time::Timestamp;
 use model::webhook::WebhookDraft;
 use rstest::rstest;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
+use server::clock::new_uuid;
 use server::engine::held::HeldCounts;
-use server::store::figures;
+use server::store::{claim, figures};
 use std::time::Duration;
 
 pub(crate) fn power_on(id: &str) -> Value {
@@ -108,6 +110,21 @@ async fn pause_and_discard_are_visible_in_the_change_feed(#[values(Sqlite, Postg
     let discarded = feed().await;
     assert_ne!(discarded, held, "the held delivery is discarded");
     assert_eq!(feed().await, discarded, "nothing has changed");
+}
+
+/// A retry in a quiet hour was shown as queued for as long as its attempt took.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attempt_under_way_is_visible_in_the_change_feed(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let webhook = rows::webhook(test.store.write(), "w", "http://127.0.0.1:9/").await;
+    rows::start(test.store.write(), vec![rows::delivery(webhook)], Timestamp(0)).await;
+    let feed = async || figures::change_mark(test.store.read()).await.expect("a state");
+    let queued = feed().await;
+    let (owner, now) = (new_uuid(Timestamp(0)), Timestamp(1000));
+    let plan = [(webhook.into(), 1)];
+    assert_eq!(claim::claim(test.store.write(), owner, now, now, &plan).await.expect("claimed").len(), 1);
+    assert_ne!(feed().await, queued);
 }
 
 #[rstest]
@@ -362,7 +379,7 @@ async fn retry_is_pulled_in_after_the_clock_was_set_back_by_days(#[values(Sqlite
     let (_, key) = prepare(&server, &format!("{}/status/503", inbox.url), |_| ()).await;
     server.post(&key, &power_on("a")).await;
     server.deliveries_until(|rows| rows.iter().any(|row| row.attempts == 1)).await;
-    server.set_clock(model::time::Timestamp(server.now().0 - 864_000_000));
+    server.set_clock(Timestamp(server.now().0 - 864_000_000));
     // An hour from now, since the receiver may have asked for it.
     let rows = server
         .deliveries_until(|rows| rows[0].next.as_ref().is_some_and(|next| next.machine.starts_with("2025-10-06T16:38")))

@@ -29,7 +29,7 @@ cargo xtask test [STEP…]            every check and test; installs missing too
 cargo xtask screenshots             a picture of every page: target/screenshots
 cargo xtask dist [--quick]          one self-contained release binary: target/dist/hookwright; --quick leaves out the
                                     profile that the compiler optimises by
-cargo xtask bench [speed] [--only NAME] [--rounds N] [--filled] [--against URL] … [BINARY]
+cargo xtask bench [speed] [--only NAME] [--rounds N] [--filled [N]] [--against URL] … [BINARY]
                                     speed, latency, CPU, memory and disk on both databases, as ratios to a bare client;
                                     of BINARY, or of a new one; --help says more
 cargo xtask bench memory|viewers [BINARY]

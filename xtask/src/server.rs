@@ -63,9 +63,16 @@ impl Program {
 
     /// Starts the server. Returns when the server listens.
     pub(crate) fn serve(&self, listen: &str, change: impl FnOnce(&mut Command)) -> Result<Running> {
+        let mut server = self.launch(listen, change)?;
+        server.find_address("Hookwright is at ")?;
+        Ok(server)
+    }
+
+    /// Starts the server, and does not wait until it listens.
+    pub(crate) fn launch(&self, listen: &str, change: impl FnOnce(&mut Command)) -> Result<Running> {
         let mut serve = self.command(&["serve", "--listen", listen, "--egress-allow", "127.0.0.0/8"]);
         change(&mut serve);
-        start(&mut serve, "Hookwright is at ")
+        launch(&mut serve)
     }
 
     /// Starts a receiver that appends each request to this file.
@@ -118,6 +125,26 @@ impl Running {
     pub(crate) fn printed(&self) -> Vec<String> {
         self.lines.try_iter().collect()
     }
+
+    /// Returns the lines that a process which has ended printed since the last call. Some may still have to be read.
+    pub(crate) fn printed_to_the_end(&self) -> Vec<String> {
+        std::iter::from_fn(|| self.lines.recv_timeout(Duration::from_secs(5)).ok()).collect()
+    }
+
+    /// Waits for the line that says where the process listens.
+    fn find_address(&mut self, says: &str) -> Result<()> {
+        let mut last = String::new();
+        loop {
+            let Ok(line) = self.lines.recv_timeout(Duration::from_secs(30)) else {
+                bail!("the program did not say where it listens; its last line: {last}");
+            };
+            if let Some((_, url)) = line.split_once(says) {
+                url.trim().trim_start_matches("http://").clone_into(&mut self.address);
+                return Ok(());
+            }
+            last = line;
+        }
+    }
 }
 
 /// Sends a signal to a process.
@@ -127,10 +154,17 @@ pub(crate) fn signal(id: u32, name: &str) -> Result<()> {
 
 /// Starts a program and waits for the line that says where it listens.
 pub(crate) fn start(command: &mut Command, says: &str) -> Result<Running> {
+    let mut running = launch(command)?;
+    running.find_address(says)?;
+    Ok(running)
+}
+
+/// Starts a program whose lines are read.
+fn launch(command: &mut Command) -> Result<Running> {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (out, err) = (child.stdout.take().context("no output")?, child.stderr.take().context("no output")?);
     let (sender, lines) = std::sync::mpsc::channel();
-    let mut running = Running { child, address: String::new(), lines };
+    let running = Running { child, address: String::new(), lines };
     for stream in [Box::new(out) as Box<dyn Read + Send>, Box::new(err)] {
         let sender = sender.clone();
         std::thread::spawn(move || {
@@ -140,19 +174,9 @@ pub(crate) fn start(command: &mut Command, says: &str) -> Result<Running> {
             }
         });
     }
-    // The channel ends with its last sender, so that a program that ends at once is not waited for.
+    // The last sender but those of the streams ends here. So a program that ends at once is not waited for.
     drop(sender);
-    let mut last = String::new();
-    loop {
-        let Ok(line) = running.lines.recv_timeout(Duration::from_secs(30)) else {
-            bail!("the program did not say where it listens; its last line: {last}");
-        };
-        if let Some((_, url)) = line.split_once(says) {
-            url.trim().trim_start_matches("http://").clone_into(&mut running.address);
-            return Ok(running);
-        }
-        last = line;
-    }
+    Ok(running)
 }
 
 /// A webhook, with its own task and event.

@@ -27,12 +27,14 @@ use ours::{Database, Ours};
 use peer::Peer;
 use std::path::{Path, PathBuf};
 use subject::Subject;
-use table::Table;
+use table::{Table, grouped};
 use wire::Wire;
 use work::{Scale, Work};
 
 /// The rounds, unless `--rounds` says another number. The medians count, since the speed of a machine drifts.
 const ROUNDS: usize = 3;
+/// The settled deliveries of a filled database, unless `--filled` says another number.
+const FILLING: u32 = 1_000_000;
 /// A run during which other programs take more than this many cores is disturbed.
 const DISTURBED: f64 = 0.2;
 
@@ -40,7 +42,7 @@ const HELP: &str = "\
 cargo xtask bench speed [OPTIONS] [BINARY]
   --rounds N        how often each measurement is repeated (3)
   --only NAME       the measurements of this name or group; may be repeated. --list prints the names
-  --filled          after a million settled deliveries, and with the times of pages
+  --filled [N]      after N settled deliveries (1,000,000), and with the times of pages
   --database NAME   sqlite or postgresql alone
   --against URL     also measures a peer that speaks Svix's API at this URL, with
   --token T           its token, or with the variable BENCH_TOKEN, and
@@ -54,7 +56,8 @@ struct Options {
     rounds: usize,
     only: Vec<String>,
     databases: Vec<Database>,
-    is_filled: bool,
+    /// The settled deliveries that each database begins with.
+    filled: Option<u32>,
     is_short: bool,
     against: Option<String>,
     token: String,
@@ -68,7 +71,7 @@ impl Options {
             rounds: ROUNDS,
             only: Vec::new(),
             databases: vec![Database::Sqlite, Database::Postgres],
-            is_filled: false,
+            filled: None,
             is_short: false,
             against: None,
             token: std::env::var("BENCH_TOKEN").unwrap_or_default(),
@@ -81,7 +84,13 @@ impl Options {
                 "--rounds" => options.rounds = value()?.parse().context("--rounds needs a number")?,
                 "--only" => options.only.push(value()?.clone()),
                 "--database" => options.databases = vec![Database::named(value()?)?],
-                "--filled" => options.is_filled = true,
+                "--filled" => {
+                    let number = words.as_slice().first().and_then(|word| word.parse::<u32>().ok());
+                    if number.is_some() {
+                        words.next();
+                    }
+                    options.filled = Some(number.unwrap_or(FILLING));
+                }
                 "--short" => options.is_short = true,
                 "--against" => options.against = Some(value()?.clone()),
                 "--token" => options.token.clone_from(value()?),
@@ -116,7 +125,7 @@ impl Options {
             // `deliveries-1` is all of `deliveries-1-…`, but not `deliveries-10-…`.
             let is_named = |only: &String| name.strip_prefix(only).is_some_and(|r| r.is_empty() || r.starts_with('-'));
             if self.only.is_empty() {
-                self.is_filled || self.is_short || !work.needs_filling()
+                self.filled.is_some() || self.is_short || !work.needs_filling()
             } else {
                 self.only.iter().any(is_named)
             }
@@ -124,6 +133,10 @@ impl Options {
         let found: Vec<_> = Work::all().into_iter().filter(is_wanted).collect();
         if found.is_empty() {
             bail!("there is no such measurement; --list prints their names");
+        }
+        let needs_filling = found.iter().find(|work| work.needs_filling());
+        if let Some(work) = needs_filling.filter(|_| self.filled.is_none() && !self.is_short) {
+            bail!("{} says nothing about an empty database: add --filled", work.name());
         }
         Ok(found)
     }
@@ -141,8 +154,8 @@ pub(super) fn run(arguments: &[String]) -> Result<()> {
     for database in &options.databases {
         say(&format!("preparing {}", database.name()));
         let mut ours = Ours::start(&binary, *database, folder.path(), bench.wire.address())?;
-        if options.is_filled {
-            ours.fill()?;
+        if let Some(deliveries) = options.filled {
+            ours.fill(deliveries)?;
         }
         subjects.push(Subject::Ours(Box::new(ours)));
     }
@@ -170,7 +183,8 @@ pub(super) fn run(arguments: &[String]) -> Result<()> {
     }
     drop(subjects);
     let version = output(crate::shell::command(&binary).arg("--version"))?;
-    let after = if options.is_filled { ", after a million settled deliveries" } else { "" };
+    let after = |count: u32| format!(", after {} settled deliveries", grouped(count.into(), 0));
+    let after = options.filled.map(after).unwrap_or_default();
     println!("\n{version} on {}{after}; medians of {} rounds\n", processes::machine()?, options.rounds);
     println!("{table}");
     println!("{}", bench.ceilings());
@@ -186,4 +200,32 @@ pub(super) fn run(arguments: &[String]) -> Result<()> {
         bail!("{}", faults.join("\n"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(words: &[&str]) -> Options {
+        let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+        Options::read(&words).ok().flatten().expect("options")
+    }
+
+    #[test]
+    fn filled_takes_a_number_or_not() {
+        let filled = |words: &[&str]| options(words).filled;
+        assert_eq!(filled(&[]), None);
+        assert_eq!(filled(&["--filled"]), Some(FILLING));
+        assert_eq!(filled(&["--filled", "--short"]), Some(FILLING));
+        assert_eq!(filled(&["--filled", "8400000", "--rounds", "1"]), Some(8_400_000));
+    }
+
+    #[test]
+    fn pages_of_an_empty_database_are_refused() {
+        let refused = options(&["--only", "pages"]).work().err().map(|error| format!("{error:#}"));
+        assert_eq!(refused.as_deref(), Some("pages says nothing about an empty database: add --filled"));
+        assert!(options(&["--only", "pages", "--filled"]).work().is_ok());
+        assert!(options(&["--only", "pages", "--short"]).work().is_ok());
+        assert!(options(&[]).work().is_ok_and(|work| work.iter().all(|work| !work.needs_filling())));
+    }
 }

@@ -12,6 +12,7 @@ use std::ffi::OsString;
 use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -28,8 +29,11 @@ pub(crate) const WEBHOOKS: [&str; 3] = ["hello/1", "hello/2", "delay/20"];
 pub(crate) const HANGING_EVENT: &str = "poweroff";
 /// The number of webhooks, and of tasks, that an installation has. Their ids begin at 1.
 pub(crate) const CHAINS: usize = WEBHOOKS.len() + 1;
-/// The path of the requests that mark a cut in the receiver's record.
+/// The paths of the requests that mark in the receiver's record a cut, and the end of a cut that lasts.
 pub(crate) const CUT: &str = "/cut";
+pub(crate) const CUT_END: &str = "/cut/end";
+/// The settled deliveries that a webhook retains: all. A thousand kills make more than the server retains by default.
+const RETAINED: &str = "10000000";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Database {
@@ -83,8 +87,8 @@ impl Drop for Installation {
 pub(crate) type Variables = Vec<(&'static str, OsString)>;
 
 impl Installation {
-    /// Creates the database and starts the nodes on it, with the webhooks to the receiver and a webhook that hangs. Also
-    /// returns a key to post with.
+    /// Creates the database and starts the nodes on it, with the webhooks to the receiver and a webhook that hangs.
+    /// Also returns a key to post with.
     pub(crate) fn start(
         binary: &Path,
         database: Database,
@@ -99,7 +103,7 @@ impl Installation {
         std::os::unix::fs::DirBuilderExt::mode(&mut private, 0o700);
         private.create(&data)?;
         let variables = scenario.setup.map(|setup| setup(folder.path())).transpose()?.unwrap_or_default();
-        let mut program = Program::new(binary, &data);
+        let mut program = Program::new(binary, &data).with("HOOKWRIGHT_KEEP_PER_WEBHOOK", RETAINED);
         let postgres = match database {
             Database::Sqlite => None,
             Database::Postgres => Some(Postgres::start()?),
@@ -159,16 +163,29 @@ impl Installation {
 
     /// Starts a node that does not run, at its previous port.
     pub(crate) fn start_node(&mut self, number: usize, variables: &Variables) -> Result<()> {
-        let change = |serve: &mut std::process::Command| {
-            serve.envs(variables.iter().map(|(name, value)| (name, value)));
-        };
-        let running = self.program.serve(&self.nodes[number].listen, change);
+        let running = self.program.serve(&self.nodes[number].listen, with(variables));
         self.nodes[number].running = Some(running.context("the server did not come back")?);
         Ok(())
     }
 
+    /// Starts a node that does not run, for a caller that expects its end. Does not wait until it listens.
+    pub(crate) fn launch_node(&self, number: usize, variables: &Variables) -> Result<Running> {
+        self.program.launch(&self.nodes[number].listen, with(variables))
+    }
+
     fn node(&self, number: usize) -> Result<&Running> {
         self.nodes[number].running.as_ref().context("this node does not run")
+    }
+
+    /// Returns the process of a node.
+    pub(crate) fn node_id(&self, number: usize) -> Result<u32> {
+        Ok(self.node(number)?.id())
+    }
+
+    /// Returns the port of the receiver on 127.0.0.1.
+    pub(crate) fn receiver_port(&self) -> Result<u16> {
+        let (_, port) = self.inbox.address.rsplit_once(':').context("the receiver has no port")?;
+        Ok(port.parse()?)
     }
 
     pub(crate) fn addresses(&self) -> Vec<String> {
@@ -186,10 +203,19 @@ impl Installation {
     /// Marks in the receiver's record that attempts in flight were cut off. Those received before may be repeated after
     /// the mark. The order of the record needs no common clock.
     pub(crate) fn note_cut(&self) -> Result<()> {
+        self.mark(CUT)
+    }
+
+    /// Marks the end of a cut that has lasted: attempts in flight since its begin may have been cut off by it, too.
+    pub(crate) fn note_end_of_cut(&self) -> Result<()> {
+        self.mark(CUT_END)
+    }
+
+    fn mark(&self, path: &str) -> Result<()> {
         std::thread::sleep(READ_LAST);
         let address = &self.inbox.address;
         let mut stream = BufReader::new(TcpStream::connect(address)?);
-        stream.get_mut().write_all(request(&format!("POST {CUT}"), address, "", "").as_bytes())?;
+        stream.get_mut().write_all(request(&format!("POST {path}"), address, "", "").as_bytes())?;
         read_response(&mut stream).map(drop).context("the receiver did not take the mark of a cut")
     }
 
@@ -227,18 +253,6 @@ impl Installation {
         }
     }
 
-    /// Waits for a node to end by itself. Returns true if it ended, which cuts off attempts.
-    pub(crate) fn wait_for_end(&mut self, number: usize, bound: Duration) -> Result<bool> {
-        let mut running = self.nodes[number].running.take().context("this node does not run")?;
-        if running.wait(bound)?.is_none() {
-            self.nodes[number].running = Some(running);
-            return Ok(false);
-        }
-        self.printed.extend(running.printed());
-        self.note_kill()?;
-        Ok(true)
-    }
-
     pub(crate) fn signal(&self, number: usize, name: &str) -> Result<()> {
         self.node(number)?.signal(name)
     }
@@ -254,6 +268,11 @@ impl Installation {
         }
         self.printed.split_off(self.printed.len().saturating_sub(8))
     }
+}
+
+/// Returns a change of a command that sets these variables.
+fn with(variables: &Variables) -> impl FnOnce(&mut Command) {
+    move |serve: &mut Command| _ = serve.envs(variables.iter().map(|(name, value)| (name, value)))
 }
 
 /// Returns a free port below those that the system gives to clients, so that a restarted server gets it again.

@@ -51,15 +51,15 @@ fn count(plan: &Plan, scenario: &Scenario, database: Database) -> Result<Row> {
         random,
         plan,
         notes: Vec::new(),
-        gone: None,
+        removed: 0,
     };
     let done = load.during(|| (scenario.run)(&mut scene));
-    let (mut notes, gone) = (scene.notes, scene.gone);
+    let (mut notes, removed) = (scene.notes, scene.removed);
     let mut faults: Vec<_> = done.err().map(|error| format!("{error:#}")).into_iter().collect();
     let mut receipts = Receipts::open(&installation.record)?;
     let stall_max = if faults.is_empty() { STALL_MAX } else { LEASES_LAST };
     let missing = wait_for_receipts(&mut receipts, &load, &installation, stall_max)?;
-    let gone = gone.map_or_else(|| load.count_gone(), Ok).unwrap_or_else(|error| {
+    let gone = load.count_gone(removed).unwrap_or_else(|error| {
         faults.push(format!("{error:#}"));
         0
     });

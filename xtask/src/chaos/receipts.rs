@@ -1,18 +1,21 @@
 //! The requests that the receiver got, read from the file that `hookwright inbox --record` appends to.
 //!
-//! A repeat is a receipt of a delivery that was received before. It belongs to the first cut after that earlier receipt:
-//! the process that had made the attempt could no longer record it. With several nodes, another node may have been cut
-//! off in between, and gets the repeat. That is rare, since an attempt is recorded within milliseconds.
+//! A repeat is a receipt of a delivery that was received before. It belongs to the cut of the first mark after that
+//! earlier receipt: the process that had made the attempt could no longer record it. A cut that lasts has a second
+//! mark, at its end. With several nodes, another node may have been cut off in between, and gets the repeat. That is
+//! rare, since an attempt is recorded within milliseconds.
 
-use super::installation::CUT;
+use super::installation::{CUT, CUT_END};
 use super::load::Acknowledged;
 use crate::server::millis_of_day;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
@@ -24,7 +27,9 @@ pub(crate) struct Receipts {
     rest: Vec<u8>,
     /// By object and webhook, the `webhook-id`s of the deliveries.
     deliveries: HashMap<String, HashMap<String, HashSet<String>>>,
-    /// By `webhook-id`, the number of cuts before the last receipt.
+    /// For each mark, the number of its cut, from 1.
+    marks: Vec<usize>,
+    /// By `webhook-id`, the number of marks before the last receipt.
     last_seen: HashMap<String, usize>,
     /// By cut and webhook, the number of repeats.
     repeats: HashMap<(usize, String), usize>,
@@ -45,6 +50,7 @@ impl Receipts {
             file: File::open(record).with_context(|| format!("there is no {}", record.display()))?,
             rest: Vec::new(),
             deliveries: HashMap::new(),
+            marks: Vec::new(),
             last_seen: HashMap::new(),
             repeats: HashMap::new(),
             without_cut: 0,
@@ -72,8 +78,9 @@ impl Receipts {
     fn add(&mut self, line: &[u8]) -> Result<()> {
         let received: Value = serde_json::from_slice(line)?;
         let webhook = received["path"].as_str().context("no path")?;
-        if webhook == CUT {
-            self.cuts += 1;
+        if webhook == CUT || webhook == CUT_END {
+            self.cuts += usize::from(webhook == CUT);
+            self.marks.push(self.cuts);
             return Ok(());
         }
         let body: Value = serde_json::from_str(received["body"].as_str().context("no body")?)?;
@@ -83,10 +90,11 @@ impl Receipts {
         let delivery = headers.iter().find(is_id).and_then(|header| header[1].as_str()).context("no webhook-id")?;
         let of_object = self.deliveries.entry(object.to_owned()).or_default();
         of_object.entry(webhook.to_owned()).or_default().insert(delivery.to_owned());
-        match self.last_seen.insert(delivery.to_owned(), self.cuts) {
-            Some(cut) if cut < self.cuts => *self.repeats.entry((cut, webhook.to_owned())).or_default() += 1,
-            Some(_) => self.without_cut += 1,
-            None => {}
+        if let Some(before) = self.last_seen.insert(delivery.to_owned(), self.marks.len()) {
+            match self.marks.get(before) {
+                Some(cut) => *self.repeats.entry((*cut, webhook.to_owned())).or_default() += 1,
+                None => self.without_cut += 1,
+            }
         }
         self.count += 1;
         let now = received["time"].as_str().and_then(millis_of_day).context("no time")?;
@@ -99,6 +107,23 @@ impl Receipts {
         }
         self.last = Some(now);
         Ok(())
+    }
+
+    /// Waits until these events have arrived. Returns the time that took.
+    pub(crate) fn wait_for(&mut self, events: &[Acknowledged], bound: Duration) -> Result<Duration> {
+        let began = Instant::now();
+        loop {
+            self.read()?;
+            let missing = events.iter().filter(|event| !self.has(event)).count();
+            let took = began.elapsed();
+            if missing == 0 {
+                return Ok(took);
+            }
+            if took > bound {
+                bail!("{missing} events had not arrived after {} s", took.as_secs());
+            }
+            sleep(Duration::from_millis(20));
+        }
     }
 
     /// Returns true if all webhooks of this event have received it.
@@ -160,6 +185,18 @@ mod tests {
         assert_eq!(receipts.read().expect("read"), 2);
         assert_eq!((receipts.repeated(), receipts.doubled(), receipts.stall), (1, 1, 300));
         assert_eq!((receipts.without_cut, receipts.most_of_a_webhook()), (1, 0));
+    }
+
+    #[test]
+    fn cut_that_lasts_is_one_cut() {
+        let (mut file, mut receipts) = receipts();
+        let of = |delivery: &str| line("/1", "a", delivery, "2025-10-15T12:00:00.000Z");
+        let [begin, end] = [CUT, CUT_END].map(|path| line(path, "", "", ""));
+        let lines = [of("1"), begin, of("2"), end, of("1"), of("2"), of("2")];
+        write!(file, "{}", lines.concat()).expect("written");
+        receipts.read().expect("read");
+        assert_eq!((receipts.cuts, receipts.most_of_a_webhook(), receipts.most_of_a_cut()), (1, 2, 2));
+        assert_eq!((receipts.repeated(), receipts.without_cut), (3, 1));
     }
 
     #[test]

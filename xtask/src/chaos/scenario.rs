@@ -3,18 +3,18 @@
 use super::Plan;
 use super::clock::{clock, shifted_clock};
 use super::fault_point::fail_points;
-use super::installation::{CHAINS, Database, Installation, Variables};
+use super::installation::{Database, Installation, Variables};
 use super::kill::{kill, postgres_killed};
 use super::load::Load;
 use super::random::Random;
+use super::schedule::schedules;
 use crate::shell::{command, finish, root};
 use anyhow::{Result, bail};
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The longest time until a server acknowledges again once nothing fails any more.
 pub(crate) const BACK_MAX: Duration = Duration::from_secs(20);
@@ -46,8 +46,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) random: Random,
     pub(crate) plan: &'a Plan,
     pub(crate) notes: Vec<String>,
-    /// The number of acknowledged occurrences that are not in the database, if it had to be counted before the end.
-    pub(crate) gone: Option<usize>,
+    /// The number of the first acknowledged events that retention may have removed. They were looked for before.
+    pub(crate) removed: usize,
 }
 
 const BOTH: &[Database] = &[Database::Postgres, Database::Sqlite];
@@ -161,53 +161,9 @@ fn freeze(scene: &mut Scene<'_>) -> Result<()> {
     scene.load.wait_for_acknowledgement(BACK_MAX)?;
     sleep(Duration::from_secs(15));
     // A delivery that the other node has sent meanwhile may be sent by this one, too.
-    scene.installation.note_cut()?;
+    scene.installation.note_end_of_cut()?;
     scene.installation.signal(1, "CONT")?;
     scene.load.wait_for_acknowledgement(BACK_MAX)?;
     sleep(Duration::from_secs(1));
     Ok(())
-}
-
-/// Starts a task by a schedule each minute for five minutes, on three nodes of which one is killed.
-fn schedules(scene: &mut Scene<'_>) -> Result<()> {
-    const MINUTE: Duration = Duration::from_mins(1);
-    const MINUTES: usize = 5;
-    let installation = &mut *scene.installation;
-    let record = installation.folder().join("schedules.jsonl");
-    let inbox = installation.start_inbox(&record)?;
-    let url = format!("http%3A%2F%2F{}%2Frun", inbox.address.replace(':', "%3A"));
-    installation.post("/webhooks/new", &format!("name=scheduled&url={url}"))?;
-    let webhook = CHAINS + 1;
-    let message = "%22%24%7BID%7D%22";
-    installation.post("/tasks/new", &format!("name=scheduled&object={webhook}&enabled=true&message={message}"))?;
-    // The database has five schedules from the beginning.
-    let rule = "every=1&unit=minutes&start_date=2024-01-01&start_time=00%3A00&all_day=true&never_ends=true";
-    installation.post("/schedules/new", &format!("name=chaos&enabled=true&{rule}"))?;
-    let task = CHAINS + 1;
-    installation.post("/triggers/new", &format!("schedule=6&task={task}&enabled=true"))?;
-    let deliveries = || -> Result<HashSet<String>> {
-        let body =
-            |line: &str| Some(serde_json::from_str::<serde_json::Value>(line).ok()?["body"].as_str()?.to_owned());
-        Ok(fs::read_to_string(&record)?.lines().filter_map(body).collect())
-    };
-    let began = Instant::now();
-    while deliveries()?.is_empty() {
-        if began.elapsed() > MINUTE + BACK_MAX {
-            bail!("the schedule started nothing");
-        }
-        sleep(Duration::from_millis(50));
-    }
-    sleep(MINUTE + Duration::from_secs(15));
-    installation.kill(1)?;
-    sleep(MINUTE);
-    installation.start_node(1, &Vec::new())?;
-    // Half a minute after the fifth run.
-    sleep(MINUTE * 2 + Duration::from_secs(15));
-    installation.post("/triggers/1/delete", "")?;
-    let deliveries = deliveries()?;
-    scene.notes.push(format!("{} runs of the schedule, {MINUTES} expected", deliveries.len()));
-    if deliveries.len() != MINUTES {
-        bail!("the schedule ran {} times in {MINUTES} minutes", deliveries.len());
-    }
-    scene.load.wait_for_acknowledgement(BACK_MAX)
 }

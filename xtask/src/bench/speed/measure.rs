@@ -1,9 +1,12 @@
 //! The measurements, each of one subject in one round.
 
+mod backlog;
+mod pages;
+
 use super::processes::{Snapshot, durable_appends, exact_seconds, memory_mib};
 use super::subject::{Subject, Topic};
 use super::table::{Figure, median};
-use super::wire::{Load, Sent, Wire};
+use super::wire::{Load, Sent, Span, Wire};
 use super::work::{Scale, Work};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -17,46 +20,14 @@ const SETTLING: Duration = Duration::from_millis(500);
 const IDLE: Duration = Duration::from_secs(2);
 /// The time in which its CPU is measured then: two of its looks around.
 const IDLE_LASTS: Duration = Duration::from_secs(20);
-/// The bytes of a durable commit on SQLite: of the smallest, a page, and of a group of fourteen occurrences, twenty pages.
+/// The bytes of a durable commit on SQLite: of the smallest, a page, and of a group of fourteen occurrences, twenty
+/// pages.
 const COMMITS: [usize; 2] = [4096, 20 * 4096];
-/// The backlog, and the messages of a request that make it.
-const BACKLOG: u32 = 100_000;
-const BATCH: u32 = 1000;
 /// The longest time until a backlog has drained.
 const DRAIN_MAX: Duration = Duration::from_mins(5);
 /// The messages for the webhook that hangs, and the rate of those for the others.
 const HANGING: u32 = 200;
 const LANES_PER_S: u32 = 100;
-/// The fetches of a page, after some whose times do not count.
-const FETCHES: usize = 40;
-const FETCHES_BEFORE: usize = 3;
-/// The time between two fetches. The server renders twenty pages a second and core, and the next one waits for its turn:
-/// faster fetches would measure that wait.
-const FETCH_PAUSE: Duration = Duration::from_millis(60);
-/// The highest p95 of a page in milliseconds.
-const PAGE_MAX_MS: f64 = 50.0;
-
-/// The pages, besides that of the newest delivery.
-const PAGES: [&str; 18] = [
-    "/",
-    "/webhooks",
-    "/webhooks/1",
-    "/tasks",
-    "/tasks/1",
-    "/events",
-    "/schedules",
-    "/deliveries",
-    "/deliveries?status=error",
-    "/deliveries?object=no-such-object",
-    "/deliveries?status=discarded",
-    "/deliveries?time=7d&sort=time",
-    "/deliveries?sort=-duration",
-    "/runs",
-    "/runs?status=failed",
-    "/objects",
-    "/tags",
-    "/types",
-];
 
 /// A run and its ceiling.
 struct Run {
@@ -70,7 +41,7 @@ struct Run {
 /// The state that all measurements share.
 pub(super) struct Bench {
     pub(super) wire: Wire,
-    /// The faults of all runs, of which there may be none: something refused, or delivered twice.
+    /// The faults of all loads, of which there may be none: something refused, or delivered twice.
     pub(super) faults: Vec<String>,
     scale: Scale,
     /// A folder on the disk of the databases.
@@ -127,17 +98,44 @@ impl Bench {
         if self.scale == Scale::Short { messages / 10 } else { messages }
     }
 
-    /// Sends a load after its ceiling was measured. Notes faults, and the CPU of subject and others.
+    /// Notes a fault. A peer's is only printed.
+    fn note(&mut self, subject: &Subject, fault: &str) {
+        let fault = format!("{}: {fault}", subject.name());
+        println!("    {fault}");
+        if matches!(subject, Subject::Ours(_)) {
+            self.faults.push(fault);
+        }
+    }
+
+    /// Sends a load. Notes a fault if something was refused, or delivered twice.
+    fn send(&mut self, subject: &Subject, topic: Topic, load: Load) -> Result<Sent> {
+        let sent = self.wire.send(&subject.message(topic), topic, load)?;
+        if sent.refused > 0 || sent.doubles > 0 {
+            self.note(subject, &format!("{} refused, {} repeated", sent.refused, sent.doubles));
+        }
+        Ok(sent)
+    }
+
+    /// Waits until so many deliveries have arrived since the reset, of which the load did not wait for all. Notes a
+    /// fault if there are more.
+    fn wait(&mut self, subject: &Subject, topic: Topic, count: u32) -> Result<Span> {
+        let span = self.wire.wait(topic, count, DRAIN_MAX)?;
+        if span.count > count {
+            self.note(subject, &format!("{} repeated", span.count - count));
+        }
+        Ok(span)
+    }
+
+    /// Sends a load after its ceiling was measured. Notes the CPU of subject and others.
     fn run(&mut self, subject: &Subject, topic: Topic, load: Load) -> Result<Run> {
-        let message = subject.message(topic);
-        self.wire.send(&message, topic, Load::closed(WARM_UP, load.connections.min(16)))?;
+        self.send(subject, topic, Load::closed(WARM_UP, load.connections.min(16)))?;
         std::thread::sleep(SETTLING);
         for (appends, bytes) in self.appends.iter_mut().zip(COMMITS) {
             appends.push(durable_appends(&self.folder, bytes)?);
         }
         let bare = self.wire.bare()?;
         let before = Snapshot::take()?;
-        let sent = self.wire.send(&message, topic, load)?;
+        let sent = self.send(subject, topic, load)?;
         std::thread::sleep(SETTLING);
         let after = Snapshot::take()?;
         self.bare.push(bare);
@@ -150,13 +148,6 @@ impl Bench {
         if !processes.is_empty() {
             let others = after.machine - before.machine - cpu - (own(&after) - own(&before));
             self.others.push(others / after.at.duration_since(before.at).as_secs_f64());
-        }
-        if sent.refused > 0 || sent.doubles > 0 {
-            let fault = format!("{}: {} refused, {} repeated", subject.name(), sent.refused, sent.doubles);
-            println!("    {fault}");
-            if matches!(subject, Subject::Ours(_)) {
-                self.faults.push(fault);
-            }
         }
         let cpu = (!processes.is_empty()).then_some(cpu / sent.delivered.max(1.0) * 1000.0);
         Ok(Run { bare, sent, cpu })
@@ -178,7 +169,7 @@ impl Bench {
             let before = exact_seconds(server)?;
             std::thread::sleep(IDLE_LASTS);
             let per_cent = (exact_seconds(server)? - before) / IDLE_LASTS.as_secs_f64() * 100.0;
-            figures.push(Figure::new("CPU of the server, idle, % of a core", 2, per_cent).at_most([Some(0.1), None]));
+            figures.push(Figure::new("CPU of the server, idle, % of a core", 2, per_cent).at_most([Some(0.1); 2]));
         }
         self.run(subject, Topic::Ten, Load::closed(self.count(1500), 64))?;
         figures.push(Figure::new("memory of the server, peak, MiB", 0, memory_mib(server, "VmHWM")?));
@@ -235,11 +226,11 @@ impl Bench {
         self.wire.tell("hold", Topic::Hanging)?;
         let before = self.wire.span(&Topic::Hanging.endpoints())?.count;
         let backlog = Load { waits: false, ..Load::closed(HANGING, 16) };
-        let hung = self.wire.send(&subject.message(Topic::Hanging), Topic::Hanging, backlog)?;
+        let hung = self.send(subject, Topic::Hanging, backlog)?;
         let beside = self.run(subject, Topic::Lanes, load);
         // Also after a failure: the next measurement needs a receiver that responds.
         self.wire.tell("release", Topic::Hanging)?;
-        self.wire.wait(Topic::Hanging, before + hung.accepted, DRAIN_MAX)?;
+        self.wait(subject, Topic::Hanging, before + hung.accepted)?;
         Ok(vec![
             Figure::new("49 webhooks, 100/s: receipt p99, ms", 2, alone),
             Figure::new("49 webhooks, 100/s, beside one that hangs: receipt p99, ms", 2, beside?.sent.p99)
@@ -253,75 +244,12 @@ impl Bench {
         let before = ours.bytes()?;
         ours.serve()?;
         let load = Load::closed(self.count(20_000), 64);
-        let delivered = self.wire.send(&ours.message(Topic::One), Topic::One, load)?.delivered;
+        let delivered = self.send(subject, Topic::One, load)?.delivered;
+        let ours = subject.ours().context("ours")?;
         ours.stop()?;
         let grown = ours.bytes()?.saturating_sub(before);
         ours.serve()?;
         Ok(vec![Figure::new("bytes of the database per delivery", 0, grown as f64 / delivered.max(1.0))])
-    }
-
-    fn backlog(&mut self, subject: &mut Subject) -> Result<Vec<Figure>> {
-        if subject.ours().is_none() {
-            return Ok(Vec::new());
-        }
-        let size = self.count(BACKLOG);
-        let fill = Load { batch: BATCH, waits: false, ..Load::closed(size, 4) };
-        let load = Load::closed(self.count(6000), 16);
-        let ratio = |run: &Run| run.sent.deliveries_per_s / run.bare;
-        let without = self.run(subject, Topic::One, load)?;
-
-        subject.ours().context("ours")?.pause(Topic::Backlog)?;
-        let held = self.wire.send(&subject.message(Topic::Backlog), Topic::Backlog, fill)?;
-        let beside_held = self.run(subject, Topic::One, load)?;
-        let bare = self.wire.bare()?;
-        let since = self.wire.span(&Topic::Backlog.endpoints())?.now_ns;
-        subject.ours().context("ours")?.resume(Topic::Backlog)?;
-        let drained = self.wire.wait(Topic::Backlog, held.accepted, DRAIN_MAX)?;
-        let seconds = Duration::from_nanos(drained.last_ns.saturating_sub(since)).as_secs_f64();
-
-        self.wire.tell("hold", Topic::Backlog)?;
-        let queued = self.wire.send(&subject.message(Topic::Backlog), Topic::Backlog, fill)?;
-        let beside_queued = self.run(subject, Topic::One, load);
-        // Also after a failure: the next measurement needs a receiver that responds, and no backlog.
-        self.wire.tell("release", Topic::Backlog)?;
-        self.wire.wait(Topic::Backlog, held.accepted + queued.accepted, DRAIN_MAX)?;
-
-        let mut figures = vec![
-            Figure::new("occurrences accepted/s, 1,000 a request", 0, held.ingest_per_s),
-            Figure::new("backlog of 100,000, resumed: deliveries/s", 0, f64::from(held.accepted) / seconds)
-                .beside(bare),
-        ];
-        for (what, run) in [("held", &beside_held), ("queued", &beside_queued?)] {
-            let label = format!("1 webhook, 16 senders, beside 100,000 {what}: deliveries/s");
-            figures.push(Figure::new(label, 0, run.sent.deliveries_per_s).beside(run.bare));
-            let share = ratio(run) / ratio(&without) * 100.0;
-            let label = format!("the same, in % of the ratio without the {what}");
-            figures.push(Figure::new(label, 0, share).at_least([Some(90.0); 2]));
-        }
-        Ok(figures)
-    }
-
-    fn pages(&mut self, subject: &mut Subject) -> Result<Vec<Figure>> {
-        let Some(ours) = subject.ours() else { return Ok(Vec::new()) };
-        let (list, _) = ours.page("/deliveries")?;
-        let link = list.split("href=\"/deliveries/").nth(1).and_then(|rest| rest.split('"').next());
-        let delivery = format!("/deliveries/{}", link.context("the list of deliveries has no link to one")?);
-        let fetches = if self.scale == Scale::Short { FETCHES / 10 } else { FETCHES };
-        let mut figures = Vec::new();
-        for (path, label) in PAGES.iter().map(|path| (*path, *path)).chain([(delivery.as_str(), "/deliveries/ID")]) {
-            let mut took = Vec::new();
-            for fetch in 0..fetches + FETCHES_BEFORE {
-                std::thread::sleep(FETCH_PAUSE);
-                let (_, duration) = ours.page(path)?;
-                if fetch >= FETCHES_BEFORE {
-                    took.push(duration.as_secs_f64() * 1000.0);
-                }
-            }
-            took.sort_by(f64::total_cmp);
-            let p95 = took.get(took.len() * 95 / 100).copied().unwrap_or_default();
-            figures.push(Figure::new(format!("page {label}: p95, ms"), 1, p95).at_most([Some(PAGE_MAX_MS); 2]));
-        }
-        Ok(figures)
     }
 }
 

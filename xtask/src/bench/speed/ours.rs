@@ -15,8 +15,6 @@ use std::time::{Duration, Instant};
 
 /// Base64 of 32 bytes.
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-/// The settled deliveries of a filled database.
-const FILLING: &str = "1000000";
 /// The longest time in which the server has to stop.
 const STOP_MAX: Duration = Duration::from_mins(1);
 /// The longest time of a page.
@@ -75,10 +73,10 @@ impl Ours {
         Ok(Self { database, server: Some(server), postgres, program, data, prepared })
     }
 
-    /// Adds a million settled deliveries.
-    pub(super) fn fill(&mut self) -> Result<()> {
+    /// Adds so many settled deliveries, with webhooks and tasks of their own.
+    pub(super) fn fill(&mut self, deliveries: u32) -> Result<()> {
         self.stop()?;
-        let mut arguments = vec![FILLING.to_owned(), "--data-dir".into(), self.data.display().to_string()];
+        let mut arguments = vec![deliveries.to_string(), "--data-dir".into(), self.data.display().to_string()];
         let url = self.postgres.as_ref().map(Postgres::url);
         arguments.extend(url.into_iter().flat_map(|url| ["--database-url".to_owned(), url]));
         fill::run(&arguments)?;

@@ -157,7 +157,7 @@ fn cell(value: f64, digits: usize, per_bare: Option<f64>) -> String {
 }
 
 /// Returns a number with commas between thousands.
-fn grouped(value: f64, digits: usize) -> String {
+pub(super) fn grouped(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
     let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
     let mut grouped = String::new();
@@ -183,10 +183,11 @@ fn shown(limits: [Option<Limit>; 2]) -> String {
     limits.map(one).join(" / ")
 }
 
-/// Returns the middle value; of two, the lower.
+/// Returns the middle value. Of an even number of values, returns the mean of the two in the middle.
 pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
-    values.get(values.len().checked_sub(1)? / 2).copied()
+    let (low, high) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
+    Some(f64::midpoint(*low, *high))
 }
 
 #[cfg(test)]
@@ -208,6 +209,15 @@ mod tests {
         let row = text.lines().nth(2).unwrap_or_default();
         let cells: Vec<_> = row.split('|').map(str::trim).collect();
         assert_eq!(cells, ["", "deliveries/s", "6,000 (120.0)", "–", "≥ 135 / –", ""]);
+    }
+
+    #[test]
+    fn median_of_an_even_number_is_the_mean_of_the_middle_two() {
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![3.0]), Some(3.0));
+        assert_eq!(median(vec![4.0, 1.0]), Some(2.5));
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![9.0, 1.0, 2.0, 4.0]), Some(3.0));
     }
 
     #[test]

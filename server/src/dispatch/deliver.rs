@@ -18,9 +18,9 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// The number of claims without a record after which a delivery is suspect: it may have ended its server, over and over.
-/// Most such deliveries are innocent, and were never sent: a claim leases up to 128 deliveries of a destination, and a
-/// node that is killed has sent some of them at most.
+/// The number of claims without a record after which a delivery is suspect: it may have ended its server, over and
+/// over. Most such deliveries are innocent, and were never sent: a claim leases up to 128 deliveries of a destination,
+/// and a node that is killed has sent some of them at most.
 const SUSPECT_AFTER: u32 = 3;
 /// The number of attempts that a suspect delivery may begin beyond its recorded ones.
 const UNRECORDED_BEGINS: i64 = 3;
@@ -161,7 +161,8 @@ impl Dispatcher {
         }
     }
 
-    /// Takes the beginning of an attempt back that was not made. One that stays on record costs the delivery an attempt.
+    /// Takes the beginning of an attempt back that was not made. One that stays on record costs the delivery an
+    /// attempt.
     async fn take_back_begin(&self, claimed: &Claimed) {
         let db = self.store.autocommit();
         if let Err(error) = self.store.alone(suspect::take_back_begin(db, self.owner, claimed.id())).await {
@@ -202,8 +203,8 @@ impl Dispatcher {
         Ok(sent.map_or_else(Tried::NotSent, Tried::Attempted))
     }
 
-    /// Returns a destination as of a revision. `None` where the revision is no longer retained. Only webhooks are sent to
-    /// as of a revision.
+    /// Returns a destination as of a revision. `None` where the revision is no longer retained. Only webhooks are sent
+    /// to as of a revision.
     async fn find_as_of(&self, destination: &Destination, number: i64) -> Result<Option<Destination>, store::Error> {
         let Destination::Webhook(webhook) = destination else { return Ok(None) };
         let settings = revision::find(self.store.read(), Kind::Webhook, webhook.id.0, number).await?;

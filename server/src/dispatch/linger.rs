@@ -1,5 +1,6 @@
-//! The wait of ended deliveries for others, to share the transaction of their record, and of their record for a group of the
-//! intake, to share its commit. The wait must not delay a decision: about a retry, a breaker, a task, or what is claimed next.
+//! The wait of ended deliveries for others, to share the transaction of their record, and of their record for a group
+//! of the intake, to share its commit. The wait must not delay a decision: about a retry, a breaker, a task, or what is
+//! claimed next.
 
 use super::cycle::Work;
 use super::{Dispatcher, Ended, GROUP_MAX};
@@ -12,20 +13,21 @@ use tokio_util::sync::CancellationToken;
 
 /// The longest time for which an ended attempt waits for others to share its record.
 const LINGER: Duration = Duration::from_millis(8);
-/// The same for successes, which nothing waits for, where the last record is no older than that. At some tens of events a
-/// second most of their cost is that of groups.
+/// The same for successes, which nothing waits for, where the last record is no older than that. At some tens of events
+/// a second most of their cost is that of groups.
 const LINGER_CALM: Duration = Duration::from_millis(100);
 
-/// The fewest successes that go along with a turn of the intake. A sender waits for what goes along, so fewer are not worth
-/// it.
+/// The fewest successes that go along with a turn of the intake. A sender waits for what goes along, so fewer are not
+/// worth it.
 const ALONG_LEAST: usize = 4;
 
 impl Dispatcher {
-    /// Waits a moment for other deliveries to end, while no lane needs its records soon: a record costs less in a larger group.
-    /// Where anything but a success has ended, or a lane has a backlog, waits only for attempts that are under way.
+    /// Waits a moment for other deliveries to end, while no lane needs its records soon: a record costs less in a
+    /// larger group. Where anything but a success has ended, or a lane has a backlog, waits only for attempts that are
+    /// under way.
     ///
-    /// On SQLite, a group of successes also goes along with the next turn of the intake. Returns the record then, which a
-    /// turn may still take.
+    /// On SQLite, a group of successes also goes along with the next turn of the intake. Returns the record then, which
+    /// a turn may still take.
     pub(super) async fn linger(
         &self,
         work: &mut Work,
@@ -80,8 +82,8 @@ impl Dispatcher {
         delivery::settle_along(&self.store, self.owner, self.plain_rows(group).collect())
     }
 
-    /// Adds an ended delivery to a record that goes along, or takes the record back for a delivery that cannot. Returns false
-    /// where a turn has taken the record.
+    /// Adds an ended delivery to a record that goes along, or takes the record back for a delivery that cannot. Returns
+    /// false where a turn has taken the record.
     fn join(&self, along: Option<&Along<PlainRow>>, one: &Ended, is_plain: bool) -> bool {
         let Some(along) = along else { return true };
         let mut rows = self.plain_rows(std::slice::from_ref(one));

@@ -1,5 +1,5 @@
-//! Settling a group of ended attempts within a transaction: the attempts are recorded, their deliveries move on, breakers
-//! count them, and runs end.
+//! Settling a group of ended attempts within a transaction: the attempts are recorded, their deliveries move on,
+//! breakers count them, and runs end.
 
 use super::Restless;
 use crate::store::delivery::{self, Settlement};
@@ -49,8 +49,8 @@ struct Moved {
     depth: u32,
 }
 
-/// Counts every attempt, in order, and holds the deliveries to be tried again whose destination holds deliveries. Returns the
-/// breakers that have changed.
+/// Counts every attempt, in order, and holds the deliveries to be tried again whose destination holds deliveries.
+/// Returns the breakers that have changed.
 async fn judge_breakers(
     txn: &DatabaseTransaction,
     restless: &Restless,
@@ -74,8 +74,8 @@ async fn judge_breakers(
         !is_at_rest || group.iter().any(|one| one.claimed.destination_id() == *id && !is_good(one))
     });
     if txn.get_database_backend() == DbBackend::Postgres && !ids.is_empty() {
-        // Another node may count failures of the same destination, or a person may have deleted the destination. So the states are
-        // read again, under lock 4 of 9.
+        // Another node may count failures of the same destination, or a person may have deleted the destination. So the
+        // states are read again, under lock 4 of 9.
         states.retain(|id, _| !ids.contains(id));
         states.extend(hold::load_states(txn, &ids, true).await?);
     }
@@ -117,7 +117,8 @@ fn count_attempts(
     moved
 }
 
-/// Stores a breaker. Where it has opened or closed, arranges the destination's waiting deliveries and reports an occurrence.
+/// Stores a breaker. Where it has opened or closed, arranges the destination's waiting deliveries and reports an
+/// occurrence.
 async fn move_breaker(
     txn: &DatabaseTransaction,
     id: DestinationId,

@@ -16,8 +16,9 @@ const REST: u32 = 20;
 /// The same near the limit: a quarter.
 const REST_NEAR_LIMIT: u32 = 4;
 
-/// The numbers of held deliveries: as last counted, plus what was held since. Up to a hundred thousand rows are too many
-/// to count for each group. On PostgreSQL each may be on another block of the disk, so that a count takes up to a second.
+/// The numbers of held deliveries: as last counted, plus what was held since. Up to a hundred thousand rows are too
+/// many to count for each group. On PostgreSQL each may be on another block of the disk, so that a count takes up to a
+/// second.
 #[derive(Debug)]
 pub struct HeldCounts {
     store: Store,
@@ -35,9 +36,9 @@ struct HeldCount {
 }
 
 impl HeldCount {
-    /// Returns the time for which the count is good enough. Small numbers are counted again at once, large ones seldom, and
-    /// those near the limit each second. A full hold is counted again every two seconds, since other nodes and people
-    /// release deliveries. A count that takes long lasts longer.
+    /// Returns the time for which the count is good enough. Small numbers are counted again at once, large ones seldom,
+    /// and those near the limit each second. A full hold is counted again every two seconds, since other nodes and
+    /// people release deliveries. A count that takes long lasts longer.
     fn lasts(self) -> Duration {
         match self.held {
             held if held >= HELD_MAX => Duration::from_secs(2).max(self.took * REST_NEAR_LIMIT),
@@ -64,8 +65,8 @@ impl HeldCounts {
         Self { store, counts: Arc::default() }
     }
 
-    /// Returns the number of further deliveries that a destination may hold. While a large number is counted again, the last
-    /// one is used, unless it is old and near the limit: the caller's transaction does not wait.
+    /// Returns the number of further deliveries that a destination may hold. While a large number is counted again, the
+    /// last one is used, unless it is old and near the limit: the caller's transaction does not wait.
     pub async fn room(&self, db: &impl ConnectionTrait, id: DestinationId) -> Result<u64, store::Error> {
         let known = self.lock().get(&id).copied();
         let held = match known {

@@ -235,8 +235,8 @@ impl Lanes {
         state.unrecorded >= UNRECORDED_BUSY || state.lanes.values().any(|lane| lane.unrecorded >= UNRECORDED_MAX)
     }
 
-    /// Returns true when a lane with a backlog has nothing to send until its attempts are on record: no others are worth
-    /// waiting for.
+    /// Returns true when a lane with a backlog has nothing to send until its attempts are on record: no others are
+    /// worth waiting for.
     pub fn need_records(&self) -> bool {
         let waits =
             |lane: &Lane| lane.has_backlog && lane.sending == 0 && lane.unrecorded > 0 && lane.waiting.is_empty();

@@ -118,8 +118,8 @@ pub fn needs_lock_of_changes(error: &store::Error) -> bool {
 /// Takes locks 5 and 6 of 9; where a task that is deleted after running fails at once, also lock 7.
 ///
 /// # Errors
-/// Fails when such a task fails at once and the lock of changes is not held: ending the run changes the task, and lock 1
-/// comes before the others. [`needs_lock_of_changes`] recognises that.
+/// Fails when such a task fails at once and the lock of changes is not held: ending the run changes the task, and lock
+/// 1 comes before the others. [`needs_lock_of_changes`] recognises that.
 pub async fn start(
     txn: &DatabaseTransaction,
     starts: &[Start<'_>],

@@ -43,8 +43,8 @@ pub(super) fn over(stage: &Stage, alarmed: &Alarmed) -> Alarms {
     Alarms { raised: Vec::new(), over }
 }
 
-/// Raises an alarm for each destination whose hold is full, once until the destination holds nothing any more. The alarm is
-/// an internal event, which a later group takes in.
+/// Raises an alarm for each destination whose hold is full, once until the destination holds nothing any more. The
+/// alarm is an internal event, which a later group takes in.
 pub(super) async fn raise(
     db: &impl ConnectionTrait,
     stage: &Stage,

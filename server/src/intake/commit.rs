@@ -80,8 +80,8 @@ impl Committer {
         Self { store, writer: GroupWriter::new(shared.clone()), shared }
     }
 
-    /// Commits a group: in this turn, or in a transaction where it needs one. A part of a group that was refused waits less for
-    /// locks.
+    /// Commits a group: in this turn, or in a transaction where it needs one. A part of a group that was refused waits
+    /// less for locks.
     pub(super) async fn commit(&mut self, group: &[Job], mut turn: Option<Turn>, is_part: bool) -> Commit {
         let mut tried = 0;
         // SQLite has no such lock.
@@ -126,8 +126,8 @@ impl Committer {
         }
     }
 
-    /// Writes a group alone: by one statement on PostgreSQL, in a turn on SQLite. `None` for a group that needs a transaction,
-    /// and where PostgreSQL cannot be read: the transaction then fails likewise.
+    /// Writes a group alone: by one statement on PostgreSQL, in a turn on SQLite. `None` for a group that needs a
+    /// transaction, and where PostgreSQL cannot be read: the transaction then fails likewise.
     async fn try_alone(&mut self, group: &[Job], turn: Option<Turn>) -> Option<Try> {
         if group.iter().any(|job| matches!(job.reporter, Reporter::Internal { .. })) {
             return None;

@@ -1,7 +1,7 @@
 //! The types that have as many objects as occurrences may make.
 //!
-//! The answer reads an index of as many entries, so it is kept for a second, and for longer where it took long. Meanwhile
-//! occurrences may make a few objects more than the limit, or none where there is room again.
+//! The check reads an index of as many entries, so its result is cached for a second, and for longer where the check
+//! took long. Meanwhile occurrences may make a few objects more than the limit, or none where there is room again.
 
 use crate::store::{self, object};
 use model::object::MADE_BY_OCCURRENCES_MAX;
@@ -12,12 +12,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The shortest time for which an answer is kept.
+/// The shortest time for which a result is cached.
 const KEPT: Duration = Duration::from_secs(1);
 /// The part of the time that may be spent on finding out about a type: a hundredth.
 const REST: u32 = 100;
 
-/// The last answers, each with its instant and the time for which it is kept. All workers share them.
+/// The last results, each with its instant and the time for which it is cached. All workers share them.
 #[derive(Debug, Default)]
 pub struct FullTypes(Mutex<HashMap<String, (Timestamp, Duration, bool)>>);
 

@@ -51,7 +51,8 @@ impl GroupWriter {
     /// Takes lock 1 of 9 with `has_lock_of_changes`.
     ///
     /// # Errors
-    /// [`needs_lock_of_changes`](crate::engine::start::needs_lock_of_changes) recognises the error of a group that has to be written under that lock.
+    /// [`needs_lock_of_changes`](crate::engine::start::needs_lock_of_changes) recognises the error of a group that has
+    /// to be written under that lock.
     pub(super) async fn write(
         &mut self,
         txn: &DatabaseTransaction,
@@ -92,8 +93,8 @@ impl GroupWriter {
     }
 
     /// Prepares a group that is written alone (PostgreSQL), by what it reads. `None` for a group that needs a
-    /// transaction: it repeats occurrences, changes objects, claims tasks, is held or fails, or tells of something new to
-    /// the catalogue.
+    /// transaction: it repeats occurrences, changes objects, claims tasks, is held or fails, or tells of something new
+    /// to the catalogue.
     pub(super) async fn prepare(
         &mut self,
         db: &impl ConnectionTrait,
@@ -202,7 +203,8 @@ fn references(group: &[Job]) -> impl Iterator<Item = (&str, &ObjectReference)> +
 }
 
 /// Takes the internal events of a group out of their table. Returns of each job whether it is to be stored: another
-/// node may have stored an internal event already, and an event about a destination that was deleted meanwhile is dropped.
+/// node may have stored an internal event already, and an event about a destination that was deleted meanwhile is
+/// dropped.
 ///
 /// Takes lock 2 of 9.
 async fn take_internal_events(txn: &DatabaseTransaction, group: &[Job]) -> Result<Vec<bool>, store::Error> {

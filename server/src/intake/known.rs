@@ -45,8 +45,8 @@ impl Known {
         }
     }
 
-    /// Returns the objects that these references name. `types` are those that have objects. `None` where one is not known,
-    /// or the reference has to be compared with more than the object.
+    /// Returns the objects that these references name. `types` are those that have objects. `None` where one is not
+    /// known, or the reference has to be compared with more than the object.
     pub(super) fn objects<'a>(
         &self,
         references: impl Iterator<Item = (&'a str, &'a ObjectReference)>,
@@ -67,8 +67,8 @@ impl Known {
         Some(found.into_values().collect())
     }
 
-    /// Returns the condition under which a group may be written that was staged by `rules` and `objects`. `None` where the
-    /// group depends on more.
+    /// Returns the condition under which a group may be written that was staged by `rules` and `objects`. `None` where
+    /// the group depends on more.
     pub(super) fn unchanged(
         &self,
         group: &[Job],

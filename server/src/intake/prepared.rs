@@ -1,4 +1,5 @@
-//! A group that is rendered and leased before anything is written, so that it is written without a transaction around it.
+//! A group that is rendered and leased before anything is written, so that it is written without a transaction around
+//! it.
 
 use super::group::Written;
 use crate::engine::start::Unnamed;

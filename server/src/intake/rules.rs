@@ -27,7 +27,8 @@ pub(super) struct RuleCache {
     tasks: HashMap<TaskId, Arc<task::Row>>,
     /// The catalogue, once a kind is not built in.
     catalog: Option<Arc<Catalog>>,
-    /// A pause and the breaker change destinations without a new revision: their holds are read for each group.
+    /// A pause and the breaker change the hold of a destination without a new revision. Most groups check that the hold
+    /// is unchanged as they are written (`store::current::Unchanged`), and the others read it.
     destinations: HashMap<DestinationId, Arc<Destination>>,
     held: Arc<HeldCounts>,
 }

@@ -2,8 +2,8 @@
 //!
 //! SQLite has one writer, so there is one worker. On PostgreSQL there are two: one group is written while the commit of
 //! the other is on its way. A group costs as much as some deliveries, so a second group is only begun beside another
-//! when it is as large. Then groups grow with the load. Nor is it begun while the dispatcher is behind with its records:
-//! deliveries that queue cost more than those that are sent at once.
+//! when it is as large. Then groups grow with the load. Nor is it begun while the dispatcher is behind with its
+//! records: deliveries that queue cost more than those that are sent at once.
 
 use super::commit::{Commit, Committer, Shared};
 use super::{Error, GROUP_MAX, Job, Response};

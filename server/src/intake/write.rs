@@ -32,8 +32,8 @@ pub(super) struct Started {
 /// Writes the objects, occurrences, runs, deliveries and receipts of a staged group.
 ///
 /// # Errors
-/// [`needs_lock_of_changes`](crate::engine::start::needs_lock_of_changes) recognises the error of a group that has to be
-/// written under that lock.
+/// [`needs_lock_of_changes`](crate::engine::start::needs_lock_of_changes) recognises the error of a group that has to
+/// be written under that lock.
 pub(super) async fn write(
     txn: &DatabaseTransaction,
     stage: &mut Stage,

@@ -3,8 +3,8 @@
 //! The row of a destination says what holds its deliveries: a pause, an open breaker, a changed target, a release at a
 //! rate. The intake and the claim go by that row, so a change takes effect at once. The waiting deliveries may be a
 //! backlog of any size, so they follow in steps of a few hundred rows, each found by index. The transaction that
-//! changes the destination takes the first step ([`begin`]); the use case takes further ones for a moment ([`finish`]); the
-//! sweep takes those that are left, also after a crash. While steps are left, `arranging` keeps the claim from the
+//! changes the destination takes the first step ([`begin`]); the use case takes further ones for a moment ([`finish`]);
+//! the sweep takes those that are left, also after a crash. While steps are left, `arranging` keeps the claim from the
 //! destination.
 //!
 //! A step decides nothing: it goes by the row, and repeating it changes nothing.
@@ -60,8 +60,8 @@ impl Moving<'_> {
             return Ok(());
         }
         let status = if reason.is_some() { "held" } else { "queued" };
-        // The status stands twice: on PostgreSQL a picked delivery may have been claimed meanwhile. `COALESCE` keeps SQLite from
-        // the index of what all destinations hold.
+        // The status stands twice: on PostgreSQL a picked delivery may have been claimed meanwhile. `COALESCE` keeps
+        // SQLite from the index of what all destinations hold.
         let some = group::among(
             &format!("SELECT id FROM delivery WHERE destination_id = $1 AND {which} LIMIT $3 + 0"),
             self.is_postgres,
@@ -116,8 +116,8 @@ impl Moving<'_> {
     }
 }
 
-/// Arranges up to `size` waiting deliveries of a destination. Returns how many were moved; when they are fewer than `size`,
-/// none is left.
+/// Arranges up to `size` waiting deliveries of a destination. Returns how many were moved; when they are fewer than
+/// `size`, none is left.
 ///
 /// Takes lock 5 of 9; for a deleted destination also locks 6 and 7.
 pub(super) async fn step(
@@ -171,8 +171,8 @@ async fn set_arranging(txn: &DatabaseTransaction, id: DestinationId, what: i64) 
     Ok(())
 }
 
-/// Takes the first step after this transaction has changed a destination, and so holds lock 4. `has_moved` says that the
-/// target has changed. Deliveries that are left are not claimed until later steps have arranged them.
+/// Takes the first step after this transaction has changed a destination, and so holds lock 4. `has_moved` says that
+/// the target has changed. Deliveries that are left are not claimed until later steps have arranged them.
 pub async fn begin(txn: &DatabaseTransaction, id: DestinationId, has_moved: bool, now: Timestamp) -> Result<()> {
     let Some(row) = entity::destination::Entity::find_by_id(id.0).one(txn).await? else { return Ok(()) };
     // The steps that an earlier change has left are still to be taken.
@@ -218,9 +218,9 @@ pub(super) async fn lock(
     Ok(super::readable(txn, query).await?.pop())
 }
 
-/// Returns SQL that finds the destinations with deliveries to arrange: tables for a `WITH RECURSIVE`, and a condition on
-/// `destination` that uses them. Destinations with waiting deliveries are found by a step of an index each, whatever the length
-/// of their backlogs.
+/// Returns SQL that finds the destinations with deliveries to arrange: tables for a `WITH RECURSIVE`, and a condition
+/// on `destination` that uses them. Destinations with waiting deliveries are found by a step of an index each, whatever
+/// the length of their backlogs.
 pub(super) fn unarranged() -> (String, String) {
     let table = |name: &str, which: &str| {
         let next = |after: &str| {

@@ -1,5 +1,5 @@
-//! The catalogue with the types and events of the admins, and the kinds that were reported and are in no catalogue. Each
-//! change of the catalogue writes a revision, by which the intake notices the change.
+//! The catalogue with the types and events of the admins, and the kinds that were reported and are in no catalogue.
+//! Each change of the catalogue writes a revision, by which the intake notices the change.
 
 use super::Result;
 use super::entity::{event, object_event, object_type, unknown_kind};

@@ -20,7 +20,8 @@ pub struct Named {
     pub name: String,
 }
 
-/// Returns up to `limit` destinations of a kind whose name contains a text in any case, or whose id is the text, by name.
+/// Returns up to `limit` destinations of a kind whose name contains a text in any case, or whose id is the text, by
+/// name.
 pub async fn destinations(db: &impl ConnectionTrait, kind: Kind, text: &str, limit: usize) -> Result<Vec<Named>> {
     let query = rows_of(kind).select_only().column(destination::Column::Id).column(destination::Column::Name);
     find(db, query.order_by_asc(destination::Column::Name), text, limit).await

@@ -4,8 +4,8 @@
 //! returned to the queue, or held behind an open breaker: a node that died is noticed by the clock. On PostgreSQL the
 //! deliveries are picked with `FOR UPDATE SKIP LOCKED`, so nodes do not wait for each other. SQLite has one writer.
 //!
-//! A new delivery may be leased from its start (`delivery::Lease`). Only what has waited is claimed: a backlog, retries,
-//! and what was held.
+//! A new delivery may be leased from its start (`delivery::Lease`). Only what has waited is claimed: a backlog,
+//! retries, and what was held.
 //!
 //! # The claim whole
 //!
@@ -170,8 +170,8 @@ fn claim_sql(is_postgres: bool) -> String {
     )
 }
 
-/// Returns the table `queued` of a `WITH RECURSIVE`: the destinations with queued deliveries whose id is above `after`, one
-/// step of the index `delivery_due` for each. The last row is NULL.
+/// Returns the table `queued` of a `WITH RECURSIVE`: the destinations with queued deliveries whose id is above `after`,
+/// one step of the index `delivery_due` for each. The last row is NULL.
 ///
 /// Its condition implies no other index. Where the statistics say that nothing waits, PostgreSQL would read all that is
 /// held otherwise.

@@ -22,8 +22,8 @@ const MIGRATION_LOCK: i64 = 0x686f_6f6b_7772_6967;
 /// The number of prepared statements that a connection caches: a group of each size is another statement.
 const STATEMENTS_CACHED: usize = 400;
 
-/// The connections for pages, on both databases. They are few, so that a core is left for deliveries however many people
-/// look.
+/// The connections for pages, on both databases. They are few, so that a core is left for deliveries however many
+/// people look.
 pub(super) const PAGE_READERS: u32 = 2;
 /// The connections for searches, on both databases.
 pub(super) const SEARCHERS: u32 = 1;

@@ -42,7 +42,8 @@ const KEY: Columns<2> = [("id", INT), ("created_at", INT)];
 /// An expression for the newest revision.
 const NEWEST: &str = "(SELECT COALESCE(MAX(id), 0) FROM revision)";
 
-/// Reads the current state of these keys and destinations. A key is named by its id and the instant at which it was made.
+/// Reads the current state of these keys and destinations. A key is named by its id and the instant at which it was
+/// made.
 pub async fn read(
     db: &impl ConnectionTrait,
     keys: &[(ApiKeyId, Timestamp)],
@@ -85,7 +86,8 @@ fn state_text(is_postgres: bool) -> &'static str {
      d.breaker_failures, d.breaker_opened_at, d.breaker_wait_ms, d.breaker_probe_at, d.breaker_is_probing)"
 }
 
-/// Returns an expression for the number of these keys that are neither revoked nor replaced. Adds its values to `values`.
+/// Returns an expression for the number of these keys that are neither revoked nor replaced. Adds its values to
+/// `values`.
 fn count_valid(keys: &[(ApiKeyId, Timestamp)], is_postgres: bool, values: &mut Vec<Value>) -> String {
     if keys.is_empty() {
         return "CAST(0 AS BIGINT)".to_owned();

@@ -184,8 +184,8 @@ pub(super) async fn update(
     Ok(done.rows_affected == 1)
 }
 
-/// Marks a destination as deleted, and removes its state; returns false if there is none. The caller discards the waiting
-/// deliveries.
+/// Marks a destination as deleted, and removes its state; returns false if there is none. The caller discards the
+/// waiting deliveries.
 ///
 /// Takes lock 4 of 9.
 pub(super) async fn delete(db: &impl ConnectionTrait, id: DestinationId, now: Timestamp) -> Result<bool> {

@@ -131,8 +131,8 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
     readable(db, query).await
 }
 
-/// Returns the events about any of these types and events, also disabled ones, since the reasons why events do not fire are
-/// counted.
+/// Returns the events about any of these types and events, also disabled ones, since the reasons why events do not fire
+/// are counted.
 pub async fn list_about(db: &impl ConnectionTrait, type_ids: Vec<String>, event_ids: Vec<String>) -> Result<Vec<Row>> {
     let query = event::Entity::find()
         .filter(event::Column::TypeId.is_in(type_ids))

@@ -1,8 +1,8 @@
 //! Held deliveries: they wait for a paused destination, an open breaker or the confirmation of a changed target.
 //!
-//! A held row is never claimed. A delivery is held from its start, after an attempt (`dispatch::settle`), or when it loses
-//! its lease behind an open breaker (`claim`). Only this module, `arrange` and `sweep` release held rows: on a person's command, when a
-//! breaker closes, by a step of a release at a rate, or as a probe.
+//! A held row is never claimed. A delivery is held from its start, after an attempt (`dispatch::settle`), or when it
+//! loses its lease behind an open breaker (`lease`). Only this module, `arrange` and `sweep` release held rows: on a
+//! person's command, when a breaker closes, by a step of a release at a rate, or as a probe.
 
 use super::destination::hold_state;
 use super::entity::destination;
@@ -28,8 +28,8 @@ pub const NOT_RELEASED: &str = "Discarded when the destination was resumed.";
 pub const HOLD_FULL: &str = "Too many deliveries are held for this destination already. Resume it, or discard them.";
 
 /// The condition of deliveries that an open breaker holds: those that go to the current target of their destination. A
-/// delivery that returns from a lease while a probe is under way must not be queued, since only the probe may be claimed
-/// then.
+/// delivery that returns from a lease while a probe is under way must not be queued, since only the probe may be
+/// claimed then.
 pub(super) const BEHIND_BREAKER: &str = "(delivery.replay_revision IS NULL AND EXISTS (SELECT 1 FROM destination w \
      WHERE w.id = delivery.destination_id AND w.breaker_opened_at IS NOT NULL \
      AND w.target_revision <= delivery.destination_revision))";
@@ -113,8 +113,8 @@ pub async fn newest_held(db: &impl ConnectionTrait, id: DestinationId, reason: H
     Ok(row.one(db).await?.and_then(|row| row.id))
 }
 
-/// Returns the deliveries held for a reason, up to this delivery, that a newer one of the same object supersedes. Nothing
-/// supersedes a delivery without an object, or a replay.
+/// Returns the deliveries held for a reason, up to this delivery, that a newer one of the same object supersedes.
+/// Nothing supersedes a delivery without an object, or a replay.
 pub async fn superseded(
     db: &impl ConnectionTrait,
     id: DestinationId,
@@ -166,8 +166,8 @@ pub async fn discard_some_held(
     discard(db, NOT_RELEASED, &which, [id.0.into(), reason.as_str().into(), newest.into(), size.into()], now).await
 }
 
-/// Confirms `size` of the deliveries that are held for a changed target, up to this delivery: they are meant for the target
-/// of `revision`, and wait for `reason` if that holds the destination. Returns their number.
+/// Confirms `size` of the deliveries that are held for a changed target, up to this delivery: they are meant for the
+/// target of `revision`, and wait for `reason` if that holds the destination. Returns their number.
 ///
 /// Takes lock 5 of 9.
 pub async fn confirm(
@@ -191,8 +191,8 @@ pub async fn confirm(
     execute(db, &sql, values).await
 }
 
-/// Sets the rate at which confirmed deliveries are released, unless the destination is paused. Returns the reason for which
-/// they are held from now on.
+/// Sets the rate at which confirmed deliveries are released, unless the destination is paused. Returns the reason for
+/// which they are held from now on.
 ///
 /// Takes lock 4 of 9.
 pub async fn set_rate(

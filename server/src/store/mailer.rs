@@ -40,7 +40,8 @@ impl Row {
         StoredMailer { settings: self.settings.clone(), has_password: self.password.is_some() }
     }
 
-    /// Replaces a part that cannot be read, since a newer version or a person has written it, by a stand-in, and logs that.
+    /// Replaces a part that cannot be read, since a newer version or a person has written it, by a stand-in, and logs
+    /// that.
     fn of(destination: &entity::destination::Model, row: mailer::Model) -> Self {
         let port = u16::try_from(row.port).ok().filter(|port| *port > 0);
         let encryption = Encryption::find(&row.encryption);

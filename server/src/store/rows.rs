@@ -1,11 +1,11 @@
 //! Rows that are written together: the cost of a write is its statements, not its commit.
 //!
-//! PostgreSQL takes the rows column by column, each as one array: one SQL text and one plan whatever their number. A single
-//! row, as most groups are at a few occurrences a second, has a text of its own: it is not parsed from 80 arrays.
-//! SQLite takes `VALUES`, of which each number of rows is another text, and the statement cache holds a few hundred. So
-//! small groups, the usual ones, have a text for each size, and larger ones are composed of a few sizes. The largest
-//! stays far below SQLite's 32,766 bind parameters. A turn of the embedded database, which no statement makes wait for another
-//! thread, runs a statement for each row instead ([`RowStatement`]).
+//! PostgreSQL takes the rows column by column, each as one array: one SQL text and one plan whatever their number. A
+//! single row, as most groups are at a few occurrences a second, has a text of its own: it is not parsed from 80
+//! arrays. SQLite takes `VALUES`, of which each number of rows is another text, and the statement cache holds a few
+//! hundred. So small groups, the usual ones, have a text for each size, and larger ones are composed of a few sizes.
+//! The largest stays far below SQLite's 32,766 bind parameters. A turn of the embedded database, which no statement
+//! makes wait for another thread, runs a statement for each row instead ([`RowStatement`]).
 
 mod each;
 mod insert;
@@ -54,8 +54,8 @@ pub(super) fn statements<T>(db: &impl ConnectionTrait, rows: Vec<T>) -> Vec<Vec<
     }
 }
 
-/// Returns `VALUES` of rows for SQLite, and adds them to `values`. The values have no numbers: SQLite looks the name of each
-/// parameter up among all of them.
+/// Returns `VALUES` of rows for SQLite, and adds them to `values`. The values have no numbers: SQLite looks the name of
+/// each parameter up among all of them.
 fn sqlite_values<const N: usize>(rows: Vec<[Value; N]>, values: &mut Vec<Value>) -> String {
     let row = format!("({})", ["?"; N].join(","));
     let source = format!("VALUES {}", vec![row; rows.len()].join(","));
@@ -104,8 +104,8 @@ fn push_arrays<const N: usize>(rows: Vec<[Value; N]>, values: &mut Vec<Value>) {
     values.extend(arrays.into_iter().map(|array| Value::from(array + "}")));
 }
 
-/// Returns the columns of rows for a `SELECT` on PostgreSQL, each as an array with the name of the column, and adds their
-/// values to `values`.
+/// Returns the columns of rows for a `SELECT` on PostgreSQL, each as an array with the name of the column, and adds
+/// their values to `values`.
 pub(super) fn arrays<const N: usize>(columns: &Columns<N>, rows: Vec<[Value; N]>, values: &mut Vec<Value>) -> String {
     let (first, is_single) = (values.len() + 1, rows.len() == 1);
     if is_single {
@@ -169,8 +169,8 @@ pub(super) fn sqlite_table<const N: usize>(
     format!("(SELECT {} FROM ({source})) AS v", names.collect::<Vec<_>>().join(", "))
 }
 
-/// Returns rows as a table `v` for a `FROM`, and adds their values to `values`. The text is the same whatever their number.
-/// On SQLite the rows are JSON, so that their values may only be numbers and texts.
+/// Returns rows as a table `v` for a `FROM`, and adds their values to `values`. The text is the same whatever their
+/// number. On SQLite the rows are JSON, so that their values may only be numbers and texts.
 pub(super) fn listed<const N: usize>(
     is_postgres: bool,
     columns: &Columns<N>,

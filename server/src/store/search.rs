@@ -1,7 +1,7 @@
 //! Deliveries and runs as lists: filtered, sorted and paged by the database.
 //!
-//! Every value is a bound parameter; the columns to sort by come from a fixed table. A list by a condition that no index
-//! finds looks at a part of the table only: see `window`.
+//! Every value is a bound parameter; the columns to sort by come from a fixed table. A list by a condition that no
+//! index finds looks at a part of the table only: see `window`.
 
 use super::delivery::{LIST_COLUMNS, ListRow, list_rows};
 use super::entity::{delivery, run};
@@ -173,8 +173,8 @@ where
     Ok(query.select_only().column(id).limit(COUNTED + 1).count(db).await?)
 }
 
-/// Returns a page of deliveries. In another order than by time, a list is a search. Of waiting deliveries, only the newest
-/// [`COUNTED`] are sorted then.
+/// Returns a page of deliveries. In another order than by time, a list is a search. Of waiting deliveries, only the
+/// newest [`COUNTED`] are sorted then.
 pub async fn deliveries(
     db: &impl ConnectionTrait,
     filter: &Filter,

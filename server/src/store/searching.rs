@@ -1,8 +1,8 @@
 //! Searches: lists by conditions that no index finds. One search runs at a time; on PostgreSQL a rest follows each.
 //!
-//! A search that goes on reads a million rows. SQLite does so on a thread of lower priority. PostgreSQL has no priorities, and may
-//! have as few cores as this machine. So the next search waits for as long as the last one took: however many people
-//! search, the searches take at most half of a core's time.
+//! A search that goes on reads a million rows. SQLite does so on a thread of lower priority. PostgreSQL has no
+//! priorities, and may have as few cores as this machine. So the next search waits for as long as the last one took:
+//! however many people search, the searches take at most half of a core's time.
 
 use super::connect::{PAGE_PATIENCE, SEARCHERS};
 use super::{Error, Result, Store};

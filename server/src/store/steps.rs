@@ -51,8 +51,8 @@ impl Steps {
         self.rest = times;
     }
 
-    /// Returns how many rows the next step may take; `None` when the last step found fewer than it was allowed. First waits,
-    /// in proportion to the last step with its commit.
+    /// Returns how many rows the next step may take; `None` when the last step found fewer than it was allowed. First
+    /// waits, in proportion to the last step with its commit.
     pub async fn next(&mut self) -> Option<i64> {
         if self.is_done {
             return None;
@@ -74,8 +74,8 @@ impl Steps {
         self.end(self.size.unsigned_abs());
     }
 
-    /// Notes that a step has changed so many rows and is about to be committed. The size of the next step does not depend
-    /// on the commit, which takes almost as long for a few rows as for many.
+    /// Notes that a step has changed so many rows and is about to be committed. The size of the next step does not
+    /// depend on the commit, which takes almost as long for a few rows as for many.
     pub fn end(&mut self, rows: u64) {
         let took = self.since.map_or(Duration::ZERO, |since| since.elapsed());
         self.is_done = rows < self.size.unsigned_abs();

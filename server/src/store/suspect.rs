@@ -1,16 +1,16 @@
 //! Suspect deliveries, which have several claims without a record. One of them may end its server each time it is sent.
 //! Most were leased to a node that ended, and never sent. The number of attempts that have begun tells the two apart.
 //!
-//! The beginning of an attempt is a commit before the receiver is called. Other deliveries must not have one: they would
-//! wait for the disk.
+//! The beginning of an attempt is a commit before the receiver is called. Other deliveries must not have one: they
+//! would wait for the disk.
 
 use super::Result;
 use model::id::DeliveryId;
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
 use uuid::Uuid;
 
-/// Puts on record that an attempt of a delivery begins. Returns how many attempts have begun so, or `None` when the delivery
-/// is not leased to `owner` any more.
+/// Puts on record that an attempt of a delivery begins. Returns how many attempts have begun so, or `None` when the
+/// delivery is not leased to `owner` any more.
 ///
 /// Takes lock 5 of 9.
 pub async fn note_begin(db: &impl ConnectionTrait, owner: Uuid, id: DeliveryId) -> Result<Option<i64>> {

@@ -77,8 +77,8 @@ pub async fn insert(db: &impl ConnectionTrait, task: &Task, now: Timestamp) -> R
 
 /// Changes a task that still has this revision; returns false if it has another.
 pub async fn update(db: &impl ConnectionTrait, id: TaskId, revision: i64, task: &Task, now: Timestamp) -> Result<bool> {
-    // A claim of the time when the task was deleted after running, or of a node that had read it so. Such a run is one of
-    // many now.
+    // A claim of the time when the task was deleted after running, or of a node that had read it so. Such a run is one
+    // of many now.
     task::Entity::update_many()
         .col_expr(task::Column::ClaimedAt, Expr::value(Option::<i64>::None))
         .filter(task::Column::Id.eq(id.0))
@@ -161,8 +161,8 @@ pub async fn claim(db: &impl ConnectionTrait, id: TaskId, is_by_event: bool, now
     Ok(claim.exec(db).await?.rows_affected == 1)
 }
 
-/// Ends the one run of a task that is deleted after running, which began at `claimed_at`. A success deletes the task, its
-/// events and its schedule triggers; a failure disables the task. Other runs of the task change nothing.
+/// Ends the one run of a task that is deleted after running, which began at `claimed_at`. A success deletes the task,
+/// its events and its schedule triggers; a failure disables the task. Other runs of the task change nothing.
 pub async fn finish_claimed(
     db: &impl ConnectionTrait,
     id: TaskId,

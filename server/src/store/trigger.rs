@@ -33,7 +33,8 @@ impl From<schedule_trigger::Model> for Row {
     }
 }
 
-/// Makes a trigger. `Conflict` if the schedule starts the task already; `InUse` if the schedule or the task does not exist.
+/// Makes a trigger. `Conflict` if the schedule starts the task already; `InUse` if the schedule or the task does not
+/// exist.
 pub async fn insert(db: &impl ConnectionTrait, trigger: &Trigger, now: Timestamp) -> Result<TriggerId> {
     let row = schedule_trigger::ActiveModel {
         id: NotSet,

@@ -2,8 +2,8 @@
 //! whole to a thread with a connection of its own, which responds once. The asynchronous library switches threads twice
 //! for each statement, and most of the time of a small group was that.
 //!
-//! A turn holds the library's writing connection meanwhile, and so excludes the other writers. A turn must be short: each
-//! of its statements finds its rows by an index.
+//! A turn holds the library's writing connection meanwhile, and so excludes the other writers. A turn must be short:
+//! each of its statements finds its rows by an index.
 
 mod along;
 mod kept;
@@ -73,8 +73,8 @@ impl Turn {
         self.turns.run(self.excludes, None, write).await.map(drop)
     }
 
-    /// Runs `write` in a transaction. Returns the id that `write` returns. `None`, and nothing is stored, where `condition`
-    /// returns no row.
+    /// Runs `write` in a transaction. Returns the id that `write` returns. `None`, and nothing is stored, where
+    /// `condition` returns no row.
     pub(super) async fn write_if(
         self,
         condition: Statement,

@@ -75,8 +75,8 @@ pub async fn mask_revisions(db: &impl ConnectionTrait, id: WebhookId, names: &[S
     .await
 }
 
-/// Marks a webhook as deleted, and removes its secrets and its state; returns false if there is none. The caller discards
-/// the waiting deliveries.
+/// Marks a webhook as deleted, and removes its secrets and its state; returns false if there is none. The caller
+/// discards the waiting deliveries.
 ///
 /// Takes lock 4 of 9.
 pub async fn delete(db: &impl ConnectionTrait, id: WebhookId, now: Timestamp) -> Result<bool> {

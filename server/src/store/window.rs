@@ -1,9 +1,9 @@
 //! The part of a table that one search looks at.
 //!
 //! No index finds the deliveries whose object's name contains a text, and each delivery would pay for such an index. A
-//! search that reads the table until it has found enough would read all of the history for a rare name. So the first page
-//! of a search looks at the newest rows only, and says so. A person who wants more goes on from there, in steps that are
-//! far longer.
+//! search that reads the table until it has found enough would read all of the history for a rare name. So the first
+//! page of a search looks at the newest rows only, and says so. A person who wants more goes on from there, in steps
+//! that are far longer.
 
 use super::Result;
 use app::view::{SEARCHED, SEARCHED_FURTHER};
@@ -31,8 +31,8 @@ impl Window {
     pub(super) const ALL: Self = Self { low: i64::MIN, high: i64::MAX, further: None };
 }
 
-/// Returns the window of a search among `rows`, which an index finds in the order of their ids: at most [`SEARCHED`] rows
-/// at the start of the order or, with `beyond`, at most [`SEARCHED_FURTHER`] from that id on.
+/// Returns the window of a search among `rows`, which an index finds in the order of their ids: at most [`SEARCHED`]
+/// rows at the start of the order or, with `beyond`, at most [`SEARCHED_FURTHER`] from that id on.
 pub(super) async fn find<E: EntityTrait>(
     db: &impl ConnectionTrait,
     rows: Select<E>,
@@ -58,8 +58,8 @@ pub(super) async fn find<E: EntityTrait>(
     Ok(Window { low, high, further })
 }
 
-/// Returns an id before which no delivery was queued since an instant. Halves the range of the ids again and again, since
-/// a later delivery has a higher id.
+/// Returns an id before which no delivery was queued since an instant. Halves the range of the ids again and again,
+/// since a later delivery has a higher id.
 pub(super) async fn first_since(db: &impl ConnectionTrait, since: Timestamp) -> Result<i64> {
     #[derive(FromQueryResult)]
     struct First {

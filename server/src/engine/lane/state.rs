@@ -43,9 +43,9 @@ pub(super) struct State {
     pub(super) hanging: usize,
     /// The unrecorded attempts in all.
     pub(super) unrecorded: usize,
-    /// The leased deliveries that are in the database, or are about to be, each with how often it was noted. SQLite gives
-    /// the number of a row that was rolled back to the next one, and a delivery that is given back may be claimed by the
-    /// same transaction. Either is noted again before it is forgotten.
+    /// The leased deliveries that are in the database, or are about to be, each with how often it was noted. SQLite
+    /// gives the number of a row that was rolled back to the next one, and a delivery that is given back may be claimed
+    /// by the same transaction. Either is noted again before it is forgotten.
     pub(super) ids: HashMap<DeliveryId, u32>,
     /// True once the dispatcher has looked for queued deliveries.
     pub(super) is_ready: bool,
@@ -73,9 +73,9 @@ pub(super) struct Lane {
     pub(super) waiting: VecDeque<Leased>,
     pub(super) is_hanging: bool,
     pub(super) is_quick: bool,
-    /// True while older deliveries of the destination may be due in the database. New ones queue behind them. A look that
-    /// misses a delivery which is being committed clears this, so newer ones may overtake that one. Under load the mark would
-    /// stay otherwise, and what queues costs more than what is leased at its start.
+    /// True while older deliveries of the destination may be due in the database. New ones queue behind them. A look
+    /// that misses a delivery which is being committed clears this, so newer ones may overtake that one. Under load the
+    /// mark would stay otherwise, and what queues costs more than what is leased at its start.
     pub(super) has_backlog: bool,
 }
 

@@ -23,8 +23,8 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Leases a new delivery with a message of this length. Returns the owner of the lease, or `None` where the delivery
-    /// has to queue.
+    /// Leases a new delivery with a message of this length. Returns the owner of the lease, or `None` where the
+    /// delivery has to queue.
     pub fn lease(&mut self, id: DestinationId, bytes: usize) -> Option<Uuid> {
         let mut state = self.lanes.state();
         let has_backlog = state.lanes.get(&id).is_some_and(|lane| lane.has_backlog);

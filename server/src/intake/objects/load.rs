@@ -12,9 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Objects {
-    /// Loads the objects that these references, each with its type, may mean: two queries at most for each type. `types`
-    /// are those that have objects. With `limits`, also finds the types that have as many objects as occurrences may make
-    /// at that instant.
+    /// Loads the objects that these references, each with its type, may mean: two queries at most for each type.
+    /// `types` are those that have objects. With `limits`, also finds the types that have as many objects as
+    /// occurrences may make at that instant.
     ///
     /// Takes lock 3 of 9 where a reference names a new object that may be made.
     pub async fn load<'a>(
@@ -105,7 +105,8 @@ impl Objects {
         objects
     }
 
-    /// Returns the loaded objects that are not gone, by type and external id. Those without an external id are left out.
+    /// Returns the loaded objects that are not gone, by type and external id. Those without an external id are left
+    /// out.
     pub(in crate::intake) fn with_id(&self) -> impl Iterator<Item = (&Row, &[TagId])> {
         let stored = self.entries.iter().filter_map(|object| Some((object.stored.as_ref()?, object.tags.as_slice())));
         stored.filter(|(row, _)| row.external_id.is_some() && !row.is_gone)

@@ -108,8 +108,8 @@ impl Claimed {
         self.recipients.as_deref().map_or(Some(Vec::new()), |json| serde_json::from_str(json).ok())
     }
 
-    /// Returns the number of earlier claims without an attempt on record: a node died, or the record was refused. Some of
-    /// them may have called the receiver.
+    /// Returns the number of earlier claims without an attempt on record: a node died, or the record was refused. Some
+    /// of them may have called the receiver.
     pub fn unrecorded(&self) -> u32 {
         u32::try_from(self.claims - self.attempts - 1).unwrap_or_default()
     }

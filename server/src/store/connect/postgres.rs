@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 /// The connections to PostgreSQL for transactions and short queries.
 const ENGINE_CONNECTIONS: u32 = 9;
-/// The connections to PostgreSQL for statements that commit themselves: one for each worker of the intake, and one for the
-/// dispatcher.
+/// The connections to PostgreSQL for statements that commit themselves: one for each worker of the intake, and one for
+/// the dispatcher.
 const AUTOCOMMIT_CONNECTIONS: u32 = 3;
 /// The longest wait of the engine for a connection to PostgreSQL.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(10);
@@ -33,8 +33,9 @@ const POSTGRES_SETTINGS: [(&str, &str); 7] = [
 ];
 
 /// The settings of the engine's sessions. It finds its rows by index: with old statistics PostgreSQL would read a large
-/// table as a whole. And each of its statements has one plan, whatever the parameters are: PostgreSQL would make some plans
-/// anew each time, since a short array seems cheaper than one of unknown length, and that takes longer than the statement.
+/// table as a whole. And each of its statements has one plan, whatever the parameters are: PostgreSQL would make some
+/// plans anew each time, since a short array seems cheaper than one of unknown length, and that takes longer than the
+/// statement.
 const ENGINE: [(&str, &str); 2] = [("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan")];
 
 /// The time without use after which a connection is pinged before its next use, and the time for which a host that has

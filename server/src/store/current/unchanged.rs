@@ -31,7 +31,8 @@ const IDENTITY: Columns<3> = [("key_id", INT), ("source", TEXT), ("external_id",
 impl Unchanged {
     /// Returns a `SELECT` of one row while all of it is unchanged, and of none otherwise. Adds its values to `values`.
     ///
-    /// Each row is found by its id, whatever the statistics say of the tables: the lists are the outer side of the joins.
+    /// Each row is found by its id, whatever the statistics say of the tables: the lists are the outer side of the
+    /// joins.
     pub(in crate::store) fn sql(self, is_postgres: bool, values: &mut Vec<Value>) -> String {
         let Self { mark, keys, destinations, objects, new } = self;
         let mut parameter = |value: i64| {

@@ -74,8 +74,8 @@ impl Settlement {
             && self.claimed.attempt() <= RESPONSES_RETAINED
     }
 
-    /// Returns what the attempt says about the receiver of the target of `target_revision`. `None` if the attempt went to an
-    /// earlier target, or not out at all.
+    /// Returns what the attempt says about the receiver of the target of `target_revision`. `None` if the attempt went
+    /// to an earlier target, or not out at all.
     pub fn ending(&self, target_revision: i64) -> Option<Ending> {
         let is_to_this = self.claimed.replay_revision.is_none() && self.destination_revision >= target_revision;
         let Attempted { outcome, status_code, has_timed_out, started_at, .. } = &self.attempted;
@@ -177,13 +177,13 @@ const MOVE: Columns<10> = [
     ("hold_reason", TEXT),
 ];
 
-/// One statement: its parts see the rows from before it, so the run is ended by what the update returns. Rows are found by
-/// an array of ids, for which there is no other plan than the index. `COALESCE` hides the status from PostgreSQL, which
-/// would read the index of all that is leased for it, and with that the entries of all that was leased since its last
-/// vacuum.
+/// One statement: its parts see the rows from before it, so the run is ended by what the update returns. Rows are found
+/// by an array of ids, for which there is no other plan than the index. `COALESCE` hides the status from PostgreSQL,
+/// which would read the index of all that is leased for it, and with that the entries of all that was leased since its
+/// last vacuum.
 ///
-/// A delivery's columns are found in the arrays at the place of its id, by a binary search: a join would compare each row
-/// with each other. So `moves` is sorted by id.
+/// A delivery's columns are found in the arrays at the place of its id, by a binary search: a join would compare each
+/// row with each other. So `moves` is sorted by id.
 fn postgres_sql(
     owner: Uuid,
     moves: Vec<[Value; 10]>,
@@ -213,8 +213,8 @@ fn settled(moves: &[[Value; 10]]) -> Vec<Value> {
     moves.iter().filter(|row| row[4] != Value::BigInt(None)).map(|row| row[0].clone()).collect()
 }
 
-/// Returns the text for SQLite of a record within a transaction. The library switches threads for each call and for the result of
-/// each statement, so the text has three statements whatever the number of attempts.
+/// Returns the text for SQLite of a record within a transaction. The library switches threads for each call and for the
+/// result of each statement, so the text has three statements whatever the number of attempts.
 fn sqlite_sql(
     owner: Uuid,
     moves: Vec<[Value; 10]>,
@@ -249,7 +249,8 @@ fn end_run(ids: &str) -> String {
     )
 }
 
-/// Returns the statements of a turn: the deliveries move on, the attempts are noted, and the runs of settled deliveries end.
+/// Returns the statements of a turn: the deliveries move on, the attempts are noted, and the runs of settled deliveries
+/// end.
 fn row_statements(
     owner: Uuid,
     moves: Vec<[Value; 10]>,
@@ -294,8 +295,8 @@ fn move_row(one: &Settlement, now: Timestamp) -> [Value; 10] {
     ]
 }
 
-/// Stores the replies that the recipients of e-mails got, so that a further attempt goes only to the others. Runs before
-/// the deliveries move on, since that ends their leases.
+/// Stores the replies that the recipients of e-mails got, so that a further attempt goes only to the others. Runs
+/// before the deliveries move on, since that ends their leases.
 async fn note_recipients(db: &impl ConnectionTrait, owner: Uuid, group: &[Settlement]) -> Result<()> {
     for one in group {
         let Some(recipients) = &one.attempted.recipients else { continue };
@@ -309,8 +310,8 @@ async fn note_recipients(db: &impl ConnectionTrait, owner: Uuid, group: &[Settle
     Ok(())
 }
 
-/// Removes the responses of all but a delivery's last attempts, so that a delivery that is tried a hundred times does not
-/// retain a hundred long responses.
+/// Removes the responses of all but a delivery's last attempts, so that a delivery that is tried a hundred times does
+/// not retain a hundred long responses.
 async fn forget_responses(db: &impl ConnectionTrait, group: &[Settlement]) -> Result<()> {
     for one in group.iter().filter(|one| one.claimed.attempt() > RESPONSES_RETAINED) {
         attempt::Entity::update_many()

@@ -108,8 +108,8 @@ pub async fn start_alone(db: &impl ConnectionTrait, occurred: Occurred, now: Tim
     Ok((!ids.is_empty()).then(|| Started::of(claimed, ids)))
 }
 
-/// Stores occurrences and what they cause in a turn of the embedded database. `None` where nothing was stored, since the
-/// state is no longer as it was, or none is given.
+/// Stores occurrences and what they cause in a turn of the embedded database. `None` where nothing was stored, since
+/// the state is no longer as it was, or none is given.
 pub async fn start_in_turn(turn: Turn, occurred: Occurred, now: Timestamp) -> Result<Option<Started>> {
     let Occurred { occurrences, receipts, new, unchanged, .. } = occurred;
     let Some(unchanged) = unchanged else { return Ok(None) };
@@ -145,9 +145,9 @@ fn new_ids(name: &str, table: &str, count: usize, values: &mut Vec<Value>) -> St
     )
 }
 
-/// Adds the parts of a statement that store runs. Returns its main part, which stores their deliveries and returns the ids:
-/// the statement takes them from the sequence of the runs, and the rows name them by their places. `places` is as for
-/// [`rows::insert_with_ids_sql`], and `condition` stands behind each INSERT.
+/// Adds the parts of a statement that store runs. Returns its main part, which stores their deliveries and returns the
+/// ids: the statement takes them from the sequence of the runs, and the rows name them by their places. `places` is as
+/// for [`rows::insert_with_ids_sql`], and `condition` stands behind each INSERT.
 fn with_runs(
     parts: &mut Vec<String>,
     (runs, deliveries): (Vec<NewRun>, Vec<[Value; 29]>),

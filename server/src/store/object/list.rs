@@ -69,7 +69,7 @@ pub async fn list(
     is_descending: bool,
     part: Part,
 ) -> Result<Page<Row>> {
-    // An empty list would be a condition that no index answers.
+    // An empty list would be a condition that no index serves.
     if filter.type_ids.as_ref().is_some_and(Vec::is_empty) || filter.tag_ids.as_ref().is_some_and(Vec::is_empty) {
         return Ok(Page { rows: Vec::new(), total: 0, further: None });
     }

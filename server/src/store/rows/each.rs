@@ -1,5 +1,5 @@
-//! Statements of SQLite for one row each: one text whatever the number of rows. A statement for many rows would be parsed for
-//! each number of them, and SQLite copies each page that such a statement changes, to undo a part of it.
+//! Statements of SQLite for one row each: one text whatever the number of rows. A statement for many rows would be
+//! parsed for each number of them, and SQLite copies each page that such a statement changes, to undo a part of it.
 
 use super::Columns;
 use sea_orm::Value;

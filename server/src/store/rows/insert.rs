@@ -6,8 +6,8 @@ use model::number::to_i64;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value};
 use std::ops::RangeInclusive;
 
-/// Inserts rows into two tables of SQLite, and returns their ids: rows at the same place have the same one. Both tables get
-/// their rows in one call, since each call switches threads twice.
+/// Inserts rows into two tables of SQLite, and returns their ids: rows at the same place have the same one. Both tables
+/// get their rows in one call, since each call switches threads twice.
 pub(in crate::store) async fn insert_pairs<const N: usize, const M: usize>(
     db: &impl ConnectionTrait,
     one: (&str, &Columns<N>),
@@ -52,7 +52,8 @@ pub(in crate::store) fn last_ids(last: i64, count: i64) -> RangeInclusive<i64> {
     last - count + 1..=last
 }
 
-/// Inserts rows. `rest` is the rest of the statement, such as what happens at a conflict. Returns how many were written.
+/// Inserts rows. `rest` is the rest of the statement, such as what happens at a conflict. Returns how many were
+/// written.
 pub(in crate::store) async fn insert<const N: usize>(
     db: &impl ConnectionTrait,
     table: &str,

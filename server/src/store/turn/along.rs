@@ -1,8 +1,8 @@
-//! A record that goes along with a turn of another: the record waits until the next group is written, and shares the commit.
-//! Nothing waits for the record of a success, and a commit costs more than what is committed.
+//! A record that goes along with a turn of another: the record waits until the next group is written, and shares the
+//! commit. Nothing waits for the record of a success, and a commit costs more than what is committed.
 //!
-//! The record comes first in the transaction. After a record that fails, the transaction begins again without the record. So
-//! the record leaves nothing then, and does not prevent the other.
+//! The record comes first in the transaction. After a record that fails, the transaction begins again without the
+//! record. So the record leaves nothing then, and does not prevent the other.
 
 use super::thread::{Session, interrupted};
 use crate::store::rows::RowStatement;
@@ -59,7 +59,8 @@ impl Place {
         Some(Along { content, response, made: None })
     }
 
-    /// Makes the record that waits within the transaction of a turn. `None` where no record waits, or it was taken back.
+    /// Makes the record that waits within the transaction of a turn. `None` where no record waits, or it was taken
+    /// back.
     pub(super) fn make(&self, session: &Session<'_>) -> Option<Made> {
         let waiting = lock(&self.0).take()?;
         let statements = (waiting.statements)()?;
@@ -115,8 +116,8 @@ impl<T> Along<T> {
     /// Waits until a turn has made the record. Further calls return the same.
     ///
     /// # Errors
-    /// Fails like a transaction, also where the transaction of the turn fails. The record is then made or not, as after a
-    /// commit that failed.
+    /// Fails like a transaction, also where the transaction of the turn fails. The record is then made or not, as after
+    /// a commit that failed.
     pub async fn made(&mut self) -> Result<()> {
         if self.made.is_none() {
             let made = (&mut self.response).await;

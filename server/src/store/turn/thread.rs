@@ -47,8 +47,8 @@ impl Turns {
     }
 
     /// Runs `write` in a transaction where `condition` returns a row, and returns what `write` does. The transaction is
-    /// committed where the caller still waits, and rolled back otherwise. `excludes` is held meanwhile. A record that waits
-    /// goes along.
+    /// committed where the caller still waits, and rolled back otherwise. `excludes` is held meanwhile. A record that
+    /// waits goes along.
     pub(super) async fn run(
         &self,
         excludes: PoolConnection<Sqlite>,
@@ -132,8 +132,8 @@ impl Writer {
             }
         }
         let id = write(&session)?;
-        // A caller that has run out of patience may have told a sender that nothing is stored. The record that goes along
-        // is told that it is not made.
+        // A caller that has run out of patience may have told a sender that nothing is stored. The record that goes
+        // along is told that it is not made.
         if !is_waited_for() {
             return Err(Error::Unavailable(interrupted()));
         }
@@ -141,7 +141,8 @@ impl Writer {
         Ok(Some(id))
     }
 
-    /// Rolls back a transaction that was not committed. Where that fails, closes the connection, of which nothing is left.
+    /// Rolls back a transaction that was not committed. Where that fails, closes the connection, of which nothing is
+    /// left.
     fn end(&mut self) {
         let has_ended = |one: &Connection| one.is_autocommit() || one.execute_batch("ROLLBACK").is_ok();
         if !self.connection.as_ref().is_none_or(has_ended) {

@@ -62,8 +62,8 @@ impl Row {
         self.stored().target_change(url, authorization, *allows_insecure_tls).is_some()
     }
 
-    /// Returns the webhook as of a revision: method, URL, headers and authorization of then, the rest of now. A secret that
-    /// belongs to another target now is left out.
+    /// Returns the webhook as of a revision: method, URL, headers and authorization of then, the rest of now. A secret
+    /// that belongs to another target now is left out.
     pub fn as_of_revision(&self, then: Settings) -> Option<Self> {
         let has_moved = self.is_moved_by(&then);
         // The name of an API key's header is no part of the target that headers belong to.
@@ -111,8 +111,8 @@ pub fn secret_associated_data(uuid: Uuid) -> String {
 }
 
 impl Row {
-    /// Replaces a part that cannot be read, since a newer version or a person has written it, by a stand-in, and logs that.
-    /// Such a webhook is shown and never called, and no other waits for it.
+    /// Replaces a part that cannot be read, since a newer version or a person has written it, by a stand-in, and logs
+    /// that. Such a webhook is shown and never called, and no other waits for it.
     pub(super) fn of(destination: destination::Model, row: webhook::Model) -> Self {
         let url = TargetUrl::parse(&row.url).ok();
         let method = Method::find(&row.method);

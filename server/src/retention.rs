@@ -122,11 +122,11 @@ impl Retention {
             steps.rest(if since.elapsed() < LATE { REST } else { REST_OF_LATE });
             let txn = self.store.begin().await?;
             steps.begin();
-            let step = old.remove(&txn, size).await?;
-            steps.end(step.counted);
+            let done = old.remove(&txn, size).await?;
+            steps.end(done.counted);
             self.store.commit(txn).await?;
-            all += step.removed;
-            old = old.after(&step);
+            all += done.removed;
+            old = old.after(done.last);
             crate::fault::point("retention.between-steps");
         }
         Ok(all)

@@ -99,8 +99,8 @@ mod tests {
     #[tokio::test]
     async fn strangers_do_not_use_up_the_slots_of_people_who_are_signed_in() {
         let taken = |pace: Pace| Pace { next: Arc::new(Mutex::new(Instant::now() + PATIENCE * 2)), ..pace };
-        let paces = Paces { public: taken(Pace::per_core(1)), ..Paces::default() };
-        let pages = Router::new().fallback(async || "a page").layer(axum::middleware::from_fn_with_state(paces, wait));
+        let busy = Paces { public: taken(Pace::per_core(1)), ..Paces::default() };
+        let pages = Router::new().fallback(async || "a page").layer(axum::middleware::from_fn_with_state(busy, wait));
         let status = async |path: &str| {
             let request = Request::get(path).body(Body::empty()).unwrap();
             pages.clone().oneshot(request).await.unwrap().status()

@@ -166,9 +166,9 @@ mod tests {
     use model::egress::Rules;
     use std::net::Ipv4Addr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpSocket, TcpStream};
+    use tokio::net::{TcpListener, TcpSocket};
 
-    fn webhook(url: String, timeout: Duration) -> Settings {
+    fn webhook(url: &str, timeout: Duration) -> Settings {
         let json = serde_json::json!({
             "name": "w", "url": url, "method": "POST", "authorization": {"type": "none"}, "headers": [],
             "allows_insecure_tls": false, "timeout_ms": timeout.as_millis(), "retries": 0
@@ -184,14 +184,14 @@ mod tests {
         full.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let full = full.listen(0).unwrap();
         let address = full.local_addr().unwrap();
-        let _first = TcpStream::connect(address).await.unwrap();
+        let _first = TcpSocket::new_v4().unwrap().connect(address).await.unwrap();
         let second = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), address.port())).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let files = Files { resolv_conf: folder.path().join("resolv.conf"), hosts: folder.path().join("hosts") };
         std::fs::write(&files.hosts, "127.0.0.1 two.example\n127.0.0.2 two.example\n").unwrap();
         let rules = Rules { allowed: vec!["127.0.0.0/8".parse().unwrap()], ..Rules::default() };
         let clients = Clients::new(Arc::new(Guard::with_files(rules, files)), Duration::from_mins(5), 8);
-        let settings = webhook(format!("http://two.example:{}/", address.port()), Duration::from_secs(2));
+        let settings = webhook(&format!("http://two.example:{}/", address.port()), Duration::from_secs(2));
         let client = clients.for_webhook(&settings).unwrap().client;
         let respond = async {
             let (mut stream, _) = second.accept().await.unwrap();

@@ -64,9 +64,10 @@ async fn delete(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<
 }
 
 impl Old {
-    /// Returns what is left of these rows after a step.
-    pub fn after(self, step: &Step) -> Self {
-        match (self, step.last) {
+    /// Returns what is left of these rows after a step that deleted deliveries up to the id `last`.
+    #[must_use]
+    pub fn after(self, last: Option<i64>) -> Self {
+        match (self, last) {
             (Self::OfDestination(destination, newest, _), Some(last)) => Self::OfDestination(destination, newest, last),
             _ => self,
         }

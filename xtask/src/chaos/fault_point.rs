@@ -169,7 +169,7 @@ fn die_in_the_schedule(scene: &mut Scene<'_>) -> Result<()> {
     if runs > 2 {
         bail!("a run of a schedule was started {} times", runs - 1);
     }
-    schedule.end(scene.installation)?;
+    EachMinute::end(scene.installation)?;
     scene.load.wait_for_acknowledgement(BACK_MAX)
 }
 

@@ -37,7 +37,7 @@ impl EachMinute {
     }
 
     /// Ends the runs. The receiver still takes what is on its way.
-    pub(super) fn end(&self, installation: &Installation) -> Result<()> {
+    pub(super) fn end(installation: &Installation) -> Result<()> {
         installation.post("/triggers/1/delete", "")
     }
 
@@ -72,7 +72,7 @@ pub(super) fn schedules(scene: &mut Scene<'_>) -> Result<()> {
     scene.installation.start_node(1, &Vec::new())?;
     // Half a minute after the fifth run.
     sleep(MINUTE * 2 + Duration::from_secs(15));
-    schedule.end(scene.installation)?;
+    EachMinute::end(scene.installation)?;
     let runs = schedule.count_runs()?;
     scene.notes.push(format!("{runs} runs of the schedule, {MINUTES} expected"));
     if runs != MINUTES {

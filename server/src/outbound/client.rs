@@ -20,6 +20,9 @@ const RESPONSE_HEADER_LINES: usize = 1000;
 /// The most clients in the cache: one for each port, TLS setting, route and timeout in use.
 const CLIENTS_MAX: usize = 256;
 
+/// The time by which the time limit of a connection is longer than that of an attempt.
+const AFTER_ATTEMPT: Duration = Duration::from_millis(100);
+
 /// The properties that all connections of a client share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Kind {
@@ -57,7 +60,7 @@ pub struct Clients {
     /// The time after which a client is replaced. A busy connection is never closed for being idle, so without this
     /// limit it would stay at an address that its name no longer has.
     lifetime: Duration,
-    /// The most connections to one host that wait for their next request. Webhooks of one host share its connections. A
+    /// The most connections to one host that wait for their next request. Webhooks of one host and timeout share its connections. A
     /// connection that may not wait is closed, and the next attempt connects again.
     idle_per_host: usize,
     cached: Mutex<HashMap<Kind, (Client, Instant)>>,
@@ -126,7 +129,8 @@ impl Clients {
         };
         let client = builder
             .dns_resolver(Arc::new(PortResolver { guard, port }))
-            .connect_timeout(kind.connect_timeout)
+            // Later than the attempt, so that one which cannot connect ends as one without a response.
+            .connect_timeout(kind.connect_timeout + AFTER_ATTEMPT)
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .referer(false)
@@ -166,7 +170,7 @@ mod tests {
     use model::egress::Rules;
     use std::net::Ipv4Addr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpSocket};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
     fn webhook(url: &str, timeout: Duration) -> Settings {
         let json = serde_json::json!({
@@ -176,21 +180,39 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
-    /// A host of two addresses was called at the first one alone, attempt after attempt.
-    #[tokio::test]
-    async fn second_address_is_tried_within_the_attempt_where_the_first_drops_packets() {
-        // A listener whose queue is full drops each packet that would begin a connection.
+    /// Returns a listener whose queue is full, and the connection in it: it drops each packet that would begin another.
+    async fn full() -> (TcpListener, TcpStream) {
         let full = TcpSocket::new_v4().unwrap();
         full.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let full = full.listen(0).unwrap();
+        let first = TcpSocket::new_v4().unwrap().connect(full.local_addr().unwrap()).await.unwrap();
+        (full, first)
+    }
+
+    fn rules() -> Rules {
+        Rules { allowed: vec!["127.0.0.0/8".parse().unwrap()], ..Rules::default() }
+    }
+
+    #[tokio::test]
+    async fn attempt_at_an_address_that_drops_packets_ends_by_its_own_time_limit() {
+        let (full, _first) = full().await;
+        let clients = Clients::new(Arc::new(Guard::new(rules(), None)), Duration::from_mins(5), 8);
+        let settings = webhook(&format!("http://{}/", full.local_addr().unwrap()), Duration::from_millis(300));
+        let client = clients.for_webhook(&settings).unwrap().client;
+        let sent = tokio::time::timeout(settings.timeout, client.post(settings.url.as_str()).send()).await;
+        assert!(sent.is_err(), "{sent:?}");
+    }
+
+    /// A host of two addresses was called at the first one alone, attempt after attempt.
+    #[tokio::test]
+    async fn second_address_is_tried_within_the_attempt_where_the_first_drops_packets() {
+        let (full, _first) = full().await;
         let address = full.local_addr().unwrap();
-        let _first = TcpSocket::new_v4().unwrap().connect(address).await.unwrap();
         let second = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), address.port())).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let files = Files { resolv_conf: folder.path().join("resolv.conf"), hosts: folder.path().join("hosts") };
         std::fs::write(&files.hosts, "127.0.0.1 two.example\n127.0.0.2 two.example\n").unwrap();
-        let rules = Rules { allowed: vec!["127.0.0.0/8".parse().unwrap()], ..Rules::default() };
-        let clients = Clients::new(Arc::new(Guard::with_files(rules, files)), Duration::from_mins(5), 8);
+        let clients = Clients::new(Arc::new(Guard::with_files(rules(), files)), Duration::from_mins(5), 8);
         let settings = webhook(&format!("http://two.example:{}/", address.port()), Duration::from_secs(2));
         let client = clients.for_webhook(&settings).unwrap().client;
         let respond = async {

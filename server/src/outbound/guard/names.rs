@@ -111,6 +111,45 @@ struct Current {
 struct Sources {
     hosts: HashMap<String, Vec<IpAddr>>,
     servers: TokioResolver,
+    /// The domains in which a short name is looked for.
+    domains: Vec<Name>,
+    /// The number of dots from which on a name is first asked for as it is written.
+    dots: usize,
+}
+
+impl Sources {
+    /// Returns the complete names that a written one may stand for, in the order in which they are asked for. Both families
+    /// are asked for one name before the next: a domain may have an address for any name.
+    fn candidates(&self, name: &Name) -> Vec<Name> {
+        let mut written = name.clone();
+        written.set_fqdn(true);
+        if name.is_fqdn() {
+            return vec![written];
+        }
+        let mut names: Vec<_> =
+            self.domains.iter().filter_map(|domain| name.clone().append_domain(domain).ok()).collect();
+        let is_first = usize::from(name.num_labels()) > self.dots || name.is_localhost();
+        names.insert(if is_first { 0 } else { names.len() }, written);
+        names
+    }
+
+    /// Asks the name servers for the addresses of a name.
+    async fn ask(&self, name: &Name) -> Result<Vec<IpAddr>, NetError> {
+        let mut failure = None::<NetError>;
+        for name in self.candidates(name) {
+            let v6 = async { Ok(addresses(&self.servers.ipv6_lookup(name.clone()).await?)) };
+            let v4 = async { Ok(addresses(&self.servers.ipv4_lookup(name.clone()).await?)) };
+            match both_families(v6, v4).await {
+                Ok(found) if !found.is_empty() => return Ok(found),
+                // A name server that did not respond says more than one that knows no address.
+                Err(error) if failure.as_ref().is_none_or(|last| reason_of(last).0 == Reason::NoAddress) => {
+                    failure = Some(error);
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        failure.map_or(Ok(Vec::new()), Err)
+    }
 }
 
 impl Names {
@@ -132,9 +171,7 @@ impl Names {
         if let Some(addresses) = sources.hosts.get(&hosts_key(host)) {
             return Ok(addresses.clone());
         }
-        let v6 = async { Ok(addresses(&sources.servers.ipv6_lookup(name.clone()).await?)) };
-        let v4 = async { Ok(addresses(&sources.servers.ipv4_lookup(name.clone()).await?)) };
-        let found = both_families(v6, v4).await.map_err(failed)?;
+        let found = sources.ask(&name).await.map_err(failed)?;
         if found.is_empty() { Err(unresolved((Reason::NoAddress, None))) } else { Ok(found) }
     }
 
@@ -201,11 +238,15 @@ fn build(files: &Files) -> Result<Sources, NetError> {
         let local = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
         (ResolverConfig::from_parts(None, Vec::new(), vec![local]), ResolverOpts::default())
     });
+    let mut domains: Vec<Name> = config.domain().into_iter().chain(config.search()).cloned().collect();
+    domains.dedup();
+    let dots = options.ndots;
     options.negative_max_ttl = Some(NEGATIVE_TTL);
     options.use_hosts_file = ResolveHosts::Never;
     let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
     *builder.options_mut() = options;
-    Ok(Sources { hosts: read_hosts(&String::from_utf8_lossy(&hosts)), servers: builder.build()? })
+    let hosts = read_hosts(&String::from_utf8_lossy(&hosts));
+    Ok(Sources { hosts, servers: builder.build()?, domains, dots })
 }
 
 /// Reads a hosts file (hosts(5)): the addresses of each name.
@@ -307,6 +348,21 @@ mod tests {
         assert_eq!(both_families(slow(), none()).await.unwrap(), v6().await.unwrap(), "the only one is waited for");
         assert_eq!(both_families(slow(), failed()).await.unwrap(), v6().await.unwrap());
         assert!(both_families(failed(), none()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn short_name_is_looked_for_in_the_domains_first_and_a_long_one_as_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(&folder);
+        fs::write(&files.resolv_conf, "nameserver 127.0.0.254\nsearch home.example corp.example\n").unwrap();
+        let sources = build(&files).unwrap();
+        let candidates = |name: &str| {
+            let names = sources.candidates(&Name::from_str_relaxed(name).unwrap());
+            names.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(candidates("nas"), ["nas.home.example.", "nas.corp.example.", "nas."]);
+        assert_eq!(candidates("a.b"), ["a.b.", "a.b.home.example.", "a.b.corp.example."]);
+        assert_eq!(candidates("a.b."), ["a.b."]);
     }
 
     #[tokio::test]

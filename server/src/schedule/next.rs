@@ -57,7 +57,7 @@ pub fn next_runs(schedule: &Schedule, after: Timestamp, zone: &TimeZone, count: 
 }
 
 /// Returns the first instant at which the wall clock shows `time` or a later time. `None` after the year 9999.
-fn instant(time: civil::DateTime, zone: &TimeZone) -> Option<jiff::Timestamp> {
+pub(crate) fn instant(time: civil::DateTime, zone: &TimeZone) -> Option<jiff::Timestamp> {
     match zone.to_ambiguous_timestamp(time).offset() {
         AmbiguousOffset::Unambiguous { offset } | AmbiguousOffset::Fold { before: offset, .. } => {
             offset.to_timestamp(time).ok()

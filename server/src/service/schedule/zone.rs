@@ -2,12 +2,13 @@
 
 use crate::clock::zone::{self, TIME_ZONE, name_of};
 use crate::engine::render::zoned;
-use crate::schedule::next::next_after;
+use crate::schedule::next::{instant, next_after};
 use crate::service::Services;
 use crate::service::conflict::stale;
 use crate::store::{schedule, setting};
 use app::error::AppError;
 use app::view::schedule::ZoneForm;
+use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use model::field_error::FieldErrors;
 use model::schedule::{Repeat, Schedule, ZoneDraft};
@@ -84,6 +85,30 @@ fn moved(
     if let Repeat::Minutes { .. } | Repeat::Hours { .. } = schedule.repeat {
         return next_after(schedule, now, new);
     }
-    let same = new.to_timestamp(zoned(next_at, old).datetime()).ok()?;
-    next_after(schedule, Timestamp(same.as_millisecond() - 1), new)
+    // From the beginning of the date: one of the zones may skip the time of day.
+    let date = instant(zoned(next_at, old).date().to_datetime(Time::midnight()), new)?;
+    next_after(schedule, Timestamp(date.as_millisecond() - 1), new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::schedule::{Date, ScheduleDraft};
+
+    #[test]
+    fn run_at_a_time_that_the_new_zone_skips_is_not_lost() {
+        let mut draft = ScheduleDraft::new_form(Date::parse("2026-03-08").unwrap());
+        draft.name = "Once".to_owned();
+        draft.unit = "never".to_owned();
+        draft.start_time = "02:30".to_owned();
+        let once = draft.parse().unwrap();
+        let zone = |name| TimeZone::get(name).unwrap();
+        let (old, new) = (zone("UTC"), zone("America/New_York"));
+        let at = |text: &str| Timestamp(text.parse::<jiff::Timestamp>().unwrap().as_millisecond());
+        let planned = at("2026-03-08T02:30:00Z");
+        let now = at("2026-03-07T12:00:00Z");
+        assert_eq!(next_after(&once, now, &old), Some(planned));
+        // The clock goes from 02:00 to 03:00 there.
+        assert_eq!(moved(&once, planned, now, (&old, &new)), Some(at("2026-03-08T07:00:00Z")));
+    }
 }

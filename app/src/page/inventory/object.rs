@@ -85,6 +85,9 @@ fn form(
     let opened_on = stored.map(|object| {
         let id = Some(object.external_id.as_str());
         let state = state(&object.name, id, object.is_gone, &chosen);
+        // After a conflict, the next submit replaces the version that is stored now.
+        let is_conflict = asked.posted.problem.as_ref().is_some_and(|problem| !problem.versions.is_empty());
+        let state = if is_conflict { state } else { asked.typed_or("opened_on", &state) };
         view! { <input type="hidden" name="opened_on" value=state/> }
     });
     let action = stored.map_or_else(|| "/objects/new".to_owned(), |object| format!("/objects/{}", object.id));

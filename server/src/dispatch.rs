@@ -26,7 +26,8 @@
 //!
 //! While nothing is written to the embedded database and nothing is under way, the looks of steps 2, 5 and 6 are made
 //! every ten seconds (`store::look`). On PostgreSQL, while nothing is queued or under way on any node and nothing was
-//! notified, the first statement of step 5 is all that is left each second.
+//! notified, the first statement of step 5 is all that is left each second, and the
+//! other looks are made every ten seconds.
 //!
 //! # Locks
 //!

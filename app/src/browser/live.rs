@@ -147,7 +147,7 @@ async fn refresh(put: Put) {
         return try_later();
     }
     let Ok(text) = response.text() else { return };
-    let Some(text) = JsFuture::from(text).await.ok().and_then(|text| text.as_string()) else { return };
+    let Some(text) = JsFuture::from(text).await.ok().and_then(|text| text.as_string()) else { return try_later() };
     let Ok(parser) = DomParser::new() else { return };
     let Ok(newer) = parser.parse_from_string(&text, SupportedType::TextHtml) else { return };
     show(&newer, put);

@@ -163,7 +163,7 @@ pub async fn list_newest(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Ro
     Ok(rows.into_iter().map(Row::from).collect())
 }
 
-/// Visits the newest occurrences of a kind since an instant, newest first. One is in memory at a time, since each may
+/// Visits the newest occurrences of a kind since an instant, newest first. A few are in memory at a time, since each may
 /// have much data.
 pub async fn visit_since(
     db: &(impl ConnectionTrait + StreamTrait),

@@ -33,7 +33,7 @@ pub async fn correct(store: &Store, clock: impl Fn() -> Timestamp, margin: Durat
     Ok(())
 }
 
-/// Has breakers and releases at a rate begin now that began later.
+/// Has breakers and releases at a rate begin now that began later, and nodes be seen now that were seen later.
 ///
 /// Takes lock 4 of 9 on several rows in any order. Where PostgreSQL ends the transaction for that, the caller tries
 /// again.
@@ -42,6 +42,8 @@ async fn correct_destinations(txn: &DatabaseTransaction, now: Timestamp) -> Resu
         "UPDATE destination SET breaker_opened_at = $1 WHERE breaker_opened_at > $1",
         "UPDATE destination SET breaker_probe_at = $1 + breaker_wait_ms WHERE breaker_probe_at > $1 + breaker_wait_ms",
         "UPDATE destination SET released_at = $1 WHERE released_at > $1",
+        // Else a node that died then would count for as long as the clock was ahead.
+        "UPDATE node SET seen_at = $1 WHERE seen_at > $1",
     ] {
         execute(txn, sql, [now.0.into()]).await?;
     }

@@ -13,7 +13,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::json;
 use server::clock::new_uuid;
 use server::store::delivery::NewDelivery;
-use server::store::{Store, claim, entity, hold, lease, set_back, webhook};
+use server::store::{Store, claim, entity, hold, lease, node, set_back, webhook};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -176,4 +176,15 @@ async fn lease_that_returns_after_the_clock_was_set_back_does_not_wait_for_as_lo
     assert_eq!(lease::give_back_unknown(store.write(), NOW, owner, none).await.expect("returned"), Some(1));
     assert_eq!(claim::next_due(store.read()).await.expect("asked"), Some(NOW));
     assert_eq!(claim::claim(store.write(), owner, NOW, ahead, &plan).await.expect("claimed").len(), 2);
+}
+
+/// A dead node takes its share of the limits until it has been silent for five seconds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_that_died_before_the_clock_was_set_back_does_not_count_for_as_long_as_it_was_ahead() {
+    let test = TestStore::postgres().await;
+    let (dead, here) = (new_uuid(Timestamp(1)), new_uuid(Timestamp(2)));
+    node::beat(test.store.write(), dead, NOW.after(HOUR)).await.expect("noted");
+    set_back::correct(&test.store, || NOW, Duration::ZERO).await.expect("corrected");
+    let later = NOW.after(Duration::from_secs(6));
+    assert_eq!(node::beat(test.store.write(), here, later).await.expect("noted").count, 1);
 }

@@ -158,7 +158,7 @@ impl Load {
             let mut sender = Sender::new(self, 0);
             let mut stored = Vec::new();
             for event in events {
-                match sender.exchange(&format!("GET /api/v1/occurrences/{}/why", event.occurrence), "")? {
+                match sender.ask(&format!("GET /api/v1/occurrences/{}/why", event.occurrence))? {
                     (200, body) => stored.push(Some(deliveries(&body)?)),
                     (404, _) => stored.push(None),
                     (status, _) => bail!("asked for an occurrence, the server responded {status}"),
@@ -225,6 +225,17 @@ impl<'a> Sender<'a> {
                 return;
             }
             std::thread::sleep(RETRY_PAUSE);
+        }
+    }
+
+    /// Asks again where a node is too busy to respond in time.
+    fn ask(&mut self, start: &str) -> Result<(u16, Vec<u8>)> {
+        let began = Instant::now();
+        loop {
+            match self.exchange(start, "") {
+                Ok((503, _)) | Err(_) if began.elapsed() < RETRIES_LAST => std::thread::sleep(RETRY_PAUSE),
+                response => return response,
+            }
         }
     }
 

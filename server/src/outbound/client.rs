@@ -29,8 +29,8 @@ struct Kind {
     port: u16,
     tls: Tls,
     is_direct: bool,
-    /// The longest time to connect. Each address of a host gets its share, so that the next one is tried where one does not
-    /// respond. A connection that is completed for a later request ends with it too.
+    /// The longest time to connect. Each address of a host gets its share, so that the next one is tried where one does
+    /// not respond. A connection that is completed for a later request ends with it too.
     connect_timeout: Duration,
 }
 
@@ -60,8 +60,8 @@ pub struct Clients {
     /// The time after which a client is replaced. A busy connection is never closed for being idle, so without this
     /// limit it would stay at an address that its name no longer has.
     lifetime: Duration,
-    /// The most connections to one host that wait for their next request. Webhooks of one host and timeout share its connections. A
-    /// connection that may not wait is closed, and the next attempt connects again.
+    /// The most connections to one host that wait for their next request. Webhooks of one host and timeout share its
+    /// connections. A connection that may not wait is closed, and the next attempt connects again.
     idle_per_host: usize,
     cached: Mutex<HashMap<Kind, (Client, Instant)>>,
 }

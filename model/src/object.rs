@@ -26,12 +26,13 @@ pub struct ObjectDraft {
     pub external_id: String,
     /// Ids of the object's tags, separated by blanks or commas.
     pub tags: String,
-    /// The state of the object that the form was opened on ([`state`]). Empty for a new object.
-    pub opened_on: String,
+    /// The revision the form was opened on ([`revision`]); empty for a new object.
+    pub revision: String,
 }
 
-/// Returns a text for the state of an object, which differs for any other name, id or tags. The tags are in order of id.
-pub fn state(name: &str, external_id: Option<&str>, is_gone: bool, tags: &[TagId]) -> String {
+/// Returns a text that stands for the version of an object, which has no number: it differs for any other name, id or
+/// tags, and for an object that is gone. The tags are in order of id.
+pub fn revision(name: &str, external_id: Option<&str>, is_gone: bool, tags: &[TagId]) -> String {
     let tags: Vec<_> = tags.iter().map(|tag| tag.0).collect();
     serde_json::json!([name, external_id.unwrap_or_default(), is_gone, tags]).to_string()
 }

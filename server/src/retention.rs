@@ -133,7 +133,8 @@ impl Retention {
     }
 }
 
-/// Returns the rows that a look finds, and none where the look fails or `stop` is cancelled.
+/// Returns the rows of a kind that are more than its number, and none where the look for them fails or `stop` is
+/// cancelled.
 ///
 /// # Errors
 /// Fails when the database is away.
@@ -141,7 +142,7 @@ async fn found(
     look: impl Future<Output = Result<Vec<Old>, store::Error>>,
     stop: &CancellationToken,
 ) -> Result<Vec<Old>, store::Error> {
-    tolerate(&"a look", stop.run_until_cancelled(look).await.unwrap_or(Ok(Vec::new())))
+    tolerate(&"what is more than its number", stop.run_until_cancelled(look).await.unwrap_or(Ok(Vec::new())))
 }
 
 /// Logs a failure, unless the database is away: the other kinds do not wait for one that another transaction blocks, or

@@ -30,12 +30,13 @@ thread_local! {
     static STREAM: RefCell<Option<EventSource>> = const { RefCell::new(None) };
     static FETCH: Cell<Fetch> = const { Cell::new(Fetch::No) };
     /// True while the page waits before it tries again.
-    static WAITS: Cell<bool> = const { Cell::new(false) };
+    static IS_WAITING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The shortest wait before a page tries again, and the part of it that differs from page to page: the server may be
-/// overloaded.
-const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(10));
+/// The shortest wait before a page tries again.
+const RETRY_LEAST: Duration = Duration::from_secs(5);
+/// The most by which the waits of two pages differ, so that not all of them ask an overloaded server at once.
+const RETRY_SPREAD: Duration = Duration::from_secs(10);
 
 /// The fetch of the page. `UnderWayAndChanged` says that something changed after the fetch began.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,17 +88,17 @@ fn connect() {
 
 /// Connects, and fetches the page, after some seconds.
 fn try_later() {
-    if WAITS.replace(true) {
+    if IS_WAITING.replace(true) {
         return;
     }
     let again = || {
-        WAITS.set(false);
+        IS_WAITING.set(false);
         if !document().hidden() {
             connect();
             changed();
         }
     };
-    set_timeout(again, RETRY.0 + RETRY.1.mul_f64(js_sys::Math::random()));
+    set_timeout(again, RETRY_LEAST + RETRY_SPREAD.mul_f64(js_sys::Math::random()));
 }
 
 fn disconnect() {

@@ -32,7 +32,7 @@ use crate::fault;
 use crate::store::look::LastLook;
 use crate::store::run::{self, NewRun};
 use crate::store::schedule::{self, TO_BE_COMPUTED};
-use crate::store::{self, Store, internal, listen};
+use crate::store::{self, Store, internal};
 use model::id::{DestinationId, ScheduleId};
 use model::run::Cause;
 use model::schedule::{Repeat, Schedule};
@@ -218,7 +218,6 @@ impl Scheduler {
             return Ok(None);
         }
         let alarmed = self.raise_alarms(txn, &started, now).await?;
-        listen::notify(txn).await?;
         Ok(Some(alarmed))
     }
 

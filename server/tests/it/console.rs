@@ -332,11 +332,11 @@ async fn commands_change_checked_rows_and_explain_refusals(#[values(Sqlite, Post
     let (_, text) = page(&server, &cookie, "/objects").await;
     assert!(text.contains("Environment - production"));
     // A refused form still knows the version that it was opened on, and after a conflict the one that is stored.
-    let opened_on = ("opened_on", "another state");
+    let opened_on = ("revision", "another version");
     let (status, text) = post("/objects/1", &[opened_on, ("name", "")]).await;
-    assert!(status == 422 && text.contains("value=\"another state\""), "{text}");
+    assert!(status == 422 && text.contains("value=\"another version\""), "{text}");
     let (status, text) = post("/objects/1", &[opened_on, ("name", "web-2")]).await;
-    assert!(status == 409 && !text.contains("another state") && text.contains("Somebody else changed"), "{text}");
+    assert!(status == 409 && !text.contains("another version") && text.contains("Somebody else changed"), "{text}");
 }
 
 #[rstest]

@@ -158,13 +158,15 @@ async fn object_made_by_hand_accepts_only_tags_of_its_type(#[values(Sqlite, Post
     let id = inventory.save_object(None, draft.clone()).await.expect("saved");
     let again = inventory.save_object(None, draft.clone()).await.expect_err("the id is taken");
     assert_eq!(again.fields.0[0].field, "external_id");
-    let opened_on = object::state("web", Some("a"), false, &[tag.parse().expect("an id")]);
-    let renamed = ObjectDraft { name: "web-02".into(), opened_on, ..draft.clone() };
+    let tags = [tag.parse().expect("an id")];
+    let revision = object::revision("web", Some("a"), false, &tags);
+    let renamed = ObjectDraft { name: "web-02".into(), revision, ..draft.clone() };
     inventory.save_object(Some(id), renamed.clone()).await.expect("renamed");
     let late = inventory.save_object(Some(id), ObjectDraft { name: "web-03".into(), ..renamed }).await;
     let late = late.expect_err("somebody else has changed the object");
     let versions: Vec<_> = late.versions.iter().map(|one| (one.field.as_str(), one.saved.as_str())).collect();
-    assert_eq!(versions, [("name", "web-02")], "{}", late.message);
+    let saved = object::revision("web-02", Some("a"), false, &tags);
+    assert_eq!(versions, [("revision", saved.as_str()), ("name", "web-02")], "{}", late.message);
     for (type_id, field) in [("certificates", "tags"), ("alarms", "type_id")] {
         let other = ObjectDraft { type_id: type_id.into(), ..draft.clone() };
         let refused = inventory.save_object(None, other).await.expect_err("refused");

@@ -2,12 +2,12 @@
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::part::typed_field::{foot, group_message, select, switch, text};
+use crate::part::typed_field::{foot, group_message, revision, select, switch, text};
 use crate::view::inventory::{CategoryLine, ObjectLine};
 use leptos::prelude::*;
 use model::catalog::is_internal;
 use model::id::TagId;
-use model::object::state;
+use model::object;
 use model::text::shown;
 
 /// A new object.
@@ -83,12 +83,7 @@ fn form(
         })
         .collect_view();
     let opened_on = stored.map(|object| {
-        let id = Some(object.external_id.as_str());
-        let state = state(&object.name, id, object.is_gone, &chosen);
-        // After a conflict, the next submit replaces the version that is stored now.
-        let is_conflict = asked.posted.problem.as_ref().is_some_and(|problem| !problem.versions.is_empty());
-        let state = if is_conflict { state } else { asked.typed_or("opened_on", &state) };
-        view! { <input type="hidden" name="opened_on" value=state/> }
+        revision(asked, &object::revision(&object.name, Some(&object.external_id), object.is_gone, &chosen))
     });
     let action = stored.map_or_else(|| "/objects/new".to_owned(), |object| format!("/objects/{}", object.id));
     view! {

@@ -36,6 +36,6 @@ fn draft(command: &Command<Edit>) -> ObjectDraft {
         name: command.value("name"),
         external_id: command.value("external_id"),
         tags: tags.join(","),
-        opened_on: command.value("opened_on"),
+        revision: command.value("revision"),
     }
 }

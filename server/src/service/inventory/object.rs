@@ -8,7 +8,7 @@ use app::view::inventory::{CarriedTag, ObjectLine};
 use model::catalog::{ObjectType, is_internal};
 use model::field_error::FieldErrors;
 use model::id::{ObjectId, TagId};
-use model::object::{Object, ObjectDraft, state};
+use model::object::{Object, ObjectDraft, revision};
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use std::collections::HashMap;
@@ -89,7 +89,8 @@ pub(super) async fn check_unchanged(
     checked: &Object,
 ) -> Result<(), AppError> {
     let carried = tag::of_objects(txn, &[before.id]).await?.remove(&before.id).unwrap_or_default();
-    if draft.opened_on == state(&before.name, before.external_id.as_deref(), before.is_gone, &carried) {
+    let stored = revision(&before.name, before.external_id.as_deref(), before.is_gone, &carried);
+    if draft.revision == stored {
         return Ok(());
     }
     let tags = tag::list(txn).await?;
@@ -97,14 +98,15 @@ pub(super) async fn check_unchanged(
         let labels: Vec<_> = tags.iter().filter(|tag| ids.contains(&tag.id)).map(tag::TagRow::label).collect();
         labels.join(", ")
     };
-    let shown = |name: &str, external_id: Option<&str>, ids: &[TagId]| ObjectDraft {
+    let shown = |name: &str, external_id: Option<&str>, ids: &[TagId], revision: &str| ObjectDraft {
+        type_id: before.type_id.clone(),
         name: name.to_owned(),
         external_id: external_id.unwrap_or_default().to_owned(),
         tags: labels(ids),
-        ..ObjectDraft::default()
+        revision: revision.to_owned(),
     };
-    let typed = shown(&checked.name, checked.external_id.as_deref(), &checked.tag_ids);
-    Err(stale("object", &typed, &shown(&before.name, before.external_id.as_deref(), &carried)))
+    let typed = shown(&checked.name, checked.external_id.as_deref(), &checked.tag_ids, &draft.revision);
+    Err(stale("object", &typed, &shown(&before.name, before.external_id.as_deref(), &carried, &stored)))
 }
 
 /// Creates an object, or changes the object `before`. Returns its id.

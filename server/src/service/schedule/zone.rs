@@ -54,8 +54,8 @@ impl Services {
         Ok(())
     }
 
-    /// Plans the next runs of all schedules that are not due, from the zone `old` to the zone `new`. A run that is due by the
-    /// old zone still starts, and one that has no further run does not begin again.
+    /// Plans the next runs of all schedules that are not due, from the zone `old` to the zone `new`. A run that is due
+    /// by the old zone still starts, and one that has no further run does not begin again.
     async fn plan_anew(
         &self,
         txn: &DatabaseTransaction,
@@ -73,9 +73,9 @@ impl Services {
     }
 }
 
-/// Returns the next run of a schedule whose next run was planned for `next_at`, after the change between two zones. A run
-/// by the calendar keeps its date and time of day: it may then be due at once, or have been missed, but no date is left
-/// out or comes twice.
+/// Returns the next run of a schedule whose next run was planned for `next_at`, after the change between two zones. A
+/// run by the calendar keeps its date and time of day: it may then be due at once, or have been missed, but no date is
+/// left out or comes twice.
 fn moved(
     schedule: &Schedule,
     next_at: Timestamp,

@@ -156,6 +156,15 @@ impl Ours {
         }
     }
 
+    /// Removes the old versions of rows, gathers statistics and writes all pages, as PostgreSQL does by and by.
+    pub(super) fn clean_up(&self) -> Result<()> {
+        if let Some(postgres) = &self.postgres {
+            postgres.ask("VACUUM ANALYZE")?;
+            postgres.ask("CHECKPOINT")?;
+        }
+        Ok(())
+    }
+
     /// Fetches a page. Returns its HTML and the time it took.
     pub(super) fn page(&self, path: &str) -> Result<(String, Duration)> {
         let address = &self.server()?.address;

@@ -4,10 +4,11 @@
 //! check appear once a field was left or the form was submitted. Messages of the server stay until the field changes.
 //! With WASM the submit is intercepted; without it the form posts to its own page.
 
-use crate::error::{AppError, Code, Refused};
+pub(crate) mod fields;
+pub(crate) mod frame;
+
+use crate::error::{AppError, Refused};
 use crate::part::field::{FieldOf, focus};
-use crate::part::icon::Icon;
-use crate::part::versions::versions_table;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use model::draft::Texts;
@@ -247,62 +248,4 @@ fn text_of(texts: &Texts, name: &str) -> String {
     let text = texts.get(name);
     debug_assert!(text.is_some(), "no field of the draft is named {name}");
     text.cloned().unwrap_or_default()
-}
-
-/// The reason for the missing Submit button.
-pub(crate) const READ_ONLY: &str =
-    "Your role, viewer, reads everything and changes nothing. An operator or an administrator can.";
-
-/// The foot of a form: the errors, Cancel and Submit.
-#[component]
-pub(crate) fn Actions(
-    form: FormState,
-    /// The path that Cancel opens.
-    cancel: &'static str,
-) -> impl IntoView {
-    let general = move || {
-        form.server.get().filter(|error| error.code != Code::Invalid || error.fields.is_empty()).map(|error| {
-            view! {
-                <div class="c-note c-note--danger" role="alert">
-                    <Icon name="error"/>
-                    <div class="l-stack l-stack--tight">
-                        <p>{error.message}</p>
-                        {(!error.versions.is_empty()).then(|| versions_table(error.versions))}
-                    </div>
-                </div>
-            }
-        })
-    };
-    let note = move || {
-        let problems = form.problems();
-        let first = problems.0.first()?.field.clone();
-        let count = problems.count_fields();
-        let fields = if count == 1 { "1 field".to_owned() } else { format!("{count} fields") };
-        let verb = if count == 1 { " needs attention" } else { " need attention" };
-        Some(view! { "Not saved: " <a href=format!("#{first}")>{fields}</a> {verb} })
-    };
-    if !form.may_save {
-        return view! {
-            <div class="c-actions">
-                <p class="c-actions__note">{READ_ONLY}</p>
-                <a class="c-button" href=cancel>"Back"</a>
-            </div>
-        }
-        .into_any();
-    }
-    view! {
-        {general}
-        <div class="c-actions">
-            <p class="c-actions__note" role="status">{note}</p>
-            <a class="c-button" href=cancel>"Cancel"</a>
-            <button
-                class="c-button c-button--primary"
-                type="submit"
-                aria-busy=move || form.is_busy.get().then_some("true")
-            >
-                "Submit"
-            </button>
-        </div>
-    }
-    .into_any()
 }

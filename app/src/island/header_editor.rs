@@ -3,13 +3,15 @@
 //! The rules of the editor are in `model::header_editor`. Without WASM, and until it runs, only the text area exists;
 //! it posts under the same name.
 
+mod row;
+
 use crate::island::hydrated::use_hydrated;
 use crate::part::field::{AreaField, FieldOf, focus};
 use crate::part::icon::Icon;
 use leptos::prelude::*;
 use model::field_error::FieldErrors;
-use model::header::MASK;
-use model::header_editor::{AllChecked, EditorRow, HeaderEditor as Editor};
+use model::header_editor::{AllChecked, HeaderEditor as Editor};
+use row::Row;
 
 /// Names suggested while typing.
 const NAMES: &[&str] = &[
@@ -53,9 +55,9 @@ pub(crate) fn HeaderEditor(
         tell.run(text);
         tell_secrets.run(values);
     };
-    // Text that was typed into the text areas before WASM ran is adopted by the grid.
+    // In raw mode the text area is the editor. Otherwise its text was typed before WASM ran, and the grid adopts it.
     let adopt = Callback::new(move |text: String| {
-        if is_hydrated.get_untracked() {
+        if editor.with_untracked(Editor::is_raw) {
             editor.update(|editor| editor.set_raw(&text));
         } else {
             typed_texts.update_value(|texts| texts.0 = text);
@@ -223,170 +225,6 @@ fn Grid(editor: RwSignal<Editor>, announcement: RwSignal<String>, on_change: Cal
                 <For each=rows key=|row| row.id children=move |row| view! { <Row editor=editor row=row announcement=announcement dragged=dragged on_change=on_change/> }/>
             </tbody>
         </table>
-    }
-    .into_any()
-}
-
-#[component]
-fn Row(
-    editor: RwSignal<Editor>,
-    row: EditorRow,
-    announcement: RwSignal<String>,
-    /// The row that is being dragged.
-    dragged: RwSignal<Option<u32>>,
-    on_change: Callback<()>,
-) -> impl IntoView {
-    let id = row.id;
-    // The row's number from 1, true if it is checked, and true if it is the empty row for a new header.
-    let state = Memo::new(move |_| {
-        editor.with(|editor| {
-            let rows = editor.rows();
-            let index = rows.iter().position(|row| row.id == id).unwrap_or_default();
-            let is_checked = rows.get(index).is_some_and(|row| row.is_checked);
-            (index + 1, is_checked, index + 1 == rows.len())
-        })
-    });
-    let check = move |event: leptos::ev::Event| {
-        let is_checked = event_target_checked(&event);
-        editor.update(|editor| editor.check(id, is_checked));
-    };
-    let cells = Memo::new(move |_| {
-        editor.with(|editor| {
-            let row = editor.rows().iter().find(|row| row.id == id);
-            row.map(|row| (row.name.clone(), row.value.clone(), row.is_secret, row.has_stored_value()))
-                .unwrap_or_default()
-        })
-    });
-    let switch = move |event: leptos::ev::Event| {
-        let is_secret = event_target_checked(&event);
-        let mut announced = None;
-        editor.update(|editor| announced = editor.set_secret(id, is_secret));
-        announcement.set(announced.unwrap_or_default());
-        on_change.run(());
-    };
-    // A mask can only be replaced as a whole.
-    let select_mask = move |event: leptos::ev::FocusEvent| {
-        if cells.with_untracked(|cells| cells.3) {
-            event_target::<web_sys::HtmlInputElement>(&event).select();
-        }
-    };
-    // A secret that was emptied, with no other value typed, becomes the stored secret again.
-    let restore_mask = move |_| {
-        if cells.with_untracked(|(_, value, is_secret, _)| *is_secret && value.is_empty()) {
-            editor.update(|editor| editor.set_value(id, MASK));
-            on_change.run(());
-        }
-    };
-    let set_name = move |event: leptos::ev::Event| {
-        let (text, mut ends) = (event_target_value(&event), false);
-        editor.update(|editor| ends = editor.set_name(id, &text));
-        on_change.run(());
-        if ends {
-            focus(&format!("header-value-{id}"));
-        }
-    };
-    let set_value = move |event: leptos::ev::Event| {
-        let text = event_target_value(&event);
-        editor.update(|editor| editor.set_value(id, &text));
-        on_change.run(());
-    };
-    let paste = move |event: leptos::ev::ClipboardEvent| {
-        let text = event.clipboard_data().and_then(|data| data.get_data("text").ok()).unwrap_or_default();
-        let mut is_taken = false;
-        editor.update(|editor| is_taken = editor.paste(id, &text));
-        if is_taken {
-            event.prevent_default();
-            on_change.run(());
-        }
-    };
-    let drag = move |event: leptos::ev::DragEvent| {
-        if let Some(data) = event.data_transfer() {
-            // Some browsers drag nothing without data.
-            let _ = data.set_data("text/plain", "");
-        }
-        dragged.set(Some(id));
-    };
-    let drag_over = move |event: leptos::ev::DragEvent| {
-        let Some(other) = dragged.get_untracked() else { return };
-        event.prevent_default();
-        if other != id {
-            let mut announced = None;
-            editor.update(|editor| announced = editor.drag(other, id));
-            announcement.set(announced.unwrap_or_default());
-        }
-    };
-    let drag_end = move |_| {
-        dragged.set(None);
-        on_change.run(());
-    };
-    let label = move |part: &'static str| {
-        let (number, _, is_waiting) = state.get();
-        if is_waiting { format!("New header {part}") } else { format!("Header {number} {part}") }
-    };
-    let checkbox = move || {
-        (!state.get().2).then(|| {
-            view! {
-                <label>
-                    <input
-                        type="checkbox"
-                        aria-label=move || format!("Check header {}", state.get().0)
-                        prop:checked=move || state.get().1
-                        on:change=check
-                    />
-                </label>
-            }
-        })
-    };
-    let placeholder = move || state.get().2.then_some("Add a header");
-    view! {
-        <tr role="row" on:dragover=drag_over on:drop=move |event| event.prevent_default()>
-            <td
-                role="cell"
-                draggable=move || if state.get().2 { "false" } else { "true" }
-                on:dragstart=drag
-                on:dragend=drag_end
-            >
-                {checkbox}
-            </td>
-            <td role="cell">
-                <input
-                    id=format!("header-name-{id}")
-                    aria-label=move || label("name")
-                    list="header-names"
-                    autocomplete="off"
-                    spellcheck="false"
-                    placeholder=placeholder
-                    value=row.name
-                    prop:value=move || cells.get().0
-                    on:input=set_name
-                    on:paste=paste
-                />
-            </td>
-            <td role="cell">
-                <input
-                    id=format!("header-value-{id}")
-                    aria-label=move || label("value")
-                    autocomplete="off"
-                    spellcheck="false"
-                    value=row.value
-                    prop:value=move || cells.get().1
-                    on:input=set_value
-                    on:paste=paste
-                    on:focus=select_mask
-                    on:blur=restore_mask
-                />
-            </td>
-            <td role="cell">
-                <label>
-                    <input
-                        type="checkbox"
-                        aria-label=move || label("is secret")
-                        prop:checked=move || cells.get().2
-                        on:change=switch
-                    />
-                </label>
-            </td>
-        </tr>
     }
     .into_any()
 }

@@ -69,13 +69,16 @@ pub(crate) fn LookupField(
             return view! { <TextField field=FieldOf { initial: named, ..field } hint=hint.trim().to_owned()/> }
                 .into_any();
         }
+        let field_value = current.get_untracked();
         if let Some(one) = chosen.get_value().filter(|one| choices.iter().all(|choice| choice.value != one.value)) {
             choices.insert(0, one);
         }
-        let first = std::iter::once((none.0.to_owned(), none.1.to_owned()));
+        // A value that is still to be chosen is not shown as the option for no row.
+        let open = (field_value.is_empty() && !none.0.is_empty()).then(|| (String::new(), "Choose".to_owned()));
+        let first = open.into_iter().chain([(none.0.to_owned(), none.1.to_owned())]);
         let options = first.chain(choices.into_iter().map(|one| (one.value, one.label))).collect();
         let hint = if has_more { "Some of them. Find another by its name or id." } else { hint };
-        let field = FieldOf { initial: current.get_untracked(), ..field };
+        let field = FieldOf { initial: field_value, ..field };
         view! { <SelectField field=field options=vec![(String::new(), options)] hint=hint/> }.into_any()
     };
     // A name typed into the text field is not a value of the select.

@@ -4,9 +4,11 @@
 //! value, and is not checked.
 
 use crate::error::Refused;
-use crate::island::form::{Actions, FormState};
+use crate::island::form::FormState;
+use crate::island::form::fields::{area, input, line, number, select, switch};
+use crate::island::form::frame::{Frame, frame};
 use crate::island::hydrated::when_rested;
-use crate::part::field::{AreaField, SelectField, SwitchField, TextField, area_html};
+use crate::part::field::{area_html, ungrouped};
 use crate::server_fn::schedule::{preview_schedule, save_schedule};
 use crate::view::schedule::ScheduleForm as Loaded;
 use leptos::prelude::*;
@@ -25,11 +27,6 @@ const WEEKDAYS: [(&str, &str); 7] = [
     ("sunday", "Sun"),
 ];
 
-fn options(all: &[(&str, &str)]) -> Vec<(String, Vec<(String, String)>)> {
-    let option = |(value, label): &(&str, &str)| ((*value).to_owned(), (*label).to_owned());
-    vec![(String::new(), all.iter().map(option).collect())]
-}
-
 /// The form of a stored schedule, or of a new one.
 #[island]
 pub(crate) fn ScheduleForm(
@@ -40,98 +37,60 @@ pub(crate) fn ScheduleForm(
 ) -> impl IntoView {
     let check = |draft: &ScheduleDraft| draft.parse().err().unwrap_or_default();
     let form = FormState::new(loaded.draft, refused, check, may_save);
-    let submit = move |event: leptos::ev::SubmitEvent| {
-        event.prevent_default();
+    let submit = move || {
         form.submit(move |draft| save_schedule(id, draft), |id: ScheduleId| format!("/schedules/{id}"));
     };
-    let revision = form.text_now("revision");
-    let weekdays = WEEKDAYS
-        .into_iter()
-        .map(|(name, label)| view! { <SwitchField field=form.field(name, label, false)/> })
-        .collect_view();
-    view! {
-        <form method="post" class="l-form" novalidate data-unsaved=move || form.unsaved() on:submit=submit aria-labelledby="schedule-title">
-            <div class="l-main__body">
-                <fieldset class="c-locked" disabled=!may_save>
-<div class="l-split l-split--form">
-                    <section class="c-card">
-                        <header class="c-card__head">
-                            <h2 class="c-card__title" id="schedule-title">"Schedule"</h2>
-                            <span class="u-xs u-muted"><span class="u-danger" aria-hidden="true">"*"</span>" required"</span>
-                        </header>
-                        <div class="c-card__body l-stack l-stack--fields c-rule">
-                            <input type="hidden" name="revision" value=revision/>
-                            <TextField field=form.field("name", "Name", true)/>
-                            <AreaField field=form.field("description", "Description", false)/>
-                            <SwitchField field=form.field("enabled", "Enabled", false)/>
-                            <div class="l-fields">
-                                <div class="c-rule__every">
-                                    <TextField
-                                        field=form.field("every", "Repeat Every", true)
-                                        keys="numeric"
-                                    />
-                                </div>
-                                <SelectField
-                                    field=form.field("unit", "Unit", true)
-                                    options=options(&UNITS)
-                                />
-                            </div>
-                            <fieldset class="c-pills c-rule__days">
-                                <legend class="u-hidden">"Weekdays"</legend>
-                                {weekdays}
-                            </fieldset>
-                            <div class="c-rule__months">
-                                <SelectField
-                                    field=form.field("month_day", "Day of the Month", true)
-                                    options=options(&MONTH_DAYS)
-                                    hint="A month that lacks this day uses its last day."
-                                />
-                            </div>
-                            <div class="l-fields">
-                                <TextField
-                                    field=form.field("start_date", "Start Date", true)
-                                    kind="date"
-                                />
-                                <TextField
-                                    field=form.field("start_time", "At", true)
-                                    kind="time"
-                                    hint=loaded.zone
-                                />
-                            </div>
-                            <div class="l-stack l-stack--fields c-rule__window">
-                                <SwitchField field=form.field("all_day", "All Day", false)/>
-                                <div class="l-fields c-rule__part">
-                                    <TextField
-                                        field=form.field("window_from", "From", true)
-                                        kind="time"
-                                    />
-                                    <TextField
-                                        field=form.field("window_to", "To", true)
-                                        kind="time"
-                                        hint="A time before From is one of the next day."
-                                    />
-                                </div>
-                            </div>
-                            <div class="l-stack l-stack--fields c-rule__end">
-                                <SwitchField field=form.field("never_ends", "Never Ends", false)/>
-                                <div class="c-rule__date">
-                                    <TextField
-                                        field=form.field("end_date", "End Date", true)
-                                        kind="date"
-                                        hint="The last date on which it runs."
-                                    />
-                                </div>
-                            </div>
-                        </div>
-                    </section>
-                    <div class="u-live"><Runs form=form/></div>
+    let weekdays =
+        WEEKDAYS.into_iter().map(|(name, label)| view! { {switch(form.field(name, label, false), "")} }).collect_view();
+    let fields = view! {
+        <div class="l-stack l-stack--fields c-rule">
+            {line(form.field("name", "Name", true), "")}
+            {area(form.field("description", "Description", false), 3, false, "")}
+            {switch(form.field("enabled", "Enabled", false), "")}
+            <div class="l-fields">
+                <div class="c-rule__every">
+                    {number(form.field("every", "Repeat Every", true))}
                 </div>
-                </fieldset>
+                {select(form.field("unit", "Unit", true), ungrouped(&UNITS), "")}
             </div>
-            <Actions form=form cancel="/schedules"/>
-        </form>
+            <fieldset class="c-pills c-rule__days">
+                <legend class="u-hidden">"Weekdays"</legend>
+                {weekdays}
+            </fieldset>
+            <div class="c-rule__months">
+                {select(form.field("month_day", "Day of the Month", true), ungrouped(&MONTH_DAYS), "A month that lacks this day uses its last day.")}
+            </div>
+            <div class="l-fields">
+                {input(form.field("start_date", "Start Date", true), "date", String::new())}
+                {input(form.field("start_time", "At", true), "time", loaded.zone)}
+            </div>
+            <div class="l-stack l-stack--fields c-rule__window">
+                {switch(form.field("all_day", "All Day", false), "")}
+                <div class="l-fields c-rule__part">
+                    {input(form.field("window_from", "From", true), "time", String::new())}
+                    {input(form.field("window_to", "To", true), "time", "A time before From is one of the next day.".to_owned())}
+                </div>
+            </div>
+            <div class="l-stack l-stack--fields c-rule__end">
+                {switch(form.field("never_ends", "Never Ends", false), "")}
+                <div class="c-rule__date">
+                    {input(form.field("end_date", "End Date", true), "date", "The last date on which it runs.".to_owned())}
+                </div>
+            </div>
+        </div>
     }
-    .into_any()
+    .into_any();
+    let beside = view! {
+        <div class="u-live"><Runs form=form/></div>
+    }
+    .into_any();
+    frame(
+        form,
+        Frame { name: "schedule", title: "Schedule", split: "l-split l-split--form" },
+        Box::new(submit),
+        fields,
+        beside,
+    )
 }
 
 /// The rule in words and the next runs of the unsaved schedule, or the reason why there are none.

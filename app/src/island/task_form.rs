@@ -6,10 +6,12 @@
 mod compose;
 
 use crate::error::Refused;
-use crate::island::form::{Actions, FormState};
+use crate::island::form::FormState;
+use crate::island::form::fields::{area, line, select, switch};
+use crate::island::form::frame::{Frame, frame};
 use crate::island::hydrated::use_hydrated;
 use crate::island::lookup_field::LookupField;
-use crate::part::field::{AreaField, FieldOf, SelectField, SwitchField, TextField};
+use crate::part::field::{FieldOf, ungrouped};
 use crate::server_fn::task::save_task;
 use crate::view::task::TaskForm as Loaded;
 use crate::view::{Choice, ChoiceOf, FoundChoices};
@@ -17,13 +19,6 @@ use compose::{Beside, Cursor, Variables};
 use leptos::prelude::*;
 use model::id::TaskId;
 use model::task::TaskDraft;
-
-/// Options of a select: value and label.
-type Options = Vec<(String, String)>;
-
-fn ungrouped(all: &[(&str, &str)]) -> Vec<(String, Options)> {
-    vec![(String::new(), all.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect())]
-}
 
 /// Returns true if the chosen object type is Email.
 fn is_email(form: FormState) -> bool {
@@ -37,77 +32,64 @@ pub(crate) fn TaskForm(
     loaded: Loaded,
     refused: Option<Refused<TaskDraft>>,
     may_save: bool,
+    /// True if the viewer may set up the mail server.
+    may_set_up: bool,
 ) -> impl IntoView {
     let check = |draft: &TaskDraft| draft.parse().err().unwrap_or_default();
     let form = FormState::new(loaded.draft, refused, check, may_save);
-    let submit = move |event: leptos::ev::SubmitEvent| {
-        event.prevent_default();
+    let submit = move || {
         form.submit(move |draft| save_task(id, draft), |id: TaskId| format!("/tasks/{id}"));
     };
-    let revision = form.text_now("revision");
     let is_hydrated = use_hydrated();
     let cursor = Cursor::new(form);
     let path = id.map_or_else(|| "/tasks/new".to_owned(), |id| format!("/tasks/{id}/edit"));
-    let new_webhook = format!("/webhooks/new?for={path}");
-    let new_mailer = loaded.mailers.choices.is_empty().then(|| {
+    let new_mailer = (may_set_up && loaded.mailers.choices.is_empty()).then(|| {
         let leave = leaving(form, path.clone(), "/smtp/edit".to_owned());
         view! { <a class="c-button c-button--outline c-for-email" href="/smtp/edit" on:click=leave>"Set up SMTP…"</a> }
     });
+    let new_webhook = may_save.then(|| {
+        let address = format!("/webhooks/new?for={path}");
+        let leave = leaving(form, path, address.clone());
+        view! { <a class="c-button c-button--outline c-for-webhook" href=address on:click=leave>"New Webhook…"</a> }
+    });
     let past = loaded.occurrences;
     let object = object(form, is_hydrated, (loaded.webhooks, loaded.mailers, loaded.object));
-    view! {
-        <form method="post" class="l-form" novalidate data-unsaved=move || form.unsaved() on:submit=submit aria-labelledby="task-title">
-            <div class="l-main__body">
-                <fieldset class="c-locked" disabled=!may_save>
-<div class="l-split l-split--settings">
-                    <section class="c-card">
-                        <header class="c-card__head">
-                            <h2 class="c-card__title" id="task-title">"Task"</h2>
-                            <span class="u-xs u-muted">
-                                <span class="u-danger" aria-hidden="true">"*"</span>
-                                " required"
-                            </span>
-                        </header>
-                        <div class="c-card__body l-stack l-stack--fields">
-                            <input type="hidden" name="revision" value=revision/>
-                            {line(form.field("name", "Name", true), "")}
-                            {area(form.field("description", "Description", false), 3, false, "")}
-                            <SwitchField field=form.field("enabled", "Enabled", false)/>
-                            <SwitchField field=form.field("delete_after_running", "Delete Task After Running", false)/>
-                            {object}
-                            <a
-                                class="c-button c-button--outline c-for-webhook"
-                                href=new_webhook.clone()
-                                on:click=leaving(form, path, new_webhook)
-                            >
-                                "New Webhook…"
-                            </a>
-                            {new_mailer}
-                            {select(form.field("action", "Action", true), ungrouped(&[("send", "Send")]), "")}
-                        </div>
-                    </section>
-                    <section class="c-card" aria-labelledby="settings-title">
-                        <header class="c-card__head">
-                            <h2 class="c-card__title" id="settings-title">"Settings"</h2>
-                        </header>
-                        <div class="c-card__body c-compose">
-                            <div class="c-compose__parts">
-                                <div class="l-stack l-stack--fields" on:focusin=move |event| cursor.follow(&event)>
-                                    {addresses(form)}
-                                    <Variables cursor=cursor is_hydrated=is_hydrated/>
-                                    {texts(form)}
-                                </div>
-                                {move || is_hydrated.get().then(|| view! { <Beside cursor=cursor past=past.clone() may_save=may_save/> })}
-                            </div>
-                        </div>
-                    </section>
-                </div>
-                </fieldset>
-            </div>
-            <Actions form=form cancel="/tasks"/>
-        </form>
+    let fields = view! {
+        {line(form.field("name", "Name", true), "")}
+        {area(form.field("description", "Description", false), 3, false, "")}
+        {switch(form.field("enabled", "Enabled", false), "")}
+        {switch(form.field("delete_after_running", "Delete Task After Running", false), "")}
+        {object}
+        {new_webhook}
+        {new_mailer}
+        {select(form.field("action", "Action", true), ungrouped(&[("send", "Send")]), "")}
     }
-    .into_any()
+    .into_any();
+    let beside = view! {
+        <section class="c-card" aria-labelledby="settings-title">
+            <header class="c-card__head">
+                <h2 class="c-card__title" id="settings-title">"Settings"</h2>
+            </header>
+            <div class="c-card__body c-compose">
+                <div class="c-compose__parts">
+                    <div class="l-stack l-stack--fields" on:focusin=move |event| cursor.follow(&event)>
+                        {addresses(form)}
+                        <Variables cursor=cursor is_hydrated=is_hydrated/>
+                        {texts(form)}
+                    </div>
+                    {move || is_hydrated.get().then(|| view! { <Beside cursor=cursor past=past.clone() may_save=may_save/> })}
+                </div>
+            </div>
+        </section>
+    }
+    .into_any();
+    frame(
+        form,
+        Frame { name: "task", title: "Task", split: "l-split l-split--settings" },
+        Box::new(submit),
+        fields,
+        beside,
+    )
 }
 
 /// Returns the handler of a link that leaves the form. What is typed is stored, and shown again on return.
@@ -120,23 +102,6 @@ fn leaving(form: FormState, path: String, address: String) -> impl Fn(leptos::ev
         let _ = &path;
         form.leave(address.clone());
     }
-}
-
-// The fields are made by functions, so that the properties of each component are compiled once.
-
-/// Renders a line of text.
-fn line(field: FieldOf, hint: &'static str) -> AnyView {
-    view! { <TextField field=field hint=hint/> }.into_any()
-}
-
-/// Renders several lines of text. `is_code` is for text that a machine reads.
-fn area(field: FieldOf, rows: u32, is_code: bool, hint: &'static str) -> AnyView {
-    view! { <AreaField field=field rows=rows is_code=is_code hint=hint/> }.into_any()
-}
-
-/// Renders a select.
-fn select(field: FieldOf, options: Vec<(String, Options)>, hint: &'static str) -> AnyView {
-    view! { <SelectField field=field options=options hint=hint/> }.into_any()
 }
 
 /// Renders parts one below or beside the other.

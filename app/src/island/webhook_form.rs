@@ -5,11 +5,13 @@
 
 use crate::error::Refused;
 use crate::error::{AppError, Code};
-use crate::island::form::{Actions, FormState};
+use crate::island::form::FormState;
+use crate::island::form::fields::{area, input, line, number, select, switch};
+use crate::island::form::frame::{Frame, frame};
 use crate::island::header_editor::HeaderEditor;
 use crate::island::hydrated::use_hydrated;
 use crate::island::send_test::{SendTest, Sending};
-use crate::part::field::{AreaField, SelectField, SwitchField, TextField};
+use crate::part::field::{TextField, ungrouped};
 use crate::part::icon::Icon;
 use crate::server_fn::webhook::{save_webhook, send_test};
 use crate::view::webhook::{SavedWebhook, WebhookForm as Stored};
@@ -35,8 +37,7 @@ pub(crate) fn WebhookForm(
     let known = stored.as_ref().map(Stored::stored);
     let check = move |draft: &WebhookDraft| draft.parse(known.as_ref()).err().unwrap_or_default();
     let form = FormState::new(loaded, refused, check, may_save);
-    let submit = move |event: leptos::ev::SubmitEvent| {
-        event.prevent_default();
+    let submit = move || {
         let back = back.clone();
         form.submit(
             move |draft| save_webhook(id, draft),
@@ -46,73 +47,48 @@ pub(crate) fn WebhookForm(
             },
         );
     };
-    let revision = form.text_now("revision");
-    view! {
-        <form method="post" class="l-form" novalidate data-unsaved=move || form.unsaved() on:submit=submit aria-labelledby="webhook-title">
-            <div class="l-main__body">
-                <fieldset class="c-locked" disabled=!may_save>
-<div class="l-split l-split--form">
-                <section class="c-card">
-                    <header class="c-card__head">
-                        <h2 class="c-card__title" id="webhook-title">"Webhook"</h2>
-                        <span class="u-xs u-muted"><span class="u-danger" aria-hidden="true">"*"</span>" required"</span>
-                    </header>
-                    <div class="c-card__body l-stack l-stack--fields">
-                        <input type="hidden" name="revision" value=revision/>
-                        <TextField field=form.field("name", "Name", true)/>
-                        <SelectField
-                            field=form.field("kind", "Type", false)
-                            options=choices(&[("custom", "Custom")])
-                        />
-                        <TextField
-                            field=form.field("url", "URL", true)
-                            kind="url"
-                            keys="url"
-                            placeholder="https://example.com/hook"
-                            hint="The target system usually has to be told to accept this console."
-                        />
-                        <Authorization form=form stored=stored/>
-                        <Retype form=form is_stored=id.is_some()/>
-                        <HeaderEditor
-                            field=form.field("headers", "Headers", false)
-                            secrets=form.field("secret_headers", "Secret headers as text", false)
-                        />
-                        <Insecure form=form/>
-                        <SwitchField
-                            field=form.field("direct", "Direct Connection", false)
-                            hint="Not through the egress proxy, where this server is started with one. The proxy resolves names itself, so that the egress policy holds for direct webhooks and for addresses only."
-                        />
-                        <div class="l-fields">
-                            <TextField
-                                field=form.field("timeout", "Timeout", true)
-                                keys="numeric"
-                                unit="seconds"
-                            />
-                            <TextField field=form.field("retries", "Retries", true) keys="numeric"/>
-                            <SelectField
-                                field=form.field("method", "Method", false)
-                                options=choices(&Method::ALL.map(|method| (method.as_str(), method.as_str())))
-                            />
-                        </div>
-                        <Offsets form=form/>
-                        <AreaField
-                            field=form.field("note", "Note", false)
-                            hint="For people: what this webhook is for, and whom to ask about it."
-                        />
-                    </div>
-                </section>
-                <TestCard form=form id=id may_test=may_test/>
-                </div>
-                </fieldset>
-            </div>
-            <Actions form=form cancel="/webhooks"/>
-        </form>
+    let fields = view! {
+        {line(form.field("name", "Name", true), "")}
+        {select(form.field("kind", "Type", false), ungrouped(&[("custom", "Custom")]), "")}
+        <TextField
+            field=form.field("url", "URL", true)
+            kind="url"
+            keys="url"
+            placeholder="https://example.com/hook"
+            hint="The target system usually has to be told to accept this console."
+        />
+        <Authorization form=form stored=stored/>
+        <Retype form=form is_stored=id.is_some()/>
+        <HeaderEditor
+            field=form.field("headers", "Headers", false)
+            secrets=form.field("secret_headers", "Secret headers as text", false)
+        />
+        <Insecure form=form/>
+        {switch(form.field("direct", "Direct Connection", false), "Not through the egress proxy, where this server is started with one. The proxy resolves names itself, so that the egress policy holds for direct webhooks and for addresses only.")}
+        <div class="l-fields">
+            <TextField
+                field=form.field("timeout", "Timeout", true)
+                keys="numeric"
+                unit="seconds"
+            />
+            {number(form.field("retries", "Retries", true))}
+            {select(form.field("method", "Method", false), ungrouped(&Method::ALL.map(|method| (method.as_str(), method.as_str()))), "")}
+        </div>
+        <Offsets form=form/>
+        {area(form.field("note", "Note", false), 3, false, "For people: what this webhook is for, and whom to ask about it.")}
     }
-    .into_any()
-}
-
-fn choices(options: &[(&str, &str)]) -> Vec<(String, Vec<(String, String)>)> {
-    vec![(String::new(), options.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect())]
+    .into_any();
+    let beside = view! {
+        <TestCard form=form id=id may_test=may_test/>
+    }
+    .into_any();
+    frame(
+        form,
+        Frame { name: "webhook", title: "Webhook", split: "l-split l-split--form" },
+        Box::new(submit),
+        fields,
+        beside,
+    )
 }
 
 #[component]
@@ -123,54 +99,37 @@ fn Authorization(form: FormState, stored: Option<Stored>) -> impl IntoView {
     let lost = form.text_now("retype");
     let is_lost = move |field: &str| lost.split(' ').any(|lost| lost == field);
     let lost_signing = is_lost("signing_secret");
+    let signing_hint = if is_signing && !lost_signing {
+        "Set. Leave empty to keep it."
+    } else {
+        "As openssl rand -base64 32 prints it; the receiver needs the same."
+    };
     let hint = move |kind: &str, field: &str, fresh: &str| {
         let has_stored_value = stored_type.as_deref() == Some(kind) && !is_lost(field);
         if has_stored_value { "Set. Leave empty to keep it.".to_owned() } else { fresh.to_owned() }
     };
     view! {
         <div class="c-auth l-stack l-stack--fields">
-            <SelectField
-                field=form.field("auth_type", "Authorization Type", false)
-                options=choices(&[("none", "None"), ("basic", "Basic"), ("bearer", "Bearer"), ("api_key", "API Key")])
-            />
+            {select(form.field("auth_type", "Authorization Type", false), ungrouped(&[("none", "None"), ("basic", "Basic"), ("bearer", "Bearer"), ("api_key", "API Key")]), "")}
             <div class="c-auth__part c-auth__part--bearer">
-                <TextField
-                    field=form.field("token", "Authorization Token", true)
-                    kind="password"
-                    hint=hint("bearer", "token", "The token only, without the word Bearer.")
-                />
+                {input(form.field("token", "Authorization Token", true), "password", hint("bearer", "token", "The token only, without the word Bearer."))}
             </div>
             <div class="c-auth__part c-auth__part--api-key l-stack l-stack--fields">
-                <TextField
-                    field=form.field("api_key", "API Key", true)
-                    kind="password"
-                    hint=hint("api_key", "api_key", "The raw key, without prefix or keyword.")
-                />
+                {input(form.field("api_key", "API Key", true), "password", hint("api_key", "api_key", "The raw key, without prefix or keyword."))}
                 <div class="l-fields">
-                    <TextField field=form.field("api_key_header", "Header name", true)/>
-                    <TextField field=form.field("api_key_prefix", "Prefix", false)/>
+                    {line(form.field("api_key_header", "Header name", true), "")}
+                    {line(form.field("api_key_prefix", "Prefix", false), "")}
                 </div>
                 <KeyLine form=form/>
             </div>
             <div class="c-auth__part c-auth__part--basic l-stack l-stack--fields">
-                <TextField field=form.field("username", "Username", false)/>
-                <TextField
-                    field=form.field("password", "Password", false)
-                    kind="password"
-                    hint=hint("basic", "password", "Sent with the user name, encoded but not encrypted by itself.")
-                />
+                {line(form.field("username", "Username", false), "")}
+                {input(form.field("password", "Password", false), "password", hint("basic", "password", "Sent with the user name, encoded but not encrypted by itself."))}
             </div>
             <div class="c-sign-part l-stack l-stack--fields">
-                <SwitchField
-                    field=form.field("sign", "Sign Messages", false)
-                    hint="Adds webhook-signature (Standard Webhooks), so that the receiver can check who sent it."
-                />
+                {switch(form.field("sign", "Sign Messages", false), "Adds webhook-signature (Standard Webhooks), so that the receiver can check who sent it.")}
                 <div class="c-sign-part__secret">
-                    <TextField
-                        field=form.field("signing_secret", "Signing Secret", true)
-                        kind="password"
-                        hint=if is_signing && !lost_signing { "Set. Leave empty to keep it." } else { "As openssl rand -base64 32 prints it; the receiver needs the same." }
-                    />
+                    {input(form.field("signing_secret", "Signing Secret", true), "password", signing_hint.to_owned())}
                 </div>
             </div>
         </div>
@@ -184,10 +143,7 @@ fn Retype(form: FormState, is_stored: bool) -> impl IntoView {
     let retype = form.text_now("retype");
     let keep = (is_stored && !retype.is_empty()).then(|| {
         view! {
-            <SwitchField
-                field=form.field("keep_secrets", "Keep the stored secrets", false)
-                hint="Instead of entering again what was just typed: a page never carries a secret back."
-            />
+            {switch(form.field("keep_secrets", "Keep the stored secrets", false), "Instead of entering again what was just typed: a page never carries a secret back.")}
         }
     });
     view! {
@@ -213,7 +169,7 @@ fn KeyLine(form: FormState) -> impl IntoView {
 fn Insecure(form: FormState) -> impl IntoView {
     view! {
         <div class="c-insecure l-stack l-stack--tight">
-            <SwitchField field=form.field("allow_insecure", "Allow Insecure Certificates", false)/>
+            {switch(form.field("allow_insecure", "Allow Insecure Certificates", false), "")}
             <div class="c-note c-note--warn c-insecure__warning">
                 <Icon name="warn"/>
                 <p>

@@ -18,7 +18,7 @@ pub(crate) fn page(error: &AppError) -> Page {
 
 /// Returns the page that replaces the form of a new thing for a viewer who may not create one.
 pub(crate) fn read_only(title: &str) -> Page {
-    card(title, view! { <p>{crate::island::form::READ_ONLY}</p> }).with_status(403)
+    card(title, view! { <p>{crate::island::form::frame::READ_ONLY}</p> }).with_status(403)
 }
 
 fn card(title: &str, content: impl IntoView + 'static) -> Page {

@@ -232,6 +232,11 @@ pub(crate) fn AreaField(
     .into_any()
 }
 
+/// Returns the options of a select without groups: value and label of each.
+pub(crate) fn ungrouped(all: &[(&str, &str)]) -> Vec<(String, Vec<(String, String)>)> {
+    vec![(String::new(), all.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect())]
+}
+
 /// A select, with options in groups if wanted.
 #[component]
 pub(crate) fn SelectField(

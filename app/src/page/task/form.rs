@@ -29,6 +29,7 @@ async fn form_page(asked: Asked, id: Option<TaskId>) -> Result<Page, AppError> {
     let loaded = asked.backend.tasks.load_form(id, object).await?;
     let title = if id.is_some() { format!("Task: {}", loaded.name) } else { "New Task".to_owned() };
     let (refused, may_save) = (asked.refused(), asked.may(Permission::Edit));
-    let form = view! { <TaskForm id=id loaded=loaded refused=refused may_save=may_save/> };
+    let may_set_up = asked.may(Permission::Administer);
+    let form = view! { <TaskForm id=id loaded=loaded refused=refused may_save=may_save may_set_up=may_set_up/> };
     Ok(Page::form(title, form).below("/tasks", "Tasks"))
 }

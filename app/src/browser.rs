@@ -16,10 +16,11 @@ use web_sys::{Element, Event, Node};
 pub fn start() {
     hydrate_islands();
     stored_form::restore();
-    leave::listen();
     live::listen();
     rows::listen();
     theme::listen();
+    // Last, after the listeners that keep the browser from submitting.
+    leave::listen();
 }
 
 /// Calls `act` for each event of this name, for as long as the document lives.

@@ -1,17 +1,23 @@
-//! Asks before a form with unsaved input is left.
+//! Asks before a form with unsaved input is left, and submits a form once.
 //!
 //! A form that is an island has the attribute `data-unsaved` while its draft differs from the saved one. In plain forms
 //! the controls are compared with the values that came with the document.
 
-use super::{find, find_all, on, target};
+use super::{find, find_all, on, rows, target};
 use leptos::prelude::*;
 use std::cell::Cell;
-use web_sys::{Event, HtmlInputElement, HtmlTextAreaElement};
+use std::time::Duration;
+use web_sys::{Event, HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement};
 
 thread_local! {
-    /// True once the browser has submitted a form, since the typed values go with it.
+    /// True once the browser has submitted the form of the page, since the typed values go with it.
     static IS_SUBMITTED: Cell<bool> = const { Cell::new(false) };
+    /// True for a moment after a form was submitted.
+    static IS_SENT: Cell<bool> = const { Cell::new(false) };
 }
+
+/// The time within which a second submit is no decision of the person.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(super) fn listen() {
     on("submit", submitted);
@@ -25,8 +31,19 @@ pub(super) fn listen() {
 }
 
 fn submitted(event: &Event) {
-    let is_hydrated = target(event).is_some_and(|form| form.has_attribute("data-unsaved"));
-    if !event.default_prevented() && !is_hydrated {
+    let Some(form) = target(event).filter(|_| !event.default_prevented()) else { return };
+    let is = |selector: &str| form.matches(selector).unwrap_or_default();
+    if !is("[method=post]") {
+        return;
+    }
+    // The second click of a double click would execute the command again.
+    if IS_SENT.replace(true) {
+        event.prevent_default();
+    }
+    // After a response that is no page, such as a download, the form can be used again.
+    set_timeout(|| IS_SENT.set(false), AT_ONCE);
+    // The input of another form would be lost.
+    if is("#main form:not([data-unsaved])") {
         IS_SUBMITTED.set(true);
     }
 }
@@ -41,4 +58,7 @@ fn is_unsaved() -> bool {
         || find_all::<HtmlTextAreaElement>(&document(), &format!("{PLAIN} textarea"))
             .iter()
             .any(|area| Ok(area.value()) != area.default_value())
+        || find_all::<HtmlSelectElement>(&document(), &format!("{PLAIN} select:not(.c-filter)"))
+            .iter()
+            .any(|select| select.value() != rows::initial(select))
 }

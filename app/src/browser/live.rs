@@ -21,7 +21,7 @@ use web_sys::{
 
 #[wasm_bindgen]
 extern "C" {
-    /// The library's one function. Changes `old` into `new`, and may_update the elements that are in both.
+    /// The library's one function. Changes `old` into `new`, and keeps the elements that are in both.
     #[wasm_bindgen(catch, js_namespace = Idiomorph, js_name = morph)]
     fn morph(old: &Element, new: &Element, options: &JsValue) -> Result<JsValue, JsValue>;
 }
@@ -70,14 +70,11 @@ fn connect() {
     let Ok(source) = EventSource::new("/live") else { return };
     let changed = Closure::<dyn Fn(MessageEvent)>::new(|_| changed());
     source.set_onmessage(Some(changed.as_ref().unchecked_ref()));
-    // After a lost connection the browser connects again. After a response that is no stream, of a proxy for example, it
-    // does not.
+    // The browser would connect again after a lost connection, but not after a response that is no stream, of a proxy
+    // for example.
     let failed = Closure::<dyn Fn()>::new(|| {
-        let has_ended = |source: &EventSource| source.ready_state() == EventSource::CLOSED;
-        if STREAM.with_borrow(|source| source.as_ref().is_some_and(has_ended)) {
-            disconnect();
-            try_later();
-        }
+        disconnect();
+        try_later();
     });
     source.set_onerror(Some(failed.as_ref().unchecked_ref()));
     // The callbacks live as long as the document.
@@ -86,8 +83,12 @@ fn connect() {
     STREAM.set(Some(source));
 }
 
-/// Connects, and fetches the page, after some seconds.
+/// Connects, and fetches the page, after some seconds. Until then the page says that it is not live.
 fn try_later() {
+    if let Some(status) = find(".c-live") {
+        status.set_class_name("c-live c-live--off");
+        status.set_text_content(Some("Not live"));
+    }
     if IS_WAITING.replace(true) {
         return;
     }
@@ -159,36 +160,35 @@ fn show(newer: &Document, put: Put) {
     if find("[popover]:popover-open").is_none()
         && let (Some(old), Some(new)) = (find("#page-commands"), newer.get_element_by_id("page-commands"))
     {
-        replace(&old, &new);
+        replace(&old, &new, put);
     }
     // A page contains only the icons that it uses.
     if let (Some(old), Some(new)) = (find("#icons"), newer.get_element_by_id("icons")) {
-        replace(&old, &new);
+        replace(&old, &new, put);
     }
     let (Some(old), Some(new)) = (find("#main"), newer.get_element_by_id("main")) else { return };
-    if put == Put::AsFits && is_at_work(&old) {
+    document().set_title(&newer.title());
+    replace(&old, &new, put);
+    if put == Put::AsFits {
         change_cells(&old, &new);
-    } else {
-        document().set_title(&newer.title());
-        replace(&old, &new);
     }
     rows::count();
 }
 
-/// Returns true while a person works in a table, so that no row may move.
-fn is_at_work(main: &Element) -> bool {
-    ["tbody:hover", "table :focus", "#selection tbody input:checked"]
-        .iter()
-        .any(|selector| main.query_selector(selector).is_ok_and(|found| found.is_some()))
+/// Returns true for a list in which a person works, so that no row may move.
+fn is_at_work(list: &Element) -> bool {
+    list.matches("table, .c-lines").unwrap_or_default()
+        && list.query_selector(":focus, tbody:hover, form:hover, input:checked").is_ok_and(|found| found.is_some())
 }
 
-/// Changes the rows that are in both versions, and offers the rows that are new.
+/// Changes the rows that are in both versions, also those of a table in which a person works. Offers the rows that only
+/// the newer version has.
 fn change_cells(old: &Element, new: &Element) {
     let mut shown = BTreeSet::new();
     for row in find_all::<Element>(old, "tbody tr[id]") {
         shown.insert(row.id());
         if let Ok(Some(newer)) = new.query_selector(&format!("[id=\"{}\"]", row.id())) {
-            replace(&row, &newer);
+            replace(&row, &newer, Put::AsFits);
         }
     }
     let count = find_all::<Element>(new, "tbody tr[id]").iter().filter(|row| !shown.contains(&row.id())).count();
@@ -205,8 +205,11 @@ fn change_cells(old: &Element, new: &Element) {
     }
 }
 
-/// Changes an element into its newer version.
-fn replace(old: &Element, new: &Element) {
+/// Changes an element into its newer version. With [`Put::AsFits`] the lists in which a person works stay.
+fn replace(old: &Element, new: &Element, put: Put) {
+    let may_change = Closure::<dyn Fn(JsValue) -> bool>::new(move |node: JsValue| {
+        put == Put::Whole || !node.dyn_ref::<Element>().is_some_and(is_at_work)
+    });
     let may_update =
         Closure::<dyn Fn(String, Element, String) -> bool>::new(|name: String, node: Element, _kind: String| {
             !is_touched(&name, &node)
@@ -215,6 +218,7 @@ fn replace(old: &Element, new: &Element) {
     let options = js_sys::Object::new();
     let set = |of: &js_sys::Object, name: &str, value: &JsValue| js_sys::Reflect::set(of, &name.into(), value);
     let is_set = set(&callbacks, "beforeAttributeUpdated", may_update.as_ref()).is_ok()
+        && set(&callbacks, "beforeNodeMorphed", may_change.as_ref()).is_ok()
         && set(&options, "callbacks", &callbacks).is_ok();
     if is_set {
         // If the library fails, the page stays as it is.

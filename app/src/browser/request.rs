@@ -21,8 +21,12 @@ pub(crate) type Sent = SendWrapper<Pin<Box<dyn Future<Output = Result<String, Ap
 pub(crate) fn post(path: &str, json: &str) -> Sent {
     let sent = send(path, json);
     SendWrapper::new(Box::pin(async move {
-        let (is_failure, text) = receive(sent).await.map_err(|_| unreached())?;
-        if is_failure { Err(serde_json::from_str(&text).unwrap_or_else(|_| unreadable())) } else { Ok(text) }
+        let (status, text) = receive(sent).await.map_err(|_| unreached())?;
+        if status < 400 {
+            return Ok(text);
+        }
+        // A proxy's own page is no JSON: 502, for example.
+        Err(serde_json::from_str(&text).unwrap_or_else(|_| if status < 500 { unreadable() } else { unreached() }))
     }))
 }
 
@@ -46,9 +50,9 @@ fn send(path: &str, json: &str) -> Result<JsFuture, JsValue> {
     Ok(window().fetch_with_str_and_init(path, &request).into())
 }
 
-/// Returns true for the status of a failure, and the text of the response.
-async fn receive(sent: Result<JsFuture, JsValue>) -> Result<(bool, String), JsValue> {
+/// Returns the status and the text of the response.
+async fn receive(sent: Result<JsFuture, JsValue>) -> Result<(u16, String), JsValue> {
     let response: Response = sent?.await?.dyn_into()?;
     let text = JsFuture::from(response.text()?).await?;
-    Ok((response.status() >= 400, text.as_string().unwrap_or_default()))
+    Ok((response.status(), text.as_string().unwrap_or_default()))
 }

@@ -22,7 +22,7 @@ pub(super) fn listen() {
 }
 
 /// Returns the value that a select came with: that of the marked option, or of the first.
-fn initial(select: &HtmlSelectElement) -> String {
+pub(super) fn initial(select: &HtmlSelectElement) -> String {
     let options: Vec<HtmlOptionElement> = find_all(select, "option");
     let marked = options.iter().find(|option| option.default_selected());
     marked.or(options.first()).map(HtmlOptionElement::value).unwrap_or_default()
@@ -35,6 +35,10 @@ pub(super) fn count() {
     if let Some(counter) = find("[data-selected]") {
         let text = if checked == 0 { String::new() } else { format!("{checked} selected") };
         counter.set_text_content(Some(&text));
+    }
+    if let Some(all) = find("[data-check-all]").and_then(|all| all.dyn_into::<HtmlInputElement>().ok()) {
+        all.set_checked(checked > 0 && checked == rows.len());
+        all.set_indeterminate(checked > 0 && checked < rows.len());
     }
     for command in find_all::<Element>(&document(), "[data-selection]") {
         // If the attribute cannot be set, the command stays as it is: the server requires a selection itself.

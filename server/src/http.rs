@@ -22,11 +22,12 @@ use crate::auth::api_key::Keys;
 use crate::auth::session::{LASTS, Sessions};
 use crate::intake::Intake;
 use crate::service::Services;
+use app::error::{AppError, Code};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef, Request};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post, put};
 use leptos::config::LeptosOptions;
 use leptos_axum::{AxumRouteListing, LeptosRoutes};
@@ -47,6 +48,14 @@ use tower_sessions::{Expiry, SessionManagerLayer};
 
 /// Time that a sender may pause within a body, in a real server.
 pub const BODY_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Returns a refusal from before a handler: as the error that a form of the browser half shows, or as plain text.
+fn refusal(path: &str, status: StatusCode, code: Code, message: &str) -> Response {
+    if path.starts_with("/api/") {
+        return (status, axum::Json(AppError::new(code, message))).into_response();
+    }
+    (status, message.to_owned()).into_response()
+}
 
 /// The state that all handlers share. Each layer clones it for each request.
 #[derive(Clone)]

@@ -4,7 +4,9 @@
 
 use super::Http;
 use super::client::Untrusted;
+use super::refusal;
 use super::session::is_public;
+use app::error::Code;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{Method, StatusCode, header};
@@ -42,9 +44,10 @@ pub(super) async fn arrive(State(http): State<Http>, request: Request, next: Nex
     } else {
         (MAX_BYTES, DEADLINE)
     };
+    let path = request.uri().path().to_owned();
     let too_large = || {
         let message = format!("This form is too large: {} KiB is the most. Nothing was saved.", most >> 10);
-        (StatusCode::PAYLOAD_TOO_LARGE, message).into_response()
+        refusal(&path, StatusCode::PAYLOAD_TOO_LARGE, Code::Malformed, &message)
     };
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if announced.is_some_and(|bytes: usize| bytes > most) {
@@ -56,7 +59,7 @@ pub(super) async fn arrive(State(http): State<Http>, request: Request, next: Nex
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return too_large(),
         Ok(Err(_)) | Err(_) => {
             let message = "This form did not arrive as a whole in time. Nothing was saved. Send it again.";
-            return (StatusCode::REQUEST_TIMEOUT, message).into_response();
+            return refusal(&path, StatusCode::REQUEST_TIMEOUT, Code::Unavailable, message);
         }
     };
     next.run(Request::from_parts(parts, Body::from(body))).await

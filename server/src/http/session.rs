@@ -6,7 +6,7 @@ pub use limit::SignInLimit;
 
 use super::client::Untrusted;
 use super::door::Caller;
-use super::{Http, page, v1};
+use super::{Http, page, refusal, v1};
 use crate::auth::session::{ACCOUNT, PASSWORD, password_stamp};
 use crate::service::account::{self, SignedIn};
 use crate::store::access;
@@ -44,7 +44,7 @@ pub async fn identify(State(http): State<Http>, session: Session, mut request: R
         Ok(stored) => stored,
         Err::<_, tower_sessions::session::Error>(error) => {
             tracing::warn!(%error, "a session cannot be read");
-            return unavailable();
+            return unavailable(request.uri().path());
         }
     };
     let viewer = match account_id {
@@ -57,7 +57,7 @@ pub async fn identify(State(http): State<Http>, session: Session, mut request: R
                 .map(|account| Viewer { id, name: account.name, role: account.role }),
             Err(error) => {
                 tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "the account could not be read");
-                return unavailable();
+                return unavailable(request.uri().path());
             }
         },
     };
@@ -77,8 +77,8 @@ pub async fn identify(State(http): State<Http>, session: Session, mut request: R
         }
         None if is_public(path) => next.run(request).await,
         None if path.starts_with("/api/") => {
-            let error = AppError::new(Code::SignedOut, "You are signed out. Sign in again; nothing was saved.");
-            (StatusCode::UNAUTHORIZED, axum::Json(error)).into_response()
+            let message = "You are signed out. Sign in again; nothing was saved.";
+            refusal(path, StatusCode::UNAUTHORIZED, Code::SignedOut, message)
         }
         None if matches!(*request.method(), Method::GET | Method::HEAD) => {
             let wanted = request.uri().path_and_query().map_or("/", |path| path.as_str());
@@ -93,8 +93,9 @@ pub async fn identify(State(http): State<Http>, session: Session, mut request: R
     }
 }
 
-fn unavailable() -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, "The database is not available right now. Try again in a moment.").into_response()
+fn unavailable(path: &str) -> Response {
+    let message = "The database is not available right now. Try again in a moment.";
+    refusal(path, StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message)
 }
 
 /// Returns `next` if it is a path of this console, or else `/`. Another site is never returned: browsers remove tabs
@@ -115,7 +116,7 @@ async fn start(session: &Session, signed_in: &SignedIn, next: &str) -> Response 
         Ok(()) => Redirect::to(safe_next(next)).into_response(),
         Err(error) => {
             tracing::warn!(%error, "a session cannot be started");
-            unavailable()
+            unavailable("")
         }
     }
 }
@@ -177,7 +178,7 @@ pub async fn sign_out(State(http): State<Http>, session: Session, parts: Parts) 
         }
         Err(error) => {
             tracing::warn!(%error, "a session cannot be ended");
-            unavailable()
+            unavailable("")
         }
     }
 }

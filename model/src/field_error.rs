@@ -5,6 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The most errors of a draft or document. A document of some megabytes may have millions.
+pub const MAX: usize = 100;
+
 /// A wrong field: its name in the form (`timeout`) or its path in a document (`[3].object.id`), and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
@@ -27,9 +30,21 @@ impl FieldErrors {
         errors
     }
 
-    /// Adds an error for `field`.
+    /// Adds an error for `field`. After [`MAX`] errors only their sum is told.
     pub fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        self.0.push(FieldError { field: field.into(), message: message.into() });
+        let error = FieldError { field: field.into(), message: message.into() };
+        match self.0.len() {
+            ..MAX => self.0.push(error),
+            MAX => self.0.push(FieldError { field: error.field, message: "There are more errors.".to_owned() }),
+            _ => {}
+        }
+    }
+
+    /// Adds the errors of a part.
+    pub fn append(&mut self, part: Self) {
+        for error in part.0 {
+            self.add(error.field, error.message);
+        }
     }
 
     /// Returns the value, or adds the error and returns `None`, so that one submit reports every mistake.
@@ -76,3 +91,21 @@ impl std::fmt::Display for FieldErrors {
 }
 
 impl std::error::Error for FieldErrors {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn document_with_a_million_errors_reports_the_first() {
+        let mut errors = FieldErrors::default();
+        let mut part = FieldErrors::default();
+        for number in 0..1_000_000 {
+            part.add(format!("[{number}]"), "Wrong.");
+        }
+        errors.append(part);
+        assert_eq!(errors.len(), MAX + 1);
+        assert_eq!(errors.message("[0]"), Some("Wrong."));
+        assert_eq!(errors.message("[100]"), Some("There are more errors."));
+    }
+}

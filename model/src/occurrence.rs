@@ -2,7 +2,7 @@
 //!
 //! Reading is strict: an unknown member is refused, so that the sender learns of the mistake.
 
-use crate::field_error::FieldErrors;
+use crate::field_error::{self, FieldErrors};
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 
@@ -160,7 +160,8 @@ fn read_tags(members: &Map<String, Value>, path: &str, errors: &mut FieldErrors)
 }
 
 pub(crate) fn refuse_unknown(members: &Map<String, Value>, known: &[&str], path: &str, errors: &mut FieldErrors) {
-    for name in members.keys().filter(|name| !known.contains(&name.as_str())) {
+    let unknown = members.keys().filter(|name| !known.contains(&name.as_str()));
+    for name in unknown.take(field_error::MAX + 1) {
         let shown: String = name.chars().filter(|c| !crate::text::is_invisible(*c)).take(40).collect();
         errors.add(format!("{path}{shown}"), format!("Unknown member. Known here: {}.", known.join(", ")));
     }

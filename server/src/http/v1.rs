@@ -7,6 +7,7 @@ pub mod events;
 pub mod inventory;
 pub mod occurrences;
 pub mod sources;
+mod weight;
 
 use super::Http;
 use super::door::Caller;
@@ -135,8 +136,13 @@ fn password(credentials: &str) -> Option<String> {
     decoded.split_once(':').map(|(_, password)| password.to_owned())
 }
 
-/// Parses the JSON of a body. An array may have at most `items_max` items.
-fn parse_document(body: &[u8], items_max: usize) -> Result<Value, Refusal> {
+/// Parses the JSON of a body. An array may have at most `items_max` items, and the parsed document may take at most about
+/// `parsed_max` bytes.
+fn parse_document(body: &[u8], items_max: usize, parsed_max: usize) -> Result<Value, Refusal> {
+    if weight::parsed_bytes(body) > parsed_max {
+        let message = "This request has too many values. Send several smaller ones.";
+        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Code::Malformed, message));
+    }
     // RFC 8259 §8.1 allows a parser to ignore a byte order mark.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let document: Value = serde_json::from_slice(body).map_err(|error| {

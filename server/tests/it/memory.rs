@@ -3,6 +3,7 @@
 use crate::harness::{TestStore, client};
 use crate::process::{Process, prepare, serve};
 use model::access::Scope;
+use reqwest::Method;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use server::clock::Clock;
@@ -82,4 +83,40 @@ async fn large_inventory_with_tags_needs_little_memory() {
     })
     .await;
     assert!(used < BOUND, "{used} MiB");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn request_of_millions_of_wrong_values_needs_little_memory() {
+    let test = TestStore::sqlite().await;
+    prepare(&test, "http://127.0.0.1:9/", "3").await;
+    let scopes = [Scope::Inventory, Scope::Ingest];
+    let key = account::add_key(&test.store, &Clock::system(), "cmdb", &scopes).await.expect("a key");
+    let server = serve(&test);
+    let members: Vec<_> = (0..1_000_000).map(|number| format!("\"{number:x}\":0")).collect();
+    let unknown = format!("[{{{}}}]", members.join(","));
+    for (path, body, status) in [
+        ("inventory/vms", unknown.clone(), 422),
+        ("inventory/vms", format!("[{}0]", "0,".repeat(7_000_000)), 413),
+        ("inventory/vms", format!("[{}{{}}]", "{\"a\":0},".repeat(1_500_000)), 413),
+        ("events", format!("[{}0]", "[],".repeat(300_000)), 413),
+        ("events", format!("{{\"data\":[{}0]}}", "{\"a\":0},".repeat(100_000)), 413),
+    ] {
+        let used = mib_of(&server, async {
+            let request = client().request(
+                if path == "events" { Method::POST } else { Method::PUT },
+                format!("{}/api/v1/{path}", server.url),
+            );
+            let response = request
+                .bearer_auth(&key)
+                .header("content-type", "application/json")
+                .body(body)
+                .send()
+                .await
+                .expect("a response");
+            assert_eq!(response.status(), status, "{path}");
+            assert!(response.text().await.expect("text").len() < 100_000);
+        })
+        .await;
+        assert!(used < BOUND, "{used} MiB");
+    }
 }

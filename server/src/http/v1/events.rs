@@ -24,6 +24,8 @@ use std::sync::Arc;
 
 /// The largest request.
 const BODY_MAX_BYTES: usize = 1024 * 1024;
+/// The most memory of a parsed request.
+const PARSED_MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// The format of the occurrences in a request.
 enum Format {
@@ -100,13 +102,13 @@ fn unquoted(value: &[u8]) -> Vec<u8> {
 /// Parses and checks the occurrences of a request.
 fn parse(format: &Format, headers: &HeaderMap, body: &[u8]) -> Result<Batch, Refusal> {
     let parsed = match format {
-        Format::Ours => occurrence::parse_json(&parse_document(body, ITEMS_MAX)?),
-        Format::Structured => cloud_event::parse_structured(&parse_document(body, ITEMS_MAX)?),
-        Format::Batch => cloud_event::parse_batch(&parse_document(body, ITEMS_MAX)?),
+        Format::Ours => occurrence::parse_json(&parse_document(body, ITEMS_MAX, PARSED_MAX_BYTES)?),
+        Format::Structured => cloud_event::parse_structured(&parse_document(body, ITEMS_MAX, PARSED_MAX_BYTES)?),
+        Format::Batch => cloud_event::parse_batch(&parse_document(body, ITEMS_MAX, PARSED_MAX_BYTES)?),
         Format::Binary { .. } if body.is_empty() => cloud_event::parse_binary(&attributes(headers)?, None),
         Format::Binary { is_json: true } => {
             // A binary CloudEvent is one event. An array is its data, of any length.
-            let data: Value = parse_document(body, usize::MAX)?;
+            let data: Value = parse_document(body, usize::MAX, PARSED_MAX_BYTES)?;
             cloud_event::parse_binary(&attributes(headers)?, Some(data))
         }
         Format::Binary { is_json: false } => {

@@ -20,6 +20,8 @@ use model::object::{INVENTORY_MAX, parse_inventory};
 
 /// The largest request. A whole inventory must fit.
 const BODY_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// The most memory of a parsed request.
+const PARSED_MAX_BYTES: usize = 128 * 1024 * 1024;
 
 type Type = Result<Path<String>, PathRejection>;
 
@@ -33,7 +35,7 @@ async fn write(http: &Http, type_id: Type, request: Request, replaces: bool) -> 
         let message = "Send the inventory as application/json.";
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Malformed, message));
     }
-    let document = parse_document(&read_body(body, BODY_MAX_BYTES).await?, INVENTORY_MAX)?;
+    let document = parse_document(&read_body(body, BODY_MAX_BYTES).await?, INVENTORY_MAX, PARSED_MAX_BYTES)?;
     let objects = parse_inventory(&document).map_err(AppError::from)?;
     let written = http.services.write_inventory(&type_id, &objects, replaces).await?;
     Ok(Json(written).into_response())

@@ -13,6 +13,8 @@ use model::source::Source;
 
 /// The largest request. An alert repeats its labels and annotations many times.
 const BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// The most memory of a parsed request.
+const PARSED_MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// `POST /api/v1/sources/{kind}`, scope `ingest`. The content type does not matter, since the path names the format.
 pub async fn post(
@@ -30,6 +32,6 @@ pub async fn post(
     refuse_encoding(&parts.headers)?;
     refuse_charset(&parts.headers)?;
     let body = read_body(body, BODY_MAX_BYTES).await?;
-    let batch = source.parse(&parse_document(&body, usize::MAX)?).map_err(AppError::from)?;
+    let batch = source.parse(&parse_document(&body, usize::MAX, PARSED_MAX_BYTES)?).map_err(AppError::from)?;
     accept(&http, key, batch).await
 }

@@ -124,7 +124,7 @@ async fn check_all(db: &impl ConnectionTrait, type_id: &str, objects: &[ObjectRe
     let mut errors = FieldErrors::default();
     for (index, reference) in objects.iter().enumerate() {
         if let Err(wrong) = stored.resolve(type_id, reference, true, &format!("[{index}].")) {
-            errors.0.extend(wrong.0);
+            errors.append(wrong);
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(errors.into()) }

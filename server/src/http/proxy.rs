@@ -3,7 +3,7 @@
 //! Only the headers of a trusted proxy are believed, since any client can send `X-Forwarded-For`.
 
 use crate::config::PublicUrl;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -30,13 +30,13 @@ impl Proxies {
     /// Returns the client's address: the rightmost hop that is not a trusted proxy.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer;
-        let hops = headers.get_all("x-forwarded-for").iter().rev().filter_map(|value| value.to_str().ok());
-        for hop in hops.flat_map(|value| value.rsplit(',')) {
+        let lines = headers.get_all("x-forwarded-for").iter().rev().map(HeaderValue::as_bytes);
+        for hop in lines.flat_map(|line| line.rsplit(|byte| *byte == b',')) {
             if !self.is_trusted(client) {
                 break;
             }
             // Hops to the left of an unreadable hop could be forged.
-            let Some(address) = parse_hop(hop.trim()) else { break };
+            let Some(address) = std::str::from_utf8(hop).ok().and_then(|hop| parse_hop(hop.trim())) else { break };
             client = address;
         }
         client
@@ -63,6 +63,9 @@ mod tests {
             ("10.0.0.1", &["6.6.6.6, 203.0.113.9"], "203.0.113.9"),
             ("10.0.0.1", &["6.6.6.6", "203.0.113.9, 10.0.0.2"], "203.0.113.9"),
             ("10.0.0.1", &["6.6.6.6, unknown"], "10.0.0.1"),
+            // A proxy appends to what it has received, whatever bytes these are.
+            ("10.0.0.1", &["\u{ff}, 203.0.113.9"], "203.0.113.9"),
+            ("10.0.0.1", &["203.0.113.9", "\u{ff}"], "10.0.0.1"),
             ("10.0.0.1", &["203.0.113.9:4711"], "203.0.113.9"),
             ("fd00::1", &["[2001:db8::1]:4711"], "2001:db8::1"),
             ("::ffff:10.0.0.1", &["2001:db8::1"], "2001:db8::1"),
@@ -70,7 +73,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             for hop in hops {
-                headers.append("x-forwarded-for", hop.parse().unwrap());
+                headers.append("x-forwarded-for", HeaderValue::from_bytes(hop.as_bytes()).unwrap());
             }
             assert_eq!(proxies.client(peer.parse().unwrap(), &headers), client.parse::<IpAddr>().unwrap(), "{hops:?}");
         }

@@ -1,6 +1,7 @@
 //! The log on standard error. Its level comes from `--log`, `HOOKWRIGHT_LOG` or the configuration file, and may change
 //! while the server runs.
 
+use std::io::Write;
 use std::sync::OnceLock;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -20,6 +21,17 @@ pub fn init() {
     tracing_subscriber::registry().with(filter).with(fmt::layer().with_writer(std::io::stderr)).init();
     // Called once in a process.
     let _ = FILTER.set(handle);
+}
+
+/// Reports the error that ends the process, at each level: also `off`, or a level of single modules, hide nothing that
+/// is not reported elsewhere.
+pub fn fatal(message: &str) {
+    if tracing::enabled!(target: "hookwright", tracing::Level::ERROR) {
+        tracing::error!(target: "hookwright", "{message}");
+    } else {
+        // Without standard error there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "{message}");
+    }
 }
 
 /// Sets the level from now on; `None` sets the default.

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "cannot start: the system gives no threads");
+            server::logging::fatal(&format!("cannot start, since the system gives no threads: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            server::logging::fatal(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

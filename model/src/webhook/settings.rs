@@ -5,7 +5,7 @@ use super::secret_header::{self, Line};
 use super::{Authorization, DEFAULT_KEY_HEADER, Method, NAME_MAX, StoredWebhook, TIMEOUT_MAX_SECONDS, Webhook, secret};
 use crate::draft::{draft, switch};
 use crate::field_error::FieldErrors;
-use crate::header::HeaderList;
+use crate::header::{HeaderList, MASK};
 use crate::text;
 use crate::url::TargetUrl;
 use serde::{Deserialize, Serialize};
@@ -44,10 +44,16 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Returns the settings as people see them who cannot edit webhooks: URL and header values may be secrets.
+    /// Returns the settings as people see them who cannot edit webhooks: URL, user name and header values may be
+    /// secrets.
     #[must_use]
     pub fn discreet(self) -> Self {
-        Self { url: self.url.discreet(), headers: self.headers.discreet(), ..self }
+        let authorization = match self.authorization {
+            // Some systems take a token as the user name.
+            Authorization::Basic { .. } => Authorization::Basic { username: MASK.to_owned() },
+            other => other,
+        };
+        Self { url: self.url.discreet(), headers: self.headers.discreet(), authorization, ..self }
     }
 }
 
@@ -225,7 +231,7 @@ impl WebhookDraft {
                 Some(headers)
             }
             Err(wrong) => {
-                errors.0.extend(wrong.0);
+                errors.append(wrong);
                 None
             }
         }

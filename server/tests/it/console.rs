@@ -88,7 +88,8 @@ async fn viewer_sees_no_secret_part_of_urls_and_headers(#[values(Sqlite, Postgre
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;
     let inbox = TestInbox::start().await;
-    let secrets = ["canary-path", "canary-query", "canary-auth", "canary-subscription", "canary-location"];
+    let secrets =
+        ["canary-path", "canary-query", "canary-auth", "canary-subscription", "canary-location", "canary-token"];
     let webhook = server
         .webhook("w", &format!("{}/services/canary-path?key=canary-query", inbox.url), |draft| {
             draft.headers =
@@ -100,6 +101,11 @@ async fn viewer_sees_no_secret_part_of_urls_and_headers(#[values(Sqlite, Postgre
     let to = format!("{}/redirect?to=http://other.example/canary-location", inbox.url);
     let redirected = server.webhook("r", &to, |draft| draft.retries = "0".into()).await;
     server.event(server.task("r", redirected, "${NAME}", false).await).await;
+    // Some systems take a token as the user name, with an empty password.
+    let basic = server.webhook("b", &inbox.url, |draft| {
+        (draft.auth_type, draft.username) = ("basic".into(), "canary-token".into());
+    });
+    assert_eq!(basic.await.0, 3);
     let key = server.key("dc", &[Scope::Ingest]).await;
     server.post(&key, &json!({"type": "vms", "event": "poweron", "object": {"id": "a", "name": "a"}})).await;
     let rows = server.deliveries_until(|rows| rows.len() == 2 && rows.iter().all(DeliveryLine::is_settled)).await;
@@ -113,6 +119,8 @@ async fn viewer_sees_no_secret_part_of_urls_and_headers(#[values(Sqlite, Postgre
             "/webhooks/1",
             "/webhooks/1/edit",
             "/webhooks/1/test",
+            "/webhooks/3",
+            "/webhooks/3/edit",
             "/tasks/1",
             "/events/1",
             "/deliveries",

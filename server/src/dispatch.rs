@@ -7,27 +7,27 @@
 //!
 //! 1. Most deliveries come from the intake, which leases them when it writes them, as far as the lanes have room
 //!    (`engine::lane`). After the intake's commit they are sent at once: nothing is read for them.
-//! 2. The others queue: where a lane is full or has older deliveries, where a delivery is retried, held or released. A
-//!    cycle (`cycle`) claims them: when `wake` is notified, when the next one is due, when a lane with a backlog has
-//!    room, and once a second while the rows may have changed. `store::claim` has the statement.
-//! 3. A task for each attempt under way sends a delivery (`deliver`), reports its end, whatever happens, a panic too,
-//!    and goes on with the next one of the destination. No transaction is open meanwhile. At most 8 (by default)
-//!    attempts of a destination are under way on all nodes together, and one of a destination that hangs. The task does
-//!    not wait for the record of its attempt, while fewer than 32 attempts of the destination and 512 in all are
-//!    unrecorded.
+//! 2. The others queue: their lane is full or has older deliveries, or they are retried, held or released. A cycle
+//!    (`cycle`) claims them: when `wake` is notified, when the next one is due, when a lane with a backlog has room,
+//!    and once a second while the rows may have changed. `store::claim` has the statement.
+//! 3. A task for each attempt under way sends a delivery (`deliver`), reports its end even after a panic, and continues
+//!    with the next delivery of the destination. No transaction is open meanwhile. At most 8 attempts (by default) of a
+//!    destination are under way on all nodes together. A node makes one attempt at a time to a destination that hangs.
+//!    The task does not wait for the record of its attempt while fewer than 32 attempts of the destination and 512 in
+//!    all are unrecorded.
 //! 4. A cycle also begins when a delivery has ended. It records (`record`) a group of at most 512 ended deliveries
-//!    (`settle`): each attempt is recorded and its delivery moved on, the breakers of the destinations are counted, and
-//!    the runs ended. Deliveries that end while a cycle is written share the next one. Successes wait up to a tenth of
-//!    a second for others (`linger`), and on SQLite for a group of the intake that takes their record along.
+//!    (`settle`): it stores each attempt, moves its delivery on, counts it at the breaker of its destination, and ends
+//!    its run. Deliveries that end while a cycle is written share the next one. Successes wait up to a tenth of a
+//!    second for others (`linger`). On SQLite they also wait for a group of the intake that takes their record along.
 //! 5. Once a second a cycle looks around. On PostgreSQL it reads how many nodes share the limits, and whether any has
-//!    something to do. It returns its own leases that may have been lost, and those that have run out, and reads which
-//!    destinations hang.
+//!    something to do. It returns deliveries to the queue: those of this node whose lease may have been lost, and those
+//!    of any node whose lease has run out. It also reads which destinations hang.
 //! 6. Beside the cycles the sweep runs once a second (`store::sweep`).
 //!
 //! While nothing is written to the embedded database and nothing is under way, the looks of steps 2, 5 and 6 are made
-//! every ten seconds (`store::look`). On PostgreSQL, while nothing is queued or under way on any node and nothing was
-//! notified, the first statement of step 5 is all that is left each second, and the
-//! other looks are made every ten seconds.
+//! every ten seconds (`store::look`). On PostgreSQL, while nothing is queued or under way on any node and no
+//! notification arrives, only the first statement of step 5 runs each second, and the other looks are made every ten
+//! seconds.
 //!
 //! # Locks
 //!
@@ -38,14 +38,14 @@
 //!
 //! * Before the commit of a cycle: the ended deliveries are still `running`, with a lease. When the lease runs out they
 //!   are queued and sent again, or held behind an open breaker.
-//! * After a commit with leases, before the attempt: a lease without an attempt. It runs out likewise: the
-//!   destination's timeout and 10 s after it began. A single server on SQLite ends all leases when it starts.
+//! * After a commit with leases, before the attempt: a lease without an attempt. It also runs out, 10 s after the
+//!   destination's timeout. A single server on SQLite ends all leases when it starts.
 //! * After the attempt, before its record: the receiver may have acted, and is called again. The delivery counts its
 //!   claims apart from its attempts. After three claims without a record the beginning of each further attempt is on
 //!   record before the receiver is called (`store::suspect`), so at most `6 + retries` attempts have no record.
-//! * A commit whose response was lost: the next try leaves out attempts that are recorded, by delivery, number and
-//!   instant. A claim that was lost so is returned by the next look of step 5.
-//! * A breaker, and the internal event about it, are one transaction: neither is there without the other.
+//! * A commit whose response was lost: the next try leaves out attempts that are already recorded, by delivery, number
+//!   and instant. Deliveries whose claim was lost in this way return to the queue at the next look of step 5.
+//! * A change of a breaker and the internal event about the change are one transaction: neither is stored alone.
 
 mod cycle;
 mod deliver;
@@ -85,8 +85,8 @@ const DRAIN: Duration = Duration::from_secs(4);
 enum Ended {
     /// An attempt was made.
     Attempted(Box<Settlement>),
-    /// No attempt was made: the target has changed or cannot be read, a resource of this machine is used up, or the
-    /// server stops. The delivery returns to its place in the queue, or is due later.
+    /// No attempt was made: the target has changed, its revision cannot be read, a resource of this machine is used up,
+    /// or the server stops. The delivery returns to its place in the queue, or is due later.
     Returned {
         claimed: Claimed,
         due: Option<Timestamp>,
@@ -127,7 +127,7 @@ impl Ended {
                 Next::RetryAt(due) => Some(due),
                 Next::Settle(_) | Next::Hold(..) => None,
             },
-            // In the past, for one that has its place again.
+            // A delivery that returns to its place in the queue is due at once.
             Self::Returned { due, .. } => Some(due.unwrap_or(Timestamp(0))),
         }
     }
@@ -137,7 +137,7 @@ impl Ended {
         let Self::Attempted(settlement) = self else { return Told::default() };
         let attempted = &settlement.attempted;
         Told {
-            // `0`: any target. The list of hanging destinations is read again within a second.
+            // Revision 0 stands for any target: the list of hanging destinations is read again within a second.
             is_hanging: settlement.ending(0).and_then(|ending| ending.is_hanging),
             sent_in: (attempted.outcome == Outcome::Sent).then_some(attempted.duration),
         }
@@ -160,9 +160,10 @@ pub struct Dispatcher {
     /// The lanes, which the intake shares.
     lanes: Lanes,
     restless: Arc<Restless>,
-    /// True while a node on PostgreSQL has something to do, as of the last beat. Not used on SQLite.
+    /// True while any node has something to do, as read with the last heartbeat. Only used on PostgreSQL.
     is_busy: Arc<AtomicBool>,
-    /// Cancelled when a stopping server waits no longer. Attempts in flight then end with what has arrived.
+    /// Cancelled when a stopping server stops waiting. Attempts in flight then end with the response as far as it has
+    /// arrived.
     cut: CancellationToken,
 }
 
@@ -195,14 +196,14 @@ impl Dispatcher {
         }
     }
 
-    /// Works until `stop` is cancelled. Attempts in flight may then end, within `DRAIN`.
+    /// Runs until `stop` is cancelled. Attempts in flight then have `DRAIN` to end.
     pub async fn run(self, stop: CancellationToken) {
         self.join_nodes(&stop).await;
         let handed = self.lanes.open(self.owner, self.per_destination);
         let (ended, waiting) = mpsc::unbounded_channel();
         let tasks = TaskTracker::new();
         let senders = Senders { tasks: tasks.clone(), ended };
-        // One task for all: a panic of one ends all, and with them the process.
+        // All three are one task: a panic of one ends the others, and with them the process.
         tokio::join!(
             self.run_cycles(senders.clone(), waiting, &stop),
             self.keep_starting(senders, handed, &stop),
@@ -278,9 +279,9 @@ impl Dispatcher {
     }
 }
 
-/// The destinations whose breaker may not be at rest: those that the database listed within the last second, and those
-/// that this node has counted failures of. A success of any other destination changes no breaker. Another node's count
-/// is therefore noticed within a second.
+/// The destinations whose breaker may be open or have counted failures: those that the database listed within the last
+/// second, and those whose failures this node has counted since. A success of any other destination changes no breaker.
+/// The failures that another node counts are noticed within a second.
 #[derive(Default)]
 struct Restless(Mutex<HashSet<DestinationId>>);
 

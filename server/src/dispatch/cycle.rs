@@ -3,9 +3,9 @@
 //! A cycle records the attempts that have ended and claims the deliveries that are due (`record`). Then it starts the
 //! claimed deliveries (`deliver`).
 //!
-//! A claim and the records that come with it are one transaction. Successes without a claim need none: they are one
-//! statement on PostgreSQL, and on SQLite a turn, or they go along with a turn of the intake. In that case the next
-//! cycle claims.
+//! A claim and the records that come with it are one transaction. A record of successes without a claim needs no
+//! transaction around it: it is one statement on PostgreSQL and a turn on SQLite, or it goes along with a turn of the
+//! intake. In the last case the next cycle claims.
 
 use super::record::{Begun, Recorded};
 use super::{Dispatcher, Ended, GROUP_MAX, Senders, chain};
@@ -32,13 +32,13 @@ pub(super) use crate::engine::start::LEASE_MARGIN;
 
 /// The longest wait between two cycles.
 pub(super) const POLL: Duration = Duration::from_secs(1);
-/// The time between two looks around of a dispatcher that has the database alone and sends nothing. Only a lease whose
-/// record was refused can run out then.
+/// The time between two looks around on SQLite while nothing is sent. Then only the lease of a delivery whose record
+/// was refused can run out.
 const POLL_IDLE: Duration = Duration::from_secs(10);
 /// The shortest wait after a look that found nothing to claim.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
-/// A clock that is set back by less than this delays nothing noticeably. Each reading of the database's clock differs
-/// by less.
+/// The smallest step back of the clock that is corrected. A smaller one delays nothing noticeably, and two readings of
+/// the database's clock may differ by a little anyway.
 const SET_BACK_MIN: Duration = Duration::from_secs(1);
 /// The number of destinations that are cached.
 const DESTINATIONS_CACHED: usize = 1000;
@@ -57,7 +57,7 @@ pub(super) struct Work {
     last_look: LastLook,
     /// A delivery that ended too late for its group.
     pub(super) left: Option<Ended>,
-    /// True when a delivery may be due that no lane knows of.
+    /// True when deliveries that no lane has noted may be due.
     pub(super) must_claim: bool,
     /// The instant at which the next queued delivery is due, as far as this node knows.
     due: Option<Timestamp>,
@@ -79,8 +79,8 @@ impl Work {
         }
     }
 
-    /// Returns the time until the next queued delivery is due, as far as this node knows. A look for what is due
-    /// forgets those that it finds: they are claimed, or wait for a slot.
+    /// Returns the time until the next queued delivery is due, as far as this node knows. Deliveries that the last look
+    /// found due do not count: they are claimed, or wait for a slot.
     pub(super) fn until_due(&self, now: Timestamp) -> Option<Duration> {
         self.due.map(|due| due.since(now))
     }
@@ -107,8 +107,8 @@ pub(super) struct Claiming<'a> {
 }
 
 impl Dispatcher {
-    /// Records a group of ended deliveries, then claims and starts those that are due. `along` is the group's record
-    /// where that goes along with a turn. Returns the time until the next cycle.
+    /// Records a group of ended deliveries, then claims and starts those that are due. `along` is the record of the
+    /// group where it goes along with a turn of the intake. Returns the time until the next cycle.
     pub(super) async fn cycle(
         &self,
         work: &mut Work,
@@ -126,7 +126,7 @@ impl Dispatcher {
                     Err(error) => tracing::warn!(error = chain(error), "the dispatcher cannot look for expired leases"),
                 }
             }
-            // Where a look around would find nothing new, a look for what is due finds what it has found.
+            // While nothing may have changed, another look for due deliveries would find the same as the last one.
             work.must_claim |= !work.last_look.is_current(&self.store, self.clock.now()) || self.may_have_changed();
         }
         let destinations = |group: &[Ended]| group.iter().map(|one| one.claimed().destination_id()).collect::<Vec<_>>();
@@ -135,15 +135,14 @@ impl Dispatcher {
         let is_expected = is_due || self.lanes.wants_claim();
         let (mut made, mut plan, mut has_looked, mut has_failed) = (None, Vec::new(), false, false);
         if (work.must_claim || is_expected) && !stop.is_cancelled() {
-            // A claim needs a transaction, which the record shares where no turn has made it.
+            // A claim needs a transaction. The record shares it, unless a turn has made the record already.
             made = self.made_along(along.take()).await;
             if made.is_none() {
                 let found = self.plan(work, is_expected).await;
                 (has_looked, has_failed) = (true, found.is_none());
                 plan = found.unwrap_or_default();
             } else {
-                // The claim is made by the next cycle: `linger` is not patient then, so no turn takes its record
-                // before.
+                // The next cycle claims. `must_claim` keeps `linger` from handing that cycle's record to a turn first.
                 work.must_claim = true;
             }
         }
@@ -203,8 +202,8 @@ impl Dispatcher {
         }
     }
 
-    /// Begins the record of a group, and the claim if there is one. On SQLite the writer comes first: deliveries that
-    /// end during the wait for the writer join the group, unless its record goes along with a turn meanwhile.
+    /// Begins the record of a group, and the claim if there is one. On SQLite, deliveries that end during the wait for
+    /// the writer join the group, unless its record has gone along with a turn meanwhile.
     async fn begin(
         &self,
         group: &mut Vec<Ended>,
@@ -237,25 +236,26 @@ impl Dispatcher {
         };
         match turn {
             Some(turn) if along.take_back() => Ok(Begun::Alone(turn?)),
-            // Made already, or by a turn that is over: a turn tells the record first, and then gives back the writer.
+            // Another turn has made the record: a turn reports the record's outcome before it releases the writer.
             _ => Ok(Begun::Made(self.store.alone(along.made()).await)),
         }
     }
 
-    /// Returns the outcome of a record that has gone along with a turn. `None` where it has not: then it is taken back.
+    /// Returns the outcome of a record that has gone along with a turn. Otherwise takes the record back and returns
+    /// `None`.
     async fn made_along(&self, along: Option<Along<PlainRow>>) -> Option<store::Result<()>> {
         let mut along = along.filter(|along| !along.take_back())?;
         Some(self.store.alone(along.made()).await)
     }
 
-    /// Returns false where a look around would hardly find anything new: this node has leased nothing, knows of no
-    /// breaker that is not at rest, and on PostgreSQL no node has anything to do.
+    /// Returns false where a look around would hardly find anything new: this node has leased nothing and knows of no
+    /// breaker that is open or has counted failures, and on PostgreSQL no node has anything to do.
     fn may_have_changed(&self) -> bool {
         self.is_busy.load(Ordering::Relaxed) || !self.lanes.is_idle() || !self.restless.with(|ids| ids.is_empty())
     }
 
-    /// Looks for queued deliveries that are due, and decides how many of which destinations are claimed. `is_expected`
-    /// is true when some are probably due. `None` where the database cannot be read.
+    /// Looks for queued deliveries that are due, and decides how many of each destination to claim. `is_expected` is
+    /// true when some are probably due. `None` where the database cannot be read.
     async fn plan(&self, work: &mut Work, is_expected: bool) -> Option<Plan> {
         let (after, most) = self.lanes.next_claim();
         if most == 0 {
@@ -279,7 +279,7 @@ impl Dispatcher {
         match self.store.in_time(look).await {
             Ok((due, next)) => {
                 work.must_claim = false;
-                // With due ones the next cycle is near, or every lane is full.
+                // `None` when deliveries are due: then the next cycle begins soon, or every lane is full.
                 work.due = next;
                 Some(self.lanes.plan(&due.destinations, due.is_whole, most.min(CLAIM_MAX)))
             }
@@ -308,7 +308,7 @@ impl Dispatcher {
         }
     }
 
-    /// Reads which nodes there are, ends leases that have run out, and reads which destinations hang.
+    /// Counts the nodes, returns deliveries whose lease has run out or was lost, and reads which destinations hang.
     async fn look_around(&self) -> Result<(), store::Error> {
         let (db, now) = (&self.store, self.clock.now());
         if db.is_postgres() {
@@ -326,8 +326,8 @@ impl Dispatcher {
             }
             returned?;
         }
-        // Not those of the lanes: a delivery may have ended here and wait for its record, while the database was away
-        // for longer than a lease lasts.
+        // The deliveries of the lanes are left out: while the database was away for longer than a lease, one may have
+        // ended here that still waits for its record.
         lease::return_expired(db.write(), now, self.owner, &self.lanes.ids().into_iter().collect::<Vec<_>>()).await?;
         let restless = destination::list_restless(db.read()).await?;
         self.lanes.set_hanging(&restless.iter().filter(|(_, hangs)| **hangs).map(|(id, _)| *id).collect());
@@ -371,7 +371,8 @@ impl Dispatcher {
         }
     }
 
-    /// Sweeps once, and corrects what a clock that was set back has left. Returns true when a delivery may be due.
+    /// Sweeps once. After the clock was set back, also corrects the times that it has left in the future. Returns true
+    /// when a delivery may be due.
     async fn sweep(&self, now: Timestamp, is_quiet: bool, is_set_back: bool) -> anyhow::Result<bool> {
         let had_work = !is_quiet && sweep::sweep(&self.store, now, LEASE_MARGIN).await?;
         if is_set_back {
@@ -396,7 +397,7 @@ fn join(group: &mut Vec<Ended>, waiting: &mut mpsc::UnboundedReceiver<Ended>) {
 fn with_destinations(work: &mut Work, cycled: Cycled) -> Vec<Leased> {
     work.destinations.extend(cycled.read.into_iter().map(|(id, row)| (id, Arc::new(row))));
     let join = |claimed: Claimed| {
-        // Not an older one: the current revision exists and could not be read.
+        // An older cached revision must not be used: the current one exists and could not be read.
         let cached =
             work.destinations.get(&claimed.destination_id()).filter(|row| row.revision() >= claimed.current_revision);
         Leased { destination: cached.cloned(), claimed }

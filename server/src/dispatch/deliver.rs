@@ -18,9 +18,9 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// The number of claims without a record after which a delivery is suspect: it may have ended its server, over and
-/// over. Most such deliveries are innocent, and were never sent: a claim leases up to 128 deliveries of a destination,
-/// and a node that is killed has sent some of them at most.
+/// The number of claims without a record after which a delivery is suspect: it may be what ended its server each time.
+/// Most suspects were never sent: a claim leases up to 128 deliveries of a destination, and a node that is killed has
+/// sent only some of them.
 const SUSPECT_AFTER: u32 = 3;
 /// The number of attempts that a suspect delivery may begin beyond its recorded ones.
 const UNRECORDED_BEGINS: i64 = 3;
@@ -31,19 +31,19 @@ const SHORTAGE_WAIT: Duration = Duration::from_secs(1);
 enum Tried {
     /// The receiver was called, or the attempt failed before. Both are attempts.
     Attempted(Attempted),
-    /// Nothing can be said of the receiver: the delivery returns to the queue.
+    /// The attempt says nothing about the receiver. The delivery returns to the queue.
     NotSent(NotSent),
 }
 
 impl Dispatcher {
-    /// Starts a task for each delivery, which goes on with those that wait in its lane.
+    /// Starts a task for each delivery. The task then sends the deliveries that wait in the lane.
     pub(super) fn start(&self, senders: &Senders, leased: Vec<Leased>) {
         for one in leased {
             senders.tasks.spawn(self.clone().send_lane(one, senders.ended.clone()));
         }
     }
 
-    /// Returns deliveries to the queue that wait for their attempt.
+    /// Returns deliveries that wait for their attempt to the queue.
     pub(super) fn return_all(senders: &Senders, leased: Vec<Leased>) {
         for one in leased {
             report(&senders.ended, returned(one.claimed, false));
@@ -65,7 +65,7 @@ impl Dispatcher {
         }
     }
 
-    /// Sends one delivery. Returns how that ended.
+    /// Sends one delivery, and returns its end.
     async fn deliver(&self, Leased { mut claimed, destination }: Leased) -> Ended {
         let body = std::mem::take(&mut claimed.body);
         let copy = claimed.clone();
@@ -114,7 +114,7 @@ impl Dispatcher {
                 tracing::warn!(error = chain(error), "the revision of a webhook could not be read");
                 return postponed(claimed, now);
             }
-            // Another try would fail alike.
+            // Another try would fail in the same way.
             Err(error) => {
                 tracing::error!(error = chain(error), "the revision of a webhook cannot be read");
                 self.failed("The revision of the webhook cannot be read any more.")
@@ -136,8 +136,8 @@ impl Dispatcher {
         Ended::Attempted(Box::new(Settlement { claimed, attempted, next, destination_revision }))
     }
 
-    /// Puts on record that an attempt of a suspect delivery begins, so that only attempts that may have reached the
-    /// receiver count against the delivery. Returns the end of a delivery that must not be sent.
+    /// Records that an attempt of a suspect delivery begins, so that only attempts that may have reached the receiver
+    /// count against it. Returns the end of the delivery if it must not be sent.
     async fn note_begin(&self, claimed: &Claimed, destination: &Destination) -> Option<Ended> {
         let now = self.clock.now();
         let db = self.store.autocommit();
@@ -161,8 +161,8 @@ impl Dispatcher {
         }
     }
 
-    /// Takes the beginning of an attempt back that was not made. One that stays on record costs the delivery an
-    /// attempt.
+    /// Removes the recorded beginning of an attempt that was not made. A beginning that stays on record costs the
+    /// delivery one attempt.
     async fn take_back_begin(&self, claimed: &Claimed) {
         let db = self.store.autocommit();
         if let Err(error) = self.store.alone(suspect::take_back_begin(db, self.owner, claimed.id())).await {
@@ -203,15 +203,15 @@ impl Dispatcher {
         Ok(sent.map_or_else(Tried::NotSent, Tried::Attempted))
     }
 
-    /// Returns a destination as of a revision. `None` where the revision is no longer retained. Only webhooks are sent
-    /// to as of a revision.
+    /// Returns a webhook as of a revision. `None` where the revision is no longer retained, and for other kinds of
+    /// destinations: they are always sent to as they are.
     async fn find_as_of(&self, destination: &Destination, number: i64) -> Result<Option<Destination>, store::Error> {
         let Destination::Webhook(webhook) = destination else { return Ok(None) };
         let settings = revision::find(self.store.read(), Kind::Webhook, webhook.id.0, number).await?;
         Ok(settings.and_then(|settings| webhook.as_of_revision(settings)).map(Destination::Webhook))
     }
 
-    /// Ends a delivery that is not sent again, by an internal error.
+    /// Ends a delivery with an internal error. It is not sent again.
     fn end_as_internal(&self, claimed: Claimed, message: &str, destination_revision: i64) -> Ended {
         let attempted = self.failed(message);
         let next = Next::Settle(Status::Error);
@@ -224,7 +224,7 @@ impl Dispatcher {
     }
 }
 
-/// Returns the end of a delivery that has its place in the queue again.
+/// Returns the end of a delivery that returns to its place in the queue.
 fn returned(claimed: Claimed, had_turn: bool) -> Ended {
     Ended::Returned { claimed, due: None, had_turn }
 }

@@ -1,6 +1,6 @@
-//! The wait of ended deliveries for others, to share the transaction of their record, and of their record for a group
-//! of the intake, to share its commit. The wait must not delay a decision: about a retry, a breaker, a task, or what is
-//! claimed next.
+//! Ended deliveries wait a moment for others, to share the transaction of their record, and on SQLite for a group of
+//! the intake, to share its commit. The wait must not delay a decision: about a retry, a breaker, a task or the next
+//! claim.
 
 use super::cycle::Work;
 use super::{Dispatcher, Ended, GROUP_MAX};
@@ -13,20 +13,19 @@ use tokio_util::sync::CancellationToken;
 
 /// The longest time for which an ended attempt waits for others to share its record.
 const LINGER: Duration = Duration::from_millis(8);
-/// The same for successes, which nothing waits for, where the last record is no older than that. At some tens of events
-/// a second most of their cost is that of groups.
+/// The same for successes, where the last record is no older than this. Nothing waits for the record of a success. At
+/// some tens of events a second, groups are most of their cost.
 const LINGER_CALM: Duration = Duration::from_millis(100);
 
-/// The fewest successes that go along with a turn of the intake. A sender waits for what goes along, so fewer are not
-/// worth it.
+/// The fewest successes that go along with a turn of the intake. They delay the response to a sender, so fewer are not
+/// worth the delay.
 const ALONG_LEAST: usize = 4;
 
 impl Dispatcher {
-    /// Waits a moment for other deliveries to end, while no lane needs its records soon: a record costs less in a
-    /// larger group. Where anything but a success has ended, or a lane has a backlog, waits only for attempts that are
-    /// under way.
+    /// Waits a moment for other deliveries to end, since a record costs less in a larger group. Stops when a lane needs
+    /// its records. After anything but a success, or with a backlog, waits only for attempts that are under way.
     ///
-    /// On SQLite, a group of successes also goes along with the next turn of the intake. Returns the record then, which
+    /// On SQLite, a group of successes also goes along with the next turn of the intake. Then returns the record, which
     /// a turn may still take.
     pub(super) async fn linger(
         &self,

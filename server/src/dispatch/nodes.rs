@@ -1,5 +1,5 @@
-//! Joining and leaving the nodes that share a database on PostgreSQL. Each tells the others by its beat once a second
-//! (`Dispatcher::look_around`).
+//! Joining and leaving the nodes that share a database on PostgreSQL. Each node writes a heartbeat once a second, by
+//! which the others know of it (`Dispatcher::look_around`).
 
 use super::{Dispatcher, chain};
 use crate::store::node;
@@ -16,7 +16,7 @@ impl Dispatcher {
             return;
         }
         let joined = self.store.in_time(node::beat(self.store.write(), self.owner, self.clock.now())).await;
-        // Without the database there is nothing to send, and the first cycle joins.
+        // If the database is away, there is nothing to send, and the first cycle joins later.
         if joined.is_ok_and(|nodes| nodes.count > 1) {
             tokio::select! {
                 () = stop.cancelled() => {}

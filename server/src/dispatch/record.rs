@@ -1,16 +1,16 @@
-//! Recording the ends of deliveries. The receivers have acted. So no record is dropped silently, whatever the database
-//! says, and a refused record does not prevent the others.
+//! Recording the ends of deliveries. The receivers have already acted, so no record is dropped silently, even when the
+//! database fails, and a refused record does not prevent the others.
 //!
 //! * The database is away: the group waits, and nothing is claimed meanwhile.
 //! * The response to a commit is lost: the next try first looks for the rows that the commit would have written.
 //! * The group is refused: halving it isolates the refused record. That attempt is recorded without the receiver's
-//!   response. A delivery that was sent stays sent. Any other ends with the code `internal`, and so does a sent one
-//!   whose second record is refused, too.
+//!   response. A delivery that was sent stays sent, and any other ends with the code `internal`. If that record is
+//!   refused too, the delivery ends as an error without an attempt.
 //! * A row of the group stays locked: halving isolates that row, too. Its record is tried again later; until then the
 //!   delivery keeps its slot.
 //!
-//! A delivery whose every record is refused keeps its lease until the lease runs out. Such a delivery becomes
-//! suspect, and the beginnings of its attempts limit how often it is sent (`store::suspect`).
+//! If every record of a delivery is refused, its lease runs out. After three such claims the delivery is suspect, and
+//! the recorded beginnings of its attempts limit how often it is sent (`store::suspect`).
 
 use super::cycle::{Claiming, Cycled, LEASE_MARGIN, POLL};
 use super::{Dispatcher, Ended, chain, settle};
@@ -39,7 +39,7 @@ const REFUSED: &str = "The result of this attempt could not be stored.";
 pub(super) enum Begun {
     /// The transaction of a cycle.
     Transaction(DatabaseTransaction),
-    /// Nothing: the record begins and ends its transaction itself, within this turn on SQLite.
+    /// No transaction: the record is one statement that commits itself, or on SQLite this turn.
     Alone(Option<Turn>),
     /// The record was made along with a turn, or that failed.
     Made(store::Result<()>),
@@ -71,8 +71,8 @@ impl Dispatcher {
         Recorded::But(HashSet::new())
     }
 
-    /// Returns true for a group whose record needs no transaction around it: attempts that succeeded, of destinations
-    /// whose breaker is at rest.
+    /// Returns true for a group whose record needs no transaction around it: successes of destinations whose breaker is
+    /// closed and has counted no failures.
     pub(super) fn is_plain(&self, group: &[Ended]) -> bool {
         let is_at_rest = |one: &Settlement| !self.restless.contains(one.claimed.destination_id());
         group.iter().all(|one| one.settlement().is_some_and(|one| one.is_plain() && is_at_rest(one)))
@@ -155,8 +155,8 @@ impl Dispatcher {
         }
     }
 
-    /// Tries until the record is made, refused or blocked: for as long as the database is away, unless the server
-    /// stops. `failed` is the error of a try before.
+    /// Tries until the record is made, refused or blocked. Waits for a database that is away, unless the server stops.
+    /// `failed` is the error of the first try, if that was made already.
     async fn until_decided(
         &self,
         record: Record<'_>,
@@ -220,7 +220,7 @@ impl Dispatcher {
             cycled.claimed = claim::claim(&txn, self.owner, now, now.after(LEASE_MARGIN), claiming.plan).await?;
             cycled.read = read_missing(&txn, &cycled.claimed, claiming.cached).await?;
         }
-        // Only with a group: the number of cycles without one depends on the clock.
+        // Cycles without a group have no fault points: their number depends on the clock.
         let point = |name| {
             if !group.is_empty() {
                 crate::fault::point(name);

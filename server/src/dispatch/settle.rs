@@ -49,7 +49,7 @@ struct Moved {
     depth: u32,
 }
 
-/// Counts every attempt, in order, and holds the deliveries to be tried again whose destination holds deliveries.
+/// Counts every attempt in order, and holds deliveries that are to be retried while their destination holds deliveries.
 /// Returns the breakers that have changed.
 async fn judge_breakers(
     txn: &DatabaseTransaction,
@@ -83,7 +83,8 @@ async fn judge_breakers(
     for one in group {
         let state = states.get(&one.claimed.destination_id()).copied().unwrap_or_default();
         let hold = match one.claimed.replay_revision {
-            // A replay as of its revision goes to the target of that revision, whatever the present target does.
+            // A replay as of its revision goes to the target of that revision, so a change of the present target does
+            // not hold it.
             Some(_) => state.reason_of_replay(),
             None => state.reason_after(one.destination_revision),
         };
@@ -147,7 +148,7 @@ async fn move_breaker(
         event_id: event_id.to_owned(),
         object: Some(ObjectReference {
             external_id: Some(id.to_string()),
-            // The intake fills in the name of that moment.
+            // The intake fills in the current name.
             name: None,
             tags: None,
             is_subject: false,

@@ -16,9 +16,8 @@ const REST: u32 = 20;
 /// The same near the limit: a quarter.
 const REST_NEAR_LIMIT: u32 = 4;
 
-/// The numbers of held deliveries: as last counted, plus what was held since. Up to a hundred thousand rows are too
-/// many to count for each group. On PostgreSQL each may be on another block of the disk, so that a count takes up to a
-/// second.
+/// The numbers of held deliveries: as last counted, plus those held since. A hundred thousand rows are too many to
+/// count for each group. On PostgreSQL each row may be in another block on the disk, so a count can take a second.
 #[derive(Debug)]
 pub struct HeldCounts {
     store: Store,
@@ -36,9 +35,9 @@ struct HeldCount {
 }
 
 impl HeldCount {
-    /// Returns the time for which the count is good enough. Small numbers are counted again at once, large ones seldom,
+    /// Returns the time for which the count is good enough. Small numbers are counted again soon, large ones seldom,
     /// and those near the limit each second. A full hold is counted again every two seconds, since other nodes and
-    /// people release deliveries. A count that takes long lasts longer.
+    /// people release deliveries. A count that took long is used for longer.
     fn lasts(self) -> Duration {
         match self.held {
             held if held >= HELD_MAX => Duration::from_secs(2).max(self.took * REST_NEAR_LIMIT),
@@ -52,7 +51,7 @@ impl HeldCount {
         self.held > HELD_MAX / 10 * 9
     }
 
-    /// Returns true while the count may be used until a count under way has ended. An old one must not decide that
+    /// Returns true when this count may be used while a new count is under way. An old count must not decide that
     /// deliveries are refused: everything may have been released since.
     fn serves_meanwhile(self) -> bool {
         self.held > SMALL && (!self.is_near_limit() || self.counted_at.elapsed() < self.lasts() * 2)
@@ -66,7 +65,8 @@ impl HeldCounts {
     }
 
     /// Returns the number of further deliveries that a destination may hold. While a large number is counted again, the
-    /// last one is used, unless it is old and near the limit: the caller's transaction does not wait.
+    /// last count is used, so that the caller's transaction does not wait. Only an old count near the limit is not
+    /// used.
     pub async fn room(&self, db: &impl ConnectionTrait, id: DestinationId) -> Result<u64, store::Error> {
         let known = self.lock().get(&id).copied();
         let held = match known {
@@ -96,7 +96,7 @@ impl HeldCounts {
         }
     }
 
-    /// Counts again, beside everything else.
+    /// Counts again in a task of its own.
     fn count_beside(&self, id: DestinationId) {
         if let Some(count) = self.lock().get_mut(&id) {
             count.held_since = Some(0);
@@ -107,7 +107,7 @@ impl HeldCounts {
             let counted = store.in_time(hold::count_held(store.read(), id)).await;
             let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(count) = counts.get_mut(&id) else { return };
-            // Counted again by somebody who could not wait.
+            // Another caller could not wait, and has counted meanwhile.
             let Some(held_since) = count.held_since.take() else { return };
             match counted {
                 // A delivery that was held meanwhile may be counted twice, until the next count.

@@ -27,9 +27,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-/// The most unrecorded attempts at one node, and the most leases that no quick destination has ahead of its limit.
+/// The most unrecorded attempts at one node, and the most leases, not counting those that quick destinations have ahead
+/// of their limits.
 pub const SLOTS: usize = 512;
-/// The duration of an attempt up to which its destination is quick: 128 leases are sent within two seconds.
+/// The longest attempt of a quick destination. At this pace 128 leases are sent within two seconds.
 const QUICK: Duration = Duration::from_millis(100);
 /// The fewest deliveries that are claimed of a quick destination that has others to send.
 const CLAIM_LEAST: usize = 16;
@@ -44,10 +45,10 @@ pub struct Leased {
     pub destination: Option<Arc<Destination>>,
 }
 
-/// The news of a destination from one attempt.
+/// The behaviour of a destination, as one attempt shows it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Told {
-    /// Whether the destination hangs, where the attempt tells.
+    /// Whether the destination hangs. `None` where the attempt does not show it.
     pub is_hanging: Option<bool>,
     /// The duration of an attempt that succeeded.
     pub sent_in: Option<Duration>,
@@ -123,7 +124,7 @@ impl Lanes {
         self.state().nodes.0
     }
 
-    /// Takes over from the database which destinations hang.
+    /// Sets the destinations that hang, as the database lists them.
     pub fn set_hanging(&self, hanging: &HashSet<DestinationId>) {
         let mut state = self.state();
         for (id, lane) in &mut state.lanes {
@@ -142,8 +143,9 @@ impl Lanes {
         (state.last.unwrap_or(DestinationId(0)), state.free())
     }
 
-    /// Leases up to `most` deliveries of the destinations that have due ones, in their order. Returns the number of
-    /// each. The claim reports with [`Lanes::claimed`]. `is_whole`: no other destination has due deliveries.
+    /// Reserves leases for up to `most` deliveries of the destinations that have due ones, in their order. Returns the
+    /// number for each destination. The claim reports its result with [`Lanes::claimed`]. `is_whole` is true when no
+    /// other destination has due deliveries.
     pub fn plan(&self, due: &[DestinationId], is_whole: bool, most: usize) -> Vec<(DestinationId, usize)> {
         let mut state = self.state();
         if is_whole {
@@ -153,7 +155,7 @@ impl Lanes {
             }
             state.is_ready = true;
         }
-        // The next look goes on behind those that have no room.
+        // The next look continues after the destinations that have no room.
         state.last = due.last().copied().filter(|_| !is_whole).or(state.last);
         let mut plan = Vec::new();
         let mut left = most;
@@ -172,7 +174,7 @@ impl Lanes {
         plan
     }
 
-    /// Notes the deliveries that were claimed by a plan, and returns the rest of the plan's leases.
+    /// Notes the deliveries that were claimed by a plan, and releases the leases of the plan that were not used.
     pub fn claimed<'a>(&self, plan: &[(DestinationId, usize)], claimed: impl Iterator<Item = &'a Claimed>) {
         let mut state = self.state();
         let mut counts: HashMap<DestinationId, usize> = HashMap::new();
@@ -191,7 +193,7 @@ impl Lanes {
         }
     }
 
-    /// Returns the leases of a plan whose claim failed, and may have been committed all the same.
+    /// Releases the leases of a plan whose claim failed. The claim may have been committed all the same.
     pub fn claim_failed(&self, plan: &[(DestinationId, usize)]) {
         let mut state = self.state();
         for (id, slots) in plan {
@@ -201,8 +203,9 @@ impl Lanes {
         state.may_have_lost |= !plan.is_empty();
     }
 
-    /// Returns true when a destination with queued deliveries has room: for some, if it is quick and has others to send
-    /// meanwhile, or for one. Where slots are scarce, one is enough.
+    /// Returns true when a destination with queued deliveries has room for a claim. A quick destination that still has
+    /// deliveries to send needs room for several, so that claims stay few. Otherwise, and where slots are scarce, room
+    /// for one is enough.
     pub fn wants_claim(&self) -> bool {
         let state = self.state();
         let is_scarce = state.free() < SCARCE;
@@ -235,8 +238,8 @@ impl Lanes {
         state.unrecorded >= UNRECORDED_BUSY || state.lanes.values().any(|lane| lane.unrecorded >= UNRECORDED_MAX)
     }
 
-    /// Returns true when a lane with a backlog has nothing to send until its attempts are on record: no others are
-    /// worth waiting for.
+    /// Returns true when a lane with a backlog cannot send until its attempts are on record. Then their record must not
+    /// wait for others.
     pub fn need_records(&self) -> bool {
         let waits =
             |lane: &Lane| lane.has_backlog && lane.sending == 0 && lane.unrecorded > 0 && lane.waiting.is_empty();
@@ -255,8 +258,8 @@ impl Lanes {
         now
     }
 
-    /// Notes the end of an attempt. Returns the next delivery to send to the destination, and those that wait no
-    /// longer: a destination that does not succeed quickly has no leases ahead.
+    /// Notes the end of an attempt. Returns the next delivery to send to the destination, and the deliveries that
+    /// return to the queue: a destination that is not quick has no leases ahead of its limit.
     pub fn after(&self, id: DestinationId, told: Told) -> (Option<Leased>, Vec<Leased>) {
         let mut state = self.state();
         let share = state.share(id);
@@ -281,13 +284,13 @@ impl Lanes {
         (next.pop(), returned)
     }
 
-    /// Returns the leases of deliveries whose record begins. A claim in the same transaction may use them.
+    /// Releases the leases of deliveries whose record begins. A claim in the same transaction may use them.
     pub fn record_begins(&self, group: impl Iterator<Item = DestinationId>) {
         let mut state = self.state();
         group.for_each(|id| state.release(id));
     }
 
-    /// Leases deliveries again whose record was blocked.
+    /// Restores the leases of deliveries whose record was blocked.
     pub fn record_is_blocked(&self, group: impl Iterator<Item = DestinationId>) {
         let mut state = self.state();
         group.for_each(|id| state.lease(id));
@@ -317,8 +320,7 @@ impl Lanes {
         self.state().ids.keys().copied().collect()
     }
 
-    /// Returns the deliveries like [`ids`](Self::ids). `None` while rows may have been committed whose ids are not
-    /// known yet.
+    /// Returns the deliveries of this node. `None` while rows whose ids are not known yet may have been committed.
     pub fn all_ids(&self) -> Option<HashSet<DeliveryId>> {
         let state = self.state();
         (state.unnamed == 0).then(|| state.ids.keys().copied().collect())

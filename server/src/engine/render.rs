@@ -84,7 +84,7 @@ impl Message {
     }
 }
 
-/// Renders the message of a task about a subject. It is rendered once, and is the same over all attempts.
+/// Renders the message of a task about a subject, once: all attempts send the same message.
 pub fn message(
     now: Timestamp,
     date: &str,
@@ -110,7 +110,7 @@ pub fn message(
 }
 
 fn request_body(template: &str, webhook: &webhook::Row, variables: &Variables<'_>) -> Message {
-    // Headers that cannot be read may set a content type. JSON is what most receivers expect.
+    // Headers that cannot be read may have set a content type. Most receivers expect JSON.
     let content_type =
         if webhook.is_readable { webhook.settings.headers.find("content-type") } else { Some("application/json") };
     match body(template, content_type, variables) {

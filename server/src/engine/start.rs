@@ -31,15 +31,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The rendered messages that are in memory before they are written: in number, the size of one statement, and in
-/// bytes.
+/// The most rendered messages in memory before they are written: their number, which is the size of one statement, and
+/// their bytes.
 const RENDERED_MAX: usize = 100;
 const RENDERED_MAX_BYTES: usize = 4 << 20;
 
 /// The time by which a lease outlasts the destination's timeout, so that only the lease of a dead node runs out.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(10);
 
-/// The constraint of starts that have to be written again under the lock of changes.
+/// The constraint in the error of starts that have to be written again under the lock of changes.
 const LOCK_OF_CHANGES: &str = "lock_of_changes";
 
 /// A run to start.
@@ -90,7 +90,7 @@ pub struct Setting<'a> {
     pub held: &'a HeldCounts,
     /// True when the transaction holds the lock of changes, lock 1 of 9.
     pub has_lock_of_changes: bool,
-    /// The lanes of this node, if it sends the deliveries at once where it can. Otherwise they queue.
+    /// The lanes of this node, if it may send the deliveries at once. Otherwise they queue.
     pub lanes: Option<&'a Lanes>,
 }
 
@@ -174,9 +174,9 @@ pub async fn start(
 #[derive(Default)]
 struct Rendered {
     new: Vec<(NewRun, NewDelivery)>,
-    /// The places of those that failed.
+    /// The indexes of the deliveries that failed.
     failed: Vec<usize>,
-    /// The destinations of the leased ones, in their order.
+    /// The destinations of the leased deliveries, in their order.
     destinations: Vec<Arc<Destination>>,
 }
 
@@ -209,7 +209,7 @@ fn new_run(one: &Start<'_>) -> NewRun {
     NewRun {
         task_id: match one.task {
             Origin::Task(row) => Some(row.id),
-            // A replay's outcome does not concern the task: its success deletes nothing.
+            // A replay does not belong to the task: its success deletes no task.
             Origin::Replay(..) => None,
         },
         task_name: one.task.name().to_owned(),
@@ -258,7 +258,7 @@ fn hold(one: &Start<'_>) -> Option<HoldReason> {
     }
 }
 
-/// Counts how many further deliveries the destinations may hold, of those that hold new deliveries.
+/// Returns the number of further deliveries for each destination that holds new deliveries.
 async fn count_room(
     txn: &DatabaseTransaction,
     starts: &[Start<'_>],
@@ -274,7 +274,7 @@ async fn count_room(
     Ok(room)
 }
 
-/// Takes the place of one held delivery; returns false when there is none.
+/// Takes the room for one held delivery. Returns false when there is none.
 fn take_room(room: &mut HashMap<DestinationId, u64>, held: &HeldCounts, id: DestinationId) -> bool {
     let Some(left) = room.get_mut(&id).filter(|left| **left > 0) else { return false };
     *left -= 1;

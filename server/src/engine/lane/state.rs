@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 /// The most unrecorded attempts of one destination, unless more may be sent at the same time.
 pub(super) const UNRECORDED_MAX: usize = 32;
-/// The unrecorded attempts in all from which on the node makes records without waiting for more of them: more than what
-/// hanging destinations have under way.
+/// From this number of unrecorded attempts on, the node makes records without waiting for more of them. Hanging
+/// destinations alone never reach it.
 pub(super) const UNRECORDED_BUSY: usize = SLOTS / 4 * 3;
 /// The most leases of a quick destination.
 const AHEAD: usize = 128;
@@ -20,8 +20,8 @@ const AHEAD_IN_ALL: usize = 512;
 const SLOTS_HANGING: usize = 1;
 /// The slots of all hanging destinations together, so that any number of them leaves slots free.
 const SLOTS_ALL_HANGING: usize = SLOTS / 2;
-/// The free slots below which a destination gets fewer than its share, in proportion, but one at least. So many slow
-/// destinations leave slots free for one that comes later.
+/// Below this number of free slots a destination gets less than its share, in proportion, but at least one slot. Many
+/// slow destinations thus leave slots for one that comes later.
 pub(super) const SCARCE: usize = SLOTS / 4;
 /// The number of lanes from which on the idle ones are forgotten.
 const LANES_MAX: usize = 1000;
@@ -43,13 +43,13 @@ pub(super) struct State {
     pub(super) hanging: usize,
     /// The unrecorded attempts in all.
     pub(super) unrecorded: usize,
-    /// The leased deliveries that are in the database, or are about to be, each with how often it was noted. SQLite
-    /// gives the number of a row that was rolled back to the next one, and a delivery that is given back may be claimed
-    /// by the same transaction. Either is noted again before it is forgotten.
+    /// The leased deliveries that are in the database, or are about to be, each with the number of its notes. A
+    /// delivery may be noted again before its first note is forgotten: SQLite gives the id of a row that was rolled
+    /// back to the next row, and a transaction may claim a delivery that it has just returned.
     pub(super) ids: HashMap<DeliveryId, u32>,
     /// True once the dispatcher has looked for queued deliveries.
     pub(super) is_ready: bool,
-    /// True after a transaction with leases that may have been committed without a response.
+    /// True after a transaction with leases whose commit had no response: it may have succeeded.
     pub(super) may_have_lost: bool,
     /// The number of [`Taken`](super::Taken) whose rows may be in the database and have no ids here yet.
     pub(super) unnamed: usize,
@@ -74,8 +74,9 @@ pub(super) struct Lane {
     pub(super) is_hanging: bool,
     pub(super) is_quick: bool,
     /// True while older deliveries of the destination may be due in the database. New ones queue behind them. A look
-    /// that misses a delivery which is being committed clears this, so newer ones may overtake that one. Under load the
-    /// mark would stay otherwise, and what queues costs more than what is leased at its start.
+    /// clears this mark even if it misses a delivery that is just being committed, so newer deliveries may overtake
+    /// that one. Otherwise the mark would stay for ever under load, and a delivery that queues costs more than one that
+    /// is leased at its start.
     pub(super) has_backlog: bool,
 }
 
@@ -93,7 +94,7 @@ impl State {
         self.limit / count + usize::from(turn < self.limit % count)
     }
 
-    /// Returns how many more deliveries may be leased that no quick destination has ahead of its limit.
+    /// Returns the number of free slots. Leases that quick destinations have ahead of their limits take none.
     pub(super) fn free(&self) -> usize {
         SLOTS.saturating_sub(self.leased - self.ahead)
     }
@@ -158,7 +159,7 @@ impl State {
         *self.ids.entry(delivery).or_default() += 1;
     }
 
-    /// Takes one note of a delivery back. After the last one, the delivery does not belong to this node.
+    /// Removes one note of a delivery. After its last note the delivery does not belong to this node.
     pub(super) fn forget(&mut self, delivery: DeliveryId) {
         if let Entry::Occupied(mut noted) = self.ids.entry(delivery) {
             *noted.get_mut() -= 1;

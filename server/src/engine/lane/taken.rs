@@ -37,8 +37,8 @@ impl Taken {
         Some(self.owner)
     }
 
-    /// Notes that the rows are about to be written and committed at once, so that their ids come after the commit. The
-    /// response may be lost.
+    /// Notes that the rows are about to be written and committed in one step. Their ids arrive after the commit, or
+    /// never if the response is lost.
     pub fn expect_rows(&mut self) {
         self.has_rows = !self.destinations.is_empty();
         if self.has_rows {
@@ -57,7 +57,7 @@ impl Taken {
         state.unnamed -= usize::from(std::mem::take(&mut self.is_unnamed));
     }
 
-    /// Returns the leases. There is no row of theirs.
+    /// Releases the leases, for deliveries that have no rows.
     pub fn give_back(mut self) {
         self.has_rows = false;
     }

@@ -16,7 +16,7 @@ pub struct FullHold {
 }
 
 impl FullHold {
-    /// Returns the internal event that tells of it.
+    /// Returns the internal event about the full hold.
     pub fn alarm(&self) -> InternalEvent {
         let (name, noun) = (&self.destination_name, self.kind.noun());
         let text = format!("The {noun} {name} has reached its limit of held deliveries; further ones are errors.");

@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub struct Plain {
     /// The runs with their deliveries.
     pub new: Vec<(NewRun, NewDelivery)>,
-    /// The destinations of the leased ones, in their order.
+    /// The destinations of the leased deliveries, in their order.
     destinations: Vec<Arc<Destination>>,
     taken: Option<Taken>,
     /// True when a delivery queues, so that a dispatcher has to look for it.
@@ -47,7 +47,7 @@ impl Plain {
         Some(plain)
     }
 
-    /// Takes out what is leased, before the rows are written.
+    /// Takes the leases, before the rows are written.
     pub fn take(&mut self) -> Option<Unnamed> {
         let mut taken = self.taken.take()?;
         taken.expect_rows();
@@ -63,7 +63,7 @@ pub struct Unnamed {
 }
 
 impl Unnamed {
-    /// Returns the leases of deliveries that were certainly not written.
+    /// Releases the leases of deliveries that were certainly not written.
     pub fn give_back(self) {
         self.taken.give_back();
     }

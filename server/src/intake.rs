@@ -12,9 +12,9 @@
 //!    repeats, and stages each occurrence in memory (`stage`).
 //! 4. `write` then writes the staged group with a statement per table: one-time tasks are claimed, objects and tags,
 //!    occurrences, runs, deliveries, receipts. `alarm` adds an internal event for each destination whose hold is full.
-//!    A plain group, as most are, only adds rows. One statement writes them on PostgreSQL, and a turn (`store::turn`)
-//!    on SQLite. The state that earlier groups have read (`known`) is not read again: the statement or the turn checks
-//!    that the state is unchanged. One way to the database and back remains of nine.
+//!    Most groups are plain: they only add rows. One statement writes such a group on PostgreSQL, and a turn
+//!    (`store::turn`) on SQLite. The state that earlier groups have read (`known`) is not read again: the statement or
+//!    the turn checks that the state is unchanged. This leaves one round trip to the database instead of nine.
 //! 5. `commit` commits, and tries again where that can help. A commit that fails because the database went away may
 //!    have succeeded, so its first occurrence is looked up before anything else is done. Each occurrence keeps its
 //!    public id over all tries.
@@ -24,24 +24,24 @@
 //! # Locks
 //!
 //! A group takes locks 2, 3, 7, 8 and 9 of the lock order in `store`, in that order, and lock 1 before them where a
-//! task that is deleted after running fails at once. Locks 5 and 6 are of rows that it has written itself. It holds
-//! them until its commit, and never while it waits for the network or for a sender. A plain group on PostgreSQL takes
-//! lock 9 only. The cached rules need no lock: a newer revision discards them.
+//! task that is deleted after running fails at once. Locks 5 and 6 are on rows that the group has written itself. A
+//! group holds its locks until its commit, and never while it waits for the network or for a sender. A plain group on
+//! PostgreSQL takes lock 9 only. The cached rules need no lock: a newer revision discards them.
 //!
 //! # What a crash leaves behind
 //!
 //! * Before the commit: nothing. The sender has no response and sends again.
-//! * During the commit: all of the group or nothing, which the database decides.
-//! * After the commit, before the response: all of the group. A sender that repeats an occurrence with the same id gets
-//!   the first response by its receipt, and nothing is started again.
-//! * During the statement or the turn of a plain group: likewise. If the response is lost, the ids of the leased
-//!   deliveries are, too. These return to the queue at the next look at which no other such statement is under way
-//!   (`Lanes::take_lost`), or when their leases end.
+//! * During the commit: the whole group or nothing of it is stored, as the database decides.
+//! * After the commit, before the response: the whole group is stored. A sender that repeats an occurrence with the
+//!   same id gets the first response by its receipt, and nothing is started again.
+//! * During the statement or the turn of a plain group: the whole group or nothing of it is stored. If the response is
+//!   lost, the ids of the leased deliveries are lost too. These deliveries return to the queue at the next look at
+//!   which no other such statement is under way (`Lanes::take_lost`), or when their leases end.
 //! * After the commit, before the wake: the next look finds the queued deliveries. The leased ones are sent after the
 //!   next start of a single server on SQLite, or when their leases end.
 //! * An internal event is deleted by the transaction that stores its occurrence: it is neither lost nor repeated.
-//! * What is only in memory is loaded or counted anew after a start: the rules, the number of held deliveries, and the
-//!   destinations whose alarm was raised. An alarm may be raised a second time.
+//! * The state in memory is loaded or counted anew after a start: the rules and the numbers of held deliveries. The
+//!   list of raised alarms is lost, so an alarm may be raised a second time.
 
 mod alarm;
 mod commit;
@@ -94,7 +94,7 @@ pub enum Error {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The database or the worker failed meanwhile: the batch may be stored.
+    /// The database or the worker failed during the commit. The batch may be stored.
     #[error("it is not known whether this was stored")]
     Unknown(#[source] store::Error),
     /// The key was revoked.
@@ -177,7 +177,7 @@ impl Intake {
         Self { jobs, clock }
     }
 
-    /// Returns when the workers have ended. While there is a handle, only a fault ends it.
+    /// Returns when the workers have ended. While a handle exists, only a fault ends them.
     pub async fn ended(&self) {
         self.jobs.closed().await;
     }
@@ -200,7 +200,7 @@ impl Intake {
                     }
                     is_full = waiting.len() == GROUP_MAX;
                     for (id, InternalEvent { occurrence, about_destination, depth }) in waiting {
-                        // An event that is not stored is tried again, after a wait.
+                        // An event that could not be stored is tried again after a wait.
                         is_full &=
                             self.report_as(Reporter::Internal { id, about_destination, depth }, occurrence).await;
                     }
@@ -228,7 +228,7 @@ impl Intake {
     }
 
     /// Reports an occurrence of the console itself. A failure is logged and not returned, since the reported action has
-    /// taken place all the same.
+    /// already taken place.
     pub async fn report(&self, occurrence: Occurrence) {
         self.report_as(Reporter::Console, occurrence).await;
     }

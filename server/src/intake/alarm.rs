@@ -9,7 +9,7 @@ use sea_orm::ConnectionTrait;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-/// The destinations whose hold was full when a worker last looked: their alarm has been raised.
+/// The destinations whose alarm has been raised: their hold was full when a worker last looked.
 #[derive(Default)]
 pub(super) struct Alarmed(Mutex<HashSet<DestinationId>>);
 

@@ -1,7 +1,7 @@
-//! Committing a group, until it is certain that the group is stored or not, as far as the database can be asked.
+//! Committing a group until it is certain whether the group is stored, as far as the database responds.
 //!
 //! A commit that fails because the database went away may have succeeded: only its response may be lost. So the group
-//! is looked up before it is tried again. While the database cannot be asked, no sender is told that nothing was
+//! is looked up before it is tried again. While the outcome cannot be looked up, no sender is told that nothing was
 //! stored.
 
 use super::alarm::Alarmed;
@@ -28,7 +28,7 @@ const WAIT: Duration = Duration::from_millis(100);
 
 /// The outcome of the commit of a group.
 pub(super) enum Commit {
-    /// The group is stored: the response to each job.
+    /// The group is stored. Contains the response to each job.
     Done(Vec<Response>),
     /// Nothing of the group is stored.
     Refused(store::Error),
@@ -86,7 +86,7 @@ impl Committer {
         let mut tried = 0;
         // SQLite has no such lock.
         let mut has_lock_of_changes = !self.store.is_postgres();
-        // The last try whose commit failed, and which was not found.
+        // The last try whose commit failed, and whose occurrences were not found.
         let mut absent = None;
         loop {
             tried += 1;
@@ -105,7 +105,7 @@ impl Committer {
             let error = match done {
                 Try::Stored(written) => return self.finish(written),
                 Try::Failed(error) if needs_lock_of_changes(&error) => {
-                    // Nothing has gone wrong: the same again, with the lock first.
+                    // This is no failure: the group is written again, under the lock.
                     has_lock_of_changes = true;
                     tried -= 1;
                     continue;
@@ -127,7 +127,7 @@ impl Committer {
     }
 
     /// Writes a group alone: by one statement on PostgreSQL, in a turn on SQLite. `None` for a group that needs a
-    /// transaction, and where PostgreSQL cannot be read: the transaction then fails likewise.
+    /// transaction, and where PostgreSQL cannot be read: the transaction then reports the error.
     async fn try_alone(&mut self, group: &[Job], turn: Option<Turn>) -> Option<Try> {
         if group.iter().any(|job| matches!(job.reporter, Reporter::Internal { .. })) {
             return None;
@@ -148,7 +148,7 @@ impl Committer {
         self.write_alone(prepared, None).await
     }
 
-    /// Writes a prepared group. `None` where nothing is stored, since the known state has changed.
+    /// Writes a prepared group. `None` where nothing is stored because the known state has changed.
     async fn write_alone(&self, prepared: Prepared, turn: Option<Turn>) -> Option<Try> {
         fault::point("intake.before-commit");
         match prepared.write(&self.store, turn).await {
@@ -165,7 +165,7 @@ impl Committer {
     /// Writes and commits a group once.
     async fn try_once(&mut self, group: &[Job], is_patient: bool, has_lock_of_changes: bool) -> Try {
         let written = async {
-            // A person's change may take a while.
+            // The change of a person may hold locks for a while.
             let txn = if is_patient { self.store.begin().await? } else { self.store.begin_impatient().await? };
             let written = self.store.in_time(self.writer.write(&txn, group, has_lock_of_changes)).await?;
             Ok::<_, store::Error>((txn, written))
@@ -182,11 +182,11 @@ impl Committer {
         Try::Stored(written)
     }
 
-    /// Looks up whether a group is stored whose commit failed.
+    /// Looks up whether a group whose commit failed is stored.
     async fn look_up(&self, written: &Written) -> Lookup {
-        // The group has only repeats of what is stored already: another try loses nothing.
+        // The group adds no occurrence, so another try loses nothing.
         let Some(first) = written.first else { return Lookup::Absent };
-        // On SQLite, a commit that nobody waits for any more still has the writer.
+        // On SQLite, a commit that was abandoned may still be using the writer. Waiting for a turn waits for its end.
         if self.store.turn().await.is_err() {
             return Lookup::Unavailable;
         }
@@ -200,8 +200,8 @@ impl Committer {
         Lookup::Unavailable
     }
 
-    /// Decides about a group that is not tried again. PostgreSQL may still have been committing when an earlier try was
-    /// looked up, so that try is looked up once more.
+    /// Decides about a group that is not tried again. PostgreSQL may still have been committing an earlier try when it
+    /// was looked up, so it is looked up once more.
     async fn refuse(&mut self, error: store::Error, absent: Option<Written>) -> Commit {
         let Some(written) = absent.filter(|_| self.store.is_postgres()) else { return Commit::Refused(error) };
         match self.look_up(&written).await {
@@ -223,8 +223,8 @@ impl Committer {
     }
 }
 
-/// Returns the number of tries for a group that fails with this error. A database that is away must keep no sender
-/// waiting, but a connection that it closed is worth a second try. A blocked group has waited for its lock already.
+/// Returns the number of tries for a group that fails with this error. A sender must not wait for a database that is
+/// away, but after a closed connection a second try is worth it. A blocked group has waited for its lock already.
 fn tries_after(error: &store::Error) -> u32 {
     match error {
         _ if error.is_blocked() => 1,

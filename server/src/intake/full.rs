@@ -1,4 +1,4 @@
-//! The types that have as many objects as occurrences may make.
+//! The object types that have as many objects as occurrences may make.
 //!
 //! The check reads an index of as many entries, so its result is cached for a second, and for longer where the check
 //! took long. Meanwhile occurrences may make a few objects more than the limit, or none where there is room again.
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 /// The shortest time for which a result is cached.
 const KEPT: Duration = Duration::from_secs(1);
-/// The part of the time that may be spent on finding out about a type: a hundredth.
+/// The part of the time that may be spent on checking a type: a hundredth.
 const REST: u32 = 100;
 
 /// The last results, each with its instant and the time for which it is cached. All workers share them.

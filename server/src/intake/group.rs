@@ -68,7 +68,7 @@ impl GroupWriter {
             let limits = Some((&*self.shared.full, self.shared.clock.now()));
             let objects = Objects::load(txn, references(group), types.clone(), limits).await?;
             let (stage, slots, current) = self.stage(txn, group, objects, &is_due).await?;
-            // Loading the objects may have waited for a change of the catalogue.
+            // Loading the objects may have waited for a lock, and the catalogue may have changed meanwhile.
             match self.cache.types(references(group)) {
                 Some(now) if now != types => types = now,
                 _ => break (stage, slots, current),
@@ -92,9 +92,9 @@ impl GroupWriter {
         })
     }
 
-    /// Prepares a group that is written alone (PostgreSQL), by what it reads. `None` for a group that needs a
-    /// transaction: it repeats occurrences, changes objects, claims tasks, is held or fails, or tells of something new
-    /// to the catalogue.
+    /// Reads the state for a group that is written alone, and prepares the group (PostgreSQL). `None` for a group that
+    /// needs a transaction: it repeats occurrences, changes objects, claims tasks, has a delivery that is held or
+    /// fails, or has an event type that is in no catalogue.
     pub(super) async fn prepare(
         &mut self,
         db: &impl ConnectionTrait,
@@ -110,7 +110,8 @@ impl GroupWriter {
         Ok(self.prepared(&stage, slots, None))
     }
 
-    /// Prepares a group like [`prepare`](Self::prepare), by what is known. It is written only while that is unchanged.
+    /// Prepares a group like [`prepare`](Self::prepare), by the known state. The group is written only if that state is
+    /// unchanged.
     pub(super) fn prepare_by_known(&self, group: &[Job]) -> Guess {
         let stage = || {
             let occurrences = || group.iter().flat_map(|job| &job.batch.occurrences);
@@ -129,7 +130,7 @@ impl GroupWriter {
         }
     }
 
-    /// Renders and leases what a staged group starts. `None` for a group that needs a transaction.
+    /// Renders and leases the deliveries of a staged group. `None` for a group that needs a transaction.
     fn prepared(&self, stage: &Stage, slots: Vec<Slots>, unchanged: Option<Unchanged>) -> Option<Prepared> {
         if !stage.is_plain() || !unknown_kinds(stage).is_empty() {
             return None;
@@ -146,7 +147,8 @@ impl GroupWriter {
         Some(Prepared { written, occurred: Occurred { unchanged, ..occurred }, leased, now: stage.now })
     }
 
-    /// Returns the types of a group that have objects: as last read, or as they are where nothing was read yet.
+    /// Returns the types of a group that have objects, from the cached catalogue, or from the database if none is
+    /// cached.
     async fn types(&self, db: &impl ConnectionTrait, group: &[Job]) -> Result<BTreeSet<String>, store::Error> {
         match self.cache.types(references(group)) {
             Some(types) => Ok(types),
@@ -154,7 +156,7 @@ impl GroupWriter {
         }
     }
 
-    /// Stages a group. Returns the slots of each job with it, and the state that was read.
+    /// Stages a group. Returns the stage, the slots of each job, and the state that was read.
     async fn stage(
         &mut self,
         db: &impl ConnectionTrait,
@@ -166,7 +168,7 @@ impl GroupWriter {
         let identities =
             |job: &Job| job.batch.occurrences.iter().filter_map(|one| identity(&job.reporter, one)).collect::<Vec<_>>();
         let identities: Vec<_> = group.iter().flat_map(identities).collect();
-        // Loading the objects may have waited for other transactions.
+        // The clock is read here, since loading the objects may have waited for other transactions.
         let now = self.shared.clock.now();
         let keys = keys_of(group);
         let (rules, current) = Rules::load(db, &mut self.cache, occurrences(), &keys).await?;
@@ -202,7 +204,7 @@ fn references(group: &[Job]) -> impl Iterator<Item = (&str, &ObjectReference)> +
     occurrences.filter_map(|one| Some((one.type_id.as_str(), one.object.as_ref()?)))
 }
 
-/// Takes the internal events of a group out of their table. Returns of each job whether it is to be stored: another
+/// Takes the internal events of a group out of their table. Returns for each job whether it is to be stored: another
 /// node may have stored an internal event already, and an event about a destination that was deleted meanwhile is
 /// dropped.
 ///
@@ -233,7 +235,7 @@ fn keys_of(group: &[Job]) -> Vec<(ApiKeyId, Timestamp)> {
     group.iter().filter_map(key).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Returns the kinds that are in no catalogue, each with its number.
+/// Returns the kinds that are in no catalogue, each with the number of its occurrences.
 fn unknown_kinds(stage: &Stage) -> BTreeMap<(String, String), i64> {
     let mut unknown: BTreeMap<(String, String), i64> = BTreeMap::new();
     for Staged { occurrence, .. } in &stage.staged {

@@ -1,8 +1,8 @@
-//! The state that earlier groups have read. A group that needs nothing else is written without reading anything: the
-//! statements that write the group check that all of this is unchanged.
+//! The state that earlier groups have read. A group that depends on nothing else is written without reading anything:
+//! the statements that write the group check that the state is unchanged.
 //!
-//! Nothing here is ever removed because it is outdated: the check fails, the group is read for, and [`Known::note`]
-//! replaces it.
+//! Outdated entries are not removed: the check fails, the state is read for the group, and [`Known::note`] replaces the
+//! entries.
 
 use super::Job;
 use super::objects::Objects;
@@ -15,7 +15,7 @@ use model::occurrence::ObjectReference;
 use model::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// The number of objects and of keys from which on those known are forgotten.
+/// The most known external ids or keys. Beyond this number everything known is forgotten.
 const KNOWN_MAX: usize = 10_000;
 
 /// The known state.
@@ -45,8 +45,8 @@ impl Known {
         }
     }
 
-    /// Returns the objects that these references name. `types` are those that have objects. `None` where one is not
-    /// known, or the reference has to be compared with more than the object.
+    /// Returns the objects that these references name. `types` are those that have objects. `None` where an object is
+    /// not known, or where a reference has no external id or names tags.
     pub(super) fn objects<'a>(
         &self,
         references: impl Iterator<Item = (&'a str, &'a ObjectReference)>,
@@ -67,8 +67,8 @@ impl Known {
         Some(found.into_values().collect())
     }
 
-    /// Returns the condition under which a group may be written that was staged by `rules` and `objects`. `None` where
-    /// the group depends on more.
+    /// Returns the condition under which a group that was staged by `rules` and `objects` may be written. `None` where
+    /// the group depends on state that is not known.
     pub(super) fn unchanged(
         &self,
         group: &[Job],

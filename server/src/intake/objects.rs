@@ -61,7 +61,7 @@ fn find<'a>(index: &'a Index, type_id: &str, text: &str) -> &'a [usize] {
     index.get(&(type_id.to_owned(), text.to_owned())).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Returns the name of a referenced object. An object without a name is called by its external id.
+/// Returns the name of a referenced object. An object without a name is named by its external id.
 fn name_of(reference: &ObjectReference) -> &str {
     reference.name.as_deref().or(reference.external_id.as_deref()).unwrap_or_default()
 }
@@ -108,7 +108,7 @@ impl Objects {
         Ok(index)
     }
 
-    /// Returns true when this type, which was among the loaded references, has objects. Of a type without objects only
+    /// Returns true when this type, which was among the loaded references, has objects. For a type without objects only
     /// the label is stored.
     pub(super) fn has_objects(&self, type_id: &str) -> bool {
         self.types.contains(type_id)
@@ -146,7 +146,7 @@ impl Objects {
             found.retain(|index| self.entries[*index].external_id.is_none());
         }
         if found.iter().any(|index| !self.entries[*index].is_gone) {
-            // An existing object has precedence over one that is gone and had the name before.
+            // An existing object has precedence over a gone object that had the name before.
             found.retain(|index| !self.entries[*index].is_gone);
         }
         match found.as_slice() {

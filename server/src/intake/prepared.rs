@@ -1,5 +1,4 @@
-//! A group that is rendered and leased before anything is written, so that it is written without a transaction around
-//! it.
+//! A group whose deliveries are rendered and leased before anything is written. It then needs no transaction around it.
 
 use super::group::Written;
 use crate::engine::start::Unnamed;
@@ -8,7 +7,7 @@ use crate::store::turn::Turn;
 use crate::store::{self, Store};
 use model::time::Timestamp;
 
-/// The result of preparing a group by what is known.
+/// The result of preparing a group by the known state.
 pub(super) enum Guess {
     /// The group may be written alone.
     Plain(Box<Prepared>),
@@ -29,9 +28,9 @@ pub(super) struct Prepared {
 /// The result of writing a group alone.
 pub(super) enum Alone {
     Stored(Written),
-    /// Nothing is stored: the state is no longer the known one.
+    /// Nothing is stored: the known state has changed.
     Changed,
-    /// The group may be stored all the same where the database is away.
+    /// The write failed. If the database is away, the group may be stored all the same.
     Failed(store::Error, Written),
 }
 

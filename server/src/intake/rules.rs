@@ -25,7 +25,7 @@ pub(super) struct RuleCache {
     mark: i64,
     events: HashMap<Kind, Arc<[event::Row]>>,
     tasks: HashMap<TaskId, Arc<task::Row>>,
-    /// The catalogue, once a kind is not built in.
+    /// The catalogue. It is loaded only when a kind is not built in.
     catalog: Option<Arc<Catalog>>,
     /// A pause and the breaker change the hold of a destination without a new revision. Most groups check that the hold
     /// is unchanged as they are written (`store::current::Unchanged`), and the others read it.
@@ -68,12 +68,13 @@ impl RuleCache {
         }
     }
 
-    /// Returns true when the rules for these kinds are cached, but for the destinations.
+    /// Returns true when the events and tasks of these kinds are cached, and the catalogue if it is needed.
     fn has(&self, kinds: &BTreeSet<Kind>) -> bool {
         kinds.iter().all(|kind| self.events.contains_key(kind)) && (self.catalog.is_some() || are_built_in(kinds))
     }
 
-    /// Returns the types of these references that have objects, as last read. `None` where nothing was read yet.
+    /// Returns the types of these references that have objects, by the cached catalogue. `None` where it is needed and
+    /// not cached.
     pub(super) fn types<'a>(
         &self,
         references: impl Iterator<Item = (&'a str, &'a ObjectReference)> + Clone,
@@ -142,7 +143,7 @@ impl RuleCache {
             let tasks = task::find_many(db, ids.into_iter().collect()).await?;
             self.tasks.extend(tasks.into_iter().map(|(id, row)| (id, Arc::new(row))));
         }
-        // Last: a kind is cached with its tasks, or not at all.
+        // The events are cached last, so that a kind is cached with its tasks or not at all.
         self.events.extend(found.into_iter().map(|(kind, rows)| (kind, rows.into())));
         Ok(())
     }
@@ -198,8 +199,8 @@ impl Rules {
         Ok((Self::of(cache, kinds), current))
     }
 
-    /// Returns the rules for these occurrences as they were loaded for earlier groups. `None` where some were not: a
-    /// database that fails may leave the events and tasks of a kind without their destinations.
+    /// Returns the rules for these occurrences as they were loaded for earlier groups. `None` where some are missing.
+    /// When the database fails, the events and tasks of a kind may be cached without their destinations.
     pub(super) fn cached<'a>(cache: &RuleCache, occurrences: impl Iterator<Item = &'a Occurrence>) -> Option<Self> {
         let kinds = kinds_of(occurrences);
         let has_destinations = || cache.destinations_of(&kinds).iter().all(|id| cache.destinations.contains_key(id));

@@ -97,7 +97,7 @@ impl Stage {
 
     /// Stages all occurrences of a batch. On an error the stage is as before.
     pub(super) fn add_job(&mut self, job: &Job) -> Result<Vec<Slot>, Error> {
-        // A single item is refused before it changes anything.
+        // A single occurrence is refused before it changes anything, so it needs no snapshot.
         let before = (job.batch.occurrences.len() > 1).then(|| self.snapshot());
         let mut slots = Vec::with_capacity(job.batch.occurrences.len());
         for (index, (occurrence, uuid)) in job.batch.occurrences.iter().zip(&job.uuids).enumerate() {
@@ -115,7 +115,7 @@ impl Stage {
         Ok(slots)
     }
 
-    /// Returns true when nothing but new occurrences and what they start has to be written, and no task is claimed.
+    /// Returns true when only new occurrences and their runs have to be written, and no task is claimed.
     pub(super) fn is_plain(&self) -> bool {
         let mut fired = self.staged.iter().flat_map(|staged| &staged.matched.fired);
         self.repeats.is_empty() && !self.objects.has_changes() && !fired.any(|(id, _)| self.rules.is_one_time(*id))
@@ -200,8 +200,8 @@ impl Stage {
         Ok(Slot::New(index, notes))
     }
 
-    /// Resolves an occurrence's object to its index and label. Of a type without objects, or with too many for a new
-    /// one, returns the label alone, as reported.
+    /// Resolves an occurrence's object to its index and label. Where the type has no objects, or too many for a new
+    /// one, returns only the label, as reported.
     fn resolve_object(
         &mut self,
         type_id: &str,
@@ -251,8 +251,8 @@ impl Stage {
     }
 }
 
-/// Returns the SHA-256 of an occurrence as read, without the parts of its identity. Blanks and the order of members do
-/// not matter.
+/// Returns the SHA-256 of an occurrence as read, without the parts of its identity. White space and the order of
+/// members in the report do not matter.
 fn content_hash(occurrence: &Occurrence) -> Vec<u8> {
     let content = Occurrence { source: None, external_id: None, ..occurrence.clone() };
     Sha256::digest(serde_json::to_vec(&content).unwrap_or_default()).to_vec()

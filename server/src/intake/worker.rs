@@ -1,9 +1,9 @@
 //! The workers of the intake: each collects waiting jobs to a group, has the group committed and responds to each job.
 //!
 //! SQLite has one writer, so there is one worker. On PostgreSQL there are two: one group is written while the commit of
-//! the other is on its way. A group costs as much as some deliveries, so a second group is only begun beside another
-//! when it is as large. Then groups grow with the load. Nor is it begun while the dispatcher is behind with its
-//! records: deliveries that queue cost more than those that are sent at once.
+//! the other is on its way. A group costs as much as several deliveries, so a second group begins beside another only
+//! when it is at least as large. This way groups grow with the load. A second group also waits while the dispatcher is
+//! behind with its records: deliveries that queue cost more than deliveries that are sent at once.
 
 use super::commit::{Commit, Committer, Shared};
 use super::{Error, GROUP_MAX, Job, Response};
@@ -18,8 +18,8 @@ use tokio::sync::{Mutex, Notify, mpsc};
 /// The number of workers on PostgreSQL.
 const WORKERS: usize = 2;
 
-/// Runs the workers until the last sender is dropped. They are one task: a panic of one ends all, and with them the
-/// process.
+/// Runs the workers until the last sender is dropped. They are one task: a panic of one ends the others, and with them
+/// the process.
 pub(super) async fn run(store: Store, shared: Shared, waiting: mpsc::Receiver<Job>) {
     let source = Arc::new(Source::new(waiting, shared.lanes.clone()));
     let workers = if store.is_postgres() { WORKERS } else { 1 };
@@ -76,7 +76,7 @@ impl Source {
                 () = ended => {}
             }
         }
-        // First the turn: jobs that arrive while others have SQLite's writer share the commit.
+        // The turn comes first: jobs that arrive while others use SQLite's writer share the commit.
         let turn = store.turn().await;
         while queue.left.is_none()
             && let Ok(job) = queue.waiting.try_recv()
@@ -95,7 +95,7 @@ impl Source {
 }
 
 impl Queue {
-    /// Adds a job to a group, unless the group would have more than [`GROUP_MAX`] occurrences then.
+    /// Adds a job to a group, or keeps it for the next one if the group would have more than [`GROUP_MAX`] occurrences.
     fn add(&mut self, group: &mut Vec<Job>, job: Job) {
         if count(group) + job.batch.occurrences.len() > GROUP_MAX {
             self.left = Some(job);
@@ -127,7 +127,7 @@ impl Worker {
             let occurrences = count(&group);
             match turn {
                 Ok(turn) => self.commit(group, turn).await,
-                // No job is at fault, and each would wait as long.
+                // No job is at fault, and trying each alone would only wait again.
                 Err(error) => respond_to_all(group, || Error::Store(error.clone())),
             }
             self.source.end(occurrences);
@@ -153,8 +153,8 @@ impl Worker {
     }
 }
 
-/// Returns true when one job of a group may be why the group was refused: the database is there, and refused the rows
-/// or waited too long for a lock on one of them.
+/// Returns true when a single job may be the reason why a group was refused: the database responds, and refused the
+/// rows or waited too long for a lock on one of them.
 fn may_be_one_job(error: &store::Error) -> bool {
     error.is_blocked() || !matches!(error, store::Error::Unavailable(_))
 }

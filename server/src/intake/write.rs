@@ -88,7 +88,7 @@ fn receipts(stage: &Stage, tasks: &[u32]) -> Vec<(Identity, Receipt)> {
     receipts
 }
 
-/// Claims each task that is deleted after running for the first occurrence that fires it. Further occurrences do not
+/// Claims each task that is deleted after running for the first occurrence that starts it. Further occurrences do not
 /// start the task.
 ///
 /// Takes lock 7 of 9, by id.

@@ -27,8 +27,8 @@ impl Objects {
         let names_tags = references.clone().any(|(_, reference)| reference.tags.is_some());
         let references = references.filter(|(type_id, _)| types.contains(*type_id));
         let mut objects = Self::load_now(txn, references.clone(), names_tags).await?;
-        // No constraint of the database keeps two nodes from making two objects of one name, or from giving one object
-        // two ids.
+        // The names of new objects are locked: no constraint of the database keeps two nodes from making two objects
+        // with one name, or from giving one object two ids.
         let mut made: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         for (type_id, reference) in references.clone().filter(|(type_id, one)| objects.is_new(type_id, one)) {
             made.entry(type_id).or_default().insert(name_of(reference).to_owned());
@@ -80,7 +80,8 @@ impl Objects {
             let external_ids = references.iter().filter_map(|reference| reference.external_id.clone()).collect();
             let mut found = object::find_wanted(db, type_id, Wanted { external_ids, ..Wanted::default() }).await?;
             let with_id: BTreeSet<_> = found.values().filter_map(|(row, _)| row.external_id.clone()).collect();
-            // By name only where the external id finds nothing: many thousands of objects may have the same name.
+            // Names are looked up only where the external id finds nothing: many thousands of objects may have the same
+            // name.
             let mut wanted = Wanted::default();
             for reference in references {
                 let name = name_of(reference).to_owned();
@@ -105,8 +106,7 @@ impl Objects {
         objects
     }
 
-    /// Returns the loaded objects that are not gone, by type and external id. Those without an external id are left
-    /// out.
+    /// Returns the loaded objects that are not gone and have an external id.
     pub(in crate::intake) fn with_id(&self) -> impl Iterator<Item = (&Row, &[TagId])> {
         let stored = self.entries.iter().filter_map(|object| Some((object.stored.as_ref()?, object.tags.as_slice())));
         stored.filter(|(row, _)| row.external_id.is_some() && !row.is_gone)

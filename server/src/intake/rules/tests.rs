@@ -46,7 +46,7 @@ async fn rules_without_their_destinations_are_not_known() {
     };
     let mut cache = RuleCache::new(Arc::new(HeldCounts::new(store.clone())));
     let kinds = kinds_of([&occurrence].into_iter());
-    // As far as a database comes that fails then.
+    // The database fails after this: the destinations are not loaded.
     cache.load_missing(db, &kinds).await.expect("loaded");
     assert!(Rules::cached(&cache, [&occurrence].into_iter()).is_none());
     cache.load(db, &kinds, &[]).await.expect("loaded");

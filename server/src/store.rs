@@ -7,32 +7,33 @@
 //!
 //! * [`Store::write`] and [`Store::begin`] write: one connection on SQLite, a pool of 9 on PostgreSQL, of which one
 //!   listens (`listen`).
-//! * [`Store::autocommit`] is for the statements that come with each occurrence and each attempt, and commit themselves: 3
-//!   more connections on PostgreSQL. A pool uses its connections in turn, and each is a process with caches of its own.
-//!   On SQLite a [`Store::turn`] has one more for them, used only while the one that writes is held.
+//! * [`Store::autocommit`] is for the statements of each occurrence and each attempt that commit themselves: 3 more
+//!   connections on PostgreSQL. The pool is small because each connection is a process with caches of its own. On
+//!   SQLite a [`Store::turn`] has one more connection for them, used only while the turn holds the writing one.
 //! * [`Store::read`] reads for the engine, the API and sessions: 3 connections on SQLite, the same pool on PostgreSQL.
-//! * [`Store::pages`] reads what people look at: 2 connections, each query limited to 5 s. [`Store::searches`] has one
-//!   more for what no index finds. So the engine never waits for pages. Their threads have a lower priority on SQLite.
+//! * [`Store::pages`] reads for the pages: 2 connections, each query limited to 5 s. [`Store::searches`] has one more
+//!   for searches that no index serves. So the engine never waits for pages. On SQLite the threads of both have a lower
+//!   priority.
 //!
 //! # Transactions
 //!
-//! A transaction that may write begins IMMEDIATE on SQLite, since a deferred one fails at once when it upgrades while
-//! another writes. PostgreSQL reads committed rows. [`Store::begin_change`] is for what people configure. No
-//! transaction is open while the network is waited for, and those of the engine time out after 40 s
-//! ([`Store::in_time`]). [`Store::commit`] returns when the commit is on disk. A crash leaves nothing of an open
+//! A transaction that may write begins IMMEDIATE on SQLite, since a deferred one that begins to write fails at once
+//! while another transaction writes. PostgreSQL reads committed rows. [`Store::begin_change`] is for changes of the
+//! configuration. No transaction is open while the server waits for the network, and those of the engine time out after
+//! 40 s ([`Store::in_time`]). [`Store::commit`] returns when the commit is on disk. A crash leaves nothing of an open
 //! transaction: SQLite ignores it in its log when the file is opened again, PostgreSQL rolls it back.
 //!
-//! When the database goes away during a commit, its response is lost and its outcome unknown. The intake then looks up
-//! its first occurrence, the dispatcher its attempts and the leases that it does not know. A person is told to reload.
-//! All steps (`arrange`, `sweep`, `retention`) go by the rows and are repeated.
+//! When the database goes away during a commit, the outcome of the commit is unknown. The intake then looks up its
+//! first occurrence, and the dispatcher its attempts and the leases that it does not know. A person is told to reload.
+//! Steps (`arrange`, `sweep`, `retention`) depend on the rows alone and are simply repeated.
 //!
 //! # Lock order
 //!
-//! On PostgreSQL a transaction takes the locks that it needs in this order and holds them until it ends. "Takes lock 3
-//! of 9" stands where one is taken. SQLite has its one writer instead.
+//! On PostgreSQL a transaction takes the locks that it needs in this order and holds them until it ends. The comment
+//! "Takes lock 3 of 9" marks each place. On SQLite the one writer makes these locks unnecessary.
 //!
-//! 1. Changes: the advisory lock of what people configure (`revision`). Taking it again is free.
-//! 2. Internal events: the row that the intake takes out.
+//! 1. Changes: the advisory lock of the configuration (`revision`). A transaction may take it more than once.
+//! 2. Internal events: the row that the intake deletes.
 //! 3. Object names: 64 advisory locks for each type (`object`), by type and number.
 //! 4. Destinations: rows, by id.
 //! 5. Deliveries: rows of the locked destinations or of a worker's own leases, with their attempts.
@@ -45,8 +46,8 @@
 //!
 //! Foreign keys lock the rows that they refer to against deletion only. Rows of one statement are locked in no certain
 //! order. PostgreSQL ends a deadlock after a second with an error that [`Error::is_passing`]; the engine tries again.
-//! Two rare paths rely on that, since they learn too late that a task ends and take lock 1 after others: a claim that
-//! meets a damaged row, and a sweep whose destination is deleted between its listing and its visit.
+//! Two rare paths rely on that, since they learn late that a task ends, and take lock 1 after others: a claim that
+//! finds a damaged row, and a sweep whose destination is deleted between its listing and its visit.
 
 pub mod access;
 pub mod arrange;
@@ -110,7 +111,7 @@ use std::time::Duration;
 pub struct Store {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
-    /// The writer on SQLite.
+    /// For statements that commit themselves. On SQLite this is `writer`.
     autocommit: DatabaseConnection,
     /// A second writer, on SQLite.
     turns: Option<turn::Turns>,
@@ -134,8 +135,7 @@ impl Store {
         &self.reader
     }
 
-    /// Returns the connections for what people look at: they are few, and a query times out after some seconds
-    /// ([`Error::is_late`]).
+    /// Returns the connections for pages. They are few, and a query times out after some seconds ([`Error::is_late`]).
     pub fn pages(&self) -> &DatabaseConnection {
         &self.pages
     }
@@ -148,7 +148,7 @@ impl Store {
 
     /// Returns the connection for a single statement that writes.
     ///
-    /// Has a turn give the connection up, so that the caller uses it at once.
+    /// Makes the turns return the connection to its pool, so that the caller gets it at once.
     pub fn write(&self) -> &DatabaseConnection {
         self.want_writer();
         &self.writer
@@ -193,9 +193,8 @@ impl Store {
         tokio::time::timeout(self.patience, work).await.unwrap_or_else(|_| Err(Error::out_of_time().into()))
     }
 
-    /// Begins a transaction that changes what people configure: webhooks, tasks, events, schedules, types, tags, objects
-    /// by hand.
-    /// There is one such transaction at a time over all nodes, so that what one has checked stays true until it ends.
+    /// Begins a transaction that changes the configuration: webhooks, tasks, events, schedules, types, tags, objects by
+    /// hand. There is one such transaction at a time over all nodes, so that its checks stay true until it ends.
     ///
     /// Takes lock 1 of 9.
     pub async fn begin_change(&self) -> Result<DatabaseTransaction> {
@@ -209,7 +208,7 @@ impl Store {
     ///
     /// # Errors
     /// The outcome is unknown when the database went away ([`Error::Unavailable`]): the commit may have succeeded, and
-    /// only its response be lost.
+    /// only its response may be lost.
     #[expect(clippy::disallowed_methods, reason = "the one home of commits")]
     pub async fn commit(&self, txn: DatabaseTransaction) -> Result<()> {
         let done = self.in_time(async { Ok(txn.commit().await?) }).await;
@@ -246,8 +245,8 @@ impl Store {
         row.map(|row| Timestamp(row.now)).ok_or_else(|| Error::Other(DbErr::Custom("no time was returned".to_owned())))
     }
 
-    /// Closes every connection, so that the embedded database is one file again. Waits for running queries, but for two
-    /// seconds at most: the files of a killed process are as safe.
+    /// Closes every connection, so that the embedded database is one file again. Waits at most two seconds for running
+    /// queries: the files are just as safe if the process is killed.
     pub async fn close(self) {
         let close = async {
             // Moves most of the log, also while connections still read from it.
@@ -279,14 +278,14 @@ impl Store {
     }
 }
 
-/// Returns the rows of a query. A row that has a value of another type than its column, which only a change by hand can
-/// have written, is logged and left out, so that the others can be read.
+/// Returns the rows of a query. A row with a value that does not fit its column, which only a change by hand can have
+/// written, is logged and left out, so that the others can be read.
 async fn readable<E: EntityTrait>(db: &impl ConnectionTrait, query: Select<E>) -> Result<Vec<E::Model>> {
     let rows = db.query_all_raw(query.build(db.get_database_backend())).await?;
     Ok(rows.iter().filter_map(|row| read::<E>(row, "")).collect())
 }
 
-/// Returns the rows of a query over two tables, likewise.
+/// Returns the rows of a query over two tables, like [`readable`].
 async fn readable_pairs<E: EntityTrait, F: EntityTrait>(
     db: &impl ConnectionTrait,
     query: SelectTwo<E, F>,

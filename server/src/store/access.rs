@@ -28,7 +28,7 @@ pub struct Account {
 
 impl From<account::Model> for Account {
     fn from(row: account::Model) -> Self {
-        // A role of a newer version is read as the one with the fewest permissions.
+        // The role of a newer version is read as the role with the fewest permissions.
         let role = row.role.parse().unwrap_or(Role::Viewer);
         let is_disabled = row.disabled_at.is_some();
         Self { id: UserId(row.id), name: row.name, role, password_hash: row.password_hash, is_disabled }
@@ -125,7 +125,7 @@ pub async fn set_password(db: &impl ConnectionTrait, id: UserId, password_hash: 
     Ok(())
 }
 
-/// Makes a key. A revoked key of this name is replaced: it keeps its id, and gets another text.
+/// Makes a key. A revoked key of this name is replaced: the new key has its id, and a new text.
 ///
 /// # Errors
 /// [`Conflict`](super::Error::Conflict) when the name is taken.
@@ -218,7 +218,7 @@ pub struct SessionRow {
     pub data: String,
     /// The instant at which it began.
     pub created_at: Timestamp,
-    /// The instant at which it expires unless it is used before.
+    /// The instant at which it expires, unless its use prolongs it.
     pub expires_at: Timestamp,
 }
 

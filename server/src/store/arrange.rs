@@ -1,13 +1,13 @@
 //! Arranging: the waiting deliveries of a destination follow the state of the destination, in steps.
 //!
-//! The row of a destination says what holds its deliveries: a pause, an open breaker, a changed target, a release at a
-//! rate. The intake and the claim go by that row, so a change takes effect at once. The waiting deliveries may be a
-//! backlog of any size, so they follow in steps of a few hundred rows, each found by index. The transaction that
-//! changes the destination takes the first step ([`begin`]); the use case takes further ones for a moment ([`finish`]);
-//! the sweep takes those that are left, also after a crash. While steps are left, `arranging` keeps the claim from the
-//! destination.
+//! The row of a destination has the reasons that hold its deliveries: a pause, an open breaker, a changed target, a
+//! release at a rate. The intake and the claim go by that row, so a change takes effect at once. The waiting deliveries
+//! may be a backlog of any size, so they follow in steps of a few hundred rows, each found by index. The transaction
+//! that changes the destination takes the first step ([`begin`]); the use case takes further ones for a moment
+//! ([`finish`]); the sweep takes those that are left, also after a crash. While steps are left, `arranging` keeps the
+//! deliveries of the destination from being claimed.
 //!
-//! A step decides nothing: it goes by the row, and repeating it changes nothing.
+//! A step decides nothing by itself: it follows the row, so it can be repeated.
 
 use super::destination::hold_state;
 use super::hold::{self, DESTINATION_DELETED};
@@ -23,15 +23,14 @@ use sea_orm::{
 };
 use std::time::{Duration, Instant};
 
-/// The rows that the transaction moves which changes the destination.
+/// The most rows that the transaction which changes the destination moves itself.
 const FIRST_STEP: i64 = 100;
 
 /// A value of the column `arranging`: no steps are left.
 const NOTHING: i64 = 0;
-/// A value of `arranging`: the deliveries that do not wait for the destination's state are left.
+/// A value of `arranging`: deliveries may be left whose status does not follow the state of the destination.
 const STATE: i64 = 1;
-/// A value of `arranging`: also the deliveries that were made for an earlier target are left, anywhere among the
-/// others.
+/// A value of `arranging`: deliveries for an earlier target may be left too, anywhere among the others.
 const TARGET: i64 = 2;
 
 /// A step over the waiting deliveries of a destination.
@@ -54,14 +53,14 @@ fn held(reason: HoldReason) -> String {
 const HELD_REPLAYS: &str = "COALESCE(status, '') = 'held' AND replay_revision IS NOT NULL AND hold_reason <> 'target'";
 
 impl Moving<'_> {
-    /// Has these deliveries, of this status, wait for a reason, or, without one, only for their due time.
+    /// Holds these deliveries, which have the status `from`, for a reason. Without a reason, queues them.
     async fn move_to(&mut self, from: &str, which: &str, reason: Option<HoldReason>) -> Result<()> {
         if self.left == 0 {
             return Ok(());
         }
         let status = if reason.is_some() { "held" } else { "queued" };
-        // The status stands twice: on PostgreSQL a picked delivery may have been claimed meanwhile. `COALESCE` keeps
-        // SQLite from the index of what all destinations hold.
+        // The status is checked twice: on PostgreSQL a picked delivery may have been claimed meanwhile. `COALESCE`
+        // keeps SQLite from using the index of the held deliveries of all destinations.
         let some = group::among(
             &format!("SELECT id FROM delivery WHERE destination_id = $1 AND {which} LIMIT $3 + 0"),
             self.is_postgres,
@@ -83,7 +82,7 @@ impl Moving<'_> {
     /// Discards the waiting deliveries, and ends their runs.
     async fn discard(&mut self, now: Timestamp) -> Result<()> {
         let mut runs = Vec::new();
-        // With its reasons, a held delivery has an index.
+        // The reasons are listed because the index of held deliveries needs them.
         let reasons = HoldReason::ALL.map(|reason| format!("'{}'", reason.as_str())).join(", ");
         for (status, reason) in [("queued", String::new()), ("held", format!("AND hold_reason IN ({reasons})"))] {
             let some = format!(
@@ -100,7 +99,8 @@ impl Moving<'_> {
         run::end_settled(self.txn, &runs, now).await
     }
 
-    /// Holds the deliveries that were made for an earlier target: all of them, or those among the first that are due.
+    /// Holds the deliveries that were made for an earlier target: all of them, or only those among the first in the
+    /// queue.
     async fn hold_outdated(&mut self, target_revision: i64, is_all: bool) -> Result<()> {
         let outdated = format!("replay_revision IS NULL AND destination_revision < {target_revision}");
         if !is_all {
@@ -175,7 +175,7 @@ async fn set_arranging(txn: &DatabaseTransaction, id: DestinationId, what: i64) 
 /// the target has changed. Deliveries that are left are not claimed until later steps have arranged them.
 pub async fn begin(txn: &DatabaseTransaction, id: DestinationId, has_moved: bool, now: Timestamp) -> Result<()> {
     let Some(row) = entity::destination::Entity::find_by_id(id.0).one(txn).await? else { return Ok(()) };
-    // The steps that an earlier change has left are still to be taken.
+    // An earlier change may have left steps that cover more.
     let what = row.arranging.max(if has_moved { TARGET } else { STATE });
     let row = entity::destination::Model { arranging: what, ..row };
     if step(txn, &row, FIRST_STEP, now).await? >= FIRST_STEP.unsigned_abs() {
@@ -200,8 +200,8 @@ pub async fn finish(store: &Store, id: DestinationId, now: Timestamp, patience: 
     Ok(())
 }
 
-/// Locks a destination's row until the transaction ends. Returns `None` when another transaction has the row locked: it
-/// does not wait. With `may_discard`, lock 1 is taken first, since the last delivery of a run may end a task that is
+/// Locks a destination's row until the transaction ends. Does not wait: returns `None` when another transaction has
+/// locked the row. With `may_discard`, lock 1 is taken first, since the last delivery of a run may end a task that is
 /// deleted after running.
 ///
 /// Takes lock 4 of 9, without waiting; with `may_discard` lock 1 before.
@@ -219,12 +219,12 @@ pub(super) async fn lock(
 }
 
 /// Returns SQL that finds the destinations with deliveries to arrange: tables for a `WITH RECURSIVE`, and a condition
-/// on `destination` that uses them. Destinations with waiting deliveries are found by a step of an index each, whatever
-/// the length of their backlogs.
+/// on `destination` that uses them. Each destination with waiting deliveries is found by one step in an index, however
+/// long its backlog is.
 pub(super) fn unarranged() -> (String, String) {
     let table = |name: &str, which: &str| {
         let next = |after: &str| {
-            // Not `MIN`: PostgreSQL reads all rows of the index for it when it believes that they are few.
+            // `MIN` is not used: PostgreSQL would read all rows of the index for it when it estimates them to be few.
             format!(
                 "(SELECT d.destination_id FROM delivery d WHERE {which} AND d.destination_id > {after} \
                  ORDER BY d.destination_id LIMIT 1)"
@@ -240,8 +240,8 @@ pub(super) fn unarranged() -> (String, String) {
         let one = |name: &&str| format!("destination.id IN (SELECT {name}.id FROM {name})");
         names.iter().map(one).collect::<Vec<_>>().join(" OR ")
     };
-    // Outdated deliveries are never claimed, so they become the first that are due. Looking only at those keeps a large
-    // backlog from being read each second.
+    // Outdated deliveries are never claimed, so in time they become the first in the queue. Looking only there keeps a
+    // large backlog from being read each second.
     let outdated = "EXISTS (SELECT 1 FROM (SELECT f.replay_revision, f.destination_revision FROM delivery f \
                     WHERE f.destination_id = destination.id AND f.status = 'queued' \
                     ORDER BY f.next_attempt_at, f.id LIMIT 1000) AS first \

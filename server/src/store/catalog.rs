@@ -11,7 +11,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
 };
 
-/// The number of unknown kinds that are retained: those that a mistaken sender invents must not fill the disk.
+/// The most unknown kinds that are retained: a mistaken sender may invent any number, and must not fill the disk.
 const UNKNOWN_MAX: i64 = 1000;
 
 /// Returns the built-in types and those of the admins.
@@ -113,7 +113,7 @@ pub struct UnknownKind {
     pub last_at: Timestamp,
 }
 
-/// Notes that a kind was reported `seen` times which is in no catalogue.
+/// Notes that a kind which is in no catalogue was reported `seen` times.
 ///
 /// Takes lock 9 of 9.
 pub async fn note_unknown(db: &impl ConnectionTrait, kind: (&str, &str), seen: i64, now: Timestamp) -> Result<()> {
@@ -125,7 +125,7 @@ pub async fn note_unknown(db: &impl ConnectionTrait, kind: (&str, &str), seen: i
     Ok(())
 }
 
-/// Deletes the unknown kinds that were reported longest ago, of more than are retained.
+/// Deletes the unknown kinds that were reported longest ago, beyond the number that is retained.
 ///
 /// Takes lock 9 of 9.
 pub async fn forget_oldest_unknown(db: &impl ConnectionTrait) -> Result<()> {

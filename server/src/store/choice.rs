@@ -33,7 +33,7 @@ fn rows_of(kind: Kind) -> Select<destination::Entity> {
         .filter(destination::Column::DeletedAt.is_null())
 }
 
-/// Returns up to `limit` tasks likewise.
+/// Returns up to `limit` tasks, found in the same way.
 pub async fn tasks(db: &impl ConnectionTrait, text: &str, limit: usize) -> Result<Vec<Named>> {
     let query = task::Entity::find().select_only().column(task::Column::Id).column(task::Column::Name);
     find(db, query.order_by_asc(task::Column::Name), text, limit).await
@@ -59,7 +59,7 @@ async fn find<E: EntityTrait>(
 ) -> Result<Vec<Named>> {
     let wanted = folded(text.trim());
     if !wanted.is_ascii() {
-        // Neither database folds more than ASCII.
+        // Neither database folds the case of letters beyond ASCII.
         let rows: Vec<Named> = query.into_model().all(db).await?;
         return Ok(rows.into_iter().filter(|row| folded(&row.name).contains(&wanted)).take(limit).collect());
     }

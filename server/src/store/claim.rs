@@ -1,19 +1,20 @@
 //! Claims: a node leases deliveries to itself. `lease` ends leases again.
 //!
 //! A claim is one conditional update that sets `lease_owner` and `lease_until`. A delivery whose lease has run out is
-//! returned to the queue, or held behind an open breaker: a node that died is noticed by the clock. On PostgreSQL the
-//! deliveries are picked with `FOR UPDATE SKIP LOCKED`, so nodes do not wait for each other. SQLite has one writer.
+//! returned to the queue, or held behind an open breaker. The deliveries of a node that died are recovered this way. On
+//! PostgreSQL the deliveries are picked with `FOR UPDATE SKIP LOCKED`, so nodes do not wait for each other. SQLite has
+//! one writer.
 //!
-//! A new delivery may be leased from its start (`delivery::Lease`). Only what has waited is claimed: a backlog,
-//! retries, and what was held.
+//! A new delivery may be leased from its start (`delivery::Lease`). Claims are for deliveries that have waited: a
+//! backlog, retries, and released deliveries.
 //!
-//! # The claim whole
+//! # The whole claim
 //!
-//! [`list_due`] goes from destination to destination by the index `delivery_due`, one step for each, however many
-//! deliveries it has. The caller decides how many of each may be claimed.
+//! [`list_due`] goes from destination to destination by the index `delivery_due`: one step for each, however many
+//! deliveries a destination has. The caller decides how many of each may be claimed.
 //!
 //! `$1` owner · `$2` now + 10 s, so that a lease lasts for the destination's timeout and 10 s · `$3` now · `$4` the
-//! destinations, and how many deliveries of each.
+//! destinations · `$5` how many deliveries of each.
 //!
 //! The statement picks the oldest due deliveries of each destination by the same index. A destination that is paused,
 //! deleted or being arranged is left out. So are deliveries for an earlier target, and those behind an open breaker
@@ -98,8 +99,8 @@ pub async fn list_due(db: &impl ConnectionTrait, now: Timestamp, after: Destinat
     Ok(Due { is_whole: destinations.len() < LISTED_MAX, destinations })
 }
 
-/// Leases due deliveries to `owner`, at most so many of each destination, each until its destination's timeout after
-/// `lease_from`. The oldest ones come first.
+/// Leases due deliveries to `owner`, the oldest first: of each destination at most the planned number. Each lease ends
+/// at `lease_from` plus the timeout of the destination.
 ///
 /// Picks rows with `SKIP LOCKED`.
 pub async fn claim(
@@ -173,10 +174,11 @@ fn claim_sql(is_postgres: bool) -> String {
 /// Returns the table `queued` of a `WITH RECURSIVE`: the destinations with queued deliveries whose id is above `after`,
 /// one step of the index `delivery_due` for each. The last row is NULL.
 ///
-/// Its condition implies no other index. Where the statistics say that nothing waits, PostgreSQL would read all that is
-/// held otherwise.
+/// Its condition fits no other partial index. Otherwise PostgreSQL would read the index of all held deliveries when its
+/// statistics say that no delivery is queued.
 pub(super) fn queued_after(after: &str) -> String {
-    // Neither MIN nor EXISTS: PostgreSQL reads all rows of a destination for them when it estimates them to be few.
+    // MIN and EXISTS are not used: PostgreSQL would read all rows of a destination for them when it estimates them to
+    // be few.
     let next = |after: &str| {
         format!(
             "(SELECT d.destination_id FROM delivery d WHERE d.status = 'queued' AND d.destination_id > {after} \

@@ -15,15 +15,15 @@ use sqlx::postgres::PgPoolOptions;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The advisory lock that keeps two processes from migrating one PostgreSQL at once: "hookwrig" in ASCII. The only lock
-/// of its transaction, and no part of the lock order.
+/// The advisory lock that keeps two processes from migrating one PostgreSQL at once: "hookwrig" in ASCII. It is the
+/// only lock of its transaction, so it is not in the lock order.
 const MIGRATION_LOCK: i64 = 0x686f_6f6b_7772_6967;
 
-/// The number of prepared statements that a connection caches: a group of each size is another statement.
+/// The number of prepared statements that a connection caches: each size of a group has a statement of its own.
 const STATEMENTS_CACHED: usize = 400;
 
 /// The connections for pages, on both databases. They are few, so that a core is left for deliveries however many
-/// people look.
+/// people look at pages.
 pub(super) const PAGE_READERS: u32 = 2;
 /// The connections for searches, on both databases.
 pub(super) const SEARCHERS: u32 = 1;
@@ -56,6 +56,6 @@ pub async fn migrate(store: &Store) -> Result<()> {
 
 /// Returns true when a migration is missing.
 pub async fn is_outdated(store: &Store) -> Result<bool> {
-    // On the writer, since the library makes the table of migrations if there is none.
+    // This needs the writer, since the library creates the table of migrations if there is none.
     Ok(!Migrator::get_pending_migrations(store.write()).await?.is_empty())
 }

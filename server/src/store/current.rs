@@ -1,5 +1,6 @@
-//! The state that a group of occurrences depends on and that may have changed since the last group, read by one
-//! statement: most of a statement's cost is the way to the database and back. [`Unchanged`] spares even that.
+//! The state that a group of occurrences depends on and that may have changed since the last group. One statement reads
+//! all of it, since most of a statement's cost is the round trip to the database. With [`Unchanged`] even this
+//! statement is not needed.
 
 mod unchanged;
 
@@ -34,7 +35,7 @@ pub struct DestinationNow {
     pub revision: i64,
     /// Whether deliveries are held.
     pub hold: HoldState,
-    /// The state as text, which is another one after each change. On PostgreSQL that is the whole row.
+    /// The state as text, which differs after each change. On PostgreSQL this is the whole row.
     pub text: String,
 }
 
@@ -77,7 +78,8 @@ pub async fn read(
     Ok(current)
 }
 
-/// Returns an expression for the state of a destination `d` as text. What a webhook sends is changed with its revision.
+/// Returns an expression for the state of a destination `d` as text. It contains the revision, which changes with the
+/// settings of a webhook or mailer.
 fn state_text(is_postgres: bool) -> &'static str {
     if is_postgres {
         return "CAST(d AS TEXT)";

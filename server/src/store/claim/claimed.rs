@@ -1,4 +1,4 @@
-//! A claimed delivery: what a node has to know to send it.
+//! A claimed delivery, with all that a node needs to send it.
 
 use crate::store::delivery::{Lease, NewDelivery};
 use model::email::Recipient;
@@ -53,7 +53,7 @@ impl Claimed {
         }
     }
 
-    /// Returns a new delivery, whose id was its place from 1, with the id at that place.
+    /// Replaces the id of a new delivery, which is still its position from 1, by the real id at that position.
     pub(in crate::store) fn with_id_at(self, ids: &[i64]) -> Self {
         Self { id: ids[to_usize(self.id) - 1], ..self }
     }
@@ -78,7 +78,7 @@ impl Claimed {
         }
     }
 
-    /// Returns true when the lease would end before an attempt of this duration, and some seconds for its record.
+    /// Returns true when too little of the lease is left for an attempt of this duration and for its record.
     pub fn is_late(&self, now: Timestamp, timeout: Duration) -> bool {
         now.after(timeout + RECORD_WITHIN).0 > self.lease_until
     }
@@ -125,5 +125,5 @@ impl Claimed {
     }
 }
 
-/// The time that is left of a lease after the longest attempt that may begin with it.
+/// The least time of a lease that is left for the record after the longest attempt.
 const RECORD_WITHIN: Duration = Duration::from_secs(5);

@@ -18,9 +18,9 @@ const AUTOCOMMIT_CONNECTIONS: u32 = 3;
 /// The longest wait of the engine for a connection to PostgreSQL.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The settings of each PostgreSQL session, whatever the defaults of the server or the role are. A commit returns only
-/// when it is on disk. The limits of statements and locks end work whose caller has timed out, and the engine tries
-/// again. The limit of idle transactions releases the locks of a node that is frozen or cut off.
+/// The settings of each PostgreSQL session. They override the defaults of the server and of the role. A commit returns
+/// only when it is on disk. The limits of statements and locks end work whose caller has timed out, and the engine
+/// tries again. The limit of idle transactions releases the locks of a node that is frozen or cut off.
 const POSTGRES_SETTINGS: [(&str, &str); 7] = [
     ("synchronous_commit", "on"),
     ("statement_timeout", "30s"),
@@ -32,14 +32,14 @@ const POSTGRES_SETTINGS: [(&str, &str); 7] = [
     ("jit", "off"),
 ];
 
-/// The settings of the engine's sessions. It finds its rows by index: with old statistics PostgreSQL would read a large
-/// table as a whole. And each of its statements has one plan, whatever the parameters are: PostgreSQL would make some
-/// plans anew each time, since a short array seems cheaper than one of unknown length, and that takes longer than the
+/// The settings of the engine's sessions. The engine finds its rows by index: with outdated statistics PostgreSQL would
+/// read a whole large table. Each statement has one plan for all parameters: PostgreSQL would plan some statements anew
+/// each time, since a short array seems cheaper than one of unknown length, and planning takes longer than the
 /// statement.
 const ENGINE: [(&str, &str); 2] = [("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan")];
 
 /// The time without use after which a connection is pinged before its next use, and the time for which a host that has
-/// responded is not asked again.
+/// responded is not pinged again.
 const PING_AFTER: Duration = Duration::from_secs(1);
 /// The time limit of a ping of a connection.
 const PING_PATIENCE: Duration = Duration::from_secs(2);
@@ -55,7 +55,7 @@ pub async fn open_postgres_logging(url: &str, statements: LevelFilter) -> Result
     let engine = connect_postgres(url, ENGINE_CONNECTIONS, ENGINE_PATIENCE, &ENGINE, statements).await?;
     let autocommit = connect_postgres(url, AUTOCOMMIT_CONNECTIONS, ENGINE_PATIENCE, &ENGINE, statements).await?;
     let limit = format!("{}ms", PAGE_PATIENCE.as_millis());
-    // Without parallel workers: the processes of PostgreSQL have no lower priority, so a search gets one of them.
+    // There are no parallel workers: processes of PostgreSQL cannot have a lower priority, so a search gets only one.
     let limit = [("statement_timeout", limit.as_str()), ("max_parallel_workers_per_gather", "0")];
     let pages = connect_postgres(url, PAGE_READERS, PAGE_PATIENCE, &limit, statements).await?;
     let searches = connect_postgres(url, SEARCHERS, PAGE_PATIENCE, &limit, statements).await?;
@@ -100,16 +100,17 @@ async fn connect_postgres(
                 .log_slow_statements(LevelFilter::Off, Duration::MAX)
                 .log_statements(statements)
         })
-        // The library's own test waits for a host that has vanished as long as the system does.
+        // The library's own test has no time limit: for a vanished host it waits as long as the system does.
         .test_before_acquire(false)
         .map_sqlx_postgres_pool_opts(|pool| {
-            // A busy node would test a connection with each statement.
+            // The host's last response is shared, since a busy node would otherwise test a connection with each
+            // statement.
             let host = LastResponse::default();
             pool.before_acquire(|connection, since| {
                 Box::pin(async move { Ok(since.idle_for < PING_AFTER || responds(connection).await?) })
             })
-            // A statement that has no response is given up after more than a second. So its connection is tested here,
-            // before the library does so without a limit.
+            // A statement without a response is abandoned after more than a second. Its connection is tested here,
+            // before the library would test it without a time limit.
             .after_release(move |connection, _| {
                 let host = host.clone();
                 Box::pin(async move { Ok(host.is_recent() || (responds(connection).await? && host.note())) })
@@ -138,7 +139,7 @@ impl LastResponse {
 async fn responds(connection: &mut PgConnection) -> sqlx::Result<bool> {
     match tokio::time::timeout(PING_PATIENCE, connection.ping()).await {
         Ok(done) => done.map(|()| true),
-        // An error, so that the library does not try to close the connection in good order.
+        // This is an error, so that the library does not wait for an orderly end of the connection.
         Err(_) => Err(sqlx::Error::PoolTimedOut),
     }
 }

@@ -23,7 +23,7 @@ pub(in crate::store) const WRITER_CACHE: &str = "-16000";
 
 /// The connections that read the embedded database for the engine and the API.
 const READERS: u32 = 3;
-/// The number of its instructions after which SQLite looks at the clock: some ten microseconds of work.
+/// The number of SQLite's instructions after which it looks at the clock: some ten microseconds of work.
 const PAGE_INSTRUCTIONS: i32 = 1000;
 
 /// Opens the SQLite file in `data_dir`, and makes it if there is none.
@@ -85,7 +85,7 @@ async fn connect_sqlite(
         .max_connections(connections)
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
-        // No network can have broken the connection, and each test would cost two switches of threads.
+        // A file needs no test of its connection, and each test would cost two switches of threads.
         .test_before_acquire(false)
         .map_sqlx_sqlite_opts(move |_| {
             SqliteConnectOptions::new()
@@ -104,11 +104,11 @@ async fn connect_sqlite(
             // No statistics are taken: without them the plans are those that a test reads. Statistics of a small
             // database would stay when it has grown, and large tables would be read as a whole.
         })
-        // The connections live as long as the process: a closed one would lose nothing, but opening takes time.
+        // The connections live as long as the process, since opening one takes time.
         .map_sqlx_sqlite_pool_opts(move |pool| {
             // After an error such as a full disk SQLite rolls back by itself. The library's own ROLLBACK then fails,
-            // and the library counts a transaction that does not exist: the next one would be a savepoint in it, and
-            // every later commit would write nothing. Such a connection is closed and replaced.
+            // and the library still counts a transaction that does not exist. The next transaction would be a savepoint
+            // in it, and no later commit would write anything. Such a connection is closed and replaced.
             let pool = pool.idle_timeout(None).max_lifetime(None);
             // The library calls `before_acquire` only for a connection that was used before, so a new one is limited
             // here.
@@ -126,8 +126,8 @@ async fn connect_sqlite(
     Ok(Database::connect(options).await?)
 }
 
-/// Limits the time of the next query on a connection of pages: it ends with `SQLITE_INTERRUPT`. Without the limit the
-/// thread would go on reading when its caller waits no longer.
+/// Limits the time of the next query on a connection of pages: a query that takes longer ends with `SQLITE_INTERRUPT`.
+/// Without the limit the thread would go on reading after its caller has stopped waiting.
 async fn limit_query(connection: &mut SqliteConnection, purpose: Purpose) -> sqlx::Result<()> {
     if purpose != Purpose::Pages {
         return Ok(());

@@ -29,10 +29,11 @@ const OBJECT: Columns<4> = [("id", INT), ("external_id", TEXT), ("name", TEXT), 
 const IDENTITY: Columns<3> = [("key_id", INT), ("source", TEXT), ("external_id", TEXT)];
 
 impl Unchanged {
-    /// Returns a `SELECT` of one row while all of it is unchanged, and of none otherwise. Adds its values to `values`.
+    /// Returns a `SELECT` that finds one row if the whole state is unchanged, and none otherwise. Adds its values to
+    /// `values`.
     ///
-    /// Each row is found by its id, whatever the statistics say of the tables: the lists are the outer side of the
-    /// joins.
+    /// The lists are the outer side of the joins, so each row is found by its id, whatever the statistics of the tables
+    /// are.
     pub(in crate::store) fn sql(self, is_postgres: bool, values: &mut Vec<Value>) -> String {
         let Self { mark, keys, destinations, objects, new } = self;
         let mut parameter = |value: i64| {

@@ -1,4 +1,4 @@
-//! Deliveries and attempts: queueing, reading, and in `settle` what follows an attempt. Claiming is in `claim`.
+//! Deliveries and attempts: queueing, reading, and settling (`settle`). Claiming is in `claim`.
 
 mod row;
 mod settle;
@@ -119,7 +119,7 @@ fn recipients_json(recipients: &[Recipient]) -> Result<Option<String>> {
     Ok(Some(json))
 }
 
-/// Returns a name without its case, for searches. `None` where that is the name itself, as for most names.
+/// Returns a name with its case folded, for searches. `None` where the folded name is the same.
 pub(super) fn fold(name: &str) -> Option<String> {
     if name.is_ascii() && !name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return None;
@@ -181,7 +181,8 @@ pub async fn list_newest(
     limit: u64,
 ) -> Result<Vec<ListRow>> {
     use delivery::Column;
-    // A range of one destination, not an equality: PostgreSQL would look for few deliveries among all.
+    // A range of one destination instead of an equality: for an equality PostgreSQL may walk through all deliveries to
+    // find a few.
     let of = Condition::all().add_option(destination.map(|id| Column::DestinationId.between(id.0, id.0)));
     let mut query = list_rows(delivery::Entity::find()).filter(of);
     if destination.is_some() {

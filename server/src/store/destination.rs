@@ -1,8 +1,8 @@
-//! Destinations: where deliveries queue. A destination has a name, limits and a state that holds deliveries, whatever
-//! its kind. Claims, holds, breakers, retention, figures and lists know destinations only.
+//! Destinations: where deliveries queue. Destinations of every kind have a name, limits and a state that holds
+//! deliveries. Claims, holds, breakers, retention, figures and lists do not distinguish the kinds.
 //!
 //! Each kind has a table beside this one, with the same ids: `webhook` and `mailer`. Both rows are read by one
-//! statement, so that a revision never has the target of another one.
+//! statement, so that a revision never gets the target of another revision.
 
 use super::entity::{destination, task};
 use super::{Result, mailer, webhook};
@@ -158,8 +158,8 @@ pub(super) async fn insert(
     Ok(DestinationId(destination::Entity::insert(row).exec(db).await?.last_insert_id))
 }
 
-/// Changes a destination that still has this revision, and counts it; returns false if it has another. Where the target
-/// changes, the breaker is closed, since it knows nothing of the new target.
+/// Changes a destination that still has this revision, and increases the revision; returns false if it has another.
+/// Where the target changes, the breaker is reset, since it says nothing about the new target.
 ///
 /// Takes lock 4 of 9.
 pub(super) async fn update(
@@ -259,12 +259,12 @@ pub async fn is_there(db: &impl ConnectionTrait, id: DestinationId) -> Result<bo
     Ok(query.count(db).await? > 0)
 }
 
-/// Returns the destinations whose breaker is not at rest, each with true where its last attempt timed out.
+/// Returns the destinations that hang or whose breaker has counted failures, each with true where it hangs.
 pub async fn list_restless(db: &impl ConnectionTrait) -> Result<HashMap<DestinationId, bool>> {
     let rows: Vec<(i64, bool)> = destination::Entity::find()
         .select_only()
         .columns([destination::Column::Id, destination::Column::IsHanging])
-        // The condition of the index. A breaker that is open has counted failures.
+        // This is the condition of the index. An open breaker has counted failures, too.
         .filter(Expr::cust("(breaker_failures > 0 OR is_hanging)"))
         .filter(destination::Column::DeletedAt.is_null())
         .into_tuple()

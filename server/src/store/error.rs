@@ -1,4 +1,4 @@
-//! Errors of the database, told apart by what the caller can do about them.
+//! Errors of the database, distinguished by what the caller can do about them.
 
 use sea_orm::{DbErr, RuntimeErr};
 
@@ -17,7 +17,7 @@ pub enum Error {
     /// The database cannot be reached or is busy.
     #[error("the database is unavailable")]
     Unavailable(#[source] DbErr),
-    /// Another version has made the database, as the sentence says, which tells the operator what to do.
+    /// Another version has made the database. The sentence tells the operator what to do.
     #[error("{0}")]
     OtherVersion(String),
     /// Any other error: a fault of this program.
@@ -26,14 +26,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns true when the change of another transaction, a deadlock or an unavailable database may be the reason:
-    /// the work may succeed if it is done again from the start.
+    /// Returns true when a change by another transaction, a deadlock or an unavailable database may be the reason. The
+    /// work may then succeed if it is done again from the start.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Conflict { .. } | Self::InUse | Self::Unavailable(_))
     }
 
-    /// Returns true when the database is there, but a statement waited too long for a lock or took too long. Some of
-    /// its rows may be the reason, and the others free.
+    /// Returns true when the database responds, but a statement waited too long for a lock or took too long. Some of
+    /// its rows may be the reason, while others are free.
     pub fn is_blocked(&self) -> bool {
         let Self::Unavailable(error) = self else { return false };
         database_error(error)
@@ -41,8 +41,8 @@ impl Error {
             .is_some_and(|code| matches!(&*code, "55P03" | "57014"))
     }
 
-    /// Returns true where a statement that commits may have succeeded all the same: the database went away, and has not
-    /// refused the statement.
+    /// Returns true where a statement that commits may have succeeded all the same: the database went away without
+    /// refusing the statement.
     pub fn is_unanswered(&self) -> bool {
         matches!(self, Self::Unavailable(_)) && !self.is_blocked()
     }

@@ -30,7 +30,7 @@ impl TryFrom<event::Model> for Row {
             ("any", None, None) => EventScope::Any,
             ("object", Some(id), None) => EventScope::Object(ObjectId(id)),
             ("tag", None, Some(id)) => EventScope::Tag(TagId(id)),
-            // Never read as a wider scope.
+            // An unknown scope must never be read as a wider one.
             _ => return Err(Error::Other(DbErr::Custom(format!("event {}: its scope cannot be read", row.id)))),
         };
         Ok(Self {
@@ -106,8 +106,8 @@ pub async fn find(db: &impl ConnectionTrait, id: EventId) -> Result<Option<Row>>
     event::Entity::find_by_id(id.0).one(db).await?.map(Row::try_from).transpose()
 }
 
-/// Returns the events that can be read. One that a newer version or a person has written must not keep the others from
-/// firing.
+/// Returns the events that can be read. An event that cannot be read, since a newer version or a person has written it,
+/// must not keep the others from firing.
 async fn readable(db: &impl ConnectionTrait, query: Select<event::Entity>) -> Result<Vec<Row>> {
     let read = |row| match Row::try_from(row) {
         Ok(row) => Some(row),
@@ -167,7 +167,7 @@ fn ids() -> Select<event::Entity> {
     event::Entity::find().select_only().column(event::Column::Id).order_by_asc(event::Column::Id)
 }
 
-/// Lets an event fire, or not; returns false if there is no such event. Nothing else changes.
+/// Enables or disables an event; returns false if there is no such event.
 pub async fn set_enabled(db: &impl ConnectionTrait, id: EventId, is_enabled: bool, now: Timestamp) -> Result<bool> {
     let Some(mut row) = find(db, id).await? else { return Ok(false) };
     row.event.is_enabled = is_enabled;

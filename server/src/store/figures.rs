@@ -107,8 +107,8 @@ pub async fn held_by_destination(db: &impl ConnectionTrait) -> Result<HashMap<De
         destination_id: i64,
         deliveries: i64,
     }
-    // `+`: SQLite would otherwise read all deliveries in the order of their destinations, and not the index of held
-    // ones.
+    // Without the `+` SQLite would read all deliveries in the order of their destinations instead of the index of held
+    // deliveries.
     let sql = "SELECT +destination_id AS destination_id, COUNT(*) AS deliveries FROM delivery WHERE status = 'held' GROUP BY 1";
     let rows = Held::find_by_statement(statement(db, sql, [])).all(db).await?;
     let read = |row: Held| (DestinationId(row.destination_id), to_u64(row.deliveries));
@@ -121,7 +121,8 @@ pub async fn failed_tasks(db: &impl ConnectionTrait, since: Timestamp) -> Result
     struct Count {
         tasks: i64,
     }
-    // A range of one task, not an equality: PostgreSQL would look for the runs of a task that has none among all runs.
+    // A range of one task instead of an equality: for an equality PostgreSQL would walk through all runs for a task
+    // that has none.
     let sql = "SELECT COUNT(*) AS tasks FROM task t JOIN run r ON r.id = \
                (SELECT l.id FROM run l WHERE l.task_id >= t.id AND l.task_id <= t.id AND l.status <> 'missed' \
                ORDER BY l.task_id DESC, l.id DESC LIMIT 1) \
@@ -156,7 +157,7 @@ pub async fn queue(db: &impl ConnectionTrait) -> Result<Queue> {
 /// Returns the newest failed deliveries.
 pub async fn failures(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ListRow>> {
     Ok(list_rows(delivery::Entity::find())
-        // As text in the SQL: with a bound value the partial index is not used.
+        // The status is part of the SQL text: with a bound value the partial index is not used.
         .filter(Expr::cust("status = 'error'"))
         .order_by_desc(delivery::Column::Id)
         .limit(limit)
@@ -165,9 +166,9 @@ pub async fn failures(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ListR
         .await?)
 }
 
-/// Returns a text that changes with everything a page may show. It holds the newest ids of tables to which rows are
-/// only added, the newest end of a delivery, the newest lease, the state and times of what holds destinations, which
-/// holds and releases deliveries without a new row, and the times of schedules.
+/// Returns a text that changes with everything that a page may show. It contains the newest ids of tables to which rows
+/// are only added, the newest end of a delivery, the newest lease, the times of holds, which can hold and release
+/// deliveries without a new row, and the times of schedules.
 pub async fn change_mark(db: &impl ConnectionTrait) -> Result<String> {
     #[derive(FromQueryResult)]
     struct Newest {

@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{Expr, SimpleExpr},
 };
 
-/// Returns values for an `IN`, with the last one repeated up to a power of two: few sizes mean few SQL texts.
+/// Returns values for an `IN`, with the last one repeated up to a power of two, so that there are only a few SQL texts.
 pub(super) fn padded<T: Clone>(mut values: Vec<T>) -> Vec<T> {
     if let Some(last) = values.last().cloned() {
         values.resize(values.len().next_power_of_two(), last);
@@ -18,8 +18,8 @@ pub(super) fn array(numbers: impl Iterator<Item = i64>) -> Value {
     numbers.collect::<Vec<_>>().into()
 }
 
-/// Returns any number of ids as one value, for [`id_in`]: an array on PostgreSQL, whose planner takes arrays for short
-/// and uses the index; JSON on SQLite.
+/// Returns any number of ids as one value, for [`id_in`]: an array on PostgreSQL, whose planner assumes that arrays are
+/// short and uses the index; JSON on SQLite.
 pub(super) fn ids(ids: impl Iterator<Item = i64>, is_postgres: bool) -> Value {
     if is_postgres {
         return array(ids);
@@ -28,8 +28,8 @@ pub(super) fn ids(ids: impl Iterator<Item = i64>, is_postgres: bool) -> Value {
     format!("[{}]", ids.join(",")).into()
 }
 
-/// Returns the condition that a column is among the ids in the value of this parameter: one SQL text whatever their
-/// number.
+/// Returns the condition that a column is among the ids in the value of this parameter. The SQL text is the same for
+/// any number of ids.
 pub(super) fn id_in(column: &str, parameter: &str, is_postgres: bool) -> String {
     if is_postgres {
         format!("{column} = ANY({parameter})")
@@ -50,8 +50,8 @@ pub(super) fn first_parameter(backend: DbBackend) -> &'static str {
     if backend == DbBackend::Postgres { "$1" } else { "?" }
 }
 
-/// Returns the condition that `id` is among the ids of a `SELECT` with a `LIMIT`. PostgreSQL takes an unknown limit for
-/// a tenth of the table, and would read all of the table for a join; it knows that an array is short.
+/// Returns the condition that `id` is among the ids of a `SELECT` with a `LIMIT`. PostgreSQL assumes that an unknown
+/// limit is a tenth of the table, and would read the whole table for a join. It assumes that an array is short.
 pub(super) fn among(select: &str, is_postgres: bool) -> String {
     if is_postgres { format!("id = ANY(ARRAY({select}))") } else { format!("id IN ({select})") }
 }

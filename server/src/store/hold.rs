@@ -28,8 +28,8 @@ pub const NOT_RELEASED: &str = "Discarded when the destination was resumed.";
 pub const HOLD_FULL: &str = "Too many deliveries are held for this destination already. Resume it, or discard them.";
 
 /// The condition of deliveries that an open breaker holds: those that go to the current target of their destination. A
-/// delivery that returns from a lease while a probe is under way must not be queued, since only the probe may be
-/// claimed then.
+/// delivery that loses its lease while a probe is under way must not be queued, since only the probe may be claimed
+/// then.
 pub(super) const BEHIND_BREAKER: &str = "(delivery.replay_revision IS NULL AND EXISTS (SELECT 1 FROM destination w \
      WHERE w.id = delivery.destination_id AND w.breaker_opened_at IS NOT NULL \
      AND w.target_revision <= delivery.destination_revision))";
@@ -84,8 +84,8 @@ pub async fn pause(db: &impl ConnectionTrait, id: DestinationId, now: Timestamp)
     Ok(execute(db, sql, [id.0.into(), now.0.into()]).await? == 1)
 }
 
-/// Ends a pause. Returns false when there was none. With a rate, so many held deliveries a second are released. An open
-/// breaker holds them, too; the rate then applies when it closes.
+/// Ends a pause. Returns false when there was none. With a rate, that many held deliveries are released a second. If a
+/// breaker is open, the rate applies once it closes.
 ///
 /// Takes lock 4 of 9.
 pub async fn resume(
@@ -106,7 +106,7 @@ pub async fn newest_held(db: &impl ConnectionTrait, id: DestinationId, reason: H
     struct Newest {
         id: Option<i64>,
     }
-    // `+`: SQLite would otherwise read the whole history of the destination, and not the index of held ones.
+    // Without the `+` SQLite would read the whole history of the destination instead of the index of held deliveries.
     let sql = "SELECT MAX(+id) AS id FROM delivery WHERE destination_id = $1 AND status = 'held' AND hold_reason = $2";
     let values = [id.0.into(), reason.as_str().into()];
     let row = Newest::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
@@ -166,8 +166,8 @@ pub async fn discard_some_held(
     discard(db, NOT_RELEASED, &which, [id.0.into(), reason.as_str().into(), newest.into(), size.into()], now).await
 }
 
-/// Confirms `size` of the deliveries that are held for a changed target, up to this delivery: they are meant for the
-/// target of `revision`, and wait for `reason` if that holds the destination. Returns their number.
+/// Confirms `size` of the deliveries that are held for a changed target, up to this delivery: they will go to the
+/// target of `revision`, and stay held for `reason` if there is one. Returns their number.
 ///
 /// Takes lock 5 of 9.
 pub async fn confirm(
@@ -177,7 +177,8 @@ pub async fn confirm(
     reason: Option<HoldReason>,
     size: i64,
 ) -> Result<u64> {
-    // `+`: as above. The status stands twice for PostgreSQL, where a picked delivery may have been discarded meanwhile.
+    // The `+` is as above. The status is checked twice for PostgreSQL, where a picked delivery may have been discarded
+    // meanwhile.
     let some = "SELECT id FROM delivery WHERE destination_id = $1 AND status = 'held' AND hold_reason = 'target' \
                 AND +id <= $2 LIMIT $6 + 0";
     let some = group::among(some, db.get_database_backend() == DbBackend::Postgres);
@@ -208,7 +209,7 @@ pub async fn set_rate(
     Ok(Some(HoldReason::Releasing))
 }
 
-/// Starts a release at a rate now, so that no burst makes up for an outage.
+/// Lets a release at a rate begin now, so that no burst makes up for an outage.
 ///
 /// Takes lock 4 of 9.
 pub async fn start_rate_anew(db: &impl ConnectionTrait, id: DestinationId, now: Timestamp) -> Result<()> {

@@ -34,8 +34,8 @@ pub async fn insert(db: &impl ConnectionTrait, event: &InternalEvent, now: Times
 }
 
 /// Returns the oldest internal events with their ids, except for those in `unreadable`. An event that cannot be read,
-/// since a newer version or a hand has written it, is added there, and stays in the table for a version that can read
-/// it.
+/// since a newer version or a person has written it, is added to `unreadable`. It stays in the table for a version that
+/// can read it.
 pub async fn list_waiting(
     db: &impl ConnectionTrait,
     limit: u64,

@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// Ends a delivery that is leased to `owner` by an internal error, without an attempt on record. Ends the run with it.
+/// Ends a delivery that is leased to `owner` with an internal error, without an attempt on record. Also ends its run.
 ///
 /// Takes lock 5, then 6 of 9. The caller holds lock 1 where the run may end a task that is deleted after running.
 pub async fn end_as_internal(
@@ -26,7 +26,7 @@ pub async fn end_as_internal(
                WHERE id = $1 AND status = 'running' AND lease_owner = $2";
     let values = [Value::from(id.0), owner.into(), message.into(), now.0.into()];
     db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
-    // Ends none whose delivery has not ended here.
+    // This ends no run whose delivery has not ended.
     run::end_settled(db, &[id.into()], now).await
 }
 
@@ -38,8 +38,8 @@ fn returned() -> String {
     )
 }
 
-/// The due time by which a leased delivery has its place in the queue again: `$1` is now. A leased delivery was due, so a
-/// later time was left by a clock that has been set back since.
+/// The due time that gives a leased delivery its place in the queue again; `$1` is now. A leased delivery was due, so a
+/// due time in the future means that the clock has been set back since.
 const PLACE: &str = "CASE WHEN next_attempt_at < $1 THEN next_attempt_at ELSE $1 END";
 
 /// Returns deliveries whose lease has run out to the queue, except those in `held`, which `owner` has in flight.
@@ -65,9 +65,10 @@ pub async fn return_expired(
     Ok(done.rows_affected())
 }
 
-/// Returns deliveries to the queue that are leased to `owner` and not in `held`, as if they had not been claimed, each
-/// to its place. The response to their commit was lost, so no node sends them. `held` is asked after the look, for a
-/// set with all leases that were committed before. Returns their number, and `None` where `held` has no such set.
+/// Returns the deliveries that are leased to `owner` and not in `held` to their places in the queue, as if they had not
+/// been claimed. The response to their commit was lost, so no node sends them. `held` is called after the look, and
+/// returns a set that contains all leases that were committed before the look. Returns the number of deliveries, or
+/// `None` where `held` cannot return such a set.
 ///
 /// Takes lock 5 of 9.
 pub async fn give_back_unknown(
@@ -99,7 +100,7 @@ pub async fn give_back_unknown(
     Ok(Some(count))
 }
 
-/// Returns every leased delivery to the queue. Only for the start of a server that is the only one.
+/// Returns every leased delivery to the queue. Only for the start of a single server.
 pub async fn return_all(db: &impl ConnectionTrait, now: Timestamp) -> Result<u64> {
     let sql = format!("UPDATE delivery SET {}, next_attempt_at = $1 WHERE status = 'running'", returned());
     let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, [now.0.into()])).await?;
@@ -107,7 +108,8 @@ pub async fn return_all(db: &impl ConnectionTrait, now: Timestamp) -> Result<u64
 }
 
 /// Returns leased deliveries to the queue as if they had not been claimed: nothing was sent, or the result is unknown
-/// because this server is stopping. Without `due`, each has its place again, before all that was queued later.
+/// because this server is stopping. Without `due`, each returns to its place, before all deliveries that were queued
+/// later.
 ///
 /// Takes lock 5 of 9.
 pub async fn give_back(

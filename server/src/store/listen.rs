@@ -1,6 +1,6 @@
-//! Wakes between the nodes on one PostgreSQL: a `NOTIFY` in the transaction that queues or changes what people
-//! configure, and a connection that listens. The dispatcher looks once a second anyway, so a lost wake costs a second,
-//! never a delivery.
+//! Wakes between the nodes on one PostgreSQL: a `NOTIFY` in each transaction that queues a delivery or changes the
+//! configuration, and a connection that listens. The dispatcher looks once a second anyway, so a lost wake costs a
+//! second, never a delivery.
 
 use super::{Result, Store};
 use sea_orm::sqlx::postgres::PgListener;
@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 pub(super) const CHANNEL: &str = "hookwright_due";
 /// The wait before listening again after the database was away.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// The silence after which the connection is tested: a database that has vanished says nothing.
+/// The silence after which the connection is tested: a host that has vanished closes no connection.
 const SILENT: Duration = Duration::from_secs(5);
-/// The time for the response to a test.
+/// The time limit of a test.
 const RESPONDS_IN: Duration = Duration::from_secs(2);
 
 /// The notifications that this process has heard.
@@ -74,12 +74,12 @@ pub async fn run(store: Store, wake: Arc<Notify>, stop: CancellationToken) {
 
 async fn listen(store: &Store, wake: &Notify) -> std::result::Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(store.write().get_postgres_connection_pool()).await?;
-    // Otherwise a loss could go unnoticed: the library connects again within a wait that is given up.
+    // Otherwise a lost connection could go unnoticed: the library would reconnect within a wait that is then abandoned.
     listener.eager_reconnect(false);
     listener.listen(CHANNEL).await?;
     store.heard.is_listening.store(true, Ordering::SeqCst);
     loop {
-        // Also at the beginning: a wake may have been missed before.
+        // The first wake follows at once, since one may have been missed before.
         store.heard.note();
         wake.notify_one();
         while !heard(&mut listener).await? {}

@@ -1,9 +1,9 @@
 //! The write-ahead log of the embedded database: kept short, so that it neither fills the disk nor slows reads.
 //!
-//! SQLite starts its log anew only at a moment when no connection reads from it. Under steady reads that moment never
-//! comes by itself, so the log is emptied from time to time. The connection of the writer does that, since no write is
-//! under way then; a checkpoint on another connection would make writers sleep and try again. The checkpoint must not
-//! wait long for readers. Only when the log is very long do pages wait until it is empty; the engine never does.
+//! SQLite restarts its log only when no connection reads from it. Under steady reads that moment may never come, so the
+//! log is emptied from time to time. The connection of the writer does that, since no write is under way then: a
+//! checkpoint on another connection would make writers sleep and try again. The checkpoint does not wait long for
+//! readers. Only when the log is very long do pages wait until it is empty. The engine never waits.
 
 use super::connect::{PAGE_READERS, SEARCHERS};
 use super::{Error, Result, Store};
@@ -50,8 +50,8 @@ impl Store {
         if size < TOO_LONG {
             return truncate(self.write()).await.map_err(unavailable);
         }
-        // All connections of pages are taken, so that pages wait: their queries are the long ones. Those under way end
-        // within some seconds. Queries of the engine are short, and go on.
+        // All connections of pages are acquired, so that pages wait: their queries are the long ones. Queries under way
+        // end within some seconds. Queries of the engine are short, and continue.
         let mut taken = Vec::new();
         for (connection, count) in [(&self.pages, PAGE_READERS), (&self.searches, SEARCHERS)] {
             for _ in 0..count {
@@ -68,14 +68,14 @@ fn unavailable(error: sqlx::Error) -> Error {
 
 /// Moves the log into the database and empties it. Stops soon when a connection reads an older state from the log.
 pub(super) async fn truncate(writer: &DatabaseConnection) -> std::result::Result<(), sqlx::Error> {
-    // The wait is short: the caller may hold all connections of pages, and the holder of the writer wait for one of
-    // them.
+    // The wait is short, to end a deadlock: the caller may hold all connections of pages, and the holder of the writer
+    // may wait for one of them.
     let acquired = tokio::time::timeout(PATIENCE, writer.get_sqlite_connection_pool().acquire()).await;
     let Ok(connection) = acquired else { return Ok(()) };
     let mut connection = connection?;
     connection.execute("PRAGMA busy_timeout = 15").await?;
     let done = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await;
-    // The value that `connect` has set.
+    // This is the value that `connect` has set.
     connection.execute("PRAGMA busy_timeout = 10000").await?;
     done.map(drop)
 }

@@ -1,10 +1,11 @@
-//! Looks that need not be repeated. A worker that looks for rows once a second would find nothing new while nothing is
-//! written to the database, and the looks are most of what an idle server does.
+//! Spares a worker needless looks. A worker looks for rows once a second, and finds nothing new while nothing is
+//! written to the database. These looks are most of the work of an idle server.
 //!
-//! Each commit to the embedded database writes to the write-ahead log, also that of another process, so the log's file
-//! tells. On PostgreSQL the notifications of all nodes tell (`listen`): of a change of what people configure, of a run
-//! of a schedule, of an internal event, and of a delivery that queues. They do not tell of an attempt's end, or of a
-//! node that died. So the dispatcher also goes by its beat (`node`), which tells whether anything is queued or leased.
+//! Each commit to the embedded database, also by another process, writes to the write-ahead log, so the log's file
+//! shows whether anything was written. On PostgreSQL the notifications of all nodes show it (`listen`). They are sent
+//! for a change of the configuration, a run of a schedule, an internal event and a delivery that queues, but not for
+//! the end of an attempt or the death of a node. So the dispatcher also uses its heartbeat (`node`), which says whether
+//! anything is queued or leased.
 
 use super::Store;
 use model::number::from_millis;
@@ -13,11 +14,11 @@ use std::time::{Duration, SystemTime};
 
 /// The time after which a look is made although nothing was written.
 const LOOK_LASTS: Duration = Duration::from_secs(10);
-/// The shortest time since a write after which a further write certainly changes the file's time: some file systems
-/// note whole seconds.
+/// The shortest time after a write in which a further write certainly changes the file's time: some file systems store
+/// whole seconds.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// A state that changes with what is written.
+/// A state that changes when something is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
     /// The write-ahead log: the time since 1970 at which it was written, and its size in bytes.
@@ -31,9 +32,9 @@ enum Mark {
 pub struct LastLook(Option<(Mark, Timestamp)>);
 
 impl LastLook {
-    /// Returns true while a look would find what the last one has found, as far as the rows decide: the caller then
-    /// compares the clock with what it found. Otherwise the caller looks. Where the look fails or leaves something to
-    /// do, the caller forgets it.
+    /// Returns true while another look would find the same rows as the last one. The caller then only compares the
+    /// clock with the result of the last look. Otherwise the caller looks again. If that look fails or leaves something
+    /// to do, the caller calls [`forget`](Self::forget).
     pub fn is_current(&mut self, store: &Store, now: Timestamp) -> bool {
         let state = store.mark(now);
         let is_current = self
@@ -53,12 +54,12 @@ impl LastLook {
 }
 
 impl Store {
-    /// Returns the mark of what was written. `None` where a further write could leave the mark as it is.
+    /// Returns the mark of the last write. `None` where a further write might not change the mark.
     fn mark(&self, now: Timestamp) -> Option<Mark> {
         let Some(log) = &self.log else { return self.heard.count().map(Mark::Heard) };
         let data = log.metadata().ok()?;
         let written_at = data.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-        // A time in the future was left by a clock that was set back.
+        // After the clock was set back, the file's time may be in the future.
         let is_settled = from_millis(now.0).checked_sub(written_at).is_some_and(|since| since >= SETTLED);
         is_settled.then_some(Mark::Log(written_at, data.len()))
     }

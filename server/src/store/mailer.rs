@@ -22,7 +22,7 @@ pub struct Row {
     pub id: DestinationId,
     /// The name for sealing: the associated data of the password.
     pub uuid: Uuid,
-    /// All that is configured and no secret.
+    /// The whole configuration without secrets.
     pub settings: Settings,
     /// The password, sealed for [`password_associated_data`].
     pub password: Option<Vec<u8>>,

@@ -45,7 +45,7 @@ impl From<object::Model> for Row {
     }
 }
 
-/// The objects of a type to look for: those that any of the lists names.
+/// The objects of a type to look for: the objects that any of these lists names.
 #[derive(Debug, Default)]
 pub struct Wanted {
     /// External ids.
@@ -71,7 +71,7 @@ pub async fn find_wanted(
         tags: Option<String>,
     }
     let mut values = vec![Value::from(type_id)];
-    // One statement of several parts, each by an index: with OR SQLite reads every object of the type.
+    // One statement has several parts that each use an index: with OR SQLite would read every object of the type.
     let mut parts = Vec::new();
     for (column, condition, wanted) in [
         ("external_id", "", wanted.external_ids),
@@ -116,7 +116,7 @@ pub async fn lock_names(db: &impl ConnectionTrait, type_id: &str, names: &BTreeS
     if db.get_database_backend() != DbBackend::Postgres {
         return Ok(false);
     }
-    // In the order of their numbers, so that two nodes never wait for each other.
+    // The locks are taken in the order of their numbers, so that two nodes never wait for each other.
     let sql = "SELECT pg_advisory_xact_lock(lock) FROM \
                (SELECT DISTINCT hashtextextended($1, 0) # numbers.n AS lock FROM \
                (SELECT hashtextextended(name, 0) & 63 AS n FROM json_array_elements_text(CAST($2 AS JSON)) AS name) \
@@ -193,7 +193,7 @@ pub async fn count_of(db: &impl ConnectionTrait, type_id: &str) -> Result<u64> {
         .await?)
 }
 
-/// Returns true when a type has at least so many objects.
+/// Returns true when a type has at least this many objects, including gone ones.
 pub async fn has_at_least(db: &impl ConnectionTrait, type_id: &str, count: u64) -> Result<bool> {
     let sql = "SELECT 1 AS n FROM object WHERE type_id = $1 LIMIT 1 OFFSET $2";
     let count = to_i64(count.saturating_sub(1));
@@ -205,7 +205,7 @@ pub async fn has_at_least(db: &impl ConnectionTrait, type_id: &str, count: u64) 
 pub async fn search(db: &impl ConnectionTrait, type_id: &str, text: &str, limit: usize) -> Result<Vec<Row>> {
     let wanted = folded(text.trim());
     if !wanted.is_ascii() {
-        // Neither database folds more than ASCII.
+        // Neither database folds the case of letters beyond ASCII.
         let holds = |text: &str| folded(text).contains(&wanted);
         let rows = list_of(db, type_id).await?;
         let is_wanted = |row: &Row| holds(&row.name) || row.external_id.as_deref().is_some_and(holds);

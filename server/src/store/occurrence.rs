@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
-/// An occurrence as the intake stores it, but for its id.
+/// An occurrence as the intake stores it, without its id.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields are those of `model::occurrence::Occurrence`")]
 pub struct Row {
@@ -21,7 +21,7 @@ pub struct Row {
     pub type_id: String,
     pub event_id: String,
     pub object_id: Option<ObjectId>,
-    /// The object's external id at that time, as is its name.
+    /// The object's external id at that time. The name is also of that time.
     pub object_external_id: Option<String>,
     pub object_name: Option<String>,
     pub external_id: Option<String>,
@@ -42,7 +42,7 @@ pub struct Row {
     pub about_destination: Option<DestinationId>,
 }
 
-/// JSON that cannot be parsed counts as absent, since the intake has written it.
+/// JSON that cannot be parsed counts as absent: the intake never writes any.
 impl From<occurrence::Model> for Row {
     fn from(row: occurrence::Model) -> Self {
         Self {

@@ -33,7 +33,7 @@ pub(in crate::store) const LIST_COLUMNS: [delivery::Column; 15] = [
     delivery::Column::HoldReason,
 ];
 
-/// Returns the query with what a [`ListRow`] is read from, and nothing else.
+/// Returns the query with only the columns of a [`ListRow`].
 pub(in crate::store) fn list_rows(query: Select<delivery::Entity>) -> Select<delivery::Entity> {
     with_kind(query.select_only().columns(LIST_COLUMNS))
 }
@@ -54,7 +54,7 @@ pub struct ListRow {
     pub created_at: Timestamp,
     pub destination_id: DestinationId,
     pub destination_name: String,
-    /// The kind of the destination; that of webhooks where it cannot be read.
+    /// The kind of the destination. Where it cannot be read, the kind is that of webhooks.
     pub kind: Kind,
     pub task_name: String,
     pub type_id: String,
@@ -95,7 +95,7 @@ impl FromQueryResult for ListRow {
     }
 }
 
-/// A delivery as stored, but for its lease, of a query by [`with_kind`].
+/// A delivery as stored, without its lease, of a query by [`with_kind`].
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields are those of `NewDelivery`")]
 pub struct Row {

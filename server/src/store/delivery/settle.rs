@@ -20,7 +20,7 @@ use uuid::Uuid;
 /// The result of one attempt.
 #[derive(Debug, Clone)]
 pub struct Attempted {
-    /// The outcome, as far as it decides what follows.
+    /// The outcome, which decides how the delivery continues.
     pub outcome: Outcome,
     /// The response's status, if a response arrived.
     pub status_code: Option<u16>,
@@ -65,7 +65,7 @@ pub struct Settlement {
 }
 
 impl Settlement {
-    /// Returns true for a success that only the delivery and its run change with.
+    /// Returns true for a success that changes only the delivery and its run.
     pub fn is_plain(&self) -> bool {
         self.next == Next::Settle(Status::Sent)
             && self.attempted.recipients.is_none()
@@ -74,8 +74,8 @@ impl Settlement {
             && self.claimed.attempt() <= RESPONSES_RETAINED
     }
 
-    /// Returns what the attempt says about the receiver of the target of `target_revision`. `None` if the attempt went
-    /// to an earlier target, or not out at all.
+    /// Returns the end of the attempt as far as it concerns the breaker of the target of `target_revision`. `None` if
+    /// the attempt was for an earlier target, or if nothing was sent.
     pub fn ending(&self, target_revision: i64) -> Option<Ending> {
         let is_to_this = self.claimed.replay_revision.is_none() && self.destination_revision >= target_revision;
         let Attempted { outcome, status_code, has_timed_out, started_at, .. } = &self.attempted;
@@ -97,9 +97,9 @@ pub async fn without_recorded(db: &impl ConnectionTrait, settlements: Vec<Settle
     Ok(settlements.into_iter().filter(is_new).collect())
 }
 
-/// Records attempts, moves their deliveries on that are still leased to `owner`, and ends the runs of those that are
-/// settled with that. A delivery that has been settled otherwise keeps its state, and so does its run; its attempt is
-/// recorded all the same. The caller finishes the tasks that are deleted after running.
+/// Records attempts, moves on their deliveries that are still leased to `owner`, and ends the runs of those that are
+/// settled by this. A delivery that `owner` has lost keeps its state, and so does its run. Its attempt is recorded all
+/// the same. The caller finishes the tasks that are deleted after running.
 ///
 /// Takes lock 5, then 6 of 9.
 pub async fn settle_many(
@@ -131,7 +131,8 @@ pub async fn settle_in_turn(turn: Turn, owner: Uuid, group: Vec<PlainRow>) -> Re
     turn.write(plain_statements(owner, group)).await
 }
 
-/// Lets the record of plain attempts go along with a turn. `None` on PostgreSQL, and while another record waits.
+/// Lets the record of plain attempts wait for a turn to go along with. `None` on PostgreSQL, and while another record
+/// waits.
 pub fn settle_along(store: &Store, owner: Uuid, group: Vec<PlainRow>) -> Option<Along<PlainRow>> {
     store.go_along(group, move |group| {
         crate::fault::point("settle.before-commit");
@@ -177,13 +178,13 @@ const MOVE: Columns<10> = [
     ("hold_reason", TEXT),
 ];
 
-/// One statement: its parts see the rows from before it, so the run is ended by what the update returns. Rows are found
-/// by an array of ids, for which there is no other plan than the index. `COALESCE` hides the status from PostgreSQL,
-/// which would read the index of all that is leased for it, and with that the entries of all that was leased since its
-/// last vacuum.
+/// Returns one statement for a record. Its parts see the rows as they were before it, so the runs are ended by the rows
+/// that the update returns. Rows are found by an array of ids, for which the index is the only plan. `COALESCE` hides
+/// the status from PostgreSQL. Otherwise it would read the index of leased deliveries, which has an entry for each
+/// lease since the last vacuum.
 ///
-/// A delivery's columns are found in the arrays at the place of its id, by a binary search: a join would compare each
-/// row with each other. So `moves` is sorted by id.
+/// A delivery's columns are found in the arrays at the index of its id, by a binary search: a join would compare each
+/// row with each other. So `moves` has to be sorted by id.
 fn postgres_sql(
     owner: Uuid,
     moves: Vec<[Value; 10]>,
@@ -214,7 +215,7 @@ fn settled(moves: &[[Value; 10]]) -> Vec<Value> {
 }
 
 /// Returns the text for SQLite of a record within a transaction. The library switches threads for each call and for the
-/// result of each statement, so the text has three statements whatever the number of attempts.
+/// result of each statement, so the text has three statements, however many attempts there are.
 fn sqlite_sql(
     owner: Uuid,
     moves: Vec<[Value; 10]>,

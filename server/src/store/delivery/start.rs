@@ -24,7 +24,7 @@ pub struct Started {
 }
 
 impl Started {
-    /// Joins deliveries, whose ids are their places yet, with their ids.
+    /// Replaces the ids of deliveries, which are still their positions, by the real ones.
     fn of(claimed: Vec<Claimed>, ids: Vec<i64>) -> Self {
         let claimed = claimed.into_iter().map(|one| one.with_id_at(&ids)).collect();
         Self { runs: ids.into_iter().map(RunId).collect(), claimed }
@@ -58,18 +58,19 @@ const DELIVERY: (&str, &Columns<29>) = ("delivery", &COLUMNS);
 pub struct Occurred {
     /// The occurrences, at least one.
     pub occurrences: Vec<occurrence::Row>,
-    /// The receipts of those that have an id of their sender.
+    /// The receipts of the occurrences that have an id from their sender.
     pub receipts: Vec<(Identity, Receipt)>,
-    /// The runs with their deliveries. The id of an occurrence that caused a run is its place in `occurrences`, from 1.
+    /// The runs with their deliveries. A run names the occurrence that caused it by the position in `occurrences`, from
+    /// 1.
     pub new: Vec<(NewRun, NewDelivery)>,
     /// True when other nodes have to look for a queued delivery.
     pub has_queued: bool,
-    /// The state that the group was prepared by. `None` for what was read just now.
+    /// The state that the group was prepared by. `None` where that state was read just now.
     pub unchanged: Option<Unchanged>,
 }
 
-/// Stores occurrences and what they cause by one statement of PostgreSQL, which needs no transaction around it. `None`
-/// where nothing was stored, since the state is no longer as it was.
+/// Stores occurrences and their runs by one statement of PostgreSQL, which needs no transaction around it. `None` where
+/// nothing was stored because the state has changed.
 ///
 /// Takes lock 9 of 9.
 ///
@@ -108,8 +109,8 @@ pub async fn start_alone(db: &impl ConnectionTrait, occurred: Occurred, now: Tim
     Ok((!ids.is_empty()).then(|| Started::of(claimed, ids)))
 }
 
-/// Stores occurrences and what they cause in a turn of the embedded database. `None` where nothing was stored, since
-/// the state is no longer as it was, or none is given.
+/// Stores occurrences and their runs in a turn of the embedded database. `None` where nothing was stored because the
+/// state has changed, or because no state is given.
 pub async fn start_in_turn(turn: Turn, occurred: Occurred, now: Timestamp) -> Result<Option<Started>> {
     let Occurred { occurrences, receipts, new, unchanged, .. } = occurred;
     let Some(unchanged) = unchanged else { return Ok(None) };
@@ -146,8 +147,8 @@ fn new_ids(name: &str, table: &str, count: usize, values: &mut Vec<Value>) -> St
 }
 
 /// Adds the parts of a statement that store runs. Returns its main part, which stores their deliveries and returns the
-/// ids: the statement takes them from the sequence of the runs, and the rows name them by their places. `places` is as
-/// for [`rows::insert_with_ids_sql`], and `condition` stands behind each INSERT.
+/// ids. The statement takes the ids from the sequence of the runs, and each row gets the id at its own position.
+/// `places` is as for [`rows::insert_with_ids_sql`], and `condition` is added to each INSERT.
 fn with_runs(
     parts: &mut Vec<String>,
     (runs, deliveries): (Vec<NewRun>, Vec<[Value; 29]>),
@@ -164,7 +165,7 @@ fn with_runs(
     format!("{delivery_sql}{condition} RETURNING id")
 }
 
-/// Returns the rows of deliveries, and the leased ones among them with their places, from 1, as ids.
+/// Returns the rows of deliveries, and the leased deliveries with their positions, from 1, as ids.
 fn delivery_rows(new: Vec<NewDelivery>, now: Timestamp) -> Result<(Vec<[Value; 29]>, Vec<Claimed>)> {
     let mut claimed = Vec::new();
     let mut rows = Vec::with_capacity(new.len());

@@ -61,7 +61,7 @@ impl Sort {
     }
 }
 
-/// Returns a page of objects. Of more than [`COUNTED`] objects only those are sorted that are first by type and name.
+/// Returns a page of objects. Of more than [`COUNTED`] objects only the first by type and name are sorted.
 pub async fn list(
     db: &impl ConnectionTrait,
     filter: &Filter,
@@ -88,7 +88,7 @@ pub async fn list(
     Ok(Page { rows: rows.into_iter().map(Row::from).collect(), total, further: None })
 }
 
-/// Adds the order in which the index of names has the objects, so that no more of them are read than wanted.
+/// Sorts a query in the order of the index of names, so that it reads no more objects than needed.
 fn in_order_of_index(query: Select<object::Entity>) -> Select<object::Entity> {
     query
         .order_by_asc(object::Column::TypeId)
@@ -115,7 +115,7 @@ async fn filtered(db: &impl ConnectionTrait, filter: &Filter) -> Result<Select<o
         };
         return Ok(texts.into_iter().filter_map(within).fold(query, QueryFilter::filter));
     }
-    // Neither database folds more than ASCII. As many objects are looked at as the list sorts.
+    // Neither database folds the case of letters beyond ASCII, so as many objects are filtered here as the list sorts.
     let rows = in_order_of_index(query).limit(COUNTED).all(db).await?;
     let [(_, name), (_, external_id)] = texts;
     let holds = |value: &str, text: &Option<String>| text.as_ref().is_none_or(|text| folded(value).contains(text));
@@ -133,7 +133,7 @@ pub async fn list_types(db: &impl ConnectionTrait) -> Result<Vec<String>> {
     struct Type {
         type_id: String,
     }
-    // From each type to the next by the index of names, so that only one object of each is read.
+    // The index of names leads from each type to the next, so that only one object of each type is read.
     let sql = "WITH RECURSIVE types (type_id) AS (SELECT (SELECT MIN(type_id) FROM object) UNION ALL \
                SELECT (SELECT MIN(o.type_id) FROM object o WHERE o.type_id > types.type_id) FROM types \
                WHERE types.type_id IS NOT NULL) SELECT type_id FROM types WHERE type_id IS NOT NULL";

@@ -1,14 +1,14 @@
-//! The check whether the database takes commits, for the readiness probe.
+//! Checks whether the database takes commits, for the readiness probe.
 //!
-//! A database that can be read may refuse writes: its disk is full or fails, or it is a standby. So the check goes by
-//! commits: a recent one that failed, or else a commit of the check itself. It must not write more than once a second.
+//! A database that can be read may refuse writes: its disk is full or fails, or it is a standby. So the check relies on
+//! commits: a recent one that failed, or else a commit of its own. It must not write more than once a second.
 
 use super::{Error, Result, Store, setting};
 use sea_orm::DbErr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The time for which the outcome of a commit speaks for the database.
+/// The time for which the outcome of a commit is used.
 const FRESH: Duration = Duration::from_secs(1);
 /// The time limit of the check's own commit.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ pub(super) struct LastCommit {
 }
 
 impl LastCommit {
-    /// Notes a commit that failed since the database is unavailable. Other outcomes say nothing about the database: a
+    /// Notes a commit that failed because the database is unavailable. Other outcomes say nothing about the database: a
     /// violated constraint is a fault of the transaction, and a transaction without changes succeeds without writing.
     pub(super) fn note_failure<T>(&self, done: &Result<T>) {
         if let Err(error @ Error::Unavailable(_)) = done {

@@ -1,6 +1,6 @@
 //! Receipts of occurrences: a repeat gets the first response and starts nothing.
 //!
-//! Receipts are retained for 24 h, whatever retention does with the occurrences.
+//! Receipts are retained for 24 h, even when retention removes the occurrences earlier.
 
 use super::entity::{api_key, receipt};
 use super::rows::{self, BYTES, Columns, INT, RowStatement, TEXT, UUID};
@@ -41,7 +41,7 @@ pub struct Receipt {
     pub tasks_started: u32,
 }
 
-/// Returns the instant from which on receipts are retained: those made then or earlier are not.
+/// Returns the latest instant whose receipts are no longer retained.
 pub(super) fn oldest(now: Timestamp) -> i64 {
     now.0.saturating_sub(millis(RETAINED))
 }
@@ -54,7 +54,8 @@ pub async fn find_many(
 ) -> Result<HashMap<Identity, Receipt>> {
     let mut found = HashMap::new();
     for group in wanted.chunks(100) {
-        // By the index, and so with rows of other identities: the caller looks up what it wants.
+        // The index cannot combine the parts of an identity, so rows of other identities are found too. The caller
+        // looks up the wanted ones.
         let rows = receipt::Entity::find()
             .filter(receipt::Column::ExternalId.is_in(group.iter().map(|identity| identity.external_id.clone())))
             .filter(receipt::Column::KeyId.is_in(group.iter().map(|identity| identity.key.0)))
@@ -86,8 +87,8 @@ const COLUMNS: Columns<8> = [
 ///
 /// Takes lock 9 of 9.
 pub async fn insert(db: &impl ConnectionTrait, new: Vec<(Identity, Receipt)>, now: Timestamp) -> Result<bool> {
-    // Deletes only receipts of these identities, so that each can be used again: a clock that leaps must not delete
-    // all.
+    // An expired receipt would prevent a new one. Only receipts with these keys and ids are deleted: a clock that leaps
+    // must not delete all.
     let (keys, ids): (Vec<_>, Vec<_>) =
         new.iter().map(|(identity, _)| (identity.key.0, identity.external_id.clone())).unzip();
     receipt::Entity::delete_many()
@@ -150,7 +151,8 @@ pub async fn count_repeats(db: &impl ConnectionTrait, repeats: &BTreeMap<Identit
 
 /// Returns how often an occurrence with this id and source was repeated; 0 when its receipt is no longer retained.
 pub async fn repeats_of(db: &impl ConnectionTrait, occurrence: Uuid, external_id: &str, source: &str) -> Result<i64> {
-    // By the index of identities, which begins with the key: receipts of a day can be millions, keys are few.
+    // The keys are listed since the index of identities begins with the key: there may be millions of receipts, and
+    // there are few keys.
     let keys = api_key::Entity::find().select_only().column(api_key::Column::Id).into_query();
     let row = receipt::Entity::find()
         .filter(receipt::Column::KeyId.in_subquery(keys))

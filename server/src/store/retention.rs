@@ -13,10 +13,10 @@ pub enum Old {
     /// Deliveries that were settled before an instant, with their attempts, and the runs and occurrences that have no
     /// delivery left.
     Settled(Timestamp),
-    /// Settled deliveries of one destination up to a delivery's id, likewise. Those up to the other id are removed already,
-    /// so that no step reads again what waits among them.
+    /// Settled deliveries of one destination up to a delivery's id, in the same way. Deliveries up to the second id
+    /// were visited by earlier steps, so that no step reads the waiting ones among them again.
     OfDestination(DestinationId, i64, i64),
-    /// Runs that ended before an instant and have no deliveries.
+    /// Missed runs that were recorded before an instant. They have no deliveries.
     EmptyRuns(Timestamp),
     /// Occurrences that were received before an instant, have started something and have no runs any more.
     Occurrences(Timestamp),
@@ -40,7 +40,7 @@ pub enum Old {
 pub struct Step {
     /// The number of deleted rows, in all tables.
     pub removed: u64,
-    /// The number of those that count for the size of the step.
+    /// The number of deleted rows that count for the size of the step.
     pub counted: u64,
     /// The newest id of the deleted deliveries.
     pub last: Option<i64>,
@@ -64,7 +64,7 @@ async fn delete(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<
 }
 
 impl Old {
-    /// Returns what is left of these rows after a step that deleted deliveries up to the id `last`.
+    /// Returns the rows that are left after a step that deleted deliveries up to the id `last`.
     #[must_use]
     pub fn after(self, last: Option<i64>) -> Self {
         match (self, last) {
@@ -101,7 +101,7 @@ impl Old {
                 delete(txn, &sql, [oldest.0.into(), size]).await
             }
             Self::Occurrences(oldest) => {
-                // `OFFSET`: PostgreSQL would otherwise join with all runs.
+                // Without the `OFFSET` PostgreSQL would join with all runs.
                 let sql = some(
                     "occurrence",
                     "SELECT id FROM occurrence WHERE received_at < $1 \
@@ -128,7 +128,7 @@ impl Old {
                 delete(txn, &sql, [newest.into(), size]).await
             }
             Self::Revisions(oldest) => {
-                // Never the newest revision of all: caches compare its id.
+                // The newest revision of all is always retained, since caches compare its id.
                 let sql = some(
                     "revision",
                     "SELECT r.id FROM revision r WHERE r.changed_at < $1 \
@@ -163,10 +163,11 @@ impl Old {
     }
 }
 
-/// Returns the settled deliveries of each destination that are more than `most`. Those that wait do not count: else an
-/// outage would push the history out.
+/// Returns the surplus settled deliveries of each destination that has more than `most`. Waiting deliveries do not
+/// count: otherwise an outage would push out the history.
 pub async fn find_excess(db: &impl ConnectionTrait, most: u32) -> Result<Vec<Old>> {
-    // A range of one destination, not an equality: PostgreSQL would look for few deliveries among all.
+    // A range of one destination instead of an equality: for an equality PostgreSQL may walk through all deliveries to
+    // find a few.
     let surplus = |which: &str| {
         format!(
             "SELECT id FROM delivery WHERE destination_id >= $1 AND destination_id <= $1 {which} \
@@ -177,7 +178,7 @@ pub async fn find_excess(db: &impl ConnectionTrait, most: u32) -> Result<Vec<Old
     let mut found = Vec::new();
     for destination in ids(db, "SELECT id FROM destination ORDER BY id", []).await? {
         let values = || [destination.into(), i64::from(most).into()];
-        // First by the index alone: the rows say which are settled.
+        // The first query reads only the index. The second one has to read the rows to see which are settled.
         if ids(db, &any, values()).await?.is_empty() {
             continue;
         }
@@ -206,13 +207,14 @@ pub async fn find_revision_excess(db: &impl ConnectionTrait, most: u32) -> Resul
     Ok(found)
 }
 
-/// Returns the surplus, when more than `most` occurrences started nothing.
+/// Returns the surplus when more than `most` occurrences have started nothing.
 pub async fn find_unmatched_excess(db: &impl ConnectionTrait, most: u32) -> Result<Vec<Old>> {
     let sql = "SELECT id FROM occurrence WHERE tasks_started = 0 ORDER BY received_at DESC LIMIT 1 OFFSET $1";
     Ok(ids(db, sql, [i64::from(most).into()]).await?.into_iter().map(Old::UnmatchedUpTo).collect())
 }
 
-/// Deletes deliveries by a condition with their attempts and runs, then the occurrences that have none left.
+/// Deletes the deliveries that satisfy a condition, with their attempts and runs, then the occurrences that have no
+/// runs left.
 async fn delete_deliveries(
     txn: &DatabaseTransaction,
     which: &str,

@@ -1,8 +1,9 @@
-//! Every state that a webhook, task or event has had. Explanations are computed from it, and a replay with the original
-//! webhook is sent by it.
+//! Every state that a webhook, mailer, task or event has had. Explanations are computed from these revisions, and a
+//! replay with the original webhook is sent as of its revision.
 //!
 //! The modules of those tables write a revision with each change, in the same transaction and from the same value. A
-//! revision never holds a secret. Its document is retained for ever: `model/tests/revisions` has every shape of one.
+//! revision never holds a secret. Its document must stay readable for ever: `model/tests/revisions` has every shape of
+//! a document.
 
 use super::entity::revision;
 use super::{Error, Result};
@@ -60,12 +61,12 @@ fn json(error: &serde_json::Error) -> Error {
     Error::Other(DbErr::Json(error.to_string()))
 }
 
-/// Takes the lock of changes until the transaction ends, on PostgreSQL. What a change has checked stays true until it
-/// ends, and revisions are numbered in the order of their commits: else one could appear behind the newest and never be
-/// noticed.
+/// Takes the lock of changes until the transaction ends, on PostgreSQL. The checks of a change then stay true until it
+/// ends, and revisions are numbered in the order of their commits: otherwise a revision could appear behind the newest
+/// one and never be noticed.
 ///
-/// Always the first lock of a transaction, since a transaction that has locked rows could wait for one that needs
-/// those.
+/// This is always the first lock of a transaction. A transaction that has locked rows could otherwise wait for another
+/// one that needs those rows.
 pub async fn lock_changes(db: &impl ConnectionTrait) -> Result<()> {
     if db.get_database_backend() == DbBackend::Postgres {
         db.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({ORDER_LOCK})")).await?;
@@ -96,8 +97,8 @@ pub(super) async fn note<T: Serialize + Sync>(
     Ok(())
 }
 
-/// Returns the id of the newest revision. While it stays the same, webhooks, tasks, events and the catalogue have not
-/// changed, except the holds of webhooks.
+/// Returns the id of the newest revision. While the id stays the same, webhooks, the mailer, tasks, events and the
+/// catalogue have not changed, except the holds of destinations.
 pub async fn newest(db: &impl ConnectionTrait) -> Result<i64> {
     #[derive(FromQueryResult)]
     struct Newest {

@@ -1,11 +1,11 @@
-//! Rows that are written together: the cost of a write is its statements, not its commit.
+//! Rows that are written together, since most of the cost of a write is the number of its statements, not its commit.
 //!
-//! PostgreSQL takes the rows column by column, each as one array: one SQL text and one plan whatever their number. A
-//! single row, as most groups are at a few occurrences a second, has a text of its own: it is not parsed from 80
-//! arrays. SQLite takes `VALUES`, of which each number of rows is another text, and the statement cache holds a few
-//! hundred. So small groups, the usual ones, have a text for each size, and larger ones are composed of a few sizes.
-//! The largest stays far below SQLite's 32,766 bind parameters. A turn of the embedded database, which no statement
-//! makes wait for another thread, runs a statement for each row instead ([`RowStatement`]).
+//! PostgreSQL takes the rows column by column, each column as one array, so any number of rows has one SQL text and one
+//! plan. A single row has a text of its own, which spares the parsing of 80 arrays: at a few occurrences a second most
+//! groups are a single row. SQLite takes `VALUES`, whose text differs for each number of rows, and the statement cache
+//! holds a few hundred texts. So small groups, the usual ones, have a text for each size, and larger groups are
+//! composed of a few sizes. The largest stays far below SQLite's 32,766 bind parameters. A turn of the embedded
+//! database has no switch of threads for each statement, and runs a statement for each row instead ([`RowStatement`]).
 
 mod each;
 mod insert;
@@ -16,7 +16,7 @@ pub(super) use insert::{insert, insert_for_ids, insert_pairs, last_ids, read_ids
 use sea_orm::{ConnectionTrait, DbBackend, Value};
 use std::fmt::Write;
 
-/// The largest number of rows that are one statement whatever their number.
+/// The largest group that has a statement of its own size.
 const SMALL: usize = 16;
 /// The sizes that larger groups are composed of.
 const LARGE: [usize; 4] = [100, 64, 32, SMALL];
@@ -39,7 +39,7 @@ pub(super) fn split<T>(rows: Vec<T>) -> impl Iterator<Item = Vec<T>> {
     std::iter::from_fn(move || {
         let left = rows.len();
         let size = if left <= SMALL { left } else { LARGE.into_iter().find(|size| *size <= left).unwrap_or(SMALL) };
-        // One group at a time: the caller drops a group before the next one is made.
+        // Groups are made one at a time, so that the caller drops each before the next one is made.
         let group: Vec<_> = rows.by_ref().take(size).collect();
         (!group.is_empty()).then_some(group)
     })
@@ -54,8 +54,8 @@ pub(super) fn statements<T>(db: &impl ConnectionTrait, rows: Vec<T>) -> Vec<Vec<
     }
 }
 
-/// Returns `VALUES` of rows for SQLite, and adds them to `values`. The values have no numbers: SQLite looks the name of
-/// each parameter up among all of them.
+/// Returns `VALUES` of rows for SQLite, and adds them to `values`. The parameters have no numbers: SQLite would look up
+/// the name of each among all of them.
 fn sqlite_values<const N: usize>(rows: Vec<[Value; N]>, values: &mut Vec<Value>) -> String {
     let row = format!("({})", ["?"; N].join(","));
     let source = format!("VALUES {}", vec![row; rows.len()].join(","));
@@ -63,8 +63,8 @@ fn sqlite_values<const N: usize>(rows: Vec<[Value; N]>, values: &mut Vec<Value>)
     source
 }
 
-/// Returns rows as a table `v` of PostgreSQL, and adds their values to `values`. With `has_place`, the last column is
-/// `place`: that of the row, from 1.
+/// Returns rows as a table `v` of PostgreSQL, and adds their values to `values`. With `has_place`, the last column,
+/// `place`, is the position of the row, from 1.
 fn postgres_table<const N: usize>(
     columns: &Columns<N>,
     rows: Vec<[Value; N]>,
@@ -124,7 +124,7 @@ pub(super) fn arrays<const N: usize>(columns: &Columns<N>, rows: Vec<[Value; N]>
     columns.iter().enumerate().map(array).collect::<Vec<_>>().join(", ")
 }
 
-/// Adds a value to the text of an array of PostgreSQL. An array of the query builder could hold no NULL.
+/// Adds a value to the text of an array of PostgreSQL. An array of the query builder cannot hold NULL.
 fn push_element(array: &mut String, value: Value) {
     // Writing to a string does not fail.
     match value {
@@ -169,8 +169,8 @@ pub(super) fn sqlite_table<const N: usize>(
     format!("(SELECT {} FROM ({source})) AS v", names.collect::<Vec<_>>().join(", "))
 }
 
-/// Returns rows as a table `v` for a `FROM`, and adds their values to `values`. The text is the same whatever their
-/// number. On SQLite the rows are JSON, so that their values may only be numbers and texts.
+/// Returns rows as a table `v` for a `FROM`, and adds their values to `values`. The SQL text is the same for any number
+/// of rows. On SQLite the rows are JSON, so their values may only be numbers and texts.
 pub(super) fn listed<const N: usize>(
     is_postgres: bool,
     columns: &Columns<N>,
@@ -207,9 +207,9 @@ pub(super) fn insert_sql<const N: usize>(
     format!("INSERT INTO {table} ({}) {source}", columns.map(|(name, _)| name).join(", "))
 }
 
-/// Returns an INSERT of rows with ids on PostgreSQL. `ids` is an expression for an array of them, in the order of the
-/// rows. `places`, if any, is a column that holds places, and an expression for the array of what is at them. Adds the
-/// values of the rows to `values`.
+/// Returns an INSERT of rows with ids on PostgreSQL. `ids` is an expression for the array of the ids, in the order of
+/// the rows. `places`, if any, names a column that holds positions, and an expression for the array that has the real
+/// values at these positions. Adds the values of the rows to `values`.
 pub(super) fn insert_with_ids_sql<const N: usize>(
     table: &str,
     columns: &Columns<N>,

@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// A new run of a task.
 #[derive(Debug, Clone)]
 pub struct NewRun {
-    /// The task. `None` for a replay, whose outcome does not concern the task any more.
+    /// The task. `None` for a replay, which does not belong to the task any more.
     pub task_id: Option<TaskId>,
     /// The task's name, which the run retains.
     pub task_name: String,
@@ -26,7 +26,7 @@ pub struct NewRun {
 }
 
 impl NewRun {
-    /// Returns the run with the id of its occurrence, whose place is the id yet, from 1.
+    /// Replaces the id of the occurrence, which is still a position from 1, by the real id at that position.
     pub(super) fn with_occurrence_at(mut self, ids: &[i64]) -> Self {
         if let Cause::Occurrence(Some(place)) = &mut self.cause {
             let index = usize::try_from(place.0 - 1).unwrap_or(usize::MAX);
@@ -51,7 +51,7 @@ pub struct Row {
     pub status: Option<Status>,
     pub started_at: Timestamp,
     pub ended_at: Option<Timestamp>,
-    /// The runs that a missed one stands for, as a sentence.
+    /// The runs that a missed run stands for, as a sentence.
     pub note: Option<String>,
 }
 
@@ -106,7 +106,7 @@ pub(super) const COLUMNS: Columns<11> = [
     ("note", TEXT),
 ];
 
-/// Stores runs that were missed, each of which stands for all that its task has missed. The note says which.
+/// Stores missed runs. Each stands for all runs that its task has missed, as the note says.
 pub async fn insert_missed(db: &impl ConnectionTrait, new: Vec<NewRun>, note: &str, now: Timestamp) -> Result<()> {
     let row = |new| columns(new, Status::Missed, (Some(now), Some(note)), now);
     rows::insert(db, "run", &COLUMNS, new.into_iter().map(row).collect(), "").await?;
@@ -136,7 +136,7 @@ fn columns(new: NewRun, status: Status, end: (Option<Timestamp>, Option<&str>), 
     ]
 }
 
-/// Ends those of these runs whose delivery is settled: as `succeeded` when it was sent, else as `failed`.
+/// Ends the runs among these whose delivery is settled: as `succeeded` when it was sent, otherwise as `failed`.
 /// Finishes the tasks that are deleted after running.
 ///
 /// Takes lock 6 of 9; where it finishes a task, also lock 1 unless the caller holds it, and lock 7.
@@ -157,7 +157,7 @@ pub async fn end_settled(db: &impl ConnectionTrait, run_ids: &[RunId], now: Time
     finish_tasks(db, run_ids, now).await
 }
 
-/// Finishes the tasks that are deleted after running, of those of these runs that have ended.
+/// Finishes the tasks that are deleted after running, for the runs among these that have ended.
 ///
 /// Takes lock 7 of 9; where there is such a task, lock 1 before, unless the caller holds it.
 pub async fn finish_tasks(db: &impl ConnectionTrait, run_ids: &[RunId], now: Timestamp) -> Result<()> {

@@ -14,7 +14,7 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The next run of a schedule whose next run is still to be computed. No run is planned for that instant.
+/// The stored next run of a schedule whose next run has yet to be computed. No run can be planned for that instant.
 pub const TO_BE_COMPUTED: Timestamp = Timestamp(0);
 
 /// A schedule as stored.
@@ -136,7 +136,7 @@ async fn readable(db: &impl ConnectionTrait, query: Select<schedule::Entity>) ->
 /// Returns the schedules whose next run is due, or still to be computed, the longest due first.
 ///
 /// A schedule that cannot be read is logged and added to `unreadable`, and is left out without a log line from then on.
-/// It is taken out of there as soon as it can be read.
+/// It is removed from `unreadable` as soon as it can be read.
 pub async fn list_due(db: &impl ConnectionTrait, now: Timestamp, unreadable: &mut BTreeSet<i64>) -> Result<Vec<Row>> {
     let query = schedule::Entity::find()
         .filter(schedule::Column::NextAt.lte(now.0))
@@ -169,8 +169,8 @@ pub async fn next_at(db: &impl ConnectionTrait) -> Result<Option<Timestamp>> {
     Ok(query.into_tuple().one(db).await?.map(Timestamp))
 }
 
-/// Moves the next run of a schedule on from `from`; returns false if it is another one. Of several nodes that move on
-/// the same run, one gets true: that one starts the run.
+/// Moves the next run of a schedule on from `from`; returns false if the schedule has another next run. Of several
+/// nodes that try this, only one gets true, and starts the run.
 pub async fn advance(
     db: &impl ConnectionTrait,
     id: ScheduleId,

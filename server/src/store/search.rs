@@ -32,7 +32,7 @@ pub struct Filter {
     pub object: Option<String>,
     pub error_code: Option<String>,
     pub status_code: Option<i64>,
-    /// Where a search goes on: the [`Page::further`] of an earlier one.
+    /// The [`Page::further`] of an earlier search, which this one continues.
     pub beyond: Option<i64>,
 }
 
@@ -62,7 +62,7 @@ pub struct RunFilter {
     pub name: Option<String>,
     /// The word of a status.
     pub status: Option<String>,
-    /// Where a search goes on: the [`Page::further`] of an earlier one.
+    /// The [`Page::further`] of an earlier search, which this one continues.
     pub beyond: Option<i64>,
 }
 
@@ -71,7 +71,7 @@ pub struct RunFilter {
 pub struct Part {
     /// The number of rows before them.
     pub offset: u64,
-    /// Their largest number.
+    /// The most rows.
     pub limit: u64,
 }
 
@@ -82,7 +82,7 @@ pub struct Page<T> {
     pub rows: Vec<T>,
     /// The number of rows in all, counted up to one more than [`COUNTED`].
     pub total: u64,
-    /// Where the search goes on. `None` if nothing is left to look at.
+    /// The id from which the search continues. `None` if no rows are left to look at.
     pub further: Option<i64>,
 }
 
@@ -107,14 +107,17 @@ pub enum Sort {
 }
 
 /// Returns the condition that the name in `destination_name`, `task_name` or `object_name` contains a text in any case.
-/// Neither database folds more than ASCII, so a folded name is stored beside each name that differs from it.
+/// Neither database folds the case of letters beyond ASCII, so a folded name is stored beside each name that differs
+/// from it.
 fn contains(backend: DbBackend, which: &str, text: &str) -> SimpleExpr {
     group::holds(backend, &format!("COALESCE({which}_folded, {which}_name)"), folded(text))
 }
 
-/// Returns the ids among which the deliveries of a filter are looked for, and where a search goes on.
+/// Returns the range of ids in which the deliveries of a filter are looked for, and the id from which the search
+/// continues.
 async fn window_of(db: &impl ConnectionTrait, filter: &Filter, sorting: Sorting) -> Result<Window> {
-    // Waiting deliveries have a limit of their own: what webhooks hold. Their status finds them.
+    // Waiting deliveries need no window: the limit of the holds keeps them few, and an index finds them by their
+    // status.
     if filter.waits() {
         return Ok(Window::ALL);
     }
@@ -135,9 +138,9 @@ fn filtered(backend: DbBackend, filter: &Filter, window: Window) -> Select<deliv
     use delivery::Column;
     let text = |column: &str, wanted: &Option<String>| wanted.as_deref().map(|text| contains(backend, column, text));
     let all = Condition::all()
-        // One range: of two lower limits SQLite would use any.
+        // The limits are one range: of two lower limits SQLite would use either.
         .add_option((window != Window::ALL).then(|| Column::Id.between(window.low, window.high)))
-        // As text in the SQL, so that the indexes of one status are used.
+        // The status is part of the SQL text, so that the index of one status is used.
         .add_option(filter.status.map(|status| Expr::cust(format!("status = '{}'", status.as_str()))))
         .add_option(filter.since.map(|since| Column::CreatedAt.gte(since.0)))
         .add_option(filter.status_code.map(|status| Column::StatusCode.eq(status)))
@@ -153,8 +156,8 @@ fn filtered(backend: DbBackend, filter: &Filter, window: Window) -> Select<deliv
     delivery::Entity::find().filter(all)
 }
 
-/// Returns the number of rows that a query finds, counted up to one more than [`COUNTED`]. Counts nothing where the
-/// page shows the last row.
+/// Returns the number of rows that a query finds, counted up to one more than [`COUNTED`]. Runs no query where the page
+/// shows the last row.
 pub(super) async fn count<E>(
     db: &impl ConnectionTrait,
     query: Select<E>,
@@ -173,8 +176,8 @@ where
     Ok(query.select_only().column(id).limit(COUNTED + 1).count(db).await?)
 }
 
-/// Returns a page of deliveries. In another order than by time, a list is a search. Of waiting deliveries, only the
-/// newest [`COUNTED`] are sorted then.
+/// Returns a page of deliveries. A list in any order other than by time is a search. In such an order only the newest
+/// [`COUNTED`] of waiting deliveries are sorted.
 pub async fn deliveries(
     db: &impl ConnectionTrait,
     filter: &Filter,
@@ -197,14 +200,14 @@ pub async fn deliveries(
         }
         let newest = by_time(found.clone(), Order::Desc).select_only().column(Column::Id).columns(LIST_COLUMNS);
         let mut query = delivery::Entity::find();
-        // The table's own name, which the columns of the list have.
+        // The subquery has the name of the table, since the columns of the list use it.
         QuerySelect::query(&mut query).from_clear().from_subquery(newest.limit(COUNTED).into_query(), delivery::Entity);
         query
     };
     let query = match sorting.by {
         Sort::Time => by_time(found.clone(), order),
         Sort::Attempts => sorted().order_by(Column::Attempts, order).order_by_desc(Column::Id),
-        // Deliveries without an attempt are at the end in both directions.
+        // Deliveries without an attempt come last in both directions.
         Sort::Duration => sorted()
             .order_by_asc(Expr::cust("CASE WHEN duration_ms IS NULL THEN 1 ELSE 0 END"))
             .order_by(Column::DurationMs, order)
@@ -222,7 +225,8 @@ pub async fn runs(db: &impl ConnectionTrait, filter: &RunFilter, part: Part) -> 
     let mut indexed = run::Entity::find();
     let mut further = None;
     if let Some(id) = filter.task {
-        // A range of one task, not an equality: PostgreSQL would look for few runs among all.
+        // A range of one task instead of an equality: for an equality PostgreSQL may walk through all runs to find a
+        // few.
         indexed = indexed.filter(run::Column::TaskId.between(id.0, id.0));
     } else if filter.name.is_some() || filter.status.is_some() {
         let window = window::find(db, indexed.clone(), run::Column::Id, false, filter.beyond).await?;

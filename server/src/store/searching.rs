@@ -1,8 +1,9 @@
-//! Searches: lists by conditions that no index finds. One search runs at a time; on PostgreSQL a rest follows each.
+//! Searches: lists by conditions that no index serves. One search runs at a time. On PostgreSQL a pause follows each
+//! search.
 //!
-//! A search that goes on reads a million rows. SQLite does so on a thread of lower priority. PostgreSQL has no
-//! priorities, and may have as few cores as this machine. So the next search waits for as long as the last one took:
-//! however many people search, the searches take at most half of a core's time.
+//! A search that is continued reads a million rows. SQLite reads them on a thread of lower priority. PostgreSQL has no
+//! priorities, and may have only a few cores. So the next search waits for as long as the last one took: however many
+//! people search, the searches take at most half of a core's time.
 
 use super::connect::{PAGE_PATIENCE, SEARCHERS};
 use super::{Error, Result, Store};
@@ -47,7 +48,7 @@ struct SearchPermit {
 }
 
 impl SearchPermit {
-    /// Returns how long the next search waits. The database goes on with a cancelled search until its own time limit.
+    /// Returns how long the next search waits. The database continues a cancelled search until its own time limit.
     fn rest(&self) -> Duration {
         let took = self.since.elapsed();
         if self.is_done { took } else { PAGE_PATIENCE.saturating_sub(took).max(took) }

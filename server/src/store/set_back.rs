@@ -1,8 +1,9 @@
 //! Corrects times that a clock which was set back has left in the future, so that nothing waits for as long as the
 //! clock was ahead.
 //!
-//! A due time is corrected where no wait of a delivery can be so long ([`longest_wait`]). The row alone decides, so a
-//! correction can end anywhere and be repeated, also by another node. Nothing here may end or send a delivery.
+//! A due time is corrected if it is later than the longest possible wait of the delivery ([`longest_wait`]). A
+//! correction depends on the row alone, so it can stop anywhere and be repeated, also by another node. Nothing here may
+//! end or send a delivery.
 
 use super::hold::execute;
 use super::steps::Steps;
@@ -18,8 +19,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Corrects the times of destinations, leases, receipts and waiting deliveries. `margin` is the time for which a lease
-/// lasts beyond its destination's timeout. `clock` is asked for each step: an attempt that has failed meanwhile waits from
-/// then on.
+/// lasts beyond its destination's timeout. `clock` is read for each step, since the wait of a delivery whose attempt
+/// has just failed begins then.
 pub async fn correct(store: &Store, clock: impl Fn() -> Timestamp, margin: Duration) -> Result<()> {
     let now = clock();
     let txn = store.begin().await?;
@@ -33,16 +34,17 @@ pub async fn correct(store: &Store, clock: impl Fn() -> Timestamp, margin: Durat
     Ok(())
 }
 
-/// Has breakers and releases at a rate begin now that began later, and nodes be seen now that were seen later.
+/// Moves the times of breakers, of releases at a rate and of nodes that lie in the future to now. Probes are due after
+/// one wait at the latest.
 ///
-/// Takes lock 4 of 9 on several rows in any order. Where PostgreSQL ends the transaction for that, the caller tries
-/// again.
+/// Takes lock 4 of 9 on several rows in any order. If PostgreSQL ends the transaction because of a deadlock, the caller
+/// tries again.
 async fn correct_destinations(txn: &DatabaseTransaction, now: Timestamp) -> Result<()> {
     for sql in [
         "UPDATE destination SET breaker_opened_at = $1 WHERE breaker_opened_at > $1",
         "UPDATE destination SET breaker_probe_at = $1 + breaker_wait_ms WHERE breaker_probe_at > $1 + breaker_wait_ms",
         "UPDATE destination SET released_at = $1 WHERE released_at > $1",
-        // Else a node that died then would count for as long as the clock was ahead.
+        // Otherwise a node that died while the clock was ahead would still count for that long.
         "UPDATE node SET seen_at = $1 WHERE seen_at > $1",
     ] {
         execute(txn, sql, [now.0.into()]).await?;
@@ -50,7 +52,7 @@ async fn correct_destinations(txn: &DatabaseTransaction, now: Timestamp) -> Resu
     Ok(())
 }
 
-/// Shortens leases to the longest possible one, since their worker may have died.
+/// Shortens leases to the longest possible lease, since their node may have died.
 ///
 /// Takes lock 5 of 9.
 async fn shorten_leases(txn: &DatabaseTransaction, now: Timestamp, margin: Duration) -> Result<()> {
@@ -60,8 +62,8 @@ async fn shorten_leases(txn: &DatabaseTransaction, now: Timestamp, margin: Durat
     Ok(())
 }
 
-/// Has receipts of the future expire as if they had been made now. Until then, a sender's id that is used again is
-/// taken for a repeat.
+/// Sets the times of receipts that lie in the future to now, so that these receipts expire after 24 h. Otherwise a
+/// sender that uses an id again would be taken for a repeat for longer.
 ///
 /// Takes lock 9 of 9.
 async fn correct_receipts(store: &Store, now: Timestamp) -> Result<()> {
@@ -93,7 +95,7 @@ pub async fn list_parts(db: &impl ConnectionTrait, now: Timestamp) -> Result<Vec
     let held = HoldReason::ALL.map(|reason| format!("status = 'held' AND hold_reason = '{}'", reason.as_str()));
     let mut parts = Vec::new();
     for which in ["status = 'queued'".to_owned()].into_iter().chain(held) {
-        // Neither a MAX nor an EXISTS, for which PostgreSQL may read all that waits.
+        // MAX and EXISTS are not used: PostgreSQL may read all waiting deliveries for them.
         let sql = format!(
             "SELECT id FROM (SELECT w.id, (SELECT d.next_attempt_at FROM delivery d WHERE d.destination_id = w.id \
              AND {which} ORDER BY d.next_attempt_at DESC LIMIT 1) AS latest FROM destination w) AS part \
@@ -135,7 +137,7 @@ async fn correct_part(store: &Store, part: &Part, clock: impl Fn() -> Timestamp)
         store.in_time(pull_in(&txn, &rows, clock())).await?;
         steps.end(to_u64(rows.len()));
         store.commit(txn).await?;
-        // A corrected row moves to before this one.
+        // A corrected row moves to before this position.
         last = rows.last().map_or(last, |row| (row.next_attempt_at, row.id));
     }
     Ok(())
@@ -153,7 +155,7 @@ async fn list_later(txn: &DatabaseTransaction, part: &Part, last: (i64, i64), si
     Ok(rows.all(txn).await?)
 }
 
-/// Pulls the due times of these deliveries in to the latest possible ones.
+/// Sets the due times of these deliveries back to the latest possible ones.
 ///
 /// Takes lock 5 of 9.
 async fn pull_in(txn: &DatabaseTransaction, rows: &[Later], now: Timestamp) -> Result<()> {
@@ -163,7 +165,7 @@ async fn pull_in(txn: &DatabaseTransaction, rows: &[Later], now: Timestamp) -> R
         wrong.entry(row.latest(now)).or_default().push(row.id);
     }
     for (latest, ids) in wrong {
-        // A retry that was made meanwhile may come early.
+        // A delivery whose attempt has failed meanwhile may then be retried early.
         let sql = format!(
             "UPDATE delivery SET next_attempt_at = $1 WHERE {} AND next_attempt_at > $1",
             group::id_in("id", "$2", is_postgres)

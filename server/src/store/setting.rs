@@ -9,7 +9,7 @@ pub async fn find(db: &impl ConnectionTrait, key: &str) -> Result<Option<String>
     Ok(setting::Entity::find_by_id(key.to_owned()).one(db).await?.map(|row| row.value))
 }
 
-/// Stores the value unless there is one already. Returns the stored one.
+/// Stores the value unless there is one already. Returns the stored value.
 pub async fn insert_once(db: &impl ConnectionTrait, key: &str, value: &str) -> Result<String> {
     let row = setting::ActiveModel { key: Set(key.to_owned()), value: Set(value.to_owned()) };
     let keep = OnConflict::column(setting::Column::Key).do_nothing().to_owned();
@@ -25,7 +25,7 @@ pub async fn put(db: &impl ConnectionTrait, key: &str, value: &str) -> Result<()
     Ok(())
 }
 
-/// Deletes the value if it is this one. Returns true when it was.
+/// Deletes the value if it is `value`. Returns true when it was.
 pub async fn take(db: &impl ConnectionTrait, key: &str, value: &str) -> Result<bool> {
     use sea_orm::{ColumnTrait, QueryFilter};
     let done = setting::Entity::delete_many()

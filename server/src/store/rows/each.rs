@@ -1,5 +1,6 @@
-//! Statements of SQLite for one row each: one text whatever the number of rows. A statement for many rows would be
-//! parsed for each number of them, and SQLite copies each page that such a statement changes, to undo a part of it.
+//! Statements of SQLite for one row each, so that any number of rows has one text. A statement for many rows would be
+//! parsed for each number of rows, and SQLite copies each page that such a statement changes, to be able to undo a part
+//! of it.
 
 use super::Columns;
 use sea_orm::Value;
@@ -32,7 +33,7 @@ impl RowStatement {
         Self::new(format!("INSERT INTO {table} ({names}) VALUES ({})", ["?"; N].join(",")), rows.into_iter())
     }
 
-    /// Returns the insertion of rows with their ids, of which there are as many.
+    /// Returns the insertion of rows with their ids. There must be as many ids as rows.
     pub(in crate::store) fn insert_with_ids<const N: usize>(
         table: &str,
         columns: &Columns<N>,

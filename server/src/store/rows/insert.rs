@@ -6,8 +6,8 @@ use model::number::to_i64;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value};
 use std::ops::RangeInclusive;
 
-/// Inserts rows into two tables of SQLite, and returns their ids: rows at the same place have the same one. Both tables
-/// get their rows in one call, since each call switches threads twice.
+/// Inserts rows into two tables of SQLite, and returns their ids: both rows of a pair have the same id. Both tables get
+/// their rows in one call, since each call switches threads twice.
 pub(in crate::store) async fn insert_pairs<const N: usize, const M: usize>(
     db: &impl ConnectionTrait,
     one: (&str, &Columns<N>),
@@ -88,8 +88,8 @@ pub(in crate::store) async fn insert_for_ids<const N: usize>(
             let statement = Statement::from_sql_and_values(backend, sql + " RETURNING id", values);
             ids.extend(read_ids(db, statement).await?);
         } else {
-            // SQLite has one writer, so the ids have no gaps and the last one gives them all. Returned rows would each
-            // switch threads.
+            // SQLite has one writer, so the ids have no gaps, and all follow from the last one. If the statement
+            // returned rows, each would switch threads.
             let done = db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
             let last = i64::try_from(done.last_insert_id()).unwrap_or_default();
             if done.rows_affected() != count.unsigned_abs() {

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 const FIRST: i64 = 100;
 /// The fewest and the most rows of a step.
 const BOUNDS: (i64, i64) = (50, 2000);
-/// The next step is smaller after one that took longer than this, and larger after one that took less than a third of
-/// it.
+/// After a step that took longer than this, the next one is smaller. After a step that took less than a third of this,
+/// the next one is larger.
 const LONG: Duration = Duration::from_millis(12);
 /// The longest wait between two steps.
 const REST_MAX: Duration = Duration::from_secs(1);
@@ -46,13 +46,13 @@ impl Steps {
         Self { size: FIRST, since: None, rest: 1, is_done: false }
     }
 
-    /// Waits from now on so many times as long as the last step took.
+    /// From now on, waits `times` as long as the last step took.
     pub fn rest(&mut self, times: u32) {
         self.rest = times;
     }
 
-    /// Returns how many rows the next step may take; `None` when the last step found fewer than it was allowed. First
-    /// waits, in proportion to the last step with its commit.
+    /// Waits in proportion to the last step with its commit. Then returns the number of rows that the next step may
+    /// take; `None` when the last step found fewer rows than it was allowed.
     pub async fn next(&mut self) -> Option<i64> {
         if self.is_done {
             return None;
@@ -68,13 +68,12 @@ impl Steps {
         self.since = Some(Instant::now());
     }
 
-    /// Notes that a step is about to be committed and that the caller has more rows, whatever their number in this
-    /// step.
+    /// Notes that a step is about to be committed, and that another one has to follow, however few rows this one had.
     pub fn go_on(&mut self) {
         self.end(self.size.unsigned_abs());
     }
 
-    /// Notes that a step has changed so many rows and is about to be committed. The size of the next step does not
+    /// Notes that a step has changed this many rows and is about to be committed. The size of the next step does not
     /// depend on the commit, which takes almost as long for a few rows as for many.
     pub fn end(&mut self, rows: u64) {
         let took = self.since.map_or(Duration::ZERO, |since| since.elapsed());

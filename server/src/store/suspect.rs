@@ -1,16 +1,17 @@
-//! Suspect deliveries, which have several claims without a record. One of them may end its server each time it is sent.
-//! Most were leased to a node that ended, and never sent. The number of attempts that have begun tells the two apart.
+//! Suspect deliveries, which have several claims without a record. A few of them may end their server each time they
+//! are sent. Most were only leased to a node that ended, and were never sent. The number of attempts that have begun
+//! distinguishes the two.
 //!
-//! The beginning of an attempt is a commit before the receiver is called. Other deliveries must not have one: they
-//! would wait for the disk.
+//! The beginning of an attempt is committed before the receiver is called. Other deliveries skip this commit, since
+//! they would wait for the disk.
 
 use super::Result;
 use model::id::DeliveryId;
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
 use uuid::Uuid;
 
-/// Puts on record that an attempt of a delivery begins. Returns how many attempts have begun so, or `None` when the
-/// delivery is not leased to `owner` any more.
+/// Records that an attempt of a delivery begins. Returns the number of recorded beginnings, or `None` when the delivery
+/// is not leased to `owner` any more.
 ///
 /// Takes lock 5 of 9.
 pub async fn note_begin(db: &impl ConnectionTrait, owner: Uuid, id: DeliveryId) -> Result<Option<i64>> {
@@ -24,7 +25,7 @@ pub async fn note_begin(db: &impl ConnectionTrait, owner: Uuid, id: DeliveryId) 
     Ok(Noted::find_by_statement(statement).one(db).await?.map(|noted| noted.begins))
 }
 
-/// Takes the beginning of an attempt back that was not made after all.
+/// Removes the recorded beginning of an attempt that was not made.
 ///
 /// Takes lock 5 of 9.
 pub async fn take_back_begin(db: &impl ConnectionTrait, owner: Uuid, id: DeliveryId) -> Result<()> {

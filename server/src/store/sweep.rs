@@ -1,21 +1,20 @@
-//! The sweep: once a second on each node, the work that is due by the clock and the work that was left over. An idle
+//! The sweep: once a second, each node does the work that is due by the clock and the work that was left over. An idle
 //! server sweeps less often (`look`).
 //!
 //! The steps, in order:
 //!
 //! 1. `find destinations` lists the destinations that one of the next steps has work for.
-//! 2. `arrange` has a destination's waiting deliveries follow the state of the destination.
+//! 2. `arrange` brings a destination's waiting deliveries in line with its state.
 //! 3. `probe` queues one delivery behind an open breaker when its probe is due.
 //! 4. `release` queues the next deliveries of a destination that was resumed at a rate.
 //!
 //! Steps 2 to 4 visit the destinations in turn, some hundred rows in each transaction, so that neither the one writer
 //! of SQLite nor a lock on PostgreSQL is held for long. A large backlog takes several turns. After five seconds the
-//! next sweep goes on. Each step goes by the rows alone, so a crash between two transactions needs no record. A step
-//! that fails ends the sweep, and its name is in the error; the next sweep is a second later.
+//! rest is left to the next sweep. Each step depends on the rows alone, so a crash between two transactions needs no
+//! record. A step that fails ends the sweep, and its name is in the error. The next sweep follows a second later.
 //!
-//! `arrange` is left with work when a backlog is too large for the transaction that changes its destination, and when
-//! another node queues a delivery at the same moment (PostgreSQL). The claim leaves such rows alone until they are
-//! arranged.
+//! `arrange` has work left when a backlog is too large for the transaction that changes its destination, and when
+//! another node queues a delivery at the same moment (PostgreSQL). Such rows are not claimed until they are arranged.
 //!
 //! Times that a clock which was set back has left in the future are corrected elsewhere (`set_back`).
 
@@ -33,9 +32,9 @@ use std::time::{Duration, Instant};
 
 /// The time after which a sweep leaves the rest to the next one, which has a later instant and lists anew.
 const LONGEST: Duration = Duration::from_secs(5);
-/// The seconds of a release at a rate that are made up for: an outage is not followed by a burst.
+/// The most seconds of a release at a rate that are made up for, so that no burst follows an outage.
 const CATCH_UP: i64 = 2;
-/// The rows of a transaction that a visit of a destination counts for, besides those it moves.
+/// The number of rows that a visit of a destination counts for, in addition to those it moves.
 const VISIT_COST: i64 = 5;
 
 /// A destination that the sweep has work for.
@@ -113,7 +112,7 @@ async fn visit_destinations(
         let txn = store.begin().await?;
         steps.begin();
         store.in_time(visit_some(&txn, &mut todo, size, now, margin)).await?;
-        // There is more to do as long as a destination is left.
+        // A step counts as full as long as a destination is left.
         steps.end(if todo.is_empty() { 0 } else { size.unsigned_abs() });
         crate::fault::point("sweep.before-commit");
         store.commit(txn).await?;
@@ -121,8 +120,8 @@ async fn visit_destinations(
     Ok(())
 }
 
-/// Visits the first of these destinations in one transaction, for about `size` rows, and takes those that are done out
-/// of the list.
+/// Visits the first of these destinations in one transaction, for about `size` rows, and removes those that are done
+/// from the list.
 ///
 /// Takes lock 1 of 9 if one of the destinations is deleted, then locks 4 to 7 of one destination after the other.
 async fn visit_some(
@@ -152,7 +151,7 @@ async fn visit_some(
             }
         }
         todo.pop_front();
-        // A visit that moves nothing is some work too.
+        // A visit that moves nothing takes some time, too.
         left -= VISIT_COST.min(left);
     }
     Ok(())
@@ -182,7 +181,7 @@ async fn start_due_probe(
 }
 
 async fn is_probe_under_way(db: &impl ConnectionTrait, id: DestinationId) -> Result<bool> {
-    // `+`: SQLite would otherwise read the whole history of the destination, and not the few that are leased.
+    // Without the `+` SQLite would read the whole history of the destination instead of the few leased deliveries.
     let sql = "SELECT 1 AS n FROM delivery WHERE destination_id = $1 AND status = 'queued' AND replay_revision IS NULL \
                UNION ALL \
                SELECT 1 FROM delivery WHERE +destination_id = $1 AND status = 'running' AND replay_revision IS NULL LIMIT 1";
@@ -190,8 +189,8 @@ async fn is_probe_under_way(db: &impl ConnectionTrait, id: DestinationId) -> Res
     Ok(db.query_one_raw(statement).await?.is_some())
 }
 
-/// Queues the oldest delivery that waits behind the breaker and is due: the time that the receiver asked for, and the
-/// schedule of retries, hold for a probe too. Returns true when there was one.
+/// Queues the oldest delivery that waits behind the breaker and is due: a probe too respects the schedule of retries
+/// and the time that the receiver asked for. Returns true when there was such a delivery.
 async fn queue_probe(db: &impl ConnectionTrait, id: DestinationId, now: Timestamp) -> Result<bool> {
     let first = |reason: &str| {
         format!(

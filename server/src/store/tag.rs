@@ -63,7 +63,8 @@ impl TagRow {
         self.category.type_ids.iter().any(|id| id == type_id)
     }
 
-    /// Refuses the tag when its category allows one tag per object and `others`, the object's tags, have another of it.
+    /// Refuses the tag when its category allows one tag per object, and `others`, the object's tags, contain another
+    /// tag of the category.
     ///
     /// # Errors
     /// A sentence for the person or sender who named the tags.
@@ -202,7 +203,8 @@ pub async fn counts(db: &impl ConnectionTrait) -> Result<HashMap<TagId, u64>> {
         id: i64,
         objects: i64,
     }
-    // A range of one tag, not an equality: PostgreSQL would look for the objects of a rare tag among all.
+    // A range of one tag instead of an equality: for an equality PostgreSQL may walk through all objects to find those
+    // of a rare tag.
     let sql = "SELECT t.id, (SELECT COUNT(*) FROM (SELECT 1 FROM object_tag o WHERE o.tag_id >= t.id \
                AND o.tag_id <= t.id ORDER BY o.tag_id LIMIT $1) few) AS objects FROM tag t";
     let limit = [to_i64(TAGGED + 1).into()];
@@ -229,8 +231,8 @@ pub async fn count_objects(db: &impl ConnectionTrait, id: TagId, type_id: &str) 
 
 const COLUMNS: Columns<2> = [("object_id", INT), ("tag_id", INT)];
 
-/// Sets the tags of each object. The objects' rows stay locked until the transaction ends (PostgreSQL): if two
-/// transactions set tags of one object at once, the tags of both would stay.
+/// Sets the tags of each object. The objects' rows stay locked until the transaction ends (PostgreSQL). Otherwise, if
+/// two transactions set the tags of one object at once, the tags of both would stay.
 ///
 /// Takes lock 8 of 9.
 pub async fn assign(db: &impl ConnectionTrait, tagged: &[(ObjectId, &[TagId])]) -> Result<()> {

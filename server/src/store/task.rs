@@ -27,7 +27,7 @@ pub struct Row {
 
 impl Row {
     /// Returns `None` for a task whose settings cannot be read, since a newer version or a person has written them, and
-    /// logs that. Nothing starts such a task, and no other waits for it.
+    /// logs that. Nothing starts such a task, and it does not block other tasks.
     pub(super) fn of(row: task::Model) -> Option<Self> {
         let Ok(action) = serde_json::from_str(&row.settings) else {
             tracing::error!(task = row.id, "a task cannot be read and is left out");
@@ -77,8 +77,8 @@ pub async fn insert(db: &impl ConnectionTrait, task: &Task, now: Timestamp) -> R
 
 /// Changes a task that still has this revision; returns false if it has another.
 pub async fn update(db: &impl ConnectionTrait, id: TaskId, revision: i64, task: &Task, now: Timestamp) -> Result<bool> {
-    // A claim of the time when the task was deleted after running, or of a node that had read it so. Such a run is one
-    // of many now.
+    // Removes a claim from the time when the task was deleted after running, or by a node that had still read it as
+    // such. Its run is now one of many.
     task::Entity::update_many()
         .col_expr(task::Column::ClaimedAt, Expr::value(Option::<i64>::None))
         .filter(task::Column::Id.eq(id.0))
@@ -97,7 +97,7 @@ pub async fn update(db: &impl ConnectionTrait, id: TaskId, revision: i64, task: 
     Ok(done.rows_affected == 1)
 }
 
-/// Lets events start a task, or not; returns false if there is no such task. Nothing else changes.
+/// Enables or disables a task; returns false if there is no such task.
 pub async fn set_enabled(db: &impl ConnectionTrait, id: TaskId, is_enabled: bool, now: Timestamp) -> Result<bool> {
     let Some(mut row) = find(db, id).await? else { return Ok(false) };
     row.task.is_enabled = is_enabled;
@@ -125,7 +125,7 @@ pub async fn find(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<Row>> 
     Ok(task::Entity::find_by_id(id.0).one(db).await?.and_then(Row::of))
 }
 
-/// Returns those of these tasks that are not deleted.
+/// Returns the tasks among these that are not deleted.
 pub async fn list_existing(db: &impl ConnectionTrait, ids: impl Iterator<Item = TaskId>) -> Result<HashSet<TaskId>> {
     let ids: BTreeSet<_> = ids.map(|id| id.0).collect();
     if ids.is_empty() {
@@ -148,8 +148,8 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Row>> {
 }
 
 /// Claims a task that is deleted after running for its one run; returns false if it is claimed already. An event or a
-/// schedule claims the task only while it is enabled, which a failed run may just have ended; a person also while it is
-/// disabled.
+/// schedule claims the task only while it is enabled, since a failed run may just have disabled it. A person claims
+/// also a disabled one.
 pub async fn claim(db: &impl ConnectionTrait, id: TaskId, is_by_event: bool, now: Timestamp) -> Result<bool> {
     let mut claim = task::Entity::update_many()
         .col_expr(task::Column::ClaimedAt, Expr::value(now.0))
@@ -170,7 +170,7 @@ pub async fn finish_claimed(
     has_succeeded: bool,
     now: Timestamp,
 ) -> Result<()> {
-    // Before the task is read: a person may be saving it as one that stays.
+    // The lock is taken before the task is read: a person may be saving it as a task that is not deleted.
     revision::lock_changes(db).await?;
     let Some(found) = task::Entity::find_by_id(id.0)
         .filter(task::Column::ClaimedAt.eq(claimed_at.0))

@@ -48,7 +48,7 @@ pub async fn insert(db: &impl ConnectionTrait, trigger: &Trigger, now: Timestamp
     Ok(TriggerId(id))
 }
 
-/// Lets a trigger start its task, or not; returns false if there is no such trigger.
+/// Enables or disables a trigger; returns false if there is no such trigger.
 pub async fn set_enabled(db: &impl ConnectionTrait, id: TriggerId, is_enabled: bool, now: Timestamp) -> Result<bool> {
     let Some(row) = find(db, id).await? else { return Ok(false) };
     schedule_trigger::Entity::update_many()
@@ -68,7 +68,7 @@ pub async fn delete(db: &impl ConnectionTrait, id: TriggerId, now: Timestamp) ->
     Ok(true)
 }
 
-/// Notes the change of a trigger on its schedule, where the change feed of the live pages sees it.
+/// Notes the change of a trigger on its schedule, which the change feed of the live pages includes.
 async fn touch(db: &impl ConnectionTrait, id: ScheduleId, now: Timestamp) -> Result<()> {
     schedule::Entity::update_many()
         .col_expr(schedule::Column::UpdatedAt, Expr::value(now.0))

@@ -1,8 +1,8 @@
-//! Turns as the one writer of the embedded database. A group that only adds rows, or only settles deliveries, is handed
-//! whole to a thread with a connection of its own, which responds once. The asynchronous library switches threads twice
-//! for each statement, and most of the time of a small group was that.
+//! Turns: the fast way to write a group to the embedded database. A group that only adds rows, or only settles
+//! deliveries, is handed as a whole to a thread with a connection of its own, which responds once. The asynchronous
+//! library switches threads twice for each statement, which would be most of the time of a small group.
 //!
-//! A turn holds the library's writing connection meanwhile, and so excludes the other writers. A turn must be short:
+//! A turn holds the library's writing connection meanwhile, which excludes the other writers. A turn must be short, so
 //! each of its statements finds its rows by an index.
 
 mod along;
@@ -39,21 +39,21 @@ impl Store {
         Ok(Some(Turn { excludes: self.in_time(acquired).await?, turns: turns.clone() }))
     }
 
-    /// Lets another writer than a turn have the writing connection.
+    /// Makes the turns return the writing connection, for another writer.
     pub(super) fn want_writer(&self) {
         if let Some(turns) = &self.turns {
             turns.kept.want();
         }
     }
 
-    /// The same for a writer that waits until the guard is dropped.
+    /// Does the same for a writer that waits for the connection until the guard is dropped.
     pub(super) fn wait_for_writer(&self) -> Option<WaitingWriter> {
         self.want_writer();
         Some(self.turns.as_ref()?.kept.wait())
     }
 
-    /// Lets a record wait until it can go along with a turn, which then calls `statements` with its content. `None` on
-    /// PostgreSQL, and while another record waits.
+    /// Lets a record wait for a turn to go along with. The turn then calls `statements` with the content of the record.
+    /// `None` on PostgreSQL, and while another record waits.
     pub(super) fn go_along<T: Send + 'static>(
         &self,
         content: Vec<T>,
@@ -73,8 +73,8 @@ impl Turn {
         self.turns.run(self.excludes, None, write).await.map(drop)
     }
 
-    /// Runs `write` in a transaction. Returns the id that `write` returns. `None`, and nothing is stored, where
-    /// `condition` returns no row.
+    /// Runs `write` in a transaction if `condition` returns a row. Returns the id that `write` returns. Otherwise
+    /// stores nothing and returns `None`.
     pub(super) async fn write_if(
         self,
         condition: Statement,

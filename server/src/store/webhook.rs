@@ -1,4 +1,4 @@
-//! Webhooks. A write stores the webhook's revision from the settings that it was given.
+//! Webhooks. A write also stores a revision, from the same settings.
 
 mod row;
 
@@ -63,7 +63,7 @@ pub async fn update(
 /// Masks headers with these names in every revision of a webhook: their values have become secrets.
 pub async fn mask_revisions(db: &impl ConnectionTrait, id: WebhookId, names: &[String]) -> Result<()> {
     revision::rewrite(db, revision::Kind::Webhook, id.0, |document| {
-        // Only the headers are read, so that the rest stays as it was written.
+        // Only the headers are parsed, so that the rest of the document stays unchanged.
         let Ok(mut headers) = HeaderList::deserialize(&document["headers"]) else { return };
         for row in &mut headers.0 {
             if names.iter().any(|name| name.eq_ignore_ascii_case(&row.name)) {

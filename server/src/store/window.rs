@@ -1,9 +1,9 @@
 //! The part of a table that one search looks at.
 //!
-//! No index finds the deliveries whose object's name contains a text, and each delivery would pay for such an index. A
-//! search that reads the table until it has found enough would read all of the history for a rare name. So the first
-//! page of a search looks at the newest rows only, and says so. A person who wants more goes on from there, in steps
-//! that are far longer.
+//! No index finds the deliveries whose object's name contains a text, and such an index would make each delivery slower
+//! to write. A search that reads the table until it has found enough would read all of the history for a rare name. So
+//! the first page of a search looks at the newest rows only, and says so. A person who wants more can continue from
+//! there, in much larger steps.
 
 use super::Result;
 use app::view::{SEARCHED, SEARCHED_FURTHER};
@@ -14,7 +14,8 @@ use sea_orm::{
     Statement,
 };
 
-/// The difference of the ids of deliveries that two nodes may have made in another order than their times say.
+/// The largest difference of the ids of two deliveries whose ids and times may be in different orders, since two nodes
+/// made them.
 const UNORDERED: i64 = 1000;
 
 /// The ids that a search looks at.
@@ -31,8 +32,9 @@ impl Window {
     pub(super) const ALL: Self = Self { low: i64::MIN, high: i64::MAX, further: None };
 }
 
-/// Returns the window of a search among `rows`, which an index finds in the order of their ids: at most [`SEARCHED`]
-/// rows at the start of the order or, with `beyond`, at most [`SEARCHED_FURTHER`] from that id on.
+/// Returns the window of a search among `rows`: at most [`SEARCHED`] rows from the first one in the order or, with
+/// `beyond`, at most [`SEARCHED_FURTHER`] rows from that id on. An index has to find the rows in the order of their
+/// ids.
 pub(super) async fn find<E: EntityTrait>(
     db: &impl ConnectionTrait,
     rows: Select<E>,
@@ -47,7 +49,7 @@ pub(super) async fn find<E: EntityTrait>(
         None => (ids.clone().into_tuple().one(db).await?, SEARCHED),
     };
     let Some(start) = start else { return Ok(Window::ALL) };
-    // By the ids alone: to count the rows would take as long as the search.
+    // The window is computed from the ids alone: counting the rows would take as long as the search.
     let step = to_i64(size) - 1;
     let (low, high) = if is_rising { (start, start.saturating_add(step)) } else { (start.saturating_sub(step), start) };
     let ids = if is_rising { ids.filter(id.gt(high)) } else { ids.filter(id.lt(low)) };
@@ -58,8 +60,8 @@ pub(super) async fn find<E: EntityTrait>(
     Ok(Window { low, high, further })
 }
 
-/// Returns an id before which no delivery was queued since an instant. Halves the range of the ids again and again,
-/// since a later delivery has a higher id.
+/// Returns an id so low that every delivery since an instant has this or a higher one. This is a binary search, since a
+/// later delivery has a higher id.
 pub(super) async fn first_since(db: &impl ConnectionTrait, since: Timestamp) -> Result<i64> {
     #[derive(FromQueryResult)]
     struct First {

@@ -1,8 +1,8 @@
-//! A record that goes along with a turn of another: the record waits until the next group is written, and shares the
-//! commit. Nothing waits for the record of a success, and a commit costs more than what is committed.
+//! A record that goes along with a turn: it waits until the next group is written, and shares the commit of that group.
+//! Nothing waits for the record of a success, and a commit costs more than the rows in it.
 //!
-//! The record comes first in the transaction. After a record that fails, the transaction begins again without the
-//! record. So the record leaves nothing then, and does not prevent the other.
+//! The record comes first in the transaction. If it fails, the transaction begins again without it. So a failed record
+//! leaves nothing behind, and does not prevent the group.
 
 use super::thread::{Session, interrupted};
 use crate::store::rows::RowStatement;
@@ -11,7 +11,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
-/// The parts of a record, such as deliveries. `None` once a turn has taken the record, or it was taken back.
+/// The parts of a record, such as deliveries. `None` once a turn has taken the record, or once the record was taken
+/// back.
 type Content<T> = Arc<Mutex<Option<Vec<T>>>>;
 
 /// The place for the one record that waits.
@@ -28,7 +29,7 @@ struct Waiting {
 
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Statements hold what senders sent, which belongs into no log.
+        // Statements contain data of senders, which must not be logged.
         f.write_str("Place")
     }
 }
@@ -50,7 +51,7 @@ impl Place {
         *place = Some(Waiting {
             is_taken_back: Box::new(move || lock(&of_place).is_none()),
             statements: Box::new(move || {
-                // The lock is free again when the statements are made.
+                // The content is taken first, so that the lock is free again while the statements are made.
                 let content = lock(&of_turn).take()?;
                 Some(statements(content))
             }),
@@ -59,7 +60,7 @@ impl Place {
         Some(Along { content, response, made: None })
     }
 
-    /// Makes the record that waits within the transaction of a turn. `None` where no record waits, or it was taken
+    /// Makes the waiting record within the transaction of a turn. `None` where no record waits, or where it was taken
     /// back.
     pub(super) fn make(&self, session: &Session<'_>) -> Option<Made> {
         let waiting = lock(&self.0).take()?;
@@ -76,14 +77,14 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// Returns true where the record has failed. The transaction holds a part of it then.
+    /// Returns true where the record has failed. The transaction may then contain a part of it.
     pub(super) fn has_failed(&self) -> bool {
         self.done.is_err()
     }
 
-    /// Reports the end of the record after that of the transaction.
+    /// Reports the outcome of the record, which also depends on that of the transaction.
     pub(super) fn end(self, transaction: Result<()>) {
-        // The other side may have been dropped: then nobody waits.
+        // The receiver may have been dropped: then no one waits for the outcome.
         let _ = self.respond.send(transaction.and(self.done));
     }
 }
@@ -97,7 +98,7 @@ pub struct Along<T> {
 }
 
 impl<T> Along<T> {
-    /// Adds to the record. Returns what does not go along, since a turn has taken the record.
+    /// Adds to the record. Returns `one` if a turn has already taken the record.
     pub fn add(&self, one: T) -> Option<T> {
         match &mut *lock(&self.content) {
             Some(content) => {
@@ -113,11 +114,11 @@ impl<T> Along<T> {
         lock(&self.content).take().is_some()
     }
 
-    /// Waits until a turn has made the record. Further calls return the same.
+    /// Waits until a turn has made the record. Further calls return the same outcome.
     ///
     /// # Errors
-    /// Fails like a transaction, also where the transaction of the turn fails. The record is then made or not, as after
-    /// a commit that failed.
+    /// Fails when the record or the transaction of the turn fails. As after a failed commit, the record may be made all
+    /// the same.
     pub async fn made(&mut self) -> Result<()> {
         if self.made.is_none() {
             let made = (&mut self.response).await;

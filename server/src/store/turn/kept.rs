@@ -1,6 +1,6 @@
 //! The library's writing connection between two turns. A connection that returns to its pool is tested first, which
 //! switches threads twice, and at some tens of events a second each group has a turn of its own. So a turn keeps the
-//! connection for the next one, unless another writer wants it.
+//! connection for the next turn, unless another writer wants it.
 
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 /// The time after which a connection that no turn needs returns to its pool.
 const KEPT_FOR: Duration = Duration::from_millis(50);
-/// The time for which turns keep the connection in a row. A writer that asked long ago waits no longer than that.
+/// The longest time for which successive turns keep the connection. No other writer waits longer than that.
 const KEPT_IN_A_ROW: Duration = Duration::from_secs(1);
-/// The time since another writer asked, for which no turn keeps the connection: the writer may have more to write.
+/// The time after a request of another writer in which no turn keeps the connection: the writer may have more to write.
 const WANTED_FOR: Duration = Duration::from_millis(100);
 
 /// The place for the connection.
@@ -42,7 +42,7 @@ impl State {
     fn give_up(&mut self) {
         self.since = None;
         if let Some((connection, runtime)) = self.connection.take() {
-            // A connection returns to its pool by a task.
+            // Returning a connection to its pool spawns a task.
             let _entered = runtime.enter();
             drop(connection);
         }
@@ -85,7 +85,7 @@ impl Kept {
     }
 
     /// Returns the connection to its pool, for a turn or another writer that waits for it until the guard is dropped.
-    /// All wait in the pool then, which serves them in order.
+    /// All of them then wait in the pool, which serves them in order.
     pub(super) fn wait(&self) -> WaitingWriter {
         let mut state = self.state();
         state.waiting += 1;

@@ -24,7 +24,7 @@ const STATEMENTS_CACHED: usize = 200;
 /// The work of a turn.
 type Work = Box<dyn FnOnce(&mut Writer) + Send>;
 
-/// The way to the thread. The thread ends with the last of them.
+/// A handle of the thread. The thread ends when the last handle is dropped.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Turns {
     works: mpsc::Sender<Work>,
@@ -46,9 +46,9 @@ impl Turns {
         Ok(Self { works, place: Place::default(), kept: Kept::default() })
     }
 
-    /// Runs `write` in a transaction where `condition` returns a row, and returns what `write` does. The transaction is
-    /// committed where the caller still waits, and rolled back otherwise. `excludes` is held meanwhile. A record that
-    /// waits goes along.
+    /// Runs `write` in a transaction if `condition` returns a row, and returns the result of `write`. The transaction
+    /// is committed if the caller still waits, and rolled back otherwise. `excludes` is held meanwhile. A waiting
+    /// record goes along.
     pub(super) async fn run(
         &self,
         excludes: PoolConnection<Sqlite>,
@@ -70,7 +70,7 @@ impl Turns {
                 made.end(done.as_ref().map(|_| ()).map_err(Clone::clone));
             }
             if let Err((_, excludes)) = respond.send((done, excludes)) {
-                // The caller waits no longer. A connection returns to its pool by a task.
+                // The caller no longer waits. Returning a connection to its pool spawns a task.
                 let _entered = runtime.enter();
                 drop(excludes);
             }
@@ -81,13 +81,14 @@ impl Turns {
         done
     }
 
-    /// Closes the connection, and returns the library's one. A later turn would open another one.
+    /// Closes the connection of the thread, and returns the library's connection to its pool. A later turn would open a
+    /// new one.
     pub(in crate::store) async fn close(&self) {
         self.kept.want();
         let (respond, response) = oneshot::channel();
         let close = move |writer: &mut Writer| {
             writer.connection = None;
-            // The caller may have run out of patience.
+            // The caller may have stopped waiting.
             let _ = respond.send(());
         };
         if self.works.send(Box::new(close)).is_ok() {
@@ -96,7 +97,7 @@ impl Turns {
     }
 }
 
-/// The error of a transaction that panicked, or that nobody waits for.
+/// The error of a transaction that panicked, or whose caller has stopped waiting.
 pub(super) fn interrupted() -> DbErr {
     DbErr::Custom("a transaction was interrupted".to_owned())
 }
@@ -125,15 +126,15 @@ impl Writer {
             return Ok(None);
         }
         if !go_along(&session) {
-            // The transaction holds a part of the record that has failed.
+            // The transaction may contain a part of the failed record.
             session.roll_back()?;
             if !session.begin(condition)? {
                 return Ok(None);
             }
         }
         let id = write(&session)?;
-        // A caller that has run out of patience may have told a sender that nothing is stored. The record that goes
-        // along is told that it is not made.
+        // A caller that has stopped waiting may have told a sender that nothing is stored. The record that goes along
+        // is reported as not made.
         if !is_waited_for() {
             return Err(Error::Unavailable(interrupted()));
         }
@@ -141,8 +142,8 @@ impl Writer {
         Ok(Some(id))
     }
 
-    /// Rolls back a transaction that was not committed. Where that fails, closes the connection, of which nothing is
-    /// left.
+    /// Rolls back a transaction that was not committed. If that fails, closes the connection, which discards the
+    /// transaction.
     fn end(&mut self) {
         let has_ended = |one: &Connection| one.is_autocommit() || one.execute_batch("ROLLBACK").is_ok();
         if !self.connection.as_ref().is_none_or(has_ended) {
@@ -175,7 +176,7 @@ impl Session<'_> {
         condition.map_or(Ok(true), |one| self.has_row(&one.sql, one.values.as_ref().map_or(&[], |values| &values.0)))
     }
 
-    /// Ends the transaction, of which nothing is left. Some errors have ended it already, as a full disk does.
+    /// Rolls the transaction back. Some errors, such as a full disk, have already ended it.
     fn roll_back(&self) -> rusqlite::Result<()> {
         if self.connection.is_autocommit() { Ok(()) } else { self.execute("ROLLBACK") }
     }
@@ -219,7 +220,7 @@ impl Session<'_> {
 
     fn prepare(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
         if self.is_logging {
-            // As the other connections log their statements.
+            // The other connections log their statements in the same form.
             tracing::event!(target: "sqlx::query", tracing::Level::INFO, db.statement = sql);
         }
         self.connection.prepare_cached(sql)

@@ -1,4 +1,4 @@
-//! A webhook as stored, and the ways between its columns and its settings.
+//! A webhook as stored, and the conversions between its columns and its settings.
 
 use crate::store::destination::hold_state;
 use crate::store::entity::{destination, webhook};
@@ -19,7 +19,7 @@ pub struct Row {
     pub id: WebhookId,
     /// The name for sealing: the associated data of the secrets.
     pub uuid: Uuid,
-    /// All that is configured and no secret.
+    /// The whole configuration without secrets.
     pub settings: Settings,
     /// The secrets, sealed.
     pub secrets: SealedSecrets,
@@ -62,11 +62,11 @@ impl Row {
         self.stored().target_change(url, authorization, *allows_insecure_tls).is_some()
     }
 
-    /// Returns the webhook as of a revision: method, URL, headers and authorization of then, the rest of now. A secret
-    /// that belongs to another target now is left out.
+    /// Returns the webhook as of a revision: method, URL, headers, authorization and TLS setting as of the revision,
+    /// the rest as it is now. A secret that now belongs to another target is left out.
     pub fn as_of_revision(&self, then: Settings) -> Option<Self> {
         let has_moved = self.is_moved_by(&then);
-        // The name of an API key's header is no part of the target that headers belong to.
+        // Secret headers belong to scheme, host, port and TLS setting, but not to the name of the API key's header.
         let keeps_headers = self.stored().origin_change(&then.url, then.allows_insecure_tls).is_none();
         let is_ours = !has_moved && self.settings.authorization.id() == then.authorization.id();
         let secrets = SealedSecrets {
@@ -78,7 +78,8 @@ impl Row {
         self.with_target(Settings { authorization, ..then }, secrets)
     }
 
-    /// Returns the webhook as of a revision, to be shown and never sent: with a stand-in for a secret of then.
+    /// Returns the webhook as of a revision, to be shown and never sent. A stand-in replaces the secret of the
+    /// authorization.
     pub fn shown_as_of_revision(&self, then: Settings) -> Option<Self> {
         let authorization = (then.authorization != Authorization::None).then(Vec::new);
         self.with_target(then, SealedSecrets { authorization, ..self.secrets.clone() })
@@ -112,7 +113,7 @@ pub fn secret_associated_data(uuid: Uuid) -> String {
 
 impl Row {
     /// Replaces a part that cannot be read, since a newer version or a person has written it, by a stand-in, and logs
-    /// that. Such a webhook is shown and never called, and no other waits for it.
+    /// that. Such a webhook is shown and never called, and it does not block other webhooks.
     pub(super) fn of(destination: destination::Model, row: webhook::Model) -> Self {
         let url = TargetUrl::parse(&row.url).ok();
         let method = Method::find(&row.method);

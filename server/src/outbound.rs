@@ -14,8 +14,8 @@
 //! failure, tls     turn errors of the libraries into a code and a sentence
 //! ```
 //!
-//! The dispatcher and *Send test* both send through this module. It imports neither: it takes a clock and a webhook,
-//! and opens no transaction. Only [`client`] builds an HTTP client.
+//! The dispatcher and *Send test* both send through this module. The module imports neither: it takes a clock and a
+//! destination, and opens no transaction. Only [`client`] builds an HTTP client.
 
 pub mod client;
 mod failure;

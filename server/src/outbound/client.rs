@@ -20,7 +20,7 @@ const RESPONSE_HEADER_LINES: usize = 1000;
 /// The most clients in the cache: one for each port, TLS setting, route and timeout in use.
 const CLIENTS_MAX: usize = 256;
 
-/// The time by which the time limit of a connection is longer than that of an attempt.
+/// The time by which the limit for connecting is longer than the limit of an attempt.
 const AFTER_ATTEMPT: Duration = Duration::from_millis(100);
 
 /// The properties that all connections of a client share.
@@ -29,19 +29,19 @@ struct Kind {
     port: u16,
     tls: Tls,
     is_direct: bool,
-    /// The longest time to connect. Each address of a host gets its share, so that the next one is tried where one does
-    /// not respond. A connection that is completed for a later request ends with it too.
+    /// The longest time to connect. Each address of a host gets a share of it, so that the next address is tried when
+    /// one does not respond. The limit also ends a connection that is completed for a later request.
     connect_timeout: Duration,
 }
 
 /// The check of a receiver's identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Tls {
-    /// Not at all: plain http, which needs no certificates.
+    /// No check: plain http, which needs no certificates.
     Plain,
-    /// By its certificate.
+    /// The certificate is verified.
     Verified,
-    /// Not at all: any certificate is accepted.
+    /// No check: any certificate is accepted.
     Insecure,
 }
 
@@ -57,11 +57,11 @@ pub struct Route {
 /// Clients by port, TLS setting, route and timeout. Each has its own pool of connections.
 pub struct Clients {
     guard: Arc<Guard>,
-    /// The time after which a client is replaced. A busy connection is never closed for being idle, so without this
-    /// limit it would stay at an address that its name no longer has.
+    /// The time after which a client is replaced. A busy connection is never idle for long enough to be closed, so
+    /// without this limit it would stay at an address that its name no longer has.
     lifetime: Duration,
     /// The most connections to one host that wait for their next request. Webhooks of one host and timeout share its
-    /// connections. A connection that may not wait is closed, and the next attempt connects again.
+    /// connections. Any further connection is closed after its request, and the next attempt connects again.
     idle_per_host: usize,
     cached: Mutex<HashMap<Kind, (Client, Instant)>>,
 }
@@ -129,7 +129,8 @@ impl Clients {
         };
         let client = builder
             .dns_resolver(Arc::new(PortResolver { guard, port }))
-            // Later than the attempt, so that one which cannot connect ends as one without a response.
+            // This limit is longer than that of the attempt, so that an attempt that cannot connect ends by its own
+            // timeout.
             .connect_timeout(kind.connect_timeout + AFTER_ATTEMPT)
             .redirect(redirect::Policy::none())
             .retry(retry::never())
@@ -203,7 +204,7 @@ mod tests {
         assert!(sent.is_err(), "{sent:?}");
     }
 
-    /// A host of two addresses was called at the first one alone, attempt after attempt.
+    /// Earlier, a host with two addresses was only ever called at the first one.
     #[tokio::test]
     async fn second_address_is_tried_within_the_attempt_where_the_first_drops_packets() {
         let (full, _first) = full().await;

@@ -18,7 +18,7 @@ pub(super) fn sentence(error: &dyn StdError) -> String {
 }
 
 /// Turns the client's error into a code and a sentence. The sentence contains neither the URL nor any part of the
-/// message. `is_proxied`: the client connected to the egress proxy.
+/// message. `is_proxied` is true when the client connected to the egress proxy.
 pub(super) fn classify(error: &reqwest::Error, is_https: bool, is_proxied: bool) -> Failure {
     if let Some(refused) = find::<Refused>(error) {
         return (ErrorCode::RefusedAddress, sentence(refused));
@@ -130,8 +130,8 @@ pub(super) fn used_up(number: i32) -> Option<&'static str> {
     }
 }
 
-/// Opens a socket, and returns the operating system's number of the error if that fails. It stands in for the number
-/// that some libraries do not pass on.
+/// Opens a socket, and returns the operating system's number of the error if that fails. Some libraries do not pass on
+/// the number of their own error, which is then most likely the same.
 pub(super) fn socket_error() -> Option<i32> {
     UdpSocket::bind("0.0.0.0:0").err().and_then(|error| error.raw_os_error())
 }

@@ -124,7 +124,7 @@ impl Guard {
     }
 }
 
-/// There is no address that may be called.
+/// The reasons why a name has no address that may be called.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ResolveError {
     /// The rules permit none of the addresses.

@@ -1,7 +1,7 @@
 //! One attempt by HTTP: the request, and the response up to its limits, within the webhook's timeout.
 //!
-//! An attempt succeeds when a 2xx status line arrives in time. The body that follows never changes that: the receiver
-//! has acted.
+//! An attempt succeeds when a 2xx status line arrives in time. The body that follows never changes this, since the
+//! receiver has acted.
 
 use super::client::{ClientError, Clients, Route, timing};
 use super::failure::{Failure, classify, sentence, shortage, socket_error, used_up};
@@ -111,7 +111,7 @@ async fn exchange(
     })
 }
 
-/// Tells a shortage of this machine from a failure of the attempt, when there is no client.
+/// Returns the reason why there is no client: a shortage of this machine, or a failure of the attempt.
 fn without_client(error: &ClientError) -> NoResponse {
     let (code, os_error) = match error {
         ClientError::Refused(_) => (ErrorCode::RefusedAddress, None),

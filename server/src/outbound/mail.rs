@@ -5,9 +5,9 @@
 //! encoded    texts and addresses as values of headers
 //! ```
 //!
-//! A value of a variable can make no header, no recipient and no line of the protocol: a control character in a header's
-//! text becomes a space, a text that is not plain ASCII is encoded as a whole (RFC 2047), and every line of the message
-//! ends in CRLF. Blind copies appear in the envelope only.
+//! The value of a variable cannot create a header, a recipient or a line of the protocol: a control character in a
+//! header's text becomes a space, a text that is not plain ASCII is encoded as a whole (RFC 2047), and every line of
+//! the message ends in CRLF. Blind copies appear in the envelope only.
 
 mod address;
 mod encoded;
@@ -27,13 +27,13 @@ use model::time::Timestamp;
 use std::time::{Duration, UNIX_EPOCH};
 use uuid::Uuid;
 
-/// The most bytes of a line of the text, without its end, that travels as it is. lettre encodes longer ones.
+/// The most bytes of a line, without its end, in a text that is sent unencoded. lettre encodes texts with longer lines.
 const LINE_MAX_BYTES: usize = 72;
 /// The last second of the year 9999, after which no date can be written.
 const DATE_MAX: Duration = Duration::from_secs(253_402_300_799);
 
 /// Returns the message as bytes: lines of at most 998 bytes that end in CRLF, the last one too. They are ASCII unless
-/// an address has other letters before its @. The `Message-ID` is that of the delivery.
+/// an address has other letters before its @. The `Message-ID` contains the id of the delivery.
 ///
 /// # Errors
 /// Fails with a sentence for the operator when an address cannot be written in a header. No form accepts such an
@@ -63,7 +63,7 @@ pub fn build(
         }
     }
     add(&mut headers, "Subject", unstructured(&one_line(&rendered.subject), "Subject: ".len()));
-    // RFC 3834 §5: nobody's absence note replies.
+    // RFC 3834 §5: no absence notes are sent in reply.
     add(&mut headers, "Auto-Submitted", "auto-generated".to_owned());
     headers.set(MIME_VERSION_1_0);
     headers.set(ContentType::TEXT_PLAIN);
@@ -87,7 +87,7 @@ fn unlisted(address: &str) -> String {
     format!("The address {address} cannot be written in a message. Edit it.")
 }
 
-/// Encodes the text: as it is where that is safe on the way, else by RFC 2045.
+/// Encodes the text by RFC 2045, or leaves it as it is where that is safe on the way.
 fn body(text: &str) -> Body {
     let mut lines = text.replace("\r\n", "\n").replace(['\r', '\n'], "\r\n");
     if !lines.ends_with("\r\n") {

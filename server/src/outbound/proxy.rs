@@ -18,7 +18,7 @@ impl EgressProxy {
     /// Reads `http://[USER:PASSWORD@]HOST[:PORT]`.
     ///
     /// # Errors
-    /// Says how the URL is written. The text does not repeat the URL, which may contain a password.
+    /// The message says how the URL has to be written. It does not repeat the URL, which may contain a password.
     pub fn parse(text: &str) -> Result<Self, String> {
         let shape = || "write it as http://HOST:PORT, with USER:PASSWORD@ before the host if it wants them".to_owned();
         let url = Url::parse(text).map_err(|_| shape())?;

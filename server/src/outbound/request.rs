@@ -133,7 +133,7 @@ pub fn headers(
     if !headers.contains_key(ACCEPT) {
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
     }
-    // A response is stored as it arrives, and a compressed one is not readable.
+    // A response is stored as it arrives, and a compressed response would not be readable.
     if !headers.contains_key(ACCEPT_ENCODING) {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }

@@ -24,7 +24,8 @@ pub(super) fn judge(response: &Response, now: Timestamp) -> (Outcome, Option<Str
     }
     let (code, sentence) = if status.is_redirection() {
         let target = response.headers().get(LOCATION).and_then(|value| Url::parse(value.to_str().ok()?).ok());
-        // The origin only: a redirect often repeats the path, and the path may be a secret that not every viewer sees.
+        // Only the origin is named: a redirect often repeats the path, which may be a secret that not every viewer
+        // sees.
         let target = target.map(|url| format!(" to {}", shown(&url.origin().ascii_serialization())));
         let target = target.unwrap_or_default();
         let sentence = format!(
@@ -75,7 +76,7 @@ pub(super) fn header_lines(response: &Response) -> (String, bool) {
     (lines, false)
 }
 
-/// The end of reading a body.
+/// The reason why the reading of a body ended.
 #[derive(Clone, Copy)]
 pub(super) enum ResponseEnd {
     Complete,

@@ -35,7 +35,7 @@ impl Attempted {
 /// A message to send, with its public id.
 #[derive(Debug, Clone, Copy)]
 pub struct Outgoing<'a> {
-    /// `webhook-id`, the same over all attempts.
+    /// The value of `webhook-id`, which is the same for all attempts.
     pub id: Uuid,
     /// The message, byte for byte.
     pub body: &'a [u8],
@@ -43,7 +43,7 @@ pub struct Outgoing<'a> {
     pub recipients: &'a [Recipient],
 }
 
-/// The reasons why [`send`] ends without an attempt: nothing was learnt about the receiver.
+/// The reasons why [`send`] ends without an attempt that says something about the receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotSent {
     /// The server stopped before the receiver replied. The receiver may have acted.

@@ -59,7 +59,7 @@ pub struct Letter<'a> {
     pub message: &'a [u8],
 }
 
-/// The state of an attempt, which is still there when the deadline has ended the session.
+/// The state of an attempt. It survives a session that the deadline ends.
 struct Progress {
     recipients: Vec<Recipient>,
     /// The code of the last reply that settled recipients.
@@ -87,8 +87,9 @@ impl Progress {
     }
 }
 
-/// Makes one attempt, which ends at the mailer's timeout at the latest, or when a stopping server cancels `cut`. What
-/// the server has accepted or refused by then counts. The response's body is the dialogue, up to 64 KiB.
+/// Makes one attempt, which ends at the mailer's timeout at the latest, or when a stopping server cancels `cut`.
+/// Recipients that the mail server has accepted or refused by then count. The response's body is the dialogue, up to 64
+/// KiB.
 ///
 /// # Errors
 /// Fails when nothing was learnt about the server or a recipient.

@@ -64,7 +64,7 @@ where
         let connecting = self.0.call(target);
         Box::pin(async move {
             let connection = connecting.await;
-            // There is no cell when the request got a connection from the pool meanwhile: the client then completes
+            // There is no cell if the request has got a connection from the pool meanwhile: the client then completes
             // this connection in a separate task, for a later request.
             let _ = CONNECT_TIME.try_with(|time| time.set(Some(start.elapsed())));
             connection

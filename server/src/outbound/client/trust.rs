@@ -26,8 +26,8 @@ pub struct Unread {
 /// Returns the TLS settings of clients that verify their receivers.
 ///
 /// # Errors
-/// Fails with [`Unread`] when the store cannot be read, or only in part because this machine lacks a resource: a client
-/// would use the incomplete store for minutes.
+/// Fails with [`Unread`] when the store cannot be read, or can be read only in part because this machine lacks a
+/// resource: a client would use the incomplete store for minutes.
 pub(in crate::outbound) fn client_config() -> Result<ClientConfig, Unread> {
     let read = rustls_native_certs::load_native_certs();
     if let Some(number) = shortage(&read) {
@@ -89,8 +89,8 @@ struct Verifier {
 impl Verifier {
     fn new(installed: Vec<CertificateDer<'static>>) -> Result<Self, rustls::client::VerifierBuilderError> {
         let mut roots = RootCertStore::empty();
-        // Certificates that cannot be parsed are skipped. A receiver's certificate in the store is no authority, though
-        // the library would accept it as one.
+        // Certificates that cannot be parsed are skipped. A receiver's certificate in the store is no authority,
+        // although the library would accept it as one.
         roots.add_parsable_certificates(installed.iter().filter(|certificate| is_authority(certificate)).cloned());
         if installed.is_empty() {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());

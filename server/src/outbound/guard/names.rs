@@ -1,6 +1,6 @@
 //! Resolves names as the system does: by its hosts file, and by the name servers in `resolv.conf`.
 //!
-//! A name in the hosts file has the addresses that stand there, and no name server is asked for more.
+//! A name in the hosts file has only the addresses from there: no name server is asked for more.
 //!
 //! Both files are read again when they change, so that a change of the network needs no restart. Neither is read at
 //! startup: a server that calls only IP addresses needs no name server.

@@ -1,10 +1,10 @@
 //! Addresses in the form in which headers and commands carry them.
 
-/// The most bytes of a local part that is carried. RFC 5321 §4.5.3.1.1 allows 64.
+/// The most bytes of a local part. RFC 5321 §4.5.3.1.1 allows 64.
 const LOCAL_MAX_BYTES: usize = 256;
 
-/// Returns an address with its domain in ASCII (RFC 5891). The local part stays as typed, which is ASCII or needs a
-/// server with SMTPUTF8.
+/// Returns an address with its domain in ASCII (RFC 5891). The local part stays as typed. Unless it is ASCII, it needs
+/// a server with SMTPUTF8.
 ///
 /// `None` for a text that would end a header or a command early. No form accepts such a text.
 pub fn ascii_address(address: &str) -> Option<String> {

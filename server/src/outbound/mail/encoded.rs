@@ -15,7 +15,7 @@ const FOLD: &str = "\r\n ";
 /// Returns a text as the value of a header such as `Subject`. `column` is the length of the header's name with colon and
 /// space. The text has no control character.
 pub(super) fn unstructured(text: &str, column: usize) -> String {
-    // A reader would decode a word of the text that looks encoded, and drop spaces that follow each other.
+    // A reader would decode a word that looks encoded, and would drop successive spaces.
     let is_plain = text.split(' ').all(|word| {
         !word.is_empty()
             && word.len() <= LINE_MAX / 2
@@ -56,7 +56,7 @@ fn words(text: &str, column: usize) -> String {
     value
 }
 
-/// Replaces each control character by a space, as a line end is one, and cuts the spaces around the text.
+/// Replaces each control character, such as a line end, by a space, and removes the spaces around the text.
 pub(super) fn one_line(text: &str) -> String {
     let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     spaced.trim().to_owned()

@@ -1,4 +1,4 @@
-//! Messages read back by another library. Each value is what was put in, and nothing else is there.
+//! Messages read back by another library: each value is found as it was put in, and nothing else is there.
 
 use super::*;
 use mail_parser::{Address, MessageParser};

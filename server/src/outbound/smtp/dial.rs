@@ -8,7 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// Returns the host as names are looked up and certificates are compared: in ASCII, and an IPv6 address without brackets.
+/// Returns the host in the form in which names are looked up and certificates are compared: in ASCII, and an IPv6
+/// address without brackets.
 pub(super) fn ascii_host(host: &str) -> Option<String> {
     if host.parse::<IpAddr>().is_ok() {
         return Some(host.to_owned());
@@ -37,7 +38,7 @@ pub(super) async fn dial(guard: &Guard, host: &str, port: u16, deadline: Instant
         let share = deadline.saturating_duration_since(now) / u32::try_from(addresses.len() - index).unwrap_or(1);
         trouble = Some(match tokio::time::timeout_at(now + share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                // A session is a series of short lines.
+                // A session consists of short lines, which must not wait for each other.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }

@@ -39,7 +39,7 @@ impl Dialogue {
         self.push("S: ", line);
     }
 
-    /// Records a command. The argument of a secret one is masked.
+    /// Records a command. The argument of a secret command is masked.
     pub(super) fn client(&mut self, command: &str, is_secret: bool) {
         match command.strip_prefix("AUTH ").and_then(|rest| rest.split_once(' ')) {
             Some((mechanism, _)) => self.push("C: ", &format!("AUTH {mechanism} {MASK}")),

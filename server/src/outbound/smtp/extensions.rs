@@ -2,16 +2,16 @@
 
 use super::reply::Reply;
 
-/// A way to authenticate, of those that Hookwright knows.
+/// A way to authenticate that Hookwright knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mechanism {
     /// RFC 4616.
     Plain,
-    /// Never standardised, and the only one of some servers.
+    /// Never standardised, but the only mechanism of some servers.
     Login,
 }
 
-/// The offered extensions, as far as they are used.
+/// The offered extensions that Hookwright uses.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Extensions {
     /// RFC 3207.

@@ -27,7 +27,7 @@ impl Trouble {
 /// Returns the outcome of an attempt.
 pub(super) fn judge(settings: &Settings, progress: &Progress, trouble: Option<Trouble>) -> Judged {
     match trouble {
-        // The message can never go to anybody through this server.
+        // The message can never reach any recipient through this server.
         Some(Trouble::Failed(Failure { code, status_code, sentence })) if progress.is_settled() => {
             let outcome = Outcome::Failed { code, status_code, retry_after: None };
             Judged { outcome, status_code, error: Some(sentence) }

@@ -36,12 +36,12 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Sends a command, which ends its line itself. Returns the reply, also one that says no.
+    /// Sends a command, which includes its line end. Returns the reply, even if it is a refusal.
     ///
     /// # Errors
     /// Fails when there is no whole reply, and when the server ends the session or wants another sign-in.
     pub(super) async fn ask(&mut self, command: impl Display) -> Result<Reply, Trouble> {
-        // lettre drops the text of some replies. The wire has it.
+        // lettre drops the text of some replies, so the reply is taken from the wire.
         let _ = self.smtp.command(command).await;
         checked(self.wire.reply()?)
     }
@@ -49,7 +49,7 @@ impl Connection {
     /// Sends a message after the server's 354. Returns the reply.
     pub(super) async fn send_message(&mut self, message: &[u8]) -> Result<Reply, Trouble> {
         self.wire.begin_message(message.len());
-        // lettre ends the last line itself, and would send another empty one.
+        // lettre ends the last line itself, and would otherwise send an additional empty line.
         let _ = self.smtp.message(message.strip_suffix(b"\r\n").unwrap_or(message)).await;
         let reply = self.wire.reply()?;
         self.wire.set_content(Content::Commands);
@@ -57,7 +57,7 @@ impl Connection {
     }
 }
 
-/// Refuses replies that end the session, whatever they reply to: 421, and those about the sign-in (RFC 4954 §6).
+/// Fails for replies that end the session after any command: 421, and those about the sign-in (RFC 4954 §6).
 fn checked(reply: Reply) -> Result<Reply, Trouble> {
     match reply.code {
         421 => Err(refusal("The mail server ended the session", &reply)),
@@ -66,7 +66,7 @@ fn checked(reply: Reply) -> Result<Reply, Trouble> {
     }
 }
 
-/// Returns the failure that a reply means.
+/// Returns the failure for a reply that refuses something.
 fn refusal(text: &str, reply: &Reply) -> Trouble {
     Trouble::Failed(Failure {
         code: ErrorCode::Status,
@@ -75,12 +75,13 @@ fn refusal(text: &str, reply: &Reply) -> Trouble {
     })
 }
 
-/// Returns the failure for a reply that has no meaning where it came.
+/// Returns the failure for a reply that makes no sense at this point.
 pub(super) fn misplaced(request: &str, reply: &Reply) -> Trouble {
     refusal(&format!("The mail server's reply to {request} makes no sense"), reply)
 }
 
-/// Connects, signs in, and sends the message to each pending recipient. Returns the connection, whose farewell is left.
+/// Connects, signs in, and sends the message to each pending recipient. Returns the connection, which the caller has to
+/// quit.
 pub(super) async fn run(
     guard: &Guard,
     session: Session<'_>,
@@ -94,7 +95,7 @@ pub(super) async fn run(
     Ok(connection)
 }
 
-/// Takes leave of the server.
+/// Ends the session with QUIT.
 pub(super) async fn quit(mut connection: Connection) {
     let _ = connection.smtp.quit().await;
 }
@@ -125,7 +126,7 @@ async fn connect(
     }
     progress.connect = Some(start.elapsed());
     let connected = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &hello).await;
-    // The reply to EHLO, or the greeting if that ended the session.
+    // This is the reply to EHLO, or the greeting if the greeting ended the session.
     let reply = checked(wire.reply()?)?;
     let smtp = match connected {
         Ok(smtp) if reply.is_done() => smtp,
@@ -146,7 +147,8 @@ async fn connect(
         return Err(Trouble::Failed(Failure { code: ErrorCode::Tls, status_code: Some(reply.code), sentence }));
     }
     wire.encrypt(&security).await?;
-    // What the server said before the encryption may have been somebody else's (RFC 3207 §4.2).
+    // The extensions are asked for again, since text from before the encryption may have come from someone else (RFC
+    // 3207 §4.2).
     let reply = connection.ask(Ehlo::new(hello)).await?;
     if !reply.is_done() {
         return Err(refusal("The mail server refuses the session", &reply));
@@ -155,8 +157,8 @@ async fn connect(
     Ok(connection)
 }
 
-/// Returns the name that this client gives: its address, since it knows no name that a server could look up
-/// (RFC 5321 §4.1.4).
+/// Returns the name of this client for EHLO: its address, since it knows no name that a server could look up (RFC 5321
+/// §4.1.4).
 fn hello(local: Option<IpAddr>) -> ClientId {
     match local.map(|ip| ip.to_canonical()) {
         Some(IpAddr::V4(ip)) => ClientId::Ipv4(ip),

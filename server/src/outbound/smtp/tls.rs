@@ -25,7 +25,7 @@ impl Security {
     /// Returns the encryption of a session with this host: a name in ASCII, or an IP address.
     ///
     /// # Errors
-    /// Fails when the system's certificates cannot be read, or no certificate can be for the host.
+    /// Fails when the system's certificates cannot be read, or when the host is no name that a certificate can have.
     pub(super) async fn new(host: &str, allows_insecure_tls: bool) -> Result<Self, Trouble> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             Trouble::failed(ErrorCode::Tls, "No encrypted connection: no certificate can be for a host of this name.")
@@ -34,7 +34,7 @@ impl Security {
             let verifier = Arc::new(AnyCertificate(algorithms()));
             ClientConfig::builder().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
         } else {
-            // The system's store is in files.
+            // The system's store is read from files, which blocks.
             let read = tokio::task::spawn_blocking(trust::client_config).await;
             let read = read.map_err(|_| Trouble::failed(ErrorCode::Internal, "The certificates could not be read."))?;
             read.map_err(|unread| match unread.os_error.and_then(used_up) {

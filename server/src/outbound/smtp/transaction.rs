@@ -14,17 +14,17 @@ use std::collections::{BTreeSet, VecDeque};
 /// The most recipients of one transaction, which every server must accept (RFC 5321 §4.5.3.1.8).
 const RECIPIENTS_MAX: usize = 100;
 
-/// The recipients that are still to be addressed: index, and address as the command carries it.
+/// The recipients that are still to be addressed, each with its index, and with its address in the form of the command.
 struct Queue {
     waiting: VecDeque<(usize, String)>,
-    /// Those that the server had too many of. Each is put off once.
+    /// The recipients that were put off since the server had too many. Each is put off only once.
     put_off: BTreeSet<usize>,
 }
 
 /// Sends the message to each pending recipient. Errors return to `sender`.
 ///
 /// # Errors
-/// Fails when the session ended early, or no recipient can get this message through this server.
+/// Fails when the session ended early, or when this server cannot take this message for any recipient.
 pub(super) async fn send_all(
     connection: &mut Connection,
     sender: &str,
@@ -64,7 +64,7 @@ const NO_SMTPUTF8: &str =
 /// Returns the command MAIL for this message.
 ///
 /// # Errors
-/// Fails when this server cannot get this message at all. Another attempt cannot help.
+/// Fails when this server cannot take this message at all. Another attempt would not help.
 fn prepare(connection: &Connection, sender: &str, letter: Letter<'_>) -> Result<String, Failure> {
     let Extensions { has_8bitmime, has_smtputf8, size, .. } = connection.extensions;
     let message = letter.message;
@@ -165,7 +165,7 @@ async fn address(
         if reply.is_done() {
             accepted.push(index);
         } else if matches!(reply.code, 452 | 552) && !accepted.is_empty() && queue.put_off.insert(index) {
-            // Too many recipients (RFC 5321 §4.5.3.1.10): this one begins the next transaction.
+            // The server has too many recipients (RFC 5321 §4.5.3.1.10): this recipient begins the next transaction.
             queue.waiting.push_front((index, address));
             break;
         } else {
@@ -193,10 +193,10 @@ impl Progress {
         }
     }
 
-    /// Notes a reply that says no. Returns false when it is a temporary one.
+    /// Notes a reply that refuses recipients. Returns false when the refusal is temporary.
     ///
     /// # Errors
-    /// Fails for a reply that is neither.
+    /// Fails for a reply that is no refusal.
     fn refuse(&mut self, indexes: &[usize], request: &str, reply: &Reply) -> Result<bool, Trouble> {
         let state = match reply {
             _ if reply.is_refusal() => RecipientState::Refused,

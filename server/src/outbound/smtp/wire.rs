@@ -1,9 +1,9 @@
 //! The stream below lettre's connection, plain or encrypted.
 //!
 //! The wire reads replies line by line and passes on only lines that lettre can read, one at a time. So lettre never
-//! holds text that arrived before the encryption began and would count as encrypted (RFC 3207 §6), and a hostile server
-//! fills no memory: lines and sessions have limits. The wire retains each whole reply, since lettre drops the text of
-//! several, and records the dialogue.
+//! holds text that arrived before the encryption began and would count as encrypted (RFC 3207 §6). A hostile server
+//! cannot fill the memory, since lines and sessions have limits. The wire keeps each whole reply, since lettre drops
+//! the text of some, and records the dialogue.
 
 use super::dialogue::Dialogue;
 use super::failure::Trouble;
@@ -32,7 +32,7 @@ const REPLY_MAX_LINES: usize = 200;
 /// The name of the first reply.
 const GREETING: &str = "its greeting";
 
-/// A handle of the stream. lettre has one, the session another.
+/// A handle of the stream. lettre has one, and the session has another.
 #[derive(Clone)]
 pub(super) struct Wire(Arc<Mutex<State>>);
 
@@ -40,7 +40,7 @@ pub(super) struct Wire(Arc<Mutex<State>>);
 enum Transport {
     Plain(TcpStream),
     Encrypted(Box<TlsStream<TcpStream>>),
-    /// None, while the handshake runs.
+    /// No transport, while the handshake runs.
     InHandshake,
 }
 
@@ -76,9 +76,9 @@ struct State {
     reply: Reply,
     is_complete: bool,
     fault: Option<Fault>,
-    /// True once sending has failed. The server may have said why.
+    /// True once sending has failed. Replies are still read, since the server may have said why.
     is_deaf: bool,
-    /// True once the session takes its leave: the replies from then on decide nothing.
+    /// True once QUIT is sent. Replies from then on decide nothing.
     is_leaving: bool,
     content: Content,
     /// The command that is being sent.
@@ -141,12 +141,12 @@ impl Wire {
         Ok(())
     }
 
-    /// Says what is sent from now on.
+    /// Sets the kind of the bytes that are sent from now on.
     pub(super) fn set_content(&self, content: Content) {
         self.lock().content = content;
     }
 
-    /// Records that a message of this size is sent from now on.
+    /// Records that a message of this size follows.
     pub(super) fn begin_message(&self, bytes: usize) {
         let mut state = self.lock();
         state.begin_request("its reply to the message");
@@ -154,7 +154,7 @@ impl Wire {
         state.content = Content::Message;
     }
 
-    /// Returns the reply to what was sent last.
+    /// Returns the reply to the last command or message.
     ///
     /// # Errors
     /// Fails with the reason when there is no whole reply.
@@ -192,7 +192,7 @@ impl State {
         let awaited = &self.awaited;
         match &self.fault {
             Some(Fault::Unreadable(reason)) => {
-                // After the message, the server has probably acted: another try is a repeat.
+                // After the message the server has probably acted, so another try would be a repeat.
                 let is_about_message = self.content == Content::Message;
                 let code = if is_about_message { ErrorCode::Unreadable } else { ErrorCode::Reset };
                 Trouble::failed(
@@ -259,7 +259,7 @@ impl State {
         let text = self.dialogue.masked(text);
         let separator = if is_last { ' ' } else { '-' };
         self.dialogue.server(format!("{code}{separator}{text}").trim_end());
-        // lettre wants a word in the first line.
+        // lettre needs a word in the first line.
         let passed = if text.trim().is_empty() { "." } else { &text[..text.floor_char_boundary(PASSED_ON_BYTES)] };
         let passed = format!("{code}{separator}{passed}\r\n").into_bytes();
         if !self.is_leaving {
@@ -295,7 +295,7 @@ impl State {
         let command = String::from_utf8_lossy(&std::mem::take(&mut self.command)).trim_end().to_owned();
         let is_secret = self.content == Content::Secrets;
         self.dialogue.client(&command, is_secret);
-        // lettre says QUIT by itself after a refused EHLO. The refusal is what counts.
+        // lettre sends QUIT by itself after a refused EHLO. The reply to EHLO counts, not the reply to QUIT.
         self.is_leaving |= command == "QUIT";
         if !self.is_leaving {
             let verb = if is_secret { "AUTH" } else { command.split(' ').next().unwrap_or_default() };
@@ -318,8 +318,8 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    /// Never fails. A server that hangs up in the middle of a message has often said why, and lettre would not read that
-    /// after an error.
+    /// Never fails. A server that hangs up in the middle of a message has often said why, and lettre would not read
+    /// that reply after an error.
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let state = &mut *self.lock();
         let written = match &mut state.transport {

@@ -1,5 +1,5 @@
-//! The sources of addresses: the entries of a hosts file, and the name servers of a `resolv.conf`. Which files these
-//! are, and when they are read again, is decided elsewhere (`names`).
+//! The sources of addresses: the entries of a hosts file, and the name servers of a `resolv.conf`. The module `names`
+//! decides which files these are, and when they are read again.
 
 use super::{Files, Reason};
 use crate::outbound::failure::socket_error;
@@ -21,10 +21,10 @@ use std::pin::pin;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// The longest time that a name without an address is cached, whatever TTL the name server gives: the name may just be
-/// in the making.
+/// The longest time for which the lack of an address is cached, even if the name server gives a longer TTL: the name
+/// may just be being created.
 const NEGATIVE_TTL: Duration = Duration::from_secs(2);
-/// The longest wait for the addresses of the other family, once those of one are known (RFC 8305, section 3). Some name
+/// The longest wait for the addresses of one family once those of the other are known (RFC 8305, section 3). Some name
 /// servers never respond to a question for IPv6.
 const OTHER_FAMILY: Duration = Duration::from_millis(50);
 
@@ -34,12 +34,12 @@ pub(super) struct Sources {
     servers: TokioResolver,
     /// The domains in which a short name is looked for.
     domains: Vec<Name>,
-    /// The number of dots from which on a name is first asked for as it is written.
+    /// A name with at least this number of dots is first asked for as it is written.
     dots: usize,
 }
 
 impl Sources {
-    /// Reads the files. An absent one is empty.
+    /// Reads the files. An absent file counts as empty.
     ///
     /// # Errors
     /// Fails when a file cannot be read, so that no resolver with an empty file is cached until the file changes.
@@ -61,8 +61,8 @@ impl Sources {
         Ok(Self { hosts, servers: builder.build()?, domains, dots })
     }
 
-    /// Returns the addresses of a name: those in the hosts file, or those that the name servers tell. `host` is the
-    /// name as written.
+    /// Returns the addresses of a name from the hosts file, or else from the name servers. `host` is the name as
+    /// written.
     pub(super) async fn find(&self, host: &str, name: &Name) -> Result<Vec<IpAddr>, NetError> {
         match self.hosts.get(&hosts_key(host)) {
             Some(addresses) => Ok(addresses.clone()),
@@ -70,8 +70,8 @@ impl Sources {
         }
     }
 
-    /// Returns the complete names that a written one may stand for, in the order in which they are asked for. Both
-    /// families are asked for one name before the next: a domain may have an address for any name.
+    /// Returns the complete names that a written name may stand for, in the order in which they are asked for. Each
+    /// name is asked for in both families before the next one, since a domain may have an address for any name.
     fn candidates(&self, name: &Name) -> Vec<Name> {
         let mut written = name.clone();
         written.set_fqdn(true);
@@ -93,7 +93,8 @@ impl Sources {
             let v4 = async { Ok(addresses(&self.servers.ipv4_lookup(name.clone()).await?)) };
             match both_families(v6, v4).await {
                 Ok(found) if !found.is_empty() => return Ok(found),
-                // A name server that did not respond says more than one that knows no address.
+                // The error of a name server that did not respond is more useful than that of one that knows no
+                // address.
                 Err(error) if failure.as_ref().is_none_or(|last| reason_of(last).0 == Reason::NoAddress) => {
                     failure = Some(error);
                 }
@@ -104,8 +105,8 @@ impl Sources {
     }
 }
 
-/// Reads a file. An absent file is empty. Any other error fails, so that no resolver with an empty file is cached until
-/// the file changes.
+/// Reads a file. An absent file counts as empty. Fails on any other error, since a resolver with an empty file would be
+/// cached until the file changes.
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     match fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
@@ -113,11 +114,11 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     }
 }
 
-/// Returns the addresses of both families, IPv6 first. Where one family has some, the other one is waited for briefly.
+/// Returns the addresses of both families, IPv6 first. Once one family has addresses, waits only briefly for the other.
 ///
 /// # Errors
-/// Fails where neither family has an address, with the error that says most: that no name server responded, or else
-/// that there is no address.
+/// Fails where neither family has an address. The error says that no name server responded or, if one did, that there
+/// is no address.
 async fn both_families(
     v6: impl Future<Output = Result<Vec<IpAddr>, NetError>>,
     v4: impl Future<Output = Result<Vec<IpAddr>, NetError>>,
@@ -154,7 +155,8 @@ fn read_hosts(text: &str) -> HashMap<String, Vec<IpAddr>> {
     hosts
 }
 
-/// Returns a name as it is compared with the hosts file: without regard to case, or to the dot of a complete name.
+/// Returns a name in the form in which names of the hosts file are compared: in lower case, without the dot of a
+/// complete name.
 fn hosts_key(name: &str) -> String {
     name.trim_end_matches('.').to_lowercase()
 }
@@ -169,7 +171,7 @@ fn addresses(found: &Lookup) -> Vec<IpAddr> {
     found.answers().iter().filter_map(address).collect()
 }
 
-/// Returns the reason behind an error, with the operating system's number if this machine could not ask.
+/// Returns the reason for an error, with the operating system's number if this machine could not ask.
 pub(super) fn reason_of(error: &NetError) -> (Reason, Option<i32>) {
     match error {
         NetError::Dns(DnsError::NoRecordsFound(none))
@@ -190,7 +192,8 @@ mod tests {
     use super::*;
     use std::future::{pending, ready};
 
-    /// A name server that does not know IPv6 drops the question. Waiting for it took as long as a whole attempt.
+    /// A name server that does not know IPv6 drops the question. Earlier, waiting for its response took as long as a
+    /// whole attempt.
     #[tokio::test]
     async fn addresses_of_one_family_hardly_wait_for_the_other() {
         type Found = Result<Vec<IpAddr>, NetError>;

@@ -1,8 +1,8 @@
-//! Retention: settled deliveries are retained for a number of days, and up to a number per destination; occurrences that
-//! started nothing for fewer days. Only settled rows are removed, in small steps.
+//! Retention: settled deliveries are retained for a number of days, and up to a number per destination. Occurrences
+//! that started nothing are retained for fewer days. Only settled rows are removed, in small steps.
 //!
-//! When the clock has moved by over a day since the last sweep, nothing is removed for one more day. A clock that is
-//! set wrong must not empty the records, and a person needs time to notice.
+//! When the clock has moved by more than a day since the last sweep, nothing is removed for another day. A wrong clock
+//! must not empty the records, and a person needs time to notice it.
 
 use crate::clock::Clock;
 use crate::store::retention::Old;
@@ -30,16 +30,17 @@ const EVERY: Duration = Duration::from_hours(1);
 /// Limits of occurrences that started nothing, and of the revisions of one destination, task or event.
 const UNMATCHED_MAX: u32 = 1_000_000;
 const REVISIONS_MAX: u32 = 1000;
-/// The longest time between two sweeps that is trusted at once, and the delay after a longer one.
+/// The longest time between two sweeps after which the clock is trusted, and the delay of removal after a longer time.
 const TRUSTED_GAP: Duration = Duration::from_hours(24);
-/// The rest between two steps, as a multiple of the time that a step takes: removing costs a tenth of the writer's time.
+/// The rest between two steps, as a multiple of the time that a step takes, so that removal takes a tenth of the
+/// writer's time.
 const REST: u32 = 9;
-/// The same for a sweep that has lasted for half an hour: it falls behind what comes.
+/// The same for a sweep that has lasted for half an hour: removal would otherwise fall behind new rows.
 const REST_OF_LATE: u32 = 1;
 const LATE: Duration = Duration::from_mins(30);
 /// The setting with the time of the last sweep.
 const LAST_SWEEP: &str = "last_sweep";
-/// The setting with the time from which a clock that moved by more is trusted again.
+/// The setting with the time from which the clock is trusted again.
 const TRUSTED_FROM: &str = "retention_from";
 
 /// Removes old rows.
@@ -108,10 +109,10 @@ impl Retention {
     }
 
     /// Removes all rows of this kind in steps, or until `stop` is cancelled, in a sweep that began at `since`. Returns
-    /// their number, as far as it is known.
+    /// the number of removed rows, or 0 after a failure.
     ///
     /// # Errors
-    /// Fails when the database is away. Any other failure is logged, since the other kinds do not wait for this one.
+    /// Fails when the database is away. Any other failure is logged, so that it does not delay the other kinds of rows.
     async fn remove(&self, old: Old, since: Instant, stop: &CancellationToken) -> Result<u64, store::Error> {
         tolerate(&old, self.remove_all(old, since, stop).await)
     }
@@ -133,8 +134,7 @@ impl Retention {
     }
 }
 
-/// Returns the rows of a kind that are more than its number, and none where the look for them fails or `stop` is
-/// cancelled.
+/// Returns the surplus rows that a look finds, and none where the look fails or `stop` is cancelled.
 ///
 /// # Errors
 /// Fails when the database is away.
@@ -145,8 +145,8 @@ async fn found(
     tolerate(&"what is more than its number", stop.run_until_cancelled(look).await.unwrap_or(Ok(Vec::new())))
 }
 
-/// Logs a failure, unless the database is away: the other kinds do not wait for one that another transaction blocks, or
-/// whose statement takes too long.
+/// Logs a failure, unless the database is away. Rows that another transaction blocks, or whose statement takes too
+/// long, must not delay the other kinds.
 fn tolerate<T: Default>(what: &impl Debug, done: Result<T, store::Error>) -> Result<T, store::Error> {
     match done {
         Err(error) if !matches!(error, store::Error::Unavailable(_)) || error.is_blocked() => {

@@ -1,5 +1,5 @@
-//! Schedules: the clock as a cause of runs. The rules and their words are [`model::schedule`]; here is what needs time
-//! zone data, and the worker.
+//! Schedules: the clock as a cause of runs. Their rules and texts are in [`model::schedule`]. This module has the parts
+//! that need time zone data, and the worker.
 
 pub mod due;
 pub mod never;

@@ -1,5 +1,5 @@
-//! What is to be done about a schedule that is due: the run to start now, and the runs that were missed. A pure function
-//! of the schedule, two instants and the time zone.
+//! Decides about a schedule that is due: the run to start now, and the runs that were missed. A pure function of the
+//! schedule, two instants and the time zone.
 
 use super::next::next_after;
 use jiff::tz::TimeZone;
@@ -10,15 +10,15 @@ use std::time::Duration;
 
 /// A run that is this late is not started any more.
 const CATCH_UP: Duration = Duration::from_hours(1);
-/// The most missed runs that are counted: those of a schedule for each minute are 10,080 in a week.
+/// The most missed runs that are counted: about a week of a schedule that runs each minute.
 const COUNTED: u32 = 10_000;
 
-/// What is to be done about a schedule that is due.
+/// The decision about a schedule that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
-    /// The run to start now: the newest that is due. `None` if the newest is an hour late.
+    /// The run to start now: the newest run that is due. `None` if that run is an hour late.
     pub run: Option<Timestamp>,
-    /// The runs before, which nothing has started.
+    /// The earlier runs that were due, which nothing has started.
     pub missed: Option<Missed>,
     /// The next run. `None` after the last one.
     pub next_at: Option<Timestamp>,
@@ -27,16 +27,16 @@ pub struct Due {
 /// Runs that were due while nothing could start them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Missed {
-    /// Their number. `None` for more than 10,000.
+    /// The number of runs. `None` for more than 10,000.
     pub count: Option<u32>,
-    /// The first one.
+    /// The first run.
     pub first: Timestamp,
-    /// The last one. If they are not counted, the time until which they were missed.
+    /// The last run or, if the runs are not counted, the time until which they were missed.
     pub last: Timestamp,
 }
 
 impl Due {
-    /// Returns what is to be done at `now` about a schedule whose next run was planned for `due`.
+    /// Decides at `now` about a schedule whose next run was planned for `due`.
     pub fn of(schedule: &Schedule, due: Timestamp, now: Timestamp, zone: &TimeZone) -> Self {
         let late = Timestamp(now.0 - millis(CATCH_UP));
         let mut run = (due > late).then_some(due);
@@ -74,7 +74,7 @@ fn count(schedule: &Schedule, due: Timestamp, end: Timestamp, zone: &TimeZone) -
 }
 
 impl Missed {
-    /// Returns the note of the run that stands for them.
+    /// Returns the note of the run that stands for all missed runs.
     pub fn note(&self, zone: &TimeZone) -> String {
         let date = |at| crate::engine::render::date(at, zone);
         let (first, last) = (date(self.first), date(self.last));
@@ -107,7 +107,7 @@ mod tests {
         }
     }
 
-    /// 2026-01-01T00:00:00Z and so many milliseconds.
+    /// Returns the instant that many milliseconds after 2026-01-01T00:00:00Z.
     fn at(millis: i64) -> Timestamp {
         Timestamp(1_767_225_600_000 + millis)
     }

@@ -1,4 +1,4 @@
-//! The reason for which a schedule has no run to come, in words for the person who saves it. A pure function.
+//! The reason why a schedule has no further run, for the person who saves it. A pure function.
 
 use super::next::next_after;
 use crate::engine::render::zoned;
@@ -7,7 +7,7 @@ use model::field_error::FieldErrors;
 use model::schedule::{Repeat, Schedule, WEEKDAYS};
 use model::time::Timestamp;
 
-/// Returns the reason for which the schedule has no run after `now`, with the field to change. `None` if it has one.
+/// Returns the reason why the schedule has no run after `now`, with the field to change. `None` if it has a run.
 pub fn reason(schedule: &Schedule, now: Timestamp, zone: &TimeZone) -> Option<FieldErrors> {
     if next_after(schedule, now, zone).is_some() {
         return None;

@@ -1,8 +1,8 @@
 //! The instants at which a schedule runs: pure functions of the schedule, an instant and the time zone. The engine, the
-//! pages and the preview of the form ask the same function. It must not read a clock or a database.
+//! pages and the preview of the form use the same function, which must not read a clock or a database.
 //!
-//! Minutes and hours are elapsed time since the start. Longer units plan times of the wall clock: a planned time that the
-//! clock skips runs right after the gap, and a planned time that the clock shows twice runs the first time only.
+//! Minutes and hours are elapsed time since the start. Longer units plan times of the wall clock. A planned time that
+//! the clock skips runs right after the gap. A planned time that the clock shows twice runs only the first time.
 
 mod calendar;
 mod elapsed;
@@ -62,7 +62,7 @@ pub(crate) fn instant(time: civil::DateTime, zone: &TimeZone) -> Option<jiff::Ti
         AmbiguousOffset::Unambiguous { offset } | AmbiguousOffset::Fold { before: offset, .. } => {
             offset.to_timestamp(time).ok()
         }
-        // By the clock after the gap, the skipped time is an instant before the gap.
+        // By the offset after the gap, the skipped time would be an instant before the gap.
         AmbiguousOffset::Gap { after, .. } => zone
             .following(after.to_timestamp(time).ok()?)
             .map(|change| change.timestamp())

@@ -20,7 +20,7 @@ pub struct Started {
     pub full: Vec<FullHold>,
 }
 
-/// Returns the enabled tasks of the enabled triggers of a schedule, that of the oldest trigger first.
+/// Returns the enabled tasks of the enabled triggers of a schedule, in the order of the triggers, oldest first.
 pub async fn enabled(txn: &DatabaseTransaction, id: ScheduleId) -> store::Result<Vec<task::Row>> {
     let triggers = trigger::list_of(txn, id).await?;
     let ids: Vec<_> = triggers.iter().filter(|row| row.trigger.is_enabled).map(|row| row.trigger.task_id).collect();
@@ -31,7 +31,7 @@ pub async fn enabled(txn: &DatabaseTransaction, id: ScheduleId) -> store::Result
     Ok(ids.into_iter().filter_map(|id| rows.remove(&id)).filter(|row| row.task.is_enabled).collect())
 }
 
-/// Starts each of these tasks once, except those that are deleted after running and run already.
+/// Starts each of these tasks once, except tasks that are deleted after running and have been started already.
 ///
 /// Takes locks 5 to 7 of 9. The caller holds lock 1.
 pub async fn start_all(

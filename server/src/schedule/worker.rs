@@ -1,26 +1,28 @@
-//! The schedule worker: starts the tasks of schedules that are due. Every node has one, and the rows decide which node
-//! starts a run. The worker must not wait for the network.
+//! The schedule worker: starts the tasks of schedules that are due. Every node has such a worker, and the rows decide
+//! which node starts a run. The worker must not wait for the network.
 //!
 //! # What happens in which order
 //!
 //! 1. Once a second, [`Scheduler::tick`] adopts the time zone of the database and lists the schedules that are due, by
 //!    index.
-//! 2. Each schedule has a transaction of its own under the lock of changes, so that one which fails holds up no other. In
-//!    there its row is read again: another node may have been faster, or a person has changed it.
-//! 3. [`Due`] says which run to start and which ones were missed. `store::schedule::advance` moves the next run on, and
-//!    fails for all nodes but one.
-//! 4. The enabled triggers start their enabled tasks, each once, however many runs were due. For all missed runs, each gets
-//!    one record.
+//! 2. Each schedule has a transaction of its own under the lock of changes, so that a schedule that fails does not
+//!    delay the others. The transaction reads the row again: another node may have been faster, or a person may have
+//!    changed the schedule.
+//! 3. [`Due`] decides which run to start and which runs were missed. `store::schedule::advance` moves the next run on,
+//!    and fails for all nodes but one.
+//! 4. The enabled triggers start their enabled tasks, each once, however many runs were due. Each task gets one record
+//!    for all its missed runs.
 //!
 //! # The clock
 //!
-//! Runs that were due while nothing could start them are caught up once within the hour. So a clock that is set forward is
-//! no other case than a server that was down. After a clock was set back, the next run of minutes and hours may be as far
-//! away as the clock was ahead: `pull_in` corrects that. Longer units wait instead, since the clock shows the same day again.
+//! Runs that were due while nothing could start them are caught up by one run, within an hour. A clock that is set
+//! forward is the same case as a server that was down. After the clock was set back, the next run of a schedule of
+//! minutes or hours may be as far away as the clock was ahead: `pull_in` corrects that. Schedules of longer units wait
+//! instead, since the clock shows the same day again.
 //!
 //! # What a crash leaves behind
 //!
-//! Before the commit nothing, so the schedule is still due; after the commit everything.
+//! Before the commit nothing is stored, so the schedule is still due. After the commit everything is stored.
 
 use super::due::Due;
 use super::next::next_after;
@@ -46,9 +48,9 @@ use tokio_util::sync::CancellationToken;
 
 /// The time between two looks.
 const EVERY: Duration = Duration::from_secs(1);
-/// A clock that is set back by less than this has no effect. Neither have the clocks of nodes that differ by less.
+/// A clock that is set back by less than this is ignored, as are differences between the clocks of nodes.
 const SET_BACK: Duration = Duration::from_mins(1);
-/// The same for schedules by the wall clock. Within a day, it shows the same day again.
+/// The same for schedules by the wall clock. If it is set back by less than a day, it may only show the same day again.
 const SET_BACK_BY_DATE: Duration = Duration::from_hours(24);
 
 /// Starts the tasks of schedules that are due.
@@ -59,7 +61,8 @@ pub struct Scheduler {
     /// Notified when a delivery was queued.
     wake: Arc<Notify>,
     held: HeldCounts,
-    /// The destinations whose hold was full when this worker last started a task: their alarm has been raised.
+    /// The destinations whose alarm has been raised: their hold was full when this worker last started one of their
+    /// tasks.
     alarmed: HashSet<DestinationId>,
     /// The schedules that could not be read.
     unreadable: BTreeSet<i64>,
@@ -107,7 +110,7 @@ impl Scheduler {
     /// Looks once: starts everything that is due.
     ///
     /// # Errors
-    /// Fails when the database is unavailable. What fails about one schedule is logged.
+    /// Fails when the database is unavailable. A failure of a single schedule is logged.
     pub async fn tick(&mut self) -> store::Result<()> {
         self.tick_until(&CancellationToken::new()).await
     }
@@ -140,8 +143,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Pulls in next runs that a clock which was set back has left too far away. None of the runs that have been started is
-    /// started again, unless the clock was set back by more than the limits above.
+    /// Corrects next runs that are too far away since the clock was set back. No run is started twice, unless the clock
+    /// was set back by more than the limits above.
     async fn pull_in(&self, now: Timestamp) -> store::Result<()> {
         let zone = self.zone.get();
         for row in schedule::list(self.store.read()).await? {
@@ -156,7 +159,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Takes a schedule that is due, unless another node has done so.
+    /// Handles a schedule that is due, unless another node has done so.
     async fn take(&mut self, due: &schedule::Row) -> store::Result<()> {
         let Some(next_at) = due.next_at else { return Ok(()) };
         let work = async {
@@ -175,7 +178,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Writes what is due. Where tasks were started, returns the destinations whose alarm has been raised.
+    /// Writes the runs of a due schedule. Where tasks were started, returns the destinations whose alarm has been
+    /// raised.
     ///
     /// Takes locks 5 to 7 of 9. The caller holds lock 1.
     async fn write(
@@ -221,8 +225,8 @@ impl Scheduler {
         Ok(Some(alarmed))
     }
 
-    /// Raises an alarm for each destination whose hold is full, once until the destination takes a delivery again. Returns
-    /// the destinations whose alarm has been raised.
+    /// Raises an alarm for each destination whose hold is full, only once until the destination accepts a delivery
+    /// again. Returns the destinations whose alarm has been raised.
     async fn raise_alarms(
         &self,
         txn: &DatabaseTransaction,

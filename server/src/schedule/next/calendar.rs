@@ -33,7 +33,8 @@ impl Plan {
         {
             return None;
         }
-        // Planned times up to the one that the clock shows have run. Later ones have run if the clock was set back since.
+        // Planned times up to the one that the wall clock shows have run. If the wall clock was set back, some later
+        // ones have run too, which the loop skips.
         let mut turn = self.turn_near(zone.to_datetime(after).date());
         loop {
             let date = self.date(turn)?;
@@ -54,7 +55,8 @@ impl Plan {
         self.weekdays.contains(date.weekday().to_monday_zero_offset().unsigned_abs().into())
     }
 
-    /// Returns a turn whose predecessors all have earlier dates than `date`. Turn 0 is that of the start date.
+    /// Returns a turn such that all turns before it have earlier dates than `date`. Turn 0 is on the start date, and
+    /// each further turn is one step later.
     fn turn_near(&self, date: civil::Date) -> i64 {
         let start = self.start.date();
         let turns = match self.step {

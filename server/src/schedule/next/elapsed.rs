@@ -37,7 +37,7 @@ impl Rhythm {
             let shown = at + i64::from(zone.to_offset(now).seconds());
             let found = steps_into(window, shown, self.every).map(|steps| at + steps * self.every);
             match (found, change) {
-                // Until the next change of the offset, the wall clock goes evenly.
+                // Until the next change of the offset, the wall clock runs evenly.
                 (Some(found), change) if change.is_none_or(|change| found < change) => return self.checked(found),
                 (_, Some(change)) => at = self.at_or_after(change),
                 (_, None) => return None,
@@ -62,7 +62,7 @@ impl Rhythm {
 fn steps_into(window: Window, shown: i64, every: i64) -> Option<i64> {
     let from = seconds(window.from);
     let length = (seconds(window.to) - from).rem_euclid(DAY);
-    // The steps come to the same times of the day again and again, which have the distance `grid`.
+    // The steps always come to the same times of the day, which are `grid` seconds apart.
     let grid = greatest_common_divisor(every, DAY);
     if (shown - from).rem_euclid(grid) >= length {
         return None;

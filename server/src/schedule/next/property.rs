@@ -1,5 +1,6 @@
-//! The next run against a reference that walks the wall clock minute by minute, in the zones with the oddest rules. The
-//! reference shares no arithmetic with the function: it looks at every minute, and counts days on a calendar one by one.
+//! Compares the next run with a reference that walks the wall clock minute by minute, in the zones with the oddest
+//! rules. The reference shares no arithmetic with the function: it looks at every minute, and counts the days of a
+//! calendar one by one.
 //!
 //! To look longer: `PROPTEST_CASES=20000`.
 
@@ -22,7 +23,8 @@ const ZONES: [&str; 8] = [
     "UTC",
 ];
 
-/// The minutes that are walked after the instant in question, and those before it, which show how far the clock was.
+/// The number of minutes that are walked after the instant, and before it, where the walk learns the state of the wall
+/// clock.
 const AHEAD: i64 = 5 * 24 * 60;
 const BEHIND: i64 = 26 * 60;
 
@@ -193,7 +195,7 @@ fn later(time: Time, minutes: u16) -> Time {
 }
 
 fn repeat() -> impl Strategy<Value = Repeat> {
-    // A short window is met by few minutes, and by others after the clock has changed.
+    // Few minutes fall into a short window, and other minutes do after a change of the clock.
     let length = || prop_oneof![2 => 1..=120_u16, 1 => 1..1440_u16];
     let window = || {
         proptest::option::weighted(

@@ -1,4 +1,4 @@
-//! Tests of the next run by examples. Here: the helpers, and each kind of rhythm.
+//! Tests of the next run by examples: the helpers, and each kind of rhythm.
 
 mod changes;
 mod limits;

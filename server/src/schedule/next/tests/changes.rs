@@ -20,7 +20,7 @@ fn window_follows_the_wall_clock_when_it_changes() {
         ["2026-03-09 02:00 -04:00"],
         "the window does not exist on March 8"
     );
-    // 24 h of elapsed time come to 07:30 in summer only.
+    // Every 24 h of elapsed time is at 07:30 only in summer.
     let half_year = within("07:00", "08:00", starting("2026-03-01 06:30", "24", "hours"));
     assert_eq!(
         runs(&half_year, "2026-03-01T00:00:00Z", "America/New_York", 1),
@@ -47,7 +47,7 @@ fn skipped_hour_runs_right_after_the_gap() {
         runs(&daily, "2026-10-03T00:00:00Z", "Australia/Lord_Howe", 2),
         ["2026-10-04 02:30 +11:00", "2026-10-05 02:15 +11:00"]
     );
-    // Winter is Dublin's deviation from the standard, in its own law.
+    // By Irish law, winter time is the deviation from standard time in Dublin.
     let daily = starting("2026-03-01 01:30", "1", "days");
     assert_eq!(
         runs(&daily, "2026-03-28T12:00:00Z", "Europe/Dublin", 2),

@@ -34,7 +34,7 @@ fn centuries_between_start_and_now_cost_nothing() {
         ("1", "months", "9999-01-30 23:59"),
         ("1", "years", "9999-01-01 23:59"),
     ] {
-        // A walk through the turns since 1970 would take minutes: the runner of the tests would end it.
+        // A walk through all turns since 1970 would take minutes, and the test runner would end it.
         let start = if unit == "years" { "1970-01-01 23:59" } else { "1970-12-30 23:59" };
         for _ in 0..1000 {
             assert_eq!(runs_in_utc(&starting(start, every, unit), "9998-12-31T23:58:59Z", 1), [next], "{unit}");

@@ -1,5 +1,5 @@
-//! The use cases of the console: one module a domain. Transactions begin and end here. Every error message can be shown
-//! to a person.
+//! The use cases of the console: one module for each domain. Transactions begin and end here. Every error message can
+//! be shown to a person.
 
 pub mod account;
 mod catalog;
@@ -54,7 +54,7 @@ pub struct Services {
     pub lanes: Lanes,
     /// The figures of the dashboard, cached for all viewers.
     pub figures: Arc<dashboard::Figures>,
-    /// Values that may be secret are hidden from the viewer.
+    /// True when values that may be secret are hidden from the viewer.
     pub is_discreet: bool,
 }
 
@@ -94,7 +94,8 @@ impl Services {
         })
     }
 
-    /// Commits a change that makes deliveries due, and wakes the dispatcher. Each change wakes those of other nodes.
+    /// Commits a change that makes deliveries due, and wakes the dispatcher. Every change wakes the dispatchers of
+    /// other nodes anyway.
     async fn commit_due(&self, txn: DatabaseTransaction) -> Result<(), AppError> {
         self.commit(txn).await?;
         self.wake.notify_one();

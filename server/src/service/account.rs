@@ -17,7 +17,7 @@ use sea_orm::DatabaseTransaction;
 use secrecy::SecretString;
 use std::time::Duration;
 
-/// The setting with the setup token of an installation without accounts: the end of its validity, and its hash.
+/// The setting that stores the setup token of an installation without accounts: the end of its validity, and its hash.
 const SETUP_TOKEN: &str = "setup_token";
 /// The validity of a setup link.
 const LINK_LASTS: Duration = Duration::from_hours(1);
@@ -142,7 +142,7 @@ pub async fn change(store: &Store, clock: &Clock, name: &str, change: Change) ->
     Ok(ended)
 }
 
-/// Creates a key. Returns it: the key cannot be shown again, since only its hash is stored.
+/// Creates and returns a key. The key cannot be shown again, since only its hash is stored.
 pub async fn add_key(store: &Store, clock: &Clock, name: &str, scopes: &[Scope]) -> Result<String, Error> {
     let key = api_key::generate();
     access::insert_key(store.write(), name, api_key::hash(&key), scopes, clock.now()).await?;
@@ -154,8 +154,8 @@ pub async fn revoke_key(store: &Store, clock: &Clock, name: &str) -> Result<(), 
     if access::revoke_key(store.write(), name, clock.now()).await? { Ok(()) } else { Err(Error::NotFound) }
 }
 
-/// Returns a new token for the setup link, if there is no account yet. Only its hash is stored, in place of the one before,
-/// so that a reader of the database cannot create an administrator.
+/// Returns a new token for the setup link, if there is no account yet. Only its hash is stored, which replaces the
+/// earlier one, so that a reader of the database cannot create an administrator.
 pub async fn new_setup_token(store: &Store, clock: &Clock) -> Result<Option<String>, Error> {
     if access::count_accounts(store.read()).await? > 0 {
         return Ok(None);
@@ -190,7 +190,7 @@ pub async fn set_up(
     name: &str,
     password: SecretString,
 ) -> Result<SignedIn, Error> {
-    // Checked before the password is hashed: without a link, requests stay cheap.
+    // The token is checked before the password is hashed, so that requests without a valid link stay cheap.
     let stored = setting::find(store.read(), SETUP_TOKEN).await?.unwrap_or_default();
     if !is_valid(&stored, token, clock.now()) {
         return Err(Error::StaleLink);

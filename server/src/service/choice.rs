@@ -16,8 +16,8 @@ pub(super) fn found(mut rows: Vec<Named>) -> FoundChoices {
     FoundChoices { choices: rows.into_iter().map(choice).collect(), has_more }
 }
 
-/// Returns the id of the row whose name was typed: without WASM, a long list is a text field. Returns `None` if an id was
-/// typed or no row has this name; the draft's own check then refuses the name.
+/// Returns the id of the row whose name was typed. Without WASM a long list is a text field. Returns `None` if an id
+/// was typed or no row has this name; the draft's own check then refuses the name.
 pub(super) async fn named(
     typed: &str,
     find: impl AsyncFnOnce(&str) -> store::Result<Option<i64>>,

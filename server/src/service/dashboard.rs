@@ -24,7 +24,7 @@ const RECEIPTS: i64 = 5000;
 /// The number of failures that are shown.
 const FAILURES: u64 = 5;
 
-/// The figures that all viewers share. The history is cached apart, since it may stay valid for longer.
+/// The figures that all viewers share. The history is cached separately, since it may stay valid for longer.
 #[derive(Debug, Default)]
 pub struct Figures {
     now: Cached<Dashboard>,

@@ -1,5 +1,5 @@
-//! What use cases of every kind of destination share: the state that pages show, the tasks that send through one, and
-//! the object by which events are about one.
+//! The parts that use cases of every kind of destination share: the state that pages show, the tasks that send through
+//! a destination, and the object by which events are about a destination.
 
 use super::Services;
 use crate::store::object::{self, NewObject, Wanted};

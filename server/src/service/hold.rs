@@ -23,8 +23,8 @@ impl Services {
         destination::find(self.store.pages(), id).await?.ok_or_else(not_found)
     }
 
-    /// Arranges a destination's waiting deliveries for a moment after a change, so that the page that follows shows it.
-    /// The sweep arranges the rest of a large backlog. The change is saved whatever fails here.
+    /// Arranges a destination's waiting deliveries for a moment after a change, so that the next page shows the effect.
+    /// The sweep arranges the rest of a large backlog. The change is saved even if this fails.
     pub(super) async fn arrange(&self, id: DestinationId) {
         if let Err(error) = arrange::finish(&self.store, id, self.clock.now(), ARRANGED_AT_ONCE).await {
             let error = format!("{:#}", anyhow::Error::new(error));
@@ -32,8 +32,8 @@ impl Services {
         }
     }
 
-    /// Discards, in steps, the held deliveries that do not go on, before the reason that holds them ends. A failure in
-    /// between leaves the rest held; submitting again discards the rest.
+    /// Discards the held deliveries that are not to be sent, in steps, before the hold ends. After a failure the rest
+    /// stays held, and submitting again discards it.
     async fn discard_held(&self, id: DestinationId, held: (HoldReason, i64), which: Held) -> Result<(), AppError> {
         let mut superseded = match which {
             Held::All => return Ok(()),

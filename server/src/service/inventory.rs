@@ -1,6 +1,6 @@
 //! Use cases of objects and tags: whole inventories through the API, single objects and tags by hand.
 //!
-//! Accounts and webhooks are objects, too. Only the console itself writes those.
+//! Accounts and webhooks are objects, too. Only the console itself writes these objects.
 
 mod import;
 mod list;

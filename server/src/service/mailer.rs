@@ -50,7 +50,7 @@ impl Services {
     }
 
     async fn change_mailer(&self, stored: &Row, draft: &MailerDraft) -> Result<SavedMailer, AppError> {
-        // A form of the first settings has no revision.
+        // The form of the first settings has no revision.
         if draft.revision.is_empty() || revision(&draft.revision)? != stored.revision {
             return Err(stale_draft(draft, stored));
         }
@@ -75,14 +75,14 @@ impl Services {
         Ok(SavedMailer { is_unresolved })
     }
 
-    /// Refuses at save, with the same words, what would be refused at every attempt. Returns false if the server's name
-    /// does not resolve.
+    /// Refuses settings at save that every attempt would refuse, with the same message. Returns false if the server's
+    /// name does not resolve.
     async fn check_server(&self, settings: &Settings) -> Result<bool, AppError> {
         let checked = self.guard.check_host_at_save(&host(&settings.host), settings.port).await;
         checked.map_err(|reason| FieldErrors::one("server", reason).into())
     }
 
-    /// Returns the password that a save stores. `kept` is the stored one, as it is sealed.
+    /// Returns the sealed password that a save stores. `kept` is the stored one.
     fn seal_password(&self, checked: &Mailer, kept: Option<&Vec<u8>>, uuid: Uuid) -> Result<Option<Vec<u8>>, AppError> {
         match &checked.password {
             SecretChange::Keep => Ok(kept.cloned()),
@@ -97,7 +97,7 @@ fn stale_draft(draft: &MailerDraft, stored: &Row) -> AppError {
     stale("mail server", draft, &MailerDraft::of(&stored.settings, stored.revision))
 }
 
-/// Returns the host of the settings: an address, or a name in the letters that resolvers take.
+/// Returns the host of the settings: an address, or a name in the letters that resolvers accept.
 fn host(text: &str) -> Host {
     match text.parse() {
         Ok(address) => Host::Address(address),

@@ -1,7 +1,7 @@
-//! Use cases of occurrences: why events fired for one, or did not.
+//! Use cases of occurrences, such as the reasons why events fired or did not.
 //!
-//! The explanation is computed on demand, from the facts that the occurrence stores and from webhooks, tasks and events
-//! as of its revision, by the function that the intake decides with.
+//! The explanation is computed on demand, from the facts that the occurrence stores and from the tasks and events as of
+//! its revision, by the same function with which the intake decides.
 
 use super::Services;
 use super::event::Scopes;
@@ -125,7 +125,7 @@ impl Occurrences for Services {
     }
 }
 
-/// Returns the facts that the intake decided with. `data` is the occurrence's parsed data.
+/// Returns the facts by which the intake has decided. `data` is the occurrence's parsed data.
 pub(super) fn facts<'a>(row: &'a occurrence::Row, data: Option<&'a Value>) -> Facts<'a> {
     let of_data = |name: &str| data?.get(name)?.as_str();
     Facts {

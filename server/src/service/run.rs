@@ -30,7 +30,7 @@ impl Services {
     }
 }
 
-/// Ends those of the runs whose deliveries are all settled.
+/// Ends the runs among these whose delivery is settled.
 pub(super) async fn end_runs(txn: &DatabaseTransaction, mut runs: Vec<RunId>, now: Timestamp) -> Result<(), AppError> {
     runs.sort_unstable();
     runs.dedup();

@@ -33,7 +33,7 @@ fn not_found() -> AppError {
     AppError::not_found("schedule")
 }
 
-/// Returns true for schedules that are enabled and have their runs at the same instants.
+/// Returns true when both schedules are enabled and run at the same instants.
 fn is_same_rule(one: &Schedule, other: &Schedule) -> bool {
     let rule = |schedule: &Schedule| (schedule.repeat, schedule.start, schedule.ends);
     one.is_enabled && other.is_enabled && rule(one) == rule(other)
@@ -82,7 +82,7 @@ impl Schedules for Services {
             Some(id) => {
                 let row = schedule::find(&txn, id).await?.ok_or_else(not_found)?;
                 let opened_on = super::revision(&draft.revision)?;
-                // Another name or description moves no run, also not one that is due at this moment.
+                // A new name or description moves no run, even if it is due at this moment.
                 let next_at = if is_same_rule(&row.schedule, &checked) { row.next_at.or(next_at) } else { next_at };
                 if !schedule::update(&txn, (id, opened_on), &checked, next_at, now).await.map_err(refused)? {
                     return Err(super::stale("schedule", &draft, &ScheduleDraft::of(&row.schedule, row.revision)));

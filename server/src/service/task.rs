@@ -50,7 +50,7 @@ fn refused(error: store::Error) -> AppError {
     }
 }
 
-/// Returns the object of a checked task. Fails when the object is gone, or its kind is not that of the action.
+/// Returns the object of a checked task. Fails when the object was deleted, or when its kind does not fit the action.
 async fn object_of(db: &impl ConnectionTrait, task: &Task) -> Result<Destination, AppError> {
     let found = destination::find(db, task.destination_id).await?;
     let object = found.ok_or_else(|| refused(store::Error::InUse))?;

@@ -1,5 +1,5 @@
-//! Trials of forms before they are saved: a test message through a webhook as typed, and the recorded occurrences that an
-//! event as typed would have fired for.
+//! Trials of forms before they are saved: a test message through a webhook as typed, and the recorded occurrences for
+//! which an event as typed would have fired.
 
 use super::Services;
 use super::delivery::response::readable;
@@ -44,7 +44,7 @@ impl Services {
         })
     }
 
-    /// The webhook as typed, with its secrets: those that were typed, or the stored ones where they may stay.
+    /// Returns the webhook as typed, with its secrets: the typed ones, or the stored ones where they may be kept.
     pub(super) fn as_typed(
         &self,
         checked: &Webhook,
@@ -52,11 +52,12 @@ impl Services {
     ) -> Result<(webhook::Row, Secrets), AppError> {
         let keeps = [&checked.secret, &checked.signing].into_iter().any(|one| matches!(one, SecretChange::Keep))
             || checked.secret_values.iter().any(|one| matches!(one, SecretHeader::Keep(_)));
-        // One that does not open is entered again, and must not stand in the way of that.
+        // The stored secrets are opened only if one is kept: a secret that does not open has to be entered again, and
+        // must not prevent that.
         let kept = stored.filter(|_| keeps).map(|row| self.open_for_test(row)).transpose()?.unwrap_or_default();
         let pick = |change: &SecretChange, kept: Option<secrecy::SecretString>| match change {
             SecretChange::Set(secret) => Some(secret.clone()),
-            // The parser permits it only where the target is the stored one's.
+            // The parser permits this only where the target is that of the stored webhook.
             SecretChange::Keep => kept,
             SecretChange::Clear => None,
         };
@@ -84,7 +85,7 @@ impl Services {
         Ok((row, secrets))
     }
 
-    /// Sends a test with the values as typed, and the stored secrets only where the target is theirs.
+    /// Sends a test with the values as typed, and with stored secrets only where the target is the one they belong to.
     pub(super) async fn test_as_typed(
         &self,
         id: Option<WebhookId>,
@@ -113,7 +114,7 @@ impl Services {
         let body = self.sample_message(message, escape_by.as_deref())?;
         let uuid = new_uuid(self.clock.now());
         let outgoing = Outgoing { id: uuid, body: body.as_bytes(), recipients: &[] };
-        // Clients of a test are not cached for deliveries: its certificates may differ from theirs.
+        // A test has clients of its own: the system's certificates may have changed since the cached clients read them.
         let clients = Clients::new(self.guard.clone(), Duration::ZERO, 1);
         let never = CancellationToken::new();
         let attempted =
@@ -145,7 +146,7 @@ impl Services {
         rendered.map(|rendered| rendered.body).map_err(super::task::preview::unsendable)
     }
 
-    /// Past occurrences to make a preview with.
+    /// Returns past occurrences for a preview.
     pub(super) async fn past_occurrences(&self) -> Result<Vec<Choice>, AppError> {
         let db = self.store.pages();
         let catalog = catalog::load(db).await?;
@@ -158,7 +159,7 @@ impl Services {
         Ok(occurrence::list_newest(db, PAST).await?.into_iter().map(choice).collect())
     }
 
-    /// The variables that the data of a past occurrence offers, each with its value.
+    /// Returns the variables that the data of a past occurrence offers, each with its value.
     pub(super) async fn variables_of(&self, uuid: &str) -> Result<Vec<Choice>, AppError> {
         let Ok(uuid) = uuid.parse() else { return Ok(Vec::new()) };
         let row = occurrence::find(self.store.pages(), uuid).await?;
@@ -170,7 +171,7 @@ impl Services {
     pub(super) async fn matched_by(&self, draft: &EventDraft) -> Result<EventMatches, AppError> {
         let db = self.store.pages();
         let catalog = catalog::load(db).await?;
-        // Which task it starts does not matter here.
+        // The task that the event starts does not matter here.
         let checked = EventDraft { task: "0".into(), ..draft.clone() }.parse(&catalog)?;
         let has_objects = catalog.find(&checked.type_id).is_some_and(|object_type| object_type.has_objects);
         let objects = if has_objects { Some(self.count_in_scope(&checked).await?) } else { None };
@@ -210,7 +211,7 @@ impl Services {
 
 fn would_fire(event: &Event, row: &occurrence::Row) -> bool {
     let data = row.parse_data();
-    // The rules about loops are about a task's webhook, and there is none yet.
+    // The rules against loops depend on the webhook of the task, which is not known yet.
     let facts = Facts { about_destination: None, depth: 0, ..facts(row, data.as_ref()) };
     judge(event, TaskFacts { is_enabled: true, destination_id: DestinationId(0) }, &facts).is_ok()
 }

@@ -46,7 +46,7 @@ impl Services {
         let is_unresolved = !self.check_target(&checked, Some(&stored)).await?;
         let secrets = self.seal_secrets(&checked, Some(&stored), stored.uuid)?;
         let has_moved = stored.is_moved_by(&checked.settings);
-        // The values of these headers were stored in clear, and are secrets from now on.
+        // The values of these headers were stored in clear text, and become secrets now.
         let is_plain = |name: &&str| {
             let headers = &stored.settings.headers.0;
             headers.iter().any(|row| !row.is_secret() && row.name.eq_ignore_ascii_case(name))
@@ -73,8 +73,8 @@ impl Services {
         Ok(SavedWebhook { id, is_unresolved })
     }
 
-    /// Refuses at save, with the same messages, what would be refused at every attempt. Returns false if the host's name
-    /// does not resolve.
+    /// Refuses settings at save that every attempt would refuse, with the same messages. Returns false if the host's
+    /// name does not resolve.
     pub(super) async fn check_target(
         &self,
         checked: &Webhook,
@@ -160,7 +160,7 @@ impl Webhooks for Services {
     async fn delete(&self, ids: Vec<WebhookId>) -> Result<(), AppError> {
         let txn = self.store.begin_change().await?;
         let now = self.clock.now();
-        // Webhooks are locked in the order of their ids, as the dispatcher does.
+        // Webhooks are locked in the order of their ids, as in the dispatcher.
         let ids = BTreeSet::from_iter(ids);
         for id in &ids {
             delete_one(&txn, *id, now).await?;

@@ -1,7 +1,7 @@
-//! A value that is computed for all viewers at once, however many look and however large the history is.
+//! A value that is computed once for all viewers.
 //!
-//! The value is computed at most once a second, and takes no more than a twentieth of the time, as long as that makes
-//! it no older than ten seconds. While a value that takes long is computed anew, viewers get the last one.
+//! The value is computed at most once a second. Computing takes at most a twentieth of the time, unless the value would
+//! then become older than ten seconds. While a slow value is computed anew, viewers get the last one.
 
 use app::error::AppError;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use tokio::sync::Mutex;
 const LASTS: Duration = Duration::from_secs(1);
 /// The time that a value stays valid, as a multiple of the time that it took to compute.
 const SHARE: u32 = 20;
-/// The longest time that a value stays valid: on a busy machine everything takes long.
+/// The longest time that a value stays valid: on a busy machine, computing may take very long.
 pub(crate) const LONGEST: Duration = Duration::from_secs(10);
-/// The time to compute a value from which on viewers do not wait for a new one.
+/// A value that takes at least this long to compute is slow: viewers do not wait for a new one.
 const SLOW: Duration = Duration::from_millis(20);
 /// The time after a failure in which the value is not computed again.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ struct Last<T> {
 }
 
 impl<T> Last<T> {
-    /// Returns what `compute` returns.
+    /// Computes a value, and measures the time.
     async fn of(compute: impl Future<Output = Result<T, AppError>>) -> Self {
         let since = Instant::now();
         let result = compute.await;
@@ -59,8 +59,8 @@ impl<T> Default for Cached<T> {
 }
 
 impl<T: Clone + Send + 'static> Cached<T> {
-    /// Returns the last value while it is valid, or else computes a new one. Callers that come meanwhile wait for it, or
-    /// get the last value if it took long.
+    /// Returns the last value while it is valid, and computes a new one otherwise. Other callers meanwhile wait for the
+    /// new value, or get the last one if that was slow to compute.
     ///
     /// # Errors
     /// Returns the error of computing the value. For the next seconds all callers get that error.
@@ -90,7 +90,7 @@ impl<T: Clone + Send + 'static> Cached<T> {
     }
 }
 
-/// Returns the time that a value stays valid which took `took` to compute.
+/// Returns the time for which a value that took `took` to compute stays valid.
 fn valid_for(took: Duration) -> Duration {
     (took * SHARE).clamp(LASTS, LONGEST)
 }

@@ -1,6 +1,6 @@
-//! The numbers of settled deliveries of the last hours. A delivery is counted about once, however often somebody looks:
-//! the counts are remembered, and a look counts only the deliveries that were settled since. Must not read a day at
-//! each look.
+//! The numbers of settled deliveries of the last hours. A delivery is counted about once, however many people look: the
+//! counts are kept, and a look counts only the deliveries that were settled since. A look must not read the deliveries
+//! of a whole day.
 //!
 //! All deliveries are counted anew in each new hour. So rows that were removed, or were added to the past by hand, are
 //! noticed within the hour.
@@ -14,16 +14,16 @@ use sea_orm::ConnectionTrait;
 
 /// The number of hours that are shown, the current one included.
 pub const HOURS: usize = 24;
-/// The age from which on an instant is counted for good. No delivery is settled later with such an instant: a commit
-/// and a sweep take less, and the clocks of nodes differ by less.
+/// The age at which the count of an instant is final. No delivery is settled with an older instant: a commit and a
+/// sweep take less time, and the clocks of nodes differ by less.
 const COMPLETE_AFTER_MS: i64 = 60_000;
 
 /// The numbers of deliveries that were settled in one hour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Settled {
-    /// Sent ones.
+    /// The number of sent deliveries.
     pub sent: u64,
-    /// Failed and discarded ones.
+    /// The number of failed and discarded deliveries.
     pub failed: u64,
 }
 
@@ -31,7 +31,7 @@ pub struct Settled {
 #[derive(Debug)]
 pub struct SettledCounts {
     first_hour: i64,
-    /// All before this instant is counted.
+    /// All deliveries that were settled before this instant are counted.
     until: Timestamp,
     hours: [Settled; HOURS],
 }
@@ -52,11 +52,11 @@ impl SettledCounts {
         Self { first_hour, until: Timestamp(first_hour * HOUR_MS), hours: Default::default() }
     }
 
-    /// Returns the numbers of this hour and of those before it. A count that is cut off keeps what it has counted, hour
-    /// by hour, and the next one goes on there.
+    /// Returns the numbers of this hour and of the hours before it. If a count is interrupted, the complete hours are
+    /// kept, and the next count continues there.
     pub async fn count(&mut self, db: &impl ConnectionTrait, now: Timestamp) -> Result<[Settled; HOURS]> {
         let (first_hour, complete) = (first_hour(now), Timestamp(now.0 - COMPLETE_AFTER_MS));
-        // Later than `complete`: the clock was set back.
+        // If `until` is later than `complete`, the clock was set back.
         if self.first_hour != first_hour || self.until > complete {
             *self = Self::since(first_hour);
         }

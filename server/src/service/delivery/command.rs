@@ -70,7 +70,7 @@ impl Services {
         webhook: &webhook::Row,
         number: i64,
     ) -> Result<(), AppError> {
-        // The delivery itself reports a revision that cannot be read.
+        // A revision that cannot be read is reported by the new delivery itself.
         let then = revision::find(db, Kind::Webhook, webhook.id.0, number).await.unwrap_or_default();
         let Some(then) = then.and_then(|then| webhook.as_of_revision(then)) else { return Ok(()) };
         let secrets = self.open_for_test(&then)?;
@@ -100,7 +100,8 @@ impl Services {
     }
 }
 
-/// Returns the webhook's revision that the last attempt was made by; without an attempt, that of queueing.
+/// Returns the webhook's revision that the delivery names as a replay, or else that of its last attempt, or else that
+/// of its queueing.
 async fn revision_of(txn: &DatabaseTransaction, old: &Row) -> Result<i64, AppError> {
     if let Some(revision) = old.replay.revision {
         return Ok(revision);

@@ -40,7 +40,7 @@ fn from_base64(text: &str) -> Option<Vec<u8>> {
     BASE64.decode(digits).ok()
 }
 
-/// Undoes quoted-printable. What is no escape stays.
+/// Decodes quoted-printable. Text that is no escape stays unchanged.
 fn from_quoted_printable(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

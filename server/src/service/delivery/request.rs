@@ -17,7 +17,7 @@ impl Services {
         let masked = || SecretString::from("masked".to_owned());
         let secrets = Secrets {
             authorization: target.secrets.authorization.as_ref().map(|_| masked()),
-            // A key of the right form, but not the stored one: no true signature is shown.
+            // This key has the right form, but is not the stored one, so that no valid signature is shown.
             signing: target.secrets.signing.as_ref().map(|_| SecretString::from(format!("whsec_{}", "A".repeat(32)))),
             headers: serde_json::to_string(&target.settings.headers).ok().map(SecretString::from),
         };

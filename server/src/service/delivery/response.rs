@@ -7,7 +7,7 @@ use std::io::Read;
 /// The most bytes of a response that are decoded and shown.
 const SHOWN_MAX_BYTES: u64 = 256 * 1024;
 
-/// The most encodings that are undone.
+/// The most encodings of one response that are decoded.
 const ENCODINGS_MAX: usize = 4;
 
 /// Returns the body as text, and a clause that says why it could not be decoded, if so. `headers` are the response's stored
@@ -32,8 +32,8 @@ fn value_of(headers: &str, name: &str) -> Option<String> {
     (!values.is_empty()).then(|| values.join(", "))
 }
 
-/// Undoes the encodings, the last first. Only the beginning of a long body is stored, so a truncated body is decoded as far
-/// as possible.
+/// Decodes the encodings, the last one first. Only the beginning of a long body is stored, so a truncated body is
+/// decoded as far as possible.
 fn decoded(encodings: &str, body: &[u8]) -> Result<Vec<u8>, String> {
     let mut bytes = body.to_vec();
     if encodings.split(',').count() > ENCODINGS_MAX {
@@ -45,7 +45,7 @@ fn decoded(encodings: &str, body: &[u8]) -> Result<Vec<u8>, String> {
             "" | "identity" => continue,
             "gzip" | "x-gzip" => read_some(flate2::read::MultiGzDecoder::new(&bytes[..]), &mut out),
             "deflate" => match read_some(flate2::read::ZlibDecoder::new(&bytes[..]), &mut out) {
-                // Many servers send it without the frame that RFC 9110 §8.4.1.2 asks for.
+                // Many servers send deflate without the frame that RFC 9110 §8.4.1.2 requires.
                 Err(_) if out.is_empty() => read_some(flate2::read::DeflateDecoder::new(&bytes[..]), &mut out),
                 read => read,
             },

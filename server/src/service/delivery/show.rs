@@ -80,7 +80,7 @@ impl Services {
         })
     }
 
-    /// Returns the webhook as of the revision that the delivery was last sent by, or is to be sent by.
+    /// Returns the webhook as of the revision that a replay names, or else of the last attempt, or else as it is now.
     async fn target_of(
         &self,
         row: &Row,

@@ -8,14 +8,14 @@ use model::text::shown;
 use sea_orm::ConnectionTrait;
 use std::collections::HashMap;
 
-/// The objects and tags that scopes refer to, as they are named now.
+/// The objects and tags that scopes refer to, with their current names.
 pub(in crate::service) struct Scopes {
     objects: HashMap<i64, object::Row>,
     tags: Vec<TagRow>,
 }
 
 impl Scopes {
-    /// Loads what these scopes refer to.
+    /// Loads the objects and tags that these scopes refer to.
     pub(in crate::service) async fn load(
         db: &impl ConnectionTrait,
         scopes: impl Iterator<Item = EventScope>,

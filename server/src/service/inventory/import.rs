@@ -24,7 +24,8 @@ pub struct Written {
     pub objects: usize,
     /// The number of objects that were deleted.
     pub deleted: usize,
-    /// The number of objects that are marked gone instead, because an event names them. Such an event matches nothing.
+    /// The number of objects that are marked gone instead, because an event names them. Events that name a gone object
+    /// match nothing.
     pub gone: usize,
 }
 
@@ -45,9 +46,9 @@ impl Services {
     /// Writes the objects of a type. With `replaces`, the other objects of the type are removed. Nothing is written if one
     /// object is wrong.
     ///
-    /// Writes in steps, each its own transaction: a sender that was interrupted submits the same inventory again. The
-    /// steps are no configuration changes (`Store::begin_change`), since an inventory may take long and must not delay
-    /// deliveries.
+    /// Writes in steps, each in its own transaction: a sender that was interrupted submits the same inventory again.
+    /// The steps do not take the lock of changes (`Store::begin_change`), since an inventory may take long and must not
+    /// delay deliveries.
     pub async fn write_inventory(
         &self,
         type_id: &str,

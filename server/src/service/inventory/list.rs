@@ -1,4 +1,4 @@
-//! The list of objects: what people filter and sort by, as what is stored.
+//! The list of objects: translates the filters and orders of the page into those of the store.
 
 use crate::service::{Services, page_part};
 use crate::store::object::{self, Filter, Sort};

@@ -1,4 +1,4 @@
-//! A test message through the stored mailer. It is no delivery, and no hold concerns it.
+//! A test message through the stored mailer. A test is no delivery, so holds do not apply to it.
 
 use crate::clock::new_uuid;
 use crate::outbound::client::Clients;
@@ -22,7 +22,7 @@ const SUBJECT: &str = "Test message from Hookwright";
 const BODY: &str = "This is a test message from Hookwright. Its SMTP settings work.\n";
 
 impl Services {
-    /// Sends a short text to one address, and returns what both sides said.
+    /// Sends a short text to one address, and returns the dialogue.
     pub(super) async fn test_mailer(&self, to: &str) -> Result<MailTest, AppError> {
         let row = self.find_mailer().await?;
         let address = parse_address(to.trim()).map_err(|reason| FieldErrors::one("to", capitalised(&reason)))?;
@@ -44,7 +44,7 @@ impl Services {
         self.send_once(row, &email, &rendered).await
     }
 
-    /// Sends an e-mail to its only recipient, and returns what both sides said.
+    /// Sends an e-mail to its only recipient, and returns the dialogue.
     pub(in crate::service) async fn send_once(
         &self,
         row: Row,

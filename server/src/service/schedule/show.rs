@@ -14,10 +14,11 @@ use model::time::Timestamp;
 use std::collections::HashMap;
 
 impl Services {
-    /// Returns the next runs of a schedule: as stored, since the clock may have been set back, and those that follow.
+    /// Returns the next runs of a schedule. The first is the stored one, since the clock may have been set back; the
+    /// others follow from it.
     pub(super) fn upcoming(&self, row: &schedule::Row, now: Timestamp, count: usize) -> Vec<When> {
         let Some(next_at) = row.next_at else { return Vec::new() };
-        // A run that is due starts at any moment.
+        // A run that is due starts at any moment, so it is left out.
         let first = Some(next_at).filter(|at| *at > now);
         let runs = next_runs(&row.schedule, first.unwrap_or(now), &self.zone.get(), count);
         first.into_iter().chain(runs).take(count).map(|at| self.when(at)).collect()
@@ -63,7 +64,7 @@ impl Services {
     ) -> Vec<TriggerLine> {
         let now = self.clock.now();
         let line = |trigger::Row { id, trigger }: trigger::Row| {
-            // One that cannot be read is left out, and is logged where it was read.
+            // A trigger whose schedule or task cannot be read is left out. The error was logged when the row was read.
             let (row, task) = (schedules.get(&trigger.schedule_id)?, tasks.get(&trigger.task_id)?);
             Some(TriggerLine {
                 id,

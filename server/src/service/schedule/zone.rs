@@ -54,8 +54,8 @@ impl Services {
         Ok(())
     }
 
-    /// Plans the next runs of all schedules that are not due, from the zone `old` to the zone `new`. A run that is due
-    /// by the old zone still starts, and one that has no further run does not begin again.
+    /// Moves the next runs of all schedules that are not due from the zone `old` to the zone `new`. A run that is
+    /// already due still starts, and a schedule that has had its last run does not begin again.
     async fn plan_anew(
         &self,
         txn: &DatabaseTransaction,
@@ -74,8 +74,8 @@ impl Services {
 }
 
 /// Returns the next run of a schedule whose next run was planned for `next_at`, after the change between two zones. A
-/// run by the calendar keeps its date and time of day: it may then be due at once, or have been missed, but no date is
-/// left out or comes twice.
+/// run by the calendar keeps its date and time of day. It may then be due at once, or missed, but no date is left out
+/// or repeated.
 fn moved(
     schedule: &Schedule,
     next_at: Timestamp,
@@ -85,7 +85,7 @@ fn moved(
     if let Repeat::Minutes { .. } | Repeat::Hours { .. } = schedule.repeat {
         return next_after(schedule, now, new);
     }
-    // From the beginning of the date: one of the zones may skip the time of day.
+    // The search starts at the beginning of the date, since one of the zones may skip the time of day.
     let date = instant(zoned(next_at, old).date().to_datetime(Time::midnight()), new)?;
     next_after(schedule, Timestamp(date.as_millisecond() - 1), new)
 }

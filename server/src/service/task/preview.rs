@@ -22,7 +22,7 @@ pub(in crate::service) const SAMPLE: Subject<'static> = Subject {
     ..Subject::NOTHING
 };
 
-/// Returns a task of this name, as far as a preview needs one.
+/// Returns a task of this name that suffices for a preview.
 pub(in crate::service) fn sample_task(name: &str) -> Task {
     Task {
         name: name.to_owned(),
@@ -76,7 +76,7 @@ impl Services {
         }
         let content_type = match &object {
             Some(Destination::Webhook(row)) => row.settings.headers.find("content-type"),
-            // Before a webhook is chosen, most receivers expect JSON.
+            // No webhook is chosen yet, and most receivers expect JSON.
             _ => Some("application/json"),
         };
         let escape = Escape::for_content_type(content_type);

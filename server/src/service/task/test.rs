@@ -13,7 +13,7 @@ use model::field_error::FieldErrors;
 use model::task::{Action, TaskDraft};
 
 impl Services {
-    /// Sends the message about a sample; an e-mail to `recipient` instead of its own recipients.
+    /// Sends the message about a sample. An e-mail goes to `recipient` instead of its own recipients.
     pub(super) async fn test_message(&self, draft: TaskDraft, recipient: &str) -> Result<Tested, AppError> {
         if !draft.is_email() {
             let id = draft.object.parse().map_err(|_| FieldErrors::one("object", "Choose a webhook."))?;

@@ -1,4 +1,4 @@
-//! A webhook's secrets on their way into the store: sealed, or taken over from the stored webhook.
+//! The secrets that a save of a webhook stores: newly sealed, or taken over from the stored webhook.
 
 use crate::service::Services;
 use crate::store::destination::unreadable;
@@ -47,7 +47,7 @@ impl Services {
             return Err(AppError::new(Code::Conflict, message));
         }
         if !stored.is_readable {
-            // The stand-ins of an unreadable row would be stored.
+            // Saving an unreadable row would store its stand-ins.
             return Err(AppError::new(Code::Conflict, unreadable(Kind::Webhook)));
         }
         let opened = self.open_for_test(&stored)?;
@@ -71,7 +71,7 @@ impl Services {
     }
 }
 
-/// Returns the refusal of a secret header whose value should stay, and is not stored.
+/// Returns the refusal of a secret header whose value should be kept, but is not stored.
 pub(in crate::service) fn missing_header(missing: &MissingSecret) -> AppError {
     FieldErrors::one("secret_headers", format!("Enter the value of {}: none is stored for it.", missing.0)).into()
 }

@@ -1,12 +1,12 @@
-//! Threads of a lower priority, for the pages of the console. When the processor is short, deliveries go first.
+//! Threads of a lower priority, for the pages of the console. When processor time is scarce, deliveries come first.
 //!
 //! Work that a sender or a receiver waits for must not run here.
 
 use std::sync::LazyLock;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// The niceness of the threads, of 19. They get a quarter of a core that a delivery or another program wants as well.
-/// With less, a busy neighbour makes the console unusable.
+/// The niceness of the threads; 19 is the highest. The threads get a quarter of a core that a delivery or another
+/// program also wants. With a smaller part, a busy program beside the server would make the console unusable.
 const NICENESS: i32 = 5;
 
 /// The runtime lives as long as the process.

@@ -78,7 +78,7 @@ impl Follower {
         }
     }
 
-    /// Reads the clock once. The reading is taken to be half a round trip old.
+    /// Reads the clock once. The reading is assumed to be half a round trip old.
     pub async fn look(&self, store: &Store) -> store::Result<()> {
         let asked = Instant::now();
         let reading = store.now().await?;

@@ -15,8 +15,8 @@ pub fn stamp(path: &Path) -> Stamp {
     Some((data.modified().ok()?, data.len()))
 }
 
-/// Writes a file that only its owner can read, and replaces an existing one. After a kill or a power cut the old file
-/// or the new file is there, whole.
+/// Writes a file that only its owner can read, and replaces an existing one. After a kill or a power cut either the old
+/// file or the new file is there, complete.
 ///
 /// # Errors
 /// The folder cannot be written to.
@@ -36,8 +36,8 @@ pub fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     sync_folder(path)
 }
 
-/// Creates a folder that only its owner can open. An existing folder must be as private, since its files create
-/// administrators and open secrets.
+/// Creates a folder that only its owner can open. An existing folder must be just as private, since its files can
+/// create administrators and open secrets.
 ///
 /// # Errors
 /// The folder cannot be created, or others can open it.

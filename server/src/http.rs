@@ -104,8 +104,8 @@ pub fn router(http: &Http) -> Router {
     let is_public_https = http.proxies.public_url.as_ref().is_some_and(|url| url.is_https);
     let is_https = http.is_https || is_public_https;
     let sessions = Sessions::new(http.services.store.clone(), http.services.clock.clone());
-    // Cookies apply to all ports of a host. Another installation on the host has another key, so its cookie has another
-    // name.
+    // Cookies apply to all ports of a host. The name contains the key's fingerprint, so that another installation on
+    // the host has another cookie.
     let installation: String =
         http.services.vault.fingerprint().chars().filter(char::is_ascii_alphanumeric).take(8).collect();
     let cookie = format!("{}hookwright-{installation}", if is_https { "__Host-" } else { "" });

@@ -16,10 +16,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, Semaphore};
 
-/// Limits of a request's head and body. A message has at most half of the body's limit.
+/// Limits of a request's head and body. The largest message is half of the body's limit.
 const HEAD_MAX_BYTES: u64 = 64 * 1024;
 const BODY_MAX_BYTES: u64 = 2 * 1024 * 1024;
-/// Limit of connections. Further ones wait.
+/// Limit of connections. Further connections wait.
 const CONNECTIONS_MAX: usize = 256;
 /// Limit of requests that are read, or wait to be shown, at the same time.
 const AT_ONCE: usize = 32;
@@ -125,7 +125,7 @@ async fn converse(stream: TcpStream, clock: &Clock, sink: &Sink, reading: &Semap
     stream.set_nodelay(true)?;
     let mut stream = BufStream::new(stream);
     loop {
-        // The next request of a connection may take a while to begin; then it must arrive in time.
+        // The next request of a connection may take a while to begin. Once it has begun, it must arrive in time.
         let begun = tokio::time::timeout(PATIENCE, stream.fill_buf()).await.map_err(late)??;
         if begun.is_empty() {
             return Ok(());

@@ -51,7 +51,7 @@ pub fn set(level: Option<&str>) -> Result<(), String> {
 pub fn parse(level: &str) -> Result<EnvFilter, String> {
     let wrong = || "write a level: off, error, warn, info, debug or trace".to_owned();
     let level = if level.is_empty() { DEFAULT } else { level };
-    // A single word that is not a level would be taken for a module of the program, and would silence all others.
+    // A single word that is not a level would be read as the name of a module, and would silence all others.
     let is_valid = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
     if !level.split(',').all(is_valid) {
         return Err(wrong());

@@ -37,7 +37,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// The setting with the fingerprint of the master key. It shows when the key is not that of the database.
+/// The setting with the fingerprint of the master key, by which a key that is not the database's is recognised.
 const KEY_FINGERPRINT: &str = "key_fingerprint";
 /// Time in which requests must end once the server stops.
 const GRACE: Duration = Duration::from_secs(4);
@@ -141,7 +141,7 @@ fn try_lock_directory(data_dir: &Path) -> anyhow::Result<Option<std::fs::File>> 
     }
 }
 
-/// Logs how webhooks leave: through the egress proxy, or past the proxy variables, which are ignored.
+/// Logs that webhooks go through the egress proxy, or that the proxy variables of the environment are ignored.
 fn note_proxy(config: &ServeConfig) {
     match &config.egress_proxy {
         Some(proxy) => tracing::info!(
@@ -169,7 +169,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let bound = config.listen.iter().map(bind).collect::<anyhow::Result<Vec<_>>>()?;
     let is_https = bound.iter().any(|bound| bound.is_https);
     let certificate = if is_https { Some(Certificate::load(&config).await?) } else { None };
-    // On PostgreSQL, due times and leases go by the database's clock, which several nodes share.
+    // On PostgreSQL, due times and leases use the database's clock, which the nodes share.
     let follower = if is_embedded { None } else { Some(Follower::start(&store).await?) };
     let clock = follower.clone().map_or_else(Clock::system, Clock::of_database);
     let rules = Rules {
@@ -210,7 +210,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         proxies: proxies.clone(),
         is_https: false,
     });
-    // Until here nothing has begun that a stop would have to end, so SIGTERM ends the process at once.
+    // Nothing that a stop would have to end has begun before this line, so until here SIGTERM ends the process at once.
     let mut stops = signal::Stops::listen()?;
     let mut workers = Workers::default();
     workers.start("dispatcher", dispatcher(&services, config.in_flight_per_webhook).run(stop.clone()));

@@ -1,5 +1,5 @@
-//! API keys of other systems: `hwk_` and 32 random bytes. Only the SHA-256 is stored; 256 random bits need no slow
-//! hash.
+//! API keys of other systems: `hwk_` and 32 random bytes. Only the SHA-256 of a key is stored: 256 random bits need no
+//! slow hash.
 
 use crate::store::access::{self, ApiKey};
 use crate::store::{self, Store};

@@ -7,12 +7,12 @@ use secrecy::{ExposeSecret, SecretString};
 use std::sync::LazyLock;
 use tokio::sync::Semaphore;
 
-/// Limits concurrent hashing. A hash takes 19 MiB and a core; without a limit, everybody who reaches the sign-in page
-/// could exhaust both.
+/// Limits concurrent hashing. A hash takes 19 MiB and a core. Without a limit, any visitor of the sign-in page could
+/// exhaust both.
 static SLOTS: Semaphore = Semaphore::const_new(2);
 
-/// The hash of a random password, used for accounts that do not exist. Empty, and then refused at once, if hashing
-/// fails.
+/// The hash of a random password, used for accounts that do not exist. If hashing fails, this hash is empty, and is
+/// refused at once.
 static NOBODY: LazyLock<String> = LazyLock::new(|| {
     let hash: Result<PasswordHash, _> = Argon2::default().hash_password(&rand::random::<[u8; 32]>());
     hash.map(|hash| hash.to_string()).unwrap_or_default()
@@ -33,7 +33,7 @@ pub async fn hash(password: SecretString) -> Result<String, Error> {
     .await?
 }
 
-/// Reports whether the password belongs to the hash. Without a hash (no such account) it takes as long and returns
+/// Reports whether the password belongs to the hash. Without a hash (no such account) takes the same time and returns
 /// false.
 pub async fn verify(password: SecretString, hash: Option<String>) -> Result<bool, Error> {
     blocking(move || {

@@ -18,16 +18,16 @@ use tower_sessions::session_store::{Error, Result, SessionStore};
 pub const IDLE_MAX: Duration = Duration::from_hours(12);
 /// Lifetime of a session, however much it is used.
 pub const LASTS: Duration = Duration::from_hours(24 * 30);
-/// A use prolongs a session by at least this time, so that not every request writes.
+/// A use prolongs a session only if it adds at least this time, so that not every request writes.
 const PROLONGED_AFTER: Duration = Duration::from_mins(10);
 
 /// The key of the account's id in a session's data.
 pub const ACCOUNT: &str = "account";
-/// The key of the stamp of the password in a session's data. A session that began by an earlier password is not valid: a
-/// sign-in may end after another request has changed the password and ended the sessions.
+/// The key of the stamp of the password in a session's data. A session that began with an earlier password is not
+/// valid: a sign-in may finish after another request has changed the password and ended the sessions.
 pub const PASSWORD: &str = "password";
 
-/// Returns the stamp of a password, which differs for each time that a password is set.
+/// Returns the stamp of a password, which differs each time a password is set.
 pub fn password_stamp(hash: &str) -> String {
     Sha256::digest(hash).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -45,10 +45,10 @@ impl Sessions {
         Self { store, clock }
     }
 
-    /// Returns those of these sessions that are still valid. The check does not prolong them.
+    /// Returns the sessions among these that are still valid. The check does not prolong them.
     ///
     /// # Errors
-    /// Fails when the database cannot be asked.
+    /// Fails when the database cannot be read.
     pub async fn list_valid(&self, ids: &[Id]) -> std::result::Result<HashSet<Id>, crate::store::Error> {
         let hashes: HashMap<_, _> = ids.iter().map(|id| (id_hash(*id), *id)).collect();
         let wanted = hashes.keys().cloned().collect();
@@ -68,7 +68,7 @@ fn backend(error: impl std::fmt::Display) -> Error {
 #[async_trait]
 impl SessionStore for Sessions {
     async fn create(&self, record: &mut Record) -> Result<()> {
-        // An id of 128 random bits that exists already is a fault of the random numbers. The existing session must not
+        // An id of 128 random bits exists already only if the random numbers are faulty. The existing session must not
         // be taken over.
         while self.load(&record.id).await?.is_some() {
             record.id = Id::default();

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// The setting with the name of the time zone.
 pub const TIME_ZONE: &str = "time_zone";
-/// The name of the zone that is used where there is no other.
+/// The name of the zone that is used when there is no other.
 const UTC: &str = "UTC";
 
 /// The time zone, shared by all parts of the process. Clones share one value, which changes while the server runs.
@@ -17,7 +17,7 @@ pub struct Zone(Arc<RwLock<Current>>);
 #[derive(Debug)]
 struct Current {
     zone: TimeZone,
-    /// The setting that the zone was found by.
+    /// The value of the setting by which the zone was found.
     stored: String,
 }
 
@@ -72,7 +72,7 @@ impl Zone {
             return;
         }
         let zone = find(stored).unwrap_or_else(|| {
-            // A newer version or a person has written it.
+            // A newer version or a person has written this name.
             tracing::error!(stored, "the stored time zone is not known, so UTC is used; choose another one");
             TimeZone::UTC
         });

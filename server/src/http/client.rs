@@ -1,5 +1,5 @@
-//! The client's address as seen through trusted proxies, and the console's own URL. Requests that a browser could not
-//! follow up are refused with a message.
+//! The client's address as seen through trusted proxies, and the console's own URL. Requests that would fail in the
+//! browser are refused with a message.
 
 use super::Http;
 use super::proxy::Proxies;
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use std::net::{IpAddr, SocketAddr};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
-/// Returns the address, or the /64 of an IPv6 address: a client with one address of a /64 has all of them.
+/// Returns the address, or the /64 of an IPv6 address: a client that has one address of a /64 has all of them.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
@@ -24,7 +24,7 @@ pub(super) fn network(address: IpAddr) -> IpAddr {
 pub(super) struct Untrusted(IpAddr);
 
 impl Untrusted {
-    /// Returns the remedy to append to a refusal, empty without such a peer.
+    /// Returns the remedy to append to a refusal. Empty without an untrusted peer.
     pub(super) fn remedy(untrusted: Option<&Self>) -> String {
         untrusted.map(|Self(peer)| trust(*peer)).unwrap_or_default()
     }

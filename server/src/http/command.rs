@@ -46,8 +46,8 @@ struct Entry {
     handler: MethodRouter<Http>,
 }
 
-/// Returns an entry of the list. `page` is the path of the page that shows a refusal. Compiles only for the permission in
-/// the handler's signature.
+/// Returns an entry of the list. `page` is the path of the page that shows a refusal. Compiles only if the permission
+/// is the one in the handler's signature.
 fn command<P, H, T>(path: &'static str, _: P, page: &'static str, handler: H) -> Entry
 where
     P: Required,

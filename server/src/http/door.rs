@@ -1,12 +1,12 @@
 //! The door: limits the connections of callers who are not authenticated.
 //!
 //! A connection belongs to a stranger until it has carried a request with a session or a key. The number of strangers'
-//! connections is limited, in total and per address. At a limit the oldest connection is closed for the new one: that
-//! of the same address, or in total that of the address with the most connections. So a caller that opens idle
-//! connections locks no other caller out, and takes no files from deliveries. Connections of trusted proxies carry
-//! everybody's requests and are never closed by the door.
+//! connections is limited, in total and per address. At a limit the oldest connection is closed for the new one: the
+//! oldest of the same address or, at the limit in total, the oldest of the address with the most connections. So a
+//! caller that opens idle connections cannot lock out other callers, or use up the files that deliveries need.
+//! Connections of trusted proxies carry the requests of many clients and are never closed by the door.
 //!
-//! The HTTP library limits the time of heads and handshakes, the module `body` that of bodies.
+//! The HTTP library limits the time of heads and handshakes. The module `body` limits the time of bodies.
 
 use super::client::network;
 use super::proxy::Proxies;

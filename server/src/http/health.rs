@@ -1,4 +1,4 @@
-//! Health checks: for a running process, and for a working one.
+//! Health checks: whether the process runs, and whether it can work.
 
 use super::Http;
 use axum::extract::State;
@@ -9,7 +9,7 @@ pub async fn live() -> &'static str {
     "ok\n"
 }
 
-/// `GET /health/ready`: the database takes commits too.
+/// `GET /health/ready`: the database takes commits.
 pub async fn ready(State(http): State<Http>) -> (StatusCode, &'static str) {
     match http.services.store.check_commits().await {
         Ok(()) => (StatusCode::OK, "ok\n"),

@@ -1,8 +1,8 @@
 //! `/live`: a stream that says that something has changed. The page then fetches its own address.
 //!
-//! The database is read once a second for all streams, however many they are: the state, and which of their sessions are
-//! valid. A stream ends with its session, and when the server stops. Otherwise it would inform a person who is signed out,
-//! or keep the server from stopping.
+//! The state, and which sessions are still valid, are read once a second for all streams together. A stream ends with
+//! its session, and when the server stops. Otherwise a stream would inform a person who is signed out, or keep the
+//! server from stopping.
 
 use super::Http;
 use crate::auth::session::Sessions;
@@ -143,8 +143,8 @@ struct Seen {
 }
 
 impl Seen {
-    /// Returns the id to send for a state. The id changes with the state, and twice more after the last change: figures
-    /// that viewers share may have been computed just before that change, and stay cached for some seconds.
+    /// Returns the id to send for a state. The id changes with the state, and twice more after the last change: shared
+    /// figures may have been computed just before that change, and stay cached for some seconds.
     fn id_of(&mut self, now: String, at: Instant) -> String {
         if now != self.last {
             *self = Self { last: now.clone(), since: at };

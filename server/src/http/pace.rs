@@ -1,5 +1,5 @@
-//! Limits the pages rendered per second. Viewers wait for each other, and deliveries do not wait for pages. The pages that
-//! anybody may open have slots of their own, so that strangers do not keep people who are signed in from theirs.
+//! Limits the pages rendered per second, so that viewers wait for each other, and deliveries do not wait for pages.
+//! Public pages have slots of their own, so that strangers do not use up the slots of people who are signed in.
 
 use super::session::is_public;
 use app::error::AppError;
@@ -13,9 +13,9 @@ use tokio::time::Instant;
 
 /// Pages per second and core. A live page needs one a second.
 const PER_CORE: u32 = 20;
-/// Pages per second and core that are rendered for anybody.
+/// Public pages per second and core.
 const PUBLIC_PER_CORE: u32 = 5;
-/// Unused time that an idle server may make up for: as many pages more are rendered at once.
+/// The unused time of an idle server that is saved up: the pages of this time may be rendered at once.
 const SAVED_UP: Duration = Duration::from_secs(1);
 /// The longest wait for a slot, and the longest rendering after it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ pub(super) struct Pace {
     gap: Duration,
 }
 
-/// The slots of people who are signed in, and of anybody else.
+/// The slots of people who are signed in, and those of public pages.
 #[derive(Debug, Clone)]
 pub(super) struct Paces {
     signed_in: Pace,

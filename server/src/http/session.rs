@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tower_sessions::Session;
 
-/// The delay of a try whose name was tried too often, over all addresses.
+/// The delay of a try for a name that was tried too often from all addresses together.
 const SLOWED_DOWN: Duration = Duration::from_secs(2);
 
 /// Paths that do not require an account.
@@ -49,7 +49,7 @@ pub async fn identify(State(http): State<Http>, session: Session, mut request: R
     };
     let viewer = match account_id {
         None => None,
-        // Read for each request, so that a changed role or a disabled account takes effect at once.
+        // The account is read for each request, so that a changed role or a disabled account takes effect at once.
         Some(id) => match access::find_account_by_id(http.services.store.read(), UserId(id)).await {
             Ok(account) => account
                 .filter(|account| !account.is_disabled)

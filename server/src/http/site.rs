@@ -59,7 +59,7 @@ pub async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
         .find_map(|(coding, ending)| Some((Some(coding), Site::get(&format!("{name}.{ending}"))?)))
         .or_else(|| Some((None, Site::get(&name)?)));
     let Some((coding, EmbeddedFile { data, .. })) = found else { return StatusCode::NOT_FOUND.into_response() };
-    // Borrowed: a client that reads slowly keeps no copy in memory.
+    // The data is borrowed, so that a client that reads slowly keeps no copy in memory.
     let mut response = data.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -1,4 +1,4 @@
-//! The fields of the forms that end a hold, whatever the kind of the destination.
+//! The fields of the forms that end a hold, for all kinds of destinations.
 
 use super::posted::{Command, Edit};
 use app::error::{AppError, Code};

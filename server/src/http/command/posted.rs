@@ -35,8 +35,8 @@ impl Required for Administer {
     const PERMISSION: Permission = Permission::Administer;
 }
 
-/// The extractors of a handler that takes a [`Command<P>`]. `super::command` demands it, so that its list cannot name
-/// another permission than the handler checks.
+/// The extractors of a handler that takes a [`Command<P>`]. `super::command` requires this trait, so that the list of
+/// commands cannot name another permission than the handler checks.
 pub(super) trait Takes<P> {}
 
 impl<M, P> Takes<P> for (M, Command<P>) {}
@@ -110,7 +110,7 @@ impl<P> Command<P> {
         }
     }
 
-    /// Runs a command and redirects to its page, which says the result.
+    /// Runs a command and redirects to its page, which shows the result.
     pub(super) async fn run_here(self, done: Done, act: impl AsyncFnOnce(&Self) -> Result<(), AppError>) -> Response {
         self.run(async |this: &Self| act(this).await.map(|()| done.at(&this.page))).await
     }

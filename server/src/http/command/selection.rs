@@ -1,7 +1,7 @@
 //! Commands on the checked rows of a list.
 //!
-//! Each row is done in a transaction of its own, so that a refusal of one row does not stop the others, and a long
-//! selection does not delay other writers. The page then names the rows that were refused, with the reasons.
+//! Each row has a transaction of its own, so that a refusal of one row does not stop the others, and a long selection
+//! does not delay other writers. The page then names the rows that were refused, with the reasons.
 
 use super::posted::Command;
 use app::error::{AppError, Code, Link};
@@ -66,7 +66,7 @@ impl Results {
         }
     }
 
-    /// Returns true once the database is unreachable: more tries are in vain.
+    /// Returns true once the database is unreachable, so that further tries would be in vain.
     fn is_away(&self) -> bool {
         self.refused.last().is_some_and(|refused| refused.error.code == Code::Unavailable)
     }

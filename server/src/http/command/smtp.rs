@@ -32,7 +32,7 @@ pub(super) async fn confirm(command: Command<Edit>) -> Response {
     command.run_here(Done::Confirmed, act).await
 }
 
-/// Sends a test through the stored mailer, and shows the page again with what both sides said.
+/// Sends a test through the stored mailer, and shows the page again with the dialogue.
 pub(super) async fn test(command: Command<Edit>) -> Response {
     match Box::pin(command.backend().mailers.send_test(command.value("to"))).await {
         Ok(tested) => command.show_test(Tested::Mail(tested)).await,

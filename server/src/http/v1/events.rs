@@ -29,7 +29,7 @@ const PARSED_MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// The format of the occurrences in a request.
 enum Format {
-    /// Our JSON, one occurrence or an array.
+    /// The JSON of `model::occurrence`: one occurrence or an array.
     Ours,
     /// One CloudEvent in JSON.
     Structured,
@@ -107,7 +107,7 @@ fn parse(format: &Format, headers: &HeaderMap, body: &[u8]) -> Result<Batch, Ref
         Format::Batch => cloud_event::parse_batch(&parse_document(body, ITEMS_MAX, PARSED_MAX_BYTES)?),
         Format::Binary { .. } if body.is_empty() => cloud_event::parse_binary(&attributes(headers)?, None),
         Format::Binary { is_json: true } => {
-            // A binary CloudEvent is one event. An array is its data, of any length.
+            // A binary CloudEvent is one event, so an array is its data and may have any length.
             let data: Value = parse_document(body, usize::MAX, PARSED_MAX_BYTES)?;
             cloud_event::parse_binary(&attributes(headers)?, Some(data))
         }

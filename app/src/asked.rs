@@ -57,8 +57,8 @@ impl Asked {
         self.viewer.as_ref().is_some_and(|viewer| viewer.role.may(permission))
     }
 
-    /// Returns the id in the path. Fails with `NotFound` when the id cannot be parsed; the message names the thing by
-    /// `what`, "webhook".
+    /// Returns the id in the path. Fails with `NotFound` when the id cannot be parsed. `what` is the noun for the
+    /// message, "webhook".
     pub(crate) fn id<Id: FromStr>(&self, what: &str) -> Result<Id, AppError> {
         self.id.parse().map_err(|_| AppError::not_found(what))
     }
@@ -81,7 +81,8 @@ impl Asked {
         Self { posted: Arc::default(), ..self.clone() }
     }
 
-    /// Returns the request with the error of one field at another, for a form that does not show the first.
+    /// Returns the request with the error of the field `from` moved to the field `to`, for a form that does not show
+    /// the first.
     pub(crate) fn with_error_moved(self, from: &str, to: &str) -> Self {
         let mut posted = Posted::clone(&self.posted);
         posted.problem = posted.problem.map(|problem| problem.with_field_renamed(from, to));

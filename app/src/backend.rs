@@ -68,11 +68,11 @@ pub trait Webhooks: Send + Sync {
     async fn send_saved_test(&self, id: WebhookId, message: String) -> Result<TestResult, AppError>;
     /// Ends a pause, and releases or discards the held deliveries as chosen.
     async fn resume(&self, id: WebhookId, choice: ReleaseChoice) -> Result<(), AppError>;
-    /// Confirms a changed target, and releases or discards the deliveries that this held as chosen.
+    /// Confirms a changed target, and releases or discards the deliveries that were held for it as chosen.
     async fn confirm_target(&self, id: WebhookId, revision: i64, choice: ReleaseChoice) -> Result<(), AppError>;
 }
 
-/// The mailer: there is one at most. All but its form and its saving fail while there is none.
+/// The mailer, of which there is at most one. While there is none, everything except the form and saving fails.
 #[async_trait]
 pub trait Mailers: Send + Sync {
     /// Returns the form, with the stored settings if there are any.
@@ -81,13 +81,13 @@ pub trait Mailers: Send + Sync {
     async fn save(&self, draft: MailerDraft) -> Result<SavedMailer, AppError>;
     /// Returns the mailer with its state, its tasks and its newest deliveries; `None` if there is none.
     async fn detail(&self) -> Result<Option<MailerDetail>, AppError>;
-    /// Sends a test message to an address, through the stored settings. Returns what both sides said.
+    /// Sends a test message to an address, through the stored settings. Returns the dialogue.
     async fn send_test(&self, to: String) -> Result<MailTest, AppError>;
     /// Pauses the mailer: waiting and new deliveries are held.
     async fn pause(&self) -> Result<(), AppError>;
     /// Ends a pause, and releases or discards the held deliveries as chosen.
     async fn resume(&self, choice: ReleaseChoice) -> Result<(), AppError>;
-    /// Confirms a changed server, and releases or discards the deliveries that this held as chosen.
+    /// Confirms a changed server, and releases or discards the deliveries that were held for it as chosen.
     async fn confirm_target(&self, revision: i64, choice: ReleaseChoice) -> Result<(), AppError>;
 }
 
@@ -115,7 +115,8 @@ pub trait Tasks: Send + Sync {
     /// Returns the message of an unsaved task as it would be sent. `occurrence` is the public id of a past occurrence, or
     /// empty for a sample.
     async fn preview(&self, draft: TaskDraft, occurrence: String) -> Result<Previewed, AppError>;
-    /// Sends the message of an unsaved task at once through its object, about a sample; an e-mail to `recipient` alone.
+    /// Sends the message of an unsaved task at once through its object, about a sample. An e-mail goes only to
+    /// `recipient`.
     async fn test(&self, draft: TaskDraft, recipient: String) -> Result<Tested, AppError>;
 }
 
@@ -147,7 +148,7 @@ pub trait Schedules: Send + Sync {
     async fn list(&self) -> Result<Vec<ScheduleRow>, AppError>;
     /// Returns the form of a schedule, or of a new one.
     async fn load_form(&self, id: Option<ScheduleId>) -> Result<ScheduleForm, AppError>;
-    /// Creates (`None`) or changes a schedule. Fails, and says why, when the schedule would never run.
+    /// Creates (`None`) or changes a schedule. Fails, with the reason, when the schedule would never run.
     async fn save(&self, id: Option<ScheduleId>, draft: ScheduleDraft) -> Result<ScheduleId, AppError>;
     /// Returns the next five runs of an unsaved schedule. Fails when there are none: the error names the field to change.
     async fn preview(&self, draft: ScheduleDraft) -> Result<SchedulePreview, AppError>;
@@ -160,7 +161,7 @@ pub trait Schedules: Send + Sync {
     /// Starts the enabled tasks of all enabled triggers once, even of a disabled schedule. Returns the number of these
     /// tasks. Fails when there are none.
     async fn trigger(&self, id: ScheduleId, by: String) -> Result<usize, AppError>;
-    /// Returns the form of a new trigger, with the schedule and the task chosen that exist.
+    /// Returns the form of a new trigger. The schedule and the task are chosen in it, if they exist.
     async fn trigger_form(&self, schedule: Option<ScheduleId>, task: Option<TaskId>) -> Result<TriggerForm, AppError>;
     /// Adds a trigger. Fails when the schedule starts the task already.
     async fn add_trigger(&self, draft: TriggerDraft) -> Result<TriggerId, AppError>;
@@ -211,7 +212,7 @@ pub trait Occurrences: Send + Sync {
 /// Objects and tags.
 #[async_trait]
 pub trait Inventory: Send + Sync {
-    /// Returns a page of the objects that match the query. Of more than 10,000, those that are first by type and name
+    /// Returns a page of the objects that match the query. Of more than 10,000 objects, only the first by type and name
     /// are sorted and counted.
     async fn list_objects(&self, query: ObjectQuery) -> Result<ObjectList, AppError>;
     /// Returns an object.

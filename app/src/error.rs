@@ -17,13 +17,13 @@ pub enum Code {
     Partial,
     /// The request could not be read: 400.
     Malformed,
-    /// Nobody is signed in: 401.
+    /// No person is signed in: 401.
     SignedOut,
     /// The person is signed in, but has no permission: 403.
     Forbidden,
     /// The thing does not exist, or the person may not know of it: 404.
     NotFound,
-    /// Somebody else has changed the thing, or it is in use: 409.
+    /// Another person has changed the thing, or it is in use: 409.
     Conflict,
     /// Some fields are wrong: 422.
     Invalid,
@@ -60,8 +60,8 @@ pub struct AppError {
     /// The wrong fields of a refused draft.
     #[serde(default)]
     pub fields: FieldErrors,
-    /// The fields that differ between the draft and the version that another person has saved meanwhile. The first is
-    /// `revision`.
+    /// The fields that differ between the draft and the version that another person has saved meanwhile. The first
+    /// field is `revision`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<Versions>,
     /// The things that prevent the command, as links. Only pages made by the server show them.

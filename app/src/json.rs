@@ -1,5 +1,5 @@
-//! JSON as texts, in which errors travel: the browser half then contains each deserializer once, as the properties of
-//! islands are read from texts too.
+//! JSON as text, the form in which errors are sent. Since the properties of islands are read from text too, the browser
+//! half contains each deserializer only once.
 
 use bytes::Bytes;
 use leptos::server_fn::{ContentType, Decodes, Encodes, Format, FormatType};

@@ -25,7 +25,7 @@ impl Query {
         self.value("page").parse().unwrap_or(1).clamp(1, 1_000_000)
     }
 
-    /// Returns where an earlier search ended, if this one goes on from there.
+    /// Returns the id at which an earlier search ended, if this search continues it.
     pub fn beyond(&self) -> Option<i64> {
         self.value("beyond").parse().ok()
     }
@@ -36,8 +36,8 @@ impl Query {
         text.strip_prefix('-').map_or((text, false), |key| (key, true))
     }
 
-    /// Returns the query with one value changed, as `?…`. An empty value removes the name. Another filter or order
-    /// begins at page 1 and searches from the start.
+    /// Returns the query with one value changed, as `?…`. An empty value removes the name. A change of a filter or of
+    /// the order begins again at page 1, and searches from the start.
     pub fn with(&self, name: &str, value: &str) -> String {
         let mut pairs = self.0.clone();
         if name != "page" {

@@ -1,4 +1,4 @@
-//! The data that pages and forms show: one file a domain. The server formats the times.
+//! The data that pages and forms show, one file for each domain. The server formats the times.
 //!
 //! The forms are islands, so their data is compiled into both halves and can be serialized. All other data is rendered by
 //! the server alone.
@@ -76,7 +76,7 @@ pub struct Listed<T> {
     pub rows: Vec<T>,
     /// The number of rows in all, counted up to one more than [`COUNTED`].
     pub total: u64,
-    /// Where the search goes on, if only a part of the table was searched.
+    /// The id from which the search continues, if only a part of the table was searched.
     pub further: Option<i64>,
 }
 
@@ -84,11 +84,11 @@ pub struct Listed<T> {
 #[cfg(feature = "ssr")]
 pub const COUNTED: u64 = 10_000;
 
-/// The most rows of a large table that a search looks at first, where no index finds or sorts what is wanted: the newest.
-/// PostgreSQL writes new rows wherever there is room, so that each may be on another page of the disk.
+/// The number of newest rows that a search of a large table looks at first, where no index finds or sorts the wanted
+/// rows. PostgreSQL writes new rows wherever there is room, so each row may be in another block on the disk.
 #[cfg(feature = "ssr")]
 pub const SEARCHED: u64 = 5000;
-/// The rows that a search looks at when a person lets it go on.
+/// The number of rows that a search looks at when a person continues it.
 #[cfg(feature = "ssr")]
 pub const SEARCHED_FURTHER: u64 = 1_000_000;
 

@@ -38,7 +38,7 @@ const RETRY_LEAST: Duration = Duration::from_secs(5);
 /// The most by which the waits of two pages differ, so that not all of them ask an overloaded server at once.
 const RETRY_SPREAD: Duration = Duration::from_secs(10);
 
-/// The fetch of the page. `UnderWayAndChanged` says that something changed after the fetch began.
+/// The state of the fetch of the page. `UnderWayAndChanged`: something has changed since the fetch began.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fetch {
     No,

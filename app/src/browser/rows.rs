@@ -13,7 +13,8 @@ pub(super) fn listen() {
     // The browser restores checked rows when the person returns to the page.
     on("pageshow", |_| count());
     count();
-    // A filter may have been chosen before this listener. Browsers restore no filter; the address names those in force.
+    // A filter may have been chosen before this listener was registered. Browsers do not restore filters: the address
+    // names the active ones.
     let filters: Vec<HtmlSelectElement> = find_all(&document(), "select[form=filters]");
     let chosen = filters.into_iter().find(|filter| filter.value() != initial(filter));
     if let Some(form) = chosen.and_then(|filter| filter.form()) {
@@ -105,7 +106,7 @@ fn submitted(event: &Event) {
             _ => continue,
         };
         if value.trim().is_empty() && control.set_attribute("disabled", "").is_ok() {
-            // By then the browser has read the form. The control is enabled again, since the response may never come.
+            // By then the browser has read the form, so the control is enabled again: the response may never come.
             set_timeout(move || drop(control.remove_attribute("disabled")), std::time::Duration::ZERO);
         }
     }

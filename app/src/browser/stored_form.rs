@@ -1,5 +1,5 @@
 //! A form that is left for a moment. Its values are stored in the browser's session storage and filled in again when
-//! the person returns. That happens before hydration, so the islands read them like typed values.
+//! the person returns. This happens before hydration, so the islands read the values as if they were typed.
 
 use super::{find, find_all};
 use leptos::prelude::*;
@@ -45,7 +45,7 @@ pub(super) fn restore() {
     if location.pathname().ok().as_ref() != values.get(PATH) {
         return;
     }
-    // The values are used once. A failure to remove them changes nothing.
+    // The values are used only once. If they cannot be removed, nothing is lost.
     let _ = storage.remove_item(KEY);
     let revision = find("leptos-island form [name=revision]").and_then(|control| value(&control));
     if revision != values.get("revision").cloned() {

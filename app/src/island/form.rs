@@ -25,7 +25,7 @@ type Saving = Pin<Box<dyn Future<Output = Result<String, AppError>>>>;
 
 /// The state of a form. Copies share it.
 ///
-/// It holds the fields by name, not the draft itself, so that one compiled version serves all forms.
+/// It has the fields by name instead of the draft itself, so that one compiled version serves all forms.
 #[derive(Clone, Copy)]
 pub(crate) struct FormState {
     texts: RwSignal<Texts>,
@@ -123,7 +123,8 @@ impl FormState {
             initial: self.text_now(name),
             on_change,
             error: Signal::derive(move || self.message(name)),
-            // A message that appears at once would move the page under a pressed pointer, and the click would be lost.
+            // The message is delayed: at once, it would move the page under a pressed pointer, and the click would be
+            // lost.
             on_leave: Callback::new(move |()| {
                 let leave = move || {
                     self.left.try_update(|left| left.insert(name));

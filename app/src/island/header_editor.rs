@@ -103,7 +103,7 @@ pub(crate) fn HeaderEditor(
         refused.set(result.err().unwrap_or_default());
         changed();
     };
-    // Below the text area its field shows the messages.
+    // While the text area is shown, its field shows the messages.
     let messages = move || {
         is_grid.get().then(|| shown.get())?.map(|message| {
             view! { <p class="c-hint c-hint--error" id="headers-error"><Icon name="error"/><span>{message}</span></p> }

@@ -21,7 +21,7 @@ pub(crate) fn when_rested<T: PartialEq + Clone + Send + Sync + 'static>(
         let value = source.get();
         let act = act.clone();
         if let Ok(waiting) = set_timeout_with_handle(move || act(value.clone()), rest) {
-            // Runs before the next value, and when the effect's owner is disposed.
+            // This runs before the next value, and when the effect's owner is disposed.
             on_cleanup(move || waiting.clear());
         }
     });

@@ -1,4 +1,4 @@
-//! The schedule form: new, and edit. Beside it stand the rule in words and the next runs.
+//! The schedule form: new, and edit. Beside the form are the rule in words and the next runs.
 //!
 //! CSS alone shows the fields of the chosen unit, with and without WASM (`schedule-form.css`). A hidden field keeps its
 //! value, and is not checked.
@@ -97,7 +97,7 @@ pub(crate) fn ScheduleForm(
 #[component]
 fn Runs(form: FormState) -> impl IntoView {
     let shown = RwSignal::new(String::new());
-    // The name does not matter, and may be missing yet.
+    // The name does not matter for the runs, and may still be missing.
     let source = Memo::new(move |_| {
         let (name, description) = ("-".to_owned(), String::new());
         ScheduleDraft { name, description, ..form.draft() }

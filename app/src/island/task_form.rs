@@ -92,7 +92,7 @@ pub(crate) fn TaskForm(
     )
 }
 
-/// Returns the handler of a link that leaves the form. What is typed is stored, and shown again on return.
+/// Returns the handler of a link that leaves the form. Typed values are stored, and shown again on return.
 fn leaving(form: FormState, path: String, address: String) -> impl Fn(leptos::ev::MouseEvent) {
     move |event| {
         event.prevent_default();
@@ -161,7 +161,7 @@ fn object(
         let object = form.text_now("object");
         if (mailer.as_ref() == Some(&object)) != is_email(form) {
             was_cleared.set(!object.is_empty());
-            // There is nothing to choose from one mail server.
+            // With only one mail server there is nothing to choose.
             form.set_text("object", mailer.clone().filter(|_| is_email(form)).unwrap_or_default());
         }
     });
@@ -191,7 +191,7 @@ fn object(
             .into_any();
         }
         let options = |found: FoundChoices| found.choices.into_iter().map(|one| (one.value, one.label)).collect();
-        // The same height before and after hydration: the page must not move.
+        // The height is the same before and after hydration, so that the page does not move.
         let none = mailers.choices.is_empty().then_some("There is no mail server yet.");
         let hint = none.filter(|_| of_email.get()).unwrap_or_default();
         let mut groups = ungrouped(&[("", "Choose an object")]);

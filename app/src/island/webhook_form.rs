@@ -1,7 +1,7 @@
 //! The webhook form: new, and edit.
 //!
-//! The fields of the authorization follow the type by style sheet alone (`:has(option:checked)`), so that they do so
-//! without WASM too.
+//! CSS alone shows the fields of the chosen authorization type (`:has(option:checked)`), so that this works without
+//! WASM too.
 
 use crate::error::Refused;
 use crate::error::{AppError, Code};
@@ -28,7 +28,7 @@ pub(crate) fn WebhookForm(
     stored: Option<Stored>,
     refused: Option<Refused<WebhookDraft>>,
     may_save: bool,
-    /// True if the viewer may call what is typed.
+    /// True if the viewer may send tests to typed URLs.
     may_test: bool,
     /// The address of the task form that the viewer came from. Saving returns there, with the new webhook chosen.
     back: Option<String>,
@@ -95,7 +95,7 @@ pub(crate) fn WebhookForm(
 fn Authorization(form: FormState, stored: Option<Stored>) -> impl IntoView {
     let is_signing = stored.as_ref().is_some_and(Stored::is_signing);
     let stored_type = stored.map(|stored| stored.draft.auth_type);
-    // Of a secret that was typed and lost the field's own error speaks.
+    // A secret that was typed and lost does not count as stored: the error of the field explains it.
     let lost = form.text_now("retype");
     let is_lost = move |field: &str| lost.split(' ').any(|lost| lost == field);
     let lost_signing = is_lost("signing_secret");
@@ -137,7 +137,8 @@ fn Authorization(form: FormState, stored: Option<Stored>) -> impl IntoView {
     .into_any()
 }
 
-/// Of a form that was refused before WASM was there: which secrets have to be typed again, or are left as they were.
+/// After a form was refused without WASM: the secrets that have to be typed again, and the choice to keep the stored
+/// ones.
 #[component]
 fn Retype(form: FormState, is_stored: bool) -> impl IntoView {
     let retype = form.text_now("retype");
@@ -182,7 +183,7 @@ fn Insecure(form: FormState) -> impl IntoView {
     .into_any()
 }
 
-/// Sends a message with the values as they stand, unsaved, and shows the exact request and the whole response.
+/// Sends a message with the unsaved values, and shows the exact request and the whole response.
 #[component]
 fn TestCard(form: FormState, id: Option<WebhookId>, may_test: bool) -> impl IntoView {
     let is_hydrated = use_hydrated();

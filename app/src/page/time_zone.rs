@@ -38,7 +38,8 @@ fn content(asked: &Asked, loaded: ZoneForm) -> AnyView {
     };
     view! {
         <form method="post" action="/time-zone" class="l-form" novalidate>
-            // Always the newest one: a refusal shows the zone that another person has chosen, and the next submit replaces it.
+            // This is always the newest revision: a refusal shows the zone that another person has chosen, and the next
+            // submit replaces it.
             <input type="hidden" name="revision" value=revision/>
             {card(view! { {facts} {field} }.into_any(), Some(foot.into_any()))}
         </form>

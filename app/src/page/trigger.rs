@@ -86,7 +86,7 @@ fn commands(line: &TriggerLine, side: Side) -> AnyView {
     view! { {switch} {button("bin", "Delete", "delete")} }.into_any()
 }
 
-/// The form of a new trigger. Opened from a task or a schedule, it does not ask for that one again.
+/// The form of a new trigger. If it is opened from a task or a schedule, it does not ask for that side.
 pub(crate) async fn new(asked: Asked) -> Result<Page, AppError> {
     let title = "New Schedule Trigger";
     if !asked.may(Permission::Edit) {
@@ -103,14 +103,14 @@ pub(crate) async fn new(asked: Asked) -> Result<Page, AppError> {
         _ if has(Side::Schedule) => Some(Side::Schedule),
         _ => None,
     };
-    // A form that came from a thing which does not exist any more asks for another.
+    // If the task or schedule that the form was opened from no longer exists, the form asks for another.
     let of = match from {
         Some(Side::Task) => loaded.task.clone().map(|task| (Side::Task, task)),
         Some(Side::Schedule) => loaded.schedule.clone().map(|schedule| (Side::Schedule, schedule)),
         None => None,
     };
     let asked = match &of {
-        // The error of the side that is not asked for shows at the other one, which can be changed.
+        // The error of the side that is not asked for is shown at the other side, which can be changed.
         Some((Side::Task, _)) => asked.with_error_moved("task", "schedule"),
         Some((Side::Schedule, _)) => asked.with_error_moved("schedule", "task"),
         None => asked,

@@ -68,8 +68,8 @@ pub(crate) fn framed(asked: &Asked, page: Page) -> AnyView {
         if page.is_form { content.into_any() } else { view! { <div class="l-main__body">{content}</div> }.into_any() };
     view! {
         <a class="c-skip" href="#main">"Skip to content"</a>
-        // Enter in a row's checkbox presses the first submit button of the selection. This one does nothing outside a
-        // dialog.
+        // Enter in a row's checkbox presses the first submit button of the selection. This button comes first, and does
+        // nothing outside a dialog.
         <button type="submit" form="selection" formmethod="dialog" hidden></button>
         <div class="l-shell">
             {bar(&viewer, module)}

@@ -67,7 +67,7 @@ pub(crate) fn holds(path: &str, revision: i64, state: &DestinationState, may_edi
     view! { {paused} {failing} {target} {releasing} }.into_any()
 }
 
-/// Renders the form that ends a hold. With `revision`, it is refused once the destination has another one.
+/// Renders the form that ends a hold. With `revision`, the post is refused once the destination has another revision.
 fn release_form(action: String, revision: Option<i64>, button: &'static str) -> AnyView {
     let revision = revision.map(|revision| view! { <input type="hidden" name="revision" value=revision/> });
     view! {

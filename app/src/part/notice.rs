@@ -1,4 +1,4 @@
-//! Notices above a page's content: the result of a command, or the reason for its refusal. And the text of an empty
+//! Notices above a page's content: the result of a command, or the reason for its refusal. Also the text of an empty
 //! list.
 
 use crate::asked::Asked;

@@ -27,7 +27,7 @@ pub(crate) struct Table<'a> {
     pub(crate) rows: Vec<Row>,
     /// The number of rows in all, if `rows` is one page of them.
     pub(crate) total: Option<u64>,
-    /// Where the search goes on, if only a part of the table was searched.
+    /// The id from which the search continues, if only a part of the table was searched.
     pub(crate) further: Option<i64>,
     pub(crate) default_sort: &'static str,
     /// True if rows can be checked for commands.
@@ -211,7 +211,7 @@ impl Table<'_> {
         })
     }
 
-    /// Renders how much of the table was searched, with a link that lets the search go on.
+    /// Renders how much of the table was searched, with a link that continues the search.
     fn searched(&self) -> Option<AnyView> {
         let is_rising = !self.query.sort(self.default_sort).1 && self.query.sort(self.default_sort).0 == "time";
         let (first, next) = if is_rising { ("oldest", "newer") } else { ("newest", "older") };
@@ -270,7 +270,7 @@ fn counted(total: u64) -> String {
     counted_to(COUNTED, total)
 }
 
-/// Returns a number as text that was counted up to one more than `most`.
+/// Returns a number that was counted up to one more than `most` as text.
 pub(crate) fn counted_to(most: u64, total: u64) -> String {
     if total > most { format!("over {}", grouped(most)) } else { grouped(total) }
 }

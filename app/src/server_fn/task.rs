@@ -13,7 +13,7 @@ pub async fn save_task(id: Option<TaskId>, draft: TaskDraft) -> Result<TaskId, A
     with_status(async { authorised(model::access::Permission::Edit)?.tasks.save(id, draft).await }.await)
 }
 
-/// Sends the message of an unsaved task through its object; an e-mail to `recipient` alone. Returns the result as HTML.
+/// Sends the message of an unsaved task through its object, an e-mail only to `recipient`. Returns the result as HTML.
 #[server(prefix = "/api", endpoint = "tasks/test", protocol = Json)]
 pub async fn test_message(draft: TaskDraft, recipient: String) -> Result<String, AppError> {
     use super::{authorised, with_status};

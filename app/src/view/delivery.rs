@@ -1,4 +1,4 @@
-//! Deliveries: their list with its filters, and one of them whole.
+//! Deliveries: their list with its filters, and a single delivery with everything about it.
 
 use crate::view::When;
 use crate::view::destination::DestinationLink;
@@ -47,7 +47,7 @@ impl DeliveryLine {
         self.hold.map(|reason| reason.message(self.destination.kind))
     }
 
-    /// Returns true when nothing more happens by itself. Nothing does in a state that cannot be read.
+    /// Returns true when nothing more happens by itself, which includes a state that cannot be read.
     pub fn is_settled(&self) -> bool {
         self.status.is_none_or(Status::is_settled)
     }
@@ -70,11 +70,11 @@ pub struct DeliveryQuery {
     pub sort: String,
     /// The number of the page, from 1.
     pub page: u64,
-    /// Where an earlier search ended, from which this one goes on.
+    /// The id at which an earlier search ended, which this search continues.
     pub beyond: Option<i64>,
 }
 
-/// A delivery whole.
+/// A delivery with everything about it.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields say it")]
 pub struct DeliveryDetail {
@@ -82,10 +82,10 @@ pub struct DeliveryDetail {
     /// The request as it is sent, with secrets masked.
     pub request: Request,
     pub body: String,
-    /// Doubts about the message, each a sentence: its receiver may fail because of them.
+    /// Doubts about the message, each a sentence. The receiver may refuse the message because of them.
     pub notes: Vec<String>,
     pub attempts: Vec<AttemptLine>,
-    /// The largest number of attempts that there can be.
+    /// The largest possible number of attempts.
     pub attempts_max: u32,
     pub timeout_ms: u32,
     /// The occurrence's public id.
@@ -140,7 +140,7 @@ pub struct AttemptLine {
     pub code: Option<String>,
     pub error: Option<String>,
     pub response_headers: String,
-    /// The body of the response, decoded and in its character set; of an e-mail, what both sides said.
+    /// The body of the response, decoded and in its character set. For an e-mail, the dialogue.
     pub response_body: String,
     pub response_bytes: usize,
     pub note: Option<String>,

@@ -1,4 +1,4 @@
-//! Destinations: what pages show of them whatever their kind, and the choices of a person who ends a hold.
+//! Destinations: the data that pages show for every kind, and the choices of a person who ends a hold.
 
 use crate::view::When;
 use crate::view::mailer::MailTest;
@@ -60,7 +60,7 @@ impl DestinationState {
 pub struct Failing {
     /// The instant at which the breaker opened.
     pub since: When,
-    /// The instant at which the next probe goes.
+    /// The instant at which the next probe is due.
     pub probe: When,
 }
 
@@ -73,23 +73,23 @@ pub struct HeldCount {
     pub count: u64,
 }
 
-/// The held deliveries that go on when a destination is resumed or its target confirmed.
+/// The held deliveries that are sent when a destination is resumed or its target is confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Held {
-    /// All go on.
+    /// All are sent.
     All,
-    /// Of each object the newest goes on, the others are discarded.
+    /// Of each object the newest is sent, and the others are discarded.
     Newest,
-    /// None goes on.
+    /// None is sent: all are discarded.
     None,
 }
 
 /// The way in which a hold is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReleaseChoice {
-    /// The deliveries that go on.
+    /// The deliveries that are sent.
     pub held: Held,
-    /// Deliveries per second; `None`: as fast as it goes.
+    /// Deliveries per second. `None` for all at once.
     pub per_second: Option<u32>,
 }
 

@@ -45,12 +45,12 @@ pub struct MailerDetail {
     pub deliveries: Vec<DeliveryLine>,
 }
 
-/// The result of a test: whether the server took the message, and what both sides said.
+/// The result of a test: whether the server accepted the message, and the dialogue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MailTest {
     /// The recipient.
     pub to: String,
-    /// The code of the reply that decided, if one did.
+    /// The code of the reply that decided the outcome, if there was one.
     pub status_code: Option<u16>,
     /// The server's reply about the recipient. May be empty.
     pub reply: String,

@@ -7,7 +7,7 @@ use model::id::{EventId, TaskId};
 use model::matching::Reason;
 use serde::Serialize;
 
-/// An occurrence, and everything that came of it.
+/// An occurrence with all its effects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Why {
     /// The occurrence's public id.

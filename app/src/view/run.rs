@@ -18,7 +18,7 @@ pub struct RunLine {
     pub ended: Option<When>,
     /// "Virtual Machines: Power On, web-01", "Executed by maria", "Started by the schedule Hourly".
     pub cause: String,
-    /// The runs that a missed one stands for, as a sentence.
+    /// The runs that a missed run stands for, as a sentence.
     pub note: Option<String>,
     /// The occurrence's public id.
     pub occurrence: Option<String>,

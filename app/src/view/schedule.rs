@@ -34,7 +34,7 @@ pub struct ScheduleForm {
     pub name: String,
     /// The fields.
     pub draft: ScheduleDraft,
-    /// The name of the time zone in which dates and times are meant.
+    /// The name of the time zone of the dates and times.
     pub zone: String,
 }
 

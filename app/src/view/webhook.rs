@@ -56,12 +56,12 @@ impl WebhookForm {
         }
     }
 
-    /// Returns true if the stored webhook signs what it sends.
+    /// Returns true if the stored webhook signs its messages.
     pub(crate) fn is_signing(&self) -> bool {
         self.draft.sign == "true"
     }
 
-    /// Returns the stored facts by which the parser decides whether the stored secret may stay.
+    /// Returns the stored facts by which the parser decides whether the stored secret may be kept.
     pub fn stored(&self) -> StoredWebhook {
         StoredWebhook {
             origin: self.origin.clone(),

@@ -326,7 +326,7 @@ async fn task_of_an_email() {
     check_refused("/tasks/new", Some(Role::Admin), draft, errors.into()).await;
 }
 
-/// A field of a draft that is in no form would be emptied by the next edit.
+/// The next edit would empty a field of the draft that is in no form.
 #[tokio::test]
 async fn form_has_a_control_for_each_field_of_its_draft() {
     // A refused form has the most fields.

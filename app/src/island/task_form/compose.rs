@@ -56,7 +56,8 @@ impl Cursor {
         }
     }
 
-    /// Returns the text that a variable goes to: of the chosen object type, where the cursor was last.
+    /// Returns the text that a variable is inserted into: the last one with the cursor, if it belongs to the chosen
+    /// object type.
     fn text(self) -> &'static str {
         let (last, is_email) = (self.last.get_value(), is_email(self.form));
         if is_email == (last != MESSAGE) {

@@ -12,7 +12,7 @@ const SHOWN: usize = 10;
 
 /// Renders the envelope: the sender, and each recipient with its state and the server's last reply.
 pub(super) fn envelope(detail: &DeliveryDetail, mail: &Mail) -> AnyView {
-    // Those that need attention come first. The sort keeps the order To, CC, BCC within a state.
+    // Recipients that need attention come first. The sort keeps the order To, CC, BCC within a state.
     let mut recipients: Vec<_> = detail.recipients.iter().collect();
     recipients.sort_by_key(|recipient| match recipient.state {
         RecipientState::Refused => 0,

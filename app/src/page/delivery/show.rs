@@ -279,7 +279,7 @@ fn request(detail: &DeliveryDetail) -> AnyView {
     .into_any()
 }
 
-/// Renders the last response; of an e-mail, what both sides said.
+/// Renders the last response or, for an e-mail, the dialogue.
 fn response(detail: &DeliveryDetail) -> AnyView {
     let Some(attempt) = detail.attempts.last() else { return ().into_any() };
     let title = match detail.line.destination.kind {

@@ -30,7 +30,7 @@ pub(super) fn encryption_label(encryption: Encryption) -> &'static str {
 pub(super) fn form(asked: &Asked, loaded: &MailerForm) -> AnyView {
     let draft = &loaded.draft;
     let encryptions = Encryption::ALL.map(|one| (one.as_str().to_owned(), encryption_label(one).to_owned()));
-    // A password that a refused form has lost is not the stored one.
+    // If a refused form has lost the typed password, the stored one is not what the person meant.
     let is_lost = !asked.typed_or("retype", "").is_empty();
     view! {
         <form method="post" class="l-form" action="/smtp/edit" novalidate>
@@ -82,7 +82,7 @@ pub(super) fn form(asked: &Asked, loaded: &MailerForm) -> AnyView {
     .into_any()
 }
 
-/// Renders, in a form that was refused, whether the password has to be typed again, or is left as it was.
+/// Renders, in a refused form that has lost a typed password, the choice to keep the stored one.
 fn retype(asked: &Asked, has_password: bool) -> AnyView {
     let lost = asked.typed_or("retype", "");
     let keep = (has_password && !lost.is_empty())

@@ -1,5 +1,5 @@
-//! The page of the mailer: what it is, what holds it, what it sent last. While there is none, the page says what it is
-//! for and has the form.
+//! The page of the mailer: its settings, its holds and its newest deliveries. While there is no mailer, the page
+//! explains its purpose and has the form.
 
 use super::form::{encryption_label, form};
 use crate::asked::{Asked, Page};

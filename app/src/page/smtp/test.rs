@@ -1,4 +1,4 @@
-//! *Send test* through the stored mailer, which shows what both sides said.
+//! *Send test* through the stored mailer, which shows the dialogue.
 
 use crate::asked::{Asked, Page};
 use crate::error::{AppError, Code};

@@ -1,4 +1,4 @@
-//! A task's dashboard: its triggers, what it sends, its runs.
+//! A task's dashboard: its triggers, its message and its runs.
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
@@ -147,7 +147,7 @@ fn content(detail: TaskDetail, may_edit: bool) -> AnyView {
     .into_any()
 }
 
-/// Renders what a person has to know first: the failure of the last run, and that the task is deleted after running.
+/// Renders the most important notes: the failure of the last run, and that the task is deleted after running.
 fn notes(detail: &TaskDetail) -> AnyView {
     let failure = detail.failure().cloned().map(|delivery| {
         let off = if detail.deletes_after_running && !detail.is_enabled { " The task was disabled." } else { "" };

@@ -1,4 +1,4 @@
-//! A webhook's dashboard: what it is, what holds it, what it sent last.
+//! A webhook's dashboard: its settings, its holds and its newest deliveries.
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;

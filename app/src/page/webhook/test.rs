@@ -1,4 +1,4 @@
-//! *Send test* through a stored webhook: for operators too, who may not call what they have typed.
+//! *Send test* through a stored webhook. Operators may use it too; they may not send tests to typed URLs.
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;

@@ -170,7 +170,7 @@ pub(super) fn filter_head(column: &Column, query: &Query) -> AnyView {
     let value = query.value(column.key).to_owned();
     let class = if value.is_empty() { "c-filter" } else { "c-filter c-filter--set" };
     let label = format!("Filter by {}", column.label.to_lowercase());
-    // The control is outside its form: the form around the table is the selection's, which has other controls.
+    // The control names its form, since the form around the table is that of the selection.
     let control = match &column.filter {
         Filter::None => ().into_any(),
         Filter::Text => view! { <input class=class form="filters" name=column.key value=value aria-label=label autocomplete="off" spellcheck="false"/> }.into_any(),

@@ -1,5 +1,5 @@
-//! The breaker of a webhook (`spec/engine.md` §4). It opens after ten failed attempts in a row. While it is open,
-//! single deliveries are sent as probes, until one succeeds.
+//! The breaker of a destination. It opens after ten failed attempts in a row. While it is open, single deliveries are
+//! sent as probes, until one succeeds.
 //!
 //! This module decides and the dispatcher stores the decision, so that a restart neither closes a breaker nor shortens
 //! its wait.
@@ -62,7 +62,7 @@ pub struct Ending {
 }
 
 impl Breaker {
-    /// Returns true if a success changes nothing.
+    /// Returns true if the breaker is closed and has counted no failures, so that a success changes nothing.
     pub fn is_at_rest(&self) -> bool {
         *self == Self::default()
     }

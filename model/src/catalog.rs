@@ -1,4 +1,4 @@
-//! The catalogue (`spec/engine.md` §1, *Catalogue*): object types and their events, built-in ones and those of admins.
+//! The catalogue: object types and their events, built-in ones and those of admins.
 //!
 //! Ids are the table names of the compatible API, so that its clients understand them. A [`Catalog`] is a value: the
 //! built-in table below, extended by the server with the types and events in its database.
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub const USERS: &str = "users";
 /// The type of webhooks as objects. The dispatcher reports occurrences of it.
 pub const WEBHOOKS: &str = "webhooks";
-/// The type of mail servers as objects, likewise.
+/// The type of mail servers as objects. The dispatcher reports occurrences of it, too.
 pub const MAILERS: &str = "mailers";
 
 /// Returns true if only the console may report occurrences of this type, and write its objects.

@@ -1,7 +1,8 @@
-//! CloudEvents 1.0 as occurrences: structured, batched, and in HTTP headers (`spec/engine.md` §1).
+//! CloudEvents 1.0 as occurrences: structured, batched, and in HTTP headers.
 //!
-//! `type` is `<object type>.<event>`, split at its last dot; without a dot it is both. `subject` is the object. `id`
-//! and `source` identify repeats. A library would not do, because a refusal has to name the item and the attribute.
+//! `type` is `<object type>.<event>`, split at its last dot. A type without a dot is both. `subject` is the object.
+//! `id` and `source` identify repeats. The reader is written by hand, because a refusal has to name the item and the
+//! attribute.
 
 use crate::content_type::is_json;
 use crate::field_error::FieldErrors;

@@ -1,7 +1,7 @@
-//! Deliveries and attempts: their states, and the one place that decides how a delivery continues.
+//! Deliveries and attempts: their states, and the only function that decides how a delivery continues.
 //!
-//! Every state after an attempt comes from [`after_attempt`], so that the database never has a state that this module did
-//! not choose. What holds a delivery is decided in [`hold`](crate::hold).
+//! Every state after an attempt comes from [`after_attempt`], so that the database never has a state that this module
+//! did not choose. The reasons that hold a delivery are decided in [`hold`](crate::hold).
 
 use crate::breaker::Ending;
 use crate::hold::HoldReason;
@@ -22,14 +22,14 @@ pub enum Status {
     Sent,
     /// No attempts are left, or another attempt could not help.
     Error,
-    /// Waiting for a paused or failing webhook.
+    /// Held by its destination: see [`HoldReason`].
     Held,
-    /// A person has discarded it, or its webhook was deleted.
+    /// A person has discarded the delivery, or its destination was deleted.
     Discarded,
 }
 
 impl Status {
-    /// All of them, in the order in which a list offers them.
+    /// All statuses, in the order in which a list offers them.
     pub const ALL: [Self; 6] = [Self::Queued, Self::Running, Self::Sent, Self::Error, Self::Held, Self::Discarded];
 
     /// Returns the word in rows and the API.
@@ -71,7 +71,7 @@ pub enum ErrorCode {
     RefusedAddress,
     /// A 3xx response.
     Redirect,
-    /// Any other response but 2xx, or an SMTP reply that ends the session.
+    /// Any other response that is not 2xx, or an SMTP reply that ends the session.
     Status,
     /// The connection broke before a status line.
     Reset,
@@ -85,7 +85,7 @@ pub enum ErrorCode {
     TooLarge,
     /// A configured header cannot be sent.
     Header,
-    /// Too many deliveries are held for the webhook.
+    /// Too many deliveries are held for the destination.
     HoldFull,
     /// A fault of Hookwright.
     Internal,
@@ -164,10 +164,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Returns what an attempt says about the receiver to the breaker. `None` for an attempt that says nothing.
+    /// Returns the end of an attempt as the breaker counts it. `None` for an attempt that says nothing about the
+    /// receiver.
     pub fn ending(&self, status_code: Option<u16>, has_timed_out: bool, started_at: Timestamp) -> Option<Ending> {
         let has_failed = match self {
-            // The mail server works, whatever it says of a recipient.
+            // The mail server works, even if it refuses a recipient.
             Self::Sent | Self::Failed { code: ErrorCode::Deferred | ErrorCode::RefusedRecipient, .. } => false,
             Self::Failed { code, .. } if code.is_about_the_receiver() => true,
             Self::Failed { .. } => return None,
@@ -184,12 +185,12 @@ pub enum Next {
     Settle(Status),
     /// Another attempt at this instant.
     RetryAt(Timestamp),
-    /// Another attempt when nothing holds the delivery any more, but not before this instant.
+    /// Another attempt once the hold has ended, but not before this instant.
     Hold(HoldReason, Timestamp),
 }
 
 impl Next {
-    /// Returns the same, held for `hold` where another attempt would follow.
+    /// Returns the state held for `hold` where another attempt would follow, and otherwise unchanged.
     #[must_use]
     pub fn held(self, hold: Option<HoldReason>) -> Self {
         match (self, hold) {
@@ -206,7 +207,7 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 pub fn after_attempt(outcome: &Outcome, attempt: u32, retries: u32, now: Timestamp, jitter: f64) -> Next {
     match outcome {
         Outcome::Sent => Next::Settle(Status::Sent),
-        // 410: the receiver says this will never work again (RFC 9110 §15.5.11).
+        // With 410 the receiver says that this will never work again (RFC 9110 §15.5.11).
         Outcome::Failed { code: ErrorCode::Status, status_code: Some(410), .. } => Next::Settle(Status::Error),
         Outcome::Failed { code, .. } if code.is_final() || attempt > retries => Next::Settle(Status::Error),
         // Each further attempt may make the receiver act once more.
@@ -219,8 +220,8 @@ pub fn after_attempt(outcome: &Outcome, attempt: u32, retries: u32, now: Timesta
     }
 }
 
-/// Returns the longest time after which a delivery with so many attempts is due, whose last response had this status. A due
-/// time further in the future was left by a clock that was set back.
+/// Returns the longest possible wait of a delivery after this many attempts, if the last response had this status. A
+/// due time further in the future means that the clock was set back.
 pub fn longest_wait(attempts: u32, status_code: Option<u16>) -> Duration {
     match (attempts, status_code) {
         (0, _) => Duration::ZERO,

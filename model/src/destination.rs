@@ -1,4 +1,4 @@
-//! Destinations: the kinds of places that messages are sent to.
+//! Destinations: the kinds of systems that messages are sent to.
 
 use crate::catalog::{MAILERS, WEBHOOKS};
 
@@ -12,7 +12,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 2] = [Self::Webhook, Self::Mailer];
 
     /// Returns the word in rows and the API.
@@ -28,7 +28,7 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
-    /// Returns the object type of the destinations of this kind: events can be about them.
+    /// Returns the object type by which events can be about destinations of this kind.
     pub fn object_type(self) -> &'static str {
         match self {
             Self::Webhook => WEBHOOKS,

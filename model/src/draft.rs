@@ -1,18 +1,17 @@
 //! Drafts: structs of texts, one text for each field of a form.
 //!
-//! A draft is read and written through one map of texts instead of by code of its own: that code was 60 kB of the browser
-//! half. The forms of the browser half hold such a map, and make a draft of it to check or send it.
-//! A field that the map lacks has the text of a new draft. Other texts of the map are ignored. CR LF becomes LF, so that
-//! a draft is the same whether it was posted by a browser without WASM or typed with it.
+//! A draft is read and written through one map of texts. Code for each draft would add 60 kB to the browser half. The
+//! forms of the browser half have such a map, and make a draft from it to check or send it. A field that the map lacks
+//! gets the text of a new draft. Other texts of the map are ignored. CR LF becomes LF, so that a draft is the same with
+//! and without WASM.
 
 use std::collections::BTreeMap;
 
 /// The fields of a draft, by name.
 pub type Texts = BTreeMap<String, String>;
 
-/// Defines a draft by one list of its fields: the struct, its `Default`, its conversion from and into a map of texts, and
-/// the names.
-/// A field has the text of a new draft behind it (`kind = "custom",`), or none.
+/// Defines a draft by one list of its fields: the struct, its `Default`, its conversion from and into a map of texts,
+/// and the names. The text of a new draft may follow a field (`kind = "custom",`).
 macro_rules! draft {
     ($(#[$meta:meta])* pub struct $draft:ident { $($(#[$doc:meta])* $field:ident $(= $text:expr)?,)* }) => {
         $(#[$meta])*

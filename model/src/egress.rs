@@ -1,4 +1,4 @@
-//! The egress table: the addresses that webhooks may call (`spec/engine.md` §5).
+//! The egress table: the addresses that may be called.
 //!
 //! The guarded client checks the address it dials, after the name is resolved. An IPv4 address embedded in an IPv6
 //! address is checked too, because a gateway or a dual-stack socket would extract it.
@@ -96,7 +96,7 @@ impl Rules {
                 return Err(Refusal::OwnListener);
             }
         }
-        // An address that embeds IPv4 is as reserved, and as public, as the embedded one.
+        // An address that embeds IPv4 addresses is judged by these.
         let judged = if embedded.is_empty() { vec![ip] } else { embedded };
         if self.policy == Policy::Internet && is_private(ip) && !self.is_allowed(ip) {
             return Err(Refusal::Private);
@@ -154,7 +154,7 @@ fn embedded(ip: IpAddr) -> Vec<IpAddr> {
 }
 
 /// Returns the IPv4 addresses that RFC 6052 §2.2 reads with prefixes of 48, 56, 64 and 96 bits. A reading that begins
-/// with 0 is left out: those bytes are the zeros of another reading.
+/// with 0 is left out, since its first bytes are padding of another reading.
 fn embedded_at_any_prefix(o: [u8; 16]) -> Vec<IpAddr> {
     let readings = [
         [o[6], o[7], o[9], o[10]],

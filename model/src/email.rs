@@ -1,7 +1,7 @@
 //! E-mails: the settings of a task that sends one, their rules, and the rendering of their variables.
 //!
-//! Addresses are literal. A variable can stand in the sender's name, the subject and the body, and its value can never
-//! become a header, since line ends are taken out of the first two.
+//! Addresses are literal. Variables are allowed in the sender's name, the subject and the body. A value can never
+//! become a header, since line ends are removed from the first two.
 
 mod address;
 mod outcome;
@@ -13,8 +13,8 @@ use crate::message::{Escape, Note, Rendered, TooLarge, Variables, render as fill
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-/// The most bytes of a rendered subject or name: 500 characters as typed, of up to four bytes, and values. A header is
-/// folded into short lines when it is built.
+/// The most bytes of a rendered subject or name. That is enough for 500 typed characters of up to four bytes, and for
+/// values. A header is folded into short lines when it is built.
 const SUBJECT_MAX_BYTES: usize = 4096;
 
 /// An address, with the name of its owner.
@@ -22,18 +22,18 @@ const SUBJECT_MAX_BYTES: usize = 4096;
 pub struct Mailbox {
     /// The name. May be empty.
     pub name: String,
-    /// `local@domain`; the domain in lower case, and in Unicode where it was typed so.
+    /// `local@domain`, with the domain in lower case, and in Unicode if it was typed so.
     pub address: String,
 }
 
 /// A checked e-mail, ready to be stored: the settings of the action *Send*.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Email {
-    /// The sender's address. Empty: that of the SMTP settings.
+    /// The sender's address. If empty, that of the SMTP settings is used.
     pub from_address: String,
     /// The sender's name, with variables. May be empty.
     pub from_name: String,
-    /// The recipients: one at least.
+    /// The recipients, at least one.
     pub to: Vec<Mailbox>,
     /// The recipients of a copy.
     pub cc: Vec<Mailbox>,
@@ -51,7 +51,7 @@ pub struct Email {
 pub enum RecipientState {
     /// The server has not decided. A further attempt goes to this recipient.
     Pending,
-    /// The server has taken the message.
+    /// The server has accepted the message.
     Accepted,
     /// The server has refused the recipient for good.
     Refused,
@@ -114,7 +114,7 @@ pub enum RenderError {
     Line(&'static str),
 }
 
-/// Fills in the variables of an e-mail. `random` is that of [`message::render`](crate::message::render).
+/// Fills in the variables of an e-mail. `random` is as for [`message::render`](crate::message::render).
 ///
 /// # Errors
 /// [`RenderError`] for a body over 1 MiB, or a subject or a name over 4 KiB.
@@ -137,7 +137,7 @@ pub fn render(
     Ok(RenderedEmail { from_name, subject, body: body.body, notes })
 }
 
-/// Returns a rendered field of one line as it is sent.
+/// Returns a rendered one-line field as it is sent.
 pub(crate) fn sent_line(field: &'static str, rendered: &str) -> Result<String, RenderError> {
     let line = one_line(rendered);
     if line.len() > SUBJECT_MAX_BYTES { Err(RenderError::Line(field)) } else { Ok(line) }

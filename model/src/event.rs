@@ -50,9 +50,9 @@ draft! {
     pub struct EventDraft {
         /// `vms.poweron`: type and event in one value, so that one grouped select works without WASM.
         event,
-        /// `true`: the scope is `tag`, else `object`.
+        /// `true`: the scope is `tag`, otherwise `object`.
         use_tag,
-        /// [`ANY`], or an object's id. Empty is refused, so that a value lost on the way does not become "any".
+        /// [`ANY`], or an object's id. Empty is refused, so that a lost value does not become "any".
         object,
         /// The name or id of an object as typed, in the form without WASM, which has no list to choose from. Takes
         /// precedence over `object`.

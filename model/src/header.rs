@@ -1,8 +1,8 @@
 //! The ordered header list of a webhook, and its text form.
 //!
-//! A line is `Name: Value`, split at the first colon. Order and repeats stay. The browser's grid, the plain text area, the
-//! server and the API all read it with [`HeaderList::parse`]. The value of a secret header is stored elsewhere, and its row
-//! has the [`MASK`].
+//! A line is `Name: Value`, split at the first colon. Order and repeats are preserved. The browser's grid, the plain
+//! text area, the server and the API all read the text with [`HeaderList::parse`]. The value of a secret header is
+//! stored elsewhere, and its row has the [`MASK`].
 
 use crate::field_error::FieldErrors;
 
@@ -14,7 +14,8 @@ pub const MAX_ROWS: usize = 64;
 /// The longest value, in bytes.
 pub const MAX_VALUE_BYTES: usize = 4096;
 
-/// Headers that the protocol sets itself. A configured one would break the request or smuggle another.
+/// Headers that the protocol sets itself. A configured header of these names would break the request or smuggle in
+/// another one.
 const REFUSED: &[(&str, &str)] = &[
     ("host", "the host comes from the URL"),
     ("content-length", "the length is counted when the message is sent"),
@@ -140,14 +141,14 @@ fn parse_line(line: &str) -> Result<HeaderRow, String> {
     let (name, value) = split_line(line)?;
     check_name(name)?;
     check_value(name, value)?;
-    // A secret typed behind half a mask would be stored in clear and shown to all.
+    // A secret that is typed behind a part of the mask would be stored in clear text and shown to all.
     if secret::is_broken_mask(value) {
         return Err(format!("the value of {name} is part of a mask. Leave exactly {MASK}, or replace all of it."));
     }
     Ok(HeaderRow { name: name.to_owned(), value: value.to_owned() })
 }
 
-/// Checks the value of a header, which comes without the blanks around it.
+/// Checks the value of a header, given without the blanks around it.
 ///
 /// # Errors
 /// A clause for the person who typed it. It never repeats the value.

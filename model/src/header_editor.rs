@@ -4,7 +4,7 @@
 //! person. It posts [`HeaderEditor::posted`]. This module must not touch the browser, and must not have a grammar of
 //! its own: text is read with [`HeaderList::parse`], as the server and the API do.
 //!
-//! A row whose switch is on is secret: every text has the mask for its value, which is posted apart.
+//! A row whose switch is on is secret: every text has the mask instead of its value, which is posted separately.
 //!
 //! Two invariants hold after every operation. Nothing typed is lost: text that does not parse stays raw text. The last
 //! row is the waiting row: empty, unchecked, never moved and never deleted. In raw mode it is the only row, so that
@@ -100,8 +100,8 @@ impl HeaderEditor {
         split.is_some()
     }
 
-    /// Takes several pasted lines, each as a row. The first one goes into this row if it is empty, the others follow.
-    /// Returns false and changes nothing if the text is a single line, which the browser pastes itself.
+    /// Takes several pasted lines, each as a row. The first line goes into this row if the row is empty, and the others
+    /// follow. Returns false and changes nothing if the text is a single line, which the browser pastes itself.
     pub fn paste(&mut self, id: u32, text: &str) -> bool {
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let Some(mut at) = self.rows.iter().position(|row| row.id == id) else { return false };

@@ -1,6 +1,6 @@
 //! Holding deliveries: the reasons for it, and the rules that choose between them.
 //!
-//! Pure decisions. Only `store::hold`, `store::arrange` and `store::sweep` of the server act on them.
+//! The decisions are pure. Only `store::hold`, `store::arrange` and `store::sweep` of the server act on them.
 
 use crate::breaker::Breaker;
 use crate::destination::Kind;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// The most deliveries that are held for one destination.
 pub const HELD_MAX: u64 = 100_000;
 
-/// The reason for which a delivery is held.
+/// The reason why a delivery is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldReason {
@@ -18,14 +18,14 @@ pub enum HoldReason {
     Paused,
     /// The destination's breaker is open.
     Breaker,
-    /// The destination's target has changed since the delivery was queued, and the new one is not confirmed.
+    /// The destination's target has changed since the delivery was queued, and the new target is not confirmed.
     Target,
     /// The destination was resumed, and its deliveries are released at a chosen rate.
     Releasing,
 }
 
 impl HoldReason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 4] = [Self::Paused, Self::Breaker, Self::Target, Self::Releasing];
 
     /// Returns the word in rows and the API.
@@ -62,11 +62,12 @@ pub struct HoldState {
     pub paused_at: Option<Timestamp>,
     /// The number of resumed deliveries that are released each second, while a release at a rate lasts.
     pub release_per_second: Option<u32>,
-    /// The revision at which the target last changed. Deliveries of an older one wait for a person's confirmation.
+    /// The revision at which the target last changed. Deliveries of an older revision wait for a person's confirmation.
     pub target_revision: i64,
     /// The breaker.
     pub breaker: Breaker,
-    /// True while the waiting deliveries follow a change of this state, in steps. None of the destination is claimed then.
+    /// True while the waiting deliveries still follow a change of this state, in steps. Meanwhile no delivery of the
+    /// destination is claimed.
     pub is_arranging: bool,
 }
 
@@ -76,12 +77,12 @@ impl HoldState {
         if self.paused_at.is_some() { Some(HoldReason::Paused) } else { self.breaker.open.map(|_| HoldReason::Breaker) }
     }
 
-    /// Returns the reason that holds a delivery to an earlier target. The breaker knows nothing of that target.
+    /// Returns the reason that holds a delivery to an earlier target, which the breaker does not concern.
     pub fn reason_of_replay(&self) -> Option<HoldReason> {
         self.paused_at.map(|_| HoldReason::Paused)
     }
 
-    /// Returns the reason that holds a delivery whose attempt was made by `revision` of the destination.
+    /// Returns the reason that holds a delivery whose last attempt was made with this revision of the destination.
     pub fn reason_after(&self, revision: i64) -> Option<HoldReason> {
         if revision < self.target_revision { Some(HoldReason::Target) } else { self.reason() }
     }

@@ -1,7 +1,8 @@
 //! The types and rules of Hookwright.
 //!
 //! Everything here is pure: no I/O, no clock, no randomness, no web framework, no database. Time and entropy are
-//! arguments. The same code runs in the browser, behind the forms and behind the APIs, so that a rule has one home.
+//! arguments. The same code runs in the browser, behind the forms and behind the APIs, so that each rule is written
+//! once.
 //!
 //! A form or a request is a *draft*: strings as typed. `parse` is the only way from a draft to a checked value. It
 //! fails with [`field_error::FieldErrors`], which name each wrong field and say what would be right.

@@ -18,7 +18,8 @@ pub const NAME: &str = "SMTP";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Encryption {
-    /// The session begins in clear and is encrypted before anything is sent (RFC 3207). Without STARTTLS it ends.
+    /// The session begins in clear text and is encrypted before anything is sent (RFC 3207). If the server offers no
+    /// STARTTLS, the session ends.
     Starttls,
     /// Encrypted from the first byte (RFC 8314).
     Tls,
@@ -27,7 +28,7 @@ pub enum Encryption {
 }
 
 impl Encryption {
-    /// All of them.
+    /// All encryptions.
     pub const ALL: [Self; 3] = [Self::Starttls, Self::Tls, Self::None];
 
     /// Returns the word in rows, drafts and the API.
@@ -54,13 +55,13 @@ pub struct Settings {
     pub port: u16,
     /// The encryption.
     pub encryption: Encryption,
-    /// The name to sign in with. Empty: no authentication.
+    /// The name to sign in with. If empty, there is no authentication.
     pub username: String,
-    /// The sender's address where a task names none, and the address that errors return to.
+    /// The sender's address for tasks that name none, and the address that errors return to.
     pub from_address: String,
-    /// The sender's name where a task names none. May be empty.
+    /// The sender's name for tasks that name none. May be empty.
     pub from_name: String,
-    /// The server's certificate is not checked.
+    /// True if the server's certificate is not checked.
     pub allows_insecure_tls: bool,
     /// The time limit of one attempt: 3 to 120 s.
     pub timeout: Duration,
@@ -90,7 +91,7 @@ impl Settings {
     }
 }
 
-/// What the parser must know of the stored mailer.
+/// The facts about the stored mailer that the parser needs.
 #[derive(Debug, Clone)]
 pub struct StoredMailer {
     /// The stored settings.
@@ -104,7 +105,7 @@ pub struct StoredMailer {
 pub struct Mailer {
     /// The settings.
     pub settings: Settings,
-    /// What happens to the password.
+    /// The change of the password by the save.
     pub password: SecretChange,
 }
 
@@ -123,10 +124,10 @@ draft! {
         retries = "10",
         /// The revision the form was opened on; empty for the first settings.
         revision,
-        /// `password` if one was typed into a form that was refused. No page carries it back, so that it is empty now
-        /// without being meant so.
+        /// `password` if a password was typed into a form that was refused. No page carries the password back, so the
+        /// field is empty now although the person did not mean it to be.
         retype,
-        /// `true`: the password stays as it was before, after all.
+        /// `true`: the stored password is kept after all.
         keep_secrets,
     }
 }
@@ -195,7 +196,7 @@ impl MailerDraft {
             errors.add("username", "A password would be sent in clear. Choose STARTTLS or TLS, or leave this empty.");
         }
         let password = username.and_then(|username| {
-            // A target that cannot be read is an error of its own, and says nothing about the password.
+            // A target that cannot be read is an error of its own, and does not affect the password.
             let keeps = |stored: &StoredMailer| match stored.settings.target_change(&settings) {
                 Some(reason) if has_target => Err(reason),
                 _ => Ok(()),
@@ -220,7 +221,8 @@ impl MailerDraft {
         self.keep_secrets != "true" && !self.retype.is_empty()
     }
 
-    /// Checks the password. `kept` is `None` without a stored one, and the reason why that one may not stay in `Err`.
+    /// Checks the password. `kept` is `None` without a stored password, and `Err` with the reason if the stored
+    /// password may not be kept.
     fn parse_password(&self, username: &str, kept: Option<Result<(), &str>>) -> Result<SecretChange, String> {
         if username.is_empty() {
             return if self.password.is_empty() {
@@ -288,7 +290,7 @@ fn parse_from_name(typed: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
-/// Returns true for this machine itself, which no network lies in front of.
+/// Returns true for this machine itself, which is reached without a network.
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

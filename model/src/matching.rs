@@ -1,13 +1,14 @@
-//! Matching: decides whether an event fires for an occurrence, with the reason if not (`spec/engine.md` §2).
+//! Matching: decides whether an event fires for an occurrence, with the reason if not.
 //!
-//! The intake uses it, and so does the explanation that is computed later from stored rules. So the explanation always
-//! agrees with what was done.
+//! Both the intake and the later explanation from stored rules use this decision, so the explanation always agrees with
+//! the intake.
 
 use crate::event::{Event, EventScope};
 use crate::id::{DestinationId, ObjectId, TagId};
 use serde::{Deserialize, Serialize};
 
-/// The longest chain of occurrences that the console reports itself: the failure of a delivery about the failure of …
+/// The longest chain of occurrences that the console itself reports, such as the failure of a delivery about the
+/// failure of a delivery.
 pub const DEPTH_MAX: u32 = 3;
 
 /// The facts of an occurrence that events are matched against.

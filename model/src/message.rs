@@ -1,8 +1,8 @@
-//! Messages: templates with variables, and the rendering of their values (`spec/engine.md` §3).
+//! Messages: templates with variables, and the rendering of their values.
 //!
-//! Rendering substitutes only: there are no expressions, files, environment or recursion. It is one pass, linear in the
-//! size of template and values, and never scans a value again. Values are escaped by the webhook's content type, so
-//! that no value changes the structure around it.
+//! Rendering only substitutes: there are no expressions, files, environment variables or recursion. It is one pass,
+//! linear in the size of template and values, and never scans a value again. Values are escaped by the webhook's
+//! content type, so that no value changes the structure around it.
 
 pub mod data;
 
@@ -25,7 +25,7 @@ pub enum Escape {
     Form,
     /// `text/plain`: unescaped.
     Plain,
-    /// Every other content type, and none: unescaped too, but the value may break the format around it.
+    /// Any other content type, or none: unescaped too, but the value may break the format around it.
     Unknown,
 }
 
@@ -45,12 +45,12 @@ impl Escape {
     }
 }
 
-/// A doubtful point of a message, which did not stop it from being sent.
+/// A doubtful point of a message that did not stop the message from being sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
     /// The occurrence has no value at this path of `${data.PATH}`. Nothing was filled in.
     Absent(String),
-    /// `${NAME}` is not a variable, and stands in the message as typed.
+    /// `${NAME}` is not a variable, and is left in the message as typed.
     NoVariable(String),
     /// A value with quotes, line ends or markup is not escaped, since the content type has no rule.
     AsItIs,
@@ -111,7 +111,7 @@ pub struct Rendered {
     pub absent: Vec<(usize, String)>,
     /// Names in `${…}` that are not variables, each with its offset in the template.
     pub unknown: Vec<(usize, String)>,
-    /// A value that is not escaped may break the format around it: see [`Escape::Unknown`].
+    /// True if a value that is not escaped may break the format around it: see [`Escape::Unknown`].
     pub is_raw: bool,
     /// The ranges of the values, in order.
     pub spans: Vec<Span>,
@@ -224,8 +224,8 @@ fn unknown_variables(template: &str) -> Vec<(usize, &str)> {
     unknown
 }
 
-/// Reads `${NAME}` at the start of `tail`. Returns the name and the rest. Names have braces, blanks and quotes in
-/// brackets only: `${data.labels["app.kubernetes.io/name"]}`.
+/// Reads `${NAME}` at the start of `tail`. Returns the name and the rest. Names have braces, blanks and quotes only
+/// within brackets: `${data.labels["app.kubernetes.io/name"]}`.
 fn variable_at(tail: &str) -> Option<(&str, &str)> {
     let inner = tail.strip_prefix("${")?;
     let mut end = 0;

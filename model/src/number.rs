@@ -1,23 +1,23 @@
-//! Conversions between integer types that cannot fail: the nearest value stands for a number that does not fit.
+//! Conversions between integer types that cannot fail: a number that does not fit becomes the nearest value.
 
 use std::time::Duration;
 
-/// Converts a count. The largest `i64` stands for a larger one.
+/// Converts a count. A count that is too large becomes the largest `i64`.
 pub fn to_i64(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
 
-/// Converts a count. The largest `u32` stands for a larger one.
+/// Converts a count. A count that is too large becomes the largest `u32`.
 pub fn to_u32(count: impl TryInto<u32>) -> u32 {
     count.try_into().unwrap_or(u32::MAX)
 }
 
-/// Converts a count. The largest `usize` stands for a larger one.
+/// Converts a count. A count that is too large becomes the largest `usize`.
 pub fn to_usize(count: impl TryInto<usize>) -> usize {
     count.try_into().unwrap_or(usize::MAX)
 }
 
-/// Converts a number of at most 64 bits. Zero stands for a negative one.
+/// Converts a number of at most 64 bits. A negative number becomes zero.
 pub fn to_u64(number: impl TryInto<u64>) -> u64 {
     number.try_into().unwrap_or_default()
 }
@@ -27,7 +27,7 @@ pub fn millis(duration: Duration) -> i64 {
     to_i64(duration.as_millis())
 }
 
-/// Returns the duration of stored milliseconds. Zero stands for a negative number.
+/// Returns the duration of stored milliseconds. A negative number becomes zero.
 pub fn from_millis(millis: i64) -> Duration {
     Duration::from_millis(to_u64(millis))
 }

@@ -1,4 +1,4 @@
-//! Objects of the managed systems: typed in the console, or a whole inventory by the API.
+//! Objects of the managed systems: typed in the console, or written as a whole inventory through the API.
 
 use crate::field_error::FieldErrors;
 use crate::id::TagId;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// The most objects of a type up to which occurrences make new ones. An inventory may make more.
+/// Occurrences make no new objects of a type that has this many. An inventory may make more.
 pub const MADE_BY_OCCURRENCES_MAX: u64 = 100_000;
 
 /// The most objects of one inventory request.
@@ -30,8 +30,8 @@ pub struct ObjectDraft {
     pub revision: String,
 }
 
-/// Returns a text that stands for the version of an object, which has no number: it differs for any other name, id or
-/// tags, and for an object that is gone. The tags are in order of id.
+/// Returns a text that serves as the revision of an object, which has no number. The text differs for any other name,
+/// id or tags, and for an object that is gone. The tags are in order of id.
 pub fn revision(name: &str, external_id: Option<&str>, is_gone: bool, tags: &[TagId]) -> String {
     let tags: Vec<_> = tags.iter().map(|tag| tag.0).collect();
     serde_json::json!([name, external_id.unwrap_or_default(), is_gone, tags]).to_string()

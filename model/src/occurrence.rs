@@ -1,4 +1,4 @@
-//! Occurrences as other systems post them in JSON: one, or an array (`spec/engine.md` §1).
+//! Occurrences as other systems post them in JSON: one, or an array.
 //!
 //! Reading is strict: an unknown member is refused, so that the sender learns of the mistake.
 
@@ -40,7 +40,8 @@ pub struct Batch {
     pub occurrences: Vec<Occurrence>,
     /// The sender wrote an array. Errors then name the item: `[2].object.id`.
     pub is_array: bool,
-    /// An id that comes again is a repeat even if other members changed: some senders remind with newer values.
+    /// True if an occurrence with an earlier id is a repeat even when other members differ: some senders send reminders
+    /// with newer values.
     pub is_lenient: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The waits between attempts (`spec/engine.md` §4, *Backoff*).
+//! The waits between attempts.
 
 use std::time::Duration;
 

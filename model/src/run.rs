@@ -18,18 +18,18 @@ pub enum Cause {
 /// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// At least one delivery is not settled.
+    /// The delivery is not settled.
     Running,
-    /// Every delivery was sent.
+    /// The delivery was sent.
     Succeeded,
-    /// Every delivery is settled, and at least one was not sent.
+    /// The delivery is settled, and was not sent.
     Failed,
-    /// The run was due while nothing could start it. It has no delivery, and a note that says which runs it stands for.
+    /// The run was due while nothing could start it. It has no delivery, but a note that says which runs it stands for.
     Missed,
 }
 
 impl Status {
-    /// All of them, in the order in which a list offers them.
+    /// All states, in the order in which a list offers them.
     pub const ALL: [Self; 4] = [Self::Running, Self::Succeeded, Self::Failed, Self::Missed];
 
     /// Returns the word in rows and the API.

@@ -1,8 +1,8 @@
-//! Schedules: the rules of the clock by which tasks run. Holds the types; reading a form is [`ScheduleDraft::parse`], and
-//! the words for a rule are [`summary()`].
+//! Schedules: the rules by which tasks run by the clock. This module has the types. [`ScheduleDraft::parse`] reads a
+//! form, and [`summary()`] describes a rule.
 //!
 //! Dates and times here are those of a wall clock, without a zone. The instants of the runs are computed by the server,
-//! which has the time zone data. None of that data belongs into this crate, since it would be sent to every browser.
+//! which has the time zone data. That data must not be in this crate, since it would be sent to every browser.
 
 mod date;
 mod draft;
@@ -62,52 +62,52 @@ pub struct Schedule {
     pub is_enabled: bool,
     /// The rhythm, counted from the start.
     pub repeat: Repeat,
-    /// The beginning of the rhythm. May be past.
+    /// The beginning of the rhythm. May be in the past.
     pub start: Moment,
-    /// The last date on which the schedule runs. `None`: it never ends.
+    /// The last date on which the schedule runs. `None` if it never ends.
     pub ends: Option<Date>,
 }
 
 /// The rhythm of a schedule. Each `every` is 1 to 1000.
 ///
-/// Minutes and hours are elapsed time. Days and longer units go by the wall clock.
+/// Minutes and hours are elapsed time. Days and longer units follow the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "unit", rename_all = "lowercase")]
 pub enum Repeat {
-    /// Every so many minutes after the start.
+    /// Every `every` minutes after the start.
     Minutes {
         /// The number of minutes.
         every: u32,
         /// The part of the day in which the schedule runs. `None`: all day.
         window: Option<Window>,
     },
-    /// Every so many hours after the start.
+    /// Every `every` hours after the start.
     Hours {
         /// The number of hours.
         every: u32,
         /// The part of the day in which the schedule runs. `None`: all day.
         window: Option<Window>,
     },
-    /// Every so many days from the start date, on the checked weekdays only.
+    /// Every `every` days from the start date, only on the chosen weekdays.
     Days {
         /// The number of days.
         every: u32,
         /// The weekdays on which the schedule runs.
         weekdays: Weekdays,
     },
-    /// Every so many weeks, on the weekday of the start date.
+    /// Every `every` weeks, on the weekday of the start date.
     Weeks {
         /// The number of weeks.
         every: u32,
     },
-    /// Every so many months, counted from the month of the start date.
+    /// Every `every` months, counted from the month of the start date.
     Months {
         /// The number of months.
         every: u32,
         /// The day of the month.
         day: MonthDay,
     },
-    /// Every so many years, on the day of the start date. February 29 becomes February 28 in other years.
+    /// Every `every` years, on the day of the start date. February 29 becomes February 28 in other years.
     Years {
         /// The number of years.
         every: u32,

@@ -1,8 +1,8 @@
 //! Webhook bodies of monitoring systems as occurrences: Prometheus Alertmanager (version 4), and Grafana alerting,
 //! which sends the same shape with more members.
 //!
-//! Each alert becomes an `alarms.raised` or `alarms.lowered`, with the whole alert as its data. These senders remind:
-//! they send the same alert repeatedly with newer values. It counts once.
+//! Each alert becomes an `alarms.raised` or `alarms.lowered`, with the whole alert as its data. These senders send
+//! reminders: the same alert again, with newer values. Each alert counts once.
 
 use crate::field_error::FieldErrors;
 use crate::occurrence::{Batch, ITEMS_MAX, ObjectReference, Occurrence, TEXT_MAX};
@@ -95,7 +95,7 @@ fn read_alert(alert: &Value, group: &Value, path: &str, errors: &mut FieldErrors
         type_id: "alarms".to_owned(),
         event_id: event_id.to_owned(),
         object: labels.and_then(object_of),
-        // A resolved alert has the start of its firing.
+        // A resolved alert still has the time at which it began to fire.
         external_id: Some(format!("{fingerprint} {event_id} {}", started.to_rfc3339())),
         source: None,
         time: Some(ended.unwrap_or(started)),

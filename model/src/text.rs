@@ -1,6 +1,6 @@
 //! Rules for texts that several fields and pages share.
 
-/// Checks a name: trimmed, 1 to `limit` characters, without invisible ones that could disguise it.
+/// Checks a name: trimmed, 1 to `limit` characters, without invisible characters that could disguise it.
 ///
 /// # Errors
 /// A sentence for the person who typed it.
@@ -67,7 +67,7 @@ pub fn is_invisible(c: char) -> bool {
 }
 
 /// Returns the characters of a text, each with true if it reorders or hides text. A joiner between two characters that
-/// it joins does neither: Persian and emoji of families need joiners.
+/// it joins is allowed: Persian and emoji of families need joiners.
 fn with_hidden(text: &str) -> impl Iterator<Item = (char, bool)> {
     let is_joined = |c: Option<char>| c.is_some_and(|c| !c.is_ascii() && !is_invisible(c) && !c.is_whitespace());
     let mut before = None;
@@ -80,7 +80,8 @@ fn with_hidden(text: &str) -> impl Iterator<Item = (char, bool)> {
     })
 }
 
-/// Returns true if the text has a character that reorders or hides text. Joiners that join are none.
+/// Returns true if the text has a character that reorders or hides text. Joiners between characters that they join do
+/// not count.
 pub fn has_hidden(text: &str) -> bool {
     with_hidden(text).any(|(_, is_hidden)| is_hidden)
 }
@@ -99,8 +100,8 @@ pub fn visible(text: &str) -> String {
     with_hidden(&text.replace("\r\n", "\n")).map(shown).collect()
 }
 
-/// Returns a text without its case, for searches. Works for each alphabet, also where a capital has several letters
-/// (`ß` as `SS`) or several small letters (both sigmas).
+/// Returns a text with its case folded, for searches. Works for every alphabet, also where a letter has several capital
+/// letters (`ß` as `SS`) or a capital letter has several small ones (both sigmas).
 pub fn folded(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();

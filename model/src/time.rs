@@ -33,7 +33,7 @@ impl Timestamp {
     pub fn parse_rfc3339(text: &str) -> Result<Self, String> {
         let wrong = || "This is not an RFC 3339 time. Write it like 2025-10-16T15:38:07Z.".to_owned();
         let (whole, fraction, offset) = rfc3339_parts(text).ok_or_else(wrong)?;
-        // Milliseconds are used. Digits below nanoseconds are cut off: there may be any number of them.
+        // Only milliseconds are used, so digits below nanoseconds are cut off: there may be any number of them.
         let fraction = &fraction[..fraction.len().min(10)];
         let instant = match format!("{whole}{fraction}{offset}").parse::<jiff::Timestamp>() {
             Ok(instant) => instant,

@@ -1,8 +1,9 @@
 //! The URL of a webhook: a strict subset of the URLs that a browser accepts.
 //!
-//! Address checks are bypassed where two parsers read a URL differently. This one accepts only URLs that every parser
-//! reads alike: ASCII, `http` or `https`, a plain host name, a dotted IPv4 or a bracketed IPv6 address. Tests compare
-//! it with the parser of the HTTP client. It must stay small, as it ships to the browser.
+//! Where two parsers read a URL differently, a check of its address can be bypassed. This parser accepts only URLs that
+//! every parser reads in the same way: ASCII, `http` or `https`, a plain host name, a dotted IPv4 or a bracketed IPv6
+//! address. Tests compare it with the parser of the HTTP client. This parser must stay small, since it is sent to the
+//! browser.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -94,7 +95,7 @@ impl TargetUrl {
         &self.text
     }
 
-    /// Returns the URL as people see it who cannot edit webhooks: without path and query, which may be a secret. It is
+    /// Returns the URL for viewers who cannot edit webhooks: without path and query, which may be secret. Such a URL is
     /// shown and never called.
     #[must_use]
     pub fn discreet(&self) -> Self {
@@ -126,7 +127,7 @@ impl TargetUrl {
         rest.find(['/', '?']).map_or("", |end| &rest[end..])
     }
 
-    /// Returns scheme, host and port. A stored secret is bound to them (`spec/engine.md` §4, *Secrets*).
+    /// Returns scheme, host and port. A stored secret is bound to them.
     pub fn origin(&self) -> String {
         let scheme = if self.is_https { "https" } else { "http" };
         match &self.host {

@@ -114,7 +114,7 @@ pub enum SecretChange {
 /// A checked webhook, ready to be stored.
 #[derive(Debug, Clone)]
 pub struct Webhook {
-    /// All that is no secret.
+    /// The configuration without secrets.
     pub settings: Settings,
     /// The change of the authorization's secret.
     pub secret: SecretChange,
@@ -124,7 +124,7 @@ pub struct Webhook {
     pub secret_values: Vec<SecretHeader>,
 }
 
-/// The stored webhook, as far as the parser must know it when it is edited.
+/// The facts about the stored webhook that the parser needs for an edit.
 #[derive(Debug, Clone)]
 pub struct StoredWebhook {
     /// The URL's scheme, host and port.
@@ -140,8 +140,8 @@ pub struct StoredWebhook {
 }
 
 impl StoredWebhook {
-    /// Returns what has changed, as a clause, where secrets and waiting deliveries would go to another target than they were
-    /// meant for: another scheme, host or port, another TLS setting, another header for the key.
+    /// Returns the change, as a clause, by which secrets and waiting deliveries would go to another target than they
+    /// were meant for: another scheme, host or port, another TLS setting, another header for the key.
     pub fn target_change(
         &self,
         url: &TargetUrl,
@@ -157,8 +157,8 @@ impl StoredWebhook {
         self.origin_change(url, allows_insecure_tls)
     }
 
-    /// Returns what has changed, as a clause, where secrets other than the authorization's key, such as secret headers, would
-    /// go to another target.
+    /// Returns the change, as a clause, by which other secrets than the authorization's key, such as secret headers,
+    /// would go to another target.
     pub fn origin_change(&self, url: &TargetUrl, allows_insecure_tls: bool) -> Option<&'static str> {
         if self.origin != url.origin() {
             return Some("the scheme, host or port of the URL has changed, and a secret belongs to one target");

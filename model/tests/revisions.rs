@@ -1,5 +1,5 @@
-//! Documents of revisions in every shape that a version has written. Databases have them for ever: a page of an old
-//! delivery, an explanation and a replay read them with the types of now.
+//! Documents of revisions in every shape that a version has written. Databases may have them for ever: a page of an old
+//! delivery, an explanation and a replay read them with the current types.
 //!
 //! `revisions/*.json` has the documents of each kind, oldest first. A document is added and never changed.
 
@@ -28,10 +28,10 @@ fn documents(file: &str) -> Vec<Value> {
     serde_json::from_str(file).expect("an array of documents")
 }
 
-/// The members that have moved, with their pointers of now (RFC 6901).
+/// The members that have moved, with their current pointers (RFC 6901).
 const MOVED: [(&str, &str); 2] = [("webhook_id", "/destination_id"), ("message", "/action/webhook/message")];
 
-/// Reads each document, and finds all that it says in what is written of it now.
+/// Reads each document, and checks that writing it again loses nothing.
 fn check_reading<T: DeserializeOwned + Serialize>(file: &str) {
     for document in documents(file) {
         let read: T = serde_json::from_value(document.clone())
@@ -46,7 +46,7 @@ fn check_reading<T: DeserializeOwned + Serialize>(file: &str) {
     }
 }
 
-/// Compares the shape of a value, in which every field is filled, with that of the newest document.
+/// Compares the shape of a value with every field filled with that of the newest document.
 fn check_writing<T: Serialize>(file: &str, filled: &T) {
     let written = serde_json::to_value(filled).expect("a document");
     let newest = documents(file).pop().expect("one document at least");

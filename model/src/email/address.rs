@@ -15,15 +15,15 @@ const NAME_MAX: usize = 128;
 /// The most characters of an entry that an error repeats.
 const SHOWN_MAX: usize = 60;
 
-/// The reason why an entry is refused, as the rest of a sentence about an address, and perhaps a remedy.
+/// The reason why an entry is refused, as the end of a sentence about the address, perhaps with a remedy.
 type Reason = &'static str;
 
 const VARIABLE: Reason = "has a variable. Addresses and their names are taken as they are typed.";
 const HIDDEN: Reason = "has an invisible or control character. Type it again without.";
 const QUOTE: Reason = "has a quotation mark without its other half.";
 
-/// Reads a list of addresses, separated by commas, semicolons or line ends. An address may have a name:
-/// `"Last, First" <first@example.com>`. Each address is kept once.
+/// Reads a list of addresses, separated by commas, semicolons or line ends. An address may have a name: `"Last, First"
+/// <first@example.com>`. Each address is returned only once.
 ///
 /// # Errors
 /// A sentence that names the first wrong entry.
@@ -72,7 +72,8 @@ pub fn list_text(list: &[Mailbox]) -> String {
     list.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The quotes around the position of a reader. A backslash within them takes its meaning from the next character.
+/// Tracks whether the position of a reader is within quotes. Within quotes a backslash takes away the meaning of the
+/// next character.
 #[derive(Default)]
 struct Quotes {
     are_open: bool,
@@ -80,7 +81,7 @@ struct Quotes {
 }
 
 impl Quotes {
-    /// Goes past a character. Returns true if it stands outside of quotes.
+    /// Moves past a character. Returns true if the character is outside of quotes.
     fn are_behind(&mut self, c: char) -> bool {
         if std::mem::take(&mut self.is_escaped) {
             return false;
@@ -94,8 +95,8 @@ impl Quotes {
     }
 }
 
-/// Splits a list at the separators that are in no quotes. A line end always separates, so that a missing quote spoils
-/// its own line only.
+/// Splits a list at the separators outside of quotes. A line end always separates, so that a missing quote spoils only
+/// its own line.
 fn entries(typed: &str) -> impl Iterator<Item = &str> {
     let mut quotes = Quotes::default();
     let parts = typed.split(move |c: char| {
@@ -195,7 +196,7 @@ fn is_wide(c: char) -> bool {
     !c.is_ascii() && !c.is_whitespace()
 }
 
-/// Returns true for a dot-atom or a quoted string (RFC 5321 §4.1.2, RFC 6531 §3.3), if nothing in it is hidden.
+/// Returns true for a dot-atom or a quoted string (RFC 5321 §4.1.2, RFC 6531 §3.3) without hidden characters.
 fn is_local(local: &str) -> bool {
     if let Some(quoted) = local.strip_prefix('"') {
         // The closing quote is the last character and no earlier one.

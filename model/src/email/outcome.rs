@@ -1,4 +1,4 @@
-//! The outcome of an attempt to send an e-mail, from the server's word about each recipient.
+//! The outcome of an attempt to send an e-mail, by the server's reply about each recipient.
 
 use super::{Recipient, RecipientState};
 use crate::delivery::{ErrorCode, Outcome};
@@ -7,7 +7,7 @@ use crate::text::{shown, visible};
 /// The most recipients whose replies an error repeats.
 const NAMED_MAX: usize = 10;
 
-/// A failure of the session as a whole: the recipients that it left undecided stay pending.
+/// A failure of the session as a whole. Recipients that the session left undecided stay pending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The reason.
@@ -23,7 +23,7 @@ pub struct Failure {
 pub struct Judged {
     /// The outcome.
     pub outcome: Outcome,
-    /// The reply code that decided.
+    /// The reply code that decided the outcome.
     pub status_code: Option<u16>,
     /// The error, as sentences for the operator.
     pub error: Option<String>,
@@ -33,10 +33,10 @@ pub struct Judged {
 /// the code of the last reply. The reply of a pending recipient is that of this attempt, or empty.
 ///
 /// * Every recipient is accepted: sent.
-/// * Nobody is pending: an error that names the refused recipients. Another attempt could not help.
+/// * No recipient is pending: an error that names the refused recipients. Another attempt would not help.
 /// * Otherwise an error after which the pending recipients are tried again.
 ///
-/// An e-mail without recipients is never sent: it has the failure, or else an internal one.
+/// An e-mail without recipients is never sent: its error is the failure, or else an internal one.
 pub fn judge(recipients: &[Recipient], failure: Option<Failure>, status_code: Option<u16>) -> Judged {
     let of = |state| recipients.iter().filter(move |one| one.state == state);
     let (pending, refused) = (of(RecipientState::Pending).count(), of(RecipientState::Refused).count());
@@ -65,7 +65,7 @@ pub fn judge(recipients: &[Recipient], failure: Option<Failure>, status_code: Op
     Judged { outcome, status_code: decided.or(status_code), error: Some(sentences.join("\n")) }
 }
 
-/// Names the refused recipients, and those that the server asked to try later, each with the server's words.
+/// Names the refused recipients, and those that the server asked to try later, each with the server's reply.
 fn name_unaccepted(recipients: &[Recipient], sentences: &mut Vec<String>) {
     let is_named = |one: &&Recipient| match one.state {
         RecipientState::Accepted => false,

@@ -137,7 +137,7 @@ fn missing_quote_spoils_its_own_line_only() {
 fn long_list_of_anything_is_read_once() {
     for piece in ["<", ">", "\"", "\\", "\"\\", "@", "a@b <", "\"a\"@", "${", ".", ",", "\u{200d}", "é.", "[", "\"<"] {
         let typed = piece.repeat(256 * 1024 / piece.len());
-        // Only the time counts: a reader that goes back would take hours.
+        // Only the time matters: a reader that goes back would take hours.
         let _ = (parse_list(&typed), parse_address(&typed), parse_list(&format!("x <{typed}>")));
     }
 }

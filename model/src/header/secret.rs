@@ -1,7 +1,7 @@
 //! Secret headers: the mask that stands for their values, and the names that look secret.
 //!
-//! A masked row has its value by its name and the order of repeats: the second masked `X-Key` has the second value of
-//! that name. So rows can move among others, and one mask serves for all of them.
+//! The value of a masked row is found by the name and the order of repeats: the second masked `X-Key` has the second
+//! value of that name. So rows can be moved, and all rows can have the same mask.
 
 use super::{HeaderList, HeaderRow};
 
@@ -15,7 +15,7 @@ pub(crate) const MASK_CHAR: char = '•';
 /// Names with the words of a credential look secret. Keys that sort or count messages do not, and neither do headers
 /// that describe the body (`Content-…`).
 pub fn looks_secret(name: &str) -> bool {
-    // Found anywhere in a name, as words are joined without a separator: `X-AuthToken`.
+    // These parts are looked for anywhere in a name, since words may be joined without a separator: `X-AuthToken`.
     const PARTS: &[&str] =
         &["token", "secret", "passw", "passphrase", "cookie", "authorization", "apikey", "accesskey", "credential"];
     const WORDS: &[&str] =
@@ -40,8 +40,8 @@ pub(super) fn is_broken_mask(value: &str) -> bool {
 pub(crate) enum Kept {
     /// Keeps the value of the same name and repeat.
     InPlace,
-    /// Keeps the value of this repeat of the name, from 0. The grid writes it where repeats of a name were moved or the
-    /// first was deleted, since their masks look alike.
+    /// Keeps the value of this repeat of the name, from 0. The grid writes the number where repeats of a name were
+    /// moved or the first was deleted, since their masks look alike.
     Repeat(usize),
 }
 
@@ -54,7 +54,7 @@ impl Kept {
         }
     }
 
-    /// Writes what [`Self::parse`] reads.
+    /// Returns the text that [`Self::parse`] reads.
     pub(crate) fn to_text(self) -> String {
         match self {
             Self::InPlace => MASK.to_owned(),
@@ -63,8 +63,8 @@ impl Kept {
     }
 }
 
-/// Finds for each of `names` the index of the same name in `others`: the first repeat has the first, the second the
-/// second. Also returns the indexes that are left over.
+/// Finds for each of `names` the index of the same name in `others`, repeat by repeat. Also returns the indexes that
+/// are left over.
 pub(crate) fn pair(names: &[&str], others: &[&str]) -> (Vec<Option<usize>>, Vec<usize>) {
     let mut left: Vec<usize> = (0..others.len()).collect();
     let mut found = Vec::new();

@@ -6,7 +6,7 @@ use crate::header::{MASK, looks_secret};
 /// A row of the grid.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EditorRow {
-    /// Identifies the row wherever it moves. Never given to another row of the same editor.
+    /// Identifies the row wherever it moves. The id is never given to another row of the same editor.
     pub id: u32,
     /// The name as typed, right or wrong.
     pub name: String,

@@ -1,5 +1,5 @@
-//! The secret rows of the editor: read from two texts, written as two texts, and retained while the text area shows
-//! their masks.
+//! The secret rows of the editor: read from two texts, written as two texts, and kept while the text area shows their
+//! masks.
 
 use super::{EditorRow, FIELD, HeaderEditor, one_line};
 use crate::header::secret::{Kept, MASK, pair, repeat_at};

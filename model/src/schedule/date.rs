@@ -1,5 +1,5 @@
-//! Dates and times of a wall clock, and their texts as date and time fields of browsers post them. They are read by hand:
-//! the parsers of a date library would be a large part of the browser half.
+//! Dates and times of a wall clock, and their texts as date and time fields of browsers post them. The texts are read
+//! by hand, since the parsers of a date library would be a large part of the browser half.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -31,7 +31,7 @@ pub struct Moment {
 }
 
 impl Date {
-    /// Returns the date, or `None` if there is none of these numbers from 1970 to 9999.
+    /// Returns the date, or `None` if no such date exists from 1970 to 9999.
     pub fn new(year: i16, month: u8, day: u8) -> Option<Self> {
         let exists = (1970..=9999).contains(&year) && (1..=days_in(year, month)).contains(&day);
         exists.then_some(Self { year, month, day })

@@ -95,7 +95,8 @@ impl ScheduleDraft {
         }
     }
 
-    /// Checks every field that the chosen unit has. A schedule that never runs passes: to tell needs the time zone.
+    /// Checks every field that the chosen unit has. A schedule that never runs passes, since finding that out needs the
+    /// time zone.
     ///
     /// # Errors
     /// Every wrong field, in the order of the form. The error of the weekdays is that of Monday, the first of them.

@@ -1,4 +1,4 @@
-//! The console's time zone as typed. The names of time zones are data of the server, which checks the name.
+//! The console's time zone as typed. The server, which has the names of all time zones, checks the name.
 
 use crate::draft::draft;
 

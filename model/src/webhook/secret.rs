@@ -8,7 +8,7 @@ use crate::{header, signature};
 use secrecy::SecretString;
 
 impl WebhookDraft {
-    /// Returns the draft without its secrets, as it may travel back to the browser after a refused save. `retype` then
+    /// Returns the draft without its secrets, as it may be sent back to the browser after a refused save. `retype` then
     /// names the secrets that were typed.
     #[must_use]
     pub fn without_secrets(mut self) -> Self {
@@ -90,8 +90,8 @@ impl WebhookDraft {
         Some(SecretChange::Set(SecretString::from(secret)))
     }
 
-    /// Checks the authorization's secret. `stored` is `None` for a new webhook, and the reason why the stored secret
-    /// may not stay in `Err`. `is_new` is true if this type of authorization had no secret before.
+    /// Checks the authorization's secret. `stored` is `None` for a new webhook, and `Err` with the reason if the stored
+    /// secret may not be kept. `is_new` is true if this type of authorization had no secret before.
     pub(super) fn parse_secret(
         &self,
         authorization: &Authorization,
@@ -145,7 +145,7 @@ pub(crate) fn lost(word: &str) -> String {
     format!("Enter the new {word} again: the form was refused, and a page never carries a secret back.")
 }
 
-/// Fails when the stored secret may not be used with the edited target, with what has changed.
+/// Fails when the stored secret may not be used with the edited target. The error says what has changed.
 pub(super) fn keeps_secret(
     stored: &StoredWebhook,
     url: &TargetUrl,

@@ -1,8 +1,9 @@
 //! The secret headers of a webhook as typed.
 //!
-//! The text of the headers has a mask for each value. The text of the secret headers has the values, one `Name: Value` a
-//! line: the second line of a name belongs to its second mask. A mask as the value, or no line at all, keeps the stored
-//! value. A line without a mask is another header at the end, by which a form without the grid takes new ones.
+//! The text of the headers has a mask for each value. The text of the secret headers has the values, one `Name: Value`
+//! a line: the second line of a name belongs to its second mask. A mask as the value, or no line at all, keeps the
+//! stored value. A line without a mask is another header at the end, which is how a form without the grid adds secret
+//! headers.
 
 use super::{StoredWebhook, Webhook, WebhookDraft, secret::lost};
 use crate::field_error::FieldErrors;
@@ -79,8 +80,8 @@ fn check_secret_value(name: &str, value: &str) -> Result<SecretString, String> {
     Ok(SecretString::from(value.to_owned()))
 }
 
-/// Puts headers and secret lines together. Returns all headers, the secret ones masked, and the change of the value of each
-/// mask. `moved` is the reason why no stored value may stay.
+/// Merges the headers and the secret lines. Returns all headers, the secret ones masked, and the change of the value of
+/// each mask. `moved` is the reason why no stored value may be kept.
 pub(super) fn merge(
     mut headers: HeaderList,
     lines: Vec<Line>,
@@ -150,7 +151,7 @@ fn title(names: &[&str], index: usize) -> String {
 pub(super) fn without_values(text: &str) -> (String, bool) {
     let (mut lines, mut has_new) = (Vec::new(), false);
     for (_, line) in numbered_lines(text) {
-        // A text without a colon, or before it one that is no name, may be the secret.
+        // A text without a colon, or with a wrong name before the colon, may be the secret.
         let (name, value) = split_line(line).unwrap_or(("", line));
         let name = if check_name(name).is_ok() { name } else { "" };
         if Kept::parse(value).is_some() {

@@ -1,5 +1,5 @@
-//! The configuration of a webhook: checked and stored ([`Settings`]), as typed ([`WebhookDraft`]), and the ways
-//! between.
+//! The configuration of a webhook: checked and stored ([`Settings`]), as typed ([`WebhookDraft`]), and the conversions
+//! between them.
 
 use super::secret_header::{self, Line};
 use super::{Authorization, DEFAULT_KEY_HEADER, Method, NAME_MAX, StoredWebhook, TIMEOUT_MAX_SECONDS, Webhook, secret};
@@ -11,15 +11,15 @@ use crate::url::TargetUrl;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The settings of a webhook: all that a person configures and that is no secret.
+/// The settings of a webhook: the whole configuration without secrets.
 ///
-/// Serialised, they are the document of a webhook's revision. Revisions are retained for ever, so a field that older
-/// ones lack is `#[serde(default)]`.
+/// Serialised, they are the document of a webhook's revision. Documents of any age must be readable, so a field that
+/// older ones lack is `#[serde(default)]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Unique, 1 to 128 characters.
     pub name: String,
-    /// The target. A document's URL that is none any more is read as [`TargetUrl::unreadable`].
+    /// The target. The URL of a document that is no longer valid is read as [`TargetUrl::unreadable`].
     #[serde(with = "url_text")]
     pub url: TargetUrl,
     /// The HTTP method.
@@ -30,10 +30,10 @@ pub struct Settings {
     pub headers: HeaderList,
     /// True if a certificate that does not verify is accepted.
     pub allows_insecure_tls: bool,
-    /// True if it is called directly where the others go through the egress proxy.
+    /// True if the webhook bypasses the egress proxy.
     #[serde(default)]
     pub is_direct: bool,
-    /// One deadline over the whole exchange, 3 to 120 s.
+    /// The deadline of the whole exchange, 3 to 120 s.
     #[serde(rename = "timeout_ms", with = "millis")]
     pub timeout: Duration,
     /// Attempts after the first, 0 to 100.
@@ -44,8 +44,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Returns the settings as people see them who cannot edit webhooks: URL, user name and header values may be
-    /// secrets.
+    /// Returns the settings for viewers who cannot edit webhooks: URL, user name and header values may be secrets.
     #[must_use]
     pub fn discreet(self) -> Self {
         let authorization = match self.authorization {
@@ -118,10 +117,10 @@ draft! {
         note,
         /// The revision the form was opened on; empty for a new webhook.
         revision,
-        /// The names of the secrets that were typed into a form that was refused. No page carries a secret back, so
-        /// that they are empty now without being meant so.
+        /// The names of the secrets that were typed into a form that was refused. No page carries a secret back, so the
+        /// fields are empty now although the person did not mean them to be.
         retype,
-        /// `true`: the secrets that [`retype`](Self::retype) names stay as they were before, after all.
+        /// `true`: for the secrets that [`retype`](Self::retype) names, the stored values are kept after all.
         keep_secrets,
     }
 }
@@ -175,7 +174,7 @@ impl WebhookDraft {
         let allows_insecure_tls = self.allow_insecure == "true";
         let authorization = self.parse_authorization(&mut errors);
         let secret = authorization.as_ref().and_then(|authorization| {
-            // A URL that cannot be read is an error of its own, and says nothing about the secret.
+            // A URL that cannot be read is an error of its own, and does not affect the secret.
             let keeps = |stored| {
                 url.as_ref().map_or(Ok(()), |url| secret::keeps_secret(stored, url, authorization, allows_insecure_tls))
             };

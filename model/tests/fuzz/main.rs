@@ -1,7 +1,7 @@
 //! Fuzzing on stable Rust: the parsers and the message renderer against random input.
 //!
-//! Each module generates arbitrary texts and near-misses. A near-miss is a right input with pieces dropped, doubled,
-//! swapped, or replaced by what parsers stumble over. The properties say what has to hold for all of them.
+//! Each module generates arbitrary texts and near-misses. A near-miss is a valid input with pieces dropped, doubled,
+//! swapped, or replaced by texts that parsers often get wrong. The properties have to hold for all inputs.
 //!
 //! A run takes a few seconds. To look longer: `PROPTEST_CASES=100000 cargo test -p model --test fuzz`. The seeds of
 //! failures go to `model/tests/proptest-regressions`. Make the smallest example a named unit test beside the fixed code.

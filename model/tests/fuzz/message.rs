@@ -81,14 +81,14 @@ fn check_around_values(template: &str, escape: Escape, rendered: &Rendered) -> C
         let expected = typed.replace("$${", "${");
         // A backslash before a value in JSON is doubled.
         let is_doubled = escape == Escape::Json && sent.strip_suffix('\\') == Some(&expected);
-        // A key in brackets is no place for a variable, so that `$${` stays in it.
+        // A key in brackets cannot contain a variable, so `$${` stays in it.
         prop_assert!(sent == expected || is_doubled || typed.contains("[\""), "{:?} {:?}", typed, sent);
         (typed_start, sent_start) = (in_template.end, in_body.end);
     }
     Ok(())
 }
 
-/// Fails unless each value can be read back from what stands for it.
+/// Fails unless each value can be read back from its written form.
 fn check_each_value(template: &str, escape: Escape, rendered: &Rendered, values: &Values) -> Checked {
     for span in &rendered.spans {
         let (typed, sent) = (&template[span.template.clone()], &rendered.body[span.body.clone()]);
@@ -226,7 +226,7 @@ proptest! {
 
     #[test]
     fn the_limit_holds_to_the_byte(count in 1usize..12, over in -2isize..3, escape in select(ESCAPES)) {
-        // Letters alone, which are written alike in every format; in JSON each value has its quotes.
+        // Only letters, which are written the same in every format, except that JSON puts each value in quotes.
         let wanted = RENDERED_MAX_BYTES.checked_add_signed(over).expect("positive");
         let length = wanted - if escape == Escape::Json { 2 * count } else { 0 };
         let template = "${NAME}".repeat(count) + &"y".repeat(length % count);

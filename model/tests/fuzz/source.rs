@@ -53,7 +53,7 @@ fn document() -> impl Strategy<Value = Value> {
     prop_oneof![8 => near_miss_object(group), 1 => json_value()]
 }
 
-/// Fails unless an accepted alert is taken over whole, and has no more than an occurrence may have.
+/// Fails unless an accepted alert is taken over completely, within the limits of an occurrence.
 fn check_alarm(alert: &Value, read: &Occurrence) -> Checked {
     prop_assert_eq!(&read.type_id, "alarms");
     prop_assert!(matches!(read.event_id.as_str(), "raised" | "lowered"));

@@ -1,4 +1,4 @@
-//! The URL grammar, held against the `url` crate, by which the HTTP client reads URLs.
+//! The URL grammar, compared with the `url` crate, which the HTTP client uses.
 
 use crate::grammar::{any_text, near_miss};
 use crate::{Checked, cases};

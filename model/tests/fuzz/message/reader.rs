@@ -1,6 +1,6 @@
-//! Readers of what stands for a value in each format.
+//! Readers that recover a value from its written form in each format.
 
-/// Returns what stands outside of strings in a text that should be JSON. Each string is written `""`.
+/// Returns the parts outside of strings of a text that should be JSON. Each string is written `""`.
 pub(super) fn skeleton(body: &str) -> String {
     let (mut found, mut is_inside, mut is_escaped) = (String::new(), false, false);
     for c in body.chars() {

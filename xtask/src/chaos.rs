@@ -4,9 +4,9 @@
 //! if it got a 202 and never arrived at one of its webhooks, or is no longer in the database. Everything stays on this
 //! machine's loopback, is bounded in count and time, and ends by itself.
 //!
-//! A cut is a fault by which attempts may lose their record: a kill, or another fault from its begin to its end. Each
-//! cut may repeat at most 32 attempts of a webhook and 512 in all. Nothing is repeated without a cut. The load has
-//! three webhooks, so a cut repeats 96 at most, and the limit of 512 is not put to the test. That would need seventeen
+//! A cut is a fault by which attempts may lose their record: a kill, or another fault from its beginning to its end.
+//! Each cut may repeat at most 32 attempts of a webhook and 512 in all. Nothing is repeated without a cut. The load has
+//! three webhooks, so a cut repeats 96 at most, and the limit of 512 is not tested. A test would need seventeen
 //! webhooks, which have too many deliveries for a small machine.
 //!
 //! The server's clock is set by a shim in C that is loaded into the server (`shifted_clock.c`). The clock of this

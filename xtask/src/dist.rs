@@ -79,7 +79,7 @@ fn build(flag: Option<&str>) -> Result<PathBuf> {
         .open(&embeds)?
         .set_modified(std::fs::metadata(site::folder())?.modified()?)?;
     let mut arguments = vec!["build", "--release", "--package", "server", "--bin", "hookwright"];
-    // With a target, flags are not those of the macros and build scripts, which run here.
+    // With a named target, the flags do not apply to the macros and build scripts, which run during the build.
     let (host, config) = (tool::host()?, flag.map(|flag| format!("build.rustflags=[{flag:?}]")));
     if let Some(config) = &config {
         arguments.extend(["--target", &host, "--config", config]);

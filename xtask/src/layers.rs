@@ -1,8 +1,8 @@
 //! The imports that are allowed, and the files that may use a word: the invariants of `ARCHITECTURE.md` that a search
 //! can check.
 //!
-//! A room is a top-level module with everything below it. Rooms import each other without circles.
-//! Each exception that is listed must be needed: one that is not is reported, so that the lists only shrink.
+//! A room is a top-level module with everything below it. Rooms import each other without circles. An exception that
+//! nothing needs is reported, so that the lists only shrink.
 
 mod breach;
 mod graph;
@@ -138,7 +138,7 @@ const IMPORT_RULES: &[ImportRule] = &[
     },
 ];
 
-/// A rule: in files below `within`, except below `home`, none of `words` may stand.
+/// A rule: in files below `within`, except below `home`, none of `words` may occur.
 struct WordRule {
     reason: &'static str,
     within: &'static str,
@@ -226,7 +226,7 @@ const WORD_RULES: &[WordRule] = &[
     },
 ];
 
-/// Fails on broken rules and circles, with every place.
+/// Fails on broken rules and circles. The error names every place.
 pub(crate) fn check() -> Result<()> {
     let mut read = Vec::new();
     for crate_name in CRATES {

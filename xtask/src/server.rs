@@ -126,7 +126,7 @@ impl Running {
         self.lines.try_iter().collect()
     }
 
-    /// Returns the lines that a process which has ended printed since the last call. Some may still have to be read.
+    /// Returns the lines that an ended process printed since the last call. Some may still have to be read.
     pub(crate) fn printed_to_the_end(&self) -> Vec<String> {
         std::iter::from_fn(|| self.lines.recv_timeout(Duration::from_secs(5)).ok()).collect()
     }
@@ -174,7 +174,8 @@ fn launch(command: &mut Command) -> Result<Running> {
             }
         });
     }
-    // The last sender but those of the streams ends here. So a program that ends at once is not waited for.
+    // Only the threads of the streams still have a sender. So the wait for a line ends as soon as the program has
+    // ended.
     drop(sender);
     Ok(running)
 }

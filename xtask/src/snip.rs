@@ -4,8 +4,8 @@
 //! in the browser use it, and the console has none: the server waits, and an island is hydrated at once. The pointers
 //! keep every view in the module twice, the second time as a state machine.
 //!
-//! The compiler merges equal functions under one of their names. So code that drops values, and functions that others call,
-//! stay.
+//! The compiler merges equal functions under one of their names. So code that drops values stays, and so do functions
+//! that others call.
 
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use wasmparser::{KnownCustom, Name, Operator, Parser, Payload, TypeRef};
 
 /// A part of the names of the functions to empty.
 const UNUSED: &str = "hydrate_async";
-/// Smaller bodies stay: they gain nothing.
+/// Smaller bodies stay, since emptying them gains nothing.
 const SMALLEST: usize = 64;
 
 /// Returns the module in which every function named like [`UNUSED`] traps. Its names must still be in it.
@@ -76,7 +76,8 @@ fn find_unused(module: &[u8]) -> Result<BTreeSet<u32>> {
     Ok(unused)
 }
 
-/// Takes the functions out that others call: the compiler has merged such a function with one that is in use.
+/// Removes from `unused` the functions that others call: the compiler has merged such a function with one that is in
+/// use.
 fn drop_called(module: &[u8], unused: &mut BTreeSet<u32>) -> Result<()> {
     let mut calls: Vec<(u32, u32)> = Vec::new();
     let mut function = imported_functions(module)?;

@@ -1,5 +1,6 @@
-//! The two ends of a measured wire. `cargo xtask bench` builds this example with optimisation, and starts each part as a
-//! process of its own, so that no part shares a runtime with another and the CPU of each is known.
+//! The sender and the receiver around a server that is measured. `cargo xtask bench` builds this example with
+//! optimisation, and starts each part as a process of its own, so that no part shares a runtime with another and the
+//! CPU of each is known.
 //!
 //! * `wire receive` takes the deliveries and notes when each arrived.
 //! * `wire send` posts messages and waits for their deliveries. It prints one line of JSON.
@@ -28,10 +29,10 @@ const BARE_MAX: Duration = Duration::from_mins(1);
 
 fn main() -> Result<()> {
     // Linux may share the processor between sessions (`sched_autogroup_enabled`), and each process of PostgreSQL is a
-    // session. In one session, the parts and the server would have the share of one. Fails if the process leads a
-    // session already.
+    // session. In one session together, the parts and the server would have the share of a single one. `setsid` fails
+    // if the process leads a session already.
     let _ = setsid();
-    // A bench that is interrupted leaves nothing behind.
+    // The process ends with the bench, so that an interrupted bench leaves nothing behind.
     set_parent_process_death_signal(Some(Signal::KILL)).context("cannot follow the bench")?;
     let mut words = std::env::args().skip(1);
     let part = words.next().unwrap_or_default();

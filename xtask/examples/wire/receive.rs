@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `POST /e/N` | takes a delivery at endpoint N. Its body has `"bench_seq": NUMBER`, the number of the message |
 //! | `POST /hold/N` | lets endpoint N hang: it takes deliveries, and does not respond |
-//! | `POST /release/N` | lets endpoint N respond again, to those that hang too |
+//! | `POST /release/N` | lets endpoint N respond again, also to the requests that wait |
 //! | `POST /reset` | forgets all arrivals |
 //! | `GET /span/A/B` | returns the number of arrivals at the endpoints A to B, the time of the last, and the time now |
 //! | `GET /dump` | returns all arrivals, 16 bytes each, little-endian: message u32, endpoint u32, time u64 |
@@ -24,7 +24,7 @@ use tokio::task::{LocalSet, spawn_local};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const UNKNOWN: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
-/// Stands before the number of a message.
+/// The text before the number of a message.
 const MARK: &[u8] = b"bench_seq\":";
 
 struct Arrival {
@@ -118,7 +118,7 @@ impl Book {
         }
     }
 
-    /// Does what a path other than that of a delivery asks for. Returns the whole response.
+    /// Executes a request that is not a delivery. Returns the whole response.
     fn control(&self, path: &str) -> Vec<u8> {
         let mut words = path.trim_start_matches('/').split('/');
         let word = words.next().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The sender: posts messages over connections that stay open, and waits for their deliveries.
 //!
 //! Without a rate, each connection posts its next message when the last was accepted (closed loop). With `--rate R`,
-//! messages leave at fixed times, whatever became of the earlier ones (open loop).
+//! messages leave at fixed times, even if earlier ones have no response yet (open loop).
 
 use crate::exchange::Connection;
 use crate::flags::Flags;
@@ -15,8 +15,8 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::task::LocalSet;
 
-/// A message of an open loop that leaves later than this counts from the time at which it was due: the server has kept
-/// all connections busy, which must show.
+/// A message of an open loop that leaves later than this counts from the time at which it was due. The server has kept
+/// all connections busy, so the delay is the server's.
 const LATE_NS: u64 = 2_000_000;
 /// The time between two looks at the receiver.
 const LOOK: Duration = Duration::from_millis(50);
@@ -42,7 +42,7 @@ struct Plan {
 /// The times of a request in nanoseconds.
 #[derive(Clone, Copy, Default)]
 struct Times {
-    /// The time it left, or at which it was due.
+    /// The time at which it left, or was due.
     sent: u64,
     /// 0 if it was refused.
     accepted: u64,
@@ -61,7 +61,7 @@ impl Plan {
         let rest = url.strip_prefix("http://").with_context(|| format!("{url} does not begin with http://"))?;
         let (address, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let batch = flags.number("batch", 1)?;
-        // Not a flag: other processes see those.
+        // The token is not a flag, since other processes can read the flags.
         let token = std::env::var("WIRE_TOKEN").context("WIRE_TOKEN is not set")?;
         Ok(Self {
             address: address.to_owned(),
@@ -104,7 +104,8 @@ impl Plan {
 }
 
 async fn measure(plan: &Rc<Plan>, flags: &Flags) -> Result<Value> {
-    // The deliveries that each message causes, and the endpoints at which they arrive. With 0 none are waited for.
+    // The deliveries that each message causes, and the endpoints at which they arrive. With 0, the sender waits for
+    // none.
     let each: u32 = flags.number("each", 1)?;
     let endpoints = flags.number("from", 0_u32)?..=flags.number("to", u32::MAX)?;
     // The longest time of the posts, and of the wait for their deliveries.

@@ -2,7 +2,7 @@
 //! `docs/performance.md` says how to read the table.
 //!
 //! 1. The sender, the receiver and the bare client are processes of their own (`examples/wire`); `wire` runs them.
-//! 2. `subject` is a server under test: ours on a database (`ours`), or a peer that somebody else has started (`peer`).
+//! 2. `subject` is a server under test: ours on a database (`ours`), or a peer that already runs (`peer`).
 //! 3. `work` lists the measurements, and `measure` makes them. Each yields figures of one subject in one round; a run
 //!    takes the ceiling first.
 //! 4. `table` collects the figures of all rounds. It prints medians, and knows which of them break a limit.
@@ -170,14 +170,14 @@ pub(super) fn run(arguments: &[String]) -> Result<()> {
                 say(&format!("{}, {}, round {round} of {}", work.name(), subject.name(), options.rounds));
                 match (bench.measure(work, subject), subject) {
                     (Ok(figures), _) => table.add(column, figures),
-                    // A peer need not do all that is asked of ours.
+                    // A peer may lack a feature that a measurement needs.
                     (Err(error), Subject::Peer(_)) => println!("    the peer fails: {error:#}"),
                     (Err(error), Subject::Ours(_)) => return Err(error.context(format!("{} failed", work.name()))),
                 }
             }
         }
     }
-    // Servers and databases end before the table, so that nothing disturbs who reads it.
+    // Servers and databases end before the table is printed, so that nothing disturbs its reader.
     for ours in subjects.iter_mut().filter_map(Subject::ours) {
         ours.stop()?;
     }

@@ -1,7 +1,7 @@
-//! `cargo xtask bench viewers`: measures by how much many viewers slow deliveries, at a million deliveries, on both
-//! databases.
+//! `cargo xtask bench viewers`: measures how much many viewers slow deliveries down, on both databases with a million
+//! deliveries.
 //!
-//! A viewer opens the stream of changes, and fetches its page again as soon as the page has come.
+//! A viewer opens the stream of changes. It fetches its page again as soon as it has received the page.
 
 use crate::fill;
 use crate::postgres::Postgres;
@@ -23,9 +23,8 @@ const VIEWERS: usize = 20;
 const RATE: u64 = 50;
 const LASTS: Duration = Duration::from_secs(40);
 const ALONE: Duration = Duration::from_secs(15);
-/// The highest p95 of the 202 and of the receipt, in milliseconds. Above it the bench fails, unless the p95 without
-/// viewers in the same run is so high that this one is at most a quarter above it: then the disk is slow, and not the
-/// viewers.
+/// The highest p95 of the 202 and of the receipt, in milliseconds. Above it the bench fails, unless the p95 is at most
+/// a quarter above that without viewers in the same run. Then the disk is slow, and the viewers are not the cause.
 const CEILING_MS: i64 = 20;
 /// The longest time of a page.
 const PAGE_CEILING: Duration = Duration::from_secs(6);
@@ -106,8 +105,8 @@ fn measure(database: &str, binary: &Path, folder: &Path, url: Option<&str>) -> R
     Ok(is_good(posted, posted_alone) && is_good(received, received_alone) && slowest < PAGE_CEILING)
 }
 
-/// Prints the times of the posts and of their receipts, without the receipts `before`. Returns both p95, and the number
-/// of all receipts.
+/// Prints the times of the posts and of their receipts. Leaves out the first `before` receipts. Returns both p95, and
+/// the number of all receipts.
 fn report(mut posts: Vec<i64>, record: &Path, before: usize) -> Result<(i64, i64, usize)> {
     std::thread::sleep(Duration::from_secs(2));
     let all: Vec<i64> = fs::read_to_string(record)?.lines().filter_map(wait_of).collect();

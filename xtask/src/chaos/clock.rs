@@ -27,7 +27,7 @@ const HOUR: i64 = 3600;
 const BURST: u64 = 3;
 /// The time for which the receiver is frozen, below the webhooks' timeout.
 const FROZEN: Duration = Duration::from_secs(1);
-/// The seconds by which a clock may differ that is read a while after it was used.
+/// The seconds by which a clock may differ, since it is read a while after its use.
 const TOLERANCE: i64 = 60;
 
 /// Builds the shim that shifts the clock, with a shift of zero.
@@ -77,8 +77,8 @@ pub(super) fn clock(scene: &mut Scene<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Reads back what was set. Fails if the shim has no effect, and on PostgreSQL also if the server goes by its own
-/// clock.
+/// Reads the clock after it was set. Fails if the shim has no effect, and on PostgreSQL also if the server goes by its
+/// own clock.
 fn check_shift(scene: &Scene<'_>, object: &str, seconds: i64) -> Result<()> {
     let stamped = read_stamp(scene, object)?;
     let expected = if scene.database == Database::Sqlite { seconds } else { 0 };
@@ -86,7 +86,7 @@ fn check_shift(scene: &Scene<'_>, object: &str, seconds: i64) -> Result<()> {
         bail!("a delivery carries a time that is ahead by {stamped} s, and not by {expected} s");
     }
     if scene.database == Database::Postgres {
-        // Or more: the HTTP library never sets its date back.
+        // The date may be further ahead, since the HTTP library never sets it back.
         let dated = read_date(scene)?;
         if dated < seconds - TOLERANCE {
             bail!("the server's own clock is ahead by {dated} s, and not by {seconds} s");

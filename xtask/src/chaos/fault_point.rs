@@ -19,8 +19,8 @@ const POINT_MAX: Duration = Duration::from_secs(30);
 const SIGABRT: i32 = 6;
 /// The settled deliveries of a webhook that retention is told to retain.
 const RETAINED: usize = 500;
-/// The events around that limit which may be on either side: what is posted while the server starts moves the limit,
-/// and deliveries that were not settled do not count.
+/// The events around that limit that retention may remove or retain. Events that are posted while the server starts
+/// move the limit, and deliveries that are not settled do not count.
 const SLACK: usize = 200;
 /// The fewest events that retention has to remove. The first steps remove at most 100, 200 and 400 deliveries of a
 /// webhook, so it takes three steps or more for each.
@@ -84,10 +84,10 @@ fn die_in_retention(scene: &mut Scene<'_>) -> Result<()> {
     let events = come_to_rest(scene, &mut receipts)?;
     scene.removed = events.len();
     let (due, retained) = parts(&events);
-    // From the second step on that removes deliveries, and before the last.
+    // The kill is at the second step that removes deliveries or a later one, and before the last.
     let pass = OTHER_STEPS + scene.random.between(2, 5);
     die_at(scene, "retention.between-steps", pass, limit(), POINT_MAX)?;
-    // Without the limit, so that retention waits.
+    // The server starts without the limit, so that retention removes nothing yet.
     scene.installation.start_node(0, &Vec::new())?;
     let stored: usize = scene.load.count_stored(due)?.into_iter().flatten().sum();
     let all = due.len() * WEBHOOKS.len();
@@ -159,7 +159,7 @@ fn die_in_the_schedule(scene: &mut Scene<'_>) -> Result<()> {
     schedule.wait_for_runs(1, MINUTE + BACK_MAX)?;
     scene.installation.stop(0)?;
     die_at(scene, "schedule.before-commit", 1, Vec::new(), MINUTE + BACK_MAX)?;
-    // The run is due still.
+    // The run is still due.
     die_at(scene, "schedule.after-commit", 1, Vec::new(), BACK_MAX)?;
     scene.installation.start_node(0, &Vec::new())?;
     schedule.wait_for_runs(2, BACK_MAX)?;

@@ -206,7 +206,8 @@ impl Installation {
         self.mark(CUT)
     }
 
-    /// Marks the end of a cut that has lasted: attempts in flight since its begin may have been cut off by it, too.
+    /// Marks the end of a cut that has lasted: it may have cut off attempts that were in flight since its beginning,
+    /// too.
     pub(crate) fn note_end_of_cut(&self) -> Result<()> {
         self.mark(CUT_END)
     }

@@ -1,8 +1,8 @@
-//! The scenarios that kill: a node, one of two nodes, or PostgreSQL, as often as it is asked for.
+//! The scenarios that kill: a node, one of two nodes, or PostgreSQL, as often as the command line says.
 //!
 //! Four of five kills meet a node that has delivered since its start, within a burst of events, so that deliveries are
 //! on their way. Each fifth does not wait for that: on PostgreSQL it mostly meets a node that has sent nothing, since a
-//! node that joins others waits for 2.5 s first. Receipts are not waited for.
+//! node that joins others waits for 2.5 s first. The scenarios do not wait for receipts.
 //!
 //! A node that was killed counts as present for five seconds. Where it was the only one, its row is therefore deleted
 //! before the restart, as if these seconds had passed, except before each fifth kill. With two nodes the wait is real.
@@ -18,13 +18,13 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// The progress is printed each time after so many kills.
+/// The number of kills after which the progress is printed again.
 const SAID_EVERY: u64 = 50;
-/// Each kill of so many does not wait until the node delivers.
+/// One kill of this many does not wait until the node delivers.
 const EARLY_EVERY: u64 = 5;
 /// The events that are posted at once before a kill, in seconds of the load: more than may be unrecorded of a webhook.
 const BURST: u64 = 1;
-/// The longest time of a kill with its restart, as the mean of all.
+/// The highest mean of the seconds that a kill takes with its restart.
 const KILL_LASTS: u32 = 4;
 
 /// Kills a random node at random moments, and starts it again on the same data and port. With two nodes the other one

@@ -4,8 +4,8 @@
 //! again with the same id, at the next node if there are several. Every eighth event has no id and is posted only once.
 //! Without a 202 its outcome is unknown, and it is not counted.
 //!
-//! The events have a rate, so that a long run has a bounded number of them. Events that could not be posted in time, as
-//! no server was there, follow at once when it is back.
+//! The events have a rate, so that a long run has a bounded number of them. Events that could not be posted in time,
+//! since no server was there, follow at once when a server is back.
 
 use super::installation::{EVENT, WEBHOOKS};
 use crate::server::{read_response, request};

@@ -15,8 +15,8 @@ pub(crate) const UNRECORDED_ALL_MAX: usize = 512;
 /// The longest time without a receipt while events are missing, and the longest time until all have arrived.
 const STALL_MAX: Duration = Duration::from_secs(30);
 const ARRIVE_MAX: Duration = Duration::from_mins(10);
-/// The time until deliveries of a node killed on PostgreSQL are sent again: a lease of the webhook, its timeout of 3 s
-/// and 10 s, and 1.5 s until the lease is looked at.
+/// The time until deliveries of a node killed on PostgreSQL are sent again: a lease of the webhook (its timeout of 3 s,
+/// and 10 s), and 1.5 s until a node looks at the lease.
 pub(crate) const LEASES_LAST: Duration = Duration::from_millis(14_500);
 /// The time without a receipt after which no more is expected.
 const QUIET: Duration = Duration::from_millis(700);

@@ -2,8 +2,8 @@
 //!
 //! A repeat is a receipt of a delivery that was received before. It belongs to the cut of the first mark after that
 //! earlier receipt: the process that had made the attempt could no longer record it. A cut that lasts has a second
-//! mark, at its end. With several nodes, another node may have been cut off in between, and gets the repeat. That is
-//! rare, since an attempt is recorded within milliseconds.
+//! mark, at its end. With several nodes, another node may have been cut off in between, and the repeat counts for that
+//! cut. That is rare, since an attempt is recorded within milliseconds.
 
 use super::installation::{CUT, CUT_END};
 use super::load::Acknowledged;

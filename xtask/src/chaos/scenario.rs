@@ -46,7 +46,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) random: Random,
     pub(crate) plan: &'a Plan,
     pub(crate) notes: Vec<String>,
-    /// The number of the first acknowledged events that retention may have removed. They were looked for before.
+    /// The number of acknowledged events, from the first on, that retention may have removed. The scenario has looked
+    /// for them before.
     pub(crate) removed: usize,
 }
 
@@ -98,7 +99,7 @@ fn disk_full(scene: &mut Scene<'_>) -> Result<()> {
     sleep(Duration::from_secs(1));
     let filler = scene.installation.folder().join("data/filler");
     let mut file = File::create(&filler)?;
-    // Ever smaller pieces, until no byte fits.
+    // The file is filled by ever smaller pieces, until no byte fits.
     for size in [1 << 20, 4096, 1] {
         while file.write_all(&vec![0; size]).is_ok() {}
     }

@@ -48,7 +48,7 @@ impl EachMinute {
         Ok(fs::read_to_string(&self.record)?.lines().filter_map(body).collect::<HashSet<_>>().len())
     }
 
-    /// Waits until so many runs have arrived.
+    /// Waits until this many runs have arrived.
     pub(super) fn wait_for_runs(&self, count: usize, bound: Duration) -> Result<()> {
         let began = Instant::now();
         while self.count_runs()? < count {

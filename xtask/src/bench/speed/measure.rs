@@ -14,11 +14,12 @@ use std::time::Duration;
 
 /// The messages before a run, which fill caches and open connections.
 const WARM_UP: u32 = 200;
-/// The time after a run in which the server stores what it has delivered. Its CPU counts.
+/// The time after a run in which the server stores what it has delivered. The CPU of this time counts too.
 const SETTLING: Duration = Duration::from_millis(500);
-/// The time after a start at which a server is idle.
+/// The time after a start until a server is idle.
 const IDLE: Duration = Duration::from_secs(2);
-/// The time in which its CPU is measured then: two of its looks around.
+/// The time in which the CPU of an idle server is measured. It has two of the looks that such a server makes every ten
+/// seconds.
 const IDLE_LASTS: Duration = Duration::from_secs(20);
 /// The bytes of a durable commit on SQLite: of the smallest, a page, and of a group of fourteen occurrences, twenty
 /// pages.
@@ -41,7 +42,7 @@ struct Run {
 /// The state that all measurements share.
 pub(super) struct Bench {
     pub(super) wire: Wire,
-    /// The faults of all loads, of which there may be none: something refused, or delivered twice.
+    /// The faults of all loads: refused messages, and deliveries that were repeated. None is permitted.
     pub(super) faults: Vec<String>,
     scale: Scale,
     /// A folder on the disk of the databases.
@@ -80,7 +81,7 @@ impl Bench {
         self.others.iter().filter(|other| **other > cores).count()
     }
 
-    /// Measures one subject once. Returns nothing if the subject cannot be measured so.
+    /// Measures one subject once. Returns no figures if the subject cannot be measured in this way.
     pub(super) fn measure(&mut self, work: &Work, subject: &mut Subject) -> Result<Vec<Figure>> {
         self.wire.reset()?;
         match work {
@@ -116,8 +117,8 @@ impl Bench {
         Ok(sent)
     }
 
-    /// Waits until so many deliveries have arrived since the reset, of which the load did not wait for all. Notes a
-    /// fault if there are more.
+    /// Waits until this many deliveries have arrived since the reset, after a load that has not waited for all of them.
+    /// Notes a fault if there are more.
     fn wait(&mut self, subject: &Subject, topic: Topic, count: u32) -> Result<Span> {
         let span = self.wire.wait(topic, count, DRAIN_MAX)?;
         if span.count > count {
@@ -126,7 +127,7 @@ impl Bench {
         Ok(span)
     }
 
-    /// Sends a load after its ceiling was measured. Notes the CPU of subject and others.
+    /// Sends a load after its ceiling was measured. Notes the CPU of the subject and of other programs.
     fn run(&mut self, subject: &Subject, topic: Topic, load: Load) -> Result<Run> {
         self.send(subject, topic, Load::closed(WARM_UP, load.connections.min(16)))?;
         std::thread::sleep(SETTLING);
@@ -161,7 +162,7 @@ impl Bench {
             figures.push(Figure::new("SIGTERM, s until it has ended", 2, stopped.as_secs_f64()));
             std::thread::sleep(IDLE);
         }
-        // The first is the server, and the database has memory of its own.
+        // The first process is the server. The memory of the database does not count.
         let Some(server) = subject.processes().first().copied() else { return Ok(figures) };
         let idle = memory_mib(server, "VmRSS")?;
         figures.push(Figure::new("memory of the server, idle, MiB", 0, idle).at_most([Some(40.0); 2]));
@@ -228,7 +229,7 @@ impl Bench {
         let backlog = Load { waits: false, ..Load::closed(HANGING, 16) };
         let hung = self.send(subject, Topic::Hanging, backlog)?;
         let beside = self.run(subject, Topic::Lanes, load);
-        // Also after a failure: the next measurement needs a receiver that responds.
+        // This happens also after a failure, since the next measurement needs a receiver that responds.
         self.wire.tell("release", Topic::Hanging)?;
         self.wait(subject, Topic::Hanging, before + hung.accepted)?;
         Ok(vec![

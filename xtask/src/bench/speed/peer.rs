@@ -1,4 +1,4 @@
-//! A peer that speaks Svix's API. Somebody else has started it; the bench makes applications and endpoints in it.
+//! A peer that speaks Svix's API. The peer already runs. The bench makes applications and endpoints in it.
 
 use super::subject::{LANES, Message, Topic, payload};
 use crate::server::{read_response, request};
@@ -18,7 +18,7 @@ pub(super) struct Peer {
     token: String,
     /// The id of the application of each topic. A topic that is missing goes to the application of the lanes.
     applications: HashMap<&'static str, String>,
-    /// The ids of its processes, as somebody named them.
+    /// The ids of its processes, as the command line names them.
     pub(super) processes: Vec<u32>,
 }
 

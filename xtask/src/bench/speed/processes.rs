@@ -16,7 +16,7 @@ const DISK: Duration = Duration::from_millis(300);
 /// The CPU seconds of all processes since the start of each.
 pub(super) struct Snapshot {
     pub(super) at: Instant,
-    /// In which a core was busy, or was taken by the hypervisor.
+    /// The seconds in which a core was busy, or was taken by the hypervisor.
     pub(super) machine: f64,
     /// The parent and the seconds of each process, those of its ended children included.
     processes: HashMap<u32, (u32, f64)>,

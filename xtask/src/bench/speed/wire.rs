@@ -71,7 +71,7 @@ impl Wire {
     /// Builds the example and starts the receiver.
     pub(super) fn start() -> Result<Self> {
         say("building the receiver, the sender and the bare client");
-        // In the folder of xtask, so that no build of the server is done again.
+        // The build uses the folder of xtask, so that the build of the server stays valid.
         let folder = root().join("target/xtask");
         let mut build = cargo(&["build", "--quiet", "--release", "--package", "xtask", "--example", "wire"]);
         // Cargo's own release profile, by which the limits were set. With the LTO of this workspace, the bare client makes

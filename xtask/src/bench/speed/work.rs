@@ -12,9 +12,9 @@ pub(super) enum Scale {
 pub(super) enum Work {
     /// Start, stop and memory.
     Process,
-    /// As fast as the server takes the messages.
+    /// Messages as fast as the server takes them.
     Deliveries { webhooks: u32, senders: u32 },
-    /// Messages a second.
+    /// Messages at a fixed rate a second.
     Latency { rate: u32 },
     /// One of fifty webhooks hangs.
     Hanging,
@@ -51,7 +51,7 @@ impl Work {
         }
     }
 
-    /// Returns true if the measurement says nothing about an empty database.
+    /// Returns true if the measurement has no meaning on an empty database.
     pub(super) fn needs_filling(&self) -> bool {
         matches!(self, Self::Pages)
     }

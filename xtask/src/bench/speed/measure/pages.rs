@@ -63,8 +63,8 @@ impl Bench {
     }
 }
 
-/// Returns the paths of the pages with an id, and their labels. They belong to the oldest delivery, which the filling
-/// has made if there was one. So its webhook and its task have the history of the filling.
+/// Returns the paths of the pages with an id, and their labels. They belong to the oldest delivery. In a filled
+/// database the filling has made it, so that its webhook and its task have a long history.
 fn details(ours: &Ours) -> Result<Vec<(String, String)>> {
     let fetch = |path: &str| ours.page(path).map(|(page, _)| page);
     let delivery = link(&fetch("/deliveries?sort=time")?, "/deliveries/")?;

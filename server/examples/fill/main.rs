@@ -2,9 +2,9 @@
 //! `cargo xtask fill`. Not part of the product.
 //!
 //! The store makes the few rows that people configure, so that their revisions are noted as always. The many rows are
-//! made in the database itself, a chunk a transaction: [`Filling::stage`] throws the dice of a chunk into a temporary
-//! table, and one statement a table reads from it. It must only add: existing rows are neither changed nor removed. SQL
-//! gets nothing pasted in but numbers and texts of this file.
+//! made in the database itself, one chunk in each transaction: [`Filling::stage`] fills a temporary table with the
+//! random values of a chunk, and one statement for each table reads from it. The example only adds rows, and neither
+//! changes nor removes existing ones. Only numbers and texts of this file become parts of the SQL.
 //!
 //! Occurrences come in cycles. A cycle has each kind of event as often as its weight says, and an occurrence has one
 //! run with one delivery for each task that its kind starts. So the console's "why" agrees with what was sent.
@@ -33,13 +33,14 @@ use std::time::{Duration, Instant};
 
 /// Deliveries of a transaction: a second of writing, so that a running console does not wait for long.
 const CHUNK: i64 = 20_000;
-/// Between two transactions. A process that waits for SQLite's writer tries again every 100 ms.
+/// The pause between two transactions. A process that waits for SQLite's writer tries again every 100 ms.
 const PAUSE: Duration = Duration::from_millis(120);
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 1440 * MINUTE;
 /// The number of days that the settled deliveries reach back.
 const DAYS: i64 = 28;
-/// The most that a paused webhook holds (`model::delivery::HELD_MAX`), and that `serve` keeps of each by default.
+/// The most deliveries that a paused webhook holds (`model::delivery::HELD_MAX`), and that `serve` retains for each
+/// webhook by default.
 const PER_WEBHOOK: i64 = 100_000;
 
 #[derive(Parser)]
@@ -83,7 +84,7 @@ const KINDS: [Kind; 12] = [
     ("update_settings", "completed", 1, "{}"),
 ];
 const KINDS_WITH_TASKS: usize = 10;
-/// The kind that only the paused webhooks hear of.
+/// The kind that starts tasks of the paused webhooks only.
 const HELD_KIND: Kind = ("site_syncs_outgoing", "error", 1, "{}");
 
 /// Object types, what their names begin with, and their share in percent.
@@ -125,7 +126,7 @@ const DATA: &str = r#"'{"host":"node-' || (f.ro % 40) || '","level":"' || CASE f
 const ACCEPTED: &str = "CASE WHEN f.rd % 6 = 0 THEN 202 ELSE 200 END";
 const HEADERS: &str =
     "content-type: application/json\ncontent-length: 45\nserver: receiver/2.4\ncache-control: no-store";
-/// Of 45 bytes.
+/// A response of 45 bytes.
 const RESPONSE: &str = r#"'{"reference":"' || (1000000000 + f.rd) || '","state":"' || CASE WHEN f.k IS NULL
     THEN 'accepted' ELSE 'rejected' END || '"}'"#;
 
@@ -194,7 +195,7 @@ struct Phase {
     wave: i64,
     /// The newest revision, which occurrences note.
     mark: i64,
-    /// The key of which the newest occurrences have receipts, and how many.
+    /// The key whose newest occurrences have receipts, and the number of these receipts.
     receipts: (i64, i64),
 }
 
@@ -254,7 +255,7 @@ impl Filling {
             let statement = Statement::from_string(txn.get_database_backend(), self.sql(&postgres, &sqlite));
             let row = txn.query_one_raw(statement).await?.context("the database answers without a row")?;
             let (low, high): (i64, i64) = (row.try_get("", "low")?, row.try_get("", "high")?);
-            // A running console may have taken some in between: they are left out then.
+            // A running console may have taken some ids in between. Then other ids are reserved.
             if high - low + 1 == count {
                 return Ok(low);
             }
@@ -286,14 +287,13 @@ async fn main() -> Result<()> {
         // Settled rows do not change. With the room that a page keeps for changes, each page would take one more row that is
         // smaller than most, and each new delivery would be written to another old page.
         store.write().execute_unprepared("ALTER TABLE delivery SET (fillfactor = 80)").await?;
-        // As after weeks of use, and not as after minutes of it, when the database itself is still at work on all of
-        // it.
+        // The database is left as it is after weeks of use. Otherwise it would still have to process all the new rows.
         let mut connection = store.write().get_postgres_connection_pool().acquire().await?;
         connection.execute("SET statement_timeout = 0").await?;
         connection.execute("VACUUM (ANALYZE) occurrence, run, delivery, attempt, receipt, object, object_tag").await?;
-        // Not every account may; what is filled is as good without.
+        // Not every account may do this, and the rows are complete without it.
         let _ = connection.execute("CHECKPOINT").await;
-        // Not given back with what was set.
+        // The connection has changed settings, so it does not return to the pool.
         connection.close().await?;
     }
     drop(filling);

@@ -35,7 +35,7 @@ impl Filling {
         let run = self.reserve(txn, "run", count).await? - first * deliveries;
         let (rows, series) = (rows.join(", "), self.series(first, next));
         let (ro, rd, waits) = (dice("o", self.seed), dice("d", self.seed + 1), waits("attempts"));
-        // In thousandths: what becomes of the delivery.
+        // The outcome of the delivery, as a number of thousandths.
         let fate = match unreliable {
             Some(id) if phase.name == "settled" => {
                 format!("CASE WHEN destination_id = {id} THEN 800 + rd % 190 ELSE rd % 1000 END")
@@ -114,7 +114,7 @@ impl Filling {
         );
         let (waits, response) = (waits("f.number"), format!("CASE WHEN f.has_response THEN {RESPONSE} ELSE '' END"));
         let response = self.bytes(&response);
-        // All but the last have failed; whether that has is the delivery's status.
+        // All attempts but the last have failed. The delivery's status says whether the last one has.
         let attempt = format!(
             "WITH {FAILURE}, one (number) AS (VALUES (1), (2), (3), (4)),
              made AS (SELECT f.*, one.number, x.k, x.code, x.http, x.error, x.k IS NULL OR x.http IS NOT NULL
@@ -129,7 +129,7 @@ impl Filling {
                 CASE WHEN f.number = 1 AND COALESCE(f.failure, 0) <> 5 THEN 1 + f.rd % 9 END,
                 CASE WHEN f.has_response THEN f.ms * 9 / 10 END FROM made f ORDER BY f.delivery_id, f.number"
         );
-        // Of the last day, as older ones are not retained.
+        // The receipts are of the last day, since older ones are not retained.
         let (oldest, from) = (self.now - 23 * 60 * MINUTE, cycles * phase.cycle.occurrences - receipts);
         let hash = self.sql("sha256(convert_to(CAST(gen_random_uuid() AS TEXT), 'UTF8'))", "randomblob(32)");
         let receipt = format!(

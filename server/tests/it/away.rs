@@ -41,7 +41,7 @@ async fn post(server: &TestServer, key: &str) -> u16 {
 }
 
 /// Checks that occurrences are refused for five seconds, which is longer than any retry of the server. With `may_fit`,
-/// one that fits into the existing pages of the database may be accepted.
+/// an occurrence that fits into the existing pages of the database may be accepted.
 async fn stays_away(server: &TestServer, key: &str, may_fit: bool) {
     let since = std::time::Instant::now();
     let mut refused = 0;
@@ -193,7 +193,7 @@ impl Relay {
                 read = client.read(&mut from_client) => {
                     let bytes = &from_client[..read?];
                     if self.is_silent.load(Ordering::SeqCst) {
-                        // For good: a host that comes back has forgotten its connections.
+                        // The wait never ends, since a host that comes back has forgotten its connections.
                         return std::future::pending().await;
                     }
                     server.write_all(bytes).await?;
@@ -225,8 +225,8 @@ fn intake_through(store: Store) -> (Intake, Arc<ApiKey>) {
     (intake, Arc::new(key))
 }
 
-/// A group with a new object is a transaction. A plain group is one statement, and the only one with the events of its
-/// occurrences once the rules are known.
+/// A group with a new object is a transaction. A plain group is one statement. Once the rules are cached, no other
+/// statement contains the events of its occurrences.
 #[rstest]
 #[case::transaction(COMMIT, json!({"name": "new"}))]
 #[case::statement(b"poweron", json!(null))]
@@ -284,7 +284,7 @@ async fn commit_with_an_unknown_outcome_is_never_reported_as_not_stored(
     let mut unknown = 0;
     for (source, response) in [("2", one), ("3", other)] {
         match response {
-            // A group that the closed connection did not let out may be unknown, too.
+            // The outcome of a group that could not be sent over the closed connection may be unknown, too.
             Err(intake::Error::Unknown(_)) => unknown += 1,
             response => assert_eq!(response.is_ok(), is_stored(source), "occurrence {source} is reported as it is"),
         }

@@ -29,8 +29,8 @@ const WEBHOOKS: i64 = 50;
 /// The number of the first delivery that is held.
 const HELD: i64 = 1_000_000_000;
 
-/// Adds rows from `first` to `last` to each table of the queue: half of the deliveries are settled, half are queued, and half
-/// as many as these are held. The indexes are built afterwards, which takes a fifth of the time.
+/// Adds rows from `first` to `last` to each table of the queue: half of the deliveries are settled and half are queued,
+/// and half as many again are held. The indexes are built afterwards, which takes a fifth of the time.
 async fn fill(db: &impl ConnectionTrait, first: i64, last: i64) {
     let sql = format!(
         "DO $$ DECLARE made TEXT[]; one TEXT; BEGIN
@@ -101,7 +101,7 @@ async fn start_group(txn: &DatabaseTransaction, owner: Uuid) -> Vec<Claimed> {
     delivery::start_many(txn, leased(occurrences, owner), NOW).await.expect("started").claimed
 }
 
-/// Starts a group by what is known of its objects and of the receipts, as most groups are.
+/// Starts a group by the cached state of its objects and receipts, as most groups are started.
 async fn start_alone(txn: &DatabaseTransaction, owner: Uuid) {
     let mark = revision::newest(txn).await.expect("asked");
     let ids: Vec<_> = (1..=WEBHOOKS).map(DestinationId).collect();
@@ -154,10 +154,11 @@ async fn settle_group(txn: &DatabaseTransaction, owner: Uuid, group: Vec<Claimed
 async fn run_all(db: &impl TransactionTrait<Transaction = DatabaseTransaction>) -> BTreeMap<&'static str, i64> {
     let owner = Uuid::from_u128(7);
     let txn = db.begin().await.expect("a transaction");
-    // As the plan is after some calls.
+    // PostgreSQL uses such a plan after some calls.
     txn.execute_unprepared("SET LOCAL plan_cache_mode = force_generic_plan").await.expect("set");
     let mut counts = Counts::default();
-    // PostgreSQL adds what earlier transactions of the session fetched and it has not yet published.
+    // PostgreSQL adds the blocks that earlier transactions of the session fetched, as far as it has not published them
+    // yet.
     counts.note("before", &txn).await;
 
     let claimed = start_group(&txn, owner).await;
@@ -205,7 +206,7 @@ async fn hot_path_fetches_as_many_blocks_at_a_million_rows_as_at_a_hundred() {
     let mut all: Vec<(String, BTreeMap<&str, i64>)> = Vec::new();
     let mut filled = 0;
     for count in [100, 10_000, 1_000_000] {
-        // The long statement is not the engine's, and may take longer than the engine's.
+        // This long statement may take longer than those of the engine.
         let unlimited = db.begin().await.expect("a transaction");
         unlimited.execute_unprepared("SET LOCAL statement_timeout = 0").await.expect("set");
         fill(&unlimited, filled + 1, count).await;

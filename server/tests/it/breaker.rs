@@ -152,7 +152,7 @@ async fn probe_without_a_slot_is_not_followed_by_another(#[values(Sqlite, Postgr
     assert_eq!(queued(&store).await, [2]);
 }
 
-/// The ways back from a lease.
+/// The ways in which a delivery loses its lease.
 #[derive(Clone, Copy)]
 enum Way {
     Expired,

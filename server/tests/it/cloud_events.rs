@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 enum Is {
     /// 202. The stored occurrence has at least these members, as [`stored`] names them.
     Taken(&'static str),
-    /// This status. The text is the first invalid field; empty when any is right.
+    /// This status. The text is the first invalid field; empty if any field may be the first.
     Refused(u16, &'static str),
 }
 use Is::{Refused, Taken};

@@ -65,7 +65,7 @@ async fn server_refuses_to_start_with_a_wrong_or_missing_master_key(#[values(Sql
 async fn accepted_occurrences_are_delivered_after_a_kill(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let inbox = TestInbox::start().await;
-    // On SQLite longer than this test waits: a server that starts alone does not wait for leases.
+    // On SQLite the timeout is longer than this test waits, since a server that starts alone does not wait for leases.
     let timeout = if test.url.is_some() { "3" } else { "120" };
     let key = prepare(&test, &format!("{}/delay/20", inbox.url), timeout).await;
     let first = serve(&test);

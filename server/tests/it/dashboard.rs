@@ -1,4 +1,4 @@
-//! The figures of the dashboard are counted once, not by each look.
+//! The figures of the dashboard are counted once, and not anew by each look.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::TestStore;
@@ -26,7 +26,8 @@ async fn settle(store: &Store, webhook: DestinationId, status: &str, before: i64
     store.write().execute_unprepared(&sql).await.expect("settled");
 }
 
-/// Returns the hours with a number, each as the number of hours before the last one, with those that were sent and failed.
+/// Returns the hours with settled deliveries: the number of hours before the last one, and the numbers of deliveries
+/// that were sent and that failed.
 fn by_hour(hours: &[Settled; HOURS]) -> Vec<(usize, u64, u64)> {
     let of = |(ago, hour): (usize, &Settled)| (*hour != Settled::default()).then_some((ago, hour.sent, hour.failed));
     hours.iter().rev().enumerate().filter_map(of).collect()
@@ -71,7 +72,8 @@ async fn count_that_is_cut_off_goes_on_where_it_was(#[values(Sqlite, Postgres)] 
     settle(&test.store, webhook, "sent", 23 * HOUR).await;
     settle(&test.store, webhook, "sent", 2 * HOUR).await;
     let mut counts = SettledCounts::default();
-    // Each look is cut off one wait later than the one before. One that begins anew needs a wait for each of the hours.
+    // Each look is cut off one wait later than the one before. A look that begins anew needs a wait for each of the
+    // hours.
     for waits in 1..HOURS {
         let mut count = std::pin::pin!(counts.count(test.store.pages(), NOW));
         let mut waited = 0;

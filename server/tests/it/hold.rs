@@ -112,7 +112,7 @@ async fn pause_and_discard_are_visible_in_the_change_feed(#[values(Sqlite, Postg
     assert_eq!(feed().await, discarded, "nothing has changed");
 }
 
-/// A retry in a quiet hour was shown as queued for as long as its attempt took.
+/// Otherwise a retry in a quiet hour would be shown as queued for as long as its attempt takes.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attempt_under_way_is_visible_in_the_change_feed(#[values(Sqlite, Postgres)] database: Database) {

@@ -1,4 +1,4 @@
-//! The intake writes most groups by what it knows from earlier ones. Whatever changes in between counts at once.
+//! The intake writes most groups by the state that it has cached from earlier ones. A change in between counts at once.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore, eventually};
@@ -12,7 +12,7 @@ use serde_json::json;
 
 const VMS: &str = "/api/v1/inventory/vms";
 
-/// A server with a task that says which object it is about, its receiver, and a key.
+/// A server with a task whose message is the name of its object, its receiver, and a key.
 struct Scene {
     server: TestServer,
     inbox: TestInbox,
@@ -31,7 +31,7 @@ impl Scene {
         server.event(task).await;
         let scene = Self { server, inbox, key, webhook, task };
         scene.put(json!([{"id": "a", "name": "alpha"}])).await;
-        // The first occurrence is read for, and the second is written by what is known.
+        // The intake reads the state for the first occurrence, and writes the second one by the cached state.
         for number in 1..=2 {
             assert_eq!(scene.post().await, 202);
             scene.until_received(number, "alpha").await;
@@ -48,7 +48,7 @@ impl Scene {
         self.server.post(&self.key, &json!({"type": "vms", "event": "poweron", "object": {"id": "a"}})).await.0
     }
 
-    /// Waits until so many messages have arrived, and compares the last one.
+    /// Waits until this many messages have arrived, and compares the last one.
     async fn until_received(&self, count: usize, last: &str) {
         eventually("the message arrives", async || self.inbox.received().len() >= count).await;
         let received = self.inbox.received();
@@ -63,7 +63,7 @@ async fn object_that_was_renamed_has_its_new_name(#[values(Sqlite, Postgres)] da
     scene.put(json!([{"id": "a", "name": "beta"}])).await;
     assert_eq!(scene.post().await, 202);
     scene.until_received(3, "beta").await;
-    // Gone from its inventory, and named again.
+    // The object leaves the inventory, and is named again.
     scene.put(json!([])).await;
     assert_eq!(scene.post().await, 202);
     scene.until_received(4, "a").await;
@@ -121,8 +121,8 @@ async fn occurrence_by_what_is_known_reads_nothing_before() {
         scene.until_received(number, "alpha").await;
     }
     scene.server.deliveries_until(|all| all.iter().all(|one| one.status == Some(Status::Sent))).await;
-    // The last statement of each connection. Those for statements that commit themselves are used in turn, so a read of
-    // the last group would be among them.
+    // The query returns the last statement of each connection. The connections for statements that commit themselves
+    // take turns, so a read of the last group would be among these.
     let sql = "SELECT query FROM pg_stat_activity WHERE datname = current_database()";
     let db = scene.server.services.store.pages();
     let rows = db.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await.expect("asked");

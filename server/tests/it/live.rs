@@ -1,4 +1,4 @@
-//! The streams of changes: however many pages are open, the database is looked at once a second for all of them.
+//! The streams of changes: however many pages are open, the server looks at the database once a second for all of them.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestServer, TestStore};

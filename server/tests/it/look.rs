@@ -94,7 +94,7 @@ async fn look_is_repeated_after_a_notification_and_while_one_may_be_missed() {
     test.store.commit(txn).await.expect("committed");
     eventually("the change is heard", async || !last.is_current(&test.store, NOW)).await;
     assert!(last.is_current(&test.store, NOW));
-    // The connection is lost, and so may be what is told meanwhile.
+    // The connection is lost, and notifications in the meantime may be lost with it.
     let end = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
                WHERE datname = current_database() AND query LIKE 'LISTEN%'";
     test.store.write().execute_unprepared(end).await.expect("ended");

@@ -16,7 +16,7 @@ use sea_orm::ConnectionTrait;
 use server::store::mailer;
 use std::time::Duration;
 
-/// A password that looks like itself nowhere else.
+/// A password that no page contains by chance, and that every encoding has to escape.
 const CANARY: &str = "canary 4f7a+%\"<";
 
 fn draft(mail: &MailServer) -> MailerDraft {

@@ -217,7 +217,7 @@ async fn why_tells_a_removed_run_from_a_task_that_had_already_run(#[values(Sqlit
         asked.push(response["occurrences"][0]["id"].as_str().expect("an id").to_owned());
         server.deliveries_until(|rows| rows.iter().all(DeliveryLine::is_settled)).await;
         if asked.len() == 1 {
-            // Keeps the state that the second occurrence finds: claimed, and not deleted yet.
+            // The second occurrence has to find this task claimed, and not deleted yet.
             server.event(server.task("once again", webhook, "", true).await).await;
             let claimed = "UPDATE task SET claimed_at = 1 WHERE name = 'once again'";
             server.services.store.write().execute_unprepared(claimed).await.expect("claimed");

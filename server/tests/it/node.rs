@@ -211,7 +211,7 @@ async fn silent_node_no_longer_counts() {
     assert_eq!(beat(one, 5013).await, (1, 0));
 }
 
-/// An idle node looks no further than its beat.
+/// An idle node does not search for deliveries when its beat says that there are none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beat_tells_whether_there_is_anything_to_look_for() {
     let test = TestStore::postgres().await;
@@ -234,7 +234,7 @@ async fn beat_tells_whether_there_is_anything_to_look_for() {
     assert!(is_busy().await, "a breaker that is not at rest");
 }
 
-/// A node that died notifies nobody.
+/// A dead node sends no notification, so another node has to find its leases.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_node_sends_what_a_dead_one_has_leased() {
     let (gate, server) = (Gate::closed().await, TestServer::start(TestStore::postgres().await).await);
@@ -309,7 +309,7 @@ async fn queued_deliveries_wake_all_nodes() {
     let server = TestServer::start(TestStore::postgres().await).await;
     let key = server.key("dc", &[Scope::Ingest]).await;
     let webhook = server.webhook("w", "http://127.0.0.1:9/", |_| ()).await;
-    // A message that is too long to stay in memory: it is queued for whichever node is the first.
+    // A message that is too long to stay in memory: it is queued for the first node that claims it.
     let task = server.task("t", webhook, &"x".repeat(70_000), false).await;
     server.event(task).await;
     let wake = Arc::new(Notify::new());

@@ -67,8 +67,8 @@ const BY_INDEX: &[(&str, &str)] = &[
     ("AND tasks_started > 0 AND NOT EXISTS", "run_occurrence"),
 ];
 
-/// Returns true where a step of SQLite's plan reads all deliveries of a destination, or all that is held for a reason, though
-/// the statement is about what waits for one destination.
+/// Returns true where a step of SQLite's plan reads all deliveries of a destination, or all that are held for a reason,
+/// though the statement is about the waiting deliveries of one destination.
 fn reads_too_much(sql: &str, step: &str) -> bool {
     let is_about_waiting = ["'held'", "'running'", "'queued'"].iter().any(|status| sql.contains(status));
     let reads_history = step.contains("delivery_destination (destination_id=") && !step.ends_with("AND id=?)");
@@ -198,7 +198,7 @@ async fn fill(store: &Store) {
     }
 }
 
-/// Does once each thing that people, senders and the clock cause.
+/// Uses once each function that people, senders and the clock use.
 async fn use_everything(server: &TestServer, key: &str, cookie: &str) {
     let backend = server.services.backend();
     let sent = DeliveryQuery { status: "sent".into(), ..DeliveryQuery::default() };

@@ -122,7 +122,7 @@ async fn object_named_by_two_nodes_is_created_once_with_one_id() {
         store.write().execute_unprepared("DELETE FROM object").await.expect("deleted");
     }
 
-    // Another node gives the object an id. The id of the occurrence is another object then.
+    // Another node gives the object an id. The id of the occurrence then names another object.
     server.post(&key, &named(None)).await;
     let open = locked().await;
     open.execute_unprepared("UPDATE object SET external_id = 'b'").await.expect("adopted");

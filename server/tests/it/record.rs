@@ -262,7 +262,7 @@ async fn unreadable_webhook_fails_its_deliveries_and_blocks_no_other(#[values(Sq
     }
     let report = async |event: &str| server.post(&key, &json!({"type": "vms", "event": event})).await.0;
     assert_eq!((report("poweroff").await, report("poweron").await), (202, 202));
-    // As a row of an earlier or a later version may look.
+    // A row of an earlier or a later version may look like this.
     let damage = "UPDATE webhook SET method = 'BREW' WHERE id = (SELECT id FROM destination WHERE name = 'damaged')";
     let db = server.services.store.write();
     db.execute_unprepared(damage).await.expect("damaged");
@@ -295,7 +295,7 @@ async fn unreadable_event_and_report_block_no_other(#[values(Sqlite, Postgres)] 
     let damaged = server.event(task).await;
     server.event(task).await;
     let db = server.services.store.write();
-    // As a later version may write them, whose schema permits it.
+    // A later version, whose schema permits this, may write such events.
     let allow = if server.services.store.is_postgres() {
         "ALTER TABLE event DROP CONSTRAINT event_check"
     } else {

@@ -180,7 +180,7 @@ async fn worker_panic_ends_the_process_and_the_next_start_continues(#[values(Sql
         let log = test.dir.path().join(fault);
         let file = std::fs::File::create(&log).expect("a file");
         let mut server = serve_changed(&test, &[], |command| {
-            // At the second time, so that the first occurrence is stored or the first attempt recorded.
+            // The fault is at the second pass, so that the first occurrence is stored or the first attempt recorded.
             command.env("HOOKWRIGHT_FAULT", format!("{fault}=panic@2")).stderr(file);
         });
         let client = crate::harness::client();
@@ -217,7 +217,8 @@ async fn settlement_blocked_by_a_lock_is_repeated_until_it_succeeds() {
     let lock = begin_holding(store).await;
     lock.execute_unprepared("LOCK TABLE attempt IN EXCLUSIVE MODE").await.expect("locked");
     server.post(&key, &json!({"type": "vms", "event": "poweron"})).await;
-    // As a statement over its time limit ends. A refused statement would be tried less often than twenty times.
+    // A statement over its time limit ends in this way. A refused statement would be tried less often than twenty
+    // times.
     let cancel = "SELECT COUNT(pg_cancel_backend(pid)) AS cancelled FROM pg_stat_activity \
                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let mut cancelled = 0;

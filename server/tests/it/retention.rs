@@ -136,7 +136,7 @@ async fn occurrences_that_started_nothing_are_removed_after_two_weeks(#[values(S
     assert_eq!(removed, 1);
 }
 
-/// Else every kind after it would grow for ever.
+/// Otherwise every kind of rows after this one would grow for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn delivery_that_another_transaction_holds_does_not_keep_rows_of_other_kinds() {
     let server = TestServer::start(TestStore::postgres().await).await;

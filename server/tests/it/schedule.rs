@@ -32,7 +32,7 @@ fn scheduler(server: &TestServer) -> Scheduler {
     )
 }
 
-/// Looks once.
+/// Lets the worker look once.
 async fn tick(scheduler: &mut Scheduler) {
     scheduler.tick().await.expect("the database is there");
 }

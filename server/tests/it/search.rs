@@ -1,4 +1,4 @@
-//! Lists of large tables: what no index finds is looked for in a part of the table, whatever the size of the history.
+//! Lists of large tables: a search without an index reads a part of the table, whatever the size of the history.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::TestStore;
@@ -14,7 +14,7 @@ use server::store::delivery::ListRow;
 use server::store::search::{self, Filter, Page, Part, RunFilter, Sort, Sorting};
 use server::store::{object, tag};
 
-/// The deliveries, with the ids 1 to this, one a second.
+/// The number of deliveries. Their ids begin at 1, and one is made each second.
 const MANY: i64 = 50_000;
 const FIRST: Part = Part { offset: 0, limit: 50 };
 const NEWEST_FIRST: Sorting = Sorting { by: Sort::Time, is_descending: true };
@@ -68,9 +68,10 @@ async fn reading<T>(test: &TestStore, table: &str, most: u64, work: impl AsyncFn
     if !test.store.is_postgres() {
         return work(&txn).await;
     }
-    // As the plan is after some calls.
+    // PostgreSQL uses such a plan after some calls.
     txn.execute_unprepared("SET LOCAL plan_cache_mode = force_generic_plan").await.expect("set");
-    // PostgreSQL adds what earlier transactions of the session have read and it has not yet published.
+    // PostgreSQL adds the rows that earlier transactions of the session have read, as far as it has not published them
+    // yet.
     let before = rows_read(&txn, table).await;
     let result = work(&txn).await;
     let read = rows_read(&txn, table).await - before;
@@ -106,7 +107,7 @@ async fn search_looks_at_the_newest_and_goes_on_when_it_is_asked_to(#[values(Sql
     assert_eq!((page.total, page.further), (1, Some(edge.min(i64::try_from(SEARCHED).expect("small") + 1))));
     let page = find(&test, Filter { beyond: page.further, ..named("new") }, rising, all).await;
     assert_eq!((page.total, page.further), (1, None));
-    // A name that all but one have.
+    // All rows but one have this name.
     let page = find(&test, named("common"), NEWEST_FIRST, once).await;
     assert_eq!((page.rows.len(), page.total), (50, SEARCHED - 1));
     let discarded = Filter { status: Some(Status::Discarded), ..Filter::default() };
@@ -138,7 +139,7 @@ async fn list_in_another_order_than_by_time_is_a_search(#[values(Sqlite, Postgre
     let edge = MANY - i64::try_from(SEARCHED).expect("small");
     for by in [Sort::Attempts, Sort::Duration] {
         let sorting = Sorting { by, is_descending: true };
-        // Once for the order, once for the number.
+        // The rows are read once for the order and once for the number.
         let page = find(&test, Filter::default(), sorting, 2 * SEARCHED + 100).await;
         assert_eq!((page.rows.len(), page.total, page.further), (50, SEARCHED, Some(edge)));
         assert!(page.rows.iter().all(|row| row.created_at.0 / 1000 > edge), "{:?}", page.rows);
@@ -156,7 +157,7 @@ async fn deliveries_since_an_instant_are_found_by_their_ids(#[values(Sqlite, Pos
     fill(&test).await;
     for (sorting, first) in [(NEWEST_FIRST, MANY), (Sorting { is_descending: false, ..NEWEST_FIRST }, MANY - 299)] {
         let since = |status| Filter { since: Some(Timestamp((MANY - 299) * 1000)), status, ..Filter::default() };
-        // The rows before the instant, which two nodes may have made in another order.
+        // The search also reads some rows before the instant, since two nodes may have made them in another order.
         let page = find(&test, since(None), sorting, 3000).await;
         assert_eq!((page.rows[0].created_at.0 / 1000, page.total, page.further), (first, 300, None));
         assert_eq!(find(&test, since(Some(Status::Error)), sorting, 3000).await.total, 30);

@@ -1,4 +1,4 @@
-//! A clock that is set back delays nothing for as long as it was ahead.
+//! When a clock is set back, no delivery waits for as long as the clock was ahead.
 
 use crate::delivery::all_settled;
 use crate::harness::Database::{self, Postgres, Sqlite};
@@ -88,8 +88,8 @@ async fn waits_are_no_longer_than_they_can_be_after_the_clock_was_set_back(
     let holds = [None, Some(HoldReason::Paused), Some(HoldReason::Breaker)];
     let new = holds.iter().flat_map(|hold| (0..7).map(|_| NewDelivery { hold: *hold, ..rows::delivery(webhook) }));
     rows::start(db, new.collect(), NOW.after(HOUR)).await;
-    // Of each seven: two without an attempt, a first retry, a late one, one that the receiver asked to wait, one that is
-    // due, and one that is due soon.
+    // Each seven deliveries are two without an attempt, a first retry, a late one, one that the receiver asked to wait,
+    // one that is due, and one that is due soon.
     let changes = [
         (2, "attempts = 1, status_code = 500"),
         (3, "attempts = 9"),
@@ -115,7 +115,7 @@ async fn every_due_time_of_a_large_backlog_is_corrected(#[values(Sqlite, Postgre
     let (store, db) = (&test.store, test.store.write());
     let webhook = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
     rows::start(db, (0..500).map(|_| rows::delivery(webhook)).collect(), NOW.after(HOUR)).await;
-    // Retries stay later than now, and are passed by.
+    // Retries stay in the future, and the correction passes them by.
     db.execute_unprepared("UPDATE delivery SET attempts = 1 WHERE id % 2 = 0").await.expect("changed");
     set_back::correct(store, || NOW, Duration::ZERO).await.expect("corrected");
     assert_eq!(due_times(store).await, [Some(0), Some(5_500)].repeat(250));
@@ -157,7 +157,7 @@ async fn breaker_lease_and_release_begin_anew_after_the_clock_was_set_back(
     assert_eq!(leased.lease_until, Some(NOW.0 + 130_000), "the longest timeout and the margin");
 }
 
-/// A leased delivery was due, whatever the clock said then.
+/// A leased delivery was due when it was claimed, whatever the clock said.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lease_that_returns_after_the_clock_was_set_back_does_not_wait_for_as_long_as_it_was_ahead(

@@ -43,7 +43,7 @@ async fn deliveries_of_more_webhooks_than_are_cached_are_sent(#[values(Sqlite, P
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn backlog_of_more_webhooks_than_are_cached_is_sent(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start_limited(TestStore::new(database).await, crate::node::local(), 1).await;
-    // Unlike an inbox, it takes any number of connections.
+    // Unlike an inbox, a gate takes any number of connections.
     let url = format!("{}/open", Gate::closed().await.url);
     let txn = server.services.store.begin().await.expect("a transaction");
     let mut new = Vec::new();
@@ -68,8 +68,9 @@ fn numbered(number: usize) -> serde_json::Value {
     json!({"type": "vms", "event": "poweron", "data": {"n": number}})
 }
 
-/// Starts a webhook that has responded at once, to the message 0, and so has leases ahead. Then posts `count` messages, from 1
-/// on, of which eight wait for longer than a quick response takes. Returns the webhook's receiver, and a key.
+/// Makes a webhook whose receiver has responded to the message 0 at once, so that more deliveries are leased ahead.
+/// Then posts `count` messages, from 1 on, of which eight wait for longer than a quick response takes. Returns the
+/// webhook's receiver, and a key.
 async fn slow_after_quick(database: Database, count: usize) -> (TestServer, Gate, String) {
     let server = TestServer::start(TestStore::new(database).await).await;
     let gate = Gate::closed().await;

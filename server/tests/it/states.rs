@@ -1,13 +1,14 @@
-//! The states of deliveries against a reference: random sequences of commands, on a clock that the test moves. Must not run
-//! a new sequence each time: a test does not fail by chance.
+//! The states of deliveries against a reference: random sequences of commands, on a clock that the test moves. Must not
+//! run a new sequence each time, since a test must not fail by chance.
 //!
 //! A sequence is about some webhooks of one server. Their receivers respond as the sequence says; people pause, resume,
 //! change and confirm targets, discard and replay; nodes vanish with their leases; the clock moves to the next retry,
 //! next to it, or half way. After every command the server comes to rest, and each delivery, its run, its requests and
-//! its webhook are compared with the [`reference`]. In the end all is released, and every delivery has to be settled.
+//! its webhook are compared with the [`reference`]. In the end all holds are released, and every delivery has to be
+//! settled.
 //!
 //! A difference is reported with its seed and the steps of its webhook, shortened as far as a few minutes permit. With
-//! `HOOKWRIGHT_TEST_STATES=SEED,…` only those sequences run, to look for differences by other ones.
+//! `HOOKWRIGHT_TEST_STATES=SEED,…` only these sequences run, to look for more differences.
 
 mod command;
 mod picture;

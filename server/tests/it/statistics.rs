@@ -53,7 +53,7 @@ async fn claim_and_sweep_do_not_read_a_backlog_unknown_to_the_statistics() {
     add(3 * MANY, "held", "'paused'", &due, "NULL").await;
     add(4 * MANY, "held", "'target'", &due, "NULL").await;
     let txn = test.store.begin().await.expect("a transaction");
-    // As the plan is after some claims.
+    // PostgreSQL uses such a plan after some claims.
     txn.execute_unprepared("SET LOCAL plan_cache_mode = force_generic_plan").await.expect("set");
     assert_eq!(claim::next_due(&txn).await.expect("looked up"), Some(NOW));
     let due = sweep::list_due(&txn, NOW).await.expect("looked up");
@@ -84,7 +84,7 @@ async fn claim_and_sweep_do_not_read_what_is_held_when_the_statistics_say_that_n
         "UPDATE destination SET breaker_opened_at = 1, breaker_probe_at = 1000000000",
         &fill,
         "UPDATE delivery SET status = 'sent', hold_reason = NULL, settled_at = 1 WHERE id > 1",
-        // The indexes of what waits keep their size, and have no rows by these statistics.
+        // The indexes of waiting deliveries keep their size, and have no rows by these statistics.
         "VACUUM ANALYZE",
         "UPDATE delivery SET status = 'held', hold_reason = 'breaker', settled_at = NULL WHERE id > 1",
     ];
@@ -102,7 +102,7 @@ async fn claim_and_sweep_do_not_read_what_is_held_when_the_statistics_say_that_n
     read.push(("whether times are wrong", rows_read(&txn, "delivery").await));
     arrange::begin(&txn, webhook, false, NOW).await.expect("arranged");
     read.push(("a step of arranging", rows_read(&txn, "delivery").await));
-    // Sums, one after the other.
+    // The numbers are running sums.
     assert!(read.windows(2).all(|pair| pair[1].1 - pair[0].1 < 500), "rows read: {read:?}");
 }
 

@@ -121,7 +121,7 @@ async fn success_status_before_a_stop_is_recorded_as_sent(#[values(Sqlite, Postg
     assert_eq!(attempts[0].response_note.as_deref(), Some("response incomplete: the server was stopped"));
 }
 
-/// A copy of the file alone is a whole backup then.
+/// After a stop, a copy of the file alone is a whole backup.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn database_is_one_file_after_a_stop() {
     let test = TestStore::sqlite().await;

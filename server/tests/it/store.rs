@@ -185,7 +185,7 @@ async fn commits_are_on_disk_before_they_return(#[values(Sqlite, Postgres)] data
     if test.store.is_postgres() {
         let row = ask("SHOW synchronous_commit").await;
         assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "on");
-        // Also when the default of the database is off.
+        // This holds also when the default of the database is off.
         let name = ask("SELECT current_database()").await.try_get_by_index::<String>(0).expect("text");
         let sql = format!("ALTER DATABASE \"{name}\" SET synchronous_commit = off");
         db.execute_unprepared(&sql).await.expect("a default");
@@ -194,7 +194,7 @@ async fn commits_are_on_disk_before_they_return(#[values(Sqlite, Postgres)] data
         let shown = Statement::from_string(db.get_database_backend(), "SHOW synchronous_commit");
         let row = again.write().query_one_raw(shown).await.expect("asked").expect("a row");
         assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "on");
-        // A frozen node frees its locks, above all that of who claims.
+        // A frozen node frees its locks, above all the lock for claims.
         let row = ask("SHOW idle_in_transaction_session_timeout").await;
         assert_eq!(row.try_get_by_index::<String>(0).expect("text"), "10s");
     } else {
@@ -384,7 +384,7 @@ async fn revisions_become_visible_in_their_order() {
         txn.commit().await.expect("the second");
     };
     let mut delete = std::pin::pin!(delete);
-    // The second waits for its number until the first is committed.
+    // The second change waits for its number until the first is committed.
     let waited = tokio::time::timeout(Duration::from_millis(200), &mut delete).await;
     assert!(waited.is_err());
     assert_eq!(revision::newest(test.store.read()).await.expect("asked"), seen);

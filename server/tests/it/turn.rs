@@ -129,7 +129,7 @@ async fn group_of_a_turn_is_not_stored_after_its_caller_has_given_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_writers_get_the_connection_that_a_turn_keeps_for_the_next() {
     let (test, webhook) = store().await;
-    // A writer that asked long ago, and one that asks now.
+    // `early` asked for the connection long ago. The other writers ask for it below.
     let early = test.store.write();
     for _ in 0..5 {
         pause().await;
@@ -153,7 +153,7 @@ async fn other_writers_get_the_connection_that_a_turn_keeps_for_the_next() {
 async fn turn_that_waits_is_not_overtaken_by_a_later_one() {
     let (test, webhook) = store().await;
     let group = occurred(&test.store, vec![rows::delivery(webhook)]).await;
-    // No other writer has asked lately.
+    // After this wait, no other writer has asked lately.
     for _ in 0..5 {
         pause().await;
     }
@@ -166,7 +166,7 @@ async fn turn_that_waits_is_not_overtaken_by_a_later_one() {
     third.await.expect("a turn");
 }
 
-/// A record that goes along with turns, of deliveries that these have leased.
+/// Records that go along with turns, about deliveries that earlier turns have leased.
 struct Records {
     test: TestStore,
     webhook: DestinationId,
@@ -224,7 +224,7 @@ async fn record_goes_along_with_the_next_turn() {
     along.made().await.expect("made");
     assert_eq!(records.counts().await, (3, 2, 2));
     assert!(!along.take_back() && along.add(PlainRow::new(&third, NOW)).is_some());
-    // The place is free again, and a record that is taken back is not made.
+    // There is room for a record again, and a record that is taken back is not made.
     assert!(records.record(&third).expect("a place").take_back());
     drop(records.record(&third).expect("a place"));
     records.start().await.expect("started");

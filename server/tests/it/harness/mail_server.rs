@@ -1,4 +1,4 @@
-//! A mail server that does what a test says: it replies, waits, hangs up or talks nonsense at any step. By default it
+//! A mail server that acts as a test says: at any step it replies, waits, hangs up or sends nonsense. By default it
 //! accepts everything, and records what arrives.
 //!
 //! The server can die and come back on the same port.
@@ -26,7 +26,7 @@ pub(crate) enum Step<'a> {
 /// The reaction to a step.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
-    /// Sends this reply, whose lines end in CRLF, and says no more about this step.
+    /// Sends this reply, whose lines end in CRLF, and nothing more about this step.
     Reply(String),
     /// Sends this reply byte by byte.
     Drip(String),
@@ -79,7 +79,7 @@ impl Script {
         self
     }
 
-    /// Demands an authentication, which is offered once the session is encrypted as offered.
+    /// Demands an authentication. The server offers it once the session has the encryption that the server offers.
     pub(crate) fn login(mut self, username: &str, password: &str) -> Self {
         self.login = Some((username.to_owned(), password.to_owned()));
         self
@@ -279,7 +279,7 @@ impl Talk {
         self.script.offer == Offer::Starttls && !self.session.is_encrypted
     }
 
-    /// Does a command. Returns true if it was accepted.
+    /// Executes a command. Returns true if it was accepted.
     async fn obey(&mut self, client: &mut Client, command: &str) -> Result<bool, Over> {
         let verb = command.split([' ', ':']).next().unwrap_or_default().to_uppercase();
         let step = Step::Command(command);
@@ -394,7 +394,7 @@ impl Talk {
         self.react(client, Step::Command(command), default).await
     }
 
-    /// Does what the script says, or sends the default reply. Returns true for a reply of 2xx or 3xx.
+    /// Reacts as the script says, or sends the default reply. Returns true for a reply of 2xx or 3xx.
     async fn react(&mut self, client: &mut Client, step: Step<'_>, default: &str) -> Result<bool, Over> {
         let act = (self.script.act)(&self.session, step);
         perform(client, act.unwrap_or_else(|| Act::Reply(format!("{default}\r\n")))).await

@@ -81,7 +81,7 @@ pub(crate) struct Gate {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// Requests by path: how many wait now, how many have waited at once at most; and all bodies in order.
+/// Requests by path: the number that waits now, and the most that have waited at once; and all bodies in order.
 #[derive(Default)]
 struct Seen {
     waiting: BTreeMap<String, usize>,
@@ -133,7 +133,7 @@ impl Gate {
         gate
     }
 
-    /// Lets `count` requests have their response: those that wait, then those that come.
+    /// Responds to `count` requests: first to those that wait, then to new ones.
     pub(crate) fn respond(&self, count: usize) {
         self.permits.add_permits(count);
     }

@@ -1,4 +1,5 @@
-//! The commands of a sequence, and their choice by chance. Must not look at the server: the choice goes by the reference.
+//! The commands of a sequence, and their random choice. Must not look at the server, since the choice depends on the
+//! reference.
 
 use super::reference::{Hook, Reply};
 use app::view::destination::{Held, ReleaseChoice};
@@ -24,7 +25,7 @@ pub(super) enum Life {
 pub(super) enum Command {
     /// Posts occurrences in one request, each about one of two objects or none.
     Post(Vec<Option<char>>),
-    /// Has the receiver reply so from now on, also to the requests that wait.
+    /// Gives the receiver this reply from now on, also to the requests that wait.
     Reply(Reply),
     Pause,
     Resume(ReleaseChoice),
@@ -36,7 +37,7 @@ pub(super) enum Command {
         index: usize,
         is_original: bool,
     },
-    /// Another node claims the delivery that is due next, for this many seconds, and is not heard of again.
+    /// Another node claims the delivery that is due next, for this many seconds, and vanishes.
     Vanish(u32),
     /// Deletes the webhook, with its task and event.
     Delete,
@@ -60,7 +61,7 @@ pub(super) enum How {
 }
 
 impl Move {
-    /// Returns a move near the instants of one of so many webhooks.
+    /// Returns a move near the instants of one of this many webhooks.
     pub(super) fn choose(random: &mut StdRng, slots: usize) -> Self {
         let how = [How::Half, How::Before, How::At, How::At, How::After, How::After][random.random_range(0..6)];
         // The first instants are the likelier ones, so that not everything is due after the first move.
@@ -88,7 +89,7 @@ impl Move {
 }
 
 /// Chooses the next command. The numbers drawn do not depend on the state, so a seed makes much the same sequence each
-/// time; what is decided by jitter may differ.
+/// time. Only consequences of the jitter may differ.
 pub(super) fn choose(random: &mut StdRng, life: Life, hook: &Hook) -> Option<Command> {
     let [kind, pick, coin, held, rate]: [u32; 5] = random.random();
     let pick = pick as usize;
@@ -102,7 +103,7 @@ pub(super) fn choose(random: &mut StdRng, life: Life, hook: &Hook) -> Option<Com
         (index..hook.deliveries.len()).chain(0..index).find(of_kind)
     };
     let room = UNSETTLED_MAX.saturating_sub(hook.unsettled());
-    // The first kind of the list whose share of a hundred holds the number drawn.
+    // Each kind has a share of a hundred. The kind is the one whose share contains the number drawn.
     let shares = match life {
         Life::Handled => [28, 20, 14, 8, 6, 8, 6, 8, 1],
         Life::Failing => [32, 20, 6, 2, 1, 6, 8, 18, 1],

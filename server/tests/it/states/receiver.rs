@@ -52,7 +52,7 @@ impl Receivers {
         format!("{}/{slot}", self.urls[target % 2])
     }
 
-    /// Replies so from now on, also to the requests that wait.
+    /// Gives this reply from now on, also to the requests that wait.
     pub(super) fn reply(&self, slot: usize, reply: Reply) {
         if self.replies[slot].send_replace(reply) != reply {
             self.changed.lock().expect("no panic")[slot] = Instant::now();

@@ -1,11 +1,11 @@
 //! The reference: how one webhook and its deliveries behave, written from `docs/operating.md`, not from the code. Must not
 //! know a database, a transaction or a step.
 //!
-//! A command changes the [`Hook`]; [`Hook::rest`] then lets happen whatever happens without a move of the clock. Three
-//! things are not decided by the rules, and are taken from what was seen where they are within their bounds: the jitter
-//! of a retry; which deliveries were already under way when a breaker opened; and the order in which the server looks for
-//! what is due, where the clock has passed several instants at once. Nothing is free while a breaker is open: of
-//! what the breaker concerns only the probe is sent.
+//! A command changes the [`Hook`]. [`Hook::rest`] then makes all changes that need no move of the clock. The rules
+//! leave three things open, which are taken from the server within their bounds: the jitter of a retry; which
+//! deliveries were already under way when a breaker opened; and the order in which the server looks for what is due,
+//! where the clock has passed several instants at once. Nothing is left open while a breaker is open: of the deliveries
+//! that the breaker concerns, only the probe is sent.
 
 mod rest;
 
@@ -275,7 +275,7 @@ impl Hook {
         (self.is_paused, self.rate, self.failures, self.open) = (false, None, 0, None);
     }
 
-    /// Discards those that are held for a reason and do not go on.
+    /// Discards the deliveries that are held for this reason and do not go on.
     fn keep(&mut self, reason: HoldReason, which: Held) {
         let mut newest = HashMap::new();
         for (index, one) in self.deliveries.iter().enumerate() {

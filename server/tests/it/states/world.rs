@@ -1,5 +1,5 @@
-//! A server with some webhooks, each beside its reference: commands go to both, and then both are compared. Must not know a
-//! rule: what a command leads to is said by the reference alone.
+//! A server with some webhooks, each beside its reference: commands go to both, and then both are compared. Must not
+//! know a rule: the reference alone says the effect of a command.
 
 use super::command::{Command, Life, Move};
 use super::picture::{compare, look, text};
@@ -29,7 +29,7 @@ const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// The owner of the leases of nodes that have vanished.
 const VANISHED: Uuid = Uuid::from_u128(0xdead);
 
-/// The number of retries of a webhook, the first reply of its receiver, and what it goes through.
+/// The number of retries of a webhook, the first reply of its receiver, and its life.
 pub(super) type Setting = (u32, Reply, Life);
 
 /// One step of a sequence.
@@ -96,7 +96,8 @@ impl World {
         self.slots.iter().map(|slot| &slot.hook).collect()
     }
 
-    /// Returns the webhooks that need another reply, since attempts time out by the real clock: none on a machine that is quick.
+    /// Returns the webhooks that need another reply, since attempts time out by the real clock. On a quick machine
+    /// there are none.
     pub(super) fn pending_too_long(&self) -> Vec<usize> {
         self.receivers.pending_for(PENDING_MAX)
     }
@@ -121,7 +122,7 @@ impl World {
         }
     }
 
-    /// Has the receivers succeed, ends every hold, and moves the clock until everything is settled.
+    /// Lets the receivers succeed, ends every hold, and moves the clock until everything is settled.
     ///
     /// # Errors
     /// Fails with a difference, or a delivery that is never settled.
@@ -143,7 +144,7 @@ impl World {
         Err(Difference { slot, text: "A delivery is never settled.".to_owned() })
     }
 
-    /// Resumes what is paused, and confirms what waits for it.
+    /// Resumes paused webhooks, and confirms changed targets.
     async fn end_holds(&mut self) -> Result<(), Difference> {
         for slot in 0..self.slots.len() {
             if self.slots[slot].hook.is_paused {
@@ -218,8 +219,8 @@ impl World {
             Command::Vanish(lease) => {
                 let Some(index) = hook.next_to_claim() else { return Ok(()) };
                 let one = &mut hook.deliveries[index];
-                // The clock of that node is ahead, so it claims what is not due here yet.
-                // No lease is longer than an attempt of this webhook may take.
+                // The clock of that node is ahead, so the node claims a delivery that is not due here yet. No lease is
+                // longer than an attempt of this webhook may take.
                 let longest = Timestamp(now).after(TIMEOUT + LEASE_MARGIN);
                 let until = Timestamp(one.due).after(Duration::from_secs(lease.into())).min(longest);
                 one.state = State::Leased(until.0);
@@ -283,7 +284,7 @@ impl World {
                     return Ok(());
                 }
                 Some(difference) if is_last => return Err(difference),
-                // As another node would do at this moment. The server's own sweep comes within a second.
+                // This sweep is like one of another node at this moment. The server's own sweep comes within a second.
                 Some(_) => {
                     let services = &self.server.services;
                     sweep::sweep(&services.store, Timestamp(now), LEASE_MARGIN).await.expect("swept");

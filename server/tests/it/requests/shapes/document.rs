@@ -1,4 +1,4 @@
-//! Documents: JSON, and what looks like it.
+//! Documents: JSON, and texts that look like it.
 
 use super::{INVALID, JSON, Shape, TAKEN, UNREAD};
 

@@ -1,5 +1,5 @@
-//! The changes without a command: leases end, deliveries are held and released, probes and attempts are made. Must not go by what
-//! was seen, except for the freedoms that the head of the reference lists.
+//! The changes without a command: leases end, deliveries are held and released, probes and attempts are made. Must not
+//! copy the server, except in the three things that the head of the reference lists.
 
 use super::super::picture::Picture;
 use super::{Delivery, Hook, Open, Rate, Reply, State};
@@ -11,7 +11,7 @@ const FAILURES: u32 = 10;
 const PROBE_WAITS: (i64, i64) = (30_000, 900_000);
 /// The wait before the first retry, and the longest one, in milliseconds.
 const RETRY_WAITS: (i64, i64) = (5_000, 900_000);
-/// The seconds of a release at a rate that are made up for.
+/// The most seconds of a release at a rate that are made up for.
 const CATCH_UP: i64 = 2;
 
 /// Something that the server looks for by the clock.
@@ -32,7 +32,7 @@ fn orders() -> impl Iterator<Item = [Look; 4]> {
 }
 
 impl Hook {
-    /// Returns the webhook after everything has happened that happens at this instant, as it was seen. Where the clock has
+    /// Returns the webhook after all changes at this instant, such that it equals the picture seen. Where the clock has
     /// passed several instants, the server may look for what is due in any order.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl Hook {
         }
     }
 
-    /// Holds what has to wait, and queues what has not.
+    /// Holds the deliveries that have to wait, and queues the others.
     fn arrange(&mut self) {
         for index in 0..self.deliveries.len() {
             let was = match self.deliveries[index].state {
@@ -104,7 +104,7 @@ impl Hook {
         let one = &self.deliveries[index];
         let by_rate = self.rate.map(|_| HoldReason::Releasing);
         if one.original.is_some() {
-            // "It waits for a pause and for nothing else."
+            // As the document says: "It waits for a pause and for nothing else."
             return self.is_paused.then_some(HoldReason::Paused);
         }
         if one.generation < self.generation {
@@ -120,7 +120,7 @@ impl Hook {
         }
     }
 
-    /// Queues as many as the rate permits, the first due ones first. The rate ends when none is left.
+    /// Queues as many as the rate permits, the earliest due first. The rate ends when none is left.
     fn release(&mut self, now: i64) {
         let Some(rate) = self.rate.filter(|_| !self.is_paused && self.open.is_none()) else { return };
         let seconds = (now - rate.since) / 1000;

@@ -196,6 +196,10 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         // that has ended.
         lease::return_all(store.write(), clock.now()).await?;
     }
+    if let Some(address) = config.demo {
+        // No worker runs yet, so that a failure cuts off no work.
+        start_demo(&services, address).await?;
+    }
     let wake = services.wake.clone();
     let intake = Intake::start(store.clone(), clock.clone(), zone.clone(), wake.clone(), services.lanes.clone());
     let proxies = Arc::new(Proxies::new(config.public_url.clone(), config.trusted_proxies.clone()));
@@ -234,9 +238,6 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     }
     let following = certificate::follow(certificate, config.clone(), hangups, stop.clone());
     workers.start("follower of the certificate", following);
-    if let Some(address) = config.demo {
-        start_demo(&services, address).await?;
-    }
     announce(&store, &services.clock, config.url_for_people(first)).await?;
     let ended = tokio::select! {
         () = stops.requested() => None,
@@ -302,7 +303,10 @@ async fn start_demo(services: &Services, address: SocketAddr) -> anyhow::Result<
         // Another receiver may listen at this address; the content works with it.
         Err(error) => tracing::warn!(%error, %address, "the demo's receiver cannot listen"),
     }
-    demo::make(services, &format!("http://{address}")).await.context("cannot create the demo's content")
+    demo::make(services, &format!("http://{address}")).await.map_err(|error| {
+        let reason = if error.fields.is_empty() { error.to_string() } else { error.fields.to_string() };
+        anyhow::anyhow!("cannot create the demo's content; correct this and start again, or leave out --demo: {reason}")
+    })
 }
 
 /// Prints the console's URL, and the setup link while there is no account.

@@ -54,6 +54,7 @@ mod slots;
 mod small_disk;
 mod smtp;
 mod smtp_program;
+mod start;
 mod states;
 mod statistics;
 mod stop;

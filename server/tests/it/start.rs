@@ -1,0 +1,50 @@
+//! Starts with options that do not fit, and what a start prints.
+
+use crate::harness::Database::{self, Postgres, Sqlite};
+use crate::harness::{TestInbox, TestServer, TestStore};
+use crate::process::{run, serve_with};
+use model::tag::CategoryDraft;
+use rstest::rstest;
+use server::store::{event, setting, tag, task, webhook};
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn demo_starts_after_a_start_without_egress_allow(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let inbox = TestInbox::start().await;
+    let address = inbox.url.trim_start_matches("http://");
+    let (done, output) = run(&test, &["serve", "--listen", "http://127.0.0.1:0", "--demo", address], |_| ());
+    assert!(!done && output.contains("demo: ") && output.contains("--egress-allow"), "{output}");
+    let db = test.store.read();
+    assert!(tag::list_categories(db).await.expect("categories").is_empty(), "nothing was written");
+    assert_eq!(setting::find(db, "demo").await.expect("read"), None);
+    let _server = serve_with(&test, &["--demo", address]);
+    assert_eq!(event::list(db).await.expect("events").len(), 3);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn interrupted_demo_is_completed_by_the_next_start(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start(TestStore::new(database).await).await;
+    let inbox = TestInbox::start().await;
+    let (db, backend) = (server.services.store.read(), server.services.backend());
+    let counts = async || {
+        let webhooks = webhook::list(db).await.expect("webhooks").len();
+        let tags = tag::list(db).await.expect("tags").len();
+        (tags, webhooks, task::list(db).await.expect("tasks").len(), event::list(db).await.expect("events").len())
+    };
+    // A person has made a category of this name, for another type.
+    let mut draft = CategoryDraft { name: "Environment".into(), ..CategoryDraft::default() };
+    draft.types.insert("type.tenants".into(), "true".into());
+    backend.inventory.save_category(None, draft).await.expect("a category");
+    let make = || server::service::demo::make(&server.services, &inbox.url);
+    let (one, other) = tokio::join!(make(), make());
+    assert_eq!((one, other), (Ok(()), Ok(())), "two nodes at once");
+    assert_eq!(counts().await, (4, 3, 3, 3));
+    setting::put(server.services.store.write(), "demo", "begun").await.expect("put");
+    let events = event::list(db).await.expect("events");
+    backend.events.delete(vec![events[0].id]).await.expect("deleted");
+    backend.tasks.delete(vec![events[0].event.task_id]).await.expect("deleted");
+    make().await.expect("made");
+    assert_eq!(counts().await, (4, 3, 3, 3));
+}

@@ -281,6 +281,11 @@ pub fn resolve(
     );
     let (from, file_from) = (serve, file.serve);
     let listen = merge.list("listen", &from.listen, &file_from.listen, "http://127.0.0.1:8080");
+    if listen.is_empty() {
+        let reason = "it is empty, and the server would listen nowhere; write it like http://127.0.0.1:8080, or leave it \
+                      out for that address";
+        return Err(Error::Value { option: "listen", reason: reason.to_owned() });
+    }
     let cert = merge.path("tls-cert", from.tls_cert.as_ref(), file_from.tls_cert.as_ref(), "(self-signed for https)");
     let key = merge.path("tls-key", from.tls_key.as_ref(), file_from.tls_key.as_ref(), "(self-signed for https)");
     let zone = merge.text("time-zone", from.time_zone.as_ref(), file_from.time_zone.as_ref(), "(the system's)");

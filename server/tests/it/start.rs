@@ -48,3 +48,18 @@ async fn interrupted_demo_is_completed_by_the_next_start(#[values(Sqlite, Postgr
     make().await.expect("made");
     assert_eq!(counts().await, (4, 3, 3, 3));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn empty_listen_is_refused_instead_of_listening_nowhere() {
+    let test = TestStore::sqlite().await;
+    let file = test.dir.path().join("hookwright.toml");
+    std::fs::write(&file, "listen = [\"\"]").expect("written");
+    let file = file.display().to_string();
+    for (arguments, variable) in [(["--listen", ""].as_slice(), None), (&["--config", &file], None), (&[], Some(","))] {
+        let arguments = [["serve"].as_slice(), arguments].concat();
+        let (done, output) = run(&test, &arguments, |command| {
+            command.envs(variable.map(|value| ("HOOKWRIGHT_LISTEN", value)));
+        });
+        assert!(!done && output.contains("listen: it is empty"), "{arguments:?} {output}");
+    }
+}

@@ -12,7 +12,7 @@
 mod address;
 mod encoded;
 
-pub use address::ascii_address;
+pub use address::{ascii_address, check, check_address};
 
 use address::ascii_domain;
 use encoded::{mailboxes, one_line, unstructured};

@@ -5,6 +5,7 @@ mod test;
 use super::destination::name_object;
 use super::{Services, revision, stale};
 use crate::clock::new_uuid;
+use crate::outbound::mail;
 use crate::store::mailer::{self, Row};
 use crate::store::{self, arrange};
 use app::backend::Mailers;
@@ -75,9 +76,10 @@ impl Services {
         Ok(SavedMailer { is_unresolved })
     }
 
-    /// Refuses settings at save that every attempt would refuse, with the same message. Returns false if the server's
-    /// name does not resolve.
+    /// Refuses settings at save that every attempt would refuse, with the same message: the server, and the sender's
+    /// address. Returns false if the server's name does not resolve.
     async fn check_server(&self, settings: &Settings) -> Result<bool, AppError> {
+        mail::check_address(&settings.from_address).map_err(|reason| FieldErrors::one("from_address", reason))?;
         let checked = self.guard.check_host_at_save(&host(&settings.host), settings.port).await;
         checked.map_err(|reason| FieldErrors::one("server", reason).into())
     }

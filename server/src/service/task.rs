@@ -9,6 +9,7 @@ use super::choice::{OFFERED, found, named};
 use super::{Services, revision};
 use crate::engine::render::Subject;
 use crate::engine::start::{Origin, Start};
+use crate::outbound::mail;
 use crate::store::destination::Destination;
 use crate::store::{self, choice, destination, event, task};
 use app::backend::Tasks;
@@ -22,7 +23,7 @@ use model::destination::Kind;
 use model::field_error::FieldErrors;
 use model::id::{DestinationId, TaskId};
 use model::run::Cause;
-use model::task::{Task, TaskDraft};
+use model::task::{Action, Task, TaskDraft};
 use sea_orm::ConnectionTrait;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -101,6 +102,9 @@ impl Tasks for Services {
             draft.object = id;
         }
         let checked = draft.parse()?;
+        if let Action::Email(email) = &checked.action {
+            mail::check(email)?;
+        }
         object_of(&txn, &checked).await?;
         let now = self.clock.now();
         let saved = match id {

@@ -125,6 +125,31 @@ async fn each_wrong_field_of_an_email_is_named_and_everything_typed_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn domain_that_no_e_mail_can_go_to_is_refused_at_save() {
+    let (server, cookie) = server().await;
+    let mail = MailServer::open().await;
+    let id = set_up(&server, &mail).await.to_string();
+    for typed in ["ops@exa％mple.com", "ops@example.１２"] {
+        for field in ["from_address", "to", "cc", "bcc"] {
+            let response = server.post_form("/tasks/new", &cookie, &fields(&[("object", &id), (field, typed)])).await;
+            assert_eq!(response.status(), 422, "{field} {typed}");
+            let page = response.text().await.expect("a page");
+            assert!(page.contains(&format!("id=\"{field}-error\"")), "{field} {typed}");
+            assert!(page.contains("has a domain that cannot exist"), "{field} {typed}");
+        }
+        let backend = server.services.backend();
+        let stored = backend.mailers.load_form().await.expect("a form").draft;
+        let refused = backend.mailers.save(MailerDraft { from_address: typed.into(), ..stored }).await;
+        let refused = refused.expect_err("refused");
+        assert!(refused.fields.message("from_address").is_some(), "{typed}");
+        let refused = backend.mailers.send_test(typed.into()).await.expect_err("refused");
+        assert!(refused.fields.message("to").is_some(), "{typed}");
+    }
+    let typed = [("object", id.as_str()), ("cc", "ops@bücher.example")];
+    assert_eq!(server.post_form("/tasks/new", &cookie, &fields(&typed)).await.status(), 303);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn object_of_another_kind_is_refused_and_smtp_is_found_by_its_name() {
     let (server, cookie) = server().await;
     let webhook = server.webhook("SMTP", "https://example.com/", |_| ()).await.to_string();

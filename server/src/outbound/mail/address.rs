@@ -1,5 +1,8 @@
 //! Addresses in the form in which headers and commands carry them.
 
+use model::email::Email;
+use model::field_error::FieldErrors;
+
 /// The most bytes of a local part. RFC 5321 §4.5.3.1.1 allows 64.
 const LOCAL_MAX_BYTES: usize = 256;
 
@@ -14,6 +17,32 @@ pub fn ascii_address(address: &str) -> Option<String> {
     let is_carried = local.len() <= LOCAL_MAX_BYTES && (is_plain || is_quoted(local));
     is_carried.then_some(())?;
     Some(format!("{local}@{}", ascii_domain(domain)?))
+}
+
+/// Refuses at save the addresses of an e-mail that no attempt could send to. The browser accepts any visible letter in a
+/// domain, and only here is it clear which of them a domain may have.
+///
+/// # Errors
+/// Each field with such an address.
+pub fn check(email: &Email) -> Result<(), FieldErrors> {
+    let mut errors = FieldErrors::default();
+    if !email.from_address.is_empty() {
+        errors.check("from_address", check_address(&email.from_address));
+    }
+    for (field, list) in [("to", &email.to), ("cc", &email.cc), ("bcc", &email.bcc)] {
+        errors.check(field, list.iter().try_for_each(|one| check_address(&one.address)));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// Refuses an address that [`ascii_address`] cannot carry.
+///
+/// # Errors
+/// The sentence for its field.
+pub fn check_address(address: &str) -> Result<(), String> {
+    let refusal =
+        || format!("The address “{address}” has a domain that cannot exist. Type it again, or in its xn-- form.");
+    ascii_address(address).map(drop).ok_or_else(refusal)
 }
 
 /// Returns true for a quoted string (RFC 5321 §4.1.2), which ends at its last character and not before.

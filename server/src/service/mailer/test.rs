@@ -26,6 +26,7 @@ impl Services {
     pub(super) async fn test_mailer(&self, to: &str) -> Result<MailTest, AppError> {
         let row = self.find_mailer().await?;
         let address = parse_address(to.trim()).map_err(|reason| FieldErrors::one("to", capitalised(&reason)))?;
+        mail::check_address(&address).map_err(|reason| FieldErrors::one("to", reason))?;
         let email = Email {
             from_address: String::new(),
             from_name: String::new(),

@@ -4,6 +4,7 @@ use super::object_of;
 use super::preview::{SAMPLE, sample_task, unsendable};
 use crate::clock::new_uuid;
 use crate::engine::render;
+use crate::outbound::mail;
 use crate::service::Services;
 use crate::store::destination::Destination;
 use app::error::AppError;
@@ -32,6 +33,7 @@ impl Services {
         if email.to.len() > 1 {
             return Err(FieldErrors::one("to", "A test goes to one address.").into());
         }
+        mail::check(email)?;
         let now = self.clock.now();
         let (date, id) = (render::date(now, &self.zone.get()), new_uuid(now).to_string());
         let sample = sample_task(&task.name);

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use merge::Merge;
 use model::egress::Policy;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -50,6 +50,7 @@ const DAYS_MAX: u32 = 36_500;
 pub struct ServeOptions {
     /// Where to listen: `http://ADDR:PORT` or `https://ADDR:PORT`, repeatable [default: `http://127.0.0.1:8080`]
     #[arg(long, env = "HOOKWRIGHT_LISTEN", value_name = "URL", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_or_several")]
     pub listen: Vec<String>,
     /// Certificate chain for https, PEM [default: a self-signed one in the data directory]
     #[arg(long, env = "HOOKWRIGHT_TLS_CERT", value_name = "FILE", requires = "tls_key")]
@@ -65,12 +66,14 @@ pub struct ServeOptions {
     pub public_url: Option<String>,
     /// A reverse proxy, or a network of them, whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted, repeatable
     #[arg(long, env = "HOOKWRIGHT_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_or_several")]
     pub trusted_proxy: Vec<String>,
     /// Where webhooks may go: internal, internet or listed [default: internal]
     #[arg(long, env = "HOOKWRIGHT_EGRESS_POLICY", value_name = "POLICY")]
     pub egress_policy: Option<String>,
     /// A network that webhooks may call beyond the policy, like `127.0.0.0/8`, repeatable
     #[arg(long, env = "HOOKWRIGHT_EGRESS_ALLOW", value_name = "CIDR", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_or_several")]
     pub egress_allow: Vec<String>,
     /// An HTTP proxy that webhooks are sent through, `http://[USER:PASSWORD@]HOST:PORT`
     #[arg(long, env = "HOOKWRIGHT_EGRESS_PROXY", value_name = "URL", hide_env_values = true)]
@@ -374,13 +377,36 @@ pub fn resolve_database(options: &DatabaseOptions) -> Result<DatabaseConfig, Err
 fn read_file(path: &Path) -> Result<File, Error> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let invalid = |reason: String| Error::File { path: path.to_owned(), reason };
-    let table: toml::Table = text
-        .parse()
-        .map_err(|error: toml::de::Error| invalid(error.message().lines().next().unwrap_or_default().to_owned()))?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let message = error.message().lines().next().unwrap_or_default();
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        invalid(format!("line {}: {message}", before.matches('\n').count() + 1))
+    })?;
     if let Some(key) = table.keys().find(|key| !FILE_KEYS.contains(&key.as_str())) {
         return Err(invalid(format!("unknown option {key}; the options are {}", FILE_KEYS.join(", "))));
     }
+    // An error does not name its key, since the options are flattened. Read alone, each key names itself.
+    for (key, value) in &table {
+        let alone = toml::Table::from_iter([(key.clone(), value.clone())]);
+        let read: Result<File, _> = alone.try_into();
+        // The parser names the type of the code.
+        read.map_err(|error| invalid(format!("{key}: {}", error.message().replace("u32", "a whole number"))))?;
+    }
     table.try_into().map_err(|error: toml::de::Error| invalid(error.message().to_owned()))
+}
+
+/// Reads a list, or a single text with commas, as the variables have them.
+fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a text, or a list of texts")]
+    enum Given {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Given::deserialize(deserializer)? {
+        Given::One(text) => text.split(',').map(str::to_owned).collect(),
+        Given::Several(list) => list,
+    })
 }
 
 fn days(count: u32) -> Duration {

@@ -63,3 +63,27 @@ async fn empty_listen_is_refused_instead_of_listening_nowhere() {
         assert!(!done && output.contains("listen: it is empty"), "{arguments:?} {output}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_configuration_file_names_the_option_or_the_line() {
+    let test = TestStore::sqlite().await;
+    let file = test.dir.path().join("hookwright.toml");
+    let path = file.display().to_string();
+    let check = |text: &str| {
+        std::fs::write(&file, text).expect("written");
+        run(&test, &["check-config", "--config", &path], |_| ())
+    };
+    for (text, expected) in [
+        ("log = \"info\"\nkeep-days = -1", "keep-days: invalid value: integer `-1`, expected a whole number"),
+        ("listen = 5", "listen: expected a text, or a list of texts"),
+        ("log = \"info\"\n\ntime-zone = Berlin", "line 3: "),
+        ("log = \"info", "line 1: "),
+        ("demo = true", "demo: "),
+    ] {
+        let (done, output) = check(text);
+        assert!(!done && output.contains(expected), "{text}: {output}");
+    }
+    let (done, output) = check("listen = \"http://127.0.0.1:0,http://[::1]:0\"\negress-allow = \"127.0.0.0/8\"");
+    assert!(done && output.contains("listen = http://127.0.0.1:0,http://[::1]:0  # file"), "{output}");
+    assert!(output.contains("egress-allow = 127.0.0.0/8  # file"), "{output}");
+}

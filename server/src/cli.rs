@@ -134,12 +134,11 @@ pub async fn run() -> anyhow::Result<()> {
             Box::pin(serve::run(config)).await
         }
         Command::CheckConfig(arguments) => {
-            let (_, lines) = config::resolve(&arguments.database, &arguments.serve, innermost(&matches))?;
-            let key = std::env::var_os(config::KEY_VARIABLE).map(|_| "(set, hidden)").unwrap_or_default();
+            let (config, lines) = config::resolve(&arguments.database, &arguments.serve, innermost(&matches))?;
             let lines: String = lines
                 .into_iter()
                 .map(|(name, value, source)| format!("{name} = {value}  # {source}\n"))
-                .chain(std::iter::once(format!("{} = {key}\n", config::KEY_VARIABLE)))
+                .chain(std::iter::once(config::key_line(&config.database)))
                 .collect();
             print(&lines)
         }

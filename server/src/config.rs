@@ -20,6 +20,26 @@ use std::time::Duration;
 /// The environment variable that contains the master key.
 pub const KEY_VARIABLE: &str = "HOOKWRIGHT_KEY";
 
+/// Returns the master key of the environment. An empty variable counts as unset, since compose files may set one.
+pub fn key_in_environment() -> Option<SecretString> {
+    std::env::var(KEY_VARIABLE).ok().filter(|key| !key.is_empty()).map(SecretString::from)
+}
+
+/// Returns the key file that the configuration file names, unless the environment, which precedes it, has the key itself.
+fn key_file_of(file: &DatabaseOptions) -> Option<&PathBuf> {
+    file.key_file.as_ref().filter(|_| key_in_environment().is_none())
+}
+
+/// Returns the line of `check-config` about the variable with the master key.
+pub fn key_line(config: &DatabaseConfig) -> String {
+    let state = match (key_in_environment(), &config.key_file) {
+        (None, _) => "",
+        (Some(_), None) => "(set, hidden)",
+        (Some(_), Some(_)) => "(set, and not used: key-file precedes it)",
+    };
+    format!("{KEY_VARIABLE} = {state}\n")
+}
+
 /// The options of every command: the database, and the key of its secrets.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
@@ -276,12 +296,11 @@ pub fn resolve(
         file_from.database_url.as_ref(),
         "(not set: the embedded database)",
     );
-    let key_file = merge.path(
-        "key-file",
-        from.key_file.as_ref(),
-        file_from.key_file.as_ref(),
-        &data_dir.join("master.key").display().to_string(),
-    );
+    let default = match key_in_environment() {
+        Some(_) => format!("(not used: the key is in {KEY_VARIABLE})"),
+        None => data_dir.join("master.key").display().to_string(),
+    };
+    let key_file = merge.path("key-file", from.key_file.as_ref(), key_file_of(&file_from), &default);
     let (from, file_from) = (serve, file.serve);
     let listen = merge.list("listen", &from.listen, &file_from.listen, "http://127.0.0.1:8080");
     if listen.is_empty() {
@@ -368,9 +387,9 @@ pub fn resolve(
 pub fn resolve_database(options: &DatabaseOptions) -> Result<DatabaseConfig, Error> {
     let file = options.config.as_deref().map(read_file).transpose()?.unwrap_or_default().database;
     Ok(DatabaseConfig {
+        key_file: options.key_file.as_ref().or(key_file_of(&file)).cloned(),
         data_dir: options.data_dir.clone().or(file.data_dir).unwrap_or_else(|| "./data".into()),
         database_url: options.database_url.clone().or(file.database_url).map(SecretString::from),
-        key_file: options.key_file.clone().or(file.key_file),
     })
 }
 

@@ -5,7 +5,7 @@ mod listener;
 mod signal;
 
 use crate::clock::{Clock, Follower, Zone};
-use crate::config::{DatabaseConfig, KEY_VARIABLE, Listen, ServeConfig};
+use crate::config::{DatabaseConfig, KEY_VARIABLE, Listen, ServeConfig, key_in_environment};
 use crate::dispatch::Dispatcher;
 use crate::engine::lane::Lanes;
 use crate::file::private_folder;
@@ -29,7 +29,7 @@ use axum_server::Handle;
 use certificate::Certificate;
 use listener::{bind, listen_on, raise_file_limit};
 use model::egress::Rules;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -92,16 +92,16 @@ async fn migrated(config: &DatabaseConfig) -> anyhow::Result<Store> {
 /// Reads the master key. Fails when it is not the key of this database.
 async fn open_vault(config: &DatabaseConfig, store: &Store) -> anyhow::Result<Vault> {
     let fingerprint = setting::find(store.read(), KEY_FINGERPRINT).await?;
-    let vault = match (&config.key_file, std::env::var(KEY_VARIABLE).ok().filter(|key| !key.is_empty())) {
+    let vault = match (&config.key_file, key_in_environment()) {
         (Some(path), _) => Vault::from_file(path)?,
-        (None, Some(key)) => Vault::from_base64(&SecretString::from(key), KEY_VARIABLE)?,
+        (None, Some(key)) => Vault::from_base64(&key, KEY_VARIABLE)?,
         (None, None) if config.database_url.is_none() => {
             let path = config.data_dir.join("master.key");
             // Another key would open none of the secrets, and nothing would show it until a secret is needed.
             if fingerprint.is_some() && !path.try_exists()? {
                 bail!(
                     "the master key {} is missing, and the secrets in this database open with no other; put it back \
-                     from a backup",
+                     from a backup, or set --key-file or {KEY_VARIABLE}, if the server was started with one",
                     path.display()
                 );
             }

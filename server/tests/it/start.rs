@@ -2,7 +2,7 @@
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
-use crate::process::{run, serve_with};
+use crate::process::{KEY, run, serve_with};
 use model::tag::CategoryDraft;
 use rstest::rstest;
 use server::store::{event, setting, tag, task, webhook};
@@ -86,4 +86,41 @@ async fn wrong_configuration_file_names_the_option_or_the_line() {
     let (done, output) = check("listen = \"http://127.0.0.1:0,http://[::1]:0\"\negress-allow = \"127.0.0.0/8\"");
     assert!(done && output.contains("listen = http://127.0.0.1:0,http://[::1]:0  # file"), "{output}");
     assert!(output.contains("egress-allow = 127.0.0.0/8  # file"), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn key_of_the_environment_precedes_a_key_file_of_the_configuration_file() {
+    let test = TestStore::sqlite().await;
+    let path = |name: &str| test.dir.path().join(name).display().to_string();
+    let (file, other) = (path("hookwright.toml"), path("other.key"));
+    std::fs::write(&file, format!("key-file = \"{other}\"")).expect("written");
+    std::fs::write(&other, "f".repeat(43) + "=").expect("written");
+    // The database is used with the key of the environment.
+    serve_with(&test, &[]).stop();
+    serve_with(&test, &["--config", &file]).stop();
+    let (done, output) = run(&test, &["serve", "--listen", "http://127.0.0.1:0", "--key-file", &other], |_| ());
+    assert!(!done && output.contains("this master key is not the one"), "{output}");
+
+    let check = |arguments: &[&str], key: &str| {
+        let arguments = [["check-config"].as_slice(), arguments].concat();
+        run(&test, &arguments, |command| _ = command.env("HOOKWRIGHT_KEY", key)).1
+    };
+    let output = check(&["--config", &file], KEY);
+    assert!(output.contains("key-file = (not used: the key is in HOOKWRIGHT_KEY)"), "{output}");
+    assert!(output.contains("HOOKWRIGHT_KEY = (set, hidden)\n"), "{output}");
+    let output = check(&["--key-file", &other], KEY);
+    assert!(output.contains("HOOKWRIGHT_KEY = (set, and not used: key-file precedes it)"), "{output}");
+    let output = check(&["--config", &file], "");
+    assert!(output.contains(&format!("key-file = {other}  # file")), "{output}");
+    assert!(output.contains("HOOKWRIGHT_KEY = \n"), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_key_variable_is_named_among_the_remedies() {
+    let test = TestStore::sqlite().await;
+    serve_with(&test, &[]).stop();
+    let (done, output) = run(&test, &["serve", "--listen", "http://127.0.0.1:0"], |command| {
+        command.env_remove("HOOKWRIGHT_KEY");
+    });
+    assert!(!done && output.contains("or set --key-file or HOOKWRIGHT_KEY"), "{output}");
 }

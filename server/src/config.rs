@@ -73,10 +73,10 @@ pub struct ServeOptions {
     #[serde(deserialize_with = "one_or_several")]
     pub listen: Vec<String>,
     /// Certificate chain for https, PEM [default: a self-signed one in the data directory]
-    #[arg(long, env = "HOOKWRIGHT_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    #[arg(long, env = "HOOKWRIGHT_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
     /// Private key of the certificate, PEM
-    #[arg(long, env = "HOOKWRIGHT_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, env = "HOOKWRIGHT_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
     /// Time zone of a new database, like `Europe/Berlin`; later it is changed in the console [default: the system's]
     #[arg(long, env = "HOOKWRIGHT_TIME_ZONE", value_name = "ZONE")]
@@ -351,7 +351,8 @@ pub fn resolve(
         tls: match (cert, key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
-            _ => return Err(wrong("tls-cert", "the certificate and its key go together".to_owned())),
+            (Some(_), None) => return Err(wrong("tls-key", "it is missing, and tls-cert needs it".to_owned())),
+            (None, Some(_)) => return Err(wrong("tls-cert", "it is missing, and tls-key needs it".to_owned())),
         },
         zone: match zone {
             None => None,

@@ -168,7 +168,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let vault = open_vault(&config.database, &store).await?;
     let bound = config.listen.iter().map(bind).collect::<anyhow::Result<Vec<_>>>()?;
     let is_https = bound.iter().any(|bound| bound.is_https);
-    let certificate = if is_https { Some(Certificate::load(&config).await?) } else { None };
+    let certificate = Certificate::load_for(is_https, &config).await?;
     // On PostgreSQL, due times and leases use the database's clock, which the nodes share.
     let follower = if is_embedded { None } else { Some(Follower::start(&store).await?) };
     let clock = follower.clone().map_or_else(Clock::system, Clock::of_database);

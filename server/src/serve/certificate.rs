@@ -25,8 +25,19 @@ pub(super) struct Certificate {
 }
 
 impl Certificate {
+    /// Loads the certificate if there is a listener for https. A configured one is else reported as not used.
+    pub(super) async fn load_for(is_https: bool, config: &ServeConfig) -> anyhow::Result<Option<Self>> {
+        if is_https {
+            return Self::load(config).await.map(Some);
+        }
+        if config.tls.is_some() {
+            tracing::warn!("tls-cert and tls-key are not used: no listener is https; write --listen https://ADDR:PORT");
+        }
+        Ok(None)
+    }
+
     /// Loads the configured certificate, or the self-signed one in the data directory.
-    pub(super) async fn load(config: &ServeConfig) -> anyhow::Result<Self> {
+    async fn load(config: &ServeConfig) -> anyhow::Result<Self> {
         let (cert, key) = match &config.tls {
             Some(files) => files.clone(),
             None => self_signed(&config.database.data_dir)?,

@@ -2,7 +2,7 @@
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
-use crate::process::{KEY, run, serve_with};
+use crate::process::{KEY, run, serve_changed, serve_with};
 use model::tag::CategoryDraft;
 use rstest::rstest;
 use server::store::{event, setting, tag, task, webhook};
@@ -123,4 +123,30 @@ async fn lost_key_variable_is_named_among_the_remedies() {
         command.env_remove("HOOKWRIGHT_KEY");
     });
     assert!(!done && output.contains("or set --key-file or HOOKWRIGHT_KEY"), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificate_and_its_key_may_come_from_different_sources() {
+    let test = TestStore::sqlite().await;
+    let file = test.dir.path().join("hookwright.toml");
+    std::fs::write(&file, "tls-key = \"tls.key\"").expect("written");
+    let file = file.display().to_string();
+    let check = |arguments: &[&str]| run(&test, &[["check-config"].as_slice(), arguments].concat(), |_| ());
+    let (done, output) = check(&["--config", &file, "--tls-cert", "tls.crt"]);
+    assert!(done && output.contains("tls-key = tls.key  # file"), "{output}");
+    let (done, output) = check(&["--config", &file]);
+    assert!(!done && output.contains("tls-cert: it is missing"), "{output}");
+    let (done, output) = check(&["--tls-cert", "tls.crt"]);
+    assert!(!done && output.contains("tls-key: it is missing"), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificate_without_a_listener_for_https_is_reported() {
+    let test = TestStore::sqlite().await;
+    let log = test.dir.path().join("log");
+    let file = std::fs::File::create(&log).expect("a file");
+    let _server =
+        serve_changed(&test, &["--tls-cert", "x", "--tls-key", "y"], |command| _ = command.stderr(file));
+    let logged = std::fs::read_to_string(&log).expect("a log");
+    assert!(logged.contains("tls-cert and tls-key are not used"), "{logged}");
 }

@@ -171,8 +171,7 @@ fn innermost(matches: &ArgMatches) -> &ArgMatches {
 
 fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to the standard output")
 }
 
 async fn run_inbox(arguments: InboxArguments) -> anyhow::Result<()> {

@@ -238,7 +238,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     }
     let following = certificate::follow(certificate, config.clone(), hangups, stop.clone());
     workers.start("follower of the certificate", following);
-    announce(&store, &services.clock, config.url_for_people(first)).await?;
+    announce(&store, &services.clock, config.url_for_people(first)).await;
     let ended = tokio::select! {
         () = stops.requested() => None,
         ended = workers.first_end() => Some(ended),
@@ -309,8 +309,16 @@ async fn start_demo(services: &Services, address: SocketAddr) -> anyhow::Result<
     })
 }
 
+/// Announces the console. The server works without it, and its workers run already: a failure is logged.
+async fn announce(store: &Store, clock: &Clock, url: Option<String>) {
+    if let Err(error) = print_url(store, clock, url).await {
+        let (error, remedy) = (format!("{error:#}"), "`hookwright setup-link` prints a new link");
+        tracing::error!(error, remedy, "the address and the setup link could not be printed");
+    }
+}
+
 /// Prints the console's URL, and the setup link while there is no account.
-async fn announce(store: &Store, clock: &Clock, url: Option<String>) -> anyhow::Result<()> {
+async fn print_url(store: &Store, clock: &Clock, url: Option<String>) -> anyhow::Result<()> {
     use std::io::Write;
     let Some(url) = url else { return Ok(()) };
     let mut lines = format!("Hookwright is at {url}\n");

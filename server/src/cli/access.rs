@@ -116,5 +116,11 @@ async fn add_key(name: &str, scopes: &[Scope], options: &DatabaseOptions) -> any
     let key = account::add_key(&store, &Clock::system(), &name, scopes).await;
     store.close().await;
     let key = key.with_context(|| format!("cannot create the key {name}"))?;
-    print(&format!("{key}\n"))
+    // The key is stored as a hash alone and cannot be printed again.
+    print(&format!("{key}\n")).with_context(|| {
+        format!(
+            "the key {name} was created but could not be printed; revoke it with `hookwright key revoke` and create \
+             another"
+        )
+    })
 }

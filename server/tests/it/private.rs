@@ -49,6 +49,7 @@ fn wide(command: &std::process::Command, data: &std::path::Path) -> std::process
         }
     }
     shell.arg("--data-dir").arg(data).env("HOOKWRIGHT_KEY", crate::process::KEY);
+    shell.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     shell
 }
 

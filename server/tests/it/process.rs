@@ -20,8 +20,9 @@ pub(crate) fn run(test: &TestStore, arguments: &[&str], change: impl FnOnce(&mut
     if let Some(url) = &test.url {
         command.args(["--database-url", url]);
     }
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     change(&mut command);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
+    let mut child = command.spawn().expect("runs");
     for _ in 0..400 {
         if child.try_wait().expect("asked").is_some() {
             break;
@@ -132,8 +133,9 @@ pub(crate) fn spawn(test: &TestStore, more: &[&str], change: impl FnOnce(&mut Co
     if let Some(url) = &test.url {
         command.args(["--database-url", url]);
     }
+    command.stdout(Stdio::piped());
     change(&mut command);
-    let child = command.stdout(Stdio::piped()).spawn().expect("starts");
+    let child = command.spawn().expect("starts");
     Process { child, url: String::new() }
 }
 

@@ -1,11 +1,17 @@
 //! Starts with options that do not fit, and what a start prints.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
-use crate::harness::{TestInbox, TestServer, TestStore};
-use crate::process::{KEY, run, serve_changed, serve_with};
+use crate::harness::{TestInbox, TestServer, TestStore, client, eventually};
+use crate::process::{KEY, run, serve_changed, serve_with, spawn};
 use model::tag::CategoryDraft;
 use rstest::rstest;
 use server::store::{event, setting, tag, task, webhook};
+use std::fs::File;
+
+/// Returns a file that takes nothing, as on a full disk.
+fn full_disk() -> File {
+    File::options().write(true).open("/dev/full").expect("a device")
+}
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,7 +100,7 @@ async fn key_of_the_environment_precedes_a_key_file_of_the_configuration_file() 
     let path = |name: &str| test.dir.path().join(name).display().to_string();
     let (file, other) = (path("hookwright.toml"), path("other.key"));
     std::fs::write(&file, format!("key-file = \"{other}\"")).expect("written");
-    std::fs::write(&other, "f".repeat(43) + "=").expect("written");
+    std::fs::write(&other, KEY.replacen('A', "B", 1)).expect("written");
     // The database is used with the key of the environment.
     serve_with(&test, &[]).stop();
     serve_with(&test, &["--config", &file]).stop();
@@ -141,12 +147,36 @@ async fn certificate_and_its_key_may_come_from_different_sources() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn key_that_could_not_be_printed_is_to_be_revoked() {
+    let test = TestStore::sqlite().await;
+    let (done, output) =
+        run(&test, &["key", "add", "dc", "--scope", "ingest"], |command| _ = command.stdout(full_disk()));
+    assert!(!done && output.contains("the key dc was created but could not be printed"), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_whose_address_could_not_be_printed_serves() {
+    let test = TestStore::sqlite().await;
+    let log = test.dir.path().join("log");
+    let file = File::create(&log).expect("a file");
+    let _server = spawn(&test, &[], |command| {
+        command.env("HOOKWRIGHT_LOG", "info").stdout(full_disk()).stderr(file);
+    });
+    let logged = || std::fs::read_to_string(&log).expect("a log");
+    eventually("the failure is reported", async || logged().contains("could not be printed")).await;
+    let logged = logged();
+    let port =
+        logged.split("http://127.0.0.1:").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+    let url = format!("http://127.0.0.1:{}/health/live", port.expect("a listener"));
+    assert_eq!(client().get(url).send().await.expect("a response").status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn certificate_without_a_listener_for_https_is_reported() {
     let test = TestStore::sqlite().await;
     let log = test.dir.path().join("log");
-    let file = std::fs::File::create(&log).expect("a file");
-    let _server =
-        serve_changed(&test, &["--tls-cert", "x", "--tls-key", "y"], |command| _ = command.stderr(file));
+    let file = File::create(&log).expect("a file");
+    let _server = serve_changed(&test, &["--tls-cert", "x", "--tls-key", "y"], |command| _ = command.stderr(file));
     let logged = std::fs::read_to_string(&log).expect("a log");
     assert!(logged.contains("tls-cert and tls-key are not used"), "{logged}");
 }

@@ -24,6 +24,7 @@ async fn idle_connections_of_strangers_block_no_client_and_no_delivery() {
         let mut shell = std::process::Command::new("prlimit");
         shell.arg("--nofile=1024:1024").arg(command.get_program()).args(command.get_args());
         shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.stdout(std::process::Stdio::piped());
         *command = shell;
     });
     let address = server.url.trim_start_matches("http://").to_owned();

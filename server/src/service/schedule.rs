@@ -33,10 +33,10 @@ fn not_found() -> AppError {
     AppError::not_found("schedule")
 }
 
-/// Returns true when both schedules are enabled and run at the same instants.
+/// Returns true for schedules that have their runs at the same instants while they are enabled.
 fn is_same_rule(one: &Schedule, other: &Schedule) -> bool {
     let rule = |schedule: &Schedule| (schedule.repeat, schedule.start, schedule.ends);
-    one.is_enabled && other.is_enabled && rule(one) == rule(other)
+    rule(one) == rule(other)
 }
 
 impl Services {
@@ -73,17 +73,26 @@ impl Schedules for Services {
         let txn = self.store.begin_change().await?;
         self.zone.follow(&txn).await?;
         let now = self.clock.now();
-        if let Some(wrong) = never::reason(&checked, now, &self.zone.get()) {
+        let stored = match id {
+            None => None,
+            Some(id) => Some(schedule::find(&txn, id).await?.ok_or_else(not_found)?),
+        };
+        let is_same = stored.as_ref().is_some_and(|row| is_same_rule(&row.schedule, &checked));
+        let stays_enabled = stored.as_ref().is_some_and(|row| row.schedule.is_enabled) && checked.is_enabled;
+        // A schedule that has ended can be renamed, described and disabled. Only to enable it needs a run to come.
+        if !(is_same && (stays_enabled || !checked.is_enabled))
+            && let Some(wrong) = never::reason(&checked, now, &self.zone.get())
+        {
             return Err(wrong.into());
         }
         let next_at = self.next_run(&checked, now);
-        let saved = match id {
+        let saved = match stored {
             None => schedule::insert(&txn, &checked, next_at, now).await.map_err(refused)?,
-            Some(id) => {
-                let row = schedule::find(&txn, id).await?.ok_or_else(not_found)?;
+            Some(row) => {
+                let id = row.id;
                 let opened_on = super::revision(&draft.revision)?;
                 // A new name or description moves no run, even if it is due at this moment.
-                let next_at = if is_same_rule(&row.schedule, &checked) { row.next_at.or(next_at) } else { next_at };
+                let next_at = if is_same && stays_enabled { row.next_at.or(next_at) } else { next_at };
                 if !schedule::update(&txn, (id, opened_on), &checked, next_at, now).await.map_err(refused)? {
                     return Err(super::stale("schedule", &draft, &ScheduleDraft::of(&row.schedule, row.revision)));
                 }

@@ -93,6 +93,29 @@ async fn schedule_that_never_runs_is_refused(#[values(Sqlite, Postgres)] databas
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ended_schedule_can_be_renamed_and_disabled_in_its_form(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start(TestStore::new(database).await).await;
+    let schedules = server.services.backend().schedules;
+    let id = save(&server, "s", |draft| {
+        draft.never_ends = String::new();
+        draft.end_date = "2025-10-17".into();
+    })
+    .await;
+    server.set_clock(at("2025-10-18T00:00:00Z"));
+    tick(&mut scheduler(&server)).await;
+    let load = async || schedules.load_form(Some(id)).await.expect("a form").draft;
+    let renamed = ScheduleDraft { name: "old".into(), description: "ended".into(), ..load().await };
+    schedules.save(Some(id), renamed).await.expect("renamed");
+    assert_eq!((load().await.name.as_str(), due(&server, id).await), ("old", None));
+    let moved = ScheduleDraft { end_date: "2025-10-16".into(), ..load().await };
+    assert_eq!(field(&schedules.save(Some(id), moved).await.expect_err("it never runs")), "end_date");
+    schedules.save(Some(id), ScheduleDraft { enabled: String::new(), ..load().await }).await.expect("disabled");
+    let again = ScheduleDraft { enabled: "true".into(), ..load().await };
+    assert_eq!(field(&schedules.save(Some(id), again).await.expect_err("it has ended")), "end_date");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn saving_a_schedule_plans_its_next_run_anew(#[values(Sqlite, Postgres)] database: Database) {
     let server = TestServer::start(TestStore::new(database).await).await;
     let schedules = server.services.backend().schedules;

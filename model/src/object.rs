@@ -48,17 +48,34 @@ pub struct Object {
     pub tag_ids: Vec<TagId>,
 }
 
+/// The texts of a stored object that its form shows. A sender may have written texts that nobody may type.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredObject<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The id in the managed system.
+    pub external_id: Option<&'a str>,
+}
+
 impl ObjectDraft {
-    /// Checks every field. The service checks that the type and the tags exist.
+    /// Checks every field. A text that is unchanged stays as it is stored, since the sender goes by it. The service checks
+    /// that the type and the tags exist.
     ///
     /// # Errors
     /// Every wrong field, in the order of the form.
-    pub fn parse(&self) -> Result<Object, FieldErrors> {
+    pub fn parse(&self, stored: Option<StoredObject<'_>>) -> Result<Object, FieldErrors> {
         let mut errors = FieldErrors::default();
-        let name = errors.check("name", text::parse_name(&self.name, 255));
-        let external_id = match self.external_id.trim() {
-            "" => None,
-            typed => errors.check("external_id", text::parse_name(typed, 255)),
+        let name = match stored.filter(|stored| stored.name == self.name) {
+            Some(stored) => Some(stored.name.to_owned()),
+            None => errors.check("name", text::parse_name(&self.name, 255)),
+        };
+        // A blank at the end of an id cannot be seen, so that nobody removes it knowingly.
+        let typed_id = self.external_id.trim();
+        let unchanged_id = stored.and_then(|stored| stored.external_id).filter(|id| id.trim() == typed_id);
+        let external_id = match (unchanged_id, typed_id) {
+            (Some(id), _) => Some(id.to_owned()),
+            (None, "") => None,
+            (None, typed) => errors.check("external_id", text::parse_name(typed, 255)),
         };
         let ids = self.tags.split([' ', ',']).filter(|id| !id.is_empty());
         let tag_ids: Result<Vec<_>, _> = ids.map(str::parse).collect();
@@ -130,8 +147,23 @@ mod tests {
     #[test]
     fn object_entered_by_hand_needs_a_name() {
         let draft = ObjectDraft { name: "web".into(), tags: "1, 2 3".into(), ..ObjectDraft::default() };
-        assert_eq!(draft.parse().map(|object| object.tag_ids.len()), Ok(3));
-        assert!(ObjectDraft::default().parse().is_err());
-        assert!(ObjectDraft { tags: "x".into(), ..draft }.parse().is_err());
+        assert_eq!(draft.parse(None).map(|object| object.tag_ids.len()), Ok(3));
+        assert!(ObjectDraft::default().parse(None).is_err());
+        assert!(ObjectDraft { tags: "x".into(), ..draft }.parse(None).is_err());
+    }
+
+    #[test]
+    fn unchanged_texts_of_a_sender_stay_as_they_are_stored() {
+        let stored = Some(StoredObject { name: "we\u{200b}b ", external_id: Some("vm-1 ") });
+        let parse = |name: &str, external_id: &str| {
+            let draft = ObjectDraft { name: name.into(), external_id: external_id.into(), ..ObjectDraft::default() };
+            draft.parse(stored).map(|object| (object.name, object.external_id))
+        };
+        let kept = Ok(("we\u{200b}b ".to_owned(), Some("vm-1 ".to_owned())));
+        assert_eq!(parse("we\u{200b}b ", "vm-1 "), kept);
+        assert_eq!(parse("we\u{200b}b ", "vm-1"), kept);
+        assert_eq!(parse("web", "vm-2 "), Ok(("web".to_owned(), Some("vm-2".to_owned()))));
+        assert_eq!(parse("web", ""), Ok(("web".to_owned(), None)));
+        assert!(parse("we\u{200b}b2", "vm-1").is_err());
     }
 }

@@ -16,7 +16,7 @@ use app::view::inventory::{CategoryLine, ObjectLine, ObjectList, ObjectQuery};
 use async_trait::async_trait;
 use model::catalog::is_internal;
 use model::id::{CategoryId, ObjectId, TagId};
-use model::object::ObjectDraft;
+use model::object::{ObjectDraft, StoredObject};
 use model::tag::{CategoryDraft, TagDraft};
 use model::text::shown;
 use object::{check_tags, check_type, check_unchanged, find_type, write_object};
@@ -40,7 +40,6 @@ impl Inventory for Services {
     }
 
     async fn save_object(&self, id: Option<ObjectId>, draft: ObjectDraft) -> Result<ObjectId, AppError> {
-        let checked = draft.parse()?;
         let txn = self.store.begin_change().await?;
         let before = match id {
             None => None,
@@ -49,6 +48,9 @@ impl Inventory for Services {
                 Some(row.ok_or_else(|| AppError::not_found("object"))?)
             }
         };
+        let stored =
+            before.as_ref().map(|row| StoredObject { name: &row.name, external_id: row.external_id.as_deref() });
+        let checked = draft.parse(stored)?;
         // An object never changes its type: events that name it are about that type.
         let type_id = before.as_ref().map_or_else(|| draft.type_id.clone(), |row| row.type_id.clone());
         let object_type = find_type(&txn, &type_id).await?;

@@ -3,10 +3,12 @@
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
 use app::view::inventory::ObjectQuery;
-use model::access::Scope;
+use model::access::{Role, Scope};
 use model::object::{self, ObjectDraft};
+use model::occurrence::ObjectReference;
 use rstest::rstest;
 use serde_json::{Value, json};
+use server::store::object as rows;
 
 const VMS: &str = "/api/v1/inventory/vms";
 
@@ -174,4 +176,28 @@ async fn object_made_by_hand_accepts_only_tags_of_its_type(#[values(Sqlite, Post
     }
     assert!(inventory.save_object(None, ObjectDraft { type_id: "users".into(), ..draft }).await.is_err());
     inventory.delete_objects(vec![id]).await.expect("deleted");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn form_of_an_object_keeps_the_id_and_name_of_its_sender(#[values(Sqlite, Postgres)] database: Database) {
+    let server = TestServer::start(TestStore::new(database).await).await;
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    let tag = server.tag("Environment", "production").await;
+    let sent = ObjectReference {
+        external_id: Some("vm-1 ".to_owned()),
+        name: Some("we\u{200b}b".to_owned()),
+        tags: None,
+        is_subject: false,
+    };
+    server.services.write_inventory("vms", &[sent], false).await.expect("written");
+    let row = rows::list_of(server.services.store.read(), "vms").await.expect("objects").remove(0);
+    let revision = object::revision(&row.name, row.external_id.as_deref(), false, &[]);
+    let tag = format!("tag.{tag}");
+    let fields =
+        [("name", row.name.as_str()), ("external_id", "vm-1 "), (tag.as_str(), "true"), ("revision", &revision)];
+    let response = server.post_form(&format!("/objects/{}", row.id), &cookie, &fields).await;
+    assert_eq!(response.status(), 303);
+    let after = rows::find(server.services.store.read(), row.id).await.expect("read").expect("there");
+    assert_eq!((after.external_id, after.name), (row.external_id, row.name));
 }

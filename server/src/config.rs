@@ -265,13 +265,24 @@ impl ServeConfig {
         }
     }
 
-    /// Returns the console's URL for people: the public URL, or else that of the first listener.
+    /// Returns the console's URL for people: the public URL, or else that of the first listener. A listener on all
+    /// addresses has the URL of this machine.
     pub fn url_for_people(&self, first: Option<Listen>) -> Option<String> {
         if let Some(url) = &self.public_url {
             return Some(url.origin.clone());
         }
         let Listen { address, is_https } = first?;
-        Some(format!("{}://{address}", if is_https { "https" } else { "http" }))
+        let host =
+            if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() };
+        Some(format!("{}://{host}", if is_https { "https" } else { "http" }))
+    }
+
+    /// Returns the hint that belongs to the URL for people where it leads to the console on this machine only.
+    pub fn url_hint(&self) -> Option<&'static str> {
+        let is_everywhere = self.listen.first().is_some_and(|first| first.address.ip().is_unspecified());
+        let hint =
+            "From another machine, write the name of this one instead of localhost; --public-url sets the address.";
+        Some(hint).filter(|_| is_everywhere && self.public_url.is_none())
     }
 }
 

@@ -238,7 +238,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     }
     let following = certificate::follow(certificate, config.clone(), hangups, stop.clone());
     workers.start("follower of the certificate", following);
-    announce(&store, &services.clock, config.url_for_people(first)).await;
+    announce(&store, &services.clock, &config, first).await;
     let ended = tokio::select! {
         () = stops.requested() => None,
         ended = workers.first_end() => Some(ended),
@@ -310,20 +310,23 @@ async fn start_demo(services: &Services, address: SocketAddr) -> anyhow::Result<
 }
 
 /// Announces the console. The server works without it, and its workers run already: a failure is logged.
-async fn announce(store: &Store, clock: &Clock, url: Option<String>) {
-    if let Err(error) = print_url(store, clock, url).await {
+async fn announce(store: &Store, clock: &Clock, config: &ServeConfig, first: Option<Listen>) {
+    if let Err(error) = print_url(store, clock, config, first).await {
         let (error, remedy) = (format!("{error:#}"), "`hookwright setup-link` prints a new link");
         tracing::error!(error, remedy, "the address and the setup link could not be printed");
     }
 }
 
 /// Prints the console's URL, and the setup link while there is no account.
-async fn print_url(store: &Store, clock: &Clock, url: Option<String>) -> anyhow::Result<()> {
+async fn print_url(store: &Store, clock: &Clock, config: &ServeConfig, first: Option<Listen>) -> anyhow::Result<()> {
     use std::io::Write;
-    let Some(url) = url else { return Ok(()) };
+    let Some(url) = config.url_for_people(first) else { return Ok(()) };
     let mut lines = format!("Hookwright is at {url}\n");
     if let Some(token) = account::new_setup_token(store, clock).await? {
         lines += &format!("Create the first administrator within an hour: {url}/setup?token={token}\n");
+    }
+    if let Some(hint) = config.url_hint() {
+        lines += &format!("{hint}\n");
     }
     let mut out = std::io::stdout().lock();
     out.write_all(lines.as_bytes())?;
@@ -339,5 +342,6 @@ pub async fn setup_link(config: &ServeConfig) -> anyhow::Result<String> {
         bail!("there is an account already: sign in with it, or create another one with `hookwright user add`");
     };
     let Some(url) = config.url_for_people(config.listen.first().copied()) else { bail!("the server listens nowhere") };
-    Ok(format!("{url}/setup?token={token}\n"))
+    let hint = config.url_hint().map(|hint| format!("{hint}\n")).unwrap_or_default();
+    Ok(format!("{url}/setup?token={token}\n{hint}"))
 }

@@ -69,6 +69,16 @@ async fn setup_link_command_works_until_there_is_an_account() {
     let test = TestStore::sqlite().await;
     let (done, output) = run(&test, &["setup-link", "--listen", "http://127.0.0.1:8099"], |_| ());
     assert!(done && output.contains("http://127.0.0.1:8099/setup?token=hwk_"), "{output}");
+    // A browser cannot open the address of a listener on all addresses.
+    for listen in ["https://0.0.0.0:8443", "https://[::]:8443"] {
+        let (done, output) = run(&test, &["setup-link", "--listen", listen], |_| ());
+        assert!(done && output.contains("https://localhost:8443/setup?token=hwk_"), "{output}");
+        assert!(output.contains("--public-url"), "{output}");
+        let named = ["setup-link", "--listen", listen, "--public-url", "https://hooks.example.com"];
+        let (done, output) = run(&test, &named, |_| ());
+        assert!(done && output.contains("https://hooks.example.com/setup?token="), "{output}");
+        assert!(!output.contains("localhost"), "{output}");
+    }
     crate::process::prepare(&test, "http://127.0.0.1:9/", "3").await;
     let (done, output) = run(&test, &["setup-link"], |_| ());
     assert!(!done && output.contains("hookwright user add"), "{output}");

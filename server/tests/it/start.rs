@@ -180,3 +180,22 @@ async fn certificate_without_a_listener_for_https_is_reported() {
     let logged = std::fs::read_to_string(&log).expect("a log");
     assert!(logged.contains("tls-cert and tls-key are not used"), "{logged}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn setup_link_of_a_listener_on_all_addresses_leads_to_this_machine() {
+    let test = TestStore::sqlite().await;
+    let out = test.dir.path().join("out");
+    let file = File::create(&out).expect("a file");
+    let printed = || std::fs::read_to_string(&out).expect("text");
+    let arguments = ["serve", "--listen", "http://0.0.0.0:0", "--data-dir"];
+    let _server = spawn(&test, &[], |command| {
+        let mut other = std::process::Command::new(command.get_program());
+        other.args(arguments).arg(test.dir.path()).env("HOOKWRIGHT_KEY", KEY).env("HOOKWRIGHT_LOG", "warn");
+        *command = other;
+        command.stdout(file);
+    });
+    eventually("the hint is printed", async || printed().contains("--public-url")).await;
+    let printed = printed();
+    assert!(printed.starts_with("Hookwright is at http://localhost:"), "{printed}");
+    assert!(printed.contains(" http://localhost:") && printed.contains("/setup?token=hwk_"), "{printed}");
+}

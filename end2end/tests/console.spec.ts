@@ -351,15 +351,35 @@ test('a live page whose stream a proxy has refused follows the changes again', a
   await makeWebhook(page, hook, 'Chat');
   await makeTask(page, hook, 'Tell', 'Chat');
   await makeEvent(page, hook, 'Power On', 'Tell');
+  await hook.post({ type: 'vms', event: 'poweron', object: { name: 'vm-0' } });
   await page.route('**/live', (route) => route.fulfill({ status: 403, contentType: 'text/html', body: 'Forbidden' }));
   const refused = page.waitForResponse((response) => response.url().endsWith('/live'));
   await open(page, hook, '/deliveries');
   await refused;
+  await expect(page.getByText('Not live')).toBeVisible();
   await page.unroute('**/live');
   await hook.post({ type: 'vms', event: 'poweron', object: { name: 'vm-1' } });
-  await expect.poll(() => hook.received().length).toBe(1);
+  await expect.poll(() => hook.received().length).toBe(2);
   await page.clock.runFor(15_000);
   await expect(row(page, 'vm-1')).toContainText('Sent');
+  await expect(page.getByText('Live', { exact: true })).toBeVisible();
+});
+
+test('a live page changes beside a table under the pointer', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Chat');
+  await makeTask(page, hook, 'Tell', 'Chat');
+  await makeEvent(page, hook, 'Power On', 'Tell');
+  await hook.post({ type: 'vms', event: 'poweron', object: { name: 'vm-1' } });
+  await expect.poll(() => hook.received().length).toBe(1);
+  await open(page, hook, '/webhooks/1');
+  await row(page, 'vm-1').hover();
+  const other = await page.context().newPage();
+  await open(other, hook, '/webhooks/1');
+  await command(other, 'Pause').click();
+  await expect(other.getByText('Paused since')).toBeVisible();
+  await other.close();
+  await expect(page.getByText('Paused since')).toBeVisible();
 });
 
 test('a live list under twenty changes a second keeps checks, focus and scroll position', async ({ page, hook }) => {
@@ -393,6 +413,7 @@ test('a live list under twenty changes a second keeps checks, focus and scroll p
   await expect(filter).toHaveValue('vm');
   expect(await page.evaluate(() => scrollY)).toBe(position);
   await expect(page.getByText('1 selected')).toBeVisible();
+  await expect(page.getByLabel('Select all on this page')).toHaveJSProperty('indeterminate', true);
 
   await newer.click();
   await expect(row(page, 'vm-80')).toContainText('Sent');
@@ -434,6 +455,15 @@ test('leaving a form with unsaved input asks first, and Back restores the input'
   await expect(field(page, 'Object').locator('option:checked')).toHaveText('Chat');
   await expect(field(page, 'Delete Task After Running')).toBeChecked();
   await expect(page.getByRole('region', { name: 'Preview' }), 'and the form knows it').toContainText('typed "web-01"');
+
+  // A form outside the page's content takes no input with it.
+  asked.length = 0;
+  stays = true;
+  await page.getByRole('button', { name: 'Theme' }).click();
+  await page.getByRole('button', { name: 'Dark' }).click();
+  await page.getByRole('link', { name: 'Dashboard' }).click();
+  await expect.poll(() => asked).toEqual(['beforeunload']);
+  stays = false;
 
   asked.length = 0;
   await save(page, 'Task: half');

@@ -84,7 +84,7 @@ pub(crate) fn LookupField(
     // A name typed into the text field is not a value of the select.
     Effect::new(move |_| {
         let value = current.get_untracked();
-        if is_hydrated.get() && value != none.0 && value.parse::<i64>().is_err() {
+        if is_hydrated.get() && !value.is_empty() && value != none.0 && value.parse::<i64>().is_err() {
             typed.on_change.run(none.0.to_owned());
         }
     });

@@ -71,6 +71,15 @@ impl FieldOf {
         move || error.get().is_some().then_some("true")
     }
 
+    /// Returns the handler of the event that the control has lost the focus. Hydration may have removed the control, and
+    /// its callbacks, under the cursor.
+    fn leave(&self) -> impl Fn(leptos::ev::FocusEvent) + use<> {
+        let on_leave = self.on_leave;
+        move |_| {
+            on_leave.try_run(());
+        }
+    }
+
     /// Reports the value of a control that was filled in before WASM ran.
     fn adopt(&self, typed: String) {
         if typed != self.initial {
@@ -128,7 +137,7 @@ pub(crate) fn TextField(
     let node = NodeRef::<leptos::html::Input>::new();
     let this = field.clone();
     node.on_load(move |input| this.adopt(input.value()));
-    let (on_change, on_leave) = (field.on_change, field.on_leave);
+    let (on_change, leave) = (field.on_change, field.leave());
     let is_secret = kind == "password";
     let autocomplete = autocomplete.or(is_secret.then_some("new-password"));
     let shown = RwSignal::new(false);
@@ -177,7 +186,7 @@ pub(crate) fn TextField(
                     aria-describedby=described
                     node_ref=node
                     on:input:target=move |event| on_change.run(event.target().value())
-                    on:blur=move |_| on_leave.run(())
+                    on:blur=leave
                 />
                 {unit.map(|unit| view! { <span class="c-field__unit" aria-hidden="true">{unit}</span> })}
                 {eye}
@@ -202,7 +211,7 @@ pub(crate) fn AreaField(
     let node = NodeRef::<leptos::html::Textarea>::new();
     let this = field.clone();
     node.on_load(move |area| this.adopt(area.value()));
-    let (on_change, on_leave) = (field.on_change, field.on_leave);
+    let (on_change, leave) = (field.on_change, field.leave());
     let (name, error, is_required) = (field.name, field.error, field.is_required);
     let initial = field.initial.clone();
     let (described, invalid) = (field.described_by(hint.is_some()), field.invalid());
@@ -222,7 +231,7 @@ pub(crate) fn AreaField(
                     aria-describedby=described
                     node_ref=node
                     on:input:target=move |event| on_change.run(event.target().value())
-                    on:blur=move |_| on_leave.run(())
+                    on:blur=leave
                     inner_html=area_html(&initial)
                 ></textarea>
             </div>
@@ -249,7 +258,7 @@ pub(crate) fn SelectField(
     let node = NodeRef::<leptos::html::Select>::new();
     let this = field.clone();
     node.on_load(move |select| this.adopt(select.value()));
-    let (on_change, on_leave) = (field.on_change, field.on_leave);
+    let (on_change, leave) = (field.on_change, field.leave());
     let (initial, autofocus) = (field.initial.clone(), field.autofocus());
     let option = move |(value, label): (String, String)| {
         let is_selected = value == initial;
@@ -283,7 +292,7 @@ pub(crate) fn SelectField(
                     aria-describedby=described
                     node_ref=node
                     on:change:target=move |event| on_change.run(event.target().value())
-                    on:blur=move |_| on_leave.run(())
+                    on:blur=leave
                 >
                     {groups}
                 </select>

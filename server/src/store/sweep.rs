@@ -190,7 +190,8 @@ async fn is_probe_under_way(db: &impl ConnectionTrait, id: DestinationId) -> Res
 }
 
 /// Queues the oldest delivery that waits behind the breaker and is due: a probe too respects the schedule of retries
-/// and the time that the receiver asked for. Returns true when there was such a delivery.
+/// and the time that the receiver asked for. Returns true when there was such a delivery. Where the delivery was
+/// discarded at that moment, the next sweep picks another one.
 async fn queue_probe(db: &impl ConnectionTrait, id: DestinationId, now: Timestamp) -> Result<bool> {
     let first = |reason: &str| {
         format!(
@@ -199,8 +200,10 @@ async fn queue_probe(db: &impl ConnectionTrait, id: DestinationId, now: Timestam
              ORDER BY next_attempt_at, id LIMIT 1) AS first"
         )
     };
+    // The status stands twice: on PostgreSQL the picked delivery may have been discarded meanwhile.
     let sql = format!(
-        "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE id = (SELECT MIN(id) FROM ({}) AS due)",
+        "UPDATE delivery SET status = 'queued', hold_reason = NULL WHERE id = (SELECT MIN(id) FROM ({}) AS due) \
+         AND COALESCE(status, '') = 'held'",
         ["breaker", "releasing"].map(first).join(" UNION ALL ")
     );
     Ok(execute(db, &sql, [id.0.into(), now.0.into()]).await? == 1)

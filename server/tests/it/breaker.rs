@@ -1,7 +1,9 @@
 //! The breaker: when it opens, which probes are sent and when, which deliveries it holds, and what releases them.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
-use crate::harness::{Gate, Switch, TestInbox, TestServer, TestStore, eventually};
+use crate::harness::{
+    Gate, Switch, TestInbox, TestServer, TestStore, begin_holding, eventually, until_lock_is_awaited,
+};
 use crate::hold::{ALL, bodies, count, edit, power_on, prepare};
 use crate::rows;
 use app::view::delivery::DeliveryLine;
@@ -377,4 +379,25 @@ async fn deleted_webhook_has_no_hold_state_and_reports_nothing(#[values(Sqlite, 
     let row = entity::destination::Entity::find_by_id(id.0).one(store.read()).await.expect("read").expect("there");
     assert_eq!((row.paused_at, row.breaker_opened_at, row.breaker_failures, row.is_hanging), (None, None, 0, false));
     assert!(hold::load_states(store.read(), &[id.into()], false).await.expect("read").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_discarded_as_it_becomes_the_probe_stays_discarded() {
+    let test = TestStore::postgres().await;
+    let store = &test.store;
+    opened(store, &[NOW, NOW]).await;
+    let ids: Vec<_> = entity::delivery::Entity::find().all(store.read()).await.expect("read");
+    let (first, second) = (ids[0].id.min(ids[1].id), ids[0].id.max(ids[1].id));
+    let discard = begin_holding(store).await;
+    hold::discard_one(&discard, first, "no longer wanted", NOW).await.expect("discarded");
+    let commit = async {
+        until_lock_is_awaited(store).await;
+        discard.commit().await.expect("committed");
+    };
+    tokio::join!(sweep_at(store, NOW), commit);
+    assert_eq!(queued(store).await, [] as [i64; 0]);
+    sweep_at(store, NOW).await;
+    assert_eq!(queued(store).await, [second], "the next sweep probes with the other delivery");
+    let row = entity::delivery::Entity::find_by_id(first).one(store.read()).await.expect("read").expect("there");
+    assert_eq!((row.status.as_str(), row.settled_at), ("discarded", Some(NOW.0)));
 }

@@ -114,6 +114,39 @@ impl Moving<'_> {
         }
         Ok(())
     }
+
+    /// Has the waiting deliveries follow the state of the destination.
+    async fn follow(&mut self, row: &entity::destination::Model) -> Result<()> {
+        let state = hold_state(row);
+        if state.target_revision > 0 {
+            self.hold_outdated(state.target_revision, row.arranging == TARGET).await?;
+        }
+        if state.paused_at.is_some() {
+            self.move_to("queued", "status = 'queued'", Some(HoldReason::Paused)).await?;
+            // A pause absorbs the other reasons except a changed target: resuming decides about all of these deliveries.
+            self.move_to("held", "status = 'held' AND hold_reason = 'releasing'", Some(HoldReason::Paused)).await?;
+            self.move_to("held", "status = 'held' AND hold_reason = 'breaker'", Some(HoldReason::Paused)).await?;
+        } else {
+            // An open breaker and a rate concern the current target only.
+            self.move_to("held", HELD_REPLAYS, None).await?;
+            let (is_open, is_releasing) = (state.breaker.open.is_some(), state.release_per_second.is_some());
+            let reason = match (is_open, is_releasing) {
+                (_, true) => Some(HoldReason::Releasing),
+                (true, false) => Some(HoldReason::Breaker),
+                (false, false) => None,
+            };
+            // While a probe is under way, a queued delivery may be the probe.
+            if is_open && !state.breaker.is_probing() {
+                self.move_to("queued", "status = 'queued' AND replay_revision IS NULL", reason).await?;
+            }
+            for from in [HoldReason::Paused, HoldReason::Breaker, HoldReason::Releasing] {
+                if reason != Some(from) {
+                    self.move_to("held", &held(from), reason).await?;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Arranges up to `size` waiting deliveries of a destination. Returns how many were moved; when they are fewer than
@@ -126,40 +159,14 @@ pub(super) async fn step(
     size: i64,
     now: Timestamp,
 ) -> Result<u64> {
-    let state = hold_state(row);
     let is_postgres = txn.get_database_backend() == DbBackend::Postgres;
     let mut moving = Moving { txn, is_postgres, id: DestinationId(row.id), left: size, moved: 0 };
     if row.deleted_at.is_some() {
         moving.discard(now).await?;
-        return Ok(moving.moved);
-    }
-    if state.target_revision > 0 {
-        moving.hold_outdated(state.target_revision, row.arranging == TARGET).await?;
-    }
-    if state.paused_at.is_some() {
-        moving.move_to("queued", "status = 'queued'", Some(HoldReason::Paused)).await?;
-        // A pause absorbs the other reasons except a changed target: resuming decides about all of these deliveries.
-        moving.move_to("held", "status = 'held' AND hold_reason = 'releasing'", Some(HoldReason::Paused)).await?;
-        moving.move_to("held", "status = 'held' AND hold_reason = 'breaker'", Some(HoldReason::Paused)).await?;
     } else {
-        // An open breaker and a rate concern the current target only.
-        moving.move_to("held", HELD_REPLAYS, None).await?;
-        let (is_open, is_releasing) = (state.breaker.open.is_some(), state.release_per_second.is_some());
-        let reason = match (is_open, is_releasing) {
-            (_, true) => Some(HoldReason::Releasing),
-            (true, false) => Some(HoldReason::Breaker),
-            (false, false) => None,
-        };
-        // While a probe is under way, a queued delivery may be the probe.
-        if is_open && !state.breaker.is_probing() {
-            moving.move_to("queued", "status = 'queued' AND replay_revision IS NULL", reason).await?;
-        }
-        for from in [HoldReason::Paused, HoldReason::Breaker, HoldReason::Releasing] {
-            if reason != Some(from) {
-                moving.move_to("held", &held(from), reason).await?;
-            }
-        }
+        moving.follow(row).await?;
     }
+    // Also for a deleted destination: each sweep would visit it again.
     if moving.left > 0 && row.arranging != NOTHING {
         set_arranging(txn, moving.id, NOTHING).await?;
     }

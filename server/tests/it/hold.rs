@@ -12,11 +12,11 @@ use model::id::WebhookId;
 use model::time::Timestamp;
 use model::webhook::WebhookDraft;
 use rstest::rstest;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, EntityTrait};
 use serde_json::{Value, json};
 use server::clock::new_uuid;
 use server::engine::held::HeldCounts;
-use server::store::{claim, figures};
+use server::store::{arrange, claim, entity, figures, sweep, webhook};
 use std::time::Duration;
 
 pub(crate) fn power_on(id: &str) -> Value {
@@ -310,6 +310,24 @@ async fn deleting_a_webhook_discards_waiting_deliveries_only(#[values(Sqlite, Po
         (Some("The webhook was deleted."), "w")
     );
     assert_eq!(inbox.received().len(), 8);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sweep_rests_after_a_webhook_with_a_backlog_is_deleted(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let store = &test.store;
+    let now = Timestamp(1_000_000);
+    let webhook = rows::webhook(store.write(), "w", "http://127.0.0.1:9/").await;
+    // More than the transaction of the deletion discards.
+    rows::start(store.write(), (0..150).map(|_| rows::delivery(webhook)).collect(), now).await;
+    let txn = store.begin_change().await.expect("a transaction");
+    assert!(webhook::delete(&txn, webhook, now).await.expect("deleted"));
+    arrange::begin(&txn, webhook.into(), false, now).await.expect("begun");
+    txn.commit().await.expect("committed");
+    assert!(sweep::sweep(store, now, Duration::ZERO).await.expect("swept"), "the rest is discarded");
+    assert!(!sweep::sweep(store, now, Duration::ZERO).await.expect("swept"), "nothing is left");
+    assert_eq!(entity::delivery::Entity::find().all(store.read()).await.expect("rows").len(), 150);
 }
 
 #[rstest]

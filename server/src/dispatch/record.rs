@@ -203,15 +203,16 @@ impl Dispatcher {
                 Ended::Returned { claimed, due, .. } => returned.entry(*due).or_default().push(claimed.id()),
             }
         }
-        for (due, ids) in returned {
-            lease::give_back(&txn, self.owner, &ids, due, now).await?;
-        }
         if is_again {
             // The last try may have been committed, and only its response lost.
             settlements = delivery::without_recorded(&txn, settlements).await?;
         }
         if !settlements.is_empty() {
             settle::settle(&txn, self.owner, &self.restless, settlements, now).await?;
+        }
+        // After the locks 1 and 4 that settling takes.
+        for (due, ids) in returned {
+            lease::give_back(&txn, self.owner, &ids, due, now).await?;
         }
         let mut cycled = Cycled::default();
         if !claiming.plan.is_empty() {

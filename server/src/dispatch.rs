@@ -32,7 +32,8 @@
 //! # Locks
 //!
 //! A cycle takes locks 1, 4, 5, 6 and 7 of the lock order in `store`. Lock 1 is taken only when a run ends a task that
-//! is deleted after running. Lock 4 is taken only for destinations whose breaker may move.
+//! is deleted after running. Lock 4 is taken only for destinations whose breaker may move, and where a record is tried
+//! again.
 //!
 //! # What a crash leaves behind
 //!
@@ -43,8 +44,9 @@
 //! * After the attempt, before its record: the receiver may have acted, and is called again. The delivery counts its
 //!   claims apart from its attempts. After three claims without a record the beginning of each further attempt is on
 //!   record before the receiver is called (`store::suspect`), so at most `6 + retries` attempts have no record.
-//! * A commit whose response was lost: the next try leaves out attempts that are already recorded, by delivery, number
-//!   and instant. Deliveries whose claim was lost in this way return to the queue at the next look of step 5.
+//! * A commit whose response was lost: the next try waits for its locks, and leaves out attempts that are already
+//!   recorded, by delivery, number and instant. Deliveries whose claim was lost in this way return to the queue at the
+//!   next look of step 5.
 //! * A change of a breaker and the internal event about the change are one transaction: neither is stored alone.
 
 mod cycle;

@@ -405,8 +405,14 @@ fn with_destinations(work: &mut Work, cycled: Cycled) -> Vec<Leased> {
     cycled.claimed.into_iter().map(join).collect()
 }
 
-/// Brings blocked records back after a wait. Each delivery keeps its lease until then.
-fn try_later(senders: &Senders, blocked: Vec<Ended>) {
+/// Brings blocked records back after a wait. Each delivery keeps its lease until then. The lock may be that of a first
+/// try whose commit has no response yet.
+fn try_later(senders: &Senders, mut blocked: Vec<Ended>) {
+    for one in &mut blocked {
+        if let Ended::Attempted(settlement) = one {
+            settlement.may_be_recorded = true;
+        }
+    }
     let ended = senders.ended.clone();
     senders.tasks.spawn(async move {
         tokio::time::sleep(POLL).await;

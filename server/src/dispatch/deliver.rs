@@ -133,7 +133,7 @@ impl Dispatcher {
             "attempt"
         );
         let destination_revision = destination.revision();
-        Ended::Attempted(Box::new(Settlement { claimed, attempted, next, destination_revision }))
+        Ended::Attempted(Box::new(Settlement::new(claimed, attempted, next, destination_revision)))
     }
 
     /// Records that an attempt of a suspect delivery begins, so that only attempts that may have reached the receiver
@@ -215,7 +215,7 @@ impl Dispatcher {
     fn end_as_internal(&self, claimed: Claimed, message: &str, destination_revision: i64) -> Ended {
         let attempted = self.failed(message);
         let next = Next::Settle(Status::Error);
-        Ended::Attempted(Box::new(Settlement { claimed, attempted, next, destination_revision }))
+        Ended::Attempted(Box::new(Settlement::new(claimed, attempted, next, destination_revision)))
     }
 
     /// Returns an attempt that failed before anything was sent.

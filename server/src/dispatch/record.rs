@@ -2,12 +2,13 @@
 //! database fails, and a refused record does not prevent the others.
 //!
 //! * The database is away: the group waits, and nothing is claimed meanwhile.
-//! * The response to a commit is lost: the next try first looks for the rows that the commit would have written.
+//! * The response to a commit is lost: the next try first looks for the rows that the commit would have written. The
+//!   commit may still be under way (PostgreSQL), so the try waits for its locks before the look.
 //! * The group is refused: halving it isolates the refused record. That attempt is recorded without the receiver's
 //!   response. A delivery that was sent stays sent, and any other ends with the code `internal`. If that record is
 //!   refused too, the delivery ends as an error without an attempt.
-//! * A row of the group stays locked: halving isolates that row, too. Its record is tried again later; until then the
-//!   delivery keeps its slot.
+//! * A row of the group stays locked: halving isolates that row, too. Its record is tried again later, as after a lost
+//!   response; until then the delivery keeps its slot.
 //!
 //! If every record of a delivery is refused, its lease runs out. After three such claims the delivery is suspect, and
 //! the recorded beginnings of its attempts limit how often it is sent (`store::suspect`).
@@ -203,9 +204,9 @@ impl Dispatcher {
                 Ended::Returned { claimed, due, .. } => returned.entry(*due).or_default().push(claimed.id()),
             }
         }
-        if is_again {
+        if settlements.iter().any(|one| is_again || one.may_be_recorded) {
             // The last try may have been committed, and only its response lost.
-            settlements = delivery::without_recorded(&txn, settlements).await?;
+            settlements = settle::without_recorded(&txn, settlements).await?;
         }
         if !settlements.is_empty() {
             settle::settle(&txn, self.owner, &self.restless, settlements, now).await?;

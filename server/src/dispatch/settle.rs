@@ -25,10 +25,7 @@ pub(super) async fn settle(
     mut group: Vec<Settlement>,
     now: Timestamp,
 ) -> Result<(), store::Error> {
-    if group.iter().any(|one| one.claimed.ends_task) {
-        // Takes lock 1 of 9, before any row.
-        revision::lock_changes(txn).await?;
-    }
+    lock_task_ends(txn, &group).await?;
     let breakers = judge_breakers(txn, restless, &mut group, now).await?;
     let of_tasks: Vec<_> =
         group.iter().filter(|one| one.claimed.ends_task).map(|one| one.claimed.id().into()).collect();
@@ -37,6 +34,26 @@ pub(super) async fn settle(
         move_breaker(txn, *id, moved, now).await?;
     }
     run::finish_tasks(txn, &of_tasks, now).await
+}
+
+/// Takes lock 1 of 9, before any row, where a run may end a task that is deleted after running.
+async fn lock_task_ends(txn: &DatabaseTransaction, group: &[Settlement]) -> Result<(), store::Error> {
+    if group.iter().any(|one| one.claimed.ends_task) {
+        revision::lock_changes(txn).await?;
+    }
+    Ok(())
+}
+
+/// Returns the settlements that no earlier try has recorded. Takes every lock of `settle` before it looks, since an
+/// earlier try that is still being committed has them (PostgreSQL).
+pub(super) async fn without_recorded(
+    txn: &DatabaseTransaction,
+    group: Vec<Settlement>,
+) -> Result<Vec<Settlement>, store::Error> {
+    lock_task_ends(txn, &group).await?;
+    let ids: Vec<_> = group.iter().map(|one| one.claimed.destination_id()).collect();
+    hold::load_states(txn, &ids, true).await?;
+    delivery::without_recorded(txn, group).await
 }
 
 /// A breaker whose state has changed.

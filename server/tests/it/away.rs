@@ -1,7 +1,7 @@
 //! The database fails while deliveries are in flight. Nothing is lost, nothing is sent twice, and the server recovers
 //! by itself.
 
-use crate::harness::{Gate, TestServer, TestStore, eventually};
+use crate::harness::{Gate, TestInbox, TestServer, TestStore, begin_holding, eventually};
 use app::view::delivery::DeliveryLine;
 use model::access::Scope;
 use model::delivery::Status;
@@ -9,15 +9,13 @@ use model::id::ApiKeyId;
 use model::occurrence::parse_json;
 use model::time::Timestamp;
 use rstest::rstest;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement};
 use serde_json::{Value, json};
 use server::clock::{Clock, Zone};
 use server::engine::lane::Lanes;
 use server::intake::{self, Intake};
-use server::store::Store;
 use server::store::access::ApiKey;
-use server::store::connect;
-use server::store::occurrence;
+use server::store::{Store, connect, entity, occurrence, webhook};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -328,4 +326,43 @@ async fn delivery_whose_commit_had_no_response_is_sent_once() {
     assert!(relay.has_hung_up(), "the relay has hung up");
     gate.respond(10_000);
     assert_all_sent_once(&server, &gate, 2).await;
+}
+
+/// The commit hangs for longer than the time limit, and succeeds while the record is tried again, or waits to be.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attempt_with_a_slow_commit_is_recorded_and_counted_once(#[values(true, false)] is_tried: bool) {
+    let mut test = TestStore::postgres().await;
+    // Longer than the second for which a try waits for a lock.
+    test.store.patience = std::time::Duration::from_secs(2);
+    let server = TestServer::start(test).await;
+    let store = &server.services.store;
+    let inbox = TestInbox::start().await;
+    let key = server.key("dc", &[Scope::Ingest]).await;
+    let webhook = server.webhook("w", &format!("{}/status/503", inbox.url), |_| ()).await;
+    server.event(server.task("t", webhook, "", false).await).await;
+    let slow = "CREATE FUNCTION wait_to_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                PERFORM set_config('lock_timeout', '0', true); PERFORM pg_advisory_xact_lock(4711); RETURN NULL; END $$; \
+                CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON attempt DEFERRABLE INITIALLY DEFERRED \
+                FOR EACH ROW EXECUTE FUNCTION wait_to_commit()";
+    store.write().execute_unprepared(slow).await.expect("made");
+    let slow = begin_holding(store).await;
+    slow.execute_unprepared("SELECT pg_advisory_xact_lock(4711)").await.expect("locked");
+    assert_eq!(post(&server, &key).await, 202);
+    let waits_for_row = async || {
+        let sql = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'transactionid'";
+        let row = store.read().query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
+        row.expect("asked").is_some()
+    };
+    eventually("the next try waits for the first", &waits_for_row).await;
+    if !is_tried {
+        eventually("the next try is over", async || !waits_for_row().await).await;
+    }
+    slow.commit().await.expect("released");
+    server.deliveries_until(|rows| rows[0].attempts == 1 && rows[0].status == Some(Status::Queued)).await;
+    eventually("the record is over", async || server.services.lanes.is_idle()).await;
+    let attempts = entity::attempt::Entity::find().all(store.read()).await.expect("read");
+    assert_eq!(attempts.len(), 1);
+    let row = webhook::find(store.read(), webhook).await.expect("read").expect("there");
+    assert_eq!(row.hold.breaker.failures, 1);
 }

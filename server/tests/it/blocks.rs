@@ -138,15 +138,11 @@ async fn start_alone(txn: &DatabaseTransaction, owner: Uuid) {
 }
 
 async fn settle_group(txn: &DatabaseTransaction, owner: Uuid, group: Vec<Claimed>) {
-    let settle = |claimed: Claimed| Settlement {
-        claimed,
-        attempted: Attempted {
-            outcome: Outcome::Sent,
-            ..Attempted::failed(NOW, Duration::from_millis(1), model::delivery::ErrorCode::Internal, String::new())
-        },
-        next: Next::Settle(Status::Sent),
-        destination_revision: 1,
+    let attempted = Attempted {
+        outcome: Outcome::Sent,
+        ..Attempted::failed(NOW, Duration::from_millis(1), model::delivery::ErrorCode::Internal, String::new())
     };
+    let settle = |claimed: Claimed| Settlement::new(claimed, attempted.clone(), Next::Settle(Status::Sent), 1);
     delivery::settle_many(txn, owner, group.into_iter().map(settle).collect(), NOW).await.expect("settled");
 }
 

@@ -188,12 +188,8 @@ impl Records {
         let turn = self.test.store.turn().await?.expect("SQLite");
         let mut started = delivery::start_in_turn(turn, group, NOW).await?.expect("unchanged");
         let failed = Attempted::failed(NOW, Duration::from_millis(1), ErrorCode::Internal, String::new());
-        Ok(Settlement {
-            claimed: started.claimed.pop().expect("leased"),
-            attempted: Attempted { outcome: Outcome::Sent, error: None, ..failed },
-            next: Next::Settle(Status::Sent),
-            destination_revision: 1,
-        })
+        let sent = Attempted { outcome: Outcome::Sent, error: None, ..failed };
+        Ok(Settlement::new(started.claimed.pop().expect("leased"), sent, Next::Settle(Status::Sent), 1))
     }
 
     fn record(&self, one: &Settlement) -> Option<Along<PlainRow>> {

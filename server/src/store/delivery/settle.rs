@@ -12,7 +12,8 @@ use model::email::Recipient;
 use model::number::millis;
 use model::time::Timestamp;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, Statement, Value, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    sea_query::{Expr, LockType},
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -62,9 +63,16 @@ pub struct Settlement {
     pub next: Next,
     /// The destination's revision that the attempt was made with.
     pub destination_revision: i64,
+    /// True where an earlier record of the attempt was tried, and may have been committed.
+    pub may_be_recorded: bool,
 }
 
 impl Settlement {
+    /// Returns the end of an attempt of which no record was tried yet.
+    pub fn new(claimed: Claimed, attempted: Attempted, next: Next, destination_revision: i64) -> Self {
+        Self { claimed, attempted, next, destination_revision, may_be_recorded: false }
+    }
+
     /// Returns true for a success that changes only the delivery and its run.
     pub fn is_plain(&self) -> bool {
         self.next == Next::Settle(Status::Sent)
@@ -72,6 +80,7 @@ impl Settlement {
             && !self.claimed.ends_task
             && !self.attempted.has_timed_out
             && self.claimed.attempt() <= RESPONSES_RETAINED
+            && !self.may_be_recorded
     }
 
     /// Returns the end of the attempt as far as it concerns the breaker of the target of `target_revision`. `None` if
@@ -83,8 +92,20 @@ impl Settlement {
     }
 }
 
-/// Returns the settlements whose attempts are not recorded yet.
+/// Returns the settlements whose attempts are not recorded yet. An earlier record may still be about to be committed
+/// (PostgreSQL), so the deliveries are locked before the look.
+///
+/// Takes lock 5 of 9.
 pub async fn without_recorded(db: &impl ConnectionTrait, settlements: Vec<Settlement>) -> Result<Vec<Settlement>> {
+    delivery::Entity::find()
+        .select_only()
+        .column(delivery::Column::Id)
+        .filter(delivery::Column::Id.is_in(settlements.iter().map(|one| one.claimed.id)))
+        .order_by_asc(delivery::Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .into_tuple::<i64>()
+        .all(db)
+        .await?;
     let rows: Vec<(i64, i64, i64)> = attempt::Entity::find()
         .select_only()
         .columns([attempt::Column::DeliveryId, attempt::Column::Number, attempt::Column::StartedAt])

@@ -148,8 +148,14 @@ pub async fn insert_key(
     let revoked =
         api_key::Entity::find().filter(api_key::Column::Name.eq(name)).filter(api_key::Column::RevokedAt.is_not_null());
     if let Some(api_key::Model { id, .. }) = revoked.one(db).await? {
-        api_key::Entity::update(api_key::ActiveModel { id: Set(id), ..row }).exec(db).await?;
-        return Ok(ApiKeyId(id));
+        // Another one may have replaced the key meanwhile. Then the name is taken.
+        let replaced = api_key::Entity::update_many()
+            .set(row.clone())
+            .filter(api_key::Column::Id.eq(id))
+            .filter(api_key::Column::RevokedAt.is_not_null());
+        if replaced.exec(db).await?.rows_affected == 1 {
+            return Ok(ApiKeyId(id));
+        }
     }
     Ok(ApiKeyId(api_key::Entity::insert(row).exec(db).await?.last_insert_id))
 }

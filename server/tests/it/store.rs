@@ -1,7 +1,7 @@
 //! Guarantees of the store, on both databases.
 
 use crate::harness::Database::{self, Postgres, Sqlite};
-use crate::harness::TestStore;
+use crate::harness::{TestStore, begin_holding, until_lock_is_awaited};
 use crate::rows;
 use model::access::Role;
 use model::breaker::{Breaker, Open};
@@ -86,6 +86,31 @@ async fn account_with_a_taken_name_is_a_conflict(#[values(Sqlite, Postgres)] dat
     let add = || access::insert_account(test.store.write(), "maria", Role::Admin, "hash".into(), NOW);
     add().await.expect("the first");
     assert!(matches!(add().await, Err(Error::Conflict { .. })));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoked_key_replaced_twice_at_once_is_a_conflict(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let db = test.store.write();
+    let add = |hash: u8| access::insert_key(db, "dc", vec![hash], &[], NOW);
+    add(1).await.expect("the first");
+    assert!(access::revoke_key(db, "dc", NOW).await.expect("revoked"));
+    let (one, other) = if test.store.is_postgres() {
+        let open = begin_holding(&test.store).await;
+        let one = access::insert_key(&open, "dc", vec![2], &[], NOW).await;
+        let commit = async {
+            until_lock_is_awaited(&test.store).await;
+            open.commit().await.expect("committed");
+        };
+        (one, tokio::join!(add(3), commit).0)
+    } else {
+        tokio::join!(add(2), add(3))
+    };
+    let (valid, refused, hash) = if one.is_ok() { (one, other, 2) } else { (other, one, 3) };
+    assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    let found = access::find_key(db, vec![hash]).await.expect("read").expect("valid");
+    assert_eq!(found.id, valid.expect("one of them"));
 }
 
 #[rstest]

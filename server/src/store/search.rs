@@ -10,12 +10,12 @@ use super::{Result, group};
 use app::view::COUNTED;
 use model::delivery::Status;
 use model::id::TaskId;
-use model::number::to_u64;
+use model::number::{to_i64, to_u64};
 use model::text::folded;
 use model::time::Timestamp;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select,
+    QuerySelect, QueryTrait, Select, Statement,
     sea_query::{Expr, SimpleExpr},
 };
 
@@ -45,11 +45,21 @@ impl Filter {
             || self.event.is_some()
             || self.error_code.is_some()
             || self.status_code.is_some()
-            || matches!(self.status, Some(Status::Sent | Status::Discarded))
+            || matches!(self.status, Some(Status::Queued | Status::Sent | Status::Discarded))
     }
 
-    fn waits(&self) -> bool {
-        self.status.is_some_and(|status| !status.is_settled())
+    /// Returns true when the index of the status finds few deliveries, so that all of them are read: what is under way,
+    /// what destinations hold, which has a limit of its own, and a queue of up to [`COUNTED`].
+    async fn is_short(&self, db: &impl ConnectionTrait) -> Result<bool> {
+        match self.status {
+            Some(Status::Queued) => {
+                let sql = "SELECT 1 AS n FROM delivery WHERE status = 'queued' LIMIT 1 OFFSET $1";
+                let statement =
+                    Statement::from_sql_and_values(db.get_database_backend(), sql, [to_i64(COUNTED).into()]);
+                Ok(db.query_one_raw(statement).await?.is_none())
+            }
+            status => Ok(status.is_some_and(|status| !status.is_settled())),
+        }
     }
 }
 
@@ -116,11 +126,6 @@ fn contains(backend: DbBackend, which: &str, text: &str) -> SimpleExpr {
 /// Returns the range of ids in which the deliveries of a filter are looked for, and the id from which the search
 /// continues.
 async fn window_of(db: &impl ConnectionTrait, filter: &Filter, sorting: Sorting) -> Result<Window> {
-    // Waiting deliveries need no window: the limit of the holds keeps them few, and an index finds them by their
-    // status.
-    if filter.waits() {
-        return Ok(Window::ALL);
-    }
     let low = match filter.since {
         Some(since) => window::first_since(db, since).await?,
         None => i64::MIN,
@@ -176,8 +181,8 @@ where
     Ok(query.select_only().column(id).limit(COUNTED + 1).count(db).await?)
 }
 
-/// Returns a page of deliveries. A list in any order other than by time is a search. In such an order only the newest
-/// [`COUNTED`] of waiting deliveries are sorted.
+/// Returns a page of deliveries. A list in any order other than by time is a search. Of few waiting deliveries, only the
+/// newest [`COUNTED`] are sorted in such an order. A longer queue is searched.
 pub async fn deliveries(
     db: &impl ConnectionTrait,
     filter: &Filter,
@@ -187,15 +192,15 @@ pub async fn deliveries(
     use delivery::Column;
     let part = Part { offset: part.offset.min(COUNTED), ..part };
     let order = if sorting.is_descending { Order::Desc } else { Order::Asc };
+    let is_short = filter.is_short(db).await?;
     let by_time = |query: Select<delivery::Entity>, order: Order| {
-        // Waiting deliveries are few beside settled ones. `+` keeps the query from reading all deliveries by id, so
-        // that the index of a status is read and sorted.
-        if filter.waits() { query.order_by(Expr::cust("+id"), order) } else { query.order_by(Column::Id, order) }
+        // `+` keeps the query from reading all deliveries by id, so that the index of a status is read and sorted.
+        if is_short { query.order_by(Expr::cust("+id"), order) } else { query.order_by(Column::Id, order) }
     };
-    let window = window_of(db, filter, sorting).await?;
+    let window = if is_short { Window::ALL } else { window_of(db, filter, sorting).await? };
     let found = filtered(db.get_database_backend(), filter, window);
     let sorted = || {
-        if !filter.waits() {
+        if !is_short {
             return found.clone();
         }
         let newest = by_time(found.clone(), Order::Desc).select_only().column(Column::Id).columns(LIST_COLUMNS);

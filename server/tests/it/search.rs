@@ -20,7 +20,7 @@ const FIRST: Part = Part { offset: 0, limit: 50 };
 const NEWEST_FIRST: Sorting = Sorting { by: Sort::Time, is_descending: true };
 
 /// The body of a recursive table with the integers from 1.
-fn numbers(last: i64) -> String {
+pub(crate) fn numbers(last: i64) -> String {
     format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {last})")
 }
 
@@ -63,7 +63,12 @@ async fn rows_read(txn: &DatabaseTransaction, table: &str) -> i64 {
 }
 
 /// Runs a query, and checks how many rows of a table it has read on PostgreSQL.
-async fn reading<T>(test: &TestStore, table: &str, most: u64, work: impl AsyncFnOnce(&DatabaseTransaction) -> T) -> T {
+pub(crate) async fn reading<T>(
+    test: &TestStore,
+    table: &str,
+    most: u64,
+    work: impl AsyncFnOnce(&DatabaseTransaction) -> T,
+) -> T {
     let txn = test.store.begin().await.expect("a transaction");
     if !test.store.is_postgres() {
         return work(&txn).await;
@@ -129,6 +134,34 @@ async fn list_without_a_search_has_no_window(#[values(Sqlite, Postgres)] databas
     let failed = Filter { status: Some(Status::Error), ..Filter::default() };
     let page = find(&test, failed, NEWEST_FIRST, COUNTED + 100).await;
     assert_eq!((page.total, page.further), (5000, None));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn list_of_a_long_queue_is_a_search_and_that_of_a_short_one_is_whole(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    fill(&test).await;
+    let queue = async |last: u64| {
+        let sql = format!("UPDATE delivery SET status = 'queued', settled_at = NULL WHERE id <= {last}");
+        test.store.write().execute_unprepared(&sql).await.expect("queued");
+        if test.store.is_postgres() {
+            test.store.write().execute_unprepared("VACUUM ANALYZE delivery").await.expect("analysed");
+        }
+    };
+    let queued = Filter { status: Some(Status::Queued), ..Filter::default() };
+    queue(COUNTED).await;
+    // The length of the queue, its rows, and their number.
+    let page = find(&test, queued.clone(), NEWEST_FIRST, 3 * COUNTED + 100).await;
+    assert_eq!((page.rows.len(), page.total, page.further), (50, COUNTED, None));
+    queue(2 * COUNTED).await;
+    let edge = MANY - i64::try_from(SEARCHED).expect("small");
+    let page = find(&test, queued.clone(), NEWEST_FIRST, COUNTED + SEARCHED + 100).await;
+    assert_eq!((page.rows.len(), page.total, page.further), (0, 0, Some(edge)), "nothing newer waits");
+    let rest = Filter { beyond: page.further, ..queued };
+    let page = find(&test, rest, NEWEST_FIRST, 3 * MANY.unsigned_abs()).await;
+    assert_eq!((page.rows.len(), page.total, page.further), (50, COUNTED + 1, None));
 }
 
 #[rstest]
